@@ -1,0 +1,115 @@
+// Package conversation decides what a provider is told: verdicts in the order
+// of its frames, the first failure once, and what the frames mean that it sends
+// again after it. It is pure: no lock, no clock, no I/O.
+package conversation
+
+import (
+	"iter"
+	"strconv"
+
+	"apnsbridge/binproto"
+)
+
+// Seq is the place of a notification on its connection, counted from 0.
+type Seq uint64
+
+// Window is the ordered list of what one connection has sent and not yet been
+// judged on. Verdicts come in any order; they leave in the order of the frames.
+// T is what the owner wants to find again with each verdict.
+//
+// The zero value is empty. A Window is not safe for concurrent use. Misuse, as
+// settling a notification twice, panics: it would tell a provider a lie.
+type Window[T any] struct {
+	ring []place[T] // length is a power of two
+	head Seq        // the oldest notification still in the window
+	next Seq        // the place of the next one taken
+}
+
+type place[T any] struct {
+	value   T
+	settled bool
+	status  binproto.Status
+}
+
+// Len is the number of notifications in the window.
+func (w *Window[T]) Len() int { return int(w.next - w.head) }
+
+// Take puts v behind all others and returns its place.
+func (w *Window[T]) Take(v T) Seq {
+	if w.Len() == len(w.ring) {
+		w.grow()
+	}
+	s := w.next
+	w.next++
+	*w.at(s) = place[T]{value: v}
+	return s
+}
+
+// Settle gives the verdict on the notification at s: NoError if it was
+// accepted, or if somebody else answers for it now; else the status for which
+// it is refused.
+func (w *Window[T]) Settle(s Seq, status binproto.Status) {
+	p := w.lookup(s)
+	if p.settled {
+		panic("conversation: notification " + strconv.FormatUint(uint64(s), 10) + " is settled twice")
+	}
+	p.settled, p.status = true, status
+}
+
+// Settled says whether the notification at s has its verdict, or has left.
+func (w *Window[T]) Settled(s Seq) bool {
+	return s < w.head || w.lookup(s).settled
+}
+
+// Next removes the head of the window if it is settled, and returns it with its
+// verdict. Call it after Settle until ok is false.
+func (w *Window[T]) Next() (v T, status binproto.Status, ok bool) {
+	if w.head == w.next {
+		return v, 0, false
+	}
+	p := w.at(w.head)
+	if !p.settled {
+		return v, 0, false
+	}
+	v, status = p.value, p.status
+	*p = place[T]{}
+	w.head++
+	return v, status, true
+}
+
+// Head is the oldest notification of the window, settled or not.
+func (w *Window[T]) Head() (s Seq, v T, ok bool) {
+	if w.head == w.next {
+		return 0, v, false
+	}
+	return w.head, w.at(w.head).value, true
+}
+
+// All gives what is in the window, oldest first.
+func (w *Window[T]) All() iter.Seq2[Seq, T] {
+	return func(yield func(Seq, T) bool) {
+		for s := w.head; s < w.next; s++ {
+			if !yield(s, w.at(s).value) {
+				return
+			}
+		}
+	}
+}
+
+func (w *Window[T]) at(s Seq) *place[T] { return &w.ring[s&Seq(len(w.ring)-1)] }
+
+func (w *Window[T]) lookup(s Seq) *place[T] {
+	if s < w.head || s >= w.next {
+		panic("conversation: no notification " + strconv.FormatUint(uint64(s), 10) + " in the window from " +
+			strconv.FormatUint(uint64(w.head), 10) + " to " + strconv.FormatUint(uint64(w.next), 10))
+	}
+	return w.at(s)
+}
+
+func (w *Window[T]) grow() {
+	old := *w
+	w.ring = make([]place[T], max(8, 2*len(old.ring)))
+	for s := old.head; s < old.next; s++ {
+		*w.at(s) = *old.at(s)
+	}
+}

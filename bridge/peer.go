@@ -1,0 +1,21 @@
+package bridge
+
+import "apnsbridge/binproto"
+
+// Peer is the provider at the other end of a session. Its methods return at
+// once, may be called from any goroutine, and do nothing once the connection
+// has gone.
+type Peer interface {
+	// Fail sends the error response in one TLS record, ends our side of the
+	// connection, and goes on reading until the provider ends its own. Only the
+	// first call of Fail or Close has an effect.
+	Fail(status binproto.Status, identifier uint32)
+
+	// Resume says that a session which had no room has room again.
+	Resume()
+
+	// Close ends our side of the connection without a packet: all that was
+	// taken is settled, or there is nobody to tell. As after Fail, what the
+	// provider has still written is read.
+	Close()
+}

@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"apnsbridge/binproto"
+)
+
+// Session is what the gateway's owner makes of one provider's connection. Its
+// methods are called on the connection's event loop, one at a time and in the
+// order of the stream; none may block. Shutdown comes at most once, Close
+// exactly once and last.
+type Session interface {
+	// Push takes a notification. n and what it points to are borrowed until
+	// Push returns. It says whether there is room for another: if not, the
+	// gateway stops reading until Conn.Resume, unless a packet has been sent.
+	Push(n *binproto.Notification) (room bool)
+
+	// Reject takes a frame that was refused at parsing, in its place in the
+	// stream. n has what could be read of it and is borrowed as in Push.
+	Reject(n *binproto.Notification, status binproto.Status) (room bool)
+
+	// Shutdown says that the provider has ended its side: close_notify or FIN,
+	// or a stream that cannot be read further, was seen behind all frames given
+	// to Push. The connection stays for a packet until the owner calls
+	// Conn.Close. heard says that an error packet had been written, and that
+	// the provider's kernel had acknowledged it when the end was seen.
+	Shutdown(heard bool)
+
+	// Close says that the connection is gone and nothing can be told any more.
+	// err is why, nil after an orderly end.
+	Close(err error)
+}
+
+// The methods of a Conn may be called from any goroutine, also after Close:
+//
+//	Fail(status binproto.Status, identifier uint32)
+//	Resume()
+//	Close()
