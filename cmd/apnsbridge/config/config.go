@@ -1,0 +1,173 @@
+// Package config reads apnsbridge.yaml, strictly: an unknown key, a value out
+// of its range and a reference to an unset variable are errors that name the
+// line.
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Config is a whole configuration file, with defaults where the file is silent.
+type Config struct {
+	Gateway  Port           `yaml:"gateway"`
+	Feedback Port           `yaml:"feedback"`
+	Admin    Admin          `yaml:"admin"`
+	TLS      TLS            `yaml:"tls"`
+	Store    Store          `yaml:"store"`
+	Spool    Spool          `yaml:"spool"`
+	Apps     map[string]App `yaml:"apps"`
+	Limits   Limits         `yaml:"limits"`
+
+	dir string // of the file: what relative paths are relative to
+}
+
+// Port is where providers connect.
+type Port struct {
+	Listen Addresses `yaml:"listen"`
+}
+
+// Addresses is one address or a list of them.
+type Addresses []Address
+
+// Address is a host and port to listen on.
+type Address struct {
+	Address     string `yaml:"address"`
+	Environment string `yaml:"environment"` // of apps whose environment is by-listener
+}
+
+// Admin is the port for operators.
+type Admin struct {
+	Listen string `yaml:"listen"` // empty: none
+}
+
+// TLS is what the gateway shows to providers.
+type TLS struct {
+	Certificate   string `yaml:"certificate"` // PEM file
+	Key           string `yaml:"key"`         // PEM file
+	MinVersion    string `yaml:"min_version"`
+	LegacyCiphers bool   `yaml:"legacy_ciphers"`
+}
+
+// Store is where the bridge remembers.
+type Store struct {
+	Path string `yaml:"path"` // a directory
+}
+
+// Spool says which notifications wait on disk.
+type Spool struct {
+	Mode     string `yaml:"mode"`
+	MaxBytes Size   `yaml:"max_bytes"`
+}
+
+// App is one app on APNs: its topic, our credential for it, and who may speak
+// for it.
+type App struct {
+	Topic       string     `yaml:"topic"`
+	Environment string     `yaml:"environment"`
+	Endpoint    string     `yaml:"endpoint"`
+	EndpointCA  string     `yaml:"endpoint_ca"`
+	Proxy       string     `yaml:"proxy"`
+	Credential  Credential `yaml:"credential"`
+	Clients     []Client   `yaml:"clients"`
+	PushType    string     `yaml:"push_type"`
+	OnBadToken  string     `yaml:"on_bad_token"`
+	Strict      bool       `yaml:"strict"`
+}
+
+// TopicFromCertificate as a topic says that the provider's certificate names it.
+const TopicFromCertificate = "from-certificate"
+
+// Credential is exactly one of its fields.
+type Credential struct {
+	Token       *Token       `yaml:"token"`
+	Certificate *Certificate `yaml:"certificate"`
+}
+
+// Token is a provider token's signing key.
+type Token struct {
+	Key    string `yaml:"key"` // p8 file
+	KeyID  string `yaml:"key_id"`
+	TeamID string `yaml:"team_id"`
+}
+
+// Certificate is a provider certificate with its key.
+type Certificate struct {
+	File     string `yaml:"file"` // p12 or PEM
+	Password string `yaml:"password"`
+}
+
+// Client is one way to be admitted: exactly one of SHA256, SPKISHA256, CA and
+// CIDR, and UID beside CA.
+type Client struct {
+	SHA256     string `yaml:"sha256"`
+	SPKISHA256 string `yaml:"spki_sha256"`
+	CA         string `yaml:"ca"` // PEM file
+	UID        string `yaml:"uid"`
+	CIDR       string `yaml:"cidr"`
+}
+
+// Limits are the bounds of contract.md by their names.
+type Limits struct {
+	Frame2Bytes          Size     `yaml:"frame2_bytes"`
+	PayloadBytes         Size     `yaml:"payload_bytes"`
+	VoIPPayloadBytes     Size     `yaml:"voip_payload_bytes"`
+	TokenBytes           Range    `yaml:"token_bytes"`
+	HandshakeTimeout     Duration `yaml:"handshake_timeout"`
+	Handshakes           Count    `yaml:"handshakes"`
+	HandshakesPerAddress Count    `yaml:"handshakes_per_address"`
+	UnparsedBytes        Size     `yaml:"unparsed_bytes"`
+	Window               Count    `yaml:"window"`
+	QueuedBytes          Size     `yaml:"queued_bytes"`
+	LingerIdle           Duration `yaml:"linger_idle"`
+	LingerIdlePressure   Duration `yaml:"linger_idle_pressure"`
+	Drain                Duration `yaml:"drain"`
+	Connections          Count    `yaml:"connections"`
+	ConnectionsPerAddr   Count    `yaml:"connections_per_address"`
+	FeedbackEntries      Count    `yaml:"feedback_entries"`
+	FeedbackAge          Duration `yaml:"feedback_age"`
+	FeedbackStall        Duration `yaml:"feedback_stall"`
+	FeedbackTotal        Duration `yaml:"feedback_total"`
+}
+
+// Default is the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Gateway:  Port{Listen: Addresses{{Address: ":2195"}}},
+		Feedback: Port{Listen: Addresses{{Address: ":2196"}}},
+		Admin:    Admin{Listen: "127.0.0.1:9195"},
+		TLS:      TLS{MinVersion: "1.2"},
+		Store:    Store{Path: "data"},
+		Spool:    Spool{Mode: "overflow", MaxBytes: 1 << 30},
+		Limits: Limits{
+			Frame2Bytes:          256 << 10,
+			PayloadBytes:         4096,
+			VoIPPayloadBytes:     5120,
+			TokenBytes:           Range{Min: 32, Max: 100},
+			HandshakeTimeout:     Duration(10 * time.Second),
+			Handshakes:           256,
+			HandshakesPerAddress: 32,
+			UnparsedBytes:        64 << 10,
+			Window:               1000,
+			QueuedBytes:          64 << 20,
+			LingerIdle:           Duration(10 * time.Minute),
+			LingerIdlePressure:   Duration(5 * time.Second),
+			Drain:                Duration(30 * time.Second),
+			Connections:          10_000,
+			ConnectionsPerAddr:   1000,
+			FeedbackEntries:      1_000_000,
+			FeedbackAge:          Duration(90 * 24 * time.Hour),
+			FeedbackStall:        Duration(time.Minute),
+			FeedbackTotal:        Duration(10 * time.Minute),
+		},
+	}
+}
+
+// Path is where a file named in the configuration is: relative to the
+// configuration's own directory.
+func (c *Config) Path(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.dir, name)
+}

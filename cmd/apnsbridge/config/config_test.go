@@ -1,0 +1,194 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const minimal = `tls: {certificate: server.pem, key: server-key.pem}
+apps:
+  mail:
+    topic: com.example.mail
+    credential:
+      token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}
+    clients:
+      - {cidr: 10.1.0.0/16}
+`
+
+func environment(name string) (string, bool) {
+	text, ok := map[string]string{"P12": "secret: \"it's\"", "PORT": "2195", "EMPTY": ""}[name]
+	return text, ok
+}
+
+func TestMinimal(t *testing.T) {
+	c, err := parse("/etc/apnsbridge.yaml", []byte(minimal), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	if c.Limits != want.Limits || c.Spool != want.Spool || c.Store != want.Store || c.Admin != want.Admin || c.TLS.MinVersion != "1.2" {
+		t.Errorf("got %+v, want the defaults %+v", c, want)
+	}
+	app := c.Apps["mail"]
+	if app.Environment != "production" || app.PushType != "auto" || app.OnBadToken != "report" {
+		t.Errorf("got app %+v, want its defaults", app)
+	}
+	if got := c.Path(c.TLS.Certificate); got != "/etc/server.pem" {
+		t.Errorf("got path %s", got)
+	}
+}
+
+// What contract.md shows is accepted and means what it says.
+func TestFull(t *testing.T) {
+	c, err := parse("apnsbridge.yaml", []byte(`
+gateway:  {listen: [":${PORT}", {address: "10.0.0.2:2195", environment: sandbox}]}
+feedback: {listen: ":2196"}
+admin:    {listen: "127.0.0.1:9195"}
+tls:
+  certificate: server.pem
+  key: server-key.pem
+  min_version: "1.0"
+  legacy_ciphers: true
+store: {path: data}
+spool: {mode: overflow, max_bytes: 1GiB}
+apps:
+  mail:
+    topic: from-certificate
+    environment: by-listener
+    endpoint: https://127.0.0.1:2197
+    endpoint_ca: ca.pem
+    proxy: http://proxy:3128
+    credential:
+      certificate: {file: push.p12, password: "${P12}"}
+    clients:
+      - {sha256: "ab:cd"}
+      - {spki_sha256: abcd}
+      - {ca: clients-ca.pem, uid: com.example.mail}
+      - {cidr: 10.1.0.0/16}
+    push_type: voip
+    on_bad_token: continue
+    strict: true
+limits:
+  token_bytes: 16..64
+  window: 10
+  unparsed_bytes: 128 KiB
+  feedback_age: 30d
+  drain: 5s
+`), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Gateway.Listen) != 2 || c.Gateway.Listen[0].Address != ":2195" || c.Gateway.Listen[1] != (Address{"10.0.0.2:2195", "sandbox"}) {
+		t.Errorf("got listeners %+v", c.Gateway.Listen)
+	}
+	app := c.Apps["mail"]
+	if app.Credential.Certificate == nil || app.Credential.Certificate.Password != `secret: "it's"` || len(app.Clients) != 4 || !app.Strict {
+		t.Errorf("got app %+v", app)
+	}
+	l := c.Limits
+	if l.TokenBytes != (Range{16, 64}) || l.Window != 10 || l.UnparsedBytes != 128<<10 || l.FeedbackAge != Duration(30*24*time.Hour) || l.Drain != Duration(5*time.Second) || l.Connections != 10_000 {
+		t.Errorf("got limits %+v", l)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, tt := range []struct {
+		name, replace, with string
+		want                string // the whole of one line of the error
+	}{
+		{"unknown key at the top", "apps:", "storage: x\napps:", `f:2: unknown key "storage": correct its name or remove it`},
+		{"unknown key below", "    clients:", "    clint: x\n    clients:", `f:7: unknown key "clint": correct its name or remove it`},
+		{"unknown limit", "apps:", "limits: {windows: 3}\napps:", `f:2: unknown key "windows": correct its name or remove it`},
+		{"unset variable", "com.example.mail", `"${NOWHERE}"`, `f:4: the environment variable NOWHERE is not set: set it, or write the value here`},
+		{"empty variable", "com.example.mail", `"${EMPTY}"`, `f:4: apps.mail.topic is missing: name the app's bundle identifier, or from-certificate`},
+		{"no certificate", "certificate: server.pem, ", "", "f:1: tls.certificate is missing: name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out"},
+		{"a choice", "com.example.mail", "a\n    environment: prod", `f:5: "prod" is not possible here: choose production, sandbox, by-listener`},
+		{"a size", "apps:", "limits: {window: 1, queued_bytes: 64MB}\napps:", `f:2: "64MB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
+		{"a huge size", "apps:", "limits: {queued_bytes: 99999999999TiB}\napps:", `f:2: "99999999999TiB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
+		{"a count", "apps:", "limits: {window: 0}\napps:", `f:2: "0" is no count: write a whole number from 1`},
+		{"a duration", "apps:", "limits: {drain: 30}\napps:", `f:2: "30" is no duration: write one like 10s, 5m, 24h or 90d`},
+		{"a range", "apps:", "limits: {token_bytes: 100..32}\napps:", `f:2: "100..32" is no range: write two numbers like 32..100`},
+		{"an address", "apps:", "gateway: {listen: [\":1\", nonsense]}\napps:", `f:2: "nonsense" is no address: write HOST:PORT or :PORT`},
+		{"an unknown key in an address", "apps:", "gateway: {listen: [{adress: x}]}\napps:", `f:2: unknown key "adress": correct its name or remove it`},
+		{"no listener", "apps:", "gateway: {listen: []}\napps:", `f:2: the list is empty: name an address like :2195`},
+		{"no clients", "    clients:\n      - {cidr: 10.1.0.0/16}\n", "", `f:3: nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients`},
+		{"two ways in one client", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, sha256: ab}", `f:8: a client has 2 of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own`},
+		{"a network", "10.1.0.0/16", "10.1.0.0", `f:8: "10.1.0.0" is no network: write one like 10.1.0.0/16`},
+		{"uid without ca", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, uid: x}", `f:8: uid goes with ca only: a pin or a cidr already says who it is`},
+		{"no credential", "      token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}\n", "      token:\n", `f:5: the app has no credential for APNs: add token or certificate under credential`},
+		{"an endpoint", "com.example.mail", "a\n    endpoint: http://x", `f:5: "http://x" is no address: write one that begins with https://`},
+		{"not YAML", "apps:", "apps: [", ""},
+		{"a second document", "apps:", "---\napps:", `f:2: a second document begins here: keep to one`},
+		{"a list for a text", "com.example.mail", "[a, b]", ""},
+		{"the same key twice", "apps:", "tls: {}\napps:", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.Replace(minimal, tt.replace, tt.with, 1)
+			if text == minimal {
+				t.Fatal("the case changes nothing")
+			}
+			_, err := parse("f", []byte(text), environment)
+			if err == nil {
+				t.Fatal("got no error")
+			}
+			lines := strings.Split(err.Error(), "\n")
+			for _, line := range lines {
+				if line == tt.want || tt.want == "" && strings.HasPrefix(line, "f:") && len(lines) == 1 {
+					return
+				}
+			}
+			t.Errorf("got %q, want a line %q", err, tt.want)
+		})
+	}
+}
+
+func TestEmptyFile(t *testing.T) {
+	for _, text := range []string{"", "\n", "# only a comment\n"} {
+		_, err := parse("f", []byte(text), environment)
+		if err == nil || !strings.Contains(err.Error(), "no app is configured") {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "--config") {
+		t.Errorf("got %v, want a sentence that says what to do", err)
+	}
+	path := filepath.Join(dir, "apnsbridge.yaml")
+	if err := os.WriteFile(path, []byte(minimal), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Path("server.pem"); got != filepath.Join(dir, "server.pem") {
+		t.Errorf("got %s", got)
+	}
+	if _, err := Load(dir); err == nil {
+		t.Error("a directory was read as a configuration")
+	}
+}
+
+// Whatever stands in the file, reading it ends with a configuration or with
+// problems, each of which names the file.
+func FuzzParse(f *testing.F) {
+	f.Add(minimal)
+	f.Add("gateway: {listen: [a, {address: b}]}\n")
+	f.Add("a: &x [*x]")
+	f.Add("limits: {window: !!str 3, drain: |\n  3s}")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parse("f", []byte(text), environment)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("got %v and %v", c, err)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "f:") {
+			t.Fatalf("error does not name the file: %v", err)
+		}
+	})
+}

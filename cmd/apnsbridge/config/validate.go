@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// The values that choose between ways.
+var (
+	environments    = []string{"production", "sandbox"}
+	appEnvironments = []string{"production", "sandbox", "by-listener"}
+	tlsVersions     = []string{"1.0", "1.1", "1.2", "1.3"}
+	spoolModes      = []string{"off", "overflow", "always"}
+	badTokenWays    = []string{"report", "continue"}
+	pushTypes       = []string{"auto", "alert", "background", "voip", "complication", "fileprovider", "mdm", "location", "liveactivity", "pushtotalk", "widgets", "controls"}
+)
+
+func (c *Config) validate(s *source) {
+	c.Gateway.validate(s, "gateway.listen")
+	c.Feedback.validate(s, "feedback.listen")
+	if c.Admin.Listen != "" {
+		checkAddress(s, "admin.listen", c.Admin.Listen)
+	}
+	require(s, "tls.certificate", c.TLS.Certificate, "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out")
+	require(s, "tls.key", c.TLS.Key, "name the PEM file with the certificate's key")
+	oneOf(s, "tls.min_version", c.TLS.MinVersion, tlsVersions)
+	require(s, "store.path", c.Store.Path, "name a directory")
+	oneOf(s, "spool.mode", c.Spool.Mode, spoolModes)
+	if len(c.Apps) == 0 {
+		s.reject("apps", "no app is configured: add one under apps")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		app := c.Apps[name]
+		app.validate(s, "apps."+name)
+		c.Apps[name] = app
+	}
+	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
+		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not smaller", high, low)
+	}
+}
+
+func (p Port) validate(s *source, path string) {
+	if len(p.Listen) == 0 {
+		s.reject(path, "the list is empty: name an address like :2195")
+	}
+	for i, a := range p.Listen {
+		at := path
+		if len(p.Listen) > 1 {
+			at = fmt.Sprintf("%s[%d]", path, i)
+		}
+		checkAddress(s, at, a.Address)
+		if a.Environment != "" {
+			oneOf(s, at+".environment", a.Environment, environments)
+		}
+	}
+}
+
+// validate also sets the defaults of an app.
+func (a *App) validate(s *source, path string) {
+	require(s, path+".topic", a.Topic, "name the app's bundle identifier, or "+TopicFromCertificate)
+	defaultTo(&a.Environment, "production")
+	oneOf(s, path+".environment", a.Environment, appEnvironments)
+	defaultTo(&a.PushType, "auto")
+	oneOf(s, path+".push_type", a.PushType, pushTypes)
+	defaultTo(&a.OnBadToken, "report")
+	oneOf(s, path+".on_bad_token", a.OnBadToken, badTokenWays)
+	if a.Endpoint != "" {
+		checkURL(s, path+".endpoint", a.Endpoint, "https")
+	}
+	if a.Proxy != "" {
+		checkURL(s, path+".proxy", a.Proxy, "http", "https")
+	}
+	a.Credential.validate(s, path+".credential")
+	if len(a.Clients) == 0 {
+		s.reject(path+".clients", "nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients")
+	}
+	for i, client := range a.Clients {
+		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i))
+	}
+}
+
+func (c Credential) validate(s *source, path string) {
+	switch {
+	case c.Token == nil && c.Certificate == nil:
+		s.reject(path, "the app has no credential for APNs: add token or certificate under credential")
+	case c.Token != nil && c.Certificate != nil:
+		s.reject(path, "the app has two credentials: keep token or certificate")
+	case c.Token != nil:
+		require(s, path+".token.key", c.Token.Key, "name the .p8 file from Apple's developer site")
+		require(s, path+".token.key_id", c.Token.KeyID, "it is the ten characters in the .p8 file's name")
+		require(s, path+".token.team_id", c.Token.TeamID, "it is the ten characters on Apple's membership page")
+	default:
+		require(s, path+".certificate.file", c.Certificate.File, "name a .p12 or .pem file")
+	}
+}
+
+func (c Client) validate(s *source, path string) {
+	named := 0
+	for _, way := range []string{c.SHA256, c.SPKISHA256, c.CA, c.CIDR} {
+		if way != "" {
+			named++
+		}
+	}
+	if named != 1 {
+		s.reject(path, "a client has %d of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own", named)
+	}
+	if c.UID != "" && c.CA == "" {
+		s.reject(path+".uid", "uid goes with ca only: a pin or a cidr already says who it is")
+	}
+	if c.CIDR != "" {
+		if _, err := netip.ParsePrefix(c.CIDR); err != nil {
+			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", c.CIDR)
+		}
+	}
+}
+
+func require(s *source, path, value, remedy string) {
+	if value == "" {
+		s.reject(path, "%s is missing: %s", path, remedy)
+	}
+}
+
+func oneOf(s *source, path, value string, allowed []string) {
+	if !slices.Contains(allowed, value) {
+		s.reject(path, "%q is not possible here: choose %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func defaultTo(value *string, def string) {
+	if *value == "" {
+		*value = def
+	}
+}
+
+func checkAddress(s *source, path, address string) {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		s.reject(path, "%q is no address: write HOST:PORT or :PORT", address)
+	}
+}
+
+func checkURL(s *source, path, text string, schemes ...string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		s.reject(path, "%q is no address: write one that begins with %s://", text, strings.Join(schemes, ":// or "))
+	}
+}

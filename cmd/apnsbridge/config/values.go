@@ -1,0 +1,113 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Size is a number of bytes: 65536, 64KiB, 1 GiB.
+type Size int64
+
+// Count is how many of something.
+type Count int
+
+// Duration is a time.Duration that also knows days: 10s, 5m, 90d.
+type Duration time.Duration
+
+// Range is two numbers with two dots between: 32..100.
+type Range struct{ Min, Max int }
+
+// UnmarshalYAML reads a size with an optional binary unit.
+func (s *Size) UnmarshalYAML(node ast.Node) error {
+	text := scalar(node)
+	number, factor := text, int64(1)
+	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if rest, ok := strings.CutSuffix(text, unit); ok {
+			number, factor = strings.TrimSpace(rest), 1<<(10*(i+1))
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > (1<<62)/factor {
+		return problemAt(node, "%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", text)
+	}
+	*s = Size(n * factor)
+	return nil
+}
+
+// UnmarshalYAML reads a positive number.
+func (c *Count) UnmarshalYAML(node ast.Node) error {
+	n, err := strconv.ParseInt(scalar(node), 10, 32)
+	if err != nil || n < 1 {
+		return problemAt(node, "%q is no count: write a whole number from 1", scalar(node))
+	}
+	*c = Count(n)
+	return nil
+}
+
+// UnmarshalYAML reads a positive duration.
+func (d *Duration) UnmarshalYAML(node ast.Node) error {
+	text := scalar(node)
+	var v time.Duration
+	var err error
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int64
+		n, err = strconv.ParseInt(days, 10, 16)
+		v = time.Duration(n) * 24 * time.Hour
+	} else {
+		v, err = time.ParseDuration(text)
+	}
+	if err != nil || v <= 0 {
+		return problemAt(node, "%q is no duration: write one like 10s, 5m, 24h or 90d", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// UnmarshalYAML reads two positive numbers, the smaller first.
+func (r *Range) UnmarshalYAML(node ast.Node) error {
+	low, high, _ := strings.Cut(scalar(node), "..")
+	minimum, err1 := strconv.ParseInt(low, 10, 16)
+	maximum, err2 := strconv.ParseInt(high, 10, 16)
+	if err1 != nil || err2 != nil || minimum < 1 || maximum < minimum {
+		return problemAt(node, "%q is no range: write two numbers like 32..100", scalar(node))
+	}
+	*r = Range{Min: int(minimum), Max: int(maximum)}
+	return nil
+}
+
+// UnmarshalYAML reads an address, an address with its environment, or a list.
+func (a *Addresses) UnmarshalYAML(node ast.Node) error {
+	elements := []ast.Node{node}
+	if list, ok := node.(*ast.SequenceNode); ok {
+		elements = list.Values
+	}
+	*a = nil
+	for _, element := range elements {
+		var address Address
+		if _, ok := element.(ast.ScalarNode); ok {
+			address.Address = scalar(element)
+		} else if err := decode(element, &address); err != nil {
+			return err
+		}
+		*a = append(*a, address)
+	}
+	return nil
+}
+
+// scalar is the text of a node, without its quotes.
+func scalar(node ast.Node) string {
+	if s, ok := node.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return node.GetToken().Value
+}
+
+// problemAt is an error that load finds the line of.
+func problemAt(node ast.Node, format string, args ...any) error {
+	return &yaml.SyntaxError{Message: fmt.Sprintf(format, args...), Token: node.GetToken()}
+}
