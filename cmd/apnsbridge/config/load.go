@@ -48,14 +48,18 @@ func parse(path string, text []byte, lookup func(string) (string, bool)) (*Confi
 	}
 	s := source{file: path, lookup: lookup, lines: make(map[string]int)}
 	if len(file.Docs) > 1 {
-		return nil, Problem{File: path, Line: file.Docs[1].Start.Position.Line, Text: "a second document begins here: keep to one"}
+		second := Problem{File: path, Line: 1, Text: "a second document begins here: keep to one"}
+		if start := file.Docs[1].Start; start != nil {
+			second.Line = start.Position.Line
+		}
+		return nil, second
 	}
-	if body := file.Docs[0].Body; body != nil && len(bytes.TrimSpace(text)) > 0 {
-		s.visit(body, "")
+	if node := body(file); node != nil {
+		s.visit(node, "")
 		if len(s.problems) > 0 {
 			return nil, errors.Join(s.problems...)
 		}
-		if err := decode(body, config); err != nil {
+		if err := decode(node, config); err != nil {
 			return nil, problemIn(path, err)
 		}
 	}
@@ -64,6 +68,14 @@ func parse(path string, text []byte, lookup func(string) (string, bool)) (*Confi
 		return nil, errors.Join(s.problems...)
 	}
 	return config, nil
+}
+
+// body is the one document of the file, nil if it says nothing.
+func body(file *ast.File) ast.Node {
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.CommentType {
+		return nil
+	}
+	return file.Docs[0].Body
 }
 
 func decode(node ast.Node, v any) error {
