@@ -1,0 +1,107 @@
+package apnssim
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v4"
+)
+
+// Apple: a provider token is good for an hour after its iat. Clocks may differ.
+const (
+	tokenAge  = time.Hour
+	tokenSkew = time.Minute
+)
+
+// providerToken is what a connection remembers of the last provider token it
+// has seen, so that the same one again costs a comparison.
+type providerToken struct {
+	text   string  // of the authorization header
+	script *script // by whose keys it was judged
+	wrong  Reason
+	keyID  string
+	teamID string
+	issued time.Time
+}
+
+var tokenParser = jwt.NewParser(jwt.WithValidMethods([]string{"ES256"}), jwt.WithoutClaimsValidation())
+
+// readToken judges an authorization header by itself: is it well formed, and
+// signed by a key the script trusts.
+func readToken(text string, p *script, environment string) providerToken {
+	t := providerToken{text: text, script: p}
+	scheme, compact, _ := strings.Cut(text, " ")
+	if !strings.EqualFold(scheme, "bearer") || compact == "" {
+		t.wrong = MissingProviderToken
+		return t
+	}
+	var claims struct {
+		jwt.RegisteredClaims
+	}
+	token, _, err := tokenParser.ParseUnverified(compact, &claims)
+	if err != nil || token.Method != jwt.SigningMethodES256 {
+		t.wrong = InvalidProviderToken
+		return t
+	}
+	t.keyID, _ = token.Header["kid"].(string)
+	t.teamID = claims.Issuer
+	if t.keyID == "" || t.teamID == "" || claims.IssuedAt == nil {
+		t.wrong = InvalidProviderToken
+		return t
+	}
+	t.issued = claims.IssuedAt.Time
+	if p.keys != nil {
+		t.wrong = p.trust(compact, &t, environment)
+	}
+	return t
+}
+
+// trust verifies the signature of a token with the keys of the scenario.
+func (p *script) trust(compact string, t *providerToken, environment string) Reason {
+	key := p.keys[t.keyID]
+	if key == nil || key.TeamID != t.teamID {
+		return InvalidProviderToken
+	}
+	_, err := tokenParser.Parse(compact, func(*jwt.Token) (any, error) { return key.public, nil })
+	if err != nil {
+		return InvalidProviderToken
+	}
+	if key.Environment != "" && environment != "" && key.Environment != environment {
+		return BadEnvironmentKeyIDInToken
+	}
+	return ""
+}
+
+// age judges a token that is good in itself by the clock.
+func (t *providerToken) age(now time.Time) Reason {
+	switch age := now.Sub(t.issued); {
+	case age > tokenAge:
+		return ExpiredProviderToken
+	case age < -tokenSkew:
+		return InvalidProviderToken
+	}
+	return ""
+}
+
+// publicKey reads a PEM public key, or takes it from the private key in a .p8.
+func publicKey(text string) (*ecdsa.PublicKey, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errors.New("pem holds no PEM block")
+	}
+	if public, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+		if key, ok := public.(*ecdsa.PublicKey); ok {
+			return key, nil
+		}
+	}
+	if private, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+		if key, ok := private.(*ecdsa.PrivateKey); ok {
+			return &key.PublicKey, nil
+		}
+	}
+	return nil, errors.New("pem holds neither an EC public key nor an EC private key in PKCS #8")
+}
