@@ -1,0 +1,240 @@
+package boltstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"apnsbridge/store"
+)
+
+// lockWait is how long Open waits for another process to let go of the file,
+// as one that is ending does.
+const lockWait = time.Second
+
+// maxShared bounds how many changes share a transaction.
+const maxShared = 1024
+
+// file is one bbolt file with one writer. Whatever is asked to be written
+// during a commit shares the next one, so that a slow disk makes larger
+// transactions and not a queue of small ones.
+type file struct {
+	path   string
+	opened *os.File // bbolt's own
+	bolt   *bbolt.DB
+	queue  chan change
+	quit   chan struct{} // closed by close
+	ended  chan struct{} // closed when the writer has ended
+	broken error         // the writer's: bbolt has panicked, nothing can be written any more
+
+	closing         sync.Once
+	writes, commits atomic.Uint64
+}
+
+// change is one caller's work on a transaction. Its effects on memory are
+// hung on Tx.OnCommit.
+type change struct {
+	apply func(*bbolt.Tx) error
+	done  chan error
+}
+
+// openFile opens the file at path without starting its writer.
+func openFile(path string) (*file, error) {
+	f := &file{path: path, queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{})}
+	open := func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+		f.opened, err = os.OpenFile(name, flag, mode)
+		return f.opened, err
+	}
+	err := f.guard(func() (err error) {
+		f.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: open})
+		return err
+	})
+	switch {
+	case err == nil:
+		return f, nil
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s is in use by another process: stop that one, or give this one its own store.path", path)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("cannot open the store (is store.path a directory this user may write to?): %w", err)
+	case isDamage(err):
+		f.abandon()
+	}
+	return nil, f.explain(err)
+}
+
+// prepare runs the steps of opening on one transaction.
+func (f *file) prepare(steps ...func(*bbolt.Tx) error) error {
+	return f.explain(f.guard(func() error {
+		return f.bolt.Update(func(tx *bbolt.Tx) error {
+			// A file that was cut faults when a page behind its end is touched,
+			// which may be much later.
+			info, err := f.opened.Stat()
+			if err != nil {
+				return err
+			}
+			if info.Size() < tx.Size() {
+				return damage("%d bytes are left of %d", info.Size(), tx.Size())
+			}
+			for _, step := range steps {
+				if err := step(tx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}))
+}
+
+// view runs fn on what is in the file now.
+func (f *file) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f.explain(f.guard(func() error { return f.bolt.View(fn) }))
+}
+
+// update has fn run by the writer and returns when its transaction is
+// committed, or has failed together with all that share it. fn may use its
+// caller's memory. ctx ends the waiting for the writer, not the writing.
+func (f *file) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
+	c := change{apply: fn, done: make(chan error, 1)}
+	select {
+	case f.queue <- c:
+		return <-c.done
+	case <-f.quit:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// write is the writer.
+func (f *file) write() {
+	defer close(f.ended)
+	for {
+		select {
+		case c := <-f.queue:
+			f.commit(f.share(c))
+		case <-f.quit:
+			return
+		}
+	}
+}
+
+// share takes the changes that have been waiting beside first.
+func (f *file) share(first change) []change {
+	changes := []change{first}
+	for len(changes) < maxShared {
+		select {
+		case c := <-f.queue:
+			changes = append(changes, c)
+		default:
+			return changes
+		}
+	}
+	return changes
+}
+
+func (f *file) commit(changes []change) {
+	err := f.broken
+	if err == nil {
+		err = f.explain(f.guard(func() error {
+			return f.bolt.Update(func(tx *bbolt.Tx) error {
+				for _, c := range changes {
+					if err := c.apply(tx); err != nil {
+						return err
+					}
+				}
+				tx.OnCommit(func() {
+					f.commits.Add(1)
+					f.writes.Add(uint64(len(changes)))
+				})
+				return nil
+			})
+		}))
+	}
+	if isDamage(err) {
+		f.broken = err // bbolt may hold its locks
+	}
+	for _, c := range changes {
+		c.done <- err
+	}
+}
+
+func (f *file) close() error {
+	err := store.ErrClosed
+	f.closing.Do(func() {
+		close(f.quit)
+		<-f.ended
+		if err = f.broken; err != nil {
+			f.abandon()
+			return
+		}
+		err = f.explain(f.guard(f.bolt.Close))
+	})
+	return err
+}
+
+// abandon lets go of the file where bbolt cannot any more. The mapping stays,
+// and would keep the lock.
+func (f *file) abandon() {
+	syscall.Flock(int(f.opened.Fd()), syscall.LOCK_UN)
+	f.opened.Close()
+}
+
+// guard runs fn, which reads mapped pages. bbolt trusts them: a bad one makes
+// it panic, or touch memory that is not there.
+func (f *file) guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = damage("%v", cause)
+		}
+	}()
+	return fn()
+}
+
+// explain makes of an error of bbolt one that names the file.
+func (f *file) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
+		return store.ErrClosed
+	case isDamage(err), errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
+		return fmt.Errorf("%s is damaged: move it away to start with an empty one (%w)", f.path, err)
+	}
+	return fmt.Errorf("%s: %w", f.path, err)
+}
+
+// damaged says what in a file cannot be.
+type damaged struct{ what string }
+
+func (d *damaged) Error() string { return d.what }
+
+func isDamage(err error) bool {
+	var d *damaged
+	return errors.As(err, &d)
+}
+
+func damage(format string, args ...any) error {
+	return &damaged{fmt.Sprintf(format, args...)}
+}
+
+func u32(b []byte) uint32                 { return binary.BigEndian.Uint32(b) }
+func u64(b []byte) uint64                 { return binary.BigEndian.Uint64(b) }
+func appendU32(b []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(b, v) }
+func appendU64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
+func millis(t time.Time) uint64           { return uint64(max(0, t.UnixMilli())) }
+func fromMillis(v uint64) time.Time       { return time.UnixMilli(int64(v)).UTC() }

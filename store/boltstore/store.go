@@ -1,0 +1,125 @@
+// Package boltstore keeps in bbolt files what the bridge must remember.
+//
+// All is in one file, feedback.db. Integers are big-endian, times are in
+// milliseconds since 1970.
+//
+//	meta      version · u32
+//	feedback  a bucket per app, whose sequence is the list's revision:
+//	            count  · u64, the number of entries
+//	            tokens · token → u64 dead since · u64 revision · u64 listed since
+//	            order  · u64 revision → token
+//	ledger    key → u64 expires · value
+//
+// tokens gives the list in pages; the first in order is what leaves next.
+package boltstore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"apnsbridge/store"
+)
+
+// Options are what can be set. The zero value has the defaults.
+type Options struct {
+	FeedbackEntries int              // of one app; 0 is store.DefaultFeedbackEntries
+	FeedbackAge     time.Duration    // since it was listed; 0 is store.DefaultFeedbackAge
+	Now             func() time.Time // the clock; nil is time.Now
+}
+
+// Store is a directory with what must be remembered.
+type Store struct {
+	file     *file
+	feedback *Feedback
+	ledger   *Ledger
+}
+
+// Open opens the store in dir, and makes both where there is none. An error is
+// a sentence for the operator.
+func Open(dir string, o Options) (*Store, error) {
+	if o.FeedbackEntries == 0 {
+		o.FeedbackEntries = store.DefaultFeedbackEntries
+	}
+	if o.FeedbackAge == 0 {
+		o.FeedbackAge = store.DefaultFeedbackAge
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the directory of the store: %w", err)
+	}
+	f, err := openFile(filepath.Join(dir, "feedback.db"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{file: f, feedback: newFeedback(f, o), ledger: &Ledger{file: f, now: o.Now}}
+	if err := f.prepare(prepareVersion, s.feedback.prepare, s.ledger.prepare); err != nil {
+		f.abandon()
+		return nil, err
+	}
+	go f.write()
+	return s, nil
+}
+
+// Close waits for what is being written and closes the store. What comes
+// later gets store.ErrClosed.
+func (s *Store) Close() error { return s.file.close() }
+
+// Feedback is the store's lists of dead devices.
+func (s *Store) Feedback() *Feedback { return s.feedback }
+
+// Ledger is the store's log below the resend ledger.
+func (s *Store) Ledger() *Ledger { return s.ledger }
+
+// Stats says how the store is doing. Counters run from Open.
+type Stats struct {
+	FeedbackEntries int    // on the lists of all apps
+	FeedbackEvicted uint64 // entries that left a list because it was full
+	FeedbackExpired uint64 // entries that left a list by their age
+	Writes          uint64 // changes made
+	Commits         uint64 // transactions they took
+	FileBytes       int64
+}
+
+// Stats returns a snapshot.
+func (s *Store) Stats() Stats {
+	var size int64
+	if info, err := os.Stat(s.file.path); err == nil {
+		size = info.Size()
+	}
+	return Stats{
+		FeedbackEntries: s.feedback.listed.Len(),
+		FeedbackEvicted: s.feedback.evicted.Load(),
+		FeedbackExpired: s.feedback.expired.Load(),
+		Writes:          s.file.writes.Load(),
+		Commits:         s.file.commits.Load(),
+		FileBytes:       size,
+	}
+}
+
+// layoutVersion is that of the package's documentation.
+const layoutVersion = 1
+
+func prepareVersion(tx *bbolt.Tx) error {
+	meta, err := tx.CreateBucketIfNotExists([]byte("meta"))
+	if err != nil {
+		return err
+	}
+	key := []byte("version")
+	v := meta.Get(key)
+	if v == nil {
+		return meta.Put(key, appendU32(nil, layoutVersion))
+	}
+	if len(v) != 4 {
+		return damage("a version of %d bytes", len(v))
+	}
+	if got := u32(v); got != layoutVersion {
+		return fmt.Errorf("is of version %d and this program knows version %d: use the program that wrote it, or another store.path", got, layoutVersion)
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package boltstore
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+
+	"apnsbridge/store"
+	"apnsbridge/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// place makes a directory whose store is closed and checked at the end.
+func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
+	dir := t.TempDir()
+	var open *Store
+	shut := func() {
+		if open == nil {
+			return
+		}
+		if err := open.Close(); err != nil {
+			t.Error(err)
+		}
+		consistent(t, filepath.Join(dir, "feedback.db"))
+	}
+	t.Cleanup(shut)
+	return func(s storetest.Settings) S {
+		shut()
+		var err error
+		if open, err = Open(dir, Options{FeedbackEntries: s.Entries, FeedbackAge: s.Age, Now: s.Now}); err != nil {
+			t.Fatal(err)
+		}
+		return part(open)
+	}
+}
+
+// consistent has bbolt look for pages that are lost or used twice.
+func consistent(t *testing.T, path string) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: time.Second, PreLoadFreelist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.View(func(tx *bbolt.Tx) error {
+		for err := range tx.Check() {
+			t.Errorf("%s: %v", path, err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFeedback(t *testing.T) {
+	storetest.Feedback(t, func(t *testing.T) storetest.Place[store.Feedback] {
+		return place(t, func(s *Store) store.Feedback { return s.Feedback() })
+	})
+}
+
+func TestLedger(t *testing.T) {
+	storetest.Ledger(t, func(t *testing.T) storetest.Place[store.Ledger] {
+		return place(t, func(s *Store) store.Ledger { return s.Ledger() })
+	})
+}
