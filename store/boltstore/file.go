@@ -60,6 +60,7 @@ func openFile(path string) (*file, error) {
 		f.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: open})
 		return err
 	})
+	var errno syscall.Errno
 	switch {
 	case err == nil:
 		return f, nil
@@ -69,6 +70,8 @@ func openFile(path string) (*file, error) {
 		return nil, fmt.Errorf("cannot open the store (is store.path a directory this user may write to?): %w", err)
 	case isDamage(err):
 		f.abandon()
+	case !errors.As(err, &errno):
+		err = damage("%v", err) // bbolt has many words for what it finds
 	}
 	return nil, f.explain(err)
 }
@@ -212,7 +215,7 @@ func (f *file) explain(err error) error {
 		return nil
 	case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
 		return store.ErrClosed
-	case isDamage(err), errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
+	case isDamage(err):
 		return fmt.Errorf("%s is damaged: move it away to start with an empty one (%w)", f.path, err)
 	}
 	return fmt.Errorf("%s: %w", f.path, err)

@@ -1,0 +1,346 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"apnsbridge/store"
+)
+
+var ctx = context.Background()
+
+// fill makes a store in dir with n entries on each of two lists and some
+// records in the ledger.
+func fill(t testing.TB, dir string, n int) {
+	t.Helper()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, app := range []string{"mail", "news"} {
+		var dead []store.Dead
+		for i := range n {
+			dead = append(dead, store.Dead{Token: token(i), Time: time.Unix(int64(i), 0)})
+		}
+		if err := s.Feedback().Record(ctx, app, dead...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		r := store.LedgerRecord{Key: token(i), Value: make([]byte, 100), Expires: time.Now().Add(time.Hour)}
+		if err := s.Ledger().Append(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// token is different in its first bytes, so that tokens scatter as real ones do.
+func token(i int) []byte {
+	b := appendU64(nil, uint64(i)*0x9e3779b97f4a7c15)
+	return append(b, make([]byte, 24)...)
+}
+
+// sentence is what an operator should get to read: one line, with the path.
+func sentence(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("got %q, want %q in it", err, part)
+		}
+	}
+	if strings.ContainsAny(err.Error(), "\n\r") {
+		t.Errorf("got more than a line: %q", err)
+	}
+}
+
+func TestOpenLocked(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(dir, Options{})
+	sentence(t, err, filepath.Join(dir, "feedback.db"), "in use by another process")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
+func TestOpenNotAllowed(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 1)
+	path := filepath.Join(dir, "feedback.db")
+	t.Run("a file for a directory", func(t *testing.T) {
+		_, err := Open(path, Options{})
+		sentence(t, err, path, "not a directory")
+	})
+	t.Run("a directory for a file", func(t *testing.T) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "feedback.db")
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(dir, Options{})
+		sentence(t, err, path, "is a directory")
+	})
+	t.Run("no permission", func(t *testing.T) {
+		if os.Geteuid() == 0 {
+			t.Skip("root may read everything")
+		}
+		for _, name := range []string{path, dir} {
+			if err := os.Chmod(name, 0); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Open(dir, Options{})
+			sentence(t, err, path, "permission denied", "store.path")
+			if err := os.Chmod(name, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestOpenOtherVersion(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 1)
+	edit(t, dir, func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("version"), appendU32(nil, 2))
+	})
+	_, err := Open(dir, Options{})
+	sentence(t, err, filepath.Join(dir, "feedback.db"), "version 2", "version 1")
+}
+
+// edit changes the file of a store that is closed.
+func edit(t *testing.T, dir string, fn func(*bbolt.Tx) error) {
+	t.Helper()
+	db, err := bbolt.Open(filepath.Join(dir, "feedback.db"), 0o600, &bbolt.Options{Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Update(fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Well-formed bbolt files that say what cannot be.
+func TestOpenInconsistent(t *testing.T) {
+	mail := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(feedbackBucket).Bucket([]byte("mail")) }
+	for name, damage := range map[string]func(*bbolt.Tx) error{
+		"a wrong count":        func(tx *bbolt.Tx) error { return mail(tx).Put(countKey, appendU64(nil, 7)) },
+		"no count":             func(tx *bbolt.Tx) error { return mail(tx).Delete(countKey) },
+		"no order":             func(tx *bbolt.Tx) error { return mail(tx).DeleteBucket(orderBucket) },
+		"a token out of order": func(tx *bbolt.Tx) error { return mail(tx).Bucket(orderBucket).Delete(appendU64(nil, 1)) },
+		"a short entry":        func(tx *bbolt.Tx) error { return mail(tx).Bucket(tokensBucket).Put(token(0), []byte("short")) },
+		"an order of others":   func(tx *bbolt.Tx) error { return mail(tx).Bucket(orderBucket).Put(appendU64(nil, 1), []byte("other")) },
+		"a short record":       func(tx *bbolt.Tx) error { return tx.Bucket(ledgerBucket).Put([]byte("key"), []byte("short")) },
+		"a short version":      func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte{1}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			fill(t, dir, 3)
+			edit(t, dir, damage)
+			for range 2 { // the first must have let go of the file
+				_, err := Open(dir, Options{})
+				sentence(t, err, filepath.Join(dir, "feedback.db"), "is damaged")
+			}
+		})
+	}
+}
+
+// A file that was cut or has pages that are not what was written is refused, or
+// still has everything; it never ends the process.
+func TestOpenDamaged(t *testing.T) {
+	dir := t.TempDir()
+	const entries = 300
+	fill(t, dir, entries)
+	whole, err := os.ReadFile(filepath.Join(dir, "feedback.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	noise := rand.NewChaCha8([32]byte{1})
+	for name, damage := range map[string]func(b []byte, at int) []byte{
+		"cut":         func(b []byte, at int) []byte { return b[:at] },
+		"cut in":      func(b []byte, at int) []byte { return b[:at+page/2] },
+		"zeroed":      func(b []byte, at int) []byte { clear(b[at : at+page]); return b },
+		"zeroed from": func(b []byte, at int) []byte { clear(b[at:]); return b },
+		"noise":       func(b []byte, at int) []byte { noise.Read(b[at : at+page]); return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused := 0
+			for at := 0; at < len(whole); at += page {
+				b := damage(append([]byte(nil), whole...), at)
+				dir := t.TempDir()
+				path := filepath.Join(dir, "feedback.db")
+				if err := os.WriteFile(path, b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				s, err := Open(dir, Options{})
+				if err != nil {
+					refused++
+					sentence(t, err, path, "is damaged")
+					continue
+				}
+				if len(b) > 0 {
+					for _, app := range []string{"mail", "news"} {
+						list, err := s.Feedback().Pending(ctx, app, nil, 2*entries)
+						if err != nil || len(list) != entries {
+							t.Errorf("at byte %d: opened with %d entries of %s and error %v, want %d", at, len(list), app, err, entries)
+						}
+					}
+				}
+				if err := s.Close(); err != nil {
+					t.Errorf("at byte %d: %v", at, err)
+				}
+			}
+			if refused == 0 {
+				t.Error("nothing was refused")
+			}
+		})
+	}
+}
+
+// A page that goes bad later fails what needs it, and what comes after a failed
+// write, but not the process.
+func TestDamageWhileOpen(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 300)
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "feedback.db")
+	b, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	info, err := b.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.WriteAt(make([]byte, info.Size()-2*4096), 2*4096); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Feedback().Pending(ctx, "mail", nil, 1000)
+	sentence(t, err, path, "is damaged")
+	for range 2 {
+		err = s.Feedback().Forget(ctx, "mail", store.Dead{Token: token(1), Time: time.Unix(1, 0)})
+		sentence(t, err, path, "is damaged")
+	}
+	sentence(t, s.Close(), path, "is damaged")
+	_, err = Open(dir, Options{})
+	sentence(t, err, path, "is damaged")
+}
+
+func TestClosed(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, pending := s.Feedback().Pending(ctx, "mail", nil, 1)
+	for name, err := range map[string]error{
+		"Close":   s.Close(),
+		"Record":  s.Feedback().Record(ctx, "mail", store.Dead{Token: token(1), Time: time.Unix(1, 0)}),
+		"Pending": pending,
+		"Append":  s.Ledger().Append(ctx),
+	} {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("%s: got %v, want %v", name, err, store.ErrClosed)
+		}
+	}
+}
+
+// What comes while a transaction is at work shares the next one.
+func TestSharedCommits(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		release := make(chan struct{})
+		go s.file.update(ctx, func(*bbolt.Tx) error { <-release; return nil })
+		synctest.Wait()
+		const writers = 100
+		for i := range writers {
+			go func() {
+				if err := s.Feedback().Record(ctx, "mail", store.Dead{Token: token(i), Time: time.Unix(1, 0)}); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		got := s.Stats()
+		if got.Commits != 2 || got.Writes != 1+writers || got.FeedbackEntries != writers {
+			t.Errorf("got %d writes in %d commits and %d entries, want %d, 2 and %d", got.Writes, got.Commits, got.FeedbackEntries, 1+writers, writers)
+		}
+	})
+}
+
+// A device that APNs calls dead again costs no commit.
+func TestNoNewsNoCommit(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	d := store.Dead{Token: token(1), Time: time.Unix(1, 0)}
+	for range 3 {
+		if err := s.Feedback().Record(ctx, "mail", d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.Stats().Commits; got != 1 {
+		t.Errorf("got %d commits, want 1", got)
+	}
+}
+
+func TestStats(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	s, err := Open(t.TempDir(), Options{FeedbackEntries: 2, FeedbackAge: time.Hour, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	record := func(i int) {
+		if err := s.Feedback().Record(ctx, "mail", store.Dead{Token: token(i), Time: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 5 {
+		record(i)
+	}
+	now = now.Add(2 * time.Hour)
+	record(5)
+	got := s.Stats()
+	if got.FeedbackEntries != 1 || got.FeedbackEvicted != 3 || got.FeedbackExpired != 2 || got.FileBytes == 0 {
+		t.Errorf("got %+v, want 1 entry, 3 evicted, 2 expired", got)
+	}
+}
