@@ -1,0 +1,235 @@
+package bridge
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// Environment is one of APNs' two worlds, or says that the port decides.
+type Environment uint8
+
+// A device token is good in one environment only.
+const (
+	Production Environment = iota
+	Sandbox
+	ByListener // of an App: Origin.Environment decides
+)
+
+// OnBadToken says what a provider hears of a token that APNs does not know.
+type OnBadToken uint8
+
+// Topics whose payloads are always the same cannot have resends told apart:
+// ByTopic continues for com.apple.mgmt.* and pass.*, and reports for others.
+const (
+	ByTopic  OnBadToken = iota
+	Report              // an error packet, after which the connection ends
+	Continue            // nothing: the token goes to feedback
+)
+
+// App is one app as it is configured.
+type App struct {
+	Name        string
+	Topic       string // empty: from the provider's certificate
+	Environment Environment
+	Endpoint    string         // https://host:port instead of Apple's; empty: Apple's
+	EndpointCA  *x509.CertPool // who vouches for the endpoint; nil: the system's
+	Proxy       *url.URL       // a proxy that knows CONNECT; nil: none
+	Credential  *Credential
+	PushType    string // "", "auto", or the type of every push
+	OnBadToken  OnBadToken
+	Strict      bool // what is not known here goes to the provider as status 255
+}
+
+func (a App) check(now time.Time) error {
+	if a.Credential == nil {
+		return fmt.Errorf("app %s has no credential", a.Name)
+	}
+	if err := a.Credential.Check(now); err != nil {
+		return fmt.Errorf("app %s: %w", a.Name, err)
+	}
+	if a.Endpoint != "" {
+		if u, err := url.Parse(a.Endpoint); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+			return fmt.Errorf("app %s: endpoint %q must be like https://host:port", a.Name, a.Endpoint)
+		}
+	}
+	return nil
+}
+
+// same says that b leads to the same connections as a.
+func (a App) same(b App) bool {
+	if !a.EndpointCA.Equal(b.EndpointCA) || !a.Credential.same(b.Credential) || (a.Proxy == nil) != (b.Proxy == nil) {
+		return false
+	}
+	if a.Proxy != nil && a.Proxy.String() != b.Proxy.String() {
+		return false
+	}
+	return a.Endpoint == b.Endpoint && a.Environment == b.Environment
+}
+
+func (a App) topicFor(o Origin) string {
+	if a.Topic != "" {
+		return a.Topic
+	}
+	return o.Topic
+}
+
+// continues says that a bad token of this origin is not reported.
+func (a App) continues(o Origin) bool {
+	switch a.OnBadToken {
+	case Report:
+		return false
+	case Continue:
+		return true
+	}
+	topic := a.topicFor(o)
+	return isMDMTopic(topic) || strings.HasPrefix(topic, "pass.")
+}
+
+// endpoint is the base of all paths, for an environment.
+func (a App) endpoint(e Environment) string {
+	switch {
+	case a.Endpoint != "":
+		return strings.TrimRight(a.Endpoint, "/")
+	case e == Sandbox:
+		return "https://api.sandbox.push.apple.com"
+	}
+	return "https://api.push.apple.com"
+}
+
+// app is what lasts of an app while its configuration is reloaded.
+type app struct {
+	name     string
+	bridge   *Bridge
+	route    atomic.Pointer[route]
+	chains   *chains
+	account  account
+	counters counters
+	health   health
+}
+
+// route is how an app's notifications go at present.
+type route struct {
+	app       App
+	upstreams [2]upstream // of Production and Sandbox
+}
+
+func (rt *route) upstream(o Origin) upstream {
+	e := rt.app.Environment
+	if e == ByListener {
+		e = o.Environment
+	}
+	return rt.upstreams[e]
+}
+
+// retire lets the connections end when they have done their work.
+func (rt *route) retire() {
+	for _, u := range rt.upstreams {
+		if u != nil {
+			u.Retire()
+		}
+	}
+}
+
+var errNoTopic = errors.New("the app has no topic set and the client's certificate names none")
+
+// deliver takes a notification that has its place in the window.
+func (a *app) deliver(r *record) {
+	if a.chains.enter(r) {
+		a.send(r)
+	}
+}
+
+// send hands r, the first of its device, to APNs.
+func (a *app) send(r *record) {
+	a.route.Load().upstream(r.session.origin).Send(r)
+}
+
+// answered takes the verdict on an attempt and sees to what follows it.
+func (a *app) answered(r *record, v verdict) {
+	if a.bridge.ctx.Err() != nil {
+		a.counters.abandoned.Add(1)
+		return
+	}
+	a.health.note(v, a.bridge.log)
+	d := r.plan.next(v.class)
+	switch d.do {
+	case settle:
+		a.settle(r, v)
+		return
+	case drop:
+		a.counters.dropped.Add(1)
+		a.bridge.log.Warn().Str("app", a.name).Str("apns_id", r.request.id.String()).Int("code", v.code).
+			Str("reason", v.reason).Int("attempts", r.plan.attempts).Msg("given up")
+		a.through(r, binproto.NoError)
+		return
+	case amendRetry:
+		r.request.amend(v.class)
+	case renewRetry:
+		a.route.Load().upstream(r.session.origin).Renew(r.bearer)
+	}
+	a.counters.retried.Add(1)
+	if v.class == ambiguous {
+		a.counters.ambiguous.Add(1)
+	}
+	if d.after > 0 {
+		a.bridge.waiting.add(r, time.Now().Add(d.after))
+		return
+	}
+	a.send(r)
+}
+
+// settle makes of a final verdict what the provider and the feedback list are to
+// know.
+func (a *app) settle(r *record, v verdict) {
+	switch v.class {
+	case accepted:
+		a.counters.accepted.Add(1)
+		next := a.chains.leave(r)
+		if !a.bridge.feedback.alive(r) {
+			r.session.settled(r, binproto.NoError)
+		}
+		a.follow(next)
+	case refused:
+		a.counters.refused.Add(1)
+		a.through(r, v.status)
+	case badToken:
+		a.counters.badTokens.Add(1)
+		next := a.chains.leave(r)
+		r.session.refused(r, v.status)
+		a.follow(next)
+	case gone:
+		a.counters.unregistered.Add(1)
+		next := a.chains.leave(r)
+		a.bridge.feedback.dead(r, v.goneAt(r.sent, a.bridge.now()))
+		a.follow(next)
+	case unknown:
+		a.counters.unknown.Add(1)
+		status := binproto.NoError
+		if a.route.Load().app.Strict {
+			status = binproto.Unknown
+		}
+		a.through(r, status)
+	}
+}
+
+// through ends the way of r with the status its provider is to know. Nobody
+// touches r afterwards.
+func (a *app) through(r *record, status binproto.Status) {
+	next := a.chains.leave(r)
+	r.session.settled(r, status)
+	a.follow(next)
+}
+
+// follow sends the next notification for a device.
+func (a *app) follow(next *record) {
+	if next != nil {
+		a.send(next)
+	}
+}

@@ -1,0 +1,228 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Config is what a bridge is made of.
+type Config struct {
+	Apps     []App
+	Feedback Feedback
+	Limits   Limits
+	Log      zerolog.Logger
+	Now      func() time.Time // nil: time.Now
+}
+
+// Bridge delivers for all apps. Its work does not end with a connection, only
+// with Close.
+type Bridge struct {
+	limits   Limits
+	log      zerolog.Logger
+	now      func() time.Time
+	budget   *budget
+	waiting  *waiting
+	feedback *feedback
+
+	unsettled atomic.Int64  // notifications in windows or with the feedback writer
+	idle      chan struct{} // told when unsettled comes to 0
+
+	ctx    context.Context // of all work that was taken
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	// Feedback outlives the rest, for what the rest leaves to it.
+	feedbackDone chan struct{}
+	endFeedback  context.CancelFunc
+
+	mu        sync.Mutex
+	apps      map[string]*app
+	sessions  map[*Session]struct{}
+	upstreams []upstream // all there were, to be closed at the end
+	stopping  bool
+}
+
+var errStopping = errors.New("the bridge is shutting down")
+
+// New starts a bridge. It dials when the first notification comes. Its errors
+// are sentences for the one who configured the apps.
+func New(c Config) (*Bridge, error) {
+	b := &Bridge{
+		limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
+		waiting: newWaiting(), feedback: newFeedback(c.Feedback, c.Log),
+		idle: make(chan struct{}, 1), feedbackDone: make(chan struct{}),
+		apps: make(map[string]*app), sessions: make(map[*Session]struct{}),
+	}
+	if b.now == nil {
+		b.now = time.Now
+	}
+	b.budget = newBudget(b.limits.QueuedBytes)
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	if err := b.Reload(c.Apps); err != nil {
+		b.cancel()
+		return nil, err
+	}
+	b.wg.Go(func() {
+		b.waiting.run(b.ctx.Done(), func(r *record) { r.session.app.send(r) })
+	})
+	var feedbackCtx context.Context
+	feedbackCtx, b.endFeedback = context.WithCancel(context.Background())
+	go func() {
+		defer close(b.feedbackDone)
+		b.feedback.run(feedbackCtx)
+	}()
+	return b, nil
+}
+
+// Reload takes a new list of apps, or none of it: the first fault is returned
+// and all stays as it was. Sessions of apps that are kept go on with the new
+// settings, and with their connections to APNs where credential and endpoint are
+// the same. Sessions of removed apps come to their end.
+func (b *Bridge) Reload(apps []App) error {
+	seen := make(map[string]bool)
+	for _, a := range apps {
+		if seen[a.Name] {
+			return fmt.Errorf("app %s is configured twice", a.Name)
+		}
+		seen[a.Name] = true
+		if err := a.check(b.now()); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	for _, conf := range apps {
+		a := b.apps[conf.Name]
+		if a == nil {
+			a = &app{name: conf.Name, bridge: b, chains: newChains()}
+			a.account.budget = b.budget
+			a.health.app = conf.Name
+			b.apps[conf.Name] = a
+		}
+		b.reroute(a, conf)
+	}
+	var ended []*Session
+	for name, a := range b.apps {
+		if seen[name] {
+			continue
+		}
+		delete(b.apps, name)
+		a.route.Load().retire()
+		for s := range b.sessions {
+			if s.app == a {
+				ended = append(ended, s)
+			}
+		}
+	}
+	b.mu.Unlock()
+	for _, s := range ended {
+		s.end()
+	}
+	return nil
+}
+
+// reroute gives a the configuration conf.
+func (b *Bridge) reroute(a *app, conf App) {
+	old := a.route.Load()
+	if old != nil && old.app.same(conf) {
+		a.route.Store(&route{app: conf, upstreams: old.upstreams})
+		return
+	}
+	a.route.Store(b.newRoute(a, conf))
+	if old != nil {
+		old.retire()
+	}
+}
+
+func (b *Bridge) newRoute(a *app, conf App) *route {
+	rt := &route{app: conf}
+	tokens := conf.Credential.bearer(b.now)
+	for e := range rt.upstreams {
+		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
+			u := newHTTPUpstream(b, conf, env, tokens, a.answered)
+			rt.upstreams[e] = u
+			b.upstreams = append(b.upstreams, u)
+		}
+	}
+	return rt
+}
+
+// Open begins a session for the provider behind peer.
+func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.apps[origin.App]
+	switch {
+	case b.stopping:
+		return nil, errStopping
+	case a == nil:
+		return nil, fmt.Errorf("no app %q is configured", origin.App)
+	case a.route.Load().app.topicFor(origin) == "":
+		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
+	}
+	s := &Session{bridge: b, app: a, peer: peer, origin: origin}
+	b.sessions[s] = struct{}{}
+	return s, nil
+}
+
+// forget drops a session that is over.
+func (b *Bridge) forget(s *Session) {
+	b.mu.Lock()
+	delete(b.sessions, s)
+	b.mu.Unlock()
+}
+
+// settled says that n notifications have left.
+func (b *Bridge) settled(n int64) {
+	if b.unsettled.Add(-n) == 0 {
+		select {
+		case b.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Shutdown lets all sessions come to their end, and returns when all that was
+// taken is settled and the feedback list has what it should. What providers
+// still write meanwhile is delivered too. An error says how much is left.
+func (b *Bridge) Shutdown(ctx context.Context) error {
+	b.mu.Lock()
+	b.stopping = true
+	sessions := make([]*Session, 0, len(b.sessions))
+	for s := range b.sessions {
+		sessions = append(sessions, s)
+	}
+	b.mu.Unlock()
+	for _, s := range sessions {
+		s.end()
+	}
+	for b.unsettled.Load() > 0 {
+		select {
+		case <-b.idle:
+		case <-ctx.Done():
+			return fmt.Errorf("%d notifications are without a verdict: %w", b.unsettled.Load(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Close ends everything at once. What has no verdict yet is counted as
+// abandoned; what is on its way to the feedback list is still written.
+func (b *Bridge) Close() {
+	b.mu.Lock()
+	b.stopping = true
+	all := b.upstreams
+	b.mu.Unlock()
+	b.cancel()
+	for _, u := range all {
+		u.Close()
+	}
+	b.wg.Wait()
+	b.endFeedback()
+	<-b.feedbackDone
+}

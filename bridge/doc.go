@@ -1,0 +1,16 @@
+// Package bridge delivers notifications over HTTP/2 APNs and decides what each
+// verdict means to the provider that sent them.
+//
+// A Session stands for one provider's connection. Each notification is copied
+// once, takes its place in the connection's window, waits for the one before it
+// to the same device, and goes out as
+//
+//	POST /3/device/<token>
+//
+// with its payload byte for byte. Verdicts come in any order and leave in the
+// order of the frames: accepted ones in silence, dead devices into the feedback
+// list, the first refusal as an error packet.
+//
+// Source: Apple, "Sending notification requests to APNs" and "Handling
+// notification responses from APNs".
+package bridge

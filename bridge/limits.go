@@ -1,0 +1,32 @@
+package bridge
+
+import (
+	"cmp"
+	"time"
+)
+
+// Limits are the bounds of a bridge. A field that is zero has its default.
+type Limits struct {
+	Window         int           // notifications a connection has without a verdict, before it is not read further; 1,000
+	QueuedBytes    int64         // bytes of all notifications without a verdict, in the process; 64 MiB
+	Requests       int           // requests in flight, for an app and environment; 500
+	Connections    int           // HTTP/2 connections, for an app and environment; 4
+	RequestTimeout time.Duration // how long APNs may take for one answer; 30 s
+	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read; 15 s
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Window:         cmp.Or(l.Window, 1000),
+		QueuedBytes:    cmp.Or(l.QueuedBytes, 64<<20),
+		Requests:       cmp.Or(l.Requests, 500),
+		Connections:    cmp.Or(l.Connections, 4),
+		RequestTimeout: cmp.Or(l.RequestTimeout, 30*time.Second),
+		DialTimeout:    cmp.Or(l.DialTimeout, 15*time.Second),
+	}
+}
+
+// lowWater is the mark below which reading begins again that stopped at limit.
+// The distance keeps a connection from being parked and unparked for each
+// notification.
+func lowWater(limit int64) int64 { return limit * 3 / 4 }

@@ -1,0 +1,93 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// request is what is asked of APNs besides token and payload. It says nothing
+// of how it is carried.
+type request struct {
+	topic      string
+	pushType   string
+	expiration int64 // seconds since 1970, or noExpiration for no header
+	id         uuid  // apns-id: a log line finds the push by it
+	priority   uint8
+}
+
+const noExpiration = -1
+
+// longestExpiry is how far ahead APNs stores a notification; libraries that
+// mean "for ever" ask for decades.
+const longestExpiry = 30 * 24 * time.Hour
+
+// expiration gives the apns-expiration of n, and the second from which it need
+// not be sent any more, 0 for never. An expiry of 0 or in the past asks APNs for
+// one attempt; it does not end ours, for rpush sends 86400.
+func expiration(n *binproto.Notification, now time.Time) (header, expires int64) {
+	switch {
+	case !n.HasExpiry:
+		return noExpiration, 0
+	case int64(n.Expiry) <= now.Unix():
+		return 0, 0
+	}
+	expires = min(int64(n.Expiry), now.Add(longestExpiry).Unix())
+	return expires, expires
+}
+
+// devicePath appends the path of a device to b.
+func devicePath(b, token []byte) []byte {
+	return hex.AppendEncode(append(b, "/3/device/"...), token)
+}
+
+// uuid is a random UUID of RFC 9562, version 4.
+type uuid [16]byte
+
+// newUUID takes its bits from a generator that the runtime seeds: they need to
+// differ, not to be secret.
+func newUUID() uuid {
+	var u uuid
+	binary.BigEndian.PutUint64(u[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(u[8:], rand.Uint64())
+	u[6] = u[6]&0x0f | 0x40
+	u[8] = u[8]&0x3f | 0x80
+	return u
+}
+
+// appendText appends the 36 characters of u.
+func (u uuid) appendText(b []byte) []byte {
+	for i, size := range [...]int{4, 2, 2, 2, 6} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		start := [...]int{0, 4, 6, 8, 10}[i]
+		b = hex.AppendEncode(b, u[start:start+size])
+	}
+	return b
+}
+
+func (u uuid) String() string { return string(u.appendText(make([]byte, 0, 36))) }
+
+// amend changes what APNs called wrong, for one more attempt.
+func (q *request) amend(c class) {
+	switch c {
+	case badPriority:
+		if q.priority == 10 {
+			q.priority = backgroundPriority
+		} else {
+			q.priority = 10
+		}
+	case badPushType:
+		if q.pushType == typeAlert {
+			q.pushType, q.priority = typeBackground, backgroundPriority
+		} else {
+			q.pushType, q.priority = typeAlert, 10
+		}
+	case badExpiration:
+		q.expiration = noExpiration
+	}
+}

@@ -1,0 +1,82 @@
+package bridge
+
+import "time"
+
+// retryDelay is how long an attempt waits for the next one.
+const retryDelay = time.Second
+
+// throttledAttempts is how often a device is tried for which APNs gets too many
+// requests: over the two and a half minutes in which such a device recovers.
+const throttledAttempts = 150
+
+// action is what to do with a notification after an attempt.
+type action uint8
+
+const (
+	settle     action = iota + 1 // the verdict is final
+	retry                        // ask again after decision.after
+	amendRetry                   // change the request as the class says, then ask again
+	renewRetry                   // see to a new JWT and connection, then ask again
+	drop                         // give up: settles as accepted, and is counted
+)
+
+type decision struct {
+	do    action
+	after time.Duration
+}
+
+// plan is how far the attempts at one notification have come. It decides; it
+// has no clock.
+type plan struct {
+	attempts  int  // begun
+	throttled int  // ended by 429 for the device
+	unsent    int  // in a row ended without a look by APNs
+	amended   bool // the request was changed once
+	renewed   bool // the JWT was renewed for it once
+	repeated  bool // an ambiguous attempt was repeated once
+}
+
+// next decides what follows an attempt that ended in class c.
+func (p *plan) next(c class) decision {
+	if c != unsent {
+		p.unsent = 0
+	}
+	switch c {
+	case accepted, refused, badToken, gone, unknown:
+		return decision{do: settle}
+	case badPriority, badPushType, badExpiration:
+		if p.amended {
+			return decision{do: drop}
+		}
+		p.amended = true
+		return decision{do: amendRetry}
+	case staleToken:
+		if p.renewed {
+			return decision{do: retry, after: retryDelay}
+		}
+		p.renewed = true
+		return decision{do: renewRetry}
+	case throttled:
+		p.throttled++
+		if p.throttled == throttledAttempts {
+			return decision{do: drop}
+		}
+	case ambiguous:
+		if p.repeated {
+			return decision{do: drop}
+		}
+		p.repeated = true
+	case unsent:
+		p.unsent++
+		if p.unsent == 1 {
+			return decision{do: retry}
+		}
+	}
+	return decision{do: retry, after: retryDelay}
+}
+
+// due says whether a notification that expires at the given second, 0 for
+// never, is still worth an attempt.
+func due(expires int64, now time.Time) bool {
+	return expires == 0 || now.Unix() < expires
+}

@@ -1,0 +1,86 @@
+package bridge
+
+import "sync/atomic"
+
+// Stats is a snapshot of a bridge.
+type Stats struct {
+	Sessions     int   // connections open, or with notifications without a verdict
+	Unsettled    int64 // notifications without a verdict
+	QueuedBytes  int64 // what they cost, against Limits.QueuedBytes
+	Retrying     int   // of those, waiting for another attempt
+	FeedbackWait int   // of those, waiting for the store
+	Limits       Limits
+	Apps         map[string]AppStats
+}
+
+// AppStats counts an app's notifications since the start.
+type AppStats struct {
+	Taken         uint64 // good frames
+	Malformed     uint64 // frames refused at parsing
+	SkippedItems  uint64 // items of framed notifications that nobody knows
+	Accepted      uint64 // by APNs
+	BadTokens     uint64 // refused for their token
+	Refused       uint64 // refused for another fault of the provider
+	Unregistered  uint64 // for devices that have gone
+	Unknown       uint64 // answered in words not known here
+	Reported      uint64 // error packets
+	Untold        uint64 // failures that nobody could be told
+	Feedback      uint64 // entries recorded
+	Revived       uint64 // entries taken off the list, for the device took a push again
+	FeedbackLost  uint64 // entries the store did not take before the end
+	DroppedBehind uint64 // behind a reported failure
+	Expired       uint64 // before APNs took them
+	Dropped       uint64 // given up after retries
+	Retried       uint64 // attempts after the first
+	Ambiguous     uint64 // of those, after no answer: these may double
+	Abandoned     uint64 // without a verdict at the end
+}
+
+type counters struct {
+	taken, malformed, skippedItems                      atomic.Uint64
+	accepted, badTokens, refused, unregistered, unknown atomic.Uint64
+	reported, untold, feedback, revived, feedbackLost   atomic.Uint64
+	droppedBehind, expired, dropped                     atomic.Uint64
+	retried, ambiguous, abandoned                       atomic.Uint64
+}
+
+func (c *counters) stats() AppStats {
+	return AppStats{
+		Taken: c.taken.Load(), Malformed: c.malformed.Load(), SkippedItems: c.skippedItems.Load(),
+		Accepted: c.accepted.Load(), BadTokens: c.badTokens.Load(), Refused: c.refused.Load(),
+		Unregistered: c.unregistered.Load(), Unknown: c.unknown.Load(),
+		Reported: c.reported.Load(), Untold: c.untold.Load(),
+		Feedback: c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
+		DroppedBehind: c.droppedBehind.Load(), Expired: c.expired.Load(), Dropped: c.dropped.Load(),
+		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Abandoned: c.abandoned.Load(),
+	}
+}
+
+// Stats gives the present figures.
+func (b *Bridge) Stats() Stats {
+	b.mu.Lock()
+	st := Stats{Sessions: len(b.sessions), Limits: b.limits, Apps: make(map[string]AppStats, len(b.apps))}
+	for name, a := range b.apps {
+		st.Apps[name] = a.counters.stats()
+	}
+	b.mu.Unlock()
+	st.Unsettled = b.unsettled.Load()
+	st.QueuedBytes = b.budget.used.Load()
+	st.Retrying = b.waiting.len()
+	st.FeedbackWait = b.feedback.len()
+	return st
+}
+
+// Problems says for each app why APNs does not take its notifications; apps
+// that are well, or have not tried yet, are not in it.
+func (b *Bridge) Problems() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	problems := make(map[string]string)
+	for name, a := range b.apps {
+		if problem := a.health.state(); problem != "" {
+			problems[name] = problem
+		}
+	}
+	return problems
+}

@@ -1,0 +1,20 @@
+package bridge
+
+// upstream carries notifications to one endpoint of APNs. The first one goes
+// over x/net's HTTP/2; a connection of our own takes its place.
+type upstream interface {
+	// Send takes r and returns at once. Before each request it asks r.begin,
+	// which may say that r is through; else it calls app.answered exactly once,
+	// from any goroutine and holding no lock.
+	Send(r *record)
+
+	// Renew sees to it that requests from now on do not carry the given JWT, and
+	// go over a fresh connection.
+	Renew(bearer string)
+
+	// Retire ends the connections when all that was sent is answered.
+	Retire()
+
+	// Close ends the connections at once, and returns when nothing runs.
+	Close()
+}
