@@ -1,6 +1,3 @@
-// Package conversation decides what a provider is told: verdicts in the order
-// of its frames, the first failure once, and what the frames mean that it sends
-// again after it. It is pure: no lock, no clock, no I/O.
 package conversation
 
 import (
@@ -20,12 +17,12 @@ type Seq uint64
 // The zero value is empty. A Window is not safe for concurrent use. Misuse, as
 // settling a notification twice, panics: it would tell a provider a lie.
 type Window[T any] struct {
-	ring []place[T] // length is a power of two
-	head Seq        // the oldest notification still in the window
-	next Seq        // the place of the next one taken
+	ring []cell[T] // length is a power of two
+	head Seq       // the oldest notification still in the window
+	next Seq       // the place of the next one taken
 }
 
-type place[T any] struct {
+type cell[T any] struct {
 	value   T
 	settled bool
 	status  binproto.Status
@@ -41,7 +38,7 @@ func (w *Window[T]) Take(v T) Seq {
 	}
 	s := w.next
 	w.next++
-	*w.at(s) = place[T]{value: v}
+	*w.at(s) = cell[T]{value: v}
 	return s
 }
 
@@ -72,7 +69,7 @@ func (w *Window[T]) Next() (v T, status binproto.Status, ok bool) {
 		return v, 0, false
 	}
 	v, status = p.value, p.status
-	*p = place[T]{}
+	*p = cell[T]{}
 	w.head++
 	return v, status, true
 }
@@ -85,6 +82,13 @@ func (w *Window[T]) Head() (s Seq, v T, ok bool) {
 	return w.head, w.at(w.head).value, true
 }
 
+// At is what the owner put at s, to be read or changed in place until the next
+// Take.
+func (w *Window[T]) At(s Seq) *T { return &w.lookup(s).value }
+
+// Tail is the place that the next notification will get.
+func (w *Window[T]) Tail() Seq { return w.next }
+
 // All gives what is in the window, oldest first.
 func (w *Window[T]) All() iter.Seq2[Seq, T] {
 	return func(yield func(Seq, T) bool) {
@@ -96,9 +100,9 @@ func (w *Window[T]) All() iter.Seq2[Seq, T] {
 	}
 }
 
-func (w *Window[T]) at(s Seq) *place[T] { return &w.ring[s&Seq(len(w.ring)-1)] }
+func (w *Window[T]) at(s Seq) *cell[T] { return &w.ring[s&Seq(len(w.ring)-1)] }
 
-func (w *Window[T]) lookup(s Seq) *place[T] {
+func (w *Window[T]) lookup(s Seq) *cell[T] {
 	if s < w.head || s >= w.next {
 		panic("conversation: no notification " + strconv.FormatUint(uint64(s), 10) + " in the window from " +
 			strconv.FormatUint(uint64(w.head), 10) + " to " + strconv.FormatUint(uint64(w.next), 10))
@@ -108,7 +112,7 @@ func (w *Window[T]) lookup(s Seq) *place[T] {
 
 func (w *Window[T]) grow() {
 	old := *w
-	w.ring = make([]place[T], max(8, 2*len(old.ring)))
+	w.ring = make([]cell[T], max(8, 2*len(old.ring)))
 	for s := old.head; s < old.next; s++ {
 		*w.at(s) = *old.at(s)
 	}

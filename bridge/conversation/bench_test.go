@@ -1,0 +1,63 @@
+package conversation
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// plain is a notification of a provider in a test.
+type plain struct{ token, payload []byte }
+
+func (p *plain) Token() []byte   { return p.token }
+func (p *plain) Payload() []byte { return p.payload }
+
+var home = netip.MustParseAddr("192.0.2.1")
+
+// goodPath is a connection on which nothing fails, with half a window of
+// notifications that have no verdict yet.
+func goodPath() (next func()) {
+	now := time.Now()
+	l := New(DefaultOptions(), now)
+	c := l.Open(home, true, now)
+	content := &plain{make([]byte, 32), make([]byte, 200)}
+	id := uint32(0)
+	take := func() {
+		if _, forward := c.Take(content, Frame{Identifier: id, HasIdentifier: true, Command: 1, Expiry: NoExpiry}, now); !forward {
+			panic("recognised")
+		}
+		id++
+	}
+	for range 500 {
+		take()
+	}
+	s := Seq(0)
+	next = func() {
+		take()
+		c.Settle(s, Accepted, now)
+		s++
+		for d, ok := l.Next(); ok; d, ok = l.Next() {
+			if d.Do != Release {
+				panic("not a good path")
+			}
+		}
+	}
+	next() // the first to leave the window is kept
+	next()
+	return next
+}
+
+func TestGoodPathAllocs(t *testing.T) {
+	if n := testing.AllocsPerRun(10000, goodPath()); n != 0 {
+		t.Errorf("got %v allocations a notification, want 0", n)
+	}
+}
+
+// One notification through window and ledger: taken, settled, released.
+func BenchmarkGoodPath(b *testing.B) {
+	b.ReportAllocs()
+	next := goodPath()
+	for b.Loop() {
+		next()
+	}
+}

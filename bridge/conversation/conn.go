@@ -1,0 +1,166 @@
+package conversation
+
+import (
+	"net/netip"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// Conn is the conversation with a provider on one connection: its window, and
+// what its client's ledger knows. See the package comment for its events.
+//
+// After the connection has gone a Conn lives on until all that was taken is
+// settled.
+type Conn struct {
+	Owner any // for the owner, to find its own again from a Decision
+
+	ledger  *Ledger
+	address netip.Addr
+	report  bool
+	window  Window[slot]
+	before  slot // the latest to leave the window; its content is still kept
+	opened  instant
+
+	last     name    // of the latest frame
+	latest   instant // when it came
+	frames   uint64  // taken or refused at parsing
+	expected uint32
+	numbered bool // identifiers first, first+1, … from 0 or 1
+
+	told   bool // a Packet or Close was decided on; no other will be
+	ended  bool // the provider has ended its side
+	closed bool // the connection has gone
+
+	owed  int     // refused notifications in the window that will be reported at the head
+	stuck instant // when the heads in front of them are to be taken over
+
+	episode  *episode // behind the packet, while the connection lasts
+	newest   *entry   // the latest of episode
+	previous glimpse
+	run      sequence
+}
+
+// slot is a notification in the window.
+type slot struct {
+	content Content
+	entry   *entry   // that is told this notification's verdict
+	follows *entry   // whose verdict this notification waits for
+	refusal *refusal // if that is its outcome
+	taken   instant
+	order   uint64  // among all the client's frames
+	waits   instant // a refused one: until when it lets heads hold it up
+	frame   Frame
+	outcome Outcome
+	repeats bool // the identifier of the frame before it
+}
+
+// Open begins the conversation on a new connection from address. report says
+// whether failures are told by packets at all: if not, they go to the feedback
+// list and the connection goes on.
+func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
+	return &Conn{ledger: l, address: address, report: report, opened: l.at(now), numbered: true, stuck: never}
+}
+
+// Len is the number of notifications in the window.
+func (c *Conn) Len() int { return c.window.Len() }
+
+// Lingers says that the conversation is over on our side: what still arrives is
+// to be taken and delivered without waiting for room.
+func (c *Conn) Lingers() bool { return c.told }
+
+// Take puts a notification behind all others. It says whether the owner is to
+// forward it, and Settle it; if not, it is recognised as one that was sent
+// again, and the ledger answers for it.
+func (c *Conn) Take(v Content, f Frame, now time.Time) (s Seq, forward bool) {
+	l := c.ledger
+	t := l.at(now)
+	s = c.arrive(v, f, t)
+	if len(l.episodes) == 0 {
+		return s, true
+	}
+	return s, c.recognise(s, t)
+}
+
+// Reject takes a frame that was refused at parsing with status, in its place.
+func (c *Conn) Reject(f Frame, status binproto.Status, now time.Time) {
+	t := c.ledger.at(now)
+	s := c.arrive(nil, f, t)
+	if len(c.ledger.episodes) > 0 {
+		h := c.ledger.habit(c.kind(f))
+		c.noticeList(key{}, true, h, t)
+		h.seen = t
+	}
+	c.settle(s, verdict{refusedOutcome, &refusal{status: status}}, t)
+}
+
+// arrive gives a frame its place.
+func (c *Conn) arrive(v Content, f Frame, t instant) Seq {
+	c.ledger.frames++
+	n := name{f.Identifier, f.HasIdentifier}
+	repeats := f.HasIdentifier && c.last == n
+	c.last, c.latest = n, t
+	if c.numbered {
+		if c.frames == 0 {
+			c.expected = min(f.Identifier, 1)
+		}
+		c.numbered = f.HasIdentifier && f.Identifier == c.expected
+		c.expected++
+	}
+	c.frames++
+	return c.window.Take(slot{content: v, frame: f, taken: t, order: c.ledger.frames, repeats: repeats})
+}
+
+// Ended says that the provider has ended its side, or that its stream cannot be
+// read further; nothing will be taken any more. heard says that a packet had
+// been written and that the provider's kernel had acknowledged it by then.
+func (c *Conn) Ended(heard bool, now time.Time) {
+	t := c.ledger.at(now)
+	c.ended = true
+	if c.episode != nil {
+		c.episode.doubtful = !heard
+		c.ledger.close(c.episode, t)
+	}
+	c.advance(t)
+}
+
+// Closed says that the connection has gone. heard says that a packet that was
+// written after Ended, or not acknowledged then, has been acknowledged since,
+// and that the provider has not reset the connection. Without a packet it says
+// that the end was an orderly one.
+func (c *Conn) Closed(heard bool, now time.Time) {
+	l, t := c.ledger, c.ledger.at(now)
+	c.closed = true
+	switch e := c.episode; {
+	case e != nil:
+		l.close(e, t)
+		e.conn, c.episode, c.newest = nil, nil, nil
+		if e.doubtful && !heard {
+			l.forget(e)
+		}
+		e.doubtful = false
+	case !c.told && !c.ended && !heard:
+		c.broken(t)
+	}
+	c.told = true
+	c.oweNothing()
+	c.run, c.previous = sequence{}, glimpse{}
+	c.advance(t)
+	if c.window.Len() == 0 {
+		c.release(c.window.Tail(), slot{})
+	}
+}
+
+// kind is the kind of provider that writes frames like f on c.
+func (c *Conn) kind(f Frame) Kind {
+	return Kind{Address: c.address, Layout: f.Layout, Command: f.Command}
+}
+
+// constant says that the notification at s, in the window or the last to leave
+// it, has the identifier of a neighbour, so that it names no one frame.
+func (c *Conn) constant(s Seq, x *slot) bool {
+	if x.repeats {
+		return true
+	}
+	return s+1 < c.window.Tail() && c.window.At(s+1).repeats
+}

@@ -1,0 +1,72 @@
+// Package conversation decides what a provider is told: verdicts in the order
+// of its frames, the first failure once, and what the frames mean that it sends
+// again after it. It is pure: no lock, no clock, no I/O.
+//
+// A provider that reads the six bytes of an error response believes that all
+// frames behind the named one were not sent. They were taken all the same, and
+// are delivered; so what it sends again must not be. But many providers never
+// send anything again. Both shall have every good notification delivered once.
+//
+//	Window   the notifications of one connection, until their verdicts leave in order
+//	Conn     the conversation on one connection: a Window, and whether it was told a failure
+//	Ledger   one client over all its connections: what it may send again, and whether it does
+//
+// # Use
+//
+// A Ledger and its Conns stand under one lock. The owner feeds events and then
+// carries out the decisions of Ledger.Next, in order; decisions may concern
+// other connections of the client than the one with the event.
+//
+//	event                 when
+//	Ledger.Open           a connection begins
+//	Conn.Take             a frame was read; forward it if Take says so
+//	Conn.Reject           a frame was read and refused at parsing
+//	Conn.Settle           a forwarded notification was accepted, is gone, expired, dropped, or the spool has it
+//	Conn.Refuse           a forwarded notification was refused
+//	Conn.Ended            the provider has ended its side
+//	Conn.Closed           the connection has gone, and cannot be told anything any more
+//	Conn.Shutdown         the gateway stops
+//	Ledger.Tick           Ledger.Deadline has come
+//
+//	decision              what the owner does
+//	Release               gives back the memory of a notification
+//	Forward               sends a notification that had waited for the verdict on its original
+//	TakeOver              delivers a notification on its own account: a failure waits behind it
+//	Packet                commits the records, writes the error response, ends our side, reads on
+//	Close                 ends our side without a packet, reads on
+//	Feedback              puts a bad token on the feedback list: there is nobody to tell
+//	Persist               commits records
+//
+// As long as nothing has failed lately, nothing is hashed, nothing allocated,
+// and an event costs a few nanoseconds.
+//
+// # The rules
+//
+// A failure is told when it is the head of the window and the first of its
+// connection, its frame has an identifier that is not its neighbour's too,
+// packets are switched on, and the kind of provider is not known never to send
+// again (owes). Otherwise its token goes to the feedback list, and the
+// connection stays. It waits at most a second for the heads before it.
+//
+// With the packet begins an episode: all frames behind the failed one, those in
+// the window and those that still arrive until the provider ends the
+// connection, are remembered. A frame with the same token and payload as one
+// remembered is taken for that one, if a library may have named it so
+// (original.resent), and swallowed: it gets the verdict of its original. If the
+// original was dropped or has expired, it is sent after all.
+//
+// An episode is forgotten if the provider cannot have read the packet: it ended
+// its side before, and its kernel then refused the packet. It is given up if
+// the provider begins its whole list again. Otherwise it lives for ten minutes
+// from its last news, or until the kind of provider has been silent for two;
+// for a provider known to send again, for an hour. Bad tokens in it that never
+// came again then go to the feedback list.
+//
+// Three frames sent again in their order prove a kind that sends again. A tail
+// of which less than half has come again two minutes after the connection ended
+// is a miss; two misses, or one of a long tail, and the kind is told nothing
+// for a day, which is exactly once for everyone.
+//
+// What this promises, and what it cannot, is in docs/promises.md, with the
+// figures of this package's model test.
+package conversation

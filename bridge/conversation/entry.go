@@ -1,0 +1,128 @@
+package conversation
+
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// entry is one notification that its provider counts as not sent, and that was
+// taken all the same: it swallows one frame with the same content.
+type entry struct {
+	key      key
+	episode  *episode
+	habit    *habit // of the kind that wrote the frame
+	older    *entry // with the same key
+	younger  *entry
+	origin   place // while the verdict is out
+	follower place // the frame that was swallowed meanwhile
+	refusal  *refusal
+	frame    name
+	expiry   uint32
+	index    int32 // in episode.entries
+	state    state
+	constant bool // its identifier is that of a neighbour
+	indexed  bool // it can still swallow a frame
+}
+
+// place is a notification in the window of a connection.
+type place struct {
+	conn *Conn
+	seq  Seq
+}
+
+type state uint8
+
+const (
+	pending state = iota
+	accepted
+	refused
+)
+
+// refusal is what was said of a notification that was refused. token is nil if
+// the refusal says nothing about the device.
+type refusal struct {
+	token  []byte
+	time   time.Time
+	status binproto.Status
+}
+
+// live says that e can still swallow a frame.
+func (e *entry) live() bool { return e != nil && e.indexed }
+
+// chain is the live entries with one key, oldest first.
+type chain struct{ oldest, youngest *entry }
+
+func (l *Ledger) index(e *entry) {
+	c := l.byKey[e.key]
+	if e.older = c.youngest; e.older != nil {
+		e.older.younger = e
+	} else {
+		c.oldest = e
+	}
+	c.youngest = e
+	l.byKey[e.key] = c
+	e.indexed = true
+	e.episode.live++
+	l.account(entryBytes)
+}
+
+func (l *Ledger) unindex(e *entry) {
+	c := l.byKey[e.key]
+	if e.older != nil {
+		e.older.younger = e.younger
+	} else {
+		c.oldest = e.younger
+	}
+	if e.younger != nil {
+		e.younger.older = e.older
+	} else {
+		c.youngest = e.older
+	}
+	if c.oldest == nil {
+		delete(l.byKey, e.key)
+	} else {
+		l.byKey[e.key] = c
+	}
+	e.older, e.younger, e.indexed = nil, nil, false
+	e.episode.live--
+	e.episode.entries[e.index] = nil
+	l.account(-entryBytes)
+}
+
+// giveUp forgets e. If it was refused, its token has nobody left to tell.
+func (l *Ledger) giveUp(e *entry) {
+	l.unindex(e)
+	if e.state == refused {
+		l.feedback(e.refusal)
+	}
+}
+
+// settled gives e the verdict on its original, and the frame that follows it.
+func (l *Ledger) settled(e *entry, v verdict, t instant) {
+	e.episode.base = max(e.episode.base, t)
+	e.episode.pending--
+	e.origin = place{}
+	switch v.outcome {
+	case Accepted:
+		e.state = accepted
+	case refusedOutcome:
+		e.state, e.refusal = refused, v.refusal
+	}
+	follower := e.follower
+	e.follower = place{}
+	switch {
+	case follower.conn != nil && (v.outcome == Expired || v.outcome == Dropped):
+		l.stats.SentAfterAll++
+		follower.conn.forward(follower.seq, e.expiry)
+	case follower.conn != nil:
+		follower.conn.settle(follower.seq, v, t)
+	case !e.indexed:
+		if v.outcome == refusedOutcome {
+			l.feedback(v.refusal)
+		}
+	case v.outcome != Accepted && v.outcome != refusedOutcome:
+		e.episode.died++
+		l.unindex(e)
+	}
+}

@@ -1,0 +1,173 @@
+package conversation
+
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// owes says whether the refusal of the notification at s is to be told by a
+// packet. If not, its token goes to the feedback list.
+func (c *Conn) owes(s Seq, x *slot, t instant) bool {
+	l, st := c.ledger, &c.ledger.stats
+	var why *uint64
+	switch status := x.refusal.status; {
+	case c.told:
+		why = &st.Untold
+	case !c.report:
+		why = &st.SkippedContinue
+	case !reported(status):
+		why = &st.SkippedStatus
+	case !x.frame.HasIdentifier:
+		why = &st.SkippedNoName
+	case c.constant(s, x):
+		why = &st.SkippedConstant
+	case l.isNever(c.kind(x.frame), t):
+		why = &st.SkippedNever
+	default:
+		return true
+	}
+	*why++
+	l.feedback(x.refusal)
+	return false
+}
+
+// reported says whether libraries understand status as "this one failed": what
+// APNs says is one of 2 to 8, and 255 is a frame that makes no sense.
+func reported(s binproto.Status) bool {
+	return s >= binproto.MissingDeviceToken && s <= binproto.InvalidToken || s == binproto.Unknown
+}
+
+// fail tells the provider that the notification at s, which has just left the
+// window, was refused, and remembers what stands behind it.
+func (c *Conn) fail(s Seq, x *slot, t instant) {
+	l := c.ledger
+	e := l.begin(c, failure, l.habit(c.kind(x.frame)), t)
+	e.failure = x.refusal
+	if c.before.content != nil {
+		e.listed = true
+		e.before, l.scratch = keyOf(c.before.content, l.scratch)
+		e.failed, l.scratch = keyOf(x.content, l.scratch)
+	}
+	l.stats.Packets++
+	c.tell(e, x.refusal.status, x.frame.Identifier, t)
+}
+
+// tell remembers what is in the window and sends the packet.
+func (c *Conn) tell(e *episode, status binproto.Status, identifier uint32, t instant) {
+	l := c.ledger
+	c.told, c.episode = true, e
+	c.rememberWindow(e, t)
+	if c.ended {
+		e.doubtful = true
+		l.close(e, t)
+	}
+	d := Decision{Do: Packet, Conn: c, Status: status, Identifier: identifier}
+	if l.options.Durable {
+		e.stored = true
+		d.Records = []Record{l.episodeRecord(e, t)}
+	}
+	l.out.put(d)
+}
+
+// rememberWindow makes entries of what is in the window and may be sent again.
+func (c *Conn) rememberWindow(e *episode, t instant) {
+	l := c.ledger
+	for s := c.window.head; s < c.window.next; s++ {
+		p := c.window.at(s)
+		x := &p.value
+		if x.content == nil || p.settled && x.outcome != Accepted && x.outcome != refusedOutcome {
+			continue
+		}
+		var k key
+		k, l.scratch = keyOf(x.content, l.scratch)
+		c.remember(e, s, k, t)
+		if p.settled && x.entry != nil {
+			l.settled(x.entry, verdict{x.outcome, x.refusal}, t)
+			x.entry, p.status = nil, binproto.NoError
+		}
+	}
+	c.oweNothing()
+}
+
+// oweNothing puts the bad tokens in the window that will not be reported on the
+// feedback list.
+func (c *Conn) oweNothing() {
+	for s := c.window.head; c.owed > 0 && s < c.window.next; s++ {
+		if p := c.window.at(s); p.settled && p.status != binproto.NoError {
+			c.ledger.stats.Untold++
+			c.ledger.feedback(p.value.refusal)
+			p.status = binproto.NoError
+		}
+	}
+	c.owed = 0
+}
+
+// broken remembers what had no verdict when the connection broke without a
+// packet. Some libraries send that again.
+func (c *Conn) broken(t instant) {
+	if c.window.Len() == 0 {
+		return
+	}
+	l := c.ledger
+	_, x, _ := c.window.Head()
+	e := l.begin(c, reset, l.habit(c.kind(x.frame)), t)
+	for s := c.window.head; s < c.window.next; s++ {
+		if x := c.window.At(s); !c.window.Settled(s) && x.content != nil {
+			var k key
+			k, l.scratch = keyOf(x.content, l.scratch)
+			c.remember(e, s, k, t)
+		}
+	}
+	e.conn = nil
+}
+
+const (
+	nameable    = 100              // of the client's latest frames, those that a status 10 may name
+	nameableFor = 60 * time.Second // and how old they may be
+	quiet       = 5 * time.Second  // without a frame: nothing is likely to be on its way
+)
+
+// Shutdown ends the conversation because the gateway stops, or the client's app
+// is gone. Call it when what was taken is settled or taken over as far as that
+// can be. The packet, if there is one, names the latest notification of which
+// and of all before which the verdict is known; what is behind it is remembered
+// with it.
+func (c *Conn) Shutdown(now time.Time) {
+	l, t := c.ledger, c.ledger.at(now)
+	if c.told || c.ended || c.closed {
+		return
+	}
+	named, s := &c.before, c.window.head-1
+	unsettled := c.window.Len() > 0
+	if named.order == 0 && unsettled {
+		named, s = c.window.At(c.window.head), c.window.head
+	}
+	recent := l.frames-named.order < nameable && t-named.taken < nameableFor
+	silent := c.frames == 0 || t-c.latest >= quiet
+	if !named.frame.HasIdentifier || !c.report || c.constant(s, named) || l.isNever(c.kind(named.frame), t) ||
+		!unsettled && (silent || !recent) {
+		c.told = true
+		c.oweNothing()
+		l.out.put(Decision{Do: Close, Conn: c})
+		return
+	}
+	l.stats.Shutdowns++
+	e := l.begin(c, shutdown, l.habit(c.kind(named.frame)), t)
+	e.exempt = 1
+	if s < c.window.head && named.content != nil && named.outcome == Accepted {
+		l.rememberNamed(c, e, named, t)
+	}
+	c.tell(e, binproto.Shutdown, named.frame.Identifier, t)
+}
+
+// rememberNamed puts the accepted notification that a status 10 names in front
+// of e: some libraries send that one again too.
+func (l *Ledger) rememberNamed(c *Conn, e *episode, x *slot, t instant) {
+	var k key
+	k, l.scratch = keyOf(x.content, l.scratch)
+	n := l.enter(e, &entry{key: k, habit: e.habit, frame: x.frame.name(), expiry: x.frame.Expiry, constant: x.repeats}, t)
+	if n != nil {
+		l.settled(n, verdict{outcome: Accepted}, t)
+	}
+}

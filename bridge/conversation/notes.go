@@ -1,0 +1,56 @@
+package conversation
+
+// maxNotes is how many frames taken elsewhere are noted while an episode is
+// open.
+const maxNotes = 4096
+
+// note is a frame that was forwarded on another connection while an episode was
+// open. Its original may still lie unread on the connection that failed.
+type note struct {
+	key   key
+	frame name
+	habit *habit
+	conn  *Conn // nil once paired
+}
+
+// notes is a ring: the latest maxNotes frames.
+type notes struct {
+	ring  []note
+	first uint64 // ordinal of the oldest
+}
+
+func (n *notes) count() uint64 { return n.first + uint64(len(n.ring)) }
+
+func (n *notes) add(x note) {
+	if len(n.ring) == maxNotes {
+		// Half at a time, so that a note costs little.
+		n.first += maxNotes / 2
+		n.ring = append(n.ring[:0], n.ring[maxNotes/2:]...)
+	}
+	n.ring = append(n.ring, x)
+}
+
+func (n *notes) clear() {
+	n.first = n.count()
+	n.ring = nil
+}
+
+// pairEarly recognises the late original of a frame that has overtaken it, and
+// swallows it. It is not remembered: it has been sent again already.
+func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
+	l, f := c.ledger, c.window.At(s).frame
+	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, numbered: c.numbered}
+	for i := range l.notes.ring {
+		n := &l.notes.ring[i]
+		if n.key != k || n.conn == nil || n.conn == c || l.notes.first+uint64(i) < c.episode.since {
+			continue
+		}
+		if late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit) {
+			n.conn = nil
+			l.stats.PairedEarly++
+			c.settle(s, verdict{outcome: Accepted}, t)
+			return true
+		}
+	}
+	return false
+}

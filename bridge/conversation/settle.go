@@ -1,0 +1,108 @@
+package conversation
+
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// Outcome is how the owner got on with a notification.
+type Outcome uint8
+
+// To the provider the first four are the same.
+const (
+	Accepted Outcome = iota // by APNs, or somebody else answers for it now
+	Gone                    // the device has gone, and is on the feedback list
+	Expired                 // before it was delivered
+	Dropped                 // not delivered for another reason
+	refusedOutcome
+)
+
+type verdict struct {
+	outcome Outcome
+	refusal *refusal // if that is the outcome
+}
+
+// Settle gives the verdict on the notification at s.
+func (c *Conn) Settle(s Seq, o Outcome, now time.Time) {
+	c.settle(s, verdict{outcome: o}, c.ledger.at(now))
+}
+
+// Refuse gives the verdict that the notification at s is refused. A status of
+// InvalidToken says that the device token is bad.
+func (c *Conn) Refuse(s Seq, status binproto.Status, now time.Time) {
+	r := &refusal{status: status, time: now}
+	if status == binproto.InvalidToken {
+		r.token = append(r.token, c.window.At(s).content.Token()...)
+	}
+	c.settle(s, verdict{refusedOutcome, r}, c.ledger.at(now))
+}
+
+func (c *Conn) settle(s Seq, v verdict, t instant) {
+	x := c.window.At(s)
+	x.outcome, x.follows = v.outcome, nil
+	e := x.entry
+	x.entry = nil
+	status := binproto.NoError
+	if v.outcome == refusedOutcome {
+		x.refusal = v.refusal
+		if e == nil && c.owes(s, x, t) {
+			status = v.refusal.status
+			c.owed++
+			x.waits = t + longestWait
+		}
+	}
+	c.window.Settle(s, status)
+	if e != nil {
+		c.ledger.settled(e, v, t)
+	}
+	c.advance(t)
+}
+
+// advance lets the settled heads leave the window and reports the first failure
+// among them.
+func (c *Conn) advance(t instant) {
+	for {
+		s := c.window.head
+		x, status, ok := c.window.Next()
+		if !ok {
+			break
+		}
+		if status != binproto.NoError {
+			c.owed--
+			if c.owes(s, &x, t) {
+				c.fail(s, &x, t)
+			}
+		}
+		c.release(s, x)
+	}
+	if c.owed > 0 {
+		c.findStuck()
+	}
+	if c.ended && !c.told && c.window.Len() == 0 {
+		c.told = true
+		c.ledger.out.put(Decision{Do: Close, Conn: c})
+	}
+}
+
+// release gives contents back one place late: the frame before a failed one
+// tells whether a provider repeats its list. Once the failure was told there is
+// no need.
+func (c *Conn) release(s Seq, x slot) {
+	if content := c.before.content; content != nil {
+		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s - 1, Content: content})
+	}
+	c.before = x
+	if c.told && x.content != nil {
+		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s, Content: x.content})
+		c.before.content = nil
+	}
+}
+
+// forward lets the owner send the notification at s, whose original was not
+// delivered. Of the two expiries the later one wins.
+func (c *Conn) forward(s Seq, expiry uint32) {
+	x := c.window.At(s)
+	x.follows = nil
+	c.ledger.out.put(Decision{Do: Forward, Conn: c, Seq: s, Content: x.content, Expiry: max(expiry, x.frame.Expiry)})
+}

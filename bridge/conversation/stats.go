@@ -1,0 +1,44 @@
+package conversation
+
+// Stats counts what a client's ledger has done since it was made, and says what
+// it holds now.
+type Stats struct {
+	// Failures that were told, and that were not because of a gate.
+	Packets           uint64
+	Shutdowns         uint64 // packets of status 10
+	SkippedContinue   uint64 // failures with packets switched off for them
+	SkippedNever      uint64 // of a kind that never sends again
+	SkippedNoName     uint64 // without identifier
+	SkippedConstant   uint64 // with the identifier of its neighbour
+	SkippedStatus     uint64 // with a status that is never reported
+	TakenOver         uint64 // heads that held up a failure for too long
+	Untold            uint64 // refused behind a failure or with the connection gone
+	Blind             uint64 // packets that the provider did not get
+	Remembered        uint64 // notifications behind a packet
+	SwallowedSame     uint64 // sent again under the same identifier
+	SwallowedOther    uint64 // sent again under another one, or none
+	SwallowedPending  uint64 // of the two above: whose original had no verdict yet
+	SwallowedReset    uint64 // sent again after a reset without packet, the original pending
+	PairedEarly       uint64 // originals read after they had been sent again
+	SentAfterAll      uint64 // swallowed, then sent because the original was not
+	ListsRepeated     uint64 // episodes given up because the provider began its list anew
+	Misses            uint64 // episodes whose tail did not come again
+	ProvedResending   uint64 // runs of a tail in its order
+	BecameNever       uint64
+	Evicted           uint64 // remembered notifications given up for want of room
+	Discarded         uint64 // left to a proven resender to send again, for want of room
+	ExpiredUnused     uint64 // remembered notifications that did not come again in their time
+	Entries, Episodes int    // remembered now
+	Bytes             int64  // their memory
+	Kinds             int
+}
+
+// Stats is a snapshot.
+func (l *Ledger) Stats() Stats {
+	s := l.stats
+	s.Episodes, s.Kinds, s.Bytes = len(l.episodes), len(l.habits), l.bytes
+	for _, e := range l.episodes {
+		s.Entries += e.live
+	}
+	return s
+}

@@ -1,0 +1,53 @@
+package conversation
+
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// longestWait is how long a failure waits for the verdicts on the notifications
+// before it. Longer, and the provider has written that much more to send again.
+const longestWait = time.Second
+
+// findStuck sets when the heads of c's window are to be taken over.
+func (c *Conn) findStuck() {
+	listed := c.stuck != never
+	c.stuck = never
+	for s := c.window.head; s < c.window.next; s++ {
+		if p := c.window.at(s); p.settled && p.status != binproto.NoError {
+			c.stuck = min(c.stuck, p.value.waits)
+		}
+	}
+	if !listed {
+		c.ledger.stuck = append(c.ledger.stuck, c)
+	}
+}
+
+// takeOverHeads settles what stands before a failure that has waited too long.
+func (c *Conn) takeOverHeads(t instant) {
+	var end Seq
+	for s := c.window.head; s < c.window.next; s++ {
+		if p := c.window.at(s); p.settled && p.status != binproto.NoError && t >= p.value.waits {
+			end = s
+		}
+	}
+	for s := c.window.head; s < end; s++ {
+		if !c.window.Settled(s) {
+			c.takeOver(s, t)
+		}
+	}
+}
+
+// takeOver hands the notification at s to the owner. One that only follows
+// another is settled by handing over that.
+func (c *Conn) takeOver(s Seq, t instant) {
+	x := c.window.At(s)
+	if e := x.follows; e != nil {
+		e.origin.conn.takeOver(e.origin.seq, t)
+		return
+	}
+	c.ledger.stats.TakenOver++
+	c.ledger.out.put(Decision{Do: TakeOver, Conn: c, Seq: s, Content: x.content})
+	c.settle(s, verdict{outcome: Accepted}, t)
+}
