@@ -35,11 +35,12 @@ func fill(t testing.TB, dir string, n int) {
 			t.Fatal(err)
 		}
 	}
+	var records []store.LedgerRecord
 	for i := range n {
-		r := store.LedgerRecord{Key: token(i), Value: make([]byte, 100), Expires: time.Now().Add(time.Hour)}
-		if err := s.Ledger().Append(ctx, r); err != nil {
-			t.Fatal(err)
-		}
+		records = append(records, store.LedgerRecord{Key: token(i), Value: make([]byte, 100), Expires: time.Now().Add(time.Hour)})
+	}
+	if err := s.Ledger().Append(ctx, records...); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,3 @@
-// Package storetest is what every store must pass.
 package storetest
 
 import (
@@ -16,17 +15,6 @@ import (
 
 	"apnsbridge/store"
 )
-
-// Settings are what a test asks of the store it opens.
-type Settings struct {
-	Entries int           // of one app's feedback list; 0 is the default
-	Age     time.Duration // of a feedback entry; 0 is the default
-	Now     func() time.Time
-}
-
-// Place is where one test's store lives: each call opens it, after closing
-// what an earlier call opened there. A new place is empty.
-type Place[S any] func(Settings) S
 
 // Feedback tests a store.Feedback. place makes places, each of its own.
 func Feedback(t *testing.T, place func(t *testing.T) Place[store.Feedback]) {
@@ -55,28 +43,12 @@ func Feedback(t *testing.T, place func(t *testing.T) Place[store.Feedback]) {
 	})
 }
 
-const app = "mail"
-
-var (
-	ctx   = context.Background()
-	epoch = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-)
-
 func token(i int) []byte {
 	return binary.BigEndian.AppendUint32(bytes.Repeat([]byte{0xab}, 28), uint32(i))
 }
 
-func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
-
 // dead is token i, found dead ms after the epoch.
 func dead(i, ms int) store.Dead { return store.Dead{Token: token(i), Time: at(ms)} }
-
-func must(t rapid.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // pending reads the whole list of an app in pages of 3.
 func pending(t rapid.TB, f store.Feedback, app string) []store.Dead {
