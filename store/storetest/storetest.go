@@ -34,4 +34,3 @@ func must(t rapid.TB, err error) {
 		t.Fatal(err)
 	}
 }
-
