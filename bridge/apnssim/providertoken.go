@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v4"
@@ -104,4 +105,43 @@ func publicKey(text string) (*ecdsa.PublicKey, error) {
 		}
 	}
 	return nil, errors.New("pem holds neither an EC public key nor an EC private key in PKCS #8")
+}
+
+// updates counts how often a key comes with a new provider token, on whatever
+// connection.
+type updates struct {
+	mu    sync.Mutex
+	limit *limiter
+	known map[string]struct{}
+}
+
+// maxTokens bounds the provider tokens that updates knows; then it begins anew.
+const maxTokens = 100_000
+
+func newUpdates(l *RateLimit) *updates {
+	if l == nil {
+		return nil
+	}
+	return &updates{limit: newLimiter(l), known: make(map[string]struct{})}
+}
+
+// admit says whether the token is known, or the key may have a new one. A nil
+// updates admits everything.
+func (u *updates) admit(token, keyID string, now time.Time) bool {
+	if u == nil {
+		return true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, found := u.known[token]; found {
+		return true
+	}
+	if !u.limit.admit(keyID, now) {
+		return false
+	}
+	if len(u.known) == maxTokens {
+		clear(u.known)
+	}
+	u.known[token] = struct{}{}
+	return true
 }

@@ -23,7 +23,7 @@ type script struct {
 	keys             map[string]*trustedKey
 	topics           map[string]bool
 	perDevice        *limiter
-	perKey           *limiter
+	perKey           *updates
 	resetCode        http2.ErrCode
 	goAways, darkens quota
 }
@@ -71,7 +71,7 @@ func newScript(s Scenario) (*script, error) {
 		creditDelay: milliseconds(s.Windows.Return),
 		rules:       make([]rule, len(s.Reasons)),
 		perDevice:   newLimiter(s.DeviceLimit),
-		perKey:      newLimiter(s.KeyUpdates),
+		perKey:      newUpdates(s.KeyUpdates),
 	}
 	p.low = p.limit
 	if s.Throttle != nil {
