@@ -16,10 +16,14 @@ type Reader interface {
 	Write(tuples []byte) error
 
 	// Finish ends our side of the connection, waits for the client to end its
-	// own, and says what became of the tuples. acknowledged: the client's kernel
-	// has all of them and our FIN. confirmed: the client itself ended the
-	// connection after that, and did not reset it.
-	Finish() (acknowledged, confirmed bool, err error)
+	// own, and says whether it has read everything: it ended the connection
+	// after its kernel had acknowledged all of it and our FIN, and did not reset
+	// it. If not, err says why.
+	Finish() (confirmed bool, err error)
+
+	// Acknowledged says, after Finish, whether the client's kernel has
+	// acknowledged all tuples. That is less than to have read them.
+	Acknowledged() bool
 }
 
 // Outcome is what came of a drain.
@@ -83,19 +87,21 @@ func NewDrainer(list Feedback, encode func(b []byte, d Dead) []byte, now func() 
 }
 
 // Drain gives the list of app to r and ends the connection in any case. client
-// names who reads, and is the same name whenever it comes. The error is that of
-// the store, or of r; the result is right as far as things went.
+// names who reads, and is the same name whenever it comes. ctx ends the giving;
+// what has been read leaves the list in any case. The error is that of the
+// store or of r, which has one whenever it does not confirm; the result is right
+// as far as things went.
 func (d *Drainer) Drain(ctx context.Context, client, app string, r Reader) (Drained, error) {
 	key := drainKey{client, app}
 	if !d.begin(key) {
-		_, _, err := r.Finish()
+		_, err := r.Finish()
 		return Drained{Outcome: Refused}, err
 	}
 	defer d.end(key)
 	given, result, err := d.give(ctx, app, r)
 	if read := d.judge(key, given, result.Outcome); read > 0 {
 		var failed error
-		if result.Forgotten, failed = d.forget(ctx, app, read); failed != nil {
+		if result.Forgotten, failed = d.forget(context.WithoutCancel(ctx), app, read); failed != nil {
 			return result, failed
 		}
 	}
@@ -128,7 +134,7 @@ func (d *Drainer) give(ctx context.Context, app string, r Reader) (given uint64,
 	if err == nil {
 		result.Tuples, err = d.write(ctx, app, given, r)
 	}
-	acknowledged, confirmed, failed := r.Finish()
+	confirmed, failed := r.Finish()
 	switch {
 	case err != nil:
 		return given, result, err
@@ -136,7 +142,7 @@ func (d *Drainer) give(ctx context.Context, app string, r Reader) (given uint64,
 		result.Outcome = Empty
 	case confirmed:
 		result.Outcome = Confirmed
-	case acknowledged:
+	case r.Acknowledged():
 		result.Outcome = Acknowledged
 	}
 	return given, result, failed

@@ -40,6 +40,7 @@ func encode(b []byte, d store.Dead) []byte {
 type reader struct {
 	acknowledged, confirmed bool
 	breaksAfter             int                 // Writes; 0 is never
+	left                    func()              // called at Finish
 	during                  func(tuples []byte) // called at each Write
 	tuples                  []string            // "token@time"
 	writes                  int
@@ -67,10 +68,15 @@ func (r *reader) Write(b []byte) error {
 	return nil
 }
 
-func (r *reader) Finish() (acknowledged, confirmed bool, err error) {
+func (r *reader) Finish() (confirmed bool, err error) {
 	r.finished++
-	return r.acknowledged, r.confirmed, nil
+	if r.left != nil {
+		r.left()
+	}
+	return r.confirmed, nil
 }
+
+func (r *reader) Acknowledged() bool { return r.acknowledged }
 
 func dead(i, seconds int) store.Dead {
 	token := make([]byte, 32)
@@ -256,6 +262,23 @@ func TestDrainAcknowledgedThrice(t *testing.T) {
 			t.Errorf("drain %d: got %v left, want %v", i, left, want)
 		}
 		now = now.Add(time.Minute)
+	}
+}
+
+// The context of a drain is that of its connection, and ends with it.
+func TestDrainContextEnds(t *testing.T) {
+	f := open(t, t.TempDir()).Feedback()
+	record(t, f, dead(1, 1))
+	d := store.NewDrainer(f, encode, time.Now)
+	here, gone := context.WithCancel(ctx)
+	got, err := d.Drain(here, client, app, &reader{acknowledged: true, confirmed: true, left: gone})
+	if want := (store.Drained{Outcome: store.Confirmed, Tuples: 1, Forgotten: 1}); got != want || err != nil {
+		t.Errorf("ended after the last tuple: got %+v and error %v, want %+v", got, err, want)
+	}
+	record(t, f, dead(1, 1))
+	got, err = d.Drain(here, client, app, &reader{acknowledged: true})
+	if want := (store.Drained{Outcome: store.Unread}); got != want || !errors.Is(err, context.Canceled) {
+		t.Errorf("ended before the first tuple: got %+v and error %v, want %+v", got, err, want)
 	}
 }
 
