@@ -1,0 +1,62 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSchedule(t *testing.T) {
+	second := decision{retry, time.Second}
+	atOnce := decision{retry, 0}
+	tests := []struct {
+		name    string
+		classes []class
+		want    []decision
+	}{
+		{"accepted", []class{accepted}, []decision{{settle, 0}}},
+		{"refused", []class{refused}, []decision{{settle, 0}}},
+		{"bad token", []class{badToken}, []decision{{settle, 0}}},
+		{"gone", []class{gone}, []decision{{settle, 0}}},
+		{"unknown", []class{unknown}, []decision{{settle, 0}}},
+		{"changed once", []class{badPriority, badPriority}, []decision{{amendRetry, 0}, {drop, 0}}},
+		{"changed once in all", []class{badPushType, badExpiration}, []decision{{amendRetry, 0}, {drop, 0}}},
+		{"renewed once, then held", []class{staleToken, staleToken, staleToken}, []decision{{renewRetry, 0}, second, second}},
+		{"held", []class{held, held, accepted}, []decision{second, second, {settle, 0}}},
+		{"too many JWTs", []class{tokenUpdates, tokenUpdates}, []decision{second, second}},
+		{"unavailable", []class{unavailable, unavailable}, []decision{second, second}},
+		{"unreachable", []class{unreachable, unreachable}, []decision{second, second}},
+		{"not looked at", []class{unsent, unsent, unsent, unavailable, unsent}, []decision{atOnce, second, second, second, atOnce}},
+		{"ambiguous once", []class{ambiguous, ambiguous}, []decision{second, {drop, 0}}},
+		{"ambiguous once in all", []class{ambiguous, unavailable, ambiguous}, []decision{second, second, {drop, 0}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var p plan
+			for i, c := range tt.classes {
+				if got := p.next(c); got != tt.want[i] {
+					t.Errorf("attempt %d: got %+v, want %+v", i+1, got, tt.want[i])
+				}
+			}
+		})
+	}
+	t.Run("a throttled device is given up", func(t *testing.T) {
+		var p plan
+		for i := 1; i < throttledAttempts; i++ {
+			if got := p.next(throttled); got != second {
+				t.Fatalf("attempt %d: got %+v, want %+v", i, got, second)
+			}
+		}
+		if got := p.next(throttled); got.do != drop {
+			t.Errorf("got %+v, want drop", got)
+		}
+	})
+}
+
+func TestDue(t *testing.T) {
+	now := time.Unix(1000, 999)
+	for expires, want := range map[int64]bool{0: true, 999: false, 1000: false, 1001: true} {
+		if got := due(expires, now); got != want {
+			t.Errorf("due(%d) = %v, want %v", expires, got, want)
+		}
+	}
+}
