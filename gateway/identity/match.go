@@ -1,0 +1,205 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Client is who speaks on a connection.
+type Client struct {
+	App string
+
+	// ID tells the clients of an app apart: the certificate's SHA-256 in 64 small
+	// hexadecimal digits, or the address of a client that was admitted by CIDR.
+	ID string
+
+	// What the certificate is for. A client that was admitted by CIDR has neither,
+	// for nobody vouches for its certificate.
+	Topic  string
+	Topics []string // further ones
+}
+
+// Short is the ID for logs: 16 digits of a fingerprint, or the whole address.
+func (c Client) Short() string {
+	if len(c.ID) == 2*sha256.Size {
+		return c.ID[:16]
+	}
+	return c.ID
+}
+
+// rank is how strong a way to be admitted is.
+type rank uint8
+
+const (
+	byNothing rank = iota
+	byNetwork
+	byTopic // by a CA, and one of Apple's topics in place of the UID
+	byAuthority
+	byPin
+)
+
+// found is the strongest admission, and a second app that has an equal one.
+type found struct {
+	rank       rank
+	app, rival string
+}
+
+func (f *found) admit(r rank, app string) {
+	switch {
+	case r > f.rank:
+		*f = found{rank: r, app: app}
+	case r == f.rank && app != f.app:
+		f.rival = app
+	}
+}
+
+// Match says which client presents chain, its own certificate first, from addr. A
+// pin beats a CA, a CA beats a CIDR; where rules of two apps are equally strong,
+// nobody is admitted. That the client has the private key is the caller's to
+// verify, as crypto/tls does.
+//
+// The error says in one sentence who was refused and what would admit it.
+func (m *Matcher) Match(chain []*x509.Certificate, addr netip.Addr, now time.Time) (Client, error) {
+	addr = addr.Unmap().WithZone("")
+	f, reason := m.search(chain, addr, now)
+	if f.rival != "" {
+		return Client{}, ambiguous(chain, addr, f)
+	}
+	switch f.rank {
+	case byNothing:
+		return Client{}, refusal(chain, addr, reason)
+	case byNetwork:
+		return Client{App: f.app, ID: addr.String()}, nil
+	}
+	id := sha256.Sum256(chain[0].Raw)
+	c := Client{App: f.app, ID: hex.EncodeToString(id[:])}
+	c.Topic, c.Topics = Topics(chain[0])
+	return c, nil
+}
+
+// search finds the strongest admission, and otherwise the reason why a
+// certificate has none.
+func (m *Matcher) search(chain []*x509.Certificate, addr netip.Addr, now time.Time) (f found, reason error) {
+	if len(chain) > 0 {
+		leaf := chain[0]
+		if app, ok := m.certificates[sha256.Sum256(leaf.Raw)]; ok {
+			f.admit(byPin, app)
+		}
+		if app, ok := m.keys[sha256.Sum256(leaf.RawSubjectPublicKeyInfo)]; ok {
+			f.admit(byPin, app)
+		}
+		if f.rank == byNothing {
+			reason = m.ask(chain, now, &f)
+		}
+	}
+	if f.rank == byNothing {
+		for _, r := range m.networks {
+			if r.CIDR.Contains(addr) {
+				f.admit(byNetwork, r.App)
+			}
+		}
+	}
+	return f, reason
+}
+
+// ask has the authorities judge. A signature is verified only where the
+// certificate would then be admitted.
+func (m *Matcher) ask(chain []*x509.Certificate, now time.Time, f *found) (reason error) {
+	uid, topics := uid(chain[0]), listedTopics(chain[0])
+	reason = fmt.Errorf("it is not pinned, and no ca is trusted for its uid %q", clip(uid))
+	for _, a := range m.authorities {
+		verified := false
+		for _, r := range a.rules {
+			rank := r.admits(uid, topics)
+			if rank == byNothing {
+				continue
+			}
+			if !verified {
+				if err := a.verify(chain, now); err != nil {
+					reason = fmt.Errorf("it is not pinned, and not good enough for the ca of app %s (%s)", r.App, clip(err.Error()))
+					break
+				}
+				verified = true
+			}
+			f.admit(rank, r.App)
+		}
+	}
+	return reason
+}
+
+// admits says how strongly a rule for a CA admits its certificate.
+func (r Rule) admits(uid string, topics []string) rank {
+	switch {
+	case r.UID == "" || r.UID == uid:
+		return byAuthority
+	case slices.Contains(topics, r.UID):
+		return byTopic
+	}
+	return byNothing
+}
+
+func (a authority) verify(chain []*x509.Certificate, now time.Time) error {
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots:         a.pool,
+		Intermediates: between,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, // or none named
+	})
+	return err
+}
+
+// shares says whether one of the keys is trusted in both.
+func (a authority) shares(others []*x509.Certificate) bool {
+	return slices.ContainsFunc(a.certificates, func(c *x509.Certificate) bool {
+		return slices.ContainsFunc(others, func(o *x509.Certificate) bool {
+			return slices.Equal(c.RawSubjectPublicKeyInfo, o.RawSubjectPublicKeyInfo)
+		})
+	})
+}
+
+// holds says whether a has all of others.
+func (a authority) holds(others []*x509.Certificate) bool {
+	for _, o := range others {
+		if !slices.ContainsFunc(a.certificates, o.Equal) {
+			return false
+		}
+	}
+	return true
+}
+
+func refusal(chain []*x509.Certificate, addr netip.Addr, reason error) error {
+	if len(chain) == 0 {
+		return fmt.Errorf("%s presented no certificate and is in no app's cidr: to admit it, add {cidr: %s} to the clients of its app", addr, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	fingerprint := Fingerprint(sha256.Sum256(chain[0].Raw))
+	return fmt.Errorf("%s presented the certificate of %q, but %w: to admit it, add {sha256: \"%s\"} to the clients of its app", addr, clip(chain[0].Subject.String()), reason, fingerprint)
+}
+
+// ambiguous is for what New cannot foresee, such as a certificate pinned by one app
+// and its key by another.
+func ambiguous(chain []*x509.Certificate, addr netip.Addr, f found) error {
+	who := errors.New(addr.String())
+	if len(chain) > 0 {
+		who = fmt.Errorf("%s with the certificate of %q, sha256 %s,", addr, clip(chain[0].Subject.String()), Fingerprint(sha256.Sum256(chain[0].Raw)))
+	}
+	return fmt.Errorf("%w is admitted by apps %s and %s alike: change the clients of one of them", who, f.app, f.rival)
+}
+
+// clip keeps a stranger's words out of the log beyond a line.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
