@@ -161,6 +161,26 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// The time is the caller's.
+func TestMatchLater(t *testing.T) {
+	a := create(t)
+	mail := issue(t, a.ours, devpki.ClientOptions{Topic: "com.example.mail"})
+	m, err := New([]Rule{{App: "mail", CA: a.ca()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, now := range []time.Time{mail[0].NotBefore, mail[0].NotAfter} {
+		if _, err := m.Match(mail, outside, now); err != nil {
+			t.Errorf("at %v: got error %v", now, err)
+		}
+	}
+	for _, now := range []time.Time{mail[0].NotBefore.Add(-time.Second), mail[0].NotAfter.Add(time.Second)} {
+		if c, err := m.Match(mail, outside, now); err == nil {
+			t.Errorf("at %v: got %+v", now, c)
+		}
+	}
+}
+
 // What a stranger calls himself does not fill the log.
 func TestRefusalIsShort(t *testing.T) {
 	a := create(t)
