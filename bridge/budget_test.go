@@ -1,0 +1,58 @@
+package bridge
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestBudget(t *testing.T) {
+	const limit = 6400 // shares of 100, 4,800 in common
+	b := newBudget(limit)
+	busy, other := &account{budget: b}, &account{budget: b}
+	busy.add(4900)
+	if busy.room() {
+		t.Error("an app has room beyond the bound")
+	}
+	if !other.room() {
+		t.Error("one app's bytes took another's share")
+	}
+	other.add(100)
+	if other.room() {
+		t.Error("an app has room beyond its share when the rest is used up")
+	}
+	busy.add(-1)
+	if !busy.room() || busy.plenty() {
+		t.Errorf("just under the bound: room %v, plenty %v; want true, false", busy.room(), busy.plenty())
+	}
+	busy.add(-1200)
+	if !busy.plenty() {
+		t.Error("no plenty at three quarters")
+	}
+	if got := b.used.Load(); got != 3799 {
+		t.Errorf("used is %d, want 3799", got)
+	}
+}
+
+// What goes beyond the shares is the sum over the apps at every moment.
+func TestBudgetAddsUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBudget(640)
+		apps := []*account{{budget: b}, {budget: b}, {budget: b}}
+		used := make([]int64, len(apps))
+		for range rapid.IntRange(1, 50).Draw(t, "steps") {
+			i := rapid.IntRange(0, len(apps)-1).Draw(t, "app")
+			n := max(-used[i], rapid.Int64Range(-30, 30).Draw(t, "bytes"))
+			apps[i].add(n)
+			used[i] += n
+			var all, beyond int64
+			for _, u := range used {
+				all += u
+				beyond += max(0, u-b.share)
+			}
+			if b.used.Load() != all || b.beyond.Load() != beyond {
+				t.Fatalf("used %d, beyond %d; want %d, %d", b.used.Load(), b.beyond.Load(), all, beyond)
+			}
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package bridge
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/devpki"
+)
+
+func issue(t *testing.T, o devpki.ClientOptions) (devpki.Pair, any) {
+	t.Helper()
+	pair, err := pki().Issue(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := pair.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair, cert.PrivateKey
+}
+
+func pemBlock(kind string, der []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// encryptedPEM is how openssl rsa -des3 wrote keys for years.
+func encryptedPEM(t *testing.T, key *rsa.PrivateKey, password string) []byte {
+	t.Helper()
+	//lint:ignore SA1019 old files are encrypted this way
+	block, err := x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key), []byte(password), x509.PEMCipher3DES)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(block)
+}
+
+// Each kind of file opens a connection to APNs.
+func TestCertificateCredentials(t *testing.T) {
+	rsaPair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
+	rsaKey := key.(*rsa.PrivateKey)
+	ecPair, key := issue(t, devpki.ClientOptions{Topic: topic})
+	ecKey := key.(*ecdsa.PrivateKey)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(rsaKey)
+	pkcs8PEM := pemBlock("PRIVATE KEY", pkcs8, err)
+	sec1, err := x509.MarshalECPrivateKey(ecKey)
+	sec1PEM := pemBlock("EC PRIVATE KEY", sec1, err)
+	p12 := func(e *pkcs12.Encoder, password string, chain ...*x509.Certificate) []byte {
+		file, err := e.Encode(rsaKey, rsaPair.Leaf, chain, password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	ca := pki().CA.Leaf
+	tests := []struct {
+		name, password string
+		file           []byte
+	}{
+		{"p12 with SHA-256 and a chain", "secret", p12(pkcs12.Modern2023, "secret", ca)},
+		{"p12 with SHA-1 and 3DES", "secret", p12(pkcs12.LegacyDES, "secret")},
+		{"p12 with RC2 and a chain", "secret", p12(pkcs12.LegacyRC2, "secret", ca)},
+		{"p12 without a password", "", p12(pkcs12.Modern2023, "")},
+		{"PEM with PKCS #1", "", append(bytes.Clone(rsaPair.CertPEM), rsaPair.KeyPEM...)},
+		{"PEM with PKCS #8, key first, chain", "", bytes.Join([][]byte{pkcs8PEM, rsaPair.CertPEM, pki().CA.CertPEM}, nil)},
+		{"PEM with SEC 1", "", append(bytes.Clone(ecPair.CertPEM), sec1PEM...)},
+		{"PEM with text around", "", bytes.Join([][]byte{[]byte("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"), sec1PEM, []byte("Bag Attributes\n  friendlyName: x\n"), ecPair.CertPEM}, nil)},
+		{"PEM with an encrypted key", "secret", append(bytes.Clone(rsaPair.CertPEM), encryptedPEM(t, rsaKey, "secret")...)},
+	}
+	sim := startSim(t, apnssim.Scenario{})
+	app := mailApp(t, sim)
+	b := startBridge(t, Config{Apps: []App{app}})
+	s, _ := open(t, b, Origin{})
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := NewCertificateCredential(tt.file, tt.password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Describe(); got.Kind != "certificate" || got.Topic != topic || !got.Expires.After(time.Now()) {
+				t.Errorf("described as %+v", got)
+			}
+			before := sim.Stats().Connections
+			app := app
+			app.Credential = c
+			if err := b.Reload([]App{app}); err != nil {
+				t.Fatal(err)
+			}
+			if !s.Push(note(deviceToken(goodDevice, i), uint32(i), `{"aps":{"alert":"x"}}`)) {
+				t.Error("no room")
+			}
+			err = sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Accepted == i+1 })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sim.Stats().Connections == before {
+				t.Error("the old connection is still used")
+			}
+		})
+	}
+	shutdown(t, b)
+}
+
+func TestCredentialFaults(t *testing.T) {
+	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
+	other, _ := issue(t, devpki.ClientOptions{Topic: topic})
+	p12, err := pkcs12.Modern2023.Encode(key, pair.Leaf, nil, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(p384)
+	p384PEM := pemBlock("PRIVATE KEY", der, err)
+	encrypted := append(bytes.Clone(pair.CertPEM), encryptedPEM(t, key.(*rsa.PrivateKey), "secret")...)
+	certificate := func(file []byte, password string) func() error {
+		return func() error { _, err := NewCertificateCredential(file, password); return err }
+	}
+	token := func(file []byte, keyID, teamID string) func() error {
+		return func() error { _, err := NewTokenCredential(file, keyID, teamID); return err }
+	}
+	tests := []struct {
+		name string
+		read func() error
+		want string
+	}{
+		{"wrong password", certificate(p12, "guess"), "the password does not open the .p12 file"},
+		{"cut p12", certificate(p12[:len(p12)/2], "secret"), "neither PEM nor a .p12 file"},
+		{"nothing", certificate(nil, ""), "neither PEM nor a .p12 file"},
+		{"certificate alone", certificate(pair.CertPEM, ""), "needs a certificate and its private key"},
+		{"key alone", certificate(pair.KeyPEM, ""), "needs a certificate and its private key"},
+		{"another's key", certificate(append(bytes.Clone(pair.CertPEM), other.KeyPEM...), ""), "needs a certificate and its private key"},
+		{"wrong password of a PEM key", certificate(encrypted, "guess"), "the password does not open the private key"},
+		{"PKCS #8 encrypted", certificate([]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"), "x"), "openssl pkey"},
+		{"no key_id", token(pki().TokenKey, "", "TEAM"), "key_id and team_id"},
+		{"no PEM", token([]byte("hello"), "KEY", "TEAM"), "not a .p8 file"},
+		{"an RSA key", token(pair.KeyPEM, "KEY", "TEAM"), "not a .p8 file"},
+		{"another curve", token(p384PEM, "KEY", "TEAM"), "not a P-256 key"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.read()
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want one sentence with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestExpiredCertificateIsOneSentence(t *testing.T) {
+	file := append(bytes.Clone(pki().Client.CertPEM), pki().Client.KeyPEM...)
+	c, err := NewCertificateCredential(file, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := c.Describe().Expires.Add(time.Second)
+	app := App{Name: "mail", Topic: topic, Credential: c}
+	_, err = New(Config{Apps: []App{app}, Feedback: new(list), Now: func() time.Time { return late }})
+	want := "app mail: the push certificate of " + topic + " expired on " + late.UTC().Format("2006-01-02")
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	if err := c.Check(time.Now()); err != nil {
+		t.Errorf("a good one is refused: %v", err)
+	}
+	if err := c.Check(time.Unix(0, 0)); err == nil || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("got %v for one from the future", err)
+	}
+}
