@@ -29,9 +29,3 @@ type Session interface {
 	// err is why, nil after an orderly end.
 	Close(err error)
 }
-
-// The methods of a Conn may be called from any goroutine, also after Close:
-//
-//	Fail(status binproto.Status, identifier uint32)
-//	Resume()
-//	Close()

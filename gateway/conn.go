@@ -1,0 +1,231 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+
+	"apnsbridge/binproto"
+)
+
+var (
+	errNotEnrolled = errors.New("gateway: no event loop took the connection")
+	errLingered    = errors.New("gateway: the provider did not end a connection that we had ended")
+)
+
+// Conn is one provider's connection. Its exported methods may be called from
+// any goroutine, also within the Session's own methods and after its Close; they
+// return at once. All else happens on the connection's loop.
+//
+// The descriptor is gnet's while the loop reads. It is ours, and gnet knows
+// nothing of it, while the session has no room (parked), and when the provider
+// has ended its side and ours waits for a verdict (half closed).
+type Conn struct {
+	server  *Server
+	session Session
+	parser  binproto.Parser
+	from    source
+	remote  netip.AddrPort
+	tls     *tls.Conn
+	wire    *loopWire
+
+	loop *loop     // set once; for kick under mu
+	gnet gnet.Conn // nil unless the loop watches the descriptor
+	fd   int       // -1 unless the descriptor is ours
+
+	partial []byte          // of a frame
+	large   *binproto.Large // of a frame that is not worth a buffer
+	stash   []byte          // read and not decrypted, while parked
+	held    int             // as counted in Stats.UnparsedBytes
+
+	full       bool // the session has no room
+	parked     bool // fd is not read from
+	enrolling  bool // on the way from parked back to gnet
+	ended      bool // by us: Fail or Close
+	over       bool // by the provider: Session.Shutdown was called
+	halfClosed bool // the provider's FIN was read before we ended
+	gone       bool // Session.Close was called
+	packetEnd  int  // wire.sent behind the error response, 0 if none was written
+
+	attached atomic.Uint32 // how often gnet has taken the descriptor
+	heardAt  atomic.Int64  // Unix nanoseconds, while lingering
+	drained  atomic.Bool   // nothing readable can come any more
+
+	mu     sync.Mutex
+	asked  request
+	kicked bool // act is on its way
+	dead   bool // gone, for kick
+}
+
+// request is what has been asked of the connection and not yet done.
+type request struct {
+	end         bool // Fail or Close was called
+	packet      bool // Fail was
+	response    binproto.Response
+	resume      bool
+	enrollError error
+	retry       bool
+	abort       error
+}
+
+func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
+	c := &Conn{server: s, from: a.from, remote: remote, tls: a.tls, fd: -1}
+	c.wire = &loopWire{conn: c}
+	a.wire.Conn = c.wire
+	return c
+}
+
+// Fail sends the error response in one TLS record, ends our side of the
+// connection, and goes on reading until the provider ends its own. Only the
+// first call of Fail or Close has an effect.
+func (c *Conn) Fail(status binproto.Status, identifier uint32) {
+	c.ask(func(r *request) {
+		if !r.end {
+			r.end, r.packet, r.response = true, true, binproto.Response{Status: status, Identifier: identifier}
+		}
+	})
+}
+
+// Close ends our side of the connection without a packet. As after Fail, what
+// the provider has still written is read.
+func (c *Conn) Close() {
+	c.ask(func(r *request) { r.end = true })
+}
+
+// Resume says that a session which had no room has room again.
+func (c *Conn) Resume() {
+	c.ask(func(r *request) { r.resume = true })
+}
+
+// abort ends the connection for err.
+func (c *Conn) abort(err error) {
+	c.ask(func(r *request) { r.abort = err })
+}
+
+// ask notes a request and sees that act runs. Once the connection is dead it
+// does nothing: the loops may be gone.
+func (c *Conn) ask(note func(*request)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return
+	}
+	note(&c.asked)
+	c.kick()
+}
+
+func (c *Conn) kick() {
+	if c.loop == nil || c.kicked {
+		return // attach will, or act is on its way
+	}
+	c.kicked = c.loop.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+		c.act()
+		return nil
+	})) == nil
+}
+
+// take returns what has been asked. The end stays, so that there is but one.
+func (c *Conn) take() request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.asked
+	c.asked = request{end: r.end}
+	c.kicked = false
+	return r
+}
+
+func (c *Conn) opened() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loop != nil
+}
+
+// act does what has been asked.
+func (c *Conn) act() {
+	r := c.take()
+	if c.gone {
+		return
+	}
+	watched := c.gnet
+	if r.abort != nil {
+		c.finish(r.abort)
+	} else {
+		if r.end && !c.ended {
+			c.end(r)
+		}
+		if r.resume {
+			c.full = false
+		}
+		if r.enrollError != nil {
+			c.enrollFailed(r.enrollError)
+		}
+		c.goOn()
+	}
+	if watched != nil && c.gnet != watched {
+		c.loop.Close(watched)
+	}
+}
+
+// attach is called when gnet has taken the descriptor: behind the handshake,
+// when the first frames may already be inside the tls.Conn, and again whenever
+// it was parked.
+func (c *Conn) attach(gc gnet.Conn) {
+	if c.loop == nil {
+		l := c.server.loopOf(gc.EventLoop())
+		c.mu.Lock()
+		c.loop = l
+		if c.asked != (request{}) {
+			c.kick()
+		}
+		c.mu.Unlock()
+	}
+	c.attached.Add(1)
+	c.enrolling = false
+	if c.gone {
+		return
+	}
+	c.gnet = gc
+	if c.parked {
+		c.unparked()
+	}
+	c.receive(nil)
+}
+
+// detached is called when gnet gives the descriptor up, and before it is closed.
+func (c *Conn) detached(err error) {
+	switch {
+	case isEOF(err):
+		c.sawFIN()
+	case err == nil:
+		c.finish(ErrServerClosed)
+	default:
+		c.broke(err)
+	}
+}
+
+// descriptor is the connection's, whoever owns it.
+func (c *Conn) descriptor() int {
+	if c.gnet != nil {
+		return c.gnet.Fd()
+	}
+	return c.fd
+}
+
+func (c *Conn) closeDescriptor() {
+	if c.fd >= 0 {
+		unix.Close(c.fd)
+		c.fd = -1
+	}
+}
+
+// silence is how long the provider has sent nothing that can be read.
+func (c *Conn) silence(now time.Time) time.Duration {
+	return now.Sub(time.Unix(0, c.heardAt.Load()))
+}

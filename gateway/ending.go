@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"apnsbridge/binproto"
+)
+
+// end ends our side: the packet if there is one, close_notify and FIN, all at
+// once, since apns4erl loses what it writes between packet and FIN. What fails
+// here, reading will report, behind what the provider had written before.
+func (c *Conn) end(r request) {
+	c.ended, c.full = true, false
+	err := c.say(r)
+	if c.halfClosed {
+		c.finish(err)
+		return
+	}
+	unix.Shutdown(c.descriptor(), unix.SHUT_WR)
+	c.heardAt.Store(time.Now().UnixNano())
+	c.drained.Store(c.over)
+	c.server.linger(c)
+}
+
+// say writes the packet and close_notify. One Write is one TLS record: split
+// into 1 and 5 bytes, node-apn crashes and PHP misses it.
+func (c *Conn) say(r request) error {
+	if r.packet {
+		var buf [binproto.ResponseSize]byte
+		if _, err := c.tls.Write(r.response.Append(buf[:0])); err != nil {
+			return err
+		}
+		c.packetEnd = c.wire.sent
+		c.server.counters.packets.Add(1)
+	}
+	return c.tls.CloseWrite()
+}
+
+// providerEnded tells the session that nothing more can be read.
+func (c *Conn) providerEnded() {
+	if c.over {
+		return
+	}
+	c.over = true
+	c.drained.Store(true)
+	c.session.Shutdown(c.heard())
+}
+
+// heard says whether an error packet was written and has been acknowledged.
+// Behind it in the queue are close_notify and our FIN.
+func (c *Conn) heard() bool {
+	if c.packetEnd == 0 {
+		return false
+	}
+	n, ok := unacknowledged(c.descriptor())
+	return ok && n <= c.wire.sent-c.packetEnd+1
+}
+
+// sawFIN is called when the provider's FIN has been read, behind all it wrote.
+// If our side has not ended, the descriptor stays for the packet: gnet would
+// close it.
+func (c *Conn) sawFIN() {
+	c.wire.eof = true
+	if !c.over {
+		c.pump()
+		c.countHeld()
+	}
+	switch {
+	case c.gone:
+	case c.ended:
+		c.finish(nil)
+	default:
+		c.halfClose()
+	}
+}
+
+func (c *Conn) halfClose() {
+	if c.gnet != nil {
+		fd, err := c.loop.dup(c.gnet.Fd())
+		if err != nil {
+			c.finish(err)
+			return
+		}
+		c.gnet, c.fd = nil, fd
+	}
+	c.halfClosed = true
+	c.server.counters.halfClosed.Add(1)
+}
+
+// broke ends a connection that the provider or the network has broken.
+func (c *Conn) broke(err error) {
+	c.server.counters.resets.Add(1)
+	c.finish(err)
+}
+
+// finish is the end: of the descriptor, and of the session's hopes. A
+// descriptor that is gnet's is closed by who called us.
+func (c *Conn) finish(err error) {
+	if c.gone {
+		return
+	}
+	c.gone, c.full = true, false
+	c.gnet = nil
+	if c.parked {
+		c.unparked()
+	}
+	if c.halfClosed {
+		c.server.counters.halfClosed.Add(-1)
+		c.closeDescriptor()
+	}
+	c.partial, c.stash, c.large = nil, nil, nil
+	c.countHeld()
+	c.mu.Lock()
+	c.dead = true
+	c.mu.Unlock()
+	c.session.Close(err)
+	c.server.remove(c)
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// FeedbackOpener gives one reader what there is for it: tuples with r.Write,
+// then r.Finish, in a goroutine of its own. The first tuple has to be written at
+// once: some readers wait for 100 ms only. ctx ends with the reader, after
+// FeedbackTotal, and with the server. r is closed when FeedbackOpener returns.
+type FeedbackOpener func(ctx context.Context, r *FeedbackConn)
+
+// FeedbackConfig says how a FeedbackServer works.
+type FeedbackConfig struct {
+	Port
+
+	// Admit decides about a client as in Config.
+	Admit func(*Hello) (FeedbackOpener, error)
+}
+
+// FeedbackServer is the feedback port.
+type FeedbackServer struct {
+	front  *front
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	readers                         atomic.Int64
+	bytes, tuples                   atomic.Uint64
+	confirmed, unconfirmed, stalled atomic.Uint64
+	broken                          atomic.Uint64
+}
+
+// FeedbackStats are the figures of a FeedbackServer.
+type FeedbackStats struct {
+	PortStats
+	Readers     int // being served
+	Bytes       uint64
+	Tuples      uint64 // written, not necessarily read
+	Confirmed   uint64 // readers that got everything
+	Unconfirmed uint64 // and those of whom it is not known
+	Broken      uint64 // of Unconfirmed: reset
+	Stalled     uint64 // of Unconfirmed: took nothing for FeedbackStall
+}
+
+// NewFeedbackServer opens the endpoints. Serve accepts; Close must be called in
+// any case.
+func NewFeedbackServer(c FeedbackConfig) (*FeedbackServer, error) {
+	s := new(FeedbackServer)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	var err error
+	s.front, err = newFront(c.Port, func(h *Hello) (func(*arrival), error) {
+		open, err := c.Admit(h)
+		if err != nil {
+			return nil, err
+		}
+		return func(a *arrival) { s.serve(a, open) }, nil
+	})
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Addrs are the addresses listened on, in the order of the endpoints.
+func (s *FeedbackServer) Addrs() []net.Addr { return s.front.addrs() }
+
+// Addr is the first of Addrs.
+func (s *FeedbackServer) Addr() net.Addr { return s.front.addrs()[0] }
+
+// Serve accepts connections until Shutdown or Close and then returns
+// ErrServerClosed, at once.
+func (s *FeedbackServer) Serve() error { return s.front.serve() }
+
+// Shutdown stops accepting and waits for the readers that are being served. If
+// ctx ends before, it returns its error: call Close.
+func (s *FeedbackServer) Shutdown(ctx context.Context) error {
+	s.front.stop()
+	done := make(chan struct{})
+	go func() {
+		s.front.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return s.Close()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends everything at once, and returns when all descriptors and goroutines
+// are gone.
+func (s *FeedbackServer) Close() error {
+	s.cancel()
+	s.front.abort()
+	return nil
+}
+
+// Stats returns the figures as they are now.
+func (s *FeedbackServer) Stats() FeedbackStats {
+	return FeedbackStats{
+		PortStats:   s.front.stats(),
+		Readers:     int(s.readers.Load()),
+		Bytes:       s.bytes.Load(),
+		Tuples:      s.tuples.Load(),
+		Confirmed:   s.confirmed.Load(),
+		Unconfirmed: s.unconfirmed.Load(),
+		Broken:      s.broken.Load(),
+		Stalled:     s.stalled.Load(),
+	}
+}
+
+func (s *FeedbackServer) serve(a *arrival, open FeedbackOpener) {
+	defer s.front.census.leave(a.from)
+	s.readers.Add(1)
+	defer s.readers.Add(-1)
+	ctx, cancel := context.WithTimeout(s.ctx, s.front.limits.FeedbackTotal)
+	defer cancel()
+	r := newFeedbackConn(s, a, ctx, cancel)
+	defer r.close()
+	open(ctx, r)
+}
+
+var (
+	errCutTuple   = errors.New("gateway: feedback ends within a tuple")
+	errStalled    = errors.New("gateway: the reader has taken nothing for too long")
+	errEarlyFIN   = errors.New("gateway: the reader had ended its side before it can have read everything")
+	errNotReading = errors.New("gateway: the reader writes instead of reading")
+)
+
+// wholeTuples is the number of bytes at the start of b that one TLS record takes
+// without cutting a tuple, and how many tuples they are.
+func wholeTuples(b []byte) (size, count int) {
+	var t binproto.Tuple
+	for size < len(b) {
+		n, err := binproto.ParseTuple(b[size:], &t)
+		if err != nil || size+n > maxPlaintext {
+			break
+		}
+		size += n
+		count++
+	}
+	return size, count
+}
+
+// feedbackWire writes as long as the reader takes something now and then.
+type feedbackWire struct {
+	*net.TCPConn
+	stall time.Duration
+	until time.Time
+	sent  atomic.Int64
+}
+
+func (w *feedbackWire) Write(b []byte) (int, error) {
+	for done := 0; ; {
+		deadline := time.Now().Add(w.stall)
+		if w.until.Before(deadline) {
+			deadline = w.until
+		}
+		if err := w.TCPConn.SetWriteDeadline(deadline); err != nil {
+			return done, err
+		}
+		n, err := w.TCPConn.Write(b[done:])
+		done += n
+		w.sent.Add(int64(n))
+		if done == len(b) || err != nil && (n == 0 || !isTimeout(err) || !time.Now().Before(w.until)) {
+			return done, err
+		}
+	}
+}
+
+// SetWriteDeadline is what crypto/tls calls around close_notify. Write sets its
+// own.
+func (w *feedbackWire) SetWriteDeadline(time.Time) error { return nil }
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}

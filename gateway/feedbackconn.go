@@ -1,0 +1,223 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// FeedbackConn is one reader of the feedback port. Write and Finish are called
+// by one goroutine; Finish once, and last.
+type FeedbackConn struct {
+	server *FeedbackServer
+	tcp    *net.TCPConn
+	tls    *tls.Conn
+	wire   *feedbackWire
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	tuplesEnd int64 // wire.sent behind the last tuple, 0 if none was written
+	acked     bool
+
+	ended     chan struct{} // closed when the reader has ended its side or is gone
+	endReason error         // io.EOF for a FIN
+	finFirst  bool          // the FIN came before the reader had acknowledged ours
+	atEnd     queue         // as it was when the end was seen
+}
+
+// queue is what was on its way to the reader at one moment.
+type queue struct {
+	sent  int64 // bytes given to the kernel
+	left  int64 // of these, and our FIN, not acknowledged
+	known bool
+}
+
+func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel context.CancelFunc) *FeedbackConn {
+	until, _ := ctx.Deadline()
+	r := &FeedbackConn{
+		server: s,
+		tcp:    a.tcp,
+		tls:    a.tls,
+		wire:   &feedbackWire{TCPConn: a.tcp, stall: s.front.limits.FeedbackStall, until: until},
+		ctx:    ctx,
+		cancel: cancel,
+		ended:  make(chan struct{}),
+	}
+	a.wire.Conn = r.wire
+	a.tcp.SetReadDeadline(time.Time{})
+	context.AfterFunc(ctx, func() { r.tcp.SetReadDeadline(time.Now()) })
+	go r.watch()
+	return r
+}
+
+// watch waits for the reader's end. A reader has nothing to say: what it writes
+// is not even decrypted.
+func (r *FeedbackConn) watch() {
+	defer close(r.ended)
+	var buf [512]byte
+	for junk := 0; ; {
+		n, err := r.tcp.Read(buf[:])
+		junk += n
+		if err == nil && junk > r.server.front.limits.UnparsedBytes {
+			err = errNotReading
+		}
+		if err == nil {
+			continue
+		}
+		r.endReason, r.atEnd = err, r.queue()
+		if errors.Is(err, io.EOF) {
+			r.control(func(fd int) { r.finFirst = peerFinishedFirst(fd) })
+		} else {
+			r.cancel()
+		}
+		return
+	}
+}
+
+// Write writes whole tuples, cutting none between two TLS records, and waits
+// until the kernel has taken them.
+func (r *FeedbackConn) Write(tuples []byte) error {
+	for len(tuples) > 0 {
+		size, count := wholeTuples(tuples)
+		if size == 0 {
+			return errCutTuple
+		}
+		if _, err := r.tls.Write(tuples[:size]); err != nil {
+			if isTimeout(err) && r.ctx.Err() == nil {
+				r.server.stalled.Add(1)
+				err = errStalled
+			}
+			return r.reason(err)
+		}
+		r.tuplesEnd = r.wire.sent.Load()
+		r.server.bytes.Add(uint64(size))
+		r.server.tuples.Add(uint64(count))
+		tuples = tuples[size:]
+	}
+	return nil
+}
+
+// afterTuples is how long the connection stays open behind the last tuple: some
+// readers take its end for an error while they still read.
+const afterTuples = 150 * time.Millisecond
+
+// Finish ends the connection behind what was written, at once if that is
+// nothing, and waits for the reader to end it too. confirmed says that it has
+// got everything: the reader itself had ended after it had acknowledged our own
+// end, and nothing was reset. If not, err says why. Elsewhere than on Linux
+// nobody can tell, and nothing is ever confirmed.
+func (r *FeedbackConn) Finish() (confirmed bool, err error) {
+	err = r.end()
+	last := r.queue()
+	select {
+	case <-r.ended:
+		last = r.atEnd
+	default:
+	}
+	r.acked = last.known && last.sent >= r.tuplesEnd && last.left <= last.sent-r.tuplesEnd
+	if err == nil && (r.finFirst || !last.known || last.left > 0) {
+		err = errEarlyFIN
+	}
+	if err != nil {
+		r.server.unconfirmed.Add(1)
+		return false, err
+	}
+	r.server.confirmed.Add(1)
+	return true, nil
+}
+
+// Acknowledged says, after Finish, that the reader's kernel had every tuple when
+// the reader ended the connection, in whatever way. That is less than to have
+// read them.
+func (r *FeedbackConn) Acknowledged() bool { return r.acked }
+
+// end ends our side, and returns nil if the reader's FIN has come too.
+func (r *FeedbackConn) end() error {
+	patience := r.server.front.limits.FeedbackStall
+	if r.tuplesEnd > 0 {
+		select {
+		case <-r.ended:
+		case <-r.ctx.Done():
+		case <-time.After(afterTuples):
+		}
+	} else {
+		patience = min(patience, r.server.front.limits.LingerPressed)
+	}
+	if err := r.tls.CloseWrite(); err != nil {
+		return r.reason(err)
+	}
+	if err := r.tcp.CloseWrite(); err != nil {
+		return r.reason(err)
+	}
+	if err := r.awaitEnd(patience); err != nil {
+		return r.reason(err)
+	}
+	return nil
+}
+
+// awaitEnd waits for the reader's FIN as long as it takes something now and
+// then.
+func (r *FeedbackConn) awaitEnd(patience time.Duration) error {
+	tick := time.NewTicker(max(patience/100, time.Millisecond))
+	defer tick.Stop()
+	left, progress := r.queue().left, time.Now()
+	for {
+		select {
+		case <-r.ended:
+			if !errors.Is(r.endReason, io.EOF) {
+				return r.endReason
+			}
+			return nil
+		case now := <-tick.C:
+			if n := r.queue().left; n < left {
+				left, progress = n, now
+			}
+			if now.Sub(progress) >= patience {
+				r.server.stalled.Add(1)
+				return errStalled
+			}
+		}
+	}
+}
+
+// reason prefers what the reader did to what came of it here.
+func (r *FeedbackConn) reason(err error) error {
+	select {
+	case <-r.ended:
+		if !errors.Is(r.endReason, io.EOF) && !isTimeout(r.endReason) {
+			r.server.broken.Add(1)
+			return r.endReason
+		}
+	default:
+	}
+	if ended := r.ctx.Err(); ended != nil {
+		return ended
+	}
+	return err
+}
+
+func (r *FeedbackConn) queue() queue {
+	q := queue{sent: r.wire.sent.Load()}
+	r.control(func(fd int) {
+		var n int
+		n, q.known = unacknowledged(fd)
+		q.left = int64(n)
+	})
+	return q
+}
+
+func (r *FeedbackConn) control(f func(fd int)) {
+	raw, err := r.tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) { f(int(fd)) })
+}
+
+func (r *FeedbackConn) close() {
+	r.tcp.Close()
+	<-r.ended
+}

@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// ErrServerClosed is what Serve returns after Shutdown and Close, and why a
+// session ends that Close has cut.
+var ErrServerClosed = errors.New("gateway: server closed")
+
+// Endpoint is something to listen on: an address, or a listener for TCP that
+// somebody else has opened and the server closes. Label says in Hello by which
+// endpoint a client came.
+type Endpoint struct {
+	Address  string
+	Listener net.Listener
+	Label    string
+}
+
+// Port is what the push port and the feedback port have in common.
+type Port struct {
+	Endpoints []Endpoint
+
+	// Certificate gives the server's certificate to each new connection. It must
+	// be RSA for the oldest clients.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	// MinVersion is tls.VersionTLS12 if it is zero. With TLS 1.0 and a CBC
+	// cipher crypto/tls sends the six bytes of an error response in two records,
+	// on which node-apn crashes and some others miss it.
+	MinVersion uint16
+
+	// LegacyCiphers admits RSA key exchange, CBC with SHA-256, and 3DES.
+	LegacyCiphers bool
+
+	Limits Limits
+	Logger zerolog.Logger
+}
+
+// front accepts connections for a port, within its bounds, and does their
+// handshakes.
+type front struct {
+	limits   Limits
+	tls      *tls.Config
+	log      zerolog.Logger
+	often    zerolog.Logger // for what a stranger can make happen as often as he likes
+	admit    func(*Hello) (welcome func(*arrival), err error)
+	relieve  func() bool // ends a connection that can be spared, if there is one
+	census   census
+	gate     *gate
+	counters portCounters
+
+	ctx    context.Context // until handshakes have to end
+	cancel context.CancelFunc
+
+	mu        sync.Mutex
+	listeners []labelled
+	closed    bool
+	arrivals  map[*arrival]struct{} // in the handshake
+	running   sync.WaitGroup        // accept loops, arrivals and what welcomes them
+}
+
+type labelled struct {
+	net.Listener
+	label string
+}
+
+func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error) {
+	if len(p.Endpoints) == 0 {
+		return nil, errors.New("gateway: no address to listen on")
+	}
+	if p.Certificate == nil {
+		return nil, errors.New("gateway: no server certificate")
+	}
+	limits := p.Limits.withDefaults()
+	f := &front{
+		limits:   limits,
+		tls:      p.tlsConfig(),
+		log:      p.Logger,
+		often:    p.Logger.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
+		admit:    admit,
+		relieve:  func() bool { return false },
+		census:   census{max: limits.Connections, maxPerSource: limits.ConnectionsPerAddress, by: make(map[source]int)},
+		gate:     newGate(limits),
+		arrivals: make(map[*arrival]struct{}),
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	for _, e := range p.Endpoints {
+		l := e.Listener
+		if l == nil {
+			var err error
+			if l, err = net.Listen("tcp", e.Address); err != nil {
+				f.stop()
+				return nil, fmt.Errorf("gateway: %w", err)
+			}
+		}
+		f.listeners = append(f.listeners, labelled{l, e.Label})
+	}
+	return f, nil
+}
+
+// addrs are the addresses listened on, in the order of the endpoints.
+func (f *front) addrs() []net.Addr {
+	addrs := make([]net.Addr, len(f.listeners))
+	for i, l := range f.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// serve accepts until stop, or until a listener fails for good.
+func (f *front) serve() error {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return ErrServerClosed
+	}
+	ended := make(chan error, len(f.listeners))
+	for _, l := range f.listeners {
+		f.running.Go(func() { ended <- f.accept(l) })
+	}
+	f.mu.Unlock()
+	err := <-ended
+	if f.stopped() {
+		return ErrServerClosed
+	}
+	return fmt.Errorf("gateway: %w", err)
+}
+
+// accept goes on when no descriptor is left: others will end.
+func (f *front) accept(l labelled) error {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	pause := shortest
+	for {
+		c, err := l.Accept()
+		if err == nil {
+			pause = shortest
+			f.take(c, l.label)
+			continue
+		}
+		if f.stopped() || !passes(err) {
+			return err
+		}
+		f.counters.acceptErrors.Add(1)
+		relieved := f.relieve()
+		f.often.Warn().Err(err).Bool("relieved", relieved).Dur("pause", pause).Msg("cannot accept a connection")
+		select {
+		case <-f.ctx.Done():
+			return err
+		case <-time.After(pause):
+			pause = min(2*pause, longest)
+		}
+	}
+}
+
+// passes says whether accept can work again later.
+func passes(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// take lets a connection in if the bounds allow it.
+func (f *front) take(c net.Conn, label string) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		f.log.Error().Str("listener", label).Msg("a listener gave a connection that is not TCP")
+		c.Close()
+		return
+	}
+	a := newArrival(f, tcp, label)
+	v := f.census.enter(a.from, false)
+	if v == tooMany && f.relieve() {
+		v = f.census.enter(a.from, true)
+	}
+	switch v {
+	case tooMany:
+		f.counters.overLimit.Add(1)
+		f.often.Warn().Stringer("address", a.hello.Remote).Int("connections", f.limits.Connections).Msg("no room for another connection")
+	case tooManyOfSource:
+		f.counters.overLimitPerAddress.Add(1)
+		f.often.Warn().Stringer("address", a.hello.Remote).Int("connections_per_address", f.limits.ConnectionsPerAddress).Msg("no room for another connection from this address")
+	case welcome:
+		f.counters.accepted.Add(1)
+		if f.add(a) {
+			f.running.Go(a.run)
+			return
+		}
+		f.census.leave(a.from)
+	}
+	c.Close()
+}
+
+func (f *front) add(a *arrival) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return false
+	}
+	f.arrivals[a] = struct{}{}
+	return true
+}
+
+// remove takes a from those that abort closes.
+func (f *front) remove(a *arrival) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.arrivals, a)
+}
+
+func (f *front) stopped() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
+// stop ends accepting. Handshakes go on.
+func (f *front) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	f.closed = true
+	for _, l := range f.listeners {
+		l.Close()
+	}
+}
+
+// abort ends the handshakes too, and returns when all goroutines have.
+func (f *front) abort() {
+	f.stop()
+	f.cancel()
+	f.mu.Lock()
+	for a := range f.arrivals {
+		a.tcp.Close()
+	}
+	f.mu.Unlock()
+	f.running.Wait()
+}

@@ -1,0 +1,364 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"apnsbridge/binproto"
+	"apnsbridge/gateway"
+	"apnsbridge/gateway/devpki"
+	"apnsbridge/gateway/provider"
+)
+
+var long = flag.Bool("long", false, "run the long rounds")
+
+// rounds is how often a test does what goes wrong seldom.
+func rounds(short, longer int) int {
+	if *long {
+		return longer
+	}
+	return short
+}
+
+func TestMain(m *testing.M) {
+	// gnet keeps a pool of workers for the whole process.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
+}
+
+// certificates are made once: RSA keys take their time.
+var certificates = sync.OnceValue(func() (c struct {
+	server, client, stranger tls.Certificate
+	roots                    *x509.CertPool
+}) {
+	pki, err := devpki.Create("com.example.demo")
+	must(err)
+	client, err := pki.Issue(devpki.ClientOptions{Topic: "com.example.demo"})
+	must(err)
+	stranger, err := pki.Issue(devpki.ClientOptions{Topic: "com.example.stranger"})
+	must(err)
+	c.server, err = pki.Server.TLS()
+	must(err)
+	c.client, err = client.TLS()
+	must(err)
+	c.stranger, err = stranger.TLS()
+	must(err)
+	c.roots = x509.NewCertPool()
+	c.roots.AppendCertsFromPEM(pki.CA.CertPEM)
+	return c
+})
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// port is a port on loopback with everything at its default.
+func port() gateway.Port {
+	return gateway.Port{
+		Endpoints: []gateway.Endpoint{{Address: "127.0.0.1:0", Label: "production"}},
+		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			c := certificates().server
+			return &c, nil
+		},
+		Logger: zerolog.Nop(),
+	}
+}
+
+// serve runs a server whose sessions open makes, until the test ends. Whatever
+// the test leaves behind, no descriptor may be left then.
+func serve(t testing.TB, open gateway.Opener, change func(*gateway.Config)) *gateway.Server {
+	t.Helper()
+	certificates()
+	config := gateway.Config{
+		Port:  port(),
+		Admit: func(*gateway.Hello) (gateway.Opener, error) { return open, nil },
+	}
+	if change != nil {
+		change(&config)
+	}
+	before := descriptors(t)
+	s, err := gateway.NewServer(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != gateway.ErrServerClosed {
+			t.Errorf("Serve returned %v, want ErrServerClosed", err)
+		}
+		stats := s.Stats()
+		if stats.Connections != 0 || stats.Parked != 0 || stats.HalfClosed != 0 || stats.Lingering != 0 || stats.UnparsedBytes != 0 || stats.Handshakes != 0 || stats.HandshakesWaiting != 0 || stats.AwaitingHello != 0 {
+			t.Errorf("after Close: %+v", stats)
+		}
+		eventually(t, "no descriptor left open", func() bool { return descriptors(t) <= before })
+	})
+	return s
+}
+
+// descriptors counts the open descriptors, but for those of the Go runtime's
+// own poller.
+func descriptors(t testing.TB) int {
+	t.Helper()
+	warm.Do(func() { // the poller's descriptors come with the first listener
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(err)
+		l.Close()
+	})
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc/self/fd: ", err)
+	}
+	return len(entries)
+}
+
+var warm sync.Once
+
+const patience = 10 * time.Second
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("not within %v: %s", patience, what)
+			return
+		}
+	}
+}
+
+func clientTLS(version uint16) *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{certificates().client},
+		RootCAs:      certificates().roots,
+		ServerName:   "gateway.push.apple.com",
+		MinVersion:   version,
+		MaxVersion:   version,
+	}
+}
+
+func dial(t testing.TB, s interface{ Addr() net.Addr }, version uint16) *provider.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := provider.Dial(ctx, s.Addr().String(), clientTLS(version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { c.TCP.Close() })
+	return c
+}
+
+func write(t testing.TB, w io.Writer, b []byte) {
+	t.Helper()
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var versions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
+
+func eachVersion(t *testing.T, f func(t *testing.T, version uint16)) {
+	for _, v := range versions {
+		t.Run(tls.VersionName(v), func(t *testing.T) { f(t, v) })
+	}
+}
+
+var token32 = slices.Repeat([]byte{0xab}, 32)
+
+// enhanced appends the frames with the identifiers from first to last.
+func enhanced(b []byte, first, last int) []byte {
+	for id := first; id <= last; id++ {
+		n := note(id)
+		b = n.Append(b)
+	}
+	return b
+}
+
+func note(id int) binproto.Notification {
+	return binproto.Notification{
+		Command:       binproto.Enhanced,
+		Token:         token32,
+		Payload:       fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, id),
+		Identifier:    uint32(id),
+		HasIdentifier: true,
+	}
+}
+
+// recorder is a Session that remembers what it was told. What it is told after
+// Close, or in a forbidden order, is an error of the test.
+type recorder struct {
+	t    testing.TB
+	conn *gateway.Conn
+
+	push func(r *recorder, n *binproto.Notification) (room bool) // may be nil
+
+	mu     sync.Mutex
+	frames []frame
+	over   bool
+	heard  bool
+	closed bool
+	err    error
+	done   chan struct{} // closed by Close
+}
+
+// frame is what Push or Reject said, in copy.
+type frame struct {
+	binproto.Notification
+	status binproto.Status
+}
+
+func newRecorder(t testing.TB, c *gateway.Conn) *recorder {
+	return &recorder{t: t, conn: c, done: make(chan struct{})}
+}
+
+func (r *recorder) Push(n *binproto.Notification) bool {
+	r.take(n, binproto.NoError)
+	if r.push != nil {
+		return r.push(r, n)
+	}
+	return true
+}
+
+func (r *recorder) Reject(n *binproto.Notification, status binproto.Status) bool {
+	r.take(n, status)
+	return true
+}
+
+func (r *recorder) take(n *binproto.Notification, status binproto.Status) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over || r.closed {
+		r.t.Error("a frame after Shutdown or Close")
+	}
+	f := frame{*n, status}
+	f.Token, f.Payload = slices.Clone(n.Token), slices.Clone(n.Payload)
+	r.frames = append(r.frames, f)
+}
+
+func (r *recorder) Shutdown(heard bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over || r.closed {
+		r.t.Error("a second Shutdown, or one after Close")
+	}
+	r.over, r.heard = true, heard
+}
+
+func (r *recorder) Close(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		r.t.Error("a second Close")
+		return
+	}
+	r.closed, r.err = true, err
+	close(r.done)
+}
+
+func (r *recorder) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.frames)
+}
+
+func (r *recorder) isOver() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
+// waitClosed waits for Close and returns its error.
+func (r *recorder) waitClosed() error {
+	r.t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		r.t.Fatal("the session was not closed in time")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// wantNumbers checks that the frames are those of enhanced from first to last,
+// each once and in order.
+func (r *recorder) wantNumbers(first, last int) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.frames) != last-first+1 {
+		r.t.Errorf("got %d frames, want %d", len(r.frames), last-first+1)
+	}
+	for i, f := range r.frames {
+		want := note(first + i)
+		if f.status != binproto.NoError || f.Identifier != want.Identifier || string(f.Payload) != string(want.Payload) || string(f.Token) != string(want.Token) {
+			r.t.Errorf("frame %d is %d %q (%v), want %d %q", i, f.Identifier, f.Payload, f.status, want.Identifier, want.Payload)
+			return
+		}
+	}
+}
+
+// sessions makes recorders and hands them to the test in the order in which
+// their connections were opened.
+type sessions struct {
+	t    testing.TB
+	push func(r *recorder, n *binproto.Notification) bool
+	ch   chan *recorder
+}
+
+func newSessions(t testing.TB) *sessions {
+	return &sessions{t: t, ch: make(chan *recorder, 10_000)}
+}
+
+func (s *sessions) open(c *gateway.Conn) (gateway.Session, binproto.Parser) {
+	r := newRecorder(s.t, c)
+	r.push = s.push
+	s.ch <- r
+	return r, binproto.DefaultParser()
+}
+
+func (s *sessions) next() *recorder {
+	s.t.Helper()
+	select {
+	case r := <-s.ch:
+		return r
+	case <-time.After(patience):
+		s.t.Fatal("no session was opened in time")
+		return nil
+	}
+}
+
+// closeAtEnd is what an owner does that has nothing to settle: once the
+// provider has ended its side it ends ours.
+func (r *recorder) closeWhenOver() {
+	r.t.Helper()
+	eventually(r.t, "the provider's end is seen", r.isOver)
+	r.conn.Close()
+}
+
+func isReset(err error) bool {
+	var ne *net.OpError
+	return errors.As(err, &ne) && !errors.Is(err, io.EOF)
+}

@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// arrival is a connection between accept and the end of its handshake.
+type arrival struct {
+	front   *front
+	tcp     *net.TCPConn
+	wire    *wire
+	tls     *tls.Conn
+	from    source
+	hello   Hello
+	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
+	refusal error
+	dropped atomic.Bool
+}
+
+func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
+	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
+	a := &arrival{front: f, tcp: tcp}
+	if remote != nil {
+		ap := remote.AddrPort()
+		a.hello.Remote = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	a.hello.Label = label
+	a.from = sourceOf(a.hello.Remote.Addr())
+	return a
+}
+
+func (a *arrival) run() {
+	err := a.handshake()
+	a.front.remove(a)
+	if err != nil {
+		a.fail(err)
+		a.front.census.leave(a.from)
+		return
+	}
+	a.front.counters.done.Add(1)
+	if a.hello.Resumed {
+		a.front.counters.resumed.Add(1)
+	}
+	if a.hello.Version < tls.VersionTLS12 {
+		a.front.counters.oldProtocol.Add(1)
+	}
+	welcome := a.welcome
+	a.hello, a.welcome = Hello{}, nil // the tls.Conn keeps a alive
+	welcome(a)
+}
+
+func (a *arrival) handshake() error {
+	f := a.front
+	deadline := time.Now().Add(f.limits.HandshakeTimeout)
+	ctx, cancel := context.WithDeadline(f.ctx, deadline)
+	defer cancel()
+	if err := a.prepare(deadline); err != nil {
+		return err
+	}
+	f.counters.awaitingHello.Add(1)
+	head, err := readHello(a.tcp, f.limits.UnparsedBytes)
+	f.counters.awaitingHello.Add(-1)
+	if err != nil {
+		return err
+	}
+	turn, err := f.gate.enter(ctx, a.from, a.drop)
+	if err != nil {
+		return err
+	}
+	defer f.gate.leave(turn)
+	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a}
+	a.tls = tls.Server(a.wire, f.tls)
+	if err := a.tls.Handshake(); err != nil {
+		return err
+	}
+	if a.welcome == nil {
+		return errors.New("gateway: the handshake ended without a decision about the client")
+	}
+	a.wire.arrival = nil
+	return nil
+}
+
+// keepAlive finds peers that have gone without a word. No connection is ever
+// closed for being idle.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
+
+func (a *arrival) prepare(deadline time.Time) error {
+	if err := a.tcp.SetKeepAliveConfig(keepAlive); err != nil {
+		return err
+	}
+	return a.tcp.SetDeadline(deadline)
+}
+
+// verify runs within the handshake, where an error becomes an alert.
+func (a *arrival) verify(state tls.ConnectionState) error {
+	h := &a.hello
+	h.Chain = state.PeerCertificates
+	h.ServerName = state.ServerName
+	h.Version = state.Version
+	h.Cipher = state.CipherSuite
+	h.Resumed = state.DidResume
+	a.welcome, a.refusal = a.front.admit(h)
+	return a.refusal
+}
+
+// drop gives a's place to another.
+func (a *arrival) drop() {
+	a.dropped.Store(true)
+	a.tcp.Close()
+}
+
+// fail counts and logs why there will be no connection, and closes it so that
+// the alert is read.
+func (a *arrival) fail(err error) {
+	defer a.tcp.Close()
+	c := &a.front.counters
+	switch {
+	case a.refusal != nil:
+		c.refused.Add(1)
+		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")
+	case a.dropped.Load():
+		c.dropped.Add(1)
+		a.log(a.front.often.Info()).Msg("handshake dropped: it had waited longest, and others needed its place")
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		c.timedOut.Add(1)
+		a.log(a.front.often.Debug()).Msg("handshake not done in time")
+		return
+	case a.front.ctx.Err() != nil:
+		return
+	default:
+		c.failed.Add(1)
+		level := zerolog.InfoLevel
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			level = zerolog.DebugLevel // a port scan, or a load balancer that asks whether we are there
+		}
+		a.log(a.front.often.WithLevel(level)).Err(err).Msg("handshake failed")
+	}
+	a.farewell()
+}
+
+// farewell lets the client read the alert: closing with bytes unread would send
+// a reset that overtakes it.
+func (a *arrival) farewell() {
+	const patience, most = 500 * time.Millisecond, 64 << 10
+	if a.tcp.CloseWrite() != nil || a.tcp.SetReadDeadline(time.Now().Add(patience)) != nil {
+		return
+	}
+	io.CopyN(io.Discard, a.tcp, most)
+}
+
+func (a *arrival) log(e *zerolog.Event) *zerolog.Event {
+	e = e.Stringer("address", a.hello.Remote)
+	if a.hello.Label != "" {
+		e = e.Str("listener", a.hello.Label)
+	}
+	if a.hello.Version != 0 {
+		e = e.Str("tls", tls.VersionName(a.hello.Version))
+	}
+	if len(a.hello.Chain) > 0 {
+		leaf := a.hello.Chain[0]
+		sum := sha256.Sum256(leaf.Raw)
+		e = e.Str("sha256", hex.EncodeToString(sum[:])).Stringer("subject", leaf.Subject)
+	}
+	return e
+}

@@ -1,0 +1,69 @@
+package gateway
+
+import "time"
+
+// Limits are the bounds of one port. A field that is zero stands for its
+// default.
+type Limits struct {
+	HandshakeTimeout     time.Duration // from accept to the end of the handshake; 10 s
+	Handshakes           int           // at a time; 256
+	HandshakesPerAddress int           // 32
+
+	Connections           int // 10,000
+	ConnectionsPerAddress int // 1,000
+
+	// UnparsedBytes is what a connection may hold that is not yet a frame, and
+	// the longest ClientHello; 64 KiB, and never less than 48 KiB.
+	UnparsedBytes int
+
+	// LingerIdle is how long a connection that we have ended may be silent
+	// before the provider ends it too; 10 min. When there is no room for another
+	// connection, or the server shuts down, it is LingerPressed; 5 s.
+	LingerIdle    time.Duration
+	LingerPressed time.Duration
+
+	FeedbackStall time.Duration // without a byte taken by the reader; 60 s
+	FeedbackTotal time.Duration // for one reader in all; 10 min
+}
+
+// DefaultLimits returns the bounds with nothing set.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }
+
+func (l Limits) withDefaults() Limits {
+	orDefault(&l.HandshakeTimeout, 10*time.Second)
+	orDefault(&l.Handshakes, 256)
+	orDefault(&l.HandshakesPerAddress, 32)
+	orDefault(&l.Connections, 10_000)
+	orDefault(&l.ConnectionsPerAddress, 1_000)
+	orDefault(&l.UnparsedBytes, 64<<10)
+	orDefault(&l.LingerIdle, 10*time.Minute)
+	orDefault(&l.LingerPressed, 5*time.Second)
+	orDefault(&l.FeedbackStall, time.Minute)
+	orDefault(&l.FeedbackTotal, 10*time.Minute)
+	l.UnparsedBytes = max(l.UnparsedBytes, leastUnparsed)
+	return l
+}
+
+func orDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// maxPlaintext is the most that one TLS record holds (RFC 8446, section 5.1).
+const maxPlaintext = 16 << 10
+
+// leastUnparsed is what a connection can hold when its session has no room: a
+// record that is not complete, an ordinary frame that is not complete, and one
+// read of the smallest size that is worth it.
+const leastUnparsed = maxPlaintext + 8<<10 + 24<<10
+
+// readBuffer is how much a loop reads at a time, so that with the record and
+// the frame that were begun before, a connection holds UnparsedBytes at most.
+func (l Limits) readBuffer() int {
+	size := 8 << 10
+	for size*2 <= 64<<10 && size*2+maxPlaintext+8<<10 <= l.UnparsedBytes {
+		size *= 2
+	}
+	return size
+}

@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"net/netip"
+
+	"github.com/panjf2000/gnet/v2"
+	"github.com/rs/zerolog"
+
+	"apnsbridge/binproto"
+)
+
+// loop is what the connections of one event loop share, one after the other.
+type loop struct {
+	gnet.EventLoop
+	plain []byte // what crypto/tls has decrypted
+	raw   []byte // what is read from a parked descriptor
+	note  binproto.Notification
+	spare int // a descriptor to be given up for one that is needed, -1 if there is none
+}
+
+func (s *Server) loopOf(el gnet.EventLoop) *loop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.loops[el]
+	if l == nil {
+		l = &loop{
+			EventLoop: el,
+			plain:     make([]byte, 64<<10),
+			raw:       make([]byte, s.front.limits.readBuffer()),
+			spare:     spareDescriptor(),
+		}
+		s.loops[el] = l
+	}
+	return l
+}
+
+// welcome opens the session of a connection and gives it to a loop.
+func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
+	c := newConn(s, a, remote)
+	c.session, c.parser = open(c)
+	if !s.add(c) {
+		a.tcp.Close()
+		s.front.census.leave(c.from)
+		c.session.Close(ErrServerClosed)
+		return
+	}
+	if _, err := s.client.EnrollContext(a.tcp, c); err != nil || !c.opened() {
+		s.front.often.Warn().Err(err).Stringer("address", remote).Msg("no event loop took the connection")
+		s.remove(c)
+		c.session.Close(errNotEnrolled)
+	}
+	a.tcp = nil // closed, and the tls.Conn keeps a alive
+}
+
+// handler is what gnet calls, always on the connection's loop. The three calls
+// end with Close if the descriptor is no longer gnet's to watch.
+type handler struct {
+	gnet.BuiltinEventEngine
+	server *Server
+}
+
+func (h *handler) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
+	c := gc.Context().(*Conn)
+	c.attach(gc)
+	return nil, c.actionFor(gc)
+}
+
+func (h *handler) OnTraffic(gc gnet.Conn) gnet.Action {
+	c := gc.Context().(*Conn)
+	if c.gnet != gc {
+		return gnet.Close
+	}
+	raw, err := gc.Next(-1)
+	if err != nil {
+		c.finish(err)
+		return gnet.Close
+	}
+	c.receive(raw)
+	return c.actionFor(gc)
+}
+
+// OnClose runs before the descriptor is closed.
+func (h *handler) OnClose(gc gnet.Conn, err error) gnet.Action {
+	if c := gc.Context().(*Conn); c.gnet == gc {
+		c.detached(err)
+	}
+	return gnet.None
+}
+
+func (c *Conn) actionFor(gc gnet.Conn) gnet.Action {
+	if c.gnet != gc {
+		return gnet.Close
+	}
+	return gnet.None
+}
+
+// gnetLogger puts gnet's own words where ours are. Nothing it says at its info
+// level is of interest to who runs a gateway.
+type gnetLogger struct{ log zerolog.Logger }
+
+func (l gnetLogger) Debugf(format string, args ...any) { l.log.Trace().Msgf(format, args...) }
+func (l gnetLogger) Infof(format string, args ...any)  { l.log.Debug().Msgf(format, args...) }
+func (l gnetLogger) Warnf(format string, args ...any)  { l.log.Debug().Msgf(format, args...) }
+func (l gnetLogger) Errorf(format string, args ...any) { l.log.Warn().Msgf(format, args...) }
+func (l gnetLogger) Fatalf(format string, args ...any) { l.log.Error().Msgf(format, args...) }

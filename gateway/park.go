@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// gnet has no pause: it reads whatever comes. A connection whose session has no
+// room is parked instead: its descriptor is taken away from gnet, so that the
+// kernel's window closes and the provider has to wait. When there is room again
+// it is read from directly, and goes back to gnet when nothing more is there.
+// Once we have ended our side no connection is parked.
+
+// park takes the descriptor away from gnet, which closes its own when the
+// present call returns. What was read before is in stash and partial, or still
+// inside the tls.Conn.
+func (c *Conn) park() {
+	if c.parked || c.gone {
+		return
+	}
+	fd, err := c.loop.dup(c.gnet.Fd())
+	if err != nil {
+		c.finish(err)
+		return
+	}
+	c.gnet, c.fd, c.parked = nil, fd, true
+	c.server.counters.parked.Add(1)
+	c.server.counters.parks.Add(1)
+}
+
+// unparked closes our descriptor: gnet has its own again, or all is over.
+func (c *Conn) unparked() {
+	c.parked = false
+	c.server.counters.parked.Add(-1)
+	c.closeDescriptor()
+}
+
+// goOn reads a parked connection while there is room.
+func (c *Conn) goOn() {
+	if !c.parked || c.enrolling || c.full || c.gone {
+		return
+	}
+	if c.over {
+		c.enroll() // gnet waits for the FIN
+		return
+	}
+	if c.takeStash(); c.full || c.gone {
+		return
+	}
+	// A neighbour on the loop waits at most as long as gnet would make it.
+	for range 2 {
+		n, err := unix.Read(c.fd, c.loop.raw)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			c.enroll()
+			return
+		case err != nil:
+			c.broke(os.NewSyscallError("read", err))
+			return
+		case n == 0:
+			c.unparkedByFIN()
+			return
+		}
+		if c.receive(c.loop.raw[:n]); c.full || c.gone {
+			return
+		}
+	}
+	c.ask(func(r *request) { r.retry = true })
+}
+
+// takeStash gives the session what was read before the connection was parked.
+func (c *Conn) takeStash() {
+	c.wire.raw, c.stash = c.stash, nil
+	c.pump()
+	if c.full {
+		c.stash = c.wire.raw
+	}
+	c.wire.raw = nil
+	c.countHeld()
+}
+
+// unparkedByFIN makes a half closed connection of a parked one.
+func (c *Conn) unparkedByFIN() {
+	c.parked = false
+	c.server.counters.parked.Add(-1)
+	c.sawFIN()
+}
+
+// enroll gives the descriptor back to gnet, to the same loop. Ours stays open
+// until gnet has it.
+func (c *Conn) enroll() {
+	fd, err := c.loop.dup(c.fd)
+	if err != nil {
+		c.enrollFailed(err)
+		return
+	}
+	c.enrolling = true
+	before := c.attached.Load()
+	c.server.enrolling.Go(func() {
+		err := c.loop.enroll(fd, c)
+		if err == nil && c.attached.Load() == before {
+			err = errNotEnrolled
+		}
+		if err != nil {
+			c.ask(func(r *request) { r.enrollError = err })
+		}
+	})
+}
+
+// enroll blocks until the loop has fd, which it takes over.
+func (l *loop) enroll(fd int, c *Conn) error {
+	f := os.NewFile(uintptr(fd), "provider")
+	conn, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		return err
+	}
+	enrolled, err := l.Enroll(gnet.NewContext(context.Background(), c), conn)
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	return (<-enrolled).Err
+}
+
+// enrollFailed tries again soon. The commonest reason is that the provider has
+// reset the connection, which the next read says, after what it had written; the
+// other is that no descriptor is left.
+func (c *Conn) enrollFailed(err error) {
+	c.enrolling = false
+	c.server.front.often.Debug().Err(err).Stringer("address", c.remote).Msg("cannot watch a connection again yet")
+	time.AfterFunc(20*time.Millisecond, func() {
+		c.ask(func(r *request) { r.retry = true })
+	})
+}
+
+// dup duplicates fd. A loop keeps a spare descriptor for it: dup is what a
+// connection needs so as to end well, and gnet gives one back right after.
+func (l *loop) dup(fd int) (int, error) {
+	if l.spare < 0 {
+		l.spare = spareDescriptor()
+	}
+	n, err := duplicate(fd)
+	if errors.Is(err, unix.EMFILE) && l.spare >= 0 {
+		unix.Close(l.spare)
+		l.spare = -1
+		n, err = duplicate(fd)
+	}
+	return n, err
+}
+
+func duplicate(fd int) (int, error) {
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return n, os.NewSyscallError("dup", err)
+}
+
+// spareDescriptor is -1 if there is none.
+func spareDescriptor() int {
+	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
+
+func (l *loop) close() {
+	if l.spare >= 0 {
+		unix.Close(l.spare)
+		l.spare = -1
+	}
+}

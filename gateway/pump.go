@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// receive takes what the loop has read. It borrows raw until it returns.
+func (c *Conn) receive(raw []byte) {
+	c.server.counters.bytesIn.Add(uint64(len(raw)))
+	if c.over {
+		return
+	}
+	if c.ended {
+		c.heardAt.Store(time.Now().UnixNano())
+	}
+	c.wire.raw = raw
+	c.pump()
+	rest := c.wire.raw
+	c.wire.raw = nil
+	if c.full {
+		c.stash = append([]byte(nil), rest...)
+		c.park()
+	}
+	c.countHeld()
+}
+
+// pump decrypts and gives frames to the session until there is nothing more to
+// read, or no more room.
+func (c *Conn) pump() {
+	plain := c.loop.plain
+	start, end := 0, copy(plain, c.partial)
+	var err error
+	for {
+		start += c.parse(plain[start:end])
+		if c.full || c.over {
+			break
+		}
+		if err != nil { // only now: the last bytes may have come with it
+			c.readEnded(err)
+			break
+		}
+		if len(plain)-end < maxPlaintext {
+			end = copy(plain, plain[start:end])
+			start = 0
+		}
+		var n int
+		n, err = c.tls.Read(plain[end:])
+		end += n
+	}
+	if c.over || c.gone {
+		c.cut(plain[start:end])
+		return
+	}
+	c.keep(plain[start:end])
+}
+
+// readEnded is called with what crypto/tls says instead of bytes. A Temporary
+// error is the loop's own; all others stay with the tls.Conn and come again.
+func (c *Conn) readEnded(err error) {
+	switch {
+	case err == error(errWouldBlock):
+	case isEOF(err):
+		c.providerEnded()
+	default:
+		c.broke(err)
+	}
+}
+
+// isEOF says whether err is close_notify or FIN, perhaps within a TLS record.
+func isEOF(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// parse gives the frames in b to the session and returns how many bytes they
+// had.
+func (c *Conn) parse(b []byte) (used int) {
+	note := &c.loop.note
+	frames, rejected := 0, 0
+loop:
+	for used < len(b) {
+		size, err := c.next(b[used:], note)
+		used += size
+		room := true
+		switch e := err.(type) {
+		case nil:
+			frames++
+			room = c.session.Push(note)
+		case binproto.Status:
+			frames++
+			rejected++
+			room = c.session.Reject(note, e)
+		case binproto.Violation:
+			c.unreadable(e, b[used-size:])
+			break loop
+		default:
+			if err == binproto.ErrLarge {
+				c.large = c.parser.Large()
+				c.server.counters.large.Add(1)
+				continue
+			}
+			break loop
+		}
+		if !room && !c.ended {
+			c.full = true
+			break
+		}
+	}
+	if frames > 0 {
+		c.server.counters.frames.Add(uint64(frames))
+		c.server.counters.rejected.Add(uint64(rejected))
+	}
+	return used
+}
+
+// next reads the frame at the start of b, or goes on with a large one.
+func (c *Conn) next(b []byte, note *binproto.Notification) (size int, err error) {
+	if c.large == nil {
+		return c.parser.Parse(b, note)
+	}
+	size, err = c.large.Feed(b, note)
+	if err != binproto.ErrShort {
+		c.large = nil // note still borrows from it
+	}
+	return size, err
+}
+
+// unreadable ends a stream in which nobody can find the next frame. For the
+// session that is the provider's end: what came before is still settled.
+func (c *Conn) unreadable(v binproto.Violation, b []byte) {
+	c.server.counters.violation(v)
+	e := c.server.front.often.Warn().Stringer("address", c.remote).Err(v)
+	if v == binproto.UnknownCommand {
+		e = e.Uint8("command", b[0])
+	}
+	e.Msg("the stream cannot be read further")
+	c.providerEnded()
+}
+
+// keep saves the part of a frame that the scratch buffer ends with.
+func (c *Conn) keep(rest []byte) {
+	if len(rest) == 0 {
+		c.partial = nil
+		return
+	}
+	c.partial = append(c.partial[:0], rest...)
+}
+
+// cut throws away the part of a frame behind which the stream has ended.
+func (c *Conn) cut(rest []byte) {
+	if len(rest) > 0 || c.large != nil {
+		c.server.counters.cut.Add(1)
+	}
+	c.partial, c.large, c.stash = nil, nil, nil
+}
+
+func (c *Conn) countHeld() {
+	held := len(c.partial) + len(c.stash)
+	if held != c.held {
+		c.server.counters.unparsed.Add(int64(held - c.held))
+		c.held = held
+	}
+}

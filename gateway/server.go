@@ -1,0 +1,246 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"apnsbridge/binproto"
+)
+
+// Opener makes the session of a connection whose handshake is done, and says
+// within which bounds its frames are accepted. c may be used from then on. The
+// Session's methods are called after it has returned.
+type Opener func(c *Conn) (Session, binproto.Parser)
+
+// Config says how a Server works.
+type Config struct {
+	Port
+
+	// Admit decides about a client within its handshake, also when it resumes a
+	// TLS session. Its error refuses the client with a TLS alert; the log has its
+	// text. Admit is called from several goroutines.
+	Admit func(*Hello) (Opener, error)
+
+	// Loops is the number of event loops; by default two, or one on a single
+	// processor.
+	Loops int
+}
+
+// Server is the push port.
+type Server struct {
+	front    *front
+	client   *gnet.Client
+	counters counters
+
+	mu        sync.Mutex
+	loops     map[gnet.EventLoop]*loop
+	conns     map[*Conn]struct{}
+	lingering map[*Conn]struct{}
+	draining  bool // Shutdown was called
+	closing   bool // Close was called
+	gone      *sync.Cond
+
+	enrolling  sync.WaitGroup
+	stopSweep  chan struct{}
+	sweepEnded chan struct{}
+	closeOnce  sync.Once
+	closeErr   error
+}
+
+// NewServer opens the endpoints. Serve accepts; Close must be called in any case.
+func NewServer(c Config) (*Server, error) {
+	s := &Server{
+		loops:      make(map[gnet.EventLoop]*loop),
+		conns:      make(map[*Conn]struct{}),
+		lingering:  make(map[*Conn]struct{}),
+		stopSweep:  make(chan struct{}),
+		sweepEnded: make(chan struct{}),
+	}
+	s.gone = sync.NewCond(&s.mu)
+	var err error
+	s.front, err = newFront(c.Port, func(h *Hello) (func(*arrival), error) {
+		open, err := c.Admit(h)
+		if err != nil {
+			return nil, err
+		}
+		remote := h.Remote
+		return func(a *arrival) { s.welcome(a, remote, open) }, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.front.relieve = s.relieve
+	if c.Loops <= 0 {
+		c.Loops = min(2, runtime.GOMAXPROCS(0))
+	}
+	s.client, err = gnet.NewClient(&handler{server: s},
+		gnet.WithNumEventLoop(c.Loops),
+		gnet.WithReadBufferCap(s.front.limits.readBuffer()),
+		gnet.WithLogger(gnetLogger{c.Logger}))
+	if err == nil {
+		err = s.client.Start()
+	}
+	if err != nil {
+		s.front.abort()
+		return nil, fmt.Errorf("gateway: event loops: %w", err)
+	}
+	go s.sweep()
+	return s, nil
+}
+
+// Addrs are the addresses listened on, in the order of the endpoints.
+func (s *Server) Addrs() []net.Addr { return s.front.addrs() }
+
+// Addr is the first of Addrs.
+func (s *Server) Addr() net.Addr { return s.front.addrs()[0] }
+
+// Serve accepts connections until Shutdown or Close and then returns
+// ErrServerClosed, at once.
+func (s *Server) Serve() error { return s.front.serve() }
+
+// Shutdown stops accepting, waits until every handshake has ended and the
+// owner's sessions have ended every connection, and then does what Close does.
+// A connection that we have ended and its provider has not is waited for while
+// it is not silent for longer than LingerPressed. If ctx ends before, Shutdown
+// returns its error: call Close.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.front.stop()
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.front.running.Wait()
+		s.waitEmpty()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return s.Close()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends everything at once: listeners, handshakes and connections, those
+// too that are not read from, lingering, or half closed. Their sessions see
+// ErrServerClosed. It returns when all descriptors and goroutines are gone.
+func (s *Server) Close() error {
+	s.closeOnce.Do(func() {
+		s.front.abort()
+		s.mu.Lock()
+		s.closing = true
+		for c := range s.conns {
+			c.abort(ErrServerClosed)
+		}
+		s.mu.Unlock()
+		s.waitEmpty()
+		s.enrolling.Wait()
+		close(s.stopSweep)
+		<-s.sweepEnded
+		if err := s.client.Stop(); err != nil {
+			s.closeErr = fmt.Errorf("gateway: event loops: %w", err)
+		}
+		for _, l := range s.loops {
+			l.close()
+		}
+	})
+	return s.closeErr
+}
+
+func (s *Server) waitEmpty() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.conns) > 0 {
+		s.gone.Wait()
+	}
+}
+
+// add makes c one of the connections that Close ends.
+func (s *Server) add(c *Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) remove(c *Conn) {
+	s.front.census.leave(c.from)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lingering, c)
+	delete(s.conns, c)
+	if len(s.conns) == 0 {
+		s.gone.Broadcast()
+	}
+}
+
+func (s *Server) linger(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lingering[c] = struct{}{}
+}
+
+// sweep ends the connections that linger for too long.
+func (s *Server) sweep() {
+	defer close(s.sweepEnded)
+	l := s.front.limits
+	tick := time.NewTicker(max(min(l.LingerIdle, l.LingerPressed)/4, 5*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopSweep:
+			return
+		case now := <-tick.C:
+			s.sweepOnce(now)
+		}
+	}
+}
+
+func (s *Server) sweepOnce(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.lingering {
+		bound := s.front.limits.LingerIdle
+		if s.draining || c.drained.Load() {
+			bound = s.front.limits.LingerPressed
+		}
+		if c.silence(now) >= bound {
+			s.endLinger(c)
+		}
+	}
+}
+
+// relieve ends the connection that has lingered in silence for longest, and
+// says whether there is one.
+func (s *Server) relieve() bool {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var longest *Conn
+	for c := range s.lingering {
+		if c.silence(now) >= s.front.limits.LingerPressed && (longest == nil || c.silence(now) > longest.silence(now)) {
+			longest = c
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	s.endLinger(longest)
+	return true
+}
+
+func (s *Server) endLinger(c *Conn) {
+	delete(s.lingering, c)
+	s.counters.lingerEnded.Add(1)
+	c.abort(errLingered)
+}

@@ -1,0 +1,24 @@
+package gateway
+
+import "golang.org/x/sys/unix"
+
+// unacknowledged is the number of bytes that the peer's kernel has not yet
+// acknowledged; our FIN counts as one. ok is false where nobody can tell.
+func unacknowledged(fd int) (n int, ok bool) {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return n, err == nil
+}
+
+// peerFinishedFirst says whether the peer's FIN had come before it acknowledged
+// ours.
+func peerFinishedFirst(fd int) bool {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return true
+	}
+	switch info.State {
+	case unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package gateway
+
+// Elsewhere nobody can tell what the peer has acknowledged. The callers then
+// take the side on which nothing is lost.
+func unacknowledged(int) (n int, ok bool) { return 0, false }
+
+func peerFinishedFirst(int) bool { return true }

@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"sync/atomic"
+
+	"apnsbridge/binproto"
+)
+
+// PortStats are the figures of one port. Those in the first group say how things
+// stand and belong to a bound of Limits, the others count from the start.
+type PortStats struct {
+	Connections           int // accepted and not yet closed
+	ConnectionsOfBusiest  int // of the address that has most
+	Handshakes            int // running
+	HandshakesOfBusiest   int // of the address that has most
+	HandshakesWaiting     int // with a complete ClientHello, for their turn
+	AwaitingHello         int // silent since they were accepted
+	Accepted              uint64
+	AcceptErrors          uint64 // no descriptor left, mostly
+	OverLimit             uint64 // closed at once: Connections
+	OverLimitPerAddress   uint64 // closed at once: ConnectionsPerAddress
+	HandshakesDone        uint64
+	HandshakesFailed      uint64 // not TLS, no common version or cipher, gone in the middle
+	HandshakesTimedOut    uint64
+	HandshakesDropped     uint64 // had waited longest when others needed their place
+	Refused               uint64 // by Admit
+	ResumedTLS            uint64 // of HandshakesDone
+	HandshakesOldProtocol uint64 // of HandshakesDone: TLS 1.0 and 1.1
+}
+
+// Stats are the figures of a Server.
+type Stats struct {
+	PortStats
+
+	Parked        int   // not read from: their sessions have no room
+	HalfClosed    int   // the provider has ended its side, ours waits for a verdict
+	Lingering     int   // we have ended our side, the provider has not
+	UnparsedBytes int64 // of all connections
+
+	BytesIn     uint64 // TLS records
+	Frames      uint64 // given to sessions
+	Rejected    uint64 // of Frames: refused at parsing
+	LargeFrames uint64
+	CutFrames   uint64 // not complete when the provider ended its side
+	Parks       uint64
+	Packets     uint64 // error responses written
+	Resets      uint64 // connections that the provider or the network broke
+	LingerEnded uint64 // silent for too long after we had ended our side
+	Violations  ViolationStats
+}
+
+// ViolationStats counts the streams that could not be read further.
+type ViolationStats struct {
+	UnknownCommand uint64
+	ItemOverrun    uint64
+	FrameTooLong   uint64
+}
+
+// portCounters are the parts of PortStats that only grow, and gauges without a
+// lock of their own.
+type portCounters struct {
+	awaitingHello                            atomic.Int64
+	accepted, acceptErrors                   atomic.Uint64
+	overLimit, overLimitPerAddress           atomic.Uint64
+	done, failed, timedOut, dropped, refused atomic.Uint64
+	resumed, oldProtocol                     atomic.Uint64
+}
+
+type counters struct {
+	parked, halfClosed, unparsed                 atomic.Int64
+	bytesIn, frames, rejected, large, cut, parks atomic.Uint64
+	packets, resets, lingerEnded                 atomic.Uint64
+	unknownCommand, itemOverrun, frameTooLong    atomic.Uint64
+}
+
+func (c *counters) violation(v binproto.Violation) {
+	switch v {
+	case binproto.UnknownCommand:
+		c.unknownCommand.Add(1)
+	case binproto.ItemOverrun:
+		c.itemOverrun.Add(1)
+	case binproto.FrameTooLong:
+		c.frameTooLong.Add(1)
+	}
+}
+
+// Stats returns the figures as they are now.
+func (s *Server) Stats() Stats {
+	c := &s.counters
+	s.mu.Lock()
+	lingering := len(s.lingering)
+	s.mu.Unlock()
+	return Stats{
+		PortStats:     s.front.stats(),
+		Parked:        int(c.parked.Load()),
+		HalfClosed:    int(c.halfClosed.Load()),
+		Lingering:     lingering,
+		UnparsedBytes: c.unparsed.Load(),
+		BytesIn:       c.bytesIn.Load(),
+		Frames:        c.frames.Load(),
+		Rejected:      c.rejected.Load(),
+		LargeFrames:   c.large.Load(),
+		CutFrames:     c.cut.Load(),
+		Parks:         c.parks.Load(),
+		Packets:       c.packets.Load(),
+		Resets:        c.resets.Load(),
+		LingerEnded:   c.lingerEnded.Load(),
+		Violations: ViolationStats{
+			UnknownCommand: c.unknownCommand.Load(),
+			ItemOverrun:    c.itemOverrun.Load(),
+			FrameTooLong:   c.frameTooLong.Load(),
+		},
+	}
+}
+
+func (f *front) stats() PortStats {
+	c := &f.counters
+	p := PortStats{
+		AwaitingHello:         int(c.awaitingHello.Load()),
+		Accepted:              c.accepted.Load(),
+		AcceptErrors:          c.acceptErrors.Load(),
+		OverLimit:             c.overLimit.Load(),
+		OverLimitPerAddress:   c.overLimitPerAddress.Load(),
+		HandshakesDone:        c.done.Load(),
+		HandshakesFailed:      c.failed.Load(),
+		HandshakesTimedOut:    c.timedOut.Load(),
+		HandshakesDropped:     c.dropped.Load(),
+		Refused:               c.refused.Load(),
+		ResumedTLS:            c.resumed.Load(),
+		HandshakesOldProtocol: c.oldProtocol.Load(),
+	}
+	p.Connections, p.ConnectionsOfBusiest = f.census.figures()
+	p.Handshakes, p.HandshakesOfBusiest, p.HandshakesWaiting = f.gate.figures()
+	return p
+}

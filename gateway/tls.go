@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"slices"
+)
+
+// tlsConfig is what all handshakes of a port begin with.
+//
+// A client certificate is asked for with an empty authority list, since Java
+// sends none if the list is foreign, and verified by nobody but Admit: real push
+// certificates are expired, signed with SHA-1, or both.
+func (p *Port) tlsConfig() *tls.Config {
+	config := &tls.Config{
+		GetCertificate:              p.Certificate,
+		MinVersion:                  p.MinVersion,
+		ClientAuth:                  tls.RequestClientCert,
+		DynamicRecordSizingDisabled: true, // the feedback port fills its records
+	}
+	if config.MinVersion == 0 {
+		config.MinVersion = tls.VersionTLS12
+	}
+	if p.LegacyCiphers {
+		config.CipherSuites = legacyCiphers()
+	}
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		return hello.Conn.(*wire).arrival.config(config, hello), nil
+	}
+	return config
+}
+
+// config is base for one connection. Tickets are for TLS 1.2 alone: in TLS 1.3
+// they come after the handshake, where providers that wait for six bytes with
+// select choke on them, and those that never read lose what they wrote last to
+// a reset. crypto/tls takes the keys of tickets from base.
+func (a *arrival) config(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+	a.hello.OfferedVersions = hello.SupportedVersions
+	a.hello.OfferedCiphers = hello.CipherSuites
+	config := base.Clone()
+	config.GetConfigForClient = nil
+	config.SessionTicketsDisabled = slices.Contains(hello.SupportedVersions, tls.VersionTLS13)
+	config.VerifyConnection = a.verify // unlike VerifyPeerCertificate also on resumption
+	return config
+}
+
+// legacyCiphers are those that crypto/tls offers by itself, and behind them key
+// exchange with RSA, CBC with SHA-256, and 3DES. RC4 stays away: every library
+// that knows it knows 3DES.
+func legacyCiphers() []uint16 {
+	var ids []uint16
+	for _, suite := range tls.CipherSuites() {
+		ids = append(ids, suite.ID)
+	}
+	for _, suite := range tls.InsecureCipherSuites() {
+		switch suite.ID {
+		case tls.TLS_RSA_WITH_RC4_128_SHA, tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA, tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA:
+		default:
+			ids = append(ids, suite.ID)
+		}
+	}
+	return ids
+}

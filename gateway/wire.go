@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// wire is the net.Conn under a tls.Conn. What is below it changes when the
+// handshake is done.
+type wire struct {
+	net.Conn
+	arrival *arrival // nil from then on
+}
+
+// prefixed is a connection of which something has been read already.
+type prefixed struct {
+	*net.TCPConn
+	head []byte
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.head) > 0 {
+		n := copy(b, p.head)
+		p.head = p.head[n:]
+		return n, nil
+	}
+	return p.TCPConn.Read(b)
+}
+
+// wouldBlock says that the loop has nothing more to read. crypto/tls takes a
+// net.Error that is temporary for no end of the connection, and keeps the part
+// of a record it has.
+type wouldBlock struct{}
+
+func (wouldBlock) Error() string   { return "gateway: nothing more to read for now" }
+func (wouldBlock) Timeout() bool   { return true }
+func (wouldBlock) Temporary() bool { return true }
+
+var errWouldBlock net.Error = wouldBlock{}
+
+// errSendBuffer ends a provider that makes us write (a TLS KeyUpdate asks for an
+// answer) and does not read: an error response and its close_notify always fit.
+var errSendBuffer = errors.New("gateway: the provider does not read what we have to write")
+
+// loopWire is the wire of a connection on its loop: it gives what the loop has
+// read and writes to the descriptor, neither ever waiting.
+type loopWire struct {
+	conn *Conn
+	raw  []byte // what has been read and crypto/tls has not taken
+	eof  bool   // the provider's FIN is behind raw
+	sent int    // bytes written since the handshake
+}
+
+func (w *loopWire) Read(b []byte) (int, error) {
+	if len(w.raw) > 0 {
+		n := copy(b, w.raw)
+		w.raw = w.raw[n:]
+		return n, nil
+	}
+	if w.eof {
+		return 0, io.EOF
+	}
+	return 0, errWouldBlock
+}
+
+// Write writes all of b or fails. It goes past gnet: its buffer would have to be
+// waited for, and the kernel's is empty when we write our few bytes.
+func (w *loopWire) Write(b []byte) (int, error) {
+	for {
+		n, err := unix.Write(w.conn.descriptor(), b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN, err == nil && n < len(b):
+			return max(n, 0), errSendBuffer
+		case err != nil:
+			return 0, err
+		}
+		w.sent += n
+		return n, nil
+	}
+}
+
+func (w *loopWire) Close() error                     { return nil }
+func (w *loopWire) LocalAddr() net.Addr              { return nil }
+func (w *loopWire) RemoteAddr() net.Addr             { return nil }
+func (w *loopWire) SetDeadline(time.Time) error      { return nil }
+func (w *loopWire) SetReadDeadline(time.Time) error  { return nil }
+func (w *loopWire) SetWriteDeadline(time.Time) error { return nil }
