@@ -53,6 +53,24 @@ var errStopping = errors.New("the bridge is shutting down")
 // New starts a bridge. It dials when the first notification comes. Its errors
 // are sentences for the one who configured the apps.
 func New(c Config) (*Bridge, error) {
+	b, err := newBridge(c)
+	if err != nil {
+		return nil, err
+	}
+	b.wg.Go(func() {
+		b.waiting.run(b.ctx.Done(), func(r *record) { r.session.app.send(r) })
+	})
+	var feedbackCtx context.Context
+	feedbackCtx, b.endFeedback = context.WithCancel(context.Background())
+	go func() {
+		defer close(b.feedbackDone)
+		b.feedback.run(feedbackCtx)
+	}()
+	return b, nil
+}
+
+// newBridge makes a bridge in which nothing runs yet.
+func newBridge(c Config) (*Bridge, error) {
 	b := &Bridge{
 		limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
 		waiting: newWaiting(), feedback: newFeedback(c.Feedback, c.Log),
@@ -68,15 +86,6 @@ func New(c Config) (*Bridge, error) {
 		b.cancel()
 		return nil, err
 	}
-	b.wg.Go(func() {
-		b.waiting.run(b.ctx.Done(), func(r *record) { r.session.app.send(r) })
-	})
-	var feedbackCtx context.Context
-	feedbackCtx, b.endFeedback = context.WithCancel(context.Background())
-	go func() {
-		defer close(b.feedbackDone)
-		b.feedback.run(feedbackCtx)
-	}()
 	return b, nil
 }
 

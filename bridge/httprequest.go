@@ -31,6 +31,9 @@ func (u *httpUpstream) ask(c *httpConn, r *record) verdict {
 	}
 	res, err := c.RoundTrip(req)
 	if err != nil {
+		if ctx.Err() != nil {
+			u.leave(c)
+		}
 		return failureOf(err)
 	}
 	defer res.Body.Close()

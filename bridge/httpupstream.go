@@ -240,6 +240,17 @@ func (u *httpUpstream) leaveConns() {
 	u.conns = nil
 }
 
+// leave gives no more requests to c, on which one went without an answer: it
+// may be dead, and a PING will take its time to say so.
+func (u *httpUpstream) leave(c *httpConn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if i := slices.Index(u.conns, c); i >= 0 {
+		u.conns = slices.Delete(u.conns, i, i+1)
+		u.wg.Go(func() { u.drain(c) })
+	}
+}
+
 // drain closes c when its requests are answered.
 func (u *httpUpstream) drain(c *httpConn) {
 	c.SetDoNotReuse()
