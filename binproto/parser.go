@@ -3,6 +3,7 @@ package binproto
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 )
 
 // ErrShort says that the bytes end within a frame: read more and ask again.
@@ -180,7 +181,9 @@ func (n *Notification) setItem(id byte, data []byte) bool {
 		}
 		n.Priority = data[0]
 	default:
-		n.Skipped++
+		if n.Skipped < math.MaxUint16 {
+			n.Skipped++
+		}
 	}
 	return true
 }
