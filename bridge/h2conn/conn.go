@@ -1,0 +1,297 @@
+// Package h2conn is one HTTP/2 client connection made for many small requests
+// (RFC 9113): they are submitted in batches, written many at a time, and handed
+// back as they end, in bursts. There is no goroutine, timer or map entry of a
+// request, and no allocation in the common case.
+package h2conn
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// A State is how far the life of a connection has gone. It only grows.
+type State uint8
+
+// The states of a connection.
+const (
+	Opening  State = iota // SETTINGS are not yet exchanged
+	Open                  // Submit takes requests as long as there is room
+	Draining              // no new requests; those under way are waited for
+	Closed                // every request has ended
+)
+
+// String is the state as a word for logs.
+func (s State) String() string {
+	return [...]string{"opening", "open", "draining", "closed"}[min(s, Closed)]
+}
+
+// Conn is a connection. Its methods may be called from any goroutine, and none
+// blocks but RoundTrip.
+type Conn struct {
+	cfg   Config
+	trunk *trunk
+	nc    net.Conn // the trunk, or TLS on it
+	made  time.Time
+	done  chan struct{}
+
+	mu      sync.Mutex
+	m       machine
+	wake    sync.Cond // there is something to write, or the end
+	timer   *time.Timer
+	due     int64   // when the timer runs
+	told    State   // what Config.Changed was told
+	waiting []*call // RoundTrips that found no room
+	common  *commonPrefix
+	left    int // what must end before done is closed
+}
+
+// Dial connects, shakes hands and starts the connection. It does not wait for
+// SETTINGS: that is what Config.Changed and Config.Room tell.
+func Dial(ctx context.Context, address string, cfg Config) (*Conn, error) {
+	cfg = cfg.withDefaults()
+	raw, err := cfg.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("h2conn: dial %s: %w", address, err)
+	}
+	conf := cfg.TLS.Clone()
+	if conf == nil {
+		conf = &tls.Config{}
+	}
+	if conf.ServerName == "" && !conf.InsecureSkipVerify {
+		if conf.ServerName, _, err = net.SplitHostPort(address); err != nil {
+			raw.Close()
+			return nil, fmt.Errorf("h2conn: address %s: %w", address, err)
+		}
+	}
+	conf.NextProtos = []string{http2.NextProtoTLS}
+	conf.DynamicRecordSizingDisabled = true // many frames a record, from the first
+	t := newTrunk(raw, cfg.ReadBytes)
+	tc := tls.Client(t, conf)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("h2conn: TLS handshake with %s: %w", address, err)
+	}
+	if p := tc.ConnectionState().NegotiatedProtocol; p != http2.NextProtoTLS {
+		raw.Close()
+		return nil, fmt.Errorf("h2conn: %s does not speak HTTP/2: ALPN chose %q", address, p)
+	}
+	return start(t, tc, cfg), nil
+}
+
+// New starts a connection on nc, which is ready for the client's preface and
+// belongs to the connection from here on.
+func New(nc net.Conn, cfg Config) *Conn {
+	cfg = cfg.withDefaults()
+	t := newTrunk(nc, cfg.ReadBytes)
+	return start(t, t, cfg)
+}
+
+func start(t *trunk, nc net.Conn, cfg Config) *Conn {
+	c := &Conn{cfg: cfg, trunk: t, nc: nc, made: time.Now(), done: make(chan struct{}), left: 2}
+	c.m = newMachine(&c.cfg)
+	c.wake.L = &c.mu
+	c.due = int64(cfg.OpenTimeout)
+	t.begin(c.made, c.deliver)
+	c.mu.Lock()
+	c.timer = time.AfterFunc(cfg.OpenTimeout, c.tick)
+	c.mu.Unlock()
+	go c.read()
+	go c.write()
+	return c
+}
+
+func (c *Conn) now() int64 { return int64(time.Since(c.made)) }
+
+// Submit sends requests in their order, and returns how many of them it took.
+// If not all, the error says why it stopped at reqs[n]: ErrNoRoom until
+// Config.Room is called, ErrDraining or ErrClosed for ever, or a *RequestError
+// that concerns reqs[n] alone.
+func (c *Conn) Submit(reqs []*Request) (n int, err error) {
+	now := c.now()
+	c.mu.Lock()
+	for n < len(reqs) {
+		if err = c.m.submit(reqs[n], now); err != nil {
+			break
+		}
+		n++
+	}
+	c.moved()
+	c.mu.Unlock()
+	if err == ErrDraining || err == ErrClosed {
+		c.deliver() // the identifiers may just have been spent
+	}
+	return n, err
+}
+
+// moved wakes who has to act on what the machine now holds.
+func (c *Conn) moved() {
+	if len(c.m.out) > 0 {
+		c.wake.Signal()
+	}
+	c.arm(c.m.earliest)
+}
+
+// Cancel ends a request before its time. It says whether it was still under
+// way; then it is handed to Complete as Canceled.
+func (c *Conn) Cancel(r *Request) bool {
+	c.mu.Lock()
+	s := c.m.find(r.stream)
+	if s == nil || s.req != r {
+		c.mu.Unlock()
+		return false
+	}
+	c.m.cancel(s, Canceled, errCanceled)
+	c.moved()
+	c.mu.Unlock()
+	c.deliver()
+	return true
+}
+
+// Room is how many requests Submit would take now.
+func (c *Conn) Room() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m.room()
+}
+
+// State returns the state and, of a connection that is draining or closed, the
+// reason. A *GoAway is in it if the server sent one.
+func (c *Conn) State() (State, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m.state, c.m.reason
+}
+
+// Drain takes no more requests, and closes the connection when those under way
+// have ended.
+func (c *Conn) Drain() {
+	c.mu.Lock()
+	if c.m.state < Draining {
+		c.m.drain(errDrained)
+	}
+	c.mu.Unlock()
+	c.deliver()
+}
+
+// Close ends the connection at once, and every request with it.
+func (c *Conn) Close() { c.end(http2.ErrCodeNo, ErrClosed) }
+
+// Done is closed when the connection is Closed, all callbacks about it have
+// returned and its goroutines are gone.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+func (c *Conn) end(code http2.ErrCode, reason error) {
+	c.mu.Lock()
+	if c.m.end(code, reason) {
+		c.timer.Stop()
+		c.nc.SetWriteDeadline(time.Now().Add(c.cfg.CloseTimeout)) // also for a write that hangs
+		c.wake.Signal()
+	}
+	c.mu.Unlock()
+	c.deliver()
+}
+
+// deliver calls back about everything that has happened, until nothing has.
+// Requests that ended on one goroutine may be delivered by another.
+func (c *Conn) deliver() {
+	c.mu.Lock()
+	for {
+		c.admitWaiting()
+		if c.m.drained() {
+			reason := c.m.reason
+			c.mu.Unlock()
+			c.end(http2.ErrCodeNo, reason)
+			return
+		}
+		b := c.m.done
+		state := c.m.state
+		changed := state != c.told
+		room := c.m.roomAgain()
+		if len(b.requests) == 0 && !changed && !room {
+			break
+		}
+		c.m.done = batch{}
+		c.told = state
+		if room {
+			c.m.starved = false
+		}
+		c.left++
+		if len(b.requests) > 0 {
+			c.m.stats.Bursts++
+		}
+		c.mu.Unlock()
+		c.complete(b.requests)
+		if changed && c.cfg.Changed != nil {
+			c.cfg.Changed(c, state)
+		}
+		if room && c.cfg.Room != nil {
+			c.cfg.Room(c)
+		}
+		c.mu.Lock()
+		c.m.reuse(b)
+		c.leave()
+	}
+	c.mu.Unlock()
+}
+
+// complete sorts out the RoundTrips.
+func (c *Conn) complete(done []*Request) {
+	own := slices.DeleteFunc(done, func(r *Request) bool {
+		if r.call == nil {
+			return false
+		}
+		r.call.finish()
+		return true
+	})
+	if len(own) > 0 {
+		c.cfg.Complete(c, own)
+	}
+}
+
+// leave is called with the lock when a goroutine or a delivery has ended.
+func (c *Conn) leave() {
+	if c.left--; c.left == 0 {
+		close(c.done)
+	}
+}
+
+// granularity keeps deadlines that are close together from running the timer
+// one by one.
+const granularity = int64(5 * time.Millisecond)
+
+// arm makes the timer run at the given time or before.
+func (c *Conn) arm(at int64) {
+	if at >= c.due || c.m.state == Closed {
+		return
+	}
+	c.due = at
+	c.timer.Reset(time.Duration(max(at-c.now(), granularity)))
+}
+
+// tick is what the timer runs: deadlines and health.
+func (c *Conn) tick() {
+	c.mu.Lock()
+	if c.m.state == Closed {
+		c.mu.Unlock()
+		return
+	}
+	now := c.now()
+	c.m.expire(now)
+	next, err := c.m.checkHealth(now, c.trunk.heard.Load())
+	c.due = never
+	c.arm(next)
+	c.moved()
+	c.mu.Unlock()
+	if err != nil {
+		c.end(http2.ErrCodeNo, err)
+		return
+	}
+	c.deliver()
+}

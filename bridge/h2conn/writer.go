@@ -1,0 +1,69 @@
+package h2conn
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/net/http2"
+)
+
+// write hands frames to the network until the connection is closed and its last
+// ones are out. It is the only one that writes.
+func (c *Conn) write() {
+	var empty []byte
+	for {
+		c.mu.Lock()
+		for len(c.m.out) == 0 && c.m.state != Closed {
+			c.wake.Wait()
+		}
+		last := c.m.state == Closed
+		if !last {
+			c.gather()
+		}
+		b := c.m.handOver(empty)
+		c.m.stats.Flushes++
+		c.mu.Unlock()
+		err := c.trunk.writeAll(c.nc, b)
+		if last || err != nil {
+			c.hangUp(err)
+			return
+		}
+		if empty = b; cap(empty) > maxKeptBuffer {
+			empty = nil
+		}
+		c.deliver() // the buffer has room again
+	}
+}
+
+// enough bytes are waiting to fill a TLS record well.
+const enough = 8 << 10
+
+// gather lets those who are about to submit more do so first, as long as little
+// is waiting and it grows.
+func (c *Conn) gather() {
+	for range 4 {
+		before := len(c.m.out)
+		if before >= enough {
+			return
+		}
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+		if len(c.m.out) == before {
+			return
+		}
+	}
+}
+
+// hangUp closes the network connection: with TLS's farewell, unless nothing can
+// be written any more.
+func (c *Conn) hangUp(err error) {
+	if err == nil {
+		err = c.nc.Close()
+	}
+	c.trunk.Close()
+	c.end(http2.ErrCodeNo, fmt.Errorf("h2conn: connection lost: %w", err))
+	c.mu.Lock()
+	c.leave()
+	c.mu.Unlock()
+}
