@@ -33,7 +33,7 @@ func TestMinimal(t *testing.T) {
 		t.Errorf("got %+v, want the defaults %+v", c, want)
 	}
 	app := c.Apps["mail"]
-	if app.Environment != "production" || app.PushType != "auto" || app.OnBadToken != "report" {
+	if app.Environment != "production" || app.PushType != "auto" || app.OnBadToken != "" {
 		t.Errorf("got app %+v, want its defaults", app)
 	}
 	if got := c.Path(c.TLS.Certificate); got != "/etc/server.pem" {

@@ -67,8 +67,9 @@ func (a *App) validate(s *source, path string) {
 	oneOf(s, path+".environment", a.Environment, appEnvironments)
 	defaultTo(&a.PushType, "auto")
 	oneOf(s, path+".push_type", a.PushType, pushTypes)
-	defaultTo(&a.OnBadToken, "report")
-	oneOf(s, path+".on_bad_token", a.OnBadToken, badTokenWays)
+	if a.OnBadToken != "" { // as suits the topic
+		oneOf(s, path+".on_bad_token", a.OnBadToken, badTokenWays)
+	}
 	if a.Endpoint != "" {
 		checkURL(s, path+".endpoint", a.Endpoint, "https")
 	}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "apnsbridge"
+
+// goPackage is what `go list -json` says of a package's non-test files.
+type goPackage struct {
+	ImportPath, Dir  string
+	GoFiles, Imports []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p.ImportPath = strings.TrimPrefix(p.ImportPath, module+"/")
+		all = append(all, p)
+	}
+}
+
+// below says whether path is one of roots or lies below one of them. A root
+// that ends in "." is that package alone.
+func below(path string, roots ...string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool {
+		if alone, ok := strings.CutSuffix(root, "."); ok {
+			return path == alone
+		}
+		return path == root || strings.HasPrefix(path, root+"/")
+	})
+}
+
+// The imports that a package may not have: gateway and bridge do not know each
+// other, leaves stay leaves.
+var forbidden = []struct {
+	in   string
+	what []string
+}{
+	{"gateway", []string{"apnsbridge/bridge", "apnsbridge/store", "apnsbridge/cmd"}},
+	{"gateway/identity", []string{"apnsbridge"}},
+	{"gateway/provider", []string{"apnsbridge/gateway", "apnsbridge/bridge"}},
+	{"gateway/devpki", []string{"apnsbridge"}},
+	{"bridge", []string{"apnsbridge/gateway", "apnsbridge/cmd"}},
+	{"bridge/conversation", []string{"apnsbridge/store", "apnsbridge/bridge", "os", "net.", "io", "sync.", "log", "context"}},
+	{"bridge/h2conn", []string{"apnsbridge"}},
+	{"bridge/apnssim", []string{"apnsbridge/bridge.", "testing"}},
+	{"store", []string{"apnsbridge/binproto", "apnsbridge/bridge", "apnsbridge/gateway", "apnsbridge/cmd"}},
+	{"store/boltstore", []string{"apnsbridge/store/natsstore"}},
+	{"store/natsstore", []string{"apnsbridge/store/boltstore"}},
+}
+
+// The packages that alone may have an import.
+var reserved = []struct {
+	what string
+	in   []string
+}{
+	{"github.com/panjf2000/gnet", []string{"gateway."}},
+	{"github.com/sideshow/apns2", []string{"bridge."}},
+	{"go.etcd.io/bbolt", []string{"store/boltstore"}},
+	{"github.com/prometheus", []string{"cmd"}},
+	{"github.com/goccy/go-yaml", []string{"cmd/apnsbridge/config"}},
+	{"github.com/alecthomas/kong", []string{"cmd"}},
+	{"flag", []string{"cmd"}},
+	{"testing", []string{"store/storetest"}},
+	{"apnsbridge/cmd", []string{"cmd"}},
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for _, rule := range forbidden {
+				if below(p.ImportPath, rule.in) && below(imported, rule.what...) {
+					t.Errorf("%s imports %s", p.ImportPath, imported)
+				}
+			}
+			for _, rule := range reserved {
+				if below(imported, rule.what) && !below(p.ImportPath, rule.in...) {
+					t.Errorf("%s imports %s, which only %s may", p.ImportPath, imported, strings.Join(rule.in, ", "))
+				}
+			}
+			if p.ImportPath == "binproto" && !slices.Contains([]string{"encoding/binary", "errors", "math", "strconv"}, imported) {
+				t.Errorf("binproto imports %s: it is a leaf", imported)
+			}
+		}
+	}
+}
+
+// Only cmd ends the process or reads its environment.
+func TestProcessBelongsToMain(t *testing.T) {
+	for _, p := range packages(t) {
+		if below(p.ImportPath, "cmd") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				call, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if from, ok := call.X.(*ast.Ident); ok && from.Name == "os" && slices.Contains([]string{"Exit", "Getenv", "LookupEnv", "Environ", "Args"}, call.Sel.Name) {
+					t.Errorf("%s: os.%s belongs to cmd", fset.Position(call.Pos()), call.Sel.Name)
+				}
+				return true
+			})
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/gateway"
+	"apnsbridge/gateway/identity"
+	"apnsbridge/store/boltstore"
+)
+
+// assembly is a configuration with everything read that it names, as the parts
+// of the gateway want it.
+type assembly struct {
+	config      *config.Config
+	certificate tls.Certificate
+	apps        []bridge.App
+	clients     *identity.Matcher
+	problems    []error
+}
+
+// assemble reads the files that c names. Its error joins a sentence for each
+// that is of no use; what can be used is there all the same.
+func assemble(c *config.Config) (*assembly, error) {
+	a := &assembly{config: c}
+	a.readServerCertificate()
+	var rules []identity.Rule
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		app := c.Apps[name]
+		a.apps = append(a.apps, a.app(name, app))
+		for i, client := range app.Clients {
+			rule, err := a.rule(name, client)
+			if err != nil {
+				a.reject("apps.%s.clients[%d]: %w", name, i, err)
+				continue
+			}
+			rules = append(rules, rule)
+		}
+	}
+	var err error
+	if a.clients, err = identity.New(rules); err != nil {
+		a.reject("apps: %w", err)
+	}
+	return a, errors.Join(a.problems...)
+}
+
+func (a *assembly) reject(format string, args ...any) {
+	a.problems = append(a.problems, fmt.Errorf(format, args...))
+}
+
+func (a *assembly) readServerCertificate() {
+	cert, key := a.config.Path(a.config.TLS.Certificate), a.config.Path(a.config.TLS.Key)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	switch {
+	case err != nil:
+		a.reject("tls.certificate %s with tls.key %s: %w", cert, key, err)
+	case time.Now().After(pair.Leaf.NotAfter):
+		a.reject("tls.certificate %s: it expired on %s: get a new one, providers refuse it", cert, pair.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	a.certificate = pair
+}
+
+func (a *assembly) app(name string, c config.App) bridge.App {
+	app := bridge.App{
+		Name:        name,
+		Environment: map[string]bridge.Environment{"production": bridge.Production, "sandbox": bridge.Sandbox, "by-listener": bridge.ByListener}[c.Environment],
+		Endpoint:    c.Endpoint,
+		PushType:    c.PushType,
+		OnBadToken:  map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report, "continue": bridge.Continue}[c.OnBadToken],
+		Strict:      c.Strict,
+	}
+	if c.Topic != config.TopicFromCertificate {
+		app.Topic = c.Topic
+	}
+	if c.EndpointCA != "" {
+		pool, err := readPool(a.config.Path(c.EndpointCA))
+		if err != nil {
+			a.reject("apps.%s.endpoint_ca: %w", name, err)
+		}
+		app.EndpointCA = pool
+	}
+	if c.Proxy != "" {
+		app.Proxy, _ = url.Parse(c.Proxy) // config has looked at it
+	}
+	credential, err := a.credential(c.Credential)
+	if err == nil {
+		err = credential.Check(time.Now())
+	}
+	if err != nil {
+		a.reject("apps.%s.credential: %w", name, err)
+	}
+	app.Credential = credential
+	return app
+}
+
+func (a *assembly) credential(c config.Credential) (*bridge.Credential, error) {
+	name := ""
+	read := func(file string) ([]byte, error) {
+		name = a.config.Path(file)
+		return os.ReadFile(name)
+	}
+	var credential *bridge.Credential
+	var err error
+	var text []byte
+	switch {
+	case c.Token != nil:
+		if text, err = read(c.Token.Key); err != nil {
+			return nil, err
+		}
+		credential, err = bridge.NewTokenCredential(text, c.Token.KeyID, c.Token.TeamID)
+	default:
+		if text, err = read(c.Certificate.File); err != nil {
+			return nil, err
+		}
+		credential, err = bridge.NewCertificateCredential(text, c.Certificate.Password)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return credential, nil
+}
+
+func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
+	rule := identity.Rule{App: app, UID: c.UID}
+	var err error
+	switch {
+	case c.SHA256 != "":
+		rule.SHA256, err = identity.ParseFingerprint(c.SHA256)
+	case c.SPKISHA256 != "":
+		rule.SPKISHA256, err = identity.ParseFingerprint(c.SPKISHA256)
+	case c.CA != "":
+		rule.CA, err = readCertificates(a.config.Path(c.CA))
+	default:
+		rule.CIDR, err = netip.ParsePrefix(c.CIDR)
+	}
+	return rule, err
+}
+
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		return nil, fmt.Errorf("%s has no certificate in PEM form: give a file with BEGIN CERTIFICATE in it", path)
+	}
+	return certs, nil
+}
+
+// port is what the push port and the feedback port have in common.
+func (a *assembly) port(p config.Port) gateway.Port {
+	l := a.config.Limits
+	port := gateway.Port{
+		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &a.certificate, nil },
+		MinVersion:    map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
+		LegacyCiphers: a.config.TLS.LegacyCiphers,
+		Limits: gateway.Limits{
+			HandshakeTimeout:      time.Duration(l.HandshakeTimeout),
+			Handshakes:            int(l.Handshakes),
+			HandshakesPerAddress:  int(l.HandshakesPerAddress),
+			Connections:           int(l.Connections),
+			ConnectionsPerAddress: int(l.ConnectionsPerAddr),
+			UnparsedBytes:         int(l.UnparsedBytes),
+			LingerIdle:            time.Duration(l.LingerIdle),
+			LingerPressed:         time.Duration(l.LingerIdlePressure),
+			FeedbackStall:         time.Duration(l.FeedbackStall),
+			FeedbackTotal:         time.Duration(l.FeedbackTotal),
+		},
+	}
+	for _, address := range p.Listen {
+		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment})
+	}
+	return port
+}
+
+// parser bounds the frames of a connection; those of voip pushes may be larger.
+func (a *assembly) parser(voip bool) binproto.Parser {
+	l := a.config.Limits
+	parser := binproto.Parser{
+		MinToken:   l.TokenBytes.Min,
+		MaxToken:   l.TokenBytes.Max,
+		MaxPayload: int(l.PayloadBytes),
+		MaxFrame:   int(l.Frame2Bytes),
+	}
+	if voip {
+		parser.MaxPayload = int(l.VoIPPayloadBytes)
+	}
+	return parser
+}
+
+func (a *assembly) bridgeLimits() bridge.Limits {
+	return bridge.Limits{Window: int(a.config.Limits.Window), QueuedBytes: int64(a.config.Limits.QueuedBytes)}
+}
+
+func (a *assembly) storeOptions() boltstore.Options {
+	return boltstore.Options{
+		FeedbackEntries: int(a.config.Limits.FeedbackEntries),
+		FeedbackAge:     time.Duration(a.config.Limits.FeedbackAge),
+	}
+}

@@ -1,0 +1,89 @@
+// Command apnsbridge is the address to which providers of Apple's retired
+// binary push interface point their sockets: it takes their frames, delivers
+// them to APNs over HTTP/2, and answers as the old gateway did.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command line.
+type commands struct {
+	Serve    serveCommand    `cmd:"" help:"Run the gateway: push port, feedback port, admin port."`
+	Demo     demoCommand     `cmd:"" help:"Show the whole story on loopback, with nothing configured."`
+	Sim      simCommand      `cmd:"" help:"Run the APNs simulator alone."`
+	Send     sendCommand     `cmd:"" help:"Send notifications as a legacy provider does."`
+	Feedback feedbackCommand `cmd:"" help:"Read the feedback service as a legacy provider does."`
+	Check    checkCommand    `cmd:"" help:"Check a configuration and what it names."`
+	Certs    certsCommand    `cmd:"" help:"Make development certificates."`
+}
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// streams are the command's standard streams.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// A usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func main() {
+	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
+
+func run(args []string, std streams) int {
+	helped := false
+	parser, err := kong.New(&commands{},
+		kong.Name("apnsbridge"),
+		kong.Description("The address for providers that still speak Apple's binary push interface: frames in, HTTP/2 APNs out, feedback back."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		panic(err) // the structs above contradict themselves
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	selected, err := parser.Parse(args)
+	if helped {
+		return exitOK
+	}
+	if err == nil {
+		ctx, stop := untilSignal(context.Background())
+		defer stop()
+		selected.BindTo(ctx, (*context.Context)(nil))
+		err = selected.Run(std)
+	}
+	return report(err, std.err)
+}
+
+// report prints an error as a person wants to read it, and gives its exit code.
+func report(err error, to io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(to, "apnsbridge: %v\n", err)
+	var usage usageError
+	var parse *kong.ParseError
+	if errors.As(err, &usage) || errors.As(err, &parse) {
+		fmt.Fprintln(to, "apnsbridge: --help shows how it is done, with an example")
+		return exitUsage
+	}
+	return exitFailed
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/gateway/provider"
+)
+
+type sendCommand struct {
+	Gateway     string `default:"127.0.0.1:2195" placeholder:"HOST:PORT" help:"The gateway."`
+	clientFlags `embed:""`
+
+	Format   string        `enum:"simple,enhanced,frame" default:"enhanced" help:"How notifications are written: simple, enhanced or frame."`
+	Token    string        `placeholder:"HEX" help:"The device token."`
+	Payload  string        `placeholder:"JSON" default:"{\"aps\":{\"alert\":\"Hello\"}}" help:"The payload, sent as it is."`
+	From     string        `placeholder:"FILE" help:"Read notifications from a file, or - for standard input: a line each, a device token in hex and, behind a space, a payload in place of --payload."`
+	Count    int           `default:"0" help:"How many to send. Default: 1, or all that --from has."`
+	Rate     float64       `default:"0" help:"At most so many a second. Default: as fast as the gateway takes them."`
+	Expiry   string        `default:"24h" help:"When APNs gives up: seconds since 1970, a duration from now such as 24h, 0 for a single attempt, or none (frame only)."`
+	Priority uint8         `default:"10" help:"10, 5 or 1; 0 leaves it out (frame only)."`
+	Quiet    time.Duration `default:"1s" help:"How long to listen for an error packet behind the last notification."`
+}
+
+// Help is the command's example.
+func (sendCommand) Help() string {
+	return `Sends notifications over the binary interface. After an error packet it sends
+everything behind the refused notification again, as the interface demands.
+
+Example:
+
+  apnsbridge send --gateway localhost:2195 --cert client.pem --key client-key.pem --ca ca.pem \
+    --token 0101010101010101010101010101010101010101010101010101010101010101 --payload '{"aps":{"alert":"Hello"}}'`
+}
+
+// Run sends, and fails if not all was accepted.
+func (c sendCommand) Run(ctx context.Context, std streams) error {
+	template, err := c.template()
+	if err != nil {
+		return usageError{err}
+	}
+	config, err := c.tls()
+	if err != nil {
+		return err
+	}
+	source, err := c.source(template, std.in)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+
+	screen := newProgress(std.err)
+	client := provider.Client{
+		Addr:     c.Gateway,
+		TLS:      config,
+		Number:   true,
+		Quiet:    c.Quiet,
+		Wait:     pace(c.Rate),
+		Progress: func(r provider.Report) { screen.show("%d sent", r.Taken) },
+		Packet: func(p provider.Packet) {
+			screen.clear()
+			fmt.Fprintf(std.out, "error packet: status %d (%v), identifier %d, notification %d, token %s\n", p.Status, p.Status, p.Identifier, p.Index+1, shortToken(p.Token))
+		},
+	}
+	start := time.Now()
+	report, err := client.Send(ctx, source.notes())
+	screen.clear()
+	fmt.Fprintf(std.out, "%d sent in %v, %d refused, %d sent again, %d connections\n",
+		report.Taken, time.Since(start).Round(time.Millisecond), report.Failed, report.Resent, report.Connections)
+	switch {
+	case err != nil:
+		return err
+	case source.err != nil:
+		return source.err
+	case report.Failed > 0:
+		return fmt.Errorf("%d of %d notifications were refused", report.Failed, report.Taken)
+	case report.Uncertain+report.Forgotten > 0:
+		return fmt.Errorf("%d of %d notifications may not have arrived", report.Uncertain+report.Forgotten, report.Taken)
+	}
+	return nil
+}
+
+// template is a notification with all that the lines of --from do not say.
+func (c sendCommand) template() (binproto.Notification, error) {
+	n := binproto.Notification{Payload: []byte(c.Payload), Priority: c.Priority, HasIdentifier: c.Format != "simple"}
+	switch c.Format {
+	case "simple":
+		n.Command = binproto.Simple
+	case "enhanced":
+		n.Command = binproto.Enhanced
+	case "frame":
+		n.Command = binproto.Framed
+	}
+	expiry, given, err := parseExpiry(c.Expiry, time.Now())
+	if err != nil {
+		return n, err
+	}
+	n.Expiry, n.HasExpiry = expiry, given
+	if (c.Token == "") == (c.From == "") {
+		return n, errors.New("give either --token or --from")
+	}
+	if c.Token != "" {
+		if n.Token, err = hex.DecodeString(c.Token); err != nil {
+			return n, fmt.Errorf("--token: %w", err)
+		}
+	}
+	return n, nil
+}
+
+func parseExpiry(text string, now time.Time) (expiry uint32, given bool, err error) {
+	if text == "none" {
+		return 0, false, nil
+	}
+	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return uint32(seconds), true, nil
+	}
+	in, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, false, fmt.Errorf("--expiry %q: give seconds since 1970, a duration such as 24h, 0 or none", text)
+	}
+	return uint32(now.Add(in).Unix()), true, nil
+}
+
+// source opens what is sent.
+func (c sendCommand) source(template binproto.Notification, in io.Reader) (*noteSource, error) {
+	s := &noteSource{template: template, count: c.Count, name: c.From}
+	switch c.From {
+	case "":
+		s.count = max(1, c.Count)
+		return s, nil
+	case "-":
+		s.lines = in
+		return s, nil
+	}
+	file, err := os.Open(c.From)
+	if err != nil {
+		return nil, fmt.Errorf("notifications: %w", err)
+	}
+	s.lines, s.file = file, file
+	return s, nil
+}
+
+// pace gives a function that waits for the next turn of so many a second.
+func pace(rate float64) func(context.Context) error {
+	if rate <= 0 {
+		return nil
+	}
+	step := time.Duration(float64(time.Second) / rate)
+	next := time.Now()
+	return func(ctx context.Context) error {
+		wait := time.Until(next)
+		next = next.Add(step)
+		if wait <= 0 {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// shortToken is enough of a device token to find it, and too little to use it.
+func shortToken(token []byte) string {
+	if len(token) <= 8 {
+		return hex.EncodeToString(token)
+	}
+	return hex.EncodeToString(token[:8]) + "…"
+}

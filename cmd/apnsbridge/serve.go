@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/mattn/go-isatty"
+	"github.com/rs/zerolog"
+
+	"apnsbridge/cmd/apnsbridge/config"
+)
+
+type serveCommand struct {
+	Config string `default:"apnsbridge.yaml" placeholder:"FILE" help:"The configuration."`
+	Debug  bool   `help:"Log what is not worth a line otherwise."`
+}
+
+// Help is the command's example.
+func (serveCommand) Help() string {
+	return `Runs until SIGTERM or SIGINT, then drains: it takes no new connections and waits
+until what it has taken is with APNs. A second signal ends it at once.
+
+Example:
+
+  apnsbridge check --config apnsbridge.yaml && apnsbridge serve --config apnsbridge.yaml`
+}
+
+// Run serves until a signal.
+func (c serveCommand) Run(ctx context.Context, std streams) error {
+	settings, err := config.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	assembled, err := assemble(settings)
+	if err != nil {
+		return err
+	}
+	level := zerolog.InfoLevel
+	if c.Debug {
+		level = zerolog.DebugLevel
+	}
+	log := newLogger(std.err, level)
+	s, err := newService(assembled, log)
+	if err != nil {
+		return err
+	}
+	push, feedback, admin := s.addresses()
+	ready := log.Info().Stringer("gateway", push).Stringer("feedback", feedback).Int("apps", len(assembled.apps))
+	if admin != nil {
+		ready.Stringer("admin", admin)
+	}
+	ready.Msg("serving")
+	return s.run(ctx)
+}
+
+// newLogger writes JSON, and to a terminal what a person can read.
+func newLogger(to io.Writer, level zerolog.Level) zerolog.Logger {
+	if file, ok := to.(*os.File); ok && isatty.IsTerminal(file.Fd()) {
+		to = zerolog.ConsoleWriter{Out: to}
+	}
+	return zerolog.New(to).Level(level).With().Timestamp().Logger()
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge"
+	"apnsbridge/gateway"
+	"apnsbridge/store"
+	"apnsbridge/store/boltstore"
+)
+
+// service is the running gateway with all its parts.
+type service struct {
+	assembly *assembly
+	log      zerolog.Logger
+	store    *boltstore.Store
+	bridge   *bridge.Bridge
+	push     *gateway.Server
+	feedback *gateway.FeedbackServer
+	admin    *admin
+	failed   chan error // of what serves
+}
+
+// newService starts everything in the order in which one part needs another.
+// Its errors are sentences for the operator.
+func newService(a *assembly, log zerolog.Logger) (s *service, err error) {
+	s = &service{assembly: a, log: log, failed: make(chan error, 3)}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
+		return nil, fmt.Errorf("store.path: %w", err)
+	}
+	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Limits: a.bridgeLimits(), Log: log}); err != nil {
+		return nil, err
+	}
+	admission := &admission{assembly: a, bridge: s.bridge, log: log, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, time.Now)}
+	push, feedback := a.port(a.config.Gateway), a.port(a.config.Feedback)
+	push.Logger, feedback.Logger = log, log
+	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {
+		return nil, listenProblem("feedback.listen", err)
+	}
+	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push}); err != nil {
+		return nil, listenProblem("gateway.listen", err)
+	}
+	if address := a.config.Admin.Listen; address != "" {
+		if s.admin, err = newAdmin(address, s); err != nil {
+			return nil, listenProblem("admin.listen", err)
+		}
+		go func() { s.failed <- s.admin.serve() }()
+	}
+	go func() { s.failed <- s.feedback.Serve() }()
+	go func() { s.failed <- s.push.Serve() }()
+	return s, nil
+}
+
+func appendTuple(b []byte, d store.Dead) []byte {
+	return binproto.Tuple{Time: uint32(d.Time.Unix()), Token: d.Token}.Append(b)
+}
+
+// listenProblem says what to do about an address that cannot be listened on.
+func listenProblem(setting string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: %w: end the program that has the port, or choose another", setting, err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: %w: choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE", setting, err)
+	}
+	return fmt.Errorf("%s: %w", setting, err)
+}
+
+// run serves until ctx ends, and then drains. The error says why serving or
+// draining failed.
+func (s *service) run(ctx context.Context) error {
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-s.failed:
+		failed = fmt.Errorf("stopped serving: %w", failed)
+	}
+	drain := time.Duration(s.assembly.config.Limits.Drain)
+	s.log.Info().Dur("drain", drain).Msg("stopping")
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return errors.Join(failed, s.stop(stopping))
+}
+
+// stop ends the parts in the order in which they stop being needed: what feeds
+// comes before what is fed.
+func (s *service) stop(ctx context.Context) error {
+	if s.admin != nil {
+		s.admin.stopping.Store(true)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.push.Shutdown(ctx) }() // no new connections; ends with the sessions
+	err := s.bridge.Shutdown(ctx)                  // ends the sessions
+	err = errors.Join(err, <-closed, s.feedback.Shutdown(ctx))
+	return errors.Join(err, s.close())
+}
+
+// close ends at once whatever has begun.
+func (s *service) close() error {
+	var errs []error
+	if s.push != nil {
+		errs = append(errs, s.push.Close())
+	}
+	if s.bridge != nil {
+		s.bridge.Close()
+	}
+	if s.feedback != nil {
+		errs = append(errs, s.feedback.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.admin != nil {
+		errs = append(errs, s.admin.close())
+	}
+	return errors.Join(errs...)
+}
+
+// addresses are where providers connect, for those who let the system choose.
+func (s *service) addresses() (push, feedback, admin net.Addr) {
+	if s.admin != nil {
+		admin = s.admin.listener.Addr()
+	}
+	return s.push.Addr(), s.feedback.Addr(), admin
+}
