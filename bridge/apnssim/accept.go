@@ -94,8 +94,8 @@ func (c *conn) leave() {
 	delete(s.conns, c)
 	s.mu.Unlock()
 	if c.number > 0 {
-		s.counts.openConnections.Add(-1)
 		s.counts.streams.Add(-int64(len(c.streams)))
+		s.counts.openConnections.Add(-1)
 	}
 	s.record.touch()
 }

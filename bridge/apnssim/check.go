@@ -39,9 +39,13 @@ func (q *question) ask(c *conn, s *stream, body []byte) {
 		topic: r.topic, id: r.id,
 	}
 	q.device, _ = strings.CutPrefix(r.path, devicePath)
-	q.priority, _ = strconv.Atoi(r.priority)
-	if n, err := strconv.ParseInt(r.expiration, 10, 64); err == nil && n >= 0 {
-		q.expiration, q.hasExpiration = n, true
+	// A failure to parse costs an allocation, so absent headers are not tried.
+	if r.has&hasPriority != 0 {
+		q.priority, _ = strconv.Atoi(r.priority)
+	}
+	if r.has&hasExpiration != 0 {
+		n, err := strconv.ParseInt(r.expiration, 10, 64)
+		q.expiration, q.hasExpiration = n, err == nil && n >= 0
 	}
 	if r.topic == "" && r.has&hasAuthorization == 0 {
 		q.topic = c.client.topic

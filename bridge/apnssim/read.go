@@ -21,11 +21,10 @@ func (c *conn) read() error {
 	}
 	for greeted := false; ; greeted = true {
 		f, err := c.framer.ReadFrame()
-		if errors.Is(err, http2.ErrFrameTooLarge) {
-			return http2.ConnectionError(http2.ErrCodeFrameSize)
-		}
-		var se http2.StreamError
-		if err != nil && !errors.As(err, &se) {
+		if err != nil && !concernsStream(err) {
+			if errors.Is(err, http2.ErrFrameTooLarge) {
+				return http2.ConnectionError(http2.ErrCodeFrameSize)
+			}
 			return err
 		}
 		if !greeted {
@@ -37,6 +36,11 @@ func (c *conn) read() error {
 			return err
 		}
 	}
+}
+
+func concernsStream(err error) bool {
+	_, ok := err.(http2.StreamError)
+	return ok
 }
 
 // take handles a frame, or an error that concerns one stream only.

@@ -90,6 +90,6 @@ func (c *conn) drain() {
 	finished := c.finish
 	c.mu.Unlock()
 	if finished {
-		io.Copy(io.Discard, c.raw)
+		io.Copy(io.Discard, c.tls)
 	}
 }
