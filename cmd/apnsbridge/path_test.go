@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/provider"
+)
+
+// oddPayloads are what a JSON library would not leave alone.
+var oddPayloads = []string{
+	`{"aps":{"alert":"plain"}}`,
+	`{"aps":{"alert":"<b>&amp;</b>"}}`,
+	"{\"aps\":{\"alert\":\"a\u2028b\u2029c\"}}",
+	"{\"aps\":{\"alert\":\"\xff\xfe\x80\"}}",
+	`{"aps":{"alert":"\u003c\/ \ud800"},"n":1.0e+2}`,
+	"  {\t\"aps\" : {}}  ",
+	"not JSON at all",
+}
+
+// 10,000 notifications from one send arrive exactly once, payload bytes
+// unchanged, in all formats.
+func TestSendThousands(t *testing.T) {
+	const count = 10_000
+	w := newWorld(t, apnssim.Scenario{})
+	want := make(map[string]string, count)
+	var lines bytes.Buffer
+	for i := range count {
+		payload := oddPayloads[i%len(oddPayloads)]
+		want[token("0a", i)] = payload
+		fmt.Fprintf(&lines, "%s %s\n", token("0a", i), payload)
+	}
+	file := w.write("notifications", lines.Bytes())
+	for _, format := range []string{"simple", "enhanced", "frame"} {
+		t.Run(format, func(t *testing.T) {
+			w.sim.Reset()
+			code, stdout, stderr := w.apnsbridge("", w.credentials("send", "--gateway", w.push, "--format", format, "--from", file, "--quiet", "10ms")...)
+			if code != exitOK || !strings.HasPrefix(stdout, "10000 sent") {
+				t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+			}
+			w.await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= count })
+			received := w.sim.Received(0)
+			if len(received.Pushes) != count || received.Duplicates != 0 {
+				t.Fatalf("got %d pushes and %d duplicates, want %d and none", len(received.Pushes), received.Duplicates, count)
+			}
+			for _, p := range received.Pushes {
+				if want[p.Token] != string(p.Payload) {
+					t.Fatalf("token %s: got payload %q, want %q", p.Token, p.Payload, want[p.Token])
+				}
+			}
+		})
+	}
+}
+
+// A list of dead devices is given once: a second read finds none, and a reader
+// killed with bytes unread leaves it whole.
+func TestFeedback(t *testing.T) {
+	const count, since = 5000, 1_780_000_000
+	w := newWorld(t, apnssim.Scenario{})
+	var lines bytes.Buffer
+	for i := range count {
+		if err := w.sim.SetDevice(apnssim.Device{Token: token("0b", i), Topic: demoTopic, State: apnssim.Uninstalled, Since: since + int64(i)}); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&lines, token("0b", i))
+	}
+	if code, stdout, stderr := w.apnsbridge(lines.String(), w.credentials("send", "--gateway", w.push, "--from", "-", "--quiet", "10ms")...); code != exitOK {
+		t.Fatalf("send: exit %d\n%s%s", code, stdout, stderr)
+	}
+	w.await("all are answered", func(s apnssim.Stats) bool { return s.Rejected >= count })
+
+	killed, err := provider.Dial(t.Context(), w.feedback, w.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(killed, make([]byte, 38*10)); err != nil {
+		t.Fatal(err)
+	}
+	killed.Abort()
+
+	read := w.credentials("feedback", "--feedback", w.feedback)
+	var stdout, stderr string
+	waitFor(t, "the list is given again", func() bool {
+		var code int
+		if code, stdout, stderr = w.apnsbridge("", read...); code != exitOK {
+			t.Fatalf("feedback: exit %d\n%s", code, stderr)
+		}
+		return stdout != "" // empty while the killed reader counts as reading, and 10 s after
+	})
+	got := strings.Split(strings.TrimSpace(stdout), "\n")
+	if len(got) != count {
+		t.Fatalf("got %d lines, want %d", len(got), count)
+	}
+	if want := "2026-05-28T20:26:40Z " + token("0b", 0); got[0] != want {
+		t.Errorf("got %q first, want %q", got[0], want)
+	}
+	if _, stdout, _ := w.apnsbridge("", read...); stdout != "" {
+		t.Errorf("a second read gives %.200q, want nothing", stdout)
+	}
+}
+
+// One bad token: send reports it, and everything else arrives.
+func TestSendReportsBadToken(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	var lines bytes.Buffer
+	for i := range 50 {
+		prefix := "0c"
+		if i == 25 {
+			prefix = "bad0"
+		}
+		fmt.Fprintln(&lines, token(prefix, i))
+	}
+	code, stdout, stderr := w.apnsbridge(lines.String(), w.credentials("send", "--gateway", w.push, "--from", "-")...)
+	if code != exitFailed || !strings.Contains(stdout, "error packet: status 8 (invalid token), identifier 26, notification 26") || !strings.Contains(stderr, "1 of 50 notifications were refused") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	w.await("all others arrive", func(s apnssim.Stats) bool { return s.Accepted >= 49 })
+}
+
+func TestAdmin(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	for path, want := range map[string]string{
+		"/healthz": "ok\n",
+		"/readyz":  "ok\n",
+		"/metrics": `apnsbridge_bridge_app_accepted_total{app="demo"} 0`,
+	} {
+		response, err := http.Get("http://" + w.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+			t.Errorf("%s: got %d, error %v and %.300q, want %q", path, response.StatusCode, err, body, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// Random bytes on either port end nothing but their own connection.
+func TestRandomBytes(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range 200 {
+		addr := []string{w.push, w.feedback}[i%2]
+		c, err := provider.Dial(t.Context(), addr, w.clientTLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, rng.IntN(3000))
+		for j := range b {
+			b[j] = byte(rng.Uint32())
+		}
+		c.TCP.Write(b[:len(b)/2]) // below TLS, in the middle of nothing
+		c.Write(b[len(b)/2:])
+		c.Close()
+	}
+	if code, stdout, stderr := w.apnsbridge("", w.credentials("send", "--gateway", w.push, "--token", token("0d", 1), "--quiet", "10ms")...); code != exitOK {
+		t.Errorf("send: exit %d\n%s%s", code, stdout, stderr)
+	}
+	w.await("a good one still arrives", func(s apnssim.Stats) bool { return s.Accepted == 1 })
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/gateway/devpki"
+)
+
+// pki is made once: RSA keys are slow to make.
+var pki = sync.OnceValue(func() *devpki.PKI {
+	p, err := devpki.Create(demoTopic)
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+// world is a gateway as serve runs it, from a configuration file, with real
+// certificates and a store on disk, and an APNs simulator behind it.
+type world struct {
+	t        *testing.T
+	dir      string
+	sim      *apnssim.Simulator
+	service  *service
+	log      lockedBuffer
+	push     string
+	feedback string
+	admin    string
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// newWorld starts everything and ends it with the test.
+func newWorld(t *testing.T, scenario apnssim.Scenario) *world {
+	t.Helper()
+	w := &world{t: t, dir: filepath.Join(t.TempDir(), "etc")}
+	if err := pki().Write(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := pki().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.sim, err = apnssim.Start(apnssim.Config{Certificate: certificate, Scenario: scenario}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.sim.Close() })
+	if err := os.WriteFile(filepath.Join(w.dir, "apnsbridge.yaml"), fmt.Appendf(nil, demoConfig, demoTopic, w.sim.URL()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	t.Cleanup(w.stop)
+	return w
+}
+
+// start starts the gateway, again after stop.
+func (w *world) start() {
+	w.t.Helper()
+	settings, err := config.Load(filepath.Join(w.dir, "apnsbridge.yaml"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	assembled, err := assemble(settings)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.service, err = newService(assembled, zerolog.New(&w.log)); err != nil {
+		w.t.Fatal(err)
+	}
+	push, feedback, admin := w.service.addresses()
+	w.push, w.feedback, w.admin = push.String(), feedback.String(), admin.String()
+}
+
+// stop drains the gateway.
+func (w *world) stop() {
+	if w.service == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := w.service.stop(ctx); err != nil {
+		w.t.Errorf("stop: %v\n%s", err, w.log.String())
+	}
+	w.service = nil
+}
+
+// await fails the test unless the simulator comes to the given state.
+func (w *world) await(what string, done func(apnssim.Stats) bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	if err := w.sim.Wait(ctx, done); err != nil {
+		w.t.Fatalf("%s: %v\n%s", what, err, w.log.String())
+	}
+}
+
+func (w *world) clientTLS() *tls.Config {
+	w.t.Helper()
+	pair, err := pki().Client.TLS()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pki().Pool(), MinVersion: tls.VersionTLS12}
+}
+
+// path is that of a file beside the configuration.
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// write puts a file beside the configuration and returns its path.
+func (w *world) write(name string, text []byte) string {
+	w.t.Helper()
+	if err := os.WriteFile(w.path(name), text, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.path(name)
+}
+
+// apnsbridge runs a command of ours in this process.
+func (w *world) apnsbridge(stdin string, args ...string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	code = run(args, streams{in: strings.NewReader(stdin), out: &out, err: &err})
+	return code, out.String(), err.String()
+}
+
+// credentials are the flags of a client command.
+func (w *world) credentials(args ...string) []string {
+	return append(args, "--cert", w.path("client.pem"), "--key", w.path("client-key.pem"), "--ca", w.path("ca.pem"))
+}
+
+// token is a device token: what the prefix says, then a number.
+func token(prefix string, number int) string {
+	t := fmt.Sprintf("%s%0*x", prefix, 64-len(prefix), number)
+	if _, err := hex.DecodeString(t); err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func TestMain(m *testing.M) {
+	// gnet's worker pool runs from the start of the process to its end.
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
+
+// waitFor fails the test unless done comes true.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond) // between two looks at a condition
+	}
+}
