@@ -51,6 +51,7 @@ type conn struct {
 	streams map[uint32]*stream
 	free    []*stream
 	maxID   uint32 // the highest stream that the client has opened
+	past    history
 	blocked []*stream
 
 	limit    int       // of streams, as last announced

@@ -39,7 +39,7 @@ func (c *conn) goAway(last uint32) {
 	if c.leaving {
 		return
 	}
-	c.leaving = true
+	c.leaving, c.last = true, last
 	c.writeGoAway(last)
 	if len(c.streams) == 0 {
 		c.finish = true

@@ -117,6 +117,9 @@ func BenchmarkPush(b *testing.B) {
 // A push costs four allocations: the framer's HEADERS frame, and the path, the
 // name of a header that is in no table, and its value.
 func TestPushAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own account")
+	}
 	sim := start(t, Scenario{Windows: wide}, func(c *Config) { c.Keep = -1 })
 	const pushes, rounds = 250, 20
 	bt := &burst{client: dial(t, sim), next: 1}

@@ -137,11 +137,12 @@ func (c *conn) headers() error {
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}
 	if id <= c.maxID {
-		return http2.StreamError{StreamID: id, Code: http2.ErrCodeStreamClosed}
+		return c.closed(id)
 	}
 	c.maxID = id
-	if c.leaving {
-		return nil // above the last stream; the client was told to ask elsewhere
+	c.past.opened(id)
+	if c.ignores(id) {
+		return nil
 	}
 	if len(c.streams) >= c.limit {
 		c.sim.counts.refused.Add(1)
@@ -161,6 +162,21 @@ func (c *conn) headers() error {
 	return nil
 }
 
+// closed judges headers for a stream that is not open any more, or never was.
+func (c *conn) closed(id uint32) error {
+	switch opened, aborted := c.past.find(id); {
+	case aborted || c.ignores(id):
+		return nil // trailers that were under way
+	case opened:
+		return http2.ConnectionError(http2.ErrCodeStreamClosed)
+	}
+	return http2.ConnectionError(http2.ErrCodeProtocol)
+}
+
+// ignores says whether the client was told with GOAWAY that the stream is not
+// looked at.
+func (c *conn) ignores(id uint32) bool { return c.leaving && id > c.last }
+
 // data takes a piece of a body.
 func (c *conn) data(f *http2.DataFrame) error {
 	if c.isIdle(f.StreamID) {
@@ -173,7 +189,10 @@ func (c *conn) data(f *http2.DataFrame) error {
 	c.credit(size)
 	s := c.streams[f.StreamID]
 	if s == nil {
-		return nil // closed or refused while the frame travelled
+		if _, aborted := c.past.find(f.StreamID); aborted || c.ignores(f.StreamID) {
+			return nil // sent before the client knew
+		}
+		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeStreamClosed}
 	}
 	if s.ended {
 		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeStreamClosed}

@@ -87,6 +87,8 @@ func (b *block) field(f hpack.HeaderField) {
 		b.malformed = b.malformed || err != nil || r.has&hasLength != 0
 		r.length = int(n)
 		r.has |= hasLength
+	case "te":
+		b.malformed = b.malformed || f.Value != "trailers"
 	case "connection", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection":
 		b.malformed = true
 	default:
@@ -104,6 +106,7 @@ func (b *block) pseudo(f hpack.HeaderField) {
 		r.has |= hasMethod
 	case ":path":
 		r.path = f.Value
+		b.malformed = b.malformed || f.Value == ""
 		r.has |= hasPath
 	case ":scheme":
 		r.has |= hasScheme

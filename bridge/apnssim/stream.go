@@ -77,6 +77,7 @@ func (c *conn) recycle(s *stream) {
 // abort resets a stream, whether or not there is one.
 func (c *conn) abort(id uint32, code http2.ErrCode) {
 	c.framer.WriteRSTStream(id, code)
+	c.past.aborted(id)
 	if s := c.streams[id]; s != nil {
 		c.remove(s)
 	}

@@ -52,6 +52,20 @@ func TestViolations(t *testing.T) {
 		{"pseudo-header twice", func(c *rawClient) {
 			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83, 0x83, 0x84, 0x87}, EndHeaders: true})
 		}, 0, http2.ErrCodeProtocol},
+		{"empty path", func(c *rawClient) {
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83, 0x87, 0x04, 0}, EndHeaders: true})
+		}, 0, http2.ErrCodeProtocol},
+		{"lower stream", func(c *rawClient) { c.begin(5); c.begin(3) }, http2.ErrCodeProtocol, 0},
+		{"headers of a stream given up", func(c *rawClient) {
+			c.begin(1)
+			c.framer.WriteRSTStream(1, http2.ErrCodeCancel)
+			c.begin(1)
+		}, http2.ErrCodeStreamClosed, 0},
+		{"data of a stream given up", func(c *rawClient) {
+			c.begin(1)
+			c.framer.WriteRSTStream(1, http2.ErrCodeCancel)
+			c.framer.WriteData(1, true, nil)
+		}, 0, http2.ErrCodeStreamClosed},
 		{"two header blocks", func(c *rawClient) { c.begin(1); c.begin(1) }, 0, http2.ErrCodeProtocol},
 		{"data behind the end", func(c *rawClient) { c.push(1); c.framer.WriteData(1, true, nil) }, 0, http2.ErrCodeStreamClosed},
 	} {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package apnssim
+
+const raceEnabled = false
