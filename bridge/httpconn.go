@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"golang.org/x/net/http2"
 )
@@ -47,11 +48,15 @@ func (u *httpUpstream) dial() (*http2.ClientConn, error) {
 	conn := tls.Client(raw, u.tls)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		raw.Close()
+		// crypto/tls gives the alert of RFC 7301, 3.2, no type to be known by.
+		if strings.HasSuffix(err.Error(), "tls: no application protocol") {
+			return nil, u.notHTTP2()
+		}
 		return nil, fmt.Errorf("TLS with %s: %w", u.address, err)
 	}
-	if got := conn.ConnectionState().NegotiatedProtocol; got != "h2" {
+	if conn.ConnectionState().NegotiatedProtocol != "h2" {
 		conn.Close()
-		return nil, fmt.Errorf("%s does not speak HTTP/2: is it APNs?", u.address)
+		return nil, u.notHTTP2()
 	}
 	c, err := u.transport.NewClientConn(conn)
 	if err != nil {
@@ -64,6 +69,10 @@ func (u *httpUpstream) dial() (*http2.ClientConn, error) {
 		return nil, fmt.Errorf("HTTP/2 with %s: %w", u.address, err)
 	}
 	return c, nil
+}
+
+func (u *httpUpstream) notHTTP2() error {
+	return fmt.Errorf("%s does not speak HTTP/2: is it APNs?", u.address)
 }
 
 // dialRaw opens the TCP connection, through the proxy if there is one.

@@ -39,6 +39,7 @@ type httpUpstream struct {
 	dialing   bool
 	dialAfter time.Time // not before
 	dialErr   error     // of the last dial
+	waking    bool
 	retired   bool
 }
 
@@ -104,12 +105,29 @@ func (u *httpUpstream) pump() (failed *record, err error) {
 	for u.running < u.limits.Requests && !u.queue.empty() && u.ctx.Err() == nil {
 		c := u.reserve()
 		if c == nil {
+			u.wakeSoon()
 			return u.connect()
 		}
 		u.running++
 		u.wg.Go(func() { u.work(c) })
 	}
 	return nil, nil
+}
+
+// wakeSoon pumps again where no worker will: x/net gives a stream free a moment
+// after its answer, and tells nobody. u.mu is held.
+func (u *httpUpstream) wakeSoon() {
+	if u.running > 0 || len(u.conns) == 0 || u.waking {
+		return
+	}
+	u.waking = true
+	time.AfterFunc(time.Millisecond, func() {
+		u.mu.Lock()
+		u.waking = false
+		failed, err := u.pump()
+		u.mu.Unlock()
+		u.fail(failed, err)
+	})
 }
 
 // reserve finds a connection with a free stream, and leaves those that have

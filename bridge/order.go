@@ -30,7 +30,7 @@ func (s *Session) advance() (t telling) {
 		r.release()
 	}
 	if s.window.Len() == 0 {
-		if s.ending && !s.told {
+		if s.ending && !s.told && !s.gone {
 			s.told, t.close = true, true
 		}
 		if s.gone {

@@ -1,0 +1,243 @@
+package bridge
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// pushMany pushes count notifications to different devices, from a number on.
+func pushMany(t *testing.T, s *Session, p *recorder, from, count int) {
+	t.Helper()
+	for i := range count {
+		p.push(t, s, note(deviceToken(goodDevice, from+i), uint32(i), hello))
+	}
+}
+
+// Whatever the wire does, as long as it says what it has not looked at,
+// everything arrives once.
+func TestTroubleOnTheWireLosesAndDoublesNothing(t *testing.T) {
+	tests := []struct {
+		name     string
+		scenario apnssim.Scenario
+	}{
+		{"GOAWAY", apnssim.Scenario{GoAway: &apnssim.GoAway{After: 100, Mode: apnssim.Graceful, Times: 2}}},
+		{"GOAWAY twice", apnssim.Scenario{GoAway: &apnssim.GoAway{After: 100, Mode: apnssim.Double, Pause: 5, Times: 2}}},
+		{"REFUSED_STREAM", apnssim.Scenario{Resets: &apnssim.Resets{Probability: 0.02}}},
+		{"RST_STREAM behind the answer", apnssim.Scenario{Resets: &apnssim.Resets{Probability: 0.2, When: apnssim.Finished}}},
+		{"one stream at first", apnssim.Scenario{Throttle: &apnssim.Throttle{}, Reasons: []apnssim.Rule{{Probability: 0.02, Reason: apnssim.InternalServerError}}}},
+		{"one stream for good", apnssim.Scenario{MaxConcurrentStreams: 1}},
+		{"small windows", apnssim.Scenario{Windows: apnssim.Windows{Stream: 70_000, Return: 2}}},
+		{"slow bodies", apnssim.Scenario{SlowBody: &apnssim.SlowBody{Bytes: 7, Pause: 1}, Reasons: []apnssim.Rule{{Probability: 0.02, Reason: apnssim.ServiceUnavailable}}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, tt.scenario)
+			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{Requests: 50}})
+			s, p := open(t, b, Origin{})
+			const count = 500
+			pushMany(t, s, p, 0, count)
+			s.Shutdown(false)
+			if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
+				t.Errorf("told %v, closed %d; want one close", fails, closes)
+			}
+			if st := sim.Stats(); st.Accepted != count || st.Duplicates != 0 || st.OverLimit != 0 || st.Violations != 0 {
+				t.Errorf("%d accepted, %d doubled, %d streams too many, %d violations; want %d, 0, 0, 0",
+					st.Accepted, st.Duplicates, st.OverLimit, st.Violations, count)
+			}
+			if st := b.Stats().Apps["mail"]; st.Ambiguous != 0 || st.Dropped != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// Where nobody can know, it is tried once more under the same apns-id.
+func TestNoAnswerIsAskedOnceMore(t *testing.T) {
+	tests := []struct {
+		name     string
+		scenario apnssim.Scenario
+	}{
+		{"silence", apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1, Times: 1, Accept: true}}},
+		{"connection cut", apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}, GoAway: &apnssim.GoAway{After: 2, Mode: apnssim.Cut, Times: 1}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, tt.scenario)
+			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{RequestTimeout: 500 * time.Millisecond}})
+			s, p := open(t, b, Origin{})
+			pushMany(t, s, p, 0, 1)
+			until(t, "the first is accepted", func() bool { return b.Stats().Apps["mail"].Accepted == 1 })
+			pushMany(t, s, p, 1, 1)
+			s.Shutdown(false)
+			p.wait(t)
+			ids := make(map[string]bool)
+			for _, push := range sim.Received(1).Pushes {
+				ids[push.APNSID] = true
+			}
+			st := b.Stats().Apps["mail"]
+			if len(ids) != 1 || st.Ambiguous != 1 || st.Accepted != 2 {
+				t.Errorf("apns-ids %v, %+v; want one id, 1 ambiguous, 2 accepted", ids, st)
+			}
+		})
+	}
+	t.Run("twice", func(t *testing.T) {
+		t.Parallel()
+		sim := startSim(t, apnssim.Scenario{Resets: &apnssim.Resets{When: apnssim.Lost}})
+		b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+		s, p := open(t, b, Origin{})
+		pushMany(t, s, p, 0, 1)
+		s.Shutdown(false)
+		if fails, _ := p.wait(t); len(fails) != 0 {
+			t.Errorf("told %v, want silence", fails)
+		}
+		if st := b.Stats().Apps["mail"]; st.Dropped != 1 || len(sim.Received(0).Pushes) != 2 {
+			t.Errorf("%d attempts, %+v; want 2, one given up", len(sim.Received(0).Pushes), st)
+		}
+	})
+}
+
+// endpointFaults are servers that are not APNs. Each is said in the app's
+// problem, and everything is delivered once the endpoint is right.
+func TestEndpointFaults(t *testing.T) {
+	server, err := pki().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	http1 := httptest.NewUnstartedServer(http.NotFoundHandler())
+	http1.TLS = &tls.Config{Certificates: []tls.Certificate{server}}
+	http1.Config.ErrorLog = log.New(io.Discard, "", 0)
+	http1.StartTLS()
+	defer http1.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	sim := startSim(t, apnssim.Scenario{})
+	tests := []struct {
+		name string
+		set  func(*App)
+		want string
+	}{
+		{"HTTP/1", func(a *App) { a.Endpoint = http1.URL }, "does not speak HTTP/2"},
+		{"nobody listens", func(a *App) { a.Endpoint = strings.Replace(closed.URL, "http:", "https:", 1) }, "refused"},
+		{"not our CA", func(a *App) { a.EndpointCA = x509.NewCertPool() }, "certificate"},
+		{"a proxy that refuses", func(a *App) { a.Proxy = startProxy(t, false, nil) }, "403"},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			good := mailApp(t, sim)
+			bad := good
+			tt.set(&bad)
+			b := startBridge(t, Config{Apps: []App{bad}})
+			s, p := open(t, b, Origin{})
+			pushMany(t, s, p, i*10, 3)
+			until(t, "the problem is known", func() bool { return strings.Contains(b.Problems()["mail"], tt.want) })
+			if err := b.Reload([]App{good}); err != nil {
+				t.Fatal(err)
+			}
+			s.Shutdown(false)
+			p.wait(t)
+			if got := b.Problems(); len(got) != 0 {
+				t.Errorf("problems %v stay", got)
+			}
+			if got := b.Stats().Apps["mail"].Accepted; got != 3 {
+				t.Errorf("%d accepted, want 3", got)
+			}
+		})
+	}
+}
+
+// until waits for what nothing signals.
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	ctx := within(t)
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("not seen: %s", what)
+		}
+	}
+}
+
+// startProxy is a proxy that knows nothing but CONNECT.
+func startProxy(t *testing.T, allow bool, connects *atomic.Int32) *url.URL {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer conn.Close()
+				req, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
+				}
+				if !allow || req.Method != http.MethodConnect || req.Header.Get("Proxy-Authorization") != "Basic dXNlcjpwYXNz" {
+					fmt.Fprintf(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+					return
+				}
+				connects.Add(1)
+				to, err := net.Dial("tcp", req.Host)
+				if err != nil {
+					return
+				}
+				defer to.Close()
+				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n\r\n")
+				wg.Go(func() {
+					io.Copy(to, conn)
+					to.Close()
+				})
+				io.Copy(conn, to)
+			})
+		}
+	})
+	// Runs behind the bridge's own cleanup only if it is registered before.
+	t.Cleanup(func() {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) && err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+	})
+	return &url.URL{Scheme: "http", Host: listener.Addr().String(), User: url.UserPassword("user", "pass")}
+}
+
+func TestProxy(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	var connects atomic.Int32
+	app := mailApp(t, sim)
+	app.Proxy = startProxy(t, true, &connects)
+	b := startBridge(t, Config{Apps: []App{app}})
+	s, p := open(t, b, Origin{})
+	pushMany(t, s, p, 0, 20)
+	s.Shutdown(false)
+	p.wait(t)
+	if got := sim.Stats().Accepted; got != 20 || connects.Load() == 0 {
+		t.Errorf("%d accepted over %d CONNECTs, want 20 over at least one", got, connects.Load())
+	}
+}

@@ -1,0 +1,286 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+)
+
+func TestOrderOfEachDevice(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Jitter: 8},
+		Reasons: []apnssim.Rule{{Probability: 0.01, Reason: apnssim.ServiceUnavailable}}})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+	const sessions, devices, each = 3, 5, 20
+	var wg sync.WaitGroup
+	for k := range sessions {
+		s, p := open(t, b, Origin{})
+		wg.Go(func() {
+			for i := range devices * each {
+				p.push(t, s, note(deviceToken(goodDevice, i%devices), uint32(i), fmt.Sprintf(`{"aps":{"alert":"%d"},"session":%d}`, i, k)))
+			}
+			s.Shutdown(false)
+			p.wait(t)
+		})
+	}
+	wg.Wait()
+	last := make(map[string]int)
+	for _, push := range sim.Received(0).Pushes {
+		if push.Status != 200 {
+			continue
+		}
+		var i, k int
+		if _, err := fmt.Sscanf(string(push.Payload), `{"aps":{"alert":"%d"},"session":%d}`, &i, &k); err != nil {
+			t.Fatal(err)
+		}
+		key := fmt.Sprint(push.Token, k)
+		if before, ok := last[key]; ok && i != before+devices || !ok && i >= devices {
+			t.Fatalf("session %d: %d came behind %d", k, i, before)
+		}
+		last[key] = i
+	}
+	if st := sim.Stats(); st.Accepted != sessions*devices*each || st.Duplicates != 0 {
+		t.Errorf("%d accepted, %d doubled; want %d, 0", st.Accepted, st.Duplicates, sessions*devices*each)
+	}
+	for i := range b.apps["mail"].chains.shards {
+		if n := len(b.apps["mail"].chains.shards[i].last); n != 0 {
+			t.Errorf("%d chains are left in shard %d", n, i)
+		}
+	}
+}
+
+func TestFullWindowStopsReading(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{Window: 8}})
+	s, p := open(t, b, Origin{})
+	for i := range 8 {
+		if room := s.Push(note(deviceToken(goodDevice, i), uint32(i), hello)); room != (i < 7) {
+			t.Fatalf("push %d: room is %v", i, room)
+		}
+	}
+	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Rejected >= 8 }); err != nil {
+		t.Fatal(err)
+	}
+	if p.resumes != 0 {
+		t.Fatal("resumed while the window is full")
+	}
+	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
+		t.Fatal(err)
+	}
+	<-p.room
+	pushMany(t, s, p, 100, 50)
+	s.Shutdown(false)
+	p.wait(t)
+	if got := sim.Stats().Accepted; got != 58 {
+		t.Errorf("%d accepted, want 58", got)
+	}
+}
+
+// The process' bytes run out: other sessions stop too, and all go on.
+func TestQueuedBytesStopReading(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	const size = recordOverhead + 32 + len(hello)
+	// 1/64 of it is less than a notification; 48/64 hold twelve.
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{QueuedBytes: 16 * int64(size)}})
+	if err := sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := open(t, b, Origin{})
+	taken := 1
+	for first.Push(note(deviceToken(goodDevice, taken), 0, hello)) {
+		taken++
+	}
+	if taken < 12 || taken > 13 {
+		t.Errorf("%d notifications were taken, want 12 or 13", taken)
+	}
+	second, p := open(t, b, Origin{})
+	if second.Push(note(deviceToken(goodDevice, 1000), 0, hello)) {
+		t.Error("another session still has room")
+	}
+	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.room:
+	case <-within(t).Done():
+		t.Fatal("the other session was not resumed")
+	}
+	shutdown(t, b)
+	if st := b.Stats(); st.QueuedBytes != 0 || st.Unsettled != 0 {
+		t.Errorf("%d bytes, %d notifications are left", st.QueuedBytes, st.Unsettled)
+	}
+}
+
+func TestRejectedFramesKeepTheirPlace(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 30}})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+	s, p := open(t, b, Origin{})
+	p.push(t, s, note(deviceToken(goodDevice, 1), 1, hello))
+	s.Reject(&binproto.Notification{Command: binproto.Simple}, binproto.InvalidTokenSize)
+	s.Reject(&binproto.Notification{Command: binproto.Framed, Identifier: 2, HasIdentifier: true}, binproto.Unknown)
+	s.Reject(&binproto.Notification{Command: binproto.Framed, Identifier: 3, HasIdentifier: true}, binproto.MissingPayload)
+	if fails, _ := p.told(); len(fails) != 0 {
+		t.Fatalf("told %v before the first has its verdict", fails)
+	}
+	fails, _ := p.wait(t)
+	if want := (binproto.Response{Status: binproto.Unknown, Identifier: 2}); len(fails) != 1 || fails[0] != want {
+		t.Errorf("told %v, want %v", fails, want)
+	}
+	if got := sim.Stats().Accepted; got != 1 {
+		t.Errorf("reported after %d accepted, want 1", got)
+	}
+	if !s.Push(note(deviceToken(goodDevice, 2), 4, hello)) {
+		t.Error("no room behind the packet")
+	}
+}
+
+func TestConnectionGone(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Jitter: 30}})
+	feedback := new(list)
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: feedback})
+	s, p := open(t, b, Origin{})
+	pushMany(t, s, p, 0, 50)
+	bad := deviceToken(badDevice, 1)
+	s.Push(note(bad, 50, hello))
+	pushMany(t, s, p, 100, 50)
+	s.Close(errors.New("reset"))
+	shutdown(t, b)
+	if fails, closes := p.told(); len(fails)+closes != 0 {
+		t.Errorf("told %v, closed %d after the connection had gone", fails, closes)
+	}
+	if got := sim.Stats().Accepted; got != 100 {
+		t.Errorf("%d accepted, want 100", got)
+	}
+	if got := feedback.tokens(); len(got) != 1 || got[0] != fmt.Sprintf("%x", bad) {
+		t.Errorf("feedback has %v, want the bad token", got)
+	}
+	if got := b.Stats().Sessions; got != 0 {
+		t.Errorf("%d sessions are left", got)
+	}
+}
+
+// What is dead settles when the list has it, not before.
+func TestFeedbackIsNeverLost(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	feedback := &list{err: errors.New("disk full")}
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: feedback})
+	s, p := open(t, b, Origin{})
+	p.push(t, s, note(deviceToken(deadDevice, 1), 1, hello))
+	s.Shutdown(false)
+	until(t, "an attempt to store", func() bool {
+		feedback.mu.Lock()
+		defer feedback.mu.Unlock()
+		return feedback.calls > 0
+	})
+	if _, closes := p.told(); closes != 0 {
+		t.Error("settled before it was stored")
+	}
+	expired, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := b.Shutdown(expired); err == nil || !strings.Contains(err.Error(), "1 notifications") {
+		t.Errorf("got %v from a Shutdown that could not finish", err)
+	}
+	feedback.mu.Lock()
+	feedback.err = nil
+	feedback.mu.Unlock()
+	shutdown(t, b)
+	if got := feedback.tokens(); len(got) != 1 {
+		t.Errorf("feedback has %v, want one", got)
+	}
+}
+
+func TestShutdownEndsSessions(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+	busy, busyPeer := open(t, b, Origin{})
+	_, idlePeer := open(t, b, Origin{})
+	busy.Push(note(deviceToken(goodDevice, 1), 1, hello))
+	done := make(chan error, 1)
+	go func() { done <- b.Shutdown(within(t)) }()
+	idlePeer.wait(t)
+	if _, err := b.Open(new(recorder), Origin{App: "mail"}); err == nil {
+		t.Error("a session was opened during shutdown")
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if _, closes := busyPeer.told(); closes != 1 || sim.Stats().Accepted != 1 {
+		t.Errorf("closed %d times with %d accepted, want 1 and 1", closes, sim.Stats().Accepted)
+	}
+	// What the provider had on its way is still delivered.
+	busy.Push(note(deviceToken(goodDevice, 2), 2, hello))
+	shutdown(t, b)
+	if got := sim.Stats().Accepted; got != 2 {
+		t.Errorf("%d accepted, want 2", got)
+	}
+}
+
+func TestReload(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	mail := mailApp(t, sim)
+	chat := mail
+	chat.Name, chat.Topic = "chat", ""
+	b := startBridge(t, Config{Apps: []App{mail, chat}})
+	if _, err := b.Open(new(recorder), Origin{App: "chat"}); err == nil {
+		t.Error("a session without a topic was opened")
+	}
+	s, p := open(t, b, Origin{})
+	chatSession, chatPeer := open(t, b, Origin{App: "chat", Topic: "com.example.chat"})
+	pushMany(t, s, p, 0, 1)
+	pushMany(t, chatSession, chatPeer, 100, 1)
+	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Accepted == 2 }); err != nil {
+		t.Fatal(err)
+	}
+
+	broken := mail
+	broken.Endpoint = "http://127.0.0.1"
+	for _, apps := range [][]App{{mail, mail}, {mail, broken}, {{Name: "x"}}} {
+		if err := b.Reload(apps); err == nil {
+			t.Errorf("%d apps with a fault were taken", len(apps))
+		}
+	}
+	if _, closes := chatPeer.told(); closes != 0 {
+		t.Error("a refused reload ended a session")
+	}
+
+	mail.PushType = "background"
+	if err := b.Reload([]App{mail}); err != nil {
+		t.Fatal(err)
+	}
+	chatPeer.wait(t)
+	pushMany(t, s, p, 1, 1)
+	shutdown(t, b)
+	got := sim.Received(0).Pushes
+	last := got[len(got)-1]
+	if last.PushType != "background" || last.Connection != got[0].Connection && got[0].Topic == topic {
+		t.Errorf("got %+v, want a background push over the old connection", last)
+	}
+	for _, push := range got {
+		if want := map[bool]string{true: topic, false: "com.example.chat"}[push.Token < fmt.Sprintf("%x", deviceToken(goodDevice, 100))]; push.Topic != want {
+			t.Errorf("topic %s, want %s", push.Topic, want)
+		}
+	}
+}
+
+// Close with work under way: nothing runs afterwards, which goleak sees.
+func TestCloseAbandons(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 60_000}})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+	s, p := open(t, b, Origin{})
+	pushMany(t, s, p, 0, 20)
+	until(t, "requests under way", func() bool { return sim.Stats().Streams > 0 })
+	start := time.Now()
+	b.Close()
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	if got := b.Stats().Unsettled; got != 20 {
+		t.Errorf("%d are without a verdict, want 20", got)
+	}
+}
