@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -51,6 +52,7 @@ func run(args []string, std streams) int {
 		kong.Description("The address for providers that still speak Apple's binary push interface: frames in, HTTP/2 APNs out, feedback back."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
+		kong.ValueFormatter(helpWithDefault),
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(int) { helped = true }),
 	)
@@ -71,6 +73,14 @@ func run(args []string, std streams) int {
 		err = selected.Run(std)
 	}
 	return report(err, std.err)
+}
+
+// helpWithDefault adds a flag's default to its help, which may say it itself.
+func helpWithDefault(v *kong.Value) string {
+	if !v.HasDefault || v.Default == "" || strings.Contains(v.Help, "Default:") {
+		return v.Help
+	}
+	return v.Help + " Default: " + v.Default + "."
 }
 
 // report prints an error as a person wants to read it, and gives its exit code.

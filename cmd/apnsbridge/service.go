@@ -29,39 +29,43 @@ type service struct {
 	failed   chan error // of what serves
 }
 
-// newService starts everything in the order in which one part needs another.
-// Its errors are sentences for the operator.
-func newService(a *assembly, log zerolog.Logger) (s *service, err error) {
-	s = &service{assembly: a, log: log, failed: make(chan error, 3)}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
-		return nil, fmt.Errorf("store.path: %w", err)
-	}
-	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Limits: a.bridgeLimits(), Log: log}); err != nil {
+// newService starts everything. Its errors are sentences for the operator.
+func newService(a *assembly, log zerolog.Logger) (*service, error) {
+	s := &service{assembly: a, log: log, failed: make(chan error, 3)}
+	if err := s.start(); err != nil {
+		s.close()
 		return nil, err
 	}
-	admission := &admission{assembly: a, bridge: s.bridge, log: log, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, time.Now)}
+	return s, nil
+}
+
+// start starts the parts in the order in which one needs another.
+func (s *service) start() (err error) {
+	a := s.assembly
+	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
+		return fmt.Errorf("store.path: %w", err)
+	}
+	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
+		return err
+	}
+	admission := &admission{assembly: a, bridge: s.bridge, log: s.log, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, time.Now)}
 	push, feedback := a.port(a.config.Gateway), a.port(a.config.Feedback)
-	push.Logger, feedback.Logger = log, log
+	push.Logger, feedback.Logger = s.log, s.log
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {
-		return nil, listenProblem("feedback.listen", err)
+		return listenProblem("feedback.listen", err)
 	}
 	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push}); err != nil {
-		return nil, listenProblem("gateway.listen", err)
+		return listenProblem("gateway.listen", err)
 	}
 	if address := a.config.Admin.Listen; address != "" {
 		if s.admin, err = newAdmin(address, s); err != nil {
-			return nil, listenProblem("admin.listen", err)
+			return listenProblem("admin.listen", err)
 		}
 		go func() { s.failed <- s.admin.serve() }()
 	}
 	go func() { s.failed <- s.feedback.Serve() }()
 	go func() { s.failed <- s.push.Serve() }()
-	return s, nil
+	return nil
 }
 
 func appendTuple(b []byte, d store.Dead) []byte {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/config"
@@ -165,11 +164,6 @@ func token(prefix string, number int) string {
 		panic(err)
 	}
 	return t
-}
-
-func TestMain(m *testing.M) {
-	// gnet's worker pool runs from the start of the process to its end.
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
 
 // waitFor fails the test unless done comes true.

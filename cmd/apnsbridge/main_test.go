@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// scratch is a folder for what all tests share. It goes with the process.
+var scratch string
+
+// checked runs the tests and looks for what they have left behind.
+type checked struct{ m *testing.M }
+
+func (c checked) Run() int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "apnsbridge-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	pool := goleak.IgnoreCurrent() // gnet's worker pool runs as long as the process
+	code := c.m.Run()
+	if err := goleak.Find(pool); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(checked{m}, map[string]func(){"apnsbridge": main})
+}
+
+// The scripts show each command from outside; the README's configuration is one
+// of their files.
+func TestScripts(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := bytes.Cut(readme, []byte("```yaml\n"))
+	example, _, ok := bytes.Cut(after, []byte("```"))
+	if !ok {
+		t.Fatal("README.md has no example of a configuration")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: false,
+		Setup: func(env *testscript.Env) error {
+			return os.WriteFile(filepath.Join(env.WorkDir, "readme.yaml"), example, 0o600)
+		},
+	})
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want int
+		says string
+	}{
+		{"nothing asked", nil, exitOK, "Usage: apnsbridge"},
+		{"help", []string{"serve", "--help"}, exitOK, "apnsbridge serve --config apnsbridge.yaml"},
+		{"unknown command", []string{"frobnicate"}, exitUsage, "frobnicate"},
+		{"unknown flag", []string{"serve", "--frobnicate"}, exitUsage, "--frobnicate"},
+		{"missing flag", []string{"certs"}, exitUsage, "--dir"},
+		{"neither token nor file", []string{"send"}, exitUsage, "give either --token or --from"},
+		{"token is not hex", []string{"send", "--token", "xyz"}, exitUsage, "--token"},
+		{"expiry", []string{"send", "--token", "00", "--expiry", "soon"}, exitUsage, `--expiry "soon"`},
+		{"no configuration", []string{"serve", "--config", "/nowhere.yaml"}, exitFailed, "/nowhere.yaml"},
+		{"no gateway", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "cannot connect to 127.0.0.1:1"},
+		{"no certificate", []string{"feedback", "--cert", "/nowhere.pem"}, exitFailed, "/nowhere.pem"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			code := run(tt.args, streams{in: strings.NewReader(""), out: &out, err: &out})
+			if code != tt.want || !strings.Contains(out.String(), tt.says) {
+				t.Errorf("got exit code %d and %q, want %d and %q in it", code, out.String(), tt.want, tt.says)
+			}
+			if strings.Contains(out.String(), "goroutine ") {
+				t.Error("the user sees a stack trace")
+			}
+		})
+	}
+}
+
+// Every command's help has an example, which names the command.
+func TestHelp(t *testing.T) {
+	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo"} {
+		var out bytes.Buffer
+		if code := run([]string{command, "--help"}, streams{out: &out, err: &out}); code != exitOK {
+			t.Errorf("%s --help: exit code %d", command, code)
+		}
+		if !strings.Contains(out.String(), "Example:\n") || !strings.Contains(out.String(), "apnsbridge "+command+" -") {
+			t.Errorf("%s --help has no example: %s", command, out.String())
+		}
+	}
+}
+
+// self is a command that runs apnsbridge as a process of its own.
+func self(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	link := filepath.Join(t.TempDir(), "apnsbridge")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, link); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	// testscript.Main goes by the name under which the test binary is called.
+	return exec.Command(link, args...)
+}

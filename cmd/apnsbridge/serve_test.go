@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/provider"
+)
+
+// process is `apnsbridge serve` as an operator runs it.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	push   string
+	ended  chan struct{} // closed when its log has ended
+	stdlog []string
+}
+
+// startProcess serves a world's configuration in a process of its own.
+func startProcess(t *testing.T, dir string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: self(t, "serve", "--config", filepath.Join(dir, "apnsbridge.yaml")), ended: make(chan struct{})}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	serving := make(chan string, 1)
+	go func() {
+		defer close(p.ended)
+		defer close(serving)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			var event struct{ Message, Gateway string }
+			p.stdlog = append(p.stdlog, lines.Text())
+			if json.Unmarshal(lines.Bytes(), &event) == nil && event.Message == "serving" {
+				serving <- event.Gateway
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.ended
+		p.cmd.Wait()
+	})
+	var ok bool
+	if p.push, ok = <-serving; !ok {
+		t.Fatalf("it does not serve:\n%s", strings.Join(p.stdlog, "\n"))
+	}
+	return p
+}
+
+// wait gives what the process ended with.
+func (p *process) wait() error {
+	<-p.ended
+	return p.cmd.Wait()
+}
+
+// SIGTERM drains: what was taken is delivered before the process ends.
+func TestServeDrains(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 300}})
+	w.stop()
+	p := startProcess(t, w.dir)
+	conn, err := provider.Dial(t.Context(), p.push, w.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for i := range 100 {
+		if _, err := conn.Write(enhanced(token("11", i), i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.await("all are with APNs, none is answered", func(s apnssim.Stats) bool { return s.Streams == 100 || s.Received == 100 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
+		t.Errorf("the provider reads % x and error %v, want an orderly end", rest, err)
+	}
+	conn.Close()
+	if err := p.wait(); err != nil {
+		t.Errorf("%v\n%s", err, strings.Join(p.stdlog, "\n"))
+	}
+	if s := w.sim.Stats(); s.Accepted != 100 || s.Duplicates != 0 {
+		t.Errorf("APNs accepted %d with %d duplicates, want 100 and none", s.Accepted, s.Duplicates)
+	}
+}
+
+// A second signal ends the process at once, whatever it still has to do.
+func TestServeSecondSignal(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 60_000}})
+	w.stop()
+	p := startProcess(t, w.dir)
+	conn, err := provider.Dial(t.Context(), p.push, w.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(enhanced(token("12", 1), 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.await("it is with APNs", func(s apnssim.Stats) bool { return s.Streams == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "it stops listening", func() bool {
+		c, err := net.Dial("tcp", p.push)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("got %v, want an end by the signal", err)
+	}
+}
+
+// enhanced is a frame of command 1 that is like no other.
+func enhanced(deviceToken string, identifier int) []byte {
+	token, err := hex.DecodeString(deviceToken)
+	if err != nil {
+		panic(err)
+	}
+	n := binproto.Notification{
+		Command:    binproto.Enhanced,
+		Token:      token,
+		Payload:    fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, identifier),
+		Identifier: uint32(identifier),
+		Expiry:     inAnHour(),
+	}
+	return n.Append(nil)
+}
+
+// What an operator does wrong is one sentence and exit code 1.
+func TestServeRefusals(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	settings, err := os.ReadFile(w.path("apnsbridge.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(old, with string) []byte {
+		return []byte(strings.Replace(string(settings), old, with, 1))
+	}
+	w.write("garbage", []byte("garbage"))
+	for _, tt := range []struct {
+		name   string
+		config []byte
+		want   string
+	}{
+		{"port in use", replace(`gateway: {listen: "127.0.0.1:0"}`, fmt.Sprintf("gateway: {listen: %q}", busy.Addr())), "gateway.listen: gateway: listen tcp " + busy.Addr().String() + ": bind: address already in use: end the program that has the port, or choose another"},
+		{"unreadable key", replace("AuthKey_DEVELOPER.p8", "garbage"), "apps.demo.credential: " + w.path("garbage") + ": "},
+		{"store in a file", append(settings, "store: {path: garbage}\n"...), "store.path: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := w.write("wrong.yaml", tt.config)
+			code, _, stderr := w.apnsbridge("", "serve", "--config", file)
+			if code != exitFailed || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("got exit code %d and %q, want 1 and one line with %q", code, stderr, tt.want)
+			}
+		})
+	}
+}
+
+func TestDemo(t *testing.T) {
+	var out, errs strings.Builder
+	if code := run([]string{"demo"}, streams{out: &out, err: &errs}); code != exitOK {
+		t.Fatalf("exit code %d\n%s%s", code, out.String(), errs.String())
+	}
+	for _, want := range []string{
+		"error packet 080800000005:\n  status 8 (invalid token), identifier 5",
+		"→ 200", "→ 410 Unregistered", "→ 400 BadDeviceToken",
+		"04000000…", "and 0 when it was asked again",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the demo does not say %q:\n%s", want, out.String())
+		}
+	}
+}
