@@ -57,8 +57,10 @@ func (c *conn) goAbruptly() {
 		}
 	}
 	last := c.maxID
-	for id := range c.streams {
-		last = min(last, id-1)
+	for id, s := range c.streams {
+		if s.answer.status == 0 {
+			last = min(last, id-1)
+		}
 	}
 	if last%2 == 0 && last > 0 {
 		last--
@@ -76,6 +78,7 @@ func (c *conn) writeGoAway(last uint32) {
 	}
 	c.sim.counts.goAways.Add(1)
 	c.framer.WriteGoAway(last, http2.ErrCodeNo, data)
+	c.sim.record.touch()
 }
 
 // throttle follows an answer with the limit that it has earned.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/golang-jwt/jwt/v4"
 	"go.uber.org/goleak"
-	"golang.org/x/net/http2"
 
 	"apnsbridge/gateway/devpki"
 )
@@ -67,9 +66,12 @@ func wait(t testing.TB, sim *Simulator, done func(Stats) bool) {
 	}
 }
 
-// client gives x/net's HTTP/2 client.
+// client gives Go's HTTP/2 client.
 func client(t testing.TB, certificates ...tls.Certificate) *http.Client {
-	transport := &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: pki().Pool(), Certificates: certificates}}
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: pki().Pool(), Certificates: certificates},
+		ForceAttemptHTTP2: true,
+	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: patience}
 }

@@ -64,7 +64,7 @@ func (c *conn) take(f http2.Frame, err error, greeted bool) error {
 		c.abort(se.StreamID, se.Code)
 		return nil
 	}
-	if err == nil && len(c.settings) > maxSettings {
+	if err == nil && (len(c.settings) > maxSettings || len(c.due.events) > c.limit+maxDue) {
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
 	return err

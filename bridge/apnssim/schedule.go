@@ -19,6 +19,10 @@ const (
 	fixLastStream                  // the second GOAWAY of two
 )
 
+// maxDue bounds the events that a connection may have beyond one for each
+// stream: those of streams that a client has given up stay until they are due.
+const maxDue = 100_000
+
 // schedule is a heap, the earliest event first.
 type schedule struct {
 	events []event

@@ -92,6 +92,33 @@ func TestViolations(t *testing.T) {
 	}
 }
 
+// A client that gives up its streams as fast as it opens them is ended before
+// what is due for them fills the memory.
+func TestStreamsGivenUp(t *testing.T) {
+	sim := start(t, Scenario{Latency: Latency{Fixed: 60_000}})
+	c := dial(t, sim)
+	c.ping()
+	c.push(1)
+	block := bytes.Clone(c.headers(device(""))) // all in the table by now
+	var b bytes.Buffer
+	framer := http2.NewFramer(&b, nil)
+	for id := uint32(3); id < 2*(maxDue+defaultStreams+10); id += 2 {
+		c.check(framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true}))
+		c.check(framer.WriteData(id, true, []byte("{}")))
+		c.check(framer.WriteRSTStream(id, http2.ErrCodeCancel))
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		c.conn.Write(b.Bytes()) // fails, since the simulator stops reading
+	}()
+	if code := c.goAway().ErrCode; code != http2.ErrCodeEnhanceYourCalm {
+		t.Errorf("got %v", code)
+	}
+	c.conn.Close()
+	<-written
+}
+
 func TestNotHTTP2(t *testing.T) {
 	sim := start(t, Scenario{})
 	c := dial(t, sim)

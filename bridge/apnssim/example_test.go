@@ -1,0 +1,37 @@
+package apnssim_test
+
+import (
+	"fmt"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// A scenario as it stands in a file for the sim command, or in POST /scenario:
+// answers after 20 to 25 ms, a tenth of the pushes to tokens that begin with c0
+// fail twice at most, one stream until the first push is accepted, and three
+// connections are asked to leave after 1000 requests each.
+func ExampleParseScenario() {
+	s, err := apnssim.ParseScenario([]byte(`{
+		"seed": 7,
+		"latency": {"fixed_ms": 20, "jitter_ms": 5},
+		"reasons": [
+			{"prefix": "c0", "reason": "InternalServerError", "probability": 0.1, "times": 2},
+			{"prefix": "c1", "status": 502, "body": "<html>"},
+			{"prefix": "c2", "reason": "Unregistered", "timestamp": 1700000000000}
+		],
+		"max_concurrent_streams": 1000,
+		"throttle": {"low": 1},
+		"windows": {"stream": 65535, "connection": 65535},
+		"goaway": {"after": 1000, "mode": "graceful", "reason": "Shutdown", "times": 3},
+		"resets": {"probability": 0.001, "when": "unseen", "code": "REFUSED_STREAM"},
+		"black_hole": {"after": 5000, "times": 1},
+		"device_limit": {"count": 100, "seconds": 60},
+		"require_json": true
+	}`))
+	fmt.Println(s.Latency.Fixed, s.Reasons[0].Reason, err)
+	_, err = apnssim.ParseScenario([]byte(`{"goaway": {"mode": "rude"}}`))
+	fmt.Println(err)
+	// Output:
+	// 20 InternalServerError <nil>
+	// apnssim: scenario: goaway: mode "rude" is none of graceful, double, abrupt, cut
+}
