@@ -65,6 +65,7 @@ func TestGoAwayGraceful(t *testing.T) {
 	if got := sim.Stats(); got.Received != 3 || got.GoAways != 1 {
 		t.Errorf("got %+v", got)
 	}
+	c.conn.Close()
 	wait(t, sim, func(s Stats) bool { return s.OpenConnections == 0 && s.Streams == 0 })
 }
 
