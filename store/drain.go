@@ -198,26 +198,19 @@ func (d *Drainer) forget(ctx context.Context, app string, read uint64) (forgotte
 // most pageLen at a time. It ends at the first error.
 func (d *Drainer) pages(ctx context.Context, app string, upTo uint64) iter.Seq2[[]Dead, error] {
 	return func(yield func([]Dead, error) bool) {
-		var after []byte
-		for {
+		for after := uint64(0); after < upTo; {
 			page, err := d.list.Pending(ctx, app, after, pageLen)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if len(page) == 0 {
+			for len(page) > 0 && page[len(page)-1].Revision > upTo {
+				page = page[:len(page)-1]
+			}
+			if len(page) == 0 || !yield(page, nil) {
 				return
 			}
-			after = page[len(page)-1].Token
-			old := page[:0]
-			for _, dead := range page {
-				if dead.Revision <= upTo {
-					old = append(old, dead)
-				}
-			}
-			if !yield(old, nil) {
-				return
-			}
+			after = page[len(page)-1].Revision
 		}
 	}
 }

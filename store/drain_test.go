@@ -104,9 +104,10 @@ func open(t testing.TB, dir string) *boltstore.Store {
 	return s
 }
 
+// list is what stands on the list, sorted.
 func list(t rapid.TB, f store.Feedback) []string {
 	t.Helper()
-	all, err := f.Pending(ctx, app, nil, 1<<20)
+	all, err := f.Pending(ctx, app, 0, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +115,7 @@ func list(t rapid.TB, f store.Feedback) []string {
 	for _, d := range all {
 		pairs = append(pairs, fmt.Sprintf("%x@%d", d.Token, d.Time.Unix()))
 	}
+	slices.Sort(pairs)
 	return pairs
 }
 

@@ -47,9 +47,8 @@ type Feedback interface {
 	Revision(ctx context.Context, app string) (uint64, error)
 
 	// Pending gives at most limit entries of the list in the order of their
-	// tokens, beginning behind the token after (nil: from the start). The
-	// caller owns them.
-	Pending(ctx context.Context, app string, after []byte, limit int) ([]Dead, error)
+	// revisions, beginning behind the revision after. The caller owns them.
+	Pending(ctx context.Context, app string, after uint64, limit int) ([]Dead, error)
 
 	// Forget takes from the list the very entries given: one whose time has
 	// changed since stays.

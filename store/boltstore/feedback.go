@@ -1,7 +1,9 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,12 +21,19 @@ type Feedback struct {
 	age     time.Duration
 	now     func() time.Time
 
-	listed           *store.TokenSet // follows the file at each commit
+	// Both are ahead of the file while a transaction is at work. The writer
+	// changes them, and undoes that if the transaction fails.
+	index  *store.TokenIndex
+	counts map[string]int // entries by app; the writer's own
+
 	evicted, expired atomic.Uint64
 }
 
 func newFeedback(f *file, o Options) *Feedback {
-	return &Feedback{file: f, entries: o.FeedbackEntries, age: o.FeedbackAge, now: o.Now, listed: store.NewTokenSet()}
+	return &Feedback{
+		file: f, entries: o.FeedbackEntries, age: o.FeedbackAge, now: o.Now,
+		index: store.NewTokenIndex(), counts: make(map[string]int),
+	}
 }
 
 // prepare reads all lists into memory, and lets go of what is too old or too
@@ -42,14 +51,79 @@ func (f *Feedback) prepare(tx *bbolt.Tx) error {
 		return err
 	}
 	for _, app := range names {
-		l := appList(tx, app)
-		if err := l.check(func(token []byte) { f.listed.Add(app, token) }); err != nil {
+		l := f.list(tx, app)
+		if err := l.bucket.ForEach(func(key, v []byte) error {
+			if len(key) != 8 || len(v) <= entryHead || u64(key) == 0 || u64(key) > l.bucket.Sequence() {
+				return damage("a feedback entry of %d bytes under %x", len(v), key)
+			}
+			e := decodeEntry(key, v)
+			f.index.Put(app, e.token, e.revision)
+			f.counts[app]++
+			return nil
+		}); err != nil {
 			return err
 		}
-		if err := f.finish(tx, app, l, nil, nil); err != nil {
+		if err := f.finish(tx, l); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// list is the list of app within tx.
+func (f *Feedback) list(tx *bbolt.Tx, app string) *list {
+	return &list{app: app, bucket: tx.Bucket(feedbackBucket).Bucket([]byte(app)), index: f.index}
+}
+
+// change runs fn on the list of app within the writer's transaction.
+func (f *Feedback) change(ctx context.Context, app string, fn func(*list) error) error {
+	var l *list
+	count := 0
+	return f.file.update(ctx, func(tx *bbolt.Tx) (err error) {
+		l, count = f.list(tx, app), f.counts[app]
+		if l.bucket == nil {
+			if l.bucket, err = tx.Bucket(feedbackBucket).CreateBucket([]byte(app)); err != nil {
+				return err
+			}
+		}
+		l.bucket.FillPercent = 1 // it grows at its end only
+		if err := fn(l); err != nil {
+			return err
+		}
+		return f.finish(tx, l)
+	}, func() {
+		if l != nil {
+			l.undo()
+			f.counts[app] = count
+		}
+	})
+}
+
+// finish ends a change of l: what is too much or too old leaves.
+func (f *Feedback) finish(tx *bbolt.Tx, l *list) error {
+	count := f.counts[l.app] + l.grown
+	evicted, expired := uint64(0), uint64(0)
+	for oldest := f.oldest(); ; count-- {
+		e, ok := l.first()
+		if !ok {
+			break
+		}
+		if e.listed < oldest {
+			expired++
+		} else if count > f.entries {
+			evicted++
+		} else {
+			break
+		}
+		if err := l.remove(e, bytes.Clone(e.token)); err != nil {
+			return err
+		}
+	}
+	f.counts[l.app] = count
+	tx.OnCommit(func() {
+		f.evicted.Add(evicted)
+		f.expired.Add(expired)
+	})
 	return nil
 }
 
@@ -61,40 +135,36 @@ func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) e
 	}
 	news := false
 	err := f.file.view(ctx, func(tx *bbolt.Tx) error {
-		l := appList(tx, app)
+		l := f.list(tx, app)
 		for i := 0; i < len(dead) && !news; i++ {
-			news = f.isNews(l, dead[i])
+			_, news = f.news(l, dead[i])
 		}
 		return nil
 	})
 	if err != nil || !news {
 		return err
 	}
-	return f.file.update(ctx, func(tx *bbolt.Tx) error {
-		l, err := makeList(tx, app)
-		if err != nil {
-			return err
-		}
-		var added [][]byte
+	return f.change(ctx, app, func(l *list) error {
 		now := millis(f.now())
 		for _, d := range dead {
-			if !f.isNews(l, d) {
-				continue
+			if e, news := f.news(l, d); news {
+				if err := l.put(d.Token, e, millis(d.Time), now); err != nil {
+					return err
+				}
 			}
-			if err := l.put(d.Token, millis(d.Time), now); err != nil {
-				return err
-			}
-			added = append(added, d.Token)
 		}
-		return f.finish(tx, app, l, added, nil)
+		return nil
 	})
 }
 
-// isNews says whether d changes the list. An entry that is too old counts as
-// gone, whether or not it is still there.
-func (f *Feedback) isNews(l *list, d store.Dead) bool {
-	e, ok := l.get(d.Token)
-	return !ok || e.dead < millis(d.Time) || e.listed < f.oldest()
+// news says whether d changes the list, and what stands there so far. What is
+// too old counts as gone, though it may still be there.
+func (f *Feedback) news(l *list, d store.Dead) (e entry, news bool) {
+	e, ok := l.find(d.Token)
+	if !ok {
+		return entry{}, true
+	}
+	return e, e.dead < millis(d.Time) || e.listed < f.oldest()
 }
 
 // Revive implements store.Feedback.
@@ -113,72 +183,35 @@ func (f *Feedback) Forget(ctx context.Context, app string, dead ...store.Dead) e
 
 // remove takes those of dead off the list of app of which leaves says so.
 func (f *Feedback) remove(ctx context.Context, app string, dead []store.Dead, leaves func(entry, store.Dead) bool) error {
-	if len(dead) == 0 {
-		return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return f.file.update(ctx, func(tx *bbolt.Tx) error {
-		l := appList(tx, app)
-		var removed [][]byte
+	if !slices.ContainsFunc(dead, func(d store.Dead) bool { return f.Listed(app, d.Token) }) {
+		return nil
+	}
+	return f.change(ctx, app, func(l *list) error {
 		for _, d := range dead {
-			e, ok := l.get(d.Token)
-			if !ok || !leaves(e, d) {
-				continue
+			if e, ok := l.find(d.Token); ok && leaves(e, d) {
+				if err := l.remove(e, d.Token); err != nil {
+					return err
+				}
 			}
-			if err := l.remove(d.Token, e); err != nil {
-				return err
-			}
-			removed = append(removed, d.Token)
 		}
-		if len(removed) == 0 {
-			return nil
-		}
-		return f.finish(tx, app, l, nil, removed)
+		return nil
 	})
-}
-
-// finish ends a change of app's list, to which added has come and from which
-// removed has gone: what is too much or too old leaves, and memory follows when
-// the transaction is committed.
-func (f *Feedback) finish(tx *bbolt.Tx, app string, l *list, added, removed [][]byte) error {
-	evicted, expired := uint64(0), uint64(0)
-	for {
-		token, e, ok := l.first()
-		if !ok {
-			break
-		}
-		if e.listed < f.oldest() {
-			expired++
-		} else if l.count > uint64(f.entries) {
-			evicted++
-		} else {
-			break
-		}
-		if err := l.remove(token, e); err != nil {
-			return err
-		}
-		removed = append(removed, token)
-	}
-	tx.OnCommit(func() {
-		for _, token := range added {
-			f.listed.Add(app, token)
-		}
-		for _, token := range removed {
-			f.listed.Remove(app, token)
-		}
-		f.evicted.Add(evicted)
-		f.expired.Add(expired)
-	})
-	return l.save()
 }
 
 // Listed implements store.Feedback.
-func (f *Feedback) Listed(app string, token []byte) bool { return f.listed.Has(app, token) }
+func (f *Feedback) Listed(app string, token []byte) bool {
+	_, ok := f.index.Get(app, token)
+	return ok
+}
 
 // Revision implements store.Feedback.
 func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, err error) {
 	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
-		if l := appList(tx, app); l != nil {
-			revision = l.app.Sequence()
+		if l := f.list(tx, app); l.bucket != nil {
+			revision = l.bucket.Sequence()
 		}
 		return nil
 	})
@@ -186,9 +219,9 @@ func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, e
 }
 
 // Pending implements store.Feedback.
-func (f *Feedback) Pending(ctx context.Context, app string, after []byte, limit int) (page []store.Dead, err error) {
+func (f *Feedback) Pending(ctx context.Context, app string, after uint64, limit int) (page []store.Dead, err error) {
 	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
-		page = appList(tx, app).page(after, limit, f.oldest())
+		page = f.list(tx, app).page(after, limit, f.oldest())
 		return nil
 	})
 	return page, err

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,10 +43,10 @@ type file struct {
 	writes, commits atomic.Uint64
 }
 
-// change is one caller's work on a transaction. Its effects on memory are
-// hung on Tx.OnCommit.
+// change is one caller's work on a transaction.
 type change struct {
 	apply func(*bbolt.Tx) error
+	undo  func() // of what apply has done to memory, if the transaction fails
 	done  chan error
 }
 
@@ -108,10 +109,11 @@ func (f *file) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
 }
 
 // update has fn run by the writer and returns when its transaction is
-// committed, or has failed together with all that share it. fn may use its
-// caller's memory. ctx ends the waiting for the writer, not the writing.
-func (f *file) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
-	c := change{apply: fn, done: make(chan error, 1)}
+// committed, or has failed together with all that share it; then undo is called.
+// Both may use their caller's memory. ctx ends the waiting for the writer, not
+// the writing.
+func (f *file) update(ctx context.Context, fn func(*bbolt.Tx) error, undo func()) error {
+	c := change{apply: fn, undo: undo, done: make(chan error, 1)}
 	select {
 	case f.queue <- c:
 		return <-c.done
@@ -169,6 +171,11 @@ func (f *file) commit(changes []change) {
 	}
 	if isDamage(err) {
 		f.broken = err // bbolt may hold its locks
+	}
+	if err != nil {
+		for _, c := range slices.Backward(changes) {
+			c.undo()
+		}
 	}
 	for _, c := range changes {
 		c.done <- err

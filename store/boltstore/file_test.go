@@ -147,14 +147,11 @@ func edit(t *testing.T, dir string, fn func(*bbolt.Tx) error) {
 func TestOpenInconsistent(t *testing.T) {
 	mail := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(feedbackBucket).Bucket([]byte("mail")) }
 	for name, damage := range map[string]func(*bbolt.Tx) error{
-		"a wrong count":        func(tx *bbolt.Tx) error { return mail(tx).Put(countKey, appendU64(nil, 7)) },
-		"no count":             func(tx *bbolt.Tx) error { return mail(tx).Delete(countKey) },
-		"no order":             func(tx *bbolt.Tx) error { return mail(tx).DeleteBucket(orderBucket) },
-		"a token out of order": func(tx *bbolt.Tx) error { return mail(tx).Bucket(orderBucket).Delete(appendU64(nil, 1)) },
-		"a short entry":        func(tx *bbolt.Tx) error { return mail(tx).Bucket(tokensBucket).Put(token(0), []byte("short")) },
-		"an order of others":   func(tx *bbolt.Tx) error { return mail(tx).Bucket(orderBucket).Put(appendU64(nil, 1), []byte("other")) },
-		"a short record":       func(tx *bbolt.Tx) error { return tx.Bucket(ledgerBucket).Put([]byte("key"), []byte("short")) },
-		"a short version":      func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte{1}) },
+		"a short entry":            func(tx *bbolt.Tx) error { return mail(tx).Put(appendU64(nil, 1), []byte("short")) },
+		"a short key":              func(tx *bbolt.Tx) error { return mail(tx).Put([]byte("key"), make([]byte, 48)) },
+		"a revision of the future": func(tx *bbolt.Tx) error { return mail(tx).Put(appendU64(nil, 99), make([]byte, 48)) },
+		"a short record":           func(tx *bbolt.Tx) error { return tx.Bucket(ledgerBucket).Put([]byte("key"), []byte("short")) },
+		"a short version":          func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte{1}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -204,7 +201,7 @@ func TestOpenDamaged(t *testing.T) {
 				}
 				if len(b) > 0 {
 					for _, app := range []string{"mail", "news"} {
-						list, err := s.Feedback().Pending(ctx, app, nil, 2*entries)
+						list, err := s.Feedback().Pending(ctx, app, 0, 2*entries)
 						if err != nil || len(list) != entries {
 							t.Errorf("at byte %d: opened with %d entries of %s and error %v, want %d", at, len(list), app, err, entries)
 						}
@@ -243,7 +240,7 @@ func TestDamageWhileOpen(t *testing.T) {
 	if _, err := b.WriteAt(make([]byte, info.Size()-2*4096), 2*4096); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Feedback().Pending(ctx, "mail", nil, 1000)
+	_, err = s.Feedback().Pending(ctx, "mail", 0, 1000)
 	sentence(t, err, path, "is damaged")
 	for range 2 {
 		err = s.Feedback().Forget(ctx, "mail", store.Dead{Token: token(1), Time: time.Unix(1, 0)})
@@ -262,7 +259,7 @@ func TestClosed(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, pending := s.Feedback().Pending(ctx, "mail", nil, 1)
+	_, pending := s.Feedback().Pending(ctx, "mail", 0, 1)
 	for name, err := range map[string]error{
 		"Close":   s.Close(),
 		"Record":  s.Feedback().Record(ctx, "mail", store.Dead{Token: token(1), Time: time.Unix(1, 0)}),
@@ -285,7 +282,7 @@ func TestSharedCommits(t *testing.T) {
 		}
 		defer s.Close()
 		release := make(chan struct{})
-		go s.file.update(ctx, func(*bbolt.Tx) error { <-release; return nil })
+		go s.file.update(ctx, func(*bbolt.Tx) error { <-release; return nil }, func() {})
 		synctest.Wait()
 		const writers = 100
 		for i := range writers {
@@ -301,6 +298,57 @@ func TestSharedCommits(t *testing.T) {
 		got := s.Stats()
 		if got.Commits != 2 || got.Writes != 1+writers || got.FeedbackEntries != writers {
 			t.Errorf("got %d writes in %d commits and %d entries, want %d, 2 and %d", got.Writes, got.Commits, got.FeedbackEntries, 1+writers, writers)
+		}
+	})
+}
+
+// When a transaction fails, memory is as it was.
+func TestFailedCommit(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(dir, Options{FeedbackEntries: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		f := s.Feedback()
+		dead := func(i, seconds int) store.Dead {
+			return store.Dead{Token: token(i), Time: time.Unix(int64(seconds), 0)}
+		}
+		if err := f.Record(ctx, "mail", dead(1, 1), dead(2, 1), dead(3, 1)); err != nil {
+			t.Fatal(err)
+		}
+		release, full := make(chan struct{}), errors.New("disk full")
+		go s.file.update(ctx, func(*bbolt.Tx) error { <-release; return nil }, func() {})
+		synctest.Wait()
+		for _, change := range []func() error{
+			func() error { return f.Record(ctx, "mail", dead(1, 2), dead(4, 1), dead(5, 1)) },
+			func() error { return f.Forget(ctx, "mail", dead(2, 1)) },
+			func() error { return f.Record(ctx, "news", dead(1, 1)) },
+			func() error { return s.file.update(ctx, func(*bbolt.Tx) error { return full }, func() {}) },
+		} {
+			go func() {
+				if err := change(); !errors.Is(err, full) {
+					t.Errorf("got error %v, want %v", err, full)
+				}
+			}()
+			synctest.Wait() // until it waits for the writer
+		}
+		close(release)
+		synctest.Wait()
+		for i, want := range []bool{false, true, true, true, false, false} {
+			if got := f.Listed("mail", token(i)); got != want {
+				t.Errorf("token %d is listed: got %v, want %v", i, got, want)
+			}
+		}
+		if f.Listed("news", token(1)) || f.counts["mail"] != 3 || f.counts["news"] != 0 {
+			t.Errorf("got counts %v, want 3 of mail", f.counts)
+		}
+		if err := f.Record(ctx, "mail", dead(4, 1)); err != nil {
+			t.Error(err)
+		}
+		if list, err := f.Pending(ctx, "mail", 0, 9); len(list) != 3 || err != nil {
+			t.Errorf("got %v and error %v, want 3 entries", list, err)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 			}
 		}
 		return nil
-	})
+	}, func() {})
 }
 
 // Load implements store.Ledger.

@@ -2,168 +2,121 @@ package boltstore
 
 import (
 	"bytes"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
 )
 
-var (
-	countKey     = []byte("count")
-	tokensBucket = []byte("tokens")
-	orderBucket  = []byte("order")
-)
-
-// list is the list of one app within a transaction. A nil list is empty.
+// list is the list of one app within a transaction. What it does to the index
+// can be undone.
 type list struct {
-	app, tokens, order *bbolt.Bucket
-	count              uint64
+	app    string
+	bucket *bbolt.Bucket // nil if the app has no list
+	index  *store.TokenIndex
+	steps  []step
+	grown  int // entries more than at first
 }
 
-// entry is what stands behind a token.
-type entry struct{ dead, revision, listed uint64 }
-
-const entrySize = 3 * 8
-
-// appList is the list of app, nil if it has none.
-func appList(tx *bbolt.Tx, app string) *list {
-	b := tx.Bucket(feedbackBucket).Bucket([]byte(app))
-	if b == nil {
-		return nil
-	}
-	return &list{app: b, tokens: b.Bucket(tokensBucket), order: b.Bucket(orderBucket), count: u64(b.Get(countKey))}
+// step is one change of the index.
+type step struct {
+	token   []byte
+	put     uint64 // 0 if the token was removed
+	removed uint64 // 0 if the token was not there
 }
 
-// makeList is appList, and makes the list if there is none.
-func makeList(tx *bbolt.Tx, app string) (*list, error) {
-	if l := appList(tx, app); l != nil {
-		return l, nil
-	}
-	b, err := tx.Bucket(feedbackBucket).CreateBucket([]byte(app))
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range [][]byte{tokensBucket, orderBucket} {
-		if _, err := b.CreateBucket(name); err != nil {
-			return nil, err
-		}
-	}
-	if err := b.Put(countKey, appendU64(nil, 0)); err != nil {
-		return nil, err
-	}
-	return appList(tx, app), nil
+// entry is what stands on a list.
+type entry struct {
+	revision, dead, listed uint64
+	token                  []byte // within the transaction
 }
 
-// check reads the whole list, and calls token for each.
-func (l *list) check(token func([]byte)) error {
-	var tokens, order uint64
-	err := l.tokens.ForEach(func(key, v []byte) error {
-		if len(v) != entrySize {
-			return damage("a feedback entry of %d bytes", len(v))
-		}
-		tokens++
-		token(key)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = l.order.ForEach(func(key, v []byte) error {
-		order++
-		return nil
-	})
-	if err == nil && (tokens != l.count || order != l.count) {
-		err = damage("a feedback list has %d tokens and an order of %d, but counts %d", tokens, order, l.count)
-	}
-	return err
+const entryHead = 2 * 8
+
+func decodeEntry(key, v []byte) entry {
+	return entry{revision: u64(key), dead: u64(v), listed: u64(v[8:]), token: v[entryHead:]}
 }
 
-func (l *list) get(token []byte) (e entry, ok bool) {
-	if l == nil {
+// find is the entry of token.
+func (l *list) find(token []byte) (e entry, ok bool) {
+	revision, ok := l.index.Get(l.app, token)
+	if !ok || l.bucket == nil {
 		return e, false
 	}
-	v := l.tokens.Get(token)
+	key := appendU64(nil, revision)
+	v := l.bucket.Get(key)
 	if v == nil {
 		return e, false
 	}
-	return decodeEntry(v), true
+	e = decodeEntry(key, v)
+	return e, bytes.Equal(e.token, token) // or another has its hash
 }
 
-func decodeEntry(v []byte) entry {
-	return entry{dead: u64(v), revision: u64(v[8:]), listed: u64(v[16:])}
-}
-
-// put puts token on the list or changes what stands behind it.
-func (l *list) put(token []byte, dead, listed uint64) error {
-	if old, ok := l.get(token); ok {
-		if err := l.order.Delete(appendU64(nil, old.revision)); err != nil {
-			return err
-		}
-	} else {
-		l.count++
+// put puts token at the end of the list, where e is its entry so far, or none.
+func (l *list) put(token []byte, e entry, dead, listed uint64) error {
+	if e.revision == 0 {
+		l.grown++
+	} else if err := l.bucket.Delete(appendU64(nil, e.revision)); err != nil {
+		return err
 	}
-	revision, err := l.app.NextSequence()
+	revision, err := l.bucket.NextSequence()
 	if err != nil {
 		return err
 	}
-	v := appendU64(make([]byte, 0, entrySize), dead)
-	v = appendU64(appendU64(v, revision), listed)
-	if err := l.tokens.Put(token, v); err != nil {
-		return err
+	was, _ := l.index.Get(l.app, token)
+	l.index.Put(l.app, token, revision)
+	l.steps = append(l.steps, step{token, revision, was})
+	v := make([]byte, 0, entryHead+len(token))
+	v = append(appendU64(appendU64(v, dead), listed), token...)
+	return l.bucket.Put(appendU64(nil, revision), v)
+}
+
+// remove takes e off the list. token is its token in memory of the caller.
+func (l *list) remove(e entry, token []byte) error {
+	l.grown--
+	l.index.Remove(l.app, token, e.revision)
+	l.steps = append(l.steps, step{token, 0, e.revision})
+	return l.bucket.Delete(appendU64(nil, e.revision))
+}
+
+// undo brings the index back to where it was.
+func (l *list) undo() {
+	for _, s := range slices.Backward(l.steps) {
+		if s.removed != 0 {
+			l.index.Put(l.app, s.token, s.removed)
+		} else {
+			l.index.Remove(l.app, s.token, s.put)
+		}
 	}
-	return l.order.Put(appendU64(nil, revision), token)
 }
 
-// remove takes token, behind which e stands, off the list.
-func (l *list) remove(token []byte, e entry) error {
-	if err := l.order.Delete(appendU64(nil, e.revision)); err != nil {
-		return err
-	}
-	l.count--
-	return l.tokens.Delete(token)
-}
-
-// save ends a change of the list.
-func (l *list) save() error {
-	return l.app.Put(countKey, appendU64(nil, l.count))
-}
-
-// first is what has stood longest on the list unchanged. The token is the
-// caller's.
-func (l *list) first() (token []byte, e entry, ok bool) {
-	key, token := l.order.Cursor().First()
+// first is the entry that has stood longest on the list unchanged.
+func (l *list) first() (e entry, ok bool) {
+	key, v := l.bucket.Cursor().First()
 	if key == nil {
-		return nil, e, false
+		return e, false
 	}
-	token = bytes.Clone(token)
-	e, ok = l.get(token)
-	if !ok {
-		panic("a token in a feedback list's order is not on the list")
-	}
-	return token, e, true
+	return decodeEntry(key, v), true
 }
 
-// page gives at most limit entries listed at oldest or later, behind the token
-// after.
-func (l *list) page(after []byte, limit int, oldest uint64) []store.Dead {
-	if l == nil || limit <= 0 {
+// page gives at most limit entries listed at oldest or later, behind the
+// revision after.
+func (l *list) page(after uint64, limit int, oldest uint64) []store.Dead {
+	if l.bucket == nil || limit <= 0 {
 		return nil
 	}
-	room := min(uint64(limit), l.count)
+	room := min(uint64(limit), l.bucket.Sequence()-min(after, l.bucket.Sequence()))
 	page := make([]store.Dead, 0, room)
-	tokens := make([]byte, 0, 32*room) // one allocation for most of them
-	c := l.tokens.Cursor()
-	key, v := c.Seek(after)
-	if after != nil && bytes.Equal(key, after) {
-		key, v = c.Next()
-	}
-	for ; key != nil && len(page) < limit; key, v = c.Next() {
-		e := decodeEntry(v)
-		if e.listed < oldest {
+	tokens := make([]byte, 0, 32*room) // one piece of memory for most of them
+	c := l.bucket.Cursor()
+	for key, v := c.Seek(appendU64(nil, after)); key != nil && len(page) < limit; key, v = c.Next() {
+		e := decodeEntry(key, v)
+		if e.revision == after || e.listed < oldest {
 			continue
 		}
 		at := len(tokens)
-		tokens = append(tokens, key...)
+		tokens = append(tokens, e.token...)
 		page = append(page, store.Dead{Token: tokens[at:len(tokens):len(tokens)], Time: fromMillis(e.dead), Revision: e.revision})
 	}
 	return page

@@ -5,12 +5,12 @@
 //
 //	meta      version · u32
 //	feedback  a bucket per app, whose sequence is the list's revision:
-//	            count  · u64, the number of entries
-//	            tokens · token → u64 dead since · u64 revision · u64 listed since
-//	            order  · u64 revision → token
+//	            u64 revision → u64 dead since · u64 listed since · token
 //	ledger    key → u64 expires · value
 //
-// tokens gives the list in pages; the first in order is what leaves next.
+// A list is a log of which parts leave: it grows at its end, is read from its
+// start and forgotten from its start, so that few pages are touched however
+// tokens scatter. Where a token stands in it is known in memory.
 package boltstore
 
 import (
@@ -93,7 +93,7 @@ func (s *Store) Stats() Stats {
 		size = info.Size()
 	}
 	return Stats{
-		FeedbackEntries: s.feedback.listed.Len(),
+		FeedbackEntries: s.feedback.index.Len(),
 		FeedbackEvicted: s.feedback.evicted.Load(),
 		FeedbackExpired: s.feedback.expired.Load(),
 		Writes:          s.file.writes.Load(),

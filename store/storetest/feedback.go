@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +28,7 @@ func Feedback(t *testing.T, place func(t *testing.T) Place[store.Feedback]) {
 		{"the later of two times stays", testLaterStays},
 		{"forget takes the very entries", testForgetExact},
 		{"revive takes what died before", testRevive},
-		{"pages come in the order of tokens", testPages},
+		{"pages come in the order of revisions", testPages},
 		{"apps have lists of their own", testApps},
 		{"all is there when it is opened again", testReopen},
 		{"what stands longest leaves a full list", testFull},
@@ -54,11 +56,7 @@ func dead(i, ms int) store.Dead { return store.Dead{Token: token(i), Time: at(ms
 func pending(t rapid.TB, f store.Feedback, app string) []store.Dead {
 	t.Helper()
 	var all []store.Dead
-	for {
-		var after []byte
-		if len(all) > 0 {
-			after = all[len(all)-1].Token
-		}
+	for after := uint64(0); ; {
 		page, err := f.Pending(ctx, app, after, 3)
 		must(t, err)
 		if len(page) > 3 {
@@ -67,13 +65,20 @@ func pending(t rapid.TB, f store.Feedback, app string) []store.Dead {
 		if len(page) == 0 {
 			return all
 		}
+		for _, d := range page {
+			if d.Revision <= after {
+				t.Fatalf("got an entry of revision %d behind revision %d", d.Revision, after)
+			}
+			after = d.Revision
+		}
 		all = append(all, page...)
 	}
 }
 
 // text is a list as one can read it: the last four bytes of each token, and its
-// time in milliseconds after the epoch.
+// time in milliseconds after the epoch, in the order of the tokens.
 func text(list []store.Dead) string {
+	list = slices.SortedFunc(slices.Values(list), func(a, b store.Dead) int { return bytes.Compare(a.Token, b.Token) })
 	var b strings.Builder
 	for _, d := range list {
 		fmt.Fprintf(&b, "%d@%d ", binary.BigEndian.Uint32(d.Token[len(d.Token)-4:]), d.Time.Sub(epoch).Milliseconds())
@@ -164,32 +169,38 @@ func testRevive(t *testing.T, open Place[store.Feedback]) {
 func testPages(t *testing.T, open Place[store.Feedback]) {
 	f := open(Settings{})
 	all := []store.Dead{
-		{Token: []byte{2}, Time: at(0)},
-		{Token: []byte{1, 255}, Time: at(0)},
-		{Token: []byte{1}, Time: at(0)},
+		{Token: []byte{2}, Time: at(9)},
+		{Token: []byte{1, 255}, Time: at(1)},
+		{Token: []byte{1}, Time: at(2)},
 		{Token: bytes.Repeat([]byte{1}, 100), Time: at(0)},
 		{Token: []byte{0}, Time: at(0)},
 	}
-	must(t, f.Record(ctx, app, all...))
-	slices.SortFunc(all, func(a, b store.Dead) int { return bytes.Compare(a.Token, b.Token) })
+	must(t, f.Record(ctx, app, dead(1, 1)))
+	must(t, f.Record(ctx, app, all[:3]...))
+	must(t, f.Record(ctx, app, store.Dead{Token: all[3].Token, Time: at(-5)}))
+	must(t, f.Record(ctx, app, all[3:]...)) // the first of which only changes
+	must(t, f.Forget(ctx, app, dead(1, 1)))
+	revisions := []uint64{0}
+	for _, d := range pending(t, f, app) {
+		revisions = append(revisions, d.Revision)
+	}
+	if len(revisions) != 1+len(all) {
+		t.Fatalf("got %d entries, want %d", len(revisions)-1, len(all))
+	}
 	for limit := 0; limit <= len(all)+1; limit++ {
-		for i := -1; i < len(all); i++ {
-			var after []byte
-			if i >= 0 {
-				after = all[i].Token
-			}
+		for i, after := range revisions {
 			page, err := f.Pending(ctx, app, after, limit)
 			must(t, err)
-			want := all[i+1 : min(len(all), i+1+limit)]
-			if !slices.EqualFunc(page, want, func(a, b store.Dead) bool { return bytes.Equal(a.Token, b.Token) }) {
-				t.Errorf("at most %d behind %x: got %v, want %v", limit, after, page, want)
+			want := all[i:min(len(all), i+limit)]
+			if !slices.EqualFunc(page, want, func(a, b store.Dead) bool { return bytes.Equal(a.Token, b.Token) && a.Time.Equal(b.Time) }) {
+				t.Errorf("at most %d behind revision %d: got %v, want %v", limit, after, page, want)
 			}
 		}
 	}
-	page, err := f.Pending(ctx, app, []byte{1, 254}, 1) // which is not on the list
-	must(t, err)
-	if len(page) != 1 || !bytes.Equal(page[0].Token, []byte{1, 255}) {
-		t.Errorf("behind 01fe: got %v, want 01ff", page)
+	for _, after := range []uint64{revisions[len(all)] + 100, math.MaxUint64} {
+		if page, err := f.Pending(ctx, app, after, 9); len(page) > 0 || err != nil {
+			t.Errorf("behind revision %d: got %v and error %v, want nothing", after, page, err)
+		}
 	}
 }
 
@@ -295,7 +306,7 @@ func testContext(t *testing.T, open Place[store.Feedback]) {
 	if err := f.Record(ended, app, dead(1, 1)); err != context.Canceled {
 		t.Errorf("Record: got %v, want context.Canceled", err)
 	}
-	if _, err := f.Pending(ended, app, nil, 1); err != context.Canceled {
+	if _, err := f.Pending(ended, app, 0, 1); err != context.Canceled {
 		t.Errorf("Pending: got %v, want context.Canceled", err)
 	}
 	check(t, f, app, "")
@@ -309,7 +320,7 @@ func testCopies(t *testing.T, open Place[store.Feedback]) {
 	check(t, f, app, "1@1")
 	clear(pending(t, f, app)[0].Token)
 	check(t, f, app, "1@1")
-	page, err := f.Pending(ctx, app, nil, 2)
+	page, err := f.Pending(ctx, app, 0, 2)
 	must(t, err)
 	_ = append(page[0].Token, 1)
 	check(t, f, app, "1@1")
@@ -330,8 +341,8 @@ func testConcurrent(t *testing.T, open Place[store.Feedback]) {
 					return
 				default:
 				}
-				list, err := f.Pending(ctx, app, nil, 1000)
-				if err != nil || !slices.IsSortedFunc(list, func(a, b store.Dead) int { return bytes.Compare(a.Token, b.Token) }) {
+				list, err := f.Pending(ctx, app, 0, 1000)
+				if err != nil || !slices.IsSortedFunc(list, func(a, b store.Dead) int { return cmp.Compare(a.Revision, b.Revision) }) {
 					t.Errorf("got %s and error %v", text(list), err)
 					return
 				}
