@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -11,10 +12,12 @@ import (
 // FuzzStream says that a stream has the same frames however it is cut. Each
 // byte of cuts is the size of a piece, 0 for 4096; the last is what is left.
 func FuzzStream(f *testing.F) {
-	all := streams(f)
-	for i, stream := range all {
+	for _, stream := range streams(f) {
+		if len(stream) > 1<<16 {
+			continue // too slow to be worth it: FuzzFrame has them
+		}
 		f.Add(stream, []byte{1, 2, 3, 40, 7, 100, 255})
-		f.Add(slices.Concat(stream, all[(i+1)%len(all)]), []byte{5, 0, 0, 1, 1})
+		f.Add(slices.Concat(stream, stream), []byte{5, 0, 0, 1, 1})
 	}
 	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
 		whole, pieces := new(connection), new(connection)
@@ -29,8 +32,8 @@ func FuzzStream(f *testing.F) {
 			stream = stream[size:]
 		}
 		pieces.read(t, stream)
-		if !slices.Equal(whole.frames, pieces.frames) {
-			t.Fatalf("got %d frames of pieces %d, want %d\ngot  %q\nwant %q", len(pieces.frames), cuts, len(whole.frames), pieces.frames, whole.frames)
+		if !reflect.DeepEqual(whole.frames, pieces.frames) {
+			t.Fatalf("of pieces %d\ngot  %q\nwant %q", cuts, texts(pieces.frames), texts(whole.frames))
 		}
 		if whole.end != pieces.end {
 			t.Fatalf("got end %v of pieces %d, want %v", pieces.end, cuts, whole.end)
@@ -43,7 +46,7 @@ func FuzzStream(f *testing.F) {
 type connection struct {
 	buf    []byte
 	large  *binproto.Large
-	frames []string
+	frames []frame
 	end    error // the violation that ended it
 }
 
@@ -75,9 +78,17 @@ func (c *connection) read(t *testing.T, piece []byte) {
 		if err != nil {
 			f.status = byte(err.(binproto.Status))
 		}
-		c.frames = append(c.frames, text(f)+", "+binproto.Status(f.status).Error())
+		c.frames = append(c.frames, f)
 		c.buf, c.large = c.buf[size:], nil
 	}
+}
+
+func texts(frames []frame) []string {
+	var all []string
+	for _, f := range frames {
+		all = append(all, text(f)+", "+binproto.Status(f.status).Error())
+	}
+	return all
 }
 
 func (c *connection) next(n *binproto.Notification) (size int, err error) {
