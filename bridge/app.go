@@ -158,7 +158,7 @@ func (a *app) answered(r *record, v verdict) {
 		return
 	}
 	a.health.note(v, a.bridge.log)
-	d := r.plan.next(v.class)
+	d := r.plan.next(v.class, a.bridge.limits.RetryDelay)
 	switch d.do {
 	case settle:
 		a.settle(r, v)

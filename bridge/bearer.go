@@ -37,16 +37,16 @@ func (b *bearer) current() (string, error) {
 }
 
 // renew mints another JWT because APNs has refused the one given: at most once
-// in 20 minutes, and not if that one is gone already.
-func (b *bearer) renew(refused string) error {
+// in 20 minutes, and not if that one is gone already. It says whether it did.
+func (b *bearer) renew(refused string) (renewed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
 	if refused != b.value || !b.renewed.IsZero() && now.Sub(b.renewed) < bearerInterval {
-		return nil
+		return false
 	}
 	b.renewed = now
-	return b.mint()
+	return b.mint() == nil
 }
 
 func (b *bearer) mint() error {

@@ -71,9 +71,10 @@ func New(c Config) (*Bridge, error) {
 
 // newBridge makes a bridge in which nothing runs yet.
 func newBridge(c Config) (*Bridge, error) {
+	limits := c.Limits.withDefaults()
 	b := &Bridge{
-		limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
-		waiting: newWaiting(), feedback: newFeedback(c.Feedback, c.Log),
+		limits: limits, log: c.Log, now: c.Now,
+		waiting: newWaiting(), feedback: newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		idle: make(chan struct{}, 1), feedbackDone: make(chan struct{}),
 		apps: make(map[string]*app), sessions: make(map[*Session]struct{}),
 	}

@@ -56,3 +56,17 @@ func TestBudgetAddsUp(t *testing.T) {
 		}
 	})
 }
+
+// Bytes that come back while a session is being parked must not be missed.
+func TestParkLooksAgain(t *testing.T) {
+	b := newBudget(6400)
+	a := &account{budget: b}
+	a.add(5000)
+	if s := new(Session); !a.park(s) || b.waiting.Load() != 1 {
+		t.Error("not parked though there are no bytes")
+	}
+	a.add(-5000)
+	if s := new(Session); a.park(s) || b.waiting.Load() != 1 {
+		t.Error("parked though there are plenty of bytes")
+	}
+}

@@ -114,8 +114,7 @@ func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 	})
 }
 
-// endpointFaults are servers that are not APNs. Each is said in the app's
-// problem, and everything is delivered once the endpoint is right.
+// Servers that are not APNs. Each is said in the app's problem, and everything is delivered once the endpoint is right.
 func TestEndpointFaults(t *testing.T) {
 	server, err := pki().Server.TLS()
 	if err != nil {
@@ -125,7 +124,7 @@ func TestEndpointFaults(t *testing.T) {
 	http1.TLS = &tls.Config{Certificates: []tls.Certificate{server}}
 	http1.Config.ErrorLog = log.New(io.Discard, "", 0)
 	http1.StartTLS()
-	defer http1.Close()
+	t.Cleanup(http1.Close)
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	sim := startSim(t, apnssim.Scenario{})
@@ -141,6 +140,7 @@ func TestEndpointFaults(t *testing.T) {
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			good := mailApp(t, sim)
 			bad := good
 			tt.set(&bad)
@@ -217,7 +217,6 @@ func startProxy(t *testing.T, allow bool, connects *atomic.Int32) *url.URL {
 			})
 		}
 	})
-	// Runs behind the bridge's own cleanup only if it is registered before.
 	t.Cleanup(func() {
 		if err := listener.Close(); !errors.Is(err, net.ErrClosed) && err != nil {
 			t.Error(err)
@@ -239,5 +238,18 @@ func TestProxy(t *testing.T) {
 	p.wait(t)
 	if got := sim.Stats().Accepted; got != 20 || connects.Load() == 0 {
 		t.Errorf("%d accepted over %d CONNECTs, want 20 over at least one", got, connects.Load())
+	}
+}
+
+// x/net may read when the answer is there and the record somebody else's.
+func TestPayloadIsNotReadBehindClose(t *testing.T) {
+	b := &payloadBody{rest: []byte(hello)}
+	var part [5]byte
+	if n, err := b.Read(part[:]); n != 5 || err != nil {
+		t.Fatalf("got %d, %v", n, err)
+	}
+	b.Close()
+	if n, err := b.Read(part[:]); n != 0 || err != io.EOF {
+		t.Errorf("got %d, %v behind Close, want 0, EOF", n, err)
 	}
 }

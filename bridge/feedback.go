@@ -27,6 +27,7 @@ const feedbackBatch = 1000
 // store fills windows, not memory.
 type feedback struct {
 	store Feedback
+	delay time.Duration // after an error, before the next attempt
 	log   zerolog.Logger
 	wake  chan struct{}
 
@@ -35,8 +36,8 @@ type feedback struct {
 	spare []*record // the last batch's memory
 }
 
-func newFeedback(s Feedback, log zerolog.Logger) *feedback {
-	return &feedback{store: s, log: log, wake: make(chan struct{}, 1)}
+func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback {
+	return &feedback{store: s, delay: delay, log: log, wake: make(chan struct{}, 1)}
 }
 
 // dead puts the device of r on the list as of the time at, and then lets r
@@ -140,7 +141,7 @@ func (f *feedback) persist(ctx context.Context, app *app, do func(context.Contex
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(retryDelay):
+		case <-time.After(f.delay):
 		}
 	}
 }

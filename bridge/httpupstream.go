@@ -1,5 +1,7 @@
 package bridge
 
+//lint:file-ignore SA1019 net/http's ClientConn, which is to replace it, knows neither PING nor a graceful end.
+
 import (
 	"context"
 	"crypto/tls"
@@ -10,10 +12,6 @@ import (
 
 	"golang.org/x/net/http2"
 )
-
-// dialInterval is the least time between two connections to one endpoint: APNs
-// takes rapid reconnecting for an attack.
-const dialInterval = time.Second
 
 // httpUpstream is an upstream over x/net's HTTP/2. It reserves a stream before
 // it asks, and queues what has none: x/net's own pool opens one connection after
@@ -72,7 +70,7 @@ func (u *httpUpstream) Send(r *record) {
 }
 
 func (u *httpUpstream) Renew(refused string) {
-	if u.tokens == nil || u.tokens.renew(refused) != nil {
+	if u.tokens == nil || !u.tokens.renew(refused) {
 		return
 	}
 	u.mu.Lock()
@@ -178,7 +176,7 @@ func (u *httpUpstream) dialOne() {
 	c, err := u.dial()
 	u.mu.Lock()
 	u.dialing = false
-	u.dialAfter = time.Now().Add(dialInterval)
+	u.dialAfter = time.Now().Add(u.limits.DialInterval)
 	u.dialErr = err
 	if err == nil {
 		u.conns = append(u.conns, &httpConn{ClientConn: c})

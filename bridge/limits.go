@@ -13,6 +13,8 @@ type Limits struct {
 	Connections    int           // HTTP/2 connections, for an app and environment; 4
 	RequestTimeout time.Duration // how long APNs may take for one answer; 30 s
 	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read; 15 s
+	DialInterval   time.Duration // the least between two connections to an endpoint, for APNs takes rapid reconnecting for an attack; 1 s
+	RetryDelay     time.Duration // how long a notification waits for its next attempt; 1 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -23,6 +25,8 @@ func (l Limits) withDefaults() Limits {
 		Connections:    cmp.Or(l.Connections, 4),
 		RequestTimeout: cmp.Or(l.RequestTimeout, 30*time.Second),
 		DialTimeout:    cmp.Or(l.DialTimeout, 15*time.Second),
+		DialInterval:   cmp.Or(l.DialInterval, time.Second),
+		RetryDelay:     cmp.Or(l.RetryDelay, time.Second),
 	}
 }
 

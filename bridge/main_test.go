@@ -76,6 +76,7 @@ func startBridge(t *testing.T, c Config) *Bridge {
 	if c.Feedback == nil {
 		c.Feedback = new(list)
 	}
+	c.Limits.RetryDelay, c.Limits.DialInterval = 50*time.Millisecond, 50*time.Millisecond
 	c.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
 	b, err := New(c)
 	if err != nil {

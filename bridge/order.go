@@ -75,6 +75,8 @@ func (s *Session) hasRoom() bool {
 func (s *Session) tell(t telling) {
 	switch {
 	case t.fail:
+		s.bridge.log.Info().Str("app", s.app.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
+			Uint8("status", uint8(t.response.Status)).Uint32("identifier", t.response.Identifier).Msg("refused")
 		s.peer.Fail(t.response.Status, t.response.Identifier)
 	case t.close:
 		s.peer.Close()

@@ -2,11 +2,9 @@ package bridge
 
 import "time"
 
-// retryDelay is how long an attempt waits for the next one.
-const retryDelay = time.Second
-
 // throttledAttempts is how often a device is tried for which APNs gets too many
-// requests: over the two and a half minutes in which such a device recovers.
+// requests: a second apart, over the two and a half minutes in which such a
+// device recovers.
 const throttledAttempts = 150
 
 // action is what to do with a notification after an attempt.
@@ -36,8 +34,9 @@ type plan struct {
 	repeated  bool // an ambiguous attempt was repeated once
 }
 
-// next decides what follows an attempt that ended in class c.
-func (p *plan) next(c class) decision {
+// next decides what follows an attempt that ended in class c. delay is how long
+// those wait that have to wait.
+func (p *plan) next(c class, delay time.Duration) decision {
 	if c != unsent {
 		p.unsent = 0
 	}
@@ -52,7 +51,7 @@ func (p *plan) next(c class) decision {
 		return decision{do: amendRetry}
 	case staleToken:
 		if p.renewed {
-			return decision{do: retry, after: retryDelay}
+			return decision{do: retry, after: delay}
 		}
 		p.renewed = true
 		return decision{do: renewRetry}
@@ -72,7 +71,7 @@ func (p *plan) next(c class) decision {
 			return decision{do: retry}
 		}
 	}
-	return decision{do: retry, after: retryDelay}
+	return decision{do: retry, after: delay}
 }
 
 // due says whether a notification that expires at the given second, 0 for

@@ -33,7 +33,7 @@ func TestSchedule(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var p plan
 			for i, c := range tt.classes {
-				if got := p.next(c); got != tt.want[i] {
+				if got := p.next(c, time.Second); got != tt.want[i] {
 					t.Errorf("attempt %d: got %+v, want %+v", i+1, got, tt.want[i])
 				}
 			}
@@ -42,11 +42,11 @@ func TestSchedule(t *testing.T) {
 	t.Run("a throttled device is given up", func(t *testing.T) {
 		var p plan
 		for i := 1; i < throttledAttempts; i++ {
-			if got := p.next(throttled); got != second {
+			if got := p.next(throttled, time.Second); got != second {
 				t.Fatalf("attempt %d: got %+v, want %+v", i, got, second)
 			}
 		}
-		if got := p.next(throttled); got.do != drop {
+		if got := p.next(throttled, time.Second); got.do != drop {
 			t.Errorf("got %+v, want drop", got)
 		}
 	})

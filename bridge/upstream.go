@@ -8,8 +8,8 @@ type upstream interface {
 	// from any goroutine and holding no lock.
 	Send(r *record)
 
-	// Renew sees to it that requests from now on do not carry the given JWT, and
-	// go over a fresh connection.
+	// Renew mints a JWT instead of the one given, which APNs has refused, and
+	// takes a fresh connection; if that was done already, it does nothing.
 	Renew(bearer string)
 
 	// Retire ends the connections when all that was sent is answered.
