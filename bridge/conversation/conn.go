@@ -32,8 +32,10 @@ type Conn struct {
 	ended  bool // the provider has ended its side
 	closed bool // the connection has gone
 
-	owed  int     // refused notifications in the window that will be reported at the head
-	stuck instant // when the heads in front of them are to be taken over
+	passed []uint32 // identifiers of notifications that may have failed without being told
+	owed   int      // refused notifications in the window that will be reported at the head
+	stuck  instant  // when the heads in front of them are to be taken over
+	listed bool     // in the ledger's list of such connections
 
 	episode  *episode // behind the packet, while the connection lasts
 	newest   *entry   // the latest of episode

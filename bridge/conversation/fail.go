@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"slices"
 	"time"
 
 	"apnsbridge/binproto"
@@ -21,6 +22,9 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	case !x.frame.HasIdentifier:
 		why = &st.SkippedNoName
 	case c.constant(s, x):
+		c.pass(x)
+		why = &st.SkippedConstant
+	case slices.Contains(c.passed, x.frame.Identifier):
 		why = &st.SkippedConstant
 	case l.isNever(c.kind(x.frame), t):
 		why = &st.SkippedNever
@@ -30,6 +34,24 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	*why++
 	l.feedback(x.refusal)
 	return false
+}
+
+// maxPassed is how many identifiers a connection may pass over before its
+// failures are not told any more.
+const maxPassed = 256
+
+// pass notes that the failure of x may not be told. Should a later notification
+// of the same identifier fail, the provider would take that for this one, and
+// send again what lies between the two.
+func (c *Conn) pass(x *slot) {
+	if !x.frame.HasIdentifier || slices.Contains(c.passed, x.frame.Identifier) {
+		return
+	}
+	if len(c.passed) == maxPassed {
+		c.report = false
+		return
+	}
+	c.passed = append(c.passed, x.frame.Identifier)
 }
 
 // reported says whether libraries understand status as "this one failed": what
@@ -100,7 +122,7 @@ func (c *Conn) oweNothing() {
 			p.status = binproto.NoError
 		}
 	}
-	c.owed = 0
+	c.owed, c.stuck = 0, never
 }
 
 // broken remembers what had no verdict when the connection broke without a

@@ -105,10 +105,10 @@ func (c *Conn) learn(e *entry, f Frame) {
 	s.length++
 	switch {
 	case e.constant || !e.frame.has || !f.HasIdentifier:
-	case e.frame.identifier == f.Identifier:
-		s.same++
-	default:
+	case e.frame.identifier != f.Identifier:
 		s.other++
+	case !c.numbered: // one that counts anew may have come by the same identifier
+		s.same++
 	}
 	if s.length < run {
 		return

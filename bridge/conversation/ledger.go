@@ -79,7 +79,7 @@ func (l *Ledger) Tick(now time.Time) {
 		if c.owed > 0 && t >= c.stuck {
 			c.takeOverHeads(t)
 		}
-		if c.stuck != never {
+		if c.listed = c.stuck != never; c.listed {
 			l.stuck = append(l.stuck, c)
 		}
 	}

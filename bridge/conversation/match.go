@@ -70,17 +70,18 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	e := l.match(c, k, f, h, t)
 	c.noticeList(k, e == nil, h, t)
 	h.seen = t
+	if e == nil && c.episode != nil && c.pairEarly(s, k, h, t) {
+		return false
+	}
+	if l.open > 0 {
+		l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c})
+	}
 	switch {
 	case e != nil:
 		c.swallow(s, k, e, t)
 		return false
 	case c.episode == nil:
-		if l.open > 0 {
-			l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c})
-		}
 		return true
-	case c.pairEarly(s, k, h, t):
-		return false
 	case l.discards(h):
 		l.stats.Discarded++
 		c.settle(s, verdict{outcome: Dropped}, t)

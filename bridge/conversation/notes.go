@@ -4,7 +4,7 @@ package conversation
 // open.
 const maxNotes = 4096
 
-// note is a frame that was forwarded on another connection while an episode was
+// note is a frame that was taken on another connection while an episode was
 // open. Its original may still lie unread on the connection that failed.
 type note struct {
 	key   key

@@ -158,15 +158,13 @@ func (l *Ledger) restore(r Record, settled bool, now time.Time) error {
 	b := reader{rest: r.Value[1:]}
 	switch r.Key[prefix] {
 	case habitRecord:
-		h := &habit{kind: b.kind()}
-		flags := b.byte()
-		h.resends, h.keeps, h.renames = flags&1 != 0, flags&2 != 0, flags&4 != 0
-		h.misses = int(b.byte())
-		h.missed = b.time()
+		k, flags, misses, missed := b.kind(), b.byte(), b.byte(), b.time()
 		if b.failed {
 			return errRecord
 		}
-		l.habits[h.kind] = h
+		h := l.habit(k)
+		h.resends, h.keeps, h.renames = flags&1 != 0, flags&2 != 0, flags&4 != 0
+		h.misses, h.missed = int(misses), missed
 		return nil
 	case episodeRecord:
 		return l.restoreEpisode(r.Key[prefix+1:], &b, settled, l.at(now))

@@ -78,6 +78,8 @@ func (c *Conn) advance(t instant) {
 	}
 	if c.owed > 0 {
 		c.findStuck()
+	} else {
+		c.stuck = never
 	}
 	if c.ended && !c.told && c.window.Len() == 0 {
 		c.told = true

@@ -12,14 +12,14 @@ const longestWait = time.Second
 
 // findStuck sets when the heads of c's window are to be taken over.
 func (c *Conn) findStuck() {
-	listed := c.stuck != never
 	c.stuck = never
 	for s := c.window.head; s < c.window.next; s++ {
 		if p := c.window.at(s); p.settled && p.status != binproto.NoError {
 			c.stuck = min(c.stuck, p.value.waits)
 		}
 	}
-	if !listed {
+	if !c.listed {
+		c.listed = true
 		c.ledger.stuck = append(c.ledger.stuck, c)
 	}
 }
@@ -48,6 +48,7 @@ func (c *Conn) takeOver(s Seq, t instant) {
 		return
 	}
 	c.ledger.stats.TakenOver++
+	c.pass(x)
 	c.ledger.out.put(Decision{Do: TakeOver, Conn: c, Seq: s, Content: x.content})
 	c.settle(s, verdict{outcome: Accepted}, t)
 }

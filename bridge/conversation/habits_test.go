@@ -1,0 +1,183 @@
+package conversation
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// habits are the ways of providers that the ledger has to get right, each with
+// what it looks like.
+var habits = []struct {
+	name    string
+	library library
+	live    func(w *world, lib library, mail func() content) // nil: one program, messages now and then
+	repeats bool                                             // its messages are never all different
+}{
+	{name: "keeps its identifiers (java-apns)", library: library{naming: counting, resending: atFront}},
+	{name: "keeps, from a database", library: library{naming: databaseID, resending: atEnd, delay: 20 * time.Second}},
+	{name: "random identifiers, at once", library: library{naming: random, resending: atFront}},
+	{name: "random identifiers, 12 s late", library: library{naming: random, resending: atEnd, delay: 12 * time.Second}},
+	{name: "renumbers at the front (pushy)", library: library{naming: fromOne, resending: atFront}},
+	{name: "renumbers at the end (node-apn)", library: library{naming: fromZero, resending: atEnd}},
+	{name: "renumbers, a queue of minutes", library: library{naming: fromZero, resending: atEnd, pace: time.Second}},
+	{name: "reads errors at the end, keeps (JavaPNS)", library: library{naming: counting, resending: atFront, batch: 1000}},
+	{name: "reads errors at the end, renumbers", library: library{naming: fromOne, resending: atFront, batch: 60}},
+	{name: "after 3 s, on the close (apnagent)", library: library{naming: fromZero, resending: atFront, delay: 3 * time.Second, lingers: true}},
+	{name: "inclusive, three tries (ApnsPHP)", library: library{naming: counting, resending: atFront, inclusive: true}},
+	{name: "inclusive, renumbers", library: library{naming: fromOne, resending: atFront, inclusive: true}},
+	{name: "cache of 50, keeps", library: library{naming: counting, resending: atFront, cache: 50}},
+	{name: "cache of 50, renumbers", library: library{naming: fromZero, resending: atFront, cache: 50}},
+	{name: "cache of 100, keeps", library: library{naming: counting, resending: atEnd, cache: 100}},
+	{name: "pool of 3, keeps", library: library{naming: counting, resending: atFront, pool: 3}},
+	{name: "pool of 3, renumbers", library: library{naming: fromZero, resending: atEnd, pool: 3}},
+	{name: "through a database, a minute late", library: library{naming: databaseID, resending: atEnd, delay: time.Minute, pool: 2}},
+	{name: "into the old socket (apns4erl)", library: library{naming: counting, resending: intoOldSocket}},
+	{name: "never, many connections", library: library{naming: fromZero, pool: 5}},
+	{name: "never, one connection", library: library{naming: counting}},
+	{name: "never, deaf, batches", library: library{naming: fromZero, deaf: true, batch: 30}},
+	{name: "never, deaf, one connection", library: library{naming: counting, deaf: true}},
+	{name: "never, reads at the end", library: library{naming: fromZero, batch: 30}},
+	{name: "identifier always 0, never (grocer)", library: library{naming: zero}},
+	{name: "identifier always 0, sends again (PyAPNs)", library: library{naming: zero, resending: atFront}},
+	{name: "identifier is the user, never", library: library{naming: byUser}},
+	{name: "identifier is the user, sends again", library: library{naming: byUser, resending: atFront}},
+	{name: "no identifier, command 0", library: library{naming: nameless}},
+	{name: "connection per message, never", library: library{naming: zero, single: true, pool: 1}},
+	{name: "connection per message, sends again", library: library{naming: counting, resending: atFront, single: true}},
+	{name: "shuts down its side, then reads and sends again", library: library{naming: fromOne, resending: atFront, batch: 40, halves: true}},
+	{name: "shuts down its side, then reads, never", library: library{naming: fromOne, batch: 40, halves: true}},
+	{name: "whole list every minute, unread", library: library{naming: fromZero, deaf: true, batch: 1000}, live: everyMinute, repeats: true},
+	{name: "whole list every minute, read, never", library: library{naming: fromZero, batch: 1000}, live: everyMinute, repeats: true},
+	{name: "two programs, one sends again", library: library{naming: fromZero, resending: atFront}, live: twoPrograms},
+	{name: "two programs, counting alike", library: library{naming: counting, resending: atFront}, live: twoAlike},
+	{name: "gateway restarts, keeps", library: library{naming: counting, resending: atFront}, live: restarts},
+	{name: "gateway restarts, renumbers", library: library{naming: fromZero, resending: atEnd}, live: restarts},
+	{name: "gateway restarts, inclusive", library: library{naming: counting, resending: atFront, inclusive: true}, live: restarts},
+	{name: "gateway restarts, never", library: library{naming: fromZero}, live: restarts},
+}
+
+// now and then: messages come in bursts, with pauses.
+func nowAndThen(w *world, lib library, mail func() content) {
+	p := &program{w: w, library: lib}
+	p.works(30+w.rng.IntN(170), mail)
+}
+
+// works gives p so many messages over a few minutes, and the end of its work.
+func (p *program) works(messages int, mail func() content) {
+	w := p.w
+	var at time.Duration
+	for messages > 0 {
+		burst := min(1+w.rng.IntN(60), messages)
+		messages -= burst
+		contents := make([]content, burst)
+		for i := range contents {
+			contents[i] = mail()
+		}
+		w.after(at, func() {
+			for _, c := range contents {
+				p.enqueue(c)
+			}
+		})
+		if w.chance(0.2) {
+			at += w.between(0, 100*time.Second)
+		} else {
+			at += w.between(0, 8*time.Second)
+		}
+	}
+	w.after(at+2*time.Minute, p.leave)
+}
+
+func everyMinute(w *world, lib library, mail func() content) {
+	list := make([]content, 10+w.rng.IntN(50))
+	for i := range list {
+		list[i] = mail()
+	}
+	p := &program{w: w, library: lib}
+	for run := range 5 {
+		w.after(time.Duration(run)*time.Minute, func() {
+			for _, c := range list {
+				p.enqueue(c)
+			}
+		})
+	}
+	w.after(10*time.Minute, p.leave)
+}
+
+func twoPrograms(w *world, lib library, mail func() content) {
+	(&program{w: w, library: lib}).works(20+w.rng.IntN(80), mail)
+	lib.resending = nowhere
+	(&program{w: w, library: lib}).works(20+w.rng.IntN(80), mail)
+}
+
+func twoAlike(w *world, lib library, mail func() content) {
+	(&program{w: w, library: lib}).works(20+w.rng.IntN(80), mail)
+	(&program{w: w, library: lib}).works(20+w.rng.IntN(80), mail)
+}
+
+func restarts(w *world, lib library, mail func() content) {
+	nowAndThen(w, lib, mail)
+	w.after(w.between(0, 20*time.Second), w.stop)
+	w.after(w.between(60*time.Second, 200*time.Second), w.stop)
+}
+
+// stop ends the gateway as SIGTERM does, and starts it anew.
+func (w *world) stop() {
+	if w.down {
+		return
+	}
+	w.log("stops")
+	w.down = true
+	for _, l := range w.links {
+		if l.conn == nil || l.gone {
+			continue
+		}
+		l.spool()
+	}
+	for _, l := range w.links {
+		if l.conn != nil && !l.gone {
+			l.conn.Shutdown(w.clock())
+			w.obey()
+		}
+	}
+	w.after(w.between(20*time.Second, 30*time.Second), w.startAgain)
+}
+
+func (w *world) startAgain() {
+	for _, l := range w.links {
+		if l.conn == nil || l.gone {
+			continue
+		}
+		l.spool()
+		l.closed = true
+		l.finish(false)
+		w.obey()
+	}
+	w.store(w.ledger.Records(w.clock()))
+	w.stats.add(w.ledger.Stats())
+	o := w.ledger.options
+	o.Budget = NewBudget(64 << 20)
+	w.ledger, w.ticking = New(o, w.clock()), never
+	w.after(w.between(0, 10*time.Minute), func() {
+		w.log("starts")
+		w.down = false
+		w.ledger = New(o, w.clock())
+		if err := w.ledger.Restore(slices.Collect(maps.Values(w.disk)), true, w.clock()); err != nil {
+			w.wrong = err.Error()
+		}
+	})
+}
+
+// spool settles what has no verdict: somebody else answers for it now.
+func (l *link) spool() {
+	for s := l.conn.window.head; s < l.conn.window.Tail(); s++ {
+		if s < l.conn.window.head {
+			continue
+		}
+		if m, ok := l.conn.window.At(s).content.(*message); ok && m.forwarded && !m.settled {
+			m.settled = true
+			l.conn.Settle(s, Accepted, l.w.clock())
+			l.w.obey()
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package conversation
+
+import (
+	"slices"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// naming is how a library names its notifications.
+type naming uint8
+
+const (
+	counting   naming = iota // 1, 2, … through the life of the program
+	fromZero                 // 0, 1, … on each connection
+	fromOne                  // 1, 2, … on each connection
+	random                   // anything
+	zero                     // always 0
+	byUser                   // the row of the user
+	databaseID               // growing, with gaps
+	nameless                 // command 0
+)
+
+// resending is where a library puts what it sends again.
+type resending uint8
+
+const (
+	nowhere resending = iota // it never sends again
+	atFront                  // of what it has yet to send
+	atEnd
+	intoOldSocket // as long as that is open
+)
+
+// library is a habit, as far as it can be told in a few words.
+type library struct {
+	naming    naming
+	resending resending
+	delay     time.Duration // before it sends again
+	inclusive bool          // it sends the failed one again too, three times in all
+	cache     int           // how many it can send again; 0 is all
+	pool      int           // connections in use at once; 0 is one
+	batch     int           // it reads nothing until it has written so many, and then ends the connection
+	deaf      bool          // it reads nothing at all
+	halves    bool          // it shuts down its writing side behind a batch, and then reads
+	single    bool          // a connection for each message
+	lingers   bool          // it acts on the end of the connection, not on the packet
+	pace      time.Duration // the longest gap between two messages; 0 is 4 ms
+}
+
+// program is a provider at work with its library.
+type program struct {
+	w       *world
+	library library
+	queue   []*letter
+	sockets []*socket
+	turn    int
+	counter uint32
+	busy    bool
+	paused  bool
+	delayed int // tails that will be sent again later
+}
+
+// letter is a notification as its program sees it.
+type letter struct {
+	content content
+	id      uint32
+	named   bool
+	tries   int
+}
+
+// socket is a connection as its program sees it.
+type socket struct {
+	link  *link
+	sent  []*letter
+	next  uint32
+	dead  bool // nothing more will be written to it
+	heard bool // its error has been acted upon
+}
+
+func (p *program) enqueue(c content) {
+	p.w.want[c]++
+	p.queue = append(p.queue, &letter{content: c})
+	p.wake()
+}
+
+func (p *program) wake() {
+	if !p.busy && !p.paused {
+		p.busy = true
+		p.w.after(0, p.pump)
+	}
+}
+
+// pump writes the next notification, and goes on in a while.
+func (p *program) pump() {
+	p.busy = false
+	if p.paused || len(p.queue) == 0 {
+		return
+	}
+	if p.w.down {
+		p.pauseFor(time.Second)
+		return
+	}
+	x := p.queue[0]
+	p.queue = p.queue[1:]
+	s := p.socket()
+	p.write(s, x)
+	switch batch := p.library.batch; {
+	case p.library.single:
+		s.dead = true
+		p.w.after(p.w.between(200*time.Millisecond, time.Second), func() { s.link.read(); s.link.close() })
+	case batch > 0 && (len(s.sent) == batch || len(p.queue) == 0):
+		p.finishBatch(s)
+		return
+	}
+	p.busy = true
+	pace := p.library.pace
+	if pace == 0 {
+		pace = 4 * time.Millisecond
+	}
+	gap := p.w.between(0, pace)
+	if p.w.chance(0.02) {
+		gap = p.w.between(0, 2*time.Second)
+	}
+	p.w.after(gap, p.pump)
+}
+
+func (p *program) pauseFor(d time.Duration) {
+	p.paused = true
+	p.w.after(d, func() { p.paused = false; p.wake() })
+}
+
+// finishBatch looks for an error once all is written.
+func (p *program) finishBatch(s *socket) {
+	s.dead = true
+	if p.library.deaf {
+		s.link.close()
+		p.pauseFor(p.w.between(time.Second, 20*time.Second))
+		return
+	}
+	if p.library.halves {
+		s.link.halve()
+	}
+	wait := p.w.between(time.Second, 6*time.Second)
+	p.pauseFor(wait + 10*time.Millisecond)
+	p.w.after(wait, func() { s.link.read(); s.link.close() })
+}
+
+func (p *program) socket() *socket {
+	p.sockets = slices.DeleteFunc(p.sockets, func(s *socket) bool { return s.dead })
+	if len(p.sockets) < max(p.library.pool, 1) {
+		p.sockets = append(p.sockets, p.open())
+	}
+	p.turn++
+	return p.sockets[p.turn%len(p.sockets)]
+}
+
+func (p *program) open() *socket {
+	lib := p.library
+	s := &socket{link: p.w.dial(lib.batch == 0 && !lib.deaf && !lib.single)}
+	if lib.naming == fromOne {
+		s.next = 1
+	}
+	s.link.arrived = func(status binproto.Status, id uint32) {
+		if i := s.named(s.sent, id); i >= 0 && status == binproto.InvalidToken {
+			p.w.tellUser(s.sent[i].content.user)
+		}
+	}
+	s.link.packet = func(status binproto.Status, id uint32) {
+		if lib.lingers {
+			s.link.eof = func() { p.fail(s, status, id) }
+			return
+		}
+		p.fail(s, status, id)
+	}
+	s.link.eof = func() { p.shut(s) }
+	return s
+}
+
+// shut closes a connection that the gateway has ended.
+func (p *program) shut(s *socket) {
+	s.dead = true
+	p.w.after(p.w.between(0, 20*time.Millisecond), s.link.close)
+}
+
+// named finds the first of some letters that has the identifier.
+func (s *socket) named(known []*letter, id uint32) int {
+	return slices.IndexFunc(known, func(x *letter) bool { return x.id == id })
+}
+
+// write names x and sends it on s.
+func (p *program) write(s *socket, x *letter) {
+	f := Frame{Expiry: NoExpiry, HasIdentifier: true, Command: binproto.Enhanced}
+	switch p.library.naming {
+	case fromZero, fromOne:
+		x.id = s.next
+		s.next++
+	case byUser:
+		x.id = x.content.user
+	case zero:
+	case nameless:
+		f.HasIdentifier, f.Command = false, binproto.Simple
+	default:
+		if !x.named {
+			x.id = p.name()
+		}
+	}
+	x.named = true
+	f.Identifier = x.id
+	s.sent = append(s.sent, x)
+	s.link.write(x.content, f)
+}
+
+// name is an identifier that stays with its notification.
+func (p *program) name() uint32 {
+	switch p.library.naming {
+	case random:
+		return p.w.rng.Uint32()
+	case databaseID:
+		p.counter += 1 + p.w.rng.Uint32N(3)
+	default:
+		p.counter++
+	}
+	return p.counter
+}
+
+// fail is the program's answer to an error response: what it believes was not
+// sent is sent again.
+func (p *program) fail(s *socket, status binproto.Status, id uint32) {
+	if s.heard {
+		return
+	}
+	s.heard = true
+	w, lib := p.w, p.library
+	known := s.sent
+	if lib.cache > 0 {
+		known = known[max(0, len(known)-lib.cache):]
+	}
+	at := s.named(known, id)
+	tail := known // not in the cache any more: all of it
+	if at >= 0 {
+		tail = known[at+1:]
+		if x := known[at]; lib.inclusive && x.tries < 2 {
+			x.tries++
+			tail = known[at:]
+		}
+	}
+	tail = slices.Clone(tail)
+	if lib.resending == intoOldSocket {
+		// The rest goes where it went before, until the end is noticed.
+		for _, x := range tail {
+			p.write(s, x)
+		}
+		return
+	}
+	p.shut(s)
+	if lib.resending == nowhere || len(tail) == 0 {
+		return
+	}
+	p.delayed++
+	w.after(lib.delay, func() {
+		p.delayed--
+		if lib.resending == atFront {
+			p.queue = append(tail, p.queue...)
+		} else {
+			p.queue = append(p.queue, tail...)
+		}
+		p.wake()
+	})
+}
+
+// leave closes what is still open, at the end of the program's work.
+func (p *program) leave() {
+	if len(p.queue) > 0 || p.busy || p.paused || p.delayed > 0 {
+		p.w.after(30*time.Second, p.leave)
+		return
+	}
+	for _, s := range p.sockets {
+		if !s.link.closed {
+			s.dead = true
+			s.link.close()
+		}
+	}
+}
