@@ -46,10 +46,17 @@ const initialTable = 4096
 // resize follows SETTINGS_HEADER_TABLE_SIZE. The hpack encoder tells the server
 // the new size with the next block (RFC 7541, 4.2).
 func (e *encoder) resize(v uint32) {
-	if v = min(v, e.limit); v != e.hp.MaxDynamicTableSize() {
-		e.hp.SetMaxDynamicTableSize(v)
-		e.resized = true
+	now := e.hp.MaxDynamicTableSize()
+	if v = min(v, e.limit); v == now {
+		return
 	}
+	if v < now {
+		// Through 0: a block that begins with two sizes, because the limit has
+		// moved twice, is refused by Go's decoder unless its table is empty.
+		e.hp.SetMaxDynamicTableSize(0)
+	}
+	e.hp.SetMaxDynamicTableSize(v)
+	e.resized = true
 }
 
 // appendRequest writes the header block of r. Pseudo fields come first

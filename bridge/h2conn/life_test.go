@@ -331,7 +331,9 @@ func TestLostBeforeWritten(t *testing.T) {
 				}
 			}
 		}()
-		hears <- struct{}{}
+		synctest.Wait()
+		hears <- struct{}{} // the greeting
+		synctest.Wait()
 		w.fr.WriteSettings()
 		w.fr.WriteSettingsAck()
 		synctest.Wait()

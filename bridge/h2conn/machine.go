@@ -60,10 +60,10 @@ func (m *machine) limit() int {
 }
 
 // room is how many requests may be sent now. There is none while bodies wait
-// for the connection's window: a request is better off with its owner than half
-// on the wire.
+// for the connection's window or the buffer: a request is better off with its
+// owner than half on the wire.
 func (m *machine) room() int {
-	if m.state != Open || len(m.out) >= m.cfg.WriteBytes || m.flow.window <= 0 || len(m.flow.queue) > 0 {
+	if m.state != Open || len(m.out) >= m.cfg.WriteBytes || m.flow.window <= 0 {
 		return 0
 	}
 	return max(0, m.limit()-m.open)

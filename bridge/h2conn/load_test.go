@@ -1,0 +1,216 @@
+package h2conn
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+func TestGoServer(t *testing.T) {
+	const count = 5000
+	seen := make(chan string, count)
+	address := serve(t, http.HTTP2Config{MaxConcurrentStreams: 100}, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != "POST" || r.URL.Path != samplePath || r.Host != "localhost" || r.Header.Get("Apns-Topic") != "com.example.mail" {
+			t.Errorf("got %s %s of %s, %v, %v", r.Method, r.URL, r.Host, r.Header, err)
+		}
+		seen <- string(body)
+		w.Header()["Apns-Id"] = r.Header["Apns-Id"]
+		w.WriteHeader(200)
+	})
+	f := newFeeder(pushPrefix(t, "localhost"), count)
+	dial(t, address, f.config())
+	f.wait(t)
+	if f.fates[Answered] != count || f.status[200] != count {
+		t.Errorf("fates %v, status %v, errors %v; want %d answered with 200", f.fates, f.status, f.errors, count)
+	}
+	close(seen)
+	want := string(f.request().Body)
+	for body := range seen {
+		if body != want {
+			t.Fatalf("a body came as %q", body)
+		}
+	}
+}
+
+// counting is a server on frames that remembers what it has processed, and ends
+// its connections as badly as it may.
+type counting struct {
+	t      *testing.T
+	ln     net.Listener
+	random *rand.Rand
+	mu     sync.Mutex
+	got    map[string]int // by path
+	wg     sync.WaitGroup
+}
+
+func (s *counting) serve() {
+	for {
+		nc, err := s.ln.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		after := 1 + s.random.IntN(3000)
+		warned, refuses := s.random.IntN(2) == 0, s.random.IntN(2) == 0
+		s.mu.Unlock()
+		s.wg.Go(func() {
+			s.connection(nc, after, warned, refuses)
+			nc.Close()
+		})
+	}
+}
+
+// connection processes so many requests, says GOAWAY, and ignores what comes
+// above the last of them. Some it refuses.
+func (s *counting) connection(nc net.Conn, after int, warned, refuses bool) {
+	r, w := bufio.NewReaderSize(nc, 64<<10), bufio.NewWriterSize(nc, 64<<10)
+	if _, err := r.Discard(len(http2.ClientPreface)); err != nil {
+		return
+	}
+	fr := http2.NewFramer(w, r)
+	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	fr.WriteSettings()
+	fr.WriteSettingsAck()
+	w.Flush()
+	paths := map[uint32]string{}
+	last := uint32(0)
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			return
+		}
+		id := f.Header().StreamID
+		switch f := f.(type) {
+		case *http2.SettingsFrame:
+			if !f.IsAck() {
+				fr.WriteSettingsAck()
+			}
+		case *http2.MetaHeadersFrame:
+			paths[id] = f.PseudoValue("path")
+		case *http2.DataFrame:
+			if n := len(f.Data()); n > 0 {
+				fr.WriteWindowUpdate(0, uint32(n))
+			}
+			if !f.StreamEnded() || after == 0 {
+				break // above the last: not looked at
+			}
+			if refuses && id%7 == 0 {
+				fr.WriteRSTStream(id, http2.ErrCodeRefusedStream)
+				break
+			}
+			s.mu.Lock()
+			s.got[paths[id]]++
+			s.mu.Unlock()
+			delete(paths, id)
+			last = max(last, id)
+			if after--; after == 0 {
+				if warned {
+					fr.WriteGoAway(1<<31-1, http2.ErrCodeNo, nil)
+				}
+				fr.WriteGoAway(last, http2.ErrCodeNo, nil)
+			}
+			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+		}
+		if r.Buffered() == 0 {
+			w.Flush()
+		}
+	}
+}
+
+// TestGoAwayInTheMiddle repeats what is said to be safe, on one connection after
+// the other: each request is processed once, none is lost.
+func TestGoAwayInTheMiddle(t *testing.T) {
+	count := 20000
+	if *long {
+		count = 1000000
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &counting{t: t, ln: ln, random: rand.New(rand.NewPCG(1, 2)), got: make(map[string]int, count)}
+	s.wg.Go(s.serve)
+
+	var mu sync.Mutex
+	todo := make([]*Request, count)
+	for i := range todo {
+		todo[i] = &Request{Prefix: wirePrefix, Path: fmt.Appendf(nil, "/%d", i), Body: []byte("{}")}
+	}
+	answered, repeated := 0, 0
+	over := make(chan struct{})
+	submit := func(c *Conn) { // with mu
+		n, _ := c.Submit(todo)
+		todo = todo[n:]
+	}
+	cfg := Config{Room: func(c *Conn) {
+		mu.Lock()
+		defer mu.Unlock()
+		submit(c)
+	}, Complete: func(c *Conn, done []*Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, r := range done {
+			switch r.Fate {
+			case Answered:
+				answered++
+			case Unprocessed:
+				var g *GoAway
+				var reset http2.StreamError
+				if !errors.As(r.Err, &g) && !errors.As(r.Err, &reset) {
+					t.Errorf("%s is unprocessed because %v", r.Path, r.Err)
+				}
+				repeated++
+				todo = append(todo, r)
+			default:
+				t.Errorf("%s: %v because %v", r.Path, r.Fate, r.Err)
+			}
+		}
+		submit(c)
+		if answered == count {
+			close(over)
+		}
+	}}
+	connections := 0
+	deadline := time.After(60 * time.Second)
+	for run := true; run; connections++ {
+		nc, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := New(nc, cfg)
+		select {
+		case <-c.Done():
+		case <-over:
+			run = false
+		case <-deadline:
+			t.Fatalf("answered %d of %d", answered, count)
+		}
+		c.Close()
+		<-c.Done()
+	}
+	ln.Close()
+	s.wg.Wait()
+	if len(s.got) != count {
+		t.Errorf("the server has processed %d of %d requests", len(s.got), count)
+	}
+	for path, n := range s.got {
+		if n != 1 {
+			t.Errorf("%s was processed %d times", path, n)
+		}
+	}
+	if connections < 3 || repeated == 0 {
+		t.Errorf("%d connections, %d requests repeated: the test shows nothing", connections, repeated)
+	}
+	t.Logf("%d connections, %d requests repeated", connections, repeated)
+}
