@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// Config says whom to tell, and how much is too much. The callbacks run on
-// goroutines of the connection, without its lock, and at times two at once; they
-// may call every method, and must not block: while one runs nothing is read.
+// Config says whom to tell, and how much is too much. The callbacks run one
+// after the other, on whatever goroutine has news, also the caller's of Cancel,
+// Drain and Close. They may call every method, and must not block: while one runs
+// nothing is read.
 type Config struct {
 	// Complete is handed the requests that have ended, many at a time, each
 	// exactly once. The slice and every Response in it are borrowed until it returns;

@@ -46,10 +46,12 @@ type Conn struct {
 	wake    sync.Cond // there is something to write, or the end
 	timer   *time.Timer
 	due     int64   // when the timer runs
-	told    State   // what Config.Changed was told
 	waiting []*call // RoundTrips that found no room
 	common  *commonPrefix
-	left    int // what must end before done is closed
+
+	delivering bool  // callbacks are running
+	told       State // what Config.Changed was told
+	left       int   // what must end before done is closed
 }
 
 // Dial connects, shakes hands and starts the connection. It does not wait for
@@ -189,43 +191,51 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 
 func (c *Conn) end(code http2.ErrCode, reason error) {
 	c.mu.Lock()
+	c.finish(code, reason)
+	c.mu.Unlock()
+	c.deliver()
+}
+
+// finish ends everything, with the lock. The writer says farewell and hangs up.
+func (c *Conn) finish(code http2.ErrCode, reason error) {
 	if c.m.end(code, reason) {
 		c.timer.Stop()
 		c.nc.SetWriteDeadline(time.Now().Add(c.cfg.CloseTimeout)) // also for a write that hangs
 		c.wake.Signal()
 	}
-	c.mu.Unlock()
-	c.deliver()
 }
 
-// deliver calls back about everything that has happened, until nothing has.
-// Requests that ended on one goroutine may be delivered by another.
+// deliver calls back about everything that has happened, until nothing has. One
+// goroutine at a time does so; another one's news is picked up by it.
 func (c *Conn) deliver() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.delivering {
+		return
+	}
+	c.delivering = true
+	defer func() { c.delivering = false }()
 	for {
 		c.admitWaiting()
 		if c.m.drained() {
-			reason := c.m.reason
-			c.mu.Unlock()
-			c.end(http2.ErrCodeNo, reason)
-			return
+			c.finish(http2.ErrCodeNo, c.m.reason)
 		}
 		b := c.m.done
 		state := c.m.state
 		changed := state != c.told
 		room := c.m.roomAgain()
 		if len(b.requests) == 0 && !changed && !room {
-			break
+			return
 		}
 		c.m.done = batch{}
 		c.told = state
 		if room {
 			c.m.starved = false
 		}
-		c.left++
 		if len(b.requests) > 0 {
 			c.m.stats.Bursts++
 		}
+		c.left++
 		c.mu.Unlock()
 		c.complete(b.requests)
 		if changed && c.cfg.Changed != nil {
@@ -238,7 +248,6 @@ func (c *Conn) deliver() {
 		c.m.reuse(b)
 		c.leave()
 	}
-	c.mu.Unlock()
 }
 
 // complete sorts out the RoundTrips.

@@ -154,7 +154,7 @@ func appendInt(b []byte, first byte, bits uint, v int) []byte {
 // the server's frames (RFC 9113, 6.10).
 func (m *machine) appendHead(s *slot) {
 	at := len(m.out)
-	m.out = append(m.out, make([]byte, frameHeader)...)
+	m.out = append(m.out, make([]byte, frameHeader)...) // filled in below
 	m.out = m.encoder.appendRequest(m.out, s.req)
 	var flags http2.Flags
 	if len(s.req.Body) == 0 {

@@ -153,13 +153,18 @@ func TestGoAwayInTheMiddle(t *testing.T) {
 		n, _ := c.Submit(todo)
 		todo = todo[n:]
 	}
+	alone := func() (leave func()) { // callbacks come one after the other
+		if !mu.TryLock() {
+			t.Error("two callbacks at once")
+			mu.Lock()
+		}
+		return mu.Unlock
+	}
 	cfg := Config{Room: func(c *Conn) {
-		mu.Lock()
-		defer mu.Unlock()
+		defer alone()()
 		submit(c)
 	}, Complete: func(c *Conn, done []*Request) {
-		mu.Lock()
-		defer mu.Unlock()
+		defer alone()()
 		for _, r := range done {
 			switch r.Fate {
 			case Answered:

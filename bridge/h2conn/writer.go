@@ -22,6 +22,7 @@ func (c *Conn) write() {
 		}
 		b := c.m.handOver(empty)
 		c.m.stats.Flushes++
+		room := c.m.roomAgain()
 		c.mu.Unlock()
 		err := c.trunk.writeAll(c.nc, b)
 		if last || err != nil {
@@ -31,7 +32,9 @@ func (c *Conn) write() {
 		if empty = b; cap(empty) > maxKeptBuffer {
 			empty = nil
 		}
-		c.deliver() // the buffer has room again
+		if room { // in the buffer
+			c.deliver()
+		}
 	}
 }
 
