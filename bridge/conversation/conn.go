@@ -67,6 +67,10 @@ func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
 // Len is the number of notifications in the window.
 func (c *Conn) Len() int { return c.window.Len() }
 
+// Settled says whether the notification at s has its verdict: it may have been
+// taken over.
+func (c *Conn) Settled(s Seq) bool { return c.window.Settled(s) }
+
 // Lingers says that the conversation is over on our side: what still arrives is
 // to be taken and delivered without waiting for room.
 func (c *Conn) Lingers() bool { return c.told }

@@ -15,7 +15,7 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	switch status := x.refusal.status; {
 	case c.told:
 		why = &st.Untold
-	case !c.report:
+	case !c.report && status == binproto.InvalidToken:
 		why = &st.SkippedContinue
 	case !reported(status):
 		why = &st.SkippedStatus

@@ -23,7 +23,7 @@ type link struct {
 	reads    bool // it reads what comes
 	inbox    []func()
 	received bool // a packet or FIN
-	written  int
+	stalled  bool // once is enough
 
 	// The gateway's end.
 	conn   *Conn
@@ -52,7 +52,8 @@ func (w *world) dial(reads bool) *link {
 func (l *link) toGateway(do func()) {
 	w := l.w
 	l.arrival = max(l.arrival, w.now+l.latency+w.between(0, l.latency/4))
-	if w.harsh && w.chance(0.005) {
+	if w.harsh && !l.stalled && w.chance(0.005) {
+		l.stalled = true
 		l.arrival += w.between(0, 3*time.Second) // sent again by TCP
 	}
 	w.after(l.arrival-w.now, func() {
@@ -91,7 +92,6 @@ func (l *link) write(c content, f Frame) {
 	if l.halved || l.closed {
 		panic("written after the end")
 	}
-	l.written++
 	l.toGateway(func() { l.take(c, f) })
 }
 

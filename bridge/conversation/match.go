@@ -70,13 +70,15 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	e := l.match(c, k, f, h, t)
 	c.noticeList(k, e == nil, h, t)
 	h.seen = t
-	if e == nil && c.episode != nil && c.pairEarly(s, k, h, t) {
-		return false
-	}
+	early := e == nil && c.episode != nil && c.pairEarly(s, k, h)
 	if l.open > 0 {
 		l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c})
 	}
 	switch {
+	case early:
+		l.stats.PairedEarly++
+		c.settle(s, verdict{outcome: Accepted}, t)
+		return false
 	case e != nil:
 		c.swallow(s, k, e, t)
 		return false

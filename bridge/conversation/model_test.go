@@ -82,7 +82,7 @@ func (w *world) check() string {
 // With all-different contents every good notification is delivered exactly
 // once, whatever the habit.
 func TestExactlyOnce(t *testing.T) {
-	rounds := 60
+	rounds := 100
 	if *long {
 		rounds = 100_000 / len(habits)
 	}

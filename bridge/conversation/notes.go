@@ -35,9 +35,9 @@ func (n *notes) clear() {
 	n.ring = nil
 }
 
-// pairEarly recognises the late original of a frame that has overtaken it, and
-// swallows it. It is not remembered: it has been sent again already.
-func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
+// pairEarly recognises the late original of a frame that has overtaken it. It is
+// to be swallowed, and not remembered: it has been sent again already.
+func (c *Conn) pairEarly(s Seq, k key, h *habit) bool {
 	l, f := c.ledger, c.window.At(s).frame
 	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, numbered: c.numbered}
 	for i := range l.notes.ring {
@@ -47,8 +47,6 @@ func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
 		}
 		if late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit) {
 			n.conn = nil
-			l.stats.PairedEarly++
-			c.settle(s, verdict{outcome: Accepted}, t)
 			return true
 		}
 	}

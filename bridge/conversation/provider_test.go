@@ -146,7 +146,7 @@ func (p *program) finishBatch(s *socket) {
 }
 
 func (p *program) socket() *socket {
-	p.sockets = slices.DeleteFunc(p.sockets, func(s *socket) bool { return s.dead })
+	p.sockets = slices.DeleteFunc(p.sockets, func(s *socket) bool { return s.dead || s.link.closed })
 	if len(p.sockets) < max(p.library.pool, 1) {
 		p.sockets = append(p.sockets, p.open())
 	}
@@ -245,7 +245,7 @@ func (p *program) fail(s *socket, status binproto.Status, id uint32) {
 		}
 	}
 	tail = slices.Clone(tail)
-	if lib.resending == intoOldSocket {
+	if lib.resending == intoOldSocket && !s.link.closed {
 		// The rest goes where it went before, until the end is noticed.
 		for _, x := range tail {
 			p.write(s, x)

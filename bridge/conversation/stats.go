@@ -1,5 +1,7 @@
 package conversation
 
+import "reflect"
+
 // Stats counts what a client's ledger has done since it was made, and says what
 // it holds now.
 type Stats struct {
@@ -41,4 +43,17 @@ func (l *Ledger) Stats() Stats {
 		s.Entries += e.live
 	}
 	return s
+}
+
+// Add adds the figures of another ledger.
+func (s *Stats) Add(o Stats) {
+	to, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(o)
+	for i := range from.NumField() {
+		switch f := to.Field(i); f.Kind() {
+		case reflect.Uint64:
+			f.SetUint(f.Uint() + from.Field(i).Uint())
+		default:
+			f.SetInt(f.Int() + from.Field(i).Int())
+		}
+	}
 }
