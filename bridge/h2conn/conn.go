@@ -109,7 +109,8 @@ func start(t *trunk, nc net.Conn, cfg Config) *Conn {
 	return c
 }
 
-func (c *Conn) now() int64 { return int64(time.Since(c.made)) }
+// now is never 0, which stands for no time at all.
+func (c *Conn) now() int64 { return int64(time.Since(c.made)) + 1 }
 
 // Submit sends requests in their order, and returns how many of them it took.
 // If not all, the error says why it stopped at reqs[n]: ErrNoRoom until

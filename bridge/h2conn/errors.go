@@ -50,6 +50,7 @@ var (
 var (
 	ErrDeadline = errors.New("h2conn: no complete response within the request's time-out")
 	ErrSilent   = errors.New("h2conn: no answer to PING")
+	ErrStuck    = errors.New("h2conn: the server does not read")
 	ErrNotReady = errors.New("h2conn: the server did not settle on SETTINGS in time")
 	ErrIDsSpent = errors.New("h2conn: all stream identifiers are spent")
 

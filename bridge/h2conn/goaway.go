@@ -32,7 +32,7 @@ func (m *machine) takeGoAway(fh http2.FrameHeader, p []byte) *violation {
 	m.drain(g)
 	m.all(func(s *slot) {
 		if s.id > last {
-			m.finish(s, Unprocessed, g)
+			m.disown(s, g)
 		}
 	})
 	return nil

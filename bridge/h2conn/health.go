@@ -3,9 +3,11 @@ package h2conn
 import "golang.org/x/net/http2"
 
 // health asks a silent server for a sign of life (RFC 9113, 6.7). Anything that
-// is heard counts, not only the answer.
+// is heard counts, not only the answer. A server that talks but does not read is
+// of no use either.
 type health struct {
 	opened int64 // when the connection was made
+	write  int64 // when the write began that is under way, 0 if none is
 	asked  int64 // when PING was sent, 0 if none is out
 	rtt    int64 // of the last PING that was answered, 0 if there was none
 	serial uint64
@@ -19,6 +21,9 @@ func (m *machine) checkHealth(now, heard int64) (next int64, err error) {
 			return end, nil
 		}
 		return 0, ErrNotReady
+	}
+	if w := m.health.write; w != 0 && now >= w+int64(m.cfg.PingAfter+m.cfg.PingTimeout) {
+		return 0, ErrStuck
 	}
 	if m.health.asked != 0 && heard > m.health.asked {
 		m.health.asked = 0

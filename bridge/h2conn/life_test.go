@@ -2,6 +2,7 @@ package h2conn
 
 import (
 	"errors"
+	"io"
 	"math"
 	"net"
 	"testing"
@@ -309,28 +310,19 @@ func (d *deaf) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// TestLostBeforeWritten has one request in the hands of the network and others
-// in the buffer when the connection ends: only the first may have arrived.
-func TestLostBeforeWritten(t *testing.T) {
+// onDeafWire is an open connection to a server that has stopped reading.
+func onDeafWire(t *testing.T, test func(w *wire, fates map[string]Fate)) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		hears := make(chan struct{}, 10)
 		fates := map[string]Fate{}
-		cfg := Config{Complete: func(_ *Conn, done []*Request) {
+		c := New(&deaf{client, hears, make(chan struct{})}, Config{Complete: func(_ *Conn, done []*Request) {
 			for _, r := range done {
 				fates[string(r.Path)] = r.Fate
 			}
-		}}
-		c := New(&deaf{client, hears, make(chan struct{})}, cfg)
-		w := &wire{t: t, nc: server, fr: http2.NewFramer(server, server)}
-		go func() {
-			buf := make([]byte, 1<<16)
-			for {
-				if _, err := server.Read(buf); err != nil {
-					return
-				}
-			}
-		}()
+		}})
+		go io.Copy(io.Discard, server)
+		w := &wire{t: t, c: c, nc: server, fr: http2.NewFramer(server, server)}
 		synctest.Wait()
 		hears <- struct{}{} // the greeting
 		synctest.Wait()
@@ -339,21 +331,50 @@ func TestLostBeforeWritten(t *testing.T) {
 		synctest.Wait()
 		hears <- struct{}{} // the acknowledgement
 		synctest.Wait()
-		w.c = c
+		test(w, fates)
+		server.Close()
+		<-c.Done()
+	})
+}
+
+// TestLostBeforeWritten has one request in the hands of the network and others
+// in the buffer when the connection ends: only the first may have arrived.
+func TestLostBeforeWritten(t *testing.T) {
+	onDeafWire(t, func(w *wire, fates map[string]Fate) {
 		w.submit(0, "/handed")
 		synctest.Wait()
 		w.submit(0, "/waiting", "/too")
 		synctest.Wait()
-		server.Close()
-		<-c.Done()
-		want := map[string]Fate{"/handed": Unanswered, "/waiting": Unprocessed, "/too": Unprocessed}
-		for path, fate := range want {
-			if fates[path] != fate {
-				t.Errorf("%s: got %v, want %v", path, fates[path], fate)
+		w.nc.Close()
+		<-w.c.Done()
+		for path, want := range map[string]Fate{"/handed": Unanswered, "/waiting": Unprocessed, "/too": Unprocessed} {
+			if got, ok := fates[path]; !ok || got != want {
+				t.Errorf("%s: got %v, want %v", path, got, want)
 			}
 		}
-		if took := time.Since(c.made); took != c.cfg.CloseTimeout {
+		if took := time.Since(w.c.made); took != w.c.cfg.CloseTimeout {
 			t.Errorf("closing took %v, want the CloseTimeout", took)
+		}
+	})
+}
+
+// TestStuck has a server that says something every now and then, but reads
+// nothing.
+func TestStuck(t *testing.T) {
+	onDeafWire(t, func(w *wire, fates map[string]Fate) {
+		w.submit(0, "/1")
+		for range 10 {
+			time.Sleep(5 * time.Second)
+			if w.fr.WriteRawFrame(0xef, 0, 0, nil) != nil {
+				break
+			}
+		}
+		w.state(Closed, ErrStuck.Error())
+		if took := time.Since(w.c.made); took < 30*time.Second || took > 50*time.Second {
+			t.Errorf("found after %v, want 30 to 50 s", took)
+		}
+		if fates["/1"] != TimedOut {
+			t.Errorf("the request is %v, want timed out", fates["/1"])
 		}
 	})
 }

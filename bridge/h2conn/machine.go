@@ -145,6 +145,16 @@ func (m *machine) finish(s *slot, fate Fate, err error) {
 	m.remove(s)
 }
 
+// disown ends a stream that the server says it has not processed, unless it has
+// begun to answer it.
+func (m *machine) disown(s *slot, err error) {
+	if s.resp != nil {
+		m.finish(s, Unanswered, err)
+	} else {
+		m.finish(s, Unprocessed, err)
+	}
+}
+
 // cancel ends a stream that the server may still be busy with.
 func (m *machine) cancel(s *slot, fate Fate, err error) {
 	m.appendReset(s.id, http2.ErrCodeCancel)

@@ -268,6 +268,14 @@ func TestResponses(t *testing.T) {
 			w.headers(1, ":status=200")
 			w.fr.WriteRSTStream(1, http2.ErrCodeCancel)
 		}, "/1 unanswered 200", ""},
+		{"refused behind the head", func(w *wire) {
+			w.headers(1, ":status=200")
+			w.fr.WriteRSTStream(1, http2.ErrCodeRefusedStream)
+		}, "/1 unanswered 200", ""},
+		{"refused behind an interim response", func(w *wire) {
+			w.headers(1, ":status=100")
+			w.fr.WriteRSTStream(1, http2.ErrCodeRefusedStream)
+		}, "/1 unanswered", ""},
 		{"answered, then reset", func(w *wire) {
 			w.answer(1, ":status=200")
 			w.fr.WriteRSTStream(1, http2.ErrCodeNo)

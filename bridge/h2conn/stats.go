@@ -19,6 +19,7 @@ type Stats struct {
 
 	Open, Room, Limit                int   // streams: open, free, and allowed to be open now
 	PendingBytes, WriteBytes         int   // waiting to be written, and its bound
+	Control, ControlBytes            int   // of those, answers to the server, and their bound
 	BlockedBodies                    int   // streams in line for the connection's window
 	SendWindow                       int64 // bytes of bodies the server allows
 	WaitingRoundTrips, MaxRoundTrips int
@@ -36,6 +37,7 @@ func (c *Conn) Stats() Stats {
 	st.Read = c.trunk.read.Load()
 	st.Open, st.Room, st.Limit = m.open, m.room(), m.limit()
 	st.PendingBytes, st.WriteBytes = len(m.out), m.cfg.WriteBytes
+	st.Control, st.ControlBytes = m.control, m.cfg.ControlBytes
 	st.BlockedBodies, st.SendWindow = len(m.flow.queue), m.flow.window
 	st.WaitingRoundTrips, st.MaxRoundTrips = len(c.waiting), m.cfg.WaitingRoundTrips
 	st.RTT = time.Duration(m.health.rtt)

@@ -13,6 +13,7 @@ func (c *Conn) write() {
 	var empty []byte
 	for {
 		c.mu.Lock()
+		c.m.health.write = 0
 		for len(c.m.out) == 0 && c.m.state != Closed {
 			c.wake.Wait()
 		}
@@ -21,6 +22,7 @@ func (c *Conn) write() {
 			c.gather()
 		}
 		b := c.m.handOver(empty)
+		c.m.health.write = c.now()
 		c.m.stats.Flushes++
 		room := c.m.roomAgain()
 		c.mu.Unlock()
