@@ -1,0 +1,126 @@
+package h2conn
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+)
+
+func TestFlowControl(t *testing.T) {
+	t.Run("of a stream", func(t *testing.T) {
+		onOpenWire(t, Config{}, func(w *wire) {
+			w.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			w.want("SETTINGS ack")
+			w.submit(10, "/1", "/2")
+			w.want("HEADERS 1 /1", "HEADERS 3 /2")
+			w.fr.WriteWindowUpdate(3, 10)
+			w.want("DATA 3 10 end")
+			w.fr.WriteWindowUpdate(1, 4)
+			w.want("DATA 1 4")
+			w.fr.WriteWindowUpdate(1, 100)
+			w.want("DATA 1 6 end")
+			w.room(998)
+		})
+	})
+	t.Run("of the connection", func(t *testing.T) {
+		onOpenWire(t, Config{}, func(w *wire) {
+			w.submit(30000, "/1", "/2", "/3")
+			w.want("HEADERS 1 /1", "DATA 1 16384", "DATA 1 13616 end", "HEADERS 3 /2", "DATA 3 16384", "DATA 3 13616 end", "HEADERS 5 /3", "DATA 5 5535")
+			w.room(0) // a request is better off with its owner
+			w.fr.WriteWindowUpdate(0, 1000)
+			w.want("DATA 5 1000")
+			w.room(0)
+			w.fr.WriteWindowUpdate(0, 65535)
+			w.want("DATA 5 16384", "DATA 5 7081 end")
+			w.room(997)
+		})
+	})
+	t.Run("in line, one is reset", func(t *testing.T) {
+		onOpenWire(t, Config{}, func(w *wire) {
+			w.submit(65535, "/1")
+			w.want("HEADERS 1 /1", "DATA 1 16384", "DATA 1 16384", "DATA 1 16384", "DATA 1 16383 end")
+			w.fr.WriteWindowUpdate(0, 1)
+			w.submit(2, "/2")
+			w.want("HEADERS 3 /2", "DATA 3 1")
+			w.fr.WriteRSTStream(3, http2.ErrCodeRefusedStream)
+			w.fr.WriteWindowUpdate(0, 100)
+			w.want()
+			w.room(999)
+			w.ended("/2 unprocessed")
+		})
+	})
+	t.Run("the buffer bounds a large body", func(t *testing.T) {
+		onOpenWire(t, Config{WriteBytes: 1000}, func(w *wire) {
+			w.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+			w.fr.WriteWindowUpdate(0, 1<<20)
+			w.want("SETTINGS ack")
+			w.submit(50000, "/1")
+			w.want("HEADERS 1 /1", "DATA 1 16384", "DATA 1 16384", "DATA 1 16384", "DATA 1 848 end")
+		})
+	})
+	t.Run("a response comes before the body is out", func(t *testing.T) {
+		onOpenWire(t, Config{}, func(w *wire) {
+			w.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 5})
+			w.want("SETTINGS ack")
+			w.submit(10, "/1")
+			w.want("HEADERS 1 /1", "DATA 1 5")
+			w.answer(1, ":status=413")
+			w.fr.WriteRSTStream(1, http2.ErrCodeNo)
+			w.want("RST_STREAM 1 CANCEL")
+			w.ended("/1 answered 413")
+		})
+	})
+}
+
+// TestReceiveWindow sends more over the connection than its window, in pieces.
+func TestReceiveWindow(t *testing.T) {
+	onOpenWire(t, Config{}, func(w *wire) {
+		given := 0
+		for i := range 200 {
+			id := uint32(1 + 2*i)
+			w.submit(0, "/1")
+			w.headers(id, ":status=200")
+			w.fr.WriteData(id, true, make([]byte, 16384))
+			w.ended("/1 answered 200 " + strings.Repeat("\x00", 16384))
+			w.mu.Lock()
+			for _, f := range w.frames {
+				var n int
+				if _, err := fmt.Sscanf(f, "WINDOW_UPDATE 0 %d", &n); err == nil {
+					given += n
+				}
+			}
+			w.frames = nil
+			w.mu.Unlock()
+			if window := 1<<20 + given - (i+1)*16384; window < 1<<19-16384 || window > 1<<20 {
+				t.Fatalf("after %d bodies the server may send %d bytes", i+1, window)
+			}
+		}
+	})
+}
+
+// TestDataOverWindow sends more than the windows allow.
+func TestDataOverWindow(t *testing.T) {
+	onOpenWire(t, Config{}, func(w *wire) {
+		w.submit(0, "/1")
+		w.headers(1, ":status=200")
+		w.want("HEADERS 1 /1 end")
+		w.c.mu.Lock()
+		w.c.m.flow.credit = 5
+		w.c.mu.Unlock()
+		w.fr.WriteData(1, false, []byte("123456"))
+		w.want("GOAWAY 0 FLOW_CONTROL_ERROR")
+	})
+	onOpenWire(t, Config{}, func(w *wire) {
+		w.submit(0, "/1")
+		w.headers(1, ":status=200")
+		w.want("HEADERS 1 /1 end")
+		w.c.mu.Lock()
+		w.c.m.find(1).credit = 5
+		w.c.mu.Unlock()
+		w.fr.WriteData(1, false, []byte("123456"))
+		w.want("RST_STREAM 1 FLOW_CONTROL_ERROR")
+		w.ended("/1 malformed 200")
+	})
+}
