@@ -2,11 +2,13 @@ package conversation
 
 import "sync/atomic"
 
-// What a remembered notification and an episode take of a Budget, in bytes:
-// their structs, their places in slices and maps, and what the allocator adds.
+// What a remembered notification, an episode and a note take of a Budget, in
+// bytes: their structs, their places in slices and maps, and what the allocator
+// adds.
 const (
-	entryBytes   = 224
+	entryBytes   = 256
 	episodeBytes = 384
+	noteBytes    = 48
 )
 
 // Budget is memory that the ledgers of all clients share. It may be used from
@@ -35,18 +37,14 @@ func (l *Ledger) account(n int64) {
 // makeRoom gives up the oldest entries until one more fits. It says whether
 // there is room: another client may have it all.
 func (l *Ledger) makeRoom() bool {
-	for _, e := range l.episodes {
-		for ; !l.fits(entryBytes); e.evicted++ {
-			if e.evicted == len(e.entries) {
-				break
-			}
-			if old := e.entries[e.evicted]; old.live() {
-				l.stats.Evicted++
-				l.giveUp(old)
-			}
+	for !l.fits(entryBytes) {
+		if l.live.oldest == nil {
+			return false
 		}
+		l.stats.Evicted++
+		l.giveUp(l.live.oldest)
 	}
-	return l.fits(entryBytes)
+	return true
 }
 
 // discards says that there is no room to remember what a provider of the kind h

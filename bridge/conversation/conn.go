@@ -145,6 +145,7 @@ func (c *Conn) Closed(heard bool, now time.Time) {
 			l.forget(e)
 		}
 		e.doubtful = false
+		l.due = min(l.due, t)
 	case !c.told && !c.ended && !heard:
 		c.broken(t)
 	}

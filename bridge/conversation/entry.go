@@ -14,6 +14,8 @@ type entry struct {
 	habit    *habit // of the kind that wrote the frame
 	older    *entry // with the same key
 	younger  *entry
+	before   *entry // of all live ones, by age
+	behind   *entry
 	origin   place // while the verdict is out
 	follower place // the frame that was swallowed meanwhile
 	refusal  *refusal
@@ -50,7 +52,7 @@ type refusal struct {
 // live says that e can still swallow a frame.
 func (e *entry) live() bool { return e != nil && e.indexed }
 
-// chain is the live entries with one key, oldest first.
+// chain is the live entries with one key, or all of them, oldest first.
 type chain struct{ oldest, youngest *entry }
 
 func (l *Ledger) index(e *entry) {
@@ -62,6 +64,12 @@ func (l *Ledger) index(e *entry) {
 	}
 	c.youngest = e
 	l.byKey[e.key] = c
+	if e.before = l.live.youngest; e.before != nil {
+		e.before.behind = e
+	} else {
+		l.live.oldest = e
+	}
+	l.live.youngest = e
 	e.indexed = true
 	e.episode.live++
 	l.account(entryBytes)
@@ -84,7 +92,17 @@ func (l *Ledger) unindex(e *entry) {
 	} else {
 		l.byKey[e.key] = c
 	}
-	e.older, e.younger, e.indexed = nil, nil, false
+	if e.before != nil {
+		e.before.behind = e.behind
+	} else {
+		l.live.oldest = e.behind
+	}
+	if e.behind != nil {
+		e.behind.before = e.before
+	} else {
+		l.live.youngest = e.before
+	}
+	e.older, e.younger, e.before, e.behind, e.indexed = nil, nil, nil, nil, false
 	e.episode.live--
 	e.episode.entries[e.index] = nil
 	l.account(-entryBytes)
@@ -101,7 +119,9 @@ func (l *Ledger) giveUp(e *entry) {
 // settled gives e the verdict on its original, and the frame that follows it.
 func (l *Ledger) settled(e *entry, v verdict, t instant) {
 	e.episode.base = max(e.episode.base, t)
-	e.episode.pending--
+	if e.episode.pending--; e.episode.pending == 0 && !e.episode.open {
+		l.due = min(l.due, t)
+	}
 	e.origin = place{}
 	switch v.outcome {
 	case Accepted:
@@ -121,6 +141,8 @@ func (l *Ledger) settled(e *entry, v verdict, t instant) {
 		if v.outcome == refusedOutcome {
 			l.feedback(v.refusal)
 		}
+	case e.episode.cause == reset: // where only what has no verdict is recognised
+		l.giveUp(e)
 	case v.outcome != Accepted && v.outcome != refusedOutcome:
 		e.episode.died++
 		l.unindex(e)

@@ -1,6 +1,9 @@
 package conversation
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // episode is what stands behind one packet on one connection: the frames that
 // the provider will send again, if it is one that does.
@@ -23,7 +26,6 @@ type episode struct {
 	since    uint64  // ordinal of the first note taken after the packet
 
 	entries []*entry // in the order of the frames; nil once used or given up
-	evicted int      // of entries, how many from the front were looked at for eviction
 	live    int      // entries that can still swallow
 	pending int      // entries whose original has no verdict
 	matched int
@@ -32,6 +34,7 @@ type episode struct {
 	ran     bool
 	judged  bool
 	stored  bool // a Record of it was handed out
+	over    bool
 }
 
 // cause is what began an episode.
@@ -56,7 +59,6 @@ func (l *Ledger) begin(c *Conn, why cause, h *habit, t instant) *episode {
 	if e.open {
 		l.open++
 	}
-	l.due = min(l.due, t)
 	return e
 }
 
@@ -98,14 +100,14 @@ func (l *Ledger) close(e *episode, t instant) {
 		return
 	}
 	e.open, e.closed, e.base = false, t, max(e.base, t)
-	l.due = min(l.due, t)
+	l.due = min(l.due, t+min(patience, l.options.Life))
 	if l.open--; l.open == 0 {
-		l.notes.clear()
+		l.account(-noteBytes * int64(l.notes.clear()))
 	}
 }
 
-// bury ends e: nothing is swallowed by it any more.
-func (l *Ledger) bury(e *episode) {
+// empty ends e, which is then to be taken off the list.
+func (l *Ledger) empty(e *episode) {
 	l.close(e, e.closed)
 	for _, old := range e.entries {
 		if old.live() {
@@ -120,16 +122,27 @@ func (l *Ledger) bury(e *episode) {
 	if e.stored {
 		l.out.put(Decision{Do: Persist, Records: []Record{{Key: l.episodeKey(e)}}})
 	}
-	for i := range l.episodes {
-		if l.episodes[i] == e {
-			l.episodes = append(l.episodes[:i], l.episodes[i+1:]...)
-			break
+	if e.listed {
+		if l.lists[e.failed] = slices.DeleteFunc(l.lists[e.failed], func(x *episode) bool { return x == e }); len(l.lists[e.failed]) == 0 {
+			delete(l.lists, e.failed)
 		}
 	}
-	if len(l.episodes) == 0 {
-		l.due = never
-	}
+	e.over = true
 }
+
+// list lets noticeList find e.
+func (l *Ledger) list(e *episode) {
+	e.listed = true
+	l.lists[e.failed] = append(l.lists[e.failed], e)
+}
+
+// bury ends e: nothing is swallowed by it any more.
+func (l *Ledger) bury(e *episode) {
+	l.empty(e)
+	l.episodes = slices.DeleteFunc(l.episodes, isOver)
+}
+
+func isOver(e *episode) bool { return e.over }
 
 // forget ends e because the provider did not get the packet. Nothing will be
 // sent again, and nobody has heard of the failure itself.
@@ -162,8 +175,7 @@ func (l *Ledger) end(e *episode) instant {
 // expire judges and buries the episodes whose time has come.
 func (l *Ledger) expire(t instant) {
 	l.due = never
-	for i := 0; i < len(l.episodes); {
-		e := l.episodes[i]
+	for _, e := range l.episodes {
 		if !e.open && !e.judged {
 			if t >= e.closed+patience {
 				l.judge(e, t)
@@ -174,10 +186,10 @@ func (l *Ledger) expire(t instant) {
 		end := l.end(e)
 		if t >= end {
 			l.stats.ExpiredUnused += uint64(e.live)
-			l.bury(e)
-			continue
+			l.empty(e)
+		} else {
+			l.due = min(l.due, end)
 		}
-		l.due = min(l.due, end)
-		i++
 	}
+	l.episodes = slices.DeleteFunc(l.episodes, isOver)
 }

@@ -67,9 +67,9 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 	e := l.begin(c, failure, l.habit(c.kind(x.frame)), t)
 	e.failure = x.refusal
 	if c.before.content != nil {
-		e.listed = true
 		e.before, l.scratch = keyOf(c.before.content, l.scratch)
 		e.failed, l.scratch = keyOf(x.content, l.scratch)
+		l.list(e)
 	}
 	l.stats.Packets++
 	c.tell(e, x.refusal.status, x.frame.Identifier, t)

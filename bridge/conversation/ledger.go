@@ -29,6 +29,8 @@ type Ledger struct {
 	habits     map[Kind]*habit
 	episodes   []*episode // oldest first
 	byKey      map[key]chain
+	live       chain              // the entries of byKey
+	lists      map[key][]*episode // by the failed notification
 	notes      notes
 	open       int     // episodes whose connection the provider has not ended
 	due        instant // when expire has something to do, at the earliest
@@ -46,7 +48,7 @@ type instant = time.Duration
 
 // New makes a ledger that knows nothing.
 func New(o Options, now time.Time) *Ledger {
-	return &Ledger{options: o, epoch: now, habits: make(map[Kind]*habit), byKey: make(map[key]chain), due: never}
+	return &Ledger{options: o, epoch: now, habits: make(map[Kind]*habit), byKey: make(map[key]chain), lists: make(map[key][]*episode), due: never}
 }
 
 func (l *Ledger) at(now time.Time) instant { return now.Sub(l.epoch) }

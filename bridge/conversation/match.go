@@ -1,6 +1,9 @@
 package conversation
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	oldSocket  = 5 * time.Second // in which a library may send again into the connection that failed
@@ -71,8 +74,8 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	c.noticeList(k, e == nil, h, t)
 	h.seen = t
 	early := e == nil && c.episode != nil && c.pairEarly(s, k, h)
-	if l.open > 0 {
-		l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c})
+	if l.open > 0 && l.fits(noteBytes) {
+		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c})))
 	}
 	switch {
 	case early:
@@ -129,17 +132,14 @@ func (c *Conn) noticeList(k key, unmatched bool, h *habit, t instant) {
 	if !before.unmatched || !unmatched {
 		return
 	}
-	for i := 0; i < len(l.episodes); {
-		e := l.episodes[i]
-		if e.listed && e.conn != c && e.habit == h && !h.resends && e.before == before.key && e.failed == k && c.opened >= e.packet {
+	for _, e := range slices.Clone(l.lists[k]) {
+		if e.before == before.key && e.habit == h && !h.resends && c.opened >= e.packet {
 			l.stats.ListsRepeated++
 			if !e.judged {
 				l.miss(e, len(e.entries), t)
 			}
 			l.bury(e)
-			continue
 		}
-		i++
 	}
 }
 

@@ -21,18 +21,24 @@ type notes struct {
 
 func (n *notes) count() uint64 { return n.first + uint64(len(n.ring)) }
 
-func (n *notes) add(x note) {
-	if len(n.ring) == maxNotes {
+// add returns by how many notes n has grown.
+func (n *notes) add(x note) int {
+	was := len(n.ring)
+	if was == maxNotes {
 		// Half at a time, so that a note costs little.
 		n.first += maxNotes / 2
 		n.ring = append(n.ring[:0], n.ring[maxNotes/2:]...)
 	}
 	n.ring = append(n.ring, x)
+	return len(n.ring) - was
 }
 
-func (n *notes) clear() {
+// clear returns how many notes there were.
+func (n *notes) clear() int {
+	was := len(n.ring)
 	n.first = n.count()
 	n.ring = nil
+	return was
 }
 
 // pairEarly recognises the late original of a frame that has overtaken it. It is

@@ -178,7 +178,7 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	}
 	k, flags := b.kind(), b.byte()
 	e := &episode{
-		number: int64(binary.BigEndian.Uint64(number)), numbered: flags&1 != 0, listed: flags&2 != 0,
+		number: int64(binary.BigEndian.Uint64(number)), numbered: flags&1 != 0,
 		judged: flags&4 != 0, ran: flags&8 != 0, stored: true, packet: t, closed: t,
 	}
 	if flags&16 != 0 {
@@ -190,6 +190,9 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	e.matched = int(b.uint32())
 	if b.failed {
 		return errRecord
+	}
+	if flags&2 != 0 {
+		l.list(e)
 	}
 	e.habit = l.habit(k)
 	e.habit.seen = max(e.habit.seen, t)
