@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/conversation"
 )
 
 // Environment is one of APNs' two worlds, or says that the port decides.
@@ -112,6 +113,8 @@ type app struct {
 	account  account
 	counters counters
 	health   health
+
+	conversations conversation.Stats // of clients that were forgotten; under the bridge's lock
 }
 
 // route is how an app's notifications go at present.
@@ -167,7 +170,7 @@ func (a *app) answered(r *record, v verdict) {
 		a.counters.dropped.Add(1)
 		a.bridge.log.Warn().Str("app", a.name).Str("apns_id", r.request.id.String()).Int("code", v.code).
 			Str("reason", v.reason).Int("attempts", r.plan.attempts).Msg("given up")
-		a.through(r, binproto.NoError)
+		a.through(r, conversation.Dropped)
 		return
 	case amendRetry:
 		r.request.amend(v.class)
@@ -193,17 +196,15 @@ func (a *app) settle(r *record, v verdict) {
 		a.counters.accepted.Add(1)
 		next := a.chains.leave(r)
 		if !a.bridge.feedback.alive(r) {
-			r.session.settled(r, binproto.NoError)
+			r.session.settled(r, conversation.Accepted)
 		}
 		a.follow(next)
 	case refused:
 		a.counters.refused.Add(1)
-		a.through(r, v.status)
+		a.refuse(r, v.status)
 	case badToken:
 		a.counters.badTokens.Add(1)
-		next := a.chains.leave(r)
-		r.session.refused(r, v.status)
-		a.follow(next)
+		a.refuse(r, v.status)
 	case gone:
 		a.counters.unregistered.Add(1)
 		next := a.chains.leave(r)
@@ -211,19 +212,26 @@ func (a *app) settle(r *record, v verdict) {
 		a.follow(next)
 	case unknown:
 		a.counters.unknown.Add(1)
-		status := binproto.NoError
 		if a.route.Load().app.Strict {
-			status = binproto.Unknown
+			a.refuse(r, binproto.Unknown)
+			return
 		}
-		a.through(r, status)
+		a.through(r, conversation.Dropped)
 	}
 }
 
-// through ends the way of r with the status its provider is to know. Nobody
-// touches r afterwards.
-func (a *app) through(r *record, status binproto.Status) {
+// through ends the way of r, which was not refused. Nobody touches r afterwards.
+func (a *app) through(r *record, o conversation.Outcome) {
 	next := a.chains.leave(r)
-	r.session.settled(r, status)
+	r.session.settled(r, o)
+	a.follow(next)
+}
+
+// refuse ends the way of r with the status its provider is to know. Nobody
+// touches r afterwards.
+func (a *app) refuse(r *record, status binproto.Status) {
+	next := a.chains.leave(r)
+	r.session.refused(r, status)
 	a.follow(next)
 }
 

@@ -9,12 +9,15 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge/conversation"
 )
 
 // Config is what a bridge is made of.
 type Config struct {
 	Apps     []App
 	Feedback Feedback
+	Ledger   Ledger // nil: after a restart no resend is recognised
 	Limits   Limits
 	Log      zerolog.Logger
 	Now      func() time.Time // nil: time.Now
@@ -30,20 +33,24 @@ type Bridge struct {
 	waiting  *waiting
 	feedback *feedback
 
-	unsettled atomic.Int64  // notifications in windows or with the feedback writer
+	ledgerBudget *conversation.Budget
+	ledgerLog    *ledgerLog
+
+	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
 	idle      chan struct{} // told when unsettled comes to 0
 
 	ctx    context.Context // of all work that was taken
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	// Feedback outlives the rest, for what the rest leaves to it.
-	feedbackDone chan struct{}
-	endFeedback  context.CancelFunc
+	// What writes to the store outlives the rest, for what the rest leaves to it.
+	writers    sync.WaitGroup
+	endWriters context.CancelFunc
 
 	mu        sync.Mutex
 	apps      map[string]*app
 	sessions  map[*Session]struct{}
+	clients   map[clientKey]*client
 	upstreams []upstream // all there were, to be closed at the end
 	stopping  bool
 }
@@ -60,12 +67,11 @@ func New(c Config) (*Bridge, error) {
 	b.wg.Go(func() {
 		b.waiting.run(b.ctx.Done(), func(r *record) { r.session.app.send(r) })
 	})
-	var feedbackCtx context.Context
-	feedbackCtx, b.endFeedback = context.WithCancel(context.Background())
-	go func() {
-		defer close(b.feedbackDone)
-		b.feedback.run(feedbackCtx)
-	}()
+	b.wg.Go(func() { b.runClients(b.ctx.Done()) })
+	var writing context.Context
+	writing, b.endWriters = context.WithCancel(context.Background())
+	b.writers.Go(func() { b.feedback.run(writing) })
+	b.writers.Go(func() { b.ledgerLog.run(writing.Done()) })
 	return b, nil
 }
 
@@ -74,14 +80,19 @@ func newBridge(c Config) (*Bridge, error) {
 	limits := c.Limits.withDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
-		waiting: newWaiting(), feedback: newFeedback(c.Feedback, limits.RetryDelay, c.Log),
-		idle: make(chan struct{}, 1), feedbackDone: make(chan struct{}),
-		apps: make(map[string]*app), sessions: make(map[*Session]struct{}),
+		budget: newBudget(limits.QueuedBytes), waiting: newWaiting(),
+		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
+		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
+		ledgerLog:    newLedgerLog(c.Ledger, c.Log),
+		idle:         make(chan struct{}, 1),
+		apps:         make(map[string]*app), sessions: make(map[*Session]struct{}), clients: make(map[clientKey]*client),
 	}
 	if b.now == nil {
 		b.now = time.Now
 	}
-	b.budget = newBudget(b.limits.QueuedBytes)
+	if err := b.ledgerLog.load(); err != nil {
+		return nil, err
+	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.Reload(c.Apps); err != nil {
 		b.cancel()
@@ -175,7 +186,12 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	case a.route.Load().app.topicFor(origin) == "":
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
-	s := &Session{bridge: b, app: a, peer: peer, origin: origin}
+	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin}
+	s.client.mu.Lock()
+	s.client.sessions++
+	s.talk = s.client.ledger.Open(origin.Address, !a.route.Load().app.continues(origin), b.now())
+	s.talk.Owner = s
+	s.client.mu.Unlock()
 	b.sessions[s] = struct{}{}
 	return s, nil
 }
@@ -233,6 +249,21 @@ func (b *Bridge) Close() {
 		u.Close()
 	}
 	b.wg.Wait()
-	b.endFeedback()
-	<-b.feedbackDone
+	b.endWriters()
+	b.writers.Wait()
+	b.saveLedgers()
+}
+
+// saveLedgers writes down what providers may send again to whoever comes after
+// us.
+func (b *Bridge) saveLedgers() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var records []conversation.Record
+	for _, c := range b.clients {
+		c.mu.Lock()
+		records = append(records, c.ledger.Records(b.now())...)
+		c.mu.Unlock()
+	}
+	b.ledgerLog.replace(records)
 }

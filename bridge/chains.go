@@ -32,7 +32,7 @@ func newChains() *chains {
 }
 
 func (c *chains) shardOf(r *record) (*chainShard, uint64) {
-	key := maphash.Bytes(c.seed, r.token())
+	key := maphash.Bytes(c.seed, r.Token())
 	return &c.shards[key%chainShards], key
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/conversation"
 	"apnsbridge/store"
 )
 
@@ -32,8 +33,19 @@ type feedback struct {
 	wake  chan struct{}
 
 	mu    sync.Mutex
-	queue []*record
-	spare []*record // the last batch's memory
+	queue []feedbackEntry
+	spare []feedbackEntry // the last batch's memory
+}
+
+// feedbackEntry is one change of an app's list.
+type feedbackEntry struct {
+	app   *app
+	token []byte
+	at    time.Time // since when the device is dead; or when the push was sent that proves it alive
+	alive bool
+
+	record  *record // that settles when this is stored; nil: none waits for it
+	outcome conversation.Outcome
 }
 
 func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback {
@@ -43,24 +55,43 @@ func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback 
 // dead puts the device of r on the list as of the time at, and then lets r
 // settle.
 func (f *feedback) dead(r *record, at time.Time) {
-	r.dead = at
-	f.add(r)
+	f.add(feedbackEntry{app: r.session.app, token: r.Token(), at: at, record: r, outcome: conversation.Gone})
 }
 
 // alive takes the device of r, a push that was accepted, off the list, and then
 // lets r settle. It says whether that is needed.
 func (f *feedback) alive(r *record) bool {
-	if !f.store.Listed(r.session.app.name, r.token()) {
+	if !f.store.Listed(r.session.app.name, r.Token()) {
 		return false
 	}
-	r.dead = time.Time{}
-	f.add(r)
+	f.add(feedbackEntry{app: r.session.app, token: r.Token(), at: r.sent, alive: true, record: r})
 	return true
 }
 
-func (f *feedback) add(r *record) {
+// untold puts a bad token of which no provider was told on the list. It keeps
+// token. Until it is stored it counts as a notification of its app.
+func (f *feedback) untold(a *app, token []byte, at time.Time) {
+	a.bridge.unsettled.Add(1)
+	a.account.add(untoldSize(token))
+	f.add(feedbackEntry{app: a, token: token, at: at})
+}
+
+func untoldSize(token []byte) int64 { return recordOverhead + int64(len(token)) }
+
+// stored says that the list is as e wants it, or that the store has failed for
+// good.
+func (e feedbackEntry) stored() {
+	if e.record != nil {
+		e.record.session.settled(e.record, e.outcome)
+		return
+	}
+	e.app.account.give(untoldSize(e.token))
+	e.app.bridge.settled(1)
+}
+
+func (f *feedback) add(e feedbackEntry) {
 	f.mu.Lock()
-	f.queue = append(f.queue, r)
+	f.queue = append(f.queue, e)
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:
@@ -95,32 +126,33 @@ func (f *feedback) run(ctx context.Context) {
 }
 
 // write stores a batch in its order, what is alike in one call.
-func (f *feedback) write(ctx context.Context, batch []*record) {
+func (f *feedback) write(ctx context.Context, batch []feedbackEntry) {
 	dead := make([]store.Dead, 0, min(len(batch), feedbackBatch))
 	for len(batch) > 0 {
-		n, app := 0, batch[0].session.app
+		n, first := 0, batch[0]
 		dead = dead[:0]
-		for n < len(batch) && n < feedbackBatch && batch[n].session.app == app && !batch[n].dead.IsZero() {
-			dead = append(dead, store.Dead{Token: batch[n].token(), Time: batch[n].dead})
+		for n < len(batch) && n < feedbackBatch && batch[n].app == first.app && !batch[n].alive {
+			dead = append(dead, store.Dead{Token: batch[n].token, Time: batch[n].at})
 			n++
 		}
-		stored := f.persist(ctx, app, func(ctx context.Context) error {
+		stored := f.persist(ctx, first.app, func(ctx context.Context) error {
 			if n > 0 {
-				return f.store.Record(ctx, app.name, dead...)
+				return f.store.Record(ctx, first.app.name, dead...)
 			}
-			return f.store.Revive(ctx, app.name, batch[0].token(), batch[0].sent)
+			return f.store.Revive(ctx, first.app.name, first.token, first.at)
 		})
+		counters := &first.app.counters
 		switch {
 		case !stored:
-			app.counters.feedbackLost.Add(uint64(max(n, 1)))
+			counters.feedbackLost.Add(uint64(max(n, 1)))
 		case n == 0:
-			app.counters.revived.Add(1)
+			counters.revived.Add(1)
 		default:
-			app.counters.feedback.Add(uint64(n))
+			counters.feedback.Add(uint64(n))
 		}
 		n = max(n, 1)
-		for _, r := range batch[:n] {
-			r.session.recorded(r)
+		for _, e := range batch[:n] {
+			e.stored()
 		}
 		batch = batch[n:]
 	}

@@ -112,6 +112,8 @@ func TestQueuedBytesStopReading(t *testing.T) {
 		t.Fatal("the other session was not resumed")
 	}
 	shutdown(t, b)
+	first.Close(nil)
+	second.Close(nil)
 	if st := b.Stats(); st.QueuedBytes != 0 || st.Unsettled != 0 {
 		t.Errorf("%d bytes, %d notifications are left", st.QueuedBytes, st.Unsettled)
 	}
@@ -135,8 +137,10 @@ func TestRejectedFramesKeepTheirPlace(t *testing.T) {
 	if got := sim.Stats().Accepted; got != 1 {
 		t.Errorf("reported after %d accepted, want 1", got)
 	}
-	if !s.Push(note(deviceToken(goodDevice, 2), 4, hello)) {
-		t.Error("no room behind the packet")
+	for i := range 2000 {
+		if !s.Push(note(deviceToken(goodDevice, i+2), uint32(i+4), hello)) {
+			t.Fatalf("no room for number %d behind the packet, which must never stop the reading", i)
+		}
 	}
 }
 
@@ -210,8 +214,12 @@ func TestShutdownEndsSessions(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if _, closes := busyPeer.told(); closes != 1 || sim.Stats().Accepted != 1 {
-		t.Errorf("closed %d times with %d accepted, want 1 and 1", closes, sim.Stats().Accepted)
+	last := binproto.Response{Status: binproto.Shutdown, Identifier: 1}
+	if fails, closes := busyPeer.told(); closes != 0 || len(fails) != 1 || fails[0] != last || sim.Stats().Accepted != 1 {
+		t.Errorf("told %v, closed %d times with %d accepted; want %v, 0 and 1", fails, closes, sim.Stats().Accepted, last)
+	}
+	if fails, closes := idlePeer.told(); closes != 1 || len(fails) != 0 {
+		t.Errorf("an idle provider was told %v and closed %d times, want an end without a word", fails, closes)
 	}
 	// What the provider had on its way is still delivered.
 	busy.Push(note(deviceToken(goodDevice, 2), 2, hello))

@@ -20,7 +20,7 @@ const answerBytes = 4 << 10
 func (u *httpUpstream) ask(c *httpConn, r *record) verdict {
 	ctx, cancel := context.WithTimeout(u.ctx, u.limits.RequestTimeout)
 	defer cancel()
-	body := &payloadBody{rest: r.payload()}
+	body := &payloadBody{rest: r.Payload()}
 	defer body.Close()
 	req, err := u.newRequest(ctx, r, body)
 	if err != nil {
@@ -67,13 +67,13 @@ func (u *httpUpstream) newRequest(ctx context.Context, r *record, body io.ReadCl
 		r.bearer = value
 		header["Authorization"] = []string{value}
 	}
-	to, err := url.Parse(u.base + string(devicePath(nil, r.token())))
+	to, err := url.Parse(u.base + string(devicePath(nil, r.Token())))
 	if err != nil {
 		return nil, err
 	}
 	req := &http.Request{
 		Method: http.MethodPost, URL: to, Host: to.Host, Header: header,
-		Body: body, ContentLength: int64(len(r.payload())),
+		Body: body, ContentLength: int64(len(r.Payload())),
 	}
 	return req.WithContext(ctx), nil
 }

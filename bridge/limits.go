@@ -15,6 +15,11 @@ type Limits struct {
 	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read; 15 s
 	DialInterval   time.Duration // the least between two connections to an endpoint, for APNs takes rapid reconnecting for an attack; 1 s
 	RetryDelay     time.Duration // how long a notification waits for its next attempt; 1 s
+
+	LedgerBytes          int64         // of all that is remembered behind error packets; 64 MiB
+	LedgerBytesPerClient int64         // of that, for one client; 16 MiB
+	LedgerTTL            time.Duration // how long it is, for a kind of provider not known to send again; 600 s
+	LedgerTTLProven      time.Duration // and for one that is; 3600 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -27,6 +32,11 @@ func (l Limits) withDefaults() Limits {
 		DialTimeout:    cmp.Or(l.DialTimeout, 15*time.Second),
 		DialInterval:   cmp.Or(l.DialInterval, time.Second),
 		RetryDelay:     cmp.Or(l.RetryDelay, time.Second),
+
+		LedgerBytes:          cmp.Or(l.LedgerBytes, 64<<20),
+		LedgerBytesPerClient: cmp.Or(l.LedgerBytesPerClient, 16<<20),
+		LedgerTTL:            cmp.Or(l.LedgerTTL, 600*time.Second),
+		LedgerTTLProven:      cmp.Or(l.LedgerTTLProven, 3600*time.Second),
 	}
 }
 

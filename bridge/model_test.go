@@ -24,15 +24,16 @@ type modelNote struct {
 	id       uint32
 	hasID    bool
 	device   byte
-	open     bool // begun, without a verdict
-	verdict  class
-	rejected binproto.Status
-	done     bool // settled, or left to the feedback list
-	waits    bool // for the feedback list to settle
+	owed     binproto.Status // what its provider is to be told when it is the head
+	badToken bool            // and with what it is about
+	tail     bool            // behind the packet: its provider will ask again
+	done     bool            // settled
+	waits    bool            // for the feedback list to settle
 }
 
 // sessionModel is one connection told in the plainest way: a list of all
-// notifications, from which everything is worked out again at each step.
+// notifications, from which everything is worked out again at each step. Its
+// provider never sends anything again.
 type sessionModel struct {
 	notes    []*modelNote
 	head     int
@@ -45,29 +46,45 @@ type sessionModel struct {
 
 func (m *sessionModel) told() bool { return len(m.fails)+m.closes > 0 }
 
+// refuse gives n a verdict that its provider should know.
+func (m *sessionModel) refuse(n *modelNote, status binproto.Status, badToken bool) {
+	n.done = true
+	switch {
+	case n.tail:
+	case n.hasID && !m.told() && !m.gone:
+		n.owed, n.badToken = status, badToken
+	case badToken:
+		m.feedback = append(m.feedback, n.device)
+	}
+}
+
 // advance takes settled notes off the front.
 func (m *sessionModel) advance() {
 	for m.head < len(m.notes) && m.notes[m.head].done {
 		n := m.notes[m.head]
 		m.head++
-		status := n.rejected
-		switch {
-		case n.verdict == badToken && !n.waits:
-			status = binproto.InvalidToken
-		case n.verdict == refused:
-			status = binproto.InvalidPayloadSize
-		}
-		switch {
-		case status == binproto.NoError:
-		case n.hasID && !m.told() && !m.gone:
-			m.fails = append(m.fails, binproto.Response{Status: status, Identifier: n.id})
-		case status == binproto.InvalidToken:
-			m.feedback = append(m.feedback, n.device)
+		if n.owed != binproto.NoError {
+			m.fails = append(m.fails, binproto.Response{Status: n.owed, Identifier: n.id})
+			for _, behind := range m.notes[m.head:] {
+				behind.tail, behind.owed = true, binproto.NoError
+			}
 		}
 	}
 	if m.head == len(m.notes) && m.ending && !m.told() && !m.gone {
 		m.closes++
 	}
+}
+
+// close is the end of the connection: whoever was to be told is not.
+func (m *sessionModel) close() {
+	m.gone = true
+	for _, n := range m.notes[m.head:] {
+		if n.owed != binproto.NoError && n.badToken {
+			m.feedback = append(m.feedback, n.device)
+		}
+		n.owed = binproto.NoError
+	}
+	m.advance()
 }
 
 // TestSessionAgainstModel drives one session with random histories of pushes,
@@ -98,28 +115,12 @@ func checkSession(t *rapid.T) {
 	}
 	m := new(sessionModel)
 	places := make(map[*record]*modelNote)
-	begun := func(r *record) bool {
-		n := places[r]
-		if n.open {
-			return true
-		}
-		tail := len(m.fails) > 0
-		if got := r.begin(); got == tail {
-			t.Fatalf("device %d: begin is %v behind a reported failure (%v)", n.device, got, tail)
-		}
-		n.open = !tail
-		if tail {
-			n.done = true
-			m.advance()
-		}
-		return n.open
-	}
 	// register finds the model's notes for what has come upstream.
 	register := func() {
 		for _, r := range hand.sent {
 			if places[r] == nil {
 				for _, n := range m.notes {
-					if fmt.Sprint(n.id) == string(r.payload()) {
+					if fmt.Sprint(n.id) == string(r.Payload()) {
 						places[r] = n
 					}
 				}
@@ -129,8 +130,10 @@ func checkSession(t *rapid.T) {
 	identifier := uint32(0)
 	newNote := func(t *rapid.T) *modelNote {
 		identifier++
-		n := &modelNote{id: identifier, hasID: rapid.IntRange(0, 4).Draw(t, "with id") > 0, device: rapid.Byte().Draw(t, "device") % 6}
-		return n
+		return &modelNote{
+			id: identifier, hasID: rapid.IntRange(0, 4).Draw(t, "with id") > 0,
+			device: rapid.Byte().Draw(t, "device") % 6, tail: len(m.fails) > 0,
+		}
 	}
 	t.Repeat(map[string]func(*rapid.T){
 		"push": func(t *rapid.T) {
@@ -140,11 +143,8 @@ func checkSession(t *rapid.T) {
 			n := newNote(t)
 			frame := note(deviceToken([]byte{n.device}, int(n.device)), n.id, fmt.Sprint(n.id))
 			frame.HasIdentifier = n.hasID
-			tail := len(m.fails) > 0
 			s.Push(frame)
-			if !tail {
-				m.notes = append(m.notes, n)
-			}
+			m.notes = append(m.notes, n)
 			register()
 		},
 		"reject": func(t *rapid.T) {
@@ -152,9 +152,9 @@ func checkSession(t *rapid.T) {
 				t.Skip("ended")
 			}
 			n := newNote(t)
-			n.rejected, n.done = binproto.InvalidTokenSize, true
-			s.Reject(&binproto.Notification{Identifier: n.id, HasIdentifier: n.hasID}, n.rejected)
+			s.Reject(&binproto.Notification{Identifier: n.id, HasIdentifier: n.hasID}, binproto.InvalidTokenSize)
 			m.notes = append(m.notes, n)
+			m.refuse(n, binproto.InvalidTokenSize, false)
 			m.advance()
 		},
 		"answer": func(t *rapid.T) {
@@ -165,32 +165,28 @@ func checkSession(t *rapid.T) {
 			r := hand.sent[i]
 			hand.sent = slices.Delete(hand.sent, i, i+1)
 			n := places[r]
-			if !begun(r) {
-				delete(places, r)
-				register()
-				return
+			if !r.begin() {
+				t.Fatalf("device %d: nothing has expired, and it is not to be sent", n.device)
 			}
-			n.open = false
-			n.verdict = rapid.SampledFrom([]class{accepted, accepted, accepted, badToken, refused, gone}).Draw(t, "class")
-			v := verdict{class: n.verdict}
-			switch n.verdict {
+			v := verdict{class: rapid.SampledFrom([]class{accepted, accepted, accepted, badToken, refused, gone}).Draw(t, "class")}
+			switch v.class {
 			case badToken:
 				v.status = binproto.InvalidToken
-				n.waits = m.told() || m.gone || !n.hasID
+				m.refuse(n, v.status, true)
 			case refused:
 				v.status = binproto.InvalidPayloadSize
+				m.refuse(n, v.status, false)
 			case gone:
 				n.waits = true
 			case accepted:
 				// A device on the list has to leave it first.
-				n.waits = lists.Listed("mail", r.token())
+				n.waits = lists.Listed("mail", r.Token())
+				n.done = !n.waits
 			}
 			if n.waits {
 				m.feedback = append(m.feedback, n.device)
-			} else {
-				n.done = true
-				m.advance()
 			}
+			m.advance()
 			delete(places, r)
 			a.answered(r, v)
 			register()
@@ -218,7 +214,7 @@ func checkSession(t *rapid.T) {
 			if m.gone {
 				t.Skip("gone")
 			}
-			m.gone = true
+			m.close()
 			s.Close(nil)
 		},
 		"": func(t *rapid.T) {
@@ -226,7 +222,7 @@ func checkSession(t *rapid.T) {
 			if !slices.Equal(fails, m.fails) || closes != m.closes {
 				t.Fatalf("told %v, closed %d; want %v, %d", fails, closes, m.fails, m.closes)
 			}
-			if got, want := s.window.Len(), len(m.notes)-m.head; got != want {
+			if got, want := s.talk.Len(), len(m.notes)-m.head; got != want {
 				t.Fatalf("%d in the window, want %d", got, want)
 			}
 			st := b.Stats().Apps["mail"]
@@ -235,10 +231,10 @@ func checkSession(t *rapid.T) {
 			}
 			devices := make(map[string]bool)
 			for _, r := range hand.sent {
-				if devices[string(r.token())] {
-					t.Fatalf("two notifications for device %x are upstream", r.token())
+				if devices[string(r.Token())] {
+					t.Fatalf("two notifications for device %x are upstream", r.Token())
 				}
-				devices[string(r.token())] = true
+				devices[string(r.Token())] = true
 			}
 		},
 	})
@@ -247,9 +243,12 @@ func checkSession(t *rapid.T) {
 	for len(hand.sent) > 0 {
 		r := hand.sent[0]
 		hand.sent = hand.sent[1:]
-		if places[r] != nil && places[r].open || r.begin() {
+		if r.begin() {
 			a.answered(r, verdict{class: accepted})
 		}
+	}
+	if !m.gone {
+		s.Close(nil)
 	}
 	b.feedback.write(b.ctx, b.feedback.queue)
 	if left := b.unsettled.Load(); left != 0 || b.budget.used.Load() != 0 {

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"time"
-
-	"apnsbridge/binproto"
 )
 
 // request is what is asked of APNs besides token and payload. It says nothing
@@ -25,17 +23,14 @@ const noExpiration = -1
 // mean "for ever" ask for decades.
 const longestExpiry = 30 * 24 * time.Hour
 
-// expiration gives the apns-expiration of n, and the second from which it need
-// not be sent any more, 0 for never. An expiry of 0 or in the past asks APNs for
-// one attempt; it does not end ours, for rpush sends 86400.
-func expiration(n *binproto.Notification, now time.Time) (header, expires int64) {
-	switch {
-	case !n.HasExpiry:
-		return noExpiration, 0
-	case int64(n.Expiry) <= now.Unix():
+// expiration gives the apns-expiration of a frame's expiry, and the second from
+// which it need not be sent any more, 0 for never. An expiry of 0 or in the past
+// asks APNs for one attempt; it does not end ours, for rpush sends 86400.
+func expiration(expiry uint32, now time.Time) (header, expires int64) {
+	if int64(expiry) <= now.Unix() {
 		return 0, 0
 	}
-	expires = min(int64(n.Expiry), now.Add(longestExpiry).Unix())
+	expires = min(int64(expiry), now.Add(longestExpiry).Unix())
 	return expires, expires
 }
 

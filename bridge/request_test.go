@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"testing"
 	"time"
-
-	"apnsbridge/binproto"
 )
 
 func TestExpiration(t *testing.T) {
@@ -14,24 +12,22 @@ func TestExpiration(t *testing.T) {
 	month := now.Unix() + 30*24*3600
 	tests := []struct {
 		name            string
-		has             bool
 		expiry          uint32
 		header, expires int64
 	}{
-		{"absent", false, 0, noExpiration, 0},
-		{"0", true, 0, 0, 0},
-		{"rpush's 86400", true, 86400, 0, 0},
-		{"this second", true, 1_800_000_000, 0, 0},
-		{"the next second", true, 1_800_000_001, 1_800_000_001, 1_800_000_001},
-		{"an hour", true, 1_800_003_600, 1_800_003_600, 1_800_003_600},
-		{"30 days", true, uint32(month), month, month},
-		{"beyond 30 days", true, uint32(month + 1), month, month},
-		{"java-apns", true, math.MaxInt32, month, month},
-		{"PushSharp", true, math.MaxUint32, month, month},
+		{"0", 0, 0, 0},
+		{"rpush's 86400", 86400, 0, 0},
+		{"this second", 1_800_000_000, 0, 0},
+		{"the next second", 1_800_000_001, 1_800_000_001, 1_800_000_001},
+		{"an hour", 1_800_003_600, 1_800_003_600, 1_800_003_600},
+		{"30 days", uint32(month), month, month},
+		{"beyond 30 days", uint32(month + 1), month, month},
+		{"java-apns", math.MaxInt32, month, month},
+		{"PushSharp", math.MaxUint32, month, month},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			header, expires := expiration(&binproto.Notification{HasExpiry: tt.has, Expiry: tt.expiry}, now)
+			header, expires := expiration(tt.expiry, now)
 			if header != tt.header || expires != tt.expires {
 				t.Errorf("got header %d, expires %d; want %d, %d", header, expires, tt.header, tt.expires)
 			}

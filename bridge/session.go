@@ -2,7 +2,7 @@ package bridge
 
 import (
 	"net/netip"
-	"sync"
+	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
@@ -11,7 +11,7 @@ import (
 // Origin says whose connection a session is.
 type Origin struct {
 	App         string      // the name of a configured app
-	Client      string      // who speaks for it, for the log
+	Client      string      // who speaks for it: what it sends again is recognised over all its connections
 	Address     netip.Addr  // where from
 	Topic       string      // of the client's certificate, for apps that have none set
 	Environment Environment // of the port or the name asked for, for apps ByListener
@@ -23,6 +23,7 @@ type Origin struct {
 type Session struct {
 	bridge *Bridge
 	app    *app
+	client *client
 	peer   Peer
 	origin Origin
 
@@ -31,13 +32,9 @@ type Session struct {
 	topic string
 	rule  typeRule
 
-	tail tail
-
-	mu     sync.Mutex
-	window conversation.Window[*record]
-	parked bool // Push has said that there is no room
-	ending bool // the provider or the bridge has ended: say so when all is settled
-	told   bool // Fail or Close was called: nothing more can be told
+	// Under the client's lock.
+	talk   *conversation.Conn
+	parked bool // the gateway was told that there is no room
 	gone   bool // the connection is
 }
 
@@ -47,18 +44,24 @@ type Session struct {
 func (s *Session) Push(n *binproto.Notification) (room bool) {
 	s.app.counters.taken.Add(1)
 	s.app.counters.skippedItems.Add(uint64(n.Skipped))
-	if !s.tail.takes() {
-		s.app.counters.droppedBehind.Add(1)
-		return true
-	}
+	now := s.bridge.now()
 	r := newRecord(s, n)
-	s.address(r, n)
+	s.address(r, n, now)
 	s.app.account.add(r.size())
-	room = s.take(r)
-	s.app.deliver(r)
-	if room && !s.app.account.room() {
-		s.park()
-		room = false
+
+	c := s.client
+	c.mu.Lock()
+	r.holders = 1
+	var forward bool
+	r.seq, forward = s.talk.Take(r, conversation.FrameOf(n), now)
+	if forward {
+		r.holders++
+		s.bridge.unsettled.Add(1)
+	}
+	room = s.room()
+	c.carryOut()
+	if forward {
+		s.app.deliver(r)
 	}
 	return room
 }
@@ -68,10 +71,10 @@ func (s *Session) Push(n *binproto.Notification) (room bool) {
 func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	s.app.counters.malformed.Add(1)
 	s.app.counters.skippedItems.Add(uint64(n.Skipped))
-	r := newRecord(s, n)
-	s.app.account.add(r.size())
-	room = s.take(r)
-	s.settled(r, status)
+	s.client.during(func(now time.Time) {
+		s.talk.Reject(conversation.FrameOf(n), status, now)
+		room = s.room()
+	})
 	return room
 }
 
@@ -79,29 +82,28 @@ func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room
 // and a failure among it is still reported. heard says that it has an error
 // packet already.
 func (s *Session) Shutdown(heard bool) {
-	s.mu.Lock()
-	s.ending = true
-	t := s.advance()
-	s.mu.Unlock()
-	s.tell(t)
+	s.client.during(func(now time.Time) { s.talk.Ended(heard, now) })
 }
 
 // Close says that the connection is gone. What was taken is delivered all the
-// same.
+// same. err is nil if both sides came to their end in order, and what we had
+// written was acknowledged.
 func (s *Session) Close(err error) {
-	s.mu.Lock()
-	s.gone, s.parked = true, false
-	t := s.advance()
-	s.mu.Unlock()
-	s.tell(t)
+	s.client.during(func(now time.Time) {
+		s.gone, s.parked = true, false
+		s.client.watch(s)
+		s.talk.Closed(err == nil, now)
+	})
 }
 
-// end lets the session come to its end because the bridge does: it reads no
-// further, and ends when all is settled.
-func (s *Session) end() { s.Shutdown(false) }
+// end lets the session come to its end because the bridge does, or its app is
+// gone: with a packet of status 10 where something may be lost otherwise.
+func (s *Session) end() {
+	s.client.during(func(now time.Time) { s.talk.Shutdown(now) })
+}
 
 // address fills in what APNs is asked for.
-func (s *Session) address(r *record, n *binproto.Notification) {
+func (s *Session) address(r *record, n *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
 		s.route, s.topic = route, route.app.topicFor(s.origin)
 		s.rule = newTypeRule(route.app.PushType, s.topic)
@@ -109,76 +111,67 @@ func (s *Session) address(r *record, n *binproto.Notification) {
 	q := &r.request
 	q.id = newUUID()
 	q.topic = s.topic
-	q.expiration, r.expires = expiration(n, s.bridge.now())
+	if n.HasExpiry {
+		q.expiration, r.expires = expiration(n.Expiry, now)
+	} else {
+		q.expiration, r.expires = noExpiration, 0
+	}
 	q.pushType, q.priority = s.rule.choose(n.Payload, n.PushPriority())
 }
 
-// take gives r its place in the window.
-func (s *Session) take(r *record) (room bool) {
-	s.bridge.unsettled.Add(1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.seq = s.window.Take(r)
-	// A session that is ending reads no further, so that it comes to an end;
-	// once that is told, what is still on its way is read and delivered.
-	room = s.window.Len() < s.bridge.limits.Window && (!s.ending || s.told)
-	if !room {
-		s.parked = true
+// room says whether the gateway may read on. If not, the client looks after the
+// session until it may. The client's lock is held.
+func (s *Session) room() bool {
+	if s.talk.Lingers() || s.talk.Len() < s.bridge.limits.Window && s.app.account.room() {
+		return true
 	}
-	return room
+	s.parked = true
+	s.client.watch(s)
+	return false
 }
 
-// park stops reading until there are bytes enough again.
-func (s *Session) park() {
-	s.mu.Lock()
-	s.parked = true
-	s.mu.Unlock()
-	s.resume()
+// canResume says whether a session that stopped reading may read on. The
+// client's lock is held.
+func (s *Session) canResume() bool {
+	if s.talk.Lingers() {
+		return true
+	}
+	if int64(s.talk.Len()) > lowWater(int64(s.bridge.limits.Window)) {
+		return false
+	}
+	return s.app.account.plenty() || !s.app.account.park(s)
 }
 
 // resume asks the gateway to read on if there is room.
-func (s *Session) resume() {
-	s.mu.Lock()
-	t := s.advance()
-	s.mu.Unlock()
-	s.tell(t)
+func (s *Session) resume() { s.client.during(func(time.Time) {}) }
+
+// settled says how the delivery of r ended. Nobody touches r afterwards.
+func (s *Session) settled(r *record, o conversation.Outcome) {
+	s.client.during(func(now time.Time) {
+		if !s.talk.Settled(r.seq) { // otherwise it was taken over
+			s.talk.Settle(r.seq, o, now)
+		}
+		s.client.drop(r)
+	})
+	s.bridge.settled(1)
 }
 
-// settled gives the verdict on r: NoError, or the status for which it is
-// refused.
-func (s *Session) settled(r *record, status binproto.Status) {
-	s.mu.Lock()
-	s.window.Settle(r.seq, status)
-	t := s.advance()
-	s.mu.Unlock()
-	s.tell(t)
-}
-
-// refused gives the verdict on r, a token APNs does not know. If nobody can be
-// told, feedback takes it, and it settles when it is recorded.
+// refused says that APNs refuses r, for which its provider is to know status. If
+// r was taken over there is nobody to tell: a bad token goes to the feedback list.
 func (s *Session) refused(r *record, status binproto.Status) {
-	s.mu.Lock()
-	silent := s.silent(r, status)
-	s.mu.Unlock()
-	if silent {
-		s.app.counters.untold.Add(1)
+	overtaken := false
+	s.client.during(func(now time.Time) {
+		if overtaken = s.talk.Settled(r.seq); !overtaken {
+			s.talk.Refuse(r.seq, status, now)
+			s.client.drop(r)
+		}
+	})
+	switch {
+	case !overtaken:
+		s.bridge.settled(1)
+	case status == binproto.InvalidToken:
 		s.bridge.feedback.dead(r, r.sent)
-		return
+	default:
+		s.settled(r, conversation.Dropped)
 	}
-	s.settled(r, status)
-}
-
-// recorded says that the feedback list has the device of r.
-func (s *Session) recorded(r *record) {
-	if r.left {
-		s.free(r)
-		return
-	}
-	s.settled(r, binproto.NoError)
-}
-
-// silent says that the provider will not be told of the failure of r.
-func (s *Session) silent(r *record, status binproto.Status) bool {
-	return s.told || s.gone || !r.hasIdentifier ||
-		status == binproto.InvalidToken && s.app.route.Load().app.continues(s.origin)
 }

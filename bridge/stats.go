@@ -1,46 +1,53 @@
 package bridge
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"apnsbridge/bridge/conversation"
+)
 
 // Stats is a snapshot of a bridge.
 type Stats struct {
-	Sessions     int   // connections open, or with notifications without a verdict
-	Unsettled    int64 // notifications without a verdict
-	QueuedBytes  int64 // what they cost, against Limits.QueuedBytes
-	Retrying     int   // of those, waiting for another attempt
-	FeedbackWait int   // of those, waiting for the store
+	Sessions     int    // connections open, or with notifications without a verdict
+	Unsettled    int64  // notifications without a verdict
+	QueuedBytes  int64  // what they cost, against Limits.QueuedBytes
+	Retrying     int    // of those, waiting for another attempt
+	FeedbackWait int    // of those, waiting for the store
+	Clients      int    // with a session, or with something remembered
+	LedgerBytes  int64  // what is remembered behind error packets, against Limits.LedgerBytes
+	LedgerWait   int    // records of it, and the packets that wait for them
+	LedgerFailed uint64 // commits of it that the store has refused
 	Limits       Limits
 	Apps         map[string]AppStats
 }
 
 // AppStats counts an app's notifications since the start.
 type AppStats struct {
-	Taken         uint64 // good frames
-	Malformed     uint64 // frames refused at parsing
-	SkippedItems  uint64 // items of framed notifications that nobody knows
-	Accepted      uint64 // by APNs
-	BadTokens     uint64 // refused for their token
-	Refused       uint64 // refused for another fault of the provider
-	Unregistered  uint64 // for devices that have gone
-	Unknown       uint64 // answered in words not known here
-	Reported      uint64 // error packets
-	Untold        uint64 // failures that nobody could be told
-	Feedback      uint64 // entries recorded
-	Revived       uint64 // entries taken off the list, for the device took a push again
-	FeedbackLost  uint64 // entries the store did not take before the end
-	DroppedBehind uint64 // behind a reported failure
-	Expired       uint64 // before APNs took them
-	Dropped       uint64 // given up after retries
-	Retried       uint64 // attempts after the first
-	Ambiguous     uint64 // of those, after no answer: these may double
-	Abandoned     uint64 // without a verdict at the end
+	Taken        uint64 // good frames
+	Malformed    uint64 // frames refused at parsing
+	SkippedItems uint64 // items of framed notifications that nobody knows
+	Accepted     uint64 // by APNs
+	BadTokens    uint64 // refused for their token
+	Refused      uint64 // refused for another fault of the provider
+	Unregistered uint64 // for devices that have gone
+	Unknown      uint64 // answered in words not known here
+	Feedback     uint64 // entries recorded
+	Revived      uint64 // entries taken off the list, for the device took a push again
+	FeedbackLost uint64 // entries the store did not take before the end
+	Expired      uint64 // before APNs took them
+	Dropped      uint64 // given up after retries
+	Retried      uint64 // attempts after the first
+	Ambiguous    uint64 // of those, after no answer: these may double
+	Abandoned    uint64 // without a verdict at the end
+
+	Conversation conversation.Stats // what providers were told, and have sent again
 }
 
 type counters struct {
 	taken, malformed, skippedItems                      atomic.Uint64
 	accepted, badTokens, refused, unregistered, unknown atomic.Uint64
-	reported, untold, feedback, revived, feedbackLost   atomic.Uint64
-	droppedBehind, expired, dropped                     atomic.Uint64
+	feedback, revived, feedbackLost                     atomic.Uint64
+	expired, dropped                                    atomic.Uint64
 	retried, ambiguous, abandoned                       atomic.Uint64
 }
 
@@ -49,9 +56,8 @@ func (c *counters) stats() AppStats {
 		Taken: c.taken.Load(), Malformed: c.malformed.Load(), SkippedItems: c.skippedItems.Load(),
 		Accepted: c.accepted.Load(), BadTokens: c.badTokens.Load(), Refused: c.refused.Load(),
 		Unregistered: c.unregistered.Load(), Unknown: c.unknown.Load(),
-		Reported: c.reported.Load(), Untold: c.untold.Load(),
 		Feedback: c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
-		DroppedBehind: c.droppedBehind.Load(), Expired: c.expired.Load(), Dropped: c.dropped.Load(),
+		Expired: c.expired.Load(), Dropped: c.dropped.Load(),
 		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Abandoned: c.abandoned.Load(),
 	}
 }
@@ -61,9 +67,23 @@ func (b *Bridge) Stats() Stats {
 	b.mu.Lock()
 	st := Stats{Sessions: len(b.sessions), Limits: b.limits, Apps: make(map[string]AppStats, len(b.apps))}
 	for name, a := range b.apps {
-		st.Apps[name] = a.counters.stats()
+		app := a.counters.stats()
+		app.Conversation = a.conversations
+		st.Apps[name] = app
 	}
+	for key, c := range b.clients {
+		c.mu.Lock()
+		talk := c.ledger.Stats()
+		c.mu.Unlock()
+		if app, ok := st.Apps[key.app]; ok {
+			app.Conversation.Add(talk)
+			st.Apps[key.app] = app
+		}
+	}
+	st.Clients = len(b.clients)
 	b.mu.Unlock()
+	st.LedgerBytes = b.ledgerBudget.Used()
+	st.LedgerWait, st.LedgerFailed = b.ledgerLog.figures()
 	st.Unsettled = b.unsettled.Load()
 	st.QueuedBytes = b.budget.used.Load()
 	st.Retrying = b.waiting.len()

@@ -212,7 +212,15 @@ func (a *assembly) parser(voip bool) binproto.Parser {
 }
 
 func (a *assembly) bridgeLimits() bridge.Limits {
-	return bridge.Limits{Window: int(a.config.Limits.Window), QueuedBytes: int64(a.config.Limits.QueuedBytes)}
+	l := a.config.Limits
+	return bridge.Limits{
+		Window:               int(l.Window),
+		QueuedBytes:          int64(l.QueuedBytes),
+		LedgerBytes:          int64(l.LedgerBytes),
+		LedgerBytesPerClient: int64(l.LedgerBytesPerClient),
+		LedgerTTL:            time.Duration(l.LedgerTTL),
+		LedgerTTLProven:      time.Duration(l.LedgerTTLProven),
+	}
 }
 
 func (a *assembly) storeOptions() boltstore.Options {

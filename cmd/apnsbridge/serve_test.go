@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -88,8 +87,10 @@ func TestServeDrains(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
-		t.Errorf("the provider reads % x and error %v, want an orderly end", rest, err)
+	// It was busy a moment ago: more may be on its way, which it is to send again.
+	answer, err := conn.ReadResponse()
+	if want := (binproto.Response{Status: binproto.Shutdown, Identifier: 99}); err != nil || answer.Status != want.Status || answer.Identifier > want.Identifier {
+		t.Errorf("the provider reads %v and error %v, want %v at the latest", answer, err, want)
 	}
 	conn.Close()
 	if err := p.wait(); err != nil {

@@ -45,7 +45,7 @@ func (s *service) start() (err error) {
 	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
 		return fmt.Errorf("store.path: %w", err)
 	}
-	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
+	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
 		return err
 	}
 	admission := &admission{assembly: a, bridge: s.bridge, log: s.log, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, time.Now)}
@@ -108,7 +108,8 @@ func (s *service) stop(ctx context.Context) error {
 	closed := make(chan error, 1)
 	go func() { closed <- s.push.Shutdown(ctx) }() // no new connections; ends with the sessions
 	err := s.bridge.Shutdown(ctx)                  // ends the sessions
-	err = errors.Join(err, <-closed, s.feedback.Shutdown(ctx))
+	err = errors.Join(err, <-closed)
+	err = errors.Join(err, s.bridge.Shutdown(ctx), s.feedback.Shutdown(ctx)) // providers may have written on until their connections were closed
 	return errors.Join(err, s.close())
 }
 

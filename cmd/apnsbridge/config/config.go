@@ -128,6 +128,10 @@ type Limits struct {
 	FeedbackAge          Duration `yaml:"feedback_age"`
 	FeedbackStall        Duration `yaml:"feedback_stall"`
 	FeedbackTotal        Duration `yaml:"feedback_total"`
+	LedgerBytes          Size     `yaml:"ledger_bytes"`
+	LedgerBytesPerClient Size     `yaml:"ledger_bytes_per_client"`
+	LedgerTTL            Duration `yaml:"ledger_ttl"`
+	LedgerTTLProven      Duration `yaml:"ledger_ttl_proven"`
 }
 
 // Default is the configuration of an empty file.
@@ -159,6 +163,10 @@ func Default() *Config {
 			FeedbackAge:          Duration(90 * 24 * time.Hour),
 			FeedbackStall:        Duration(time.Minute),
 			FeedbackTotal:        Duration(10 * time.Minute),
+			LedgerBytes:          64 << 20,
+			LedgerBytesPerClient: 16 << 20,
+			LedgerTTL:            Duration(10 * time.Minute),
+			LedgerTTLProven:      Duration(time.Hour),
 		},
 	}
 }

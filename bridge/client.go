@@ -1,0 +1,214 @@
+package bridge
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"apnsbridge/bridge/conversation"
+)
+
+// client is one client of an app over all its connections: its ledger knows
+// what it was told and may therefore send again. The client's lock is that of
+// all its sessions.
+type client struct {
+	app *app
+
+	mu       sync.Mutex
+	ledger   *conversation.Ledger
+	sessions int
+	watched  map[*Session]struct{} // those that wait for room, or for their end
+	freed    int64                 // bytes of records that nobody needs any more
+	busy     bool                  // somebody is carrying out decisions
+}
+
+// during lets an event happen to the client, and does what follows from it.
+func (c *client) during(event func(now time.Time)) {
+	now := c.app.bridge.now()
+	c.mu.Lock()
+	event(now)
+	c.carryOut()
+}
+
+// carryOut does what the ledger has decided, in its order, and wakes those who
+// wait for it. c.mu is held, and free afterwards and whenever something is done,
+// for peers, upstreams and other sessions may call back. Whoever comes while
+// another is at it leaves it to that one.
+func (c *client) carryOut() {
+	if c.busy {
+		c.mu.Unlock()
+		return
+	}
+	c.busy = true
+	for {
+		d, decided := c.nextDecision()
+		resumed, over := c.look()
+		freed := c.freed
+		c.freed = 0
+		if !decided && freed == 0 && resumed == nil && over == nil {
+			break
+		}
+		c.mu.Unlock()
+		if decided {
+			c.app.perform(d)
+		}
+		for _, s := range resumed {
+			s.peer.Resume()
+		}
+		for _, s := range over {
+			c.app.bridge.forget(s)
+		}
+		if freed > 0 {
+			c.app.account.give(freed)
+		}
+		c.mu.Lock()
+	}
+	c.busy = false
+	c.mu.Unlock()
+}
+
+// nextDecision gives the next decision that is not to be done under the lock.
+func (c *client) nextDecision() (d conversation.Decision, ok bool) {
+	for {
+		if d, ok = c.ledger.Next(); !ok {
+			return d, false
+		}
+		switch d.Do {
+		case conversation.Release:
+			c.drop(d.Content.(*record))
+		case conversation.TakeOver:
+			// The record goes on with whoever is delivering it.
+		case conversation.Forward:
+			d.Content.(*record).holders++
+			c.app.bridge.unsettled.Add(1)
+			return d, true
+		default:
+			return d, true
+		}
+	}
+}
+
+// drop says that one of those who hold r does not need it any more.
+func (c *client) drop(r *record) {
+	if r.holders--; r.holders == 0 {
+		c.freed += r.size()
+		r.release()
+	}
+}
+
+// watch has look look after s.
+func (c *client) watch(s *Session) {
+	if c.watched == nil {
+		c.watched = make(map[*Session]struct{})
+	}
+	c.watched[s] = struct{}{}
+}
+
+// look finds the sessions that can read on, and those that are over.
+func (c *client) look() (resumed, over []*Session) {
+	for s := range c.watched {
+		switch {
+		case s.gone && s.talk.Len() == 0:
+			over = append(over, s)
+			c.sessions--
+		case s.parked && s.canResume():
+			s.parked = false
+			resumed = append(resumed, s)
+		}
+		if !s.parked && (!s.gone || s.talk.Len() == 0) {
+			delete(c.watched, s)
+		}
+	}
+	return resumed, over
+}
+
+// clientKey is what tells the clients of all apps apart.
+type clientKey struct{ app, id string }
+
+// recordName is the client's name in the ledger's records.
+func (k clientKey) recordName() string { return k.app + " " + k.id }
+
+const (
+	// tickInterval is how often the ledgers are asked what has become due: a
+	// failure waits for a second behind a head.
+	tickInterval = 100 * time.Millisecond
+
+	// idleClients is how many clients without a session are kept for what is
+	// known of their habits.
+	idleClients = 10_000
+)
+
+// runClients keeps the clients' clocks until done.
+func (b *Bridge) runClients(done <-chan struct{}) {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+			b.tickClients()
+		}
+	}
+}
+
+func (b *Bridge) tickClients() {
+	b.mu.Lock()
+	clients := maps.Clone(b.clients)
+	b.mu.Unlock()
+	idle := 0
+	for key, c := range clients {
+		now := b.now()
+		c.mu.Lock()
+		if due, ok := c.ledger.Deadline(); ok && !now.Before(due) {
+			c.ledger.Tick(now)
+		}
+		forgettable := c.sessions == 0 && c.forgettable(idle >= idleClients)
+		if c.sessions == 0 {
+			idle++
+		}
+		c.carryOut()
+		if forgettable {
+			b.forgetClient(key, c)
+		}
+	}
+}
+
+// forgettable says whether a client without a session need not be kept: nothing
+// is known of it, or there are too many.
+func (c *client) forgettable(crowded bool) bool {
+	st := c.ledger.Stats()
+	return st.Episodes == 0 && (st.Kinds == 0 || crowded)
+}
+
+func (b *Bridge) forgetClient(key clientKey, c *client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions > 0 || b.clients[key] != c {
+		return
+	}
+	delete(b.clients, key)
+	c.app.conversations.Add(c.ledger.Stats())
+}
+
+// clientOf finds or makes the client behind an origin. b.mu is held.
+func (b *Bridge) clientOf(a *app, o Origin) *client {
+	key := clientKey{a.name, o.Client}
+	if c := b.clients[key]; c != nil {
+		return c
+	}
+	now := b.now()
+	c := &client{app: a, ledger: conversation.New(conversation.Options{
+		Client:     key.recordName(),
+		Budget:     b.ledgerBudget,
+		Bytes:      b.limits.LedgerBytesPerClient,
+		Life:       b.limits.LedgerTTL,
+		ProvenLife: b.limits.LedgerTTLProven,
+		Durable:    b.ledgerLog.store != nil,
+	}, now)}
+	b.ledgerLog.restore(c.ledger, key, now)
+	b.clients[key] = c
+	return c
+}

@@ -1,0 +1,173 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/store"
+)
+
+// Ledger is the log below the clients' ledgers as the bridge needs it: a
+// store.Ledger.
+type Ledger interface {
+	Append(ctx context.Context, records ...store.LedgerRecord) error
+	Load(ctx context.Context, fn func(store.LedgerRecord) error) error
+	Replace(ctx context.Context, records ...store.LedgerRecord) error
+}
+
+// ledgerLog writes what the ledgers want to find again after a restart. A packet
+// goes out when its records are durable: a provider that resends after a crash
+// of ours must be recognised. Without a store it goes out at once.
+type ledgerLog struct {
+	store Ledger // nil: there is none
+	log   zerolog.Logger
+	wake  chan struct{}
+
+	mu       sync.Mutex
+	queue    []ledgerJob
+	restored map[string][]conversation.Record // of clients that have not come yet
+	failures uint64
+}
+
+type ledgerJob struct {
+	records []conversation.Record
+	then    func()
+}
+
+func newLedgerLog(s Ledger, log zerolog.Logger) *ledgerLog {
+	return &ledgerLog{store: s, log: log, wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record)}
+}
+
+// load reads what earlier runs have written.
+func (l *ledgerLog) load() error {
+	if l.store == nil {
+		return nil
+	}
+	err := l.store.Load(context.Background(), func(r store.LedgerRecord) error {
+		client := conversation.Client(r.Key)
+		l.restored[client] = append(l.restored[client], conversation.Record{
+			Key: append([]byte(nil), r.Key...), Value: append([]byte(nil), r.Value...), Expires: r.Expires,
+		})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("the resend ledger cannot be read: %w", err)
+	}
+	return nil
+}
+
+// restore gives a client's ledger what was written of it.
+func (l *ledgerLog) restore(ledger *conversation.Ledger, key clientKey, now time.Time) {
+	l.mu.Lock()
+	records := l.restored[key.recordName()]
+	delete(l.restored, key.recordName())
+	l.mu.Unlock()
+	if err := ledger.Restore(records, false, now); err != nil {
+		l.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
+	}
+}
+
+// write makes records durable and then calls then, in the order of the calls. If
+// the store fails, then is called all the same: the ledger in memory is whole.
+func (l *ledgerLog) write(records []conversation.Record, then func()) {
+	if l.store == nil || len(records) == 0 {
+		if then != nil {
+			then()
+		}
+		return
+	}
+	l.mu.Lock()
+	l.queue = append(l.queue, ledgerJob{records, then})
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes until done, and then what is left.
+func (l *ledgerLog) run(done <-chan struct{}) {
+	for {
+		ended := false
+		select {
+		case <-l.wake:
+		case <-done:
+			ended = true
+		}
+		l.mu.Lock()
+		jobs := l.queue
+		l.queue = nil
+		l.mu.Unlock()
+		l.commit(jobs)
+		if ended && len(jobs) == 0 {
+			return
+		}
+	}
+}
+
+// commit writes all that came during the last commit in one.
+func (l *ledgerLog) commit(jobs []ledgerJob) {
+	if len(jobs) == 0 {
+		return
+	}
+	var all []store.LedgerRecord
+	for _, job := range jobs {
+		all = appendStored(all, job.records)
+	}
+	if err := l.store.Append(context.Background(), all...); err != nil {
+		l.failed(err)
+	}
+	for _, job := range jobs {
+		if job.then != nil {
+			job.then()
+		}
+	}
+}
+
+// replace writes records in place of all there are, those excepted of clients
+// that have not come.
+func (l *ledgerLog) replace(records []conversation.Record) {
+	if l.store == nil {
+		return
+	}
+	all := appendStored(nil, records)
+	l.mu.Lock()
+	for _, waiting := range l.restored {
+		all = appendStored(all, waiting)
+	}
+	l.mu.Unlock()
+	if err := l.store.Replace(context.Background(), all...); err != nil {
+		l.failed(err)
+	}
+}
+
+func (l *ledgerLog) failed(err error) {
+	l.mu.Lock()
+	l.failures++
+	l.mu.Unlock()
+	l.log.Error().Err(err).Msg("the resend ledger cannot be written: after a crash resends would arrive twice")
+}
+
+// appendStored turns records into the store's. One without a value takes its
+// key away, which the store knows as one that has expired.
+func appendStored(to []store.LedgerRecord, records []conversation.Record) []store.LedgerRecord {
+	for _, r := range records {
+		if len(r.Value) == 0 {
+			r.Expires = time.Unix(0, 0)
+		}
+		to = append(to, store.LedgerRecord(r))
+	}
+	return to
+}
+
+// figures are how many jobs wait, and how many commits have failed.
+func (l *ledgerLog) figures() (waiting int, failures uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue), l.failures
+}
