@@ -27,9 +27,10 @@ func (c checked) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
-	pool := goleak.IgnoreCurrent() // gnet's worker pool runs as long as the process
+	// gnet's worker pool runs as long as the process, and its workers for a while.
+	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
 	code := c.m.Run()
-	if err := goleak.Find(pool); code == 0 && err != nil {
+	if err := goleak.Find(pool, worker); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

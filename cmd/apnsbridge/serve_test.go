@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -135,13 +134,9 @@ func TestServeSecondSignal(t *testing.T) {
 
 // enhanced is a frame of command 1 that is like no other.
 func enhanced(deviceToken string, identifier int) []byte {
-	token, err := hex.DecodeString(deviceToken)
-	if err != nil {
-		panic(err)
-	}
 	n := binproto.Notification{
 		Command:    binproto.Enhanced,
-		Token:      token,
+		Token:      unhex(deviceToken),
 		Payload:    fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, identifier),
 		Identifier: uint32(identifier),
 		Expiry:     inAnHour(),

@@ -114,6 +114,23 @@ func (w *world) stop() {
 	w.service = nil
 }
 
+// restart drains the gateway and starts it again on the same ports, as an
+// operator does.
+func (w *world) restart() {
+	w.t.Helper()
+	settings := w.path("apnsbridge.yaml")
+	text, err := os.ReadFile(settings)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, port := range []string{w.push, w.feedback, w.admin} {
+		text = bytes.Replace(text, []byte("127.0.0.1:0"), []byte(port), 1)
+	}
+	w.write("apnsbridge.yaml", text)
+	w.stop()
+	w.start()
+}
+
 // await fails the test unless the simulator comes to the given state.
 func (w *world) await(what string, done func(apnssim.Stats) bool) {
 	w.t.Helper()
@@ -157,12 +174,19 @@ func (w *world) credentials(args ...string) []string {
 	return append(args, "--cert", w.path("client.pem"), "--key", w.path("client-key.pem"), "--ca", w.path("ca.pem"))
 }
 
+// unhex is a device token's bytes.
+func unhex(token string) []byte {
+	b, err := hex.DecodeString(token)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // token is a device token: what the prefix says, then a number.
 func token(prefix string, number int) string {
 	t := fmt.Sprintf("%s%0*x", prefix, 64-len(prefix), number)
-	if _, err := hex.DecodeString(t); err != nil {
-		panic(err)
-	}
+	unhex(t)
 	return t
 }
 

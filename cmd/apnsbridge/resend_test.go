@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/provider"
+)
+
+// late is an APNs that answers when the provider has long written on.
+var late = apnssim.Scenario{Latency: apnssim.Latency{Fixed: 100}}
+
+// mailing is 2,000 notifications, no two alike, one in twenty with a bad token.
+type mailing struct {
+	tokens []string
+	good   map[string]bool
+}
+
+func newMailing() mailing {
+	const count = 2000
+	m := mailing{good: make(map[string]bool)}
+	for i := range count {
+		if i%20 == 10 {
+			m.tokens = append(m.tokens, token("bad0", i))
+			continue
+		}
+		m.tokens = append(m.tokens, token("1a", i))
+		m.good[m.tokens[i]] = true
+	}
+	return m
+}
+
+// lines is the mailing as the foreign senders read it.
+func (m mailing) lines() string {
+	var b strings.Builder
+	for i, t := range m.tokens {
+		fmt.Fprintf(&b, "%s alert-%d\n", t, i)
+	}
+	return b.String()
+}
+
+// arrives waits until every good notification has been accepted, once.
+func (m mailing) arrives(t *testing.T, w *world) {
+	t.Helper()
+	w.await("all good ones arrive", func(s apnssim.Stats) bool { return s.Accepted >= len(m.good) })
+	w.stop() // and what else is on its way
+	times := make(map[string]int)
+	for _, p := range w.sim.Received(0).Pushes {
+		if p.Status == 200 {
+			times[p.Token]++
+		}
+	}
+	for token := range m.good {
+		if times[token] != 1 {
+			t.Errorf("the notification for %s was accepted %d times", token, times[token])
+		}
+	}
+	if s := w.sim.Stats(); s.Duplicates != 0 {
+		t.Errorf("%d duplicates", s.Duplicates)
+	}
+}
+
+// Whatever a provider makes of an error packet, every good notification of its
+// mailing is delivered once.
+func TestExactlyOnce(t *testing.T) {
+	m := newMailing()
+	t.Run("apn@1.7.8", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, late)
+		n := startNodeAPN(t, w)
+		go func() {
+			for line := range strings.Lines(m.lines()) {
+				if _, err := io.WriteString(n.stdin, line); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+		for range len(m.tokens) - len(m.good) {
+			if e := n.await("transmissionError"); e.Status != 8 || !strings.HasPrefix(e.Token, "bad0") {
+				t.Errorf("the library reports %+v", e)
+			}
+		}
+		m.arrives(t, w)
+	})
+	for _, mode := range []string{"resend", "end", "never"} {
+		t.Run("PHP, "+mode, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, late)
+			out := w.php(mode, m.lines())
+			if got, want := strings.Count(out, "error 8 "), len(m.tokens)-len(m.good); mode != "never" && got != want {
+				t.Errorf("the script read %d error packets, want %d:\n%s", got, want, out)
+			}
+			m.arrives(t, w)
+		})
+	}
+	t.Run("MDM, frames without identifier", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, late)
+		conn, err := provider.Dial(t.Context(), w.push, w.clientTLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for i, deviceToken := range m.tokens {
+			n := binproto.Notification{Command: binproto.Framed, Token: unhex(deviceToken), Payload: fmt.Appendf(nil, `{"mdm":"%08x"}`, i)}
+			if _, err := conn.Write(n.Append(nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.arrives(t, w)
+	})
+}
+
+// Ten thousand frames pipelined behind a bad one: the provider reads its six
+// bytes and then an orderly end, and nothing is lost.
+func TestPipelinedBehindFailure(t *testing.T) {
+	const count = 10_000
+	w := newWorld(t, late)
+	conn, err := provider.Dial(t.Context(), w.push, w.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream := enhanced(token("bad0", 0), 0)
+	for i := 1; i <= count; i++ {
+		stream = append(stream, enhanced(token("1b", i), i)...)
+	}
+	written := make(chan error, 1)
+	go func() {
+		for len(stream) > 0 && conn != nil {
+			n := min(len(stream), 16<<10)
+			if _, err := conn.Write(stream[:n]); err != nil {
+				written <- err
+				return
+			}
+			stream = stream[n:]
+		}
+		written <- nil
+	}()
+	answer, err := conn.ReadResponse()
+	if want := (binproto.Response{Status: binproto.InvalidToken}); answer != want || err != nil {
+		t.Fatalf("got %v and error %v, want %v", answer, err, want)
+	}
+	if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
+		t.Errorf("behind the packet: % x and error %v, want an orderly end", rest, err)
+	}
+	if err := <-written; err != nil {
+		t.Errorf("writing: %v", err)
+	}
+	conn.Close()
+	w.await("all good ones arrive", func(s apnssim.Stats) bool { return s.Accepted >= count })
+	w.stop()
+	if s := w.sim.Stats(); s.Accepted != count || s.Duplicates != 0 {
+		t.Errorf("%d were accepted with %d duplicates, want %d and none", s.Accepted, s.Duplicates, count)
+	}
+}
+
+// SIGTERM under load: a provider that resends after status 10, to the gateway
+// that was started again, has everything delivered once.
+func TestRestartUnderLoad(t *testing.T) {
+	const count = 20_000
+	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20, Jitter: 20}})
+	started := make(chan struct{})
+	client := provider.Client{
+		Addr: w.push, TLS: w.clientTLS(), Quiet: 2 * time.Second, Attempts: 100,
+		Progress: func(r provider.Report) {
+			if r.Taken >= count/4 && started != nil {
+				close(started)
+				started = nil
+			}
+		},
+	}
+	first := started
+	type result struct {
+		report provider.Report
+		err    error
+	}
+	sent := make(chan result, 1)
+	go func() {
+		report, err := client.Send(t.Context(), func(yield func(binproto.Notification) bool) {
+			for i := range count {
+				n := binproto.Notification{
+					Command: binproto.Enhanced, Token: unhex(token("1c", i)), Identifier: uint32(i),
+					HasIdentifier: true, Payload: fmt.Appendf(nil, `{"aps":{"alert":"%d"}}`, i), Expiry: inAnHour(),
+				}
+				if !yield(n) {
+					return
+				}
+			}
+		})
+		sent <- result{report, err}
+	}()
+	<-first
+	w.restart()
+	got := <-sent
+	if got.err != nil || got.report.Uncertain+got.report.Forgotten > 0 {
+		t.Errorf("the provider: %+v, %v", got.report, got.err)
+	}
+	if got.report.Packets == 0 {
+		t.Errorf("the provider was not told that the gateway went: %+v", got.report)
+	}
+	w.await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= count })
+	w.stop()
+	if s := w.sim.Stats(); s.Accepted != count || s.Duplicates != 0 {
+		t.Errorf("%d were accepted with %d duplicates, want %d and none; %+v", s.Accepted, s.Duplicates, count, got.report)
+	}
+}
