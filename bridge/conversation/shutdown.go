@@ -1,0 +1,57 @@
+package conversation
+
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+const (
+	nameable    = 100              // of the client's latest frames, those that a status 10 may name
+	nameableFor = 60 * time.Second // and how old they may be
+	quiet       = 5 * time.Second  // without a frame: nothing is likely to be on its way
+)
+
+// Shutdown ends the conversation because the gateway stops, or the client's app
+// is gone. Call it when what was taken is settled or taken over as far as that
+// can be. The packet, if there is one, names the latest notification of which
+// and of all before which the verdict is known; what is behind it is remembered
+// with it.
+func (c *Conn) Shutdown(now time.Time) {
+	l, t := c.ledger, c.ledger.at(now)
+	if c.told || c.ended || c.closed {
+		return
+	}
+	named, s := &c.before, c.window.head-1
+	unsettled := c.window.Len() > 0
+	if named.order == 0 && unsettled {
+		named, s = c.window.At(c.window.head), c.window.head
+	}
+	recent := l.frames-named.order < nameable && t-named.taken < nameableFor
+	silent := c.frames == 0 || t-c.latest >= quiet
+	if !named.frame.HasIdentifier || !c.report || c.constant(s, named) || l.isNever(c.kind(named.frame), t) ||
+		!unsettled && (silent || !recent) {
+		c.told = true
+		c.oweNothing()
+		l.out.put(Decision{Do: Close, Conn: c})
+		return
+	}
+	l.stats.Shutdowns++
+	e := l.begin(c, shutdown, l.habit(c.kind(named.frame)), t)
+	e.exempt = 1
+	if s < c.window.head && named.content != nil && named.outcome == Accepted {
+		l.rememberNamed(c, e, named, t)
+	}
+	c.tell(e, binproto.Shutdown, named.frame.Identifier, t)
+}
+
+// rememberNamed puts the accepted notification that a status 10 names in front
+// of e: some libraries send that one again too.
+func (l *Ledger) rememberNamed(c *Conn, e *episode, x *slot, t instant) {
+	var k key
+	k, l.scratch = keyOf(x.content, l.scratch)
+	n := l.enter(e, &entry{key: k, habit: e.habit, frame: x.frame.name(), expiry: x.frame.Expiry, constant: x.repeats}, t)
+	if n != nil {
+		l.settled(n, verdict{outcome: Accepted}, t)
+	}
+}
