@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,10 +25,12 @@ type process struct {
 	stdlog []string
 }
 
-// startProcess serves a world's configuration in a process of its own.
-func startProcess(t *testing.T, dir string) *process {
+// startProcess serves a world's configuration in a process of its own instead,
+// and connects a provider to it.
+func startProcess(t *testing.T, w *world) (*process, *provider.Conn) {
 	t.Helper()
-	p := &process{t: t, cmd: self(t, "serve", "--config", filepath.Join(dir, "apnsbridge.yaml")), ended: make(chan struct{})}
+	w.stop()
+	p := &process{t: t, cmd: self(t, "serve", "--config", w.path("apnsbridge.yaml")), ended: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,12 @@ func startProcess(t *testing.T, dir string) *process {
 	if p.push, ok = <-serving; !ok {
 		t.Fatalf("it does not serve:\n%s", strings.Join(p.stdlog, "\n"))
 	}
-	return p
+	conn, err := provider.Dial(t.Context(), p.push, w.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return p, conn
 }
 
 // wait gives what the process ended with.
@@ -70,13 +76,7 @@ func (p *process) wait() error {
 // SIGTERM drains: what was taken is delivered before the process ends.
 func TestServeDrains(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 300}})
-	w.stop()
-	p := startProcess(t, w.dir)
-	conn, err := provider.Dial(t.Context(), p.push, w.clientTLS())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	p, conn := startProcess(t, w)
 	for i := range 100 {
 		if _, err := conn.Write(enhanced(token("11", i), i)); err != nil {
 			t.Fatal(err)
@@ -103,13 +103,7 @@ func TestServeDrains(t *testing.T) {
 // A second signal ends the process at once, whatever it still has to do.
 func TestServeSecondSignal(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 60_000}})
-	w.stop()
-	p := startProcess(t, w.dir)
-	conn, err := provider.Dial(t.Context(), p.push, w.clientTLS())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	p, conn := startProcess(t, w)
 	if _, err := conn.Write(enhanced(token("12", 1), 1)); err != nil {
 		t.Fatal(err)
 	}
