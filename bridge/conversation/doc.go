@@ -21,7 +21,7 @@
 //	Ledger.Open           a connection begins
 //	Conn.Take             a frame was read; forward it if Take says so
 //	Conn.Reject           a frame was read and refused at parsing
-//	Conn.Settle           a forwarded notification was accepted, is gone, expired, dropped, or the spool has it
+//	Conn.Settle           a forwarded notification was accepted, spooled, expired or dropped, or its device is gone
 //	Conn.Refuse           a forwarded notification was refused
 //	Conn.Ended            the provider has ended its side
 //	Conn.Closed           the connection has gone, and cannot be told anything any more

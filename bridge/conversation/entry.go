@@ -124,7 +124,7 @@ func (l *Ledger) settled(e *entry, v verdict, t instant) {
 	}
 	e.origin = place{}
 	switch v.outcome {
-	case Accepted:
+	case Accepted, Spooled:
 		e.state = accepted
 	case refusedOutcome:
 		e.state, e.refusal = refused, v.refusal
@@ -143,7 +143,7 @@ func (l *Ledger) settled(e *entry, v verdict, t instant) {
 		}
 	case e.episode.cause == reset: // where only what has no verdict is recognised
 		l.giveUp(e)
-	case v.outcome != Accepted && v.outcome != refusedOutcome:
+	case !v.outcome.delivered() && v.outcome != refusedOutcome:
 		e.episode.died++
 		l.unindex(e)
 	}

@@ -22,7 +22,7 @@ type episode struct {
 	doubtful bool    // it ended before it can have read the packet
 	packet   instant // when it was decided on
 	closed   instant
-	base     instant // latest of remembered, original settled, closed
+	base     instant // latest of packet, original settled, closed
 	since    uint64  // ordinal of the first note taken after the packet
 
 	entries []*entry // in the order of the frames; nil once used or given up
@@ -63,12 +63,12 @@ func (l *Ledger) begin(c *Conn, why cause, h *habit, t instant) *episode {
 }
 
 // remember adds the notification at s of c to ep, which is told its verdict.
-func (c *Conn) remember(ep *episode, s Seq, k key, t instant) {
+func (c *Conn) remember(ep *episode, s Seq, k key) {
 	x := c.window.At(s)
 	e := c.ledger.enter(ep, &entry{
 		key: k, habit: c.ledger.habit(c.kind(x.frame)), origin: place{c, s},
 		frame: x.frame.name(), expiry: x.frame.Expiry, constant: c.constant(s, x),
-	}, t)
+	})
 	if e == nil {
 		return
 	}
@@ -80,14 +80,13 @@ func (c *Conn) remember(ep *episode, s Seq, k key, t instant) {
 
 // enter puts e behind the others of ep, its verdict still out. It returns nil
 // if there is no room.
-func (l *Ledger) enter(ep *episode, e *entry, t instant) *entry {
+func (l *Ledger) enter(ep *episode, e *entry) *entry {
 	if !l.fits(entryBytes) && !l.makeRoom() {
 		l.stats.Evicted++
 		return nil
 	}
 	e.episode, e.index = ep, int32(len(ep.entries))
 	ep.entries = append(ep.entries, e)
-	ep.base = max(ep.base, t)
 	ep.pending++
 	l.stats.Remembered++
 	l.index(e)
@@ -176,7 +175,7 @@ func (l *Ledger) end(e *episode) instant {
 func (l *Ledger) expire(t instant) {
 	l.due = never
 	for _, e := range l.episodes {
-		if !e.open && !e.judged {
+		if !e.open && !e.judged && !e.doubtful {
 			if t >= e.closed+patience {
 				l.judge(e, t)
 			} else {

@@ -23,7 +23,7 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	case c.constant(s, x):
 		c.pass(x)
 		why = &st.SkippedConstant
-	case len(c.passed) == maxPassed || slices.Contains(c.passed, x.frame.Identifier):
+	case slices.Contains(c.passed, x.frame.Identifier):
 		why = &st.SkippedConstant
 	case l.isNever(c.kind(x.frame), t):
 		why = &st.SkippedNever
@@ -35,17 +35,20 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	return false
 }
 
-// maxPassed is how many identifiers a connection may pass over before its
-// failures are not told any more.
+// maxPassed is how many identifiers are kept that may have failed untold.
 const maxPassed = 256
 
 // pass notes that the failure of x may not be told. Should a later notification
 // of the same identifier fail, the provider would take that for this one, and
 // send again what lies between the two.
 func (c *Conn) pass(x *slot) {
-	if x.frame.HasIdentifier && len(c.passed) < maxPassed && !slices.Contains(c.passed, x.frame.Identifier) {
-		c.passed = append(c.passed, x.frame.Identifier)
+	if !x.frame.HasIdentifier || slices.Contains(c.passed, x.frame.Identifier) {
+		return
 	}
+	if len(c.passed) == maxPassed {
+		c.passed = slices.Delete(c.passed, 0, 1)
+	}
+	c.passed = append(c.passed, x.frame.Identifier)
 }
 
 // reported says whether libraries understand status as "this one failed": what
@@ -92,12 +95,12 @@ func (c *Conn) rememberWindow(e *episode, t instant) {
 	for s := c.window.head; s < c.window.next; s++ {
 		p := c.window.at(s)
 		x := &p.value
-		if x.content == nil || p.settled && x.outcome != Accepted && x.outcome != refusedOutcome {
+		if x.content == nil {
 			continue
 		}
 		var k key
 		k, l.scratch = keyOf(x.content, l.scratch)
-		c.remember(e, s, k, t)
+		c.remember(e, s, k)
 		if p.settled && x.entry != nil {
 			l.settled(x.entry, verdict{x.outcome, x.refusal}, t)
 			x.entry, p.status = nil, binproto.NoError
@@ -132,7 +135,7 @@ func (c *Conn) broken(t instant) {
 		if x := c.window.At(s); !c.window.Settled(s) && x.content != nil {
 			var k key
 			k, l.scratch = keyOf(x.content, l.scratch)
-			c.remember(e, s, k, t)
+			c.remember(e, s, k)
 		}
 	}
 	e.conn = nil

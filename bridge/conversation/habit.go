@@ -62,7 +62,7 @@ func (h *habit) isNever(now time.Time) bool {
 func (l *Ledger) judge(e *episode, t instant) {
 	e.judged = true
 	tail := len(e.entries) - e.died - e.exempt
-	if e.cause == reset || e.doubtful || tail <= 0 || e.ran || 2*e.matched >= tail {
+	if e.cause == reset || tail <= 0 || e.ran || 2*e.matched >= tail {
 		return
 	}
 	l.miss(e, tail, t)

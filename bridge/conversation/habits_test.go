@@ -176,7 +176,7 @@ func (l *link) spool() {
 		}
 		if m, ok := l.conn.window.At(s).content.(*message); ok && m.forwarded && !m.settled {
 			m.settled = true
-			l.conn.Settle(s, Accepted, l.w.clock())
+			l.conn.Settle(s, Spooled, l.w.clock())
 			l.w.obey()
 		}
 	}

@@ -92,7 +92,7 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 		c.settle(s, verdict{outcome: Dropped}, t)
 		return false
 	}
-	c.remember(c.episode, s, k, t)
+	c.remember(c.episode, s, k)
 	return true
 }
 
@@ -110,7 +110,7 @@ func (c *Conn) swallow(s Seq, k key, e *entry, t instant) {
 	l.unindex(e)
 	c.learn(e, slot.frame)
 	if c.episode != nil {
-		c.remember(c.episode, s, k, t)
+		c.remember(c.episode, s, k)
 	}
 	switch e.state {
 	case pending:

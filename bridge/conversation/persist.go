@@ -184,6 +184,7 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	if flags&16 != 0 {
 		e.cause, e.exempt = shutdown, 1
 	}
+	l.lastNumber = max(l.lastNumber, e.number)
 	copy(e.before[:], b.take(len(e.before)))
 	copy(e.failed[:], b.take(len(e.failed)))
 	e.base = t - time.Duration(b.uint64())
@@ -220,8 +221,7 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 		if flags&4 != 0 && !settled {
 			continue
 		}
-		base := e.base
-		if l.enter(e, x, base) != nil {
+		if l.enter(e, x) != nil {
 			e.pending--
 		}
 	}

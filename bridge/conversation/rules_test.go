@@ -1,6 +1,10 @@
 package conversation
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 // Each history fails if its rule is taken away. The numbers are those of the
 // rules in the package's design; a history without an outcome behind its arrow
@@ -56,13 +60,28 @@ func TestRules(t *testing.T) {
 			A 9 b
 			A bad a
 			wait 1s    -> take over A slow, packet A 8 8
+		`},
+		{"1 the identifier of one that somebody else answers for", `
+			open A
+			A 7 x
+			A spooled x
+			A 8 a
+			A ok a
+			A 7 y
+			A bad y    -> feedback y
+		`},
+		{"1 the identifier of a follower of such a one", `
+			open A
+			A 1 w
+			A 7 x
+			A bad w    -> packet A 8 1
 			open B
-			B 7 slow2
-			B 8 c
-			B - y
+			B 7 x      -> swallow
+			A spooled x
+			B 8 a
+			B ok a
+			B 7 y
 			B bad y    -> feedback y
-			B ok c
-			B ok slow2
 		`},
 		{"1 packets switched off", `
 			open A continue
@@ -213,6 +232,10 @@ func TestRules(t *testing.T) {
 			wait 20m
 			A 3 b
 			A ok b
+			wait 20m
+			A ends heard
+			A closes
+			wait 100s
 			open B
 			B 2 a      -> swallow
 			B 3 b      -> swallow
@@ -272,6 +295,17 @@ func TestRules(t *testing.T) {
 			B 2 b      -> swallow
 			B 3 c
 		`},
+		{"6 another identifier, one that turns out to be no name", `
+			open A
+			A 9 x
+			A bad x    -> packet A 8 9
+			A 20 a
+			A 20 b
+			A ok a
+			A ok b
+			open B
+			B 1 a      -> swallow
+		`},
 		{"6 the identifier that is no name, another kind", `
 			open A
 			A 9 x
@@ -322,6 +356,27 @@ func TestRules(t *testing.T) {
 			C ok d
 			open D
 			D 1 d      -> swallow
+		`},
+		{"6 the same identifier by counting is no sign of keeping it", `
+			open A
+			A 1 x
+			A 2 a
+			A 3 b
+			A 4 c
+			A ok a
+			A ok b
+			A ok c
+			A bad x    -> packet A 8 1
+			open B
+			B 1 x
+			B 2 a      -> swallow
+			B 3 b      -> swallow
+			B 4 c      -> swallow
+			B bad x    -> packet B 8 1
+			open C
+			C 1 a      -> swallow
+			C 2 b      -> swallow
+			C 3 c      -> swallow
 		`},
 		{"6 on the failing connection", `
 			open A
@@ -383,6 +438,17 @@ func TestRules(t *testing.T) {
 			B 0 a
 			B 1 y      -> swallow
 			B ok a     -> packet B 8 1
+		`},
+		{"7 accepted by somebody who answers for it", `
+			open A
+			A 1 x
+			A 2 a
+			A bad x    -> packet A 8 1
+			A spooled a
+			open B
+			B 2 a      -> swallow
+			B 3 y
+			B bad y    -> packet B 8 3
 		`},
 		{"7 follows one that has no verdict yet", `
 			open A
@@ -488,9 +554,10 @@ func TestRules(t *testing.T) {
 			A ends heard
 			A closes
 			wait 30m
+			A ok a
+			wait 100s
 			open B
 			B 2 a      -> swallow
-			A ok a
 		`},
 		{"8 downtime does not count", `
 			open A
@@ -502,10 +569,24 @@ func TestRules(t *testing.T) {
 			A bad y
 			A closes
 			wait 100s
-			restart
+			restart after 3h
+			wait 100s
 			open B
 			B 2 a      -> swallow
 			B 3 y      -> swallow, packet B 8 3
+		`},
+		{"8 downtime, and the life goes on", `
+			open A
+			A 1 x
+			A 2 a
+			A bad x    -> packet A 8 1
+			A ok a
+			A ends heard
+			A closes
+			restart after 3h
+			wait 121s
+			open B
+			B 2 a
 		`},
 		{"8 killed: what had no verdict is delivered when it comes again", `
 			open A
@@ -547,6 +628,48 @@ func TestRules(t *testing.T) {
 			B 4 c      -> swallow
 			B 102 z
 			B bad z    -> packet B 8 102
+		`},
+		{"9 a run is in order", `
+			open A
+			A 1 x
+			A 2 a
+			A 3 b
+			A 4 c
+			A 5 d
+			A bad x    -> packet A 8 1
+			A ok a
+			A ok b
+			A ok c
+			A ok d
+			A ends heard
+			A closes
+			open B
+			B 4 c      -> swallow
+			B 3 b      -> swallow
+			B 2 a      -> swallow
+			wait 3m
+			B 5 d
+		`},
+		{"9 a tail in doubt is no miss", `
+			open A
+			A 5 x
+			A 6 a
+			A 7 b
+			A 8 c
+			A 9 d
+			A 10 e
+			A ends
+			A bad x    -> packet A 8 5
+			A ok a
+			A ok b
+			A ok c
+			A ok d
+			A ok e
+			wait 10m
+			A closes   -> feedback x
+			open B
+			B 11 y
+			B bad y    -> packet B 8 11
 		`},
 		{"9 never, for a day", `
 			open A
@@ -674,6 +797,71 @@ func TestRules(t *testing.T) {
 			B 2 x
 			B 6 e      -> swallow
 		`},
+		{"10 a list that was in the pipe already", `
+			open B
+			wait 1s
+			open A
+			A 1 a
+			A 2 x
+			A 3 b
+			A ok a
+			A ok b
+			A bad x    -> packet A 8 2
+			B 11 a
+			B 12 x
+			open C
+			C 3 b      -> swallow
+		`},
+		{"10 the failed one alone begins no list", `
+			open A
+			A 1 a
+			A 2 x
+			A 3 b
+			A ok a
+			A ok b
+			A bad x    -> packet A 8 2
+			open B
+			B 9 other
+			B 2 x
+			B 3 b      -> swallow
+		`},
+		{"10 nor do two that were sent again", `
+			open D
+			wait 1s
+			open A
+			A 1 a
+			A 2 x
+			A 3 b
+			A ok a
+			A ok b
+			A bad x    -> packet A 8 2
+			D 1 q
+			D 12 a
+			D 13 x
+			D ok a
+			D bad q    -> packet D 8 1
+			open E
+			E 12 a     -> swallow
+			E 13 x     -> swallow
+			E 3 b      -> swallow
+		`},
+		{"10 after a restart", `
+			open A
+			A 1 a
+			A 2 x
+			A 3 b
+			A ok a
+			A ok b
+			A bad x    -> packet A 8 2
+			restart
+			open B
+			B 1 a
+			B 2 x
+			B 3 b
+			restart killed
+			open C
+			C 3 b
+		`},
 		{"11 refused in the tail", `
 			open A
 			A 1 x
@@ -727,7 +915,21 @@ func TestRules(t *testing.T) {
 			B 2 a
 			B ok a
 			A 2 a      -> swallow
+			A 3 a
+			A 4 a
+			open C
+			C 2 a      -> swallow
+			C 3 a      -> swallow
+			C 4 a
+		`},
+		{"a resend that overtakes its original, from anywhere", `
+			open A
+			A 1 x
+			A bad x    -> packet A 8 1
+			open B elsewhere
 			B 2 a
+			B ok a
+			A 2 a      -> swallow
 		`},
 		{"a resend that overtakes two originals", `
 			open A
@@ -781,9 +983,25 @@ func TestRules(t *testing.T) {
 			B 3 c      -> swallow
 			A ok b
 			A dropped c -> forward B c until 4294967295
-			B ok a
-			B ok b
-			B ok c
+		`},
+		{"a reset without packet, the verdict is there", `
+			open A
+			A 1 a
+			A 2 b
+			A 3 c
+			A closes
+			A ok b
+			open B
+			B 2 b
+			B 3 c      -> swallow
+		`},
+		{"a reset of a connection that its provider had ended", `
+			open A
+			A 1 a
+			A ends
+			A closes
+			open B
+			B 1 a
 		`},
 		{"an orderly end without packet", `
 			open A
@@ -842,6 +1060,41 @@ func TestRules(t *testing.T) {
 			C 3 c
 			C bad c    -> packet C 8 3
 		`},
+		{"status 10 is wasted on a kind that never sends again", `
+			open A
+			A 5 x
+			A 6 a
+			A 7 b
+			A 8 c
+			A 9 d
+			A 10 e
+			A bad x    -> packet A 8 5
+			A ok a
+			A ok b
+			A ok c
+			A ok d
+			A ok e
+			A ends heard
+			A closes
+			wait 121s
+			open B
+			B 11 y
+			B ok y
+			B shuts    -> close B
+		`},
+		{"status 10 does not name what libraries have forgotten", `
+			open A
+			A 1 a
+			A ok a
+			open B continue
+			` + strings.Repeat("B - m\n", 100) + `
+			A shuts    -> close A
+			open C
+			C 1 a
+			C ok a
+			` + strings.Repeat("B - m\n", 99) + `
+			C shuts    -> packet C 10 1
+		`},
 		{"a quiet connection ends without a packet", `
 			open A
 			A 1 a
@@ -889,4 +1142,50 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(h.name, func(t *testing.T) { play(t, h.script) })
 	}
+}
+
+// A proven resender is allowed six misses in a row.
+func TestRulesSixMisses(t *testing.T) {
+	proven := func(n int) string {
+		return fmt.Sprintf(`
+			open P%[1]d
+			P%[1]d 9 x%[1]d
+			P%[1]d 11 a%[1]d
+			P%[1]d 12 b%[1]d
+			P%[1]d 13 c%[1]d
+			P%[1]d bad x%[1]d -> packet P%[1]d 8 9
+			P%[1]d ok a%[1]d
+			P%[1]d ok b%[1]d
+			P%[1]d ok c%[1]d
+			P%[1]d ends heard
+			P%[1]d closes
+			open Q%[1]d
+			Q%[1]d 11 a%[1]d  -> swallow
+			Q%[1]d 12 b%[1]d  -> swallow
+			Q%[1]d 13 c%[1]d  -> swallow
+			wait 2h`, n)
+	}
+	miss := func(n int) string {
+		return fmt.Sprintf(`
+			open M%[1]d
+			M%[1]d 9 x%[1]d
+			M%[1]d 11 a%[1]d
+			M%[1]d bad x%[1]d -> packet M%[1]d 8 9
+			M%[1]d ok a%[1]d
+			M%[1]d ends heard
+			M%[1]d closes
+			wait 2m`, n)
+	}
+	script := proven(0)
+	for n := range 5 {
+		script += miss(10 + n)
+	}
+	script += proven(1)
+	for n := range 6 {
+		script += miss(20 + n)
+	}
+	play(t, script+`
+			open A
+			A 1 x
+			A bad x -> feedback x`)
 }

@@ -20,12 +20,13 @@ import (
 //	A 7 x               the frame of identifier 7 and content x arrives on A; - is no identifier
 //	A 7 x until 60      with an expiry
 //	A rejects 7 4       a frame that is refused at parsing, with status 4
-//	A ok x              the notification is accepted; also gone, expired, dropped, bad, refused
+//	A ok x              the notification is accepted; also spooled, gone, expired, dropped, bad, refused
 //	A ends [heard]      the provider ends its side
 //	A closes [heard]    the connection is gone
 //	A shuts             the gateway stops
 //	wait 1m             time goes by, with the ticks that are due
 //	restart [killed]    another ledger takes over what is on disk
+//	restart after 3h    the same, after a while
 //
 // Releases are left out: the model test counts them.
 type script struct {
@@ -137,15 +138,22 @@ func (s *script) do(f []string) {
 	case "wait":
 		s.wait(f[1])
 	case "restart":
-		if len(f) == 1 {
+		if !slices.Contains(f, "killed") {
 			for _, r := range s.ledger.Records(s.now) {
 				if s.disk[string(r.Key)] = r; r.Value == nil {
 					delete(s.disk, string(r.Key))
 				}
 			}
 		}
+		if slices.Contains(f, "after") {
+			d, err := time.ParseDuration(f[2])
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.now = s.now.Add(d)
+		}
 		s.ledger = New(s.ledger.options, s.now)
-		if err := s.ledger.Restore(slices.Collect(maps.Values(s.disk)), len(f) == 1, s.now); err != nil {
+		if err := s.ledger.Restore(slices.Collect(maps.Values(s.disk)), !slices.Contains(f, "killed"), s.now); err != nil {
 			s.t.Fatal(err)
 		}
 	default:
@@ -177,7 +185,7 @@ func (s *script) wait(text string) {
 
 func (s *script) converse(name string, c *Conn, f []string) {
 	heard := slices.Contains(f, "heard")
-	outcomes := map[string]Outcome{"ok": Accepted, "gone": Gone, "expired": Expired, "dropped": Dropped}
+	outcomes := map[string]Outcome{"ok": Accepted, "spooled": Spooled, "gone": Gone, "expired": Expired, "dropped": Dropped}
 	switch f[0] {
 	case "ends":
 		c.Ended(heard, s.now)
@@ -191,7 +199,7 @@ func (s *script) converse(name string, c *Conn, f []string) {
 		c.Refuse(s.place(name, f[1]), binproto.InvalidToken, s.now)
 	case "refused":
 		c.Refuse(s.place(name, f[1]), binproto.Status(s.number(f[2])), s.now)
-	case "ok", "gone", "expired", "dropped":
+	case "ok", "spooled", "gone", "expired", "dropped":
 		c.Settle(s.place(name, f[1]), outcomes[f[0]], s.now)
 	default:
 		seq, forward := c.Take(word(f[1]), s.frame(name, f[0], f[2:]), s.now)

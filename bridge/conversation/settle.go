@@ -9,14 +9,18 @@ import (
 // Outcome is how the owner got on with a notification.
 type Outcome uint8
 
-// To the provider the first four are the same.
+// To the provider the first five are the same.
 const (
-	Accepted Outcome = iota // by APNs, or somebody else answers for it now
+	Accepted Outcome = iota // by APNs
+	Spooled                 // somebody else answers for it now, and for what APNs will say
 	Gone                    // the device has gone, and is on the feedback list
 	Expired                 // before it was delivered
 	Dropped                 // not delivered for another reason
 	refusedOutcome
 )
+
+// delivered says that o is as good as a delivery.
+func (o Outcome) delivered() bool { return o == Accepted || o == Spooled }
 
 type verdict struct {
 	outcome Outcome
@@ -41,6 +45,9 @@ func (c *Conn) Refuse(s Seq, status binproto.Status, now time.Time) {
 func (c *Conn) settle(s Seq, v verdict, t instant) {
 	x := c.window.At(s)
 	x.outcome, x.follows = v.outcome, nil
+	if v.outcome == Spooled {
+		c.pass(x)
+	}
 	e := x.entry
 	x.entry = nil
 	status := binproto.NoError

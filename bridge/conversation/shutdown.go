@@ -39,7 +39,7 @@ func (c *Conn) Shutdown(now time.Time) {
 	l.stats.Shutdowns++
 	e := l.begin(c, shutdown, l.habit(c.kind(named.frame)), t)
 	e.exempt = 1
-	if s < c.window.head && named.content != nil && named.outcome == Accepted {
+	if s < c.window.head && named.content != nil && named.outcome.delivered() {
 		l.rememberNamed(c, e, named, t)
 	}
 	c.tell(e, binproto.Shutdown, named.frame.Identifier, t)
@@ -50,7 +50,7 @@ func (c *Conn) Shutdown(now time.Time) {
 func (l *Ledger) rememberNamed(c *Conn, e *episode, x *slot, t instant) {
 	var k key
 	k, l.scratch = keyOf(x.content, l.scratch)
-	n := l.enter(e, &entry{key: k, habit: e.habit, frame: x.frame.name(), expiry: x.frame.Expiry, constant: x.repeats}, t)
+	n := l.enter(e, &entry{key: k, habit: e.habit, frame: x.frame.name(), expiry: x.frame.Expiry, constant: x.repeats})
 	if n != nil {
 		l.settled(n, verdict{outcome: Accepted}, t)
 	}

@@ -43,12 +43,11 @@ func (c *Conn) takeOverHeads(t instant) {
 // another is settled by handing over that.
 func (c *Conn) takeOver(s Seq, t instant) {
 	x := c.window.At(s)
-	c.pass(x)
 	if e := x.follows; e != nil {
 		e.origin.conn.takeOver(e.origin.seq, t)
 		return
 	}
 	c.ledger.stats.TakenOver++
 	c.ledger.out.put(Decision{Do: TakeOver, Conn: c, Seq: s, Content: x.content})
-	c.settle(s, verdict{outcome: Accepted}, t)
+	c.settle(s, verdict{outcome: Spooled}, t)
 }

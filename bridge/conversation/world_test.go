@@ -211,7 +211,7 @@ func (w *world) forward(c *Conn, s Seq, m *message) {
 		w.after(w.between(0, 50*time.Millisecond), func() {
 			if !m.settled {
 				m.settled = true
-				c.Settle(s, Accepted, w.clock())
+				c.Settle(s, Spooled, w.clock())
 			}
 		})
 	}
