@@ -17,8 +17,8 @@ type Config struct {
 	// the requests are the caller's again.
 	Complete func(c *Conn, done []*Request)
 
-	// Room, if set, is called when Submit may go on: after it answered ErrNoRoom,
-	// and once when the connection opens.
+	// Room, if set, is called when Submit may go on: after it answered ErrNoRoom
+	// or Conn.Room said that it would, and once when the connection opens.
 	Room func(c *Conn)
 
 	// Changed, if set, is called when the connection is in a new State. One that

@@ -157,11 +157,18 @@ func (c *Conn) Cancel(r *Request) bool {
 	return true
 }
 
-// Room is how many requests Submit would take now.
-func (c *Conn) Room() int {
+// Room is how many requests Submit would take now, and how many bytes their
+// bodies may have before they wait for the server: the request that goes beyond
+// is taken, those behind it are not. If Submit would take none, Config.Room is
+// called when it would.
+func (c *Conn) Room() (requests int, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.m.room()
+	if requests = c.m.room(); requests == 0 {
+		c.m.starved = true
+		return 0, 0
+	}
+	return requests, min(c.m.flow.window, int64(c.cfg.WriteBytes-len(c.m.out)))
 }
 
 // State returns the state and, of a connection that is draining or closed, the

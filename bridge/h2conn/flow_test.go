@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/net/http2"
 )
@@ -35,6 +36,35 @@ func TestFlowControl(t *testing.T) {
 			w.fr.WriteWindowUpdate(0, 65535)
 			w.want("DATA 5 16384", "DATA 5 7081 end")
 			w.room(997)
+		})
+	})
+	t.Run("room in bytes", func(t *testing.T) {
+		onOpenWire(t, Config{WriteBytes: 80000}, func(w *wire) {
+			bytes := func(want int64, requests int) {
+				t.Helper()
+				if n, got := w.c.Room(); n != requests || got != want {
+					t.Errorf("room for %d requests and %d bytes, want %d and %d", n, got, requests, want)
+				}
+			}
+			bytes(65535, 1000)
+			w.submit(60000, "/1")
+			synctest.Wait()
+			bytes(5535, 999)
+			w.submit(5535, "/2")
+			synctest.Wait()
+			before := w.rooms
+			bytes(0, 0) // and now it will be told
+			w.fr.WriteWindowUpdate(0, 1<<20)
+			synctest.Wait()
+			if w.rooms != before+1 {
+				t.Errorf("Room was called %d times, want once", w.rooms-before)
+			}
+			bytes(80000, 998) // the buffer
+			w.fr.WriteWindowUpdate(0, 1)
+			synctest.Wait()
+			if w.rooms != before+1 {
+				t.Error("Room was called although nobody waited for it")
+			}
 		})
 	})
 	t.Run("in line, one is reset", func(t *testing.T) {

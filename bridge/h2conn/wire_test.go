@@ -192,7 +192,7 @@ func (w *wire) ended(ends ...string) {
 func (w *wire) room(want int) {
 	w.t.Helper()
 	synctest.Wait()
-	if got := w.c.Room(); got != want {
+	if got, _ := w.c.Room(); got != want {
 		w.t.Errorf("room: got %d, want %d", got, want)
 	}
 }
