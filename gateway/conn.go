@@ -191,10 +191,9 @@ func (c *Conn) attach(gc gnet.Conn) {
 	if c.gone {
 		return
 	}
+	c.closeDescriptor()
 	c.gnet = gc
-	if c.parked {
-		c.unparked()
-	}
+	c.unpark()
 	c.receive(nil)
 }
 
@@ -218,6 +217,7 @@ func (c *Conn) descriptor() int {
 	return c.fd
 }
 
+// closeDescriptor closes the one that is ours, if any.
 func (c *Conn) closeDescriptor() {
 	if c.fd >= 0 {
 		unix.Close(c.fd)

@@ -8,11 +8,12 @@ import (
 	"apnsbridge/binproto"
 )
 
-// end ends our side: the packet if there is one, close_notify and FIN, all at
-// once, since apns4erl loses what it writes between packet and FIN. What fails
-// here, reading will report, behind what the provider had written before.
+// end ends our side: the packet if there is one, close_notify and FIN, all in
+// one segment, since apns4erl loses what it writes between packet and FIN. What
+// fails here, reading will report, behind what the provider had written before.
 func (c *Conn) end(r request) {
 	c.ended, c.full = true, false
+	cork(c.descriptor())
 	err := c.say(r)
 	if c.halfClosed {
 		c.finish(err)
@@ -103,12 +104,10 @@ func (c *Conn) finish(err error) {
 	}
 	c.gone, c.full = true, false
 	c.gnet = nil
-	if c.parked {
-		c.unparked()
-	}
+	c.closeDescriptor()
+	c.unpark()
 	if c.halfClosed {
 		c.server.counters.halfClosed.Add(-1)
-		c.closeDescriptor()
 	}
 	c.partial, c.stash, c.large = nil, nil, nil
 	c.countHeld()

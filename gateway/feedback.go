@@ -153,24 +153,23 @@ func wholeTuples(b []byte) (size, count int) {
 // feedbackWire writes as long as the reader takes something now and then.
 type feedbackWire struct {
 	*net.TCPConn
+	ctx   context.Context // whose end sets all deadlines to the present
 	stall time.Duration
-	until time.Time
 	sent  atomic.Int64
 }
 
 func (w *feedbackWire) Write(b []byte) (int, error) {
 	for done := 0; ; {
-		deadline := time.Now().Add(w.stall)
-		if w.until.Before(deadline) {
-			deadline = w.until
+		if err := w.TCPConn.SetWriteDeadline(time.Now().Add(w.stall)); err != nil {
+			return done, err
 		}
-		if err := w.TCPConn.SetWriteDeadline(deadline); err != nil {
+		if err := w.ctx.Err(); err != nil {
 			return done, err
 		}
 		n, err := w.TCPConn.Write(b[done:])
 		done += n
 		w.sent.Add(int64(n))
-		if done == len(b) || err != nil && (n == 0 || !isTimeout(err) || !time.Now().Before(w.until)) {
+		if done == len(b) || err != nil && (n == 0 || !isTimeout(err)) {
 			return done, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,8 @@ type FeedbackConn struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	tuplesEnd int64 // wire.sent behind the last tuple, 0 if none was written
+	tuplesEnd int64        // wire.sent behind the last tuple, 0 if none was written
+	fin       atomic.Int64 // 1 behind our FIN
 	acked     bool
 
 	ended     chan struct{} // closed when the reader has ended its side or is gone
@@ -31,24 +33,24 @@ type FeedbackConn struct {
 // queue is what was on its way to the reader at one moment.
 type queue struct {
 	sent  int64 // bytes given to the kernel
-	left  int64 // of these, and our FIN, not acknowledged
+	left  int64 // of these, and of our FIN, not acknowledged
+	fin   int64 // 1 if our FIN was given too
 	known bool
 }
 
 func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel context.CancelFunc) *FeedbackConn {
-	until, _ := ctx.Deadline()
 	r := &FeedbackConn{
 		server: s,
 		tcp:    a.tcp,
 		tls:    a.tls,
-		wire:   &feedbackWire{TCPConn: a.tcp, stall: s.front.limits.FeedbackStall, until: until},
+		wire:   &feedbackWire{TCPConn: a.tcp, ctx: ctx, stall: s.front.limits.FeedbackStall},
 		ctx:    ctx,
 		cancel: cancel,
 		ended:  make(chan struct{}),
 	}
 	a.wire.Conn = r.wire
 	a.tcp.SetReadDeadline(time.Time{})
-	context.AfterFunc(ctx, func() { r.tcp.SetReadDeadline(time.Now()) })
+	context.AfterFunc(ctx, func() { r.tcp.SetDeadline(time.Now()) })
 	go r.watch()
 	return r
 }
@@ -117,7 +119,7 @@ func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 		last = r.atEnd
 	default:
 	}
-	r.acked = last.known && last.sent >= r.tuplesEnd && last.left <= last.sent-r.tuplesEnd
+	r.acked = last.known && last.sent >= r.tuplesEnd && last.left <= last.sent-r.tuplesEnd+last.fin
 	if err == nil && (r.finFirst || !last.known || last.left > 0) {
 		err = errEarlyFIN
 	}
@@ -146,12 +148,16 @@ func (r *FeedbackConn) end() error {
 	} else {
 		patience = min(patience, r.server.front.limits.LingerPressed)
 	}
+	// In one segment with close_notify: readers that end at close_notify have
+	// then acknowledged our FIN.
+	r.control(cork)
 	if err := r.tls.CloseWrite(); err != nil {
 		return r.reason(err)
 	}
 	if err := r.tcp.CloseWrite(); err != nil {
 		return r.reason(err)
 	}
+	r.fin.Store(1)
 	if err := r.awaitEnd(patience); err != nil {
 		return r.reason(err)
 	}
@@ -200,7 +206,7 @@ func (r *FeedbackConn) reason(err error) error {
 }
 
 func (r *FeedbackConn) queue() queue {
-	q := queue{sent: r.wire.sent.Load()}
+	q := queue{sent: r.wire.sent.Load(), fin: r.fin.Load()}
 	r.control(func(fd int) {
 		var n int
 		n, q.known = unacknowledged(fd)

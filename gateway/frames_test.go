@@ -151,6 +151,7 @@ func TestUnreadableBehindFailure(t *testing.T) {
 	if got, err := c.ReadResponse(); got != want || err != nil {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
+	wantEOF(t, c)
 	c.Close()
 	if err := r.waitClosed(); err != nil {
 		t.Error(err)

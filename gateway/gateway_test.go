@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -289,6 +288,12 @@ func (r *recorder) isOver() bool {
 	return r.over
 }
 
+func (r *recorder) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
 // waitClosed waits for Close and returns its error.
 func (r *recorder) waitClosed() error {
 	r.t.Helper()
@@ -350,15 +355,10 @@ func (s *sessions) next() *recorder {
 	}
 }
 
-// closeAtEnd is what an owner does that has nothing to settle: once the
+// closeWhenOver is what an owner does that has nothing to settle: once the
 // provider has ended its side it ends ours.
 func (r *recorder) closeWhenOver() {
 	r.t.Helper()
 	eventually(r.t, "the provider's end is seen", r.isOver)
 	r.conn.Close()
-}
-
-func isReset(err error) bool {
-	var ne *net.OpError
-	return errors.As(err, &ne) && !errors.Is(err, io.EOF)
 }

@@ -34,20 +34,16 @@ func (c *Conn) park() {
 	c.server.counters.parks.Add(1)
 }
 
-// unparked closes our descriptor: gnet has its own again, or all is over.
-func (c *Conn) unparked() {
-	c.parked = false
-	c.server.counters.parked.Add(-1)
-	c.closeDescriptor()
+func (c *Conn) unpark() {
+	if c.parked {
+		c.parked = false
+		c.server.counters.parked.Add(-1)
+	}
 }
 
 // goOn reads a parked connection while there is room.
 func (c *Conn) goOn() {
 	if !c.parked || c.enrolling || c.full || c.gone {
-		return
-	}
-	if c.over {
-		c.enroll() // gnet waits for the FIN
 		return
 	}
 	if c.takeStash(); c.full || c.gone {
@@ -66,7 +62,8 @@ func (c *Conn) goOn() {
 			c.broke(os.NewSyscallError("read", err))
 			return
 		case n == 0:
-			c.unparkedByFIN()
+			c.unpark()
+			c.sawFIN()
 			return
 		}
 		if c.receive(c.loop.raw[:n]); c.full || c.gone {
@@ -85,13 +82,6 @@ func (c *Conn) takeStash() {
 	}
 	c.wire.raw = nil
 	c.countHeld()
-}
-
-// unparkedByFIN makes a half closed connection of a parked one.
-func (c *Conn) unparkedByFIN() {
-	c.parked = false
-	c.server.counters.parked.Add(-1)
-	c.sawFIN()
 }
 
 // enroll gives the descriptor back to gnet, to the same loop. Ours stays open
@@ -123,6 +113,10 @@ func (l *loop) enroll(fd int, c *Conn) error {
 	if err != nil {
 		return err
 	}
+	if conn.RemoteAddr() == nil { // it has gone, and gnet would panic
+		conn.Close()
+		return unix.ENOTCONN
+	}
 	enrolled, err := l.Enroll(gnet.NewContext(context.Background(), c), conn)
 	if err != nil {
 		conn.Close()
@@ -132,8 +126,8 @@ func (l *loop) enroll(fd int, c *Conn) error {
 }
 
 // enrollFailed tries again soon. The commonest reason is that the provider has
-// reset the connection, which the next read says, after what it had written; the
-// other is that no descriptor is left.
+// just ended the connection, which the next read says; the other is that no
+// descriptor is left.
 func (c *Conn) enrollFailed(err error) {
 	c.enrolling = false
 	c.server.front.often.Debug().Err(err).Stringer("address", c.remote).Msg("cannot watch a connection again yet")

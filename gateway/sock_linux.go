@@ -9,6 +9,10 @@ func unacknowledged(fd int) (n int, ok bool) {
 	return n, err == nil
 }
 
+// cork holds back what is written until our FIN goes with it: nobody then sees
+// one without the other.
+func cork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) }
+
 // peerFinishedFirst says whether the peer's FIN had come before it acknowledged
 // ours.
 func peerFinishedFirst(fd int) bool {

@@ -1,0 +1,328 @@
+package gateway_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"apnsbridge/gateway"
+)
+
+// pass connects, is told, and leaves: what a legitimate provider wants.
+func pass(t *testing.T, s *gateway.Server, ss *sessions) {
+	t.Helper()
+	c := dial(t, s, tls.VersionTLS13)
+	write(t, c, enhanced(nil, 1, 10))
+	c.CloseWrite()
+	r := ss.next()
+	r.closeWhenOver()
+	if err := r.waitClosed(); err != nil {
+		t.Error(err)
+	}
+	r.wantNumbers(1, 10)
+}
+
+// clientHello is a complete one, behind which nothing will come.
+func clientHello(t *testing.T) []byte {
+	t.Helper()
+	a, b := net.Pipe()
+	go tls.Client(a, clientTLS(tls.VersionTLS12)).Handshake()
+	defer a.Close()
+	buf := make([]byte, 16<<10)
+	n, err := io.ReadAtLeast(b, buf, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 5 + (int(buf[3])<<8 | int(buf[4])); n < size; {
+		m, err := b.Read(buf[n:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += m
+	}
+	return buf[:n]
+}
+
+// TestSilentSockets: they take no place among the handshakes, and not for long
+// one among the connections.
+func TestSilentSockets(t *testing.T) {
+	hello := clientHello(t)
+	for _, tt := range []struct {
+		name string
+		sent []byte
+	}{
+		{"nothing", nil},
+		{"one byte", hello[:1]},
+		{"all but the last byte of a ClientHello", hello[:len(hello)-1]},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ss := newSessions(t)
+			s := serve(t, ss.open, func(c *gateway.Config) {
+				c.Limits.Handshakes = 1
+				c.Limits.HandshakeTimeout = time.Second
+			})
+			const silent = 100
+			for range silent {
+				write(t, rawDial(t, s), tt.sent)
+			}
+			pass(t, s, ss)
+			eventually(t, "all are timed out", func() bool { return s.Stats().HandshakesTimedOut == silent })
+			eventually(t, "all are closed", func() bool { return s.Stats().Connections == 0 })
+		})
+	}
+}
+
+// TestStalledHandshakes: sockets that say hello and nothing more fill every
+// place. The longest of them goes for one who needs it.
+func TestStalledHandshakes(t *testing.T) {
+	hello := clientHello(t)
+	ss := newSessions(t)
+	s := serve(t, ss.open, func(c *gateway.Config) {
+		c.Limits.Handshakes = 4
+		c.Limits.HandshakesPerAddress = 3
+		c.Limits.HandshakeTimeout = 2 * time.Second
+	})
+	for range 10 {
+		write(t, rawDial(t, s), hello)
+	}
+	eventually(t, "all places of the address are taken", func() bool { return s.Stats().Handshakes == 3 })
+	if got := s.Stats(); got.HandshakesOfBusiest != 3 {
+		t.Errorf("the busiest address has %d handshakes, want 3", got.HandshakesOfBusiest)
+	}
+	pass(t, s, ss)
+	if got := s.Stats().HandshakesDropped; got == 0 {
+		t.Error("none was dropped")
+	}
+	eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
+}
+
+// TestConnectionLimits: what is over a bound is closed before TLS.
+func TestConnectionLimits(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*gateway.Config)
+		over   func(gateway.Stats) uint64
+	}{
+		{"in all", func(c *gateway.Config) { c.Limits.Connections = 3 }, func(s gateway.Stats) uint64 { return s.OverLimit }},
+		{"per address", func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 3 }, func(s gateway.Stats) uint64 { return s.OverLimitPerAddress }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ss := newSessions(t)
+			s := serve(t, ss.open, tt.change)
+			first := dial(t, s, tls.VersionTLS12)
+			r := ss.next()
+			for range 2 {
+				dial(t, s, tls.VersionTLS12)
+				ss.next()
+			}
+			if got := s.Stats(); got.Connections != 3 || got.ConnectionsOfBusiest != 3 {
+				t.Errorf("%d connections, %d of the busiest address, want 3", got.Connections, got.ConnectionsOfBusiest)
+			}
+			fourth := rawDial(t, s)
+			if _, err := fourth.Read(make([]byte, 1)); err == nil {
+				t.Error("the fourth connection was served")
+			}
+			if got := tt.over(s.Stats()); got != 1 {
+				t.Errorf("%d counted as over the limit, want 1", got)
+			}
+			first.Close()
+			r.closeWhenOver()
+			r.waitClosed()
+			eventually(t, "there is room", func() bool { return s.Stats().Connections == 2 })
+			dial(t, s, tls.VersionTLS12)
+		})
+	}
+}
+
+// TestLingeringMakesRoom: a silent provider that does not end its connection
+// has to go for a new one.
+func TestLingeringMakesRoom(t *testing.T) {
+	ss := newSessions(t)
+	s := serve(t, ss.open, func(c *gateway.Config) {
+		c.Limits.Connections = 1
+		c.Limits.LingerPressed = 50 * time.Millisecond
+	})
+	dial(t, s, tls.VersionTLS12)
+	r := ss.next()
+	r.conn.Close()
+	eventually(t, "it lingers", func() bool { return s.Stats().Lingering == 1 })
+	eventually(t, "another one is served", func() bool {
+		c := tls.Client(rawDial(t, s), clientTLS(tls.VersionTLS12))
+		return c.Handshake() == nil
+	})
+	if err := r.waitClosed(); err == nil {
+		t.Error("session closed without a reason")
+	}
+}
+
+// TestRandomBytes: whatever comes on either port, the port stays, and nothing is
+// left behind (serve looks at the descriptors, TestMain at the goroutines).
+func TestRandomBytes(t *testing.T) {
+	soon := gateway.Limits{HandshakeTimeout: time.Second}
+	t.Run("push", func(t *testing.T) {
+		ss := newSessions(t)
+		s := serve(t, ss.open, func(c *gateway.Config) { c.Limits = soon })
+		sendRandomBytes(t, s)
+		pass(t, s, ss)
+		eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
+		if got := len(ss.ch); got != 0 {
+			t.Errorf("%d sessions were opened", got)
+		}
+	})
+	t.Run("feedback", func(t *testing.T) {
+		give, outcomes := give(10)
+		s := serveFeedback(t, give, func(c *gateway.FeedbackConfig) { c.Limits = soon })
+		sendRandomBytes(t, s)
+		eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
+		c := dial(t, s, tls.VersionTLS13)
+		if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, tuples(10)) {
+			t.Errorf("got %d bytes, %v", len(got), err)
+		}
+		c.Close()
+		(<-outcomes).check(t, true)
+	})
+}
+
+func sendRandomBytes(t *testing.T, s interface{ Addr() net.Addr }) {
+	hello := clientHello(t)
+	rng := newRand(t)
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		return b
+	}
+	for range rounds(100, 5_000) {
+		for _, b := range [][]byte{
+			random(1 + rng.IntN(2000)),
+			slices.Concat([]byte{22, 3, 1}, random(1+rng.IntN(2000))),
+			slices.Concat(hello[:rng.IntN(len(hello))], random(1+rng.IntN(500))),
+			slices.Concat(hello, random(1+rng.IntN(500))),
+			slices.Concat([]byte{0x80, 46, 1, 0, 2}, random(43)), // as SSLv2 begins
+		} {
+			c := rawDial(t, s)
+			c.Write(b)
+			if rng.IntN(2) == 0 {
+				c.CloseWrite()
+				io.Copy(io.Discard, c)
+			}
+			c.Close()
+		}
+	}
+}
+
+// TestRandomRecords: the same behind the handshake, below TLS and within it.
+func TestRandomRecords(t *testing.T) {
+	ss := newSessions(t)
+	s := serve(t, ss.open, nil)
+	rng := newRand(t)
+	for i := range rounds(60, 2_000) {
+		c := dial(t, s, versions[i%2])
+		r := ss.next()
+		write(t, c, enhanced(nil, 1, 3))
+		b := make([]byte, 1+rng.IntN(3000))
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		if i%4 < 2 {
+			c.Write(b)
+		} else {
+			c.TCP.Write(append([]byte{23, 3, 3, 0, byte(20 + rng.IntN(100))}, b...))
+		}
+		c.TCP.CloseWrite()
+		eventually(t, "the stream ends", func() bool { return r.isOver() || r.isClosed() })
+		r.conn.Close()
+		r.waitClosed()
+		if len(r.frames) < 3 {
+			t.Errorf("%d of the frames before were delivered, want 3", len(r.frames))
+		}
+		c.TCP.Close()
+	}
+	pass(t, s, ss)
+}
+
+// TestShutdown: it waits for the sessions, and no new connection is accepted.
+func TestShutdown(t *testing.T) {
+	ss := newSessions(t)
+	s := serve(t, ss.open, nil)
+	c := dial(t, s, tls.VersionTLS13)
+	write(t, c, enhanced(nil, 1, 10))
+	r := ss.next()
+
+	brief, cancel := contextFor(20 * time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(brief); !errors.Is(err, brief.Err()) || err == nil {
+		t.Errorf("Shutdown returned %v with a connection open", err)
+	}
+	if _, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		t.Error("a connection was accepted behind Shutdown")
+	}
+	write(t, c, enhanced(nil, 11, 20))
+	eventually(t, "it is read on", func() bool { return r.len() == 20 })
+	r.conn.Fail(badToken2.Status, badToken2.Identifier)
+	got, err := io.ReadAll(c)
+	if !bytes.Equal(got, badToken2.Append(nil)) || err != nil {
+		t.Errorf("got % x, %v, want the packet", got, err)
+	}
+	c.Close()
+	ample, cancel := contextFor(patience)
+	defer cancel()
+	if err := s.Shutdown(ample); err != nil {
+		t.Error(err)
+	}
+	if err := r.waitClosed(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCloseEndsAll: connections in every state there is.
+func TestCloseEndsAll(t *testing.T) {
+	hello := clientHello(t)
+	ss := newSessions(t)
+	full(ss)
+	s := serve(t, ss.open, nil)
+	var open []*recorder
+	connect := func() (*recorder, interface {
+		io.Writer
+		CloseWrite() error
+	}) {
+		c := dial(t, s, tls.VersionTLS13)
+		r := ss.next()
+		open = append(open, r)
+		return r, c
+	}
+	connect() // idle
+	_, c := connect()
+	write(t, c, enhanced(nil, 1, 1)) // parked
+	_, c = connect()
+	c.CloseWrite() // half closed
+	r, c := connect()
+	write(t, c, enhanced(nil, 1, 1))
+	r.conn.Close() // lingering, and was parked
+	r, _ = connect()
+	r.conn.Close() // lingering
+	write(t, rawDial(t, s), hello)
+	rawDial(t, s)
+	eventually(t, "every state is there", func() bool {
+		s := s.Stats()
+		return s.Parked == 1 && s.HalfClosed == 1 && s.Lingering == 2 && s.Handshakes == 1 && s.AwaitingHello == 1 && s.Connections == 7
+	})
+	if t.Failed() {
+		t.Logf("%+v", s.Stats())
+	}
+	s.Close()
+	for _, r := range open {
+		if err := r.waitClosed(); err != gateway.ErrServerClosed {
+			t.Errorf("session closed with %v, want ErrServerClosed", err)
+		}
+		r.conn.Fail(badToken2.Status, badToken2.Identifier) // does nothing
+		r.conn.Resume()
+	}
+}
