@@ -125,12 +125,14 @@ func answerAll(nc net.Conn) {
 			return
 		}
 		length := int(h[0])<<16 | int(h[1])<<8 | int(h[2])
-		if data := http2.FrameType(h[3]) == http2.FrameData; data && http2.Flags(h[4]).Has(http2.FlagDataEndStream) {
-			binary.BigEndian.PutUint32(answer[5:], binary.BigEndian.Uint32(h[5:]))
-			w.Write(answer)
+		if http2.FrameType(h[3]) == http2.FrameData {
 			if window += length; window > 1<<14 {
 				fr.WriteWindowUpdate(0, uint32(window))
 				window = 0
+			}
+			if http2.Flags(h[4]).Has(http2.FlagDataEndStream) {
+				binary.BigEndian.PutUint32(answer[5:], binary.BigEndian.Uint32(h[5:]))
+				w.Write(answer)
 			}
 		}
 		if r.Discard(frameHeader + length); r.Buffered() == 0 {

@@ -219,3 +219,82 @@ func TestGoAwayInTheMiddle(t *testing.T) {
 	}
 	t.Logf("%d connections, %d requests repeated", connections, repeated)
 }
+
+// TestUnrest has everything at once on one connection: answers in any order,
+// time-outs, cancellations, resets by the handler, a limit that is reached.
+func TestUnrest(t *testing.T) {
+	address := serve(t, http.HTTP2Config{MaxConcurrentStreams: 50}, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("Do") {
+		case "hang":
+			<-r.Context().Done()
+		case "abort":
+			panic(http.ErrAbortHandler)
+		case "tell":
+			w.WriteHeader(400)
+			io.Copy(w, r.Body)
+		}
+	})
+	count := 4000
+	if *long {
+		count = 200000
+	}
+	const hang, abort, tell, cancel = "hang", "abort", "tell", "cancel"
+	prefix := pushPrefix(t, "localhost")
+	var todo []*Request
+	for i := range count {
+		do := [...]string{"", abort, tell, cancel, "", tell, "", hang}[i%8]
+		r := &Request{Prefix: prefix, Path: []byte("/"), Owner: do, Fields: []Field{{"do", []byte(do)}}, Body: []byte("0123456789")[:i%10]}
+		switch do {
+		case hang:
+			r.Timeout = 20 * time.Millisecond
+		case cancel:
+			r.Fields[0].Value = []byte(hang)
+		}
+		todo = append(todo, r)
+	}
+	var mu sync.Mutex
+	ended := make(map[*Request]int, count)
+	over := make(chan struct{})
+	cfg := Config{
+		Room: func(c *Conn) {
+			mu.Lock()
+			n, _ := c.Submit(todo)
+			sent := todo[:n]
+			todo = todo[n:]
+			mu.Unlock()
+			for _, r := range sent {
+				if r.Owner == cancel {
+					c.Cancel(r)
+				}
+			}
+		},
+		Complete: func(c *Conn, done []*Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, r := range done {
+				want := map[any]Fate{"": Answered, tell: Answered, abort: Unanswered, hang: TimedOut, cancel: Canceled}[r.Owner]
+				if ended[r]++; r.Fate != want || ended[r] > 1 {
+					t.Errorf("%q ended %d times, as %v because %v, want %v", r.Owner, ended[r], r.Fate, r.Err, want)
+				}
+				if r.Owner == tell && (r.Response == nil || r.Response.Status != 400 || string(r.Response.Body) != string(r.Body)) {
+					t.Errorf("got %+v, want %q", r.Response, r.Body)
+				}
+			}
+			if len(ended) == count {
+				close(over)
+			}
+		},
+	}
+	c := dial(t, address, cfg)
+	select {
+	case <-over:
+	case <-c.Done():
+		_, reason := c.State()
+		t.Fatalf("connection ended: %v", reason)
+	case <-time.After(60 * time.Second):
+		t.Fatalf("%d of %d have ended: %+v", len(ended), count, c.Stats())
+	}
+	if st := c.Stats(); st.Open != 0 || st.Limit != 50 || st.Requests != uint64(count) {
+		t.Errorf("got %+v", st)
+	}
+}
