@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"flag"
-	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -187,13 +186,6 @@ func (f *feeder) wait(t testing.TB) {
 		defer f.mu.Unlock()
 		t.Fatalf("after 30 s: %d to be sent, %d under way, fates %v, errors %v", f.left, f.pending, f.fates, f.errors)
 	}
-}
-
-// apns answers as APNs does: nothing but a status and an identifier.
-func apns(w http.ResponseWriter, r *http.Request) {
-	io.Copy(io.Discard, r.Body)
-	w.Header()["Apns-Id"] = r.Header["Apns-Id"]
-	w.WriteHeader(200)
 }
 
 // waitOpen waits until the connection takes requests.
