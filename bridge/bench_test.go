@@ -43,7 +43,7 @@ func BenchmarkUpstream(b *testing.B) {
 	done := make(chan struct{})
 	var u upstream
 	total := int64(b.N)
-	u = newHTTPUpstream(br, conf, Production, credential.bearer(br.now), func(r *record, v verdict) {
+	u = newPool(br, conf, Production, credential.bearer(br.now), func(r *record, v verdict) {
 		if v.class != accepted {
 			panic(fmt.Sprint(v))
 		}

@@ -47,12 +47,12 @@ type Bridge struct {
 	writers    sync.WaitGroup
 	endWriters context.CancelFunc
 
-	mu        sync.Mutex
-	apps      map[string]*app
-	sessions  map[*Session]struct{}
-	clients   map[clientKey]*client
-	upstreams []upstream // all there were, to be closed at the end
-	stopping  bool
+	mu       sync.Mutex
+	apps     map[string]*app
+	sessions map[*Session]struct{}
+	clients  map[clientKey]*client
+	pools    []*pool // all there were, to be closed at the end
+	stopping bool
 }
 
 var errStopping = errors.New("the bridge is shutting down")
@@ -165,9 +165,9 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 	tokens := conf.Credential.bearer(b.now)
 	for e := range rt.upstreams {
 		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
-			u := newHTTPUpstream(b, conf, env, tokens, a.answered)
-			rt.upstreams[e] = u
-			b.upstreams = append(b.upstreams, u)
+			p := newPool(b, conf, env, tokens, a.answered)
+			rt.upstreams[e] = p
+			b.pools = append(b.pools, p)
 		}
 	}
 	return rt
@@ -242,11 +242,11 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 func (b *Bridge) Close() {
 	b.mu.Lock()
 	b.stopping = true
-	all := b.upstreams
+	all := b.pools
 	b.mu.Unlock()
 	b.cancel()
-	for _, u := range all {
-		u.Close()
+	for _, p := range all {
+		p.Close()
 	}
 	b.wg.Wait()
 	b.endWriters()

@@ -9,11 +9,14 @@ import (
 type Limits struct {
 	Window         int           // notifications a connection has without a verdict, before it is not read further; 1,000
 	QueuedBytes    int64         // bytes of all notifications without a verdict, in the process; 64 MiB
-	Requests       int           // requests in flight, for an app and environment; 500
-	Connections    int           // HTTP/2 connections, for an app and environment; 4
+	Connections    int           // HTTP/2 connections in use, for an app and environment: it begins with one; 16
+	Streams        int           // requests in flight on a connection, where APNs allows more; 1,000
 	RequestTimeout time.Duration // how long APNs may take for one answer; 30 s
 	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read; 15 s
 	DialInterval   time.Duration // the least between two connections to an endpoint, for APNs takes rapid reconnecting for an attack; 1 s
+	ConnectionAge  time.Duration // after which a connection is replaced, or up to a quarter before; 4 h
+	PingAfter      time.Duration // of silence, APNs is asked for a sign of life; 15 s
+	PingTimeout    time.Duration // for that; 15 s
 	RetryDelay     time.Duration // how long a notification waits for its next attempt; 1 s
 
 	LedgerBytes          int64         // of all that is remembered behind error packets; 64 MiB
@@ -26,11 +29,14 @@ func (l Limits) withDefaults() Limits {
 	return Limits{
 		Window:         cmp.Or(l.Window, 1000),
 		QueuedBytes:    cmp.Or(l.QueuedBytes, 64<<20),
-		Requests:       cmp.Or(l.Requests, 500),
-		Connections:    cmp.Or(l.Connections, 4),
+		Connections:    cmp.Or(l.Connections, 16),
+		Streams:        cmp.Or(l.Streams, 1000),
 		RequestTimeout: cmp.Or(l.RequestTimeout, 30*time.Second),
 		DialTimeout:    cmp.Or(l.DialTimeout, 15*time.Second),
 		DialInterval:   cmp.Or(l.DialInterval, time.Second),
+		ConnectionAge:  cmp.Or(l.ConnectionAge, 4*time.Hour),
+		PingAfter:      cmp.Or(l.PingAfter, 15*time.Second),
+		PingTimeout:    cmp.Or(l.PingTimeout, 15*time.Second),
 		RetryDelay:     cmp.Or(l.RetryDelay, time.Second),
 
 		LedgerBytes:          cmp.Or(l.LedgerBytes, 64<<20),

@@ -1,7 +1,11 @@
 package bridge
 
 // recordQueue is a queue of records, linked through record.queued.
-type recordQueue struct{ first, last *record }
+type recordQueue struct {
+	first, last *record
+	size        int
+	taken       uint64 // ever, less those put back
+}
 
 func (q *recordQueue) empty() bool { return q.first == nil }
 
@@ -12,6 +16,7 @@ func (q *recordQueue) push(r *record) {
 		q.last.queued = r
 	}
 	q.last = r
+	q.size++
 }
 
 func (q *recordQueue) pop() *record {
@@ -21,12 +26,26 @@ func (q *recordQueue) pop() *record {
 		if q.first == nil {
 			q.last = nil
 		}
+		q.size--
+		q.taken++
 	}
 	return r
 }
 
+// putBack undoes a pop. The last that was taken comes first.
+func (q *recordQueue) putBack(r *record) {
+	r.queued = q.first
+	q.first = r
+	if q.last == nil {
+		q.last = r
+	}
+	q.size++
+	q.taken--
+}
+
+// takeAll returns the first of all, which are linked as in the queue.
 func (q *recordQueue) takeAll() *record {
 	r := q.first
-	*q = recordQueue{}
+	*q = recordQueue{taken: q.taken + uint64(q.size)}
 	return r
 }

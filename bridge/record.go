@@ -76,3 +76,6 @@ func (r *record) begin() bool {
 	r.sent = now.Truncate(time.Millisecond).UTC()
 	return true
 }
+
+// unbegin takes back that an attempt has begun: nothing of it was written.
+func (r *record) unbegin() { r.plan.attempts-- }

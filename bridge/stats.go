@@ -41,6 +41,7 @@ type AppStats struct {
 	Abandoned    uint64 // without a verdict at the end
 
 	Conversation conversation.Stats // what providers were told, and have sent again
+	Pool         PoolStats          // what carries them to APNs
 }
 
 type counters struct {
@@ -78,6 +79,12 @@ func (b *Bridge) Stats() Stats {
 		if app, ok := st.Apps[key.app]; ok {
 			app.Conversation.Add(talk)
 			st.Apps[key.app] = app
+		}
+	}
+	for _, p := range b.pools {
+		if app, ok := st.Apps[p.app]; ok {
+			app.Pool.add(p.stats())
+			st.Apps[p.app] = app
 		}
 	}
 	st.Clients = len(b.clients)

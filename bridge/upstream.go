@@ -1,7 +1,6 @@
 package bridge
 
-// upstream carries notifications to one endpoint of APNs. The first one goes
-// over x/net's HTTP/2; a connection of our own takes its place.
+// upstream carries notifications to one endpoint of APNs.
 type upstream interface {
 	// Send takes r and returns at once. Before each request it asks r.begin,
 	// which may say that r is through; else it calls app.answered exactly once,

@@ -1,0 +1,95 @@
+package bridge
+
+import "time"
+
+// growAfter is how long a record waits for a place on full connections before
+// another one is opened: the round trip to APNs takes about as long.
+const growAfter = 100 * time.Millisecond
+
+// maxBackoff is how many intervals apart connections are tried that fail.
+const maxBackoff = 16
+
+// stage is how far a pool's connection has come.
+type stage uint8
+
+const (
+	dialling stage = iota // until APNs' SETTINGS are known
+	serving
+	aged    // serves until there is a younger one
+	leaving // takes no more requests; those under way are waited for
+	stages  = iota
+)
+
+// openings decides when a pool opens a connection: the first when something is
+// to be sent, more when records wait too long for a place, another one for one
+// that is aged. It has no lock and no clock.
+type openings struct {
+	limit    int           // connections in use at once; those that leave are not counted, up to as many again
+	interval time.Duration // between two of them
+
+	notBefore time.Time
+	failures  int // in a row
+	backlog   backlog
+}
+
+// next says whether to open a connection now, or when to ask again; 0 for not
+// before something happens.
+func (o *openings) next(now time.Time, count [stages]int, q *recordQueue) (open bool, wait time.Duration) {
+	waited := o.backlog.waited(now, q)
+	inUse := count[serving] + count[aged]
+	if count[dialling] > 0 || count[serving] >= o.limit || inUse+count[leaving] >= 2*o.limit {
+		return false, 0
+	}
+	switch {
+	case count[serving] == 0 && count[aged] > 0: // to be replaced
+	case q.empty():
+		return false, 0
+	case inUse > 0 && waited < growAfter:
+		return false, growAfter - waited
+	}
+	if wait := o.notBefore.Sub(now); wait > 0 {
+		return false, wait
+	}
+	o.notBefore = now.Add(o.interval)
+	return true, 0
+}
+
+// opened says that a connection was opened. What waits has a new chance.
+func (o *openings) opened(now time.Time) {
+	o.failures = 0
+	o.notBefore = now.Add(o.interval)
+	o.backlog = backlog{}
+}
+
+// failed says that a connection could not be opened. The next is tried after
+// the interval, and twice that with each failure.
+func (o *openings) failed(now time.Time) {
+	o.notBefore = now.Add(o.interval * time.Duration(min(1<<min(o.failures, 10), maxBackoff)))
+	o.failures++
+}
+
+// hurry ends the wait after failures.
+func (o *openings) hurry(now time.Time) {
+	if soon := now.Add(o.interval); o.notBefore.After(soon) {
+		o.notBefore = soon
+	}
+	o.failures = 0
+}
+
+// backlog measures how long records wait in a queue, by one of them at a time.
+type backlog struct {
+	mark  uint64 // taken has this value when the one is; 0 without one
+	since time.Time
+}
+
+// waited is how long the one has waited that is measured.
+func (b *backlog) waited(now time.Time, q *recordQueue) time.Duration {
+	switch {
+	case q.empty():
+		b.mark = 0
+		return 0
+	case b.mark == 0 || q.taken >= b.mark:
+		b.mark, b.since = q.taken+uint64(q.size), now
+	}
+	return now.Sub(b.since)
+}
