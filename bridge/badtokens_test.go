@@ -1,0 +1,322 @@
+package bridge
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+const (
+	badTokenLife     = 5 * time.Minute
+	badTokenRepeated = 30 * time.Minute
+)
+
+func inProduction(token string) device { return device{Production, topic, []byte(token)} }
+
+func TestBadTokens(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	after := func(d time.Duration) time.Time { return start.Add(d) }
+	bad := inProduction("bad")
+	tests := []struct {
+		name string
+		do   func(c *badTokens)
+		d    device
+		now  time.Time
+		want bool
+	}{
+		{"nothing is listed at first", func(c *badTokens) {}, bad, start, false},
+		{"a refusal lists for 5 min", func(c *badTokens) { c.refused(bad, start) }, bad, after(badTokenLife - 1), true},
+		{"and no longer", func(c *badTokens) { c.refused(bad, start) }, bad, after(badTokenLife), false},
+		{"not another token", func(c *badTokens) { c.refused(bad, start) }, inProduction("other"), start, false},
+		{"not in the other environment", func(c *badTokens) { c.refused(bad, start) }, device{Sandbox, topic, []byte("bad")}, start, false},
+		{"not for another topic", func(c *badTokens) { c.refused(bad, start) }, device{Production, topic + "x", []byte("bad")}, start, false},
+		{"where topic ends and token begins", func(c *badTokens) { c.refused(bad, start) }, device{Production, topic + "b", []byte("ad")}, start, false},
+		{"a second refusal lists for 30 min", func(c *badTokens) {
+			c.refused(bad, start)
+			c.refused(bad, after(badTokenLife))
+		}, bad, after(badTokenLife + badTokenRepeated - 1), true},
+		{"and no longer than that", func(c *badTokens) {
+			c.refused(bad, start)
+			c.refused(bad, after(badTokenLife))
+		}, bad, after(badTokenLife + badTokenRepeated), false},
+		{"a second refusal within the hour", func(c *badTokens) {
+			c.refused(bad, start)
+			c.refused(bad, after(time.Hour-1))
+		}, bad, after(time.Hour + badTokenLife), true},
+		{"a refusal after an hour is a first one", func(c *badTokens) {
+			c.refused(bad, start)
+			c.refused(bad, after(time.Hour))
+		}, bad, after(time.Hour + badTokenLife), false},
+		{"a third refusal too lists for 30 min", func(c *badTokens) {
+			c.refused(bad, start)
+			c.refused(bad, after(10*time.Minute))
+			c.refused(bad, after(50*time.Minute))
+		}, bad, after(80*time.Minute - 1), true},
+		{"a reload flushes", func(c *badTokens) {
+			c.refused(bad, start)
+			c.flush(after(1))
+		}, bad, after(1), false},
+		{"a verdict on what was sent before the reload", func(c *badTokens) {
+			c.flush(after(1))
+			c.refused(bad, after(1))
+		}, bad, after(2), false},
+		{"the first refusal after a reload", func(c *badTokens) {
+			c.refused(bad, start)
+			c.flush(after(1))
+			c.refused(bad, after(2))
+		}, bad, after(2 + badTokenLife), false},
+		{"an acceptance ends it", func(c *badTokens) {
+			c.refused(bad, start)
+			c.accepted(bad)
+		}, bad, start, false},
+		{"the first refusal after an acceptance", func(c *badTokens) {
+			c.refused(bad, start)
+			c.accepted(bad)
+			c.refused(bad, after(1))
+		}, bad, after(1 + badTokenLife), false},
+		{"an acceptance of another", func(c *badTokens) {
+			c.refused(bad, start)
+			c.accepted(inProduction("other"))
+		}, bad, start, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+			tt.do(c)
+			_, got := c.listed(tt.d, tt.now)
+			listed, answered, evicted := c.figures(tt.now)
+			if got != tt.want || (answered == 1) != tt.want || evicted != 0 {
+				t.Errorf("listed is %v, answered %d, evicted %d; want %v", got, answered, evicted, tt.want)
+			}
+			if tt.want && listed != 1 {
+				t.Errorf("%d are listed, want 1", listed)
+			}
+		})
+	}
+}
+
+func TestBadTokensSayWhenAPNsRefused(t *testing.T) {
+	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+	sent := time.Unix(1_700_000_000, 0)
+	c.refused(inProduction("bad"), sent)
+	if got, ok := c.listed(inProduction("bad"), sent.Add(time.Minute)); !ok || !got.Equal(sent) {
+		t.Errorf("got %v, %v; want %v", got, ok, sent)
+	}
+}
+
+func TestBadTokensAreBounded(t *testing.T) {
+	c := newBadTokens(badTokenLife, badTokenRepeated, 2)
+	now := time.Unix(1_700_000_000, 0)
+	for i, token := range []string{"a", "b", "a", "c"} { // b is the oldest at the end
+		c.refused(inProduction(token), now.Add(time.Duration(i)))
+	}
+	for token, want := range map[string]bool{"a": true, "b": false, "c": true} {
+		if _, got := c.listed(inProduction(token), now); got != want {
+			t.Errorf("%s: listed is %v, want %v", token, got, want)
+		}
+	}
+	if listed, _, evicted := c.figures(now); listed != 2 || evicted != 1 {
+		t.Errorf("listed %d, evicted %d; want 2, 1", listed, evicted)
+	}
+	now = now.Add(time.Hour + time.Minute) // a and c are forgotten
+	c.refused(inProduction("d"), now)
+	if _, _, evicted := c.figures(now); evicted != 1 || c.list.len() != 1 {
+		t.Errorf("%d entries, evicted %d; want 1, 1", c.list.len(), evicted)
+	}
+}
+
+// The model keeps all that ever happened to each token, and reads it anew for
+// each question.
+func TestBadTokensAgainstModel(t *testing.T) {
+	const limit = 4
+	type refusalAt struct {
+		token string
+		at    time.Time
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		c := newBadTokens(badTokenLife, badTokenRepeated, limit)
+		now := time.Unix(1_700_000_000, 0)
+		var history []refusalAt // since the flush, without those accepted or evicted
+		var answered, evicted uint64
+		drop := func(token string) {
+			kept := history[:0:0]
+			for _, x := range history {
+				if x.token != token {
+					kept = append(kept, x)
+				}
+			}
+			history = kept
+		}
+		remembered := func() (tokens []string) { // last refused first
+			seen := make(map[string]bool)
+			for i := len(history) - 1; i >= 0; i-- {
+				if x := history[i]; !seen[x.token] && now.Sub(x.at) < 2*badTokenRepeated {
+					seen[x.token] = true
+					tokens = append(tokens, x.token)
+				}
+			}
+			return tokens
+		}
+		refusedAt := func(token string) (at time.Time, listed bool) {
+			life := badTokenLife
+			for _, x := range history {
+				if x.token != token {
+					continue
+				}
+				life = badTokenLife
+				if !at.IsZero() && x.at.Sub(at) < 2*badTokenRepeated {
+					life = badTokenRepeated
+				}
+				at = x.at
+			}
+			return at, !at.IsZero() && now.Sub(at) < life
+		}
+		token := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"})
+		t.Repeat(map[string]func(*rapid.T){
+			"time": func(t *rapid.T) {
+				now = now.Add(rapid.SampledFrom([]time.Duration{1, time.Minute, 5 * time.Minute, 25 * time.Minute, time.Hour}).Draw(t, "passes"))
+			},
+			"refused": func(t *rapid.T) {
+				tok := token.Draw(t, "token")
+				known := remembered()
+				if len(known) == limit && !slices.Contains(known, tok) {
+					drop(known[limit-1])
+					evicted++
+				}
+				c.refused(inProduction(tok), now)
+				history = append(history, refusalAt{tok, now})
+			},
+			"accepted": func(t *rapid.T) {
+				tok := token.Draw(t, "token")
+				c.accepted(inProduction(tok))
+				drop(tok)
+			},
+			"flush": func(t *rapid.T) {
+				c.flush(now)
+				history = nil
+				now = now.Add(1)
+			},
+			"": func(t *rapid.T) {
+				listed := 0
+				for _, tok := range []string{"a", "b", "c", "d", "e", "f"} {
+					wantAt, want := refusedAt(tok)
+					at, got := c.listed(inProduction(tok), now)
+					if got != want || got && !at.Equal(wantAt) {
+						t.Fatalf("%s: got %v, %v; want %v, %v", tok, at, got, wantAt, want)
+					}
+					if want {
+						listed++
+						answered++
+					}
+				}
+				gotListed, gotAnswered, gotEvicted := c.figures(now)
+				if gotListed != listed || gotAnswered != answered || gotEvicted != evicted {
+					t.Fatalf("listed, answered, evicted: got %d, %d, %d; want %d, %d, %d", gotListed, gotAnswered, gotEvicted, listed, answered, evicted)
+				}
+				if n, ring := c.list.len(), c.list.ringLen(); n != ring || n > limit || int64(n) != c.entries.Load() {
+					t.Fatalf("%d entries, %d in the ring, %d said", n, ring, c.entries.Load())
+				}
+			},
+		})
+	})
+}
+
+func (l *badTokenList) ringLen() (n int) {
+	for e := l.ends.older; e != &l.ends; e = e.older {
+		n++
+	}
+	return n
+}
+
+// Verdicts of different ages come in any order: the list forgets later then, but
+// it lists no longer.
+func TestBadTokensOutOfOrder(t *testing.T) {
+	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+	start := time.Unix(1_700_000_000, 0)
+	late, early, last := inProduction("late"), inProduction("early"), inProduction("last")
+	c.refused(late, start.Add(30*time.Second))
+	c.refused(early, start)
+	c.refused(last, start.Add(time.Hour))
+	if n := c.list.len(); n != 3 {
+		t.Errorf("%d are remembered, want 3: the oldest of the ring is not over yet", n)
+	}
+	c.refused(early, start.Add(time.Hour+time.Second))
+	if _, ok := c.listed(early, start.Add(time.Hour+badTokenLife+time.Second)); ok {
+		t.Error("a refusal after more than an hour counts as the second")
+	}
+}
+
+func TestBadTokensFromManyGoroutines(t *testing.T) {
+	const workers, rounds = 8, 500
+	c := newBadTokens(badTokenLife, badTokenRepeated, 20)
+	now := time.Unix(1_700_000_000, 0)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range rounds {
+				d := inProduction(fmt.Sprint((w + i) % 40))
+				switch i % 4 {
+				case 0, 1:
+					c.refused(d, now.Add(time.Duration(i)))
+				case 2:
+					c.listed(d, now)
+				case 3:
+					c.accepted(d)
+				}
+			}
+			if w == 0 {
+				c.flush(now)
+			}
+		})
+	}
+	wg.Wait()
+	if n, ring := c.list.len(), c.list.ringLen(); n != ring || n > 20 || int64(n) != c.entries.Load() {
+		t.Errorf("%d entries, %d in the ring, %d said, at most 20", n, ring, c.entries.Load())
+	}
+}
+
+func TestBadTokensAnswerWithoutAllocation(t *testing.T) {
+	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+	now := time.Unix(1_700_000_000, 0)
+	known, other := deviceToken(badDevice, 1), deviceToken(goodDevice, 1)
+	ask := func() {
+		c.listed(device{Production, topic, known}, now)
+		c.listed(device{Production, topic, other}, now)
+		c.accepted(device{Production, topic, other})
+	}
+	if n := testing.AllocsPerRun(100, ask); n != 0 {
+		t.Errorf("%v allocations while it is empty, want 0", n)
+	}
+	c.refused(device{Production, topic, known}, now)
+	if n := testing.AllocsPerRun(100, ask); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+	if _, answered, _ := c.figures(now); answered == 0 {
+		t.Error("it was never listed")
+	}
+}
+
+// BenchmarkBadTokens is the question asked for each notification.
+func BenchmarkBadTokens(b *testing.B) {
+	for _, entries := range []int{0, badTokenEntries} {
+		b.Run(fmt.Sprint("entries=", entries), func(b *testing.B) {
+			c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+			now := time.Unix(1_700_000_000, 0)
+			for i := range entries {
+				c.refused(device{Production, topic, deviceToken(badDevice, i)}, now)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				good := deviceToken(goodDevice, 1)
+				for pb.Next() {
+					c.listed(device{Production, topic, good}, now)
+				}
+			})
+		})
+	}
+}
