@@ -26,20 +26,28 @@ type Dead struct {
 // Feedback is the list of dead devices of each app, as the feedback port gives
 // it out. An app's list has each token once. It is bounded in number and in
 // time: what has stood longest on it unchanged leaves first. Times are compared
-// in whole milliseconds. All methods are safe for concurrent use; a change is
-// durable when its method returns without an error.
+// in whole milliseconds.
+//
+// What has been forgotten stays FeedbackGivenAge to be given again, in no larger
+// number than the list may have: what was forgotten first leaves first. A token
+// that is forgotten twice is there once, with its later time and from the later
+// moment on.
+//
+// All methods are safe for concurrent use; a change is durable when its method
+// returns without an error.
 type Feedback interface {
 	// Record puts devices on the list of app. Of two times for one token the
 	// later stays. Tokens are copied.
 	Record(ctx context.Context, app string, dead ...Dead) error
 
-	// Revive takes token off the list, if it was found dead before sent: a push
-	// that was sent then has been accepted.
+	// Revive takes token off the list, and from what can be given again, where
+	// it was found dead before sent: a push that was sent then has been accepted.
 	Revive(ctx context.Context, app string, token []byte, sent time.Time) error
 
-	// Listed says whether token may be on the list of app, from memory and
-	// without an allocation. It can be wrong only about a token that was on the
-	// list and left it by its age.
+	// Listed says whether there may be something for Revive to do: whether token
+	// may be on the list of app or among what can be given again. It asks memory
+	// only and allocates nothing. It can be wrong only about a token that has
+	// left either by its age.
 	Listed(app string, token []byte) bool
 
 	// Revision is the number of the latest change of app's list that put an
@@ -50,9 +58,17 @@ type Feedback interface {
 	// revisions, beginning behind the revision after. The caller owns them.
 	Pending(ctx context.Context, app string, after uint64, limit int) ([]Dead, error)
 
-	// Forget takes from the list the very entries given: one whose time has
-	// changed since stays.
+	// Forget takes from the list the very entries given, which can then be given
+	// again. One whose time has changed since stays.
 	Forget(ctx context.Context, app string, dead ...Dead) error
+
+	// Again puts what can be given again back on the list of app, each token with
+	// the time it had, and says how many that were. They come as new, with
+	// revisions and an age of their own. A token that is on the list with the same
+	// time or a later one stays as it is there and does not count; one that has
+	// been revived since does not come back. Nothing leaves the list for them: if
+	// it is full, or after an error, n of them are back and the next Again goes on.
+	Again(ctx context.Context, app string) (n int, err error)
 }
 
 // The defaults of the bounds that every store keeps.
@@ -60,6 +76,9 @@ const (
 	DefaultFeedbackEntries = 1_000_000           // of one app
 	DefaultFeedbackAge     = 90 * 24 * time.Hour // since it was listed
 )
+
+// FeedbackGivenAge is how long what has been given can be given again.
+const FeedbackGivenAge = 24 * time.Hour
 
 // maxToken is far more than the 100 bytes APNs speaks of, and little enough
 // for the keys of any database.

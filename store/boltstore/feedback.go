@@ -1,10 +1,8 @@
 package boltstore
 
 import (
-	"bytes"
 	"context"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -12,119 +10,47 @@ import (
 	"apnsbridge/store"
 )
 
-var feedbackBucket = []byte("feedback")
-
 // Feedback implements store.Feedback.
 type Feedback struct {
-	file    *file
-	entries int
-	age     time.Duration
-	now     func() time.Time
-
-	// Both are ahead of the file while a transaction is at work. The writer
-	// changes them, and undoes that if the transaction fails.
-	index  *store.TokenIndex
-	counts map[string]int // entries by app; the writer's own
-
-	evicted, expired atomic.Uint64
+	file   *file
+	now    func() time.Time
+	listed *lists // what is to be given
+	given  *lists // what has been given, and can be given again
 }
 
 func newFeedback(f *file, o Options) *Feedback {
 	return &Feedback{
-		file: f, entries: o.FeedbackEntries, age: o.FeedbackAge, now: o.Now,
-		index: store.NewTokenIndex(), counts: make(map[string]int),
+		file: f, now: o.Now,
+		listed: newLists("feedback", o.FeedbackEntries, o.FeedbackAge, o.Now),
+		given:  newLists("given", o.FeedbackEntries, store.FeedbackGivenAge, o.Now),
 	}
 }
 
-// prepare reads all lists into memory, and lets go of what is too old or too
-// much by now.
-func (f *Feedback) prepare(tx *bbolt.Tx) error {
-	apps, err := tx.CreateBucketIfNotExists(feedbackBucket)
-	if err != nil {
-		return err
-	}
-	var names []string
-	if err := apps.ForEachBucket(func(name []byte) error {
-		names = append(names, string(name))
-		return nil
-	}); err != nil {
-		return err
-	}
-	for _, app := range names {
-		l := f.list(tx, app)
-		if err := l.bucket.ForEach(func(key, v []byte) error {
-			if len(key) != 8 || len(v) <= entryHead || u64(key) == 0 || u64(key) > l.bucket.Sequence() {
-				return damage("a feedback entry of %d bytes under %x", len(v), key)
-			}
-			e := decodeEntry(key, v)
-			f.index.Put(app, e.token, e.revision)
-			f.counts[app]++
-			return nil
-		}); err != nil {
-			return err
-		}
-		if err := f.finish(tx, l); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// list is the list of app within tx.
-func (f *Feedback) list(tx *bbolt.Tx, app string) *list {
-	return &list{app: app, bucket: tx.Bucket(feedbackBucket).Bucket([]byte(app)), index: f.index}
-}
-
-// change runs fn on the list of app within the writer's transaction.
-func (f *Feedback) change(ctx context.Context, app string, fn func(*list) error) error {
-	var l *list
-	count := 0
+// change runs fn on both lists of app within the writer's transaction.
+func (f *Feedback) change(ctx context.Context, app string, fn func(listed, given *list) error) error {
+	var listed, given *list
 	return f.file.update(ctx, func(tx *bbolt.Tx) (err error) {
-		l, count = f.list(tx, app), f.counts[app]
-		if l.bucket == nil {
-			if l.bucket, err = tx.Bucket(feedbackBucket).CreateBucket([]byte(app)); err != nil {
-				return err
-			}
-		}
-		l.bucket.FillPercent = 1 // it grows at its end only
-		if err := fn(l); err != nil {
+		if listed, err = f.listed.begin(tx, app); err != nil {
 			return err
 		}
-		return f.finish(tx, l)
+		if given, err = f.given.begin(tx, app); err != nil {
+			return err
+		}
+		if err := fn(listed, given); err != nil {
+			return err
+		}
+		if err := f.listed.bound(tx, listed); err != nil {
+			return err
+		}
+		return f.given.bound(tx, given)
 	}, func() {
-		if l != nil {
-			l.undo()
-			f.counts[app] = count
+		if given != nil {
+			f.given.undo(given)
+		}
+		if listed != nil {
+			f.listed.undo(listed)
 		}
 	})
-}
-
-// finish ends a change of l: what is too much or too old leaves.
-func (f *Feedback) finish(tx *bbolt.Tx, l *list) error {
-	count := f.counts[l.app] + l.grown
-	evicted, expired := uint64(0), uint64(0)
-	for oldest := f.oldest(); ; count-- {
-		e, ok := l.first()
-		if !ok {
-			break
-		}
-		if e.listed < oldest {
-			expired++
-		} else if count > f.entries {
-			evicted++
-		} else {
-			break
-		}
-		if err := l.remove(e, bytes.Clone(e.token)); err != nil {
-			return err
-		}
-	}
-	f.counts[l.app] = count
-	tx.OnCommit(func() {
-		f.evicted.Add(evicted)
-		f.expired.Add(expired)
-	})
-	return nil
 }
 
 // Record implements store.Feedback. It writes only if there is news: APNs says
@@ -135,84 +61,125 @@ func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) e
 	}
 	news := false
 	err := f.file.view(ctx, func(tx *bbolt.Tx) error {
-		l := f.list(tx, app)
+		l := f.listed.of(tx, app)
 		for i := 0; i < len(dead) && !news; i++ {
-			_, news = f.news(l, dead[i])
+			_, news = f.listed.news(l, dead[i])
 		}
 		return nil
 	})
 	if err != nil || !news {
 		return err
 	}
-	return f.change(ctx, app, func(l *list) error {
-		now := millis(f.now())
+	return f.change(ctx, app, func(listed, _ *list) error {
 		for _, d := range dead {
-			if e, news := f.news(l, d); news {
-				if err := l.put(d.Token, e, millis(d.Time), now); err != nil {
-					return err
-				}
+			if _, err := f.listed.record(listed, d); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
 }
 
-// news says whether d changes the list, and what stands there so far. What is
-// too old counts as gone, though it may still be there.
-func (f *Feedback) news(l *list, d store.Dead) (e entry, news bool) {
-	e, ok := l.find(d.Token)
-	if !ok {
-		return entry{}, true
-	}
-	return e, e.dead < millis(d.Time) || e.listed < f.oldest()
-}
-
 // Revive implements store.Feedback.
 func (f *Feedback) Revive(ctx context.Context, app string, token []byte, sent time.Time) error {
-	return f.remove(ctx, app, []store.Dead{{Token: token}}, func(e entry, _ store.Dead) bool {
-		return e.dead < millis(sent)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !f.Listed(app, token) {
+		return nil
+	}
+	return f.change(ctx, app, func(listed, given *list) error {
+		for _, l := range []*list{listed, given} {
+			if e, ok := l.find(token); ok && e.dead < millis(sent) {
+				if err := l.remove(e, token); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
 }
 
 // Forget implements store.Feedback.
 func (f *Feedback) Forget(ctx context.Context, app string, dead ...store.Dead) error {
-	return f.remove(ctx, app, dead, func(e entry, d store.Dead) bool {
-		return e.dead == millis(d.Time)
-	})
-}
-
-// remove takes those of dead off the list of app of which leaves says so.
-func (f *Feedback) remove(ctx context.Context, app string, dead []store.Dead, leaves func(entry, store.Dead) bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(dead, func(d store.Dead) bool { return f.Listed(app, d.Token) }) {
+	if !slices.ContainsFunc(dead, func(d store.Dead) bool { return f.listed.has(app, d.Token) }) {
 		return nil
 	}
-	return f.change(ctx, app, func(l *list) error {
+	return f.change(ctx, app, func(listed, given *list) error {
+		now := millis(f.now())
 		for _, d := range dead {
-			if e, ok := l.find(d.Token); ok && leaves(e, d) {
-				if err := l.remove(e, d.Token); err != nil {
-					return err
-				}
+			e, ok := listed.find(d.Token)
+			if !ok || e.dead != millis(d.Time) {
+				continue
+			}
+			if err := listed.remove(e, d.Token); err != nil {
+				return err
+			}
+			before, _ := given.find(d.Token)
+			if err := given.put(d.Token, before, max(before.dead, e.dead), now); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
 }
 
+// againLen is how many entries Again moves in a transaction.
+const againLen = 1000
+
+// Again implements store.Feedback.
+func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
+	var last uint64 // what is given while this goes on is for the next time
+	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
+		last = f.given.of(tx, app).revision()
+		return nil
+	})
+	for more := true; more && err == nil; {
+		moved := 0
+		if err = f.change(ctx, app, func(listed, given *list) (err error) {
+			moved, more, err = f.takeBack(listed, given, last)
+			return err
+		}); err == nil {
+			n += moved
+		}
+	}
+	return n, err
+}
+
+// takeBack moves at most againLen entries from given up to the revision last
+// back to listed, as long as that has room. n of them are news there.
+func (f *Feedback) takeBack(listed, given *list, last uint64) (n int, more bool, err error) {
+	page := given.page(0, againLen, f.given.oldest())
+	for _, d := range page {
+		if d.Revision > last || listed.len() >= f.listed.entries {
+			return n, false, nil
+		}
+		if err := given.remove(entry{revision: d.Revision}, d.Token); err != nil {
+			return n, false, err
+		}
+		news, err := f.listed.record(listed, d)
+		if err != nil {
+			return n, false, err
+		}
+		if news {
+			n++
+		}
+	}
+	return n, len(page) == againLen, nil
+}
+
 // Listed implements store.Feedback.
 func (f *Feedback) Listed(app string, token []byte) bool {
-	_, ok := f.index.Get(app, token)
-	return ok
+	return f.listed.has(app, token) || f.given.has(app, token)
 }
 
 // Revision implements store.Feedback.
 func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, err error) {
 	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
-		if l := f.list(tx, app); l.bucket != nil {
-			revision = l.bucket.Sequence()
-		}
+		revision = f.listed.of(tx, app).revision()
 		return nil
 	})
 	return revision, err
@@ -221,11 +188,8 @@ func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, e
 // Pending implements store.Feedback.
 func (f *Feedback) Pending(ctx context.Context, app string, after uint64, limit int) (page []store.Dead, err error) {
 	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
-		page = f.list(tx, app).page(after, limit, f.oldest())
+		page = f.listed.of(tx, app).page(after, limit, f.listed.oldest())
 		return nil
 	})
 	return page, err
 }
-
-// oldest is the time before which an entry that was listed then is too old.
-func (f *Feedback) oldest() uint64 { return millis(f.now().Add(-f.age)) }

@@ -145,13 +145,20 @@ func edit(t *testing.T, dir string, fn func(*bbolt.Tx) error) {
 
 // Well-formed bbolt files that say what cannot be.
 func TestOpenInconsistent(t *testing.T) {
-	mail := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(feedbackBucket).Bucket([]byte("mail")) }
+	mail := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket([]byte("feedback")).Bucket([]byte("mail")) }
 	for name, damage := range map[string]func(*bbolt.Tx) error{
 		"a short entry":            func(tx *bbolt.Tx) error { return mail(tx).Put(appendU64(nil, 1), []byte("short")) },
 		"a short key":              func(tx *bbolt.Tx) error { return mail(tx).Put([]byte("key"), make([]byte, 48)) },
 		"a revision of the future": func(tx *bbolt.Tx) error { return mail(tx).Put(appendU64(nil, 99), make([]byte, 48)) },
-		"a short record":           func(tx *bbolt.Tx) error { return tx.Bucket(ledgerBucket).Put([]byte("key"), []byte("short")) },
-		"a short version":          func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte{1}) },
+		"a short given entry": func(tx *bbolt.Tx) error {
+			given, err := tx.Bucket([]byte("given")).CreateBucket([]byte("mail"))
+			if err != nil {
+				return err
+			}
+			return given.Put(appendU64(nil, 1), []byte("short"))
+		},
+		"a short record":  func(tx *bbolt.Tx) error { return tx.Bucket(ledgerBucket).Put([]byte("key"), []byte("short")) },
+		"a short version": func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte{1}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -315,7 +322,13 @@ func TestFailedCommit(t *testing.T) {
 		dead := func(i, seconds int) store.Dead {
 			return store.Dead{Token: token(i), Time: time.Unix(int64(seconds), 0)}
 		}
-		if err := f.Record(ctx, "mail", dead(1, 1), dead(2, 1), dead(3, 1)); err != nil {
+		if err := f.Record(ctx, "mail", dead(0, 1), dead(1, 1), dead(2, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Forget(ctx, "mail", dead(0, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Record(ctx, "mail", dead(3, 1)); err != nil {
 			t.Fatal(err)
 		}
 		release, full := make(chan struct{}), errors.New("disk full")
@@ -325,6 +338,7 @@ func TestFailedCommit(t *testing.T) {
 			func() error { return f.Record(ctx, "mail", dead(1, 2), dead(4, 1), dead(5, 1)) },
 			func() error { return f.Forget(ctx, "mail", dead(2, 1)) },
 			func() error { return f.Record(ctx, "news", dead(1, 1)) },
+			func() error { _, err := f.Again(ctx, "mail"); return err },
 			func() error { return s.file.update(ctx, func(*bbolt.Tx) error { return full }, func() {}) },
 		} {
 			go func() {
@@ -337,12 +351,15 @@ func TestFailedCommit(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		for i, want := range []bool{false, true, true, true, false, false} {
-			if got := f.Listed("mail", token(i)); got != want {
+			if got := f.listed.has("mail", token(i)); got != want {
 				t.Errorf("token %d is listed: got %v, want %v", i, got, want)
 			}
+			if got, want := f.given.has("mail", token(i)), i == 0; got != want {
+				t.Errorf("token %d was given: got %v, want %v", i, got, want)
+			}
 		}
-		if f.Listed("news", token(1)) || f.counts["mail"] != 3 || f.counts["news"] != 0 {
-			t.Errorf("got counts %v, want 3 of mail", f.counts)
+		if f.Listed("news", token(1)) || f.listed.counts["mail"] != 3 || f.listed.counts["news"] != 0 || f.given.counts["mail"] != 1 {
+			t.Errorf("got counts %v and %v, want 3 of mail and 1 given", f.listed.counts, f.given.counts)
 		}
 		if err := f.Record(ctx, "mail", dead(4, 1)); err != nil {
 			t.Error(err)
@@ -368,28 +385,5 @@ func TestNoNewsNoCommit(t *testing.T) {
 	}
 	if got := s.Stats().Commits; got != 1 {
 		t.Errorf("got %d commits, want 1", got)
-	}
-}
-
-func TestStats(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	s, err := Open(t.TempDir(), Options{FeedbackEntries: 2, FeedbackAge: time.Hour, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	record := func(i int) {
-		if err := s.Feedback().Record(ctx, "mail", store.Dead{Token: token(i), Time: now}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range 5 {
-		record(i)
-	}
-	now = now.Add(2 * time.Hour)
-	record(5)
-	got := s.Stats()
-	if got.FeedbackEntries != 1 || got.FeedbackEvicted != 3 || got.FeedbackExpired != 2 || got.FileBytes == 0 {
-		t.Errorf("got %+v, want 1 entry, 3 evicted, 2 expired", got)
 	}
 }

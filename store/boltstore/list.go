@@ -9,14 +9,19 @@ import (
 	"apnsbridge/store"
 )
 
-// list is the list of one app within a transaction. What it does to the index
-// can be undone.
+// onlyGrows is how full bbolt makes the pages of a list.
+const onlyGrows = 1
+
+// list is a list of one app within a transaction. What it does to the index can
+// be undone.
 type list struct {
 	app    string
-	bucket *bbolt.Bucket // nil if the app has no list
+	all    *bbolt.Bucket // that has the lists of all apps
+	bucket *bbolt.Bucket // nil as long as the app has no list
 	index  *store.TokenIndex
 	steps  []step
-	grown  int // entries more than at first
+	before int // entries at first
+	grown  int // entries more than that
 }
 
 // step is one change of the index.
@@ -28,15 +33,19 @@ type step struct {
 
 // entry is what stands on a list.
 type entry struct {
-	revision, dead, listed uint64
-	token                  []byte // within the transaction
+	revision uint64
+	dead     uint64
+	since    uint64 // when it came to the list or last changed
+	token    []byte // within the transaction
 }
 
 const entryHead = 2 * 8
 
 func decodeEntry(key, v []byte) entry {
-	return entry{revision: u64(key), dead: u64(v), listed: u64(v[8:]), token: v[entryHead:]}
+	return entry{revision: u64(key), dead: u64(v), since: u64(v[8:]), token: v[entryHead:]}
 }
+
+func (l *list) len() int { return l.before + l.grown }
 
 // find is the entry of token.
 func (l *list) find(token []byte) (e entry, ok bool) {
@@ -54,7 +63,13 @@ func (l *list) find(token []byte) (e entry, ok bool) {
 }
 
 // put puts token at the end of the list, where e is its entry so far, or none.
-func (l *list) put(token []byte, e entry, dead, listed uint64) error {
+func (l *list) put(token []byte, e entry, dead, since uint64) (err error) {
+	if l.bucket == nil {
+		if l.bucket, err = l.all.CreateBucket([]byte(l.app)); err != nil {
+			return err
+		}
+		l.bucket.FillPercent = onlyGrows
+	}
 	if e.revision == 0 {
 		l.grown++
 	} else if err := l.bucket.Delete(appendU64(nil, e.revision)); err != nil {
@@ -68,7 +83,7 @@ func (l *list) put(token []byte, e entry, dead, listed uint64) error {
 	l.index.Put(l.app, token, revision)
 	l.steps = append(l.steps, step{token, revision, was})
 	v := make([]byte, 0, entryHead+len(token))
-	v = append(appendU64(appendU64(v, dead), listed), token...)
+	v = append(appendU64(appendU64(v, dead), since), token...)
 	return l.bucket.Put(appendU64(nil, revision), v)
 }
 
@@ -91,28 +106,48 @@ func (l *list) undo() {
 	}
 }
 
-// first is the entry that has stood longest on the list unchanged.
-func (l *list) first() (e entry, ok bool) {
-	key, v := l.bucket.Cursor().First()
-	if key == nil {
-		return e, false
+// excess gives the entries at the start of the list that came before oldest,
+// and those behind them that are too many. It looks for all before any leaves:
+// bbolt's cursor would have to find its way through the pages they have left
+// empty, again and again.
+func (l *list) excess(entries int, oldest uint64) (excess []entry, expired int) {
+	if l.bucket == nil {
+		return nil, 0
 	}
-	return decodeEntry(key, v), true
+	c := l.bucket.Cursor()
+	for key, v := c.First(); key != nil; key, v = c.Next() {
+		e := decodeEntry(key, v)
+		if e.since < oldest {
+			expired++
+		} else if l.len()-len(excess) <= entries {
+			break
+		}
+		excess = append(excess, e)
+	}
+	return excess, expired
 }
 
-// page gives at most limit entries listed at oldest or later, behind the
+// revision is that of the latest entry that came or changed.
+func (l *list) revision() uint64 {
+	if l.bucket == nil {
+		return 0
+	}
+	return l.bucket.Sequence()
+}
+
+// page gives at most limit entries that came at oldest or later, behind the
 // revision after.
 func (l *list) page(after uint64, limit int, oldest uint64) []store.Dead {
 	if l.bucket == nil || limit <= 0 {
 		return nil
 	}
-	room := min(uint64(limit), l.bucket.Sequence()-min(after, l.bucket.Sequence()))
+	room := min(uint64(limit), l.revision()-min(after, l.revision()))
 	page := make([]store.Dead, 0, room)
 	tokens := make([]byte, 0, 32*room) // one piece of memory for most of them
 	c := l.bucket.Cursor()
 	for key, v := c.Seek(appendU64(nil, after)); key != nil && len(page) < limit; key, v = c.Next() {
 		e := decodeEntry(key, v)
-		if e.revision == after || e.listed < oldest {
+		if e.revision == after || e.since < oldest {
 			continue
 		}
 		at := len(tokens)

@@ -6,6 +6,8 @@
 //	meta      version · u32
 //	feedback  a bucket per app, whose sequence is the list's revision:
 //	            u64 revision → u64 dead since · u64 listed since · token
+//	given     a bucket per app, of what has been given:
+//	            u64 number → u64 dead since · u64 given since · token
 //	ledger    key → u64 expires · value
 //
 // A list is a log of which parts leave: it grows at its end, is read from its
@@ -58,7 +60,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{file: f, feedback: newFeedback(f, o), ledger: &Ledger{file: f, now: o.Now}}
-	if err := f.prepare(prepareVersion, s.feedback.prepare, s.ledger.prepare); err != nil {
+	if err := f.prepare(prepareVersion, s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare); err != nil {
 		f.abandon()
 		return nil, err
 	}
@@ -81,6 +83,9 @@ type Stats struct {
 	FeedbackEntries int    // on the lists of all apps
 	FeedbackEvicted uint64 // entries that left a list because it was full
 	FeedbackExpired uint64 // entries that left a list by their age
+	Given           int    // entries of all apps that have been given and can be given again
+	GivenEvicted    uint64 // of these, that cannot any more because there were too many
+	GivenExpired    uint64 // and because they were too old
 	Writes          uint64 // changes made
 	Commits         uint64 // transactions they took
 	FileBytes       int64
@@ -92,10 +97,14 @@ func (s *Store) Stats() Stats {
 	if info, err := os.Stat(s.file.path); err == nil {
 		size = info.Size()
 	}
+	listed, given := s.feedback.listed, s.feedback.given
 	return Stats{
-		FeedbackEntries: s.feedback.index.Len(),
-		FeedbackEvicted: s.feedback.evicted.Load(),
-		FeedbackExpired: s.feedback.expired.Load(),
+		FeedbackEntries: listed.index.Len(),
+		FeedbackEvicted: listed.evicted.Load(),
+		FeedbackExpired: listed.expired.Load(),
+		Given:           given.index.Len(),
+		GivenEvicted:    given.evicted.Load(),
+		GivenExpired:    given.expired.Load(),
 		Writes:          s.file.writes.Load(),
 		Commits:         s.file.commits.Load(),
 		FileBytes:       size,

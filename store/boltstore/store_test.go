@@ -67,3 +67,40 @@ func TestLedger(t *testing.T) {
 		return place(t, func(s *Store) store.Ledger { return s.Ledger() })
 	})
 }
+
+func TestStats(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	s, err := Open(t.TempDir(), Options{FeedbackEntries: 2, FeedbackAge: time.Hour, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	record := func(i int) {
+		if err := s.Feedback().Record(ctx, "mail", store.Dead{Token: token(i), Time: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 5 {
+		record(i)
+	}
+	now = now.Add(2 * time.Hour)
+	record(5)
+	got := s.Stats()
+	if got.FeedbackEntries != 1 || got.FeedbackEvicted != 3 || got.FeedbackExpired != 2 || got.FileBytes == 0 {
+		t.Errorf("got %+v, want 1 entry, 3 evicted, 2 expired", got)
+	}
+	for i := 6; i < 10; i++ {
+		record(i)
+		if err := s.Feedback().Forget(ctx, "mail", store.Dead{Token: token(i), Time: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.Stats(); got.FeedbackEntries != 1 || got.Given != 2 || got.GivenEvicted != 2 || got.GivenExpired != 0 {
+		t.Errorf("got %+v, want 1 entry, 2 given, 2 of these evicted", got)
+	}
+	now = now.Add(25 * time.Hour)
+	record(10)
+	if got := s.Stats(); got.FeedbackEntries != 1 || got.Given != 0 || got.GivenExpired != 2 {
+		t.Errorf("got %+v, want 1 entry, none given, 2 of these expired", got)
+	}
+}

@@ -11,11 +11,13 @@ import (
 	"apnsbridge/store"
 )
 
-// lists is the naive model of a store.Feedback: a slice per app, in the order
-// in which entries came or changed.
+// lists is the naive model of a store.Feedback: for each app a slice of what is
+// on its list and one of what can be given again, in the order in which entries
+// came or changed.
 type lists struct {
-	s    Settings
-	apps map[string][]listed
+	s     Settings
+	apps  map[string][]listed
+	given map[string][]listed
 }
 
 type listed struct {
@@ -24,38 +26,80 @@ type listed struct {
 	since time.Time
 }
 
-func (m *lists) find(app, token string) int {
-	return slices.IndexFunc(m.apps[app], func(e listed) bool { return e.token == token })
+func find(l []listed, token string) int {
+	return slices.IndexFunc(l, func(e listed) bool { return e.token == token })
 }
 
 // bound drops what is too old or too much. A list is in the order of time.
 func (m *lists) bound(app string) {
-	l := m.apps[app]
-	for len(l) > 0 && (m.s.Now().Sub(l[0].since) > m.s.Age || len(l) > m.s.Entries) {
+	m.apps[app] = m.bounded(m.apps[app], m.s.Age)
+	m.given[app] = m.bounded(m.given[app], store.FeedbackGivenAge)
+}
+
+func (m *lists) bounded(l []listed, age time.Duration) []listed {
+	for len(l) > 0 && (m.s.Now().Sub(l[0].since) > age || len(l) > m.s.Entries) {
 		l = l[1:]
 	}
-	m.apps[app] = l
+	return l
 }
 
 func (m *lists) record(app string, dead []store.Dead) {
 	m.bound(app)
 	for _, d := range dead {
-		e := listed{string(d.Token), int(d.Time.Sub(epoch).Milliseconds()), m.s.Now()}
-		if i := m.find(app, e.token); i >= 0 {
-			if m.apps[app][i].time >= e.time {
-				continue
-			}
-			m.apps[app] = slices.Delete(m.apps[app], i, i+1)
-		}
-		m.apps[app] = append(m.apps[app], e)
+		m.put(app, string(d.Token), int(d.Time.Sub(epoch).Milliseconds()))
 	}
 	m.bound(app)
 }
 
-func (m *lists) remove(app string, token []byte, leaves func(listed) bool) {
-	m.bound(app)
-	if i := m.find(app, string(token)); i >= 0 && leaves(m.apps[app][i]) {
+// put says whether that changes the list.
+func (m *lists) put(app, token string, time int) bool {
+	if i := find(m.apps[app], token); i >= 0 {
+		if m.apps[app][i].time >= time {
+			return false
+		}
 		m.apps[app] = slices.Delete(m.apps[app], i, i+1)
+	}
+	m.apps[app] = append(m.apps[app], listed{token, time, m.s.Now()})
+	return true
+}
+
+func (m *lists) forget(app string, dead []store.Dead) {
+	m.bound(app)
+	for _, d := range dead {
+		i := find(m.apps[app], string(d.Token))
+		if i < 0 || !at(m.apps[app][i].time).Equal(d.Time) {
+			continue
+		}
+		e := m.apps[app][i]
+		e.since = m.s.Now()
+		m.apps[app] = slices.Delete(m.apps[app], i, i+1)
+		if i := find(m.given[app], e.token); i >= 0 {
+			e.time = max(e.time, m.given[app][i].time)
+			m.given[app] = slices.Delete(m.given[app], i, i+1)
+		}
+		m.given[app] = append(m.given[app], e)
+	}
+	m.bound(app)
+}
+
+func (m *lists) again(app string) (n int) {
+	m.bound(app)
+	for len(m.given[app]) > 0 && len(m.apps[app]) < m.s.Entries {
+		e := m.given[app][0]
+		m.given[app] = m.given[app][1:]
+		if m.put(app, e.token, e.time) {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *lists) revive(app string, token []byte, sent time.Time) {
+	m.bound(app)
+	for _, l := range []map[string][]listed{m.apps, m.given} {
+		if i := find(l[app], string(token)); i >= 0 && at(l[app][i].time).Before(sent) {
+			l[app] = slices.Delete(l[app], i, i+1)
+		}
 	}
 }
 
@@ -78,7 +122,7 @@ func randomFeedback(t *testing.T, place func() Place[store.Feedback]) {
 	rapid.Check(t, func(rt *rapid.T) {
 		now := epoch
 		s := Settings{Entries: rapid.IntRange(1, 6).Draw(rt, "entries"), Age: time.Hour, Now: func() time.Time { return now }}
-		model := &lists{s: s, apps: make(map[string][]listed)}
+		model := &lists{s: s, apps: make(map[string][]listed), given: make(map[string][]listed)}
 		open := place()
 		f := open(s)
 		revisions := make(map[string]uint64)
@@ -91,22 +135,32 @@ func randomFeedback(t *testing.T, place func() Place[store.Feedback]) {
 			"forget": func(rt *rapid.T) {
 				app, dead := apps.Draw(rt, "app"), rapid.SliceOfN(entry, 0, 5).Draw(rt, "dead")
 				must(rt, f.Forget(ctx, app, dead...))
-				for _, d := range dead {
-					model.remove(app, d.Token, func(e listed) bool { return at(e.time).Equal(d.Time) })
-				}
+				model.forget(app, dead)
 			},
 			"forget all": func(rt *rapid.T) {
 				app := apps.Draw(rt, "app")
-				must(rt, f.Forget(ctx, app, pending(rt, f, app)...))
-				model.apps[app] = nil
+				all := pending(rt, f, app)
+				must(rt, f.Forget(ctx, app, all...))
+				model.forget(app, all)
+			},
+			"again": func(rt *rapid.T) {
+				app := apps.Draw(rt, "app")
+				got, err := f.Again(ctx, app)
+				must(rt, err)
+				if want := model.again(app); got != want {
+					rt.Errorf("%s: Again gives %d, want %d", app, got, want)
+				}
 			},
 			"revive": func(rt *rapid.T) {
 				app, d := apps.Draw(rt, "app"), entry.Draw(rt, "sent")
 				must(rt, f.Revive(ctx, app, d.Token, d.Time))
-				model.remove(app, d.Token, func(e listed) bool { return at(e.time).Before(d.Time) })
+				model.revive(app, d.Token, d.Time)
 			},
 			"time goes on": func(rt *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 40).Draw(rt, "minutes")) * time.Minute)
+			},
+			"a night passes": func(*rapid.T) {
+				now = now.Add(12 * time.Hour)
 			},
 			"open again": func(*rapid.T) { f = open(s) },
 			"": func(rt *rapid.T) {
