@@ -62,7 +62,8 @@
 // for a provider known to send again, for an hour. Bad tokens in it that never
 // came again then go to the feedback list.
 //
-// Three frames sent again in their order prove a kind that sends again. A tail
+// Three frames sent again in their order, none left out, prove a kind that sends
+// again. A tail
 // of which less than half has come again two minutes after the connection ended
 // is a miss; two misses, or one of a long tail, and the kind is told nothing
 // for a day, which is exactly once for everyone.

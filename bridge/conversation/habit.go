@@ -1,6 +1,9 @@
 package conversation
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // habit is what has been learned of a kind of provider.
 type habit struct {
@@ -94,11 +97,18 @@ type sequence struct {
 	same, other int // matches under the same identifier, and under another one
 }
 
-// learn notes that a frame on c was the resend of e.
+// remembers says whether an entry from i to before j has not come again.
+func (e *episode) remembers(i, j int32) bool {
+	return slices.ContainsFunc(e.entries[i:j], (*entry).live)
+}
+
+// learn notes that a frame on c was the resend of e. A run leaves nothing out
+// that has not come again already: identical notifications, that match here and
+// there, prove nothing.
 func (c *Conn) learn(e *entry, f Frame) {
 	l, s := c.ledger, &c.run
 	e.episode.matched++
-	if s.episode != e.episode || e.index <= s.index {
+	if s.episode != e.episode || e.index <= s.index || e.episode.remembers(s.index+1, e.index) {
 		*s = sequence{episode: e.episode}
 	}
 	s.index = e.index

@@ -48,7 +48,7 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 		seen++
 		same := e.frame.has && !e.constant && e.frame == f.name()
 		switch {
-		case e.episode.cause == reset && !(same && e.state == pending):
+		case e.episode.cause == reset && !same:
 		case e.episode.conn == c && !(same && t-e.episode.packet <= oldSocket):
 		case same:
 			return e

@@ -196,7 +196,6 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 		l.list(e)
 	}
 	e.habit = l.habit(k)
-	e.habit.seen = max(e.habit.seen, t)
 	l.episodes = append(l.episodes, e)
 	l.account(episodeBytes)
 	l.due = min(l.due, t)

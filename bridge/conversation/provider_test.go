@@ -268,6 +268,22 @@ func (p *program) fail(s *socket, status binproto.Status, id uint32) {
 	})
 }
 
+// cut breaks the connection in use.
+func (p *program) cut() {
+	for _, s := range p.sockets {
+		if s.dead || s.link.closed || s.link.conn == nil {
+			continue
+		}
+		s.dead = true
+		s.link.breaks()
+		last := slices.Clone(s.sent[max(0, len(s.sent)-10):])
+		p.w.after(p.w.between(0, 100*time.Millisecond), func() {
+			p.queue = append(last, p.queue...)
+			p.wake()
+		})
+	}
+}
+
 // leave closes what is still open, at the end of the program's work.
 func (p *program) leave() {
 	if len(p.queue) > 0 || p.busy || p.paused || p.delayed > 0 {

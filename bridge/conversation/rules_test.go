@@ -650,6 +650,31 @@ func TestRules(t *testing.T) {
 			wait 3m
 			B 5 d
 		`},
+		{"9 a run leaves nothing out", `
+			open A
+			A 1 x
+			A 2 a
+			A 3 b
+			A 4 c
+			A 5 d
+			A 6 e
+			A 7 f
+			A bad x    -> packet A 8 1
+			A ok a
+			A ok b
+			A ok c
+			A ok d
+			A ok e
+			A ok f
+			A ends heard
+			A closes
+			open B
+			B 2 a      -> swallow
+			B 4 c      -> swallow
+			B 6 e      -> swallow
+			wait 3m
+			B 7 f
+		`},
 		{"9 a tail in doubt is no miss", `
 			open A
 			A 5 x

@@ -15,13 +15,13 @@ import (
 // ledger, and APNs, all on one invented clock. It knows what every device ought
 // to have got.
 type world struct {
-	rng     *rand.Rand
-	start   time.Time
-	now     time.Duration
-	events  agenda
-	order   int
-	harsh   bool // connections stay unread for long
-	restart bool // the gateway may be stopped and started
+	rng    *rand.Rand
+	start  time.Time
+	now    time.Duration
+	events agenda
+	order  int
+	harsh  bool // connections stay unread for long
+	lossy  bool // the network breaks connections
 
 	ledger  *Ledger
 	stats   Stats // of the ledgers before the latest restart
