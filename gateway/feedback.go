@@ -155,7 +155,7 @@ type feedbackWire struct {
 	*net.TCPConn
 	ctx   context.Context // whose end sets all deadlines to the present
 	stall time.Duration
-	sent  atomic.Int64
+	sent  int64
 }
 
 func (w *feedbackWire) Write(b []byte) (int, error) {
@@ -168,7 +168,7 @@ func (w *feedbackWire) Write(b []byte) (int, error) {
 		}
 		n, err := w.TCPConn.Write(b[done:])
 		done += n
-		w.sent.Add(int64(n))
+		w.sent += int64(n)
 		if done == len(b) || err != nil && (n == 0 || !isTimeout(err)) {
 			return done, err
 		}

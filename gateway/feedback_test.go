@@ -173,35 +173,35 @@ func TestFeedbackUnread(t *testing.T) {
 	readers := []struct {
 		name         string
 		n            int
-		read         func(t *testing.T, c *provider.Conn)
+		read         func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer)
 		acknowledged bool
 	}{
-		{"killed with bytes unread", 1_000, func(t *testing.T, c *provider.Conn) {
+		{"killed with bytes unread", 1_000, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
 			readSome(t, c)
-			eventually(t, "more has arrived", func() bool { return unread(t, c.TCP) > 0 })
+			eventually(t, "all is written, and so has arrived", func() bool { return s.Stats().Tuples == 1_000 && unread(t, c.TCP) > 0 })
 			acknowledge(t, c.TCP)
 			c.TCP.Close()
 		}, true},
-		{"killed in the middle", 100_000, func(t *testing.T, c *provider.Conn) {
+		{"killed in the middle", 100_000, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
 			readSome(t, c)
 			c.TCP.Close()
 		}, false},
-		{"reset", 100_000, func(t *testing.T, c *provider.Conn) {
+		{"reset", 100_000, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
 			readSome(t, c)
 			c.Abort()
 		}, false},
-		{"ends its side before it reads, as s_client with an empty input", 100_000, func(t *testing.T, c *provider.Conn) {
+		{"ends its side before it reads, as s_client with an empty input", 100_000, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
 			c.CloseWrite()
 			time.Sleep(50 * time.Millisecond)
 			io.Copy(io.Discard, c.TCP)
 			c.TCP.Close()
 		}, false},
-		{"stops by count, reads no end", 1, func(t *testing.T, c *provider.Conn) {
+		{"stops by count, reads no end", 1, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
 			readSome(t, c)
 			eventually(t, "the end has arrived", func() bool { return unread(t, c.TCP) > 0 })
 			c.TCP.Close()
 		}, true},
-		{"stops by count, at once", 1, func(t *testing.T, c *provider.Conn) {
+		{"stops by count, at once", 1, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
 			readSome(t, c)
 			c.Close()
 		}, true},
@@ -211,7 +211,7 @@ func TestFeedbackUnread(t *testing.T) {
 			serve, outcomes := give(tt.n)
 			s := serveFeedback(t, serve, nil)
 			c := dial(t, s, tls.VersionTLS12)
-			tt.read(t, c)
+			tt.read(t, c, s)
 			o := <-outcomes
 			o.check(t, false)
 			if o.acknowledged != tt.acknowledged {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,22 +19,20 @@ type FeedbackConn struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	tuplesEnd int64        // wire.sent behind the last tuple, 0 if none was written
-	fin       atomic.Int64 // 1 behind our FIN
+	base      int64 // what the kernel counts as acknowledged when nothing of ours is
+	tuplesEnd int64 // wire.sent behind the last tuple, 0 if none was written
+	cut       bool  // not everything was written
 	acked     bool
 
 	ended     chan struct{} // closed when the reader has ended its side or is gone
 	endReason error         // io.EOF for a FIN
-	finFirst  bool          // the FIN came before the reader had acknowledged ours
-	atEnd     queue         // as it was when the end was seen
+	atEnd     progress      // as it was when the end was seen
 }
 
-// queue is what was on its way to the reader at one moment.
-type queue struct {
-	sent  int64 // bytes given to the kernel
-	left  int64 // of these, and of our FIN, not acknowledged
-	fin   int64 // 1 if our FIN was given too
-	known bool
+// progress is how far a peer's kernel has come.
+type progress struct {
+	acknowledged int64 // bytes since the connection began, our FIN for one
+	endedFirst   bool  // its FIN had come before it acknowledged ours
 }
 
 func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel context.CancelFunc) *FeedbackConn {
@@ -49,6 +46,11 @@ func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel 
 		ended:  make(chan struct{}),
 	}
 	a.wire.Conn = r.wire
+	r.control(func(fd int) {
+		p, _ := progressOf(fd)
+		left, _ := unacknowledged(fd) // of the handshake
+		r.base = p.acknowledged + int64(left)
+	})
 	a.tcp.SetReadDeadline(time.Time{})
 	context.AfterFunc(ctx, func() { r.tcp.SetDeadline(time.Now()) })
 	go r.watch()
@@ -69,10 +71,8 @@ func (r *FeedbackConn) watch() {
 		if err == nil {
 			continue
 		}
-		r.endReason, r.atEnd = err, r.queue()
-		if errors.Is(err, io.EOF) {
-			r.control(func(fd int) { r.finFirst = peerFinishedFirst(fd) })
-		} else {
+		r.endReason, r.atEnd = err, r.progress()
+		if !errors.Is(err, io.EOF) {
 			r.cancel()
 		}
 		return
@@ -92,9 +92,10 @@ func (r *FeedbackConn) Write(tuples []byte) error {
 				r.server.stalled.Add(1)
 				err = errStalled
 			}
+			r.cut = true
 			return r.reason(err)
 		}
-		r.tuplesEnd = r.wire.sent.Load()
+		r.tuplesEnd = r.wire.sent
 		r.server.bytes.Add(uint64(size))
 		r.server.tuples.Add(uint64(count))
 		tuples = tuples[size:]
@@ -113,14 +114,14 @@ const afterTuples = 150 * time.Millisecond
 // nobody can tell, and nothing is ever confirmed.
 func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 	err = r.end()
-	last := r.queue()
+	last := r.progress()
 	select {
 	case <-r.ended:
 		last = r.atEnd
 	default:
 	}
-	r.acked = last.known && last.sent >= r.tuplesEnd && last.left <= last.sent-r.tuplesEnd+last.fin
-	if err == nil && (r.finFirst || !last.known || last.left > 0) {
+	r.acked = !r.cut && last.acknowledged >= r.base+r.tuplesEnd
+	if err == nil && (last.endedFirst || last.acknowledged <= r.base+r.wire.sent) { // <: our FIN is one more
 		err = errEarlyFIN
 	}
 	if err != nil {
@@ -157,7 +158,6 @@ func (r *FeedbackConn) end() error {
 	if err := r.tcp.CloseWrite(); err != nil {
 		return r.reason(err)
 	}
-	r.fin.Store(1)
 	if err := r.awaitEnd(patience); err != nil {
 		return r.reason(err)
 	}
@@ -169,7 +169,7 @@ func (r *FeedbackConn) end() error {
 func (r *FeedbackConn) awaitEnd(patience time.Duration) error {
 	tick := time.NewTicker(max(patience/100, time.Millisecond))
 	defer tick.Stop()
-	left, progress := r.queue().left, time.Now()
+	taken, at := r.progress().acknowledged, time.Now()
 	for {
 		select {
 		case <-r.ended:
@@ -178,10 +178,10 @@ func (r *FeedbackConn) awaitEnd(patience time.Duration) error {
 			}
 			return nil
 		case now := <-tick.C:
-			if n := r.queue().left; n < left {
-				left, progress = n, now
+			if n := r.progress().acknowledged; n > taken {
+				taken, at = n, now
 			}
-			if now.Sub(progress) >= patience {
+			if now.Sub(at) >= patience {
 				r.server.stalled.Add(1)
 				return errStalled
 			}
@@ -205,14 +205,10 @@ func (r *FeedbackConn) reason(err error) error {
 	return err
 }
 
-func (r *FeedbackConn) queue() queue {
-	q := queue{sent: r.wire.sent.Load(), fin: r.fin.Load()}
-	r.control(func(fd int) {
-		var n int
-		n, q.known = unacknowledged(fd)
-		q.left = int64(n)
-	})
-	return q
+// progress is zero where nobody can tell.
+func (r *FeedbackConn) progress() (p progress) {
+	r.control(func(fd int) { p, _ = progressOf(fd) })
+	return p
 }
 
 func (r *FeedbackConn) control(f func(fd int)) {

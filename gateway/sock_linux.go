@@ -13,16 +13,17 @@ func unacknowledged(fd int) (n int, ok bool) {
 // one without the other.
 func cork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) }
 
-// peerFinishedFirst says whether the peer's FIN had come before it acknowledged
-// ours.
-func peerFinishedFirst(fd int) bool {
+// progressOf says how far the peer's kernel has come. ok is false where nobody
+// can tell.
+func progressOf(fd int) (p progress, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
-		return true
+		return progress{}, false
 	}
+	p.acknowledged = int64(info.Bytes_acked)
 	switch info.State {
 	case unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
-		return true
+		p.endedFirst = true
 	}
-	return false
+	return p, true
 }
