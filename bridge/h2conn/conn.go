@@ -99,10 +99,11 @@ func start(t *trunk, nc net.Conn, cfg Config) *Conn {
 	c := &Conn{cfg: cfg, trunk: t, nc: nc, made: time.Now(), done: make(chan struct{}), left: 2}
 	c.m = newMachine(&c.cfg)
 	c.wake.L = &c.mu
-	c.due = int64(cfg.OpenTimeout)
+	first := min(cfg.OpenTimeout, cfg.PingAfter)
+	c.due = int64(first)
 	t.begin(c.made, c.deliver)
 	c.mu.Lock()
-	c.timer = time.AfterFunc(cfg.OpenTimeout, c.tick)
+	c.timer = time.AfterFunc(first, c.tick)
 	c.mu.Unlock()
 	go c.read()
 	go c.write()
@@ -218,11 +219,15 @@ func (c *Conn) finish(code http2.ErrCode, reason error) {
 func (c *Conn) deliver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.delivering {
+	if c.delivering || c.left == 0 {
 		return
 	}
 	c.delivering = true
-	defer func() { c.delivering = false }()
+	c.left++ // whoever leaves meanwhile may have left news behind
+	defer func() {
+		c.delivering = false
+		c.leave()
+	}()
 	for {
 		c.admitWaiting()
 		if c.m.drained() {
@@ -243,7 +248,6 @@ func (c *Conn) deliver() {
 		if len(b.requests) > 0 {
 			c.m.stats.Bursts++
 		}
-		c.left++
 		c.mu.Unlock()
 		c.complete(b.requests)
 		if changed && c.cfg.Changed != nil {
@@ -254,7 +258,6 @@ func (c *Conn) deliver() {
 		}
 		c.mu.Lock()
 		c.m.reuse(b)
-		c.leave()
 	}
 }
 

@@ -134,3 +134,37 @@ func TestLostBeforeWritten(t *testing.T) {
 		}
 	})
 }
+
+// TestEndWhileCalledBack has the connection end while a callback runs: what
+// ended meanwhile is told before Done.
+func TestEndWhileCalledBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		hold := make(chan struct{})
+		told := 0
+		c := New(client, Config{Complete: func(_ *Conn, done []*Request) {
+			<-hold
+			told += len(done)
+		}})
+		go io.Copy(io.Discard, server)
+		w := &wire{t: t, c: c, nc: server, fr: http2.NewFramer(server, server)}
+		w.fr.WriteSettings()
+		w.fr.WriteSettingsAck()
+		synctest.Wait()
+		reqs := w.submit(0, "/1", "/2")
+		go c.Cancel(reqs[0])
+		synctest.Wait()
+		server.Close()
+		synctest.Wait()
+		select {
+		case <-c.Done():
+			t.Error("Done while a callback runs")
+		default:
+		}
+		close(hold)
+		<-c.Done()
+		if told != 2 {
+			t.Errorf("%d requests were handed back, want 2", told)
+		}
+	})
+}

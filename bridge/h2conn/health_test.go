@@ -32,6 +32,12 @@ func TestHealth(t *testing.T) {
 			w.state(Open, "")
 		})
 	})
+	t.Run("silence shorter than the time to open", func(t *testing.T) {
+		onOpenWire(t, Config{PingAfter: time.Second, OpenTimeout: time.Minute}, func(w *wire) {
+			time.Sleep(time.Second + 10*time.Millisecond)
+			w.want("PING")
+		})
+	})
 	t.Run("black hole", func(t *testing.T) {
 		onOpenWire(t, Config{RequestTimeout: time.Minute}, func(w *wire) {
 			time.Sleep(5 * time.Second)
