@@ -63,10 +63,9 @@
 // came again then go to the feedback list.
 //
 // Three frames sent again in their order, none left out, prove a kind that sends
-// again. A tail
-// of which less than half has come again two minutes after the connection ended
-// is a miss; two misses, or one of a long tail, and the kind is told nothing
-// for a day, which is exactly once for everyone.
+// again. A tail of which less than half has come again two minutes after the
+// connection ended is a miss; two misses, or one of a long tail, and the kind is
+// told nothing for a day, which is exactly once for everyone.
 //
 // What this promises, and what it cannot, is in docs/promises.md, with the
 // figures of this package's model test.
