@@ -106,13 +106,15 @@ func (a App) endpoint(e Environment) string {
 
 // app is what lasts of an app while its configuration is reloaded.
 type app struct {
-	name     string
-	bridge   *Bridge
-	route    atomic.Pointer[route]
-	chains   *chains
-	account  account
-	counters counters
-	health   health
+	name      string
+	bridge    *Bridge
+	route     atomic.Pointer[route]
+	chains    *chains
+	account   account
+	hold      hold
+	badTokens *badTokens
+	counters  counters
+	health    health
 
 	conversations conversation.Stats // of clients that were forgotten; under the bridge's lock
 }
@@ -123,13 +125,14 @@ type route struct {
 	upstreams [2]upstream // of Production and Sandbox
 }
 
-func (rt *route) upstream(o Origin) upstream {
-	e := rt.app.Environment
-	if e == ByListener {
-		e = o.Environment
+func (rt *route) environment(o Origin) Environment {
+	if rt.app.Environment == ByListener {
+		return o.Environment
 	}
-	return rt.upstreams[e]
+	return rt.app.Environment
 }
+
+func (rt *route) upstream(o Origin) upstream { return rt.upstreams[rt.environment(o)] }
 
 // retire lets the connections end when they have done their work.
 func (rt *route) retire() {
@@ -152,6 +155,11 @@ func (a *app) deliver(r *record) {
 // send hands r, the first of its device, to APNs.
 func (a *app) send(r *record) {
 	a.route.Load().upstream(r.session.origin).Send(r)
+}
+
+// device names the device of r to APNs.
+func (a *app) device(r *record) device {
+	return device{a.route.Load().environment(r.session.origin), r.request.topic, r.Token()}
 }
 
 // answered takes the verdict on an attempt and sees to what follows it.
@@ -194,6 +202,7 @@ func (a *app) settle(r *record, v verdict) {
 	switch v.class {
 	case accepted:
 		a.counters.accepted.Add(1)
+		a.vouchedFor(r)
 		next := a.chains.leave(r)
 		if !a.bridge.feedback.alive(r) {
 			r.session.settled(r, conversation.Accepted)
@@ -204,7 +213,10 @@ func (a *app) settle(r *record, v verdict) {
 		a.refuse(r, v.status)
 	case badToken:
 		a.counters.badTokens.Add(1)
-		a.refuse(r, v.status)
+		if !a.doubts(r) {
+			a.badTokens.refused(a.device(r), r.sent)
+			a.refuse(r, v.status)
+		}
 	case gone:
 		a.counters.unregistered.Add(1)
 		next := a.chains.leave(r)

@@ -52,10 +52,10 @@ type Bridge struct {
 	sessions map[*Session]struct{}
 	clients  map[clientKey]*client
 	pools    []*pool // all there were, to be closed at the end
-	stopping bool
+	closed   bool
 }
 
-var errStopping = errors.New("the bridge is shutting down")
+var errClosed = errors.New("the bridge is closed")
 
 // New starts a bridge. It dials when the first notification comes. Its errors
 // are sentences for the one who configured the apps.
@@ -67,7 +67,7 @@ func New(c Config) (*Bridge, error) {
 	b.wg.Go(func() {
 		b.waiting.run(b.ctx.Done(), func(r *record) { r.session.app.send(r) })
 	})
-	b.wg.Go(func() { b.runClients(b.ctx.Done()) })
+	b.wg.Go(func() { b.runClock(b.ctx.Done()) })
 	var writing context.Context
 	writing, b.endWriters = context.WithCancel(context.Background())
 	b.writers.Go(func() { b.feedback.run(writing) })
@@ -121,6 +121,8 @@ func (b *Bridge) Reload(apps []App) error {
 		a := b.apps[conf.Name]
 		if a == nil {
 			a = &app{name: conf.Name, bridge: b, chains: newChains()}
+			a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
+			b.ledgerLog.restoreGuard(a, b.now())
 			a.account.budget = b.budget
 			a.health.app = conf.Name
 			b.apps[conf.Name] = a
@@ -150,6 +152,9 @@ func (b *Bridge) Reload(apps []App) error {
 // reroute gives a the configuration conf.
 func (b *Bridge) reroute(a *app, conf App) {
 	old := a.route.Load()
+	if old != nil {
+		a.reconfigured(!old.app.same(conf))
+	}
 	if old != nil && old.app.same(conf) {
 		a.route.Store(&route{app: conf, upstreams: old.upstreams})
 		return
@@ -173,23 +178,25 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 	return rt
 }
 
-// Open begins a session for the provider behind peer.
+// Open begins a session for the provider behind peer. During Shutdown it still
+// does, for whoever was about to come: such a session ends a moment later, when
+// it is known what the provider had to say.
 func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := b.apps[origin.App]
 	switch {
-	case b.stopping:
-		return nil, errStopping
+	case b.closed:
+		return nil, errClosed
 	case a == nil:
 		return nil, fmt.Errorf("no app %q is configured", origin.App)
 	case a.route.Load().app.topicFor(origin) == "":
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
-	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin}
+	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now()}
 	s.client.mu.Lock()
 	s.client.sessions++
-	s.talk = s.client.ledger.Open(origin.Address, !a.route.Load().app.continues(origin), b.now())
+	s.talk = s.client.ledger.Open(origin.Address, !a.route.Load().app.continues(origin), s.opened)
 	s.talk.Owner = s
 	s.client.mu.Unlock()
 	b.sessions[s] = struct{}{}
@@ -213,23 +220,17 @@ func (b *Bridge) settled(n int64) {
 	}
 }
 
-// Shutdown lets all sessions come to their end, and returns when all that was
-// taken is settled and the feedback list has what it should. What providers
-// still write meanwhile is delivered too. An error says how much is left.
+// Shutdown lets all sessions come to their end, and returns when they have been
+// told, all that was taken is settled, and the feedback list has what it should.
+// What providers still write meanwhile is delivered too. An error says how much
+// is left.
 func (b *Bridge) Shutdown(ctx context.Context) error {
-	b.mu.Lock()
-	b.stopping = true
-	sessions := make([]*Session, 0, len(b.sessions))
-	for s := range b.sessions {
-		sessions = append(sessions, s)
-	}
-	b.mu.Unlock()
-	for _, s := range sessions {
-		s.end()
-	}
-	for b.unsettled.Load() > 0 {
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	for b.endSessions() > 0 || b.unsettled.Load() > 0 {
 		select {
 		case <-b.idle:
+		case <-tick.C:
 		case <-ctx.Done():
 			return fmt.Errorf("%d notifications are without a verdict: %w", b.unsettled.Load(), ctx.Err())
 		}
@@ -237,11 +238,35 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// settleIn is how long a new session has to show what its provider writes,
+// before it can be ended in a way that loses nothing.
+const settleIn = time.Second
+
+// endSessions lets the sessions come to their end, but for those that have only
+// just begun: it says how many these are.
+func (b *Bridge) endSessions() (young int) {
+	now := b.now()
+	b.mu.Lock()
+	var ending []*Session
+	for s := range b.sessions {
+		if now.Sub(s.opened) < settleIn {
+			young++
+			continue
+		}
+		ending = append(ending, s)
+	}
+	b.mu.Unlock()
+	for _, s := range ending {
+		s.end()
+	}
+	return young
+}
+
 // Close ends everything at once. What has no verdict yet is counted as
 // abandoned; what is on its way to the feedback list is still written.
 func (b *Bridge) Close() {
 	b.mu.Lock()
-	b.stopping = true
+	b.closed = true
 	all := b.pools
 	b.mu.Unlock()
 	b.cancel()

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,8 +130,8 @@ type clientKey struct{ app, id string }
 func (k clientKey) recordName() string { return k.app + " " + k.id }
 
 const (
-	// tickInterval is how often the ledgers are asked what has become due: a
-	// failure waits for a second behind a head.
+	// tickInterval is how often ledgers and apps are asked what has become due:
+	// a failure waits for a second behind a head.
 	tickInterval = 100 * time.Millisecond
 
 	// idleClients is how many clients without a session are kept for what is
@@ -138,8 +139,8 @@ const (
 	idleClients = 10_000
 )
 
-// runClients keeps the clients' clocks until done.
-func (b *Bridge) runClients(done <-chan struct{}) {
+// runClock tells the time to clients and apps until done.
+func (b *Bridge) runClock(done <-chan struct{}) {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
 	for {
@@ -147,15 +148,19 @@ func (b *Bridge) runClients(done <-chan struct{}) {
 		case <-done:
 			return
 		case <-ticker.C:
-			b.tickClients()
+			b.tick()
 		}
 	}
 }
 
-func (b *Bridge) tickClients() {
+func (b *Bridge) tick() {
 	b.mu.Lock()
 	clients := maps.Clone(b.clients)
+	apps := slices.Collect(maps.Values(b.apps))
 	b.mu.Unlock()
+	for _, a := range apps {
+		a.probe(b.now())
+	}
 	idle := 0
 	for key, c := range clients {
 		now := b.now()

@@ -43,6 +43,7 @@ type feedbackEntry struct {
 	token []byte
 	at    time.Time // since when the device is dead; or when the push was sent that proves it alive
 	alive bool
+	doubt bool // the token was refused: the app may be to blame
 
 	record  *record // that settles when this is stored; nil: none waits for it
 	outcome conversation.Outcome
@@ -73,7 +74,19 @@ func (f *feedback) alive(r *record) bool {
 func (f *feedback) untold(a *app, token []byte, at time.Time) {
 	a.bridge.unsettled.Add(1)
 	a.account.add(untoldSize(token))
-	f.add(feedbackEntry{app: a, token: token, at: at})
+	f.add(feedbackEntry{app: a, token: token, at: at, doubt: true})
+}
+
+// refused is dead for a bad token that was taken over from its provider.
+func (f *feedback) refused(r *record) {
+	f.add(feedbackEntry{app: r.session.app, token: r.Token(), at: r.sent, doubt: true, record: r, outcome: conversation.Dropped})
+}
+
+// withdraw takes back what was recorded of a bad token.
+func (f *feedback) withdraw(a *app, d store.Dead) {
+	a.bridge.unsettled.Add(1)
+	a.account.add(untoldSize(d.Token))
+	f.add(feedbackEntry{app: a, token: d.Token, at: d.Time.Add(time.Millisecond), alive: true})
 }
 
 func untoldSize(token []byte) int64 { return recordOverhead + int64(len(token)) }
@@ -132,10 +145,12 @@ func (f *feedback) write(ctx context.Context, batch []feedbackEntry) {
 		n, first := 0, batch[0]
 		dead = dead[:0]
 		for n < len(batch) && n < feedbackBatch && batch[n].app == first.app && !batch[n].alive {
-			dead = append(dead, store.Dead{Token: batch[n].token, Time: batch[n].at})
+			if e := batch[n]; !e.doubt || e.app.hold.recordable(e.token, e.at) {
+				dead = append(dead, store.Dead{Token: e.token, Time: e.at})
+			}
 			n++
 		}
-		stored := f.persist(ctx, first.app, func(ctx context.Context) error {
+		stored := n > 0 && len(dead) == 0 || f.persist(ctx, first.app, func(ctx context.Context) error {
 			if n > 0 {
 				return f.store.Record(ctx, first.app.name, dead...)
 			}
@@ -144,11 +159,11 @@ func (f *feedback) write(ctx context.Context, batch []feedbackEntry) {
 		counters := &first.app.counters
 		switch {
 		case !stored:
-			counters.feedbackLost.Add(uint64(max(n, 1)))
+			counters.feedbackLost.Add(uint64(max(len(dead), 1)))
 		case n == 0:
 			counters.revived.Add(1)
 		default:
-			counters.feedback.Add(uint64(n))
+			counters.feedback.Add(uint64(len(dead)))
 		}
 		n = max(n, 1)
 		for _, e := range batch[:n] {

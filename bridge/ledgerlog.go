@@ -1,8 +1,10 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ type ledgerLog struct {
 	mu       sync.Mutex
 	queue    []ledgerJob
 	restored map[string][]conversation.Record // of clients that have not come yet
+	guards   map[string]conversation.Record   // by app: when APNs last accepted a push
 	failures uint64
 }
 
@@ -40,8 +43,12 @@ type ledgerJob struct {
 }
 
 func newLedgerLog(s Ledger, log zerolog.Logger) *ledgerLog {
-	return &ledgerLog{store: s, log: log, wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record)}
+	return &ledgerLog{store: s, log: log, wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record)}
 }
+
+// guardPrefix begins the keys of records about apps. A client's begin with its
+// name, which is not empty.
+const guardPrefix = "\x00guard\x00"
 
 // load reads what earlier runs have written.
 func (l *ledgerLog) load() error {
@@ -49,10 +56,13 @@ func (l *ledgerLog) load() error {
 		return nil
 	}
 	err := l.store.Load(context.Background(), func(r store.LedgerRecord) error {
+		record := conversation.Record{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Expires: r.Expires}
+		if app, ok := strings.CutPrefix(string(r.Key), guardPrefix); ok {
+			l.guards[app] = record
+			return nil
+		}
 		client := conversation.Client(r.Key)
-		l.restored[client] = append(l.restored[client], conversation.Record{
-			Key: append([]byte(nil), r.Key...), Value: append([]byte(nil), r.Value...), Expires: r.Expires,
-		})
+		l.restored[client] = append(l.restored[client], record)
 		return nil
 	})
 	if err != nil {
@@ -70,6 +80,28 @@ func (l *ledgerLog) restore(ledger *conversation.Ledger, key clientKey, now time
 	if err := ledger.Restore(records, false, now); err != nil {
 		l.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
 	}
+}
+
+// restoreGuard gives an app's guard what was written of it.
+func (l *ledgerLog) restoreGuard(a *app, now time.Time) {
+	l.mu.Lock()
+	record, ok := l.guards[a.name]
+	l.mu.Unlock()
+	if !ok {
+		return
+	}
+	if err := a.hold.restore(record.Value, now); err != nil {
+		l.log.Error().Err(err).Str("app", a.name).Msg("it is not known when APNs last accepted a push")
+	}
+}
+
+// saveGuard writes the state of an app's guard.
+func (l *ledgerLog) saveGuard(app string, state []byte, expires time.Time) {
+	record := conversation.Record{Key: []byte(guardPrefix + app), Value: state, Expires: expires}
+	l.mu.Lock()
+	l.guards[app] = record
+	l.mu.Unlock()
+	l.write([]conversation.Record{record}, nil)
 }
 
 // write makes records durable and then calls then, in the order of the calls. If
@@ -129,8 +161,8 @@ func (l *ledgerLog) commit(jobs []ledgerJob) {
 	}
 }
 
-// replace writes records in place of all there are, those excepted of clients
-// that have not come.
+// replace writes records in place of all there are, besides those of
+// clients that have not come and of the guards.
 func (l *ledgerLog) replace(records []conversation.Record) {
 	if l.store == nil {
 		return
@@ -139,6 +171,9 @@ func (l *ledgerLog) replace(records []conversation.Record) {
 	l.mu.Lock()
 	for _, waiting := range l.restored {
 		all = appendStored(all, waiting)
+	}
+	for _, guard := range l.guards {
+		all = appendStored(all, []conversation.Record{guard})
 	}
 	l.mu.Unlock()
 	if err := l.store.Replace(context.Background(), all...); err != nil {

@@ -19,6 +19,10 @@ type Limits struct {
 	PingTimeout    time.Duration // for that; 15 s
 	RetryDelay     time.Duration // how long a notification waits for its next attempt; 1 s
 
+	BadTokenTTL         time.Duration // how long a refused token is answered without asking APNs; 5 min
+	BadTokenTTLRepeated time.Duration // and after a second refusal; 30 min
+	BadTokenEntries     int           // how many are remembered, for an app; 100,000
+
 	LedgerBytes          int64         // of all that is remembered behind error packets; 64 MiB
 	LedgerBytesPerClient int64         // of that, for one client; 16 MiB
 	LedgerTTL            time.Duration // how long it is, for a kind of provider not known to send again; 600 s
@@ -38,6 +42,10 @@ func (l Limits) withDefaults() Limits {
 		PingAfter:      cmp.Or(l.PingAfter, 15*time.Second),
 		PingTimeout:    cmp.Or(l.PingTimeout, 15*time.Second),
 		RetryDelay:     cmp.Or(l.RetryDelay, time.Second),
+
+		BadTokenTTL:         cmp.Or(l.BadTokenTTL, 5*time.Minute),
+		BadTokenTTLRepeated: cmp.Or(l.BadTokenTTLRepeated, 30*time.Minute),
+		BadTokenEntries:     cmp.Or(l.BadTokenEntries, badTokenEntries),
 
 		LedgerBytes:          cmp.Or(l.LedgerBytes, 64<<20),
 		LedgerBytesPerClient: cmp.Or(l.LedgerBytesPerClient, 16<<20),

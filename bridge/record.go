@@ -63,13 +63,22 @@ func (r *record) release() {
 }
 
 // begin says whether an attempt is to be made, and notes that it begins. If
-// not, the record is through and the upstream must not touch it again.
+// not, the record is through or held back, and the upstream must not touch it
+// again.
 func (r *record) begin() bool {
-	s := r.session
-	now := s.bridge.now()
+	a := r.session.app
+	now := a.bridge.now()
 	if !due(r.expires, now) {
-		s.app.counters.expired.Add(1)
-		s.app.through(r, conversation.Expired)
+		a.counters.expired.Add(1)
+		a.through(r, conversation.Expired)
+		return false
+	}
+	if a.hold.keeps(r) {
+		return false
+	}
+	if refused, ok := a.badTokens.listed(a.device(r), now); ok {
+		r.sent = refused
+		a.refuse(r, binproto.InvalidToken)
 		return false
 	}
 	r.plan.attempts++

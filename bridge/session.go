@@ -26,6 +26,7 @@ type Session struct {
 	client *client
 	peer   Peer
 	origin Origin
+	opened time.Time
 
 	// Of Push alone.
 	route *route
@@ -170,7 +171,7 @@ func (s *Session) refused(r *record, status binproto.Status) {
 	case !overtaken:
 		s.bridge.settled(1)
 	case status == binproto.InvalidToken:
-		s.bridge.feedback.dead(r, r.sent)
+		s.bridge.feedback.refused(r)
 	default:
 		s.settled(r, conversation.Dropped)
 	}

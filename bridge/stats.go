@@ -40,6 +40,11 @@ type AppStats struct {
 	Ambiguous    uint64 // of those, after no answer: these may double
 	Abandoned    uint64 // without a verdict at the end
 
+	Held             int    // of an app that is to blame for refusals itself
+	BadTokensListed  int    // tokens that are answered without asking APNs
+	BadTokensCached  uint64 // notifications answered so
+	BadTokensEvicted uint64 // tokens forgotten for want of room
+
 	Conversation conversation.Stats // what providers were told, and have sent again
 	Pool         PoolStats          // what carries them to APNs
 }
@@ -70,6 +75,8 @@ func (b *Bridge) Stats() Stats {
 	for name, a := range b.apps {
 		app := a.counters.stats()
 		app.Conversation = a.conversations
+		app.Held = a.hold.len()
+		app.BadTokensListed, app.BadTokensCached, app.BadTokensEvicted = a.badTokens.figures(b.now())
 		st.Apps[name] = app
 	}
 	for key, c := range b.clients {

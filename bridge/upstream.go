@@ -3,7 +3,7 @@ package bridge
 // upstream carries notifications to one endpoint of APNs.
 type upstream interface {
 	// Send takes r and returns at once. Before each request it asks r.begin,
-	// which may say that r is through; else it calls app.answered exactly once,
+	// which may say that r is not to go; else it calls app.answered exactly once,
 	// from any goroutine and holding no lock.
 	Send(r *record)
 

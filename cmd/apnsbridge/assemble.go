@@ -28,13 +28,14 @@ type assembly struct {
 	certificate tls.Certificate
 	apps        []bridge.App
 	clients     *identity.Matcher
+	now         func() time.Time // the clock of what takes hours
 	problems    []error
 }
 
 // assemble reads the files that c names. Its error joins a sentence for each
 // that is of no use; what can be used is there all the same.
 func assemble(c *config.Config) (*assembly, error) {
-	a := &assembly{config: c}
+	a := &assembly{config: c, now: time.Now}
 	a.readServerCertificate()
 	var rules []identity.Rule
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
@@ -216,6 +217,8 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 	return bridge.Limits{
 		Window:               int(l.Window),
 		QueuedBytes:          int64(l.QueuedBytes),
+		BadTokenTTL:          time.Duration(l.BadTokenTTL),
+		BadTokenTTLRepeated:  time.Duration(l.BadTokenTTLRepeated),
 		LedgerBytes:          int64(l.LedgerBytes),
 		LedgerBytesPerClient: int64(l.LedgerBytesPerClient),
 		LedgerTTL:            time.Duration(l.LedgerTTL),
@@ -227,5 +230,6 @@ func (a *assembly) storeOptions() boltstore.Options {
 	return boltstore.Options{
 		FeedbackEntries: int(a.config.Limits.FeedbackEntries),
 		FeedbackAge:     time.Duration(a.config.Limits.FeedbackAge),
+		Now:             a.now,
 	}
 }

@@ -128,6 +128,8 @@ type Limits struct {
 	FeedbackAge          Duration `yaml:"feedback_age"`
 	FeedbackStall        Duration `yaml:"feedback_stall"`
 	FeedbackTotal        Duration `yaml:"feedback_total"`
+	BadTokenTTL          Duration `yaml:"bad_token_ttl"`
+	BadTokenTTLRepeated  Duration `yaml:"bad_token_ttl_repeated"`
 	LedgerBytes          Size     `yaml:"ledger_bytes"`
 	LedgerBytesPerClient Size     `yaml:"ledger_bytes_per_client"`
 	LedgerTTL            Duration `yaml:"ledger_ttl"`
@@ -163,6 +165,8 @@ func Default() *Config {
 			FeedbackAge:          Duration(90 * 24 * time.Hour),
 			FeedbackStall:        Duration(time.Minute),
 			FeedbackTotal:        Duration(10 * time.Minute),
+			BadTokenTTL:          Duration(5 * time.Minute),
+			BadTokenTTLRepeated:  Duration(30 * time.Minute),
 			LedgerBytes:          64 << 20,
 			LedgerBytesPerClient: 16 << 20,
 			LedgerTTL:            Duration(10 * time.Minute),

@@ -1,0 +1,94 @@
+package bridge
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+)
+
+// movableClock is the bridge's clock, which the test can put forward.
+type movableClock struct{ ahead atomic.Int64 }
+
+func (c *movableClock) now() time.Time {
+	return time.Now().Add(time.Duration(c.ahead.Load()))
+}
+
+func (c *movableClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// An app that speaks to the wrong environment has every token refused. It is
+// put on hold before its provider has deleted them all, and goes on when APNs
+// accepts.
+func TestMisconfiguredApp(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.BadDeviceToken}}})
+	feedback, clock := new(list), new(movableClock)
+	app := mailApp(t, sim)
+	app.OnBadToken = Continue
+	b := startBridge(t, Config{Apps: []App{app}, Feedback: feedback, Now: clock.now})
+	s, p := open(t, b, Origin{})
+	const count, told = 60, guardTokens - 1
+	pushMany(t, s, p, 0, count)
+	until(t, "the rest is held", func() bool { return b.Stats().Apps["mail"].Held == count-told })
+	until(t, "what went to feedback is withdrawn", func() bool {
+		return len(feedback.tokens()) == 0 && b.Stats().FeedbackWait == 0 && b.Stats().Unsettled == count-told
+	})
+	if b.Problems()["mail"] == "" {
+		t.Error("the operator is told nothing")
+	}
+
+	asked := sim.Stats().Received
+	clock.forward(probeEvery)
+	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Received == asked+1 }); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the probe is held again", func() bool { return b.Stats().Apps["mail"].Held == count-told })
+	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
+		t.Fatal(err)
+	}
+	clock.forward(probeEvery)
+	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Accepted == count-told }); err != nil {
+		t.Fatal(err)
+	}
+	shutdown(t, b)
+	if got := sim.Stats(); got.Received != asked+1+count-told {
+		t.Errorf("APNs was asked %d times, want %d", got.Received, asked+1+count-told)
+	}
+	if problem := b.Problems()["mail"]; problem != "" || len(feedback.tokens()) != 0 {
+		t.Errorf("in the end there is the problem %q, and feedback has %v", problem, feedback.tokens())
+	}
+}
+
+// A provider that goes on sending to a bad token is answered without asking
+// APNs, until the app is configured anew.
+func TestBadTokenIsRemembered(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	app := mailApp(t, sim)
+	b := startBridge(t, Config{Apps: []App{app}})
+	tell := func() {
+		t.Helper()
+		s, p := open(t, b, Origin{})
+		p.push(t, s, note(deviceToken(badDevice, 1), 5, hello))
+		if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken, Identifier: 5}) {
+			t.Fatalf("told %v", fails)
+		}
+		s.Close(nil)
+	}
+	for _, asked := range []int{1, 1} {
+		tell()
+		if got := sim.Stats().Received; got != asked {
+			t.Fatalf("APNs was asked %d times, want %d", got, asked)
+		}
+	}
+	if got := b.Stats().Apps["mail"]; got.BadTokensCached != 1 || got.BadTokensListed != 1 {
+		t.Errorf("got %+v, want one token listed, which has answered once", got)
+	}
+	if err := b.Reload([]App{app}); err != nil {
+		t.Fatal(err)
+	}
+	tell()
+	if got := sim.Stats().Received; got != 2 {
+		t.Errorf("APNs was asked %d times, want once more", got)
+	}
+}
