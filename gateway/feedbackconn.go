@@ -21,7 +21,7 @@ type FeedbackConn struct {
 
 	base      int64 // what the kernel counts as acknowledged when nothing of ours is
 	tuplesEnd int64 // wire.sent behind the last tuple, 0 if none was written
-	cut       bool  // not everything was written
+	failed    error // of Write: not everything was written, and nothing can be behind it
 	acked     bool
 
 	ended     chan struct{} // closed when the reader has ended its side or is gone
@@ -92,8 +92,8 @@ func (r *FeedbackConn) Write(tuples []byte) error {
 				r.server.stalled.Add(1)
 				err = errStalled
 			}
-			r.cut = true
-			return r.reason(err)
+			r.failed = r.reason(err)
+			return r.failed
 		}
 		r.tuplesEnd = r.wire.sent
 		r.server.bytes.Add(uint64(size))
@@ -120,7 +120,7 @@ func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 		last = r.atEnd
 	default:
 	}
-	r.acked = !r.cut && last.acknowledged >= r.base+r.tuplesEnd
+	r.acked = r.failed == nil && last.acknowledged >= r.base+r.tuplesEnd
 	if err == nil && (last.endedFirst || last.acknowledged <= r.base+r.wire.sent) { // <: our FIN is one more
 		err = errEarlyFIN
 	}
@@ -139,6 +139,9 @@ func (r *FeedbackConn) Acknowledged() bool { return r.acked }
 
 // end ends our side, and returns nil if the reader's FIN has come too.
 func (r *FeedbackConn) end() error {
+	if r.failed != nil {
+		return r.failed
+	}
 	patience := r.server.front.limits.FeedbackStall
 	if r.tuplesEnd > 0 {
 		select {

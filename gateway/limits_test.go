@@ -161,6 +161,25 @@ func TestLingeringMakesRoom(t *testing.T) {
 	}
 }
 
+// TestNoDescriptors: when none is left, accepting goes on as soon as there is.
+func TestNoDescriptors(t *testing.T) {
+	ss := newSessions(t)
+	s := serve(t, ss.open, nil)
+	give := takeAllDescriptors(t, 1)
+	tcp := rawDial(t, s) // takes the last
+	eventually(t, "accept fails", func() bool { return s.Stats().AcceptErrors > 0 })
+	give()
+	c := tls.Client(tcp, clientTLS(tls.VersionTLS13))
+	write(t, c, enhanced(nil, 1, 10))
+	c.Close()
+	r := ss.next()
+	r.closeWhenOver()
+	if err := r.waitClosed(); err != nil {
+		t.Error(err)
+	}
+	r.wantNumbers(1, 10)
+}
+
 // TestRandomBytes: whatever comes on either port, the port stays, and nothing is
 // left behind (serve looks at the descriptors, TestMain at the goroutines).
 func TestRandomBytes(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 // handshakeQueue decides whose handshake may run. Each source has its turns in
 // the order in which they were asked for, and the source with the fewest running
 // comes first. Where there is no place, whoever has been at it longest, of the
-// source that has most, must go, once it has had patience to come to an end: a
+// source that has most, has to go, once it has had patience to come to an end: a
 // peer that says hello and then nothing would keep its place for nothing.
 //
 // It has neither lock nor clock.
@@ -16,6 +16,7 @@ type handshakeQueue struct {
 	max, maxPerSource int
 	patience          time.Duration
 
+	asked            uint64 // how often
 	running, waiting int
 	parties          map[source]*party
 }
@@ -28,9 +29,10 @@ type party struct {
 // turn is one handshake.
 type turn struct {
 	from  source
+	place uint64    // among all that have asked
 	since time.Time // when it began to run
 	begin func()    // called when it may run
-	drop  func()    // called when it must go; leave need not be called
+	drop  func()    // called when it has to go
 }
 
 func newHandshakeQueue(l Limits) *handshakeQueue {
@@ -49,6 +51,8 @@ func (q *handshakeQueue) ask(t *turn) {
 		p = new(party)
 		q.parties[t.from] = p
 	}
+	q.asked++
+	t.place = q.asked
 	p.waiting = append(p.waiting, t)
 	q.waiting++
 }
@@ -96,10 +100,11 @@ func (q *handshakeQueue) next(now time.Time) *party {
 		switch {
 		case len(p.waiting) == 0:
 		case len(p.running) < q.maxPerSource:
-			if first == nil || len(p.running) < len(first.running) {
+			if first == nil || len(p.running) < len(first.running) ||
+				len(p.running) == len(first.running) && p.waiting[0].place < first.waiting[0].place {
 				first = p
 			}
-		case q.stale(p, now) && (full == nil || p.running[0].since.Before(full.running[0].since)):
+		case q.stale(p, now) && (full == nil || p.waiting[0].place < full.waiting[0].place):
 			full = p
 		}
 	}
@@ -136,7 +141,6 @@ func (q *handshakeQueue) stale(p *party, now time.Time) bool {
 
 func (q *handshakeQueue) evict(p *party) {
 	t := p.running[0]
-	p.running = slices.Delete(p.running, 0, 1)
-	q.running--
+	q.leave(t)
 	t.drop()
 }

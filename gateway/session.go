@@ -6,7 +6,8 @@ import (
 
 // Session is what the gateway's owner makes of one provider's connection. Its
 // methods are called on the connection's event loop, one at a time and in the
-// order of the stream; none may block. Shutdown comes at most once, Close
+// order of the stream; none may block. They may call the methods of their Conn,
+// which take effect when they have returned. Shutdown comes at most once, Close
 // exactly once and last.
 type Session interface {
 	// Push takes a notification. n and what it points to are borrowed until
@@ -20,9 +21,10 @@ type Session interface {
 
 	// Shutdown says that the provider has ended its side: close_notify or FIN,
 	// or a stream that cannot be read further, was seen behind all frames given
-	// to Push. The connection stays for a packet until the owner calls
-	// Conn.Close. heard says that an error packet had been written, and that
-	// the provider's kernel had acknowledged it when the end was seen.
+	// to Push. The connection stays for a packet until the owner calls Conn.Fail
+	// or Conn.Close, which it has to once nothing is unsettled. heard says that
+	// an error packet had been written, and that the provider's kernel had
+	// acknowledged it when the end was seen; only Linux can tell.
 	Shutdown(heard bool)
 
 	// Close says that the connection is gone and nothing can be told any more.
