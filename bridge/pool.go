@@ -91,7 +91,7 @@ func (p *pool) Close() {
 	p.mu.Lock()
 	left := p.queue.takeAll()
 	p.mu.Unlock()
-	p.fail(left, context.Canceled)
+	p.fail(left, "the pool is closed")
 }
 
 // rouse has run look again. It is cheap while run has not yet done so.
@@ -241,11 +241,11 @@ func (p *pool) free(a *attempt) {
 }
 
 // fail answers records for which there is no connection.
-func (p *pool) fail(r *record, err error) {
+func (p *pool) fail(r *record, reason string) {
 	for r != nil {
 		next := r.queued
 		r.queued = nil
-		p.answered(r, verdict{class: unreachable, reason: err.Error()})
+		p.answered(r, verdict{class: unreachable, reason: reason})
 		r = next
 	}
 }

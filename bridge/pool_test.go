@@ -112,7 +112,7 @@ func TestPoolOutage(t *testing.T) {
 	}
 	pushMany(t, s, p, 100, 100)
 	until(t, "several failures", func() bool { return b.Stats().Apps["mail"].Pool.DialFailures >= 3 })
-	if got := b.Problems()["mail"]; !strings.Contains(got, "cannot be reached") {
+	if got := b.Problems()["mail"]; !strings.Contains(got, "cannot be reached") || strings.Contains(got, "->") {
 		t.Errorf("the problem is %q", got)
 	}
 	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -183,7 +185,18 @@ func (p *pool) lost(c *poolConn, err error) {
 	if p.ctx.Err() == nil && !alone {
 		p.log.Warn().Err(err).Msg("another connection to APNs cannot be opened")
 	}
-	p.fail(failed, err)
+	p.fail(failed, steady(err))
+}
+
+// steady is what err says without our port, which is another each time: the app's
+// problem would seem to change.
+func steady(err error) string {
+	text := err.Error()
+	var op *net.OpError
+	if errors.As(err, &op) && op.Source != nil {
+		text = strings.ReplaceAll(text, op.Source.String()+"->", "")
+	}
+	return text
 }
 
 // forget drops a connection of which nothing runs any more.

@@ -1,0 +1,143 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestOpenings(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	type count = [stages]int
+	full := func(o *openings, q *recordQueue) { o.backlog.waited(start, q) }
+	tests := []struct {
+		name   string
+		before func(*openings, *recordQueue)
+		after  time.Duration
+		count  count
+		queued int
+		open   bool
+		wait   time.Duration
+	}{
+		{name: "nothing to send"},
+		{name: "the first", queued: 1, open: true},
+		{name: "one is on its way", queued: 1, count: count{dialling: 1}},
+		{name: "full just now", queued: 1, count: count{serving: 1}, wait: growAfter},
+		{name: "full for a while", before: full, after: growAfter / 4, queued: 1, count: count{serving: 1}, wait: growAfter * 3 / 4},
+		{name: "full for long", before: full, after: growAfter, queued: 1, count: count{serving: 1}, open: true},
+		{name: "no more than allowed", before: full, after: time.Hour, queued: 1, count: count{serving: 4}},
+		{name: "those that leave do not count", before: full, after: time.Hour, queued: 1, count: count{serving: 3, leaving: 4}, open: true},
+		{name: "but not without end", before: full, after: time.Hour, queued: 1, count: count{leaving: 8}},
+		{name: "what waited has gone, others came", before: func(o *openings, q *recordQueue) {
+			full(o, q)
+			q.pop()
+			q.push(new(record))
+		}, after: time.Hour, queued: 1, count: count{serving: 1}, wait: growAfter},
+		{name: "what waited was put back", before: func(o *openings, q *recordQueue) {
+			full(o, q)
+			q.putBack(q.pop())
+		}, after: time.Hour, queued: 1, count: count{serving: 1}, open: true},
+		{name: "another takes the place of an aged one", count: count{aged: 1}, open: true},
+		{name: "or has taken it", count: count{aged: 1, serving: 1}},
+		{name: "too soon", before: func(o *openings, _ *recordQueue) { o.opened(start) }, after: 300 * time.Millisecond, queued: 1, wait: 700 * time.Millisecond},
+		{name: "after a failure", before: func(o *openings, _ *recordQueue) { o.failed(start) }, queued: 1, wait: time.Second},
+		{name: "after three", before: func(o *openings, _ *recordQueue) {
+			for range 3 {
+				o.failed(start)
+			}
+		}, queued: 1, wait: 4 * time.Second},
+		{name: "after many", before: func(o *openings, _ *recordQueue) {
+			for range 1000 {
+				o.failed(start)
+			}
+		}, queued: 1, wait: 16 * time.Second},
+		{name: "after many, in a hurry", before: func(o *openings, _ *recordQueue) {
+			for range 1000 {
+				o.failed(start)
+			}
+			o.hurry(start)
+		}, queued: 1, wait: time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := openings{limit: 4, interval: time.Second}
+			var q recordQueue
+			for range tt.queued {
+				q.push(new(record))
+			}
+			if tt.before != nil {
+				tt.before(&o, &q)
+			}
+			if open, wait := o.next(start.Add(tt.after), tt.count, &q); open != tt.open || wait != tt.wait {
+				t.Errorf("got %v, %v, want %v, %v", open, wait, tt.open, tt.wait)
+			}
+		})
+	}
+}
+
+// Whatever happens, connections are opened an interval apart and within their
+// number, and what is to be sent gets one.
+func TestOpeningsInAnyHistory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const interval = time.Second
+		o := openings{limit: rapid.IntRange(1, 4).Draw(t, "limit"), interval: interval}
+		now := time.Unix(1_800_000_000, 0)
+		var last time.Time // a connection was opened or tried
+		var q recordQueue
+		var count [stages]int
+		move := func(from, to stage) {
+			if count[from] > 0 {
+				count[from]--
+				count[to]++
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"push": func(*rapid.T) { q.push(new(record)) },
+			"pop":  func(*rapid.T) { q.pop() },
+			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.Int64Range(0, int64(3*interval)).Draw(t, "time"))) },
+			"opened": func(t *rapid.T) {
+				if count[dialling] > 0 {
+					o.opened(now)
+					count[leaving] += count[aged]
+					count[aged] = 0
+					last = now
+				}
+				move(dialling, serving)
+			},
+			"failed": func(t *rapid.T) {
+				if count[dialling] > 0 {
+					o.failed(now)
+					count[dialling]--
+					last = now
+				}
+			},
+			"aged":  func(*rapid.T) { move(serving, aged) },
+			"leave": func(*rapid.T) { move(serving, leaving) },
+			"gone": func(*rapid.T) {
+				if count[leaving] > 0 {
+					count[leaving]--
+				}
+			},
+			"": func(t *rapid.T) {
+				open, wait := o.next(now, count, &q)
+				if open {
+					if now.Sub(last) < interval {
+						t.Fatalf("opened %v after another", now.Sub(last))
+					}
+					count[dialling]++
+					last = now
+				}
+				if count[dialling] > 1 || count[serving]+count[dialling] > o.limit || count[serving]+count[aged]+count[leaving]+count[dialling] > 2*o.limit {
+					t.Fatalf("connections: %v of %d", count, o.limit)
+				}
+				if none := count[serving]+count[aged]+count[dialling] == 0; none && !q.empty() && count[leaving] < 2*o.limit && wait == 0 {
+					t.Fatal("what waits is forgotten")
+				}
+				if wait < 0 || wait > maxBackoff*interval {
+					t.Fatalf("wait %v", wait)
+				}
+			},
+		})
+	})
+}
