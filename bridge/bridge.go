@@ -52,6 +52,7 @@ type Bridge struct {
 	sessions map[*Session]struct{}
 	clients  map[clientKey]*client
 	pools    []*pool // all there were, to be closed at the end
+	stopping bool    // sessions come to their end, also those that are yet to begin
 	closed   bool
 }
 
@@ -225,6 +226,9 @@ func (b *Bridge) settled(n int64) {
 // What providers still write meanwhile is delivered too. An error says how much
 // is left.
 func (b *Bridge) Shutdown(ctx context.Context) error {
+	b.mu.Lock()
+	b.stopping = true
+	b.mu.Unlock()
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
 	for b.endSessions() > 0 || b.unsettled.Load() > 0 {
@@ -243,7 +247,8 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 const settleIn = time.Second
 
 // endSessions lets the sessions come to their end, but for those that have only
-// just begun: it says how many these are.
+// just begun: it says how many these are. It is called again and again while the
+// bridge is stopping.
 func (b *Bridge) endSessions() (young int) {
 	now := b.now()
 	b.mu.Lock()

@@ -157,7 +157,11 @@ func (b *Bridge) tick() {
 	b.mu.Lock()
 	clients := maps.Clone(b.clients)
 	apps := slices.Collect(maps.Values(b.apps))
+	stopping := b.stopping
 	b.mu.Unlock()
+	if stopping {
+		b.endSessions()
+	}
 	for _, a := range apps {
 		a.probe(b.now())
 	}

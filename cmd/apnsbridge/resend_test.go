@@ -203,7 +203,7 @@ func TestRestartUnderLoad(t *testing.T) {
 		t.Errorf("the provider: %+v, %v", got.report, got.err)
 	}
 	if got.report.Packets == 0 {
-		t.Errorf("the provider was not told that the gateway went: %+v", got.report)
+		t.Errorf("the provider was not told that the gateway went: %+v\n%s", got.report, w.log.String())
 	}
 	w.await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= count })
 	w.stop()
