@@ -231,8 +231,8 @@ func TestFeedbackStall(t *testing.T) {
 	dial(t, s, tls.VersionTLS13) // reads nothing
 	o := <-outcomes
 	o.check(t, false)
-	if o.wrote == nil {
-		t.Error("all was written to a reader that reads nothing")
+	if o.wrote == nil || o.err != o.wrote {
+		t.Errorf("got %v and then %v, want one error for a reader that reads nothing: there is no more to wait for", o.wrote, o.err)
 	}
 	if got := s.Stats().Stalled; got == 0 {
 		t.Error("no stall counted")
