@@ -53,6 +53,25 @@ func TestGoodPathAllocs(t *testing.T) {
 	}
 }
 
+// The same while a packet is out and another connection lingers: everything is
+// hashed and looked up.
+func BenchmarkEpisodeOpen(b *testing.B) {
+	b.ReportAllocs()
+	now := time.Now()
+	l := New(DefaultOptions(), now)
+	failing := l.Open(home, true, now)
+	s, _ := failing.Take(&plain{[]byte("x"), nil}, Frame{HasIdentifier: true}, now)
+	failing.Refuse(s, 8, now)
+	c := l.Open(home, true, now)
+	content := &plain{make([]byte, 32), make([]byte, 200)}
+	for b.Loop() {
+		s, _ := c.Take(content, Frame{Identifier: uint32(l.frames), HasIdentifier: true, Command: 1, Expiry: NoExpiry}, now)
+		c.Settle(s, Accepted, now)
+		for _, ok := l.Next(); ok; _, ok = l.Next() {
+		}
+	}
+}
+
 // One notification through window and ledger: taken, settled, released.
 func BenchmarkGoodPath(b *testing.B) {
 	b.ReportAllocs()

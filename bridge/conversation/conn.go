@@ -16,6 +16,7 @@ type Conn struct {
 	Owner any // for the owner, to find its own again from a Decision
 
 	ledger  *Ledger
+	number  uint64 // counted from 1
 	address netip.Addr
 	report  bool
 	window  Window[slot]
@@ -61,7 +62,8 @@ type slot struct {
 // whether failures are told by packets at all: if not, they go to the feedback
 // list and the connection goes on.
 func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
-	return &Conn{ledger: l, address: address, report: report, opened: l.at(now), numbered: true, stuck: never}
+	l.conns++
+	return &Conn{ledger: l, number: l.conns, address: address, report: report, opened: l.at(now), numbered: true, stuck: never}
 }
 
 // Len is the number of notifications in the window.

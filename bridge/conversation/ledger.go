@@ -37,6 +37,7 @@ type Ledger struct {
 	stuck      []*Conn // that have, or had, a failure waiting behind a head
 	frames     uint64  // of all connections
 	lastNumber int64
+	conns      uint64 // opened so far
 	bytes      int64
 	scratch    []byte
 	out        queue

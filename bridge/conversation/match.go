@@ -75,7 +75,7 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	h.seen = t
 	early := e == nil && c.episode != nil && c.pairEarly(s, k, h)
 	if l.open > 0 && l.fits(noteBytes) {
-		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c})))
+		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c.number})))
 	}
 	switch {
 	case early:

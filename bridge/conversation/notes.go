@@ -10,7 +10,7 @@ type note struct {
 	key   key
 	frame name
 	habit *habit
-	conn  *Conn // nil once paired
+	conn  uint64 // its number; 0 once paired
 }
 
 // notes is a ring: the latest maxNotes frames.
@@ -48,11 +48,11 @@ func (c *Conn) pairEarly(s Seq, k key, h *habit) bool {
 	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, numbered: c.numbered}
 	for i := range l.notes.ring {
 		n := &l.notes.ring[i]
-		if n.key != k || n.conn == nil || n.conn == c || l.notes.first+uint64(i) < c.episode.since {
+		if n.key != k || n.conn == 0 || n.conn == c.number || l.notes.first+uint64(i) < c.episode.since {
 			continue
 		}
 		if late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit) {
-			n.conn = nil
+			n.conn = 0
 			return true
 		}
 	}
