@@ -45,14 +45,15 @@ type Conn struct {
 	stash   []byte          // read and not decrypted, while parked
 	held    int             // as counted in Stats.UnparsedBytes
 
-	full       bool // the session has no room
-	parked     bool // fd is not read from
-	enrolling  bool // on the way from parked back to gnet
-	ended      bool // by us: Fail or Close
-	over       bool // by the provider: Session.Shutdown was called
-	halfClosed bool // the provider's FIN was read before we ended
-	gone       bool // Session.Close was called
-	packetEnd  int  // wire.sent behind the error response, 0 if none was written
+	full       bool          // the session has no room
+	parked     bool          // fd is not read from
+	enrolling  bool          // on the way from parked back to gnet
+	ended      bool          // by us: Fail or Close
+	over       bool          // by the provider: Session.Shutdown was called
+	halfClosed bool          // the provider's FIN was read before we ended
+	gone       bool          // Session.Close was called
+	packetEnd  int           // wire.sent behind the error response, 0 if none was written
+	leaving    time.Duration // until the next look how the packet fared
 
 	attached atomic.Uint32 // how often gnet has taken the descriptor
 	heardAt  atomic.Int64  // Unix nanoseconds, while lingering
@@ -70,6 +71,7 @@ type request struct {
 	packet      bool // Fail was
 	response    binproto.Response
 	resume      bool
+	lookBack    bool // it is time to look how the packet fared
 	enrollError error
 	retry       bool
 	abort       error
@@ -162,6 +164,9 @@ func (c *Conn) act() {
 		}
 		if r.resume {
 			c.full = false
+		}
+		if r.lookBack {
+			c.lookBack()
 		}
 		if r.enrollError != nil {
 			c.enrollFailed(r.enrollError)

@@ -15,11 +15,15 @@ func (c *Conn) end(r request) {
 	c.ended, c.full = true, false
 	cork(c.descriptor())
 	err := c.say(r)
+	unix.Shutdown(c.descriptor(), unix.SHUT_WR)
 	if c.halfClosed {
-		c.finish(err)
+		if err != nil {
+			c.finish(err)
+			return
+		}
+		c.takeLeave()
 		return
 	}
-	unix.Shutdown(c.descriptor(), unix.SHUT_WR)
 	c.heardAt.Store(time.Now().UnixNano())
 	c.drained.Store(c.over)
 	c.server.linger(c)
@@ -70,24 +74,71 @@ func (c *Conn) sawFIN() {
 	}
 	switch {
 	case c.gone:
-	case c.ended:
-		c.finish(nil)
-	default:
-		c.halfClose()
+	case c.halfClose() && c.ended:
+		c.takeLeave()
 	}
 }
 
-func (c *Conn) halfClose() {
+// halfClose keeps the descriptor of a connection whose provider has ended its
+// side. It says whether that worked.
+func (c *Conn) halfClose() bool {
 	if c.gnet != nil {
 		fd, err := c.loop.dup(c.gnet.Fd())
 		if err != nil {
 			c.finish(err)
-			return
+			return false
 		}
 		c.gnet, c.fd = nil, fd
 	}
 	c.halfClosed = true
 	c.server.counters.halfClosed.Add(1)
+	return true
+}
+
+// Both sides have ended. A provider that has gone altogether answers the packet
+// with a reset; one that still reads, with an acknowledgement. The session has
+// to know which, for only the second will send anything again.
+const (
+	firstLook, longestLook = time.Millisecond, 100 * time.Millisecond
+)
+
+func (c *Conn) takeLeave() {
+	if c.packetEnd == 0 {
+		c.finish(nil)
+		return
+	}
+	c.heardAt.Store(time.Now().UnixNano())
+	c.drained.Store(true)
+	c.server.linger(c)
+	c.leaving = firstLook
+	c.lookBack()
+}
+
+// lookBack finishes the connection if it is known how the packet fared, and
+// else looks again later. The sweep ends one of which it never is.
+func (c *Conn) lookBack() {
+	switch err := socketError(c.fd); {
+	case err != nil:
+		c.broke(err)
+	case c.heard():
+		c.finish(nil)
+	default:
+		time.AfterFunc(c.leaving, func() { c.ask(func(r *request) { r.lookBack = true }) })
+		c.leaving = min(2*c.leaving, longestLook)
+	}
+}
+
+// socketError is what the kernel has learnt of a connection that nobody reads
+// from or writes to.
+func socketError(fd int) error {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return err
+	}
+	if n != 0 {
+		return unix.Errno(n)
+	}
+	return nil
 }
 
 // broke ends a connection that the provider or the network has broken.

@@ -176,6 +176,30 @@ func TestHalfClosed(t *testing.T) {
 	}
 }
 
+// TestGoneBeforePacket: a provider that has gone altogether refuses the packet,
+// and its session hears so. Nothing such a provider sends later is a resend.
+func TestGoneBeforePacket(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		ss := newSessions(t)
+		s := serve(t, ss.open, nil)
+		for range rounds(20, 1000) {
+			c := dial(t, s, version)
+			write(t, c, enhanced(nil, 1, 50))
+			c.Close()
+			r := ss.next()
+			eventually(t, "the end is seen", r.isOver)
+			r.conn.Fail(badToken2.Status, badToken2.Identifier)
+			if err := r.waitClosed(); err == nil {
+				t.Fatal("the session was told that its packet arrived")
+			}
+			r.wantNumbers(1, 50)
+		}
+		if st := s.Stats(); st.HalfClosed != 0 || st.Lingering != 0 {
+			t.Errorf("%d half closed and %d lingering are left", st.HalfClosed, st.Lingering)
+		}
+	})
+}
+
 // TestWriteAndClose: a provider that writes and closes at once is normal.
 func TestWriteAndClose(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {

@@ -28,6 +28,7 @@ type Session interface {
 	Shutdown(heard bool)
 
 	// Close says that the connection is gone and nothing can be told any more.
-	// err is why, nil after an orderly end.
+	// err is why. It is nil after an orderly end: the provider has ended its
+	// side, and its kernel has acknowledged the packet, if there was one.
 	Close(err error)
 }
