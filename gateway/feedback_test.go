@@ -196,6 +196,12 @@ func TestFeedbackUnread(t *testing.T) {
 			io.Copy(io.Discard, c.TCP)
 			c.TCP.Close()
 		}, false},
+		{"ends its side behind the last tuple, and takes our end", 1, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
+			readSome(t, c)
+			c.CloseWrite()
+			io.Copy(io.Discard, c.TCP)
+			c.TCP.Close()
+		}, false},
 		{"stops by count, reads no end", 1, func(t *testing.T, c *provider.Conn, s *gateway.FeedbackServer) {
 			readSome(t, c)
 			eventually(t, "the end has arrived", func() bool { return unread(t, c.TCP) > 0 })

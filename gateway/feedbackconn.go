@@ -33,6 +33,7 @@ type FeedbackConn struct {
 type progress struct {
 	acknowledged int64 // bytes since the connection began, our FIN for one
 	endedFirst   bool  // its FIN had come before it acknowledged ours
+	over         bool  // both sides have ended, or it was reset
 }
 
 func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel context.CancelFunc) *FeedbackConn {
@@ -120,7 +121,7 @@ func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 		last = r.atEnd
 	default:
 	}
-	r.acked = r.failed == nil && last.acknowledged >= r.base+r.tuplesEnd
+	r.acked = r.failed == nil && last.acknowledged >= r.base+r.tuplesEnd && (!last.endedFirst || r.gone())
 	if err == nil && (last.endedFirst || last.acknowledged <= r.base+r.wire.sent) { // <: our FIN is one more
 		err = errEarlyFIN
 	}
@@ -133,8 +134,9 @@ func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 }
 
 // Acknowledged says, after Finish, that the reader's kernel had every tuple when
-// the reader ended the connection, in whatever way. That is less than to have
-// read them.
+// the reader ended the connection. That is less than to have read them, and more
+// than to have had nothing to say: a reader that ends its side and then takes our
+// end, as `openssl s_client </dev/null` does, has not acknowledged them.
 func (r *FeedbackConn) Acknowledged() bool { return r.acked }
 
 // end ends our side, and returns nil if the reader's FIN has come too.
@@ -165,6 +167,28 @@ func (r *FeedbackConn) end() error {
 		return r.reason(err)
 	}
 	return nil
+}
+
+// gone says whether a reader that ended its side before we ended ours resets
+// our end, because it is no more, or takes it.
+func (r *FeedbackConn) gone() bool {
+	const often = 5 * time.Millisecond
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	patience := time.After(r.server.front.limits.LingerPressed)
+	for {
+		p := r.progress()
+		if took := p.acknowledged > r.base+r.wire.sent; took || p.over {
+			return !took
+		}
+		select {
+		case <-tick.C:
+		case <-patience:
+			return false
+		case <-r.ctx.Done():
+			return false
+		}
+	}
 }
 
 // awaitEnd waits for the reader's FIN as long as it takes something now and

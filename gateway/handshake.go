@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,6 +30,9 @@ type arrival struct {
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
 	refusal error
 	dropped atomic.Bool
+
+	config *tls.Config         // of this connection alone
+	peers  []*x509.Certificate // crypto/tls's own slice
 }
 
 func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
@@ -57,9 +62,7 @@ func (a *arrival) run() {
 	if a.hello.Version < tls.VersionTLS12 {
 		a.front.counters.oldProtocol.Add(1)
 	}
-	welcome := a.welcome
-	a.hello, a.welcome = Hello{}, nil // the tls.Conn keeps a alive
-	welcome(a)
+	a.welcome(a)
 }
 
 func (a *arrival) handshake() error {
@@ -89,8 +92,17 @@ func (a *arrival) handshake() error {
 	if a.welcome == nil {
 		return errors.New("gateway: the handshake ended without a decision about the client")
 	}
-	a.wire.arrival = nil
+	a.release()
 	return nil
+}
+
+// release lets go of what a tls.Conn would keep for as long as it is open,
+// more than a third of its memory: the client's certificates, and a.
+func (a *arrival) release() {
+	clear(a.peers)
+	a.peers = nil
+	a.config.VerifyConnection = nil
+	a.wire.arrival = nil
 }
 
 // keepAlive finds peers that have gone without a word. No connection is ever
@@ -107,7 +119,8 @@ func (a *arrival) prepare(deadline time.Time) error {
 // verify runs within the handshake, where an error becomes an alert.
 func (a *arrival) verify(state tls.ConnectionState) error {
 	h := &a.hello
-	h.Chain = state.PeerCertificates
+	a.peers = state.PeerCertificates
+	h.Chain = slices.Clone(a.peers)
 	h.ServerName = state.ServerName
 	h.Version = state.Version
 	h.Cipher = state.CipherSuite

@@ -49,7 +49,6 @@ func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
 		s.remove(c)
 		c.session.Close(errNotEnrolled)
 	}
-	a.tcp = nil // closed, and the tls.Conn keeps a alive
 }
 
 // handler is what gnet calls, always on the connection's loop. The three calls

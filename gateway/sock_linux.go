@@ -24,6 +24,8 @@ func progressOf(fd int) (p progress, ok bool) {
 	switch info.State {
 	case unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
 		p.endedFirst = true
+	case unix.BPF_TCP_CLOSE:
+		p.over = true
 	}
 	return p, true
 }

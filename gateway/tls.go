@@ -24,22 +24,23 @@ func (p *Port) tlsConfig() *tls.Config {
 		config.CipherSuites = legacyCiphers()
 	}
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		return hello.Conn.(*wire).arrival.config(config, hello), nil
+		return hello.Conn.(*wire).arrival.configure(config, hello), nil
 	}
 	return config
 }
 
-// config is base for one connection. Tickets are for TLS 1.2 alone: in TLS 1.3
+// configure returns base for one connection. Tickets are for TLS 1.2 alone: in TLS 1.3
 // they come after the handshake, where providers that wait for six bytes with
 // select choke on them, and those that never read lose what they wrote last to
 // a reset. crypto/tls takes the keys of tickets from base.
-func (a *arrival) config(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+func (a *arrival) configure(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
 	a.hello.OfferedVersions = hello.SupportedVersions
 	a.hello.OfferedCiphers = hello.CipherSuites
 	config := base.Clone()
 	config.GetConfigForClient = nil
 	config.SessionTicketsDisabled = slices.Contains(hello.SupportedVersions, tls.VersionTLS13)
 	config.VerifyConnection = a.verify // unlike VerifyPeerCertificate also on resumption
+	a.config = config
 	return config
 }
 
