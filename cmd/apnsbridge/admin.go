@@ -14,8 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// admin is the port for operators and their machines. Nothing on it changes
-// anything.
+// admin is the port for operators and their machines.
 type admin struct {
 	listener net.Listener
 	server   http.Server
@@ -34,6 +33,7 @@ func newAdmin(address string, s *service) (*admin, error) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { a.ready(w, s) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
 	a.server = http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	return a, nil
 }

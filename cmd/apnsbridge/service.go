@@ -48,7 +48,7 @@ func (s *service) start() (err error) {
 	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
 		return err
 	}
-	admission := &admission{assembly: a, bridge: s.bridge, log: s.log, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, time.Now)}
+	admission := &admission{assembly: a, bridge: s.bridge, log: s.log, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
 	push, feedback := a.port(a.config.Gateway), a.port(a.config.Feedback)
 	push.Logger, feedback.Logger = s.log, s.log
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {

@@ -37,6 +37,7 @@ type world struct {
 	sim      *apnssim.Simulator
 	service  *service
 	log      lockedBuffer
+	now      func() time.Time // the gateway's clock; nil: the real one
 	push     string
 	feedback string
 	admin    string
@@ -94,6 +95,9 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if w.now != nil {
+		assembled.now = w.now
+	}
 	if w.service, err = newService(assembled, zerolog.New(&w.log)); err != nil {
 		w.t.Fatal(err)
 	}
@@ -129,6 +133,20 @@ func (w *world) restart() {
 	w.write("apnsbridge.yaml", text)
 	w.stop()
 	w.start()
+}
+
+// reconfigure stops the gateway and replaces something in its configuration.
+func (w *world) reconfigure(old, with string) {
+	w.t.Helper()
+	w.stop()
+	text, err := os.ReadFile(w.path("apnsbridge.yaml"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !bytes.Contains(text, []byte(old)) {
+		w.t.Fatalf("the configuration has no %q", old)
+	}
+	w.write("apnsbridge.yaml", bytes.Replace(text, []byte(old), []byte(with), 1))
 }
 
 // await fails the test unless the simulator comes to the given state.

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store"
+)
+
+// ask sends a request to the admin port as an operator does; change alters it.
+func (w *world) ask(t *testing.T, method, path string, change func(*http.Request)) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+w.admin+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Apnsbridge", "yes")
+	if change != nil {
+		change(request)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// again has what was given to app be given again, and says how many entries
+// that is.
+func (w *world) again(t *testing.T, app string) int {
+	t.Helper()
+	status, body := w.ask(t, http.MethodPost, "/feedback/again?app="+app, nil)
+	var answer struct {
+		App     string
+		Entries int
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK || answer.App != app {
+		t.Fatalf("got %d, %q and error %v", status, body, err)
+	}
+	return answer.Entries
+}
+
+func TestFeedbackAgain(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	lists := w.service.store.Feedback()
+	dead := []store.Dead{
+		{Token: unhex(token("0e", 1)), Time: time.Unix(listSince+1, 0)},
+		{Token: unhex(token("0e", 2)), Time: time.Unix(listSince+2, 0)},
+	}
+	if err := lists.Record(t.Context(), "demo", dead...); err != nil {
+		t.Fatal(err)
+	}
+	read := func() string {
+		t.Helper()
+		code, stdout, stderr := w.apnsbridge("", w.credentials("feedback", "--feedback", w.feedback)...)
+		if code != exitOK {
+			t.Fatalf("feedback: exit %d\n%s", code, stderr)
+		}
+		waitFor(t, "the drain ends", func() bool { return w.service.feedback.Stats().Readers == 0 })
+		return stdout
+	}
+	want := read()
+	if got := strings.Count(want, "\n"); got != len(dead) {
+		t.Fatalf("got %d lines, want %d", got, len(dead))
+	}
+	if got := read(); got != "" {
+		t.Errorf("then: got %q, want nothing", got)
+	}
+	if status, body := w.ask(t, http.MethodPost, "/feedback/again?app=demo", nil); status != http.StatusOK || body != `{"app":"demo","entries":2}`+"\n" {
+		t.Errorf("got %d and %q", status, body)
+	}
+	if got := read(); got != want {
+		t.Errorf("again: got %q, want %q", got, want)
+	}
+
+	// A push to the device has been accepted since: it is not dead any more.
+	if code, stdout, stderr := w.apnsbridge("", w.credentials("send", "--gateway", w.push, "--token", token("0e", 1), "--quiet", "10ms")...); code != exitOK {
+		t.Fatalf("send: exit %d\n%s%s", code, stdout, stderr)
+	}
+	waitFor(t, "it is revived", func() bool { return !lists.Listed("demo", dead[0].Token) })
+	if got := w.again(t, "demo"); got != 1 {
+		t.Errorf("after one was revived: got %d entries, want 1", got)
+	}
+	if got := read(); !strings.HasSuffix(want, got) || strings.Count(got, "\n") != 1 {
+		t.Errorf("after one was revived: got %q, want the second line of %q", got, want)
+	}
+}
+
+// What changes something is refused with a sentence unless an operator on this
+// machine says so.
+func TestFeedbackAgainRefused(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	const path = "/feedback/again?app=demo"
+	for _, tt := range []struct {
+		name, method, path string
+		change             func(*http.Request)
+		status             int
+		want               string
+	}{
+		{"no header", http.MethodPost, path, func(r *http.Request) { r.Header.Del("X-Apnsbridge") }, http.StatusForbidden, "X-Apnsbridge: yes"},
+		{"another header", http.MethodPost, path, func(r *http.Request) { r.Header.Set("X-Apnsbridge", "no") }, http.StatusForbidden, "X-Apnsbridge: yes"},
+		{"a name that may be anybody's", http.MethodPost, path, func(r *http.Request) { r.Host = "rebound.example.com:9195" }, http.StatusForbidden, "by its address or as localhost"},
+		{"localhost", http.MethodPost, path, func(r *http.Request) { r.Host = "localhost" }, http.StatusOK, `"entries":0`},
+		{"IPv6", http.MethodPost, path, func(r *http.Request) { r.Host = "[::1]:9195" }, http.StatusOK, `"entries":0`},
+		{"GET", http.MethodGet, path, nil, http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{"no app", http.MethodPost, "/feedback/again", nil, http.StatusNotFound, "?app=NAME"},
+		{"unknown app", http.MethodPost, "/feedback/again?app=news", nil, http.StatusNotFound, `app "news" is not configured`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body := w.ask(t, tt.method, tt.path, tt.change)
+			if status != tt.status || !strings.Contains(body, tt.want) || strings.Count(body, "\n") != 1 {
+				t.Errorf("got %d and %q, want %d and one line with %q", status, body, tt.status, tt.want)
+			}
+		})
+	}
+	t.Run("not on loopback", func(t *testing.T) {
+		w.reconfigure(`admin: {listen: "127.0.0.1:0"}`, `admin: {listen: "0.0.0.0:0"}`)
+		w.start()
+		_, port, err := net.SplitHostPort(w.admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.admin = net.JoinHostPort("127.0.0.1", port)
+		if status, body := w.ask(t, http.MethodPost, path, nil); status != http.StatusForbidden || !strings.Contains(body, "only if admin.listen is") || strings.Count(body, "\n") != 1 {
+			t.Errorf("got %d and %q, want 403 and a sentence", status, body)
+		}
+		if status, _ := w.ask(t, http.MethodGet, "/healthz", nil); status != http.StatusOK {
+			t.Errorf("/healthz: got %d, want 200", status)
+		}
+	})
+}

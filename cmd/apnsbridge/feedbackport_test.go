@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/provider"
+	"apnsbridge/store"
+	"apnsbridge/store/boltstore"
+)
+
+const (
+	listLen   = 200_000
+	listSince = 1_780_000_000
+	tupleSize = 38
+	stall     = 500 * time.Millisecond
+)
+
+func listToken(i int) []byte {
+	return binary.BigEndian.AppendUint32(bytes.Repeat([]byte{0x0e}, 28), uint32(i))
+}
+
+// feedbackWorld is a gateway with a long feedback list and a clock that is set
+// by hand.
+type feedbackWorld struct {
+	*world
+	clock   atomic.Int64 // seconds since 1970
+	drained int          // readers that have been served
+}
+
+func newFeedbackWorld(t *testing.T) *feedbackWorld {
+	t.Helper()
+	w := &feedbackWorld{world: newWorld(t, apnssim.Scenario{})}
+	w.clock.Store(time.Now().Unix())
+	w.now = func() time.Time { return time.Unix(w.clock.Load(), 0) }
+	w.reconfigure("apps:", fmt.Sprintf("limits: {feedback_stall: %v}\napps:", stall))
+	s, err := boltstore.Open(w.path("data"), boltstore.Options{Now: w.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batch = 10_000
+	for i := 0; i < listLen; i += batch {
+		dead := make([]store.Dead, batch)
+		for j := range dead {
+			dead[j] = store.Dead{Token: listToken(i + j), Time: time.Unix(int64(listSince+i+j), 0)}
+		}
+		if err := s.Feedback().Record(t.Context(), "demo", dead...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	return w
+}
+
+// pass lets so much time pass.
+func (w *feedbackWorld) pass(d time.Duration) { w.clock.Add(int64(d / time.Second)) }
+
+// next waits for the end of the next drain and gives its outcome.
+func (w *feedbackWorld) next(t *testing.T) (outcome string) {
+	t.Helper()
+	waitFor(t, "the next drain ends", func() bool {
+		n := 0
+		for line := range strings.Lines(w.log.String()) {
+			var event struct{ Message, Outcome string }
+			if json.Unmarshal([]byte(line), &event) == nil && event.Message == "feedback" {
+				n, outcome = n+1, event.Outcome
+			}
+		}
+		return n > w.drained
+	})
+	w.drained++
+	return outcome
+}
+
+func (w *feedbackWorld) checkListed(t *testing.T, want int) {
+	t.Helper()
+	if got := w.service.store.Stats().FeedbackEntries; got != want {
+		t.Errorf("got %d entries on the list, want %d", got, want)
+	}
+}
+
+// checkNext waits for the end of the next drain.
+func (w *feedbackWorld) checkNext(t *testing.T, want string) {
+	t.Helper()
+	if got := w.next(t); got != want {
+		t.Errorf("the outcome of drain %d is %q, want %q", w.drained, got, want)
+	}
+}
+
+// checkReads reads as a good reader does.
+func (w *feedbackWorld) checkReads(t *testing.T, version uint16, tuples int, outcome string) {
+	t.Helper()
+	config, got := w.clientTLS(), newTally(t)
+	config.MinVersion, config.MaxVersion = version, version
+	n, err := provider.ReadFeedback(t.Context(), w.feedback, config, func(u binproto.Tuple) error {
+		got.add(u)
+		return nil
+	})
+	if err != nil || n != tuples {
+		t.Errorf("got %d tuples and error %v, want %d", n, err, tuples)
+	}
+	w.checkNext(t, outcome)
+}
+
+// tally is what one reader has got: nothing that is not on the list, and nothing
+// twice.
+type tally struct {
+	t    *testing.T
+	seen []bool
+}
+
+func newTally(t *testing.T) *tally { return &tally{t: t, seen: make([]bool, listLen)} }
+
+func (g *tally) add(u binproto.Tuple) {
+	i := int(binary.BigEndian.Uint32(u.Token[len(u.Token)-4:]))
+	if i >= listLen || u.Time != uint32(listSince+i) || !bytes.Equal(u.Token, listToken(i)) {
+		g.t.Fatalf("got token %x with time %d, which is not on the list", u.Token, u.Time)
+	}
+	if g.seen[i] {
+		g.t.Fatalf("got token %x twice", u.Token)
+	}
+	g.seen[i] = true
+}
+
+// addAll adds whole tuples.
+func (g *tally) addAll(b []byte) {
+	g.t.Helper()
+	for len(b) > 0 {
+		var u binproto.Tuple
+		n, err := binproto.ParseTuple(b, &u)
+		if err != nil {
+			g.t.Fatalf("got a cut tuple % x", b)
+		}
+		g.add(u)
+		b = b[n:]
+	}
+}
+
+// byRecord reads as OpenSSL does: the head of a TLS record, then its body.
+// crypto/tls takes what there is, and so may take the gateway's end together
+// with the last tuples.
+type byRecord struct {
+	*net.TCPConn
+	head []byte
+	left int // bytes of the body
+}
+
+func (c *byRecord) Read(b []byte) (int, error) {
+	const headLen = 5
+	if c.left > 0 {
+		n, err := c.TCPConn.Read(b[:min(len(b), c.left)])
+		c.left -= n
+		return n, err
+	}
+	n, err := c.TCPConn.Read(b[:min(len(b), headLen-len(c.head))])
+	if c.head = append(c.head, b[:n]...); len(c.head) == headLen {
+		c.left, c.head = int(binary.BigEndian.Uint16(c.head[3:])), c.head[:0]
+	}
+	return n, err
+}
+
+// reader is a connection to the feedback port that is about to misbehave.
+type reader struct {
+	*tls.Conn
+	tcp *net.TCPConn
+	got *tally
+}
+
+func (w *feedbackWorld) dial(t *testing.T, version uint16) *reader {
+	t.Helper()
+	c, err := net.Dial("tcp", w.feedback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	r := &reader{tcp: c.(*net.TCPConn), got: newTally(t)}
+	config := w.clientTLS()
+	config.ServerName, config.MinVersion, config.MaxVersion = "127.0.0.1", version, version
+	r.Conn = tls.Client(&byRecord{TCPConn: r.tcp}, config)
+	if err := r.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// take reads n tuples.
+func (r *reader) take(t *testing.T, n int) {
+	t.Helper()
+	b := make([]byte, n*tupleSize)
+	if _, err := io.ReadFull(r, b); err != nil {
+		t.Fatal(err)
+	}
+	r.got.addAll(b)
+}
+
+// Whatever readers do who have not read everything, nothing is lost: the list
+// stays whole, and who reads it properly then gets each entry exactly once.
+func TestFeedbackPort(t *testing.T) {
+	w := newFeedbackWorld(t)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, tt := range []struct {
+			name string
+			read func(*testing.T, *feedbackWorld, uint16)
+		}{
+			{"two at once", twoAtOnce},
+			{"killed half-way", killedHalfWay},
+			{"reads once", readsOnce},
+			{"stalls", stalls},
+			{"s_client with nothing to say", sClient},
+		} {
+			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
+				tt.read(t, w, version)
+				w.checkNext(t, "unread")
+				w.checkListed(t, listLen)
+				w.checkReads(t, version, 0, "refused")
+				w.pass(10 * time.Second)
+			})
+		}
+	}
+	w.checkReads(t, tls.VersionTLS13, listLen, "confirmed")
+	w.checkListed(t, 0)
+	w.checkReads(t, tls.VersionTLS13, 0, "empty")
+	if got := w.again(t, "demo"); got != listLen {
+		t.Errorf("got %d entries to be given again, want %d", got, listLen)
+	}
+	t.Run("stops by count", func(t *testing.T) { stopsByCount(t, w) })
+	t.Run("s_client and a short list", func(t *testing.T) { looks(t, w) })
+}
+
+// The second reader is closed at once, empty.
+func twoAtOnce(t *testing.T, w *feedbackWorld, version uint16) {
+	first := w.dial(t, version)
+	first.take(t, 1000)
+	w.checkReads(t, version, 0, "refused")
+	first.take(t, 1000)
+	first.Close()
+}
+
+func killedHalfWay(t *testing.T, w *feedbackWorld, version uint16) {
+	r := w.dial(t, version)
+	r.take(t, listLen/2)
+	r.tcp.Close()
+}
+
+// As timehop/apns does, within 100 ms of connecting: one read gets whole tuples.
+func readsOnce(t *testing.T, w *feedbackWorld, version uint16) {
+	r := w.dial(t, version)
+	b := make([]byte, 64<<10)
+	n, err := r.Read(b)
+	if err != nil || n == 0 {
+		t.Errorf("got %d bytes and error %v", n, err)
+	}
+	r.got.addAll(b[:n])
+	r.Close()
+}
+
+func stalls(t *testing.T, w *feedbackWorld, version uint16) {
+	before := w.service.feedback.Stats().Stalled
+	r := w.dial(t, version)
+	r.take(t, 1000)
+	waitFor(t, "the gateway has waited long enough", func() bool { return w.service.feedback.Stats().Stalled > before })
+	waitFor(t, "it has ended the connection", func() bool { return w.service.feedback.Stats().Readers == 0 })
+}
+
+func sClient(t *testing.T, w *feedbackWorld, version uint16) {
+	flag := map[uint16]string{tls.VersionTLS12: "-tls1_2", tls.VersionTLS13: "-tls1_3"}[version]
+	cmd := exec.Command(program(t, "openssl"), "s_client", "-connect", w.feedback, flag, "-CAfile", w.path("ca.pem"), "-cert", w.path("client.pem"), "-key", w.path("client-key.pem"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%.2000s", err, out)
+	}
+}
+
+// stopsByCount: readers that know how many tuples there are, or think so, never
+// see our end. Three times are enough.
+func stopsByCount(t *testing.T, w *feedbackWorld) {
+	for _, end := range []func(*reader){
+		func(r *reader) { r.tcp.Close() }, // before the gateway's end has come
+		func(r *reader) { // with that unread, which resets the connection
+			if _, err := r.tcp.Read(make([]byte, 1)); err != nil {
+				t.Error(err)
+			}
+			r.tcp.Close()
+		},
+		func(r *reader) { r.Close() },
+	} {
+		w.checkListed(t, listLen)
+		r := w.dial(t, tls.VersionTLS12)
+		r.take(t, listLen)
+		end(r)
+		w.checkNext(t, "acknowledged")
+		w.pass(10 * time.Second)
+	}
+	w.checkListed(t, 0)
+	w.checkReads(t, tls.VersionTLS12, 0, "empty")
+}
+
+// looks: where all tuples have arrived before the end of one who has nothing to
+// say, that does not count as reading them, however often.
+func looks(t *testing.T, w *feedbackWorld) {
+	dead := store.Dead{Token: listToken(0), Time: time.Unix(listSince, 0)}
+	if err := w.service.store.Feedback().Record(t.Context(), "demo", dead); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		sClient(t, w, tls.VersionTLS12)
+		w.checkNext(t, "unread")
+		w.checkListed(t, 1)
+		w.pass(10 * time.Second)
+	}
+	w.checkReads(t, tls.VersionTLS12, 1, "confirmed")
+	w.checkListed(t, 0)
+}
