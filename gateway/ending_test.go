@@ -205,18 +205,21 @@ func TestWriteAndClose(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)
-		for range rounds(60, 3000) {
-			c := dial(t, s, version)
-			write(t, c, enhanced(nil, 1, 40))
-			c.Close()
-		}
-		for range rounds(60, 3000) {
-			r := ss.next()
-			r.closeWhenOver()
-			if err := r.waitClosed(); err != nil {
-				t.Error(err)
+		const together = 30
+		for range rounds(2, 100) {
+			for range together {
+				c := dial(t, s, version)
+				write(t, c, enhanced(nil, 1, 40))
+				c.Close()
 			}
-			r.wantNumbers(1, 40)
+			for range together {
+				r := ss.next()
+				r.closeWhenOver()
+				if err := r.waitClosed(); err != nil {
+					t.Error(err)
+				}
+				r.wantNumbers(1, 40)
+			}
 		}
 	})
 }
