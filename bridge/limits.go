@@ -16,7 +16,7 @@ type Limits struct {
 	DialInterval   time.Duration // the least between two connections to an endpoint, for APNs takes rapid reconnecting for an attack; 1 s
 	ConnectionAge  time.Duration // after which a connection is replaced, or up to a quarter before; 4 h
 	PingAfter      time.Duration // of silence, APNs is asked for a sign of life; 15 s
-	PingTimeout    time.Duration // for that; 15 s
+	PingTimeout    time.Duration // for that; 10 s
 	RetryDelay     time.Duration // how long a notification waits for its next attempt; 1 s
 
 	BadTokenTTL         time.Duration // how long a refused token is answered without asking APNs; 5 min
@@ -40,7 +40,7 @@ func (l Limits) withDefaults() Limits {
 		DialInterval:   cmp.Or(l.DialInterval, time.Second),
 		ConnectionAge:  cmp.Or(l.ConnectionAge, 4*time.Hour),
 		PingAfter:      cmp.Or(l.PingAfter, 15*time.Second),
-		PingTimeout:    cmp.Or(l.PingTimeout, 15*time.Second),
+		PingTimeout:    cmp.Or(l.PingTimeout, 10*time.Second),
 		RetryDelay:     cmp.Or(l.RetryDelay, time.Second),
 
 		BadTokenTTL:         cmp.Or(l.BadTokenTTL, 5*time.Minute),
