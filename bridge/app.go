@@ -186,8 +186,11 @@ func (a *app) answered(r *record, v verdict) {
 		a.route.Load().upstream(r.session.origin).Renew(r.bearer)
 	}
 	a.counters.retried.Add(1)
-	if v.class == ambiguous {
+	switch v.class {
+	case ambiguous:
 		a.counters.ambiguous.Add(1)
+	case throttled:
+		r.session.release(r) // others shall not wait for one device
 	}
 	if d.after > 0 {
 		a.bridge.waiting.add(r, time.Now().Add(d.after))

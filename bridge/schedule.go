@@ -2,10 +2,9 @@ package bridge
 
 import "time"
 
-// throttledAttempts is how often a device is tried for which APNs gets too many
-// requests: a second apart, over the two and a half minutes in which such a
-// device recovers.
-const throttledAttempts = 150
+// throttledDelays are the waits for a device for which APNs gets too many
+// requests. Behind the last one the notification is given up.
+var throttledDelays = [...]time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
 
 // action is what to do with a notification after an attempt.
 type action uint8
@@ -56,10 +55,11 @@ func (p *plan) next(c class, delay time.Duration) decision {
 		p.renewed = true
 		return decision{do: renewRetry}
 	case throttled:
-		p.throttled++
-		if p.throttled == throttledAttempts {
+		if p.throttled == len(throttledDelays) {
 			return decision{do: drop}
 		}
+		p.throttled++
+		return decision{do: retry, after: throttledDelays[p.throttled-1]}
 	case ambiguous:
 		if p.repeated {
 			return decision{do: drop}

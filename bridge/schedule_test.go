@@ -41,9 +41,9 @@ func TestSchedule(t *testing.T) {
 	}
 	t.Run("a throttled device is given up", func(t *testing.T) {
 		var p plan
-		for i := 1; i < throttledAttempts; i++ {
-			if got := p.next(throttled, time.Second); got != second {
-				t.Fatalf("attempt %d: got %+v, want %+v", i, got, second)
+		for i, delay := range []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute} {
+			if got, want := p.next(throttled, time.Millisecond), (decision{do: retry, after: delay}); got != want {
+				t.Fatalf("attempt %d: got %+v, want %+v", i+1, got, want)
 			}
 		}
 		if got := p.next(throttled, time.Second); got.do != drop {

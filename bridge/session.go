@@ -157,6 +157,16 @@ func (s *Session) settled(r *record, o conversation.Outcome) {
 	s.bridge.settled(1)
 }
 
+// release lets r leave the window before its delivery has ended: the bridge
+// answers for it from now on.
+func (s *Session) release(r *record) {
+	s.client.during(func(now time.Time) {
+		if !s.talk.Settled(r.seq) {
+			s.talk.Settle(r.seq, conversation.Spooled, now)
+		}
+	})
+}
+
 // refused says that APNs refuses r, for which its provider is to know status. If
 // r was taken over there is nobody to tell: a bad token goes to the feedback list.
 func (s *Session) refused(r *record, status binproto.Status) {

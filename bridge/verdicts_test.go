@@ -171,6 +171,32 @@ func TestWhoIsTold(t *testing.T) {
 	}
 }
 
+// A device that gets too many pushes holds nobody up: what is behind it is
+// settled, and a failure there told, before it is tried again.
+func TestThrottledDeviceLeavesTheWindow(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "aa", Reason: apnssim.TooManyRequests}}})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+	s, p := open(t, b, Origin{})
+	p.push(t, s, note(deviceToken(goodDevice, 1), 1, hello))
+	p.push(t, s, note(deviceToken([]byte{0xcc}, 2), 2, hello))
+	until(t, "the throttled one has left", func() bool { return b.Stats().Retrying == 1 })
+	p.push(t, s, note(deviceToken(badDevice, 3), 3, hello))
+	if fails, _ := p.wait(t); len(fails) != 1 || fails[0].Identifier != 3 {
+		t.Errorf("told %v, want the third", fails)
+	}
+	if got := b.Stats().Apps["mail"].Conversation.TakenOver; got != 0 {
+		t.Errorf("%d were taken over, for which the failure had waited", got)
+	}
+	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close(nil)
+	shutdown(t, b)
+	if got := sim.Stats().Accepted; got != 2 {
+		t.Errorf("%d accepted, want 2", got)
+	}
+}
+
 // What APNs blames on the request is changed once, and asked again.
 func TestSecondAttempts(t *testing.T) {
 	rule := func(r apnssim.Reason, times int) apnssim.Scenario {
@@ -213,6 +239,7 @@ func TestSecondAttempts(t *testing.T) {
 			if fails, _ := p.wait(t); len(fails) != 0 {
 				t.Errorf("told %v, want silence", fails)
 			}
+			shutdown(t, b)
 			got := sim.Received(0).Pushes
 			if len(got) != tt.attempts {
 				t.Fatalf("%d attempts, want %d", len(got), tt.attempts)
