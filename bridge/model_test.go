@@ -42,6 +42,8 @@ type sessionModel struct {
 	ending   bool
 	gone     bool
 	feedback []byte // devices that go on the list, or off it
+
+	bad map[byte]bool // devices whose token APNs has refused: it is not asked again
 }
 
 func (m *sessionModel) told() bool { return len(m.fails)+m.closes > 0 }
@@ -113,7 +115,7 @@ func checkSession(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := new(sessionModel)
+	m := &sessionModel{bad: make(map[byte]bool)}
 	places := make(map[*record]*modelNote)
 	// register finds the model's notes for what has come upstream.
 	register := func() {
@@ -165,13 +167,20 @@ func checkSession(t *rapid.T) {
 			r := hand.sent[i]
 			hand.sent = slices.Delete(hand.sent, i, i+1)
 			n := places[r]
-			if !r.begin() {
-				t.Fatalf("device %d: nothing has expired, and it is not to be sent", n.device)
+			if begun := r.begin(); begun == m.bad[n.device] {
+				t.Fatalf("device %d: begin says %v, its token is known as bad: %v", n.device, begun, m.bad[n.device])
+			} else if !begun {
+				m.refuse(n, binproto.InvalidToken, true)
+				m.advance()
+				delete(places, r)
+				register()
+				return
 			}
 			v := verdict{class: rapid.SampledFrom([]class{accepted, accepted, accepted, badToken, refused, gone}).Draw(t, "class")}
 			switch v.class {
 			case badToken:
 				v.status = binproto.InvalidToken
+				m.bad[n.device] = true
 				m.refuse(n, v.status, true)
 			case refused:
 				v.status = binproto.InvalidPayloadSize
