@@ -3,10 +3,7 @@
 // line.
 package config
 
-import (
-	"path/filepath"
-	"time"
-)
+import "path/filepath"
 
 // Config is a whole configuration file, with defaults where the file is silent.
 type Config struct {
@@ -107,35 +104,6 @@ type Client struct {
 	CIDR       string `yaml:"cidr"`
 }
 
-// Limits are the bounds of contract.md by their names.
-type Limits struct {
-	Frame2Bytes          Size     `yaml:"frame2_bytes"`
-	PayloadBytes         Size     `yaml:"payload_bytes"`
-	VoIPPayloadBytes     Size     `yaml:"voip_payload_bytes"`
-	TokenBytes           Range    `yaml:"token_bytes"`
-	HandshakeTimeout     Duration `yaml:"handshake_timeout"`
-	Handshakes           Count    `yaml:"handshakes"`
-	HandshakesPerAddress Count    `yaml:"handshakes_per_address"`
-	UnparsedBytes        Size     `yaml:"unparsed_bytes"`
-	Window               Count    `yaml:"window"`
-	QueuedBytes          Size     `yaml:"queued_bytes"`
-	LingerIdle           Duration `yaml:"linger_idle"`
-	LingerIdlePressure   Duration `yaml:"linger_idle_pressure"`
-	Drain                Duration `yaml:"drain"`
-	Connections          Count    `yaml:"connections"`
-	ConnectionsPerAddr   Count    `yaml:"connections_per_address"`
-	FeedbackEntries      Count    `yaml:"feedback_entries"`
-	FeedbackAge          Duration `yaml:"feedback_age"`
-	FeedbackStall        Duration `yaml:"feedback_stall"`
-	FeedbackTotal        Duration `yaml:"feedback_total"`
-	BadTokenTTL          Duration `yaml:"bad_token_ttl"`
-	BadTokenTTLRepeated  Duration `yaml:"bad_token_ttl_repeated"`
-	LedgerBytes          Size     `yaml:"ledger_bytes"`
-	LedgerBytesPerClient Size     `yaml:"ledger_bytes_per_client"`
-	LedgerTTL            Duration `yaml:"ledger_ttl"`
-	LedgerTTLProven      Duration `yaml:"ledger_ttl_proven"`
-}
-
 // Default is the configuration of an empty file.
 func Default() *Config {
 	return &Config{
@@ -145,33 +113,7 @@ func Default() *Config {
 		TLS:      TLS{MinVersion: "1.2"},
 		Store:    Store{Path: "data"},
 		Spool:    Spool{Mode: "overflow", MaxBytes: 1 << 30},
-		Limits: Limits{
-			Frame2Bytes:          256 << 10,
-			PayloadBytes:         4096,
-			VoIPPayloadBytes:     5120,
-			TokenBytes:           Range{Min: 32, Max: 100},
-			HandshakeTimeout:     Duration(10 * time.Second),
-			Handshakes:           256,
-			HandshakesPerAddress: 32,
-			UnparsedBytes:        64 << 10,
-			Window:               1000,
-			QueuedBytes:          64 << 20,
-			LingerIdle:           Duration(10 * time.Minute),
-			LingerIdlePressure:   Duration(5 * time.Second),
-			Drain:                Duration(30 * time.Second),
-			Connections:          10_000,
-			ConnectionsPerAddr:   1000,
-			FeedbackEntries:      1_000_000,
-			FeedbackAge:          Duration(90 * 24 * time.Hour),
-			FeedbackStall:        Duration(time.Minute),
-			FeedbackTotal:        Duration(10 * time.Minute),
-			BadTokenTTL:          Duration(5 * time.Minute),
-			BadTokenTTLRepeated:  Duration(30 * time.Minute),
-			LedgerBytes:          64 << 20,
-			LedgerBytesPerClient: 16 << 20,
-			LedgerTTL:            Duration(10 * time.Minute),
-			LedgerTTLProven:      Duration(time.Hour),
-		},
+		Limits:   defaultLimits(),
 	}
 }
 

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +93,41 @@ limits:
 	l := c.Limits
 	if l.TokenBytes != (Range{16, 64}) || l.Window != 10 || l.UnparsedBytes != 128<<10 || l.FeedbackAge != Duration(30*24*time.Hour) || l.Drain != Duration(5*time.Second) || l.Connections != 10_000 {
 		t.Errorf("got limits %+v", l)
+	}
+}
+
+// The README shows every bound with its default.
+func TestReadmeLimits(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(readme), "```yaml\nlimits:")
+	block, _, ok := strings.Cut(block, "```")
+	if !ok {
+		t.Fatal("README.md does not show the limits")
+	}
+	c, err := parse("README.md", []byte(minimal+"limits:"+block), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Limits != Default().Limits {
+		t.Errorf("README.md says %+v, the defaults are %+v", c.Limits, Default().Limits)
+	}
+	for name := range yamlNames(reflect.TypeFor[Limits]()) {
+		if !strings.Contains(block, "\n  "+name+": ") {
+			t.Errorf("README.md does not show limits.%s", name)
+		}
+	}
+}
+
+func yamlNames(t reflect.Type) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range t.NumField() {
+			if !yield(t.Field(i).Tag.Get("yaml")) {
+				return
+			}
+		}
 	}
 }
 

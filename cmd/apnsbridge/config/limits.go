@@ -1,0 +1,95 @@
+package config
+
+import "time"
+
+// Limits are the bounds. Each has its unit in its value: 64KiB, 10s, 1000.
+type Limits struct {
+	// Of what a provider sends.
+	Frame2Bytes      Size  `yaml:"frame2_bytes"`
+	PayloadBytes     Size  `yaml:"payload_bytes"`
+	VoIPPayloadBytes Size  `yaml:"voip_payload_bytes"`
+	TokenBytes       Range `yaml:"token_bytes"`
+
+	// Of its connections.
+	HandshakeTimeout      Duration `yaml:"handshake_timeout"`
+	Handshakes            Count    `yaml:"handshakes"`
+	HandshakesPerAddress  Count    `yaml:"handshakes_per_address"`
+	Connections           Count    `yaml:"connections"`
+	ConnectionsPerAddress Count    `yaml:"connections_per_address"`
+	UnparsedBytes         Size     `yaml:"unparsed_bytes"` // of a connection
+	LingerIdle            Duration `yaml:"linger_idle"`
+	LingerIdlePressure    Duration `yaml:"linger_idle_pressure"` // when there is no room for others
+	Drain                 Duration `yaml:"drain"`
+
+	// Of what is without a verdict.
+	Window      Count `yaml:"window"`       // of a connection
+	QueuedBytes Size  `yaml:"queued_bytes"` // of the process
+
+	// Of the way to APNs, for an app and environment.
+	APNsConnections    Count    `yaml:"apns_connections"`
+	APNsStreams        Count    `yaml:"apns_streams"` // of a connection
+	APNsConnectionAge  Duration `yaml:"apns_connection_age"`
+	APNsDialInterval   Duration `yaml:"apns_dial_interval"`
+	APNsDialTimeout    Duration `yaml:"apns_dial_timeout"`
+	APNsRequestTimeout Duration `yaml:"apns_request_timeout"`
+	APNsPingAfter      Duration `yaml:"apns_ping_after"`
+	APNsPingTimeout    Duration `yaml:"apns_ping_timeout"`
+	RetryDelay         Duration `yaml:"retry_delay"`
+
+	// Of what is remembered.
+	FeedbackEntries      Count    `yaml:"feedback_entries"` // of an app
+	FeedbackAge          Duration `yaml:"feedback_age"`
+	FeedbackStall        Duration `yaml:"feedback_stall"`
+	FeedbackTotal        Duration `yaml:"feedback_total"`
+	BadTokenTTL          Duration `yaml:"bad_token_ttl"`
+	BadTokenTTLRepeated  Duration `yaml:"bad_token_ttl_repeated"`
+	BadTokenEntries      Count    `yaml:"bad_token_entries"` // of an app
+	LedgerBytes          Size     `yaml:"ledger_bytes"`
+	LedgerBytesPerClient Size     `yaml:"ledger_bytes_per_client"`
+	LedgerTTL            Duration `yaml:"ledger_ttl"`
+	LedgerTTLProven      Duration `yaml:"ledger_ttl_proven"`
+}
+
+func defaultLimits() Limits {
+	return Limits{
+		Frame2Bytes:      256 << 10,
+		PayloadBytes:     4096,
+		VoIPPayloadBytes: 5120,
+		TokenBytes:       Range{Min: 32, Max: 100},
+
+		HandshakeTimeout:      Duration(10 * time.Second),
+		Handshakes:            256,
+		HandshakesPerAddress:  32,
+		Connections:           10_000,
+		ConnectionsPerAddress: 1000,
+		UnparsedBytes:         64 << 10,
+		LingerIdle:            Duration(10 * time.Minute),
+		LingerIdlePressure:    Duration(5 * time.Second),
+		Drain:                 Duration(30 * time.Second),
+
+		Window:      1000,
+		QueuedBytes: 64 << 20,
+
+		APNsConnections:    16,
+		APNsStreams:        1000,
+		APNsConnectionAge:  Duration(4 * time.Hour),
+		APNsDialInterval:   Duration(time.Second),
+		APNsDialTimeout:    Duration(15 * time.Second),
+		APNsRequestTimeout: Duration(30 * time.Second),
+		APNsPingAfter:      Duration(15 * time.Second),
+		APNsPingTimeout:    Duration(10 * time.Second),
+		RetryDelay:         Duration(time.Second),
+
+		FeedbackEntries:      1_000_000,
+		FeedbackAge:          Duration(90 * 24 * time.Hour),
+		FeedbackStall:        Duration(time.Minute),
+		FeedbackTotal:        Duration(10 * time.Minute),
+		BadTokenTTL:          Duration(5 * time.Minute),
+		BadTokenTTLRepeated:  Duration(30 * time.Minute),
+		BadTokenEntries:      100_000,
+		LedgerBytes:          64 << 20,
+		LedgerBytesPerClient: 16 << 20,
+		LedgerTTL:            Duration(10 * time.Minute),
+		LedgerTTLProven:      Duration(time.Hour),
+	}
+}
