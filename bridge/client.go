@@ -19,6 +19,7 @@ type client struct {
 	ledger   *conversation.Ledger
 	sessions int
 	watched  map[*Session]struct{} // those that wait for room, or for their end
+	touched  []*Session            // of these, the ones for which that may have come
 	freed    int64                 // bytes of records that nobody needs any more
 	busy     bool                  // somebody is carrying out decisions
 }
@@ -43,7 +44,7 @@ func (c *client) carryOut() {
 	c.busy = true
 	for {
 		d, decided := c.nextDecision()
-		resumed, over := c.look()
+		resumed, over := c.lookAtTouched()
 		freed := c.freed
 		c.freed = 0
 		if !decided && freed == 0 && resumed == nil && over == nil {
@@ -76,6 +77,7 @@ func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 		}
 		switch d.Do {
 		case conversation.Release:
+			c.touch(d.Conn.Owner.(*Session))
 			c.drop(d.Content.(*record))
 		case conversation.TakeOver:
 			// The record goes on with whoever is delivering it.
@@ -97,29 +99,42 @@ func (c *client) drop(r *record) {
 	}
 }
 
-// watch has look look after s.
+// watch notes that s waits for room, or for its end.
 func (c *client) watch(s *Session) {
 	if c.watched == nil {
 		c.watched = make(map[*Session]struct{})
 	}
 	c.watched[s] = struct{}{}
+	c.touch(s)
 }
 
-// look finds the sessions that can read on, and those that are over.
-func (c *client) look() (resumed, over []*Session) {
-	for s := range c.watched {
+// touch notes that what s waits for may have come, if it waits for anything.
+func (c *client) touch(s *Session) {
+	if (s.parked || s.gone) && !s.touched {
+		s.touched = true
+		c.touched = append(c.touched, s)
+	}
+}
+
+// lookAtTouched finds the sessions that can read on, and those that are over.
+func (c *client) lookAtTouched() (resumed, over []*Session) {
+	for _, s := range c.touched {
+		s.touched = false
+		if _, ok := c.watched[s]; !ok {
+			continue
+		}
 		switch {
 		case s.gone && s.talk.Len() == 0:
 			over = append(over, s)
 			c.sessions--
+			delete(c.watched, s)
 		case s.parked && s.canResume():
 			s.parked = false
 			resumed = append(resumed, s)
-		}
-		if !s.parked && (!s.gone || s.talk.Len() == 0) {
 			delete(c.watched, s)
 		}
 	}
+	c.touched = c.touched[:0]
 	return resumed, over
 }
 
@@ -171,6 +186,9 @@ func (b *Bridge) tick() {
 		c.mu.Lock()
 		if due, ok := c.ledger.Deadline(); ok && !now.Before(due) {
 			c.ledger.Tick(now)
+		}
+		for s := range c.watched {
+			c.touch(s) // a verdict that came to it over another session says nothing
 		}
 		forgettable := c.sessions == 0 && c.forgettable(idle >= idleClients)
 		if c.sessions == 0 {

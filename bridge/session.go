@@ -34,9 +34,10 @@ type Session struct {
 	rule  typeRule
 
 	// Under the client's lock.
-	talk   *conversation.Conn
-	parked bool // the gateway was told that there is no room
-	gone   bool // the connection is
+	talk    *conversation.Conn
+	parked  bool // the gateway was told that there is no room
+	gone    bool // the connection is
+	touched bool // on the client's list of that name
 }
 
 // Push takes a notification and says whether there is room for another. n and
@@ -144,7 +145,9 @@ func (s *Session) canResume() bool {
 }
 
 // resume asks the gateway to read on if there is room.
-func (s *Session) resume() { s.client.during(func(time.Time) {}) }
+func (s *Session) resume() {
+	s.client.during(func(time.Time) { s.client.touch(s) })
+}
 
 // settled says how the delivery of r ended. Nobody touches r afterwards.
 func (s *Session) settled(r *record, o conversation.Outcome) {
@@ -153,6 +156,7 @@ func (s *Session) settled(r *record, o conversation.Outcome) {
 			s.talk.Settle(r.seq, o, now)
 		}
 		s.client.drop(r)
+		s.client.touch(s)
 	})
 	s.bridge.settled(1)
 }
@@ -163,6 +167,7 @@ func (s *Session) release(r *record) {
 	s.client.during(func(now time.Time) {
 		if !s.talk.Settled(r.seq) {
 			s.talk.Settle(r.seq, conversation.Spooled, now)
+			s.client.touch(s)
 		}
 	})
 }
@@ -175,6 +180,7 @@ func (s *Session) refused(r *record, status binproto.Status) {
 		if overtaken = s.talk.Settled(r.seq); !overtaken {
 			s.talk.Refuse(r.seq, status, now)
 			s.client.drop(r)
+			s.client.touch(s)
 		}
 	})
 	switch {
