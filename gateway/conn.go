@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net/netip"
 	"sync"
@@ -33,7 +32,7 @@ type Conn struct {
 	parser  binproto.Parser
 	from    source
 	remote  netip.AddrPort
-	tls     *tls.Conn
+	stream  stream
 	wire    *loopWire
 
 	loop *loop     // set once; for kick under mu
@@ -78,7 +77,7 @@ type request struct {
 }
 
 func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
-	c := &Conn{server: s, from: a.from, remote: remote, tls: a.tls, fd: -1}
+	c := &Conn{server: s, from: a.from, remote: remote, stream: a.stream, fd: -1}
 	c.wire = &loopWire{conn: c}
 	a.wire.Conn = c.wire
 	return c

@@ -34,13 +34,13 @@ func (c *Conn) end(r request) {
 func (c *Conn) say(r request) error {
 	if r.packet {
 		var buf [binproto.ResponseSize]byte
-		if _, err := c.tls.Write(r.response.Append(buf[:0])); err != nil {
+		if _, err := c.stream.Write(r.response.Append(buf[:0])); err != nil {
 			return err
 		}
 		c.packetEnd = c.wire.sent
 		c.server.counters.packets.Add(1)
 	}
-	return c.tls.CloseWrite()
+	return c.stream.CloseWrite()
 }
 
 // providerEnded tells the session that nothing more can be read.

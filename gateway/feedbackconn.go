@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -14,7 +13,7 @@ import (
 type FeedbackConn struct {
 	server *FeedbackServer
 	tcp    *net.TCPConn
-	tls    *tls.Conn
+	stream stream
 	wire   *feedbackWire
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -40,7 +39,7 @@ func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel 
 	r := &FeedbackConn{
 		server: s,
 		tcp:    a.tcp,
-		tls:    a.tls,
+		stream: a.stream,
 		wire:   &feedbackWire{TCPConn: a.tcp, ctx: ctx, stall: s.front.limits.FeedbackStall},
 		ctx:    ctx,
 		cancel: cancel,
@@ -88,7 +87,7 @@ func (r *FeedbackConn) Write(tuples []byte) error {
 		if size == 0 {
 			return errCutTuple
 		}
-		if _, err := r.tls.Write(tuples[:size]); err != nil {
+		if _, err := r.stream.Write(tuples[:size]); err != nil {
 			if isTimeout(err) && r.ctx.Err() == nil {
 				r.server.stalled.Add(1)
 				err = errStalled
@@ -157,7 +156,7 @@ func (r *FeedbackConn) end() error {
 	// In one segment with close_notify: readers that end at close_notify have
 	// then acknowledged our FIN.
 	r.control(cork)
-	if err := r.tls.CloseWrite(); err != nil {
+	if err := r.stream.CloseWrite(); err != nil {
 		return r.reason(err)
 	}
 	if err := r.tcp.CloseWrite(); err != nil {

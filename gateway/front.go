@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -39,8 +41,15 @@ type Port struct {
 	// on which node-apn crashes and some others miss it.
 	MinVersion uint16
 
-	// LegacyCiphers admits RSA key exchange, CBC with SHA-256, and 3DES.
+	// LegacyCiphers admits RSA key exchange, CBC with SHA-256, and 3DES. Whether
+	// SHA-1 signatures are admitted in TLS 1.2 is a setting of the process:
+	// GODEBUG=tlssha1=1.
 	LegacyCiphers bool
+
+	// Terminated are the addresses from which connections come without TLS,
+	// because a program there (stunnel, haproxy) has ended it. They are spoken to
+	// in plain TCP only, and no other address is.
+	Terminated []netip.Prefix
 
 	Limits Limits
 	Logger zerolog.Logger
@@ -51,6 +60,8 @@ type Port struct {
 type front struct {
 	limits   Limits
 	tls      *tls.Config
+	trusted  []netip.Prefix // Port.Terminated
+	legacy   bool           // Port.LegacyCiphers
 	log      zerolog.Logger
 	often    zerolog.Logger // for what a stranger can make happen as often as he likes
 	admit    func(*Hello) (welcome func(*arrival), err error)
@@ -85,6 +96,8 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 	f := &front{
 		limits:   limits,
 		tls:      p.tlsConfig(),
+		trusted:  p.Terminated,
+		legacy:   p.LegacyCiphers,
 		log:      p.Logger,
 		often:    p.Logger.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
 		admit:    admit,
@@ -170,6 +183,12 @@ func passes(err error) bool {
 		}
 	}
 	return false
+}
+
+// terminated says whether TLS has ended before a connection from there.
+func (f *front) terminated(from netip.Addr) bool {
+	from = from.WithZone("")
+	return slices.ContainsFunc(f.trusted, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // take lets a connection in if the bounds allow it.

@@ -24,9 +24,10 @@ type arrival struct {
 	front   *front
 	tcp     *net.TCPConn
 	wire    *wire
-	tls     *tls.Conn
+	stream  stream
 	from    source
 	hello   Hello
+	spoken  language       // by the first bytes
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
 	refusal error
 	dropped atomic.Bool
@@ -55,13 +56,7 @@ func (a *arrival) run() {
 		a.front.census.leave(a.from)
 		return
 	}
-	a.front.counters.done.Add(1)
-	if a.hello.Resumed {
-		a.front.counters.resumed.Add(1)
-	}
-	if a.hello.Version < tls.VersionTLS12 {
-		a.front.counters.oldProtocol.Add(1)
-	}
+	a.front.counters.admitted(&a.hello)
 	a.welcome(a)
 }
 
@@ -73,27 +68,42 @@ func (a *arrival) handshake() error {
 	if err := a.prepare(deadline); err != nil {
 		return err
 	}
+	if f.terminated(a.hello.Remote.Addr()) {
+		return a.introduce()
+	}
 	f.counters.awaitingHello.Add(1)
 	head, err := readHello(a.tcp, f.limits.UnparsedBytes)
 	f.counters.awaitingHello.Add(-1)
 	if err != nil {
 		return err
 	}
+	a.spoken = languageOf(head)
 	turn, err := f.gate.enter(ctx, a.from, a.drop)
 	if err != nil {
 		return err
 	}
 	defer f.gate.leave(turn)
 	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a}
-	a.tls = tls.Server(a.wire, f.tls)
-	if err := a.tls.Handshake(); err != nil {
+	conn := tls.Server(a.wire, f.tls)
+	if err := conn.Handshake(); err != nil {
 		return err
 	}
+	a.stream = conn
 	if a.welcome == nil {
 		return errors.New("gateway: the handshake ended without a decision about the client")
 	}
 	a.release()
 	return nil
+}
+
+// introduce decides about a client that comes through a program in front of us,
+// which has ended its TLS: all that is known is the address.
+func (a *arrival) introduce() error {
+	a.wire = &wire{Conn: a.tcp}
+	a.stream = plain{a.wire}
+	a.hello.Terminated = true
+	a.welcome, a.refusal = a.front.admit(&a.hello)
+	return a.refusal
 }
 
 // release lets go of what a tls.Conn would keep for as long as it is open,
@@ -156,11 +166,16 @@ func (a *arrival) fail(err error) {
 		return
 	default:
 		c.failed.Add(1)
-		level := zerolog.InfoLevel
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			level = zerolog.DebugLevel // a port scan, or a load balancer that asks whether we are there
+		c.spoke(a.spoken)
+		e := a.front.often.Info()
+		speaks, remedy := a.diagnosis(err)
+		switch {
+		case remedy != "":
+			e = a.front.often.Warn().Str("speaks", speaks).Str("remedy", remedy)
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+			e = a.front.often.Debug() // a port scan, or a load balancer that asks whether we are there
 		}
-		a.log(a.front.often.WithLevel(level)).Err(err).Msg("handshake failed")
+		a.log(e).Err(err).Msg("handshake failed")
 	}
 	a.farewell()
 }

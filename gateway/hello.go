@@ -20,6 +20,7 @@ type Hello struct {
 	ServerName string // SNI, "" for most old libraries
 	Version    uint16 // tls.VersionTLS12
 	Cipher     uint16 // tls.TLS_RSA_WITH_AES_128_CBC_SHA
+	Terminated bool   // plain TCP from one of Port.Terminated: Remote and Label are all there is
 	Resumed    bool   // by a TLS 1.2 ticket: Chain is that of the first connection
 
 	// What the client offered, by which libraries can be told apart.

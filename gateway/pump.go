@@ -48,7 +48,7 @@ func (c *Conn) pump() {
 			start = 0
 		}
 		var n int
-		n, err = c.tls.Read(plain[end:])
+		n, err = c.stream.Read(plain[end:])
 		end += n
 	}
 	if c.over || c.gone {
@@ -135,6 +135,9 @@ func (c *Conn) unreadable(v binproto.Violation, b []byte) {
 	e := c.server.front.often.Warn().Stringer("address", c.remote).Err(v)
 	if v == binproto.UnknownCommand {
 		e = e.Uint8("command", b[0])
+		if speaks, remedy := c.misled(b); remedy != "" {
+			e = e.Str("speaks", speaks).Str("remedy", remedy)
+		}
 	}
 	e.Msg("the stream cannot be read further")
 	c.providerEnded()

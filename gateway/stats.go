@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"sync/atomic"
 
 	"apnsbridge/binproto"
@@ -26,6 +27,9 @@ type PortStats struct {
 	Refused               uint64 // by Admit
 	ResumedTLS            uint64 // of HandshakesDone
 	HandshakesOldProtocol uint64 // of HandshakesDone: TLS 1.0 and 1.1
+	Terminated            uint64 // admitted without a handshake: Port.Terminated
+	OlderThanTLS          uint64 // of HandshakesFailed: SSLv3, or a hello in SSLv2's form
+	WithoutTLS            uint64 // of HandshakesFailed: frames, HTTP or anything else that is not TLS
 }
 
 // Stats are the figures of a Server.
@@ -63,7 +67,31 @@ type portCounters struct {
 	accepted, acceptErrors                   atomic.Uint64
 	overLimit, overLimitPerAddress           atomic.Uint64
 	done, failed, timedOut, dropped, refused atomic.Uint64
-	resumed, oldProtocol                     atomic.Uint64
+	resumed, oldProtocol, terminated         atomic.Uint64
+	olderThanTLS, withoutTLS                 atomic.Uint64
+}
+
+func (c *portCounters) admitted(h *Hello) {
+	if h.Terminated {
+		c.terminated.Add(1)
+		return
+	}
+	c.done.Add(1)
+	if h.Resumed {
+		c.resumed.Add(1)
+	}
+	if h.Version < tls.VersionTLS12 {
+		c.oldProtocol.Add(1)
+	}
+}
+
+func (c *portCounters) spoke(l language) {
+	switch l {
+	case speaksSSLv2, speaksSSLv3:
+		c.olderThanTLS.Add(1)
+	case speaksFrames, speaksHTTP, speaksProxy, speaksElse:
+		c.withoutTLS.Add(1)
+	}
 }
 
 type counters struct {
@@ -128,6 +156,9 @@ func (f *front) stats() PortStats {
 		Refused:               c.refused.Load(),
 		ResumedTLS:            c.resumed.Load(),
 		HandshakesOldProtocol: c.oldProtocol.Load(),
+		Terminated:            c.terminated.Load(),
+		OlderThanTLS:          c.olderThanTLS.Load(),
+		WithoutTLS:            c.withoutTLS.Load(),
 	}
 	p.Connections, p.ConnectionsOfBusiest = f.census.figures()
 	p.Handshakes, p.HandshakesOfBusiest, p.HandshakesWaiting = f.gate.figures()

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"slices"
+	"strings"
 )
 
 // tlsConfig is what all handshakes of a port begin with.
@@ -44,20 +45,31 @@ func (a *arrival) configure(base *tls.Config, hello *tls.ClientHelloInfo) *tls.C
 	return config
 }
 
-// legacyCiphers are those that crypto/tls offers by itself, and behind them key
-// exchange with RSA, CBC with SHA-256, and 3DES. RC4 stays away: every library
-// that knows it knows 3DES.
+// legacyCiphers are those that crypto/tls offers by itself, and behind them the
+// old ones.
 func legacyCiphers() []uint16 {
 	var ids []uint16
 	for _, suite := range tls.CipherSuites() {
 		ids = append(ids, suite.ID)
 	}
 	for _, suite := range tls.InsecureCipherSuites() {
-		switch suite.ID {
-		case tls.TLS_RSA_WITH_RC4_128_SHA, tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA, tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA:
-		default:
+		if isLegacyCipher(suite.ID) {
 			ids = append(ids, suite.ID)
 		}
 	}
 	return ids
+}
+
+// isLegacyCipher is true of key exchange with RSA, CBC with SHA-256, and 3DES.
+// RC4 stays away: every library that knows it knows 3DES.
+func isLegacyCipher(id uint16) bool {
+	return slices.ContainsFunc(tls.InsecureCipherSuites(), func(suite *tls.CipherSuite) bool {
+		return suite.ID == id && !strings.Contains(suite.Name, "_RC4_")
+	})
+}
+
+// admits says whether the port's settings admit a cipher.
+func (f *front) admits(id uint16) bool {
+	return f.legacy && isLegacyCipher(id) ||
+		slices.ContainsFunc(tls.CipherSuites(), func(suite *tls.CipherSuite) bool { return suite.ID == id })
 }

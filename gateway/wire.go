@@ -16,6 +16,18 @@ type wire struct {
 	arrival *arrival // nil from then on
 }
 
+// stream is what a provider's bytes are once its client is admitted: a tls.Conn,
+// or plain.
+type stream interface {
+	io.ReadWriter
+	CloseWrite() error // says close_notify; our FIN is sent apart
+}
+
+// plain is the stream of a client whose TLS has ended before us.
+type plain struct{ *wire }
+
+func (plain) CloseWrite() error { return nil }
+
 // prefixed is a connection of which something has been read already.
 type prefixed struct {
 	*net.TCPConn
