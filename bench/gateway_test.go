@@ -1,0 +1,134 @@
+package bench
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge"
+	"apnsbridge/gateway"
+	"apnsbridge/store/boltstore"
+)
+
+// gatewayPart is what is measured: gateway, bridge and store as serve puts them
+// together, with their default bounds, but as many connections from one address
+// as may come.
+type gatewayPart struct {
+	store  *boltstore.Store
+	bridge *bridge.Bridge
+	server *gateway.Server
+	served chan error
+}
+
+func startGateway(s setting) (part, string, error) {
+	certificate, roots, err := serverIdentity(s.PKI)
+	if err != nil {
+		return nil, "", err
+	}
+	p8, err := os.ReadFile(filepath.Join(s.PKI, "AuthKey_DEVELOPER.p8"))
+	if err != nil {
+		return nil, "", err
+	}
+	credential, err := bridge.NewTokenCredential(p8, keyID, teamID)
+	if err != nil {
+		return nil, "", err
+	}
+	g := &gatewayPart{served: make(chan error, 1)}
+	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{}); err != nil {
+		return nil, "", err
+	}
+	g.bridge, err = bridge.New(bridge.Config{
+		Apps:     []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credential: credential}},
+		Feedback: g.store.Feedback(), Ledger: g.store.Ledger(), Log: zerolog.Nop(),
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	g.server, err = gateway.NewServer(gateway.Config{
+		Port: gateway.Port{
+			Endpoints:   []gateway.Endpoint{{Address: "127.0.0.1:0"}},
+			Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
+			Limits:      gateway.Limits{ConnectionsPerAddress: 10_000, HandshakesPerAddress: 256},
+			Logger:      zerolog.Nop(),
+		},
+		Admit: func(h *gateway.Hello) (gateway.Opener, error) { return g.open, nil },
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	go func() { g.served <- g.server.Serve() }()
+	return g, g.server.Addr().String(), nil
+}
+
+func (g *gatewayPart) open(c *gateway.Conn) (gateway.Session, binproto.Parser) {
+	session, err := g.bridge.Open(c, bridge.Origin{App: app, Client: "bench", Address: netip.MustParseAddr("127.0.0.1")})
+	if err != nil {
+		panic(err)
+	}
+	return session, binproto.DefaultParser()
+}
+
+// do knows "accepted": it waits until so many notifications were, since the
+// start.
+func (g *gatewayPart) do(o order) (answer, error) {
+	if o.Do != "accepted" {
+		return answer{}, errOrder(o)
+	}
+	var st bridge.AppStats
+	err := await(func() bool {
+		st = g.bridge.Stats().Apps[app]
+		return st.Accepted >= uint64(o.Count)
+	})
+	if err != nil || st.Accepted != uint64(o.Count) || st.Retried > 0 {
+		return answer{}, fmt.Errorf("want %d accepted at the first attempt: %v, %+v", o.Count, err, st)
+	}
+	return answer{Upstream: st.Pool.Connections}, nil
+}
+
+func (g *gatewayPart) close() {
+	g.server.Close()
+	<-g.served
+	g.bridge.Close()
+	g.store.Close()
+}
+
+const keyID, teamID = "ABC123DEFG", "DEF123GHIJ"
+
+// serverIdentity reads the server's certificate and the CA of both sides.
+func serverIdentity(dir string) (tls.Certificate, *x509.CertPool, error) {
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem"))
+	if err != nil {
+		return certificate, nil, err
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		return certificate, nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	return certificate, roots, nil
+}
+
+// patience is how long a round may take.
+const patience = time.Minute
+
+// await asks every millisecond until done says so.
+func await(done func() bool) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !done(); <-tick.C {
+		if time.Now().After(end) {
+			return fmt.Errorf("not done after %v", patience)
+		}
+	}
+	return nil
+}
+
+func errOrder(o order) error { return fmt.Errorf("no order %q", o.Do) }

@@ -1,0 +1,82 @@
+package bench
+
+import (
+	"testing"
+	"time"
+)
+
+// BenchmarkLatency tells how long notifications take from the provider's write
+// to their arrival at APNs, at half of what a gateway can carry, from ten
+// connections. One op is a second. The server in Go costs less than nginx, so
+// that the gateway is what limits the speed.
+func BenchmarkLatency(b *testing.B) {
+	identity := writePKI(b)
+	var slow int // what the listener can carry
+	for _, name := range []string{"listener", "gateway"} {
+		b.Run(name, func(b *testing.B) {
+			l := startLine(b, name, identity)
+			most := l.capacity()
+			if name == "listener" {
+				slow = int(most.speed)
+			}
+			l.measure(b, int(most.speed)/2)
+			b.ReportMetric(most.speed, "at-most-notifications/s")
+			b.ReportMetric(most.cpu, "then-cpu-µs/notification")
+		})
+	}
+	b.Run("gateway-at-the-listener's-rate", func(b *testing.B) {
+		if slow == 0 {
+			b.Skip("the listener was not measured")
+		}
+		l := startLine(b, "gateway", identity)
+		l.capacity() // as before, so that as many connections are open
+		l.measure(b, slow/2)
+	})
+}
+
+// line is a relay and the server behind it that knows when a notification
+// arrived.
+type line struct {
+	*relay
+	apns *child
+}
+
+func startLine(tb testing.TB, part, identity string) *line {
+	apns := startChild(tb, "apns", setting{PKI: identity})
+	return &line{apns: apns, relay: startRelay(tb, part, identity, apns.address, 10)}
+}
+
+// capacity is what the line carries at most.
+func (l *line) capacity() round {
+	var all []round
+	l.send(50_000)
+	for range 5 {
+		all = append(all, l.round(l.apns.tb, 50_000))
+	}
+	w := way{rounds: all}
+	return round{speed: w.median(speedOf), cpu: w.median(cpuOf)}
+}
+
+func (l *line) pace(count, rate int) delays {
+	l.providers.ask(order{Do: "pace", Count: count, Rate: rate})
+	l.settle(count)
+	return l.apns.ask(order{Do: "delays"}).Delays
+}
+
+func (l *line) measure(b *testing.B, rate int) {
+	l.pace(rate/2, rate)
+	var p50, p99 []float64
+	most := time.Duration(0)
+	for b.Loop() {
+		d := l.pace(rate, rate)
+		if d.Count != rate {
+			b.Fatalf("%d of %d arrived", d.Count, rate)
+		}
+		p50, p99, most = append(p50, micros(d.P50)), append(p99, micros(d.P99)), max(most, d.Most)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(rate), "notifications/s")
+	b.ReportMetric(median(p50), "p50-µs")
+	b.ReportMetric(median(p99), "p99-µs")
+	b.ReportMetric(micros(most), "most-µs")
+}

@@ -1,0 +1,129 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// What is measured runs in processes of its own, so that its CPU time, its
+// allocations, its memory and its descriptors are its own. They are this test
+// binary again, with the name of the part to play in its environment.
+const partVariable = "APNSBRIDGE_BENCH_PART"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(partVariable); name != "" {
+		if err := playPart(name); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
+}
+
+// setting is what a child is told first.
+type setting struct {
+	PKI     string // a directory that devpki has written
+	Target  string // host:port to speak to
+	Dir     string // for files of its own
+	Profile string // file for a CPU profile; none if empty
+}
+
+// order is what a child is to do.
+type order struct {
+	Do    string // the name of one of the orders of its part
+	Count int    // notifications or connections
+	Rate  int    // notifications a second
+}
+
+// answer is what came of an order.
+type answer struct {
+	Error string
+
+	Address  string // it listens on; of the first answer
+	Usage    usage
+	Delays   delays
+	Upstream int // connections to APNs
+}
+
+// part is what a child does. do is called for one order at a time.
+type part interface {
+	do(order) (answer, error)
+	close()
+}
+
+// parts are made when their setting has come. The address is where they listen,
+// if they do.
+var parts = map[string]func(setting) (p part, address string, err error){
+	"apns":     startAPNs,
+	"gateway":  startGateway,
+	"listener": startListener,
+	"apns2":    startPusher,
+	"provider": startProvider,
+}
+
+// playPart reads orders from the standard input until it ends.
+func playPart(name string) error {
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	var s setting
+	if err := in.Decode(&s); err != nil {
+		return err
+	}
+	p, address, err := parts[name](s)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if s.Profile != "" {
+		f, err := os.Create(s.Profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	for said := (answer{Address: address}); ; {
+		if err := out.Encode(said); err != nil {
+			return err
+		}
+		var o order
+		if in.Decode(&o) != nil {
+			return nil // whoever gave orders is gone
+		}
+		switch o.Do {
+		case "usage":
+			said = answer{Usage: presentUsage()}
+		case "resident":
+			said, err = answer{}, nil
+			said.Usage.Resident, err = resident()
+			if err == nil && s.Profile != "" {
+				err = writeHeap(s.Profile + "-heap")
+			}
+		default:
+			said, err = p.do(o)
+		}
+		if err != nil {
+			said.Error = err.Error()
+		}
+	}
+}
+
+func writeHeap(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return pprof.Lookup("heap").WriteTo(f, 0)
+}

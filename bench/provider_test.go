@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/gateway/provider"
+)
+
+// providers is many providers in one process, with the same certificate. What
+// the gateway says is not read: it has nothing to say.
+type providers struct {
+	target string
+	tls    *tls.Config
+	conns  []*provider.Conn
+	sent   int
+}
+
+func startProvider(s setting) (part, string, error) {
+	_, roots, err := serverIdentity(s.PKI)
+	if err != nil {
+		return nil, "", err
+	}
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(s.PKI, "client.pem"), filepath.Join(s.PKI, "client-key.pem"))
+	return &providers{target: s.Target, tls: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}}}, "", err
+}
+
+// do knows "dial", Count more connections; "send", Count notifications as fast
+// as they are taken; and "pace", Count of them at a rate.
+func (p *providers) do(o order) (answer, error) {
+	switch o.Do {
+	case "dial":
+		return answer{}, p.dial(o.Count)
+	case "send":
+		return answer{}, p.send(o.Count)
+	case "pace":
+		return answer{}, p.pace(o.Count, o.Rate)
+	}
+	return answer{}, errOrder(o)
+}
+
+func (p *providers) close() {
+	for _, c := range p.conns {
+		c.Close()
+	}
+}
+
+// dial opens 16 connections at a time.
+func (p *providers) dial(count int) error {
+	first := len(p.conns)
+	p.conns = append(p.conns, make([]*provider.Conn, count)...)
+	rest := p.conns[first:]
+	errs := make(chan error, 16)
+	for w := range cap(errs) {
+		go func() {
+			var err error
+			for i := w; i < count && err == nil; i += cap(errs) {
+				rest[i], err = provider.Dial(context.Background(), p.target, p.tls)
+			}
+			errs <- err
+		}()
+	}
+	var failed error
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// batch is how many notifications a provider writes at once: about a TLS record.
+const batch = 64
+
+// send writes count notifications, each connection its part, all at the same time.
+func (p *providers) send(count int) error {
+	errs := make(chan error, len(p.conns))
+	from := p.sent
+	p.sent += count
+	for i, c := range p.conns {
+		first, end := from+count*i/len(p.conns), from+count*(i+1)/len(p.conns)
+		go func() { errs <- write(c, first, end, number) }()
+	}
+	var failed error
+	for range p.conns {
+		if err := <-errs; err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// paceTick is how often a paced provider writes, and late how much later than it
+// was due a notification is counted from when it was: the gateway did not take
+// those before.
+const (
+	paceTick = time.Millisecond
+	late     = 3 * paceTick
+)
+
+// pace writes count notifications, rate a second, on all connections in turn,
+// each with the time in it.
+func (p *providers) pace(count, rate int) error {
+	tick := time.NewTicker(paceTick)
+	defer tick.Stop()
+	interval := time.Second / time.Duration(rate)
+	first, start := p.sent, time.Now()
+	p.sent += count
+	stamped := func(n *binproto.Notification, i uint32) {
+		number(n, i)
+		now := time.Now()
+		if due := start.Add(time.Duration(int(i)-first) * interval); now.Sub(due) > late {
+			now = due
+		}
+		copy(n.Payload[stampAt:], strconv.FormatInt(now.UnixNano(), 10))
+	}
+	for sent := 0; sent < count; <-tick.C {
+		due := min(int(time.Since(start)/interval), count) - sent
+		for i, c := range p.conns {
+			share := (due + i) / len(p.conns)
+			if err := write(c, first+sent, first+sent+share, stamped); err != nil {
+				return err
+			}
+			sent += share
+		}
+	}
+	return nil
+}
+
+// write writes the notifications from number first up to end, a batch at a time.
+func write(c *provider.Conn, first, end int, finish func(*binproto.Notification, uint32)) error {
+	n := sample()
+	buf := make([]byte, 0, batch*frameSize)
+	for i := first; i < end; i++ {
+		finish(n, uint32(i))
+		buf = n.Append(buf)
+		if len(buf)+frameSize > cap(buf) || i == end-1 {
+			if _, err := c.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+	}
+	return nil
+}
+
+// The time stands at the beginning of the alert's text: nanoseconds since 1970,
+// in 19 digits. A sample has none.
+const (
+	stampAt   = len(`{"aps":{"alert":"`)
+	stampSize = 19
+)
+
+// sample is an enhanced notification whose frame has 250 bytes.
+func sample() *binproto.Notification {
+	n := notification(binproto.Enhanced)
+	n.Expiry = uint32(time.Now().Add(time.Hour).Unix())
+	return n
+}
+
+// number makes n the i-th of all, to a device of its own.
+func number(n *binproto.Notification, i uint32) {
+	n.Identifier = i
+	binary.BigEndian.PutUint64(n.Token, uint64(i)*0x9e3779b97f4a7c15)
+}

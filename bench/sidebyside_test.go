@@ -1,0 +1,225 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// round is what one round of notifications showed of a way to APNs.
+type round struct {
+	speed  float64 // notifications a second, from the provider's first write to the last answer
+	cpu    float64 // µs a notification, of the process that is measured
+	allocs float64 // a notification, of that process; NaN if it is not known
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// way is one way for notifications to come to APNs.
+type way struct {
+	name  string
+	count int // notifications a round: about a second
+	round func(tb testing.TB, count int) round
+
+	rounds []round
+}
+
+// relay is a gateway with the providers before it, each in a process.
+type relay struct {
+	gateway, providers *child
+	sent               int // to the gateway, all of it settled
+	upstream           int // connections to APNs it had then
+}
+
+func startRelay(tb testing.TB, part, identity, apns string, connections int) *relay {
+	tb.Helper()
+	r := &relay{gateway: startChild(tb, part, setting{PKI: identity, Target: apns})}
+	r.providers = startChild(tb, "provider", setting{PKI: identity, Target: r.gateway.address})
+	r.providers.ask(order{Do: "dial", Count: connections})
+	return r
+}
+
+func (r *relay) send(count int) {
+	r.providers.tb.Helper()
+	r.providers.ask(order{Do: "send", Count: count})
+	r.settle(count)
+}
+
+// settle waits until count more have their answers.
+func (r *relay) settle(count int) {
+	r.gateway.tb.Helper()
+	r.sent += count
+	r.upstream = r.gateway.ask(order{Do: "accepted", Count: r.sent}).Upstream
+}
+
+func (r *relay) round(tb testing.TB, count int) round {
+	tb.Helper()
+	return measure(r.gateway, count, func() { r.send(count) })
+}
+
+// measure tells what c used while f had it deliver count notifications.
+func measure(c *child, count int, f func()) round {
+	c.tb.Helper()
+	before := c.ask(order{Do: "usage"}).Usage
+	start := time.Now()
+	f()
+	taken := time.Since(start)
+	used := c.ask(order{Do: "usage"}).Usage.since(before)
+	n := float64(count)
+	return round{speed: n / taken.Seconds(), cpu: micros(used.CPU) / n, allocs: float64(used.Mallocs) / n}
+}
+
+// The names of the ways.
+const (
+	viaListener = "listener+apns2" // what one would write first
+	viaApns2    = "apns2"          // alone, without providers
+	viaGateway  = "gateway"
+	viaH2load   = "h2load" // alone, without providers
+)
+
+// startWays starts all ways that this machine has the programs for, before the
+// same server. The slow ones get fewer notifications.
+func startWays(tb testing.TB, connections, fast, slow int) []*way {
+	tb.Helper()
+	identity := writePKI(tb)
+	var apns string
+	nginx, load := find("nginx"), find("h2load")
+	if nginx != "" {
+		apns = startNginx(tb, nginx, identity)
+	} else {
+		tb.Log("nginx is not installed: a server in Go answers, which says less about ratios")
+		apns = startChild(tb, "apns", setting{PKI: identity}).address
+	}
+	listener := startRelay(tb, "listener", identity, apns, connections)
+	gateway := startRelay(tb, "gateway", identity, apns, connections)
+	pusher := startChild(tb, "apns2", setting{PKI: identity, Target: apns})
+	ways := []*way{
+		{name: viaListener, count: slow, round: listener.round},
+		{name: viaGateway, count: fast, round: gateway.round},
+		{name: viaApns2, count: slow, round: func(tb testing.TB, count int) round {
+			tb.Helper()
+			return measure(pusher, count, func() { pusher.ask(order{Do: "push", Count: count}) })
+		}},
+	}
+	if load == "" {
+		tb.Log("h2load is not installed")
+		return ways
+	}
+	l := newH2load(tb, load, apns)
+	return append(ways, &way{name: viaH2load, count: fast, round: func(tb testing.TB, count int) round {
+		tb.Helper()
+		l.connections = max(gateway.upstream, 1)
+		return l.round(tb, count)
+	}})
+}
+
+// BenchmarkSideBySide has one op for one round of each way in turn, all before
+// the same server. Its figures are medians of the rounds, its ratios medians of
+// the ratios within one round, so that what else the machine does tells less.
+func BenchmarkSideBySide(b *testing.B) {
+	for _, connections := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+			fast, slow := 100_000, 20_000
+			if *long {
+				fast, slow = 5*fast, 5*slow
+			}
+			ways := startWays(b, connections, fast, slow)
+			for _, w := range ways { // connections are opened, buffers grow
+				w.round(b, w.count)
+			}
+			for b.Loop() {
+				for _, w := range ways {
+					w.rounds = append(w.rounds, w.round(b, w.count))
+				}
+			}
+			report(b, ways)
+		})
+	}
+}
+
+func report(b *testing.B, ways []*way) {
+	b.ReportMetric(0, "ns/op")
+	by := make(map[string]*way)
+	var table strings.Builder
+	for _, w := range ways {
+		by[w.name] = w
+		speed, cpu, allocs := w.median(speedOf), w.median(cpuOf), w.median(allocsOf)
+		fmt.Fprintf(&table, "\n%-15s %8.0f notifications/s %6.2f cpu-µs %6.2f allocs", w.name, speed, cpu, allocs)
+		b.ReportMetric(speed, w.name+"-notifications/s")
+		b.ReportMetric(cpu, w.name+"-cpu-µs/notification")
+		if !math.IsNaN(allocs) {
+			b.ReportMetric(allocs, w.name+"-allocs/notification")
+		}
+	}
+	gateway, listener := by[viaGateway], by[viaListener]
+	speed, cpu := gateway.ratio(listener, speedOf), gateway.ratio(listener, cpuOf)
+	b.ReportMetric(speed, "speed-of-listener+apns2")
+	b.ReportMetric(cpu, "cpu-of-listener+apns2")
+	fmt.Fprintf(&table, "\ngateway: %.2f × the speed of listener+apns2 at %.3f × its CPU", speed, cpu)
+	if load := by[viaH2load]; load != nil {
+		speed := gateway.ratio(load, speedOf)
+		b.ReportMetric(speed, "speed-of-h2load")
+		fmt.Fprintf(&table, ", %.2f × the speed of h2load", speed)
+	}
+	parse := parseTime() / gateway.median(cpuOf) * 100
+	b.ReportMetric(parse, "parse-%")
+	fmt.Fprintf(&table, "; parse is %.2f %% of its CPU", parse)
+	b.Log(table.String())
+}
+
+func speedOf(r round) float64  { return r.speed }
+func cpuOf(r round) float64    { return r.cpu }
+func allocsOf(r round) float64 { return r.allocs }
+
+func (w *way) median(of func(round) float64) float64 {
+	var all []float64
+	for _, r := range w.rounds {
+		all = append(all, of(r))
+	}
+	return median(all)
+}
+
+// ratio is that of w to other.
+func (w *way) ratio(other *way, of func(round) float64) float64 {
+	var all []float64
+	for i, r := range w.rounds {
+		all = append(all, of(r)/of(other.rounds[i]))
+	}
+	return median(all)
+}
+
+func median(all []float64) float64 {
+	slices.Sort(all)
+	n := len(all)
+	return (all[(n-1)/2] + all[n/2]) / 2
+}
+
+// parseTime is how long it takes to parse the frame that is measured, in µs.
+func parseTime() float64 {
+	frame, parser := sample().Append(nil), binproto.DefaultParser()
+	var n binproto.Notification
+	const times = 1_000_000
+	start := time.Now()
+	for range times {
+		if _, err := parser.Parse(frame, &n); err != nil {
+			panic(err)
+		}
+	}
+	return micros(time.Since(start)) / times
+}
+
+// The ways that are compared deliver all they are given.
+func TestWays(t *testing.T) {
+	for _, w := range startWays(t, 3, 500, 500) {
+		for range 2 {
+			if r := w.round(t, w.count); !(r.speed > 0) || r.cpu < 0 {
+				t.Errorf("%s: got %+v", w.name, r)
+			}
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+// usage is what a process has used so far.
+type usage struct {
+	CPU      time.Duration // in user and system mode, by all threads
+	Mallocs  uint64
+	Resident int // bytes of memory
+}
+
+// since is what was used between before and u.
+func (u usage) since(before usage) usage {
+	return usage{CPU: u.CPU - before.CPU, Mallocs: u.Mallocs - before.Mallocs, Resident: u.Resident - before.Resident}
+}
+
+func presentUsage() usage {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		panic(err) // it has no reason to fail
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Mallocs: m.Mallocs}
+}
+
+// resident is how many bytes of the process are in memory when the garbage of
+// what went before has been given back.
+func resident() (int, error) {
+	debug.FreeOSMemory()
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, err
+	}
+	var size, pages int
+	if _, err := fmt.Fscan(bytes.NewReader(statm), &size, &pages); err != nil {
+		return 0, fmt.Errorf("/proc/self/statm %q: %w", statm, err)
+	}
+	return pages * os.Getpagesize(), nil
+}
