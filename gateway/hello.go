@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -24,8 +25,17 @@ type Hello struct {
 	Resumed    bool   // by a TLS 1.2 ticket: Chain is that of the first connection
 
 	// What the client offered, by which libraries can be told apart.
-	OfferedVersions []uint16
-	OfferedCiphers  []uint16
+	OfferedVersions   []uint16
+	OfferedCiphers    []uint16
+	OfferedExtensions []uint16 // in their order
+	OfferedCurves     []tls.CurveID
+	OfferedPoints     []uint8
+}
+
+// Legacy says whether the connection is one that no port takes by default: TLS
+// 1.0 or 1.1, or a cipher of Port.LegacyCiphers.
+func (h *Hello) Legacy() bool {
+	return !h.Terminated && (h.Version < tls.VersionTLS12 || isLegacyCipher(h.Cipher))
 }
 
 var errHelloTooLong = errors.New("gateway: the ClientHello is longer than unparsed_bytes")

@@ -37,6 +37,9 @@ func (p *Port) tlsConfig() *tls.Config {
 func (a *arrival) configure(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
 	a.hello.OfferedVersions = hello.SupportedVersions
 	a.hello.OfferedCiphers = hello.CipherSuites
+	a.hello.OfferedExtensions = hello.Extensions
+	a.hello.OfferedCurves = hello.SupportedCurves
+	a.hello.OfferedPoints = hello.SupportedPoints
 	config := base.Clone()
 	config.GetConfigForClient = nil
 	config.SessionTicketsDisabled = slices.Contains(hello.SupportedVersions, tls.VersionTLS13)
