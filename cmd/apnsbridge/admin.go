@@ -27,7 +27,7 @@ func newAdmin(address string, s *service) (*admin, error) {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatsCollector(s))
+	registry.MustRegister(newStatsCollector(s), s.old)
 	a := &admin{listener: listener}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

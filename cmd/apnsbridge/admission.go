@@ -21,6 +21,7 @@ type admission struct {
 	assembly *assembly
 	bridge   *bridge.Bridge
 	drainer  *store.Drainer
+	old      *oldTLS
 	log      zerolog.Logger
 }
 
@@ -57,8 +58,10 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		Topic:       client.Topic,
 		Environment: environment(h),
 	}
+	use, from := oldUse(app.Name, h), h.Remote
 	parser := a.assembly.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
+		a.old.count(use, from)
 		session, err := a.bridge.Open(c, origin)
 		if err != nil {
 			a.log.Info().Str("app", app.Name).Str("client", client.Short()).Err(err).Msg("a provider came too late")
@@ -75,7 +78,9 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 	if err != nil {
 		return nil, err
 	}
+	use, from := oldUse(app.Name, h), h.Remote
 	return func(ctx context.Context, r *gateway.FeedbackConn) {
+		a.old.count(use, from)
 		drained, err := a.drainer.Drain(ctx, client.ID, app.Name, r)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")

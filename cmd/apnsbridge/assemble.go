@@ -178,6 +178,7 @@ func (a *assembly) port(p config.Port) gateway.Port {
 		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &a.certificate, nil },
 		MinVersion:    map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
 		LegacyCiphers: a.config.TLS.LegacyCiphers,
+		Terminated:    a.config.TLS.Terminated,
 		Limits: gateway.Limits{
 			HandshakeTimeout:      time.Duration(l.HandshakeTimeout),
 			Handshakes:            int(l.Handshakes),

@@ -26,12 +26,13 @@ type service struct {
 	push     *gateway.Server
 	feedback *gateway.FeedbackServer
 	admin    *admin
+	old      *oldTLS
 	failed   chan error // of what serves
 }
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{assembly: a, log: log, failed: make(chan error, 3)}
+	s := &service{assembly: a, log: log, old: newOldTLS(log), failed: make(chan error, 3)}
 	if err := s.start(); err != nil {
 		s.close()
 		return nil, err
@@ -48,7 +49,8 @@ func (s *service) start() (err error) {
 	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
 		return err
 	}
-	admission := &admission{assembly: a, bridge: s.bridge, log: s.log, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
+	admitOldTLS(a.config.TLS, s.log)
+	admission := &admission{assembly: a, bridge: s.bridge, log: s.log, old: s.old, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
 	push, feedback := a.port(a.config.Gateway), a.port(a.config.Feedback)
 	push.Logger, feedback.Logger = s.log, s.log
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {

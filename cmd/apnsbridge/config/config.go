@@ -40,10 +40,11 @@ type Admin struct {
 
 // TLS is what the gateway shows to providers.
 type TLS struct {
-	Certificate   string `yaml:"certificate"` // PEM file
-	Key           string `yaml:"key"`         // PEM file
-	MinVersion    string `yaml:"min_version"`
-	LegacyCiphers bool   `yaml:"legacy_ciphers"`
+	Certificate   string   `yaml:"certificate"` // PEM file
+	Key           string   `yaml:"key"`         // PEM file
+	MinVersion    string   `yaml:"min_version"`
+	LegacyCiphers bool     `yaml:"legacy_ciphers"`
+	Terminated    Networks `yaml:"terminated"` // from where TLS has been ended already
 }
 
 // Store is where the bridge remembers.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
@@ -54,6 +55,7 @@ tls:
   key: server-key.pem
   min_version: "1.0"
   legacy_ciphers: true
+  terminated: [127.0.0.1, "::1", 10.1.2.3/8]
 store: {path: data}
 spool: {mode: overflow, max_bytes: 1GiB}
 apps:
@@ -85,6 +87,9 @@ limits:
 	}
 	if len(c.Gateway.Listen) != 2 || c.Gateway.Listen[0].Address != ":2195" || c.Gateway.Listen[1] != (Address{"10.0.0.2:2195", "sandbox"}) {
 		t.Errorf("got listeners %+v", c.Gateway.Listen)
+	}
+	if got := fmt.Sprint(c.TLS.Terminated); got != "[127.0.0.1/32 ::1/128 10.0.0.0/8]" {
+		t.Errorf("got terminated %s", got)
 	}
 	app := c.Apps["mail"]
 	if app.Credential.Certificate == nil || app.Credential.Certificate.Password != `secret: "it's"` || len(app.Clients) != 4 || !app.Strict {
@@ -150,6 +155,7 @@ func TestProblems(t *testing.T) {
 		{"a range", "apps:", "limits: {token_bytes: 100..32}\napps:", `f:2: "100..32" is no range: write two numbers like 32..100`},
 		{"an address", "apps:", "gateway: {listen: [\":1\", nonsense]}\napps:", `f:2: "nonsense" is no address: write HOST:PORT or :PORT`},
 		{"an unknown key in an address", "apps:", "gateway: {listen: [{adress: x}]}\napps:", `f:2: unknown key "adress": correct its name or remove it`},
+		{"not an address", "{certificate: server.pem", "{terminated: [127.0.0.1, localhost], certificate: server.pem", `f:1: "localhost" is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8`},
 		{"no listener", "apps:", "gateway: {listen: []}\napps:", `f:2: the list is empty: name an address like :2195`},
 		{"no clients", "    clients:\n      - {cidr: 10.1.0.0/16}\n", "", `f:3: nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients`},
 		{"two ways in one client", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, sha256: ab}", `f:8: a client has 2 of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own`},

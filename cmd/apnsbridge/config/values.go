@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,9 @@ type Count int
 
 // Duration is a time.Duration that also knows days: 10s, 5m, 90d.
 type Duration time.Duration
+
+// Networks is one network or a list of them: 127.0.0.1, 10.0.0.0/8.
+type Networks []netip.Prefix
 
 // Range is two numbers with two dots between: 32..100.
 type Range struct{ Min, Max int }
@@ -80,14 +84,37 @@ func (r *Range) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
+// UnmarshalYAML reads an address, a network, or a list of both.
+func (n *Networks) UnmarshalYAML(node ast.Node) error {
+	*n = nil
+	for _, element := range elements(node) {
+		text := scalar(element)
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			var address netip.Addr
+			address, err = netip.ParseAddr(text)
+			network = netip.PrefixFrom(address, address.BitLen())
+		}
+		if err != nil {
+			return problemAt(element, "%q is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8", text)
+		}
+		*n = append(*n, network.Masked())
+	}
+	return nil
+}
+
+// elements are those of a list, or the one value in place of it.
+func elements(node ast.Node) []ast.Node {
+	if list, ok := node.(*ast.SequenceNode); ok {
+		return list.Values
+	}
+	return []ast.Node{node}
+}
+
 // UnmarshalYAML reads an address, an address with its environment, or a list.
 func (a *Addresses) UnmarshalYAML(node ast.Node) error {
-	elements := []ast.Node{node}
-	if list, ok := node.(*ast.SequenceNode); ok {
-		elements = list.Values
-	}
 	*a = nil
-	for _, element := range elements {
+	for _, element := range elements(node) {
 		var address Address
 		if _, ok := element.(ast.ScalarNode); ok {
 			address.Address = scalar(element)
