@@ -42,7 +42,7 @@ func newAdmin(address string, s *service) (*admin, error) {
 // serve at present are named; where that is all of them, no provider is.
 func (a *admin) ready(w http.ResponseWriter, s *service) {
 	problems := s.bridge.Problems()
-	if a.stopping.Load() || len(problems) == len(s.assembly.apps) {
+	if a.stopping.Load() || len(problems) == len(s.current.Load().apps) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	switch {

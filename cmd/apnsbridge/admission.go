@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,22 +17,23 @@ import (
 )
 
 // admission introduces clients: it says whose a connection is, and gives it to
-// the bridge or to its feedback list.
+// the bridge or to its feedback list. Each handshake goes by one assembly, the
+// one that is current when it asks.
 type admission struct {
-	assembly *assembly
-	bridge   *bridge.Bridge
-	drainer  *store.Drainer
-	old      *oldTLS
-	log      zerolog.Logger
+	current *atomic.Pointer[assembly]
+	bridge  *bridge.Bridge
+	drainer *store.Drainer
+	old     *oldTLS
+	log     zerolog.Logger
 }
 
 // client says who a client is, and its app's configuration.
-func (a *admission) client(h *gateway.Hello) (identity.Client, bridge.App, error) {
-	client, err := a.assembly.clients.Match(h.Chain, h.Remote.Addr(), time.Now())
+func (a *assembly) client(h *gateway.Hello) (identity.Client, bridge.App, error) {
+	client, err := a.clients.Match(h.Chain, h.Remote.Addr(), time.Now())
 	if err != nil {
 		return client, bridge.App{}, err
 	}
-	for _, app := range a.assembly.apps {
+	for _, app := range a.apps {
 		if app.Name == client.App {
 			return client, app, nil
 		}
@@ -41,7 +43,8 @@ func (a *admission) client(h *gateway.Hello) (identity.Client, bridge.App, error
 
 // push admits a provider to the push port.
 func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
-	client, app, err := a.client(h)
+	current := a.current.Load()
+	client, app, err := current.client(h)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		Environment: environment(h),
 	}
 	use, from := oldUse(app.Name, h), h.Remote
-	parser := a.assembly.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
+	parser := current.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
 		a.old.count(use, from)
 		session, err := a.bridge.Open(c, origin)
@@ -74,7 +77,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 
 // feedback admits a reader to the feedback port.
 func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
-	client, app, err := a.client(h)
+	client, app, err := a.current.Load().client(h)
 	if err != nil {
 		return nil, err
 	}

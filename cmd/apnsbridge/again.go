@@ -47,7 +47,7 @@ func namesAddress(host string) bool {
 // on its list.
 func (s *service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
 	app := r.URL.Query().Get("app")
-	if !slices.ContainsFunc(s.assembly.apps, func(a bridge.App) bool { return a.Name == app }) {
+	if !slices.ContainsFunc(s.current.Load().apps, func(a bridge.App) bool { return a.Name == app }) {
 		http.Error(w, fmt.Sprintf("app %q is not configured: say which with ?app=NAME", app), http.StatusNotFound)
 		return
 	}

@@ -25,7 +25,7 @@ import (
 // of the gateway want it.
 type assembly struct {
 	config      *config.Config
-	certificate tls.Certificate
+	certificate serverCertificate
 	apps        []bridge.App
 	clients     *identity.Matcher
 	now         func() time.Time // the clock of what takes hours
@@ -36,7 +36,10 @@ type assembly struct {
 // that is of no use; what can be used is there all the same.
 func assemble(c *config.Config) (*assembly, error) {
 	a := &assembly{config: c, now: time.Now}
-	a.readServerCertificate()
+	var err error
+	if a.certificate, err = readServerCertificate(c); err != nil {
+		a.problems = append(a.problems, err)
+	}
 	var rules []identity.Rule
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
@@ -50,7 +53,6 @@ func assemble(c *config.Config) (*assembly, error) {
 			rules = append(rules, rule)
 		}
 	}
-	var err error
 	if a.clients, err = identity.New(rules); err != nil {
 		a.reject("apps: %w", err)
 	}
@@ -59,18 +61,6 @@ func assemble(c *config.Config) (*assembly, error) {
 
 func (a *assembly) reject(format string, args ...any) {
 	a.problems = append(a.problems, fmt.Errorf(format, args...))
-}
-
-func (a *assembly) readServerCertificate() {
-	cert, key := a.config.Path(a.config.TLS.Certificate), a.config.Path(a.config.TLS.Key)
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	switch {
-	case err != nil:
-		a.reject("tls.certificate %s with tls.key %s: %w", cert, key, err)
-	case time.Now().After(pair.Leaf.NotAfter):
-		a.reject("tls.certificate %s: it expired on %s: get a new one, providers refuse it", cert, pair.Leaf.NotAfter.Format(time.DateOnly))
-	}
-	a.certificate = pair
 }
 
 func (a *assembly) app(name string, c config.App) bridge.App {
@@ -171,11 +161,12 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// port is what the push port and the feedback port have in common.
-func (a *assembly) port(p config.Port) gateway.Port {
+// port is what the push port and the feedback port have in common. It asks for
+// the certificate as it is when a connection comes.
+func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gateway.Port {
 	l := a.config.Limits
 	port := gateway.Port{
-		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &a.certificate, nil },
+		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
 		MinVersion:    map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
 		LegacyCiphers: a.config.TLS.LegacyCiphers,
 		Terminated:    a.config.TLS.Terminated,

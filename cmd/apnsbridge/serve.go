@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
@@ -20,6 +22,8 @@ type serveCommand struct {
 func (serveCommand) Help() string {
 	return `Runs until SIGTERM or SIGINT, then drains: it takes no new connections and waits
 until what it has taken is with APNs. A second signal ends it at once.
+SIGHUP reads the configuration and all its files anew, or says in the log why it
+stays with what it has.
 
 Example:
 
@@ -28,6 +32,9 @@ Example:
 
 // Run serves until a signal.
 func (c serveCommand) Run(ctx context.Context, std streams) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	settings, err := config.Load(c.Config)
 	if err != nil {
 		return err
@@ -51,7 +58,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 		ready.Stringer("admin", admin)
 	}
 	ready.Msg("serving")
-	return s.run(ctx)
+	return s.run(ctx, hangups)
 }
 
 // newLogger writes JSON, and to a terminal what a person can read.

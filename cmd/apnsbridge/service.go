@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,7 +22,8 @@ import (
 
 // service is the running gateway with all its parts.
 type service struct {
-	assembly *assembly
+	current  atomic.Pointer[assembly] // what admission goes by
+	spurned  certificateStamp         // of a pair of files that was of no use
 	log      zerolog.Logger
 	store    *boltstore.Store
 	bridge   *bridge.Bridge
@@ -32,8 +36,9 @@ type service struct {
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{assembly: a, log: log, old: newOldTLS(log), failed: make(chan error, 3)}
-	if err := s.start(); err != nil {
+	s := &service{log: log, old: newOldTLS(log), failed: make(chan error, 3)}
+	s.current.Store(a)
+	if err := s.start(a); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -41,8 +46,7 @@ func newService(a *assembly, log zerolog.Logger) (*service, error) {
 }
 
 // start starts the parts in the order in which one needs another.
-func (s *service) start() (err error) {
-	a := s.assembly
+func (s *service) start(a *assembly) (err error) {
 	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
 		return fmt.Errorf("store.path: %w", err)
 	}
@@ -50,8 +54,9 @@ func (s *service) start() (err error) {
 		return err
 	}
 	admitOldTLS(a.config.TLS, s.log)
-	admission := &admission{assembly: a, bridge: s.bridge, log: s.log, old: s.old, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
-	push, feedback := a.port(a.config.Gateway), a.port(a.config.Feedback)
+	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
+	certificate := func() *tls.Certificate { return &s.current.Load().certificate.Certificate }
+	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
 	push.Logger, feedback.Logger = s.log, s.log
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {
 		return listenProblem("feedback.listen", err)
@@ -85,20 +90,37 @@ func listenProblem(setting string, err error) error {
 	return fmt.Errorf("%s: %w", setting, err)
 }
 
-// run serves until ctx ends, and then drains. The error says why serving or
-// draining failed.
-func (s *service) run(ctx context.Context) error {
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-s.failed:
-		failed = fmt.Errorf("stopped serving: %w", failed)
-	}
-	drain := time.Duration(s.assembly.config.Limits.Drain)
+// run serves until ctx ends, and then drains; a hangup reloads. The error says
+// why serving or draining failed.
+func (s *service) run(ctx context.Context, hangups <-chan os.Signal) error {
+	failed := s.tend(ctx, hangups)
+	drain := time.Duration(s.current.Load().config.Limits.Drain)
 	s.log.Info().Dur("drain", drain).Msg("stopping")
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	return errors.Join(failed, s.stop(stopping))
+}
+
+// certificatePoll is how often the files of the server certificate are looked at.
+const certificatePoll = 10 * time.Second
+
+// tend does what there is to do while the service serves: until ctx ends, or
+// until a part fails.
+func (s *service) tend(ctx context.Context, hangups <-chan os.Signal) error {
+	poll := time.NewTicker(certificatePoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.failed:
+			return fmt.Errorf("stopped serving: %w", err)
+		case <-hangups:
+			s.hangup()
+		case <-poll.C:
+			s.renewCertificate()
+		}
+	}
 }
 
 // stop ends the parts in the order in which they stop being needed: what feeds

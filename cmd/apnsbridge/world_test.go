@@ -139,6 +139,13 @@ func (w *world) restart() {
 func (w *world) reconfigure(old, with string) {
 	w.t.Helper()
 	w.stop()
+	w.amend(old, with)
+}
+
+// amend replaces something in the configuration of a gateway that may be
+// running.
+func (w *world) amend(old, with string) {
+	w.t.Helper()
 	text, err := os.ReadFile(w.path("apnsbridge.yaml"))
 	if err != nil {
 		w.t.Fatal(err)

@@ -16,7 +16,7 @@ type Config struct {
 	Apps     map[string]App `yaml:"apps"`
 	Limits   Limits         `yaml:"limits"`
 
-	dir string // of the file: what relative paths are relative to
+	file string
 }
 
 // Port is where providers connect.
@@ -118,11 +118,14 @@ func Default() *Config {
 	}
 }
 
+// File is where the configuration was read from.
+func (c *Config) File() string { return c.file }
+
 // Path is where a file named in the configuration is: relative to the
 // configuration's own directory.
 func (c *Config) Path(name string) string {
 	if name == "" || filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(c.dir, name)
+	return filepath.Join(filepath.Dir(c.file), name)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 
@@ -41,7 +40,7 @@ func Load(path string) (*Config, error) {
 
 func parse(path string, text []byte, lookup func(string) (string, bool)) (*Config, error) {
 	config := Default()
-	config.dir = filepath.Dir(path)
+	config.file = path
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return nil, problemIn(path, err)

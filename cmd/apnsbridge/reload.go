@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"apnsbridge/cmd/apnsbridge/config"
+)
+
+// hangup reloads, and leaves word in the log.
+func (s *service) hangup() {
+	if err := s.reload(); err != nil {
+		s.log.Error().Err(err).Msg("reload refused: everything stays as it was")
+		return
+	}
+	s.log.Info().Int("apps", len(s.current.Load().apps)).Msg("reloaded")
+}
+
+// reload takes the configuration file and everything it names as they are now,
+// or nothing of them: the error says why. Connections and what is under way stay
+// as they are, but for the connections of apps that are gone, which come to
+// their end.
+//
+// The bridge is first: for a moment it knows apps for which nobody is admitted
+// yet, and an app that it knows no more turns providers away in good order.
+func (s *service) reload() error {
+	current := s.current.Load()
+	settings, err := config.Load(current.config.File())
+	if err != nil {
+		return err
+	}
+	if err := restartFor(current.config, settings); err != nil {
+		return err
+	}
+	next, err := assemble(settings)
+	if err != nil {
+		return err
+	}
+	next.now = current.now
+	if err := s.bridge.Reload(next.apps); err != nil {
+		return err
+	}
+	s.current.Store(next)
+	return nil
+}
+
+// reloadable are the settings that can change while the gateway runs. Sockets,
+// files and bounded memory have been made from all others.
+var reloadable = []string{
+	"tls.certificate", "tls.key",
+	"apps",
+	"limits.frame2_bytes", "limits.payload_bytes", "limits.voip_payload_bytes", "limits.token_bytes",
+	"limits.drain",
+}
+
+// restartFor names the settings that differ and cannot change by a reload.
+func restartFor(current, next *config.Config) error {
+	var fixed []string
+	for _, name := range differences(current, next) {
+		if !slices.Contains(reloadable, name) {
+			fixed = append(fixed, name)
+		}
+	}
+	if len(fixed) > 0 {
+		return fmt.Errorf("changes to %s need a restart: restart the gateway, or take them back and reload", strings.Join(fixed, ", "))
+	}
+	return nil
+}
+
+// differences are the settings that have another value in b, as SECTION.NAME. The
+// apps are one of them.
+func differences(a, b *config.Config) (names []string) {
+	va, vb := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
+	for _, section := range reflect.VisibleFields(va.Type()) {
+		sa, sb := va.FieldByIndex(section.Index), vb.FieldByIndex(section.Index)
+		name := section.Tag.Get("yaml")
+		switch {
+		case !section.IsExported():
+		case sa.Kind() != reflect.Struct:
+			if !reflect.DeepEqual(sa.Interface(), sb.Interface()) {
+				names = append(names, name)
+			}
+		default:
+			for i := range sa.NumField() {
+				if !reflect.DeepEqual(sa.Field(i).Interface(), sb.Field(i).Interface()) {
+					names = append(names, name+"."+sa.Type().Field(i).Tag.Get("yaml"))
+				}
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/devpki"
+	"apnsbridge/gateway/provider"
+)
+
+// strangers is the PKI of somebody else.
+var strangers = sync.OnceValue(func() *devpki.PKI {
+	p, err := devpki.Create("com.example.strange")
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+// reload does what SIGHUP does.
+func (w *world) reload() {
+	w.t.Helper()
+	if err := w.service.reload(); err != nil {
+		w.t.Fatalf("reload: %v", err)
+	}
+}
+
+// pinned issues a client certificate, and gives the rule that admits it and how
+// its owner connects.
+func (w *world) pinned() (rule string, config *tls.Config) {
+	w.t.Helper()
+	pair, err := pki().Issue(devpki.ClientOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	certificate, err := pair.TLS()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	config = w.clientTLS()
+	config.Certificates = []tls.Certificate{certificate}
+	return fmt.Sprintf("{sha256: %x}", sha256.Sum256(pair.Leaf.Raw)), config
+}
+
+// dial connects a provider until the end of the test.
+func (w *world) dial(config *tls.Config) *provider.Conn {
+	w.t.Helper()
+	conn, err := w.tryDial(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return conn
+}
+
+// tryDial also learns of a refusal that comes after the handshake, as it does
+// in TLS 1.3.
+func (w *world) tryDial(config *tls.Config) (*provider.Conn, error) {
+	conn, err := provider.Dial(w.t.Context(), w.push, config)
+	if err != nil {
+		return nil, err
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	_, err = conn.Read(make([]byte, 1))
+	conn.SetReadDeadline(time.Time{})
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fmt.Errorf("the gateway ends the connection: %w", err)
+	}
+	return conn, nil
+}
+
+// send writes a notification of its own to each of the connections, and fails
+// the test unless APNs accepts them all.
+func (w *world) send(first int, conns ...*provider.Conn) {
+	w.t.Helper()
+	before := w.sim.Stats().Accepted
+	for i, c := range conns {
+		if _, err := c.Write(enhanced(token("21", first+i), first+i)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.await("notifications after a reload", func(s apnssim.Stats) bool { return s.Accepted >= before+len(conns) })
+}
+
+// Providers send all the time while the configuration is reloaded again and
+// again, with new settings, new credentials, new certificates and new faults:
+// none loses its connection, nothing is lost, nothing doubled.
+func TestReloadUnderLoad(t *testing.T) {
+	const providers, each = 4, 3000
+	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 5, Jitter: 20}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	reloaded := make(chan int, 1)
+	sending := make(chan struct{})
+	go func() {
+		n := 0
+		defer func() { reloaded <- n }()
+		for {
+			select {
+			case <-sending:
+				return
+			case <-time.After(10 * time.Millisecond): // the pace of the reloads
+			}
+			if err := w.changeSomething(n); err != nil {
+				t.Error(err)
+				return
+			}
+			n++
+		}
+	}()
+
+	reports := make([]provider.Report, providers)
+	var all sync.WaitGroup
+	for i := range providers {
+		all.Go(func() {
+			c := provider.Client{Addr: w.push, TLS: w.clientTLS(), Number: true, Wait: paced(2000)}
+			var err error
+			if reports[i], err = c.Send(ctx, numbered(i, each)); err != nil {
+				t.Errorf("provider %d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+	close(sending)
+	if n := <-reloaded; n < 20 {
+		t.Errorf("%d reloads while the providers sent: too few to show anything", n)
+	}
+	for i, r := range reports {
+		if r.Taken != each || r.Connections != 1 || r.Packets != 0 || r.Uncertain != 0 || r.Failed != 0 {
+			t.Errorf("provider %d: got %+v, want %d notifications over one connection", i, r, each)
+		}
+	}
+	w.await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= providers*each })
+	if s := w.sim.Stats(); s.Accepted != providers*each || s.Duplicates != 0 {
+		t.Errorf("APNs accepted %d with %d duplicates, want %d and none", s.Accepted, s.Duplicates, providers*each)
+	}
+}
+
+// changeSomething reloads with one of several changes, or tries to.
+func (w *world) changeSomething(n int) error {
+	broken := false
+	switch n % 6 {
+	case 0:
+		w.amend("topic: "+demoTopic, "push_type: alert\n    topic: "+demoTopic)
+	case 1:
+		w.amend("push_type: alert\n", "on_bad_token: report\n")
+	case 2: // new connections to APNs
+		w.amend("key_id: DEVELOPER1", "key_id: DEVELOPER2")
+		w.amend("on_bad_token: report\n    ", "")
+	case 3:
+		w.amend("apps:", "limits: {window: x}\napps:")
+		broken = true
+	case 4:
+		w.amend("limits: {window: x}\n", "")
+		w.amend("key_id: DEVELOPER2", "key_id: DEVELOPER1")
+		w.write("server.pem", strangers().Server.CertPEM)
+		broken = true
+	case 5:
+		w.write("server-key.pem", strangers().Server.KeyPEM)
+		if err := w.service.reload(); err != nil {
+			return err
+		}
+		w.write("server.pem", pki().Server.CertPEM)
+		w.write("server-key.pem", pki().Server.KeyPEM)
+	}
+	if err := w.service.reload(); (err != nil) != broken {
+		return fmt.Errorf("reload %d: got error %v, and its file is broken: %v", n, err, broken)
+	}
+	return nil
+}
+
+// paced lets so many notifications through in a second.
+func paced(rate int) func(context.Context) error {
+	start, n := time.Now(), 0
+	return func(ctx context.Context) error {
+		n++
+		select {
+		case <-time.After(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate)))):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// numbered are notifications to devices of their own.
+func numbered(sender, count int) iter.Seq[binproto.Notification] {
+	return func(yield func(binproto.Notification) bool) {
+		for i := range count {
+			n := binproto.Notification{Command: binproto.Enhanced, Token: unhex(token(fmt.Sprintf("%02x", 0x20+sender), i)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: inAnHour()}
+			if !yield(n) {
+				return
+			}
+		}
+	}
+}
+
+// A file that is of no use, or that asks for what only a restart can do, is
+// refused with its reason, and changes nothing: not even what is good in it.
+func TestReloadRefusals(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	old := w.dial(w.clientTLS())
+	settings, err := os.ReadFile(w.path("apnsbridge.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule, newcomer := w.pinned()
+	w.write("garbage", []byte("garbage"))
+	w.write("stranger.pem", strangers().Server.CertPEM)
+	const restart = " need a restart: restart the gateway, or take them back and reload"
+	for i, tt := range []struct{ name, old, with, want string }{
+		{"unknown key", "gateway:", "gatway:", `apnsbridge.yaml:1: unknown key "gatway"`},
+		{"unreadable key", "AuthKey_DEVELOPER.p8", "garbage", "apps.demo.credential: " + w.path("garbage") + ": not a .p8 file"},
+		{"no such file", "AuthKey_DEVELOPER.p8", "gone.p8", "apps.demo.credential: open " + w.path("gone.p8") + ": no such file"},
+		{"certificate of another key", "certificate: server.pem", "certificate: stranger.pem", "tls.certificate " + w.path("stranger.pem") + " with tls.key " + w.path("server-key.pem") + ": tls: private key does not match public key"},
+		{"listener", `gateway: {listen: "127.0.0.1:0"}`, `gateway: {listen: ["127.0.0.1:0", "127.0.0.2:0"]}`, "changes to gateway.listen" + restart},
+		{"feedback listener", `feedback: {listen: "127.0.0.1:0"}`, `feedback: {listen: "127.0.0.2:0"}`, "changes to feedback.listen" + restart},
+		{"store", "tls:", "store: {path: elsewhere}\ntls:", "changes to store.path" + restart},
+		{"versions", "tls: {", `tls: {min_version: "1.0", `, "changes to tls.min_version" + restart},
+		{"bounds", "tls:", "limits: {window: 10, drain: 5s, connections: 10}\ntls:", "changes to limits.connections, limits.window" + restart},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.Replace(string(settings), tt.old, tt.with, 1)
+			if text == string(settings) {
+				t.Fatal("the case changes nothing")
+			}
+			w.write("apnsbridge.yaml", []byte(strings.Replace(text, "{ca: ca.pem, uid: com.example.demo}", rule, 1)))
+			before := w.log.String()
+			w.service.hangup()
+			said := strings.TrimPrefix(w.log.String(), before)
+			if quoted := strings.ReplaceAll(tt.want, `"`, `\"`); !strings.Contains(said, quoted) || !strings.Contains(said, "reload refused: everything stays as it was") {
+				t.Errorf("the log says %q, want %q in it", said, tt.want)
+			}
+			if _, err := w.tryDial(newcomer); err == nil {
+				t.Error("a client was admitted by the file that was refused")
+			}
+			w.send(2*i, old, w.dial(w.clientTLS()))
+		})
+	}
+}
+
+// A pin that is new admits, one that is gone does not, not even with a TLS
+// session from before. Whoever is connected stays so.
+func TestReloadIdentities(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	oldRule, oldcomer := w.pinned()
+	newRule, newcomer := w.pinned()
+	oldcomer.MaxVersion = tls.VersionTLS12 // those have tickets
+	oldcomer.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	w.amend("{ca: ca.pem, uid: com.example.demo}", oldRule)
+	w.reload()
+	connected := w.dial(oldcomer)
+	if again := w.dial(oldcomer); !again.ConnectionState().DidResume {
+		t.Fatal("the TLS session was not resumed: the test shows less than it says")
+	}
+	if _, err := w.tryDial(newcomer); err == nil {
+		t.Error("the new client was admitted before the reload")
+	}
+
+	w.amend(oldRule, newRule)
+	w.reload()
+	w.send(0, connected, w.dial(newcomer))
+	if _, err := w.tryDial(oldcomer); err == nil {
+		t.Error("the client whose pin is gone was admitted")
+	}
+	w.send(2, connected)
+}
+
+// The server certificate is taken from its files by a reload, and without one
+// when both have changed and belong together.
+func TestReloadServerCertificate(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	connected := w.dial(w.clientTLS())
+	trusting := w.clientTLS()
+	trusting.RootCAs = strangers().Pool()
+	trusting.RootCAs.AddCert(pki().CA.Leaf)
+	shows := func(want devpki.Pair, when string) {
+		t.Helper()
+		if got := w.dial(trusting).ConnectionState().PeerCertificates[0]; !got.Equal(want.Leaf) {
+			t.Errorf("%s: the gateway shows the certificate with serial number %v, want %v", when, got.SerialNumber, want.Leaf.SerialNumber)
+		}
+	}
+	warnings := func() int {
+		return strings.Count(w.log.String(), "are of no use: the old certificate stays")
+	}
+	ours, theirs := pki().Server, strangers().Server
+
+	w.service.renewCertificate()
+	shows(ours, "nothing has changed")
+	w.write("server.pem", theirs.CertPEM)
+	w.service.renewCertificate()
+	w.service.renewCertificate()
+	shows(ours, "half of the pair has changed")
+	if got := warnings(); got != 1 {
+		t.Errorf("got %d warnings, want 1:\n%s", got, w.log.String())
+	}
+	w.write("server-key.pem", theirs.KeyPEM)
+	w.service.renewCertificate()
+	shows(theirs, "both have changed")
+
+	w.write("server.pem", ours.CertPEM)
+	w.write("server-key.pem", ours.KeyPEM)
+	w.reload()
+	shows(ours, "a reload")
+	if err := os.Remove(w.path("server.pem")); err != nil {
+		t.Fatal(err)
+	}
+	w.service.renewCertificate()
+	shows(ours, "the file is gone")
+	if got := warnings(); got != 2 {
+		t.Errorf("got %d warnings, want 2:\n%s", got, w.log.String())
+	}
+	w.send(0, connected)
+}
+
+// The providers of an app that is gone are told, and what they sent before is
+// delivered; those of other apps see nothing of it.
+func TestReloadRemovesApp(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}})
+	rule, leaver := w.pinned()
+	settings, err := os.ReadFile(w.path("apnsbridge.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, app, _ := bytes.Cut(settings, []byte("  demo:\n"))
+	second := "  second:\n" + strings.Replace(string(app), "{ca: ca.pem, uid: com.example.demo}", rule, 1)
+	w.write("apnsbridge.yaml", append(settings, second...))
+	w.reload()
+	staying, leaving := w.dial(w.clientTLS()), w.dial(leaver)
+	w.send(0, staying, leaving)
+	if _, err := leaving.Write(enhanced(token("22", 7), 7)); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the last one is with APNs", func(s apnssim.Stats) bool { return s.Streams == 3 })
+
+	w.write("apnsbridge.yaml", settings)
+	w.reload()
+	leaving.SetReadDeadline(time.Now().Add(30 * time.Second))
+	answer, err := leaving.ReadResponse()
+	switch {
+	case err == nil && answer.Status == binproto.Shutdown && (answer.Identifier == 1 || answer.Identifier == 7): // the last that is settled
+	case errors.Is(err, io.EOF):
+	default:
+		t.Errorf("the provider of the app that is gone reads %v and error %v, want status 10 behind 1 or 7, or an orderly end", answer, err)
+	}
+	w.await("the last one is delivered", func(s apnssim.Stats) bool { return s.Accepted == 3 })
+	if _, err := w.tryDial(leaver); err == nil {
+		t.Error("a client of the app that is gone was admitted")
+	}
+	w.send(10, staying, w.dial(w.clientTLS()))
+}
