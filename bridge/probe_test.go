@@ -1,0 +1,182 @@
+package bridge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/devpki"
+)
+
+// What APNs thinks of a credential and a topic comes back as a sentence that says
+// what to do, and nothing is ever pushed to a device.
+func TestProbe(t *testing.T) {
+	key := func(change func(*apnssim.Key)) []apnssim.Key {
+		k := apnssim.Key{KeyID: "ABC123DEFG", TeamID: "DEF123GHIJ", PEM: string(pki().TokenKey)}
+		change(&k)
+		return []apnssim.Key{k}
+	}
+	same := func(*apnssim.Key) {}
+	certificate, err := NewCertificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name     string
+		scenario apnssim.Scenario
+		app      App // what differs
+		env      Environment
+		want     string // "": all is well
+	}{
+		{"good", apnssim.Scenario{Keys: key(same), Topics: []string{topic}}, App{}, Production, ""},
+		{"good in the sandbox", apnssim.Scenario{Keys: key(same), Environment: "sandbox"}, App{}, Sandbox, ""},
+		{"good certificate", apnssim.Scenario{Topics: []string{topic}}, App{Credential: certificate}, Production, ""},
+		{"voip", apnssim.Scenario{}, App{Topic: topic + ".voip"}, Production, ""},
+		{"background", apnssim.Scenario{}, App{Topic: "pass.com.example.card"}, Production, ""},
+		{"no topic of its own", apnssim.Scenario{Keys: key(same)}, App{Topic: "-"}, Production, ""},
+		{"whatever is accepted", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 200}}}, App{}, Production, ""},
+		{"another key id", apnssim.Scenario{Keys: key(func(k *apnssim.Key) { k.KeyID = "OTHER67890" })}, App{}, Production,
+			"403 InvalidProviderToken: the key is not one of team DEF123GHIJ under the name ABC123DEFG: correct key, key_id and team_id"},
+		{"a key of the sandbox", apnssim.Scenario{Environment: "production", Keys: key(func(k *apnssim.Key) { k.Environment = "sandbox" })}, App{}, Production,
+			"403 BadEnvironmentKeyIdInToken: the key ABC123DEFG is for sandbox alone: use one for production, or set the app's environment"},
+		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, App{}, Production,
+			"400 TopicDisallowed: the credential is not for the topic com.example.demo: correct the app's topic"},
+		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, App{}, Production, "429 TooManyProviderTokenUpdates: too much was asked lately: try again in 20 minutes"},
+		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, App{}, Production, "503 ServiceUnavailable: it is not well: try again later"},
+		{"words that are not known", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 418, Reason: "Teapot"}}}, App{}, Production, "418 Teapot: this says nothing about the credential"},
+		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, App{}, Production, "404 : this says nothing about the credential"},
+		{"no connection", apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}, App{}, Production, "cannot reach APNs"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sim := startSim(t, tt.scenario)
+			app := mailApp(t, sim)
+			if tt.app.Credential != nil {
+				app.Credential = tt.app.Credential
+			}
+			if tt.app.Topic != "" {
+				app.Topic = strings.Trim(tt.app.Topic, "-")
+			}
+			err := Probe(within(t), app, tt.env)
+			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")) {
+				t.Errorf("got %v, want one line with %q", err, tt.want)
+			}
+			for _, p := range sim.Received(0).Pushes {
+				if p.Token != noDevice || p.Expiration == nil || *p.Expiration != 0 {
+					t.Errorf("the simulator got %+v, want a push to nobody that expires at once", p)
+				}
+			}
+			if got := sim.Stats().Received; got > 1 {
+				t.Errorf("the simulator got %d pushes, want one at most", got)
+			}
+		})
+	}
+}
+
+// Where APNs cannot be reached, the sentence says why and what to do.
+func TestProbeUnreachable(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	server, err := pki().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	choosy := listenTLS(t, &tls.Config{Certificates: []tls.Certificate{server}, NextProtos: []string{"h2"}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12})
+	pair, err := pki().Issue(devpki.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	without, err := pair.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nameless := listenTLS(t, &tls.Config{Certificates: []tls.Certificate{without}, NextProtos: []string{"h2"}})
+	old := listenTLS(t, &tls.Config{Certificates: []tls.Certificate{server}, NextProtos: []string{"http/1.1"}})
+	for _, tt := range []struct {
+		name   string
+		change func(*App)
+		want   []string
+	}{
+		{"nobody listens", func(a *App) { a.Endpoint = "https://" + gone.Addr().String() }, []string{"cannot reach APNs", gone.Addr().String(), "connection refused", "let this machine out"}},
+		{"nobody answers", func(a *App) { a.Endpoint = "https://" + silent.Addr().String() }, []string{"cannot reach APNs", "let this machine out"}},
+		{"unknown authority", func(a *App) { a.EndpointCA = x509.NewCertPool() }, []string{"unknown authority", "endpoint_ca"}},
+		{"another name", func(a *App) { a.Endpoint = "https://" + nameless }, []string{"127.0.0.1", "correct the endpoint's name"}},
+		{"not HTTP/2", func(a *App) { a.Endpoint = "https://" + old }, []string{"does not speak HTTP/2: is it APNs?"}},
+		{"refused by TLS", func(a *App) { a.Endpoint = "https://" + choosy }, []string{"it refuses the push certificate"}},
+		{"no proxy", func(a *App) { a.Proxy = &url.URL{Scheme: "http", Host: gone.Addr().String()} }, []string{"proxy", "connection refused"}},
+		{"no credential", func(a *App) { a.Credential = nil }, []string{"app mail has no credential"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			app := mailApp(t, sim)
+			tt.change(&app)
+			ctx := within(t)
+			if tt.name == "nobody answers" {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
+				defer cancel()
+			}
+			err := Probe(ctx, app, Production)
+			if err == nil {
+				t.Fatal("got no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %q, want %q in it", err, want)
+				}
+			}
+		})
+	}
+}
+
+// A name that is not found is not tried for: that would ask the world's DNS.
+func TestRemedyForDNS(t *testing.T) {
+	err := fmt.Errorf("dial: %w", &net.DNSError{Err: "no such host", Name: "nowhere.invalid", IsNotFound: true})
+	if got, want := remedy(err), "see to this machine's DNS, or correct the endpoint's name"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// listenTLS shakes hands with whoever comes, and ends the connection when the
+// client does.
+func listenTLS(t *testing.T, config *tls.Config) (address string) {
+	t.Helper()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer c.Close()
+				io.Copy(io.Discard, c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		serving.Wait()
+	})
+	return l.Addr().String()
+}
