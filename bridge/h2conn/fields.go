@@ -13,9 +13,11 @@ var errBlock = errors.New("h2conn: header block cannot be decoded")
 // fieldReader decodes a header block for a table of size 0: static indices and
 // literals are all there is, no block depends on another, and nothing is kept.
 type fieldReader struct {
-	block       []byte
-	began       bool // a field was read, so a table size would be too late
-	name, value []byte
+	block []byte
+	began bool // a field was read, so a table size would be too late
+	name  []byte
+	value []byte // as it came
+	coded bool   // with Huffman's code
 
 	nameBuf, valueBuf sink // for Huffman
 }
@@ -23,7 +25,8 @@ type fieldReader struct {
 func (f *fieldReader) reset(block []byte) { f.block, f.began = block, false }
 
 // next reads a field into name and value, which are borrowed until the next
-// call. It returns false at the end of the block.
+// call. It returns false at the end of the block. Most values are read by
+// nobody, and decoding one takes longer than all else that is done with a field.
 func (f *fieldReader) next() (bool, error) {
 	for len(f.block) > 0 {
 		b := f.block[0]
@@ -53,7 +56,7 @@ func (f *fieldReader) indexed() error {
 	if err != nil || i == 0 || i >= len(staticTable) {
 		return errBlock
 	}
-	f.name, f.value = staticTable[i].name, staticTable[i].value
+	f.name, f.value, f.coded = staticTable[i].name, staticTable[i].value, false
 	return nil
 }
 
@@ -64,25 +67,47 @@ func (f *fieldReader) literal(bits uint) error {
 	}
 	if i > 0 {
 		f.name = staticTable[i].name
-	} else if f.name, err = f.string(&f.nameBuf); err != nil {
-		return err
+	} else {
+		name, coded, err := f.string()
+		if err != nil {
+			return err
+		}
+		if f.name, err = decode(name, coded, &f.nameBuf); err != nil {
+			return err
+		}
 	}
-	f.value, err = f.string(&f.valueBuf)
+	f.value, f.coded, err = f.string()
 	return err
 }
 
-func (f *fieldReader) string(buf *sink) ([]byte, error) {
-	if len(f.block) == 0 {
-		return nil, errBlock
+// decoded is the value in plain bytes, borrowed until the next call of next.
+func (f *fieldReader) decoded() ([]byte, error) { return decode(f.value, f.coded, &f.valueBuf) }
+
+// valueSize is how many bytes the value has in plain, or may have at most: no
+// character has less than 5 bits in Huffman's code.
+func (f *fieldReader) valueSize() int {
+	if f.coded {
+		return len(f.value) * 8 / 5
 	}
-	huffman := f.block[0]&0x80 != 0
+	return len(f.value)
+}
+
+func (f *fieldReader) string() (s []byte, coded bool, err error) {
+	if len(f.block) == 0 {
+		return nil, false, errBlock
+	}
+	coded = f.block[0]&0x80 != 0
 	n, err := f.int(7)
 	if err != nil || n > len(f.block) {
-		return nil, errBlock
+		return nil, false, errBlock
 	}
-	s := f.block[:n]
+	s = f.block[:n]
 	f.block = f.block[n:]
-	if !huffman {
+	return s, coded, nil
+}
+
+func decode(s []byte, coded bool, buf *sink) ([]byte, error) {
+	if !coded {
 		return s, nil
 	}
 	buf.b = buf.b[:0]

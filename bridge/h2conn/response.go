@@ -1,6 +1,7 @@
 package h2conn
 
 import (
+	"slices"
 	"strconv"
 
 	"golang.org/x/net/http2"
@@ -121,21 +122,32 @@ func (m *machine) readFields(s *slot, block []byte) (problem string, err error) 
 		if !more {
 			break
 		}
-		if size += len(f.name) + len(f.value) + fieldOverhead; size > m.cfg.ResponseHeaderBytes {
+		if size += len(f.name) + f.valueSize() + fieldOverhead; size > m.cfg.ResponseHeaderBytes {
 			return "header list over the bound", nil
 		}
-		if len(f.name) > 0 && f.name[0] == ':' {
+		pseudo := len(f.name) > 0 && f.name[0] == ':'
+		if !pseudo && !m.reads(s, f.name) {
+			if regular = true; !lowerName(f.name) || !f.coded && !plain(f.value) {
+				return notAllowed, nil
+			}
+			continue
+		}
+		value, err := f.decoded()
+		if err != nil {
+			return "", err
+		}
+		if pseudo {
 			if s.headed || regular || status != 0 || string(f.name) != ":status" {
 				return "misplaced pseudo header field", nil
 			}
-			if status = parseStatus(f.value); status == 0 {
+			if status = parseStatus(value); status == 0 {
 				return "bad value of :status", nil
 			}
 			s.resp.Status = status
 			continue
 		}
 		regular = true
-		if problem := m.takeField(s, f.name, f.value); problem != "" {
+		if problem := m.takeField(s, f.name, value); problem != "" {
 			return problem, nil
 		}
 	}
@@ -145,9 +157,19 @@ func (m *machine) readFields(s *slot, block []byte) (problem string, err error) 
 	return "", nil
 }
 
+const notAllowed = "header field that HTTP does not allow"
+
+// reads says whether anybody wants to know the value of a field.
+func (m *machine) reads(s *slot, name []byte) bool {
+	return s.req.call != nil || string(name) == contentLength ||
+		slices.ContainsFunc(m.cfg.Want, func(want string) bool { return string(name) == want })
+}
+
+const contentLength = "content-length"
+
 func (m *machine) takeField(s *slot, name, value []byte) (problem string) {
 	if !lowerName(name) || !plain(value) {
-		return "header field that HTTP does not allow"
+		return notAllowed
 	}
 	if s.req.call != nil {
 		s.req.call.addField(name, value, s.headed)
@@ -160,7 +182,7 @@ func (m *machine) takeField(s *slot, name, value []byte) (problem string) {
 			s.resp.Values[i] = append(s.resp.Values[i][:0], value...)
 		}
 	}
-	if string(name) == "content-length" {
+	if string(name) == contentLength {
 		n, err := strconv.ParseUint(string(value), 10, 63)
 		if err != nil || s.promise >= 0 && s.promise != int64(n) {
 			return "bad value of content-length"

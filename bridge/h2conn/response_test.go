@@ -65,6 +65,10 @@ func TestResponses(t *testing.T) {
 		}, "/1 answered 200", "SETTINGS ack"},
 		{"304 with the length it would have had", func(w *wire) { w.answer(1, ":status=304", "content-length=99") }, "/1 answered 304", ""},
 
+		{"bad Huffman in a value that nobody reads", func(w *wire) {
+			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 1, []byte{0x88, 0x00, 0x01, 'a', 0x81, 0x00})
+		}, "/1 answered 200", ""},
+
 		{"refused", func(w *wire) { w.fr.WriteRSTStream(1, http2.ErrCodeRefusedStream) }, "/1 unprocessed", ""},
 		{"reset", func(w *wire) { w.fr.WriteRSTStream(1, http2.ErrCodeInternal) }, "/1 unanswered", ""},
 		{"reset without an error and without an answer", func(w *wire) { w.fr.WriteRSTStream(1, http2.ErrCodeNo) }, "/1 unanswered", ""},
