@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,36 +12,50 @@ import (
 )
 
 type checkCommand struct {
-	Config string `default:"apnsbridge.yaml" placeholder:"FILE" help:"The configuration."`
+	Config  string `default:"apnsbridge.yaml" placeholder:"FILE" help:"The configuration."`
+	Connect bool   `help:"Also reach APNs for each app, and show it credential and topic. Nothing is pushed to a device."`
 }
 
 // Help is the command's example.
 func (checkCommand) Help() string {
 	return `Reads the configuration and everything it names, tries the addresses, and prints
 what it found; a sentence for each problem, and exit code 1 if there is any.
+Warnings are about what is going to be a problem, or should be safer.
 
 Example:
 
-  apnsbridge check --config apnsbridge.yaml`
+  apnsbridge check --config apnsbridge.yaml --connect`
 }
 
 // Run checks, as far as the first problems let it.
-func (c checkCommand) Run(std streams) error {
+func (c checkCommand) Run(ctx context.Context, std streams) error {
 	settings, err := config.Load(c.Config)
 	if err != nil {
 		return err
 	}
 	assembled, err := assemble(settings)
+	usable := err == nil
 	err = errors.Join(err, checkListeners(settings))
 	for _, app := range assembled.apps {
 		if app.Credential != nil {
 			fmt.Fprintf(std.out, "app %s: %s\n", app.Name, describe(app.Credential.Describe()))
 		}
 	}
+	warnings := assembled.warnings()
+	for _, w := range warnings {
+		fmt.Fprintf(std.out, "warning: %s\n", w.text)
+	}
+	if c.Connect && usable {
+		err = errors.Join(err, assembled.connect(ctx, std.out))
+	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(std.out, "%s: no problems\n", c.Config)
+	fmt.Fprintf(std.out, "%s: no problems", c.Config)
+	if len(warnings) > 0 {
+		fmt.Fprintf(std.out, ", warnings: %d", len(warnings))
+	}
+	fmt.Fprintln(std.out)
 	return nil
 }
 

@@ -21,6 +21,9 @@ func newStatsCollector(s *service) *statsCollector {
 		"feedback": func() any { return s.feedback.Stats() },
 		"bridge":   func() any { return s.bridge.Stats() },
 		"store":    func() any { return s.store.Stats() },
+
+		"credential":         func() any { return s.current.Load().credentialFigures() },
+		"server_certificate": func() any { return s.current.Load().certificateFigure() },
 	}}
 }
 

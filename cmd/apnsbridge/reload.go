@@ -16,6 +16,7 @@ func (s *service) hangup() {
 		return
 	}
 	s.log.Info().Int("apps", len(s.current.Load().apps)).Msg("reloaded")
+	s.warn()
 }
 
 // reload takes the configuration file and everything it names as they are now,

@@ -58,6 +58,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 		ready.Stringer("admin", admin)
 	}
 	ready.Msg("serving")
+	s.warn()
 	return s.run(ctx, hangups)
 }
 

@@ -107,8 +107,9 @@ const certificatePoll = 10 * time.Second
 // tend does what there is to do while the service serves: until ctx ends, or
 // until a part fails.
 func (s *service) tend(ctx context.Context, hangups <-chan os.Signal) error {
-	poll := time.NewTicker(certificatePoll)
+	poll, daily := time.NewTicker(certificatePoll), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
+	defer daily.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -119,6 +120,8 @@ func (s *service) tend(ctx context.Context, hangups <-chan os.Signal) error {
 			s.hangup()
 		case <-poll.C:
 			s.renewCertificate()
+		case <-daily.C:
+			s.warn()
 		}
 	}
 }

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/config"
+)
+
+// settingsOf is the demo's configuration with something added.
+func settingsOf(t *testing.T, more string) *config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "apnsbridge.yaml")
+	text := strings.Replace(demoConfig, "%s", demoTopic, 1)
+	text = strings.Replace(text, "%s", "https://127.0.0.1:1", 1)
+	if err := os.WriteFile(path, []byte(text+more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
+// check --connect says what APNs thinks of each app, in each environment it has.
+func TestCheckConnect(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	key := apnssim.Key{KeyID: "DEVELOPER1", TeamID: "DEMOTEAM01", PEM: string(pki().TokenKey)}
+	for _, tt := range []struct {
+		name      string
+		scenario  apnssim.Scenario
+		old, with string // in the configuration
+		code      int
+		says      []string
+	}{
+		{"good", apnssim.Scenario{Keys: []apnssim.Key{key}, Topics: []string{demoTopic}}, "", "", exitOK,
+			[]string{"app demo: APNs takes the credential for com.example.demo in production\n", "no problems"}},
+		{"both environments", apnssim.Scenario{}, "topic:", "environment: by-listener\n    topic:", exitOK,
+			[]string{"for com.example.demo in production\n", "for com.example.demo in sandbox\n"}},
+		{"topic from certificate", apnssim.Scenario{}, "topic: " + demoTopic, "topic: from-certificate", exitOK,
+			[]string{"app demo: APNs takes the credential in production; its topics come from certificates and were not tried\n"}},
+		{"another key", apnssim.Scenario{Keys: []apnssim.Key{key}}, "DEVELOPER1", "DEVELOPER2", exitFailed,
+			[]string{"apnsbridge: apps.demo, production: ", "403 InvalidProviderToken: the key is not one of team DEMOTEAM01 under the name DEVELOPER2"}},
+		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, "", "", exitFailed,
+			[]string{"apnsbridge: apps.demo, production: ", "400 TopicDisallowed: the credential is not for the topic com.example.demo"}},
+		{"unreachable", apnssim.Scenario{}, "endpoint_ca:", "proxy: http://" + gone.Addr().String() + "\n    endpoint_ca:", exitFailed,
+			[]string{"apps.demo, production: cannot reach APNs: ", "connection refused"}},
+		{"files first", apnssim.Scenario{}, "AuthKey_DEVELOPER", "gone", exitFailed,
+			[]string{"apps.demo.credential: open "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.scenario)
+			if tt.old != "" {
+				w.amend(tt.old, tt.with)
+			}
+			code, stdout, stderr := w.apnsbridge("", "check", "--connect", "--config", w.path("apnsbridge.yaml"))
+			for _, want := range tt.says {
+				if !strings.Contains(stdout+stderr, want) {
+					t.Errorf("it does not say %q:\n%s%s", want, stdout, stderr)
+				}
+			}
+			if code != tt.code {
+				t.Errorf("got exit code %d, want %d\n%s%s", code, tt.code, stdout, stderr)
+			}
+			if s := w.sim.Stats(); s.Accepted != 0 {
+				t.Errorf("APNs accepted %d pushes, want none", s.Accepted)
+			}
+		})
+	}
+}
