@@ -28,6 +28,10 @@ type cell[T any] struct {
 	status  binproto.Status
 }
 
+// keptRing is how many places an empty window keeps. Most connections are silent
+// most of the time, and a burst must not cost memory for as long as they last.
+const keptRing = 16
+
 // Len is the number of notifications in the window.
 func (w *Window[T]) Len() int { return int(w.next - w.head) }
 
@@ -71,6 +75,9 @@ func (w *Window[T]) Next() (v T, status binproto.Status, ok bool) {
 	v, status = p.value, p.status
 	*p = cell[T]{}
 	w.head++
+	if w.head == w.next && len(w.ring) > keptRing {
+		w.ring = nil
+	}
 	return v, status, true
 }
 
@@ -112,7 +119,7 @@ func (w *Window[T]) lookup(s Seq) *cell[T] {
 
 func (w *Window[T]) grow() {
 	old := *w
-	w.ring = make([]cell[T], max(8, 2*len(old.ring)))
+	w.ring = make([]cell[T], max(2, 2*len(old.ring)))
 	for s := old.head; s < old.next; s++ {
 		*w.at(s) = *old.at(s)
 	}

@@ -149,3 +149,24 @@ func TestWindowAllStops(t *testing.T) {
 		}
 	}
 }
+
+// A burst leaves no memory behind in the window of a silent connection.
+func TestWindowShrinks(t *testing.T) {
+	var w Window[int]
+	for i := range 1000 {
+		w.Take(i)
+	}
+	for i := range 1000 {
+		if cap(w.ring) < 1000 {
+			t.Fatalf("%d places with %d taken", cap(w.ring), w.Len())
+		}
+		w.Settle(Seq(i), 0)
+		w.Next()
+	}
+	if cap(w.ring) > keptRing {
+		t.Errorf("%d places are kept, want %d at most", cap(w.ring), keptRing)
+	}
+	if s := w.Take(1000); s != 1000 || *w.At(s) != 1000 {
+		t.Errorf("got place %d with %d after the window was empty, want 1000", s, *w.At(s))
+	}
+}
