@@ -34,11 +34,13 @@ type file struct {
 	path   string
 	opened *os.File // bbolt's own
 	bolt   *bbolt.DB
+	now    func() time.Time
 	queue  chan change
 	quit   chan struct{} // closed by close
 	ended  chan struct{} // closed when the writer has ended
 	broken error         // the writer's: bbolt has panicked, nothing can be written any more
 
+	failing         failing
 	closing         sync.Once
 	writes, commits atomic.Uint64
 }
@@ -50,18 +52,27 @@ type change struct {
 	done  chan error
 }
 
-// openFile opens the file at path without starting its writer.
-func openFile(path string) (*file, error) {
-	f := &file{path: path, queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{})}
+// openFile opens the file at path without starting its writer. One that is
+// damaged has been set aside when it returns.
+func openFile(path string, now func() time.Time) (*file, error) {
+	f := &file{path: path, now: now, queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{})}
 	open := func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-		f.opened, err = os.OpenFile(name, flag, mode)
-		return f.opened, err
+		if f.opened, err = openLocked(name, flag, mode); err != nil {
+			return nil, err
+		}
+		info, err := f.opened.Stat()
+		if err != nil {
+			return nil, err
+		}
+		if err := inspect(f.opened, info.Size()); err != nil {
+			return nil, err // and not the file, which bbolt would close and so unlock
+		}
+		return f.opened, nil
 	}
 	err := f.guard(func() (err error) {
 		f.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: open})
 		return err
 	})
-	var errno syscall.Errno
 	switch {
 	case err == nil:
 		return f, nil
@@ -69,27 +80,25 @@ func openFile(path string) (*file, error) {
 		return nil, fmt.Errorf("%s is in use by another process: stop that one, or give this one its own store.path", path)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EROFS):
 		return nil, fmt.Errorf("cannot open the store (is store.path a directory this user may write to?): %w", err)
-	case isDamage(err):
-		f.abandon()
-	case !errors.As(err, &errno):
-		err = damage("%v", err) // bbolt has many words for what it finds
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum):
+		err = damage("%v", err)
 	}
-	return nil, f.explain(err)
+	return nil, f.refuse(f.explain(err))
+}
+
+// refuse lets go of the file that gave err, and sets it aside if it is damaged.
+func (f *file) refuse(err error) error {
+	if isDamage(err) {
+		return f.setAside(err, f.now())
+	}
+	f.abandon()
+	return err
 }
 
 // prepare runs the steps of opening on one transaction.
 func (f *file) prepare(steps ...func(*bbolt.Tx) error) error {
 	return f.explain(f.guard(func() error {
 		return f.bolt.Update(func(tx *bbolt.Tx) error {
-			// A file that was cut faults when a page behind its end is touched,
-			// which may be much later.
-			info, err := f.opened.Stat()
-			if err != nil {
-				return err
-			}
-			if info.Size() < tx.Size() {
-				return damage("%d bytes are left of %d", info.Size(), tx.Size())
-			}
 			for _, step := range steps {
 				if err := step(tx); err != nil {
 					return err
@@ -127,10 +136,20 @@ func (f *file) update(ctx context.Context, fn func(*bbolt.Tx) error, undo func()
 // write is the writer.
 func (f *file) write() {
 	defer close(f.ended)
+	var probe <-chan time.Time // while writing fails
 	for {
+		switch failing := f.broken == nil && f.failing.is() != nil; {
+		case !failing:
+			probe = nil
+		case probe == nil:
+			probe = time.After(probeWait)
+		}
 		select {
 		case c := <-f.queue:
 			f.commit(f.share(c))
+		case <-probe:
+			f.probe()
+			probe = nil
 		case <-f.quit:
 			return
 		}
@@ -152,26 +171,19 @@ func (f *file) share(first change) []change {
 }
 
 func (f *file) commit(changes []change) {
-	err := f.broken
-	if err == nil {
-		err = f.explain(f.guard(func() error {
-			return f.bolt.Update(func(tx *bbolt.Tx) error {
-				for _, c := range changes {
-					if err := c.apply(tx); err != nil {
-						return err
-					}
-				}
-				tx.OnCommit(func() {
-					f.commits.Add(1)
-					f.writes.Add(uint64(len(changes)))
-				})
-				return nil
-			})
-		}))
-	}
-	if isDamage(err) {
-		f.broken = err // bbolt may hold its locks
-	}
+	size, err := f.transact(func(tx *bbolt.Tx) error {
+		for _, c := range changes {
+			if err := c.apply(tx); err != nil {
+				return err
+			}
+		}
+		tx.OnCommit(func() {
+			f.commits.Add(1)
+			f.writes.Add(uint64(len(changes)))
+		})
+		return nil
+	})
+	f.failing.note(err, size, f.now())
 	if err != nil {
 		for _, c := range slices.Backward(changes) {
 			c.undo()
@@ -180,6 +192,31 @@ func (f *file) commit(changes []change) {
 	for _, c := range changes {
 		c.done <- err
 	}
+}
+
+// transact changes the file. size is what it wrote or could not write, in bytes
+// of pages.
+func (f *file) transact(fn func(*bbolt.Tx) error) (size int64, err error) {
+	if f.broken != nil {
+		return 0, f.broken
+	}
+	var stats bbolt.TxStats
+	err = f.explain(f.guard(func() error {
+		var tx *bbolt.Tx
+		err := f.bolt.Update(func(t *bbolt.Tx) error {
+			tx = t
+			return fn(t)
+		})
+		if tx != nil {
+			stats = tx.Stats()
+		}
+		return err
+	}))
+	if isDamage(err) {
+		f.broken = fmt.Errorf("%w: start the program again to have the file set aside", err) // bbolt may hold its locks
+		err = f.broken
+	}
+	return stats.GetPageAlloc(), err
 }
 
 func (f *file) close() error {
@@ -199,6 +236,9 @@ func (f *file) close() error {
 // abandon lets go of the file where bbolt cannot any more. The mapping stays,
 // and would keep the lock.
 func (f *file) abandon() {
+	if f.opened == nil {
+		return
+	}
 	syscall.Flock(int(f.opened.Fd()), syscall.LOCK_UN)
 	f.opened.Close()
 }
@@ -223,7 +263,7 @@ func (f *file) explain(err error) error {
 	case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
 		return store.ErrClosed
 	case isDamage(err):
-		return fmt.Errorf("%s is damaged: move it away to start with an empty one (%w)", f.path, err)
+		return fmt.Errorf("%s is damaged: %w", f.path, err)
 	}
 	return fmt.Errorf("%s: %w", f.path, err)
 }

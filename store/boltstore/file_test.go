@@ -1,9 +1,9 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,64 +164,51 @@ func TestOpenInconsistent(t *testing.T) {
 			dir := t.TempDir()
 			fill(t, dir, 3)
 			edit(t, dir, damage)
-			for range 2 { // the first must have let go of the file
-				_, err := Open(dir, Options{})
-				sentence(t, err, filepath.Join(dir, "feedback.db"), "is damaged")
-			}
+			isSetAside(t, dir)
 		})
 	}
 }
 
-// A file that was cut or has pages that are not what was written is refused, or
-// still has everything; it never ends the process.
-func TestOpenDamaged(t *testing.T) {
-	dir := t.TempDir()
-	const entries = 300
-	fill(t, dir, entries)
-	whole, err := os.ReadFile(filepath.Join(dir, "feedback.db"))
+// isSetAside opens the store of a damaged file, which must then be there as it
+// was, beside a new one that works.
+func isSetAside(t *testing.T, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, "feedback.db")
+	was, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const page = 4096
-	noise := rand.NewChaCha8([32]byte{1})
-	for name, damage := range map[string]func(b []byte, at int) []byte{
-		"cut":         func(b []byte, at int) []byte { return b[:at] },
-		"cut in":      func(b []byte, at int) []byte { return b[:at+page/2] },
-		"zeroed":      func(b []byte, at int) []byte { clear(b[at : at+page]); return b },
-		"zeroed from": func(b []byte, at int) []byte { clear(b[at:]); return b },
-		"noise":       func(b []byte, at int) []byte { noise.Read(b[at : at+page]); return b },
-	} {
-		t.Run(name, func(t *testing.T) {
-			refused := 0
-			for at := 0; at < len(whole); at += page {
-				b := damage(append([]byte(nil), whole...), at)
-				dir := t.TempDir()
-				path := filepath.Join(dir, "feedback.db")
-				if err := os.WriteFile(path, b, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				s, err := Open(dir, Options{})
-				if err != nil {
-					refused++
-					sentence(t, err, path, "is damaged")
-					continue
-				}
-				if len(b) > 0 {
-					for _, app := range []string{"mail", "news"} {
-						list, err := s.Feedback().Pending(ctx, app, 0, 2*entries)
-						if err != nil || len(list) != entries {
-							t.Errorf("at byte %d: opened with %d entries of %s and error %v, want %d", at, len(list), app, err, entries)
-						}
-					}
-				}
-				if err := s.Close(); err != nil {
-					t.Errorf("at byte %d: %v", at, err)
-				}
-			}
-			if refused == 0 {
-				t.Error("nothing was refused")
-			}
-		})
+	at := time.Unix(1_800_000_000, 0)
+	for n, name := range []string{"20270115T080000Z", "20270115T080000Z-2"} { // the same second, twice
+		if err := os.WriteFile(path, was, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(dir, Options{Now: func() time.Time { return at }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := path + ".damaged-" + name
+		sentence(t, s.SetAside(), path+" is damaged: ", "it is kept as "+want)
+		if kept, err := os.ReadFile(want); err != nil || !bytes.Equal(kept, was) {
+			t.Errorf("%s has %d bytes, error %v, want the %d there were", want, len(kept), err, len(was))
+		}
+		if got := s.Stats(); got.DamagedFiles != n+1 || got.FeedbackEntries != 0 {
+			t.Errorf("got %+v, want %d damaged files and no entries", got, n+1)
+		}
+		if err := s.Feedback().Record(ctx, "mail", store.Dead{Token: token(1), Time: at}); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	s, err := Open(dir, Options{Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := s.Stats(); s.SetAside() != nil || got.DamagedFiles != 2 || got.FeedbackEntries != 1 {
+		t.Errorf("opened again: got %v and %+v, want the entry of the new file", s.SetAside(), got)
 	}
 }
 
@@ -254,8 +241,7 @@ func TestDamageWhileOpen(t *testing.T) {
 		sentence(t, err, path, "is damaged")
 	}
 	sentence(t, s.Close(), path, "is damaged")
-	_, err = Open(dir, Options{})
-	sentence(t, err, path, "is damaged")
+	isSetAside(t, dir)
 }
 
 func TestClosed(t *testing.T) {

@@ -16,6 +16,7 @@
 package boltstore
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,13 +36,16 @@ type Options struct {
 
 // Store is a directory with what must be remembered.
 type Store struct {
+	dir      string
+	aside    *SetAside
 	file     *file
 	feedback *Feedback
 	ledger   *Ledger
 }
 
-// Open opens the store in dir, and makes both where there is none. An error is
-// a sentence for the operator.
+// Open opens the store in dir, and makes both where there is none. A file that is
+// damaged is set aside under another name, and a new one begins. An error is a
+// sentence for the operator.
 func Open(dir string, o Options) (*Store, error) {
 	if o.FeedbackEntries == 0 {
 		o.FeedbackEntries = store.DefaultFeedbackEntries
@@ -55,18 +59,37 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory of the store: %w", err)
 	}
-	f, err := openFile(filepath.Join(dir, "feedback.db"))
+	s, err := start(dir, o)
+	var aside *SetAside
+	if errors.As(err, &aside) {
+		if s, err = start(dir, o); err == nil {
+			s.aside = aside
+		}
+	}
+	return s, err
+}
+
+// start opens the store once.
+func start(dir string, o Options) (*Store, error) {
+	f, err := openFile(filepath.Join(dir, fileName), o.Now)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{file: f, feedback: newFeedback(f, o), ledger: &Ledger{file: f, now: o.Now}}
+	s := &Store{dir: dir, file: f, feedback: newFeedback(f, o), ledger: &Ledger{file: f, now: o.Now}}
 	if err := f.prepare(prepareVersion, s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare); err != nil {
-		f.abandon()
-		return nil, err
+		return nil, f.refuse(err)
 	}
 	go f.write()
 	return s, nil
 }
+
+// SetAside says what was damaged when the store was opened, and that it has
+// begun anew; nil if nothing was.
+func (s *Store) SetAside() *SetAside { return s.aside }
+
+// Damaged gives the paths of the files that were set aside at any time and are
+// still there.
+func (s *Store) Damaged() ([]string, error) { return damagedFiles(s.dir) }
 
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
@@ -89,6 +112,9 @@ type Stats struct {
 	Writes          uint64 // changes made
 	Commits         uint64 // transactions they took
 	FileBytes       int64
+	DamagedFiles    int           // set aside at any time and still there
+	Failing         time.Duration // for how long it could not be written; 0 if it can
+	Failures        uint64        // transactions that could not be written
 }
 
 // Stats returns a snapshot.
@@ -97,6 +123,8 @@ func (s *Store) Stats() Stats {
 	if info, err := os.Stat(s.file.path); err == nil {
 		size = info.Size()
 	}
+	damaged, _ := s.Damaged()
+	lasting, failures := s.file.failing.figures(s.file.now())
 	listed, given := s.feedback.listed, s.feedback.given
 	return Stats{
 		FeedbackEntries: listed.index.Len(),
@@ -108,14 +136,19 @@ func (s *Store) Stats() Stats {
 		Writes:          s.file.writes.Load(),
 		Commits:         s.file.commits.Load(),
 		FileBytes:       size,
+		DamagedFiles:    len(damaged),
+		Failing:         lasting,
+		Failures:        failures,
 	}
 }
 
 // layoutVersion is that of the package's documentation.
 const layoutVersion = 1
 
+var metaBucket = []byte("meta")
+
 func prepareVersion(tx *bbolt.Tx) error {
-	meta, err := tx.CreateBucketIfNotExists([]byte("meta"))
+	meta, err := tx.CreateBucketIfNotExists(metaBucket)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,112 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	bbolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	fileName     = "feedback.db"
+	damagedInfix = ".damaged-" // before the time at which a file was set aside
+)
+
+// SetAside says that a damaged file was found at Open, and where it is now. It
+// is a sentence for the operator.
+type SetAside struct {
+	Path string // where it is now
+	Was  error
+}
+
+func (s *SetAside) Error() string {
+	return fmt.Sprintf("%v: it is kept as %s, and an empty one has begun", s.Was, s.Path)
+}
+
+// Unwrap gives what is wrong with the file.
+func (s *SetAside) Unwrap() error { return s.Was }
+
+// setAside renames a damaged file and lets go of it. The lock is held until
+// then, and whoever waits for it looks again at what is under the path.
+func (f *file) setAside(was error, now time.Time) error {
+	defer f.abandon()
+	if _, err := f.opened.Stat(); err != nil {
+		// bbolt has let go of it, and another process may have it now.
+		return fmt.Errorf("%w: move it away to start with an empty one", was)
+	}
+	for n := 1; ; n++ {
+		to := f.path + damagedInfix + now.UTC().Format("20060102T150405Z")
+		if n > 1 {
+			to = fmt.Sprintf("%s-%d", to, n)
+		}
+		// The name is taken first: a rename would replace what has it.
+		taken, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			taken.Close()
+			err = os.Rename(f.path, to)
+		}
+		if err != nil {
+			return fmt.Errorf("%w; it cannot be set aside: %w", was, err)
+		}
+		return &SetAside{Path: to, Was: was}
+	}
+}
+
+// damagedFiles are the files that were set aside in dir and are still there.
+func damagedFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var damaged []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), fileName+damagedInfix) {
+			damaged = append(damaged, filepath.Join(dir, e.Name()))
+		}
+	}
+	return damaged, nil
+}
+
+// openLocked opens the file that is under path once it is ours alone: one that
+// has been renamed while we waited is not it any more.
+func openLocked(path string, flag int, mode os.FileMode) (*os.File, error) {
+	const again = 50 * time.Millisecond
+	deadline := time.Now().Add(lockWait)
+	for {
+		opened, err := os.OpenFile(path, flag, mode)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(opened.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil && isAt(opened, path) {
+			return opened, nil
+		}
+		opened.Close()
+		switch {
+		case err != nil && !errors.Is(err, syscall.EWOULDBLOCK):
+			return nil, err
+		case time.Now().After(deadline):
+			return nil, bbolterrors.ErrTimeout
+		case err != nil:
+			time.Sleep(again)
+		}
+	}
+}
+
+func isAt(opened *os.File, path string) bool {
+	ours, err := opened.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(ours, there)
+}
