@@ -111,6 +111,7 @@ type app struct {
 	route     atomic.Pointer[route]
 	chains    *chains
 	account   account
+	gates     [2]gate // to Production and Sandbox
 	hold      hold
 	badTokens *badTokens
 	counters  counters
@@ -152,9 +153,34 @@ func (a *app) deliver(r *record) {
 	}
 }
 
-// send hands r, the first of its device, to APNs.
+// send hands r, the first of its device, to APNs, unless it has to wait until
+// APNs serves.
 func (a *app) send(r *record) {
-	a.route.Load().upstream(r.session.origin).Send(r)
+	if !a.gate(r).keeps(r) {
+		a.route.Load().upstream(r.session.origin).Send(r)
+	}
+}
+
+// gate is where r waits while APNs does not serve.
+func (a *app) gate(r *record) *gate {
+	return &a.gates[a.route.Load().environment(r.session.origin)]
+}
+
+// spares APNs an attempt at r: it has expired, is held, or has its answer already.
+func (a *app) spares(r *record, now time.Time) bool {
+	if !due(r.expires, now) {
+		a.expired(r)
+		return true
+	}
+	if a.hold.keeps(r) {
+		return true
+	}
+	refused, ok := a.badTokens.listed(a.device(r), now)
+	if ok {
+		r.sent = refused
+		a.refuse(r, binproto.InvalidToken)
+	}
+	return ok
 }
 
 // device names the device of r to APNs.
@@ -168,8 +194,25 @@ func (a *app) answered(r *record, v verdict) {
 		a.counters.abandoned.Add(1)
 		return
 	}
+	d := r.plan.next(v.class, &a.bridge.backoff)
+	if v.class == staleToken && d.do == retry {
+		v.class = held // another JWT was no better
+	}
 	a.health.note(v, a.bridge.log)
-	d := r.plan.next(v.class, a.bridge.limits.RetryDelay)
+	gate := a.gate(r)
+	if v.class != unsent {
+		r.admitted = false
+	}
+	if impedes(v.class) {
+		a.counters.retried.Add(1)
+		if !gate.failed(r, v.class, a.bridge.now()) {
+			a.bridge.waiting.add(r, time.Now().Add(d.after))
+		}
+		return
+	}
+	for _, next := range gate.answered(v.class, r.sent, a.bridge.now) {
+		a.send(next)
+	}
 	switch d.do {
 	case settle:
 		a.settle(r, v)
@@ -248,6 +291,13 @@ func (a *app) refuse(r *record, status binproto.Status) {
 	next := a.chains.leave(r)
 	r.session.refused(r, status)
 	a.follow(next)
+}
+
+// expired ends the way of r, whose time was over before APNs took it. Nobody
+// touches r afterwards.
+func (a *app) expired(r *record) {
+	a.counters.expired.Add(1)
+	a.through(r, conversation.Expired)
 }
 
 // follow sends the next notification for a device.

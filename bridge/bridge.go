@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type Bridge struct {
 	now      func() time.Time
 	budget   *budget
 	waiting  *waiting
+	backoff  backoff
 	feedback *feedback
 
 	ledgerBudget *conversation.Budget
@@ -49,6 +51,7 @@ type Bridge struct {
 
 	mu       sync.Mutex
 	apps     map[string]*app
+	removed  []*app // by a reload, with notifications still on their way
 	sessions map[*Session]struct{}
 	clients  map[clientKey]*client
 	pools    []*pool // all there were, to be closed at the end
@@ -82,6 +85,7 @@ func newBridge(c Config) (*Bridge, error) {
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
 		budget: newBudget(limits.QueuedBytes), waiting: newWaiting(),
+		backoff:      backoff{limits.RetryDelay, limits.RetryDelayMax, rand.Float64},
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    newLedgerLog(c.Ledger, c.Log),
@@ -125,6 +129,9 @@ func (b *Bridge) Reload(apps []App) error {
 			a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
 			b.ledgerLog.restoreGuard(a, b.now())
 			a.account.budget = b.budget
+			for e := range a.gates {
+				a.gates[e].breaker.backoff = &b.backoff
+			}
 			a.health.app = conf.Name
 			b.apps[conf.Name] = a
 		}
@@ -136,6 +143,7 @@ func (b *Bridge) Reload(apps []App) error {
 			continue
 		}
 		delete(b.apps, name)
+		b.removed = append(b.removed, a)
 		a.route.Load().retire()
 		for s := range b.sessions {
 			if s.app == a {
@@ -163,6 +171,7 @@ func (b *Bridge) reroute(a *app, conf App) {
 	a.route.Store(b.newRoute(a, conf))
 	if old != nil {
 		old.retire()
+		a.rerouted(old.app.Environment != conf.Environment)
 	}
 }
 

@@ -171,7 +171,8 @@ func (b *Bridge) runClock(done <-chan struct{}) {
 func (b *Bridge) tick() {
 	b.mu.Lock()
 	clients := maps.Clone(b.clients)
-	apps := slices.Collect(maps.Values(b.apps))
+	b.removed = slices.DeleteFunc(b.removed, func(a *app) bool { return !a.waits() })
+	apps := slices.AppendSeq(slices.Clone(b.removed), maps.Values(b.apps))
 	stopping := b.stopping
 	b.mu.Unlock()
 	if stopping {

@@ -30,6 +30,8 @@ func (h *health) note(v verdict, log zerolog.Logger) {
 		}
 	case held:
 		h.set(fmt.Sprintf("APNs does not take this app's pushes: %d %s", v.code, v.reason), log)
+	case tokenUpdates:
+		h.set(fmt.Sprintf("APNs takes no pushes under another JWT so soon: %d %s", v.code, v.reason), log)
 	case unavailable:
 		h.set(fmt.Sprintf("APNs is not well: %d %s", v.code, v.reason), log)
 	case unreachable:

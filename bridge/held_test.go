@@ -33,7 +33,8 @@ func TestHeldRecords(t *testing.T) {
 			for _, r := range tt.records {
 				h.add(r)
 			}
-			probe, left := h.takeProbe(now)
+			left := h.takeExpired(now)
+			probe := h.takeProbe()
 			if got := slices.Index(tt.records, probe); got != tt.probe {
 				t.Errorf("the probe is %d, want %d", got, tt.probe)
 			}
@@ -68,7 +69,7 @@ func TestHeldRecordsTakeTurns(t *testing.T) {
 			h.add(r)
 		}
 		for range 3 * len(all) {
-			probe, _ := h.takeProbe(time.Unix(1000, 0))
+			probe := h.takeProbe()
 			probe.plan.attempts++
 			all[probe]++
 			h.add(probe)
@@ -78,5 +79,60 @@ func TestHeldRecordsTakeTurns(t *testing.T) {
 				t.Fatalf("one had %d turns of %d, want 3", turns, 3*len(all))
 			}
 		}
+	})
+}
+
+// The line against a plain list, in which everything is looked at each time.
+func TestHeldRecordsAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var h heldRecords
+		var model []*record
+		now := time.Unix(1000, 0)
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				r := &record{expires: rapid.SampledFrom([]int64{0, 0, now.Unix(), now.Unix() + 2, now.Unix() + 5}).Draw(t, "expires")}
+				r.plan.attempts = rapid.IntRange(0, 1).Draw(t, "attempts")
+				h.add(r)
+				model = append(model, r)
+			},
+			"expire": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "seconds")) * time.Second)
+				var want []*record
+				model = slices.DeleteFunc(model, func(r *record) bool {
+					gone := r.expires != 0 && r.expires <= now.Unix()
+					if gone {
+						want = append(want, r)
+					}
+					return gone
+				})
+				if got := h.takeExpired(now); !slices.Equal(got, want) {
+					t.Fatalf("%d have expired, want %d", len(got), len(want))
+				}
+			},
+			"probe": func(t *rapid.T) {
+				var want *record
+				if len(model) > 0 {
+					i := max(0, slices.IndexFunc(model, func(r *record) bool { return r.plan.attempts == 0 }))
+					want = model[i]
+					model = slices.Delete(model, i, i+1)
+				}
+				if h.takeProbe() != want {
+					t.Fatal("another probe")
+				}
+			},
+			"release": func(t *rapid.T) {
+				n := rapid.IntRange(0, 4).Draw(t, "released")
+				want := model[:min(n, len(model))]
+				if got := h.release(n); !slices.Equal(got, want) {
+					t.Fatalf("%d are released, want %d in their order", len(got), len(want))
+				}
+				model = slices.Clone(model[len(want):])
+			},
+			"": func(t *rapid.T) {
+				if !slices.Equal(h.list, model) {
+					t.Fatalf("%d wait, want %d in their order", h.len(), len(model))
+				}
+			},
+		})
 	})
 }

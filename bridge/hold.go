@@ -105,20 +105,20 @@ func (h *hold) restore(record []byte, now time.Time) error {
 	return h.guard.restore(record, now)
 }
 
-// takeProbe gives the record that is to be sent as a probe, if one is due, and
-// those that have expired while they were held. It may be asked often.
-func (h *hold) takeProbe(now time.Time) (probe *record, expired []*record) {
+// take gives the record that is to be sent as a probe, if one is due, and those
+// that have expired while they were held. It may be asked often.
+func (h *hold) take(now time.Time) (probe *record, expired []*record) {
 	if !h.on.Load() {
 		return nil, nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.guard.probeDue(now) {
-		return nil, nil
+	expired = h.held.takeExpired(now)
+	if h.guard.probeDue(now) {
+		h.guard.probed(now)
+		probe = h.held.takeProbe()
+		h.probe = probe
 	}
-	h.guard.probed(now)
-	probe, expired = h.held.takeProbe(now)
-	h.probe = probe
 	return probe, expired
 }
 

@@ -42,15 +42,15 @@ func TestHoldKeepsAndReleasesInOrder(t *testing.T) {
 	if n := h.len(); n != len(want) {
 		t.Errorf("%d are held, want %d", n, len(want))
 	}
-	if probe, _ := h.takeProbe(now.Add(probeEvery - 1)); probe != nil {
+	if probe, _ := h.take(now.Add(probeEvery - 1)); probe != nil {
 		t.Error("a probe before its time")
 	}
 	now = now.Add(probeEvery)
-	probe, _ := h.takeProbe(now)
+	probe, _ := h.take(now)
 	if probe == nil {
 		t.Fatal("no probe after 30 s")
 	}
-	if again, _ := h.takeProbe(now); again != nil {
+	if again, _ := h.take(now); again != nil {
 		t.Error("a second probe at once")
 	}
 	if h.keeps(probe) {
@@ -82,7 +82,7 @@ func TestHoldThroughAnotherCredential(t *testing.T) {
 	if released, _ := h.accepted(now); released != nil {
 		t.Error("released by an acceptance under the former credential")
 	}
-	if probe, _ := h.takeProbe(now.Add(time.Second)); probe != last {
+	if probe, _ := h.take(now.Add(time.Second)); probe != last {
 		t.Error("no probe at once under another credential")
 	}
 	if h.recordable(last.bytes, now.Add(time.Minute)) {
@@ -102,7 +102,7 @@ func TestHoldLetsAProbeGoOnce(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	h := new(hold)
 	last := beginHold(t, h, now)
-	probe, _ := h.takeProbe(now.Add(probeEvery))
+	probe, _ := h.take(now.Add(probeEvery))
 	if probe != last || h.keeps(probe) {
 		t.Fatal("the one that is held is not the probe")
 	}
@@ -117,7 +117,7 @@ func TestHoldForgetsItsProbe(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	h := new(hold)
 	beginHold(t, h, now)
-	probe, _ := h.takeProbe(now.Add(probeEvery))
+	probe, _ := h.take(now.Add(probeEvery))
 	h.accepted(now)
 	forgetApp(h)
 	beginHold(t, h, now)
@@ -142,7 +142,7 @@ func TestHoldGivesOutTheExpired(t *testing.T) {
 	r := heldRecord(100, now)
 	r.expires = now.Unix() + 10
 	h.keeps(r)
-	if _, expired := h.takeProbe(now.Add(probeEvery)); len(expired) != 1 || expired[0] != r {
+	if _, expired := h.take(now.Add(probeEvery)); len(expired) != 1 || expired[0] != r {
 		t.Errorf("%d have expired, want 1", len(expired))
 	}
 }
@@ -210,7 +210,7 @@ func TestHoldLosesNothing(t *testing.T) {
 						mu.Unlock()
 					}
 				}
-				if probe, expired := h.takeProbe(now.Add(time.Hour)); probe != nil {
+				if probe, expired := h.take(now.Add(time.Hour)); probe != nil {
 					send(append(expired, probe)...)
 				}
 			}
@@ -239,7 +239,7 @@ func TestHoldAllocatesNothingWhileAllIsWell(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		h.keeps(r)
 		h.accepted(now.Add(time.Second))
-		h.takeProbe(now)
+		h.take(now)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations, want 0", n)

@@ -17,7 +17,8 @@ type Limits struct {
 	ConnectionAge  time.Duration // after which a connection is replaced, or up to a quarter before; 4 h
 	PingAfter      time.Duration // of silence, APNs is asked for a sign of life; 15 s
 	PingTimeout    time.Duration // for that; 10 s
-	RetryDelay     time.Duration // how long a notification waits for its next attempt; 1 s
+	RetryDelay     time.Duration // how long a notification waits for its next attempt, or an app's notifications for a probe; twice that the next time; 1 s
+	RetryDelayMax  time.Duration // and so on up to this; 2 min
 
 	BadTokenTTL         time.Duration // how long a refused token is answered without asking APNs; 5 min
 	BadTokenTTLRepeated time.Duration // and after a second refusal; 30 min
@@ -42,6 +43,7 @@ func (l Limits) withDefaults() Limits {
 		PingAfter:      cmp.Or(l.PingAfter, 15*time.Second),
 		PingTimeout:    cmp.Or(l.PingTimeout, 10*time.Second),
 		RetryDelay:     cmp.Or(l.RetryDelay, time.Second),
+		RetryDelayMax:  cmp.Or(l.RetryDelayMax, 2*time.Minute),
 
 		BadTokenTTL:         cmp.Or(l.BadTokenTTL, 5*time.Minute),
 		BadTokenTTLRepeated: cmp.Or(l.BadTokenTTLRepeated, 30*time.Minute),

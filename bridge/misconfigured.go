@@ -1,10 +1,6 @@
 package bridge
 
-import (
-	"time"
-
-	"apnsbridge/bridge/conversation"
-)
+import "time"
 
 // doubts says that the app is to blame for the refusal of r's token, and not the
 // token: r is kept, and what was said of other tokens taken back.
@@ -38,15 +34,38 @@ func (a *app) vouchedFor(r *record) {
 	}
 }
 
-// probe sends one of the notifications of an app on hold, if it is time to.
+// probe sends of the notifications that wait at a gate, or of an app on hold, one
+// each if it is time to.
 func (a *app) probe(now time.Time) {
-	probe, expired := a.hold.takeProbe(now)
-	for _, r := range expired {
-		a.counters.expired.Add(1)
-		a.through(r, conversation.Expired)
+	take := func(probe *record, expired []*record) {
+		for _, r := range expired {
+			a.expired(r)
+		}
+		if probe != nil {
+			a.send(probe)
+		}
 	}
-	if probe != nil {
-		a.send(probe)
+	for e := range a.gates {
+		take(a.gates[e].take(now))
+	}
+	take(a.hold.take(now))
+}
+
+// waits says whether records of the app are anywhere.
+func (a *app) waits() bool { return a.account.used.Load() > 0 }
+
+// rerouted lets what waits go the new way of the app at once: one of each
+// environment, or all if it is another environment now.
+func (a *app) rerouted(moved bool) {
+	now := a.bridge.now()
+	for e := range a.gates {
+		if !moved {
+			a.gates[e].renewed(now)
+			continue
+		}
+		for _, r := range a.gates[e].moved(now) {
+			a.send(r)
+		}
 	}
 }
 

@@ -28,6 +28,8 @@ type record struct {
 	sent    time.Time // when the last attempt began, in whole milliseconds
 	bearer  string    // the JWT of the last attempt
 
+	admitted bool // may go though others wait at the gate
+
 	behind *record // the next for the same device, once this one is through
 	queued *record // the next in the upstream's queue
 }
@@ -67,20 +69,20 @@ func (r *record) release() {
 // again.
 func (r *record) begin() bool {
 	a := r.session.app
+	gate := a.gate(r)
+	if gate.keeps(r) {
+		return false
+	}
 	now := a.bridge.now()
-	if !due(r.expires, now) {
-		a.counters.expired.Add(1)
-		a.through(r, conversation.Expired)
+	admitted := r.admitted
+	r.admitted = false
+	if a.spares(r, now) {
+		if admitted {
+			gate.wasted(now)
+		}
 		return false
 	}
-	if a.hold.keeps(r) {
-		return false
-	}
-	if refused, ok := a.badTokens.listed(a.device(r), now); ok {
-		r.sent = refused
-		a.refuse(r, binproto.InvalidToken)
-		return false
-	}
+	r.admitted = admitted
 	r.plan.attempts++
 	r.sent = now.Truncate(time.Millisecond).UTC()
 	return true

@@ -26,6 +26,7 @@ type decision struct {
 // has no clock.
 type plan struct {
 	attempts  int  // begun
+	failures  int  // ended by what is not the notification's fault, after which it waited for itself
 	throttled int  // ended by 429 for the device
 	unsent    int  // in a row ended without a look by APNs
 	amended   bool // the request was changed once
@@ -33,9 +34,10 @@ type plan struct {
 	repeated  bool // an ambiguous attempt was repeated once
 }
 
-// next decides what follows an attempt that ended in class c. delay is how long
-// those wait that have to wait.
-func (p *plan) next(c class, delay time.Duration) decision {
+// next decides what follows an attempt that ended in class c, with the waits of
+// b. What was not looked at is asked at once on another connection, the first
+// time; all others have to wait.
+func (p *plan) next(c class, b *backoff) decision {
 	if c != unsent {
 		p.unsent = 0
 	}
@@ -49,11 +51,10 @@ func (p *plan) next(c class, delay time.Duration) decision {
 		p.amended = true
 		return decision{do: amendRetry}
 	case staleToken:
-		if p.renewed {
-			return decision{do: retry, after: delay}
+		if !p.renewed {
+			p.renewed = true
+			return decision{do: renewRetry}
 		}
-		p.renewed = true
-		return decision{do: renewRetry}
 	case throttled:
 		if p.throttled == len(throttledDelays) {
 			return decision{do: drop}
@@ -65,13 +66,15 @@ func (p *plan) next(c class, delay time.Duration) decision {
 			return decision{do: drop}
 		}
 		p.repeated = true
+		return decision{do: retry, after: b.after(0)}
 	case unsent:
-		p.unsent++
-		if p.unsent == 1 {
+		if p.unsent++; p.unsent == 1 {
 			return decision{do: retry}
 		}
+		return decision{do: retry, after: b.after(p.unsent - 2)}
 	}
-	return decision{do: retry, after: delay}
+	p.failures++
+	return decision{do: retry, after: b.after(p.failures - 1)}
 }
 
 // due says whether a notification that expires at the given second, 0 for

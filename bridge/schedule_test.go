@@ -6,7 +6,7 @@ import (
 )
 
 func TestSchedule(t *testing.T) {
-	second := decision{retry, time.Second}
+	after := func(seconds int) decision { return decision{retry, time.Duration(seconds) * time.Second} }
 	atOnce := decision{retry, 0}
 	tests := []struct {
 		name    string
@@ -20,20 +20,21 @@ func TestSchedule(t *testing.T) {
 		{"unknown", []class{unknown}, []decision{{settle, 0}}},
 		{"changed once", []class{badPriority, badPriority}, []decision{{amendRetry, 0}, {drop, 0}}},
 		{"changed once in all", []class{badPushType, badExpiration}, []decision{{amendRetry, 0}, {drop, 0}}},
-		{"renewed once, then held", []class{staleToken, staleToken, staleToken}, []decision{{renewRetry, 0}, second, second}},
-		{"held", []class{held, held, accepted}, []decision{second, second, {settle, 0}}},
-		{"too many JWTs", []class{tokenUpdates, tokenUpdates}, []decision{second, second}},
-		{"unavailable", []class{unavailable, unavailable}, []decision{second, second}},
-		{"unreachable", []class{unreachable, unreachable}, []decision{second, second}},
-		{"not looked at", []class{unsent, unsent, unsent, unavailable, unsent}, []decision{atOnce, second, second, second, atOnce}},
-		{"ambiguous once", []class{ambiguous, ambiguous}, []decision{second, {drop, 0}}},
-		{"ambiguous once in all", []class{ambiguous, unavailable, ambiguous}, []decision{second, second, {drop, 0}}},
+		{"renewed once, then held", []class{staleToken, staleToken, staleToken}, []decision{{renewRetry, 0}, after(1), after(2)}},
+		{"held", []class{held, held, accepted}, []decision{after(1), after(2), {settle, 0}}},
+		{"too many JWTs", []class{tokenUpdates, tokenUpdates}, []decision{after(1), after(2)}},
+		{"unavailable", []class{unavailable, unavailable, unavailable, unavailable, unavailable}, []decision{after(1), after(2), after(4), after(5), after(5)}},
+		{"one trouble and another", []class{unavailable, held, unreachable}, []decision{after(1), after(2), after(4)}},
+		{"not looked at", []class{unsent, unsent, unsent, unavailable, unsent}, []decision{atOnce, after(1), after(2), after(1), atOnce}},
+		{"ambiguous once", []class{ambiguous, ambiguous}, []decision{after(1), {drop, 0}}},
+		{"ambiguous once in all", []class{ambiguous, unavailable, ambiguous}, []decision{after(1), after(1), {drop, 0}}},
 	}
+	exact := &backoff{2 * time.Second, 10 * time.Second, never} // half of which is waited at least
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var p plan
 			for i, c := range tt.classes {
-				if got := p.next(c, time.Second); got != tt.want[i] {
+				if got := p.next(c, exact); got != tt.want[i] {
 					t.Errorf("attempt %d: got %+v, want %+v", i+1, got, tt.want[i])
 				}
 			}
@@ -42,11 +43,11 @@ func TestSchedule(t *testing.T) {
 	t.Run("a throttled device is given up", func(t *testing.T) {
 		var p plan
 		for i, delay := range []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute} {
-			if got, want := p.next(throttled, time.Millisecond), (decision{do: retry, after: delay}); got != want {
+			if got, want := p.next(throttled, exact), (decision{do: retry, after: delay}); got != want {
 				t.Fatalf("attempt %d: got %+v, want %+v", i+1, got, want)
 			}
 		}
-		if got := p.next(throttled, time.Second); got.do != drop {
+		if got := p.next(throttled, exact); got.do != drop {
 			t.Errorf("got %+v, want drop", got)
 		}
 	})

@@ -1,7 +1,9 @@
 package bridge
 
 import (
+	"fmt"
 	"sync/atomic"
+	"time"
 
 	"apnsbridge/bridge/conversation"
 )
@@ -40,6 +42,8 @@ type AppStats struct {
 	Ambiguous    uint64 // of those, after no answer: these may double
 	Abandoned    uint64 // without a verdict at the end
 
+	Breaker BreakerStats // while APNs does not serve
+
 	Held             int    // of an app that is to blame for refusals itself
 	BadTokensListed  int    // tokens that are answered without asking APNs
 	BadTokensCached  uint64 // notifications answered so
@@ -76,6 +80,7 @@ func (b *Bridge) Stats() Stats {
 		app := a.counters.stats()
 		app.Conversation = a.conversations
 		app.Held = a.hold.len()
+		app.Breaker = BreakerStats{a.gates[Production].stats(), a.gates[Sandbox].stats()}
 		app.BadTokensListed, app.BadTokensCached, app.BadTokensEvicted = a.badTokens.figures(b.now())
 		st.Apps[name] = app
 	}
@@ -112,9 +117,16 @@ func (b *Bridge) Problems() map[string]string {
 	defer b.mu.Unlock()
 	problems := make(map[string]string)
 	for name, a := range b.apps {
-		if problem := a.health.state(); problem != "" {
-			problems[name] = problem
+		problem := a.health.state()
+		if problem == "" {
+			continue
 		}
+		for e := range a.gates {
+			if st := a.gates[e].stats(); st.OpenSince != 0 {
+				problem += fmt.Sprintf("; since %s, %d notifications wait", time.Unix(st.OpenSince, 0).UTC().Format(time.RFC3339), st.Waiting)
+			}
+		}
+		problems[name] = problem
 	}
 	return problems
 }

@@ -218,6 +218,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 		PingAfter:            time.Duration(l.APNsPingAfter),
 		PingTimeout:          time.Duration(l.APNsPingTimeout),
 		RetryDelay:           time.Duration(l.RetryDelay),
+		RetryDelayMax:        time.Duration(l.RetryDelayMax),
 		BadTokenTTL:          time.Duration(l.BadTokenTTL),
 		BadTokenTTLRepeated:  time.Duration(l.BadTokenTTLRepeated),
 		BadTokenEntries:      int(l.BadTokenEntries),

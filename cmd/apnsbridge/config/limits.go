@@ -35,6 +35,7 @@ type Limits struct {
 	APNsPingAfter      Duration `yaml:"apns_ping_after"`
 	APNsPingTimeout    Duration `yaml:"apns_ping_timeout"`
 	RetryDelay         Duration `yaml:"retry_delay"`
+	RetryDelayMax      Duration `yaml:"retry_delay_max"`
 
 	// Of what is remembered.
 	FeedbackEntries      Count    `yaml:"feedback_entries"` // of an app
@@ -79,6 +80,7 @@ func defaultLimits() Limits {
 		APNsPingAfter:      Duration(15 * time.Second),
 		APNsPingTimeout:    Duration(10 * time.Second),
 		RetryDelay:         Duration(time.Second),
+		RetryDelayMax:      Duration(2 * time.Minute),
 
 		FeedbackEntries:      1_000_000,
 		FeedbackAge:          Duration(90 * 24 * time.Hour),
