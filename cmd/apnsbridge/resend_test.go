@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,29 +162,29 @@ func TestPipelinedBehindFailure(t *testing.T) {
 	}
 }
 
-// SIGTERM under load: a provider that resends after status 10, to the gateway
-// that was started again, has everything delivered once.
+// SIGTERM under load: a provider that resends after status 10, to the process
+// that was started in its place, has everything delivered once.
 func TestRestartUnderLoad(t *testing.T) {
 	const count = 20_000
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20, Jitter: 20}})
+	w.fixPorts()
+	before := startProcess(t, w)
 	started := make(chan struct{})
+	quarter := sync.OnceFunc(func() { close(started) })
 	client := provider.Client{
-		Addr: w.push, TLS: w.clientTLS(), Quiet: 2 * time.Second, Attempts: 100,
+		Addr: before.push, TLS: w.clientTLS(), Quiet: 2 * time.Second, Attempts: 100,
 		Progress: func(r provider.Report) {
-			if r.Taken >= count/4 && started != nil {
-				close(started)
-				started = nil
+			if r.Taken >= count/4 {
+				quarter()
 			}
 		},
 	}
-	first := started
-	type result struct {
-		report provider.Report
-		err    error
-	}
-	sent := make(chan result, 1)
+	var report provider.Report
+	var err error
+	sent := make(chan struct{})
 	go func() {
-		report, err := client.Send(t.Context(), func(yield func(binproto.Notification) bool) {
+		defer close(sent)
+		report, err = client.Send(t.Context(), func(yield func(binproto.Notification) bool) {
 			for i := range count {
 				n := binproto.Notification{
 					Command: binproto.Enhanced, Token: unhex(token("1c", i)), Identifier: uint32(i),
@@ -194,20 +195,23 @@ func TestRestartUnderLoad(t *testing.T) {
 				}
 			}
 		})
-		sent <- result{report, err}
 	}()
-	<-first
-	w.restart()
-	got := <-sent
-	if got.err != nil || got.report.Uncertain+got.report.Forgotten > 0 {
-		t.Errorf("the provider: %+v, %v", got.report, got.err)
+	<-started
+	before.terminate()
+	if err := before.wait(); err != nil {
+		t.Errorf("the first process: %v\n%s", err, strings.Join(before.stdlog, "\n"))
 	}
-	if got.report.Packets == 0 {
-		t.Errorf("the provider was not told that the gateway went: %+v\n%s", got.report, w.log.String())
+	after := startProcess(t, w)
+	<-sent
+	if err != nil || report.Uncertain+report.Forgotten > 0 || report.Packets == 0 {
+		t.Errorf("the provider: %v, %+v; want it to be told that the gateway went", err, report)
 	}
 	w.await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= count })
-	w.stop()
+	after.terminate()
+	if err := after.wait(); err != nil {
+		t.Errorf("the second process: %v\n%s", err, strings.Join(after.stdlog, "\n"))
+	}
 	if s := w.sim.Stats(); s.Accepted != count || s.Duplicates != 0 {
-		t.Errorf("%d were accepted with %d duplicates, want %d and none; %+v", s.Accepted, s.Duplicates, count, got.report)
+		t.Errorf("%d were accepted with %d duplicates, want %d and none; %+v", s.Accepted, s.Duplicates, count, report)
 	}
 }

@@ -25,9 +25,8 @@ type process struct {
 	stdlog []string
 }
 
-// startProcess serves a world's configuration in a process of its own instead,
-// and connects a provider to it.
-func startProcess(t *testing.T, w *world) (*process, *provider.Conn) {
+// startProcess serves a world's configuration in a process of its own instead.
+func startProcess(t *testing.T, w *world) *process {
 	t.Helper()
 	w.stop()
 	p := &process{t: t, cmd: self(t, "serve", "--config", w.path("apnsbridge.yaml")), ended: make(chan struct{})}
@@ -59,12 +58,26 @@ func startProcess(t *testing.T, w *world) (*process, *provider.Conn) {
 	if p.push, ok = <-serving; !ok {
 		t.Fatalf("it does not serve:\n%s", strings.Join(p.stdlog, "\n"))
 	}
-	conn, err := provider.Dial(t.Context(), p.push, w.clientTLS())
+	return p
+}
+
+// dial connects a provider to the process.
+func (p *process) dial(w *world) *provider.Conn {
+	p.t.Helper()
+	conn, err := provider.Dial(p.t.Context(), p.push, w.clientTLS())
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return p, conn
+	p.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// terminate sends SIGTERM.
+func (p *process) terminate() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // wait gives what the process ended with.
@@ -76,16 +89,15 @@ func (p *process) wait() error {
 // SIGTERM drains: what was taken is delivered before the process ends.
 func TestServeDrains(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 300}})
-	p, conn := startProcess(t, w)
+	p := startProcess(t, w)
+	conn := p.dial(w)
 	for i := range 100 {
 		if _, err := conn.Write(enhanced(token("11", i), i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.await("all are with APNs, none is answered", func(s apnssim.Stats) bool { return s.Streams == 100 || s.Received == 100 })
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.terminate()
 	// It was busy a moment ago: more may be on its way, which it is to send again.
 	answer, err := conn.ReadResponse()
 	if want := (binproto.Response{Status: binproto.Shutdown, Identifier: 99}); err != nil || answer.Status != want.Status || answer.Identifier > want.Identifier {
@@ -103,14 +115,13 @@ func TestServeDrains(t *testing.T) {
 // A second signal ends the process at once, whatever it still has to do.
 func TestServeSecondSignal(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 60_000}})
-	p, conn := startProcess(t, w)
+	p := startProcess(t, w)
+	conn := p.dial(w)
 	if _, err := conn.Write(enhanced(token("12", 1), 1)); err != nil {
 		t.Fatal(err)
 	}
 	w.await("it is with APNs", func(s apnssim.Stats) bool { return s.Streams == 1 })
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.terminate()
 	waitFor(t, "it stops listening", func() bool {
 		c, err := net.Dial("tcp", p.push)
 		if err == nil {
@@ -118,9 +129,7 @@ func TestServeSecondSignal(t *testing.T) {
 		}
 		return err != nil
 	})
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.terminate()
 	if err := p.wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
 		t.Errorf("got %v, want an end by the signal", err)
 	}

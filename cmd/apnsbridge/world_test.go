@@ -124,21 +124,13 @@ func (w *world) stop() {
 	w.service = nil
 }
 
-// restart drains the gateway and starts it again on the same ports, as an
-// operator does.
-func (w *world) restart() {
+// fixPorts has the gateway listen on the ports it has when it starts again, as
+// an operator's does.
+func (w *world) fixPorts() {
 	w.t.Helper()
-	settings := w.path("apnsbridge.yaml")
-	text, err := os.ReadFile(settings)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	for _, port := range []string{w.push, w.feedback, w.admin} {
-		text = bytes.Replace(text, []byte("127.0.0.1:0"), []byte(port), 1)
+		w.amend("127.0.0.1:0", port)
 	}
-	w.write("apnsbridge.yaml", text)
-	w.stop()
-	w.start()
 }
 
 // reconfigure stops the gateway and replaces something in its configuration.
