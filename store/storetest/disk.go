@@ -1,0 +1,65 @@
+package storetest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// Disk is a file system of its own that is soon full.
+type Disk struct {
+	Dir string
+	t   *testing.T
+}
+
+// NewDisk makes one of size bytes that goes with the test, which is skipped with
+// the reason where that is not allowed.
+func NewDisk(t *testing.T, size int) *Disk {
+	t.Helper()
+	d := &Disk{Dir: t.TempDir(), t: t}
+	if err := mount(d.Dir, size); err != nil {
+		t.Skipf("a small file system cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unmount(d.Dir); err != nil {
+			t.Errorf("unmount %s: %v", d.Dir, err)
+		}
+	})
+	return d
+}
+
+// Fill leaves no space.
+func (d *Disk) Fill() {
+	d.t.Helper()
+	f, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	for b := make([]byte, 4096); err == nil; {
+		_, err = f.Write(b)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		d.t.Fatal(err)
+	}
+}
+
+// Free gives back what Fill has taken.
+func (d *Disk) Free() {
+	d.t.Helper()
+	if err := os.Remove(d.ballast()); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// ReadOnly has nothing be written any more. No file may be open for writing.
+func (d *Disk) ReadOnly() {
+	d.t.Helper()
+	if err := remountReadOnly(d.Dir); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *Disk) ballast() string { return filepath.Join(d.Dir, "ballast") }

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package storetest
+
+import "errors"
+
+var errMount = errors.New("this test knows how to on Linux only")
+
+func mount(string, int) error      { return errMount }
+func unmount(string) error         { return errMount }
+func remountReadOnly(string) error { return errMount }
