@@ -9,14 +9,18 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// hangup reloads, and leaves word in the log.
-func (s *service) hangup() {
+// hangup reloads, and leaves word in the log. It returns what the log says, in
+// short.
+func (s *service) hangup() (status string) {
 	if err := s.reload(); err != nil {
-		s.log.Error().Err(err).Msg("reload refused: everything stays as it was")
-		return
+		const refused = "reload refused: everything stays as it was"
+		s.log.Error().Err(err).Msg(refused)
+		return refused
 	}
-	s.log.Info().Int("apps", len(s.current.Load().apps)).Msg("reloaded")
+	const reloaded = "reloaded"
+	s.log.Info().Int("apps", len(s.current.Load().apps)).Msg(reloaded)
 	s.warn()
+	return reloaded
 }
 
 // reload takes the configuration file and everything it names as they are now,

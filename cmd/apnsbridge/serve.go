@@ -59,7 +59,12 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	ready.Msg("serving")
 	s.warn()
-	return s.run(ctx, hangups)
+	manager, err := newSystemd(os.Getenv)
+	if err != nil {
+		log.Warn().Err(err).Msg("systemd cannot be told that the service is ready")
+	}
+	defer manager.close()
+	return s.run(ctx, hangups, manager)
 }
 
 // newLogger writes JSON, and to a terminal what a person can read.

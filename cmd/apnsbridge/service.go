@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -92,8 +93,17 @@ func listenProblem(setting string, err error) error {
 
 // run serves until ctx ends, and then drains; a hangup reloads. The error says
 // why serving or draining failed.
-func (s *service) run(ctx context.Context, hangups <-chan os.Signal) error {
-	failed := s.tend(ctx, hangups)
+func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer stop()
+	watch.Go(func() {
+		manager.watch(watching, s.alive, func(err error) { s.log.Error().Err(err).Msg("no sign of life for systemd") })
+	})
+	manager.tell("READY=1")
+	failed := s.tend(ctx, hangups, manager)
+	manager.tell("STOPPING=1")
 	drain := time.Duration(s.current.Load().config.Limits.Drain)
 	s.log.Info().Dur("drain", drain).Msg("stopping")
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
@@ -106,7 +116,7 @@ const certificatePoll = 10 * time.Second
 
 // tend does what there is to do while the service serves: until ctx ends, or
 // until a part fails.
-func (s *service) tend(ctx context.Context, hangups <-chan os.Signal) error {
+func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
 	poll, daily := time.NewTicker(certificatePoll), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
 	defer daily.Stop()
@@ -117,12 +127,32 @@ func (s *service) tend(ctx context.Context, hangups <-chan os.Signal) error {
 		case err := <-s.failed:
 			return fmt.Errorf("stopped serving: %w", err)
 		case <-hangups:
-			s.hangup()
+			manager.tell("RELOADING=1")
+			manager.tell("READY=1", "STATUS="+s.hangup())
 		case <-poll.C:
 			s.renewCertificate()
 		case <-daily.C:
 			s.warn()
 		}
+	}
+}
+
+// alive returns when every part has given its figures, for which it needs its
+// locks, and the event loops have answered. Its error says what does not.
+func (s *service) alive(ctx context.Context) error {
+	figures := make(chan struct{})
+	go func() {
+		defer close(figures)
+		s.feedback.Stats()
+		s.bridge.Stats()
+		s.store.Stats()
+		s.push.Stats()
+	}()
+	select {
+	case <-figures:
+		return s.push.Alive(ctx)
+	case <-ctx.Done():
+		return fmt.Errorf("a part does not give its figures: %w", ctx.Err())
 	}
 }
 

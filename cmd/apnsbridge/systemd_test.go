@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// manager is systemd's end of the notification socket.
+type manager struct {
+	t    *testing.T
+	conn *net.UnixConn
+	path string
+}
+
+func listenAsManager(t *testing.T) *manager {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "") // t.TempDir may be too long for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	m := &manager{t: t, path: filepath.Join(dir, "notify")}
+	if m.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.conn.Close() })
+	return m
+}
+
+// hears returns the next message, or "" if none comes in time.
+func (m *manager) hears(patience time.Duration) string {
+	m.t.Helper()
+	m.conn.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, 4096)
+	n, err := m.conn.Read(b)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		m.t.Fatal(err)
+	}
+	return string(b[:n])
+}
+
+// environ is what systemd puts into the environment of a service.
+func (m *manager) environ(watchdog, pid string) func(string) string {
+	return func(name string) string {
+		return map[string]string{"NOTIFY_SOCKET": m.path, "WATCHDOG_USEC": watchdog, "WATCHDOG_PID": pid}[name]
+	}
+}
+
+// serve as a process tells systemd when it is ready, that it reloads, whether
+// it did, and that it stops. SIGHUP during all of it ends nothing.
+func TestServeUnderSystemd(t *testing.T) {
+	m := listenAsManager(t)
+	t.Setenv("NOTIFY_SOCKET", m.path)
+	w := newWorld(t, apnssim.Scenario{})
+	p, conn := startProcess(t, w)
+	expect := func(want string) {
+		t.Helper()
+		if got := m.hears(30 * time.Second); got != want {
+			t.Fatalf("systemd hears %q, want %q", got, want)
+		}
+	}
+	hangup := func() {
+		t.Helper()
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		expect("RELOADING=1")
+	}
+	expect("READY=1")
+	hangup()
+	expect("READY=1\nSTATUS=reloaded")
+	w.amend("apps:", "appz:")
+	hangup()
+	expect("READY=1\nSTATUS=reload refused: everything stays as it was")
+	w.send(0, conn)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	expect("STOPPING=1")
+	conn.Close()
+	if err := p.wait(); err != nil {
+		t.Errorf("%v\n%s", err, strings.Join(p.stdlog, "\n"))
+	}
+	if log := strings.Join(p.stdlog, "\n"); !strings.Contains(log, `unknown key \"appz\"`) {
+		t.Errorf("the log does not say why the file was refused:\n%s", log)
+	}
+}
+
+// The watchdog gets its sign of life while the gateway answers itself, and none
+// while it does not.
+func TestWatchdog(t *testing.T) {
+	m := listenAsManager(t)
+	told, err := newSystemd(m.environ("30000", "")) // 30 ms
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer told.close()
+	w := newWorld(t, apnssim.Scenario{})
+	w.send(0, w.dial(w.clientTLS())) // so that there is an event loop to ask
+	ctx, cancel := context.WithCancel(t.Context())
+	dead, complaints := make(chan struct{}), make(chan error, 1)
+	alive := func(ctx context.Context) error {
+		select {
+		case <-dead:
+			return errors.New("dead")
+		default:
+			return w.service.alive(context.WithoutCancel(ctx)) // however slow the machine is
+		}
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		told.watch(ctx, alive, func(err error) {
+			select {
+			case complaints <- err:
+			default:
+			}
+		})
+	}()
+	defer func() {
+		cancel()
+		<-watched
+	}()
+	for range 3 {
+		if got := m.hears(30 * time.Second); got != "WATCHDOG=1" {
+			t.Fatalf("systemd hears %q, want a sign of life", got)
+		}
+	}
+	close(dead)
+	if err := <-complaints; err.Error() != "dead" {
+		t.Errorf("got complaint %v", err)
+	}
+	for m.hears(time.Millisecond) != "" { // signs from before
+	}
+	if got := m.hears(100 * time.Millisecond); got != "" {
+		t.Errorf("systemd hears %q from a service that does not answer itself", got)
+	}
+}
+
+// A service that was not started by systemd, or whose watchdog is for another
+// process, keeps silent.
+func TestSystemdEnvironment(t *testing.T) {
+	m := listenAsManager(t)
+	for _, tt := range []struct {
+		name          string
+		getenv        func(string) string
+		tells, failed bool
+		watchdog      time.Duration
+	}{
+		{"none", func(string) string { return "" }, false, false, 0},
+		{"no watchdog", m.environ("", ""), true, false, 0},
+		{"a watchdog", m.environ("30000000", ""), true, false, 30 * time.Second},
+		{"another's watchdog", m.environ("30000000", "1"), true, false, 0},
+		{"no number", m.environ("soon", ""), true, false, 0},
+		{"less than nothing", m.environ("-1", ""), true, false, 0},
+		{"nobody there", func(name string) string {
+			return map[string]string{"NOTIFY_SOCKET": m.path + "-gone", "WATCHDOG_USEC": "1"}[name]
+		}, false, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			told, err := newSystemd(tt.getenv)
+			if (err != nil) != tt.failed {
+				t.Fatalf("got error %v", err)
+			}
+			defer told.close()
+			if told.watchdog != tt.watchdog {
+				t.Errorf("got watchdog %v, want %v", told.watchdog, tt.watchdog)
+			}
+			told.watch(expired(t), nil, nil)
+			told.tell("READY=1", "STATUS=x")
+			want := ""
+			if tt.tells {
+				want = "READY=1\nSTATUS=x"
+			}
+			if got := m.hears(10 * time.Millisecond); got != want {
+				t.Errorf("systemd hears %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// expired is a context that is over.
+func expired(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// systemd itself finds no fault with the unit.
+func TestUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not there: ", err)
+	}
+	unit, err := os.ReadFile("systemd/apnsbridge.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const program = "/usr/local/bin/apnsbridge"
+	if !strings.Contains(string(unit), "ExecStart="+program+" serve") {
+		t.Fatalf("the unit does not start %s", program)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "apnsbridge.service")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), program, self)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
+	if err != nil || len(out) > 0 { // it goes by 0 where it only ignores a line
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
