@@ -30,6 +30,7 @@ type feedback struct {
 	store Feedback
 	delay time.Duration // after an error, before the next attempt
 	log   zerolog.Logger
+	fault complaint
 	wake  chan struct{}
 
 	mu    sync.Mutex
@@ -50,7 +51,9 @@ type feedbackEntry struct {
 }
 
 func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback {
-	return &feedback{store: s, delay: delay, log: log, wake: make(chan struct{}, 1)}
+	return &feedback{store: s, delay: delay, log: log, wake: make(chan struct{}, 1), fault: complaint{
+		log: log, now: time.Now, what: "the feedback list cannot be written: it is tried again until it can", over: "the feedback list can be written again",
+	}}
 }
 
 // dead puts the device of r on the list as of the time at, and then lets r
@@ -180,12 +183,14 @@ func (f *feedback) persist(ctx context.Context, app *app, do func(context.Contex
 		last := ctx.Err() != nil
 		err := do(context.WithoutCancel(ctx))
 		if err == nil {
+			f.fault.worked()
 			return true
 		}
-		f.log.Error().Err(err).Str("app", app.name).Msg("the feedback list could not be written")
 		if last {
+			f.log.Error().Err(err).Str("app", app.name).Msg("entries of the feedback list are lost: it could not be written before the end")
 			return false
 		}
+		f.fault.failed(err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(f.delay):

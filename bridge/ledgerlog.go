@@ -28,6 +28,7 @@ type Ledger interface {
 type ledgerLog struct {
 	store Ledger // nil: there is none
 	log   zerolog.Logger
+	fault complaint
 	wake  chan struct{}
 
 	mu       sync.Mutex
@@ -43,7 +44,10 @@ type ledgerJob struct {
 }
 
 func newLedgerLog(s Ledger, log zerolog.Logger) *ledgerLog {
-	return &ledgerLog{store: s, log: log, wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record)}
+	return &ledgerLog{
+		store: s, log: log, wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record),
+		fault: complaint{log: log, now: time.Now, what: "the resend ledger cannot be written: after a crash resends would arrive twice", over: "the resend ledger can be written again"},
+	}
 }
 
 // guardPrefix begins the keys of records about apps. A client's begin with its
@@ -151,9 +155,7 @@ func (l *ledgerLog) commit(jobs []ledgerJob) {
 	for _, job := range jobs {
 		all = appendStored(all, job.records)
 	}
-	if err := l.store.Append(context.Background(), all...); err != nil {
-		l.failed(err)
-	}
+	l.wrote(l.store.Append(context.Background(), all...))
 	for _, job := range jobs {
 		if job.then != nil {
 			job.then()
@@ -176,16 +178,19 @@ func (l *ledgerLog) replace(records []conversation.Record) {
 		all = appendStored(all, []conversation.Record{guard})
 	}
 	l.mu.Unlock()
-	if err := l.store.Replace(context.Background(), all...); err != nil {
-		l.failed(err)
-	}
+	l.wrote(l.store.Replace(context.Background(), all...))
 }
 
-func (l *ledgerLog) failed(err error) {
+// wrote takes note of what came of writing.
+func (l *ledgerLog) wrote(err error) {
+	if err == nil {
+		l.fault.worked()
+		return
+	}
 	l.mu.Lock()
 	l.failures++
 	l.mu.Unlock()
-	l.log.Error().Err(err).Msg("the resend ledger cannot be written: after a crash resends would arrive twice")
+	l.fault.failed(err)
 }
 
 // appendStored turns records into the store's. One without a value takes its
