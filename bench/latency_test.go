@@ -43,7 +43,7 @@ type line struct {
 
 func startLine(tb testing.TB, part, identity string) *line {
 	apns := startChild(tb, "apns", setting{PKI: identity})
-	return &line{apns: apns, relay: startRelay(tb, part, identity, apns.address, 10)}
+	return &line{apns: apns, relay: startRelay(tb, part, setting{PKI: identity, Target: apns.address}, 10)}
 }
 
 // capacity is what the line carries at most.
@@ -58,8 +58,7 @@ func (l *line) capacity() round {
 }
 
 func (l *line) pace(count, rate int) delays {
-	l.providers.ask(order{Do: "pace", Count: count, Rate: rate})
-	l.settle(count)
+	l.relay.pace(count, rate)
 	return l.apns.ask(order{Do: "delays"}).Delays
 }
 

@@ -31,10 +31,11 @@ func TestMain(m *testing.M) {
 
 // setting is what a child is told first.
 type setting struct {
-	PKI     string // a directory that devpki has written
-	Target  string // host:port to speak to
-	Dir     string // for files of its own
-	Profile string // file for a CPU profile; none if empty
+	PKI       string // a directory that devpki has written
+	Target    string // host:port to speak to
+	Anonymous bool   // a provider has no certificate
+	Dir       string // for files of its own
+	Profile   string // file for a CPU profile; none if empty
 }
 
 // order is what a child is to do.

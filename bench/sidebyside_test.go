@@ -36,10 +36,11 @@ type relay struct {
 	upstream           int // connections to APNs it had then
 }
 
-func startRelay(tb testing.TB, part, identity, apns string, connections int) *relay {
+func startRelay(tb testing.TB, part string, s setting, connections int) *relay {
 	tb.Helper()
-	r := &relay{gateway: startChild(tb, part, setting{PKI: identity, Target: apns})}
-	r.providers = startChild(tb, "provider", setting{PKI: identity, Target: r.gateway.address})
+	r := &relay{gateway: startChild(tb, part, s)}
+	s.Target = r.gateway.address
+	r.providers = startChild(tb, "provider", s)
 	r.providers.ask(order{Do: "dial", Count: connections})
 	return r
 }
@@ -47,6 +48,12 @@ func startRelay(tb testing.TB, part, identity, apns string, connections int) *re
 func (r *relay) send(count int) {
 	r.providers.tb.Helper()
 	r.providers.ask(order{Do: "send", Count: count})
+	r.settle(count)
+}
+
+func (r *relay) pace(count, rate int) {
+	r.providers.tb.Helper()
+	r.providers.ask(order{Do: "pace", Count: count, Rate: rate})
 	r.settle(count)
 }
 
@@ -95,8 +102,8 @@ func startWays(tb testing.TB, connections, fast, slow int) []*way {
 		tb.Log("nginx is not installed: a server in Go answers, which says less about ratios")
 		apns = startChild(tb, "apns", setting{PKI: identity}).address
 	}
-	listener := startRelay(tb, "listener", identity, apns, connections)
-	gateway := startRelay(tb, "gateway", identity, apns, connections)
+	listener := startRelay(tb, "listener", setting{PKI: identity, Target: apns}, connections)
+	gateway := startRelay(tb, "gateway", setting{PKI: identity, Target: apns}, connections)
 	pusher := startChild(tb, "apns2", setting{PKI: identity, Target: apns})
 	ways := []*way{
 		{name: viaListener, count: slow, round: listener.round},

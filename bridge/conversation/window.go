@@ -30,7 +30,7 @@ type cell[T any] struct {
 
 // keptRing is how many places an empty window keeps. Most connections are silent
 // most of the time, and a burst must not cost memory for as long as they last.
-const keptRing = 16
+const keptRing = 8
 
 // Len is the number of notifications in the window.
 func (w *Window[T]) Len() int { return int(w.next - w.head) }
