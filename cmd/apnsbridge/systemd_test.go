@@ -62,7 +62,8 @@ func TestServeUnderSystemd(t *testing.T) {
 	m := listenAsManager(t)
 	t.Setenv("NOTIFY_SOCKET", m.path)
 	w := newWorld(t, apnssim.Scenario{})
-	p, conn := startProcess(t, w)
+	p := startProcess(t, w)
+	conn := p.dial(w)
 	expect := func(want string) {
 		t.Helper()
 		if got := m.hears(30 * time.Second); got != want {
