@@ -148,6 +148,7 @@ func (w *world) php(mode, notifications string) string {
 func TestPHPTutorial(t *testing.T) {
 	for _, mode := range []string{"resend", "end", "never"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel() // the script listens for seconds
 			w := newWorld(t, apnssim.Scenario{})
 			var lines strings.Builder
 			for i := range 50 {

@@ -35,11 +35,11 @@ function frame($identifier, $token, $alert)
 
 // The identifier of the failed notification, or null if the gateway is silent
 // for the given time or ends the connection without a word.
-function failed($stream, $microseconds)
+function failed($stream, $seconds)
 {
     $read = [$stream];
     $none = null;
-    if (!stream_select($read, $none, $none, 0, $microseconds)) {
+    if (!stream_select($read, $none, $none, $seconds, 0)) {
         return null;
     }
     $answer = fread($stream, 6);
@@ -71,7 +71,7 @@ while (true) {
         break;
     }
     if ($bad === null) {
-        $bad = failed($stream, 900000);
+        $bad = failed($stream, 5);
     }
     if ($bad === null) {
         break;
