@@ -62,6 +62,13 @@ func (c *census) leave(from source) {
 	}
 }
 
+// of is how many there are of one source.
+func (c *census) of(from source) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.by[from]
+}
+
 func (c *census) figures() (total, busiest int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

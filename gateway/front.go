@@ -164,7 +164,7 @@ func (f *front) accept(l labelled) error {
 			return err
 		}
 		f.counters.acceptErrors.Add(1)
-		relieved := f.relieve()
+		relieved := f.makeRoom()
 		f.often.Warn().Err(err).Bool("relieved", relieved).Dur("pause", pause).Msg("cannot accept a connection")
 		select {
 		case <-f.ctx.Done():
@@ -201,7 +201,7 @@ func (f *front) take(c net.Conn, label string) {
 	}
 	a := newArrival(f, tcp, label)
 	v := f.census.enter(a.from, false)
-	if v == tooMany && f.relieve() {
+	if v == tooMany && f.makeRoom() {
 		v = f.census.enter(a.from, true)
 	}
 	switch v {
@@ -219,7 +219,42 @@ func (f *front) take(c net.Conn, label string) {
 		}
 		f.census.leave(a.from)
 	}
+	a.cancel()
 	c.Close()
+}
+
+// makeRoom ends a connection that can be spared: one that lingers, or a handshake.
+func (f *front) makeRoom() bool {
+	if f.relieve() {
+		return true
+	}
+	a := f.spare()
+	if a == nil {
+		return false
+	}
+	a.drop()
+	return true
+}
+
+// spare takes one out of those in the handshake: of a few, as they come, the one
+// whose source has most connections. Strangers can thus fill all places and keep
+// nobody out.
+func (f *front) spare() *arrival {
+	const few = 32
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var spared *arrival
+	most, seen := 0, 0
+	for a := range f.arrivals {
+		if n := f.census.of(a.from); n > most {
+			spared, most = a, n
+		}
+		if seen++; seen == few {
+			break
+		}
+	}
+	delete(f.arrivals, spared)
+	return spared
 }
 
 func (f *front) add(a *arrival) bool {

@@ -34,6 +34,10 @@ func rounds(short, longer int) int {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(attackVariable) != "" {
+		runAttack()
+		return
+	}
 	// gnet keeps a pool of workers for the whole process.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),

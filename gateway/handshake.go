@@ -31,6 +31,8 @@ type arrival struct {
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
 	refusal error
 	dropped atomic.Bool
+	ctx     context.Context // until the handshake has to be done
+	cancel  context.CancelFunc
 
 	config *tls.Config         // of this connection alone
 	peers  []*x509.Certificate // crypto/tls's own slice
@@ -39,6 +41,7 @@ type arrival struct {
 func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
 	a := &arrival{front: f, tcp: tcp}
+	a.ctx, a.cancel = context.WithTimeout(f.ctx, f.limits.HandshakeTimeout)
 	if remote != nil {
 		ap := remote.AddrPort()
 		a.hello.Remote = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
@@ -50,6 +53,7 @@ func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
 
 func (a *arrival) run() {
 	err := a.handshake()
+	a.cancel()
 	a.front.remove(a)
 	if err != nil {
 		a.fail(err)
@@ -62,10 +66,7 @@ func (a *arrival) run() {
 
 func (a *arrival) handshake() error {
 	f := a.front
-	deadline := time.Now().Add(f.limits.HandshakeTimeout)
-	ctx, cancel := context.WithDeadline(f.ctx, deadline)
-	defer cancel()
-	if err := a.prepare(deadline); err != nil {
+	if err := a.prepare(); err != nil {
 		return err
 	}
 	if f.terminated(a.hello.Remote.Addr()) {
@@ -78,7 +79,7 @@ func (a *arrival) handshake() error {
 		return err
 	}
 	a.spoken = languageOf(head)
-	turn, err := f.gate.enter(ctx, a.from, a.drop)
+	turn, err := f.gate.enter(a.ctx, a.from, a.drop)
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,8 @@ func (a *arrival) release() {
 // closed for being idle.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
 
-func (a *arrival) prepare(deadline time.Time) error {
+func (a *arrival) prepare() error {
+	deadline, _ := a.ctx.Deadline()
 	if err := a.tcp.SetKeepAliveConfig(keepAlive); err != nil {
 		return err
 	}
@@ -142,6 +144,7 @@ func (a *arrival) verify(state tls.ConnectionState) error {
 // drop gives a's place to another.
 func (a *arrival) drop() {
 	a.dropped.Store(true)
+	a.cancel()
 	a.tcp.Close()
 }
 
@@ -156,7 +159,7 @@ func (a *arrival) fail(err error) {
 		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")
 	case a.dropped.Load():
 		c.dropped.Add(1)
-		a.log(a.front.often.Info()).Msg("handshake dropped: it had waited longest, and others needed its place")
+		a.log(a.front.often.Info()).Msg("handshake dropped: others needed its place")
 		return
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		c.timedOut.Add(1)

@@ -17,6 +17,7 @@ import (
 func pass(t *testing.T, s *gateway.Server, ss *sessions) {
 	t.Helper()
 	c := dial(t, s, tls.VersionTLS13)
+	defer c.TCP.Close()
 	write(t, c, enhanced(nil, 1, 10))
 	c.CloseWrite()
 	r := ss.next()

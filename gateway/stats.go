@@ -23,7 +23,7 @@ type PortStats struct {
 	HandshakesDone        uint64
 	HandshakesFailed      uint64 // not TLS, no common version or cipher, gone in the middle
 	HandshakesTimedOut    uint64
-	HandshakesDropped     uint64 // had waited longest when others needed their place
+	HandshakesDropped     uint64 // ended when others needed their place
 	Refused               uint64 // by Admit
 	ResumedTLS            uint64 // of HandshakesDone
 	HandshakesOldProtocol uint64 // of HandshakesDone: TLS 1.0 and 1.1

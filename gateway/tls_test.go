@@ -239,9 +239,12 @@ func TestOldTLS(t *testing.T) {
 			if !tt.ok {
 				return
 			}
-			write(t, c, enhanced(nil, 1, 20))
+			for _, b := range enhanced(nil, 1, 20) { // each a record, with TLS 1.0 and CBC two
+				write(t, c, []byte{b})
+			}
 			r := ss.next()
 			eventually(t, "all frames", func() bool { return r.len() == 20 })
+			r.wantNumbers(1, 20)
 			r.conn.Fail(badToken2.Status, badToken2.Identifier)
 			got := make([]byte, binproto.ResponseSize)
 			if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, badToken2.Append(nil)) {
