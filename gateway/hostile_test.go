@@ -1,0 +1,230 @@
+package gateway_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"apnsbridge/gateway"
+)
+
+// attack is what a process of its own does: descriptors are short in one.
+type attack struct {
+	Kind   string // "half-open", "loris" or "flood"
+	Server string
+	From   string        // address
+	Count  int           // connections at a time
+	Pause  time.Duration // before one that was closed is opened again
+
+	Certificate [][]byte // of an admitted client
+	Key         []byte   // PKCS#8
+	Hello       []byte
+}
+
+// attackVariable set makes the test's binary an attacker.
+const attackVariable = "APNSBRIDGE_GATEWAY_ATTACK"
+
+// runAttack reads an attack from stdin, says "ready" when each connection has
+// been tried once, and goes on until stdin ends.
+func runAttack() {
+	var a attack
+	in := json.NewDecoder(os.Stdin)
+	must(in.Decode(&a))
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		io.Copy(io.Discard, os.Stdin)
+	}()
+	var tried, running sync.WaitGroup
+	tried.Add(a.Count)
+	for i := range a.Count {
+		running.Go(func() { a.persist(i, stop, tried.Done) })
+	}
+	tried.Wait()
+	fmt.Println("ready")
+	running.Wait()
+}
+
+// persist keeps one connection, and connects again when it is closed.
+func (a *attack) persist(i int, stop <-chan struct{}, tried func()) {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(a.From)}, Timeout: patience}
+	for first := true; ; first = false {
+		c, err := dialer.Dial("tcp", a.Server)
+		if err == nil {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				a.annoy(i, c, stop)
+			}()
+			if first {
+				tried()
+			}
+			select {
+			case <-ended:
+			case <-stop:
+			}
+			c.Close()
+			<-ended
+		} else if first {
+			tried()
+		}
+		select {
+		case <-stop:
+			return
+		case <-time.After(a.Pause):
+		}
+	}
+}
+
+// annoy returns when the server has closed c.
+func (a *attack) annoy(i int, c net.Conn, stop <-chan struct{}) {
+	switch a.Kind {
+	case "half-open": // by turns all of a ClientHello, all but its end, and nothing
+		c.Write(a.Hello[:[]int{len(a.Hello), len(a.Hello) - 1, 0}[i%3]])
+	case "loris": // a frame that never ends
+		key, err := x509.ParsePKCS8PrivateKey(a.Key)
+		must(err)
+		t := tls.Client(c, &tls.Config{Certificates: []tls.Certificate{{Certificate: a.Certificate, PrivateKey: key}}, InsecureSkipVerify: true})
+		frame := enhanced(nil, 1, 1)
+		for _, b := range frame[:len(frame)-1] {
+			if _, err := t.Write([]byte{b}); err != nil {
+				break
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	io.Copy(io.Discard, c)
+}
+
+// start runs the attack in a process of its own, and returns when all of it has
+// begun. stop ends it.
+func (a attack) start(t *testing.T) (stop func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), attackVariable+"=1")
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	must(err)
+	stdout, err := cmd.StdoutPipe()
+	must(err)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	must(json.NewEncoder(stdin).Encode(a))
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
+		t.Errorf("the attacker says %q, %v", line, err)
+	}
+	return sync.OnceFunc(func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error("the attacker: ", err)
+		}
+	})
+}
+
+// TestHostileLoad: strangers who say hello and no more, admitted clients who send
+// frames that never end, and one address far over its limit, all at once and
+// again whenever they are closed. Who is connected goes on, newcomers get in, and
+// when it is over nothing is left.
+func TestHostileLoad(t *testing.T) {
+	limits := gateway.Limits{Connections: 400, ConnectionsPerAddress: 50, Handshakes: 32, HandshakesPerAddress: 8, HandshakeTimeout: 2 * time.Second}
+	halfOpen, loris, flood, addresses, newcomers, pause := 500, 40, 250, 12, 20, 200*time.Millisecond
+	if *long {
+		limits = gateway.Limits{} // as they are
+		halfOpen, loris, flood, newcomers, pause = 10_000, 1_000, 5_000, 50, 2*time.Second
+	}
+	ss, lorises := newSessions(t), newSessions(t)
+	s := serve(t, nil, func(c *gateway.Config) {
+		c.Limits = limits
+		c.Admit = func(h *gateway.Hello) (gateway.Opener, error) {
+			if h.Remote.Addr() == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+				return ss.open, nil
+			}
+			return lorises.open, nil
+		}
+	})
+	key, err := x509.MarshalPKCS8PrivateKey(certificates().client.PrivateKey)
+	must(err)
+	base := attack{Server: s.Addr().String(), Pause: pause, Certificate: certificates().client.Certificate, Key: key, Hello: clientHello(t)}
+
+	connected := dial(t, s, tls.VersionTLS13)
+	connected.SetDeadline(time.Time{})
+	old := ss.next()
+	for range 4 { // both loops have what they need
+		pass(t, s, ss)
+	}
+	descriptorsBefore, goroutinesBefore := descriptors(t), runtime.NumGoroutine()
+
+	var stops []func()
+	from := 1
+	launch := func(kind string, count, addresses int) {
+		for range addresses {
+			from++
+			a := base
+			a.Kind, a.From, a.Count = kind, fmt.Sprintf("127.0.0.%d", from), count/addresses
+			stops = append(stops, a.start(t))
+		}
+	}
+	stopAll := func() { // a process that looks for races takes a second to exit
+		var stopping sync.WaitGroup
+		for _, stop := range stops {
+			stopping.Go(stop)
+		}
+		stopping.Wait()
+	}
+	defer stopAll()
+	launch("loris", loris, 4)
+	eventually(t, "the lorises are in", func() bool { return len(lorises.ch) >= loris })
+	launch("flood", flood, 1)
+	launch("half-open", halfOpen, addresses)
+
+	sent := 0
+	var slowest time.Duration
+	for range newcomers {
+		begin := time.Now()
+		pass(t, s, ss)
+		slowest = max(slowest, time.Since(begin))
+		write(t, connected, enhanced(nil, sent+1, sent+100))
+		if sent += 100; t.Failed() {
+			break
+		}
+	}
+	eventually(t, "all frames of who was connected", func() bool { return old.len() == sent })
+	old.wantNumbers(1, sent)
+	under := s.Stats()
+	t.Logf("%d newcomers with 10 notifications each, the slowest in %v, and %d of who was connected, delivered; %d descriptors, %d goroutines", newcomers, slowest.Round(time.Millisecond), sent, descriptors(t), runtime.NumGoroutine())
+	t.Logf("%+v", under.PortStats)
+	if under.OverLimitPerAddress == 0 || under.Connections < limits.Connections*9/10 {
+		t.Error("there was no attack")
+	}
+
+	stopAll()
+	for range len(lorises.ch) {
+		r := lorises.next()
+		r.closeWhenOver()
+		r.waitClosed()
+		if r.len() != 0 {
+			t.Errorf("a frame that never ended was delivered %d times", r.len())
+		}
+	}
+	eventually(t, "all connections are gone but the first", func() bool { return s.Stats().Connections == 1 })
+	eventually(t, "all descriptors are back", func() bool { return descriptors(t) <= descriptorsBefore })
+	eventually(t, "all goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutinesBefore })
+	t.Logf("afterwards %d descriptors (before: %d), %d goroutines (before: %d)", descriptors(t), descriptorsBefore, runtime.NumGoroutine(), goroutinesBefore)
+	pass(t, s, ss)
+}
