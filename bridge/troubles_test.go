@@ -33,7 +33,7 @@ type troubles struct {
 	accepted map[byte][]string
 }
 
-func newTroubles(t *rapid.T) *troubles {
+func newTroubles(t rapid.TB) *troubles {
 	w := &troubles{now: time.Unix(1_700_000_000, 0), pushed: make(map[byte][]string), accepted: make(map[byte][]string)}
 	w.hand = [2]*handUpstream{new(handUpstream), new(handUpstream)}
 	var err error
@@ -166,7 +166,7 @@ func checkTroubles(t *rapid.T) {
 		for w.upstream() > 0 {
 			w.answer(0, accepted)
 		}
-		w.tick(time.Minute)
+		w.tick(2 * time.Minute) // the most that anyone waits
 	}
 	w.check(t)
 	for e := range w.app.gates {
@@ -176,5 +176,81 @@ func checkTroubles(t *rapid.T) {
 	}
 	if w.Stats().Apps["mail"].Dropped != 0 {
 		t.Fatal("something was given up")
+	}
+}
+
+// whileOpen gives an app with three that wait at its open gate, of which the
+// first expires after 10 s.
+func whileOpen(t *testing.T) *troubles {
+	w := newTroubles(t)
+	t.Cleanup(w.cancel)
+	s, err := w.Open(&recorder{changed: make(chan struct{}, 1)}, Origin{App: "mail"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		n := note(deviceToken([]byte{byte(i)}, 0), uint32(i), hello)
+		if i == 0 {
+			n.Expiry, n.HasExpiry = uint32(w.now.Unix()+10), true
+		}
+		s.Push(n)
+	}
+	for range 3 {
+		w.answer(0, unreachable)
+	}
+	if w.upstream() != 0 || w.app.gates[Production].stats().Waiting != 3 {
+		t.Fatalf("%d are upstream, %+v", w.upstream(), w.app.gates[Production].stats())
+	}
+	w.tick(time.Second)
+	return w
+}
+
+// A probe that finds nothing out makes room for another at once.
+func TestProbeThatIsNotAsked(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(*troubles, *record)
+	}{
+		{"expired", func(w *troubles, _ *record) { w.now = w.now.Add(10 * time.Second) }},
+		{"a known bad token", func(w *troubles, r *record) { w.app.badTokens.refused(w.app.device(r), w.now) }},
+		{"the app is on hold", func(w *troubles, _ *record) {
+			for i := range guardTokens {
+				w.app.hold.refused(heldRecord(i, w.now), w.now)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := whileOpen(t)
+			up := w.hand[Production]
+			if len(up.sent) != 1 {
+				t.Fatalf("%d probes, want 1", len(up.sent))
+			}
+			probe := up.sent[0]
+			up.sent = nil
+			if tt.set(w, probe); probe.begin() {
+				t.Fatal("an attempt begins")
+			}
+			w.app.probe(w.now)
+			if len(up.sent) != 1 || up.sent[0] == probe {
+				t.Errorf("%d others are tried, want 1", len(up.sent))
+			}
+		})
+	}
+}
+
+// A probe that APNs has not looked at goes again. Otherwise it waits with the
+// others.
+func TestProbeAsksOnce(t *testing.T) {
+	w := whileOpen(t)
+	up := w.hand[Production]
+	probe := up.sent[0]
+	w.answer(0, unsent)
+	if len(up.sent) != 1 || up.sent[0] != probe {
+		t.Fatal("it is not sent again")
+	}
+	w.answer(0, staleToken)
+	if st := w.app.gates[Production].stats(); len(up.sent) != 0 || st.Waiting != 3 {
+		t.Errorf("%d are upstream, %d wait; want 0 and 3", len(up.sent), st.Waiting)
 	}
 }
