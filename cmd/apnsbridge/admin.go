@@ -39,20 +39,30 @@ func newAdmin(address string, s *service) (*admin, error) {
 }
 
 // ready answers 200 while new providers are welcome. Apps that APNs does not
-// serve at present are named; where that is all of them, no provider is.
+// serve at present are named; where that is all of them, no provider is, nor
+// while the store cannot be written. Damaged files are named until they are gone.
 func (a *admin) ready(w http.ResponseWriter, s *service) {
-	problems := s.bridge.Problems()
-	if a.stopping.Load() || len(problems) == len(s.current.Load().apps) {
+	problems, unwritable := s.bridge.Problems(), s.store.Failing()
+	if a.stopping.Load() || unwritable != nil || len(problems) == len(s.current.Load().apps) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	switch {
 	case a.stopping.Load():
 		fmt.Fprintln(w, "stopping")
+	case unwritable != nil:
+		fmt.Fprintf(w, "the store cannot be written: %v\n", unwritable)
 	case len(problems) == 0:
 		fmt.Fprintln(w, "ok")
 	}
 	for _, app := range slices.Sorted(maps.Keys(problems)) {
 		fmt.Fprintf(w, "%s: %s\n", app, problems[app])
+	}
+	damaged, err := s.store.Damaged()
+	for _, path := range damaged {
+		fmt.Fprintf(w, "%s was damaged and set aside: move it away when you have seen to it\n", path)
+	}
+	if err != nil {
+		fmt.Fprintf(w, "the store's directory cannot be read: %v\n", err)
 	}
 }
 

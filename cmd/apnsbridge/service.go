@@ -51,6 +51,9 @@ func (s *service) start(a *assembly) (err error) {
 	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
 		return fmt.Errorf("store.path: %w", err)
 	}
+	if aside := s.store.SetAside(); aside != nil {
+		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("the store was damaged: its file is set aside, and an empty one has begun")
+	}
 	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
 		return err
 	}
