@@ -315,6 +315,25 @@ func TestReloadServerCertificate(t *testing.T) {
 	w.send(0, connected)
 }
 
+// A gateway that runs looks at the files by itself.
+func TestCertificateIsPolled(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.service.poll = 5 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.service.run(ctx, nil, &systemd{}) }()
+	w.write("server.pem", strangers().Server.CertPEM)
+	w.write("server-key.pem", strangers().Server.KeyPEM)
+	waitFor(t, "the new certificate is taken", func() bool {
+		return w.service.current.Load().certificate.Leaf.Equal(strangers().Server.Leaf)
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	w.service = nil
+}
+
 // The providers of an app that is gone are told, and what they sent before is
 // delivered; those of other apps see nothing of it.
 func TestReloadRemovesApp(t *testing.T) {

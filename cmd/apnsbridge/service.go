@@ -25,6 +25,7 @@ import (
 type service struct {
 	current  atomic.Pointer[assembly] // what admission goes by
 	spurned  certificateStamp         // of a pair of files that was of no use
+	poll     time.Duration            // how often the files of the server certificate are looked at
 	log      zerolog.Logger
 	store    *boltstore.Store
 	bridge   *bridge.Bridge
@@ -37,7 +38,7 @@ type service struct {
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), failed: make(chan error, 3)}
+	s := &service{log: log, old: newOldTLS(log), poll: 10 * time.Second, failed: make(chan error, 3)}
 	s.current.Store(a)
 	if err := s.start(a); err != nil {
 		s.close()
@@ -114,13 +115,10 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 	return errors.Join(failed, s.stop(stopping))
 }
 
-// certificatePoll is how often the files of the server certificate are looked at.
-const certificatePoll = 10 * time.Second
-
 // tend does what there is to do while the service serves: until ctx ends, or
 // until a part fails.
 func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
-	poll, daily := time.NewTicker(certificatePoll), time.NewTicker(24*time.Hour)
+	poll, daily := time.NewTicker(s.poll), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
 	defer daily.Stop()
 	for {
