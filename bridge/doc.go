@@ -11,6 +11,10 @@
 // order of the frames: accepted ones in silence, dead devices into the feedback
 // list, the first refusal as an error packet.
 //
+// What fails for a reason of its own is tried again after a back-off. What fails
+// because APNs does not serve the app, or cannot be reached, opens the breaker of
+// the app and environment: all others then wait, but for a probe now and then.
+//
 // Source: Apple, "Sending notification requests to APNs" and "Handling
 // notification responses from APNs".
 package bridge

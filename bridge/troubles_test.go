@@ -13,9 +13,9 @@ import (
 // one notification is on its way at a time, in the order in which they came, and
 // in the end each is accepted once.
 func TestTroublesLoseAndDoubleNothing(t *testing.T) {
-	rounds := 1
+	rounds := 20
 	if *long {
-		rounds = 100
+		rounds = 2000
 	}
 	for range rounds {
 		rapid.Check(t, checkTroubles)
