@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store/storetest"
+)
+
+// sendTo sends a notification to each token, and waits until APNs has answered
+// them all.
+func (w *world) sendTo(t *testing.T, tokens ...string) {
+	t.Helper()
+	before := w.sim.Stats()
+	code, stdout, stderr := w.apnsbridge(strings.Join(tokens, "\n")+"\n", w.credentials("send", "--gateway", w.push, "--from", "-", "--quiet", "10ms")...)
+	if code != exitOK {
+		t.Fatalf("send: exit %d\n%s%s", code, stdout, stderr)
+	}
+	w.await("all are answered", func(s apnssim.Stats) bool {
+		return s.Accepted+s.Rejected >= before.Accepted+before.Rejected+len(tokens)
+	})
+}
+
+// uninstall makes n dead devices.
+func (w *world) uninstall(t *testing.T, n int) (tokens []string) {
+	t.Helper()
+	for i := range n {
+		tokens = append(tokens, token("0b", i))
+		if err := w.sim.SetDevice(apnssim.Device{Token: tokens[i], Topic: demoTopic, State: apnssim.Uninstalled, Since: listSince}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tokens
+}
+
+// checkDead reads the list of dead devices, which must be want.
+func (w *world) checkDead(t *testing.T, want []string) {
+	t.Helper()
+	code, stdout, stderr := w.apnsbridge("", w.credentials("feedback", "--feedback", w.feedback)...)
+	if code != exitOK {
+		t.Fatalf("feedback: exit %d\n%s", code, stderr)
+	}
+	for _, token := range want {
+		if !strings.Contains(stdout, token) {
+			t.Errorf("%s is not on the list", token)
+		}
+	}
+	if got := strings.Count(stdout, "\n"); got != len(want) {
+		t.Errorf("got %d entries, want %d", got, len(want))
+	}
+}
+
+// errorLines counts the lines of the log at level error with what in them.
+func (w *world) errorLines(what string) (n int) {
+	for line := range strings.Lines(w.log.String()) {
+		if strings.Contains(line, `"level":"error"`) && strings.Contains(line, what) {
+			n++
+		}
+	}
+	return n
+}
+
+// A store that is all zeros is set aside with a word to the operator, and
+// everything works.
+func TestServeDamagedStore(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	file := filepath.Join(w.path("data"), "feedback.db")
+	zeros := make([]byte, 64<<10)
+	if err := os.WriteFile(file, zeros, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	kept, err := w.service.store.Damaged()
+	if err != nil || len(kept) != 1 || !strings.HasPrefix(kept[0], file+".damaged-") {
+		t.Fatalf("got %q set aside and error %v, want %s.damaged-*", kept, err, file)
+	}
+	if b, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(b, zeros) {
+		t.Errorf("%d bytes are kept, error %v, want the %d zeros", len(b), err, len(zeros))
+	}
+	if got := w.errorLines(kept[0]); got != 1 || w.errorLines("") != 1 {
+		t.Errorf("got %d lines at level error that name it, want this one only:\n%s", got, w.log.String())
+	}
+	if status, body := w.ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || body != fmt.Sprintf("ok\n%s was damaged and set aside: move it away when you have seen to it\n", kept[0]) {
+		t.Errorf("/readyz: got %d and %q", status, body)
+	}
+	if got, want := w.metrics(), "apnsbridge_store_damaged_files 1\n"; !strings.Contains(got, want) {
+		t.Errorf("the metrics have no %q", want)
+	}
+
+	dead := w.uninstall(t, 3)
+	w.sendTo(t, append(dead, token("0c", 1))...)
+	waitFor(t, "the dead are listed", func() bool { return w.service.store.Stats().FeedbackEntries == len(dead) })
+	w.stop()
+	w.start()
+	w.checkDead(t, dead)
+
+	if err := os.Remove(kept[0]); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := w.ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || body != "ok\n" {
+		t.Errorf("/readyz: got %d and %q, want 200 and ok", status, body)
+	}
+}
+
+// A store that another process has is left to it.
+func TestServeStoreInUse(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	code, _, stderr := w.apnsbridge("", "serve", "--config", w.path("apnsbridge.yaml"))
+	if want := "feedback.db is in use by another process"; code != exitFailed || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("got exit code %d and %q, want 1 and one line with %q", code, stderr, want)
+	}
+	if damaged, err := w.service.store.Damaged(); len(damaged) > 0 || err != nil {
+		t.Errorf("got %q set aside and error %v, want none", damaged, err)
+	}
+}
+
+// While the disk is full feedback waits, /readyz and a line of the log say why,
+// and with space all goes on without a restart.
+func TestServeDiskFull(t *testing.T) {
+	disk := storetest.NewDisk(t, 8<<20)
+	w := newWorld(t, apnssim.Scenario{})
+	w.reconfigure("apps:", fmt.Sprintf("store: {path: %q}\nlimits: {retry_delay: 50ms}\napps:", filepath.Join(disk.Dir, "data")))
+	w.start()
+	t.Cleanup(w.stop) // before the disk goes
+
+	disk.Fill()
+	dead := w.uninstall(t, 3000)
+	sent := make(chan string, 1)
+	go func() { // the gateway ends the connection only when it has recorded all
+		_, stdout, stderr := w.apnsbridge(strings.Join(dead, "\n")+"\n", w.credentials("send", "--gateway", w.push, "--from", "-", "--quiet", "10ms")...)
+		sent <- stdout + stderr
+	}()
+	const full = "the store cannot be written: no space left on device\n"
+	waitFor(t, "/readyz says that the disk is full", func() bool {
+		status, body := w.ask(t, http.MethodGet, "/readyz", nil)
+		return status == http.StatusServiceUnavailable && body == full
+	})
+	failures := w.service.store.Stats().Failures
+	waitFor(t, "it is tried again", func() bool { return w.service.store.Stats().Failures > failures+5 })
+	if got := w.service.bridge.Stats(); got.FeedbackWait == 0 && got.Unsettled == 0 {
+		t.Errorf("got %+v, want feedback that waits", got)
+	}
+	if status, body := w.ask(t, http.MethodGet, "/readyz", nil); status != http.StatusServiceUnavailable || body != full {
+		t.Errorf("/readyz: got %d and %q", status, body)
+	}
+	// What needs no store goes on.
+	w.sendTo(t, token("0c", 1))
+
+	disk.Free()
+	if got := <-sent; !strings.Contains(got, " 0 refused") || strings.Contains(got, "did not end") {
+		t.Errorf("send: %s", got)
+	}
+	waitFor(t, "all is recorded", func() bool { return w.service.store.Stats().FeedbackEntries == len(dead) })
+	waitFor(t, "/readyz is well again", func() bool {
+		status, body := w.ask(t, http.MethodGet, "/readyz", nil)
+		return status == http.StatusOK && body == "ok\n"
+	})
+	w.checkDead(t, dead)
+	if got := w.errorLines("the feedback list cannot be written"); got == 0 || got > 2 {
+		t.Errorf("got %d lines of the log that it cannot be written, want 1 a minute", got)
+	}
+	if !strings.Contains(w.log.String(), "the feedback list can be written again") {
+		t.Errorf("nothing says that it can be written again:\n%s", w.log.String())
+	}
+}
