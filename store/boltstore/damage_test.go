@@ -120,7 +120,7 @@ func TestDamagedRounds(t *testing.T) {
 		for n, damage := range damages {
 			first, step := 0, 1
 			if n > 0 {
-				first, step = (n+round)%8, 8 // pages
+				first, step = (n+round)%16, 16 // pages
 			}
 			for at := first * page; at < len(whole); at += step * page {
 				name := fmt.Sprintf("round %d: %s at byte %d of %d", round, damage.name, at, len(whole))

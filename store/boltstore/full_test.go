@@ -88,7 +88,7 @@ func TestDiskFull(t *testing.T) {
 // The disk fills at any moment: what was said to be written is there afterwards,
 // and nothing else.
 func TestDiskFullAtRandom(t *testing.T) {
-	rounds := 200
+	rounds := 80
 	if *long {
 		rounds = 5000
 	}
