@@ -176,8 +176,9 @@ func sample() *binproto.Notification {
 	return n
 }
 
-// number makes n the i-th of all, to a device of its own.
+// number makes n the i-th of all, to a device of its own. How its token begins
+// is the same for all: the simulator refuses some.
 func number(n *binproto.Notification, i uint32) {
 	n.Identifier = i
-	binary.BigEndian.PutUint64(n.Token, uint64(i)*0x9e3779b97f4a7c15)
+	binary.BigEndian.PutUint64(n.Token[8:], uint64(i)*0x9e3779b97f4a7c15)
 }
