@@ -23,7 +23,7 @@ import (
 )
 
 // pushes is how many notifications a gateway of apns2's has under way at once,
-// each in a goroutine. On two processors it is at its best with some hundreds.
+// each in a goroutine. From 64 to 900 it makes no difference that can be seen.
 const pushes = 256
 
 // pusher is apns2 as it comes, and what it has done.
