@@ -26,9 +26,6 @@ type Limits struct {
 	FeedbackTotal time.Duration // for one reader in all; 10 min
 }
 
-// DefaultLimits returns the bounds with nothing set.
-func DefaultLimits() Limits { return Limits{}.withDefaults() }
-
 func (l Limits) withDefaults() Limits {
 	orDefault(&l.HandshakeTimeout, 10*time.Second)
 	orDefault(&l.Handshakes, 256)
