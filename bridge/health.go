@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -15,13 +16,15 @@ type health struct {
 	ill     atomic.Bool // problem is set
 	mu      sync.Mutex
 	problem string
+	news    news // of problem
 	strange map[answerKey]struct{}
 }
 
 // strangeWords is how many unknown reasons an app remembers having logged.
 const strangeWords = 64
 
-// note takes the verdict on each attempt. It logs changes only.
+// note takes the verdict on each attempt. It logs changes only, and of these not
+// too many.
 func (h *health) note(v verdict, log zerolog.Logger) {
 	switch v.class {
 	case accepted:
@@ -43,17 +46,37 @@ func (h *health) note(v verdict, log zerolog.Logger) {
 
 func (h *health) set(problem string, log zerolog.Logger) {
 	h.mu.Lock()
-	changed := h.problem != problem
+	defer h.mu.Unlock()
+	if h.problem == problem {
+		return
+	}
 	h.problem = problem
 	h.ill.Store(problem != "")
-	h.mu.Unlock()
-	switch {
-	case !changed:
-	case problem == "":
-		log.Info().Str("app", h.app).Msg("APNs accepts again")
-	default:
-		log.Error().Str("app", h.app).Msg(problem)
+	if h.news.changed() {
+		h.tell(log, 0)
 	}
+}
+
+// tick tells the time. It logs how things stand if they have changed too often
+// to log each change.
+func (h *health) tick(now time.Time, log zerolog.Logger) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if untold := h.news.tick(now); untold > 0 {
+		h.tell(log, untold)
+	}
+}
+
+// tell logs how things stand, and how often they have changed without a word.
+func (h *health) tell(log zerolog.Logger, changes int) {
+	event, says := log.Error(), h.problem
+	if says == "" {
+		event, says = log.Info(), "APNs accepts again"
+	}
+	if changes > 0 {
+		event.Int("changes", changes)
+	}
+	event.Str("app", h.app).Msg(says)
 }
 
 func (h *health) wonder(said answerKey, log zerolog.Logger) {

@@ -35,8 +35,10 @@ func (a *app) vouchedFor(r *record) {
 }
 
 // probe sends of the notifications that wait at a gate, or of an app on hold, one
-// each if it is time to.
+// each if it is time to. It is called all the time, and tells the app's health
+// what time it is.
 func (a *app) probe(now time.Time) {
+	a.health.tick(now, a.bridge.log)
 	take := func(probe *record, expired []*record) {
 		for _, r := range expired {
 			a.expired(r)
