@@ -109,6 +109,7 @@ type app struct {
 	bridge    *Bridge
 	route     atomic.Pointer[route]
 	chains    *chains
+	shelf     *shelf // nil: there is no spool
 	account   account
 	gates     [2]gate // to Production and Sandbox
 	hold      hold
@@ -125,14 +126,13 @@ type route struct {
 	upstreams [2]upstream // of Production and Sandbox
 }
 
-func (rt *route) environment(o Origin) Environment {
+// environment is where notifications from a listener of the environment e go.
+func (rt *route) environment(e Environment) Environment {
 	if rt.app.Environment == ByListener {
-		return o.Environment
+		return e
 	}
 	return rt.app.Environment
 }
-
-func (rt *route) upstream(o Origin) upstream { return rt.upstreams[rt.environment(o)] }
 
 // retire lets the connections end when they have done their work.
 func (rt *route) retire() {

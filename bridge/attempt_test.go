@@ -130,7 +130,7 @@ func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
 		}
 		mu.Unlock()
 		clear(r.bytes)
-		r.release()
+		r.free()
 		verdicts.Done()
 	})
 	payload := `{"aps":{"alert":"` + strings.Repeat("x", 3000) + `"}}`

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,8 @@ type Config struct {
 	Apps     []App
 	Feedback Feedback
 	Ledger   Ledger // nil: after a restart no resend is recognised
+	Spool    Spool  // not needed with SpoolOff
+	Mode     SpoolMode
 	Limits   Limits
 	Log      zerolog.Logger
 	Now      func() time.Time // nil: time.Now
@@ -34,6 +38,7 @@ type Bridge struct {
 	waiting  *waiting
 	backoff  backoff
 	feedback *feedback
+	spool    *spool // nil: there is none
 
 	ledgerBudget *conversation.Budget
 	ledgerLog    *ledgerLog
@@ -41,6 +46,7 @@ type Bridge struct {
 	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
 	idle      chan struct{} // told when unsettled comes to 0
 
+	ended  atomic.Bool     // by Close: nothing is sent any more
 	ctx    context.Context // of all work that was taken
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -69,13 +75,16 @@ func New(c Config) (*Bridge, error) {
 		return nil, err
 	}
 	b.wg.Go(func() {
-		b.waiting.run(b.ctx.Done(), func(r *record) { r.session.app.send(r) })
+		b.waiting.run(b.ctx.Done(), func(r *record) { r.app.send(r) })
 	})
 	b.wg.Go(func() { b.runClock(b.ctx.Done()) })
 	var writing context.Context
 	writing, b.endWriters = context.WithCancel(context.Background())
 	b.writers.Go(func() { b.feedback.run(writing) })
 	b.writers.Go(func() { b.ledgerLog.run(writing.Done()) })
+	if b.spool != nil {
+		b.writers.Go(func() { b.spool.run(writing) })
+	}
 	return b, nil
 }
 
@@ -94,6 +103,9 @@ func newBridge(c Config) (*Bridge, error) {
 	}
 	if b.now == nil {
 		b.now = time.Now
+	}
+	if c.Mode != SpoolOff {
+		b.spool = newSpool(c.Spool, c.Mode, limits, c.Log)
 	}
 	if err := b.ledgerLog.load(); err != nil {
 		return nil, err
@@ -125,17 +137,11 @@ func (b *Bridge) Reload(apps []App) error {
 	for _, conf := range apps {
 		a := b.apps[conf.Name]
 		if a == nil {
-			a = &app{name: conf.Name, bridge: b, chains: newChains()}
-			a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
-			b.ledgerLog.restoreGuard(a, b.now())
-			a.account.budget = b.budget
-			for e := range a.gates {
-				a.gates[e].breaker.backoff = &b.backoff
-			}
-			a.health.app = conf.Name
+			a = b.newApp(conf.Name)
 			b.apps[conf.Name] = a
 		}
 		b.reroute(a, conf)
+		a.shelf.serves(a)
 	}
 	var ended []*Session
 	for name, a := range b.apps {
@@ -145,6 +151,7 @@ func (b *Bridge) Reload(apps []App) error {
 		delete(b.apps, name)
 		b.removed = append(b.removed, a)
 		a.route.Load().retire()
+		a.shelf.serves(nil)
 		for s := range b.sessions {
 			if s.app == a {
 				ended = append(ended, s)
@@ -156,6 +163,28 @@ func (b *Bridge) Reload(apps []App) error {
 		s.end()
 	}
 	return nil
+}
+
+// newApp makes an app without a configuration, or finds the one of that name that
+// was removed and has notifications on their way.
+func (b *Bridge) newApp(name string) *app {
+	if i := slices.IndexFunc(b.removed, func(a *app) bool { return a.name == name }); i >= 0 {
+		a := b.removed[i]
+		b.removed = slices.Delete(b.removed, i, i+1)
+		return a
+	}
+	a := &app{name: name, bridge: b, chains: newChains()}
+	a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
+	b.ledgerLog.restoreGuard(a, b.now())
+	a.account.budget = b.budget
+	for e := range a.gates {
+		a.gates[e].breaker.backoff = &b.backoff
+	}
+	a.health.app = name
+	if b.spool != nil {
+		a.shelf = b.spool.shelfOf(name)
+	}
+	return a
 }
 
 // reroute gives a the configuration conf.
@@ -231,9 +260,9 @@ func (b *Bridge) settled(n int64) {
 }
 
 // Shutdown lets all sessions come to their end, and returns when they have been
-// told, all that was taken is settled, and the feedback list has what it should.
-// What providers still write meanwhile is delivered too. An error says how much
-// is left.
+// told, all that was taken is settled or on disk, and the feedback list has what
+// it should. What providers still write meanwhile is delivered too. An error says
+// how much is left; with a spool Close writes that to disk.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopping = true
@@ -241,6 +270,10 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
 	for b.endSessions() > 0 || b.unsettled.Load() > 0 {
+		if b.spool != nil {
+			b.spool.closed.Store(true)
+			b.shelveWaiting()
+		}
 		select {
 		case <-b.idle:
 		case <-tick.C:
@@ -249,6 +282,29 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// shelveWaiting ends the wait of all that wait for APNs: they go on after a
+// restart, if there is a spool.
+func (b *Bridge) shelveWaiting() {
+	waiting := b.waiting.takeAll()
+	for _, a := range b.everyApp() {
+		for e := range a.gates {
+			waiting = append(waiting, a.gates[e].takeAll()...)
+		}
+		waiting = append(waiting, a.hold.takeAll()...)
+	}
+	for _, r := range waiting {
+		r.app.abandon(r)
+	}
+}
+
+// everyApp gives all apps, those among them that were removed and have
+// notifications on their way.
+func (b *Bridge) everyApp() []*app {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.AppendSeq(slices.Clone(b.removed), maps.Values(b.apps))
 }
 
 // settleIn is how long a new session has to show what its provider writes,
@@ -276,18 +332,27 @@ func (b *Bridge) endSessions() (young int) {
 	return young
 }
 
-// Close ends everything at once. What has no verdict yet is counted as
-// abandoned; what is on its way to the feedback list is still written.
+// Close ends everything at once. What has no verdict yet goes to disk, or without
+// a spool is counted as abandoned; what is on its way to the feedback list is
+// still written.
 func (b *Bridge) Close() {
 	b.mu.Lock()
 	b.closed = true
 	all := b.pools
 	b.mu.Unlock()
+	b.ended.Store(true)
+	if b.spool != nil {
+		b.spool.closed.Store(true)
+	}
 	b.cancel()
 	for _, p := range all {
 		p.Close()
 	}
 	b.wg.Wait()
+	for _, p := range all {
+		p.Close() // of what was on its way to it
+	}
+	b.shelveWaiting()
 	b.endWriters()
 	b.writers.Wait()
 	b.saveLedgers()

@@ -50,6 +50,16 @@ func (c *chains) enter(r *record) (first bool) {
 	return last == nil
 }
 
+// leaveAll takes out r, which is first, and all behind it. It returns the first
+// of them; each has the next one behind it.
+func (c *chains) leaveAll(r *record) *record {
+	s, key := c.shardOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.last, key)
+	return r
+}
+
 // leave takes out r, which is first, and returns the next, which may go now.
 func (c *chains) leave(r *record) (next *record) {
 	s, key := c.shardOf(r)

@@ -79,8 +79,6 @@ func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 		case conversation.Release:
 			c.touch(d.Conn.Owner.(*Session))
 			c.drop(d.Content.(*record))
-		case conversation.TakeOver:
-			// The record goes on with whoever is delivering it.
 		case conversation.Forward:
 			d.Content.(*record).holders++
 			c.app.bridge.unsettled.Add(1)
@@ -95,7 +93,7 @@ func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 func (c *client) drop(r *record) {
 	if r.holders--; r.holders == 0 {
 		c.freed += r.size()
-		r.release()
+		r.free()
 	}
 }
 
@@ -171,14 +169,13 @@ func (b *Bridge) runClock(done <-chan struct{}) {
 func (b *Bridge) tick() {
 	b.mu.Lock()
 	clients := maps.Clone(b.clients)
-	b.removed = slices.DeleteFunc(b.removed, func(a *app) bool { return !a.waits() })
-	apps := slices.AppendSeq(slices.Clone(b.removed), maps.Values(b.apps))
+	b.removed = slices.DeleteFunc(b.removed, func(a *app) bool { return !a.busy() })
 	stopping := b.stopping
 	b.mu.Unlock()
 	if stopping {
 		b.endSessions()
 	}
-	for _, a := range apps {
+	for _, a := range b.everyApp() {
 		a.probe(b.now())
 	}
 	idle := 0

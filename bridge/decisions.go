@@ -11,16 +11,19 @@ func (a *app) perform(d conversation.Decision) {
 	switch d.Do {
 	case conversation.Forward:
 		r := d.Content.(*record)
-		r.request.expiration, r.expires = noExpiration, 0
-		if d.Expiry != conversation.NoExpiry {
-			r.request.expiration, r.expires = expiration(d.Expiry, b.now())
-		}
+		a.expireAt(r, d.Expiry, d.Expiry != conversation.NoExpiry, b.now())
 		a.deliver(r)
+	case conversation.TakeOver:
+		// Whoever is delivering it goes on. A crash must not lose it: its Release
+		// follows, until then it can be touched.
+		if a.shelf != nil {
+			a.shelf.keep(d.Content.(*record))
+		}
 	case conversation.Packet:
 		s := d.Conn.Owner.(*Session)
 		b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier).Msg(packetMessage(d.Status))
-		b.ledgerLog.write(d.Records, func() { s.peer.Fail(d.Status, d.Identifier) })
+		b.durable(d.Records, func() { s.peer.Fail(d.Status, d.Identifier) })
 	case conversation.Close:
 		d.Conn.Owner.(*Session).peer.Close()
 	case conversation.Feedback:
@@ -28,6 +31,17 @@ func (a *app) perform(d conversation.Decision) {
 	case conversation.Persist:
 		b.ledgerLog.write(d.Records, nil)
 	}
+}
+
+// durable calls then when records are, and before them all notifications that
+// they may speak of and that are on their way to disk.
+func (b *Bridge) durable(records []conversation.Record, then func()) {
+	write := func() { b.ledgerLog.write(records, then) }
+	if b.spool == nil {
+		write()
+		return
+	}
+	b.spool.then(write)
 }
 
 func packetMessage(s binproto.Status) string {

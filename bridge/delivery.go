@@ -7,24 +7,60 @@ import (
 	"apnsbridge/bridge/conversation"
 )
 
-// deliver takes a notification that has its place in the window.
+// deliver takes a notification that has its place in the window. If it is to be
+// on disk first it is forwarded when it is.
 func (a *app) deliver(r *record) {
+	if !a.shelf.commits(r) {
+		a.forward(r)
+	}
+}
+
+// forward puts r behind all others for its device, those that wait on disk
+// among them.
+func (a *app) forward(r *record) {
+	r.late = a.shelf.busy(r)
+	a.takeTurn(r)
+}
+
+// takeTurn puts r behind all others for its device that are in memory.
+func (a *app) takeTurn(r *record) {
 	if a.chains.enter(r) {
 		a.send(r)
 	}
 }
 
-// send hands r, the first of its device, to APNs, unless it has to wait until
-// APNs serves.
+// send hands r, the first of its device, to APNs, unless it has to wait.
 func (a *app) send(r *record) {
-	if !a.gate(r).keeps(r) {
-		a.route.Load().upstream(r.session.origin).Send(r)
+	switch {
+	case a.bridge.ended.Load():
+		a.abandon(r)
+	case !a.waits(r):
+		a.upstream(r).Send(r)
 	}
+}
+
+// waits says whether r, the first of its device, has to wait: for others on
+// disk, or until APNs serves. If so somebody else has it now.
+func (a *app) waits(r *record) bool {
+	if !a.shelves(r) {
+		return a.gate(r).keeps(r)
+	}
+	if r.late || a.shelf.busy(r) || a.gate(r).open() || a.hold.on.Load() {
+		a.shelve(r)
+		return true
+	}
+	return false
 }
 
 // gate is where r waits while APNs does not serve.
 func (a *app) gate(r *record) *gate {
-	return &a.gates[a.route.Load().environment(r.session.origin)]
+	return &a.gates[a.route.Load().environment(r.environment)]
+}
+
+// upstream is what carries r.
+func (a *app) upstream(r *record) upstream {
+	route := a.route.Load()
+	return route.upstreams[route.environment(r.environment)]
 }
 
 // spares APNs an attempt at r: it has expired, is held, or has its answer already.
@@ -33,7 +69,7 @@ func (a *app) spares(r *record, now time.Time) bool {
 		a.expired(r)
 		return true
 	}
-	if a.hold.keeps(r) {
+	if !a.shelves(r) && a.hold.keeps(r) {
 		return true
 	}
 	refused, ok := a.badTokens.listed(a.device(r), now)
@@ -46,16 +82,16 @@ func (a *app) spares(r *record, now time.Time) bool {
 
 // device names the device of r to APNs.
 func (a *app) device(r *record) device {
-	return device{a.route.Load().environment(r.session.origin), r.request.topic, r.Token()}
+	return device{a.route.Load().environment(r.environment), r.request.topic, r.Token()}
 }
 
 // answered takes the verdict on an attempt and sees to what follows it.
 func (a *app) answered(r *record, v verdict) {
-	if a.bridge.ctx.Err() != nil {
-		a.counters.abandoned.Add(1)
+	d := r.plan.next(v.class, &a.bridge.backoff)
+	if a.bridge.ended.Load() && d.do != settle {
+		a.abandon(r)
 		return
 	}
-	d := r.plan.next(v.class, &a.bridge.backoff)
 	if v.class == staleToken && d.do == retry {
 		v.class = held // another JWT was no better
 	}
@@ -66,9 +102,7 @@ func (a *app) answered(r *record, v verdict) {
 	}
 	if impedes(v.class) {
 		a.counters.retried.Add(1)
-		if !gate.failed(r, v.class, a.bridge.now()) {
-			a.bridge.waiting.add(r, time.Now().Add(d.after))
-		}
+		a.impeded(r, gate, v.class, d.after)
 		return
 	}
 	for _, next := range gate.answered(v.class, r.sent, a.bridge.now) {
@@ -87,20 +121,61 @@ func (a *app) answered(r *record, v verdict) {
 	case amendRetry:
 		r.request.amend(v.class)
 	case renewRetry:
-		a.route.Load().upstream(r.session.origin).Renew(r.bearer)
+		a.upstream(r).Renew(r.bearer)
 	}
 	a.counters.retried.Add(1)
 	switch v.class {
 	case ambiguous:
 		a.counters.ambiguous.Add(1)
-	case throttled:
-		r.session.release(r) // others shall not wait for one device
 	}
 	if d.after > 0 {
-		a.bridge.waiting.add(r, time.Now().Add(d.after))
+		a.pause(r, d.after)
 		return
 	}
 	a.send(r)
+}
+
+// impeded lets r wait, whose attempt has failed as those of others would.
+func (a *app) impeded(r *record, gate *gate, c class, after time.Duration) {
+	shelves := a.shelves(r)
+	if a.shelf == nil && c != held {
+		r.release()
+	}
+	switch closed := gate.failed(r, c, a.bridge.now(), !shelves); {
+	case closed && shelves:
+		a.shelve(r)
+	case !closed && a.shelf == nil && c == held:
+		a.bridge.waiting.add(r, time.Now().Add(after)) // it keeps its place
+	case !closed:
+		a.pause(r, after)
+	}
+}
+
+// pause lets r wait for its next attempt. Its provider hears no more of it: what
+// stands behind it shall not wait for one device, nor for chance.
+func (a *app) pause(r *record, after time.Duration) {
+	switch {
+	case a.shelf == nil:
+		r.release()
+	case a.shelf.spool.closed.Load():
+		a.shelve(r)
+		return
+	default:
+		a.shelf.keep(r)
+	}
+	a.bridge.waiting.add(r, time.Now().Add(after))
+}
+
+// abandon ends the way of r with the bridge. With a spool it goes on after a
+// restart.
+func (a *app) abandon(r *record) {
+	if a.shelf != nil {
+		a.shelve(r)
+		return
+	}
+	for r = a.chains.leaveAll(r); r != nil; r = r.behind {
+		a.counters.abandoned.Add(1)
+	}
 }
 
 // settle makes of a final verdict what the provider and the feedback list are to
@@ -112,7 +187,7 @@ func (a *app) settle(r *record, v verdict) {
 		a.vouchedFor(r)
 		next := a.chains.leave(r)
 		if !a.bridge.feedback.alive(r) {
-			r.session.settled(r, conversation.Accepted)
+			a.ended(r, conversation.Accepted)
 		}
 		a.follow(next)
 	case refused:
@@ -142,16 +217,29 @@ func (a *app) settle(r *record, v verdict) {
 // through ends the way of r, which was not refused. Nobody touches r afterwards.
 func (a *app) through(r *record, o conversation.Outcome) {
 	next := a.chains.leave(r)
-	r.session.settled(r, o)
+	a.ended(r, o)
 	a.follow(next)
 }
 
-// refuse ends the way of r with the status its provider is to know. Nobody
-// touches r afterwards.
+// refuse ends the way of r with the status its provider is to know. If there is
+// nobody to tell, a bad token goes to the feedback list. Nobody touches r
+// afterwards.
 func (a *app) refuse(r *record, status binproto.Status) {
 	next := a.chains.leave(r)
-	r.session.refused(r, status)
+	told := r.session != nil && r.session.refused(r, status)
+	if !told && status == binproto.InvalidToken {
+		a.bridge.feedback.refused(r)
+	} else {
+		a.ended(r, conversation.Dropped)
+	}
 	a.follow(next)
+}
+
+// ended says that the delivery of r has ended so. Nobody touches r afterwards.
+func (a *app) ended(r *record, o conversation.Outcome) {
+	if a.shelf.ended(r, o) {
+		r.leave(o)
+	}
 }
 
 // expired ends the way of r, whose time was over before APNs took it. Nobody

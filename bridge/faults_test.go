@@ -54,6 +54,7 @@ func TestTroubleOnTheWireLosesAndDoublesNothing(t *testing.T) {
 			const count = 500
 			pushMany(t, s, p, 0, count)
 			s.Shutdown(false)
+			delivered(t, b)
 			if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 				t.Errorf("told %v, closed %d; want one close", fails, closes)
 			}
@@ -87,6 +88,7 @@ func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 			until(t, "the first is accepted", func() bool { return b.Stats().Apps["mail"].Accepted == 1 })
 			pushMany(t, s, p, 1, 1)
 			s.Shutdown(false)
+			delivered(t, b)
 			p.wait(t)
 			ids := make(map[string]bool)
 			for _, push := range sim.Received(1).Pushes {
@@ -105,6 +107,7 @@ func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 		s, p := open(t, b, Origin{})
 		pushMany(t, s, p, 0, 1)
 		s.Shutdown(false)
+		delivered(t, b)
 		if fails, _ := p.wait(t); len(fails) != 0 {
 			t.Errorf("told %v, want silence", fails)
 		}
@@ -152,6 +155,7 @@ func TestEndpointFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Shutdown(false)
+			delivered(t, b)
 			p.wait(t)
 			if got := b.Problems(); len(got) != 0 {
 				t.Errorf("problems %v stay", got)

@@ -59,16 +59,16 @@ func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback 
 // dead puts the device of r on the list as of the time at, and then lets r
 // settle.
 func (f *feedback) dead(r *record, at time.Time) {
-	f.add(feedbackEntry{app: r.session.app, token: r.Token(), at: at, record: r, outcome: conversation.Gone})
+	f.add(feedbackEntry{app: r.app, token: r.Token(), at: at, record: r, outcome: conversation.Gone})
 }
 
 // alive takes the device of r, a push that was accepted, off the list, and then
 // lets r settle. It says whether that is needed.
 func (f *feedback) alive(r *record) bool {
-	if !f.store.Listed(r.session.app.name, r.Token()) {
+	if !f.store.Listed(r.app.name, r.Token()) {
 		return false
 	}
-	f.add(feedbackEntry{app: r.session.app, token: r.Token(), at: r.sent, alive: true, record: r})
+	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.sent, alive: true, record: r})
 	return true
 }
 
@@ -82,7 +82,7 @@ func (f *feedback) untold(a *app, token []byte, at time.Time) {
 
 // refused is dead for a bad token that was taken over from its provider.
 func (f *feedback) refused(r *record) {
-	f.add(feedbackEntry{app: r.session.app, token: r.Token(), at: r.sent, doubt: true, record: r, outcome: conversation.Dropped})
+	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.sent, doubt: true, record: r, outcome: conversation.Dropped})
 }
 
 // withdraw takes back what was recorded of a bad token.
@@ -98,7 +98,7 @@ func untoldSize(token []byte) int64 { return recordOverhead + int64(len(token)) 
 // good.
 func (e feedbackEntry) stored() {
 	if e.record != nil {
-		e.record.session.settled(e.record, e.outcome)
+		e.record.app.ended(e.record, e.outcome)
 		return
 	}
 	e.app.account.give(untoldSize(e.token))

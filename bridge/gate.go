@@ -39,9 +39,10 @@ func (g *gate) keeps(r *record) bool {
 	return true
 }
 
-// failed takes a failure of r of class c, which impedes. It says whether r waits
-// with the others; if not, it is to wait for itself.
-func (g *gate) failed(r *record, c class, now time.Time) (kept bool) {
+// failed takes a failure of r of class c, which impedes. It says whether r is to
+// wait with the others, and if keep is set keeps it; if not, it is to wait for
+// itself.
+func (g *gate) failed(r *record, c class, now time.Time, keep bool) (others bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.breaker.failed(c, r.sent, now)
@@ -49,9 +50,21 @@ func (g *gate) failed(r *record, c class, now time.Time) (kept bool) {
 	if !g.breaker.open() {
 		return false
 	}
-	r.plan.failures = 0
-	g.held.add(r)
+	if keep {
+		r.plan.failures = 0
+		g.held.add(r)
+	}
 	return true
+}
+
+// open says whether those that have not waited yet have to.
+func (g *gate) open() bool {
+	if !g.troubled.Load() {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.breaker.open()
 }
 
 // answered takes an answer of class c, which does not impede, to a push sent at
@@ -114,6 +127,16 @@ func (g *gate) renewed(now time.Time) {
 	defer g.mu.Unlock()
 	g.breaker.renewed(now)
 	g.publish()
+}
+
+// takeAll takes out what waits.
+func (g *gate) takeAll() []*record {
+	if !g.troubled.Load() {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held.releaseAll()
 }
 
 // moved says that the app goes to other environments. What waited is to be sent.

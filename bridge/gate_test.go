@@ -17,7 +17,7 @@ func shut(t *testing.T, g *gate, c class, now time.Time) (kept *record) {
 	for i := range breakerFailures {
 		r := heldRecord(i, now)
 		r.plan.attempts = 1
-		if got, want := g.failed(r, c, now), i == breakerFailures-1; got != want {
+		if got, want := g.failed(r, c, now, true), i == breakerFailures-1; got != want {
 			t.Fatalf("failure %d: kept is %v, want %v", i+1, got, want)
 		}
 		kept = r
@@ -50,7 +50,7 @@ func TestGateReleasesInOrder(t *testing.T) {
 		t.Fatal("the first that was not asked about is not the probe, or is kept")
 	}
 	probe.admitted, probe.plan.attempts = false, 1
-	if !g.failed(probe, unavailable, now) {
+	if !g.failed(probe, unavailable, now, true) {
 		t.Error("the probe is not kept")
 	}
 	want := append([]*record{failed}, append(slices.Clone(waiting[1:]), probe)...)
@@ -127,7 +127,7 @@ func TestGateLosesNothing(t *testing.T) {
 				case i%10 == 9:
 					send(r)
 					send(g.answered(accepted, now, clock)...)
-				case g.failed(r, unavailable, now):
+				case g.failed(r, unavailable, now, true):
 					keep()
 				default:
 					send(r)

@@ -3,9 +3,8 @@ package bridge
 import "time"
 
 // heldRecords are notifications of an app that may not go now, in their order.
-// Each of them is the first of its device and still has its place in a window, or
-// has left it for a wait that is bounded: so windows and queued_bytes bound them.
-// It has no lock.
+// Each of them is the first of its device. queued_bytes bounds them, or what is read
+// ahead of a spool. It has no lock.
 type heldRecords struct {
 	list    []*record
 	expires int64 // no later than any of them; 0 if none does

@@ -51,12 +51,12 @@ func (h *hold) keeps(r *record) bool {
 }
 
 // refused takes APNs' verdict that the token of r is bad. If the ruling is hold,
-// r is kept, to be asked about again.
-func (h *hold) refused(r *record, now time.Time) ruling {
+// r is to be asked about again: if keep is set it is kept.
+func (h *hold) refused(r *record, now time.Time, keep bool) ruling {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	v := h.guard.refused(r.Token(), r.sent, now)
-	if v.hold {
+	if v.hold && keep {
 		h.held.add(r)
 	}
 	h.publish()
@@ -120,6 +120,17 @@ func (h *hold) take(now time.Time) (probe *record, expired []*record) {
 		h.probe = probe
 	}
 	return probe, expired
+}
+
+// takeAll takes out what is held back.
+func (h *hold) takeAll() []*record {
+	if !h.on.Load() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.probe = nil
+	return h.held.releaseAll()
 }
 
 // len is how many records are held back.

@@ -18,7 +18,7 @@ func beginHold(t *testing.T, h *hold, now time.Time) (last *record) {
 	t.Helper()
 	for i := range guardTokens {
 		last = heldRecord(i, now)
-		if v := h.refused(last, now); v.hold != (i == guardTokens-1) {
+		if v := h.refused(last, now, true); v.hold != (i == guardTokens-1) {
 			t.Fatalf("refusal %d: %+v", i+1, v)
 		}
 	}
@@ -56,7 +56,7 @@ func TestHoldKeepsAndReleasesInOrder(t *testing.T) {
 	if h.keeps(probe) {
 		t.Error("the probe is kept")
 	}
-	if v := h.refused(probe, now); !v.hold || v.alarm || v.withdraw != nil {
+	if v := h.refused(probe, now, true); !v.hold || v.alarm || v.withdraw != nil {
 		t.Errorf("a refused probe: got %+v, want hold alone", v)
 	}
 	want = append(slices.DeleteFunc(want, func(r *record) bool { return r == probe }), probe)
@@ -156,7 +156,7 @@ func TestHoldAfterRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range guardTokens {
-		if v := after.refused(heldRecord(i, now), now); v.hold {
+		if v := after.refused(heldRecord(i, now), now, true); v.hold {
 			t.Fatalf("on hold at refusal %d, on the day of an acceptance", i+1)
 		}
 	}
@@ -201,7 +201,7 @@ func TestHoldLosesNothing(t *testing.T) {
 					send(released...)
 					forgetApp(h) // so that there is another hold
 				default:
-					v := h.refused(r, now)
+					v := h.refused(r, now, true)
 					if !v.hold {
 						send(r)
 					} else if v.alarm {

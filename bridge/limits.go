@@ -24,6 +24,8 @@ type Limits struct {
 	BadTokenTTLRepeated time.Duration // and after a second refusal; 30 min
 	BadTokenEntries     int           // how many are remembered, for an app; 100,000
 
+	SpoolAhead int64 // bytes that are read ahead from the spool for an app and environment; 4 MiB
+
 	LedgerBytes          int64         // of all that is remembered behind error packets; 64 MiB
 	LedgerBytesPerClient int64         // of that, for one client; 16 MiB
 	LedgerTTL            time.Duration // how long it is, for a kind of provider not known to send again; 600 s
@@ -48,6 +50,8 @@ func (l Limits) withDefaults() Limits {
 		BadTokenTTL:         cmp.Or(l.BadTokenTTL, 5*time.Minute),
 		BadTokenTTLRepeated: cmp.Or(l.BadTokenTTLRepeated, 30*time.Minute),
 		BadTokenEntries:     cmp.Or(l.BadTokenEntries, badTokenEntries),
+
+		SpoolAhead: cmp.Or(l.SpoolAhead, 4<<20),
 
 		LedgerBytes:          cmp.Or(l.LedgerBytes, 64<<20),
 		LedgerBytesPerClient: cmp.Or(l.LedgerBytesPerClient, 16<<20),

@@ -6,7 +6,8 @@ import "time"
 // token: r is kept, and what was said of other tokens taken back.
 func (a *app) doubts(r *record) bool {
 	now := a.bridge.now()
-	ruling := a.hold.refused(r, now)
+	shelves := a.shelves(r)
+	ruling := a.hold.refused(r, now, !shelves)
 	if ruling.alarm {
 		a.health.set("APNs refuses the app's device tokens, fifty different ones in a row: are environment, topic and credential those of the app on the devices?", a.bridge.log)
 	}
@@ -18,6 +19,9 @@ func (a *app) doubts(r *record) bool {
 		for _, d := range ruling.withdraw {
 			a.bridge.feedback.withdraw(a, d)
 		}
+	}
+	if shelves {
+		a.shelve(r)
 	}
 	return true
 }
@@ -53,8 +57,8 @@ func (a *app) probe(now time.Time) {
 	take(a.hold.take(now))
 }
 
-// waits says whether records of the app are anywhere.
-func (a *app) waits() bool { return a.account.used.Load() > 0 }
+// busy says whether records of the app are in memory.
+func (a *app) busy() bool { return a.account.used.Load() > 0 }
 
 // rerouted lets what waits go the new way of the app at once: one of each
 // environment, or all if it is another environment now.

@@ -93,6 +93,7 @@ func TestOutage(t *testing.T) {
 			asked, probed := len(sim.Received(0).Pushes)-first, int(gateOf(b, "mail").Probes)
 			clock.forward(2 * time.Minute)
 			s.Shutdown(false)
+			delivered(t, b)
 			if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 				t.Errorf("told %v, closed %d; want one close", fails, closes)
 			}
@@ -147,6 +148,7 @@ func TestCredentialHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Shutdown(false)
+	delivered(t, b)
 	p.wait(t)
 	checkOrder(t, sim, 100)
 	if got := sim.Stats().Received; got != asked+1+100 {
@@ -167,6 +169,7 @@ func TestOutageEndsWithAnotherEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Shutdown(false)
+	delivered(t, b)
 	p.wait(t)
 	checkOrder(t, sim, 50)
 }
@@ -218,6 +221,7 @@ func TestOutageOfOneApp(t *testing.T) {
 	}
 	setScenario(t, down, apnssim.Scenario{})
 	s.Shutdown(false)
+	delivered(t, b)
 	p.wait(t)
 	if st := down.Stats(); st.Accepted != 100 || st.Duplicates != 0 {
 		t.Errorf("%d accepted, %d doubled; want 100 and 0", st.Accepted, st.Duplicates)
@@ -244,6 +248,7 @@ func TestExpiryInAnOutage(t *testing.T) {
 	setScenario(t, sim, apnssim.Scenario{})
 	clock.forward(2 * time.Minute)
 	s.Shutdown(false)
+	delivered(t, b)
 	if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 		t.Errorf("told %v, closed %d; want silence", fails, closes)
 	}

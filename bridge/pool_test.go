@@ -87,6 +87,7 @@ func TestPoolLeavesASilentConnection(t *testing.T) {
 	const count = 1000
 	pushMany(t, s, p, 0, count)
 	s.Shutdown(false)
+	delivered(t, b)
 	if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 		t.Errorf("told %v, closed %d; want one close", fails, closes)
 	}
@@ -120,6 +121,7 @@ func TestPoolOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Shutdown(false)
+	delivered(t, b)
 	p.wait(t)
 	if st := sim.Stats(); st.Accepted != 200 || st.Duplicates != 0 {
 		t.Errorf("%d accepted, %d doubled, want 200 and 0", st.Accepted, st.Duplicates)

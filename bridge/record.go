@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"apnsbridge/binproto"
@@ -14,6 +15,9 @@ import (
 // room where retries wait, or the feedback writer. When neither does any more it
 // goes back to the pool.
 type record struct {
+	app         *app
+	environment Environment // of the listener it came to
+
 	session *Session
 	seq     conversation.Seq
 
@@ -21,6 +25,17 @@ type record struct {
 
 	bytes     []byte // token, then payload
 	tokenSize int
+
+	// Of its shelf, and but for place under its lock.
+	place   atomic.Uint32 // a place
+	end     Environment   // of the shelf
+	purpose purpose       // while it is spooling
+	spoolID uint64        // on disk; 0: it is not
+	ended   bool          // its delivery has, with outcome, while it was being stored
+	outcome conversation.Outcome
+
+	late bool // it arrived while others waited on disk
+	turn bool // nothing that waits on disk comes before it
 
 	request request
 	expires int64 // the second from which it need not be sent any more; 0 never
@@ -54,12 +69,36 @@ var records = sync.Pool{New: func() any { return new(record) }}
 func newRecord(s *Session, n *binproto.Notification) *record {
 	r := records.Get().(*record)
 	bytes := append(r.bytes[:0], n.Token...)
-	*r = record{session: s, bytes: append(bytes, n.Payload...), tokenSize: len(n.Token)}
+	*r = record{app: s.app, environment: s.origin.Environment, session: s, bytes: append(bytes, n.Payload...), tokenSize: len(n.Token)}
 	return r
 }
 
-// release gives the record back. Nobody may hold it any more.
+// replayed says that r was read from disk: its provider has no part in it any
+// more.
+func (r *record) replayed() bool { return r.session == nil }
+
+// release says that the bridge answers for r from now on, and its provider will
+// hear no more of it.
 func (r *record) release() {
+	if r.session != nil {
+		r.session.release(r)
+	}
+}
+
+// leave says that the delivery of r has ended so. Nobody touches r afterwards.
+func (r *record) leave(o conversation.Outcome) {
+	if r.session != nil {
+		r.session.settled(r, o)
+		return
+	}
+	a, size := r.app, r.size()
+	r.free()
+	a.account.give(size)
+	a.bridge.settled(1)
+}
+
+// free gives the record's memory back. Nobody may hold it any more.
+func (r *record) free() {
 	*r = record{bytes: r.bytes[:0]}
 	records.Put(r)
 }
@@ -68,11 +107,11 @@ func (r *record) release() {
 // not, the record is through or held back, and the upstream must not touch it
 // again.
 func (r *record) begin() bool {
-	a := r.session.app
-	gate := a.gate(r)
-	if gate.keeps(r) {
+	a := r.app
+	if a.waits(r) {
 		return false
 	}
+	gate := a.gate(r)
 	now := a.bridge.now()
 	admitted := r.admitted
 	r.admitted = false

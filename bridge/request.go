@@ -23,15 +23,32 @@ const noExpiration = -1
 // mean "for ever" ask for decades.
 const longestExpiry = 30 * 24 * time.Hour
 
+// onceExpiry is how long we wait with a push for which APNs is to make one
+// attempt.
+const onceExpiry = time.Minute
+
 // expiration gives the apns-expiration of a frame's expiry, and the second from
-// which it need not be sent any more, 0 for never. An expiry of 0 or in the past
-// asks APNs for one attempt; it does not end ours, for rpush sends 86400.
-func expiration(expiry uint32, now time.Time) (header, expires int64) {
+// which it need not be sent any more. An expiry of 0 or in the past asks APNs for
+// one attempt; it ends ours only after once, for rpush sends 86400.
+func expiration(expiry uint32, once time.Duration, now time.Time) (header, expires int64) {
 	if int64(expiry) <= now.Unix() {
-		return 0, 0
+		return 0, now.Add(once).Unix()
 	}
 	expires = min(int64(expiry), now.Add(longestExpiry).Unix())
 	return expires, expires
+}
+
+// expireAt notes until when r is worth an attempt; has says that its frame has
+// an expiry.
+func (a *app) expireAt(r *record, expiry uint32, has bool, now time.Time) {
+	switch {
+	case !has:
+		r.request.expiration, r.expires = noExpiration, now.Add(longestExpiry).Unix()
+	case a.bridge.spool != nil && a.bridge.spool.mode == SpoolAlways: // what is committed is delivered
+		r.request.expiration, r.expires = expiration(expiry, longestExpiry, now)
+	default:
+		r.request.expiration, r.expires = expiration(expiry, onceExpiry, now)
+	}
 }
 
 // devicePath appends the path of a device to b.

@@ -32,6 +32,7 @@ type Session struct {
 	route *route
 	topic string
 	rule  typeRule
+	queue Environment // of the spool
 
 	// Under the client's lock.
 	talk    *conversation.Conn
@@ -59,11 +60,13 @@ func (s *Session) Push(n *binproto.Notification) (room bool) {
 	if forward {
 		r.holders++
 		s.bridge.unsettled.Add(1)
+		// Still under the lock: what an episode remembers is on its way to disk.
+		forward = !s.app.shelf.commits(r)
 	}
 	room = s.room()
 	c.carryOut()
 	if forward {
-		s.app.deliver(r)
+		s.app.forward(r)
 	}
 	return room
 }
@@ -109,15 +112,13 @@ func (s *Session) address(r *record, n *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
 		s.route, s.topic = route, route.app.topicFor(s.origin)
 		s.rule = newTypeRule(route.app.PushType, s.topic)
+		s.queue = route.environment(s.origin.Environment)
 	}
+	r.end = s.queue
 	q := &r.request
 	q.id = newUUID()
 	q.topic = s.topic
-	if n.HasExpiry {
-		q.expiration, r.expires = expiration(n.Expiry, now)
-	} else {
-		q.expiration, r.expires = noExpiration, 0
-	}
+	s.app.expireAt(r, n.Expiry, n.HasExpiry, now)
 	q.pushType, q.priority = s.rule.choose(n.Payload, n.PushPriority())
 }
 
@@ -173,22 +174,13 @@ func (s *Session) release(r *record) {
 }
 
 // refused says that APNs refuses r, for which its provider is to know status. If
-// r was taken over there is nobody to tell: a bad token goes to the feedback list.
-func (s *Session) refused(r *record, status binproto.Status) {
-	overtaken := false
+// r was taken over there is nobody to tell.
+func (s *Session) refused(r *record, status binproto.Status) (told bool) {
 	s.client.during(func(now time.Time) {
-		if overtaken = s.talk.Settled(r.seq); !overtaken {
+		if told = !s.talk.Settled(r.seq); told {
 			s.talk.Refuse(r.seq, status, now)
-			s.client.drop(r)
 			s.client.touch(s)
 		}
 	})
-	switch {
-	case !overtaken:
-		s.bridge.settled(1)
-	case status == binproto.InvalidToken:
-		s.bridge.feedback.refused(r)
-	default:
-		s.settled(r, conversation.Dropped)
-	}
+	return told
 }

@@ -40,7 +40,9 @@ type AppStats struct {
 	Dropped      uint64 // given up after retries
 	Retried      uint64 // attempts after the first
 	Ambiguous    uint64 // of those, after no answer: these may double
-	Abandoned    uint64 // without a verdict at the end
+	Replayed     uint64 // read from the spool, to be sent
+	Unreadable   uint64 // of the spool's notifications, that could not be read
+	Abandoned    uint64 // without a verdict at the end, and not in the spool
 
 	Breaker BreakerStats // while APNs does not serve
 
@@ -59,6 +61,7 @@ type counters struct {
 	feedback, revived, feedbackLost                     atomic.Uint64
 	expired, dropped                                    atomic.Uint64
 	retried, ambiguous, abandoned                       atomic.Uint64
+	replayed, unreadable                                atomic.Uint64
 }
 
 func (c *counters) stats() AppStats {
@@ -68,7 +71,7 @@ func (c *counters) stats() AppStats {
 		Unregistered: c.unregistered.Load(), Unknown: c.unknown.Load(),
 		Feedback: c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
 		Expired: c.expired.Load(), Dropped: c.dropped.Load(),
-		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Abandoned: c.abandoned.Load(),
+		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Replayed: c.replayed.Load(), Unreadable: c.unreadable.Load(), Abandoned: c.abandoned.Load(),
 	}
 }
 

@@ -215,7 +215,7 @@ func TestProbeThatIsNotAsked(t *testing.T) {
 		{"a known bad token", func(w *troubles, r *record) { w.app.badTokens.refused(w.app.device(r), w.now) }},
 		{"the app is on hold", func(w *troubles, _ *record) {
 			for i := range guardTokens {
-				w.app.hold.refused(heldRecord(i, w.now), w.now)
+				w.app.hold.refused(heldRecord(i, w.now), w.now, true)
 			}
 		}},
 	}

@@ -267,7 +267,7 @@ func TestExpiredWhileWaiting(t *testing.T) {
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
 	s, p := open(t, b, Origin{})
 	n := note(deviceToken(goodDevice, 1), 1, hello)
-	n.Expiry, n.HasExpiry = 1_800_000_100, true
+	n.Expiry, n.HasExpiry = 1_800_000_040, true
 	p.push(t, s, n)
 	never := note(deviceToken(goodDevice, 2), 2, hello)
 	never.Expiry, never.HasExpiry = 86400, true
@@ -275,11 +275,12 @@ func TestExpiredWhileWaiting(t *testing.T) {
 	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Rejected >= 2 }); err != nil {
 		t.Fatal(err)
 	}
-	clock.Store(1_800_000_100)
+	clock.Store(1_800_000_050)
 	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
 		t.Fatal(err)
 	}
 	s.Shutdown(false)
+	delivered(t, b)
 	if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 		t.Errorf("told %v, closed %d; want silence", fails, closes)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // waiting is the room in which records wait for their next attempt. It has no
-// bound of its own: each of them still has its place in a window.
+// bound of its own: queued_bytes bounds them.
 type waiting struct {
 	mu   sync.Mutex
 	due  dueHeap
@@ -53,6 +53,18 @@ func (w *waiting) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.due.Len()
+}
+
+// takeAll takes out all that wait.
+func (w *waiting) takeAll() []*record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]*record, len(w.due))
+	for i, x := range w.due {
+		all[i] = x.r
+	}
+	w.due = nil
+	return all
 }
 
 // run sends each record on when its time has come, until done is closed.
