@@ -55,7 +55,7 @@ func startGateway(s setting) (part, string, error) {
 		Port: gateway.Port{
 			Endpoints:   []gateway.Endpoint{{Address: "127.0.0.1:0"}},
 			Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
-			Limits:      gateway.Limits{ConnectionsPerAddress: 10_000, HandshakesPerAddress: 256},
+			Limits:      gateway.Limits{ConnectionsPerAddress: 10_000, HandshakesPerAddress: 256, HandshakeRatePerAddress: gateway.Rate{Count: 1_000_000, Per: time.Second}},
 			Logger:      zerolog.Nop(),
 		},
 		Admit: func(h *gateway.Hello) (gateway.Opener, error) { return g.open, nil },

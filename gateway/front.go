@@ -64,6 +64,7 @@ type front struct {
 	legacy   bool           // Port.LegacyCiphers
 	log      zerolog.Logger
 	often    zerolog.Logger // for what a stranger can make happen as often as he likes
+	seldom   zerolog.Logger // for what one who is over a rate goes on doing
 	admit    func(*Hello) (welcome func(*arrival), err error)
 	relieve  func() bool // ends a connection that can be spared, if there is one
 	census   census
@@ -100,6 +101,7 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 		legacy:   p.LegacyCiphers,
 		log:      p.Logger,
 		often:    p.Logger.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
+		seldom:   p.Logger.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}),
 		admit:    admit,
 		relieve:  func() bool { return false },
 		census:   census{max: limits.Connections, maxPerSource: limits.ConnectionsPerAddress, by: make(map[source]int)},

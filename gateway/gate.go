@@ -2,22 +2,43 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
-// gate is a handshakeQueue with a lock and a clock.
+var errOverRate = errors.New("gateway: more handshakes from this address than handshake_rate_per_address allows")
+
+// gate lets handshakes run: a pace for each source, then a handshakeQueue, with
+// a lock and a clock.
 type gate struct {
-	mu    sync.Mutex
-	queue *handshakeQueue
-	timer *time.Timer // set while somebody waits
+	patience time.Duration // for one's turn by the rate
+
+	mu      sync.Mutex
+	pace    *pace[source]
+	pausing int // until their turn by the rate
+	delayed uint64
+	queue   *handshakeQueue
+	timer   *time.Timer // set while somebody waits
 }
 
-func newGate(l Limits) *gate { return &gate{queue: newHandshakeQueue(l)} }
+// newGate leaves those who have to wait for their turn by the rate half of their
+// time for the handshake.
+func newGate(l Limits) *gate {
+	return &gate{
+		patience: l.HandshakeTimeout / 2,
+		pace:     newPace[source](l.HandshakeRatePerAddress, l.Connections),
+		queue:    newHandshakeQueue(l),
+	}
+}
 
 // enter waits until a handshake from there may run, and returns its turn. drop
-// is called if it must go before leave.
+// is called if it must go before leave. The error is errOverRate at once if the
+// rate would let it wait for too long.
 func (g *gate) enter(ctx context.Context, from source, drop func()) (*turn, error) {
+	if err := g.pause(ctx, from); err != nil {
+		return nil, err
+	}
 	begun := make(chan struct{})
 	t := &turn{from: from, begin: func() { close(begun) }, drop: drop}
 	g.mu.Lock()
@@ -30,6 +51,36 @@ func (g *gate) enter(ctx context.Context, from source, drop func()) (*turn, erro
 	case <-ctx.Done():
 		g.leave(t)
 		return nil, ctx.Err()
+	}
+}
+
+// pause keeps from to its rate.
+func (g *gate) pause(ctx context.Context, from source) error {
+	g.mu.Lock()
+	wait, ok := g.pace.take(from, time.Now(), g.patience)
+	if ok && wait > 0 {
+		g.delayed++
+		g.pausing++
+	}
+	g.mu.Unlock()
+	switch {
+	case !ok:
+		return errOverRate
+	case wait == 0:
+		return nil
+	}
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.pausing--
+	}()
+	turn := time.NewTimer(wait)
+	defer turn.Stop()
+	select {
+	case <-turn.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -52,11 +103,15 @@ func (g *gate) grant() {
 	}
 }
 
-func (g *gate) figures() (running, busiest, waiting int) {
+// figures fills in what is known here.
+func (g *gate) figures(s *PortStats) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p := g.queue.busiest(); p != nil {
-		busiest = len(p.running)
+		s.HandshakesOfBusiest = len(p.running)
 	}
-	return g.queue.running, busiest, g.queue.waiting
+	s.Handshakes = g.queue.running
+	s.HandshakesWaiting = g.queue.waiting + g.pausing
+	s.HandshakesDelayed = g.delayed
+	s.AddressesPaced = g.pace.remembered()
 }

@@ -167,6 +167,9 @@ func (a *arrival) fail(err error) {
 		return
 	case a.front.ctx.Err() != nil:
 		return
+	case errors.Is(err, errOverRate):
+		c.overRate.Add(1)
+		a.log(a.front.seldom.Warn()).Err(err).Msg("handshake refused")
 	default:
 		c.failed.Add(1)
 		c.spoke(a.spoken)

@@ -9,6 +9,11 @@ type Limits struct {
 	Handshakes           int           // at a time; 256
 	HandshakesPerAddress int           // 32
 
+	// HandshakeRatePerAddress is what an address may begin; 500 a second. What is
+	// over it waits for its turn, for half of HandshakeTimeout at most: whoever
+	// would have to wait longer is closed at once.
+	HandshakeRatePerAddress Rate
+
 	Connections           int // 10,000
 	ConnectionsPerAddress int // 1,000
 
@@ -30,6 +35,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.HandshakeTimeout, 10*time.Second)
 	orDefault(&l.Handshakes, 256)
 	orDefault(&l.HandshakesPerAddress, 32)
+	l.HandshakeRatePerAddress.orDefault(Rate{500, time.Second})
 	orDefault(&l.Connections, 10_000)
 	orDefault(&l.ConnectionsPerAddress, 1_000)
 	orDefault(&l.UnparsedBytes, 64<<10)
@@ -44,6 +50,12 @@ func (l Limits) withDefaults() Limits {
 func orDefault[T int | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
+	}
+}
+
+func (r *Rate) orDefault(value Rate) {
+	if r.Count <= 0 || r.Per <= 0 {
+		*r = value
 	}
 }
 

@@ -15,6 +15,7 @@ type PortStats struct {
 	Handshakes            int // running
 	HandshakesOfBusiest   int // of the address that has most
 	HandshakesWaiting     int // with a complete ClientHello, for their turn
+	AddressesPaced        int // whose rate of handshakes is known; Connections at most
 	AwaitingHello         int // silent since they were accepted
 	Accepted              uint64
 	AcceptErrors          uint64 // no descriptor left, mostly
@@ -24,6 +25,8 @@ type PortStats struct {
 	HandshakesFailed      uint64 // not TLS, no common version or cipher, gone in the middle
 	HandshakesTimedOut    uint64
 	HandshakesDropped     uint64 // ended when others needed their place
+	HandshakesDelayed     uint64 // by HandshakeRatePerAddress
+	HandshakesOverRate    uint64 // closed at once: HandshakeRatePerAddress
 	Refused               uint64 // by Admit
 	ResumedTLS            uint64 // of HandshakesDone
 	HandshakesOldProtocol uint64 // of HandshakesDone: TLS 1.0 and 1.1
@@ -68,7 +71,7 @@ type portCounters struct {
 	overLimit, overLimitPerAddress           atomic.Uint64
 	done, failed, timedOut, dropped, refused atomic.Uint64
 	resumed, oldProtocol, terminated         atomic.Uint64
-	olderThanTLS, withoutTLS                 atomic.Uint64
+	olderThanTLS, withoutTLS, overRate       atomic.Uint64
 }
 
 func (c *portCounters) admitted(h *Hello) {
@@ -153,6 +156,7 @@ func (f *front) stats() PortStats {
 		HandshakesFailed:      c.failed.Load(),
 		HandshakesTimedOut:    c.timedOut.Load(),
 		HandshakesDropped:     c.dropped.Load(),
+		HandshakesOverRate:    c.overRate.Load(),
 		Refused:               c.refused.Load(),
 		ResumedTLS:            c.resumed.Load(),
 		HandshakesOldProtocol: c.oldProtocol.Load(),
@@ -161,6 +165,6 @@ func (f *front) stats() PortStats {
 		WithoutTLS:            c.withoutTLS.Load(),
 	}
 	p.Connections, p.ConnectionsOfBusiest = f.census.figures()
-	p.Handshakes, p.HandshakesOfBusiest, p.HandshakesWaiting = f.gate.figures()
+	f.gate.figures(&p)
 	return p
 }

@@ -171,22 +171,27 @@ func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gate
 		LegacyCiphers: a.config.TLS.LegacyCiphers,
 		Terminated:    a.config.TLS.Terminated,
 		Limits: gateway.Limits{
-			HandshakeTimeout:      time.Duration(l.HandshakeTimeout),
-			Handshakes:            int(l.Handshakes),
-			HandshakesPerAddress:  int(l.HandshakesPerAddress),
-			Connections:           int(l.Connections),
-			ConnectionsPerAddress: int(l.ConnectionsPerAddress),
-			UnparsedBytes:         int(l.UnparsedBytes),
-			LingerIdle:            time.Duration(l.LingerIdle),
-			LingerPressed:         time.Duration(l.LingerIdlePressure),
-			FeedbackStall:         time.Duration(l.FeedbackStall),
-			FeedbackTotal:         time.Duration(l.FeedbackTotal),
+			HandshakeTimeout:        time.Duration(l.HandshakeTimeout),
+			Handshakes:              int(l.Handshakes),
+			HandshakesPerAddress:    int(l.HandshakesPerAddress),
+			HandshakeRatePerAddress: rate(l.HandshakeRatePerAddress),
+			Connections:             int(l.Connections),
+			ConnectionsPerAddress:   int(l.ConnectionsPerAddress),
+			UnparsedBytes:           int(l.UnparsedBytes),
+			LingerIdle:              time.Duration(l.LingerIdle),
+			LingerPressed:           time.Duration(l.LingerIdlePressure),
+			FeedbackStall:           time.Duration(l.FeedbackStall),
+			FeedbackTotal:           time.Duration(l.FeedbackTotal),
 		},
 	}
 	for _, address := range p.Listen {
 		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment})
 	}
 	return port
+}
+
+func rate(r config.Rate) gateway.Rate {
+	return gateway.Rate{Count: int(r.Count), Per: time.Duration(r.Per)}
 }
 
 // parser bounds the frames of a connection; those of voip pushes may be larger.

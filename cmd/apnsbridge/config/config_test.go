@@ -78,6 +78,7 @@ apps:
 limits:
   token_bytes: 16..64
   window: 10
+  handshake_rate_per_address: 100/m
   unparsed_bytes: 128 KiB
   feedback_age: 30d
   drain: 5s
@@ -96,7 +97,7 @@ limits:
 		t.Errorf("got app %+v", app)
 	}
 	l := c.Limits
-	if l.TokenBytes != (Range{16, 64}) || l.Window != 10 || l.UnparsedBytes != 128<<10 || l.FeedbackAge != Duration(30*24*time.Hour) || l.Drain != Duration(5*time.Second) || l.Connections != 10_000 {
+	if l.TokenBytes != (Range{16, 64}) || l.Window != 10 || l.HandshakeRatePerAddress != (Rate{100, Duration(time.Minute)}) || l.UnparsedBytes != 128<<10 || l.FeedbackAge != Duration(30*24*time.Hour) || l.Drain != Duration(5*time.Second) || l.Connections != 10_000 {
 		t.Errorf("got limits %+v", l)
 	}
 }
@@ -152,6 +153,8 @@ func TestProblems(t *testing.T) {
 		{"a huge size", "apps:", "limits: {queued_bytes: 99999999999TiB}\napps:", `f:2: "99999999999TiB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
 		{"a count", "apps:", "limits: {window: 0}\napps:", `f:2: "0" is no count: write a whole number from 1`},
 		{"a duration", "apps:", "limits: {drain: 30}\napps:", `f:2: "30" is no duration: write one like 10s, 5m, 24h or 90d`},
+		{"a rate", "apps:", "limits: {handshake_rate_per_address: 500}\napps:", `f:2: "500" is no rate: write one like 500/s, 600/m or 1000/h, up to 1000000`},
+		{"a rate of nothing", "apps:", "limits: {handshake_rate_per_address: 0/s}\napps:", `f:2: "0/s" is no rate: write one like 500/s, 600/m or 1000/h, up to 1000000`},
 		{"a range", "apps:", "limits: {token_bytes: 100..32}\napps:", `f:2: "100..32" is no range: write two numbers like 32..100`},
 		{"an address", "apps:", "gateway: {listen: [\":1\", nonsense]}\napps:", `f:2: "nonsense" is no address: write HOST:PORT or :PORT`},
 		{"an unknown key in an address", "apps:", "gateway: {listen: [{adress: x}]}\napps:", `f:2: unknown key "adress": correct its name or remove it`},

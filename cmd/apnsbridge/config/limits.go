@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// Limits are the bounds. Each has its unit in its value: 64KiB, 10s, 1000.
+// Limits are the bounds. Each has its unit in its value: 64KiB, 10s, 500/s, 1000.
 type Limits struct {
 	// Of what a provider sends.
 	Frame2Bytes      Size  `yaml:"frame2_bytes"`
@@ -11,15 +11,16 @@ type Limits struct {
 	TokenBytes       Range `yaml:"token_bytes"`
 
 	// Of its connections.
-	HandshakeTimeout      Duration `yaml:"handshake_timeout"`
-	Handshakes            Count    `yaml:"handshakes"`
-	HandshakesPerAddress  Count    `yaml:"handshakes_per_address"`
-	Connections           Count    `yaml:"connections"`
-	ConnectionsPerAddress Count    `yaml:"connections_per_address"`
-	UnparsedBytes         Size     `yaml:"unparsed_bytes"` // of a connection
-	LingerIdle            Duration `yaml:"linger_idle"`
-	LingerIdlePressure    Duration `yaml:"linger_idle_pressure"` // when there is no room for others
-	Drain                 Duration `yaml:"drain"`
+	HandshakeTimeout        Duration `yaml:"handshake_timeout"`
+	Handshakes              Count    `yaml:"handshakes"`
+	HandshakesPerAddress    Count    `yaml:"handshakes_per_address"`
+	HandshakeRatePerAddress Rate     `yaml:"handshake_rate_per_address"`
+	Connections             Count    `yaml:"connections"`
+	ConnectionsPerAddress   Count    `yaml:"connections_per_address"`
+	UnparsedBytes           Size     `yaml:"unparsed_bytes"` // of a connection
+	LingerIdle              Duration `yaml:"linger_idle"`
+	LingerIdlePressure      Duration `yaml:"linger_idle_pressure"` // when there is no room for others
+	Drain                   Duration `yaml:"drain"`
 
 	// Of what is without a verdict.
 	Window      Count `yaml:"window"`       // of a connection
@@ -58,15 +59,16 @@ func defaultLimits() Limits {
 		VoIPPayloadBytes: 5120,
 		TokenBytes:       Range{Min: 32, Max: 100},
 
-		HandshakeTimeout:      Duration(10 * time.Second),
-		Handshakes:            256,
-		HandshakesPerAddress:  32,
-		Connections:           10_000,
-		ConnectionsPerAddress: 1000,
-		UnparsedBytes:         64 << 10,
-		LingerIdle:            Duration(10 * time.Minute),
-		LingerIdlePressure:    Duration(5 * time.Second),
-		Drain:                 Duration(30 * time.Second),
+		HandshakeTimeout:        Duration(10 * time.Second),
+		Handshakes:              256,
+		HandshakesPerAddress:    32,
+		HandshakeRatePerAddress: Rate{500, Duration(time.Second)},
+		Connections:             10_000,
+		ConnectionsPerAddress:   1000,
+		UnparsedBytes:           64 << 10,
+		LingerIdle:              Duration(10 * time.Minute),
+		LingerIdlePressure:      Duration(5 * time.Second),
+		Drain:                   Duration(30 * time.Second),
 
 		Window:      1000,
 		QueuedBytes: 64 << 20,

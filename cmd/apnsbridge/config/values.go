@@ -20,6 +20,12 @@ type Count int
 // Duration is a time.Duration that also knows days: 10s, 5m, 90d.
 type Duration time.Duration
 
+// Rate is how often something may happen: 500/s, 600/m, 1000/h.
+type Rate struct {
+	Count Count
+	Per   Duration
+}
+
 // Networks is one network or a list of them: 127.0.0.1, 10.0.0.0/8.
 type Networks []netip.Prefix
 
@@ -69,6 +75,19 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 		return problemAt(node, "%q is no duration: write one like 10s, 5m, 24h or 90d", text)
 	}
 	*d = Duration(v)
+	return nil
+}
+
+// UnmarshalYAML reads a number of times and a unit of time.
+func (r *Rate) UnmarshalYAML(node ast.Node) error {
+	const most = 1_000_000
+	number, unit, _ := strings.Cut(scalar(node), "/")
+	n, err := strconv.ParseInt(number, 10, 32)
+	per, ok := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
+	if err != nil || n < 1 || n > most || !ok {
+		return problemAt(node, "%q is no rate: write one like 500/s, 600/m or 1000/h, up to %d", scalar(node), most)
+	}
+	*r = Rate{Count: Count(n), Per: Duration(per)}
 	return nil
 }
 

@@ -1,0 +1,85 @@
+package gateway_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/gateway"
+)
+
+// dialFrom connects from another of the loopback's addresses.
+func dialFrom(t *testing.T, s interface{ Addr() net.Addr }, from string) *net.TCPConn {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := dialer.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Skipf("this machine has no address %s on loopback: %v", from, err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	return c.(*net.TCPConn)
+}
+
+// TestHandshakeRateDelays: what is over the rate waits, and is served.
+func TestHandshakeRateDelays(t *testing.T) {
+	ss := newSessions(t)
+	s := serve(t, ss.open, func(c *gateway.Config) {
+		c.Limits.HandshakeRatePerAddress = gateway.Rate{Count: 2, Per: 100 * time.Millisecond}
+	})
+	for range 4 {
+		dial(t, s, tls.VersionTLS12)
+		ss.next()
+	}
+	done := make(chan error)
+	for range 4 {
+		c := tls.Client(rawDial(t, s), clientTLS(tls.VersionTLS13))
+		go func() { done <- c.Handshake() }()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		ss.next()
+	}
+	if got := s.Stats(); got.HandshakesDelayed == 0 || got.HandshakesOverRate != 0 || got.HandshakesDone != 8 || got.AddressesPaced != 1 {
+		t.Errorf("got %+v, want some delayed, all 8 done, of one address", got.PortStats)
+	}
+}
+
+// TestHandshakeRateRefuses: who would have to wait for too long is closed at
+// once, and the log names the setting; other addresses are not concerned.
+func TestHandshakeRateRefuses(t *testing.T) {
+	var said log
+	ss := newSessions(t)
+	s := serve(t, ss.open, func(c *gateway.Config) {
+		c.Limits.HandshakeRatePerAddress = gateway.Rate{Count: 3, Per: time.Hour}
+		c.Logger = zerolog.New(&said)
+	})
+	for range 3 {
+		dial(t, s, tls.VersionTLS12)
+		ss.next()
+	}
+	for range 5 {
+		c := rawDial(t, s)
+		if err := tls.Client(c, clientTLS(tls.VersionTLS12)).Handshake(); err != io.EOF {
+			t.Errorf("got %v, want the end", err)
+		}
+	}
+	line := said.line(t, "handshake refused")
+	if got, _ := line["error"].(string); !strings.Contains(got, "handshake_rate_per_address") {
+		t.Errorf("the log says %q", got)
+	}
+	if err := tls.Client(dialFrom(t, s, "127.0.0.2"), clientTLS(tls.VersionTLS12)).Handshake(); err != nil {
+		t.Error("from another address: ", err)
+	}
+	eventually(t, "all are counted", func() bool {
+		s := s.Stats()
+		return s.HandshakesOverRate == 5 && s.HandshakesDone == 4 && s.HandshakesDelayed == 0 && s.AddressesPaced == 2
+	})
+}
