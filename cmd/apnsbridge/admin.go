@@ -1,41 +1,94 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"maps"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // admin is the port for operators and their machines.
 type admin struct {
-	listener net.Listener
-	server   http.Server
-	stopping atomic.Bool
+	listener   *bounded
+	tls        bool
+	server     http.Server
+	current    *atomic.Pointer[assembly] // its access is what requests go by
+	sameOrigin http.CrossOriginProtection
+	strangers  rarely
+	stopping   atomic.Bool
+
+	unauthorized, forbidden, handshakesFailed atomic.Uint64
 }
 
-func newAdmin(address string, s *service) (*admin, error) {
-	listener, err := net.Listen("tcp", address)
+// adminStats are the figures of the admin port.
+type adminStats struct {
+	Connections      int    // open, against limits.admin_connections
+	OverLimit        uint64 // connections closed at once
+	HandshakesFailed uint64 // no TLS, or no certificate of admin.client_ca
+	Unauthorized     uint64 // requests without the right token
+	Forbidden        uint64 // requests that a web page may have sent
+}
+
+func newAdmin(c *config.Config, s *service) (*admin, error) {
+	listener, err := net.Listen("tcp", c.Admin.Listen)
 	if err != nil {
 		return nil, err
 	}
+	a := &admin{
+		listener:  &bounded{Listener: listener, most: int64(c.Limits.AdminConnections)},
+		tls:       c.Admin.Certificate != "",
+		current:   &s.current,
+		strangers: rarely{log: s.log, what: "the admin port refuses a stranger", now: time.Now},
+	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatsCollector(s), s.old)
-	a := &admin{listener: listener}
+	registry.MustRegister(newStatsCollector(s, a), s.old)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { a.ready(w, s) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /readyz", a.reads(func(w http.ResponseWriter, _ *http.Request) { a.ready(w, s) }))
+	mux.HandleFunc("GET /metrics", a.reads(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP))
 	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
-	a.server = http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	a.server = http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.New(troubles{a}, "", 0),
+	}
+	// A connection lasts for one request, so that each is asked who it is.
+	a.server.SetKeepAlivesEnabled(false)
 	return a, nil
+}
+
+// troubles takes what net/http has to say: that a handshake has failed, mostly.
+type troubles struct{ *admin }
+
+func (t troubles) Write(line []byte) (int, error) {
+	t.handshakesFailed.Add(1)
+	t.strangers.say("", errors.New(strings.TrimSpace(string(line))))
+	return len(line), nil
+}
+
+func (a *admin) stats() adminStats {
+	return adminStats{
+		Connections:      int(a.listener.open.Load()),
+		OverLimit:        a.listener.turnedAway.Load(),
+		HandshakesFailed: a.handshakesFailed.Load(),
+		Unauthorized:     a.unauthorized.Load(),
+		Forbidden:        a.forbidden.Load(),
+	}
 }
 
 // ready answers 200 while new providers are welcome. Apps that APNs does not
@@ -67,7 +120,13 @@ func (a *admin) ready(w http.ResponseWriter, s *service) {
 }
 
 func (a *admin) serve() error {
-	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+	var listener net.Listener = a.listener
+	if a.tls {
+		listener = tls.NewListener(listener, &tls.Config{
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return a.current.Load().admin.tls(), nil },
+		})
+	}
+	if err := a.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("admin port: %w", err)
 	}
 	return nil

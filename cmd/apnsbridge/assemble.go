@@ -26,6 +26,7 @@ import (
 type assembly struct {
 	config      *config.Config
 	certificate serverCertificate
+	admin       access
 	apps        []bridge.App
 	clients     *identity.Matcher
 	now         func() time.Time // the clock of what takes hours
@@ -37,7 +38,10 @@ type assembly struct {
 func assemble(c *config.Config) (*assembly, error) {
 	a := &assembly{config: c, now: time.Now}
 	var err error
-	if a.certificate, err = readServerCertificate(c); err != nil {
+	if a.certificate, err = providerFiles(c).read(); err != nil {
+		a.problems = append(a.problems, err)
+	}
+	if a.admin, err = a.access(); err != nil {
 		a.problems = append(a.problems, err)
 	}
 	var rules []identity.Rule

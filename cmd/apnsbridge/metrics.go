@@ -15,12 +15,13 @@ import (
 // how things stand.
 type statsCollector struct{ parts map[string]func() any }
 
-func newStatsCollector(s *service) *statsCollector {
+func newStatsCollector(s *service, a *admin) *statsCollector {
 	return &statsCollector{map[string]func() any{
 		"gateway":  func() any { return s.push.Stats() },
 		"feedback": func() any { return s.feedback.Stats() },
 		"bridge":   func() any { return s.bridge.Stats() },
 		"store":    func() any { return s.store.Stats() },
+		"admin":    func() any { return a.stats() },
 
 		"credential":         func() any { return s.current.Load().credentialFigures() },
 		"server_certificate": func() any { return s.current.Load().certificateFigure() },

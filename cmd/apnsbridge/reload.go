@@ -55,6 +55,7 @@ func (s *service) reload() error {
 // files and bounded memory have been made from all others.
 var reloadable = []string{
 	"tls.certificate", "tls.key",
+	"admin.token", "admin.token_file",
 	"apps",
 	"limits.frame2_bytes", "limits.payload_bytes", "limits.voip_payload_bytes", "limits.token_bytes",
 	"limits.drain",

@@ -287,17 +287,17 @@ func TestReloadServerCertificate(t *testing.T) {
 	}
 	ours, theirs := pki().Server, strangers().Server
 
-	w.service.renewCertificate()
+	w.service.renewCertificates()
 	shows(ours, "nothing has changed")
 	w.write("server.pem", theirs.CertPEM)
-	w.service.renewCertificate()
-	w.service.renewCertificate()
+	w.service.renewCertificates()
+	w.service.renewCertificates()
 	shows(ours, "half of the pair has changed")
 	if got := warnings(); got != 1 {
 		t.Errorf("got %d warnings, want 1:\n%s", got, w.log.String())
 	}
 	w.write("server-key.pem", theirs.KeyPEM)
-	w.service.renewCertificate()
+	w.service.renewCertificates()
 	shows(theirs, "both have changed")
 
 	w.write("server.pem", ours.CertPEM)
@@ -307,7 +307,7 @@ func TestReloadServerCertificate(t *testing.T) {
 	if err := os.Remove(w.path("server.pem")); err != nil {
 		t.Fatal(err)
 	}
-	w.service.renewCertificate()
+	w.service.renewCertificates()
 	shows(ours, "the file is gone")
 	if got := warnings(); got != 2 {
 		t.Errorf("got %d warnings, want 2:\n%s", got, w.log.String())

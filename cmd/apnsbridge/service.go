@@ -23,9 +23,9 @@ import (
 
 // service is the running gateway with all its parts.
 type service struct {
-	current  atomic.Pointer[assembly] // what admission goes by
-	spurned  certificateStamp         // of a pair of files that was of no use
-	poll     time.Duration            // how often the files of the server certificate are looked at
+	current  atomic.Pointer[assembly]    // what admission goes by
+	spurned  map[string]certificateStamp // by section: of a pair of files that was of no use
+	poll     time.Duration               // how often the files of the server certificates are looked at
 	log      zerolog.Logger
 	store    *boltstore.Store
 	bridge   *bridge.Bridge
@@ -38,7 +38,7 @@ type service struct {
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), poll: 10 * time.Second, failed: make(chan error, 3)}
+	s := &service{log: log, old: newOldTLS(log), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
 	s.current.Store(a)
 	if err := s.start(a); err != nil {
 		s.close()
@@ -69,8 +69,8 @@ func (s *service) start(a *assembly) (err error) {
 	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push}); err != nil {
 		return listenProblem("gateway.listen", err)
 	}
-	if address := a.config.Admin.Listen; address != "" {
-		if s.admin, err = newAdmin(address, s); err != nil {
+	if a.config.Admin.Listen != "" {
+		if s.admin, err = newAdmin(a.config, s); err != nil {
 			return listenProblem("admin.listen", err)
 		}
 		go func() { s.failed <- s.admin.serve() }()
@@ -131,7 +131,7 @@ func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *s
 			manager.tell("RELOADING=1")
 			manager.tell("READY=1", "STATUS="+s.hangup())
 		case <-poll.C:
-			s.renewCertificate()
+			s.renewCertificates()
 		case <-daily.C:
 			s.warn()
 		}

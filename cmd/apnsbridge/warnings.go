@@ -19,7 +19,17 @@ type warning struct {
 
 // warnings are for check, and for the log of serve once a day.
 func (a *assembly) warnings() []warning {
-	return slices.Concat(a.expiring(), a.readable(), a.descriptors(openFiles()))
+	return slices.Concat(a.expiring(), a.readable(), a.overheard(), a.descriptors(openFiles()))
+}
+
+// overheard looks whether the admin port's token is sent in the clear over a
+// network.
+func (a *assembly) overheard() []warning {
+	c := a.config.Admin
+	if a.admin.token == nil || c.Certificate != "" || c.OnLoopback() {
+		return nil
+	}
+	return []warning{{text: fmt.Sprintf("the token of the admin port %s goes over the network in the clear: add admin.certificate and key", c.Listen)}}
 }
 
 // warn puts the warnings into the log.
@@ -52,8 +62,12 @@ func (a *assembly) expiring() (all []warning) {
 			}
 		}
 	}
+	const replace = "put a new one and its key in place, they are taken without a restart"
 	if leaf := a.certificate.Leaf; leaf != nil {
-		add("tls.certificate "+a.config.Path(a.config.TLS.Certificate), "put a new one and its key in place, they are taken without a restart", leaf.NotAfter)
+		add("tls.certificate "+a.config.Path(a.config.TLS.Certificate), replace, leaf.NotAfter)
+	}
+	if leaf := a.admin.certificate.Leaf; leaf != nil {
+		add("admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
 	}
 	expiries := a.credentialExpiries()
 	for _, name := range slices.Sorted(maps.Keys(expiries)) {
@@ -77,9 +91,12 @@ func (a *assembly) credentialExpiries() map[string]time.Time {
 	return expiries
 }
 
-// readable looks for private keys that others than their owner may read.
+// readable looks for secrets that others than their owner may read.
 func (a *assembly) readable() (all []warning) {
 	look := func(setting, file string) {
+		if file == "" {
+			return
+		}
 		path := a.config.Path(file)
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o044 != 0 {
@@ -87,6 +104,10 @@ func (a *assembly) readable() (all []warning) {
 		}
 	}
 	look("tls.key", a.config.TLS.Key)
+	if a.config.Admin.Listen != "" {
+		look("admin.key", a.config.Admin.Key)
+		look("admin.token_file", a.config.Admin.TokenFile)
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.config.Apps)) {
 		switch c := a.config.Apps[name].Credential; {
 		case c.Token != nil:

@@ -33,11 +33,6 @@ type Address struct {
 	Environment string `yaml:"environment"` // of apps whose environment is by-listener
 }
 
-// Admin is the port for operators.
-type Admin struct {
-	Listen string `yaml:"listen"` // empty: none
-}
-
 // TLS is what the gateway shows to providers.
 type TLS struct {
 	Certificate   string   `yaml:"certificate"` // PEM file

@@ -166,6 +166,15 @@ func TestProblems(t *testing.T) {
 		{"uid without ca", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, uid: x}", `f:8: uid goes with ca only: a pin or a cidr already says who it is`},
 		{"no credential", "      token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}\n", "      token:\n", `f:5: the app has no credential for APNs: add token or certificate under credential`},
 		{"an endpoint", "com.example.mail", "a\n    endpoint: http://x", `f:5: "http://x" is no address: write one that begins with https://`},
+		{"an open admin port", "apps:", "admin: {listen: \":9195\"}\napps:", `f:2: others than this machine can reach ":9195": keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca`},
+		{"an admin port that shows a certificate to everybody", "apps:", "admin: {listen: \"10.0.0.1:9195\", certificate: a, key: b}\napps:", `f:2: others than this machine can reach "10.0.0.1:9195": keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca`},
+		{"a name may be any address", "apps:", "admin: {listen: \"localhost.example:9195\"}\napps:", `f:2: others than this machine can reach "localhost.example:9195": keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca`},
+		{"a token that was not set", "apps:", "admin:\n  token: \"${EMPTY}\"\napps:", `f:3: admin.token is empty: give it a value or remove it`},
+		{"a CA that was not set", "apps:", "admin: {client_ca: \"${EMPTY}\"}\napps:", `f:2: admin.client_ca is empty: give it a value or remove it`},
+		{"two tokens", "apps:", "admin: {token: a, token_file: b}\napps:", `f:2: there are two tokens: keep token or token_file`},
+		{"a CA without TLS", "apps:", "admin: {client_ca: a}\napps:", `f:2: admin.certificate is missing: name the PEM file that operators are shown`},
+		{"a certificate without its key", "apps:", "admin: {certificate: a}\napps:", `f:2: admin.key is missing: name the PEM file with the certificate's key`},
+		{"no admin address", "apps:", "admin: {listen: nonsense}\napps:", `f:2: "nonsense" is no address: write HOST:PORT or :PORT`},
 		{"not YAML", "apps:", "apps: [", ""},
 		{"a second document", "apps:", "---\napps:", `f:2: a second document begins here: keep to one`},
 		{"a list for a text", "com.example.mail", "[a, b]", ""},
@@ -188,6 +197,23 @@ func TestProblems(t *testing.T) {
 			}
 			t.Errorf("got %q, want a line %q", err, tt.want)
 		})
+	}
+}
+
+// An admin port is open to this machine, or guarded, or not there.
+func TestAdmin(t *testing.T) {
+	for _, admin := range []string{
+		`{listen: "127.0.0.2:9195"}`,
+		`{listen: "[::1]:9195"}`,
+		`{listen: "localhost:9195"}`,
+		`{listen: ":9195", token: "${P12}"}`,
+		`{listen: ":9195", token_file: token}`,
+		`{listen: ":9195", certificate: a, key: b, client_ca: c}`,
+		`{listen: "", token: ""}`,
+	} {
+		if _, err := parse("f", []byte(minimal+"admin: "+admin), environment); err != nil {
+			t.Errorf("%s: %v", admin, err)
+		}
 	}
 }
 

@@ -50,6 +50,9 @@ type Limits struct {
 	LedgerBytesPerClient Size     `yaml:"ledger_bytes_per_client"`
 	LedgerTTL            Duration `yaml:"ledger_ttl"`
 	LedgerTTLProven      Duration `yaml:"ledger_ttl_proven"`
+
+	// Of operators.
+	AdminConnections Count `yaml:"admin_connections"`
 }
 
 func defaultLimits() Limits {
@@ -95,5 +98,7 @@ func defaultLimits() Limits {
 		LedgerBytesPerClient: 16 << 20,
 		LedgerTTL:            Duration(10 * time.Minute),
 		LedgerTTLProven:      Duration(time.Hour),
+
+		AdminConnections: 64,
 	}
 }

@@ -23,9 +23,7 @@ var (
 func (c *Config) validate(s *source) {
 	c.Gateway.validate(s, "gateway.listen")
 	c.Feedback.validate(s, "feedback.listen")
-	if c.Admin.Listen != "" {
-		checkAddress(s, "admin.listen", c.Admin.Listen)
-	}
+	c.Admin.validate(s)
 	require(s, "tls.certificate", c.TLS.Certificate, "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out")
 	require(s, "tls.key", c.TLS.Key, "name the PEM file with the certificate's key")
 	oneOf(s, "tls.min_version", c.TLS.MinVersion, tlsVersions)

@@ -1,0 +1,44 @@
+package config
+
+import "net"
+
+// Admin is the port for operators. An address that others than this machine can
+// reach takes a token or a client_ca.
+type Admin struct {
+	Listen      string `yaml:"listen"`      // empty: none
+	Token       string `yaml:"token"`       // what a request must bear
+	TokenFile   string `yaml:"token_file"`  // the same, in a file of its own
+	Certificate string `yaml:"certificate"` // PEM file; empty: no TLS
+	Key         string `yaml:"key"`         // PEM file
+	ClientCA    string `yaml:"client_ca"`   // PEM file: who connects has a certificate of it
+}
+
+// OnLoopback says whether only this machine can reach the port.
+func (a Admin) OnLoopback() bool {
+	host, _, _ := net.SplitHostPort(a.Listen)
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+func (a Admin) validate(s *source) {
+	if a.Listen == "" {
+		return
+	}
+	checkAddress(s, "admin.listen", a.Listen)
+	// What guards the port, and comes out of an unset variable as nothing, would
+	// leave it open without a word.
+	for _, guard := range []struct{ path, value string }{{"admin.token", a.Token}, {"admin.token_file", a.TokenFile}, {"admin.client_ca", a.ClientCA}} {
+		if _, named := s.lines[guard.path]; named && guard.value == "" {
+			s.reject(guard.path, "%s is empty: give it a value or remove it", guard.path)
+		}
+	}
+	if a.Token != "" && a.TokenFile != "" {
+		s.reject("admin.token_file", "there are two tokens: keep token or token_file")
+	}
+	if a.Certificate != "" || a.Key != "" || a.ClientCA != "" {
+		require(s, "admin.certificate", a.Certificate, "name the PEM file that operators are shown")
+		require(s, "admin.key", a.Key, "name the PEM file with the certificate's key")
+	}
+	if a.Token == "" && a.TokenFile == "" && a.ClientCA == "" && !a.OnLoopback() {
+		s.reject("admin.listen", "others than this machine can reach %q: keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca", a.Listen)
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// reads lets those requests through to next that come from somebody who may ask:
+// with the token where there is one. On a port that asks for nothing, which only
+// this machine can reach, the request must name it by its address. A name may be
+// that of a web page whose owner has pointed it here, to have the operator's
+// browser ask for him.
+func (a *admin) reads(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		access := a.current.Load().admin
+		switch {
+		case access.token != nil && !access.bears(bearer(r)):
+			a.unauthorized.Add(1)
+			a.strangers.say(r.RemoteAddr, errNoToken)
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "requests need the header Authorization: Bearer with the token of admin.token", http.StatusUnauthorized)
+		case !access.guarded() && !namesAddress(r.Host):
+			a.forbid(w, "requests must name the admin port by its address or as localhost")
+		default:
+			next(w, r)
+		}
+	}
+}
+
+// changes lets only those requests through to next that somebody who may ask has
+// sent on purpose. A web page that he looks at can have his browser send
+// requests too, with his certificate: it can set no header for a server that is
+// not its own.
+func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
+	return a.reads(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("X-Apnsbridge") != "yes":
+			a.forbid(w, "requests that change something need the header X-Apnsbridge: yes")
+		case a.sameOrigin.Check(r) != nil:
+			a.forbid(w, "requests that change something are not taken from web pages")
+		default:
+			next(w, r)
+		}
+	})
+}
+
+func (a *admin) forbid(w http.ResponseWriter, why string) {
+	a.forbidden.Add(1)
+	http.Error(w, why, http.StatusForbidden)
+}
+
+var errNoToken = errors.New("without the right token")
+
+// bearer is the token that r bears, "" for none.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return token
+}
+
+// namesAddress says whether host, with or without a port, is an address or
+// localhost, and not a name that somebody else can point to this machine.
+func namesAddress(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil
+}
