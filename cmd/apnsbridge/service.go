@@ -33,12 +33,13 @@ type service struct {
 	feedback *gateway.FeedbackServer
 	admin    *admin
 	old      *oldTLS
+	reloads  *reloads
 	failed   chan error // of what serves
 }
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
+	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
 	s.current.Store(a)
 	if err := s.start(a); err != nil {
 		s.close()
@@ -52,8 +53,8 @@ func (s *service) start(a *assembly) (err error) {
 	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
 		return fmt.Errorf("store.path: %w", err)
 	}
-	if aside := s.store.SetAside(); aside != nil {
-		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("the store was damaged: its file is set aside, and an empty one has begun")
+	for _, aside := range s.store.SetAside() {
+		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set aside, and an empty one has begun")
 	}
 	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
 		return err

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	fileName     = "feedback.db"
-	damagedInfix = ".damaged-" // before the time at which a file was set aside
+	fileName      = "feedback.db"
+	spoolFileName = "spool.db"
+	damagedInfix  = ".damaged-" // before the time at which a file was set aside
 )
 
 // SetAside says that a damaged file was found at Open, and where it is now. It
@@ -69,7 +70,7 @@ func damagedFiles(dir string) ([]string, error) {
 	}
 	var damaged []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), fileName+damagedInfix) {
+		if strings.HasPrefix(e.Name(), fileName+damagedInfix) || strings.HasPrefix(e.Name(), spoolFileName+damagedInfix) {
 			damaged = append(damaged, filepath.Join(dir, e.Name()))
 		}
 	}

@@ -186,8 +186,8 @@ func survives(t *testing.T, name string, b []byte, entries int) (opened bool) {
 	if err := s.Close(); err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
-	if aside := s.SetAside(); aside != nil {
-		if kept, err := os.ReadFile(aside.Path); err != nil || !bytes.Equal(kept, b) {
+	if aside := s.SetAside(); len(aside) > 0 {
+		if kept, err := os.ReadFile(aside[0].Path); err != nil || !bytes.Equal(kept, b) {
 			t.Errorf("%s: %d bytes are kept of %d, error %v", name, len(kept), len(b), err)
 		}
 		return false

@@ -219,6 +219,15 @@ func (f *file) transact(fn func(*bbolt.Tx) error) (size int64, err error) {
 	return stats.GetPageAlloc(), err
 }
 
+// size is that of the file in bytes.
+func (f *file) size() int64 {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
 func (f *file) close() error {
 	err := store.ErrClosed
 	f.closing.Do(func() {

@@ -188,7 +188,10 @@ func isSetAside(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		want := path + ".damaged-" + name
-		sentence(t, s.SetAside(), path+" is damaged: ", "it is kept as "+want)
+		if n := len(s.SetAside()); n != 1 {
+			t.Fatalf("got %d files set aside, want 1", n)
+		}
+		sentence(t, s.SetAside()[0], path+" is damaged: ", "it is kept as "+want)
 		if kept, err := os.ReadFile(want); err != nil || !bytes.Equal(kept, was) {
 			t.Errorf("%s has %d bytes, error %v, want the %d there were", want, len(kept), err, len(was))
 		}

@@ -1,7 +1,9 @@
 // Package boltstore keeps in bbolt files what the bridge must remember.
 //
-// All is in one file, feedback.db. Integers are big-endian, times are in
-// milliseconds since 1970.
+// There are two files, so that damage to one is not damage to both. Integers are
+// big-endian, times are in milliseconds since 1970 unless another unit is named.
+//
+// feedback.db:
 //
 //	meta      version · u32
 //	feedback  a bucket per app, whose sequence is the list's revision:
@@ -9,6 +11,13 @@
 //	given     a bucket per app, of what has been given:
 //	            u64 number → u64 dead since · u64 given since · token
 //	ledger    key → u64 expires · value
+//
+// spool.db:
+//
+//	meta      version · u32
+//	spool     its sequence is the number of the last blob there was; a bucket per queue:
+//	            u64 number → a bucket: blob → blob
+//	            u64 number · d → bitmap of what is done of that blob
 //
 // A list is a log of which parts leave: it grows at its end, is read from its
 // start and forgotten from its start, so that few pages are touched however
@@ -31,16 +40,18 @@ import (
 type Options struct {
 	FeedbackEntries int              // of one app; 0 is store.DefaultFeedbackEntries
 	FeedbackAge     time.Duration    // since it was listed; 0 is store.DefaultFeedbackAge
+	SpoolBytes      int64            // that the spool may take; 0 is store.DefaultSpoolBytes
 	Now             func() time.Time // the clock; nil is time.Now
 }
 
 // Store is a directory with what must be remembered.
 type Store struct {
 	dir      string
-	aside    *SetAside
+	aside    []*SetAside
 	file     *file
 	feedback *Feedback
 	ledger   *Ledger
+	spool    *Spool
 }
 
 // Open opens the store in dir, and makes both where there is none. A file that is
@@ -53,39 +64,59 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.FeedbackAge == 0 {
 		o.FeedbackAge = store.DefaultFeedbackAge
 	}
+	if o.SpoolBytes == 0 {
+		o.SpoolBytes = store.DefaultSpoolBytes
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory of the store: %w", err)
 	}
-	s, err := start(dir, o)
-	var aside *SetAside
-	if errors.As(err, &aside) {
-		if s, err = start(dir, o); err == nil {
-			s.aside = aside
-		}
-	}
-	return s, err
-}
-
-// start opens the store once.
-func start(dir string, o Options) (*Store, error) {
-	f, err := openFile(filepath.Join(dir, fileName), o.Now)
+	s := &Store{dir: dir}
+	err := s.start(fileName, o.Now, func(f *file) error {
+		s.file, s.feedback, s.ledger = f, newFeedback(f, o), &Ledger{file: f, now: o.Now}
+		return f.prepare(prepareVersion, s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare)
+	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, file: f, feedback: newFeedback(f, o), ledger: &Ledger{file: f, now: o.Now}}
-	if err := f.prepare(prepareVersion, s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare); err != nil {
-		return nil, f.refuse(err)
+	err = s.start(spoolFileName, o.Now, func(f *file) error {
+		s.spool = newSpool(f, o)
+		return s.spool.prepare()
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.file.close())
 	}
-	go f.write()
 	return s, nil
 }
 
-// SetAside says what was damaged when the store was opened, and that it has
-// begun anew; nil if nothing was.
-func (s *Store) SetAside() *SetAside { return s.aside }
+// start opens a file of the store, has prepare read what is in it, and starts its
+// writer. If it is damaged, a new one takes its place.
+func (s *Store) start(name string, now func() time.Time, prepare func(*file) error) error {
+	open := func() error {
+		f, err := openFile(filepath.Join(s.dir, name), now)
+		if err != nil {
+			return err
+		}
+		if err := prepare(f); err != nil {
+			return f.refuse(err)
+		}
+		go f.write()
+		return nil
+	}
+	err := open()
+	var aside *SetAside
+	if errors.As(err, &aside) {
+		s.aside = append(s.aside, aside)
+		err = open()
+	}
+	return err
+}
+
+// SetAside says which files were damaged when the store was opened, and have begun
+// anew.
+func (s *Store) SetAside() []*SetAside { return s.aside }
 
 // Damaged gives the paths of the files that were set aside at any time and are
 // still there.
@@ -93,13 +124,18 @@ func (s *Store) Damaged() ([]string, error) { return damagedFiles(s.dir) }
 
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
-func (s *Store) Close() error { return s.file.close() }
+func (s *Store) Close() error {
+	return errors.Join(s.spool.close(), s.file.close())
+}
 
 // Feedback is the store's lists of dead devices.
 func (s *Store) Feedback() *Feedback { return s.feedback }
 
 // Ledger is the store's log below the resend ledger.
 func (s *Store) Ledger() *Ledger { return s.ledger }
+
+// Spool is the store's notifications that wait for APNs.
+func (s *Store) Spool() *Spool { return s.spool }
 
 // Stats says how the store is doing. Counters run from Open.
 type Stats struct {
@@ -115,14 +151,11 @@ type Stats struct {
 	DamagedFiles    int           // set aside at any time and still there
 	Failing         time.Duration // for how long it could not be written; 0 if it can
 	Failures        uint64        // transactions that could not be written
+	Spool           SpoolStats
 }
 
 // Stats returns a snapshot.
 func (s *Store) Stats() Stats {
-	var size int64
-	if info, err := os.Stat(s.file.path); err == nil {
-		size = info.Size()
-	}
 	damaged, _ := s.Damaged()
 	lasting, failures := s.file.failing.figures(s.file.now())
 	listed, given := s.feedback.listed, s.feedback.given
@@ -135,10 +168,11 @@ func (s *Store) Stats() Stats {
 		GivenExpired:    given.expired.Load(),
 		Writes:          s.file.writes.Load(),
 		Commits:         s.file.commits.Load(),
-		FileBytes:       size,
+		FileBytes:       s.file.size(),
 		DamagedFiles:    len(damaged),
 		Failing:         lasting,
 		Failures:        failures,
+		Spool:           s.spool.Stats(),
 	}
 }
 

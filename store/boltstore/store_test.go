@@ -26,12 +26,13 @@ func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 			t.Error(err)
 		}
 		consistent(t, filepath.Join(dir, "feedback.db"))
+		consistent(t, filepath.Join(dir, "spool.db"))
 	}
 	t.Cleanup(shut)
 	return func(s storetest.Settings) S {
 		shut()
 		var err error
-		if open, err = Open(dir, Options{FeedbackEntries: s.Entries, FeedbackAge: s.Age, Now: s.Now}); err != nil {
+		if open, err = Open(dir, Options{FeedbackEntries: s.Entries, FeedbackAge: s.Age, SpoolBytes: s.Spool, Now: s.Now}); err != nil {
 			t.Fatal(err)
 		}
 		return part(open)
@@ -65,6 +66,12 @@ func TestFeedback(t *testing.T) {
 func TestLedger(t *testing.T) {
 	storetest.Ledger(t, func(t *testing.T) storetest.Place[store.Ledger] {
 		return place(t, func(s *Store) store.Ledger { return s.Ledger() })
+	})
+}
+
+func TestSpool(t *testing.T) {
+	storetest.Spool(t, func(t *testing.T) storetest.Place[store.Spool] {
+		return place(t, func(s *Store) store.Spool { return s.Spool() })
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 type Settings struct {
 	Entries int           // of one app's feedback list; 0 is the default
 	Age     time.Duration // of a feedback entry; 0 is the default
+	Spool   int64         // bytes of the spool; 0 is the default
 	Now     func() time.Time
 }
 
