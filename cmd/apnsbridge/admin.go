@@ -53,7 +53,7 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 		strangers: rarely{log: s.log, what: "the admin port refuses a stranger", now: time.Now},
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatsCollector(s, a), s.old)
+	registry.MustRegister(newStatsCollector(s, a), s.old, s.reloads)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.reads(func(w http.ResponseWriter, _ *http.Request) { a.ready(w, s) }))

@@ -45,6 +45,26 @@ func (w *world) askAs(t *testing.T, config *tls.Config, method, path string, hea
 	return response.StatusCode, string(text), nil
 }
 
+// metrics are all figures, as Prometheus reads them.
+func (w *world) metrics() string {
+	w.t.Helper()
+	status, body := w.ask(w.t, http.MethodGet, "/metrics", nil)
+	if status != http.StatusOK {
+		w.t.Fatalf("/metrics: got %d and %s", status, body)
+	}
+	return body
+}
+
+// metric is one of them, with its labels in name.
+func (w *world) metric(t *testing.T, name string) (value float64) {
+	t.Helper()
+	_, after, ok := strings.Cut(w.metrics(), "\n"+name+" ")
+	if _, err := fmt.Sscan(after, &value); !ok || err != nil {
+		t.Fatalf("there is no %s", name)
+	}
+	return value
+}
+
 func (w *world) adminStats() adminStats { return w.service.admin.stats() }
 
 // serveAdmin starts the gateway again, with other settings of its admin port.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net/http"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -32,20 +31,6 @@ func (w *world) awaitPush(device string) {
 	waitFor(w.t, "the notification arrives", func() bool {
 		return slices.ContainsFunc(w.sim.Received(0).Pushes, func(p apnssim.Push) bool { return p.Token == device })
 	})
-}
-
-func (w *world) metrics() string {
-	w.t.Helper()
-	answer, err := http.Get("http://" + w.admin + "/metrics")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return string(text)
 }
 
 // oldTLSCases is what old libraries ask for.

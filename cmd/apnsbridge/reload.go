@@ -12,7 +12,9 @@ import (
 // hangup reloads, and leaves word in the log. It returns what the log says, in
 // short.
 func (s *service) hangup() (status string) {
-	if err := s.reload(); err != nil {
+	err := s.reload()
+	s.reloads.reloaded(s.current.Load().now(), err)
+	if err != nil {
 		const refused = "reload refused: everything stays as it was"
 		s.log.Error().Err(err).Msg(refused)
 		return refused

@@ -370,3 +370,45 @@ func TestReloadRemovesApp(t *testing.T) {
 	}
 	w.send(10, staying, w.dial(w.clientTLS()))
 }
+
+// What became of reloads is in the metrics.
+func TestReloadMetrics(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	at := time.Unix(1_800_000_000, 0)
+	w.now = func() time.Time { return at }
+	w.start()
+	check := func(when string, taken, refused, last, loaded float64) {
+		t.Helper()
+		for name, want := range map[string]float64{
+			`apnsbridge_reloads_total{result="taken"}`:          taken,
+			`apnsbridge_reloads_total{result="refused"}`:        refused,
+			`apnsbridge_last_reload_refused`:                    last,
+			`apnsbridge_configuration_loaded_timestamp_seconds`: loaded,
+		} {
+			if got := w.metric(t, name); got != want {
+				t.Errorf("%s: %s is %v, want %v", when, name, got, want)
+			}
+		}
+	}
+	check("at the start", 0, 0, 0, 1_800_000_000)
+	at = at.Add(time.Hour)
+	w.amend("apps:", "limits: {window: x}\napps:")
+	w.service.hangup()
+	w.service.hangup()
+	check("a file of no use", 0, 2, 1, 1_800_000_000)
+	w.amend("limits: {window: x}\n", "")
+	w.service.hangup()
+	check("a good one", 1, 2, 0, 1_800_003_600)
+
+	w.write("server.pem", strangers().Server.CertPEM)
+	w.service.renewCertificates()
+	w.write("server-key.pem", strangers().Server.KeyPEM)
+	w.service.renewCertificates()
+	w.service.renewCertificates()
+	for _, result := range []string{"taken", "refused"} {
+		if got := w.metric(t, `apnsbridge_certificate_reloads_total{result="`+result+`",section="tls"}`); got != 1 {
+			t.Errorf("certificates %s: got %v, want 1", result, got)
+		}
+	}
+}

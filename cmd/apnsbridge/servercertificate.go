@@ -82,6 +82,7 @@ func (s *service) renew(files certificateFiles, certificate *serverCertificate) 
 		return false
 	}
 	read, err := files.read()
+	s.reloads.renewed(files.section, err)
 	if err != nil {
 		s.spurned[files.section] = read.stamp
 		s.log.Warn().Err(err).Msg("the server certificate's files have changed and are of no use: the old certificate stays")

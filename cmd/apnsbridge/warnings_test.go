@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -86,40 +84,18 @@ func TestExpiredWhileRunning(t *testing.T) {
 
 func TestExpiryMetrics(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
-	read := func() string {
-		t.Helper()
-		response, err := http.Get("http://" + w.admin + "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer http.DefaultClient.CloseIdleConnections()
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(body)
-	}
-	figure := func(name string) (seconds float64) {
-		t.Helper()
-		_, after, ok := strings.Cut(read(), "\n"+name+" ")
-		if _, err := fmt.Sscan(after, &seconds); !ok || err != nil {
-			t.Fatalf("there is no %s", name)
-		}
-		return seconds
-	}
 	near := func(got float64, want time.Duration) bool {
 		return got <= want.Seconds() && got > want.Seconds()-3600
 	}
-	if got := figure("apnsbridge_server_certificate_expires_seconds"); !near(got, time.Until(pki().Server.Leaf.NotAfter)+time.Second) {
+	if got := w.metric(t, "apnsbridge_server_certificate_expires_seconds"); !near(got, time.Until(pki().Server.Leaf.NotAfter)+time.Second) {
 		t.Errorf("server certificate: got %v seconds", got)
 	}
-	if text := read(); strings.Contains(text, "apnsbridge_credential_expires_seconds") {
+	if text := w.metrics(); strings.Contains(text, "apnsbridge_credential_expires_seconds") {
 		t.Error("the key of a token is said to expire")
 	}
 	w.withCertificate(10 * day)
 	w.reload()
-	if got := figure(`apnsbridge_credential_expires_seconds{app="demo"}`); !near(got, 10*day) {
+	if got := w.metric(t, `apnsbridge_credential_expires_seconds{app="demo"}`); !near(got, 10*day) {
 		t.Errorf("credential: got %v seconds, want those of 10 days", got)
 	}
 }
