@@ -27,6 +27,7 @@ type Spool struct {
 	file     *file
 	now      func() time.Time
 	maxBytes int64
+	pageSize int
 	buffers  sync.Pool // of *[]byte
 
 	taking sync.Mutex // by who reads the file; before mu
@@ -38,7 +39,7 @@ type Spool struct {
 }
 
 func newSpool(f *file, o Options) *Spool {
-	s := &Spool{file: f, now: o.Now, maxBytes: o.SpoolBytes, held: newHoldings()}
+	s := &Spool{file: f, now: o.Now, maxBytes: o.SpoolBytes, pageSize: f.bolt.Info().PageSize, held: newHoldings()}
 	s.buffers.New = func() any { return new([]byte) }
 	return s
 }
@@ -156,12 +157,11 @@ func (s *Spool) tryReserve(parts []part, needs int64, now time.Time) (full, swep
 // within another's page if it is small.
 func (s *Spool) cost(size int) int64 {
 	const bucket = bucketHead + pageHead + elementSize
-	page := s.file.bolt.Info().PageSize
-	if n := size + bucket; n < page/4 {
+	if n := size + bucket; n < s.pageSize/4 {
 		return int64(n + elementSize)
 	}
-	n := size + pageHead + elementSize + len("blob")
-	return int64((n + page - 1) / page * page)
+	n := size + pageHead + elementSize + len(blobKey)
+	return int64((n + s.pageSize - 1) / s.pageSize * s.pageSize)
 }
 
 // encode appends the bytes of parts to b.
