@@ -101,7 +101,7 @@ func start(t *trunk, nc net.Conn, cfg Config) *Conn {
 	c.wake.L = &c.mu
 	first := min(cfg.OpenTimeout, cfg.PingAfter)
 	c.due = int64(first)
-	t.begin(c.made, c.deliver)
+	t.begin(c.made, c.idle)
 	c.mu.Lock()
 	c.timer = time.AfterFunc(first, c.tick)
 	c.mu.Unlock()
@@ -259,6 +259,14 @@ func (c *Conn) deliver() {
 		c.mu.Lock()
 		c.m.reuse(b)
 	}
+}
+
+// idle is called by the reader when it has nothing left to take.
+func (c *Conn) idle() (worth int) {
+	c.deliver()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m.worthwhile(c.trunk.read.Load())
 }
 
 // complete sorts out the RoundTrips.

@@ -3,6 +3,7 @@ package h2conn
 import (
 	"fmt"
 	"math"
+	"math/bits"
 
 	"golang.org/x/net/http2"
 )
@@ -201,4 +202,20 @@ func (m *machine) reuse(b batch) {
 	if m.done.requests == nil {
 		m.done = batch{b.requests[:0], b.responses[:0]}
 	}
+}
+
+// maxBurst is how many answers are worth waiting for: more would cost no less,
+// and the server shall not run out of requests meanwhile.
+const maxBurst = 128
+
+// worthwhile is how many bytes of answers are worth a moment's wait, so that
+// they come at once: those to a part of what is open, as long as answers have been
+// so far. 1 is whatever comes. read is how many bytes were received.
+func (m *machine) worthwhile(read uint64) int {
+	answers := min(maxBurst, 1<<bits.Len(uint(m.open/8))) // in steps: each change is a system call
+	answered := m.stats.Ended[Answered]
+	if answers < 8 || answered == 0 {
+		return 1
+	}
+	return answers * int(min(read/answered, uint64(m.cfg.ResponseBytes)))
 }

@@ -1,20 +1,25 @@
 package h2conn
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// trunk is the network connection below TLS. It reads in large pieces and tells
-// before it has to wait; it keeps back the records of one TLS write, so that
-// they leave in one.
+// trunk is the network connection below TLS. It reads in large pieces and asks
+// before it has to wait how much is worth waiting for; it keeps back the records
+// of one TLS write, so that they leave in one.
 type trunk struct {
 	net.Conn
 	buf        []byte
-	start, end int    // of what is unread in buf
-	idle       func() // called by the reader before it waits for the network
+	start, end int // of what is unread in buf
+	lowWater   lowWater
+	patience   time.Duration      // for bytes that are worth it
+	hasty      bool               // reads have a deadline
+	idle       func() (worth int) // called by the reader before it waits for the network
 	made       time.Time
 	heard      atomic.Int64  // when the last bytes came, in nanoseconds since made
 	read       atomic.Uint64 // bytes
@@ -25,18 +30,16 @@ type trunk struct {
 }
 
 func newTrunk(nc net.Conn, readBytes int) *trunk {
-	return &trunk{Conn: nc, buf: make([]byte, readBytes)}
+	return &trunk{Conn: nc, buf: make([]byte, readBytes), lowWater: newLowWater(nc), patience: patience, idle: func() int { return 1 }}
 }
 
-// begin is called when the handshake is over.
-func (t *trunk) begin(made time.Time, idle func()) { t.made, t.idle = made, idle }
+// begin is called when the handshake is over. What idle returns is the number of
+// bytes for which the reader should have patience; 1 is none.
+func (t *trunk) begin(made time.Time, idle func() (worth int)) { t.made, t.idle = made, idle }
 
 func (t *trunk) Read(p []byte) (int, error) {
 	if t.start == t.end {
-		if t.idle != nil {
-			t.idle()
-		}
-		n, err := t.Conn.Read(t.buf)
+		n, err := t.fill(t.idle())
 		if n > 0 {
 			t.read.Add(uint64(n))
 			t.heard.Store(int64(time.Since(t.made)))
@@ -50,6 +53,29 @@ func (t *trunk) Read(p []byte) (int, error) {
 	n := copy(p, t.buf[t.start:t.end])
 	t.start += n
 	return n, nil
+}
+
+// patience is how long the reader lets bytes come together that are worth it.
+const patience = time.Millisecond
+
+// fill reads what has come, or what comes next. A server that writes its answers
+// one by one would wake the reader for each: so it sleeps until there are as
+// many bytes as it is worth, or patience is over.
+func (t *trunk) fill(worth int) (int, error) {
+	if worth = min(worth, len(t.buf)/2); worth > 1 && t.lowWater.set(worth) {
+		t.hasty = true
+		t.SetReadDeadline(time.Now().Add(t.patience))
+		n, err := t.Conn.Read(t.buf)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+	}
+	if t.hasty {
+		t.hasty = false
+		t.SetReadDeadline(time.Time{})
+		t.lowWater.set(1)
+	}
+	return t.Conn.Read(t.buf)
 }
 
 func (t *trunk) Write(p []byte) (int, error) {
