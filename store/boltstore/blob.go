@@ -29,7 +29,6 @@ const (
 	blobHead   = 8 + 4 + 4 + 2 + 2 + 5*8
 	sumAt      = 8
 	sizeAt     = 12
-	summedFrom = sizeAt
 	recordHead = 8 + 2 + 4
 
 	blobRecords = 1024    // at most
@@ -74,9 +73,14 @@ func appendBlob(b []byte, h blobHeader, queue string, records []store.SpoolRecor
 	}
 	blob := b[start:]
 	binary.BigEndian.PutUint32(blob[sizeAt:], uint32(len(blob)))
-	binary.BigEndian.PutUint32(blob[sumAt:], crc32.Checksum(blob[summedFrom:], castagnoli))
+	sum(blob)
 	return b
 }
+
+// sum writes the checksum of a blob or a bitmap into it.
+func sum(b []byte) { binary.BigEndian.PutUint32(b[sumAt:], checksum(b)) }
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b[sumAt+4:], castagnoli) }
 
 // readHeader reads the beginning of the blob at the start of b, of which more may
 // follow, or less be there than the header says. Its sum is not looked at.
@@ -107,7 +111,7 @@ func checkBlob(b []byte) (h blobHeader, err error) {
 	if h.size != len(b) {
 		return h, damage("%d bytes are left of a blob of %d", len(b), h.size)
 	}
-	if crc32.Checksum(b[summedFrom:], castagnoli) != u32(b[sumAt:]) {
+	if checksum(b) != u32(b[sumAt:]) {
 		return h, damage("blob %d has a wrong checksum", h.number)
 	}
 	rest := b[blobHead+len(h.queue):]
@@ -210,7 +214,7 @@ func appendBitmap(b []byte, number uint64, count int, bits bitmap) []byte {
 	for i := range (count + 7) / 8 {
 		b = append(b, byte(bits[i/8]>>(i%8*8)))
 	}
-	binary.BigEndian.PutUint32(b[start+sumAt:], crc32.Checksum(b[start+sumAt+4:], castagnoli))
+	sum(b[start:])
 	return b
 }
 
@@ -222,7 +226,7 @@ func readBitmap(b []byte, number uint64, count int, bits bitmap) error {
 	}
 	if len(b) != bitmapHead+(count+7)/8 || !bytes.HasPrefix(b, []byte(bitmapMagic)) ||
 		int(binary.BigEndian.Uint16(b[12:])) != count || u64(b[14:]) != number ||
-		crc32.Checksum(b[sumAt+4:], castagnoli) != u32(b[sumAt:]) {
+		checksum(b) != u32(b[sumAt:]) {
 		return damage("the bitmap of blob %d has %d bytes that do not fit", number, len(b))
 	}
 	for i, v := range b[bitmapHead:] {

@@ -111,7 +111,21 @@ func TestDamagedRounds(t *testing.T) {
 	fill(t, in, entries)
 	// Some free pages, and a branch.
 	edit(t, in, func(tx *bbolt.Tx) error { return tx.Bucket(ledgerBucket).Delete(token(1)) })
-	whole, err := os.ReadFile(filepath.Join(in, fileName))
+	fillSpool(t, in)
+	for _, file := range []struct {
+		name     string
+		survives func(t *testing.T, name, dir string, b []byte) (opened bool)
+	}{
+		{fileName, func(t *testing.T, name, dir string, b []byte) bool { return survives(t, name, dir, b, entries) }},
+		{spoolFileName, spoolSurvives},
+	} {
+		t.Run(file.name, func(t *testing.T) { damageRounds(t, filepath.Join(in, file.name), rounds, file.survives) })
+	}
+}
+
+// damageRounds opens stores with what damages make of the file at path.
+func damageRounds(t *testing.T, path string, rounds int, survives func(t *testing.T, name, dir string, b []byte) bool) {
+	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,11 +140,19 @@ func TestDamagedRounds(t *testing.T) {
 				name := fmt.Sprintf("round %d: %s at byte %d of %d", round, damage.name, at, len(whole))
 				r := rand.New(rand.NewPCG(*seed+uint64(round), uint64(at)))
 				b := damage.do(r, bytes.Clone(whole), at)
-				if survives(t, name, b, entries) {
+				dir, err := os.MkdirTemp(os.Getenv(damagedIn), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if survives(t, name, dir, b) {
 					opened++
 				} else {
 					aside++
 				}
+				os.RemoveAll(dir)
 			}
 		}
 	}
@@ -141,23 +163,11 @@ func TestDamagedRounds(t *testing.T) {
 }
 
 // survives opens a file and uses all that is in it.
-func survives(t *testing.T, name string, b []byte, entries int) (opened bool) {
+func survives(t *testing.T, name, dir string, b []byte, entries int) (opened bool) {
 	t.Helper()
-	dir, err := os.MkdirTemp(os.Getenv(damagedIn), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, fileName), b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(dir, Options{FeedbackAge: 100 * 365 * 24 * time.Hour})
-	if err != nil && strings.Contains(err.Error(), "is of version") {
-		return true // a version that was changed looks like another version
-	}
-	if err != nil {
-		t.Errorf("%s: %v", name, err)
-		return false
+	s := openDamaged(t, name, dir)
+	if s == nil {
+		return true
 	}
 	want := 0 // entries that must be there
 	if s.SetAside() == nil && len(b) > 0 {
@@ -183,14 +193,35 @@ func survives(t *testing.T, name string, b []byte, entries int) (opened bool) {
 	if err := s.Ledger().Load(ctx, func(store.LedgerRecord) error { return nil }); err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
+	return closeDamaged(t, name, s, b)
+}
+
+// openDamaged opens a store; nil if it cannot be told from one of another version.
+func openDamaged(t *testing.T, name, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir, Options{FeedbackAge: 100 * 365 * 24 * time.Hour})
+	if err != nil && strings.Contains(err.Error(), "is of version") {
+		return nil
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return s
+}
+
+// closeDamaged says whether the file b was opened. If it was set aside, it must be
+// there.
+func closeDamaged(t *testing.T, name string, s *Store, b []byte) (opened bool) {
+	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
-	if aside := s.SetAside(); len(aside) > 0 {
-		if kept, err := os.ReadFile(aside[0].Path); err != nil || !bytes.Equal(kept, b) {
-			t.Errorf("%s: %d bytes are kept of %d, error %v", name, len(kept), len(b), err)
-		}
-		return false
+	aside := s.SetAside()
+	if len(aside) == 0 {
+		return true
 	}
-	return true
+	if kept, err := os.ReadFile(aside[0].Path); err != nil || !bytes.Equal(kept, b) || len(aside) > 1 {
+		t.Errorf("%s: %d bytes are kept of %d, error %v", name, len(kept), len(b), err)
+	}
+	return false
 }

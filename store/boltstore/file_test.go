@@ -133,7 +133,12 @@ func TestOpenOtherVersion(t *testing.T) {
 // edit changes the file of a store that is closed.
 func edit(t *testing.T, dir string, fn func(*bbolt.Tx) error) {
 	t.Helper()
-	db, err := bbolt.Open(filepath.Join(dir, "feedback.db"), 0o600, &bbolt.Options{Timeout: time.Second})
+	editFile(t, filepath.Join(dir, "feedback.db"), fn)
+}
+
+func editFile(t *testing.T, path string, fn func(*bbolt.Tx) error) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

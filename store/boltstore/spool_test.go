@@ -147,7 +147,9 @@ func TestSpoolFailedCommit(t *testing.T) {
 		for _, change := range []func() error{
 			func() error { return s.Put(ctx, waiting(20, 10, 100)) },
 			func() error { return s.Flush(ctx) },
-			func() error { return s.Put(ctx, store.SpoolBatch{Queue: "other", Records: waiting(30, 10, 100).Records}) },
+			func() error {
+				return s.Put(ctx, store.SpoolBatch{Queue: "other", Records: waiting(30, 10, 100).Records})
+			},
 			func() error { return s.file.update(ctx, func(*bbolt.Tx) error { return full }, func() {}) },
 			func() error { return s.Put(ctx, waiting(40, 10, 100)) },
 		} {

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -8,44 +9,49 @@ import (
 )
 
 // prepare reads what is in the file: all of it, so that later nothing in it is a
-// surprise.
+// surprise. It changes nothing in a damaged one.
 func (s *Spool) prepare() error {
-	if err := s.file.prepare(prepareVersion, func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(spoolBucket)
+	var empty [][]byte
+	// For reading only: a transaction that writes keeps each bucket it has seen.
+	if err := s.file.view(context.Background(), func(tx *bbolt.Tx) (err error) {
+		if err = checkVersion(tx); err == nil {
+			empty, err = s.load(tx)
+		}
 		return err
 	}); err != nil {
 		return err
 	}
-	var empty [][]byte
-	// For reading only: a transaction that writes keeps each bucket it has seen.
-	if err := s.file.view(context.Background(), func(tx *bbolt.Tx) error {
-		root := tx.Bucket(spoolBucket)
-		s.last = root.Sequence()
-		return root.ForEach(func(name, v []byte) error {
-			if v != nil || len(name) > maxQueue {
-				return damage("a queue's name has %d bytes", len(name))
-			}
-			blobs, err := s.prepareQueue(root.Bucket(name), string(name))
-			if blobs == 0 {
-				empty = append(empty, append([]byte(nil), name...))
-			}
-			return err
-		})
-	}); err != nil || len(empty) == 0 {
-		return err
-	}
-	return s.file.prepare(func(tx *bbolt.Tx) error {
-		for _, name := range empty {
-			if err := tx.Bucket(spoolBucket).DeleteBucket(name); err != nil {
-				return err
-			}
+	return s.file.prepare(prepareVersion, func(tx *bbolt.Tx) error {
+		root, err := tx.CreateBucketIfNotExists(spoolBucket)
+		for i := 0; i < len(empty) && err == nil; i++ {
+			err = root.DeleteBucket(empty[i])
 		}
-		return nil
+		return err
 	})
 }
 
-// prepareQueue counts what is in a queue.
-func (s *Spool) prepareQueue(q *bbolt.Bucket, name string) (blobs int, err error) {
+// load counts what is in all queues, and gives the names of those that are empty.
+func (s *Spool) load(tx *bbolt.Tx) (empty [][]byte, err error) {
+	root := tx.Bucket(spoolBucket)
+	if root == nil {
+		return nil, nil
+	}
+	s.last = root.Sequence()
+	err = root.ForEach(func(name, v []byte) error {
+		if v != nil || len(name) > maxQueue {
+			return damage("a queue's name has %d bytes", len(name))
+		}
+		blobs, err := s.loadQueue(root.Bucket(name), string(name))
+		if blobs == 0 {
+			empty = append(empty, bytes.Clone(name))
+		}
+		return err
+	})
+	return empty, err
+}
+
+// loadQueue counts what is in a queue.
+func (s *Spool) loadQueue(q *bbolt.Bucket, name string) (blobs int, err error) {
 	var last []byte // key of a blob
 	err = q.ForEach(func(key, v []byte) error {
 		if v != nil { // a bitmap, of which coldBlob makes sure

@@ -179,18 +179,29 @@ func (s *Store) Stats() Stats {
 // layoutVersion is that of the package's documentation.
 const layoutVersion = 1
 
-var metaBucket = []byte("meta")
+var (
+	metaBucket = []byte("meta")
+	versionKey = []byte("version")
+)
 
 func prepareVersion(tx *bbolt.Tx) error {
 	meta, err := tx.CreateBucketIfNotExists(metaBucket)
 	if err != nil {
 		return err
 	}
-	key := []byte("version")
-	v := meta.Get(key)
-	if v == nil {
-		return meta.Put(key, appendU32(nil, layoutVersion))
+	if meta.Get(versionKey) == nil {
+		return meta.Put(versionKey, appendU32(nil, layoutVersion))
 	}
+	return checkVersion(tx)
+}
+
+// checkVersion looks at the version of a file. A new one has none.
+func checkVersion(tx *bbolt.Tx) error {
+	meta := tx.Bucket(metaBucket)
+	if meta == nil {
+		return nil
+	}
+	v := meta.Get(versionKey)
 	if len(v) != 4 {
 		return damage("a version of %d bytes", len(v))
 	}
