@@ -20,13 +20,30 @@ func sourceOf(a netip.Addr) source {
 	return source(a)
 }
 
-// census counts connections, in all and by source.
-type census struct {
-	max, maxPerSource int
+// place is what a connection is counted as.
+type place struct {
+	from   source
+	client string // "" if it is not known, or of no interest
+}
 
-	mu    sync.Mutex
-	total int
-	by    map[source]int
+// census counts connections, in all, by source, and by client.
+type census struct {
+	max, maxPerSource, maxPerClient int
+
+	mu       sync.Mutex
+	total    int
+	bySource map[source]int
+	byClient map[string]int
+}
+
+func newCensus(l Limits) *census {
+	return &census{
+		max:          l.Connections,
+		maxPerSource: l.ConnectionsPerAddress,
+		maxPerClient: l.ConnectionsPerClient,
+		bySource:     make(map[source]int),
+		byClient:     make(map[string]int),
+	}
 }
 
 type verdict uint8
@@ -43,22 +60,50 @@ func (c *census) enter(from source, force bool) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.by[from] >= c.maxPerSource:
+	case c.bySource[from] >= c.maxPerSource:
 		return tooManyOfSource
 	case c.total >= c.max && !force:
 		return tooMany
 	}
 	c.total++
-	c.by[from]++
+	c.bySource[from]++
 	return welcome
 }
 
-func (c *census) leave(from source) {
+// fullOfClient says whether one more of the client would be too many.
+func (c *census) fullOfClient(client string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return client != "" && c.byClient[client] >= c.maxPerClient
+}
+
+// join counts one that has entered as the client's, if the bounds allow it.
+func (c *census) join(client string) bool {
+	if client == "" {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byClient[client] >= c.maxPerClient {
+		return false
+	}
+	c.byClient[client]++
+	return true
+}
+
+func (c *census) leave(p place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total--
-	if c.by[from]--; c.by[from] == 0 {
-		delete(c.by, from)
+	decrease(c.bySource, p.from)
+	if p.client != "" {
+		decrease(c.byClient, p.client)
+	}
+}
+
+func decrease[K comparable](by map[K]int, k K) {
+	if by[k]--; by[k] == 0 {
+		delete(by, k)
 	}
 }
 
@@ -66,14 +111,18 @@ func (c *census) leave(from source) {
 func (c *census) of(from source) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.by[from]
+	return c.bySource[from]
 }
 
-func (c *census) figures() (total, busiest int) {
+// figures fills in what is known here.
+func (c *census) figures(s *PortStats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, n := range c.by {
-		busiest = max(busiest, n)
+	s.Connections = c.total
+	for _, n := range c.bySource {
+		s.ConnectionsOfBusiest = max(s.ConnectionsOfBusiest, n)
 	}
-	return c.total, busiest
+	for _, n := range c.byClient {
+		s.ConnectionsOfBusiestClient = max(s.ConnectionsOfBusiestClient, n)
+	}
 }

@@ -30,7 +30,7 @@ type Conn struct {
 	server  *Server
 	session Session
 	parser  binproto.Parser
-	from    source
+	place   place
 	remote  netip.AddrPort
 	stream  stream
 	wire    *loopWire
@@ -77,7 +77,7 @@ type request struct {
 }
 
 func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
-	c := &Conn{server: s, from: a.from, remote: remote, stream: a.stream, fd: -1}
+	c := &Conn{server: s, place: a.place, remote: remote, stream: a.stream, fd: -1}
 	c.wire = &loopWire{conn: c}
 	a.wire.Conn = c.wire
 	return c

@@ -118,7 +118,7 @@ func (s *FeedbackServer) Stats() FeedbackStats {
 }
 
 func (s *FeedbackServer) serve(a *arrival, open FeedbackOpener) {
-	defer s.front.census.leave(a.from)
+	defer s.front.census.leave(a.place)
 	s.readers.Add(1)
 	defer s.readers.Add(-1)
 	ctx, cancel := context.WithTimeout(s.ctx, s.front.limits.FeedbackTotal)

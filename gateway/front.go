@@ -67,7 +67,7 @@ type front struct {
 	seldom   zerolog.Logger // for what one who is over a rate goes on doing
 	admit    func(*Hello) (welcome func(*arrival), err error)
 	relieve  func() bool // ends a connection that can be spared, if there is one
-	census   census
+	census   *census
 	gate     *gate
 	counters portCounters
 
@@ -104,7 +104,7 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 		seldom:   p.Logger.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}),
 		admit:    admit,
 		relieve:  func() bool { return false },
-		census:   census{max: limits.Connections, maxPerSource: limits.ConnectionsPerAddress, by: make(map[source]int)},
+		census:   newCensus(limits),
 		gate:     newGate(limits),
 		arrivals: make(map[*arrival]struct{}),
 	}
@@ -202,9 +202,9 @@ func (f *front) take(c net.Conn, label string) {
 		return
 	}
 	a := newArrival(f, tcp, label)
-	v := f.census.enter(a.from, false)
+	v := f.census.enter(a.place.from, false)
 	if v == tooMany && f.makeRoom() {
-		v = f.census.enter(a.from, true)
+		v = f.census.enter(a.place.from, true)
 	}
 	switch v {
 	case tooMany:
@@ -219,7 +219,7 @@ func (f *front) take(c net.Conn, label string) {
 			f.running.Go(a.run)
 			return
 		}
-		f.census.leave(a.from)
+		f.census.leave(a.place)
 	}
 	a.cancel()
 	c.Close()
@@ -248,7 +248,7 @@ func (f *front) spare() *arrival {
 	var spared *arrival
 	most, seen := 0, 0
 	for a := range f.arrivals {
-		if n := f.census.of(a.from); n > most {
+		if n := f.census.of(a.place.from); n > most {
 			spared, most = a, n
 		}
 		if seen++; seen == few {

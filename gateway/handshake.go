@@ -19,13 +19,16 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// errClientFull is sent as an alert, or seen as an end behind the handshake.
+var errClientFull = errors.New("gateway: the client has as many connections as connections_per_client allows")
+
 // arrival is a connection between accept and the end of its handshake.
 type arrival struct {
 	front   *front
 	tcp     *net.TCPConn
 	wire    *wire
 	stream  stream
-	from    source
+	place   place
 	hello   Hello
 	spoken  language       // by the first bytes
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
@@ -47,7 +50,7 @@ func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
 		a.hello.Remote = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	}
 	a.hello.Label = label
-	a.from = sourceOf(a.hello.Remote.Addr())
+	a.place.from = sourceOf(a.hello.Remote.Addr())
 	return a
 }
 
@@ -55,9 +58,12 @@ func (a *arrival) run() {
 	err := a.handshake()
 	a.cancel()
 	a.front.remove(a)
+	if err == nil {
+		err = a.join()
+	}
 	if err != nil {
 		a.fail(err)
-		a.front.census.leave(a.from)
+		a.front.census.leave(a.place)
 		return
 	}
 	a.front.counters.admitted(&a.hello)
@@ -79,7 +85,7 @@ func (a *arrival) handshake() error {
 		return err
 	}
 	a.spoken = languageOf(head)
-	turn, err := f.gate.enter(a.ctx, a.from, a.drop)
+	turn, err := f.gate.enter(a.ctx, a.place.from, a.drop)
 	if err != nil {
 		return err
 	}
@@ -103,8 +109,28 @@ func (a *arrival) introduce() error {
 	a.wire = &wire{Conn: a.tcp}
 	a.stream = plain{a.wire}
 	a.hello.Terminated = true
+	return a.decide()
+}
+
+// decide asks whether the client is admitted, and whether there is room for it.
+func (a *arrival) decide() error {
 	a.welcome, a.refusal = a.front.admit(&a.hello)
+	if a.refusal == nil && a.front.census.fullOfClient(a.hello.Client) {
+		a.refusal = errClientFull
+	}
 	return a.refusal
+}
+
+// join counts the connection as the client's, which by now has proven to be who
+// it says: nobody else can take its places. Between decide and join others may
+// have come.
+func (a *arrival) join() error {
+	if !a.front.census.join(a.hello.Client) {
+		a.refusal = errClientFull
+		return a.refusal
+	}
+	a.place.client = a.hello.Client
+	return nil
 }
 
 // release lets go of what a tls.Conn would keep for as long as it is open,
@@ -137,8 +163,7 @@ func (a *arrival) verify(state tls.ConnectionState) error {
 	h.Version = state.Version
 	h.Cipher = state.CipherSuite
 	h.Resumed = state.DidResume
-	a.welcome, a.refusal = a.front.admit(h)
-	return a.refusal
+	return a.decide()
 }
 
 // drop gives a's place to another.
@@ -154,6 +179,9 @@ func (a *arrival) fail(err error) {
 	defer a.tcp.Close()
 	c := &a.front.counters
 	switch {
+	case errors.Is(a.refusal, errClientFull):
+		c.overLimitPerClient.Add(1)
+		a.log(a.front.seldom.Warn()).Int("connections_per_client", a.front.limits.ConnectionsPerClient).Msg("no room for another connection of this client")
 	case a.refusal != nil:
 		c.refused.Add(1)
 		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")
@@ -190,6 +218,9 @@ func (a *arrival) fail(err error) {
 // a reset that overtakes it.
 func (a *arrival) farewell() {
 	const patience, most = 500 * time.Millisecond, 64 << 10
+	if a.stream != nil {
+		a.stream.CloseWrite()
+	}
 	if a.tcp.CloseWrite() != nil || a.tcp.SetReadDeadline(time.Now().Add(patience)) != nil {
 		return
 	}

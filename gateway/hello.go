@@ -9,7 +9,8 @@ import (
 )
 
 // Hello is what is known of a client when Admit decides about it. It is
-// borrowed until Admit returns, but not what it points to.
+// borrowed until Admit returns, but not what it points to; Client alone is to be
+// written.
 type Hello struct {
 	// Chain is what the client sent, its own certificate first, none if it sent
 	// none. Nobody has verified it; that the client has the key is proven only
@@ -23,6 +24,10 @@ type Hello struct {
 	Cipher     uint16 // tls.TLS_RSA_WITH_AES_128_CBC_SHA
 	Terminated bool   // plain TCP from one of Port.Terminated: Remote and Label are all there is
 	Resumed    bool   // by a TLS 1.2 ticket: Chain is that of the first connection
+
+	// Client is for Admit to set: who this is, by a name that is the same whenever
+	// it comes. Its connections are counted by that name; those of "" are not.
+	Client string
 
 	// What the client offered, by which libraries can be told apart.
 	OfferedVersions   []uint16

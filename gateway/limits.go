@@ -16,6 +16,7 @@ type Limits struct {
 
 	Connections           int // 10,000
 	ConnectionsPerAddress int // 1,000
+	ConnectionsPerClient  int // 5,000, of one Hello.Client
 
 	// UnparsedBytes is what a connection may hold that is not yet a frame, and
 	// the longest ClientHello; 64 KiB, and never less than 48 KiB.
@@ -38,6 +39,7 @@ func (l Limits) withDefaults() Limits {
 	l.HandshakeRatePerAddress.orDefault(Rate{500, time.Second})
 	orDefault(&l.Connections, 10_000)
 	orDefault(&l.ConnectionsPerAddress, 1_000)
+	orDefault(&l.ConnectionsPerClient, 5_000)
 	orDefault(&l.UnparsedBytes, 64<<10)
 	orDefault(&l.LingerIdle, 10*time.Minute)
 	orDefault(&l.LingerPressed, 5*time.Second)

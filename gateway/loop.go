@@ -40,7 +40,7 @@ func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
 	c.session, c.parser = open(c)
 	if !s.add(c) {
 		a.tcp.Close()
-		s.front.census.leave(c.from)
+		s.front.census.leave(c.place)
 		c.session.Close(ErrServerClosed)
 		return
 	}

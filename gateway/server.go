@@ -174,7 +174,7 @@ func (s *Server) add(c *Conn) bool {
 }
 
 func (s *Server) remove(c *Conn) {
-	s.front.census.leave(c.from)
+	s.front.census.leave(c.place)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.lingering, c)

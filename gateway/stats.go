@@ -10,29 +10,31 @@ import (
 // PortStats are the figures of one port. Those in the first group say how things
 // stand and belong to a bound of Limits, the others count from the start.
 type PortStats struct {
-	Connections           int // accepted and not yet closed
-	ConnectionsOfBusiest  int // of the address that has most
-	Handshakes            int // running
-	HandshakesOfBusiest   int // of the address that has most
-	HandshakesWaiting     int // with a complete ClientHello, for their turn
-	AddressesPaced        int // whose rate of handshakes is known; Connections at most
-	AwaitingHello         int // silent since they were accepted
-	Accepted              uint64
-	AcceptErrors          uint64 // no descriptor left, mostly
-	OverLimit             uint64 // closed at once: Connections
-	OverLimitPerAddress   uint64 // closed at once: ConnectionsPerAddress
-	HandshakesDone        uint64
-	HandshakesFailed      uint64 // not TLS, no common version or cipher, gone in the middle
-	HandshakesTimedOut    uint64
-	HandshakesDropped     uint64 // ended when others needed their place
-	HandshakesDelayed     uint64 // by HandshakeRatePerAddress
-	HandshakesOverRate    uint64 // closed at once: HandshakeRatePerAddress
-	Refused               uint64 // by Admit
-	ResumedTLS            uint64 // of HandshakesDone
-	HandshakesOldProtocol uint64 // of HandshakesDone: TLS 1.0 and 1.1
-	Terminated            uint64 // admitted without a handshake: Port.Terminated
-	OlderThanTLS          uint64 // of HandshakesFailed: SSLv3, or a hello in SSLv2's form
-	WithoutTLS            uint64 // of HandshakesFailed: frames, HTTP or anything else that is not TLS
+	Connections                int // accepted and not yet closed
+	ConnectionsOfBusiest       int // of the address that has most
+	ConnectionsOfBusiestClient int // of the client that has most
+	Handshakes                 int // running
+	HandshakesOfBusiest        int // of the address that has most
+	HandshakesWaiting          int // with a complete ClientHello, for their turn
+	AddressesPaced             int // whose rate of handshakes is known; Connections at most
+	AwaitingHello              int // silent since they were accepted
+	Accepted                   uint64
+	AcceptErrors               uint64 // no descriptor left, mostly
+	OverLimit                  uint64 // closed at once: Connections
+	OverLimitPerAddress        uint64 // closed at once: ConnectionsPerAddress
+	OverLimitPerClient         uint64 // refused: ConnectionsPerClient
+	HandshakesDone             uint64
+	HandshakesFailed           uint64 // not TLS, no common version or cipher, gone in the middle
+	HandshakesTimedOut         uint64
+	HandshakesDropped          uint64 // ended when others needed their place
+	HandshakesDelayed          uint64 // by HandshakeRatePerAddress
+	HandshakesOverRate         uint64 // closed at once: HandshakeRatePerAddress
+	Refused                    uint64 // by Admit
+	ResumedTLS                 uint64 // of HandshakesDone
+	HandshakesOldProtocol      uint64 // of HandshakesDone: TLS 1.0 and 1.1
+	Terminated                 uint64 // admitted without a handshake: Port.Terminated
+	OlderThanTLS               uint64 // of HandshakesFailed: SSLv3, or a hello in SSLv2's form
+	WithoutTLS                 uint64 // of HandshakesFailed: frames, HTTP or anything else that is not TLS
 }
 
 // Stats are the figures of a Server.
@@ -69,6 +71,7 @@ type portCounters struct {
 	awaitingHello                            atomic.Int64
 	accepted, acceptErrors                   atomic.Uint64
 	overLimit, overLimitPerAddress           atomic.Uint64
+	overLimitPerClient                       atomic.Uint64
 	done, failed, timedOut, dropped, refused atomic.Uint64
 	resumed, oldProtocol, terminated         atomic.Uint64
 	olderThanTLS, withoutTLS, overRate       atomic.Uint64
@@ -152,6 +155,7 @@ func (f *front) stats() PortStats {
 		AcceptErrors:          c.acceptErrors.Load(),
 		OverLimit:             c.overLimit.Load(),
 		OverLimitPerAddress:   c.overLimitPerAddress.Load(),
+		OverLimitPerClient:    c.overLimitPerClient.Load(),
 		HandshakesDone:        c.done.Load(),
 		HandshakesFailed:      c.failed.Load(),
 		HandshakesTimedOut:    c.timedOut.Load(),
@@ -164,7 +168,7 @@ func (f *front) stats() PortStats {
 		OlderThanTLS:          c.olderThanTLS.Load(),
 		WithoutTLS:            c.withoutTLS.Load(),
 	}
-	p.Connections, p.ConnectionsOfBusiest = f.census.figures()
+	f.census.figures(&p)
 	f.gate.figures(&p)
 	return p
 }

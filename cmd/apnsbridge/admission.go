@@ -27,12 +27,13 @@ type admission struct {
 	log     zerolog.Logger
 }
 
-// client says who a client is, and its app's configuration.
+// client says who a client is, to h as well, and its app's configuration.
 func (a *assembly) client(h *gateway.Hello) (identity.Client, bridge.App, error) {
 	client, err := a.clients.Match(h.Chain, h.Remote.Addr(), time.Now())
 	if err != nil {
 		return client, bridge.App{}, err
 	}
+	h.Client = client.ID
 	for _, app := range a.apps {
 		if app.Name == client.App {
 			return client, app, nil

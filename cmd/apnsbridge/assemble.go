@@ -181,6 +181,7 @@ func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gate
 			HandshakeRatePerAddress: rate(l.HandshakeRatePerAddress),
 			Connections:             int(l.Connections),
 			ConnectionsPerAddress:   int(l.ConnectionsPerAddress),
+			ConnectionsPerClient:    int(l.ConnectionsPerClient),
 			UnparsedBytes:           int(l.UnparsedBytes),
 			LingerIdle:              time.Duration(l.LingerIdle),
 			LingerPressed:           time.Duration(l.LingerIdlePressure),

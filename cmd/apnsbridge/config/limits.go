@@ -17,6 +17,7 @@ type Limits struct {
 	HandshakeRatePerAddress Rate     `yaml:"handshake_rate_per_address"`
 	Connections             Count    `yaml:"connections"`
 	ConnectionsPerAddress   Count    `yaml:"connections_per_address"`
+	ConnectionsPerClient    Count    `yaml:"connections_per_client"`
 	UnparsedBytes           Size     `yaml:"unparsed_bytes"` // of a connection
 	LingerIdle              Duration `yaml:"linger_idle"`
 	LingerIdlePressure      Duration `yaml:"linger_idle_pressure"` // when there is no room for others
@@ -68,6 +69,7 @@ func defaultLimits() Limits {
 		HandshakeRatePerAddress: Rate{500, Duration(time.Second)},
 		Connections:             10_000,
 		ConnectionsPerAddress:   1000,
+		ConnectionsPerClient:    5000,
 		UnparsedBytes:           64 << 10,
 		LingerIdle:              Duration(10 * time.Minute),
 		LingerIdlePressure:      Duration(5 * time.Second),
