@@ -36,18 +36,52 @@ func (c *chains) shardOf(r *record) (*chainShard, uint64) {
 	return &c.shards[key%chainShards], key
 }
 
-// enter puts r behind all others for its device. It says whether r is the
-// first, and so may go.
-func (c *chains) enter(r *record) (first bool) {
+// entry is what came of entering a chain.
+type entry uint8
+
+const (
+	first   entry = iota // it may go
+	behind               // it goes when the one before it has
+	resting              // it has not entered: the first rests
+)
+
+// enter puts r behind all others for its device. If the first of them rests it
+// does so only if r has its turn.
+func (c *chains) enter(r *record) entry {
 	s, key := c.shardOf(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := s.last[key]
-	s.last[key] = r
-	if last != nil {
-		last.behind = r
+	if last == nil {
+		s.last[key] = r
+		return first
 	}
-	return last == nil
+	if last.rests && !r.turn {
+		return resting
+	}
+	r.rests = last.rests
+	last.behind = r
+	s.last[key] = r
+	return behind
+}
+
+// rest says that r, which is first, waits on disk or for its next attempt, and
+// takes out those behind it. It returns the first of them, as leaveAll.
+func (c *chains) rest(r *record) (others *record) {
+	s, key := c.shardOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	others, r.behind = r.behind, nil
+	s.last[key], r.rests = r, true
+	return others
+}
+
+// wake says that r, which is first, rests no more.
+func (c *chains) wake(r *record) {
+	s, key := c.shardOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last[key].rests = false
 }
 
 // leaveAll takes out r, which is first, and all behind it. It returns the first
@@ -70,5 +104,6 @@ func (c *chains) leave(r *record) (next *record) {
 		return nil
 	}
 	next, r.behind = r.behind, nil
+	s.last[key].rests = false
 	return next
 }

@@ -6,47 +6,96 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Each device has a list of its own in the model; the first of it may go.
+// Each device has a list of its own in the model; the first of it may go, unless
+// it rests.
 func TestChainsKeepTheOrderOfEachDevice(t *testing.T) {
+	type device struct {
+		list  []*record
+		rests bool
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		c := newChains()
-		model := make(map[byte][]*record)
+		model := make(map[byte]*device)
+		draw := func(t *rapid.T) (byte, *device) {
+			number := rapid.Byte().Draw(t, "device") % 5
+			if model[number] == nil {
+				model[number] = new(device)
+			}
+			return number, model[number]
+		}
+		busy := func(t *rapid.T) *device {
+			_, d := draw(t)
+			if len(d.list) == 0 {
+				t.Skip("nobody is there")
+			}
+			return d
+		}
+		taken := func(t *rapid.T, got *record, want []*record) {
+			for _, r := range want {
+				if got != r {
+					t.Fatalf("got %p, want %p", got, r)
+				}
+				got = got.behind
+			}
+			if got != nil {
+				t.Fatal("more than those that were there")
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"enter": func(t *rapid.T) {
-				device := rapid.Byte().Draw(t, "device") % 5
-				r := &record{bytes: []byte{device, 1, 2}, tokenSize: 1}
-				first := c.enter(r)
-				if want := len(model[device]) == 0; first != want {
-					t.Fatalf("device %d: first is %v, want %v", device, first, want)
+				number, d := draw(t)
+				r := &record{bytes: []byte{number, 1, 2}, tokenSize: 1, turn: rapid.Bool().Draw(t, "turn")}
+				want := behind
+				switch {
+				case len(d.list) == 0:
+					want = first
+				case d.rests && !r.turn:
+					want = resting
 				}
-				model[device] = append(model[device], r)
+				if got := c.enter(r); got != want {
+					t.Fatalf("device %d: got %v, want %v", number, got, want)
+				}
+				if want != resting {
+					d.list = append(d.list, r)
+				}
 			},
 			"leave": func(t *rapid.T) {
-				device := rapid.Byte().Draw(t, "device") % 5
-				if len(model[device]) == 0 {
-					t.Skip("nothing to leave")
-				}
-				next := c.leave(model[device][0])
-				model[device] = model[device][1:]
+				d := busy(t)
+				next := c.leave(d.list[0])
+				d.list, d.rests = d.list[1:], false
 				var want *record
-				if len(model[device]) > 0 {
-					want = model[device][0]
+				if len(d.list) > 0 {
+					want = d.list[0]
 				}
 				if next != want {
-					t.Fatalf("device %d: got %p next, want %p", device, next, want)
+					t.Fatalf("got %p next, want %p", next, want)
 				}
 			},
+			"leave all": func(t *rapid.T) {
+				d := busy(t)
+				taken(t, c.leaveAll(d.list[0]), d.list)
+				*d = device{}
+			},
+			"rest": func(t *rapid.T) {
+				d := busy(t)
+				taken(t, c.rest(d.list[0]), d.list[1:])
+				d.list, d.rests = d.list[:1], true
+			},
+			"wake": func(t *rapid.T) {
+				d := busy(t)
+				c.wake(d.list[0])
+				d.rests = false
+			},
 			"": func(t *rapid.T) {
-				busy := 0
+				got, want := 0, 0
 				for i := range c.shards {
-					busy += len(c.shards[i].last)
+					got += len(c.shards[i].last)
 				}
-				want := 0
-				for _, list := range model {
-					want += min(1, len(list))
+				for _, d := range model {
+					want += min(1, len(d.list))
 				}
-				if busy != want {
-					t.Fatalf("%d chains, want %d", busy, want)
+				if got != want {
+					t.Fatalf("%d chains, want %d", got, want)
 				}
 			},
 		})

@@ -18,14 +18,16 @@ func (a *app) deliver(r *record) {
 // forward puts r behind all others for its device, those that wait on disk
 // among them.
 func (a *app) forward(r *record) {
+	shelved := a.shelf.shelved(r)
 	r.late = a.shelf.busy(r)
-	a.takeTurn(r)
-}
-
-// takeTurn puts r behind all others for its device that are in memory.
-func (a *app) takeTurn(r *record) {
-	if a.chains.enter(r) {
+	switch a.chains.enter(r) {
+	case first:
+		// One that left the chain just before may have been read again meanwhile,
+		// and now stand behind r.
+		r.late = r.late || a.shelf.shelved(r) != shelved
 		a.send(r)
+	case resting:
+		a.shelf.takeOne(r) // there is no telling how long that would be
 	}
 }
 
@@ -35,6 +37,7 @@ func (a *app) send(r *record) {
 	case a.bridge.ended.Load():
 		a.abandon(r)
 	case !a.waits(r):
+		a.wake(r)
 		a.upstream(r).Send(r)
 	}
 }
@@ -43,7 +46,14 @@ func (a *app) send(r *record) {
 // disk, or until APNs serves. If so somebody else has it now.
 func (a *app) waits(r *record) bool {
 	if !a.shelves(r) {
-		return a.gate(r).keeps(r)
+		if gate := a.gate(r); gate.open() && !r.admitted {
+			a.rest(r)
+			if gate.keeps(r) {
+				return true
+			}
+			a.wake(r)
+		}
+		return false
 	}
 	if r.late || a.shelf.busy(r) || a.gate(r).open() || a.hold.on.Load() {
 		a.shelve(r)
@@ -69,8 +79,12 @@ func (a *app) spares(r *record, now time.Time) bool {
 		a.expired(r)
 		return true
 	}
-	if !a.shelves(r) && a.hold.keeps(r) {
-		return true
+	if !a.shelves(r) && a.hold.on.Load() {
+		a.rest(r)
+		if a.hold.keeps(r) {
+			return true
+		}
+		a.wake(r)
 	}
 	refused, ok := a.badTokens.listed(a.device(r), now)
 	if ok {
@@ -138,8 +152,11 @@ func (a *app) answered(r *record, v verdict) {
 // impeded lets r wait, whose attempt has failed as those of others would.
 func (a *app) impeded(r *record, gate *gate, c class, after time.Duration) {
 	shelves := a.shelves(r)
-	if a.shelf == nil && c != held {
+	switch {
+	case a.shelf == nil && c != held:
 		r.release()
+	case !shelves:
+		a.rest(r)
 	}
 	switch closed := gate.failed(r, c, a.bridge.now(), !shelves); {
 	case closed && shelves:
@@ -161,9 +178,30 @@ func (a *app) pause(r *record, after time.Duration) {
 		a.shelve(r)
 		return
 	default:
-		a.shelf.keep(r)
+		a.rest(r)
 	}
 	a.bridge.waiting.add(r, time.Now().Add(after))
+}
+
+// rest says that r, the first of its device, is about to wait, nobody knows how
+// long. With a spool it is stored, and those behind it leave memory.
+func (a *app) rest(r *record) {
+	if a.shelf == nil || r.rested {
+		return
+	}
+	r.rested = true
+	a.shelf.take(func() *record {
+		a.shelf.put(r, toKeep) // before those behind it
+		return a.chains.rest(r)
+	})
+}
+
+// wake says that r rests no more.
+func (a *app) wake(r *record) {
+	if r.rested {
+		r.rested = false
+		a.chains.wake(r)
+	}
 }
 
 // abandon ends the way of r with the bridge. With a spool it goes on after a

@@ -55,24 +55,25 @@ func TestOrderOfEachDevice(t *testing.T) {
 	}
 }
 
+// An app whose credential APNs does not take keeps what it has in the window.
 func TestFullWindowStopsReading(t *testing.T) {
-	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
-	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{Window: 8}})
+	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.InvalidProviderToken}}})
+	clock := new(movableClock)
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{Window: 8}, Now: clock.now})
 	s, p := open(t, b, Origin{})
 	for i := range 8 {
 		if room := s.Push(note(deviceToken(goodDevice, i), uint32(i), hello)); room != (i < 7) {
 			t.Fatalf("push %d: room is %v", i, room)
 		}
 	}
-	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Rejected >= 8 }); err != nil {
-		t.Fatal(err)
-	}
-	if p.resumes != 0 {
+	until(t, "all wait", func() bool { return gateOf(b, "mail").Waiting == 8 })
+	select {
+	case <-p.room:
 		t.Fatal("resumed while the window is full")
+	default:
 	}
-	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
-		t.Fatal(err)
-	}
+	setScenario(t, sim, apnssim.Scenario{})
+	clock.forward(2 * time.Minute)
 	<-p.room
 	pushMany(t, s, p, 100, 50)
 	s.Shutdown(false)

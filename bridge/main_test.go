@@ -230,7 +230,10 @@ func shutdown(t *testing.T, b *Bridge) {
 // delivered returns when all that b has taken has come to its end.
 func delivered(t *testing.T, b *Bridge) {
 	t.Helper()
-	until(t, "all is delivered", func() bool { return b.Stats().Unsettled == 0 })
+	until(t, "all is delivered", func() bool {
+		st := b.Stats()
+		return st.Unsettled == 0 && st.Apps["mail"].Spool.Waiting == 0
+	})
 }
 
 // deviceToken is a good token of 32 bytes, the same for the same number.

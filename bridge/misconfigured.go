@@ -7,6 +7,9 @@ import "time"
 func (a *app) doubts(r *record) bool {
 	now := a.bridge.now()
 	shelves := a.shelves(r)
+	if a.hold.on.Load() && !shelves {
+		a.rest(r)
+	}
 	ruling := a.hold.refused(r, now, !shelves)
 	if ruling.alarm {
 		a.health.set("APNs refuses the app's device tokens, fifty different ones in a row: are environment, topic and credential those of the app on the devices?", a.bridge.log)

@@ -46,6 +46,8 @@ type record struct {
 	admitted bool // may go though others wait at the gate
 
 	behind *record // the next for the same device, once this one is through
+	rests  bool    // of the last of a chain: its first does, see chains
+	rested bool    // it is the first of a chain, and rests
 	queued *record // the next in the upstream's queue
 }
 

@@ -26,7 +26,7 @@ func (s *spool) replayAll() (more bool) {
 // replay reads on at one end, as far as there is room.
 func (f *shelf) replay(e *shelfEnd) (more bool) {
 	f.mu.Lock()
-	app, room := f.app, f.spool.ahead-e.ahead
+	app, room, shelved := f.app, f.spool.ahead-e.ahead, e.shelved.Load()
 	idle := e.waiting == 0 || room < f.spool.ahead/2 || app == nil
 	f.mu.Unlock()
 	if idle {
@@ -37,37 +37,53 @@ func (f *shelf) replay(e *shelfEnd) (more bool) {
 		f.spool.log.Error().Err(err).Str("queue", e.queue).Msg("the spool cannot be read")
 		return false
 	}
+	read := make([]*record, 0, len(taken))
 	for i := range taken {
-		app.replay(&taken[i], e)
+		if r := app.readSpooled(&taken[i], e); r != nil {
+			read = append(read, r)
+		}
 	}
-	// Whoever arrived before this line is behind those that were read: he looked
-	// at busy before he took his place.
 	f.mu.Lock()
-	e.waiting -= len(taken)
+	if e.shelved.Load() != shelved {
+		// Something older may have come to disk for the same devices.
+		for _, r := range read {
+			f.spool.store.Return(e.queue, r.spoolID)
+			r.free()
+		}
+		f.mu.Unlock()
+		return true
+	}
+	ready := read[:0]
+	for _, r := range read {
+		app.bridge.unsettled.Add(1)
+		app.account.add(r.size())
+		e.ahead += r.size()
+		if app.chains.enter(r) == first {
+			ready = append(ready, r)
+		}
+	}
+	e.waiting = f.spool.store.Waiting(e.queue) // which also drops what has expired
 	e.note()
-	more = e.waiting > 0
+	more = e.waiting > 0 && len(taken) > 0
 	f.mu.Unlock()
-	return more && len(taken) > 0
+	app.counters.replayed.Add(uint64(len(read)))
+	for _, r := range ready {
+		app.send(r)
+	}
+	return more
 }
 
-// replay makes a notification of what was read from disk, and lets it take its
-// turn.
-func (a *app) replay(from *store.SpoolRecord, e *shelfEnd) {
+// readSpooled makes a notification of what was read from disk; nil if nobody can.
+func (a *app) readSpooled(from *store.SpoolRecord, e *shelfEnd) *record {
 	r, err := readSpooled(from)
 	if err != nil {
 		a.counters.unreadable.Add(1)
 		a.bridge.log.Error().Err(err).Str("queue", e.queue).Uint64("id", from.ID).Msg("a notification in the spool cannot be read: it is given up")
 		e.shelf.spool.store.Done(e.queue, from.ID)
-		return
+		return nil
 	}
 	r.app, r.environment, r.end = a, e.environment, e.environment
 	r.spoolID, r.turn = from.ID, true
 	r.place.Store(uint32(spooling))
-	a.counters.replayed.Add(1)
-	a.bridge.unsettled.Add(1)
-	a.account.add(r.size())
-	e.shelf.mu.Lock()
-	e.ahead += r.size()
-	e.shelf.mu.Unlock()
-	a.takeTurn(r)
+	return r
 }

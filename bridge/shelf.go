@@ -21,18 +21,19 @@ type shelf struct {
 	ends      [2]shelfEnd // of Production and Sandbox
 }
 
-// shelfEnd is what waits for one environment. All but busy is under the shelf's
-// lock.
+// shelfEnd is what waits for one environment. It is under the shelf's lock; busy
+// and shelved may be read without.
 type shelfEnd struct {
 	shelf       *shelf
 	queue       string
 	environment Environment
 
-	busy    atomic.Bool // others wait on disk, or are about to
-	puts    []*record   // to be written, in this order
-	leaving int         // of those, the ones that then leave memory
-	waiting int         // on disk, and not in memory
-	ahead   int64       // bytes in memory of those that were read from disk
+	busy    atomic.Bool   // others wait on disk, or are about to
+	shelved atomic.Uint64 // how often others came to do so
+	puts    []*record     // to be written, in this order
+	leaving int           // of those, the ones that then leave memory
+	waiting int           // on disk, and not in memory
+	ahead   int64         // bytes in memory of those that were read from disk
 }
 
 // serves says whose notifications are read from disk from now on; nil: those of
@@ -45,6 +46,28 @@ func (f *shelf) serves(a *app) {
 	f.app = a
 	f.mu.Unlock()
 	f.spool.rouse()
+}
+
+// ShelfStats is an app's part of the spool.
+type ShelfStats struct {
+	Waiting    int   // notifications on disk only
+	Unwritten  int   // on their way there
+	AheadBytes int64 // read from there, without a verdict, against Limits.SpoolAhead for each environment
+}
+
+func (f *shelf) stats() (st ShelfStats) {
+	if f == nil {
+		return st
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.ends {
+		e := &f.ends[i]
+		st.Waiting += e.waiting
+		st.Unwritten += len(e.puts)
+		st.AheadBytes += e.ahead
+	}
+	return st
 }
 
 // note sets busy.
@@ -76,6 +99,14 @@ func (a *app) shelves(r *record) bool {
 
 // busy says whether others wait on disk for the environment that r goes to.
 func (f *shelf) busy(r *record) bool { return f != nil && f.ends[r.end].busy.Load() }
+
+// shelved changes whenever others come to wait on disk.
+func (f *shelf) shelved(r *record) uint64 {
+	if f == nil {
+		return 0
+	}
+	return f.ends[r.end].shelved.Load()
+}
 
 // commits says whether r is to be stored before it is forwarded. If so, it will
 // be.
@@ -124,10 +155,21 @@ func (f *shelf) announce() {
 // shelve puts r, the first of its device, on disk with all behind it, out of
 // memory. Nobody else may touch r.
 func (a *app) shelve(r *record) {
-	f := a.shelf
+	a.shelf.take(func() *record { return a.chains.leaveAll(r) })
+}
+
+// takeOne puts r on disk, which is in no chain.
+func (f *shelf) takeOne(r *record) {
+	f.take(func() *record { return r })
+}
+
+// take puts on disk, out of memory, what from gives, each record linked to the
+// next through behind. It leaves its chain under the shelf's lock: who comes to be
+// the first of its device then is stored behind it.
+func (f *shelf) take(from func() *record) {
 	var stored, next *record // linked through behind
 	f.mu.Lock()
-	for r = a.chains.leaveAll(r); r != nil; r = next {
+	for r := from(); r != nil; r = next {
 		next, r.behind = r.behind, nil
 		if f.toDisk(r) {
 			r.behind, stored = stored, r
@@ -135,7 +177,7 @@ func (a *app) shelve(r *record) {
 	}
 	f.mu.Unlock()
 	f.spool.rouse() // there is something to read
-	for r = stored; r != nil; r = next {
+	for r := stored; r != nil; r = next {
 		next, r.behind = r.behind, nil
 		r.leave(conversation.Spooled)
 	}
@@ -145,6 +187,7 @@ func (a *app) shelve(r *record) {
 // written. f.mu is held.
 func (f *shelf) toDisk(r *record) (stored bool) {
 	e := &f.ends[r.end]
+	e.shelved.Add(1)
 	switch {
 	case r.spoolID != 0:
 		if r.replayed() {
@@ -279,7 +322,9 @@ func (f *shelf) handBack(p parcel) {
 	e.puts = again
 	f.mu.Unlock()
 	for _, r := range turns {
-		r.app.takeTurn(r)
+		if r.app.chains.enter(r) == first {
+			r.app.send(r)
+		}
 	}
 	f.mu.Lock()
 	e.leaving -= len(turns)

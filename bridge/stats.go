@@ -45,6 +45,7 @@ type AppStats struct {
 	Abandoned    uint64 // without a verdict at the end, and not in the spool
 
 	Breaker BreakerStats // while APNs does not serve
+	Spool   ShelfStats   // what waits on disk
 
 	Held             int    // of an app that is to blame for refusals itself
 	BadTokensListed  int    // tokens that are answered without asking APNs
@@ -84,6 +85,7 @@ func (b *Bridge) Stats() Stats {
 		app.Conversation = a.conversations
 		app.Held = a.hold.len()
 		app.Breaker = BreakerStats{a.gates[Production].stats(), a.gates[Sandbox].stats()}
+		app.Spool = a.shelf.stats()
 		app.BadTokensListed, app.BadTokensCached, app.BadTokensEvicted = a.badTokens.figures(b.now())
 		st.Apps[name] = app
 	}
