@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,25 +28,28 @@ type FeedbackConfig struct {
 // FeedbackServer is the feedback port.
 type FeedbackServer struct {
 	front  *front
+	polls  polls
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	readers                         atomic.Int64
 	bytes, tuples                   atomic.Uint64
 	confirmed, unconfirmed, stalled atomic.Uint64
-	broken                          atomic.Uint64
+	broken, tooOften                atomic.Uint64
 }
 
 // FeedbackStats are the figures of a FeedbackServer.
 type FeedbackStats struct {
 	PortStats
-	Readers     int // being served
-	Bytes       uint64
-	Tuples      uint64 // written, not necessarily read
-	Confirmed   uint64 // readers that got everything
-	Unconfirmed uint64 // and those of whom it is not known
-	Broken      uint64 // of Unconfirmed: reset
-	Stalled     uint64 // of Unconfirmed: took nothing for FeedbackStall
+	Readers      int // being served
+	ClientsPaced int // whose rate of reading is known; Connections at most
+	Bytes        uint64
+	Tuples       uint64 // written, not necessarily read
+	Confirmed    uint64 // readers that got everything
+	Unconfirmed  uint64 // and those of whom it is not known
+	Broken       uint64 // of Unconfirmed: reset
+	Stalled      uint64 // of Unconfirmed: took nothing for FeedbackStall
+	TooOften     uint64 // closed at once: FeedbackRatePerClient
 }
 
 // NewFeedbackServer opens the endpoints. Serve accepts; Close must be called in
@@ -65,6 +69,7 @@ func NewFeedbackServer(c FeedbackConfig) (*FeedbackServer, error) {
 		s.cancel()
 		return nil, err
 	}
+	s.polls.pace = newPace[string](s.front.limits.FeedbackRatePerClient, s.front.limits.Connections)
 	return s, nil
 }
 
@@ -106,19 +111,28 @@ func (s *FeedbackServer) Close() error {
 // Stats returns the figures as they are now.
 func (s *FeedbackServer) Stats() FeedbackStats {
 	return FeedbackStats{
-		PortStats:   s.front.stats(),
-		Readers:     int(s.readers.Load()),
-		Bytes:       s.bytes.Load(),
-		Tuples:      s.tuples.Load(),
-		Confirmed:   s.confirmed.Load(),
-		Unconfirmed: s.unconfirmed.Load(),
-		Broken:      s.broken.Load(),
-		Stalled:     s.stalled.Load(),
+		PortStats:    s.front.stats(),
+		ClientsPaced: s.polls.remembered(),
+		Readers:      int(s.readers.Load()),
+		Bytes:        s.bytes.Load(),
+		Tuples:       s.tuples.Load(),
+		Confirmed:    s.confirmed.Load(),
+		Unconfirmed:  s.unconfirmed.Load(),
+		Broken:       s.broken.Load(),
+		Stalled:      s.stalled.Load(),
+		TooOften:     s.tooOften.Load(),
 	}
 }
 
 func (s *FeedbackServer) serve(a *arrival, open FeedbackOpener) {
 	defer s.front.census.leave(a.place)
+	if client := a.hello.Client; client != "" && !s.polls.admit(client) {
+		s.tooOften.Add(1)
+		a.log(s.front.seldom.Warn()).Str("limit", "feedback_rate_per_client").Msg("a client reads its feedback too often")
+		a.farewell()
+		a.tcp.Close()
+		return
+	}
 	s.readers.Add(1)
 	defer s.readers.Add(-1)
 	ctx, cancel := context.WithTimeout(s.ctx, s.front.limits.FeedbackTotal)
@@ -126,6 +140,25 @@ func (s *FeedbackServer) serve(a *arrival, open FeedbackOpener) {
 	r := newFeedbackConn(s, a, ctx, cancel)
 	defer r.close()
 	open(ctx, r)
+}
+
+// polls holds clients to their rate of reading.
+type polls struct {
+	mu   sync.Mutex
+	pace *pace[string]
+}
+
+func (p *polls) admit(client string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.pace.take(client, time.Now(), 0)
+	return ok
+}
+
+func (p *polls) remembered() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pace.remembered()
 }
 
 var (

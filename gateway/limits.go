@@ -28,6 +28,10 @@ type Limits struct {
 	LingerIdle    time.Duration
 	LingerPressed time.Duration
 
+	// FeedbackRatePerClient is how often one Hello.Client may read; 600 a minute.
+	// What is over it is closed at once, empty.
+	FeedbackRatePerClient Rate
+
 	FeedbackStall time.Duration // without a byte taken by the reader; 60 s
 	FeedbackTotal time.Duration // for one reader in all; 10 min
 }
@@ -43,6 +47,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.UnparsedBytes, 64<<10)
 	orDefault(&l.LingerIdle, 10*time.Minute)
 	orDefault(&l.LingerPressed, 5*time.Second)
+	l.FeedbackRatePerClient.orDefault(Rate{600, time.Minute})
 	orDefault(&l.FeedbackStall, time.Minute)
 	orDefault(&l.FeedbackTotal, 10*time.Minute)
 	l.UnparsedBytes = max(l.UnparsedBytes, leastUnparsed)

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
@@ -81,5 +82,52 @@ func TestHandshakeRateRefuses(t *testing.T) {
 	eventually(t, "all are counted", func() bool {
 		s := s.Stats()
 		return s.HandshakesOverRate == 5 && s.HandshakesDone == 4 && s.HandshakesDelayed == 0 && s.AddressesPaced == 2
+	})
+}
+
+// TestFeedbackRate: a client that reads too often is closed without a tuple, in
+// good order, and another is served.
+func TestFeedbackRate(t *testing.T) {
+	var said log
+	open, outcomes := give(10)
+	s := serveFeedback(t, open, func(c *gateway.FeedbackConfig) {
+		c.Limits.FeedbackRatePerClient = gateway.Rate{Count: 2, Per: time.Hour}
+		c.Logger = zerolog.New(&said)
+		admit := c.Admit
+		c.Admit = func(h *gateway.Hello) (gateway.FeedbackOpener, error) {
+			bySubject(h)
+			return admit(h)
+		}
+	})
+	read := func(certificate tls.Certificate) []byte {
+		config := clientTLS(tls.VersionTLS13)
+		config.Certificates = []tls.Certificate{certificate}
+		c := tls.Client(rawDial(t, s), config)
+		defer c.Close()
+		b, err := io.ReadAll(c)
+		if err != nil {
+			t.Error(err)
+		}
+		return b
+	}
+	ours, other := certificates().client, certificates().stranger
+	for i, want := range [][]byte{tuples(10), tuples(10), nil, nil, nil} {
+		if got := read(ours); !bytes.Equal(got, want) {
+			t.Errorf("read %d gives %d bytes, want %d", i, len(got), len(want))
+		}
+	}
+	if got := read(other); !bytes.Equal(got, tuples(10)) {
+		t.Errorf("another client gets %d bytes", len(got))
+	}
+	for range 3 {
+		(<-outcomes).check(t, true)
+	}
+	line := said.line(t, "reads its feedback too often")
+	if got, _ := line["subject"].(string); !strings.Contains(got, "com.example.demo") || line["limit"] != "feedback_rate_per_client" {
+		t.Errorf("the log says %v", line)
+	}
+	eventually(t, "all are counted", func() bool {
+		s := s.Stats()
+		return s.TooOften == 3 && s.Confirmed == 3 && s.ClientsPaced == 2 && s.Connections == 0
 	})
 }

@@ -187,6 +187,7 @@ func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gate
 			LingerPressed:           time.Duration(l.LingerIdlePressure),
 			FeedbackStall:           time.Duration(l.FeedbackStall),
 			FeedbackTotal:           time.Duration(l.FeedbackTotal),
+			FeedbackRatePerClient:   rate(l.FeedbackRatePerClient),
 		},
 	}
 	for _, address := range p.Listen {

@@ -40,17 +40,18 @@ type Limits struct {
 	RetryDelayMax      Duration `yaml:"retry_delay_max"`
 
 	// Of what is remembered.
-	FeedbackEntries      Count    `yaml:"feedback_entries"` // of an app
-	FeedbackAge          Duration `yaml:"feedback_age"`
-	FeedbackStall        Duration `yaml:"feedback_stall"`
-	FeedbackTotal        Duration `yaml:"feedback_total"`
-	BadTokenTTL          Duration `yaml:"bad_token_ttl"`
-	BadTokenTTLRepeated  Duration `yaml:"bad_token_ttl_repeated"`
-	BadTokenEntries      Count    `yaml:"bad_token_entries"` // of an app
-	LedgerBytes          Size     `yaml:"ledger_bytes"`
-	LedgerBytesPerClient Size     `yaml:"ledger_bytes_per_client"`
-	LedgerTTL            Duration `yaml:"ledger_ttl"`
-	LedgerTTLProven      Duration `yaml:"ledger_ttl_proven"`
+	FeedbackEntries       Count    `yaml:"feedback_entries"` // of an app
+	FeedbackAge           Duration `yaml:"feedback_age"`
+	FeedbackStall         Duration `yaml:"feedback_stall"`
+	FeedbackTotal         Duration `yaml:"feedback_total"`
+	FeedbackRatePerClient Rate     `yaml:"feedback_rate_per_client"`
+	BadTokenTTL           Duration `yaml:"bad_token_ttl"`
+	BadTokenTTLRepeated   Duration `yaml:"bad_token_ttl_repeated"`
+	BadTokenEntries       Count    `yaml:"bad_token_entries"` // of an app
+	LedgerBytes           Size     `yaml:"ledger_bytes"`
+	LedgerBytesPerClient  Size     `yaml:"ledger_bytes_per_client"`
+	LedgerTTL             Duration `yaml:"ledger_ttl"`
+	LedgerTTLProven       Duration `yaml:"ledger_ttl_proven"`
 
 	// Of operators.
 	AdminConnections Count `yaml:"admin_connections"`
@@ -89,17 +90,18 @@ func defaultLimits() Limits {
 		RetryDelay:         Duration(time.Second),
 		RetryDelayMax:      Duration(2 * time.Minute),
 
-		FeedbackEntries:      1_000_000,
-		FeedbackAge:          Duration(90 * 24 * time.Hour),
-		FeedbackStall:        Duration(time.Minute),
-		FeedbackTotal:        Duration(10 * time.Minute),
-		BadTokenTTL:          Duration(5 * time.Minute),
-		BadTokenTTLRepeated:  Duration(30 * time.Minute),
-		BadTokenEntries:      100_000,
-		LedgerBytes:          64 << 20,
-		LedgerBytesPerClient: 16 << 20,
-		LedgerTTL:            Duration(10 * time.Minute),
-		LedgerTTLProven:      Duration(time.Hour),
+		FeedbackEntries:       1_000_000,
+		FeedbackAge:           Duration(90 * 24 * time.Hour),
+		FeedbackStall:         Duration(time.Minute),
+		FeedbackTotal:         Duration(10 * time.Minute),
+		FeedbackRatePerClient: Rate{600, Duration(time.Minute)},
+		BadTokenTTL:           Duration(5 * time.Minute),
+		BadTokenTTLRepeated:   Duration(30 * time.Minute),
+		BadTokenEntries:       100_000,
+		LedgerBytes:           64 << 20,
+		LedgerBytesPerClient:  16 << 20,
+		LedgerTTL:             Duration(10 * time.Minute),
+		LedgerTTLProven:       Duration(time.Hour),
 
 		AdminConnections: 64,
 	}
