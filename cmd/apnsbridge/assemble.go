@@ -220,6 +220,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 	return bridge.Limits{
 		Window:               int(l.Window),
 		QueuedBytes:          int64(l.QueuedBytes),
+		SpoolAhead:           int64(l.SpoolAhead),
 		Connections:          int(l.APNsConnections),
 		Streams:              int(l.APNsStreams),
 		ConnectionAge:        time.Duration(l.APNsConnectionAge),
@@ -244,6 +245,11 @@ func (a *assembly) storeOptions() boltstore.Options {
 	return boltstore.Options{
 		FeedbackEntries: int(a.config.Limits.FeedbackEntries),
 		FeedbackAge:     time.Duration(a.config.Limits.FeedbackAge),
+		SpoolBytes:      int64(a.config.Spool.MaxBytes),
 		Now:             a.now,
 	}
+}
+
+func (a *assembly) spoolMode() bridge.SpoolMode {
+	return map[string]bridge.SpoolMode{"off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow, "always": bridge.SpoolAlways}[a.config.Spool.Mode]
 }

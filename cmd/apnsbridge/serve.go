@@ -58,9 +58,6 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 		ready.Stringer("admin", admin)
 	}
 	ready.Msg("serving")
-	if mode := settings.Spool.Mode; mode != "off" {
-		log.Warn().Str("spool.mode", mode).Msg("this version has no spool: what waits for APNs waits in memory, and its connections are not read further when that is full")
-	}
 	s.warn()
 	manager, err := newSystemd(os.Getenv)
 	if err != nil {

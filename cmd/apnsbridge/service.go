@@ -56,7 +56,10 @@ func (s *service) start(a *assembly) (err error) {
 	for _, aside := range s.store.SetAside() {
 		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set aside, and an empty one has begun")
 	}
-	if s.bridge, err = bridge.New(bridge.Config{Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Limits: a.bridgeLimits(), Log: s.log}); err != nil {
+	if s.bridge, err = bridge.New(bridge.Config{
+		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(),
+		Limits: a.bridgeLimits(), Log: s.log,
+	}); err != nil {
 		return err
 	}
 	admitOldTLS(a.config.TLS, s.log)

@@ -26,6 +26,7 @@ type Limits struct {
 	// Of what is without a verdict.
 	Window      Count `yaml:"window"`       // of a connection
 	QueuedBytes Size  `yaml:"queued_bytes"` // of the process
+	SpoolAhead  Size  `yaml:"spool_ahead"`  // read from disk for an app and environment
 
 	// Of the way to APNs, for an app and environment.
 	APNsConnections    Count    `yaml:"apns_connections"`
@@ -78,6 +79,7 @@ func defaultLimits() Limits {
 
 		Window:      1000,
 		QueuedBytes: 64 << 20,
+		SpoolAhead:  4 << 20,
 
 		APNsConnections:    16,
 		APNsStreams:        1000,
