@@ -29,7 +29,7 @@ func (a *app) perform(d conversation.Decision) {
 	case conversation.Feedback:
 		b.feedback.untold(a, d.Token, d.Time)
 	case conversation.Persist:
-		b.ledgerLog.write(d.Records, nil)
+		b.durable(d.Records, nil)
 	}
 }
 

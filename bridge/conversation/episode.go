@@ -34,6 +34,7 @@ type episode struct {
 	ran     bool
 	judged  bool
 	stored  bool // a Record of it was handed out
+	unsaved bool // and it has changed since
 	over    bool
 }
 
@@ -76,6 +77,7 @@ func (c *Conn) remember(ep *episode, s Seq, k key) {
 		c.newest.constant = true
 	}
 	c.newest, x.entry = e, e
+	c.ledger.changed(ep, x.taken)
 }
 
 // enter puts e behind the others of ep, its verdict still out. It returns nil

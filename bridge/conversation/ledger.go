@@ -34,6 +34,7 @@ type Ledger struct {
 	notes      notes
 	open       int     // episodes whose connection the provider has not ended
 	due        instant // when expire has something to do, at the earliest
+	saveAt     instant // when save has
 	stuck      []*Conn // that have, or had, a failure waiting behind a head
 	frames     uint64  // of all connections
 	lastNumber int64
@@ -49,7 +50,7 @@ type instant = time.Duration
 
 // New makes a ledger that knows nothing.
 func New(o Options, now time.Time) *Ledger {
-	return &Ledger{options: o, epoch: now, habits: make(map[Kind]*habit), byKey: make(map[key]chain), lists: make(map[key][]*episode), due: never}
+	return &Ledger{options: o, epoch: now, habits: make(map[Kind]*habit), byKey: make(map[key]chain), lists: make(map[key][]*episode), due: never, saveAt: never}
 }
 
 func (l *Ledger) at(now time.Time) instant { return now.Sub(l.epoch) }
@@ -60,7 +61,7 @@ func (l *Ledger) Next() (d Decision, ok bool) { return l.out.next() }
 
 // Deadline is when Tick has something to do, if nothing happens before.
 func (l *Ledger) Deadline() (at time.Time, ok bool) {
-	due := l.due
+	due := min(l.due, l.saveAt)
 	for _, c := range l.stuck {
 		due = min(due, c.stuck)
 	}
@@ -75,6 +76,9 @@ func (l *Ledger) Tick(now time.Time) {
 	t := l.at(now)
 	if t >= l.due {
 		l.expire(t)
+	}
+	if t >= l.saveAt {
+		l.save(t)
 	}
 	waiting := l.stuck
 	l.stuck = nil

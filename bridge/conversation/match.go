@@ -108,6 +108,7 @@ func (c *Conn) swallow(s Seq, k key, e *entry, t instant) {
 		l.stats.SwallowedOther++
 	}
 	l.unindex(e)
+	l.changed(e.episode, t)
 	c.learn(e, slot.frame)
 	if c.episode != nil {
 		c.remember(c.episode, s, k)

@@ -62,6 +62,33 @@ func (l *Ledger) Records(now time.Time) []Record {
 	return rs
 }
 
+// An episode that grows behind its packet is written down again after saveAfter,
+// and a while for each notification in it: one of many thousands shall not keep
+// the disk busy.
+const (
+	saveAfter = 100 * time.Millisecond
+	saveEach  = 100 * time.Microsecond
+)
+
+// changed notes that the record of e is out of date.
+func (l *Ledger) changed(e *episode, t instant) {
+	if l.options.Durable && e.stored && !e.unsaved {
+		e.unsaved = true
+		l.saveAt = min(l.saveAt, t+saveAfter+time.Duration(len(e.entries))*saveEach)
+	}
+}
+
+// save writes down what has changed.
+func (l *Ledger) save(t instant) {
+	l.saveAt = never
+	for _, e := range l.episodes {
+		if e.unsaved {
+			e.unsaved = false
+			l.out.put(Decision{Do: Persist, Records: []Record{l.episodeRecord(e, t)}})
+		}
+	}
+}
+
 func (l *Ledger) persistHabit(h *habit) {
 	if l.options.Durable {
 		l.out.put(Decision{Do: Persist, Records: []Record{l.habitRecord(h)}})

@@ -26,6 +26,7 @@ import (
 //	A shuts             the gateway stops
 //	wait 1m             time goes by, with the ticks that are due
 //	restart [killed]    another ledger takes over what is on disk
+//	restart killed spooled    the same, where a spool has everything
 //	restart after 3h    the same, after a while
 //
 // Releases are left out: the model test counts them.
@@ -153,7 +154,7 @@ func (s *script) do(f []string) {
 			s.now = s.now.Add(d)
 		}
 		s.ledger = New(s.ledger.options, s.now)
-		if err := s.ledger.Restore(slices.Collect(maps.Values(s.disk)), !slices.Contains(f, "killed"), s.now); err != nil {
+		if err := s.ledger.Restore(slices.Collect(maps.Values(s.disk)), !slices.Contains(f, "killed") || slices.Contains(f, "spooled"), s.now); err != nil {
 			s.t.Fatal(err)
 		}
 	default:
