@@ -180,6 +180,45 @@ func TestSpoolFailedCommit(t *testing.T) {
 	}
 }
 
+// What is done is done for Take, though the transaction that says so to the file
+// is still at work.
+func TestSpoolTakeDuringFlush(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openSpool(t, dir, Options{})
+		ids := putAll(t, s, waiting(0, 10, 100))
+		s.Done(testQueue, ids[:5]...)
+		first, second := make(chan struct{}), make(chan struct{})
+		var working sync.WaitGroup
+		for _, change := range []func() error{
+			func() error { return s.file.update(ctx, func(*bbolt.Tx) error { <-first; return nil }, func() {}) },
+			func() error { return s.Flush(ctx) },
+			func() error { return s.file.update(ctx, func(*bbolt.Tx) error { <-second; return nil }, func() {}) },
+		} {
+			working.Go(func() {
+				if err := change(); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // until it waits for the writer
+		}
+		close(first)
+		synctest.Wait() // until the flush is in a transaction
+		for range 3 {
+			s.Return(testQueue, ids[5:]...)
+			if got := takeAll(t, s, testQueue); len(got) != 5 || got[0].ID != ids[5] {
+				t.Errorf("got %d records, want the 5 that are not done", len(got))
+			}
+		}
+		close(second)
+		working.Wait()
+		s.Return(testQueue, ids[5:]...)
+		if got := len(takeAll(t, s, testQueue)); got != 5 {
+			t.Errorf("got %d records, want 5", got)
+		}
+	})
+}
+
 // Memory is of what somebody has, not of what there is.
 func TestSpoolMemory(t *testing.T) {
 	s := openSpool(t, t.TempDir(), Options{})

@@ -331,7 +331,7 @@ func TestSpoolDiskFullAtRandom(t *testing.T) {
 			}
 		}
 		for i, id := range out {
-			if r.IntN(5) > 2 || len(out) > 4000 {
+			if r.IntN(10) == 0 || len(out) > 10_000 {
 				st.Spool().Done(testQueue, id)
 				delete(out, i)
 			}

@@ -27,6 +27,7 @@ package boltstore
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,6 +53,8 @@ type Store struct {
 	feedback *Feedback
 	ledger   *Ledger
 	spool    *Spool
+
+	spoolBegins bool
 }
 
 // Open opens the store in dir, and makes both where there is none. A file that is
@@ -81,6 +84,8 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, missing := os.Stat(filepath.Join(dir, spoolFileName))
+	before := len(s.aside)
 	err = s.start(spoolFileName, o.Now, func(f *file) error {
 		s.spool = newSpool(f, o)
 		return s.spool.prepare()
@@ -88,6 +93,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.file.close())
 	}
+	s.spoolBegins = errors.Is(missing, fs.ErrNotExist) || len(s.aside) > before
 	return s, nil
 }
 
@@ -117,6 +123,9 @@ func (s *Store) start(name string, now func() time.Time, prepare func(*file) err
 // SetAside says which files were damaged when the store was opened, and have begun
 // anew.
 func (s *Store) SetAside() []*SetAside { return s.aside }
+
+// SpoolBegins says that Open found no spool, or a damaged one.
+func (s *Store) SpoolBegins() bool { return s.spoolBegins }
 
 // Damaged gives the paths of the files that were set aside at any time and are
 // still there.
