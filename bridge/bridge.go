@@ -26,6 +26,10 @@ type Config struct {
 	Limits   Limits
 	Log      zerolog.Logger
 	Now      func() time.Time // nil: time.Now
+
+	// SpoolBegins says that the spool is a new one: what the last run wrote, if it
+	// wrote anything, is not in it.
+	SpoolBegins bool
 }
 
 // Bridge delivers for all apps. Its work does not end with a connection, only
@@ -97,7 +101,7 @@ func newBridge(c Config) (*Bridge, error) {
 		backoff:      backoff{limits.RetryDelay, limits.RetryDelayMax, rand.Float64},
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
-		ledgerLog:    newLedgerLog(c.Ledger, c.Log),
+		ledgerLog:    newLedgerLog(c.Ledger, limits.RetryDelay, c.Log),
 		idle:         make(chan struct{}, 1),
 		apps:         make(map[string]*app), sessions: make(map[*Session]struct{}), clients: make(map[clientKey]*client),
 	}
@@ -109,6 +113,12 @@ func newBridge(c Config) (*Bridge, error) {
 	}
 	if err := b.ledgerLog.load(); err != nil {
 		return nil, err
+	}
+	if err := b.ledgerLog.begin(c.Mode == SpoolAlways); err != nil {
+		return nil, fmt.Errorf("the resend ledger cannot be written: %w", err)
+	}
+	if c.SpoolBegins {
+		b.ledgerLog.committed = false
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.Reload(c.Apps); err != nil {

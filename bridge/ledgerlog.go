@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,16 +28,22 @@ type Ledger interface {
 // goes out when its records are durable: a provider that resends after a crash
 // of ours must be recognised. Without a store it goes out at once.
 type ledgerLog struct {
-	store Ledger // nil: there is none
+	store Ledger        // nil: there is none
+	delay time.Duration // after an error, before the next attempt
 	log   zerolog.Logger
 	fault complaint
 	wake  chan struct{}
 
+	unwritten map[string]store.LedgerRecord // by key; of run alone
+
 	mu       sync.Mutex
 	queue    []ledgerJob
+	writing  int // jobs
 	restored map[string][]conversation.Record // of clients that have not come yet
 	guards   map[string]conversation.Record   // by app: when APNs last accepted a push
 	failures uint64
+
+	committed bool // what the last run took was on disk before it was forwarded, and still is
 }
 
 type ledgerJob struct {
@@ -43,9 +51,9 @@ type ledgerJob struct {
 	then    func()
 }
 
-func newLedgerLog(s Ledger, log zerolog.Logger) *ledgerLog {
+func newLedgerLog(s Ledger, delay time.Duration, log zerolog.Logger) *ledgerLog {
 	return &ledgerLog{
-		store: s, log: log, wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record),
+		store: s, delay: delay, log: log, unwritten: make(map[string]store.LedgerRecord), wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record),
 		fault: complaint{log: log, now: time.Now, what: "the resend ledger cannot be written: after a crash resends would arrive twice", over: "the resend ledger can be written again"},
 	}
 }
@@ -53,6 +61,24 @@ func newLedgerLog(s Ledger, log zerolog.Logger) *ledgerLog {
 // guardPrefix begins the keys of records about apps. A client's begin with its
 // name, which is not empty.
 const guardPrefix = "\x00guard\x00"
+
+// runRecord says how the present run keeps what it takes: that all of it is on
+// disk before it is forwarded, or, without a value, that it is not. A run that ends
+// in order has nothing without a verdict, and takes the record away.
+var runRecord = conversation.Record{Key: []byte("\x00run"), Expires: time.Unix(1<<40, 0)}
+
+// begin says to whoever comes after a crash whether all is on disk. It is durable
+// when it returns.
+func (l *ledgerLog) begin(allOnDisk bool) error {
+	if l.store == nil || allOnDisk == l.committed {
+		return nil
+	}
+	record := runRecord
+	if allOnDisk {
+		record.Value = []byte{1}
+	}
+	return l.store.Append(context.Background(), appendStored(nil, []conversation.Record{record})...)
+}
 
 // load reads what earlier runs have written.
 func (l *ledgerLog) load() error {
@@ -63,6 +89,10 @@ func (l *ledgerLog) load() error {
 		record := conversation.Record{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Expires: r.Expires}
 		if app, ok := strings.CutPrefix(string(r.Key), guardPrefix); ok {
 			l.guards[app] = record
+			return nil
+		}
+		if bytes.Equal(r.Key, runRecord.Key) {
+			l.committed = true
 			return nil
 		}
 		client := conversation.Client(r.Key)
@@ -81,7 +111,7 @@ func (l *ledgerLog) restore(ledger *conversation.Ledger, key clientKey, now time
 	records := l.restored[key.recordName()]
 	delete(l.restored, key.recordName())
 	l.mu.Unlock()
-	if err := ledger.Restore(records, false, now); err != nil {
+	if err := ledger.Restore(records, l.committed, now); err != nil {
 		l.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
 	}
 }
@@ -130,32 +160,48 @@ func (l *ledgerLog) write(records []conversation.Record, then func()) {
 func (l *ledgerLog) run(done <-chan struct{}) {
 	for {
 		ended := false
+		var again <-chan time.Time
+		if len(l.unwritten) > 0 {
+			again = time.After(l.delay)
+		}
 		select {
 		case <-l.wake:
+		case <-again:
 		case <-done:
 			ended = true
 		}
 		l.mu.Lock()
 		jobs := l.queue
-		l.queue = nil
+		l.queue, l.writing = nil, len(jobs)
 		l.mu.Unlock()
 		l.commit(jobs)
+		l.mu.Lock()
+		l.writing = 0
+		l.mu.Unlock()
 		if ended && len(jobs) == 0 {
 			return
 		}
 	}
 }
 
-// commit writes all that came during the last commit in one.
+// commit writes all that came during the last commit in one, behind what could
+// not be written then.
 func (l *ledgerLog) commit(jobs []ledgerJob) {
-	if len(jobs) == 0 {
-		return
-	}
-	var all []store.LedgerRecord
+	all := slices.Collect(maps.Values(l.unwritten))
 	for _, job := range jobs {
 		all = appendStored(all, job.records)
 	}
-	l.wrote(l.store.Append(context.Background(), all...))
+	if len(all) == 0 {
+		return
+	}
+	err := l.store.Append(context.Background(), all...)
+	l.wrote(err)
+	clear(l.unwritten)
+	if err != nil {
+		for _, r := range all {
+			l.unwritten[string(r.Key)] = r
+		}
+	}
 	for _, job := range jobs {
 		if job.then != nil {
 			job.then()
@@ -209,5 +255,5 @@ func appendStored(to []store.LedgerRecord, records []conversation.Record) []stor
 func (l *ledgerLog) figures() (waiting int, failures uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.queue), l.failures
+	return len(l.queue) + l.writing, l.failures
 }

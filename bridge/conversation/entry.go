@@ -119,6 +119,7 @@ func (l *Ledger) giveUp(e *entry) {
 // settled gives e the verdict on its original, and the frame that follows it.
 func (l *Ledger) settled(e *entry, v verdict, t instant) {
 	e.episode.base = max(e.episode.base, t)
+	l.changed(e.episode, t)
 	if e.episode.pending--; e.episode.pending == 0 && !e.episode.open {
 		l.due = min(l.due, t)
 	}

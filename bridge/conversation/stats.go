@@ -31,6 +31,7 @@ type Stats struct {
 	Discarded         uint64 // left to a proven resender to send again, for want of room
 	ExpiredUnused     uint64 // remembered notifications that did not come again in their time
 	Entries, Episodes int    // remembered now
+	Unsaved           int    // episodes whose record is to be written again
 	Bytes             int64  // their memory
 	Kinds             int
 }
@@ -41,6 +42,9 @@ func (l *Ledger) Stats() Stats {
 	s.Episodes, s.Kinds, s.Bytes = len(l.episodes), len(l.habits), l.bytes
 	for _, e := range l.episodes {
 		s.Entries += e.live
+		if e.unsaved {
+			s.Unsaved++
+		}
 	}
 	return s
 }
