@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,16 +27,16 @@ type admission struct {
 	bridge  *bridge.Bridge
 	drainer *store.Drainer
 	old     *oldTLS
+	roll    *roll
 	log     zerolog.Logger
 }
 
-// client says who a client is, to h as well, and its app's configuration.
-func (a *assembly) client(h *gateway.Hello) (identity.Client, bridge.App, error) {
-	client, err := a.clients.Match(h.Chain, h.Remote.Addr(), time.Now())
+// client says who shows chain from address, and its app's configuration.
+func (a *assembly) client(chain []*x509.Certificate, address netip.Addr) (identity.Client, bridge.App, error) {
+	client, err := a.clients.Match(chain, address, time.Now())
 	if err != nil {
 		return client, bridge.App{}, err
 	}
-	h.Client = client.ID
 	for _, app := range a.apps {
 		if app.Name == client.App {
 			return client, app, nil
@@ -42,27 +45,51 @@ func (a *assembly) client(h *gateway.Hello) (identity.Client, bridge.App, error)
 	return client, bridge.App{}, fmt.Errorf("app %s is not configured", client.App)
 }
 
+// topicOf is what client's notifications go to.
+func topicOf(client identity.Client, app bridge.App) (string, error) {
+	topic := cmp.Or(app.Topic, client.Topic)
+	if topic == "" {
+		return "", fmt.Errorf("app %s takes its topic from the certificate, and that of client %s names none: set the app's topic", app.Name, client.Short())
+	}
+	return topic, nil
+}
+
+// admits gives the reason why a connection that was admitted before would not be
+// by a.
+func (a *assembly) admits(id identification, chain []*x509.Certificate) error {
+	client, app, err := a.client(chain, id.address)
+	switch {
+	case err != nil:
+		return err
+	case app.Name != id.app:
+		return fmt.Errorf("client %s speaks for app %s now", client.Short(), app.Name)
+	case id.push:
+		_, err = topicOf(client, app)
+	}
+	return err
+}
+
 // push admits a provider to the push port.
 func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 	current := a.current.Load()
-	client, app, err := current.client(h)
+	client, app, err := current.client(h.Chain, h.Remote.Addr())
 	if err != nil {
 		return nil, err
 	}
-	topic := app.Topic
-	if topic == "" {
-		if topic = client.Topic; topic == "" {
-			return nil, fmt.Errorf("app %s takes its topic from the certificate, and that of client %s names none: set the app's topic", app.Name, client.Short())
-		}
+	h.Client = client.ID
+	topic, err := topicOf(client, app)
+	if err != nil {
+		return nil, err
 	}
 	origin := bridge.Origin{
 		App:         app.Name,
 		Client:      client.ID,
 		Address:     h.Remote.Addr(),
-		Topic:       client.Topic,
+		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
 		Environment: environment(h),
 	}
 	use, from := oldUse(app.Name, h), h.Remote
+	id, chain := newIdentification(true, app.Name, h), h.Chain
 	parser := current.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
 		a.old.count(use, from)
@@ -72,19 +99,29 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 			c.Close()
 			return turnedAway{}, parser
 		}
-		return session, parser
+		p := &pusher{Session: session, roll: a.roll, id: id}
+		a.roll.enter(current, id, chain, p)
+		return p, parser
 	}, nil
 }
 
 // feedback admits a reader to the feedback port.
 func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
-	client, app, err := a.current.Load().client(h)
+	current := a.current.Load()
+	client, app, err := current.client(h.Chain, h.Remote.Addr())
 	if err != nil {
 		return nil, err
 	}
+	h.Client = client.ID
 	use, from := oldUse(app.Name, h), h.Remote
+	id, chain := newIdentification(false, app.Name, h), h.Chain
 	return func(ctx context.Context, r *gateway.FeedbackConn) {
 		a.old.count(use, from)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		g := &feedbackReader{cancel}
+		a.roll.enter(current, id, chain, g)
+		defer a.roll.leave(id, g)
 		drained, err := a.drainer.Drain(ctx, client.ID, app.Name, r)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")

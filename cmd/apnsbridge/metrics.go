@@ -21,6 +21,7 @@ func newStatsCollector(s *service, a *admin) *statsCollector {
 		"feedback": func() any { return s.feedback.Stats() },
 		"bridge":   func() any { return s.bridge.Stats() },
 		"store":    func() any { return s.store.Stats() },
+		"revoked":  func() any { return s.roll.stats() },
 		"admin":    func() any { return a.stats() },
 
 		"credential":         func() any { return s.current.Load().credentialFigures() },

@@ -27,8 +27,8 @@ func (s *service) hangup() (status string) {
 
 // reload takes the configuration file and everything it names as they are now,
 // or nothing of them: the error says why. Connections and what is under way stay
-// as they are, but for the connections of apps that are gone, which come to
-// their end.
+// as they are, but for the connections of those who would not be admitted any
+// more, which come to their end.
 //
 // The bridge is first: for a moment it knows apps for which nobody is admitted
 // yet, and an app that it knows no more turns providers away in good order.
@@ -50,6 +50,7 @@ func (s *service) reload() error {
 		return err
 	}
 	s.current.Store(next)
+	s.roll.review()
 	return nil
 }
 

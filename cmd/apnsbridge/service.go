@@ -34,6 +34,7 @@ type service struct {
 	admin    *admin
 	old      *oldTLS
 	reloads  *reloads
+	roll     *roll
 	failed   chan error // of what serves
 }
 
@@ -41,6 +42,7 @@ type service struct {
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
 	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
 	s.current.Store(a)
+	s.roll = newRoll(&s.current, log)
 	if err := s.start(a); err != nil {
 		s.close()
 		return nil, err
@@ -57,13 +59,13 @@ func (s *service) start(a *assembly) (err error) {
 		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set aside, and an empty one has begun")
 	}
 	if s.bridge, err = bridge.New(bridge.Config{
-		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(),
+		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
 		Limits: a.bridgeLimits(), Log: s.log,
 	}); err != nil {
 		return err
 	}
 	admitOldTLS(a.config.TLS, s.log)
-	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
+	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
 	certificate := func() *tls.Certificate { return &s.current.Load().certificate.Certificate }
 	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
 	push.Logger, feedback.Logger = s.log, s.log

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"sync/atomic"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge"
+)
+
+// pusher is the session of a provider that is on the roll.
+type pusher struct {
+	*bridge.Session
+	roll   *roll
+	id     identification
+	silent atomic.Bool
+}
+
+func (p *pusher) end()     { p.Session.End() }
+func (p *pusher) silence() { p.silent.Store(true) }
+
+// Push is the session's, until the provider is silenced.
+func (p *pusher) Push(n *binproto.Notification) (room bool) {
+	if p.silent.Load() {
+		p.roll.unheard.Add(1)
+		return true
+	}
+	return p.Session.Push(n)
+}
+
+// Reject is the session's, until the provider is silenced.
+func (p *pusher) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
+	if p.silent.Load() {
+		p.roll.unheard.Add(1)
+		return true
+	}
+	return p.Session.Reject(n, status)
+}
+
+// Close also takes the provider off the roll.
+func (p *pusher) Close(err error) {
+	p.roll.leave(p.id, p)
+	p.Session.Close(err)
+}
+
+// feedbackReader is a client of the feedback port that is on the roll.
+type feedbackReader struct{ cancel context.CancelFunc }
+
+func (r *feedbackReader) end()   { r.cancel() }
+func (*feedbackReader) silence() {}
