@@ -37,8 +37,8 @@ type arrival struct {
 	ctx     context.Context // until the handshake has to be done
 	cancel  context.CancelFunc
 
-	config *tls.Config         // of this connection alone
-	peers  []*x509.Certificate // crypto/tls's own slice
+	desk  *desk               // from its ClientHello on, until the handshake is over
+	peers []*x509.Certificate // crypto/tls's own slice
 }
 
 func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
@@ -92,7 +92,11 @@ func (a *arrival) handshake() error {
 	defer f.gate.leave(turn)
 	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a}
 	conn := tls.Server(a.wire, f.tls)
-	if err := conn.Handshake(); err != nil {
+	err = conn.Handshake()
+	if a.desk != nil {
+		a.desk.leave()
+	}
+	if err != nil {
 		return err
 	}
 	a.stream = conn
@@ -138,7 +142,6 @@ func (a *arrival) join() error {
 func (a *arrival) release() {
 	clear(a.peers)
 	a.peers = nil
-	a.config.VerifyConnection = nil
 	a.wire.arrival = nil
 }
 

@@ -24,28 +24,31 @@ func (p *Port) tlsConfig() *tls.Config {
 	if p.LegacyCiphers {
 		config.CipherSuites = legacyCiphers()
 	}
+	// Tickets are for TLS 1.2 alone: in TLS 1.3 they come after the handshake, where
+	// providers that wait for six bytes with select choke on them, and those that
+	// never read lose what they wrote last to a reset. crypto/tls takes the keys of
+	// tickets from config.
+	tls12, tls13 := &desks{base: config, tickets: true}, &desks{base: config}
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		return hello.Conn.(*wire).arrival.configure(config, hello), nil
+		a := hello.Conn.(*wire).arrival
+		a.heard(hello)
+		if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+			a.desk = tls13.take(a)
+		} else {
+			a.desk = tls12.take(a)
+		}
+		return a.desk.config, nil
 	}
 	return config
 }
 
-// configure returns base for one connection. Tickets are for TLS 1.2 alone: in TLS 1.3
-// they come after the handshake, where providers that wait for six bytes with
-// select choke on them, and those that never read lose what they wrote last to
-// a reset. crypto/tls takes the keys of tickets from base.
-func (a *arrival) configure(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+// heard notes what a client says of itself.
+func (a *arrival) heard(hello *tls.ClientHelloInfo) {
 	a.hello.OfferedVersions = hello.SupportedVersions
 	a.hello.OfferedCiphers = hello.CipherSuites
 	a.hello.OfferedExtensions = hello.Extensions
 	a.hello.OfferedCurves = hello.SupportedCurves
 	a.hello.OfferedPoints = hello.SupportedPoints
-	config := base.Clone()
-	config.GetConfigForClient = nil
-	config.SessionTicketsDisabled = slices.Contains(hello.SupportedVersions, tls.VersionTLS13)
-	config.VerifyConnection = a.verify // unlike VerifyPeerCertificate also on resumption
-	a.config = config
-	return config
 }
 
 // legacyCiphers are those that crypto/tls offers by itself, and behind them the

@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +130,43 @@ func TestHello(t *testing.T) {
 			t.Errorf("chain of %d certificates, want none", len(h.Chain))
 		}
 	})
+}
+
+// TestHelloIsOnesOwn: of many handshakes at a time, each is told apart.
+func TestHelloIsOnesOwn(t *testing.T) {
+	ss := newSessions(t)
+	var told sync.Map // address to the server name it asked for
+	s := serve(t, nil, func(c *gateway.Config) {
+		c.Limits.HandshakesPerAddress = 8
+		c.Admit = func(h *gateway.Hello) (gateway.Opener, error) {
+			told.Store(h.Remote.String(), h.ServerName)
+			return ss.open, nil
+		}
+	})
+	const clients, times = 8, 10
+	var running sync.WaitGroup
+	for i := range clients {
+		raw := make([]net.Conn, times)
+		for n := range raw {
+			raw[n] = rawDial(t, s)
+		}
+		running.Go(func() {
+			config := clientTLS(versions[i%len(versions)])
+			config.InsecureSkipVerify = true // the name is not the certificate's
+			config.ServerName = fmt.Sprintf("client-%d.example.com", i)
+			for _, c := range raw {
+				if err := tls.Client(c, config).Handshake(); err != nil {
+					t.Error(err)
+					continue
+				}
+				eventually(t, "the client is admitted", func() bool { _, ok := told.Load(c.LocalAddr().String()); return ok })
+				if name, _ := told.Load(c.LocalAddr().String()); name != config.ServerName {
+					t.Errorf("%s is known as %v", config.ServerName, name)
+				}
+			}
+		})
+	}
+	running.Wait()
 }
 
 // TestTickets: TLS 1.2 resumes, and Admit decides again; TLS 1.3 has none.
