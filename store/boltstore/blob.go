@@ -4,32 +4,35 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"iter"
+	"slices"
 	"time"
 
 	"apnsbridge/store"
 )
 
 // A blob is what one Put adds to one queue. It says all that is needed to find it
-// again in a damaged file:
+// again in a damaged file, and which of its records are as they were:
 //
 //	magic   8 bytes
-//	sum     u32, CRC-32C of all that follows
+//	sum     u32, CRC-32C of what follows up to the first token
 //	size    u32, of the whole blob
 //	count   u16, of records
 //	queue   u16, bytes of its name
 //	number  u64
 //	put     u64, when
-//	oldest  u64, the number of no blob of the queue that was there was lower
+//	oldest  u64, no blob of the queue that was there had a lower number
 //	soonest u64, the second in which the first record expires; 0: none does
 //	latest  u64, the second in which the last record expires; 0: never
 //	name of the queue
-//	records, each: expires u64, in seconds · u16 bytes of token · u32 bytes of body · token · body
+//	for each record: expires u64, in seconds · bytes of token u16, of body u32 · sum u32, CRC-32C of both
+//	for each record: token · body
 const (
 	blobMagic  = "\x89apnsB1\n"
-	blobHead   = 8 + 4 + 4 + 2 + 2 + 5*8
+	blobFixed  = 8 + 4 + 4 + 2 + 2 + 5*8
 	sumAt      = 8
 	sizeAt     = 12
-	recordHead = 8 + 2 + 4
+	recordHead = 8 + 2 + 4 + 4
 
 	blobRecords = 1024    // at most
 	blobBytes   = 1 << 20 // beyond which no second record goes into it
@@ -37,13 +40,14 @@ const (
 	maxQueue = 1024    // bytes of a queue's name
 	maxToken = 1024    // bytes
 	maxBody  = 1 << 20 // bytes
-	maxBlob  = blobHead + maxQueue + recordHead + maxToken + max(maxBody, blobBytes)
+	maxHead  = blobFixed + maxQueue + blobRecords*recordHead
+	maxBlob  = blobFixed + maxQueue + recordHead + maxToken + max(maxBody, blobBytes)
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// blobHeader is a blob without its records.
-type blobHeader struct {
+// blobHead is a blob without what its records say.
+type blobHead struct {
 	size            int
 	count           int
 	number          uint64
@@ -51,12 +55,16 @@ type blobHeader struct {
 	oldest          uint64
 	soonest, latest uint64 // seconds
 	queue           []byte // within the blob
+	table           []byte // within the blob
 }
+
+// bytes is the size of the head.
+func (h blobHead) bytes() int { return blobFixed + len(h.queue) + len(h.table) }
 
 func recordSize(r store.SpoolRecord) int { return recordHead + len(r.Token) + len(r.Body) }
 
 // appendBlob appends a blob of records to b. Their IDs are not looked at.
-func appendBlob(b []byte, h blobHeader, queue string, records []store.SpoolRecord) []byte {
+func appendBlob(b []byte, h blobHead, queue string, records []store.SpoolRecord) []byte {
 	start := len(b)
 	b = append(b, blobMagic...)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -65,97 +73,112 @@ func appendBlob(b []byte, h blobHeader, queue string, records []store.SpoolRecor
 	b = appendU64(appendU64(appendU64(b, h.number), h.put), h.oldest)
 	b = appendU64(appendU64(b, h.soonest), h.latest)
 	b = append(b, queue...)
+	at := len(b)
+	b = slices.Grow(b, len(records)*recordHead)[:at+len(records)*recordHead]
+	data := len(b)
 	for _, r := range records {
-		b = appendU64(b, seconds(r.Expires))
-		b = binary.BigEndian.AppendUint16(b, uint16(len(r.Token)))
-		b = appendU32(b, uint32(len(r.Body)))
+		from := len(b)
 		b = append(append(b, r.Token...), r.Body...)
+		entry := b[at : at+recordHead]
+		at += recordHead
+		binary.BigEndian.PutUint64(entry, seconds(r.Expires))
+		binary.BigEndian.PutUint16(entry[8:], uint16(len(r.Token)))
+		binary.BigEndian.PutUint32(entry[10:], uint32(len(r.Body)))
+		binary.BigEndian.PutUint32(entry[14:], crc32.Checksum(b[from:], castagnoli))
 	}
-	blob := b[start:]
-	binary.BigEndian.PutUint32(blob[sizeAt:], uint32(len(blob)))
-	sum(blob)
+	binary.BigEndian.PutUint32(b[start+sizeAt:], uint32(len(b)-start))
+	sum(b[start:data])
 	return b
 }
 
-// sum writes the checksum of a blob or a bitmap into it.
+// sum writes the checksum of a blob's head, or of a bitmap, into it.
 func sum(b []byte) { binary.BigEndian.PutUint32(b[sumAt:], checksum(b)) }
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b[sumAt+4:], castagnoli) }
 
-// readHeader reads the beginning of the blob at the start of b, of which more may
-// follow, or less be there than the header says. Its sum is not looked at.
-func readHeader(b []byte) (h blobHeader, err error) {
-	if len(b) < blobHead || string(b[:len(blobMagic)]) != blobMagic {
+// readHead reads the head of the blob at the start of b, of which more may follow.
+func readHead(b []byte) (h blobHead, err error) {
+	if len(b) < blobFixed || string(b[:len(blobMagic)]) != blobMagic {
 		return h, damage("%d bytes are no blob", len(b))
 	}
-	name := int(binary.BigEndian.Uint16(b[18:]))
-	h = blobHeader{
+	h = blobHead{
 		size: int(u32(b[sizeAt:])), count: int(binary.BigEndian.Uint16(b[16:])),
 		number: u64(b[20:]), put: u64(b[28:]), oldest: u64(b[36:]), soonest: u64(b[44:]), latest: u64(b[52:]),
 	}
-	if h.size > maxBlob || h.count == 0 || h.count > blobRecords || name == 0 || name > maxQueue || h.size < blobHead+name+h.count*recordHead {
+	name := blobFixed + int(binary.BigEndian.Uint16(b[18:]))
+	head := name + h.count*recordHead
+	if h.count == 0 || h.count > blobRecords || name == blobFixed || name > blobFixed+maxQueue || h.size < head || h.size > maxBlob || len(b) < head {
 		return h, damage("a blob of %d records and %d bytes", h.count, h.size)
 	}
-	if len(b) >= blobHead+name {
-		h.queue = b[blobHead : blobHead+name]
+	if checksum(b[:head]) != u32(b[sumAt:]) {
+		return h, damage("the head of blob %d has a wrong checksum", h.number)
+	}
+	h.queue, h.table = b[blobFixed:name], b[name:head]
+	data := head
+	for i := range h.count {
+		token, body := h.sizes(i)
+		data += token + body
+	}
+	if data != h.size {
+		return h, damage("blob %d has %d bytes, and its records %d", h.number, h.size, data)
 	}
 	return h, nil
 }
 
-// checkBlob reads the header of the blob that b is, and says whether all of it is
-// as it was written.
-func checkBlob(b []byte) (h blobHeader, err error) {
-	if h, err = readHeader(b); err != nil {
+// sizes are those of the token and of the body of a record.
+func (h blobHead) sizes(i int) (token, body int) {
+	entry := h.table[i*recordHead:]
+	return int(binary.BigEndian.Uint16(entry[8:])), int(u32(entry[10:]))
+}
+
+// checkBlob reads the head of the blob that b is, and says whether all of it is as
+// it was written.
+func checkBlob(b []byte) (h blobHead, err error) {
+	if h, err = readHead(b); err != nil {
 		return h, err
 	}
 	if h.size != len(b) {
 		return h, damage("%d bytes are left of a blob of %d", len(b), h.size)
 	}
-	if checksum(b) != u32(b[sumAt:]) {
-		return h, damage("blob %d has a wrong checksum", h.number)
-	}
-	rest := b[blobHead+len(h.queue):]
-	for range h.count {
-		if _, rest, err = cutRecord(rest); err != nil {
-			return h, err
+	for i, r := range h.records(b) {
+		if !r.whole() {
+			return h, damage("record %d of blob %d has a wrong checksum", i, h.number)
 		}
-	}
-	if len(rest) > 0 {
-		return h, damage("blob %d has %d bytes too many", h.number, len(rest))
 	}
 	return h, nil
 }
 
 // blobRecord is a record within a blob.
 type blobRecord struct {
-	expires     uint64
-	token, body []byte
+	entry []byte
+	token int    // bytes
+	data  []byte // token and body
 }
 
-// size is what SpoolRecord makes of it.
-func (r blobRecord) size() int { return len(r.token) + len(r.body) }
+// records gives the records of a blob, all of which is in b, by their places.
+func (h blobHead) records(b []byte) iter.Seq2[int, blobRecord] {
+	return func(yield func(int, blobRecord) bool) {
+		at := h.bytes()
+		for i := range h.count {
+			token, body := h.sizes(i)
+			end := at + token + body
+			if !yield(i, blobRecord{entry: h.table[i*recordHead:], token: token, data: b[at:end]}) {
+				return
+			}
+			at = end
+		}
+	}
+}
+
+// whole says whether the record is as it was written.
+func (r blobRecord) whole() bool { return crc32.Checksum(r.data, castagnoli) == u32(r.entry[14:]) }
 
 // copyTo gives the record with the memory that is appended to b.
 func (r blobRecord) copyTo(b []byte, id uint64) ([]byte, store.SpoolRecord) {
 	at := len(b)
-	b = append(append(b, r.token...), r.body...)
-	end := at + len(r.token)
-	return b, store.SpoolRecord{ID: id, Token: b[at:end:end], Body: b[end:len(b):len(b)], Expires: fromSeconds(r.expires)}
-}
-
-// cutRecord takes the first record off b.
-func cutRecord(b []byte) (r blobRecord, rest []byte, err error) {
-	if len(b) < recordHead {
-		return r, nil, damage("a record of %d bytes", len(b))
-	}
-	token, body := int(binary.BigEndian.Uint16(b[8:])), int(u32(b[10:]))
-	r.expires = u64(b)
-	if b = b[recordHead:]; len(b) < token || len(b)-token < body {
-		return r, nil, damage("%d bytes are left of a record of %d", len(b), token+body)
-	}
-	r.token, b = b[:token], b[token:]
-	r.body, b = b[:body], b[body:]
-	return r, b, nil
+	b = append(b, r.data...)
+	end := at + r.token
+	return b, store.SpoolRecord{ID: id, Token: b[at:end:end], Body: b[end:len(b):len(b)], Expires: fromSeconds(u64(r.entry))}
 }
 
 // seconds is how a time of expiry is written. What has expired before 1970 has

@@ -48,7 +48,7 @@ func newSpool(f *file, o Options) *Spool {
 type part struct {
 	queue   string
 	records []store.SpoolRecord
-	header  blobHeader
+	head    blobHead
 	blob    *blob
 	bytes   []byte
 }
@@ -79,7 +79,7 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 	}
 	for i := range parts {
 		for j := range parts[i].records {
-			parts[i].records[j].ID = recordID(parts[i].header.number, j)
+			parts[i].records[j].ID = recordID(parts[i].head.number, j)
 		}
 	}
 	return nil
@@ -93,7 +93,7 @@ func split(batches []store.SpoolBatch) (parts []part, err error) {
 			return nil, fmt.Errorf("store: the name of a queue has %d bytes; it can have 1 to %d", len(batch.Queue), maxQueue)
 		}
 		for rest := batch.Records; len(rest) > 0; {
-			size, n := blobHead+len(batch.Queue), 0
+			size, n := blobFixed+len(batch.Queue), 0
 			for ; n < min(len(rest), blobRecords); n++ {
 				r := rest[n]
 				if len(r.Token) > maxToken || len(r.Body) > maxBody {
@@ -104,9 +104,9 @@ func split(batches []store.SpoolBatch) (parts []part, err error) {
 				}
 				size += recordSize(r)
 			}
-			h := blobHeader{size: size, count: n}
+			h := blobHead{size: size, count: n}
 			h.soonest, h.latest = expiry(rest[:n])
-			parts = append(parts, part{queue: batch.Queue, records: rest[:n], header: h})
+			parts = append(parts, part{queue: batch.Queue, records: rest[:n], head: h})
 			rest = rest[n:]
 		}
 	}
@@ -117,7 +117,7 @@ func split(batches []store.SpoolBatch) (parts []part, err error) {
 func (s *Spool) reserve(ctx context.Context, parts []part) error {
 	var needs int64
 	for i := range parts {
-		needs += s.cost(parts[i].header.size)
+		needs += s.cost(parts[i].head.size)
 	}
 	now := s.now()
 	full, swept := s.tryReserve(parts, needs, now)
@@ -145,10 +145,10 @@ func (s *Spool) tryReserve(parts []part, needs int64, now time.Time) (full, swep
 		p := &parts[i]
 		q := s.held.queue(p.queue)
 		s.last++
-		p.header.number, p.header.put = s.last, millis(now)
-		p.blob = newBlob(s.last, p.header.count, s.cost(p.header.size), p.header.latest)
+		p.head.number, p.head.put = s.last, millis(now)
+		p.blob = newBlob(s.last, p.head.count, s.cost(p.head.size), p.head.latest)
 		s.held.put(q, p.blob)
-		p.header.oldest = q.oldest()
+		p.head.oldest = q.oldest()
 	}
 	return false, true
 }
@@ -168,12 +168,12 @@ func (s *Spool) cost(size int) int64 {
 func encode(b []byte, parts []part) []byte {
 	size := 0
 	for i := range parts {
-		size += parts[i].header.size
+		size += parts[i].head.size
 	}
 	b = slices.Grow(b, size)
 	for i := range parts {
 		at := len(b)
-		b = appendBlob(b, parts[i].header, parts[i].queue, parts[i].records)
+		b = appendBlob(b, parts[i].head, parts[i].queue, parts[i].records)
 		parts[i].bytes = b[at:]
 	}
 	return b
@@ -206,12 +206,12 @@ func putBlob(root *bbolt.Bucket, p *part) error {
 		return err
 	}
 	q.FillPercent = onlyGrows
-	b, err := q.CreateBucket(appendU64(nil, p.header.number))
+	b, err := q.CreateBucket(appendU64(nil, p.head.number))
 	if err != nil {
 		return err
 	}
-	if root.Sequence() < p.header.number {
-		if err := root.SetSequence(p.header.number); err != nil {
+	if root.Sequence() < p.head.number {
+		if err := root.SetSequence(p.head.number); err != nil {
 			return err
 		}
 	}

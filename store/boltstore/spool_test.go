@@ -242,7 +242,7 @@ func TestSpoolMemory(t *testing.T) {
 	if blobs, numbers := known(); blobs != 1 || numbers > 200 {
 		t.Errorf("got %d blobs and %d numbers in memory, want 1 blob", blobs, numbers)
 	}
-	for range 3 {
+	for range rounds {
 		list, err := s.Take(ctx, testQueue, 3, unlimited)
 		if err != nil {
 			t.Fatal(err)

@@ -66,6 +66,9 @@ func (s *Spool) loadQueue(q *bbolt.Bucket, name string) (blobs int, err error) {
 		last = key
 		blobs++
 		value := blobIn(q, u64(key))
+		if _, err := checkBlob(value); err != nil {
+			return err
+		}
 		_, b, err := s.coldBlob(q, name, u64(key), value)
 		if err != nil {
 			return err
@@ -98,7 +101,7 @@ func (s *Spool) sweep(ctx context.Context, now time.Time) error {
 					return nil
 				}
 				value := blobIn(q, number)
-				h, err := readHeader(value)
+				h, err := readHead(value)
 				if err != nil || h.latest == 0 {
 					return err
 				}

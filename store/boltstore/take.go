@@ -133,7 +133,7 @@ func (t *taking) takeKnown(q *bbolt.Bucket, b *blob) error {
 		t.busy[i] |= w
 	}
 	s.mu.Unlock()
-	h, err := readHeader(value)
+	h, err := readHead(value)
 	if err != nil {
 		return err
 	}
@@ -178,8 +178,8 @@ func blobIn(q *bbolt.Bucket, number uint64) []byte {
 }
 
 // coldBlob is what memory will know of a blob that is cold.
-func (s *Spool) coldBlob(q *bbolt.Bucket, queue string, number uint64, value []byte) (h blobHeader, b *blob, err error) {
-	if h, err = checkBlob(value); err != nil {
+func (s *Spool) coldBlob(q *bbolt.Bucket, queue string, number uint64, value []byte) (h blobHead, b *blob, err error) {
+	if h, err = readHead(value); err != nil {
 		return h, nil, err
 	}
 	if h.number != number || !bytes.Equal(h.queue, []byte(queue)) {
@@ -194,25 +194,30 @@ func (s *Spool) coldBlob(q *bbolt.Bucket, queue string, number uint64, value []b
 }
 
 // pick copies the records of a blob that are not busy, as far as the limits go,
-// and notes their places.
-func (t *taking) pick(h blobHeader, value []byte) (err error) {
+// and notes their places. It takes none of a blob that is damaged.
+func (t *taking) pick(h blobHead, value []byte) error {
+	before := len(t.records)
 	t.places = t.places[:0]
-	rest := value[blobHead+len(h.queue):]
-	for i := 0; i < h.count && !t.full; i++ {
-		var r blobRecord
-		if r, rest, err = cutRecord(rest); err != nil {
-			return err
-		}
+	if h.size != len(value) {
+		return damage("%d bytes are left of a blob of %d", len(value), h.size)
+	}
+	for i, r := range h.records(value) {
 		if t.busy.has(i) {
 			continue
 		}
-		if len(t.records) > 0 && int64(r.size()) > t.left {
+		if len(t.records) > 0 && int64(len(r.data)) > t.left {
 			t.full = true
 			break
 		}
+		if !r.whole() {
+			t.records = t.records[:before]
+			return damage("record %d of blob %d has a wrong checksum", i, h.number)
+		}
 		t.add(r, recordID(h.number, i))
 		t.places = append(t.places, i)
-		t.full = len(t.records) == t.limit
+		if t.full = len(t.records) == t.limit; t.full {
+			break
+		}
 	}
 	if len(t.places) == 0 && !t.full {
 		return damage("blob %d has nothing left", h.number)
@@ -221,8 +226,9 @@ func (t *taking) pick(h blobHeader, value []byte) (err error) {
 }
 
 func (t *taking) add(r blobRecord, id uint64) {
-	t.left -= int64(r.size())
-	if size := r.size(); cap(t.slab)-len(t.slab) < size {
+	size := len(r.data)
+	t.left -= int64(size)
+	if cap(t.slab)-len(t.slab) < size {
 		t.slab = make([]byte, 0, max(size, min(slabBytes, size*(t.limit-len(t.records)))))
 	}
 	var record store.SpoolRecord
