@@ -229,7 +229,7 @@ func TestSpoolDamageWhileOpen(t *testing.T) {
 		t.Errorf("got %d records before the damage, want 100", got)
 	}
 	for range 2 {
-		_, err := s.Take(ctx, testQueue, 10, unlimited)
+		_, err := s.Take(ctx, testQueue, 100, unlimited)
 		sentence(t, err, path, "is damaged")
 	}
 	putAll(t, s, waiting(300, 1, 10))
