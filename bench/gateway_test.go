@@ -44,9 +44,14 @@ func startGateway(s setting) (part, string, error) {
 	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{}); err != nil {
 		return nil, "", err
 	}
+	mode := bridge.SpoolOverflow
+	if s.Durable {
+		mode = bridge.SpoolAlways
+	}
 	g.bridge, err = bridge.New(bridge.Config{
 		Apps:     []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credential: credential}},
 		Feedback: g.store.Feedback(), Ledger: g.store.Ledger(), Log: zerolog.Nop(),
+		Spool: g.store.Spool(), Mode: mode, SpoolBegins: g.store.SpoolBegins(),
 	})
 	if err != nil {
 		return nil, "", err

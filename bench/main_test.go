@@ -34,6 +34,7 @@ type setting struct {
 	PKI       string // a directory that devpki has written
 	Target    string // host:port to speak to
 	Anonymous bool   // a provider has no certificate
+	Durable   bool   // a gateway commits each notification to disk before it forwards it
 	Dir       string // for files of its own
 	Profile   string // file for a CPU profile; none if empty
 }

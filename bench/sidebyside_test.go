@@ -86,7 +86,8 @@ const (
 	viaListener = "listener+apns2" // what one would write first
 	viaApns2    = "apns2"          // alone, without providers
 	viaGateway  = "gateway"
-	viaH2load   = "h2load" // alone, without providers
+	viaDurable  = "gateway-always" // spool.mode always: nothing is forwarded that is not on disk
+	viaH2load   = "h2load"         // alone, without providers
 )
 
 // startWays starts all ways that this machine has the programs for, before the
@@ -104,10 +105,12 @@ func startWays(tb testing.TB, connections, fast, slow int) []*way {
 	}
 	listener := startRelay(tb, "listener", setting{PKI: identity, Target: apns}, connections)
 	gateway := startRelay(tb, "gateway", setting{PKI: identity, Target: apns}, connections)
+	durable := startRelay(tb, "gateway", setting{PKI: identity, Target: apns, Durable: true}, connections)
 	pusher := startChild(tb, "apns2", setting{PKI: identity, Target: apns})
 	ways := []*way{
 		{name: viaListener, count: slow, round: listener.round},
 		{name: viaGateway, count: fast, round: gateway.round},
+		{name: viaDurable, count: fast, round: durable.round},
 		{name: viaApns2, count: slow, round: func(tb testing.TB, count int) round {
 			tb.Helper()
 			return measure(pusher, count, func() { pusher.ask(order{Do: "push", Count: count}) })
@@ -163,19 +166,19 @@ func report(b *testing.B, ways []*way) {
 			b.ReportMetric(allocs, w.name+"-allocs/notification")
 		}
 	}
-	gateway, listener := by[viaGateway], by[viaListener]
-	speed, cpu := gateway.ratio(listener, speedOf), gateway.ratio(listener, cpuOf)
-	b.ReportMetric(speed, "speed-of-listener+apns2")
-	b.ReportMetric(cpu, "cpu-of-listener+apns2")
-	fmt.Fprintf(&table, "\ngateway: %.2f × the speed of listener+apns2 at %.3f × its CPU", speed, cpu)
-	if load := by[viaH2load]; load != nil {
-		speed := gateway.ratio(load, speedOf)
-		b.ReportMetric(speed, "speed-of-h2load")
-		fmt.Fprintf(&table, ", %.2f × the speed of h2load", speed)
+	gateway := by[viaGateway]
+	for _, of := range []struct{ way, to *way }{{gateway, by[viaListener]}, {by[viaDurable], by[viaListener]}, {gateway, by[viaH2load]}} {
+		if of.to == nil {
+			continue
+		}
+		speed, cpu := of.way.ratio(of.to, speedOf), of.way.ratio(of.to, cpuOf)
+		b.ReportMetric(speed, of.way.name+"-speed-of-"+of.to.name)
+		b.ReportMetric(cpu, of.way.name+"-cpu-of-"+of.to.name)
+		fmt.Fprintf(&table, "\n%s: %.2f × the speed of %s at %.3f × its CPU", of.way.name, speed, of.to.name, cpu)
 	}
 	parse := parseTime() / gateway.median(cpuOf) * 100
 	b.ReportMetric(parse, "parse-%")
-	fmt.Fprintf(&table, "; parse is %.2f %% of its CPU", parse)
+	fmt.Fprintf(&table, "\nparse is %.2f %% of the gateway's CPU", parse)
 	b.Log(table.String())
 }
 
