@@ -36,7 +36,7 @@ type breaker struct {
 // impedes says whether c is a failure that others would have as well.
 func impedes(c class) bool {
 	switch c {
-	case held, tokenUpdates, unavailable, unreachable:
+	case held, tokenUpdates, unavailable, unreachable, ambiguous:
 		return true
 	}
 	return false

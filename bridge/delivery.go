@@ -114,8 +114,11 @@ func (a *app) answered(r *record, v verdict) {
 	if v.class != unsent {
 		r.admitted = false
 	}
-	if impedes(v.class) {
+	if impedes(v.class) && d.do == retry {
 		a.counters.retried.Add(1)
+		if v.class == ambiguous {
+			a.counters.ambiguous.Add(1)
+		}
 		a.impeded(r, gate, v.class, d.after)
 		return
 	}
@@ -138,10 +141,6 @@ func (a *app) answered(r *record, v verdict) {
 		a.upstream(r).Renew(r.bearer)
 	}
 	a.counters.retried.Add(1)
-	switch v.class {
-	case ambiguous:
-		a.counters.ambiguous.Add(1)
-	}
 	if d.after > 0 {
 		a.pause(r, d.after)
 		return
@@ -158,7 +157,11 @@ func (a *app) impeded(r *record, gate *gate, c class, after time.Duration) {
 	case !shelves:
 		a.rest(r)
 	}
-	switch closed := gate.failed(r, c, a.bridge.now(), !shelves); {
+	closed := gate.failed(r, c, a.bridge.now(), !shelves)
+	if closed && c == ambiguous { // one lost connection is no problem
+		a.health.set("APNs does not answer", a.bridge.log)
+	}
+	switch {
 	case closed && shelves:
 		a.shelve(r)
 	case !closed && a.shelf == nil && c == held:

@@ -38,7 +38,7 @@ type ledgerLog struct {
 
 	mu       sync.Mutex
 	queue    []ledgerJob
-	writing  int // jobs
+	writing  int                              // jobs
 	restored map[string][]conversation.Record // of clients that have not come yet
 	guards   map[string]conversation.Record   // by app: when APNs last accepted a push
 	failures uint64

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store/boltstore"
 )
 
 // gateOf is the state of an app's way to production.
@@ -255,5 +256,38 @@ func TestExpiryInAnOutage(t *testing.T) {
 	checkOrder(t, sim, count-count/3)
 	if got := b.Stats().Apps["mail"].Expired; got != count/3 {
 		t.Errorf("%d have expired, want %d", got, count/3)
+	}
+}
+
+// APNs takes connections and requests, and all but the first it leaves without an
+// answer. What was asked for is asked once more, as far as it was a probe; the
+// others wait until somebody answers.
+func TestSilence(t *testing.T) {
+	for _, mode := range []struct {
+		name string
+		mode SpoolMode
+	}{{"off", SpoolOff}, {"overflow", SpoolOverflow}} {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1}})
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			c := spooled(s, mode.mode, mailApp(t, sim))
+			c.Limits = Limits{RequestTimeout: 300 * time.Millisecond, Connections: 2}
+			b := startBridge(t, c)
+			session, p := open(t, b, Origin{})
+			const count = 400
+			pushInOrder(t, session, p, 0, 200, count)
+			until(t, "it is known", func() bool { return strings.Contains(b.Problems()["mail"], "does not answer") })
+			until(t, "some probes have been in vain", func() bool { return gateOf(b, "mail").Probes >= 3 })
+			setScenario(t, sim, apnssim.Scenario{})
+			session.Close(nil)
+			delivered(t, b)
+			st := b.Stats().Apps["mail"]
+			// A probe that is answered lets two more go, into the silence.
+			if probes := gateOf(b, "mail").Probes; st.Dropped > 3*probes || st.Dropped > count/4 || int(st.Accepted+st.Dropped) != count {
+				t.Errorf("%d accepted and %d given up of %d, with %d probes", st.Accepted, st.Dropped, count, probes)
+			}
+			checkOrder(t, sim, int(st.Accepted))
+		})
 	}
 }
