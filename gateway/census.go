@@ -20,6 +20,10 @@ func sourceOf(a netip.Addr) source {
 	return source(a)
 }
 
+// unknown is the source of connections whose PROXY header has not come. As many
+// as the port takes may be on their way through one program.
+var unknown source
+
 // place is what a connection is counted as.
 type place struct {
 	from   source
@@ -60,7 +64,7 @@ func (c *census) enter(from source, force bool) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.bySource[from] >= c.maxPerSource:
+	case c.fullOf(from):
 		return tooManyOfSource
 	case c.total >= c.max && !force:
 		return tooMany
@@ -68,6 +72,23 @@ func (c *census) enter(from source, force bool) verdict {
 	c.total++
 	c.bySource[from]++
 	return welcome
+}
+
+func (c *census) fullOf(from source) bool {
+	return from != unknown && c.bySource[from] >= c.maxPerSource
+}
+
+// reveal counts one that entered as unknown as from another source, if the
+// bounds allow it.
+func (c *census) reveal(from source) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fullOf(from) {
+		return false
+	}
+	decrease(c.bySource, unknown)
+	c.bySource[from]++
+	return true
 }
 
 // fullOfClient says whether one more of the client would be too many.
@@ -119,8 +140,10 @@ func (c *census) figures(s *PortStats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Connections = c.total
-	for _, n := range c.bySource {
-		s.ConnectionsOfBusiest = max(s.ConnectionsOfBusiest, n)
+	for from, n := range c.bySource {
+		if from != unknown {
+			s.ConnectionsOfBusiest = max(s.ConnectionsOfBusiest, n)
+		}
 	}
 	for _, n := range c.byClient {
 		s.ConnectionsOfBusiestClient = max(s.ConnectionsOfBusiestClient, n)

@@ -22,10 +22,15 @@ var ErrServerClosed = errors.New("gateway: server closed")
 // Endpoint is something to listen on: an address, or a listener for TCP that
 // somebody else has opened and the server closes. Label says in Hello by which
 // endpoint a client came.
+//
+// From the addresses of ProxyProtocol a connection has to begin with a PROXY
+// header, version 1 or 2, and the address in it is believed. Connections from
+// elsewhere are taken as they are: a header of theirs is no TLS and no frame.
 type Endpoint struct {
-	Address  string
-	Listener net.Listener
-	Label    string
+	Address       string
+	Listener      net.Listener
+	Label         string
+	ProxyProtocol []netip.Prefix
 }
 
 // Port is what the push port and the feedback port have in common.
@@ -83,7 +88,8 @@ type front struct {
 
 type labelled struct {
 	net.Listener
-	label string
+	label   string
+	proxies []netip.Prefix
 }
 
 func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error) {
@@ -100,8 +106,8 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 		trusted:  p.Terminated,
 		legacy:   p.LegacyCiphers,
 		log:      p.Logger,
-		often:    p.Logger.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
-		seldom:   p.Logger.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}),
+		often:    p.Logger.Sample(someOfEach(20, time.Second)),
+		seldom:   p.Logger.Sample(someOfEach(10, time.Minute)),
 		admit:    admit,
 		relieve:  func() bool { return false },
 		census:   newCensus(limits),
@@ -118,9 +124,16 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 				return nil, fmt.Errorf("gateway: %w", err)
 			}
 		}
-		f.listeners = append(f.listeners, labelled{l, e.Label})
+		f.listeners = append(f.listeners, labelled{l, e.Label, e.ProxyProtocol})
 	}
 	return f, nil
+}
+
+// someOfEach lets through so many lines of each level, so that those of a port
+// scan do not hide who is refused.
+func someOfEach(most uint32, period time.Duration) zerolog.Sampler {
+	some := func() zerolog.Sampler { return &zerolog.BurstSampler{Burst: most, Period: period} }
+	return zerolog.LevelSampler{DebugSampler: some(), InfoSampler: some(), WarnSampler: some()}
 }
 
 // addrs are the addresses listened on, in the order of the endpoints.
@@ -159,7 +172,7 @@ func (f *front) accept(l labelled) error {
 		c, err := l.Accept()
 		if err == nil {
 			pause = shortest
-			f.take(c, l.label)
+			f.take(c, l)
 			continue
 		}
 		if f.stopped() || !passes(err) {
@@ -187,21 +200,20 @@ func passes(err error) bool {
 	return false
 }
 
-// terminated says whether TLS has ended before a connection from there.
-func (f *front) terminated(from netip.Addr) bool {
-	from = from.WithZone("")
-	return slices.ContainsFunc(f.trusted, func(p netip.Prefix) bool { return p.Contains(from) })
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	a = a.WithZone("")
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // take lets a connection in if the bounds allow it.
-func (f *front) take(c net.Conn, label string) {
+func (f *front) take(c net.Conn, l labelled) {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
-		f.log.Error().Str("listener", label).Msg("a listener gave a connection that is not TCP")
+		f.log.Error().Str("listener", l.label).Msg("a listener gave a connection that is not TCP")
 		c.Close()
 		return
 	}
-	a := newArrival(f, tcp, label)
+	a := newArrival(f, tcp, l)
 	v := f.census.enter(a.place.from, false)
 	if v == tooMany && f.makeRoom() {
 		v = f.census.enter(a.place.from, true)
@@ -211,8 +223,7 @@ func (f *front) take(c net.Conn, label string) {
 		f.counters.overLimit.Add(1)
 		f.often.Warn().Stringer("address", a.hello.Remote).Int("connections", f.limits.Connections).Msg("no room for another connection")
 	case tooManyOfSource:
-		f.counters.overLimitPerAddress.Add(1)
-		f.often.Warn().Stringer("address", a.hello.Remote).Int("connections_per_address", f.limits.ConnectionsPerAddress).Msg("no room for another connection from this address")
+		a.tooMany()
 	case welcome:
 		f.counters.accepted.Add(1)
 		if f.add(a) {

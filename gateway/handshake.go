@@ -22,14 +22,20 @@ import (
 // errClientFull is sent as an alert, or seen as an end behind the handshake.
 var errClientFull = errors.New("gateway: the client has as many connections as connections_per_client allows")
 
+// errAddressFull is why a connection ends whose address is known only from its
+// PROXY header.
+var errAddressFull = errors.New("gateway: the address has as many connections as connections_per_address allows")
+
 // arrival is a connection between accept and the end of its handshake.
 type arrival struct {
 	front   *front
 	tcp     *net.TCPConn
 	wire    *wire
 	stream  stream
-	place   place
+	place   place // its source is under front.mu while a is one of front.arrivals
 	hello   Hello
+	proxied bool           // a PROXY header has to come
+	via     netip.AddrPort // the program in front, where the header has named another
 	spoken  language       // by the first bytes
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
 	refusal error
@@ -41,7 +47,7 @@ type arrival struct {
 	peers []*x509.Certificate // crypto/tls's own slice
 }
 
-func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
+func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
 	a := &arrival{front: f, tcp: tcp}
 	a.ctx, a.cancel = context.WithTimeout(f.ctx, f.limits.HandshakeTimeout)
@@ -49,8 +55,11 @@ func newArrival(f *front, tcp *net.TCPConn, label string) *arrival {
 		ap := remote.AddrPort()
 		a.hello.Remote = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	}
-	a.hello.Label = label
-	a.place.from = sourceOf(a.hello.Remote.Addr())
+	a.hello.Label = l.label
+	a.hello.Terminated = contains(f.trusted, a.hello.Remote.Addr())
+	if a.proxied = contains(l.proxies, a.hello.Remote.Addr()); !a.proxied {
+		a.place.from = sourceOf(a.hello.Remote.Addr())
+	}
 	return a
 }
 
@@ -75,7 +84,12 @@ func (a *arrival) handshake() error {
 	if err := a.prepare(); err != nil {
 		return err
 	}
-	if f.terminated(a.hello.Remote.Addr()) {
+	if a.proxied {
+		if err := a.reveal(); err != nil {
+			return err
+		}
+	}
+	if a.hello.Terminated {
 		return a.introduce()
 	}
 	f.counters.awaitingHello.Add(1)
@@ -107,12 +121,35 @@ func (a *arrival) handshake() error {
 	return nil
 }
 
+// reveal reads the PROXY header. From then on a is from the address that it
+// names: for its place, for Admit, and for the log.
+func (a *arrival) reveal() error {
+	f := a.front
+	f.counters.awaitingHello.Add(1)
+	from, err := readProxyHeader(a.tcp, f.limits.UnparsedBytes)
+	f.counters.awaitingHello.Add(-1)
+	if err != nil {
+		return err
+	}
+	if from.IsValid() {
+		a.via, a.hello.Remote = a.hello.Remote, from
+		f.counters.proxied.Add(1)
+	}
+	source := sourceOf(a.hello.Remote.Addr())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.census.reveal(source) {
+		return errAddressFull
+	}
+	a.place.from = source
+	return nil
+}
+
 // introduce decides about a client that comes through a program in front of us,
 // which has ended its TLS: all that is known is the address.
 func (a *arrival) introduce() error {
 	a.wire = &wire{Conn: a.tcp}
 	a.stream = plain{a.wire}
-	a.hello.Terminated = true
 	return a.decide()
 }
 
@@ -198,12 +235,17 @@ func (a *arrival) fail(err error) {
 		return
 	case a.front.ctx.Err() != nil:
 		return
+	case errors.Is(err, errAddressFull):
+		a.tooMany()
 	case errors.Is(err, errOverRate):
 		c.overRate.Add(1)
 		a.log(a.front.seldom.Warn()).Err(err).Msg("handshake refused")
 	default:
 		c.failed.Add(1)
 		c.spoke(a.spoken)
+		if errors.Is(err, errNoProxyHeader) || errors.Is(err, errBadProxyHeader) {
+			c.badProxyHeaders.Add(1)
+		}
 		e := a.front.often.Info()
 		speaks, remedy := a.diagnosis(err)
 		switch {
@@ -215,6 +257,12 @@ func (a *arrival) fail(err error) {
 		a.log(e).Err(err).Msg("handshake failed")
 	}
 	a.farewell()
+}
+
+// tooMany counts and logs a connection that was one too many of its address.
+func (a *arrival) tooMany() {
+	a.front.counters.overLimitPerAddress.Add(1)
+	a.log(a.front.often.Warn()).Int("connections_per_address", a.front.limits.ConnectionsPerAddress).Msg("no room for another connection from this address")
 }
 
 // farewell lets the client read the alert: closing with bytes unread would send
@@ -232,6 +280,9 @@ func (a *arrival) farewell() {
 
 func (a *arrival) log(e *zerolog.Event) *zerolog.Event {
 	e = e.Stringer("address", a.hello.Remote)
+	if a.via.IsValid() {
+		e = e.Stringer("via", a.via)
+	}
 	if a.hello.Label != "" {
 		e = e.Str("listener", a.hello.Label)
 	}

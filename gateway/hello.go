@@ -17,13 +17,13 @@ type Hello struct {
 	// when the function that Admit returned is called.
 	Chain []*x509.Certificate
 
-	Remote     netip.AddrPort
-	Label      string // of the Endpoint
-	ServerName string // SNI, "" for most old libraries
-	Version    uint16 // tls.VersionTLS12
-	Cipher     uint16 // tls.TLS_RSA_WITH_AES_128_CBC_SHA
-	Terminated bool   // plain TCP from one of Port.Terminated: Remote and Label are all there is
-	Resumed    bool   // by a TLS 1.2 ticket: Chain is that of the first connection
+	Remote     netip.AddrPort // as the PROXY header has it, where there is one
+	Label      string         // of the Endpoint
+	ServerName string         // SNI, "" for most old libraries
+	Version    uint16         // tls.VersionTLS12
+	Cipher     uint16         // tls.TLS_RSA_WITH_AES_128_CBC_SHA
+	Terminated bool           // plain TCP from a program at one of Port.Terminated: Remote and Label are all there is
+	Resumed    bool           // by a TLS 1.2 ticket: Chain is that of the first connection
 
 	// Client is for Admit to set: who this is, by a name that is the same whenever
 	// it comes. Its connections are counted by that name; those of "" are not.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,12 +69,19 @@ const (
 	speaksAsHTTP  = "HTTP"
 	otherPort     = "this port takes the binary interface only"
 	speaksAsProxy = "the PROXY protocol"
-	noProxy       = "switch it off in the program in front of the gateway"
+	noProxy       = "list the address of the program in front under proxy_protocol of this listener, or switch it off there"
+	wantsProxy    = "switch the PROXY protocol on in the program in front, or take its address off proxy_protocol of this listener"
 )
 
 // diagnosis says of a failed handshake what the client speaks, and what the
 // operator can do about it; nothing if that is not known.
 func (a *arrival) diagnosis(err error) (speaks, remedy string) {
+	switch {
+	case errors.Is(err, errNoProxyHeader):
+		return "no PROXY header", wantsProxy
+	case errors.Is(err, errBadProxyHeader):
+		return "a broken PROXY header", "see whether the program in front sends version 1 or 2 as it should"
+	}
 	switch a.spoken {
 	case speaksSSLv2:
 		return "a hello in SSLv2's form", "switch SSLv2 off in the provider, so that it begins with TLS; if that cannot be, " + terminate

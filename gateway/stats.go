@@ -33,6 +33,8 @@ type PortStats struct {
 	ResumedTLS                 uint64 // of HandshakesDone
 	HandshakesOldProtocol      uint64 // of HandshakesDone: TLS 1.0 and 1.1
 	Terminated                 uint64 // admitted without a handshake: Port.Terminated
+	Proxied                    uint64 // whose address came in a PROXY header
+	BadProxyHeaders            uint64 // of HandshakesFailed: none or a broken one, where one has to come
 	OlderThanTLS               uint64 // of HandshakesFailed: SSLv3, or a hello in SSLv2's form
 	WithoutTLS                 uint64 // of HandshakesFailed: frames, HTTP or anything else that is not TLS
 }
@@ -72,6 +74,7 @@ type portCounters struct {
 	accepted, acceptErrors                   atomic.Uint64
 	overLimit, overLimitPerAddress           atomic.Uint64
 	overLimitPerClient                       atomic.Uint64
+	proxied, badProxyHeaders                 atomic.Uint64
 	done, failed, timedOut, dropped, refused atomic.Uint64
 	resumed, oldProtocol, terminated         atomic.Uint64
 	olderThanTLS, withoutTLS, overRate       atomic.Uint64
@@ -165,6 +168,8 @@ func (f *front) stats() PortStats {
 		ResumedTLS:            c.resumed.Load(),
 		HandshakesOldProtocol: c.oldProtocol.Load(),
 		Terminated:            c.terminated.Load(),
+		Proxied:               c.proxied.Load(),
+		BadProxyHeaders:       c.badProxyHeaders.Load(),
 		OlderThanTLS:          c.olderThanTLS.Load(),
 		WithoutTLS:            c.withoutTLS.Load(),
 	}

@@ -191,7 +191,7 @@ func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gate
 		},
 	}
 	for _, address := range p.Listen {
-		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment})
+		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment, ProxyProtocol: address.ProxyProtocol})
 	}
 	return port
 }

@@ -31,6 +31,9 @@ type Addresses []Address
 type Address struct {
 	Address     string `yaml:"address"`
 	Environment string `yaml:"environment"` // of apps whose environment is by-listener
+
+	// ProxyProtocol is from where connections begin with a PROXY header.
+	ProxyProtocol Networks `yaml:"proxy_protocol"`
 }
 
 // TLS is what the gateway shows to providers.

@@ -48,7 +48,7 @@ func TestMinimal(t *testing.T) {
 func TestFull(t *testing.T) {
 	c, err := parse("apnsbridge.yaml", []byte(`
 gateway:  {listen: [":${PORT}", {address: "10.0.0.2:2195", environment: sandbox}]}
-feedback: {listen: ":2196"}
+feedback: {listen: {address: ":2196", proxy_protocol: [10.0.0.0/8, 127.0.0.1]}}
 admin:    {listen: "127.0.0.1:9195"}
 tls:
   certificate: server.pem
@@ -86,8 +86,11 @@ limits:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Gateway.Listen) != 2 || c.Gateway.Listen[0].Address != ":2195" || c.Gateway.Listen[1] != (Address{"10.0.0.2:2195", "sandbox"}) {
+	if len(c.Gateway.Listen) != 2 || c.Gateway.Listen[0].Address != ":2195" || !reflect.DeepEqual(c.Gateway.Listen[1], Address{Address: "10.0.0.2:2195", Environment: "sandbox"}) {
 		t.Errorf("got listeners %+v", c.Gateway.Listen)
+	}
+	if got := fmt.Sprint(c.Feedback.Listen); got != "[{:2196  [10.0.0.0/8 127.0.0.1/32]}]" {
+		t.Errorf("got listeners %s", got)
 	}
 	if got := fmt.Sprint(c.TLS.Terminated); got != "[127.0.0.1/32 ::1/128 10.0.0.0/8]" {
 		t.Errorf("got terminated %s", got)
@@ -158,6 +161,8 @@ func TestProblems(t *testing.T) {
 		{"a range", "apps:", "limits: {token_bytes: 100..32}\napps:", `f:2: "100..32" is no range: write two numbers like 32..100`},
 		{"an address", "apps:", "gateway: {listen: [\":1\", nonsense]}\napps:", `f:2: "nonsense" is no address: write HOST:PORT or :PORT`},
 		{"an unknown key in an address", "apps:", "gateway: {listen: [{adress: x}]}\napps:", `f:2: unknown key "adress": correct its name or remove it`},
+		{"a proxy that is no address", "apps:", "gateway:\n  listen:\n    - {address: \":1\",\n       proxy_protocol: [127.0.0.1,\n       proxy]}\napps:", `f:6: "proxy" is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8`},
+		{"no proxy at all", "apps:", "gateway:\n  listen:\n    address: \":1\"\n    proxy_protocol: []\napps:", `f:5: the list is empty: name the addresses of the programs in front, or take proxy_protocol out`},
 		{"not an address", "{certificate: server.pem", "{terminated: [127.0.0.1, localhost], certificate: server.pem", `f:1: "localhost" is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8`},
 		{"no listener", "apps:", "gateway: {listen: []}\napps:", `f:2: the list is empty: name an address like :2195`},
 		{"no clients", "    clients:\n      - {cidr: 10.1.0.0/16}\n", "", `f:3: nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients`},

@@ -48,12 +48,15 @@ func (p Port) validate(s *source, path string) {
 	}
 	for i, a := range p.Listen {
 		at := path
-		if len(p.Listen) > 1 {
+		if _, list := s.lines[path+"[0]"]; list {
 			at = fmt.Sprintf("%s[%d]", path, i)
 		}
 		checkAddress(s, at, a.Address)
 		if a.Environment != "" {
 			oneOf(s, at+".environment", a.Environment, environments)
+		}
+		if a.ProxyProtocol != nil && len(a.ProxyProtocol) == 0 {
+			s.reject(at+".proxy_protocol", "the list is empty: name the addresses of the programs in front, or take proxy_protocol out")
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (r *Range) UnmarshalYAML(node ast.Node) error {
 
 // UnmarshalYAML reads an address, a network, or a list of both.
 func (n *Networks) UnmarshalYAML(node ast.Node) error {
-	*n = nil
+	*n = Networks{}
 	for _, element := range elements(node) {
 		text := scalar(element)
 		network, err := netip.ParsePrefix(text)
