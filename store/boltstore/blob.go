@@ -260,3 +260,19 @@ func readBitmap(b []byte, number uint64, count int, bits bitmap) error {
 	}
 	return nil
 }
+
+// bitmapSize is how many bytes the bitmap at the start of b has, of which more may
+// follow; 0 if there is none that is whole.
+func bitmapSize(b []byte) int {
+	if len(b) < bitmapHead || !bytes.HasPrefix(b, []byte(bitmapMagic)) {
+		return 0
+	}
+	size := bitmapHead + (int(binary.BigEndian.Uint16(b[12:]))+7)/8
+	if len(b) < size || checksum(b[:size]) != u32(b[sumAt:]) {
+		return 0
+	}
+	return size
+}
+
+// bitmapNumber is the number of the blob that a bitmap belongs to.
+func bitmapNumber(b []byte) uint64 { return u64(b[14:]) }

@@ -49,6 +49,27 @@ type inspection struct {
 	pages    uint64   // the high-water mark: pages behind it do not count
 	used     []uint64 // a bit for each page
 	bufs     [][]byte // by depth
+
+	lenient bool                         // what is damaged is passed over
+	broken  bool                         // something was
+	whole   func(key, value []byte) bool // nil, or whether a value is as it was written
+}
+
+// lenientMax bounds the bytes of a page with what it overflows into, if damage is
+// passed over. The largest value of a spool is smaller.
+const lenientMax = 32 << 20
+
+func newInspection(from io.ReaderAt, m meta) *inspection {
+	return &inspection{from: from, pageSize: m.pageSize, pages: m.pages, used: make([]uint64, m.pages/64+1)}
+}
+
+// below takes what came of looking at something below a page.
+func (i *inspection) below(err error) error {
+	if err == nil || !i.lenient {
+		return err
+	}
+	i.broken = true
+	return nil
 }
 
 // inspect says what in a file of size bytes would mislead bbolt. It does not
@@ -67,7 +88,7 @@ func inspect(from io.ReaderAt, size int64) error {
 	if uint64(size)/m.pageSize < m.pages {
 		return damage("%d bytes are left of %d pages of %d", size, m.pages, m.pageSize)
 	}
-	i := &inspection{from: from, pageSize: m.pageSize, pages: m.pages, used: make([]uint64, m.pages/64+1)}
+	i := newInspection(from, m)
 	if err := i.tree(m.root, 0, nil, nil); err != nil {
 		return err
 	}
@@ -133,7 +154,7 @@ func (i *inspection) page(id uint64, depth int) ([]byte, error) {
 		return nil, fmt.Errorf("page %d: %w", id, err)
 	}
 	more := uint64(native.Uint32(b[12:]))
-	if native.Uint64(b) != id || id+more >= i.pages {
+	if native.Uint64(b) != id || id+more >= i.pages || i.lenient && more*i.pageSize > lenientMax {
 		return nil, damage("page %d says that it is page %d and %d more of %d", id, native.Uint64(b), more, i.pages)
 	}
 	for n := id; n <= id+more; n++ {
@@ -203,7 +224,7 @@ func (i *inspection) branch(b []byte, id uint64, depth int, low, high []byte) er
 			}
 		}
 		if n > 0 {
-			if err := i.tree(child, depth+1, key, next); err != nil {
+			if err := i.below(i.tree(child, depth+1, key, next)); err != nil {
 				return err
 			}
 		}
@@ -234,10 +255,11 @@ func (i *inspection) leaf(b []byte, id uint64, depth int, low, high []byte) erro
 		low = key
 		switch flags := native.Uint32(e); {
 		case flags == 0:
+			i.broken = i.broken || i.whole != nil && !i.whole(key, value)
 		case flags != bucketElement || id == 0: // a bucket within its parent's page has none below
 			return damage("page %d has an element of kind %#x", id, flags)
 		default:
-			if err := i.bucket(value, id, depth); err != nil {
+			if err := i.below(i.bucket(value, id, depth)); err != nil {
 				return err
 			}
 		}
