@@ -275,7 +275,7 @@ func (i *inspection) bucket(value []byte, id uint64, depth int) error {
 		return i.tree(root, depth+1, nil, nil)
 	}
 	inline := value[bucketHead:]
-	if len(inline) < pageHead || native.Uint16(inline[8:]) != leafPage {
+	if len(inline) < pageHead || native.Uint64(inline) != 0 || native.Uint16(inline[8:]) != leafPage || native.Uint32(inline[12:]) != 0 {
 		return damage("page %d has a bucket without a page", id)
 	}
 	return i.leaf(inline, 0, depth, nil, nil)
