@@ -160,6 +160,28 @@ func TestOpenSSLResumes(t *testing.T) {
 func TestOpenSSLUpdatesKeys(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	cmd := w.sclient("-tls1_3")
+	stdin, said := converse(t, cmd)
+	for i := range 5 {
+		fmt.Fprintln(stdin, "K")
+		if !hears(said, "KEYUPDATE") {
+			t.Fatal("s_client ended")
+		}
+		io.WriteString(stdin, simpleFrame(token("0c", i)))
+		w.awaitPush(token("0c", i))
+	}
+	stdin.Close()
+	if hears(said, "KEYUPDATE") {
+		t.Error("one KeyUpdate more than were asked for")
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// converse starts cmd. What it says on its standard error comes line by line
+// until it ends.
+func converse(t *testing.T, cmd *exec.Cmd) (stdin io.WriteCloser, said <-chan string) {
+	t.Helper()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -171,28 +193,58 @@ func TestOpenSSLUpdatesKeys(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	updated := make(chan bool)
+	lines := make(chan string, 1000)
 	go func() {
-		defer close(updated)
-		for lines := bufio.NewScanner(output); lines.Scan(); {
-			if lines.Text() == "KEYUPDATE" {
-				updated <- true
-			}
+		defer close(lines)
+		for scanner := bufio.NewScanner(output); scanner.Scan(); {
+			lines <- scanner.Text()
 		}
 	}()
-	for i := range 5 {
-		fmt.Fprintln(stdin, "K")
-		if !<-updated {
-			t.Fatal("s_client ended")
+	return stdin, lines
+}
+
+// hears says whether a line with part in it comes before the end.
+func hears(said <-chan string, part string) bool {
+	for line := range said {
+		if strings.Contains(line, part) {
+			return true
 		}
-		io.WriteString(stdin, simpleFrame(token("0c", i)))
-		w.awaitPush(token("0c", i))
 	}
-	stdin.Close()
-	if <-updated {
-		t.Error("one KeyUpdate more than were asked for")
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
+	return false
+}
+
+// TestOpenSSLRenegotiates: a client that asks for another handshake gets an alert
+// and the end. What it had sent before is delivered, and others are served.
+func TestOpenSSLRenegotiates(t *testing.T) {
+	for i, args := range []string{"-tls1_2", "-tls1 -cipher DEFAULT"} {
+		t.Run(args, func(t *testing.T) {
+			w := newWorld(t, apnssim.Scenario{})
+			w.reconfigure("key: server-key.pem", `key: server-key.pem, min_version: "1.0"`)
+			w.start()
+			cmd := w.sclient(fields(args)...)
+			stdin, said := converse(t, cmd)
+			io.WriteString(stdin, simpleFrame(token("0d", 2*i)))
+			w.awaitPush(token("0d", 2*i))
+			done := w.service.push.Stats().HandshakesDone
+			fmt.Fprintln(stdin, "R")
+			if !hears(said, "RENEGOTIATING") {
+				t.Fatal("s_client does not ask for another handshake")
+			}
+			if !hears(said, "alert unexpected message") {
+				t.Error("s_client tells of no alert")
+			}
+			if err := cmd.Wait(); err == nil {
+				t.Error("s_client is content")
+			}
+			if got := w.service.push.Stats().HandshakesDone; got != done {
+				t.Errorf("%d handshakes more", got-done)
+			}
+			cmd = w.sclient("-tls1_2")
+			cmd.Stdin = strings.NewReader(simpleFrame(token("0d", 2*i+1)))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("another client: %v\n%s", err, out)
+			}
+			w.awaitPush(token("0d", 2*i+1))
+		})
 	}
 }

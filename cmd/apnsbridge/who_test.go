@@ -34,6 +34,7 @@ apps:
   pinned: {topic: com.example.pinned, <<: %[1]s, clients: [{sha256: "%[2]s"}]}
   key: {topic: com.example.key, <<: %[1]s, clients: [{spki_sha256: "%[3]s"}]}
   expired: {topic: com.example.expired, <<: %[1]s, clients: [{sha256: "%[4]s"}]}
+  sha1: {topic: com.example.sha1, <<: %[1]s, clients: [{sha256: "%[6]s"}]}
   uid: {topic: com.example.uid, <<: %[1]s, clients: [{ca: ca.pem, uid: com.example.uid}]}
   oid: {topic: com.example.oid, <<: %[1]s, clients: [{ca: ca.pem, uid: com.example.oid}]}
   mdm: {topic: from-certificate, <<: %[1]s, clients: [{sha256: "%[5]s"}]}
@@ -81,6 +82,28 @@ func renewed(t *testing.T, c *tls.Certificate) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
+// ancient is a certificate with our CA's signature, of the kind that real push
+// certificates have.
+func ancient(t *testing.T, topic string) *tls.Certificate {
+	t.Helper()
+	c := issue(t, pki(), devpki.ClientOptions{Topic: topic})
+	ca, err := pki().CA.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := *c.Leaf
+	template.SignatureAlgorithm = x509.SHA1WithRSA
+	der, err := x509.CreateCertificate(rand.Reader, &template, pki().CA.Leaf, c.Leaf.PublicKey, ca.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Leaf, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	c.Certificate = [][]byte{der}
+	return c
+}
+
 func fingerprint(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
@@ -99,12 +122,14 @@ func newWhoWorld(t *testing.T) (*world, []who) {
 	pinned := issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything"})
 	key := issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything"})
 	expired := issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything", NotBefore: past.Add(-time.Hour), NotAfter: past})
+	sha1 := ancient(t, "com.example.sha1")
 	mdm := issue(t, elsewhere, devpki.ClientOptions{Topic: "com.apple.mgmt.example"})
 	all := []who{
 		{"a pinned certificate", pinned, "", "pinned", "com.example.pinned", ""},
 		{"a certificate with a pinned key", key, "", "key", "com.example.key", ""},
 		{"the same key in another certificate", renewed(t, key), "", "key", "com.example.key", ""},
 		{"an expired certificate that is pinned", expired, "", "expired", "com.example.expired", ""},
+		{"a certificate signed with SHA-1 that is pinned", sha1, "", "sha1", "com.example.sha1", ""},
 		{"a UID of the CA", issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid"}), "", "uid", "com.example.uid", ""},
 		{"a topic in Apple's extension", issue(t, ours, devpki.ClientOptions{Topic: "com.example.holder", Topics: []string{"com.example.oid"}}), "", "oid", "com.example.oid", ""},
 		{"a UID of one app and a topic of another", issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid", Topics: []string{"com.example.oid"}}), "", "uid", "com.example.uid", ""},
@@ -119,12 +144,13 @@ func newWhoWorld(t *testing.T) (*world, []who) {
 		{name: "the pinned one's topic from our CA", certificate: issue(t, ours, devpki.ClientOptions{Topic: "com.example.pinned"}), remedy: "add {sha256: "},
 		{name: "a UID that nobody has", certificate: issue(t, ours, devpki.ClientOptions{Topic: "com.example.nobody"}), remedy: "add {sha256: "},
 		{name: "no UID at all", certificate: issue(t, ours, devpki.ClientOptions{}), remedy: "add {sha256: "},
+		{name: "a UID of the CA, signed with SHA-1", certificate: ancient(t, "com.example.uid"), remedy: "add {sha256: "},
 		{name: "a UID of the CA, expired", certificate: issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid", NotBefore: past.Add(-time.Hour), NotAfter: past}), remedy: "add {sha256: "},
 	}
 	w := newWorld(t, apnssim.Scenario{})
 	w.stop()
 	common := fmt.Sprintf(appOfWho, w.sim.URL())
-	w.write("apnsbridge.yaml", fmt.Appendf(nil, whoConfig, common, fingerprint(pinned.Leaf.Raw), fingerprint(key.Leaf.RawSubjectPublicKeyInfo), fingerprint(expired.Leaf.Raw), fingerprint(mdm.Leaf.Raw)))
+	w.write("apnsbridge.yaml", fmt.Appendf(nil, whoConfig, common, fingerprint(pinned.Leaf.Raw), fingerprint(key.Leaf.RawSubjectPublicKeyInfo), fingerprint(expired.Leaf.Raw), fingerprint(mdm.Leaf.Raw), fingerprint(sha1.Leaf.Raw)))
 	w.start()
 	return w, all
 }
