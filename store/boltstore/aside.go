@@ -17,6 +17,7 @@ const (
 	fileName      = "feedback.db"
 	spoolFileName = "spool.db"
 	damagedInfix  = ".damaged-" // before the time at which a file was set aside
+	importedEnd   = ".imported" // behind the name of a file that has been imported
 )
 
 // SetAside says that a damaged file was found at Open, and where it is now. It
@@ -70,7 +71,8 @@ func damagedFiles(dir string) ([]string, error) {
 	}
 	var damaged []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), fileName+damagedInfix) || strings.HasPrefix(e.Name(), spoolFileName+damagedInfix) {
+		feedback, spool := strings.HasPrefix(e.Name(), fileName+damagedInfix), strings.HasPrefix(e.Name(), spoolFileName+damagedInfix)
+		if feedback || spool && !strings.HasSuffix(e.Name(), importedEnd) {
 			damaged = append(damaged, filepath.Join(dir, e.Name()))
 		}
 	}

@@ -173,12 +173,14 @@ func (h blobHead) records(b []byte) iter.Seq2[int, blobRecord] {
 // whole says whether the record is as it was written.
 func (r blobRecord) whole() bool { return crc32.Checksum(r.data, castagnoli) == u32(r.entry[14:]) }
 
+func (r blobRecord) expires() time.Time { return fromSeconds(u64(r.entry)) }
+
 // copyTo gives the record with the memory that is appended to b.
 func (r blobRecord) copyTo(b []byte, id uint64) ([]byte, store.SpoolRecord) {
 	at := len(b)
 	b = append(b, r.data...)
 	end := at + r.token
-	return b, store.SpoolRecord{ID: id, Token: b[at:end:end], Body: b[end:len(b):len(b)], Expires: fromSeconds(u64(r.entry))}
+	return b, store.SpoolRecord{ID: id, Token: b[at:end:end], Body: b[end:len(b):len(b)], Expires: r.expires()}
 }
 
 // seconds is how a time of expiry is written. What has expired before 1970 has

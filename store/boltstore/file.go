@@ -32,6 +32,7 @@ const maxShared = 1024
 // transactions and not a queue of small ones.
 type file struct {
 	path   string
+	leave  bool     // if it is damaged, under its name
 	opened *os.File // bbolt's own
 	bolt   *bbolt.DB
 	now    func() time.Time
@@ -53,9 +54,9 @@ type change struct {
 }
 
 // openFile opens the file at path without starting its writer. One that is
-// damaged has been set aside when it returns.
-func openFile(path string, now func() time.Time) (*file, error) {
-	f := &file{path: path, now: now, queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{})}
+// damaged has been set aside when it returns, unless it is to be left.
+func openFile(path string, now func() time.Time, leave bool) (*file, error) {
+	f := &file{path: path, leave: leave, now: now, queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{})}
 	open := func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 		if f.opened, err = openLocked(name, flag, mode); err != nil {
 			return nil, err
@@ -88,7 +89,7 @@ func openFile(path string, now func() time.Time) (*file, error) {
 
 // refuse lets go of the file that gave err, and sets it aside if it is damaged.
 func (f *file) refuse(err error) error {
-	if isDamage(err) {
+	if isDamage(err) && !f.leave {
 		return f.setAside(err, f.now())
 	}
 	f.abandon()

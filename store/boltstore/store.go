@@ -45,6 +45,21 @@ type Options struct {
 	Now             func() time.Time // the clock; nil is time.Now
 }
 
+func (o *Options) setDefaults() {
+	if o.FeedbackEntries == 0 {
+		o.FeedbackEntries = store.DefaultFeedbackEntries
+	}
+	if o.FeedbackAge == 0 {
+		o.FeedbackAge = store.DefaultFeedbackAge
+	}
+	if o.SpoolBytes == 0 {
+		o.SpoolBytes = store.DefaultSpoolBytes
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
 // Store is a directory with what must be remembered.
 type Store struct {
 	dir      string
@@ -61,18 +76,7 @@ type Store struct {
 // damaged is set aside under another name, and a new one begins. An error is a
 // sentence for the operator.
 func Open(dir string, o Options) (*Store, error) {
-	if o.FeedbackEntries == 0 {
-		o.FeedbackEntries = store.DefaultFeedbackEntries
-	}
-	if o.FeedbackAge == 0 {
-		o.FeedbackAge = store.DefaultFeedbackAge
-	}
-	if o.SpoolBytes == 0 {
-		o.SpoolBytes = store.DefaultSpoolBytes
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.setDefaults()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory of the store: %w", err)
 	}
@@ -101,7 +105,7 @@ func Open(dir string, o Options) (*Store, error) {
 // writer. If it is damaged, a new one takes its place.
 func (s *Store) start(name string, now func() time.Time, prepare func(*file) error) error {
 	open := func() error {
-		f, err := openFile(filepath.Join(s.dir, name), now)
+		f, err := openFile(filepath.Join(s.dir, name), now, false)
 		if err != nil {
 			return err
 		}
