@@ -27,8 +27,9 @@ type Config struct {
 	// text. Admit is called from several goroutines.
 	Admit func(*Hello) (Opener, error)
 
-	// Loops is the number of event loops; by default two, or one on a single
-	// processor.
+	// Loops is the number of event loops; by default two, or one where there are
+	// no more than two processors (GOMAXPROCS): a loop that waits keeps the Go
+	// scheduler from using its processor for up to 10 ms, so another must be left.
 	Loops int
 }
 
@@ -77,7 +78,7 @@ func NewServer(c Config) (*Server, error) {
 	}
 	s.front.relieve = s.relieve
 	if c.Loops <= 0 {
-		c.Loops = min(2, runtime.GOMAXPROCS(0))
+		c.Loops = max(1, min(2, runtime.GOMAXPROCS(0)-1))
 	}
 	s.client, err = gnet.NewClient(&handler{server: s},
 		gnet.WithNumEventLoop(c.Loops),
