@@ -44,14 +44,14 @@ func startGateway(s setting) (part, string, error) {
 	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{}); err != nil {
 		return nil, "", err
 	}
-	mode := bridge.SpoolOverflow
-	if s.Durable {
-		mode = bridge.SpoolAlways
+	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credential: credential}}
+	if s.Other != "" {
+		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credential: credential})
 	}
 	g.bridge, err = bridge.New(bridge.Config{
-		Apps:     []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credential: credential}},
+		Apps:     apps,
 		Feedback: g.store.Feedback(), Ledger: g.store.Ledger(), Log: zerolog.Nop(),
-		Spool: g.store.Spool(), Mode: mode, SpoolBegins: g.store.SpoolBegins(),
+		Spool: g.store.Spool(), Mode: spoolModes[s.Spool], SpoolBegins: g.store.SpoolBegins(),
 	})
 	if err != nil {
 		return nil, "", err
@@ -63,7 +63,12 @@ func startGateway(s setting) (part, string, error) {
 			Limits:      gateway.Limits{ConnectionsPerAddress: 10_000, HandshakesPerAddress: 256, HandshakeRatePerAddress: gateway.Rate{Count: 1_000_000, Per: time.Second}},
 			Logger:      zerolog.Nop(),
 		},
-		Admit: func(h *gateway.Hello) (gateway.Opener, error) { return g.open, nil },
+		Admit: func(h *gateway.Hello) (gateway.Opener, error) {
+			if s.Other != "" && len(h.Chain) == 0 {
+				return g.opener(otherApp), nil
+			}
+			return g.opener(app), nil
+		},
 	})
 	if err != nil {
 		return nil, "", err
@@ -72,12 +77,20 @@ func startGateway(s setting) (part, string, error) {
 	return g, g.server.Addr().String(), nil
 }
 
-func (g *gatewayPart) open(c *gateway.Conn) (gateway.Session, binproto.Parser) {
-	session, err := g.bridge.Open(c, bridge.Origin{App: app, Client: "bench", Address: netip.MustParseAddr("127.0.0.1")})
-	if err != nil {
-		panic(err)
+// otherApp is the app of the providers without a certificate, if there is a
+// second one.
+const otherApp = "other"
+
+var spoolModes = map[string]bridge.SpoolMode{"": bridge.SpoolOverflow, "off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow, "always": bridge.SpoolAlways}
+
+func (g *gatewayPart) opener(app string) gateway.Opener {
+	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
+		session, err := g.bridge.Open(c, bridge.Origin{App: app, Client: "bench", Address: netip.MustParseAddr("127.0.0.1")})
+		if err != nil {
+			panic(err)
+		}
+		return session, binproto.DefaultParser()
 	}
-	return session, binproto.DefaultParser()
 }
 
 // do knows "accepted": it waits until so many notifications were, since the

@@ -14,7 +14,7 @@ func BenchmarkLatency(b *testing.B) {
 	var slow int // what the listener can carry
 	for _, name := range []string{"listener", "gateway"} {
 		b.Run(name, func(b *testing.B) {
-			l := startLine(b, name, identity)
+			l := startLine(b, name, setting{PKI: identity})
 			most := l.capacity()
 			if name == "listener" {
 				slow = int(most.speed)
@@ -28,7 +28,7 @@ func BenchmarkLatency(b *testing.B) {
 		if slow == 0 {
 			b.Skip("the listener was not measured")
 		}
-		l := startLine(b, "gateway", identity)
+		l := startLine(b, "gateway", setting{PKI: identity})
 		l.capacity() // as before, so that as many connections are open
 		l.measure(b, slow/2)
 	})
@@ -41,9 +41,11 @@ type line struct {
 	apns *child
 }
 
-func startLine(tb testing.TB, part, identity string) *line {
-	apns := startChild(tb, "apns", setting{PKI: identity})
-	return &line{apns: apns, relay: startRelay(tb, part, setting{PKI: identity, Target: apns.address}, 10)}
+func startLine(tb testing.TB, part string, s setting) *line {
+	tb.Helper()
+	apns := startChild(tb, "apns", setting{PKI: s.PKI})
+	s.Target = apns.address
+	return &line{apns: apns, relay: startRelay(tb, part, s, 10)}
 }
 
 // capacity is what the line carries at most.

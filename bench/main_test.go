@@ -34,7 +34,9 @@ type setting struct {
 	PKI       string // a directory that devpki has written
 	Target    string // host:port to speak to
 	Anonymous bool   // a provider has no certificate
-	Durable   bool   // a gateway commits each notification to disk before it forwards it
+	Spool     string // a gateway's spool.mode; overflow if empty
+	Other     string // host:port of the APNs of a gateway's second app: whose providers have no certificate
+	Mute      bool   // APNs answers no request
 	Dir       string // for files of its own
 	Profile   string // file for a CPU profile; none if empty
 }
@@ -54,6 +56,7 @@ type answer struct {
 	Usage    usage
 	Delays   delays
 	Upstream int // connections to APNs
+	Written  int // notifications
 }
 
 // part is what a child does. do is called for one order at a time.

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"apnsbridge/binproto"
@@ -19,6 +21,9 @@ type providers struct {
 	tls    *tls.Config
 	conns  []*provider.Conn
 	sent   int
+
+	flooding sync.WaitGroup
+	written  atomic.Int64 // while flooding
 }
 
 func startProvider(s setting) (part, string, error) {
@@ -43,7 +48,8 @@ func startProvider(s setting) (part, string, error) {
 }
 
 // do knows "dial", Count more connections; "send", Count notifications as fast
-// as they are taken; and "pace", Count of them at a rate.
+// as they are taken; "pace", Count of them at a rate; "flood", which writes as
+// many as are taken until the end; and "written", how many these are.
 func (p *providers) do(o order) (answer, error) {
 	switch o.Do {
 	case "dial":
@@ -52,14 +58,21 @@ func (p *providers) do(o order) (answer, error) {
 		return answer{}, p.send(o.Count)
 	case "pace":
 		return answer{}, p.pace(o.Count, o.Rate)
+	case "flood":
+		p.flood()
+		return answer{}, nil
+	case "written":
+		return answer{Written: int(p.written.Load())}, nil
 	}
 	return answer{}, errOrder(o)
 }
 
 func (p *providers) close() {
 	for _, c := range p.conns {
-		c.Close()
+		c.TCP.SetLinger(0) // a flood may be stuck
+		c.TCP.Close()
 	}
+	p.flooding.Wait()
 }
 
 // dial opens 16 connections at a time.
@@ -105,6 +118,18 @@ func (p *providers) send(count int) error {
 		}
 	}
 	return failed
+}
+
+// flood has each connection write until it ends.
+func (p *providers) flood() {
+	for i, c := range p.conns {
+		c.TCP.SetWriteBuffer(64 << 10) // elsewhere it is memory of another machine
+		p.flooding.Go(func() {
+			for n := i; write(c, n*batch, (n+1)*batch, number) == nil; n += len(p.conns) {
+				p.written.Add(batch)
+			}
+		})
+	}
 }
 
 // paceTick is how often a paced provider writes, and late how much later than it

@@ -105,7 +105,7 @@ func startWays(tb testing.TB, connections, fast, slow int) []*way {
 	}
 	listener := startRelay(tb, "listener", setting{PKI: identity, Target: apns}, connections)
 	gateway := startRelay(tb, "gateway", setting{PKI: identity, Target: apns}, connections)
-	durable := startRelay(tb, "gateway", setting{PKI: identity, Target: apns, Durable: true}, connections)
+	durable := startRelay(tb, "gateway", setting{PKI: identity, Target: apns, Spool: "always"}, connections)
 	pusher := startChild(tb, "apns2", setting{PKI: identity, Target: apns})
 	ways := []*way{
 		{name: viaListener, count: slow, round: listener.round},

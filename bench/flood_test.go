@@ -1,0 +1,65 @@
+package bench
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	floodConnections = 1000
+	floodRate        = 5000 // notifications a second of the healthy app
+)
+
+// BenchmarkFlood tells how long a healthy app's notifications take while 1,000
+// connections write all they can for another app, whose APNs answers nothing. The
+// gateway beside it has the same two apps and no flood; they take turns. One op
+// is a second of each. The flood has come to rest by then: who floods is
+// blocked. How the app fared until then is told apart.
+func BenchmarkFlood(b *testing.B) {
+	identity := writePKI(b)
+	for _, spool := range []string{"off", "overflow", "always"} {
+		b.Run("spool="+spool, func(b *testing.B) {
+			mute := startChild(b, "apns", setting{PKI: identity, Mute: true})
+			s := setting{PKI: identity, Spool: spool, Other: mute.address}
+			calm, flooded := startLine(b, "gateway", s), startLine(b, "gateway", s)
+			for _, l := range []*line{calm, flooded} {
+				l.pace(floodRate, floodRate) // connections are opened, buffers grow
+			}
+			before := flooded.gateway.ask(order{Do: "resident"}).Usage
+			rising := startFlood(b, flooded, identity)
+			var p99, idle99, ratios []float64
+			for b.Loop() {
+				idle, busy := calm.pace(floodRate, floodRate), flooded.pace(floodRate, floodRate)
+				idle99, p99 = append(idle99, micros(idle.P99)), append(p99, micros(busy.P99))
+				ratios = append(ratios, float64(busy.P99)/float64(idle.P99))
+			}
+			used := flooded.gateway.ask(order{Do: "resident"}).Usage.since(before)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(median(idle99), "idle-p99-µs")
+			b.ReportMetric(median(p99), "flooded-p99-µs")
+			b.ReportMetric(median(ratios), "of-idle")
+			b.ReportMetric(median(rising), "rising-p99-µs")
+			b.ReportMetric(float64(used.Resident)/(1<<20), "flood-MiB")
+		})
+	}
+}
+
+// startFlood lets 1,000 connections write until nothing more is taken. It
+// returns the p99 of the healthy app in each second until then.
+func startFlood(b *testing.B, l *line, identity string) (rising []float64) {
+	flood := startChild(b, "provider", setting{PKI: identity, Target: l.gateway.address, Anonymous: true})
+	flood.ask(order{Do: "dial", Count: floodConnections})
+	flood.ask(order{Do: "flood"})
+	written := -1
+	for end := time.Now().Add(patience); ; {
+		rising = append(rising, micros(l.pace(floodRate, floodRate).P99))
+		now := flood.ask(order{Do: "written"}).Written
+		if now == written {
+			b.Logf("%d notifications were taken of the flood, in %d s", now, len(rising))
+			return rising
+		}
+		if written = now; time.Now().After(end) {
+			b.Fatalf("the flood does not come to rest: %d notifications so far", now)
+		}
+	}
+}
