@@ -351,7 +351,7 @@ func TestReloadRemovesApp(t *testing.T) {
 	if _, err := leaving.Write(enhanced(token("22", 7), 7)); err != nil {
 		t.Fatal(err)
 	}
-	w.await("the last one is with APNs", func(s apnssim.Stats) bool { return s.Streams == 3 })
+	w.await("the last one is with APNs", func(s apnssim.Stats) bool { return s.Received == 3 })
 
 	w.write("apnsbridge.yaml", settings)
 	w.reload()

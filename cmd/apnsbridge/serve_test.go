@@ -53,6 +53,7 @@ func startProcess(t *testing.T, w *world) *process {
 		p.cmd.Process.Kill()
 		<-p.ended
 		p.cmd.Wait()
+		w.search(strings.Join(p.stdlog, "\n"))
 	})
 	var ok bool
 	if p.push, ok = <-serving; !ok {

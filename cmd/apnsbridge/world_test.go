@@ -45,8 +45,9 @@ type world struct {
 
 // lockedBuffer is a log that is read while it is written.
 type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	start int // of what String gives
 }
 
 func (b *lockedBuffer) Write(p []byte) (int, error) {
@@ -55,13 +56,21 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.buf.Write(p)
 }
 
+// Reset lets String begin with what is written from now on.
 func (b *lockedBuffer) Reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.buf.Reset()
+	b.start = b.buf.Len()
 }
 
 func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()[b.start:]
+}
+
+// whole is the log from its beginning.
+func (b *lockedBuffer) whole() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
@@ -86,6 +95,7 @@ func newWorld(t *testing.T, scenario apnssim.Scenario) *world {
 		t.Fatal(err)
 	}
 	w.start()
+	t.Cleanup(func() { w.search(w.log.whole()) })
 	t.Cleanup(w.stop)
 	return w
 }
