@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,7 +54,8 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	registry.MustRegister(newStatsCollector(s, a), s.old, s.reloads)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", a.reads(func(w http.ResponseWriter, _ *http.Request) { a.ready(w, s) }))
+	mux.HandleFunc("GET /readyz", a.reads(func(w http.ResponseWriter, _ *http.Request) { s.condition(a.stopping.Load()).write(w) }))
+	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) { servePage(w, s.page(a.stopping.Load())) }))
 	mux.HandleFunc("GET /metrics", a.reads(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP))
 	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
 	a.server = http.Server{
@@ -88,34 +87,6 @@ func (a *admin) stats() adminStats {
 		HandshakesFailed: a.handshakesFailed.Load(),
 		Unauthorized:     a.unauthorized.Load(),
 		Forbidden:        a.forbidden.Load(),
-	}
-}
-
-// ready answers 200 while new providers are welcome. Apps that APNs does not
-// serve at present are named; where that is all of them, no provider is, nor
-// while the store cannot be written. Damaged files are named until they are gone.
-func (a *admin) ready(w http.ResponseWriter, s *service) {
-	problems, unwritable := s.bridge.Problems(), s.store.Failing()
-	if a.stopping.Load() || unwritable != nil || len(problems) == len(s.current.Load().apps) {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	switch {
-	case a.stopping.Load():
-		fmt.Fprintln(w, "stopping")
-	case unwritable != nil:
-		fmt.Fprintf(w, "the store cannot be written: %v\n", unwritable)
-	case len(problems) == 0:
-		fmt.Fprintln(w, "ok")
-	}
-	for _, app := range slices.Sorted(maps.Keys(problems)) {
-		fmt.Fprintf(w, "%s: %s\n", app, problems[app])
-	}
-	damaged, err := s.store.Damaged()
-	for _, path := range damaged {
-		fmt.Fprintf(w, "%s was damaged and set aside: move it away when you have seen to it\n", path)
-	}
-	if err != nil {
-		fmt.Fprintf(w, "the store's directory cannot be read: %v\n", err)
 	}
 }
 

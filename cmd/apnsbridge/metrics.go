@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"reflect"
 	"strings"
 	"time"
@@ -36,11 +37,34 @@ func (c *statsCollector) Describe(chan<- *prometheus.Desc) {}
 // Collect takes a snapshot of all parts.
 func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	for part, stats := range c.parts {
-		collect(to, "apnsbridge_"+part, "", reflect.ValueOf(stats()))
+		for f := range figures(part, stats()) {
+			var labels, values []string
+			if f.app != "" {
+				labels, values = []string{"app"}, []string{f.app}
+			}
+			kind := prometheus.GaugeValue
+			if f.counts {
+				kind = prometheus.CounterValue
+			}
+			to <- prometheus.MustNewConstMetric(prometheus.NewDesc("apnsbridge_"+f.name, "A figure of the part's Stats.", labels, nil), kind, f.value, values...)
+		}
 	}
 }
 
-func collect(to chan<- prometheus.Metric, name, app string, v reflect.Value) {
+// figure is one number of a part's Stats.
+type figure struct {
+	name   string // PART_FIELD_total
+	app    string // "" for the whole part
+	value  float64
+	counts bool // from the start; otherwise it says how things stand
+}
+
+// figures are all numbers in the stats of a part.
+func figures(part string, stats any) iter.Seq[figure] {
+	return func(yield func(figure) bool) { walk(yield, part, "", reflect.ValueOf(stats)) }
+}
+
+func walk(yield func(figure) bool, name, app string, v reflect.Value) (more bool) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
@@ -49,29 +73,25 @@ func collect(to chan<- prometheus.Metric, name, app string, v reflect.Value) {
 			if !field.Anonymous {
 				below += "_" + snake(field.Name)
 			}
-			collect(to, below, app, v.Field(i))
+			if !walk(yield, below, app, v.Field(i)) {
+				return false
+			}
 		}
 	case reflect.Map:
 		for _, key := range v.MapKeys() {
-			collect(to, strings.TrimSuffix(name, "s"), key.String(), v.MapIndex(key))
+			if !walk(yield, strings.TrimSuffix(name, "s"), key.String(), v.MapIndex(key)) {
+				return false
+			}
 		}
 	case reflect.Uint64:
-		send(to, name+"_total", app, prometheus.CounterValue, float64(v.Uint()))
+		return yield(figure{name + "_total", app, float64(v.Uint()), true})
 	case reflect.Int, reflect.Int64:
 		if d, ok := v.Interface().(time.Duration); ok {
-			send(to, name+"_seconds", app, prometheus.GaugeValue, d.Seconds())
-			return
+			return yield(figure{name + "_seconds", app, d.Seconds(), false})
 		}
-		send(to, name, app, prometheus.GaugeValue, float64(v.Int()))
+		return yield(figure{name, app, float64(v.Int()), false})
 	}
-}
-
-func send(to chan<- prometheus.Metric, name, app string, kind prometheus.ValueType, value float64) {
-	var labels, values []string
-	if app != "" {
-		labels, values = []string{"app"}, []string{app}
-	}
-	to <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, "A figure of the part's Stats.", labels, nil), kind, value, values...)
+	return true
 }
 
 // snake turns HandshakesPerAddress into handshakes_per_address, and ResumedTLS

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,8 +11,9 @@ import (
 type reloads struct {
 	configurations *prometheus.CounterVec // by result
 	certificates   *prometheus.CounterVec // by section and result
-	loaded         prometheus.Gauge       // when the present configuration was read
-	refused        prometheus.Gauge       // 1 if the last one that was read is of no use
+	loaded         atomic.Int64           // when the present configuration was read, in seconds since 1970
+	refused        atomic.Bool            // the last one that was read is of no use
+	gauges         []prometheus.Collector // of these two
 }
 
 func newReloads(now time.Time) *reloads {
@@ -24,20 +26,27 @@ func newReloads(now time.Time) *reloads {
 			Name: "apnsbridge_certificate_reloads_total",
 			Help: "Server certificates whose files had changed, by the section that names them. A reload of the configuration reads them too, and is not counted here.",
 		}, []string{"section", "result"}),
-		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
+	}
+	r.gauges = []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "apnsbridge_configuration_loaded_timestamp_seconds",
 			Help: "When the present configuration was read.",
-		}),
-		refused: prometheus.NewGauge(prometheus.GaugeOpts{
+		}, func() float64 { return float64(r.loaded.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "apnsbridge_last_reload_refused",
 			Help: "1 if the last reload was refused: the files are not what the gateway goes by.",
+		}, func() float64 {
+			if r.refused.Load() {
+				return 1
+			}
+			return 0
 		}),
 	}
 	for _, result := range []string{taken, refused} {
 		r.configurations.WithLabelValues(result)
 		r.certificates.WithLabelValues("tls", result)
 	}
-	r.loaded.Set(float64(now.Unix()))
+	r.loaded.Store(now.Unix())
 	return r
 }
 
@@ -57,12 +66,10 @@ func result(err error) string {
 // reloaded counts a configuration that was read at that time.
 func (r *reloads) reloaded(at time.Time, err error) {
 	r.configurations.WithLabelValues(result(err)).Inc()
-	if err != nil {
-		r.refused.Set(1)
-		return
+	r.refused.Store(err != nil)
+	if err == nil {
+		r.loaded.Store(at.Unix())
 	}
-	r.refused.Set(0)
-	r.loaded.Set(float64(at.Unix()))
 }
 
 // renewed counts the files of a certificate.
@@ -85,5 +92,5 @@ func (r *reloads) Collect(to chan<- prometheus.Metric) {
 }
 
 func (r *reloads) all() []prometheus.Collector {
-	return []prometheus.Collector{r.configurations, r.certificates, r.loaded, r.refused}
+	return append([]prometheus.Collector{r.configurations, r.certificates}, r.gauges...)
 }

@@ -51,16 +51,15 @@ func (s *service) warn() {
 func (a *assembly) expiring() (all []warning) {
 	add := func(what, remedy string, expires time.Time) {
 		left := expires.Sub(a.now())
-		for _, within := range []int{3, 14, 30} {
-			if left <= time.Duration(within)*24*time.Hour {
-				when := fmt.Sprintf("expires on %s, in %d days", expires.UTC().Format(time.DateOnly), int(left.Hours()/24))
-				if left < 0 {
-					when = "expired on " + expires.UTC().Format(time.DateOnly)
-				}
-				all = append(all, warning{what + " " + when + ": " + remedy, within})
-				return
-			}
+		within := nearEnd(left)
+		if within == 0 {
+			return
 		}
+		when := fmt.Sprintf("expires on %s, in %d days", expires.UTC().Format(time.DateOnly), int(left.Hours()/24))
+		if left < 0 {
+			when = "expired on " + expires.UTC().Format(time.DateOnly)
+		}
+		all = append(all, warning{what + " " + when + ": " + remedy, within})
 	}
 	const replace = "put a new one and its key in place, they are taken without a restart"
 	if leaf := a.certificate.Leaf; leaf != nil {
@@ -74,6 +73,17 @@ func (a *assembly) expiring() (all []warning) {
 		add("the push certificate of apps."+name+".credential", "renew it in Apple's developer site and reload, or use a token", expiries[name])
 	}
 	return all
+}
+
+// nearEnd says within how many days a certificate that lasts for so long will have
+// expired: 3, 14 or 30, 0 if it lasts longer.
+func nearEnd(left time.Duration) (days int) {
+	for _, days := range []int{3, 14, 30} {
+		if left <= time.Duration(days)*24*time.Hour {
+			return days
+		}
+	}
+	return 0
 }
 
 // credentialExpiries are those of push certificates, by app: the keys of tokens

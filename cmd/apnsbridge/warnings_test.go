@@ -15,12 +15,18 @@ import (
 // instead of a key.
 func (w *world) withCertificate(lasts time.Duration) {
 	w.t.Helper()
+	w.renewPushCertificate(lasts)
+	w.amend("token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}", "certificate: {file: push.pem}")
+}
+
+// renewPushCertificate replaces the file of withCertificate.
+func (w *world) renewPushCertificate(lasts time.Duration) {
+	w.t.Helper()
 	pair, err := pki().Issue(devpki.ClientOptions{Topic: demoTopic, NotAfter: time.Now().Add(lasts)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.write("push.pem", append(pair.CertPEM, pair.KeyPEM...))
-	w.amend("token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}", "certificate: {file: push.pem}")
 }
 
 const day = 24 * time.Hour

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+)
+
+// condition is how the gateway is, for those who ask whether it is well.
+type condition struct {
+	ready    bool     // new providers are welcome
+	state    string   // in a word or a sentence; "" if problems say it
+	problems []string // a sentence for each
+}
+
+// condition says how the gateway is. It is ready while new providers are welcome:
+// that is until it stops, while the store can be written, and while APNs serves
+// any app. Damaged files are named until they are gone.
+func (s *service) condition(stopping bool) condition {
+	problems, unwritable := s.bridge.Problems(), s.store.Failing()
+	c := condition{ready: !stopping && unwritable == nil && len(problems) < len(s.current.Load().apps)}
+	switch {
+	case stopping:
+		c.state = "stopping"
+	case unwritable != nil:
+		c.state = fmt.Sprintf("the store cannot be written: %v", unwritable)
+	case len(problems) == 0:
+		c.state = "ok"
+	}
+	for _, app := range slices.Sorted(maps.Keys(problems)) {
+		c.problems = append(c.problems, app+": "+problems[app])
+	}
+	damaged, err := s.store.Damaged()
+	for _, path := range damaged {
+		c.problems = append(c.problems, path+" was damaged and set aside: move it away when you have seen to it")
+	}
+	if err != nil {
+		c.problems = append(c.problems, fmt.Sprintf("the store's directory cannot be read: %v", err))
+	}
+	return c
+}
+
+// write answers /readyz.
+func (c condition) write(w http.ResponseWriter) {
+	if !c.ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	if c.state != "" {
+		fmt.Fprintln(w, c.state)
+	}
+	for _, problem := range c.problems {
+		fmt.Fprintln(w, problem)
+	}
+}
