@@ -50,7 +50,7 @@ func TestPage(t *testing.T) {
 		}
 	}
 	check("at the start", "apnsbridge ready 2026-11-22 12:00:00 UTC configuration read 2026-11-22 12:00:00 UTC To see to ",
-		"Apps App APNs Taken Accepted Bad token App gone Refused Expired Given up Waiting On disk Credential "+row+"nothing sent yet 0 connections, 0 in flight 0 0 0 0 0 0 0 0 0 "+token,
+		"Apps App APNs Taken Accepted Bad token App gone Refused Expired Given up Waiting On disk Credential "+row+"nothing sent yet connections 0, in flight 0 0 0 0 0 0 0 0 0 0 "+token,
 		"Provider connections 0 of 10\u202f000 Handshakes 0 of 256", "All figures that are not 0 The gateway ")
 
 	conn := w.dial(w.clientTLS())
@@ -62,7 +62,7 @@ func TestPage(t *testing.T) {
 		st := w.service.bridge.Stats()
 		return st.Apps["demo"].BadTokens == 1 && st.Apps["demo"].Pool.InFlight == 0 && st.Unsettled == 0
 	})
-	check("after some notifications", row+"serves 1 connections, 0 in flight 4 2 1 1 0 0 0 0 0 "+token, "bridge_app_accepted_total 2")
+	check("after some notifications", row+"serves connections 1, in flight 0 4 2 1 1 0 0 0 0 0 "+token, "bridge_app_accepted_total 2")
 
 	w.amend("apps:", "limits: {window: x}\napps:")
 	w.service.hangup()
