@@ -23,6 +23,7 @@ type commands struct {
 	Feedback feedbackCommand `cmd:"" help:"Read the feedback service as a legacy provider does."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration and what it names."`
 	Certs    certsCommand    `cmd:"" help:"Make development certificates."`
+	Spool    spoolCommand    `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`
 }
 
 // Exit codes.

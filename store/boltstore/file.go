@@ -46,6 +46,8 @@ type file struct {
 	writes, commits atomic.Uint64
 }
 
+var errInUse = errors.New("in use by another process")
+
 // change is one caller's work on a transaction.
 type change struct {
 	apply func(*bbolt.Tx) error
@@ -78,7 +80,7 @@ func openFile(path string, now func() time.Time, leave bool) (*file, error) {
 	case err == nil:
 		return f, nil
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is in use by another process: stop that one, or give this one its own store.path", path)
+		return nil, fmt.Errorf("%s is %w: stop that one, or give this one its own store.path", path, errInUse)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EROFS):
 		return nil, fmt.Errorf("cannot open the store (is store.path a directory this user may write to?): %w", err)
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum):

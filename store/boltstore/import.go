@@ -13,8 +13,9 @@ import (
 type Imported struct {
 	Salvaged     // from the file
 	Put      int // of these records, that are in the spool now
-	Expired  int // of these, not put because they had
-	Left     int // of these, not put because they were doubtful
+	Doubted  int // of those that were put, doubtful ones
+	Expired  int // not put, because they had
+	Left     int // not put, because they were doubtful
 }
 
 // Import puts the records of the spool file at path, which may be damaged, into
@@ -36,6 +37,9 @@ func (s *Spool) Import(ctx context.Context, path string, doubtful bool) (Importe
 			i.result.Left++
 			return nil
 		}
+		if r.Doubtful {
+			i.result.Doubted++
+		}
 		return i.add(r)
 	})
 	if err == nil {
@@ -53,7 +57,7 @@ func (s *Spool) Import(ctx context.Context, path string, doubtful bool) (Importe
 		if errors.Is(err, store.ErrSpoolFull) {
 			err = fmt.Errorf("%w: nothing of %s was imported: raise spool.max_bytes, which is %d", err, path, s.maxBytes)
 		}
-		i.result.Put = 0
+		i.result.Put, i.result.Doubted = 0, 0
 		return i.result, errors.Join(err, s.Flush(context.WithoutCancel(ctx)))
 	}
 	if err := os.Rename(path, path+importedEnd); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -37,6 +38,9 @@ func openOffline(dir string) (*file, error) {
 		return nil, fmt.Errorf("%w in %s", ErrNoSpool, dir)
 	}
 	f, err := openFile(path, time.Now, true)
+	if errors.Is(err, errInUse) {
+		return nil, fmt.Errorf("%s is %w: stop the gateway that runs, and do this again", path, errInUse)
+	}
 	return f, leftDamaged(err)
 }
 
@@ -101,6 +105,29 @@ func (l *SpoolListing) add(h blobHead, b *blob, value []byte) {
 	}
 }
 
+// purgeRecords and purgeBytes are what Purge has in memory at a time.
+const (
+	purgeRecords = 10_000
+	purgeBytes   = 16 << 20
+)
+
+// Purge ends all records of a queue that nobody has, and says how many those were.
+func (s *Spool) Purge(ctx context.Context, queue string) (n int, err error) {
+	var ids []uint64
+	for {
+		list, err := s.Take(ctx, queue, purgeRecords, purgeBytes)
+		if err != nil || len(list) == 0 {
+			return n, errors.Join(err, s.Flush(context.WithoutCancel(ctx)))
+		}
+		ids = ids[:0]
+		for _, r := range list {
+			ids = append(ids, r.ID)
+		}
+		s.Done(queue, ids...)
+		n += len(ids)
+	}
+}
+
 // CompactSpool writes the spool of the store in dir anew without the space that is
 // free, and says how many bytes the file had and has. Nobody may have it open.
 func CompactSpool(dir string) (before, after int64, err error) {
@@ -130,12 +157,32 @@ func compact(from *bbolt.DB, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := likeness(from.Path(), path); err != nil {
+		return err
+	}
 	to, err := bbolt.Open(path, 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
 	if err != nil {
 		return err
 	}
 	to.AllocSize = 1 << 20 // bytes by which it grows
 	return errors.Join(bbolt.Compact(to, from, together), to.Close())
+}
+
+// likeness makes an empty file at path that belongs to whom that at like belongs:
+// it may be root who compacts.
+func likeness(like, path string) error {
+	info, err := os.Stat(like)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+		err = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	return errors.Join(err, f.Chmod(info.Mode().Perm()), f.Close())
 }
 
 // syncDir makes durable that a file has another name.

@@ -31,9 +31,9 @@ func TestOpenSpool(t *testing.T) {
 	}
 	path := filepath.Join(dir, spoolFileName)
 	_, err = OpenSpool(dir, Options{})
-	sentence(t, err, path, "in use by another process")
+	sentence(t, err, path, "in use by another process", "stop the gateway")
 	_, _, err = CompactSpool(dir)
-	sentence(t, err, path, "in use by another process")
+	sentence(t, err, path, "in use by another process", "stop the gateway")
 	want := st.Stats().Spool.Waiting
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,24 @@ func TestCompact(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
+	path := filepath.Join(dir, spoolFileName)
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	nobody := os.Geteuid() == 0
+	if nobody {
+		if err := os.Chown(path, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before, after, err := CompactSpool(dir)
+	info, statErr := os.Stat(path)
+	if statErr != nil {
+		t.Fatal(statErr)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); info.Mode().Perm() != 0o640 || nobody && owner.Uid != 65534 {
+		t.Errorf("got mode %v and owner %d, want those of before", info.Mode(), owner.Uid)
+	}
 	if err != nil || after >= before/2 || after < 100_000 {
 		t.Errorf("got %d bytes of %d, error %v, want less than half", after, before, err)
 	}
@@ -167,6 +184,26 @@ func TestCompact(t *testing.T) {
 	}
 	if names := fileNames(t, dir); !slices.Equal(names, []string{fileName, spoolFileName}) {
 		t.Errorf("got files %q", names)
+	}
+}
+
+func TestPurge(t *testing.T) {
+	dir := t.TempDir()
+	s := openSpool(t, dir, Options{})
+	ours := putAll(t, s, waiting(0, 10, 10))
+	b := waiting(10, purgeRecords+5, 10)
+	other := waiting(0, 3, 10)
+	other.Queue = "other"
+	s.Return(testQueue, putAll(t, s, b)...)
+	s.Return(other.Queue, putAll(t, s, other)...)
+	if n, err := s.Purge(ctx, testQueue); n != purgeRecords+5 || err != nil {
+		t.Errorf("got %d and error %v, want %d", n, err, purgeRecords+5)
+	}
+	if n, err := s.Purge(ctx, "nobody's"); n != 0 || err != nil {
+		t.Errorf("got %d and error %v of no queue", n, err)
+	}
+	if got := s.Stats(); got.Waiting != 3 || got.Out != len(ours) || !s.held.allSaved() {
+		t.Errorf("got %+v, want the other queue, and what somebody has", got)
 	}
 }
 
