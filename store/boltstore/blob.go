@@ -27,6 +27,9 @@ import (
 //	name of the queue
 //	for each record: expires u64, in seconds · bytes of token u16, of body u32 · sum u32, CRC-32C of both
 //	for each record: token · body
+//
+// What a record says can leave, when it is done, to make room: then 65,535 stands
+// for the bytes of its token, and its body and its sum are 0.
 const (
 	blobMagic  = "\x89apnsB1\n"
 	blobFixed  = 8 + 4 + 4 + 2 + 2 + 5*8
@@ -36,6 +39,8 @@ const (
 
 	blobRecords = 1024    // at most
 	blobBytes   = 1 << 20 // beyond which no second record goes into it
+
+	emptied = 1<<16 - 1
 
 	maxQueue = 1024    // bytes of a queue's name
 	maxToken = 1024    // bytes
@@ -128,7 +133,47 @@ func readHead(b []byte) (h blobHead, err error) {
 // sizes are those of the token and of the body of a record.
 func (h blobHead) sizes(i int) (token, body int) {
 	entry := h.table[i*recordHead:]
-	return int(binary.BigEndian.Uint16(entry[8:])), int(u32(entry[10:]))
+	if token = int(binary.BigEndian.Uint16(entry[8:])); token == emptied {
+		token = 0
+	}
+	return token, int(u32(entry[10:]))
+}
+
+// emptied says whether what a record says has left.
+func (h blobHead) emptied(i int) bool {
+	return binary.BigEndian.Uint16(h.table[i*recordHead+8:]) == emptied
+}
+
+// sizeWithout is the size that a blob would have without what the records say that
+// are done.
+func (h blobHead) sizeWithout(done bitmap) int {
+	size := h.bytes()
+	for i := range h.count {
+		if !done.has(i) {
+			token, body := h.sizes(i)
+			size += token + body
+		}
+	}
+	return size
+}
+
+// without gives the blob b without what the records say that are done.
+func (h blobHead) without(b []byte, done bitmap) []byte {
+	less := make([]byte, h.bytes(), h.sizeWithout(done))
+	copy(less, b)
+	table := less[blobFixed+len(h.queue):]
+	for i, r := range h.records(b) {
+		if !done.has(i) {
+			less = append(less, r.data...)
+			continue
+		}
+		entry := table[i*recordHead:]
+		binary.BigEndian.PutUint16(entry[8:], emptied)
+		clear(entry[10:recordHead])
+	}
+	binary.BigEndian.PutUint32(less[sizeAt:], uint32(len(less)))
+	sum(less[:h.bytes()])
+	return less
 }
 
 // checkBlob reads the head of the blob that b is, and says whether all of it is as

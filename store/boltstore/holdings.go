@@ -297,3 +297,15 @@ func (h *holdings) expire(b *blob) {
 		}
 	}
 }
+
+// squeezed takes note that a blob takes fewer bytes than it did.
+func (h *holdings) squeezed(queue string, number uint64, fewer int64) {
+	if q := h.queues[queue]; q != nil && q.has(number) {
+		b := q.blobs[number]
+		if b.over() {
+			return // its bytes do not count any more
+		}
+		b.cost -= fewer
+	}
+	h.bytes -= fewer
+}

@@ -241,7 +241,7 @@ func (s *salvage) give(c *candidate, number uint64) error {
 	var memory []byte
 	for i, r := range h.records(b) {
 		switch {
-		case done.has(i):
+		case done.has(i) || h.emptied(i):
 			s.result.Done++
 		case !r.whole():
 			if c.fate == there {

@@ -32,10 +32,11 @@ type Spool struct {
 
 	taking sync.Mutex // by who reads the file; before mu
 
-	mu    sync.Mutex
-	held  *holdings
-	last  uint64 // number of a blob that was given
-	quiet quiet
+	mu        sync.Mutex
+	held      *holdings
+	last      uint64 // number of a blob that was given
+	quiet     quiet
+	squeezeAt time.Time // before which squeeze finds nothing
 }
 
 func newSpool(f *file, o Options) *Spool {
@@ -120,26 +121,26 @@ func (s *Spool) reserve(ctx context.Context, parts []part) error {
 		needs += s.cost(parts[i].head.size)
 	}
 	now := s.now()
-	full, swept := s.tryReserve(parts, needs, now)
-	if full && !swept {
-		if err := s.sweep(ctx, now); err != nil {
+	for _, makeRoom := range []func(context.Context, time.Time) error{s.sweep, s.squeeze, nil} {
+		if s.tryReserve(parts, needs, now) {
+			return nil
+		}
+		if makeRoom == nil {
+			break
+		}
+		if err := makeRoom(ctx, now); err != nil {
 			return err
 		}
-		full, _ = s.tryReserve(parts, needs, now)
 	}
-	if full {
-		return store.ErrSpoolFull
-	}
-	return nil
+	return store.ErrSpoolFull
 }
 
-// tryReserve says whether there was no room, and that nothing has expired that
-// would make some.
-func (s *Spool) tryReserve(parts []part, needs int64, now time.Time) (full, swept bool) {
+// tryReserve says whether there was room.
+func (s *Spool) tryReserve(parts []part, needs int64, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held.bytes+needs > s.maxBytes {
-		return true, s.held.sweepAt == 0 || s.held.sweepAt > seconds(now)
+		return false
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -150,7 +151,7 @@ func (s *Spool) tryReserve(parts []part, needs int64, now time.Time) (full, swep
 		s.held.put(q, p.blob)
 		p.head.oldest = q.oldest()
 	}
-	return false, true
+	return true
 }
 
 // cost is how many bytes of the file a blob of size bytes takes, whose bucket is

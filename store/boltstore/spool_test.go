@@ -91,7 +91,7 @@ func TestSpoolFlush(t *testing.T) {
 			{"nothing", func() { time.Sleep(time.Hour) }, 0},
 			{"nobody's records", func() { s.Done(testQueue, 7, 8); time.Sleep(time.Hour) }, 0},
 			{"before", func() { s.Done(testQueue, ids[:2]...); time.Sleep(flushWait - 1); synctest.Wait() }, 0},
-			{"after", func() { time.Sleep(1); synctest.Wait() }, 1},
+			{"after", func() { time.Sleep(time.Nanosecond); synctest.Wait() }, 1},
 			{"once", func() { time.Sleep(time.Hour) }, 0},
 			{"with a put", func() { s.Done(testQueue, ids[2:4]...); putAll(t, s, more); time.Sleep(time.Hour) }, 1},
 			{"when asked", func() { s.Done(testQueue, ids[4]); s.Flush(ctx); s.Flush(ctx); time.Sleep(time.Hour) }, 1},

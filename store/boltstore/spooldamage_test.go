@@ -387,12 +387,26 @@ func FuzzBlob(f *testing.F) {
 		}
 		var records []store.SpoolRecord
 		memory := make([]byte, 0, len(b))
+		done := make(bitmap, words(h.count))
 		for i, r := range h.records(b) {
+			if h.emptied(i) {
+				done.add(i)
+			}
 			var record store.SpoolRecord
 			memory, record = r.copyTo(memory, recordID(h.number&(1<<52-1), i))
 			records = append(records, record)
 		}
 		again := appendBlob(nil, h, string(h.queue), records)
+		if again, err := checkBlob(again); err != nil {
+			t.Errorf("a blob that was written is not read: %v", err)
+		} else if done.len() > 0 {
+			return
+		} else if done.add(0); h.count > 1 {
+			less := again.without(b, done)
+			if h, err := checkBlob(less); err != nil || !h.emptied(0) || h.emptied(1) || len(less) != again.sizeWithout(done) {
+				t.Errorf("without a record %x is written %x: %v", b, less, err)
+			}
+		}
 		if !bytes.Equal(again, b) && !slices.ContainsFunc(records, odd) {
 			t.Errorf("%x is written %x", b, again)
 		}

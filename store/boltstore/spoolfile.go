@@ -3,7 +3,6 @@ package boltstore
 import (
 	"bytes"
 	"context"
-	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -80,61 +79,4 @@ func (s *Spool) loadQueue(q *bbolt.Bucket, name string) (blobs int, err error) {
 		return nil
 	})
 	return blobs, err
-}
-
-// sweepBlobs is how many blobs leave in a sweep, at most.
-const sweepBlobs = 10_000
-
-// sweep has leave the cold blobs that have expired, to make room.
-func (s *Spool) sweep(ctx context.Context, now time.Time) error {
-	defer s.reading()()
-	var swept []*blob
-	var names []string
-	var next uint64 // the second in which another can be swept
-	err := s.file.view(ctx, func(tx *bbolt.Tx) error {
-		root := tx.Bucket(spoolBucket)
-		return root.ForEachBucket(func(name []byte) error {
-			q, queue := root.Bucket(name), string(name)
-			return q.ForEachBucket(func(key []byte) error {
-				number := u64(key)
-				if s.isKnown(queue, number) {
-					return nil
-				}
-				value := blobIn(q, number)
-				h, err := readHead(value)
-				if err != nil || h.latest == 0 {
-					return err
-				}
-				if h.latest > seconds(now) || len(swept) == sweepBlobs {
-					if next == 0 || h.latest < next {
-						next = h.latest
-					}
-					return nil
-				}
-				_, b, err := s.coldBlob(q, queue, number, value)
-				swept, names = append(swept, b), append(names, queue)
-				return err
-			})
-		})
-	})
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, b := range swept {
-		s.held.warm(s.held.queues[names[i]], b)
-		s.held.expire(b)
-	}
-	s.held.sweepAt = next
-	s.flushSoon()
-	return nil
-}
-
-// isKnown says whether memory knows a blob, which is there: it is cold else.
-func (s *Spool) isKnown(queue string, number uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := s.held.queues[queue]
-	return q != nil && q.has(number)
 }

@@ -189,6 +189,11 @@ func (s *Spool) coldBlob(q *bbolt.Bucket, queue string, number uint64, value []b
 	if err := readBitmap(q.Get(bitmapKey(appendU64(nil, number))), number, h.count, b.ended); err != nil {
 		return h, nil, err
 	}
+	for i := range h.count {
+		if h.emptied(i) {
+			b.ended.add(i)
+		}
+	}
 	b.done = b.ended.len()
 	return h, b, nil
 }
