@@ -15,12 +15,12 @@ type SpoolRecord struct {
 	ID      uint64    // of a place in its queue; the spool gives it, and none twice
 	Token   []byte    // the device token, at most 1,024 bytes
 	Expires time.Time // in whole seconds, from which on nobody needs it any more; zero: never
-	Body    []byte
+	Body    []byte    // at most 1 MiB
 }
 
 // SpoolBatch is what one Put adds to a queue.
 type SpoolBatch struct {
-	Queue   string // an app and an environment of APNs
+	Queue   string // an app and an environment of APNs, 1 to 1,024 bytes
 	Records []SpoolRecord
 }
 
@@ -28,7 +28,8 @@ type SpoolBatch struct {
 //
 // A record that was put or taken is in its owner's hands: nobody takes it again,
 // until he returns it or the process has ended. When it is done it is in the
-// spool no more.
+// spool no more. A record that has expired is given like any other; when there is no
+// room for others, such as are in nobody's hands may leave by themselves.
 //
 // All methods are safe for concurrent use. Put and Take are ordered against each
 // other by their callers.
