@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"math"
 
 	"apnsbridge/store"
 )
@@ -26,13 +27,16 @@ func (s *spool) replayAll() (more bool) {
 // replay reads on at one end, as far as there is room.
 func (f *shelf) replay(e *shelfEnd) (more bool) {
 	f.mu.Lock()
-	app, room, shelved := f.app, f.spool.ahead-e.ahead, e.shelved.Load()
+	app, room := f.app, f.spool.ahead-e.ahead
+	e.returned = math.MaxUint64
 	idle := e.waiting == 0 || room < f.spool.ahead/2 || app == nil
 	f.mu.Unlock()
 	if idle {
 		return false
 	}
-	taken, err := f.spool.store.Take(context.Background(), e.queue, putRecords, room)
+	// Half of the room is for what a record costs besides its bytes.
+	limit := min(putRecords, max(1, room/2/recordOverhead))
+	taken, err := f.spool.store.Take(context.Background(), e.queue, int(limit), room/2)
 	if err != nil {
 		f.spool.log.Error().Err(err).Str("queue", e.queue).Msg("the spool cannot be read")
 		return false
@@ -44,17 +48,16 @@ func (f *shelf) replay(e *shelfEnd) (more bool) {
 		}
 	}
 	f.mu.Lock()
-	if e.shelved.Load() != shelved {
-		// Something older may have come to disk for the same devices.
-		for _, r := range read {
+	ready, replayed := read[:0], 0
+	for _, r := range read {
+		if r.spoolID > e.returned {
+			// One that is older has come back to disk meanwhile, perhaps of the
+			// same device.
 			f.spool.store.Return(e.queue, r.spoolID)
 			r.free()
+			continue
 		}
-		f.mu.Unlock()
-		return true
-	}
-	ready := read[:0]
-	for _, r := range read {
+		replayed++
 		app.bridge.unsettled.Add(1)
 		app.account.add(r.size())
 		e.ahead += r.size()
@@ -66,7 +69,7 @@ func (f *shelf) replay(e *shelfEnd) (more bool) {
 	e.note()
 	more = e.waiting > 0 && len(taken) > 0
 	f.mu.Unlock()
-	app.counters.replayed.Add(uint64(len(read)))
+	app.counters.replayed.Add(uint64(replayed))
 	for _, r := range ready {
 		app.send(r)
 	}

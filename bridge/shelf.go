@@ -34,6 +34,8 @@ type shelfEnd struct {
 	leaving int           // of those, the ones that then leave memory
 	waiting int           // on disk, and not in memory
 	ahead   int64         // bytes in memory of those that were read from disk
+
+	returned uint64 // the oldest of those that came back to disk since it was last read
 }
 
 // serves says whose notifications are read from disk from now on; nil: those of
@@ -194,6 +196,7 @@ func (f *shelf) toDisk(r *record) (stored bool) {
 			e.ahead -= r.size()
 		}
 		f.spool.store.Return(e.queue, r.spoolID)
+		e.returned = min(e.returned, r.spoolID)
 		e.waiting++
 		stored = true
 	case !f.put(r, toLeave): // to be written already
