@@ -1,11 +1,49 @@
 package bridge
 
 import (
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/store/boltstore"
 )
+
+// What waits on disk is read as soon as APNs is there again, also while
+// providers go on as fast as they can.
+func TestReplayUnderLoad(t *testing.T) {
+	for _, mode := range spoolModes {
+		t.Run(mode.name, func(t *testing.T) {
+			sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			b := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+			const sessions, devices, waiting, enough, most = 8, 300, 50_000, 20_000, 400_000
+			var taken atomic.Int64
+			var wg sync.WaitGroup
+			for n := range sessions {
+				session, p := open(t, b, Origin{})
+				wg.Go(func() {
+					defer session.Close(nil)
+					for i := 0; taken.Load() < most && sim.Stats().Accepted < enough; i++ {
+						p.push(t, session, note(deviceToken(goodDevice, n*devices+i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1_000_000+i)))
+						if taken.Add(1) == waiting {
+							setScenario(t, sim, apnssim.Scenario{})
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if got := sim.Stats().Accepted; got < enough {
+				t.Errorf("%d were taken, and meanwhile only %d delivered", most, got)
+			}
+			t.Logf("%d taken", taken.Load())
+			delivered(t, b)
+			checkOrder(t, sim, int(taken.Load()))
+			checkEmpty(t, b, s)
+		})
+	}
+}
 
 // However much waits, no more is read ahead than there is room for.
 func TestReadAhead(t *testing.T) {

@@ -126,14 +126,10 @@ func (s *spool) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		var retry bool
-		for {
-			wrote, err := s.write()
-			if retry = err != nil; retry || !wrote {
-				break
-			}
-		}
-		if !s.closed.Load() && s.replayAll() {
+		wrote, err := s.write()
+		retry := err != nil
+		// Each has its turn: reading must not wait until nothing more comes.
+		if more := !s.closed.Load() && s.replayAll(); more || wrote && !retry {
 			s.rouse()
 		}
 		if retry {
