@@ -322,7 +322,7 @@ func TestSpoolDiskFullAtRandom(t *testing.T) {
 		list := waiting(next, 1+r.IntN(800), 1000)
 		next += len(list.Records)
 		switch err := st.Spool().Put(ctx, list); {
-		case errors.Is(err, syscall.ENOSPC) && full:
+		case errors.Is(err, syscall.ENOSPC): // blobs that last may fill the disk too
 			failed++
 		case err != nil:
 			t.Fatalf("round %d: %v", n, err)
@@ -332,7 +332,7 @@ func TestSpoolDiskFullAtRandom(t *testing.T) {
 			}
 		}
 		for i, id := range out {
-			if r.IntN(10) == 0 || len(out) > 10_000 {
+			if r.IntN(10) == 0 || len(out) > 6000 {
 				st.Spool().Done(testQueue, id)
 				delete(out, i)
 			}
