@@ -3,6 +3,7 @@ package bridge
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // budget is the bound queued_bytes over all notifications without a verdict.
@@ -33,6 +34,27 @@ func newBudget(limit int64) *budget {
 type account struct {
 	budget *budget
 	used   atomic.Int64
+
+	full  time.Time   // since when there was no room, as far as look has seen; of the clock alone
+	spill atomic.Bool // that is so long that disk has to help
+}
+
+// spillAfter is how long memory is full before disk helps: a provider can wait a
+// moment, and memory is faster.
+const spillAfter = time.Second
+
+// look is called again and again by the clock.
+func (a *account) look(now time.Time) {
+	switch {
+	case a.plenty():
+		a.full = time.Time{}
+		a.spill.Store(false)
+	case a.room():
+	case a.full.IsZero():
+		a.full = now
+	case now.Sub(a.full) >= spillAfter:
+		a.spill.Store(true)
+	}
 }
 
 // add counts n bytes, or with n below 0 gives them back.

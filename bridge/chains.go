@@ -42,11 +42,11 @@ type entry uint8
 const (
 	first   entry = iota // it may go
 	behind               // it goes when the one before it has
-	resting              // it has not entered: the first rests
+	resting              // it has not entered
 )
 
-// enter puts r behind all others for its device. If the first of them rests it
-// does so only if r has its turn.
+// enter puts r behind all others for its device, unless it can wait on disk: the
+// first of them rests, or r is late and the others are there too.
 func (c *chains) enter(r *record) entry {
 	s, key := c.shardOf(r)
 	s.mu.Lock()
@@ -56,7 +56,7 @@ func (c *chains) enter(r *record) entry {
 		s.last[key] = r
 		return first
 	}
-	if last.rests && !r.turn {
+	if !r.turn && (last.rests || r.late && last.replayed()) {
 		return resting
 	}
 	r.rests = last.rests

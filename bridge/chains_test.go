@@ -44,12 +44,15 @@ func TestChainsKeepTheOrderOfEachDevice(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"enter": func(t *rapid.T) {
 				number, d := draw(t)
-				r := &record{bytes: []byte{number, 1, 2}, tokenSize: 1, turn: rapid.Bool().Draw(t, "turn")}
+				r := &record{bytes: []byte{number, 1, 2}, tokenSize: 1, turn: rapid.Bool().Draw(t, "turn"), late: rapid.Bool().Draw(t, "late")}
+				if !r.turn {
+					r.session = new(Session)
+				}
 				want := behind
 				switch {
 				case len(d.list) == 0:
 					want = first
-				case d.rests && !r.turn:
+				case !r.turn && (d.rests || r.late && d.list[len(d.list)-1].turn):
 					want = resting
 				}
 				if got := c.enter(r); got != want {

@@ -176,7 +176,9 @@ func (b *Bridge) tick() {
 		b.endSessions()
 	}
 	for _, a := range b.everyApp() {
-		a.probe(b.now())
+		now := b.now()
+		a.account.look(now)
+		a.probe(now)
 	}
 	idle := 0
 	for key, c := range clients {

@@ -16,10 +16,10 @@ func (a *app) deliver(r *record) {
 }
 
 // forward puts r behind all others for its device, those that wait on disk
-// among them.
+// among them. One that is late already goes there itself.
 func (a *app) forward(r *record) {
 	shelved := a.shelf.shelved(r)
-	r.late = a.shelf.busy(r)
+	r.late = r.late || a.shelf.busy(r)
 	switch a.chains.enter(r) {
 	case first:
 		// One that left the chain just before may have been read again meanwhile,
@@ -42,8 +42,8 @@ func (a *app) send(r *record) {
 	}
 }
 
-// waits says whether r, the first of its device, has to wait: for others on
-// disk, or until APNs serves. If so somebody else has it now.
+// waits says whether r, the first of its device, has to wait: for those that were
+// on disk when it came, or until APNs serves. If so somebody else has it now.
 func (a *app) waits(r *record) bool {
 	if !a.shelves(r) {
 		if gate := a.gate(r); gate.open() && !r.admitted {
@@ -55,7 +55,7 @@ func (a *app) waits(r *record) bool {
 		}
 		return false
 	}
-	if r.late || a.shelf.busy(r) || a.gate(r).open() || a.hold.on.Load() {
+	if r.late || a.gate(r).open() || a.hold.on.Load() {
 		a.shelve(r)
 		return true
 	}

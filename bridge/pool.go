@@ -159,7 +159,7 @@ func (p *pool) fillOne(c *poolConn) (filled bool) {
 		p.free(a)
 	}
 	p.putBack(rest)
-	return len(rest) < len(p.requests)
+	return len(rest) < len(p.requests) || len(p.requests) == 0 // the first ones may all have been spared
 }
 
 // take takes records from the queue into p.batch, no more than there is room for.

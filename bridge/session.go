@@ -55,6 +55,7 @@ func (s *Session) Push(n *binproto.Notification) (room bool) {
 	c := s.client
 	c.mu.Lock()
 	r.holders = 1
+	r.late = s.spills() && !s.app.account.room()
 	var forward bool
 	r.seq, forward = s.talk.Take(r, conversation.FrameOf(n), now)
 	if forward {
@@ -125,12 +126,28 @@ func (s *Session) address(r *record, n *binproto.Notification, now time.Time) {
 // room says whether the gateway may read on. If not, the client looks after the
 // session until it may. The client's lock is held.
 func (s *Session) room() bool {
-	if s.talk.Lingers() || s.talk.Len() < s.bridge.limits.Window && s.app.account.room() {
+	if s.talk.Lingers() || s.talk.Len() < s.bridge.limits.Window && (s.app.account.room() || s.spills()) {
 		return true
 	}
 	s.parked = true
 	s.client.watch(s)
 	return false
+}
+
+// A session is read on though memory is full while it has few notifications in its
+// window, which are in memory as long as the first has no verdict, and little of
+// the app is on its way to disk.
+const (
+	spillWindow = 64
+	spillBytes  = 1 << 20
+)
+
+// spills says whether what comes goes to disk where there is no memory for it.
+// Behind an error packet it does so at once, for then reading never stops.
+func (s *Session) spills() bool {
+	a := s.app
+	return a.shelf != nil && (s.talk.Lingers() ||
+		a.account.spill.Load() && s.talk.Len() < spillWindow && a.shelf.unwritten.Load() < spillBytes)
 }
 
 // canResume says whether a session that stopped reading may read on. The
@@ -142,7 +159,7 @@ func (s *Session) canResume() bool {
 	if int64(s.talk.Len()) > lowWater(int64(s.bridge.limits.Window)) {
 		return false
 	}
-	return s.app.account.plenty() || !s.app.account.park(s)
+	return s.app.account.plenty() || s.spills() || !s.app.account.park(s)
 }
 
 // resume asks the gateway to read on if there is room.

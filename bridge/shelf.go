@@ -15,6 +15,8 @@ import (
 type shelf struct {
 	spool *spool
 
+	unwritten atomic.Int64 // bytes of what is to be written
+
 	mu        sync.Mutex
 	app       *app
 	announced bool        // to the spool: there is something to write
@@ -142,6 +144,7 @@ func (f *shelf) put(r *record, p purpose) bool {
 		e.note()
 	}
 	e.puts = append(e.puts, r)
+	f.unwritten.Add(r.size())
 	f.announce()
 	return true
 }
@@ -248,6 +251,7 @@ func (f *shelf) collect(to []parcel) []parcel {
 		e := &f.ends[i]
 		p := parcel{end: e}
 		for _, r := range e.puts {
+			f.unwritten.Add(-r.size())
 			if r.ended {
 				over = append(over, r)
 			} else {
@@ -312,10 +316,14 @@ func (f *shelf) handBack(p parcel) {
 	e := p.end
 	free := f.spool.mode == SpoolOverflow && e.waiting == 0 && !f.spool.closed.Load()
 	again := p.records[:0:0]
+	for _, r := range p.records {
+		f.unwritten.Add(r.size())
+	}
 	for _, r := range append(p.records, e.puts...) {
 		switch {
 		case free && r.purpose == toLeave && !r.ended:
 			r.turn = true
+			f.unwritten.Add(-r.size())
 			r.place.Store(uint32(inMemory))
 			turns = append(turns, r)
 		default:

@@ -265,3 +265,67 @@ func TestSpoolExpiry(t *testing.T) {
 	}
 	checkEmpty(t, b, s)
 }
+
+// APNs is slow, and memory is full: after a moment disk takes what comes. Behind an
+// error packet, where reading never stops, it does at once.
+func TestSpoolWhenMemoryIsFull(t *testing.T) {
+	const devices = 500
+	tests := []struct {
+		name    string
+		another bool // session sends the rest
+		start   func(t *testing.T, clock *movableClock, s *Session, p *recorder)
+	}{
+		{"full for a while", true, func(t *testing.T, clock *movableClock, s *Session, p *recorder) {
+			n := 0
+			for s.Push(note(deviceToken(goodDevice, n%devices), uint32(n+1), `{"aps":{"badge":10}}`)) {
+				n++
+			}
+			if room := 200_000 / 500; n > room {
+				t.Errorf("%d were taken into memory", n)
+			}
+			until(t, "it is seen", func() bool { clock.forward(time.Second); return s.app.account.spill.Load() })
+		}},
+		{"behind a packet", false, func(t *testing.T, _ *movableClock, s *Session, p *recorder) {
+			p.push(t, s, note(deviceToken(badDevice, 0), 1, hello))
+			if fails, _ := p.wait(t); len(fails) != 1 {
+				t.Fatalf("told %v", fails)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 2000}})
+			clock := new(movableClock)
+			store := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
+			c := spooled(store, SpoolOverflow, mailApp(t, sim))
+			c.Now, c.Limits = clock.now, Limits{QueuedBytes: 200_000, Connections: 1, Streams: 10, SpoolAhead: 20_000}
+			b := startBridge(t, c)
+			session, p := open(t, b, Origin{})
+			tt.start(t, clock, session, p)
+			if tt.another {
+				first := session
+				session, p = open(t, b, Origin{})
+				defer first.Close(nil)
+			}
+			const count = 5000
+			before := int(b.Stats().Apps["mail"].Taken - b.Stats().Apps["mail"].BadTokens)
+			for i := range count {
+				p.push(t, session, note(deviceToken(goodDevice, 1000+i), uint32(i+1000), fmt.Sprintf(`{"aps":{"badge":%d}}`, 100_000+i)))
+				if got := b.Stats(); i%100 == 0 && got.QueuedBytes > 2*200_000+spillBytes && got.Apps["mail"].BadTokens == 0 {
+					t.Fatalf("%d bytes are in memory", got.QueuedBytes)
+				}
+			}
+			until(t, "most are on disk", func() bool { return b.Stats().Apps["mail"].Spool.Waiting > count-1000 })
+			setScenario(t, sim, apnssim.Scenario{})
+			session.Close(nil)
+			delivered(t, b)
+			if got := sim.Stats().Accepted; got != count+before {
+				t.Errorf("%d accepted, want %d", got, count+before)
+			}
+			if err := store.Spool().Flush(within(t)); err != nil || len(store.Spool().Queues()) != 0 {
+				t.Errorf("the spool has still something for %v, error %v", store.Spool().Queues(), err)
+			}
+		})
+	}
+}

@@ -60,6 +60,10 @@ func (c *Conn) settle(s Seq, v verdict, t instant) {
 		}
 	}
 	c.window.Settle(s, status)
+	if c.told && x.content != nil { // the order does not matter any more
+		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s, Content: x.content})
+		x.content = nil
+	}
 	if e != nil {
 		c.ledger.settled(e, v, t)
 	}
