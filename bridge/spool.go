@@ -50,7 +50,7 @@ type spool struct {
 	pending []*shelf          // with something to write
 	writing bool
 	after   []func() // when all that is to be written now is durable
-	failing bool
+	failure error    // of the last attempt to write; nil: it succeeded
 
 	// Of run alone.
 	batches []store.SpoolBatch
@@ -121,35 +121,44 @@ func (s *spool) then(done func()) {
 	s.rouse()
 }
 
+// roomAfter is how soon writing is tried again after a failure while what is on
+// disk goes to APNs, which makes room.
+const roomAfter = 20 * time.Millisecond
+
 // run works until ctx ends, and then writes what is left.
 func (s *spool) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var next time.Time // of the next attempt to write, after one that failed
 	for {
-		wrote, err := s.write()
-		retry := err != nil
-		// Each has its turn: reading must not wait until nothing more comes.
-		if more := !s.closed.Load() && s.replayAll(); more || wrote && !retry {
-			s.rouse()
+		if now := time.Now(); !now.Before(next) {
+			next = time.Time{}
+			wrote, err := s.write()
+			switch {
+			case err != nil:
+				next = now.Add(s.delay) // one for each that comes would be too many
+			case wrote:
+				s.rouse() // more may have come; but reading has its turn first
+			}
 		}
-		if retry {
+		if !s.closed.Load() && s.replayAll() {
+			s.rouse()
+			if soon := time.Now().Add(roomAfter); soon.Before(next) {
+				next = soon
+			}
+		}
+		if !next.IsZero() {
 			if s.last.Load() {
 				s.abandon()
 				return
 			}
-			timer.Reset(s.delay)
+			timer.Reset(time.Until(next))
 		}
 		select {
 		case <-s.wake:
-			if retry {
-				select { // an attempt for each that comes would be too many
-				case <-timer.C:
-				case <-ctx.Done():
-				}
-			}
 		case <-timer.C:
 		case <-ctx.Done():
-			if !s.last.Swap(true) {
+			if next = (time.Time{}); !s.last.Swap(true) {
 				continue
 			}
 			if s.idle() {
@@ -189,7 +198,7 @@ func (s *spool) write() (wrote bool, err error) {
 		s.handBack()
 	}
 	s.mu.Lock()
-	s.writing, s.failing = false, err != nil
+	s.writing, s.failure = false, err
 	if err != nil && s.mode == SpoolAlways && !s.last.Load() {
 		s.after, after = append(after, s.after...), nil
 	}
@@ -198,6 +207,17 @@ func (s *spool) write() (wrote bool, err error) {
 		done()
 	}
 	return wrote, err
+}
+
+// Unspooled says why notifications that are to be on disk are not; nil if they
+// are. In SpoolAlways they are not forwarded then.
+func (b *Bridge) Unspooled() error {
+	if b.spool == nil {
+		return nil
+	}
+	b.spool.mu.Lock()
+	defer b.spool.mu.Unlock()
+	return b.spool.failure
 }
 
 // put writes the first records of each parcel, and sees to what follows for
