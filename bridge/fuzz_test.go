@@ -11,6 +11,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/gateway/devpki"
+	"apnsbridge/store"
 )
 
 // FuzzCertificateCredential: a file is a whole credential or an error in one
@@ -83,6 +84,25 @@ func FuzzJudge(f *testing.F) {
 		now := time.Unix(1_780_000_000, 0)
 		if at := v.goneAt(now, now); at.After(now.Add(time.Hour)) || at.Before(time.Unix(0, 0)) {
 			t.Fatalf("gone at %v, seen at %v", at, now)
+		}
+	})
+}
+
+// Whatever is in the spool makes a notification that is written down as the same,
+// or an error.
+func FuzzReadSpooled(f *testing.F) {
+	r := &record{bytes: []byte("token{}"), tokenSize: 5, request: request{topic: topic, pushType: typeAlert, expiration: noExpiration, id: newUUID(), priority: 10}}
+	body := appendSpooled(nil, r)
+	f.Add([]byte("token"), body)
+	f.Add([]byte("token"), body[:spooledHead])
+	f.Add([]byte{}, body)
+	f.Fuzz(func(t *testing.T, token, body []byte) {
+		r, err := readSpooled(&store.SpoolRecord{Token: token, Body: body})
+		if err != nil {
+			return
+		}
+		if again := appendSpooled(nil, r); len(again) != len(body) || !bytes.Equal(again[3:], body[3:]) || !bytes.Equal(r.Token(), token) {
+			t.Errorf("% x of % x came back as % x of % x", body, token, again, r.Token())
 		}
 	})
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+
+	"apnsbridge/store"
 )
 
 // condition is how the gateway is, for those who ask whether it is well.
@@ -19,6 +22,9 @@ type condition struct {
 // any app. Damaged files are named until they are gone.
 func (s *service) condition(stopping bool) condition {
 	problems, unwritable := s.bridge.Problems(), s.store.Failing()
+	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
+		unwritable = errors.New("the spool is full: raise spool.max_bytes, or see why APNs does not take what waits")
+	}
 	c := condition{ready: !stopping && unwritable == nil && len(problems) < len(s.current.Load().apps)}
 	switch {
 	case stopping:
