@@ -15,6 +15,10 @@
 // because APNs does not serve the app, or cannot be reached, opens the breaker of
 // the app and environment: all others then wait, but for a probe now and then.
 //
+// What has to wait leaves memory for the spool, if there is one, and is read again
+// a little ahead of its turn. A shelf is an app's part of it: it keeps the order of
+// each device between memory and disk.
+//
 // Source: Apple, "Sending notification requests to APNs" and "Handling
 // notification responses from APNs".
 package bridge
