@@ -17,6 +17,7 @@ type client struct {
 
 	mu       sync.Mutex
 	ledger   *conversation.Ledger
+	pace     pace
 	sessions int
 	watched  map[*Session]struct{} // those that wait for room, or for their end
 	touched  []*Session            // of these, the ones for which that may have come
@@ -227,7 +228,7 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 		return c
 	}
 	now := b.now()
-	c := &client{app: a, ledger: conversation.New(conversation.Options{
+	c := &client{app: a, pace: newPace(b.limits.ClientRate), ledger: conversation.New(conversation.Options{
 		Client:     key.recordName(),
 		Budget:     b.ledgerBudget,
 		Bytes:      b.limits.LedgerBytesPerClient,

@@ -24,6 +24,7 @@ type Limits struct {
 	BadTokenTTLRepeated time.Duration // and after a second refusal; 30 min
 	BadTokenEntries     int           // how many are remembered, for an app; 100,000
 
+	ClientRate Rate  // of the notifications of a client, over all its connections; 1,000,000 a second
 	SpoolAhead int64 // bytes that are read ahead from the spool for an app and environment; 4 MiB
 
 	LedgerBytes          int64         // of all that is remembered behind error packets; 64 MiB
@@ -51,6 +52,7 @@ func (l Limits) withDefaults() Limits {
 		BadTokenTTLRepeated: cmp.Or(l.BadTokenTTLRepeated, 30*time.Minute),
 		BadTokenEntries:     cmp.Or(l.BadTokenEntries, badTokenEntries),
 
+		ClientRate: cmp.Or(l.ClientRate, Rate{1_000_000, time.Second}),
 		SpoolAhead: cmp.Or(l.SpoolAhead, 4<<20),
 
 		LedgerBytes:          cmp.Or(l.LedgerBytes, 64<<20),

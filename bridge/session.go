@@ -55,6 +55,7 @@ func (s *Session) Push(n *binproto.Notification) (room bool) {
 	c := s.client
 	c.mu.Lock()
 	r.holders = 1
+	c.pace.take(now)
 	r.late = s.spills() && !s.app.account.room()
 	var forward bool
 	r.seq, forward = s.talk.Take(r, conversation.FrameOf(n), now)
@@ -64,7 +65,7 @@ func (s *Session) Push(n *binproto.Notification) (room bool) {
 		// Still under the lock: what an episode remembers is on its way to disk.
 		forward = !s.app.shelf.commits(r)
 	}
-	room = s.room()
+	room = s.room(now)
 	c.carryOut()
 	if forward {
 		s.app.forward(r)
@@ -79,7 +80,7 @@ func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room
 	s.app.counters.skippedItems.Add(uint64(n.Skipped))
 	s.client.during(func(now time.Time) {
 		s.talk.Reject(conversation.FrameOf(n), status, now)
-		room = s.room()
+		room = s.room(now)
 	})
 	return room
 }
@@ -125,8 +126,13 @@ func (s *Session) address(r *record, n *binproto.Notification, now time.Time) {
 
 // room says whether the gateway may read on. If not, the client looks after the
 // session until it may. The client's lock is held.
-func (s *Session) room() bool {
-	if s.talk.Lingers() || s.talk.Len() < s.bridge.limits.Window && (s.app.account.room() || s.spills()) {
+func (s *Session) room(now time.Time) bool {
+	switch {
+	case s.talk.Lingers():
+		return true
+	case !s.client.pace.room(now):
+		s.app.counters.overRate.Add(1)
+	case s.talk.Len() < s.bridge.limits.Window && (s.app.account.room() || s.spills()):
 		return true
 	}
 	s.parked = true
@@ -156,7 +162,7 @@ func (s *Session) canResume() bool {
 	if s.talk.Lingers() {
 		return true
 	}
-	if int64(s.talk.Len()) > lowWater(int64(s.bridge.limits.Window)) {
+	if int64(s.talk.Len()) > lowWater(int64(s.bridge.limits.Window)) || !s.client.pace.room(s.bridge.now()) {
 		return false
 	}
 	return s.app.account.plenty() || s.spills() || !s.app.account.park(s)

@@ -27,6 +27,7 @@ type Stats struct {
 type AppStats struct {
 	Taken        uint64 // good frames
 	Malformed    uint64 // frames refused at parsing
+	OverRate     uint64 // of both, those behind which a connection was not read further for a while, for its client's rate
 	SkippedItems uint64 // items of framed notifications that nobody knows
 	Accepted     uint64 // by APNs
 	BadTokens    uint64 // refused for their token
@@ -57,7 +58,7 @@ type AppStats struct {
 }
 
 type counters struct {
-	taken, malformed, skippedItems                      atomic.Uint64
+	taken, malformed, overRate, skippedItems            atomic.Uint64
 	accepted, badTokens, refused, unregistered, unknown atomic.Uint64
 	feedback, revived, feedbackLost                     atomic.Uint64
 	expired, dropped                                    atomic.Uint64
@@ -67,7 +68,7 @@ type counters struct {
 
 func (c *counters) stats() AppStats {
 	return AppStats{
-		Taken: c.taken.Load(), Malformed: c.malformed.Load(), SkippedItems: c.skippedItems.Load(),
+		Taken: c.taken.Load(), Malformed: c.malformed.Load(), OverRate: c.overRate.Load(), SkippedItems: c.skippedItems.Load(),
 		Accepted: c.accepted.Load(), BadTokens: c.badTokens.Load(), Refused: c.refused.Load(),
 		Unregistered: c.unregistered.Load(), Unknown: c.unknown.Load(),
 		Feedback: c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),

@@ -221,6 +221,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 		Window:               int(l.Window),
 		QueuedBytes:          int64(l.QueuedBytes),
 		SpoolAhead:           int64(l.SpoolAhead),
+		ClientRate:           bridge.Rate(rate(l.NotificationRatePerClient)),
 		Connections:          int(l.APNsConnections),
 		Streams:              int(l.APNsStreams),
 		ConnectionAge:        time.Duration(l.APNsConnectionAge),

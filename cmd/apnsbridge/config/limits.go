@@ -23,6 +23,8 @@ type Limits struct {
 	LingerIdlePressure      Duration `yaml:"linger_idle_pressure"` // when there is no room for others
 	Drain                   Duration `yaml:"drain"`
 
+	NotificationRatePerClient Rate `yaml:"notification_rate_per_client"` // over all its connections
+
 	// Of what is without a verdict.
 	Window      Count `yaml:"window"`       // of a connection
 	QueuedBytes Size  `yaml:"queued_bytes"` // of the process
@@ -76,6 +78,8 @@ func defaultLimits() Limits {
 		LingerIdle:              Duration(10 * time.Minute),
 		LingerIdlePressure:      Duration(5 * time.Second),
 		Drain:                   Duration(30 * time.Second),
+
+		NotificationRatePerClient: Rate{1_000_000, Duration(time.Second)},
 
 		Window:      1000,
 		QueuedBytes: 64 << 20,
