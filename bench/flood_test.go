@@ -5,10 +5,7 @@ import (
 	"time"
 )
 
-const (
-	floodConnections = 1000
-	floodRate        = 5000 // notifications a second of the healthy app
-)
+const floodConnections = 1000
 
 // BenchmarkFlood tells how long a healthy app's notifications take while 1,000
 // connections write all they can for another app, whose APNs answers nothing. The
@@ -23,13 +20,13 @@ func BenchmarkFlood(b *testing.B) {
 			s := setting{PKI: identity, Spool: spool, Other: mute.address}
 			calm, flooded := startLine(b, "gateway", s), startLine(b, "gateway", s)
 			for _, l := range []*line{calm, flooded} {
-				l.pace(floodRate, floodRate) // connections are opened, buffers grow
+				l.pace(lightRate, lightRate) // connections are opened, buffers grow
 			}
 			before := flooded.gateway.ask(order{Do: "resident"}).Usage
 			rising := startFlood(b, flooded, identity)
 			var p99, idle99, ratios []float64
 			for b.Loop() {
-				idle, busy := calm.pace(floodRate, floodRate), flooded.pace(floodRate, floodRate)
+				idle, busy := calm.pace(lightRate, lightRate), flooded.pace(lightRate, lightRate)
 				idle99, p99 = append(idle99, micros(idle.P99)), append(p99, micros(busy.P99))
 				ratios = append(ratios, float64(busy.P99)/float64(idle.P99))
 			}
@@ -52,7 +49,7 @@ func startFlood(b *testing.B, l *line, identity string) (rising []float64) {
 	flood.ask(order{Do: "flood"})
 	written := -1
 	for end := time.Now().Add(patience); ; {
-		rising = append(rising, micros(l.pace(floodRate, floodRate).P99))
+		rising = append(rising, micros(l.pace(lightRate, lightRate).P99))
 		now := flood.ask(order{Do: "written"}).Written
 		if now == written {
 			b.Logf("%d notifications were taken of the flood, in %d s", now, len(rising))

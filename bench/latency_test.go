@@ -6,14 +6,14 @@ import (
 )
 
 // BenchmarkLatency tells how long notifications take from the provider's write
-// to their arrival at APNs, at half of what a gateway can carry, from ten
-// connections. One op is a second. The server in Go costs less than nginx, so
-// that the gateway is what limits the speed.
+// to their arrival at APNs, at half of what a gateway can carry and at next to
+// nothing, from ten connections. One op is a second. The server in Go costs less
+// than nginx, so that the gateway is what limits the speed.
 func BenchmarkLatency(b *testing.B) {
 	identity := writePKI(b)
 	var slow int // what the listener can carry
 	for _, name := range []string{"listener", "gateway"} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(name+"/half", func(b *testing.B) {
 			l := startLine(b, name, setting{PKI: identity})
 			most := l.capacity()
 			if name == "listener" {
@@ -24,7 +24,10 @@ func BenchmarkLatency(b *testing.B) {
 			b.ReportMetric(most.cpu, "then-cpu-µs/notification")
 		})
 	}
-	b.Run("gateway-at-the-listener's-rate", func(b *testing.B) {
+	b.Run("gateway/light", func(b *testing.B) {
+		startLine(b, "gateway", setting{PKI: identity}).measure(b, lightRate)
+	})
+	b.Run("gateway/half-of-listener", func(b *testing.B) {
 		if slow == 0 {
 			b.Skip("the listener was not measured")
 		}
@@ -33,6 +36,9 @@ func BenchmarkLatency(b *testing.B) {
 		l.measure(b, slow/2)
 	})
 }
+
+// lightRate is notifications a second that leave every processor idle.
+const lightRate = 5000
 
 // line is a relay and the server behind it that knows when a notification
 // arrived.
