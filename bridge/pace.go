@@ -30,4 +30,4 @@ func (p *pace) take(now time.Time) {
 }
 
 // room says whether it may happen.
-func (p *pace) room(now time.Time) bool { return p.free.Sub(now) < p.burst }
+func (p *pace) room(now time.Time) bool { return p.free.Sub(now)+p.every <= p.burst }
