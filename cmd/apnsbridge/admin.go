@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"apnsbridge/cmd/apnsbridge/config"
@@ -51,7 +52,8 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 		strangers: rarely{log: s.log, what: "the admin port refuses a stranger", now: time.Now},
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatsCollector(s, a), s.old, s.reloads)
+	registry.MustRegister(newStatsCollector(s, a), s.old, s.reloads,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.reads(func(w http.ResponseWriter, _ *http.Request) { s.condition(a.stopping.Load()).write(w) }))
