@@ -38,7 +38,7 @@ func (c checked) Run() int {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(checked{m}, map[string]func(){"apnsbridge": main})
+	testscript.Main(checked{m}, map[string]func(){"apnsbridge": main, "flooder": flood})
 }
 
 // The scripts show each command from outside; the README's configuration is one
@@ -108,9 +108,12 @@ func TestHelp(t *testing.T) {
 }
 
 // self is a command that runs apnsbridge as a process of its own.
-func self(t *testing.T, args ...string) *exec.Cmd {
+func self(t *testing.T, args ...string) *exec.Cmd { return called(t, "apnsbridge", args...) }
+
+// called is a command that runs this program under the name of one of TestMain's.
+func called(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	link := filepath.Join(t.TempDir(), "apnsbridge")
+	link := filepath.Join(t.TempDir(), name)
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
