@@ -54,7 +54,12 @@ func TestOpenSpool(t *testing.T) {
 func TestOpenSpoolDamaged(t *testing.T) {
 	for name, damage := range map[string]func(b []byte){
 		"zeroed": func(b []byte) { clear(b) },
-		"a blob": func(b []byte) { b[bytes.Index(b, []byte(blobMagic))+100]++ },
+		"blobs": func(b []byte) { // and what was one
+			for at := 0; bytes.Contains(b[at:], []byte(blobMagic)); at += 100 {
+				at += bytes.Index(b[at:], []byte(blobMagic))
+				b[at+80]++
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

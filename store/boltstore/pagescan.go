@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 )
 
 // fate is what can be said of what stands on a page of a damaged file.
@@ -17,8 +18,8 @@ const (
 )
 
 // scan finds what stands in a damaged spool file page by page, without its tree:
-// a page in use begins with its own number, which no notification that stands
-// within a page can know.
+// a page in use begins with its own number, which no notification can know, and
+// says where values begin on it, on which none has a bearing.
 type scan struct {
 	from     io.ReaderAt
 	size     int64
@@ -28,6 +29,7 @@ type scan struct {
 	tree     *inspection
 	free     *inspection // nil: the list of free pages cannot be read
 	head     []byte      // memory for a blob's head
+	values   []int       // memory for places on a page
 }
 
 // maxPages bounds the memory for what is known of pages: 8 MiB, twice.
@@ -143,33 +145,57 @@ func (s *scan) page(page []byte, at int64, fn func(found) error) (end int64, err
 	if len(page) < pageHead || native.Uint64(page) != uint64(at/s.pageSize) || native.Uint16(page[8:]) != leafPage {
 		return end, nil
 	}
-	for from := pageHead; ; {
-		i := bytes.Index(page[from:], []byte(magic))
-		if i < 0 {
-			return end, nil
+	s.values = leafValues(s.values[:0], page, 0)
+	// A blob that has a page to itself has a place that needs no table.
+	if alone := pageHead + elementSize + len(blobKey); !slices.Contains(s.values, alone) {
+		s.values = append(s.values, alone)
+	}
+	for _, from := range s.values {
+		if from >= len(page) || !bytes.HasPrefix(page[from:], []byte(magic)) {
+			continue
 		}
-		from += i
 		f, size := s.look(page[from:], at+int64(from))
 		if err := fn(f); err != nil {
 			return end, err
 		}
-		switch from += size; {
-		case from < len(page):
-		case f.head != nil && f.fate == there:
-			return at + int64(from), nil
-		default:
-			return end, nil // others may have the pages on which it went on
+		if f.head != nil && f.fate == there { // else others may have the pages on which it went on
+			end = max(end, at+int64(from+size))
 		}
 	}
+	return end, nil
 }
 
-// look says what it is that begins like something of ours at at, and how long it
-// is. b is what there is of it on its page.
+// leafValues appends where on a leaf page values begin, in buckets within it too:
+// b is the page from base on. It goes by the page's table and not by what values
+// say, as long as that table makes sense: keys and values stand one behind another.
+func leafValues(values []int, b []byte, base int) []int {
+	count := int(native.Uint16(b[base+10:]))
+	table := base + pageHead
+	next := table + count*elementSize
+	for at := table; at < table+count*elementSize && next < len(b); at += elementSize {
+		e := b[at:]
+		if int(native.Uint32(e[4:])) != next-at {
+			break
+		}
+		value := next + int(native.Uint32(e[8:]))
+		next = value + int(native.Uint32(e[12:]))
+		switch inline := value + bucketHead; {
+		case native.Uint32(e) == 0:
+			values = append(values, value)
+		case base == 0 && inline+pageHead <= len(b) && native.Uint64(b[value:]) == 0:
+			values = leafValues(values, b, inline)
+		}
+	}
+	return values
+}
+
+// look says what it is that begins like something of ours at at, and how long a
+// blob is. b is what there is of it on its page.
 func (s *scan) look(b []byte, at int64) (f found, size int) {
 	f = found{at: at, fate: s.fate(uint64(at / s.pageSize))}
 	if size := bitmapSize(b); size > 0 {
 		f.bitmap = b[:size]
-		return f, size
+		return f, 0
 	}
 	head := s.head[:min(int64(len(s.head)), s.size-at)]
 	if err := readAll(s.from, head, at); err == nil {
@@ -179,5 +205,5 @@ func (s *scan) look(b []byte, at int64) (f found, size int) {
 		}
 	}
 	f.lost = f.fate != gone
-	return f, len(blobMagic)
+	return f, 0
 }

@@ -223,45 +223,61 @@ func TestSalvageEmptied(t *testing.T) {
 	}
 }
 
-// A notification whose body looks like a page with a blob is no blob.
+// A notification whose body looks like a blob, or like a page with one, is none,
+// whatever befalls the head of the blob that it is in.
 func TestSalvageForged(t *testing.T) {
-	dir := t.TempDir()
-	st, err := Open(dir, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	forged := appendBlob(nil, blobHead{number: 1 << 40}, "another app", waiting(0, 1, 10).Records)
-	body := bytes.Repeat(append(make([]byte, 40), forged...), 20)
-	b := waiting(0, 400, 10)
-	for i := range b.Records {
-		b.Records[i].Body = body
-	}
-	putAll(t, st.Spool(), b)
-	if err := st.Close(); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, spoolFileName)
-	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := bytes.Index(file, []byte(blobMagic))
-	for _, damage := range []func(){
-		func() {},
-		func() { file[at+20]++ },    // its head
-		func() { clear(file[:at]) }, // all before it
-	} {
-		damage()
-		if err := os.WriteFile(path, file, 0o600); err != nil {
+	for _, records := range []int{1, 3, 20, 200} {
+		dir := t.TempDir()
+		st, err := Open(dir, Options{})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Salvage(path, func(r SalvagedRecord) error {
-			if r.Queue != testQueue {
-				t.Errorf("record %d of queue %q", r.ID, r.Queue)
+		b := waiting(0, records, 10)
+		for i := range b.Records {
+			b.Records[i].Body = bytes.Repeat(append(make([]byte, 4*i%40), forged...), 1+i%30)
+		}
+		putAll(t, st.Spool(), b)
+		putAll(t, st.Spool(), waiting(1000, 1, 10))
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, spoolFileName)
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := []byte(blobMagic)
+		for at := 0; ; at += len(own) {
+			next := bytes.Index(file[at:], own)
+			if next < 0 {
+				break
 			}
-			return nil
-		}); err != nil && file[0] != 0 {
-			t.Error(err)
+			at += next
+			if bytes.Contains(file[at:min(at+blobFixed+len(testQueue), len(file))], []byte(testQueue)) {
+				file[at+20]++ // the number, and so the head has a wrong checksum
+			}
+		}
+		for _, damage := range []func(){
+			func() {},
+			func() { clear(file[:2*page]) },
+			func() { // all that says which page it is, but for where forged ones could stand
+				for at := 0; at < len(file); at += page {
+					clear(file[at+8 : at+12])
+				}
+			},
+		} {
+			damage()
+			if err := os.WriteFile(path, file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			result, err := Salvage(path, func(r SalvagedRecord) error {
+				t.Errorf("%d records: record %d of queue %q", records, r.ID, r.Queue)
+				return nil
+			})
+			if err == nil && result.Heads == 0 {
+				t.Errorf("%d records: got %+v, want heads that are lost", records, result)
+			}
 		}
 	}
 }
@@ -334,4 +350,44 @@ func TestSalvageRefuses(t *testing.T) {
 	if _, err := Salvage(filepath.Join(dir, spoolFileName), func(SalvagedRecord) error { calls++; return enough }); err != enough || calls != 1 {
 		t.Errorf("got error %v after %d calls, want %v after 1", err, calls, enough)
 	}
+}
+
+// Whatever is in a file, nothing dies of it, and what is given are records.
+func FuzzSalvage(f *testing.F) {
+	dir := f.TempDir()
+	st, err := Open(dir, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := st.Spool()
+	for _, n := range []int{1, 2, 20} {
+		ids := putAll(f, s, waiting(0, n, 40))
+		s.Done(testQueue, ids[n/2:]...)
+	}
+	if err := st.Close(); err != nil {
+		f.Fatal(err)
+	}
+	whole, err := os.ReadFile(filepath.Join(dir, spoolFileName))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole[:min(len(whole), 12*page)])
+	f.Add(whole[:5*page])
+	path := filepath.Join(dir, "file")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		last := make(map[string]uint64)
+		result, _ := salvageBy(path, 3, func(r SalvagedRecord) error {
+			if r.ID <= last[r.Queue] || len(r.Token) > maxToken || len(r.Queue) > maxQueue {
+				t.Errorf("record %d of %q came after %d", r.ID, r.Queue, last[r.Queue])
+			}
+			last[r.Queue] = r.ID
+			return nil
+		})
+		if result.Records < 0 || result.Doubtful > result.Records {
+			t.Errorf("got %+v", result)
+		}
+	})
 }
