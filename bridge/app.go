@@ -117,7 +117,9 @@ type app struct {
 	counters  counters
 	health    health
 
-	conversations conversation.Stats // of clients that were forgotten; under the bridge's lock
+	// Of what was forgotten, under the bridge's lock.
+	conversations conversation.Stats // of clients
+	pooled        PoolStats          // of pools
 }
 
 // route is how an app's notifications go at present.

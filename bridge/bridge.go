@@ -64,7 +64,7 @@ type Bridge struct {
 	removed  []*app // by a reload, with notifications still on their way
 	sessions map[*Session]struct{}
 	clients  map[clientKey]*client
-	pools    []*pool // all there were, to be closed at the end
+	pools    []*pool // that were not closed yet
 	stopping bool    // sessions come to their end, also those that are yet to begin
 	closed   bool
 }

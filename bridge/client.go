@@ -181,6 +181,7 @@ func (b *Bridge) tick() {
 		a.account.look(now)
 		a.probe(now)
 	}
+	b.closeSpent(b.now())
 	idle := 0
 	for key, c := range clients {
 		now := b.now()

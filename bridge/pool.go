@@ -43,6 +43,7 @@ type pool struct {
 	inUse    []*poolConn // serving and aged; never changed, only replaced
 	openings openings
 	retired  bool
+	spent    time.Time // of the bridge's clock: since when it has had nothing to do, retired
 	idle     []*attempt
 	counts   poolCounts
 }

@@ -83,7 +83,7 @@ func (b *Bridge) Stats() Stats {
 	st := Stats{Sessions: len(b.sessions), Limits: b.limits, Apps: make(map[string]AppStats, len(b.apps))}
 	for name, a := range b.apps {
 		app := a.counters.stats()
-		app.Conversation = a.conversations
+		app.Conversation, app.Pool = a.conversations, a.pooled
 		app.Held = a.hold.len()
 		app.Breaker = BreakerStats{a.gates[Production].stats(), a.gates[Sandbox].stats()}
 		app.Spool = a.shelf.stats()

@@ -1,0 +1,48 @@
+package bridge
+
+import (
+	"fmt"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// Each reload that changes the credential leaves a pool behind, which is closed
+// when nobody can be using it. Its figures stay.
+func TestReloadsLeaveNoPools(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	clock := new(movableClock)
+	app := mailApp(t, sim)
+	b := startBridge(t, Config{Apps: []App{app}, Now: clock.now})
+	session, p := open(t, b, Origin{})
+	const reloads = 5
+	for i := range reloads {
+		pushMany(t, session, p, 10*i, 10)
+		delivered(t, b)
+		var err error
+		if app.Credential, err = NewTokenCredential(pki().TokenKey, fmt.Sprintf("KEY000000%d", i), "DEF123GHIJ"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Reload([]App{app}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pools := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.pools)
+	}
+	if n := pools(); n < 2 {
+		t.Fatalf("%d pools, want those that were left", n)
+	}
+	until(t, "one is left", func() bool {
+		clock.forward(spentFor)
+		return pools() == 1
+	})
+	pushMany(t, session, p, 100, 10)
+	session.Close(nil)
+	delivered(t, b)
+	if st := b.Stats().Apps["mail"]; st.Accepted != 10*reloads+10 || st.Pool.Answered != st.Accepted {
+		t.Errorf("%d accepted, %d answered; want %d", st.Accepted, st.Pool.Answered, 10*reloads+10)
+	}
+}
