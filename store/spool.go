@@ -37,7 +37,8 @@ type Spool interface {
 	// Put adds records at the ends of their queues, all or none, and sets their
 	// IDs: greater than all before in the same queue. They are durable when it
 	// returns without an error, and in the caller's hands. What they point to is
-	// borrowed until it returns. If the spool has no room it is ErrSpoolFull.
+	// borrowed until it returns. If the spool has no room it is ErrSpoolFull; a
+	// queue that takes next to nothing of it always has room for a little.
 	Put(ctx context.Context, batches ...SpoolBatch) error
 
 	// Take gives records of queue that are in nobody's hands, oldest first: as many

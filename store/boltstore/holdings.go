@@ -15,6 +15,7 @@ func placeOf(id uint64) (blob uint64, i int) { return id >> idBits, int(id & (1<
 type holdings struct {
 	queues  map[string]*queue
 	bytes   int64   // that the blobs take which have not ended
+	room    room    // for them
 	unsaved []*blob // of which the file does not know what is done
 	saving  int     // blobs in transactions that are to tell it
 
@@ -34,6 +35,7 @@ type queue struct {
 	from    uint64           // no cold blob has a lower number
 	waiting int              // records that nobody has
 	out     int              // records that somebody has
+	bytes   int64            // as in holdings
 	expired uint64           // records that left because they had, to make room
 	free    lowest           // of these, what has something for Take
 	known   lowest           // all of these
@@ -55,7 +57,9 @@ type blob struct {
 	offered bool   // in queue.free
 }
 
-func newHoldings() *holdings { return &holdings{queues: make(map[string]*queue)} }
+func newHoldings(bytes int64) *holdings {
+	return &holdings{queues: make(map[string]*queue), room: newRoom(bytes)}
+}
 
 // queue gives the queue of a name, and makes it if there is none.
 func (h *holdings) queue(name string) *queue {
@@ -113,13 +117,13 @@ func (h *holdings) put(q *queue, b *blob) {
 	b.outBits.addAll(b.count)
 	b.out = b.count
 	q.out += b.count
-	h.bytes += b.cost
+	h.grow(q, b.cost)
 }
 
 // unput takes back what put did.
 func (h *holdings) unput(b *blob) {
 	b.queue.out -= b.out
-	h.bytes -= b.cost
+	h.grow(b.queue, -b.cost)
 	delete(b.queue.blobs, b.number)
 	h.tidy(b.queue)
 }
@@ -127,7 +131,7 @@ func (h *holdings) unput(b *blob) {
 // addCold counts a blob in that is in the file, with the records that are not done.
 func (h *holdings) addCold(q *queue, number uint64, waiting int, cost int64, latest uint64) {
 	q.waiting += waiting
-	h.bytes += cost
+	h.grow(q, cost)
 	h.cool(q, number, latest)
 }
 
@@ -205,7 +209,7 @@ func (h *holdings) giveBack(q *queue, ids []uint64, done bool) {
 func (h *holdings) end(b *blob, i int) {
 	b.ended.add(i)
 	if b.done++; b.over() {
-		h.bytes -= b.cost
+		h.grow(b.queue, -b.cost)
 	}
 	if !b.unsaved {
 		b.unsaved = true
@@ -300,12 +304,15 @@ func (h *holdings) expire(b *blob) {
 
 // squeezed takes note that a blob takes fewer bytes than it did.
 func (h *holdings) squeezed(queue string, number uint64, fewer int64) {
-	if q := h.queues[queue]; q != nil && q.has(number) {
-		b := q.blobs[number]
+	q := h.queues[queue]
+	if q == nil {
+		return
+	}
+	if b := q.blobs[number]; b != nil {
 		if b.over() {
 			return // its bytes do not count any more
 		}
 		b.cost -= fewer
 	}
-	h.bytes -= fewer
+	h.grow(q, -fewer)
 }

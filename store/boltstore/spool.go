@@ -40,7 +40,7 @@ type Spool struct {
 }
 
 func newSpool(f *file, o Options) *Spool {
-	s := &Spool{file: f, now: o.Now, maxBytes: o.SpoolBytes, pageSize: f.bolt.Info().PageSize, held: newHoldings()}
+	s := &Spool{file: f, now: o.Now, maxBytes: o.SpoolBytes, pageSize: f.bolt.Info().PageSize, held: newHoldings(o.SpoolBytes)}
 	s.buffers.New = func() any { return new([]byte) }
 	return s
 }
@@ -116,13 +116,9 @@ func split(batches []store.SpoolBatch) (parts []part, err error) {
 
 // reserve finds room for parts and puts their records into their owner's hands.
 func (s *Spool) reserve(ctx context.Context, parts []part) error {
-	var needs int64
-	for i := range parts {
-		needs += s.cost(parts[i].head.size)
-	}
 	now := s.now()
 	for _, makeRoom := range []func(context.Context, time.Time) error{s.sweep, s.squeeze, nil} {
-		if s.tryReserve(parts, needs, now) {
+		if s.tryReserve(parts, now) {
 			return nil
 		}
 		if makeRoom == nil {
@@ -136,10 +132,10 @@ func (s *Spool) reserve(ctx context.Context, parts []part) error {
 }
 
 // tryReserve says whether there was room.
-func (s *Spool) tryReserve(parts []part, needs int64, now time.Time) bool {
+func (s *Spool) tryReserve(parts []part, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held.bytes+needs > s.maxBytes {
+	if !s.held.fits(parts, s.cost) {
 		return false
 	}
 	for i := range parts {

@@ -13,7 +13,7 @@ import (
 // Few records that wait do not keep the space of the thousands that came with them.
 func TestSqueeze(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	dir, o := t.TempDir(), Options{SpoolBytes: 2 << 20, Now: func() time.Time { return now }}
+	dir, o := t.TempDir(), Options{SpoolBytes: 2_230_000, Now: func() time.Time { return now }}
 	st, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ func Spool(t *testing.T, place func(t *testing.T) Place[store.Spool]) {
 		{"large batches and large records", testSpoolLarge},
 		{"records are as they were", testSpoolRecords},
 		{"a full spool", testSpoolFull},
+		{"a queue's own room", testSpoolOwnRoom},
 		{"what has expired makes room", testSpoolSweep},
 		{"what cannot be kept", testSpoolRefuses},
 		{"a context that has ended", testSpoolContext},
@@ -321,7 +322,7 @@ func testSpoolRecords(t *testing.T, open Place[store.Spool]) {
 }
 
 func testSpoolFull(t *testing.T, open Place[store.Spool]) {
-	settings := Settings{Spool: 200_000, Now: atEpoch}
+	settings := Settings{Spool: 197_500, Now: atEpoch}
 	s := open(settings)
 	body := make([]byte, 1000)
 	batch := func(n int) []store.SpoolRecord {
@@ -376,9 +377,41 @@ func testSpoolFull(t *testing.T, open Place[store.Spool]) {
 	}
 }
 
+func testSpoolOwnRoom(t *testing.T, open Place[store.Spool]) {
+	settings := Settings{Spool: 8 << 20, Now: atEpoch}
+	s := open(settings)
+	full := func(queue string, most int) (count int) {
+		t.Helper()
+		for ; count < most; count++ {
+			err := s.Put(ctx, in(queue, []store.SpoolRecord{{Body: make([]byte, 3000)}}))
+			if errors.Is(err, store.ErrSpoolFull) {
+				return count
+			}
+			must(t, err)
+		}
+		return count
+	}
+	if got := full(queue, 8<<20/3000); got < 7<<20/4096 {
+		t.Errorf("%d records of 3,000 bytes went in, want more", got)
+	}
+	for _, other := range []string{"second", "third"} {
+		if got := full(other, 100); got < 3 || got > 20 {
+			t.Errorf("%d records of 3,000 bytes of queue %s went in, want a few", got, other)
+		}
+	}
+	s = open(settings)
+	if got := full(queue, 1) + full("second", 1) + full("third", 1); got != 0 {
+		t.Errorf("%d more went in", got)
+	}
+	s.Done("second", ids(take(t, s, "second", 2))...)
+	if full(queue, 1) != 0 || full("second", 1) != 1 {
+		t.Error("the room of one queue was another's")
+	}
+}
+
 func testSpoolSweep(t *testing.T, open Place[store.Spool]) {
 	now := epoch
-	settings := Settings{Spool: 200_000, Now: func() time.Time { return now }}
+	settings := Settings{Spool: 215_000, Now: func() time.Time { return now }}
 	s := open(settings)
 	batch := func(expires ...time.Time) []store.SpoolRecord {
 		list := make([]store.SpoolRecord, len(expires))
