@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,12 +137,32 @@ func (w *world) stop() {
 	w.service = nil
 }
 
-// fixPorts has the gateway listen on the ports it has when it starts again, as
-// an operator's does.
+// fixPorts stops the gateway, and has it listen on the ports it had when it starts
+// again, as an operator's does.
 func (w *world) fixPorts() {
 	w.t.Helper()
+	w.stop()
 	for _, port := range []string{w.push, w.feedback, w.admin} {
 		w.amend("127.0.0.1:0", port)
+		w.hold(port)
+	}
+}
+
+// hold has the system give a port to no connection while there is no gateway.
+func (w *world) hold(port string) {
+	w.t.Helper()
+	at := netip.MustParseAddrPort(port)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { syscall.Close(fd) })
+	syscall.CloseOnExec(fd)
+	if err := errors.Join(
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
+		syscall.Bind(fd, &syscall.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}),
+	); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
