@@ -23,25 +23,25 @@ func (a *app) perform(d conversation.Decision) {
 		s := d.Conn.Owner.(*Session)
 		b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier).Msg(packetMessage(d.Status))
-		b.durable(d.Records, func() { s.peer.Fail(d.Status, d.Identifier) })
+		a.durable(d.Records, func() { s.peer.Fail(d.Status, d.Identifier) })
 	case conversation.Close:
 		d.Conn.Owner.(*Session).peer.Close()
 	case conversation.Feedback:
 		b.feedback.untold(a, d.Token, d.Time)
 	case conversation.Persist:
-		b.durable(d.Records, nil)
+		a.durable(d.Records, nil)
 	}
 }
 
 // durable calls then when records are, and before them all notifications that
 // they may speak of and that are on their way to disk.
-func (b *Bridge) durable(records []conversation.Record, then func()) {
-	write := func() { b.ledgerLog.write(records, then) }
-	if b.spool == nil {
+func (a *app) durable(records []conversation.Record, then func()) {
+	write := func() { a.bridge.ledgerLog.write(records, then) }
+	if a.shelf == nil {
 		write()
 		return
 	}
-	b.spool.then(write)
+	a.shelf.spool.then(a.shelf, write)
 }
 
 func packetMessage(s binproto.Status) string {

@@ -23,23 +23,7 @@ func TestFullSpoolDrains(t *testing.T) {
 			b := startBridge(t, c)
 			b.spool.delay = time.Hour
 			session, p := open(t, b, Origin{})
-			count := 0
-			push := func() (room bool) {
-				n := note(deviceToken(goodDevice, count%70), uint32(count), hello)
-				count++
-				return session.Push(n)
-			}
-			for push() {
-			}
-			until(t, "neither disk nor memory has room", func() bool {
-				select {
-				case <-p.room:
-					for push() {
-					}
-				default:
-				}
-				return b.Unspooled() != nil && !session.app.account.plenty()
-			})
+			count := fill(t, b, session, p)
 			setScenario(t, sim, apnssim.Scenario{})
 			clock.forward(2 * time.Hour)
 			session.Shutdown(false)
@@ -52,4 +36,57 @@ func TestFullSpoolDrains(t *testing.T) {
 			checkEmpty(t, b, s)
 		})
 	}
+}
+
+// An app whose APNs is away fills the spool. Another one goes on, and its
+// providers are told of bad tokens.
+func TestFullSpoolOfOneApp(t *testing.T) {
+	for _, mode := range spoolModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			down, sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}}), startSim(t, apnssim.Scenario{})
+			mail, chat := mailApp(t, down), mailApp(t, sim)
+			chat.Name = "chat"
+			s := openStore(t, t.TempDir(), boltstore.Options{SpoolBytes: 400_000})
+			c := spooled(s, mode.mode, mail, chat)
+			c.Limits = Limits{QueuedBytes: 400_000, SpoolAhead: 50_000}
+			b := startBridge(t, c)
+			b.spool.delay = time.Hour
+			session, p := open(t, b, Origin{})
+			fill(t, b, session, p)
+			other, peer := open(t, b, Origin{App: "chat"})
+			pushInOrder(t, other, peer, 0, 20, 500)
+			peer.push(t, other, note(deviceToken(badDevice, 0), 1000, hello))
+			if fails, _ := peer.wait(t); len(fails) != 1 || fails[0].Identifier != 1000 {
+				t.Errorf("told %v, want the bad token", fails)
+			}
+			checkOrder(t, sim, 500)
+			if b.Unspooled() == nil {
+				t.Error("the spool is full no more")
+			}
+		})
+	}
+}
+
+// fill pushes notifications until neither disk nor memory has room. It says how
+// many.
+func fill(t *testing.T, b *Bridge, s *Session, p *recorder) (count int) {
+	t.Helper()
+	push := func() (room bool) {
+		n := note(deviceToken(goodDevice, count%70), uint32(count), hello)
+		count++
+		return s.Push(n)
+	}
+	for push() {
+	}
+	until(t, "neither disk nor memory has room", func() bool {
+		select {
+		case <-p.room:
+			for push() {
+			}
+		default:
+		}
+		return b.Unspooled() != nil && !s.app.account.plenty()
+	})
+	return count
 }

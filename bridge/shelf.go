@@ -16,6 +16,7 @@ type shelf struct {
 	spool *spool
 
 	unwritten atomic.Int64 // bytes of what is to be written
+	full      atomic.Bool  // its queue has no room
 
 	mu        sync.Mutex
 	app       *app
@@ -232,6 +233,10 @@ func (f *shelf) ended(r *record, o conversation.Outcome) (free bool) {
 func (f *shelf) done(r *record) {
 	e := &f.ends[r.end]
 	f.spool.store.Done(e.queue, r.spoolID)
+	if f.full.Load() {
+		f.spool.freed.Store(true)
+		f.spool.rouse()
+	}
 	if !r.replayed() {
 		return
 	}

@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,18 +46,25 @@ type spool struct {
 	wake   chan struct{}
 	closed atomic.Bool // nothing is sent any more: what waits goes to the store
 	last   atomic.Bool // what cannot be written now never will
+	freed  atomic.Bool // something has left the queue of a full shelf
 
 	mu      sync.Mutex
 	shelves map[string]*shelf // by app
 	pending []*shelf          // with something to write
 	writing bool
-	after   []func() // when all that is to be written now is durable
-	failure error    // of the last attempt to write; nil: it succeeded
+	after   []afterwards
+	failure error // of the last attempt to write; nil: it succeeded
 
 	// Of run alone.
 	batches []store.SpoolBatch
 	parcels []parcel
 	arena   []byte
+}
+
+// afterwards is to be done when all is durable that a shelf had to write.
+type afterwards struct {
+	shelf *shelf
+	do    func()
 }
 
 // parcel is what goes to one queue in one commit.
@@ -107,16 +116,16 @@ func (s *spool) announce(f *shelf) {
 	s.rouse()
 }
 
-// then calls done when all that is to be written by now is durable, or, but in
+// then calls do when all that f has to write by now is durable, or, but in
 // SpoolAlways, when it is known that it cannot be.
-func (s *spool) then(done func()) {
+func (s *spool) then(f *shelf, do func()) {
 	s.mu.Lock()
-	if len(s.pending) == 0 && !s.writing {
+	if !s.writing && !slices.Contains(s.pending, f) {
 		s.mu.Unlock()
-		done()
+		do()
 		return
 	}
-	s.after = append(s.after, done)
+	s.after = append(s.after, afterwards{f, do})
 	s.mu.Unlock()
 	s.rouse()
 }
@@ -129,26 +138,34 @@ const roomAfter = 20 * time.Millisecond
 func (s *spool) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var next time.Time // of the next attempt to write, after one that failed
+	var next time.Time // when what could not be written is tried again
+	var broken bool    // until then nothing can be; else only shelves that are full
 	for {
-		if now := time.Now(); !now.Before(next) {
-			next = time.Time{}
+		now, stuck := time.Now(), broken
+		if !now.Before(next) {
+			next, broken = time.Time{}, false
+			s.retryFull()
+		}
+		if !broken {
 			wrote, err := s.write()
-			switch {
-			case err != nil:
+			if err != nil && next.IsZero() {
 				next = now.Add(s.delay) // one for each that comes would be too many
-			case wrote:
+			}
+			if wrote {
 				s.rouse() // more may have come; but reading has its turn first
 			}
+			broken = err != nil && !errors.Is(err, store.ErrSpoolFull)
+			stuck = err != nil && !wrote
 		}
-		if !s.closed.Load() && s.replayAll() {
+		replayed := !s.closed.Load() && s.replayAll()
+		if replayed {
 			s.rouse()
-			if soon := time.Now().Add(roomAfter); soon.Before(next) {
-				next = soon
-			}
+		}
+		if soon := time.Now().Add(roomAfter); (s.freed.Swap(false) || replayed) && soon.Before(next) {
+			next = soon
 		}
 		if !next.IsZero() {
-			if s.last.Load() {
+			if stuck && s.last.Load() {
 				s.abandon()
 				return
 			}
@@ -179,7 +196,18 @@ const (
 	putBytes   = 4 << 20 // in one commit, of a queue
 )
 
-// write makes durable what has come. It says whether there was anything.
+// retryFull has what is on full shelves tried again.
+func (s *spool) retryFull() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.shelves {
+		f.full.Store(false)
+	}
+}
+
+// write makes durable what has come, but for full shelves. It says whether that
+// was anything. The error is store.ErrSpoolFull if there are such; after another
+// one nothing can be written for now.
 func (s *spool) write() (wrote bool, err error) {
 	s.mu.Lock()
 	pending, after := s.pending, s.after
@@ -187,24 +215,45 @@ func (s *spool) write() (wrote bool, err error) {
 	s.writing = true
 	s.mu.Unlock()
 	s.parcels = s.parcels[:0]
+	var full []*shelf
 	for _, f := range pending {
+		if f.full.Load() {
+			full, err = append(full, f), store.ErrSpoolFull
+			continue
+		}
 		s.parcels = f.collect(s.parcels)
 	}
-	for len(s.parcels) > 0 && err == nil {
-		err = s.put()
-		wrote = true
+	for len(s.parcels) > 0 {
+		some, failure := s.put()
+		wrote = wrote || some
+		if failure == nil {
+			continue
+		}
+		err = failure
+		s.fault.failed(err)
+		if !errors.Is(err, store.ErrSpoolFull) {
+			s.handBack()
+		}
 	}
-	if err != nil {
-		s.handBack()
+	if wrote && err == nil {
+		s.fault.worked()
 	}
 	s.mu.Lock()
 	s.writing, s.failure = false, err
-	if err != nil && s.mode == SpoolAlways && !s.last.Load() {
-		s.after, after = append(after, s.after...), nil
+	s.pending = append(full, s.pending...)
+	done := after[:0]
+	var kept []afterwards
+	for _, a := range after {
+		if err != nil && (a.shelf.full.Load() || !errors.Is(err, store.ErrSpoolFull)) && s.mode == SpoolAlways && !s.last.Load() {
+			kept = append(kept, a)
+		} else {
+			done = append(done, a)
+		}
 	}
+	s.after = append(kept, s.after...)
 	s.mu.Unlock()
-	for _, done := range after {
-		done()
+	for _, a := range done {
+		a.do()
 	}
 	return wrote, err
 }
@@ -220,9 +269,52 @@ func (b *Bridge) Unspooled() error {
 	return b.spool.failure
 }
 
-// put writes the first records of each parcel, and sees to what follows for
-// them. What is left of the parcels stays.
-func (s *spool) put() error {
+// put writes the first records of each parcel, and sees to what follows for them.
+// What is left of the parcels stays, but those whose queue has no room: they go
+// back to their shelves, which are full then.
+func (s *spool) put() (wrote bool, err error) {
+	s.encode()
+	together := s.store.Put(context.Background(), s.batches...)
+	left := s.parcels[:0]
+	for i, p := range s.parcels {
+		failure := together
+		if errors.Is(together, store.ErrSpoolFull) {
+			failure = s.putSome(&s.batches[i])
+		}
+		switch {
+		case failure == nil:
+			wrote = true
+			if p.stored(s.batches[i].Records); len(p.records) > 0 {
+				left = append(left, p)
+			}
+		case errors.Is(failure, store.ErrSpoolFull):
+			err = failure
+			p.end.shelf.full.Store(true)
+			p.end.shelf.handBack(p)
+		default:
+			s.parcels = append(left, s.parcels[i:]...)
+			return wrote, failure
+		}
+	}
+	clear(s.parcels[len(left):])
+	s.parcels = left
+	return wrote, err
+}
+
+// putSome writes as many of the first records of b as its queue has room for, and
+// takes the others out. The error is store.ErrSpoolFull if that is none.
+func (s *spool) putSome(b *store.SpoolBatch) error {
+	for {
+		err := s.store.Put(context.Background(), *b)
+		if !errors.Is(err, store.ErrSpoolFull) || len(b.Records) == 1 {
+			return err
+		}
+		b.Records = b.Records[:len(b.Records)/2]
+	}
+}
+
+// encode makes s.batches of the first records of each parcel.
+func (s *spool) encode() {
 	s.batches, s.arena = s.batches[:0], s.arena[:0]
 	for _, p := range s.parcels {
 		b := store.SpoolBatch{Queue: p.end.queue}
@@ -237,24 +329,14 @@ func (s *spool) put() error {
 		}
 		s.batches = append(s.batches, b)
 	}
-	if err := s.store.Put(context.Background(), s.batches...); err != nil {
-		s.fault.failed(err)
-		return err
+}
+
+// stored takes out the first records, which are on disk.
+func (p *parcel) stored(written []store.SpoolRecord) {
+	for i := range written {
+		p.end.shelf.stored(p.records[i], written[i].ID)
 	}
-	s.fault.worked()
-	left := s.parcels[:0]
-	for i, p := range s.parcels {
-		written := s.batches[i].Records
-		for n := range written {
-			p.end.shelf.stored(p.records[n], written[n].ID)
-		}
-		if p.records = p.records[len(written):]; len(p.records) > 0 {
-			left = append(left, p)
-		}
-	}
-	clear(s.parcels[len(left):])
-	s.parcels = left
-	return nil
+	p.records = p.records[len(written):]
 }
 
 // handBack gives the shelves what could not be written. What nobody is waiting
