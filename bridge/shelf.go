@@ -17,6 +17,7 @@ type shelf struct {
 
 	unwritten atomic.Int64 // bytes of what is to be written
 	full      atomic.Bool  // its queue has no room
+	writing   bool         // some of it is in the spool's parcels; under the spool's lock
 
 	mu        sync.Mutex
 	app       *app

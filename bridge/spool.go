@@ -51,7 +51,6 @@ type spool struct {
 	mu      sync.Mutex
 	shelves map[string]*shelf // by app
 	pending []*shelf          // with something to write
-	writing bool
 	after   []afterwards
 	failure error // of the last attempt to write; nil: it succeeded
 
@@ -63,8 +62,9 @@ type spool struct {
 
 // afterwards is to be done when all is durable that a shelf had to write.
 type afterwards struct {
-	shelf *shelf
-	do    func()
+	shelf   *shelf
+	do      func()
+	covered bool // all that is on its way to disk
 }
 
 // parcel is what goes to one queue in one commit.
@@ -120,12 +120,12 @@ func (s *spool) announce(f *shelf) {
 // SpoolAlways, when it is known that it cannot be.
 func (s *spool) then(f *shelf, do func()) {
 	s.mu.Lock()
-	if !s.writing && !slices.Contains(s.pending, f) {
+	if !f.writing && !slices.Contains(s.pending, f) {
 		s.mu.Unlock()
 		do()
 		return
 	}
-	s.after = append(s.after, afterwards{f, do})
+	s.after = append(s.after, afterwards{shelf: f, do: do})
 	s.mu.Unlock()
 	s.rouse()
 }
@@ -152,7 +152,7 @@ func (s *spool) run(ctx context.Context) {
 				next = now.Add(s.delay) // one for each that comes would be too many
 			}
 			if wrote {
-				s.rouse() // more may have come; but reading has its turn first
+				s.rouse() // there may be more; but reading has its turn first
 			}
 			broken = err != nil && !errors.Is(err, store.ErrSpoolFull)
 			stuck = err != nil && !wrote
@@ -188,74 +188,7 @@ func (s *spool) run(ctx context.Context) {
 func (s *spool) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pending) == 0
-}
-
-const (
-	putRecords = 1024    // in one commit, of a queue
-	putBytes   = 4 << 20 // in one commit, of a queue
-)
-
-// retryFull has what is on full shelves tried again.
-func (s *spool) retryFull() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.shelves {
-		f.full.Store(false)
-	}
-}
-
-// write makes durable what has come, but for full shelves. It says whether that
-// was anything. The error is store.ErrSpoolFull if there are such; after another
-// one nothing can be written for now.
-func (s *spool) write() (wrote bool, err error) {
-	s.mu.Lock()
-	pending, after := s.pending, s.after
-	s.pending, s.after = nil, nil
-	s.writing = true
-	s.mu.Unlock()
-	s.parcels = s.parcels[:0]
-	var full []*shelf
-	for _, f := range pending {
-		if f.full.Load() {
-			full, err = append(full, f), store.ErrSpoolFull
-			continue
-		}
-		s.parcels = f.collect(s.parcels)
-	}
-	for len(s.parcels) > 0 {
-		some, failure := s.put()
-		wrote = wrote || some
-		if failure == nil {
-			continue
-		}
-		err = failure
-		s.fault.failed(err)
-		if !errors.Is(err, store.ErrSpoolFull) {
-			s.handBack()
-		}
-	}
-	if wrote && err == nil {
-		s.fault.worked()
-	}
-	s.mu.Lock()
-	s.writing, s.failure = false, err
-	s.pending = append(full, s.pending...)
-	done := after[:0]
-	var kept []afterwards
-	for _, a := range after {
-		if err != nil && (a.shelf.full.Load() || !errors.Is(err, store.ErrSpoolFull)) && s.mode == SpoolAlways && !s.last.Load() {
-			kept = append(kept, a)
-		} else {
-			done = append(done, a)
-		}
-	}
-	s.after = append(kept, s.after...)
-	s.mu.Unlock()
-	for _, a := range done {
-		a.do()
-	}
-	return wrote, err
+	return len(s.pending)+len(s.parcels) == 0
 }
 
 // Unspooled says why notifications that are to be on disk are not; nil if they
@@ -267,104 +200,4 @@ func (b *Bridge) Unspooled() error {
 	b.spool.mu.Lock()
 	defer b.spool.mu.Unlock()
 	return b.spool.failure
-}
-
-// put writes the first records of each parcel, and sees to what follows for them.
-// What is left of the parcels stays, but those whose queue has no room: they go
-// back to their shelves, which are full then.
-func (s *spool) put() (wrote bool, err error) {
-	s.encode()
-	together := s.store.Put(context.Background(), s.batches...)
-	left := s.parcels[:0]
-	for i, p := range s.parcels {
-		failure := together
-		if errors.Is(together, store.ErrSpoolFull) {
-			failure = s.putSome(&s.batches[i])
-		}
-		switch {
-		case failure == nil:
-			wrote = true
-			if p.stored(s.batches[i].Records); len(p.records) > 0 {
-				left = append(left, p)
-			}
-		case errors.Is(failure, store.ErrSpoolFull):
-			err = failure
-			p.end.shelf.full.Store(true)
-			p.end.shelf.handBack(p)
-		default:
-			s.parcels = append(left, s.parcels[i:]...)
-			return wrote, failure
-		}
-	}
-	clear(s.parcels[len(left):])
-	s.parcels = left
-	return wrote, err
-}
-
-// putSome writes as many of the first records of b as its queue has room for, and
-// takes the others out. The error is store.ErrSpoolFull if that is none.
-func (s *spool) putSome(b *store.SpoolBatch) error {
-	for {
-		err := s.store.Put(context.Background(), *b)
-		if !errors.Is(err, store.ErrSpoolFull) || len(b.Records) == 1 {
-			return err
-		}
-		b.Records = b.Records[:len(b.Records)/2]
-	}
-}
-
-// encode makes s.batches of the first records of each parcel.
-func (s *spool) encode() {
-	s.batches, s.arena = s.batches[:0], s.arena[:0]
-	for _, p := range s.parcels {
-		b := store.SpoolBatch{Queue: p.end.queue}
-		start := len(s.arena)
-		for _, r := range p.records {
-			if len(b.Records) == putRecords || len(s.arena)-start > putBytes {
-				break
-			}
-			at := len(s.arena)
-			s.arena = appendSpooled(s.arena, r)
-			b.Records = append(b.Records, store.SpoolRecord{Token: r.Token(), Expires: r.expiresAt(), Body: s.arena[at:len(s.arena):len(s.arena)]})
-		}
-		s.batches = append(s.batches, b)
-	}
-}
-
-// stored takes out the first records, which are on disk.
-func (p *parcel) stored(written []store.SpoolRecord) {
-	for i := range written {
-		p.end.shelf.stored(p.records[i], written[i].ID)
-	}
-	p.records = p.records[len(written):]
-}
-
-// handBack gives the shelves what could not be written. What nobody is waiting
-// for on disk may go from memory then.
-func (s *spool) handBack() {
-	for _, p := range s.parcels {
-		p.end.shelf.handBack(p)
-	}
-	clear(s.parcels)
-	s.parcels = s.parcels[:0]
-}
-
-// abandon counts what will never be written.
-func (s *spool) abandon() {
-	s.mu.Lock()
-	pending := s.pending
-	s.pending = nil
-	s.mu.Unlock()
-	var lost uint64
-	for _, f := range pending {
-		for _, p := range f.collect(nil) {
-			lost += uint64(len(p.records))
-			for _, r := range p.records {
-				r.app.counters.abandoned.Add(1)
-			}
-		}
-	}
-	if lost > 0 {
-		s.log.Error().Uint64("notifications", lost).Msg("notifications are lost: the spool could not be written before the end")
-	}
 }
