@@ -53,13 +53,14 @@ func (c *chains) enter(r *record) entry {
 	defer s.mu.Unlock()
 	last := s.last[key]
 	if last == nil {
+		r.onDisk = r.replayed()
 		s.last[key] = r
 		return first
 	}
-	if !r.turn && (last.rests || r.late && last.replayed()) {
+	if !r.turn && (last.rests || r.late && last.onDisk) {
 		return resting
 	}
-	r.rests = last.rests
+	r.rests, r.onDisk = last.rests, last.onDisk && r.replayed()
 	last.behind = r
 	s.last[key] = r
 	return behind

@@ -10,8 +10,9 @@ import (
 // it rests.
 func TestChainsKeepTheOrderOfEachDevice(t *testing.T) {
 	type device struct {
-		list  []*record
-		rests bool
+		list   []*record
+		rests  bool
+		onDisk bool
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		c := newChains()
@@ -52,13 +53,14 @@ func TestChainsKeepTheOrderOfEachDevice(t *testing.T) {
 				switch {
 				case len(d.list) == 0:
 					want = first
-				case !r.turn && (d.rests || r.late && d.list[len(d.list)-1].turn):
+				case !r.turn && (d.rests || r.late && d.onDisk):
 					want = resting
 				}
 				if got := c.enter(r); got != want {
 					t.Fatalf("device %d: got %v, want %v", number, got, want)
 				}
 				if want != resting {
+					d.onDisk = r.turn && (len(d.list) == 0 || d.onDisk)
 					d.list = append(d.list, r)
 				}
 			},
@@ -82,7 +84,7 @@ func TestChainsKeepTheOrderOfEachDevice(t *testing.T) {
 			"rest": func(t *rapid.T) {
 				d := busy(t)
 				taken(t, c.rest(d.list[0]), d.list[1:])
-				d.list, d.rests = d.list[:1], true
+				d.list, d.rests, d.onDisk = d.list[:1], true, d.list[0].onDisk
 			},
 			"wake": func(t *rapid.T) {
 				d := busy(t)

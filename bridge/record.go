@@ -47,6 +47,7 @@ type record struct {
 
 	behind *record // the next for the same device, once this one is through
 	rests  bool    // of the last of a chain: its first does, see chains
+	onDisk bool    // of the last of a chain: all of it are, so that one behind them may come to be
 	rested bool    // it is the first of a chain, and rests
 	queued *record // the next in the upstream's queue
 }
