@@ -167,16 +167,18 @@ func (e end) accepted(arrivals []arrival) bool {
 
 // repeats are acceptances of what had been accepted already.
 type repeats struct {
-	again   int   // from the spool of a process that had ended
-	bound   int   // and so many could have been
-	doubled []int // other notifications, that were sent again and not recognised
+	again   int               // from the spool of a process that had ended
+	bound   int               // and so many could have been
+	twice   map[int][]arrival // from one process: by its number, the later acceptances
+	doubled []int             // notifications that were sent again and not recognised
 }
 
-// findRepeats wants that of all processes, of which all but the last ended so,
-// none delivered a notification twice; and that one that was accepted already was
-// delivered again only because it stood in the spool.
-func findRepeats(t *testing.T, ends []end, arrivals map[int][]arrival) (r repeats) {
+// findRepeats finds what was accepted more than once from processes of which all
+// but the last ended so. It wants one that was accepted again from another process
+// to have stood in its spool.
+func findRepeats(t *testing.T, ends []end, arrivals map[int][]arrival) repeats {
 	t.Helper()
+	r := repeats{twice: make(map[int][]arrival)}
 	for _, e := range ends {
 		for n := range e.committed {
 			if e.accepted(arrivals[n]) {
@@ -184,30 +186,37 @@ func findRepeats(t *testing.T, ends []end, arrivals map[int][]arrival) (r repeat
 			}
 		}
 	}
+	process := func(a arrival) int {
+		if i := slices.IndexFunc(ends, func(e end) bool { return a.seq <= e.upTo }); i >= 0 {
+			return i
+		}
+		return len(ends)
+	}
 	for n, accepted := range arrivals {
-		for i, a := range accepted {
-			before := slices.IndexFunc(accepted[:i], func(b arrival) bool { return b.apnsID == a.apnsID })
-			if i == 0 {
-				continue
-			}
-			if before < 0 {
+		for i, a := range accepted[1:] {
+			switch before := latest(accepted[:i+1], a.apnsID); {
+			case before == nil:
 				r.doubled = append(r.doubled, n)
-				continue
-			}
-			r.again++
-			process := slices.IndexFunc(ends, func(e end) bool { return a.seq <= e.upTo })
-			if process < 0 {
-				process = len(ends)
-			}
-			switch {
-			case process == 0 || accepted[before].seq > ends[process-1].upTo:
-				t.Errorf("number %d was accepted twice from process %d", n, process)
-			case !ends[process-1].committed[n]:
-				t.Errorf("number %d was accepted again from process %d, in whose spool it was not", n, process)
+			case process(*before) == process(a):
+				r.twice[process(a)] = append(r.twice[process(a)], a)
+			case !ends[process(a)-1].committed[n]:
+				t.Errorf("number %d was accepted again from process %d, in whose spool it was not", n, process(a))
+			default:
+				r.again++
 			}
 		}
 	}
 	return r
+}
+
+// latest is the last arrival with that name.
+func latest(arrivals []arrival, apnsID string) (last *arrival) {
+	for i := range arrivals {
+		if arrivals[i].apnsID == apnsID {
+			last = &arrivals[i]
+		}
+	}
+	return last
 }
 
 // ended gives what a process leaves that has ended, when APNs has seen the end

@@ -111,6 +111,11 @@ func (p *resender) written() int {
 	return p.report.Written
 }
 
+// allWrite says that each has had a connection.
+func allWrite(all []*resender) bool {
+	return !slices.ContainsFunc(all, func(p *resender) bool { return p.written() == 0 })
+}
+
 // isUnsure says whether the nth was last written on a connection that ended
 // without a packet.
 func (p *resender) isUnsure(n int) bool {
@@ -135,51 +140,41 @@ func (p *resender) heardSoonBefore(times []time.Time, n int) bool {
 	return false
 }
 
-// books is what became of all that a resender wrote.
-type books struct{ accepted, named, listed, lost int }
-
-func (b *books) add(c books) {
-	b.accepted += c.accepted
-	b.named += c.named
-	b.listed += c.listed
-	b.lost += c.lost
+// books is what became of notifications.
+type books struct {
+	accepted, named, listed int
+	lost                    []int // none of these
 }
 
-// check wants everything to have come to its end. What is lost may only have
-// been the last of what was written on a connection that ended without a packet,
-// and never committed.
-func (p *resender) check(t *testing.T, arrivals map[int][]arrival, listed map[string]bool, committed map[int]bool) (b books) {
+// count adds what became of all that p took from its caller.
+func (b *books) count(t *testing.T, p *resender, arrivals map[int][]arrival, listed map[string]bool) {
 	t.Helper()
 	if p.report.Forgotten > 0 {
-		t.Errorf("the provider forgot %d", p.report.Forgotten)
+		t.Errorf("a provider forgot %d", p.report.Forgotten)
 	}
 	for n := range p.report.Taken {
-		number := p.base + n
-		unsure := p.isUnsure(n)
+		number, fate := p.base+n, fateOf(n)
 		isListed := listed[string(mixed(number).Token)]
-		switch fate := fateOf(n); {
+		switch {
 		case len(arrivals[number]) > 0:
 			b.accepted++
-			if p.named[n] {
-				t.Errorf("number %d was accepted, and is named in an error packet", number)
-			}
 		case p.named[n]:
 			b.named++
-			if fate != toRefuse {
-				t.Errorf("number %d is named in an error packet", number)
-			}
 		case isListed:
 			b.listed++
 		default:
-			b.lost++
-			if !unsure || committed[number] {
-				t.Errorf("number %d (%d) is lost: it was written %d times", number, fate, p.times[n])
-			}
+			b.lost = append(b.lost, number)
 		}
-		if isListed && fateOf(n) == toArrive {
-			t.Errorf("number %d is on the feedback list", number)
+		if p.named[n] && fate != toRefuse || isListed && fate == toArrive || len(arrivals[number]) > 0 && fate != toArrive {
+			t.Errorf("number %d: named in an error packet %t, on the feedback list %t, accepted %d times", number, p.named[n], isListed, len(arrivals[number]))
 		}
 	}
+}
+
+// checkTails wants what is lost of a connection that ended without a packet to
+// have been written last.
+func (p *resender) checkTails(t *testing.T, arrivals map[int][]arrival) {
+	t.Helper()
 	for _, s := range p.unsure {
 		lost := -1
 		for n := s.from; n < s.to; n++ {
@@ -195,7 +190,6 @@ func (p *resender) check(t *testing.T, arrivals map[int][]arrival, listed map[st
 			}
 		}
 	}
-	return b
 }
 
 // listed reads the feedback list.

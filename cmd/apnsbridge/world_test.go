@@ -137,33 +137,38 @@ func (w *world) stop() {
 	w.service = nil
 }
 
-// fixPorts stops the gateway, and has it listen on the ports it had when it starts
-// again, as an operator's does.
+// fixPorts has the gateway listen on the same ports whenever it starts from now
+// on, as an operator's does. They are its own as long as the test runs.
 func (w *world) fixPorts() {
 	w.t.Helper()
-	w.stop()
-	for _, port := range []string{w.push, w.feedback, w.admin} {
-		w.amend("127.0.0.1:0", port)
-		w.hold(port)
+	for _, port := range []*string{&w.push, &w.feedback, &w.admin} {
+		*port = w.hold()
+		w.amend("127.0.0.1:0", *port)
 	}
 }
 
-// hold has the system give a port to no connection while there is no gateway.
-func (w *world) hold(port string) {
+// hold finds a port that the system gives to nobody else, also while no gateway
+// listens on it.
+func (w *world) hold() string {
 	w.t.Helper()
-	at := netip.MustParseAddrPort(port)
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { syscall.Close(fd) })
 	syscall.CloseOnExec(fd)
+	loopback := syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 	if err := errors.Join(
-		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
-		syscall.Bind(fd, &syscall.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}),
+		syscall.Bind(fd, &loopback),
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), // from now on, for the gateway
 	); err != nil {
 		w.t.Fatal(err)
 	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4(loopback.Addr), uint16(bound.(*syscall.SockaddrInet4).Port)).String()
 }
 
 // reconfigure stops the gateway and replaces something in its configuration.
