@@ -55,7 +55,6 @@ type chaos struct {
 	number    atomic.Int64 // of processes that have ended
 	resenders []*resender
 	kills     []time.Time
-	diary     []string
 	gaveUp    int // notifications that were given up, as the logs say
 
 	began   time.Time
@@ -133,11 +132,8 @@ func (c *chaos) more(int) bool {
 func (c *chaos) play(t *testing.T, moods []mood, kill bool) {
 	t.Helper()
 	deck := []func(){func() {
-		c.diary = append(c.diary, fmt.Sprintf("%v seq %d SIGTERM", time.Since(c.began), c.sim.Stats().Received))
 		c.process.stop()
-		c.diary = append(c.diary, fmt.Sprintf("%v seq %d stopped", time.Since(c.began), c.sim.Stats().Received))
 		c.restart(t)
-		c.diary = append(c.diary, fmt.Sprintf("%v seq %d started; spool had %d", time.Since(c.began), c.sim.Stats().Received, len(c.ends[len(c.ends)-1].committed)))
 	}}
 	if kill {
 		deck = append(deck, func() {
@@ -148,7 +144,6 @@ func (c *chaos) play(t *testing.T, moods []mood, kill bool) {
 	}
 	for _, m := range moods {
 		deck = append(deck, func() {
-			c.diary = append(c.diary, fmt.Sprintf("%v seq %d %s", time.Since(c.began), c.sim.Stats().Received, m.name))
 			c.feel(t, m.scenario)
 		})
 	}
@@ -193,60 +188,9 @@ func TestChaos(t *testing.T) {
 			c := newChaos(t, tt.mode)
 			listed := c.run(t, certain, tt.kill)
 			c.checkResenders(t, c.resenders, listed, c.kills)
-			c.diag(t)
 			if c.gaveUp > 0 {
 				t.Errorf("%d were given up", c.gaveUp)
 			}
 		})
-	}
-}
-
-func (c *chaos) diag(t *testing.T) {
-	if !t.Failed() {
-		return
-	}
-	latest := make(map[string]apnssim.Push)
-	seen := make(map[int]bool)
-	wrong := 0
-	first := 0
-	for _, p := range c.sim.Received(0).Pushes {
-		if p.Status != 200 {
-			continue
-		}
-		n := crowdNumber(t, p.Payload)
-		l, ok := latest[p.Token]
-		if ok && n < crowdNumber(t, l.Payload) && !seen[n] {
-			wrong++
-			if first == 0 {
-				first = p.Seq
-			}
-			if wrong < 600 {
-				t.Logf("DIAG %d seq %d conn %d after %d seq %d conn %d", n, p.Seq, p.Connection, crowdNumber(t, l.Payload), l.Seq, l.Connection)
-			}
-			if wrong == 1 {
-				r := c.resenders[n/ofProvider]
-				t.Logf("DIAG times %d, %d", r.times[n%ofProvider], r.times[crowdNumber(t, l.Payload)%ofProvider])
-				for i, pk := range r.packets {
-					if pk.Index > n%ofProvider-4000 && pk.Index < n%ofProvider+4000 {
-						t.Logf("DIAG packet %+v at %v", pk.Response, r.heard[i].Sub(c.began))
-					}
-				}
-				for _, u := range r.unsure {
-					t.Logf("DIAG unsure %+v", u)
-				}
-			}
-		}
-		seen[n] = true
-		if !ok || n > crowdNumber(t, l.Payload) {
-			latest[p.Token] = p
-		}
-	}
-	for i, d := range c.diary {
-		var at, seq int
-		_ = at
-		fmt.Sscanf(d[strings.Index(d, "seq "):], "seq %d", &seq)
-		if seq > first-8000 && seq < first+4000 {
-			t.Log("DIARY", i, d)
-		}
 	}
 }
