@@ -131,10 +131,7 @@ func (c *chaos) more(int) bool {
 // stopped, and if kill is set killed, and started again.
 func (c *chaos) play(t *testing.T, moods []mood, kill bool) {
 	t.Helper()
-	deck := []func(){func() {
-		c.process.stop()
-		c.restart(t)
-	}}
+	deck := []func(){func() { c.process.stop(); c.restart(t) }}
 	if kill {
 		deck = append(deck, func() {
 			c.kills = append(c.kills, time.Now())
@@ -143,9 +140,7 @@ func (c *chaos) play(t *testing.T, moods []mood, kill bool) {
 		})
 	}
 	for _, m := range moods {
-		deck = append(deck, func() {
-			c.feel(t, m.scenario)
-		})
+		deck = append(deck, func() { c.feel(t, m.scenario) })
 	}
 	c.r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 	for _, happen := range deck {
