@@ -59,6 +59,8 @@ type Bridge struct {
 	writers    sync.WaitGroup
 	endWriters context.CancelFunc
 
+	spared time.Time // when sessions were last asked for memory; of the clock alone
+
 	mu       sync.Mutex
 	apps     map[string]*app
 	removed  []*app // by a reload, with notifications still on their way

@@ -151,6 +151,9 @@ const (
 	// idleClients is how many clients without a session are kept for what is
 	// known of their habits.
 	idleClients = 10_000
+
+	// spareInterval is how often memory is asked back while there is none.
+	spareInterval = time.Second
 )
 
 // runClock tells the time to clients and apps until done.
@@ -176,10 +179,15 @@ func (b *Bridge) tick() {
 	if stopping {
 		b.endSessions()
 	}
+	now, short := b.now(), false
 	for _, a := range b.everyApp() {
-		now := b.now()
 		a.account.look(now)
+		short = short || !a.account.room()
 		a.probe(now)
+	}
+	if short && now.Sub(b.spared) >= spareInterval {
+		b.spared = now
+		b.spare()
 	}
 	b.closeSpent(b.now())
 	idle := 0
@@ -200,6 +208,17 @@ func (b *Bridge) tick() {
 		if forgettable {
 			b.forgetClient(key, c)
 		}
+	}
+}
+
+// spare takes back what sessions keep of their latest notification: those of many
+// that send nothing could leave no room for others.
+func (b *Bridge) spare() {
+	b.mu.Lock()
+	sessions := slices.Collect(maps.Keys(b.sessions))
+	b.mu.Unlock()
+	for _, s := range sessions {
+		s.client.during(func(time.Time) { s.talk.Spare() })
 	}
 }
 

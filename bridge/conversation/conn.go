@@ -20,7 +20,9 @@ type Conn struct {
 	address netip.Addr
 	report  bool
 	window  Window[slot]
-	before  slot // the latest to leave the window; its content is still kept
+	before  slot // the latest to leave the window; its content is still kept, unless
+	spared  bool // only its key is:
+	key     key
 	opened  instant
 
 	last     name    // of the latest frame

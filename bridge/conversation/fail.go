@@ -63,8 +63,8 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 	l := c.ledger
 	e := l.begin(c, failure, l.habit(c.kind(x.frame)), t)
 	e.failure = x.refusal
-	if c.before.content != nil {
-		e.before, l.scratch = keyOf(c.before.content, l.scratch)
+	if k, ok := c.keyBefore(); ok {
+		e.before = k
 		e.failed, l.scratch = keyOf(x.content, l.scratch)
 		l.list(e)
 	}

@@ -105,11 +105,31 @@ func (c *Conn) release(s Seq, x slot) {
 	if content := c.before.content; content != nil {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s - 1, Content: content})
 	}
-	c.before = x
+	c.before, c.spared = x, false
 	if c.told && x.content != nil {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s, Content: x.content})
 		c.before.content = nil
 	}
+}
+
+// Spare gives back the content that is still kept of the latest notification to
+// leave the window. It may be called at any time, and costs a hash.
+func (c *Conn) Spare() {
+	if k, ok := c.keyBefore(); ok && !c.spared {
+		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: c.window.head - 1, Content: c.before.content})
+		c.before.content = nil
+		c.spared, c.key = true, k
+	}
+}
+
+// keyBefore is the key of the latest notification to leave the window, if that
+// was one with a content.
+func (c *Conn) keyBefore() (k key, ok bool) {
+	if c.spared || c.before.content == nil {
+		return c.key, c.spared
+	}
+	k, c.ledger.scratch = keyOf(c.before.content, c.ledger.scratch)
+	return k, true
 }
 
 // forward lets the owner send the notification at s, whose original was not

@@ -39,17 +39,17 @@ func (c *Conn) Shutdown(now time.Time) {
 	l.stats.Shutdowns++
 	e := l.begin(c, shutdown, l.habit(c.kind(named.frame)), t)
 	e.exempt = 1
-	if s < c.window.head && named.content != nil && named.outcome.delivered() {
-		l.rememberNamed(c, e, named, t)
+	if s < c.window.head && named.outcome.delivered() {
+		if k, ok := c.keyBefore(); ok {
+			l.rememberNamed(c, e, named, k, t)
+		}
 	}
 	c.tell(e, binproto.Shutdown, named.frame.Identifier, t)
 }
 
-// rememberNamed puts the accepted notification that a status 10 names in front
-// of e: some libraries send that one again too.
-func (l *Ledger) rememberNamed(c *Conn, e *episode, x *slot, t instant) {
-	var k key
-	k, l.scratch = keyOf(x.content, l.scratch)
+// rememberNamed puts the accepted notification x, which a status 10 names, with
+// its key in front of e: some libraries send that one again too.
+func (l *Ledger) rememberNamed(c *Conn, e *episode, x *slot, k key, t instant) {
 	n := l.enter(e, &entry{key: k, habit: e.habit, frame: x.frame.name(), expiry: x.frame.Expiry, constant: x.repeats})
 	if n != nil {
 		l.settled(n, verdict{outcome: Accepted}, t)

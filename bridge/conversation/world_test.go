@@ -16,6 +16,7 @@ import (
 // to have got.
 type world struct {
 	rng    *rand.Rand
+	short  *rand.Rand // of memory
 	start  time.Time
 	now    time.Duration
 	events agenda
@@ -67,6 +68,7 @@ func (c content) Payload() []byte { return fmt.Appendf(nil, `{"aps":{"alert":"%d
 func newWorld(seed uint64) *world {
 	w := &world{
 		rng:   rand.New(rand.NewPCG(seed, 1)),
+		short: rand.New(rand.NewPCG(seed, 2)),
 		start: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), ticking: never,
 		want: map[content]int{}, got: map[content]int{}, told: map[content]bool{}, excused: map[content]bool{}, disk: map[string]Record{},
 		address: home,
@@ -110,6 +112,11 @@ func (w *world) run() {
 		e := heap.Pop(&w.events).(event)
 		w.now = e.at
 		e.do()
+		if n := len(w.links); n > 0 { // memory may be short at any time
+			if c := w.links[w.short.IntN(n)].conn; c != nil {
+				c.Spare()
+			}
+		}
 		w.obey()
 	}
 }

@@ -1,0 +1,28 @@
+package bridge
+
+import (
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// Each connection keeps the last of what came over it. Those of many that send no
+// more do not keep the others from being read.
+func TestManySilentConnections(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	clock := new(movableClock)
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now, Limits: Limits{QueuedBytes: 200_000}})
+	const count = 400
+	for i := range count {
+		s, _ := open(t, b, Origin{})
+		s.Push(note(deviceToken(goodDevice, i), uint32(i), hello))
+	}
+	until(t, "all have their verdicts", func() bool { return b.Stats().Unsettled == 0 })
+	clock.forward(spareInterval)
+	s, p := open(t, b, Origin{})
+	pushMany(t, s, p, count, 1000)
+	delivered(t, b)
+	if got := sim.Stats().Accepted; got != count+1000 {
+		t.Errorf("%d accepted, want %d", got, count+1000)
+	}
+}
