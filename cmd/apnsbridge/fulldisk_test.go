@@ -12,86 +12,116 @@ import (
 	"apnsbridge/store/storetest"
 )
 
+// fullDisk is a gateway whose disk is full at times, and whose providers write.
+type fullDisk struct {
+	*killed
+	process *process
+	disk    *storetest.Disk
+	writers []*writer
+	writing sync.WaitGroup
+}
+
+const fullMemory = 2 << 20 // queued_bytes
+
+func newFullDisk(t *testing.T, mode string) *fullDisk {
+	d := &fullDisk{disk: storetest.NewDisk(t, 16<<20)}
+	d.killed = newKilled(t, fmt.Sprintf("spool: {mode: %s}\nlimits: {queued_bytes: %d, retry_delay: 20ms, retry_delay_max: 100ms}", mode, fullMemory))
+	d.stop()
+	if err := os.RemoveAll(d.path("data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(d.disk.Dir, d.path("data")); err != nil {
+		t.Fatal(err)
+	}
+	const providers = 4
+	for i := range providers {
+		d.writers = append(d.writers, &writer{number: i * ofProvider})
+	}
+	d.process = startProcess(t, d.world)
+	return d
+}
+
+// write has each provider write so many notifications over a connection. broken
+// says that it may break.
+func (d *fullDisk) write(t *testing.T, each int, broken bool) {
+	for _, w := range d.writers {
+		d.writing.Go(func() {
+			if err := w.write(d.killed, d.process.push, each, true); err != nil && !broken {
+				t.Errorf("a provider: %v", err)
+			}
+		})
+	}
+}
+
+func (d *fullDisk) taken(t *testing.T) int {
+	return int(d.metric(t, `apnsbridge_bridge_app_taken_total{app="demo"}`))
+}
+
+// stands waits until nothing more is read, because the disk is full.
+func (d *fullDisk) stands(t *testing.T, most int) {
+	t.Helper()
+	waitFor(t, "/readyz says that the disk is full", func() bool {
+		status, body := d.ask(t, http.MethodGet, "/readyz", nil)
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "the store cannot be written: no space left on device\n")
+	})
+	before := -1
+	waitFor(t, "nothing more is read", func() bool {
+		now := d.taken(t)
+		defer func() { before = now }()
+		return now == before
+	})
+	if before >= most {
+		t.Error("all were taken, nobody had to wait")
+	}
+	if got := int(d.metric(t, "apnsbridge_bridge_queued_bytes")); got > 2*fullMemory {
+		t.Errorf("%d bytes are in memory, want %d and a little", got, fullMemory)
+	}
+}
+
 // The disk is full while providers write, with nothing to be had from APNs, or
 // with a spool that has everything first. Then nothing more is read, /readyz says
 // why, and as soon as there is space all goes on and everything is delivered. A
 // process that is killed meanwhile has lost nothing that was committed.
 func TestDiskFullUnderLoad(t *testing.T) {
-	const queued = 2 << 20
+	const each = 10_000
 	for _, tt := range []struct {
 		name, mode string
+		early      bool // it is full before there is anything
 		scenario   apnssim.Scenario
 		kill       bool
 	}{
-		{"overflow, in an outage", "overflow", apnssim.Scenario{Outage: &apnssim.Outage{}}, false},
-		{"always", "always", apnssim.Scenario{Latency: quick}, false},
-		{"always, in an outage", "always", apnssim.Scenario{Outage: &apnssim.Outage{}}, false},
-		{"always, killed in an outage", "always", apnssim.Scenario{Outage: &apnssim.Outage{}}, true},
+		{"overflow, in an outage", "overflow", false, apnssim.Scenario{Outage: &apnssim.Outage{}}, false},
+		{"always, in an outage", "always", false, apnssim.Scenario{Outage: &apnssim.Outage{}}, false},
+		{"always, from the beginning", "always", true, fair.scenario, false},
+		{"always, killed in an outage", "always", false, apnssim.Scenario{Outage: &apnssim.Outage{}}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			disk := storetest.NewDisk(t, 16<<20)
-			k := newKilled(t, fmt.Sprintf("spool: {mode: %s}\nlimits: {queued_bytes: %d, retry_delay: 20ms, retry_delay_max: 100ms}", tt.mode, queued))
-			k.stop()
-			if err := os.RemoveAll(k.path("data")); err != nil {
-				t.Fatal(err)
+			d := newFullDisk(t, tt.mode)
+			d.feel(t, tt.scenario)
+			if tt.early {
+				d.disk.Fill()
 			}
-			if err := os.Symlink(disk.Dir, k.path("data")); err != nil {
-				t.Fatal(err)
+			d.write(t, each, tt.kill)
+			if !tt.early {
+				waitFor(t, "some are taken", func() bool { return d.taken(t) > each/2 })
+				d.disk.Fill()
 			}
-			k.feel(t, tt.scenario)
-			p := startProcess(t, k.world)
-			const providers, each = 4, 10_000
-			var writing sync.WaitGroup
-			var writers []*writer
-			for i := range providers {
-				w := &writer{number: i * ofProvider}
-				writers = append(writers, w)
-				writing.Go(func() {
-					if err := w.write(k, p.push, each, true); err != nil && !tt.kill {
-						t.Errorf("a provider: %v", err)
-					}
-				})
-			}
-			taken := func() int { return int(k.metric(t, `apnsbridge_bridge_app_taken_total{app="demo"}`)) }
-			waitFor(t, "some are taken", func() bool { return taken() > each/2 })
-			disk.Fill()
-			waitFor(t, "/readyz says that the disk is full", func() bool {
-				status, body := k.ask(t, http.MethodGet, "/readyz", nil)
-				return status == http.StatusServiceUnavailable && strings.Contains(body, "the store cannot be written: no space left on device\n")
-			})
-			before := -1
-			waitFor(t, "nothing more is read", func() bool {
-				now := taken()
-				defer func() { before = now }()
-				return now == before
-			})
-			if got := int(k.metric(t, "apnsbridge_bridge_queued_bytes")); got > 2*queued {
-				t.Errorf("%d bytes are in memory, want %d and a little", got, queued)
-			}
-			if before == providers*each {
-				t.Error("all were taken, nobody had to wait")
-			}
+			d.stands(t, each*len(d.writers))
 			if tt.kill {
-				p.kill()
-				writing.Wait()
-				k.ends = append(k.ends, k.ended(t, p))
-				disk.Free()
-				p = startProcess(t, k.world)
-				for _, w := range writers {
-					writing.Go(func() {
-						if err := w.write(k, p.push, 500, true); err != nil {
-							t.Errorf("a provider: %v", err)
-						}
-					})
-				}
-			} else {
-				disk.Free()
+				d.process.kill()
+				d.writing.Wait()
+				d.ends = append(d.ends, d.ended(t, d.process))
 			}
-			k.feel(t, apnssim.Scenario{Latency: quick})
-			writing.Wait()
-			k.drain(t, p)
-			k.check(t, writers)
+			d.disk.Free()
+			if tt.kill {
+				d.process = startProcess(t, d.world)
+				d.write(t, 500, false)
+			}
+			d.feel(t, fair.scenario)
+			d.writing.Wait()
+			d.drain(t, d.process)
+			d.check(t, d.writers)
 		})
 	}
 }

@@ -128,11 +128,11 @@ func (p *resender) isUnsure(n int) bool {
 const lastMoment = time.Second
 
 // heardSoonBefore says whether the nth stood behind a packet that came in the last
-// moment before one of these times.
+// moment before one of these times, or was read a little later.
 func (p *resender) heardSoonBefore(times []time.Time, n int) bool {
 	for i, packet := range p.packets {
 		for _, at := range times {
-			if ago := at.Sub(p.heard[i]); packet.Index < n && ago >= 0 && ago < lastMoment {
+			if ago := at.Sub(p.heard[i]); packet.Index < n && ago > -lastMoment/2 && ago < lastMoment {
 				return true
 			}
 		}
