@@ -62,17 +62,11 @@ type chaos struct {
 	stopped atomic.Bool // nothing more is taken
 }
 
-const ofChaos = `spool: {mode: %s}
-limits:
-  drain: 60s
-  retry_delay: 20ms
-  retry_delay_max: 200ms
-  apns_dial_interval: 20ms
-  apns_ping_after: 300ms
-  apns_ping_timeout: 300ms`
-
-func newChaos(t *testing.T, mode string) *chaos {
-	c := &chaos{killed: newKilled(t, fmt.Sprintf(ofChaos, mode))}
+// newChaos starts nothing yet. silence is how long APNs may be silent before it is
+// asked for a sign of life, and then.
+func newChaos(t *testing.T, mode string, silence time.Duration) *chaos {
+	settings := fmt.Sprintf("spool: {mode: %s}\nlimits: {drain: 60s, retry_delay: 20ms, retry_delay_max: 200ms, apns_dial_interval: 20ms, apns_ping_after: %v, apns_ping_timeout: %[2]v}", mode, silence)
+	c := &chaos{killed: newKilled(t, settings)}
 	const providers = 4
 	for i := range providers {
 		c.resenders = append(c.resenders, &resender{base: i * ofProvider})
@@ -180,7 +174,7 @@ func TestChaos(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := newChaos(t, tt.mode)
+			c := newChaos(t, tt.mode, 10*time.Second)
 			listed := c.run(t, certain, tt.kill)
 			c.checkResenders(t, c.resenders, listed, c.kills)
 			if c.gaveUp > 0 {

@@ -96,7 +96,7 @@ func (r *repetitions) check(t *testing.T, twice map[int][]arrival) {
 // what is lost was given up after two requests without one. Both are counted.
 func TestChaosInDoubt(t *testing.T) {
 	t.Parallel()
-	c := newChaos(t, "overflow")
+	c := newChaos(t, "overflow", 300*time.Millisecond)
 	asked := countRepetitions(c)
 	listed := c.run(t, slices.Concat(certain, doubtful), false)
 	arrivals := c.arrivals(t)
