@@ -80,7 +80,7 @@ func (c *chaos) run(t *testing.T, moods []mood, kill bool) (listed map[string]bo
 	t.Helper()
 	decks := 1
 	if *long {
-		decks = 40
+		decks = 20
 	}
 	c.process, c.began = startProcess(t, c.world), time.Now()
 	var sending sync.WaitGroup
