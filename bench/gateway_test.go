@@ -13,6 +13,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/gateway"
 	"apnsbridge/store/boltstore"
 )
@@ -36,7 +37,7 @@ func startGateway(s setting) (part, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	credential, err := bridge.NewTokenCredential(p8, keyID, teamID)
+	credential, err := upstream.NewTokenCredential(p8, keyID, teamID)
 	if err != nil {
 		return nil, "", err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/pushtype"
+	"apnsbridge/bridge/upstream"
 )
 
 // Environment is one of APNs' two worlds, or says that the port decides.
@@ -41,7 +43,7 @@ type App struct {
 	Endpoint    string         // https://host:port instead of Apple's; empty: Apple's
 	EndpointCA  *x509.CertPool // who vouches for the endpoint; nil: the system's
 	Proxy       *url.URL       // a proxy that knows CONNECT; nil: none
-	Credential  *Credential
+	Credential  *upstream.Credential
 	PushType    string // "", "auto", or the type of every push
 	OnBadToken  OnBadToken
 	Strict      bool // what is not known here goes to the provider as status 255
@@ -64,7 +66,7 @@ func (a App) check(now time.Time) error {
 
 // same says that b leads to the same connections as a.
 func (a App) same(b App) bool {
-	if !a.EndpointCA.Equal(b.EndpointCA) || !a.Credential.same(b.Credential) || (a.Proxy == nil) != (b.Proxy == nil) {
+	if !a.EndpointCA.Equal(b.EndpointCA) || !a.Credential.Equal(b.Credential) || (a.Proxy == nil) != (b.Proxy == nil) {
 		return false
 	}
 	if a.Proxy != nil && a.Proxy.String() != b.Proxy.String() {
@@ -89,18 +91,19 @@ func (a App) continues(o Origin) bool {
 		return true
 	}
 	topic := a.topicFor(o)
-	return isMDMTopic(topic) || strings.HasPrefix(topic, "pass.")
+	return pushtype.IsMDM(topic) || strings.HasPrefix(topic, "pass.")
 }
 
-// endpoint is the base of all paths, for an environment.
-func (a App) endpoint(e Environment) string {
+// endpoint is where the app's notifications for an environment go.
+func (a App) endpoint(e Environment) upstream.Endpoint {
+	to := upstream.Endpoint{URL: "https://api.push.apple.com", CA: a.EndpointCA, Proxy: a.Proxy}
 	switch {
 	case a.Endpoint != "":
-		return strings.TrimRight(a.Endpoint, "/")
+		to.URL = strings.TrimRight(a.Endpoint, "/")
 	case e == Sandbox:
-		return "https://api.sandbox.push.apple.com"
+		to.URL = "https://api.sandbox.push.apple.com"
 	}
-	return "https://api.push.apple.com"
+	return to
 }
 
 // app is what lasts of an app while its configuration is reloaded.
@@ -119,13 +122,20 @@ type app struct {
 
 	// Of what was forgotten, under the bridge's lock.
 	conversations conversation.Stats // of clients
-	pooled        PoolStats          // of pools
+	pooled        upstream.Stats     // of those closed
 }
 
 // route is how an app's notifications go at present.
 type route struct {
 	app       App
-	upstreams [2]upstream // of Production and Sandbox
+	upstreams [2]carrier // of Production and Sandbox
+}
+
+// carrier is an upstream.Upstream, seen from a route.
+type carrier interface {
+	Send(*upstream.Push)
+	Renew(bearer string)
+	Retire()
 }
 
 // environment is where notifications from a listener of the environment e go.

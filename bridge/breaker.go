@@ -1,6 +1,10 @@
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"apnsbridge/bridge/upstream"
+)
 
 // breakerFailures is how many attempts in a row have to fail before the others
 // are kept waiting: of single failures there are always some, and each waits for
@@ -25,32 +29,38 @@ const eased = 2
 type breaker struct {
 	backoff *backoff
 
-	failures int       // in a row, while it is closed
-	opened   time.Time // zero: it is closed
-	why      class     // of the last failure
-	since    time.Time // the last change
-	vain     int       // probes in a row, while it is open
-	probe    time.Time // when the next is due
+	failures int            // in a row, while it is closed
+	opened   time.Time      // zero: it is closed
+	why      upstream.Class // of the last failure
+	since    time.Time      // the last change
+	vain     int            // probes in a row, while it is open
+	probe    time.Time      // when the next is due
 }
 
 // impedes says whether c is a failure that others would have as well.
-func impedes(c class) bool {
+func impedes(c upstream.Class) bool {
 	switch c {
-	case held, tokenUpdates, unavailable, unreachable, ambiguous:
+	case upstream.CredentialRefused, upstream.TopicRefused, upstream.TokenUpdates,
+		upstream.ServerError, upstream.NoConnection, upstream.NoAnswer:
 		return true
 	}
 	return false
 }
 
+// ours reports whether c is a fault of the app's credential or topic.
+func ours(c upstream.Class) bool {
+	return c == upstream.CredentialRefused || c == upstream.TopicRefused
+}
+
 // serves says whether an answer of class c shows that what impeded is over. APNs
 // looks at credential and topic before it looks at the device, and at the request
 // before both.
-func serves(c, why class) bool {
+func serves(c, why upstream.Class) bool {
 	switch c {
-	case accepted, badToken, gone, throttled:
+	case upstream.Accepted, upstream.BadToken, upstream.Gone, upstream.Throttled:
 		return true
-	case refused, badPriority, badPushType, badExpiration, unknown:
-		return why != held
+	case upstream.Refused, upstream.BadPriority, upstream.BadPushType, upstream.BadExpiration, upstream.Unknown:
+		return !ours(why)
 	}
 	return false
 }
@@ -59,19 +69,19 @@ func (b *breaker) open() bool { return !b.opened.IsZero() }
 
 // failed takes a failure of class c, which impedes. What could not be sent has
 // no date that says something.
-func (b *breaker) failed(c class, sent, now time.Time) {
-	if c != unreachable && sent.Before(b.since) {
+func (b *breaker) failed(c upstream.Class, sent, now time.Time) {
+	if c != upstream.NoConnection && sent.Before(b.since) {
 		return
 	}
 	if b.open() {
-		if (c == held) != (b.why == held) {
+		if ours(c) != ours(b.why) {
 			b.probe = now.Add(b.wait(c))
 		}
 		b.why = c
 		return
 	}
 	b.why = c
-	if b.failures++; b.failures < breakerFailures && c != unreachable {
+	if b.failures++; b.failures < breakerFailures && c != upstream.NoConnection {
 		return
 	}
 	b.opened, b.vain = now, 0
@@ -80,8 +90,8 @@ func (b *breaker) failed(c class, sent, now time.Time) {
 }
 
 // wait is how long the next probe has to.
-func (b *breaker) wait(c class) time.Duration {
-	if c == held {
+func (b *breaker) wait(c upstream.Class) time.Duration {
+	if ours(c) {
 		return b.backoff.held()
 	}
 	return b.backoff.after(b.vain)
@@ -93,7 +103,7 @@ func (b *breaker) date(now time.Time) { b.since = now.Truncate(time.Millisecond)
 
 // answered takes an answer of class c, which does not impede. It says how many of
 // those that wait may go.
-func (b *breaker) answered(c class, sent, now time.Time) (more int) {
+func (b *breaker) answered(c upstream.Class, sent, now time.Time) (more int) {
 	switch {
 	case !serves(c, b.why):
 		return 0

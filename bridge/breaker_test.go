@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // breakerDrill is a breaker with a clock, and without chance: all waits are as
@@ -23,14 +25,14 @@ func newBreakerDrill(t *testing.T) *breakerDrill {
 
 func (d *breakerDrill) pass(t time.Duration) { d.now = d.now.Add(t) }
 
-func (d *breakerDrill) fail(c class, times int) {
+func (d *breakerDrill) fail(c upstream.Class, times int) {
 	for range times {
 		d.failed(c, d.now, d.now)
 	}
 }
 
 // probesAt takes all probes of a time, each in vain, and wants them at these.
-func (d *breakerDrill) probesAt(c class, want ...time.Duration) {
+func (d *breakerDrill) probesAt(c upstream.Class, want ...time.Duration) {
 	d.Helper()
 	start := d.now
 	for i, at := range want {
@@ -50,18 +52,18 @@ func (d *breakerDrill) probesAt(c class, want ...time.Duration) {
 func TestBreakerOpens(t *testing.T) {
 	tests := []struct {
 		name    string
-		classes []class
+		classes []upstream.Class
 		want    bool
 	}{
-		{"too few", []class{unavailable, unavailable, unavailable, unavailable}, false},
-		{"enough", []class{unavailable, unavailable, unavailable, unavailable, unavailable}, true},
-		{"of all kinds", []class{held, unavailable, tokenUpdates, held, unavailable}, true},
-		{"not in a row", []class{unavailable, unavailable, unavailable, unavailable, accepted, unavailable}, false},
-		{"another answer between", []class{unavailable, unavailable, unavailable, unavailable, refused, unavailable}, false},
-		{"no answer between", []class{unavailable, unavailable, unavailable, unavailable, unsent, ambiguous, staleToken, unavailable}, true},
-		{"a credential, and what says nothing of it", []class{held, held, held, held, refused, held}, true},
-		{"a credential, and what speaks for it", []class{held, held, held, held, badToken, held}, false},
-		{"no connection", []class{unreachable}, true},
+		{"too few", []upstream.Class{upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError}, false},
+		{"enough", []upstream.Class{upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError}, true},
+		{"of all kinds", []upstream.Class{upstream.CredentialRefused, upstream.ServerError, upstream.TokenUpdates, upstream.CredentialRefused, upstream.ServerError}, true},
+		{"not in a row", []upstream.Class{upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.Accepted, upstream.ServerError}, false},
+		{"another answer between", []upstream.Class{upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.Refused, upstream.ServerError}, false},
+		{"no answer between", []upstream.Class{upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.Unprocessed, upstream.NoAnswer, upstream.StaleToken, upstream.ServerError}, true},
+		{"a credential, and what says nothing of it", []upstream.Class{upstream.CredentialRefused, upstream.CredentialRefused, upstream.CredentialRefused, upstream.CredentialRefused, upstream.Refused, upstream.CredentialRefused}, true},
+		{"a credential, and what speaks for it", []upstream.Class{upstream.CredentialRefused, upstream.CredentialRefused, upstream.CredentialRefused, upstream.CredentialRefused, upstream.BadToken, upstream.CredentialRefused}, false},
+		{"no connection", []upstream.Class{upstream.NoConnection}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,71 +86,71 @@ func TestBreakerProbes(t *testing.T) {
 	const s = time.Second
 	t.Run("unavailable", func(t *testing.T) {
 		d := newBreakerDrill(t)
-		d.fail(unavailable, breakerFailures)
-		d.probesAt(unavailable, s, 3*s, 7*s, 15*s, 31*s, 63*s, 127*s, 247*s, 367*s)
+		d.fail(upstream.ServerError, breakerFailures)
+		d.probesAt(upstream.ServerError, s, 3*s, 7*s, 15*s, 31*s, 63*s, 127*s, 247*s, 367*s)
 	})
 	t.Run("unreachable", func(t *testing.T) {
 		d := newBreakerDrill(t)
-		d.fail(unreachable, 200)
-		d.probesAt(unreachable, s, 3*s, 7*s)
+		d.fail(upstream.NoConnection, 200)
+		d.probesAt(upstream.NoConnection, s, 3*s, 7*s)
 	})
 	t.Run("held", func(t *testing.T) {
 		d := newBreakerDrill(t)
-		d.fail(held, breakerFailures)
-		d.probesAt(held, 30*s, 60*s, 90*s)
+		d.fail(upstream.CredentialRefused, breakerFailures)
+		d.probesAt(upstream.CredentialRefused, 30*s, 60*s, 90*s)
 	})
 	t.Run("held at last", func(t *testing.T) {
 		d := newBreakerDrill(t)
-		d.fail(unavailable, breakerFailures)
-		d.probesAt(unavailable, s, 3*s)
-		d.fail(held, 1)
-		d.probesAt(held, 30*s, 60*s)
+		d.fail(upstream.ServerError, breakerFailures)
+		d.probesAt(upstream.ServerError, s, 3*s)
+		d.fail(upstream.CredentialRefused, 1)
+		d.probesAt(upstream.CredentialRefused, 30*s, 60*s)
 	})
 	t.Run("what was under way says nothing", func(t *testing.T) {
 		d := newBreakerDrill(t)
 		sent := d.now
 		d.pass(s)
-		d.fail(unavailable, breakerFailures)
-		d.failed(held, sent, d.now)
-		if n := d.answered(accepted, sent, d.now); n != 0 {
+		d.fail(upstream.ServerError, breakerFailures)
+		d.failed(upstream.CredentialRefused, sent, d.now)
+		if n := d.answered(upstream.Accepted, sent, d.now); n != 0 {
 			t.Errorf("%d may go", n)
 		}
-		d.probesAt(unavailable, s)
+		d.probesAt(upstream.ServerError, s)
 	})
 	t.Run("another way", func(t *testing.T) {
 		d := newBreakerDrill(t)
-		d.fail(unavailable, breakerFailures)
-		d.probesAt(unavailable, s, 3*s, 7*s)
+		d.fail(upstream.ServerError, breakerFailures)
+		d.probesAt(upstream.ServerError, s, 3*s, 7*s)
 		sent := d.now
 		d.pass(s)
 		d.renewed(d.now)
-		if n := d.answered(accepted, sent, d.now); n != 0 || !d.due(d.now) {
+		if n := d.answered(upstream.Accepted, sent, d.now); n != 0 || !d.due(d.now) {
 			t.Errorf("%d may go for the former way, a probe is due: %v; want 0, true", n, d.due(d.now))
 		}
-		d.probesAt(unavailable, 0, 2*s)
+		d.probesAt(upstream.ServerError, 0, 2*s)
 	})
 	t.Run("wasted", func(t *testing.T) {
 		d := newBreakerDrill(t)
-		d.fail(held, breakerFailures)
-		d.probesAt(held, 30*s)
+		d.fail(upstream.CredentialRefused, breakerFailures)
+		d.probesAt(upstream.CredentialRefused, 30*s)
 		d.wasted(d.now)
-		d.probesAt(held, 0, 30*s)
+		d.probesAt(upstream.CredentialRefused, 0, 30*s)
 	})
 }
 
 func TestBreakerCloses(t *testing.T) {
 	d := newBreakerDrill(t)
-	d.fail(unavailable, breakerFailures)
-	d.probesAt(unavailable, time.Second, 3*time.Second, 7*time.Second)
-	if n := d.answered(refused, d.now, d.now); n != eased {
+	d.fail(upstream.ServerError, breakerFailures)
+	d.probesAt(upstream.ServerError, time.Second, 3*time.Second, 7*time.Second)
+	if n := d.answered(upstream.Refused, d.now, d.now); n != eased {
 		t.Errorf("%d may go, want %d", n, eased)
 	}
-	d.fail(unavailable, 1) // one of those: the others wait for the next probe, which comes soon
+	d.fail(upstream.ServerError, 1) // one of those: the others wait for the next probe, which comes soon
 	if !d.open() {
 		t.Error("closed while others wait")
 	}
-	d.probesAt(unavailable, time.Second)
-	d.answered(accepted, d.now, d.now)
+	d.probesAt(upstream.ServerError, time.Second)
+	d.answered(upstream.Accepted, d.now, d.now)
 	sent := d.now
 	d.pass(time.Second)
 	d.emptied(d.now)
@@ -156,12 +158,12 @@ func TestBreakerCloses(t *testing.T) {
 		t.Error("open with nobody waiting")
 	}
 	for range breakerFailures {
-		d.failed(unavailable, sent, d.now)
+		d.failed(upstream.ServerError, sent, d.now)
 	}
 	if d.open() {
 		t.Error("opened by what was sent before it closed")
 	}
-	d.fail(unavailable, breakerFailures)
+	d.fail(upstream.ServerError, breakerFailures)
 	if !d.open() {
 		t.Error("not opened again")
 	}
@@ -170,16 +172,16 @@ func TestBreakerCloses(t *testing.T) {
 // breakerModel tells a breaker in the plainest way: by all that was said since it
 // last changed.
 type breakerModel struct {
-	said  []class // that count, since it closed or since failures began anew
+	said  []upstream.Class // that count, since it closed or since failures began anew
 	open  bool
-	why   class
+	why   upstream.Class
 	since time.Time
 	vain  int
 	probe time.Time
 }
 
-func (m *breakerModel) wait(c class) time.Duration {
-	if c == held {
+func (m *breakerModel) wait(c upstream.Class) time.Duration {
+	if c == upstream.CredentialRefused {
 		return 30 * time.Second
 	}
 	wait := time.Second
@@ -192,7 +194,7 @@ func (m *breakerModel) wait(c class) time.Duration {
 // inARow counts the failures at the end of what was said.
 func (m *breakerModel) inARow() (n int) {
 	for _, c := range m.said {
-		if n++; c == accepted {
+		if n++; c == upstream.Accepted {
 			n = 0
 		}
 	}
@@ -200,8 +202,8 @@ func (m *breakerModel) inARow() (n int) {
 }
 
 func TestBreakerAgainstModel(t *testing.T) {
-	failures := []class{held, tokenUpdates, unavailable, unavailable, unreachable}
-	answers := []class{accepted, badToken, refused, unsent, ambiguous, throttled, staleToken, unknown, gone, badPriority}
+	failures := []upstream.Class{upstream.CredentialRefused, upstream.TokenUpdates, upstream.ServerError, upstream.ServerError, upstream.NoConnection}
+	answers := []upstream.Class{upstream.Accepted, upstream.BadToken, upstream.Refused, upstream.Unprocessed, upstream.NoAnswer, upstream.Throttled, upstream.StaleToken, upstream.Unknown, upstream.Gone, upstream.BadPriority}
 	rapid.Check(t, func(t *rapid.T) {
 		b := breaker{backoff: &backoff{2 * time.Second, 16 * time.Second, never}}
 		now := time.Unix(1_700_000_000, 0)
@@ -217,15 +219,15 @@ func TestBreakerAgainstModel(t *testing.T) {
 				c, sent := rapid.SampledFrom(failures).Draw(t, "class"), sent(t)
 				b.failed(c, sent, now)
 				switch {
-				case c != unreachable && sent.Before(m.since):
+				case c != upstream.NoConnection && sent.Before(m.since):
 					return
 				case !m.open:
 					m.said = append(m.said, c)
-					if m.open = c == unreachable || m.inARow() == 5; m.open {
+					if m.open = c == upstream.NoConnection || m.inARow() == 5; m.open {
 						m.since, m.vain = now, 0
 						m.probe = now.Add(m.wait(c))
 					}
-				case (c == held) != (m.why == held):
+				case (c == upstream.CredentialRefused) != (m.why == upstream.CredentialRefused):
 					m.probe = now.Add(m.wait(c))
 				}
 				m.why = c
@@ -233,13 +235,13 @@ func TestBreakerAgainstModel(t *testing.T) {
 			"answer": func(t *rapid.T) {
 				c, sent := rapid.SampledFrom(answers).Draw(t, "class"), sent(t)
 				got := b.answered(c, sent, now)
-				good := c == accepted || c == badToken || c == gone || c == throttled ||
-					(c == refused || c == unknown || c == badPriority) && m.why != held
+				good := c == upstream.Accepted || c == upstream.BadToken || c == upstream.Gone || c == upstream.Throttled ||
+					(c == upstream.Refused || c == upstream.Unknown || c == upstream.BadPriority) && m.why != upstream.CredentialRefused
 				want := 0
 				switch {
 				case !good:
 				case !m.open:
-					m.said = append(m.said, accepted)
+					m.said = append(m.said, upstream.Accepted)
 				case !sent.Before(m.since):
 					m.vain = 0
 					m.probe, want = now.Add(m.wait(m.why)), 2

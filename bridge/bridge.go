@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/upstream"
 )
 
 // Config is what a bridge is made of.
@@ -61,14 +62,14 @@ type Bridge struct {
 
 	spared time.Time // when sessions were last asked for memory; of the clock alone
 
-	mu       sync.Mutex
-	apps     map[string]*app
-	removed  []*app // by a reload, with notifications still on their way
-	sessions map[*Session]struct{}
-	clients  map[clientKey]*client
-	pools    []*pool // that were not closed yet
-	stopping bool    // sessions come to their end, also those that are yet to begin
-	closed   bool
+	mu        sync.Mutex
+	apps      map[string]*app
+	removed   []*app // by a reload, with notifications still on their way
+	sessions  map[*Session]struct{}
+	clients   map[clientKey]*client
+	upstreams []*upstream.Upstream // that were not closed yet
+	stopping  bool                 // sessions come to their end, also those that are yet to begin
+	closed    bool
 }
 
 var errClosed = errors.New("the bridge is closed")
@@ -218,12 +219,17 @@ func (b *Bridge) reroute(a *app, conf App) {
 
 func (b *Bridge) newRoute(a *app, conf App) *route {
 	rt := &route{app: conf}
-	tokens := conf.Credential.bearer(b.now)
+	bearer := conf.Credential.Bearer(b.now)
 	for e := range rt.upstreams {
 		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
-			p := newPool(b, conf, env, tokens, a.answered)
-			rt.upstreams[e] = p
-			b.pools = append(b.pools, p)
+			u := upstream.Open(b.ctx, upstream.Config{
+				App: conf.Name, Endpoint: conf.endpoint(env), Credential: conf.Credential, Bearer: bearer,
+				Limits: b.limits.upstream(), Log: b.log, Now: b.now,
+				Begin:    func(p *upstream.Push) bool { return p.Owner.(*record).begin() },
+				Answered: func(p *upstream.Push, v upstream.Verdict) { a.answered(p.Owner.(*record), v) },
+			})
+			rt.upstreams[e] = u
+			b.upstreams = append(b.upstreams, u)
 		}
 	}
 	return rt
@@ -350,19 +356,19 @@ func (b *Bridge) endSessions() (young int) {
 func (b *Bridge) Close() {
 	b.mu.Lock()
 	b.closed = true
-	all := b.pools
+	all := b.upstreams
 	b.mu.Unlock()
 	b.ended.Store(true)
 	if b.spool != nil {
 		b.spool.closed.Store(true)
 	}
 	b.cancel()
-	for _, p := range all {
-		p.Close()
+	for _, u := range all {
+		u.Close()
 	}
 	b.wg.Wait()
-	for _, p := range all {
-		p.Close() // of what was on its way to it
+	for _, u := range all {
+		u.Close() // of what was on its way to it
 	}
 	b.shelveWaiting()
 	b.endWriters()

@@ -45,7 +45,8 @@ func TestChainsKeepTheOrderOfEachDevice(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"enter": func(t *rapid.T) {
 				number, d := draw(t)
-				r := &record{bytes: []byte{number, 1, 2}, tokenSize: 1, turn: rapid.Bool().Draw(t, "turn"), late: rapid.Bool().Draw(t, "late")}
+				r := &record{turn: rapid.Bool().Draw(t, "turn"), late: rapid.Bool().Draw(t, "late")}
+				r.copy([]byte{number}, []byte{1, 2})
 				if !r.turn {
 					r.session = new(Session)
 				}
@@ -109,7 +110,10 @@ func TestChainsKeepTheOrderOfEachDevice(t *testing.T) {
 
 func TestChainsAllocateNothing(t *testing.T) {
 	c := newChains()
-	a, b := &record{bytes: []byte("token"), tokenSize: 5}, &record{bytes: []byte("token"), tokenSize: 5}
+	a, b := new(record), new(record)
+	for _, r := range []*record{a, b} {
+		r.copy([]byte("token"), nil)
+	}
 	n := testing.AllocsPerRun(100, func() {
 		c.enter(a)
 		c.enter(b)

@@ -5,6 +5,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/upstream"
 )
 
 // deliver takes a notification that has its place in the window. If it is to be
@@ -38,7 +39,7 @@ func (a *app) send(r *record) {
 		a.abandon(r)
 	case !a.waits(r):
 		a.wake(r)
-		a.upstream(r).Send(r)
+		a.upstream(r).Send(&r.Push)
 	}
 }
 
@@ -68,7 +69,7 @@ func (a *app) gate(r *record) *gate {
 }
 
 // upstream is what carries r.
-func (a *app) upstream(r *record) upstream {
+func (a *app) upstream(r *record) carrier {
 	route := a.route.Load()
 	return route.upstreams[route.environment(r.environment)]
 }
@@ -88,7 +89,7 @@ func (a *app) spares(r *record, now time.Time) bool {
 	}
 	refused, ok := a.badTokens.listed(a.device(r), now)
 	if ok {
-		r.sent = refused
+		r.Sent = refused
 		a.refuse(r, binproto.InvalidToken)
 	}
 	return ok
@@ -96,33 +97,33 @@ func (a *app) spares(r *record, now time.Time) bool {
 
 // device names the device of r to APNs.
 func (a *app) device(r *record) device {
-	return device{a.route.Load().environment(r.environment), r.request.topic, r.Token()}
+	return device{a.route.Load().environment(r.environment), r.Request.Topic, r.Token()}
 }
 
 // answered takes the verdict on an attempt and sees to what follows it.
-func (a *app) answered(r *record, v verdict) {
-	d := r.plan.next(v.class, &a.bridge.backoff)
+func (a *app) answered(r *record, v upstream.Verdict) {
+	d := r.plan.next(v.Class, &a.bridge.backoff)
 	if a.bridge.ended.Load() && d.do != settle {
 		a.abandon(r)
 		return
 	}
-	if v.class == staleToken && d.do == retry {
-		v.class = held // another JWT was no better
+	if v.Class == upstream.StaleToken && d.do == retry {
+		v.Class = upstream.CredentialRefused // another JWT was no better
 	}
 	a.health.note(v, a.bridge.log)
 	gate := a.gate(r)
-	if v.class != unsent {
+	if v.Class != upstream.Unprocessed {
 		r.admitted = false
 	}
-	if impedes(v.class) && d.do == retry {
+	if impedes(v.Class) && d.do == retry {
 		a.counters.retried.Add(1)
-		if v.class == ambiguous {
+		if v.Class == upstream.NoAnswer {
 			a.counters.ambiguous.Add(1)
 		}
-		a.impeded(r, gate, v.class, d.after)
+		a.impeded(r, gate, v.Class, d.after)
 		return
 	}
-	for _, next := range gate.answered(v.class, r.sent, a.bridge.now) {
+	for _, next := range gate.answered(v.Class, r.Sent, a.bridge.now) {
 		a.send(next)
 	}
 	switch d.do {
@@ -131,14 +132,14 @@ func (a *app) answered(r *record, v verdict) {
 		return
 	case drop:
 		a.counters.dropped.Add(1)
-		a.bridge.log.Warn().Str("app", a.name).Str("apns_id", r.request.id.String()).Int("code", v.code).
-			Str("reason", v.reason).Int("attempts", r.plan.attempts).Msg("given up")
+		a.bridge.log.Warn().Str("app", a.name).Str("apns_id", r.Request.ID.String()).Int("code", v.Code).
+			Str("reason", v.Reason).Int("attempts", r.Attempts).Msg("given up")
 		a.through(r, conversation.Dropped)
 		return
 	case amendRetry:
-		r.request.amend(v.class)
+		amend(&r.Request, v.Class)
 	case renewRetry:
-		a.upstream(r).Renew(r.bearer)
+		a.upstream(r).Renew(r.Bearer)
 	}
 	a.counters.retried.Add(1)
 	if d.after > 0 {
@@ -149,22 +150,22 @@ func (a *app) answered(r *record, v verdict) {
 }
 
 // impeded lets r wait, whose attempt has failed as those of others would.
-func (a *app) impeded(r *record, gate *gate, c class, after time.Duration) {
+func (a *app) impeded(r *record, gate *gate, c upstream.Class, after time.Duration) {
 	shelves := a.shelves(r)
 	switch {
-	case a.shelf == nil && c != held:
+	case a.shelf == nil && !ours(c):
 		r.release()
 	case !shelves:
 		a.rest(r)
 	}
 	closed := gate.failed(r, c, a.bridge.now(), !shelves)
-	if closed && c == ambiguous { // one lost connection is no problem
+	if closed && c == upstream.NoAnswer { // one lost connection is no problem
 		a.health.set("APNs does not answer", a.bridge.log)
 	}
 	switch {
 	case closed && shelves:
 		a.shelve(r)
-	case !closed && a.shelf == nil && c == held:
+	case !closed && a.shelf == nil && ours(c):
 		a.bridge.waiting.add(r, time.Now().Add(after)) // it keeps its place
 	case !closed:
 		a.pause(r, after)
@@ -221,9 +222,9 @@ func (a *app) abandon(r *record) {
 
 // settle makes of a final verdict what the provider and the feedback list are to
 // know.
-func (a *app) settle(r *record, v verdict) {
-	switch v.class {
-	case accepted:
+func (a *app) settle(r *record, v upstream.Verdict) {
+	switch v.Class {
+	case upstream.Accepted:
 		a.counters.accepted.Add(1)
 		a.vouchedFor(r)
 		next := a.chains.leave(r)
@@ -231,21 +232,21 @@ func (a *app) settle(r *record, v verdict) {
 			a.ended(r, conversation.Accepted)
 		}
 		a.follow(next)
-	case refused:
+	case upstream.Refused:
 		a.counters.refused.Add(1)
-		a.refuse(r, v.status)
-	case badToken:
+		a.refuse(r, v.Status)
+	case upstream.BadToken:
 		a.counters.badTokens.Add(1)
 		if !a.doubts(r) {
-			a.badTokens.refused(a.device(r), r.sent)
-			a.refuse(r, v.status)
+			a.badTokens.refused(a.device(r), r.Sent)
+			a.refuse(r, v.Status)
 		}
-	case gone:
+	case upstream.Gone:
 		a.counters.unregistered.Add(1)
 		next := a.chains.leave(r)
-		a.bridge.feedback.dead(r, v.goneAt(r.sent, a.bridge.now()))
+		a.bridge.feedback.dead(r, v.GoneAt(r.Sent, a.bridge.now()))
 		a.follow(next)
-	case unknown:
+	case upstream.Unknown:
 		a.counters.unknown.Add(1)
 		if a.route.Load().app.Strict {
 			a.refuse(r, binproto.Unknown)

@@ -68,7 +68,7 @@ func (f *feedback) alive(r *record) bool {
 	if !f.store.Listed(r.app.name, r.Token()) {
 		return false
 	}
-	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.sent, alive: true, record: r})
+	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.Sent, alive: true, record: r})
 	return true
 }
 
@@ -82,7 +82,7 @@ func (f *feedback) untold(a *app, token []byte, at time.Time) {
 
 // refused is dead for a bad token that was taken over from its provider.
 func (f *feedback) refused(r *record) {
-	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.sent, doubt: true, record: r, outcome: conversation.Dropped})
+	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.Sent, doubt: true, record: r, outcome: conversation.Dropped})
 }
 
 // withdraw takes back what was recorded of a bad token.

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // gate is the way of one app's notifications into one environment of APNs: its
@@ -42,10 +44,10 @@ func (g *gate) keeps(r *record) bool {
 // failed takes a failure of r of class c, which impedes. It says whether r is to
 // wait with the others, and if keep is set keeps it; if not, it is to wait for
 // itself.
-func (g *gate) failed(r *record, c class, now time.Time, keep bool) (others bool) {
+func (g *gate) failed(r *record, c upstream.Class, now time.Time, keep bool) (others bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.breaker.failed(c, r.sent, now)
+	g.breaker.failed(c, r.Sent, now)
 	g.publish()
 	if !g.breaker.open() {
 		return false
@@ -69,7 +71,7 @@ func (g *gate) open() bool {
 
 // answered takes an answer of class c, which does not impede, to a push sent at
 // sent. What it lets go is to be sent, in its order.
-func (g *gate) answered(c class, sent time.Time, clock func() time.Time) (released []*record) {
+func (g *gate) answered(c upstream.Class, sent time.Time, clock func() time.Time) (released []*record) {
 	if !g.troubled.Load() {
 		return nil // as it is most of the time
 	}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"apnsbridge/bridge/upstream"
 )
 
 func newGate() *gate {
@@ -12,11 +14,11 @@ func newGate() *gate {
 }
 
 // shut has so many fail that the breaker opens.
-func shut(t *testing.T, g *gate, c class, now time.Time) (kept *record) {
+func shut(t *testing.T, g *gate, c upstream.Class, now time.Time) (kept *record) {
 	t.Helper()
 	for i := range breakerFailures {
 		r := heldRecord(i, now)
-		r.plan.attempts = 1
+		r.Attempts = 1
 		if got, want := g.failed(r, c, now, true), i == breakerFailures-1; got != want {
 			t.Fatalf("failure %d: kept is %v, want %v", i+1, got, want)
 		}
@@ -32,7 +34,7 @@ func TestGateReleasesInOrder(t *testing.T) {
 	if g.keeps(heldRecord(0, now)) {
 		t.Fatal("kept though all is well")
 	}
-	failed := shut(t, g, unavailable, now)
+	failed := shut(t, g, upstream.ServerError, now)
 	var waiting []*record
 	for i := range 6 {
 		r := heldRecord(100+i, now)
@@ -49,14 +51,14 @@ func TestGateReleasesInOrder(t *testing.T) {
 	if probe != waiting[0] || g.keeps(probe) {
 		t.Fatal("the first that was not asked about is not the probe, or is kept")
 	}
-	probe.admitted, probe.plan.attempts = false, 1
-	if !g.failed(probe, unavailable, now, true) {
+	probe.admitted, probe.Attempts = false, 1
+	if !g.failed(probe, upstream.ServerError, now, true) {
 		t.Error("the probe is not kept")
 	}
 	want := append([]*record{failed}, append(slices.Clone(waiting[1:]), probe)...)
 	var got []*record
 	for range 4 {
-		released := g.answered(accepted, now, clock)
+		released := g.answered(upstream.Accepted, now, clock)
 		for _, r := range released {
 			if g.keeps(r) {
 				t.Fatal("what was released is kept")
@@ -75,7 +77,7 @@ func TestGateReleasesInOrder(t *testing.T) {
 func TestGateGivesOutTheExpired(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	g := newGate()
-	shut(t, g, held, now)
+	shut(t, g, upstream.CredentialRefused, now)
 	r := heldRecord(100, now)
 	r.expires = now.Unix() + 2
 	g.keeps(r)
@@ -88,7 +90,7 @@ func TestGateGivesOutTheExpired(t *testing.T) {
 func TestGateMoved(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	g := newGate()
-	failed := shut(t, g, unavailable, now)
+	failed := shut(t, g, upstream.ServerError, now)
 	if got := g.moved(now); !slices.Equal(got, []*record{failed}) || g.keeps(failed) {
 		t.Errorf("%d were released, want the one that waited", len(got))
 	}
@@ -126,15 +128,15 @@ func TestGateLosesNothing(t *testing.T) {
 					keep()
 				case i%10 == 9:
 					send(r)
-					send(g.answered(accepted, now, clock)...)
-				case g.failed(r, unavailable, now, true):
+					send(g.answered(upstream.Accepted, now, clock)...)
+				case g.failed(r, upstream.ServerError, now, true):
 					keep()
 				default:
 					send(r)
 				}
 				if probe, _ := g.take(now.Add(time.Hour)); probe != nil {
 					send(probe)
-					send(g.answered(accepted, now, clock)...)
+					send(g.answered(upstream.Accepted, now, clock)...)
 				}
 			}
 		})
@@ -159,7 +161,7 @@ func TestGateAllocatesNothingWhileAllIsWell(t *testing.T) {
 	g, r := newGate(), heldRecord(1, now)
 	n := testing.AllocsPerRun(100, func() {
 		g.keeps(r)
-		g.answered(accepted, now, nil)
+		g.answered(upstream.Accepted, now, nil)
 		g.take(now)
 	})
 	if n != 0 {

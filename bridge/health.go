@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // health is what an operator is told of an app: whether APNs takes its
@@ -17,7 +19,13 @@ type health struct {
 	mu      sync.Mutex
 	problem string
 	news    news // of problem
-	strange map[answerKey]struct{}
+	strange map[answer]struct{}
+}
+
+// answer is a status of HTTP and the word with it.
+type answer struct {
+	code   int
+	reason string
 }
 
 // strangeWords is how many unknown reasons an app remembers having logged.
@@ -25,22 +33,22 @@ const strangeWords = 64
 
 // note takes the verdict on each attempt. It logs changes only, and of these not
 // too many.
-func (h *health) note(v verdict, log zerolog.Logger) {
-	switch v.class {
-	case accepted:
+func (h *health) note(v upstream.Verdict, log zerolog.Logger) {
+	switch v.Class {
+	case upstream.Accepted:
 		if h.ill.Load() {
 			h.set("", log)
 		}
-	case held:
-		h.set(fmt.Sprintf("APNs does not take this app's pushes: %d %s", v.code, v.reason), log)
-	case tokenUpdates:
-		h.set(fmt.Sprintf("APNs takes no pushes under another JWT so soon: %d %s", v.code, v.reason), log)
-	case unavailable:
-		h.set(fmt.Sprintf("APNs is not well: %d %s", v.code, v.reason), log)
-	case unreachable:
-		h.set("APNs cannot be reached: "+v.reason, log)
-	case unknown:
-		h.wonder(answerKey{v.code, v.reason}, log)
+	case upstream.CredentialRefused, upstream.TopicRefused:
+		h.set(fmt.Sprintf("APNs does not take this app's pushes: %d %s", v.Code, v.Reason), log)
+	case upstream.TokenUpdates:
+		h.set(fmt.Sprintf("APNs takes no pushes under another JWT so soon: %d %s", v.Code, v.Reason), log)
+	case upstream.ServerError:
+		h.set(fmt.Sprintf("APNs is not well: %d %s", v.Code, v.Reason), log)
+	case upstream.NoConnection:
+		h.set("APNs cannot be reached: "+v.Reason, log)
+	case upstream.Unknown:
+		h.wonder(answer{v.Code, v.Reason}, log)
 	}
 }
 
@@ -79,12 +87,12 @@ func (h *health) tell(log zerolog.Logger, changes int) {
 	event.Str("app", h.app).Msg(says)
 }
 
-func (h *health) wonder(said answerKey, log zerolog.Logger) {
+func (h *health) wonder(said answer, log zerolog.Logger) {
 	h.mu.Lock()
 	_, old := h.strange[said]
 	if !old && len(h.strange) < strangeWords {
 		if h.strange == nil {
-			h.strange = make(map[answerKey]struct{})
+			h.strange = make(map[answer]struct{})
 		}
 		h.strange[said] = struct{}{}
 	}

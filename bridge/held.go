@@ -52,7 +52,7 @@ func (h *heldRecords) takeProbe() (probe *record) {
 	}
 	at := 0
 	for i, r := range h.list {
-		if r.plan.attempts == 0 {
+		if r.Attempts == 0 {
 			at = i
 			break
 		}

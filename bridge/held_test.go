@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"apnsbridge/bridge/upstream"
 )
 
 func TestHeldRecords(t *testing.T) {
 	now := time.Unix(1000, 0)
 	fresh := func() *record { return new(record) }
-	asked := func() *record { return &record{plan: plan{attempts: 1}} }
+	asked := func() *record { return &record{Push: upstream.Push{Attempts: 1}} }
 	expired := func() *record { return &record{expires: 1000} }
 	tests := []struct {
 		name    string
@@ -64,13 +66,13 @@ func TestHeldRecordsTakeTurns(t *testing.T) {
 		var h heldRecords
 		all := make(map[*record]int)
 		for range rapid.IntRange(1, 20).Draw(t, "records") {
-			r := &record{plan: plan{attempts: rapid.IntRange(0, 1).Draw(t, "attempts")}}
+			r := &record{Push: upstream.Push{Attempts: rapid.IntRange(0, 1).Draw(t, "attempts")}}
 			all[r] = 0
 			h.add(r)
 		}
 		for range 3 * len(all) {
 			probe := h.takeProbe()
-			probe.plan.attempts++
+			probe.Attempts++
 			all[probe]++
 			h.add(probe)
 		}
@@ -91,7 +93,7 @@ func TestHeldRecordsAgainstModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				r := &record{expires: rapid.SampledFrom([]int64{0, 0, now.Unix(), now.Unix() + 2, now.Unix() + 5}).Draw(t, "expires")}
-				r.plan.attempts = rapid.IntRange(0, 1).Draw(t, "attempts")
+				r.Attempts = rapid.IntRange(0, 1).Draw(t, "attempts")
 				h.add(r)
 				model = append(model, r)
 			},
@@ -112,7 +114,7 @@ func TestHeldRecordsAgainstModel(t *testing.T) {
 			"probe": func(t *rapid.T) {
 				var want *record
 				if len(model) > 0 {
-					i := max(0, slices.IndexFunc(model, func(r *record) bool { return r.plan.attempts == 0 }))
+					i := max(0, slices.IndexFunc(model, func(r *record) bool { return r.Attempts == 0 }))
 					want = model[i]
 					model = slices.Delete(model, i, i+1)
 				}

@@ -55,7 +55,7 @@ func (h *hold) keeps(r *record) bool {
 func (h *hold) refused(r *record, now time.Time, keep bool) ruling {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := h.guard.refused(r.Token(), r.sent, now)
+	v := h.guard.refused(r.Token(), r.Sent, now)
 	if v.hold && keep {
 		h.held.add(r)
 	}

@@ -9,7 +9,10 @@ import (
 
 func heldRecord(number int, sent time.Time) *record {
 	token := deviceToken(badDevice, number)
-	return &record{bytes: token, tokenSize: len(token), sent: sent}
+	r := new(record)
+	r.copy(token, nil)
+	r.Sent = sent
+	return r
 }
 
 // beginHold has so many different tokens refused that a hold begins, with the
@@ -85,14 +88,14 @@ func TestHoldThroughAnotherCredential(t *testing.T) {
 	if probe, _ := h.take(now.Add(time.Second)); probe != last {
 		t.Error("no probe at once under another credential")
 	}
-	if h.recordable(last.bytes, now.Add(time.Minute)) {
+	if h.recordable(last.Token(), now.Add(time.Minute)) {
 		t.Error("recordable on hold")
 	}
 	h.accepted(now.Add(2 * time.Second))
 	if h.on.Load() {
 		t.Error("still on hold")
 	}
-	if h.recordable(last.bytes, now) || !h.recordable(last.bytes, now.Add(time.Minute)) {
+	if h.recordable(last.Token(), now) || !h.recordable(last.Token(), now.Add(time.Minute)) {
 		t.Error("after the hold: what was refused before it is recordable, or what is refused now is not")
 	}
 }

@@ -3,6 +3,8 @@ package bridge
 import (
 	"cmp"
 	"time"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // Limits are the bounds of a bridge. A field that is zero has its default.
@@ -34,17 +36,18 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
+	up := l.upstream().WithDefaults()
 	return Limits{
 		Window:         cmp.Or(l.Window, 1000),
 		QueuedBytes:    cmp.Or(l.QueuedBytes, 64<<20),
-		Connections:    cmp.Or(l.Connections, 16),
-		Streams:        cmp.Or(l.Streams, 1000),
-		RequestTimeout: cmp.Or(l.RequestTimeout, 30*time.Second),
-		DialTimeout:    cmp.Or(l.DialTimeout, 15*time.Second),
-		DialInterval:   cmp.Or(l.DialInterval, time.Second),
-		ConnectionAge:  cmp.Or(l.ConnectionAge, 4*time.Hour),
-		PingAfter:      cmp.Or(l.PingAfter, 15*time.Second),
-		PingTimeout:    cmp.Or(l.PingTimeout, 10*time.Second),
+		Connections:    up.Connections,
+		Streams:        up.Streams,
+		RequestTimeout: up.RequestTimeout,
+		DialTimeout:    up.DialTimeout,
+		DialInterval:   up.DialInterval,
+		ConnectionAge:  up.ConnectionAge,
+		PingAfter:      up.PingAfter,
+		PingTimeout:    up.PingTimeout,
 		RetryDelay:     cmp.Or(l.RetryDelay, time.Second),
 		RetryDelayMax:  cmp.Or(l.RetryDelayMax, 2*time.Minute),
 
@@ -59,6 +62,15 @@ func (l Limits) withDefaults() Limits {
 		LedgerBytesPerClient: cmp.Or(l.LedgerBytesPerClient, 16<<20),
 		LedgerTTL:            cmp.Or(l.LedgerTTL, 600*time.Second),
 		LedgerTTLProven:      cmp.Or(l.LedgerTTLProven, 3600*time.Second),
+	}
+}
+
+// upstream gives those that are the connections' to APNs.
+func (l Limits) upstream() upstream.Limits {
+	return upstream.Limits{
+		Connections: l.Connections, Streams: l.Streams, RequestTimeout: l.RequestTimeout,
+		DialTimeout: l.DialTimeout, DialInterval: l.DialInterval, ConnectionAge: l.ConnectionAge,
+		PingAfter: l.PingAfter, PingTimeout: l.PingTimeout,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/store"
 )
@@ -57,9 +58,9 @@ func startSim(t *testing.T, scenario apnssim.Scenario) *apnssim.Simulator {
 	return sim
 }
 
-func tokenCredential(t *testing.T) *Credential {
+func tokenCredential(t *testing.T) *upstream.Credential {
 	t.Helper()
-	c, err := NewTokenCredential(pki().TokenKey, "ABC123DEFG", "DEF123GHIJ")
+	c, err := upstream.NewTokenCredential(pki().TokenKey, "ABC123DEFG", "DEF123GHIJ")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,12 +32,12 @@ func (a *app) doubts(r *record) bool {
 // vouchedFor takes APNs' acceptance of r: its token is good, and so is the app.
 func (a *app) vouchedFor(r *record) {
 	a.badTokens.accepted(a.device(r))
-	released, state := a.hold.accepted(r.sent)
+	released, state := a.hold.accepted(r.Sent)
 	for _, held := range released {
 		a.send(held)
 	}
 	if state != nil {
-		a.bridge.ledgerLog.saveGuard(a.name, state, r.sent.Add(guardMemory))
+		a.bridge.ledgerLog.saveGuard(a.name, state, r.Sent.Add(guardMemory))
 	}
 }
 

@@ -9,15 +9,16 @@ import (
 	"pgregory.net/rapid"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/upstream"
 )
 
 // held back by hand: an upstream that answers when the test says so.
 type handUpstream struct{ sent []*record }
 
-func (u *handUpstream) Send(r *record) { u.sent = append(u.sent, r) }
-func (u *handUpstream) Renew(string)   {}
-func (u *handUpstream) Retire()        {}
-func (u *handUpstream) Close()         {}
+func (u *handUpstream) Send(p *upstream.Push) { u.sent = append(u.sent, p.Owner.(*record)) }
+func (u *handUpstream) Renew(string)          {}
+func (u *handUpstream) Retire()               {}
+func (u *handUpstream) Close()                {}
 
 // modelNote is a notification as the naive model sees it.
 type modelNote struct {
@@ -103,13 +104,13 @@ func TestSessionAgainstModel(t *testing.T) {
 
 func checkSession(t *rapid.T) {
 	lists := new(list)
-	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credential: new(Credential)}}})
+	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credential: new(upstream.Credential)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.cancel()
 	a, hand := b.apps["mail"], new(handUpstream)
-	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]upstream{hand, hand}})
+	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}})
 	p := &recorder{changed: make(chan struct{}, 1), room: make(chan struct{}, 100)}
 	s, err := b.Open(p, Origin{App: "mail"})
 	if err != nil {
@@ -176,18 +177,18 @@ func checkSession(t *rapid.T) {
 				register()
 				return
 			}
-			v := verdict{class: rapid.SampledFrom([]class{accepted, accepted, accepted, badToken, refused, gone}).Draw(t, "class")}
-			switch v.class {
-			case badToken:
-				v.status = binproto.InvalidToken
+			v := upstream.Verdict{Class: rapid.SampledFrom([]upstream.Class{upstream.Accepted, upstream.Accepted, upstream.Accepted, upstream.BadToken, upstream.Refused, upstream.Gone}).Draw(t, "class")}
+			switch v.Class {
+			case upstream.BadToken:
+				v.Status = binproto.InvalidToken
 				m.bad[n.device] = true
-				m.refuse(n, v.status, true)
-			case refused:
-				v.status = binproto.InvalidPayloadSize
-				m.refuse(n, v.status, false)
-			case gone:
+				m.refuse(n, v.Status, true)
+			case upstream.Refused:
+				v.Status = binproto.InvalidPayloadSize
+				m.refuse(n, v.Status, false)
+			case upstream.Gone:
 				n.waits = true
-			case accepted:
+			case upstream.Accepted:
 				// A device on the list has to leave it first.
 				n.waits = lists.Listed("mail", r.Token())
 				n.done = !n.waits
@@ -253,7 +254,7 @@ func checkSession(t *rapid.T) {
 		r := hand.sent[0]
 		hand.sent = hand.sent[1:]
 		if r.begin() {
-			a.answered(r, verdict{class: accepted})
+			a.answered(r, upstream.Verdict{Class: upstream.Accepted})
 		}
 	}
 	if !m.gone {
@@ -267,13 +268,13 @@ func checkSession(t *rapid.T) {
 
 // The way of a notification through session, chain and window, without the wire.
 func BenchmarkSession(b *testing.B) {
-	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credential: new(Credential)}}})
+	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credential: new(upstream.Credential)}}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer br.cancel()
 	a, hand := br.apps["mail"], new(handUpstream)
-	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]upstream{hand, hand}})
+	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}})
 	s, err := br.Open(&recorder{changed: make(chan struct{}, 1), room: make(chan struct{}, 1)}, Origin{App: "mail"})
 	if err != nil {
 		b.Fatal(err)
@@ -286,6 +287,6 @@ func BenchmarkSession(b *testing.B) {
 		r := hand.sent[0]
 		hand.sent = hand.sent[:0]
 		r.begin()
-		a.answered(r, verdict{class: accepted})
+		a.answered(r, upstream.Verdict{Class: upstream.Accepted})
 	}
 }

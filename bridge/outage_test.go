@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
 
@@ -140,7 +141,7 @@ func TestCredentialHold(t *testing.T) {
 	}
 
 	setScenario(t, sim, apnssim.Scenario{})
-	other, err := NewTokenCredential(pki().TokenKey, "XYZ123DEFG", "DEF123GHIJ")
+	other, err := upstream.NewTokenCredential(pki().TokenKey, "XYZ123DEFG", "DEF123GHIJ")
 	if err != nil {
 		t.Fatal(err)
 	}

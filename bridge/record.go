@@ -7,6 +7,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/upstream"
 )
 
 // record is one notification on its way: the only copy that is made of it. Two
@@ -23,8 +24,8 @@ type record struct {
 
 	holders int // under the client's lock
 
-	bytes     []byte // token, then payload
-	tokenSize int
+	upstream.Push        // Token and Payload are parts of bytes
+	bytes         []byte // token, then payload
 
 	// Of its shelf, and but for place under its lock.
 	place   atomic.Uint32 // a place
@@ -37,11 +38,8 @@ type record struct {
 	late bool // it arrived while others waited on disk
 	turn bool // nothing that waits on disk comes before it
 
-	request request
 	expires int64 // the second from which it need not be sent any more; 0 never
 	plan    plan
-	sent    time.Time // when the last attempt began, in whole milliseconds
-	bearer  string    // the JWT of the last attempt
 
 	admitted bool // may go though others wait at the gate
 
@@ -49,15 +47,14 @@ type record struct {
 	rests  bool    // of the last of a chain: its first does, see chains
 	onDisk bool    // of the last of a chain: all of it are, so that one behind them may come to be
 	rested bool    // it is the first of a chain, and rests
-	queued *record // the next in the upstream's queue
 }
 
 // Token is the device token. With Payload it makes the record a
 // conversation.Content.
-func (r *record) Token() []byte { return r.bytes[:r.tokenSize] }
+func (r *record) Token() []byte { return r.Push.Token }
 
 // Payload is the payload as the provider wrote it.
-func (r *record) Payload() []byte { return r.bytes[r.tokenSize:] }
+func (r *record) Payload() []byte { return r.Push.Payload }
 
 // recordOverhead is what a record costs besides the bytes of the notification,
 // with its places in window and queues.
@@ -71,9 +68,16 @@ var records = sync.Pool{New: func() any { return new(record) }}
 // newRecord copies n. What n borrows is free afterwards.
 func newRecord(s *Session, n *binproto.Notification) *record {
 	r := records.Get().(*record)
-	bytes := append(r.bytes[:0], n.Token...)
-	*r = record{app: s.app, environment: s.origin.Environment, session: s, bytes: append(bytes, n.Payload...), tokenSize: len(n.Token)}
+	*r = record{app: s.app, environment: s.origin.Environment, session: s, bytes: r.bytes}
+	r.copy(n.Token, n.Payload)
 	return r
+}
+
+// copy makes token and payload those of r.
+func (r *record) copy(token, payload []byte) {
+	r.bytes = append(append(r.bytes[:0], token...), payload...)
+	r.Push.Token, r.Push.Payload = r.bytes[:len(token)], r.bytes[len(token):]
+	r.Owner = r
 }
 
 // replayed says that r was read from disk: its provider has no part in it any
@@ -125,10 +129,7 @@ func (r *record) begin() bool {
 		return false
 	}
 	r.admitted = admitted
-	r.plan.attempts++
-	r.sent = now.Truncate(time.Millisecond).UTC()
+	r.Attempts++
+	r.Sent = now.Truncate(time.Millisecond).UTC()
 	return true
 }
-
-// unbegin takes back that an attempt has begun: nothing of it was written.
-func (r *record) unbegin() { r.plan.attempts-- }

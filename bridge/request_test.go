@@ -2,9 +2,10 @@ package bridge
 
 import (
 	"math"
-	"regexp"
 	"testing"
 	"time"
+
+	"apnsbridge/bridge/upstream"
 )
 
 func TestExpiration(t *testing.T) {
@@ -36,40 +37,24 @@ func TestExpiration(t *testing.T) {
 	}
 }
 
-func TestUUID(t *testing.T) {
-	u := uuid{0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}
-	if got, want := u.String(), "00112233-4455-6677-8899-aabbccddeeff"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	version4 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	seen := make(map[string]bool)
-	for range 1000 {
-		s := newUUID().String()
-		if !version4.MatchString(s) || seen[s] {
-			t.Fatalf("%s is no new version 4 UUID", s)
-		}
-		seen[s] = true
-	}
-}
-
 func TestAmend(t *testing.T) {
 	tests := []struct {
 		name      string
-		class     class
-		give, got request
+		class     upstream.Class
+		give, got upstream.Request
 	}{
-		{"priority 10", badPriority, request{pushType: "alert", priority: 10}, request{pushType: "alert", priority: 5}},
-		{"priority 5", badPriority, request{pushType: "alert", priority: 5}, request{pushType: "alert", priority: 10}},
-		{"priority 1", badPriority, request{pushType: "alert", priority: 1}, request{pushType: "alert", priority: 10}},
-		{"alert", badPushType, request{pushType: "alert", priority: 10}, request{pushType: "background", priority: 5}},
-		{"background", badPushType, request{pushType: "background", priority: 5}, request{pushType: "alert", priority: 10}},
-		{"voip", badPushType, request{pushType: "voip", priority: 10}, request{pushType: "alert", priority: 10}},
-		{"expiration", badExpiration, request{expiration: 77}, request{expiration: noExpiration}},
+		{"priority 10", upstream.BadPriority, upstream.Request{PushType: "alert", Priority: 10}, upstream.Request{PushType: "alert", Priority: 5}},
+		{"priority 5", upstream.BadPriority, upstream.Request{PushType: "alert", Priority: 5}, upstream.Request{PushType: "alert", Priority: 10}},
+		{"priority 1", upstream.BadPriority, upstream.Request{PushType: "alert", Priority: 1}, upstream.Request{PushType: "alert", Priority: 10}},
+		{"alert", upstream.BadPushType, upstream.Request{PushType: "alert", Priority: 10}, upstream.Request{PushType: "background", Priority: 5}},
+		{"background", upstream.BadPushType, upstream.Request{PushType: "background", Priority: 5}, upstream.Request{PushType: "alert", Priority: 10}},
+		{"voip", upstream.BadPushType, upstream.Request{PushType: "voip", Priority: 10}, upstream.Request{PushType: "alert", Priority: 10}},
+		{"expiration", upstream.BadExpiration, upstream.Request{Expiration: 77}, upstream.Request{Expiration: upstream.NoExpiration}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := tt.give
-			got.amend(tt.class)
+			amend(&got, tt.class)
 			if got != tt.got {
 				t.Errorf("got %+v, want %+v", got, tt.got)
 			}

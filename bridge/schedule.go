@@ -1,6 +1,10 @@
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"apnsbridge/bridge/upstream"
+)
 
 // throttledDelays are the waits for a device for which APNs gets too many
 // requests. Behind the last one the notification is given up.
@@ -25,7 +29,6 @@ type decision struct {
 // plan is how far the attempts at one notification have come. It decides; it
 // has no clock.
 type plan struct {
-	attempts  int  // begun
 	failures  int  // ended by what is not the notification's fault, after which it waited for itself
 	throttled int  // ended by 429 for the device
 	unsent    int  // in a row ended without a look by APNs
@@ -37,37 +40,37 @@ type plan struct {
 // next decides what follows an attempt that ended in class c, with the waits of
 // b. What was not looked at is asked at once on another connection, the first
 // time; all others have to wait.
-func (p *plan) next(c class, b *backoff) decision {
-	if c != unsent {
+func (p *plan) next(c upstream.Class, b *backoff) decision {
+	if c != upstream.Unprocessed {
 		p.unsent = 0
 	}
 	switch c {
-	case accepted, refused, badToken, gone, unknown:
+	case upstream.Accepted, upstream.Refused, upstream.BadToken, upstream.Gone, upstream.Unknown:
 		return decision{do: settle}
-	case badPriority, badPushType, badExpiration:
+	case upstream.BadPriority, upstream.BadPushType, upstream.BadExpiration:
 		if p.amended {
 			return decision{do: drop}
 		}
 		p.amended = true
 		return decision{do: amendRetry}
-	case staleToken:
+	case upstream.StaleToken:
 		if !p.renewed {
 			p.renewed = true
 			return decision{do: renewRetry}
 		}
-	case throttled:
+	case upstream.Throttled:
 		if p.throttled == len(throttledDelays) {
 			return decision{do: drop}
 		}
 		p.throttled++
 		return decision{do: retry, after: throttledDelays[p.throttled-1]}
-	case ambiguous:
+	case upstream.NoAnswer:
 		if p.repeated {
 			return decision{do: drop}
 		}
 		p.repeated = true
 		return decision{do: retry, after: b.after(0)}
-	case unsent:
+	case upstream.Unprocessed:
 		if p.unsent++; p.unsent == 1 {
 			return decision{do: retry}
 		}

@@ -3,6 +3,8 @@ package bridge
 import (
 	"testing"
 	"time"
+
+	"apnsbridge/bridge/upstream"
 )
 
 func TestSchedule(t *testing.T) {
@@ -10,24 +12,24 @@ func TestSchedule(t *testing.T) {
 	atOnce := decision{retry, 0}
 	tests := []struct {
 		name    string
-		classes []class
+		classes []upstream.Class
 		want    []decision
 	}{
-		{"accepted", []class{accepted}, []decision{{settle, 0}}},
-		{"refused", []class{refused}, []decision{{settle, 0}}},
-		{"bad token", []class{badToken}, []decision{{settle, 0}}},
-		{"gone", []class{gone}, []decision{{settle, 0}}},
-		{"unknown", []class{unknown}, []decision{{settle, 0}}},
-		{"changed once", []class{badPriority, badPriority}, []decision{{amendRetry, 0}, {drop, 0}}},
-		{"changed once in all", []class{badPushType, badExpiration}, []decision{{amendRetry, 0}, {drop, 0}}},
-		{"renewed once, then held", []class{staleToken, staleToken, staleToken}, []decision{{renewRetry, 0}, after(1), after(2)}},
-		{"held", []class{held, held, accepted}, []decision{after(1), after(2), {settle, 0}}},
-		{"too many JWTs", []class{tokenUpdates, tokenUpdates}, []decision{after(1), after(2)}},
-		{"unavailable", []class{unavailable, unavailable, unavailable, unavailable, unavailable}, []decision{after(1), after(2), after(4), after(5), after(5)}},
-		{"one trouble and another", []class{unavailable, held, unreachable}, []decision{after(1), after(2), after(4)}},
-		{"not looked at", []class{unsent, unsent, unsent, unavailable, unsent}, []decision{atOnce, after(1), after(2), after(1), atOnce}},
-		{"ambiguous once", []class{ambiguous, ambiguous}, []decision{after(1), {drop, 0}}},
-		{"ambiguous once in all", []class{ambiguous, unavailable, ambiguous}, []decision{after(1), after(1), {drop, 0}}},
+		{"accepted", []upstream.Class{upstream.Accepted}, []decision{{settle, 0}}},
+		{"refused", []upstream.Class{upstream.Refused}, []decision{{settle, 0}}},
+		{"bad token", []upstream.Class{upstream.BadToken}, []decision{{settle, 0}}},
+		{"gone", []upstream.Class{upstream.Gone}, []decision{{settle, 0}}},
+		{"unknown", []upstream.Class{upstream.Unknown}, []decision{{settle, 0}}},
+		{"changed once", []upstream.Class{upstream.BadPriority, upstream.BadPriority}, []decision{{amendRetry, 0}, {drop, 0}}},
+		{"changed once in all", []upstream.Class{upstream.BadPushType, upstream.BadExpiration}, []decision{{amendRetry, 0}, {drop, 0}}},
+		{"renewed once, then held", []upstream.Class{upstream.StaleToken, upstream.StaleToken, upstream.StaleToken}, []decision{{renewRetry, 0}, after(1), after(2)}},
+		{"held", []upstream.Class{upstream.CredentialRefused, upstream.CredentialRefused, upstream.Accepted}, []decision{after(1), after(2), {settle, 0}}},
+		{"too many JWTs", []upstream.Class{upstream.TokenUpdates, upstream.TokenUpdates}, []decision{after(1), after(2)}},
+		{"unavailable", []upstream.Class{upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.ServerError}, []decision{after(1), after(2), after(4), after(5), after(5)}},
+		{"one trouble and another", []upstream.Class{upstream.ServerError, upstream.CredentialRefused, upstream.NoConnection}, []decision{after(1), after(2), after(4)}},
+		{"not looked at", []upstream.Class{upstream.Unprocessed, upstream.Unprocessed, upstream.Unprocessed, upstream.ServerError, upstream.Unprocessed}, []decision{atOnce, after(1), after(2), after(1), atOnce}},
+		{"ambiguous once", []upstream.Class{upstream.NoAnswer, upstream.NoAnswer}, []decision{after(1), {drop, 0}}},
+		{"ambiguous once in all", []upstream.Class{upstream.NoAnswer, upstream.ServerError, upstream.NoAnswer}, []decision{after(1), after(1), {drop, 0}}},
 	}
 	exact := &backoff{2 * time.Second, 10 * time.Second, never} // half of which is waited at least
 	for _, tt := range tests {
@@ -43,11 +45,11 @@ func TestSchedule(t *testing.T) {
 	t.Run("a throttled device is given up", func(t *testing.T) {
 		var p plan
 		for i, delay := range []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute} {
-			if got, want := p.next(throttled, exact), (decision{do: retry, after: delay}); got != want {
+			if got, want := p.next(upstream.Throttled, exact), (decision{do: retry, after: delay}); got != want {
 				t.Fatalf("attempt %d: got %+v, want %+v", i+1, got, want)
 			}
 		}
-		if got := p.next(throttled, exact); got.do != drop {
+		if got := p.next(upstream.Throttled, exact); got.do != drop {
 			t.Errorf("got %+v, want drop", got)
 		}
 	})

@@ -6,6 +6,8 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/pushtype"
+	"apnsbridge/bridge/upstream"
 )
 
 // Origin says whose connection a session is.
@@ -31,7 +33,7 @@ type Session struct {
 	// Of Push alone.
 	route *route
 	topic string
-	rule  typeRule
+	rule  pushtype.Rule
 	queue Environment // of the spool
 
 	// Under the client's lock.
@@ -113,15 +115,15 @@ func (s *Session) end() {
 func (s *Session) address(r *record, n *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
 		s.route, s.topic = route, route.app.topicFor(s.origin)
-		s.rule = newTypeRule(route.app.PushType, s.topic)
+		s.rule = pushtype.NewRule(route.app.PushType, s.topic)
 		s.queue = route.environment(s.origin.Environment)
 	}
 	r.end = s.queue
-	q := &r.request
-	q.id = newUUID()
-	q.topic = s.topic
+	q := &r.Request
+	q.ID = upstream.NewUUID()
+	q.Topic = s.topic
 	s.app.expireAt(r, n.Expiry, n.HasExpiry, now)
-	q.pushType, q.priority = s.rule.choose(n.Payload, n.PushPriority())
+	q.PushType, q.Priority = s.rule.Choose(n.Payload, n.PushPriority())
 }
 
 // room says whether the gateway may read on. If not, the client looks after the

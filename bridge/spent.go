@@ -3,52 +3,42 @@ package bridge
 import (
 	"slices"
 	"time"
+
+	"apnsbridge/bridge/upstream"
 )
 
-// spentFor is how long a retired pool has to have had nothing to do before it is
-// closed: somebody who looked up the route before the reload may still send to it.
+// spentFor is how long a retired upstream has to have had nothing to do before it
+// is closed: somebody who looked up the route before the reload may still send to
+// it.
 const spentFor = time.Minute
 
-// closeSpent closes the pools that no app goes by any more.
+// closeSpent closes the upstreams that no app goes by any more.
 func (b *Bridge) closeSpent(now time.Time) {
 	b.mu.Lock()
-	var spent []*pool
-	b.pools = slices.DeleteFunc(b.pools, func(p *pool) bool {
-		over := p.spentAt(now) && !b.routed(p)
+	var spent []*upstream.Upstream
+	b.upstreams = slices.DeleteFunc(b.upstreams, func(u *upstream.Upstream) bool {
+		over := u.IdleFor(now) >= spentFor && !b.routed(u)
 		if over {
-			spent = append(spent, p)
-			if a := b.apps[p.app]; a != nil {
-				a.pooled.add(p.stats())
+			spent = append(spent, u)
+			if a := b.apps[u.App()]; a != nil {
+				a.pooled.Add(u.Stats())
 			}
 		}
 		return over
 	})
 	b.mu.Unlock()
-	for _, p := range spent {
-		p.Close()
+	for _, u := range spent {
+		u.Close()
 	}
 }
 
-// routed says whether an app goes by p. b.mu is held.
-func (b *Bridge) routed(p *pool) bool {
-	goes := func(a *app) bool { return slices.Contains(a.route.Load().upstreams[:], upstream(p)) }
+// routed says whether an app goes by u. b.mu is held.
+func (b *Bridge) routed(u *upstream.Upstream) bool {
+	goes := func(a *app) bool { return slices.Contains(a.route.Load().upstreams[:], carrier(u)) }
 	for _, a := range b.apps {
 		if goes(a) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(b.removed, goes)
-}
-
-// spentAt says whether p has had nothing to do for long, retired.
-func (p *pool) spentAt(now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case !p.retired || len(p.all) > 0 || !p.queue.empty() || p.counts.inFlight > 0:
-		p.spent = time.Time{}
-	case p.spent.IsZero():
-		p.spent = now
-	}
-	return !p.spent.IsZero() && now.Sub(p.spent) >= spentFor
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/upstream"
 )
 
 // Each reload that changes the credential leaves a pool behind, which is closed
@@ -20,7 +21,7 @@ func TestReloadsLeaveNoPools(t *testing.T) {
 		pushMany(t, session, p, 10*i, 10)
 		delivered(t, b)
 		var err error
-		if app.Credential, err = NewTokenCredential(pki().TokenKey, fmt.Sprintf("KEY000000%d", i), "DEF123GHIJ"); err != nil {
+		if app.Credential, err = upstream.NewTokenCredential(pki().TokenKey, fmt.Sprintf("KEY000000%d", i), "DEF123GHIJ"); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Reload([]App{app}); err != nil {
@@ -30,7 +31,7 @@ func TestReloadsLeaveNoPools(t *testing.T) {
 	pools := func() int {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return len(b.pools)
+		return len(b.upstreams)
 	}
 	if n := pools(); n < 2 {
 		t.Fatalf("%d pools, want those that were left", n)

@@ -33,7 +33,7 @@ const (
 
 // appendSpooled writes down what is to be asked of APNs for r.
 func appendSpooled(b []byte, r *record) []byte {
-	q := &r.request
+	q := &r.Request
 	var flags byte
 	if r.plan.amended {
 		flags |= spooledAmended
@@ -41,11 +41,11 @@ func appendSpooled(b []byte, r *record) []byte {
 	if r.plan.repeated {
 		flags |= spooledRepeated
 	}
-	b = append(b, spooledVersion, flags, byte(r.plan.throttled), q.priority)
-	b = append(b, q.id[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(q.expiration))
-	b = append(append(b, byte(len(q.pushType))), q.pushType...)
-	b = append(binary.BigEndian.AppendUint16(b, uint16(len(q.topic))), q.topic...)
+	b = append(b, spooledVersion, flags, byte(r.plan.throttled), q.Priority)
+	b = append(b, q.ID[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(q.Expiration))
+	b = append(append(b, byte(len(q.PushType))), q.PushType...)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(q.Topic))), q.Topic...)
 	return append(b, r.Payload()...)
 }
 
@@ -60,10 +60,10 @@ func readSpooled(from *store.SpoolRecord) (*record, error) {
 	}
 	r := records.Get().(*record)
 	*r = record{bytes: r.bytes[:0], plan: plan{amended: b[1]&spooledAmended != 0, repeated: b[1]&spooledRepeated != 0, throttled: min(int(b[2]), len(throttledDelays))}}
-	q := &r.request
-	q.priority = b[3]
-	copy(q.id[:], b[4:])
-	q.expiration = int64(binary.BigEndian.Uint64(b[20:]))
+	q := &r.Request
+	q.Priority = b[3]
+	copy(q.ID[:], b[4:])
+	q.Expiration = int64(binary.BigEndian.Uint64(b[20:]))
 	rest, ok := b[spooledHead:], true
 	text := func(lengthSize int) string {
 		if len(rest) < lengthSize {
@@ -82,7 +82,7 @@ func readSpooled(from *store.SpoolRecord) (*record, error) {
 		rest = rest[n:]
 		return s
 	}
-	q.pushType, q.topic = text(1), text(2)
+	q.PushType, q.Topic = text(1), text(2)
 	if !ok || len(from.Token) == 0 {
 		r.free()
 		return nil, errSpooled
@@ -90,8 +90,7 @@ func readSpooled(from *store.SpoolRecord) (*record, error) {
 	if !from.Expires.IsZero() {
 		r.expires = from.Expires.Unix()
 	}
-	r.bytes = append(append(r.bytes, from.Token...), rest...)
-	r.tokenSize = len(from.Token)
+	r.copy(from.Token, rest)
 	return r, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
 
@@ -17,7 +18,7 @@ func TestSpoolTakesAHold(t *testing.T) {
 		end    func(t *testing.T, b *Bridge, app App, clock *movableClock)
 	}{
 		{"for its credential", apnssim.InvalidProviderToken, 0, func(t *testing.T, b *Bridge, app App, _ *movableClock) {
-			other, err := NewTokenCredential(pki().TokenKey, "XYZ123DEFG", "DEF123GHIJ")
+			other, err := upstream.NewTokenCredential(pki().TokenKey, "XYZ123DEFG", "DEF123GHIJ")
 			if err != nil {
 				t.Fatal(err)
 			}

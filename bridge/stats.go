@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/upstream"
 )
 
 // Stats is a snapshot of a bridge.
@@ -54,7 +55,7 @@ type AppStats struct {
 	BadTokensEvicted uint64 // tokens forgotten for want of room
 
 	Conversation conversation.Stats // what providers were told, and have sent again
-	Pool         PoolStats          // what carries them to APNs
+	Pool         upstream.Stats     // what carries them to APNs
 }
 
 type counters struct {
@@ -99,10 +100,10 @@ func (b *Bridge) Stats() Stats {
 			st.Apps[key.app] = app
 		}
 	}
-	for _, p := range b.pools {
-		if app, ok := st.Apps[p.app]; ok {
-			app.Pool.add(p.stats())
-			st.Apps[p.app] = app
+	for _, u := range b.upstreams {
+		if app, ok := st.Apps[u.App()]; ok {
+			app.Pool.Add(u.Stats())
+			st.Apps[u.App()] = app
 		}
 	}
 	st.Clients = len(b.clients)

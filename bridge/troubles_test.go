@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // Whatever APNs answers and when, whatever is reloaded or removed: of each device
@@ -38,7 +40,7 @@ func newTroubles(t rapid.TB) *troubles {
 	w.hand = [2]*handUpstream{new(handUpstream), new(handUpstream)}
 	var err error
 	w.Bridge, err = newBridge(Config{Feedback: new(list), Now: func() time.Time { return w.now }, Limits: Limits{Window: 1 << 20},
-		Apps: []App{{Name: "mail", Topic: topic, Credential: new(Credential)}}})
+		Apps: []App{{Name: "mail", Topic: topic, Credential: new(upstream.Credential)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,12 +54,12 @@ func (w *troubles) route(e Environment) {
 	conf := w.app.route.Load().app
 	moved := conf.Environment != e
 	conf.Environment = e
-	w.app.route.Store(&route{app: conf, upstreams: [2]upstream{w.hand[0], w.hand[1]}})
+	w.app.route.Store(&route{app: conf, upstreams: [2]carrier{w.hand[0], w.hand[1]}})
 	w.app.rerouted(moved)
 }
 
 // answer answers the attempt i of all that are upstream.
-func (w *troubles) answer(i int, c class) {
+func (w *troubles) answer(i int, c upstream.Class) {
 	u := w.hand[Production]
 	if i >= len(u.sent) {
 		i -= len(u.sent)
@@ -65,14 +67,14 @@ func (w *troubles) answer(i int, c class) {
 	}
 	r := u.sent[i]
 	u.sent = slices.Delete(u.sent, i, i+1)
-	if c != unreachable && !r.begin() {
+	if c != upstream.NoConnection && !r.begin() {
 		return
 	}
-	if c == accepted {
+	if c == upstream.Accepted {
 		device := r.Token()[0]
 		w.accepted[device] = append(w.accepted[device], string(r.Payload()))
 	}
-	w.app.answered(r, verdict{class: c})
+	w.app.answered(r, upstream.Verdict{Class: c})
 }
 
 func (w *troubles) upstream() int { return len(w.hand[0].sent) + len(w.hand[1].sent) }
@@ -128,7 +130,7 @@ func checkTroubles(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	classes := []class{accepted, accepted, unavailable, unavailable, unavailable, unreachable, held, held, tokenUpdates, staleToken, unsent}
+	classes := []upstream.Class{upstream.Accepted, upstream.Accepted, upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.NoConnection, upstream.CredentialRefused, upstream.CredentialRefused, upstream.TokenUpdates, upstream.StaleToken, upstream.Unprocessed}
 	bad := 0 // of the next answers
 	count := 0
 	t.Repeat(map[string]func(*rapid.T){
@@ -144,8 +146,8 @@ func checkTroubles(t *rapid.T) {
 				t.Skip("nothing is upstream")
 			}
 			c := rapid.SampledFrom(classes).Draw(t, "class")
-			if bad > 0 && c == accepted {
-				c = unavailable
+			if bad > 0 && c == upstream.Accepted {
+				c = upstream.ServerError
 			}
 			bad--
 			w.answer(rapid.IntRange(0, w.upstream()-1).Draw(t, "which"), c)
@@ -164,7 +166,7 @@ func checkTroubles(t *rapid.T) {
 			t.Fatalf("%d are left, of which %d wait: %+v", w.unsettled.Load(), w.waiting.len(), w.Stats().Apps["mail"].Breaker)
 		}
 		for w.upstream() > 0 {
-			w.answer(0, accepted)
+			w.answer(0, upstream.Accepted)
 		}
 		w.tick(2 * time.Minute) // the most that anyone waits
 	}
@@ -196,7 +198,7 @@ func whileOpen(t *testing.T) *troubles {
 		s.Push(n)
 	}
 	for range 3 {
-		w.answer(0, unreachable)
+		w.answer(0, upstream.NoConnection)
 	}
 	if w.upstream() != 0 || w.app.gates[Production].stats().Waiting != 3 {
 		t.Fatalf("%d are upstream, %+v", w.upstream(), w.app.gates[Production].stats())
@@ -245,11 +247,11 @@ func TestProbeAsksOnce(t *testing.T) {
 	w := whileOpen(t)
 	up := w.hand[Production]
 	probe := up.sent[0]
-	w.answer(0, unsent)
+	w.answer(0, upstream.Unprocessed)
 	if len(up.sent) != 1 || up.sent[0] != probe {
 		t.Fatal("it is not sent again")
 	}
-	w.answer(0, staleToken)
+	w.answer(0, upstream.StaleToken)
 	if st := w.app.gates[Production].stats(); len(up.sent) != 0 || st.Waiting != 3 {
 		t.Errorf("%d are upstream, %d wait; want 0 and 3", len(up.sent), st.Waiting)
 	}

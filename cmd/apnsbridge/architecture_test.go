@@ -66,6 +66,8 @@ var forbidden = []struct {
 	{"bridge", []string{"apnsbridge/gateway", "apnsbridge/cmd"}},
 	{"bridge/conversation", []string{"apnsbridge/store", "apnsbridge/bridge", "os", "net.", "io", "sync.", "log", "context"}},
 	{"bridge/h2conn", []string{"apnsbridge"}},
+	{"bridge/pushtype", []string{"apnsbridge"}},
+	{"bridge/upstream", []string{"apnsbridge/bridge.", "apnsbridge/store"}},
 	{"bridge/apnssim", []string{"apnsbridge/bridge.", "testing"}},
 	{"store", []string{"apnsbridge/binproto", "apnsbridge/bridge", "apnsbridge/gateway", "apnsbridge/cmd"}},
 	{"store/boltstore", []string{"apnsbridge/store/natsstore"}},
@@ -78,7 +80,7 @@ var reserved = []struct {
 	in   []string
 }{
 	{"github.com/panjf2000/gnet", []string{"gateway."}},
-	{"github.com/sideshow/apns2", []string{"bridge."}},
+	{"github.com/sideshow/apns2", []string{"bridge/upstream"}},
 	{"go.etcd.io/bbolt", []string{"store/boltstore"}},
 	{"github.com/prometheus", []string{"cmd"}},
 	{"github.com/goccy/go-yaml", []string{"cmd/apnsbridge/config"}},

@@ -15,6 +15,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
@@ -100,13 +101,13 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 	return app
 }
 
-func (a *assembly) credential(c config.Credential) (*bridge.Credential, error) {
+func (a *assembly) credential(c config.Credential) (*upstream.Credential, error) {
 	name := ""
 	read := func(file string) ([]byte, error) {
 		name = a.config.Path(file)
 		return os.ReadFile(name)
 	}
-	var credential *bridge.Credential
+	var credential *upstream.Credential
 	var err error
 	var text []byte
 	switch {
@@ -114,12 +115,12 @@ func (a *assembly) credential(c config.Credential) (*bridge.Credential, error) {
 		if text, err = read(c.Token.Key); err != nil {
 			return nil, err
 		}
-		credential, err = bridge.NewTokenCredential(text, c.Token.KeyID, c.Token.TeamID)
+		credential, err = upstream.NewTokenCredential(text, c.Token.KeyID, c.Token.TeamID)
 	default:
 		if text, err = read(c.Certificate.File); err != nil {
 			return nil, err
 		}
-		credential, err = bridge.NewCertificateCredential(text, c.Certificate.Password)
+		credential, err = upstream.NewCertificateCredential(text, c.Certificate.Password)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

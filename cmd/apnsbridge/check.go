@@ -7,7 +7,7 @@ import (
 	"net"
 	"time"
 
-	"apnsbridge/bridge"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
@@ -59,7 +59,7 @@ func (c checkCommand) Run(ctx context.Context, std streams) error {
 	return nil
 }
 
-func describe(d bridge.Description) string {
+func describe(d upstream.Description) string {
 	if d.Kind == "token" {
 		return fmt.Sprintf("token key %s of team %s", d.KeyID, d.TeamID)
 	}

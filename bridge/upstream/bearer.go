@@ -1,4 +1,4 @@
-package bridge
+package upstream
 
 import (
 	"sync"
@@ -14,9 +14,9 @@ const (
 	bearerInterval = 20 * time.Minute
 )
 
-// bearer has the JWT of one signing key, and mints the next in time. Whoever
+// Bearer has the JWT of one signing key, and mints the next in time. Whoever
 // asks while one is minted waits for it.
-type bearer struct {
+type Bearer struct {
 	key *token.Token
 	now func() time.Time
 
@@ -27,7 +27,7 @@ type bearer struct {
 }
 
 // current gives the authorization header.
-func (b *bearer) current() (string, error) {
+func (b *Bearer) current() (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if age := b.now().Sub(b.minted); b.value != "" && age >= 0 && age < bearerAge {
@@ -38,7 +38,7 @@ func (b *bearer) current() (string, error) {
 
 // renew mints another JWT because APNs has refused the one given: at most once
 // in 20 minutes, and not if that one is gone already. It says whether it did.
-func (b *bearer) renew(refused string) (renewed bool) {
+func (b *Bearer) renew(refused string) (renewed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
@@ -49,7 +49,7 @@ func (b *bearer) renew(refused string) (renewed bool) {
 	return b.mint() == nil
 }
 
-func (b *bearer) mint() error {
+func (b *Bearer) mint() error {
 	if _, err := b.key.Generate(); err != nil {
 		return err
 	}

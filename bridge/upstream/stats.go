@@ -1,11 +1,11 @@
-package bridge
+package upstream
 
 import "apnsbridge/bridge/h2conn"
 
-// PoolStats are the figures of an app's connections to APNs, in both
-// environments and with those that were before a reload.
-type PoolStats struct {
-	Connections int // in use, against Limits.Connections for an environment
+// Stats are the figures of the connections to APNs of one Upstream, or of several
+// added up.
+type Stats struct {
+	Connections int // in use, against Limits.Connections
 	Dialling    int // until APNs' SETTINGS are known
 	Leaving     int // no longer used, with requests under way
 	InFlight    int // requests on connections, against Limits.Streams for each
@@ -23,7 +23,8 @@ type PoolStats struct {
 	TimedOut   uint64 // requests without an answer in time
 }
 
-func (s *PoolStats) add(o PoolStats) {
+// Add adds o to s.
+func (s *Stats) Add(o Stats) {
 	s.Connections += o.Connections
 	s.Dialling += o.Dialling
 	s.Leaving += o.Leaving
@@ -40,34 +41,35 @@ func (s *PoolStats) add(o PoolStats) {
 	s.TimedOut += o.TimedOut
 }
 
-// poolCounts are a pool's counters.
-type poolCounts struct {
+// counts are an Upstream's counters.
+type counts struct {
 	inFlight                                      int
 	dials, dialFailures, goAways, lost, rotations uint64
 	fates                                         [h2conn.Malformed + 1]uint64
 }
 
 // end counts requests that have ended.
-func (c *poolCounts) end(fates [h2conn.Malformed + 1]uint64) {
+func (c *counts) end(fates [h2conn.Malformed + 1]uint64) {
 	for fate, n := range fates {
 		c.fates[fate] += n
 		c.inFlight -= int(n)
 	}
 }
 
-func (p *pool) stats() PoolStats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := &p.counts
-	st := PoolStats{
-		Connections: len(p.inUse), InFlight: c.inFlight, Queued: p.queue.size,
+// Stats gives the present figures.
+func (u *Upstream) Stats() Stats {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c := &u.counts
+	st := Stats{
+		Connections: len(u.inUse), InFlight: c.inFlight, Queued: u.queue.size,
 		Dials: c.dials, DialFailures: c.dialFailures, GoAways: c.goAways, Lost: c.lost, Rotations: c.rotations,
 		Answered:   c.fates[h2conn.Answered] + c.fates[h2conn.Malformed],
 		Unsent:     c.fates[h2conn.Unprocessed],
 		Unanswered: c.fates[h2conn.Unanswered] + c.fates[h2conn.Canceled],
 		TimedOut:   c.fates[h2conn.TimedOut],
 	}
-	for _, conn := range p.all {
+	for _, conn := range u.all {
 		switch conn.stage {
 		case dialling:
 			st.Dialling++

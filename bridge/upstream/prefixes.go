@@ -1,4 +1,4 @@
-package bridge
+package upstream
 
 import (
 	"net/http"
@@ -7,7 +7,7 @@ import (
 	"apnsbridge/bridge/h2conn"
 )
 
-// prefixBound is how many prefixes a pool keeps. Most apps need two or three.
+// prefixBound is how many prefixes an Upstream keeps. Most apps need two or three.
 const prefixBound = 64
 
 // prefixes keeps the header fields that many requests have in common, those
@@ -23,13 +23,13 @@ type prefixEntry struct {
 	prefix                  *h2conn.Prefix
 }
 
-func (e *prefixEntry) fits(bearer string, q *request) bool {
-	return e.priority == q.priority && e.pushType == q.pushType && e.topic == q.topic && e.bearer == bearer
+func (e *prefixEntry) fits(bearer string, q *Request) bool {
+	return e.priority == q.Priority && e.pushType == q.PushType && e.topic == q.Topic && e.bearer == bearer
 }
 
 // find gives the prefix of a request. bearer is its authorization header; empty
 // is none. The prefixes of the JWT before it are forgotten.
-func (p *prefixes) find(bearer string, q *request) (*h2conn.Prefix, error) {
+func (p *prefixes) find(bearer string, q *Request) (*h2conn.Prefix, error) {
 	for i := range p.list {
 		if p.list[i].fits(bearer, q) {
 			found := p.list[i]
@@ -40,9 +40,9 @@ func (p *prefixes) find(bearer string, q *request) (*h2conn.Prefix, error) {
 	}
 	fields := []h2conn.Field{
 		{Name: "user-agent", Value: []byte("apnsbridge")},
-		{Name: "apns-topic", Value: []byte(q.topic)},
-		{Name: "apns-push-type", Value: []byte(q.pushType)},
-		{Name: "apns-priority", Value: strconv.AppendUint(nil, uint64(q.priority), 10)},
+		{Name: "apns-topic", Value: []byte(q.Topic)},
+		{Name: "apns-push-type", Value: []byte(q.PushType)},
+		{Name: "apns-priority", Value: strconv.AppendUint(nil, uint64(q.Priority), 10)},
 	}
 	if bearer != "" {
 		fields = append(fields, h2conn.Field{Name: "authorization", Value: []byte(bearer)})
@@ -60,6 +60,6 @@ func (p *prefixes) find(bearer string, q *request) (*h2conn.Prefix, error) {
 	}
 	p.list = append(p.list, prefixEntry{})
 	copy(p.list[1:], p.list)
-	p.list[0] = prefixEntry{bearer, q.topic, q.pushType, q.priority, prefix}
+	p.list[0] = prefixEntry{bearer, q.Topic, q.PushType, q.Priority, prefix}
 	return prefix, nil
 }

@@ -1,4 +1,4 @@
-package bridge
+package upstream
 
 import (
 	"sync"
@@ -8,7 +8,7 @@ import (
 
 func TestBearer(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	b := tokenCredential(t).bearer(func() time.Time { return now })
+	b := tokenCredential(t).Bearer(func() time.Time { return now })
 	current := func() string {
 		t.Helper()
 		value, err := b.current()
@@ -59,7 +59,7 @@ func TestBearer(t *testing.T) {
 }
 
 func TestBearerIsMintedOnceForAll(t *testing.T) {
-	b := tokenCredential(t).bearer(time.Now)
+	b := tokenCredential(t).Bearer(time.Now)
 	values := make([]string, 50)
 	var wg sync.WaitGroup
 	for i := range values {

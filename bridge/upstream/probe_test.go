@@ -1,6 +1,7 @@
-package bridge
+package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,6 +17,13 @@ import (
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/gateway/devpki"
 )
+
+func question(t *testing.T, sim *apnssim.Simulator) Question {
+	return Question{
+		Endpoint: endpoint(sim), Credential: tokenCredential(t), Environment: "production",
+		Topic: topic, PushType: "alert", Priority: 10, Payload: []byte(`{"aps":{}}`),
+	}
+}
 
 // What APNs thinks of a credential and a topic comes back as a sentence that says
 // what to do, and nothing is ever pushed to a device.
@@ -33,39 +41,36 @@ func TestProbe(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		scenario apnssim.Scenario
-		app      App // what differs
-		env      Environment
-		want     string // "": all is well
+		ask      Question // what differs
+		want     string   // "": all is well
 	}{
-		{"good", apnssim.Scenario{Keys: key(same), Topics: []string{topic}}, App{}, Production, ""},
-		{"good in the sandbox", apnssim.Scenario{Keys: key(same), Environment: "sandbox"}, App{}, Sandbox, ""},
-		{"good certificate", apnssim.Scenario{Topics: []string{topic}}, App{Credential: certificate}, Production, ""},
-		{"voip", apnssim.Scenario{}, App{Topic: topic + ".voip"}, Production, ""},
-		{"background", apnssim.Scenario{}, App{Topic: "pass.com.example.card"}, Production, ""},
-		{"no topic of its own", apnssim.Scenario{Keys: key(same)}, App{Topic: "-"}, Production, ""},
-		{"whatever is accepted", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 200}}}, App{}, Production, ""},
-		{"another key id", apnssim.Scenario{Keys: key(func(k *apnssim.Key) { k.KeyID = "OTHER67890" })}, App{}, Production,
+		{"good", apnssim.Scenario{Keys: key(same), Topics: []string{topic}}, Question{}, ""},
+		{"good in the sandbox", apnssim.Scenario{Keys: key(same), Environment: "sandbox"}, Question{Environment: "sandbox"}, ""},
+		{"good certificate", apnssim.Scenario{Topics: []string{topic}}, Question{Credential: certificate}, ""},
+		{"voip", apnssim.Scenario{}, Question{Topic: topic + ".voip", PushType: "voip"}, ""},
+		{"background", apnssim.Scenario{}, Question{Topic: "pass.com.example.card", PushType: "background", Priority: 5}, ""},
+		{"no topic of its own", apnssim.Scenario{Keys: key(same)}, Question{Topic: "-"}, ""},
+		{"whatever is accepted", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 200}}}, Question{}, ""},
+		{"another key id", apnssim.Scenario{Keys: key(func(k *apnssim.Key) { k.KeyID = "OTHER67890" })}, Question{},
 			"403 InvalidProviderToken: the key is not one of team DEF123GHIJ under the name ABC123DEFG: correct key, key_id and team_id"},
-		{"a key of the sandbox", apnssim.Scenario{Environment: "production", Keys: key(func(k *apnssim.Key) { k.Environment = "sandbox" })}, App{}, Production,
+		{"a key of the sandbox", apnssim.Scenario{Environment: "production", Keys: key(func(k *apnssim.Key) { k.Environment = "sandbox" })}, Question{},
 			"403 BadEnvironmentKeyIdInToken: the key ABC123DEFG is for sandbox alone: use one for production, or set the app's environment"},
-		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, App{}, Production,
+		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, Question{},
 			"400 TopicDisallowed: the credential is not for the topic com.example.demo: correct the app's topic"},
-		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, App{}, Production, "429 TooManyProviderTokenUpdates: too much was asked lately: try again in 20 minutes"},
-		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, App{}, Production, "503 ServiceUnavailable: it is not well: try again later"},
-		{"words that are not known", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 418, Reason: "Teapot"}}}, App{}, Production, "418 Teapot: this says nothing about the credential"},
-		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, App{}, Production, "404 : this says nothing about the credential"},
-		{"no connection", apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}, App{}, Production, "cannot reach APNs"},
+		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: try again in 20 minutes"},
+		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, Question{}, "503 ServiceUnavailable: it is not well: try again later"},
+		{"words that are not known", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 418, Reason: "Teapot"}}}, Question{}, "418 Teapot: this says nothing about the credential"},
+		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, Question{}, "404 : this says nothing about the credential"},
+		{"no connection", apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}, Question{}, "cannot reach APNs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			sim := startSim(t, tt.scenario)
-			app := mailApp(t, sim)
-			if tt.app.Credential != nil {
-				app.Credential = tt.app.Credential
-			}
-			if tt.app.Topic != "" {
-				app.Topic = strings.Trim(tt.app.Topic, "-")
-			}
-			err := Probe(within(t), app, tt.env)
+			q := question(t, sim)
+			q.Credential = cmp.Or(tt.ask.Credential, q.Credential)
+			q.Environment = cmp.Or(tt.ask.Environment, q.Environment)
+			q.PushType, q.Priority = cmp.Or(tt.ask.PushType, q.PushType), cmp.Or(tt.ask.Priority, q.Priority)
+			q.Topic = strings.Trim(cmp.Or(tt.ask.Topic, q.Topic), "-")
+			err := Probe(within(t), q)
 			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")) {
 				t.Errorf("got %v, want one line with %q", err, tt.want)
 			}
@@ -111,28 +116,27 @@ func TestProbeUnreachable(t *testing.T) {
 	old := listenTLS(t, &tls.Config{Certificates: []tls.Certificate{server}, NextProtos: []string{"http/1.1"}})
 	for _, tt := range []struct {
 		name   string
-		change func(*App)
+		change func(*Question)
 		want   []string
 	}{
-		{"nobody listens", func(a *App) { a.Endpoint = "https://" + gone.Addr().String() }, []string{"cannot reach APNs", gone.Addr().String(), "connection refused", "let this machine out"}},
-		{"nobody answers", func(a *App) { a.Endpoint = "https://" + silent.Addr().String() }, []string{"cannot reach APNs", "let this machine out"}},
-		{"unknown authority", func(a *App) { a.EndpointCA = x509.NewCertPool() }, []string{"unknown authority", "endpoint_ca"}},
-		{"another name", func(a *App) { a.Endpoint = "https://" + nameless }, []string{"127.0.0.1", "correct the endpoint's name"}},
-		{"not HTTP/2", func(a *App) { a.Endpoint = "https://" + old }, []string{"does not speak HTTP/2: is it APNs?"}},
-		{"refused by TLS", func(a *App) { a.Endpoint = "https://" + choosy }, []string{"it refuses the push certificate"}},
-		{"no proxy", func(a *App) { a.Proxy = &url.URL{Scheme: "http", Host: gone.Addr().String()} }, []string{"proxy", "connection refused"}},
-		{"no credential", func(a *App) { a.Credential = nil }, []string{"app mail has no credential"}},
+		{"nobody listens", func(q *Question) { q.Endpoint.URL = "https://" + gone.Addr().String() }, []string{"cannot reach APNs", gone.Addr().String(), "connection refused", "let this machine out"}},
+		{"nobody answers", func(q *Question) { q.Endpoint.URL = "https://" + silent.Addr().String() }, []string{"cannot reach APNs", "let this machine out"}},
+		{"unknown authority", func(q *Question) { q.Endpoint.CA = x509.NewCertPool() }, []string{"unknown authority", "endpoint_ca"}},
+		{"another name", func(q *Question) { q.Endpoint.URL = "https://" + nameless }, []string{"127.0.0.1", "correct the endpoint's name"}},
+		{"not HTTP/2", func(q *Question) { q.Endpoint.URL = "https://" + old }, []string{"does not speak HTTP/2: is it APNs?"}},
+		{"refused by TLS", func(q *Question) { q.Endpoint.URL = "https://" + choosy }, []string{"it refuses the push certificate"}},
+		{"no proxy", func(q *Question) { q.Endpoint.Proxy = &url.URL{Scheme: "http", Host: gone.Addr().String()} }, []string{"proxy", "connection refused"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			app := mailApp(t, sim)
-			tt.change(&app)
+			q := question(t, sim)
+			tt.change(&q)
 			ctx := within(t)
 			if tt.name == "nobody answers" {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 				defer cancel()
 			}
-			err := Probe(ctx, app, Production)
+			err := Probe(ctx, q)
 			if err == nil {
 				t.Fatal("got no error")
 			}

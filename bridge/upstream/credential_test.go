@@ -1,4 +1,4 @@
-package bridge
+package upstream
 
 import (
 	"bytes"
@@ -82,10 +82,7 @@ func TestCertificateCredentials(t *testing.T) {
 		{"PEM with an encrypted key", "secret", append(bytes.Clone(rsaPair.CertPEM), encryptedPEM(t, rsaKey, "secret")...)},
 	}
 	sim := startSim(t, apnssim.Scenario{})
-	app := mailApp(t, sim)
-	b := startBridge(t, Config{Apps: []App{app}})
-	s, _ := open(t, b, Origin{})
-	for i, tt := range tests {
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := NewCertificateCredential(tt.file, tt.password)
 			if err != nil {
@@ -94,25 +91,13 @@ func TestCertificateCredentials(t *testing.T) {
 			if got := c.Describe(); got.Kind != "certificate" || got.Topic != topic || !got.Expires.After(time.Now()) {
 				t.Errorf("described as %+v", got)
 			}
-			before := sim.Stats().Connections
-			app := app
-			app.Credential = c
-			if err := b.Reload([]App{app}); err != nil {
-				t.Fatal(err)
-			}
-			if !s.Push(note(deviceToken(goodDevice, i), uint32(i), `{"aps":{"alert":"x"}}`)) {
-				t.Error("no room")
-			}
-			err = sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Accepted == i+1 })
-			if err != nil {
-				t.Fatal(err)
-			}
-			if sim.Stats().Connections == before {
-				t.Error("the old connection is still used")
+			g := openRig(t, Config{Endpoint: endpoint(sim), Credential: c})
+			g.push(goodDevice, 1, hello)
+			if got := g.counted(); got[Accepted] != 1 {
+				t.Errorf("verdicts %v, want it to be accepted", got)
 			}
 		})
 	}
-	shutdown(t, b)
 }
 
 func TestCredentialFaults(t *testing.T) {
@@ -160,26 +145,5 @@ func TestCredentialFaults(t *testing.T) {
 				t.Errorf("got %v, want one sentence with %q", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestExpiredCertificateIsOneSentence(t *testing.T) {
-	file := append(bytes.Clone(pki().Client.CertPEM), pki().Client.KeyPEM...)
-	c, err := NewCertificateCredential(file, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	late := c.Describe().Expires.Add(time.Second)
-	app := App{Name: "mail", Topic: topic, Credential: c}
-	_, err = New(Config{Apps: []App{app}, Feedback: new(list), Now: func() time.Time { return late }})
-	want := "app mail: the push certificate of " + topic + " expired on " + late.UTC().Format("2006-01-02")
-	if err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("got %v, want %q", err, want)
-	}
-	if err := c.Check(time.Now()); err != nil {
-		t.Errorf("a good one is refused: %v", err)
-	}
-	if err := c.Check(time.Unix(0, 0)); err == nil || !strings.Contains(err.Error(), "clock") {
-		t.Errorf("got %v for one from the future", err)
 	}
 }

@@ -1,15 +1,15 @@
-package bridge
+package upstream
 
 import "time"
 
-// growAfter is how long a record waits for a place on full connections before
+// growAfter is how long a push waits for a place on full connections before
 // another one is opened: the round trip to APNs takes about as long.
 const growAfter = 100 * time.Millisecond
 
 // maxBackoff is how many intervals apart connections are tried that fail.
 const maxBackoff = 16
 
-// stage is how far a pool's connection has come.
+// stage is how far an Upstream's connection has come.
 type stage uint8
 
 const (
@@ -20,8 +20,8 @@ const (
 	stages  = iota
 )
 
-// openings decides when a pool opens a connection: the first when something is
-// to be sent, more when records wait too long for a place, another one for one
+// openings decides when to open a connection: the first when something is
+// to be sent, more when pushes wait too long for a place, another one for one
 // that is aged. It has no lock and no clock.
 type openings struct {
 	limit    int           // connections in use at once; those that leave are not counted, up to as many again
@@ -34,7 +34,7 @@ type openings struct {
 
 // next says whether to open a connection now, or when to ask again; 0 for not
 // before something happens.
-func (o *openings) next(now time.Time, count [stages]int, q *recordQueue) (open bool, wait time.Duration) {
+func (o *openings) next(now time.Time, count [stages]int, q *pushQueue) (open bool, wait time.Duration) {
 	waited := o.backlog.waited(now, q)
 	inUse := count[serving] + count[aged]
 	if count[dialling] > 0 || count[serving] >= o.limit || inUse+count[leaving] >= 2*o.limit {
@@ -76,14 +76,14 @@ func (o *openings) hurry(now time.Time) {
 	o.failures = 0
 }
 
-// backlog measures how long records wait in a queue, by one of them at a time.
+// backlog measures how long pushes wait in a queue, by one of them at a time.
 type backlog struct {
 	mark  uint64 // taken has this value when the one is; 0 without one
 	since time.Time
 }
 
 // waited is how long the one has waited that is measured.
-func (b *backlog) waited(now time.Time, q *recordQueue) time.Duration {
+func (b *backlog) waited(now time.Time, q *pushQueue) time.Duration {
 	switch {
 	case q.empty():
 		b.mark = 0

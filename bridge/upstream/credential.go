@@ -1,4 +1,4 @@
-package bridge
+package upstream
 
 import (
 	"bytes"
@@ -174,12 +174,13 @@ func topicOf(subject pkix.Name) string {
 	return strings.TrimSpace(topic)
 }
 
-// bearer gives the JWTs of a token, nil for a certificate.
-func (c *Credential) bearer(now func() time.Time) *bearer {
+// Bearer gives the JWTs of a token, nil for a certificate. now tells the time.
+func (c *Credential) Bearer(now func() time.Time) *Bearer {
 	if c.key == nil {
 		return nil
 	}
-	return &bearer{key: &token.Token{AuthKey: c.key, KeyID: c.keyID, TeamID: c.teamID}, now: now}
+	return &Bearer{key: &token.Token{AuthKey: c.key, KeyID: c.keyID, TeamID: c.teamID}, now: now}
 }
 
-func (c *Credential) same(d *Credential) bool { return c.digest == d.digest }
+// Equal reports whether c and d were made from the same bytes.
+func (c *Credential) Equal(d *Credential) bool { return c.digest == d.digest }

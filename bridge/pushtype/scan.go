@@ -1,20 +1,20 @@
-package bridge
+package pushtype
 
 import "bytes"
 
-// payloadFacts is what the choice of a push type wants to know of a payload.
-type payloadFacts struct {
+// facts is what the choice of a push type wants to know of a payload.
+type facts struct {
 	mdm        bool // a top-level key mdm
 	aps        bool // a top-level key aps
 	visible    bool // aps has an alert or sound that is not empty, or a badge
 	background bool // aps has content-available
 }
 
-// scanPayload looks through a payload once. It changes and allocates nothing,
+// scan looks through a payload once. It changes and allocates nothing,
 // and takes what is not JSON as far as it goes: APNs judges that. As with
 // encoding/json, the last of two equal keys counts.
-func scanPayload(payload []byte) payloadFacts {
-	var f payloadFacts
+func scan(payload []byte) facts {
+	var f facts
 	var aps apsFacts
 	s := scanner{rest: payload}
 	if !s.open('{') {

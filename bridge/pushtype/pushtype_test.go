@@ -1,4 +1,4 @@
-package bridge
+package pushtype
 
 import (
 	"encoding/json"
@@ -70,7 +70,7 @@ func TestPushType(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, priority := newTypeRule(tt.setting, tt.topic).choose([]byte(tt.payload), tt.priority)
+			got, priority := NewRule(tt.setting, tt.topic).Choose([]byte(tt.payload), tt.priority)
 			if got != tt.wantType || priority != tt.want {
 				t.Errorf("got %s, %d; want %s, %d", got, priority, tt.wantType, tt.want)
 			}
@@ -78,8 +78,8 @@ func TestPushType(t *testing.T) {
 	}
 }
 
-// slowFacts is scanPayload by way of encoding/json.
-func slowFacts(payload []byte) (f payloadFacts, ok bool) {
+// slowFacts is scan by way of encoding/json.
+func slowFacts(payload []byte) (f facts, ok bool) {
 	var top map[string]any
 	if json.Unmarshal(payload, &top) != nil {
 		return f, false
@@ -149,7 +149,7 @@ func TestScanAgreesWithEncodingJSON(t *testing.T) {
 			return
 		}
 		objects++
-		if got := scanPayload(payload); got != want {
+		if got := scan(payload); got != want {
 			t.Fatalf("%s: got %+v, want %+v", payload, got, want)
 		}
 	})
@@ -159,13 +159,19 @@ func TestScanAgreesWithEncodingJSON(t *testing.T) {
 }
 
 func FuzzScanPayload(f *testing.F) {
-	for _, s := range oddPayloads {
+	for _, s := range []string{
+		`{"aps":{"alert":"<b>&amp;</b>"}}`,
+		"{\"aps\":{\"alert\":\"bad utf8 \xff\xfe\xc0\"}}",
+		"{\"aps\":{\"alert\":\"nul \x00 inside\"}}",
+		`{ "aps" : { "alert" : "spaces" , "badge" : 1e2 } }   `,
+		"not json at all \r\n\r\n",
+	} {
 		f.Add([]byte(s))
 	}
 	f.Add([]byte(`{"aps":{"content-available":1,"alert":{}},"mdm":[1,{"a":"]"}]}`))
 	f.Add([]byte(`{"\u0061ps":{"badge":0}}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		got := scanPayload(payload)
+		got := scan(payload)
 		// encoding/json replaces what is not UTF-8, also in keys; no name has any.
 		if want, ok := slowFacts(payload); ok && got != want {
 			t.Errorf("%q: got %+v, want %+v", payload, got, want)
@@ -175,17 +181,17 @@ func FuzzScanPayload(f *testing.F) {
 
 func TestPushTypeAllocatesNothing(t *testing.T) {
 	payload := []byte(`{"aps":{"alert":{"title":"a \"title\"","body":"text"},"badge":3,"sound":"default"},"n":[1,2,{"x":"y"}],"\u0061":1}`)
-	rule := newTypeRule("auto", "com.example.demo")
-	if n := testing.AllocsPerRun(100, func() { rule.choose(payload, 10) }); n != 0 {
+	rule := NewRule("auto", "com.example.demo")
+	if n := testing.AllocsPerRun(100, func() { rule.Choose(payload, 10) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
 
 func BenchmarkPushType(b *testing.B) {
 	payload := []byte(`{"aps":{"alert":"You have a new message","badge":3,"sound":"default"},"id":"0123456789"}`)
-	rule := newTypeRule("auto", "com.example.demo")
+	rule := NewRule("auto", "com.example.demo")
 	b.ReportAllocs()
 	for b.Loop() {
-		rule.choose(payload, 10)
+		rule.Choose(payload, 10)
 	}
 }

@@ -1,8 +1,9 @@
-package bridge
+package upstream
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
@@ -10,6 +11,13 @@ import (
 
 	"apnsbridge/bridge/h2conn"
 )
+
+// Endpoint is an APNs, or what stands in its place.
+type Endpoint struct {
+	URL   string         // https://host:port, without a path
+	CA    *x509.CertPool // who vouches for it; nil: the system's
+	Proxy *url.URL       // a proxy that knows CONNECT; nil: none
+}
 
 // target is where an endpoint is dialled, and how it has to prove itself.
 type target struct {
@@ -19,13 +27,13 @@ type target struct {
 	tls       *tls.Config
 }
 
-func newTarget(conf App, env Environment) target {
-	t := target{proxy: conf.Proxy, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: conf.EndpointCA}}
-	if cert := conf.Credential.certificate; cert != nil {
+func newTarget(e Endpoint, c *Credential) target {
+	t := target{proxy: e.Proxy, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA}}
+	if cert := c.certificate; cert != nil {
 		t.tls.Certificates = []tls.Certificate{*cert}
 	}
-	// The app was checked: its endpoint is a good URL.
-	if u, err := url.Parse(conf.endpoint(env)); err == nil {
+	// The endpoint was checked: its URL is a good one.
+	if u, err := url.Parse(e.URL); err == nil {
 		t.tls.ServerName = u.Hostname()
 		t.address, t.authority = hostPort(u, "443"), u.Host
 	}

@@ -1,4 +1,4 @@
-package bridge
+package upstream
 
 import (
 	"testing"
@@ -10,10 +10,10 @@ import (
 func TestOpenings(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	type count = [stages]int
-	full := func(o *openings, q *recordQueue) { o.backlog.waited(start, q) }
+	full := func(o *openings, q *pushQueue) { o.backlog.waited(start, q) }
 	tests := []struct {
 		name   string
-		before func(*openings, *recordQueue)
+		before func(*openings, *pushQueue)
 		after  time.Duration
 		count  count
 		queued int
@@ -29,30 +29,30 @@ func TestOpenings(t *testing.T) {
 		{name: "no more than allowed", before: full, after: time.Hour, queued: 1, count: count{serving: 4}},
 		{name: "those that leave do not count", before: full, after: time.Hour, queued: 1, count: count{serving: 3, leaving: 4}, open: true},
 		{name: "but not without end", before: full, after: time.Hour, queued: 1, count: count{leaving: 8}},
-		{name: "what waited has gone, others came", before: func(o *openings, q *recordQueue) {
+		{name: "what waited has gone, others came", before: func(o *openings, q *pushQueue) {
 			full(o, q)
 			q.pop()
-			q.push(new(record))
+			q.push(new(Push))
 		}, after: time.Hour, queued: 1, count: count{serving: 1}, wait: growAfter},
-		{name: "what waited was put back", before: func(o *openings, q *recordQueue) {
+		{name: "what waited was put back", before: func(o *openings, q *pushQueue) {
 			full(o, q)
 			q.putBack(q.pop())
 		}, after: time.Hour, queued: 1, count: count{serving: 1}, open: true},
 		{name: "another takes the place of an aged one", count: count{aged: 1}, open: true},
 		{name: "or has taken it", count: count{aged: 1, serving: 1}},
-		{name: "too soon", before: func(o *openings, _ *recordQueue) { o.opened(start) }, after: 300 * time.Millisecond, queued: 1, wait: 700 * time.Millisecond},
-		{name: "after a failure", before: func(o *openings, _ *recordQueue) { o.failed(start) }, queued: 1, wait: time.Second},
-		{name: "after three", before: func(o *openings, _ *recordQueue) {
+		{name: "too soon", before: func(o *openings, _ *pushQueue) { o.opened(start) }, after: 300 * time.Millisecond, queued: 1, wait: 700 * time.Millisecond},
+		{name: "after a failure", before: func(o *openings, _ *pushQueue) { o.failed(start) }, queued: 1, wait: time.Second},
+		{name: "after three", before: func(o *openings, _ *pushQueue) {
 			for range 3 {
 				o.failed(start)
 			}
 		}, queued: 1, wait: 4 * time.Second},
-		{name: "after many", before: func(o *openings, _ *recordQueue) {
+		{name: "after many", before: func(o *openings, _ *pushQueue) {
 			for range 1000 {
 				o.failed(start)
 			}
 		}, queued: 1, wait: 16 * time.Second},
-		{name: "after many, in a hurry", before: func(o *openings, _ *recordQueue) {
+		{name: "after many, in a hurry", before: func(o *openings, _ *pushQueue) {
 			for range 1000 {
 				o.failed(start)
 			}
@@ -62,9 +62,9 @@ func TestOpenings(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := openings{limit: 4, interval: time.Second}
-			var q recordQueue
+			var q pushQueue
 			for range tt.queued {
-				q.push(new(record))
+				q.push(new(Push))
 			}
 			if tt.before != nil {
 				tt.before(&o, &q)
@@ -84,7 +84,7 @@ func TestOpeningsInAnyHistory(t *testing.T) {
 		o := openings{limit: rapid.IntRange(1, 4).Draw(t, "limit"), interval: interval}
 		now := time.Unix(1_800_000_000, 0)
 		var last time.Time // a connection was opened or tried
-		var q recordQueue
+		var q pushQueue
 		var count [stages]int
 		move := func(from, to stage) {
 			if count[from] > 0 {
@@ -93,7 +93,7 @@ func TestOpeningsInAnyHistory(t *testing.T) {
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"push": func(*rapid.T) { q.push(new(record)) },
+			"push": func(*rapid.T) { q.push(new(Push)) },
 			"pop":  func(*rapid.T) { q.pop() },
 			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.Int64Range(0, int64(3*interval)).Draw(t, "time"))) },
 			"opened": func(t *rapid.T) {

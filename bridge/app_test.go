@@ -1,0 +1,38 @@
+package bridge
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/upstream"
+)
+
+func TestExpiredCertificateIsOneSentence(t *testing.T) {
+	file := append(bytes.Clone(pki().Client.CertPEM), pki().Client.KeyPEM...)
+	c, err := upstream.NewCertificateCredential(file, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := c.Describe().Expires.Add(time.Second)
+	app := App{Name: "mail", Topic: topic, Credential: c}
+	_, err = New(Config{Apps: []App{app}, Feedback: new(list), Now: func() time.Time { return late }})
+	want := "app mail: the push certificate of " + topic + " expired on " + late.UTC().Format("2006-01-02")
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	if err := c.Check(time.Now()); err != nil {
+		t.Errorf("a good one is refused: %v", err)
+	}
+	if err := c.Check(time.Unix(0, 0)); err == nil || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("got %v for one from the future", err)
+	}
+}
+
+func TestProbeNeedsACredential(t *testing.T) {
+	err := Probe(within(t), App{Name: "mail", Topic: topic}, Production)
+	if err == nil || err.Error() != "app mail has no credential" {
+		t.Errorf("got %v", err)
+	}
+}

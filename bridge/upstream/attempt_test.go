@@ -1,0 +1,149 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/h2conn"
+)
+
+func TestVerdictOn(t *testing.T) {
+	lost := errors.New("lost")
+	said := func(status int, body string) *h2conn.Response {
+		return &h2conn.Response{Status: status, Body: []byte(body)}
+	}
+	tests := []struct {
+		name    string
+		request h2conn.Request
+		want    Verdict
+	}{
+		{"accepted", h2conn.Request{Response: said(200, "")}, Verdict{Class: Accepted, Code: 200}},
+		{"refused", h2conn.Request{Response: said(400, `{"reason":"BadDeviceToken"}`)}, Verdict{Class: BadToken, Status: 8, Code: 400, Reason: "BadDeviceToken"}},
+		{"not looked at", h2conn.Request{Fate: h2conn.Unprocessed, Err: lost}, Verdict{Class: Unprocessed, Reason: "lost"}},
+		{"lost", h2conn.Request{Fate: h2conn.Unanswered, Err: lost}, Verdict{Class: NoAnswer, Reason: "lost"}},
+		{"too late", h2conn.Request{Fate: h2conn.TimedOut, Err: lost}, Verdict{Class: NoAnswer, Reason: "lost"}},
+		{"in breach of HTTP/2", h2conn.Request{Fate: h2conn.Malformed, Err: lost}, Verdict{Class: NoAnswer, Reason: "lost"}},
+		{"accepted, then lost", h2conn.Request{Fate: h2conn.Unanswered, Err: lost, Response: said(200, "")}, Verdict{Class: Accepted, Code: 200}},
+		{"refused, then lost", h2conn.Request{Fate: h2conn.TimedOut, Err: lost, Response: said(400, `{"reason":`)},
+			Verdict{Class: ServerError, Code: 400, Reason: "an answer without a reason"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := verdictOn(&tt.request); got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrefixesForgetTheOldest(t *testing.T) {
+	p := prefixes{authority: "api.push.apple.com"}
+	find := func(bearer string, topic int) *h2conn.Prefix {
+		t.Helper()
+		prefix, err := p.find(bearer, &Request{Topic: fmt.Sprint("com.example.", topic), PushType: "alert", Priority: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return prefix
+	}
+	first, second := find("bearer a", 1), find("bearer a", 2)
+	for i := range 2 * prefixBound {
+		find("bearer a", 100+i)
+		if find("bearer a", 1) != first {
+			t.Fatalf("what is in use was forgotten after %d others", i)
+		}
+	}
+	if find("bearer a", 2) == second || len(p.list) != prefixBound {
+		t.Errorf("%d prefixes are kept, and the oldest; want %d", len(p.list), prefixBound)
+	}
+	if find("bearer b", 1) == first || len(p.list) != 1 {
+		t.Errorf("%d prefixes are kept after the JWT was renewed, want 1", len(p.list))
+	}
+	if find("", 1); len(p.list) != 1 {
+		t.Errorf("%d prefixes", len(p.list))
+	}
+}
+
+// The way of a push through an Upstream, without its connection, allocates
+// nothing.
+func TestAllocs(t *testing.T) {
+	const count = 100
+	verdicts := 0
+	u := &Upstream{tokens: tokenCredential(t).Bearer(time.Now), prefixes: prefixes{authority: "localhost"}, begin: begin}
+	u.answered = func(_ *Push, v Verdict) {
+		if v.Class == Accepted {
+			verdicts++
+		}
+	}
+	var all [count]*Push
+	for i := range all {
+		all[i] = note(deviceToken(goodDevice, i), hello)
+		all[i].Request.Expiration = time.Now().Unix() + 3600
+	}
+	c := &connection{upstream: u}
+	response := &h2conn.Response{Status: 200}
+	once := func() {
+		for _, p := range all {
+			u.Send(p)
+		}
+		u.take(count, 1<<20)
+		u.prepare()
+		for _, q := range u.requests {
+			q.Response = response
+		}
+		c.complete(nil, u.requests)
+	}
+	const runs = 10
+	if n := testing.AllocsPerRun(runs, once); n != 0 {
+		t.Errorf("%v allocations for %d pushes, want 0", n, count)
+	}
+	if verdicts != (runs+1)*count {
+		t.Errorf("%d accepted, want %d", verdicts, (runs+1)*count)
+	}
+}
+
+// A push whose request has ended is its owner's at once, even if half of its body
+// was still to be sent. The race detector sees who still reads it.
+func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Windows: apnssim.Windows{Stream: 1000, Return: 150}})
+	const count = 50
+	var verdicts sync.WaitGroup
+	verdicts.Add(count)
+	var late atomic.Int64
+	credential := tokenCredential(t)
+	u := Open(t.Context(), Config{
+		Endpoint: endpoint(sim), Credential: credential, Bearer: credential.Bearer(time.Now),
+		Limits: Limits{Connections: 2, RequestTimeout: 100 * time.Millisecond, DialInterval: 50 * time.Millisecond},
+		Log:    zerolog.Nop(), Begin: begin,
+		Answered: func(p *Push, v Verdict) {
+			if v.Class == NoAnswer {
+				late.Add(1)
+			}
+			clear(p.Token)
+			clear(p.Payload)
+			verdicts.Done()
+		},
+	})
+	payload := `{"aps":{"alert":"` + strings.Repeat("x", 3000) + `"}}`
+	for i := range count {
+		u.Send(note(deviceToken(goodDevice, i), payload))
+	}
+	verdicts.Wait()
+	u.Close()
+	if late.Load() == 0 {
+		t.Error("no request ended before its body was out")
+	}
+	for _, push := range sim.Received(0).Pushes {
+		if string(push.Payload) != payload {
+			t.Fatal("a payload was changed on its way")
+		}
+	}
+}

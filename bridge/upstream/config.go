@@ -1,0 +1,55 @@
+package upstream
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Config is what an Upstream is made of.
+type Config struct {
+	App        string // for the log
+	Endpoint   Endpoint
+	Credential *Credential
+	Bearer     *Bearer // the JWTs of a signing key; nil with a certificate
+	Limits     Limits
+	Log        zerolog.Logger
+	Now        func() time.Time // nil: time.Now
+
+	// Begin reports whether an attempt at p is to be made. If so it sets p.Sent
+	// and counts p.Attempts; if not, p is its owner's again. It is called on one
+	// goroutine, and holds up all others while it runs.
+	Begin func(p *Push) bool
+
+	// Answered takes the verdict on p, which is its owner's again. It is called
+	// from any goroutine and with no lock held, and holds up other verdicts of the
+	// same connection while it runs.
+	Answered func(p *Push, v Verdict)
+}
+
+// Limits are the bounds of an Upstream. A field that is zero has its default.
+type Limits struct {
+	Connections    int           // HTTP/2 connections in use: it begins with one; 16
+	Streams        int           // requests in flight on a connection, where APNs allows more; 1,000
+	RequestTimeout time.Duration // how long APNs may take for one answer; 30 s
+	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read; 15 s
+	DialInterval   time.Duration // the least between two connections, for APNs takes rapid reconnecting for an attack; 1 s
+	ConnectionAge  time.Duration // after which a connection is replaced, or up to a quarter before; 4 h
+	PingAfter      time.Duration // of silence, APNs is asked for a sign of life; 15 s
+	PingTimeout    time.Duration // for that; 10 s
+}
+
+// WithDefaults returns l with the defaults where it has none of its own.
+func (l Limits) WithDefaults() Limits {
+	return Limits{
+		Connections:    cmp.Or(l.Connections, 16),
+		Streams:        cmp.Or(l.Streams, 1000),
+		RequestTimeout: cmp.Or(l.RequestTimeout, 30*time.Second),
+		DialTimeout:    cmp.Or(l.DialTimeout, 15*time.Second),
+		DialInterval:   cmp.Or(l.DialInterval, time.Second),
+		ConnectionAge:  cmp.Or(l.ConnectionAge, 4*time.Hour),
+		PingAfter:      cmp.Or(l.PingAfter, 15*time.Second),
+		PingTimeout:    cmp.Or(l.PingTimeout, 10*time.Second),
+	}
+}

@@ -1,0 +1,88 @@
+package upstream
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"strings"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"apnsbridge/binproto"
+	"apnsbridge/gateway/devpki"
+)
+
+// FuzzCertificateCredential: a file is a whole credential or an error in one
+// line, which never has the password.
+func FuzzCertificateCredential(f *testing.F) {
+	pair, err := pki().Issue(devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
+	if err != nil {
+		f.Fatal(err)
+	}
+	cert, err := pair.TLS()
+	if err != nil {
+		f.Fatal(err)
+	}
+	const password = "correct horse"
+	for _, e := range []*pkcs12.Encoder{pkcs12.Modern2023, pkcs12.LegacyDES, pkcs12.LegacyRC2, pkcs12.Passwordless} {
+		secret := password
+		if e == pkcs12.Passwordless {
+			secret = ""
+		}
+		file, err := e.Encode(cert.PrivateKey.(*rsa.PrivateKey), pair.Leaf, nil, secret)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(file, secret)
+		f.Add(file, "wrong battery")
+	}
+	f.Add(append(bytes.Clone(pair.CertPEM), pair.KeyPEM...), "")
+	f.Add([]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\n-----END ENCRYPTED PRIVATE KEY-----\n"), password)
+	f.Fuzz(func(t *testing.T, file []byte, password string) {
+		c, err := NewCertificateCredential(file, password)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("got %v and %v", c, err)
+		}
+		if err != nil {
+			const tellable = 8
+			if text := err.Error(); strings.Contains(text, "\n") || len(password) >= tellable && strings.Contains(text, password) {
+				t.Fatalf("error is %q", text)
+			}
+			return
+		}
+		if d := c.Describe(); d.Kind != "certificate" || d.Expires.IsZero() || c.certificate.PrivateKey == nil {
+			t.Fatalf("described as %+v", d)
+		}
+		c.Check(time.Now())
+	})
+}
+
+// FuzzJudge: whatever an answer's body is, it is judged, and only what the table
+// knows is blamed on the provider or its token.
+func FuzzJudge(f *testing.F) {
+	for key := range meanings {
+		f.Add(key.code, []byte(`{"reason":"`+key.reason+`"}`))
+	}
+	f.Add(200, []byte(""))
+	f.Add(410, []byte(`{"reason":"Unregistered","timestamp":1780000000000}`))
+	f.Add(410, []byte(`{"reason":"Unregistered","timestamp":"1e300"}`))
+	f.Add(502, []byte("<html>"))
+	f.Fuzz(func(t *testing.T, code int, body []byte) {
+		v := judge(code, body)
+		if v.Class == 0 || v.Class > Unknown || v.Code != code {
+			t.Fatalf("got %+v", v)
+		}
+		if (v.Class == Accepted) != (code == 200) {
+			t.Fatalf("%d was judged %+v", code, v)
+		}
+		known, ok := meanings[answerKey{code, v.Reason}]
+		if blamed := v.Status != binproto.NoError || v.Class == Gone; blamed && (!ok || v.Class != known.Class || v.Status != known.Status) {
+			t.Fatalf("%d with %q was judged %+v, want as in the table", code, v.Reason, v)
+		}
+		now := time.Unix(1_780_000_000, 0)
+		if at := v.GoneAt(now, now); at.After(now.Add(time.Hour)) || at.Before(time.Unix(0, 0)) {
+			t.Fatalf("gone at %v, seen at %v", at, now)
+		}
+	})
+}

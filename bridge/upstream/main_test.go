@@ -1,0 +1,86 @@
+package upstream
+
+import (
+	"context"
+	"flag"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/devpki"
+)
+
+var long = flag.Bool("long", false, "run the long rounds")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	topic = "com.example.demo"
+	hello = `{"aps":{"alert":"hi"}}`
+)
+
+var goodDevice = []byte{0xaa}
+
+// pki is made once: RSA keys take their time.
+var pki = sync.OnceValue(func() *devpki.PKI {
+	p, err := devpki.Create(topic)
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+// patience ends a test that waits for something that does not come.
+const patience = 30 * time.Second
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for ctx := within(t); !cond(); time.Sleep(time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatalf("it never happened: %s", what)
+		}
+	}
+}
+
+func startSim(t *testing.T, scenario apnssim.Scenario) *apnssim.Simulator {
+	t.Helper()
+	certificate, err := pki().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim, err := apnssim.Start(apnssim.Config{Certificate: certificate, ClientCAs: pki().Pool(), Scenario: scenario})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Close() })
+	return sim
+}
+
+func endpoint(sim *apnssim.Simulator) Endpoint { return Endpoint{URL: sim.URL(), CA: pki().Pool()} }
+
+func tokenCredential(t testing.TB) *Credential {
+	t.Helper()
+	c, err := NewTokenCredential(pki().TokenKey, "ABC123DEFG", "DEF123GHIJ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// deviceToken is a token of 32 bytes, the same for the same number.
+func deviceToken(prefix []byte, number int) []byte {
+	token := make([]byte, 32)
+	copy(token, prefix)
+	token[28], token[29], token[30], token[31] = byte(number>>24), byte(number>>16), byte(number>>8), byte(number)
+	return token
+}

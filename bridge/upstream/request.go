@@ -1,0 +1,71 @@
+package upstream
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"time"
+)
+
+// Push is one notification on its way to APNs. Whoever sends it owns it, but for
+// the time from Send until it is answered or Begin has said no, in which it is
+// the Upstream's.
+type Push struct {
+	Token   []byte // of the device; any size
+	Payload []byte // JSON, as APNs gets it
+	Request Request
+
+	Sent     time.Time // when the last attempt began; Begin sets it
+	Attempts int       // begun; Begin counts them, and one of which nothing was written is taken back
+	Bearer   string    // the authorization header of the last attempt: "bearer " and a JWT, or empty
+
+	Owner any // leads Begin and Answered back to whose push it is
+
+	queued *Push // the next in the queue
+}
+
+// Request is what is asked of APNs besides token and payload. It says nothing
+// of how it is carried.
+type Request struct {
+	Topic      string // apns-topic
+	PushType   string // apns-push-type
+	Expiration int64  // apns-expiration: seconds since 1970, or NoExpiration for no header
+	ID         UUID   // apns-id: a log line finds the push by it
+	Priority   uint8  // apns-priority
+}
+
+// NoExpiration is the Request.Expiration of a request without the header.
+const NoExpiration = -1
+
+// devicePath appends the path of a device to b.
+func devicePath(b, token []byte) []byte {
+	return hex.AppendEncode(append(b, "/3/device/"...), token)
+}
+
+// UUID is a random UUID of RFC 9562, version 4.
+type UUID [16]byte
+
+// NewUUID takes its bits from a generator that the runtime seeds: they need to
+// differ, not to be secret.
+func NewUUID() UUID {
+	var u UUID
+	binary.BigEndian.PutUint64(u[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(u[8:], rand.Uint64())
+	u[6] = u[6]&0x0f | 0x40
+	u[8] = u[8]&0x3f | 0x80
+	return u
+}
+
+// appendText appends the 36 characters of u.
+func (u UUID) appendText(b []byte) []byte {
+	for i, size := range [...]int{4, 2, 2, 2, 6} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		start := [...]int{0, 4, 6, 8, 10}[i]
+		b = hex.AppendEncode(b, u[start:start+size])
+	}
+	return b
+}
+
+func (u UUID) String() string { return string(u.appendText(make([]byte, 0, 36))) }

@@ -1,0 +1,125 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// rig is an Upstream whose verdicts come back to the test.
+type rig struct {
+	*Upstream
+	t    *testing.T
+	said lockedBuffer // the log
+
+	mu       sync.Mutex
+	verdicts map[Class]int
+	left     int
+	done     chan struct{}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+func newRig(t *testing.T, sim *apnssim.Simulator, limits Limits) *rig {
+	return openRig(t, Config{Endpoint: endpoint(sim), Credential: tokenCredential(t), Limits: limits})
+}
+
+// openRig opens an Upstream as c says, which is closed at the end of the test.
+func openRig(t *testing.T, c Config) *rig {
+	g := &rig{t: t, verdicts: make(map[Class]int), done: make(chan struct{})}
+	c.App, c.Bearer = "mail", c.Credential.Bearer(time.Now)
+	c.Limits.DialInterval = 50 * time.Millisecond
+	c.Log = zerolog.New(&g.said)
+	c.Begin, c.Answered = begin, g.take
+	g.Upstream = Open(context.Background(), c)
+	t.Cleanup(g.Close)
+	return g
+}
+
+// begin lets every push go.
+func begin(p *Push) bool {
+	p.Attempts++
+	p.Sent = time.Now()
+	return true
+}
+
+// take sends again what APNs has not looked at, and what nobody answered.
+func (g *rig) take(p *Push, v Verdict) {
+	g.mu.Lock()
+	g.verdicts[v.Class]++
+	again := v.Class == Unprocessed || v.Class == NoAnswer || v.Class == NoConnection
+	if !again {
+		g.left--
+	}
+	over := g.left == 0
+	g.mu.Unlock()
+	switch {
+	case g.ctx.Err() != nil:
+	case again:
+		g.Send(p)
+	case over:
+		close(g.done)
+	}
+}
+
+// push sends count notifications to different devices, and waits for their
+// verdicts.
+func (g *rig) push(prefix []byte, count int, payload string) {
+	g.t.Helper()
+	all := make([]*Push, count)
+	for i := range all {
+		all[i] = note(deviceToken(prefix, i), payload)
+	}
+	g.send(all...)
+}
+
+// send sends pushes and waits for their verdicts.
+func (g *rig) send(all ...*Push) {
+	g.t.Helper()
+	g.mu.Lock()
+	g.left, g.done = len(all), make(chan struct{})
+	g.mu.Unlock()
+	for _, p := range all {
+		g.Send(p)
+	}
+	select {
+	case <-g.done:
+	case <-within(g.t).Done():
+		g.t.Fatalf("no verdicts: %+v, verdicts %v", g.Stats(), g.counted())
+	}
+}
+
+// note is an alert for a device.
+func note(token []byte, payload string) *Push {
+	return &Push{Token: token, Payload: []byte(payload), Request: Request{
+		Topic: topic, PushType: "alert", Priority: 10, Expiration: NoExpiration, ID: NewUUID(),
+	}}
+}
+
+func (g *rig) counted() map[Class]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.verdicts)
+}

@@ -1,0 +1,282 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge/h2conn"
+)
+
+// Upstream carries pushes to one endpoint of APNs, over connections of its own:
+// few at first, and more as far as they are needed. Pushes wait in one queue. A
+// single goroutine fills the connections from it, as many streams and bytes at a
+// time as each has room for.
+//
+// No method of a connection is called under the lock, and none of its owner.
+type Upstream struct {
+	app      string
+	target   target
+	tokens   *Bearer // nil with a certificate
+	limits   Limits
+	begin    func(*Push) bool
+	answered func(*Push, Verdict)
+	log      zerolog.Logger
+	now      func() time.Time
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	wake   chan struct{} // for run
+
+	// Of run alone.
+	prefixes prefixes
+	batch    []*attempt
+	requests []*h2conn.Request
+
+	mu        sync.Mutex
+	queue     pushQueue
+	all       []*connection
+	inUse     []*connection // serving and aged; never changed, only replaced
+	openings  openings
+	retired   bool
+	idleSince time.Time // of Config.Now: retired, with nothing to do; else zero
+	idle      []*attempt
+	counts    counts
+}
+
+// Open begins to carry pushes to c.Endpoint, which was checked. It dials when the
+// first is sent. It ends with ctx, but Close has to be called all the same.
+func Open(ctx context.Context, c Config) *Upstream {
+	limits := c.Limits.WithDefaults()
+	u := &Upstream{
+		app: c.App, target: newTarget(c.Endpoint, c.Credential), tokens: c.Bearer, limits: limits,
+		begin: c.Begin, answered: c.Answered, now: c.Now,
+		log:      c.Log.With().Str("app", c.App).Logger(),
+		wake:     make(chan struct{}, 1),
+		openings: openings{limit: limits.Connections, interval: limits.DialInterval},
+	}
+	if u.now == nil {
+		u.now = time.Now
+	}
+	u.prefixes.authority = u.target.authority
+	u.ctx, u.cancel = context.WithCancel(ctx)
+	u.wg.Go(u.run)
+	return u
+}
+
+// App is the name of the app that u was opened for.
+func (u *Upstream) App() string { return u.app }
+
+// Send takes p and returns at once. Before the request it asks Begin, which may
+// say that p is not to go; else Answered is called exactly once.
+func (u *Upstream) Send(p *Push) {
+	u.mu.Lock()
+	u.queue.push(p)
+	u.mu.Unlock()
+	u.rouse()
+}
+
+// Renew mints a JWT instead of bearer, which APNs has refused, and takes a fresh
+// connection; if that was done already, it does nothing.
+func (u *Upstream) Renew(bearer string) {
+	if u.tokens == nil || !u.tokens.renew(bearer) {
+		return
+	}
+	u.mu.Lock()
+	u.leaveAll()
+	u.mu.Unlock()
+	u.rouse()
+}
+
+// Retire ends the connections when all that was sent is answered.
+func (u *Upstream) Retire() {
+	u.mu.Lock()
+	u.retired = true
+	u.openings.hurry(time.Now())
+	u.mu.Unlock()
+	u.rouse()
+}
+
+// Close ends the connections at once, and returns when nothing runs. What was
+// sent and has no verdict is answered with NoConnection or NoAnswer.
+func (u *Upstream) Close() {
+	u.cancel()
+	u.wg.Wait()
+	u.mu.Lock()
+	left := u.queue.takeAll()
+	u.mu.Unlock()
+	u.fail(left, "the upstream is closed")
+}
+
+// rouse has run look again. It is cheap while run has not yet done so.
+func (u *Upstream) rouse() {
+	select {
+	case u.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run fills connections, opens and leaves them, until u is closed.
+func (u *Upstream) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		filled := u.fill()
+		wait := u.tend(time.Now())
+		if filled && u.ctx.Err() == nil {
+			continue
+		}
+		if wait > 0 {
+			timer.Reset(wait)
+		}
+		select {
+		case <-u.wake:
+		case <-timer.C:
+		case <-u.ctx.Done():
+			return
+		}
+	}
+}
+
+// fill gives each connection what it has room for. It says whether there may be
+// more to give.
+func (u *Upstream) fill() (filled bool) {
+	u.mu.Lock()
+	conns := u.inUse
+	if u.queue.empty() {
+		conns = nil
+	}
+	u.mu.Unlock()
+	for _, c := range conns {
+		filled = u.fillOne(c) || filled
+	}
+	return filled
+}
+
+func (u *Upstream) fillOne(c *connection) (filled bool) {
+	room, bytes := c.room()
+	if room == 0 || !u.take(room, bytes) {
+		return false
+	}
+	u.prepare()
+	rest := u.requests
+	for len(rest) > 0 {
+		n, err := c.conn.Submit(rest)
+		rest = rest[n:]
+		var bad *h2conn.RequestError
+		if !errors.As(err, &bad) {
+			break
+		}
+		a := rest[0].Owner.(*attempt)
+		rest = rest[1:]
+		u.answered(a.push, Verdict{Class: TopicRefused, Reason: bad.Error()}) // nothing else in it is not ours
+		u.free(a)
+	}
+	u.putBack(rest)
+	return len(rest) < len(u.requests) || len(u.requests) == 0 // the first ones may all have been spared
+}
+
+// take takes pushes from the queue into u.batch, no more than there is room for.
+func (u *Upstream) take(room int, bytes int64) bool {
+	u.batch = u.batch[:0]
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for len(u.batch) < room && bytes > 0 && !u.queue.empty() {
+		var a *attempt
+		if n := len(u.idle); n > 0 {
+			a, u.idle = u.idle[n-1], u.idle[:n-1]
+		} else {
+			a = newAttempt()
+		}
+		a.push = u.queue.pop()
+		bytes -= int64(len(a.push.Payload))
+		u.batch = append(u.batch, a)
+	}
+	u.counts.inFlight += len(u.batch)
+	return len(u.batch) > 0
+}
+
+// prepare makes u.requests of u.batch, without those for which there is
+// nothing to ask.
+func (u *Upstream) prepare() {
+	u.requests = u.requests[:0]
+	var bearer string
+	var unsigned error
+	if u.tokens != nil {
+		bearer, unsigned = u.tokens.current()
+	}
+	for _, a := range u.batch {
+		p := a.push
+		if !u.begin(p) {
+			u.free(a)
+			continue
+		}
+		p.Bearer = bearer
+		if unsigned != nil {
+			u.answered(p, Verdict{Class: CredentialRefused, Reason: unsigned.Error()})
+			u.free(a)
+			continue
+		}
+		prefix, err := u.prefixes.find(bearer, &p.Request)
+		if err != nil {
+			u.answered(p, Verdict{Class: TopicRefused, Reason: err.Error()})
+			u.free(a)
+			continue
+		}
+		a.write(prefix, p)
+		u.requests = append(u.requests, &a.Request)
+	}
+}
+
+// putBack gives requests back that the connection has not taken after all: it
+// has just been told to do less.
+func (u *Upstream) putBack(rest []*h2conn.Request) {
+	if len(rest) == 0 {
+		return
+	}
+	u.mu.Lock()
+	for _, q := range slices.Backward(rest) {
+		a := q.Owner.(*attempt)
+		a.push.Attempts--
+		u.queue.putBack(a.push)
+		a.clear()
+		u.idle = append(u.idle, a)
+	}
+	u.counts.inFlight -= len(rest)
+	u.mu.Unlock()
+}
+
+// free ends an attempt that did not reach a connection.
+func (u *Upstream) free(a *attempt) {
+	a.clear()
+	u.mu.Lock()
+	u.idle = append(u.idle, a)
+	u.counts.inFlight--
+	u.mu.Unlock()
+}
+
+// fail answers pushes for which there is no connection.
+func (u *Upstream) fail(p *Push, reason string) {
+	for p != nil {
+		next := p.queued
+		p.queued = nil
+		u.answered(p, Verdict{Class: NoConnection, Reason: reason})
+		p = next
+	}
+}
+
+// IdleFor is how long u, which is retired, has had nothing to do at all: no
+// connection, and nothing sent to it. 0 if it has, or is not retired.
+func (u *Upstream) IdleFor(now time.Time) time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.idleSince.IsZero() || !u.queue.empty() {
+		return 0
+	}
+	return now.Sub(u.idleSince)
+}

@@ -1,0 +1,131 @@
+package upstream
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// APNs allows one stream at first, more after an accepted push, and one again
+// after each that it refuses.
+func TestUpstreamFollowsTheStreamLimit(t *testing.T) {
+	tests := []struct{ limit, pushes int }{{1000, 300}, {100, 1000}, {1, 100}}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("limit %d", tt.limit), func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{
+				MaxConcurrentStreams: tt.limit,
+				Throttle:             &apnssim.Throttle{},
+				Latency:              apnssim.Latency{Fixed: 20},
+				Reasons:              []apnssim.Rule{{Probability: 0.1, Reason: apnssim.BadDeviceToken, Latency: &apnssim.Latency{Fixed: 20}}},
+			})
+			const connections = 4
+			g := newRig(t, sim, Limits{Connections: connections})
+			g.push(goodDevice, tt.pushes, hello)
+			got := g.counted()
+			if refused := got[BadToken]; got[Accepted]+refused != tt.pushes || refused == 0 || got[NoAnswer] != 0 {
+				t.Errorf("verdicts %v, want %d accepted and bad tokens, some of these", got, tt.pushes)
+			}
+			st := sim.Stats()
+			if st.OverLimit != 0 || st.Duplicates != 0 || st.Violations != 0 || st.PeakConnections > connections || st.PeakStreams > tt.limit {
+				t.Errorf("%+v", st)
+			}
+			if got[Unprocessed] != st.Refused {
+				t.Errorf("%d to be repeated, and %d refused by a limit that fell", got[Unprocessed], st.Refused)
+			}
+		})
+	}
+}
+
+// Connections end in order in the middle of many pushes, ten times.
+func TestUpstreamGoAway(t *testing.T) {
+	count, seldom := 10_000, 500
+	if *long {
+		count, seldom = 100_000, 7_000
+	}
+	for _, mode := range []string{apnssim.Graceful, apnssim.Double, apnssim.Abrupt} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			const times = 10
+			sim := startSim(t, apnssim.Scenario{
+				Latency: apnssim.Latency{Jitter: 4},
+				GoAway:  &apnssim.GoAway{After: seldom, Mode: mode, Pause: 2, Times: times, Cause: apnssim.Shutdown},
+			})
+			g := newRig(t, sim, Limits{Connections: 2, Streams: 300})
+			g.push(goodDevice, count, hello)
+			got, st := g.counted(), sim.Stats()
+			if st.Accepted != count || got[Accepted] != count || st.Duplicates != 0 || st.Violations != 0 {
+				t.Errorf("%d accepted, %d of them told, %d doubled, %d violations; want %d and no others",
+					st.Accepted, got[Accepted], st.Duplicates, st.Violations, count)
+			}
+			pool := g.Stats()
+			if pool.GoAways != times || pool.Lost != 0 || got[NoAnswer] != 0 || pool.Unsent != uint64(got[Unprocessed]) {
+				t.Errorf("%+v, verdicts %v; want %d GOAWAY and nothing in doubt", pool, got, times)
+			}
+			// The first of two frames is a warning, after which we open no stream.
+			if pool.Unsent == 0 && mode != apnssim.Double {
+				t.Error("nothing was above a last stream")
+			}
+			if logged := strings.Count(g.said.String(), `"reason":"Shutdown"`); logged != times {
+				t.Errorf("the reason was logged %d times, want once for each connection", logged)
+			}
+		})
+	}
+}
+
+// Bytes in flight bound a connection, not its streams: so more are opened.
+func TestUpstreamGrowsByBytes(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Windows: apnssim.Windows{Stream: 2500, Return: 20}})
+	const count, connections = 800, 3
+	g := newRig(t, sim, Limits{Connections: connections})
+	payload := `{"aps":{"alert":"` + strings.Repeat("x", 4000) + `"}}`
+	g.push(goodDevice, count, payload)
+	st := sim.Stats()
+	if st.Accepted != count || st.Duplicates != 0 || st.Violations != 0 {
+		t.Errorf("%+v", st)
+	}
+	if st.PeakConnections != connections {
+		t.Errorf("%d connections at once, want %d", st.PeakConnections, connections)
+	}
+	// A body beyond the window waits on the wire; the others with us.
+	if most := 65_535/len(payload) + 1; st.PeakStreams > 2*most {
+		t.Errorf("%d streams at once, of which the window holds %d", st.PeakStreams, most)
+	}
+	for _, push := range sim.Received(0).Pushes {
+		if string(push.Payload) != payload {
+			t.Fatalf("a payload of %d bytes came as %d others", len(payload), len(push.Payload))
+		}
+	}
+}
+
+// A connection is replaced for its age while it works: nobody notices.
+func TestUpstreamRotates(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Jitter: 10}})
+	g := newRig(t, sim, Limits{Streams: 10, ConnectionAge: 100 * time.Millisecond})
+	g.push(goodDevice, 1000, hello)
+	until(t, "idle connections are replaced too", func() bool {
+		before := g.Stats().Rotations
+		return before >= 3 && g.Stats().Dials > 3
+	})
+	got, st, pool := g.counted(), sim.Stats(), g.Stats()
+	if st.Accepted != 1000 || len(got) != 1 || pool.GoAways+pool.Lost != 0 || strings.Contains(g.said.String(), "lost") {
+		t.Errorf("%+v, verdicts %v, %+v", st, got, pool)
+	}
+}
+
+// What no request can be made of is our fault, and stays with us.
+func TestUpstreamHoldsWhatItCannotAsk(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	g := newRig(t, sim, Limits{})
+	bad := note(deviceToken(goodDevice, 1), hello)
+	bad.Request.Topic = "com.example\r\n"
+	long := note(deviceToken(goodDevice, 2), hello)
+	long.Request.Topic = strings.Repeat("x", 1<<20)
+	g.send(bad, note(deviceToken(goodDevice, 3), hello), long)
+	if got := g.counted(); got[TopicRefused] != 2 || got[Accepted] != 1 {
+		t.Errorf("verdicts %v, want 2 refused and 1 accepted", got)
+	}
+}
