@@ -127,6 +127,9 @@ func (c *Conn) Submit(reqs []*Request) (n int, err error) {
 		n++
 	}
 	c.moved()
+	if err == ErrNoRoom {
+		c.arm(c.m.checkRoom(now))
+	}
 	c.mu.Unlock()
 	if err == ErrDraining || err == ErrClosed {
 		c.deliver() // the identifiers may just have been spent
@@ -139,7 +142,9 @@ func (c *Conn) moved() {
 	if len(c.m.out) > 0 {
 		c.wake.Signal()
 	}
-	c.arm(c.m.earliest)
+	if at := c.m.earliest; at < c.due { // deadlines may be late, but are many
+		c.arm(max(at, c.now()+granularity))
+	}
 }
 
 // Cancel ends a request before its time. It says whether it was still under
@@ -166,7 +171,8 @@ func (c *Conn) Room() (requests int, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if requests = c.m.room(); requests == 0 {
-		c.m.starved = true
+		c.m.refill.wanted = true
+		c.arm(c.m.checkRoom(c.now()))
 		return 0, 0
 	}
 	return requests, min(c.m.flow.window, int64(c.cfg.WriteBytes-len(c.m.out)))
@@ -230,21 +236,20 @@ func (c *Conn) deliver() {
 	}()
 	for {
 		c.admitWaiting()
+		now := c.now()
+		room, next := c.m.roomAgain(now)
+		c.arm(min(next, c.m.checkRoom(now)))
 		if c.m.drained() {
 			c.finish(http2.ErrCodeNo, c.m.reason)
 		}
 		b := c.m.done
 		state := c.m.state
 		changed := state != c.told
-		room := c.m.roomAgain()
 		if len(b.requests) == 0 && !changed && !room {
 			return
 		}
 		c.m.done = batch{}
 		c.told = state
-		if room {
-			c.m.starved = false
-		}
 		if len(b.requests) > 0 {
 			c.m.stats.Bursts++
 		}
@@ -300,7 +305,7 @@ func (c *Conn) arm(at int64) {
 		return
 	}
 	c.due = at
-	c.timer.Reset(time.Duration(max(at-c.now(), granularity)))
+	c.timer.Reset(max(0, time.Duration(at-c.now())))
 }
 
 // tick is what the timer runs: deadlines and health.
@@ -314,7 +319,7 @@ func (c *Conn) tick() {
 	c.m.expire(now)
 	next, err := c.m.checkHealth(now, c.trunk.heard.Load())
 	c.due = never
-	c.arm(next)
+	c.arm(min(next, c.m.checkRoom(now)))
 	c.moved()
 	c.mu.Unlock()
 	if err != nil {

@@ -52,6 +52,7 @@ var (
 	ErrSilent   = errors.New("h2conn: no answer to PING")
 	ErrStuck    = errors.New("h2conn: the server does not read")
 	ErrNotReady = errors.New("h2conn: the server did not settle on SETTINGS in time")
+	ErrBarren   = errors.New("h2conn: the server gives no room for requests: neither window nor streams, with nothing under way")
 	ErrIDsSpent = errors.New("h2conn: all stream identifiers are spent")
 
 	errCanceled = errors.New("h2conn: request was canceled")

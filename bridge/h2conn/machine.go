@@ -29,10 +29,10 @@ type machine struct {
 	partial partialHead
 	fields  fieldReader
 
-	done    batch
-	spare   []*Response // to be used again
-	starved bool        // somebody was told ErrNoRoom, or waits for the opening
-	stats   Stats
+	done   batch
+	spare  []*Response // to be used again
+	refill refill
+	stats  Stats
 }
 
 // A batch is what ended since the last delivery, and the responses to be taken
@@ -49,7 +49,7 @@ func newMachine(cfg *Config) machine {
 		flow:    flow{window: defaultWindow, credit: int64(cfg.ReceiveWindow)},
 		peer:    initialSettings(),
 		encoder: newEncoder(cfg.HeaderTableBytes),
-		starved: true,
+		refill:  refill{wanted: true, piece: maxPiece},
 	}
 	m.appendGreeting()
 	return m
@@ -70,12 +70,6 @@ func (m *machine) room() int {
 	return max(0, m.limit()-m.open)
 }
 
-// roomAgain says that it is worth a call of Config.Room: refilling in pieces of
-// 16 streams makes large writes.
-func (m *machine) roomAgain() bool {
-	return m.starved && m.state == Open && m.room() >= max(1, min(16, m.limit()/2))
-}
-
 func (m *machine) submit(r *Request, now int64) error {
 	switch m.state {
 	case Draining:
@@ -84,7 +78,7 @@ func (m *machine) submit(r *Request, now int64) error {
 		return ErrClosed
 	}
 	if m.room() == 0 {
-		m.starved = true
+		m.refill.wanted = true
 		return ErrNoRoom
 	}
 	if err := r.check(); err != nil {

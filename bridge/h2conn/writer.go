@@ -24,7 +24,7 @@ func (c *Conn) write() {
 		b := c.m.handOver(empty)
 		c.m.health.write = c.now()
 		c.m.stats.Flushes++
-		room := c.m.roomAgain()
+		room := c.m.refill.wanted && c.m.room() > 0
 		c.mu.Unlock()
 		err := c.trunk.writeAll(c.nc, b)
 		if last || err != nil {
