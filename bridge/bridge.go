@@ -219,11 +219,10 @@ func (b *Bridge) reroute(a *app, conf App) {
 
 func (b *Bridge) newRoute(a *app, conf App) *route {
 	rt := &route{app: conf}
-	bearer := conf.Credential.Bearer(b.now)
 	for e := range rt.upstreams {
 		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
 			u := upstream.Open(b.ctx, upstream.Config{
-				App: conf.Name, Endpoint: conf.endpoint(env), Credential: conf.Credential, Bearer: bearer,
+				App: conf.Name, Endpoint: conf.endpoint(env), Credential: conf.Credential,
 				Limits: b.limits.upstream(), Log: b.log, Now: b.now,
 				Begin:    func(p *upstream.Push) bool { return p.Owner.(*record).begin() },
 				Answered: func(p *upstream.Push, v upstream.Verdict) { a.answered(p.Owner.(*record), v) },

@@ -14,7 +14,7 @@ type refill struct {
 }
 
 const (
-	maxPiece    = 16                          // more makes writes no cheaper
+	maxPiece    = 16                      // more makes writes no cheaper
 	refillAfter = int64(time.Millisecond) // the wait for a piece
 )
 

@@ -77,7 +77,7 @@ func TestPrefixesForgetTheOldest(t *testing.T) {
 func TestAllocs(t *testing.T) {
 	const count = 100
 	verdicts := 0
-	u := &Upstream{tokens: tokenCredential(t).Bearer(time.Now), prefixes: prefixes{authority: "localhost"}, begin: begin}
+	u := &Upstream{bearer: bearerOf(tokenCredential(t), time.Now()), prefixes: prefixes{authority: "localhost"}, begin: begin}
 	u.answered = func(_ *Push, v Verdict) {
 		if v.Class == Accepted {
 			verdicts++
@@ -120,7 +120,7 @@ func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
 	var late atomic.Int64
 	credential := tokenCredential(t)
 	u := Open(t.Context(), Config{
-		Endpoint: endpoint(sim), Credential: credential, Bearer: credential.Bearer(time.Now),
+		Endpoint: endpoint(sim), Credential: credential,
 		Limits: Limits{Connections: 2, RequestTimeout: 100 * time.Millisecond, DialInterval: 50 * time.Millisecond},
 		Log:    zerolog.Nop(), Begin: begin,
 		Answered: func(p *Push, v Verdict) {

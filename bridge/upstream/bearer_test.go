@@ -1,75 +1,237 @@
 package upstream
 
 import (
+	"encoding/json"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"apnsbridge/bridge/apnssim"
 )
 
+// noon is the beginning of a half hour.
+var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+
+// issuedAt is the time of issue of an authorization header, whose signature is
+// verified by another implementation.
+func issuedAt(t *testing.T, header string) time.Time {
+	t.Helper()
+	var claims jwt.RegisteredClaims
+	compact, ok := strings.CutPrefix(header, "bearer ")
+	token, err := jwt.NewParser(jwt.WithoutClaimsValidation(), jwt.WithValidMethods([]string{"ES256"})).
+		ParseWithClaims(compact, &claims, func(*jwt.Token) (any, error) { return &tokenCredential(t).key.PublicKey, nil })
+	if err != nil || !ok {
+		t.Fatalf("%q: %v", header, err)
+	}
+	if token.Header["kid"] != "ABC123DEFG" || claims.Issuer != "DEF123GHIJ" || len(token.Header) != 2 {
+		t.Fatalf("header %v, claims %+v", token.Header, claims)
+	}
+	return claims.IssuedAt.UTC()
+}
+
+func newBearer(t *testing.T) *bearer {
+	c := tokenCredential(t)
+	return &bearer{key: c.key, keyID: c.keyID, teamID: c.teamID}
+}
+
+// A history of one key: what is shown when, and what APNs says of it.
 func TestBearer(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	b := tokenCredential(t).Bearer(func() time.Time { return now })
-	current := func() string {
-		t.Helper()
-		value, err := b.current()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
+	const m = time.Minute
+	type step struct {
+		at     time.Duration // since noon
+		renew  bool          // APNs calls the one in use expired
+		issued time.Duration // of the one shown then
 	}
-	renew := func(refused string, want bool) {
-		t.Helper()
-		if got := b.renew(refused); got != want {
-			t.Errorf("renewed is %v, want %v", got, want)
-		}
-	}
-	first := current()
-	now = now.Add(bearerAge - time.Second)
-	if current() != first {
-		t.Error("minted anew before its time")
-	}
-	now = now.Add(time.Second)
-	second := current()
-	if second == first {
-		t.Error("not minted anew in time")
-	}
-	renew(first, false)
-	if current() != second {
-		t.Error("minted because an older one was refused")
-	}
-	renew(second, true)
-	third := current()
-	if third == second {
-		t.Error("a refused one is still in use")
-	}
-	now = now.Add(bearerInterval - time.Second)
-	renew(third, false)
-	if current() != third {
-		t.Error("minted twice within 20 minutes")
-	}
-	now = now.Add(time.Second)
-	renew(third, true)
-	if current() == third {
-		t.Error("not minted after 20 minutes")
-	}
-	now = now.Add(-time.Hour)
-	if clockBack := current(); clockBack == third {
-		t.Error("one from the future is still in use")
+	for _, tt := range []struct {
+		name  string
+		steps []step
+	}{
+		{"one each half hour", []step{{0, false, 0}, {29 * m, false, 0}, {30 * m, false, 30 * m}, {59 * m, false, 30 * m}, {5 * 60 * m, false, 300 * m}}},
+		{"in the middle of a half hour", []step{{17 * m, false, 0}, {31 * m, false, 30 * m}}},
+		{"called expired", []step{{17 * m, false, 0}, {18 * m, true, 18 * m}, {37 * m, false, 18 * m}, {38 * m, false, 30 * m}}},
+		{"called expired again too soon", []step{{17 * m, false, 0}, {18 * m, true, 18 * m}, {37 * m, true, 18 * m}, {38 * m, true, 38 * m}, {57 * m, false, 38 * m}, {60 * m, false, 60 * m}}},
+		{"the clock goes back", []step{{31 * m, false, 30 * m}, {-5 * m, false, 30 * m}, {-600 * m, false, 30 * m}, {45 * m, false, 30 * m}, {60 * m, false, 60 * m}}},
+		{"the clock went ahead and is set right", []step{{600 * m, false, 600 * m}, {2 * m, false, 600 * m}, {3 * m, true, 3 * m}, {30 * m, false, 30 * m}}},
+		{"it is set right soon after", []step{{600 * m, false, 600 * m}, {601 * m, true, 601 * m}, {2 * m, false, 601 * m}, {3 * m, true, 3 * m}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBearer(t)
+			for i, s := range tt.steps {
+				now := noon.Add(s.at)
+				if s.renew {
+					b.renew(b.value, now)
+				}
+				value, err := b.current(now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := issuedAt(t, value); !got.Equal(noon.Add(s.issued)) {
+					t.Errorf("step %d, %v: of %v, want %v", i, s.at, got.Sub(noon), s.issued)
+				}
+			}
+		})
 	}
 }
 
-func TestBearerIsMintedOnceForAll(t *testing.T) {
-	b := tokenCredential(t).Bearer(time.Now)
-	values := make([]string, 50)
+// Restarts and other machines show the same bytes.
+func TestBearerIsTheSameEverywhere(t *testing.T) {
+	seen := make(map[string]bool)
+	for i := range 20 {
+		value, err := newBearer(t).current(noon.Add(time.Duration(i) * 89 * time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[value] = true
+	}
+	if len(seen) != 1 {
+		t.Errorf("%d different JWTs in one half hour", len(seen))
+	}
+}
+
+// What others have renewed is not renewed again, but reported.
+func TestBearerIsRenewedOnceForAll(t *testing.T) {
+	b := newBearer(t)
+	old, err := b.current(noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
-	for i := range values {
-		wg.Go(func() { values[i], _ = b.current() })
+	for range 20 {
+		wg.Go(func() {
+			if !b.renew(old, noon.Add(time.Minute)) {
+				t.Error("the old one is still in use")
+			}
+		})
 	}
 	wg.Wait()
-	// ES256 signs with a random number: two tokens are never equal.
-	for _, v := range values {
-		if v == "" || v != values[0] {
-			t.Fatalf("got %q and %q", v, values[0])
+	if got := issuedAt(t, b.value); !got.Equal(noon.Add(time.Minute)) {
+		t.Errorf("of %v", got)
+	}
+	if b.renew(b.value, noon.Add(2*time.Minute)) {
+		t.Error("another one within 20 minutes")
+	}
+}
+
+// All apps with the same key have the same bearer, however its file is written,
+// and one that is used is not forgotten.
+func TestBearerOfAKey(t *testing.T) {
+	now := time.Now()
+	read := func(p8, keyID string) *Credential {
+		c, err := NewTokenCredential([]byte(p8), keyID, "DEF123GHIJ")
+		if err != nil {
+			t.Fatal(err)
 		}
+		return c
+	}
+	p8 := string(pki().TokenKey)
+	one := bearerOf(read(p8, "ONE"), now)
+	if bearerOf(read("\n"+p8+"\n", "ONE"), now) != one {
+		t.Error("the same key has two bearers")
+	}
+	if bearerOf(read(p8, "TWO"), now) == one {
+		t.Error("one bearer for two key identifiers")
+	}
+	one.current(now.Add(bearerLife))
+	bearerOf(read(p8, "THREE"), now.Add(bearerLife+time.Minute))
+	if bearerOf(read(p8, "ONE"), now) != one {
+		t.Error("one in use was forgotten")
+	}
+	before := len(bearers.all)
+	bearerOf(read(p8, "FOUR"), now.Add(3*bearerLife))
+	if got := len(bearers.all); got >= before {
+		t.Errorf("%d bearers, want fewer than %d", got, before)
+	}
+	c, err := NewCertificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
+	if err != nil || bearerOf(c, now) != nil {
+		t.Errorf("a certificate has a bearer, or %v", err)
+	}
+}
+
+func TestJWTParts(t *testing.T) {
+	for _, part := range []any{jwtHeader{"ES256", "a\"b"}, jwtClaims{"T", 7}} {
+		var back map[string]any
+		text, err := jwt.NewParser().DecodeSegment(jwtPart(part))
+		if err != nil || json.Unmarshal(text, &back) != nil || len(back) != 2 {
+			t.Errorf("%+v became %s, %v", part, text, err)
+		}
+	}
+}
+
+// Two apps with one key, a probe of it, and an app that comes after a reload show
+// one JWT: APNs allows one more in 20 minutes at most.
+func TestOneKeyShowsOneJWT(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}})
+	for range 3 {
+		g := newRig(t, sim, Limits{})
+		g.push(goodDevice, 10, hello)
+		if got := g.counted(); got[Accepted] != 10 {
+			t.Errorf("verdicts %v, want 10 accepted", got)
+		}
+		if err := Probe(within(t), question(t, sim)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// APNs calls the JWT expired: the next is minted once for all upstreams with that
+// key, and each takes fresh connections.
+func TestExpiredJWT(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.ExpiredProviderToken, Times: 4}}})
+	credential, err := NewTokenCredential(pki().TokenKey, "EXPIRED890", "DEF123GHIJ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := make(map[string]bool)
+	rigs := []*rig{
+		openRig(t, Config{Endpoint: endpoint(sim), Credential: credential}),
+		openRig(t, Config{Endpoint: endpoint(sim), Credential: credential}),
+	}
+	for round := range 2 {
+		var last string
+		for _, g := range rigs {
+			p := note(deviceToken(goodDevice, round), hello)
+			g.send(p)
+			if got := g.counted()[StaleToken]; got != round+1 {
+				t.Fatalf("verdicts %v", g.counted())
+			}
+			last = p.Bearer
+			shown[last] = true
+		}
+		for _, g := range rigs {
+			g.Renew(last)
+		}
+	}
+	if len(shown) != 2 {
+		t.Errorf("%d JWTs were shown, want 2: no third within 20 minutes", len(shown))
+	}
+	for _, g := range rigs {
+		g.push(goodDevice, 1, hello)
+		if got := g.Stats().Dials; got != 2 {
+			t.Errorf("%d connections, want a fresh one for the second JWT", got)
+		}
+	}
+}
+
+// The clock went ahead, a JWT was minted, and the clock was set right: APNs calls
+// the JWT invalid, and the next one is good.
+func TestJWTFromTheFuture(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	credential, err := NewTokenCredential(pki().TokenKey, "FUTURE7890", "DEF123GHIJ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bearerOf(credential, time.Now()).current(time.Now().Add(3 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	g := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential})
+	p := note(deviceToken(goodDevice, 1), hello)
+	g.send(p)
+	g.Renew(p.Bearer)
+	g.push(goodDevice, 1, hello)
+	if got := g.counted(); got[StaleToken] != 1 || got[Accepted] != 1 {
+		t.Errorf("verdicts %v, want one stale and one accepted", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -32,7 +31,7 @@ func BenchmarkUpstream(b *testing.B) {
 	var u *Upstream
 	total := int64(b.N)
 	u = Open(b.Context(), Config{
-		Endpoint: endpoint(sim), Credential: credential, Bearer: credential.Bearer(time.Now), Log: zerolog.Nop(), Begin: begin,
+		Endpoint: endpoint(sim), Credential: credential, Log: zerolog.Nop(), Begin: begin,
 		Answered: func(p *Push, v Verdict) {
 			if v.Class != Accepted {
 				panic(fmt.Sprint(v))

@@ -12,7 +12,6 @@ type Config struct {
 	App        string // for the log
 	Endpoint   Endpoint
 	Credential *Credential
-	Bearer     *Bearer // the JWTs of a signing key; nil with a certificate
 	Limits     Limits
 	Log        zerolog.Logger
 	Now        func() time.Time // nil: time.Now

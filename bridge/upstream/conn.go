@@ -119,7 +119,8 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 		if fates[q.Fate]++; q.Fate == h2conn.Answered {
 			c.answered = now
 		}
-		u.answered(q.Owner.(*attempt).push, verdictOn(q))
+		p := q.Owner.(*attempt).push
+		u.answered(p, u.judge(p, q))
 	}
 	u.mu.Lock()
 	for _, q := range done {

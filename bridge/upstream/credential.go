@@ -174,13 +174,5 @@ func topicOf(subject pkix.Name) string {
 	return strings.TrimSpace(topic)
 }
 
-// Bearer gives the JWTs of a token, nil for a certificate. now tells the time.
-func (c *Credential) Bearer(now func() time.Time) *Bearer {
-	if c.key == nil {
-		return nil
-	}
-	return &Bearer{key: &token.Token{AuthKey: c.key, KeyID: c.keyID, TeamID: c.teamID}, now: now}
-}
-
 // Equal reports whether c and d were made from the same bytes.
 func (c *Credential) Equal(d *Credential) bool { return c.digest == d.digest }

@@ -1,17 +1,19 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sideshow/apns2"
-	"github.com/sideshow/apns2/token"
 
 	"apnsbridge/bridge/h2conn"
 )
@@ -45,60 +47,82 @@ func Probe(ctx context.Context, q Question) error {
 		conn.Close()
 		<-conn.Done()
 	}()
-	client := apns2.Client{Host: q.Endpoint.URL, HTTPClient: &http.Client{Transport: conn.RoundTripper()}}
-	if key := q.Credential.key; key != nil {
-		client.Token = &token.Token{AuthKey: key, KeyID: q.Credential.keyID, TeamID: q.Credential.teamID}
-		if _, err := client.Token.Generate(); err != nil {
-			return fmt.Errorf("the provider token cannot be signed: %w", err)
-		}
+	request, err := q.request(ctx)
+	if err != nil {
+		return err
 	}
-	answer, err := client.PushWithContext(ctx, q.notification())
+	verdict, err := ask(request, conn.RoundTripper())
 	if err != nil {
 		return fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?", to.address, err)
 	}
-	return q.judge(answer, to.address)
+	return q.judge(verdict, to.address)
 }
 
-// notification is what is asked.
-func (q *Question) notification() *apns2.Notification {
-	return &apns2.Notification{
-		DeviceToken: noDevice,
-		Topic:       q.Topic,
-		PushType:    apns2.EPushType(q.PushType),
-		Priority:    int(q.Priority),
-		Expiration:  time.Unix(0, 1), // apns2 leaves second 0 itself out
-		Payload:     q.Payload,
+// request is what is asked, with the JWT that pushes have too.
+func (q *Question) request(ctx context.Context) (*http.Request, error) {
+	url := q.Endpoint.URL + "/3/device/" + noDevice
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(q.Payload))
+	if err != nil {
+		return nil, err
 	}
+	for name, value := range map[string]string{
+		"apns-topic": q.Topic, "apns-push-type": q.PushType,
+		"apns-priority": strconv.Itoa(int(q.Priority)), "apns-expiration": "0",
+	} {
+		if value != "" {
+			r.Header.Set(name, value)
+		}
+	}
+	if bearer := bearerOf(q.Credential, time.Now()); bearer != nil {
+		value, err := bearer.current(time.Now())
+		if err != nil {
+			return nil, fmt.Errorf("the provider token cannot be signed: %w", err)
+		}
+		r.Header.Set("authorization", value)
+	}
+	return r, nil
+}
+
+// answerBytes bounds what is read of an answer. APNs' own has under a hundred.
+const answerBytes = 16 << 10
+
+func ask(r *http.Request, over http.RoundTripper) (Verdict, error) {
+	answer, err := over.RoundTrip(r)
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, answerBytes))
+	if err != nil {
+		return Verdict{}, err
+	}
+	return judge(answer.StatusCode, body), nil
 }
 
 // judge reads the answer. What APNs says of the device, it says when everything
 // else is found in order.
-func (q *Question) judge(answer *apns2.Response, address string) error {
-	switch answer.Reason {
-	case "", apns2.ReasonBadDeviceToken, apns2.ReasonDeviceTokenNotForTopic, apns2.ReasonUnregistered, apns2.ReasonExpiredToken:
-		if answer.Reason != "" || answer.StatusCode == http.StatusOK {
-			return nil
-		}
-	case apns2.ReasonMissingTopic:
-		if q.Topic == "" {
-			return nil // the provider's certificate will name it
-		}
+func (q *Question) judge(v Verdict, address string) error {
+	switch {
+	case v.Class == Accepted, v.Class == BadToken, v.Class == Gone:
+		return nil
+	case v.Reason == apns2.ReasonMissingTopic && q.Topic == "":
+		return nil // the provider's certificate will name it
 	}
-	return fmt.Errorf("%s answers %d %s: %s", address, answer.StatusCode, answer.Reason, q.advice(answer))
+	return fmt.Errorf("%s answers %d %s: %s", address, v.Code, v.Reason, q.advice(v))
 }
 
 // advice says what to do about an answer.
-func (q *Question) advice(answer *apns2.Response) string {
+func (q *Question) advice(v Verdict) string {
 	name, other := "production", "sandbox"
 	if q.Environment == other {
 		name, other = other, name
 	}
 	d := q.Credential.Describe()
-	switch answer.Reason {
+	switch v.Reason {
 	case apns2.ReasonInvalidProviderToken, reasonUnrelatedKeyID:
 		return fmt.Sprintf("the key is not one of team %s under the name %s: correct key, key_id and team_id, and see in Apple's developer site that the key is not revoked", d.TeamID, d.KeyID)
 	case apns2.ReasonExpiredProviderToken:
-		return "the provider token was signed a moment ago: set this machine's clock right"
+		return "the provider token is of this half hour: set this machine's clock right"
 	case reasonBadEnvironmentKeyID:
 		return fmt.Sprintf("the key %s is for %s alone: use one for %s, or set the app's environment", d.KeyID, other, name)
 	case apns2.ReasonBadCertificateEnvironment:
@@ -114,7 +138,7 @@ func (q *Question) advice(answer *apns2.Response) string {
 	case apns2.ReasonTooManyProviderTokenUpdates, apns2.ReasonTooManyRequests:
 		return "too much was asked lately: try again in 20 minutes"
 	}
-	if answer.StatusCode >= http.StatusInternalServerError {
+	if v.Code >= http.StatusInternalServerError {
 		return "it is not well: try again later"
 	}
 	return "this says nothing about the credential: is the endpoint APNs, and the app's push_type one for its topic?"

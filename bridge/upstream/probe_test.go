@@ -60,7 +60,7 @@ func TestProbe(t *testing.T) {
 		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: try again in 20 minutes"},
 		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, Question{}, "503 ServiceUnavailable: it is not well: try again later"},
 		{"words that are not known", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 418, Reason: "Teapot"}}}, Question{}, "418 Teapot: this says nothing about the credential"},
-		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, Question{}, "404 : this says nothing about the credential"},
+		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, Question{}, "404 an answer without a reason: this says nothing about the credential"},
 		{"no connection", apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}, Question{}, "cannot reach APNs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

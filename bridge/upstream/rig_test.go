@@ -49,7 +49,7 @@ func newRig(t *testing.T, sim *apnssim.Simulator, limits Limits) *rig {
 // openRig opens an Upstream as c says, which is closed at the end of the test.
 func openRig(t *testing.T, c Config) *rig {
 	g := &rig{t: t, verdicts: make(map[Class]int), done: make(chan struct{})}
-	c.App, c.Bearer = "mail", c.Credential.Bearer(time.Now)
+	c.App = "mail"
 	c.Limits.DialInterval = 50 * time.Millisecond
 	c.Log = zerolog.New(&g.said)
 	c.Begin, c.Answered = begin, g.take

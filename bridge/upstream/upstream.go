@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/sideshow/apns2"
 
 	"apnsbridge/bridge/h2conn"
 )
@@ -21,7 +22,7 @@ import (
 type Upstream struct {
 	app      string
 	target   target
-	tokens   *Bearer // nil with a certificate
+	bearer   *bearer // nil with a certificate
 	limits   Limits
 	begin    func(*Push) bool
 	answered func(*Push, Verdict)
@@ -44,6 +45,7 @@ type Upstream struct {
 	inUse     []*connection // serving and aged; never changed, only replaced
 	openings  openings
 	retired   bool
+	stale     string    // the last bearer for which connections were left
 	idleSince time.Time // of Config.Now: retired, with nothing to do; else zero
 	idle      []*attempt
 	counts    counts
@@ -54,7 +56,7 @@ type Upstream struct {
 func Open(ctx context.Context, c Config) *Upstream {
 	limits := c.Limits.WithDefaults()
 	u := &Upstream{
-		app: c.App, target: newTarget(c.Endpoint, c.Credential), tokens: c.Bearer, limits: limits,
+		app: c.App, target: newTarget(c.Endpoint, c.Credential), bearer: bearerOf(c.Credential, time.Now()), limits: limits,
 		begin: c.Begin, answered: c.Answered, now: c.Now,
 		log:      c.Log.With().Str("app", c.App).Logger(),
 		wake:     make(chan struct{}, 1),
@@ -81,14 +83,18 @@ func (u *Upstream) Send(p *Push) {
 	u.rouse()
 }
 
-// Renew mints a JWT instead of bearer, which APNs has refused, and takes a fresh
-// connection; if that was done already, it does nothing.
+// Renew mints a JWT instead of bearer, which APNs calls expired, and takes fresh
+// connections; if that was done already, it does nothing. The JWT is that of all
+// who have the same signing key.
 func (u *Upstream) Renew(bearer string) {
-	if u.tokens == nil || !u.tokens.renew(bearer) {
+	if u.bearer == nil || !u.bearer.renew(bearer, time.Now()) {
 		return
 	}
 	u.mu.Lock()
-	u.leaveAll()
+	if u.stale != bearer {
+		u.stale = bearer
+		u.leaveAll()
+	}
 	u.mu.Unlock()
 	u.rouse()
 }
@@ -207,8 +213,8 @@ func (u *Upstream) prepare() {
 	u.requests = u.requests[:0]
 	var bearer string
 	var unsigned error
-	if u.tokens != nil {
-		bearer, unsigned = u.tokens.current()
+	if u.bearer != nil {
+		bearer, unsigned = u.bearer.current(time.Now())
 	}
 	for _, a := range u.batch {
 		p := a.push
@@ -258,6 +264,17 @@ func (u *Upstream) free(a *attempt) {
 	u.idle = append(u.idle, a)
 	u.counts.inFlight--
 	u.mu.Unlock()
+}
+
+// judge is verdictOn for p. A JWT from the future is stale as well: the clock went
+// ahead and was set right, and only another one helps.
+func (u *Upstream) judge(p *Push, q *h2conn.Request) Verdict {
+	v := verdictOn(q)
+	if v.Class == CredentialRefused && v.Reason == apns2.ReasonInvalidProviderToken &&
+		u.bearer != nil && u.bearer.ahead(p.Bearer, time.Now()) {
+		v.Class = StaleToken
+	}
+	return v
 }
 
 // fail answers pushes for which there is no connection.
