@@ -1,0 +1,165 @@
+package lane
+
+// Admit reports whether the upstream is to write the request for it, which was
+// handed on. If not, the lane has it back, and the upstream must not touch it
+// again.
+func (l *Lane) Admit(it *Item, now Now) bool {
+	l.now = now
+	d, _ := it.Line.find(it.Token)
+	if !l.stopped && (!l.closed(d.line) || d.pass) {
+		return true
+	}
+	l.recall(d)
+	return false
+}
+
+// recall takes back the first of d, which was handed on and about which APNs was
+// not asked.
+func (l *Lane) recall(d *device) {
+	d.state = idle
+	d.first.Flags.Attempts--
+	l.next(d)
+}
+
+// Spare ends the way of an item that was handed on, and about which APNs need not be
+// asked: it has expired, or is known to be refused. Finish follows.
+func (l *Lane) Spare(it *Item, now Now) {
+	l.now = now
+	d, _ := it.Line.find(it.Token)
+	d.state = idle
+	if d.pass {
+		l.waste(d)
+	}
+	l.leave(d)
+	l.next(d)
+}
+
+// Answered takes the end of an attempt at it. One that is Over or GivenUp has left
+// its chain; Finish follows when what is to be remembered of it is durable. With
+// nothing to remember, it may be called with finish set.
+func (l *Lane) Answered(it *Item, c Class, finish bool, now Now) (f Fate, gone bool) {
+	f = l.answered(it, c, now)
+	return f, finish && f == Over && l.Finish(it)
+}
+
+func (l *Lane) answered(it *Item, c Class, now Now) Fate {
+	l.now = now
+	d, _ := it.Line.find(it.Token)
+	n, mono := d.line, now.Mono
+	closed := l.closed(n)
+	alone := it.Flags.Failures > 0 && l.lastGood > d.failed
+	if alone && c == CredentialRefused { // it is refused for itself
+		c = Strange
+	} else {
+		l.tellDoors(d, it, c, alone)
+	}
+	d.state, d.pass = idle, false
+	l.Wake = l.Wake || closed || l.closed(n)
+	f := &it.Flags
+	if c != Unlooked {
+		f.Unlooked = 0
+	}
+	switch c {
+	case Accepted, Gone, Malformed:
+		return l.over(d, Over)
+	case BadToken:
+		if n.Door.Reason != Suspect {
+			return l.over(d, Over)
+		}
+	case Throttled:
+		if int(f.Throttled) >= len(throttled) {
+			return l.over(d, GivenUp)
+		}
+		f.Throttled++
+		l.park(d, throttled[f.Throttled-1])
+		return Waits
+	case Strange:
+		if int(f.Strange) >= len(strange) {
+			return l.over(d, GivenUp)
+		}
+		f.Strange++
+		l.park(d, strange[f.Strange-1])
+		return Waits
+	case Unlooked:
+		if increment(&f.Unlooked); f.Unlooked > 1 {
+			l.park(d, l.delays.after(int(f.Unlooked)-2))
+			return Waits
+		}
+	case NoConnection:
+		f.Attempts-- // it was not begun
+	case NoAnswer:
+		if f.Repeated {
+			return l.over(d, GivenUp)
+		}
+		f.Repeated = true
+		fallthrough
+	case Failed, CredentialRefused, TopicRefused:
+		increment(&f.Failures)
+		d.failed = mono
+		if !l.closed(n) || alone && c >= Failed {
+			l.park(d, l.delays.after(int(f.Failures)-1))
+			return Waits
+		}
+	}
+	l.next(d)
+	return Waits
+}
+
+// over ends the way of the first of d.
+func (l *Lane) over(d *device, f Fate) Fate {
+	l.leave(d)
+	l.next(d)
+	return f
+}
+
+// tellDoors says what c, an answer to the first of d, means to others. alone says
+// that others were served since it last failed.
+func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
+	n, sent, now := d.line, d.sent, l.now.Mono
+	switch c {
+	case Renewed:
+		return
+	case NoConnection:
+		l.Door.failed(Unreachable, true, sent, now)
+		return
+	case Failed, NoAnswer:
+		if it.Flags.Failures == 0 || l.Door.Reason != Open && !alone {
+			l.Door.failed(Unreachable, false, sent, now)
+		}
+		return
+	case Unlooked:
+		return
+	case CredentialRefused:
+		l.Door.failed(Refused, l.lastGood < l.Door.Since, sent, now)
+		return
+	case TopicRefused:
+		l.Door.answered(c, sent, now)
+		n.Door.failed(Topic, false, sent, now)
+		return
+	}
+	if c <= Throttled {
+		l.lastGood = max(l.lastGood, sent)
+	}
+	l.Door.answered(c, sent, now)
+	n.Door.answered(c, sent, now)
+	switch c {
+	case Accepted:
+		if n.Guard.accept(sent, l.now) {
+			l.Sink.Ruled(n, Ruling{Save: true})
+		}
+		if n.Door.Reason == Suspect && sent >= n.Door.Since {
+			n.Door.open(now)
+		}
+	case BadToken:
+		if n.Door.Reason == Suspect {
+			return
+		}
+		ruling := n.Guard.refuse(it.Token, sent, l.now)
+		if ruling.Hold {
+			n.Door.shut(Suspect, now)
+		}
+		if ruling.Alarm || ruling.Save {
+			l.Sink.Ruled(n, ruling)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package lane
+
+import "time"
+
+// Reason is why a door is closed. Unreachable and Refused close a lane's door,
+// Topic and Suspect that of one line.
+type Reason uint8
+
+// The reasons.
+const (
+	Open        Reason = iota
+	Unreachable        // no connection, 5xx, or no answers
+	Refused            // APNs does not take the credential
+	Topic              // nor the topic
+	Suspect            // APNs refuses one token after another: the app is misconfigured
+)
+
+func (r Reason) String() string {
+	return [...]string{"open", "unreachable", "credential refused", "topic refused", "suspect"}[r]
+}
+
+const (
+	inARow  = 5  // failures that close a door
+	proved  = 64 // good answers in a row that open it
+	eased   = 2  // how many more may go for each good answer
+	atATime = 64 // probes, at most, where one good answer proves all
+)
+
+// Delays are the waits of doors, and of notifications that wait for themselves.
+type Delays struct {
+	First, Most time.Duration  // after a failure: First, twice that, and so on up to Most
+	Held        time.Duration  // between probes where only the operator can mend it
+	Random      func() float64 // at least 0 and less than 1
+}
+
+// after is the wait behind n failures more than one. What many wait for at once
+// must not be asked for by all at the same moment: so the last half of each wait is
+// left to chance.
+func (d *Delays) after(n int) time.Duration {
+	wait := d.Most
+	if n < 63 && d.First <= d.Most>>n {
+		wait = d.First << n
+	}
+	return d.chance(wait)
+}
+
+func (d *Delays) chance(wait time.Duration) time.Duration {
+	return wait/2 + time.Duration(d.Random()*float64(wait-wait/2))
+}
+
+// Door decides whether notifications go out or wait. All its times are
+// monotonic.
+type Door struct {
+	Reason Reason
+	Since  time.Duration // its last change; verdicts on what was sent before say nothing
+	Probe  time.Duration // when the next is due
+	Probes uint64        // that it has let through, ever
+
+	delays   *Delays
+	credit   int  // how many of those that wait may go
+	failures int  // in a row
+	vain     int  // rounds of probes in a row, while it is closed
+	stale    bool // the last probe was one that was asked before: there was no other
+	good     int  // answers in a row that show that the reason is over
+}
+
+// proves reports whether an answer of class c shows that the reason is over.
+func (d *Door) proves(c Class) bool {
+	switch d.Reason {
+	case Suspect:
+		return c == Accepted
+	case Topic:
+		return c <= Throttled
+	case Refused:
+		return c <= Throttled || c == TopicRefused
+	}
+	return c <= CredentialRefused
+}
+
+// answered takes an answer that is not the door's own failure, to what was sent
+// then.
+func (d *Door) answered(c Class, sent, now time.Duration) {
+	switch {
+	case sent < d.Since || !d.proves(c):
+	case d.Reason == Open:
+		d.failures = 0
+	default:
+		d.vain, d.failures = 0, 0
+		d.credit += eased
+		d.Probe = now + d.wait()
+		if d.good++; d.good >= proved {
+			d.open(now)
+		}
+	}
+}
+
+// failed takes an answer that others would have had as well, to what was sent
+// then. enough says that one such answer closes the door.
+func (d *Door) failed(why Reason, enough bool, sent, now time.Duration) {
+	if sent < d.Since {
+		return
+	}
+	if d.Reason == Open {
+		if d.failures++; enough || d.failures >= inARow {
+			d.shut(why, now)
+		}
+		return
+	}
+	if d.Reason == Refused && why == Refused && d.good > 0 { // perhaps for itself: others were taken
+		if d.failures++; d.failures < inARow {
+			return
+		}
+	}
+	d.good, d.credit, d.failures = 0, 0, 0
+	if d.Reason != Suspect && d.Reason != why {
+		d.Reason = why
+		d.Probe = now + d.wait()
+	}
+}
+
+func (d *Door) shut(why Reason, now time.Duration) {
+	*d = Door{Reason: why, Since: now, Probes: d.Probes, delays: d.delays}
+	d.Probe = now + d.wait()
+}
+
+// open opens the door: the reason is proved to be over, or nothing waits any
+// more.
+func (d *Door) open(now time.Duration) { *d = Door{Since: now, Probes: d.Probes, delays: d.delays} }
+
+// renewed says that topic, credential or endpoint have changed, or that the
+// operator wants it tried: a probe is due at once.
+func (d *Door) renewed(now time.Duration) {
+	*d = Door{Reason: d.Reason, Since: now, Probe: now, Probes: d.Probes, delays: d.delays}
+}
+
+// due gives how many probes are to go now, and notes that they do.
+func (d *Door) due(now time.Duration) (n int) {
+	if d.Reason == Open || now < d.Probe {
+		return 0
+	}
+	n = 1
+	if d.Reason == Suspect {
+		n = min(1<<min(d.vain, 10), atATime)
+	}
+	d.vain++
+	d.Probes += uint64(n)
+	d.Probe = now + d.wait()
+	return n
+}
+
+// fresh says that one has come that was never asked: if there was none for the
+// last probe, another is due soon.
+func (d *Door) fresh(now time.Duration) {
+	if d.stale {
+		d.stale, d.Probe = false, min(d.Probe, now+d.delays.First)
+	}
+}
+
+const (
+	suspectRounds   = 10 // of probes, after which they come less often: each costs entries
+	suspectDoubling = 4  // times
+)
+
+func (d *Door) wait() time.Duration {
+	switch d.Reason {
+	case Unreachable:
+		return d.delays.after(d.vain)
+	case Suspect:
+		return d.delays.Held << max(0, min(d.vain-suspectRounds, suspectDoubling))
+	}
+	return d.delays.Held << min(d.vain, 1)
+}

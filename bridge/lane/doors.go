@@ -1,0 +1,173 @@
+package lane
+
+import "math"
+
+// Tend does what is due: it wakes the devices whose time has come, and lets go who
+// may go through the doors.
+func (l *Lane) Tend(now Now) {
+	l.now, l.Wake = now, false
+	if l.stopped {
+		return
+	}
+	for len(l.waiting) > 0 && l.waiting[0].due <= now.Mono {
+		d := l.waiting[0]
+		l.forget(d)
+		l.next(d)
+	}
+	l.openDoors()
+	if l.Mode == Off && l.Sink.Full() {
+		l.giveWay()
+	}
+}
+
+// Next is when the lane's goroutine has something to do at the latest.
+func (l *Lane) Next() (at int64) {
+	if l.Wake || l.mayWrite() || l.mayRead() {
+		return int64(l.now.Mono)
+	}
+	at = math.MaxInt64
+	if l.puts.len() > 0 {
+		at = int64(l.retry)
+	}
+	if l.stopped {
+		return at
+	}
+	if l.hasReads() {
+		at = min(at, int64(l.unread))
+	}
+	if len(l.waiting) > 0 {
+		at = min(at, int64(l.waiting[0].due))
+	}
+	for _, n := range l.lines {
+		switch { // the lane's door first: behind a closed one, that of a line is not asked
+		case !l.someone(n):
+		case l.Door.Reason != Open:
+			at = min(at, int64(l.Door.Probe))
+		case n.Door.Reason != Open:
+			at = min(at, int64(n.Door.Probe))
+		case n.atDoor.size > 0:
+			return int64(l.now.Mono)
+		}
+	}
+	return at
+}
+
+// someone reports whether there are notifications that wait at the doors of n.
+func (l *Lane) someone(n *Line) bool {
+	return n.atDoor.size > 0 || l.Mode != Off && n.disk.Waiting() > 0
+}
+
+// openDoors lets go who may.
+func (l *Lane) openDoors() {
+	waiting := false
+	for _, n := range l.lines {
+		if n.Door.good > 0 && !l.someone(n) {
+			n.Door.open(l.now.Mono)
+		}
+		waiting = waiting || n.Door.Reason == Open && l.someone(n)
+	}
+	if l.Door.good > 0 && !waiting {
+		l.Door.open(l.now.Mono)
+	}
+	var open, shut []*Line
+	from := 0
+	if len(l.lines) > 1 {
+		from = l.Random.IntN(len(l.lines))
+	}
+	for i := range l.lines {
+		n := l.lines[(from+i)%len(l.lines)]
+		switch {
+		case !l.someone(n):
+		case n.Door.Reason == Open:
+			if n.atDoor.size > 0 || l.Door.Reason != Open {
+				open = append(open, n)
+			}
+		default:
+			shut = append(shut, n)
+		}
+	}
+	if l.Door.Reason != Open {
+		if len(open)+len(shut) > 0 {
+			for range l.Door.due(l.now.Mono) {
+				l.draw(append(open[:len(open):len(open)], shut...))
+			}
+		}
+		for _, n := range open {
+			l.Door.credit -= l.admit(n, l.Door.credit)
+		}
+		return
+	}
+	for _, n := range open {
+		l.admit(n, n.atDoor.size)
+	}
+	for _, n := range shut {
+		for range n.Door.due(l.now.Mono) {
+			if !l.draw([]*Line{n}) {
+				break // one of those that were asked is enough
+			}
+		}
+		n.Door.credit -= l.admit(n, n.Door.credit)
+	}
+}
+
+// admit lets the first k at the doors of n through, and gives how many that were.
+func (l *Lane) admit(n *Line, k int) int {
+	k = min(k, n.atDoor.size)
+	for range k {
+		d := n.atDoor.first()
+		l.forget(d)
+		d.pass = l.closed(n)
+		l.next(d)
+	}
+	return k
+}
+
+// draw lets a probe go from ns: one that was never asked, from anywhere, or else
+// who was asked longest ago. It reports whether it is one that was never asked.
+func (l *Lane) draw(ns []*Line) (fresh bool) {
+	disk := false
+	for _, n := range ns {
+		if n.atDoor.size > 0 {
+			if d := n.atDoor.anyFresh(l.Random.IntN(len(n.atDoor.list))); d != nil {
+				l.forget(d)
+				d.pass = true
+				l.next(d)
+				return true
+			}
+		}
+		disk = disk || l.Mode != Off && n.disk.Waiting() > 0
+	}
+	if disk && !l.quiet {
+		l.draws, l.Wake = append(l.draws, ns), true
+		return true
+	}
+	l.askAgain(ns)
+	return false
+}
+
+// askAgain lets one go who was asked before.
+func (l *Lane) askAgain(ns []*Line) {
+	from := l.Random.IntN(len(ns))
+	for i := range ns {
+		if n := ns[(from+i)%len(ns)]; l.admit(n, 1) > 0 {
+			l.Door.stale, n.Door.stale = true, true
+			return
+		}
+	}
+}
+
+// giveWay ends the oldest behind the devices that wait for themselves, as long as
+// there is no room for what arrives: without a disk one device must not take all of
+// it.
+func (l *Lane) giveWay() {
+	for _, d := range l.waiting {
+		for d.first != nil && d.first.behind != nil && l.Sink.Full() {
+			it := d.first.behind
+			if d.first.behind = it.behind; it.behind == nil {
+				d.last = d.first
+			}
+			it.behind, it.place = nil, ending
+			l.endIt(it, Crowded)
+		}
+	}
+}

@@ -1,0 +1,324 @@
+package lane
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// stir does one thing of all that may happen.
+func (w *world) stir() {
+	l, rnd := w.lane, w.rnd
+	switch n := rnd.IntN(32); {
+	case n < 10:
+		w.arrive(rnd.IntN(devices))
+	case n < 16 && len(w.flight) > 0:
+		w.answer(rnd.IntN(len(w.flight)))
+	case n < 21 && w.mode != Off:
+		w.work(1 + rnd.IntN(5))
+	case n < 24:
+		if len(l.batch) == 0 && w.reads == nil {
+			w.run(1 + rnd.IntN(6))
+		}
+	case n == 24:
+		w.pass(time.Duration(rnd.IntN(20000)) * time.Millisecond)
+	case n == 25:
+		w.pass(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+	case n == 26:
+		switch rnd.IntN(10) {
+		case 0:
+			w.down = []Class{Failed, NoAnswer, CredentialRefused, Malformed, NoConnection, Unlooked, Strange}[rnd.IntN(7)]
+		case 1, 2, 3, 4:
+			w.down = Accepted
+		case 5:
+			w.now.Wall += int64(rnd.IntN(7200) - 3600)
+		case 6:
+			l.Try(w.now)
+		case 7:
+			l.TopicRenewed(l.Lines()[rnd.IntN(topics)], w.now)
+		default:
+			l.Renewed(w.now)
+		}
+	case n == 27:
+		w.refused[rnd.IntN(topics)] = rnd.IntN(3) == 0
+	case n == 28:
+		d := rnd.IntN(devices)
+		w.throttled[d] = rnd.IntN(2) == 0
+		w.badToken[d] = rnd.IntN(3) == 0
+	case n == 29:
+		w.disk.broken = rnd.IntN(4) == 0
+		w.disk.unread = rnd.IntN(4) == 0
+		if w.disk.room = 1000; rnd.IntN(3) == 0 {
+			w.disk.room = len(w.disk.rows) + rnd.IntN(10)
+		}
+		if rnd.IntN(6) == 0 && w.mode != Off {
+			if l.stopped {
+				l.Start(w.now)
+			} else {
+				l.Stop(w.now)
+			}
+		}
+	case n == 30:
+		if len(w.finish) > 0 {
+			w.finishOne(rnd.IntN(len(w.finish)))
+		}
+	case n == 31:
+		if len(w.flight) > 0 {
+			l.Keep(&w.flight[rnd.IntN(len(w.flight))].Item, w.now)
+		}
+	}
+	w.offer()
+	w.check()
+}
+
+func (w *world) check() {
+	l := w.lane
+	if l.ahead < 0 || w.memory < 0 || l.ahead > l.Ahead+atATime+queues {
+		w.fail("memory: %d and %d", w.memory, l.ahead)
+	}
+	if n := int64(len(l.waiting)); l.asleep < int(n) || int64(l.asleep) != l.Asleep.Used() {
+		w.fail("%d entries counted, %d wait", l.asleep, n)
+	}
+	if w.mode == Off || l.puts.len()+len(l.batch) > 0 {
+		return
+	}
+	for _, n := range l.lines {
+		for _, d := range n.devices {
+			if d.asleep() && d.first != nil {
+				w.fail("device %s is asleep (%d), written, and in memory", d.token, d.state)
+			}
+		}
+	}
+}
+
+// settle goes on as the lane asks for it, and in no other way, until done.
+func (w *world) settle(what string, limit time.Duration, done func() bool) {
+	l := w.lane
+	w.settleWork()
+	until := w.now.Mono + limit
+	for step := 0; !done(); step++ {
+		if step > 20000 || w.now.Mono > until {
+			w.fail("%s: not done after %d steps, %v; %v", what, step, w.now.Mono-until+limit, w.dump())
+		}
+		l.now.Mono = w.now.Mono
+		ready := l.Next() <= int64(w.now.Mono)
+		switch {
+		case len(w.finish) > 0 && (w.rnd.IntN(2) == 0 || !ready && len(w.flight) == 0):
+			w.finishOne(w.rnd.IntN(len(w.finish)))
+		case len(w.flight) > 0 && (w.rnd.IntN(2) == 0 || !ready):
+			w.answer(w.rnd.IntN(len(w.flight)))
+		case ready:
+			w.run(1 + w.rnd.IntN(6))
+		default:
+			at := l.Next()
+			if at == math.MaxInt64 || time.Duration(at) > until+time.Hour*11 {
+				w.fail("%s: all sleep; %v", what, w.dump())
+			}
+			w.pass(max(time.Duration(at)-w.now.Mono, time.Millisecond))
+			w.run(4)
+		}
+		if len(w.bad) > 0 && step < 600 && w.rnd.IntN(4) == 0 {
+			d := w.bad[w.rnd.IntN(len(w.bad))]
+			switch w.rnd.IntN(5) {
+			case 0:
+				w.throttled[d] = !w.throttled[d]
+			case 1:
+				w.badToken[d] = !w.badToken[d]
+			case 2:
+				w.refused[1] = w.refused[1] != w.shaky
+			default:
+				w.arrive(d)
+			}
+		}
+		w.offer()
+		w.check()
+	}
+}
+
+func (w *world) dump() (s string) {
+	l := w.lane
+	missing := ""
+	for dev := range devices {
+		for s := range w.arrived[dev] {
+			if k := (key{dev, s}); !w.over(k) && (w.counts == nil || w.counts(k)) && len(missing) < 60 {
+				missing += fmt.Sprint(k)
+			}
+		}
+	}
+	s = missing + fmt.Sprintf(" held %d memory %d puts %d loading %d waiting %d ahead %d flight %d door %v ", len(w.held), w.memory,
+		l.puts.len(), l.loading.len(), len(l.waiting), l.ahead, len(w.flight), l.Door)
+	for _, n := range l.lines {
+		s += fmt.Sprintf("[%s: door %v log %d atDoor %d unlisted %v:", n.Name, n.Door, n.disk.Waiting(), n.atDoor.size, n.unlisted)
+		for _, d := range n.devices {
+			s += fmt.Sprintf(" %s(state %d queued %d moving %d arriving %d first %v)", d.token, d.state, d.queued, d.moving, d.arriving, d.first != nil)
+		}
+		s += "]"
+	}
+	return s
+}
+
+// all reports whether what has arrived of the notifications that count is through.
+func (w *world) all(counts func(key) bool) func() bool {
+	w.counts = counts
+	return func() bool {
+		for dev := range devices {
+			for s := range w.arrived[dev] {
+				if k := (key{dev, s}); !w.over(k) && counts(k) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+}
+
+func (w *world) crash() {
+	w.crashes++
+	stopped := w.rnd.IntN(3) == 0 && w.mode != Off
+	if stopped { // in order, with a disk that works: nothing is lost
+		w.disk.broken, w.disk.room, w.disk.unread = false, 1e6, false
+		w.lane.Stop(w.now)
+		w.settleWork()
+		for i := 0; w.lane.Wake || w.lane.puts.len() > 0; i++ {
+			if w.pass(time.Second); i > 1000 {
+				w.fail("Stop has no end: %s", w.dump())
+			}
+			w.run(5)
+		}
+	}
+	w.log("crash")
+	for _, g := range w.disk.gone { // it was not durable that they are done
+		if w.rnd.IntN(2) == 0 {
+			g.out = true
+			w.disk.rows[g.id] = g
+			w.disk.count(g, 1)
+		}
+	}
+	w.disk.gone = nil
+	kept := map[key]bool{}
+	for _, r := range w.disk.rows {
+		k := key{r.device, r.seq}
+		kept[k] = true
+		if r.out {
+			w.disk.set(r, false)
+		}
+		if w.ended[k] > 0 {
+			delete(w.poison, k) // it comes again
+		}
+	}
+	for _, n := range w.held {
+		kept[n.key()] = true
+	}
+	for dev := range devices {
+		for s := range w.arrived[dev] {
+			if k := (key{dev, s}); w.ended[k] == 0 && !kept[k] {
+				if w.lost[k] = true; stopped {
+					w.fail("%v is lost at the end", k)
+				}
+			}
+		}
+	}
+	w.flight, w.finish, w.reads, w.busy, w.memory = nil, nil, nil, map[int]bool{}, 0
+	w.now.Mono = time.Duration(w.rnd.IntN(1000)) * time.Millisecond // another boot
+	w.start()
+}
+
+func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
+	rnd := rand.New(rand.NewPCG(seed, 11))
+	w := &world{t: t, name: fmt.Sprintf("seed %d mode %d crashes %v sick %v", seed, mode, crashes, sick), rnd: rnd, mode: mode,
+		disk: newFakeDisk(rnd), now: Now{Mono: 5 * time.Second, Wall: 1_700_000_000, Time: time.Unix(1_700_000_000, 0)},
+		ended: map[key]int{}, lost: map[key]bool{}, silent: map[key]int{}, busy: map[int]bool{}, poison: map[key]Class{},
+		entries: 1000, asked: key{-1, 0}}
+	if seed%3 == 0 {
+		w.entries = 2
+	}
+	if sick {
+		w.sick = 0.08
+	}
+	w.start()
+	length := 100 + rnd.IntN(300)
+	for i := range length {
+		w.stir()
+		if crashes && i == length/2 {
+			w.crash()
+		}
+	}
+	if w.lane.stopped {
+		w.lane.Start(w.now)
+	}
+	// A part is well again; the rest stays as it is.
+	w.down, w.disk.broken, w.disk.room, w.disk.unread = Accepted, false, 1e6, false
+	w.refused[0] = false
+	for d := range devices {
+		if rnd.IntN(3) > 0 {
+			w.throttled[d] = false
+		}
+	}
+	for d := range devices {
+		if w.throttled[d] || w.badToken[d] || w.refused[d%topics] {
+			w.bad = append(w.bad, d)
+		}
+	}
+	bad := slices.Clone(w.bad)
+	w.shaky = w.refused[1]
+	well := func(k key) bool {
+		if slices.Contains(bad, k.device) || mode == Off && len(w.held) > 0 {
+			return false
+		}
+		for s := range k.seq + 1 {
+			if w.poison[key{k.device, s}] != 0 && !w.over(key{k.device, s}) {
+				return false
+			}
+		}
+		return true
+	}
+	for range 10 {
+		w.arrive(rnd.IntN(devices))
+	}
+	w.settle("well", 1800*time.Second, w.all(well))
+	w.bad, w.refused = nil, [topics]bool{}
+	clear(w.poison)
+	clear(w.throttled[:])
+	clear(w.badToken[:])
+	w.settle("all", 24*time.Hour, w.all(func(key) bool { return true }))
+	w.settle("quiet", 1800*time.Second, func() bool {
+		return !w.lane.Wake && len(w.flight)+len(w.disk.rows)+len(w.finish) == 0 && !w.lane.mayRead()
+	})
+	if len(w.disk.rows) != 0 || w.memory != 0 || w.lane.ahead != 0 || w.lane.asleep != 0 {
+		w.fail("left: %d rows, %d and %d in memory, %d asleep; %s", len(w.disk.rows), w.memory, w.lane.ahead, w.lane.asleep, w.dump())
+	}
+	if d := w.lane.Door; d.Reason != Open && d.good > 0 {
+		w.fail("closed (%d), and nobody waits", d.Reason)
+	}
+	for _, n := range w.lane.lines {
+		if len(n.devices) > 0 || n.Door.Reason != Open && n.Door.good > 0 {
+			w.fail("left: %s", w.dump())
+		}
+	}
+}
+
+// Whatever happens in whatever order: each device in order, one of it out at a
+// time, nothing lost, nothing twice, what can go goes, what waits is on disk once
+// written, memory within its bound.
+func TestHistories(t *testing.T) {
+	n := uint64(*histories)
+	if n == 0 {
+		n = 5000 / 10
+		if *long {
+			n = 100_000 / 10
+		}
+	}
+	for seed := *first; seed < *first+n; seed++ {
+		for _, m := range []Mode{Off, Overflow, Always} {
+			for _, sick := range []bool{false, true} {
+				history(t, seed, m, false, sick)
+				if m != Off {
+					history(t, seed, m, true, sick)
+				}
+			}
+		}
+	}
+}

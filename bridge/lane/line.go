@@ -1,0 +1,223 @@
+package lane
+
+import (
+	"bytes"
+	"hash/maphash"
+	"time"
+)
+
+// Disk is what a line asks of its part of the disk. It asks memory only.
+type Disk interface {
+	// Waiting is how many are in the log and not checked out.
+	Waiting() int
+	// Queued reports whether a device may have a queue. It is never wrongly false.
+	Queued(token []byte) bool
+	// Return gives back one that is checked out.
+	Return(*Item)
+	// Done ends the life of one that is checked out.
+	Done(*Item)
+}
+
+// Line is the part of a lane for one topic that is written down.
+type Line struct {
+	Name  string
+	Door  Door
+	Guard Guard
+
+	disk     Disk
+	devices  map[uint64]*device // something of which is in memory, or in its queue on disk
+	seed     maphash.Seed
+	crowded  bool // a device has found the place of its hash taken
+	atDoor   waitingRoom
+	returned uint64 // the oldest that came back to the log since it was last read
+	unlisted bool   // there may be queues on disk without an entry
+	missed   bool   // one was found since the list was begun
+	walked   []byte // the last device of these that was looked at
+}
+
+// state is what the first of a device does.
+type state uint8
+
+const (
+	idle  state = iota
+	out         // it is with APNs
+	door        // it waits at a door
+	waits       // it waits for itself, until due
+	loads       // it is to be read from its queue
+)
+
+// device is the order of one device. It is its entry, too, while it is asleep.
+type device struct {
+	token       []byte
+	hash        uint64
+	line        *Line
+	state       state
+	pass        bool  // its first goes through closed doors
+	asked       bool  // its first was asked before, as far as is known without reading
+	first, last *Item // in memory, in their order
+	queued      int   // in its queue, and not checked out
+	arriving    int   // on their way to disk, and in no chain
+	moving      int   // between disk and memory, or log and queue: checked out, and in no chain
+	due         time.Duration
+	sent        time.Duration // when the first was handed on, or its last attempt began
+	failed      time.Duration // when the first last failed
+	at          int           // in the line's atDoor or the lane's waiting, plus one; 0: in neither
+}
+
+// unknownMany stands for the length of a queue that was not read.
+const unknownMany = 1 << 30
+
+func (d *device) asleep() bool { return d.state >= door }
+
+// owns reports whether what comes now of d belongs in its queue.
+func (d *device) owns() bool {
+	return d.queued > 0 || d.moving > 0 || d.asleep() && d.first != nil && (d.first.stored == inQueue || d.first.Flags.Attempts > 0)
+}
+
+// owned reports whether all of d in memory before it is in its queue, or comes
+// there with it or before.
+func (d *device) owned(it *Item) bool {
+	for x := d.first; x != nil && x != it; x = x.behind {
+		if x.stored != inQueue && x.write != toQueue {
+			return false
+		}
+	}
+	return true
+}
+
+// bare reports whether nothing of d is on disk only, or on its way there.
+func (d *device) bare() bool { return d.queued+d.moving+d.arriving == 0 }
+
+// find gives the device of token, if it has an entry. Devices are told apart by
+// a hash, and then by the token: one that finds its place taken has the next.
+func (n *Line) find(token []byte) (d *device, hash uint64) {
+	for hash = maphash.Bytes(n.seed, token); ; hash++ {
+		if d = n.devices[hash]; d == nil || bytes.Equal(d.token, token) {
+			return d, hash
+		}
+		n.crowded = true
+	}
+}
+
+// device finds or makes the entry of token.
+func (l *Lane) device(n *Line, token []byte) *device {
+	d, hash := n.find(token)
+	if d != nil {
+		return d
+	}
+	if last := len(l.spare) - 1; last >= 0 {
+		d = l.spare[last]
+		l.spare = l.spare[:last]
+		*d = device{token: d.token[:0]}
+	} else {
+		d = new(device)
+	}
+	d.token, d.hash, d.line = append(d.token, token...), hash, n
+	n.devices[hash] = d
+	if n.unlisted && n.disk.Queued(token) {
+		d.queued, d.asked = unknownMany, true
+		l.park(d, l.delays.First)
+	}
+	return d
+}
+
+// spareDevices is how many entries without a device are kept for the next.
+const spareDevices = 1024
+
+// drop takes the entry of d away, of which nothing is left.
+func (l *Lane) drop(d *device) {
+	n := d.line
+	delete(n.devices, d.hash)
+	for hash := d.hash + 1; n.crowded; hash++ { // whoever found this place taken must not be lost behind it
+		x := n.devices[hash]
+		if x == nil {
+			break
+		}
+		delete(n.devices, hash)
+		_, x.hash = n.find(x.token)
+		n.devices[x.hash] = x
+	}
+	if len(l.spare) < spareDevices {
+		l.spare = append(l.spare, d)
+	}
+}
+
+// waitingRoom holds devices in the order in which they came, and lets any of them
+// go. device.at is one more than the index.
+type waitingRoom struct {
+	list []*device // nil: it has gone
+	head int       // all before are nil
+	size int
+}
+
+func (w *waitingRoom) push(d *device) {
+	if w.size*2 < len(w.list) && len(w.list) > 64 {
+		w.compact()
+	}
+	w.list = append(w.list, d)
+	d.at = len(w.list)
+	w.size++
+}
+
+func (w *waitingRoom) compact() {
+	kept := w.list[:0]
+	for _, d := range w.list {
+		if d != nil {
+			kept = append(kept, d)
+			d.at = len(kept)
+		}
+	}
+	clear(w.list[len(kept):])
+	w.list, w.head = kept, 0
+}
+
+func (w *waitingRoom) remove(d *device) {
+	w.list[d.at-1], d.at = nil, 0
+	if w.size--; w.size == 0 {
+		w.list, w.head = nil, 0
+	}
+}
+
+// first is who has waited longest; nil if there is none.
+func (w *waitingRoom) first() *device {
+	for ; w.head < len(w.list); w.head++ {
+		if d := w.list[w.head]; d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// anyFresh is one whose first is in memory and was never asked, from somewhere
+// behind from; nil if there is none.
+func (w *waitingRoom) anyFresh(from int) *device {
+	for i := range w.list {
+		if d := w.list[(from+i)%len(w.list)]; d != nil && d.first != nil && d.first.Flags.Attempts == 0 {
+			return d
+		}
+	}
+	return nil
+}
+
+// dueHeap has the devices that wait for themselves, the next that is due in front.
+type dueHeap []*device
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i+1, j+1
+}
+func (h *dueHeap) Push(x any) {
+	d := x.(*device)
+	*h = append(*h, d)
+	d.at = len(*h)
+}
+func (h *dueHeap) Pop() any {
+	last := len(*h) - 1
+	d := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	d.at = 0
+	return d
+}

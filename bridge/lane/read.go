@@ -1,0 +1,250 @@
+package lane
+
+import (
+	"math"
+	"slices"
+)
+
+// Read is one thing that is to be read from disk. The lane's goroutine carries it
+// out without the lock, sets what came of it, and gives it to Enter.
+type Read struct {
+	From   Source
+	Lines  []*Line // the one it is about; of a Sample, those that are asked in turn until one gives
+	Device []byte  // of a Queue
+	After  []byte  // of a List
+	Limit  int     // the most items, or devices
+
+	Got     []*Item  // in their order, with Line, ID, Flags and Stored set
+	Broken  []*Item  // the same, of which no more can be read
+	Devices [][]byte // of a List, in their order
+	Err     error    // it could not be read now
+
+	pass   bool // what was read goes through closed doors
+	device *device
+}
+
+// Source is where a Read reads.
+type Source uint8
+
+// The sources.
+const (
+	Log    Source = iota // the oldest of a line
+	Queue                // the oldest of a device
+	Sample               // one from anywhere in a log, the first there of its device
+	List                 // the devices of a line that have queues
+)
+
+const (
+	ofQueue   = 4   // items are read of a device at a time
+	queues    = 256 // devices' queues are read at a time
+	listed    = 512 // devices are listed at a time
+	ofLog     = 1024
+	manyDraws = 64
+)
+
+// room is how many bytes may still be read.
+func (l *Lane) room() int64 { return l.Ahead - l.ahead }
+
+// opens gives how many of n's log may be read: all, or as many as a door that is
+// closed has credit for.
+func (l *Lane) opens(n *Line) (credit *int, limit int) {
+	switch {
+	case l.Door.Reason != Open && n.Door.Reason != Open:
+		return nil, 0
+	case l.Door.Reason != Open:
+		return &l.Door.credit, l.Door.credit
+	case n.Door.Reason != Open:
+		return &n.Door.credit, n.Door.credit
+	}
+	return nil, ofLog
+}
+
+// lists reports whether queues without an entry are to be looked for now.
+func (l *Lane) lists(n *Line) bool {
+	return n.unlisted && l.asleep < l.Entries/2+1 && (!l.closed(n) || n.atDoor.size == 0)
+}
+
+// mayRead reports whether Plan finds something now.
+func (l *Lane) mayRead() bool { return l.now.Mono >= l.unread && l.hasReads() }
+
+// hasReads reports whether Plan finds something, once reading may be tried again.
+func (l *Lane) hasReads() bool {
+	if l.Mode == Off || l.stopped || l.quiet || l.reading {
+		return false
+	}
+	if len(l.draws) > 0 || l.loading.len() > 0 && l.room() > 0 {
+		return true
+	}
+	for _, n := range l.lines {
+		if l.lists(n) {
+			return true
+		}
+		if _, limit := l.opens(n); limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Plan gives what is to be read now, in this order, of room bytes in all and at
+// least one item each. Until Enter nothing that arrives overtakes it.
+func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
+	l.now = now
+	if !l.mayRead() {
+		return nil, 0
+	}
+	l.reading = true
+	if l.turn = !l.turn; l.turn {
+		reads = l.planQueues(reads)
+	}
+	for _, n := range l.lines {
+		n.returned = math.MaxUint64
+	}
+	for i := range min(len(l.draws), manyDraws) { // beyond the bound: they are few
+		reads = append(reads, &Read{From: Sample, Lines: l.draws[i], Limit: 1, pass: true})
+	}
+	l.draws = l.draws[:copy(l.draws, l.draws[min(len(l.draws), manyDraws):])]
+	l.nextLine++
+	for i := range l.lines {
+		n := l.lines[(l.nextLine+i)%len(l.lines)]
+		if l.lists(n) {
+			reads = append(reads, &Read{From: List, Lines: []*Line{n}, After: n.walked, Limit: listed})
+		}
+		credit, limit := l.opens(n)
+		if limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {
+			reads = append(reads, &Read{From: Log, Lines: []*Line{n}, Limit: limit, pass: credit != nil})
+		}
+	}
+	if !l.turn {
+		reads = l.planQueues(reads)
+	}
+	return reads, l.room()
+}
+
+func (l *Lane) planQueues(reads []*Read) []*Read {
+	for range min(l.loading.len(), queues) {
+		d := l.loading.pop()
+		d.moving++ // for what is read
+		reads = append(reads, &Read{From: Queue, Lines: []*Line{d.line}, Device: slices.Clone(d.token), Limit: ofQueue,
+			pass: d.pass, device: d})
+	}
+	return reads
+}
+
+// Enter takes in what was read.
+func (l *Lane) Enter(reads []*Read, now Now) {
+	l.now, l.Wake, l.reading = now, true, false
+	for _, r := range reads {
+		if r.device != nil {
+			l.enterQueue(r)
+		}
+	}
+	for _, r := range reads {
+		if r.Err != nil {
+			l.unread = now.Mono + l.Retry
+		}
+		switch r.From {
+		case List:
+			l.enterList(r)
+			continue
+		case Sample:
+			if len(r.Got)+len(r.Broken) == 0 {
+				l.askAgain(r.Lines)
+			}
+		}
+		for _, it := range r.Broken {
+			l.enterBroken(it)
+		}
+		for _, it := range r.Got {
+			l.ahead += it.Size
+			goes := l.enterRead(it, r.pass)
+			if credit, _ := l.opens(it.Line); goes && r.From == Log && credit != nil {
+				*credit = max(0, *credit-1) // not for what is moved to its queue only
+			}
+		}
+	}
+}
+
+// enterQueue takes what was read of a device's queue out of its figures.
+func (l *Lane) enterQueue(r *Read) {
+	d := r.device
+	d.moving--
+	n := len(r.Got) + len(r.Broken)
+	d.moving += n
+	if d.queued = max(0, d.queued-n); n > 0 {
+		return
+	}
+	if d.state = idle; r.Err != nil {
+		l.park(d, l.Retry)
+		return
+	}
+	d.queued = 0 // what gives nothing is empty
+	l.next(d)
+}
+
+// enterBroken ends the way of one that cannot be read: the next has its turn.
+func (l *Lane) enterBroken(it *Item) {
+	d := l.device(it.Line, it.Token)
+	if it.stored == inQueue {
+		d.moving--
+	}
+	it.place = ending
+	l.endIt(it, Unreadable)
+	if d.first == nil && (d.state == idle || it.stored == inQueue && d.state == loads) {
+		d.state = idle
+		l.next(d)
+	}
+}
+
+// enterRead takes in one that was read. pass lets it go through closed doors. It
+// reports whether it stands in its chain now.
+func (l *Lane) enterRead(it *Item, pass bool) bool {
+	n := it.Line
+	d := l.device(n, it.Token)
+	switch {
+	case it.stored == inQueue:
+		d.moving--
+	case it.ID > n.returned: // one that is older has come back meanwhile
+		l.giveBack(d, it)
+		if d.state == idle && d.first == nil {
+			l.next(d)
+		}
+		return false
+	case d.owns():
+		d.moving++
+		it.place = moving
+		l.put(it)
+		return false
+	}
+	if d.state == loads {
+		d.state = idle
+	}
+	d.pass = d.pass || pass && d.state == idle
+	l.enter(d, it)
+	return true
+}
+
+// enterList makes entries for devices that have a queue and none.
+func (l *Lane) enterList(r *Read) {
+	n := r.Lines[0]
+	for _, token := range r.Devices {
+		if d, _ := n.find(token); d != nil {
+			continue
+		}
+		n.missed = true
+		d := l.device(n, token)
+		if d.state == waits { // it is due now
+			l.forget(d)
+		}
+		d.state, d.queued, d.asked = idle, unknownMany, true
+		l.next(d)
+	}
+	if r.Err != nil {
+		return
+	}
+	if len(r.Devices) == r.Limit {
+		n.walked = r.Devices[len(r.Devices)-1]
+		return
+	}
+	n.walked, n.unlisted, n.missed = nil, n.missed, false
+}

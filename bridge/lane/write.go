@@ -1,0 +1,229 @@
+package lane
+
+import (
+	"slices"
+	"time"
+)
+
+// put is one that is to be written.
+type put struct {
+	it    *Item
+	order uint64
+}
+
+// barrier waits until all that was put before it is on disk.
+type barrier struct {
+	order uint64
+	then  func()
+}
+
+func (l *Lane) put(it *Item) {
+	if l.Mode != Off && it.write == unwritten && it.place < ending {
+		l.order++
+		it.write, l.Wake = due, true
+		l.puts.push(put{it, l.order})
+	}
+}
+
+// After calls then when all that is to be written by now is on disk, or, but with
+// Always, when it is known that it cannot be. It reports whether that is so
+// already: then it does not call it.
+func (l *Lane) After(then func()) (now bool) {
+	if l.puts.len()+len(l.batch) == 0 {
+		return true
+	}
+	l.barred.push(barrier{l.order, then})
+	return false
+}
+
+// Passed takes out what After has waited for, all of it if nothing can be written.
+func (l *Lane) Passed() (then []func()) {
+	oldest := uint64(1<<64 - 1)
+	switch {
+	case len(l.batch) > 0:
+		oldest = l.batch[0].order
+	case l.puts.len() > 0:
+		oldest = l.puts.first().order
+	}
+	failing := l.Mode == Overflow && l.retry != 0
+	for l.barred.len() > 0 && (failing || l.barred.first().order < oldest) {
+		then = append(then, l.barred.pop().then)
+	}
+	return then
+}
+
+// mayWrite reports whether Begin may find something.
+func (l *Lane) mayWrite() bool {
+	return len(l.batch) == 0 && l.puts.len() > 0 && (l.now.Mono >= l.retry || l.freed)
+}
+
+// Begin takes what is to be written now: at most n items and, behind the first,
+// bytes. Each is to be written as ToQueue says, with Flags if it goes to its queue.
+func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
+	l.now = now
+	if !l.mayWrite() && !l.full {
+		return nil
+	}
+	moves := l.full && now.Mono < l.retry && !l.freed // only what needs no room
+	if !moves {
+		l.freed, l.retry, l.full = false, 0, false
+	}
+	var logged map[*device]bool // some of it goes to the log
+	var skipped []put
+	var items []*Item
+	for len(l.batch) < n && bytes > 0 && l.puts.len() > 0 {
+		p := l.puts.pop()
+		it := p.it
+		if it.place >= ending {
+			if it.write = unwritten; it.place == left {
+				l.done(it)
+				l.Sink.Gone(it)
+			}
+			continue
+		}
+		if moves && it.ID == 0 {
+			skipped = append(skipped, p)
+			continue
+		}
+		d, _ := it.Line.find(it.Token)
+		to := toLog
+		if it.stored == inQueue || d.owns() && d.owned(it) &&
+			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && it.Line.disk.Waiting() == 0) {
+			to = toQueue
+		}
+		if it.ID != 0 && it.place != chained && to == toLog { // its device goes on from memory meanwhile
+			l.unmove(d, it)
+			continue
+		}
+		if to == toLog && d.owns() {
+			if logged == nil {
+				logged = make(map[*device]bool)
+			}
+			logged[d] = true
+		}
+		it.write, it.saved = to, it.Flags
+		l.batch = append(l.batch, p)
+		items = append(items, it)
+		bytes -= it.Size
+	}
+	if len(skipped) > 0 {
+		l.puts.set(append(skipped, l.puts.all()...))
+	}
+	if moves && len(items) == 0 {
+		l.full = false // until something else comes
+	}
+	return items
+}
+
+// unmove leaves it, and all of d that was to be moved after it, where it is, in the
+// log.
+func (l *Lane) unmove(d *device, it *Item) {
+	stays := func(x *Item) {
+		x.write = unwritten
+		d.moving--
+		l.giveBack(d, x)
+	}
+	stays(it)
+	l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool {
+		x := p.it
+		same := x.place == moving && x.Line == d.line && string(x.Token) == string(d.token)
+		if same {
+			stays(x)
+		}
+		return same
+	}))
+	if d.state == idle && d.first == nil {
+		l.next(d)
+	}
+}
+
+// Commit takes what came of writing: the first k of the batch are on disk, with
+// their IDs set, and the others could not be written, for want of room if full is
+// set. They are tried again.
+func (l *Lane) Commit(k int, full bool, now Now) {
+	l.now = now
+	batch := l.batch
+	l.batch = nil
+	for _, p := range batch[:k] {
+		l.written(p.it)
+	}
+	if k < len(batch) {
+		for _, p := range batch[k:] {
+			p.it.write, p.it.saved = due, Flags{}
+			if p.it.ID != 0 {
+				p.it.saved = Flags{Attempts: 255, Failures: 255, Strange: 255} // not what it is
+			}
+		}
+		l.puts.set(append(slices.Clone(batch[k:]), l.puts.all()...))
+		l.retry, l.full = now.Mono+l.Retry, full
+		if !full {
+			l.freed = false
+		}
+		l.cannot()
+	}
+}
+
+// written takes one that is on disk.
+func (l *Lane) written(it *Item) {
+	n := it.Line
+	if it.stored != inQueue {
+		it.stored = inLog
+		if it.write == toQueue {
+			it.stored = inQueue
+		}
+	}
+	it.write = unwritten
+	if it.place >= ending {
+		if it.place == left {
+			l.done(it)
+			l.Sink.Gone(it)
+		}
+		return
+	}
+	d, _ := n.find(it.Token)
+	switch {
+	case it.place == chained && d.asleep():
+		l.stow(d)
+	case it.place == chained:
+	case it.place == moving:
+		d.moving--
+		l.giveBack(d, it)
+		if d.state == idle && d.first == nil {
+			l.next(d)
+		}
+	default:
+		d.arriving--
+		if !l.closed(n) && !l.stopped && !d.asleep() && d.queued+d.moving == 0 && n.disk.Waiting() == 0 && l.Sink.Roomy() {
+			l.enter(d, it)
+			return
+		}
+		l.giveBack(d, it)
+		if d.state == idle && d.first == nil {
+			l.next(d)
+		}
+	}
+}
+
+// cannot says that not all can be written. What is on its way goes from memory if
+// nothing of its line or its device is on disk only: it is the oldest there is.
+func (l *Lane) cannot() {
+	if l.Mode == Always || l.stopped {
+		return
+	}
+	for _, p := range slices.Clone(l.puts.all()) {
+		it := p.it
+		if it.place != arriving || it.ID != 0 {
+			continue
+		}
+		if d, _ := it.Line.find(it.Token); d.queued+d.moving == 0 && it.Line.disk.Waiting() == 0 {
+			d.arriving--
+			l.enter(d, it) // and stays in puts
+		}
+	}
+}
+
+// Unwritten is how many items are on their way to disk.
+func (l *Lane) Unwritten() int { return l.puts.len() + len(l.batch) }
+
+// RetrySoon lets what could not be written be tried again at the latest then.
+func (l *Lane) RetrySoon(at time.Duration) { l.retry = min(l.retry, at) }
