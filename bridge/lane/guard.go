@@ -27,7 +27,7 @@ const (
 // Attempts are dated by when they were sent: a verdict on one that was sent under
 // another configuration says nothing of the present one.
 type Guard struct {
-	tokens   int // that arouse suspicion; 0: none do
+	tokens   int           // that arouse suspicion; 0: none do
 	under    string        // names credential, endpoint, environment and topic
 	since    time.Duration // from when on they are these
 	proven   bool          // a push was accepted under them

@@ -92,6 +92,13 @@ func (it *Item) Queued() bool { return it.stored == inQueue }
 // ToQueue reports, between Begin and Commit, where the item is to be written.
 func (it *Item) ToQueue() bool { return it.write == toQueue }
 
+// Chained reports whether the item stands in its device's chain: it may be with
+// APNs.
+func (it *Item) Chained() bool { return it.place == chained }
+
+// SavedFlags are, between Begin and Commit, those that are to be written.
+func (it *Item) SavedFlags() Flags { return it.saved }
+
 // Stored says where an item that was read from disk stands there.
 func (it *Item) Stored(queued bool) {
 	it.Read, it.saved, it.stored = true, it.Flags, inLog

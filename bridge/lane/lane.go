@@ -56,8 +56,9 @@ type End uint8
 // The ends.
 const (
 	Expired    End = iota // before APNs took it
-	Crowded               // without a spool: memory is full of what stands behind a device that waits
+	Crowded               // memory, or what its device may take of the disk, is full of what waits for the device
 	Unreadable            // on disk
+	Abandoned             // at the end of the process
 )
 
 // Config is what a lane is made of.

@@ -35,6 +35,16 @@ type Line struct {
 	walked   []byte // the last device of these that was looked at
 }
 
+// Disk gives the line's part of the disk, as AddLine was given it.
+func (n *Line) Disk() Disk { return n.disk }
+
+// Knows reports whether a device has an entry: something of it is in memory, or
+// waits for it.
+func (n *Line) Knows(token []byte) bool {
+	d, _ := n.find(token)
+	return d != nil
+}
+
 // state is what the first of a device does.
 type state uint8
 

@@ -1,0 +1,68 @@
+package lane
+
+// GiveUp ends the way of an item that can never be written: it is too large for the
+// disk, or its device has all that it may take of it. It stands in puts, as Commit
+// has left it there.
+func (l *Lane) GiveUp(it *Item, now Now) {
+	l.now, l.retry, l.Wake = now, 0, true
+	d, _ := it.Line.find(it.Token)
+	switch {
+	case it.place == arriving:
+		d.arriving--
+	case it.place == chained && (it != d.first || d.state != out):
+		l.unchain(d, it)
+	default: // with APNs, or on disk already: there it stays
+		return
+	}
+	it.place = ending
+	l.endIt(it, Crowded)
+	if d.state == idle && d.first == nil {
+		l.next(d)
+	}
+}
+
+// unchain takes it out of the chain of d, from wherever it stands.
+func (l *Lane) unchain(d *device, it *Item) {
+	if d.first == it {
+		l.leave(d)
+		return
+	}
+	before := d.first
+	for before.behind != it {
+		before = before.behind
+	}
+	if before.behind = it.behind; d.last == it {
+		d.last = before
+	}
+	it.behind = nil
+	l.free(it)
+}
+
+// Abandon ends the way of all that is in memory only: the process ends, and there is
+// no disk, or it cannot be written. Nothing is with APNs any more.
+func (l *Lane) Abandon(now Now) {
+	l.now, l.stopped = now, true
+	for _, p := range l.puts.all() {
+		if it := p.it; it.place == arriving && it.ID == 0 {
+			it.place = ending
+			l.endIt(it, Abandoned)
+		}
+		if p.it.write = unwritten; p.it.place == left {
+			l.done(p.it)
+			l.Sink.Gone(p.it)
+		}
+	}
+	l.puts.set(nil)
+	for _, n := range l.lines {
+		for _, d := range n.every() {
+			for d.first != nil {
+				it := l.leave(d)
+				if it.ID != 0 {
+					l.giveBack(d, it)
+					continue
+				}
+				l.endIt(it, Abandoned)
+			}
+		}
+	}
+}
