@@ -46,8 +46,9 @@ type LineRecord struct {
 	Flags   [8]byte // of attempts, opaque; the log keeps none
 	Body    []byte  // at most MaxSpoolBody, opaque
 
-	// Broken is set by Take, TakeOf and Sample: the record cannot be read. ID and
-	// Token are good, and the caller is to call Done. nil: it is whole.
+	// Broken is set by Take, TakeOf and Sample: the record cannot be read, and the
+	// caller is to call Done. ID is good, and Token is unless it is nil. nil: it is
+	// whole.
 	Broken error
 }
 
