@@ -2,12 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
 )
-
-// ErrSpoolFull says that a spool has reached its bound in bytes.
-var ErrSpoolFull = errors.New("store: the spool is full")
 
 // SpoolRecord is a notification that is kept until APNs has taken it, or until
 // it has come to another end. What Body says is the bridge's own business.

@@ -42,8 +42,17 @@ func (f *file) setAside(was error, now time.Time) error {
 		// bbolt has let go of it, and another process may have it now.
 		return fmt.Errorf("%w: move it away to start with an empty one", was)
 	}
+	to, err := setAside(f.path, now)
+	if err != nil {
+		return fmt.Errorf("%w; it cannot be set aside: %w", was, err)
+	}
+	return &SetAside{Path: to, Was: was}
+}
+
+// setAside renames a file, and says to what.
+func setAside(path string, now time.Time) (to string, err error) {
 	for n := 1; ; n++ {
-		to := f.path + damagedInfix + now.UTC().Format("20060102T150405Z")
+		to := path + damagedInfix + now.UTC().Format("20060102T150405Z")
 		if n > 1 {
 			to = fmt.Sprintf("%s-%d", to, n)
 		}
@@ -54,12 +63,9 @@ func (f *file) setAside(was error, now time.Time) error {
 		}
 		if err == nil {
 			taken.Close()
-			err = os.Rename(f.path, to)
+			err = os.Rename(path, to)
 		}
-		if err != nil {
-			return fmt.Errorf("%w; it cannot be set aside: %w", was, err)
-		}
-		return &SetAside{Path: to, Was: was}
+		return to, err
 	}
 }
 
@@ -71,8 +77,7 @@ func damagedFiles(dir string) ([]string, error) {
 	}
 	var damaged []string
 	for _, e := range entries {
-		feedback, spool := strings.HasPrefix(e.Name(), fileName+damagedInfix), strings.HasPrefix(e.Name(), spoolFileName+damagedInfix)
-		if feedback || spool && !strings.HasSuffix(e.Name(), importedEnd) {
+		if strings.Contains(e.Name(), damagedInfix) && !strings.HasSuffix(e.Name(), importedEnd) {
 			damaged = append(damaged, filepath.Join(dir, e.Name()))
 		}
 	}

@@ -13,6 +13,7 @@ type Settings struct {
 	Entries int           // of one app's feedback list; 0 is the default
 	Age     time.Duration // of a feedback entry; 0 is the default
 	Spool   int64         // bytes of the spool; 0 is the default
+	Reserve int64         // bytes beyond these for moves; 0 is the default
 	Now     func() time.Time
 }
 

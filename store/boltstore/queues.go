@@ -1,0 +1,323 @@
+package boltstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+)
+
+// queues is queues.db:
+//
+//	meta    version · u32; salt · u32
+//	queues  its sequence is the last ID that was given; a bucket by name of a line:
+//	          u16 len(token) · token · u64 ID → frame
+//	moved   u64 ID → nothing: it may be in the log as well, and is done there
+//
+// What has no comment is guarded by the spool's mu.
+type queues struct {
+	*file
+	devices deviceIndex
+	ended   []queueEnd // to be deleted
+	moved   []uint64   // IDs in the bucket of that name
+	settled []uint64   // of these, what the log knows to be done: to be deleted
+	soonest int64      // when the first record may expire; 0: none does
+}
+
+// queueEnd is a record that is done.
+type queueEnd struct {
+	name string
+	key  []byte
+	id   uint64
+}
+
+const (
+	queuesFileName = "queues.db"
+	spoolDir       = "spool"
+	maxSettled     = 4096 // IDs that wait for another transaction
+)
+
+var (
+	queuesBucket = []byte("queues")
+	movedBucket  = []byte("moved")
+	saltKey      = []byte("salt")
+)
+
+func queueKey(token []byte, id uint64) []byte {
+	b := make([]byte, 0, 2+len(token)+8)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(token))), token...)
+	return appendU64(b, id)
+}
+
+// splitKey takes a key apart.
+func splitKey(key []byte) (token []byte, id uint64, ok bool) {
+	if len(key) < 10 || int(binary.BigEndian.Uint16(key)) != len(key)-10 {
+		return nil, 0, false
+	}
+	return key[2 : len(key)-8], u64(key[len(key)-8:]), true
+}
+
+// queueCost is about how many bytes a record takes in queues.db, with what is free
+// in its pages.
+func queueCost(name, token, body int) int64 {
+	return queueBytes(token, frameSize(name, token, flagsSize+body))
+}
+
+func queueBytes(token, value int) int64 { return int64(10+token+value+16) * 5 / 4 }
+
+// expires notes when a record does.
+func (q *queues) expires(at int64) {
+	if at != 0 && (q.soonest == 0 || at < q.soonest) {
+		q.soonest = at
+	}
+}
+
+// enqueue does what w has for queues.
+func (s *LineSpool) enqueue(w *put) error {
+	return s.changeQueues(context.Background(), func(tx *bbolt.Tx) error {
+		now := unix32(s.now())
+		moved := tx.Bucket(movedBucket)
+		var b *bbolt.Bucket
+		for i, op := range w.ops {
+			name := w.lines[op.batch].name
+			if i == 0 || op.batch != w.ops[i-1].batch {
+				var err error
+				if b, err = tx.Bucket(queuesBucket).CreateBucketIfNotExists([]byte(name)); err != nil {
+					return err
+				}
+			}
+			key, r := queueKey(op.r.Token, op.r.ID), *op.r
+			switch op.kind {
+			case opRewrite:
+				old := b.Get(key)
+				f, ok := readFrame(old, s.salt)
+				if !ok {
+					continue // an error would be that of all who share the transaction
+				}
+				if r.Expires = f.expires; r.Body == nil {
+					r.Body = f.record(old).Body
+				}
+			case opMove:
+				if err := moved.Put(appendU64(nil, r.ID), nil); err != nil {
+					return err
+				}
+			}
+			value := make([]byte, 0, frameSize(len(name), len(r.Token), flagsSize+len(r.Body)))
+			if err := b.Put(key, appendFrame(value, s.salt, queueFrame, name, now, &r, r.Flags[:])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// changeQueues has fn, if there is one, change queues.db, with all that is done.
+func (s *LineSpool) changeQueues(ctx context.Context, fn func(*bbolt.Tx) error) error {
+	q := s.queues
+	var ended []queueEnd
+	var settled []uint64
+	back := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		q.ended, q.settled = append(ended, q.ended...), append(settled, q.settled...)
+		ended, settled = nil, nil
+	}
+	err := q.update(ctx, func(tx *bbolt.Tx) error {
+		s.mu.Lock()
+		ended, q.ended = q.ended, nil
+		settled, q.settled = q.settled, nil
+		lastID := s.lastID
+		s.mu.Unlock()
+		if err := forget(tx, ended, settled); err != nil {
+			return err
+		}
+		root := tx.Bucket(queuesBucket)
+		if lastID > root.Sequence() {
+			if err := root.SetSequence(lastID); err != nil {
+				return err
+			}
+		}
+		if fn == nil {
+			return nil
+		}
+		return fn(tx)
+	}, back)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range ended {
+		delete(s.held, e.id)
+	}
+	return nil
+}
+
+// forget deletes what is done, and buckets that are empty then.
+func forget(tx *bbolt.Tx, ended []queueEnd, settled []uint64) error {
+	root := tx.Bucket(queuesBucket)
+	touched := make(map[string]*bbolt.Bucket)
+	for _, e := range ended {
+		b := touched[e.name]
+		if b == nil {
+			if b = root.Bucket([]byte(e.name)); b == nil {
+				continue
+			}
+			touched[e.name] = b
+		}
+		if err := b.Delete(e.key); err != nil {
+			return err
+		}
+	}
+	for name, b := range touched {
+		if first, _ := b.Cursor().First(); first == nil {
+			if err := root.DeleteBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+	}
+	moved := tx.Bucket(movedBucket)
+	for _, id := range settled {
+		if err := moved.Delete(appendU64(nil, id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openQueues opens queues.db, and counts what is in it.
+func (s *LineSpool) openQueues() error {
+	path := filepath.Join(s.dir, queuesFileName)
+	open := func() error {
+		f, err := openFile(path, s.now, false)
+		if err != nil {
+			return err
+		}
+		s.queues = &queues{file: f}
+		if err := f.prepare(prepareVersion, s.prepareQueues); err != nil {
+			return f.refuse(err)
+		}
+		if err := f.view(context.Background(), s.countQueues); err != nil {
+			return f.refuse(err)
+		}
+		go f.write()
+		return nil
+	}
+	err := open()
+	var aside *SetAside
+	if errors.As(err, &aside) {
+		s.begins = true
+		clear(s.lines)
+		clear(s.shares)
+		s.lastID, s.total = 0, 0
+		err = open()
+	}
+	return err
+}
+
+func (s *LineSpool) prepareQueues(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{queuesBucket, movedBucket} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(metaBucket)
+	if b := meta.Get(saltKey); len(b) == 4 {
+		s.salt = u32(b)
+		return nil
+	}
+	s.begins = true
+	names, err := segmentNames(s.dir)
+	if err != nil {
+		return err
+	}
+	if s.salt = 1 + rand.Uint32N(1<<32-1); len(names) > 0 {
+		s.salt = names[len(names)-1].salt
+	}
+	return meta.Put(saltKey, appendU32(nil, s.salt))
+}
+
+func (s *LineSpool) countQueues(tx *bbolt.Tx) error {
+	root := tx.Bucket(queuesBucket)
+	s.lastID = root.Sequence()
+	if err := root.ForEachBucket(func(name []byte) error {
+		l, ok := parseLine(string(name))
+		if !ok {
+			return damage("a line's name has %d bytes", len(name))
+		}
+		n := s.line(l)
+		return root.Bucket(name).ForEach(func(key, value []byte) error {
+			token, id, ok := splitKey(key)
+			if !ok {
+				return damage("a key has %d bytes", len(key))
+			}
+			s.lastID = max(s.lastID, id)
+			cost := queueBytes(len(token), len(value))
+			n.queued++
+			n.bytes += cost
+			n.share.bytes += cost
+			s.total += cost
+			s.queues.devices.add(s.device(n, token), cost)
+			if f, ok := readFrame(value, s.salt); ok {
+				s.queues.expires(f.expires)
+				if n.since == 0 || f.put < n.since {
+					n.since = f.put
+				}
+			}
+			return nil
+		})
+	}); err != nil {
+		return err
+	}
+	return tx.Bucket(movedBucket).ForEach(func(key, _ []byte) error {
+		if len(key) == 8 {
+			s.queues.moved = append(s.queues.moved, u64(key))
+		}
+		return nil
+	})
+}
+
+// deviceIndex is how many bytes devices have in their queues, by hashes: two can
+// share one.
+type deviceIndex struct {
+	records atomic.Int64
+	shards  [64]struct {
+		mu    sync.RWMutex
+		sizes map[uint32]int64
+	}
+}
+
+func (x *deviceIndex) empty() bool { return x.records.Load() == 0 }
+
+func (x *deviceIndex) bytes(device uint64) int64 {
+	shard := &x.shards[device%64]
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	return shard.sizes[uint32(device>>32)]
+}
+
+func (x *deviceIndex) add(device uint64, n int64) {
+	if n == 0 {
+		return
+	}
+	shard := &x.shards[device%64]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.sizes == nil {
+		shard.sizes = make(map[uint32]int64)
+	}
+	hash := uint32(device >> 32)
+	was := shard.sizes[hash]
+	if was == 0 {
+		x.records.Add(1)
+	}
+	if shard.sizes[hash] = was + n; was+n <= 0 {
+		delete(shard.sizes, hash)
+		x.records.Add(-1)
+	}
+}

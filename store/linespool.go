@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+var (
+	// ErrSpoolFull says that a spool has reached its bound in bytes.
+	ErrSpoolFull = errors.New("store: the spool is full")
+
+	// ErrDeviceFull says that a device has all that it may take of a spool.
+	ErrDeviceFull = errors.New("store: the device's queue is full")
+
+	// ErrUnstorable says that a record can never be kept as it is: it is too large,
+	// or not in the caller's hands. The error that wraps it says why.
+	ErrUnstorable = errors.New("store: the record cannot be kept")
+)
+
+// Bounds of what a LineSpool keeps.
+const (
+	MaxSpoolName  = 1024    // bytes of a line's three names together
+	MaxSpoolToken = 4096    // bytes of a device token
+	MaxSpoolBody  = 1 << 20 // bytes of a body
+)
+
+// Line names what waits under one topic of an app in one environment. None of its
+// names has a zero byte.
+type Line struct {
+	App         string
+	Environment string // "production" or "sandbox"
+	Topic       string // empty: the one that the app is configured with
+}
+
+// LineKey names a record that the caller holds.
+type LineKey struct {
+	ID     uint64 // given once by the first Put, growing over the whole store, never changed by a move; 0: not stored yet
+	Queued bool   // it is, or goes, into its device's queue; else the log
+	Token  []byte // the device token, at most MaxSpoolToken
+}
+
+// LineRecord is a notification that is kept until it has come to an end.
+type LineRecord struct {
+	LineKey
+	Expires int64   // seconds since 1970 from which on nobody needs it; 0: never
+	Flags   [8]byte // of attempts, opaque; the log keeps none
+	Body    []byte  // at most MaxSpoolBody, opaque
+
+	// Broken is set by Take, TakeOf and Sample: the record cannot be read, and the
+	// caller is to call Done. ID is good, and Token is unless it is nil. nil: it is
+	// whole.
+	Broken error
+}
+
+// LineBatch is what a Put does to one line, in the order in which it came.
+type LineBatch struct {
+	Line    Line
+	Records []LineRecord // Queued of each says where it goes
+}
+
+// LineDevice is a device with a queue.
+type LineDevice struct {
+	Token   []byte
+	Records int // that are in nobody's hands
+}
+
+// LineSpool keeps notifications. Each line has a log of what was never asked, in
+// the order of arrival, and a queue for each device whose first was asked and has
+// to wait. Within each the order is that of IDs.
+//
+// What was put, taken or sampled is in its caller's hands: nobody is given it again
+// until it is returned or the process has ended. A record that has expired is given
+// like any other; when there is no room, such as are in nobody's hands may leave.
+//
+// A read has three outcomes: nothing there (an empty list), an error (it cannot be
+// read now), and records, of which some may be Broken. What is read belongs to the
+// caller. All methods are safe for concurrent use.
+type LineSpool interface {
+	// Put does all of batches or, with an error, none, and it is durable when it
+	// returns. What batches point to is borrowed until then. A record with
+	//
+	//   - ID 0 is appended to the log or to its device's queue, and its ID is set;
+	//   - an ID of the log and Queued is moved to its device's queue. It needs its Body;
+	//   - an ID of a queue and Queued has its Flags rewritten. A nil Body keeps what
+	//     is there.
+	//
+	// Puts that come during a commit share the next one. Errors: ErrSpoolFull, until
+	// something has left; ErrDeviceFull, if a record with ID 0 would have a queue take
+	// more than one device may; ErrUnstorable. An app that takes next to nothing
+	// always has a little room. Moves and rewrites have a reserve and no bound by
+	// device. After a crash a part of what a Put had not finished may be there.
+	Put(ctx context.Context, batches ...LineBatch) error
+
+	// Take gives records of the line's log, oldest first: up to limit in number and,
+	// behind the first, up to bytes of tokens and bodies.
+	Take(ctx context.Context, line Line, limit int, bytes int64) ([]LineRecord, error)
+
+	// TakeOf gives records of one device's queue, with bounds as of Take.
+	TakeOf(ctx context.Context, line Line, token []byte, limit int, bytes int64) ([]LineRecord, error)
+
+	// Sample gives up to limit records from anywhere in the beginning of the line's
+	// log (100,000 records, less if they lie scattered), each the first of its device
+	// there, also counting those in somebody's hands, of devices for which free holds.
+	// It calls free without a lock of its own.
+	Sample(ctx context.Context, line Line, limit int, free func(token []byte) bool) ([]LineRecord, error)
+
+	// Return gives records out of the caller's hands, to their old places. It asks
+	// memory only.
+	Return(line Line, keys ...LineKey)
+
+	// Done ends the life of records in the caller's hands. It asks memory only: that
+	// they have ended is written with the next Put, and durable shortly after.
+	Done(line Line, keys ...LineKey)
+
+	// Waiting is how many records are in the line's log and in nobody's hands. It
+	// asks memory only.
+	Waiting(line Line) int
+
+	// Queued reports whether the device may have a queue: never wrongly false, rarely
+	// wrongly true. It asks memory only.
+	Queued(line Line, token []byte) bool
+
+	// Lines gives the lines that are not empty, in the order of their names.
+	Lines() []Line
+
+	// Devices gives up to limit devices of which something in a queue is in nobody's
+	// hands: those behind after (nil: from the first), shorter tokens first.
+	Devices(ctx context.Context, line Line, after []byte, limit int) ([]LineDevice, error)
+
+	// Flush makes durable that records are done.
+	Flush(ctx context.Context) error
+
+	// Stats is a snapshot.
+	Stats() LineStats
+}
+
+// LineStats says how a LineSpool is doing. Counters run from Open.
+type LineStats struct {
+	Bytes    int64 // on disk
+	Bound    int64 // of Bytes
+	Lines    []LineWaiting
+	Segments int      // files of the log
+	Expired  uint64   // records that left for want of room
+	Broken   uint64   // records met that cannot be read
+	SetAside []string // files that were set aside at any time and are still there
+}
+
+// LineWaiting is what there is of a line, in hands or not.
+type LineWaiting struct {
+	Line
+	Log    int   // records
+	Queued int   // records in queues of devices
+	Bytes  int64 // that both take
+	Since  int64 // seconds since 1970: none was put before that
+}

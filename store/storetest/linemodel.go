@@ -1,0 +1,330 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"apnsbridge/store"
+)
+
+// LinePlace is where one test's spool lives. A new one is empty.
+type LinePlace struct {
+	Open Place[store.LineSpool]         // closes what is open
+	Kill func(Settings) store.LineSpool // opens what is on disk now, as after the end of the process without a word
+}
+
+// row is a record of the naive model.
+type row struct {
+	store.LineRecord
+	line  store.Line
+	hand  bool
+	limbo bool // done, but perhaps not durably
+}
+
+// lineModel is the naive model of a store.LineSpool, and the spool itself.
+type lineModel struct {
+	*rapid.T
+	place LinePlace
+	s     store.LineSpool
+	rows  map[uint64]*row
+	last  uint64
+	n     int
+}
+
+const modelBytes = 4 << 20 // bound of its spool
+
+var modelLines = []store.Line{
+	{App: "mail", Environment: "production"},
+	{App: "mail", Environment: "production", Topic: "com.example.other"},
+	{App: "news", Environment: "sandbox"},
+}
+
+// randomLineSpool compares a spool with the model over random histories.
+func randomLineSpool(t *testing.T, place func() LinePlace) {
+	rapid.Check(t, func(rt *rapid.T) {
+		m := &lineModel{T: rt, place: place(), rows: make(map[uint64]*row)}
+		m.s = m.place.Open(Settings{Spool: modelBytes})
+		rt.Repeat(map[string]func(*rapid.T){
+			"put":    func(rt *rapid.T) { m.T = rt; m.put() },
+			"take":   func(rt *rapid.T) { m.T = rt; m.take() },
+			"takeOf": func(rt *rapid.T) { m.T = rt; m.takeOf() },
+			"sample": func(rt *rapid.T) { m.T = rt; m.sample() },
+			"return": func(rt *rapid.T) { m.T = rt; m.end(false) },
+			"done":   func(rt *rapid.T) { m.T = rt; m.end(true) },
+			"flush": func(rt *rapid.T) {
+				must(rt, m.s.Flush(ctx))
+				m.forget()
+			},
+			"open again": func(rt *rapid.T) {
+				m.T = rt
+				m.s = m.place.Open(Settings{Spool: modelBytes})
+				m.forget()
+				m.letGo()
+			},
+			"kill": func(rt *rapid.T) {
+				m.T = rt
+				m.s = m.place.Kill(Settings{Spool: modelBytes})
+				m.letGo()
+				m.afterKill()
+			},
+			"": func(rt *rapid.T) { m.T = rt; m.check() },
+		})
+	})
+}
+
+func (m *lineModel) line() store.Line { return rapid.SampledFrom(modelLines).Draw(m.T, "line") }
+func (m *lineModel) token() []byte {
+	return []byte(rapid.SampledFrom([]string{"a", "b", "ab", "c", "\x00", ""}).Draw(m.T, "token"))
+}
+
+// list are the rows for which is holds, oldest first.
+func (m *lineModel) list(is func(*row) bool) (list []*row) {
+	for _, id := range slices.Sorted(maps.Keys(m.rows)) {
+		if r := m.rows[id]; !r.limbo && is(r) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// some draws which of list it is about.
+func (m *lineModel) some(list []*row) []*row {
+	if len(list) == 0 {
+		return nil
+	}
+	from := rapid.IntRange(0, len(list)-1).Draw(m.T, "from")
+	to := rapid.IntRange(from+1, len(list)).Draw(m.T, "to")
+	return list[from:to]
+}
+
+func (m *lineModel) put() {
+	var batches []store.LineBatch
+	for range rapid.IntRange(1, 3).Draw(m.T, "batches") {
+		b := store.LineBatch{Line: m.line()}
+		if slices.ContainsFunc(batches, func(o store.LineBatch) bool { return o.Line == b.Line }) {
+			continue // what is moved must not be there twice
+		}
+		for range rapid.SampledFrom([]int{0, 1, 3, 40}).Draw(m.T, "new") {
+			m.n++
+			body := fmt.Appendf(nil, "%d %s", m.n, bytes.Repeat([]byte{'x'}, rapid.SampledFrom([]int{0, 10, 300, 4000}).Draw(m.T, "size")))
+			r := store.LineRecord{LineKey: store.LineKey{Token: m.token(), Queued: rapid.IntRange(0, 3).Draw(m.T, "queued") == 0}, Body: body}
+			r.Flags[0] = byte(m.n)
+			b.Records = append(b.Records, r)
+		}
+		if rapid.Bool().Draw(m.T, "old") {
+			for _, r := range m.some(m.list(func(r *row) bool { return r.hand && r.line == b.Line })) {
+				old := r.LineRecord
+				if old.Flags[1]++; r.Queued && rapid.Bool().Draw(m.T, "flags only") {
+					old.Body = nil
+				}
+				old.Queued = true
+				b.Records = append(b.Records, old)
+			}
+		}
+		batches = append(batches, b)
+	}
+	if err := m.s.Put(ctx, batches...); errors.Is(err, store.ErrSpoolFull) || errors.Is(err, store.ErrDeviceFull) {
+		if got := m.s.Stats().Bytes; errors.Is(err, store.ErrSpoolFull) && got < modelBytes*3/4 {
+			m.Fatalf("the spool is full with %d bytes", got)
+		}
+		return
+	} else if err != nil {
+		m.Fatal(err)
+	}
+	for _, b := range batches {
+		for _, r := range b.Records {
+			if old := m.rows[r.ID]; old != nil {
+				old.Queued, old.Flags = true, r.Flags
+				continue
+			}
+			if r.ID <= m.last {
+				m.Fatalf("ID %d came after %d", r.ID, m.last)
+			}
+			m.last = r.ID
+			if !r.Queued {
+				r.Flags = [8]byte{}
+			}
+			m.rows[r.ID] = &row{LineRecord: r, line: b.Line, hand: true}
+		}
+	}
+}
+
+// got compares what was read with rows, and has it in hands.
+func (m *lineModel) got(what string, got []store.LineRecord, want []*row) {
+	m.Helper()
+	if len(got) != len(want) {
+		m.Fatalf("%s: got %d records, want %d", what, len(got), len(want))
+	}
+	for i, r := range want {
+		if g := got[i]; g.ID != r.ID || g.Broken != nil || !sameLineRecord(g, r.LineRecord) {
+			m.Fatalf("%s: got %.200v as record %d, want %.200v", what, g, i, r.LineRecord)
+		}
+		r.hand = true
+	}
+}
+
+func sameLineRecord(a, b store.LineRecord) bool {
+	return a.ID == b.ID && a.Queued == b.Queued && bytes.Equal(a.Token, b.Token) && a.Expires == b.Expires && a.Flags == b.Flags && bytes.Equal(a.Body, b.Body)
+}
+
+func (m *lineModel) take() {
+	l, limit := m.line(), rapid.SampledFrom([]int{1, 2, 50, 5000}).Draw(m.T, "limit")
+	got, err := m.s.Take(ctx, l, limit, unlimited)
+	must(m.T, err)
+	want := m.list(func(r *row) bool { return r.line == l && !r.Queued && !r.hand })
+	m.got("log", got, want[:min(limit, len(want))])
+}
+
+func (m *lineModel) takeOf() {
+	l, token, limit := m.line(), m.token(), rapid.SampledFrom([]int{1, 2, 500}).Draw(m.T, "limit")
+	got, err := m.s.TakeOf(ctx, l, token, limit, unlimited)
+	must(m.T, err)
+	want := m.list(func(r *row) bool { return r.line == l && r.Queued && !r.hand && bytes.Equal(r.Token, token) })
+	m.got("queue", got, want[:min(limit, len(want))])
+}
+
+func (m *lineModel) sample() {
+	l, not := m.line(), m.token()
+	got, err := m.s.Sample(ctx, l, 2, func(token []byte) bool { return !bytes.Equal(token, not) })
+	must(m.T, err)
+	first := make(map[string]*row)
+	free := 0
+	for _, r := range m.list(func(r *row) bool { return r.line == l && !r.Queued }) {
+		if first[string(r.Token)] == nil {
+			first[string(r.Token)] = r
+			if !r.hand && !bytes.Equal(r.Token, not) {
+				free++
+			}
+		}
+	}
+	if len(got) != min(2, free) {
+		m.Fatalf("got %d samples, want %d", len(got), min(2, free))
+	}
+	for _, r := range got {
+		want := first[string(r.Token)]
+		if want == nil || want.hand || bytes.Equal(r.Token, not) {
+			m.Fatalf("got sample %d, which is not the first of a free device", r.ID)
+		}
+		m.got("sample", []store.LineRecord{r}, []*row{want})
+	}
+}
+
+func (m *lineModel) end(done bool) {
+	l := m.line()
+	list := m.some(m.list(func(r *row) bool { return r.line == l && r.hand }))
+	var keys []store.LineKey
+	for _, r := range list {
+		keys = append(keys, r.LineKey)
+		r.hand, r.limbo = false, done
+	}
+	if rapid.Bool().Draw(m.T, "backward") {
+		slices.Reverse(keys)
+	}
+	if done {
+		m.s.Done(l, keys...)
+	} else {
+		m.s.Return(l, keys...)
+	}
+}
+
+// forget says that what is done is so durably.
+func (m *lineModel) forget() {
+	maps.DeleteFunc(m.rows, func(_ uint64, r *row) bool { return r.limbo })
+}
+
+func (m *lineModel) letGo() {
+	for _, r := range m.rows {
+		r.hand = false
+	}
+}
+
+// afterKill finds out which of those that were done have come back.
+func (m *lineModel) afterKill() {
+	back := make(map[uint64]bool)
+	for _, l := range modelLines {
+		keys := m.all(l)
+		for _, k := range keys {
+			if r := m.rows[k.ID]; r == nil || r.Queued != k.Queued || back[k.ID] {
+				m.Fatalf("after a kill: got %+v once more", k)
+			}
+			back[k.ID] = true
+		}
+		m.s.Return(l, keys...)
+	}
+	for id, r := range m.rows {
+		switch {
+		case back[id]:
+			r.limbo = false
+		case r.limbo:
+			delete(m.rows, id)
+		default:
+			m.Fatalf("after a kill: %d is gone", id)
+		}
+	}
+}
+
+// all takes all there is of a line.
+func (m *lineModel) all(l store.Line) (keys []store.LineKey) {
+	list, err := m.s.Take(ctx, l, 1<<20, unlimited)
+	must(m.T, err)
+	for {
+		devices, err := m.s.Devices(ctx, l, nil, 2)
+		must(m.T, err)
+		if len(devices) == 0 {
+			break
+		}
+		for _, d := range devices {
+			more, err := m.s.TakeOf(ctx, l, d.Token, 1<<20, unlimited)
+			must(m.T, err)
+			if len(more) != d.Records {
+				m.Fatalf("got %d records of device %x, want %d", len(more), d.Token, d.Records)
+			}
+			list = append(list, more...)
+		}
+	}
+	for _, r := range list {
+		keys = append(keys, r.LineKey)
+	}
+	return keys
+}
+
+// check compares what is asked of memory.
+func (m *lineModel) check() {
+	var want []store.LineWaiting
+	for _, l := range modelLines {
+		w := store.LineWaiting{Line: l}
+		waiting := 0
+		queues := make(map[string]bool)
+		for _, r := range m.list(func(r *row) bool { return r.line == l }) {
+			if r.Queued {
+				w.Queued++
+				queues[string(r.Token)] = true
+				continue
+			}
+			if w.Log++; !r.hand {
+				waiting++
+			}
+		}
+		if got := m.s.Waiting(l); got != waiting {
+			m.Fatalf("%v: got %d that wait, want %d", l, got, waiting)
+		}
+		for token := range queues {
+			if !m.s.Queued(l, []byte(token)) {
+				m.Fatalf("%v: device %x has a queue", l, token)
+			}
+		}
+		if w.Log+w.Queued > 0 {
+			want = append(want, w)
+		}
+	}
+	got := m.s.Stats().Lines
+	if !slices.EqualFunc(got, want, func(a, b store.LineWaiting) bool { return a.Line == b.Line && a.Log == b.Log && a.Queued == b.Queued }) {
+		m.Fatalf("got %+v, want %+v", got, want)
+	}
+}
