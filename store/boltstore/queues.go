@@ -26,7 +26,6 @@ type queues struct {
 	ended   []queueEnd // to be deleted
 	moved   []uint64   // IDs in the bucket of that name
 	settled []uint64   // of these, what the log knows to be done: to be deleted
-	soonest int64      // when the first record may expire; 0: none does
 }
 
 // queueEnd is a record that is done.
@@ -69,13 +68,6 @@ func queueCost(name, token, body int) int64 {
 }
 
 func queueBytes(token, value int) int64 { return int64(10+token+value+16) * 5 / 4 }
-
-// expires notes when a record does.
-func (q *queues) expires(at int64) {
-	if at != 0 && (q.soonest == 0 || at < q.soonest) {
-		q.soonest = at
-	}
-}
 
 // enqueue does what w has for queues.
 func (s *LineSpool) enqueue(w *put) error {
@@ -232,13 +224,7 @@ func (s *LineSpool) prepareQueues(tx *bbolt.Tx) error {
 		return nil
 	}
 	s.begins = true
-	names, err := segmentNames(s.dir)
-	if err != nil {
-		return err
-	}
-	if s.salt = 1 + rand.Uint32N(1<<32-1); len(names) > 0 {
-		s.salt = names[len(names)-1].salt
-	}
+	s.salt = 1 + rand.Uint32N(1<<32-1)
 	return meta.Put(saltKey, appendU32(nil, s.salt))
 }
 
@@ -259,15 +245,11 @@ func (s *LineSpool) countQueues(tx *bbolt.Tx) error {
 			s.lastID = max(s.lastID, id)
 			cost := queueBytes(len(token), len(value))
 			n.queued++
-			n.bytes += cost
-			n.share.bytes += cost
+			n.grow(cost)
 			s.total += cost
 			s.queues.devices.add(s.device(n, token), cost)
-			if f, ok := readFrame(value, s.salt); ok {
-				s.queues.expires(f.expires)
-				if n.since == 0 || f.put < n.since {
-					n.since = f.put
-				}
+			if f, ok := readFrame(value, s.salt); ok && (n.since == 0 || f.put < n.since) {
+				n.since = f.put
 			}
 			return nil
 		})
