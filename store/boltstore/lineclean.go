@@ -131,10 +131,16 @@ func (s *LineSpool) replace(run []*segment, to *segment, all []moved) {
 			done = append(done, m)
 		}
 	}
-	s.segments = slices.Insert(s.segments, slices.Index(s.segments, run[0]), to)
+	at := slices.IndexFunc(s.segments, func(g *segment) bool { return g.name.first >= to.name.first })
+	if at < 0 {
+		at = len(s.segments)
+	}
+	s.segments = slices.Insert(s.segments, at, to)
 	s.total += to.size
 	for _, g := range run {
-		s.drop(g)
+		if !g.gone { // as it is if all of it is done meanwhile
+			s.drop(g)
+		}
 	}
 	for _, m := range done {
 		h := hand{line: m.from.line, seg: to, off: m.off, size: m.from.size}
