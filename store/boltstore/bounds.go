@@ -3,10 +3,10 @@ package boltstore
 import "slices"
 
 const (
-	maxSegment     = 16 << 20 // bytes from which a segment is full
-	minSegment     = 16 << 10
-	maxCommit      = 16 << 20 // bytes from which Puts wait for the next commit
-	defaultReserve = 16 << 20
+	maxSegment = 16 << 20 // bytes from which a segment is full
+	minSegment = 16 << 10
+	maxCommit  = 16 << 20 // bytes from which Puts wait for the next commit
+	minReserve = 16 << 20 // unless it is set
 )
 
 // A part of the bytes is each app's own, and never used by another: one whose
@@ -34,7 +34,7 @@ func newBounds(o Options) bounds {
 		segment: max(minSegment, min(maxSegment, o.SpoolBytes/64)),
 	}
 	if b.reserve == 0 {
-		b.reserve = defaultReserve
+		b.reserve = max(minReserve, o.SpoolBytes/32)
 	}
 	if b.device == 0 {
 		b.device = o.SpoolBytes / 100

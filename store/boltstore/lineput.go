@@ -82,13 +82,14 @@ func (w *put) check() error {
 				return fmt.Errorf("%w: it has a token of %d bytes and a body of %d, and expires at %d; it can have %d and %d, and no time before 1970",
 					store.ErrUnstorable, len(r.Token), len(r.Body), r.Expires, store.MaxSpoolToken, store.MaxSpoolBody)
 			}
+			size := int64(frameSize(len(name), len(r.Token), len(r.Body)))
 			switch {
 			case r.Queued:
-				w.ops = append(w.ops, queueOp{r: r, batch: b, cost: queueCost(len(name), len(r.Token), len(r.Body))})
+				w.ops = append(w.ops, queueOp{r: r, batch: b, cost: size})
 			case r.ID != 0:
 				return fmt.Errorf("%w: record %d is to be put into the log again", store.ErrUnstorable, r.ID)
 			default:
-				logged += int64(frameSize(len(name), len(r.Token), len(r.Body)))
+				logged += size
 			}
 		}
 		w.logged = append(w.logged, logged)

@@ -22,11 +22,11 @@ func (s *LineSpool) TakeOf(ctx context.Context, l store.Line, token []byte, limi
 			if !ok || !bytes.Equal(of, token) {
 				return
 			}
-			payload := int64(len(value) - frameSize(len(n.name), 0, flagsSize))
+			payload := valueSize(value) - int64(frameSize(len(n.name), 0, 0))
 			if len(records) > 0 && payload > most {
 				return
 			}
-			h := hand{line: n, size: queueBytes(len(token), len(value)), device: s.device(n, token)}
+			h := hand{line: n, size: valueSize(value), device: s.device(n, token)}
 			if !s.hold(id, h) {
 				continue
 			}

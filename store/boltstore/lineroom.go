@@ -24,14 +24,20 @@ func (s *LineSpool) makeRoom() bool {
 	s.flushNow(false)
 	for s.clean(8) {
 	}
+	if !s.shrank(before) && !s.clean(32) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.barren = s.freed + 1
+		return false
+	}
 	s.flushNow(false)
+	return true
+}
+
+func (s *LineSpool) shrank(before int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total < before {
-		return true
-	}
-	s.barren = s.freed + 1
-	return false
+	return s.total < before
 }
 
 // sweep ends the records of a segment that have expired and are in nobody's hands.

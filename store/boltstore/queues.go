@@ -61,13 +61,9 @@ func splitKey(key []byte) (token []byte, id uint64, ok bool) {
 	return key[2 : len(key)-8], u64(key[len(key)-8:]), true
 }
 
-// queueCost is about how many bytes a record takes in queues.db, with what is free
-// in its pages.
-func queueCost(name, token, body int) int64 {
-	return queueBytes(token, frameSize(name, token, flagsSize+body))
-}
-
-func queueBytes(token, value int) int64 { return int64(10+token+value+16) * 5 / 4 }
+// valueSize is what a record in queues.db counts: as much as in the log, so that a
+// move needs no room that it does not give back.
+func valueSize(value []byte) int64 { return int64(max(frameMin, len(value)-flagsSize)) }
 
 // enqueue does what w has for queues.
 func (s *LineSpool) enqueue(w *put) error {
@@ -243,7 +239,7 @@ func (s *LineSpool) countQueues(tx *bbolt.Tx) error {
 				return damage("a key has %d bytes", len(key))
 			}
 			s.lastID = max(s.lastID, id)
-			cost := queueBytes(len(token), len(value))
+			cost := valueSize(value)
 			n.queued++
 			n.grow(cost)
 			s.total += cost

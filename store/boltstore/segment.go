@@ -23,9 +23,9 @@ type segment struct {
 	size   int64 // bytes of frames
 	footer footer
 	counts map[*line]*lineCount // of what is not done
-	left   int              // records that are not done
-	live   int64            // their bytes
-	done   bitmap           // by slot; nil: nothing is
+	left   int                  // records that are not done
+	live   int64                // their bytes
+	done   bitmap               // by slot; nil: nothing is
 	sealed bool
 	gone   bool  // nothing of it counts any more
 	holes  []gap // that are known
