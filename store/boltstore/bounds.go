@@ -1,10 +1,12 @@
 package boltstore
 
+import "slices"
+
 const (
-	maxSegment     = 16 << 20 // bytes from which a segment is full
-	minSegment     = 16 << 10
-	maxCommit      = 16 << 20 // bytes from which Puts wait for the next commit
-	defaultReserve = 16 << 20
+	maxSegment = 16 << 20 // bytes from which a segment is full
+	minSegment = 16 << 10
+	maxCommit  = 16 << 20 // bytes from which Puts wait for the next commit
+	minReserve = 16 << 20 // unless it is set
 )
 
 // A part of the bytes is each app's own, and never used by another: one whose
@@ -32,7 +34,7 @@ func newBounds(o Options) bounds {
 		segment: max(minSegment, min(maxSegment, o.SpoolBytes/64)),
 	}
 	if b.reserve == 0 {
-		b.reserve = defaultReserve
+		b.reserve = max(minReserve, o.SpoolBytes/32)
 	}
 	if b.device == 0 {
 		b.device = o.SpoolBytes / 100
@@ -42,28 +44,22 @@ func newBounds(o Options) bounds {
 
 // share is what an app has.
 type share struct {
-	bytes int64 // of records that are not done
-	puts  int64 // bytes of Puts at work
+	bytes int64
 	lines int
 }
 
-// fits reports whether there is room for w.
+// fits reports whether there is room for w, which is counted already.
 func (s *LineSpool) fits(w *put) bool {
-	if s.total+w.fresh+w.moved > s.bounds.total+s.bounds.reserve {
-		return w.fresh+w.moved == 0
+	moved := int64(0)
+	for _, op := range w.ops {
+		if op.kind == opMove {
+			moved += op.cost
+		}
 	}
-	if s.total+w.fresh <= s.bounds.common {
-		return true
+	new := w.logSize - moved // of what is not moved
+	for _, op := range w.ops {
+		new += op.cost
 	}
-	for i, n := range w.lines {
-		n.share.puts += w.sizes[i]
-	}
-	within := true
-	for i, n := range w.lines {
-		within = within && (w.sizes[i] == 0 || n.share.bytes+n.share.puts <= s.bounds.own)
-	}
-	for i, n := range w.lines {
-		n.share.puts -= w.sizes[i]
-	}
-	return within
+	within := !slices.ContainsFunc(w.lines, func(n *line) bool { return n.share.bytes > s.bounds.own })
+	return new+moved == 0 || s.total <= s.bounds.total+s.bounds.reserve && (new == 0 || within || s.total-moved <= s.bounds.common)
 }

@@ -24,6 +24,7 @@ const (
 	frameFixed = 44
 	frameSum   = 4 // behind the body
 	frameHead  = frameFixed + store.MaxSpoolName + store.MaxSpoolToken
+	frameMin   = frameFixed + frameSum
 	footerMax  = 32 << 20 // bytes of the body of a footer
 )
 
@@ -109,6 +110,15 @@ func readFrame(b []byte, salt uint32) (f frame, ok bool) {
 	return f, u32(b[40:]) == headSum(b[:end])
 }
 
+// bytes are those of a frame that next has given, until it is called again.
+func (s *scanner) bytes(at int64, size int) []byte {
+	end := s.at
+	s.at = at
+	b := s.window(size)
+	s.at = end
+	return b[:min(size, len(b))]
+}
+
 // body is that of f, which stands in b; not ok: it is damaged.
 func (f *frame) body(b []byte) (body []byte, ok bool) {
 	if len(b) < f.size {
@@ -135,7 +145,8 @@ func (f *frame) record(b []byte) store.LineRecord {
 	return r
 }
 
-// scanner finds the frames of a file, and passes over what is none.
+// scanner finds the frames of a file. It passes over what is none, or cannot be
+// read.
 type scanner struct {
 	from io.ReaderAt
 	salt uint32 // 0: any
@@ -153,20 +164,17 @@ const scanBytes = 1 << 20 // that are read at a time
 
 // next gives the next frame, whose slices are good until the call after it, and
 // where it stands. ok is false behind the last.
-func (s *scanner) next() (f frame, at int64, ok bool, err error) {
+func (s *scanner) next() (f frame, at int64, ok bool) {
 	from := s.at
 	for s.size-s.at >= frameFixed {
-		b, err := s.window(frameHead)
-		if err != nil {
-			return f, 0, false, err
-		}
+		b := s.window(frameHead)
 		if f, ok := readFrame(b, s.salt); ok && s.at+int64(f.size) <= s.size {
 			if s.at > from {
 				s.gaps = append(s.gaps, gap{from, s.at - from})
 			}
 			at = s.at
 			s.at += int64(f.size)
-			return f, at, true, nil
+			return f, at, true
 		}
 		if skip := bytes.Index(b[1:], magic); skip >= 0 {
 			s.at += int64(1 + skip)
@@ -174,14 +182,14 @@ func (s *scanner) next() (f frame, at int64, ok bool, err error) {
 			s.at += int64(max(1, len(b)-len(magic)+1))
 		}
 	}
-	return f, 0, false, nil
+	return f, 0, false
 }
 
 // window is what there is of the file from s.at on: need bytes, or all.
-func (s *scanner) window(need int) ([]byte, error) {
+func (s *scanner) window(need int) []byte {
 	need = int(min(int64(need), s.size-s.at))
 	if in := s.at - s.start; in >= 0 && in+int64(need) <= int64(len(s.buf)) {
-		return s.buf[in:], nil
+		return s.buf[in:]
 	}
 	n := int(min(int64(max(scanBytes, need)), s.size-s.at))
 	if cap(s.buf) < n {
@@ -189,8 +197,18 @@ func (s *scanner) window(need int) ([]byte, error) {
 	}
 	s.buf, s.start = s.buf[:n], s.at
 	if _, err := s.from.ReadAt(s.buf, s.at); err != nil {
-		s.buf = s.buf[:0]
-		return nil, err
+		s.readPages()
 	}
-	return s.buf, nil
+	return s.buf
+}
+
+// readPages reads what can be read of a window that cannot be read in one piece.
+func (s *scanner) readPages() {
+	const page = 4096
+	for at := 0; at < len(s.buf); at += page {
+		b := s.buf[at:min(at+page, len(s.buf))]
+		if _, err := s.from.ReadAt(b, s.start+int64(at)); err != nil {
+			clear(b)
+		}
+	}
 }

@@ -3,7 +3,6 @@ package boltstore
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"time"
 
@@ -13,85 +12,69 @@ import (
 // Return implements store.LineSpool.
 func (s *LineSpool) Return(l store.Line, keys ...store.LineKey) {
 	s.eachHeld(l, keys, func(k store.LineKey, h hand) {
-		delete(s.held, k.ID)
-		if h.section == nil || h.section.seg.gone {
+		if h.seg != nil {
+			h.line.waiting.Add(1)
+		}
+		if h.seg == nil || k.ID >= h.line.cursor {
+			delete(s.held, k.ID) // it will be read where it stands
 			return
 		}
-		h.section.add(0, -1, 0)
-		h.line.cursor = min(h.line.cursor, k.ID)
-		if x := h.section.seg.index; x != nil {
-			if i, ok := x.place(k.ID); ok {
-				x.busy.remove(i)
-			}
-		}
+		h.state = returned
+		s.held[k.ID] = h
+		h.line.returned = append(h.line.returned, k.ID)
 	})
 }
 
 // Done implements store.LineSpool.
 func (s *LineSpool) Done(l store.Line, keys ...store.LineKey) {
 	s.eachHeld(l, keys, func(k store.LineKey, h hand) {
-		switch {
-		case h.section != nil:
+		if h.seg != nil {
+			h.line.waiting.Add(1)
 			s.endLogged(k.ID, h)
-		case h.device == s.device(h.line, k.Token):
+		} else if h.device == s.device(h.line, k.Token) {
 			s.endQueued(k, h)
 		}
 	})
 	s.flushSoon()
 }
 
-// eachHeld calls fn for each of keys that somebody holds.
+// eachHeld calls fn for each of keys that are in somebody's hands.
 func (s *LineSpool) eachHeld(l store.Line, keys []store.LineKey, fn func(k store.LineKey, h hand)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.known(l)
 	for _, k := range keys {
-		if h, ok := s.held[k.ID]; ok && h.line == n && !h.ended {
+		if h, ok := s.held[k.ID]; ok && h.line == n && h.state == inHands {
 			fn(k, h)
 		}
 	}
 }
 
-// endLogged ends a record of the log that somebody holds.
+// endLogged ends a record of the log that is in nobody's hands.
 func (s *LineSpool) endLogged(id uint64, h hand) {
 	delete(s.held, id)
-	if !h.section.seg.gone {
-		h.section.add(-1, -1, -h.size)
-		s.mark(h.section, id, uint32(h.size))
-	}
-}
-
-// mark notes that a record of the log is done.
-func (s *LineSpool) mark(p *section, id uint64, size uint32) {
-	g := p.seg
-	if s.freed++; g.index != nil {
-		g.index.end(id)
-	}
-	if g.loads {
-		g.since = append(g.since, id)
-	}
-	if g.renews {
-		g.renewed = append(g.renewed, id)
-	}
+	g := h.seg
+	s.freed++
+	h.line.grow(-h.size)
+	g.add(h.line, -1, -h.size)
+	g.setDone(h.off)
 	if len(g.marks) == 0 {
 		s.marked = append(s.marked, g)
 	}
-	g.marks = appendMark(g.marks, id, size, p.number)
+	g.marks = appendMark(g.marks, h.off)
 	s.leave(g)
 }
 
-// endQueued ends a record of a queue that somebody holds.
+// endQueued ends a record of a queue.
 func (s *LineSpool) endQueued(k store.LineKey, h hand) {
 	s.freed++
-	h.ended = true
+	h.state = ended
 	s.held[k.ID] = h
-	n := h.line
-	n.queued--
-	n.bytes -= h.size
-	n.share.bytes -= h.size
+	h.line.queued--
+	h.line.grow(-h.size)
 	s.total -= h.size
 	s.queues.devices.add(h.device, -h.size)
-	s.queues.ended = append(s.queues.ended, queueEnd{n.name, queueKey(k.Token, k.ID), k.ID})
+	s.queues.ended = append(s.queues.ended, queueEnd{h.line.name, queueKey(k.Token, k.ID), k.ID})
 }
 
 // leave has a segment go in which all is done. The last one stays, for the IDs it
@@ -99,23 +82,18 @@ func (s *LineSpool) endQueued(k store.LineKey, h hand) {
 func (s *LineSpool) leave(g *segment) {
 	if g.sealed && g.left == 0 && !g.gone && g != s.segments[len(s.segments)-1] {
 		s.drop(g)
-		s.leaving = append(s.leaving, g)
 	}
 }
 
-// drop has a segment not count any more.
+// drop has a segment of which nothing is needed any more go.
 func (s *LineSpool) drop(g *segment) {
 	g.gone = true
 	s.total -= g.size
-	s.unload(g)
 	s.segments = slices.DeleteFunc(s.segments, func(h *segment) bool { return h == g })
-	for _, p := range g.sections {
-		p.add(-p.left, -p.out, -p.bytes)
-		p.line.sections = slices.DeleteFunc(p.line.sections, func(q *section) bool { return q == p })
-	}
+	s.leaving = append(s.leaving, g)
 }
 
-// flushWait is for how long that records are done waits until it is made durable.
+// lineFlushWait is for how long that records are done waits until it is durable.
 const lineFlushWait = 50 * time.Millisecond
 
 func (s *LineSpool) flushSoon() {
@@ -128,17 +106,10 @@ func (s *LineSpool) flushSoon() {
 // tend flushes soon after something was done, and gives back space.
 func (s *LineSpool) tend() {
 	defer close(s.ended)
-	for {
-		wait := lineFlushWait
-		var probe <-chan time.Time // while writing fails
-		if s.failing.is() != nil {
-			wait = probeWait
-			probe = time.After(probeWait)
-		}
+	told := time.Time{}
+	for wait := lineFlushWait; ; {
 		select {
 		case <-s.wake:
-		case <-probe:
-			s.probe()
 		case <-s.quit:
 			return
 		}
@@ -148,21 +119,21 @@ func (s *LineSpool) tend() {
 			return
 		}
 		s.cleaning.Lock()
-		for s.flushNow(false) == nil && s.clean(2) {
+		err := s.flushNow(false)
+		for err == nil && s.clean(2) {
+			err = s.flushNow(false)
 		}
 		s.cleaning.Unlock()
+		if wait = lineFlushWait; err != nil {
+			wait = probeWait
+			s.flushSoon()
+		}
 		s.forgetLines()
-		s.tell()
+		if now := time.Now(); now.Sub(told) >= tellWait {
+			s.tell()
+			told = now
+		}
 	}
-}
-
-// probe finds out whether there is room again for what could not be written.
-func (s *LineSpool) probe() {
-	path := s.path("probe")
-	b := make([]byte, s.failing.room())
-	err := os.WriteFile(path+newEnd, b, 0o600)
-	err = errors.Join(err, os.Remove(path+newEnd))
-	s.failing.note(err, int64(len(b)), s.now())
 }
 
 func (s *LineSpool) flush(last bool) error {
@@ -174,16 +145,14 @@ func (s *LineSpool) flush(last bool) error {
 // flushNow makes durable what is done. The caller has s.cleaning.
 func (s *LineSpool) flushNow(last bool) error {
 	s.mu.Lock()
-	moved := s.queues.moved
+	moved := len(s.queues.moved)
 	s.mu.Unlock()
 	s.writing.Lock()
 	err := s.writeMarks()
 	s.writing.Unlock()
 	s.mu.Lock()
-	unsynced := s.unsynced
-	s.unsynced = nil
-	leaving := s.leaving
-	s.leaving = nil
+	unsynced, leaving := s.unsynced, s.leaving
+	s.unsynced, s.leaving = nil, nil
 	s.mu.Unlock()
 	for _, g := range unsynced {
 		err = errors.Join(err, s.syncMarks(g))
@@ -192,21 +161,54 @@ func (s *LineSpool) flushNow(last bool) error {
 		err = errors.Join(err, g.remove())
 	}
 	if err != nil {
-		s.failing.note(err, 0, s.now())
-		return err
+		s.queues.failing.note(err, 0, s.now())
+		return errors.Join(err, s.changeQueues(context.Background(), nil)) // whose writer finds out when it is over
 	}
 	s.mu.Lock()
 	q := s.queues
-	q.settled = append(q.settled, moved...)
-	q.moved = q.moved[len(moved):]
-	write := len(q.ended) > 0 || len(q.settled) > maxSettled || last && len(q.settled) > 0
+	q.settled = append(q.settled, q.moved[:moved]...)
+	q.moved = slices.Delete(q.moved, 0, moved)
+	change := len(q.ended) > 0 || len(q.settled) > maxSettled || last && len(q.settled) > 0 || q.failing.is() != nil
 	s.mu.Unlock()
-	if !write {
+	if !change {
 		return nil
 	}
 	return s.changeQueues(context.Background(), nil)
 }
 
+// writeMarks writes what is done since the last time. The caller has s.writing.
+func (s *LineSpool) writeMarks() (failed error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	marked := s.marked
+	s.marked = nil
+	for _, g := range marked {
+		marks := g.marks
+		g.marks = nil
+		if g.gone {
+			continue
+		}
+		s.mu.Unlock()
+		err := g.writeMarks(marks)
+		s.mu.Lock()
+		switch {
+		case err != nil:
+			failed = errors.Join(failed, err)
+			if len(g.marks) == 0 {
+				s.marked = append(s.marked, g)
+			}
+			g.marks = append(marks, g.marks...)
+		default:
+			if g.marked += int64(len(marks)); !g.dirty {
+				g.dirty = true
+				s.unsynced = append(s.unsynced, g)
+			}
+		}
+	}
+	return failed
+}
+
+// syncMarks makes durable what was written of g's.
 func (s *LineSpool) syncMarks(g *segment) error {
 	s.mu.Lock()
 	g.dirty = false
@@ -218,10 +220,9 @@ func (s *LineSpool) syncMarks(g *segment) error {
 	err := g.syncMarks()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil && !g.gone {
+	if err != nil && !g.gone && !g.dirty {
 		g.dirty = true
 		s.unsynced = append(s.unsynced, g)
-		return err
 	}
-	return nil
+	return err
 }

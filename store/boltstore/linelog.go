@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
 
 func unix32(t time.Time) uint32 { return uint32(max(0, t.Unix())) }
 
-// append writes what w has for the log. Whoever gets to it first writes what others
+// append writes what w has for the log. Who gets to it first writes what others
 // have too.
 func (s *LineSpool) append(w *put) error {
 	s.writing.Lock()
@@ -22,8 +21,8 @@ func (s *LineSpool) append(w *put) error {
 	return w.err
 }
 
-// commit writes what waits for the log, in one piece, and what is done. The caller
-// has s.writing.
+// commit writes what waits for the log, durably or not at all, and what is done. The
+// caller has s.writing.
 func (s *LineSpool) commit() {
 	s.mu.Lock()
 	n, size := 0, int64(0)
@@ -33,21 +32,20 @@ func (s *LineSpool) commit() {
 	puts := s.pending[:n:n]
 	s.pending = s.pending[n:]
 	s.mu.Unlock()
-
 	s.writeMarks() // or later: nothing is lost by that
 	now := unix32(s.now())
-	g, err := s.segment(puts)
+	g, err := s.segmentFor(puts, now)
 	if err == nil {
 		err = s.write(g, puts, now)
 	}
 	for _, w := range puts {
 		if w.written, w.err = true, err; err == nil {
-			s.appended(g, w, now)
+			s.appended(g, w)
 		}
 	}
 }
 
-// write appends puts to g, durably or not at all.
+// write appends puts to g.
 func (s *LineSpool) write(g *segment, puts []*put, now uint32) error {
 	b := s.buf[:0]
 	for _, w := range puts {
@@ -63,71 +61,71 @@ func (s *LineSpool) write(g *segment, puts []*put, now uint32) error {
 		s.buf = nil
 	}
 	_, err := s.file.WriteAt(b, g.size)
-	synced := error(nil)
+	synced := true
 	if err == nil {
-		synced = s.file.Sync()
-		err = synced
+		err = s.file.Sync()
+		synced = err == nil
 	}
-	s.failing.note(err, int64(len(b)), s.now())
+	s.note(err, len(b))
 	if err == nil {
 		return nil
 	}
-	// What of it is there must not be found later. After a failed fsync a file is not
-	// to be trusted.
-	if cut := s.file.Truncate(g.size); cut != nil || synced != nil {
+	// What of it is there must not be found later; and after a failed fsync a file is
+	// not to be trusted.
+	if cut := s.file.Truncate(g.size); cut != nil || !synced {
 		s.roll()
 	}
 	return fmt.Errorf("%s: %w", g.path, err)
 }
 
+// note takes what came of writing size bytes.
+func (s *LineSpool) note(err error, size int) {
+	s.queues.failing.note(err, int64(size), s.now())
+	if err != nil {
+		s.flushSoon() // which looks whether it can be written again
+	}
+}
+
 // appended says that what w has for the log is in g, and in its caller's hands.
-func (s *LineSpool) appended(g *segment, w *put, now uint32) {
+func (s *LineSpool) appended(g *segment, w *put) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, batch := range w.batches {
-		var p *section
+		n, records, from := w.lines[i], 0, g.size
 		for j := range batch.Records {
 			r := &batch.Records[j]
 			if r.Queued {
 				continue
 			}
-			if p == nil {
-				p = s.sectionOf(w.lines[i], now)
-			}
-			size := frameSize(len(p.line.name), len(r.Token), len(r.Body))
-			g.index.add(r.ID, g.size, size, s.tokenHash(r.Token), r.Expires, p.number)
-			g.index.busy.add(len(g.index.ids) - 1)
-			if g.size += int64(size); r.Expires != 0 && (g.soonest == 0 || r.Expires < int64(g.soonest)) {
-				g.soonest = g.index.expires[len(g.index.ids)-1]
-			}
-			g.last = r.ID
-			s.held[r.ID] = hand{section: p, line: p.line, size: int64(size)}
-			p.add(1, 1, int64(size))
+			size := int64(frameSize(len(n.name), len(r.Token), len(r.Body)))
+			s.held[r.ID] = hand{line: n, seg: g, off: g.size, size: size}
+			g.size += size
+			g.footer.Last = r.ID
+			g.footer.expires(r.Expires)
+			records++
+		}
+		if records > 0 {
+			g.add(n, records, g.size-from)
+			n.waiting.Add(-int64(records))
 		}
 	}
 }
 
-// sectionOf is what the current segment has of n.
-func (s *LineSpool) sectionOf(n *line, now uint32) *section {
-	p := s.sections[n]
-	if p == nil {
-		p = &section{seg: s.current, line: n, number: uint16(len(s.current.sections)), put: now}
-		s.sections[n] = p
-		s.current.sections = append(s.current.sections, p)
-		n.sections = append(n.sections, p)
+// expires notes when a record does.
+func (f *footer) expires(at int64) {
+	if at != 0 && (f.Soonest == 0 || at < f.Soonest) {
+		f.Soonest = at
 	}
-	return p
 }
 
-// segment is the one to append puts to.
-func (s *LineSpool) segment(puts []*put) (*segment, error) {
-	const maxSections = 1 << 15 // with those of one commit they have numbers
-	if g := s.current; g != nil && g.size < s.bounds.segment && len(g.sections) < maxSections {
+// segmentFor is the segment to append puts to.
+func (s *LineSpool) segmentFor(puts []*put, now uint32) (*segment, error) {
+	if g := s.current; g != nil && g.size < s.bounds.segment {
 		return g, nil
 	}
 	s.roll()
-	name := segmentName{first: puts[0].first, salt: s.salt}
-	g := &segment{name: name, last: name.first, path: filepath.Join(s.dir, name.String()), index: new(index)}
+	g := newSegment(s.dir, segmentName{first: puts[0].first, salt: s.salt})
+	g.footer.Put = now
 	f, err := os.OpenFile(g.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err == nil {
 		if err = syncDir(s.dir); err != nil {
@@ -135,12 +133,12 @@ func (s *LineSpool) segment(puts []*put) (*segment, error) {
 		}
 	}
 	if err != nil {
-		s.failing.note(err, 0, s.now())
+		s.note(err, 0)
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file, s.current, s.sections = f, g, make(map[*line]*section)
+	s.file, s.current = f, g
 	s.segments = append(s.segments, g)
 	for _, g := range slices.Clone(s.segments) {
 		s.leave(g)
@@ -156,50 +154,14 @@ func (s *LineSpool) roll() {
 		return
 	}
 	s.mu.Lock()
-	footer := g.footer()
+	g.footer.Lines = g.list()
 	s.mu.Unlock()
-	err := g.writeFooter(footer)
-	err = errors.Join(err, s.file.Close())
+	err := errors.Join(g.seal(), s.file.Close())
 	if err != nil {
-		s.failing.note(err, int64(len(footer)), s.now())
+		s.note(err, 0)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g.sealed = true
-	s.file, s.current, s.sections = nil, nil, nil
-	s.keep(g)
+	s.file, s.current, g.sealed = nil, nil, true
 	s.leave(g)
-}
-
-// writeMarks writes what is done since the last time. The caller has s.writing.
-func (s *LineSpool) writeMarks() error {
-	s.mu.Lock()
-	marked := s.marked
-	s.marked = nil
-	all := make([][]byte, len(marked))
-	for i, g := range marked {
-		all[i], g.marks = g.marks, nil
-	}
-	s.mu.Unlock()
-	var failed error
-	for i, g := range marked {
-		if g.gone || len(all[i]) == 0 {
-			continue
-		}
-		err := g.writeMarks(all[i])
-		s.mu.Lock()
-		if err == nil {
-			if g.marked += int64(len(all[i])); !g.dirty {
-				g.dirty = true
-				s.unsynced = append(s.unsynced, g)
-			}
-		} else {
-			failed = errors.Join(failed, err)
-			if g.marks = append(all[i], g.marks...); !slices.Contains(s.marked, g) {
-				s.marked = append(s.marked, g)
-			}
-		}
-		s.mu.Unlock()
-	}
-	return failed
 }

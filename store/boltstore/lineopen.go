@@ -1,7 +1,9 @@
 package boltstore
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,135 +14,187 @@ import (
 
 func (s *LineSpool) path(name string) string { return filepath.Join(s.dir, name) }
 
-// openLog counts what is in the log: as footers and marks say, and where these do
-// not, by reading the segment. Nobody else is at work yet.
-func (s *LineSpool) openLog() error {
-	names, err := segmentNames(s.dir)
+// openLog counts what is in the log: as footers say, or, where something is done, by
+// reading the segment. What the process did not seal is sealed. Nobody else is at
+// work yet.
+func (s *LineSpool) openLog() (err error) {
+	if s.segments, err = openSegments(s.dir); err != nil {
+		return fmt.Errorf("cannot open the spool: %w", err)
+	}
+	moved := make(map[uint64]bool)
+	for _, id := range s.queues.moved {
+		moved[id] = true
+	}
+	for _, g := range slices.Clone(s.segments) {
+		if err := s.openSegment(g, moved); err != nil {
+			return fmt.Errorf("cannot open the spool: %w", err)
+		}
+		s.total += g.size
+		s.lastID = max(s.lastID, g.footer.Last)
+		s.leave(g)
+	}
+	return nil
+}
+
+// openSegment counts what is in a segment, but what was moved to a queue: that is
+// done, if the process ended before it was noted.
+func (s *LineSpool) openSegment(g *segment, moved map[uint64]bool) error {
+	if err := g.readMarks(); err != nil {
+		return err
+	}
+	may := !g.sealed || g.done != nil
+	for id := range moved {
+		may = may || g.name.first <= id && id <= g.footer.Last
+	}
+	if !may {
+		for _, l := range g.footer.Lines {
+			n := s.line(l.Line)
+			g.add(n, l.Records, l.Bytes)
+			n.grow(l.Bytes)
+		}
+		return nil
+	}
+	var again []hand
+	if err := s.count(g, func(f frame, h hand) {
+		if moved[f.id] {
+			again = append(again, h)
+		}
+	}); err != nil {
+		return err
+	}
+	sealed := g.sealed
+	g.sealed = false // so that it does not leave yet
+	for _, h := range again {
+		s.endLogged(0, h)
+	}
+	if g.sealed = true; !sealed {
+		g.footer.Lines = g.list()
+		s.queues.failing.note(g.seal(), 0, s.now()) // if it fails, it is read again another time
+	}
+	return nil
+}
+
+// count reads through a segment and counts what is not done of it, for which it
+// calls fn. Its caller has s.mu, or is alone.
+func (s *LineSpool) count(g *segment, fn func(f frame, h hand)) error {
+	file, err := os.Open(g.path)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		g := &segment{name: name, path: s.path(name.String()), last: max(name.first, name.last)}
-		if err := s.openSegment(g); err != nil {
-			return fmt.Errorf("cannot open the spool: %w", err)
+	defer file.Close()
+	counts, end := make(map[*line]*lineCount), int64(0)
+	sc := scanner{from: file, salt: g.name.salt, size: g.size}
+	found := make(bitmap, words(slot(g.size)+1))
+	tally := func(n *line, all, records int, bytes int64) {
+		c := counts[n]
+		if c == nil {
+			c = new(lineCount)
+			counts[n] = c
 		}
-		s.lastID = max(s.lastID, g.last)
+		c.all += all
+		c.records += records
+		c.size += int64(all) * bytes
+		c.bytes += int64(records) * bytes
 	}
-	if err := s.endMoved(); err != nil {
-		return fmt.Errorf("cannot open the spool: %w", err)
-	}
-	for _, g := range slices.Clone(s.segments) {
-		s.leave(g)
-	}
-	s.aside, err = damagedFiles(s.dir)
-	return err
-}
-
-// openSegment counts what is in a segment.
-func (s *LineSpool) openSegment(g *segment) error {
-	sections, err := g.open()
-	if err != nil {
-		return s.unreadableAtOpen(g, err)
-	}
-	marks, err := g.readMarks()
-	if err != nil {
-		return s.unreadableAtOpen(g, err)
-	}
-	g.marked = int64(len(marks) - len(marks)%markSize)
-	if !g.sealed {
-		return s.recover(g, marks)
-	}
-	for _, sealed := range sections {
-		l, ok := parseLine(sealed.name)
+	for f, at, ok := sc.next(); ok && f.kind == logFrame; f, at, ok = sc.next() {
+		end = sc.at
+		l, ok := parseLine(string(f.name))
 		if !ok {
-			return fmt.Errorf("%s: a line's name has %d bytes", g.path, len(sealed.name))
+			continue
 		}
-		p := &section{seg: g, line: s.line(l), number: uint16(len(g.sections)), put: sealed.put}
-		g.sections = append(g.sections, p)
-		p.line.sections = append(p.line.sections, p)
-		p.add(sealed.records, 0, sealed.bytes)
-	}
-	eachMark(marks, func(_ uint64, size uint32, section uint16) {
-		if int(section) < len(g.sections) && g.sections[section].left > 0 {
-			g.sections[section].add(-1, 0, -int64(size))
+		if found.add(slot(at)); !g.sealed {
+			g.footer.Last = max(g.footer.Last, f.id)
+			g.footer.expires(f.expires)
+			if g.footer.Put == 0 {
+				g.footer.Put = f.put
+			}
 		}
-	})
-	s.segments = append(s.segments, g)
-	s.total += g.size
+		h := hand{line: s.line(l), seg: g, off: at, size: int64(f.size)}
+		if g.isDone(at) {
+			tally(h.line, 1, 0, h.size)
+			continue
+		}
+		tally(h.line, 1, 1, h.size)
+		fn(f, h)
+	}
+	for _, h := range s.held { // what is damaged now, and in somebody's hands, still ends there
+		if h.seg == g && !found.has(slot(h.off)) {
+			tally(h.line, 1, 1, h.size)
+		}
+	}
+	if !g.sealed && g != s.current {
+		s.quarantine(io.NewSectionReader(file, end, g.size-end)) // what was being written, most likely
+		g.size = end
+	}
+	for n, c := range g.counts {
+		tally(n, 0, 0, 0)
+		n.grow(counts[n].bytes - c.bytes)
+		g.add(n, counts[n].records-c.records, counts[n].bytes-c.bytes)
+	}
+	for n, c := range counts {
+		if g.counts[n] == nil {
+			g.add(n, c.records, c.bytes)
+			n.grow(c.bytes)
+		}
+		g.counts[n].all, g.counts[n].size = c.all, c.size
+	}
+	for _, hole := range sc.gaps {
+		s.broken++
+		s.quarantine(io.NewSectionReader(file, hole.at, hole.size))
+	}
+	g.holes = sc.gaps
 	return nil
 }
 
-// open reads the footer.
-func (g *segment) open() (sections []sealedSection, err error) {
-	f, err := os.Open(g.path)
-	if err != nil {
-		return nil, err
+// foundHoles takes what is none of the frames of a segment. If that is new the
+// segment is counted again.
+func (s *LineSpool) foundHoles(g *segment, holes []gap) error {
+	if len(holes) == 0 {
+		return nil
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	sections, _, err = g.readFooter(f, info.Size())
-	return sections, err
-}
-
-// recover reads a segment that was not sealed, because the process ended before,
-// and seals it. What was written last may be there in part: that is cut off.
-func (s *LineSpool) recover(g *segment, marks []byte) error {
-	x, holes, err := s.readIndex(g)
-	if err != nil {
-		return s.unreadableAtOpen(g, err)
-	}
-	eachMark(marks, func(id uint64, _ uint32, _ uint16) { x.end(id) })
-	s.segments = append(s.segments, g)
-	s.total += g.size
-	s.install(g, x)
-	s.foundHoles(g, holes)
-	if err := g.writeFooter(g.footer()); err != nil {
-		s.failing.note(err, 0, s.now())
-	}
-	g.sealed = true
-	return nil
-}
-
-// unreadableAtOpen sets a segment aside that the disk does not give.
-func (s *LineSpool) unreadableAtOpen(g *segment, err error) error {
-	s.segments = append(s.segments, g)
-	if kept := s.unreadable(g, err); !g.gone {
-		return kept
-	}
-	return nil
-}
-
-// endMoved ends in the log what is in a queue, if the process ended between the two.
-func (s *LineSpool) endMoved() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range s.queues.moved {
-		for _, g := range slices.Clone(s.segments) {
-			if id < g.name.first || id > g.last {
-				continue
-			}
-			if err := s.load(g); err != nil {
-				return err
-			}
-			if g.index == nil {
-				continue
-			}
-			if i, ok := g.index.place(id); ok && !g.index.done.has(i) {
-				p, size := g.sections[g.index.sections[i]], g.index.sizes[i]
-				p.add(-1, 0, -int64(size))
-				s.mark(p, id, size)
-			}
-		}
+	if g.gone || !slices.ContainsFunc(holes, func(h gap) bool { return !slices.Contains(g.holes, h) }) {
+		return nil
 	}
-	return nil
+	return s.count(g, func(frame, hand) {})
+}
+
+const (
+	brokenName  = "broken"
+	brokenMax   = 4 << 20 // bytes of that file
+	waitingName = "waiting"
+	tellWait    = time.Second // between two times that it is written
+)
+
+// quarantine keeps bytes for the operator, as far as there is room. What goes wrong
+// with that harms nothing.
+func (s *LineSpool) quarantine(from io.Reader) {
+	f, err := os.OpenFile(s.path(brokenName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil {
+		io.CopyN(f, from, max(0, brokenMax-info.Size()))
+	}
+}
+
+// tell writes what waits, for those who look while the spool is open. What goes wrong
+// with that harms nothing.
+func (s *LineSpool) tell() {
+	b, err := json.Marshal(s.Stats())
+	if err == nil {
+		err = os.WriteFile(s.path(waitingName+newEnd), b, 0o600)
+	}
+	if err == nil {
+		os.Rename(s.path(waitingName+newEnd), s.path(waitingName))
+	}
 }
 
 // refuseOldSpool makes sure that nothing waits in the spool of an earlier version.
 func refuseOldSpool(dir string) error {
-	path := filepath.Join(dir, spoolFileName)
+	path := filepath.Join(dir, "spool.db")
 	if _, err := os.Stat(path); err != nil {
 		return nil
 	}
@@ -164,7 +218,7 @@ func refuseOldSpool(dir string) error {
 	case waits:
 		return fmt.Errorf("%s has notifications that an earlier version has kept: run that version until they are delivered, or move the file away to give them up", path)
 	case isDamage(err):
-		return fmt.Errorf("%s is of an earlier version and damaged: import it with that version and run it until all is delivered, or move the file away to give up what is in it", path)
+		return fmt.Errorf("%s is of an earlier version and damaged: have that version import and deliver what is in it, or move the file away to give it up", path)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"apnsbridge/store"
 )
@@ -13,13 +14,10 @@ import (
 type put struct {
 	batches []store.LineBatch
 	lines   []*line   // of batches
-	sizes   []int64   // by batch: bytes of what is new
+	logged  []int64   // by batch: bytes of frames for the log
+	logSize int64     // of all
 	ops     []queueOp // what is for queues
 	first   uint64    // IDs from here on were given by this Put
-	logged  int       // records for the log
-	logSize int64     // bytes of their frames
-	fresh   int64     // bytes of what is new
-	moved   int64     // bytes of what is moved to queues
 	written bool      // the log's part is done with; err says how
 	err     error
 }
@@ -47,7 +45,7 @@ func (s *LineSpool) Put(ctx context.Context, batches ...store.LineBatch) error {
 		return err
 	}
 	w := &put{batches: batches}
-	if err := w.check(); err != nil || w.logged+len(w.ops) == 0 {
+	if err := w.check(); err != nil || w.logSize == 0 && len(w.ops) == 0 {
 		return err
 	}
 	err := s.admit(w)
@@ -57,7 +55,7 @@ func (s *LineSpool) Put(ctx context.Context, batches ...store.LineBatch) error {
 	if err != nil {
 		return err
 	}
-	if w.logged > 0 {
+	if w.logSize > 0 {
 		err = s.append(w)
 	}
 	if err == nil && len(w.ops) > 0 {
@@ -73,9 +71,9 @@ func (s *LineSpool) Put(ctx context.Context, batches ...store.LineBatch) error {
 // check makes sure that what is put can be kept, whatever else there is.
 func (w *put) check() error {
 	for b, batch := range w.batches {
-		name, size := lineName(batch.Line), int64(0)
-		if l := batch.Line; l.App == "" || l.Environment == "" || len(name) > store.MaxSpoolName+2 || strings.Count(name, "\x00") != 2 {
-			return fmt.Errorf("%w: a line has names of %d, %d and %d bytes; they can have %d together, and no zero byte",
+		name, logged := lineName(batch.Line), int64(0)
+		if l := batch.Line; l.App == "" || l.Environment == "" || len(name) > store.MaxSpoolName+2 || strings.Count(name, "\x00") != 2 || !utf8.ValidString(name) {
+			return fmt.Errorf("%w: a line has names of %d, %d and %d bytes; they can have %d together, of UTF-8 without a zero byte",
 				store.ErrUnstorable, len(l.App), len(l.Environment), len(l.Topic), store.MaxSpoolName)
 		}
 		for i := range batch.Records {
@@ -84,59 +82,56 @@ func (w *put) check() error {
 				return fmt.Errorf("%w: it has a token of %d bytes and a body of %d, and expires at %d; it can have %d and %d, and no time before 1970",
 					store.ErrUnstorable, len(r.Token), len(r.Body), r.Expires, store.MaxSpoolToken, store.MaxSpoolBody)
 			}
+			size := int64(frameSize(len(name), len(r.Token), len(r.Body)))
 			switch {
 			case r.Queued:
-				op := queueOp{r: r, batch: b, cost: queueCost(len(name), len(r.Token), len(r.Body))}
-				if w.ops = append(w.ops, op); r.ID == 0 {
-					size += op.cost
-				}
+				w.ops = append(w.ops, queueOp{r: r, batch: b, cost: size})
 			case r.ID != 0:
 				return fmt.Errorf("%w: record %d is to be put into the log again", store.ErrUnstorable, r.ID)
 			default:
-				w.logged++
-				frame := int64(frameSize(len(name), len(r.Token), len(r.Body)))
-				size += frame
-				w.logSize += frame
+				logged += size
 			}
 		}
-		w.sizes = append(w.sizes, size)
-		w.fresh += size
+		w.logged = append(w.logged, logged)
+		w.logSize += logged
 	}
 	return nil
 }
 
-// admit finds room for w and gives IDs. What is for a queue is in its caller's
-// hands from now on, and what is for the log waits to be written.
-func (s *LineSpool) admit(w *put) (err error) {
+// admit finds room for w, counts it and gives IDs. What is for a queue is in its
+// caller's hands from now on, and what is for the log waits to be written.
+func (s *LineSpool) admit(w *put) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return store.ErrClosed
 	}
 	w.lines = w.lines[:0]
-	for _, batch := range w.batches {
-		w.lines = append(w.lines, s.line(batch.Line))
+	for i, batch := range w.batches {
+		n := s.line(batch.Line)
+		n.puts++
+		n.grow(w.logged[i])
+		w.lines = append(w.lines, n)
 	}
-	done := 0
-	for w.moved = 0; done < len(w.ops) && err == nil; done++ {
-		err = s.admitOp(w, &w.ops[done])
-	}
-	if err == nil && !s.fits(w) {
-		err = store.ErrSpoolFull
-	}
-	if err != nil {
-		for _, op := range w.ops[:done] {
-			s.queues.devices.add(op.device, -op.grows())
+	s.total += w.logSize
+	ops := w.ops
+	for i := range w.ops {
+		op := &w.ops[i]
+		if err := s.admitOp(w, op); err != nil {
+			w.ops = ops[:i]
+			s.withdraw(w, true)
+			w.ops = ops
+			return err
 		}
-		return err
+	}
+	if !s.fits(w) {
+		s.withdraw(w, true)
+		return store.ErrSpoolFull
 	}
 	w.first = s.lastID + 1
-	s.total += w.fresh + w.moved
-	for i, batch := range w.batches {
-		w.lines[i].puts++
-		w.lines[i].share.puts += w.sizes[i]
-		for j := range batch.Records {
-			if r := &batch.Records[j]; r.ID == 0 {
+	for i := range w.batches {
+		for j := range w.batches[i].Records {
+			if r := &w.batches[i].Records[j]; r.ID == 0 {
 				s.lastID++
 				r.ID = s.lastID
 			}
@@ -147,98 +142,92 @@ func (s *LineSpool) admit(w *put) (err error) {
 			s.held[op.r.ID] = hand{line: w.lines[op.batch], size: op.cost, device: op.device}
 		}
 	}
-	if w.logged > 0 {
+	if w.logSize > 0 {
 		s.pending = append(s.pending, w)
 	}
 	return nil
 }
 
-// grows is by how many bytes op has its queue grow.
-func (op *queueOp) grows() int64 {
-	if op.kind == opRewrite {
-		return 0
-	}
-	return op.cost
-}
-
-// admitOp finds out what op is, and counts it to its device.
+// admitOp finds out what op is, and counts it. With an error it has counted nothing.
 func (s *LineSpool) admitOp(w *put, op *queueOp) error {
 	n := w.lines[op.batch]
 	op.device, op.kind = s.device(n, op.r.Token), opAdd
 	if op.r.ID != 0 {
-		h, ok := s.held[op.r.ID]
-		if !ok || h.ended || h.line != n || h.section == nil && h.device != op.device {
-			op.kind = opRewrite // which counts nothing
+		h := s.held[op.r.ID]
+		if h.line != n || h.state != inHands || h.seg == nil && h.device != op.device {
 			return fmt.Errorf("%w: record %d is not in the caller's hands", store.ErrUnstorable, op.r.ID)
 		}
-		if op.kind = opMove; h.section == nil {
-			op.kind = opRewrite
+		if op.kind = opMove; h.seg == nil {
+			op.kind, op.cost = opRewrite, 0
 		}
-	}
-	s.queues.devices.add(op.device, op.grows())
-	switch {
-	case op.kind == opMove:
-		w.moved += op.cost
-	case op.kind == opAdd && s.queues.devices.bytes(op.device) > s.bounds.device:
+	} else if s.queues.devices.bytes(op.device)+op.cost > s.bounds.device {
 		return store.ErrDeviceFull
 	}
+	s.queues.devices.add(op.device, op.cost)
+	n.grow(op.cost)
+	s.total += op.cost
 	return nil
 }
 
-// settle ends a Put: what it has changed counts, or is undone.
+// withdraw takes back what admit has counted, with the log's part or without.
+func (s *LineSpool) withdraw(w *put, logged bool) {
+	for i, n := range w.lines {
+		if n.puts--; logged {
+			n.grow(-w.logged[i])
+		}
+	}
+	if logged {
+		s.total -= w.logSize
+	}
+	for _, op := range w.ops {
+		s.queues.devices.add(op.device, -op.cost)
+		w.lines[op.batch].grow(-op.cost)
+		s.total -= op.cost
+	}
+}
+
+// settle ends a Put: what it has done to queues counts, or all is undone.
 func (s *LineSpool) settle(w *put, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, n := range w.lines {
-		n.puts--
-		n.share.puts -= w.sizes[i]
-	}
 	if err == nil {
-		s.queued(w)
+		for i := range w.ops {
+			s.queued(w.lines[w.ops[i].batch], &w.ops[i])
+		}
+		for _, n := range w.lines {
+			n.puts--
+		}
 		return
 	}
-	for _, op := range w.ops {
-		s.queues.devices.add(op.device, -op.grows())
-		s.total -= op.grows()
-		if op.kind == opAdd {
-			delete(s.held, op.r.ID)
-		}
-	}
-	if w.err != nil {
-		s.total -= w.logSize
-	}
-	for _, batch := range w.batches {
+	s.withdraw(w, w.err != nil)
+	for i, batch := range w.batches {
 		for j := range batch.Records {
 			r := &batch.Records[j]
 			if r.ID < w.first {
 				continue
 			}
-			if h, ok := s.held[r.ID]; ok { // it has come into the log, but not what is for queues
+			if h := s.held[r.ID]; h.seg != nil { // it has come into the log, but others not into queues
+				w.lines[i].waiting.Add(1)
 				s.endLogged(r.ID, h)
 			}
+			delete(s.held, r.ID)
 			r.ID = 0
 		}
 	}
 }
 
-// queued has what a Put has done to queues count.
-func (s *LineSpool) queued(w *put) {
-	now := unix32(s.now())
-	for _, op := range w.ops {
-		if op.kind == opRewrite {
-			continue
-		}
-		n := w.lines[op.batch]
-		if op.kind == opMove {
-			s.endLogged(op.r.ID, s.held[op.r.ID])
-			s.queues.moved = append(s.queues.moved, op.r.ID)
-		}
-		s.held[op.r.ID] = hand{line: n, size: op.cost, device: op.device}
-		if n.queued++; n.queued == 1 {
-			n.since = now
-		}
-		n.bytes += op.cost
-		n.share.bytes += op.cost
-		s.queues.expires(op.r.Expires)
+// queued has what op has done count.
+func (s *LineSpool) queued(n *line, op *queueOp) {
+	switch op.kind {
+	case opRewrite:
+		return
+	case opMove:
+		n.waiting.Add(1)
+		s.endLogged(op.r.ID, s.held[op.r.ID])
+		s.queues.moved = append(s.queues.moved, op.r.ID)
+	}
+	s.held[op.r.ID] = hand{line: n, size: op.cost, device: op.device}
+	if n.queued++; n.queued == 1 {
+		n.since = unix32(s.now())
 	}
 }

@@ -1,11 +1,11 @@
 package boltstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,88 +19,94 @@ import (
 
 // LineSpool implements store.LineSpool, in the directory spool:
 //
-//	*.log       segments of one log for all lines: see frame and segment
-//	*.done      what is done of a segment, beside it
-//	queues.db   the devices' queues: see queues
-//	broken      the first bytes of what could not be read, for the operator
-//	waiting     what waits, as of a second ago, for those who look from outside
+//	*.log      segments of one log for all lines: see frame and segment
+//	*.done     what is done of a segment
+//	queues.db  the devices' queues: see queues
+//	broken     the first bytes of what could not be read, for the operator
+//	waiting    what waits, as of a second ago, for those who look from outside
 //
-// A record is appended to the current segment, and with one write and one fsync
-// those of all Puts that wait. A sealed segment goes when all in it is done, and is
-// written anew, with its neighbours, when less than half of it is not.
+// A record is appended to the current segment; one write and one fsync do that for
+// all Puts that wait. A sealed segment goes when all in it is done, and is written
+// anew, with its neighbours, when less than half of it is not. What waits in the log
+// is not known in memory, but for its number: lines read through it.
 type LineSpool struct {
 	dir     string
 	now     func() time.Time
 	bounds  bounds
 	queues  *queues
-	begins  bool
 	salt    uint32
+	begins  bool
 	seed    maphash.Seed
 	buffers sync.Pool // of *[]byte
+
+	closing  sync.Once
+	quit     chan struct{}
+	ended    chan struct{}
+	wake     chan struct{}
+	cleaning sync.Mutex // by who flushes, or writes segments anew; before writing
 
 	writing sync.Mutex // by who writes the log; before mu
 	file    *os.File   // the current segment
 	buf     []byte
-	failing failing
-
-	cleaning sync.Mutex // by who writes segments anew; before writing
-	told     time.Time  // when waiting was written
-	wake     chan struct{}
-	quit     chan struct{}
-	ended    chan struct{}
-	closing  sync.Once
-
-	naming sync.RWMutex // lines; behind mu, for who writes
-	lines  map[store.Line]*line
 
 	mu       sync.Mutex
 	closed   bool
-	shares   map[string]*share  // by app
-	segments []*segment         // in the order of IDs
-	current  *segment           // the last of them, or nil
-	sections map[*line]*section // of current
-	loaded   []*segment         // that have an index and are sealed
-	uses     uint64
-	held     map[uint64]hand // records in somebody's hands, by ID
+	segments []*segment      // in the order of IDs
+	current  *segment        // the last of them, or nil
+	held     map[uint64]hand // by ID
 	pending  []*put          // for the log
 	marked   []*segment      // that have marks to be written
 	unsynced []*segment      // that have marks to be synced
 	leaving  []*segment      // whose files go
+	shares   map[string]*share
 	lastID   uint64
-	total    int64 // bytes on disk, and of Puts at work
-	freed    uint64
-	barren   uint64 // freed, when makeRoom found nothing
+	total    int64  // bytes on disk, and of Puts at work
+	freed    uint64 // records that were done
+	barren   uint64 // of these, when makeRoom found nothing more
 	expired  uint64
 	broken   uint64
-	aside    []string
+
+	naming sync.RWMutex         // behind mu
+	lines  map[store.Line]*line // written under mu too
 }
 
 // line is what is known of a line.
 type line struct {
 	store.Line
-	name     string // in frames
-	share    *share
-	hash     uint64
-	waiting  atomic.Int64 // in the log and in nobody's hands
-	puts     int          // at work
-	log      int          // records in the log
-	sections []*section
-	cursor   uint64 // no record in the log with a lower ID waits
-	queued   int    // records in queues
-	bytes    int64
-	since    uint32 // the first of those in queues was put then, in seconds since 1970
+	name    string // in frames
+	share   *share
+	puts    int          // at work
+	log     int          // records in the log
+	waiting atomic.Int64 // of these, in nobody's hands
+	queued  int          // records in queues
+	bytes   int64        // of both
+	since   uint32       // no record in a queue was put before, in seconds since 1970
+
+	reading  sync.Mutex // by who reads the log; before mu
+	cursor   uint64     // what has a lower ID has been read, and is held if it is not done
+	returned []uint64   // of these, what is in nobody's hands, or was
+	at       *segment   // nil, or where the record with the ID cursor stands, or would
+	off      int64
 }
 
-// hand is a record that somebody holds.
+// hand is a record of which more is known than that it is on disk: somebody holds
+// it, or has returned it.
 type hand struct {
-	section *section // nil: it is in its queue
-	line    *line
-	size    int64  // bytes it takes
-	device  uint64 // hash, of a queue's
-	ended   bool   // done, but in queues.db as yet
+	line   *line
+	seg    *segment // nil: it is in its queue
+	off    int64
+	size   int64 // bytes it takes
+	device uint64
+	state  handState
 }
 
-var _ store.LineSpool = (*LineSpool)(nil)
+type handState byte
+
+const (
+	inHands  handState = iota
+	returned           // in nobody's, and passed over by who reads the log
+	ended              // done, and in queues.db as yet
+)
 
 func lineName(l store.Line) string { return l.App + "\x00" + l.Environment + "\x00" + l.Topic }
 
@@ -125,7 +131,6 @@ func (s *LineSpool) line(l store.Line) *line {
 		return n
 	}
 	n := &line{Line: l, name: lineName(l), share: s.shares[l.App]}
-	n.hash = maphash.String(s.seed, n.name)
 	if n.share == nil {
 		n.share = new(share)
 		s.shares[l.App] = n.share
@@ -144,7 +149,7 @@ func (s *LineSpool) forgetLines() {
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	for key, n := range s.lines {
-		if n.log+n.queued+n.puts > 0 || len(n.sections) > 0 {
+		if n.log+n.queued+n.puts > 0 {
 			continue
 		}
 		delete(s.lines, key)
@@ -154,11 +159,15 @@ func (s *LineSpool) forgetLines() {
 	}
 }
 
-func (s *LineSpool) tokenHash(token []byte) uint32 { return uint32(maphash.Bytes(s.seed, token)) }
+// grow counts bytes that come or, below 0, go.
+func (n *line) grow(bytes int64) {
+	n.bytes += bytes
+	n.share.bytes += bytes
+}
 
-// device is the hash of a device of l.
-func (s *LineSpool) device(l *line, token []byte) uint64 {
-	return maphash.Bytes(s.seed, token) ^ (l.hash<<1 | l.hash>>63)
+// device is the hash of a device of n.
+func (s *LineSpool) device(n *line, token []byte) uint64 {
+	return maphash.Bytes(s.seed, token) ^ bits.RotateLeft64(maphash.String(s.seed, n.name), 1)
 }
 
 // Waiting implements store.LineSpool.
@@ -190,18 +199,18 @@ func (s *LineSpool) Lines() (lines []store.Line) {
 func (s *LineSpool) Stats() store.LineStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	aside, _ := damagedFiles(s.dir)
 	stats := store.LineStats{
-		Bytes: s.total, Bound: s.bounds.total, Segments: len(s.segments),
-		Expired: s.expired, Broken: s.broken, SetAside: slices.Clone(s.aside),
+		Bytes: s.total, Bound: s.bounds.total, Segments: len(s.segments), Expired: s.expired, Broken: s.broken, SetAside: aside,
 	}
 	for _, n := range s.lines {
 		if n.log+n.queued == 0 {
 			continue
 		}
 		w := store.LineWaiting{Line: n.Line, Log: n.log, Queued: n.queued, Bytes: n.bytes, Since: int64(n.since)}
-		for _, p := range n.sections {
-			if p.left > 0 && (n.queued == 0 || p.put < n.since) {
-				w.Since = int64(p.put)
+		for _, g := range s.segments {
+			if c := g.counts[n]; c != nil && c.records > 0 && (n.queued == 0 || g.footer.Put < n.since) {
+				w.Since = int64(g.footer.Put)
 				break
 			}
 		}
@@ -216,9 +225,7 @@ func (s *LineSpool) Begins() bool { return s.begins }
 
 // Failing says why the spool cannot be written, in words for the operator; nil if
 // it can.
-func (s *LineSpool) Failing() error {
-	return cmp.Or(reason(s.failing.is()), s.queues.whyFailing())
-}
+func (s *LineSpool) Failing() error { return s.queues.whyFailing() }
 
 // OpenLineSpool opens the spool of the store in dir, and makes one where there is
 // none. A file that is damaged is set aside under another name. An error is a
@@ -234,8 +241,8 @@ func OpenLineSpool(dir string, o Options) (*LineSpool, error) {
 	}
 	s := &LineSpool{
 		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(), buffers: sync.Pool{New: func() any { return new([]byte) }},
-		lines: make(map[store.Line]*line), shares: make(map[string]*share), held: make(map[uint64]hand),
-		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		quit: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		held: make(map[uint64]hand), shares: make(map[string]*share), lines: make(map[store.Line]*line),
 	}
 	if err := s.openQueues(); err != nil {
 		return nil, err

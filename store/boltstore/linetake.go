@@ -4,261 +4,292 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/maphash"
 	"io/fs"
+	"math/rand/v2"
 	"os"
-
-	"go.etcd.io/bbolt"
+	"slices"
 
 	"apnsbridge/store"
 )
 
-// pick is a record of the log that is to be read.
-type pick struct {
-	id   uint64
-	seg  *segment
-	off  int64
-	size int
-}
-
-func (p pick) end() int64 { return p.off + int64(p.size) }
-
-// takeTries is how often files that are read may be written anew meanwhile.
-const takeTries = 5
-
-// Take implements store.LineSpool.
-func (s *LineSpool) Take(ctx context.Context, l store.Line, limit int, bytes int64) ([]store.LineRecord, error) {
-	if err := ctx.Err(); err != nil {
+// Take implements store.LineSpool. It gives what was returned, and reads on from
+// where it was.
+func (s *LineSpool) Take(ctx context.Context, l store.Line, limit int, most int64) (records []store.LineRecord, err error) {
+	n := s.known(l)
+	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil {
 		return nil, err
 	}
-	for tries := 1; ; tries++ {
-		picks, err := s.pick(l, limit, bytes)
-		if len(picks) == 0 {
-			return nil, err
-		}
-		records, err := s.read(picks)
-		if err == nil {
-			return records, nil
-		}
-		for _, p := range picks {
-			s.Return(l, store.LineKey{ID: p.id})
-		}
-		if !errors.Is(err, fs.ErrNotExist) || tries == takeTries {
-			return nil, err
-		}
+	n.reading.Lock()
+	defer n.reading.Unlock()
+	t := &logTaking{n: n, limit: limit, bytes: most}
+	if err = s.takeReturned(t); err == nil && !t.full {
+		err = s.takeOn(t)
 	}
+	if len(t.records) > 0 {
+		err = nil // it comes again, if it is still so
+	}
+	return t.records, err
 }
 
-// pick has records be in the caller's hands.
-func (s *LineSpool) pick(l store.Line, limit int, most int64) (picks []pick, err error) {
+// logTaking is one Take.
+type logTaking struct {
+	n       *line
+	limit   int
+	bytes   int64
+	records []store.LineRecord
+	full    bool
+}
+
+// room reports whether a record whose frame has so many bytes may be given too.
+func (t *logTaking) room(size int64) bool {
+	payload := size - int64(frameSize(len(t.n.name), 0, 0))
+	if len(t.records) >= t.limit || len(t.records) > 0 && payload > t.bytes {
+		t.full = true
+		return false
+	}
+	t.bytes -= payload
+	return true
+}
+
+// takeReturned gives what was passed over, because somebody held it.
+func (s *LineSpool) takeReturned(t *logTaking) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return nil, store.ErrClosed
-	}
-	n := s.known(l)
-	if n == nil {
-		return nil, nil
-	}
-again:
-	for _, p := range n.sections {
-		g := p.seg
-		if p.left == p.out || g.last < n.cursor {
-			continue
-		}
-		x := g.index
-		if x == nil {
-			if err := s.load(g); err != nil {
-				return picks, err
+	slices.Sort(t.n.returned)
+	for len(t.n.returned) > 0 {
+		id := t.n.returned[0]
+		h, ok := s.held[id]
+		if ok && h.state == returned {
+			if !t.room(h.size) {
+				return nil
 			}
-			goto again
-		}
-		s.use(x)
-		i, _ := x.place(n.cursor)
-		for i = x.free(i); i < len(x.ids); i = x.free(i + 1) {
-			if x.sections[i] != p.number {
-				continue
+			s.mu.Unlock()
+			r, err := s.readOne(h, id)
+			s.mu.Lock()
+			if errors.Is(err, fs.ErrNotExist) && h.seg.gone {
+				continue // it stands elsewhere now
+			} else if err != nil {
+				return err
 			}
-			size := int64(x.sizes[i])
-			payload := size - int64(frameSize(len(n.name), 0, 0))
-			if len(picks) >= limit || len(picks) > 0 && payload > most {
-				n.cursor = x.ids[i]
-				return picks, nil
-			}
-			most -= payload
-			picks = append(picks, s.out(p, i))
+			s.claim(s.held[id], id)
+			t.records = append(t.records, r)
 		}
-		n.cursor = g.last + 1
+		t.n.returned = t.n.returned[1:]
 	}
-	return picks, nil
+	return nil
 }
 
-// out has the ith record of a segment, of p, be in the caller's hands.
-func (s *LineSpool) out(p *section, i int) pick {
-	x := p.seg.index
-	x.busy.add(i)
-	p.add(0, 1, 0)
-	s.held[x.ids[i]] = hand{section: p, line: p.line, size: int64(x.sizes[i])}
-	return pick{id: x.ids[i], seg: p.seg, off: int64(x.offs[i]), size: int(x.sizes[i])}
-}
-
-const (
-	readBytes = 1 << 20 // that are read at once, or one record
-	readGap   = 8 << 10 // bytes of others that are read rather than passed over
-)
-
-// read reads records of the log, in the order of files.
-func (s *LineSpool) read(picks []pick) ([]store.LineRecord, error) {
-	records := make([]store.LineRecord, 0, len(picks))
-	for len(picks) > 0 {
-		n := 1
-		for n < len(picks) && picks[n].seg == picks[0].seg {
-			n++
-		}
-		f, err := os.Open(picks[0].seg.path)
-		if err != nil {
-			return nil, err
-		}
-		records = s.readFrom(f, picks[:n], records)
-		picks = picks[n:]
-		f.Close()
+// readOne reads a record of the log.
+func (s *LineSpool) readOne(h hand, id uint64) (r store.LineRecord, err error) {
+	f, err := os.Open(h.seg.path)
+	if err != nil {
+		return r, err
 	}
-	return records, nil
+	defer f.Close()
+	b := make([]byte, h.size)
+	f.ReadAt(b, h.off) // what cannot be read is broken
+	return s.record(b, id, h.seg.name.salt), nil
 }
 
-// readFrom reads records of one segment.
-func (s *LineSpool) readFrom(f *os.File, picks []pick, records []store.LineRecord) []store.LineRecord {
-	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
-	for len(picks) > 0 {
-		first, n := picks[0], 1
-		for n < len(picks) && picks[n].off-picks[n-1].end() <= readGap && picks[n].end()-first.off <= readBytes {
-			n++
-		}
-		size := int(picks[n-1].end() - first.off)
-		if cap(*buf) < size {
-			*buf = make([]byte, max(size, readBytes/4))
-		}
-		b := (*buf)[:size]
-		if _, err := f.ReadAt(b, first.off); err != nil && n > 1 {
-			n, b = 1, b[:first.size] // perhaps others can be read
-			_, err = f.ReadAt(b, first.off)
-			if err != nil {
-				clear(b)
-			}
-		} else if err != nil {
-			clear(b)
-		}
-		for _, p := range picks[:n] {
-			records = append(records, s.recordIn(b[p.off-first.off:][:p.size], p.id, first.seg.name.salt))
-		}
-		picks = picks[n:]
-	}
-	return records
-}
-
-// recordIn is the record with an ID whose frame is b, broken if it is not.
-func (s *LineSpool) recordIn(b []byte, id uint64, salt uint32) store.LineRecord {
-	f, ok := readFrame(b, salt)
+// record is the record with an ID whose frame is b, broken if it is not.
+func (s *LineSpool) record(b []byte, id uint64, salt uint32) store.LineRecord {
 	r := store.LineRecord{LineKey: store.LineKey{ID: id}, Broken: errBroken}
-	if ok && f.id == id {
+	if f, ok := readFrame(b, salt); ok && f.id == id {
 		r = f.record(b)
 	}
 	if r.Broken != nil {
-		s.foundBroken(b)
+		s.mu.Lock()
+		s.broken++
+		s.mu.Unlock()
+		s.quarantine(bytes.NewReader(b))
 	}
 	return r
 }
 
-// TakeOf implements store.LineSpool.
-func (s *LineSpool) TakeOf(ctx context.Context, l store.Line, token []byte, limit int, most int64) (records []store.LineRecord, err error) {
-	n := s.known(l)
-	if n == nil || !s.Queued(l, token) {
-		return nil, errors.Join(ctx.Err(), s.open())
-	}
-	err = s.viewQueue(ctx, n, queueKey(token, 0), func(c *bbolt.Cursor, key, value []byte) {
-		for ; key != nil && len(records) < limit; key, value = c.Next() {
-			of, id, ok := splitKey(key)
-			if !ok || !bytes.Equal(of, token) {
-				return
-			}
-			payload := int64(len(value) - frameSize(len(n.name), 0, flagsSize))
-			if len(records) > 0 && payload > most {
-				return
-			}
-			h := hand{line: n, size: queueBytes(len(token), len(value)), device: s.device(n, token)}
-			if !s.hold(id, h) {
-				continue
-			}
-			most -= payload
-			r := s.recordIn(value, id, s.salt)
-			r.Token, r.Queued = bytes.Clone(of), true
-			records = append(records, r)
+// takeOn reads on.
+func (s *LineSpool) takeOn(t *logTaking) error {
+	n := t.n
+	for !t.full {
+		g, off, end := s.position(n)
+		if g == nil {
+			return nil
 		}
-	})
-	if err != nil {
-		for _, r := range records {
-			s.Return(l, r.LineKey)
+		to, err := s.scan(g, off, end, func(sc *scanner, f frame, at int64) bool {
+			if string(f.name) != n.name || f.id < n.cursor {
+				return true
+			}
+			h := hand{line: n, seg: g, off: at, size: int64(f.size)}
+			if s.passes(h, f.id) {
+				return true
+			}
+			if !t.room(h.size) {
+				return false
+			}
+			r := s.record(sc.bytes(at, f.size), f.id, g.name.salt)
+			if !s.takes(h, f.id) {
+				return false
+			}
+			t.records = append(t.records, r)
+			return true
+		})
+		s.mu.Lock()
+		gone := g.gone
+		if n.at, n.off = g, to; err == nil && to == g.size {
+			n.cursor = max(n.cursor, g.footer.Last+1)
 		}
-		return nil, err
+		s.mu.Unlock()
+		if err != nil && !gone {
+			return err
+		}
 	}
-	return records, nil
+	return nil
 }
 
-// hold takes a record into hands, unless somebody holds it.
-func (s *LineSpool) hold(id uint64, h hand) bool {
+// position is where a line reads on, and up to where. nil: there is nothing.
+func (s *LineSpool) position(n *line) (g *segment, off, end int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, held := s.held[id]; held {
-		return false
+	for _, g := range s.segments {
+		c := g.counts[n]
+		switch {
+		case g.footer.Last < n.cursor || c == nil || c.records == 0:
+		case g != n.at:
+			return g, 0, g.size
+		case n.off < g.size:
+			return g, n.off, g.size
+		}
 	}
-	s.held[id] = h
-	return true
+	return nil, 0, 0
 }
 
-func (s *LineSpool) holds(id uint64) bool {
+// passes reports whether a record is passed over, because it is done or held.
+func (s *LineSpool) passes(h hand, id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, held := s.held[id]
-	return held
+	if h.line.cursor = id; held || h.seg.isDone(h.off) {
+		h.line.cursor = id + 1
+		return true
+	}
+	return false
 }
 
-// viewQueue calls fn with what is in the queues of n from a key on.
-func (s *LineSpool) viewQueue(ctx context.Context, n *line, from []byte, fn func(c *bbolt.Cursor, key, value []byte)) error {
-	return s.queues.view(ctx, func(tx *bbolt.Tx) error {
-		if b := tx.Bucket(queuesBucket).Bucket([]byte(n.name)); b != nil {
-			c := b.Cursor()
-			key, value := c.Seek(from)
-			fn(c, key, value)
+// takes claims the record that is read now.
+func (s *LineSpool) takes(h hand, id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.claim(h, id) {
+		return false
+	}
+	h.line.cursor = id + 1
+	return true
+}
+
+// claim has a record be in the caller's hands, if it is there and in nobody's. Its
+// caller has s.mu.
+func (s *LineSpool) claim(h hand, id uint64) bool {
+	if other, held := s.held[id]; held && other.state == inHands || h.seg.gone || h.seg.isDone(h.off) {
+		return false
+	}
+	h.state = inHands
+	s.held[id] = h
+	h.line.waiting.Add(-1)
+	return true
+}
+
+// scan calls fn for the records in a part of a segment, until it is false, and says
+// where it has got to.
+func (s *LineSpool) scan(g *segment, from, end int64, fn func(sc *scanner, f frame, at int64) bool) (to int64, err error) {
+	file, err := os.Open(g.path)
+	if err != nil {
+		return from, err
+	}
+	defer file.Close()
+	buf := s.buffers.Get().(*[]byte)
+	sc := scanner{from: file, salt: g.name.salt, size: end, at: from, buf: (*buf)[:0]}
+	to = end
+	for {
+		f, at, ok := sc.next()
+		if !ok {
+			break
 		}
-		return nil
-	})
+		if !fn(&sc, f, at) {
+			to = at
+			break
+		}
+	}
+	*buf = sc.buf
+	s.buffers.Put(buf)
+	return to, s.foundHoles(g, sc.gaps)
 }
 
-// Devices implements store.LineSpool.
-func (s *LineSpool) Devices(ctx context.Context, l store.Line, after []byte, limit int) (devices []store.LineDevice, err error) {
+const (
+	sampleRecords  = 100_000
+	sampleSegments = 3
+)
+
+// Sample implements store.LineSpool.
+func (s *LineSpool) Sample(ctx context.Context, l store.Line, limit int, free func(token []byte) bool) ([]store.LineRecord, error) {
 	n := s.known(l)
-	if n == nil {
-		return nil, errors.Join(ctx.Err(), s.open())
+	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil || n.waiting.Load() == 0 {
+		return nil, err
 	}
-	from := []byte{}
-	if after != nil {
-		from = queueKey(after, 1<<64-1)
+	type sampled struct {
+		hand
+		store.LineRecord
 	}
-	err = s.viewQueue(ctx, n, from, func(c *bbolt.Cursor, key, _ []byte) {
-		for ; key != nil; key, _ = c.Next() {
-			token, id, ok := splitKey(key)
-			if !ok || s.holds(id) {
-				continue
+	var chosen []sampled
+	records, firsts, seen := 0, 0, make(map[uint64]bool)
+	first, ends := s.beginning(n)
+	for i, g := range first {
+		_, err := s.scan(g, 0, ends[i], func(sc *scanner, f frame, at int64) bool {
+			h := hand{line: n, seg: g, off: at, size: int64(f.size)}
+			if string(f.name) != n.name || s.isDone(h) {
+				return true
 			}
-			if last := len(devices) - 1; last >= 0 && bytes.Equal(devices[last].Token, token) {
-				devices[last].Records++
-				continue
+			records++
+			token := maphash.Bytes(s.seed, f.token)
+			if !seen[token] && !s.holds(f.id) && free(f.token) {
+				// Each has the same chance to be among the chosen.
+				if firsts++; len(chosen) < limit {
+					chosen = append(chosen, sampled{h, s.record(sc.bytes(at, f.size), f.id, g.name.salt)})
+				} else if i := rand.IntN(firsts); i < limit {
+					chosen[i] = sampled{h, s.record(sc.bytes(at, f.size), f.id, g.name.salt)}
+				}
 			}
-			if len(devices) >= limit {
-				return
-			}
-			devices = append(devices, store.LineDevice{Token: bytes.Clone(token), Records: 1})
+			seen[token] = true
+			return records < sampleRecords
+		})
+		if err != nil {
+			return nil, err
 		}
-	})
-	return devices, err
+	}
+	var list []store.LineRecord
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range chosen {
+		if s.claim(c.hand, c.ID) {
+			list = append(list, c.LineRecord)
+		}
+	}
+	return list, nil
+}
+
+// beginning is what Sample looks at.
+func (s *LineSpool) beginning(n *line) (first []*segment, ends []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.segments {
+		if c := g.counts[n]; c != nil && c.records > 0 && len(first) < sampleSegments {
+			first, ends = append(first, g), append(ends, g.size)
+		}
+	}
+	return first, ends
+}
+
+func (s *LineSpool) isDone(h hand) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.seg.isDone(h.off)
 }

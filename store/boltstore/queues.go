@@ -26,7 +26,6 @@ type queues struct {
 	ended   []queueEnd // to be deleted
 	moved   []uint64   // IDs in the bucket of that name
 	settled []uint64   // of these, what the log knows to be done: to be deleted
-	soonest int64      // when the first record may expire; 0: none does
 }
 
 // queueEnd is a record that is done.
@@ -62,20 +61,9 @@ func splitKey(key []byte) (token []byte, id uint64, ok bool) {
 	return key[2 : len(key)-8], u64(key[len(key)-8:]), true
 }
 
-// queueCost is about how many bytes a record takes in queues.db, with what is free
-// in its pages.
-func queueCost(name, token, body int) int64 {
-	return queueBytes(token, frameSize(name, token, flagsSize+body))
-}
-
-func queueBytes(token, value int) int64 { return int64(10+token+value+16) * 5 / 4 }
-
-// expires notes when a record does.
-func (q *queues) expires(at int64) {
-	if at != 0 && (q.soonest == 0 || at < q.soonest) {
-		q.soonest = at
-	}
-}
+// valueSize is what a record in queues.db counts: as much as in the log, so that a
+// move needs no room that it does not give back.
+func valueSize(value []byte) int64 { return int64(max(frameMin, len(value)-flagsSize)) }
 
 // enqueue does what w has for queues.
 func (s *LineSpool) enqueue(w *put) error {
@@ -232,13 +220,7 @@ func (s *LineSpool) prepareQueues(tx *bbolt.Tx) error {
 		return nil
 	}
 	s.begins = true
-	names, err := segmentNames(s.dir)
-	if err != nil {
-		return err
-	}
-	if s.salt = 1 + rand.Uint32N(1<<32-1); len(names) > 0 {
-		s.salt = names[len(names)-1].salt
-	}
+	s.salt = 1 + rand.Uint32N(1<<32-1)
 	return meta.Put(saltKey, appendU32(nil, s.salt))
 }
 
@@ -257,17 +239,13 @@ func (s *LineSpool) countQueues(tx *bbolt.Tx) error {
 				return damage("a key has %d bytes", len(key))
 			}
 			s.lastID = max(s.lastID, id)
-			cost := queueBytes(len(token), len(value))
+			cost := valueSize(value)
 			n.queued++
-			n.bytes += cost
-			n.share.bytes += cost
+			n.grow(cost)
 			s.total += cost
 			s.queues.devices.add(s.device(n, token), cost)
-			if f, ok := readFrame(value, s.salt); ok {
-				s.queues.expires(f.expires)
-				if n.since == 0 || f.put < n.since {
-					n.since = f.put
-				}
+			if f, ok := readFrame(value, s.salt); ok && (n.since == 0 || f.put < n.since) {
+				n.since = f.put
 			}
 			return nil
 		})

@@ -1,77 +1,110 @@
 package boltstore
 
 import (
-	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 
 	"apnsbridge/store"
 )
 
 // segment is a file of the log. Frames are appended to one of them, the current;
-// the others are sealed: a footer says what they had then.
+// the others are sealed: a footer says what they had then. What is done stands
+// beside it.
 type segment struct {
-	name     segmentName
-	path     string
-	last     uint64 // the highest ID there is or was
-	size     int64  // bytes of frames
-	live     int64  // of these, of records that are not done
-	left     int    // records that are not done
-	soonest  uint32 // when the first of them may expire, in seconds since 1970; 0: none does
-	sealed   bool
-	gone     bool // nothing of it counts any more
-	sections []*section
-
-	index   *index // nil: not in memory
-	loading sync.Mutex
-	loads   bool     // the index is being read
-	since   []uint64 // what was done meanwhile
-	renews  bool     // it is being written anew
-	renewed []uint64 // what was done meanwhile
+	name   segmentName
+	path   string
+	size   int64 // bytes of frames
+	footer footer
+	counts map[*line]*lineCount // of what is not done
+	left   int                  // records that are not done
+	live   int64                // their bytes
+	done   bitmap               // by slot; nil: nothing is
+	sealed bool
+	gone   bool  // nothing of it counts any more
+	holes  []gap // that are known
 
 	marks  []byte // of what is done, not written yet
-	marked int64  // bytes that were written
+	marked int64  // bytes of marks that were written
 	dirty  bool   // and not synced
-	holes  int    // found so far
 }
 
-// section is what a segment has of a line.
-type section struct {
-	seg    *segment
-	line   *line
-	number uint16 // in seg.sections
-	left   int    // records that are not done
-	out    int    // of these, in somebody's hands
-	bytes  int64  // of left
-	put    uint32 // the first was put then, in seconds since 1970
+// lineCount is what a segment has of a line.
+type lineCount struct {
+	records, all int // that are not done; and that were written
+	bytes, size  int64
 }
 
-// add counts records that come or, below 0, go.
-func (p *section) add(left, out int, bytes int64) {
-	p.left += left
-	p.out += out
-	p.bytes += bytes
-	p.seg.left += left
-	p.seg.live += bytes
-	p.line.log += left
-	p.line.waiting.Add(int64(left - out))
-	p.line.bytes += bytes
-	p.line.share.bytes += bytes
+// footer is the body of a frame at the end of a sealed segment, as JSON. Behind the
+// frame is where it begins: u32 bytes · "seal".
+type footer struct {
+	Last     uint64 // no ID is higher
+	Soonest  int64  `json:",omitempty"` // when the first record may expire; 0: none does
+	Put      uint32 // when the first was put, in seconds since 1970
+	Lines    []footerLine
+	Replaces []string `json:",omitempty"` // the segments whose place it has taken
 }
 
-// segmentName is what the name of a file says. One that was written anew has the
-// range of the IDs of all that it stands for, in case they are still there.
+type footerLine struct {
+	store.Line
+	Records int
+	Bytes   int64
+}
+
+const sealEnd = "seal"
+
+// add counts records of n that come or, below 0, go.
+func (g *segment) add(n *line, records int, bytes int64) {
+	c := g.counts[n]
+	if c == nil {
+		c = new(lineCount)
+		g.counts[n] = c
+	}
+	c.records += records
+	c.bytes += bytes
+	c.all += max(0, records)
+	c.size += max(0, bytes)
+	g.left += records
+	g.live += bytes
+	n.log += records
+	n.waiting.Add(int64(records))
+}
+
+// list is what the footer says of lines.
+func (g *segment) list() (list []footerLine) {
+	for n, c := range g.counts {
+		list = append(list, footerLine{n.Line, c.all, c.size})
+	}
+	return list
+}
+
+// slot is a number for a frame, by its offset: no two frames have the same.
+func slot(off int64) int { return int(off / frameMin) }
+
+func (g *segment) isDone(off int64) bool {
+	at := slot(off)
+	return at/64 < len(g.done) && g.done.has(at)
+}
+
+func (g *segment) setDone(off int64) {
+	at := slot(off)
+	if need := at/64 + 1 - len(g.done); need > 0 {
+		g.done = append(g.done, make(bitmap, max(need, words(slot(g.size))-len(g.done)))...)
+	}
+	g.done.add(at)
+}
+
+// segmentName is what a file's name says: no record in it has a lower ID than first.
 type segmentName struct {
-	first, last uint64 // last is 0 if it was not written anew
-	generation  int    // how often it was
-	salt        uint32
+	first      uint64
+	generation int // how often what was there has been written anew
+	salt       uint32
 }
 
 const (
@@ -81,59 +114,53 @@ const (
 )
 
 func (n segmentName) String() string {
-	return fmt.Sprintf("%016x-%x-%d-%08x%s", n.first, n.last, n.generation, n.salt, segmentEnd)
+	return fmt.Sprintf("%016x-%d-%08x%s", n.first, n.generation, n.salt, segmentEnd)
 }
 
 func parseSegmentName(s string) (n segmentName, ok bool) {
-	_, err := fmt.Sscanf(s, "%x-%x-%d-%x"+segmentEnd, &n.first, &n.last, &n.generation, &n.salt)
+	_, err := fmt.Sscanf(s, "%x-%d-%x"+segmentEnd, &n.first, &n.generation, &n.salt)
 	return n, err == nil && n.String() == s
 }
 
-// replaces reports whether all that m has is in n.
-func (n segmentName) replaces(m segmentName) bool {
-	return n.generation > m.generation && n.first <= m.first && m.first <= n.last
+func newSegment(dir string, name segmentName) *segment {
+	return &segment{
+		name: name, path: filepath.Join(dir, name.String()), counts: make(map[*line]*lineCount), footer: footer{Last: name.first},
+	}
 }
 
 func (g *segment) marksPath() string { return strings.TrimSuffix(g.path, segmentEnd) + marksEnd }
 
 // remove takes the files away: first the log, since marks without it do no harm.
 func (g *segment) remove() error {
-	err := os.Remove(g.path)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.Remove(g.marksPath())
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// A mark says that a record is done:
-//
-//	u64 ID · u32 bytes of its frame · u16 number of its section · u16 of the CRC-32C
-const markSize = 16
-
-func appendMark(b []byte, id uint64, size uint32, section uint16) []byte {
-	b = binary.BigEndian.AppendUint16(appendU32(appendU64(b, id), size), section)
-	return binary.BigEndian.AppendUint16(b, uint16(crc32.Checksum(b[len(b)-markSize+2:], crcTable)))
-}
-
-// eachMark calls fn for each whole mark in b.
-func eachMark(b []byte, fn func(id uint64, size uint32, section uint16)) {
-	for ; len(b) >= markSize; b = b[markSize:] {
-		if binary.BigEndian.Uint16(b[markSize-2:]) == uint16(crc32.Checksum(b[:markSize-2], crcTable)) {
-			fn(u64(b), u32(b[8:]), binary.BigEndian.Uint16(b[12:]))
+	for _, path := range []string{g.path, g.marksPath()} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
+	return nil
 }
 
-// readMarks gives the marks that were written.
-func (g *segment) readMarks() ([]byte, error) {
+// A mark says that a record is done: u32 offset of its frame · u32 CRC-32C of that.
+const markSize = 8
+
+func appendMark(b []byte, off int64) []byte {
+	b = appendU32(b, uint32(off))
+	return appendU32(b, crc32.Checksum(b[len(b)-4:], crcTable))
+}
+
+// readMarks has be done what is.
+func (g *segment) readMarks() error {
 	b, err := os.ReadFile(g.marksPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return b, err
+	g.marked = int64(len(b) - len(b)%markSize)
+	for ; len(b) >= markSize; b = b[markSize:] {
+		if off := int64(u32(b)); u32(b[4:]) == crc32.Checksum(b[:4], crcTable) && off < g.size {
+			g.setDone(off)
+		}
+	}
+	return nil
 }
 
 // writeMarks writes marks behind the others. What fails is written again, to the
@@ -156,120 +183,101 @@ func (g *segment) syncMarks() error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// A footer is a frame at the end of a sealed segment, and behind it where it begins:
-//
-//	u64 last ID · u32 soonest · u32 sections, each: u32 records · u64 bytes · u32 put · u16 len(name) · name
-//	u32 bytes of the frame · "seal"
-const sealEnd = "seal"
-
-// footer is what g had when all of it was there, as its index says.
-func (g *segment) footer() []byte {
-	records, bytes := make([]uint32, len(g.sections)), make([]uint64, len(g.sections))
-	for i, n := range g.index.sections {
-		records[n]++
-		bytes[n] += uint64(g.index.sizes[i])
+// sealing is a footer as it is to be written.
+func (g *segment) sealing() []byte {
+	body, err := json.Marshal(g.footer)
+	if err != nil {
+		panic(err) // there is nothing in it that JSON does not have
 	}
-	b := appendU32(appendU32(appendU64(nil, g.last), g.index.soonest()), uint32(len(g.sections)))
-	for i, p := range g.sections {
-		b = appendU32(appendU64(appendU32(b, records[i]), bytes[i]), p.put)
-		b = append(binary.BigEndian.AppendUint16(b, uint16(len(p.line.name))), p.line.name...)
-	}
-	r := store.LineRecord{LineKey: store.LineKey{ID: g.last}, Body: b}
-	b = appendFrame(nil, g.name.salt, footerFrame, "", 0, &r, nil)
+	b := appendFrame(nil, g.name.salt, footerFrame, "", 0, &store.LineRecord{Body: body}, nil)
 	return append(appendU32(b, uint32(len(b))), sealEnd...)
 }
 
-// writeFooter writes a footer behind the frames, and cuts what stands there.
-func (g *segment) writeFooter(footer []byte) error {
+// seal writes the footer behind the frames, and cuts what stands there.
+func (g *segment) seal() error {
 	f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	if err = f.Truncate(g.size); err == nil {
-		_, err = f.WriteAt(footer, g.size)
+		_, err = f.WriteAt(g.sealing(), g.size)
 	}
 	return errors.Join(err, f.Close())
 }
 
-// sealedSection is what a footer says of a section.
-type sealedSection struct {
-	name    string
-	records int
-	bytes   int64
-	put     uint32
-}
-
-// readFooter says what was in a segment when it was sealed; not ok: there is no
-// footer, or it is damaged.
-func (g *segment) readFooter(from io.ReaderAt, size int64) (sections []sealedSection, ok bool, err error) {
-	end := make([]byte, 8)
-	if size < int64(len(end)) {
-		return nil, false, nil
+// open reads the footer, if there is one, else how large the file is.
+func (g *segment) open() error {
+	f, err := os.Open(g.path)
+	if err != nil {
+		return err
 	}
-	if _, err := from.ReadAt(end, size-int64(len(end))); err != nil {
-		return nil, false, err
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
 	}
-	at := size - int64(len(end)) - int64(u32(end))
+	g.size = info.Size()
+	end := make([]byte, 4+len(sealEnd))
+	if _, err := f.ReadAt(end, g.size-int64(len(end))); err != nil {
+		return nil
+	}
+	at := g.size - int64(len(end)) - int64(u32(end))
 	if string(end[4:]) != sealEnd || at < 0 || u32(end) > footerMax {
-		return nil, false, nil
+		return nil
 	}
 	b := make([]byte, u32(end))
-	if _, err := from.ReadAt(b, at); err != nil {
-		return nil, false, err
+	if _, err := f.ReadAt(b, at); err != nil {
+		return nil
 	}
-	f, ok := readFrame(b, g.name.salt)
-	if !ok || f.kind != footerFrame || f.size != len(b) {
-		return nil, false, nil
+	if frame, ok := readFrame(b, g.name.salt); ok && frame.kind == footerFrame {
+		if body, ok := frame.body(b); ok && json.Unmarshal(body, &g.footer) == nil {
+			g.size, g.sealed = at, true
+		}
 	}
-	if b, ok = f.body(b); !ok {
-		return nil, false, nil
-	}
-	g.last, g.soonest, g.size, g.sealed = u64(b), u32(b[8:]), at, true
-	for b = b[16:]; len(b) >= 18; {
-		n := 18 + int(binary.BigEndian.Uint16(b[16:]))
-		sections = append(sections, sealedSection{string(b[18:n]), int(u32(b)), int64(u64(b[4:])), u32(b[12:])})
-		b = b[n:]
-	}
-	return sections, true, nil
+	return nil
 }
 
-// segmentNames are the segments in a directory. What is not whole, or has been
-// replaced, is taken away.
-func segmentNames(dir string) (names []segmentName, err error) {
-	entries, err := os.ReadDir(dir) // in the order of names, which begin with their first IDs
+// openSegments opens what is in a directory, in the order of IDs. Files that are not
+// whole, or were replaced, are taken away.
+func openSegments(dir string) (segments []*segment, err error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	marks := make(map[string]bool)
-	for _, e := range entries {
-		switch n, ok := parseSegmentName(e.Name()); {
-		case ok:
-			names = append(names, n)
+	var extra []string
+	replaced, marks := make(map[string]bool), make(map[string]bool)
+	for _, e := range entries { // in the order of names
+		name, ok := parseSegmentName(e.Name())
+		switch {
 		case strings.HasSuffix(e.Name(), newEnd):
-			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+			extra = append(extra, e.Name())
 		case strings.HasSuffix(e.Name(), marksEnd):
 			marks[e.Name()] = true
+		case ok:
+			g := newSegment(dir, name)
+			if err := g.open(); err != nil {
+				return nil, err
+			}
+			segments = append(segments, g)
+			for _, old := range g.footer.Replaces {
+				replaced[old] = true
+			}
 		}
 	}
-	kept := names[:0]
-	for i, n := range names {
-		replaced := false
-		for _, m := range names[:i] {
-			replaced = replaced || m.replaces(n)
-		}
-		for _, m := range names[i:] {
-			replaced = replaced || m.replaces(n)
-		}
-		g := segment{path: filepath.Join(dir, n.String())}
-		delete(marks, filepath.Base(g.marksPath()))
-		if replaced {
+	segments = slices.DeleteFunc(segments, func(g *segment) bool {
+		if replaced[g.name.String()] {
 			err = errors.Join(err, g.remove())
-		} else {
-			kept = append(kept, n)
+		}
+		delete(marks, filepath.Base(g.marksPath()))
+		return replaced[g.name.String()]
+	})
+	for name := range marks {
+		extra = append(extra, name)
+	}
+	for _, name := range extra {
+		if gone := os.Remove(filepath.Join(dir, name)); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
 		}
 	}
-	for name := range marks {
-		err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
-	}
-	return kept, err
+	return segments, err
 }

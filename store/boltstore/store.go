@@ -42,7 +42,7 @@ type Options struct {
 	FeedbackEntries int              // of one app; 0 is store.DefaultFeedbackEntries
 	FeedbackAge     time.Duration    // since it was listed; 0 is store.DefaultFeedbackAge
 	SpoolBytes      int64            // that the spool may take; 0 is store.DefaultSpoolBytes
-	SpoolReserve    int64            // bytes beyond these for what moves within a full spool; 0 is 16 MiB
+	SpoolReserve    int64            // bytes beyond these for what moves within a full spool; 0 is 1/32 of them, 16 MiB at least
 	SpoolDevice     int64            // bytes of what is put into one device's queue; 0 is 1 % of SpoolBytes
 	Now             func() time.Time // the clock; nil is time.Now
 }

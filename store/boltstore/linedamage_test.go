@@ -1,0 +1,463 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"apnsbridge/store"
+	"apnsbridge/store/storetest"
+)
+
+var (
+	mailLine = store.Line{App: "mail", Environment: "production"}
+	newsLine = store.Line{App: "news", Environment: "sandbox", Topic: "com.example.news"}
+)
+
+// lineRecords are n records, numbered in their bodies. Each is of a device of its own.
+func lineRecords(from, n int) []store.LineRecord {
+	list := make([]store.LineRecord, n)
+	for i := range list {
+		list[i] = store.LineRecord{LineKey: store.LineKey{Token: fmt.Append(nil, "device ", from+i)}, Body: fmt.Append(nil, "record ", from+i, " end")}
+	}
+	return list
+}
+
+func putLines(t testing.TB, s *LineSpool, l store.Line, list []store.LineRecord) (keys []store.LineKey) {
+	t.Helper()
+	if err := s.Put(ctx, store.LineBatch{Line: l, Records: list}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		keys = append(keys, r.LineKey)
+	}
+	return keys
+}
+
+// takeLines takes all there is of a line, and tells what is whole from what is not.
+func takeLines(t testing.TB, s *LineSpool, l store.Line) (whole, broken []store.LineRecord) {
+	t.Helper()
+	list, err := s.Take(ctx, l, 1<<20, 1<<40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	devices, err := s.Devices(ctx, l, nil, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		more, err := s.TakeOf(ctx, l, d.Token, 1<<20, 1<<40)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, more...)
+	}
+	for _, r := range list {
+		if r.Broken != nil {
+			broken = append(broken, r)
+		} else {
+			whole = append(whole, r)
+		}
+	}
+	return whole, broken
+}
+
+func lineFiles(t testing.TB, dir, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, spoolDir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// copyTree copies a store with a file of it changed.
+func copyTree(t testing.TB, from, path string, change func([]byte) []byte) (dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "")
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(from))
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(path)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, spoolDir, filepath.Base(path)), change(b), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Whatever byte of a segment or of its marks is another, or the last: the record that
+// is hit is lost and told, or those behind the end, and nobody stops at it.
+func TestSegmentDamaged(t *testing.T) {
+	const n = 12
+	from := t.TempDir()
+	s := openLines(t, from, Options{})
+	for i := range n / 2 {
+		putLines(t, s, mailLine, lineRecords(i, 1))
+		putLines(t, s, newsLine, lineRecords(n/2+i, 1))
+	}
+	s.Done(mailLine, putLines(t, s, mailLine, lineRecords(n, 2))...)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	step := 7
+	if *long {
+		step = 1
+	}
+	for _, path := range append(lineFiles(t, from, "*.log"), lineFiles(t, from, "*.done")...) {
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := 0; at < len(whole); at += step {
+			for _, cut := range []bool{false, true} {
+				name := fmt.Sprintf("%s, byte %d, cut %v", filepath.Ext(path), at, cut)
+				dir := copyTree(t, from, path, func(b []byte) []byte {
+					if cut {
+						return b[:at]
+					}
+					b[at] ^= 1 << (at % 8)
+					return b
+				})
+				s := openLines(t, dir, Options{})
+				there := make(map[string]bool)
+				for _, l := range []store.Line{mailLine, newsLine} {
+					waiting := s.Waiting(l)
+					whole, broken := takeLines(t, s, l)
+					for _, r := range whole {
+						there[string(r.Body)] = true
+					}
+					for _, r := range broken {
+						s.Done(l, r.LineKey)
+					}
+					if got := s.Waiting(l); got != 0 {
+						t.Errorf("%s: %d of %d wait, and are not given", name, got, waiting)
+					}
+				}
+				lost := 0
+				for i := range n + 2 {
+					body := fmt.Sprint("record ", i, " end")
+					end := bytes.Index(whole, []byte(body)) + len(body) + frameSum // if it is a segment
+					start := end - frameSize(len(lineName(newsLine)), len("device 10"), len(body))
+					hit := filepath.Ext(path) == segmentEnd && at < end && (cut || at >= start)
+					switch {
+					case i < n && !there[body] && !hit:
+						t.Errorf("%s: record %d is lost", name, i)
+					case i < n && !there[body]:
+						lost++
+					case i >= n && there[body] && filepath.Ext(path) == segmentEnd:
+						t.Errorf("%s: record %d was done and has come again", name, i)
+					}
+				}
+				if _, err := os.Stat(s.path(brokenName)); lost > 0 && !cut && (err != nil || lost > 1) {
+					t.Errorf("%s: %d records are lost, kept for the operator with error %v", name, lost, err)
+				}
+				if err := s.Close(); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				os.RemoveAll(dir)
+			}
+		}
+	}
+}
+
+func fileSize(t testing.TB, path string) int {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(info.Size())
+}
+
+// Whatever befalls the file of the queues: it opens, perhaps anew, what it gives is
+// as it was put, and the log has lost nothing.
+func TestQueuesDamaged(t *testing.T) {
+	from := t.TempDir()
+	s := openLines(t, from, Options{})
+	for i := range 60 {
+		r := lineRecords(i, 3)
+		for j := range r {
+			r[j].Token, r[j].Queued = r[0].Token, true
+			r[j].Body = bytes.Repeat(r[j].Body, 20)
+		}
+		putLines(t, s, []store.Line{mailLine, newsLine}[i%2], r)
+	}
+	putLines(t, s, mailLine, lineRecords(1000, 10))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(from, spoolDir, queuesFileName)
+	rounds := 4
+	if *long {
+		rounds = 200
+	}
+	r := rand.New(rand.NewPCG(*seed, 5))
+	pages := fileSize(t, path) / page
+	aside := 0
+	for _, damage := range damages {
+		for range rounds {
+			at := r.IntN(pages)
+			name := fmt.Sprintf("%s at page %d", damage.name, at)
+			dir := copyTree(t, from, path, func(b []byte) []byte { return damage.do(r, b, at*page) })
+			s, err := OpenLineSpool(dir, Options{})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if len(s.Stats().SetAside) > 0 {
+				aside++
+			}
+			list, err := s.Take(ctx, mailLine, 100, 1<<40)
+			if err != nil || len(list) != 10 {
+				t.Errorf("%s: got %d records of the log and error %v, want 10", name, len(list), err)
+			}
+			for _, l := range []store.Line{mailLine, newsLine} {
+				devices, err := s.Devices(ctx, l, nil, 1000)
+				if err != nil && !isDamage(err) {
+					t.Errorf("%s: %v", name, err)
+				}
+				for _, d := range devices {
+					list, err := s.TakeOf(ctx, l, d.Token, 100, 1<<40)
+					if err != nil && !isDamage(err) {
+						t.Errorf("%s: %v", name, err)
+					}
+					for _, r := range list {
+						if r.Broken == nil && !bytes.HasPrefix(r.Body, []byte("record ")) {
+							t.Errorf("%s: got %.50q", name, r.Body)
+						}
+					}
+				}
+			}
+			s.Close()
+			os.RemoveAll(dir)
+		}
+	}
+	if aside == 0 {
+		t.Error("none was set aside")
+	}
+}
+
+// overwrite changes a byte in each place of a file where there is a text.
+func overwrite(t testing.TB, path, text string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	found := false
+	for at := 0; ; at++ {
+		i := bytes.Index(b[at:], []byte(text))
+		if i < 0 {
+			break
+		}
+		at, found = at+i, true
+		if _, err := f.WriteAt([]byte{b[at] ^ 4}, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !found {
+		t.Fatalf("%s has no %q", path, text)
+	}
+}
+
+// One bad bit while the spool is open: that record is told and kept for the operator,
+// and all others are given, today and after a restart.
+func TestBrokenWhileOpen(t *testing.T) {
+	dir := t.TempDir()
+	s := openLines(t, dir, Options{})
+	s.Return(mailLine, putLines(t, s, mailLine, lineRecords(0, 2000))...)
+	queue := lineRecords(3000, 20)
+	for i := range queue {
+		queue[i].Token, queue[i].Queued = []byte("d"), true
+	}
+	s.Return(mailLine, putLines(t, s, mailLine, queue)...)
+	overwrite(t, lineFiles(t, dir, "*.log")[0], "record 1000 end")
+	overwrite(t, lineFiles(t, dir, "*.log")[0], "device 500") // its head
+	overwrite(t, s.path(queuesFileName), "record 3010 end")
+	for round := range 2 {
+		whole, broken := takeLines(t, s, mailLine)
+		if len(whole) != 2017 || len(broken) != 2 || broken[0].ID == 0 || string(broken[0].Token) != "device 1000" || string(broken[1].Token) != "d" {
+			t.Fatalf("got %d whole ones and broken %+v, want 2017 and 2", len(whole), broken)
+		}
+		if got := s.Stats(); got.Broken != 3 || got.Lines[0].Log+got.Lines[0].Queued != 2019 {
+			t.Errorf("got %+v, want 3 broken and 2019 that are there", got)
+		}
+		kept, err := os.ReadFile(s.path(brokenName))
+		if err != nil || bytes.Count(kept, []byte(" end")) != 3*(round+1) {
+			t.Errorf("got %q kept and error %v, want the three records", kept, err)
+		}
+		if round == 0 {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = openLines(t, dir, Options{})
+			continue
+		}
+		s.Done(mailLine, broken[0].LineKey, broken[1].LineKey)
+	}
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if whole, broken := takeLines(t, openLines(t, copyOf(t, s), Options{}), mailLine); len(whole) != 2017 || len(broken) != 0 {
+		t.Errorf("got %d whole and %d broken ones, want 2017 and none", len(whole), len(broken))
+	}
+}
+
+// What takes the place of others may be there with them, if the process ended between.
+func TestReplacedSegments(t *testing.T) {
+	dir := t.TempDir()
+	s := openLines(t, dir, Options{SpoolBytes: 1 << 20})
+	var keys []store.LineKey
+	for i := range 10 {
+		keys = append(keys, putLines(t, s, mailLine, lineRecords(100*i, 100))...)
+	}
+	s.cleaning.Lock()
+	for i, k := range keys {
+		if i%5 > 0 && i < 800 {
+			s.Done(mailLine, k)
+		}
+	}
+	if err := s.flushNow(false); err != nil {
+		t.Fatal(err)
+	}
+	before := t.TempDir()
+	if err := os.CopyFS(before, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	for s.clean(2) {
+	}
+	s.cleaning.Unlock()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(s.dir, os.DirFS(before)); err == nil || !errors.Is(err, os.ErrExist) {
+		t.Fatalf("got %v, want some to be there", err)
+	}
+	for _, path := range []string{"*.log", "*.done"} {
+		old, err := filepath.Glob(filepath.Join(before, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range old {
+			b, err := os.ReadFile(from)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(s.dir, filepath.Base(from)), b, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s = openLines(t, dir, Options{SpoolBytes: 1 << 20})
+	whole, broken := takeLines(t, s, mailLine)
+	if len(whole) != 360 || len(broken) != 0 || !slices.IsSortedFunc(whole, func(a, b store.LineRecord) int { return int(int64(a.ID - b.ID)) }) {
+		t.Errorf("got %d whole and %d broken records, want 360 in order", len(whole), len(broken))
+	}
+}
+
+// A full disk is an error and nothing more.
+func TestLinesDiskFull(t *testing.T) {
+	disk := storetest.NewDisk(t, 8<<20)
+	s := openLines(t, disk.Dir, Options{})
+	keys := putLines(t, s, mailLine, lineRecords(0, 1000))
+	disk.Fill()
+	large := lineRecords(1000, 200)
+	for i := range large {
+		large[i].Body = make([]byte, 4000)
+	}
+	move := lineRecords(0, 500)
+	for i := range move {
+		move[i].LineKey = keys[i]
+		move[i].Queued, move[i].Body = true, make([]byte, 4000)
+	}
+	for range 3 {
+		for name, list := range map[string][]store.LineRecord{"put": large, "move": move} {
+			err := s.Put(ctx, store.LineBatch{Line: mailLine, Records: slices.Clone(list)})
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("%s: got %v, want %v", name, err, syscall.ENOSPC)
+			}
+			sentence(t, err, disk.Dir, "no space left on device")
+		}
+	}
+	if err := s.Failing(); err != syscall.ENOSPC {
+		t.Errorf("got %v, want %v", err, syscall.ENOSPC)
+	}
+	s.Done(mailLine, keys[900:]...)
+	s.Return(mailLine, keys[:900]...)
+	if whole, broken := takeLines(t, s, mailLine); len(whole) != 900 || len(broken) != 0 {
+		t.Errorf("got %d whole and %d broken records, want 900 and none", len(whole), len(broken))
+	}
+	disk.Free()
+	await(t, "it is well again", func() bool { return s.Failing() == nil })
+	putLines(t, s, mailLine, large)
+	s = openLines(t, copyOf(t, s), Options{})
+	if whole, broken := takeLines(t, s, mailLine); len(whole) != 1100 || len(broken) != 0 {
+		t.Errorf("got %d whole and %d broken records, want 1100 and none", len(whole), len(broken))
+	}
+}
+
+// What an earlier version has kept is not passed over in silence.
+func TestOldSpool(t *testing.T) {
+	dir := t.TempDir()
+	old := openSpool(t, dir, Options{})
+	putAll(t, old, waiting(0, 1, 10))
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := OpenLineSpool(dir, Options{})
+	sentence(t, err, filepath.Join(dir, "spool.db"), "earlier version")
+}
+
+// Whatever stands between two frames, they are found, and nothing else is: the salt
+// of a store is not known to those who send it something.
+func FuzzScan(f *testing.F) {
+	const salt = 77
+	record := func(id uint64) []byte {
+		r := store.LineRecord{LineKey: store.LineKey{ID: id, Token: []byte("token")}, Body: []byte("body")}
+		return appendFrame(nil, salt, logFrame, lineName(mailLine), 5, &r, nil)
+	}
+	f.Add([]byte{}, uint8(0))
+	f.Add(magic, uint8(3))
+	forged := store.LineRecord{Body: []byte("forged")}
+	f.Add(appendFrame(nil, salt+1, logFrame, "", 5, &forged, nil), uint8(9))
+	f.Fuzz(func(t *testing.T, between []byte, cut uint8) {
+		first, second := record(1), record(2)
+		whole := slices.Concat(first, between, second)
+		whole = whole[:len(whole)-int(cut)%len(second)]
+		want := []uint64{1, 2}
+		if int(cut)%len(second) > 0 {
+			want = want[:1]
+		}
+		s := scanner{from: bytes.NewReader(whole), salt: salt, size: int64(len(whole))}
+		var got []uint64
+		for {
+			f, at, ok := s.next()
+			if !ok {
+				break
+			}
+			if r := f.record(s.bytes(at, f.size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.id {
+				t.Fatalf("got %+v", r)
+			}
+			got = append(got, f.id)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("got records %v, want %v", got, want)
+		}
+	})
+}
