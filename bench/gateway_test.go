@@ -52,7 +52,7 @@ func startGateway(s setting) (part, string, error) {
 	g.bridge, err = bridge.New(bridge.Config{
 		Apps:     apps,
 		Feedback: g.store.Feedback(), Ledger: g.store.Ledger(), Log: zerolog.Nop(),
-		Spool: g.store.Spool(), Mode: spoolModes[s.Spool], SpoolBegins: g.store.SpoolBegins(),
+		Spool: g.store.Lines(), Mode: spoolModes[s.Spool], SpoolBegins: g.store.SpoolBegins(),
 	})
 	if err != nil {
 		return nil, "", err

@@ -2,14 +2,11 @@ package bridge
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/pushtype"
 	"apnsbridge/bridge/upstream"
 )
@@ -47,6 +44,7 @@ type App struct {
 	PushType    string // "", "auto", or the type of every push
 	OnBadToken  OnBadToken
 	Strict      bool // what is not known here goes to the provider as status 255
+	NoDoubt     bool // APNs is believed that tokens are bad, however many it refuses in a row
 }
 
 func (a App) check(now time.Time) error {
@@ -105,54 +103,3 @@ func (a App) endpoint(e Environment) upstream.Endpoint {
 	}
 	return to
 }
-
-// app is what lasts of an app while its configuration is reloaded.
-type app struct {
-	name      string
-	bridge    *Bridge
-	route     atomic.Pointer[route]
-	chains    *chains
-	shelf     *shelf // nil: there is no spool
-	account   account
-	gates     [2]gate // to Production and Sandbox
-	hold      hold
-	badTokens *badTokens
-	counters  counters
-	health    health
-
-	// Of what was forgotten, under the bridge's lock.
-	conversations conversation.Stats // of clients
-	pooled        upstream.Stats     // of those closed
-}
-
-// route is how an app's notifications go at present.
-type route struct {
-	app       App
-	upstreams [2]carrier // of Production and Sandbox
-}
-
-// carrier is an upstream.Upstream, seen from a route.
-type carrier interface {
-	Send(*upstream.Push)
-	Renew(bearer string)
-	Retire()
-}
-
-// environment is where notifications from a listener of the environment e go.
-func (rt *route) environment(e Environment) Environment {
-	if rt.app.Environment == ByListener {
-		return e
-	}
-	return rt.app.Environment
-}
-
-// retire lets the connections end when they have done their work.
-func (rt *route) retire() {
-	for _, u := range rt.upstreams {
-		if u != nil {
-			u.Retire()
-		}
-	}
-}
-
-var errNoTopic = errors.New("the app has no topic set and the client's certificate names none")

@@ -58,19 +58,19 @@ func TestTenMinutesAway(t *testing.T) {
 		most = max(most, b.Stats().QueuedBytes)
 		clock.forward(time.Minute)
 	}
-	until(t, "all are on disk", func() bool { return b.Stats().Apps["mail"].Spool.Unwritten == 0 })
+	until(t, "all are on disk", func() bool { return gateOf(b, "mail").Unwritten == 0 })
 	grown := heapInUse() - before
 	st := b.Stats()
 	if limit := st.Limits.QueuedBytes; most > limit+sessions<<10 || grown > 2*limit {
 		t.Errorf("%d bytes were queued at most, and the heap has grown by %d; queued_bytes is %d", most, grown, limit)
 	}
-	t.Logf("%d on disk in %d bytes, %d bytes queued at most, heap grown by %d", s.Spool().Waiting("mail/production"), s.Spool().Stats().Bytes, most, grown)
+	t.Logf("%d on disk in %d bytes, %d bytes queued at most, heap grown by %d", s.Lines().Waiting(mailLine), s.Lines().Stats().Bytes, most, grown)
 
 	setScenario(t, sim, apnssim.Scenario{})
 	clock.forward(time.Minute)
 	until(t, "all are delivered", func() bool {
 		st := b.Stats()
-		return st.Unsettled == 0 && st.Apps["mail"].Spool.Waiting == 0
+		return st.Unsettled == 0 && st.Apps["mail"].Waiting.Notifications == 0
 	})
 	total := sessions * minutes * each
 	checkOrder(t, sim, total-expiring)

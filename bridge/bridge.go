@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +11,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/store"
 )
 
 // Config is what a bridge is made of.
@@ -39,11 +38,14 @@ type Bridge struct {
 	limits   Limits
 	log      zerolog.Logger
 	now      func() time.Time
+	clock    *clock
 	budget   *budget
-	waiting  *waiting
-	backoff  backoff
+	asleep   lane.Entries // devices that wait, of all lanes
 	feedback *feedback
-	spool    *spool // nil: there is none
+	mode     SpoolMode
+	spool    Spool // nil: there is none
+
+	spoolFault, readFault complaint
 
 	ledgerBudget *conversation.Budget
 	ledgerLog    *ledgerLog
@@ -58,13 +60,15 @@ type Bridge struct {
 
 	// What writes to the store outlives the rest, for what the rest leaves to it.
 	writers    sync.WaitGroup
+	writing    context.Context // nil: nothing runs yet
 	endWriters context.CancelFunc
 
 	spared time.Time // when sessions were last asked for memory; of the clock alone
 
+	reloading sync.Mutex // before mu
+
 	mu        sync.Mutex
-	apps      map[string]*app
-	removed   []*app // by a reload, with notifications still on their way
+	apps      map[string]*app // that are configured, or have been
 	sessions  map[*Session]struct{}
 	clients   map[clientKey]*client
 	upstreams []*upstream.Upstream // that were not closed yet
@@ -81,17 +85,11 @@ func New(c Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.wg.Go(func() {
-		b.waiting.run(b.ctx.Done(), func(r *record) { r.app.send(r) })
-	})
 	b.wg.Go(func() { b.runClock(b.ctx.Done()) })
-	var writing context.Context
-	writing, b.endWriters = context.WithCancel(context.Background())
-	b.writers.Go(func() { b.feedback.run(writing) })
-	b.writers.Go(func() { b.ledgerLog.run(writing.Done()) })
-	if b.spool != nil {
-		b.writers.Go(func() { b.spool.run(writing) })
-	}
+	b.writing, b.endWriters = context.WithCancel(context.Background())
+	b.writers.Go(func() { b.feedback.run(b.writing) })
+	b.writers.Go(func() { b.ledgerLog.run(b.writing.Done()) })
+	b.everyLane(func(l *appLane) { l.during(func(lane.Now) {}) })
 	return b, nil
 }
 
@@ -100,8 +98,7 @@ func newBridge(c Config) (*Bridge, error) {
 	limits := c.Limits.withDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
-		budget: newBudget(limits.QueuedBytes), waiting: newWaiting(),
-		backoff:      backoff{limits.RetryDelay, limits.RetryDelayMax, rand.Float64},
+		budget: newBudget(limits.QueuedBytes), mode: c.Mode,
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    newLedgerLog(c.Ledger, limits.RetryDelay, c.Log),
@@ -111,8 +108,15 @@ func newBridge(c Config) (*Bridge, error) {
 	if b.now == nil {
 		b.now = time.Now
 	}
+	b.clock = newClock(b.now)
+	b.asleep.Limit = int64(limits.WaitingDevices)
+	b.spoolFault = complaint{log: c.Log, now: time.Now,
+		what: "the spool cannot be written: what waits stays in memory, and connections are not read further when that is full",
+		over: "the spool can be written again"}
+	b.readFault = complaint{log: c.Log, now: time.Now,
+		what: "the spool cannot be read: what waits there stays there until it can", over: "the spool can be read again"}
 	if c.Mode != SpoolOff {
-		b.spool = newSpool(c.Spool, c.Mode, limits, c.Log)
+		b.spool = c.Spool
 	}
 	if err := b.ledgerLog.load(); err != nil {
 		return nil, err
@@ -146,6 +150,9 @@ func (b *Bridge) Reload(apps []App) error {
 			return err
 		}
 	}
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	var after []func()
 	b.mu.Lock()
 	for _, conf := range apps {
 		a := b.apps[conf.Name]
@@ -153,18 +160,14 @@ func (b *Bridge) Reload(apps []App) error {
 			a = b.newApp(conf.Name)
 			b.apps[conf.Name] = a
 		}
-		b.reroute(a, conf)
-		a.shelf.serves(a)
+		after = append(after, b.reroute(a, conf))
 	}
 	var ended []*Session
 	for name, a := range b.apps {
-		if seen[name] {
+		if seen[name] || !a.configured {
 			continue
 		}
-		delete(b.apps, name)
-		b.removed = append(b.removed, a)
-		a.route.Load().retire()
-		a.shelf.serves(nil)
+		after = append(after, b.takeOut(a))
 		for s := range b.sessions {
 			if s.app == a {
 				ended = append(ended, s)
@@ -172,66 +175,13 @@ func (b *Bridge) Reload(apps []App) error {
 		}
 	}
 	b.mu.Unlock()
+	for _, then := range after {
+		then()
+	}
 	for _, s := range ended {
-		s.end()
+		s.End()
 	}
 	return nil
-}
-
-// newApp makes an app without a configuration, or finds the one of that name that
-// was removed and has notifications on their way.
-func (b *Bridge) newApp(name string) *app {
-	if i := slices.IndexFunc(b.removed, func(a *app) bool { return a.name == name }); i >= 0 {
-		a := b.removed[i]
-		b.removed = slices.Delete(b.removed, i, i+1)
-		return a
-	}
-	a := &app{name: name, bridge: b, chains: newChains()}
-	a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
-	b.ledgerLog.restoreGuard(a, b.now())
-	a.account.budget = b.budget
-	for e := range a.gates {
-		a.gates[e].breaker.backoff = &b.backoff
-	}
-	a.health.app = name
-	if b.spool != nil {
-		a.shelf = b.spool.shelfOf(name)
-	}
-	return a
-}
-
-// reroute gives a the configuration conf.
-func (b *Bridge) reroute(a *app, conf App) {
-	old := a.route.Load()
-	if old != nil {
-		a.reconfigured(!old.app.same(conf))
-	}
-	if old != nil && old.app.same(conf) {
-		a.route.Store(&route{app: conf, upstreams: old.upstreams})
-		return
-	}
-	a.route.Store(b.newRoute(a, conf))
-	if old != nil {
-		old.retire()
-		a.rerouted(old.app.Environment != conf.Environment)
-	}
-}
-
-func (b *Bridge) newRoute(a *app, conf App) *route {
-	rt := &route{app: conf}
-	for e := range rt.upstreams {
-		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
-			u := upstream.Open(b.ctx, upstream.Config{
-				App: conf.Name, Endpoint: conf.endpoint(env), Credential: conf.Credential,
-				Limits: b.limits.upstream(), Log: b.log, Now: b.now,
-				Begin:    func(p *upstream.Push) bool { return p.Owner.(*record).begin() },
-				Answered: func(p *upstream.Push, v upstream.Verdict) { a.answered(p.Owner.(*record), v) },
-			})
-			rt.upstreams[e] = u
-			b.upstreams = append(b.upstreams, u)
-		}
-	}
-	return rt
 }
 
 // Open begins a session for the provider behind peer. During Shutdown it still
@@ -244,7 +194,7 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	switch {
 	case b.closed:
 		return nil, errClosed
-	case a == nil:
+	case a == nil || !a.configured:
 		return nil, fmt.Errorf("no app %q is configured", origin.App)
 	case a.route.Load().app.topicFor(origin) == "":
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
@@ -284,13 +234,10 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopping = true
 	b.mu.Unlock()
+	b.everyLane(func(l *appLane) { l.during(func(lane.Now) { l.core.Quiesce() }) })
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
 	for b.endSessions() > 0 || b.unsettled.Load() > 0 {
-		if b.spool != nil {
-			b.spool.closed.Store(true)
-			b.shelveWaiting()
-		}
 		select {
 		case <-b.idle:
 		case <-tick.C:
@@ -301,27 +248,32 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// shelveWaiting ends the wait of all that wait for APNs: they go on after a
-// restart, if there is a spool.
-func (b *Bridge) shelveWaiting() {
-	waiting := b.waiting.takeAll()
-	for _, a := range b.everyApp() {
-		for e := range a.gates {
-			waiting = append(waiting, a.gates[e].takeAll()...)
-		}
-		waiting = append(waiting, a.hold.takeAll()...)
-	}
-	for _, r := range waiting {
-		r.app.abandon(r)
-	}
-}
-
-// everyApp gives all apps, those among them that were removed and have
-// notifications on their way.
+// everyApp gives all apps, those among them that are not configured any more.
 func (b *Bridge) everyApp() []*app {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.AppendSeq(slices.Clone(b.removed), maps.Values(b.apps))
+	all := make([]*app, 0, len(b.apps))
+	for _, a := range b.apps {
+		all = append(all, a)
+	}
+	return all
+}
+
+// everyLane calls do with all lanes, one after the other.
+func (b *Bridge) everyLane(do func(*appLane)) {
+	for _, a := range b.everyApp() {
+		for _, l := range a.lanes {
+			do(l)
+		}
+	}
+}
+
+// lines gives the lines of which something is in the spool.
+func (b *Bridge) lines() []store.Line {
+	if b.spool == nil {
+		return nil
+	}
+	return b.spool.Lines()
 }
 
 // settleIn is how long a new session has to show what its provider writes,
@@ -344,7 +296,7 @@ func (b *Bridge) endSessions() (young int) {
 	}
 	b.mu.Unlock()
 	for _, s := range ending {
-		s.end()
+		s.End()
 	}
 	return young
 }
@@ -358,9 +310,7 @@ func (b *Bridge) Close() {
 	all := b.upstreams
 	b.mu.Unlock()
 	b.ended.Store(true)
-	if b.spool != nil {
-		b.spool.closed.Store(true)
-	}
+	b.everyLane(func(l *appLane) { l.during(l.core.Stop) })
 	b.cancel()
 	for _, u := range all {
 		u.Close()
@@ -369,7 +319,9 @@ func (b *Bridge) Close() {
 	for _, u := range all {
 		u.Close() // of what was on its way to it
 	}
-	b.shelveWaiting()
+	if b.spool == nil {
+		b.everyLane(func(l *appLane) { l.during(l.core.Abandon) })
+	}
 	b.endWriters()
 	b.writers.Wait()
 	b.saveLedgers()

@@ -3,7 +3,6 @@ package bridge
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // budget is the bound queued_bytes over all notifications without a verdict.
@@ -34,27 +33,6 @@ func newBudget(limit int64) *budget {
 type account struct {
 	budget *budget
 	used   atomic.Int64
-
-	full  time.Time   // since when there was no room, as far as look has seen; of the clock alone
-	spill atomic.Bool // that is so long that disk has to help
-}
-
-// spillAfter is how long memory is full before disk helps: a provider can wait a
-// moment, and memory is faster.
-const spillAfter = time.Second
-
-// look is called again and again by the clock.
-func (a *account) look(now time.Time) {
-	switch {
-	case a.plenty():
-		a.full = time.Time{}
-		a.spill.Store(false)
-	case a.room():
-	case a.full.IsZero():
-		a.full = now
-	case now.Sub(a.full) >= spillAfter:
-		a.spill.Store(true)
-	}
 }
 
 // add counts n bytes, or with n below 0 gives them back.
@@ -70,6 +48,18 @@ func (a *account) add(n int64) {
 // room says whether the app may take another notification.
 func (a *account) room() bool {
 	return a.used.Load() < a.budget.share || a.budget.beyond.Load() < a.budget.common
+}
+
+// roomy reports whether less than half of what all apps share is used, or the app
+// keeps to its own: what arrives need not go to disk.
+func (a *account) roomy() bool {
+	return a.used.Load() < a.budget.share || a.budget.beyond.Load() < a.budget.common/2
+}
+
+// spare reports whether there is room for a session that must not stop reading: it
+// may go a quarter beyond the bound, while disk takes what waits.
+func (a *account) spare() bool {
+	return a.room() || a.budget.beyond.Load() < a.budget.common+a.budget.common/4
 }
 
 // plenty says whether there is room enough to read on after there was none.

@@ -21,7 +21,7 @@ type client struct {
 	sessions int
 	watched  map[*Session]struct{} // those that wait for room, or for their end
 	touched  []*Session            // of these, the ones for which that may have come
-	freed    int64                 // bytes of records that nobody needs any more
+	freed    int64                 // bytes of notifications that nobody needs any more
 	busy     bool                  // somebody is carrying out decisions
 }
 
@@ -79,9 +79,9 @@ func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 		switch d.Do {
 		case conversation.Release:
 			c.touch(d.Conn.Owner.(*Session))
-			c.drop(d.Content.(*record))
+			c.drop(d.Content.(*notification))
 		case conversation.Forward:
-			d.Content.(*record).holders++
+			d.Content.(*notification).holders++
 			c.app.bridge.unsettled.Add(1)
 			return d, true
 		default:
@@ -90,11 +90,11 @@ func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 	}
 }
 
-// drop says that one of those who hold r does not need it any more.
-func (c *client) drop(r *record) {
-	if r.holders--; r.holders == 0 {
-		c.freed += r.size()
-		r.free()
+// drop says that one of those who hold n does not need it any more.
+func (c *client) drop(n *notification) {
+	if n.holders--; n.holders == 0 {
+		c.freed += n.Size
+		n.free()
 	}
 }
 
@@ -173,7 +173,6 @@ func (b *Bridge) runClock(done <-chan struct{}) {
 func (b *Bridge) tick() {
 	b.mu.Lock()
 	clients := maps.Clone(b.clients)
-	b.removed = slices.DeleteFunc(b.removed, func(a *app) bool { return !a.busy() })
 	stopping := b.stopping
 	b.mu.Unlock()
 	if stopping {
@@ -181,9 +180,11 @@ func (b *Bridge) tick() {
 	}
 	now, short := b.now(), false
 	for _, a := range b.everyApp() {
-		a.account.look(now)
 		short = short || !a.account.room()
-		a.probe(now)
+		a.health.tick(now, b.log)
+		for _, l := range a.lanes {
+			l.nudge(b.clock.now())
+		}
 	}
 	if short && now.Sub(b.spared) >= spareInterval {
 		b.spared = now

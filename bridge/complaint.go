@@ -46,3 +46,12 @@ func (c *complaint) worked() {
 		c.log.Info().Int("unlogged", c.since).Msg(c.over)
 	}
 }
+
+// met takes note of err, or with nil that it was not met.
+func (c *complaint) met(err error) {
+	if err == nil {
+		c.worked()
+		return
+	}
+	c.failed(err)
+}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
 )
 
 // perform does what a ledger has decided. The client's lock is free.
@@ -10,14 +11,15 @@ func (a *app) perform(d conversation.Decision) {
 	b := a.bridge
 	switch d.Do {
 	case conversation.Forward:
-		r := d.Content.(*record)
-		a.expireAt(r, d.Expiry, d.Expiry != conversation.NoExpiry, b.now())
-		a.deliver(r)
+		n := d.Content.(*notification)
+		a.expireAt(n, d.Expiry, d.Expiry != conversation.NoExpiry, b.now())
+		l := n.session.lane
+		l.perform(l.arrive(n))
 	case conversation.TakeOver:
 		// Whoever is delivering it goes on. A crash must not lose it: its Release
 		// follows, until then it can be touched.
-		if a.shelf != nil {
-			a.shelf.keep(d.Content.(*record))
+		if n := d.Content.(*notification); n.lane != nil {
+			n.lane.during(func(now lane.Now) { n.lane.core.Keep(&n.Item, now) })
 		}
 	case conversation.Packet:
 		s := d.Conn.Owner.(*Session)
@@ -36,12 +38,24 @@ func (a *app) perform(d conversation.Decision) {
 // durable calls then when records are, and before them all notifications that
 // they may speak of and that are on their way to disk.
 func (a *app) durable(records []conversation.Record, then func()) {
-	write := func() { a.bridge.ledgerLog.write(records, then) }
-	if a.shelf == nil {
-		write()
+	a.bridge.afterWritten(a.lanes[:], func() { a.bridge.ledgerLog.write(records, then) })
+}
+
+// afterWritten calls then when all that the lanes have to write by now is on disk,
+// or, but in SpoolAlways, when it is known that it cannot be.
+func (b *Bridge) afterWritten(lanes []*appLane, then func()) {
+	if len(lanes) == 0 {
+		then()
 		return
 	}
-	a.shelf.spool.then(a.shelf, write)
+	l := lanes[0]
+	next := func() { b.afterWritten(lanes[1:], then) }
+	l.mu.Lock()
+	now := l.core.After(next)
+	l.mu.Unlock()
+	if now {
+		next()
+	}
 }
 
 func packetMessage(s binproto.Status) string {

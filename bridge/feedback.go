@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
 	"apnsbridge/store"
 )
 
@@ -46,7 +47,7 @@ type feedbackEntry struct {
 	alive bool
 	doubt bool // the token was refused: the app may be to blame
 
-	record  *record // that settles when this is stored; nil: none waits for it
+	waits   *notification // that settles when this is stored; nil: none does
 	outcome conversation.Outcome
 }
 
@@ -56,20 +57,16 @@ func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback 
 	}}
 }
 
-// dead puts the device of r on the list as of the time at, and then lets r
+// dead puts the device of n on the list as of the time at, and then lets n
 // settle.
-func (f *feedback) dead(r *record, at time.Time) {
-	f.add(feedbackEntry{app: r.app, token: r.Token(), at: at, record: r, outcome: conversation.Gone})
+func (f *feedback) dead(n *notification, at time.Time) {
+	f.add(feedbackEntry{app: n.lane.app, token: n.Token(), at: at, waits: n, outcome: conversation.Gone})
 }
 
-// alive takes the device of r, a push that was accepted, off the list, and then
-// lets r settle. It says whether that is needed.
-func (f *feedback) alive(r *record) bool {
-	if !f.store.Listed(r.app.name, r.Token()) {
-		return false
-	}
-	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.Sent, alive: true, record: r})
-	return true
+// alive takes the device of n, a push that was accepted, off the list, and then
+// lets n settle.
+func (f *feedback) alive(n *notification) {
+	f.add(feedbackEntry{app: n.lane.app, token: n.Token(), at: n.Sent, alive: true, waits: n, outcome: conversation.Accepted})
 }
 
 // untold puts a bad token of which no provider was told on the list. It keeps
@@ -81,24 +78,24 @@ func (f *feedback) untold(a *app, token []byte, at time.Time) {
 }
 
 // refused is dead for a bad token that was taken over from its provider.
-func (f *feedback) refused(r *record) {
-	f.add(feedbackEntry{app: r.app, token: r.Token(), at: r.Sent, doubt: true, record: r, outcome: conversation.Dropped})
+func (f *feedback) refused(n *notification) {
+	f.add(feedbackEntry{app: n.lane.app, token: n.Token(), at: n.Sent, doubt: true, waits: n, outcome: conversation.Dropped})
 }
 
 // withdraw takes back what was recorded of a bad token.
-func (f *feedback) withdraw(a *app, d store.Dead) {
+func (f *feedback) withdraw(a *app, w lane.Withdrawal) {
 	a.bridge.unsettled.Add(1)
-	a.account.add(untoldSize(d.Token))
-	f.add(feedbackEntry{app: a, token: d.Token, at: d.Time.Add(time.Millisecond), alive: true})
+	a.account.add(untoldSize(w.Token))
+	f.add(feedbackEntry{app: a, token: w.Token, at: w.Recorded.Add(time.Millisecond), alive: true})
 }
 
-func untoldSize(token []byte) int64 { return recordOverhead + int64(len(token)) }
+func untoldSize(token []byte) int64 { return notificationOverhead + int64(len(token)) }
 
 // stored says that the list is as e wants it, or that the store has failed for
 // good.
 func (e feedbackEntry) stored() {
-	if e.record != nil {
-		e.record.app.ended(e.record, e.outcome)
+	if e.waits != nil {
+		e.waits.lane.finish(e.waits, e.outcome)
 		return
 	}
 	e.app.account.give(untoldSize(e.token))
@@ -148,7 +145,7 @@ func (f *feedback) write(ctx context.Context, batch []feedbackEntry) {
 		n, first := 0, batch[0]
 		dead = dead[:0]
 		for n < len(batch) && n < feedbackBatch && batch[n].app == first.app && !batch[n].alive {
-			if e := batch[n]; !e.doubt || e.app.hold.recordable(e.token, e.at) {
+			if e := batch[n]; !e.doubt || e.app.recordable(e.token, e.at) {
 				dead = append(dead, store.Dead{Token: e.token, Time: e.at})
 			}
 			n++

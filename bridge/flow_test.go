@@ -30,6 +30,7 @@ func TestOrderOfEachDevice(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	delivered(t, b)
 	last := make(map[string]int)
 	for _, push := range sim.Received(0).Pushes {
 		if push.Status != 200 {
@@ -48,11 +49,13 @@ func TestOrderOfEachDevice(t *testing.T) {
 	if st := sim.Stats(); st.Accepted != sessions*devices*each || st.Duplicates != 0 {
 		t.Errorf("%d accepted, %d doubled; want %d, 0", st.Accepted, st.Duplicates, sessions*devices*each)
 	}
-	for i := range b.apps["mail"].chains.shards {
-		if n := len(b.apps["mail"].chains.shards[i].last); n != 0 {
-			t.Errorf("%d chains are left in shard %d", n, i)
+	b.everyLane(func(l *appLane) {
+		for _, n := range l.core.Lines() {
+			if !n.Spent() {
+				t.Errorf("something is left of %s", l.environment)
+			}
 		}
-	}
+	})
 }
 
 // An app whose credential APNs does not take keeps what it has in the window.
@@ -66,7 +69,7 @@ func TestFullWindowStopsReading(t *testing.T) {
 			t.Fatalf("push %d: room is %v", i, room)
 		}
 	}
-	until(t, "all wait", func() bool { return gateOf(b, "mail").Waiting == 8 })
+	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 8 })
 	select {
 	case <-p.room:
 		t.Fatal("resumed while the window is full")
@@ -86,7 +89,7 @@ func TestFullWindowStopsReading(t *testing.T) {
 // The process' bytes run out: other sessions stop too, and all go on.
 func TestQueuedBytesStopReading(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
-	const size = recordOverhead + 32 + len(hello)
+	const size = notificationOverhead + 32 + len(hello)
 	// 1/64 of it is less than a notification; 48/64 hold twelve.
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{QueuedBytes: 16 * int64(size)}})
 	if err := sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
@@ -312,7 +315,7 @@ func TestCloseAbandons(t *testing.T) {
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("Close took %v", took)
 	}
-	if got := b.Stats().Unsettled; got != 20 {
-		t.Errorf("%d are without a verdict, want 20", got)
+	if got := b.Stats().Apps["mail"].Abandoned; got != 20 {
+		t.Errorf("%d were abandoned, want 20", got)
 	}
 }

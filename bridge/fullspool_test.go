@@ -21,7 +21,6 @@ func TestFullSpoolDrains(t *testing.T) {
 			c := spooled(s, mode.mode, mailApp(t, sim))
 			c.Now, c.Limits = clock.now, Limits{QueuedBytes: 400_000, SpoolAhead: 50_000}
 			b := startBridge(t, c)
-			b.spool.delay = time.Hour
 			session, p := open(t, b, Origin{})
 			count := fill(t, b, session, p)
 			setScenario(t, sim, apnssim.Scenario{})
@@ -51,7 +50,6 @@ func TestFullSpoolOfOneApp(t *testing.T) {
 			c := spooled(s, mode.mode, mail, chat)
 			c.Limits = Limits{QueuedBytes: 400_000, SpoolAhead: 50_000}
 			b := startBridge(t, c)
-			b.spool.delay = time.Hour
 			session, p := open(t, b, Origin{})
 			fill(t, b, session, p)
 			other, peer := open(t, b, Origin{App: "chat"})

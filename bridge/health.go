@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,20 @@ type health struct {
 	problem string
 	news    news // of problem
 	strange map[answer]struct{}
+	crowd   complaint // given up for want of room
+}
+
+var errCrowded = errors.New("memory, or what one device may take of the spool, is full of what waits for a device")
+
+// crowded says that a notification was given up behind a device that waits.
+func (h *health) crowded(log zerolog.Logger) {
+	h.crowd.mu.Lock()
+	if h.crowd.now == nil {
+		h.crowd.log, h.crowd.now = log.With().Str("app", h.app).Logger(), time.Now
+		h.crowd.what, h.crowd.over = "notifications are given up", "none are given up any more"
+	}
+	h.crowd.mu.Unlock()
+	h.crowd.failed(errCrowded)
 }
 
 // answer is a status of HTTP and the word with it.

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
 	"apnsbridge/store"
 )
 
@@ -40,7 +41,7 @@ type ledgerLog struct {
 	queue    []ledgerJob
 	writing  int                              // jobs
 	restored map[string][]conversation.Record // of clients that have not come yet
-	guards   map[string]conversation.Record   // by app: when APNs last accepted a push
+	guards   map[string]conversation.Record   // by lane and line: what their guards know
 	failures uint64
 
 	committed bool // what the last run took was on disk before it was forwarded, and still is
@@ -58,7 +59,7 @@ func newLedgerLog(s Ledger, delay time.Duration, log zerolog.Logger) *ledgerLog 
 	}
 }
 
-// guardPrefix begins the keys of records about apps. A client's begin with its
+// guardPrefix begins the keys of records about lines. A client's begin with its
 // name, which is not empty.
 const guardPrefix = "\x00guard\x00"
 
@@ -87,8 +88,8 @@ func (l *ledgerLog) load() error {
 	}
 	err := l.store.Load(context.Background(), func(r store.LedgerRecord) error {
 		record := conversation.Record{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Expires: r.Expires}
-		if app, ok := strings.CutPrefix(string(r.Key), guardPrefix); ok {
-			l.guards[app] = record
+		if key, ok := strings.CutPrefix(string(r.Key), guardPrefix); ok {
+			l.guards[key] = record
 			return nil
 		}
 		if bytes.Equal(r.Key, runRecord.Key) {
@@ -116,24 +117,29 @@ func (l *ledgerLog) restore(ledger *conversation.Ledger, key clientKey, now time
 	}
 }
 
-// restoreGuard gives an app's guard what was written of it.
-func (l *ledgerLog) restoreGuard(a *app, now time.Time) {
+// guardKey names what is written of a line's guard.
+func guardKey(l *appLane, n *lane.Line) string {
+	return l.app.name + "\x00" + l.environment.String() + "\x00" + n.Name
+}
+
+// restoreGuard gives a line's guard what was written of it. l.mu is held.
+func (l *ledgerLog) restoreGuard(to *appLane, n *lane.Line, now lane.Now) {
 	l.mu.Lock()
-	record, ok := l.guards[a.name]
+	record, ok := l.guards[guardKey(to, n)]
 	l.mu.Unlock()
 	if !ok {
 		return
 	}
-	if err := a.hold.restore(record.Value, now); err != nil {
-		l.log.Error().Err(err).Str("app", a.name).Msg("it is not known when APNs last accepted a push")
+	if err := to.core.Restore(n, record.Value, now); err != nil {
+		l.log.Error().Err(err).Str("app", to.app.name).Msg("it is not known when APNs last accepted a push")
 	}
 }
 
-// saveGuard writes the state of an app's guard.
-func (l *ledgerLog) saveGuard(app string, state []byte, expires time.Time) {
-	record := conversation.Record{Key: []byte(guardPrefix + app), Value: state, Expires: expires}
+// saveGuard writes what a line's guard knows.
+func (l *ledgerLog) saveGuard(key string, state []byte, now time.Time) {
+	record := conversation.Record{Key: []byte(guardPrefix + key), Value: state, Expires: now.Add(lane.GuardLife)}
 	l.mu.Lock()
-	l.guards[app] = record
+	l.guards[key] = record
 	l.mu.Unlock()
 	l.write([]conversation.Record{record}, nil)
 }

@@ -3,7 +3,6 @@ package bridge
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"apnsbridge/binproto"
@@ -17,14 +16,8 @@ import (
 func crashed(t *testing.T, dir string) string {
 	t.Helper()
 	left := t.TempDir()
-	for _, name := range []string{"feedback.db", "spool.db"} {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(left, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
 	}
 	return left
 }
@@ -51,7 +44,7 @@ func TestResendAfterACrash(t *testing.T) {
 			if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken, Identifier: 1}) {
 				t.Fatalf("told %v", fails)
 			}
-			until(t, "all has been on disk", func() bool { return b.Stats().Apps["mail"].Replayed >= tail })
+			until(t, "all has been on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == tail })
 			until(t, "the ledger is written down", func() bool {
 				st := b.Stats()
 				return st.Apps["mail"].Conversation.Unsaved == 0 && st.LedgerWait == 0

@@ -29,6 +29,9 @@ type Limits struct {
 	ClientRate Rate  // of the notifications of a client, over all its connections; 1,000,000 a second
 	SpoolAhead int64 // bytes that are read ahead from the spool for an app and environment; 4 MiB
 
+	WaitingDevices int // devices that are remembered to wait for their next attempt, in the process; 200,000
+	TopicsPerApp   int // topics of an app's certificates that are served at a time, in an environment; 1,000
+
 	LedgerBytes          int64         // of all that is remembered behind error packets; 64 MiB
 	LedgerBytesPerClient int64         // of that, for one client; 16 MiB
 	LedgerTTL            time.Duration // how long it is, for a kind of provider not known to send again; 600 s
@@ -57,6 +60,9 @@ func (l Limits) withDefaults() Limits {
 
 		ClientRate: cmp.Or(l.ClientRate, Rate{1_000_000, time.Second}),
 		SpoolAhead: cmp.Or(l.SpoolAhead, 4<<20),
+
+		WaitingDevices: cmp.Or(l.WaitingDevices, 200_000),
+		TopicsPerApp:   cmp.Or(l.TopicsPerApp, 1000),
 
 		LedgerBytes:          cmp.Or(l.LedgerBytes, 64<<20),
 		LedgerBytesPerClient: cmp.Or(l.LedgerBytesPerClient, 16<<20),

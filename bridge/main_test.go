@@ -233,7 +233,7 @@ func delivered(t *testing.T, b *Bridge) {
 	t.Helper()
 	until(t, "all is delivered", func() bool {
 		st := b.Stats()
-		return st.Unsettled == 0 && st.Apps["mail"].Spool.Waiting == 0
+		return st.Unsettled == 0 && st.Apps["mail"].Waiting.Notifications == 0
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/lane"
 )
 
 // movableClock is the bridge's clock, which the test can put forward.
@@ -28,9 +29,9 @@ func TestMisconfiguredApp(t *testing.T) {
 	app.OnBadToken = Continue
 	b := startBridge(t, Config{Apps: []App{app}, Feedback: feedback, Now: clock.now})
 	s, p := open(t, b, Origin{})
-	const count, told = 60, guardTokens - 1
+	const count, told = 60, lane.GuardTokens - 1
 	pushMany(t, s, p, 0, count)
-	until(t, "the rest is held", func() bool { return b.Stats().Apps["mail"].Held == count-told })
+	until(t, "the rest is held", func() bool { return gateOf(b, "mail").AtDoor == count-told })
 	until(t, "what went to feedback is withdrawn", func() bool {
 		return len(feedback.tokens()) == 0 && b.Stats().FeedbackWait == 0 && b.Stats().Unsettled == count-told
 	})
@@ -39,15 +40,15 @@ func TestMisconfiguredApp(t *testing.T) {
 	}
 
 	asked := sim.Stats().Received
-	clock.forward(probeEvery)
+	clock.forward(heldPeriod)
 	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Received == asked+1 }); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the probe is held again", func() bool { return b.Stats().Apps["mail"].Held == count-told })
+	until(t, "the probe is held again", func() bool { return gateOf(b, "mail").AtDoor == count-told })
 	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
 		t.Fatal(err)
 	}
-	clock.forward(probeEvery)
+	clock.forward(heldPeriod)
 	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Accepted == count-told }); err != nil {
 		t.Fatal(err)
 	}

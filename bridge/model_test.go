@@ -13,9 +13,9 @@ import (
 )
 
 // held back by hand: an upstream that answers when the test says so.
-type handUpstream struct{ sent []*record }
+type handUpstream struct{ sent []*notification }
 
-func (u *handUpstream) Send(p *upstream.Push) { u.sent = append(u.sent, p.Owner.(*record)) }
+func (u *handUpstream) Send(p *upstream.Push) { u.sent = append(u.sent, p.Owner.(*notification)) }
 func (u *handUpstream) Renew(string)          {}
 func (u *handUpstream) Retire()               {}
 func (u *handUpstream) Close()                {}
@@ -110,14 +110,14 @@ func checkSession(t *rapid.T) {
 	}
 	defer b.cancel()
 	a, hand := b.apps["mail"], new(handUpstream)
-	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}})
+	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}, lanes: a.lanes})
 	p := &recorder{changed: make(chan struct{}, 1), room: make(chan struct{}, 100)}
 	s, err := b.Open(p, Origin{App: "mail"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &sessionModel{bad: make(map[byte]bool)}
-	places := make(map[*record]*modelNote)
+	places := make(map[*notification]*modelNote)
 	// register finds the model's notes for what has come upstream.
 	register := func() {
 		for _, r := range hand.sent {
@@ -198,7 +198,7 @@ func checkSession(t *rapid.T) {
 			}
 			m.advance()
 			delete(places, r)
-			a.answered(r, v)
+			r.answered(v)
 			register()
 		},
 		"store": func(t *rapid.T) {
@@ -254,7 +254,7 @@ func checkSession(t *rapid.T) {
 		r := hand.sent[0]
 		hand.sent = hand.sent[1:]
 		if r.begin() {
-			a.answered(r, upstream.Verdict{Class: upstream.Accepted})
+			r.answered(upstream.Verdict{Class: upstream.Accepted})
 		}
 	}
 	if !m.gone {
@@ -274,7 +274,7 @@ func BenchmarkSession(b *testing.B) {
 	}
 	defer br.cancel()
 	a, hand := br.apps["mail"], new(handUpstream)
-	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}})
+	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}, lanes: a.lanes})
 	s, err := br.Open(&recorder{changed: make(chan struct{}, 1), room: make(chan struct{}, 1)}, Origin{App: "mail"})
 	if err != nil {
 		b.Fatal(err)
@@ -287,6 +287,6 @@ func BenchmarkSession(b *testing.B) {
 		r := hand.sent[0]
 		hand.sent = hand.sent[:0]
 		r.begin()
-		a.answered(r, upstream.Verdict{Class: upstream.Accepted})
+		r.answered(upstream.Verdict{Class: upstream.Accepted})
 	}
 }

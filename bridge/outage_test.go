@@ -12,10 +12,10 @@ import (
 )
 
 // gateOf is the state of an app's way to production.
-func gateOf(b *Bridge, app string) GateStats { return b.Stats().Apps[app].Breaker.Production }
+func gateOf(b *Bridge, app string) LaneStats { return b.Stats().Apps[app].Lanes.Production }
 
 func isOpen(b *Bridge, app string) func() bool {
-	return func() bool { return gateOf(b, app).OpenSince != 0 }
+	return func() bool { return gateOf(b, app).ClosedSince != 0 }
 }
 
 func setScenario(t *testing.T, sim *apnssim.Simulator, scenario apnssim.Scenario) {
@@ -74,32 +74,33 @@ func TestOutage(t *testing.T) {
 			clock := new(movableClock)
 			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})
 			s, p := open(t, b, Origin{})
-			pushInOrder(t, s, p, 1000, 1, 1)
+			const first = 5 // failures in a row close the door
+			pushInOrder(t, s, p, 1000, first, first)
 			until(t, "it has failed often enough", isOpen(b, "mail"))
-			first := len(sim.Received(0).Pushes)
+			before := len(sim.Received(0).Pushes)
 			const devices, count, probes = 40, 200, 8
 			pushInOrder(t, s, p, 0, devices, count)
-			until(t, "the first of each device waits", func() bool { return gateOf(b, "mail").Waiting == devices+1 })
+			until(t, "the first of each device waits", func() bool { return gateOf(b, "mail").AtDoor == devices+first })
 			for range probes {
 				before := gateOf(b, "mail").Probes
 				clock.forward(2 * time.Minute)
 				until(t, "a probe comes back", func() bool {
 					st := gateOf(b, "mail")
-					return st.Probes > before && st.Waiting == devices+1
+					return st.Probes > before && st.AtDoor == devices+first
 				})
 			}
-			if got := b.Problems()["mail"]; !strings.Contains(got, tt.want) || !strings.Contains(got, fmt.Sprintf("%d notifications wait", devices+1)) {
+			if got := b.Problems()["mail"]; !strings.Contains(got, tt.want) || !strings.Contains(got, fmt.Sprintf("%d notifications wait", count+first)) {
 				t.Errorf("the problem is %q", got)
 			}
 			setScenario(t, sim, apnssim.Scenario{})
-			asked, probed := len(sim.Received(0).Pushes)-first, int(gateOf(b, "mail").Probes)
+			asked, probed := len(sim.Received(0).Pushes)-before, int(gateOf(b, "mail").Probes)
 			clock.forward(2 * time.Minute)
 			s.Shutdown(false)
 			delivered(t, b)
 			if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 				t.Errorf("told %v, closed %d; want one close", fails, closes)
 			}
-			checkOrder(t, sim, count+1)
+			checkOrder(t, sim, count+first)
 			if tt.outage.Refuse {
 				if dials := b.Stats().Apps["mail"].Pool.DialFailures; asked != 0 || dials > uint64(probed+1) {
 					t.Errorf("APNs was asked %d times and dialled %d times in vain, with %d probes", asked, dials, probed)
@@ -107,7 +108,7 @@ func TestOutage(t *testing.T) {
 			} else if asked > probed || asked < probes {
 				t.Errorf("APNs was asked %d times, with %d probes", asked, probed)
 			}
-			if st := gateOf(b, "mail"); st.OpenSince != 0 || st.Waiting != 0 || len(b.Problems()) != 0 {
+			if st := gateOf(b, "mail"); st.ClosedSince != 0 || st.AtDoor != 0 || len(b.Problems()) != 0 {
 				t.Errorf("in the end %+v, problems %v", st, b.Problems())
 			}
 		})
@@ -123,11 +124,11 @@ func TestCredentialHold(t *testing.T) {
 	b := startBridge(t, Config{Apps: []App{app}, Now: clock.now})
 	s, p := open(t, b, Origin{})
 	pushInOrder(t, s, p, 0, 20, 20)
-	until(t, "all wait", func() bool { return gateOf(b, "mail").Waiting == 20 })
+	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 20 })
 	asked := sim.Stats().Received
 	clock.forward(heldPeriod - 5*time.Second)
 	pushInOrder(t, s, p, 100, 20, 80)
-	until(t, "all wait", func() bool { return gateOf(b, "mail").Waiting == 40 })
+	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 40 })
 	if got := sim.Stats().Received; got != asked || gateOf(b, "mail").Probes != 0 {
 		t.Errorf("APNs was asked %d times before 30 s were over", got-asked)
 	}
@@ -135,7 +136,7 @@ func TestCredentialHold(t *testing.T) {
 	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Received == asked+1 }); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the probe is back", func() bool { return gateOf(b, "mail").Waiting == 40 })
+	until(t, "the probe is back", func() bool { return gateOf(b, "mail").AtDoor == 40 })
 	if got := b.Problems()["mail"]; !strings.Contains(got, "InvalidProviderToken") {
 		t.Errorf("the problem is %q", got)
 	}
@@ -164,7 +165,7 @@ func TestOutageEndsWithAnotherEnvironment(t *testing.T) {
 	b := startBridge(t, Config{Apps: []App{mailApp(t, down)}, Now: new(movableClock).now})
 	s, p := open(t, b, Origin{})
 	pushInOrder(t, s, p, 0, 10, 50)
-	until(t, "all wait", func() bool { return gateOf(b, "mail").Waiting == 10 })
+	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 10 })
 	app := mailApp(t, sim)
 	app.Environment = Sandbox
 	if err := b.Reload([]App{app}); err != nil {
@@ -186,7 +187,7 @@ func TestOutageOfARemovedApp(t *testing.T) {
 	b := startBridge(t, Config{Apps: []App{mail, chat}, Now: clock.now})
 	s, p := open(t, b, Origin{})
 	pushInOrder(t, s, p, 0, 10, 50)
-	until(t, "all wait", func() bool { return gateOf(b, "mail").Waiting == 10 })
+	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 10 })
 	if err := b.Reload([]App{chat}); err != nil {
 		t.Fatal(err)
 	}
@@ -194,11 +195,8 @@ func TestOutageOfARemovedApp(t *testing.T) {
 	clock.forward(2 * time.Minute)
 	until(t, "all are delivered", func() bool { return sim.Stats().Accepted == 50 })
 	checkOrder(t, sim, 50)
-	until(t, "nothing is left of it", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return len(b.removed) == 0
-	})
+	s.Close(nil)
+	until(t, "nothing is left of it", func() bool { return b.Stats().QueuedBytes == 0 })
 }
 
 // One app is down, the other is not delayed.
@@ -215,7 +213,7 @@ func TestOutageOfOneApp(t *testing.T) {
 	other.Shutdown(false)
 	peer.wait(t)
 	st := b.Stats().Apps["chat"]
-	if st.Accepted != 500 || st.Retried != 0 || st.Breaker != (BreakerStats{}) {
+	if st.Accepted != 500 || st.Retried != 0 || st.Lanes.Production.ClosedSince != 0 {
 		t.Errorf("the healthy app: %+v", st)
 	}
 	if !isOpen(b, "mail")() || b.Problems()["mail"] == "" || b.Problems()["chat"] != "" {
@@ -244,7 +242,7 @@ func TestExpiryInAnOutage(t *testing.T) {
 		}
 		p.push(t, s, n)
 	}
-	until(t, "all wait", func() bool { return gateOf(b, "mail").Waiting == 20 })
+	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 20 })
 	clock.forward(61 * time.Second)
 	until(t, "those that are first have expired", func() bool { return b.Stats().Apps["mail"].Expired > 0 })
 	setScenario(t, sim, apnssim.Scenario{})

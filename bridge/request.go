@@ -26,16 +26,16 @@ func expiration(expiry uint32, once time.Duration, now time.Time) (header, expir
 	return expires, expires
 }
 
-// expireAt notes until when r is worth an attempt; has says that its frame has
+// expireAt notes until when n is worth an attempt; has says that its frame has
 // an expiry.
-func (a *app) expireAt(r *record, expiry uint32, has bool, now time.Time) {
+func (a *app) expireAt(n *notification, expiry uint32, has bool, now time.Time) {
 	switch {
 	case !has:
-		r.Request.Expiration, r.expires = upstream.NoExpiration, now.Add(longestExpiry).Unix()
-	case a.bridge.spool != nil && a.bridge.spool.mode == SpoolAlways: // what is committed is delivered
-		r.Request.Expiration, r.expires = expiration(expiry, longestExpiry, now)
+		n.Request.Expiration, n.Expires = upstream.NoExpiration, now.Add(longestExpiry).Unix()
+	case a.bridge.mode == SpoolAlways: // what is committed is delivered
+		n.Request.Expiration, n.Expires = expiration(expiry, longestExpiry, now)
 	default:
-		r.Request.Expiration, r.expires = expiration(expiry, onceExpiry, now)
+		n.Request.Expiration, n.Expires = expiration(expiry, onceExpiry, now)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/pushtype"
 	"apnsbridge/bridge/upstream"
 )
@@ -32,9 +33,9 @@ type Session struct {
 
 	// Of Push alone.
 	route *route
-	topic string
 	rule  pushtype.Rule
-	queue Environment // of the spool
+	lane  *appLane
+	line  *lane.Line
 
 	// Under the client's lock.
 	talk    *conversation.Conn
@@ -46,32 +47,30 @@ type Session struct {
 // Push takes a notification and says whether there is room for another. n and
 // what it points to are borrowed until it returns. When there was no room,
 // Peer.Resume follows, perhaps before Push has returned.
-func (s *Session) Push(n *binproto.Notification) (room bool) {
+func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	s.app.counters.taken.Add(1)
-	s.app.counters.skippedItems.Add(uint64(n.Skipped))
+	s.app.counters.skippedItems.Add(uint64(frame.Skipped))
 	now := s.bridge.now()
-	r := newRecord(s, n)
-	s.address(r, n, now)
-	s.app.account.add(r.size())
+	n := newNotification(s, frame, now)
+	s.address(n, frame, now)
+	s.app.account.add(n.Size)
 
 	c := s.client
 	c.mu.Lock()
-	r.holders = 1
+	n.holders = 1
 	c.pace.take(now)
-	r.late = s.spills() && !s.app.account.room()
 	var forward bool
-	r.seq, forward = s.talk.Take(r, conversation.FrameOf(n), now)
+	n.seq, forward = s.talk.Take(n, conversation.FrameOf(frame), now)
+	var decided *todo
 	if forward {
-		r.holders++
+		n.holders++
 		s.bridge.unsettled.Add(1)
 		// Still under the lock: what an episode remembers is on its way to disk.
-		forward = !s.app.shelf.commits(r)
+		decided = s.lane.arrive(n)
 	}
 	room = s.room(now)
 	c.carryOut()
-	if forward {
-		s.app.forward(r)
-	}
+	s.lane.perform(decided)
 	return room
 }
 
@@ -105,25 +104,28 @@ func (s *Session) Close(err error) {
 	})
 }
 
-// end lets the session come to its end because the bridge does, or its app is
-// gone: with a packet of status 10 where something may be lost otherwise.
-func (s *Session) end() {
+// End lets the session come to its end, because the bridge does or its app is not
+// configured any more: the provider is told with status 10 where something may be
+// lost otherwise, and what it has written until it ends the connection is still
+// delivered. It may be called from any goroutine and more than once.
+func (s *Session) End() {
 	s.client.during(func(now time.Time) { s.talk.Shutdown(now) })
 }
 
-// address fills in what APNs is asked for.
-func (s *Session) address(r *record, n *binproto.Notification, now time.Time) {
+// address fills in what APNs is asked for, and by which way.
+func (s *Session) address(n *notification, frame *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
-		s.route, s.topic = route, route.app.topicFor(s.origin)
-		s.rule = pushtype.NewRule(route.app.PushType, s.topic)
-		s.queue = route.environment(s.origin.Environment)
+		s.route, s.rule = route, pushtype.NewRule(route.app.PushType, route.app.topicFor(s.origin))
+		s.lane = route.lanes[route.environment(s.origin.Environment)]
+		s.lane.lock()
+		s.line = s.lane.line(route.topicWritten(s.origin))
+		s.lane.unlock()
 	}
-	r.end = s.queue
-	q := &r.Request
+	n.Line = s.line
+	q := &n.Request
 	q.ID = upstream.NewUUID()
-	q.Topic = s.topic
-	s.app.expireAt(r, n.Expiry, n.HasExpiry, now)
-	q.PushType, q.Priority = s.rule.Choose(n.Payload, n.PushPriority())
+	s.app.expireAt(n, frame.Expiry, frame.HasExpiry, now)
+	q.PushType, q.Priority = s.rule.Choose(frame.Payload, frame.PushPriority())
 }
 
 // room says whether the gateway may read on. If not, the client looks after the
@@ -131,10 +133,12 @@ func (s *Session) address(r *record, n *binproto.Notification, now time.Time) {
 func (s *Session) room(now time.Time) bool {
 	switch {
 	case s.talk.Lingers():
-		return true
+		if s.mayLinger() {
+			return true
+		}
 	case !s.client.pace.room(now):
 		s.app.counters.overRate.Add(1)
-	case s.talk.Len() < s.bridge.limits.Window && (s.app.account.room() || s.spills()):
+	case s.talk.Len() < s.bridge.limits.Window && s.app.account.room():
 		return true
 	}
 	s.parked = true
@@ -142,32 +146,24 @@ func (s *Session) room(now time.Time) bool {
 	return false
 }
 
-// A session is read on though memory is full while it has few notifications in its
-// window, which are in memory as long as the first has no verdict, and little of
-// the app is on its way to disk.
-const (
-	spillWindow = 64
-	spillBytes  = 1 << 20
-)
-
-// spills says whether what comes goes to disk where there is no memory for it.
-// Behind an error packet it does so at once, for then reading never stops.
-func (s *Session) spills() bool {
+// mayLinger reports whether a session is read on behind its error packet: its
+// provider's resends wait until it has been read to its end, so that only memory
+// stops it.
+func (s *Session) mayLinger() bool {
 	a := s.app
-	return a.shelf != nil && (s.talk.Lingers() ||
-		a.account.spill.Load() && s.talk.Len() < spillWindow && a.shelf.unwritten.Load() < spillBytes)
+	return a.account.room() || s.bridge.spool != nil && a.account.spare()
 }
 
 // canResume says whether a session that stopped reading may read on. The
 // client's lock is held.
 func (s *Session) canResume() bool {
 	if s.talk.Lingers() {
-		return true
+		return s.mayLinger()
 	}
 	if int64(s.talk.Len()) > lowWater(int64(s.bridge.limits.Window)) || !s.client.pace.room(s.bridge.now()) {
 		return false
 	}
-	return s.app.account.plenty() || s.spills() || !s.app.account.park(s)
+	return s.app.account.plenty() || !s.app.account.park(s)
 }
 
 // resume asks the gateway to read on if there is room.
@@ -175,35 +171,35 @@ func (s *Session) resume() {
 	s.client.during(func(time.Time) { s.client.touch(s) })
 }
 
-// settled says how the delivery of r ended. Nobody touches r afterwards.
-func (s *Session) settled(r *record, o conversation.Outcome) {
+// settled says how the delivery of n ended. It must not be touched afterwards.
+func (s *Session) settled(n *notification, o conversation.Outcome) {
 	s.client.during(func(now time.Time) {
-		if !s.talk.Settled(r.seq) { // otherwise it was taken over
-			s.talk.Settle(r.seq, o, now)
+		if !s.talk.Settled(n.seq) { // otherwise it was taken over
+			s.talk.Settle(n.seq, o, now)
 		}
-		s.client.drop(r)
+		s.client.drop(n)
 		s.client.touch(s)
 	})
 	s.bridge.settled(1)
 }
 
-// release lets r leave the window before its delivery has ended: the bridge
-// answers for it from now on.
-func (s *Session) release(r *record) {
+// release lets the notification at seq leave the window before its delivery has
+// ended: the bridge answers for it from now on.
+func (s *Session) release(seq conversation.Seq) {
 	s.client.during(func(now time.Time) {
-		if !s.talk.Settled(r.seq) {
-			s.talk.Settle(r.seq, conversation.Spooled, now)
+		if !s.talk.Settled(seq) {
+			s.talk.Settle(seq, conversation.Spooled, now)
 			s.client.touch(s)
 		}
 	})
 }
 
-// refused says that APNs refuses r, for which its provider is to know status. If
-// r was taken over there is nobody to tell.
-func (s *Session) refused(r *record, status binproto.Status) (told bool) {
+// refused says that APNs refuses n, for which its provider is to know status. If
+// it was taken over there is no one to tell.
+func (s *Session) refused(n *notification, status binproto.Status) (told bool) {
 	s.client.during(func(now time.Time) {
-		if told = !s.talk.Settled(r.seq); told {
-			s.talk.Refuse(r.seq, status, now)
+		if told = !s.talk.Settled(n.seq); told {
+			s.talk.Refuse(n.seq, status, now)
 			s.client.touch(s)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
 
@@ -26,7 +27,7 @@ func openStore(t *testing.T, dir string, o boltstore.Options) *boltstore.Store {
 
 // spooled is a configuration with a spool.
 func spooled(s *boltstore.Store, mode SpoolMode, apps ...App) Config {
-	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Spool(), Mode: mode}
+	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Lines(), Mode: mode}
 }
 
 var spoolModes = []struct {
@@ -51,7 +52,7 @@ func TestSpoolTakesAnOutage(t *testing.T) {
 			pushInOrder(t, session, p, 0, devices, count)
 			until(t, "only what was read ahead is in memory", func() bool {
 				st := b.Stats()
-				return st.Unsettled <= 150 && st.QueuedBytes <= 2*50_000 && s.Spool().Waiting("mail/production") > count-150
+				return st.Unsettled <= 150 && st.QueuedBytes <= 2*50_000 && st.Apps["mail"].Waiting.OnDisk > count-150
 			})
 			setScenario(t, sim, apnssim.Scenario{})
 			for i := range count {
@@ -75,13 +76,16 @@ func checkEmpty(t *testing.T, b *Bridge, s *boltstore.Store) {
 	if st := b.Stats(); st.QueuedBytes != 0 || st.Unsettled != 0 || st.Retrying != 0 {
 		t.Errorf("%d bytes, %d notifications are left, %d wait", st.QueuedBytes, st.Unsettled, st.Retrying)
 	}
-	if err := s.Spool().Flush(within(t)); err != nil {
+	if err := s.Lines().Flush(within(t)); err != nil {
 		t.Error(err)
 	}
-	if left := s.Spool().Queues(); len(left) != 0 {
+	if left := s.Lines().Lines(); len(left) != 0 {
 		t.Errorf("the spool has still something for %v", left)
 	}
 }
+
+// mailLine is what waits of the app of the tests.
+var mailLine = store.Line{App: "mail", Environment: "production"}
 
 // What a bridge leaves behind the next one delivers, before what comes to it for
 // the same devices: whether it ended in order or at once, with notifications
@@ -283,7 +287,7 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 			if room := 200_000 / 500; n > room {
 				t.Errorf("%d were taken into memory", n)
 			}
-			until(t, "it is seen", func() bool { clock.forward(time.Second); return s.app.account.spill.Load() })
+
 		}},
 		{"behind a packet", false, func(t *testing.T, _ *movableClock, s *Session, p *recorder) {
 			p.push(t, s, note(deviceToken(badDevice, 0), 1, hello))
@@ -312,19 +316,19 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 			before := int(b.Stats().Apps["mail"].Taken - b.Stats().Apps["mail"].BadTokens)
 			for i := range count {
 				p.push(t, session, note(deviceToken(goodDevice, 1000+i), uint32(i+1000), fmt.Sprintf(`{"aps":{"badge":%d}}`, 100_000+i)))
-				if got := b.Stats(); i%100 == 0 && got.QueuedBytes > 2*200_000+spillBytes && got.Apps["mail"].BadTokens == 0 {
+				if got := b.Stats(); i%100 == 0 && got.QueuedBytes > 2*200_000 && got.Apps["mail"].BadTokens == 0 {
 					t.Fatalf("%d bytes are in memory", got.QueuedBytes)
 				}
 			}
-			until(t, "most are on disk", func() bool { return b.Stats().Apps["mail"].Spool.Waiting > count-1000 })
+			until(t, "most are on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk > count-1000 })
 			setScenario(t, sim, apnssim.Scenario{})
 			session.Close(nil)
 			delivered(t, b)
 			if got := sim.Stats().Accepted; got != count+before {
 				t.Errorf("%d accepted, want %d", got, count+before)
 			}
-			if err := store.Spool().Flush(within(t)); err != nil || len(store.Spool().Queues()) != 0 {
-				t.Errorf("the spool has still something for %v, error %v", store.Spool().Queues(), err)
+			if err := store.Lines().Flush(within(t)); err != nil || len(store.Lines().Lines()) != 0 {
+				t.Errorf("the spool has still something for %v, error %v", store.Lines().Lines(), err)
 			}
 		})
 	}

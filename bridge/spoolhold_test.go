@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -27,8 +28,8 @@ func TestSpoolTakesAHold(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"for its device tokens", apnssim.BadDeviceToken, guardTokens - 1, func(_ *testing.T, _ *Bridge, _ App, clock *movableClock) {
-			clock.forward(probeEvery)
+		{"for its device tokens", apnssim.BadDeviceToken, lane.GuardTokens - 1, func(_ *testing.T, _ *Bridge, _ App, clock *movableClock) {
+			clock.forward(heldPeriod)
 		}},
 	}
 	for _, tt := range tests {
@@ -48,7 +49,7 @@ func TestSpoolTakesAHold(t *testing.T) {
 				pushInOrder(t, session, p, 0, devices, count)
 				until(t, "all but a few are on disk only", func() bool {
 					st := b.Stats()
-					return st.Unsettled <= 300 && st.Apps["mail"].Spool.Waiting >= count-tt.lost-300
+					return st.Unsettled <= 300 && st.Apps["mail"].Waiting.OnDisk >= count-tt.lost-300
 				})
 				asked := sim.Stats().Received
 				setScenario(t, sim, apnssim.Scenario{})

@@ -52,10 +52,12 @@ func newTroubles(t rapid.TB) *troubles {
 // route leads the app to an environment, over connections that are new.
 func (w *troubles) route(e Environment) {
 	conf := w.app.route.Load().app
-	moved := conf.Environment != e
 	conf.Environment = e
-	w.app.route.Store(&route{app: conf, upstreams: [2]carrier{w.hand[0], w.hand[1]}})
-	w.app.rerouted(moved)
+	w.app.route.Store(&route{app: conf, upstreams: [2]carrier{w.hand[0], w.hand[1]}, lanes: w.app.lanesFor(conf)})
+	for _, l := range w.app.lanes {
+		l.during(l.core.Renewed)
+	}
+	w.tick(0)
 }
 
 // answer answers the attempt i of all that are upstream.
@@ -65,60 +67,53 @@ func (w *troubles) answer(i int, c upstream.Class) {
 		i -= len(u.sent)
 		u = w.hand[Sandbox]
 	}
-	r := u.sent[i]
+	n := u.sent[i]
 	u.sent = slices.Delete(u.sent, i, i+1)
-	if c != upstream.NoConnection && !r.begin() {
+	if c != upstream.NoConnection && !n.begin() {
 		return
 	}
 	if c == upstream.Accepted {
-		device := r.Token()[0]
-		w.accepted[device] = append(w.accepted[device], string(r.Payload()))
+		device := n.Token()[0]
+		w.accepted[device] = append(w.accepted[device], string(n.Payload()))
 	}
-	w.app.answered(r, upstream.Verdict{Class: c})
+	n.answered(upstream.Verdict{Class: c})
+	w.tick(0)
 }
 
 func (w *troubles) upstream() int { return len(w.hand[0].sent) + len(w.hand[1].sent) }
 
-// tick lets time pass for gates, and for those that wait for themselves.
+// tick lets time pass, and the lanes do what is due.
 func (w *troubles) tick(d time.Duration) {
 	w.now = w.now.Add(d)
-	w.app.probe(w.now)
-	for {
-		r, _ := w.waiting.next(time.Now().Add(d))
-		if r == nil {
-			return
-		}
-		w.app.send(r)
+	for _, l := range w.app.lanes {
+		l.work()
 	}
 }
+
+func (w *troubles) lane() LaneStats { return w.Stats().Apps["mail"].Lanes.Production }
 
 // check wants a device's notifications one by one.
 func (w *troubles) check(t *rapid.T) {
 	seen := make(map[byte]bool)
-	look := func(list []*record) {
-		for _, r := range list {
-			if device := r.Token()[0]; seen[device] {
+	for e := range w.hand {
+		for _, n := range w.hand[e].sent {
+			if device := n.Token()[0]; seen[device] {
 				t.Fatalf("two for device %d are on their way", device)
 			} else {
 				seen[device] = true
 			}
 		}
 	}
-	for e := range w.hand {
-		look(w.hand[e].sent)
-		look(w.app.gates[e].held.list)
-	}
-	for _, x := range w.waiting.due {
-		look([]*record{x.r})
-	}
+	left := 0
 	for device, pushed := range w.pushed {
 		accepted := w.accepted[device]
+		left += len(pushed) - len(accepted)
 		if len(accepted) > len(pushed) || !slices.Equal(accepted, pushed[:len(accepted)]) {
 			t.Fatalf("device %d: accepted %v of %v", device, accepted, pushed)
 		}
-		if seen[device] != (len(accepted) < len(pushed)) {
-			t.Fatalf("device %d: %d of %d were accepted, on its way: %v", device, len(accepted), len(pushed), seen[device])
-		}
+	}
+	if got := w.Stats().Apps["mail"].Waiting.Notifications; got != left {
+		t.Fatalf("%d wait, want %d", got, left)
 	}
 }
 
@@ -130,7 +125,8 @@ func checkTroubles(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	classes := []upstream.Class{upstream.Accepted, upstream.Accepted, upstream.ServerError, upstream.ServerError, upstream.ServerError, upstream.NoConnection, upstream.CredentialRefused, upstream.CredentialRefused, upstream.TokenUpdates, upstream.StaleToken, upstream.Unprocessed}
+	classes := []upstream.Class{upstream.Accepted, upstream.Accepted, upstream.ServerError, upstream.ServerError, upstream.ServerError,
+		upstream.NoConnection, upstream.CredentialRefused, upstream.TokenUpdates, upstream.TopicRefused, upstream.StaleToken, upstream.Unprocessed}
 	bad := 0 // of the next answers
 	count := 0
 	t.Repeat(map[string]func(*rapid.T){
@@ -163,27 +159,22 @@ func checkTroubles(t *rapid.T) {
 	})
 	for round := 0; w.unsettled.Load() > 0; round++ {
 		if round > 1000 {
-			t.Fatalf("%d are left, of which %d wait: %+v", w.unsettled.Load(), w.waiting.len(), w.Stats().Apps["mail"].Breaker)
+			t.Fatalf("%d are left: %+v", w.unsettled.Load(), w.lane())
 		}
 		for w.upstream() > 0 {
 			w.answer(0, upstream.Accepted)
 		}
-		w.tick(2 * time.Minute) // the most that anyone waits
+		w.tick(2 * time.Minute) // the most that anyone waits for APNs
 	}
 	w.check(t)
-	for e := range w.app.gates {
-		if w.app.gates[e].held.len() != 0 {
-			t.Fatal("something waits that is settled")
-		}
-	}
 	if w.Stats().Apps["mail"].Dropped != 0 {
 		t.Fatal("something was given up")
 	}
 }
 
-// whileOpen gives an app with three that wait at its open gate, of which the
-// first expires after 10 s.
-func whileOpen(t *testing.T) *troubles {
+// whileClosed gives an app with three that wait at its closed door, of which the
+// first expires after 10 s. One of them is upstream, as a probe.
+func whileClosed(t *testing.T) *troubles {
 	w := newTroubles(t)
 	t.Cleanup(w.cancel)
 	s, err := w.Open(&recorder{changed: make(chan struct{}, 1)}, Origin{App: "mail"})
@@ -200,8 +191,8 @@ func whileOpen(t *testing.T) *troubles {
 	for range 3 {
 		w.answer(0, upstream.NoConnection)
 	}
-	if w.upstream() != 0 || w.app.gates[Production].stats().Waiting != 3 {
-		t.Fatalf("%d are upstream, %+v", w.upstream(), w.app.gates[Production].stats())
+	if w.upstream() != 0 || w.lane().AtDoor != 3 {
+		t.Fatalf("%d are upstream, %+v", w.upstream(), w.lane())
 	}
 	w.tick(time.Second)
 	return w
@@ -211,48 +202,39 @@ func whileOpen(t *testing.T) *troubles {
 func TestProbeThatIsNotAsked(t *testing.T) {
 	tests := []struct {
 		name string
-		set  func(*troubles, *record)
+		set  func(*troubles, *notification)
 	}{
-		{"expired", func(w *troubles, _ *record) { w.now = w.now.Add(10 * time.Second) }},
-		{"a known bad token", func(w *troubles, r *record) { w.app.badTokens.refused(w.app.device(r), w.now) }},
-		{"the app is on hold", func(w *troubles, _ *record) {
-			for i := range guardTokens {
-				w.app.hold.refused(heldRecord(i, w.now), w.now, true)
-			}
-		}},
+		{"expired", func(w *troubles, n *notification) { n.Expires = w.now.Unix() }},
+		{"a known bad token", func(w *troubles, n *notification) { w.app.badTokens.refused(n.lane.device(n), w.now) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := whileOpen(t)
+			w := whileClosed(t)
 			up := w.hand[Production]
 			if len(up.sent) != 1 {
 				t.Fatalf("%d probes, want 1", len(up.sent))
 			}
 			probe := up.sent[0]
+			device := probe.Token()[0]
 			up.sent = nil
 			if tt.set(w, probe); probe.begin() {
 				t.Fatal("an attempt begins")
 			}
-			w.app.probe(w.now)
-			if len(up.sent) != 1 || up.sent[0] == probe {
+			w.tick(0)
+			if len(up.sent) != 1 || up.sent[0].Token()[0] == device {
 				t.Errorf("%d others are tried, want 1", len(up.sent))
 			}
 		})
 	}
 }
 
-// A probe that APNs has not looked at goes again. Otherwise it waits with the
-// others.
+// A probe that APNs has not looked at waits with the others, and another goes in its
+// turn.
 func TestProbeAsksOnce(t *testing.T) {
-	w := whileOpen(t)
+	w := whileClosed(t)
 	up := w.hand[Production]
-	probe := up.sent[0]
-	w.answer(0, upstream.Unprocessed)
-	if len(up.sent) != 1 || up.sent[0] != probe {
-		t.Fatal("it is not sent again")
-	}
 	w.answer(0, upstream.StaleToken)
-	if st := w.app.gates[Production].stats(); len(up.sent) != 0 || st.Waiting != 3 {
-		t.Errorf("%d are upstream, %d wait; want 0 and 3", len(up.sent), st.Waiting)
+	if st := w.lane(); len(up.sent) != 0 || st.AtDoor != 3 {
+		t.Errorf("%d are upstream, %d wait; want 0 and 3", len(up.sent), st.AtDoor)
 	}
 }

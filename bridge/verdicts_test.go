@@ -134,7 +134,6 @@ func TestWhoIsTold(t *testing.T) {
 		{name: "payload empty, without identifier", device: []byte{0xcc, 2}, noID: true},
 		{name: "missing token", device: []byte{0xcc, 3}, fails: fail(2)},
 		{name: "payload too large", device: []byte{0xcc, 4}, fails: fail(7)},
-		{name: "unknown words", device: []byte{0xcc, 1}},
 		{name: "unknown words, strict", device: []byte{0xcc, 1}, set: func(a *App) { a.Strict = true }, fails: fail(255)},
 	}
 	sim := startSim(t, scenario)
@@ -209,32 +208,38 @@ func TestSecondAttempts(t *testing.T) {
 		payload  string
 		attempts int
 		last     func(apnssim.Push) bool
+		held     bool // until the app's credential is tried again
 	}{
-		{"priority", rule(apnssim.BadPriority, 1), hello, 2, func(p apnssim.Push) bool { return p.Priority == 5 && p.PushType == "alert" }},
-		{"alert", rule(apnssim.InvalidPushType, 1), hello, 2, func(p apnssim.Push) bool { return p.Priority == 5 && p.PushType == "background" }},
-		{"background", rule(apnssim.InvalidPushType, 1), background, 2, func(p apnssim.Push) bool { return p.Priority == 10 && p.PushType == "alert" }},
-		{"expiration", rule(apnssim.BadExpirationDate, 1), hello, 2, func(p apnssim.Push) bool { return p.Expiration == nil }},
-		{"changed once only", rule(apnssim.BadPriority, 0), hello, 2, nil},
-		{"our topic", rule(apnssim.TopicDisallowed, 2), hello, 3, func(p apnssim.Push) bool { return p.Status == 200 }},
-		{"our credential", rule(apnssim.InvalidProviderToken, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }},
-		{"stale JWT", rule(apnssim.ExpiredProviderToken, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 && p.Connection == 2 }},
-		{"too many JWTs", rule(apnssim.TooManyProviderTokenUpdates, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 && p.Connection == 1 }},
-		{"one device too often", rule(apnssim.TooManyRequests, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }},
-		{"503", rule(apnssim.ServiceUnavailable, 2), hello, 3, func(p apnssim.Push) bool { return p.Status == 200 }},
-		{"500", rule(apnssim.InternalServerError, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }},
-		{"shutting down", rule(apnssim.Shutdown, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }},
+		{"priority", rule(apnssim.BadPriority, 1), hello, 2, func(p apnssim.Push) bool { return p.Priority == 5 && p.PushType == "alert" }, false},
+		{"alert", rule(apnssim.InvalidPushType, 1), hello, 2, func(p apnssim.Push) bool { return p.Priority == 5 && p.PushType == "background" }, false},
+		{"background", rule(apnssim.InvalidPushType, 1), background, 2, func(p apnssim.Push) bool { return p.Priority == 10 && p.PushType == "alert" }, false},
+		{"expiration", rule(apnssim.BadExpirationDate, 1), hello, 2, func(p apnssim.Push) bool { return p.Expiration == nil }, false},
+		{"changed once only", rule(apnssim.BadPriority, 0), hello, 2, nil, false},
+		{"our topic", rule(apnssim.TopicDisallowed, 2), hello, 3, func(p apnssim.Push) bool { return p.Status == 200 }, false},
+		{"our credential", rule(apnssim.InvalidProviderToken, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }, true},
+		{"stale JWT", rule(apnssim.ExpiredProviderToken, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 && p.Connection == 2 }, false},
+		{"too many JWTs", rule(apnssim.TooManyProviderTokenUpdates, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 && p.Connection == 1 }, true},
+		{"one device too often", rule(apnssim.TooManyRequests, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }, false},
+		{"503", rule(apnssim.ServiceUnavailable, 2), hello, 3, func(p apnssim.Push) bool { return p.Status == 200 }, false},
+		{"500", rule(apnssim.InternalServerError, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }, false},
+		{"shutting down", rule(apnssim.Shutdown, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }, false},
 		{"not JSON", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 502, Body: &[]string{"<html>"}[0], Times: 1}}}, hello, 2,
-			func(p apnssim.Push) bool { return p.Status == 200 }},
+			func(p apnssim.Push) bool { return p.Status == 200 }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			sim := startSim(t, tt.scenario)
-			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+			clock := new(movableClock)
+			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})
 			s, p := open(t, b, Origin{})
 			n := note(deviceToken(goodDevice, 1), 1, tt.payload)
 			n.Expiry, n.HasExpiry = uint32(time.Now().Unix()+3600), true
 			p.push(t, s, n)
+			if tt.held {
+				until(t, "it waits at the door", func() bool { return gateOf(b, "mail").AtDoor == 1 })
+				clock.forward(heldPeriod)
+			}
 			s.Shutdown(false)
 			if fails, _ := p.wait(t); len(fails) != 0 {
 				t.Errorf("told %v, want silence", fails)
@@ -264,7 +269,8 @@ func TestExpiredWhileWaiting(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	var clock atomic.Int64
 	clock.Store(1_800_000_000)
-	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	start := time.Now()
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: func() time.Time { return time.Unix(clock.Load(), 0).Add(time.Since(start)) }})
 	s, p := open(t, b, Origin{})
 	n := note(deviceToken(goodDevice, 1), 1, hello)
 	n.Expiry, n.HasExpiry = 1_800_000_040, true

@@ -130,7 +130,7 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 	case Unlooked:
 		return
 	case CredentialRefused:
-		l.Door.failed(Refused, l.lastGood < l.Door.Since, sent, now)
+		l.Door.failed(Refused, l.lastGood <= l.Door.Since, sent, now)
 		return
 	case TopicRefused:
 		l.Door.answered(c, sent, now)
@@ -162,4 +162,12 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 			l.Sink.Ruled(n, ruling)
 		}
 	}
+}
+
+// Recall takes an item back that was handed on and about which APNs was not asked:
+// it goes another way.
+func (l *Lane) Recall(it *Item, now Now) {
+	l.now = now
+	d, _ := it.Line.find(it.Token)
+	l.recall(d)
 }

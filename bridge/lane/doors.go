@@ -1,6 +1,9 @@
 package lane
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // Tend does what is due: it wakes the devices whose time has come, and lets go who
 // may go through the doors.
@@ -14,9 +17,38 @@ func (l *Lane) Tend(now Now) {
 		l.forget(d)
 		l.next(d)
 	}
+	if l.expires != 0 && l.expires <= now.Wall {
+		l.sweep()
+	}
 	l.openDoors()
-	if l.Mode == Off && l.Sink.Full() {
+	if l.Mode == Off && l.Door.Reason == Open && l.Sink.Full() {
 		l.giveWay()
+	}
+}
+
+// sweep ends what has expired in memory while its device is asleep: it must not hold
+// memory for as long as a door is closed.
+func (l *Lane) sweep() {
+	l.expires = 0
+	var expired []*device
+	look := func(all []*device) {
+		for _, d := range all {
+			switch {
+			case d == nil || d.first == nil || d.first.Expires == 0:
+			case d.first.Expires <= l.now.Wall:
+				expired = append(expired, d)
+			default:
+				l.expireAt(d)
+			}
+		}
+	}
+	look(l.waiting)
+	for _, n := range l.lines {
+		look(n.atDoor.list)
+	}
+	for _, d := range expired {
+		l.forget(d)
+		l.next(d)
 	}
 }
 
@@ -31,6 +63,9 @@ func (l *Lane) Next() (at int64) {
 	}
 	if l.stopped {
 		return at
+	}
+	if l.expires != 0 {
+		at = min(at, int64(l.now.Mono)+max(0, l.expires-l.now.Wall)*int64(time.Second))
 	}
 	if l.hasReads() {
 		at = min(at, int64(l.unread))

@@ -287,7 +287,7 @@ func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 	w.settle("quiet", 1800*time.Second, func() bool {
 		return !w.lane.Wake && len(w.flight)+len(w.disk.rows)+len(w.finish) == 0 && !w.lane.mayRead()
 	})
-	if len(w.disk.rows) != 0 || w.memory != 0 || w.lane.ahead != 0 || w.lane.asleep != 0 {
+	if len(w.disk.rows) != 0 || w.memory != 0 || w.lane.ahead != 0 || w.lane.asleep != 0 || w.lane.unstored != 0 {
 		w.fail("left: %d rows, %d and %d in memory, %d asleep; %s", len(w.disk.rows), w.memory, w.lane.ahead, w.lane.asleep, w.dump())
 	}
 	if d := w.lane.Door; d.Reason != Open && d.good > 0 {

@@ -83,8 +83,9 @@ const (
 	toQueue
 )
 
-// dirty reports whether attempts have come to something that is not on disk.
-func (it *Item) dirty() bool { return it.ID != 0 && it.Flags != it.saved }
+// dirty reports whether attempts have come to something that is not on disk, and
+// belongs there.
+func (it *Item) dirty() bool { return it.ID != 0 && it.Flags.Attempts > 0 && it.Flags != it.saved }
 
 // Queued reports whether the item is on disk in its device's queue.
 func (it *Item) Queued() bool { return it.stored == inQueue }

@@ -106,12 +106,14 @@ type Lane struct {
 	freed  bool          // something has left the disk meanwhile
 
 	ahead    int64 // bytes in memory of what was read
+	unstored int   // items that are in memory only
 	draws    [][]*Line
 	unread   time.Duration // when what could not be read is tried again
 	reading  bool          // a read is under way: what comes does not overtake it
 	turn     bool          // queues are read before logs, the next time after them
 	nextLine int           // has its turn first
 
+	expires  int64         // the second from which on something asleep in memory has expired; 0: nothing does
 	lastGood time.Duration // when the last push was sent that had a good answer
 	stopped  bool          // nothing is sent
 	quiet    bool          // nothing is read: the end is near
@@ -176,6 +178,7 @@ func (l *Lane) Troubled() bool {
 // Arrive takes an item from a session.
 func (l *Lane) Arrive(it *Item, now Now) {
 	l.now = now
+	l.unstored++
 	n := it.Line
 	d := l.device(n, it.Token)
 	l.Door.fresh(now.Mono)
@@ -256,6 +259,7 @@ func (l *Lane) next(d *device) {
 		d.line.atDoor.push(d)
 		l.sleep(1)
 		l.releaseAll(d)
+		l.expireAt(d)
 		l.stow(d)
 		l.Wake = true
 	case it == nil:
@@ -286,7 +290,15 @@ func (l *Lane) park(d *device, wait time.Duration) {
 	l.sleep(1)
 	l.Wake = l.Wake || d.at == 1
 	l.releaseAll(d)
+	l.expireAt(d)
 	l.stow(d)
+}
+
+// expireAt notes when the first of d, which is asleep, expires.
+func (l *Lane) expireAt(d *device) {
+	if d.first != nil && d.first.Expires != 0 && (l.expires == 0 || d.first.Expires < l.expires) {
+		l.expires = d.first.Expires
+	}
 }
 
 // releases reports whether the bridge answers for what waits of d though it is not
@@ -425,9 +437,11 @@ func (l *Lane) Finish(it *Item) (gone bool) {
 
 // done takes an item that has come to its end from the disk.
 func (l *Lane) done(it *Item) {
-	if it.ID != 0 {
-		it.Line.disk.Done(it)
-		l.freed = true
-		l.Wake = l.Wake || l.retry != 0
+	if it.ID == 0 {
+		l.unstored--
+		return
 	}
+	it.Line.disk.Done(it)
+	l.freed = true
+	l.Wake = l.Wake || l.retry != 0
 }

@@ -18,6 +18,7 @@ type Read struct {
 	Broken  []*Item  // the same, of which no more can be read
 	Devices [][]byte // of a List, in their order
 	Err     error    // it could not be read now
+	Skipped bool     // there was no room for it any more
 
 	pass   bool // what was read goes through closed doors
 	device *device
@@ -171,15 +172,21 @@ func (l *Lane) enterQueue(r *Read) {
 	d.moving--
 	n := len(r.Got) + len(r.Broken)
 	d.moving += n
-	if d.queued = max(0, d.queued-n); n > 0 {
-		return
-	}
-	if d.state = idle; r.Err != nil {
+	d.queued = max(0, d.queued-n)
+	switch {
+	case n > 0:
+	case d.state != loads: // it was stopped meanwhile, and started again
+		if d.state == idle && d.first == nil {
+			l.next(d)
+		}
+	case r.Skipped:
+		l.loading.push(d)
+	case r.Err != nil:
 		l.park(d, l.Retry)
-		return
+	default:
+		d.state, d.queued = idle, 0 // what gives nothing is empty
+		l.next(d)
 	}
-	d.queued = 0 // what gives nothing is empty
-	l.next(d)
 }
 
 // enterBroken ends the way of one that cannot be read: the next has its turn.

@@ -92,6 +92,9 @@ func (d *fakeDisk) put(its []*Item) int {
 			d.next++
 			it.ID = d.next
 		} else {
+			if !it.ToQueue() {
+				panic("put into the log again")
+			}
 			d.moves++
 			d.count(d.rows[it.ID], -1)
 		}
@@ -141,6 +144,10 @@ func (d *fakeDisk) take(r *Read, ws []*row) {
 func (d *fakeDisk) read(r *Read, room int64, free func(*Line, []byte) bool) int64 {
 	if d.unread {
 		r.Err = fmt.Errorf("unreadable")
+		return room
+	}
+	if room <= 0 && (r.From == Log || r.From == Queue) {
+		r.Skipped = true
 		return room
 	}
 	topic := r.Lines[0].disk.(*fakeLine).topic

@@ -91,7 +91,13 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && it.Line.disk.Waiting() == 0) {
 			to = toQueue
 		}
-		if it.ID != 0 && it.place != chained && to == toLog { // its device goes on from memory meanwhile
+		if it.ID != 0 && it.place == chained && to == toLog { // it is there, and the log keeps no flags
+			if it.write = unwritten; d.asleep() {
+				l.stow(d)
+			}
+			continue
+		}
+		if it.ID != 0 && to == toLog { // its device goes on from memory meanwhile
 			l.unmove(d, it)
 			continue
 		}
@@ -166,13 +172,18 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 // written takes one that is on disk.
 func (l *Lane) written(it *Item) {
 	n := it.Line
+	if it.stored == nowhere {
+		l.unstored--
+	}
 	if it.stored != inQueue {
 		it.stored = inLog
 		if it.write == toQueue {
 			it.stored = inQueue
 		}
 	}
-	it.write = unwritten
+	if it.write = unwritten; it.stored == inLog {
+		it.saved = Flags{} // the log keeps none
+	}
 	if it.place >= ending {
 		if it.place == left {
 			l.done(it)
@@ -224,6 +235,9 @@ func (l *Lane) cannot() {
 
 // Unwritten is how many items are on their way to disk.
 func (l *Lane) Unwritten() int { return l.puts.len() + len(l.batch) }
+
+// Stuck reports whether something could not be written, and was not tried again yet.
+func (l *Lane) Stuck() bool { return l.retry != 0 }
 
 // RetrySoon lets what could not be written be tried again at the latest then.
 func (l *Lane) RetrySoon(at time.Duration) { l.retry = min(l.retry, at) }

@@ -176,3 +176,6 @@ func topicOf(subject pkix.Name) string {
 
 // Equal reports whether c and d were made from the same bytes.
 func (c *Credential) Equal(d *Credential) bool { return c.digest == d.digest }
+
+// Digest names the credential: two that are Equal have the same.
+func (c *Credential) Digest() [sha256.Size]byte { return c.digest }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
 
@@ -117,20 +117,8 @@ func checkOrder(t *testing.T, w *world) {
 // what was committed, and is not known to have come to its end.
 func (w *world) spooled(t *testing.T) map[int]bool {
 	t.Helper()
-	dir, name := t.TempDir(), "spool.db"
-	from, err := os.Open(filepath.Join(w.path("data"), name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	to, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		t.Fatal(err)
-	}
-	if err := to.Close(); err != nil {
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "spool"), os.DirFS(w.path("data/spool"))); err != nil {
 		t.Fatal(err)
 	}
 	s, err := boltstore.Open(dir, boltstore.Options{})
@@ -142,13 +130,22 @@ func (w *world) spooled(t *testing.T) map[int]bool {
 		t.Fatalf("the spool is damaged: %v", aside)
 	}
 	left := make(map[int]bool)
-	for _, queue := range s.Spool().Queues() {
-		records, err := s.Spool().Take(t.Context(), queue, math.MaxInt32, math.MaxInt64)
+	note := func(records []store.LineRecord, err error) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range records {
 			left[crowdNumber(t, r.Body)] = true
+		}
+	}
+	for _, line := range s.Lines().Lines() {
+		note(s.Lines().Take(t.Context(), line, math.MaxInt32, math.MaxInt64))
+		devices, err := s.Lines().Devices(t.Context(), line, nil, math.MaxInt32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range devices {
+			note(s.Lines().TakeOf(t.Context(), line, d.Token, math.MaxInt32, math.MaxInt64))
 		}
 	}
 	return left
@@ -254,7 +251,7 @@ func (w *world) deliver(t *testing.T) {
 	idle := 0
 	waitFor(t, "all is delivered", func() bool {
 		figures := "\n" + w.metrics()
-		if strings.Contains(figures, "\napnsbridge_bridge_unsettled 0\n") && strings.Contains(figures, "\napnsbridge_bridge_app_spool_waiting{app=\"demo\"} 0\n") {
+		if strings.Contains(figures, "\napnsbridge_bridge_unsettled 0\n") && strings.Contains(figures, "\napnsbridge_bridge_app_waiting_notifications{app=\"demo\"} 0\n") {
 			idle++
 		} else {
 			idle = 0

@@ -124,7 +124,7 @@ func TestFloodBehindPacket(t *testing.T) {
 			}
 			write(frame(nil, 0))
 			waitFor(t, "it is known that APNs is away", func() bool {
-				return w.metric(t, `apnsbridge_bridge_app_breaker_production_open_since{app="flood"}`) > 0
+				return w.metric(t, `apnsbridge_bridge_app_lanes_production_closed_since{app="flood"}`) > 0
 			})
 			w.before = w.usage()
 			var flooded []time.Duration
@@ -139,7 +139,7 @@ func TestFloodBehindPacket(t *testing.T) {
 				waitFor(t, "all is read, and on disk", func() bool {
 					w.look()
 					return w.metric(t, `apnsbridge_bridge_app_taken_total{app="flood"}`) == float64(n+1) &&
-						w.metric(t, `apnsbridge_bridge_app_spool_unwritten{app="flood"}`) == 0
+						w.metric(t, `apnsbridge_bridge_app_lanes_production_unwritten{app="flood"}`) == 0
 				})
 				queued = max(queued, w.metric(t, "apnsbridge_bridge_queued_bytes"))
 			}

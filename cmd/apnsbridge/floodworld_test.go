@@ -126,7 +126,7 @@ func (w *floodWorld) figures() string {
 	for line := range strings.Lines(w.metrics()) {
 		for _, of := range []string{
 			"apnsbridge_gateway_parked ", "apnsbridge_gateway_unparsed_bytes ", "apnsbridge_gateway_frames_total ",
-			"apnsbridge_bridge_queued_bytes ", "apnsbridge_bridge_unsettled ", "apnsbridge_bridge_app_", "apnsbridge_store_spool_",
+			"apnsbridge_bridge_queued_bytes ", "apnsbridge_bridge_unsettled ", "apnsbridge_bridge_app_", "apnsbridge_store_lines_",
 			"process_resident_memory_bytes ", "process_open_fds ", "go_goroutines ", "go_memstats_heap_inuse_bytes ",
 		} {
 			if strings.HasPrefix(line, of) && !strings.HasSuffix(line, " 0\n") && !strings.Contains(line, `app="well"`) {
@@ -145,7 +145,7 @@ func (w *floodWorld) deliver() {
 	w.t.Helper()
 	waitFor(w.t, "all is delivered", func() bool {
 		w.look()
-		return w.metric(w.t, "apnsbridge_bridge_unsettled")+w.metric(w.t, `apnsbridge_bridge_app_spool_waiting{app="flood"}`) == 0
+		return w.metric(w.t, "apnsbridge_bridge_unsettled")+w.metric(w.t, `apnsbridge_bridge_app_waiting_notifications{app="flood"}`) == 0
 	})
 }
 

@@ -108,7 +108,7 @@ func (w warning) level() string {
 
 // whole are the figures of the gateway as a whole that matter first.
 func (s *service) whole(a *assembly, stats bridge.Stats) []share {
-	push, spool, limits := s.push.Stats(), s.store.Stats().Spool, a.config.Limits
+	push, spool, limits := s.push.Stats(), s.store.Stats().Lines, a.config.Limits
 	certificate := expiry{a.certificate.Leaf.NotAfter.Sub(a.now())}
 	return []share{
 		{"Provider connections", count(push.Connections), count(limits.Connections)},
@@ -116,7 +116,7 @@ func (s *service) whole(a *assembly, stats bridge.Stats) []share {
 		{"Feedback readers", count(s.feedback.Stats().Readers), ""},
 		{"Without a verdict", count(stats.Unsettled), ""},
 		{"In memory, bytes", count(stats.QueuedBytes), count(limits.QueuedBytes)},
-		{"On disk, bytes", count(spool.Bytes), count(spool.MaxBytes)},
+		{"On disk, bytes", count(spool.Bytes), count(spool.Bound)},
 		{"Feedback entries", count(s.store.Stats().FeedbackEntries), ""},
 		{"Server certificate", days(certificate.Expires), ""},
 	}
@@ -135,11 +135,9 @@ func (a *assembly) row(app bridge.App, st bridge.AppStats, problem string) appRo
 	case st.Accepted == 0 && st.Pool.Answered == 0:
 		row.Level, row.State = "dim", "nothing sent yet"
 	}
-	breaker := st.Breaker
-	waiting := breaker.Production.Waiting + breaker.Sandbox.Waiting + st.Held + st.Pool.Queued
 	row.Counts = []string{
 		count(st.Taken), count(st.Accepted), count(st.BadTokens), count(st.Unregistered), count(st.Refused + st.Malformed),
-		count(st.Expired), count(st.Dropped), count(waiting), count(st.Spool.Waiting),
+		count(st.Expired), count(st.Dropped + st.Crowded), count(st.Waiting.Notifications), count(st.Waiting.OnDisk),
 	}
 	d := app.Credential.Describe()
 	if d.Kind == "token" {

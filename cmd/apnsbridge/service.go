@@ -59,7 +59,7 @@ func (s *service) start(a *assembly) (err error) {
 		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set aside, and an empty one has begun")
 	}
 	if s.bridge, err = bridge.New(bridge.Config{
-		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
+		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Lines(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
 		Limits: a.bridgeLimits(), Log: s.log,
 	}); err != nil {
 		return err

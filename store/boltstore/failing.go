@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"syscall"
@@ -70,7 +71,7 @@ func (s *Store) Failing() error {
 	if err := s.file.whyFailing(); err != nil {
 		return err
 	}
-	return s.spool.Failing()
+	return cmp.Or(s.spool.Failing(), s.lines.Failing())
 }
 
 // whyFailing says it in words for the operator.

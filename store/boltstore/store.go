@@ -70,6 +70,7 @@ type Store struct {
 	feedback *Feedback
 	ledger   *Ledger
 	spool    *Spool
+	lines    *LineSpool
 
 	spoolBegins bool
 }
@@ -99,7 +100,11 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.file.close())
 	}
-	s.spoolBegins = errors.Is(missing, fs.ErrNotExist) || len(s.aside) > before
+	_, _, _ = missing, before, fs.ErrNotExist
+	if s.lines, err = OpenLineSpool(dir, o); err != nil {
+		return nil, errors.Join(err, s.spool.close(), s.file.close())
+	}
+	s.spoolBegins = s.lines.Begins()
 	return s, nil
 }
 
@@ -140,7 +145,7 @@ func (s *Store) Damaged() ([]string, error) { return damagedFiles(s.dir) }
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
 func (s *Store) Close() error {
-	return errors.Join(s.spool.close(), s.file.close())
+	return errors.Join(s.lines.Close(), s.spool.close(), s.file.close())
 }
 
 // Feedback is the store's lists of dead devices.
@@ -148,6 +153,9 @@ func (s *Store) Feedback() *Feedback { return s.feedback }
 
 // Ledger is the store's log below the resend ledger.
 func (s *Store) Ledger() *Ledger { return s.ledger }
+
+// Lines is the store's notifications that wait for APNs.
+func (s *Store) Lines() *LineSpool { return s.lines }
 
 // Spool is the store's notifications that wait for APNs.
 func (s *Store) Spool() *Spool { return s.spool }
@@ -167,6 +175,7 @@ type Stats struct {
 	Failing         time.Duration // for how long it could not be written; 0 if it can
 	Failures        uint64        // transactions that could not be written
 	Spool           SpoolStats
+	Lines           store.LineStats
 }
 
 // Stats returns a snapshot.
@@ -188,6 +197,7 @@ func (s *Store) Stats() Stats {
 		Failing:         lasting,
 		Failures:        failures,
 		Spool:           s.spool.Stats(),
+		Lines:           s.lines.Stats(),
 	}
 }
 

@@ -1,0 +1,242 @@
+package bridge
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
+	"apnsbridge/store"
+)
+
+// appLane is an app's way into one environment of APNs, for all goroutines: a
+// lane.Lane with its lock, and what it decides carried out after the lock is
+// released. Its lock is taken behind a client's, and no other behind it but the
+// store's.
+type appLane struct {
+	app         *app
+	environment Environment
+	wake        chan struct{} // for run
+	troubled    atomic.Bool   // core.Troubled: upstreams have to ask
+
+	mu      sync.Mutex
+	core    *lane.Lane
+	todo    *todo
+	running bool         // its goroutine was started
+	next    atomic.Int64 // when it has something to do, in nanoseconds since the start of the clock
+	failure error        // of the last attempt to write; nil: it succeeded
+	bodies  bodies       // of the goroutine alone
+
+	spare atomic.Pointer[todo]
+}
+
+// todo is what was decided under a lane's lock and is carried out without it.
+type todo struct {
+	send    []*notification
+	release []place
+	gone    []*notification // each with its outcome
+	rulings []guardRuling
+	then    []func()
+}
+
+// place is that of a notification in its provider's window.
+type place struct {
+	session *Session
+	seq     conversation.Seq
+}
+
+// guardRuling is what the guard of a line made of APNs' answers.
+type guardRuling struct {
+	line *lane.Line
+	lane.Ruling
+	record []byte // what is to be remembered of it; nil: as before
+}
+
+func (b *Bridge) newLane(a *app, e Environment) *appLane {
+	l := &appLane{app: a, environment: e, wake: make(chan struct{}, 1), todo: new(todo)}
+	l.core = lane.New(lane.Config{
+		Mode: lane.Mode(b.mode), Sink: l,
+		Delays:  lane.Delays{First: b.limits.RetryDelay, Most: b.limits.RetryDelayMax, Held: heldPeriod, Random: rand.Float64},
+		Ahead:   b.limits.SpoolAhead,
+		Entries: b.limits.WaitingDevices / ownShare, Asleep: &b.asleep,
+		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Retry:  b.limits.RetryDelay,
+	})
+	return l
+}
+
+// heldPeriod is the time between two probes for an app whose credential or topic
+// APNs does not take: only its operator can mend that.
+const heldPeriod = 30 * time.Second
+
+// ownShare is the part of waiting_devices that is one lane's own.
+const ownShare = 10
+
+// name names the environment as the spool does.
+func (e Environment) String() string { return [...]string{"production", "sandbox", "by-listener"}[e] }
+
+// line finds or makes the line of a topic that is written down; of the configured
+// one with "". l.mu is held.
+func (l *appLane) line(topic string) *lane.Line {
+	n := l.core.Line(topic)
+	if n == nil {
+		b := l.app.bridge
+		n = l.core.AddLine(topic, &lineDisk{spool: b.spool, line: store.Line{App: l.app.name, Environment: l.environment.String(), Topic: topic}})
+		l.configure(n)
+		b.ledgerLog.restoreGuard(l, n, b.clock.now())
+	}
+	return n
+}
+
+// configure tells the guard of n what it is under. l.mu is held.
+func (l *appLane) configure(n *lane.Line) {
+	if route := l.app.route.Load(); route != nil {
+		n.Under(route.fingerprint(l.environment, n.Name))
+		n.Doubts(0)
+		if !route.app.NoDoubt {
+			n.Doubts(lane.GuardTokens)
+		}
+	}
+}
+
+// lock takes the lock and gives the present time.
+func (l *appLane) lock() lane.Now {
+	l.mu.Lock()
+	return l.app.bridge.clock.now()
+}
+
+// unlock releases the lock, and carries out what was decided under it.
+func (l *appLane) unlock() { l.perform(l.release()) }
+
+// release releases the lock, and gives what was decided under it.
+func (l *appLane) release() *todo {
+	if l.core.Wake {
+		l.troubled.Store(l.core.Troubled())
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+		if !l.running {
+			l.start()
+		}
+	}
+	t := l.todo
+	if len(t.send)+len(t.gone)+len(t.release)+len(t.rulings)+len(t.then) == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.todo = l.spare.Swap(nil); l.todo == nil {
+		l.todo = new(todo)
+	}
+	l.mu.Unlock()
+	return t
+}
+
+// perform carries out what was decided. No lock of the lane or of a client is held.
+func (l *appLane) perform(t *todo) {
+	if t == nil {
+		return
+	}
+	for _, r := range t.rulings {
+		l.app.ruled(l, r)
+	}
+	for _, p := range t.release {
+		p.session.release(p.seq)
+	}
+	for _, n := range t.gone {
+		n.leave(n.outcome)
+	}
+	for _, n := range t.send {
+		n.route.upstream(l.environment).Send(&n.Push)
+	}
+	for _, then := range t.then {
+		then()
+	}
+	clear(t.rulings)
+	clear(t.release)
+	clear(t.gone)
+	clear(t.send)
+	clear(t.then)
+	t.rulings, t.release, t.gone, t.send, t.then = t.rulings[:0], t.release[:0], t.gone[:0], t.send[:0], t.then[:0]
+	l.spare.Store(t)
+}
+
+// Send is lane.Sink's, and so are the methods below. l.mu is held.
+func (l *appLane) Send(it *lane.Item) {
+	n := of(it)
+	n.route = l.app.route.Load()
+	n.Request.Topic = n.route.topic(it.Line)
+	l.todo.send = append(l.todo.send, n)
+}
+
+func (l *appLane) Release(it *lane.Item) {
+	if n := of(it); n.session != nil { // n itself may have gone when this is carried out
+		l.todo.release = append(l.todo.release, place{n.session, n.seq})
+	}
+}
+
+func (l *appLane) Left(it *lane.Item) {
+	n := of(it)
+	n.outcome = conversation.Spooled
+	l.todo.gone = append(l.todo.gone, n)
+}
+
+func (l *appLane) Ended(it *lane.Item, how lane.End) {
+	n, c := of(it), &l.app.counters
+	n.outcome = conversation.Dropped
+	switch how {
+	case lane.Expired:
+		n.outcome = conversation.Expired
+		c.expired.Add(1)
+	case lane.Crowded:
+		c.crowded.Add(1)
+		l.app.health.crowded(l.app.bridge.log)
+	case lane.Unreadable:
+		c.unreadable.Add(1)
+	case lane.Abandoned:
+		c.abandoned.Add(1)
+	}
+}
+
+func (l *appLane) Gone(it *lane.Item) { l.todo.gone = append(l.todo.gone, of(it)) }
+
+func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
+	ruling := guardRuling{line: n, Ruling: r}
+	if r.Save {
+		ruling.record = n.Record()
+	}
+	l.todo.rulings = append(l.todo.rulings, ruling)
+}
+
+func (l *appLane) Full() bool  { return !l.app.account.room() }
+func (l *appLane) Roomy() bool { return l.app.account.roomy() }
+
+// arrive hands n to the lane. What is decided is to be carried out by perform: a
+// client's lock may be held.
+func (l *appLane) arrive(n *notification) *todo {
+	now := l.lock()
+	n.lane = l
+	l.core.Arrive(&n.Item, now)
+	return l.release()
+}
+
+// finish says that what was to be remembered of the end of n is durable, or that
+// there is nothing.
+func (l *appLane) finish(n *notification, o conversation.Outcome) {
+	l.lock()
+	n.outcome = o
+	gone := l.core.Finish(&n.Item)
+	l.unlock()
+	if gone {
+		n.leave(o)
+	}
+}
+
+// during lets something happen to the lane.
+func (l *appLane) during(event func(now lane.Now)) {
+	event(l.lock())
+	l.core.Wake = true
+	l.unlock()
+}

@@ -1,0 +1,52 @@
+package bridge
+
+import (
+	"sync/atomic"
+	"time"
+
+	"apnsbridge/bridge/lane"
+)
+
+const (
+	// stepOf is how far the wall's time may be from the one expected without being
+	// taken for a step: clocks that are kept right are slewed.
+	stepOf = 2 * time.Second
+
+	// stepBelieved is how long a step of the wall's time has to last until it is
+	// believed: whoever sets a clock wrong sets it right again.
+	stepBelieved = 10 * time.Minute
+)
+
+// clock tells lanes the time. What they date and wait for goes by the monotonic
+// clock. What has expired goes by the wall's time at the start and what has passed
+// since: a clock that is set wrong for a while must not let notifications expire.
+type clock struct {
+	read  func() time.Time
+	start time.Time
+
+	offset  atomic.Int64 // nanoseconds that the wall was believed to have been stepped since the start
+	stepped atomic.Int64 // when a step was first seen that is not believed yet, in nanoseconds since the start; 0: none is
+}
+
+func newClock(read func() time.Time) *clock { return &clock{read: read, start: read()} }
+
+func (c *clock) now() lane.Now {
+	t := c.read()
+	mono := t.Sub(c.start)
+	expected := c.start.UnixNano() + int64(mono) + c.offset.Load()
+	diff := time.Duration(t.UnixNano() - expected)
+	switch since := c.stepped.Load(); {
+	case diff.Abs() <= stepOf:
+		if since != 0 {
+			c.stepped.Store(0)
+		}
+	case since == 0:
+		c.stepped.CompareAndSwap(0, max(1, int64(mono)))
+	case mono-time.Duration(since) >= stepBelieved:
+		if c.stepped.CompareAndSwap(since, 0) {
+			c.offset.Add(int64(diff))
+			expected += int64(diff)
+		}
+	}
+	return lane.Now{Mono: mono, Wall: expected / int64(time.Second), Time: t}
+}

@@ -1,0 +1,82 @@
+package bridge
+
+import (
+	"sync"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/upstream"
+)
+
+// notification is one on its way: the only copy that is made of it. Two hold it:
+// the conversation, from Push until it gives it back, and its lane, from Arrive or
+// from disk until it lets go of it. When neither does any more it goes back to the
+// pool.
+type notification struct {
+	session *Session // nil: it was read from disk, and its provider has no part in it any more
+	seq     conversation.Seq
+	holders int // under the client's lock
+
+	lane  *appLane
+	route *route // by which it was handed to an upstream
+	taken int64  // the second since 1970 in which it was
+
+	lane.Item            // its place in the lane
+	upstream.Push        // Token and Payload are parts of bytes
+	bytes         []byte // token, then payload
+
+	outcome conversation.Outcome // once its delivery has ended
+}
+
+// Token is the device token. With Payload it makes the notification a
+// conversation.Content.
+func (n *notification) Token() []byte { return n.Push.Token }
+
+// Payload is the payload as the provider wrote it.
+func (n *notification) Payload() []byte { return n.Push.Payload }
+
+// notificationOverhead is what a notification costs besides its bytes, with its
+// places in window and queues.
+const notificationOverhead = 512
+
+var notifications = sync.Pool{New: func() any { return new(notification) }}
+
+// newNotification copies a frame. What it borrows is free afterwards.
+func newNotification(s *Session, frame *binproto.Notification, now time.Time) *notification {
+	n := notifications.Get().(*notification)
+	*n = notification{session: s, taken: now.Unix(), bytes: n.bytes}
+	n.copy(frame.Token, frame.Payload)
+	return n
+}
+
+// copy makes token and payload those of n.
+func (n *notification) copy(token, payload []byte) {
+	n.bytes = append(append(n.bytes[:0], token...), payload...)
+	n.Push.Token, n.Push.Payload = n.bytes[:len(token)], n.bytes[len(token):]
+	n.Item.Token, n.Item.Size = n.Push.Token, int64(notificationOverhead+len(n.bytes))
+	n.Push.Owner, n.Item.Owner = n, n
+}
+
+// of gives the notification of which it is the place in the lane.
+func of(it *lane.Item) *notification { return it.Owner.(*notification) }
+
+// leave says that its lane has let go of n. It must not be touched afterwards.
+func (n *notification) leave(o conversation.Outcome) {
+	if n.session != nil {
+		n.session.settled(n, o)
+		return
+	}
+	a, size := n.lane.app, n.Size
+	n.free()
+	a.account.give(size)
+	a.bridge.settled(1)
+}
+
+// free gives the notification's memory back. Neither session nor lane may hold it
+// any more.
+func (n *notification) free() {
+	*n = notification{bytes: n.bytes[:0]}
+	notifications.Put(n)
+}

@@ -1,0 +1,259 @@
+package bridge
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/upstream"
+)
+
+// app is what lasts of an app, as long as the process: while its configuration is
+// reloaded, taken out and put back.
+type app struct {
+	name      string
+	bridge    *Bridge
+	route     atomic.Pointer[route]
+	lanes     [2]*appLane // of Production and Sandbox
+	account   account
+	badTokens *badTokens
+	counters  counters
+	health    health
+
+	// Under the bridge's lock.
+	configured    bool
+	conversations conversation.Stats // of clients that were forgotten
+	pooled        upstream.Stats     // of upstreams that were closed
+}
+
+// route is how an app's notifications go at present.
+type route struct {
+	app       App
+	upstreams [2]carrier  // of Production and Sandbox
+	lanes     [2]*appLane // that what arrives for them enters
+}
+
+// carrier is an upstream.Upstream, seen from a route.
+type carrier interface {
+	Send(*upstream.Push)
+	Renew(bearer string)
+	Retire()
+}
+
+// environment is where notifications from a listener of the environment e go.
+func (rt *route) environment(e Environment) Environment {
+	if rt.app.Environment == ByListener {
+		return e
+	}
+	return rt.app.Environment
+}
+
+// upstream is what carries the notifications of a lane of the environment e. What
+// waited when the app's environment was another goes the new way.
+func (rt *route) upstream(e Environment) carrier { return rt.upstreams[rt.environment(e)] }
+
+// topic is what APNs is asked under for those of a line.
+func (rt *route) topic(n *lane.Line) string {
+	if n.Name == "" {
+		return rt.app.Topic
+	}
+	return n.Name
+}
+
+// topicWritten is the name of the line for a provider's notifications: empty while
+// the app has a topic of its own, which is looked up when they are sent.
+func (rt *route) topicWritten(o Origin) string {
+	if rt.app.Topic != "" {
+		return ""
+	}
+	return o.Topic
+}
+
+// fingerprint names what the guard of a line is under: credential, endpoint,
+// environment and topic.
+func (rt *route) fingerprint(e Environment, line string) string {
+	topic := line
+	if line == "" {
+		topic = rt.app.Topic
+	}
+	digest := rt.app.Credential.Digest()
+	sum := sha256.Sum256(fmt.Appendf(digest[:], "\x00%s\x00%s\x00%s", rt.app.Endpoint, rt.environment(e), topic))
+	return hex.EncodeToString(sum[:12])
+}
+
+// retire lets the connections end when they have done their work.
+func (rt *route) retire() {
+	for _, u := range rt.upstreams {
+		if u != nil {
+			u.Retire()
+		}
+	}
+}
+
+var errNoTopic = errors.New("the app has no topic set and the client's certificate names none")
+
+// newApp makes an app without a configuration.
+func (b *Bridge) newApp(name string) *app {
+	a := &app{name: name, bridge: b}
+	a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
+	a.account.budget = b.budget
+	a.health.app = name
+	for e := range a.lanes {
+		a.lanes[e] = b.newLane(a, Environment(e))
+	}
+	return a
+}
+
+// reroute gives a the configuration conf. b.mu is held; when it is free, then tells
+// the lanes.
+func (b *Bridge) reroute(a *app, conf App) (then func()) {
+	old := a.route.Load()
+	switch {
+	case old == nil:
+		a.route.Store(b.newRoute(a, conf))
+	case a.configured && old.app.same(conf):
+		a.route.Store(&route{app: conf, upstreams: old.upstreams, lanes: a.lanesFor(conf)})
+	default:
+		a.route.Store(b.newRoute(a, conf))
+		old.retire()
+	}
+	if old != nil {
+		a.badTokens.flush(b.now())
+	}
+	for e, l := range a.lanes {
+		l.reconfigure(old, a.route.Load(), !a.configured, Environment(e))
+	}
+	a.configured = true
+}
+
+// lanesFor gives the lanes that what arrives is to enter. An app that goes to another
+// environment than before stays in the lane in which something waits: so each device
+// keeps its order.
+func (a *app) lanesFor(conf App) [2]*appLane {
+	lanes := a.lanes
+	if e := conf.Environment; e != ByListener && !lanes[e].inUse() && lanes[1-e].inUse() {
+		lanes[e] = lanes[1-e]
+	}
+	return lanes
+}
+
+// inUse reports whether something waits in the lane, or is with APNs.
+func (l *appLane) inUse() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.core.Lines() {
+		if !n.Spent() {
+			return true
+		}
+	}
+	for _, line := range l.app.bridge.lines() {
+		if line.App == l.app.name && line.Environment == l.environment.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// reconfigure tells the lane of another configuration. start says that the app has
+// had none.
+func (l *appLane) reconfigure(old, now *route, start bool, e Environment) {
+	l.during(func(at lane.Now) {
+		for _, n := range l.core.Lines() {
+			l.configure(n)
+		}
+		switch {
+		case old == nil:
+		case !old.app.same(now.app):
+			l.core.Renewed(at)
+		case old.app.Topic != now.app.Topic:
+			if n := l.core.Line(""); n != nil {
+				l.core.TopicRenewed(n, at)
+			}
+		}
+		if start {
+			l.takeUp()
+			l.core.Start(at)
+		}
+	})
+}
+
+// takeUp makes the lines of what waits on disk. l.mu is held.
+func (l *appLane) takeUp() {
+	b := l.app.bridge
+	if b.spool == nil {
+		return
+	}
+	for _, line := range b.lines() {
+		if line.App == l.app.name && line.Environment == l.environment.String() {
+			l.line(line.Topic)
+		}
+	}
+}
+
+// takeOut ends the way of an app that is not configured any more. What it has taken
+// waits on disk, if there is one; else it goes on. b.mu is held; when it is free, then
+// tells the lanes.
+func (b *Bridge) takeOut(a *app) (then func()) {
+	a.configured = false
+	if b.spool == nil {
+		return func() {}
+	}
+	return func() {
+		for _, l := range a.lanes {
+			l.during(l.core.Stop)
+		}
+		a.route.Load().retire()
+	}
+}
+
+func (b *Bridge) newRoute(a *app, conf App) *route {
+	rt := &route{app: conf, lanes: a.lanesFor(conf)}
+	for e := range rt.upstreams {
+		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
+			u := upstream.Open(b.ctx, upstream.Config{
+				App: conf.Name, Endpoint: conf.endpoint(env), Credential: conf.Credential,
+				Limits: b.limits.upstream(), Log: b.log, Now: b.now,
+				Begin:    func(p *upstream.Push) bool { return p.Owner.(*notification).begin() },
+				Answered: func(p *upstream.Push, v upstream.Verdict) { p.Owner.(*notification).answered(v) },
+			})
+			rt.upstreams[e] = u
+			b.upstreams = append(b.upstreams, u)
+		}
+	}
+	return rt
+}
+
+// spentFor is how long a retired upstream has to have had nothing to do before it
+// is closed: another goroutine that looked up the route before the reload may still
+// send to it.
+const spentFor = time.Minute
+
+// closeSpent closes the upstreams that no app goes by any more.
+func (b *Bridge) closeSpent(now time.Time) {
+	b.mu.Lock()
+	var spent []*upstream.Upstream
+	b.upstreams = slices.DeleteFunc(b.upstreams, func(u *upstream.Upstream) bool {
+		over := u.IdleFor(now) >= spentFor && !b.routed(u)
+		if over {
+			spent = append(spent, u)
+			b.apps[u.App()].pooled.Add(u.Stats())
+		}
+		return over
+	})
+	b.mu.Unlock()
+	for _, u := range spent {
+		u.Close()
+	}
+}
+
+// routed reports whether an app goes by u. b.mu is held.
+func (b *Bridge) routed(u *upstream.Upstream) bool {
+	a := b.apps[u.App()]
+	return (a.configured || b.spool == nil) && slices.Contains(a.route.Load().upstreams[:], carrier(u))
+}

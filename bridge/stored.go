@@ -1,0 +1,136 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"apnsbridge/bridge/lane"
+	"apnsbridge/store"
+)
+
+// lineDisk is a line's part of the spool.
+type lineDisk struct {
+	spool Spool
+	line  store.Line
+	key   [1]store.LineKey
+}
+
+// lineOf names the part of the spool that is n's.
+func lineOf(n *lane.Line) store.Line { return n.Disk().(*lineDisk).line }
+
+// Waiting is lane.Disk's, and so are the methods below.
+func (d *lineDisk) Waiting() int {
+	if d.spool == nil {
+		return 0
+	}
+	return d.spool.Waiting(d.line)
+}
+
+func (d *lineDisk) Queued(token []byte) bool { return d.spool.Queued(d.line, token) }
+
+func (d *lineDisk) Return(it *lane.Item) { d.spool.Return(d.line, d.keyOf(it)...) }
+
+func (d *lineDisk) Done(it *lane.Item) { d.spool.Done(d.line, d.keyOf(it)...) }
+
+// keyOf gives the key of it, which is borrowed until the next call: the lane's lock
+// is held.
+func (d *lineDisk) keyOf(it *lane.Item) []store.LineKey {
+	d.key[0] = store.LineKey{ID: it.ID, Queued: it.Queued(), Token: it.Token}
+	return d.key[:]
+}
+
+// storedVersion begins the body of a notification in the spool. Integers are
+// big-endian:
+//
+//	version u8 · priority u8 · taken, seconds since 1970: i64 · apns-id 16 bytes ·
+//	expiration i64 · push type: length u8, text · payload
+//
+// Its topic is that of its line; what attempts have come to is in the record's flags.
+const storedVersion = 2
+
+const storedHead = 2 + 8 + 16 + 8
+
+// appendBody writes down what is to be asked of APNs for n.
+func appendBody(b []byte, n *notification) []byte {
+	q := &n.Request
+	b = append(b, storedVersion, q.Priority)
+	b = binary.BigEndian.AppendUint64(b, uint64(n.taken))
+	b = append(b, q.ID[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(q.Expiration))
+	b = append(append(b, byte(len(q.PushType))), q.PushType...)
+	return append(b, n.Payload()...)
+}
+
+var errStored = errors.New("it is of another version, or cut short")
+
+// readBody makes a notification of what was written down, with a copy of its
+// bytes. With an error it has an identity and nothing more.
+func readBody(from *store.LineRecord) (*notification, error) {
+	n := notifications.Get().(*notification)
+	*n = notification{bytes: n.bytes}
+	n.Item.ID, n.Flags, n.Expires = from.ID, lane.FlagsOf(from.Flags), from.Expires
+	n.Flags.Amended, n.Flags.Renewed, n.Flags.Unlooked = false, false, 0 // the request is as it was at first
+	b := from.Body
+	if from.Broken != nil {
+		n.copy(from.Token, nil)
+		return n, from.Broken
+	}
+	if len(b) < storedHead+1 || b[0] != storedVersion || len(b) < storedHead+1+int(b[storedHead]) || len(from.Token) == 0 {
+		n.copy(from.Token, nil)
+		return n, errStored
+	}
+	q := &n.Request
+	q.Priority, n.taken = b[1], int64(binary.BigEndian.Uint64(b[2:]))
+	copy(q.ID[:], b[10:])
+	q.Expiration = int64(binary.BigEndian.Uint64(b[26:]))
+	b = b[storedHead+1:]
+	size := int(from.Body[storedHead])
+	q.PushType = string(b[:size])
+	n.copy(from.Token, b[size:])
+	return n, nil
+}
+
+// bodies writes down what goes to the spool in one commit. It is the lane's
+// goroutine's alone.
+type bodies struct {
+	arena  []byte
+	ends   []int // of each item's body in arena; 0: not written yet
+	record []store.LineRecord
+}
+
+// inFlight writes down those that may be with APNs, whose request may change: the
+// lane's lock is held.
+func (b *bodies) inFlight(batch []*lane.Item) {
+	b.arena, b.ends = b.arena[:0], b.ends[:0]
+	for _, it := range batch {
+		if b.ends = append(b.ends, 0); it.Chained() {
+			b.arena = appendBody(b.arena, of(it))
+			b.ends[len(b.ends)-1] = len(b.arena)
+		}
+	}
+}
+
+// records gives what is to be put. It is borrowed until the next call of inFlight.
+func (b *bodies) records(batch []*lane.Item) []store.LineRecord {
+	b.record = b.record[:0]
+	start := 0
+	for i, it := range batch { // those that inFlight wrote are in front, in their order
+		r := store.LineRecord{LineKey: store.LineKey{ID: it.ID, Queued: it.ToQueue(), Token: it.Token}, Expires: it.Expires}
+		if r.Queued {
+			r.Flags = it.SavedFlags().Bytes()
+		}
+		if end := b.ends[i]; end > 0 {
+			r.Body = b.arena[start:end:end]
+			start = end
+		}
+		b.record = append(b.record, r)
+	}
+	for i, it := range batch {
+		if b.ends[i] == 0 {
+			at := len(b.arena)
+			b.arena = appendBody(b.arena, of(it))
+			b.record[i].Body = b.arena[at:len(b.arena):len(b.arena)]
+		}
+	}
+	return b.record
+}
