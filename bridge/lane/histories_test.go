@@ -193,8 +193,7 @@ func (w *world) crash() {
 	for _, g := range w.disk.gone { // it was not durable that they are done
 		if w.rnd.IntN(2) == 0 {
 			g.out = true
-			w.disk.rows[g.id] = g
-			w.disk.count(g, 1)
+			w.disk.add(g)
 		}
 	}
 	w.disk.gone = nil
@@ -202,9 +201,7 @@ func (w *world) crash() {
 	for _, r := range w.disk.rows {
 		k := key{r.device, r.seq}
 		kept[k] = true
-		if r.out {
-			w.disk.set(r, false)
-		}
+		w.disk.checkOut(r, false)
 		if w.ended[k] > 0 {
 			delete(w.poison, k) // it comes again
 		}
