@@ -180,6 +180,37 @@ func TestCaseRecoveryAmongPoison(t *testing.T) {
 	}
 }
 
+// Twelve that always get 5xx stood first in the list when the credential was refused. When it is
+// taken again they come back to the door all the time: the log goes nevertheless.
+func TestCaseCredentialAmongPoison(t *testing.T) {
+	for name, c := range map[string]Class{"credential refused": CredentialRefused, "5xx": Failed} {
+		t.Run(name, func(t *testing.T) {
+			inEachMode(t, true, func(t *testing.T, m Mode) {
+				down := true
+				g := newRig(m, func(n *note) Class {
+					switch {
+					case down:
+						return c
+					case n.device < 12:
+						return Failed
+					}
+					return Accepted
+				})
+				for i := range 13 {
+					g.arrive(&note{device: i})
+				}
+				g.wait(3 * time.Second)
+				for i := range 1000 {
+					g.arrive(&note{device: 100 + i})
+				}
+				g.wait(10 * time.Minute)
+				down = false
+				within(t, "all good ones", g.until(time.Hour, func() bool { return g.accepted == 1001 }), 4*time.Minute)
+			})
+		})
+	}
+}
+
 // C16: connections are cut every second. Few are given up: those that were cut off twice.
 func TestCaseFlap(t *testing.T) {
 	inEachMode(t, false, func(t *testing.T, m Mode) {

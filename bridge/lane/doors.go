@@ -1,6 +1,9 @@
 package lane
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Tend does what is due: it wakes the devices whose time has come, and lets go who
 // may go through the doors.
@@ -12,6 +15,7 @@ func (l *Lane) Tend(now Now) {
 	for len(l.waiting) > 0 && l.waiting[0].due <= now.Mono {
 		d := l.waiting[0]
 		l.forget(d)
+		d.late = true
 		l.next(d)
 	}
 	l.openDoors()
@@ -54,8 +58,11 @@ func (l *Lane) Next() (at int64) {
 
 // someone reports whether there are notifications that wait at the doors of n.
 func (l *Lane) someone(n *Line) bool {
-	return n.atDoor.size > 0 || l.Mode != Off && n.disk.Waiting() > 0
+	return n.atDoor.size > 0 || l.logged(n)
 }
+
+// logged reports whether there are notifications in the log of n.
+func (l *Lane) logged(n *Line) bool { return l.Mode != Off && n.disk.Waiting() > 0 }
 
 // openDoors lets go who may.
 func (l *Lane) openDoors() {
@@ -92,9 +99,7 @@ func (l *Lane) openDoors() {
 				l.draw(append(open[:len(open):len(open)], shut...))
 			}
 		}
-		for _, n := range open {
-			l.Door.credit -= l.admit(n, l.Door.credit)
-		}
+		l.spend(&l.Door.credit, open...)
 		return
 	}
 	for _, n := range open {
@@ -106,7 +111,23 @@ func (l *Lane) openDoors() {
 				break // one of those that were asked is enough
 			}
 		}
-		n.Door.credit -= l.admit(n, n.Door.credit)
+		l.spend(&n.Door.credit, n)
+	}
+}
+
+// spend lets go who stands at the doors of ns, as far as credit goes. Once it is the turn of one
+// that has waited for itself, half of it is kept for what is in the logs: those that always fail
+// come back to the door again and again, and would take all of it.
+func (l *Lane) spend(credit *int, ns ...*Line) {
+	kept, logged := 0, !l.quiet && slices.ContainsFunc(ns, l.logged)
+	for _, n := range ns {
+		for n.atDoor.size > 0 && *credit > kept {
+			if logged && kept == 0 && n.atDoor.first().late {
+				kept = (*credit + 1) / 2
+				continue
+			}
+			*credit -= l.admit(n, 1)
+		}
 	}
 }
 
@@ -135,7 +156,7 @@ func (l *Lane) draw(ns []*Line) (fresh bool) {
 				return true
 			}
 		}
-		disk = disk || l.Mode != Off && n.disk.Waiting() > 0
+		disk = disk || l.logged(n)
 	}
 	if disk && !l.quiet {
 		l.draws, l.Wake = append(l.draws, ns), true

@@ -272,11 +272,17 @@ func (l *Lane) next(d *device) {
 
 // waste notes that APNs was not asked about one that was let through.
 func (l *Lane) waste(d *device) {
-	d.pass, l.Wake = false, true
+	d.pass = false
+	l.probeAgain(d.line)
+}
+
+// probeAgain makes a probe due at the doors of n: the last one was not spent.
+func (l *Lane) probeAgain(n *Line) {
+	l.Wake = true
 	if l.Door.Reason != Open {
 		l.Door.Probe = l.now.Mono
 	}
-	d.line.Door.Probe = l.now.Mono
+	n.Door.Probe = l.now.Mono
 }
 
 // park has d wait for itself.
@@ -385,6 +391,7 @@ func (l *Lane) forget(d *device) {
 		return
 	case d.state == door:
 		d.line.atDoor.remove(d)
+		d.late = false
 	default:
 		heap.Remove(&l.waiting, d.at-1)
 	}

@@ -63,6 +63,7 @@ type device struct {
 	line        *Line
 	state       state
 	pass        bool  // its first goes through closed doors
+	late        bool  // it stands at its door, if it does, after it has waited for itself
 	asked       bool  // its first was asked before, as far as is known without reading
 	first, last *Item // in memory, in their order
 	queued      int   // in its queue, and not checked out

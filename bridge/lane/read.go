@@ -143,14 +143,9 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 		if r.Err != nil {
 			l.unread = now.Mono + l.Retry
 		}
-		switch r.From {
-		case List:
+		if r.From == List {
 			l.enterList(r)
 			continue
-		case Sample:
-			if len(r.Got)+len(r.Broken) == 0 {
-				l.askAgain(r.Lines)
-			}
 		}
 		for _, it := range r.Broken {
 			l.enterBroken(it)
@@ -161,6 +156,22 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 			if credit, _ := l.opens(it.Line); goes && r.From == Log && credit != nil {
 				*credit = max(0, *credit-1) // not for what is moved to its queue only
 			}
+		}
+		if r.From == Sample {
+			l.enterSample(r)
+		}
+	}
+}
+
+// enterSample sees to it that a probe goes though none of r does: there was none, it cannot be
+// read, or its device waits for itself.
+func (l *Lane) enterSample(r *Read) {
+	if len(r.Got)+len(r.Broken) == 0 {
+		l.askAgain(r.Lines)
+	}
+	for _, it := range slices.Concat(r.Got, r.Broken) {
+		if d, _ := it.Line.find(it.Token); d == nil || d.state != out {
+			l.probeAgain(it.Line)
 		}
 	}
 }
@@ -236,7 +247,7 @@ func (l *Lane) enterList(r *Read) {
 		if d.state == waits { // it is due now
 			l.forget(d)
 		}
-		d.state, d.queued, d.asked = idle, unknownMany, true
+		d.state, d.queued, d.asked, d.late = idle, unknownMany, true, true
 		l.next(d)
 	}
 	if r.Err != nil {
