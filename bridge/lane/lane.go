@@ -103,6 +103,7 @@ type Lane struct {
 	barred fifo[barrier]
 	retry  time.Duration // when what could not be written is tried again
 	full   bool          // meanwhile what is on disk already may be moved
+	moves  bool          // there may be some of that in puts
 	freed  bool          // something has left the disk meanwhile
 
 	ahead    int64 // bytes in memory of what was read

@@ -21,6 +21,7 @@ func (l *Lane) put(it *Item) {
 	if l.Mode != Off && it.write == unwritten && it.place < ending {
 		l.order++
 		it.write, l.Wake = due, true
+		l.moves = l.moves || it.ID != 0
 		l.puts.push(put{it, l.order})
 	}
 }
@@ -54,14 +55,14 @@ func (l *Lane) Passed() (then []func()) {
 
 // mayWrite reports whether Begin may find something.
 func (l *Lane) mayWrite() bool {
-	return len(l.batch) == 0 && l.puts.len() > 0 && (l.now.Mono >= l.retry || l.freed)
+	return len(l.batch) == 0 && l.puts.len() > 0 && (l.now.Mono >= l.retry || l.freed || l.full && l.moves)
 }
 
 // Begin takes what is to be written now: at most n items and, behind the first,
 // bytes. Each is to be written as ToQueue says, with Flags if it goes to its queue.
 func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	l.now = now
-	if !l.mayWrite() && !l.full {
+	if !l.mayWrite() {
 		return nil
 	}
 	moves := l.full && now.Mono < l.retry && !l.freed // only what needs no room
@@ -110,7 +111,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		l.puts.set(append(skipped, l.puts.all()...))
 	}
 	if moves && len(items) == 0 {
-		l.full = false // until something else comes
+		l.moves = false
 	}
 	return items
 }
@@ -155,7 +156,7 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 			}
 		}
 		l.puts.set(append(slices.Clone(batch[k:]), l.puts.all()...))
-		l.retry, l.full = now.Mono+l.Retry, full
+		l.retry, l.full, l.moves = now.Mono+l.Retry, full, full
 		if !full {
 			l.freed = false
 		}
