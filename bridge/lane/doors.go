@@ -19,7 +19,7 @@ func (l *Lane) Tend(now Now) {
 		l.next(d)
 	}
 	l.openDoors()
-	if l.Mode == Off && l.Sink.Full() {
+	if l.givesWay() {
 		l.giveWay()
 	}
 }
@@ -115,19 +115,23 @@ func (l *Lane) openDoors() {
 	}
 }
 
-// spend lets go who stands at the doors of ns, as far as credit goes. Once it is the turn of one
-// that has waited for itself, half of it is kept for what is in the logs: those that always fail
-// come back to the door again and again, and would take all of it.
+// spend lets go who stands at the doors of ns, as far as credit goes. Of what is left for those
+// that have waited for themselves, half is kept for the logs: some of them always fail, come back
+// to the door again and again, and would take all of it.
 func (l *Lane) spend(credit *int, ns ...*Line) {
-	kept, logged := 0, !l.quiet && slices.ContainsFunc(ns, l.logged)
 	for _, n := range ns {
-		for n.atDoor.size > 0 && *credit > kept {
-			if logged && kept == 0 && n.atDoor.first().late {
-				kept = (*credit + 1) / 2
-				continue
-			}
+		for *credit > 0 && n.atDoor.size > 0 && !n.atDoor.first().late {
 			*credit -= l.admit(n, 1)
 		}
+	}
+	kept := 0
+	if !l.quiet && slices.ContainsFunc(ns, l.logged) {
+		kept = (*credit + 1) / 2
+	}
+	for _, n := range ns {
+		k := l.admit(n, *credit-kept)
+		*credit -= k
+		l.Wake = l.Wake || k > 0 // who stands behind them is perhaps not late
 	}
 }
 
@@ -176,6 +180,10 @@ func (l *Lane) askAgain(ns []*Line) {
 		}
 	}
 }
+
+// givesWay reports whether what stands behind devices that wait for themselves takes the room of
+// what arrives.
+func (l *Lane) givesWay() bool { return l.Mode == Off && len(l.waiting) > 0 && l.Sink.Full() }
 
 // giveWay ends the oldest behind the devices that wait for themselves, as long as
 // there is no room for what arrives: without a disk one device must not take all of

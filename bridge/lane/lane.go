@@ -186,6 +186,7 @@ func (l *Lane) Arrive(it *Item, now Now) {
 		if l.releases(d) {
 			l.Sink.Release(it)
 		}
+		l.Wake = l.Wake || l.givesWay()
 		return
 	}
 	l.spill(d)
@@ -291,7 +292,7 @@ func (l *Lane) park(d *device, wait time.Duration) {
 	d.state, d.due = waits, l.now.Mono+wait
 	heap.Push(&l.waiting, d)
 	l.sleep(1)
-	l.Wake = l.Wake || d.at == 1
+	l.Wake = l.Wake || d.at == 1 || l.givesWay()
 	l.releaseAll(d)
 	l.stow(d)
 }
