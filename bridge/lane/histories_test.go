@@ -74,26 +74,6 @@ func (w *world) stir() {
 	w.check()
 }
 
-func (w *world) check() {
-	l := w.lane
-	if l.ahead < 0 || w.memory < 0 || l.ahead > l.Ahead+atATime+queues {
-		w.fail("memory: %d and %d", w.memory, l.ahead)
-	}
-	if n := int64(len(l.waiting)); l.asleep < int(n) || int64(l.asleep) != l.Asleep.Used() {
-		w.fail("%d entries counted, %d wait", l.asleep, n)
-	}
-	if w.mode == Off || l.puts.len()+len(l.batch) > 0 {
-		return
-	}
-	for _, n := range l.lines {
-		for _, d := range n.devices {
-			if d.asleep() && d.first != nil {
-				w.fail("device %s is asleep (%d), written, and in memory", d.token, d.state)
-			}
-		}
-	}
-}
-
 // settle goes on as the lane asks for it, and in no other way, until done.
 func (w *world) settle(what string, limit time.Duration, done func() bool) {
 	l := w.lane
@@ -117,6 +97,7 @@ func (w *world) settle(what string, limit time.Duration, done func() bool) {
 			if at == math.MaxInt64 || time.Duration(at) > until+time.Hour*11 {
 				w.fail("%s: all sleep; %v", what, w.dump())
 			}
+			w.checkRest()
 			w.pass(max(time.Duration(at)-w.now.Mono, time.Millisecond))
 			w.run(4)
 		}
@@ -218,7 +199,7 @@ func (w *world) crash() {
 			}
 		}
 	}
-	w.flight, w.finish, w.reads, w.busy, w.memory = nil, nil, nil, map[int]bool{}, 0
+	w.flight, w.finish, w.reads, w.busy, w.memory, w.live = nil, nil, nil, map[int]bool{}, 0, map[*note]bool{}
 	w.now.Mono = time.Duration(w.rnd.IntN(1000)) * time.Millisecond // another boot
 	w.start()
 }
@@ -227,10 +208,13 @@ func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 	rnd := rand.New(rand.NewPCG(seed, 11))
 	w := &world{t: t, name: fmt.Sprintf("seed %d mode %d crashes %v sick %v", seed, mode, crashes, sick), rnd: rnd, mode: mode,
 		disk: newFakeDisk(rnd), now: Now{Mono: 5 * time.Second, Wall: 1_700_000_000, Time: time.Unix(1_700_000_000, 0)},
-		ended: map[key]int{}, lost: map[key]bool{}, silent: map[key]int{}, busy: map[int]bool{}, poison: map[key]Class{},
+		ended: map[key]int{}, lost: map[key]bool{}, silent: map[key]int{}, busy: map[int]bool{}, live: map[*note]bool{}, poison: map[key]Class{},
 		entries: 1000, asked: key{-1, 0}}
 	if seed%3 == 0 {
 		w.entries = 2
+	}
+	if seed%4 == 0 {
+		w.blur = ^uint64(3)
 	}
 	if sick {
 		w.sick = 0.08

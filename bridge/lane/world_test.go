@@ -32,8 +32,10 @@ type world struct {
 	lost    map[key]bool
 	silent  map[key]int
 	crashes int
-	held    []*note // not taken for want of room
-	memory  int     // taken, and not gone
+	held    []*note        // not taken for want of room
+	memory  int            // taken, and not gone
+	live    map[*note]bool // in memory
+	did     int            // decisions of the lane
 	flight  []*note
 	busy    map[int]bool
 	finish  []*note // over, and not finished
@@ -43,6 +45,7 @@ type world struct {
 	asked   key  // what is being answered
 	behind  bool // the one behind it was sent
 	entries int
+	blur    uint64
 
 	down      Class // of all; Accepted: APNs is well
 	refused   [topics]bool
@@ -78,7 +81,9 @@ func (w *world) start() {
 	w.lane = New(Config{Mode: w.mode, Sink: w, Ahead: 6, Entries: w.entries, Asleep: &Entries{}, Retry: time.Second, Random: w.rnd,
 		Delays: Delays{First: time.Second, Most: 2 * time.Minute, Held: 30 * time.Second, Random: w.rnd.Float64}})
 	for t := range topics {
-		w.lane.AddLine(fmt.Sprint(t), &fakeLine{w.disk, t}).Doubts(3)
+		n := w.lane.AddLine(fmt.Sprint(t), &fakeLine{w.disk, t})
+		n.Doubts(3)
+		n.blur = w.blur
 	}
 	w.lane.Start(w.now)
 }
@@ -88,6 +93,7 @@ func (w *world) Roomy() bool { return w.memory <= roomOf/2 }
 
 func (w *world) Send(it *Item) {
 	n := it.Owner.(*note)
+	w.did++
 	w.log("send %v", n.key())
 	if w.busy[n.device] {
 		w.fail("two of device %d are out", n.device)
@@ -127,6 +133,8 @@ func (w *world) Left(it *Item) {
 }
 
 func (w *world) gone(it *Item) {
+	w.did++
+	delete(w.live, it.Owner.(*note))
 	if !it.Read {
 		w.memory--
 	}
@@ -182,6 +190,7 @@ func (w *world) offer() {
 		w.held = w.held[1:]
 		w.memory++
 		w.log("arrive %v", n.key())
+		w.live[n] = true
 		n.Line = w.lane.Line(fmt.Sprint(n.topic))
 		w.lane.Arrive(&n.Item, w.now)
 	}
@@ -291,6 +300,7 @@ func (w *world) commit() {
 	k := w.disk.put(its)
 	w.log("commit %d of %d", k, len(its))
 	w.lane.Commit(k, k < len(its) && !w.disk.broken, w.now)
+	w.checkDisk()
 }
 
 func (w *world) carryOut() {
@@ -305,6 +315,11 @@ func (w *world) enter() {
 	w.log("enter")
 	reads := w.reads
 	w.reads = nil
+	for _, r := range reads {
+		for _, it := range slices.Concat(r.Got, r.Broken) {
+			w.live[it.Owner.(*note)] = true
+		}
+	}
 	w.lane.Enter(reads, w.now)
 }
 
