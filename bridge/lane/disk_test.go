@@ -52,8 +52,12 @@ type fakeDisk struct {
 type rowsByID struct{ rows []*row }
 
 func (o *rowsByID) add(w *row) {
-	at, _ := slices.BinarySearchFunc(o.rows, w.id, func(x *row, id uint64) int { return cmp.Compare(x.id, id) })
-	o.rows = slices.Insert(o.rows, at, w)
+	o.rows = slices.Insert(o.rows, o.index(w.id), w)
+}
+
+func (o *rowsByID) index(id uint64) int {
+	at, _ := slices.BinarySearchFunc(o.rows, id, func(x *row, id uint64) int { return cmp.Compare(x.id, id) })
+	return at
 }
 
 func newFakeDisk(rnd *rand.Rand) *fakeDisk {
@@ -97,7 +101,7 @@ func (d *fakeDisk) remove(w *row) {
 		d.waiting[w.topic]--
 	}
 	o := d.place(w)
-	if at := slices.Index(o.rows, w); at == 0 {
+	if at := o.index(w.id); at == 0 {
 		o.rows = o.rows[1:]
 	} else {
 		o.rows = slices.Delete(o.rows, at, at+1)

@@ -59,9 +59,10 @@ func (l *Lane) opens(n *Line) (credit *int, limit int) {
 	return nil, ofLog
 }
 
-// lists reports whether queues without an entry are to be looked for now.
+// lists reports whether queues without an entry are to be looked for now. Those found count, though
+// they are not asleep but to be read: there may be millions.
 func (l *Lane) lists(n *Line) bool {
-	return n.unlisted && l.asleep < l.Entries/2+1 && (!l.closed(n) || n.atDoor.size == 0)
+	return n.unlisted && l.asleep+l.loading.len() < l.Entries/2+1 && (!l.closed(n) || n.atDoor.size == 0)
 }
 
 // mayRead reports whether Plan finds something now.
