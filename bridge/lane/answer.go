@@ -130,7 +130,7 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 	case Unlooked:
 		return
 	case CredentialRefused:
-		l.Door.failed(Refused, l.lastGood < l.Door.Since, sent, now)
+		l.Door.failed(Refused, l.lastGood <= l.Door.Since, sent, now)
 		return
 	case TopicRefused:
 		l.Door.answered(c, sent, now)
