@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -143,31 +142,57 @@ func TestCaseNotCrowdedAtADoor(t *testing.T) {
 	}
 }
 
-// What a line's door holds up is known to its provider: nothing is released, as a hold may end with
-// an answer to it.
-func TestReleasedOnlyWhileAPNsIsUnreachable(t *testing.T) {
-	for c, want := range map[Class]bool{NoConnection: true, CredentialRefused: false, TopicRefused: false, Throttled: true} {
-		t.Run(fmt.Sprint(c), func(t *testing.T) {
-			g := newRig(Off, func(*note) Class { return c })
-			for i := range 10 {
-				g.arrive(&note{device: i})
+// Without a disk the bridge answers for what waits nobody knows how long: for itself, or for APNs to
+// be reached. Other doors wait for the operator: their verdicts may still come.
+func TestReleasedIfItMayTakeLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode  Mode
+		close func(*rig)
+		want  int
+	}{
+		"APNs is unreachable":     {Off, func(g *rig) { g.lane.Door.shut(Unreachable, g.now.Mono) }, 3},
+		"the credential is wrong": {Off, func(g *rig) { g.lane.Door.shut(Refused, g.now.Mono) }, 0},
+		"the topic is wrong":      {Off, func(g *rig) { g.line(0).Door.shut(Topic, g.now.Mono) }, 0},
+		"it waits for itself":     {Off, nil, 3},
+		"with a disk":             {Overflow, func(g *rig) { g.lane.Door.shut(Unreachable, g.now.Mono) }, 0},
+		"for itself, with a disk": {Overflow, nil, 0},
+		"for itself, with Always": {Always, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(Overflow, nil)
+			n := &note{}
+			g.arrive(n)
+			g.arrive(&note{seq: 1})
+			g.lane.Mode = c.mode
+			if c.close == nil {
+				g.lane.Answered(&n.Item, Throttled, false, g.now)
+			} else {
+				c.close(g)
+				g.lane.Admit(&n.Item, g.now)
 			}
-			g.wait(2 * tick)
-			g.released = 0
-			for i := range 10 {
-				g.arrive(&note{device: i, seq: 1})
-			}
-			if (g.released == 10) != want || g.released > 0 && !want {
-				t.Errorf("%d released", g.released)
+			if g.arrive(&note{seq: 2}); g.released != c.want {
+				t.Errorf("%d are released", g.released)
 			}
 		})
 	}
+}
+
+// At a closed door some keep their entries, so that there are probes.
+func TestEvictedAtADoor(t *testing.T) {
 	g := newRig(Overflow, func(*note) Class { return NoConnection })
-	for i := range 20 {
-		g.arrive(&note{device: i % 10, seq: i / 10})
+	g.lane.Entries = 0
+	for i := range 200 {
+		g.arrive(&note{device: i})
+		g.now.Mono++
 	}
-	if g.wait(time.Second); g.released > 0 {
-		t.Errorf("%d released, that are on disk", g.released)
+	for g.memory > 0 {
+		for _, n := range g.queue {
+			n.Flags.Attempts++ // so that they go to their queues
+		}
+		g.step()
+	}
+	if k := g.line(0).atDoor.size; k != atATime {
+		t.Errorf("%d stand at the door", k)
 	}
 }
 

@@ -136,6 +136,9 @@ func (d *fakeDisk) put(its []*Item) int {
 			d.last++
 			it.ID = d.last
 		} else {
+			if !it.ToQueue() {
+				panic("what is in the log is written there again")
+			}
 			d.moves++
 			d.remove(d.rows[it.ID])
 		}

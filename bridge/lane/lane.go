@@ -326,7 +326,7 @@ func (l *Lane) stow(d *device) {
 	}
 	owns, whole := d.owns(), true
 	for it := d.first; it != nil; it = it.behind {
-		if it.ID == 0 || it.dirty() || owns && it.stored != inQueue {
+		if it.ID == 0 || owns && (it.dirty() || it.stored != inQueue) {
 			l.put(it)
 		}
 		whole = whole && it.write == unwritten
@@ -334,7 +334,6 @@ func (l *Lane) stow(d *device) {
 	if !whole {
 		return
 	}
-	d.asked = d.first.Flags.Attempts > 0
 	for it := d.first; it != nil; {
 		behind := it.behind
 		it.behind = nil

@@ -65,7 +65,6 @@ type device struct {
 	state       state
 	pass        bool  // its first goes through closed doors
 	late        bool  // it stands at its door, if it does, after it has waited for itself
-	asked       bool  // its first was asked before, as far as is known without reading
 	first, last *Item // in memory, in their order
 	queued      int   // in its queue, and not checked out
 	arriving    int   // on their way to disk, and in no chain
@@ -127,7 +126,7 @@ func (l *Lane) device(n *Line, token []byte) *device {
 	d.token, d.hash, d.line = append(d.token, token...), hash, n
 	n.devices[hash] = d
 	if n.unlisted && n.disk.Queued(token) {
-		d.queued, d.asked = unknownMany, true
+		d.queued = unknownMany
 		l.park(d, l.delays.First)
 	}
 	return d

@@ -248,7 +248,7 @@ func (l *Lane) enterList(r *Read) {
 		if d.state == waits { // it is due now
 			l.forget(d)
 		}
-		d.state, d.queued, d.asked, d.late = idle, unknownMany, true, true
+		d.state, d.queued, d.late = idle, unknownMany, true
 		l.next(d)
 	}
 	if r.Err != nil {

@@ -18,7 +18,7 @@ type barrier struct {
 }
 
 func (l *Lane) put(it *Item) {
-	if l.Mode != Off && it.write == unwritten && it.place < ending {
+	if l.Mode != Off && it.write == unwritten {
 		l.order++
 		it.write, l.Wake = due, true
 		l.moves = l.moves || it.ID != 0
@@ -65,7 +65,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	if !l.mayWrite() {
 		return nil
 	}
-	moves := l.full && now.Mono < l.retry && !l.freed // only what needs no room
+	moves := now.Mono < l.retry && !l.freed // only what needs no room: the disk is full
 	if !moves {
 		l.freed, l.retry, l.full = false, 0, false
 	}
@@ -92,8 +92,13 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && it.Line.disk.Waiting() == 0) {
 			to = toQueue
 		}
-		if it.ID != 0 && it.place != chained && to == toLog { // its device goes on from memory meanwhile
-			l.unmove(d, it)
+		if it.ID != 0 && to == toLog { // it is there: its device goes on from memory meanwhile
+			switch it.write = unwritten; {
+			case it.place == moving:
+				l.unmove(d, it)
+			case d.asleep() && !d.owns():
+				l.stow(d)
+			}
 			continue
 		}
 		if to == toLog && d.owns() {
