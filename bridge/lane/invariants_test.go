@@ -86,6 +86,9 @@ func (w *world) checkDevice(d *device, f figures) {
 			reading++
 		}
 	}
+	if (d.state == idle || d.state == loads) && d.first != nil || d.state == out && d.first == nil {
+		w.fail("device %s: %d, and %v in memory", d.token, d.state, d.first)
+	}
 	last := -1
 	for it := d.first; it != nil; it = it.behind {
 		n := it.Owner.(*note)

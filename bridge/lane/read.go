@@ -202,7 +202,7 @@ func (l *Lane) enterBroken(it *Item) {
 	}
 	it.place = ending
 	l.endIt(it, Unreadable)
-	if d.first == nil && (d.state == idle || it.stored == inQueue && d.state == loads) {
+	if d.state == idle || it.stored == inQueue && d.state == loads {
 		d.state = idle
 		l.next(d)
 	}
@@ -218,7 +218,7 @@ func (l *Lane) enterRead(it *Item, pass bool) bool {
 		d.moving--
 	case it.ID > n.returned: // one that is older has come back meanwhile
 		l.giveBack(d, it)
-		if d.state == idle && d.first == nil {
+		if d.state == idle {
 			l.next(d)
 		}
 		return false

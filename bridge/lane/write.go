@@ -138,7 +138,7 @@ func (l *Lane) unmove(d *device, it *Item) {
 		}
 		return same
 	}))
-	if d.state == idle && d.first == nil {
+	if d.state == idle {
 		l.next(d)
 	}
 }
@@ -194,7 +194,7 @@ func (l *Lane) written(it *Item) {
 	case it.place == moving:
 		d.moving--
 		l.giveBack(d, it)
-		if d.state == idle && d.first == nil {
+		if d.state == idle {
 			l.next(d)
 		}
 	default:
@@ -204,7 +204,7 @@ func (l *Lane) written(it *Item) {
 			return
 		}
 		l.giveBack(d, it)
-		if d.state == idle && d.first == nil {
+		if d.state == idle {
 			l.next(d)
 		}
 	}
@@ -218,7 +218,7 @@ func (l *Lane) cannot() {
 	}
 	for _, p := range slices.Clone(l.puts.all()) {
 		it := p.it
-		if it.place != arriving || it.ID != 0 {
+		if it.place != arriving {
 			continue
 		}
 		if d, _ := it.Line.find(it.Token); d.queued+d.moving == 0 && it.Line.disk.Waiting() == 0 {
