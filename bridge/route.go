@@ -126,10 +126,13 @@ func (b *Bridge) reroute(a *app, conf App) (then func()) {
 	if old != nil {
 		a.badTokens.flush(b.now())
 	}
-	for e, l := range a.lanes {
-		l.reconfigure(old, a.route.Load(), !a.configured, Environment(e))
-	}
+	start := !a.configured
 	a.configured = true
+	return func() {
+		for _, l := range a.lanes {
+			l.reconfigure(old, a.route.Load(), start)
+		}
+	}
 }
 
 // lanesFor gives the lanes that what arrives is to enter. An app that goes to another
@@ -162,7 +165,7 @@ func (l *appLane) inUse() bool {
 
 // reconfigure tells the lane of another configuration. start says that the app has
 // had none.
-func (l *appLane) reconfigure(old, now *route, start bool, e Environment) {
+func (l *appLane) reconfigure(old, now *route, start bool) {
 	l.during(func(at lane.Now) {
 		for _, n := range l.core.Lines() {
 			l.configure(n)

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -15,13 +16,14 @@ func (l *Lane) Tend(now Now) {
 	for len(l.waiting) > 0 && l.waiting[0].due <= now.Mono {
 		d := l.waiting[0]
 		l.forget(d)
+		d.late = true
 		l.next(d)
 	}
 	if l.expires != 0 && l.expires <= now.Wall {
 		l.sweep()
 	}
 	l.openDoors()
-	if l.Mode == Off && l.Door.Reason == Open && l.Sink.Full() {
+	if l.givesWay() {
 		l.giveWay()
 	}
 }
@@ -89,8 +91,11 @@ func (l *Lane) Next() (at int64) {
 
 // someone reports whether there are notifications that wait at the doors of n.
 func (l *Lane) someone(n *Line) bool {
-	return n.atDoor.size > 0 || l.Mode != Off && n.disk.Waiting() > 0
+	return n.atDoor.size > 0 || l.logged(n)
 }
+
+// logged reports whether there are notifications in the log of n.
+func (l *Lane) logged(n *Line) bool { return l.Mode != Off && n.disk.Waiting() > 0 }
 
 // openDoors lets go who may.
 func (l *Lane) openDoors() {
@@ -127,9 +132,7 @@ func (l *Lane) openDoors() {
 				l.draw(append(open[:len(open):len(open)], shut...))
 			}
 		}
-		for _, n := range open {
-			l.Door.credit -= l.admit(n, l.Door.credit)
-		}
+		l.spend(&l.Door.credit, open...)
 		return
 	}
 	for _, n := range open {
@@ -141,7 +144,27 @@ func (l *Lane) openDoors() {
 				break // one of those that were asked is enough
 			}
 		}
-		n.Door.credit -= l.admit(n, n.Door.credit)
+		l.spend(&n.Door.credit, n)
+	}
+}
+
+// spend lets go who stands at the doors of ns, as far as credit goes. Of what is left for those
+// that have waited for themselves, half is kept for the logs: some of them always fail, come back
+// to the door again and again, and would take all of it.
+func (l *Lane) spend(credit *int, ns ...*Line) {
+	for _, n := range ns {
+		for *credit > 0 && n.atDoor.size > 0 && !n.atDoor.first().late {
+			*credit -= l.admit(n, 1)
+		}
+	}
+	kept := 0
+	if !l.quiet && slices.ContainsFunc(ns, l.logged) {
+		kept = (*credit + 1) / 2
+	}
+	for _, n := range ns {
+		k := l.admit(n, *credit-kept)
+		*credit -= k
+		l.Wake = l.Wake || k > 0 // who stands behind them is perhaps not late
 	}
 }
 
@@ -170,7 +193,7 @@ func (l *Lane) draw(ns []*Line) (fresh bool) {
 				return true
 			}
 		}
-		disk = disk || l.Mode != Off && n.disk.Waiting() > 0
+		disk = disk || l.logged(n)
 	}
 	if disk && !l.quiet {
 		l.draws, l.Wake = append(l.draws, ns), true
@@ -190,6 +213,10 @@ func (l *Lane) askAgain(ns []*Line) {
 		}
 	}
 }
+
+// givesWay reports whether what stands behind devices that wait for themselves takes the room of
+// what arrives.
+func (l *Lane) givesWay() bool { return l.Mode == Off && l.Door.Reason == Open && len(l.waiting) > 0 && l.Sink.Full() }
 
 // giveWay ends the oldest behind the devices that wait for themselves, as long as
 // there is no room for what arrives: without a disk one device must not take all of

@@ -16,7 +16,7 @@ func (l *Lane) GiveUp(it *Item, now Now) {
 	}
 	it.place = ending
 	l.endIt(it, Crowded)
-	if d.state == idle && d.first == nil {
+	if d.state == idle {
 		l.next(d)
 	}
 }

@@ -2,7 +2,6 @@ package lane
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -74,107 +73,6 @@ func (w *world) stir() {
 	w.check()
 }
 
-func (w *world) check() {
-	l := w.lane
-	if l.ahead < 0 || w.memory < 0 || l.ahead > l.Ahead+atATime+queues {
-		w.fail("memory: %d and %d", w.memory, l.ahead)
-	}
-	if n := int64(len(l.waiting)); l.asleep < int(n) || int64(l.asleep) != l.Asleep.Used() {
-		w.fail("%d entries counted, %d wait", l.asleep, n)
-	}
-	if w.mode == Off || l.puts.len()+len(l.batch) > 0 {
-		return
-	}
-	for _, n := range l.lines {
-		for _, d := range n.devices {
-			if d.asleep() && d.first != nil {
-				w.fail("device %s is asleep (%d), written, and in memory", d.token, d.state)
-			}
-		}
-	}
-}
-
-// settle goes on as the lane asks for it, and in no other way, until done.
-func (w *world) settle(what string, limit time.Duration, done func() bool) {
-	l := w.lane
-	w.settleWork()
-	until := w.now.Mono + limit
-	for step := 0; !done(); step++ {
-		if step > 20000 || w.now.Mono > until {
-			w.fail("%s: not done after %d steps, %v; %v", what, step, w.now.Mono-until+limit, w.dump())
-		}
-		l.now.Mono = w.now.Mono
-		ready := l.Next() <= int64(w.now.Mono)
-		switch {
-		case len(w.finish) > 0 && (w.rnd.IntN(2) == 0 || !ready && len(w.flight) == 0):
-			w.finishOne(w.rnd.IntN(len(w.finish)))
-		case len(w.flight) > 0 && (w.rnd.IntN(2) == 0 || !ready):
-			w.answer(w.rnd.IntN(len(w.flight)))
-		case ready:
-			w.run(1 + w.rnd.IntN(6))
-		default:
-			at := l.Next()
-			if at == math.MaxInt64 || time.Duration(at) > until+time.Hour*11 {
-				w.fail("%s: all sleep; %v", what, w.dump())
-			}
-			w.pass(max(time.Duration(at)-w.now.Mono, time.Millisecond))
-			w.run(4)
-		}
-		if len(w.bad) > 0 && step < 600 && w.rnd.IntN(4) == 0 {
-			d := w.bad[w.rnd.IntN(len(w.bad))]
-			switch w.rnd.IntN(5) {
-			case 0:
-				w.throttled[d] = !w.throttled[d]
-			case 1:
-				w.badToken[d] = !w.badToken[d]
-			case 2:
-				w.refused[1] = w.refused[1] != w.shaky
-			default:
-				w.arrive(d)
-			}
-		}
-		w.offer()
-		w.check()
-	}
-}
-
-func (w *world) dump() (s string) {
-	l := w.lane
-	missing := ""
-	for dev := range devices {
-		for s := range w.arrived[dev] {
-			if k := (key{dev, s}); !w.over(k) && (w.counts == nil || w.counts(k)) && len(missing) < 60 {
-				missing += fmt.Sprint(k)
-			}
-		}
-	}
-	s = missing + fmt.Sprintf(" held %d memory %d puts %d loading %d waiting %d ahead %d flight %d door %v ", len(w.held), w.memory,
-		l.puts.len(), l.loading.len(), len(l.waiting), l.ahead, len(w.flight), l.Door)
-	for _, n := range l.lines {
-		s += fmt.Sprintf("[%s: door %v log %d atDoor %d unlisted %v:", n.Name, n.Door, n.disk.Waiting(), n.atDoor.size, n.unlisted)
-		for _, d := range n.devices {
-			s += fmt.Sprintf(" %s(state %d queued %d moving %d arriving %d first %v)", d.token, d.state, d.queued, d.moving, d.arriving, d.first != nil)
-		}
-		s += "]"
-	}
-	return s
-}
-
-// all reports whether what has arrived of the notifications that count is through.
-func (w *world) all(counts func(key) bool) func() bool {
-	w.counts = counts
-	return func() bool {
-		for dev := range devices {
-			for s := range w.arrived[dev] {
-				if k := (key{dev, s}); !w.over(k) && counts(k) {
-					return false
-				}
-			}
-		}
-		return true
-	}
-}
-
 func (w *world) crash() {
 	w.crashes++
 	stopped := w.rnd.IntN(3) == 0 && w.mode != Off
@@ -193,8 +91,7 @@ func (w *world) crash() {
 	for _, g := range w.disk.gone { // it was not durable that they are done
 		if w.rnd.IntN(2) == 0 {
 			g.out = true
-			w.disk.rows[g.id] = g
-			w.disk.count(g, 1)
+			w.disk.add(g)
 		}
 	}
 	w.disk.gone = nil
@@ -202,9 +99,7 @@ func (w *world) crash() {
 	for _, r := range w.disk.rows {
 		k := key{r.device, r.seq}
 		kept[k] = true
-		if r.out {
-			w.disk.set(r, false)
-		}
+		w.disk.checkOut(r, false)
 		if w.ended[k] > 0 {
 			delete(w.poison, k) // it comes again
 		}
@@ -221,7 +116,7 @@ func (w *world) crash() {
 			}
 		}
 	}
-	w.flight, w.finish, w.reads, w.busy, w.memory = nil, nil, nil, map[int]bool{}, 0
+	w.flight, w.finish, w.reads, w.busy, w.memory, w.live = nil, nil, nil, map[int]bool{}, 0, map[*note]bool{}
 	w.now.Mono = time.Duration(w.rnd.IntN(1000)) * time.Millisecond // another boot
 	w.start()
 }
@@ -230,10 +125,13 @@ func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 	rnd := rand.New(rand.NewPCG(seed, 11))
 	w := &world{t: t, name: fmt.Sprintf("seed %d mode %d crashes %v sick %v", seed, mode, crashes, sick), rnd: rnd, mode: mode,
 		disk: newFakeDisk(rnd), now: Now{Mono: 5 * time.Second, Wall: 1_700_000_000, Time: time.Unix(1_700_000_000, 0)},
-		ended: map[key]int{}, lost: map[key]bool{}, silent: map[key]int{}, busy: map[int]bool{}, poison: map[key]Class{},
+		ended: map[key]int{}, lost: map[key]bool{}, silent: map[key]int{}, busy: map[int]bool{}, live: map[*note]bool{}, poison: map[key]Class{},
 		entries: 1000, asked: key{-1, 0}}
 	if seed%3 == 0 {
 		w.entries = 2
+	}
+	if seed%4 == 0 {
+		w.blur = ^uint64(3)
 	}
 	if sick {
 		w.sick = 0.08

@@ -27,7 +27,8 @@ type Line struct {
 	disk     Disk
 	devices  map[uint64]*device // something of which is in memory, or in its queue on disk
 	seed     maphash.Seed
-	crowded  bool // a device has found the place of its hash taken
+	blur     uint64 // bits of hashes that are not looked at, so that tests see them collide
+	crowded  bool   // a device has found the place of its hash taken
 	atDoor   waitingRoom
 	returned uint64 // the oldest that came back to the log since it was last read
 	unlisted bool   // there may be queues on disk without an entry
@@ -63,7 +64,7 @@ type device struct {
 	line        *Line
 	state       state
 	pass        bool  // its first goes through closed doors
-	asked       bool  // its first was asked before, as far as is known without reading
+	late        bool  // it stands at its door, if it does, after it has waited for itself
 	first, last *Item // in memory, in their order
 	queued      int   // in its queue, and not checked out
 	arriving    int   // on their way to disk, and in no chain
@@ -101,7 +102,7 @@ func (d *device) bare() bool { return d.queued+d.moving+d.arriving == 0 }
 // find gives the device of token, if it has an entry. Devices are told apart by
 // a hash, and then by the token: one that finds its place taken has the next.
 func (n *Line) find(token []byte) (d *device, hash uint64) {
-	for hash = maphash.Bytes(n.seed, token); ; hash++ {
+	for hash = maphash.Bytes(n.seed, token) &^ n.blur; ; hash++ {
 		if d = n.devices[hash]; d == nil || bytes.Equal(d.token, token) {
 			return d, hash
 		}
@@ -125,7 +126,7 @@ func (l *Lane) device(n *Line, token []byte) *device {
 	d.token, d.hash, d.line = append(d.token, token...), hash, n
 	n.devices[hash] = d
 	if n.unlisted && n.disk.Queued(token) {
-		d.queued, d.asked = unknownMany, true
+		d.queued = unknownMany
 		l.park(d, l.delays.First)
 	}
 	return d

@@ -60,9 +60,10 @@ func (l *Lane) opens(n *Line) (credit *int, limit int) {
 	return nil, ofLog
 }
 
-// lists reports whether queues without an entry are to be looked for now.
+// lists reports whether queues without an entry are to be looked for now. Those found count, though
+// they are not asleep but to be read: there may be millions.
 func (l *Lane) lists(n *Line) bool {
-	return n.unlisted && l.asleep < l.Entries/2+1 && (!l.closed(n) || n.atDoor.size == 0)
+	return n.unlisted && l.asleep+l.loading.len() < l.Entries/2+1 && (!l.closed(n) || n.atDoor.size == 0)
 }
 
 // mayRead reports whether Plan finds something now.
@@ -144,14 +145,9 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 		if r.Err != nil {
 			l.unread = now.Mono + l.Retry
 		}
-		switch r.From {
-		case List:
+		if r.From == List {
 			l.enterList(r)
 			continue
-		case Sample:
-			if len(r.Got)+len(r.Broken) == 0 {
-				l.askAgain(r.Lines)
-			}
 		}
 		for _, it := range r.Broken {
 			l.enterBroken(it)
@@ -162,6 +158,22 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 			if credit, _ := l.opens(it.Line); goes && r.From == Log && credit != nil {
 				*credit = max(0, *credit-1) // not for what is moved to its queue only
 			}
+		}
+		if r.From == Sample {
+			l.enterSample(r)
+		}
+	}
+}
+
+// enterSample sees to it that a probe goes though none of r does: there was none, it cannot be
+// read, or its device waits for itself.
+func (l *Lane) enterSample(r *Read) {
+	if len(r.Got)+len(r.Broken) == 0 {
+		l.askAgain(r.Lines)
+	}
+	for _, it := range slices.Concat(r.Got, r.Broken) {
+		if d, _ := it.Line.find(it.Token); d == nil || d.state != out {
+			l.probeAgain(it.Line)
 		}
 	}
 }
@@ -197,7 +209,7 @@ func (l *Lane) enterBroken(it *Item) {
 	}
 	it.place = ending
 	l.endIt(it, Unreadable)
-	if d.first == nil && (d.state == idle || it.stored == inQueue && d.state == loads) {
+	if d.state == idle || it.stored == inQueue && d.state == loads {
 		d.state = idle
 		l.next(d)
 	}
@@ -213,7 +225,7 @@ func (l *Lane) enterRead(it *Item, pass bool) bool {
 		d.moving--
 	case it.ID > n.returned: // one that is older has come back meanwhile
 		l.giveBack(d, it)
-		if d.state == idle && d.first == nil {
+		if d.state == idle {
 			l.next(d)
 		}
 		return false
@@ -243,7 +255,7 @@ func (l *Lane) enterList(r *Read) {
 		if d.state == waits { // it is due now
 			l.forget(d)
 		}
-		d.state, d.queued, d.asked = idle, unknownMany, true
+		d.state, d.queued, d.late = idle, unknownMany, true
 		l.next(d)
 	}
 	if r.Err != nil {

@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -16,213 +15,6 @@ var (
 	first     = flag.Uint64("seed", 0, "of the first history")
 	shown     = flag.Int("trace", 30, "lines of what happened before a fault")
 )
-
-// note is a notification of the tests.
-type note struct {
-	Item
-	topic, device, seq int
-	broken             bool
-	ended              bool // Gone or Left must follow, and nothing else
-}
-
-func (n *note) key() key { return key{n.device, n.seq} }
-
-type key struct{ device, seq int }
-
-// row is a notification on the fake disk.
-type row struct {
-	id                 uint64
-	topic, device, seq int
-	expires            int64
-	flags              Flags
-	queued, broken     bool
-	out                bool // checked out
-	from               *note
-}
-
-// fakeDisk is the naive model of a spool.
-type fakeDisk struct {
-	rnd     *rand.Rand
-	next    uint64
-	rows    map[uint64]*row
-	gone    []*row // done, but perhaps not durably
-	room    int
-	broken  bool // nothing can be written
-	unread  bool // nothing can be read
-	moves   int
-	waiting map[int]int // by topic
-	queues  map[int]map[int]int
-}
-
-func newFakeDisk(rnd *rand.Rand) *fakeDisk {
-	return &fakeDisk{rnd: rnd, rows: map[uint64]*row{}, room: 1e9, waiting: map[int]int{}, queues: map[int]map[int]int{}}
-}
-
-func (d *fakeDisk) count(w *row, n int) {
-	if !w.queued {
-		if !w.out {
-			d.waiting[w.topic] += n
-		}
-		return
-	}
-	if d.queues[w.topic] == nil {
-		d.queues[w.topic] = map[int]int{}
-	}
-	if d.queues[w.topic][w.device] += n; d.queues[w.topic][w.device] == 0 {
-		delete(d.queues[w.topic], w.device)
-	}
-}
-
-func (d *fakeDisk) set(w *row, out bool) {
-	d.count(w, -1)
-	w.out = out
-	d.count(w, 1)
-}
-
-func (d *fakeDisk) put(its []*Item) int {
-	if d.broken {
-		return 0
-	}
-	for k, it := range its {
-		n := it.Owner.(*note)
-		if it.ID == 0 {
-			if len(d.rows) >= d.room {
-				return k
-			}
-			d.next++
-			it.ID = d.next
-		} else {
-			if !it.ToQueue() {
-				panic("put into the log again")
-			}
-			d.moves++
-			d.count(d.rows[it.ID], -1)
-		}
-		flags := it.saved
-		if !it.ToQueue() {
-			flags = Flags{}
-		}
-		w := &row{id: it.ID, topic: n.topic, device: n.device, seq: n.seq, expires: it.Expires, flags: flags, queued: it.ToQueue(), broken: n.broken, out: true}
-		d.rows[it.ID] = w
-		d.count(w, 1)
-	}
-	return len(its)
-}
-
-func (d *fakeDisk) list(n int, is func(*row) bool) (ws []*row) {
-	for _, w := range d.rows {
-		if !w.out && is(w) {
-			ws = append(ws, w)
-		}
-	}
-	slices.SortFunc(ws, func(a, b *row) int { return cmp.Compare(a.id, b.id) })
-	return ws[:min(n, len(ws))]
-}
-
-func token(device int) []byte { return []byte(fmt.Sprintf("device%d", device)) }
-
-func (d *fakeDisk) take(r *Read, ws []*row) {
-	for _, w := range ws {
-		d.set(w, true)
-		n := &note{topic: w.topic, device: w.device, seq: w.seq, broken: w.broken}
-		n.Item = Item{Owner: n, Line: r.Lines[0], Token: token(w.device), Size: 1, Expires: w.expires, ID: w.id, Flags: w.flags}
-		for _, l := range r.Lines {
-			if l.disk.(*fakeLine).topic == w.topic {
-				n.Line = l
-			}
-		}
-		n.Stored(w.queued)
-		if w.broken {
-			r.Broken = append(r.Broken, &n.Item)
-		} else {
-			r.Got = append(r.Got, &n.Item)
-		}
-	}
-}
-
-// read carries r out. It gives what is left of room.
-func (d *fakeDisk) read(r *Read, room int64, free func(*Line, []byte) bool) int64 {
-	if d.unread {
-		r.Err = fmt.Errorf("unreadable")
-		return room
-	}
-	if room <= 0 && (r.From == Log || r.From == Queue) {
-		r.Skipped = true
-		return room
-	}
-	topic := r.Lines[0].disk.(*fakeLine).topic
-	limit := max(0, min(int64(r.Limit), room))
-	switch r.From {
-	case Log:
-		d.take(r, d.list(int(limit), func(w *row) bool { return w.topic == topic && !w.queued }))
-	case Queue:
-		d.take(r, d.list(int(max(1, limit)), func(w *row) bool { return w.topic == topic && w.queued && string(token(w.device)) == string(r.Device) }))
-	case Sample:
-		for _, n := range r.Lines {
-			topic := n.disk.(*fakeLine).topic
-			seen := map[int]bool{}
-			var may []*row
-			for _, w := range d.list(100_000, func(w *row) bool { return w.topic == topic && !w.queued }) {
-				if !seen[w.device] && free(n, token(w.device)) {
-					may = append(may, w)
-				}
-				seen[w.device] = true
-			}
-			if len(may) > 0 {
-				d.take(r, []*row{may[d.rnd.IntN(len(may))]})
-				break
-			}
-		}
-	case List:
-		var all []string
-		for _, w := range d.list(1e9, func(w *row) bool { return w.topic == topic && w.queued }) {
-			if t := string(token(w.device)); t > string(r.After) {
-				all = append(all, t)
-			}
-		}
-		slices.Sort(all)
-		all = slices.Compact(all)
-		for _, t := range all[:min(len(all), r.Limit)] {
-			r.Devices = append(r.Devices, []byte(t))
-		}
-	}
-	return room - int64(len(r.Got))
-}
-
-// fakeLine is a line's part of it.
-type fakeLine struct {
-	disk  *fakeDisk
-	topic int
-}
-
-func (f *fakeLine) Waiting() int { return f.disk.waiting[f.topic] }
-func (f *fakeLine) Queued(t []byte) bool {
-	for device := range f.disk.queues[f.topic] {
-		if string(token(device)) == string(t) {
-			return true
-		}
-	}
-	return false
-}
-func (f *fakeLine) Return(it *Item) {
-	w := f.disk.rows[it.ID]
-	if !w.out {
-		panic("returned and not checked out")
-	}
-	f.disk.set(w, false)
-}
-func (f *fakeLine) Done(it *Item) {
-	d := f.disk
-	w := d.rows[it.ID]
-	if !w.out {
-		panic("done and not checked out")
-	}
-	d.count(w, -1)
-	delete(d.rows, it.ID)
-	if d.gone = append(d.gone, w); len(d.gone) > 3 {
-		d.gone = d.gone[1:]
-	}
-}
 
 const devices, topics = 9, 2
 
@@ -240,8 +32,10 @@ type world struct {
 	lost    map[key]bool
 	silent  map[key]int
 	crashes int
-	held    []*note // not taken for want of room
-	memory  int     // taken, and not gone
+	held    []*note        // not taken for want of room
+	memory  int            // taken, and not gone
+	live    map[*note]bool // in memory
+	did     int            // decisions of the lane
 	flight  []*note
 	busy    map[int]bool
 	finish  []*note // over, and not finished
@@ -251,6 +45,7 @@ type world struct {
 	asked   key  // what is being answered
 	behind  bool // the one behind it was sent
 	entries int
+	blur    uint64
 
 	down      Class // of all; Accepted: APNs is well
 	refused   [topics]bool
@@ -286,16 +81,20 @@ func (w *world) start() {
 	w.lane = New(Config{Mode: w.mode, Sink: w, Ahead: 6, Entries: w.entries, Asleep: &Entries{}, Retry: time.Second, Random: w.rnd,
 		Delays: Delays{First: time.Second, Most: 2 * time.Minute, Held: 30 * time.Second, Random: w.rnd.Float64}})
 	for t := range topics {
-		w.lane.AddLine(fmt.Sprint(t), &fakeLine{w.disk, t}).Doubts(3)
+		n := w.lane.AddLine(fmt.Sprint(t), &fakeLine{w.disk, t})
+		n.Doubts(3)
+		n.blur = w.blur
 	}
 	w.lane.Start(w.now)
 }
 
-func (w *world) Full() bool  { return w.memory >= roomOf }
+func (w *world) Full() bool { return w.memory >= roomOf }
+
 func (w *world) Roomy() bool { return w.memory <= roomOf/2 }
 
 func (w *world) Send(it *Item) {
 	n := it.Owner.(*note)
+	w.did++
 	w.log("send %v", n.key())
 	if w.busy[n.device] {
 		w.fail("two of device %d are out", n.device)
@@ -335,6 +134,8 @@ func (w *world) Left(it *Item) {
 }
 
 func (w *world) gone(it *Item) {
+	w.did++
+	delete(w.live, it.Owner.(*note))
 	if !it.Read {
 		w.memory--
 	}
@@ -390,6 +191,7 @@ func (w *world) offer() {
 		w.held = w.held[1:]
 		w.memory++
 		w.log("arrive %v", n.key())
+		w.live[n] = true
 		n.Line = w.lane.Line(fmt.Sprint(n.topic))
 		w.lane.Arrive(&n.Item, w.now)
 	}
@@ -461,82 +263,5 @@ func (w *world) finishOne(i int) {
 	w.finish = slices.Delete(w.finish, i, i+1)
 	if w.lane.Finish(&n.Item) {
 		w.gone(&n.Item)
-	}
-}
-
-func (w *world) pass(d time.Duration) {
-	before := w.now.Mono
-	w.now.Mono += d
-	w.now.Wall += int64(w.now.Mono/time.Second - before/time.Second)
-	w.now.Time = w.now.Time.Add(d)
-}
-
-// work does the next step of what the lane's goroutine does.
-func (w *world) work(n int) {
-	l := w.lane
-	switch {
-	case len(l.batch) > 0:
-		w.commit()
-	case w.reads != nil && !w.done:
-		w.carryOut()
-	case w.reads != nil:
-		w.enter()
-	case w.rnd.IntN(2) == 0:
-		w.batch(n)
-	default:
-		w.reads, w.room = l.Plan(w.now)
-		w.done = false
-	}
-}
-
-func (w *world) batch(n int) { w.lane.Begin(n, 1e6, w.now) }
-
-func (w *world) commit() {
-	var its []*Item
-	for _, p := range w.lane.batch {
-		its = append(its, p.it)
-	}
-	k := w.disk.put(its)
-	w.log("commit %d of %d", k, len(its))
-	w.lane.Commit(k, k < len(its) && !w.disk.broken, w.now)
-}
-
-func (w *world) carryOut() {
-	room := w.room
-	for _, r := range w.reads {
-		room = w.disk.read(r, room, func(n *Line, token []byte) bool { d, _ := n.find(token); return d == nil })
-	}
-	w.done = true
-}
-
-func (w *world) enter() {
-	w.log("enter")
-	reads := w.reads
-	w.reads = nil
-	w.lane.Enter(reads, w.now)
-}
-
-// settleWork ends what the goroutine is about.
-func (w *world) settleWork() {
-	if len(w.lane.batch) > 0 {
-		w.commit()
-	}
-	if w.reads != nil {
-		if !w.done {
-			w.carryOut()
-		}
-		w.enter()
-	}
-}
-
-// run is one round of the goroutine.
-func (w *world) run(n int) {
-	w.lane.Tend(w.now)
-	if items := w.lane.Begin(n, 1e6, w.now); len(items) > 0 {
-		w.commit()
-	}
-	if w.reads, w.room = w.lane.Plan(w.now); w.reads != nil {
-		w.carryOut()
-		w.enter()
 	}
 }

@@ -18,9 +18,10 @@ type barrier struct {
 }
 
 func (l *Lane) put(it *Item) {
-	if l.Mode != Off && it.write == unwritten && it.place < ending {
+	if l.Mode != Off && it.write == unwritten {
 		l.order++
 		it.write, l.Wake = due, true
+		l.moves = l.moves || it.ID != 0
 		l.puts.push(put{it, l.order})
 	}
 }
@@ -54,17 +55,17 @@ func (l *Lane) Passed() (then []func()) {
 
 // mayWrite reports whether Begin may find something.
 func (l *Lane) mayWrite() bool {
-	return len(l.batch) == 0 && l.puts.len() > 0 && (l.now.Mono >= l.retry || l.freed)
+	return len(l.batch) == 0 && l.puts.len() > 0 && (l.now.Mono >= l.retry || l.freed || l.full && l.moves)
 }
 
 // Begin takes what is to be written now: at most n items and, behind the first,
 // bytes. Each is to be written as ToQueue says, with Flags if it goes to its queue.
 func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	l.now = now
-	if !l.mayWrite() && !l.full {
+	if !l.mayWrite() {
 		return nil
 	}
-	moves := l.full && now.Mono < l.retry && !l.freed // only what needs no room
+	moves := now.Mono < l.retry && !l.freed // only what needs no room: the disk is full
 	if !moves {
 		l.freed, l.retry, l.full = false, 0, false
 	}
@@ -91,14 +92,13 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && it.Line.disk.Waiting() == 0) {
 			to = toQueue
 		}
-		if it.ID != 0 && it.place == chained && to == toLog { // it is there, and the log keeps no flags
-			if it.write = unwritten; d.asleep() {
+		if it.ID != 0 && to == toLog { // it is there: its device goes on from memory meanwhile
+			switch it.write = unwritten; {
+			case it.place == moving:
+				l.unmove(d, it)
+			case d.asleep() && !d.owns():
 				l.stow(d)
 			}
-			continue
-		}
-		if it.ID != 0 && to == toLog { // its device goes on from memory meanwhile
-			l.unmove(d, it)
 			continue
 		}
 		if to == toLog && d.owns() {
@@ -116,7 +116,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		l.puts.set(append(skipped, l.puts.all()...))
 	}
 	if moves && len(items) == 0 {
-		l.full = false // until something else comes
+		l.moves = false
 	}
 	return items
 }
@@ -138,7 +138,7 @@ func (l *Lane) unmove(d *device, it *Item) {
 		}
 		return same
 	}))
-	if d.state == idle && d.first == nil {
+	if d.state == idle {
 		l.next(d)
 	}
 }
@@ -161,7 +161,7 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 			}
 		}
 		l.puts.set(append(slices.Clone(batch[k:]), l.puts.all()...))
-		l.retry, l.full = now.Mono+l.Retry, full
+		l.retry, l.full, l.moves = now.Mono+l.Retry, full, full
 		if !full {
 			l.freed = false
 		}
@@ -181,9 +181,7 @@ func (l *Lane) written(it *Item) {
 			it.stored = inQueue
 		}
 	}
-	if it.write = unwritten; it.stored == inLog {
-		it.saved = Flags{} // the log keeps none
-	}
+	it.write = unwritten
 	if it.place >= ending {
 		if it.place == left {
 			l.done(it)
@@ -199,7 +197,7 @@ func (l *Lane) written(it *Item) {
 	case it.place == moving:
 		d.moving--
 		l.giveBack(d, it)
-		if d.state == idle && d.first == nil {
+		if d.state == idle {
 			l.next(d)
 		}
 	default:
@@ -209,7 +207,7 @@ func (l *Lane) written(it *Item) {
 			return
 		}
 		l.giveBack(d, it)
-		if d.state == idle && d.first == nil {
+		if d.state == idle {
 			l.next(d)
 		}
 	}
@@ -223,7 +221,7 @@ func (l *Lane) cannot() {
 	}
 	for _, p := range slices.Clone(l.puts.all()) {
 		it := p.it
-		if it.place != arriving || it.ID != 0 {
+		if it.place != arriving {
 			continue
 		}
 		if d, _ := it.Line.find(it.Token); d.queued+d.moving == 0 && it.Line.disk.Waiting() == 0 {

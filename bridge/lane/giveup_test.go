@@ -1,0 +1,90 @@
+package lane
+
+import (
+	"testing"
+	"time"
+)
+
+// An item that can never be written is given up, unless it is with APNs or on disk.
+func TestGiveUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		setup func(*rig) *note // its lane has begun to write it
+		gone  bool
+		left  int // of its device, in memory
+	}{
+		"it arrives": {func(g *rig) *note {
+			g.lane.Mode = Always
+			n := &note{}
+			g.arrive(n)
+			return n
+		}, true, 0},
+		"it waits, the first": {func(g *rig) *note {
+			n := &note{}
+			g.arrive(n)
+			g.lane.Answered(&n.Item, Throttled, false, g.now)
+			return n
+		}, true, 0},
+		"it waits, the second of three": {func(g *rig) *note { return waiting(g, 3)[1] }, true, 2},
+		"it waits, the last of three":   {func(g *rig) *note { return waiting(g, 3)[2] }, true, 2},
+		"it is with APNs": {func(g *rig) *note {
+			n := &note{}
+			g.arrive(n)
+			g.lane.Keep(&n.Item, g.now)
+			return n
+		}, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(Overflow, nil)
+			n := c.setup(g)
+			d, _ := g.line(0).find(n.Token)
+			g.begin(100)
+			g.lane.Commit(0, false, g.now)
+			g.lane.GiveUp(&n.Item, g.now)
+			k := 0
+			for it := d.first; it != nil; it = it.behind {
+				if k++; it.behind == nil && d.last != it {
+					t.Error("the chain has a wrong end")
+				}
+			}
+			if (g.ended[Crowded] == 1) != c.gone || k != c.left {
+				t.Errorf("%v ended, %d in the chain", g.ended, k)
+			}
+			if g.run(); c.gone && n.place != left {
+				t.Error("it is not gone")
+			}
+		})
+	}
+}
+
+// waiting has k of one device stand in memory, the first of which waits for itself.
+func waiting(g *rig, k int) (notes []*note) {
+	for i := range k {
+		notes = append(notes, &note{seq: i})
+		g.arrive(notes[i])
+	}
+	g.lane.Answered(&notes[0].Item, Throttled, false, g.now)
+	return notes
+}
+
+// At the end of the process all that is in memory only ends, and what is on disk stays there.
+func TestAbandon(t *testing.T) {
+	inEachMode(t, true, func(t *testing.T, m Mode) {
+		g := newRig(m, func(*note) Class { return NoConnection })
+		for i := range 100 {
+			g.arrive(&note{device: i % 30, seq: i / 30})
+		}
+		g.wait(3 * time.Second)
+		g.disk.broken = true
+		for i := range 50 {
+			g.arrive(&note{device: 50 + i})
+		}
+		for len(g.flight) > 0 {
+			g.step()
+		}
+		rows := len(g.disk.rows)
+		g.lane.Abandon(g.now)
+		if len(g.ended) > 1 || g.ended[Abandoned]+len(g.disk.rows) != 150 || len(g.disk.rows) != rows || g.memory != 0 {
+			t.Errorf("%v ended, %d on disk, %d bytes in memory", g.ended, len(g.disk.rows), g.memory)
+		}
+	})
+}

@@ -1,0 +1,197 @@
+package lane
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Arrive takes an item from a session.
+func (l *Lane) Arrive(it *Item, now Now) {
+	l.now = now
+	l.unstored++
+	n := it.Line
+	d := l.device(n, it.Token)
+	l.Door.fresh(now.Mono)
+	n.Door.fresh(now.Mono)
+	if l.Mode == Off || l.goesStraight(d) {
+		l.enter(d, it)
+		if l.releases(d) {
+			l.Sink.Release(it)
+		}
+		l.Wake = l.Wake || l.givesWay()
+		return
+	}
+	l.spill(d)
+	it.place = arriving
+	d.arriving++
+	l.put(it)
+}
+
+// goesStraight reports whether what arrives for d need not be put on disk: it is
+// nobody's turn before it.
+func (l *Lane) goesStraight(d *device) bool {
+	return l.Mode == Overflow && !l.stopped && !l.closed(d.line) && !d.asleep() && d.bare() &&
+		!l.reading && d.line.disk.Waiting() == 0 && l.Sink.Roomy()
+}
+
+// Keep has an item stored that is with APNs, and what is in memory before it: the
+// bridge answers for it from now on.
+func (l *Lane) Keep(it *Item, now Now) {
+	l.now = now
+	if d, _ := it.Line.find(it.Token); d != nil {
+		l.spill(d)
+	}
+}
+
+// spill has all of d on disk, before anything younger is.
+func (l *Lane) spill(d *device) {
+	for it := d.first; it != nil; it = it.behind {
+		if it.ID == 0 {
+			l.put(it)
+		}
+	}
+}
+
+func (l *Lane) enter(d *device, it *Item) {
+	it.place = chained
+	if d.first == nil {
+		d.first = it
+	} else {
+		d.last.behind = it
+	}
+	d.last = it
+	switch {
+	case d.asleep():
+		l.stow(d)
+	case d.state == idle:
+		l.next(d)
+	}
+}
+
+// next does what is due for d, of which nothing is with APNs and which need not
+// wait for itself.
+func (l *Lane) next(d *device) {
+	for d.first != nil && d.first.Expires != 0 && d.first.Expires <= l.now.Wall {
+		l.end(d, Expired)
+	}
+	switch it := d.first; {
+	case it == nil && d.moving > 0:
+		d.state = idle // until they are in its queue
+	case it == nil && d.queued == 0:
+		d.state = idle
+		if d.pass {
+			l.waste(d)
+		}
+		if d.arriving == 0 {
+			l.drop(d)
+		}
+	case l.stopped || l.closed(d.line) && !d.pass:
+		d.state = door
+		d.line.atDoor.push(d)
+		l.sleep(1)
+		l.releaseAll(d)
+		l.expireAt(d)
+		l.stow(d)
+		l.Wake = true
+	case it == nil:
+		d.state = loads
+		l.loading.push(d)
+		l.Wake = true
+	default:
+		d.state = out
+		d.sent = l.now.Mono
+		increment(&it.Flags.Attempts)
+		l.Sink.Send(it)
+	}
+}
+
+// waste notes that APNs was not asked about one that was let through.
+func (l *Lane) waste(d *device) {
+	d.pass = false
+	l.probeAgain(d.line)
+}
+
+// probeAgain makes a probe due at the doors of n: the last one was not spent.
+func (l *Lane) probeAgain(n *Line) {
+	l.Wake = true
+	if l.Door.Reason != Open {
+		l.Door.Probe = l.now.Mono
+	}
+	n.Door.Probe = l.now.Mono
+}
+
+// park has d wait for itself.
+func (l *Lane) park(d *device, wait time.Duration) {
+	d.state, d.due = waits, l.now.Mono+wait
+	heap.Push(&l.waiting, d)
+	l.sleep(1)
+	l.Wake = l.Wake || d.at == 1 || l.givesWay()
+	l.releaseAll(d)
+	l.expireAt(d)
+	l.stow(d)
+}
+
+// expireAt notes when the first of d, which is asleep, expires.
+func (l *Lane) expireAt(d *device) {
+	if d.first != nil && d.first.Expires != 0 && (l.expires == 0 || d.first.Expires < l.expires) {
+		l.expires = d.first.Expires
+	}
+}
+
+// releases reports whether the bridge answers for what waits of d though it is not
+// on disk: there is none, and nobody knows how long it will be.
+func (l *Lane) releases(d *device) bool {
+	return l.Mode == Off && (d.state == waits || d.state == door && l.Door.Reason == Unreachable)
+}
+
+func (l *Lane) releaseAll(d *device) {
+	if !l.releases(d) {
+		return
+	}
+	for it := d.first; it != nil; it = it.behind {
+		l.Sink.Release(it)
+	}
+}
+
+// end ends the way of the first of d without a verdict.
+func (l *Lane) end(d *device, how End) { l.endIt(l.leave(d), how) }
+
+func (l *Lane) endIt(it *Item, how End) {
+	l.Sink.Ended(it, how)
+	if l.Finish(it) {
+		l.Sink.Gone(it)
+	}
+}
+
+// leave takes the first of d out of its chain.
+func (l *Lane) leave(d *device) *Item {
+	it := d.first
+	if d.first = it.behind; d.first == nil {
+		d.last = nil
+	}
+	it.behind, it.place, d.failed = nil, ending, 0
+	l.free(it)
+	return it
+}
+
+// Finish says that what was to be remembered of an item that has come to its end is
+// durable. It reports whether the lane has let go of it; otherwise Gone follows.
+func (l *Lane) Finish(it *Item) (gone bool) {
+	it.place = left
+	if it.write != unwritten {
+		return false
+	}
+	l.done(it)
+	return true
+}
+
+// done takes an item that has come to its end from the disk.
+func (l *Lane) done(it *Item) {
+	if it.ID == 0 {
+		l.unstored--
+		return
+	}
+	it.Line.disk.Done(it)
+	l.freed = true
+	l.Wake = l.Wake || l.retry != 0
+}

@@ -1,0 +1,90 @@
+package lane
+
+import "container/heap"
+
+// sleep counts n entries asleep.
+func (l *Lane) sleep(n int) {
+	l.asleep += n
+	l.Asleep.used.Add(int64(n))
+}
+
+// stow puts all of d, which is asleep, on disk, and out of memory when it is there:
+// to its queue if it has one or its first was asked, else in the log.
+func (l *Lane) stow(d *device) {
+	if l.Mode == Off || d.first == nil {
+		return
+	}
+	owns, whole := d.owns(), true
+	for it := d.first; it != nil; it = it.behind {
+		if it.ID == 0 || owns && (it.dirty() || it.stored != inQueue) {
+			l.put(it)
+		}
+		whole = whole && it.write == unwritten
+	}
+	if !whole {
+		return
+	}
+	for it := d.first; it != nil; {
+		behind := it.behind
+		it.behind = nil
+		l.giveBack(d, it)
+		it = behind
+	}
+	d.first, d.last = nil, nil
+	switch {
+	case d.queued+d.moving == 0:
+		l.forget(d)
+		d.state = idle
+		if d.arriving == 0 {
+			l.drop(d)
+		}
+	case d.state != loads && d.moving+d.arriving == 0 && l.crowded() && (d.state == waits || d.line.atDoor.size > atATime):
+		l.evict(d)
+	}
+}
+
+// crowded reports whether there are more entries than there may be.
+func (l *Lane) crowded() bool { return l.asleep > l.Entries && l.Asleep.used.Load() > l.Asleep.Limit }
+
+// evict forgets d, all of which is in its queue on disk. It is found there again in
+// its turn.
+func (l *Lane) evict(d *device) {
+	l.forget(d)
+	d.line.unlisted = true
+	l.drop(d)
+}
+
+// giveBack has it, which is on disk, leave memory.
+func (l *Lane) giveBack(d *device, it *Item) {
+	d.line.disk.Return(it)
+	if it.stored == inQueue {
+		d.queued++
+	} else {
+		d.line.returned = min(d.line.returned, it.ID)
+	}
+	it.place = left
+	l.free(it)
+	l.Sink.Left(it)
+}
+
+func (l *Lane) free(it *Item) {
+	if it.Read {
+		before := l.ahead
+		l.ahead -= it.Size
+		l.Wake = l.Wake || l.ahead <= l.Ahead/2 && before > l.Ahead/2
+	}
+}
+
+// forget takes d out of where it waits.
+func (l *Lane) forget(d *device) {
+	switch {
+	case d.at == 0:
+		return
+	case d.state == door:
+		d.line.atDoor.remove(d)
+		d.late = false
+	default:
+		heap.Remove(&l.waiting, d.at-1)
+	}
+	l.sleep(-1)
+}
