@@ -76,7 +76,7 @@ type GoAway struct {
 }
 
 func (g *GoAway) Error() string {
-	return fmt.Sprintf("h2conn: server sent GOAWAY, code %v, last stream %d, debug data %q", g.Code, g.LastStream, g.Debug)
+	return fmt.Sprintf("h2conn: server sent GOAWAY, code %v, last stream %d, debug data %q", g.Code, g.LastStream, g.Debug[:min(len(g.Debug), 100)])
 }
 
 // A violation is a breach of HTTP/2 by the server that ends the connection.

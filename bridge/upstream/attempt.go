@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"strconv"
 
 	"apnsbridge/bridge/h2conn"
@@ -55,6 +56,12 @@ func verdictOn(q *h2conn.Request) Verdict {
 	v := Verdict{Class: NoAnswer}
 	if q.Fate == h2conn.Unprocessed {
 		v.Class = Unprocessed
+		var away *h2conn.GoAway
+		if errors.As(q.Err, &away) {
+			if judged, ok := judgeGoAway(away.Debug); ok {
+				return judged
+			}
+		}
 	}
 	if q.Err != nil {
 		v.Reason = q.Err.Error()

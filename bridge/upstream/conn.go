@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -24,11 +23,11 @@ type connection struct {
 	answered time.Time     // when the last answer came
 
 	// Under the Upstream's lock.
-	stage   stage
+	state   connState
 	drained bool // the connection was told to drain
 }
 
-// live is a connection's life, from dialling until nothing of it runs.
+// live is a connection's life, from connecting until nothing of it runs.
 func (c *connection) live() {
 	u := c.upstream
 	conn, err := c.open()
@@ -169,18 +168,8 @@ func (c *connection) changed(conn *h2conn.Conn, state h2conn.State) {
 	switch {
 	case ours || u.ctx.Err() != nil:
 	case away != nil:
-		u.log.Info().Str("reason", reasonOf(away)).Stringer("code", away.Code).Msg("APNs ends a connection")
+		u.log.Info().Str("reason", goAwayReason(away.Debug)).Stringer("code", away.Code).Msg("APNs ends a connection")
 	default:
 		u.log.Warn().Err(reason).Msg("a connection to APNs is lost")
 	}
-}
-
-// reasonOf is what APNs says in the JSON of a GOAWAY, or all of it if that is
-// something else.
-func reasonOf(away *h2conn.GoAway) string {
-	var said struct{ Reason string }
-	if json.Unmarshal([]byte(away.Debug), &said) == nil && said.Reason != "" {
-		return said.Reason
-	}
-	return away.Debug
 }

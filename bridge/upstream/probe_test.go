@@ -57,7 +57,7 @@ func TestProbe(t *testing.T) {
 			"403 BadEnvironmentKeyIdInToken: the key ABC123DEFG is for sandbox alone: use one for production, or set the app's environment"},
 		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, Question{},
 			"400 TopicDisallowed: the credential is not for the topic com.example.demo: correct the app's topic"},
-		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: try again in 20 minutes"},
+		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: wait 20 minutes"},
 		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, Question{}, "503 ServiceUnavailable: it is not well: try again later"},
 		{"words that are not known", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 418, Reason: "Teapot"}}}, Question{}, "418 Teapot: this says nothing about the credential"},
 		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, Question{}, "404 an answer without a reason: this says nothing about the credential"},
@@ -152,7 +152,7 @@ func TestProbeUnreachable(t *testing.T) {
 // A name that is not found is not tried for: that would ask the world's DNS.
 func TestRemedyForDNS(t *testing.T) {
 	err := fmt.Errorf("dial: %w", &net.DNSError{Err: "no such host", Name: "nowhere.invalid", IsNotFound: true})
-	if got, want := remedy(err), "see to this machine's DNS, or correct the endpoint's name"; got != want {
+	if got, want := adviceOn(err), "see to this machine's DNS, or correct the endpoint's name"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

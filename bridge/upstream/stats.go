@@ -70,10 +70,10 @@ func (u *Upstream) Stats() Stats {
 		TimedOut:   c.fates[h2conn.TimedOut],
 	}
 	for _, conn := range u.all {
-		switch conn.stage {
-		case dialling:
+		switch conn.state {
+		case connecting:
 			st.Dialling++
-		case leaving:
+		case draining:
 			st.Leaving++
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/sideshow/apns2"
 
 	"apnsbridge/bridge/h2conn"
 )
@@ -42,8 +41,8 @@ type Upstream struct {
 	mu        sync.Mutex
 	queue     pushQueue
 	all       []*connection
-	inUse     []*connection // serving and aged; never changed, only replaced
-	openings  openings
+	inUse     []*connection // serving and aging; never changed, only replaced
+	dials     dialPolicy
 	retired   bool
 	stale     string    // the last bearer for which connections were left
 	idleSince time.Time // of Config.Now: retired, with nothing to do; else zero
@@ -58,9 +57,9 @@ func Open(ctx context.Context, c Config) *Upstream {
 	u := &Upstream{
 		app: c.App, target: newTarget(c.Endpoint, c.Credential), bearer: bearerOf(c.Credential, time.Now()), limits: limits,
 		begin: c.Begin, answered: c.Answered, now: c.Now,
-		log:      c.Log.With().Str("app", c.App).Logger(),
-		wake:     make(chan struct{}, 1),
-		openings: openings{limit: limits.Connections, interval: limits.DialInterval},
+		log:   c.Log.With().Str("app", c.App).Logger(),
+		wake:  make(chan struct{}, 1),
+		dials: dialPolicy{limit: limits.Connections, interval: limits.DialInterval},
 	}
 	if u.now == nil {
 		u.now = time.Now
@@ -103,7 +102,7 @@ func (u *Upstream) Renew(bearer string) {
 func (u *Upstream) Retire() {
 	u.mu.Lock()
 	u.retired = true
-	u.openings.hurry(time.Now())
+	u.dials.hurry(time.Now())
 	u.mu.Unlock()
 	u.rouse()
 }
@@ -270,7 +269,7 @@ func (u *Upstream) free(a *attempt) {
 // ahead and was set right, and only another one helps.
 func (u *Upstream) judge(p *Push, q *h2conn.Request) Verdict {
 	v := verdictOn(q)
-	if v.Class == CredentialRefused && v.Reason == apns2.ReasonInvalidProviderToken &&
+	if v.Class == CredentialRefused && v.Reason == "InvalidProviderToken" &&
 		u.bearer != nil && u.bearer.ahead(p.Bearer, time.Now()) {
 		v.Class = StaleToken
 	}

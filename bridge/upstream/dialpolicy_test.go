@@ -7,13 +7,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestOpenings(t *testing.T) {
+func TestDialPolicy(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
-	type count = [stages]int
-	full := func(o *openings, q *pushQueue) { o.backlog.waited(start, q) }
+	type count = [connStates]int
+	full := func(o *dialPolicy, q *pushQueue) { o.delay.waited(start, q) }
 	tests := []struct {
 		name   string
-		before func(*openings, *pushQueue)
+		before func(*dialPolicy, *pushQueue)
 		after  time.Duration
 		count  count
 		queued int
@@ -22,37 +22,37 @@ func TestOpenings(t *testing.T) {
 	}{
 		{name: "nothing to send"},
 		{name: "the first", queued: 1, open: true},
-		{name: "one is on its way", queued: 1, count: count{dialling: 1}},
+		{name: "one is on its way", queued: 1, count: count{connecting: 1}},
 		{name: "full just now", queued: 1, count: count{serving: 1}, wait: growAfter},
 		{name: "full for a while", before: full, after: growAfter / 4, queued: 1, count: count{serving: 1}, wait: growAfter * 3 / 4},
 		{name: "full for long", before: full, after: growAfter, queued: 1, count: count{serving: 1}, open: true},
 		{name: "no more than allowed", before: full, after: time.Hour, queued: 1, count: count{serving: 4}},
-		{name: "those that leave do not count", before: full, after: time.Hour, queued: 1, count: count{serving: 3, leaving: 4}, open: true},
-		{name: "but not without end", before: full, after: time.Hour, queued: 1, count: count{leaving: 8}},
-		{name: "what waited has gone, others came", before: func(o *openings, q *pushQueue) {
+		{name: "those that leave do not count", before: full, after: time.Hour, queued: 1, count: count{serving: 3, draining: 4}, open: true},
+		{name: "but not without end", before: full, after: time.Hour, queued: 1, count: count{draining: 8}},
+		{name: "what waited has gone, others came", before: func(o *dialPolicy, q *pushQueue) {
 			full(o, q)
 			q.pop()
 			q.push(new(Push))
 		}, after: time.Hour, queued: 1, count: count{serving: 1}, wait: growAfter},
-		{name: "what waited was put back", before: func(o *openings, q *pushQueue) {
+		{name: "what waited was put back", before: func(o *dialPolicy, q *pushQueue) {
 			full(o, q)
 			q.putBack(q.pop())
 		}, after: time.Hour, queued: 1, count: count{serving: 1}, open: true},
-		{name: "another takes the place of an aged one", count: count{aged: 1}, open: true},
-		{name: "or has taken it", count: count{aged: 1, serving: 1}},
-		{name: "too soon", before: func(o *openings, _ *pushQueue) { o.opened(start) }, after: 300 * time.Millisecond, queued: 1, wait: 700 * time.Millisecond},
-		{name: "after a failure", before: func(o *openings, _ *pushQueue) { o.failed(start) }, queued: 1, wait: time.Second},
-		{name: "after three", before: func(o *openings, _ *pushQueue) {
+		{name: "another takes the place of an aging one", count: count{aging: 1}, open: true},
+		{name: "or has taken it", count: count{aging: 1, serving: 1}},
+		{name: "too soon", before: func(o *dialPolicy, _ *pushQueue) { o.opened(start) }, after: 300 * time.Millisecond, queued: 1, wait: 700 * time.Millisecond},
+		{name: "after a failure", before: func(o *dialPolicy, _ *pushQueue) { o.failed(start) }, queued: 1, wait: time.Second},
+		{name: "after three", before: func(o *dialPolicy, _ *pushQueue) {
 			for range 3 {
 				o.failed(start)
 			}
 		}, queued: 1, wait: 4 * time.Second},
-		{name: "after many", before: func(o *openings, _ *pushQueue) {
+		{name: "after many", before: func(o *dialPolicy, _ *pushQueue) {
 			for range 1000 {
 				o.failed(start)
 			}
 		}, queued: 1, wait: 16 * time.Second},
-		{name: "after many, in a hurry", before: func(o *openings, _ *pushQueue) {
+		{name: "after many, in a hurry", before: func(o *dialPolicy, _ *pushQueue) {
 			for range 1000 {
 				o.failed(start)
 			}
@@ -61,7 +61,7 @@ func TestOpenings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			o := openings{limit: 4, interval: time.Second}
+			o := dialPolicy{limit: 4, interval: time.Second}
 			var q pushQueue
 			for range tt.queued {
 				q.push(new(Push))
@@ -78,15 +78,15 @@ func TestOpenings(t *testing.T) {
 
 // Whatever happens, connections are opened an interval apart and within their
 // number, and what is to be sent gets one.
-func TestOpeningsInAnyHistory(t *testing.T) {
+func TestDialPolicyInAnyHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const interval = time.Second
-		o := openings{limit: rapid.IntRange(1, 4).Draw(t, "limit"), interval: interval}
+		o := dialPolicy{limit: rapid.IntRange(1, 4).Draw(t, "limit"), interval: interval}
 		now := time.Unix(1_800_000_000, 0)
 		var last time.Time // a connection was opened or tried
 		var q pushQueue
-		var count [stages]int
-		move := func(from, to stage) {
+		var count [connStates]int
+		move := func(from, to connState) {
 			if count[from] > 0 {
 				count[from]--
 				count[to]++
@@ -97,26 +97,26 @@ func TestOpeningsInAnyHistory(t *testing.T) {
 			"pop":  func(*rapid.T) { q.pop() },
 			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.Int64Range(0, int64(3*interval)).Draw(t, "time"))) },
 			"opened": func(t *rapid.T) {
-				if count[dialling] > 0 {
+				if count[connecting] > 0 {
 					o.opened(now)
-					count[leaving] += count[aged]
-					count[aged] = 0
+					count[draining] += count[aging]
+					count[aging] = 0
 					last = now
 				}
-				move(dialling, serving)
+				move(connecting, serving)
 			},
 			"failed": func(t *rapid.T) {
-				if count[dialling] > 0 {
+				if count[connecting] > 0 {
 					o.failed(now)
-					count[dialling]--
+					count[connecting]--
 					last = now
 				}
 			},
-			"aged":  func(*rapid.T) { move(serving, aged) },
-			"leave": func(*rapid.T) { move(serving, leaving) },
+			"aging": func(*rapid.T) { move(serving, aging) },
+			"leave": func(*rapid.T) { move(serving, draining) },
 			"gone": func(*rapid.T) {
-				if count[leaving] > 0 {
-					count[leaving]--
+				if count[draining] > 0 {
+					count[draining]--
 				}
 			},
 			"": func(t *rapid.T) {
@@ -125,13 +125,13 @@ func TestOpeningsInAnyHistory(t *testing.T) {
 					if now.Sub(last) < interval {
 						t.Fatalf("opened %v after another", now.Sub(last))
 					}
-					count[dialling]++
+					count[connecting]++
 					last = now
 				}
-				if count[dialling] > 1 || count[serving]+count[dialling] > o.limit || count[serving]+count[aged]+count[leaving]+count[dialling] > 2*o.limit {
+				if count[connecting] > 1 || count[serving]+count[connecting] > o.limit || count[serving]+count[aging]+count[draining]+count[connecting] > 2*o.limit {
 					t.Fatalf("connections: %v of %d", count, o.limit)
 				}
-				if none := count[serving]+count[aged]+count[dialling] == 0; none && !q.empty() && count[leaving] < 2*o.limit && wait == 0 {
+				if none := count[serving]+count[aging]+count[connecting] == 0; none && !q.empty() && count[draining] < 2*o.limit && wait == 0 {
 					t.Fatal("what waits is forgotten")
 				}
 				if wait < 0 || wait > maxBackoff*interval {

@@ -17,10 +17,10 @@ func (u *Upstream) tend(now time.Time) (wait time.Duration) {
 	if u.retired && u.queue.empty() && u.counts.inFlight == 0 {
 		u.leaveAll()
 	}
-	var count [stages]int
+	var count [connStates]int
 	for _, c := range u.all {
-		count[c.stage]++
-		if c.stage == leaving && !c.drained {
+		count[c.state]++
+		if c.state == draining && !c.drained {
 			c.drained = true
 			drain = append(drain, c.conn)
 		}
@@ -31,7 +31,7 @@ func (u *Upstream) tend(now time.Time) (wait time.Duration) {
 	case u.idleSince.IsZero():
 		u.idleSince = u.now()
 	}
-	open, wait := u.openings.next(now, count, &u.queue)
+	open, wait := u.dials.next(now, count, &u.queue)
 	if open {
 		c := &connection{upstream: u, opened: make(chan struct{})}
 		u.all = append(u.all, c)
@@ -45,12 +45,12 @@ func (u *Upstream) tend(now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// move brings c to a later stage. u.mu is held.
-func (u *Upstream) move(c *connection, to stage) {
-	c.stage = to
+// move brings c to a later state. u.mu is held.
+func (u *Upstream) move(c *connection, to connState) {
+	c.state = to
 	u.inUse = nil
 	for _, c := range u.all {
-		if c.stage == serving || c.stage == aged {
+		if c.state == serving || c.state == aging {
 			u.inUse = append(u.inUse, c)
 		}
 	}
@@ -59,31 +59,31 @@ func (u *Upstream) move(c *connection, to stage) {
 // leaveAll gives no more requests to the connections in use. u.mu is held.
 func (u *Upstream) leaveAll() {
 	for _, c := range u.inUse {
-		u.move(c, leaving)
+		u.move(c, draining)
 	}
 }
 
 // leave gives no more requests to c.
 func (u *Upstream) leave(c *connection) {
 	u.mu.Lock()
-	if c.stage < leaving {
-		u.move(c, leaving)
+	if c.state < draining {
+		u.move(c, draining)
 	}
 	u.mu.Unlock()
 	u.rouse()
 }
 
-// opened puts c to use, instead of connections that are aged.
+// opened puts c to use, instead of connections that are aging.
 func (u *Upstream) opened(c *connection, conn *h2conn.Conn) {
 	u.mu.Lock()
 	c.conn = conn
-	u.openings.opened(time.Now())
+	u.dials.opened(time.Now())
 	for _, old := range u.inUse {
-		if old.stage == aged {
-			u.move(old, leaving)
+		if old.state == aging {
+			u.move(old, draining)
 		}
 	}
-	if c.stage == dialling { // else it was soon left
+	if c.state == connecting { // else it was soon left
 		u.move(c, serving)
 	}
 	u.mu.Unlock()
@@ -95,7 +95,7 @@ func (u *Upstream) opened(c *connection, conn *h2conn.Conn) {
 func (u *Upstream) lost(c *connection, err error) {
 	var failed *Push
 	u.mu.Lock()
-	u.openings.failed(time.Now())
+	u.dials.failed(time.Now())
 	u.counts.dialFailures++
 	alone := len(u.inUse) == 0
 	if alone {
@@ -123,7 +123,7 @@ func steady(err error) string {
 // forget drops a connection of which nothing runs any more.
 func (u *Upstream) forget(c *connection) {
 	u.mu.Lock()
-	u.move(c, leaving)
+	u.move(c, draining)
 	for i, other := range u.all {
 		if other == c {
 			u.all[i] = u.all[len(u.all)-1]
@@ -138,10 +138,10 @@ func (u *Upstream) forget(c *connection) {
 // age ends the time of c. The only connection serves until there is another.
 func (u *Upstream) age(c *connection) {
 	u.mu.Lock()
-	if c.stage == serving {
+	if c.state == serving {
 		u.counts.rotations++
-		if u.move(c, aged); len(u.inUse) > 1 {
-			u.move(c, leaving)
+		if u.move(c, aging); len(u.inUse) > 1 {
+			u.move(c, draining)
 		}
 	}
 	u.mu.Unlock()

@@ -9,39 +9,39 @@ const growAfter = 100 * time.Millisecond
 // maxBackoff is how many intervals apart connections are tried that fail.
 const maxBackoff = 16
 
-// stage is how far an Upstream's connection has come.
-type stage uint8
+// connState is how far an Upstream's connection has come.
+type connState uint8
 
 const (
-	dialling stage = iota // until APNs' SETTINGS are known
+	connecting connState = iota // until APNs' SETTINGS are known
 	serving
-	aged    // serves until there is a younger one
-	leaving // takes no more requests; those under way are waited for
-	stages  = iota
+	aging      // serves until there is a younger one
+	draining   // takes no more requests; those under way are waited for
+	connStates = iota
 )
 
-// openings decides when to open a connection: the first when something is
+// dialPolicy decides when to open a connection: the first when something is
 // to be sent, more when pushes wait too long for a place, another one for one
-// that is aged. It has no lock and no clock.
-type openings struct {
+// that is aging. It has no lock and no clock.
+type dialPolicy struct {
 	limit    int           // connections in use at once; those that leave are not counted, up to as many again
 	interval time.Duration // between two of them
 
 	notBefore time.Time
 	failures  int // in a row
-	backlog   backlog
+	delay     queueDelay
 }
 
 // next says whether to open a connection now, or when to ask again; 0 for not
 // before something happens.
-func (o *openings) next(now time.Time, count [stages]int, q *pushQueue) (open bool, wait time.Duration) {
-	waited := o.backlog.waited(now, q)
-	inUse := count[serving] + count[aged]
-	if count[dialling] > 0 || count[serving] >= o.limit || inUse+count[leaving] >= 2*o.limit {
+func (o *dialPolicy) next(now time.Time, count [connStates]int, q *pushQueue) (open bool, wait time.Duration) {
+	waited := o.delay.waited(now, q)
+	inUse := count[serving] + count[aging]
+	if count[connecting] > 0 || count[serving] >= o.limit || inUse+count[draining] >= 2*o.limit {
 		return false, 0
 	}
 	switch {
-	case count[serving] == 0 && count[aged] > 0: // to be replaced
+	case count[serving] == 0 && count[aging] > 0: // to be replaced
 	case q.empty():
 		return false, 0
 	case inUse > 0 && waited < growAfter:
@@ -55,35 +55,35 @@ func (o *openings) next(now time.Time, count [stages]int, q *pushQueue) (open bo
 }
 
 // opened says that a connection was opened. What waits has a new chance.
-func (o *openings) opened(now time.Time) {
+func (o *dialPolicy) opened(now time.Time) {
 	o.failures = 0
 	o.notBefore = now.Add(o.interval)
-	o.backlog = backlog{}
+	o.delay = queueDelay{}
 }
 
 // failed says that a connection could not be opened. The next is tried after
 // the interval, and twice that with each failure.
-func (o *openings) failed(now time.Time) {
+func (o *dialPolicy) failed(now time.Time) {
 	o.notBefore = now.Add(o.interval * time.Duration(min(1<<min(o.failures, 10), maxBackoff)))
 	o.failures++
 }
 
 // hurry ends the wait after failures.
-func (o *openings) hurry(now time.Time) {
+func (o *dialPolicy) hurry(now time.Time) {
 	if soon := now.Add(o.interval); o.notBefore.After(soon) {
 		o.notBefore = soon
 	}
 	o.failures = 0
 }
 
-// backlog measures how long pushes wait in a queue, by one of them at a time.
-type backlog struct {
+// queueDelay measures how long pushes wait in a queue, by one of them at a time.
+type queueDelay struct {
 	mark  uint64 // taken has this value when the one is; 0 without one
 	since time.Time
 }
 
 // waited is how long the one has waited that is measured.
-func (b *backlog) waited(now time.Time, q *pushQueue) time.Duration {
+func (b *queueDelay) waited(now time.Time, q *pushQueue) time.Duration {
 	switch {
 	case q.empty():
 		b.mark = 0
