@@ -24,6 +24,7 @@ type machine struct {
 	slots
 	flow    flow
 	peer    settings
+	lowered uint32 // the next stream when the server last lowered its limit
 	encoder encoder
 	health  health
 	partial partialHead

@@ -91,6 +91,9 @@ func (m *machine) takeSetting(id http2.SettingID, v uint32) *violation {
 			return breach(http2.ErrCodeProtocol, "SETTINGS_ENABLE_PUSH %d from a server", v)
 		}
 	case http2.SettingMaxConcurrentStreams:
+		if v < m.peer.maxStreams {
+			m.lowered = m.next
+		}
 		m.peer.maxStreams = v
 	case http2.SettingInitialWindowSize:
 		if v > maxWindow {

@@ -94,7 +94,7 @@ func TestAllocs(t *testing.T) {
 		for _, p := range all {
 			u.Send(p)
 		}
-		u.take(count, 1<<20)
+		u.take(c, count, 1<<20)
 		u.prepare()
 		for _, q := range u.requests {
 			q.Response = response

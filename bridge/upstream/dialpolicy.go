@@ -9,6 +9,10 @@ const growAfter = 100 * time.Millisecond
 // maxBackoff is how many intervals apart connections are tried that fail.
 const maxBackoff = 16
 
+// maxFreshWait is how far apart new connections are opened for those that wait
+// for one, as long as none of these is accepted.
+const maxFreshWait = 30 * time.Second
+
 // connState is how far an Upstream's connection has come.
 type connState uint8
 
@@ -29,39 +33,62 @@ type dialPolicy struct {
 
 	notBefore time.Time
 	failures  int // in a row
-	delay     queueDelay
+
+	freshNotBefore time.Time
+	freshInVain    int // connections opened for a push that waits for a new one, since one was accepted
+	delay          queueDelay
 }
 
 // next says whether to open a connection now, or when to ask again; 0 for not
-// before something happens.
-func (o *dialPolicy) next(now time.Time, count [connStates]int, q *pushQueue) (open bool, wait time.Duration) {
+// before something happens. fresh is that a push waits for a new one.
+func (o *dialPolicy) next(now time.Time, count [connStates]int, q *pushQueue, fresh bool) (open bool, wait time.Duration) {
 	waited := o.delay.waited(now, q)
 	inUse := count[serving] + count[aging]
-	if count[connecting] > 0 || count[serving] >= o.limit || inUse+count[draining] >= 2*o.limit {
+	if count[connecting] > 0 || inUse+count[draining] >= 2*o.limit {
 		return false, 0
 	}
+	notBefore := o.notBefore
 	switch {
+	case fresh:
+		if o.freshNotBefore.After(notBefore) {
+			notBefore = o.freshNotBefore
+		}
+	case count[serving] >= o.limit:
+		return false, 0
 	case count[serving] == 0 && count[aging] > 0: // to be replaced
 	case q.empty():
 		return false, 0
 	case inUse > 0 && waited < growAfter:
 		return false, growAfter - waited
 	}
-	if wait := o.notBefore.Sub(now); wait > 0 {
+	if wait := notBefore.Sub(now); wait > 0 {
 		return false, wait
 	}
 	o.notBefore = now.Add(o.interval)
+	if fresh {
+		o.freshNotBefore = now.Add(min(o.interval<<min(o.freshInVain, 10), maxFreshWait))
+		o.freshInVain++
+	}
 	return true, 0
 }
 
 // opened says that a connection was opened. What waits has a new chance.
 func (o *dialPolicy) opened(now time.Time) {
-	o.failures = 0
-	o.notBefore = now.Add(o.interval)
+	o.notBefore = now.Add(max(o.interval, o.notBefore.Sub(now)))
 	o.delay = queueDelay{}
 }
 
-// failed says that a connection could not be opened. The next is tried after
+// useful says that a connection has brought an answer.
+func (o *dialPolicy) useful() { o.failures = 0 }
+
+// freshAccepted says that a push was accepted that had waited for a new
+// connection.
+func (o *dialPolicy) freshAccepted() {
+	o.freshInVain, o.freshNotBefore = 0, time.Time{}
+}
+
+// failed says that a connection could not be opened, or ended without an answer.
+// The next is tried after
 // the interval, and twice that with each failure.
 func (o *dialPolicy) failed(now time.Time) {
 	o.notBefore = now.Add(o.interval * time.Duration(min(1<<min(o.failures, 10), maxBackoff)))

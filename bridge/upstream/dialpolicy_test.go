@@ -11,12 +11,21 @@ func TestDialPolicy(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	type count = [connStates]int
 	full := func(o *dialPolicy, q *pushQueue) { o.delay.waited(start, q) }
+	// newOnes opens connections for those that want a new one, the last of them now.
+	newOnes := func(n int) func(*dialPolicy, *pushQueue) {
+		return func(o *dialPolicy, q *pushQueue) {
+			for i := range n {
+				o.next(start.Add(time.Duration(i-n+1)*time.Hour), count{serving: 1}, q, true)
+			}
+		}
+	}
 	tests := []struct {
 		name   string
 		before func(*dialPolicy, *pushQueue)
 		after  time.Duration
 		count  count
 		queued int
+		fresh  bool
 		open   bool
 		wait   time.Duration
 	}{
@@ -52,6 +61,27 @@ func TestDialPolicy(t *testing.T) {
 				o.failed(start)
 			}
 		}, queued: 1, wait: 16 * time.Second},
+		{name: "after one that was opened in vain", before: func(o *dialPolicy, _ *pushQueue) {
+			o.failed(start)
+			o.opened(start)
+			o.failed(start)
+		}, queued: 1, wait: 2 * time.Second},
+		{name: "after one that was useful", before: func(o *dialPolicy, _ *pushQueue) {
+			o.failed(start)
+			o.opened(start)
+			o.useful()
+			o.failed(start)
+		}, queued: 1, wait: time.Second},
+		{name: "a new one is wanted, though others have room", fresh: true, count: count{serving: 1}, open: true},
+		{name: "though there are as many as allowed", fresh: true, count: count{serving: 4}, open: true},
+		{name: "but not without end", fresh: true, count: count{serving: 4, draining: 4}},
+		{name: "a new one is on its way", fresh: true, count: count{serving: 1, connecting: 1}},
+		{name: "the third new one", fresh: true, before: newOnes(2), count: count{serving: 1}, wait: 2 * time.Second},
+		{name: "the hundredth", fresh: true, before: newOnes(100), count: count{serving: 1}, wait: maxFreshWait},
+		{name: "after an acceptance", fresh: true, before: func(o *dialPolicy, q *pushQueue) {
+			newOnes(100)(o, q)
+			o.freshAccepted()
+		}, count: count{serving: 1}, wait: time.Second},
 		{name: "after many, in a hurry", before: func(o *dialPolicy, _ *pushQueue) {
 			for range 1000 {
 				o.failed(start)
@@ -69,7 +99,7 @@ func TestDialPolicy(t *testing.T) {
 			if tt.before != nil {
 				tt.before(&o, &q)
 			}
-			if open, wait := o.next(start.Add(tt.after), tt.count, &q); open != tt.open || wait != tt.wait {
+			if open, wait := o.next(start.Add(tt.after), tt.count, &q, tt.fresh); open != tt.open || wait != tt.wait {
 				t.Errorf("got %v, %v, want %v, %v", open, wait, tt.open, tt.wait)
 			}
 		})
@@ -86,6 +116,7 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 		var last time.Time // a connection was opened or tried
 		var q pushQueue
 		var count [connStates]int
+		var fresh bool
 		move := func(from, to connState) {
 			if count[from] > 0 {
 				count[from]--
@@ -93,9 +124,11 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"push": func(*rapid.T) { q.push(new(Push)) },
-			"pop":  func(*rapid.T) { q.pop() },
-			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.Int64Range(0, int64(3*interval)).Draw(t, "time"))) },
+			"push":                        func(*rapid.T) { q.push(new(Push)) },
+			"a new one is wanted, or not": func(*rapid.T) { fresh = !fresh },
+			"accepted":                    func(*rapid.T) { o.freshAccepted() },
+			"pop":                         func(*rapid.T) { q.pop() },
+			"wait":                        func(t *rapid.T) { now = now.Add(time.Duration(rapid.Int64Range(0, int64(3*interval)).Draw(t, "time"))) },
 			"opened": func(t *rapid.T) {
 				if count[connecting] > 0 {
 					o.opened(now)
@@ -120,7 +153,7 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				open, wait := o.next(now, count, &q)
+				open, wait := o.next(now, count, &q, fresh)
 				if open {
 					if now.Sub(last) < interval {
 						t.Fatalf("opened %v after another", now.Sub(last))
@@ -128,13 +161,13 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 					count[connecting]++
 					last = now
 				}
-				if count[connecting] > 1 || count[serving]+count[connecting] > o.limit || count[serving]+count[aging]+count[draining]+count[connecting] > 2*o.limit {
+				if count[connecting] > 1 || !fresh && open && count[serving]+count[connecting] > o.limit || count[serving]+count[aging]+count[draining]+count[connecting] > 2*o.limit {
 					t.Fatalf("connections: %v of %d", count, o.limit)
 				}
-				if none := count[serving]+count[aging]+count[connecting] == 0; none && !q.empty() && count[draining] < 2*o.limit && wait == 0 {
+				if none := count[serving]+count[aging]+count[connecting] == 0; none && (fresh || !q.empty()) && count[draining] < 2*o.limit && wait == 0 {
 					t.Fatal("what waits is forgotten")
 				}
-				if wait < 0 || wait > maxBackoff*interval {
+				if wait < 0 || wait > max(maxFreshWait, maxBackoff*interval) {
 					t.Fatalf("wait %v", wait)
 				}
 			},

@@ -1,8 +1,11 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +17,8 @@ import (
 func (u *Upstream) tend(now time.Time) (wait time.Duration) {
 	var drain []*h2conn.Conn
 	u.mu.Lock()
-	if u.retired && u.queue.empty() && u.counts.inFlight == 0 {
+	over := u.retired && u.empty() && u.counts.inFlight == 0
+	if over {
 		u.leaveAll()
 	}
 	var count [connStates]int
@@ -26,16 +30,17 @@ func (u *Upstream) tend(now time.Time) (wait time.Duration) {
 		}
 	}
 	switch {
-	case !u.retired || len(u.all) > 0 || !u.queue.empty() || u.counts.inFlight > 0:
+	case !over || len(u.all) > 0:
 		u.idleSince = time.Time{}
 	case u.idleSince.IsZero():
 		u.idleSince = u.now()
 	}
-	open, wait := u.dials.next(now, count, &u.queue)
+	fresh := u.wantsFresh()
+	open, wait := u.dials.next(now, count, &u.queue, fresh)
 	if open {
-		c := &connection{upstream: u, opened: make(chan struct{})}
-		u.all = append(u.all, c)
 		u.counts.dials++
+		c := &connection{upstream: u, opened: make(chan struct{}), serial: u.counts.dials, forFresh: fresh}
+		u.all = append(u.all, c)
 		u.wg.Go(c.live)
 	}
 	u.mu.Unlock()
@@ -43,6 +48,18 @@ func (u *Upstream) tend(now time.Time) (wait time.Duration) {
 		c.Drain()
 	}
 	return wait
+}
+
+// empty reports whether nothing waits for a place. u.mu is held.
+func (u *Upstream) empty() bool { return u.queue.empty() && u.fresh.empty() }
+
+// wantsFresh reports whether a push waits for a connection newer than all there
+// are. u.mu is held.
+func (u *Upstream) wantsFresh() bool {
+	first := u.fresh.first
+	return first != nil && !slices.ContainsFunc(u.all, func(c *connection) bool {
+		return c.state != draining && c.serial > first.after
+	})
 }
 
 // move brings c to a later state. u.mu is held.
@@ -63,50 +80,131 @@ func (u *Upstream) leaveAll() {
 	}
 }
 
-// leave gives no more requests to c.
-func (u *Upstream) leave(c *connection) {
+// maxVain is how many connections in a row may end without an answer. After
+// that there is no connection to APNs, whatever can be dialled.
+const maxVain = 5
+
+// leave gives no more requests to c. With a class, why is what the server did that
+// ended its use; without one it is our doing. It reports whether that was one
+// connection too many that has brought no answer: then what waits must not wait
+// any longer.
+func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
+	var failed, fresh *Push
 	u.mu.Lock()
 	if c.state < draining {
 		u.move(c, draining)
 	}
+	if served := c.conn != nil; why.Class != 0 && served && !c.useful && !c.vain && (c.asked.Load() || !u.empty()) {
+		c.vain = true
+		u.vain++
+		u.dials.failed(time.Now())
+		if u.vain >= maxVain && len(u.inUse) == 0 {
+			failed, fresh = u.queue.takeAll(), u.fresh.takeAll()
+		}
+	}
+	vain := u.vain
+	hopeless = !c.useful && vain >= maxVain
 	u.mu.Unlock()
 	u.rouse()
+	if why.Class == Unprocessed {
+		why.Class = NoConnection
+	}
+	if failed != nil || fresh != nil {
+		why.Reason = fmt.Sprintf("%d connections in a row ended without an answer, the last with: %s", vain, why.Reason)
+	}
+	u.fail(failed, why)
+	u.fail(fresh, why)
+	return hopeless
 }
 
-// opened puts c to use, instead of connections that are aging.
+// heard takes note of what a burst says of c.
+func (u *Upstream) heard(c *connection, b *burst) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if b.useful && !c.useful {
+		c.useful, u.vain = true, 0
+		u.dials.useful()
+	}
+	c.proven = c.proven || b.accepted
+	if b.fresh {
+		// What c takes, those before it may refuse for ever.
+		u.dials.freshAccepted()
+		for _, old := range u.inUse {
+			if old.serial < c.serial {
+				u.move(old, draining)
+			}
+		}
+		u.rouse()
+	}
+}
+
+// opened puts c to use, instead of connections that are aging. One that was
+// dialled as it was, for a push that wants a new one, and has taken none takes its
+// place.
 func (u *Upstream) opened(c *connection, conn *h2conn.Conn) {
 	u.mu.Lock()
 	c.conn = conn
 	u.dials.opened(time.Now())
 	for _, old := range u.inUse {
-		if old.state == aging {
+		if old.state == aging || c.forFresh && old.forFresh && !old.proven {
 			u.move(old, draining)
 		}
 	}
 	if c.state == connecting { // else it was soon left
 		u.move(c, serving)
 	}
+	if oldest := u.oldest(); len(u.inUse) > u.limits.Connections && oldest != c {
+		u.move(oldest, draining)
+	}
+	early := c.early
 	u.mu.Unlock()
 	u.rouse()
+	if early != nil {
+		c.ended(early)
+	}
+}
+
+func (u *Upstream) oldest() *connection {
+	return slices.MinFunc(u.inUse, func(a, b *connection) int { return cmp.Compare(a.serial, b.serial) })
 }
 
 // lost takes note that c could not be opened. If it would have been the only one,
-// what waits must not wait any longer: its provider's bytes are bounded.
+// what waits must not wait any longer: its owner's bytes are bounded. Nor must
+// what waits for a new one.
 func (u *Upstream) lost(c *connection, err error) {
 	var failed *Push
 	u.mu.Lock()
 	u.dials.failed(time.Now())
 	u.counts.dialFailures++
+	if c.early != nil {
+		u.counts.ended(c.early)
+	}
 	alone := len(u.inUse) == 0
 	if alone {
 		failed = u.queue.takeAll()
 	}
+	fresh := u.fresh.takeAll()
 	u.mu.Unlock()
 	u.forget(c)
 	if u.ctx.Err() == nil && !alone {
 		u.log.Warn().Err(err).Msg("another connection to APNs cannot be opened")
 	}
-	u.fail(failed, steady(err))
+	v, trouble := judgeEnd(err)
+	if v.Class == NoConnection {
+		v.Reason = steady(err)
+	}
+	if trouble && u.ctx.Err() == nil {
+		u.tell(v)
+	}
+	u.fail(failed, v)
+	u.fail(fresh, v)
+}
+
+// tell passes on what is said of more than one push.
+func (u *Upstream) tell(v Verdict) {
+	if u.trouble != nil {
+		u.trouble(v)
+	}
 }
 
 // steady is what err says without our port, which is another each time: the app's

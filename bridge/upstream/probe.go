@@ -50,6 +50,12 @@ func Probe(ctx context.Context, q Question) error {
 		return err
 	}
 	verdict, err := ask(request, conn.RoundTripper())
+	var away *h2conn.GoAway
+	if errors.As(err, &away) {
+		if v, ok := judgeGoAway(away.Debug); ok {
+			return q.judge(v, to.address)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?", to.address, err)
 	}

@@ -86,6 +86,21 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// Trouble with a certificate may come as the end of the connection.
+func TestProbeGoAway(t *testing.T) {
+	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
+		c.goAway("BadCertificateEnvironment")
+		return true
+	})
+	q := question(t, startSim(t, apnssim.Scenario{}))
+	q.Endpoint = s.endpoint()
+	err := Probe(within(t), q)
+	const want = "403 BadCertificateEnvironment: the push certificate is for sandbox alone: use one for production"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
 // Where APNs cannot be reached, the sentence says why and what to do.
 func TestProbeUnreachable(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})

@@ -25,6 +25,7 @@ type Upstream struct {
 	limits   Limits
 	begin    func(*Push) bool
 	answered func(*Push, Verdict)
+	trouble  func(Verdict)
 	log      zerolog.Logger
 	now      func() time.Time
 
@@ -40,9 +41,11 @@ type Upstream struct {
 
 	mu        sync.Mutex
 	queue     pushQueue
+	fresh     pushQueue // those that wait for a new connection
 	all       []*connection
 	inUse     []*connection // serving and aging; never changed, only replaced
 	dials     dialPolicy
+	vain      int // connections in a row that have ended without an answer
 	retired   bool
 	stale     string    // the last bearer for which connections were left
 	idleSince time.Time // of Config.Now: retired, with nothing to do; else zero
@@ -56,7 +59,7 @@ func Open(ctx context.Context, c Config) *Upstream {
 	limits := c.Limits.WithDefaults()
 	u := &Upstream{
 		app: c.App, target: newTarget(c.Endpoint, c.Credential), bearer: bearerOf(c.Credential, time.Now()), limits: limits,
-		begin: c.Begin, answered: c.Answered, now: c.Now,
+		begin: c.Begin, answered: c.Answered, trouble: c.Trouble, now: c.Now,
 		log:   c.Log.With().Str("app", c.App).Logger(),
 		wake:  make(chan struct{}, 1),
 		dials: dialPolicy{limit: limits.Connections, interval: limits.DialInterval},
@@ -77,7 +80,12 @@ func (u *Upstream) App() string { return u.app }
 // say that p is not to go; else Answered is called exactly once.
 func (u *Upstream) Send(p *Push) {
 	u.mu.Lock()
-	u.queue.push(p)
+	if p.Fresh {
+		p.after = u.counts.dials
+		u.fresh.push(p)
+	} else {
+		u.queue.push(p)
+	}
 	u.mu.Unlock()
 	u.rouse()
 }
@@ -113,9 +121,11 @@ func (u *Upstream) Close() {
 	u.cancel()
 	u.wg.Wait()
 	u.mu.Lock()
-	left := u.queue.takeAll()
+	left, fresh := u.queue.takeAll(), u.fresh.takeAll()
 	u.mu.Unlock()
-	u.fail(left, "the upstream is closed")
+	closed := Verdict{Class: NoConnection, Reason: "the upstream is closed"}
+	u.fail(left, closed)
+	u.fail(fresh, closed)
 }
 
 // rouse has run look again. It is cheap while run has not yet done so.
@@ -153,7 +163,7 @@ func (u *Upstream) run() {
 func (u *Upstream) fill() (filled bool) {
 	u.mu.Lock()
 	conns := u.inUse
-	if u.queue.empty() {
+	if u.empty() {
 		conns = nil
 	}
 	u.mu.Unlock()
@@ -165,12 +175,13 @@ func (u *Upstream) fill() (filled bool) {
 
 func (u *Upstream) fillOne(c *connection) (filled bool) {
 	room, bytes := c.room()
-	if room == 0 || !u.take(room, bytes) {
+	if room == 0 || !u.take(c, room, bytes) {
 		return false
 	}
 	u.prepare()
 	rest := u.requests
 	for len(rest) > 0 {
+		c.asked.Store(true) // before an answer can come
 		n, err := c.conn.Submit(rest)
 		rest = rest[n:]
 		var bad *h2conn.RequestError
@@ -186,19 +197,27 @@ func (u *Upstream) fillOne(c *connection) (filled bool) {
 	return len(rest) < len(u.requests) || len(u.requests) == 0 // the first ones may all have been spared
 }
 
-// take takes pushes from the queue into u.batch, no more than there is room for.
-func (u *Upstream) take(room int, bytes int64) bool {
+// take takes pushes for c into u.batch, no more than there is room for: first those
+// that wait for a new connection, if c is one.
+func (u *Upstream) take(c *connection, room int, bytes int64) bool {
 	u.batch = u.batch[:0]
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for len(u.batch) < room && bytes > 0 && !u.queue.empty() {
+	for len(u.batch) < room && bytes > 0 {
+		from := &u.queue
+		if p := u.fresh.first; p != nil && p.after < c.serial {
+			from = &u.fresh
+		}
+		if from.empty() {
+			break
+		}
 		var a *attempt
 		if n := len(u.idle); n > 0 {
 			a, u.idle = u.idle[n-1], u.idle[:n-1]
 		} else {
 			a = newAttempt()
 		}
-		a.push = u.queue.pop()
+		a.push = from.pop()
 		bytes -= int64(len(a.push.Payload))
 		u.batch = append(u.batch, a)
 	}
@@ -248,7 +267,11 @@ func (u *Upstream) putBack(rest []*h2conn.Request) {
 	for _, q := range slices.Backward(rest) {
 		a := q.Owner.(*attempt)
 		a.push.Attempts--
-		u.queue.putBack(a.push)
+		if a.push.Fresh {
+			u.fresh.putBack(a.push)
+		} else {
+			u.queue.putBack(a.push)
+		}
 		a.clear()
 		u.idle = append(u.idle, a)
 	}
@@ -276,12 +299,12 @@ func (u *Upstream) judge(p *Push, q *h2conn.Request) Verdict {
 	return v
 }
 
-// fail answers pushes for which there is no connection.
-func (u *Upstream) fail(p *Push, reason string) {
+// fail answers pushes for which there is no connection, all with v.
+func (u *Upstream) fail(p *Push, v Verdict) {
 	for p != nil {
 		next := p.queued
 		p.queued = nil
-		u.answered(p, Verdict{Class: NoConnection, Reason: reason})
+		u.answered(p, v)
 		p = next
 	}
 }
@@ -291,7 +314,7 @@ func (u *Upstream) fail(p *Push, reason string) {
 func (u *Upstream) IdleFor(now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.idleSince.IsZero() || !u.queue.empty() {
+	if u.idleSince.IsZero() || !u.empty() {
 		return 0
 	}
 	return now.Sub(u.idleSince)
