@@ -75,6 +75,7 @@ func (c *connection) open() (*h2conn.Conn, error) {
 	defer cancel()
 	c.full.Store(true)
 	conn, err := u.target.dial(ctx, h2conn.Config{
+		Want:           wanted,
 		Complete:       c.complete,
 		Room:           c.roomAgain,
 		Changed:        c.changed,
@@ -135,6 +136,9 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 		p := q.Owner.(*attempt).push
 		v := u.judge(p, q)
 		burst.add(q, p, v)
+		if v.UniqueID != "" {
+			u.logUnique(p, v)
+		}
 		c.verdicts = append(c.verdicts, v)
 	}
 	if fates[h2conn.TimedOut] > 0 && now.Sub(c.answered) >= u.limits.RequestTimeout {

@@ -167,6 +167,14 @@ func (u *Upstream) judge(p *Push, q *h2conn.Request) Verdict {
 	return v
 }
 
+// logUnique lets a developer find a push to the sandbox in Apple's console.
+func (u *Upstream) logUnique(p *Push, v Verdict) {
+	if e := u.log.Debug(); e.Enabled() {
+		e.Stringer("apns_id", p.Request.ID).Str("apns_unique_id", v.UniqueID).Int("code", v.Code).Str("reason", v.Reason).
+			Msg("the sandbox has answered")
+	}
+}
+
 // fail answers pushes for which there is no connection, all with v.
 func (u *Upstream) fail(p *Push, v Verdict) {
 	for p != nil {

@@ -43,6 +43,10 @@ type Verdict struct {
 	Reason string          // APNs' word, or the error that kept it from us
 	Since  int64           // of Gone: milliseconds since 1970, 0 if APNs did not say
 
+	// UniqueID is the sandbox's apns-unique-id, by which Apple's Push Notifications
+	// Console finds the push; production has none.
+	UniqueID string
+
 	leave bool // the connection says it of itself
 }
 
