@@ -50,6 +50,7 @@ func newMachine(cfg *Config) machine {
 		flow:    flow{window: defaultWindow, credit: int64(cfg.ReceiveWindow)},
 		peer:    initialSettings(),
 		encoder: newEncoder(cfg.HeaderTableBytes),
+		fields:  fieldReader{table: table{max: initialTable}},
 		refill:  refill{wanted: true, piece: maxPiece},
 	}
 	m.appendGreeting()

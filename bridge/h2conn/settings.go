@@ -34,7 +34,8 @@ func initialSettings() settings {
 }
 
 // appendGreeting is the client's connection preface (RFC 9113, 3.4). The header
-// table of size 0 makes every response readable without the ones before it.
+// table of size 0 makes every response readable without the ones before it, if
+// the server keeps to it.
 func (m *machine) appendGreeting() {
 	m.out = append(m.out, http2.ClientPreface...)
 	ours := []http2.Setting{
