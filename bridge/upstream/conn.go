@@ -3,8 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -24,30 +24,32 @@ type connection struct {
 	asked    atomic.Bool // it was given requests
 
 	// Of the connection's callbacks.
-	opened   chan struct{} // closed when it is open, or never will be
-	told     bool          // opened is closed
-	over     bool          // it takes no more requests
-	answered time.Time     // when the last answer came
+	answered time.Time // when the last answer came, or it was opened
 	verdicts []Verdict
 
 	// Under the Upstream's lock.
 	state   connState
-	drained bool  // the connection was told to drain, or does
-	early   error // why the server has ended it, before it was put to use
-	useful  bool  // it has brought an answer that says something
-	proven  bool  // one that was an acceptance
-	vain    bool  // it was counted as one that has brought none
+	address netip.AddrPort // none behind a proxy
+	drained bool           // the connection was told to drain, or does
+	over    bool           // changed has seen to its end
+	useful  bool           // it has brought an answer that says something
+	proven  bool           // one that was an acceptance
+	vain    bool           // it was counted as one that has brought none
 }
 
 // live is a connection's life, from connecting until nothing of it runs.
 func (c *connection) live() {
 	u := c.upstream
-	conn, err := c.open()
+	conn, address, err := c.open()
 	if err != nil {
 		u.lost(c, err)
 		return
 	}
-	u.opened(c, conn)
+	c.answered = time.Now()
+	u.opened(c, conn, address)
+	if state, _ := conn.State(); state >= h2conn.Draining { // it was not listened to before
+		c.changed(conn, state)
+	}
 	// Not all that were opened together are to be replaced together.
 	age := u.limits.ConnectionAge
 	timer := time.NewTimer(age - time.Duration(rand.Int64N(1+int64(age/4))))
@@ -67,14 +69,12 @@ func (c *connection) live() {
 	u.forget(c)
 }
 
-// open returns once APNs' SETTINGS are known: before that, nobody knows how many
-// streams it allows.
-func (c *connection) open() (*h2conn.Conn, error) {
+// open returns a connection that is ready for requests.
+func (c *connection) open() (*h2conn.Conn, netip.AddrPort, error) {
 	u := c.upstream
 	ctx, cancel := context.WithTimeout(u.ctx, u.limits.DialTimeout)
 	defer cancel()
-	c.full.Store(true)
-	conn, err := u.target.dial(ctx, h2conn.Config{
+	return u.target.open(ctx, h2conn.Config{
 		Want:           wanted,
 		Complete:       c.complete,
 		Room:           c.roomAgain,
@@ -85,23 +85,6 @@ func (c *connection) open() (*h2conn.Conn, error) {
 		PingAfter:      u.limits.PingAfter,
 		PingTimeout:    u.limits.PingTimeout,
 	})
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-c.opened:
-		if state, reason := conn.State(); state != h2conn.Open {
-			err = fmt.Errorf("HTTP/2 with %s: %w", u.target.address, reason)
-		}
-	case <-ctx.Done():
-		err = fmt.Errorf("HTTP/2 with %s: %w", u.target.address, h2conn.ErrNotReady)
-	}
-	if err != nil {
-		conn.Close()
-		<-conn.Done()
-		return nil, err
-	}
-	return conn, nil
 }
 
 // room is what c can be given. If that is nothing, c is not asked again until it
@@ -201,31 +184,26 @@ func refused(err error) bool {
 	return errors.As(err, &reset) || errors.As(err, &away)
 }
 
-// changed follows the state of the connection.
+// changed follows the state of connections: that of c, once it is put to use, and
+// of those that were tried for it.
 func (c *connection) changed(conn *h2conn.Conn, state h2conn.State) {
-	if !c.told && state != h2conn.Opening {
-		c.told = true
-		c.answered = time.Now()
-		close(c.opened)
-	}
-	if state < h2conn.Draining || c.over {
+	if state < h2conn.Draining {
 		return
 	}
-	c.over = true
 	u := c.upstream
 	_, reason := conn.State()
 	ours := errors.Is(reason, h2conn.ErrDrained) || u.ctx.Err() != nil
 	u.mu.Lock()
-	c.drained = true
-	early := c.conn == nil && !ours
-	if early {
-		c.early = reason
+	first := c.conn == conn && !c.over
+	if first {
+		c.over, c.drained = true, true
 	}
 	u.mu.Unlock()
 	switch {
+	case !first:
 	case ours:
 		u.leave(c, Verdict{})
-	case !early:
+	default:
 		c.ended(reason)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (u *Upstream) tend(now time.Time) (wait time.Duration) {
 	open, wait := u.dials.next(now, count, &u.queue, fresh)
 	if open {
 		u.counts.dials++
-		c := &connection{upstream: u, opened: make(chan struct{}), serial: u.counts.dials, forFresh: fresh}
+		c := &connection{upstream: u, serial: u.counts.dials, forFresh: fresh}
 		u.all = append(u.all, c)
 		u.wg.Go(c.live)
 	}
@@ -106,6 +107,9 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	hopeless = !c.useful && vain >= maxVain
 	u.mu.Unlock()
 	u.rouse()
+	if why.leave && why.Class == ServerError { // another address may be better
+		u.target.avoid(c.address, time.Now())
+	}
 	if why.Class == Unprocessed {
 		why.Class = NoConnection
 	}
@@ -141,9 +145,9 @@ func (u *Upstream) heard(c *connection, b *burst) {
 // opened puts c to use, instead of connections that are aging. One that was
 // dialled as it was, for a push that wants a new one, and has taken none takes its
 // place.
-func (u *Upstream) opened(c *connection, conn *h2conn.Conn) {
+func (u *Upstream) opened(c *connection, conn *h2conn.Conn, address netip.AddrPort) {
 	u.mu.Lock()
-	c.conn = conn
+	c.conn, c.address = conn, address
 	u.dials.opened(time.Now())
 	for _, old := range u.inUse {
 		if old.state == aging || c.forFresh && old.forFresh && !old.proven {
@@ -156,12 +160,8 @@ func (u *Upstream) opened(c *connection, conn *h2conn.Conn) {
 	if oldest := u.oldest(); len(u.inUse) > u.limits.Connections && oldest != c {
 		u.move(oldest, draining)
 	}
-	early := c.early
 	u.mu.Unlock()
 	u.rouse()
-	if early != nil {
-		c.ended(early)
-	}
 }
 
 func (u *Upstream) oldest() *connection {
@@ -176,8 +176,9 @@ func (u *Upstream) lost(c *connection, err error) {
 	u.mu.Lock()
 	u.dials.failed(time.Now())
 	u.counts.dialFailures++
-	if c.early != nil {
-		u.counts.ended(c.early)
+	var away *h2conn.GoAway
+	if errors.As(err, &away) {
+		u.counts.goAways++
 	}
 	alone := len(u.inUse) == 0
 	if alone {

@@ -37,7 +37,7 @@ type Question struct {
 // as ctx lets it.
 func Probe(ctx context.Context, q Question) error {
 	to := newTarget(q.Endpoint, q.Credential)
-	conn, err := to.dial(ctx, h2conn.Config{})
+	conn, _, err := to.open(ctx, h2conn.Config{})
 	if err != nil {
 		return fmt.Errorf("cannot reach APNs: %w: %s", err, adviceOn(err))
 	}

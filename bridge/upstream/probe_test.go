@@ -54,7 +54,7 @@ func TestProbe(t *testing.T) {
 		{"another key id", apnssim.Scenario{Keys: key(func(k *apnssim.Key) { k.KeyID = "OTHER67890" })}, Question{},
 			"403 InvalidProviderToken: the key is not one of team DEF123GHIJ under the name ABC123DEFG: correct key, key_id and team_id"},
 		{"a key of the sandbox", apnssim.Scenario{Environment: "production", Keys: key(func(k *apnssim.Key) { k.Environment = "sandbox" })}, Question{},
-			"403 BadEnvironmentKeyIdInToken: the key ABC123DEFG is for sandbox alone: use one for production, or set the app's environment"},
+			"403 BadEnvironmentKeyInToken: the key ABC123DEFG is for sandbox alone: use one for production, or set the app's environment"},
 		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, Question{},
 			"400 TopicDisallowed: the credential is not for the topic com.example.demo: correct the app's topic"},
 		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: wait 20 minutes"},

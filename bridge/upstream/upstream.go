@@ -18,7 +18,7 @@ import (
 // No method of a connection is called under the lock, and none of its owner.
 type Upstream struct {
 	app      string
-	target   target
+	target   *target
 	bearer   *bearer // nil with a certificate
 	limits   Limits
 	begin    func(*Push) bool
