@@ -7,7 +7,7 @@ import "time"
 // large pieces to be had: what came last time is enough for the next, and after a
 // moment whatever there is.
 type refill struct {
-	wanted bool  // somebody was told ErrNoRoom, or waits for the opening
+	wanted bool  // a caller was told ErrNoRoom, or waits for the opening
 	piece  int   // of streams, that is worth a call
 	since  int64 // when there began to be less than that, 0 if there is none
 	barren int64 // when there began to be no room with nothing for the server to do, 0 if it is not so

@@ -19,7 +19,7 @@ type connection struct {
 	conn     *h2conn.Conn // known once it serves
 	full     atomic.Bool  // until the connection says that there is room
 
-	serial   uint64      // the how manyeth that was dialled
+	serial   uint64      // counts those dialled, from 1 on
 	forFresh bool        // it was dialled for a push that waits for a new one
 	asked    atomic.Bool // it was given requests
 

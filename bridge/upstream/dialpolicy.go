@@ -35,13 +35,15 @@ type dialPolicy struct {
 	failures  int // in a row
 
 	freshNotBefore time.Time
-	freshInVain    int // connections opened for a push that waits for a new one, since one was accepted
+	freshInVain    int // connections opened for pushes that wait for one, since one of those was accepted
 	delay          queueDelay
 }
 
-// next says whether to open a connection now, or when to ask again; 0 for not
-// before something happens. fresh is that a push waits for a new one.
-func (o *dialPolicy) next(now time.Time, count [connStates]int, q *pushQueue, fresh bool) (open bool, wait time.Duration) {
+// next reports whether a connection is to be opened now, or when to ask again; 0
+// for not before something happens. fresh is that a push waits for a new one.
+func (o *dialPolicy) next(
+	now time.Time, count [connStates]int, q *pushQueue, fresh bool,
+) (open bool, wait time.Duration) {
 	waited := o.delay.waited(now, q)
 	inUse := count[serving] + count[aging]
 	if count[connecting] > 0 || inUse+count[draining] >= 2*o.limit {
@@ -72,22 +74,22 @@ func (o *dialPolicy) next(now time.Time, count [connStates]int, q *pushQueue, fr
 	return true, 0
 }
 
-// opened says that a connection was opened. What waits has a new chance.
+// opened notes that a connection was opened. What waits has a new chance.
 func (o *dialPolicy) opened(now time.Time) {
 	o.notBefore = now.Add(max(o.interval, o.notBefore.Sub(now)))
 	o.delay = queueDelay{}
 }
 
-// useful says that a connection has brought an answer.
+// useful notes that a connection has brought an answer.
 func (o *dialPolicy) useful() { o.failures = 0 }
 
-// freshAccepted says that a push was accepted that had waited for a new
+// freshAccepted notes that a push was accepted that had waited for a new
 // connection.
 func (o *dialPolicy) freshAccepted() {
 	o.freshInVain, o.freshNotBefore = 0, time.Time{}
 }
 
-// failed says that a connection could not be opened, or ended without an answer.
+// failed notes that a connection could not be opened, or ended without an answer.
 // The next is tried after
 // the interval, and twice that with each failure.
 func (o *dialPolicy) failed(now time.Time) {

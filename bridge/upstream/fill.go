@@ -8,8 +8,8 @@ import (
 	"apnsbridge/bridge/h2conn"
 )
 
-// fill gives each connection what it has room for. It says whether there may be
-// more to give.
+// fill gives each connection what it has room for. It reports whether there
+// may be more to give.
 func (u *Upstream) fill() (filled bool) {
 	u.mu.Lock()
 	conns := u.inUse

@@ -57,7 +57,8 @@ func Probe(ctx context.Context, q Question) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?", to.address, err)
+		return fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?",
+			to.address, err)
 	}
 	return q.judge(verdict, to.address)
 }

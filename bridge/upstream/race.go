@@ -25,7 +25,7 @@ const (
 )
 
 // open makes a connection to one of the target's addresses, and returns it once
-// the server's SETTINGS are known: before that nobody knows how many streams it
+// the server's SETTINGS are known: before that it is not known how many streams it
 // allows, and a server that accepts TCP and says nothing is none. Names are looked
 // up each time.
 func (t *target) open(ctx context.Context, cfg h2conn.Config) (*h2conn.Conn, netip.AddrPort, error) {

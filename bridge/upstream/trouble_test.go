@@ -213,3 +213,86 @@ func TestWindowIsNeverGivenBack(t *testing.T) {
 		t.Errorf("told %v", got)
 	}
 }
+
+// APNs ends connections with too many errors. The good ones arrive all the same,
+// and connections come no faster than is allowed.
+func TestDisconnectsAfterErrors(t *testing.T) {
+	const count, interval = 500, 50 * time.Millisecond
+	sim := startSim(t, apnssim.Scenario{
+		ErrorLimit: &apnssim.ErrorLimit{Errors: 20, BadTokens: 20},
+		Reasons:    []apnssim.Rule{{Probability: 0.3, Reason: apnssim.BadDeviceToken}},
+		Latency:    apnssim.Latency{Fixed: 2},
+	})
+	g := newRig(t, sim, Limits{Streams: 20})
+	begin := time.Now()
+	g.push(goodDevice, count, hello)
+	got, st := g.counted(), g.Stats()
+	if got[Accepted]+got[BadToken] != count || got[BadToken] < count/5 || got[NoAnswer]+got[NoConnection] != 0 || sim.Stats().Duplicates != 0 {
+		t.Errorf("verdicts %v, %d doubled", got, sim.Stats().Duplicates)
+	}
+	if most := uint64(time.Since(begin)/interval) + 1; st.Dials < 3 || st.Dials > most {
+		t.Errorf("%d connections, want 3 at least and %d at most", st.Dials, most)
+	}
+	if told := g.told(); len(told) > 0 {
+		t.Errorf("told %v", told)
+	}
+}
+
+// What was refused is put right at APNs, which a connection never learns: the
+// first push on a new one is accepted, and then all others.
+func TestRecoveryNeedsANewConnection(t *testing.T) {
+	key := apnssim.Key{KeyID: "ABC123DEFG", TeamID: "DEF123GHIJ", PEM: string(pki().TokenKey)}
+	other := key
+	other.KeyID = "OTHER67890"
+	scoped := key
+	scoped.Topics = []string{"com.example.other"}
+	for _, tt := range []struct {
+		name   string
+		before apnssim.Scenario
+		class  Class
+	}{
+		{"a topic is added to the team", apnssim.Scenario{Topics: []string{"com.example.other"}}, TopicRefused},
+		{"a topic is added to the key", apnssim.Scenario{Keys: []apnssim.Key{scoped}}, TopicRefused},
+		{"the key is made known", apnssim.Scenario{Keys: []apnssim.Key{other}}, CredentialRefused},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.before.Bind = true
+			sim := startSim(t, tt.before)
+			g := newRig(t, sim, Limits{})
+			g.push(goodDevice, 5, hello)
+			if err := sim.SetScenario(apnssim.Scenario{Keys: []apnssim.Key{key}, Topics: []string{topic}, Bind: true}); err != nil {
+				t.Fatal(err)
+			}
+			g.push(goodDevice, 5, hello)
+			g.send(fresh(1))
+			g.push(goodDevice, 5, hello)
+			if got := g.counted(); got[tt.class] != 10 || got[Accepted] != 6 {
+				t.Errorf("verdicts %v, want 10 refused over the old connection, and then 6 accepted", got)
+			}
+			if got := g.Stats().Dials; got != 2 {
+				t.Errorf("%d connections, want 2", got)
+			}
+		})
+	}
+}
+
+// Every answer of the table, over the wire, has its verdict; none is taken for
+// another, and none is lost.
+func TestEveryAnswerOverTheWire(t *testing.T) {
+	for reason, status := range apnssim.Reasons() {
+		if reason == "" {
+			continue
+		}
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: reason}}})
+			g := newRig(t, sim, Limits{})
+			g.once = true
+			g.send(note(deviceToken(goodDevice, 1), hello))
+			row := answersBy[answerKey{status, string(reason)}]
+			if g.last.Class != row.class || g.last.Code != status || g.last.Reason != string(reason) || g.last.Status != row.status {
+				t.Errorf("got %+v, want %v", g.last, row.class)
+			}
+		})
+	}
+}
