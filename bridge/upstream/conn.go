@@ -37,6 +37,8 @@ type connection struct {
 	vain    bool           // it was counted as one that has brought none
 }
 
+func (c *connection) isUseful() bool { return c.useful }
+
 // live is a connection's life, from connecting until nothing of it runs.
 func (c *connection) live() {
 	u := c.upstream

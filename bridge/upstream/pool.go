@@ -87,8 +87,8 @@ const maxVain = 5
 
 // leave gives no more requests to c. With a class, why is what the server did that
 // ended its use; without one it is our doing. It reports whether that was one
-// connection too many that has brought no answer: then what waits must not wait
-// any longer.
+// connection too many that has brought no answer, with none in use that has: then
+// what waits must not wait any longer.
 func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	var failed, fresh *Push
 	u.mu.Lock()
@@ -99,12 +99,12 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 		c.vain = true
 		u.vain++
 		u.dials.failed(time.Now())
-		if u.vain >= maxVain && len(u.inUse) == 0 {
-			failed, fresh = u.queue.takeAll(), u.fresh.takeAll()
-		}
 	}
 	vain := u.vain
-	hopeless = !c.useful && vain >= maxVain
+	hopeless = !c.useful && vain >= maxVain && !slices.ContainsFunc(u.inUse, (*connection).isUseful)
+	if hopeless && len(u.inUse) == 0 {
+		failed, fresh = u.queue.takeAll(), u.fresh.takeAll()
+	}
 	u.mu.Unlock()
 	u.rouse()
 	if why.leave && why.Class == ServerError { // another address may be better

@@ -147,6 +147,28 @@ func TestConnectionsInVainFailWhatWaits(t *testing.T) {
 	}
 }
 
+// Connections in vain say nothing of APNs while another brings answers.
+func TestConnectionsInVainBesideAGoodOne(t *testing.T) {
+	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
+		if c.number == 1 {
+			c.answer(stream, "200")
+		} else {
+			c.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
+		}
+		return true
+	})
+	g := openRig(t, Config{Endpoint: s.endpoint(), Credential: tokenCredential(t)})
+	g.once = true
+	g.push(goodDevice, 1, hello)
+	for i := range maxVain + 1 {
+		g.send(fresh(i))
+	}
+	g.push(goodDevice, 1, hello)
+	if got := g.counted(); got[Unprocessed] != maxVain+1 || got[Accepted] != 2 {
+		t.Errorf("verdicts %v, want %d unprocessed and 2 accepted", got, maxVain+1)
+	}
+}
+
 // An answer that is the connection's own has it left.
 func TestAnswersThatLeaveTheConnection(t *testing.T) {
 	for _, tt := range []struct {
