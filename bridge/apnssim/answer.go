@@ -11,6 +11,7 @@ import (
 type answer struct {
 	status int
 	id     string // apns-id
+	unique string // apns-unique-id, which the sandbox has; else empty
 	body   []byte // what is left of it
 	begun  bool   // the headers are out
 	piece  int    // bytes of the body that go out at once; 0: all
@@ -90,6 +91,9 @@ func (c *conn) writeHeaders(s *stream) {
 	}
 	block = appendStatus(block, s.answer.status)
 	block = appendField(block, "apns-id", s.answer.id)
+	if s.answer.unique != "" {
+		block = appendField(block, "apns-unique-id", s.answer.unique)
+	}
 	c.framer.WriteHeaders(http2.HeadersFrameParam{
 		StreamID:      s.id,
 		BlockFragment: block,

@@ -15,6 +15,7 @@ type question struct {
 	size    int
 
 	script  *script
+	grants  *script // whose keys and topics are known
 	lots    *rand.Rand
 	devices *devices
 	client  *identity
@@ -37,6 +38,12 @@ func (q *question) ask(c *conn, s *stream, body []byte) {
 		headers: r, payload: body, size: s.size,
 		script: c.script, lots: c.lots, devices: &c.sim.devices, client: &c.client, conn: c, now: c.sim.now(),
 		topic: r.topic, id: r.id,
+	}
+	if c.bound == nil {
+		c.bound = c.script
+	}
+	if q.grants = q.script; q.script.Bind {
+		q.grants = c.bound
 	}
 	q.device, _ = strings.CutPrefix(r.path, devicePath)
 	// A failure to parse costs an allocation, so absent headers are not tried.
@@ -131,9 +138,9 @@ func checkProvider(q *question) Reason {
 // connection began, by the clock, and by how often it changes.
 func (c *conn) judgeProvider(q *question) Reason {
 	t := &c.token
-	fresh := t.text != q.headers.authorization || t.script != q.script
+	fresh := t.text != q.headers.authorization || t.script != q.grants
 	if fresh {
-		*t = readToken(q.headers.authorization, q.script, q.environment)
+		*t = readToken(q.headers.authorization, q.grants, q.environment)
 	}
 	if t.wrong != "" {
 		return t.wrong
@@ -141,10 +148,10 @@ func (c *conn) judgeProvider(q *question) Reason {
 	if c.keyID == "" {
 		c.keyID, c.teamID = t.keyID, t.teamID
 	}
-	switch {
-	case c.keyID != t.keyID:
-		return UnrelatedKeyIDInToken
-	case c.teamID != t.teamID:
+	if c.teamID != t.teamID { // keys of one team are related
+		if c.keyID != t.keyID {
+			return UnrelatedKeyIDInToken
+		}
 		return InvalidProviderToken
 	}
 	if wrong := t.age(q.now); wrong != "" {
@@ -202,7 +209,9 @@ func checkTopic(q *question) Reason {
 		return MissingTopic
 	case !isTopic(q.topic):
 		return BadTopic
-	case q.script.topics != nil && !q.script.topics[q.topic]:
+	case q.grants.topics != nil && !q.grants.topics[q.topic]:
+		return TopicDisallowed
+	case q.headers.has&hasAuthorization != 0 && !q.grants.keys[q.conn.token.keyID].covers(q.topic):
 		return TopicDisallowed
 	case q.headers.has&hasAuthorization == 0 && !q.client.covers(q.topic):
 		return TopicDisallowed

@@ -37,16 +37,19 @@ type conn struct {
 
 	wake chan struct{} // capacity 1: there is something for the writer
 
-	mu       sync.Mutex
-	out      output
-	room     sync.Cond // out has been taken by the writer
-	dirty    bool      // the writer has to look again, even if out is empty
-	finish   bool      // write out, say goodbye, and end
-	gone     bool      // nobody reads any more
-	due      schedule
-	script   *script
-	lots     *rand.Rand
-	requests int // complete ones since the scenario began
+	mu        sync.Mutex
+	out       output
+	room      sync.Cond // out has been taken by the writer
+	dirty     bool      // the writer has to look again, even if out is empty
+	finish    bool      // write out, say goodbye, and end
+	gone      bool      // nobody reads any more
+	due       schedule
+	script    *script
+	lots      *rand.Rand
+	bound     *script // of the first push
+	requests  int     // complete ones since the scenario began
+	errors    int     // of those, answered with 4xx but 410
+	badTokens int     // of those, with BadDeviceToken
 
 	streams map[uint32]*stream
 	free    []*stream
@@ -129,7 +132,8 @@ func (c *conn) perform(p *script) {
 	if c.number == 0 {
 		return // in the handshake still; begin performs what is current then
 	}
-	c.script, c.lots, c.requests = p, p.random(c.number), 0
+	c.script, c.lots = p, p.random(c.number)
+	c.requests, c.errors, c.badTokens = 0, 0, 0
 	c.offer(p.low, p.stream)
 	if more := p.receive - c.receive; more > 0 {
 		c.framer.WriteWindowUpdate(0, uint32(more))

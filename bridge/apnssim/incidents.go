@@ -1,7 +1,6 @@
 package apnssim
 
 import (
-	"encoding/json"
 	"math"
 
 	"golang.org/x/net/http2"
@@ -13,6 +12,9 @@ func (c *conn) incidents() {
 	p := c.script
 	if g := p.GoAway; g != nil && !c.away && !c.leaving && c.requests >= g.After && p.goAways.take() {
 		c.sendAway(g)
+	}
+	if e := p.ErrorLimit; e != nil && (e.Errors > 0 && c.errors >= e.Errors || e.BadTokens > 0 && c.badTokens >= e.BadTokens) {
+		c.goAway(c.maxID)
 	}
 	if b := p.BlackHole; b != nil && !c.out.muted && c.requests >= b.After && p.darkens.take() {
 		c.out.muted = true
@@ -27,7 +29,7 @@ func (c *conn) sendAway(g *GoAway) {
 		c.goAbruptly()
 	case Double:
 		c.away = true
-		c.writeGoAway(math.MaxInt32)
+		c.writeGoAway(math.MaxInt32, g.Cause)
 		c.later(event{what: fixLastStream}, milliseconds(g.Pause))
 	default:
 		c.goAway(c.maxID)
@@ -40,7 +42,11 @@ func (c *conn) goAway(last uint32) {
 		return
 	}
 	c.leaving, c.last = true, last
-	c.writeGoAway(last)
+	var cause Reason
+	if g := c.script.GoAway; g != nil {
+		cause = g.Cause
+	}
+	c.writeGoAway(last, cause)
 	if len(c.streams) == 0 {
 		c.finish = true
 	}
@@ -69,12 +75,21 @@ func (c *conn) goAbruptly() {
 	c.finish = true
 }
 
-func (c *conn) writeGoAway(last uint32) {
+// goAwayBecause ends the connection with a reason that holds for all that was
+// asked on it.
+func (c *conn) goAwayBecause(cause Reason) {
+	if c.leaving {
+		return
+	}
+	c.leaving, c.last, c.finish = true, 0, true
+	c.writeGoAway(0, cause)
+	c.touch()
+}
+
+func (c *conn) writeGoAway(last uint32, cause Reason) {
 	var data []byte
-	if g := c.script.GoAway; g != nil && g.Cause != "" {
-		data, _ = json.Marshal(struct {
-			Reason Reason `json:"reason"`
-		}{g.Cause})
+	if cause != "" {
+		data = appleBody(cause, nil)
 	}
 	c.sim.counts.goAways.Add(1)
 	c.framer.WriteGoAway(last, http2.ErrCodeNo, data)
@@ -89,7 +104,7 @@ func (c *conn) throttle(status int) {
 	switch {
 	case status == 200:
 		c.offer(c.script.limit, c.window)
-	case 400 <= status && status < 500:
+	case 400 <= status && status < 500 && status != 410:
 		c.offer(c.script.low, c.window)
 	}
 }

@@ -20,7 +20,9 @@ func TestThrottle(t *testing.T) {
 	sim := start(t, Scenario{
 		Throttle:             &Throttle{},
 		MaxConcurrentStreams: 500,
-		Reasons:              []Rule{{Prefix: "bad1", Reason: BadTopic}, {Prefix: "5", Reason: ServiceUnavailable}},
+		Reasons: []Rule{
+			{Prefix: "bad1", Reason: BadTopic}, {Prefix: "5", Reason: ServiceUnavailable}, {Prefix: "dead", Reason: Unregistered},
+		},
 	})
 	c := dial(t, sim)
 	id := uint32(1)
@@ -28,7 +30,7 @@ func TestThrottle(t *testing.T) {
 		token string
 		limit uint32 // afterwards
 	}{
-		{"bad1", 1}, {"", 500}, {"", 500}, {"5", 500}, {"bad1", 1}, {"5", 1}, {"bad1", 1}, {"", 500},
+		{"bad1", 1}, {"dead", 1}, {"", 500}, {"", 500}, {"dead", 500}, {"5", 500}, {"bad1", 1}, {"5", 1}, {"bad1", 1}, {"", 500},
 	} {
 		c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device(step.token)), EndHeaders: true}))
 		c.check(c.framer.WriteData(id, true, []byte("{}")))
@@ -41,6 +43,49 @@ func TestThrottle(t *testing.T) {
 	}
 	if s := sim.Stats(); s.Refused != 0 {
 		t.Errorf("got %+v", s)
+	}
+}
+
+// A connection with too many errors ends in order. Devices that are gone are none.
+func TestErrorLimit(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		limit ErrorLimit
+		push  []string
+	}{
+		{"errors", ErrorLimit{Errors: 3}, []string{"dead", "dead", "", "bad0", "bad1", "dead", "", "bad1"}},
+		{"bad tokens", ErrorLimit{Errors: 100, BadTokens: 2}, []string{"bad1", "bad1", "bad1", "bad0", "dead", "bad0"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sim := start(t, Scenario{ErrorLimit: &test.limit, Reasons: []Rule{{Prefix: "bad1", Reason: BadPriority}}})
+			c := dial(t, sim)
+			for i, token := range test.push {
+				id := uint32(1 + 2*i)
+				c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device(token)), EndHeaders: true}))
+				c.check(c.framer.WriteData(id, true, []byte("{}")))
+				if i == len(test.push)-1 {
+					break
+				}
+				c.answer(id)
+				c.ping()
+			}
+			if got, want := c.goAway().LastStreamID, uint32(2*len(test.push)-1); got != want {
+				t.Errorf("last stream %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// Trouble with a certificate is told as the connection ends, for all that was
+// asked on it.
+func TestCertificateGoAway(t *testing.T) {
+	sim := start(t, Scenario{CertificateGoAway: true, Reasons: []Rule{{Reason: BadCertificateEnvironment}}})
+	c := dial(t, sim)
+	c.begin(1)
+	c.push(3)
+	f := c.goAway()
+	if f.LastStreamID != 0 || string(f.DebugData()) != `{"reason":"BadCertificateEnvironment"}` {
+		t.Errorf("got last stream %d, %q", f.LastStreamID, f.DebugData())
 	}
 }
 

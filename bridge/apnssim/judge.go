@@ -49,7 +49,19 @@ func (c *conn) complete(s *stream, body []byte) error {
 		return http2.StreamError{StreamID: s.id, Code: p.resetCode}
 	}
 
+	if p.CertificateGoAway && (v.reason == BadCertificate || v.reason == BadCertificateEnvironment) {
+		c.goAwayBecause(v.reason)
+		return nil
+	}
+	if 400 <= v.status && v.status < 500 && v.status != 410 {
+		if c.errors++; v.reason == BadDeviceToken {
+			c.badTokens++
+		}
+	}
 	s.answer = answer{status: v.status, id: q.id, body: v.body}
+	if q.environment == Sandbox {
+		s.answer.unique = q.newID()
+	}
 	if slow := p.SlowBody; slow != nil {
 		s.answer.piece, s.answer.pause = positive(slow.Bytes, 1), milliseconds(slow.Pause)
 	}

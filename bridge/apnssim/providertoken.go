@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,10 +13,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Apple: a provider token is good for an hour after its iat. Clocks may differ.
+// Apple: a provider token is good for an hour after its iat. Clocks may differ as
+// much the other way.
 const (
 	tokenAge  = time.Hour
-	tokenSkew = time.Minute
+	tokenSkew = time.Hour
 )
 
 // providerToken is what a connection remembers of the last provider token it
@@ -72,9 +74,18 @@ func (p *script) trust(compact string, t *providerToken, environment string) Rea
 		return InvalidProviderToken
 	}
 	if key.Environment != "" && environment != "" && key.Environment != environment {
-		return BadEnvironmentKeyIDInToken
+		return BadEnvironmentKeyInToken
 	}
 	return ""
+}
+
+// covers says whether the key is good for topic, or one with a suffix such as
+// .voip. A key that is not known is good for all.
+func (k *trustedKey) covers(topic string) bool {
+	return k == nil || len(k.Topics) == 0 || slices.ContainsFunc(k.Topics, func(t string) bool {
+		rest, found := strings.CutPrefix(topic, t)
+		return found && (rest == "" || rest[0] == '.')
+	})
 }
 
 // age judges a token that is good in itself by the clock.

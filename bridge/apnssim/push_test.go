@@ -113,6 +113,21 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// The sandbox names each push once more, for Apple's console.
+func TestUniqueID(t *testing.T) {
+	for _, environment := range []string{Production, Sandbox} {
+		sim := start(t, Scenario{Environment: environment}, atNoon)
+		answer, err := client(t).Do(newPush(t, sim, device(""), "{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if got := answer.Header.Get("apns-unique-id"); isID(got) != (environment == Sandbox) {
+			t.Errorf("%s: got %q", environment, got)
+		}
+	}
+}
+
 // What a scenario alone can make wrong.
 func TestScenarioReasons(t *testing.T) {
 	key := Key{KeyID: "KEY", TeamID: "TEAM", PEM: string(pki().TokenKey)}
@@ -120,6 +135,8 @@ func TestScenarioReasons(t *testing.T) {
 	foreign.TeamID = "OTHER"
 	sandbox := key
 	sandbox.Environment = Sandbox
+	scoped, covering := key, key
+	scoped.Topics, covering.Topics = []string{"com.example.other", topic + "x"}, []string{"com.example.other", topic}
 	odd, none := "<html>", ""
 	for _, test := range []struct {
 		name     string
@@ -129,7 +146,9 @@ func TestScenarioReasons(t *testing.T) {
 	}{
 		{"trusted key", Scenario{Keys: []Key{key}}, 200, ""},
 		{"key of another team", Scenario{Keys: []Key{foreign}}, 403, `{"reason":"InvalidProviderToken"}`},
-		{"key of the other environment", Scenario{Keys: []Key{sandbox}, Environment: Production}, 403, `{"reason":"BadEnvironmentKeyIdInToken"}`},
+		{"key of the other environment", Scenario{Keys: []Key{sandbox}, Environment: Production}, 403, `{"reason":"BadEnvironmentKeyInToken"}`},
+		{"key for other topics", Scenario{Keys: []Key{scoped}}, 400, `{"reason":"TopicDisallowed"}`},
+		{"key for some topics", Scenario{Keys: []Key{covering}}, 200, ""},
 		{"topic allowed", Scenario{Topics: []string{topic}}, 200, ""},
 		{"topic not allowed", Scenario{Topics: []string{"com.example.other"}}, 400, `{"reason":"TopicDisallowed"}`},
 		{"JSON", Scenario{RequireJSON: true}, 400, `{"reason":"PayloadEmpty"}`},
@@ -235,12 +254,70 @@ func TestProviderTokens(t *testing.T) {
 		{"the old one", first, ""},
 		{"renewed too often", bearer(t, "KEY", "TEAM", noon.Add(-2*time.Second)), TooManyProviderTokenUpdates},
 		{"the renewed one", second, ""},
-		{"another key", bearer(t, "KEY2", "TEAM", noon), UnrelatedKeyIDInToken},
+		{"another key of the team", bearer(t, "KEY2", "TEAM", noon), ""},
+		{"another key of another team", bearer(t, "KEY3", "TEAM2", noon), UnrelatedKeyIDInToken},
 		{"another team", bearer(t, "KEY", "TEAM2", noon), InvalidProviderToken},
 	} {
 		if got := reason(step.token); got != string(step.want) {
 			t.Errorf("%s: got %q, want %q", step.name, got, step.want)
 		}
+	}
+}
+
+// A provider token may be an hour old, or as much ahead.
+func TestProviderTokenAge(t *testing.T) {
+	for _, test := range []struct {
+		ahead time.Duration
+		want  Reason
+	}{
+		{-time.Hour, ""}, {-time.Hour - time.Second, ExpiredProviderToken},
+		{time.Hour, ""}, {time.Hour + time.Second, InvalidProviderToken},
+	} {
+		sim := start(t, Scenario{}, atNoon)
+		r := newPush(t, sim, device(""), "{}")
+		r.Header.Set("Authorization", bearer(t, "KEY", "TEAM", noon.Add(test.ahead)))
+		if got := send(t, client(t), r).Reason; got != string(test.want) {
+			t.Errorf("%v ahead: got %q, want %q", test.ahead, got, test.want)
+		}
+	}
+}
+
+// A topic that is allowed later is taken on new connections only, and so is a key.
+func TestBind(t *testing.T) {
+	key := Key{KeyID: "KEY", TeamID: "TEAM", PEM: string(pki().TokenKey)}
+	for _, test := range []struct {
+		name          string
+		before, after Scenario
+		want          Reason
+	}{
+		{"topic", Scenario{Topics: []string{"com.example.other"}}, Scenario{}, TopicDisallowed},
+		{"key", Scenario{Keys: []Key{{KeyID: "OTHER", TeamID: "TEAM", PEM: key.PEM}}}, Scenario{Keys: []Key{key}}, InvalidProviderToken},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.before.Bind, test.after.Bind = true, true
+			sim := start(t, test.before, atNoon)
+			old := client(t)
+			reason := func(c *http.Client) Reason { return Reason(send(t, c, newPush(t, sim, device(""), "{}")).Reason) }
+			if got := reason(old); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if err := sim.SetScenario(test.after); err != nil {
+				t.Fatal(err)
+			}
+			if got := reason(old); got != test.want {
+				t.Errorf("on the old connection: got %q, want %q", got, test.want)
+			}
+			if got := reason(client(t)); got != "" {
+				t.Errorf("on a new connection: got %q", got)
+			}
+			test.after.Bind = false
+			if err := sim.SetScenario(test.after); err != nil {
+				t.Fatal(err)
+			}
+			if got := reason(old); got != "" {
+				t.Errorf("on the old connection, unbound: got %q", got)
+			}
+		})
 	}
 }
 

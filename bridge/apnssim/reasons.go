@@ -1,12 +1,17 @@
 package apnssim
 
+import (
+	"iter"
+	"maps"
+)
+
 // Reason is Apple's word for why a push was rejected, the "reason" of an
 // answer's JSON. Empty: it was not.
 //
 // https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
 type Reason string
 
-// The reasons that Apple documents.
+// The reasons that Apple documents, and those that its servers were seen to say.
 const (
 	BadCollapseID               Reason = "BadCollapseId"
 	BadDeviceToken              Reason = "BadDeviceToken"
@@ -30,6 +35,7 @@ const (
 	MissingProviderToken        Reason = "MissingProviderToken"
 	UnrelatedKeyIDInToken       Reason = "UnrelatedKeyIdInToken"
 	BadEnvironmentKeyIDInToken  Reason = "BadEnvironmentKeyIdInToken"
+	BadEnvironmentKeyInToken    Reason = "BadEnvironmentKeyInToken" // what the servers say for the one before
 	BadPath                     Reason = "BadPath"
 	MethodNotAllowed            Reason = "MethodNotAllowed"
 	ExpiredToken                Reason = "ExpiredToken"
@@ -66,6 +72,7 @@ var statuses = map[Reason]int{
 	MissingProviderToken:        403,
 	UnrelatedKeyIDInToken:       403,
 	BadEnvironmentKeyIDInToken:  403,
+	BadEnvironmentKeyInToken:    403,
 	BadPath:                     404,
 	MethodNotAllowed:            405,
 	ExpiredToken:                410,
@@ -77,3 +84,6 @@ var statuses = map[Reason]int{
 	ServiceUnavailable:          503,
 	Shutdown:                    503,
 }
+
+// Reasons gives all reasons with the status of each.
+func Reasons() iter.Seq2[Reason, int] { return maps.All(statuses) }

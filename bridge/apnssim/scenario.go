@@ -16,14 +16,17 @@ type Scenario struct {
 	RequireJSON bool       `json:"require_json,omitempty"` // a payload that is not a JSON object is PayloadEmpty
 	DeviceLimit *RateLimit `json:"device_limit,omitempty"` // more for one device is TooManyRequests
 	KeyUpdates  *RateLimit `json:"key_updates,omitempty"`  // more new provider tokens for one key is TooManyProviderTokenUpdates
+	Bind        bool       `json:"bind,omitempty"`         // a connection knows the keys and topics of the time of its first push, for ever
 
-	MaxConcurrentStreams int        `json:"max_concurrent_streams,omitempty"` // 0: 1000
-	Throttle             *Throttle  `json:"throttle,omitempty"`
-	Windows              Windows    `json:"windows,omitzero"`
-	GoAway               *GoAway    `json:"goaway,omitempty"`
-	Resets               *Resets    `json:"resets,omitempty"`
-	BlackHole            *BlackHole `json:"black_hole,omitempty"`
-	SlowBody             *SlowBody  `json:"slow_body,omitempty"`
+	MaxConcurrentStreams int         `json:"max_concurrent_streams,omitempty"` // 0: 1000
+	Throttle             *Throttle   `json:"throttle,omitempty"`
+	Windows              Windows     `json:"windows,omitzero"`
+	GoAway               *GoAway     `json:"goaway,omitempty"`
+	CertificateGoAway    bool        `json:"certificate_goaway,omitempty"` // trouble with a certificate ends the connection with a reason, instead of an answer
+	ErrorLimit           *ErrorLimit `json:"error_limit,omitempty"`
+	Resets               *Resets     `json:"resets,omitempty"`
+	BlackHole            *BlackHole  `json:"black_hole,omitempty"`
+	SlowBody             *SlowBody   `json:"slow_body,omitempty"`
 }
 
 // Latency is the time from the end of a request to its answer: the fixed part
@@ -57,10 +60,11 @@ type Outage struct {
 
 // Key is a provider's signing key that is trusted.
 type Key struct {
-	KeyID       string `json:"key_id"`
-	TeamID      string `json:"team_id"`
-	PEM         string `json:"pem"`                   // the public key, or the .p8 that Apple gave out
-	Environment string `json:"environment,omitempty"` // in the other one it is BadEnvironmentKeyIdInToken; empty: both
+	KeyID       string   `json:"key_id"`
+	TeamID      string   `json:"team_id"`
+	PEM         string   `json:"pem"`                   // the public key, or the .p8 that Apple gave out
+	Environment string   `json:"environment,omitempty"` // in the other one it is BadEnvironmentKeyInToken; empty: both
+	Topics      []string `json:"topics,omitempty"`      // with others it is TopicDisallowed; none: all
 }
 
 // RateLimit admits so many within a period, which begins with the first.
@@ -69,9 +73,16 @@ type RateLimit struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// ErrorLimit ends a connection, in order, after so many errors: answers with 4xx,
+// of which Apple does not count 410.
+type ErrorLimit struct {
+	Errors    int `json:"errors,omitempty"`     // 0: no end
+	BadTokens int `json:"bad_tokens,omitempty"` // of those, BadDeviceToken; 0: no end
+}
+
 // Throttle is how APNs treats a connection that has not proved itself: Low
 // streams at first, MaxConcurrentStreams after an accepted push, Low again
-// after a rejection with 4xx.
+// after a rejection with 4xx but 410.
 type Throttle struct {
 	Low int `json:"low,omitempty"` // 0: 1
 }

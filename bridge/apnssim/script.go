@@ -181,6 +181,9 @@ func (s *Scenario) check() error {
 	if err := s.KeyUpdates.check("key_updates"); err != nil {
 		return err
 	}
+	if e := s.ErrorLimit; e != nil && (e.Errors < 0 || e.BadTokens < 0) {
+		return errors.New("error_limit: errors and bad_tokens cannot be negative")
+	}
 	return s.checkWire()
 }
 

@@ -70,8 +70,8 @@ func TestBreaches(t *testing.T) {
 			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0x88, 0xbe})
 		}, "COMPRESSION_ERROR"},
 		{"index 0", func(w *wire) { w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0x80}) }, "COMPRESSION_ERROR"},
-		{"a table after all", func(w *wire) {
-			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0x3f, 0x01, 0x88})
+		{"a larger table than every one begins with", func(w *wire) {
+			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0x3f, 0xe2, 0x1f, 0x88})
 		}, "COMPRESSION_ERROR"},
 		{"string over the end", func(w *wire) {
 			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0x08, 0x05, '2'})

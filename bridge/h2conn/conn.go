@@ -127,7 +127,7 @@ func (c *Conn) Submit(reqs []*Request) (n int, err error) {
 		n++
 	}
 	c.moved()
-	if err == ErrNoRoom {
+	if err == ErrNoRoom || c.m.flow.window <= 0 {
 		c.arm(c.m.checkRoom(now))
 	}
 	c.mu.Unlock()
@@ -191,7 +191,7 @@ func (c *Conn) State() (State, error) {
 func (c *Conn) Drain() {
 	c.mu.Lock()
 	if c.m.state < Draining {
-		c.m.drain(errDrained)
+		c.m.drain(ErrDrained)
 	}
 	c.mu.Unlock()
 	c.deliver()

@@ -13,7 +13,7 @@ type Fate uint8
 // The ways in which a request ends. Of all but Answered, Request.Err tells why.
 const (
 	Answered    Fate = iota // the response is complete
-	Unprocessed             // never written, refused, or above the last stream of a GOAWAY: safe to repeat (RFC 9113, 8.7)
+	Unprocessed             // not written whole, refused, or above the last stream of a GOAWAY: safe to repeat (RFC 9113, 8.7)
 	Unanswered              // written, then the connection was lost or the stream reset: the server may have acted
 	TimedOut                // no complete response in time: the server may have acted, or may yet act
 	Canceled                // by Cancel: the same
@@ -48,15 +48,16 @@ var (
 
 // Why a connection or a request ended.
 var (
+	ErrLowered  = errors.New("h2conn: the server has lowered its limit of streams, and refused those above it")
 	ErrDeadline = errors.New("h2conn: no complete response within the request's time-out")
 	ErrSilent   = errors.New("h2conn: no answer to PING")
 	ErrStuck    = errors.New("h2conn: the server does not read")
 	ErrNotReady = errors.New("h2conn: the server did not settle on SETTINGS in time")
-	ErrBarren   = errors.New("h2conn: the server gives no room for requests: neither window nor streams, with nothing under way")
+	ErrBarren   = errors.New("h2conn: the server gives no room for requests: neither window nor streams, though it has nothing to do")
+	ErrDrained  = errors.New("h2conn: connection was drained")
 	ErrIDsSpent = errors.New("h2conn: all stream identifiers are spent")
 
 	errCanceled = errors.New("h2conn: request was canceled")
-	errDrained  = errors.New("h2conn: connection was drained")
 	errEOF      = errors.New("h2conn: the server closed the connection")
 )
 
@@ -76,7 +77,7 @@ type GoAway struct {
 }
 
 func (g *GoAway) Error() string {
-	return fmt.Sprintf("h2conn: server sent GOAWAY, code %v, last stream %d, debug data %q", g.Code, g.LastStream, g.Debug)
+	return fmt.Sprintf("h2conn: server sent GOAWAY, code %v, last stream %d, debug data %q", g.Code, g.LastStream, g.Debug[:min(len(g.Debug), 100)])
 }
 
 // A violation is a breach of HTTP/2 by the server that ends the connection.

@@ -6,13 +6,14 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// errBlock is a header block that is not HPACK, or that uses the table which
-// the server has agreed not to use.
+// errBlock is a header block that is not HPACK.
 var errBlock = errors.New("h2conn: header block cannot be decoded")
 
-// fieldReader decodes a header block for a table of size 0: static indices and
-// literals are all there is, no block depends on another, and nothing is kept.
+// fieldReader decodes header blocks. As long as the server keeps to the table of
+// size 0 that it was asked for, static indices and literals are all there is, no
+// block depends on another, and nothing is kept.
 type fieldReader struct {
+	table table
 	block []byte
 	began bool // a field was read, so a table size would be too late
 	name  []byte
@@ -36,16 +37,15 @@ func (f *fieldReader) next() (bool, error) {
 			return true, f.indexed()
 		case b&0xe0 == 0x20:
 			size, err := f.int(5)
-			if err != nil || size != 0 || f.began {
+			if err != nil || f.began || !f.table.resize(size) {
 				return false, errBlock
 			}
 		default:
 			f.began = true
-			bits := uint(4)
 			if b&0xc0 == 0x40 {
-				bits = 6 // "into the table", where nothing fits: RFC 7541, 4.4
+				return true, f.indexing()
 			}
-			return true, f.literal(bits)
+			return true, f.literal(4)
 		}
 	}
 	return false, nil
@@ -53,20 +53,49 @@ func (f *fieldReader) next() (bool, error) {
 
 func (f *fieldReader) indexed() error {
 	i, err := f.int(7)
-	if err != nil || i == 0 || i >= len(staticTable) {
+	found := f.table.find(i)
+	if err != nil || found == nil {
 		return errBlock
 	}
-	f.name, f.value, f.coded = staticTable[i].name, staticTable[i].value, false
+	f.name, f.value, f.coded = found.name, found.value, false
+	return nil
+}
+
+// indexing reads a literal that goes into the table, if that has a size.
+func (f *fieldReader) indexing() error {
+	if err := f.literal(6); err != nil || f.table.max == 0 {
+		return err
+	}
+	value, err := f.decoded()
+	if err != nil {
+		return err
+	}
+	f.value, f.coded = value, false
+	f.table.add(f.name, value)
+	return nil
+}
+
+// rest reads what nobody wants to know, for the table's sake.
+func (f *fieldReader) rest() error {
+	for f.table.max > 0 {
+		if more, err := f.next(); err != nil || !more {
+			return err
+		}
+	}
 	return nil
 }
 
 func (f *fieldReader) literal(bits uint) error {
 	i, err := f.int(bits)
-	if err != nil || i >= len(staticTable) {
+	if err != nil {
 		return errBlock
 	}
 	if i > 0 {
-		f.name = staticTable[i].name
+		found := f.table.find(i)
+		if found == nil {
+			return errBlock
+		}
+		f.name = found.name
 	} else {
 		name, coded, err := f.string()
 		if err != nil {
@@ -83,13 +112,21 @@ func (f *fieldReader) literal(bits uint) error {
 // decoded is the value in plain bytes, borrowed until the next call of next.
 func (f *fieldReader) decoded() ([]byte, error) { return decode(f.value, f.coded, &f.valueBuf) }
 
-// valueSize is how many bytes the value has in plain, or may have at most: no
-// character has less than 5 bits in Huffman's code.
-func (f *fieldReader) valueSize() int {
-	if f.coded {
-		return len(f.value) * 8 / 5
+// shortValue is how many coded bytes need not be decoded to know their size well
+// enough.
+const shortValue = 64
+
+// valueSize is how many bytes the value has in plain, of a short one how many it
+// may have at most: no character has less than 5 bits in Huffman's code.
+func (f *fieldReader) valueSize() (int, error) {
+	switch {
+	case !f.coded:
+		return len(f.value), nil
+	case len(f.value) <= shortValue:
+		return len(f.value) * 8 / 5, nil
 	}
-	return len(f.value)
+	value, err := f.decoded()
+	return len(value), err
 }
 
 func (f *fieldReader) string() (s []byte, coded bool, err error) {

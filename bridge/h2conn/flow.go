@@ -70,6 +70,7 @@ func (m *machine) takeWindowUpdate(fh http2.FrameHeader, p []byte) *violation {
 		if more == 0 {
 			return breach(http2.ErrCodeProtocol, "WINDOW_UPDATE of 0")
 		}
+		m.refill.barren = 0
 		if m.flow.window += more; m.flow.window > maxWindow {
 			return breach(http2.ErrCodeFlowControl, "window of the connection is %d", m.flow.window)
 		}

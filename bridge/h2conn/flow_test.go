@@ -81,6 +81,28 @@ func TestFlowControl(t *testing.T) {
 			w.ended("/2 unprocessed")
 		})
 	})
+	t.Run("refused because the limit fell", func(t *testing.T) {
+		onOpenWire(t, Config{}, func(w *wire) {
+			w.submit(0, "/1", "/2")
+			w.want("HEADERS 1 /1 end", "HEADERS 3 /2 end")
+			w.fr.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1})
+			w.fr.WriteRSTStream(3, http2.ErrCodeRefusedStream)
+			w.want("SETTINGS ack")
+			w.ended("/2 unprocessed")
+			if w.last != ErrLowered {
+				t.Errorf("because of %v", w.last)
+			}
+			w.answer(1, ":status=200")
+			w.ended("/1 answered 200")
+			w.submit(0, "/3")
+			w.want("HEADERS 5 /3 end")
+			w.fr.WriteRSTStream(5, http2.ErrCodeRefusedStream)
+			w.ended("/3 unprocessed")
+			if w.last == ErrLowered {
+				t.Error("the limit had fallen before")
+			}
+		})
+	})
 	t.Run("the buffer bounds a large body", func(t *testing.T) {
 		onOpenWire(t, Config{WriteBytes: 1000}, func(w *wire) {
 			w.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})

@@ -88,7 +88,11 @@ func (m *machine) takeReset(fh http2.FrameHeader, p []byte) *violation {
 	reset := http2.StreamError{StreamID: s.id, Code: http2.ErrCode(binary.BigEndian.Uint32(p))}
 	if reset.Code == http2.ErrCodeRefusedStream {
 		m.stats.Refused++
-		m.disown(s, reset)
+		if s.id < m.lowered {
+			m.disown(s, ErrLowered)
+		} else {
+			m.disown(s, reset)
+		}
 	} else {
 		m.finish(s, Unanswered, reset)
 	}

@@ -24,6 +24,7 @@ type machine struct {
 	slots
 	flow    flow
 	peer    settings
+	lowered uint32 // the next stream when the server last lowered its limit
 	encoder encoder
 	health  health
 	partial partialHead
@@ -49,6 +50,7 @@ func newMachine(cfg *Config) machine {
 		flow:    flow{window: defaultWindow, credit: int64(cfg.ReceiveWindow)},
 		peer:    initialSettings(),
 		encoder: newEncoder(cfg.HeaderTableBytes),
+		fields:  fieldReader{table: table{max: initialTable}},
 		refill:  refill{wanted: true, piece: maxPiece},
 	}
 	m.appendGreeting()

@@ -7,10 +7,10 @@ import "time"
 // large pieces to be had: what came last time is enough for the next, and after a
 // moment whatever there is.
 type refill struct {
-	wanted bool  // somebody was told ErrNoRoom, or waits for the opening
+	wanted bool  // a caller was told ErrNoRoom, or waits for the opening
 	piece  int   // of streams, that is worth a call
 	since  int64 // when there began to be less than that, 0 if there is none
-	barren int64 // when there began to be no room with nothing under way, 0 if it is not so
+	barren int64 // when there began to be no room with nothing for the server to do, 0 if it is not so
 }
 
 const (
@@ -39,12 +39,13 @@ func (m *machine) roomAgain(now int64) (call bool, next int64) {
 	return true, never
 }
 
-// checkRoom leaves a connection on which nothing can be sent although nothing is
-// under way: a server that never gives its window back, or allows no streams. It
-// returns when it wants to be asked again.
+// checkRoom leaves a connection on which nothing can be sent although the server
+// has nothing to do: it never gives its window back, or allows no streams. What
+// was not written whole can be sent again elsewhere. It returns when it wants to
+// be asked again.
 func (m *machine) checkRoom(now int64) (next int64) {
 	r := &m.refill
-	if !r.wanted || m.state != Open || m.open > 0 || m.room() > 0 {
+	if m.state != Open || !r.wanted && m.open == 0 || m.room() > 0 || !m.allBlocked() {
 		r.barren = 0
 		return never
 	}
@@ -55,5 +56,16 @@ func (m *machine) checkRoom(now int64) (next int64) {
 		return next
 	}
 	m.drain(ErrBarren)
+	m.all(func(s *slot) { m.cancel(s, Unprocessed, ErrBarren) })
 	return never
+}
+
+// allBlocked reports whether every request under way waits for a window with a part
+// of its body, and the connection's is shut.
+func (m *machine) allBlocked() bool {
+	blocked := m.open == 0 || m.flow.window <= 0
+	if blocked {
+		m.all(func(s *slot) { blocked = blocked && s.sent < len(s.req.Body) && s.resp == nil })
+	}
+	return blocked
 }

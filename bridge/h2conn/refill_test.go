@@ -121,6 +121,23 @@ func TestNoRoomForever(t *testing.T) {
 			w.answer(1, ":status=200")
 			live(w, time.Minute)
 		}, false},
+		{"a body waits for it", func(w *wire) {
+			w.submit(70000, "/1")
+			live(w, bound+time.Second)
+			w.ended("/1 unprocessed")
+		}, true},
+		{"a body waits, and the window moves a little", func(w *wire) {
+			w.submit(70000, "/1")
+			for range 5 {
+				live(w, bound-time.Second)
+				w.fr.WriteWindowUpdate(0, 1)
+			}
+		}, false},
+		{"a body waits beside a slow one", func(w *wire) {
+			w.submit(60000, "/1")
+			w.submit(10000, "/2")
+			live(w, 2*bound)
+		}, false},
 		{"a slow one is under way", func(w *wire) {
 			w.submit(65535, "/1")
 			w.room(0)

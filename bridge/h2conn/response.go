@@ -60,16 +60,23 @@ func (m *machine) continueHead(block []byte) *violation {
 // trailers (RFC 9113, 8.1).
 func (m *machine) takeHead(fh http2.FrameHeader, block []byte) *violation {
 	s := m.find(fh.StreamID)
-	if s == nil {
-		return nil // ended; without state the block need not be decoded
+	if s == nil { // it has ended
+		m.fields.reset(block)
+		if m.fields.rest() != nil {
+			return badBlock(fh)
+		}
+		return nil
 	}
 	end := fh.Flags.Has(http2.FlagHeadersEndStream)
 	if s.resp == nil {
 		s.resp = m.response()
 	}
 	problem, err := m.readFields(s, block)
+	if err == nil {
+		err = m.fields.rest() // behind a problem
+	}
 	if err != nil {
-		return breach(http2.ErrCodeCompression, "header block on stream %d cannot be decoded", fh.StreamID)
+		return badBlock(fh)
 	}
 	status := s.resp.Status
 	switch {
@@ -94,6 +101,10 @@ func (m *machine) takeHead(fh http2.FrameHeader, block []byte) *violation {
 		m.answered(s)
 	}
 	return nil
+}
+
+func badBlock(fh http2.FrameHeader) *violation {
+	return breach(http2.ErrCodeCompression, "header block on stream %d cannot be decoded", fh.StreamID)
 }
 
 // forget drops an interim response: the final one brings its own fields.
@@ -122,7 +133,11 @@ func (m *machine) readFields(s *slot, block []byte) (problem string, err error) 
 		if !more {
 			break
 		}
-		if size += len(f.name) + f.valueSize() + fieldOverhead; size > m.cfg.ResponseHeaderBytes {
+		length, err := f.valueSize()
+		if err != nil {
+			return "", err
+		}
+		if size += len(f.name) + length + fieldOverhead; size > m.cfg.ResponseHeaderBytes {
 			return "header list over the bound", nil
 		}
 		pseudo := len(f.name) > 0 && f.name[0] == ':'
@@ -132,7 +147,7 @@ func (m *machine) readFields(s *slot, block []byte) (problem string, err error) 
 			}
 			continue
 		}
-		value, err := f.decoded()
+		text, err := f.decoded()
 		if err != nil {
 			return "", err
 		}
@@ -140,14 +155,14 @@ func (m *machine) readFields(s *slot, block []byte) (problem string, err error) 
 			if s.headed || regular || status != 0 || string(f.name) != ":status" {
 				return "misplaced pseudo header field", nil
 			}
-			if status = parseStatus(value); status == 0 {
+			if status = parseStatus(text); status == 0 {
 				return "bad value of :status", nil
 			}
 			s.resp.Status = status
 			continue
 		}
 		regular = true
-		if problem := m.takeField(s, f.name, value); problem != "" {
+		if problem := m.takeField(s, f.name, text); problem != "" {
 			return problem, nil
 		}
 	}

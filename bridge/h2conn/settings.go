@@ -34,7 +34,8 @@ func initialSettings() settings {
 }
 
 // appendGreeting is the client's connection preface (RFC 9113, 3.4). The header
-// table of size 0 makes every response readable without the ones before it.
+// table of size 0 makes every response readable without the ones before it, if
+// the server keeps to it.
 func (m *machine) appendGreeting() {
 	m.out = append(m.out, http2.ClientPreface...)
 	ours := []http2.Setting{
@@ -91,6 +92,9 @@ func (m *machine) takeSetting(id http2.SettingID, v uint32) *violation {
 			return breach(http2.ErrCodeProtocol, "SETTINGS_ENABLE_PUSH %d from a server", v)
 		}
 	case http2.SettingMaxConcurrentStreams:
+		if v < m.peer.maxStreams {
+			m.lowered = m.next
+		}
 		m.peer.maxStreams = v
 	case http2.SettingInitialWindowSize:
 		if v > maxWindow {

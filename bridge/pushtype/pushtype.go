@@ -46,7 +46,7 @@ func ofTopic(topic string) string {
 	return ""
 }
 
-// IsMDM says whether topic belongs to device management.
+// IsMDM reports whether topic belongs to device management.
 func IsMDM(topic string) bool { return strings.HasPrefix(topic, "com.apple.mgmt.") }
 
 // Rule chooses the push type for one app and topic.

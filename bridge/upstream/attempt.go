@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"strconv"
 
 	"apnsbridge/bridge/h2conn"
@@ -18,6 +19,9 @@ type attempt struct {
 	expiration []byte
 	fields     [2]h2conn.Field
 }
+
+// wanted are the header fields of an answer that verdictOn reads.
+var wanted = []string{"apns-unique-id"}
 
 func newAttempt() *attempt {
 	a := new(attempt)
@@ -50,11 +54,21 @@ func (a *attempt) clear() {
 // response that breaks off is judged as far as it came: the status is known.
 func verdictOn(q *h2conn.Request) Verdict {
 	if q.Response != nil {
-		return judge(q.Response.Status, q.Response.Body)
+		v := judge(q.Response.Status, q.Response.Body)
+		if values := q.Response.Values; len(values) > 0 && len(values[0]) > 0 {
+			v.UniqueID = clip(string(values[0]))
+		}
+		return v
 	}
 	v := Verdict{Class: NoAnswer}
 	if q.Fate == h2conn.Unprocessed {
 		v.Class = Unprocessed
+		var away *h2conn.GoAway
+		if errors.As(q.Err, &away) {
+			if judged, ok := judgeGoAway(away.Debug); ok {
+				return judged
+			}
+		}
 	}
 	if q.Err != nil {
 		v.Reason = q.Err.Error()

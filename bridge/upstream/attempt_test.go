@@ -33,7 +33,7 @@ func TestVerdictOn(t *testing.T) {
 		{"in breach of HTTP/2", h2conn.Request{Fate: h2conn.Malformed, Err: lost}, Verdict{Class: NoAnswer, Reason: "lost"}},
 		{"accepted, then lost", h2conn.Request{Fate: h2conn.Unanswered, Err: lost, Response: said(200, "")}, Verdict{Class: Accepted, Code: 200}},
 		{"refused, then lost", h2conn.Request{Fate: h2conn.TimedOut, Err: lost, Response: said(400, `{"reason":`)},
-			Verdict{Class: ServerError, Code: 400, Reason: "an answer without a reason"}},
+			Verdict{Class: ServerError, Code: 400, Reason: "an answer without a reason", leave: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestAllocs(t *testing.T) {
 		for _, p := range all {
 			u.Send(p)
 		}
-		u.take(count, 1<<20)
+		u.take(c, count, 1<<20)
 		u.prepare()
 		for _, q := range u.requests {
 			q.Response = response

@@ -25,6 +25,13 @@ type Config struct {
 	// from any goroutine and with no lock held, and holds up other verdicts of the
 	// same connection while it runs.
 	Answered func(p *Push, v Verdict)
+
+	// Trouble, if set, is told what APNs says of the connection and not of a push:
+	// the reason of a GOAWAY that all others would hear too (CredentialRefused,
+	// TopicRefused, StaleToken, TokenUpdates, ServerError), once a connection, after
+	// the pushes it hit were answered with the same class; or ServerError for a
+	// connection on which nothing can be sent. It is called like Answered.
+	Trouble func(v Verdict)
 }
 
 // Limits are the bounds of an Upstream. A field that is zero has its default.

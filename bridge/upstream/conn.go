@@ -2,12 +2,13 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"apnsbridge/bridge/h2conn"
 )
@@ -18,26 +19,40 @@ type connection struct {
 	conn     *h2conn.Conn // known once it serves
 	full     atomic.Bool  // until the connection says that there is room
 
+	serial   uint64      // counts those dialled, from 1 on
+	forFresh bool        // it was dialled for a push that waits for a new one
+	asked    atomic.Bool // it was given requests
+
 	// Of the connection's callbacks.
-	opened   chan struct{} // closed when it is open, or never will be
-	told     bool          // opened is closed
-	answered time.Time     // when the last answer came
+	answered time.Time // when the last answer came, or it was opened
+	verdicts []Verdict
 
 	// Under the Upstream's lock.
-	stage   stage
-	drained bool // the connection was told to drain
+	state   connState
+	address netip.AddrPort // none behind a proxy
+	drained bool           // the connection was told to drain, or does
+	over    bool           // changed has seen to its end
+	useful  bool           // it has brought an answer that says something
+	proven  bool           // one that was an acceptance
+	vain    bool           // it was counted as one that has brought none
 }
 
-// live is a connection's life, from dialling until nothing of it runs.
+func (c *connection) isUseful() bool { return c.useful }
+
+// live is a connection's life, from connecting until nothing of it runs.
 func (c *connection) live() {
 	u := c.upstream
-	conn, err := c.open()
+	conn, address, err := c.open()
 	if err != nil {
 		u.lost(c, err)
 		return
 	}
-	u.opened(c, conn)
-	// Not all that were opened together shall be replaced together.
+	c.answered = time.Now()
+	u.opened(c, conn, address)
+	if state, _ := conn.State(); state >= h2conn.Draining { // it was not listened to before
+		c.changed(conn, state)
+	}
+	// Not all that were opened together are to be replaced together.
 	age := u.limits.ConnectionAge
 	timer := time.NewTimer(age - time.Duration(rand.Int64N(1+int64(age/4))))
 	defer timer.Stop()
@@ -56,14 +71,13 @@ func (c *connection) live() {
 	u.forget(c)
 }
 
-// open returns once APNs' SETTINGS are known: before that, nobody knows how many
-// streams it allows.
-func (c *connection) open() (*h2conn.Conn, error) {
+// open returns a connection that is ready for requests.
+func (c *connection) open() (*h2conn.Conn, netip.AddrPort, error) {
 	u := c.upstream
 	ctx, cancel := context.WithTimeout(u.ctx, u.limits.DialTimeout)
 	defer cancel()
-	c.full.Store(true)
-	conn, err := u.target.dial(ctx, h2conn.Config{
+	return u.target.open(ctx, h2conn.Config{
+		Want:           wanted,
 		Complete:       c.complete,
 		Room:           c.roomAgain,
 		Changed:        c.changed,
@@ -73,23 +87,6 @@ func (c *connection) open() (*h2conn.Conn, error) {
 		PingAfter:      u.limits.PingAfter,
 		PingTimeout:    u.limits.PingTimeout,
 	})
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-c.opened:
-		if state, reason := conn.State(); state != h2conn.Open {
-			err = fmt.Errorf("HTTP/2 with %s: %w", u.target.address, reason)
-		}
-	case <-ctx.Done():
-		err = fmt.Errorf("HTTP/2 with %s: %w", u.target.address, h2conn.ErrNotReady)
-	}
-	if err != nil {
-		conn.Close()
-		<-conn.Done()
-		return nil, err
-	}
-	return conn, nil
 }
 
 // room is what c can be given. If that is nothing, c is not asked again until it
@@ -115,12 +112,36 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 	u := c.upstream
 	now := time.Now()
 	var fates [h2conn.Malformed + 1]uint64
+	var burst burst
+	c.verdicts = c.verdicts[:0]
 	for _, q := range done {
 		if fates[q.Fate]++; q.Fate == h2conn.Answered {
 			c.answered = now
 		}
 		p := q.Owner.(*attempt).push
-		u.answered(p, u.judge(p, q))
+		v := u.judge(p, q)
+		burst.add(q, p, v)
+		if v.UniqueID != "" {
+			u.logUnique(p, v)
+		}
+		c.verdicts = append(c.verdicts, v)
+	}
+	if fates[h2conn.TimedOut] > 0 && now.Sub(c.answered) >= u.limits.RequestTimeout {
+		// Nothing was answered since the request was sent. The connection may
+		// be dead, and a PING would take its time to say so.
+		burst.left = Verdict{Class: NoConnection, Reason: h2conn.ErrDeadline.Error()}
+	}
+	u.heard(c, &burst)
+	hopeless := false
+	if burst.left.Class != 0 { // before anything is sent again
+		hopeless = u.leave(c, burst.left)
+	}
+	for i, q := range done {
+		v := c.verdicts[i]
+		if hopeless && v.Class == Unprocessed {
+			v.Class = NoConnection
+		}
+		u.answered(q.Owner.(*attempt).push, v)
 	}
 	u.mu.Lock()
 	for _, q := range done {
@@ -134,53 +155,91 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 	if over {
 		u.rouse()
 	}
-	if fates[h2conn.TimedOut] > 0 && now.Sub(c.answered) >= u.limits.RequestTimeout {
-		// Nothing was answered since the request was sent. The connection may
-		// be dead, and a PING would take its time to say so.
-		u.leave(c)
+}
+
+// burst is what answers that come together say of their connection.
+type burst struct {
+	useful   bool    // there is one that says something
+	accepted bool    // there is an acceptance
+	fresh    bool    // of a push that asked for a new connection
+	left     Verdict // for which the connection is left, if it has a class
+}
+
+func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
+	if q.Fate == h2conn.Answered && !v.leave {
+		b.useful = true
+	}
+	if v.Class == Accepted {
+		b.accepted = true
+		b.fresh = b.fresh || p.Fresh
+	}
+	if v.leave || q.Fate == h2conn.Unprocessed && refused(q.Err) {
+		b.left = v
 	}
 }
 
-// changed follows the state of the connection.
+// refused reports whether the server has refused a stream for no reason of ours,
+// or ended the connection.
+func refused(err error) bool {
+	var reset http2.StreamError
+	var away *h2conn.GoAway
+	return errors.As(err, &reset) || errors.As(err, &away)
+}
+
+// changed follows the state of connections: that of c, once it is put to use, and
+// of those that were tried for it.
 func (c *connection) changed(conn *h2conn.Conn, state h2conn.State) {
-	if !c.told && state != h2conn.Opening {
-		c.told = true
-		c.answered = time.Now()
-		close(c.opened)
-	}
 	if state < h2conn.Draining {
 		return
 	}
 	u := c.upstream
 	_, reason := conn.State()
-	var away *h2conn.GoAway
-	ours := false
+	ours := errors.Is(reason, h2conn.ErrDrained) || u.ctx.Err() != nil
 	u.mu.Lock()
-	if ours = c.drained; !ours {
-		c.drained = true // by itself
-		if errors.As(reason, &away) {
-			u.counts.goAways++
-		} else if u.ctx.Err() == nil {
-			u.counts.lost++
-		}
+	first := c.conn == conn && !c.over
+	if first {
+		c.over, c.drained = true, true
 	}
 	u.mu.Unlock()
-	u.leave(c)
 	switch {
-	case ours || u.ctx.Err() != nil:
-	case away != nil:
-		u.log.Info().Str("reason", reasonOf(away)).Stringer("code", away.Code).Msg("APNs ends a connection")
+	case !first:
+	case ours:
+		u.leave(c, Verdict{})
 	default:
+		c.ended(reason)
+	}
+}
+
+// ended sees to the end of c, which the server has brought about.
+func (c *connection) ended(reason error) {
+	u := c.upstream
+	u.mu.Lock()
+	u.counts.ended(reason)
+	u.mu.Unlock()
+	v, trouble := judgeEnd(reason)
+	u.leave(c, v)
+	if trouble {
+		u.tell(v)
+	}
+	var away *h2conn.GoAway
+	if errors.As(reason, &away) {
+		u.log.Info().Str("reason", goAwayReason(away.Debug)).Stringer("code", away.Code).Msg("APNs ends a connection")
+	} else {
 		u.log.Warn().Err(reason).Msg("a connection to APNs is lost")
 	}
 }
 
-// reasonOf is what APNs says in the JSON of a GOAWAY, or all of it if that is
-// something else.
-func reasonOf(away *h2conn.GoAway) string {
-	var said struct{ Reason string }
-	if json.Unmarshal([]byte(away.Debug), &said) == nil && said.Reason != "" {
-		return said.Reason
+// judgeEnd says what the end of a connection means to those who had no place on
+// it, and whether it says something of more than the connection.
+func judgeEnd(reason error) (v Verdict, trouble bool) {
+	var away *h2conn.GoAway
+	if errors.As(reason, &away) {
+		if v, ok := judgeGoAway(away.Debug); ok {
+			return v, true
+		}
 	}
-	return away.Debug
+	if errors.Is(reason, h2conn.ErrBarren) {
+		return Verdict{Class: ServerError, Reason: reason.Error()}, true
+	}
+	return Verdict{Class: NoConnection, Reason: reason.Error()}, false
 }

@@ -111,11 +111,13 @@ func fromPEM(file []byte, password string) (tls.Certificate, error) {
 		return cert, nil
 	}
 	if bytes.Contains(file, []byte("BEGIN ENCRYPTED PRIVATE KEY")) {
-		return tls.Certificate{}, errors.New("the private key is encrypted in PKCS #8: decrypt it with openssl pkey, or use a .p12 file")
+		return tls.Certificate{}, errors.New(
+			"the private key is encrypted in PKCS #8: decrypt it with openssl pkey, or use a .p12 file")
 	}
 	cert, err := tls.X509KeyPair(file, file)
 	if err != nil {
-		return cert, fmt.Errorf("the PEM file needs a certificate and its private key: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		return cert, fmt.Errorf("the PEM file needs a certificate and its private key: %s",
+			strings.TrimPrefix(err.Error(), "tls: "))
 	}
 	return cert, nil
 }

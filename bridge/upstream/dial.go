@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -25,10 +26,13 @@ type target struct {
 	authority string // as in the URL
 	proxy     *url.URL
 	tls       *tls.Config
+
+	lookup    func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: the system's
+	addresses addresses
 }
 
-func newTarget(e Endpoint, c *Credential) target {
-	t := target{proxy: e.Proxy, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA}}
+func newTarget(e Endpoint, c *Credential) *target {
+	t := &target{proxy: e.Proxy, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA}}
 	if cert := c.certificate; cert != nil {
 		t.tls.Certificates = []tls.Certificate{*cert}
 	}
@@ -47,14 +51,9 @@ func hostPort(u *url.URL, port string) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// dial opens a connection, of which SETTINGS are not known yet. Names are looked
-// up each time.
-func (t *target) dial(ctx context.Context, cfg h2conn.Config) (*h2conn.Conn, error) {
-	cfg.TLS = t.tls
-	if t.proxy != nil {
-		cfg.DialContext = t.dialProxy
-	}
-	conn, err := h2conn.Dial(ctx, t.address, cfg)
+// dial opens a connection, of which SETTINGS are not known yet.
+func (t *target) dial(ctx context.Context, address string, cfg h2conn.Config) (*h2conn.Conn, error) {
+	conn, err := h2conn.Dial(ctx, address, cfg)
 	// crypto/tls gives the alert of RFC 7301, 3.2, no type to be known by.
 	if err != nil && strings.HasSuffix(err.Error(), "tls: no application protocol") {
 		return nil, fmt.Errorf("%s does not speak HTTP/2: is it APNs?", t.address)

@@ -61,8 +61,8 @@ func FuzzCertificateCredential(f *testing.F) {
 // FuzzJudge: whatever an answer's body is, it is judged, and only what the table
 // knows is blamed on the provider or its token.
 func FuzzJudge(f *testing.F) {
-	for key := range meanings {
-		f.Add(key.code, []byte(`{"reason":"`+key.reason+`"}`))
+	for _, a := range answers {
+		f.Add(a.code, []byte(`{"reason":"`+a.reason+`"}`))
 	}
 	f.Add(200, []byte(""))
 	f.Add(410, []byte(`{"reason":"Unregistered","timestamp":1780000000000}`))
@@ -76,8 +76,8 @@ func FuzzJudge(f *testing.F) {
 		if (v.Class == Accepted) != (code == 200) {
 			t.Fatalf("%d was judged %+v", code, v)
 		}
-		known, ok := meanings[answerKey{code, v.Reason}]
-		if blamed := v.Status != binproto.NoError || v.Class == Gone; blamed && (!ok || v.Class != known.Class || v.Status != known.Status) {
+		row, known := answersBy[answerKey{code, v.Reason}]
+		if blamed := v.Status != binproto.NoError || v.Class == Gone; blamed && (!known || v.Class != row.class || v.Status != row.status) {
 			t.Fatalf("%d with %q was judged %+v, want as in the table", code, v.Reason, v)
 		}
 		now := time.Unix(1_780_000_000, 0)

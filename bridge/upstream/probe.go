@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sideshow/apns2"
-
 	"apnsbridge/bridge/h2conn"
 )
 
@@ -39,9 +37,9 @@ type Question struct {
 // as ctx lets it.
 func Probe(ctx context.Context, q Question) error {
 	to := newTarget(q.Endpoint, q.Credential)
-	conn, err := to.dial(ctx, h2conn.Config{})
+	conn, _, err := to.open(ctx, h2conn.Config{})
 	if err != nil {
-		return fmt.Errorf("cannot reach APNs: %w: %s", err, remedy(err))
+		return fmt.Errorf("cannot reach APNs: %w: %s", err, adviceOn(err))
 	}
 	defer func() {
 		conn.Close()
@@ -52,8 +50,15 @@ func Probe(ctx context.Context, q Question) error {
 		return err
 	}
 	verdict, err := ask(request, conn.RoundTripper())
+	var away *h2conn.GoAway
+	if errors.As(err, &away) {
+		if v, ok := judgeGoAway(away.Debug); ok {
+			return q.judge(v, to.address)
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?", to.address, err)
+		return fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?",
+			to.address, err)
 	}
 	return q.judge(verdict, to.address)
 }
@@ -105,47 +110,14 @@ func (q *Question) judge(v Verdict, address string) error {
 	switch {
 	case v.Class == Accepted, v.Class == BadToken, v.Class == Gone:
 		return nil
-	case v.Reason == apns2.ReasonMissingTopic && q.Topic == "":
+	case v.Reason == "MissingTopic" && q.Topic == "":
 		return nil // the provider's certificate will name it
 	}
-	return fmt.Errorf("%s answers %d %s: %s", address, v.Code, v.Reason, q.advice(v))
+	return fmt.Errorf("%s answers %d %s: %s", address, v.Code, v.Reason, q.Advice(v))
 }
 
-// advice says what to do about an answer.
-func (q *Question) advice(v Verdict) string {
-	name, other := "production", "sandbox"
-	if q.Environment == other {
-		name, other = other, name
-	}
-	d := q.Credential.Describe()
-	switch v.Reason {
-	case apns2.ReasonInvalidProviderToken, reasonUnrelatedKeyID:
-		return fmt.Sprintf("the key is not one of team %s under the name %s: correct key, key_id and team_id, and see in Apple's developer site that the key is not revoked", d.TeamID, d.KeyID)
-	case apns2.ReasonExpiredProviderToken:
-		return "the provider token is of this half hour: set this machine's clock right"
-	case reasonBadEnvironmentKeyID:
-		return fmt.Sprintf("the key %s is for %s alone: use one for %s, or set the app's environment", d.KeyID, other, name)
-	case apns2.ReasonBadCertificateEnvironment:
-		return fmt.Sprintf("the push certificate is for %s alone: use one for %s, or set the app's environment", other, name)
-	case apns2.ReasonBadCertificate:
-		return "the push certificate is not taken: make a new one in Apple's developer site, or use a token"
-	case apns2.ReasonForbidden, apns2.ReasonMissingProviderToken:
-		return "the credential is not taken: see in Apple's developer site that it is a push credential and not revoked"
-	case apns2.ReasonTopicDisallowed, apns2.ReasonBadTopic:
-		return fmt.Sprintf("the credential is not for the topic %s: correct the app's topic, or use the credential of its team and app", q.Topic)
-	case apns2.ReasonMissingTopic:
-		return "name the app's topic: the push certificate is for several"
-	case apns2.ReasonTooManyProviderTokenUpdates, apns2.ReasonTooManyRequests:
-		return "too much was asked lately: try again in 20 minutes"
-	}
-	if v.Code >= http.StatusInternalServerError {
-		return "it is not well: try again later"
-	}
-	return "this says nothing about the credential: is the endpoint APNs, and the app's push_type one for its topic?"
-}
-
-// remedy says what to do about an error of dialling.
-func remedy(err error) string {
+// adviceOn says what to do about an error of dialling.
+func adviceOn(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var lookup *net.DNSError

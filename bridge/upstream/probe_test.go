@@ -54,10 +54,10 @@ func TestProbe(t *testing.T) {
 		{"another key id", apnssim.Scenario{Keys: key(func(k *apnssim.Key) { k.KeyID = "OTHER67890" })}, Question{},
 			"403 InvalidProviderToken: the key is not one of team DEF123GHIJ under the name ABC123DEFG: correct key, key_id and team_id"},
 		{"a key of the sandbox", apnssim.Scenario{Environment: "production", Keys: key(func(k *apnssim.Key) { k.Environment = "sandbox" })}, Question{},
-			"403 BadEnvironmentKeyIdInToken: the key ABC123DEFG is for sandbox alone: use one for production, or set the app's environment"},
+			"403 BadEnvironmentKeyInToken: the key ABC123DEFG is for sandbox alone: use one for production, or set the app's environment"},
 		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, Question{},
 			"400 TopicDisallowed: the credential is not for the topic com.example.demo: correct the app's topic"},
-		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: try again in 20 minutes"},
+		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: wait 20 minutes"},
 		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, Question{}, "503 ServiceUnavailable: it is not well: try again later"},
 		{"words that are not known", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 418, Reason: "Teapot"}}}, Question{}, "418 Teapot: this says nothing about the credential"},
 		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, Question{}, "404 an answer without a reason: this says nothing about the credential"},
@@ -83,6 +83,21 @@ func TestProbe(t *testing.T) {
 				t.Errorf("the simulator got %d pushes, want one at most", got)
 			}
 		})
+	}
+}
+
+// Trouble with a certificate may come as the end of the connection.
+func TestProbeGoAway(t *testing.T) {
+	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
+		c.goAway("BadCertificateEnvironment")
+		return true
+	})
+	q := question(t, startSim(t, apnssim.Scenario{}))
+	q.Endpoint = s.endpoint()
+	err := Probe(within(t), q)
+	const want = "403 BadCertificateEnvironment: the push certificate is for sandbox alone: use one for production"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
 	}
 }
 
@@ -152,7 +167,7 @@ func TestProbeUnreachable(t *testing.T) {
 // A name that is not found is not tried for: that would ask the world's DNS.
 func TestRemedyForDNS(t *testing.T) {
 	err := fmt.Errorf("dial: %w", &net.DNSError{Err: "no such host", Name: "nowhere.invalid", IsNotFound: true})
-	if got, want := remedy(err), "see to this machine's DNS, or correct the endpoint's name"; got != want {
+	if got, want := adviceOn(err), "see to this machine's DNS, or correct the endpoint's name"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,9 +19,13 @@ type rig struct {
 	*Upstream
 	t    *testing.T
 	said lockedBuffer // the log
+	once bool         // nothing is sent again
 
 	mu       sync.Mutex
 	verdicts map[Class]int
+	troubles []Verdict
+	last     Verdict
+	reasons  map[string]int
 	left     int
 	done     chan struct{}
 }
@@ -48,11 +53,16 @@ func newRig(t *testing.T, sim *apnssim.Simulator, limits Limits) *rig {
 
 // openRig opens an Upstream as c says, which is closed at the end of the test.
 func openRig(t *testing.T, c Config) *rig {
-	g := &rig{t: t, verdicts: make(map[Class]int), done: make(chan struct{})}
+	g := &rig{t: t, verdicts: make(map[Class]int), reasons: make(map[string]int), done: make(chan struct{})}
 	c.App = "mail"
 	c.Limits.DialInterval = 50 * time.Millisecond
 	c.Log = zerolog.New(&g.said)
 	c.Begin, c.Answered = begin, g.take
+	c.Trouble = func(v Verdict) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.troubles = append(g.troubles, v)
+	}
 	g.Upstream = Open(context.Background(), c)
 	t.Cleanup(g.Close)
 	return g
@@ -69,7 +79,9 @@ func begin(p *Push) bool {
 func (g *rig) take(p *Push, v Verdict) {
 	g.mu.Lock()
 	g.verdicts[v.Class]++
-	again := v.Class == Unprocessed || v.Class == NoAnswer || v.Class == NoConnection
+	g.last = v
+	g.reasons[v.Reason]++
+	again := !g.once && (v.Class == Unprocessed || v.Class == NoAnswer || v.Class == NoConnection)
 	if !again {
 		g.left--
 	}
@@ -116,6 +128,20 @@ func note(token []byte, payload string) *Push {
 	return &Push{Token: token, Payload: []byte(payload), Request: Request{
 		Topic: topic, PushType: "alert", Priority: 10, Expiration: NoExpiration, ID: NewUUID(),
 	}}
+}
+
+// told gives the troubles there were, and forgets them.
+func (g *rig) told() []Verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer func() { g.troubles = nil }()
+	return g.troubles
+}
+
+func (g *rig) peek() []Verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.troubles)
 }
 
 func (g *rig) counted() map[Class]int {

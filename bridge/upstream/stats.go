@@ -1,6 +1,10 @@
 package upstream
 
-import "apnsbridge/bridge/h2conn"
+import (
+	"errors"
+
+	"apnsbridge/bridge/h2conn"
+)
 
 // Stats are the figures of the connections to APNs of one Upstream, or of several
 // added up.
@@ -48,6 +52,16 @@ type counts struct {
 	fates                                         [h2conn.Malformed + 1]uint64
 }
 
+// ended counts a connection that the server has ended.
+func (c *counts) ended(reason error) {
+	var away *h2conn.GoAway
+	if errors.As(reason, &away) {
+		c.goAways++
+	} else {
+		c.lost++
+	}
+}
+
 // end counts requests that have ended.
 func (c *counts) end(fates [h2conn.Malformed + 1]uint64) {
 	for fate, n := range fates {
@@ -62,7 +76,7 @@ func (u *Upstream) Stats() Stats {
 	defer u.mu.Unlock()
 	c := &u.counts
 	st := Stats{
-		Connections: len(u.inUse), InFlight: c.inFlight, Queued: u.queue.size,
+		Connections: len(u.inUse), InFlight: c.inFlight, Queued: u.queue.size + u.fresh.size,
 		Dials: c.dials, DialFailures: c.dialFailures, GoAways: c.goAways, Lost: c.lost, Rotations: c.rotations,
 		Answered:   c.fates[h2conn.Answered] + c.fates[h2conn.Malformed],
 		Unsent:     c.fates[h2conn.Unprocessed],
@@ -70,10 +84,10 @@ func (u *Upstream) Stats() Stats {
 		TimedOut:   c.fates[h2conn.TimedOut],
 	}
 	for _, conn := range u.all {
-		switch conn.stage {
-		case dialling:
+		switch conn.state {
+		case connecting:
 			st.Dialling++
-		case leaving:
+		case draining:
 			st.Leaving++
 		}
 	}

@@ -2,13 +2,10 @@ package upstream
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/sideshow/apns2"
 
 	"apnsbridge/bridge/h2conn"
 )
@@ -21,11 +18,12 @@ import (
 // No method of a connection is called under the lock, and none of its owner.
 type Upstream struct {
 	app      string
-	target   target
+	target   *target
 	bearer   *bearer // nil with a certificate
 	limits   Limits
 	begin    func(*Push) bool
 	answered func(*Push, Verdict)
+	trouble  func(Verdict)
 	log      zerolog.Logger
 	now      func() time.Time
 
@@ -41,9 +39,11 @@ type Upstream struct {
 
 	mu        sync.Mutex
 	queue     pushQueue
+	fresh     pushQueue // those that wait for a new connection
 	all       []*connection
-	inUse     []*connection // serving and aged; never changed, only replaced
-	openings  openings
+	inUse     []*connection // serving and aging; never changed, only replaced
+	dials     dialPolicy
+	vain      int // connections in a row that have ended without an answer
 	retired   bool
 	stale     string    // the last bearer for which connections were left
 	idleSince time.Time // of Config.Now: retired, with nothing to do; else zero
@@ -57,10 +57,10 @@ func Open(ctx context.Context, c Config) *Upstream {
 	limits := c.Limits.WithDefaults()
 	u := &Upstream{
 		app: c.App, target: newTarget(c.Endpoint, c.Credential), bearer: bearerOf(c.Credential, time.Now()), limits: limits,
-		begin: c.Begin, answered: c.Answered, now: c.Now,
-		log:      c.Log.With().Str("app", c.App).Logger(),
-		wake:     make(chan struct{}, 1),
-		openings: openings{limit: limits.Connections, interval: limits.DialInterval},
+		begin: c.Begin, answered: c.Answered, trouble: c.Trouble, now: c.Now,
+		log:   c.Log.With().Str("app", c.App).Logger(),
+		wake:  make(chan struct{}, 1),
+		dials: dialPolicy{limit: limits.Connections, interval: limits.DialInterval},
 	}
 	if u.now == nil {
 		u.now = time.Now
@@ -78,7 +78,12 @@ func (u *Upstream) App() string { return u.app }
 // say that p is not to go; else Answered is called exactly once.
 func (u *Upstream) Send(p *Push) {
 	u.mu.Lock()
-	u.queue.push(p)
+	if p.Fresh {
+		p.after = u.counts.dials
+		u.fresh.push(p)
+	} else {
+		u.queue.push(p)
+	}
 	u.mu.Unlock()
 	u.rouse()
 }
@@ -103,7 +108,7 @@ func (u *Upstream) Renew(bearer string) {
 func (u *Upstream) Retire() {
 	u.mu.Lock()
 	u.retired = true
-	u.openings.hurry(time.Now())
+	u.dials.hurry(time.Now())
 	u.mu.Unlock()
 	u.rouse()
 }
@@ -114,9 +119,11 @@ func (u *Upstream) Close() {
 	u.cancel()
 	u.wg.Wait()
 	u.mu.Lock()
-	left := u.queue.takeAll()
+	left, fresh := u.queue.takeAll(), u.fresh.takeAll()
 	u.mu.Unlock()
-	u.fail(left, "the upstream is closed")
+	closed := Verdict{Class: NoConnection, Reason: "the upstream is closed"}
+	u.fail(left, closed)
+	u.fail(fresh, closed)
 }
 
 // rouse has run look again. It is cheap while run has not yet done so.
@@ -149,140 +156,31 @@ func (u *Upstream) run() {
 	}
 }
 
-// fill gives each connection what it has room for. It says whether there may be
-// more to give.
-func (u *Upstream) fill() (filled bool) {
-	u.mu.Lock()
-	conns := u.inUse
-	if u.queue.empty() {
-		conns = nil
-	}
-	u.mu.Unlock()
-	for _, c := range conns {
-		filled = u.fillOne(c) || filled
-	}
-	return filled
-}
-
-func (u *Upstream) fillOne(c *connection) (filled bool) {
-	room, bytes := c.room()
-	if room == 0 || !u.take(room, bytes) {
-		return false
-	}
-	u.prepare()
-	rest := u.requests
-	for len(rest) > 0 {
-		n, err := c.conn.Submit(rest)
-		rest = rest[n:]
-		var bad *h2conn.RequestError
-		if !errors.As(err, &bad) {
-			break
-		}
-		a := rest[0].Owner.(*attempt)
-		rest = rest[1:]
-		u.answered(a.push, Verdict{Class: TopicRefused, Reason: bad.Error()}) // nothing else in it is not ours
-		u.free(a)
-	}
-	u.putBack(rest)
-	return len(rest) < len(u.requests) || len(u.requests) == 0 // the first ones may all have been spared
-}
-
-// take takes pushes from the queue into u.batch, no more than there is room for.
-func (u *Upstream) take(room int, bytes int64) bool {
-	u.batch = u.batch[:0]
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for len(u.batch) < room && bytes > 0 && !u.queue.empty() {
-		var a *attempt
-		if n := len(u.idle); n > 0 {
-			a, u.idle = u.idle[n-1], u.idle[:n-1]
-		} else {
-			a = newAttempt()
-		}
-		a.push = u.queue.pop()
-		bytes -= int64(len(a.push.Payload))
-		u.batch = append(u.batch, a)
-	}
-	u.counts.inFlight += len(u.batch)
-	return len(u.batch) > 0
-}
-
-// prepare makes u.requests of u.batch, without those for which there is
-// nothing to ask.
-func (u *Upstream) prepare() {
-	u.requests = u.requests[:0]
-	var bearer string
-	var unsigned error
-	if u.bearer != nil {
-		bearer, unsigned = u.bearer.current(time.Now())
-	}
-	for _, a := range u.batch {
-		p := a.push
-		if !u.begin(p) {
-			u.free(a)
-			continue
-		}
-		p.Bearer = bearer
-		if unsigned != nil {
-			u.answered(p, Verdict{Class: CredentialRefused, Reason: unsigned.Error()})
-			u.free(a)
-			continue
-		}
-		prefix, err := u.prefixes.find(bearer, &p.Request)
-		if err != nil {
-			u.answered(p, Verdict{Class: TopicRefused, Reason: err.Error()})
-			u.free(a)
-			continue
-		}
-		a.write(prefix, p)
-		u.requests = append(u.requests, &a.Request)
-	}
-}
-
-// putBack gives requests back that the connection has not taken after all: it
-// has just been told to do less.
-func (u *Upstream) putBack(rest []*h2conn.Request) {
-	if len(rest) == 0 {
-		return
-	}
-	u.mu.Lock()
-	for _, q := range slices.Backward(rest) {
-		a := q.Owner.(*attempt)
-		a.push.Attempts--
-		u.queue.putBack(a.push)
-		a.clear()
-		u.idle = append(u.idle, a)
-	}
-	u.counts.inFlight -= len(rest)
-	u.mu.Unlock()
-}
-
-// free ends an attempt that did not reach a connection.
-func (u *Upstream) free(a *attempt) {
-	a.clear()
-	u.mu.Lock()
-	u.idle = append(u.idle, a)
-	u.counts.inFlight--
-	u.mu.Unlock()
-}
-
 // judge is verdictOn for p. A JWT from the future is stale as well: the clock went
 // ahead and was set right, and only another one helps.
 func (u *Upstream) judge(p *Push, q *h2conn.Request) Verdict {
 	v := verdictOn(q)
-	if v.Class == CredentialRefused && v.Reason == apns2.ReasonInvalidProviderToken &&
+	if v.Class == CredentialRefused && v.Reason == "InvalidProviderToken" &&
 		u.bearer != nil && u.bearer.ahead(p.Bearer, time.Now()) {
 		v.Class = StaleToken
 	}
 	return v
 }
 
-// fail answers pushes for which there is no connection.
-func (u *Upstream) fail(p *Push, reason string) {
+// logUnique lets a developer find a push to the sandbox in Apple's console.
+func (u *Upstream) logUnique(p *Push, v Verdict) {
+	if e := u.log.Debug(); e.Enabled() {
+		e.Stringer("apns_id", p.Request.ID).Str("apns_unique_id", v.UniqueID).Int("code", v.Code).Str("reason", v.Reason).
+			Msg("the sandbox has answered")
+	}
+}
+
+// fail answers pushes for which there is no connection, all with v.
+func (u *Upstream) fail(p *Push, v Verdict) {
 	for p != nil {
 		next := p.queued
 		p.queued = nil
-		u.answered(p, Verdict{Class: NoConnection, Reason: reason})
+		u.answered(p, v)
 		p = next
 	}
 }
@@ -292,7 +190,7 @@ func (u *Upstream) fail(p *Push, reason string) {
 func (u *Upstream) IdleFor(now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.idleSince.IsZero() || !u.queue.empty() {
+	if u.idleSince.IsZero() || !u.empty() {
 		return 0
 	}
 	return now.Sub(u.idleSince)

@@ -129,3 +129,19 @@ func TestUpstreamHoldsWhatItCannotAsk(t *testing.T) {
 		t.Errorf("verdicts %v, want 2 refused and 1 accepted", got)
 	}
 }
+
+// The sandbox names each push once more, which is logged beside its apns-id and
+// comes with the verdict.
+func TestUniqueID(t *testing.T) {
+	for _, environment := range []string{apnssim.Production, apnssim.Sandbox} {
+		sim := startSim(t, apnssim.Scenario{Environment: environment})
+		g := newRig(t, sim, Limits{})
+		p := note(deviceToken(goodDevice, 1), hello)
+		g.send(p)
+		sandbox := environment == apnssim.Sandbox
+		logged := strings.Contains(g.said.String(), `"apns_id":"`+p.Request.ID.String()+`","apns_unique_id":"`)
+		if len(g.last.UniqueID) != 36 == sandbox || logged != sandbox {
+			t.Errorf("%s: verdict %+v, log %s", environment, g.last, g.said.String())
+		}
+	}
+}

@@ -5,9 +5,9 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/sideshow/apns2"
+	"unicode"
 
 	"apnsbridge/binproto"
 )
@@ -25,14 +25,14 @@ const (
 	BadExpiration           // once more without the header
 	CredentialRefused       // our credential: not the provider's fault
 	TopicRefused            // our topic, under this credential: not the provider's fault either
-	StaleToken              // our JWT or its connection: mint once and ask again
+	StaleToken              // our JWT: mint once and ask again
 	TokenUpdates            // too many JWTs: keep the one we have and wait
 	Throttled               // too many requests for one device
 	ServerError             // APNs, or what stands in its place, is not well
 	NoConnection            // there is no connection to APNs
 	Unprocessed             // not looked at by APNs: safe to repeat
 	NoAnswer                // written, and no answer: once more with the same apns-id
-	Unknown                 // words that are not known here
+	Unknown                 // words that are not known here, of this request alone: it waits for itself
 )
 
 // Verdict is what APNs said about one attempt.
@@ -42,49 +42,49 @@ type Verdict struct {
 	Code   int             // the HTTP status, 0 without an answer
 	Reason string          // APNs' word, or the error that kept it from us
 	Since  int64           // of Gone: milliseconds since 1970, 0 if APNs did not say
+
+	// UniqueID is the sandbox's apns-unique-id, by which Apple's Push Notifications
+	// Console finds the push; production has none.
+	UniqueID string
+
+	leave bool // the connection says it of itself
 }
 
-// Reasons that apns2 0.25 has no names for.
-const (
-	reasonUnrelatedKeyID      = "UnrelatedKeyIdInToken"
-	reasonBadEnvironmentKeyID = "BadEnvironmentKeyIdInToken"
-)
+// String is the class in words.
+func (c Class) String() string {
+	if c == 0 || int(c) >= len(classes) {
+		return "no class"
+	}
+	return classes[c].name
+}
 
 type answerKey struct {
 	code   int
 	reason string
 }
 
-// meanings is the table "Verdicts" of the design, without the rows that go by
-// the HTTP status alone.
-var meanings = map[answerKey]Verdict{
-	{400, apns2.ReasonBadDeviceToken}:         {Class: BadToken, Status: binproto.InvalidToken},
-	{400, apns2.ReasonDeviceTokenNotForTopic}: {Class: BadToken, Status: binproto.InvalidToken},
-	{400, apns2.ReasonMissingDeviceToken}:     {Class: Refused, Status: binproto.MissingDeviceToken},
-	{400, apns2.ReasonPayloadEmpty}:           {Class: Refused, Status: binproto.MissingPayload},
-	{413, apns2.ReasonPayloadTooLarge}:        {Class: Refused, Status: binproto.InvalidPayloadSize},
-	{410, apns2.ReasonUnregistered}:           {Class: Gone},
-	{410, apns2.ReasonExpiredToken}:           {Class: Gone},
-	{400, apns2.ReasonBadPriority}:            {Class: BadPriority},
-	{400, apns2.ReasonInvalidPushType}:        {Class: BadPushType},
-	{400, apns2.ReasonBadExpirationDate}:      {Class: BadExpiration},
+// answersBy finds rows of answers, with the empty reason those that stand for all
+// other words of a status.
+var answersBy = func() map[answerKey]*answer {
+	by := make(map[answerKey]*answer, len(answers))
+	for i := range answers {
+		by[answerKey{answers[i].code, answers[i].reason}] = &answers[i]
+	}
+	return by
+}()
 
-	{400, apns2.ReasonBadTopic}:                  {Class: TopicRefused},
-	{400, apns2.ReasonMissingTopic}:              {Class: TopicRefused},
-	{400, apns2.ReasonTopicDisallowed}:           {Class: TopicRefused},
-	{403, apns2.ReasonBadCertificate}:            {Class: CredentialRefused},
-	{403, apns2.ReasonBadCertificateEnvironment}: {Class: CredentialRefused},
-	{403, apns2.ReasonForbidden}:                 {Class: CredentialRefused},
-	{403, apns2.ReasonInvalidProviderToken}:      {Class: CredentialRefused},
-	{403, apns2.ReasonMissingProviderToken}:      {Class: CredentialRefused},
-	{403, reasonBadEnvironmentKeyID}:             {Class: CredentialRefused},
-
-	{403, apns2.ReasonExpiredProviderToken}:        {Class: StaleToken},
-	{403, reasonUnrelatedKeyID}:                    {Class: StaleToken},
-	{429, apns2.ReasonTooManyProviderTokenUpdates}: {Class: TokenUpdates},
-	{429, apns2.ReasonTooManyRequests}:             {Class: Throttled},
-	{400, apns2.ReasonIdleTimeout}:                 {Class: ServerError},
-	{503, apns2.ReasonShutdown}:                    {Class: Unprocessed},
+// find gives the row for an answer of APNs.
+func find(code int, reason string) *answer {
+	if a := answersBy[answerKey{code, reason}]; a != nil {
+		return a
+	}
+	if a := answersBy[answerKey{code, ""}]; a != nil {
+		return a
+	}
+	if code >= http.StatusInternalServerError {
+		return &otherServer
+	}
+	return &otherStatus
 }
 
 // judge reads an answer. body is borrowed and may be anything.
@@ -97,21 +97,60 @@ func judge(code int, body []byte) Verdict {
 		Timestamp json.RawMessage
 	}
 	if json.Unmarshal(body, &said) != nil || said.Reason == "" {
-		return Verdict{Class: ServerError, Code: code, Reason: "an answer without a reason"}
+		return Verdict{Class: wordless.class, Code: code, Reason: wordless.means, leave: wordless.leave}
 	}
-	v, known := meanings[answerKey{code, said.Reason}]
-	switch {
-	case known:
-	case code >= 500:
-		v.Class = ServerError
-	default:
-		v.Class = Unknown
-	}
-	v.Code, v.Reason = code, said.Reason
+	a := find(code, said.Reason)
+	v := Verdict{Class: a.class, Status: a.status, Code: code, Reason: clip(said.Reason), leave: a.leave}
 	if v.Class == Gone {
 		v.Since = millisOf(said.Timestamp)
 	}
 	return v
+}
+
+// judgeGoAway reads the words with which APNs ends a connection. They say
+// something of what was asked on it only where all else that is asked would hear
+// the same: the table judges them, whatever the status would be. false is for all
+// others.
+func judgeGoAway(debug string) (Verdict, bool) {
+	reason := goAwayReason(debug)
+	for i := range answers {
+		a := &answers[i]
+		if a.reason == "" || a.reason != reason || a.leave {
+			continue
+		}
+		switch a.class {
+		case CredentialRefused, TopicRefused, StaleToken, TokenUpdates, ServerError:
+			return Verdict{Class: a.class, Code: a.code, Reason: reason}, true
+		}
+	}
+	return Verdict{}, false
+}
+
+// goAwayReason is what APNs says in the JSON of a GOAWAY, or all of it if that is
+// something else.
+func goAwayReason(debug string) string {
+	var said struct{ Reason string }
+	if json.Unmarshal([]byte(debug), &said) == nil && said.Reason != "" {
+		return clip(said.Reason)
+	}
+	return clip(debug)
+}
+
+// maxWord bounds the words of a stranger, in bytes. APNs' own have 27 at most.
+const maxWord = 100
+
+func clip(word string) string {
+	if len(word) > maxWord {
+		word = word[:maxWord] + "…"
+	}
+	return strings.ToValidUTF8(strings.Map(printable, word), "?")
+}
+
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }
 
 // millisOf reads a timestamp of APNs, milliseconds since 1970. It also takes a

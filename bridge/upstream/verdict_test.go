@@ -1,13 +1,17 @@
 package upstream
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
 )
 
+// The verdicts on what APNs is known to say, told once more: the table is the
+// product, this is its purpose.
 func TestJudge(t *testing.T) {
 	reason := func(r string) string { return `{"reason":"` + r + `"}` }
 	tests := []struct {
@@ -15,58 +19,177 @@ func TestJudge(t *testing.T) {
 		body   string
 		class  Class
 		status binproto.Status
+		leave  bool
 	}{
-		{200, "", Accepted, 0},
-		{200, "<html>", Accepted, 0},
-		{400, reason("BadDeviceToken"), BadToken, 8},
-		{400, reason("DeviceTokenNotForTopic"), BadToken, 8},
-		{400, reason("MissingDeviceToken"), Refused, 2},
-		{400, reason("PayloadEmpty"), Refused, 4},
-		{413, reason("PayloadTooLarge"), Refused, 7},
-		{410, reason("Unregistered"), Gone, 0},
-		{410, reason("ExpiredToken"), Gone, 0},
-		{400, reason("BadPriority"), BadPriority, 0},
-		{400, reason("InvalidPushType"), BadPushType, 0},
-		{400, reason("BadExpirationDate"), BadExpiration, 0},
-		{400, reason("BadTopic"), TopicRefused, 0},
-		{400, reason("MissingTopic"), TopicRefused, 0},
-		{400, reason("TopicDisallowed"), TopicRefused, 0},
-		{403, reason("BadCertificate"), CredentialRefused, 0},
-		{403, reason("BadCertificateEnvironment"), CredentialRefused, 0},
-		{403, reason("Forbidden"), CredentialRefused, 0},
-		{403, reason("InvalidProviderToken"), CredentialRefused, 0},
-		{403, reason("MissingProviderToken"), CredentialRefused, 0},
-		{403, reason("BadEnvironmentKeyIdInToken"), CredentialRefused, 0},
-		{403, reason("ExpiredProviderToken"), StaleToken, 0},
-		{403, reason("UnrelatedKeyIdInToken"), StaleToken, 0},
-		{429, reason("TooManyProviderTokenUpdates"), TokenUpdates, 0},
-		{429, reason("TooManyRequests"), Throttled, 0},
-		{500, reason("InternalServerError"), ServerError, 0},
-		{503, reason("ServiceUnavailable"), ServerError, 0},
-		{503, reason("Shutdown"), Unprocessed, 0},
-		{502, reason("Whatever"), ServerError, 0},
-		{502, "<html>", ServerError, 0},
-		{400, "<html>", ServerError, 0},
-		{400, "", ServerError, 0},
-		{410, "<html>gone</html>", ServerError, 0},
-		{410, `{"reason":""}`, ServerError, 0},
-		{410, `{"reason":7}`, ServerError, 0},
-		{400, `null`, ServerError, 0},
-		{400, reason("SomethingNew"), Unknown, 0},
-		{403, reason("SomethingNew"), Unknown, 0},
-		{410, reason("BadDeviceToken"), Unknown, 0},
-		{200 + 1, reason("BadDeviceToken"), Unknown, 0},
-		{404, reason("BadPath"), Unknown, 0},
-		{400, ` {"timestamp":1, "other":[{}], "reason":"BadDeviceToken"} ` + "\n", BadToken, 8},
-		{400, strings.Repeat("[", 5000), ServerError, 0},
+		{200, "", Accepted, 0, false},
+		{200, "<html>", Accepted, 0, false},
+		{400, reason("BadCollapseId"), Unknown, 0, false},
+		{400, reason("BadDeviceToken"), BadToken, 8, false},
+		{400, reason("BadExpirationDate"), BadExpiration, 0, false},
+		{400, reason("BadMessageId"), Unknown, 0, false},
+		{400, reason("BadPriority"), BadPriority, 0, false},
+		{400, reason("BadTopic"), TopicRefused, 0, false},
+		{400, reason("DeviceTokenNotForTopic"), BadToken, 8, false},
+		{400, reason("DuplicateHeaders"), Unknown, 0, false},
+		{400, reason("IdleTimeout"), ServerError, 0, true},
+		{400, reason("InvalidPushType"), BadPushType, 0, false},
+		{400, reason("MissingDeviceToken"), Refused, 2, false},
+		{400, reason("MissingTopic"), TopicRefused, 0, false},
+		{400, reason("PayloadEmpty"), Refused, 4, false},
+		{400, reason("TopicDisallowed"), TopicRefused, 0, false},
+		{403, reason("BadCertificate"), CredentialRefused, 0, false},
+		{403, reason("BadCertificateEnvironment"), CredentialRefused, 0, false},
+		{403, reason("BadEnvironmentKeyIdInToken"), CredentialRefused, 0, false},
+		{403, reason("BadEnvironmentKeyInToken"), CredentialRefused, 0, false},
+		{403, reason("ExpiredProviderToken"), StaleToken, 0, false},
+		{403, reason("Forbidden"), CredentialRefused, 0, false},
+		{403, reason("InvalidProviderToken"), CredentialRefused, 0, false},
+		{403, reason("MissingProviderToken"), CredentialRefused, 0, false},
+		{403, reason("UnrelatedKeyIdInToken"), Unprocessed, 0, true},
+		{404, reason("BadPath"), ServerError, 0, true},
+		{405, reason("MethodNotAllowed"), ServerError, 0, true},
+		{410, reason("ExpiredToken"), Gone, 0, false},
+		{410, reason("Unregistered"), Gone, 0, false},
+		{413, reason("PayloadTooLarge"), Refused, 7, false},
+		{429, reason("TooManyProviderTokenUpdates"), TokenUpdates, 0, false},
+		{429, reason("TooManyRequests"), Throttled, 0, false},
+		{500, reason("InternalServerError"), ServerError, 0, false},
+		{503, reason("ServiceUnavailable"), ServerError, 0, false},
+		{503, reason("Shutdown"), Unprocessed, 0, true},
+
+		// Words and statuses to come, and good words with another status.
+		{400, reason("SomethingNew"), Unknown, 0, false},
+		{400, reason("Unregistered"), Unknown, 0, false},
+		{400, reason("PayloadTooLarge"), Unknown, 0, false},
+		{401, reason("SomethingNew"), CredentialRefused, 0, false},
+		{403, reason("SomethingNew"), CredentialRefused, 0, false},
+		{403, reason("BadDeviceToken"), CredentialRefused, 0, false},
+		{404, reason("SomethingNew"), ServerError, 0, true},
+		{405, reason("SomethingNew"), ServerError, 0, true},
+		{407, reason("SomethingNew"), ServerError, 0, true},
+		{410, reason("BadDeviceToken"), Unknown, 0, false},
+		{413, reason("SomethingNew"), Unknown, 0, false},
+		{421, reason("SomethingNew"), ServerError, 0, true},
+		{429, reason("SomethingNew"), ServerError, 0, false},
+		{502, reason("Whatever"), ServerError, 0, false},
+		{599, reason("Unregistered"), ServerError, 0, false},
+		{201, reason("BadDeviceToken"), ServerError, 0, true},
+		{302, reason("BadDeviceToken"), ServerError, 0, true},
+
+		// Not APNs.
+		{502, "<html>", ServerError, 0, true},
+		{403, "<html>", ServerError, 0, true},
+		{400, "", ServerError, 0, true},
+		{410, "<html>gone</html>", ServerError, 0, true},
+		{410, `{"reason":""}`, ServerError, 0, true},
+		{410, `{"reason":7}`, ServerError, 0, true},
+		{400, `null`, ServerError, 0, true},
+		{400, strings.Repeat("[", 5000), ServerError, 0, true},
+
+		{400, ` {"timestamp":1, "other":[{}], "reason":"BadDeviceToken"} ` + "\n", BadToken, 8, false},
 	}
+	covered := make(map[*answer]bool)
 	for _, tt := range tests {
-		t.Run(tt.body[:min(len(tt.body), 60)], func(t *testing.T) {
+		t.Run(fmt.Sprint(tt.code, tt.body[:min(len(tt.body), 60)]), func(t *testing.T) {
 			got := judge(tt.code, []byte(tt.body))
-			if got.Class != tt.class || got.Status != tt.status || got.Code != tt.code {
-				t.Errorf("%d: got class %d, status %d, code %d; want class %d, status %d", tt.code, got.Class, got.Status, got.Code, tt.class, tt.status)
+			if got.Class != tt.class || got.Status != tt.status || got.Code != tt.code || got.leave != tt.leave {
+				t.Errorf("got %+v, want %v, status %d, leave %v", got, tt.class, tt.status, tt.leave)
+			}
+			if got.Reason != wordless.means {
+				covered[find(tt.code, got.Reason)] = true
 			}
 		})
+	}
+	for i := range answers {
+		if a := &answers[i]; !covered[a] && a.code != 200 {
+			t.Errorf("no test for %d %q", a.code, a.reason)
+		}
+	}
+}
+
+// Ten invented words for each status there is: none blames the provider or the
+// device, and none is taken for a delivery.
+func TestJudgeInventedWords(t *testing.T) {
+	for code := 100; code < 600; code++ {
+		for i := range 10 {
+			word := fmt.Sprintf("Bad%cThing", 'A'+i)
+			v := judge(code, []byte(`{"reason":"`+word+`","timestamp":1}`))
+			if code == 200 {
+				continue
+			}
+			switch v.Class {
+			case CredentialRefused, ServerError, Unknown:
+			default:
+				t.Fatalf("%d %s is %v", code, word, v.Class)
+			}
+			if v.Reason != word || v.Status != 0 {
+				t.Fatalf("%d %s became %+v", code, word, v)
+			}
+		}
+	}
+}
+
+// APNs' last words say something of what was asked only where everything else
+// would hear the same.
+func TestJudgeGoAway(t *testing.T) {
+	judged := map[string]Class{
+		"BadCertificate": CredentialRefused, "BadCertificateEnvironment": CredentialRefused,
+		"BadEnvironmentKeyIdInToken": CredentialRefused, "BadEnvironmentKeyInToken": CredentialRefused, "Forbidden": CredentialRefused,
+		"InvalidProviderToken": CredentialRefused, "MissingProviderToken": CredentialRefused,
+		"ExpiredProviderToken": StaleToken, "TooManyProviderTokenUpdates": TokenUpdates,
+		"BadTopic": TopicRefused, "MissingTopic": TopicRefused, "TopicDisallowed": TopicRefused,
+		"InternalServerError": ServerError, "ServiceUnavailable": ServerError,
+	}
+	for _, a := range answers {
+		if a.reason == "" {
+			continue
+		}
+		got, ok := judgeGoAway(`{"reason":"` + a.reason + `"}`)
+		want := judged[a.reason]
+		if ok != (want != 0) || got.Class != want || ok && (got.Reason != a.reason || got.Code != a.code || got.Status != 0) {
+			t.Errorf("%s: got %+v, %v; want %v", a.reason, got, ok, want)
+		}
+		delete(judged, a.reason)
+	}
+	if len(judged) > 0 {
+		t.Errorf("the table does not have %v", judged)
+	}
+	for _, debug := range []string{"", "<html>", `{"reason":""}`, `{"reason":"SomethingNew"}`, "Forbidden?"} {
+		if got, ok := judgeGoAway(debug); ok {
+			t.Errorf("%q became %+v", debug, got)
+		}
+	}
+}
+
+// A stranger's words are clipped, and cannot break a line.
+func TestWordsAreClipped(t *testing.T) {
+	v := judge(400, []byte(`{"reason":"`+strings.Repeat(`a\n`, 1000)+`"}`))
+	if len(v.Reason) > maxWord+len("…") || strings.ContainsAny(v.Reason, "\n") {
+		t.Errorf("got %d bytes: %q", len(v.Reason), v.Reason)
+	}
+	if got := goAwayReason(strings.Repeat("\xff\x1b", 500)); len(got) > 3*maxWord || strings.ContainsRune(got, '\x1b') {
+		t.Errorf("got %q", got)
+	}
+}
+
+// The simulator says what the table knows, with the same statuses, and nothing
+// else.
+func TestSimulatorSaysWhatTheTableKnows(t *testing.T) {
+	said := make(map[answerKey]bool)
+	for reason, status := range apnssim.Reasons() {
+		if reason == "" {
+			continue
+		}
+		key := answerKey{status, string(reason)}
+		said[key] = true
+		if answersBy[key] == nil {
+			t.Errorf("the table does not have %d %s", status, reason)
+		}
+	}
+	for _, a := range answers {
+		if a.reason != "" && !said[answerKey{a.code, a.reason}] {
+			t.Errorf("the simulator does not have %d %s", a.code, a.reason)
+		}
 	}
 }
 

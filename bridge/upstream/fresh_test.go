@@ -1,0 +1,100 @@
+package upstream
+
+import (
+	"slices"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// connections gives those that pushes came over, in their order.
+func connections(sim *apnssim.Simulator) (numbers []int) {
+	for _, p := range sim.Received(0).Pushes {
+		numbers = append(numbers, p.Connection)
+	}
+	return numbers
+}
+
+func fresh(number int) *Push {
+	p := note(deviceToken(goodDevice, number), hello)
+	p.Fresh = true
+	return p
+}
+
+// A push that asks for a new connection gets one, and what is accepted there is
+// not sent over older ones any more.
+func TestFreshIsAccepted(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	g := newRig(t, sim, Limits{})
+	g.push(goodDevice, 1, hello)
+	g.send(fresh(1))
+	g.push(goodDevice, 1, hello)
+	g.send(fresh(2))
+	if got, want := connections(sim), []int{1, 2, 2, 3}; !slices.Equal(got, want) {
+		t.Errorf("over connections %v, want %v", got, want)
+	}
+	until(t, "the older are closed", func() bool { st := g.Stats(); return st.Connections == 1 && st.Leaving == 0 })
+}
+
+// One that is refused there leaves the others where they are. The next one takes
+// the place of the first.
+func TestFreshIsRefused(t *testing.T) {
+	const other = "com.example.other"
+	sim := startSim(t, apnssim.Scenario{Topics: []string{topic}})
+	g := newRig(t, sim, Limits{})
+	g.push(goodDevice, 1, hello)
+	for i := range 4 {
+		p := fresh(i)
+		p.Request.Topic = other
+		g.send(p)
+	}
+	g.push(goodDevice, 1, hello)
+	got := g.counted()
+	if got[TopicRefused] != 4 || got[Accepted] != 2 {
+		t.Errorf("verdicts %v", got)
+	}
+	numbers := connections(sim)
+	if want := []int{1, 2, 3, 4, 5}; !slices.Equal(numbers[:5], want) {
+		t.Errorf("over connections %v, want %v", numbers[:5], want)
+	}
+	if st := g.Stats(); st.Connections > 2 || st.Dials != 5 {
+		t.Errorf("%+v, want the first connection and the last", st)
+	}
+}
+
+// Those that come together share a new connection, also while another is dialled,
+// and others do not wait for it.
+func TestFreshTogether(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20}})
+	g := newRig(t, sim, Limits{Connections: 1})
+	g.push(goodDevice, 1, hello)
+	all := []*Push{note(deviceToken(goodDevice, 100), hello)}
+	for i := range 50 {
+		all = append(all, fresh(i))
+	}
+	g.send(all...)
+	if got := g.Stats().Dials; got != 2 {
+		t.Errorf("%d connections, want one new", got)
+	}
+	if got := connections(sim); got[1] != 1 || slices.Contains(got[2:], 1) {
+		t.Errorf("over connections %v", got)
+	}
+}
+
+// There is no new connection: they are told so, while the old one serves.
+func TestFreshWithoutConnection(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	g := newRig(t, sim, Limits{})
+	g.once = true
+	g.push(goodDevice, 1, hello)
+	p := fresh(1)
+	g.target.address = "127.0.0.1:1"
+	g.send(p)
+	if g.last.Class != NoConnection {
+		t.Errorf("got %+v", g.last)
+	}
+	g.push(goodDevice, 1, hello)
+	if got := g.counted(); got[Accepted] != 2 {
+		t.Errorf("verdicts %v", got)
+	}
+}
