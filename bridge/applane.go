@@ -164,8 +164,9 @@ func (l *appLane) perform(t *todo) {
 }
 
 // Send is lane.Sink's, and so are the methods below. l.mu is held.
-func (l *appLane) Send(it *lane.Item) {
+func (l *appLane) Send(it *lane.Item, fresh bool) {
 	n := of(it)
+	n.Fresh = fresh
 	n.route = l.app.route.Load()
 	n.Request.Topic = n.route.topic(it.Line)
 	l.todo.send = append(l.todo.send, n)

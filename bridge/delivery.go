@@ -73,7 +73,7 @@ func (n *notification) answered(v upstream.Verdict) {
 	a, class := l.app, classes[v.Class]
 	ended := a.bridge.ended.Load() // then an answer that did not come says nothing
 	if !ended {
-		a.health.note(v, a.bridge.log)
+		a.health.note(v, func() string { return n.route.advice(l.environment, n.Request.Topic, v) }, a.bridge.log)
 	}
 	listed := v.Class == upstream.Accepted && a.bridge.feedback.store.Listed(a.name, n.Token())
 	if v.Class == upstream.Accepted {
@@ -124,6 +124,17 @@ func (n *notification) answered(v upstream.Verdict) {
 		l.judged(n, v)
 	}
 	l.perform(decided)
+}
+
+// troubled takes what APNs says of a connection of rt to an environment, and not of
+// one notification.
+func (a *app) troubled(rt *route, env Environment, v upstream.Verdict) {
+	a.health.note(v, func() string { return rt.advice(env, rt.app.Topic, v) }, a.bridge.log)
+	for _, l := range a.lanes {
+		if a.route.Load().upstreams[env] == rt.upstreams[env] && rt.environment(l.environment) == env {
+			l.during(func(now lane.Now) { l.core.Trouble(classes[v.Class], now) })
+		}
+	}
 }
 
 // renew has another JWT minted in the place of bearer, unless that was done.

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,23 +47,45 @@ type answer struct {
 // strangeWords is how many unknown reasons an app remembers having logged.
 const strangeWords = 64
 
-// note takes the verdict on each attempt. It logs changes only, and of these not
-// too many.
-func (h *health) note(v upstream.Verdict, log zerolog.Logger) {
+// said is what APNs has said, and what to do about it.
+func said(what string, v upstream.Verdict, remedy string) string {
+	text := fmt.Sprintf("%s: %d %s", what, v.Code, clip(v.Reason))
+	if v.Code == 0 { // it was said at a connection's end
+		text = what + ": " + clip(v.Reason)
+	}
+	if remedy != "" {
+		text += ": " + remedy
+	}
+	return text
+}
+
+// clip is as much of a stranger's words as fits in a sentence.
+func clip(words string) string {
+	const most = 200
+	if len(words) > most {
+		words = strings.ToValidUTF8(words[:most], "") + "…"
+	}
+	return words
+}
+
+// note takes the verdict on each attempt; remedy is what the operator can do about
+// it. It logs changes only, and of these not too many.
+func (h *health) note(v upstream.Verdict, remedy func() string, log zerolog.Logger) {
 	switch v.Class {
 	case upstream.Accepted:
 		if h.ill.Load() {
 			h.set("", log)
 		}
-	case upstream.CredentialRefused, upstream.TopicRefused:
-		h.set(fmt.Sprintf("APNs does not take this app's pushes: %d %s", v.Code, v.Reason), log)
+	case upstream.CredentialRefused, upstream.TopicRefused, upstream.StaleToken:
+		h.set(said("APNs does not take this app's pushes", v, remedy()), log)
 	case upstream.TokenUpdates:
-		h.set(fmt.Sprintf("APNs takes no pushes under another JWT so soon: %d %s", v.Code, v.Reason), log)
+		h.set(said("APNs takes no pushes under another JWT so soon", v, remedy()), log)
 	case upstream.ServerError:
-		h.set(fmt.Sprintf("APNs is not well: %d %s", v.Code, v.Reason), log)
+		h.set(said("APNs is not well", v, ""), log)
 	case upstream.NoConnection:
-		h.set("APNs cannot be reached: "+v.Reason, log)
+		h.set("APNs cannot be reached: "+clip(v.Reason), log)
 	case upstream.Unknown:
+		h.set(said("APNs answers in words that are not known here", v, remedy()), log)
 		h.wonder(answer{v.Code, v.Reason}, log)
 	}
 }

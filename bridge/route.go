@@ -87,6 +87,12 @@ func (rt *route) fingerprint(e Environment, line string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
+// advice is what the operator can do about what APNs has said under a topic.
+func (rt *route) advice(e Environment, topic string, v upstream.Verdict) string {
+	q := upstream.Question{Environment: rt.environment(e).String(), Topic: topic, Credential: rt.app.Credential}
+	return q.Advice(v)
+}
+
 // retire lets the connections end when they have done their work.
 func (rt *route) retire() {
 	for _, u := range rt.upstreams {
@@ -224,6 +230,7 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 				Limits: b.limits.upstream(), Log: b.log, Now: b.now,
 				Begin:    func(p *upstream.Push) bool { return p.Owner.(*notification).begin() },
 				Answered: func(p *upstream.Push, v upstream.Verdict) { p.Owner.(*notification).answered(v) },
+				Trouble:  func(v upstream.Verdict) { a.troubled(rt, env, v) },
 			})
 			rt.upstreams[e] = u
 			b.upstreams = append(b.upstreams, u)

@@ -218,7 +218,7 @@ func TestSecondAttempts(t *testing.T) {
 		{"our topic", rule(apnssim.TopicDisallowed, 2), hello, 3, func(p apnssim.Push) bool { return p.Status == 200 }, false},
 		{"our credential", rule(apnssim.InvalidProviderToken, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }, true},
 		{"stale JWT", rule(apnssim.ExpiredProviderToken, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 && p.Connection == 2 }, false},
-		{"too many JWTs", rule(apnssim.TooManyProviderTokenUpdates, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 && p.Connection == 1 }, true},
+		{"too many JWTs", rule(apnssim.TooManyProviderTokenUpdates, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 && p.Connection == 2 }, true},
 		{"one device too often", rule(apnssim.TooManyRequests, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }, false},
 		{"503", rule(apnssim.ServiceUnavailable, 2), hello, 3, func(p apnssim.Push) bool { return p.Status == 200 }, false},
 		{"500", rule(apnssim.InternalServerError, 1), hello, 2, func(p apnssim.Push) bool { return p.Status == 200 }, false},

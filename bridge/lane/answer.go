@@ -171,3 +171,14 @@ func (l *Lane) Recall(it *Item, now Now) {
 	d, _ := it.Line.find(it.Token)
 	l.recall(d)
 }
+
+// Trouble takes what APNs says of a connection, and not of one notification.
+func (l *Lane) Trouble(c Class, now Now) {
+	l.now, l.Wake = now, true
+	switch c {
+	case CredentialRefused, TopicRefused, Renewed:
+		l.Door.failed(Refused, true, now.Mono, now.Mono)
+	case Failed, NoConnection:
+		l.Door.failed(Unreachable, c == NoConnection, now.Mono, now.Mono)
+	}
+}

@@ -216,7 +216,9 @@ func (l *Lane) askAgain(ns []*Line) {
 
 // givesWay reports whether what stands behind devices that wait for themselves takes the room of
 // what arrives.
-func (l *Lane) givesWay() bool { return l.Mode == Off && l.Door.Reason == Open && len(l.waiting) > 0 && l.Sink.Full() }
+func (l *Lane) givesWay() bool {
+	return l.Mode == Off && l.Door.Reason == Open && len(l.waiting) > 0 && l.Sink.Full()
+}
 
 // giveWay ends the oldest behind the devices that wait for themselves, as long as
 // there is no room for what arrives: without a disk one device must not take all of

@@ -30,8 +30,8 @@ type Now struct {
 // lock: they note what is to be done after it is released.
 type Sink interface {
 	// Send hands an item to the upstream, which calls Admit before the request
-	// and Answered after it.
-	Send(*Item)
+	// and Answered after it. fresh says that it is to go over a new connection.
+	Send(it *Item, fresh bool)
 	// Release says that an item waits, nobody knows how long, and that the bridge
 	// answers for it: its provider hears no more of it.
 	Release(*Item)

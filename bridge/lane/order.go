@@ -101,8 +101,14 @@ func (l *Lane) next(d *device) {
 		d.state = out
 		d.sent = l.now.Mono
 		increment(&it.Flags.Attempts)
-		l.Sink.Send(it)
+		l.Sink.Send(it, l.probes(d))
 	}
+}
+
+// probes reports whether d goes to find out whether APNs takes a credential or topic
+// again, which it binds to a connection at its first push.
+func (l *Lane) probes(d *device) bool {
+	return d.pass && (l.Door.Reason == Refused && l.Door.good == 0 || d.line.Door.Reason == Topic && d.line.Door.good == 0)
 }
 
 // waste notes that APNs was not asked about one that was let through.

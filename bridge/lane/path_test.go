@@ -11,7 +11,7 @@ type path struct {
 	sent  int
 }
 
-func (p *path) Send(*Item)          { p.sent++ }
+func (p *path) Send(*Item, bool)    { p.sent++ }
 func (p *path) Release(*Item)       {}
 func (p *path) Left(*Item)          {}
 func (p *path) Ended(*Item, End)    {}

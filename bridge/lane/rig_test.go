@@ -65,7 +65,7 @@ func (g *rig) start(mode Mode, ahead int64, entries int) {
 	g.lane.Start(g.now)
 }
 
-func (g *rig) Send(it *Item)           { g.queue = append(g.queue, it.Owner.(*note)) }
+func (g *rig) Send(it *Item, _ bool)   { g.queue = append(g.queue, it.Owner.(*note)) }
 func (g *rig) Release(*Item)           { g.released++ }
 func (g *rig) Ruled(_ *Line, r Ruling) { g.rulings = append(g.rulings, r) }
 func (g *rig) Full() bool              { return g.memory >= g.room }

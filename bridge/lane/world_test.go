@@ -92,7 +92,7 @@ func (w *world) Full() bool { return w.memory >= roomOf }
 
 func (w *world) Roomy() bool { return w.memory <= roomOf/2 }
 
-func (w *world) Send(it *Item) {
+func (w *world) Send(it *Item, _ bool) {
 	n := it.Owner.(*note)
 	w.did++
 	w.log("send %v", n.key())
