@@ -103,15 +103,24 @@ func (s *LineSpool) flushSoon() {
 	}
 }
 
-// tend flushes soon after something was done, and gives back space.
+// tend flushes soon after something was put or done, gives back space, and tells what
+// waits.
 func (s *LineSpool) tend() {
 	defer close(s.ended)
-	told := time.Time{}
+	s.tell()
+	var telling <-chan time.Time
 	for wait := lineFlushWait; ; {
 		select {
 		case <-s.wake:
+		case <-telling:
+			s.tell()
+			telling = nil
+			continue
 		case <-s.quit:
 			return
+		}
+		if telling == nil {
+			telling = time.After(tellWait)
 		}
 		select {
 		case <-time.After(wait):
@@ -129,10 +138,6 @@ func (s *LineSpool) tend() {
 			s.flushSoon()
 		}
 		s.forgetLines()
-		if now := time.Now(); now.Sub(told) >= tellWait {
-			s.tell()
-			told = now
-		}
 	}
 }
 

@@ -164,7 +164,7 @@ const (
 	brokenName  = "broken"
 	brokenMax   = 4 << 20 // bytes of that file
 	waitingName = "waiting"
-	tellWait    = time.Second // between two times that it is written
+	tellWait    = time.Second // from a change until it is written
 )
 
 // quarantine keeps bytes for the operator, as far as there is room. What goes wrong

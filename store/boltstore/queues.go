@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -178,11 +177,11 @@ func forget(tx *bbolt.Tx, ended []queueEnd, settled []uint64) error {
 	return nil
 }
 
-// openQueues opens queues.db, and counts what is in it.
-func (s *LineSpool) openQueues() error {
-	path := filepath.Join(s.dir, queuesFileName)
+// openQueues opens queues.db, and counts what is in it. If it is damaged a new one
+// takes its place, or it is left as it is.
+func (s *LineSpool) openQueues(leave bool) error {
 	open := func() error {
-		f, err := openFile(path, s.now, false)
+		f, err := openFile(s.path(queuesFileName), s.now, leave)
 		if err != nil {
 			return err
 		}
