@@ -183,6 +183,8 @@ func (s *LineSpool) quarantine(from io.Reader) {
 // tell writes what waits, for those who look while the spool is open. What goes wrong
 // with that harms nothing.
 func (s *LineSpool) tell() {
+	s.cleaning.Lock()
+	defer s.cleaning.Unlock()
 	b, err := json.Marshal(s.Stats())
 	if err == nil {
 		err = os.WriteFile(s.path(waitingName+newEnd), b, 0o600)
