@@ -37,7 +37,7 @@ type lineModel struct {
 	n     int
 }
 
-const modelBytes = 4 << 20 // bound of its spool
+const modelBytes = 1 << 20 // bound of its spool
 
 var modelLines = []store.Line{
 	{App: "mail", Environment: "production"},
