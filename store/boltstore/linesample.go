@@ -39,7 +39,7 @@ type sampled struct {
 
 func (s *LineSpool) sample(n *line, limit int, free func(token []byte) bool) ([]store.LineRecord, error) {
 	var chosen []sampled
-	records, firsts, seen := 0, 0, make(map[uint64]bool)
+	records, firsts, seen := 0, 0, make(map[uint64]bool, min(n.waiting.Load(), sampleRecords))
 	first, ends := s.beginning(n)
 	for i, g := range first {
 		_, err := s.scan(g, 0, ends[i], func(sc *scanner, f frame, at int64) bool {
