@@ -81,8 +81,8 @@ type LineSpool interface {
 	//
 	//   - ID 0 is appended to the log or to its device's queue, and its ID is set;
 	//   - an ID of the log and Queued is moved to its device's queue. It needs its Body;
-	//   - an ID of a queue and Queued has its Flags rewritten. A nil Body keeps what
-	//     is there.
+	//   - an ID of a queue and Queued has its Flags rewritten. Body and Expires are not
+	//     looked at.
 	//
 	// Puts that come during a commit share the next one. Errors: ErrSpoolFull, until
 	// something has left; ErrDeviceFull, if a record with ID 0 would have a queue take

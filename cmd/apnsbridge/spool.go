@@ -6,19 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"math"
 	"text/tabwriter"
 	"time"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
 
 type spoolCommand struct {
-	List    spoolListCommand    `cmd:"" help:"Show how many notifications wait, and since when."`
-	Purge   spoolPurgeCommand   `cmd:"" help:"Throw away notifications that wait."`
-	Import  spoolImportCommand  `cmd:"" help:"Take over the notifications of a damaged file."`
-	Compact spoolCompactCommand `cmd:"" help:"Give back the disk space that is free in the file."`
+	List   spoolListCommand   `cmd:"" help:"Show how many notifications wait, and since when."`
+	Purge  spoolPurgeCommand  `cmd:"" help:"Throw away notifications that wait."`
+	Move   spoolMoveCommand   `cmd:"" help:"Give what waits for an app to another name."`
+	Import spoolImportCommand `cmd:"" help:"Take over the notifications of a file that was set aside."`
 }
 
 // spoolFlags say which spool it is.
@@ -34,56 +35,55 @@ func (f spoolFlags) dir() (dir string, settings *config.Config, err error) {
 	return settings.Path(settings.Store.Path), settings, nil
 }
 
-// with runs fn on the spool.
-func (f spoolFlags) with(fn func(*boltstore.Spool) error) error {
+// with runs fn on the spool, which no gateway has open. Room is how many times the
+// spool's bytes there is room for, while fn has something twice.
+func (f spoolFlags) with(room int64, fn func(*boltstore.LineSpool) error) error {
 	dir, settings, err := f.dir()
 	if err != nil {
 		return err
 	}
-	s, err := boltstore.OpenSpool(dir, boltstore.Options{SpoolBytes: int64(settings.Spool.MaxBytes)})
+	s, err := boltstore.OpenLineSpoolOffline(dir, boltstore.Options{SpoolBytes: room * int64(settings.Spool.MaxBytes), SpoolDevice: math.MaxInt64})
 	if err != nil {
 		return err
 	}
 	return errors.Join(fn(s), s.Close())
 }
 
-// appFlag selects queues.
+// appFlag selects lines.
 type appFlag struct {
 	App string `placeholder:"NAME" help:"Of this app only; with /production or /sandbox behind it, of this environment only."`
 }
 
-// list is what is in the spool of the selected queues.
-func (a appFlag) list(ctx context.Context, s *boltstore.Spool) (list []boltstore.SpoolListing, err error) {
-	all, err := s.List(ctx)
+// of gives the lines that are selected.
+func (a appFlag) of(all []store.LineWaiting) (list []store.LineWaiting) {
 	for _, l := range all {
-		app, _ := queueParts(l.Queue)
-		if a.App == "" || a.App == app || a.App == l.Queue {
+		if a.App == "" || a.App == l.App || a.App == l.App+"/"+l.Environment {
 			list = append(list, l)
 		}
 	}
-	return list, err
+	return list
 }
 
-// queueParts are the app and the environment of a queue.
-func queueParts(queue string) (app, environment string) {
-	at := strings.LastIndexByte(queue, '/')
-	if at < 0 {
-		return queue, ""
+// topicName is the topic of a line, as the operator is told.
+func topicName(l store.Line) string {
+	if l.Topic == "" {
+		return "(configured)"
 	}
-	return queue[:at], queue[at+1:]
+	return l.Topic
 }
 
 type spoolListCommand struct {
 	spoolFlags `embed:""`
 	appFlag    `embed:""`
-	JSON       bool `name:"json" help:"Print an object a line: {\"app\",\"environment\",\"records\",\"bytes\",\"oldest\":epoch,\"expires\":epoch}; without expires if none does."`
+	JSON       bool `name:"json" help:"Print an object a line: {\"app\",\"environment\",\"topic\",\"records\",\"queued\",\"bytes\",\"since\":epoch}."`
 }
 
 // Help is the command's example.
 func (spoolListCommand) Help() string {
-	return `Shows, for each app and environment of APNs, how many notifications wait, the disk
-space they take, when the oldest came and when the next one expires. While the
-gateway runs its metrics say the same: apnsbridge_store_spool_queue_waiting.
+	return `Shows, for each app, environment of APNs and topic, how many notifications wait,
+how many of these in queues of devices that were asked before, the disk space they
+take, and a time before which none of them came. While the gateway runs it is what
+waited a second or two ago.
 
 Example:
 
@@ -91,15 +91,16 @@ Example:
 }
 
 // Run prints the list.
-func (c spoolListCommand) Run(ctx context.Context, std streams) error {
-	var list []boltstore.SpoolListing
-	err := c.with(func(s *boltstore.Spool) (err error) {
-		list, err = c.list(ctx, s)
-		return err
-	})
-	if err != nil && !errors.Is(err, boltstore.ErrNoSpool) {
+func (c spoolListCommand) Run(std streams) error {
+	dir, _, err := c.dir()
+	if err != nil {
 		return err
 	}
+	stats, err := waitingIn(dir)
+	if err != nil {
+		return err
+	}
+	list := c.of(stats.Lines)
 	switch {
 	case c.JSON:
 		return writeJSON(std.out, list)
@@ -110,38 +111,45 @@ func (c spoolListCommand) Run(ctx context.Context, std streams) error {
 	return writeTable(std.out, list)
 }
 
-func writeJSON(to io.Writer, list []boltstore.SpoolListing) error {
+// waitingIn is what waits in the store in dir, whether a gateway has it open or not.
+func waitingIn(dir string) (stats store.LineStats, err error) {
+	s, err := boltstore.OpenLineSpoolOffline(dir, boltstore.Options{})
+	switch {
+	case errors.Is(err, boltstore.ErrNoSpool):
+		return stats, nil
+	case errors.Is(err, boltstore.ErrInUse):
+		stats, _, err = boltstore.LinesBeside(dir)
+		return stats, err
+	case err != nil:
+		return stats, err
+	}
+	return s.Stats(), s.Close()
+}
+
+func writeJSON(to io.Writer, list []store.LineWaiting) error {
 	encoder := json.NewEncoder(to)
 	for _, l := range list {
-		line := struct {
+		if err := encoder.Encode(struct {
 			App         string `json:"app"`
 			Environment string `json:"environment"`
+			Topic       string `json:"topic"`
 			Records     int    `json:"records"`
+			Queued      int    `json:"queued"`
 			Bytes       int64  `json:"bytes"`
-			Oldest      int64  `json:"oldest"`
-			Expires     int64  `json:"expires,omitempty"`
-		}{Records: l.Records, Bytes: l.Bytes, Oldest: l.Oldest.Unix()}
-		line.App, line.Environment = queueParts(l.Queue)
-		if !l.Expires.IsZero() {
-			line.Expires = l.Expires.Unix()
-		}
-		if err := encoder.Encode(line); err != nil {
+			Since       int64  `json:"since"`
+		}{l.App, l.Environment, l.Topic, l.Log + l.Queued, l.Queued, l.Bytes, l.Since}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeTable(to io.Writer, list []boltstore.SpoolListing) error {
+func writeTable(to io.Writer, list []store.LineWaiting) error {
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "APP\tENVIRONMENT\tRECORDS\tBYTES\tOLDEST\tNEXT EXPIRES")
+	fmt.Fprintln(table, "APP\tENVIRONMENT\tTOPIC\tRECORDS\tQUEUED\tBYTES\tNONE BEFORE")
 	for _, l := range list {
-		app, environment := queueParts(l.Queue)
-		expires := "never"
-		if !l.Expires.IsZero() {
-			expires = l.Expires.Format(time.RFC3339)
-		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\t%s\n", app, environment, l.Records, l.Bytes, l.Oldest.Format(time.RFC3339), expires)
+		since := time.Unix(l.Since, 0).UTC().Format(time.RFC3339)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", l.App, l.Environment, topicName(l.Line), l.Log+l.Queued, l.Queued, l.Bytes, since)
 	}
 	return table.Flush()
 }
@@ -164,11 +172,8 @@ Example:
 
 // Run throws away.
 func (c spoolPurgeCommand) Run(ctx context.Context, std streams) error {
-	return c.with(func(s *boltstore.Spool) error {
-		list, err := c.list(ctx, s)
-		if err != nil {
-			return err
-		}
+	return c.with(1, func(s *boltstore.LineSpool) error {
+		list := c.of(s.Stats().Lines)
 		if len(list) == 0 {
 			_, err := fmt.Fprintln(std.out, "no notifications wait")
 			return err
@@ -180,8 +185,8 @@ func (c spoolPurgeCommand) Run(ctx context.Context, std streams) error {
 			return usageError{errors.New("these are thrown away with --yes")}
 		}
 		for _, l := range list {
-			n, err := s.Purge(ctx, l.Queue)
-			fmt.Fprintf(std.out, "%s: %d notifications are thrown away\n", l.Queue, n)
+			n, err := s.Purge(ctx, l.Line)
+			fmt.Fprintf(std.out, "%s/%s, topic %s: %d notifications are thrown away\n", l.App, l.Environment, topicName(l.Line), n)
 			if err != nil {
 				return err
 			}
@@ -190,28 +195,74 @@ func (c spoolPurgeCommand) Run(ctx context.Context, std streams) error {
 	})
 }
 
+type spoolMoveCommand struct {
+	spoolFlags `embed:""`
+	From       string `arg:"" placeholder:"FROM" help:"The name of an app, as spool list shows it."`
+	To         string `arg:"" placeholder:"TO" help:"The name it has in the configuration now."`
+}
+
+// Help is the command's example.
+func (spoolMoveCommand) Help() string {
+	return `Gives what waits for an app to another app of the configuration, as when its name
+was changed: environments and topics stay, and it comes behind what waits there.
+
+Example:
+
+  apnsbridge spool move --config apnsbridge.yaml mail mailer`
+}
+
+// Run moves.
+func (c spoolMoveCommand) Run(ctx context.Context, std streams) error {
+	_, settings, err := c.dir()
+	if err != nil {
+		return err
+	}
+	if _, ok := settings.Apps[c.To]; !ok {
+		return fmt.Errorf("%s has no app %q: notifications are moved to one that it has", c.Config, c.To)
+	}
+	if c.From == c.To {
+		return fmt.Errorf("%q is the app itself", c.To)
+	}
+	return c.with(2, func(s *boltstore.LineSpool) error {
+		moved := 0
+		for _, l := range (appFlag{App: c.From}).of(s.Stats().Lines) {
+			if l.App != c.From {
+				continue
+			}
+			to := l.Line
+			to.App = c.To
+			n, err := s.Move(ctx, l.Line, to)
+			moved += n
+			if err != nil {
+				return fmt.Errorf("after %d notifications: %w", moved, err)
+			}
+		}
+		_, err := fmt.Fprintf(std.out, "%d notifications of %s are %s's now\n", moved, c.From, c.To)
+		return err
+	})
+}
+
 type spoolImportCommand struct {
-	spoolFlags   `embed:""`
-	SkipDoubtful bool   `help:"Leave out notifications that may have been delivered: where the file would say so is damaged."`
-	File         string `arg:"" placeholder:"FILE" help:"A spool.db that was set aside, or a copy of one."`
+	spoolFlags `embed:""`
+	File       string `arg:"" placeholder:"FILE" help:"A queues.db that was set aside, or a copy of one or of a .log file."`
 }
 
 // Help is the command's example.
 func (spoolImportCommand) Help() string {
-	return `Takes over every notification that can still be recognised in a file that was
-damaged and set aside, if it has not expired: all, or with an error none. They
-are delivered when the gateway starts, behind what waits already. The file then
-gets .imported behind its name, so that it is not imported again.
+	return `Takes over every notification that is whole in a file that was damaged and set
+aside, if it has not expired: all, or with an error none. They are delivered when
+the gateway starts, behind what waits already. The file then gets .imported behind
+its name, so that it is not imported again.
 
 Example:
 
-  apnsbridge spool import --config apnsbridge.yaml data/spool.db.damaged-20261122T100000Z`
+  apnsbridge spool import --config apnsbridge.yaml data/spool/queues.db.damaged-20261122T100000Z`
 }
 
 // Run imports.
 func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
-	err := c.with(func(s *boltstore.Spool) error {
-		got, err := s.Import(ctx, c.File, !c.SkipDoubtful)
+	err := c.with(1, func(s *boltstore.LineSpool) error {
+		got, err := s.Import(ctx, c.File)
 		if err != nil {
 			return err
 		}
@@ -221,19 +272,13 @@ func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
 			what string
 		}{
 			{got.Doubted, "of these may have been delivered before: where the file would say so is damaged"},
-			{got.Left, "are left out, because they may have been delivered before"},
 			{got.Done, "were delivered before"},
 			{got.Expired, "have expired"},
-			{got.Lost, "are damaged"},
-			{got.Heads, "groups of 1 to 1,024 have lost their beginning, and cannot be read"},
-			{got.Unread, "pages cannot be read from the disk"},
+			{got.Broken, "are damaged"},
 		} {
 			if line.n > 0 {
 				fmt.Fprintf(std.out, "%d %s\n", line.n, line.what)
 			}
-		}
-		if got.Broken {
-			fmt.Fprintln(std.out, "parts of the file are gone: there may have been more than can be known")
 		}
 		return nil
 	})
@@ -241,32 +286,4 @@ func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
 		err = fmt.Errorf("%w: start the gateway once, which makes one, and stop it", err)
 	}
 	return err
-}
-
-type spoolCompactCommand struct {
-	spoolFlags `embed:""`
-}
-
-// Help is the command's example.
-func (spoolCompactCommand) Help() string {
-	return `Writes spool.db anew without the space that is free in it: it grows with what
-waits, and does not shrink by itself. Until that is done both files are there.
-
-Example:
-
-  apnsbridge spool compact --config apnsbridge.yaml`
-}
-
-// Run compacts.
-func (c spoolCompactCommand) Run(std streams) error {
-	dir, _, err := c.dir()
-	if err != nil {
-		return err
-	}
-	before, after, err := boltstore.CompactSpool(dir)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(std.out, "spool.db had %d bytes and has %d\n", before, after)
-	return nil
 }

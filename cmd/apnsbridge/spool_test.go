@@ -13,7 +13,7 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// spoolPlace is a configuration and a directory with a spool.
+// spoolPlace is a configuration with a store.
 type spoolPlace struct {
 	t           *testing.T
 	config, dir string
@@ -34,19 +34,29 @@ apps:
 	return p
 }
 
-// put has n notifications wait in a queue.
-func (p *spoolPlace) put(queue string, n int, size int, expires time.Time) {
+func (p *spoolPlace) open() *boltstore.LineSpool {
 	p.t.Helper()
-	s, err := boltstore.Open(p.dir, boltstore.Options{})
+	s, err := boltstore.OpenLineSpool(p.dir, boltstore.Options{})
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return s
+}
+
+// put has n notifications of an app in an environment wait, in a device's queue or
+// in the log.
+func (p *spoolPlace) put(app, environment string, queued bool, n int, expires time.Time) {
+	p.t.Helper()
+	s := p.open()
 	defer s.Close()
-	batch := store.SpoolBatch{Queue: queue, Records: make([]store.SpoolRecord, n)}
+	batch := store.LineBatch{Line: store.Line{App: app, Environment: environment}, Records: make([]store.LineRecord, n)}
 	for i := range batch.Records {
-		batch.Records[i] = store.SpoolRecord{Token: []byte("token"), Body: make([]byte, size), Expires: expires}
+		batch.Records[i] = store.LineRecord{LineKey: store.LineKey{Token: []byte("token"), Queued: queued}, Body: make([]byte, 1000)}
+		if !expires.IsZero() {
+			batch.Records[i].Expires = expires.Unix()
+		}
 	}
-	if err := s.Spool().Put(p.t.Context(), batch); err != nil {
+	if err := s.Put(p.t.Context(), batch); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -88,12 +98,14 @@ func TestSpoolList(t *testing.T) {
 	if _, err := os.Stat(p.dir); err == nil {
 		t.Error("looking has made a store")
 	}
-	expires := time.Now().Add(time.Hour).Truncate(time.Second).UTC()
-	p.put("mail/production", 3, 100, time.Time{})
-	p.put("mail/sandbox", 2, 100, expires)
-	p.put("news/production", 1, 100, time.Time{})
-	p.want(exitOK, []string{"list"}, "APP    ENVIRONMENT   RECORDS", "mail   production    3 ", "mail   sandbox       2 ", "news   production    1 ", expires.Format(time.RFC3339), "never")
-	p.want(exitOK, []string{"list", "--app", "mail", "--json"}, `{"app":"mail","environment":"production","records":3,`, fmt.Sprintf(`"expires":%d}`, expires.Unix()))
+	before := time.Now()
+	p.put("mail", "production", false, 3, time.Time{})
+	p.put("mail", "production", true, 4, time.Time{})
+	p.put("mail", "sandbox", false, 2, time.Time{})
+	p.put("news", "production", false, 1, time.Time{})
+	p.want(exitOK, []string{"list"}, "APP    ENVIRONMENT   TOPIC          RECORDS   QUEUED", "mail   production    (configured)   7         4 ",
+		"mail   sandbox       (configured)   2         0 ", "news   production    (configured)   1         0 ", before.UTC().Format("2006-01-02T15:"))
+	p.want(exitOK, []string{"list", "--app", "mail", "--json"}, `{"app":"mail","environment":"production","topic":"","records":7,"queued":4,"bytes":`)
 	for app, want := range map[string]int{"mail": 2, "mail/sandbox": 1, "mail/other": 0, "mai": 0} {
 		if _, got, _ := p.run("list", "--json", "--app", app); strings.Count(got, "\n") != want {
 			t.Errorf("--app %s: got %q, want %d lines", app, got, want)
@@ -104,35 +116,40 @@ func TestSpoolList(t *testing.T) {
 func TestSpoolPurge(t *testing.T) {
 	p := newSpoolPlace(t)
 	p.want(exitFailed, []string{"purge", "--yes"}, "there is no spool in "+p.dir)
-	p.put("mail/production", 3, 100, time.Time{})
-	p.put("news/production", 4, 100, time.Time{})
-	p.want(exitUsage, []string{"purge", "--app", "mail"}, "mail   production    3 ")
-	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"}, "mail/production: 3 notifications are thrown away\n")
+	p.put("mail", "production", false, 3, time.Time{})
+	p.put("mail", "production", true, 2, time.Time{})
+	p.put("news", "production", false, 4, time.Time{})
+	p.want(exitUsage, []string{"purge", "--app", "mail"}, "mail   production    (configured)   5 ")
+	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"}, "mail/production, topic (configured): 5 notifications are thrown away\n")
 	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"}, "no notifications wait")
-	p.want(exitOK, []string{"list"}, "news   production    4 ")
-	p.want(exitOK, []string{"purge", "--yes"}, "news/production: 4 notifications are thrown away\n")
+	p.want(exitOK, []string{"list"}, "news   production    (configured)   4 ")
+	p.want(exitOK, []string{"purge", "--yes"}, "news/production, topic (configured): 4 notifications are thrown away\n")
 	p.want(exitOK, []string{"list"}, "no notifications wait")
 }
 
-func TestSpoolCompact(t *testing.T) {
+// An app has another name now. The spool may be full.
+func TestSpoolMove(t *testing.T) {
 	p := newSpoolPlace(t)
-	p.want(exitFailed, []string{"compact"}, "there is no spool in "+p.dir)
-	p.put("mail/production", 2000, 1000, time.Time{})
-	p.put("news/production", 1, 100, time.Time{})
-	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"})
-	p.want(exitOK, []string{"compact"}, "spool.db had ")
-	if info, err := os.Stat(filepath.Join(p.dir, "spool.db")); err != nil || info.Size() > 1<<20 {
-		t.Errorf("got %v and error %v, want less than 1 MiB", info, err)
-	}
-	p.want(exitOK, []string{"list"}, "news   production    1 ")
+	p.want(exitFailed, []string{"move", "old", "new"}, `has no app "new"`)
+	p.want(exitFailed, []string{"move", "mail", "mail"}, "is the app itself")
+	p.want(exitFailed, []string{"move", "old", "mail"}, "there is no spool in "+p.dir)
+	p.put("mail", "production", false, 2, time.Time{})
+	p.put("old", "production", false, 2000, time.Time{})
+	p.put("old", "production", true, 1500, time.Time{})
+	p.put("old", "sandbox", false, 1, time.Time{})
+	p.put("old/sandbox", "sandbox", false, 5, time.Time{})
+	p.want(exitOK, []string{"move", "old", "mail"}, "3501 notifications of old are mail's now\n")
+	p.want(exitOK, []string{"list"}, "mail          production    (configured)   3502      1500 ", "mail          sandbox       (configured)   1 ", "old/sandbox   sandbox       (configured)   5 ")
+	p.want(exitOK, []string{"list", "--app", "old"}, "no notifications wait")
+	p.want(exitOK, []string{"move", "old", "mail"}, "0 notifications of old are mail's now\n")
 }
 
 // A file that is damaged is set aside by the gateway, and then imported.
 func TestSpoolImport(t *testing.T) {
 	p := newSpoolPlace(t)
-	p.put("mail/production", 1500, 1000, time.Time{})
-	p.put("mail/production", 10, 1000, time.Now().Add(-time.Minute))
-	file := filepath.Join(p.dir, "spool.db")
+	p.put("mail", "production", true, 1500, time.Time{})
+	p.put("mail", "production", true, 10, time.Now().Add(-time.Minute))
+	file := filepath.Join(p.dir, "spool", "queues.db")
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -142,16 +159,14 @@ func TestSpoolImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.want(exitFailed, []string{"list"}, file+" is damaged", "start the gateway, which sets it aside")
-	p.put("news/production", 2000, 1000, time.Time{})
+	p.put("news", "production", false, 2000, time.Time{})
 	kept, err := filepath.Glob(file + ".damaged-*")
 	if err != nil || len(kept) != 1 {
 		t.Fatalf("got %q set aside and error %v, want 1", kept, err)
 	}
-	p.want(exitFailed, []string{"import", file}, file+" is the spool itself")
+	p.want(exitFailed, []string{"import", file}, file+" is of the spool itself")
 	p.want(exitFailed, []string{"import", file + "x"}, "no such file")
 	p.want(exitFailed, []string{"import", p.config}, "no notification that can be recognised")
-	p.want(exitFailed, []string{"import", filepath.Join(p.dir, "feedback.db")}, "lists of dead devices")
-	p.want(exitOK, []string{"list"}, "news   production    2000 ")
 
 	yaml, err := os.ReadFile(p.config)
 	if err != nil {
@@ -165,35 +180,64 @@ func TestSpoolImport(t *testing.T) {
 	if err := os.WriteFile(p.config, yaml, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.want(exitOK, []string{"import", kept[0]}, "1500 notifications are imported\n1500 of these may have been delivered before", "\n10 have expired\n", "there may have been more")
+	p.want(exitOK, []string{"list", "--app", "mail"}, "no notifications wait")
+	p.want(exitOK, []string{"import", kept[0]}, " notifications are imported\n", "of these may have been delivered before", "\n10 have expired\n")
 	p.want(exitFailed, []string{"import", kept[0]}, "no such file")
-	p.want(exitOK, []string{"list"}, "mail   production    1500 ", "news   production    2000 ")
+	p.want(exitOK, []string{"list"}, "mail   production    (configured)   1500      1500 ", "news   production    (configured)   2000 ")
 	if _, err := os.Stat(kept[0] + ".imported"); err != nil {
 		t.Error(err)
 	}
 }
 
-// While a gateway runs a sentence says what to do.
-func TestSpoolInUse(t *testing.T) {
+// Where the file of queues says what is in use, nothing comes back that was done.
+func TestSpoolImportSure(t *testing.T) {
 	p := newSpoolPlace(t)
-	s, err := boltstore.Open(p.dir, boltstore.Options{})
+	p.put("mail", "production", true, 1500, time.Time{})
+	p.want(exitOK, []string{"purge", "--yes"}, "1500")
+	p.put("news", "sandbox", true, 3, time.Time{})
+	copied := filepath.Join(t.TempDir(), "queues.db")
+	b, err := os.ReadFile(filepath.Join(p.dir, "spool", "queues.db"))
+	if err == nil {
+		err = os.WriteFile(copied, b, 0o600)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.want(exitOK, []string{"import", copied}, "3 notifications are imported\n")
+	p.want(exitOK, []string{"list"}, "news   sandbox       (configured)   6         6 ")
+}
+
+// While a gateway runs what waits can be looked at, and for the rest a sentence says
+// what to do.
+func TestSpoolInUse(t *testing.T) {
+	p := newSpoolPlace(t)
+	s := p.open()
 	defer s.Close()
-	for _, args := range [][]string{{"list"}, {"purge", "--yes"}, {"import", p.config}, {"compact"}} {
-		p.want(exitFailed, args, "spool.db is in use by another process: stop the gateway that runs, and do this again")
+	l := store.Line{App: "mail", Environment: "production"}
+	batch := store.LineBatch{Line: l, Records: []store.LineRecord{{}, {}, {}}}
+	if err := s.Put(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	for { // until it is told
+		if stats, _, err := boltstore.LinesBeside(p.dir); err == nil && len(stats.Lines) > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	p.want(exitOK, []string{"list"}, "mail   production    (configured)   3 ")
+	for _, args := range [][]string{{"purge", "--yes"}, {"import", p.config}, {"move", "old", "mail"}} {
+		p.want(exitFailed, args, "queues.db is in use by another process: stop the gateway that runs, and do this again")
 	}
 }
 
 // Every command's help has an example.
 func TestSpoolHelp(t *testing.T) {
-	for _, command := range []string{"list", "purge", "import", "compact"} {
+	for _, command := range []string{"list", "purge", "move", "import"} {
 		var out bytes.Buffer
 		if code := run([]string{"spool", command, "--help"}, streams{out: &out, err: &out}); code != exitOK {
 			t.Errorf("%s --help: exit code %d", command, code)
 		}
-		if !strings.Contains(out.String(), " apnsbridge spool "+command+" --config ") {
+		if !strings.Contains(out.String(), fmt.Sprintf(" apnsbridge spool %s --config ", command)) {
 			t.Errorf("%s --help has no example: %s", command, out.String())
 		}
 	}

@@ -46,7 +46,8 @@ type file struct {
 	writes, commits atomic.Uint64
 }
 
-var errInUse = errors.New("in use by another process")
+// ErrInUse says that another process has a file open.
+var ErrInUse = errors.New("in use by another process")
 
 // change is one caller's work on a transaction.
 type change struct {
@@ -80,7 +81,7 @@ func openFile(path string, now func() time.Time, leave bool) (*file, error) {
 	case err == nil:
 		return f, nil
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is %w: stop that one, or give this one its own store.path", path, errInUse)
+		return nil, fmt.Errorf("%s is %w: stop that one, or give this one its own store.path", path, ErrInUse)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EROFS):
 		return nil, fmt.Errorf("cannot open the store (is store.path a directory this user may write to?): %w", err)
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum):

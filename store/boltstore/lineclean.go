@@ -116,11 +116,6 @@ func (s *LineSpool) lineOf(f frame) *line {
 func (s *LineSpool) replace(run []*segment, to *segment, all []moved) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, g := range run {
-		for n, c := range g.counts {
-			g.add(n, -c.records, -c.bytes)
-		}
-	}
 	var done []moved
 	for _, m := range all {
 		to.add(m.from.line, 1, m.from.size)
@@ -129,6 +124,11 @@ func (s *LineSpool) replace(run []*segment, to *segment, all []moved) {
 			s.held[m.id] = h
 		} else if m.from.seg.isDone(m.from.off) {
 			done = append(done, m)
+		}
+	}
+	for _, g := range run { // last, so that never fewer seem to wait than do
+		for n, c := range g.counts {
+			g.add(n, -c.records, -c.bytes)
 		}
 	}
 	at := slices.IndexFunc(s.segments, func(g *segment) bool { return g.name.first >= to.name.first })

@@ -371,6 +371,87 @@ func TestReplacedSegments(t *testing.T) {
 	}
 }
 
+// What is in somebody's hands while its segment is written anew is found where it
+// stands then.
+func TestCleanBesideHands(t *testing.T) {
+	s := openLines(t, t.TempDir(), Options{SpoolBytes: 1 << 20})
+	var keys []store.LineKey
+	for i := range 10 {
+		keys = append(keys, putLines(t, s, mailLine, lineRecords(100*i, 100))...)
+	}
+	s.Return(mailLine, keys...)
+	list, err := s.Take(ctx, mailLine, 900, 1<<40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cleaning.Lock()
+	for i, r := range list {
+		if i%3 > 0 {
+			s.Done(mailLine, r.LineKey)
+		}
+	}
+	before := s.Stats().Bytes
+	for s.flushNow(false) == nil && s.clean(2) {
+	}
+	s.cleaning.Unlock()
+	if got := s.Stats().Bytes; got > before/2 {
+		t.Errorf("got %d bytes of %d, want less than half", got, before)
+	}
+	var moved []store.LineRecord
+	want := 0
+	for i, r := range list {
+		switch {
+		case i%3 > 0:
+		case i%2 > 0:
+			s.Return(mailLine, r.LineKey)
+			want++
+		case i%4 > 0:
+			s.Done(mailLine, r.LineKey)
+		default:
+			r.Queued = true
+			moved = append(moved, r)
+			want++
+		}
+	}
+	putLines(t, s, mailLine, moved)
+	again, err := s.Take(ctx, mailLine, 1000, 1<<40)
+	if err != nil || len(again) != want-len(moved)+100 {
+		t.Fatalf("got %d records and error %v, want %d", len(again), err, want-len(moved)+100)
+	}
+	for i, r := range again {
+		if r.Broken != nil || i > 0 && r.ID <= again[i-1].ID || lineNumber(t, r) < 900 && lineNumber(t, r)%6 != 3 {
+			t.Errorf("got %+v", r)
+		}
+	}
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	whole, broken := takeLines(t, openLines(t, copyOf(t, s), Options{}), mailLine)
+	if len(whole) != want+100 || len(broken) != 0 {
+		t.Errorf("after a kill: got %d whole and %d broken records, want %d", len(whole), len(broken), want+100)
+	}
+}
+
+// If queues cannot be written nothing of a Put is there, though the log was.
+func TestPutHalf(t *testing.T) {
+	s := openLines(t, t.TempDir(), Options{})
+	if err := s.queues.close(); err != nil {
+		t.Fatal(err)
+	}
+	list := lineRecords(0, 10)
+	list[3].Queued = true
+	if err := s.Put(ctx, store.LineBatch{Line: mailLine, Records: list}); err == nil {
+		t.Fatal("got no error")
+	}
+	if got := s.Stats(); list[0].ID != 0 || s.Waiting(mailLine) != 0 || len(got.Lines) != 0 || s.Queued(mailLine, list[3].Token) {
+		t.Errorf("got ID %d and %+v, want nothing", list[0].ID, got)
+	}
+	s.Flush(ctx) // the log's part
+	if whole, broken := takeLines(t, openLines(t, copyOf(t, s), Options{}), mailLine); len(whole)+len(broken) != 0 {
+		t.Errorf("got %d records, want none", len(whole)+len(broken))
+	}
+}
+
 // A full disk is an error and nothing more.
 func TestLinesDiskFull(t *testing.T) {
 	disk := storetest.NewDisk(t, 8<<20)

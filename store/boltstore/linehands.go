@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -103,15 +102,24 @@ func (s *LineSpool) flushSoon() {
 	}
 }
 
-// tend flushes soon after something was done, and gives back space.
+// tend flushes soon after something was put or done, gives back space, and tells what
+// waits.
 func (s *LineSpool) tend() {
 	defer close(s.ended)
-	told := time.Time{}
+	s.tell()
+	var telling <-chan time.Time
 	for wait := lineFlushWait; ; {
 		select {
 		case <-s.wake:
+		case <-telling:
+			s.tell()
+			telling = nil
+			continue
 		case <-s.quit:
 			return
+		}
+		if telling == nil {
+			telling = time.After(tellWait)
 		}
 		select {
 		case <-time.After(wait):
@@ -120,7 +128,7 @@ func (s *LineSpool) tend() {
 		}
 		s.cleaning.Lock()
 		err := s.flushNow(false)
-		for err == nil && s.clean(2) {
+		for s.clean(2) {
 			err = s.flushNow(false)
 		}
 		s.cleaning.Unlock()
@@ -129,10 +137,6 @@ func (s *LineSpool) tend() {
 			s.flushSoon()
 		}
 		s.forgetLines()
-		if now := time.Now(); now.Sub(told) >= tellWait {
-			s.tell()
-			told = now
-		}
 	}
 }
 
@@ -157,12 +161,18 @@ func (s *LineSpool) flushNow(last bool) error {
 	for _, g := range unsynced {
 		err = errors.Join(err, s.syncMarks(g))
 	}
-	for _, g := range leaving {
-		err = errors.Join(err, g.remove())
+	for i, g := range leaving {
+		if gone := g.remove(); gone != nil {
+			err = errors.Join(err, gone)
+			s.mu.Lock()
+			s.leaving = append(s.leaving, leaving[i:]...)
+			s.mu.Unlock()
+			break
+		}
 	}
 	if err != nil {
 		s.queues.failing.note(err, 0, s.now())
-		return errors.Join(err, s.changeQueues(context.Background(), nil)) // whose writer finds out when it is over
+		return errors.Join(err, s.changeQueues(nil)) // whose writer finds out when it is over
 	}
 	s.mu.Lock()
 	q := s.queues
@@ -173,7 +183,7 @@ func (s *LineSpool) flushNow(last bool) error {
 	if !change {
 		return nil
 	}
-	return s.changeQueues(context.Background(), nil)
+	return s.changeQueues(nil)
 }
 
 // writeMarks writes what is done since the last time. The caller has s.writing.

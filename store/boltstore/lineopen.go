@@ -164,7 +164,7 @@ const (
 	brokenName  = "broken"
 	brokenMax   = 4 << 20 // bytes of that file
 	waitingName = "waiting"
-	tellWait    = time.Second // between two times that it is written
+	tellWait    = time.Second // from a change until it is written
 )
 
 // quarantine keeps bytes for the operator, as far as there is room. What goes wrong
@@ -183,6 +183,8 @@ func (s *LineSpool) quarantine(from io.Reader) {
 // tell writes what waits, for those who look while the spool is open. What goes wrong
 // with that harms nothing.
 func (s *LineSpool) tell() {
+	s.cleaning.Lock()
+	defer s.cleaning.Unlock()
 	b, err := json.Marshal(s.Stats())
 	if err == nil {
 		err = os.WriteFile(s.path(waitingName+newEnd), b, 0o600)

@@ -62,9 +62,7 @@ func (s *LineSpool) Put(ctx context.Context, batches ...store.LineBatch) error {
 		err = s.enqueue(w)
 	}
 	s.settle(w, err)
-	if len(w.ops) > 0 {
-		s.flushSoon()
-	}
+	s.flushSoon()
 	return err
 }
 

@@ -230,7 +230,9 @@ func (s *LineSpool) Failing() error { return s.queues.whyFailing() }
 // OpenLineSpool opens the spool of the store in dir, and makes one where there is
 // none. A file that is damaged is set aside under another name. An error is a
 // sentence for the operator. The caller closes it.
-func OpenLineSpool(dir string, o Options) (*LineSpool, error) {
+func OpenLineSpool(dir string, o Options) (*LineSpool, error) { return openLineSpool(dir, o, false) }
+
+func openLineSpool(dir string, o Options, leaveDamaged bool) (*LineSpool, error) {
 	o.setDefaults()
 	if err := refuseOldSpool(dir); err != nil {
 		return nil, err
@@ -244,7 +246,7 @@ func OpenLineSpool(dir string, o Options) (*LineSpool, error) {
 		quit: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		held: make(map[uint64]hand), shares: make(map[string]*share), lines: make(map[store.Line]*line),
 	}
-	if err := s.openQueues(); err != nil {
+	if err := s.openQueues(leaveDamaged); err != nil {
 		return nil, err
 	}
 	if err := s.openLog(); err != nil {

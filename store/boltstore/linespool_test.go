@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,6 +35,19 @@ func copyOf(t testing.TB, s *LineSpool) string {
 	return dir
 }
 
+// cleaned is a spool that gives back space when it is flushed, and not some time
+// after it.
+type cleaned struct{ *LineSpool }
+
+func (s *cleaned) Flush(ctx context.Context) error {
+	err := s.LineSpool.Flush(ctx)
+	s.cleaning.Lock()
+	defer s.cleaning.Unlock()
+	for s.clean(2) {
+	}
+	return err
+}
+
 func TestLineSpool(t *testing.T) {
 	storetest.LineSpool(t, func(t *testing.T) storetest.LinePlace {
 		var open *LineSpool
@@ -45,7 +59,7 @@ func TestLineSpool(t *testing.T) {
 				}
 			}
 			open = openLines(t, dir, Options{SpoolBytes: s.Spool, SpoolReserve: s.Reserve, Now: s.Now})
-			return open
+			return &cleaned{open}
 		}
 		return storetest.LinePlace{
 			Open: begin,

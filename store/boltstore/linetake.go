@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"hash/maphash"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"slices"
 
@@ -222,70 +220,6 @@ func (s *LineSpool) scan(g *segment, from, end int64, fn func(sc *scanner, f fra
 	*buf = sc.buf
 	s.buffers.Put(buf)
 	return to, s.foundHoles(g, sc.gaps)
-}
-
-const (
-	sampleRecords  = 100_000
-	sampleSegments = 3
-)
-
-// Sample implements store.LineSpool.
-func (s *LineSpool) Sample(ctx context.Context, l store.Line, limit int, free func(token []byte) bool) ([]store.LineRecord, error) {
-	n := s.known(l)
-	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil || n.waiting.Load() == 0 {
-		return nil, err
-	}
-	type sampled struct {
-		hand
-		store.LineRecord
-	}
-	var chosen []sampled
-	records, firsts, seen := 0, 0, make(map[uint64]bool)
-	first, ends := s.beginning(n)
-	for i, g := range first {
-		_, err := s.scan(g, 0, ends[i], func(sc *scanner, f frame, at int64) bool {
-			h := hand{line: n, seg: g, off: at, size: int64(f.size)}
-			if string(f.name) != n.name || s.isDone(h) {
-				return true
-			}
-			records++
-			token := maphash.Bytes(s.seed, f.token)
-			if !seen[token] && !s.holds(f.id) && free(f.token) {
-				// Each has the same chance to be among the chosen.
-				if firsts++; len(chosen) < limit {
-					chosen = append(chosen, sampled{h, s.record(sc.bytes(at, f.size), f.id, g.name.salt)})
-				} else if i := rand.IntN(firsts); i < limit {
-					chosen[i] = sampled{h, s.record(sc.bytes(at, f.size), f.id, g.name.salt)}
-				}
-			}
-			seen[token] = true
-			return records < sampleRecords
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	var list []store.LineRecord
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range chosen {
-		if s.claim(c.hand, c.ID) {
-			list = append(list, c.LineRecord)
-		}
-	}
-	return list, nil
-}
-
-// beginning is what Sample looks at.
-func (s *LineSpool) beginning(n *line) (first []*segment, ends []int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, g := range s.segments {
-		if c := g.counts[n]; c != nil && c.records > 0 && len(first) < sampleSegments {
-			first, ends = append(first, g), append(ends, g.size)
-		}
-	}
-	return first, ends
 }
 
 func (s *LineSpool) isDone(h hand) bool {

@@ -38,8 +38,8 @@ func openOffline(dir string) (*file, error) {
 		return nil, fmt.Errorf("%w in %s", ErrNoSpool, dir)
 	}
 	f, err := openFile(path, time.Now, true)
-	if errors.Is(err, errInUse) {
-		return nil, fmt.Errorf("%s is %w: stop the gateway that runs, and do this again", path, errInUse)
+	if errors.Is(err, ErrInUse) {
+		return nil, fmt.Errorf("%s is %w: stop the gateway that runs, and do this again", path, ErrInUse)
 	}
 	return f, leftDamaged(err)
 }

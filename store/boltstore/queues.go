@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
-	"path/filepath"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -38,7 +38,8 @@ type queueEnd struct {
 const (
 	queuesFileName = "queues.db"
 	spoolDir       = "spool"
-	maxSettled     = 4096 // IDs that wait for another transaction
+	maxSettled     = 4096     // IDs that wait for another transaction
+	emptyMax       = 16 << 20 // bytes of a file with nothing in it
 )
 
 var (
@@ -67,7 +68,7 @@ func valueSize(value []byte) int64 { return int64(max(frameMin, len(value)-flags
 
 // enqueue does what w has for queues.
 func (s *LineSpool) enqueue(w *put) error {
-	return s.changeQueues(context.Background(), func(tx *bbolt.Tx) error {
+	return s.changeQueues(func(tx *bbolt.Tx) error {
 		now := unix32(s.now())
 		moved := tx.Bucket(movedBucket)
 		var b *bbolt.Bucket
@@ -84,12 +85,10 @@ func (s *LineSpool) enqueue(w *put) error {
 			case opRewrite:
 				old := b.Get(key)
 				f, ok := readFrame(old, s.salt)
-				if !ok {
+				if !ok || f.record(old).Broken != nil {
 					continue // an error would be that of all who share the transaction
 				}
-				if r.Expires = f.expires; r.Body == nil {
-					r.Body = f.record(old).Body
-				}
+				r.Expires, r.Body = f.expires, f.record(old).Body
 			case opMove:
 				if err := moved.Put(appendU64(nil, r.ID), nil); err != nil {
 					return err
@@ -105,7 +104,7 @@ func (s *LineSpool) enqueue(w *put) error {
 }
 
 // changeQueues has fn, if there is one, change queues.db, with all that is done.
-func (s *LineSpool) changeQueues(ctx context.Context, fn func(*bbolt.Tx) error) error {
+func (s *LineSpool) changeQueues(fn func(*bbolt.Tx) error) error {
 	q := s.queues
 	var ended []queueEnd
 	var settled []uint64
@@ -115,7 +114,7 @@ func (s *LineSpool) changeQueues(ctx context.Context, fn func(*bbolt.Tx) error) 
 		q.ended, q.settled = append(ended, q.ended...), append(settled, q.settled...)
 		ended, settled = nil, nil
 	}
-	err := q.update(ctx, func(tx *bbolt.Tx) error {
+	err := q.update(context.Background(), func(tx *bbolt.Tx) error {
 		s.mu.Lock()
 		ended, q.ended = q.ended, nil
 		settled, q.settled = q.settled, nil
@@ -178,11 +177,11 @@ func forget(tx *bbolt.Tx, ended []queueEnd, settled []uint64) error {
 	return nil
 }
 
-// openQueues opens queues.db, and counts what is in it.
-func (s *LineSpool) openQueues() error {
-	path := filepath.Join(s.dir, queuesFileName)
+// openQueues opens queues.db, and counts what is in it. If it is damaged a new one
+// takes its place, or it is left as it is.
+func (s *LineSpool) openQueues(leave bool) error {
 	open := func() error {
-		f, err := openFile(path, s.now, false)
+		f, err := openFile(s.path(queuesFileName), s.now, leave)
 		if err != nil {
 			return err
 		}
@@ -198,12 +197,18 @@ func (s *LineSpool) openQueues() error {
 	}
 	err := open()
 	var aside *SetAside
-	if errors.As(err, &aside) {
-		s.begins = true
+	switch {
+	case errors.As(err, &aside):
 		clear(s.lines)
 		clear(s.shares)
 		s.lastID, s.total = 0, 0
 		err = open()
+	case err == nil && len(s.lines)+len(s.queues.moved) == 0 && s.queues.size() > emptyMax:
+		lastID := s.lastID // a bbolt file does not shrink by itself
+		if err = errors.Join(s.queues.close(), os.Remove(s.path(queuesFileName))); err == nil {
+			err = open()
+		}
+		s.lastID, s.begins = lastID, false
 	}
 	return err
 }

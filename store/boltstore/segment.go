@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"apnsbridge/store"
 )
@@ -151,7 +152,7 @@ func appendMark(b []byte, off int64) []byte {
 // readMarks has be done what is.
 func (g *segment) readMarks() error {
 	b, err := os.ReadFile(g.marksPath())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO) { // what the disk does not give is done again
 		return err
 	}
 	g.marked = int64(len(b) - len(b)%markSize)

@@ -19,6 +19,8 @@
 //	            u64 number → a bucket: blob → blob
 //	            u64 number · d → bitmap of what is done of that blob
 //
+// The spool of lines has a directory of its own: see LineSpool.
+//
 // A list is a log of which parts leave: it grows at its end, is read from its
 // start and forgotten from its start, so that few pages are touched however
 // tokens scatter. Where a token stands in it is known in memory.

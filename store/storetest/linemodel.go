@@ -37,7 +37,7 @@ type lineModel struct {
 	n     int
 }
 
-const modelBytes = 4 << 20 // bound of its spool
+const modelBytes = 1 << 20 // bound of its spool
 
 var modelLines = []store.Line{
 	{App: "mail", Environment: "production"},
@@ -120,7 +120,7 @@ func (m *lineModel) put() {
 		if rapid.Bool().Draw(m.T, "old") {
 			for _, r := range m.some(m.list(func(r *row) bool { return r.hand && r.line == b.Line })) {
 				old := r.LineRecord
-				if old.Flags[1]++; r.Queued && rapid.Bool().Draw(m.T, "flags only") {
+				if old.Flags[1]++; r.Queued && rapid.Bool().Draw(m.T, "without a body") {
 					old.Body = nil
 				}
 				old.Queued = true
