@@ -73,7 +73,6 @@ func TestEvictedOnlyIfAllIsInItsQueue(t *testing.T) {
 		"asleep":       {func(*device) {}, true},
 		"one arrives":  {func(d *device) { d.arriving++ }, false},
 		"one is moved": {func(d *device) { d.moving++ }, false},
-		"it is read":   {func(d *device) { d.state = loads }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(Overflow, func(*note) Class { return Throttled })

@@ -134,6 +134,9 @@ func (w *world) Left(it *Item) {
 }
 
 func (w *world) gone(it *Item) {
+	if it.behind != nil {
+		w.fail("%v has left, and holds on to another", it.Owner.(*note).key())
+	}
 	w.did++
 	delete(w.live, it.Owner.(*note))
 	if !it.Read {

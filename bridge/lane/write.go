@@ -67,7 +67,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	}
 	moves := now.Mono < l.retry && !l.freed // only what needs no room: the disk is full
 	if !moves {
-		l.freed, l.retry, l.full = false, 0, false
+		l.freed, l.retry = false, 0
 	}
 	var logged map[*device]bool // some of it goes to the log
 	var skipped []put
@@ -175,11 +175,8 @@ func (l *Lane) written(it *Item) {
 	if it.stored == nowhere {
 		l.unstored--
 	}
-	if it.stored != inQueue {
-		it.stored = inLog
-		if it.write == toQueue {
-			it.stored = inQueue
-		}
+	if it.stored = inLog; it.write == toQueue {
+		it.stored = inQueue
 	}
 	it.write = unwritten
 	if it.place >= ending {
