@@ -38,7 +38,7 @@ type Delays struct {
 // left to chance.
 func (d *Delays) after(n int) time.Duration {
 	wait := d.Most
-	if n < 63 && d.First <= d.Most>>n {
+	if d.First <= d.Most>>n {
 		wait = d.First << n
 	}
 	return d.chance(wait)

@@ -206,10 +206,13 @@ func TestUnmove(t *testing.T) {
 			t.Fatalf("its place is %d", n.place)
 		}
 	}
-	first := g.lane.puts.pop()
 	d, _ := g.line(0).find(token(0))
-	first.it.write = unwritten
-	g.lane.unmove(d, first.it)
+	x := &Item{Line: d.line, Token: d.token, Owner: &note{}} // it went on from memory
+	x.place, x.write = chained, due
+	d.first, d.last, d.state = x, x, out
+	if items := g.begin(100); len(items) != 2 || !items[0].ToQueue() {
+		t.Errorf("%d are to be written", len(items))
+	}
 	for i, want := range []place{left, left, moving, moving} {
 		if moved[i].place != want {
 			t.Errorf("the place of %d is %d", i, moved[i].place)
@@ -231,5 +234,44 @@ func TestPassIsForOneThatGoes(t *testing.T) {
 	g.line(0).returned = 1 << 40
 	if g.lane.enterRead(&n.Item, true); n.place != chained || d.pass {
 		t.Errorf("its place is %d, its device has a pass: %v", n.place, d.pass)
+	}
+}
+
+// A device that is found while a door is closed stands there as one that has waited for itself.
+func TestListedDeviceIsLate(t *testing.T) {
+	g := newRig(Overflow, nil)
+	n := g.line(0)
+	n.Door.shut(Topic, g.now.Mono)
+	g.lane.Enter([]*Read{{From: List, Lines: []*Line{n}, Limit: 2, Devices: [][]byte{token(0)}}}, g.now)
+	if d := n.atDoor.first(); d == nil || !d.late {
+		t.Errorf("%+v", d)
+	}
+}
+
+// What stays in the log lets its device go on.
+func TestUnmovedDeviceGoesOn(t *testing.T) {
+	g := newRig(Overflow, nil)
+	d := g.lane.device(g.line(0), token(0))
+	d.queued, d.moving = 1, 1
+	g.disk.add(&row{id: 1, out: true})
+	it := &Item{Line: d.line, Token: d.token, Owner: &note{}, ID: 1}
+	it.Stored(false)
+	if g.lane.unmove(d, it); d.state != loads || d.moving != 0 {
+		t.Errorf("it is %d", d.state)
+	}
+}
+
+// One of the log that cannot be read does not have its device's queue read twice.
+func TestBrokenInTheLogWhileTheQueueIsRead(t *testing.T) {
+	g := newRig(Overflow, nil)
+	d := g.lane.device(g.line(0), token(0))
+	d.queued = 1
+	g.lane.next(d)
+	g.disk.add(&row{id: 1, out: true})
+	it := &Item{Line: d.line, Token: d.token, Owner: &note{}, ID: 1}
+	it.Stored(false)
+	g.lane.Enter([]*Read{{From: Log, Lines: []*Line{d.line}, Broken: []*Item{it}}}, g.now)
+	if g.ended[Unreadable] != 1 || g.lane.loading.len() != 1 {
+		t.Errorf("%v, %d queues are to be read", g.ended, g.lane.loading.len())
 	}
 }

@@ -161,7 +161,7 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 			}
 		}
 		l.puts.set(append(slices.Clone(batch[k:]), l.puts.all()...))
-		l.retry, l.full, l.moves = now.Mono+l.Retry, full, full
+		l.retry, l.full = now.Mono+l.Retry, full
 		if !full {
 			l.freed = false
 		}

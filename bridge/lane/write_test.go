@@ -153,6 +153,9 @@ func TestBeginWhileTheDiskIsFull(t *testing.T) {
 	})
 	t.Run("all goes when something has left", func(t *testing.T) {
 		g := full(true)
+		if len(g.begin(100)) > 0 || g.lane.mayWrite() {
+			t.Error("there was something to move")
+		}
 		g.lane.Wake = false
 		g.lane.Answered(&g.queue[0].Item, Accepted, true, g.now)
 		if !g.lane.Wake || g.lane.Next() > int64(g.now.Mono) {
