@@ -199,7 +199,8 @@ func (l *Lane) written(it *Item) {
 		}
 	default:
 		d.arriving--
-		if !l.closed(n) && !l.stopped && !d.asleep() && d.queued+d.moving == 0 && n.disk.Waiting() == 0 && l.Sink.Roomy() {
+		if !l.closed(n) && !l.stopped && !d.asleep() && d.queued+d.moving == 0 &&
+			n.disk.Waiting() == 0 && l.Sink.Roomy() {
 			l.enter(d, it)
 			return
 		}
