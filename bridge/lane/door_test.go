@@ -35,20 +35,12 @@ func TestDoorCloses(t *testing.T) {
 		do   func(*Door)
 		want Reason
 	}{
-		"four failures":   {func(d *Door) { d.failTimes(4, Unreachable, 1) }, Open},
-		"five failures":   {func(d *Door) { d.failTimes(5, Unreachable, 1) }, Unreachable},
-		"one is enough":   {func(d *Door) { d.failed(Refused, true, 1, 1) }, Refused},
-		"five of a topic": {func(d *Door) { d.failTimes(5, Topic, 1) }, Topic},
-		"five, and one good between": {func(d *Door) {
-			d.failTimes(3, Unreachable, 1)
-			d.answered(Accepted, 1, 1)
-			d.failTimes(2, Unreachable, 1)
-		}, Open},
-		"five, and no look between": {func(d *Door) {
-			d.failTimes(3, Unreachable, 1)
-			d.answered(Unlooked, 1, 1)
-			d.failTimes(2, Unreachable, 1)
-		}, Unreachable},
+		"four failures":               {func(d *Door) { d.failTimes(4, Unreachable, 1) }, Open},
+		"five failures":               {func(d *Door) { d.failTimes(5, Unreachable, 1) }, Unreachable},
+		"one is enough":               {func(d *Door) { d.failed(Refused, true, 1, 1) }, Refused},
+		"five of a topic":             {func(d *Door) { d.failTimes(5, Topic, 1) }, Topic},
+		"five, and one good between":  {func(d *Door) { d.failTwoAfterThreeAnd(Accepted) }, Open},
+		"five, and no look between":   {func(d *Door) { d.failTwoAfterThreeAnd(Unlooked) }, Unreachable},
 		"five from before it opened":  {func(d *Door) { d.open(seconds(2)); d.failTimes(5, Unreachable, 1) }, Open},
 		"five sent as it opened":      {func(d *Door) { d.open(seconds(1)); d.failTimes(5, Unreachable, 1) }, Unreachable},
 		"another reason while closed": {func(d *Door) { d.failTimes(5, Unreachable, 1); d.failTimes(1, Refused, 2) }, Refused},
