@@ -73,7 +73,6 @@ func TestEvictedOnlyIfAllIsInItsQueue(t *testing.T) {
 		"asleep":       {func(*device) {}, true},
 		"one arrives":  {func(d *device) { d.arriving++ }, false},
 		"one is moved": {func(d *device) { d.moving++ }, false},
-		"it is read":   {func(d *device) { d.state = loads }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(Overflow, func(*note) Class { return Throttled })
@@ -109,12 +108,14 @@ func TestCaseCrowded(t *testing.T) {
 	}
 	within(t, "others", g.until(time.Minute, func() bool { return g.accepted == 50 }), time.Second)
 	if g.ended[Crowded] < 300 || g.at[key{0, 0}] != 0 || g.at[key{0, 500}] != 0 {
-		t.Errorf("%d given up, the first after %v, the last after %v", g.ended[Crowded], g.at[key{0, 0}], g.at[key{0, 500}])
+		t.Errorf("%d given up, the first after %v, the last after %v",
+			g.ended[Crowded], g.at[key{0, 0}], g.at[key{0, 500}])
 	}
 	left := 501 - g.ended[Crowded]
 	g.apns = refuses(0, Accepted)
 	g.until(time.Hour, func() bool { return g.accepted == 50+left })
-	if got := g.order[len(g.order)-left+1:]; g.accepted != 50+left || !slices.IsSortedFunc(got, func(a, b key) int { return a.seq - b.seq }) {
+	got := g.order[len(g.order)-left+1:]
+	if g.accepted != 50+left || !slices.IsSortedFunc(got, func(a, b key) int { return a.seq - b.seq }) {
 		t.Errorf("%d accepted, in the order %v", g.accepted, got)
 	}
 	if g.released < 1 {

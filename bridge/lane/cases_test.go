@@ -27,7 +27,8 @@ func TestCaseOneDeviceHoldsUpNoOther(t *testing.T) {
 				for i := range 200 {
 					g.arrive(&note{device: 1 + i})
 				}
-				within(t, "all others", g.until(10*time.Minute, func() bool { return g.accepted == 200 }), 5*time.Second)
+				others := g.until(10*time.Minute, func() bool { return g.accepted == 200 })
+				within(t, "all others", others, 5*time.Second)
 			})
 		})
 	}
@@ -90,7 +91,8 @@ func TestCaseManyWait(t *testing.T) {
 // An outage of ten minutes with a list waiting: few are asked about while it lasts, and soon
 // after it all are through.
 func TestCaseOutage(t *testing.T) {
-	for name, c := range map[string]Class{"5xx": Failed, "no connection": NoConnection, "credential refused": CredentialRefused} {
+	for name, c := range map[string]Class{"5xx": Failed, "no connection": NoConnection,
+		"credential refused": CredentialRefused} {
 		t.Run(name, func(t *testing.T) {
 			inEachMode(t, true, func(t *testing.T, m Mode) {
 				down := true

@@ -38,7 +38,7 @@ type Delays struct {
 // left to chance.
 func (d *Delays) after(n int) time.Duration {
 	wait := d.Most
-	if n < 63 && d.First <= d.Most>>n {
+	if d.First <= d.Most>>n {
 		wait = d.First << n
 	}
 	return d.chance(wait)
@@ -106,12 +106,12 @@ func (d *Door) failed(why Reason, enough bool, sent, now time.Duration) {
 		}
 		return
 	}
-	if d.Reason == Refused && why == Refused && d.good > 0 { // perhaps for itself: others were taken
+	if d.Reason == Refused && why == Refused { // perhaps for itself: others may have been taken
 		if d.failures++; d.failures < inARow {
 			return
 		}
 	}
-	d.good, d.credit, d.failures = 0, 0, 0
+	d.good, d.credit = 0, 0
 	if d.Reason != Suspect && d.Reason != why {
 		d.Reason = why
 		d.Probe = now + d.wait()

@@ -20,25 +20,27 @@ func (d *Door) failTimes(n int, why Reason, s int) {
 	}
 }
 
+// failTwoAfterThreeAnd has five pushes fail, and one answered with c between them.
+func (d *Door) failTwoAfterThreeAnd(c Class) {
+	d.failTimes(3, Unreachable, 1)
+	d.answered(c, 1, 1)
+	d.failTimes(2, Unreachable, 1)
+}
+
+// steps are what happens to a door, in this order.
+type steps []func(*Door)
+
 func TestDoorCloses(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   func(*Door)
 		want Reason
 	}{
-		"four failures":   {func(d *Door) { d.failTimes(4, Unreachable, 1) }, Open},
-		"five failures":   {func(d *Door) { d.failTimes(5, Unreachable, 1) }, Unreachable},
-		"one is enough":   {func(d *Door) { d.failed(Refused, true, 1, 1) }, Refused},
-		"five of a topic": {func(d *Door) { d.failTimes(5, Topic, 1) }, Topic},
-		"five, and one good between": {func(d *Door) {
-			d.failTimes(3, Unreachable, 1)
-			d.answered(Accepted, 1, 1)
-			d.failTimes(2, Unreachable, 1)
-		}, Open},
-		"five, and no look between": {func(d *Door) {
-			d.failTimes(3, Unreachable, 1)
-			d.answered(Unlooked, 1, 1)
-			d.failTimes(2, Unreachable, 1)
-		}, Unreachable},
+		"four failures":               {func(d *Door) { d.failTimes(4, Unreachable, 1) }, Open},
+		"five failures":               {func(d *Door) { d.failTimes(5, Unreachable, 1) }, Unreachable},
+		"one is enough":               {func(d *Door) { d.failed(Refused, true, 1, 1) }, Refused},
+		"five of a topic":             {func(d *Door) { d.failTimes(5, Topic, 1) }, Topic},
+		"five, and one good between":  {func(d *Door) { d.failTwoAfterThreeAnd(Accepted) }, Open},
+		"five, and no look between":   {func(d *Door) { d.failTwoAfterThreeAnd(Unlooked) }, Unreachable},
 		"five from before it opened":  {func(d *Door) { d.open(seconds(2)); d.failTimes(5, Unreachable, 1) }, Open},
 		"five sent as it opened":      {func(d *Door) { d.open(seconds(1)); d.failTimes(5, Unreachable, 1) }, Unreachable},
 		"another reason while closed": {func(d *Door) { d.failTimes(5, Unreachable, 1); d.failTimes(1, Refused, 2) }, Refused},
@@ -55,16 +57,15 @@ func TestDoorCloses(t *testing.T) {
 
 // Which answers show that the reason is over.
 func TestDoorProves(t *testing.T) {
-	all := []Class{Accepted, BadToken, Gone, Throttled, Malformed, Amended, Strange, TopicRefused, CredentialRefused, Failed,
-		NoConnection, NoAnswer, Unlooked, Renewed}
 	for why, last := range map[Reason][]Class{
-		Suspect:     {Accepted},
-		Topic:       {Accepted, BadToken, Gone, Throttled},
-		Refused:     {Accepted, BadToken, Gone, Throttled, TopicRefused},
-		Unreachable: {Accepted, BadToken, Gone, Throttled, Malformed, Amended, Strange, TopicRefused, CredentialRefused},
+		Suspect: {Accepted},
+		Topic:   {Accepted, BadToken, Gone, Throttled},
+		Refused: {Accepted, BadToken, Gone, Throttled, TopicRefused},
+		Unreachable: {Accepted, BadToken, Gone, Throttled, Malformed, Amended, Strange, TopicRefused,
+			CredentialRefused},
 	} {
 		t.Run(why.String(), func(t *testing.T) {
-			for _, c := range all {
+			for c := Accepted; c <= Renewed; c++ {
 				d := newDoor()
 				d.shut(why, 1)
 				d.answered(c, 1, 2)
@@ -94,27 +95,27 @@ func TestDoorOpens(t *testing.T) {
 	bad := func(n int, why Reason, s int) func(*Door) { return func(d *Door) { d.failTimes(n, why, s) } }
 	for name, c := range map[string]struct {
 		why    Reason
-		do     []func(*Door)
+		do     steps
 		open   bool
 		credit int
 	}{
-		"one good":                       {Unreachable, []func(*Door){good(1, 2)}, false, 2},
-		"one sent before it closed":      {Unreachable, []func(*Door){good(1, 0)}, false, 0},
-		"sixty-three":                    {Unreachable, []func(*Door){good(63, 2)}, false, 126},
-		"sixty-four":                     {Unreachable, []func(*Door){good(64, 2)}, true, 0},
-		"sixty-four, a failure between":  {Unreachable, []func(*Door){good(60, 2), bad(1, Unreachable, 3), good(4, 4)}, false, 8},
-		"a failure sent before":          {Unreachable, []func(*Door){good(2, 2), bad(1, Unreachable, 0)}, false, 4},
-		"a failure":                      {Unreachable, []func(*Door){good(2, 2), bad(1, Unreachable, 3)}, false, 0},
-		"refused for itself":             {Refused, []func(*Door){good(2, 2), bad(4, Refused, 3)}, false, 4},
-		"refused five times":             {Refused, []func(*Door){good(2, 2), bad(5, Refused, 3)}, false, 0},
-		"refused with a good one":        {Refused, []func(*Door){good(2, 2), bad(4, Refused, 3), good(1, 3), bad(4, Refused, 3)}, false, 6},
-		"refused twice five times":       {Refused, []func(*Door){good(1, 2), bad(5, Refused, 3), good(1, 4), bad(4, Refused, 4)}, false, 2},
-		"unreachable at refused":         {Refused, []func(*Door){good(2, 2), bad(1, Unreachable, 3)}, false, 0},
-		"refused at unreachable":         {Unreachable, []func(*Door){good(2, 2), bad(1, Refused, 3)}, false, 0},
-		"refused, and none was good":     {Refused, []func(*Door){bad(4, Refused, 3), good(1, 3), bad(4, Refused, 3)}, false, 2},
-		"a topic":                        {Topic, []func(*Door){good(2, 2), bad(1, Topic, 3)}, false, 0},
-		"a renewal forgets what is good": {Topic, []func(*Door){good(60, 2), func(d *Door) { d.renewed(seconds(3)) }, good(4, 4)}, false, 8},
-		"what was sent before a renewal": {Topic, []func(*Door){func(d *Door) { d.renewed(seconds(3)) }, good(64, 2)}, false, 0},
+		"one good":                       {Unreachable, steps{good(1, 2)}, false, 2},
+		"one sent before it closed":      {Unreachable, steps{good(1, 0)}, false, 0},
+		"sixty-three":                    {Unreachable, steps{good(63, 2)}, false, 126},
+		"sixty-four":                     {Unreachable, steps{good(64, 2)}, true, 0},
+		"sixty-four, a failure between":  {Unreachable, steps{good(60, 2), bad(1, Unreachable, 3), good(4, 4)}, false, 8},
+		"a failure sent before":          {Unreachable, steps{good(2, 2), bad(1, Unreachable, 0)}, false, 4},
+		"a failure":                      {Unreachable, steps{good(2, 2), bad(1, Unreachable, 3)}, false, 0},
+		"refused for itself":             {Refused, steps{good(2, 2), bad(4, Refused, 3)}, false, 4},
+		"refused five times":             {Refused, steps{good(2, 2), bad(5, Refused, 3)}, false, 0},
+		"refused with a good one":        {Refused, steps{good(2, 2), bad(4, Refused, 3), good(1, 3), bad(4, Refused, 3)}, false, 6},
+		"refused twice five times":       {Refused, steps{good(1, 2), bad(5, Refused, 3), good(1, 4), bad(4, Refused, 4)}, false, 2},
+		"unreachable at refused":         {Refused, steps{good(2, 2), bad(1, Unreachable, 3)}, false, 0},
+		"refused at unreachable":         {Unreachable, steps{good(2, 2), bad(1, Refused, 3)}, false, 0},
+		"refused, and none was good":     {Refused, steps{bad(4, Refused, 3), good(1, 3), bad(4, Refused, 3)}, false, 2},
+		"a topic":                        {Topic, steps{good(2, 2), bad(1, Topic, 3)}, false, 0},
+		"a renewal forgets what is good": {Topic, steps{good(60, 2), func(d *Door) { d.renewed(seconds(3)) }, good(4, 4)}, false, 8},
+		"what was sent before a renewal": {Topic, steps{func(d *Door) { d.renewed(seconds(3)) }, good(64, 2)}, false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDoor()

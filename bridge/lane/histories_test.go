@@ -204,9 +204,8 @@ func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 func TestHistories(t *testing.T) {
 	n := uint64(*histories)
 	if n == 0 {
-		n = 5000 / 10
-		if *long {
-			n = 100_000 / 10
+		if n = 500; *long {
+			n = 10_000
 		}
 	}
 	for seed := *first; seed < *first+n; seed++ {

@@ -82,7 +82,8 @@ func (d *device) asleep() bool { return d.state >= door }
 
 // owns reports whether what comes now of d belongs in its queue.
 func (d *device) owns() bool {
-	return d.queued > 0 || d.moving > 0 || d.asleep() && d.first != nil && (d.first.stored == inQueue || d.first.Flags.Attempts > 0)
+	return d.queued > 0 || d.moving > 0 ||
+		d.asleep() && d.first != nil && (d.first.stored == inQueue || d.first.Flags.Attempts > 0)
 }
 
 // owned reports whether all of d in memory before it is in its queue, or comes

@@ -188,7 +188,7 @@ func (l *Lane) enterQueue(r *Read) {
 	switch {
 	case n > 0:
 	case d.state != loads: // it was stopped meanwhile, and started again
-		if d.state == idle && d.first == nil {
+		if d.state == idle {
 			l.next(d)
 		}
 	case r.Skipped:
@@ -210,7 +210,6 @@ func (l *Lane) enterBroken(it *Item) {
 	it.place = ending
 	l.endIt(it, Unreadable)
 	if d.state == idle || it.stored == inQueue && d.state == loads {
-		d.state = idle
 		l.next(d)
 	}
 }

@@ -32,13 +32,13 @@ func (l *Lane) stow(d *device) {
 	}
 	d.first, d.last = nil, nil
 	switch {
-	case d.queued+d.moving == 0:
+	case d.queued == 0:
 		l.forget(d)
 		d.state = idle
 		if d.arriving == 0 {
 			l.drop(d)
 		}
-	case d.state != loads && d.moving+d.arriving == 0 && l.crowded() && (d.state == waits || d.line.atDoor.size > atATime):
+	case d.moving+d.arriving == 0 && l.crowded() && (d.state == waits || d.line.atDoor.size > atATime):
 		l.evict(d)
 	}
 }

@@ -168,7 +168,8 @@ func TestCaseManyWaitAndCollide(t *testing.T) {
 
 // An app that is taken out: nothing is sent, all is on disk, and back again all goes.
 func TestCaseTakenOutAndBack(t *testing.T) {
-	for name, c := range map[string]Class{"while all is well": Accepted, "while APNs is down": Failed, "while it throttles": Throttled} {
+	for name, c := range map[string]Class{"while all is well": Accepted, "while APNs is down": Failed,
+		"while it throttles": Throttled} {
 		t.Run(name, func(t *testing.T) {
 			inEachMode(t, false, func(t *testing.T, m Mode) {
 				g := newRig(m, func(*note) Class { return c })

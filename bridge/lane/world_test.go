@@ -11,7 +11,7 @@ import (
 
 var (
 	long      = flag.Bool("long", false, "run the long rounds")
-	histories = flag.Int("n", 0, "histories; 0 is 5,000, or 100,000 with -long")
+	histories = flag.Int("n", 0, "seeds, of ten histories each; 0 is 500, or 10,000 with -long")
 	first     = flag.Uint64("seed", 0, "of the first history")
 	shown     = flag.Int("trace", 30, "lines of what happened before a fault")
 )
@@ -78,7 +78,8 @@ func (w *world) log(format string, args ...any) {
 func (w *world) over(k key) bool { return w.ended[k] > 0 || w.lost[k] }
 
 func (w *world) start() {
-	w.lane = New(Config{Mode: w.mode, Sink: w, Ahead: 6, Entries: w.entries, Asleep: &Entries{}, Retry: time.Second, Random: w.rnd,
+	w.lane = New(Config{Mode: w.mode, Sink: w, Ahead: 6, Entries: w.entries, Asleep: &Entries{},
+		Retry: time.Second, Random: w.rnd,
 		Delays: Delays{First: time.Second, Most: 2 * time.Minute, Held: 30 * time.Second, Random: w.rnd.Float64}})
 	for t := range topics {
 		n := w.lane.AddLine(fmt.Sprint(t), &fakeLine{w.disk, t})
@@ -134,6 +135,9 @@ func (w *world) Left(it *Item) {
 }
 
 func (w *world) gone(it *Item) {
+	if it.behind != nil {
+		w.fail("%v has left, and holds on to another", it.Owner.(*note).key())
+	}
 	w.did++
 	delete(w.live, it.Owner.(*note))
 	if !it.Read {

@@ -67,7 +67,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	}
 	moves := now.Mono < l.retry && !l.freed // only what needs no room: the disk is full
 	if !moves {
-		l.freed, l.retry, l.full = false, 0, false
+		l.freed, l.retry = false, 0
 	}
 	var logged map[*device]bool // some of it goes to the log
 	var skipped []put
@@ -161,7 +161,7 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 			}
 		}
 		l.puts.set(append(slices.Clone(batch[k:]), l.puts.all()...))
-		l.retry, l.full, l.moves = now.Mono+l.Retry, full, full
+		l.retry, l.full = now.Mono+l.Retry, full
 		if !full {
 			l.freed = false
 		}
@@ -175,11 +175,8 @@ func (l *Lane) written(it *Item) {
 	if it.stored == nowhere {
 		l.unstored--
 	}
-	if it.stored != inQueue {
-		it.stored = inLog
-		if it.write == toQueue {
-			it.stored = inQueue
-		}
+	if it.stored = inLog; it.write == toQueue {
+		it.stored = inQueue
 	}
 	it.write = unwritten
 	if it.place >= ending {
@@ -202,7 +199,8 @@ func (l *Lane) written(it *Item) {
 		}
 	default:
 		d.arriving--
-		if !l.closed(n) && !l.stopped && !d.asleep() && d.queued+d.moving == 0 && n.disk.Waiting() == 0 && l.Sink.Roomy() {
+		if !l.closed(n) && !l.stopped && !d.asleep() && d.queued+d.moving == 0 &&
+			n.disk.Waiting() == 0 && l.Sink.Roomy() {
 			l.enter(d, it)
 			return
 		}

@@ -153,6 +153,9 @@ func TestBeginWhileTheDiskIsFull(t *testing.T) {
 	})
 	t.Run("all goes when something has left", func(t *testing.T) {
 		g := full(true)
+		if len(g.begin(100)) > 0 || g.lane.mayWrite() {
+			t.Error("there was something to move")
+		}
 		g.lane.Wake = false
 		g.lane.Answered(&g.queue[0].Item, Accepted, true, g.now)
 		if !g.lane.Wake || g.lane.Next() > int64(g.now.Mono) {
@@ -170,8 +173,37 @@ func TestBeginWhileTheDiskIsFull(t *testing.T) {
 		g.pass(time.Second)
 		g.begin(100)
 		g.lane.Answered(&g.queue[0].Item, Accepted, true, g.now)
-		if g.lane.Commit(0, true, g.now); !g.lane.mayWrite() {
-			t.Error("it is not")
+		if g.lane.Commit(0, true, g.now); !g.lane.freed || !g.lane.mayWrite() {
+			t.Error("it does not")
+		}
+	})
+	t.Run("what has left before it was tried does not", func(t *testing.T) {
+		g := full(true)
+		g.lane.Answered(&g.queue[0].Item, Accepted, true, g.now)
+		g.begin(100)
+		if g.lane.Commit(0, true, g.now); g.lane.freed {
+			t.Error("it is tried again at once")
+		}
+	})
+	t.Run("what has left a broken disk does not", func(t *testing.T) {
+		g := full(true)
+		g.pass(time.Second)
+		g.begin(100)
+		g.lane.Answered(&g.queue[0].Item, Accepted, true, g.now)
+		if g.lane.Commit(0, false, g.now); g.lane.mayWrite() {
+			t.Error("it is tried again at once")
+		}
+	})
+	t.Run("a success ends it", func(t *testing.T) {
+		g := full(true)
+		g.pass(time.Second)
+		items := g.begin(100)
+		g.disk.put(items)
+		g.lane.Commit(len(items), false, g.now)
+		g.lane.Mode = Overflow
+		g.putOnly(&note{device: 20})
+		if g.lane.After(func() {}) || len(g.lane.Passed()) > 0 {
+			t.Error("what is to be written is taken for what cannot be")
 		}
 	})
 	t.Run("sooner if it is told so", func(t *testing.T) {

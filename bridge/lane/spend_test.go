@@ -1,0 +1,78 @@
+package lane
+
+import (
+	"testing"
+	"time"
+)
+
+// Who goes when a door has credit: first who waits there for the first time, then those that come
+// back; of what is left for these, half is kept for the log.
+func TestWhoGoesOnCredit(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, late    int // at the door
+		credit, logged int
+		quiet          bool
+		goes, left     int
+	}{
+		"the first":                    {first: 3, credit: 2, logged: 5, goes: 2},
+		"all of them":                  {first: 2, credit: 5, logged: 5, goes: 2, left: 3},
+		"half of the late":             {late: 9, credit: 4, logged: 5, goes: 2, left: 2},
+		"one is for the log":           {late: 9, credit: 1, logged: 5, left: 1},
+		"the log is empty":             {late: 9, credit: 4, goes: 4},
+		"nothing is read at the end":   {late: 9, credit: 4, logged: 5, quiet: true, goes: 4},
+		"the first, and then the late": {first: 2, late: 9, credit: 6, logged: 5, goes: 4, left: 2},
+		"no credit":                    {first: 2, late: 2, logged: 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, why := range []Reason{Unreachable, Topic} {
+				g := newRig(Overflow, nil)
+				n := g.line(0)
+				door := &g.lane.Door
+				if why == Topic {
+					door = &n.Door
+				}
+				door.shut(why, g.now.Mono)
+				for i := range c.first + c.late {
+					d := g.lane.device(n, token(i))
+					d.queued, d.late = 1, i >= c.first
+					g.lane.next(d)
+				}
+				g.disk.waiting[0], g.lane.quiet, door.credit = c.logged, c.quiet, c.credit
+				g.lane.Tend(g.now)
+				if goes := g.lane.loading.len(); goes != c.goes || door.credit != c.left || n.atDoor.size != c.first+c.late-goes {
+					t.Errorf("%v: %d go, credit %d", why, goes, door.credit)
+				}
+			}
+		})
+	}
+}
+
+// The lane is woken by whatever there is to do.
+func TestWake(t *testing.T) {
+	for name, do := range map[string]func(*rig){
+		"something is put": func(g *rig) { g.putOnly(&note{}) },
+		"a device waits":   func(g *rig) { g.lane.park(g.lane.device(g.line(0), token(0)), time.Second) },
+		"a queue is to be read": func(g *rig) {
+			d := g.lane.device(g.line(0), token(0))
+			d.queued = 1
+			g.lane.next(d)
+		},
+		"one stands at a door": func(g *rig) {
+			g.line(0).Door.shut(Topic, g.now.Mono)
+			d := g.lane.device(g.line(0), token(0))
+			d.queued = 1
+			g.lane.next(d)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(Overflow, nil)
+			g.run()
+			if g.run(); g.lane.Wake {
+				t.Fatal("it is awake")
+			}
+			if do(g); !g.lane.Wake {
+				t.Error("it sleeps on")
+			}
+		})
+	}
+}
