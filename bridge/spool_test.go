@@ -189,6 +189,7 @@ func TestSpoolKeepsOrder(t *testing.T) {
 				}
 			}
 			delivered(t, b)
+			t.Logf("%d attempts without an answer were repeated", b.Stats().Apps["mail"].Ambiguous)
 			checkOrder(t, sim, rounds*sessions*each)
 			checkEmpty(t, b, s)
 			if st := b.Stats().Apps["mail"]; st.Replayed == 0 {
@@ -261,6 +262,7 @@ func TestSpoolExpiry(t *testing.T) {
 	session.Close(nil)
 	until(t, "all are on disk or read ahead", func() bool { return b.Stats().Apps["mail"].Replayed == 4 })
 	clock.forward(10 * time.Minute)
+	until(t, "those that expire have", func() bool { return b.Stats().Apps["mail"].Expired > 0 })
 	setScenario(t, sim, apnssim.Scenario{})
 	clock.forward(10 * time.Minute)
 	delivered(t, b)
