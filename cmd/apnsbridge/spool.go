@@ -42,7 +42,8 @@ func (f spoolFlags) with(room int64, fn func(*boltstore.LineSpool) error) error 
 	if err != nil {
 		return err
 	}
-	s, err := boltstore.OpenLineSpoolOffline(dir, boltstore.Options{SpoolBytes: room * int64(settings.Spool.MaxBytes), SpoolDevice: math.MaxInt64})
+	o := boltstore.Options{SpoolBytes: room * int64(settings.Spool.MaxBytes), SpoolDevice: math.MaxInt64}
+	s, err := boltstore.OpenLineSpoolOffline(dir, o)
 	if err != nil {
 		return err
 	}
@@ -149,7 +150,8 @@ func writeTable(to io.Writer, list []store.LineWaiting) error {
 	fmt.Fprintln(table, "APP\tENVIRONMENT\tTOPIC\tRECORDS\tQUEUED\tBYTES\tNONE BEFORE")
 	for _, l := range list {
 		since := time.Unix(l.Since, 0).UTC().Format(time.RFC3339)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", l.App, l.Environment, topicName(l.Line), l.Log+l.Queued, l.Queued, l.Bytes, since)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n",
+			l.App, l.Environment, topicName(l.Line), l.Log+l.Queued, l.Queued, l.Bytes, since)
 	}
 	return table.Flush()
 }
@@ -186,7 +188,8 @@ func (c spoolPurgeCommand) Run(ctx context.Context, std streams) error {
 		}
 		for _, l := range list {
 			n, err := s.Purge(ctx, l.Line)
-			fmt.Fprintf(std.out, "%s/%s, topic %s: %d notifications are thrown away\n", l.App, l.Environment, topicName(l.Line), n)
+			fmt.Fprintf(std.out, "%s/%s, topic %s: %d notifications are thrown away\n",
+				l.App, l.Environment, topicName(l.Line), n)
 			if err != nil {
 				return err
 			}

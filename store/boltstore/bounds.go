@@ -61,5 +61,11 @@ func (s *LineSpool) fits(w *put) bool {
 		new += op.cost
 	}
 	within := !slices.ContainsFunc(w.lines, func(n *line) bool { return n.share.bytes > s.bounds.own })
-	return new+moved == 0 || s.total <= s.bounds.total+s.bounds.reserve && (new == 0 || within || s.total-moved <= s.bounds.common)
+	switch {
+	case new+moved == 0:
+		return true
+	case s.total > s.bounds.total+s.bounds.reserve:
+		return false
+	}
+	return new == 0 || within || s.total-moved <= s.bounds.common
 }

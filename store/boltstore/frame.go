@@ -60,7 +60,9 @@ type frame struct {
 func frameSize(name, token, body int) int { return frameFixed + name + token + body + frameSum }
 
 // appendFrame appends a frame whose body is of two parts.
-func appendFrame(b []byte, salt uint32, kind frameKind, name string, put uint32, r *store.LineRecord, flags []byte) []byte {
+func appendFrame(b []byte, salt uint32, kind frameKind, name string, put uint32,
+	r *store.LineRecord, flags []byte,
+) []byte {
 	from := len(b)
 	b = append(b, magic...)
 	b = appendU32(b, salt)

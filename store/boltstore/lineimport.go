@@ -52,7 +52,8 @@ func (s *LineSpool) Import(ctx context.Context, path string) (result LineImport,
 	}
 	salt, ok := fileSalt(f, info.Size())
 	if !ok {
-		return result, fmt.Errorf("%s has no notification that can be recognised; a spool.db is imported by the version that wrote it", path)
+		return result, fmt.Errorf("%s has no notification that can be recognised; "+
+			"a spool.db is imported by the version that wrote it", path)
 	}
 	list, err := s.survey(f, info.Size(), salt, &result)
 	if err != nil {
@@ -143,7 +144,9 @@ func pagesInUse(f *os.File, size int64) func(at int64) (used, sure bool) {
 }
 
 // importAll puts what was found, or nothing.
-func (s *LineSpool) importAll(ctx context.Context, f *os.File, list []importable, salt uint32, result *LineImport) (err error) {
+func (s *LineSpool) importAll(ctx context.Context, f *os.File, list []importable, salt uint32,
+	result *LineImport,
+) (err error) {
 	const together = 4 << 20 // bytes of a Put
 	put := make(map[store.Line][]store.LineKey)
 	batches, bytes := make(map[store.Line][]store.LineRecord), 0

@@ -218,9 +218,11 @@ func refuseOldSpool(dir string) error {
 	})
 	switch {
 	case waits:
-		return fmt.Errorf("%s has notifications that an earlier version has kept: run that version until they are delivered, or move the file away to give them up", path)
+		return fmt.Errorf("%s has notifications that an earlier version has kept: "+
+			"run that version until they are delivered, or move the file away to give them up", path)
 	case isDamage(err):
-		return fmt.Errorf("%s is of an earlier version and damaged: have that version import and deliver what is in it, or move the file away to give it up", path)
+		return fmt.Errorf("%s is of an earlier version and damaged: "+
+			"have that version import and deliver what is in it, or move the file away to give it up", path)
 	}
 	return nil
 }

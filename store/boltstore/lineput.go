@@ -70,14 +70,18 @@ func (s *LineSpool) Put(ctx context.Context, batches ...store.LineBatch) error {
 func (w *put) check() error {
 	for b, batch := range w.batches {
 		name, logged := lineName(batch.Line), int64(0)
-		if l := batch.Line; l.App == "" || l.Environment == "" || len(name) > store.MaxSpoolName+2 || strings.Count(name, "\x00") != 2 || !utf8.ValidString(name) {
-			return fmt.Errorf("%w: a line has names of %d, %d and %d bytes; they can have %d together, of UTF-8 without a zero byte",
+		l := batch.Line
+		if l.App == "" || l.Environment == "" || len(name) > store.MaxSpoolName+2 ||
+			strings.Count(name, "\x00") != 2 || !utf8.ValidString(name) {
+			return fmt.Errorf("%w: a line has names of %d, %d and %d bytes; "+
+				"they can have %d together, of UTF-8 without a zero byte",
 				store.ErrUnstorable, len(l.App), len(l.Environment), len(l.Topic), store.MaxSpoolName)
 		}
 		for i := range batch.Records {
 			r := &batch.Records[i]
 			if len(r.Token) > store.MaxSpoolToken || len(r.Body) > store.MaxSpoolBody || r.Expires < 0 {
-				return fmt.Errorf("%w: it has a token of %d bytes and a body of %d, and expires at %d; it can have %d and %d, and no time before 1970",
+				return fmt.Errorf("%w: it has a token of %d bytes and a body of %d, and expires at %d; "+
+					"it can have %d and %d, and no time before 1970",
 					store.ErrUnstorable, len(r.Token), len(r.Body), r.Expires, store.MaxSpoolToken, store.MaxSpoolBody)
 			}
 			size := int64(frameSize(len(name), len(r.Token), len(r.Body)))

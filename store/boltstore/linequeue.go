@@ -11,7 +11,9 @@ import (
 )
 
 // TakeOf implements store.LineSpool.
-func (s *LineSpool) TakeOf(ctx context.Context, l store.Line, token []byte, limit int, most int64) (records []store.LineRecord, err error) {
+func (s *LineSpool) TakeOf(
+	ctx context.Context, l store.Line, token []byte, limit int, most int64,
+) (records []store.LineRecord, err error) {
 	n := s.known(l)
 	if n == nil || !s.Queued(l, token) {
 		return nil, errors.Join(ctx.Err(), s.open())
@@ -65,7 +67,9 @@ func (s *LineSpool) holds(id uint64) bool {
 }
 
 // viewQueue calls fn with what is in the queues of n from a key on.
-func (s *LineSpool) viewQueue(ctx context.Context, n *line, from []byte, fn func(c *bbolt.Cursor, key, value []byte)) error {
+func (s *LineSpool) viewQueue(
+	ctx context.Context, n *line, from []byte, fn func(c *bbolt.Cursor, key, value []byte),
+) error {
 	return s.queues.view(ctx, func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(queuesBucket).Bucket([]byte(n.name)); b != nil {
 			c := b.Cursor()
@@ -77,7 +81,9 @@ func (s *LineSpool) viewQueue(ctx context.Context, n *line, from []byte, fn func
 }
 
 // Devices implements store.LineSpool.
-func (s *LineSpool) Devices(ctx context.Context, l store.Line, after []byte, limit int) (devices []store.LineDevice, err error) {
+func (s *LineSpool) Devices(
+	ctx context.Context, l store.Line, after []byte, limit int,
+) (devices []store.LineDevice, err error) {
 	n := s.known(l)
 	if n == nil {
 		return nil, errors.Join(ctx.Err(), s.open())

@@ -20,7 +20,9 @@ const (
 var errRenewed = errors.New("store: a segment was written anew")
 
 // Sample implements store.LineSpool.
-func (s *LineSpool) Sample(ctx context.Context, l store.Line, limit int, free func(token []byte) bool) (list []store.LineRecord, err error) {
+func (s *LineSpool) Sample(
+	ctx context.Context, l store.Line, limit int, free func(token []byte) bool,
+) (list []store.LineRecord, err error) {
 	n := s.known(l)
 	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil || n.waiting.Load() == 0 {
 		return nil, err

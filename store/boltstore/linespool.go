@@ -8,7 +8,6 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,56 +169,6 @@ func (s *LineSpool) device(n *line, token []byte) uint64 {
 	return maphash.Bytes(s.seed, token) ^ bits.RotateLeft64(maphash.String(s.seed, n.name), 1)
 }
 
-// Waiting implements store.LineSpool.
-func (s *LineSpool) Waiting(l store.Line) int {
-	if n := s.known(l); n != nil {
-		return int(n.waiting.Load())
-	}
-	return 0
-}
-
-// Queued implements store.LineSpool.
-func (s *LineSpool) Queued(l store.Line, token []byte) bool {
-	if s.queues.devices.empty() {
-		return false
-	}
-	n := s.known(l)
-	return n != nil && s.queues.devices.bytes(s.device(n, token)) > 0
-}
-
-// Lines implements store.LineSpool.
-func (s *LineSpool) Lines() (lines []store.Line) {
-	for _, w := range s.Stats().Lines {
-		lines = append(lines, w.Line)
-	}
-	return lines
-}
-
-// Stats implements store.LineSpool.
-func (s *LineSpool) Stats() store.LineStats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	aside, _ := damagedFiles(s.dir)
-	stats := store.LineStats{
-		Bytes: s.total, Bound: s.bounds.total, Segments: len(s.segments), Expired: s.expired, Broken: s.broken, SetAside: aside,
-	}
-	for _, n := range s.lines {
-		if n.log+n.queued == 0 {
-			continue
-		}
-		w := store.LineWaiting{Line: n.Line, Log: n.log, Queued: n.queued, Bytes: n.bytes, Since: int64(n.since)}
-		for _, g := range s.segments {
-			if c := g.counts[n]; c != nil && c.records > 0 && (n.queued == 0 || g.footer.Put < n.since) {
-				w.Since = int64(g.footer.Put)
-				break
-			}
-		}
-		stats.Lines = append(stats.Lines, w)
-	}
-	slices.SortFunc(stats.Lines, func(a, b store.LineWaiting) int { return strings.Compare(lineName(a.Line), lineName(b.Line)) })
-	return stats
-}
-
 // Begins reports whether there was no spool when it was opened, or a damaged one.
 func (s *LineSpool) Begins() bool { return s.begins }
 
@@ -242,8 +191,9 @@ func openLineSpool(dir string, o Options, leaveDamaged bool) (*LineSpool, error)
 		return nil, fmt.Errorf("cannot make the directory of the spool: %w", err)
 	}
 	s := &LineSpool{
-		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(), buffers: sync.Pool{New: func() any { return new([]byte) }},
-		quit: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(),
+		buffers: sync.Pool{New: func() any { return new([]byte) }},
+		quit:    make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		held: make(map[uint64]hand), shares: make(map[string]*share), lines: make(map[store.Line]*line),
 	}
 	if err := s.openQueues(leaveDamaged); err != nil {

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,4 +70,77 @@ func TestLineSpool(t *testing.T) {
 			},
 		}
 	})
+}
+
+// A file of queues that has become large begins anew when nothing is in it, and gives
+// no ID twice.
+func TestQueuesBeginAnew(t *testing.T) {
+	dir := t.TempDir()
+	s := openLines(t, dir, Options{SpoolDevice: 1 << 30})
+	if !s.Begins() {
+		t.Error("a new spool does not begin")
+	}
+	list := lineRecords(0, 300)
+	for i := range list {
+		list[i].Token, list[i].Queued, list[i].Body = []byte("d"), true, make([]byte, 100_000)
+	}
+	keys := putLines(t, s, mailLine, list)
+	s.Done(mailLine, keys[1:]...)
+	for _, large := range []bool{true, false} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openLines(t, dir, Options{})
+		if got := s.queues.size() > emptyMax; got != large || s.Begins() {
+			t.Errorf("got a large file: %v, begins: %v, want %v and false", got, s.Begins(), large)
+		}
+		if whole, _ := takeLines(t, s, mailLine); large {
+			s.Done(mailLine, whole[0].LineKey)
+		} else if len(whole) > 0 {
+			t.Errorf("got %d records, want none", len(whole))
+		}
+	}
+	if again := putLines(t, s, mailLine, lineRecords(0, 1)); again[0].ID <= keys[299].ID {
+		t.Errorf("ID %d came after %d", again[0].ID, keys[299].ID)
+	}
+}
+
+// What a Put and a Done cost does not grow with the number of records.
+func TestLineAllocs(t *testing.T) {
+	s := openLines(t, t.TempDir(), Options{})
+	for _, n := range []int{1, 1000} {
+		list := lineRecords(0, n)
+		if got := testing.AllocsPerRun(20, func() {
+			for i := range list {
+				list[i].ID = 0
+			}
+			putLines(t, s, mailLine, list)
+			for i := range list {
+				s.Done(mailLine, list[i].LineKey)
+			}
+		}); got > 100 {
+			t.Errorf("%d records: got %.0f allocations, want at most 100", n, got)
+		}
+	}
+}
+
+// After Close there is an error and nothing more.
+func TestLinesClosed(t *testing.T) {
+	s := openLines(t, t.TempDir(), Options{})
+	s.Return(mailLine, putLines(t, s, mailLine, lineRecords(0, 1))...)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, take := s.Take(ctx, mailLine, 1, 1)
+	_, takeOf := s.TakeOf(ctx, mailLine, nil, 1, 1)
+	_, sample := s.Sample(ctx, mailLine, 1, func([]byte) bool { return true })
+	_, devices := s.Devices(ctx, mailLine, nil, 1)
+	for name, err := range map[string]error{
+		"Put": s.Put(ctx, store.LineBatch{Line: mailLine, Records: lineRecords(0, 1)}), "Take": take, "TakeOf": takeOf,
+		"Sample": sample, "Devices": devices, "Flush": s.Flush(ctx), "Close": s.Close(),
+	} {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("%s: got %v, want %v", name, err, store.ErrClosed)
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 
 // Take implements store.LineSpool. It gives what was returned, and reads on from
 // where it was.
-func (s *LineSpool) Take(ctx context.Context, l store.Line, limit int, most int64) (records []store.LineRecord, err error) {
+func (s *LineSpool) Take(ctx context.Context, l store.Line, limit int, most int64) ([]store.LineRecord, error) {
 	n := s.known(l)
 	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil {
 		return nil, err
@@ -21,7 +21,8 @@ func (s *LineSpool) Take(ctx context.Context, l store.Line, limit int, most int6
 	n.reading.Lock()
 	defer n.reading.Unlock()
 	t := &logTaking{n: n, limit: limit, bytes: most}
-	if err = s.takeReturned(t); err == nil && !t.full {
+	err := s.takeReturned(t)
+	if err == nil && !t.full {
 		err = s.takeOn(t)
 	}
 	if len(t.records) > 0 {
@@ -198,7 +199,9 @@ func (s *LineSpool) claim(h hand, id uint64) bool {
 
 // scan calls fn for the records in a part of a segment, until it is false, and says
 // where it has got to.
-func (s *LineSpool) scan(g *segment, from, end int64, fn func(sc *scanner, f frame, at int64) bool) (to int64, err error) {
+func (s *LineSpool) scan(
+	g *segment, from, end int64, fn func(sc *scanner, f frame, at int64) bool,
+) (to int64, err error) {
 	file, err := os.Open(g.path)
 	if err != nil {
 		return from, err

@@ -125,7 +125,8 @@ func parseSegmentName(s string) (n segmentName, ok bool) {
 
 func newSegment(dir string, name segmentName) *segment {
 	return &segment{
-		name: name, path: filepath.Join(dir, name.String()), counts: make(map[*line]*lineCount), footer: footer{Last: name.first},
+		name: name, path: filepath.Join(dir, name.String()),
+		counts: make(map[*line]*lineCount), footer: footer{Last: name.first},
 	}
 }
 
@@ -152,7 +153,8 @@ func appendMark(b []byte, off int64) []byte {
 // readMarks has be done what is.
 func (g *segment) readMarks() error {
 	b, err := os.ReadFile(g.marksPath())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO) { // what the disk does not give is done again
+	// What the disk does not give is done again.
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO) {
 		return err
 	}
 	g.marked = int64(len(b) - len(b)%markSize)

@@ -1,0 +1,250 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"apnsbridge/store"
+)
+
+// sized are n records of about 1,000 bytes.
+func sized(n int) []store.LineRecord {
+	list := logged(0, n)
+	for i := range list {
+		list[i].Body = make([]byte, 1000)
+	}
+	return list
+}
+
+func testLineFull(t *testing.T, p LinePlace) {
+	settings := Settings{Spool: 1 << 20, Reserve: 100_000}
+	s := p.Open(settings)
+	var keys []store.LineKey
+	for {
+		list := sized(10)
+		err := s.Put(ctx, onto(mail, list))
+		if errors.Is(err, store.ErrSpoolFull) {
+			break
+		}
+		must(t, err)
+		keys = append(keys, lineKeys(list)...)
+	}
+	if len(keys) < 800 || len(keys) > 1000 {
+		t.Errorf("%d records of 1,000 bytes went in, want almost 1,000", len(keys))
+	}
+	full := func() {
+		t.Helper()
+		for _, batches := range [][]store.LineBatch{{onto(mail, sized(10))}, {onto(other, sized(10))}, {onto(news, sized(1)), onto(mail, sized(10))}} {
+			if err := s.Put(ctx, batches...); !errors.Is(err, store.ErrSpoolFull) {
+				t.Errorf("got %v, want %v", err, store.ErrSpoolFull)
+			}
+		}
+	}
+	full()
+	moves := 0
+	for _, k := range keys { // which has a reserve
+		k.Queued = true
+		err := s.Put(ctx, onto(mail, []store.LineRecord{{LineKey: k, Body: make([]byte, 1000)}}))
+		if errors.Is(err, store.ErrSpoolFull) {
+			break
+		}
+		must(t, err)
+		moves++
+	}
+	if moves != len(keys) {
+		t.Errorf("%d of %d could be moved", moves, len(keys))
+	}
+	s = p.Open(settings)
+	full()
+	list, err := s.TakeOf(ctx, mail, keys[0].Token, 20, unlimited)
+	must(t, err)
+	s.Done(mail, lineKeys(list)...)
+	for range 30 {
+		page, err := s.Devices(ctx, mail, nil, 20)
+		must(t, err)
+		for _, d := range page {
+			list, err := s.TakeOf(ctx, mail, d.Token, 100, unlimited)
+			must(t, err)
+			s.Done(mail, lineKeys(list)...)
+		}
+	}
+	putLine(t, s, other, sized(10)) // at once
+}
+
+func testLineOwnRoom(t *testing.T, p LinePlace) {
+	settings := Settings{Spool: 8 << 20}
+	s := p.Open(settings)
+	full := func(app string, most int) (count int) {
+		t.Helper()
+		for ; count < most; count++ {
+			l := store.Line{App: app, Environment: "production", Topic: fmt.Sprint("topic", count%3)}
+			err := s.Put(ctx, onto(l, []store.LineRecord{{Body: make([]byte, 3000)}}))
+			if errors.Is(err, store.ErrSpoolFull) {
+				return count
+			}
+			must(t, err)
+		}
+		return count
+	}
+	if got := full("first", 8<<20/3000); got < 7<<20/4096 {
+		t.Errorf("%d records of 3,000 bytes went in, want more", got)
+	}
+	for _, app := range []string{"second", "third"} {
+		if got := full(app, 100); got < 3 || got > 20 {
+			t.Errorf("%d records of 3,000 bytes of app %s went in, want a few", got, app)
+		}
+	}
+	s = p.Kill(settings)
+	if got := full("first", 1) + full("second", 1) + full("third", 1); got != 0 {
+		t.Errorf("%d more went in", got)
+	}
+	l := store.Line{App: "second", Environment: "production", Topic: "topic0"}
+	list, err := s.Take(ctx, l, 2, unlimited)
+	must(t, err)
+	s.Done(l, lineKeys(list)...)
+	if full("first", 1) != 0 || full("second", 1) != 1 {
+		t.Error("the room of one app was another's")
+	}
+}
+
+func testLineDeviceFull(t *testing.T, p LinePlace) {
+	s := p.Open(Settings{Spool: 1 << 20}) // of which 1 % is a device's
+	list := sized(3)
+	for i := range list {
+		list[i].Token, list[i].Queued = []byte("d"), true
+	}
+	puts := 0
+	for ; puts < 100; puts++ {
+		err := s.Put(ctx, onto(mail, slices.Clone(list)))
+		if errors.Is(err, store.ErrDeviceFull) {
+			break
+		}
+		must(t, err)
+	}
+	if puts < 1 || puts > 3 {
+		t.Errorf("%d times 3,000 bytes went in, want 2 or 3", puts)
+	}
+	putLine(t, s, mail, queued("e", 0, 1))
+	keys := putLine(t, s, mail, sized(20))
+	for _, k := range keys { // what is moved may always
+		putLine(t, s, mail, []store.LineRecord{{LineKey: store.LineKey{ID: k.ID, Token: []byte("d"), Queued: true}, Body: make([]byte, 1000)}})
+	}
+	if got := s.Stats().Lines[0]; got.Queued != 3*puts+21 || got.Log != 0 {
+		t.Errorf("got %+v, want %d in queues", got, 3*puts+21)
+	}
+}
+
+// One app has something in front of all that comes and goes.
+func testLineSpace(t *testing.T, p LinePlace) {
+	settings := Settings{Spool: 2 << 20}
+	s := p.Open(settings)
+	putLine(t, s, news, logged(0, 1))
+	for round := range 200 { // 10 MB
+		list := sized(50)
+		keys := putLine(t, s, mail, list)
+		if round%7 == 0 {
+			putLine(t, s, news, logged(1+round, 1))
+		}
+		s.Done(mail, keys...)
+	}
+	must(t, s.Flush(ctx))
+	if got := s.Stats(); got.Bytes > 1<<20 {
+		t.Errorf("got %d bytes of %d that wait, in %d segments", got.Bytes, got.Lines[0].Bytes, got.Segments)
+	}
+	s = p.Kill(settings)
+	if got := s.Waiting(news); got != 30 {
+		t.Errorf("got %d that wait, want 30", got)
+	}
+}
+
+func testLineSweep(t *testing.T, p LinePlace) {
+	now := epoch
+	settings := Settings{Spool: 1 << 20, Now: func() time.Time { return now }}
+	s := p.Open(settings)
+	batch := func(expires ...int64) []store.LineRecord {
+		list := sized(len(expires))
+		for i := range list {
+			list[i].Body, list[i].Expires = make([]byte, 95_000), expires[i]
+		}
+		return list
+	}
+	soon, later := epoch.Unix()+1, epoch.Unix()+60
+	kept := putLine(t, s, mail, batch(soon)) // in its caller's hands
+	s.Return(mail, putLine(t, s, mail, batch(soon, later, soon))...)
+	s.Return(news, putLine(t, s, news, batch(soon, soon, soon))...)
+	s.Return(mail, putLine(t, s, mail, batch(0, 0, 0))...)
+	more := onto(other, batch(0))
+	if err := s.Put(ctx, more); !errors.Is(err, store.ErrSpoolFull) {
+		t.Fatalf("got %v, want %v", err, store.ErrSpoolFull)
+	}
+	now = now.Add(time.Second)
+	must(t, s.Put(ctx, more))
+	if got := s.Waiting(news); got != 0 || s.Stats().Expired != 5 {
+		t.Errorf("got %d that wait and %d expired, want 0 and 5", got, s.Stats().Expired)
+	}
+	s.Return(mail, kept...)
+	s = p.Open(settings)
+	for l, want := range map[store.Line]int{mail: 5, news: 0, other: 1} {
+		if got := s.Waiting(l); got != want {
+			t.Errorf("%v: got %d, want %d", l, got, want)
+		}
+	}
+}
+
+// Lanes work each on a line of its own, and nothing is lost or given twice.
+func testLineConcurrent(t *testing.T, p LinePlace) {
+	s := p.Open(Settings{Spool: 4 << 20})
+	const lanes, rounds = 4, 60
+	var working sync.WaitGroup
+	for lane := range lanes {
+		l := store.Line{App: fmt.Sprint("app", lane), Environment: "production"}
+		working.Go(func() {
+			ended := 0
+			for round := range rounds {
+				keys := putLine(t, s, l, logged(round*20, 20))
+				s.Return(l, keys[5:]...)
+				s.Done(l, keys[:5]...)
+				ended += 5
+				list, err := s.Take(ctx, l, 10, unlimited)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i := range list {
+					list[i].Queued = i%3 == 0
+				}
+				move := slices.DeleteFunc(slices.Clone(list), func(r store.LineRecord) bool { return !r.Queued })
+				if err := s.Put(ctx, onto(l, move)); err != nil {
+					t.Error(err)
+				}
+				for _, r := range move {
+					s.Return(l, r.LineKey)
+					got, err := s.TakeOf(ctx, l, r.Token, 50, unlimited)
+					if err != nil || !slices.ContainsFunc(got, func(g store.LineRecord) bool { return g.ID == r.ID }) {
+						t.Errorf("got %d records without %d, error %v", len(got), r.ID, err)
+					}
+					s.Return(l, lineKeys(got)...)
+				}
+				for _, r := range list {
+					if !r.Queued {
+						s.Done(l, r.LineKey)
+						ended++
+					}
+				}
+				if round%20 == lane {
+					must(t, s.Flush(ctx))
+				}
+			}
+			for _, w := range s.Stats().Lines {
+				if w.Line == l && w.Log+w.Queued != rounds*20-ended {
+					t.Errorf("%v: got %+v, want %d", l, w, rounds*20-ended)
+				}
+			}
+		})
+	}
+	working.Wait()
+}
