@@ -70,6 +70,8 @@ func (s *LineSpool) holds(id uint64) bool {
 func (s *LineSpool) viewQueue(
 	ctx context.Context, n *line, from []byte, fn func(c *bbolt.Cursor, key, value []byte),
 ) error {
+	s.queues.viewing.RLock()
+	defer s.queues.viewing.RUnlock()
 	return s.queues.view(ctx, func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(queuesBucket).Bucket([]byte(n.name)); b != nil {
 			c := b.Cursor()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"sync"
 
 	"go.etcd.io/bbolt"
 )
@@ -21,9 +22,10 @@ import (
 type queues struct {
 	*file
 	devices deviceIndex
-	ended   []queueEnd // to be deleted
-	moved   []uint64   // IDs in the bucket of that name
-	settled []uint64   // of these, what the log knows to be done: to be deleted
+	viewing sync.RWMutex // by who reads: what is deleted stays held until no one sees it any more; before mu
+	ended   []queueEnd   // to be deleted
+	moved   []uint64     // IDs in the bucket of that name
+	settled []uint64     // of these, what the log knows to be done: to be deleted
 }
 
 // queueEnd is a record that is done.
@@ -135,6 +137,8 @@ func (s *LineSpool) changeQueues(fn func(*bbolt.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	q.viewing.Lock() // a transaction that began before the change still shows it
+	defer q.viewing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range ended {
