@@ -37,8 +37,15 @@ func (n *notification) begin() bool {
 		return false
 	}
 	n.Attempts++
-	n.Sent = now.Time.Truncate(time.Millisecond).UTC()
+	n.Sent = dated(now)
 	return true
+}
+
+// dated is the present time to the millisecond, as the store keeps it. It has the
+// monotonic reading, which Truncate and UTC would take away: a bad token is listed
+// for its time though the wall is set back.
+func dated(now lane.Now) time.Time {
+	return now.Time.Add(-time.Duration(now.Time.Nanosecond()) % time.Millisecond)
 }
 
 // device names the device of n to APNs.
