@@ -45,7 +45,7 @@ func TestOneDeviceHoldsUpNobody(t *testing.T) {
 				for i := range stack.count {
 					p.push(t, session, note(deviceToken([]byte{0xcc}, 1), uint32(i), payload(i)))
 				}
-				othersAreServed(t, b, sim, session, p, 0)
+				othersAreServed(t, b, session, p, 0)
 				if mode.mode != SpoolOff {
 					session.Close(nil)
 					b.Close()
@@ -57,7 +57,7 @@ func TestOneDeviceHoldsUpNobody(t *testing.T) {
 					c.Now = clock.now
 					b = startBridge(t, c)
 					session, p = open(t, b, Origin{Client: "both"})
-					othersAreServed(t, b, sim, session, p, 1000)
+					othersAreServed(t, b, session, p, 1000)
 				}
 				until(t, "what waits is counted", func() bool {
 					st := b.Stats().Apps["mail"]
@@ -78,16 +78,16 @@ func TestOneDeviceHoldsUpNobody(t *testing.T) {
 
 // othersAreServed pushes to others than the device that is put off, over its
 // connection and another one.
-func othersAreServed(t *testing.T, b *Bridge, sim *apnssim.Simulator, with *Session, p *recorder, from int) {
+func othersAreServed(t *testing.T, b *Bridge, with *Session, p *recorder, from int) {
 	t.Helper()
 	const each = 150
-	before := sim.Stats().Accepted
+	before := b.Stats().Apps["mail"].Accepted
 	other, po := open(t, b, Origin{Client: "other"})
 	for i := range each {
 		p.push(t, with, note(deviceToken(goodDevice, from+i), uint32(i), hello))
 		po.push(t, other, note(deviceToken([]byte{0xbb}, from+i), uint32(i), hello))
 	}
-	until(t, "the others are served", func() bool { return sim.Stats().Accepted-before == 2*each })
+	until(t, "the others are served", func() bool { return b.Stats().Apps["mail"].Accepted-before == 2*each })
 	other.Close(nil)
 }
 
