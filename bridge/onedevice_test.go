@@ -134,10 +134,11 @@ func TestOneThatWaitsLeavesTheWindow(t *testing.T) {
 	}
 }
 
-// Notifications that APNs never takes, more than close a door, make no other one late.
+// Notifications that APNs never takes, more than close a door, make no other one late
+// by more than a few seconds.
 func TestPoisonMakesNobodyLate(t *testing.T) {
 	for _, mode := range allModes {
-		for _, rule := range []apnssim.Rule{{Reason: apnssim.InternalServerError}, {Reason: apnssim.ServiceUnavailable}, {Reason: apnssim.InvalidProviderToken}, {Status: 502, Reason: "Odd"}} {
+		for _, rule := range []apnssim.Rule{{Reason: apnssim.InternalServerError}, {Reason: apnssim.ServiceUnavailable}, {Status: 502, Reason: "Odd"}} {
 			for _, many := range []int{6, 50} {
 				t.Run(fmt.Sprintf("%s, %d of %s", mode.name, many, rule.Reason), func(t *testing.T) {
 					t.Parallel()
@@ -151,22 +152,21 @@ func TestPoisonMakesNobodyLate(t *testing.T) {
 					for i := range many {
 						p.push(t, session, note(deviceToken([]byte{0xcc}, i), uint32(i), hello))
 					}
-					until(t, "they wait", func() bool { return b.Stats().Retrying == many })
-					// One good one lets it be seen that APNs serves, once a probe is due.
-					p.push(t, session, note(deviceToken(goodDevice, 0), 100, hello))
-					until(t, "the first good one", func() bool { clock.forward(time.Second); return sim.Stats().Accepted == 1 })
+					until(t, "they wait", func() bool { return b.Stats().Retrying+b.Stats().Apps["mail"].Waiting.OnDisk >= many })
 					var late []time.Duration
-					for i := range 20 {
-						start := time.Now()
-						p.push(t, session, note(deviceToken(goodDevice, 1+i), uint32(101+i), hello))
-						until(t, "it is accepted", func() bool { return sim.Stats().Accepted == 2+i })
-						if d := time.Since(start); d > 5*time.Second {
-							late = append(late, d)
-						}
-						clock.forward(time.Second) // the poisoned come back meanwhile
+					for i := range 40 { // one a second
+						clock.forward(time.Second)
+						start := clock.ahead.Load()
+						p.push(t, session, note(deviceToken(goodDevice, i), uint32(100+i), hello))
+						until(t, "it is accepted", func() bool {
+							clock.forward(100 * time.Millisecond)
+							return sim.Stats().Accepted == 1+i
+						})
+						late = append(late, time.Duration(clock.ahead.Load()-start))
 					}
-					if len(late) > 0 {
-						t.Errorf("%d of 20 were late: %v", len(late), late)
+					// While it is learned whose fault it is, the good ones are probes' company.
+					if worst := slices.Max(late); worst > 5*time.Second {
+						t.Errorf("late by %v", late)
 					}
 				})
 			}
