@@ -60,6 +60,8 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) { servePage(w, s.page(a.stopping.Load())) }))
 	mux.HandleFunc("GET /metrics", a.reads(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP))
 	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
+	mux.HandleFunc("POST /apps/{name}/try", a.changes(s.command("the app is tried, on its operator's word", s.bridge.Try)))
+	mux.HandleFunc("POST /apps/{name}/believe", a.changes(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe)))
 	a.server = http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,

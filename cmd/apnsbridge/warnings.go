@@ -34,7 +34,7 @@ func (a *assembly) overheard() []warning {
 
 // warn puts the warnings into the log.
 func (s *service) warn() {
-	for _, w := range s.current.Load().warnings() {
+	for _, w := range append(s.current.Load().warnings(), s.unconfigured()...) {
 		level := zerolog.WarnLevel
 		if w.within == 3 {
 			level = zerolog.ErrorLevel

@@ -69,6 +69,7 @@ type App struct {
 	PushType    string     `yaml:"push_type"`
 	OnBadToken  string     `yaml:"on_bad_token"`
 	Strict      bool       `yaml:"strict"`
+	Doubt       *bool      `yaml:"doubt"` // nil: true
 }
 
 // TopicFromCertificate as a topic says that the provider's certificate names it.

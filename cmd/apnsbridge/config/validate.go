@@ -37,6 +37,7 @@ func (c *Config) validate(s *source) {
 		app.validate(s, "apps."+name)
 		c.Apps[name] = app
 	}
+	c.Limits.validateBounds(s)
 	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
 		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not smaller", high, low)
 	}
