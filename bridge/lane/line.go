@@ -24,6 +24,7 @@ type Line struct {
 	Door  Door
 	Guard Guard
 
+	holders  int // sessions that will put items into it
 	disk     Disk
 	devices  map[uint64]*device // something of which is in memory, or in its queue on disk
 	seed     maphash.Seed
