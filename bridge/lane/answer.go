@@ -147,7 +147,7 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 		if n.Guard.accept(sent, l.now) {
 			l.Sink.Ruled(n, Ruling{Save: true})
 		}
-		if n.Door.Reason == Suspect && sent >= n.Door.Since {
+		if n.Door.Reason == Suspect && sent >= n.Guard.since { // also of one that was with APNs when it was closed
 			n.Door.open(now)
 		}
 	case BadToken:
