@@ -22,7 +22,7 @@ func (l *Lane) Arrive(it *Item, now Now) {
 		return
 	}
 	l.spill(d)
-	it.place = arriving
+	it.device, it.place = d, arriving
 	d.arriving++
 	l.put(it)
 }
@@ -53,7 +53,7 @@ func (l *Lane) spill(d *device) {
 }
 
 func (l *Lane) enter(d *device, it *Item) {
-	it.place = chained
+	it.device, it.place = d, chained
 	if d.first == nil {
 		d.first = it
 	} else {
@@ -175,7 +175,7 @@ func (l *Lane) leave(d *device) *Item {
 	if d.first = it.behind; d.first == nil {
 		d.last = nil
 	}
-	it.behind, it.place, d.failed = nil, ending, 0
+	it.behind, it.device, it.place, d.failed = nil, nil, ending, 0
 	l.free(it)
 	return it
 }

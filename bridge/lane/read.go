@@ -230,7 +230,7 @@ func (l *Lane) enterRead(it *Item, pass bool) bool {
 		return false
 	case d.owns():
 		d.moving++
-		it.place = moving
+		it.device, it.place = d, moving
 		l.put(it)
 		return false
 	}
