@@ -7,12 +7,14 @@ import (
 
 // Arrive takes an item from a session.
 func (l *Lane) Arrive(it *Item, now Now) {
-	l.now = now
+	if now.Mono >= l.now.Mono { // it may have waited for the lock
+		l.now = now
+	}
 	l.unstored++
 	n := it.Line
 	d := l.device(n, it.Token)
-	l.Door.fresh(now.Mono)
-	n.Door.fresh(now.Mono)
+	l.Door.fresh(l.now.Mono)
+	n.Door.fresh(l.now.Mono)
 	if l.Mode == Off || l.goesStraight(d) {
 		l.enter(d, it)
 		if l.releases(d) {
