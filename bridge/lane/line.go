@@ -31,6 +31,7 @@ type Line struct {
 	blur     uint64 // bits of hashes that are not looked at, so that tests see them collide
 	crowded  bool   // a device has found the place of its hash taken
 	atDoor   waitingRoom
+	stride   int    // how many are read of the log, though fewer may go: the last ones read were all moved
 	returned uint64 // the oldest that came back to the log since it was last read
 	unlisted bool   // there may be queues on disk without an entry
 	missed   bool   // one was found since the list was begun
