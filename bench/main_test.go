@@ -39,6 +39,7 @@ type setting struct {
 	Mute      bool   // APNs answers no request
 	Dir       string // for files of its own
 	Profile   string // file for a CPU profile; none if empty
+	Program   string // the test binary that plays the part; this one if empty
 }
 
 // order is what a child is to do.

@@ -54,7 +54,7 @@ func (l *appLane) device(n *notification) device {
 }
 
 // classes are what lanes make of upstreams' classes.
-var classes = map[upstream.Class]lane.Class{
+var classes = [...]lane.Class{
 	upstream.Accepted:          lane.Accepted,
 	upstream.Refused:           lane.Malformed,
 	upstream.BadToken:          lane.BadToken,
@@ -116,7 +116,7 @@ func (n *notification) answered(v upstream.Verdict) {
 	}
 	switch {
 	case gone:
-		n.leave(conversation.Accepted)
+		n.leave(conversation.Accepted, now.Time)
 	case fate == lane.Waits:
 		if v.Class == upstream.NoAnswer && l.troubled.Load() && !ended { // one lost connection is no problem
 			a.health.set("APNs does not answer", a.bridge.log)

@@ -67,7 +67,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 		n.holders++
 		s.bridge.unsettled.Add(1)
 		// Still under the lock: what an episode remembers is on its way to disk.
-		decided = s.lane.arrive(n)
+		decided = s.lane.arrive(n, now)
 	}
 	room = s.room(now)
 	c.carryOut()
@@ -193,15 +193,16 @@ func (s *Session) resume() {
 	s.client.during(func(time.Time) { s.client.touch(s) })
 }
 
-// settled says how the delivery of n ended. It must not be touched afterwards.
-func (s *Session) settled(n *notification, o conversation.Outcome) {
-	s.client.during(func(now time.Time) {
-		if !s.talk.Settled(n.seq) { // otherwise it was taken over
-			s.talk.Settle(n.seq, o, now)
-		}
-		s.client.drop(n)
-		s.client.touch(s)
-	})
+// settled says how the delivery of n ended now. It must not be touched afterwards.
+func (s *Session) settled(n *notification, o conversation.Outcome, now time.Time) {
+	c := s.client
+	c.mu.Lock()
+	if !s.talk.Settled(n.seq) { // otherwise it was taken over
+		s.talk.Settle(n.seq, o, now)
+	}
+	c.drop(n)
+	c.touch(s)
+	c.carryOut()
 	s.bridge.settled(1)
 }
 

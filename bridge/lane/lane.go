@@ -94,7 +94,6 @@ type Lane struct {
 	seed    maphash.Seed
 	waiting dueHeap
 	loading fifo[*device]
-	spare   []*device
 	asleep  int // entries counted in Asleep
 
 	puts   fifo[put] // to be written, in this order
