@@ -102,7 +102,7 @@ func TestCaseCrowded(t *testing.T) {
 	for i := range 500 {
 		g.arrive(&note{seq: 1 + i})
 	}
-	within(t, "all have come", g.until(time.Minute, func() bool { return len(g.held) == 0 }), 3*time.Second)
+	within(t, "all have come", g.until(time.Minute, func() bool { return len(g.held) == 0 }), fullFor+3*time.Second)
 	for i := range 50 {
 		g.arrive(&note{device: 1 + i})
 	}

@@ -25,8 +25,9 @@ func (l *Lane) Tend(now Now) {
 	l.openDoors()
 	switch {
 	case l.givesWay():
+		l.fullAt = now.Mono
 		l.giveWay()
-	default:
+	case now.Mono-l.fullAt >= fullFor:
 		l.fullSince = 0
 	}
 }
@@ -69,11 +70,16 @@ func (l *Lane) Next() (at int64) {
 	if l.stopped {
 		return at
 	}
-	if l.fullSince != 0 {
-		at = min(at, int64(max(l.fullSince+fullFor, l.now.Mono+fullFor/4)))
+	if l.fullSince != 0 && l.givesWay() && slices.ContainsFunc(l.waiting, func(d *device) bool { return d.behind() > 0 }) {
+		at = min(at, int64(max(l.fullSince+fullFor, l.now.Mono)))
 	}
 	if l.expires != 0 {
-		at = min(at, int64(l.now.Mono)+max(0, l.expires-l.now.Wall)*int64(time.Second))
+		left := l.expires - l.now.Wall
+		if left <= 0 {
+			return int64(l.now.Mono)
+		}
+		// The wall's present second may be over any moment.
+		at = min(at, int64(l.now.Mono+max(time.Duration(left-1)*time.Second, 50*time.Millisecond)))
 	}
 	if l.hasReads() {
 		at = min(at, int64(l.unread))

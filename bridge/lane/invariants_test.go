@@ -132,6 +132,9 @@ func (f *fakeDisk) queued(d *device) (k int) {
 // checkRest fails if there is something to do that the lane has not asked for.
 func (w *world) checkRest() {
 	l, before := w.lane, w.did
+	if l.expires != 0 && l.expires <= w.now.Wall {
+		return // it is asked for within 50 ms
+	}
 	l.Tend(w.now)
 	items := l.Begin(100, 1e6, w.now)
 	reads, _ := l.Plan(w.now)

@@ -113,7 +113,8 @@ type Lane struct {
 	turn     bool          // queues are read before logs, the next time after them
 	nextLine int           // has its turn first
 
-	fullSince time.Duration // since when memory is full while devices wait, in off; 0: it is not
+	fullSince time.Duration // since when memory is full while devices wait, in off, but for moments; 0: it is not
+	fullAt    time.Duration // when it was seen last
 	expires   int64         // the second from which on something asleep in memory has expired; 0: nothing does
 	lastGood  time.Duration // when the last push was sent that had a good answer
 	stopped   bool          // nothing is sent

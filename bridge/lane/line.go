@@ -67,6 +67,7 @@ type device struct {
 	line        *Line
 	state       state
 	pass        bool  // its first goes through closed doors
+	clear       bool  // since it has its entry, nothing of it was in the log and not checked out
 	late        bool  // it stands at its door, if it does, after it has waited for itself
 	first, last *Item // in memory, in their order
 	queued      int   // in its queue, and not checked out

@@ -15,7 +15,11 @@ func (l *Lane) Arrive(it *Item, now Now) {
 	d := l.device(n, it.Token)
 	l.Door.fresh(l.now.Mono)
 	n.Door.fresh(l.now.Mono)
-	if l.Mode == Off || l.goesStraight(d) {
+	read := l.Mode != Off && !l.reading && n.disk.Waiting() == 0 // all of the log was, and has entered
+	if d.state == idle && d.first == nil && d.bare() {           // it has just come
+		d.clear = read
+	}
+	if l.Mode == Off || read && l.goesStraight(d) {
 		l.enter(d, it)
 		if l.releases(d) {
 			l.Sink.Release(it)
@@ -30,10 +34,9 @@ func (l *Lane) Arrive(it *Item, now Now) {
 }
 
 // goesStraight reports whether what arrives for d need not be put on disk: it is
-// nobody's turn before it.
+// nobody's turn before it. The log has nothing that was not read.
 func (l *Lane) goesStraight(d *device) bool {
-	return l.Mode == Overflow && !l.stopped && !l.closed(d.line) && !d.asleep() && d.bare() &&
-		!l.reading && d.line.disk.Waiting() == 0 && l.Sink.Roomy()
+	return l.Mode == Overflow && !l.stopped && !l.closed(d.line) && !d.asleep() && d.bare() && l.Sink.Roomy()
 }
 
 // Keep has an item stored that is with APNs, and what is in memory before it: the

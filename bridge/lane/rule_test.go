@@ -39,6 +39,13 @@ func TestWhereItIsPut(t *testing.T) {
 			g.parked(0)
 			g.disk.waiting[0] = 1
 			return g.putOnly(&note{seq: 1})
+		}, true},
+		"its device has a queue, its own may be in the log": {func(g *rig) *note {
+			g.parked(0)
+			d, _ := g.line(0).find(token(0))
+			d.clear = false
+			g.disk.waiting[0] = 1
+			return g.putOnly(&note{seq: 1})
 		}, false},
 		"its device has a queue, and one is moved": {func(g *rig) *note {
 			g.parked(0)

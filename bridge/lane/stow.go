@@ -61,6 +61,7 @@ func (l *Lane) giveBack(d *device, it *Item) {
 		d.queued++
 	} else {
 		d.line.returned = min(d.line.returned, it.ID)
+		d.clear = false
 	}
 	it.device, it.place = nil, left
 	l.free(it)

@@ -92,7 +92,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		d := it.device
 		to := toLog
 		if it.stored == inQueue || d.owns() && d.owned(it) &&
-			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && it.Line.disk.Waiting() == 0) {
+			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && (d.clear || it.Line.disk.Waiting() == 0)) {
 			to = toQueue
 		}
 		if it.ID != 0 && to == toLog { // it is there: its device goes on from memory meanwhile
