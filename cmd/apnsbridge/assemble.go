@@ -133,9 +133,9 @@ func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
 	var err error
 	switch {
 	case c.SHA256 != "":
-		rule.SHA256, err = identity.ParseFingerprint(c.SHA256)
+		rule.SHA256, err = identity.ParseFingerprint(string(c.SHA256))
 	case c.SPKISHA256 != "":
-		rule.SPKISHA256, err = identity.ParseFingerprint(c.SPKISHA256)
+		rule.SPKISHA256, err = identity.ParseFingerprint(string(c.SPKISHA256))
 	case c.CA != "":
 		rule.CA, err = readCertificates(a.config.Path(c.CA))
 	default:
