@@ -48,7 +48,7 @@ func readKeyFile(file []byte, password string) (*keyFile, error) {
 	case strings.Contains(text, "-----BEGIN"):
 		return nil, errors.New("the file has a line BEGIN and no END, it is cut: copy it again, as a file")
 	}
-	return nil, errors.New("the file is neither PEM (BEGIN CERTIFICATE, BEGIN PRIVATE KEY) nor .p12: " +
+	return nil, errors.New("the file is neither PEM, in which lines begin with -----BEGIN, nor .p12: " +
 		"take it again from Keychain Access or Apple's developer site, as a file")
 }
 

@@ -42,6 +42,9 @@ type streams struct {
 // A usageError is a mistake on the command line.
 type usageError struct{ error }
 
+// errSaid is a failure of which all has been printed.
+var errSaid = errors.New("failed")
+
 func main() {
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
@@ -86,8 +89,11 @@ func helpWithDefault(v *kong.Value) string {
 
 // report prints an error as a person wants to read it, and gives its exit code.
 func report(err error, to io.Writer) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.Is(err, errSaid):
+		return exitFailed
 	}
 	fmt.Fprintf(to, "apnsbridge: %v\n", err)
 	var usage usageError

@@ -12,6 +12,7 @@ import (
 // hangup reloads, and leaves word in the log. It returns what the log says, in
 // short.
 func (s *service) hangup() (status string) {
+	before := s.current.Load()
 	err := s.reload()
 	s.reloads.reloaded(s.current.Load().now(), err)
 	if err != nil {
@@ -20,7 +21,9 @@ func (s *service) hangup() (status string) {
 		return refused
 	}
 	const reloaded = "reloaded"
-	s.log.Info().Int("apps", len(s.current.Load().apps)).Msg(reloaded)
+	current := s.current.Load()
+	s.log.Info().Int("apps", len(current.apps)).Str("changes", current.changes(before)).Msg(reloaded)
+	s.write(current.retopiced(before))
 	s.warn()
 	return reloaded
 }
@@ -46,6 +49,10 @@ func (s *service) reload() error {
 		return err
 	}
 	next.now = current.now
+	if expired := next.certificate.expired(next.now()); expired != nil && current.certificate.expired(next.now()) == nil {
+		return fmt.Errorf("tls.certificate %s: %w", settings.Path(settings.TLS.Certificate), expired)
+	}
+	next.keepCredentials(current)
 	if err := s.bridge.Reload(next.apps); err != nil {
 		return err
 	}
@@ -54,12 +61,29 @@ func (s *service) reload() error {
 	return nil
 }
 
+// keepCredentials leaves an app whose new credential is of no use the one that it
+// has.
+func (a *assembly) keepCredentials(current *assembly) {
+	for i, app := range a.apps {
+		if a.held[app.Name] == nil {
+			continue
+		}
+		for _, before := range current.apps {
+			if before.Name == app.Name && before.Credential.Unusable() == nil {
+				a.apps[i].Credential, a.apps[i].EndpointCA = before.Credential, before.EndpointCA
+				a.kept[app.Name] = a.held[app.Name]
+				delete(a.held, app.Name)
+			}
+		}
+	}
+}
+
 // reloadable are the settings that can change while the gateway runs. Sockets,
 // files and bounded memory have been made from all others.
 var reloadable = []string{
 	"tls.certificate", "tls.key",
 	"admin.token", "admin.token_file",
-	"apps",
+	"apps", "include", "apps_dir",
 	"limits.frame2_bytes", "limits.payload_bytes", "limits.voip_payload_bytes", "limits.token_bytes",
 	"limits.drain",
 }

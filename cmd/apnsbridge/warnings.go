@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -13,13 +14,33 @@ import (
 
 // warning is a sentence about something that is no problem yet.
 type warning struct {
-	text   string
-	within int // of what expires: 30, 14 or 3 days; otherwise 0
+	setting string
+	text    string
+	within  int  // of what expires: 30, 14 or 3 days; otherwise 0
+	alarm   bool // something is not served already
 }
 
 // warnings are for check, and for the log of serve once a day.
 func (a *assembly) warnings() []warning {
-	return slices.Concat(a.expiring(), a.readable(), a.overheard(), a.descriptors(openFiles()))
+	return sortWarnings(slices.Concat(a.alarms(), a.expiring(), a.readable(), a.overheard(), a.descriptors(openFiles()), a.shown(), a.reachable(), a.doubts))
+}
+
+// alarms name the apps that are held, and those that go by an old credential.
+func (a *assembly) alarms() (all []warning) {
+	for _, name := range slices.Sorted(maps.Keys(a.held)) {
+		for line := range strings.SplitSeq(a.held[name].Error(), "\n") {
+			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app's notifications wait", alarm: true})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.kept)) {
+		for line := range strings.SplitSeq(a.kept[name].Error(), "\n") {
+			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app keeps the credential it had", alarm: true})
+		}
+	}
+	if expired := a.certificate.expired(a.now()); expired != nil {
+		all = append(all, warning{setting: "tls.certificate", text: "tls.certificate " + a.config.Path(a.config.TLS.Certificate) + ": " + expired.Error(), alarm: true})
+	}
+	return all
 }
 
 // overheard looks whether the admin port's token is sent in the clear over a
@@ -33,10 +54,12 @@ func (a *assembly) overheard() []warning {
 }
 
 // warn puts the warnings into the log.
-func (s *service) warn() {
-	for _, w := range s.current.Load().warnings() {
+func (s *service) warn() { s.write(s.current.Load().warnings()) }
+
+func (s *service) write(all []warning) {
+	for _, w := range all {
 		level := zerolog.WarnLevel
-		if w.within == 3 {
+		if w.within == 3 || w.alarm {
 			level = zerolog.ErrorLevel
 		}
 		event := s.log.WithLevel(level)
@@ -49,7 +72,7 @@ func (s *service) warn() {
 
 // expiring looks at our own certificates.
 func (a *assembly) expiring() (all []warning) {
-	add := func(what, remedy string, expires time.Time) {
+	add := func(setting, what, remedy string, expires time.Time) {
 		left := expires.Sub(a.now())
 		within := nearEnd(left)
 		if within == 0 {
@@ -59,18 +82,18 @@ func (a *assembly) expiring() (all []warning) {
 		if left < 0 {
 			when = "expired on " + expires.UTC().Format(time.DateOnly)
 		}
-		all = append(all, warning{what + " " + when + ": " + remedy, within})
+		all = append(all, warning{setting: setting, text: what + " " + when + ": " + remedy, within: within, alarm: left < 0})
 	}
 	const replace = "put a new one and its key in place, they are taken without a restart"
 	if leaf := a.certificate.Leaf; leaf != nil {
-		add("tls.certificate "+a.config.Path(a.config.TLS.Certificate), replace, leaf.NotAfter)
+		add("tls.certificate", "tls.certificate "+a.config.Path(a.config.TLS.Certificate), replace, leaf.NotAfter)
 	}
 	if leaf := a.admin.certificate.Leaf; leaf != nil {
-		add("admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
+		add("admin.certificate", "admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
 	}
 	expiries := a.credentialExpiries()
 	for _, name := range slices.Sorted(maps.Keys(expiries)) {
-		add("the push certificate of apps."+name+".credential", "renew it in Apple's developer site and reload, or use a token", expiries[name])
+		add("apps."+name+".credential", "the push certificate of apps."+name+".credential", "renew it in Apple's developer site and reload, or use a token", expiries[name])
 	}
 	return all
 }
@@ -110,7 +133,7 @@ func (a *assembly) readable() (all []warning) {
 		path := a.config.Path(file)
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o044 != 0 {
-			all = append(all, warning{text: fmt.Sprintf("%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
+			all = append(all, warning{setting: setting, text: fmt.Sprintf("%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
 		}
 	}
 	look("tls.key", a.config.TLS.Key)
@@ -119,12 +142,7 @@ func (a *assembly) readable() (all []warning) {
 		look("admin.token_file", a.config.Admin.TokenFile)
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.config.Apps)) {
-		switch c := a.config.Apps[name].Credential; {
-		case c.Token != nil:
-			look("apps."+name+".credential", c.Token.Key)
-		case c.Certificate != nil:
-			look("apps."+name+".credential", c.Certificate.File)
-		}
+		look("apps."+name+".credential", a.config.Apps[name].Credential.File())
 	}
 	return all
 }
@@ -167,4 +185,22 @@ func (a *assembly) credentialFigures() any {
 		figures[app] = expiry{at.Sub(a.now())}
 	}
 	return figures
+}
+
+// sortWarnings puts what is worst first.
+func sortWarnings(all []warning) []warning {
+	slices.SortStableFunc(all, func(a, b warning) int { return rank(a) - rank(b) })
+	return all
+}
+
+func rank(w warning) int {
+	switch {
+	case w.alarm:
+		return 0
+	case w.within == 3:
+		return 1
+	case w.within > 0:
+		return 2
+	}
+	return 3
 }

@@ -85,6 +85,17 @@ type Credential struct {
 	Certificate *Certificate `yaml:"certificate"`
 }
 
+// File is the one that the credential is in.
+func (c Credential) File() string {
+	switch {
+	case c.Token != nil:
+		return c.Token.Key
+	case c.Certificate != nil:
+		return c.Certificate.File
+	}
+	return ""
+}
+
 // Token is a provider token's signing key.
 type Token struct {
 	Key    string `yaml:"key" is:"file"` // p8 file
