@@ -49,7 +49,7 @@ func (c certsInitCommand) Run(std streams) error {
 
 // printTrust writes how providers come to trust an authority.
 func printTrust(out io.Writer, ca string) {
-	fmt.Fprintf(out, `On the provider's machine, as it suits:
+	fmt.Fprintf(out, `The provider has to trust %[1]s, as it suits:
   Debian, Ubuntu   cp %[1]s /usr/local/share/ca-certificates/apnsbridge.crt && update-ca-certificates
   RHEL, Fedora     cp %[1]s /etc/pki/ca-trust/source/anchors/apnsbridge.pem && update-ca-trust
   Java             keytool -importcert -noprompt -alias apnsbridge -file %[1]s -keystore "$JAVA_HOME/jre/lib/security/cacerts" -storepass changeit

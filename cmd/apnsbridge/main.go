@@ -16,13 +16,18 @@ import (
 
 // commands is the command line.
 type commands struct {
+	Init     initCommand     `cmd:"" help:"Write a configuration and certificates for it."`
 	Serve    serveCommand    `cmd:"" help:"Run the gateway: push port, feedback port, admin port."`
 	Demo     demoCommand     `cmd:"" help:"Show the whole story on loopback, with nothing configured."`
 	Sim      simCommand      `cmd:"" help:"Run the APNs simulator alone."`
 	Send     sendCommand     `cmd:"" help:"Send notifications as a legacy provider does."`
 	Feedback feedbackCommand `cmd:"" help:"Read the feedback service as a legacy provider does."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration and what it names."`
-	Certs    certsCommand    `cmd:"" help:"Make development certificates."`
+	Certs    certsCommand    `cmd:"" help:"Make certificates: for trying out, or for production."`
+	Try      tryCommand      `cmd:"" help:"Play a provider through the gateway that runs, and say how far it comes."`
+	Status   statusCommand   `cmd:"" help:"Ask the gateway that runs how it is."`
+	Reload   reloadCommand   `cmd:"" help:"Have the gateway that runs read its configuration anew."`
+	Version  versionCommand  `cmd:"" help:"Print what was built."`
 	Spool    spoolCommand    `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`
 }
 

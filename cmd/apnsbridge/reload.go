@@ -9,23 +9,35 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// hangup reloads, and leaves word in the log. It returns what the log says, in
-// short.
-func (s *service) hangup() (status string) {
+// reloadOutcome is what came of a reload: what has changed, or why nothing has.
+type reloadOutcome struct {
+	changes string
+	err     error
+}
+
+// hangup reloads, and leaves word in the log.
+func (s *service) hangup() reloadOutcome {
 	before := s.current.Load()
 	err := s.reload()
 	s.reloads.reloaded(s.current.Load().now(), err)
 	if err != nil {
-		const refused = "reload refused: everything stays as it was"
-		s.log.Error().Err(err).Msg(refused)
-		return refused
+		s.log.Error().Err(err).Msg("reload refused: everything stays as it was")
+		return reloadOutcome{err: err}
 	}
-	const reloaded = "reloaded"
 	current := s.current.Load()
-	s.log.Info().Int("apps", len(current.apps)).Str("changes", current.changes(before)).Msg(reloaded)
+	changes := current.changes(before)
+	s.log.Info().Int("apps", len(current.apps)).Str("changes", changes).Msg("reloaded")
 	s.write(current.retopiced(before))
 	s.warn()
-	return reloaded
+	return reloadOutcome{changes: changes}
+}
+
+// status is the outcome in short, for systemd.
+func (o reloadOutcome) status() string {
+	if o.err != nil {
+		return "reload refused: everything stays as it was"
+	}
+	return "reloaded"
 }
 
 // reload takes the configuration file and everything it names as they are now,

@@ -4,15 +4,11 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"path/filepath"
 	"strings"
-)
 
-// appleNames are the hosts that providers have compiled in. Those that are
-// redirected by name verify them.
-var appleNames = []string{
-	"gateway.push.apple.com", "feedback.push.apple.com",
-	"gateway.sandbox.push.apple.com", "feedback.sandbox.push.apple.com",
-}
+	"apnsbridge/cmd/apnsbridge/authority"
+)
 
 // shown looks at what providers will have against the server certificate.
 func (a *assembly) shown() (all []warning) {
@@ -24,7 +20,7 @@ func (a *assembly) shown() (all []warning) {
 		all = append(all, warning{setting: "tls.certificate", text: "tls.certificate " + a.config.Path(a.config.TLS.Certificate) + ": " + fmt.Sprintf(format, args...)})
 	}
 	var missing []string
-	for _, name := range appleNames {
+	for _, name := range authority.AppleNames {
 		if leaf.VerifyHostname(name) != nil {
 			missing = append(missing, name)
 		}
@@ -38,7 +34,7 @@ func (a *assembly) shown() (all []warning) {
 	if weak := leaf.SignatureAlgorithm; weak == x509.SHA1WithRSA || weak == x509.MD5WithRSA {
 		say("it is signed with %v, which newer providers refuse: make one with `apnsbridge certs server`", weak)
 	}
-	if len(leaf.ExtKeyUsage) > 0 && leaf.VerifyHostname(appleNames[0]) == nil {
+	if len(leaf.ExtKeyUsage) > 0 && leaf.VerifyHostname(authority.AppleNames[0]) == nil {
 		pool := x509.NewCertPool()
 		pool.AddCert(leaf)
 		if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: leaf.NotAfter}); err != nil {
@@ -83,4 +79,9 @@ func few(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// besideCertificate is where `certs` puts the authority's certificate.
+func besideCertificate(certificate string) string {
+	return filepath.Join(filepath.Dir(certificate), authority.CertificateFile)
 }

@@ -36,13 +36,14 @@ type service struct {
 	reloads  *reloads
 	roll     *roll
 	sandbox  *sandboxAsked
-	firsts   map[string]bool // the apps of which APNs has taken a notification; tend's own
-	failed   chan error      // of what serves
+	asked    chan chan<- reloadOutcome // for reloads, by operators
+	firsts   map[string]bool           // the apps of which APNs has taken a notification; tend's own
+	failed   chan error                // of what serves
 }
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), firsts: make(map[string]bool), poll: 10 * time.Second, failed: make(chan error, 3)}
+	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), firsts: make(map[string]bool), asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3)}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
 	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
@@ -95,7 +96,12 @@ func appendTuple(b []byte, d store.Dead) []byte {
 
 // listenProblem says what to do about an address that cannot be listened on.
 func listenProblem(setting string, err error) error {
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op // without who has asked
+	}
 	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: %w: write an address of this machine, or none, as in :2195", setting, err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %w: end the program that has the port, or choose another", setting, err)
 	case errors.Is(err, syscall.EACCES):
@@ -139,7 +145,12 @@ func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *s
 			return fmt.Errorf("stopped serving: %w", err)
 		case <-hangups:
 			manager.tell("RELOADING=1")
-			manager.tell("READY=1", "STATUS="+s.hangup())
+			manager.tell("READY=1", "STATUS="+s.hangup().status())
+		case answer := <-s.asked:
+			manager.tell("RELOADING=1")
+			outcome := s.hangup()
+			manager.tell("READY=1", "STATUS="+outcome.status())
+			answer <- outcome
 		case <-poll.C:
 			s.renewCertificates()
 			s.tellFirsts()

@@ -50,7 +50,7 @@ func (a *assembly) overheard() []warning {
 	if a.admin.token == nil || c.Certificate != "" || c.OnLoopback() {
 		return nil
 	}
-	return []warning{{text: fmt.Sprintf("the token of the admin port %s goes over the network in the clear: add admin.certificate and key", c.Listen)}}
+	return []warning{{setting: "admin.token", text: fmt.Sprintf("the token of the admin port %s goes over the network in the clear: add admin.certificate and key", c.Listen)}}
 }
 
 // warn puts the warnings into the log.
@@ -159,7 +159,7 @@ func (a *assembly) descriptors(most uint64) []warning {
 	if most >= need {
 		return nil
 	}
-	return []warning{{text: fmt.Sprintf("this process may open %d files, and with limits.connections of %d its two ports need %d: raise LimitNOFILE in its unit or ulimit -n, or lower limits.connections", most, connections, need)}}
+	return []warning{{setting: "limits.connections", text: fmt.Sprintf("this process may open %d files, and with limits.connections of %d its two ports need %d: raise LimitNOFILE in its unit or ulimit -n, or lower limits.connections", most, connections, need)}}
 }
 
 // openFiles is how many files this process may open. Go has raised the soft

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // fieldKind is what the tag `is` says of a setting.
@@ -109,6 +110,9 @@ func noMapping(path string, t reflect.Type, value string) string {
 // nearest gives the word that is most like key, or "" if none is like it.
 func nearest(key string, words []string) string {
 	best, least := "", 1+len(key)/3
+	if !strings.ContainsFunc(key, unicode.IsLetter) {
+		return ""
+	}
 	slices.Sort(words)
 	for _, word := range slices.Compact(words) {
 		if d := distance(strings.ReplaceAll(strings.ToLower(key), "-", "_"), word); d < least || d == least && best == "" {

@@ -116,7 +116,10 @@ func (c Client) validate(s *source, path string) {
 			named++
 		}
 	}
-	if named != 1 {
+	switch {
+	case named == 0:
+		s.lacks(path, "a client has none of sha256, spki_sha256, ca and cidr: say by which of them it is admitted")
+	case named > 1:
 		s.reject(path, "a client has %d of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own", named)
 	}
 	if c.UID != "" && c.CA == "" {
