@@ -63,8 +63,8 @@ func (s *noteSource) notes() iter.Seq[binproto.Notification] {
 		scanner.Buffer(nil, 1<<20)
 		taken := 0
 		for number := 1; (s.count == 0 || taken < s.count) && scanner.Scan(); number++ {
-			line := bytes.TrimSpace(bytes.TrimPrefix(scanner.Bytes(), []byte("\xef\xbb\xbf")))
-			if len(line) == 0 || line[0] == '#' {
+			line := bytes.TrimLeft(bytes.TrimPrefix(scanner.Bytes(), []byte("\xef\xbb\xbf")), " \t")
+			if len(bytes.TrimSpace(line)) == 0 || line[0] == '#' {
 				continue
 			}
 			n, err := s.parseLine(line)
@@ -91,8 +91,8 @@ func (s *noteSource) parseLine(line []byte) (binproto.Notification, error) {
 	if end <= 0 {
 		end = len(line)
 	}
-	if payload := bytes.TrimSpace(line[end:]); len(payload) > 0 {
-		n.Payload = payload
+	if payload := line[end:]; len(bytes.TrimSpace(payload)) > 0 {
+		n.Payload = bytes.TrimPrefix(payload, payload[:bytes.IndexAny(payload[:1], " \t")+1]) // as it is: blanks are bytes too
 	}
 	var err error
 	if n.Token, err = parseToken(string(line[:end])); err != nil {
