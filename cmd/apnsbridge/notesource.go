@@ -91,8 +91,12 @@ func (s *noteSource) parseLine(line []byte) (binproto.Notification, error) {
 	if end <= 0 {
 		end = len(line)
 	}
-	if payload := line[end:]; len(bytes.TrimSpace(payload)) > 0 {
-		n.Payload = bytes.TrimPrefix(payload, payload[:bytes.IndexAny(payload[:1], " \t")+1]) // as it is: blanks are bytes too
+	payload := line[end:]
+	if len(payload) > 0 && (payload[0] == ' ' || payload[0] == '\t') {
+		payload = payload[1:]
+	}
+	if len(bytes.TrimSpace(payload)) > 0 {
+		n.Payload = payload // as it is: blanks are bytes too
 	}
 	var err error
 	if n.Token, err = parseToken(string(line[:end])); err != nil {
