@@ -28,7 +28,10 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Ask the gateway that runs how it is."`
 	Reload   reloadCommand   `cmd:"" help:"Have the gateway that runs read its configuration anew."`
 	Version  versionCommand  `cmd:"" help:"Print what was built."`
-	Spool    spoolCommand    `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`
+
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete commands and flags."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
+	Spool      spoolCommand      `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`
 }
 
 // Exit codes.
@@ -79,7 +82,7 @@ func run(args []string, std streams) int {
 		ctx, stop := untilSignal(context.Background())
 		defer stop()
 		selected.BindTo(ctx, (*context.Context)(nil))
-		err = selected.Run(std)
+		err = selected.Run(std, parser.Model)
 	}
 	return report(err, std.err)
 }
