@@ -33,16 +33,17 @@ type assembly struct {
 	clients     *identity.Matcher
 	now         func() time.Time // the clock of what takes hours
 	problems    []error
-	held        map[string]error // by app: why it cannot be served, while others are
-	kept        map[string]error // by app: why its new credential is not taken, in place of which it keeps the old one
-	doubts      []warning        // of the apps' settings
+	held        map[string]error               // by app: why it cannot be served, while others are
+	kept        map[string]error               // by app: why its new credential is not taken, in place of which it keeps the old one
+	authorities map[string][]*x509.Certificate // of clients, by the file that names them
+	doubts      []warning                      // of the apps' settings
 }
 
 // assemble reads the files that c names. Its error joins a sentence for each
 // that is of no use; what can be used is there all the same. An app whose way to
 // APNs is of no use is held, which is a problem only if no other is left.
 func assemble(c *config.Config) (*assembly, error) {
-	a := &assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error)}
+	a := &assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error), authorities: make(map[string][]*x509.Certificate)}
 	var err error
 	if a.certificate, err = providerFiles(c).read(); err != nil {
 		a.problems = append(a.problems, err)
@@ -130,6 +131,7 @@ func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
 		rule.SPKISHA256, err = identity.ParseFingerprint(string(c.SPKISHA256))
 	case c.CA != "":
 		rule.CA, err = readCertificates(a.config.Path(c.CA))
+		a.authorities[c.CA] = rule.CA
 	default:
 		rule.CIDR, err = netip.ParsePrefix(c.CIDR)
 	}

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/cmd/apnsbridge/authority"
 )
 
 // warning is a sentence about something that is no problem yet.
@@ -36,9 +40,6 @@ func (a *assembly) alarms() (all []warning) {
 		for line := range strings.SplitSeq(a.kept[name].Error(), "\n") {
 			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app keeps the credential it had", alarm: true})
 		}
-	}
-	if expired := a.certificate.expired(a.now()); expired != nil {
-		all = append(all, warning{setting: "tls.certificate", text: "tls.certificate " + a.config.Path(a.config.TLS.Certificate) + ": " + expired.Error(), alarm: true})
 	}
 	return all
 }
@@ -72,17 +73,18 @@ func (s *service) write(all []warning) {
 
 // expiring looks at our own certificates.
 func (a *assembly) expiring() (all []warning) {
-	add := func(setting, what, remedy string, expires time.Time) {
+	add := func(setting, what, remedy string, expires time.Time) *warning {
 		left := expires.Sub(a.now())
 		within := nearEnd(left)
 		if within == 0 {
-			return
+			return &warning{}
 		}
 		when := fmt.Sprintf("expires on %s, in %d days", expires.UTC().Format(time.DateOnly), int(left.Hours()/24))
 		if left < 0 {
 			when = "expired on " + expires.UTC().Format(time.DateOnly)
 		}
 		all = append(all, warning{setting: setting, text: what + " " + when + ": " + remedy, within: within, alarm: left < 0})
+		return &all[len(all)-1]
 	}
 	const replace = "put a new one and its key in place, they are taken without a restart"
 	if leaf := a.certificate.Leaf; leaf != nil {
@@ -91,11 +93,30 @@ func (a *assembly) expiring() (all []warning) {
 	if leaf := a.admin.certificate.Leaf; leaf != nil {
 		add("admin.certificate", "admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
 	}
+	for _, file := range slices.Sorted(maps.Keys(a.authorities)) {
+		for _, ca := range a.authorities[file] {
+			add("apps", "the authority "+a.config.Path(file)+" of clients", "make a new one with `apnsbridge certs init`, and name both until all providers have changed", ca.NotAfter).alarm = false
+		}
+	}
+	if file, ca := a.ownAuthority(); ca != nil {
+		add("tls.certificate", "the authority "+file+" of tls.certificate", "make a new one with `apnsbridge certs init`, and give it to the providers before", ca.NotAfter)
+	}
 	expiries := a.credentialExpiries()
 	for _, name := range slices.Sorted(maps.Keys(expiries)) {
 		add("apps."+name+".credential", "the push certificate of apps."+name+".credential", "renew it in Apple's developer site and reload, or use a token", expiries[name])
 	}
 	return all
+}
+
+// ownAuthority is the one beside the server certificate that has signed it, nil if
+// there is none.
+func (a *assembly) ownAuthority() (file string, ca *x509.Certificate) {
+	file = besideCertificate(a.config.Path(a.config.TLS.Certificate))
+	certs, err := readCertificates(file)
+	if leaf := a.certificate.Leaf; err == nil && leaf != nil && leaf.CheckSignatureFrom(certs[0]) == nil {
+		ca = certs[0]
+	}
+	return file, ca
 }
 
 // nearEnd says within how many days a certificate that lasts for so long will have
@@ -126,23 +147,25 @@ func (a *assembly) credentialExpiries() map[string]time.Time {
 
 // readable looks for secrets that others than their owner may read.
 func (a *assembly) readable() (all []warning) {
-	look := func(setting, file string) {
-		if file == "" {
+	look := func(setting, path string) {
+		if path == "" {
 			return
 		}
-		path := a.config.Path(file)
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o044 != 0 {
 			all = append(all, warning{setting: setting, text: fmt.Sprintf("%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
 		}
 	}
-	look("tls.key", a.config.TLS.Key)
+	look("tls.key", a.config.Path(a.config.TLS.Key))
+	if file, ca := a.ownAuthority(); ca != nil {
+		look("the authority of tls.certificate", filepath.Join(filepath.Dir(file), authority.KeyFile))
+	}
 	if a.config.Admin.Listen != "" {
-		look("admin.key", a.config.Admin.Key)
-		look("admin.token_file", a.config.Admin.TokenFile)
+		look("admin.key", a.config.Path(a.config.Admin.Key))
+		look("admin.token_file", a.config.Path(a.config.Admin.TokenFile))
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.config.Apps)) {
-		look("apps."+name+".credential", a.config.Apps[name].Credential.File())
+		look("apps."+name+".credential", a.config.Path(a.config.Apps[name].Credential.File()))
 	}
 	return all
 }
