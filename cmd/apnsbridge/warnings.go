@@ -192,7 +192,7 @@ func openFiles() uint64 {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return ^uint64(0)
 	}
-	return limit.Cur
+	return uint64(limit.Cur) // signed on FreeBSD
 }
 
 // expiry is a figure for the metrics: how long until it.
