@@ -89,7 +89,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
 		Environment: environment(h),
 	}
-	if app.Environment == bridge.Production && h.Label == "" && asksForSandbox(h) {
+	if app.Environment == bridge.Production && h.Label == "" && environment(h) == bridge.Sandbox {
 		a.sandbox.asked(app.Name, client.Short(), h.ServerName)
 	}
 	use, from := oldUse(app.Name, h), h.Remote

@@ -67,8 +67,17 @@ func fileProblem(err error) error {
 var otherKinds = []string{"iPhone Distribution", "iPhone Developer", "Apple Distribution", "Apple Development: ", "Mac Developer", "Developer ID",
 	"3rd Party Mac Developer", "Apple Worldwide Developer Relations", "Merchant ID", "Apple Pay"}
 
-// serves says why a push certificate is not for a topic, nil if it is. What only
-// begins like one of its topics may be one that Apple has not listed there.
+// furtherTopics are what stands behind a bundle identifier in the topics that come
+// with it: Apple lists them in newer certificates, not in all.
+var furtherTopics = []string{"voip", "voip-ptt", "complication", "pushkit.fileprovider", "location-query"}
+
+// comesWith reports whether topic is one that comes with the app's own.
+func comesWith(topic, app string) bool {
+	further, ok := strings.CutPrefix(topic, app+".")
+	return ok && app != "" && (slices.Contains(furtherTopics, further) || strings.HasPrefix(further, "push-type."))
+}
+
+// serves says why a push certificate is not for a topic, nil if it is.
 func serves(leaf *x509.Certificate, topic string) error {
 	for _, kind := range otherKinds {
 		if strings.HasPrefix(leaf.Subject.CommonName, kind) {
@@ -81,7 +90,7 @@ func serves(leaf *x509.Certificate, topic string) error {
 	case first == "" && len(further) == 0:
 		return fmt.Errorf("the certificate %q names no topic, so it is no push certificate: "+
 			"make an Apple Push Services certificate for %s in Apple's developer site", clip(leaf.Subject.CommonName), topic)
-	case topic == config.TopicFromCertificate, topic == first, slices.Contains(further, topic), first != "" && strings.HasPrefix(topic, first+"."):
+	case topic == config.TopicFromCertificate, topic == first, slices.Contains(further, topic), comesWith(topic, first):
 		return nil
 	}
 	return fmt.Errorf("the push certificate is for %s, and the app's topic is %s: correct the topic, or name the certificate for it", first, topic)

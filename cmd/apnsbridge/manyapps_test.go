@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
 )
 
@@ -189,4 +190,34 @@ func TestFirstAcceptance(t *testing.T) {
 	if want := `"accepted":1`; !strings.Contains(w.log.String(), want) {
 		t.Errorf("the summary has no %s:\n%s", want, w.log.String())
 	}
+}
+
+// What a held app is sent waits, over a restart too, and goes when the credential
+// is good.
+func TestHeldNotificationsGoAfterReload(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.withCertificate(100 * day)
+	good, err := os.ReadFile(w.path("push.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	w.amend("apps:\n", "apps:\n  other: {topic: com.example.other, credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}, clients: [{cidr: 127.0.0.9/32}]}\n")
+	w.amend("tls:", "limits: {drain: 100ms}\ntls:")
+	w.write("push.pem", []byte("garbage"))
+	w.start()
+	conn := w.dial(w.clientTLS())
+	n := binproto.Notification{Command: binproto.Enhanced, Identifier: 1, Token: unhex(token("0a", 1)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: inAnHour()}
+	if _, err := conn.Write(n.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the notification", func() bool { return w.service.bridge.Stats().Apps["demo"].Taken == 1 })
+	w.stop()
+	w.start()
+	if got := w.sim.Stats().Received; got != 0 {
+		t.Errorf("APNs has heard of %d", got)
+	}
+	w.write("push.pem", good)
+	w.reload()
+	w.await("what has waited", func(s apnssim.Stats) bool { return s.Received == 1 })
 }

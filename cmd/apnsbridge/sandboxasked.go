@@ -39,7 +39,7 @@ func (s *sandboxAsked) asked(app, client, name string) {
 	}
 	s.last[app] = now
 	s.log.Warn().Str("app", app).Str("client", client).Str("name", clip(name)).Str("remedy", sandboxRemedy).
-		Msg("a provider asks for the sandbox, and the app's environment is production: its notifications go to production")
+		Msg("a provider asks for the sandbox, by name or by its certificate, and the app's environment is production: its notifications go to production")
 }
 
 // sentences tell of the apps that were asked for so lately, and are as they were.
@@ -52,7 +52,7 @@ func (s *sandboxAsked) sentences(current *assembly) (all []string) {
 			delete(s.last, name)
 			continue
 		}
-		all = append(all, name+": a provider asks for the sandbox, and its notifications go to production: "+sandboxRemedy)
+		all = append(all, name+": a provider asks for the sandbox, by name or by its certificate, and its notifications go to production: "+sandboxRemedy)
 	}
 	return all
 }

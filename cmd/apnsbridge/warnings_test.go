@@ -232,6 +232,7 @@ func TestCertificatesForOtherThings(t *testing.T) {
 		{"the app's", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail", ""},
 		{"the app's voip", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail.voip", ""},
 		{"one that Apple has not listed", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail.push-type.liveactivity", ""},
+		{"one of another app below", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail.beta", "is for com.example.mail, and"},
 		{"any", devpki.ClientOptions{Topic: "com.example.mail"}, config.TopicFromCertificate, ""},
 		{"another app's", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.othr", "is for com.example.mail, and the app's topic is com.example.othr"},
 		{"one that is alike", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mailbox", "is for com.example.mail, and"},
