@@ -81,7 +81,7 @@ func (c sendCommand) Run(ctx context.Context, std streams) error {
 	c.printEnd(std.out, report, time.Since(start))
 	switch {
 	case err != nil:
-		return err
+		return clientProblem(err)
 	case source.err != nil:
 		return source.err
 	case report.Taken == 0:
@@ -94,9 +94,9 @@ func (c sendCommand) Run(ctx context.Context, std streams) error {
 	return nil
 }
 
-// sent is how many notifications have been written to a connection, those that
-// were written again counted once.
-func sent(r provider.Report) int { return r.Written - r.Resent }
+// sent is how many notifications have been written to a connection that did not
+// break, those that were written again counted once.
+func sent(r provider.Report) int { return max(0, r.Written-r.Resent-r.Uncertain) }
 
 func (c sendCommand) printPacket(out io.Writer, p provider.Packet) {
 	if !c.JSON {
@@ -122,8 +122,11 @@ func (c sendCommand) printEnd(out io.Writer, r provider.Report, took time.Durati
 		rate = float64(sent(r)) / seconds
 	}
 	if !c.JSON {
-		fmt.Fprintf(out, "%d sent in %v, %d refused, %d sent again, %d connections\n",
-			sent(r), took.Round(time.Millisecond), r.Failed, r.Resent, r.Connections)
+		fmt.Fprintf(out, "%d sent in %v, %d refused, %d sent again, %d connections", sent(r), took.Round(time.Millisecond), r.Failed, r.Resent, r.Connections)
+		if lost := r.Uncertain + r.Forgotten; lost > 0 {
+			fmt.Fprintf(out, ", %d on connections that broke", lost)
+		}
+		fmt.Fprintln(out)
 		return
 	}
 	printJSON(out, struct {
