@@ -172,9 +172,13 @@ func (a *assembly) doubtful(name string, c config.App, credential *upstream.Cred
 	return all
 }
 
-// clip shortens what comes from a file, for a sentence.
+// clip shortens what comes from a file, for a sentence. A text of several lines
+// may be a key.
 func clip(text string) string {
 	const most = 80
+	if strings.ContainsAny(text, "\r\n") || strings.Contains(text, "-----BEGIN") {
+		return "(a text of several lines)"
+	}
 	if len(text) <= most {
 		return text
 	}

@@ -313,6 +313,9 @@ func (s *source) text(node ast.Node, comment *ast.CommentGroupNode, path string,
 	}
 	value, problem := s.doc.expand(raw, s.lookup)
 	if problem != "" {
+		if kind.secret && strings.Contains(problem, "is no variable") {
+			problem = key + " has ${…} with what is no name of a variable: write $${ for the text itself"
+		}
 		s.reject(path, "%s", problem)
 		return "", false
 	}

@@ -104,7 +104,7 @@ func noMapping(path string, t reflect.Type, value string) string {
 	if path == "" {
 		return fmt.Sprintf("%q is no key with a value: write KEY: VALUE, with a blank behind the colon", value)
 	}
-	return fmt.Sprintf("%s has keys of its own, and here stands %q: write them below it, indented, like %s: …", leaf(path), value, example)
+	return fmt.Sprintf("%s has keys of its own, and here stands a value: write them below it, indented, like %s: …", leaf(path), example)
 }
 
 // nearest gives the word that is most like key, or "" if none is like it.

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -170,7 +172,7 @@ func relativeTo(main, file string) string {
 // main file would name it.
 func (s *source) fileName(name, path string) (string, bool) {
 	switch {
-	case strings.Contains(name, "-----BEGIN") || strings.ContainsAny(name, "\r\n"):
+	case strings.Contains(name, "-----BEGIN") || strings.ContainsAny(name, "\r\n") || isBase64OfKey(name):
 		s.reject(path, "%s is the text of a file, and has to be the file's name: put the text into a file that only its owner may read", leaf(path))
 		return "", false
 	case strings.HasPrefix(name, "~/"):
@@ -180,6 +182,14 @@ func (s *source) fileName(name, path string) (string, bool) {
 		return name, true
 	}
 	return relativeTo(s.main, filepath.Join(filepath.Dir(s.doc.file), name)), true
+}
+
+// isBase64OfKey reports whether a text is what environment variables have for
+// keys, and no message may repeat: DER or PEM in base64.
+func isBase64OfKey(text string) bool {
+	const least = 60 // bytes of a key
+	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	return err == nil && len(decoded) >= least && (decoded[0] == 0x30 || bytes.HasPrefix(decoded, []byte("-----BEGIN")))
 }
 
 // reject notes a problem with the value at path, or with the nearest one above

@@ -227,3 +227,26 @@ func TestAppsDirWithoutCredential(t *testing.T) {
 		t.Errorf("got %v, want a sentence with %s", err, want)
 	}
 }
+
+// Whatever setting the text of a key comes into, no message repeats it.
+func TestNoMessageRepeatsAKey(t *testing.T) {
+	const secret = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg0123456789"
+	pem := "-----BEGIN PRIVATE KEY-----\n" + secret + "\n-----END PRIVATE KEY-----\n"
+	der := "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for _, text := range []string{pem, der, strings.TrimSpace(pem)} {
+		lookup := func(string) (string, bool) { return text, true }
+		for _, replace := range [][2]string{
+			{"AuthKey_ABC123.p8", "${P8}"}, {"com.example.mail", "${P8}"}, {"10.1.0.0/16", "${P8}"}, {"certificate: server.pem", "certificate: ${P8}"},
+			{"com.example.mail", "a\n    environment: ${P8}"}, {"com.example.mail", "a\n    endpoint: ${P8}"}, {"com.example.mail", "a\n    strict: ${P8}"},
+			{"com.example.mail", "a\n    endpoint: https://${P8}"}, {"com.example.mail", "a\n    push_type: ${P8}"},
+			{"cidr: 10.1.0.0/16", "sha256: ${P8}"}, {"cidr: 10.1.0.0/16", "ca: ${P8}"}, {"apps:", "limits: {window: ${P8}}\napps:"}, {"apps:", "limits: {drain: ${P8}}\napps:"},
+			{"apps:", "gateway: {listen: ${P8}}\napps:"}, {"apps:", "include: ${P8}\napps:"}, {"apps:", "apps_dir: ${P8}\napps:"}, {"apps:", "store: {path: ${P8}}\napps:"},
+			{"apps:", "admin: {token_file: ${P8}}\napps:"}, {"apps:", "tls: {terminated: ${P8}}\napps:"},
+		} {
+			_, err := parse("f", []byte(strings.Replace(minimal, replace[0], replace[1], 1)), lookup)
+			if said := fmt.Sprint(err); text != der && strings.Contains(said, secret[:12]) || text == der && strings.Contains(said, der[:80]) {
+				t.Errorf("%s: %s", replace[1], said)
+			}
+		}
+	}
+}

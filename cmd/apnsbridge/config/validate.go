@@ -127,7 +127,7 @@ func (c Client) validate(s *source, path string) {
 	}
 	if c.CIDR != "" {
 		if _, err := netip.ParsePrefix(c.CIDR); err != nil {
-			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", c.CIDR)
+			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", clip(c.CIDR))
 		}
 	}
 }
