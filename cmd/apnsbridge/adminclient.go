@@ -40,7 +40,8 @@ func (f gatewayFlags) client() (*adminClient, error) {
 	}
 	c := settings.Admin
 	if c.Listen == "" {
-		return nil, errors.New("admin.listen is empty, so the gateway that runs cannot be asked: set it to 127.0.0.1:9195, and restart the gateway")
+		return nil, errors.New("admin.listen is empty, so the gateway that runs cannot be asked: set it to " +
+			"127.0.0.1:9195, and restart the gateway")
 	}
 	a := &adminClient{base: "http://" + dialable(c.Listen), token: c.Token, http: http.Client{Timeout: adminPatience}}
 	if c.TokenFile != "" {
@@ -82,7 +83,8 @@ func (f gatewayFlags) tls(settings *config.Config) (*tls.Config, error) {
 		InsecureSkipVerify: true, // in favour of what follows
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if !bytes.Equal(state.PeerCertificates[0].Raw, own[0].Raw) {
-				return errors.New("the admin port shows another certificate than admin.certificate: is it the gateway of this configuration?")
+				return errors.New("the admin port shows another certificate than admin.certificate: is it the gateway " +
+					"of this configuration?")
 			}
 			return nil
 		},
@@ -119,9 +121,11 @@ func (a *adminClient) ask(ctx context.Context, method, path string) ([]byte, err
 	case err != nil:
 		return nil, fmt.Errorf("the admin port %s: %w", a.base, err)
 	case answer.StatusCode == http.StatusUnauthorized:
-		return nil, errors.New("the gateway that runs has another admin.token than this configuration: ask with the one that it was started with")
+		return nil, errors.New("the gateway that runs has another admin.token than this configuration: ask with " +
+			"the one that it was started with")
 	case answer.StatusCode == http.StatusNotFound:
-		return nil, fmt.Errorf("the admin port %s does not know %s: is the gateway that runs an older one, or its admin.listen another?", a.base, path)
+		return nil, fmt.Errorf("the admin port %s does not know %s: is the gateway that runs an older one, or its "+
+			"admin.listen another?", a.base, path)
 	case answer.StatusCode != http.StatusOK:
 		return body, fmt.Errorf("%s", strings.TrimSpace(clipped(body)))
 	}

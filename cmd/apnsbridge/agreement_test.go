@@ -167,38 +167,46 @@ func newAgreement(t *testing.T) *agreement {
 	return a
 }
 
-// judge gives what check and serve have against a text, and what they warn of.
-func (a *agreement) judge(text string) (check, serve error, warnings, logged []string) {
+// judgement is what check and serve have against a text, and what they warn of.
+type judgement struct {
+	check, serve     error
+	warnings, logged []string
+}
+
+func (a *agreement) judge(text string) (j judgement) {
 	path := filepath.Join(a.dir, "etc", "apnsbridge.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		a.t.Fatal(err)
 	}
 	found := new(findings)
-	check = checkCommand{Config: path}.look(a.t.Context(), found, new(bytes.Buffer))
+	j.check = checkCommand{Config: path}.look(a.t.Context(), found, new(bytes.Buffer))
 	for _, f := range append(found.Alarms, found.Warnings...) {
-		warnings = append(warnings, f.Text)
+		j.warnings = append(j.warnings, f.Text)
 	}
 	settings, err := config.Load(path)
 	if err != nil {
-		return check, err, warnings, nil
+		j.serve = err
+		return j
 	}
 	assembled, err := assemble(settings)
 	if err != nil {
-		return check, err, warnings, nil
+		j.serve = err
+		return j
 	}
 	log := new(lockedBuffer)
 	s, err := newService(assembled, zerolog.New(log))
 	if err != nil {
-		return check, err, warnings, nil
+		j.serve = err
+		return j
 	}
 	s.warn()
 	if err := s.close(); err != nil {
 		a.t.Error(err)
 	}
 	for _, w := range assembled.warnings() {
-		logged = append(logged, w.text)
+		j.logged = append(j.logged, w.text)
 	}
-	return check, nil, warnings, logged
+	return j
 }
 
 // check refuses what serve refuses, in the same words, and warns of the same.
@@ -206,7 +214,8 @@ func TestCheckAgreesWithServe(t *testing.T) {
 	a := newAgreement(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	try := func(name, text string, wrong, held bool) {
-		check, serve, warnings, logged := a.judge(text)
+		j := a.judge(text)
+		check, serve, warnings, logged := j.check, j.serve, j.warnings, j.logged
 		if fmt.Sprint(check) != fmt.Sprint(serve) {
 			t.Errorf("%s:\ncheck says %v\nserve says %v", name, check, serve)
 		}

@@ -226,7 +226,8 @@ func painter(out io.Writer) func(color int, word string) string {
 
 func (a *assembly) appFinding(app bridge.App) appFinding {
 	d := app.Credential.Describe()
-	f := appFinding{Name: app.Name, Topic: a.config.Apps[app.Name].Topic, Environment: a.config.Apps[app.Name].Environment, Credential: describe(d)}
+	f := appFinding{Name: app.Name, Topic: a.config.Apps[app.Name].Topic,
+		Environment: a.config.Apps[app.Name].Environment, Credential: describe(d)}
 	if d.Kind == "certificate" {
 		f.Expires = d.Expires.UTC().Format(time.DateOnly)
 	}

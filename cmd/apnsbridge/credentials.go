@@ -28,9 +28,10 @@ func (a *assembly) credential(c config.App) (*upstream.Credential, error) {
 	if token := c.Credential.Token; token != nil {
 		credential, err = upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
 	} else {
-		credential, err = upstream.ChooseCertificateCredential(text, c.Credential.Certificate.Password, func(leaf *x509.Certificate) bool {
-			return serves(leaf, c.Topic) == nil
-		})
+		credential, err = upstream.ChooseCertificateCredential(text, c.Credential.Certificate.Password,
+			func(leaf *x509.Certificate) bool {
+				return serves(leaf, c.Topic) == nil
+			})
 	}
 	if err == nil {
 		err = credential.Check(a.now())
@@ -64,7 +65,8 @@ func fileProblem(err error) error {
 
 // otherKinds are Apple's certificates that are for other things than pushes, by
 // how their common names begin.
-var otherKinds = []string{"iPhone Distribution", "iPhone Developer", "Apple Distribution", "Apple Development: ", "Mac Developer", "Developer ID",
+var otherKinds = []string{"iPhone Distribution", "iPhone Developer", "Apple Distribution",
+	"Apple Development: ", "Mac Developer", "Developer ID",
 	"3rd Party Mac Developer", "Apple Worldwide Developer Relations", "Merchant ID", "Apple Pay"}
 
 // furtherTopics are what stands behind a bundle identifier in the topics that come
@@ -81,7 +83,8 @@ func comesWith(topic, app string) bool {
 func serves(leaf *x509.Certificate, topic string) error {
 	for _, kind := range otherKinds {
 		if strings.HasPrefix(leaf.Subject.CommonName, kind) {
-			return fmt.Errorf("the certificate %q is not for pushes: make an Apple Push Services certificate for %s in Apple's developer site",
+			return fmt.Errorf("the certificate %q is not for pushes: make an Apple Push Services certificate for %s "+
+				"in Apple's developer site",
 				clip(leaf.Subject.CommonName), topic)
 		}
 	}
@@ -93,7 +96,8 @@ func serves(leaf *x509.Certificate, topic string) error {
 	case topic == config.TopicFromCertificate, topic == first, slices.Contains(further, topic), comesWith(topic, first):
 		return nil
 	}
-	return fmt.Errorf("the push certificate is for %s, and the app's topic is %s: correct the topic, or name the certificate for it", first, topic)
+	return fmt.Errorf("the push certificate is for %s, and the app's topic is %s: correct the topic, or name "+
+		"the certificate for it", first, topic)
 }
 
 // Apple, Worldwide Developer Relations Certification Practice Statement: which
@@ -132,7 +136,8 @@ var (
 // doubtful looks for what may be meant, and hardly is, in an app's settings.
 func (a *assembly) doubtful(name string, c config.App, credential *upstream.Credential) (all []warning) {
 	say := func(setting, format string, args ...any) {
-		all = append(all, warning{setting: "apps." + name + "." + setting, text: "apps." + name + "." + setting + ": " + fmt.Sprintf(format, args...)})
+		all = append(all, warning{setting: "apps." + name + "." + setting, text: "apps." + name + "." + setting +
+			": " + fmt.Sprintf(format, args...)})
 	}
 	if token := c.Credential.Token; token != nil {
 		for _, id := range []struct{ key, value, where string }{

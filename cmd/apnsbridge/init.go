@@ -139,11 +139,13 @@ func (c *initCommand) readCertificate() error {
 	if err != nil {
 		return fmt.Errorf("--certificate: %w", fileProblem(err))
 	}
-	credential, err := upstream.ChooseCertificateCredential(text, os.Getenv(c.PasswordEnv), func(leaf *x509.Certificate) bool {
-		return c.Topic == "" || serves(leaf, c.Topic) == nil
-	})
+	credential, err := upstream.ChooseCertificateCredential(text, os.Getenv(c.PasswordEnv),
+		func(leaf *x509.Certificate) bool {
+			return c.Topic == "" || serves(leaf, c.Topic) == nil
+		})
 	if err != nil {
-		return fmt.Errorf("--certificate %s: %w; its password goes into a variable that --password-env names", c.Certificate, err)
+		return fmt.Errorf("--certificate %s: %w; its password goes into a variable that --password-env names",
+			c.Certificate, err)
 	}
 	if topic, _ := identity.Topics(credential.Leaf()); c.Topic == "" {
 		c.Topic = topic
@@ -160,14 +162,16 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 	ca, err := authority.Open(c.PKI)
 	if _, missing := os.Stat(filepath.Join(c.PKI, authority.CertificateFile)); errors.Is(missing, fs.ErrNotExist) {
 		ca, err = authority.Create(c.PKI, "apnsbridge CA", nil, now)
-		fmt.Fprintf(out, "%s is a new authority. Whoever has %s can be any host for the providers: keep it away from the gateway.\n",
+		fmt.Fprintf(out, "%s is a new authority. Whoever has %s can be any host for the providers: keep it away "+
+			"from the gateway.\n",
 			c.PKI, filepath.Join(c.PKI, authority.KeyFile))
 	}
 	if err != nil {
 		return "", made, err
 	}
 	if _, err := os.Stat(filepath.Join(c.PKI, "server.pem")); errors.Is(err, fs.ErrNotExist) {
-		if _, err := ca.IssueServer("server", append(append([]string{}, authority.AppleNames...), c.Host...), authority.RSA, now); err != nil {
+		if _, err := ca.IssueServer("server", append(append([]string{}, authority.AppleNames...), c.Host...),
+			authority.RSA, now); err != nil {
 			return "", made, err
 		}
 	}
@@ -179,10 +183,12 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 		if err != nil {
 			return "", made, fmt.Errorf("--pin: %w", err)
 		}
-		client = fmt.Sprintf("{sha256: %x} # %s", sha256.Sum256(certs[0].Raw), strings.ReplaceAll(identity.Subject(certs[0]), "\n", " "))
+		client = fmt.Sprintf("{sha256: %x} # %s", sha256.Sum256(certs[0].Raw),
+			strings.ReplaceAll(identity.Subject(certs[0]), "\n", " "))
 	case c.CIDR == "":
 		if filepath.Base(c.Topic) != c.Topic {
-			return "", made, fmt.Errorf("--topic %q has a slash: a topic is a bundle identifier, like com.example.mail", clip(c.Topic))
+			return "", made, fmt.Errorf("--topic %q has a slash: a topic is a bundle identifier, like com.example.mail",
+				clip(c.Topic))
 		}
 		made.client = filepath.Join(c.PKI, c.Topic+".pem")
 		if _, err := os.Stat(made.client); errors.Is(err, fs.ErrNotExist) {
@@ -190,7 +196,8 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 				return "", made, err
 			}
 		}
-		client = fmt.Sprintf("{ca: %s, uid: %s}   # the provider that shows a certificate of ours", quoted(c.fromConfig(made.ca)), quoted(c.Topic))
+		client = fmt.Sprintf("{ca: %s, uid: %s}   # the provider that shows a certificate of ours",
+			quoted(c.fromConfig(made.ca)), quoted(c.Topic))
 	}
 	text = c.text(client)
 	return text, made, writeConfiguration(c.Config, text)

@@ -21,7 +21,8 @@ func quoted(value string) string {
 
 // text is the configuration.
 func (c *initCommand) text(client string) string {
-	credential := fmt.Sprintf("token: {key: %s, key_id: %s, team_id: %s}", quoted(c.fromConfig(c.Key)), quoted(c.KeyID), quoted(c.TeamID))
+	credential := fmt.Sprintf("token: {key: %s, key_id: %s, team_id: %s}", quoted(c.fromConfig(c.Key)),
+		quoted(c.KeyID), quoted(c.TeamID))
 	if c.Certificate != "" {
 		password := ""
 		if c.PasswordEnv != "" {
@@ -31,7 +32,8 @@ func (c *initCommand) text(client string) string {
 	}
 	endpoint := ""
 	if c.Endpoint != "" {
-		endpoint = fmt.Sprintf("    endpoint: %s            # a simulator: remove it, and endpoint_ca, for Apple's\n", quoted(c.Endpoint))
+		endpoint = fmt.Sprintf("    endpoint: %s            # a simulator: remove it, and endpoint_ca, for Apple's\n",
+			quoted(c.Endpoint))
 	}
 	if c.EndpointCA != "" {
 		endpoint += fmt.Sprintf("    endpoint_ca: %s\n", quoted(c.fromConfig(c.EndpointCA)))
@@ -79,7 +81,8 @@ On the provider's machine, in /etc/hosts or its DNS, let these be the gateway's 
 	printTrust(out, made.ca)
 	if made.client != "" {
 		key := strings.TrimSuffix(made.client, ".pem") + "-key.pem"
-		fmt.Fprintf(out, "\nIt shows %s with %s; both in one file, as most libraries want them:\n  cat %[1]s %[2]s > push.pem && chmod 600 push.pem\n", made.client, key)
+		fmt.Fprintf(out, "\nIt shows %s with %s; both in one file, as most libraries want them:\n  cat %[1]s "+
+			"%[2]s > push.pem && chmod 600 push.pem\n", made.client, key)
 	}
 	fmt.Fprint(out, `
 Where the library takes a host, it may have the gateway's own name instead:

@@ -9,7 +9,8 @@ func (s *service) tellFirsts() {
 		}
 		s.firsts[name] = true
 		app := s.current.Load().config.Apps[name]
-		s.log.Info().Str("app", name).Str("topic", app.Topic).Str("environment", app.Environment).Msg("APNs has accepted the app's first notification")
+		s.log.Info().Str("app", name).Str("topic", app.Topic).Str("environment",
+			app.Environment).Msg("APNs has accepted the app's first notification")
 	}
 }
 
@@ -24,7 +25,9 @@ func (s *service) summarise() {
 		unregistered += app.Unregistered
 		refused += app.Refused + app.Malformed
 	}
-	s.log.Info().Int("connections", push.Connections).Uint64("taken", taken).Uint64("accepted", accepted).Uint64("bad_tokens", badTokens).
-		Uint64("unregistered", unregistered).Uint64("refused", refused).Int64("unsettled", stats.Unsettled).Int("troubles", len(s.troubles())).
+	s.log.Info().Int("connections", push.Connections).Uint64("taken", taken).Uint64("accepted",
+		accepted).Uint64("bad_tokens", badTokens).
+		Uint64("unregistered", unregistered).Uint64("refused", refused).Int64("unsettled",
+		stats.Unsettled).Int("troubles", len(s.troubles())).
 		Msg("since the start")
 }

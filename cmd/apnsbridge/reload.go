@@ -109,7 +109,8 @@ func restartFor(current, next *config.Config) error {
 		}
 	}
 	if len(fixed) > 0 {
-		return fmt.Errorf("changes to %s need a restart: restart the gateway, or take them back and reload", strings.Join(fixed, ", "))
+		return fmt.Errorf("changes to %s need a restart: restart the gateway, or take them back and reload",
+			strings.Join(fixed, ", "))
 	}
 	return nil
 }

@@ -122,7 +122,8 @@ func (c sendCommand) printEnd(out io.Writer, r provider.Report, took time.Durati
 		rate = float64(sent(r)) / seconds
 	}
 	if !c.JSON {
-		fmt.Fprintf(out, "%d sent in %v, %d refused, %d sent again, %d connections", sent(r), took.Round(time.Millisecond), r.Failed, r.Resent, r.Connections)
+		fmt.Fprintf(out, "%d sent in %v, %d refused, %d sent again, %d connections", sent(r),
+			took.Round(time.Millisecond), r.Failed, r.Resent, r.Connections)
 		if lost := r.Uncertain + r.Forgotten; lost > 0 {
 			fmt.Fprintf(out, ", %d on connections that broke", lost)
 		}

@@ -56,7 +56,8 @@ func (f certificateFiles) read() (serverCertificate, error) {
 	stamp := f.stamp()
 	pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
 	if err != nil {
-		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key, pairProblem(err))
+		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key,
+			pairProblem(err))
 	}
 	return serverCertificate{pair, stamp}, err
 }
@@ -68,11 +69,16 @@ func pairProblem(err error) error {
 		{"private key does not match", "the key is not the certificate's: name the two that were made together"},
 		{"private key type does not match", "the key is not the certificate's: name the two that were made together"},
 		{"PEM inputs may have been switched", "the two names are exchanged: the certificate is in the key's place"},
-		{"find any PEM data in certificate", "the certificate is not PEM: convert it with openssl x509 -inform DER -in FILE -out server.pem"},
-		{"find any PEM data in key", "the key is not PEM: convert it with openssl pkey -inform DER -in FILE -out server-key.pem"},
-		{"parse private key", "the key cannot be read: decrypt it with openssl pkey -in FILE -out server-key.pem, if it has a password"},
-		{"find certificate PEM data", "the certificate's file has a key and no certificate: name the file with BEGIN CERTIFICATE in it"},
-		{"find PEM block with type ending in", "the key's file has no private key: decrypt it with openssl pkey, or name the file with the key"},
+		{"find any PEM data in certificate", "the certificate is not PEM: convert it with openssl x509 -inform " +
+			"DER -in FILE -out server.pem"},
+		{"find any PEM data in key", "the key is not PEM: convert it with openssl pkey -inform DER -in FILE -out " +
+			"server-key.pem"},
+		{"parse private key", "the key cannot be read: decrypt it with openssl pkey -in FILE -out server-key.pem, " +
+			"if it has a password"},
+		{"find certificate PEM data", "the certificate's file has a key and no certificate: name the file with " +
+			"BEGIN CERTIFICATE in it"},
+		{"find PEM block with type ending in", "the key's file has no private key: decrypt it with openssl pkey, " +
+			"or name the file with the key"},
 	} {
 		if strings.Contains(text, known.part) {
 			return errors.New(known.text)
@@ -90,7 +96,8 @@ func (c *serverCertificate) expired(now time.Time) error {
 	if c.Leaf == nil || !now.After(c.Leaf.NotAfter) {
 		return nil
 	}
-	return fmt.Errorf("it expired on %s: get a new one, whoever connects refuses it", c.Leaf.NotAfter.UTC().Format(time.DateOnly))
+	return fmt.Errorf("it expired on %s: get a new one, whoever connects refuses it",
+		c.Leaf.NotAfter.UTC().Format(time.DateOnly))
 }
 
 // renewCertificates takes the server certificates and their keys from their files
@@ -123,6 +130,7 @@ func (s *service) renew(files certificateFiles, certificate *serverCertificate) 
 		return false
 	}
 	*certificate = read
-	s.log.Info().Str("certificate", files.certificate).Time("expires", read.Leaf.NotAfter).Msg("the server certificate is renewed")
+	s.log.Info().Str("certificate", files.certificate).Time("expires",
+		read.Leaf.NotAfter).Msg("the server certificate is renewed")
 	return true
 }

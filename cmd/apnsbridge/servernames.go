@@ -17,7 +17,8 @@ func (a *assembly) shown() (all []warning) {
 		return nil
 	}
 	say := func(format string, args ...any) {
-		all = append(all, warning{setting: "tls.certificate", text: "tls.certificate " + a.config.Path(a.config.TLS.Certificate) + ": " + fmt.Sprintf(format, args...)})
+		all = append(all, warning{setting: "tls.certificate", text: "tls.certificate " +
+			a.config.Path(a.config.TLS.Certificate) + ": " + fmt.Sprintf(format, args...)})
 	}
 	var missing []string
 	for _, name := range authority.AppleNames {
@@ -62,11 +63,13 @@ func (a *assembly) reachable() (all []warning) {
 	}
 	if len(without) > 0 {
 		all = append(all, warning{setting: "gateway.listen", text: fmt.Sprintf(
-			"gateway.listen: no listener has environment: sandbox, and %s is by-listener: only providers that ask for gateway.sandbox.push.apple.com by name reach the sandbox",
+			"gateway.listen: no listener has environment: sandbox, and %s is by-listener: only providers that ask "+
+				"for gateway.sandbox.push.apple.com by name reach the sandbox",
 			few(without))})
 	}
 	if pool, err := x509.SystemCertPool(); apple && (err != nil || pool.Equal(x509.NewCertPool())) {
-		all = append(all, warning{setting: "apps", text: "this machine has no certificate authorities, so that APNs cannot be verified: " +
+		all = append(all, warning{setting: "apps", text: "this machine has no certificate authorities, so that " +
+			"APNs cannot be verified: " +
 			"install the package ca-certificates, which has Apple's (USERTrust RSA Certification Authority)"})
 	}
 	return all

@@ -59,7 +59,8 @@ type stateApp struct {
 func (s *service) state(stopping bool) state {
 	p := s.page(stopping)
 	stats := s.bridge.Stats()
-	st := state{Ready: p.Ready, State: p.State, Version: version(), Loaded: p.Loaded, Remarks: []stateRemark{}, Apps: []stateApp{}}
+	st := state{Ready: p.Ready, State: p.State, Version: version(), Loaded: p.Loaded, Remarks: []stateRemark{},
+		Apps: []stateApp{}}
 	for _, r := range p.Remarks {
 		st.Remarks = append(st.Remarks, stateRemark(r))
 	}

@@ -23,7 +23,8 @@ func checkDirectory(dir string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return checkParent(filepath.Dir(dir), dir)
 	}
-	return fmt.Errorf("%s cannot be read: give it to the user that apnsbridge runs as, or name a directory below no file", dir)
+	return fmt.Errorf("%s cannot be read: give it to the user that apnsbridge runs as, or name a directory "+
+		"below no file", dir)
 }
 
 // checkParent looks whether dir can be made below the nearest directory that

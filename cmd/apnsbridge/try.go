@@ -69,7 +69,8 @@ func (c tryCommand) Run(ctx context.Context, std streams) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Abort() })
 	defer stop()
-	fmt.Fprintf(std.out, "connected to %s with %s, asking for %s: the certificate is one that a provider with this authority takes\n",
+	fmt.Fprintf(std.out, "connected to %s with %s, asking for %s: the certificate is one that a provider with "+
+		"this authority takes\n",
 		address, tls.VersionName(conn.ConnectionState().Version), shown.ServerName)
 	if _, err := conn.Write(note.Append(nil)); err != nil {
 		return tryProblem(address, err)
@@ -160,7 +161,8 @@ func tryProblem(address string, err error) error {
 	var foreign x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &foreign):
-		return fmt.Errorf("a provider refuses the gateway's certificate, for it does not trust who has signed it: give it the authority's certificate")
+		return fmt.Errorf("a provider refuses the gateway's certificate, for it does not trust who has signed it: " +
+			"give it the authority's certificate")
 	case strings.Contains(err.Error(), "connection refused"):
 		return fmt.Errorf("nothing listens on %s: start the gateway with apnsbridge serve", address)
 	case strings.Contains(err.Error(), "remote error: tls:"):
@@ -178,15 +180,18 @@ func (c *tryCommand) explain(out io.Writer, answer binproto.Response, err error)
 	made := c.Token == ""
 	switch {
 	case err == nil && answer.Status == binproto.InvalidToken && made:
-		fmt.Fprintln(out, "the notification went to APNs, which refuses its token, as it should: no phone has it. The way is open.")
+		fmt.Fprintln(out, "the notification went to APNs, which refuses its token, as it should: no phone has it. "+
+			"The way is open.")
 		return nil
 	case err == nil:
-		return fmt.Errorf("the gateway answers status %d (%v): the notification did not go through; its log says why", answer.Status, answer.Status)
+		return fmt.Errorf("the gateway answers status %d (%v): the notification did not go through; its log says why",
+			answer.Status, answer.Status)
 	case errors.As(err, &timeout) && timeout.Timeout() && made:
 		return fmt.Errorf("no answer in %v: the notification waits in the gateway, for APNs does not take it, "+
 			"or the app says nothing about bad tokens (on_bad_token); see apnsbridge status", c.Wait)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		fmt.Fprintf(out, "no error in %v, which is how success looks: the notification is taken. apnsbridge status says whether APNs has accepted it.\n", c.Wait)
+		fmt.Fprintf(out, "no error in %v, which is how success looks: the notification is taken. apnsbridge "+
+			"status says whether APNs has accepted it.\n", c.Wait)
 		return nil
 	case strings.Contains(err.Error(), "remote error: tls:") || errors.Is(err, io.EOF):
 		return errNotAdmitted

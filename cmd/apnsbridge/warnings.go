@@ -26,19 +26,22 @@ type warning struct {
 
 // warnings are for check, and for the log of serve once a day.
 func (a *assembly) warnings() []warning {
-	return sortWarnings(slices.Concat(a.alarms(), a.expiring(), a.readable(), a.overheard(), a.descriptors(openFiles()), a.shown(), a.reachable(), a.doubts))
+	return sortWarnings(slices.Concat(a.alarms(), a.expiring(), a.readable(), a.overheard(),
+		a.descriptors(openFiles()), a.shown(), a.reachable(), a.doubts))
 }
 
 // alarms name the apps that are held, and those that go by an old credential.
 func (a *assembly) alarms() (all []warning) {
 	for _, name := range slices.Sorted(maps.Keys(a.held)) {
 		for line := range strings.SplitSeq(a.held[name].Error(), "\n") {
-			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app's notifications wait", alarm: true})
+			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app's notifications wait",
+				alarm: true})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.kept)) {
 		for line := range strings.SplitSeq(a.kept[name].Error(), "\n") {
-			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app keeps the credential it had", alarm: true})
+			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app keeps the " +
+				"credential it had", alarm: true})
 		}
 	}
 	return all
@@ -51,7 +54,8 @@ func (a *assembly) overheard() []warning {
 	if a.admin.token == nil || c.Certificate != "" || c.OnLoopback() {
 		return nil
 	}
-	return []warning{{setting: "admin.token", text: fmt.Sprintf("the token of the admin port %s goes over the network in the clear: add admin.certificate and key", c.Listen)}}
+	return []warning{{setting: "admin.token", text: fmt.Sprintf("the token of the admin port %s goes over the "+
+		"network in the clear: add admin.certificate and key", c.Listen)}}
 }
 
 // warn puts the warnings into the log.
@@ -103,7 +107,8 @@ func (a *assembly) expiring() (all []warning) {
 	}
 	expiries := a.credentialExpiries()
 	for _, name := range slices.Sorted(maps.Keys(expiries)) {
-		add("apps."+name+".credential", "the push certificate of apps."+name+".credential", "renew it in Apple's developer site and reload, or use a token", expiries[name])
+		add("apps."+name+".credential", "the push certificate of apps."+name+".credential",
+			"renew it in Apple's developer site and reload, or use a token", expiries[name])
 	}
 	return all
 }
@@ -153,7 +158,8 @@ func (a *assembly) readable() (all []warning) {
 		}
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o044 != 0 {
-			all = append(all, warning{setting: setting, text: fmt.Sprintf("%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
+			all = append(all, warning{setting: setting, text: fmt.Sprintf("%s: others than its owner may read %s "+
+				"(mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
 		}
 	}
 	look("tls.key", a.config.Path(a.config.TLS.Key))
@@ -182,7 +188,9 @@ func (a *assembly) descriptors(most uint64) []warning {
 	if most >= need {
 		return nil
 	}
-	return []warning{{setting: "limits.connections", text: fmt.Sprintf("this process may open %d files, and with limits.connections of %d its two ports need %d: raise LimitNOFILE in its unit or ulimit -n, or lower limits.connections", most, connections, need)}}
+	return []warning{{setting: "limits.connections", text: fmt.Sprintf("this process may open %d files, and "+
+		"with limits.connections of %d its two ports need %d: raise LimitNOFILE in its unit or ulimit -n, or "+
+		"lower limits.connections", most, connections, need)}}
 }
 
 // openFiles is how many files this process may open. Go has raised the soft

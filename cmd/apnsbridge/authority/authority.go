@@ -57,7 +57,8 @@ func Create(dir, commonName string, names []string, now time.Time) (*Authority, 
 	}
 	for _, name := range []string{CertificateFile, KeyFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("there is an authority in %s already (%s): it is good for %d years, and made once: choose another directory to begin anew", dir, name, authorityYears)
+			return nil, fmt.Errorf("there is an authority in %s already (%s): it is good for %d years, and made "+
+				"once: choose another directory to begin anew", dir, name, authorityYears)
 		}
 	}
 	key, err := rsa.GenerateKey(rand.Reader, 3072)
@@ -98,13 +99,16 @@ func Open(dir string) (*Authority, error) {
 	}
 	key, err := readKey(filepath.Join(dir, KeyFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the authority's key %s is not here: bring it from where it is kept, for as long as it signs", filepath.Join(dir, KeyFile))
+		return nil, fmt.Errorf("the authority's key %s is not here: bring it from where it is kept, for as long "+
+			"as it signs", filepath.Join(dir, KeyFile))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if public, ok := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(key.Public()) {
-		return nil, fmt.Errorf("%s in %s is not the key of %s: bring the two together that were made together", KeyFile, dir, CertificateFile)
+	if public, ok := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok ||
+		!public.Equal(key.Public()) {
+		return nil, fmt.Errorf("%s in %s is not the key of %s: bring the two together that were made together",
+			KeyFile, dir, CertificateFile)
 	}
 	return &Authority{Dir: dir, Certificate: certificate, key: key}, nil
 }
@@ -161,7 +165,8 @@ func (a *Authority) IssueClient(name, topic string, kind KeyKind, now time.Time)
 	}, kind, now)
 }
 
-func (a *Authority) issue(name string, template *x509.Certificate, kind KeyKind, now time.Time) (*x509.Certificate, error) {
+func (a *Authority) issue(name string, template *x509.Certificate, kind KeyKind,
+	now time.Time) (*x509.Certificate, error) {
 	key, err := kind.generate()
 	if err != nil {
 		return nil, err
@@ -173,7 +178,8 @@ func (a *Authority) issue(name string, template *x509.Certificate, kind KeyKind,
 	return cert, writePair(a.Dir, name+".pem", name+"-key.pem", der, key)
 }
 
-func (a *Authority) certify(template *x509.Certificate, public crypto.PublicKey, now time.Time) (*x509.Certificate, []byte, error) {
+func (a *Authority) certify(template *x509.Certificate, public crypto.PublicKey,
+	now time.Time) (*x509.Certificate, []byte, error) {
 	template.NotBefore, template.NotAfter = now.Add(-backdated), now.Add(leafLife)
 	if template.NotAfter.After(a.Certificate.NotAfter) {
 		template.NotAfter = a.Certificate.NotAfter

@@ -26,7 +26,8 @@ func (a Admin) validate(s *source) {
 	checkAddress(s, "admin.listen", a.Listen)
 	// What guards the port, and comes out of an unset variable as nothing, would
 	// leave it open without a word.
-	for _, guard := range []struct{ path, value string }{{"admin.token", a.Token}, {"admin.token_file", a.TokenFile}, {"admin.client_ca", a.ClientCA}} {
+	for _, guard := range []struct{ path, value string }{{"admin.token", a.Token}, {"admin.token_file",
+		a.TokenFile}, {"admin.client_ca", a.ClientCA}} {
 		if _, named := s.places[guard.path]; named && guard.value == "" {
 			s.reject(guard.path, "%s is empty: give it a value or remove it", guard.path)
 		}
@@ -39,6 +40,7 @@ func (a Admin) validate(s *source) {
 		require(s, "admin.key", a.Key, "name the PEM file with the certificate's key")
 	}
 	if a.Token == "" && a.TokenFile == "" && a.ClientCA == "" && !a.OnLoopback() {
-		s.reject("admin.listen", "others than this machine can reach %q: keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca", clip(a.Listen))
+		s.reject("admin.listen", "others than this machine can reach %q: keep to 127.0.0.1:9195, or say under "+
+			"admin who may ask, with a token, or with certificate, key and client_ca", clip(a.Listen))
 	}
 }

@@ -123,7 +123,8 @@ func (d *document) syntaxProblem(err error) *Problem {
 		}
 	}
 	p.Text = "YAML cannot read the line: put " + value +
-		" in quotes if it has characters like : # { } [ ] & * ! | > % @, and see that what belongs together begins in the same column"
+		" in quotes if it has characters like : # { } [ ] & * ! | > % @, and see that what belongs together " +
+		"begins in the same column"
 	return p
 }
 
@@ -149,12 +150,16 @@ func (d *document) unclosed(line int) int {
 var syntaxMistakes = []struct{ message, text string }{
 	{"mapping value is not allowed", "{value} has a colon and a blank in it, or the next line is indented too far: " +
 		"put the value in quotes, or begin both lines in the same column"},
-	{"value is not allowed in this context", "something stands behind {value}, or the line is indented unlike its neighbours: " +
+	{"value is not allowed in this context", "something stands behind {value}, or the line is indented unlike " +
+		"its neighbours: " +
 		"put the whole value in quotes, or begin the lines in the same column"},
 	{"double-quoted text", "{value} begins with \" and does not end with it: add the missing quote"},
-	{"single-quoted text", "{value} begins with ' and does not end with it: add the missing quote, and write ' twice inside"},
-	{"unknown escape character", "{value} has a backslash between double quotes: use single quotes, where it is a backslash"},
-	{"sequence end token", "a list begins with [ and does not end: add the ], or put {value} in quotes if it begins with ["},
+	{"single-quoted text", "{value} begins with ' and does not end with it: add the missing quote, and write ' " +
+		"twice inside"},
+	{"unknown escape character", "{value} has a backslash between double quotes: use single quotes, where it " +
+		"is a backslash"},
+	{"sequence end token", "a list begins with [ and does not end: add the ], or put {value} in quotes if it " +
+		"begins with ["},
 	{"must be specified", "a comma, ] or } is missing here: add it, or put {value} in quotes if it begins with [ or {"},
 	{"map end token", "a mapping begins with { and does not end: add the }, or put {value} in quotes if it begins with {"},
 	{"is a reserved character", "{value} begins with a character that YAML keeps for itself: put the value in quotes"},
@@ -162,7 +167,8 @@ var syntaxMistakes = []struct{ message, text string }{
 	{"anchor", "{value} begins with &, which has a meaning in YAML: put the value in quotes"},
 	{"alias", "{value} begins with *, which has a meaning in YAML: put the value in quotes"},
 	{"invalid header option", "{value} begins with | or >, which have a meaning in YAML: put the value in quotes"},
-	{"block sequence entries", "{value} begins with - and a blank, as an entry of a list: put the value in quotes, or begin a new line"},
+	{"block sequence entries", "{value} begins with - and a blank, as an entry of a list: put the value in " +
+		"quotes, or begin a new line"},
 	{"cannot start any token", "there is a tab where YAML wants blanks: replace it with blanks"},
 	{"tab character", "there is a tab where YAML wants blanks: replace it with blanks"},
 }

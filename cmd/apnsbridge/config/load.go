@@ -93,7 +93,8 @@ func (s *source) include(config *Config) {
 		}
 		files, err := filepath.Glob(config.Path(pattern))
 		if err != nil || len(files) == 0 && !strings.ContainsAny(pattern, "*?[") {
-			s.reject(at, "there is no file %s: correct the name, or write a pattern like conf.d/*.yaml", clip(config.Path(pattern)))
+			s.reject(at, "there is no file %s: correct the name, or write a pattern like conf.d/*.yaml",
+				clip(config.Path(pattern)))
 		}
 		for _, file := range files {
 			s.takeFile(file, reflect.ValueOf(config).Elem(), "")
@@ -119,7 +120,8 @@ func (s *source) takeFile(file string, v reflect.Value, path string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		s.broken = true
-		s.problems = append(s.problems, Problem{file, 1, "the file cannot be read: give its group or owner, which apnsbridge runs as, the right to read it"})
+		s.problems = append(s.problems, Problem{file, 1, "the file cannot be read: give its group or owner, which " +
+			"apnsbridge runs as, the right to read it"})
 		return
 	}
 	s.take(file, text, v, path)
@@ -128,7 +130,8 @@ func (s *source) takeFile(file string, v reflect.Value, path string) {
 func (s *source) includeApp(config *Config, name, file string) {
 	path := "apps." + name
 	if before, ok := s.places[path]; ok {
-		s.problems = append(s.problems, Problem{file, 1, fmt.Sprintf("the app %s stands in %s:%d already: keep one of them", name, before.file, before.line)})
+		s.problems = append(s.problems, Problem{file, 1, fmt.Sprintf("the app %s stands in %s:%d already: keep "+
+			"one of them", name, before.file, before.line)})
 		return
 	}
 	s.places[path] = place{file, 1}
@@ -173,7 +176,8 @@ func relativeTo(main, file string) string {
 func (s *source) fileName(name, path string) (string, bool) {
 	switch {
 	case strings.Contains(name, "-----BEGIN") || strings.ContainsAny(name, "\r\n") || isBase64OfKey(name):
-		s.reject(path, "%s is the text of a file, and has to be the file's name: put the text into a file that only its owner may read", leaf(path))
+		s.reject(path, "%s is the text of a file, and has to be the file's name: put the text into a file that "+
+			"only its owner may read", leaf(path))
 		return "", false
 	case strings.HasPrefix(name, "~/"):
 		s.reject(path, "%s begins with ~/, which only a shell understands: write the whole path", leaf(path))
@@ -210,7 +214,8 @@ func (s *source) reject(path, format string, args ...any) {
 // stands beside it under a name that is not known.
 func (s *source) lacks(path, format string, args ...any) {
 	for _, wrong := range s.wrong {
-		if wrong == path || strings.HasPrefix(wrong, path+".") || strings.HasPrefix(wrong, path+"[") || s.unknown[parent(path)] {
+		if wrong == path || strings.HasPrefix(wrong, path+".") || strings.HasPrefix(wrong, path+"[") ||
+			s.unknown[parent(path)] {
 			return
 		}
 	}

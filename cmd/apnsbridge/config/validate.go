@@ -18,7 +18,8 @@ var (
 	tlsVersions     = []string{"1.0", "1.1", "1.2", "1.3"}
 	spoolModes      = []string{"off", "overflow", "always"}
 	badTokenWays    = []string{"report", "continue"}
-	pushTypes       = []string{"auto", "alert", "background", "voip", "complication", "fileprovider", "mdm", "location", "liveactivity", "pushtotalk", "widgets", "controls"}
+	pushTypes       = []string{"auto", "alert", "background", "voip", "complication", "fileprovider", "mdm",
+		"location", "liveactivity", "pushtotalk", "widgets", "controls"}
 )
 
 func (c *Config) validate(s *source) {
@@ -40,7 +41,8 @@ func (c *Config) validate(s *source) {
 		c.Apps[name] = app
 	}
 	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
-		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not smaller", high, low)
+		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not "+
+			"smaller", high, low)
 	}
 }
 
@@ -58,7 +60,8 @@ func (p Port) validate(s *source, path string) {
 			oneOf(s, at+".environment", a.Environment, environments)
 		}
 		if a.ProxyProtocol != nil && len(a.ProxyProtocol) == 0 {
-			s.reject(at+".proxy_protocol", "the list is empty: name the addresses of the programs in front, or take proxy_protocol out")
+			s.reject(at+".proxy_protocol", "the list is empty: name the addresses of the programs in front, or take "+
+				"proxy_protocol out")
 		}
 	}
 }
@@ -82,7 +85,8 @@ func (a *App) validate(s *source, path string) {
 		checkURL(s, path+".proxy", a.Proxy, "http", "https")
 	}
 	if topic := a.Topic; a.dir != "" && a.Credential.Token == nil && a.Credential.Certificate == nil {
-		s.lacks(path+".credential", "the app has no credential for APNs: put %s.p12 or %[1]s.pem into %s, or add token or certificate under credential", clip(topic), a.dir)
+		s.lacks(path+".credential", "the app has no credential for APNs: put %s.p12 or %[1]s.pem into %s, or add "+
+			"token or certificate under credential", clip(topic), a.dir)
 	} else {
 		a.Credential.validate(s, path+".credential")
 	}
@@ -120,7 +124,8 @@ func (c Client) validate(s *source, path string) {
 	case named == 0:
 		s.lacks(path, "a client has none of sha256, spki_sha256, ca and cidr: say by which of them it is admitted")
 	case named > 1:
-		s.reject(path, "a client has %d of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own", named)
+		s.reject(path, "a client has %d of sha256, spki_sha256, ca and cidr: give each way to be admitted an "+
+			"entry of its own", named)
 	}
 	if c.UID != "" && c.CA == "" {
 		s.reject(path+".uid", "uid goes with ca only: a pin or a cidr already says who it is")
@@ -195,7 +200,8 @@ func (a *App) checkEndpoint(s *source, path string) {
 	}
 	for environment, host := range appleHosts {
 		if u.Hostname() == host && a.Environment != environment {
-			s.reject(path, "%s is APNs' %s, and the environment is %s: correct one of them, or remove endpoint", host, environment, a.Environment)
+			s.reject(path, "%s is APNs' %s, and the environment is %s: correct one of them, or remove endpoint", host,
+				environment, a.Environment)
 		}
 	}
 	if port := u.Port(); port != "" {

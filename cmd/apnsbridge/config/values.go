@@ -139,7 +139,8 @@ func (a *Address) UnmarshalText(text []byte) error {
 // line in which openssl prints them.
 func (f *Fingerprint) UnmarshalText(text []byte) error {
 	s := string(text)
-	if label, digits, ok := strings.Cut(s, "="); ok && strings.HasSuffix(strings.ToLower(strings.TrimSpace(label)), "fingerprint") {
+	if label, digits, ok := strings.Cut(s, "="); ok && strings.HasSuffix(strings.ToLower(strings.TrimSpace(label)),
+		"fingerprint") {
 		s = digits
 	}
 	s = strings.TrimSpace(s)
@@ -147,9 +148,11 @@ func (f *Fingerprint) UnmarshalText(text []byte) error {
 	sum, err := hex.DecodeString(digits)
 	switch {
 	case err == nil && len(sum) == sha1.Size:
-		return fmt.Errorf("%q is a SHA-1 fingerprint: print the other one with openssl x509 -noout -fingerprint -sha256", clip(s))
+		return fmt.Errorf("%q is a SHA-1 fingerprint: print the other one with openssl x509 -noout -fingerprint "+
+			"-sha256", clip(s))
 	case err != nil || len(sum) != sha256.Size:
-		return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 prints them", clip(s))
+		return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout "+
+			"-fingerprint -sha256 prints them", clip(s))
 	}
 	*f = Fingerprint(digits)
 	return nil
