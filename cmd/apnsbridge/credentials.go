@@ -20,7 +20,13 @@ import (
 // is said to be.
 func (a *assembly) credential(c config.App) (*upstream.Credential, error) {
 	file := a.config.Path(c.Credential.File())
-	text, err := os.ReadFile(file)
+	var text []byte
+	var err error
+	if file != "" {
+		text, err = os.ReadFile(file)
+	} else { // as a container gets it in a variable
+		file, text = "key", []byte(c.Credential.Token.Key)
+	}
 	if err != nil {
 		return nil, fileProblem(err)
 	}
@@ -177,12 +183,12 @@ func (a *assembly) doubtful(name string, c config.App, credential *upstream.Cred
 	return all
 }
 
-// clip shortens what comes from a file, for a sentence. A text of several lines
-// may be a key.
+// clip shortens what comes from a file, for a sentence. The text of
+// a key is left out.
 func clip(text string) string {
 	const most = 80
-	if strings.ContainsAny(text, "\r\n") || strings.Contains(text, "-----BEGIN") {
-		return "(a text of several lines)"
+	if config.IsKeyText(text) {
+		return "(the text of a key)"
 	}
 	if len(text) <= most {
 		return text

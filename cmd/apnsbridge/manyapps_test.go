@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -220,4 +222,32 @@ func TestHeldNotificationsGoAfterReload(t *testing.T) {
 	w.write("push.pem", good)
 	w.reload()
 	w.await("what has waited", func(s apnssim.Stats) bool { return s.Received == 1 })
+}
+
+// A container has its key in a variable: as PEM, with its line ends lost, or in
+// base64. Nothing that is said shows it.
+func TestKeyInAVariable(t *testing.T) {
+	block, _ := pem.Decode(pki().TokenKey)
+	for name, text := range map[string]string{
+		"PEM":         string(pki().TokenKey),
+		"written out": strings.ReplaceAll(string(pki().TokenKey), "\n", `\n`),
+		"one line":    strings.ReplaceAll(string(pki().TokenKey), "\n", " "),
+		"base64":      base64.StdEncoding.EncodeToString(block.Bytes),
+		"cut":         string(pki().TokenKey[:100]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, apnssim.Scenario{})
+			w.stop()
+			t.Setenv("P8", text)
+			w.amend("key: AuthKey_DEVELOPER.p8", "key: ${P8}")
+			code, stdout, stderr := w.apnsbridge("", "check", "--config", w.path("apnsbridge.yaml"))
+			if (code == exitOK) != (name != "cut") || strings.Contains(stdout+stderr, text[40:70]) {
+				t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+			}
+			if code == exitOK {
+				w.start()
+				w.send(0, w.dial(w.clientTLS()))
+			}
+		})
+	}
 }

@@ -85,9 +85,10 @@ type Credential struct {
 	Certificate *Certificate `yaml:"certificate"`
 }
 
-// File is the one that the credential is in.
+// File is the one that the credential is in, "" if it is given as text.
 func (c Credential) File() string {
 	switch {
+	case c.Token != nil && IsKeyText(c.Token.Key):
 	case c.Token != nil:
 		return c.Token.Key
 	case c.Certificate != nil:
@@ -98,7 +99,7 @@ func (c Credential) File() string {
 
 // Token is a provider token's signing key.
 type Token struct {
-	Key    string `yaml:"key" is:"file"` // p8 file
+	Key    string `yaml:"key" is:"key"` // p8 file, or its text
 	KeyID  string `yaml:"key_id"`
 	TeamID string `yaml:"team_id"`
 }

@@ -168,7 +168,7 @@ func TestProblems(t *testing.T) {
 		{"a port too high", "apps:", "gateway: {listen: \":70000\"}\napps:", `f:2: ":70000" has no port that can be: choose one from 1 to 65535`},
 		{"a SHA-1 fingerprint", "{cidr: 10.1.0.0/16}", "{sha256: 0123456789012345678901234567890123456789}", `f:8: "0123456789012345678901234567890123456789" is a SHA-1 fingerprint: print the other one with openssl x509 -noout -fingerprint -sha256`},
 		{"half a fingerprint", "{cidr: 10.1.0.0/16}", "{sha256: \"ab:cd\"}", `f:8: "ab:cd" is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 prints them`},
-		{"a key for its file", "AuthKey_ABC123.p8", "\"-----BEGIN PRIVATE KEY-----\"", `f:6: key is the text of a file, and has to be the file's name: put the text into a file that only its owner may read`},
+		{"a key for its file", "key: server-key.pem", "key: \"-----BEGIN PRIVATE KEY-----\"", `f:1: key is the text of a file, and has to be the file's name: put the text into a file that only its owner may read`},
 		{"a home folder", "AuthKey_ABC123.p8", "~/AuthKey_ABC123.p8", `f:6: key begins with ~/, which only a shell understands: write the whole path`},
 		{"a text for a section", "    credential:\n      token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}", "    credential: push.p12", `f:5: credential has keys of its own, and here stands a value: write them below it, indented, like certificate: …`},
 		{"a section for a text", "com.example.mail", "{name: com.example.mail}", `f:4: topic takes one value, and here stand keys of their own (name): write the value behind topic:, in quotes if it begins with {`},

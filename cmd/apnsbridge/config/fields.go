@@ -13,6 +13,7 @@ import (
 // fieldKind is what the tag `is` says of a setting.
 type fieldKind struct {
 	secret bool // no message repeats it
+	key    bool // the name of a file, or its text
 	file   bool // the name of a file or directory, relative to the file that names it
 }
 
@@ -28,7 +29,7 @@ func fieldsOf(t reflect.Type) map[string]field {
 	for _, f := range reflect.VisibleFields(t) {
 		if key := f.Tag.Get("yaml"); f.IsExported() && key != "" && key != "-" {
 			is := f.Tag.Get("is")
-			fields[key] = field{f.Index, fieldKind{secret: is == "secret", file: is == "file"}, f.Type}
+			fields[key] = field{f.Index, fieldKind{secret: is == "secret", key: is == "key", file: is == "file"}, f.Type}
 		}
 	}
 	return fields

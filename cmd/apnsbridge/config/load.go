@@ -1,9 +1,7 @@
 package config
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -172,10 +170,12 @@ func relativeTo(main, file string) string {
 }
 
 // fileName is the name of a file that stands in the present document, as the
-// main file would name it.
-func (s *source) fileName(name, path string) (string, bool) {
+// main file would name it. With text it may be the file's text instead.
+func (s *source) fileName(name, path string, text bool) (string, bool) {
 	switch {
-	case strings.Contains(name, "-----BEGIN") || strings.ContainsAny(name, "\r\n") || isBase64OfKey(name):
+	case IsKeyText(name) && text:
+		return name, true
+	case IsKeyText(name):
 		s.reject(path, "%s is the text of a file, and has to be the file's name: put the text into a file that "+
 			"only its owner may read", leaf(path))
 		return "", false
@@ -188,12 +188,11 @@ func (s *source) fileName(name, path string) (string, bool) {
 	return relativeTo(s.main, filepath.Join(filepath.Dir(s.doc.file), name)), true
 }
 
-// isBase64OfKey reports whether a text is what environment variables have for
-// keys, and no message may repeat: DER or PEM in base64.
-func isBase64OfKey(text string) bool {
-	const least = 60 // bytes of a key
-	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
-	return err == nil && len(decoded) >= least && (decoded[0] == 0x30 || bytes.HasPrefix(decoded, []byte("-----BEGIN")))
+// IsKeyText reports whether a value is the text of a key or a certificate, and not
+// the name of its file: PEM, or the base64 of DER, as environments have it.
+func IsKeyText(value string) bool {
+	return strings.Contains(value, "-----BEGIN") || strings.ContainsAny(value, "\r\n") ||
+		strings.HasPrefix(value, "MI") && len(value) > 100
 }
 
 // reject notes a problem with the value at path, or with the nearest one above

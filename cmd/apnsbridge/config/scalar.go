@@ -62,8 +62,8 @@ func (s *source) text(node ast.Node, comment *ast.CommentGroupNode, path string,
 		s.reject(path, "%s", problem)
 		return "", false
 	}
-	if kind.file {
-		return s.fileName(value, path)
+	if kind.file || kind.key {
+		return s.fileName(value, path, kind.key)
 	}
 	return value, true
 }

@@ -67,12 +67,12 @@ func (d *document) expand(text string, lookup func(string) (string, bool)) (valu
 	return value, problem
 }
 
-// clip shortens what a message repeats from the file. A text of several lines is
-// no setting, and may be a key.
+// clip shortens what a message repeats from the file. The text
+// of a key is left out.
 func clip(text string) string {
 	const most = 60
-	if strings.ContainsAny(text, "\r\n") || strings.Contains(text, "-----BEGIN") {
-		return "(a text of several lines)"
+	if IsKeyText(text) {
+		return "(the text of a key)"
 	}
 	if len(text) <= most {
 		return text
