@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,5 +234,66 @@ func TestCertsForProduction(t *testing.T) {
 	cmd, verify := b.command(t.Context(), "openssl verify -CAfile pki/ca.pem -verify_hostname gateway.push.apple.com pki/server.pem pki/server-ecdsa.pem")
 	if _, err := exec.LookPath("openssl"); err == nil && cmd.Run() != nil {
 		t.Errorf("openssl: %s", verify)
+	}
+}
+
+// What demo --stay prints can be pasted, each line of it.
+func TestDemoCommands(t *testing.T) {
+	b := newBeginner(t)
+	out := b.start("apnsbridge demo --stay", "curl http")
+	_, commands, ok := strings.Cut(out.String(), "To try:\n\n")
+	if !ok {
+		t.Fatalf("demo prints nothing to try:\n%s", out)
+	}
+	tried := 0
+	for line := range strings.Lines(commands) {
+		line, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "  ")
+		if !ok {
+			continue
+		}
+		if dir, ok := strings.CutPrefix(line, "cd "); ok {
+			b.dir = dir
+			continue
+		}
+		program := strings.Fields(line)[0]
+		for _, needed := range []string{"openssl", "php"} {
+			if strings.Contains(line, "; "+needed+" ") || strings.Contains(line, "| "+needed+" ") {
+				program = needed
+			}
+		}
+		if _, err := exec.LookPath(program); err != nil && program != "apnsbridge" {
+			t.Logf("there is no %s", program)
+			continue
+		}
+		tried++
+		cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
+		cmd.Dir, cmd.Env = b.dir, b.env
+		if text, err := cmd.CombinedOutput(); err != nil && !bytes.Contains(text, []byte("1 of 1 notifications were refused")) {
+			t.Errorf("%s: %v\n%s", line, err, text)
+		}
+	}
+	if tried < 4 {
+		t.Errorf("%d commands were tried:\n%s", tried, commands)
+	}
+	// demo's own three, and one each of send, openssl and PHP.
+	address := regexp.MustCompile(`http://\S+/metrics`).FindString(commands)
+	answer, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := regexp.MustCompile(`apnsbridge_bridge_app_accepted_total\{app="demo"\} (\d+)`).FindSubmatch(text)
+	want := "6"
+	for _, program := range []string{"openssl", "php"} {
+		if _, err := exec.LookPath(program); err != nil {
+			want = ""
+		}
+	}
+	if accepted == nil || want != "" && string(accepted[1]) != want {
+		t.Errorf("accepted: %s, want %s", accepted, want)
 	}
 }
