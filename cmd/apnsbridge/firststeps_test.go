@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -237,6 +239,21 @@ func TestCertsForProduction(t *testing.T) {
 	}
 }
 
+// checkFrame fails the test unless the command writes one simple frame with JSON,
+// and nothing behind it: what was too short would wait for the rest for ever.
+func (b *beginner) checkFrame(command string) {
+	b.t.Helper()
+	const head, token = 3, 32
+	frame, err := exec.CommandContext(b.t.Context(), "bash", "-c", command).Output()
+	if err != nil || len(frame) < head+token+2 {
+		b.t.Fatalf("%s: %v, %x", command, err, frame)
+	}
+	length, payload := int(binary.BigEndian.Uint16(frame[head+token:])), frame[head+token+2:]
+	if length != len(payload) || !json.Valid(payload) {
+		b.t.Errorf("%s: the frame announces %d bytes and has %d: %q", command, length, len(payload), payload)
+	}
+}
+
 // What demo --stay prints can be pasted, each line of it.
 func TestDemoCommands(t *testing.T) {
 	b := newBeginner(t)
@@ -266,6 +283,9 @@ func TestDemoCommands(t *testing.T) {
 			continue
 		}
 		tried++
+		if frame, _, ok := strings.Cut(line, " | openssl "); ok {
+			b.checkFrame(frame)
+		}
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
 		cmd.Dir, cmd.Env = b.dir, b.env
 		if text, err := cmd.CombinedOutput(); err != nil && !bytes.Contains(text, []byte("1 of 1 notifications were refused")) {
