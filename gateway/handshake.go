@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/gateway/identity"
 )
 
 // errClientFull is sent as an alert, or seen as an end behind the handshake.
@@ -292,7 +294,7 @@ func (a *arrival) log(e *zerolog.Event) *zerolog.Event {
 	if len(a.hello.Chain) > 0 {
 		leaf := a.hello.Chain[0]
 		sum := sha256.Sum256(leaf.Raw)
-		e = e.Str("sha256", hex.EncodeToString(sum[:])).Stringer("subject", leaf.Subject)
+		e = e.Str("sha256", hex.EncodeToString(sum[:])).Str("subject", identity.Subject(leaf))
 	}
 	return e
 }

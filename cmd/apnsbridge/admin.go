@@ -59,6 +59,8 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	mux.HandleFunc("GET /readyz", a.reads(func(w http.ResponseWriter, _ *http.Request) { s.condition(a.stopping.Load()).write(w) }))
 	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) { servePage(w, s.page(a.stopping.Load())) }))
 	mux.HandleFunc("GET /metrics", a.reads(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP))
+	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))
+	mux.HandleFunc("POST /reload", a.changes(s.serveReload))
 	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
 	a.server = http.Server{
 		Handler:           mux,

@@ -313,7 +313,7 @@ func TestAdminCheck(t *testing.T) {
 		{`{listen: "127.0.0.1:0", token_file: short}`, "admin.token_file " + w.path("short") + ": the token has 6 bytes", false},
 		{`{listen: "127.0.0.1:0", token_file: two-lines}`, "admin.token_file " + w.path("two-lines") + ": the token has bytes that no header can carry", false},
 		{`{listen: "127.0.0.1:0", token_file: gone}`, "admin.token_file: open " + w.path("gone"), false},
-		{`{listen: "127.0.0.1:0", certificate: stranger.pem, key: server-key.pem}`, "admin.certificate " + w.path("stranger.pem") + " with admin.key " + w.path("server-key.pem") + ": tls: private key does not match", false},
+		{`{listen: "127.0.0.1:0", certificate: stranger.pem, key: server-key.pem}`, "admin.certificate " + w.path("stranger.pem") + " with admin.key " + w.path("server-key.pem") + ": the key is not the certificate's", false},
 		{`{listen: "127.0.0.1:0", certificate: server.pem, key: server-key.pem, client_ca: token}`, "admin.client_ca: " + w.path("token") + " has no certificate", false},
 		{`{listen: "127.0.0.1:0", token_file: readable}`, "warning: admin.token_file: others than its owner may read " + readable + " (mode 0644): chmod 600 " + readable, true},
 		{`{listen: "0.0.0.0:0", token_file: token}`, "warning: the token of the admin port 0.0.0.0:0 goes over the network in the clear: add admin.certificate and key", true},

@@ -28,6 +28,7 @@ type admission struct {
 	drainer *store.Drainer
 	old     *oldTLS
 	roll    *roll
+	sandbox *sandboxAsked
 	log     zerolog.Logger
 }
 
@@ -88,6 +89,9 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
 		Environment: environment(h),
 	}
+	if app.Environment == bridge.Production && h.Label == "" && environment(h) == bridge.Sandbox {
+		a.sandbox.asked(app.Name, client.Short(), h.ServerName)
+	}
 	use, from := oldUse(app.Name, h), h.Remote
 	id, chain := newIdentification(true, app.Name, h), h.Chain
 	parser := current.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
@@ -128,14 +132,21 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 	}, nil
 }
 
-// environment is what the port says, else the name that was asked for.
+// environment is what the port says, else the name that was asked for, else the
+// one that the provider's certificate is for.
 func environment(h *gateway.Hello) bridge.Environment {
 	switch {
-	case h.Label == "sandbox", h.Label == "" && strings.Contains(h.ServerName, ".sandbox."):
+	case h.Label == "sandbox", h.Label == "" && asksForSandbox(h):
+		return bridge.Sandbox
+	case h.Label == "" && h.ServerName == "" && len(h.Chain) > 0 && onlyEnvironment(h.Chain[0]) == "sandbox":
 		return bridge.Sandbox
 	}
 	return bridge.Production
 }
+
+// asksForSandbox reports whether a provider has asked for Apple's sandbox by its
+// name.
+func asksForSandbox(h *gateway.Hello) bool { return strings.Contains(h.ServerName, ".sandbox.") }
 
 // turnedAway is the session of a provider that was admitted just as the gateway
 // was going: nothing it sends is taken.

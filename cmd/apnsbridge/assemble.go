@@ -15,6 +15,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/pushtype"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway"
@@ -32,12 +33,17 @@ type assembly struct {
 	clients     *identity.Matcher
 	now         func() time.Time // the clock of what takes hours
 	problems    []error
+	held        map[string]error               // by app: why it cannot be served, while others are
+	kept        map[string]error               // by app: why its new credential is not taken, in place of which it keeps the old one
+	authorities map[string][]*x509.Certificate // of clients, by the file that names them
+	doubts      []warning                      // of the apps' settings
 }
 
 // assemble reads the files that c names. Its error joins a sentence for each
-// that is of no use; what can be used is there all the same.
+// that is of no use; what can be used is there all the same. An app whose way to
+// APNs is of no use is held, which is a problem only if no other is left.
 func assemble(c *config.Config) (*assembly, error) {
-	a := &assembly{config: c, now: time.Now}
+	a := &assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error), authorities: make(map[string][]*x509.Certificate)}
 	var err error
 	if a.certificate, err = providerFiles(c).read(); err != nil {
 		a.problems = append(a.problems, err)
@@ -61,6 +67,14 @@ func assemble(c *config.Config) (*assembly, error) {
 	if a.clients, err = identity.New(rules); err != nil {
 		a.reject("apps: %w", err)
 	}
+	if len(a.held) == len(c.Apps) {
+		for _, name := range slices.Sorted(maps.Keys(a.held)) {
+			a.problems = append(a.problems, a.held[name])
+		}
+	}
+	if err := checkDirectory(c.Path(c.Store.Path)); err != nil {
+		a.reject("store.path: %w", err)
+	}
 	return a, errors.Join(a.problems...)
 }
 
@@ -80,52 +94,31 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 	if c.Topic != config.TopicFromCertificate {
 		app.Topic = c.Topic
 	}
+	if c.OnBadToken == "" && pushtype.IsUniform(c.Topic) {
+		app.OnBadToken = bridge.Continue
+	}
+	var unverified error
 	if c.EndpointCA != "" {
 		pool, err := readPool(a.config.Path(c.EndpointCA))
 		if err != nil {
-			a.reject("apps.%s.endpoint_ca: %w", name, err)
+			unverified = fmt.Errorf("apps.%s.endpoint_ca: %w", name, err)
 		}
 		app.EndpointCA = pool
 	}
 	if c.Proxy != "" {
 		app.Proxy, _ = url.Parse(c.Proxy) // config has looked at it
 	}
-	credential, err := a.credential(c.Credential)
-	if err == nil {
-		err = credential.Check(time.Now())
-	}
+	credential, err := a.credential(c)
 	if err != nil {
-		a.reject("apps.%s.credential: %w", name, err)
+		err = fmt.Errorf("apps.%s.credential: %w", name, err)
+	}
+	if err = errors.Join(unverified, err); err != nil {
+		a.held[name] = err
+		credential = upstream.Unusable(err)
 	}
 	app.Credential = credential
+	a.doubts = append(a.doubts, a.doubtful(name, c, credential)...)
 	return app
-}
-
-func (a *assembly) credential(c config.Credential) (*upstream.Credential, error) {
-	name := ""
-	read := func(file string) ([]byte, error) {
-		name = a.config.Path(file)
-		return os.ReadFile(name)
-	}
-	var credential *upstream.Credential
-	var err error
-	var text []byte
-	switch {
-	case c.Token != nil:
-		if text, err = read(c.Token.Key); err != nil {
-			return nil, err
-		}
-		credential, err = upstream.NewTokenCredential(text, c.Token.KeyID, c.Token.TeamID)
-	default:
-		if text, err = read(c.Certificate.File); err != nil {
-			return nil, err
-		}
-		credential, err = upstream.NewCertificateCredential(text, c.Certificate.Password)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return credential, nil
 }
 
 func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
@@ -133,11 +126,12 @@ func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
 	var err error
 	switch {
 	case c.SHA256 != "":
-		rule.SHA256, err = identity.ParseFingerprint(c.SHA256)
+		rule.SHA256, err = identity.ParseFingerprint(string(c.SHA256))
 	case c.SPKISHA256 != "":
-		rule.SPKISHA256, err = identity.ParseFingerprint(c.SPKISHA256)
+		rule.SPKISHA256, err = identity.ParseFingerprint(string(c.SPKISHA256))
 	case c.CA != "":
 		rule.CA, err = readCertificates(a.config.Path(c.CA))
+		a.authorities[c.CA] = rule.CA
 	default:
 		rule.CIDR, err = netip.ParsePrefix(c.CIDR)
 	}

@@ -257,7 +257,7 @@ func (d *demo) stay(ctx context.Context) error {
 		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x --payload '{\"aps\":{\"alert\":\"Hi\"}}'", push, credentials, phone),
 		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x", push, credentials, invalid),
 		fmt.Sprintf("apnsbridge feedback --feedback %s %s", feedback, credentials),
-		fmt.Sprintf(`printf '\0\0\40%%b\0\15{"aps":{"a":1}}' "$(printf '\\001%%.0s' $(seq 32))" | openssl s_client -quiet -no_ign_eof -connect %s -cert client.pem -key client-key.pem -CAfile ca.pem`, push),
+		fmt.Sprintf(`printf '\0\0\40%%b\0\17{"aps":{"a":1}}' "$(printf '\\001%%.0s' $(seq 32))" | openssl s_client -quiet -no_ign_eof -connect %s -cert client.pem -key client-key.pem -CAfile ca.pem`, push),
 		fmt.Sprintf(`cat client.pem client-key.pem > both.pem; php -r '$c = stream_context_create(["ssl" => ["local_cert" => "both.pem", "cafile" => "ca.pem", "peer_name" => "localhost"]]); $s = stream_socket_client("tls://%s", $e, $t, 5, STREAM_CLIENT_CONNECT, $c); $p = "{\"aps\":{\"alert\":\"PHP\"}}"; fwrite($s, chr(0) . pack("n", 32) . str_repeat(chr(1), 32) . pack("n", strlen($p)) . $p);'`, push),
 		fmt.Sprintf("curl http://%s/metrics", admin),
 	} {

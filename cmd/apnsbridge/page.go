@@ -91,7 +91,7 @@ func (s *service) page(stopping bool) page {
 		p.Remarks = append(p.Remarks, remark{w.level(), w.text})
 	}
 	p.Whole = s.whole(a, stats)
-	problems := s.bridge.Problems()
+	problems := s.troubles()
 	for _, app := range a.apps {
 		p.Apps = append(p.Apps, a.row(app, stats.Apps[app.Name], problems[app.Name]))
 	}
@@ -100,7 +100,7 @@ func (s *service) page(stopping bool) page {
 }
 
 func (w warning) level() string {
-	if w.within == 3 {
+	if w.within == 3 || w.alarm {
 		return bad
 	}
 	return warn
@@ -140,7 +140,11 @@ func (a *assembly) row(app bridge.App, st bridge.AppStats, problem string) appRo
 		count(st.Expired), count(st.Dropped + st.Crowded), count(st.Waiting.Notifications), count(st.Waiting.OnDisk),
 	}
 	d := app.Credential.Describe()
-	if d.Kind == "token" {
+	switch d.Kind {
+	case "none":
+		row.Credential = "none of use"
+		return row
+	case "token":
 		row.Credential = "token key " + d.KeyID + " of team " + d.TeamID
 		return row
 	}

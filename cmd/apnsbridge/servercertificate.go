@@ -2,8 +2,10 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"apnsbridge/cmd/apnsbridge/config"
@@ -53,13 +55,49 @@ func stampFile(path string) fileStamp {
 func (f certificateFiles) read() (serverCertificate, error) {
 	stamp := f.stamp()
 	pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
-	switch {
-	case err != nil:
-		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key, err)
-	case time.Now().After(pair.Leaf.NotAfter):
-		err = fmt.Errorf("%s.certificate %s: it expired on %s: get a new one, whoever connects refuses it", f.section, f.certificate, pair.Leaf.NotAfter.Format(time.DateOnly))
+	if err != nil {
+		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key,
+			pairProblem(err))
 	}
 	return serverCertificate{pair, stamp}, err
+}
+
+// pairProblem says what is the matter with a certificate and its key.
+func pairProblem(err error) error {
+	text := err.Error()
+	for _, known := range []struct{ part, text string }{
+		{"private key does not match", "the key is not the certificate's: name the two that were made together"},
+		{"private key type does not match", "the key is not the certificate's: name the two that were made together"},
+		{"PEM inputs may have been switched", "the two names are exchanged: the certificate is in the key's place"},
+		{"find any PEM data in certificate", "the certificate is not PEM: convert it with openssl x509 -inform " +
+			"DER -in FILE -out server.pem"},
+		{"find any PEM data in key", "the key is not PEM: convert it with openssl pkey -inform DER -in FILE -out " +
+			"server-key.pem"},
+		{"parse private key", "the key cannot be read: decrypt it with openssl pkey -in FILE -out server-key.pem, " +
+			"if it has a password"},
+		{"find certificate PEM data", "the certificate's file has a key and no certificate: name the file with " +
+			"BEGIN CERTIFICATE in it"},
+		{"find PEM block with type ending in", "the key's file has no private key: decrypt it with openssl pkey, " +
+			"or name the file with the key"},
+	} {
+		if strings.Contains(text, known.part) {
+			return errors.New(known.text)
+		}
+	}
+	if strings.HasPrefix(text, "tls:") || strings.HasPrefix(text, "x509:") || strings.HasPrefix(text, "asn1:") {
+		return errors.New("they cannot be read: make new ones with `apnsbridge certs server`")
+	}
+	return fileProblem(err)
+}
+
+// expired is the reason not to take a certificate in place of another that
+// is good still.
+func (c *serverCertificate) expired(now time.Time) error {
+	if c.Leaf == nil || !now.After(c.Leaf.NotAfter) {
+		return nil
+	}
+	return fmt.Errorf("it expired on %s: get a new one, whoever connects refuses it",
+		c.Leaf.NotAfter.UTC().Format(time.DateOnly))
 }
 
 // renewCertificates takes the server certificates and their keys from their files
@@ -82,6 +120,9 @@ func (s *service) renew(files certificateFiles, certificate *serverCertificate) 
 		return false
 	}
 	read, err := files.read()
+	if expired := read.expired(time.Now()); err == nil && expired != nil {
+		err = fmt.Errorf("%s.certificate %s: %w", files.section, files.certificate, expired)
+	}
 	s.reloads.renewed(files.section, err)
 	if err != nil {
 		s.spurned[files.section] = read.stamp
@@ -89,6 +130,7 @@ func (s *service) renew(files certificateFiles, certificate *serverCertificate) 
 		return false
 	}
 	*certificate = read
-	s.log.Info().Str("certificate", files.certificate).Time("expires", read.Leaf.NotAfter).Msg("the server certificate is renewed")
+	s.log.Info().Str("certificate", files.certificate).Time("expires",
+		read.Leaf.NotAfter).Msg("the server certificate is renewed")
 	return true
 }

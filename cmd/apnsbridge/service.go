@@ -35,14 +35,18 @@ type service struct {
 	old      *oldTLS
 	reloads  *reloads
 	roll     *roll
-	failed   chan error // of what serves
+	sandbox  *sandboxAsked
+	asked    chan chan<- reloadOutcome // for reloads, by operators
+	firsts   map[string]bool           // the apps of which APNs has taken a notification; tend's own
+	failed   chan error                // of what serves
 }
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
+	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), firsts: make(map[string]bool), asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3)}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
+	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
 	if err := s.start(a); err != nil {
 		s.close()
 		return nil, err
@@ -65,7 +69,7 @@ func (s *service) start(a *assembly) (err error) {
 		return err
 	}
 	admitOldTLS(a.config.TLS, s.log)
-	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
+	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
 	certificate := func() *tls.Certificate { return &s.current.Load().certificate.Certificate }
 	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
 	push.Logger, feedback.Logger = s.log, s.log
@@ -92,7 +96,12 @@ func appendTuple(b []byte, d store.Dead) []byte {
 
 // listenProblem says what to do about an address that cannot be listened on.
 func listenProblem(setting string, err error) error {
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op // without who has asked
+	}
 	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: %w: write an address of this machine, or none, as in :2195", setting, err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %w: end the program that has the port, or choose another", setting, err)
 	case errors.Is(err, syscall.EACCES):
@@ -124,8 +133,9 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 // tend does what there is to do while the service serves: until ctx ends, or
 // until a part fails.
 func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
-	poll, daily := time.NewTicker(s.poll), time.NewTicker(24*time.Hour)
+	poll, hourly, daily := time.NewTicker(s.poll), time.NewTicker(time.Hour), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
+	defer hourly.Stop()
 	defer daily.Stop()
 	for {
 		select {
@@ -135,9 +145,17 @@ func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *s
 			return fmt.Errorf("stopped serving: %w", err)
 		case <-hangups:
 			manager.tell("RELOADING=1")
-			manager.tell("READY=1", "STATUS="+s.hangup())
+			manager.tell("READY=1", "STATUS="+s.hangup().status())
+		case answer := <-s.asked:
+			manager.tell("RELOADING=1")
+			outcome := s.hangup()
+			manager.tell("READY=1", "STATUS="+outcome.status())
+			answer <- outcome
 		case <-poll.C:
 			s.renewCertificates()
+			s.tellFirsts()
+		case <-hourly.C:
+			s.summarise()
 		case <-daily.C:
 			s.warn()
 		}

@@ -22,6 +22,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/gateway/devpki"
+	"apnsbridge/gateway/identity"
 )
 
 // whoConfig has an app for each way to be admitted. Its arguments are
@@ -265,7 +266,7 @@ func (w *world) checkRefused(t *testing.T, to string, p who, version uint16) {
 	want := map[string]string{"address": address, "reason": p.remedy}
 	if p.certificate != nil {
 		want["sha256"] = fingerprint(p.certificate.Certificate[0])
-		want["subject"] = p.certificate.Leaf.Subject.String()
+		want["subject"] = identity.Subject(p.certificate.Leaf)
 	}
 	var line map[string]any
 	waitFor(t, "the log has a line", func() bool {

@@ -182,7 +182,7 @@ func refusal(chain []*x509.Certificate, addr netip.Addr, reason error) error {
 		return fmt.Errorf("%s presented no certificate and is in no app's cidr: to admit it, add {cidr: %s} to the clients of its app", addr, netip.PrefixFrom(addr, addr.BitLen()))
 	}
 	fingerprint := Fingerprint(sha256.Sum256(chain[0].Raw))
-	return fmt.Errorf("%s presented the certificate of %q, but %w: to admit it, add {sha256: \"%s\"} to the clients of its app", addr, clip(chain[0].Subject.String()), reason, fingerprint)
+	return fmt.Errorf("%s presented the certificate of %q, but %w: to admit it, add {sha256: \"%s\"} to the clients of its app", addr, Subject(chain[0]), reason, fingerprint)
 }
 
 // ambiguous is for what New cannot foresee, such as a certificate pinned by one app
@@ -190,7 +190,7 @@ func refusal(chain []*x509.Certificate, addr netip.Addr, reason error) error {
 func ambiguous(chain []*x509.Certificate, addr netip.Addr, f found) error {
 	who := errors.New(addr.String())
 	if len(chain) > 0 {
-		who = fmt.Errorf("%s with the certificate of %q, sha256 %s,", addr, clip(chain[0].Subject.String()), Fingerprint(sha256.Sum256(chain[0].Raw)))
+		who = fmt.Errorf("%s with the certificate of %q, sha256 %s,", addr, Subject(chain[0]), Fingerprint(sha256.Sum256(chain[0].Raw)))
 	}
 	return fmt.Errorf("%w is admitted by apps %s and %s alike: change the clients of one of them", who, f.app, f.rival)
 }

@@ -16,6 +16,9 @@ type Config struct {
 	Apps     map[string]App `yaml:"apps"`
 	Limits   Limits         `yaml:"limits"`
 
+	Include Strings `yaml:"include"`            // files with more of all this, or patterns of their names
+	AppsDir string  `yaml:"apps_dir" is:"file"` // a directory with a file NAME.yaml for each app
+
 	file string
 }
 
@@ -38,8 +41,8 @@ type Address struct {
 
 // TLS is what the gateway shows to providers.
 type TLS struct {
-	Certificate   string   `yaml:"certificate"` // PEM file
-	Key           string   `yaml:"key"`         // PEM file
+	Certificate   string   `yaml:"certificate" is:"file"` // PEM file
+	Key           string   `yaml:"key" is:"file"`         // PEM file
 	MinVersion    string   `yaml:"min_version"`
 	LegacyCiphers bool     `yaml:"legacy_ciphers"`
 	Terminated    Networks `yaml:"terminated"` // from where TLS has been ended already
@@ -47,7 +50,7 @@ type TLS struct {
 
 // Store is where the bridge remembers.
 type Store struct {
-	Path string `yaml:"path"` // a directory
+	Path string `yaml:"path" is:"file"` // a directory
 }
 
 // Spool says which notifications wait on disk.
@@ -62,13 +65,15 @@ type App struct {
 	Topic       string     `yaml:"topic"`
 	Environment string     `yaml:"environment"`
 	Endpoint    string     `yaml:"endpoint"`
-	EndpointCA  string     `yaml:"endpoint_ca"`
+	EndpointCA  string     `yaml:"endpoint_ca" is:"file"`
 	Proxy       string     `yaml:"proxy"`
 	Credential  Credential `yaml:"credential"`
 	Clients     []Client   `yaml:"clients"`
 	PushType    string     `yaml:"push_type"`
 	OnBadToken  string     `yaml:"on_bad_token"`
 	Strict      bool       `yaml:"strict"`
+
+	dir string // of an app's own file in apps_dir
 }
 
 // TopicFromCertificate as a topic says that the provider's certificate names it.
@@ -80,27 +85,39 @@ type Credential struct {
 	Certificate *Certificate `yaml:"certificate"`
 }
 
+// File is the one that the credential is in, "" if it is given as text.
+func (c Credential) File() string {
+	switch {
+	case c.Token != nil && IsKeyText(c.Token.Key):
+	case c.Token != nil:
+		return c.Token.Key
+	case c.Certificate != nil:
+		return c.Certificate.File
+	}
+	return ""
+}
+
 // Token is a provider token's signing key.
 type Token struct {
-	Key    string `yaml:"key"` // p8 file
+	Key    string `yaml:"key" is:"key"` // p8 file, or its text
 	KeyID  string `yaml:"key_id"`
 	TeamID string `yaml:"team_id"`
 }
 
 // Certificate is a provider certificate with its key.
 type Certificate struct {
-	File     string `yaml:"file"` // p12 or PEM
-	Password string `yaml:"password"`
+	File     string `yaml:"file" is:"file"` // p12 or PEM
+	Password string `yaml:"password" is:"secret"`
 }
 
 // Client is one way to be admitted: exactly one of SHA256, SPKISHA256, CA and
 // CIDR, and UID beside CA.
 type Client struct {
-	SHA256     string `yaml:"sha256"`
-	SPKISHA256 string `yaml:"spki_sha256"`
-	CA         string `yaml:"ca"` // PEM file
-	UID        string `yaml:"uid"`
-	CIDR       string `yaml:"cidr"`
+	SHA256     Fingerprint `yaml:"sha256"`
+	SPKISHA256 Fingerprint `yaml:"spki_sha256"`
+	CA         string      `yaml:"ca" is:"file"` // PEM file
+	UID        string      `yaml:"uid"`
+	CIDR       string      `yaml:"cidr"`
 }
 
 // Default is the configuration of an empty file.
