@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/gateway/identity"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown and Close, and why a
@@ -103,7 +105,7 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 	f := &front{
 		limits:   limits,
 		tls:      p.tlsConfig(),
-		trusted:  p.Terminated,
+		trusted:  networks(p.Terminated),
 		legacy:   p.LegacyCiphers,
 		log:      p.Logger,
 		often:    p.Logger.Sample(someOfEach(20, time.Second)),
@@ -124,7 +126,7 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 				return nil, fmt.Errorf("gateway: %w", err)
 			}
 		}
-		f.listeners = append(f.listeners, labelled{l, e.Label, e.ProxyProtocol})
+		f.listeners = append(f.listeners, labelled{l, e.Label, networks(e.ProxyProtocol)})
 	}
 	return f, nil
 }
@@ -200,8 +202,18 @@ func passes(err error) bool {
 	return false
 }
 
+// networks gives those of IPv4 their own form, as addresses are compared in it.
+func networks(given []netip.Prefix) []netip.Prefix {
+	var all []netip.Prefix
+	for _, n := range given {
+		all = append(all, identity.Network(n))
+	}
+	return all
+}
+
+// contains reports whether a is in one of networks, in whatever form it comes.
 func contains(networks []netip.Prefix, a netip.Addr) bool {
-	a = a.WithZone("")
+	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 

@@ -129,7 +129,10 @@ func (a *assembly) credential(c config.Credential) (*upstream.Credential, error)
 }
 
 func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
-	rule := identity.Rule{App: app, UID: c.UID}
+	rule := identity.Rule{App: app, UID: c.UID, Any: c.Any, Topics: c.Topics}
+	if c.SPKISHA256 != "" && c.UID != "" { // the one topic of a pinned key
+		rule.UID, rule.Topics = "", []string{c.UID}
+	}
 	var err error
 	switch {
 	case c.SHA256 != "":

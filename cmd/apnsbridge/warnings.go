@@ -19,7 +19,7 @@ type warning struct {
 
 // warnings are for check, and for the log of serve once a day.
 func (a *assembly) warnings() []warning {
-	return slices.Concat(a.expiring(), a.readable(), a.overheard(), a.descriptors(openFiles()))
+	return slices.Concat(a.expiring(), a.readable(), a.overheard(), a.everybody(), a.descriptors(openFiles()))
 }
 
 // overheard looks whether the admin port's token is sent in the clear over a

@@ -94,13 +94,16 @@ type Certificate struct {
 }
 
 // Client is one way to be admitted: exactly one of SHA256, SPKISHA256, CA and
-// CIDR, and UID beside CA.
+// CIDR. Beside CA stands UID or Any, beside SPKISHA256 what its owner may push
+// to: UID, or Topics.
 type Client struct {
-	SHA256     string `yaml:"sha256"`
-	SPKISHA256 string `yaml:"spki_sha256"`
-	CA         string `yaml:"ca"` // PEM file
-	UID        string `yaml:"uid"`
-	CIDR       string `yaml:"cidr"`
+	SHA256     string   `yaml:"sha256"`
+	SPKISHA256 string   `yaml:"spki_sha256"`
+	CA         string   `yaml:"ca"` // PEM file
+	UID        string   `yaml:"uid"`
+	Any        bool     `yaml:"any"`
+	Topics     []string `yaml:"topics"`
+	CIDR       string   `yaml:"cidr"`
 }
 
 // Default is the configuration of an empty file.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -82,7 +81,7 @@ func (a *App) validate(s *source, path string) {
 		s.reject(path+".clients", "nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients")
 	}
 	for i, client := range a.Clients {
-		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i))
+		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i), a.Topic)
 	}
 }
 
@@ -98,26 +97,6 @@ func (c Credential) validate(s *source, path string) {
 		require(s, path+".token.team_id", c.Token.TeamID, "it is the ten characters on Apple's membership page")
 	default:
 		require(s, path+".certificate.file", c.Certificate.File, "name a .p12 or .pem file")
-	}
-}
-
-func (c Client) validate(s *source, path string) {
-	named := 0
-	for _, way := range []string{c.SHA256, c.SPKISHA256, c.CA, c.CIDR} {
-		if way != "" {
-			named++
-		}
-	}
-	if named != 1 {
-		s.reject(path, "a client has %d of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own", named)
-	}
-	if c.UID != "" && c.CA == "" {
-		s.reject(path+".uid", "uid goes with ca only: a pin or a cidr already says who it is")
-	}
-	if c.CIDR != "" {
-		if _, err := netip.ParsePrefix(c.CIDR); err != nil {
-			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", c.CIDR)
-		}
 	}
 }
 
