@@ -108,8 +108,8 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 		trusted:  networks(p.Terminated),
 		legacy:   p.LegacyCiphers,
 		log:      p.Logger,
-		often:    p.Logger.Sample(someOfEach(20, time.Second)),
-		seldom:   p.Logger.Sample(someOfEach(10, time.Minute)),
+		often:    Throttle(p.Logger, Rate{20, 5 * time.Second}),
+		seldom:   Throttle(p.Logger, Rate{10, time.Minute}),
 		admit:    admit,
 		relieve:  func() bool { return false },
 		census:   newCensus(limits),
@@ -129,13 +129,6 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 		f.listeners = append(f.listeners, labelled{l, e.Label, networks(e.ProxyProtocol)})
 	}
 	return f, nil
-}
-
-// someOfEach lets through so many lines of each level, so that those of a port
-// scan do not hide who is refused.
-func someOfEach(most uint32, period time.Duration) zerolog.Sampler {
-	some := func() zerolog.Sampler { return &zerolog.BurstSampler{Burst: most, Period: period} }
-	return zerolog.LevelSampler{DebugSampler: some(), InfoSampler: some(), WarnSampler: some()}
 }
 
 // addrs are the addresses listened on, in the order of the endpoints.

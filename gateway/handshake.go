@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/gateway/identity"
 )
 
 // errClientFull is sent as an alert, or seen as an end behind the handshake.
@@ -254,7 +256,7 @@ func (a *arrival) fail(err error) {
 		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 			e = a.front.often.Debug() // a port scan, or a load balancer that asks whether we are there
 		}
-		a.log(e).Err(err).Msg("handshake failed")
+		a.log(e).Str("error", identity.Clip(err.Error())).Msg("handshake failed")
 	}
 	a.farewell()
 }
@@ -292,7 +294,7 @@ func (a *arrival) log(e *zerolog.Event) *zerolog.Event {
 	if len(a.hello.Chain) > 0 {
 		leaf := a.hello.Chain[0]
 		sum := sha256.Sum256(leaf.Raw)
-		e = e.Str("sha256", hex.EncodeToString(sum[:])).Stringer("subject", leaf.Subject)
+		e = e.Str("sha256", hex.EncodeToString(sum[:])).Str("subject", identity.Clip(leaf.Subject.String()))
 	}
 	return e
 }

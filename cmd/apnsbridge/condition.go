@@ -37,6 +37,9 @@ func (s *service) condition(stopping bool) condition {
 	for _, app := range slices.Sorted(maps.Keys(problems)) {
 		c.problems = append(c.problems, app+": "+problems[app])
 	}
+	if trouble := s.lines.trouble(); trouble != "" {
+		c.problems = append(c.problems, trouble)
+	}
 	damaged, err := s.store.Damaged()
 	for _, path := range damaged {
 		c.problems = append(c.problems, path+" was damaged and set aside: move it away when you have seen to it")

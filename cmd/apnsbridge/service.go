@@ -27,6 +27,7 @@ type service struct {
 	spurned  map[string]certificateStamp // by section: of a pair of files that was of no use
 	poll     time.Duration               // how often the files of the server certificates are looked at
 	log      zerolog.Logger
+	lines    *logWriter // what log is written to, nil if that is nothing to look after
 	store    *boltstore.Store
 	bridge   *bridge.Bridge
 	push     *gateway.Server
@@ -39,8 +40,8 @@ type service struct {
 }
 
 // newService starts everything. Its errors are sentences for the operator.
-func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
+func newService(a *assembly, log zerolog.Logger, lines *logWriter) (*service, error) {
+	s := &service{log: log, lines: lines, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
 	if err := s.start(a); err != nil {
@@ -72,7 +73,7 @@ func (s *service) start(a *assembly) (err error) {
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {
 		return listenProblem("feedback.listen", err)
 	}
-	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push}); err != nil {
+	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push, Loops: int(a.config.Limits.Loops)}); err != nil {
 		return listenProblem("gateway.listen", err)
 	}
 	if a.config.Admin.Listen != "" {

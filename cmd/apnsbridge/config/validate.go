@@ -36,6 +36,7 @@ func (c *Config) validate(s *source) {
 		app.validate(s, "apps."+name)
 		c.Apps[name] = app
 	}
+	c.Limits.checkUpper(s)
 	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
 		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not smaller", high, low)
 	}

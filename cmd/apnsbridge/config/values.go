@@ -20,6 +20,12 @@ type Count int
 // Duration is a time.Duration that also knows days: 10s, 5m, 90d.
 type Duration time.Duration
 
+// Share is a part of a whole in percent: 10 %.
+type Share int
+
+// Loops is a number of event loops, or auto, zero: as suits the processors.
+type Loops int
+
 // Rate is how often something may happen: 500/s, 600/m, 1000/h.
 type Rate struct {
 	Count Count
@@ -56,6 +62,31 @@ func (c *Count) UnmarshalYAML(node ast.Node) error {
 		return problemAt(node, "%q is no count: write a whole number from 1", scalar(node))
 	}
 	*c = Count(n)
+	return nil
+}
+
+// UnmarshalYAML reads whole percents.
+func (p *Share) UnmarshalYAML(node ast.Node) error {
+	number, ok := strings.CutSuffix(scalar(node), "%")
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 8)
+	if err != nil || !ok || n < 0 || n > 100 {
+		return problemAt(node, "%q is no share: write one like 10 %%, from 0 %% to 100 %%", scalar(node))
+	}
+	*p = Share(n)
+	return nil
+}
+
+// UnmarshalYAML reads auto or a positive number.
+func (l *Loops) UnmarshalYAML(node ast.Node) error {
+	n, err := strconv.ParseInt(scalar(node), 10, 16)
+	switch {
+	case scalar(node) == "auto":
+		*l = 0
+	case err != nil || n < 1:
+		return problemAt(node, "%q is no number of loops: write auto, or a whole number from 1", scalar(node))
+	default:
+		*l = Loops(n)
+	}
 	return nil
 }
 
