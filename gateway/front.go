@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -73,9 +74,12 @@ type front struct {
 	often    zerolog.Logger // for what a stranger can make happen as often as he likes
 	seldom   zerolog.Logger // for what one who is over a rate goes on doing
 	admit    func(*Hello) (welcome func(*arrival), err error)
-	relieve  func() bool // ends a connection that can be spared, if there is one
+	relieve  func() bool                        // ends a connection that can be spared, if there is one
+	yield    func(excess map[string]int) *place // has one of an app with excess give way, and returns its place
 	census   *census
 	gate     *gate
+	crew     *crew
+	hellos   atomic.Int64 // bytes of hellos that are longer than firstHello
 	counters portCounters
 
 	ctx    context.Context // until handshakes have to end
@@ -84,8 +88,9 @@ type front struct {
 	mu        sync.Mutex
 	listeners []labelled
 	closed    bool
-	arrivals  map[*arrival]struct{} // in the handshake
-	running   sync.WaitGroup        // accept loops, arrivals and what welcomes them
+	crowd     *crowd
+	arrivals  map[*waiter]*arrival // in the handshake
+	running   sync.WaitGroup       // accept loops, arrivals and what welcomes them
 }
 
 type labelled struct {
@@ -112,9 +117,12 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 		seldom:   Throttle(p.Logger, Rate{10, time.Minute}),
 		admit:    admit,
 		relieve:  func() bool { return false },
+		yield:    func(map[string]int) *place { return nil },
 		census:   newCensus(limits),
 		gate:     newGate(limits),
-		arrivals: make(map[*arrival]struct{}),
+		crew:     newCrew(),
+		crowd:    newCrowd(helloPatience),
+		arrivals: make(map[*waiter]*arrival),
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for _, e := range p.Endpoints {
@@ -219,11 +227,7 @@ func (f *front) take(c net.Conn, l labelled) {
 		return
 	}
 	a := newArrival(f, tcp, l)
-	v := f.census.enter(a.place.from, false)
-	if v == tooMany && f.makeRoom() {
-		v = f.census.enter(a.place.from, true)
-	}
-	switch v {
+	switch f.findPlace(a) {
 	case tooMany:
 		f.counters.overLimit.Add(1)
 		f.often.Warn().Stringer("address", a.hello.Remote).Int("connections", f.limits.Connections).Msg("no room for another connection")
@@ -241,12 +245,30 @@ func (f *front) take(c net.Conn, l labelled) {
 	c.Close()
 }
 
+// findPlace counts a new connection. Where there is no place for it, another one
+// has to go: of its own address if that has too many, or one that can be spared.
+// Where all places are those of admitted clients, it is let in for its handshake.
+func (f *front) findPlace(a *arrival) verdict {
+	v := f.census.enter(a.place, false)
+	switch {
+	case v == tooManyOfSource && f.drop(f.spareOf(a.place.from)):
+		f.counters.overLimitPerAddress.Add(1)
+		return f.census.enter(a.place, true)
+	case v == tooMany && f.makeRoom():
+		return f.census.enter(a.place, true)
+	case v == tooMany:
+		return f.census.enterBeyond(a.place)
+	}
+	return v
+}
+
 // makeRoom ends a connection that can be spared: one that lingers, or a handshake.
 func (f *front) makeRoom() bool {
-	if f.relieve() {
-		return true
-	}
-	a := f.spare()
+	return f.relieve() || f.drop(f.spare())
+}
+
+// drop reports whether there was one to drop.
+func (f *front) drop(a *arrival) bool {
 	if a == nil {
 		return false
 	}
@@ -254,25 +276,27 @@ func (f *front) makeRoom() bool {
 	return true
 }
 
-// spare takes one out of those in the handshake: of a few, as they come, the one
-// whose source has most connections. Strangers can thus fill all places and keep
-// nobody out.
+// helloPatience is what a connection gets to say hello where others have no
+// place.
+const helloPatience = time.Second
+
 func (f *front) spare() *arrival {
-	const few = 32
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var spared *arrival
-	most, seen := 0, 0
-	for a := range f.arrivals {
-		if n := f.census.of(a.place.from); n > most {
-			spared, most = a, n
-		}
-		if seen++; seen == few {
-			break
-		}
-	}
-	delete(f.arrivals, spared)
-	return spared
+	return f.takeOut(f.crowd.spare(time.Now()))
+}
+
+func (f *front) spareOf(from source) *arrival {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.takeOut(f.crowd.spareOf(from, time.Now()))
+}
+
+// takeOut gives the arrival of one that is out of the crowd, nil for none.
+func (f *front) takeOut(w *waiter) *arrival {
+	a := f.arrivals[w]
+	delete(f.arrivals, w)
+	return a
 }
 
 func (f *front) add(a *arrival) bool {
@@ -281,7 +305,8 @@ func (f *front) add(a *arrival) bool {
 	if f.closed {
 		return false
 	}
-	f.arrivals[a] = struct{}{}
+	f.crowd.add(&a.waiter)
+	f.arrivals[&a.waiter] = a
 	return true
 }
 
@@ -289,7 +314,8 @@ func (f *front) add(a *arrival) bool {
 func (f *front) remove(a *arrival) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.arrivals, a)
+	f.crowd.remove(&a.waiter)
+	delete(f.arrivals, &a.waiter)
 }
 
 func (f *front) stopped() bool {
@@ -316,9 +342,10 @@ func (f *front) abort() {
 	f.stop()
 	f.cancel()
 	f.mu.Lock()
-	for a := range f.arrivals {
+	for _, a := range f.arrivals {
 		a.tcp.Close()
 	}
 	f.mu.Unlock()
 	f.running.Wait()
+	f.crew.dismiss()
 }

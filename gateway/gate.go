@@ -32,15 +32,15 @@ func newGate(l Limits) *gate {
 	}
 }
 
-// enter waits until a handshake from there may run, and returns its turn. drop
-// is called if it must go before leave. The error is errOverRate at once if the
-// rate would let it wait for too long.
-func (g *gate) enter(ctx context.Context, from source, drop func()) (*turn, error) {
+// enter waits until a handshake from there may run, and returns its turn; whole
+// says that its hello is complete. drop is called if it must go before leave. The
+// error is errOverRate at once if the rate would let it wait for too long.
+func (g *gate) enter(ctx context.Context, from source, whole bool, drop func()) (*turn, error) {
 	if err := g.pause(ctx, from); err != nil {
 		return nil, err
 	}
 	begun := make(chan struct{})
-	t := &turn{from: from, begin: func() { close(begun) }, drop: drop}
+	t := &turn{from: from, whole: whole, begin: func() { close(begun) }, drop: drop}
 	g.mu.Lock()
 	g.queue.ask(t)
 	g.grant()
@@ -84,6 +84,14 @@ func (g *gate) pause(ctx context.Context, from source) error {
 	}
 }
 
+// complete says that the hello of a turn that began without it has come.
+func (g *gate) complete(t *turn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.queue.complete(t, time.Now())
+	g.grant()
+}
+
 func (g *gate) leave(t *turn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,7 +102,7 @@ func (g *gate) leave(t *turn) {
 func (g *gate) grant() {
 	g.queue.grant(time.Now())
 	if g.queue.waiting > 0 && g.timer == nil {
-		g.timer = time.AfterFunc(g.queue.patience, func() {
+		g.timer = time.AfterFunc(g.queue.patience/4, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.timer = nil

@@ -24,17 +24,23 @@ import (
 // errClientFull is sent as an alert, or seen as an end behind the handshake.
 var errClientFull = errors.New("gateway: the client has as many connections as connections_per_client allows")
 
+// errFull is seen as an end behind the handshake.
+var errFull = errors.New("gateway: all connections are taken, and the client's app has its share of them")
+
 // errAddressFull is why a connection ends whose address is known only from its
 // PROXY header.
 var errAddressFull = errors.New("gateway: the address has as many connections as connections_per_address allows")
 
 // arrival is a connection between accept and the end of its handshake.
 type arrival struct {
+	waiter
 	front   *front
 	tcp     *net.TCPConn
 	wire    *wire
 	stream  stream
-	place   place // its source is under front.mu while a is one of front.arrivals
+	place   *place // what the census counts it as
+	turn    *turn  // of its handshake, once it has asked for one
+	held    int    // bytes of its hello that are counted in front.hellos
 	hello   Hello
 	proxied bool           // a PROXY header has to come
 	via     netip.AddrPort // the program in front, where the header has named another
@@ -51,7 +57,8 @@ type arrival struct {
 
 func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
-	a := &arrival{front: f, tcp: tcp}
+	a := &arrival{front: f, tcp: tcp, place: new(place)}
+	a.since = time.Now()
 	a.ctx, a.cancel = context.WithTimeout(f.ctx, f.limits.HandshakeTimeout)
 	if remote != nil {
 		ap := remote.AddrPort()
@@ -60,7 +67,8 @@ func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	a.hello.Label = l.label
 	a.hello.Terminated = contains(f.trusted, a.hello.Remote.Addr())
 	if a.proxied = contains(l.proxies, a.hello.Remote.Addr()); !a.proxied {
-		a.place.from = sourceOf(a.hello.Remote.Addr())
+		a.from = sourceOf(a.hello.Remote.Addr())
+		a.place.from = a.from
 	}
 	return a
 }
@@ -95,20 +103,27 @@ func (a *arrival) handshake() error {
 		return a.introduce()
 	}
 	f.counters.awaitingHello.Add(1)
-	head, err := readHello(a.tcp, f.limits.UnparsedBytes)
+	defer func() {
+		f.hellos.Add(-int64(a.held))
+		if a.turn != nil {
+			f.gate.leave(a.turn)
+		}
+	}()
+	head, err := readHello(a.tcp, f.limits.HelloBytes, a.grow)
 	f.counters.awaitingHello.Add(-1)
 	if err != nil {
 		return err
 	}
+	a.greeted.Store(true)
 	a.spoken = languageOf(head)
-	turn, err := f.gate.enter(a.ctx, a.place.from, a.drop)
-	if err != nil {
+	if a.turn != nil {
+		f.gate.complete(a.turn)
+	} else if err := a.enter(true); err != nil {
 		return err
 	}
-	defer f.gate.leave(turn)
-	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a}
+	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a, left: f.limits.UnparsedBytes}
 	conn := tls.Server(a.wire, f.tls)
-	err = conn.Handshake()
+	err = f.crew.do(conn.Handshake)
 	if a.desk != nil {
 		a.desk.leave()
 	}
@@ -139,12 +154,40 @@ func (a *arrival) reveal() error {
 	}
 	source := sourceOf(a.hello.Remote.Addr())
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.census.reveal(source) {
-		return errAddressFull
+	f.crowd.move(&a.waiter, source)
+	f.mu.Unlock()
+	if f.census.reveal(a.place, source) {
+		return nil
 	}
-	a.place.from = source
-	return nil
+	// As with findPlace, but a may be the one that goes.
+	if gives := f.spareOf(source); gives != nil && gives != a {
+		f.counters.overLimitPerAddress.Add(1)
+		gives.drop()
+		return nil
+	}
+	return errAddressFull
+}
+
+// grow asks for more room for a hello that is not complete.
+func (a *arrival) grow(size int) error {
+	if a.turn != nil {
+		return nil
+	}
+	more, most := int64(size-a.held), int64(a.front.limits.Connections*helloShare)
+	if size <= smallHello {
+		if a.front.hellos.Add(more) <= most {
+			a.held = size
+			return nil
+		}
+		a.front.hellos.Add(-more)
+	}
+	return a.enter(false)
+}
+
+// enter waits until the handshake may run.
+func (a *arrival) enter(whole bool) (err error) {
+	a.turn, err = a.front.gate.enter(a.ctx, a.place.from, whole, a.drop)
+	return err
 }
 
 // introduce decides about a client that comes through a program in front of us,
@@ -167,13 +210,30 @@ func (a *arrival) decide() error {
 // join counts the connection as the client's, which by now has proven to be who
 // it says: nobody else can take its places. Between decide and join others may
 // have come.
+//
+// Where no place is left, one of an app with more than its share of them gives
+// way to an app that has less.
 func (a *arrival) join() error {
-	if !a.front.census.join(a.hello.Client) {
-		a.refusal = errClientFull
-		return a.refusal
+	f := a.front
+	for {
+		switch f.census.join(a.place, a.hello.Client, a.hello.App) {
+		case welcome:
+			return nil
+		case tooManyOfClient:
+			a.refusal = errClientFull
+			return a.refusal
+		}
+		var gives *place
+		if f.census.owed(a.hello.App) {
+			gives = f.yield(f.census.excess())
+		}
+		if gives == nil {
+			a.refusal = errFull
+			return a.refusal
+		}
+		f.counters.overShare.Add(1)
+		f.census.leave(gives)
 	}
-	a.place.client = a.hello.Client
-	return nil
 }
 
 // release lets go of what a tls.Conn would keep for as long as it is open,
@@ -224,6 +284,9 @@ func (a *arrival) fail(err error) {
 	case errors.Is(a.refusal, errClientFull):
 		c.overLimitPerClient.Add(1)
 		a.log(a.front.seldom.Warn()).Int("connections_per_client", a.front.limits.ConnectionsPerClient).Msg("no room for another connection of this client")
+	case errors.Is(a.refusal, errFull):
+		c.overLimit.Add(1)
+		a.log(a.front.often.Warn()).Int("connections", a.front.limits.Connections).Str("app", a.hello.App).Msg("no room for another connection of this app")
 	case a.refusal != nil:
 		c.refused.Add(1)
 		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")

@@ -69,8 +69,8 @@ func (c *Count) UnmarshalYAML(node ast.Node) error {
 func (p *Share) UnmarshalYAML(node ast.Node) error {
 	number, ok := strings.CutSuffix(scalar(node), "%")
 	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 8)
-	if err != nil || !ok || n < 0 || n > 100 {
-		return problemAt(node, "%q is no share: write one like 10 %%, from 0 %% to 100 %%", scalar(node))
+	if err != nil || !ok || n < 1 || n > 100 {
+		return problemAt(node, "%q is no share: write one like 10 %%, from 1 %% to 100 %%", scalar(node))
 	}
 	*p = Share(n)
 	return nil
