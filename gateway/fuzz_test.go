@@ -16,7 +16,7 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// FuzzHello: however a client's first bytes come, readHello stops at the same
+// FuzzHello: however a client's first bytes come, helloReader stops at the same
 // place or behind it, within its limit, and what they are can be named.
 func FuzzHello(f *testing.F) {
 	f.Add([]byte{22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 1}, byte(1))
@@ -27,7 +27,7 @@ func FuzzHello(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, cut byte) {
 		const limit = 2048
 		held := firstHello
-		got, err := readHello(&cutReader{in: in, size: int(cut) + 1}, limit, func(size int) error { held = size; return nil })
+		got, err := new(helloReader).read(&cutReader{in: in, size: int(cut) + 1}, limit, func(size int) error { held = size; return nil })
 		if len(got) > min(limit, held) || !bytes.HasPrefix(in, got) {
 			t.Fatalf("read %d bytes that are not the first %d of the input", len(got), limit)
 		}

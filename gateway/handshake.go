@@ -103,13 +103,15 @@ func (a *arrival) handshake() error {
 		return a.introduce()
 	}
 	f.counters.awaitingHello.Add(1)
+	hello := new(helloReader)
 	defer func() {
+		hello.release()
 		f.hellos.Add(-int64(a.held))
 		if a.turn != nil {
 			f.gate.leave(a.turn)
 		}
 	}()
-	head, err := readHello(a.tcp, f.limits.HelloBytes, a.grow)
+	head, err := hello.read(a.tcp, f.limits.HelloBytes, a.grow)
 	f.counters.awaitingHello.Add(-1)
 	if err != nil {
 		return err
@@ -330,10 +332,13 @@ func (a *arrival) tooMany() {
 	a.log(a.front.often.Warn()).Int("connections_per_address", a.front.limits.ConnectionsPerAddress).Msg("no room for another connection from this address")
 }
 
-// farewell lets the client read the alert: closing with bytes unread would send
-// a reset that overtakes it.
+// farewell lets the client read the alert, if there is one: closing with bytes
+// unread would send a reset that overtakes it.
 func (a *arrival) farewell() {
 	const patience, most = 500 * time.Millisecond, 64 << 10
+	if a.wire == nil {
+		return
+	}
 	if a.stream != nil {
 		a.stream.CloseWrite()
 	}

@@ -22,13 +22,15 @@ type handshakeQueue struct {
 
 	asked            uint64 // how often
 	running, waiting int
+	parts            int // of waiting: without a whole hello; max at most
 	parties          map[source]*party
 }
 
 type party struct {
 	running []*turn // longest first
-	waiting []*turn // longest first
-	partial int     // of running: with a hello that is not complete
+	waiting []*turn // longest first, with a whole hello
+	parts   []*turn // longest first, that wait without
+	partial int     // of running: without a whole hello
 }
 
 // turn is one handshake.
@@ -59,8 +61,28 @@ func (q *handshakeQueue) ask(t *turn) {
 	}
 	q.asked++
 	t.place = q.asked
-	p.waiting = append(p.waiting, t)
 	q.waiting++
+	if t.whole {
+		p.waiting = append(p.waiting, t)
+		return
+	}
+	p.parts = append(p.parts, t)
+	if q.parts++; q.parts > q.max {
+		q.dropPart()
+	}
+}
+
+// dropPart drops who has waited for longest without a whole hello, of the source
+// that has most of them.
+func (q *handshakeQueue) dropPart() {
+	var most *party
+	for _, p := range q.parties {
+		if most == nil || len(p.parts) > len(most.parts) ||
+			len(p.parts) == len(most.parts) && len(p.parts) > 0 && p.parts[0].place < most.parts[0].place {
+			most = p
+		}
+	}
+	q.evict(most.parts[0])
 }
 
 // leave takes t out, whether it ran, waited or was gone already.
@@ -75,12 +97,23 @@ func (q *handshakeQueue) leave(t *turn) {
 		if !t.whole {
 			p.partial--
 		}
-	} else if i := slices.Index(p.waiting, t); i >= 0 {
+	} else {
+		q.stopWaiting(p, t)
+	}
+	if len(p.running)+len(p.waiting)+len(p.parts) == 0 {
+		delete(q.parties, t.from)
+	}
+}
+
+// stopWaiting takes t out of those of p that wait, if it is there.
+func (q *handshakeQueue) stopWaiting(p *party, t *turn) {
+	if i := slices.Index(p.waiting, t); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 		q.waiting--
-	}
-	if len(p.running)+len(p.waiting) == 0 {
-		delete(q.parties, t.from)
+	} else if i := slices.Index(p.parts, t); i >= 0 {
+		p.parts = slices.Delete(p.parts, i, i+1)
+		q.waiting--
+		q.parts--
 	}
 }
 
@@ -103,13 +136,12 @@ func (q *handshakeQueue) complete(t *turn, now time.Time) {
 // again when patience has passed while somebody waits.
 func (q *handshakeQueue) grant(now time.Time) {
 	for q.waiting > 0 {
-		p, i := q.next(now)
+		p := q.next(now)
 		if p == nil {
 			return
 		}
-		t := p.waiting[i]
-		p.waiting = slices.Delete(p.waiting, i, i+1)
-		q.waiting--
+		t := p.foremost()
+		q.stopWaiting(p, t)
 		t.since = now
 		p.running = append(p.running, t)
 		q.running++
@@ -120,66 +152,63 @@ func (q *handshakeQueue) grant(now time.Time) {
 	}
 }
 
-// foremost is the place in waiting of the turn that p has next, -1 for none: the
-// last with a whole hello, or else the last.
-func (p *party) foremost() int {
-	for i, t := range slices.Backward(p.waiting) {
-		if t.whole {
-			return i
-		}
+// foremost is the turn that p has next, nil for none: the last with a whole
+// hello, or else the last.
+func (p *party) foremost() *turn {
+	if n := len(p.waiting); n > 0 {
+		return p.waiting[n-1]
 	}
-	return len(p.waiting) - 1
+	if n := len(p.parts); n > 0 {
+		return p.parts[n-1]
+	}
+	return nil
 }
 
-// next makes a place and returns whose it is and for which of its turns, nil if
-// there is none.
-func (q *handshakeQueue) next(now time.Time) (*party, int) {
-	var first, full *party
-	var firstTurn, fullTurn *turn
+// next makes a place and returns whose foremost turn it is for, nil if there is
+// none.
+func (q *handshakeQueue) next(now time.Time) *party {
+	var first, full *party // with room for one more; with one of its own that has had its time
 	for _, p := range q.parties {
-		i := p.foremost()
-		if i < 0 {
-			continue
-		}
-		t := p.waiting[i]
 		switch {
+		case p.foremost() == nil:
 		case len(p.running) < q.maxPerSource:
-			if first == nil || before(t, p, firstTurn, first) {
-				first, firstTurn = p, t
+			if first == nil || p.before(first) {
+				first = p
 			}
-		case q.stale(p, now) != nil && (full == nil || before(t, p, fullTurn, full)):
-			full, fullTurn = p, t
+		case q.stale(p, now) != nil && (full == nil || p.before(full)):
+			full = p
 		}
 	}
-	if first != nil && full != nil && fullTurn.whole && !firstTurn.whole {
+	if first != nil && full != nil && full.foremost().whole && !first.foremost().whole {
 		first = nil
 	}
-	switch {
-	case first != nil && q.running < q.max:
-		return first, first.foremost()
-	case first != nil:
+	if first != nil {
+		if q.running < q.max {
+			return first
+		}
 		if victim := q.spare(now); victim != nil {
 			q.evict(victim)
-			return first, first.foremost()
+			return first
 		}
 	}
 	if full == nil {
-		return nil, 0
+		return nil
 	}
 	q.evict(q.stale(full, now))
-	if first != nil && before(firstTurn, first, fullTurn, full) {
-		full = first
+	if first != nil && first.before(full) {
+		return first
 	}
-	return full, full.foremost()
+	return full
 }
 
-// before reports whether t of p comes before u of q.
-func before(t *turn, p *party, u *turn, q *party) bool {
+// before reports whether the foremost turn of p comes before that of o.
+func (p *party) before(o *party) bool {
+	t, u := p.foremost(), o.foremost()
 	if t.whole != u.whole {
 		return t.whole
 	}
-	if len(p.running) != len(q.running) {
-		return len(p.running) < len(q.running)
+	if len(p.running) != len(o.running) {
+		return len(p.running) < len(o.running)
 	}
 	return t.place < u.place
 }

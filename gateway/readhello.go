@@ -3,54 +3,81 @@ package gateway
 import (
 	"errors"
 	"io"
+	"sync"
 )
 
 // A ClientHello is read before a handshake has a place, so that whoever stays
 // silent takes none. Its first bytes are any connection's; up to smallHello
-// bytes come out of what all of a port may hold together, Connections x 1 KiB;
-// for more, or when that is used up, it needs the place of a handshake.
+// bytes come out of what all of a port may hold together, Connections x 512
+// bytes; for more, or when that is used up, it needs the place of a handshake.
 const (
 	firstHello = 512
 	smallHello = 4 << 10
-	helloShare = 1 << 10
+	helloShare = 1 << 9
 )
+
+// smallHellos are buffers of smallHello bytes: strangers make no garbage.
+var smallHellos = sync.Pool{New: func() any { return new([smallHello]byte) }}
 
 var errHelloTooLong = errors.New("gateway: the ClientHello is longer than hello_bytes")
 
-// readHello reads from r until the client's first message is complete, or until
-// it is clear that crypto/tls will not like it, and returns what it has read. It
-// asks grow before it holds so many bytes, of which r's first 512 are free. A
-// message that says it is longer than limit is not waited for.
-func readHello(r io.Reader, limit int, grow func(size int) error) ([]byte, error) {
-	var scan helloScan
-	buf := make([]byte, 0, min(firstHello, limit))
+// helloReader holds a hello while it is read, and until the handshake has it.
+type helloReader struct {
+	first [firstHello]byte
+	small *[smallHello]byte
+	scan  helloScan
+}
+
+// read reads from r until the client's first message is complete, or until it is
+// clear that crypto/tls will not like it, and returns what it has read; that is
+// h's. It asks grow before it holds so many bytes, of which the first 512 are
+// free. A message that says it is longer than limit is not waited for.
+func (h *helloReader) read(r io.Reader, limit int, grow func(size int) error) ([]byte, error) {
+	buf := h.first[:0:min(firstHello, limit)]
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) >= limit {
 				return nil, errHelloTooLong
 			}
-			size := min(2*cap(buf), limit)
-			if cap(buf) < smallHello {
-				size = min(size, smallHello)
-			}
-			if err := grow(size); err != nil {
+			var err error
+			if buf, err = h.grow(buf, limit, grow); err != nil {
 				return nil, err
 			}
-			buf = append(make([]byte, 0, size), buf...)
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		fresh := buf[len(buf) : len(buf)+n]
 		buf = buf[:len(buf)+n]
-		complete := scan.feed(fresh)
+		complete := h.scan.feed(fresh)
 		switch {
-		case scan.size() > limit:
+		case h.scan.size() > limit:
 			return nil, errHelloTooLong
 		case complete:
 			return buf, nil
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
+	}
+}
+
+func (h *helloReader) grow(buf []byte, limit int, grow func(size int) error) ([]byte, error) {
+	if cap(buf) < smallHello && limit > firstHello {
+		if err := grow(smallHello); err != nil {
+			return nil, err
+		}
+		h.small = smallHellos.Get().(*[smallHello]byte)
+		return append(h.small[:0:min(smallHello, limit)], buf...), nil
+	}
+	if err := grow(limit); err != nil {
+		return nil, err
+	}
+	return append(make([]byte, 0, limit), buf...), nil
+}
+
+// release ends the use of what read has returned.
+func (h *helloReader) release() {
+	if h.small != nil {
+		smallHellos.Put(h.small)
+		h.small = nil
 	}
 }
 

@@ -14,7 +14,7 @@ type PortStats struct {
 	ConnectionsOfBusiest       int // of the address that has most
 	ConnectionsOfBusiestClient int // of the client that has most
 	ConnectionsOfBusiestApp    int // of the app that has most
-	HelloBytes                 int // of hellos longer than 512 bytes; Connections x 1 KiB at most
+	HelloBytes                 int // of hellos longer than 512 bytes; Connections x 512 at most
 	Handshakes                 int // running
 	HandshakesOfBusiest        int // of the address that has most
 	HandshakesWaiting          int // with a complete ClientHello, for their turn
