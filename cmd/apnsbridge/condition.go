@@ -50,6 +50,16 @@ func (s *service) condition(stopping bool) condition {
 	return c
 }
 
+// writeWord answers /readyz to those who may know no more than that.
+func (c condition) writeWord(w http.ResponseWriter) {
+	if c.ready {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintln(w, "unready")
+}
+
 // write answers /readyz.
 func (c condition) write(w http.ResponseWriter) {
 	if !c.ready {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -46,6 +47,11 @@ func (s *service) reload() error {
 		return err
 	}
 	next.now = current.now
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.ending {
+		return errors.New("the gateway stops")
+	}
 	if err := s.bridge.Reload(next.apps); err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ type service struct {
 	reloads  *reloads
 	roll     *roll
 	failed   chan error // of what serves
+
+	applying sync.Mutex // what a reload has read
+	ending   bool       // nothing is applied any more
 }
 
 // newService starts everything. Its errors are sentences for the operator.
@@ -113,7 +116,12 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 		manager.watch(watching, s.alive, func(err error) { s.log.Error().Err(err).Msg("no sign of life for systemd") })
 	})
 	manager.tell("READY=1")
-	failed := s.tend(ctx, hangups, manager)
+	tending, rest := context.WithCancel(ctx)
+	failed := s.tend(tending, hangups, manager)
+	rest()
+	s.applying.Lock()
+	s.ending = true
+	s.applying.Unlock()
 	manager.tell("STOPPING=1")
 	drain := time.Duration(s.current.Load().config.Limits.Drain)
 	s.log.Info().Dur("drain", drain).Msg("stopping")
@@ -122,18 +130,28 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 	return errors.Join(failed, s.stop(stopping))
 }
 
-// tend does what there is to do while the service serves: until ctx ends, or
-// until a part fails.
+// tend lets the service serve until ctx ends, or until a part fails. What reads
+// files does so beside it: a file that takes for ever keeps nobody from stopping.
 func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
+	go s.keepUp(ctx, hangups, manager)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return fmt.Errorf("stopped serving: %w", err)
+	}
+}
+
+// keepUp reads the files anew when it is asked to, or when they have changed, one
+// after the other.
+func (s *service) keepUp(ctx context.Context, hangups <-chan os.Signal, manager *systemd) {
 	poll, daily := time.NewTicker(s.poll), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
 	defer daily.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case err := <-s.failed:
-			return fmt.Errorf("stopped serving: %w", err)
+			return
 		case <-hangups:
 			manager.tell("RELOADING=1")
 			manager.tell("READY=1", "STATUS="+s.hangup())
