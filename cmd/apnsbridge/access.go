@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 )
 
@@ -42,7 +41,7 @@ func (a *assembly) access() (access, error) {
 		problem(err)
 	}
 	if c.ClientCA != "" {
-		if to.clients, err = readPool(a.config.Path(c.ClientCA)); err != nil {
+		if to.clients, err = a.readPool(c.ClientCA); err != nil {
 			problem(fmt.Errorf("admin.client_ca: %w", err))
 		}
 	}
@@ -57,7 +56,7 @@ const tokenBytes = 16
 func (a *assembly) adminToken() (*[sha256.Size]byte, error) {
 	setting, token := "admin.token", []byte(a.config.Admin.Token)
 	if file := a.config.Admin.TokenFile; file != "" {
-		text, err := os.ReadFile(a.config.Path(file))
+		text, err := a.readFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("admin.token_file: %w", err)
 		}

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"time"
 
@@ -81,7 +80,7 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 		app.Topic = c.Topic
 	}
 	if c.EndpointCA != "" {
-		pool, err := readPool(a.config.Path(c.EndpointCA))
+		pool, err := a.readPool(c.EndpointCA)
 		if err != nil {
 			a.reject("apps.%s.endpoint_ca: %w", name, err)
 		}
@@ -102,30 +101,28 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 }
 
 func (a *assembly) credential(c config.Credential) (*upstream.Credential, error) {
-	name := ""
-	read := func(file string) ([]byte, error) {
-		name = a.config.Path(file)
-		return os.ReadFile(name)
-	}
-	var credential *upstream.Credential
-	var err error
-	var text []byte
-	switch {
-	case c.Token != nil:
-		if text, err = read(c.Token.Key); err != nil {
+	if c.Token != nil {
+		text, err := a.keyText(c.Token.Key)
+		if err != nil {
 			return nil, err
 		}
-		credential, err = upstream.NewTokenCredential(text, c.Token.KeyID, c.Token.TeamID)
-	default:
-		if text, err = read(c.Certificate.File); err != nil {
-			return nil, err
-		}
-		credential, err = upstream.NewCertificateCredential(text, c.Certificate.Password)
+		credential, err := upstream.NewTokenCredential(text, c.Token.KeyID, c.Token.TeamID)
+		return credential, a.inFile(c.Token.Key, err)
 	}
+	file, err := a.readFile(c.Certificate.File)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
-	return credential, nil
+	credential, err := openCertificate(file, c.Certificate.Password)
+	return credential, a.inFile(c.Certificate.File, err)
+}
+
+// inFile says in which file something is wrong.
+func (a *assembly) inFile(name string, err error) error {
+	if err == nil || config.IsKeyText(name) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", a.config.Path(name), err)
 }
 
 func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
@@ -140,18 +137,19 @@ func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
 	case c.SPKISHA256 != "":
 		rule.SPKISHA256, err = identity.ParseFingerprint(c.SPKISHA256)
 	case c.CA != "":
-		rule.CA, err = readCertificates(a.config.Path(c.CA))
+		rule.CA, err = a.readCertificates(c.CA)
 	default:
 		rule.CIDR, err = netip.ParsePrefix(c.CIDR)
 	}
 	return rule, err
 }
 
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
+func (a *assembly) readCertificates(name string) ([]*x509.Certificate, error) {
+	text, err := a.readFile(name)
 	if err != nil {
 		return nil, err
 	}
+	path := a.config.Path(name)
 	var certs []*x509.Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {

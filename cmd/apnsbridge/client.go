@@ -4,7 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
+
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // clientFlags are how a provider's side introduces itself, for send and
@@ -41,7 +42,7 @@ func (f clientFlags) tls() (*tls.Config, error) {
 
 // readPool reads a file of PEM certificates.
 func readPool(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
+	text, err := readSmall(path)
 	if err != nil {
 		return nil, fmt.Errorf("certificates: %w", err)
 	}
@@ -50,4 +51,12 @@ func readPool(path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s has no certificate in PEM form: give a file with BEGIN CERTIFICATE in it", path)
 	}
 	return pool, nil
+}
+
+// readPool reads a file of PEM certificates that the configuration names.
+func (a *assembly) readPool(name string) (*x509.CertPool, error) {
+	if config.IsKeyText(name) {
+		return nil, errKeyAsPath
+	}
+	return readPool(a.config.Path(name))
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // warning is a sentence about something that is no problem yet.
@@ -104,13 +106,19 @@ func (a *assembly) credentialExpiries() map[string]time.Time {
 // readable looks for secrets that others than their owner may read.
 func (a *assembly) readable() (all []warning) {
 	look := func(setting, file string) {
-		if file == "" {
+		if file == "" || config.IsKeyText(file) {
 			return
 		}
 		path := a.config.Path(file)
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o044 != 0 {
 			all = append(all, warning{text: fmt.Sprintf("%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
+		}
+	}
+	if secrets := a.config.Secrets(); len(secrets) > 0 {
+		path := a.config.File()
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o044 != 0 {
+			all = append(all, warning{text: fmt.Sprintf("%s is secret, and others than its owner may read %s (mode %04o): chmod 600 %[2]s, or take secrets from ${VARIABLES}", secrets[0], path, info.Mode().Perm())})
 		}
 	}
 	look("tls.key", a.config.TLS.Key)

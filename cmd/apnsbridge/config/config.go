@@ -16,7 +16,8 @@ type Config struct {
 	Apps     map[string]App `yaml:"apps"`
 	Limits   Limits         `yaml:"limits"`
 
-	file string
+	file    string
+	secrets []string
 }
 
 // Port is where providers connect.
@@ -125,6 +126,9 @@ func (c *Config) File() string { return c.file }
 // Path is where a file named in the configuration is: relative to the
 // configuration's own directory.
 func (c *Config) Path(name string) string {
+	if IsKeyText(name) {
+		return shown(name) // which no error gives away
+	}
 	if name == "" || filepath.IsAbs(name) {
 		return name
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // A Problem is one thing wrong with a configuration file, with its remedy.
@@ -28,7 +27,7 @@ func (p Problem) Error() string {
 // Load reads the configuration file at path. Its error joins a Problem for
 // each thing that is wrong, as far as they can be told at one time.
 func Load(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := readBounded(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or start from the example in README.md", path)
 	}
@@ -41,9 +40,9 @@ func Load(path string) (*Config, error) {
 func parse(path string, text []byte, lookup func(string) (string, bool)) (*Config, error) {
 	config := Default()
 	config.file = path
-	file, err := parser.ParseBytes(text, 0)
+	file, err := parseBounded(path, text)
 	if err != nil {
-		return nil, problemIn(path, err)
+		return nil, err
 	}
 	s := source{file: path, lookup: lookup, lines: make(map[string]int)}
 	if len(file.Docs) > 1 {
@@ -62,6 +61,7 @@ func parse(path string, text []byte, lookup func(string) (string, bool)) (*Confi
 			return nil, problemIn(path, err)
 		}
 	}
+	config.secrets = s.secrets
 	config.validate(&s)
 	if len(s.problems) > 0 {
 		return nil, errors.Join(s.problems...)
@@ -91,18 +91,25 @@ func problemIn(path string, err error) error {
 		if t := located.GetToken(); t != nil {
 			p.Line = t.Position.Line
 			if errors.As(err, &unknown) {
-				p.Text = fmt.Sprintf("unknown key %q: correct its name or remove it", t.Value)
+				p.Text = fmt.Sprintf("unknown key %q: correct its name or remove it", shown(t.Value))
 			}
 		}
 	}
+	if IsKeyText(p.Text) || len(p.Text) > mostText {
+		p.Text = "this is no YAML: is a value without its quotes?"
+	}
 	return p
 }
+
+// mostText is the longest that the YAML library may say of a file.
+const mostText = 300
 
 // source is the file as text: where each value stands, and what is wrong.
 type source struct {
 	file     string
 	lookup   func(string) (string, bool)
 	lines    map[string]int // by path: apps.mail.clients[0].sha256
+	secrets  []string       // paths of those that the file has in the clear
 	problems []error
 }
 
@@ -149,6 +156,7 @@ func (s *source) visit(node ast.Node, path string) {
 	case *ast.LiteralNode:
 		s.visit(n.Value, path)
 	case *ast.StringNode:
+		s.noteSecret(path, n.Value)
 		n.Value = s.expand(n.Value, path)
 	}
 }

@@ -73,6 +73,9 @@ func (a *App) validate(s *source, path string) {
 	}
 	if a.Endpoint != "" {
 		checkURL(s, path+".endpoint", a.Endpoint, "https")
+		if u, err := url.Parse(a.Endpoint); err == nil && u.User != nil {
+			s.reject(path+".endpoint", "an endpoint takes no user and no password: remove them")
+		}
 	}
 	if a.Proxy != "" {
 		checkURL(s, path+".proxy", a.Proxy, "http", "https")
@@ -109,7 +112,7 @@ func require(s *source, path, value, remedy string) {
 
 func oneOf(s *source, path, value string, allowed []string) {
 	if !slices.Contains(allowed, value) {
-		s.reject(path, "%q is not possible here: choose %s", value, strings.Join(allowed, ", "))
+		s.reject(path, "%q is not possible here: choose %s", shown(value), strings.Join(allowed, ", "))
 	}
 }
 
@@ -121,13 +124,13 @@ func defaultTo(value *string, def string) {
 
 func checkAddress(s *source, path, address string) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		s.reject(path, "%q is no address: write HOST:PORT or :PORT", address)
+		s.reject(path, "%q is no address: write HOST:PORT or :PORT", shown(address))
 	}
 }
 
 func checkURL(s *source, path, text string, schemes ...string) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
-		s.reject(path, "%q is no address: write one that begins with %s://", text, strings.Join(schemes, ":// or "))
+		s.reject(path, "%q is no address: write one that begins with %s://", shown(text), strings.Join(schemes, ":// or "))
 	}
 }

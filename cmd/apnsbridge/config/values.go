@@ -49,7 +49,7 @@ func (s *Size) UnmarshalYAML(node ast.Node) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || n > (1<<62)/factor {
-		return problemAt(node, "%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", text)
+		return problemAt(node, "%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", shown(text))
 	}
 	*s = Size(n * factor)
 	return nil
@@ -59,7 +59,7 @@ func (s *Size) UnmarshalYAML(node ast.Node) error {
 func (c *Count) UnmarshalYAML(node ast.Node) error {
 	n, err := strconv.ParseInt(scalar(node), 10, 32)
 	if err != nil || n < 1 {
-		return problemAt(node, "%q is no count: write a whole number from 1", scalar(node))
+		return problemAt(node, "%q is no count: write a whole number from 1", shown(scalar(node)))
 	}
 	*c = Count(n)
 	return nil
@@ -70,7 +70,7 @@ func (p *Share) UnmarshalYAML(node ast.Node) error {
 	number, ok := strings.CutSuffix(scalar(node), "%")
 	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 8)
 	if err != nil || !ok || n < 1 || n > 100 {
-		return problemAt(node, "%q is no share: write one like 10 %%, from 1 %% to 100 %%", scalar(node))
+		return problemAt(node, "%q is no share: write one like 10 %%, from 1 %% to 100 %%", shown(scalar(node)))
 	}
 	*p = Share(n)
 	return nil
@@ -83,7 +83,7 @@ func (l *Loops) UnmarshalYAML(node ast.Node) error {
 	case scalar(node) == "auto":
 		*l = 0
 	case err != nil || n < 1:
-		return problemAt(node, "%q is no number of loops: write auto, or a whole number from 1", scalar(node))
+		return problemAt(node, "%q is no number of loops: write auto, or a whole number from 1", shown(scalar(node)))
 	default:
 		*l = Loops(n)
 	}
@@ -103,7 +103,7 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 		v, err = time.ParseDuration(text)
 	}
 	if err != nil || v <= 0 {
-		return problemAt(node, "%q is no duration: write one like 10s, 5m, 24h or 90d", text)
+		return problemAt(node, "%q is no duration: write one like 10s, 5m, 24h or 90d", shown(text))
 	}
 	*d = Duration(v)
 	return nil
@@ -116,7 +116,7 @@ func (r *Rate) UnmarshalYAML(node ast.Node) error {
 	n, err := strconv.ParseInt(number, 10, 32)
 	per, ok := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
 	if err != nil || n < 1 || n > most || !ok {
-		return problemAt(node, "%q is no rate: write one like 500/s, 600/m or 1000/h, up to %d", scalar(node), most)
+		return problemAt(node, "%q is no rate: write one like 500/s, 600/m or 1000/h, up to %d", shown(scalar(node)), most)
 	}
 	*r = Rate{Count: Count(n), Per: Duration(per)}
 	return nil
@@ -128,7 +128,7 @@ func (r *Range) UnmarshalYAML(node ast.Node) error {
 	minimum, err1 := strconv.ParseInt(low, 10, 16)
 	maximum, err2 := strconv.ParseInt(high, 10, 16)
 	if err1 != nil || err2 != nil || minimum < 1 || maximum < minimum {
-		return problemAt(node, "%q is no range: write two numbers like 32..100", scalar(node))
+		return problemAt(node, "%q is no range: write two numbers like 32..100", shown(scalar(node)))
 	}
 	*r = Range{Min: int(minimum), Max: int(maximum)}
 	return nil
@@ -146,7 +146,7 @@ func (n *Networks) UnmarshalYAML(node ast.Node) error {
 			network = netip.PrefixFrom(address, address.BitLen())
 		}
 		if err != nil {
-			return problemAt(element, "%q is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8", text)
+			return problemAt(element, "%q is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8", shown(text))
 		}
 		*n = append(*n, network.Masked())
 	}
