@@ -26,6 +26,7 @@ import (
 type assembly struct {
 	config      *config.Config
 	certificate serverCertificate
+	further     []serverCertificate // of tls.certificates
 	admin       access
 	apps        []bridge.App
 	clients     *identity.Matcher
@@ -38,9 +39,7 @@ type assembly struct {
 func assemble(c *config.Config) (*assembly, error) {
 	a := &assembly{config: c, now: time.Now}
 	var err error
-	if a.certificate, err = providerFiles(c).read(); err != nil {
-		a.problems = append(a.problems, err)
-	}
+	a.readProviderFiles()
 	if a.admin, err = a.access(); err != nil {
 		a.problems = append(a.problems, err)
 	}
@@ -169,10 +168,10 @@ func (a *assembly) readCertificates(name string) ([]*x509.Certificate, error) {
 
 // port is what the push port and the feedback port have in common. It asks for
 // the certificate as it is when a connection comes.
-func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gateway.Port {
+func (a *assembly) port(p config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) gateway.Port {
 	l := a.config.Limits
 	port := gateway.Port{
-		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
+		Certificate:   func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(hello), nil },
 		MinVersion:    map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
 		LegacyCiphers: a.config.TLS.LegacyCiphers,
 		Terminated:    a.config.TLS.Terminated,

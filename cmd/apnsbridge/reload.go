@@ -63,7 +63,7 @@ func (s *service) reload() error {
 // reloadable are the settings that can change while the gateway runs. Sockets,
 // files and bounded memory have been made from all others.
 var reloadable = []string{
-	"tls.certificate", "tls.key",
+	"tls.certificate", "tls.key", "tls.certificates",
 	"admin.token", "admin.token_file",
 	"apps",
 	"limits.frame2_bytes", "limits.payload_bytes", "limits.voip_payload_bytes", "limits.token_bytes",

@@ -70,7 +70,7 @@ func (s *service) start(a *assembly) (err error) {
 	}
 	admitOldTLS(a.config.TLS, s.log)
 	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
-	certificate := func() *tls.Certificate { return &s.current.Load().certificate.Certificate }
+	certificate := func(hello *tls.ClientHelloInfo) *tls.Certificate { return s.current.Load().certificateFor(hello) }
 	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
 	push.Logger, feedback.Logger = s.log, s.log
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {

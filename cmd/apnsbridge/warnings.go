@@ -64,8 +64,14 @@ func (a *assembly) expiring() (all []warning) {
 		all = append(all, warning{what + " " + when + ": " + remedy, within})
 	}
 	const replace = "put a new one and its key in place, they are taken without a restart"
-	if leaf := a.certificate.Leaf; leaf != nil {
-		add("tls.certificate "+a.config.Path(a.config.TLS.Certificate), replace, leaf.NotAfter)
+	for i, files := range providerFiles(a.config) {
+		certificate := a.certificate
+		if i > 0 {
+			certificate = a.further[i-1]
+		}
+		if leaf := certificate.Leaf; leaf != nil {
+			add("tls.certificate "+files.certificate, replace, leaf.NotAfter)
+		}
 	}
 	if leaf := a.admin.certificate.Leaf; leaf != nil {
 		add("admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
@@ -121,7 +127,9 @@ func (a *assembly) readable() (all []warning) {
 			all = append(all, warning{text: fmt.Sprintf("%s is secret, and others than its owner may read %s (mode %04o): chmod 600 %[2]s, or take secrets from ${VARIABLES}", secrets[0], path, info.Mode().Perm())})
 		}
 	}
-	look("tls.key", a.config.TLS.Key)
+	for _, pair := range a.config.TLS.Pairs() {
+		look("tls.key", pair.Key)
+	}
 	if a.config.Admin.Listen != "" {
 		look("admin.key", a.config.Admin.Key)
 		look("admin.token_file", a.config.Admin.TokenFile)

@@ -39,11 +39,26 @@ type Address struct {
 
 // TLS is what the gateway shows to providers.
 type TLS struct {
-	Certificate   string   `yaml:"certificate"` // PEM file
-	Key           string   `yaml:"key"`         // PEM file
+	Certificate   string   `yaml:"certificate"`  // PEM file
+	Key           string   `yaml:"key"`          // PEM file
+	Certificates  []Pair   `yaml:"certificates"` // in place of these two: RSA and ECDSA beside one another
 	MinVersion    string   `yaml:"min_version"`
 	LegacyCiphers bool     `yaml:"legacy_ciphers"`
 	Terminated    Networks `yaml:"terminated"` // from where TLS has been ended already
+}
+
+// Pair is a certificate and its key.
+type Pair struct {
+	Certificate string `yaml:"certificate"` // PEM file
+	Key         string `yaml:"key"`         // PEM file
+}
+
+// Pairs are the certificates, the one or the list.
+func (t TLS) Pairs() []Pair {
+	if len(t.Certificates) > 0 {
+		return t.Certificates
+	}
+	return []Pair{{t.Certificate, t.Key}}
 }
 
 // Store is where the bridge remembers.

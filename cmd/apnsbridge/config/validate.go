@@ -23,8 +23,7 @@ func (c *Config) validate(s *source) {
 	c.Gateway.validate(s, "gateway.listen")
 	c.Feedback.validate(s, "feedback.listen")
 	c.Admin.validate(s)
-	require(s, "tls.certificate", c.TLS.Certificate, "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out")
-	require(s, "tls.key", c.TLS.Key, "name the PEM file with the certificate's key")
+	c.TLS.validate(s)
 	oneOf(s, "tls.min_version", c.TLS.MinVersion, tlsVersions)
 	require(s, "store.path", c.Store.Path, "name a directory")
 	oneOf(s, "spool.mode", c.Spool.Mode, spoolModes)
@@ -39,6 +38,27 @@ func (c *Config) validate(s *source) {
 	c.Limits.checkUpper(s)
 	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
 		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not smaller", high, low)
+	}
+}
+
+func (t TLS) validate(s *source) {
+	const certificate = "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out"
+	const key = "name the PEM file with the certificate's key"
+	if _, named := s.lines["tls.certificates"]; !named {
+		require(s, "tls.certificate", t.Certificate, certificate)
+		require(s, "tls.key", t.Key, key)
+		return
+	}
+	if t.Certificate != "" || t.Key != "" {
+		s.reject("tls.certificates", "there are certificate or key, and certificates: put all into the list")
+	}
+	if len(t.Certificates) == 0 {
+		s.reject("tls.certificates", "the list is empty: name a certificate and its key")
+	}
+	for i, pair := range t.Certificates {
+		path := fmt.Sprintf("tls.certificates[%d]", i)
+		require(s, path+".certificate", pair.Certificate, certificate)
+		require(s, path+".key", pair.Key, key)
 	}
 }
 
