@@ -9,6 +9,10 @@ import (
 
 var errOverRate = errors.New("gateway: more handshakes from this address than handshake_rate_per_address allows")
 
+// errEvicted is why a handshake ends that has had its time when others needed its
+// place.
+var errEvicted = errors.New("gateway: others needed the handshake's place")
+
 // gate lets handshakes run: a pace for each source, then a handshakeQueue, with
 // a lock and a clock.
 type gate struct {
@@ -39,8 +43,8 @@ func (g *gate) enter(ctx context.Context, from source, whole bool, drop func()) 
 	if err := g.pause(ctx, from); err != nil {
 		return nil, err
 	}
-	begun := make(chan struct{})
-	t := &turn{from: from, whole: whole, begin: func() { close(begun) }, drop: drop}
+	begun, evicted := make(chan struct{}), make(chan struct{})
+	t := &turn{from: from, whole: whole, begin: func() { close(begun) }, drop: func() { drop(); close(evicted) }}
 	g.mu.Lock()
 	g.queue.ask(t)
 	g.grant()
@@ -48,6 +52,8 @@ func (g *gate) enter(ctx context.Context, from source, whole bool, drop func()) 
 	select {
 	case <-begun:
 		return t, nil
+	case <-evicted:
+		return nil, errEvicted
 	case <-ctx.Done():
 		g.leave(t)
 		return nil, ctx.Err()

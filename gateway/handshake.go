@@ -48,6 +48,7 @@ type arrival struct {
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
 	refusal error
 	dropped atomic.Bool
+	evicted atomic.Bool // from its place among the handshakes; the connection is left in peace
 	ctx     context.Context // until the handshake has to be done
 	cancel  context.CancelFunc
 
@@ -75,6 +76,9 @@ func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 
 func (a *arrival) run() {
 	err := a.handshake()
+	if err != nil && a.evicted.Load() && a.refusal == nil {
+		a.ignore()
+	}
 	a.cancel()
 	a.front.remove(a)
 	if err == nil {
@@ -89,7 +93,7 @@ func (a *arrival) run() {
 	a.welcome(a)
 }
 
-func (a *arrival) handshake() error {
+func (a *arrival) handshake() (err error) {
 	f := a.front
 	if err := a.prepare(); err != nil {
 		return err
@@ -108,7 +112,10 @@ func (a *arrival) handshake() error {
 		hello.release()
 		f.hellos.Add(-int64(a.held))
 		if a.turn != nil {
-			f.gate.leave(a.turn)
+			f.gate.leave(a.turn) // from here on nobody evicts it
+		}
+		if err == nil && a.evicted.Load() {
+			err = errEvicted
 		}
 	}()
 	head, err := hello.read(a.tcp, f.limits.HelloBytes, a.grow)
@@ -188,7 +195,7 @@ func (a *arrival) grow(size int) error {
 
 // enter waits until the handshake may run.
 func (a *arrival) enter(whole bool) (err error) {
-	a.turn, err = a.front.gate.enter(a.ctx, a.place.from, whole, a.drop)
+	a.turn, err = a.front.gate.enter(a.ctx, a.place.from, whole, a.evict)
 	return err
 }
 
@@ -270,6 +277,32 @@ func (a *arrival) verify(state tls.ConnectionState) error {
 	return a.decide()
 }
 
+// evict gives a's place among the handshakes to another. The connection stays: a
+// stranger that were told would be back at once, and would ask for the next place.
+func (a *arrival) evict() {
+	a.evicted.Store(true)
+	a.front.counters.dropped.Add(1)
+	a.tcp.SetDeadline(time.Unix(1, 0)) // ends the handshake
+}
+
+// ignore lets an evicted connection be, until its time for the handshake is over,
+// its client ends it, or others need the place it has among the connections.
+func (a *arrival) ignore() {
+	const most = 64 << 10
+	a.greeted.Store(false) // no hello of it counts any more
+	a.wire, a.stream, a.welcome, a.desk, a.turn, a.peers = nil, nil, nil, nil, nil, nil
+	a.hello = Hello{Remote: a.hello.Remote, Label: a.hello.Label} // no more is kept
+	deadline, _ := a.ctx.Deadline()
+	a.tcp.SetDeadline(deadline)
+	var buf [64]byte
+	for n := 0; n < most && a.ctx.Err() == nil; {
+		k, err := a.tcp.Read(buf[:])
+		if n += k; err != nil {
+			return
+		}
+	}
+}
+
 // drop gives a's place to another.
 func (a *arrival) drop() {
 	a.dropped.Store(true)
@@ -292,6 +325,9 @@ func (a *arrival) fail(err error) {
 	case a.refusal != nil:
 		c.refused.Add(1)
 		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")
+	case a.evicted.Load():
+		a.log(a.front.often.Info()).Msg("handshake dropped: others needed its place")
+		return
 	case a.dropped.Load():
 		c.dropped.Add(1)
 		a.log(a.front.often.Info()).Msg("handshake dropped: others needed its place")

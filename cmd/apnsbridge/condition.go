@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"apnsbridge/gateway/identity"
 	"apnsbridge/store"
 )
 
@@ -35,7 +36,7 @@ func (s *service) condition(stopping bool) condition {
 		c.state = "ok"
 	}
 	for _, app := range slices.Sorted(maps.Keys(problems)) {
-		c.problems = append(c.problems, app+": "+problems[app])
+		c.problems = append(c.problems, app+": "+identity.ClipTo(problems[app], 500))
 	}
 	if trouble := s.lines.trouble(); trouble != "" {
 		c.problems = append(c.problems, trouble)
