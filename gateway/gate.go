@@ -90,11 +90,11 @@ func (g *gate) pause(ctx context.Context, from source) error {
 	}
 }
 
-// complete says that the hello of a turn that began without it has come.
-func (g *gate) complete(t *turn) {
+// goesOn says that the client of a turn has done its part.
+func (g *gate) goesOn(t *turn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.queue.complete(t, time.Now())
+	g.queue.goesOn(t, time.Now())
 	g.grant()
 }
 

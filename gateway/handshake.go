@@ -48,7 +48,7 @@ type arrival struct {
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
 	refusal error
 	dropped atomic.Bool
-	evicted atomic.Bool // from its place among the handshakes; the connection is left in peace
+	evicted atomic.Bool     // from its place among the handshakes; the connection is left in peace
 	ctx     context.Context // until the handshake has to be done
 	cancel  context.CancelFunc
 
@@ -126,7 +126,7 @@ func (a *arrival) handshake() (err error) {
 	a.greeted.Store(true)
 	a.spoken = languageOf(head)
 	if a.turn != nil {
-		f.gate.complete(a.turn)
+		f.gate.goesOn(a.turn)
 	} else if err := a.enter(true); err != nil {
 		return err
 	}

@@ -117,22 +117,24 @@ func (q *handshakeQueue) stopWaiting(p *party, t *turn) {
 	}
 }
 
-// complete notes that the hello of t, which runs, has come to its end. The
-// handshake begins now.
-func (q *handshakeQueue) complete(t *turn, now time.Time) {
+// goesOn notes that the client of t, which runs, has done its part: its hello is
+// complete, or it has answered ours. It has the same time again.
+func (q *handshakeQueue) goesOn(t *turn, now time.Time) {
 	p := q.parties[t.from]
-	if p == nil || t.whole {
+	if p == nil {
 		return
 	}
 	if i := slices.Index(p.running, t); i >= 0 {
 		p.running = append(slices.Delete(p.running, i, i+1), t)
-		p.partial--
 		t.since = now
+		if !t.whole {
+			p.partial--
+		}
+		t.whole = true
 	}
-	t.whole = true
 }
 
-// grant lets run whoever may. It is called after ask, complete and leave, and
+// grant lets run whoever may. It is called after ask, goesOn and leave, and
 // again when patience has passed while somebody waits.
 func (q *handshakeQueue) grant(now time.Time) {
 	for q.waiting > 0 {

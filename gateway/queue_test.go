@@ -67,7 +67,7 @@ func TestHandshakeQueue(t *testing.T) {
 			case 5:
 				if len(running) > 0 {
 					one := running[rapid.IntRange(0, len(running)-1).Draw(t, "comes to its end")]
-					q.complete(one, now)
+					q.goesOn(one, now)
 					if !one.whole {
 						t.Fatal("a hello stays in pieces")
 					}

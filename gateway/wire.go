@@ -15,6 +15,7 @@ type wire struct {
 	net.Conn
 	arrival *arrival // nil from then on
 	left    int      // bytes that the handshake may still read
+	replied bool     // the client has answered our hello
 }
 
 var errHandshakeTooLong = errors.New("gateway: the handshake is longer than unparsed_bytes")
@@ -29,6 +30,10 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 	n, err := w.Conn.Read(b[:min(len(b), w.left)])
 	w.left -= n
+	if n > 0 && !w.replied && w.arrival.desk != nil { // it has had its hello read
+		w.replied = true
+		w.arrival.front.gate.goesOn(w.arrival.turn)
+	}
 	return n, err
 }
 

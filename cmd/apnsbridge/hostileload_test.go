@@ -246,7 +246,7 @@ func TestHostileLoad(t *testing.T) {
 	const at = 40 // at a time
 	for i := range at {
 		n := i
-		a.again(5*time.Millisecond, func() {
+		a.again(100*time.Millisecond, func() {
 			if a.hellos.Load() < int64(hellos) {
 				a.running.Go(func() { a.sayTooMuch(n) })
 				n += at + rand.IntN(attackers)
@@ -284,6 +284,7 @@ func TestHostileLoad(t *testing.T) {
 			c.SetDeadline(time.Now().Add(20 * time.Second))
 			conn := tls.Client(c, w.clientTLS12())
 			if err := conn.Handshake(); err != nil {
+				t.Logf("%s: %v after %v", way.name, err, time.Since(start))
 				missed++
 			}
 			took := time.Since(start)
