@@ -55,9 +55,7 @@ func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
 	if _, err := w.tryDial(w.as(minted(t, pinned, "com.example.beta", 1))); err == nil {
 		t.Error("it names another topic, and is admitted")
 	}
-	if log := w.log.String(); !strings.Contains(log, `\"com.example.beta\" is not one of those`) {
-		t.Errorf("the log does not say why:\n%s", log)
-	}
+	waitFor(t, "the log says why", func() bool { return strings.Contains(w.log.String(), `\"com.example.beta\" is not one of those`) })
 	for i, topic := range []string{"com.example.alpha", "", "com.example.alpha"} {
 		w.send(i, w.dial(w.as(minted(t, pinned, topic, int64(i)))))
 	}
