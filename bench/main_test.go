@@ -37,8 +37,10 @@ type setting struct {
 	Spool     string // a gateway's spool.mode; overflow if empty
 	Other     string // host:port of the APNs of a gateway's second app: whose providers have no certificate
 	Mute      bool   // APNs answers no request
-	Dir       string // for files of its own
-	Profile   string // file for a CPU profile; none if empty
+
+	Certificate string // PEM file of certificate and key, in place of PKI's server's
+	Dir         string // for files of its own
+	Profile     string // file for a CPU profile; none if empty
 }
 
 // order is what a child is to do.
@@ -73,6 +75,9 @@ var parts = map[string]func(setting) (p part, address string, err error){
 	"listener": startListener,
 	"apns2":    startPusher,
 	"provider": startProvider,
+
+	"connect-gateway":  startConnectGateway,
+	"connect-listener": startConnectListener,
 }
 
 // playPart reads orders from the standard input until it ends.

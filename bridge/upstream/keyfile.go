@@ -167,6 +167,9 @@ func privateKey(b *pem.Block, password string) (crypto.Signer, error) {
 			return nil, errWrongPassword
 		}
 	case b.Type == "ENCRYPTED PRIVATE KEY":
+		if err := checkCost(der); err != nil {
+			return nil, err
+		}
 		key, err := pkcs8.ParsePKCS8PrivateKey(der, []byte(password))
 		if err != nil {
 			return nil, errWrongPassword
@@ -208,6 +211,9 @@ func fromDER(der []byte, password string) (*keyFile, error) {
 	}
 	if key, err := parsePrivateKey(der); err == nil {
 		return &keyFile{keys: []crypto.Signer{key}}, nil
+	}
+	if err := checkCost(der); err != nil {
+		return nil, err
 	}
 	f, err := fromPKCS12(der, password)
 	switch {

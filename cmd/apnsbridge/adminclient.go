@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -45,9 +44,9 @@ func (f gatewayFlags) client() (*adminClient, error) {
 	}
 	a := &adminClient{base: "http://" + dialable(c.Listen), token: c.Token, http: http.Client{Timeout: adminPatience}}
 	if c.TokenFile != "" {
-		text, err := os.ReadFile(settings.Path(c.TokenFile))
+		text, err := readSmall(settings.Path(c.TokenFile))
 		if err != nil {
-			return nil, fmt.Errorf("admin.token_file: %w", fileProblem(err))
+			return nil, fmt.Errorf("admin.token_file: %w", err)
 		}
 		a.token = strings.TrimRight(string(text), "\r\n")
 	}

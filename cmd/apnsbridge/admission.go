@@ -77,7 +77,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client = client.ID
+	h.Client, h.App = client.ID, app.Name
 	topic, err := topicOf(client, app)
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 			c.Close()
 			return turnedAway{}, parser
 		}
-		p := &pusher{Session: session, roll: a.roll, id: id}
+		p := &pusher{Session: session, conn: c, roll: a.roll, id: id}
 		a.roll.enter(current, id, chain, p)
 		return p, parser
 	}, nil
@@ -116,7 +116,7 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client = client.ID
+	h.Client, h.App = client.ID, app.Name
 	use, from := oldUse(app.Name, h), h.Remote
 	id, chain := newIdentification(false, app.Name, h), h.Chain
 	return func(ctx context.Context, r *gateway.FeedbackConn) {

@@ -84,6 +84,10 @@ var mistakes = []struct {
 	{"no clients", "    clients: [{cidr: 10.1.0.0/16}]\n", "", false},
 	{"two ways in one client", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, ca: ca.pem}", false},
 	{"uid without ca", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, uid: x}", false},
+	{"a ca alone", "{ca: ca.pem, uid: com.example.demo}", "{ca: ca.pem}", false},
+	{"an empty uid", "uid: com.example.demo", "uid: \"\"", false},
+	{"uid and any", "uid: com.example.demo", "uid: com.example.demo, any: true", false},
+	{"any without ca", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, any: true}", false},
 	{"no network", "10.1.0.0/16", "10.1", false},
 	{"half a fingerprint", "{cidr: 10.1.0.0/16}", "{sha256: \"ab:cd\"}", false},
 	{"a SHA-1 fingerprint", "{cidr: 10.1.0.0/16}", "{sha256: 0123456789012345678901234567890123456789}", false},
@@ -93,6 +97,11 @@ var mistakes = []struct {
 	{"no such server certificate", "certificate: server.pem", "certificate: gone.pem", false},
 	{"another's server key", "key: server-key.pem", "key: client-key.pem", false},
 	{"certificate and key exchanged", "certificate: server.pem, key: server-key.pem", "certificate: server-key.pem, key: server.pem", false},
+	{"certificates besides", "tls: {", "tls: {certificates: [{certificate: server.pem, key: server-key.pem}], ", false},
+	{"certificates without a key", "tls: {certificate: server.pem, key: server-key.pem}", "tls: {certificates: [{certificate: server.pem}]}", false},
+	{"no such second certificate", "tls: {certificate: server.pem, key: server-key.pem}", "tls: {certificates: [{certificate: server.pem, key: server-key.pem}, {certificate: gone.pem, key: gone.pem}]}", false},
+	{"a limit too high", "store:", "limits: {loops: 65}\nstore:", false},
+	{"a share", "store:", "limits: {app_connections_share: 10}\nstore:", false},
 	{"a TLS version", "tls: {", "tls: {min_version: 1.4, ", false},
 	{"a spool mode", "store:", "spool: {mode: maybe}\nstore:", false},
 	{"a size", "store:", "spool: {max_bytes: 1GB}\nstore:", false},
@@ -195,7 +204,7 @@ func (a *agreement) judge(text string) (j judgement) {
 		return j
 	}
 	log := new(lockedBuffer)
-	s, err := newService(assembled, zerolog.New(log))
+	s, err := newService(assembled, zerolog.New(log), nil)
 	if err != nil {
 		j.serve = err
 		return j

@@ -3,13 +3,11 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"time"
 
@@ -28,6 +26,7 @@ import (
 type assembly struct {
 	config      *config.Config
 	certificate serverCertificate
+	further     []serverCertificate // of tls.certificates
 	admin       access
 	apps        []bridge.App
 	clients     *identity.Matcher
@@ -45,9 +44,7 @@ type assembly struct {
 func assemble(c *config.Config) (*assembly, error) {
 	a := &assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error), authorities: make(map[string][]*x509.Certificate)}
 	var err error
-	if a.certificate, err = providerFiles(c).read(); err != nil {
-		a.problems = append(a.problems, err)
-	}
+	a.readProviderFiles()
 	if a.admin, err = a.access(); err != nil {
 		a.problems = append(a.problems, err)
 	}
@@ -122,7 +119,10 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 }
 
 func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
-	rule := identity.Rule{App: app, UID: c.UID}
+	rule := identity.Rule{App: app, UID: c.UID, Any: c.Any, Topics: c.Topics}
+	if c.SPKISHA256 != "" && c.UID != "" { // the one topic of a pinned key
+		rule.UID, rule.Topics = "", []string{c.UID}
+	}
 	var err error
 	switch {
 	case c.SHA256 != "":
@@ -138,34 +138,12 @@ func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
 	return rule, err
 }
 
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var certs []*x509.Certificate
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		certs = append(certs, cert)
-	}
-	if len(certs) == 0 {
-		return nil, fmt.Errorf("%s has no certificate in PEM form: give a file with BEGIN CERTIFICATE in it", path)
-	}
-	return certs, nil
-}
-
 // port is what the push port and the feedback port have in common. It asks for
 // the certificate as it is when a connection comes.
-func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gateway.Port {
+func (a *assembly) port(p config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) gateway.Port {
 	l := a.config.Limits
 	port := gateway.Port{
-		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
+		Certificate:   func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(hello), nil },
 		MinVersion:    map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
 		LegacyCiphers: a.config.TLS.LegacyCiphers,
 		Terminated:    a.config.TLS.Terminated,
@@ -177,9 +155,12 @@ func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gate
 			Connections:             int(l.Connections),
 			ConnectionsPerAddress:   int(l.ConnectionsPerAddress),
 			ConnectionsPerClient:    int(l.ConnectionsPerClient),
+			HelloBytes:              int(l.HelloBytes),
+			AppConnectionsShare:     int(l.AppConnectionsShare),
 			UnparsedBytes:           int(l.UnparsedBytes),
 			LingerIdle:              time.Duration(l.LingerIdle),
 			LingerPressed:           time.Duration(l.LingerIdlePressure),
+			LingerTotal:             time.Duration(l.LingerTotal),
 			FeedbackStall:           time.Duration(l.FeedbackStall),
 			FeedbackTotal:           time.Duration(l.FeedbackTotal),
 			FeedbackRatePerClient:   rate(l.FeedbackRatePerClient),

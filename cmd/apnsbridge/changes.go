@@ -18,7 +18,8 @@ func (a *assembly) changes(before *assembly) string {
 			all = append(all, setting)
 		}
 	}
-	if !slices.Equal(stampsOf(before), stampsOf(a)) && !slices.Contains(all, "tls.certificate") {
+	if !slices.Equal(stampsOf(before), stampsOf(a)) && !slices.Contains(all, "tls.certificate") &&
+		!slices.Contains(all, "tls.certificates") {
 		all = append(all, "the server certificate's file")
 	}
 	old, now := before.config.Apps, a.config.Apps
@@ -53,7 +54,11 @@ func (a *assembly) changes(before *assembly) string {
 }
 
 func stampsOf(a *assembly) []certificateStamp {
-	return []certificateStamp{a.certificate.stamp, a.admin.certificate.stamp}
+	stamps := []certificateStamp{a.admin.certificate.stamp}
+	for _, c := range a.serverCertificates() {
+		stamps = append(stamps, c.stamp)
+	}
+	return stamps
 }
 
 // bridged is the app as the bridge has it, an empty one if it has none.

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -55,17 +54,4 @@ func clientProblem(err error) error {
 		return fmt.Errorf("the gateway does not admit this certificate, or the lack of one: its log says why (%w)", err)
 	}
 	return err
-}
-
-// readPool reads a file of PEM certificates.
-func readPool(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("certificates: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate in PEM form: give a file with BEGIN CERTIFICATE in it", path)
-	}
-	return pool, nil
 }

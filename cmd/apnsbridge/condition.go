@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"apnsbridge/gateway/identity"
 	"apnsbridge/store"
 )
 
@@ -36,7 +37,10 @@ func (s *service) condition(stopping bool) condition {
 		c.state = "ok"
 	}
 	for _, app := range slices.Sorted(maps.Keys(problems)) {
-		c.problems = append(c.problems, app+": "+problems[app])
+		c.problems = append(c.problems, app+": "+identity.ClipTo(problems[app], 500))
+	}
+	if trouble := s.lines.trouble(); trouble != "" {
+		c.problems = append(c.problems, trouble)
 	}
 	kept := s.current.Load().kept
 	for _, app := range slices.Sorted(maps.Keys(kept)) {
@@ -51,6 +55,16 @@ func (s *service) condition(stopping bool) condition {
 		c.problems = append(c.problems, fmt.Sprintf("the store's directory cannot be read: %v", err))
 	}
 	return c
+}
+
+// writeWord answers /readyz to those who may know no more than that.
+func (c condition) writeWord(w http.ResponseWriter) {
+	if c.ready {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintln(w, "unready")
 }
 
 // write answers /readyz.

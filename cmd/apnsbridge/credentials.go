@@ -3,13 +3,12 @@ package main
 import (
 	"crypto/x509"
 	"encoding/asn1"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
@@ -23,22 +22,14 @@ func (a *assembly) credential(c config.App) (*upstream.Credential, error) {
 	var text []byte
 	var err error
 	if file != "" {
-		text, err = os.ReadFile(file)
+		text, err = readSmall(file)
 	} else { // as a container gets it in a variable
 		file, text = "key", []byte(c.Credential.Token.Key)
 	}
 	if err != nil {
-		return nil, fileProblem(err)
+		return nil, err
 	}
-	var credential *upstream.Credential
-	if token := c.Credential.Token; token != nil {
-		credential, err = upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
-	} else {
-		credential, err = upstream.ChooseCertificateCredential(text, c.Credential.Certificate.Password,
-			func(leaf *x509.Certificate) bool {
-				return serves(leaf, c.Topic) == nil
-			})
-	}
+	credential, err := openPatiently(func() (*upstream.Credential, error) { return open(text, c) })
 	if err == nil {
 		err = credential.Check(a.now())
 	}
@@ -51,22 +42,48 @@ func (a *assembly) credential(c config.App) (*upstream.Credential, error) {
 	return credential, nil
 }
 
+// open makes the app's credential of the text of its file.
+func open(text []byte, c config.App) (*upstream.Credential, error) {
+	if token := c.Credential.Token; token != nil {
+		return upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
+	}
+	return upstream.ChooseCertificateCredential(text, c.Credential.Certificate.Password,
+		func(leaf *x509.Certificate) bool {
+			return serves(leaf, c.Topic) == nil
+		})
+}
+
+// openPatience is for the password of one file. What of its iterations is itself
+// encrypted is seen by nobody before.
+const openPatience = 10 * time.Second
+
+// openPatiently gives up after openPatience. What goes on then ends by itself.
+func openPatiently(open func() (*upstream.Credential, error)) (*upstream.Credential, error) {
+	type opened struct {
+		credential *upstream.Credential
+		err        error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		credential, err := open()
+		done <- opened{credential, err}
+	}()
+	patience := time.NewTimer(openPatience)
+	defer patience.Stop()
+	select {
+	case o := <-done:
+		return o.credential, o.err
+	case <-patience.C:
+		return nil, fmt.Errorf("the file takes longer than %v to open: export it anew, with the number of iterations "+
+			"that its program sets by itself", openPatience)
+	}
+}
+
 func leafOf(c *upstream.Credential) *x509.Certificate {
 	if c == nil {
 		return nil
 	}
 	return c.Leaf()
-}
-
-// fileProblem adds the remedy to why a file cannot be read.
-func fileProblem(err error) error {
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%w: put the file there, or correct its name", err)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w: give the file to the user that apnsbridge runs as", err)
-	}
-	return err
 }
 
 // otherKinds are Apple's certificates that are for other things than pushes, by

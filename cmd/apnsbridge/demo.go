@@ -129,7 +129,7 @@ func startDemo(std streams, logged bool) (d *demo, err error) {
 	if logged {
 		log = newLogger(std.err, zerolog.InfoLevel)
 	}
-	if d.service, err = newService(assembled, log); err != nil {
+	if d.service, err = newService(assembled, log, nil); err != nil {
 		return nil, err
 	}
 	return d, nil

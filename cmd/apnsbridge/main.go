@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -103,12 +104,22 @@ func report(err error, to io.Writer) int {
 	case errors.Is(err, errSaid):
 		return exitFailed
 	}
-	fmt.Fprintf(to, "apnsbridge: %v\n", err)
+	text, code := fmt.Sprintf("apnsbridge: %v\n", err), exitFailed
 	var usage usageError
 	var parse *kong.ParseError
 	if errors.As(err, &usage) || errors.As(err, &parse) {
-		fmt.Fprintln(to, "apnsbridge: --help shows how it is done, with an example")
-		return exitUsage
+		text += "apnsbridge: --help shows how it is done, with an example\n"
+		code = exitUsage
 	}
-	return exitFailed
+	// Whoever has stopped reading does not keep the process from ending.
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		io.WriteString(to, text)
+	}()
+	select {
+	case <-written:
+	case <-time.After(logPatience):
+	}
+	return code
 }

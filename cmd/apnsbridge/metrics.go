@@ -24,6 +24,7 @@ func newStatsCollector(s *service, a *admin) *statsCollector {
 		"store":    func() any { return s.store.Stats() },
 		"revoked":  func() any { return s.roll.stats() },
 		"admin":    func() any { return a.stats() },
+		"log":      func() any { return s.lines.figures() },
 
 		"credential":         func() any { return s.current.Load().credentialFigures() },
 		"server_certificate": func() any { return s.current.Load().certificateFigure() },

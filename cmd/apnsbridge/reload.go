@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -61,10 +62,15 @@ func (s *service) reload() error {
 		return err
 	}
 	next.now = current.now
-	if expired := next.certificate.expired(next.now()); expired != nil && current.certificate.expired(next.now()) == nil {
-		return fmt.Errorf("tls.certificate %s: %w", settings.Path(settings.TLS.Certificate), expired)
+	if err := next.expiredInstead(current); err != nil {
+		return err
 	}
 	next.keepCredentials(current)
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.ending {
+		return errors.New("the gateway stops")
+	}
 	if err := s.bridge.Reload(next.apps); err != nil {
 		return err
 	}
@@ -93,7 +99,7 @@ func (a *assembly) keepCredentials(current *assembly) {
 // reloadable are the settings that can change while the gateway runs. Sockets,
 // files and bounded memory have been made from all others.
 var reloadable = []string{
-	"tls.certificate", "tls.key",
+	"tls.certificate", "tls.key", "tls.certificates",
 	"admin.token", "admin.token_file",
 	"apps", "include", "apps_dir",
 	"limits.frame2_bytes", "limits.payload_bytes", "limits.voip_payload_bytes", "limits.token_bytes",

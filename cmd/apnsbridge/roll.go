@@ -53,7 +53,7 @@ type party struct {
 // guest is one connection. Its methods may be called from any goroutine.
 type guest interface {
 	end()     // in good order
-	silence() // some time later: nothing it still sends is taken
+	silence() // some time later: nothing it still sends is taken, and its place is free
 }
 
 func newRoll(current *atomic.Pointer[assembly], log zerolog.Logger) *roll {

@@ -10,16 +10,31 @@ import (
 	"apnsbridge/cmd/apnsbridge/authority"
 )
 
-// shown looks at what providers will have against the server certificate.
+// shown looks at what providers will have against the server certificates.
 func (a *assembly) shown() (all []warning) {
-	leaf := a.certificate.Leaf
-	if leaf == nil {
-		return nil
+	certificates, files := a.serverCertificates(), providerFiles(a.config)
+	rsaAmong := false
+	for i, certificate := range certificates {
+		if certificate.Leaf != nil {
+			_, isRSA := certificate.Leaf.PublicKey.(*rsa.PublicKey)
+			rsaAmong = rsaAmong || isRSA
+			all = append(all, objections(files[i], certificate.Leaf)...)
+		}
 	}
-	say := func(format string, args ...any) {
-		all = append(all, warning{setting: "tls.certificate", text: "tls.certificate " +
-			a.config.Path(a.config.TLS.Certificate) + ": " + fmt.Sprintf(format, args...)})
+	if !rsaAmong && certificates[0].Leaf != nil {
+		all = append(all, objection(files[0], "its key is not RSA, and old providers know no other: make one with "+
+			"`apnsbridge certs server`"))
 	}
+	return all
+}
+
+func objection(f certificateFiles, text string) warning {
+	return warning{setting: f.section + ".certificate", text: "tls.certificate " + f.certificate + ": " + text}
+}
+
+// objections are those to one certificate.
+func objections(f certificateFiles, leaf *x509.Certificate) (all []warning) {
+	const remedy = ": make one with `apnsbridge certs server`"
 	var missing []string
 	for _, name := range authority.AppleNames {
 		if leaf.VerifyHostname(name) != nil {
@@ -27,19 +42,17 @@ func (a *assembly) shown() (all []warning) {
 		}
 	}
 	if len(missing) > 0 {
-		say("it does not carry %s: providers that are redirected by name refuse it; make one with `apnsbridge certs server`", strings.Join(missing, ", "))
-	}
-	if _, ok := leaf.PublicKey.(*rsa.PublicKey); !ok {
-		say("its key is not RSA, and old providers know no other: make one with `apnsbridge certs server`")
+		all = append(all, objection(f, fmt.Sprintf("it does not carry %s: providers that are redirected by name "+
+			"refuse it; make one with `apnsbridge certs server`", strings.Join(missing, ", "))))
 	}
 	if weak := leaf.SignatureAlgorithm; weak == x509.SHA1WithRSA || weak == x509.MD5WithRSA {
-		say("it is signed with %v, which newer providers refuse: make one with `apnsbridge certs server`", weak)
+		all = append(all, objection(f, fmt.Sprintf("it is signed with %v, which newer providers refuse"+remedy, weak)))
 	}
 	if len(leaf.ExtKeyUsage) > 0 && leaf.VerifyHostname(authority.AppleNames[0]) == nil {
 		pool := x509.NewCertPool()
 		pool.AddCert(leaf)
 		if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: leaf.NotAfter}); err != nil {
-			say("it is not for servers: make one with `apnsbridge certs server`")
+			all = append(all, objection(f, "it is not for servers"+remedy))
 		}
 	}
 	return all

@@ -27,6 +27,7 @@ type service struct {
 	spurned  map[string]certificateStamp // by section: of a pair of files that was of no use
 	poll     time.Duration               // how often the files of the server certificates are looked at
 	log      zerolog.Logger
+	lines    *logWriter // what log is written to, nil if that is nothing to look after
 	store    *boltstore.Store
 	bridge   *bridge.Bridge
 	push     *gateway.Server
@@ -37,13 +38,20 @@ type service struct {
 	roll     *roll
 	sandbox  *sandboxAsked
 	asked    chan chan<- reloadOutcome // for reloads, by operators
-	firsts   map[string]bool           // the apps of which APNs has taken a notification; tend's own
+	firsts   map[string]bool           // the apps of which APNs has taken a notification; keepUp's own
 	failed   chan error                // of what serves
+
+	applying sync.Mutex // what a reload has read
+	ending   bool       // nothing is applied any more
 }
 
 // newService starts everything. Its errors are sentences for the operator.
-func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), firsts: make(map[string]bool), asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3)}
+func newService(a *assembly, log zerolog.Logger, lines *logWriter) (*service, error) {
+	s := &service{
+		log: log, lines: lines, old: newOldTLS(log), reloads: newReloads(a.now()),
+		spurned: make(map[string]certificateStamp), firsts: make(map[string]bool),
+		asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3),
+	}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
 	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
@@ -69,14 +77,20 @@ func (s *service) start(a *assembly) (err error) {
 		return err
 	}
 	admitOldTLS(a.config.TLS, s.log)
-	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
-	certificate := func() *tls.Certificate { return &s.current.Load().certificate.Certificate }
+	admission := &admission{
+		current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox,
+		drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now),
+	}
+	certificate := func(hello *tls.ClientHelloInfo) *tls.Certificate {
+		return s.current.Load().certificateFor(hello)
+	}
 	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
 	push.Logger, feedback.Logger = s.log, s.log
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {
 		return listenProblem("feedback.listen", err)
 	}
-	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push}); err != nil {
+	loops := int(a.config.Limits.Loops)
+	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push, Loops: loops}); err != nil {
 		return listenProblem("gateway.listen", err)
 	}
 	if a.config.Admin.Listen != "" {
@@ -121,7 +135,12 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 		manager.watch(watching, s.alive, func(err error) { s.log.Error().Err(err).Msg("no sign of life for systemd") })
 	})
 	manager.tell("READY=1")
-	failed := s.tend(ctx, hangups, manager)
+	tending, rest := context.WithCancel(ctx)
+	failed := s.tend(tending, hangups, manager)
+	rest()
+	s.applying.Lock()
+	s.ending = true
+	s.applying.Unlock()
 	manager.tell("STOPPING=1")
 	drain := time.Duration(s.current.Load().config.Limits.Drain)
 	s.log.Info().Dur("drain", drain).Msg("stopping")
@@ -130,9 +149,21 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 	return errors.Join(failed, s.stop(stopping))
 }
 
-// tend does what there is to do while the service serves: until ctx ends, or
-// until a part fails.
+// tend lets the service serve until ctx ends, or until a part fails. What reads
+// files does so beside it: a file that takes for ever keeps nobody from stopping.
 func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
+	go s.keepUp(ctx, hangups, manager)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return fmt.Errorf("stopped serving: %w", err)
+	}
+}
+
+// keepUp reads the files anew when it is asked to, or when they have changed, one
+// after the other.
+func (s *service) keepUp(ctx context.Context, hangups <-chan os.Signal, manager *systemd) {
 	poll, hourly, daily := time.NewTicker(s.poll), time.NewTicker(time.Hour), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
 	defer hourly.Stop()
@@ -140,9 +171,7 @@ func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *s
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case err := <-s.failed:
-			return fmt.Errorf("stopped serving: %w", err)
+			return
 		case <-hangups:
 			manager.tell("RELOADING=1")
 			manager.tell("READY=1", "STATUS="+s.hangup().status())

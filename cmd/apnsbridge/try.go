@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -127,19 +126,21 @@ func (c *tryCommand) tls(settings *config.Config, app config.App) (*tls.Config, 
 	if app.Environment == "sandbox" {
 		shown.ServerName = authority.AppleNames[2]
 	}
-	files := providerFiles(settings)
-	pair, err := files.read()
-	if err != nil {
-		return nil, err
-	}
-	if pair.Leaf.VerifyHostname(shown.ServerName) != nil && len(pair.Leaf.DNSNames) > 0 {
-		shown.ServerName = pair.Leaf.DNSNames[0]
-	}
+	var err error
 	if shown.RootCAs, err = x509.SystemCertPool(); err != nil {
 		shown.RootCAs = x509.NewCertPool()
 	}
-	if text, err := os.ReadFile(besideCertificate(files.certificate)); err == nil {
-		shown.RootCAs.AppendCertsFromPEM(text)
+	for _, files := range providerFiles(settings) {
+		pair, err := files.read()
+		if err != nil {
+			return nil, err
+		}
+		if pair.Leaf.VerifyHostname(shown.ServerName) != nil && len(pair.Leaf.DNSNames) > 0 {
+			shown.ServerName = pair.Leaf.DNSNames[0]
+		}
+		if text, err := readSmall(besideCertificate(files.certificate)); err == nil {
+			shown.RootCAs.AppendCertsFromPEM(text)
+		}
 	}
 	if c.Cert == "" {
 		return shown, nil

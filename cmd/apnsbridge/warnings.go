@@ -27,7 +27,7 @@ type warning struct {
 // warnings are for check, and for the log of serve once a day.
 func (a *assembly) warnings() []warning {
 	return sortWarnings(slices.Concat(a.alarms(), a.expiring(), a.readable(), a.overheard(),
-		a.descriptors(openFiles()), a.shown(), a.reachable(), a.doubts))
+		a.everybody(), a.descriptors(openFiles()), a.shown(), a.reachable(), a.doubts))
 }
 
 // alarms name the apps that are held, and those that go by an old credential.
@@ -91,19 +91,24 @@ func (a *assembly) expiring() (all []warning) {
 		return &all[len(all)-1]
 	}
 	const replace = "put a new one and its key in place, they are taken without a restart"
-	if leaf := a.certificate.Leaf; leaf != nil {
-		add("tls.certificate", "tls.certificate "+a.config.Path(a.config.TLS.Certificate), replace, leaf.NotAfter)
+	certificates := a.serverCertificates()
+	for i, files := range providerFiles(a.config) {
+		if leaf := certificates[i].Leaf; leaf != nil {
+			add(files.section+".certificate", "tls.certificate "+files.certificate, replace, leaf.NotAfter)
+		}
 	}
 	if leaf := a.admin.certificate.Leaf; leaf != nil {
 		add("admin.certificate", "admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
 	}
 	for _, file := range slices.Sorted(maps.Keys(a.authorities)) {
 		for _, ca := range a.authorities[file] {
-			add("apps", "the authority "+a.config.Path(file)+" of clients", "make a new one with `apnsbridge certs init`, and name both until all providers have changed", ca.NotAfter).alarm = false
+			add("apps", "the authority "+a.config.Path(file)+" of clients", "make a new one with `apnsbridge certs "+
+				"init`, and name both until all providers have changed", ca.NotAfter).alarm = false
 		}
 	}
 	if file, ca := a.ownAuthority(); ca != nil {
-		add("tls.certificate", "the authority "+file+" of tls.certificate", "make a new one with `apnsbridge certs init`, and give it to the providers before", ca.NotAfter)
+		add("tls.certificate", "the authority "+file+" of tls.certificate", "make a new one with `apnsbridge certs "+
+			"init`, and give it to the providers before", ca.NotAfter)
 	}
 	expiries := a.credentialExpiries()
 	for _, name := range slices.Sorted(maps.Keys(expiries)) {
@@ -113,15 +118,18 @@ func (a *assembly) expiring() (all []warning) {
 	return all
 }
 
-// ownAuthority is the one beside the server certificate that has signed it, nil if
+// ownAuthority is the one beside a server certificate that has signed it, nil if
 // there is none.
 func (a *assembly) ownAuthority() (file string, ca *x509.Certificate) {
-	file = besideCertificate(a.config.Path(a.config.TLS.Certificate))
-	certs, err := readCertificates(file)
-	if leaf := a.certificate.Leaf; err == nil && leaf != nil && leaf.CheckSignatureFrom(certs[0]) == nil {
-		ca = certs[0]
+	certificates := a.serverCertificates()
+	for i, files := range providerFiles(a.config) {
+		file := besideCertificate(files.certificate)
+		certs, err := readCertificates(file)
+		if leaf := certificates[i].Leaf; err == nil && leaf != nil && leaf.CheckSignatureFrom(certs[0]) == nil {
+			return file, certs[0]
+		}
 	}
-	return file, ca
+	return "", nil
 }
 
 // nearEnd says within how many days a certificate that lasts for so long will have
@@ -152,17 +160,25 @@ func (a *assembly) credentialExpiries() map[string]time.Time {
 
 // readable looks for secrets that others than their owner may read.
 func (a *assembly) readable() (all []warning) {
-	look := func(setting, path string) {
-		if path == "" {
-			return
-		}
-		info, err := os.Stat(path)
-		if err == nil && info.Mode().Perm()&0o044 != 0 {
-			all = append(all, warning{setting: setting, text: fmt.Sprintf("%s: others than its owner may read %s "+
-				"(mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
+	say := func(setting, path, format string) {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o044 != 0 {
+			all = append(all, warning{setting: setting, text: fmt.Sprintf(format, setting, path, info.Mode().Perm())})
 		}
 	}
-	look("tls.key", a.config.Path(a.config.TLS.Key))
+	look := func(setting, path string) {
+		say(setting, path, "%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s")
+	}
+	named := make(map[string]bool)
+	for _, secret := range a.config.Secrets() {
+		if !named[secret.File] {
+			named[secret.File] = true
+			say(secret.Setting, secret.File, "%s is secret, and others than its owner may read %s (mode %04o): "+
+				"chmod 600 %[2]s, or take secrets from ${VARIABLES}")
+		}
+	}
+	for _, files := range providerFiles(a.config) {
+		look(files.section+".key", files.key)
+	}
 	if file, ca := a.ownAuthority(); ca != nil {
 		look("the authority of tls.certificate", filepath.Join(filepath.Dir(file), authority.KeyFile))
 	}

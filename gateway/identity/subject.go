@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// maxSubject bounds what a log repeats of a stranger's certificate, in bytes.
-const maxSubject = 200
-
 // subjectNames are those of Apple's certificates; pkix.Name knows fewer, and
 // writes the value of a UID in hexadecimal.
 var subjectNames = []struct {
@@ -29,12 +26,12 @@ var subjectNames = []struct {
 }
 
 // Subject is a certificate's subject for people to read: UID=com.example.mail,
-// CN=Apple Push Services: com.example.mail, in the certificate's order, clipped,
-// and without control characters.
+// CN=Apple Push Services: com.example.mail, in the certificate's order and
+// as Clip leaves it.
 func Subject(cert *x509.Certificate) string {
 	var b strings.Builder
 	for i, attribute := range cert.Subject.Names {
-		if b.Len() > maxSubject {
+		if b.Len() > clipped {
 			break
 		}
 		if i > 0 {
@@ -44,16 +41,7 @@ func Subject(cert *x509.Certificate) string {
 		b.WriteByte('=')
 		fmt.Fprint(&b, attribute.Value)
 	}
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '\ufffd'
-		}
-		return r
-	}, strings.ToValidUTF8(b.String(), "\ufffd"))
-	if len(text) > maxSubject {
-		text = strings.ToValidUTF8(text[:maxSubject], "") + "…"
-	}
-	return text
+	return Clip(b.String())
 }
 
 func subjectName(id asn1.ObjectIdentifier) string {

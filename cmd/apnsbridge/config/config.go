@@ -19,7 +19,8 @@ type Config struct {
 	Include Strings `yaml:"include"`            // files with more of all this, or patterns of their names
 	AppsDir string  `yaml:"apps_dir" is:"file"` // a directory with a file NAME.yaml for each app
 
-	file string
+	file    string
+	secrets []Secret
 }
 
 // Port is where providers connect.
@@ -43,9 +44,24 @@ type Address struct {
 type TLS struct {
 	Certificate   string   `yaml:"certificate" is:"file"` // PEM file
 	Key           string   `yaml:"key" is:"file"`         // PEM file
+	Certificates  []Pair   `yaml:"certificates"`          // in place of these two: RSA and ECDSA beside one another
 	MinVersion    string   `yaml:"min_version"`
 	LegacyCiphers bool     `yaml:"legacy_ciphers"`
 	Terminated    Networks `yaml:"terminated"` // from where TLS has been ended already
+}
+
+// Pair is a certificate and its key.
+type Pair struct {
+	Certificate string `yaml:"certificate" is:"file"` // PEM file
+	Key         string `yaml:"key" is:"file"`         // PEM file
+}
+
+// Pairs are the certificates, the one or the list.
+func (t TLS) Pairs() []Pair {
+	if len(t.Certificates) > 0 {
+		return t.Certificates
+	}
+	return []Pair{{t.Certificate, t.Key}}
 }
 
 // Store is where the bridge remembers.
@@ -64,9 +80,9 @@ type Spool struct {
 type App struct {
 	Topic       string     `yaml:"topic"`
 	Environment string     `yaml:"environment"`
-	Endpoint    string     `yaml:"endpoint"`
+	Endpoint    string     `yaml:"endpoint" is:"url"`
 	EndpointCA  string     `yaml:"endpoint_ca" is:"file"`
-	Proxy       string     `yaml:"proxy"`
+	Proxy       string     `yaml:"proxy" is:"url"`
 	Credential  Credential `yaml:"credential"`
 	Clients     []Client   `yaml:"clients"`
 	PushType    string     `yaml:"push_type"`
@@ -111,12 +127,15 @@ type Certificate struct {
 }
 
 // Client is one way to be admitted: exactly one of SHA256, SPKISHA256, CA and
-// CIDR, and UID beside CA.
+// CIDR. Beside CA stands UID or Any, beside SPKISHA256 what its owner may push
+// to: UID, or Topics.
 type Client struct {
 	SHA256     Fingerprint `yaml:"sha256"`
 	SPKISHA256 Fingerprint `yaml:"spki_sha256"`
 	CA         string      `yaml:"ca" is:"file"` // PEM file
 	UID        string      `yaml:"uid"`
+	Any        bool        `yaml:"any"`
+	Topics     Strings     `yaml:"topics"`
 	CIDR       string      `yaml:"cidr"`
 }
 
@@ -139,6 +158,9 @@ func (c *Config) File() string { return c.file }
 // Path is where a file named in the configuration is: relative to the
 // configuration's own directory.
 func (c *Config) Path(name string) string {
+	if IsKeyText(name) {
+		return clip(name) // which no error gives away
+	}
 	if name == "" || filepath.IsAbs(name) {
 		return name
 	}

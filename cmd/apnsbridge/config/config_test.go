@@ -70,7 +70,7 @@ apps:
       certificate: {file: push.p12, password: "${P12}"}
     clients:
       - {sha256: "ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab"}
-      - {spki_sha256: abababababababababababababababababababababababababababababababab}
+      - {spki_sha256: abababababababababababababababababababababababababababababababab, topics: [com.example.mail, com.example.chat]}
       - {ca: clients-ca.pem, uid: com.example.mail}
       - {cidr: 10.1.0.0/16}
     push_type: voip
@@ -204,7 +204,17 @@ func TestProblems(t *testing.T) {
 		{"no clients", "    clients:\n      - {cidr: 10.1.0.0/16}\n", "", `f:3: nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients`},
 		{"two ways in one client", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, sha256: abababababababababababababababababababababababababababababababab}", `f:8: a client has 2 of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own`},
 		{"a network", "10.1.0.0/16", "10.1.0.0", `f:8: "10.1.0.0" is no network: write one like 10.1.0.0/16`},
-		{"uid without ca", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, uid: x}", `f:8: uid goes with ca only: a pin or a cidr already says who it is`},
+		{"uid without ca", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, uid: x}", `f:8: uid goes with ca or spki_sha256 only: a pin or a cidr already says who it is`},
+		{"an empty uid", "{cidr: 10.1.0.0/16}", "{ca: ca.pem,\n         uid: \"\", any: true}", `f:9: uid is empty: give it a value or remove it`},
+		{"a uid out of an empty variable", "{cidr: 10.1.0.0/16}", "{ca: ca.pem,\n         uid: \"${EMPTY}\", any: true}", `f:9: uid is empty: give it a value or remove it`},
+		{"a cidr beside an empty pin", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16,\n         sha256: \"${EMPTY}\"}", `f:9: sha256 is empty: give it a value or remove it`},
+		{"a ca alone", "{cidr: 10.1.0.0/16}", "{ca: ca.pem}", `f:8: a ca without uid admits every certificate of it: add the uid of the client's certificate, or any: true if that is meant`},
+		{"uid and any", "{cidr: 10.1.0.0/16}", "{ca: ca.pem, uid: x, any: true}", `f:8: there are uid and any: keep uid to admit one client, or any to admit every certificate of the ca`},
+		{"any without ca", "{cidr: 10.1.0.0/16}", "{sha256: abababababababababababababababababababababababababababababababab, any: true}", `f:8: any goes with ca only: it admits every certificate of the ca`},
+		{"a key that names its topic", "apps:", "apps:\n  key: {topic: from-certificate, credential: {certificate: {file: a}}, clients: [{spki_sha256: abababababababababababababababababababababababababababababababab}]}", `f:3: whoever has this key writes its certificates, and any topic into them: add topics beside the pin, pin the certificate with sha256, or set the app's topic`},
+		{"topics of a certificate", "{cidr: 10.1.0.0/16}", "{sha256: abababababababababababababababababababababababababababababababab, topics: [x]}", `f:8: topics goes with spki_sha256 only: elsewhere the certificate or the app says it`},
+		{"no topics", "{cidr: 10.1.0.0/16}", "{spki_sha256: abababababababababababababababababababababababababababababababab, topics: []}", `f:8: the list is empty: name the topics that the key's owner may push to, or remove it`},
+		{"an empty topic", "{cidr: 10.1.0.0/16}", "{spki_sha256: abababababababababababababababababababababababababababababababab, topics: [\"${EMPTY}\"]}", `f:8: a topic is empty: give it a value or remove it`},
 		{"no credential", "      token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}\n", "      token:\n", `f:5: the app has no credential for APNs: add token or certificate under credential`},
 		{"an endpoint", "com.example.mail", "a\n    endpoint: http://x", `f:5: "http://x" is no address: write one that begins with https://`},
 		{"an open admin port", "apps:", "admin: {listen: \":9195\"}\napps:", `f:2: others than this machine can reach ":9195": keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca`},

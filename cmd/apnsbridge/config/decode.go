@@ -80,8 +80,7 @@ func (s *source) resolve(node ast.Node, path string, kind fieldKind) (resolved a
 			}
 			comment, node = n.GetComment(), n.Value
 		case *ast.AliasNode:
-			name := n.Value.GetToken().Value
-			target, ok := s.doc.anchors[name]
+			target, ok := s.doc.aliases[n]
 			if !ok {
 				s.reject(path, "%s begins with *, which has a meaning in YAML: put the value in quotes", leaf(path))
 				return nil, nil
@@ -164,7 +163,11 @@ func (s *source) decodeStruct(node ast.Node, v reflect.Value, path string) {
 		field, ok := fields[key]
 		if !ok {
 			s.unknown[path] = true
-			s.reject(at, "%s", unknownKey(path, key, v.Type()))
+			if len(s.problems) < mostProblems { // what is meant takes a while to find
+				s.reject(at, "%s", unknownKey(path, key, v.Type()))
+			} else {
+				s.more++
+			}
 			return
 		}
 		s.decode(value, v.FieldByIndex(field.index), at, field.kind)
@@ -249,8 +252,8 @@ func (s *source) arrive(path string, here place, value ast.Node, named bool) boo
 	before, ok := s.places[path]
 	_, section := value.(*ast.MappingNode)
 	if ok && (before.file == here.file || !section || named) {
-		s.problems = append(s.problems, Problem{here.file, here.line,
-			fmt.Sprintf("%s stands in %s:%d already: keep one of them", path, before.file, before.line)})
+		s.note(Problem{here.file, here.line,
+			fmt.Sprintf("%s stands in %s:%d already: keep one of them", clip(path), before.file, before.line)})
 		return false
 	}
 	if !ok {

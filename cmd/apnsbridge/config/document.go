@@ -23,27 +23,33 @@ type document struct {
 	lines     []string
 	variables []string // what stood where the text given to the parser has a placeholder
 	body      ast.Node // nil if the file says nothing
-	anchors   map[string]ast.Node
+	values    int      // in it
+	aliases   map[*ast.AliasNode]ast.Node
 }
 
 // parseDocument reads the text of a file. It returns a Problem where the text is
-// no YAML.
+// no YAML, or more of it than a configuration has.
 func parseDocument(file string, text []byte) (*document, *Problem) {
+	d := &document{file: file}
 	for _, mark := range utf16Marks {
 		if bytes.HasPrefix(text, mark) {
-			return nil, &Problem{file, 1, "the file is saved as UTF-16 (\"Unicode\"): save it as UTF-8"}
+			return d, &Problem{file, 1, "the file is saved as UTF-16 (\"Unicode\"): save it as UTF-8"}
 		}
 	}
 	text = bytes.TrimPrefix(text, byteOrderMark)
-	d := &document{file: file, lines: strings.Split(string(text), "\n"), anchors: make(map[string]ast.Node)}
+	d.lines = strings.Split(string(text), "\n")
 	for i, line := range d.lines {
 		if remark := unreadable(line); remark != "" {
-			return nil, &Problem{file, i + 1, remark}
+			return d, &Problem{file, i + 1, remark}
 		}
 	}
-	parsed, err := parser.ParseBytes([]byte(d.shield(string(text))), parser.ParseComments, parser.AllowDuplicateMapKey())
+	tokens, problem := scan(file, d.shield(string(text)))
+	if problem != nil {
+		return d, problem
+	}
+	parsed, err := parser.Parse(tokens, parser.ParseComments, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, d.syntaxProblem(err)
+		return d, d.syntaxProblem(err)
 	}
 	return d, d.takeBody(parsed)
 }
@@ -63,21 +69,12 @@ func (d *document) takeBody(parsed *ast.File) *Problem {
 			d.body = doc.Body
 		}
 	}
-	if d.body != nil {
-		ast.Walk(anchors(d.anchors), d.body)
+	if d.body == nil {
+		return nil
 	}
-	return nil
-}
-
-// anchors notes what &NAME stands for.
-type anchors map[string]ast.Node
-
-// Visit is part of ast.Visitor.
-func (a anchors) Visit(node ast.Node) ast.Visitor {
-	if n, ok := node.(*ast.AnchorNode); ok {
-		a[n.Name.GetToken().Value] = n.Value
-	}
-	return a
+	found, weight := findAliases(d.file, d.body)
+	d.values, d.aliases = weight, found.targets
+	return found.problem
 }
 
 // unreadable tells of what editors and web pages leave in a line, and YAML does
@@ -114,7 +111,7 @@ func (d *document) syntaxProblem(err error) *Problem {
 	line := d.lines[p.Line-1]
 	value := "the value"
 	if m := keyOfLine.FindStringSubmatch(line); m != nil {
-		value = "the value of " + m[1]
+		value = "the value of " + clip(m[1])
 	}
 	for _, known := range syntaxMistakes {
 		if strings.Contains(message, known.message) {

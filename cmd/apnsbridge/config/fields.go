@@ -14,6 +14,7 @@ import (
 type fieldKind struct {
 	secret bool // no message repeats it
 	key    bool // the name of a file, or its text
+	url    bool // may have a user and a password within
 	file   bool // the name of a file or directory, relative to the file that names it
 }
 
@@ -29,7 +30,8 @@ func fieldsOf(t reflect.Type) map[string]field {
 	for _, f := range reflect.VisibleFields(t) {
 		if key := f.Tag.Get("yaml"); f.IsExported() && key != "" && key != "-" {
 			is := f.Tag.Get("is")
-			fields[key] = field{f.Index, fieldKind{secret: is == "secret", key: is == "key", file: is == "file"}, f.Type}
+			fields[key] = field{f.Index, fieldKind{secret: is == "secret", key: is == "key", url: is == "url",
+				file: is == "file"}, f.Type}
 		}
 	}
 	return fields

@@ -26,7 +26,7 @@ func (p Problem) Error() string {
 // Load reads the configuration file at path, and those that it includes. Its
 // error joins a Problem for each thing that is wrong.
 func Load(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := readBounded(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or make one with `apnsbridge init`", path)
 	}
@@ -45,6 +45,7 @@ func parse(path string, text []byte, lookup func(string) (string, bool)) (*Confi
 	if !s.broken {
 		config.validate(s)
 	}
+	config.secrets = s.secrets
 	if len(s.problems) > 0 {
 		return nil, s.all()
 	}
@@ -63,7 +64,10 @@ type source struct {
 	lookup   func(string) (string, bool)
 	doc      *document        // that is read now
 	places   map[string]place // by path: apps.mail.clients[0].sha256
+	values   int              // of all files
+	secrets  []Secret         // that the files have in the clear
 	problems []Problem
+	more     int             // problems beyond mostProblems
 	wrong    []string        // the paths of problems
 	unknown  map[string]bool // sections that have a key which they should not have
 	broken   bool            // a file is missing, or no YAML
@@ -72,8 +76,12 @@ type source struct {
 // take reads one file into v.
 func (s *source) take(file string, text []byte, v reflect.Value, path string) {
 	doc, problem := parseDocument(file, text)
+	if s.values += doc.values; problem == nil && s.values > mostValues {
+		problem = &Problem{file, 1, fmt.Sprintf("the files together have more than %d values: are all of them "+
+			"configurations?", mostValues)}
+	}
 	if problem != nil {
-		s.broken, s.problems = true, append(s.problems, *problem)
+		s.breakOff(*problem)
 		return
 	}
 	if s.doc = doc; doc.body != nil {
@@ -115,11 +123,13 @@ func (s *source) include(config *Config) {
 }
 
 func (s *source) takeFile(file string, v reflect.Value, path string) {
-	text, err := os.ReadFile(file)
+	text, err := readBounded(file)
 	if err != nil {
-		s.broken = true
-		s.problems = append(s.problems, Problem{file, 1, "the file cannot be read: give its group or owner, which " +
-			"apnsbridge runs as, the right to read it"})
+		remedy := "the file cannot be read: give its group or owner, which apnsbridge runs as, the right to read it"
+		if errors.Is(err, errTooLong) {
+			remedy = errTooLong.Error()
+		}
+		s.breakOff(Problem{file, 1, remedy})
 		return
 	}
 	s.take(file, text, v, path)
@@ -128,8 +138,8 @@ func (s *source) takeFile(file string, v reflect.Value, path string) {
 func (s *source) includeApp(config *Config, name, file string) {
 	path := "apps." + name
 	if before, ok := s.places[path]; ok {
-		s.problems = append(s.problems, Problem{file, 1, fmt.Sprintf("the app %s stands in %s:%d already: keep "+
-			"one of them", name, before.file, before.line)})
+		s.note(Problem{file, 1, fmt.Sprintf("the app %s stands in %s:%d already: keep "+
+			"one of them", clip(name), before.file, before.line)})
 		return
 	}
 	s.places[path] = place{file, 1}
@@ -188,13 +198,6 @@ func (s *source) fileName(name, path string, text bool) (string, bool) {
 	return relativeTo(s.main, filepath.Join(filepath.Dir(s.doc.file), name)), true
 }
 
-// IsKeyText reports whether a value is the text of a key or a certificate, and not
-// the name of its file: PEM, or the base64 of DER, as environments have it.
-func IsKeyText(value string) bool {
-	return strings.Contains(value, "-----BEGIN") || strings.ContainsAny(value, "\r\n") ||
-		strings.HasPrefix(value, "MI") && len(value) > 100
-}
-
 // reject notes a problem with the value at path, or with the nearest one above
 // it that the file has.
 func (s *source) reject(path, format string, args ...any) {
@@ -206,7 +209,28 @@ func (s *source) reject(path, format string, args ...any) {
 		}
 	}
 	s.wrong = append(s.wrong, path)
-	s.problems = append(s.problems, Problem{at.file, at.line, fmt.Sprintf(format, args...)})
+	s.note(Problem{at.file, at.line, fmt.Sprintf(format, args...)})
+}
+
+// breakOff notes a problem without which the others mean little: the first of
+// them is told in any case.
+func (s *source) breakOff(p Problem) {
+	if s.broken {
+		s.note(p)
+		return
+	}
+	s.broken, s.problems = true, append(s.problems, p)
+}
+
+// mostProblems is how many are told: whoever has more has one cause for them.
+const mostProblems = 100
+
+func (s *source) note(p Problem) {
+	if len(s.problems) >= mostProblems {
+		s.more++
+		return
+	}
+	s.problems = append(s.problems, p)
 }
 
 // lacks notes that a setting is missing at path, unless it is there and wrong, or
@@ -235,6 +259,9 @@ func (s *source) all() error {
 	var errs []error
 	for _, p := range slices.Compact(s.problems) {
 		errs = append(errs, p)
+	}
+	if s.more > 0 {
+		errs = append(errs, fmt.Errorf("%s: and %d more problems: mend these, and look again", s.main, s.more))
 	}
 	return errors.Join(errs...)
 }

@@ -54,6 +54,7 @@ func (s *source) text(node ast.Node, comment *ast.CommentGroupNode, path string,
 			"clear where it ends", key)
 		return "", false
 	}
+	s.noteSecret(path, raw, kind)
 	value, problem := s.doc.expand(raw, s.lookup)
 	if problem != "" {
 		if kind.secret && strings.Contains(problem, "is no variable") {

@@ -78,6 +78,10 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return either(text(`[0-9]+ *([KMGT]iB)?`), number)
 	case reflect.TypeFor[Count]():
 		return either(text(`[0-9]+`), number)
+	case reflect.TypeFor[Share]():
+		return text(`[0-9]+ *%`)
+	case reflect.TypeFor[Loops]():
+		return either(text(`auto|[0-9]+`), number)
 	case reflect.TypeFor[Duration]():
 		return text(`([0-9.]+(d|h|m|s|ms|us|ns))+`)
 	case reflect.TypeFor[Rate]():
@@ -92,6 +96,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return list(either(word, section(reflect.TypeFor[Address]())))
 	case reflect.TypeFor[[]Client]():
 		return list(section(reflect.TypeFor[Client]()))
+	case reflect.TypeFor[[]Pair]():
+		return list(section(reflect.TypeFor[Pair]()))
 	}
 	if t.Kind() == reflect.Bool {
 		return either(&jsonschema.Schema{Type: "boolean"}, &jsonschema.Schema{Type: "string", Pattern: `^(?i:yes|no|on|off)$|` + variablePattern})

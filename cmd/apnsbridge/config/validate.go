@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -27,8 +26,7 @@ func (c *Config) validate(s *source) {
 	c.Feedback.validate(s, "feedback.listen")
 	c.Admin.validate(s)
 	c.checkOverlap(s)
-	require(s, "tls.certificate", c.TLS.Certificate, "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out")
-	require(s, "tls.key", c.TLS.Key, "name the PEM file with the certificate's key")
+	c.TLS.validate(s)
 	oneOf(s, "tls.min_version", c.TLS.MinVersion, tlsVersions)
 	require(s, "store.path", c.Store.Path, "name a directory")
 	oneOf(s, "spool.mode", c.Spool.Mode, spoolModes)
@@ -40,9 +38,31 @@ func (c *Config) validate(s *source) {
 		app.validate(s, "apps."+name)
 		c.Apps[name] = app
 	}
+	c.Limits.checkUpper(s)
 	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
 		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not "+
 			"smaller", high, low)
+	}
+}
+
+func (t TLS) validate(s *source) {
+	const certificate = "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out"
+	const key = "name the PEM file with the certificate's key"
+	if _, named := s.places["tls.certificates"]; !named {
+		require(s, "tls.certificate", t.Certificate, certificate)
+		require(s, "tls.key", t.Key, key)
+		return
+	}
+	if t.Certificate != "" || t.Key != "" {
+		s.reject("tls.certificates", "there are certificate or key, and certificates: put all into the list")
+	}
+	if len(t.Certificates) == 0 {
+		s.reject("tls.certificates", "the list is empty: name a certificate and its key")
+	}
+	for i, pair := range t.Certificates {
+		path := fmt.Sprintf("tls.certificates[%d]", i)
+		require(s, path+".certificate", pair.Certificate, certificate)
+		require(s, path+".key", pair.Key, key)
 	}
 }
 
@@ -94,7 +114,7 @@ func (a *App) validate(s *source, path string) {
 		s.lacks(path+".clients", "nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients")
 	}
 	for i, client := range a.Clients {
-		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i))
+		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i), a.Topic)
 	}
 }
 
@@ -110,30 +130,6 @@ func (c Credential) validate(s *source, path string) {
 		require(s, path+".token.team_id", c.Token.TeamID, "it is the ten characters on Apple's membership page")
 	default:
 		require(s, path+".certificate.file", c.Certificate.File, "name a .p12 or .pem file")
-	}
-}
-
-func (c Client) validate(s *source, path string) {
-	named := 0
-	for _, way := range []string{string(c.SHA256), string(c.SPKISHA256), c.CA, c.CIDR} {
-		if way != "" {
-			named++
-		}
-	}
-	switch {
-	case named == 0:
-		s.lacks(path, "a client has none of sha256, spki_sha256, ca and cidr: say by which of them it is admitted")
-	case named > 1:
-		s.reject(path, "a client has %d of sha256, spki_sha256, ca and cidr: give each way to be admitted an "+
-			"entry of its own", named)
-	}
-	if c.UID != "" && c.CA == "" {
-		s.reject(path+".uid", "uid goes with ca only: a pin or a cidr already says who it is")
-	}
-	if c.CIDR != "" {
-		if _, err := netip.ParsePrefix(c.CIDR); err != nil {
-			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", clip(c.CIDR))
-		}
 	}
 }
 
@@ -194,8 +190,12 @@ func (a *App) checkEndpoint(s *source, path string) {
 	if err != nil || u.Host == "" {
 		return
 	}
-	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", clip(u.Redacted()))
+	if u.User != nil {
+		s.reject(path, "an endpoint takes no user and no password: remove them")
+		return
+	}
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", clip(a.Endpoint))
 		return
 	}
 	for environment, host := range appleHosts {

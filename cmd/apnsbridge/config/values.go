@@ -20,6 +20,12 @@ type Count int
 // Duration is a time.Duration that also knows days: 10s, 5m, 90d.
 type Duration time.Duration
 
+// Share is a part of a whole, in percent: 10 %.
+type Share int
+
+// Loops is a number of event loops, 0 for auto.
+type Loops int
+
 // Rate is how often something may happen: 500/s, 600/m, 1000/h.
 type Rate struct {
 	Count Count
@@ -62,6 +68,31 @@ func (c *Count) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is no count: write a whole number from 1", clip(string(text)))
 	}
 	*c = Count(n)
+	return nil
+}
+
+// UnmarshalText reads whole percents.
+func (p *Share) UnmarshalText(text []byte) error {
+	number, ok := strings.CutSuffix(string(text), "%")
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 8)
+	if err != nil || !ok || n < 1 || n > 100 {
+		return fmt.Errorf("%q is no share: write one like 10 %%, from 1 %% to 100 %%", clip(string(text)))
+	}
+	*p = Share(n)
+	return nil
+}
+
+// UnmarshalText reads auto or a positive number.
+func (l *Loops) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*l = 0
+		return nil
+	}
+	n, err := strconv.ParseInt(string(text), 10, 16)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is no number of loops: write auto, or a whole number from 1", clip(string(text)))
+	}
+	*l = Loops(n)
 	return nil
 }
 
@@ -136,14 +167,17 @@ func (a *Address) UnmarshalText(text []byte) error {
 }
 
 // UnmarshalText reads 64 hexadecimal digits with or without colons, or the whole
-// line in which openssl prints them.
+// line in which openssl prints them. Whether it may be empty is for validate to
+// say.
 func (f *Fingerprint) UnmarshalText(text []byte) error {
 	s := string(text)
 	if label, digits, ok := strings.Cut(s, "="); ok && strings.HasSuffix(strings.ToLower(strings.TrimSpace(label)),
 		"fingerprint") {
 		s = digits
 	}
-	s = strings.TrimSpace(s)
+	if s = strings.TrimSpace(s); s == "" {
+		return nil
+	}
 	digits := strings.NewReplacer(":", "", " ", "").Replace(s)
 	sum, err := hex.DecodeString(digits)
 	switch {

@@ -66,20 +66,3 @@ func (d *document) expand(text string, lookup func(string) (string, bool)) (valu
 	})
 	return value, problem
 }
-
-// clip shortens what a message repeats from the file. The text
-// of a key is left out.
-func clip(text string) string {
-	const most = 60
-	if IsKeyText(text) {
-		return "(the text of a key)"
-	}
-	if len(text) <= most {
-		return text
-	}
-	cut := most
-	for cut > 0 && text[cut]&0xc0 == 0x80 {
-		cut--
-	}
-	return text[:cut] + "…"
-}
