@@ -130,6 +130,13 @@ func (l *appLane) write(batch []*lane.Item) {
 func (l *appLane) put(batch []*lane.Item, records []store.LineRecord) (k int, err error) {
 	spool := l.app.bridge.spool
 	for size := len(records); k < len(records); {
+		// Log and queues by themselves: where one cannot be written, nothing of the same
+		// Put may be found in the other after a crash.
+		same := 1
+		for same < size && records[k+same].Queued == records[k].Queued {
+			same++
+		}
+		size = same
 		err = spool.Put(background, batchesOf(batch[k:k+size], records[k:k+size])...)
 		switch {
 		case err == nil:

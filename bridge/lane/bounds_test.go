@@ -129,7 +129,7 @@ func TestCaseCrowdedByWhatIsThere(t *testing.T) {
 	for i := range 300 {
 		g.arrive(&note{seq: i})
 	}
-	within(t, "all have come", g.until(time.Minute, func() bool { return len(g.held) == 0 }), time.Second)
+	within(t, "all have come", g.until(time.Minute, func() bool { return len(g.held) == 0 }), fullFor+time.Second)
 }
 
 // At a closed door nothing is given up: all wait there for one reason.

@@ -23,8 +23,11 @@ func (l *Lane) Tend(now Now) {
 		l.sweep()
 	}
 	l.openDoors()
-	if l.givesWay() {
+	switch {
+	case l.givesWay():
 		l.giveWay()
+	default:
+		l.fullSince = 0
 	}
 }
 
@@ -65,6 +68,9 @@ func (l *Lane) Next() (at int64) {
 	}
 	if l.stopped {
 		return at
+	}
+	if l.fullSince != 0 {
+		at = min(at, int64(max(l.fullSince+fullFor, l.now.Mono+fullFor/4)))
 	}
 	if l.expires != 0 {
 		at = min(at, int64(l.now.Mono)+max(0, l.expires-l.now.Wall)*int64(time.Second))
@@ -220,12 +226,22 @@ func (l *Lane) givesWay() bool {
 	return l.Mode == Off && l.Door.Reason == Open && len(l.waiting) > 0 && l.Sink.Full()
 }
 
+const (
+	fullFor  = 2 * time.Second // memory has to be full until what stands behind any device that waits gives way
+	muchOfIt = 1000            // items behind one device, which give way at once
+)
+
 // giveWay ends the oldest behind the devices that wait for themselves, as long as
 // there is no room for what arrives: without a disk one device must not take all of
-// it.
+// it. Memory that is full for a moment, as behind an outage, is no reason: what waits
+// then goes soon.
 func (l *Lane) giveWay() {
+	if l.fullSince == 0 {
+		l.fullSince = max(1, l.now.Mono)
+	}
+	long := l.now.Mono-l.fullSince >= fullFor
 	for _, d := range l.waiting {
-		for d.first != nil && d.first.behind != nil && l.Sink.Full() {
+		for (long || d.behind() >= muchOfIt) && d.first != nil && d.first.behind != nil && l.Sink.Full() {
 			it := d.first.behind
 			if d.first.behind = it.behind; it.behind == nil {
 				d.last = d.first
@@ -234,4 +250,15 @@ func (l *Lane) giveWay() {
 			l.endIt(it, Crowded)
 		}
 	}
+}
+
+// behind is how many items stand behind the first of d, as far as muchOfIt.
+func (d *device) behind() (n int) {
+	if d.first == nil {
+		return 0
+	}
+	for it := d.first.behind; it != nil && n < muchOfIt; it = it.behind {
+		n++
+	}
+	return n
 }

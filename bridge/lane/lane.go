@@ -113,11 +113,12 @@ type Lane struct {
 	turn     bool          // queues are read before logs, the next time after them
 	nextLine int           // has its turn first
 
-	expires  int64         // the second from which on something asleep in memory has expired; 0: nothing does
-	lastGood time.Duration // when the last push was sent that had a good answer
-	stopped  bool          // nothing is sent
-	quiet    bool          // nothing is read: the end is near
-	now      Now
+	fullSince time.Duration // since when memory is full while devices wait, in off; 0: it is not
+	expires   int64         // the second from which on something asleep in memory has expired; 0: nothing does
+	lastGood  time.Duration // when the last push was sent that had a good answer
+	stopped   bool          // nothing is sent
+	quiet     bool          // nothing is read: the end is near
+	now       Now
 }
 
 // New makes a lane without lines, in which all doors are open.

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -42,7 +43,9 @@ func (l *Lane) Passed() (then []func()) {
 	oldest := uint64(1<<64 - 1)
 	switch {
 	case len(l.batch) > 0:
-		oldest = l.batch[0].order
+		for _, p := range l.batch {
+			oldest = min(oldest, p.order)
+		}
 	case l.puts.len() > 0:
 		oldest = l.puts.first().order
 	}
@@ -112,6 +115,12 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		items = append(items, it)
 		bytes -= it.Size
 	}
+	// What is for queues is put first: of one device it is the older. So log and queues can
+	// be written one after the other, and each wholly or not at all.
+	slices.SortStableFunc(l.batch, func(a, b put) int { return int(b.it.write) - int(a.it.write) })
+	for i, p := range l.batch {
+		items[i] = p.it
+	}
 	if len(skipped) > 0 {
 		l.puts.set(append(skipped, l.puts.all()...))
 	}
@@ -160,7 +169,8 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 				p.it.saved = Flags{Attempts: 255, Failures: 255, Strange: 255} // not what it is
 			}
 		}
-		l.puts.set(append(slices.Clone(batch[k:]), l.puts.all()...))
+		left := slices.SortedFunc(slices.Values(batch[k:]), func(a, b put) int { return cmp.Compare(a.order, b.order) })
+		l.puts.set(append(left, l.puts.all()...))
 		l.retry, l.full = now.Mono+l.Retry, full
 		if !full {
 			l.freed = false

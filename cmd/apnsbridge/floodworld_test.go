@@ -154,7 +154,7 @@ func (w *floodWorld) deliver() {
 // before it looks for garbage.
 func (w *floodWorld) checkMemory(what string, counted float64) {
 	w.t.Helper()
-	bound := w.before.resident + 2*counted + w.metric(w.t, "apnsbridge_store_spool_file_bytes")
+	bound := w.before.resident + 2*counted + w.metric(w.t, "apnsbridge_store_lines_bytes")
 	w.t.Logf("%s: %.1f MB resident, %.1f MB before, bound %.1f MB", what, w.peak/1e6, w.before.resident/1e6, bound/1e6)
 	if w.peak > bound && !raced {
 		w.t.Errorf("%s: %.1f MB are resident, want %.1f MB at most\n%s", what, w.peak/1e6, bound/1e6, w.figures())

@@ -83,7 +83,7 @@ func (d *fullDisk) stands(t *testing.T, most int) {
 // why, and as soon as there is space all goes on and everything is delivered. A
 // process that is killed meanwhile has lost nothing that was committed.
 func TestDiskFullUnderLoad(t *testing.T) {
-	const each = 10_000
+	const each = 12_000
 	for _, tt := range []struct {
 		name, mode string
 		early      bool // it is full before there is anything

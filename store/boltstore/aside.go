@@ -14,10 +14,9 @@ import (
 )
 
 const (
-	fileName      = "feedback.db"
-	spoolFileName = "spool.db"
-	damagedInfix  = ".damaged-" // before the time at which a file was set aside
-	importedEnd   = ".imported" // behind the name of a file that has been imported
+	fileName     = "feedback.db"
+	damagedInfix = ".damaged-" // before the time at which a file was set aside
+	importedEnd  = ".imported" // behind the name of a file that has been imported
 )
 
 // SetAside says that a damaged file was found at Open, and where it is now. It

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"cmp"
 	"errors"
 	"sync"
 	"syscall"
@@ -71,7 +70,7 @@ func (s *Store) Failing() error {
 	if err := s.file.whyFailing(); err != nil {
 		return err
 	}
-	return cmp.Or(s.spool.Failing(), s.lines.Failing())
+	return s.lines.Failing()
 }
 
 // whyFailing says it in words for the operator.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
 	"apnsbridge/store"
 	"apnsbridge/store/storetest"
 )
@@ -496,12 +498,21 @@ func TestLinesDiskFull(t *testing.T) {
 // What an earlier version has kept is not passed over in silence.
 func TestOldSpool(t *testing.T) {
 	dir := t.TempDir()
-	old := openSpool(t, dir, Options{})
-	putAll(t, old, waiting(0, 1, 10))
-	if err := old.Close(); err != nil {
+	old, err := bbolt.Open(filepath.Join(dir, "spool.db"), 0o600, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := OpenLineSpool(dir, Options{})
+	if err := errors.Join(old.Update(func(tx *bbolt.Tx) error {
+		root, err := tx.CreateBucket([]byte("spool"))
+		if err != nil {
+			return err
+		}
+		_, err = root.CreateBucket([]byte("mail/production"))
+		return err
+	}), old.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenLineSpool(dir, Options{})
 	sentence(t, err, filepath.Join(dir, "spool.db"), "earlier version")
 }
 

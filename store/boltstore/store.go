@@ -1,7 +1,8 @@
 // Package boltstore keeps in bbolt files what the bridge must remember.
 //
-// There are two files, so that damage to one is not damage to both. Integers are
-// big-endian, times are in milliseconds since 1970 unless another unit is named.
+// Lists and ledger are in feedback.db; what waits for APNs is in the directory spool,
+// see LineSpool: damage to one is not damage to both. Integers are big-endian, times
+// are in milliseconds since 1970 unless another unit is named.
 //
 // feedback.db:
 //
@@ -12,15 +13,6 @@
 //	            u64 number → u64 dead since · u64 given since · token
 //	ledger    key → u64 expires · value
 //
-// spool.db:
-//
-//	meta      version · u32
-//	spool     its sequence is the number of the last blob there was; a bucket per queue:
-//	            u64 number → a bucket: blob → blob
-//	            u64 number · d → bitmap of what is done of that blob
-//
-// The spool of lines has a directory of its own: see LineSpool.
-//
 // A list is a log of which parts leave: it grows at its end, is read from its
 // start and forgotten from its start, so that few pages are touched however
 // tokens scatter. Where a token stands in it is known in memory.
@@ -29,7 +21,6 @@ package boltstore
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -71,7 +62,6 @@ type Store struct {
 	file     *file
 	feedback *Feedback
 	ledger   *Ledger
-	spool    *Spool
 	lines    *LineSpool
 
 	spoolBegins bool
@@ -93,18 +83,8 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, missing := os.Stat(filepath.Join(dir, spoolFileName))
-	before := len(s.aside)
-	err = s.start(spoolFileName, o.Now, func(f *file) error {
-		s.spool = newSpool(f, o)
-		return s.spool.prepare()
-	})
-	if err != nil {
-		return nil, errors.Join(err, s.file.close())
-	}
-	_, _, _ = missing, before, fs.ErrNotExist
 	if s.lines, err = OpenLineSpool(dir, o); err != nil {
-		return nil, errors.Join(err, s.spool.close(), s.file.close())
+		return nil, errors.Join(err, s.file.close())
 	}
 	s.spoolBegins = s.lines.Begins()
 	return s, nil
@@ -147,7 +127,7 @@ func (s *Store) Damaged() ([]string, error) { return damagedFiles(s.dir) }
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
 func (s *Store) Close() error {
-	return errors.Join(s.lines.Close(), s.spool.close(), s.file.close())
+	return errors.Join(s.lines.Close(), s.file.close())
 }
 
 // Feedback is the store's lists of dead devices.
@@ -158,9 +138,6 @@ func (s *Store) Ledger() *Ledger { return s.ledger }
 
 // Lines is the store's notifications that wait for APNs.
 func (s *Store) Lines() *LineSpool { return s.lines }
-
-// Spool is the store's notifications that wait for APNs.
-func (s *Store) Spool() *Spool { return s.spool }
 
 // Stats says how the store is doing. Counters run from Open.
 type Stats struct {
@@ -176,7 +153,6 @@ type Stats struct {
 	DamagedFiles    int           // set aside at any time and still there
 	Failing         time.Duration // for how long it could not be written; 0 if it can
 	Failures        uint64        // transactions that could not be written
-	Spool           SpoolStats
 	Lines           store.LineStats
 }
 
@@ -198,7 +174,6 @@ func (s *Store) Stats() Stats {
 		DamagedFiles:    len(damaged),
 		Failing:         lasting,
 		Failures:        failures,
-		Spool:           s.spool.Stats(),
 		Lines:           s.lines.Stats(),
 	}
 }

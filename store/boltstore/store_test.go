@@ -26,7 +26,7 @@ func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 			t.Error(err)
 		}
 		consistent(t, filepath.Join(dir, "feedback.db"))
-		consistent(t, filepath.Join(dir, "spool.db"))
+		consistent(t, filepath.Join(dir, spoolDir, queuesFileName))
 	}
 	t.Cleanup(shut)
 	return func(s storetest.Settings) S {
@@ -66,12 +66,6 @@ func TestFeedback(t *testing.T) {
 func TestLedger(t *testing.T) {
 	storetest.Ledger(t, func(t *testing.T) storetest.Place[store.Ledger] {
 		return place(t, func(s *Store) store.Ledger { return s.Ledger() })
-	})
-}
-
-func TestSpool(t *testing.T) {
-	storetest.Spool(t, func(t *testing.T) storetest.Place[store.Spool] {
-		return place(t, func(s *Store) store.Spool { return s.Spool() })
 	})
 }
 

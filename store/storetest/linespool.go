@@ -13,6 +13,8 @@ import (
 	"apnsbridge/store"
 )
 
+const unlimited = 1 << 40 // bytes
+
 // LineSpool tests a store.LineSpool. place makes places, each of its own.
 func LineSpool(t *testing.T, place func(t *testing.T) LinePlace) {
 	for _, tt := range []struct {
