@@ -25,7 +25,7 @@ const (
 type OnBadToken uint8
 
 // Topics whose payloads are always the same cannot have resends told apart:
-// ByTopic continues for com.apple.mgmt.* and pass.*, and reports for others.
+// ByTopic continues for these (pushtype.IsUniform), and reports for others.
 const (
 	ByTopic  OnBadToken = iota
 	Report              // an error packet, after which the connection ends
@@ -88,8 +88,7 @@ func (a App) continues(o Origin) bool {
 	case Continue:
 		return true
 	}
-	topic := a.topicFor(o)
-	return pushtype.IsMDM(topic) || strings.HasPrefix(topic, "pass.")
+	return pushtype.IsUniform(a.topicFor(o))
 }
 
 // endpoint is where the app's notifications for an environment go.

@@ -46,8 +46,8 @@ func ofTopic(topic string) string {
 	return ""
 }
 
-// IsMDM reports whether topic belongs to device management.
-func IsMDM(topic string) bool { return strings.HasPrefix(topic, "com.apple.mgmt.") }
+// isMDM reports whether topic belongs to device management.
+func isMDM(topic string) bool { return strings.HasPrefix(topic, "com.apple.mgmt.") }
 
 // isServer reports whether topic is one of those that Apple gave to macOS Server,
 // and others took over from it: com.apple.mail.XServer.UUID, and the same with
@@ -62,7 +62,7 @@ func isServer(topic string) bool {
 // tell a notification that is sent again from the next one: device management,
 // passes, and Apple's topics for servers.
 func IsUniform(topic string) bool {
-	return IsMDM(topic) || isServer(topic) || strings.HasPrefix(topic, "pass.")
+	return isMDM(topic) || isServer(topic) || strings.HasPrefix(topic, "pass.")
 }
 
 // Rule chooses the push type for one app and topic.
@@ -76,7 +76,7 @@ func NewRule(setting, topic string) Rule {
 	switch {
 	case setting != "" && setting != "auto":
 		return Rule{set: setting}
-	case IsMDM(topic):
+	case isMDM(topic):
 		return Rule{set: MDM}
 	}
 	return Rule{topic: ofTopic(topic)}

@@ -13,7 +13,6 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
-	"apnsbridge/bridge/pushtype"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway"
@@ -90,9 +89,6 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 	}
 	if c.Topic != config.TopicFromCertificate {
 		app.Topic = c.Topic
-	}
-	if c.OnBadToken == "" && pushtype.IsUniform(c.Topic) {
-		app.OnBadToken = bridge.Continue
 	}
 	var unverified error
 	if c.EndpointCA != "" {
