@@ -55,7 +55,8 @@ func (a App) check(now time.Time) error {
 		return fmt.Errorf("app %s: %w", a.Name, err)
 	}
 	if a.Endpoint != "" {
-		if u, err := url.Parse(a.Endpoint); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		if u, err := url.Parse(a.Endpoint); err != nil || u.Scheme != "https" || u.Host == "" ||
+			strings.Trim(u.Path, "/") != "" {
 			return fmt.Errorf("app %s: endpoint %q must be like https://host:port", a.Name, a.Endpoint)
 		}
 	}

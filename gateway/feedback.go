@@ -131,7 +131,8 @@ func (s *FeedbackServer) serve(a *arrival, open FeedbackOpener) {
 	defer s.front.census.leave(a.place)
 	if client := a.hello.Client; client != "" && !s.polls.admit(client) {
 		s.tooOften.Add(1)
-		a.log(s.front.seldom.Warn()).Str("limit", "feedback_rate_per_client").Msg("a client reads its feedback too often")
+		a.log(s.front.seldom.Warn()).Str("limit", "feedback_rate_per_client").Msg("a client reads its feedback too " +
+			"often")
 		a.farewell()
 		a.tcp.Close()
 		return
@@ -171,7 +172,8 @@ func (s *FeedbackServer) yield(excess map[string]int) *place {
 	var gives *FeedbackConn
 	var its *place
 	for r, p := range s.serving {
-		if n := excess[p.app]; n > 0 && (gives == nil || n > excess[its.app] || p.app == its.app && r.since.Before(gives.since)) {
+		if n := excess[p.app]; n > 0 && (gives == nil || n > excess[its.app] ||
+			p.app == its.app && r.since.Before(gives.since)) {
 			gives, its = r, p
 		}
 	}

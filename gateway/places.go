@@ -17,7 +17,8 @@ func (f *front) take(c net.Conn, l labelled) {
 	switch f.findPlace(a) {
 	case tooMany:
 		f.counters.overLimit.Add(1)
-		f.often.Warn().Stringer("address", a.hello.Remote).Int("connections", f.limits.Connections).Msg("no room for another connection")
+		f.often.Warn().Stringer("address", a.hello.Remote).
+			Int("connections", f.limits.Connections).Msg("no room for another connection")
 	case tooManyOfSource:
 		a.tooMany()
 	case welcome:

@@ -24,10 +24,12 @@ func (a *arrival) fail(err error) {
 	switch {
 	case errors.Is(a.refusal, errClientFull):
 		c.overLimitPerClient.Add(1)
-		a.log(a.front.seldom.Warn()).Int("connections_per_client", a.front.limits.ConnectionsPerClient).Msg("no room for another connection of this client")
+		a.log(a.front.seldom.Warn()).Int("connections_per_client", a.front.limits.ConnectionsPerClient).
+			Msg("no room for another connection of this client")
 	case errors.Is(a.refusal, errFull):
 		c.overLimit.Add(1)
-		a.log(a.front.often.Warn()).Int("connections", a.front.limits.Connections).Str("app", a.hello.App).Msg("no room for another connection of this app")
+		a.log(a.front.often.Warn()).Int("connections", a.front.limits.Connections).
+			Str("app", a.hello.App).Msg("no room for another connection of this app")
 	case a.refusal != nil:
 		c.refused.Add(1)
 		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")
@@ -71,7 +73,8 @@ func (a *arrival) fail(err error) {
 // tooMany counts and logs a connection that was one too many of its address.
 func (a *arrival) tooMany() {
 	a.front.counters.overLimitPerAddress.Add(1)
-	a.log(a.front.often.Warn()).Int("connections_per_address", a.front.limits.ConnectionsPerAddress).Msg("no room for another connection from this address")
+	a.log(a.front.often.Warn()).Int("connections_per_address", a.front.limits.ConnectionsPerAddress).
+		Msg("no room for another connection from this address")
 }
 
 // farewell lets the client read the alert, if there is one: closing with bytes

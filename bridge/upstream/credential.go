@@ -38,17 +38,20 @@ type Description struct {
 // site gives it out. Key and team identifier have ten characters each.
 func NewTokenCredential(p8 []byte, keyID, teamID string) (*Credential, error) {
 	if keyID == "" || teamID == "" {
-		return nil, errors.New("a token needs key_id and team_id: both stand on the key's page in Apple's developer site")
+		return nil, errors.New("a token needs key_id and team_id: both stand on the key's page in Apple's " +
+			"developer site")
 	}
 	f, err := readKeyFile(p8, "")
 	switch {
 	case err != nil:
 		return nil, err
 	case len(f.keys) == 0:
-		return nil, fmt.Errorf("the file is a certificate (%s), and a token wants the key of Apple's developer site, AuthKey_….p8: "+
+		return nil, fmt.Errorf("the file is a certificate (%s), and a token wants the key of Apple's developer "+
+			"site, AuthKey_….p8: "+
 			"name that, or give the certificate under credential.certificate", subjectOf(f.certificates[0]))
 	case len(f.keys) > 1:
-		return nil, fmt.Errorf("the file has %d private keys, and a token has one: name the .p8 file as Apple's developer site gives it out", len(f.keys))
+		return nil, fmt.Errorf("the file has %d private keys, and a token has one: name the .p8 file as Apple's "+
+			"developer site gives it out", len(f.keys))
 	}
 	key, ok := f.keys[0].(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
@@ -109,7 +112,8 @@ func (c *Credential) Check(now time.Time) error {
 	leaf := c.certificate.Leaf
 	const day = "2006-01-02"
 	if now.After(leaf.NotAfter) {
-		return fmt.Errorf("the push certificate of %s expired on %s: renew it in Apple's developer site, or use a token",
+		return fmt.Errorf("the push certificate of %s expired on %s: renew it in Apple's developer site, or use a "+
+			"token",
 			topicOf(leaf.Subject), leaf.NotAfter.UTC().Format(day))
 	}
 	if now.Before(leaf.NotBefore) {

@@ -14,7 +14,8 @@ import (
 func (f *keyFile) identity(fits func(*x509.Certificate) bool) (*tls.Certificate, error) {
 	switch {
 	case len(f.keys) == 0:
-		return nil, fmt.Errorf("the file has the certificate %s without its private key, as a .cer of Apple's developer site: %s",
+		return nil, fmt.Errorf("the file has the certificate %s without its private key, as a .cer of Apple's "+
+			"developer site: %s",
 			subjectOf(f.certificates[0]), cerRemedy)
 	case len(f.certificates) == 0:
 		return nil, errors.New("the file has a private key without its certificate: put both into one file, " +
@@ -31,7 +32,8 @@ func (f *keyFile) identity(fits func(*x509.Certificate) bool) (*tls.Certificate,
 	}
 	switch len(all) {
 	case 0:
-		return nil, fmt.Errorf("certificate (%s) and private key do not belong together: export both in one file", subjectOf(f.certificates[0]))
+		return nil, fmt.Errorf("certificate (%s) and private key do not belong together: export both in one file",
+			subjectOf(f.certificates[0]))
 	case 1:
 		return &all[0], nil
 	}
@@ -42,7 +44,8 @@ func (f *keyFile) identity(fits func(*x509.Certificate) bool) (*tls.Certificate,
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("the file has %d certificates with keys, and none is a push certificate for the app's topic: %s: "+
+		return nil, fmt.Errorf("the file has %d certificates with keys, and none is a push certificate for the "+
+			"app's topic: %s: "+
 			"export the right one alone", len(all), subjects(all))
 	}
 	return best, nil

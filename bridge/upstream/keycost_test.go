@@ -47,7 +47,8 @@ func refusedUnopened(t *testing.T, name string, file []byte, want string) {
 		if _, err := NewCertificateCredential(wrapped, "x"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v", name, err)
 		}
-		if _, err := NewTokenCredential(wrapped, "ABC123DEFG", "DEF123GHIJ"); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewTokenCredential(wrapped, "ABC123DEFG", "DEF123GHIJ"); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s, as a token's: got error %v", name, err)
 		}
 	}
@@ -89,11 +90,16 @@ func TestHostilePKCS8(t *testing.T) {
 		kdf  pkcs8.KDFOpts
 		want string
 	}{
-		"PBKDF2":               {pkcs8.PBKDF2Opts{SaltSize: 8, IterationCount: marked, HMACHash: pkcs8.DefaultOpts.KDFOpts.(pkcs8.PBKDF2Opts).HMACHash}, "more than 2000000 iterations"},
-		"scrypt, N":            {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 18, BlockSize: 8, ParallelizationParameter: 1}, "more than 128 MiB"},
-		"scrypt, r":            {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1 << 20, ParallelizationParameter: 1}, "more than 128 MiB"},
-		"scrypt, p":            {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1, ParallelizationParameter: 1 << 20}, "more than 128 MiB"},
-		"scrypt, as openssl's": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 14, BlockSize: 8, ParallelizationParameter: 1}, ""},
+		"PBKDF2": {pkcs8.PBKDF2Opts{SaltSize: 8, IterationCount: marked,
+			HMACHash: pkcs8.DefaultOpts.KDFOpts.(pkcs8.PBKDF2Opts).HMACHash}, "more than 2000000 iterations"},
+		"scrypt, N": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 18, BlockSize: 8,
+			ParallelizationParameter: 1}, "more than 128 MiB"},
+		"scrypt, r": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1 << 20,
+			ParallelizationParameter: 1}, "more than 128 MiB"},
+		"scrypt, p": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1,
+			ParallelizationParameter: 1 << 20}, "more than 128 MiB"},
+		"scrypt, as openssl's": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 14, BlockSize: 8,
+			ParallelizationParameter: 1}, ""},
 	} {
 		der, err := pkcs8.MarshalPrivateKey(key, []byte("x"), &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: tt.kdf})
 		if err != nil {

@@ -52,11 +52,13 @@ func readKeyFile(file []byte, password string) (*keyFile, error) {
 		"take it again from Keychain Access or Apple's developer site, as a file")
 }
 
-const jksRemedy = "convert it with keytool -importkeystore -srckeystore FILE -destkeystore push.p12 -deststoretype PKCS12, and name push.p12"
+const jksRemedy = "convert it with keytool -importkeystore -srckeystore FILE -destkeystore push.p12 -deststoretype " +
+	"PKCS12, and name push.p12"
 
 // foreignFile says what a file is that cannot be opened, by how it begins.
 func foreignFile(file []byte) error {
-	start := strings.ToLower(strings.TrimSpace(string(bytes.TrimPrefix(file[:min(len(file), 512)], []byte("\xef\xbb\xbf")))))
+	start := strings.ToLower(strings.TrimSpace(string(bytes.TrimPrefix(file[:min(len(file), 512)],
+		[]byte("\xef\xbb\xbf")))))
 	switch {
 	case len(bytes.TrimSpace(file)) == 0:
 		return errors.New("the file is empty: put the key there")
@@ -110,7 +112,8 @@ func pemBlocks(text string) (blocks []*pem.Block) {
 		} else {
 			body = strings.Join(strings.Fields(body), "\n")
 		}
-		if block, _ := pem.Decode([]byte("-----BEGIN " + kind + "-----\n" + body + "\n-----END " + kind + "-----\n")); block != nil {
+		if block, _ := pem.Decode([]byte("-----BEGIN " + kind + "-----\n" + body + "\n-----END " + kind +
+			"-----\n")); block != nil {
 			blocks = append(blocks, block)
 		}
 	}
@@ -128,7 +131,8 @@ func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 			}
 			f.certificates = append(f.certificates, c)
 		case b.Type == "OPENSSH PRIVATE KEY":
-			return nil, errors.New("the key is an SSH key, with which APNs has nothing to do: name the .p12 or .p8 for APNs")
+			return nil, errors.New("the key is an SSH key, with which APNs has nothing to do: name the .p12 or .p8 " +
+				"for APNs")
 		case b.Type == "CERTIFICATE REQUEST" || b.Type == "NEW CERTIFICATE REQUEST":
 			return nil, errors.New("the file is a request for a certificate (.csr): " +
 				"upload it to Apple's developer site, and export the certificate that you get with its key as .p12")
@@ -143,7 +147,8 @@ func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 		}
 	}
 	if len(f.certificates)+len(f.keys) == 0 {
-		return nil, fmt.Errorf("the file has neither a certificate nor a private key, only %s: name the .p12 or .p8 for APNs", blocks[0].Type)
+		return nil, fmt.Errorf("the file has neither a certificate nor a private key, only %s: name the .p12 or "+
+			".p8 for APNs", blocks[0].Type)
 	}
 	return f, nil
 }
@@ -157,7 +162,8 @@ func privateKey(b *pem.Block, password string) (crypto.Signer, error) {
 	//lint:ignore SA1019 openssl wrote keys so for 20 years
 	old := x509.IsEncryptedPEMBlock(b)
 	if encrypted := old || b.Type == "ENCRYPTED PRIVATE KEY"; encrypted && password == "" {
-		return nil, errors.New("the private key is encrypted: give its password, or decrypt it with openssl pkey -in FILE -out FILE2")
+		return nil, errors.New("the private key is encrypted: give its password, or decrypt it with openssl pkey " +
+			"-in FILE -out FILE2")
 	}
 	switch {
 	case old:
@@ -226,7 +232,8 @@ func fromDER(der []byte, password string) (*keyFile, error) {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, errors.New("the password does not open the .p12 file")
 	case bytes.Contains(der, []byte("<plist")):
-		return nil, errors.New("the file is a provisioning profile, in which there is no key: name the .p12 or .p8 for APNs")
+		return nil, errors.New("the file is a provisioning profile, in which there is no key: name the .p12 or .p8 " +
+			"for APNs")
 	}
 	if key, err := pkcs8.ParsePKCS8PrivateKey(der, []byte(password)); err == nil {
 		key, err := supported(key)

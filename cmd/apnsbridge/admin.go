@@ -60,7 +60,9 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	mux.HandleFunc("/readyz", a.probed(
 		func(w http.ResponseWriter, _ *http.Request) { now().writeWord(w) },
 		a.reads(func(w http.ResponseWriter, _ *http.Request) { now().write(w) })))
-	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) { servePage(w, s.page(a.stopping.Load())) }))
+	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) {
+		servePage(w, s.page(a.stopping.Load()))
+	}))
 	mux.HandleFunc("GET /metrics", a.reads(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP))
 	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))
 	mux.HandleFunc("POST /reload", a.changes(s.serveReload))
@@ -101,7 +103,9 @@ func (a *admin) serve() error {
 	var listener net.Listener = a.listener
 	if a.tls {
 		listener = tls.NewListener(listener, &tls.Config{
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return a.current.Load().admin.tls(), nil },
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				return a.current.Load().admin.tls(), nil
+			},
 		})
 	}
 	if err := a.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

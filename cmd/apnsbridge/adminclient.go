@@ -82,8 +82,8 @@ func (f gatewayFlags) tls(settings *config.Config) (*tls.Config, error) {
 		InsecureSkipVerify: true, // in favour of what follows
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if !bytes.Equal(state.PeerCertificates[0].Raw, own[0].Raw) {
-				return errors.New("the admin port shows another certificate than admin.certificate: is it the gateway " +
-					"of this configuration?")
+				return errors.New("the admin port shows another certificate than admin.certificate: is it the " +
+					"gateway of this configuration?")
 			}
 			return nil
 		},

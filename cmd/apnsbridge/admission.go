@@ -50,7 +50,8 @@ func (a *assembly) client(chain []*x509.Certificate, address netip.Addr) (identi
 func topicOf(client identity.Client, app bridge.App) (string, error) {
 	topic := cmp.Or(app.Topic, client.Topic)
 	if topic == "" {
-		return "", fmt.Errorf("app %s takes its topic from the certificate, and that of client %s names none: set the app's topic", app.Name, client.Short())
+		return "", fmt.Errorf("app %s takes its topic from the certificate, and that of client %s names none: set "+
+			"the app's topic", app.Name, client.Short())
 	}
 	return topic, nil
 }

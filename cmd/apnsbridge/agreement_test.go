@@ -63,7 +63,8 @@ var mistakes = []struct {
 	{"two lines", "topic: com.example.demo", "topic: com.example\n      .demo", false},
 	{"a list for a text", "topic: com.example.demo", "topic: [a, b]", false},
 	{"a section for a text", "topic: com.example.demo", "topic: {a: b}", false},
-	{"a text for a section", "{token: {key: AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}", "AuthKey_DEVELOPER.p8", false},
+	{"a text for a section", "{token: {key: AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}",
+		"AuthKey_DEVELOPER.p8", false},
 	{"an unset variable", "topic: com.example.demo", "topic: ${APNSBRIDGE_NOWHERE}", false},
 	{"no variable", "topic: com.example.demo", "topic: ${1}", false},
 	{"a pattern for a topic", "topic: com.example.demo", "topic: com.example.*", false},
@@ -79,7 +80,8 @@ var mistakes = []struct {
 	{"an endpoint with a port too high", "environment: production", "endpoint: https://x:70000", false},
 	{"Apple's other endpoint", "environment: production", "endpoint: https://api.sandbox.push.apple.com", false},
 	{"no credential", "    credential: {certificate: {file: chat.pem}}\n", "", false},
-	{"two credentials", "{certificate: {file: chat.pem}}", "{certificate: {file: chat.pem}, token: {key: a, key_id: b, team_id: c}}", false},
+	{"two credentials", "{certificate: {file: chat.pem}}",
+		"{certificate: {file: chat.pem}, token: {key: a, key_id: b, team_id: c}}", false},
 	{"no key_id", "key_id: ABC123DEFG, ", "", false},
 	{"no clients", "    clients: [{cidr: 10.1.0.0/16}]\n", "", false},
 	{"two ways in one client", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, ca: ca.pem}", false},
@@ -96,10 +98,14 @@ var mistakes = []struct {
 	{"the same network in two apps", "[{ca: ca.pem, uid: com.example.demo}]", "[{cidr: 10.0.0.0/8}]", false},
 	{"no such server certificate", "certificate: server.pem", "certificate: gone.pem", false},
 	{"another's server key", "key: server-key.pem", "key: client-key.pem", false},
-	{"certificate and key exchanged", "certificate: server.pem, key: server-key.pem", "certificate: server-key.pem, key: server.pem", false},
+	{"certificate and key exchanged", "certificate: server.pem, key: server-key.pem",
+		"certificate: server-key.pem, key: server.pem", false},
 	{"certificates besides", "tls: {", "tls: {certificates: [{certificate: server.pem, key: server-key.pem}], ", false},
-	{"certificates without a key", "tls: {certificate: server.pem, key: server-key.pem}", "tls: {certificates: [{certificate: server.pem}]}", false},
-	{"no such second certificate", "tls: {certificate: server.pem, key: server-key.pem}", "tls: {certificates: [{certificate: server.pem, key: server-key.pem}, {certificate: gone.pem, key: gone.pem}]}", false},
+	{"certificates without a key", "tls: {certificate: server.pem, key: server-key.pem}",
+		"tls: {certificates: [{certificate: server.pem}]}", false},
+	{"no such second certificate", "tls: {certificate: server.pem, key: server-key.pem}",
+		"tls: {certificates: [{certificate: server.pem, key: server-key.pem}, " +
+			"{certificate: gone.pem, key: gone.pem}]}", false},
 	{"a limit too high", "store:", "limits: {loops: 65}\nstore:", false},
 	{"a share", "store:", "limits: {app_connections_share: 10}\nstore:", false},
 	{"a TLS version", "tls: {", "tls: {min_version: 1.4, ", false},
@@ -163,8 +169,9 @@ func newAgreement(t *testing.T) *agreement {
 		t.Fatal(err)
 	}
 	for name, options := range map[string]devpki.ClientOptions{
-		"chat.pem":    {Topic: "com.example.chat"},
-		"expired.pem": {Topic: "com.example.chat", NotBefore: time.Now().AddDate(-2, 0, 0), NotAfter: time.Now().AddDate(-1, 0, 0)},
+		"chat.pem": {Topic: "com.example.chat"},
+		"expired.pem": {Topic: "com.example.chat", NotBefore: time.Now().AddDate(-2, 0, 0),
+			NotAfter: time.Now().AddDate(-1, 0, 0)},
 	} {
 		pair, err := pki().Issue(options)
 		if err != nil {
@@ -239,7 +246,8 @@ func TestCheckAgreesWithServe(t *testing.T) {
 		if serve == nil && alarm != held {
 			t.Errorf("%s: %q, is an app held: %v", name, warnings, held)
 		}
-		if said := fmt.Sprint(serve, warnings); serve != nil && libraryWords.MatchString(strings.ReplaceAll(said, a.dir, "")) {
+		if said := fmt.Sprint(serve, warnings); serve != nil &&
+			libraryWords.MatchString(strings.ReplaceAll(said, a.dir, "")) {
 			t.Errorf("%s: %q speaks of what only programmers know", name, said)
 		}
 	}
@@ -252,7 +260,8 @@ func TestCheckAgreesWithServe(t *testing.T) {
 			if text == agreementBase {
 				t.Fatalf("%s changes nothing", m.name)
 			}
-			if second := mistakes[(i+1+random.IntN(len(mistakes)-1))%len(mistakes)]; random.IntN(4) == 0 && !m.held && !second.held {
+			if second := mistakes[(i+1+random.IntN(len(mistakes)-1))%len(mistakes)]; random.IntN(4) == 0 &&
+				!m.held && !second.held {
 				text = strings.Replace(text, second.old, second.with, 1)
 			}
 			habit := random.IntN(4)

@@ -41,7 +41,8 @@ type assembly struct {
 // that is of no use; what can be used is there all the same. An app whose way to
 // APNs is of no use is held, which is a problem only if no other is left.
 func assemble(c *config.Config) (*assembly, error) {
-	a := &assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error), authorities: make(map[string][]*x509.Certificate)}
+	a := &assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error),
+		authorities: make(map[string][]*x509.Certificate)}
 	var err error
 	a.readProviderFiles()
 	if a.admin, err = a.access(); err != nil {
@@ -80,12 +81,14 @@ func (a *assembly) reject(format string, args ...any) {
 
 func (a *assembly) app(name string, c config.App) bridge.App {
 	app := bridge.App{
-		Name:        name,
-		Environment: map[string]bridge.Environment{"production": bridge.Production, "sandbox": bridge.Sandbox, "by-listener": bridge.ByListener}[c.Environment],
-		Endpoint:    c.Endpoint,
-		PushType:    c.PushType,
-		OnBadToken:  map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report, "continue": bridge.Continue}[c.OnBadToken],
-		Strict:      c.Strict,
+		Name: name,
+		Environment: map[string]bridge.Environment{"production": bridge.Production, "sandbox": bridge.Sandbox,
+			"by-listener": bridge.ByListener}[c.Environment],
+		Endpoint: c.Endpoint,
+		PushType: c.PushType,
+		OnBadToken: map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report,
+			"continue": bridge.Continue}[c.OnBadToken],
+		Strict: c.Strict,
 	}
 	if c.Topic != config.TopicFromCertificate {
 		app.Topic = c.Topic
@@ -139,8 +142,9 @@ func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
 func (a *assembly) port(p config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) gateway.Port {
 	l := a.config.Limits
 	port := gateway.Port{
-		Certificate:   func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(hello), nil },
-		MinVersion:    map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
+		Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(hello), nil },
+		MinVersion: map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12,
+			"1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
 		LegacyCiphers: a.config.TLS.LegacyCiphers,
 		Terminated:    a.config.TLS.Terminated,
 		Limits: gateway.Limits{
@@ -163,7 +167,8 @@ func (a *assembly) port(p config.Port, certificate func(*tls.ClientHelloInfo) *t
 		},
 	}
 	for _, address := range p.Listen {
-		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment, ProxyProtocol: address.ProxyProtocol})
+		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment,
+			ProxyProtocol: address.ProxyProtocol})
 	}
 	return port
 }
@@ -224,5 +229,6 @@ func (a *assembly) storeOptions() boltstore.Options {
 }
 
 func (a *assembly) spoolMode() bridge.SpoolMode {
-	return map[string]bridge.SpoolMode{"off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow, "always": bridge.SpoolAlways}[a.config.Spool.Mode]
+	return map[string]bridge.SpoolMode{"off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow,
+		"always": bridge.SpoolAlways}[a.config.Spool.Mode]
 }

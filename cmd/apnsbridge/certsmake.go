@@ -101,7 +101,8 @@ func (c certsServerCommand) Run(std streams) error {
 			return err
 		}
 		path := filepath.Join(c.Dir, pair.name)
-		fmt.Fprintf(std.out, "%s.pem and %[1]s-key.pem, good until %s\n", path, cert.NotAfter.UTC().Format(time.DateOnly))
+		fmt.Fprintf(std.out, "%s.pem and %[1]s-key.pem, good until %s\n", path,
+			cert.NotAfter.UTC().Format(time.DateOnly))
 	}
 	fmt.Fprintf(std.out, `
 In apnsbridge.yaml:

@@ -81,7 +81,8 @@ func (a *assembly) retopiced(before *assembly) (all []warning) {
 		}
 		if was, is := before.bridged(app.Name).Credential.Describe().Topic, app.Credential.Describe().Topic; was != is {
 			all = append(all, warning{setting: "apps." + app.Name + ".credential", text: fmt.Sprintf(
-				"apps.%s.credential: the push certificate is for %s, and the one before it was for %s: is it the right file?", app.Name, clip(is), clip(was))})
+				"apps.%s.credential: the push certificate is for %s, and the one before it was for %s: is it the "+
+					"right file?", app.Name, clip(is), clip(was))})
 		}
 	}
 	return all

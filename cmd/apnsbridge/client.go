@@ -47,7 +47,8 @@ func clientProblem(err error) error {
 	var name x509.HostnameError
 	switch {
 	case errors.As(err, &foreign):
-		return fmt.Errorf("the gateway's certificate is signed by nobody whom this machine trusts: name who has signed it with --ca (%w)", err)
+		return fmt.Errorf("the gateway's certificate is signed by nobody whom this machine trusts: name who has "+
+			"signed it with --ca (%w)", err)
 	case errors.As(err, &name):
 		return fmt.Errorf("the gateway's certificate is for other names: name one of them with --server-name (%w)", err)
 	case strings.Contains(err.Error(), "remote error: tls:"):

@@ -44,7 +44,8 @@ func (s *service) condition(stopping bool) condition {
 	}
 	kept := s.current.Load().kept
 	for _, app := range slices.Sorted(maps.Keys(kept)) {
-		c.problems = append(c.problems, app+" keeps the credential it had: "+strings.ReplaceAll(kept[app].Error(), "\n", "; "))
+		c.problems = append(c.problems, app+" keeps the credential it had: "+
+			strings.ReplaceAll(kept[app].Error(), "\n", "; "))
 	}
 	c.problems = append(c.problems, s.sandbox.sentences(s.current.Load())...)
 	damaged, err := s.store.Damaged()

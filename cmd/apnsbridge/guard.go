@@ -22,7 +22,8 @@ func (a *admin) reads(next http.HandlerFunc) http.HandlerFunc {
 			a.unauthorized.Add(1)
 			a.strangers.say(r.RemoteAddr, errNoToken)
 			w.Header().Set("WWW-Authenticate", `Basic realm="apnsbridge"`)
-			http.Error(w, "requests need the header Authorization: Bearer with the token of admin.token, or the token as the password of a browser's question", http.StatusUnauthorized)
+			http.Error(w, "requests need the header Authorization: Bearer with the token of admin.token, or the "+
+				"token as the password of a browser's question", http.StatusUnauthorized)
 		case !access.guarded() && !namesAddress(r.Host):
 			a.forbid(w, "requests must name the admin port by its address or as localhost")
 		default:

@@ -52,7 +52,8 @@ Example:
 // Run asks, writes and explains.
 func (c initCommand) Run(std streams) error {
 	if _, err := os.Lstat(c.Config); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is there already: give another name with --config, or add the app to it by hand", c.Config)
+		return fmt.Errorf("%s is there already: give another name with --config, or add the app to it by hand",
+			c.Config)
 	}
 	if err := c.complete(&asker{in: bufio.NewReader(std.in), out: std.out}); err != nil {
 		return err
@@ -87,7 +88,8 @@ func (a *asker) ask(question, flag string) (string, error) {
 		if err != nil {
 			fmt.Fprintln(a.out)
 		}
-		return "", usageError{fmt.Errorf("%s is needed: give it as an answer, or with %s", strings.ToLower(question), flag)}
+		return "", usageError{fmt.Errorf("%s is needed: give it as an answer, or with %s", strings.ToLower(question),
+			flag)}
 	}
 	return line, nil
 }
@@ -97,7 +99,8 @@ var keyIDOfFile = regexp.MustCompile(`^AuthKey_([A-Z0-9]{10})\.p8$`)
 // complete finds out what the flags do not say: from the files, and by asking.
 func (c *initCommand) complete(a *asker) (err error) {
 	if c.Key == "" && c.Certificate == "" {
-		file, err := a.ask("The .p8 of Apple's developer site, or a .p12 with the push certificate", "--key or --certificate")
+		file, err := a.ask("The .p8 of Apple's developer site, or a .p12 with the push certificate",
+			"--key or --certificate")
 		if err != nil {
 			return err
 		}
@@ -176,7 +179,8 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 		}
 	}
 	made.ca = filepath.Join(c.PKI, authority.CertificateFile)
-	client := fmt.Sprintf("{cidr: %s}                     # any provider from there, with or without a certificate", quoted(c.CIDR))
+	client := fmt.Sprintf("{cidr: %s}                     # any provider from there, with or without a certificate",
+		quoted(c.CIDR))
 	switch {
 	case c.Pin != "":
 		certs, err := readCertificates(c.Pin)

@@ -78,7 +78,8 @@ func (w *logWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	defer w.mu.Unlock()
 	if len(line) > most {
 		w.stats.Cut++
-		line = fmt.Appendf(nil, "{\"level\":%q,\"bytes\":%d,\"begins\":%q,\"message\":\"a line was too long for the log\"}\n",
+		line = fmt.Appendf(nil, "{\"level\":%q,\"bytes\":%d,\"begins\":%q,\"message\":\"a line was too long for "+
+			"the log\"}\n",
 			level.String(), len(line), identity.Clip(string(line[:most])))
 	}
 	switch now := w.now(); {
@@ -159,7 +160,8 @@ func (w *logWriter) tell(now time.Time) {
 	if w.untold == 0 || now.Sub(w.told) < tellGaps || w.closed {
 		return
 	}
-	w.push(fmt.Appendf(nil, "{\"level\":\"warn\",\"missing\":%d,\"time\":%q,\"message\":\"lines are missing from this log\"}\n",
+	w.push(fmt.Appendf(nil, "{\"level\":\"warn\",\"missing\":%d,\"time\":%q,\"message\":\"lines are missing from "+
+		"this log\"}\n",
 		w.untold, now.Format(time.RFC3339)))
 	w.untold, w.told = 0, now
 }
@@ -186,7 +188,8 @@ func (w *logWriter) trouble() string {
 	now := w.now()
 	switch {
 	case !w.writing.IsZero() && now.Sub(w.writing) > long:
-		return fmt.Sprintf("nobody reads the log: a line has waited for %d s, and %d were dropped", int(now.Sub(w.writing).Seconds()), w.stats.Dropped)
+		return fmt.Sprintf("nobody reads the log: a line has waited for %d s, and %d were dropped",
+			int(now.Sub(w.writing).Seconds()), w.stats.Dropped)
 	case !w.lost.IsZero() && now.Sub(w.lost) < time.Minute:
 		return fmt.Sprintf("the log cannot be written: %d lines were dropped", w.stats.Dropped)
 	}

@@ -62,7 +62,8 @@ func run(args []string, std streams) int {
 	helped := false
 	parser, err := kong.New(&commands{},
 		kong.Name("apnsbridge"),
-		kong.Description("The address for providers that still speak Apple's binary push interface: frames in, HTTP/2 APNs out, feedback back."),
+		kong.Description("The address for providers that still speak Apple's binary push interface: frames in, "+
+			"HTTP/2 APNs out, feedback back."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
 		kong.ValueFormatter(helpWithDefault),

@@ -121,7 +121,8 @@ func (r *roll) turnOut(current *assembly, app string, reason error, guests ...gu
 		return
 	}
 	r.ended.Add(uint64(len(guests)))
-	r.log.Info().Str("app", app).Int("connections", len(guests)).AnErr("reason", reason).Msg("a client is not admitted any more: its connections end")
+	r.log.Info().Str("app", app).Int("connections", len(guests)).AnErr("reason",
+		reason).Msg("a client is not admitted any more: its connections end")
 	for _, g := range guests {
 		g.end()
 	}

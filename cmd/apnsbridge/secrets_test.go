@@ -49,7 +49,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 		{"a fingerprint", "      - {ca:", "      - {cidr: \"${P8}\"}\n      - {ca:"},
 		{"a choice", endpoint, "    environment: \"${P8}\"\n" + endpoint},
 		{"a number", "apps:", "limits: {window: \"${P8}\"}\napps:"},
-		{"an admin token in a list", `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: "127.0.0.1:0", token: [topsecrettopsecret]}`},
+		{"an admin token in a list", `admin: {listen: "127.0.0.1:0"}`,
+			`admin: {listen: "127.0.0.1:0", token: [topsecrettopsecret]}`},
 		{"a token that is short", `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: "127.0.0.1:0", token: topsecret}`},
 		{"a token file", `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: "127.0.0.1:0", token_file: "${P8}"}`},
 	} {
@@ -104,7 +105,8 @@ func TestReadableConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, stdout, stderr := w.apnsbridge("", "check", "--config", path)
-		if got := strings.Contains(stdout, "admin.token is secret, and others than its owner may read "+path); got != tt.warns {
+		if got := strings.Contains(stdout, "admin.token is secret, and others than its owner may read "+
+			""+path); got != tt.warns {
 			t.Errorf("token %s with mode %o: got %s%s", tt.token, tt.mode, stdout, stderr)
 		}
 		w.amend(with, `admin: {listen: "127.0.0.1:0"}`)

@@ -89,7 +89,8 @@ func (c sendCommand) Run(ctx context.Context, std streams) error {
 	case report.Failed > 0:
 		return fmt.Errorf("%d of %d notifications were refused", report.Failed, report.Taken)
 	case report.Uncertain+report.Forgotten > 0:
-		return fmt.Errorf("%d of %d notifications may not have arrived", report.Uncertain+report.Forgotten, report.Taken)
+		return fmt.Errorf("%d of %d notifications may not have arrived", report.Uncertain+report.Forgotten,
+			report.Taken)
 	}
 	return nil
 }

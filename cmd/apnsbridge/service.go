@@ -68,7 +68,8 @@ func (s *service) start(a *assembly) (err error) {
 		return fmt.Errorf("store.path: %w", err)
 	}
 	for _, aside := range s.store.SetAside() {
-		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set aside, and an empty one has begun")
+		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set " +
+			"aside, and an empty one has begun")
 	}
 	if s.bridge, err = bridge.New(bridge.Config{
 		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Lines(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
@@ -86,7 +87,8 @@ func (s *service) start(a *assembly) (err error) {
 	}
 	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
 	push.Logger, feedback.Logger = s.log, s.log
-	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {
+	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback,
+		Admit: admission.feedback}); err != nil {
 		return listenProblem("feedback.listen", err)
 	}
 	loops := int(a.config.Limits.Loops)
@@ -119,7 +121,8 @@ func listenProblem(setting string, err error) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %w: end the program that has the port, or choose another", setting, err)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: %w: choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE", setting, err)
+		return fmt.Errorf("%s: %w: choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE",
+			setting, err)
 	}
 	return fmt.Errorf("%s: %w", setting, err)
 }

@@ -107,7 +107,8 @@ func (c statusCommand) Run(ctx context.Context, std streams) error {
 }
 
 func (st *state) print(out io.Writer) error {
-	fmt.Fprintf(out, "%s; version %s, configuration of %s\n", st.State, st.Version, st.Loaded.UTC().Format(time.DateTime))
+	fmt.Fprintf(out, "%s; version %s, configuration of %s\n", st.State, st.Version,
+		st.Loaded.UTC().Format(time.DateTime))
 	for _, r := range st.Remarks {
 		level := "warning"
 		if r.Level == bad {

@@ -169,7 +169,8 @@ func (m *Matcher) ask(chain []*x509.Certificate, now time.Time, f *found) (reaso
 			}
 			if !verified {
 				if err := a.verify(chain, now); err != nil {
-					reason = fmt.Errorf("it is not pinned, and not good enough for the ca of app %s (%s)", r.App, Clip(err.Error()))
+					reason = fmt.Errorf("it is not pinned, and not good enough for the ca of app %s (%s)", r.App,
+						Clip(err.Error()))
 					break
 				}
 				verified = true
@@ -233,10 +234,12 @@ func (a authority) holds(others []*x509.Certificate) bool {
 
 func refusal(chain []*x509.Certificate, addr netip.Addr, reason error) error {
 	if len(chain) == 0 {
-		return fmt.Errorf("%s presented no certificate and is in no app's cidr: to admit it, add {cidr: %s} to the clients of its app", addr, netip.PrefixFrom(addr, addr.BitLen()))
+		return fmt.Errorf("%s presented no certificate and is in no app's cidr: to admit it, add {cidr: %s} to the "+
+			"clients of its app", addr, netip.PrefixFrom(addr, addr.BitLen()))
 	}
 	fingerprint := Fingerprint(sha256.Sum256(chain[0].Raw))
-	return fmt.Errorf("%s presented the certificate of %q, but %w: to admit it, add {sha256: \"%s\"} to the clients of its app", addr, Subject(chain[0]), reason, fingerprint)
+	return fmt.Errorf("%s presented the certificate of %q, but %w: to admit it, add {sha256: \"%s\"} to the "+
+		"clients of its app", addr, Subject(chain[0]), reason, fingerprint)
 }
 
 // ambiguous is for what New cannot foresee, such as a certificate pinned by one app
@@ -244,7 +247,9 @@ func refusal(chain []*x509.Certificate, addr netip.Addr, reason error) error {
 func ambiguous(chain []*x509.Certificate, addr netip.Addr, f found) error {
 	who := errors.New(addr.String())
 	if len(chain) > 0 {
-		who = fmt.Errorf("%s with the certificate of %q, sha256 %s,", addr, Subject(chain[0]), Fingerprint(sha256.Sum256(chain[0].Raw)))
+		who = fmt.Errorf("%s with the certificate of %q, sha256 %s,", addr, Subject(chain[0]),
+			Fingerprint(sha256.Sum256(chain[0].Raw)))
 	}
-	return fmt.Errorf("%w is admitted by apps %s and %s alike: change the clients of one of them", who, f.rule.App, f.rival)
+	return fmt.Errorf("%w is admitted by apps %s and %s alike: change the clients of one of them", who, f.rule.App,
+		f.rival)
 }

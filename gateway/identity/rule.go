@@ -64,7 +64,8 @@ func New(rules []Rule) (*Matcher, error) {
 
 func (r Rule) check() error {
 	ways := 0
-	for _, given := range []bool{r.SHA256 != Fingerprint{}, r.SPKISHA256 != Fingerprint{}, len(r.CA) > 0, r.CIDR != netip.Prefix{}} {
+	for _, given := range []bool{r.SHA256 != Fingerprint{}, r.SPKISHA256 != Fingerprint{}, len(r.CA) > 0,
+		r.CIDR != netip.Prefix{}} {
 		if given {
 			ways++
 		}
@@ -73,7 +74,8 @@ func (r Rule) check() error {
 	case r.App == "":
 		return errors.New("a client without an app: name the app that it may speak for")
 	case ways != 1:
-		return fmt.Errorf("app %s: a client has %d of sha256, spki_sha256, ca and cidr: give it exactly one", r.App, ways)
+		return fmt.Errorf("app %s: a client has %d of sha256, spki_sha256, ca and cidr: give it exactly one", r.App,
+			ways)
 	case r.UID != "" && len(r.CA) == 0:
 		return fmt.Errorf("app %s: a client has the uid %q and no ca: say which ca is trusted for it", r.App, r.UID)
 	case r.Any && len(r.CA) == 0:
@@ -81,11 +83,14 @@ func (r Rule) check() error {
 	case r.UID != "" && r.Any:
 		return fmt.Errorf("app %s: a client has the uid %q and any: keep one of them", r.App, r.UID)
 	case len(r.CA) > 0 && r.UID == "" && !r.Any:
-		return fmt.Errorf("app %s: a client has a ca and no uid: name the uid of its certificate, or admit every certificate of the ca with any: true", r.App)
+		return fmt.Errorf("app %s: a client has a ca and no uid: name the uid of its certificate, or admit every "+
+			"certificate of the ca with any: true", r.App)
 	case len(r.Topics) > 0 && r.SPKISHA256 == Fingerprint{}:
-		return fmt.Errorf("app %s: a client has topics and no spki_sha256: they say what the owner of a pinned key may push to", r.App)
+		return fmt.Errorf("app %s: a client has topics and no spki_sha256: they say what the owner of a pinned key "+
+			"may push to", r.App)
 	case slices.ContainsFunc(r.Topics, func(topic string) bool { return !isTopic(topic) }):
-		return fmt.Errorf("app %s: a client has a topic that is none: write up to 255 printable ASCII characters without blanks", r.App)
+		return fmt.Errorf("app %s: a client has a topic that is none: write up to 255 printable ASCII characters "+
+			"without blanks", r.App)
 	case len(r.CA) == 0 && r.CIDR != netip.Prefix{} && !r.CIDR.IsValid():
 		return fmt.Errorf("app %s: a client's cidr is no network: write one like 10.1.0.0/16", r.App)
 	}
@@ -104,7 +109,8 @@ func (m *Matcher) add(r Rule) error {
 	r.CIDR = Network(r.CIDR)
 	for _, other := range m.networks {
 		if other.App != r.App && other.CIDR.Overlaps(r.CIDR) {
-			return fmt.Errorf("apps %s and %s both admit addresses of %s and %s: make their networks disjoint", other.App, r.App, other.CIDR, r.CIDR)
+			return fmt.Errorf("apps %s and %s both admit addresses of %s and %s: make their networks disjoint",
+				other.App, r.App, other.CIDR, r.CIDR)
 		}
 	}
 	m.networks = append(m.networks, r)
@@ -141,7 +147,8 @@ func (m *Matcher) trust(r Rule) error {
 			if other.App == r.App || other.UID != r.UID && other.UID != "" && r.UID != "" {
 				continue
 			}
-			return fmt.Errorf("apps %s and %s both admit certificates of the ca %q: give each a uid of its own", other.App, r.App, Clip(r.CA[0].Subject.String()))
+			return fmt.Errorf("apps %s and %s both admit certificates of the ca %q: give each a uid of its own",
+				other.App, r.App, Clip(r.CA[0].Subject.String()))
 		}
 	}
 	for i, a := range m.authorities {

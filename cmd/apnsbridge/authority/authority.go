@@ -185,7 +185,8 @@ func (a *Authority) certify(template *x509.Certificate, public crypto.PublicKey,
 		template.NotAfter = a.Certificate.NotAfter
 	}
 	if !now.Before(template.NotAfter) {
-		return nil, nil, fmt.Errorf("the authority in %s has expired: make a new one, and give its %s to the providers", a.Dir, CertificateFile)
+		return nil, nil, fmt.Errorf("the authority in %s has expired: make a new one, and give its %s to the "+
+			"providers", a.Dir, CertificateFile)
 	}
 	der, err := a.sign(template, a.Certificate, public)
 	if err != nil {

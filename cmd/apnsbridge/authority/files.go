@@ -25,7 +25,8 @@ func writePair(dir, certificate, key string, der []byte, signer crypto.Signer) e
 	}
 	for _, name := range []string{certificate, key} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s exists already: renew it with `apnsbridge certs renew`, or choose another --name", filepath.Join(dir, name))
+			return fmt.Errorf("%s exists already: renew it with `apnsbridge certs renew`, or choose another --name",
+				filepath.Join(dir, name))
 		}
 	}
 	if err := writeNew(filepath.Join(dir, key), text, secretMode); err != nil {

@@ -62,7 +62,8 @@ func (a *aliases) weigh(node ast.Node) (n int) {
 		}
 	}
 	if n > mostValues {
-		a.refuse(node, "with every alias followed the file has more than %d values: write out what is meant", mostValues)
+		a.refuse(node, "with every alias followed the file has more than %d values: write out what is meant",
+			mostValues)
 	}
 	return n
 }

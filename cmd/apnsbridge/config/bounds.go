@@ -55,8 +55,8 @@ func scan(path, text string) (token.Tokens, *Problem) {
 				return nil, &Problem{path, t.Position.Line, fmt.Sprintf("the file has more than %d values: is it a "+
 					"configuration?", mostValues)}
 			case depth.at(t) > mostDepth:
-				return nil, &Problem{path, t.Position.Line, fmt.Sprintf("values are nested more than %d deep: is this a "+
-					"configuration?", mostDepth)}
+				return nil, &Problem{path, t.Position.Line, fmt.Sprintf("values are nested more than %d deep: is this "+
+					"a configuration?", mostDepth)}
 			}
 		}
 		if err != nil {

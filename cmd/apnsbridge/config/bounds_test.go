@@ -63,7 +63,8 @@ func TestHostileIncludes(t *testing.T) {
 		{"long", app, "# " + strings.Repeat("x", 5<<20), "two.yaml:1: the file is longer than 4 MiB"},
 		{"together", wide, wide, "two.yaml:1: the files together have more than 100000 values"},
 	} {
-		_, _, err := files(t, map[string]string{"apnsbridge.yaml": top + "apps_dir: apps.d\n", "apps.d/one.yaml": tt.one, "apps.d/two.yaml": tt.two})
+		_, _, err := files(t, map[string]string{"apnsbridge.yaml": top + "apps_dir: apps.d\n",
+			"apps.d/one.yaml": tt.one, "apps.d/two.yaml": tt.two})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 20_000 {
 			t.Errorf("%s: got %.600v", tt.name, err)
 		}
@@ -73,7 +74,8 @@ func TestHostileIncludes(t *testing.T) {
 // What people write is far from the bounds: 2,000 apps, with anchors.
 func TestManyApps(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("tls: {certificate: a, key: b}\napps:\n  a: &a {topic: x, credential: {certificate: {file: a}}, clients: [{cidr: 10.1.0.0/16}]}\n")
+	b.WriteString("tls: {certificate: a, key: b}\napps:\n  a: &a {topic: x, credential: {certificate: {file: a}}, " +
+		"clients: [{cidr: 10.1.0.0/16}]}\n")
 	for range 2000 {
 		b.WriteString("  b" + strings.Repeat("b", b.Len()%7) + ": {<<: *a, topic: y}\n")
 	}

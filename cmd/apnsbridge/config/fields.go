@@ -107,7 +107,8 @@ func noMapping(path string, t reflect.Type, value string) string {
 	if path == "" {
 		return fmt.Sprintf("%q is no key with a value: write KEY: VALUE, with a blank behind the colon", value)
 	}
-	return fmt.Sprintf("%s has keys of its own, and here stands a value: write them below it, indented, like %s: …", leaf(path), example)
+	return fmt.Sprintf("%s has keys of its own, and here stands a value: write them below it, indented, like %s: …",
+		leaf(path), example)
 }
 
 // nearest gives the word that is most like key, or "" if none is like it.
@@ -118,7 +119,8 @@ func nearest(key string, words []string) string {
 	}
 	slices.Sort(words)
 	for _, word := range slices.Compact(words) {
-		if d := distance(strings.ReplaceAll(strings.ToLower(key), "-", "_"), word); d < least || d == least && best == "" {
+		if d := distance(strings.ReplaceAll(strings.ToLower(key), "-", "_"), word); d < least ||
+			d == least && best == "" {
 			best, least = word, d
 		}
 	}

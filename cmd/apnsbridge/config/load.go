@@ -28,7 +28,8 @@ func (p Problem) Error() string {
 func Load(path string) (*Config, error) {
 	text, err := readBounded(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or make one with `apnsbridge init`", path)
+		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or make one with "+
+			"`apnsbridge init`", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -112,7 +113,8 @@ func (s *source) include(config *Config) {
 	dir := config.Path(config.AppsDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		s.reject("apps_dir", "%s is no directory that can be read: make it, with a file NAME.yaml for each app", clip(dir))
+		s.reject("apps_dir", "%s is no directory that can be read: make it, with a file NAME.yaml for each app",
+			clip(dir))
 	}
 	for _, entry := range entries {
 		name, ok := strings.CutSuffix(strings.TrimSuffix(entry.Name(), ".yml"), ".yaml")

@@ -44,7 +44,8 @@ func TestSchemaIsCurrent(t *testing.T) {
 }
 
 func newReflector() *jsonschema.Reflector {
-	return &jsonschema.Reflector{FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, DoNotReference: true, Anonymous: true, Mapper: schemaOf}
+	return &jsonschema.Reflector{FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, DoNotReference: true,
+		Anonymous: true, Mapper: schemaOf}
 }
 
 func choices(section *jsonschema.Schema, key string, values []string) {
@@ -100,7 +101,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return list(section(reflect.TypeFor[Pair]()))
 	}
 	if t.Kind() == reflect.Bool {
-		return either(&jsonschema.Schema{Type: "boolean"}, &jsonschema.Schema{Type: "string", Pattern: `^(?i:yes|no|on|off)$|` + variablePattern})
+		return either(&jsonschema.Schema{Type: "boolean"}, &jsonschema.Schema{Type: "string",
+			Pattern: `^(?i:yes|no|on|off)$|` + variablePattern})
 	}
 	return nil
 }
@@ -137,7 +139,8 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 		{"apps:", "apps:", true},
 		{"apps:", "limits: {window: 5, queued_bytes: 1 GiB, drain: \"${DRAIN}\"}\napps:", true},
 		{"apps:", "include: [a.yaml, b.yaml]\napps_dir: apps.d\napps:", true},
-		{"apps:", "gateway: {listen: [\":1\", {address: \":2\", environment: sandbox, proxy_protocol: 10.0.0.1}]}\napps:", true},
+		{"apps:", "gateway: {listen: [\":1\", {address: \":2\", environment: sandbox, proxy_protocol: " +
+			"10.0.0.1}]}\napps:", true},
 		{"com.example.mail", "x\n    strict: true", true},
 		{"com.example.mail", "x\n    environment: by-listener", true},
 		{"com.example.mail", "x\n    environment: prod", false},
@@ -151,7 +154,10 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 		if problem := validate(t, schema, text); (problem == nil) != tt.good {
 			t.Errorf("%s: the schema says %v, want it good: %v", tt.with, problem, tt.good)
 		}
-		if _, err := parse("f", []byte(text), func(string) (string, bool) { return "5s", true }); (err == nil) != tt.good && tt.replace != "apps:" {
+		if _, err := parse("f", []byte(text), func(string) (string, bool) {
+			return "5s",
+				true
+		}); (err == nil) != tt.good && tt.replace != "apps:" {
 			t.Errorf("%s: Load says %v, want it good: %v", tt.with, err, tt.good)
 		}
 	}
