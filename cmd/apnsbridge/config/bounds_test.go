@@ -35,11 +35,11 @@ func TestHostileFiles(t *testing.T) {
 		{"a long key", strings.Repeat("x", 3<<20) + ": [", "]"},
 		{"mistakes", "tls:\n" + func() string {
 			var b strings.Builder
-			for i := range 30_000 {
+			for i := range 3000 {
 				fmt.Fprintf(&b, "  certificat%d: x\n", i)
 			}
 			return b.String()
-		}(), "and 29901 more problems"},
+		}(), "and 2901 more problems"},
 		{"quotes", "apps: '" + strings.Repeat("''", 500_000), "quote"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
