@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -53,7 +54,7 @@ func startChild(tb testing.TB, name string, s setting) *child {
 	if *profiles != "" {
 		s.Profile = nextProfile(name)
 	}
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.Command(cmp.Or(s.Program, os.Args[0]))
 	cmd.Env = append(os.Environ(), partVariable+"="+name)
 	var said bytes.Buffer
 	cmd.Stderr = &said

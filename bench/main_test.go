@@ -41,6 +41,7 @@ type setting struct {
 	Certificate string // PEM file of certificate and key, in place of PKI's server's
 	Dir         string // for files of its own
 	Profile     string // file for a CPU profile; none if empty
+	Program     string // the test binary that plays the part; this one if empty
 }
 
 // order is what a child is to do.

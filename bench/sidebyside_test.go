@@ -39,7 +39,7 @@ type relay struct {
 func startRelay(tb testing.TB, part string, s setting, connections int) *relay {
 	tb.Helper()
 	r := &relay{gateway: startChild(tb, part, s)}
-	s.Target = r.gateway.address
+	s.Target, s.Program = r.gateway.address, ""
 	r.providers = startChild(tb, "provider", s)
 	r.providers.ask(order{Do: "dial", Count: connections})
 	return r

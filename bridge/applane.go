@@ -146,7 +146,7 @@ func (l *appLane) perform(t *todo) {
 		p.session.release(p.seq)
 	}
 	for _, n := range t.gone {
-		n.leave(n.outcome)
+		n.leave(n.outcome, n.lane.app.bridge.now())
 	}
 	for _, n := range t.send {
 		n.route.upstream(l.environment).Send(&n.Push)
@@ -214,24 +214,25 @@ func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
 func (l *appLane) Full() bool  { return !l.app.account.room() }
 func (l *appLane) Roomy() bool { return l.app.account.roomy() }
 
-// arrive hands n to the lane. What is decided is to be carried out by perform: a
-// client's lock may be held.
-func (l *appLane) arrive(n *notification) *todo {
-	now := l.lock()
+// arrive hands n, which has come now, to the lane. What is decided is to be carried
+// out by perform: a client's lock may be held.
+func (l *appLane) arrive(n *notification, now time.Time) *todo {
+	at := l.app.bridge.clock.at(now)
 	n.lane = l
-	l.core.Arrive(&n.Item, now)
+	l.mu.Lock()
+	l.core.Arrive(&n.Item, at)
 	return l.release()
 }
 
 // finish says that what was to be remembered of the end of n is durable, or that
 // there is nothing.
 func (l *appLane) finish(n *notification, o conversation.Outcome) {
-	l.lock()
+	now := l.lock()
 	n.outcome = o
 	gone := l.core.Finish(&n.Item)
 	l.unlock()
 	if gone {
-		n.leave(o)
+		n.leave(o, now.Time)
 	}
 }
 

@@ -200,6 +200,9 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
 	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now()}
+	if err := s.hold(a.route.Load()); err != nil {
+		return nil, err
+	}
 	s.client.mu.Lock()
 	s.client.sessions++
 	s.talk = s.client.ledger.Open(origin.Address, !a.route.Load().app.continues(origin), s.opened)
@@ -211,6 +214,7 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 
 // forget drops a session that is over.
 func (b *Bridge) forget(s *Session) {
+	s.letGo()
 	b.mu.Lock()
 	delete(b.sessions, s)
 	b.mu.Unlock()

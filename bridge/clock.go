@@ -30,8 +30,10 @@ type clock struct {
 
 func newClock(read func() time.Time) *clock { return &clock{read: read, start: read()} }
 
-func (c *clock) now() lane.Now {
-	t := c.read()
+func (c *clock) now() lane.Now { return c.at(c.read()) }
+
+// at is what lanes are told of t, which was read a moment ago.
+func (c *clock) at(t time.Time) lane.Now {
 	mono := t.Sub(c.start)
 	expected := c.start.UnixNano() + int64(mono) + c.offset.Load()
 	diff := time.Duration(t.UnixNano() - expected)

@@ -12,9 +12,10 @@ func (a *app) perform(d conversation.Decision) {
 	switch d.Do {
 	case conversation.Forward:
 		n := d.Content.(*notification)
-		a.expireAt(n, d.Expiry, d.Expiry != conversation.NoExpiry, b.now())
+		now := b.now()
+		a.expireAt(n, d.Expiry, d.Expiry != conversation.NoExpiry, now)
 		l := n.session.lane
-		l.perform(l.arrive(n))
+		l.perform(l.arrive(n, now))
 	case conversation.TakeOver:
 		// Whoever is delivering it goes on. A crash must not lose it: its Release
 		// follows, until then it can be touched.

@@ -37,8 +37,15 @@ func (n *notification) begin() bool {
 		return false
 	}
 	n.Attempts++
-	n.Sent = now.Time.Truncate(time.Millisecond).UTC()
+	n.Sent = dated(now)
 	return true
+}
+
+// dated is the present time to the millisecond, as the store keeps it. It has the
+// monotonic reading, which Truncate and UTC would take away: a bad token is listed
+// for its time though the wall is set back.
+func dated(now lane.Now) time.Time {
+	return now.Time.Add(-time.Duration(now.Time.Nanosecond()) % time.Millisecond)
 }
 
 // device names the device of n to APNs.
@@ -47,7 +54,7 @@ func (l *appLane) device(n *notification) device {
 }
 
 // classes are what lanes make of upstreams' classes.
-var classes = map[upstream.Class]lane.Class{
+var classes = [...]lane.Class{
 	upstream.Accepted:          lane.Accepted,
 	upstream.Refused:           lane.Malformed,
 	upstream.BadToken:          lane.BadToken,
@@ -109,7 +116,7 @@ func (n *notification) answered(v upstream.Verdict) {
 	}
 	switch {
 	case gone:
-		n.leave(conversation.Accepted)
+		n.leave(conversation.Accepted, now.Time)
 	case fate == lane.Waits:
 		if v.Class == upstream.NoAnswer && l.troubled.Load() && !ended { // one lost connection is no problem
 			a.health.set("APNs does not answer", a.bridge.log)

@@ -15,19 +15,19 @@ import (
 // from disk until it lets go of it. When neither does any more it goes back to the
 // pool.
 type notification struct {
+	// What an answer looks at comes first, and all has room in six cache lines: those
+	// on their way are more than the processor's caches have room for.
 	session *Session // nil: it was read from disk, and its provider has no part in it any more
 	seq     conversation.Seq
-	holders int // under the client's lock
-
-	lane  *appLane
-	route *route // by which it was handed to an upstream
-	taken int64  // the second since 1970 in which it was
-
-	lane.Item            // its place in the lane
-	upstream.Push        // Token and Payload are parts of bytes
-	bytes         []byte // token, then payload
-
+	holders int32                // under the client's lock
 	outcome conversation.Outcome // once its delivery has ended
+	lane    *appLane
+	route   *route // by which it was handed to an upstream
+
+	upstream.Push        // Token and Payload are parts of bytes
+	lane.Item            // its place in the lane
+	taken         int64  // the second since 1970 in which it was
+	bytes         []byte // token, then payload
 }
 
 // Token is the device token. With Payload it makes the notification a
@@ -41,12 +41,13 @@ func (n *notification) Payload() []byte { return n.Push.Payload }
 // places in window and queues.
 const notificationOverhead = 512
 
+// notifications are free: all of each is zero but for its bytes, which are empty.
 var notifications = sync.Pool{New: func() any { return new(notification) }}
 
 // newNotification copies a frame. What it borrows is free afterwards.
 func newNotification(s *Session, frame *binproto.Notification, now time.Time) *notification {
 	n := notifications.Get().(*notification)
-	*n = notification{session: s, taken: now.Unix(), bytes: n.bytes}
+	n.session, n.taken = s, now.Unix()
 	n.copy(frame.Token, frame.Payload)
 	return n
 }
@@ -62,10 +63,10 @@ func (n *notification) copy(token, payload []byte) {
 // of gives the notification of which it is the place in the lane.
 func of(it *lane.Item) *notification { return it.Owner.(*notification) }
 
-// leave says that its lane has let go of n. It must not be touched afterwards.
-func (n *notification) leave(o conversation.Outcome) {
+// leave says that its lane has let go of n, now. It must not be touched afterwards.
+func (n *notification) leave(o conversation.Outcome, now time.Time) {
 	if n.session != nil {
-		n.session.settled(n, o)
+		n.session.settled(n, o, now)
 		return
 	}
 	a, size := n.lane.app, n.Size
@@ -77,6 +78,8 @@ func (n *notification) leave(o conversation.Outcome) {
 // free gives the notification's memory back. Neither session nor lane may hold it
 // any more.
 func (n *notification) free() {
-	*n = notification{bytes: n.bytes[:0]}
+	bytes := n.bytes[:0]
+	*n = notification{}
+	n.bytes = bytes
 	notifications.Put(n)
 }

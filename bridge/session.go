@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -66,7 +67,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 		n.holders++
 		s.bridge.unsettled.Add(1)
 		// Still under the lock: what an episode remembers is on its way to disk.
-		decided = s.lane.arrive(n)
+		decided = s.lane.arrive(n, now)
 	}
 	room = s.room(now)
 	c.carryOut()
@@ -116,16 +117,37 @@ func (s *Session) End() {
 func (s *Session) address(n *notification, frame *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
 		s.route, s.rule = route, pushtype.NewRule(route.app.PushType, route.app.topicFor(s.origin))
-		s.lane = route.lanes[route.environment(s.origin.Environment)]
-		s.lane.lock()
-		s.line = s.lane.line(route.topicWritten(s.origin))
-		s.lane.unlock()
+		s.letGo()
+		s.hold(route) // which refuses only a new session
 	}
 	n.Line = s.line
 	q := &n.Request
 	q.ID = upstream.NewUUID()
 	s.app.expireAt(n, frame.Expiry, frame.HasExpiry, now)
 	q.PushType, q.Priority = s.rule.Choose(frame.Payload, frame.PushPriority())
+}
+
+// hold finds or makes the line of what comes to the session by route, and holds it. A
+// line costs memory as long as there is something in it or to remember of it: when
+// there are too many, those go of which there is nothing.
+func (s *Session) hold(route *route) error {
+	a, topic := s.app, route.topicWritten(s.origin)
+	l, most := route.lanes[route.environment(s.origin.Environment)], a.bridge.limits.TopicsPerApp
+	l.lock()
+	defer l.unlock()
+	if topic != "" && l.core.Line(topic) == nil && len(l.core.Lines()) >= most && !l.core.RemoveSpent() && s.line == nil {
+		return fmt.Errorf("app %s: the client's certificate names one topic more than the %d that are served at a time: raise limits.topics_per_app", a.name, most)
+	}
+	s.lane, s.line = l, l.line(topic)
+	s.line.Hold()
+	return nil
+}
+
+// letGo takes back hold.
+func (s *Session) letGo() {
+	s.lane.lock()
+	s.line.Release()
+	s.lane.unlock()
 }
 
 // room says whether the gateway may read on. If not, the client looks after the
@@ -171,15 +193,16 @@ func (s *Session) resume() {
 	s.client.during(func(time.Time) { s.client.touch(s) })
 }
 
-// settled says how the delivery of n ended. It must not be touched afterwards.
-func (s *Session) settled(n *notification, o conversation.Outcome) {
-	s.client.during(func(now time.Time) {
-		if !s.talk.Settled(n.seq) { // otherwise it was taken over
-			s.talk.Settle(n.seq, o, now)
-		}
-		s.client.drop(n)
-		s.client.touch(s)
-	})
+// settled says how the delivery of n ended now. It must not be touched afterwards.
+func (s *Session) settled(n *notification, o conversation.Outcome, now time.Time) {
+	c := s.client
+	c.mu.Lock()
+	if !s.talk.Settled(n.seq) { // otherwise it was taken over
+		s.talk.Settle(n.seq, o, now)
+	}
+	c.drop(n)
+	c.touch(s)
+	c.carryOut()
 	s.bridge.settled(1)
 }
 

@@ -35,6 +35,12 @@ var spoolModes = []struct {
 	mode SpoolMode
 }{{"overflow", SpoolOverflow}, {"always", SpoolAlways}}
 
+// allModes are those, and the one without a disk.
+var allModes = append(spoolModes[:2:2], struct {
+	name string
+	mode SpoolMode
+}{"off", SpoolOff})
+
 // While APNs is away a provider goes on writing, whatever its window: what it
 // wrote is on disk and not in memory. It is delivered in the order of each
 // device, with what comes while it is.

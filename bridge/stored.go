@@ -67,7 +67,6 @@ var errStored = errors.New("it is of another version, or cut short")
 // bytes. With an error it has an identity and nothing more.
 func readBody(from *store.LineRecord) (*notification, error) {
 	n := notifications.Get().(*notification)
-	*n = notification{bytes: n.bytes}
 	n.Item.ID, n.Flags, n.Expires = from.ID, lane.FlagsOf(from.Flags), from.Expires
 	n.Flags.Amended, n.Flags.Renewed, n.Flags.Unlooked = false, false, 0 // the request is as it was at first
 	b := from.Body

@@ -5,7 +5,7 @@ package lane
 // again.
 func (l *Lane) Admit(it *Item, now Now) bool {
 	l.now = now
-	d, _ := it.Line.find(it.Token)
+	d := it.device
 	if !l.stopped && (!l.closed(d.line) || d.pass) {
 		return true
 	}
@@ -25,7 +25,7 @@ func (l *Lane) recall(d *device) {
 // asked: it has expired, or is known to be refused. Finish follows.
 func (l *Lane) Spare(it *Item, now Now) {
 	l.now = now
-	d, _ := it.Line.find(it.Token)
+	d := it.device
 	d.state = idle
 	if d.pass {
 		l.waste(d)
@@ -44,7 +44,7 @@ func (l *Lane) Answered(it *Item, c Class, finish bool, now Now) (f Fate, gone b
 
 func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	l.now = now
-	d, _ := it.Line.find(it.Token)
+	d := it.device
 	n, mono := d.line, now.Mono
 	closed := l.closed(n)
 	alone := it.Flags.Failures > 0 && l.lastGood > d.failed
@@ -147,7 +147,7 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 		if n.Guard.accept(sent, l.now) {
 			l.Sink.Ruled(n, Ruling{Save: true})
 		}
-		if n.Door.Reason == Suspect && sent >= n.Door.Since {
+		if n.Door.Reason == Suspect && sent >= n.Guard.since { // also of one that was with APNs when it was closed
 			n.Door.open(now)
 		}
 	case BadToken:
@@ -168,7 +168,7 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 // it goes another way.
 func (l *Lane) Recall(it *Item, now Now) {
 	l.now = now
-	d, _ := it.Line.find(it.Token)
+	d := it.device
 	l.recall(d)
 }
 

@@ -246,7 +246,7 @@ func (l *Lane) giveWay() {
 			if d.first.behind = it.behind; it.behind == nil {
 				d.last = d.first
 			}
-			it.behind, it.place = nil, ending
+			it.behind, it.device, it.place = nil, nil, ending
 			l.endIt(it, Crowded)
 		}
 	}

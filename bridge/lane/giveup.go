@@ -5,7 +5,7 @@ package lane
 // has left it there.
 func (l *Lane) GiveUp(it *Item, now Now) {
 	l.now, l.retry, l.Wake = now, 0, true
-	d, _ := it.Line.find(it.Token)
+	d := it.device
 	switch {
 	case it.place == arriving:
 		d.arriving--

@@ -16,8 +16,9 @@ type Item struct {
 	place  place
 	stored stored
 	write  write
-	saved  Flags // those on disk, or on their way there
-	behind *Item // the next of the same device
+	saved  Flags   // those on disk, or on their way there
+	device *device // it is of, while its place is arriving, chained or moving
+	behind *Item   // the next of the same device
 }
 
 // Flags are what attempts at a notification have come to. They go to disk with

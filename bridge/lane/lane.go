@@ -3,6 +3,7 @@ package lane
 import (
 	"hash/maphash"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -93,7 +94,6 @@ type Lane struct {
 	seed    maphash.Seed
 	waiting dueHeap
 	loading fifo[*device]
-	spare   []*device
 	asleep  int // entries counted in Asleep
 
 	puts   fifo[put] // to be written, in this order
@@ -145,10 +145,17 @@ func (l *Lane) AddLine(name string, disk Disk) *Line {
 	return n
 }
 
-// Spent reports whether nothing of n is in memory or on disk, and it has nothing to
-// remember.
+// Hold says that a session will put items into n: until as many calls of Release n
+// is not spent.
+func (n *Line) Hold() { n.holders++ }
+
+// Release takes back a Hold.
+func (n *Line) Release() { n.holders-- }
+
+// Spent reports whether nothing of n is in memory or on disk, it has nothing to
+// remember and is not held.
 func (n *Line) Spent() bool {
-	return len(n.devices) == 0 && n.Door.Reason == Open && !n.unlisted && n.disk.Waiting() == 0
+	return n.holders == 0 && len(n.devices) == 0 && n.Door.Reason == Open && !n.unlisted && n.disk.Waiting() == 0
 }
 
 // RemoveLine forgets a line that is spent.
@@ -159,6 +166,22 @@ func (l *Lane) RemoveLine(n *Line) {
 		}
 	}
 	delete(l.byName, n.Name)
+}
+
+// RemoveSpent forgets the lines that are spent, but for that of the configured topic.
+// It reports whether there were any. While something is being read none is: it may
+// be of theirs.
+func (l *Lane) RemoveSpent() (removed bool) {
+	if l.reading {
+		return false
+	}
+	for _, n := range slices.Clone(l.lines) {
+		if n.Name != "" && n.Spent() {
+			l.RemoveLine(n)
+			removed = true
+		}
+	}
+	return removed
 }
 
 func (l *Lane) closed(n *Line) bool { return l.Door.Reason != Open || n.Door.Reason != Open }

@@ -3,6 +3,7 @@ package lane
 import (
 	"bytes"
 	"hash/maphash"
+	"sync"
 	"time"
 )
 
@@ -24,12 +25,14 @@ type Line struct {
 	Door  Door
 	Guard Guard
 
+	holders  int // sessions that will put items into it
 	disk     Disk
 	devices  map[uint64]*device // something of which is in memory, or in its queue on disk
 	seed     maphash.Seed
 	blur     uint64 // bits of hashes that are not looked at, so that tests see them collide
 	crowded  bool   // a device has found the place of its hash taken
 	atDoor   waitingRoom
+	stride   int    // how many are read of the log, though fewer may go: the last ones read were all moved
 	returned uint64 // the oldest that came back to the log since it was last read
 	unlisted bool   // there may be queues on disk without an entry
 	missed   bool   // one was found since the list was begun
@@ -117,14 +120,8 @@ func (l *Lane) device(n *Line, token []byte) *device {
 	if d != nil {
 		return d
 	}
-	if last := len(l.spare) - 1; last >= 0 {
-		d = l.spare[last]
-		l.spare = l.spare[:last]
-		*d = device{token: d.token[:0]}
-	} else {
-		d = new(device)
-	}
-	d.token, d.hash, d.line = append(d.token, token...), hash, n
+	d = freeDevices.Get().(*device)
+	*d = device{token: append(d.token[:0], token...), hash: hash, line: n}
 	n.devices[hash] = d
 	if n.unlisted && n.disk.Queued(token) {
 		d.queued = unknownMany
@@ -133,8 +130,9 @@ func (l *Lane) device(n *Line, token []byte) *device {
 	return d
 }
 
-// spareDevices is how many entries without a device are kept for the next.
-const spareDevices = 1024
+// freeDevices are entries without a device, of all lanes: as many come and go as there are
+// notifications on their way.
+var freeDevices = sync.Pool{New: func() any { return new(device) }}
 
 // drop takes the entry of d away, of which nothing is left.
 func (l *Lane) drop(d *device) {
@@ -149,9 +147,7 @@ func (l *Lane) drop(d *device) {
 		_, x.hash = n.find(x.token)
 		n.devices[x.hash] = x
 	}
-	if len(l.spare) < spareDevices {
-		l.spare = append(l.spare, d)
-	}
+	freeDevices.Put(d)
 }
 
 // waitingRoom holds devices in the order in which they came, and lets any of them

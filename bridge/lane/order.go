@@ -7,12 +7,14 @@ import (
 
 // Arrive takes an item from a session.
 func (l *Lane) Arrive(it *Item, now Now) {
-	l.now = now
+	if now.Mono >= l.now.Mono { // it may have waited for the lock
+		l.now = now
+	}
 	l.unstored++
 	n := it.Line
 	d := l.device(n, it.Token)
-	l.Door.fresh(now.Mono)
-	n.Door.fresh(now.Mono)
+	l.Door.fresh(l.now.Mono)
+	n.Door.fresh(l.now.Mono)
 	if l.Mode == Off || l.goesStraight(d) {
 		l.enter(d, it)
 		if l.releases(d) {
@@ -22,7 +24,7 @@ func (l *Lane) Arrive(it *Item, now Now) {
 		return
 	}
 	l.spill(d)
-	it.place = arriving
+	it.device, it.place = d, arriving
 	d.arriving++
 	l.put(it)
 }
@@ -53,7 +55,7 @@ func (l *Lane) spill(d *device) {
 }
 
 func (l *Lane) enter(d *device, it *Item) {
-	it.place = chained
+	it.device, it.place = d, chained
 	if d.first == nil {
 		d.first = it
 	} else {
@@ -175,7 +177,7 @@ func (l *Lane) leave(d *device) *Item {
 	if d.first = it.behind; d.first == nil {
 		d.last = nil
 	}
-	it.behind, it.place, d.failed = nil, ending, 0
+	it.behind, it.device, it.place, d.failed = nil, nil, ending, 0
 	l.free(it)
 	return it
 }

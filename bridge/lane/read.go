@@ -114,7 +114,7 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 		}
 		credit, limit := l.opens(n)
 		if limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {
-			reads = append(reads, &Read{From: Log, Lines: []*Line{n}, Limit: limit, pass: credit != nil})
+			reads = append(reads, &Read{From: Log, Lines: []*Line{n}, Limit: max(limit, n.stride), pass: credit != nil})
 		}
 	}
 	if !l.turn {
@@ -152,11 +152,20 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 		for _, it := range r.Broken {
 			l.enterBroken(it)
 		}
+		moved := len(r.Got) > 0
 		for _, it := range r.Got {
 			l.ahead += it.Size
-			goes := l.enterRead(it, r.pass)
-			if credit, _ := l.opens(it.Line); goes && r.From == Log && credit != nil {
-				*credit = max(0, *credit-1) // not for what is moved to its queue only
+			credit, limit := l.opens(it.Line)
+			goes := l.enterRead(it, r.pass, r.From != Log || limit > 0)
+			if goes && r.From == Log && credit != nil {
+				*credit-- // not for what is moved to its queue only
+			}
+			moved = moved && it.place == moving
+		}
+		if r.From == Log {
+			r.Lines[0].stride = 0
+			if moved { // there may be 100,000 of one device, behind a door with credit for one
+				r.Lines[0].stride = min(2*len(r.Got), ofLog)
 			}
 		}
 		if r.From == Sample {
@@ -214,15 +223,16 @@ func (l *Lane) enterBroken(it *Item) {
 	}
 }
 
-// enterRead takes in one that was read. pass lets it go through closed doors. It
+// enterRead takes in one that was read. pass lets it go through closed doors; without
+// room behind them it goes back to the log, unless it belongs in its device's queue. It
 // reports whether it stands in its chain now.
-func (l *Lane) enterRead(it *Item, pass bool) bool {
+func (l *Lane) enterRead(it *Item, pass, room bool) bool {
 	n := it.Line
 	d := l.device(n, it.Token)
 	switch {
 	case it.stored == inQueue:
 		d.moving--
-	case it.ID > n.returned: // one that is older has come back meanwhile
+	case it.ID > n.returned, !room && !d.owns(): // or one that is older has come back meanwhile
 		l.giveBack(d, it)
 		if d.state == idle {
 			l.next(d)
@@ -230,7 +240,7 @@ func (l *Lane) enterRead(it *Item, pass bool) bool {
 		return false
 	case d.owns():
 		d.moving++
-		it.place = moving
+		it.device, it.place = d, moving
 		l.put(it)
 		return false
 	}

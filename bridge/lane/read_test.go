@@ -202,7 +202,7 @@ func TestUnmove(t *testing.T) {
 		n.ID = g.disk.last
 		n.Stored(false)
 		g.lane.device(n.Line, n.Token).queued = 1
-		if g.lane.enterRead(&n.Item, false) || n.place != moving {
+		if g.lane.enterRead(&n.Item, false, true) || n.place != moving {
 			t.Fatalf("its place is %d", n.place)
 		}
 	}
@@ -232,7 +232,7 @@ func TestPassIsForOneThatGoes(t *testing.T) {
 	n.Item = Item{Owner: n, Line: g.line(0), Token: token(0), Size: sizeOf, ID: 7}
 	n.Stored(false)
 	g.line(0).returned = 1 << 40
-	if g.lane.enterRead(&n.Item, true); n.place != chained || d.pass {
+	if g.lane.enterRead(&n.Item, true, true); n.place != chained || d.pass {
 		t.Errorf("its place is %d, its device has a pass: %v", n.place, d.pass)
 	}
 }

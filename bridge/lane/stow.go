@@ -62,7 +62,7 @@ func (l *Lane) giveBack(d *device, it *Item) {
 	} else {
 		d.line.returned = min(d.line.returned, it.ID)
 	}
-	it.place = left
+	it.device, it.place = nil, left
 	l.free(it)
 	l.Sink.Left(it)
 }

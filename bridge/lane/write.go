@@ -89,7 +89,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 			skipped = append(skipped, p)
 			continue
 		}
-		d, _ := it.Line.find(it.Token)
+		d := it.device
 		to := toLog
 		if it.stored == inQueue || d.owns() && d.owned(it) &&
 			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && it.Line.disk.Waiting() == 0) {
@@ -141,7 +141,7 @@ func (l *Lane) unmove(d *device, it *Item) {
 	stays(it)
 	l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool {
 		x := p.it
-		same := x.place == moving && x.Line == d.line && string(x.Token) == string(d.token)
+		same := x.place == moving && x.device == d
 		if same {
 			stays(x)
 		}
@@ -196,7 +196,7 @@ func (l *Lane) written(it *Item) {
 		}
 		return
 	}
-	d, _ := n.find(it.Token)
+	d := it.device
 	switch {
 	case it.place == chained && d.asleep():
 		l.stow(d)
@@ -232,7 +232,7 @@ func (l *Lane) cannot() {
 		if it.place != arriving {
 			continue
 		}
-		if d, _ := it.Line.find(it.Token); d.queued+d.moving == 0 && it.Line.disk.Waiting() == 0 {
+		if d := it.device; d.queued+d.moving == 0 && it.Line.disk.Waiting() == 0 {
 			d.arriving--
 			l.enter(d, it) // and stays in puts
 		}

@@ -11,23 +11,23 @@ import (
 // the time from Send until it is answered or Begin has said no, in which it is
 // the Upstream's.
 type Push struct {
-	Token   []byte // of the device; any size
+	Owner  any   // leads Begin and Answered back to whose push it is
+	queued *Push // the next in the queue
+
+	Token []byte // of the device; any size
+
+	// Fresh asks for a connection that is dialled after Send: APNs binds team and
+	// topics to a connection at its first push, so that one which was refused a topic
+	// or credential may be refused it for ever.
+	Fresh bool
+	after uint64 // of a Fresh one: it goes on connections dialled after this many
+
 	Payload []byte // JSON, as APNs gets it
 	Request Request
 
 	Sent     time.Time // when the last attempt began; Begin sets it
 	Attempts int       // begun; Begin counts them, and one of which nothing was written is taken back
 	Bearer   string    // the authorization header of the last attempt: "bearer " and a JWT, or empty
-
-	// Fresh asks for a connection that is dialled after Send: APNs binds team and
-	// topics to a connection at its first push, so that one which was refused a topic
-	// or credential may be refused it for ever.
-	Fresh bool
-
-	Owner any // leads Begin and Answered back to whose push it is
-
-	queued *Push  // the next in the queue
-	after  uint64 // of a Fresh one: it goes on connections dialled after this many
 }
 
 // Request is what is asked of APNs besides token and payload. It says nothing

@@ -88,7 +88,8 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 		PushType: c.PushType,
 		OnBadToken: map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report,
 			"continue": bridge.Continue}[c.OnBadToken],
-		Strict: c.Strict,
+		Strict:  c.Strict,
+		NoDoubt: c.Doubt != nil && !*c.Doubt,
 	}
 	if c.Topic != config.TopicFromCertificate {
 		app.Topic = c.Topic
@@ -198,6 +199,8 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 		Window:               int(l.Window),
 		QueuedBytes:          int64(l.QueuedBytes),
 		SpoolAhead:           int64(l.SpoolAhead),
+		WaitingDevices:       int(l.WaitingDevices),
+		TopicsPerApp:         int(l.TopicsPerApp),
 		ClientRate:           bridge.Rate(rate(l.NotificationRatePerClient)),
 		Connections:          int(l.APNsConnections),
 		Streams:              int(l.APNsStreams),
@@ -224,6 +227,8 @@ func (a *assembly) storeOptions() boltstore.Options {
 		FeedbackEntries: int(a.config.Limits.FeedbackEntries),
 		FeedbackAge:     time.Duration(a.config.Limits.FeedbackAge),
 		SpoolBytes:      int64(a.config.Spool.MaxBytes),
+		SpoolReserve:    int64(a.config.Limits.SpoolReserve),
+		SpoolDevice:     int64(a.config.Spool.MaxBytes) / 100 * int64(a.config.Limits.SpoolDeviceShare),
 		Now:             a.now,
 	}
 }

@@ -59,7 +59,7 @@ func (a *assembly) overheard() []warning {
 }
 
 // warn puts the warnings into the log.
-func (s *service) warn() { s.write(s.current.Load().warnings()) }
+func (s *service) warn() { s.write(append(s.current.Load().warnings(), s.unconfigured()...)) }
 
 func (s *service) write(all []warning) {
 	for _, w := range all {

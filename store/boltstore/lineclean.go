@@ -66,11 +66,12 @@ func (s *LineSpool) renew(run []*segment) (err error) {
 	w := bufio.NewWriterSize(f, scanBytes)
 	var all []moved
 	lines := make(map[*line]*footerLine)
+	var n *line
 	for i := 0; i < len(run) && err == nil; i++ {
 		g := run[i]
 		to.footer.Replaces = append(to.footer.Replaces, g.name.String())
 		_, err = s.scan(g, 0, g.size, func(sc *scanner, f frame, at int64) bool {
-			n := s.lineOf(f)
+			n = s.lineOf(f, n)
 			h := hand{line: n, seg: g, off: at, size: int64(f.size)}
 			if n == nil || s.isDone(h) {
 				return true
@@ -104,8 +105,12 @@ func (s *LineSpool) renew(run []*segment) (err error) {
 	return err
 }
 
-// lineOf is the line of a frame, or nil.
-func (s *LineSpool) lineOf(f frame) *line {
+// lineOf is the line of a frame, or nil. It is found without an allocation if it is
+// that of the frame before, which may be nil.
+func (s *LineSpool) lineOf(f frame, before *line) *line {
+	if before != nil && before.name == string(f.name) && f.kind == logFrame {
+		return before
+	}
 	if l, ok := parseLine(string(f.name)); ok && f.kind == logFrame {
 		return s.known(l)
 	}

@@ -49,10 +49,13 @@ func (s *LineSpool) eachHeld(l store.Line, keys []store.LineKey, fn func(k store
 	}
 }
 
-// endLogged ends a record of the log that is in nobody's hands.
+// endLogged ends a record of the log. If it was moved to a queue, it may be in
+// somebody's hands there.
 func (s *LineSpool) endLogged(id uint64, h hand) {
-	delete(s.held, id)
 	g := h.seg
+	if s.held[id].seg == g {
+		delete(s.held, id)
+	}
 	s.freed++
 	h.line.grow(-h.size)
 	g.add(h.line, -1, -h.size)

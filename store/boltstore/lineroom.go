@@ -46,8 +46,9 @@ func (s *LineSpool) sweep(g *segment, now int64) {
 	s.mu.Lock()
 	end, sealed := g.size, g.sealed
 	s.mu.Unlock()
+	var n *line
 	s.scan(g, 0, end, func(_ *scanner, f frame, at int64) bool {
-		n := s.lineOf(f)
+		n = s.lineOf(f, n)
 		if f.expires == 0 || n == nil {
 			return true
 		}

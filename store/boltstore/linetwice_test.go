@@ -68,3 +68,42 @@ func TestDoneIsNotTakenAgain(t *testing.T) {
 		}
 	}
 }
+
+// A record that is moved to its device's queue while its segment is written anew
+// stays in its owner's hands.
+func TestMovedWhileWrittenAnew(t *testing.T) {
+	s := openLines(t, t.TempDir(), Options{})
+	line := store.Line{App: "mail", Environment: "production"}
+	record := store.LineRecord{LineKey: store.LineKey{Token: []byte("device")}, Body: []byte("{}")}
+	ctx := context.Background()
+	batch := store.LineBatch{Line: line, Records: []store.LineRecord{record}}
+	if err := s.Put(ctx, batch); err != nil {
+		t.Fatal(err)
+	}
+	s.cleaning.Lock()
+	s.writing.Lock()
+	s.roll()
+	s.writing.Unlock()
+	run := s.segments[:1:1]
+	held := s.held[batch.Records[0].ID]
+	name := run[0].name
+	name.generation++
+	to := newSegment(s.dir, name)
+	to.sealed, to.size, to.footer.Last = true, run[0].size, run[0].footer.Last
+	batch.Records[0].Queued = true
+	if err := s.Put(ctx, batch); err != nil {
+		t.Fatal(err)
+	}
+	s.replace(run, to, []moved{{batch.Records[0].ID, held, held.off}})
+	s.cleaning.Unlock()
+	if got, err := s.TakeOf(ctx, line, record.Token, 10, 1<<20); err != nil || len(got) != 0 {
+		t.Errorf("it is given again: %v, error %v", got, err)
+	}
+	s.Done(line, batch.Records[0].LineKey)
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Stats().Lines; len(got) != 0 {
+		t.Errorf("left: %+v", got)
+	}
+}

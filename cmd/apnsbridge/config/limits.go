@@ -34,6 +34,11 @@ type Limits struct {
 	QueuedBytes Size  `yaml:"queued_bytes"` // of the process
 	SpoolAhead  Size  `yaml:"spool_ahead"`  // read from disk for an app and environment
 
+	WaitingDevices   Count `yaml:"waiting_devices"`    // of the process
+	TopicsPerApp     Count `yaml:"topics_per_app"`     // of certificates, in an environment
+	SpoolReserve     Size  `yaml:"spool_reserve"`      // beyond spool.max_bytes, for what moves within it
+	SpoolDeviceShare Share `yaml:"spool_device_share"` // of spool.max_bytes, for one device
+
 	// Of the way to APNs, for an app and environment.
 	APNsConnections    Count    `yaml:"apns_connections"`
 	APNsStreams        Count    `yaml:"apns_streams"` // of a connection
@@ -92,6 +97,11 @@ func defaultLimits() Limits {
 		Window:      1000,
 		QueuedBytes: 64 << 20,
 		SpoolAhead:  4 << 20,
+
+		WaitingDevices:   200_000,
+		TopicsPerApp:     1000,
+		SpoolReserve:     16 << 20,
+		SpoolDeviceShare: 1,
 
 		APNsConnections:    16,
 		APNsStreams:        1000,

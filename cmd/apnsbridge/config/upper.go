@@ -14,18 +14,24 @@ const (
 // upper are the limits of the limits, in the units of their fields: beyond them a
 // bound is none, or a slip of the pen. Rates have their own.
 var upper = map[string]int64{
-	"frame2_bytes": 16 << 20, "payload_bytes": 1<<16 - 1, "voip_payload_bytes": 1<<16 - 1, "token_bytes": 255,
+	"frame2_bytes": 16 << 20, "payload_bytes": 1<<16 - 1, "voip_payload_bytes": 1<<16 - 1,
+	"token_bytes": 1024, // of one token; the feedback list has no longer ones
 
 	"loops": 64, "handshake_timeout": 5 * minute, "handshakes": 100_000, "handshakes_per_address": 100_000,
-	"connections": 1_000_000, "connections_per_address": 1_000_000, "connections_per_client": 1_000_000, "app_connections_share": 100,
-	"hello_bytes": 64 << 10, "unparsed_bytes": 1 << 20,
+	"connections": 1_000_000, "connections_per_address": 1_000_000, "connections_per_client": 1_000_000,
+	"app_connections_share": 100,
+	"hello_bytes":           64 << 10, "unparsed_bytes": 1 << 20,
 	"linger_idle": day, "linger_idle_pressure": 10 * minute, "linger_total": 7 * day, "drain": day,
 
 	"window": 1_000_000, "queued_bytes": 64 << 30, "spool_ahead": 1 << 30,
+	"waiting_devices": 10_000_000, // some 112 bytes each
+	"topics_per_app":  100_000, "spool_reserve": 1 << 40, "spool_device_share": 100,
 
-	"apns_connections": 1000, "apns_streams": 10_000, "apns_connection_age": 30 * day, "apns_dial_interval": 10 * minute,
-	"apns_dial_timeout": 10 * minute, "apns_request_timeout": 10 * minute, "apns_ping_after": day, "apns_ping_timeout": 10 * minute,
-	"retry_delay": day, "retry_delay_max": day,
+	"apns_connections": 1000, "apns_streams": 10_000, "apns_connection_age": 30 * day,
+	"apns_dial_interval": 10 * minute,
+	"apns_dial_timeout":  10 * minute, "apns_request_timeout": 10 * minute, "apns_ping_after": day,
+	"apns_ping_timeout": 10 * minute,
+	"retry_delay":       day, "retry_delay_max": day,
 
 	"feedback_entries": 100_000_000, "feedback_age": 3650 * day, "feedback_stall": day, "feedback_total": day,
 	"bad_token_ttl": 30 * day, "bad_token_ttl_repeated": 30 * day, "bad_token_entries": 100_000_000,

@@ -1,0 +1,196 @@
+package bridge
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/lane"
+	"apnsbridge/store/boltstore"
+)
+
+// stepped gives t as it is read behind a step of the wall clock by whole seconds:
+// its monotonic reading is as it was. The layout is that of time.Time, which has no
+// other way to it; TestSteppedTime notices if it changes.
+func stepped(t time.Time, step time.Duration) time.Time {
+	const secondBit = 30 // of the first word, which has the monotonic flag above and nanoseconds below
+	words := (*struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&t))
+	words.wall += uint64(int64(step/time.Second)) << secondBit
+	return t
+}
+
+func TestSteppedTime(t *testing.T) {
+	now := time.Now()
+	for _, step := range []time.Duration{-time.Hour, 0, time.Second, 400 * 24 * time.Hour} {
+		got := stepped(now, step)
+		if wall := got.Round(0).Sub(now.Round(0)); wall != step || got.Sub(now) != 0 {
+			t.Errorf("a step of %v moves the wall by %v and the monotonic reading by %v", step, wall, got.Sub(now))
+		}
+	}
+}
+
+// steppingClock is the machine's clock, of which the test can set the wall and put
+// forward both.
+type steppingClock struct{ step, ahead atomic.Int64 }
+
+func (c *steppingClock) now() time.Time {
+	return stepped(time.Now().Add(time.Duration(c.ahead.Load())), time.Duration(c.step.Load()))
+}
+
+func (c *steppingClock) set(step time.Duration) { c.step.Store(int64(step)) }
+
+func (c *steppingClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// What lanes are told of the wall: a step counts once it has lasted for ten minutes,
+// and what is monotonic never notices.
+func TestClock(t *testing.T) {
+	type reading struct {
+		after, step time.Duration // since the start, and of the wall from then on
+		want        time.Duration // the wall since its time at the start
+	}
+	const minute, hour = time.Minute, time.Hour
+	tests := []struct {
+		name     string
+		readings []reading
+	}{
+		{"steady", []reading{{minute, 0, minute}, {30 * hour, 0, 30 * hour}}},
+		{"slewed", []reading{{minute, time.Second, minute}, {20 * minute, 2 * time.Second, 20 * minute}, {hour, -time.Second, hour}}},
+		{"back, and right again", []reading{{minute, -hour, minute}, {10 * minute, -hour, 10 * minute}, {11 * minute, 0, 11 * minute}, {hour, 0, hour}}},
+		{"back for good", []reading{{minute, -hour, minute}, {11 * minute, -hour, 11*minute - hour}, {hour, -hour, 0}}},
+		{"forward for good", []reading{{minute, 9 * hour, minute}, {11 * minute, 9 * hour, 11*minute + 9*hour}}},
+		{"forward, right, and forward again", []reading{
+			{minute, hour, minute}, {9 * minute, 0, 9 * minute}, {10 * minute, hour, 10 * minute}, {12 * minute, hour, 12 * minute},
+			{20 * minute, hour, 20*minute + hour}}},
+		{"twice, and back both", []reading{
+			{minute, hour, minute}, {11 * minute, hour, 11*minute + hour}, {12 * minute, 0, 12*minute + hour}, {22 * minute, 0, 22 * minute}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			start := time.Now()
+			var read time.Time
+			read = start
+			c := newClock(func() time.Time { return read })
+			for _, r := range tt.readings {
+				read = stepped(start.Add(r.after), r.step)
+				want := start.UnixNano() + int64(r.want)
+				if got := c.now(); got.Mono != r.after || max(got.Wall-want/1e9, want/1e9-got.Wall) > 2 {
+					t.Errorf("after %v and a step of %v: %v monotonic, wall %v; want %v and %v", r.after, r.step,
+						got.Mono, time.Duration(got.Wall*1e9-start.UnixNano()).Round(time.Second), r.after, r.want)
+				}
+			}
+		})
+	}
+}
+
+// Whichever way the wall clock is set while APNs is away: what waits goes out when it
+// is back, what comes then as well, and nothing has expired that had an hour to live.
+func TestWallStepsInAnOutage(t *testing.T) {
+	for _, mode := range allModes {
+		for _, step := range []time.Duration{-24 * time.Hour, -time.Hour, -5 * time.Minute, time.Hour, 24 * time.Hour} {
+			t.Run(fmt.Sprintf("%s, %v", mode.name, step), func(t *testing.T) {
+				t.Parallel()
+				sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+				clock := new(steppingClock)
+				s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
+				c := spooled(s, mode.mode, mailApp(t, sim))
+				c.Now, c.Limits.RetryDelayMax = clock.now, 200*time.Millisecond
+				b := startBridge(t, c)
+				session, p := open(t, b, Origin{})
+				const count = 200
+				hour := uint32(clock.now().Add(time.Hour / 2).Unix())
+				push := func(from int) {
+					for i := range count {
+						n := note(deviceToken(goodDevice, from+i), uint32(from+i), hello)
+						n.Expiry, n.HasExpiry = hour, true
+						p.push(t, session, n)
+					}
+				}
+				push(0)
+				until(t, "the door is closed", isOpen(b, "mail"))
+				clock.set(step)
+				until(t, "probes go on", func() bool { return gateOf(b, "mail").Probes > 3 })
+				setScenario(t, sim, apnssim.Scenario{})
+				until(t, "all are accepted", func() bool { return sim.Stats().Accepted == count })
+				if step < 0 { // their provider's clock is right, and ours as well
+					push(count)
+					until(t, "those that came then too", func() bool { return sim.Stats().Accepted == 2*count })
+				}
+				if got := b.Stats().Apps["mail"]; got.Expired != 0 || got.Dropped != 0 {
+					t.Errorf("%d have expired, %d were given up", got.Expired, got.Dropped)
+				}
+				session.Shutdown(false)
+				p.wait(t)
+			})
+		}
+	}
+}
+
+// A step that lasts is believed: what has expired by the right time is not sent.
+func TestWallStepIsBelieved(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+	clock := new(steppingClock)
+	s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
+	c := spooled(s, SpoolOverflow, mailApp(t, sim))
+	c.Now = clock.now
+	b := startBridge(t, c)
+	session, p := open(t, b, Origin{})
+	for i := range 20 {
+		n := note(deviceToken(goodDevice, i), uint32(i), hello)
+		n.Expiry, n.HasExpiry = uint32(clock.now().Unix()+3600), true
+		p.push(t, session, n)
+	}
+	until(t, "the door is closed", isOpen(b, "mail"))
+	clock.set(2 * time.Hour)
+	until(t, "the step is seen", func() bool { return b.clock.stepped.Load() != 0 })
+	clock.forward(stepBelieved + time.Minute)
+	until(t, "all have expired", func() bool {
+		setScenario(t, sim, apnssim.Scenario{})
+		return b.Stats().Apps["mail"].Expired == 20 && b.Stats().Unsettled == 0
+	})
+}
+
+// A token is on the list of bad ones for its time, wherever the wall goes meanwhile.
+func TestWallStepsBesideBadTokens(t *testing.T) {
+	for _, step := range []time.Duration{-time.Hour, time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{})
+			clock := new(steppingClock)
+			app := mailApp(t, sim)
+			app.OnBadToken = Continue
+			b := startBridge(t, Config{Apps: []App{app}, Now: clock.now})
+			session, p := open(t, b, Origin{})
+			asked := func(want int) {
+				t.Helper()
+				p.push(t, session, note(deviceToken(badDevice, 1), 1, hello))
+				until(t, "it is settled", func() bool { return b.Stats().Unsettled == 0 })
+				if got := sim.Stats().Received; got != want {
+					t.Fatalf("APNs was asked %d times, want %d", got, want)
+				}
+			}
+			asked(1)
+			clock.set(step)
+			asked(1)
+			clock.forward(b.limits.BadTokenTTL - time.Minute)
+			asked(1)
+			clock.forward(2 * time.Minute)
+			asked(2)
+		})
+	}
+}
+
+// An attempt is dated so that what is compared with it goes by the monotonic clock.
+func TestSentIsMonotonic(t *testing.T) {
+	now := time.Now()
+	sent := dated(lane.Now{Time: now})
+	if d := stepped(now, time.Hour).Sub(sent); d < 0 || d >= time.Millisecond || sent.Nanosecond()%1e6 != 0 {
+		t.Errorf("%v after it, %d ns", d, sent.Nanosecond())
+	}
+}

@@ -1,0 +1,48 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store/boltstore"
+)
+
+// A provider goes on writing behind its error packet while neither APNs nor the disk
+// takes anything: it is stopped within the bound of memory.
+func TestMemoryBehindAPacket(t *testing.T) {
+	for _, mode := range allModes {
+		t.Run(mode.name, func(t *testing.T) {
+			sim := startSim(t, apnssim.Scenario{})
+			s := openStore(t, t.TempDir(), boltstore.Options{SpoolBytes: 2 << 20, SpoolReserve: 1 << 20})
+			c := spooled(s, mode.mode, mailApp(t, sim))
+			const bound = 8 << 20
+			c.Limits.QueuedBytes = bound
+			b := startBridge(t, c)
+			session, p := open(t, b, Origin{})
+			session.Push(note(deviceToken(badDevice, 1), 0, hello))
+			p.wait(t)
+			setScenario(t, sim, apnssim.Scenario{Outage: &apnssim.Outage{}})
+			payload := fmt.Sprintf(`{"aps":{"alert":"%s"}}`, strings.Repeat("x", 2000))
+			before, pushed, stopped := heapInUse(), 0, false
+			for ; pushed < 40_000 && !stopped; pushed++ { // 100 MB
+				if session.Push(note(deviceToken(goodDevice, pushed), uint32(pushed+1), payload)) {
+					continue
+				}
+				select {
+				case <-p.room:
+				case <-time.After(time.Second):
+					stopped = true
+				}
+			}
+			if !stopped {
+				t.Errorf("%d were taken, and it may read on", pushed)
+			}
+			if used, grown := b.Stats().QueuedBytes, heapInUse()-before; used > bound*3/2 || grown > 4*bound {
+				t.Errorf("%d bytes are queued, the heap has grown by %d, want %d", used, grown, bound)
+			}
+		})
+	}
+}

@@ -1,0 +1,240 @@
+package bridge
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store/boltstore"
+)
+
+// putOff are the ways in which APNs can put off one device, and never the others.
+var putOff = []apnssim.Rule{
+	{Reason: apnssim.TooManyRequests},
+	{Reason: apnssim.InternalServerError},
+	{Reason: apnssim.ServiceUnavailable},
+	{Status: 418, Reason: "Teapot"},
+}
+
+// named has the rules apply to a device alone.
+func named(rule apnssim.Rule, prefix string) apnssim.Scenario {
+	rule.Prefix = prefix
+	return apnssim.Scenario{Reasons: []apnssim.Rule{rule}}
+}
+
+// However APNs puts off one device, and however much waits for it: others of the same
+// connection and of others are served at once, also after a restart. What waits is
+// counted, and is delivered in its order when APNs takes it.
+func TestOneDeviceHoldsUpNobody(t *testing.T) {
+	stacks := []struct{ count, size int }{{2000, 60}, {8000, 60}, {600, 4000}}
+	for i, rule := range putOff {
+		for j, mode := range allModes {
+			stack := stacks[(i+j)%len(stacks)] // each with each, over the reasons
+			t.Run(fmt.Sprintf("%s, %s, %d of %d bytes", rule.Reason, mode.name, stack.count, stack.size), func(t *testing.T) {
+				t.Parallel()
+				sim := startSim(t, named(rule, "cc"))
+				clock, dir := new(movableClock), t.TempDir()
+				s := openStore(t, dir, boltstore.Options{Now: clock.now})
+				c := spooled(s, mode.mode, mailApp(t, sim))
+				c.Now = clock.now
+				b := startBridge(t, c)
+				session, p := open(t, b, Origin{Client: "both"})
+				payload := func(i int) string { return fmt.Sprintf(`{"aps":{"alert":"%0*d"}}`, stack.size-20, i) }
+				for i := range stack.count {
+					p.push(t, session, note(deviceToken([]byte{0xcc}, 1), uint32(i), payload(i)))
+				}
+				othersAreServed(t, b, session, p, 0)
+				if mode.mode != SpoolOff {
+					session.Close(nil)
+					b.Close()
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					s = openStore(t, dir, boltstore.Options{Now: clock.now})
+					c = spooled(s, mode.mode, mailApp(t, sim))
+					c.Now = clock.now
+					b = startBridge(t, c)
+					session, p = open(t, b, Origin{Client: "both"})
+					othersAreServed(t, b, session, p, 1000)
+				}
+				until(t, "what waits is counted", func() bool {
+					st := b.Stats().Apps["mail"]
+					return st.Waiting.Notifications+int(st.Dropped) == stack.count
+				})
+				if stack.count > 1000 {
+					return // each takes a round trip
+				}
+				setScenario(t, sim, apnssim.Scenario{})
+				clock.forward(24 * time.Hour)
+				session.Close(nil)
+				delivered(t, b)
+				inOrder(t, sim, "cc", stack.count-int(b.Stats().Apps["mail"].Dropped))
+			})
+		}
+	}
+}
+
+// othersAreServed pushes to others than the device that is put off, over its
+// connection and another one.
+func othersAreServed(t *testing.T, b *Bridge, with *Session, p *recorder, from int) {
+	t.Helper()
+	const each = 150
+	before := b.Stats().Apps["mail"].Accepted
+	other, po := open(t, b, Origin{Client: "other"})
+	for i := range each {
+		p.push(t, with, note(deviceToken(goodDevice, from+i), uint32(i), hello))
+		po.push(t, other, note(deviceToken([]byte{0xbb}, from+i), uint32(i), hello))
+	}
+	until(t, "the others are served", func() bool { return b.Stats().Apps["mail"].Accepted-before == 2*each })
+	other.Close(nil)
+}
+
+// inOrder wants the devices with a prefix to have been served so many times, each in
+// the order of the payloads.
+func inOrder(t *testing.T, sim *apnssim.Simulator, prefix string, count int) {
+	t.Helper()
+	last, served := make(map[string]string), 0
+	for _, push := range sim.Received(0).Pushes {
+		if push.Status != 200 || push.Token[:len(prefix)] != prefix {
+			continue
+		}
+		if served++; string(push.Payload) <= last[push.Token] {
+			t.Fatalf("%.60s after %.60s", push.Payload, last[push.Token])
+		}
+		last[push.Token] = string(push.Payload)
+	}
+	if served != count {
+		t.Errorf("%d were served, want %d", served, count)
+	}
+}
+
+// What waits for its device leaves the window: the provider's connection is read on
+// with default limits, however many come behind it.
+func TestOneThatWaitsLeavesTheWindow(t *testing.T) {
+	for _, mode := range allModes {
+		for _, rule := range putOff {
+			t.Run(mode.name+" "+string(rule.Reason), func(t *testing.T) {
+				t.Parallel()
+				sim := startSim(t, named(rule, "cc"))
+				s := openStore(t, t.TempDir(), boltstore.Options{})
+				b := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+				session, p := open(t, b, Origin{})
+				for i := range 5 {
+					p.push(t, session, note(deviceToken([]byte{0xcc}, i%2), uint32(i), hello))
+				}
+				const count = 3000 // three windows
+				for i := range count {
+					p.push(t, session, note(deviceToken(goodDevice, i), uint32(5+i), hello))
+				}
+				until(t, "all good ones are accepted", func() bool { return sim.Stats().Accepted == count })
+			})
+		}
+	}
+}
+
+// Notifications that APNs never takes, more than close a door, make no other one late
+// by more than a few seconds.
+func TestPoisonMakesNobodyLate(t *testing.T) {
+	for _, mode := range allModes {
+		for _, rule := range []apnssim.Rule{{Reason: apnssim.InternalServerError}, {Reason: apnssim.ServiceUnavailable}, {Status: 502, Reason: "Odd"}} {
+			for _, many := range []int{6, 50} {
+				t.Run(fmt.Sprintf("%s, %d of %s", mode.name, many, rule.Reason), func(t *testing.T) {
+					t.Parallel()
+					sim := startSim(t, named(rule, "cc"))
+					clock := new(movableClock)
+					s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
+					c := spooled(s, mode.mode, mailApp(t, sim))
+					c.Now = clock.now
+					b := startBridge(t, c)
+					session, p := open(t, b, Origin{})
+					for i := range many {
+						p.push(t, session, note(deviceToken([]byte{0xcc}, i), uint32(i), hello))
+					}
+					until(t, "they wait", func() bool { return b.Stats().Retrying+b.Stats().Apps["mail"].Waiting.OnDisk >= many })
+					var late []time.Duration
+					for i := range 40 { // one a second
+						clock.forward(time.Second)
+						start := clock.ahead.Load()
+						p.push(t, session, note(deviceToken(goodDevice, i), uint32(100+i), hello))
+						until(t, "it is accepted", func() bool {
+							clock.forward(100 * time.Millisecond)
+							return sim.Stats().Accepted == 1+i
+						})
+						late = append(late, time.Duration(clock.ahead.Load()-start))
+					}
+					// While it is learned whose fault it is, the good ones are probes' company.
+					if worst := slices.Max(late); worst > 5*time.Second {
+						t.Errorf("late by %v", late)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A request without an answer is made once more, not again and again: in any mode,
+// over restarts and kills, and however often APNs is well between.
+func TestOneRepeatOnly(t *testing.T) {
+	for _, mode := range allModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			lost := apnssim.Scenario{Resets: &apnssim.Resets{When: apnssim.Lost}}
+			sim := startSim(t, lost)
+			dir, clock := t.TempDir(), new(movableClock)
+			s := openStore(t, dir, boltstore.Options{Now: clock.now})
+			start := func() *Bridge {
+				c := spooled(s, mode.mode, mailApp(t, sim))
+				c.Now = clock.now
+				return startBridge(t, c)
+			}
+			b := start()
+			session, p := open(t, b, Origin{})
+			const count = 20
+			for i := range count {
+				p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+			}
+			until(t, "they are asked for", func() bool { return sim.Stats().Received >= 5 })
+			session.Close(nil)
+			dropped, restarts := 0, 4
+			if mode.mode == SpoolOff {
+				restarts = 0
+			}
+			for range restarts {
+				asked := sim.Stats().Received
+				clock.forward(5 * time.Minute)
+				until(t, "some are asked for again, or none is left", func() bool {
+					clock.forward(time.Second)
+					return sim.Stats().Received > asked || b.Stats().Apps["mail"].Waiting.Notifications == 0
+				})
+				b.Close()
+				dropped += int(b.Stats().Apps["mail"].Dropped)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				s = openStore(t, dir, boltstore.Options{Now: clock.now})
+				b = start()
+			}
+			until(t, "all have come to their end", func() bool {
+				clock.forward(time.Minute)
+				st := b.Stats()
+				return st.Unsettled == 0 && st.Apps["mail"].Waiting.Notifications == 0
+			})
+			dropped += int(b.Stats().Apps["mail"].Dropped)
+			times := make(map[string]int)
+			for _, push := range sim.Received(0).Pushes {
+				times[push.Token]++
+			}
+			var counts []int
+			for _, n := range times {
+				counts = append(counts, n)
+			}
+			// A kill or an end may fall between an attempt and its flags: bridge.Close
+			// does not, it writes them.
+			if most := slices.Max(counts); most > 2 || len(times) != count || dropped != count {
+				t.Errorf("%d devices were asked for at most %d times, %d given up; want %d, 2 and %d", len(times), most, dropped, count, count)
+			}
+		})
+	}
+}

@@ -1,0 +1,112 @@
+package bridge
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store/boltstore"
+)
+
+// addsUp wants each notification that was taken to be counted once, as what became of
+// it or as waiting. b has taken nothing over from a run before.
+func addsUp(t *testing.T, b *Bridge) {
+	t.Helper()
+	var st AppStats
+	sum := func() uint64 {
+		st = b.Stats().Apps["mail"]
+		c := st.Conversation
+		swallowed := c.SwallowedSame + c.SwallowedOther + c.SwallowedReset
+		return st.Accepted + st.BadTokens + st.BadTokensCached + st.Refused + st.Unregistered + st.Unknown + swallowed +
+			st.Expired + st.Dropped + st.Crowded + st.Unreadable + st.Abandoned + uint64(st.Waiting.Notifications)
+	}
+	end := time.Now().Add(10 * time.Second)
+	for sum() != st.Taken && time.Now().Before(end) {
+		time.Sleep(10 * time.Millisecond) // between two counters
+	}
+	if got := sum(); got != st.Taken {
+		t.Errorf("%d taken, %d counted: %+v", st.Taken, got, st)
+	}
+}
+
+// Whatever APNs answers: what was taken is what was accepted, refused by reason,
+// swallowed, expired, given up or waits.
+func TestFiguresAddUp(t *testing.T) {
+	for _, mode := range allModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{
+				{Prefix: "c0", Reason: apnssim.TooManyRequests}, {Prefix: "c1", Reason: apnssim.InternalServerError},
+				{Prefix: "c2", Reason: apnssim.BadDeviceToken}, {Prefix: "c3", Reason: apnssim.Unregistered},
+				{Prefix: "c4", Reason: apnssim.PayloadTooLarge}, {Prefix: "c5", Status: 418, Reason: "Teapot"},
+				{Prefix: "c6", Reason: apnssim.BadPriority},
+			}})
+			clock := new(movableClock)
+			s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
+			app := mailApp(t, sim)
+			app.OnBadToken = Continue
+			c := spooled(s, mode.mode, app)
+			c.Now = clock.now
+			b := startBridge(t, c)
+			for round := range 4 {
+				session, p := open(t, b, Origin{Client: fmt.Sprint(round)})
+				for i := range 200 {
+					n := note(deviceToken([]byte{0xc0 + byte(i%9), 0}, round*7+i%14), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, round*1000+i))
+					if i%10 == 0 {
+						n.Expiry, n.HasExpiry = uint32(clock.now().Unix()+20), true
+					}
+					p.push(t, session, n)
+				}
+				addsUp(t, b)
+				session.Close(nil)
+				clock.forward(15 * time.Second)
+				addsUp(t, b)
+			}
+			setScenario(t, sim, apnssim.Scenario{})
+			clock.forward(24 * time.Hour)
+			until(t, "nothing waits", func() bool {
+				clock.forward(time.Minute)
+				return b.Stats().Apps["mail"].Waiting.Notifications == 0
+			})
+			addsUp(t, b)
+		})
+	}
+}
+
+// An app that is taken out of the configuration and put back, again and again, has all
+// of its memory then, in whatever its connections were in the middle of.
+func TestAppTakenOutAndPutBack(t *testing.T) {
+	for _, mode := range allModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{})
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			app := mailApp(t, sim)
+			b := startBridge(t, spooled(s, mode.mode, app))
+			for round := range 3 {
+				session, p := open(t, b, Origin{Client: "c"})
+				session.Push(note(deviceToken(badDevice, round), 0, hello))
+				p.wait(t)
+				for i := range 100 { // behind its packet
+					session.Push(note(deviceToken(goodDevice, round*1000+i), uint32(i+1), hello))
+				}
+				if err := b.Reload(nil); err != nil {
+					t.Fatal(err)
+				}
+				session.Push(note(deviceToken([]byte{0xbb}, round), 500, hello)) // of an app that is out
+				if err := b.Reload([]App{app}); err != nil {
+					t.Fatal(err)
+				}
+				session.Shutdown(true)
+				session.Close(nil)
+				session, p = open(t, b, Origin{Client: "d"})
+				pushMany(t, session, p, round*5000, 3000)
+				session.Close(nil)
+				delivered(t, b)
+				addsUp(t, b)
+			}
+			until(t, "all memory is given back", func() bool { return b.Stats().QueuedBytes < 1<<20 })
+		})
+	}
+}

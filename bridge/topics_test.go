@@ -1,0 +1,151 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store/boltstore"
+)
+
+// One topic of an app's certificates that APNs does not take, or all of whose tokens
+// it refuses, stops no other topic.
+func TestOneTopicStopsNoOther(t *testing.T) {
+	const wrong = "com.example.other"
+	for _, mode := range allModes {
+		for _, tt := range []struct {
+			name     string
+			scenario apnssim.Scenario
+			count    int
+		}{
+			{"topic refused", apnssim.Scenario{Topics: []string{topic}}, 6},
+			{"topic refused, many", apnssim.Scenario{Topics: []string{topic}}, 900},
+			{"tokens refused", apnssim.Scenario{Reasons: []apnssim.Rule{{Topic: wrong, Reason: apnssim.BadDeviceToken}}}, 60},
+			{"for its topic", apnssim.Scenario{Reasons: []apnssim.Rule{{Topic: wrong, Reason: apnssim.DeviceTokenNotForTopic}}}, 300},
+		} {
+			t.Run(mode.name+", "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				sim := startSim(t, tt.scenario)
+				s := openStore(t, t.TempDir(), boltstore.Options{})
+				app := mailApp(t, sim)
+				app.Topic, app.OnBadToken = "", Continue
+				b := startBridge(t, spooled(s, mode.mode, app))
+				bad, pb := open(t, b, Origin{Client: "bad", Topic: wrong})
+				good, pg := open(t, b, Origin{Client: "good", Topic: topic})
+				for i := range tt.count {
+					pb.push(t, bad, note(deviceToken(goodDevice, i), uint32(i), hello))
+				}
+				until(t, "the wrong topic's door is closed", func() bool { return gateOf(b, "mail").TopicsShut == 1 })
+				const count = 300
+				start := time.Now()
+				for i := range count { // the same devices
+					pg.push(t, good, note(deviceToken(goodDevice, i), uint32(i), hello))
+				}
+				until(t, "the good topic is served", func() bool { return b.Stats().Apps["mail"].Accepted == count })
+				if d := time.Since(start); d > 15*time.Second {
+					t.Errorf("it took %v", d)
+				}
+			})
+		}
+	}
+}
+
+// A wrong topic that is corrected by a reload frees what was sent under it and what
+// comes after, at once, also after a restart, and in the order of each device.
+func TestTopicCorrected(t *testing.T) {
+	for _, mode := range allModes {
+		for _, restart := range []bool{false, true} {
+			if restart && mode.mode == SpoolOff {
+				continue
+			}
+			for _, reason := range []apnssim.Reason{apnssim.TopicDisallowed, apnssim.DeviceTokenNotForTopic, apnssim.BadTopic} {
+				t.Run(fmt.Sprintf("%s, %s, restart %v", mode.name, reason, restart), func(t *testing.T) {
+					t.Parallel()
+					const wrong = "com.example.other"
+					sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Topic: wrong, Reason: reason}}})
+					dir, clock := t.TempDir(), new(movableClock)
+					s := openStore(t, dir, boltstore.Options{Now: clock.now})
+					right := mailApp(t, sim)
+					right.OnBadToken = Continue
+					app := right
+					app.Topic = wrong
+					start := func() *Bridge {
+						c := spooled(s, mode.mode, app)
+						c.Now = clock.now
+						return startBridge(t, c)
+					}
+					b := start()
+					session, p := open(t, b, Origin{})
+					const count = 150
+					pushInOrder(t, session, p, 0, 75, count)
+					until(t, "they wait", func() bool { return gateOf(b, "mail").TopicsShut == 1 })
+					waiting := b.Stats().Apps["mail"].Waiting.Notifications
+					if restart {
+						session.Close(nil)
+						b.Close()
+						if err := s.Close(); err != nil {
+							t.Fatal(err)
+						}
+						s = openStore(t, dir, boltstore.Options{Now: clock.now})
+						b = start()
+						session, p = open(t, b, Origin{})
+					}
+					if err := b.Reload([]App{right}); err != nil {
+						t.Fatal(err)
+					}
+					for i := range 50 {
+						p.push(t, session, note(deviceToken([]byte{0xbb}, i), uint32(1000+i), hello))
+					}
+					until(t, "those after it", func() bool { return sim.Stats().Accepted >= 50 })
+					clock.forward(10 * time.Second) // of those asked before, which wait for themselves
+					session.Close(nil)
+					delivered(t, b)
+					if got := sim.Stats(); got.Accepted < 50+waiting-60 || got.Duplicates != 0 {
+						t.Errorf("%d accepted of the 50 new and the %d that waited, %d twice", got.Accepted, waiting, got.Duplicates)
+					}
+				})
+			}
+		}
+	}
+}
+
+// An app's lines are as many as topics_per_app at most. Of those of which nothing is
+// left one goes when another is wanted; one that a session may write into stays.
+func TestTopicsPerApp(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	s := openStore(t, t.TempDir(), boltstore.Options{})
+	app := mailApp(t, sim)
+	app.Topic = ""
+	c := spooled(s, SpoolOverflow, app)
+	const most = 5
+	c.Limits.TopicsPerApp = most
+	b := startBridge(t, c)
+	named := func(i int) Origin { return Origin{App: "mail", Client: "c", Topic: fmt.Sprintf("com.example.%d", i)} }
+	for round := range 4 { // other topics in each
+		var sessions []*Session
+		for i := range most {
+			session, p := open(t, b, named(round*most+i))
+			p.push(t, session, note(deviceToken(goodDevice, i), 1, hello))
+			sessions = append(sessions, session)
+		}
+		until(t, "they are accepted", func() bool { return b.Stats().Apps["mail"].Accepted == uint64((round+1)*most) })
+		if _, err := b.Open(new(recorder), named(1000)); err == nil || !strings.Contains(err.Error(), "limits.topics_per_app") {
+			t.Fatalf("got %v, want one topic too many", err)
+		}
+		again, _ := open(t, b, named(round*most))
+		again.Close(nil)
+		for _, session := range sessions {
+			session.Close(nil)
+		}
+		until(t, "they are over", func() bool { return b.Stats().Sessions == 0 })
+	}
+	l := b.apps["mail"].lanes[Production]
+	l.lock()
+	lines := len(l.core.Lines())
+	l.unlock()
+	if lines > most {
+		t.Errorf("%d lines, want %d at most", lines, most)
+	}
+}
