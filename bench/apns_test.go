@@ -17,17 +17,34 @@ import (
 )
 
 // apns answers every request with 200 and does next to nothing else, so that it
-// is no part of what is measured. It is no simulator: it does not even read the
-// headers. What it notes is how long ago a notification was written that has
+// is no part of what is measured, but to notifications in a mood. It is no simulator:
+// it does not even read the headers. What it notes is how long ago a notification was written that has
 // the time in it.
 type apns struct {
 	listener net.Listener
 	mute     bool
+	calm     bool // moods do nothing
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
 	taken []time.Duration
+	first int64           // when the first came, in nanoseconds since 1970; 0: none has
+	asked map[string]bool // numbers of notifications in the mood once
 }
+
+// mood is how a notification has APNs answer, in the place of the time it was
+// written at: the first bytes of its text.
+type mood string
+
+const (
+	throttles mood = "429 " // it gets 429 each time
+	fails     mood = "503 " // 503
+	refuses   mood = "400 " // its topic is refused
+	once      mood = "once" // 429 at the first attempt
+)
+
+// reasons are APNs' words.
+var reasons = map[mood]string{throttles: "TooManyRequests", fails: "ServiceUnavailable", refuses: "TopicDisallowed"}
 
 // delays are what "delays" says of the notifications since it was last asked.
 type delays struct {
@@ -40,7 +57,7 @@ func startAPNs(s setting) (part, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	a := &apns{mute: s.Mute}
+	a := &apns{mute: s.Mute, calm: s.Calm, asked: make(map[string]bool)}
 	a.listener, err = tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
 	if err != nil {
 		return nil, "", err
@@ -66,15 +83,25 @@ func (a *apns) do(o order) (answer, error) {
 	if o.Do != "delays" {
 		return answer{}, errOrder(o)
 	}
+	var all []time.Duration
+	err := await(func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if len(a.taken) < o.Count {
+			return false
+		}
+		all, a.taken = a.taken, nil
+		return true
+	})
 	a.mu.Lock()
-	all := a.taken
-	a.taken = nil
+	said := answer{First: a.first}
 	a.mu.Unlock()
-	if len(all) == 0 {
-		return answer{}, nil
+	if len(all) == 0 || err != nil {
+		return said, err
 	}
 	slices.Sort(all)
-	return answer{Delays: delays{Count: len(all), P50: all[len(all)/2], P99: all[len(all)*99/100], Most: all[len(all)-1]}}, nil
+	said.Delays = delays{Count: len(all), P50: all[len(all)/2], P99: all[len(all)*99/100], Most: all[len(all)-1]}
+	return said, nil
 }
 
 // close is called when the clients are gone, and with them all goroutines.
@@ -120,10 +147,9 @@ func (a *apns) serve(c net.Conn) error {
 				framer.WritePing(true, f.Data)
 			}
 		case *http2.DataFrame:
-			a.note(f.Data())
+			m := a.note(f.Data())
 			if f.StreamEnded() && !a.mute {
-				const status200 = 0x80 | 8 // RFC 7541, appendix A
-				framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte{status200}, EndHeaders: true, EndStream: true})
+				answerIn(m, framer, f.StreamID)
 			}
 			if used += f.Length; used > apnsWindow/4 {
 				framer.WriteWindowUpdate(0, used)
@@ -133,17 +159,41 @@ func (a *apns) serve(c net.Conn) error {
 	}
 }
 
-// note takes the time in a payload, if there is one.
-func (a *apns) note(payload []byte) {
+// answerIn answers a request in a mood.
+func answerIn(m mood, framer *http2.Framer, stream uint32) {
+	reason := reasons[m]
+	if reason == "" {
+		const status200 = 0x80 | 8 // RFC 7541, appendix A
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{status200}, EndHeaders: true, EndStream: true})
+		return
+	}
+	status := append([]byte{8, 3}, m[:3]...) // a literal without indexing, named as the 8th
+	framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: status, EndHeaders: true})
+	framer.WriteData(stream, true, []byte(`{"reason":"`+reason+`"}`))
+}
+
+// note takes the time in a payload, if there is one, or else its mood.
+func (a *apns) note(payload []byte) mood {
 	if len(payload) < stampAt+stampSize {
-		return
+		return ""
 	}
-	nanos, err := strconv.ParseInt(string(payload[stampAt:stampAt+stampSize]), 10, 64)
-	if err != nil {
-		return
-	}
-	taken := time.Since(time.Unix(0, nanos))
+	stamp := string(payload[stampAt : stampAt+stampSize])
+	nanos, err := strconv.ParseInt(stamp, 10, 64)
 	a.mu.Lock()
-	a.taken = append(a.taken, taken)
-	a.mu.Unlock()
+	defer a.mu.Unlock()
+	if a.first == 0 {
+		a.first = time.Now().UnixNano()
+	}
+	m := mood(stamp[:len(once)])
+	switch {
+	case err == nil:
+		a.taken = append(a.taken, time.Since(time.Unix(0, nanos)))
+		return ""
+	case a.calm:
+		return ""
+	case m == once && !a.asked[stamp]:
+		a.asked[stamp] = true
+		return throttles
+	}
+	return m
 }

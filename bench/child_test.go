@@ -45,12 +45,23 @@ type child struct {
 	address string // it listens on
 	in      *json.Encoder
 	out     *json.Decoder
+	process *os.Process
+	killed  bool
+}
+
+// kill ends the process at once, and with it the descriptors and the locks it has.
+func (c *child) kill() {
+	c.killed = true
+	c.process.Kill()
+	c.process.Wait()
 }
 
 // startChild starts a process that ends with the benchmark.
 func startChild(tb testing.TB, name string, s setting) *child {
 	tb.Helper()
-	s.Dir = tb.TempDir()
+	if s.Dir == "" {
+		s.Dir = tb.TempDir()
+	}
 	if *profiles != "" {
 		s.Profile = nextProfile(name)
 	}
@@ -69,14 +80,17 @@ func startChild(tb testing.TB, name string, s setting) *child {
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
+	c := &child{tb: tb, name: name, in: json.NewEncoder(stdin), out: json.NewDecoder(stdout), process: cmd.Process}
 	tb.Cleanup(func() {
 		stdin.Close()
 		io.Copy(io.Discard, stdout)
+		if c.killed {
+			return
+		}
 		if err := cmd.Wait(); err != nil || tb.Failed() {
 			tb.Errorf("%s ended with %v and said: %s", name, err, said.Bytes())
 		}
 	})
-	c := &child{tb: tb, name: name, in: json.NewEncoder(stdin), out: json.NewDecoder(stdout)}
 	if err := c.in.Encode(s); err != nil {
 		tb.Fatal(err)
 	}
@@ -94,10 +108,16 @@ func nextProfile(name string) string {
 // ask gives an order and waits until it is done.
 func (c *child) ask(o order) answer {
 	c.tb.Helper()
+	c.tell(o)
+	return c.hear(o.Do)
+}
+
+// tell gives an order.
+func (c *child) tell(o order) {
+	c.tb.Helper()
 	if err := c.in.Encode(o); err != nil {
 		c.tb.Fatalf("%s, %s: %v", c.name, o.Do, err)
 	}
-	return c.hear(o.Do)
 }
 
 func (c *child) hear(what string) answer {

@@ -42,10 +42,13 @@ func startGateway(s setting) (part, string, error) {
 		return nil, "", err
 	}
 	g := &gatewayPart{served: make(chan error, 1)}
-	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{}); err != nil {
+	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{SpoolBytes: s.Spooled}); err != nil {
 		return nil, "", err
 	}
 	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credential: credential}}
+	if s.Topics {
+		apps[0].Topic = ""
+	}
 	if s.Other != "" {
 		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credential: credential})
 	}
@@ -66,9 +69,12 @@ func startGateway(s setting) (part, string, error) {
 		},
 		Admit: func(h *gateway.Hello) (gateway.Opener, error) {
 			if s.Other != "" && len(h.Chain) == 0 {
-				return g.opener(otherApp), nil
+				return g.opener(otherApp, topic), nil
 			}
-			return g.opener(app), nil
+			if s.Topics && len(h.Chain) == 0 {
+				return g.opener(app, otherTopic), nil
+			}
+			return g.opener(app, topic), nil
 		},
 	})
 	if err != nil {
@@ -82,11 +88,15 @@ func startGateway(s setting) (part, string, error) {
 // second one.
 const otherApp = "other"
 
+// otherTopic is that of the providers without a certificate, if the app has none
+// configured.
+const otherTopic = "com.example.other"
+
 var spoolModes = map[string]bridge.SpoolMode{"": bridge.SpoolOverflow, "off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow, "always": bridge.SpoolAlways}
 
-func (g *gatewayPart) opener(app string) gateway.Opener {
+func (g *gatewayPart) opener(app, topic string) gateway.Opener {
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
-		session, err := g.bridge.Open(c, bridge.Origin{App: app, Client: "bench", Address: netip.MustParseAddr("127.0.0.1")})
+		session, err := g.bridge.Open(c, bridge.Origin{App: app, Client: "bench", Topic: topic, Address: netip.MustParseAddr("127.0.0.1")})
 		if err != nil {
 			panic(err)
 		}
@@ -94,12 +104,39 @@ func (g *gatewayPart) opener(app string) gateway.Opener {
 	}
 }
 
-// do knows "accepted": it waits until so many notifications were, since the
-// start.
+// do knows "accepted": it waits until so many notifications were, since the start;
+// "stored", until so many are in logs and queues; "queued", until so many are in
+// queues; and "counts".
 func (g *gatewayPart) do(o order) (answer, error) {
-	if o.Do != "accepted" {
-		return answer{}, errOrder(o)
+	switch o.Do {
+	case "accepted":
+		return g.accepted(o)
+	case "stored":
+		return answer{}, await(func() bool { logged, queued := g.stored(); return logged+queued >= o.Count })
+	case "queued":
+		return answer{}, await(func() bool { _, queued := g.stored(); return queued >= o.Count })
+	case "counts":
+		st := g.bridge.Stats().Apps[app]
+		return answer{Counts: counts{Taken: st.Taken, Accepted: st.Accepted, GivenUp: st.Dropped + st.Crowded, Waiting: st.Waiting.Notifications}}, nil
 	}
+	return answer{}, errOrder(o)
+}
+
+// counts are a gateway's, of its first app.
+type counts struct {
+	Taken, Accepted, GivenUp uint64
+	Waiting                  int
+}
+
+// stored is how many notifications are on disk.
+func (g *gatewayPart) stored() (logged, queued int) {
+	for _, n := range g.store.Lines().Stats().Lines {
+		logged, queued = logged+n.Log, queued+n.Queued
+	}
+	return logged, queued
+}
+
+func (g *gatewayPart) accepted(o order) (answer, error) {
 	var st bridge.AppStats
 	err := await(func() bool {
 		st = g.bridge.Stats().Apps[app]
@@ -136,7 +173,7 @@ func serverIdentity(dir string) (tls.Certificate, *x509.CertPool, error) {
 }
 
 // patience is how long a round may take.
-const patience = time.Minute
+const patience = 10 * time.Minute
 
 // await asks every millisecond until done says so.
 func await(done func() bool) error {

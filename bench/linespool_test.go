@@ -362,6 +362,10 @@ func anonymousMemory() (int, error) {
 	if _, err := resident(); err != nil { // which gives garbage back
 		return 0, err
 	}
+	return presentAnonymous()
+}
+
+func presentAnonymous() (int, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, err

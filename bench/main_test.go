@@ -31,15 +31,17 @@ func TestMain(m *testing.M) {
 
 // setting is what a child is told first.
 type setting struct {
-	PKI       string // a directory that devpki has written
-	Target    string // host:port to speak to
-	Anonymous bool   // a provider has no certificate
-	Spool     string // a gateway's spool.mode; overflow if empty
-	Other     string // host:port of the APNs of a gateway's second app: whose providers have no certificate
-	Mute      bool   // APNs answers no request
-
+	PKI         string // a directory that devpki has written
+	Target      string // host:port to speak to
+	Anonymous   bool   // a provider has no certificate
+	Spool       string // a gateway's spool.mode; overflow if empty
+	Other       string // host:port of the APNs of a gateway's second app: whose providers have no certificate
+	Mute        bool   // APNs answers no request
 	Certificate string // PEM file of certificate and key, in place of PKI's server's
-	Dir         string // for files of its own
+	Calm        bool   // APNs accepts notifications in any mood
+	Dir         string // for files of its own; a new one if empty
+	Spooled     int64  // bytes a gateway's spool may take; 0: the default
+	Topics      bool   // the gateway's app has none configured: providers without a certificate have otherTopic
 	Profile     string // file for a CPU profile; none if empty
 	Program     string // the test binary that plays the part; this one if empty
 }
@@ -49,6 +51,8 @@ type order struct {
 	Do    string // the name of one of the orders of its part
 	Count int    // notifications or connections
 	Rate  int    // notifications a second
+	Mood  mood   // of APNs, at these notifications
+	One   bool   // they are to one device
 }
 
 // answer is what came of an order.
@@ -58,8 +62,10 @@ type answer struct {
 	Address  string // it listens on; of the first answer
 	Usage    usage
 	Delays   delays
-	Upstream int // connections to APNs
-	Written  int // notifications
+	Upstream int   // connections to APNs
+	Written  int   // notifications
+	First    int64 // when the first notification came to APNs, in nanoseconds since 1970
+	Counts   counts
 }
 
 // part is what a child does. do is called for one order at a time.
@@ -115,6 +121,9 @@ func playPart(name string) error {
 		switch o.Do {
 		case "usage":
 			said = answer{Usage: presentUsage()}
+		case "anonymous":
+			said, err = answer{}, nil
+			said.Usage.Resident, err = mostAnonymous(o.Count)
 		case "resident":
 			said, err = answer{}, nil
 			said.Usage.Resident, err = resident()

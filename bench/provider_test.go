@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -48,7 +49,7 @@ func startProvider(s setting) (part, string, error) {
 }
 
 // do knows "dial", Count more connections; "send", Count notifications as fast
-// as they are taken; "pace", Count of them at a rate; "flood", which writes as
+// as they are taken; "pace", Count of them at a rate; "mood", Count of them in a mood; "flood", which writes as
 // many as are taken until the end; and "written", how many these are.
 func (p *providers) do(o order) (answer, error) {
 	switch o.Do {
@@ -58,6 +59,8 @@ func (p *providers) do(o order) (answer, error) {
 		return answer{}, p.send(o.Count)
 	case "pace":
 		return answer{}, p.pace(o.Count, o.Rate)
+	case "mood":
+		return answer{}, p.inMood(o)
 	case "flood":
 		p.flood()
 		return answer{}, nil
@@ -110,6 +113,33 @@ func (p *providers) send(count int) error {
 	for i, c := range p.conns {
 		first, end := from+count*i/len(p.conns), from+count*(i+1)/len(p.conns)
 		go func() { errs <- write(c, first, end, number) }()
+	}
+	var failed error
+	for range p.conns {
+		if err := <-errs; err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// inMood writes notifications on all connections, in parts.
+func (p *providers) inMood(o order) error {
+	errs := make(chan error, len(p.conns))
+	from := p.sent
+	p.sent += o.Count
+	moody := func(n *binproto.Notification, i uint32) {
+		if number(n, i); o.One {
+			number(n, uint32(from)) // the device
+			n.Identifier = i
+		}
+		// Other devices than those of the providers in other processes.
+		copy(n.Token[16:], o.Mood)
+		copy(n.Payload[stampAt:], fmt.Sprintf("%-4s%015d", o.Mood, i))
+	}
+	for i, c := range p.conns {
+		first, end := from+o.Count*i/len(p.conns), from+o.Count*(i+1)/len(p.conns)
+		go func() { errs <- write(c, first, end, moody) }()
 	}
 	var failed error
 	for range p.conns {

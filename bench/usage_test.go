@@ -47,3 +47,15 @@ func resident() (int, error) {
 	}
 	return pages * os.Getpagesize(), nil
 }
+
+// mostAnonymous is the most bytes of the process that were in memory and of no file,
+// in so many milliseconds.
+func mostAnonymous(milliseconds int) (most int, err error) {
+	for i := 0; i <= milliseconds && err == nil; i += 10 {
+		var n int
+		n, err = presentAnonymous()
+		most = max(most, n)
+		time.Sleep(10 * time.Millisecond)
+	}
+	return most, err
+}

@@ -53,7 +53,8 @@ func (a *account) room() bool {
 // roomy reports whether less than half of what all apps share is used, or the app
 // keeps to its own: what arrives need not go to disk.
 func (a *account) roomy() bool {
-	return a.used.Load() < a.budget.share || a.budget.beyond.Load() < a.budget.common/2
+	// What arrives counts already: the last for which there was room may go a little beyond.
+	return a.used.Load() < 2*a.budget.share || a.budget.beyond.Load() < a.budget.common/2
 }
 
 // spare reports whether there is room for a session that must not stop reading: it

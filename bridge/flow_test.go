@@ -51,7 +51,7 @@ func TestOrderOfEachDevice(t *testing.T) {
 	}
 	b.everyLane(func(l *appLane) {
 		for _, n := range l.core.Lines() {
-			if !n.Spent() {
+			if !n.Idle() {
 				t.Errorf("something is left of %s", l.environment)
 			}
 		}

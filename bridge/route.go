@@ -157,7 +157,7 @@ func (l *appLane) inUse() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, n := range l.core.Lines() {
-		if !n.Spent() {
+		if !n.Idle() {
 			return true
 		}
 	}

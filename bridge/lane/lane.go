@@ -152,11 +152,11 @@ func (n *Line) Hold() { n.holders++ }
 // Release takes back a Hold.
 func (n *Line) Release() { n.holders-- }
 
-// Spent reports whether nothing of n is in memory or on disk, it has nothing to
-// remember and is not held.
-func (n *Line) Spent() bool {
-	return n.holders == 0 && len(n.devices) == 0 && n.Door.Reason == Open && !n.unlisted && n.disk.Waiting() == 0
-}
+// Idle reports whether nothing of n is in memory or on disk.
+func (n *Line) Idle() bool { return len(n.devices) == 0 && !n.unlisted && n.disk.Waiting() == 0 }
+
+// Spent reports whether n is idle, has nothing to remember and is not held.
+func (n *Line) Spent() bool { return n.Idle() && n.holders == 0 && n.Door.Reason == Open }
 
 // RemoveLine forgets a line that is spent.
 func (l *Lane) RemoveLine(n *Line) {
