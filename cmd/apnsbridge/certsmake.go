@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"apnsbridge/cmd/apnsbridge/authority"
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // pkiFlags say where the authority is.
@@ -140,7 +141,7 @@ func (c certsClientCommand) Run(std streams) error {
 		name = c.Topic
 	}
 	if filepath.Base(name) != name {
-		return usageError{fmt.Errorf("--name %q is no name of a file: give one without /", clip(name))}
+		return usageError{fmt.Errorf("--name %q is no name of a file: give one without /", config.Clip(name))}
 	}
 	if c.ECDSA {
 		kind = authority.ECDSA

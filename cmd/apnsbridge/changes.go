@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // changes says what a reload has made other than it was before, in a line.
@@ -82,7 +83,7 @@ func (a *assembly) retopiced(before *assembly) (all []warning) {
 		if was, is := before.bridged(app.Name).Credential.Describe().Topic, app.Credential.Describe().Topic; was != is {
 			all = append(all, warning{setting: "apps." + app.Name + ".credential", text: fmt.Sprintf(
 				"apps.%s.credential: the push certificate is for %s, and the one before it was for %s: is it the "+
-					"right file?", app.Name, clip(is), clip(was))})
+					"right file?", app.Name, config.Clip(is), config.Clip(was))})
 		}
 	}
 	return all

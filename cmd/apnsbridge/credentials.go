@@ -108,14 +108,15 @@ func serves(leaf *x509.Certificate, topic string) error {
 		if strings.HasPrefix(leaf.Subject.CommonName, kind) {
 			return fmt.Errorf("the certificate %q is not for pushes: make an Apple Push Services certificate for %s "+
 				"in Apple's developer site",
-				clip(leaf.Subject.CommonName), topic)
+				config.Clip(leaf.Subject.CommonName), topic)
 		}
 	}
 	first, further := identity.Topics(leaf)
 	switch {
 	case first == "" && len(further) == 0:
 		return fmt.Errorf("the certificate %q names no topic, so it is no push certificate: "+
-			"make an Apple Push Services certificate for %s in Apple's developer site", clip(leaf.Subject.CommonName), topic)
+			"make an Apple Push Services certificate for %s in Apple's developer site",
+			config.Clip(leaf.Subject.CommonName), topic)
 	case topic == config.TopicFromCertificate, topic == first, slices.Contains(further, topic), comesWith(topic, first):
 		return nil
 	}
@@ -168,7 +169,8 @@ func (a *assembly) doubtful(name string, c config.App, credential *upstream.Cred
 			{"team_id", token.TeamID, "the ten characters on Apple's membership page"},
 		} {
 			if !tenCharacters.MatchString(id.value) {
-				say("credential.token."+id.key, "%q is not ten capital letters and digits: it is %s", clip(id.value), id.where)
+				say("credential.token."+id.key, "%q is not ten capital letters and digits: it is %s",
+					config.Clip(id.value), id.where)
 			}
 		}
 		if m := keyFileName.FindStringSubmatch(filepath.Base(token.Key)); m != nil && m[1] != token.KeyID {
@@ -176,39 +178,31 @@ func (a *assembly) doubtful(name string, c config.App, credential *upstream.Cred
 			if m[1] == token.TeamID {
 				swapped = ", which is given as team_id: exchange the two"
 			}
-			say("credential.token.key_id", "it is %s, and the name of the key says %s%s", clip(token.KeyID), m[1], swapped)
+			say("credential.token.key_id", "it is %s, and the name of the key says %s%s", config.Clip(token.KeyID),
+				m[1], swapped)
 		}
 		if token.KeyID == token.TeamID {
-			say("credential.token.team_id", "it is the key_id once more: it is the ten characters on Apple's membership page")
+			say("credential.token.team_id", "it is the key_id once more: it is the ten characters on Apple's "+
+				"membership page")
 		}
 	}
 	switch topic := c.Topic; {
 	case topic == config.TopicFromCertificate:
 	case teamPrefix.MatchString(topic):
-		say("topic", "%s begins with a team's identifier, which is not part of a topic: %s", clip(topic), clip(topic[11:]))
+		say("topic", "%s begins with a team's identifier, which is not part of a topic: %s", config.Clip(topic),
+			config.Clip(topic[11:]))
 	case !strings.Contains(topic, "."):
-		say("topic", "%q has no dot: a topic is the app's whole bundle identifier, like com.example.mail", clip(topic))
+		say("topic", "%q has no dot: a topic is the app's whole bundle identifier, like com.example.mail",
+			config.Clip(topic))
 	}
 	if leaf := leafOf(credential); leaf != nil {
 		if only := onlyEnvironment(leaf); only != "" && c.Environment != only {
-			say("environment", "it is %s, and the push certificate is for %s only: correct one of them", c.Environment, only)
+			say("environment", "it is %s, and the push certificate is for %s only: correct one of them",
+				c.Environment, only)
 		}
 	}
 	if c.Environment == "by-listener" && c.Endpoint != "" {
-		say("endpoint", "both environments go to %s: that is right for a simulator only", clip(c.Endpoint))
+		say("endpoint", "both environments go to %s: that is right for a simulator only", config.Clip(c.Endpoint))
 	}
 	return all
-}
-
-// clip shortens what comes from a file, for a sentence. The text of
-// a key is left out.
-func clip(text string) string {
-	const most = 80
-	if config.IsKeyText(text) {
-		return "(the text of a key)"
-	}
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }

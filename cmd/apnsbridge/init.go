@@ -192,7 +192,7 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 	case c.CIDR == "":
 		if filepath.Base(c.Topic) != c.Topic {
 			return "", made, fmt.Errorf("--topic %q has a slash: a topic is a bundle identifier, like com.example.mail",
-				clip(c.Topic))
+				config.Clip(c.Topic))
 		}
 		made.client = filepath.Join(c.PKI, c.Topic+".pem")
 		if _, err := os.Stat(made.client); errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge"
+	"apnsbridge/gateway/identity"
 )
 
 // sandboxAsked remembers the apps that go to production and were asked for with
@@ -39,7 +40,7 @@ func (s *sandboxAsked) asked(app, client, name string) {
 		return
 	}
 	s.last[app] = now
-	s.log.Warn().Str("app", app).Str("client", client).Str("name", clip(name)).Str("remedy", sandboxRemedy).
+	s.log.Warn().Str("app", app).Str("client", client).Str("name", identity.Clip(name)).Str("remedy", sandboxRemedy).
 		Msg("a provider asks for the sandbox, by name or by its certificate, and the app's environment is " +
 			"production: its notifications go to production")
 }

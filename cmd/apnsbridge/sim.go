@@ -14,6 +14,7 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/gateway/devpki"
+	"apnsbridge/gateway/identity"
 )
 
 type simCommand struct {
@@ -158,7 +159,8 @@ func printPushes(ctx context.Context, sim *apnssim.Simulator, out io.Writer) {
 		}
 		for _, p := range pushes {
 			fmt.Fprintf(out, "%s push %d to %s, device %.16s…: %s, priority %d, %d bytes: %d %s\n",
-				time.Now().Format(time.TimeOnly), p.Seq, clip(p.Topic), p.Token, clip(p.PushType), p.Priority, len(p.Payload), p.Status, p.Reason)
+				time.Now().Format(time.TimeOnly), p.Seq, identity.Clip(p.Topic), p.Token,
+				identity.Clip(p.PushType), p.Priority, len(p.Payload), p.Status, p.Reason)
 		}
 	}
 }

@@ -89,7 +89,8 @@ func (c *tryCommand) app(settings *config.Config) (config.App, error) {
 	}
 	app, ok := settings.Apps[c.App]
 	if !ok {
-		return app, usageError{fmt.Errorf("--app %q is not configured: choose one of %s", clip(c.App), few(names))}
+		return app, usageError{fmt.Errorf("--app %q is not configured: choose one of %s", config.Clip(c.App),
+			few(names))}
 	}
 	return app, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // unconfigured looks for apps that are not configured and have notifications in the
@@ -21,7 +22,7 @@ func (s *service) unconfigured() (all []warning) {
 			continue
 		}
 		all = append(all, warning{setting: "apps", text: fmt.Sprintf("%d notifications wait for the app %q, which is not "+
-			"configured: configure it again, and they go", waiting[name], clip(name))})
+			"configured: configure it again, and they go", waiting[name], config.Clip(name))})
 	}
 	return all
 }

@@ -41,6 +41,6 @@ func (a Admin) validate(s *source) {
 	}
 	if a.Token == "" && a.TokenFile == "" && a.ClientCA == "" && !a.OnLoopback() {
 		s.reject("admin.listen", "others than this machine can reach %q: keep to 127.0.0.1:9195, or say under "+
-			"admin who may ask, with a token, or with certificate, key and client_ca", clip(a.Listen))
+			"admin who may ask, with a token, or with certificate, key and client_ca", Clip(a.Listen))
 	}
 }

@@ -49,7 +49,7 @@ func (a *aliases) weigh(node ast.Node) (n int) {
 		n += a.weigh(v.Value)
 		name := v.Name.GetToken().Value
 		if a.early[name] {
-			a.refuse(node, "*%s stands before &%[1]s, or within it: write out what is meant", clip(name))
+			a.refuse(node, "*%s stands before &%[1]s, or within it: write out what is meant", Clip(name))
 		}
 		a.anchors[name] = anchor{v.Value, n}
 	case *ast.AliasNode:

@@ -23,7 +23,7 @@ func (c Client) validate(s *source, path, topic string) {
 	}
 	if c.CIDR != "" {
 		if _, err := netip.ParsePrefix(c.CIDR); err != nil {
-			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", clip(c.CIDR))
+			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", Clip(c.CIDR))
 		}
 	}
 	c.validateAuthority(s, path)

@@ -160,7 +160,7 @@ func (c *Config) File() string { return c.file }
 // configuration's own directory.
 func (c *Config) Path(name string) string {
 	if IsKeyText(name) {
-		return clip(name) // which no error gives away
+		return Clip(name) // which no error gives away
 	}
 	if name == "" || filepath.IsAbs(name) {
 		return name

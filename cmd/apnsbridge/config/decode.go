@@ -195,7 +195,7 @@ func (s *source) decodeMap(node ast.Node, v reflect.Value, path string) {
 func (s *source) eachKey(node ast.Node, path string, t reflect.Type, do func(key string, value ast.Node, path string)) {
 	mapping, ok := node.(*ast.MappingNode)
 	if !ok {
-		s.reject(path, "%s", noMapping(path, t, s.doc.written(clip(node.GetToken().Value))))
+		s.reject(path, "%s", noMapping(path, t, s.doc.written(Clip(node.GetToken().Value))))
 		return
 	}
 	own := make(map[string]bool)
@@ -240,7 +240,7 @@ func (s *source) key(key ast.MapKeyNode, path string) (string, bool) {
 	if _, explicit := key.(*ast.MappingKeyNode); explicit || strings.ContainsRune(text, placeholder) {
 		s.places[join(path, text)] = place{s.doc.file, key.GetToken().Position.Line}
 		s.reject(join(path, text), "%q cannot be a key: write KEY: VALUE, with a key that stands there as it is",
-			s.doc.written(clip(text)))
+			s.doc.written(Clip(text)))
 		return "", false
 	}
 	return text, true
@@ -253,7 +253,7 @@ func (s *source) arrive(path string, here place, value ast.Node, named bool) boo
 	_, section := value.(*ast.MappingNode)
 	if ok && (before.file == here.file || !section || named) {
 		s.note(Problem{here.file, here.line,
-			fmt.Sprintf("%s stands in %s:%d already: keep one of them", clip(path), before.file, before.line)})
+			fmt.Sprintf("%s stands in %s:%d already: keep one of them", Clip(path), before.file, before.line)})
 		return false
 	}
 	if !ok {

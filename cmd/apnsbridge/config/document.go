@@ -111,7 +111,7 @@ func (d *document) syntaxProblem(err error) *Problem {
 	line := d.lines[p.Line-1]
 	value := "the value"
 	if m := keyOfLine.FindStringSubmatch(line); m != nil {
-		value = "the value of " + clip(m[1])
+		value = "the value of " + Clip(m[1])
 	}
 	for _, known := range syntaxMistakes {
 		if strings.Contains(message, known.message) {

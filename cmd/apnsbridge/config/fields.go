@@ -75,12 +75,12 @@ func unknownKey(path, key string, t reflect.Type) string {
 		return fmt.Sprintf("%s has no key %s: it belongs %s", section(path), key, strings.Join(homes, " or "))
 	}
 	if near := nearest(key, slices.Collect(maps.Keys(fieldsOf(t)))); near != "" {
-		return fmt.Sprintf("unknown key %q: did you mean %s?", clip(key), near)
+		return fmt.Sprintf("unknown key %q: did you mean %s?", Clip(key), near)
 	}
 	if near := nearest(key, all); near != "" {
-		return fmt.Sprintf("unknown key %q: did you mean %s, in another section?", clip(key), near)
+		return fmt.Sprintf("unknown key %q: did you mean %s, in another section?", Clip(key), near)
 	}
-	return fmt.Sprintf("unknown key %q: correct its name or remove it", clip(key))
+	return fmt.Sprintf("unknown key %q: correct its name or remove it", Clip(key))
 }
 
 func home(path string) string {

@@ -101,7 +101,7 @@ func (s *source) include(config *Config) {
 		files, err := filepath.Glob(config.Path(pattern))
 		if err != nil || len(files) == 0 && !strings.ContainsAny(pattern, "*?[") {
 			s.reject(at, "there is no file %s: correct the name, or write a pattern like conf.d/*.yaml",
-				clip(config.Path(pattern)))
+				Clip(config.Path(pattern)))
 		}
 		for _, file := range files {
 			s.takeFile(file, reflect.ValueOf(config).Elem(), "")
@@ -114,7 +114,7 @@ func (s *source) include(config *Config) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		s.reject("apps_dir", "%s is no directory that can be read: make it, with a file NAME.yaml for each app",
-			clip(dir))
+			Clip(dir))
 	}
 	for _, entry := range entries {
 		name, ok := strings.CutSuffix(strings.TrimSuffix(entry.Name(), ".yml"), ".yaml")
@@ -141,7 +141,7 @@ func (s *source) includeApp(config *Config, name, file string) {
 	path := "apps." + name
 	if before, ok := s.places[path]; ok {
 		s.note(Problem{file, 1, fmt.Sprintf("the app %s stands in %s:%d already: keep "+
-			"one of them", clip(name), before.file, before.line)})
+			"one of them", Clip(name), before.file, before.line)})
 		return
 	}
 	s.places[path] = place{file, 1}

@@ -74,7 +74,7 @@ func nested(n *ast.MappingNode) string {
 	if len(n.Values) == 0 {
 		return ""
 	}
-	return " (" + clip(n.Values[0].Key.GetToken().Value) + ")"
+	return " (" + Clip(n.Values[0].Key.GetToken().Value) + ")"
 }
 
 // isPlain reports whether a scalar is written without quotes.
@@ -94,6 +94,6 @@ func (s *source) setBool(v reflect.Value, text, path string) {
 	case "false", "no", "off":
 		v.SetBool(false)
 	default:
-		s.reject(path, "%q is neither yes nor no: write true or false", clip(text))
+		s.reject(path, "%q is neither yes nor no: write true or false", Clip(text))
 	}
 }

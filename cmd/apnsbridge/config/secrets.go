@@ -15,9 +15,9 @@ func IsKeyText(value string) bool {
 // userinfo is what stands before the host of a URL, however broken the rest is.
 var userinfo = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)?.*@`)
 
-// clip shortens what a message repeats from the file, and leaves out what may be
+// Clip shortens what a message repeats from the file, and leaves out what may be
 // secret: the text of a key, and of an address the user and the password.
-func clip(value string) string {
+func Clip(value string) string {
 	const most = 60
 	if IsKeyText(value) {
 		return "(the text of a key)"

@@ -106,7 +106,7 @@ func (a *App) validate(s *source, path string) {
 	}
 	if topic := a.Topic; a.dir != "" && a.Credential.Token == nil && a.Credential.Certificate == nil {
 		s.lacks(path+".credential", "the app has no credential for APNs: put %s.p12 or %[1]s.pem into %s, or add "+
-			"token or certificate under credential", clip(topic), a.dir)
+			"token or certificate under credential", Clip(topic), a.dir)
 	} else {
 		a.Credential.validate(s, path+".credential")
 	}
@@ -144,10 +144,10 @@ func oneOf(s *source, path, value string, allowed []string) {
 		return
 	}
 	if near := nearest(value, slices.Clone(allowed)); near != "" {
-		s.reject(path, "%q is not possible here: did you mean %s? choose %s", clip(value), near, strings.Join(allowed, ", "))
+		s.reject(path, "%q is not possible here: did you mean %s? choose %s", Clip(value), near, strings.Join(allowed, ", "))
 		return
 	}
-	s.reject(path, "%q is not possible here: choose %s", clip(value), strings.Join(allowed, ", "))
+	s.reject(path, "%q is not possible here: choose %s", Clip(value), strings.Join(allowed, ", "))
 }
 
 func defaultTo(value *string, def string) {
@@ -160,12 +160,12 @@ func checkAddress(s *source, path, address string) {
 	_, port, err := net.SplitHostPort(address)
 	switch number, numeric := strconv.Atoi(port); {
 	case err != nil || port == "":
-		s.reject(path, "%q is no address: write HOST:PORT or :PORT", clip(address))
+		s.reject(path, "%q is no address: write HOST:PORT or :PORT", Clip(address))
 	case numeric == nil && (number < 0 || number > 65535):
-		s.reject(path, "%q has no port that can be: choose one from 1 to 65535", clip(address))
+		s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(address))
 	case numeric != nil:
 		if _, err := net.LookupPort("tcp", port); err != nil {
-			s.reject(path, "%q has no port that is known: write its number", clip(address))
+			s.reject(path, "%q has no port that is known: write its number", Clip(address))
 		}
 	}
 }
@@ -173,7 +173,7 @@ func checkAddress(s *source, path, address string) {
 func checkURL(s *source, path, text string, schemes ...string) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
-		s.reject(path, "%q is no address: write one that begins with %s://", clip(text), strings.Join(schemes, ":// or "))
+		s.reject(path, "%q is no address: write one that begins with %s://", Clip(text), strings.Join(schemes, ":// or "))
 	}
 }
 
@@ -195,7 +195,7 @@ func (a *App) checkEndpoint(s *source, path string) {
 		return
 	}
 	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", clip(a.Endpoint))
+		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", Clip(a.Endpoint))
 		return
 	}
 	for environment, host := range appleHosts {
@@ -206,7 +206,7 @@ func (a *App) checkEndpoint(s *source, path string) {
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			s.reject(path, "%q has no port that can be: choose one from 1 to 65535", clip(a.Endpoint))
+			s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(a.Endpoint))
 		}
 	}
 }
@@ -218,9 +218,9 @@ func checkTopic(s *source, path, topic string) {
 	case alike == TopicFromCertificate:
 		s.reject(path, "%q is no topic: did you mean %s?", topic, TopicFromCertificate)
 	case strings.Contains(topic, "*"):
-		s.reject(path, "%q is a pattern for several apps: name the whole bundle identifier of one", clip(topic))
+		s.reject(path, "%q is a pattern for several apps: name the whole bundle identifier of one", Clip(topic))
 	case len(topic) > 255 || strings.ContainsFunc(topic, func(r rune) bool { return r <= ' ' || r > '~' }):
-		s.reject(path, "%q has characters that no topic has: write the bundle identifier, like com.example.mail", clip(topic))
+		s.reject(path, "%q has characters that no topic has: write the bundle identifier, like com.example.mail", Clip(topic))
 	}
 }
 

@@ -55,7 +55,7 @@ func (s *Size) UnmarshalText(b []byte) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || n > (1<<62)/factor {
-		return fmt.Errorf("%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", clip(text))
+		return fmt.Errorf("%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", Clip(text))
 	}
 	*s = Size(n * factor)
 	return nil
@@ -65,7 +65,7 @@ func (s *Size) UnmarshalText(b []byte) error {
 func (c *Count) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseInt(string(text), 10, 32)
 	if err != nil || n < 1 {
-		return fmt.Errorf("%q is no count: write a whole number from 1", clip(string(text)))
+		return fmt.Errorf("%q is no count: write a whole number from 1", Clip(string(text)))
 	}
 	*c = Count(n)
 	return nil
@@ -76,7 +76,7 @@ func (p *Share) UnmarshalText(text []byte) error {
 	number, ok := strings.CutSuffix(string(text), "%")
 	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 8)
 	if err != nil || !ok || n < 1 || n > 100 {
-		return fmt.Errorf("%q is no share: write one like 10 %%, from 1 %% to 100 %%", clip(string(text)))
+		return fmt.Errorf("%q is no share: write one like 10 %%, from 1 %% to 100 %%", Clip(string(text)))
 	}
 	*p = Share(n)
 	return nil
@@ -90,7 +90,7 @@ func (l *Loops) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseInt(string(text), 10, 16)
 	if err != nil || n < 1 {
-		return fmt.Errorf("%q is no number of loops: write auto, or a whole number from 1", clip(string(text)))
+		return fmt.Errorf("%q is no number of loops: write auto, or a whole number from 1", Clip(string(text)))
 	}
 	*l = Loops(n)
 	return nil
@@ -109,7 +109,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 		v, err = time.ParseDuration(text)
 	}
 	if err != nil || v <= 0 {
-		return fmt.Errorf("%q is no duration: write one like 10s, 5m, 24h or 90d", clip(text))
+		return fmt.Errorf("%q is no duration: write one like 10s, 5m, 24h or 90d", Clip(text))
 	}
 	*d = Duration(v)
 	return nil
@@ -122,7 +122,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseInt(number, 10, 32)
 	per, ok := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
 	if err != nil || n < 1 || n > most || !ok {
-		return fmt.Errorf("%q is no rate: write one like 500/s, 600/m or 1000/h, up to %d", clip(string(text)), most)
+		return fmt.Errorf("%q is no rate: write one like 500/s, 600/m or 1000/h, up to %d", Clip(string(text)), most)
 	}
 	*r = Rate{Count: Count(n), Per: Duration(per)}
 	return nil
@@ -134,7 +134,7 @@ func (r *Range) UnmarshalText(text []byte) error {
 	minimum, err1 := strconv.ParseInt(low, 10, 16)
 	maximum, err2 := strconv.ParseInt(high, 10, 16)
 	if err1 != nil || err2 != nil || minimum < 1 || maximum < minimum {
-		return fmt.Errorf("%q is no range: write two numbers like 32..100", clip(string(text)))
+		return fmt.Errorf("%q is no range: write two numbers like 32..100", Clip(string(text)))
 	}
 	*r = Range{Min: int(minimum), Max: int(maximum)}
 	return nil
@@ -149,7 +149,7 @@ func (n *Networks) add(text string) error {
 		network = netip.PrefixFrom(address, address.BitLen())
 	}
 	if err != nil {
-		return fmt.Errorf("%q is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8", clip(text))
+		return fmt.Errorf("%q is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8", Clip(text))
 	}
 	*n = append(*n, network.Masked())
 	return nil
@@ -183,10 +183,10 @@ func (f *Fingerprint) UnmarshalText(text []byte) error {
 	switch {
 	case err == nil && len(sum) == sha1.Size:
 		return fmt.Errorf("%q is a SHA-1 fingerprint: print the other one with openssl x509 -noout -fingerprint "+
-			"-sha256", clip(s))
+			"-sha256", Clip(s))
 	case err != nil || len(sum) != sha256.Size:
 		return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout "+
-			"-fingerprint -sha256 prints them", clip(s))
+			"-fingerprint -sha256 prints them", Clip(s))
 	}
 	*f = Fingerprint(digits)
 	return nil

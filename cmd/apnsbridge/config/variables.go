@@ -52,7 +52,7 @@ func (d *document) expand(text string, lookup func(string) (string, bool)) (valu
 		parts := variableParts.FindStringSubmatch(reference)
 		if parts == nil {
 			problem = fmt.Sprintf("%s is no variable: write ${NAME}, ${NAME:-DEFAULT}, or $$%s for the text itself",
-				clip(reference), clip(strings.TrimPrefix(reference, "$")))
+				Clip(reference), Clip(strings.TrimPrefix(reference, "$")))
 			return ""
 		}
 		found, ok := lookup(parts[1])
@@ -60,7 +60,7 @@ func (d *document) expand(text string, lookup func(string) (string, bool)) (valu
 		case found == "" && parts[2] != "":
 			return parts[3]
 		case !ok:
-			problem = fmt.Sprintf("the environment variable %s is not set: set it, or write the value here", clip(parts[1]))
+			problem = fmt.Sprintf("the environment variable %s is not set: set it, or write the value here", Clip(parts[1]))
 		}
 		return found
 	})
