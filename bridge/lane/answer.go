@@ -1,5 +1,7 @@
 package lane
 
+import "time"
+
 // Admit reports whether the upstream is to write the request for it, which was
 // handed on. If not, the lane has it back, and the upstream must not touch it
 // again.
@@ -120,21 +122,25 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 	case Renewed:
 		return
 	case NoConnection:
-		l.Door.failed(Unreachable, true, sent, now)
+		l.Door.failed(Unreachable, atOnce, sent, now)
 		return
 	case Failed, NoAnswer:
 		if it.Flags.Failures == 0 || l.Door.Reason != Open && !alone {
-			l.Door.failed(Unreachable, false, sent, now)
+			l.Door.failed(Unreachable, l.enough(sent), sent, now)
 		}
 		return
 	case Unlooked:
 		return
 	case CredentialRefused:
-		l.Door.failed(Refused, l.lastGood <= l.Door.Since, sent, now)
+		enough := inARow
+		if l.lastGood <= l.Door.Since {
+			enough = atOnce
+		}
+		l.Door.failed(Refused, enough, sent, now)
 		return
 	case TopicRefused:
 		l.Door.answered(c, sent, now)
-		n.Door.failed(Topic, false, sent, now)
+		n.Door.failed(Topic, inARow, sent, now)
 		return
 	}
 	if c <= Throttled {
@@ -164,6 +170,17 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 	}
 }
 
+// enough is how many failures in a row close the lane's door, of which this one was
+// sent then. Where APNs has answered well to what was sent a moment before, or after,
+// a clump of notifications that fail for themselves must not stop the others: a real
+// outage brings as many failures as soon.
+func (l *Lane) enough(sent time.Duration) int {
+	if l.lastGood > l.Door.Since && sent-l.lastGood < time.Second {
+		return amid
+	}
+	return inARow
+}
+
 // Recall takes an item back that was handed on and about which APNs was not asked:
 // it goes another way.
 func (l *Lane) Recall(it *Item, now Now) {
@@ -177,8 +194,12 @@ func (l *Lane) Trouble(c Class, now Now) {
 	l.now, l.Wake = now, true
 	switch c {
 	case CredentialRefused, TopicRefused, Renewed:
-		l.Door.failed(Refused, true, now.Mono, now.Mono)
+		l.Door.failed(Refused, atOnce, now.Mono, now.Mono)
 	case Failed, NoConnection:
-		l.Door.failed(Unreachable, c == NoConnection, now.Mono, now.Mono)
+		enough := inARow
+		if c == NoConnection {
+			enough = atOnce
+		}
+		l.Door.failed(Unreachable, enough, now.Mono, now.Mono)
 	}
 }

@@ -20,7 +20,9 @@ func (r Reason) String() string {
 }
 
 const (
-	inARow  = 5  // failures that close a door
+	atOnce  = 1  // failure closes a door, if it says enough
+	inARow  = 5  // failures do,
+	amid    = 64 // or, amid good answers, so many: some in a clump may fail for themselves
 	proved  = 64 // good answers in a row that open it
 	eased   = 2  // how many more may go for each good answer
 	atATime = 64 // probes, at most, where one good answer proves all
@@ -95,13 +97,13 @@ func (d *Door) answered(c Class, sent, now time.Duration) {
 }
 
 // failed takes an answer that others would have had as well, to what was sent
-// then. enough says that one such answer closes the door.
-func (d *Door) failed(why Reason, enough bool, sent, now time.Duration) {
+// then. So many of them in a row close the door.
+func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 	if sent < d.Since {
 		return
 	}
 	if d.Reason == Open {
-		if d.failures++; enough || d.failures >= inARow {
+		if d.failures++; d.failures >= enough {
 			d.shut(why, now)
 		}
 		return

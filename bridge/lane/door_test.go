@@ -16,7 +16,7 @@ func seconds(s int) time.Duration { return time.Duration(s) * time.Second }
 // fail has n pushes fail that were sent at second s.
 func (d *Door) failTimes(n int, why Reason, s int) {
 	for range n {
-		d.failed(why, false, seconds(s), seconds(s))
+		d.failed(why, inARow, seconds(s), seconds(s))
 	}
 }
 
@@ -37,7 +37,7 @@ func TestDoorCloses(t *testing.T) {
 	}{
 		"four failures":               {func(d *Door) { d.failTimes(4, Unreachable, 1) }, Open},
 		"five failures":               {func(d *Door) { d.failTimes(5, Unreachable, 1) }, Unreachable},
-		"one is enough":               {func(d *Door) { d.failed(Refused, true, 1, 1) }, Refused},
+		"one is enough":               {func(d *Door) { d.failed(Refused, atOnce, 1, 1) }, Refused},
 		"five of a topic":             {func(d *Door) { d.failTimes(5, Topic, 1) }, Topic},
 		"five, and one good between":  {func(d *Door) { d.failTwoAfterThreeAnd(Accepted) }, Open},
 		"five, and no look between":   {func(d *Door) { d.failTwoAfterThreeAnd(Unlooked) }, Unreachable},
@@ -185,7 +185,7 @@ func TestDoorProbesAfterAGoodAnswer(t *testing.T) {
 	if d.answered(Accepted, seconds(1000), seconds(1000)); d.Probe != seconds(1001) {
 		t.Errorf("it is due after %v", d.Probe-seconds(1000))
 	}
-	if d.failed(Refused, false, seconds(1001), seconds(1001)); d.Probe != seconds(1061) {
+	if d.failed(Refused, inARow, seconds(1001), seconds(1001)); d.Probe != seconds(1061) {
 		t.Errorf("for another reason it is due after %v", d.Probe-seconds(1001))
 	}
 }

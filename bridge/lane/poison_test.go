@@ -101,3 +101,30 @@ func TestCaseCredentialAmongPoison(t *testing.T) {
 		})
 	}
 }
+
+// Fifty that always get 5xx come in one clump among good ones, and a thousand more good
+// ones behind them: none of these waits for the clump.
+func TestCaseClumpOfPoison(t *testing.T) {
+	inEachMode(t, true, func(t *testing.T, m Mode) {
+		g := newRig(m, func(n *note) Class {
+			if n.device >= 1000 && n.device < 1050 {
+				return Failed
+			}
+			return Accepted
+		})
+		g.room, g.lane.Ahead = 2000*sizeOf, 200*sizeOf
+		for i := range 20 {
+			g.arrive(&note{device: i})
+		}
+		g.wait(500 * time.Millisecond)
+		for i := range 50 {
+			g.arrive(&note{device: 1000 + i})
+		}
+		for i := range 900 {
+			if g.arrive(&note{device: 50 + i}); i%9 == 0 {
+				g.wait(50 * time.Millisecond)
+			}
+		}
+		within(t, "the good ones", g.until(time.Minute, func() bool { return g.accepted == 920 }), 500*time.Millisecond)
+	})
+}
