@@ -31,18 +31,19 @@ func TestMain(m *testing.M) {
 
 // setting is what a child is told first.
 type setting struct {
-	PKI       string // a directory that devpki has written
-	Target    string // host:port to speak to
-	Anonymous bool   // a provider has no certificate
-	Spool     string // a gateway's spool.mode; overflow if empty
-	Other     string // host:port of the APNs of a gateway's second app: whose providers have no certificate
-	Mute      bool   // APNs answers no request
-	Calm      bool   // APNs accepts notifications in any mood
-	Dir       string // for files of its own; a new one if empty
-	Spooled   int64  // bytes a gateway's spool may take; 0: the default
-	Topics    bool   // the gateway's app has none configured: providers without a certificate have otherTopic
-	Profile   string // file for a CPU profile; none if empty
-	Program   string // the test binary that plays the part; this one if empty
+	PKI         string // a directory that devpki has written
+	Target      string // host:port to speak to
+	Anonymous   bool   // a provider has no certificate
+	Spool       string // a gateway's spool.mode; overflow if empty
+	Other       string // host:port of the APNs of a gateway's second app: whose providers have no certificate
+	Mute        bool   // APNs answers no request
+	Certificate string // PEM file of certificate and key, in place of PKI's server's
+	Calm        bool   // APNs accepts notifications in any mood
+	Dir         string // for files of its own; a new one if empty
+	Spooled     int64  // bytes a gateway's spool may take; 0: the default
+	Topics      bool   // the gateway's app has none configured: providers without a certificate have otherTopic
+	Profile     string // file for a CPU profile; none if empty
+	Program     string // the test binary that plays the part; this one if empty
 }
 
 // order is what a child is to do.
@@ -81,6 +82,9 @@ var parts = map[string]func(setting) (p part, address string, err error){
 	"listener": startListener,
 	"apns2":    startPusher,
 	"provider": startProvider,
+
+	"connect-gateway":  startConnectGateway,
+	"connect-listener": startConnectListener,
 }
 
 // playPart reads orders from the standard input until it ends.

@@ -25,7 +25,7 @@ const (
 type OnBadToken uint8
 
 // Topics whose payloads are always the same cannot have resends told apart:
-// ByTopic continues for com.apple.mgmt.* and pass.*, and reports for others.
+// ByTopic continues for these (pushtype.IsUniform), and reports for others.
 const (
 	ByTopic  OnBadToken = iota
 	Report              // an error packet, after which the connection ends
@@ -55,7 +55,8 @@ func (a App) check(now time.Time) error {
 		return fmt.Errorf("app %s: %w", a.Name, err)
 	}
 	if a.Endpoint != "" {
-		if u, err := url.Parse(a.Endpoint); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		if u, err := url.Parse(a.Endpoint); err != nil || u.Scheme != "https" || u.Host == "" ||
+			strings.Trim(u.Path, "/") != "" {
 			return fmt.Errorf("app %s: endpoint %q must be like https://host:port", a.Name, a.Endpoint)
 		}
 	}
@@ -88,8 +89,7 @@ func (a App) continues(o Origin) bool {
 	case Continue:
 		return true
 	}
-	topic := a.topicFor(o)
-	return pushtype.IsMDM(topic) || strings.HasPrefix(topic, "pass.")
+	return pushtype.IsUniform(a.topicFor(o))
 }
 
 // endpoint is where the app's notifications for an environment go.

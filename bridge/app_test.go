@@ -36,3 +36,26 @@ func TestProbeNeedsACredential(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Topics whose payloads are all alike continue, also where the certificate names
+// them; a setting goes before.
+func TestContinuesByTopic(t *testing.T) {
+	for _, tt := range []struct {
+		app  App
+		from string // the certificate's topic
+		want bool
+	}{
+		{App{Topic: topic}, "", false},
+		{App{Topic: "com.apple.mail.XServer.1"}, "", true},
+		{App{}, "com.apple.mail.XServer.1", true},
+		{App{}, "com.apple.mgmt.External.1", true},
+		{App{}, "pass.com.example", true},
+		{App{}, topic, false},
+		{App{OnBadToken: Report}, "pass.com.example", false},
+		{App{OnBadToken: Continue}, topic, true},
+	} {
+		if got := tt.app.continues(Origin{Topic: tt.from}); got != tt.want {
+			t.Errorf("%+v, certificate for %q: got %v, want %v", tt.app, tt.from, got, tt.want)
+		}
+	}
+}

@@ -24,20 +24,28 @@ func sourceOf(a netip.Addr) source {
 // as the port takes may be on their way through one program.
 var unknown source
 
-// place is what a connection is counted as.
+// place is what a connection is counted as. A census alone changes it.
 type place struct {
 	from   source
 	client string // "" if it is not known, or of no interest
+	app    string // once it is joined
+	joined bool   // its client is admitted
+	left   bool
 }
 
-// census counts connections, in all, by source, and by client.
+// census counts connections, in all, by source, by client and by app.
 type census struct {
 	max, maxPerSource, maxPerClient int
 
+	share int // of max, that every app gets
+	spare int // beyond max, for handshakes of those who may have a share to claim
+
 	mu       sync.Mutex
 	total    int
+	joined   int // of total: with an admitted client
 	bySource map[source]int
 	byClient map[string]int
+	byApp    map[string]int // of joined
 }
 
 func newCensus(l Limits) *census {
@@ -45,8 +53,11 @@ func newCensus(l Limits) *census {
 		max:          l.Connections,
 		maxPerSource: l.ConnectionsPerAddress,
 		maxPerClient: l.ConnectionsPerClient,
+		share:        max(1, l.Connections*l.AppConnectionsShare/100),
+		spare:        l.Handshakes,
 		bySource:     make(map[source]int),
 		byClient:     make(map[string]int),
+		byApp:        make(map[string]int),
 	}
 }
 
@@ -56,21 +67,35 @@ const (
 	welcome verdict = iota
 	tooMany
 	tooManyOfSource
+	tooManyOfClient
 )
 
-// enter counts one more, if the bounds allow it. force lets it over max: the
+// enter counts one more, if the bounds allow it. force lets it over them: the
 // place of another is about to become free.
-func (c *census) enter(from source, force bool) verdict {
+func (c *census) enter(p *place, force bool) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.fullOf(from):
+	case c.fullOf(p.from) && !force:
 		return tooManyOfSource
 	case c.total >= c.max && !force:
 		return tooMany
 	}
 	c.total++
-	c.bySource[from]++
+	c.bySource[p.from]++
+	return welcome
+}
+
+// enterBeyond counts one more where all places are those of admitted clients, and
+// some of apps with more than their share: it may be of one that has less.
+func (c *census) enterBeyond(p *place) verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.total >= c.max+c.spare || len(c.beyond()) == 0 {
+		return tooMany
+	}
+	c.total++
+	c.bySource[p.from]++
 	return welcome
 }
 
@@ -78,45 +103,85 @@ func (c *census) fullOf(from source) bool {
 	return from != unknown && c.bySource[from] >= c.maxPerSource
 }
 
-// reveal counts one that entered as unknown as from another source, if the
-// bounds allow it.
-func (c *census) reveal(from source) bool {
+// reveal counts one that entered as unknown as from another source. It reports
+// whether the bounds allow that.
+func (c *census) reveal(p *place, from source) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fullOf(from) {
-		return false
-	}
-	decrease(c.bySource, unknown)
+	full := c.fullOf(from)
+	decrease(c.bySource, p.from)
+	p.from = from
 	c.bySource[from]++
-	return true
+	return !full
 }
 
-// fullOfClient says whether one more of the client would be too many.
+// fullOfClient reports whether one more of the client would be too many.
 func (c *census) fullOfClient(client string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return client != "" && c.byClient[client] >= c.maxPerClient
 }
 
-// join counts one that has entered as the client's, if the bounds allow it.
-func (c *census) join(client string) bool {
-	if client == "" {
-		return true
-	}
+// join counts one that has entered as the client's and the app's, if the bounds
+// allow it. It is tooMany where another of an app with more than its share has to
+// give way first.
+func (c *census) join(p *place, client, app string) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byClient[client] >= c.maxPerClient {
-		return false
+	switch {
+	case client != "" && c.byClient[client] >= c.maxPerClient:
+		return tooManyOfClient
+	case c.joined >= c.max:
+		return tooMany
 	}
-	c.byClient[client]++
-	return true
+	c.joined++
+	c.byApp[app]++
+	if client != "" {
+		c.byClient[client]++
+	}
+	p.client, p.app, p.joined = client, app, true
+	return welcome
 }
 
-func (c *census) leave(p place) {
+// owed reports whether an app has less than its share.
+func (c *census) owed(app string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return app != "" && c.byApp[app] < c.share
+}
+
+// excess is how many connections of each app are beyond its share.
+func (c *census) excess() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.beyond()
+}
+
+func (c *census) beyond() map[string]int {
+	beyond := make(map[string]int)
+	for app, n := range c.byApp {
+		if app != "" && n > c.share {
+			beyond[app] = n - c.share
+		}
+	}
+	return beyond
+}
+
+// leave takes one out, once.
+func (c *census) leave(p *place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.left {
+		return
+	}
+	p.left = true
 	c.total--
 	decrease(c.bySource, p.from)
+	if !p.joined {
+		return
+	}
+	c.joined--
+	decrease(c.byApp, p.app)
 	if p.client != "" {
 		decrease(c.byClient, p.client)
 	}
@@ -126,13 +191,6 @@ func decrease[K comparable](by map[K]int, k K) {
 	if by[k]--; by[k] == 0 {
 		delete(by, k)
 	}
-}
-
-// of is how many there are of one source.
-func (c *census) of(from source) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.bySource[from]
 }
 
 // figures fills in what is known here.
@@ -147,5 +205,8 @@ func (c *census) figures(s *PortStats) {
 	}
 	for _, n := range c.byClient {
 		s.ConnectionsOfBusiestClient = max(s.ConnectionsOfBusiestClient, n)
+	}
+	for _, n := range c.byApp {
+		s.ConnectionsOfBusiestApp = max(s.ConnectionsOfBusiestApp, n)
 	}
 }

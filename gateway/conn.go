@@ -16,6 +16,7 @@ import (
 
 var (
 	errNotEnrolled = errors.New("gateway: no event loop took the connection")
+	errCut         = errors.New("gateway: the client is not admitted any more")
 	errLingered    = errors.New("gateway: the provider did not end a connection that we had ended")
 )
 
@@ -30,7 +31,7 @@ type Conn struct {
 	server  *Server
 	session Session
 	parser  binproto.Parser
-	place   place
+	place   *place
 	remote  netip.AddrPort
 	stream  stream
 	wire    *loopWire
@@ -55,7 +56,8 @@ type Conn struct {
 	leaving    time.Duration // until the next look how the packet fared
 
 	attached atomic.Uint32 // how often gnet has taken the descriptor
-	heardAt  atomic.Int64  // Unix nanoseconds, while lingering
+	heardAt  atomic.Int64  // Unix nanoseconds
+	pressed  atomic.Bool   // its place is given to another
 	drained  atomic.Bool   // nothing readable can come any more
 
 	mu     sync.Mutex
@@ -78,6 +80,7 @@ type request struct {
 
 func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
 	c := &Conn{server: s, place: a.place, remote: remote, stream: a.stream, fd: -1}
+	c.heardAt.Store(time.Now().UnixNano())
 	c.wire = &loopWire{conn: c}
 	a.wire.Conn = c.wire
 	return c
@@ -99,6 +102,9 @@ func (c *Conn) Fail(status binproto.Status, identifier uint32) {
 func (c *Conn) Close() {
 	c.ask(func(r *request) { r.end = true })
 }
+
+// Cut ends the connection at once, whatever the provider has still written.
+func (c *Conn) Cut() { c.abort(errCut) }
 
 // Resume says that a session which had no room has room again.
 func (c *Conn) Resume() {

@@ -32,7 +32,9 @@ type FeedbackServer struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	readers                         atomic.Int64
+	mu      sync.Mutex
+	serving map[*FeedbackConn]*place
+
 	bytes, tuples                   atomic.Uint64
 	confirmed, unconfirmed, stalled atomic.Uint64
 	broken, tooOften                atomic.Uint64
@@ -55,7 +57,7 @@ type FeedbackStats struct {
 // NewFeedbackServer opens the endpoints. Serve accepts; Close must be called in
 // any case.
 func NewFeedbackServer(c FeedbackConfig) (*FeedbackServer, error) {
-	s := new(FeedbackServer)
+	s := &FeedbackServer{serving: make(map[*FeedbackConn]*place)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	s.front, err = newFront(c.Port, func(h *Hello) (func(*arrival), error) {
@@ -69,6 +71,7 @@ func NewFeedbackServer(c FeedbackConfig) (*FeedbackServer, error) {
 		s.cancel()
 		return nil, err
 	}
+	s.front.yield = s.yield
 	s.polls.pace = newPace[string](s.front.limits.FeedbackRatePerClient, s.front.limits.Connections)
 	return s, nil
 }
@@ -113,7 +116,7 @@ func (s *FeedbackServer) Stats() FeedbackStats {
 	return FeedbackStats{
 		PortStats:    s.front.stats(),
 		ClientsPaced: s.polls.remembered(),
-		Readers:      int(s.readers.Load()),
+		Readers:      s.reading(),
 		Bytes:        s.bytes.Load(),
 		Tuples:       s.tuples.Load(),
 		Confirmed:    s.confirmed.Load(),
@@ -128,18 +131,57 @@ func (s *FeedbackServer) serve(a *arrival, open FeedbackOpener) {
 	defer s.front.census.leave(a.place)
 	if client := a.hello.Client; client != "" && !s.polls.admit(client) {
 		s.tooOften.Add(1)
-		a.log(s.front.seldom.Warn()).Str("limit", "feedback_rate_per_client").Msg("a client reads its feedback too often")
+		a.log(s.front.seldom.Warn()).Str("limit", "feedback_rate_per_client").Msg("a client reads its feedback too " +
+			"often")
 		a.farewell()
 		a.tcp.Close()
 		return
 	}
-	s.readers.Add(1)
-	defer s.readers.Add(-1)
 	ctx, cancel := context.WithTimeout(s.ctx, s.front.limits.FeedbackTotal)
 	defer cancel()
 	r := newFeedbackConn(s, a, ctx, cancel)
 	defer r.close()
+	s.enter(r, a.place)
+	defer s.leave(r)
 	open(ctx, r)
+}
+
+func (s *FeedbackServer) enter(r *FeedbackConn, p *place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving[r] = p
+}
+
+func (s *FeedbackServer) leave(r *FeedbackConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.serving, r)
+}
+
+func (s *FeedbackServer) reading() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.serving)
+}
+
+// yield ends the reader that has taken longest, of the app that is furthest
+// beyond its share. What it has not read stays on the list.
+func (s *FeedbackServer) yield(excess map[string]int) *place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var gives *FeedbackConn
+	var its *place
+	for r, p := range s.serving {
+		if n := excess[p.app]; n > 0 && (gives == nil || n > excess[its.app] ||
+			p.app == its.app && r.since.Before(gives.since)) {
+			gives, its = r, p
+		}
+	}
+	if gives != nil {
+		delete(s.serving, gives)
+		gives.cancel()
+	}
+	return its
 }
 
 // polls holds clients to their rate of reading.

@@ -17,6 +17,7 @@ type FeedbackConn struct {
 	wire   *feedbackWire
 	ctx    context.Context
 	cancel context.CancelFunc
+	since  time.Time
 
 	base      int64 // what the kernel counts as acknowledged when nothing of ours is
 	tuplesEnd int64 // wire.sent behind the last tuple, 0 if none was written
@@ -43,6 +44,7 @@ func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel 
 		wire:   &feedbackWire{TCPConn: a.tcp, ctx: ctx, stall: s.front.limits.FeedbackStall},
 		ctx:    ctx,
 		cancel: cancel,
+		since:  time.Now(),
 		ended:  make(chan struct{}),
 	}
 	a.wire.Conn = r.wire

@@ -9,10 +9,13 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/gateway/identity"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown and Close, and why a
@@ -71,9 +74,12 @@ type front struct {
 	often    zerolog.Logger // for what a stranger can make happen as often as he likes
 	seldom   zerolog.Logger // for what one who is over a rate goes on doing
 	admit    func(*Hello) (welcome func(*arrival), err error)
-	relieve  func() bool // ends a connection that can be spared, if there is one
+	relieve  func() bool                        // ends a connection that can be spared, if there is one
+	yield    func(excess map[string]int) *place // has one of an app with excess give way, and returns its place
 	census   *census
 	gate     *gate
+	crew     *crew
+	hellos   atomic.Int64 // bytes of hellos that are longer than firstHello
 	counters portCounters
 
 	ctx    context.Context // until handshakes have to end
@@ -82,8 +88,9 @@ type front struct {
 	mu        sync.Mutex
 	listeners []labelled
 	closed    bool
-	arrivals  map[*arrival]struct{} // in the handshake
-	running   sync.WaitGroup        // accept loops, arrivals and what welcomes them
+	crowd     *crowd
+	arrivals  map[*waiter]*arrival // in the handshake
+	running   sync.WaitGroup       // accept loops, arrivals and what welcomes them
 }
 
 type labelled struct {
@@ -103,16 +110,19 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 	f := &front{
 		limits:   limits,
 		tls:      p.tlsConfig(),
-		trusted:  p.Terminated,
+		trusted:  networks(p.Terminated),
 		legacy:   p.LegacyCiphers,
 		log:      p.Logger,
-		often:    p.Logger.Sample(someOfEach(20, time.Second)),
-		seldom:   p.Logger.Sample(someOfEach(10, time.Minute)),
+		often:    Throttle(p.Logger, Rate{20, 5 * time.Second}),
+		seldom:   Throttle(p.Logger, Rate{10, time.Minute}),
 		admit:    admit,
 		relieve:  func() bool { return false },
+		yield:    func(map[string]int) *place { return nil },
 		census:   newCensus(limits),
 		gate:     newGate(limits),
-		arrivals: make(map[*arrival]struct{}),
+		crew:     newCrew(),
+		crowd:    newCrowd(helloPatience),
+		arrivals: make(map[*waiter]*arrival),
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for _, e := range p.Endpoints {
@@ -124,16 +134,9 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 				return nil, fmt.Errorf("gateway: %w", err)
 			}
 		}
-		f.listeners = append(f.listeners, labelled{l, e.Label, e.ProxyProtocol})
+		f.listeners = append(f.listeners, labelled{l, e.Label, networks(e.ProxyProtocol)})
 	}
 	return f, nil
-}
-
-// someOfEach lets through so many lines of each level, so that those of a port
-// scan do not hide who is refused.
-func someOfEach(most uint32, period time.Duration) zerolog.Sampler {
-	some := func() zerolog.Sampler { return &zerolog.BurstSampler{Burst: most, Period: period} }
-	return zerolog.LevelSampler{DebugSampler: some(), InfoSampler: some(), WarnSampler: some()}
 }
 
 // addrs are the addresses listened on, in the order of the endpoints.
@@ -192,7 +195,8 @@ func (f *front) accept(l labelled) error {
 
 // passes says whether accept can work again later.
 func passes(err error) bool {
-	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -200,91 +204,19 @@ func passes(err error) bool {
 	return false
 }
 
+// networks gives those of IPv4 their own form, as addresses are compared in it.
+func networks(given []netip.Prefix) []netip.Prefix {
+	var all []netip.Prefix
+	for _, n := range given {
+		all = append(all, identity.Network(n))
+	}
+	return all
+}
+
+// contains reports whether a is in one of networks, in whatever form it comes.
 func contains(networks []netip.Prefix, a netip.Addr) bool {
-	a = a.WithZone("")
+	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// take lets a connection in if the bounds allow it.
-func (f *front) take(c net.Conn, l labelled) {
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
-		f.log.Error().Str("listener", l.label).Msg("a listener gave a connection that is not TCP")
-		c.Close()
-		return
-	}
-	a := newArrival(f, tcp, l)
-	v := f.census.enter(a.place.from, false)
-	if v == tooMany && f.makeRoom() {
-		v = f.census.enter(a.place.from, true)
-	}
-	switch v {
-	case tooMany:
-		f.counters.overLimit.Add(1)
-		f.often.Warn().Stringer("address", a.hello.Remote).Int("connections", f.limits.Connections).Msg("no room for another connection")
-	case tooManyOfSource:
-		a.tooMany()
-	case welcome:
-		f.counters.accepted.Add(1)
-		if f.add(a) {
-			f.running.Go(a.run)
-			return
-		}
-		f.census.leave(a.place)
-	}
-	a.cancel()
-	c.Close()
-}
-
-// makeRoom ends a connection that can be spared: one that lingers, or a handshake.
-func (f *front) makeRoom() bool {
-	if f.relieve() {
-		return true
-	}
-	a := f.spare()
-	if a == nil {
-		return false
-	}
-	a.drop()
-	return true
-}
-
-// spare takes one out of those in the handshake: of a few, as they come, the one
-// whose source has most connections. Strangers can thus fill all places and keep
-// nobody out.
-func (f *front) spare() *arrival {
-	const few = 32
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var spared *arrival
-	most, seen := 0, 0
-	for a := range f.arrivals {
-		if n := f.census.of(a.place.from); n > most {
-			spared, most = a, n
-		}
-		if seen++; seen == few {
-			break
-		}
-	}
-	delete(f.arrivals, spared)
-	return spared
-}
-
-func (f *front) add(a *arrival) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return false
-	}
-	f.arrivals[a] = struct{}{}
-	return true
-}
-
-// remove takes a from those that abort closes.
-func (f *front) remove(a *arrival) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.arrivals, a)
 }
 
 func (f *front) stopped() bool {
@@ -311,9 +243,10 @@ func (f *front) abort() {
 	f.stop()
 	f.cancel()
 	f.mu.Lock()
-	for a := range f.arrivals {
+	for _, a := range f.arrivals {
 		a.tcp.Close()
 	}
 	f.mu.Unlock()
 	f.running.Wait()
+	f.crew.dismiss()
 }

@@ -16,7 +16,7 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// FuzzHello: however a client's first bytes come, readHello stops at the same
+// FuzzHello: however a client's first bytes come, helloReader stops at the same
 // place or behind it, within its limit, and what they are can be named.
 func FuzzHello(f *testing.F) {
 	f.Add([]byte{22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 1}, byte(1))
@@ -26,21 +26,55 @@ func FuzzHello(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), byte(0))
 	f.Fuzz(func(t *testing.T, in []byte, cut byte) {
 		const limit = 2048
-		got, err := readHello(&cutReader{in: in, size: int(cut) + 1}, limit)
-		if len(got) > limit || !bytes.HasPrefix(in, got) {
+		held := firstHello
+		got, err := new(helloReader).read(&cutReader{in: in, size: int(cut) + 1}, limit, func(size int) error { held = size; return nil })
+		if len(got) > min(limit, held) || !bytes.HasPrefix(in, got) {
 			t.Fatalf("read %d bytes that are not the first %d of the input", len(got), limit)
 		}
-		complete := helloComplete(in[:min(len(in), limit)])
+		end, says := helloEnd(in)
+		complete := end <= limit && end > 0 && says <= limit
 		if (err == nil) != complete {
 			t.Fatalf("got %v, want success: %v", err, complete)
 		}
-		if err == nil && !helloComplete(got) {
+		if err == nil && len(got) < end {
 			t.Fatalf("% x is not complete", got)
 		}
 		if speaks := languageOf(got); speaks > speaksElse {
 			t.Fatalf("speaks %d", speaks)
 		}
 	})
+}
+
+// helloEnd is where the first message of b ends, 0 if that has not come, and how
+// long it says it is. It looks at all from the beginning.
+func helloEnd(b []byte) (end, says int) {
+	var message []byte
+	for at := 0; at < len(b); {
+		if b[at] != 22 {
+			return at + 1, says
+		}
+		if len(b) < at+5 {
+			return 0, says
+		}
+		size := int(b[at+3])<<8 | int(b[at+4])
+		if at += 5; size == 0 || size > maxPlaintext {
+			return at, says
+		}
+		for range size {
+			if at == len(b) {
+				return 0, says
+			}
+			message = append(message, b[at])
+			at++
+			if len(message) >= 4 {
+				says = 4 + (int(message[1])<<16 | int(message[2])<<8 | int(message[3]))
+			}
+			if len(message) >= 4 && len(message) >= says {
+				return at, says
+			}
+		}
+	}
+	return 0, says
 }
 
 // cutReader gives in pieces of size.

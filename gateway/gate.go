@@ -9,6 +9,10 @@ import (
 
 var errOverRate = errors.New("gateway: more handshakes from this address than handshake_rate_per_address allows")
 
+// errEvicted is why a handshake ends that has had its time when others needed its
+// place.
+var errEvicted = errors.New("gateway: others needed the handshake's place")
+
 // gate lets handshakes run: a pace for each source, then a handshakeQueue, with
 // a lock and a clock.
 type gate struct {
@@ -32,15 +36,15 @@ func newGate(l Limits) *gate {
 	}
 }
 
-// enter waits until a handshake from there may run, and returns its turn. drop
-// is called if it must go before leave. The error is errOverRate at once if the
-// rate would let it wait for too long.
-func (g *gate) enter(ctx context.Context, from source, drop func()) (*turn, error) {
+// enter waits until a handshake from there may run, and returns its turn; whole
+// says that its hello is complete. drop is called if it must go before leave. The
+// error is errOverRate at once if the rate would let it wait for too long.
+func (g *gate) enter(ctx context.Context, from source, whole bool, drop func()) (*turn, error) {
 	if err := g.pause(ctx, from); err != nil {
 		return nil, err
 	}
-	begun := make(chan struct{})
-	t := &turn{from: from, begin: func() { close(begun) }, drop: drop}
+	begun, evicted := make(chan struct{}), make(chan struct{})
+	t := &turn{from: from, whole: whole, begin: func() { close(begun) }, drop: func() { drop(); close(evicted) }}
 	g.mu.Lock()
 	g.queue.ask(t)
 	g.grant()
@@ -48,6 +52,8 @@ func (g *gate) enter(ctx context.Context, from source, drop func()) (*turn, erro
 	select {
 	case <-begun:
 		return t, nil
+	case <-evicted:
+		return nil, errEvicted
 	case <-ctx.Done():
 		g.leave(t)
 		return nil, ctx.Err()
@@ -84,6 +90,14 @@ func (g *gate) pause(ctx context.Context, from source) error {
 	}
 }
 
+// goesOn says that the client of a turn has done its part.
+func (g *gate) goesOn(t *turn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.queue.goesOn(t, time.Now())
+	g.grant()
+}
+
 func (g *gate) leave(t *turn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,7 +108,7 @@ func (g *gate) leave(t *turn) {
 func (g *gate) grant() {
 	g.queue.grant(time.Now())
 	if g.queue.waiting > 0 && g.timer == nil {
-		g.timer = time.AfterFunc(g.queue.patience, func() {
+		g.timer = time.AfterFunc(g.queue.patience/4, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.timer = nil

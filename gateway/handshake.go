@@ -2,25 +2,21 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // errClientFull is sent as an alert, or seen as an end behind the handshake.
 var errClientFull = errors.New("gateway: the client has as many connections as connections_per_client allows")
+
+// errFull is seen as an end behind the handshake.
+var errFull = errors.New("gateway: all connections are taken, and the client's app has its share of them")
 
 // errAddressFull is why a connection ends whose address is known only from its
 // PROXY header.
@@ -28,11 +24,14 @@ var errAddressFull = errors.New("gateway: the address has as many connections as
 
 // arrival is a connection between accept and the end of its handshake.
 type arrival struct {
+	waiter
 	front   *front
 	tcp     *net.TCPConn
 	wire    *wire
 	stream  stream
-	place   place // its source is under front.mu while a is one of front.arrivals
+	place   *place // what the census counts it as
+	turn    *turn  // of its handshake, once it has asked for one
+	held    int    // bytes of its hello that are counted in front.hellos
 	hello   Hello
 	proxied bool           // a PROXY header has to come
 	via     netip.AddrPort // the program in front, where the header has named another
@@ -40,6 +39,7 @@ type arrival struct {
 	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
 	refusal error
 	dropped atomic.Bool
+	evicted atomic.Bool     // from its place among the handshakes; the connection is left in peace
 	ctx     context.Context // until the handshake has to be done
 	cancel  context.CancelFunc
 
@@ -49,7 +49,8 @@ type arrival struct {
 
 func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
-	a := &arrival{front: f, tcp: tcp}
+	a := &arrival{front: f, tcp: tcp, place: new(place)}
+	a.since = time.Now()
 	a.ctx, a.cancel = context.WithTimeout(f.ctx, f.limits.HandshakeTimeout)
 	if remote != nil {
 		ap := remote.AddrPort()
@@ -58,13 +59,17 @@ func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	a.hello.Label = l.label
 	a.hello.Terminated = contains(f.trusted, a.hello.Remote.Addr())
 	if a.proxied = contains(l.proxies, a.hello.Remote.Addr()); !a.proxied {
-		a.place.from = sourceOf(a.hello.Remote.Addr())
+		a.from = sourceOf(a.hello.Remote.Addr())
+		a.place.from = a.from
 	}
 	return a
 }
 
 func (a *arrival) run() {
 	err := a.handshake()
+	if err != nil && a.evicted.Load() && a.refusal == nil {
+		a.ignore()
+	}
 	a.cancel()
 	a.front.remove(a)
 	if err == nil {
@@ -79,7 +84,7 @@ func (a *arrival) run() {
 	a.welcome(a)
 }
 
-func (a *arrival) handshake() error {
+func (a *arrival) handshake() (err error) {
 	f := a.front
 	if err := a.prepare(); err != nil {
 		return err
@@ -93,20 +98,32 @@ func (a *arrival) handshake() error {
 		return a.introduce()
 	}
 	f.counters.awaitingHello.Add(1)
-	head, err := readHello(a.tcp, f.limits.UnparsedBytes)
+	hello := new(helloReader)
+	defer func() {
+		hello.release()
+		f.hellos.Add(-int64(a.held))
+		if a.turn != nil {
+			f.gate.leave(a.turn) // from here on nobody evicts it
+		}
+		if err == nil && a.evicted.Load() {
+			err = errEvicted
+		}
+	}()
+	head, err := hello.read(a.tcp, f.limits.HelloBytes, a.grow)
 	f.counters.awaitingHello.Add(-1)
 	if err != nil {
 		return err
 	}
+	a.greeted.Store(true)
 	a.spoken = languageOf(head)
-	turn, err := f.gate.enter(a.ctx, a.place.from, a.drop)
-	if err != nil {
+	if a.turn != nil {
+		f.gate.goesOn(a.turn)
+	} else if err := a.enter(true); err != nil {
 		return err
 	}
-	defer f.gate.leave(turn)
-	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a}
+	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a, left: f.limits.UnparsedBytes}
 	conn := tls.Server(a.wire, f.tls)
-	err = conn.Handshake()
+	err = f.crew.do(conn.Handshake)
 	if a.desk != nil {
 		a.desk.leave()
 	}
@@ -137,12 +154,18 @@ func (a *arrival) reveal() error {
 	}
 	source := sourceOf(a.hello.Remote.Addr())
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.census.reveal(source) {
-		return errAddressFull
+	f.crowd.move(&a.waiter, source)
+	f.mu.Unlock()
+	if f.census.reveal(a.place, source) {
+		return nil
 	}
-	a.place.from = source
-	return nil
+	// As with findPlace, but a may be the one that goes.
+	if gives := f.spareOf(source); gives != nil && gives != a {
+		f.counters.overLimitPerAddress.Add(1)
+		gives.drop()
+		return nil
+	}
+	return errAddressFull
 }
 
 // introduce decides about a client that comes through a program in front of us,
@@ -165,13 +188,30 @@ func (a *arrival) decide() error {
 // join counts the connection as the client's, which by now has proven to be who
 // it says: nobody else can take its places. Between decide and join others may
 // have come.
+//
+// Where no place is left, one of an app with more than its share of them gives
+// way to an app that has less.
 func (a *arrival) join() error {
-	if !a.front.census.join(a.hello.Client) {
-		a.refusal = errClientFull
-		return a.refusal
+	f := a.front
+	for {
+		switch f.census.join(a.place, a.hello.Client, a.hello.App) {
+		case welcome:
+			return nil
+		case tooManyOfClient:
+			a.refusal = errClientFull
+			return a.refusal
+		}
+		var gives *place
+		if f.census.owed(a.hello.App) {
+			gives = f.yield(f.census.excess())
+		}
+		if gives == nil {
+			a.refusal = errFull
+			return a.refusal
+		}
+		f.counters.overShare.Add(1)
+		f.census.leave(gives)
 	}
-	a.place.client = a.hello.Client
-	return nil
 }
 
 // release lets go of what a tls.Conn would keep for as long as it is open,
@@ -211,88 +251,4 @@ func (a *arrival) drop() {
 	a.dropped.Store(true)
 	a.cancel()
 	a.tcp.Close()
-}
-
-// fail counts and logs why there will be no connection, and closes it so that
-// the alert is read.
-func (a *arrival) fail(err error) {
-	defer a.tcp.Close()
-	c := &a.front.counters
-	switch {
-	case errors.Is(a.refusal, errClientFull):
-		c.overLimitPerClient.Add(1)
-		a.log(a.front.seldom.Warn()).Int("connections_per_client", a.front.limits.ConnectionsPerClient).Msg("no room for another connection of this client")
-	case a.refusal != nil:
-		c.refused.Add(1)
-		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")
-	case a.dropped.Load():
-		c.dropped.Add(1)
-		a.log(a.front.often.Info()).Msg("handshake dropped: others needed its place")
-		return
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		c.timedOut.Add(1)
-		a.log(a.front.often.Debug()).Msg("handshake not done in time")
-		return
-	case a.front.ctx.Err() != nil:
-		return
-	case errors.Is(err, errAddressFull):
-		a.tooMany()
-	case errors.Is(err, errOverRate):
-		c.overRate.Add(1)
-		a.log(a.front.seldom.Warn()).Err(err).Msg("handshake refused")
-	default:
-		c.failed.Add(1)
-		c.spoke(a.spoken)
-		if errors.Is(err, errNoProxyHeader) || errors.Is(err, errBadProxyHeader) {
-			c.badProxyHeaders.Add(1)
-		}
-		e := a.front.often.Info()
-		speaks, remedy := a.diagnosis(err)
-		switch {
-		case remedy != "":
-			e = a.front.often.Warn().Str("speaks", speaks).Str("remedy", remedy)
-		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-			e = a.front.often.Debug() // a port scan, or a load balancer that asks whether we are there
-		}
-		a.log(e).Err(err).Msg("handshake failed")
-	}
-	a.farewell()
-}
-
-// tooMany counts and logs a connection that was one too many of its address.
-func (a *arrival) tooMany() {
-	a.front.counters.overLimitPerAddress.Add(1)
-	a.log(a.front.often.Warn()).Int("connections_per_address", a.front.limits.ConnectionsPerAddress).Msg("no room for another connection from this address")
-}
-
-// farewell lets the client read the alert: closing with bytes unread would send
-// a reset that overtakes it.
-func (a *arrival) farewell() {
-	const patience, most = 500 * time.Millisecond, 64 << 10
-	if a.stream != nil {
-		a.stream.CloseWrite()
-	}
-	if a.tcp.CloseWrite() != nil || a.tcp.SetReadDeadline(time.Now().Add(patience)) != nil {
-		return
-	}
-	io.CopyN(io.Discard, a.tcp, most)
-}
-
-func (a *arrival) log(e *zerolog.Event) *zerolog.Event {
-	e = e.Stringer("address", a.hello.Remote)
-	if a.via.IsValid() {
-		e = e.Stringer("via", a.via)
-	}
-	if a.hello.Label != "" {
-		e = e.Str("listener", a.hello.Label)
-	}
-	if a.hello.Version != 0 {
-		e = e.Str("tls", tls.VersionName(a.hello.Version))
-	}
-	if len(a.hello.Chain) > 0 {
-		leaf := a.hello.Chain[0]
-		sum := sha256.Sum256(leaf.Raw)
-		e = e.Str("sha256", hex.EncodeToString(sum[:])).Stringer("subject", leaf.Subject)
-	}
-	return e
 }

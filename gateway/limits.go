@@ -14,12 +14,21 @@ type Limits struct {
 	// would have to wait longer is closed at once.
 	HandshakeRatePerAddress Rate
 
+	// HelloBytes is the longest ClientHello; 16 KiB. One that is not complete may
+	// have 4 KiB, and needs one of Handshakes for more.
+	HelloBytes int
+
 	Connections           int // 10,000
 	ConnectionsPerAddress int // 1,000
 	ConnectionsPerClient  int // 5,000, of one Hello.Client
 
+	// AppConnectionsShare is the part of Connections, in percent, that every
+	// Hello.App gets though others have taken all; 10. Idle connections of apps
+	// that have more give way.
+	AppConnectionsShare int
+
 	// UnparsedBytes is what a connection may hold that is not yet a frame, and
-	// the longest ClientHello; 64 KiB, and never less than 48 KiB.
+	// the most that is read in a handshake; 64 KiB, and never less than 48 KiB.
 	UnparsedBytes int
 
 	// LingerIdle is how long a connection that we have ended may be silent
@@ -27,6 +36,10 @@ type Limits struct {
 	// connection, or the server shuts down, it is LingerPressed; 5 s.
 	LingerIdle    time.Duration
 	LingerPressed time.Duration
+
+	// LingerTotal is how long such a connection lives in all, however much the
+	// provider goes on writing; 1 h.
+	LingerTotal time.Duration
 
 	// FeedbackRatePerClient is how often one Hello.Client may read; 600 a minute.
 	// What is over it is closed at once, empty.
@@ -44,9 +57,12 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.Connections, 10_000)
 	orDefault(&l.ConnectionsPerAddress, 1_000)
 	orDefault(&l.ConnectionsPerClient, 5_000)
+	orDefault(&l.AppConnectionsShare, 10)
+	orDefault(&l.HelloBytes, 16<<10)
 	orDefault(&l.UnparsedBytes, 64<<10)
 	orDefault(&l.LingerIdle, 10*time.Minute)
 	orDefault(&l.LingerPressed, 5*time.Second)
+	orDefault(&l.LingerTotal, time.Hour)
 	l.FeedbackRatePerClient.orDefault(Rate{600, time.Minute})
 	orDefault(&l.FeedbackStall, time.Minute)
 	orDefault(&l.FeedbackTotal, 10*time.Minute)

@@ -14,9 +14,7 @@ func (c *Conn) receive(raw []byte) {
 	if c.over {
 		return
 	}
-	if c.ended {
-		c.heardAt.Store(time.Now().UnixNano())
-	}
+	c.heardAt.Store(time.Now().UnixNano())
 	c.wire.raw = raw
 	c.pump()
 	rest := c.wire.raw

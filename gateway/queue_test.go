@@ -21,18 +21,34 @@ func TestHandshakeQueue(t *testing.T) {
 		q := newHandshakeQueue(limits)
 		now := time.Unix(0, 0)
 		var running, waiting []*turn // as the callbacks tell it
-		ask := func(from source) {
-			one := &turn{from: from}
+		ask := func(from source, whole bool) {
+			one := &turn{from: from, whole: whole}
 			one.begin = func() {
-				first := slices.IndexFunc(waiting, func(w *turn) bool { return w.from == from })
-				if first < 0 || waiting[first] != one {
-					t.Fatal("a turn began out of its source's order")
+				for i, w := range waiting {
+					if w.from == from && w != one && (w.whole && !one.whole || w.whole == one.whole && i > slices.Index(waiting, one)) {
+						t.Fatal("a turn began out of its source's order")
+					}
+					if w.whole && !one.whole && runningOf(running, w.from) < q.maxPerSource {
+						t.Fatal("a turn without a whole hello began before one that has it")
+					}
 				}
-				waiting = slices.Delete(waiting, first, first+1)
+				i := slices.Index(waiting, one)
+				waiting = slices.Delete(waiting, i, i+1)
 				running = append(running, one)
 			}
 			one.drop = func() {
-				if now.Sub(one.since) < q.patience {
+				if i := slices.Index(waiting, one); i >= 0 {
+					if one.whole || q.parts < q.max {
+						t.Fatal("dropped while it waited")
+					}
+					waiting = slices.Delete(waiting, i, i+1)
+					return
+				}
+				patience := q.patience
+				if !one.whole {
+					patience /= 4
+				}
+				if now.Sub(one.since) < patience {
 					t.Fatalf("dropped after %v", now.Sub(one.since))
 				}
 				if len(waiting) == 0 {
@@ -45,9 +61,17 @@ func TestHandshakeQueue(t *testing.T) {
 			q.ask(one)
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 4).Draw(t, "step") {
+			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0, 1:
-				ask(source(netip.AddrFrom4([4]byte{127, 0, 0, byte(rapid.IntRange(1, 5).Draw(t, "source"))})))
+				ask(source(netip.AddrFrom4([4]byte{127, 0, 0, byte(rapid.IntRange(1, 5).Draw(t, "source"))})), rapid.Bool().Draw(t, "whole"))
+			case 5:
+				if len(running) > 0 {
+					one := running[rapid.IntRange(0, len(running)-1).Draw(t, "comes to its end")]
+					q.goesOn(one, now)
+					if !one.whole {
+						t.Fatal("a hello stays in pieces")
+					}
+				}
 			case 2:
 				if len(running) > 0 {
 					i := rapid.IntRange(0, len(running)-1).Draw(t, "done")
@@ -82,36 +106,64 @@ func checkQueue(t *rapid.T, q *handshakeQueue, running, waiting []*turn, now tim
 	if len(running) > q.max {
 		t.Fatalf("%d run, %d may", len(running), q.max)
 	}
-	of := func(from source) (n int, oldest time.Duration) {
-		for _, r := range running {
-			if r.from == from {
-				n++
-				oldest = max(oldest, now.Sub(r.since))
-			}
-		}
-		return n, oldest
+	partial := 0
+	for _, p := range q.parties {
+		partial += p.partial
 	}
-	most, oldestOfMost := 0, time.Duration(0)
 	for _, r := range running {
-		if n, oldest := of(r.from); n > most || n == most && oldest > oldestOfMost {
-			most, oldestOfMost = n, oldest
+		if !r.whole {
+			partial--
+		}
+	}
+	if partial != 0 {
+		t.Fatalf("%d more are counted without a whole hello than are", partial)
+	}
+	for _, r := range running {
+		if n := runningOf(running, r.from); n > q.maxPerSource {
+			t.Fatalf("%d of one source run, %d may", n, q.maxPerSource)
 		}
 	}
 	for _, w := range waiting {
-		n, oldest := of(w.from)
-		switch {
-		case n > q.maxPerSource:
-			t.Fatalf("%d of one source run, %d may", n, q.maxPerSource)
-		case n == q.maxPerSource:
-			if oldest >= q.patience {
-				t.Fatalf("one waits, and one of its own source has run for %v", oldest)
-			}
-		case len(running) < q.max:
-			t.Fatal("one waits though there is a place")
-		case oldestOfMost >= q.patience:
-			t.Fatalf("one waits, and one of the busiest source has run for %v", oldestOfMost)
+		if roomFor(q, running, w, now) {
+			t.Fatal("one waits though there is a place, or one that has had its time")
 		}
 	}
+}
+
+func runningOf(running []*turn, from source) (n int) {
+	for _, r := range running {
+		if r.from == from {
+			n++
+		}
+	}
+	return n
+}
+
+// hadItsTime reports whether r may be dropped.
+func hadItsTime(q *handshakeQueue, r *turn, now time.Time) bool {
+	if !r.whole {
+		return now.Sub(r.since) >= q.patience/4
+	}
+	return now.Sub(r.since) >= q.patience
+}
+
+// roomFor reports, by what runs, whether w could run.
+func roomFor(q *handshakeQueue, running []*turn, w *turn, now time.Time) bool {
+	if runningOf(running, w.from) >= q.maxPerSource {
+		return slices.ContainsFunc(running, func(r *turn) bool { return r.from == w.from && hadItsTime(q, r, now) })
+	}
+	if len(running) < q.max {
+		return true
+	}
+	most, oldestOfMost := 0, time.Time{}
+	for _, r := range running { // the first of each source has run for longest
+		if n := runningOf(running, r.from); n > most || n == most && r.since.Before(oldestOfMost) {
+			most, oldestOfMost = n, r.since
+		}
+	}
+	return slices.ContainsFunc(running, func(r *turn) bool {
+		return hadItsTime(q, r, now) && (!r.whole || runningOf(running, r.from) == most && r.since.Equal(oldestOfMost))
+	})
 }
 
 func TestSourceOf(t *testing.T) {
@@ -149,13 +201,26 @@ func TestHelloComplete(t *testing.T) {
 			records = append(records, rest[:n]...)
 			rest = rest[n:]
 		}
-		if !helloComplete(records) {
+		if !completeIn(t, records) {
 			t.Fatal("a complete one is not")
 		}
-		if cut := rapid.IntRange(0, len(records)-1).Draw(t, "cut"); helloComplete(records[:cut]) {
+		if cut := rapid.IntRange(0, len(records)-1).Draw(t, "cut"); completeIn(t, records[:cut]) {
 			t.Fatalf("complete with %d of %d bytes", cut, len(records))
 		}
 	})
+}
+
+// completeIn feeds b in pieces.
+func completeIn(t *rapid.T, b []byte) bool {
+	var scan helloScan
+	for len(b) > 0 {
+		n := rapid.IntRange(1, len(b)).Draw(t, "piece")
+		if scan.feed(b[:n]) {
+			return true
+		}
+		b = b[n:]
+	}
+	return false
 }
 
 // TestHeldBytes: what a connection can hold without room fits its bound.

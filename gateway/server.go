@@ -42,9 +42,10 @@ type Server struct {
 	mu        sync.Mutex
 	loops     map[gnet.EventLoop]*loop
 	conns     map[*Conn]struct{}
-	lingering map[*Conn]struct{}
-	draining  bool // Shutdown was called
-	closing   bool // Close was called
+	lingering map[*Conn]time.Time // since when
+	pressed   int                 // of conns: their places are given to others
+	draining  bool                // Shutdown was called
+	closing   bool                // Close was called
 	gone      *sync.Cond
 
 	enrolling  sync.WaitGroup
@@ -59,7 +60,7 @@ func NewServer(c Config) (*Server, error) {
 	s := &Server{
 		loops:      make(map[gnet.EventLoop]*loop),
 		conns:      make(map[*Conn]struct{}),
-		lingering:  make(map[*Conn]struct{}),
+		lingering:  make(map[*Conn]time.Time),
 		stopSweep:  make(chan struct{}),
 		sweepEnded: make(chan struct{}),
 	}
@@ -76,7 +77,7 @@ func NewServer(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.front.relieve = s.relieve
+	s.front.relieve, s.front.yield = s.relieve, s.yield
 	if c.Loops <= 0 {
 		c.Loops = max(1, min(2, runtime.GOMAXPROCS(0)-1))
 	}
@@ -179,69 +180,11 @@ func (s *Server) remove(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.lingering, c)
+	if _, there := s.conns[c]; there && c.pressed.Load() {
+		s.pressed--
+	}
 	delete(s.conns, c)
 	if len(s.conns) == 0 {
 		s.gone.Broadcast()
 	}
-}
-
-func (s *Server) linger(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lingering[c] = struct{}{}
-}
-
-// sweep ends the connections that linger for too long.
-func (s *Server) sweep() {
-	defer close(s.sweepEnded)
-	l := s.front.limits
-	tick := time.NewTicker(max(min(l.LingerIdle, l.LingerPressed)/4, 5*time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stopSweep:
-			return
-		case now := <-tick.C:
-			s.sweepOnce(now)
-		}
-	}
-}
-
-func (s *Server) sweepOnce(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.lingering {
-		bound := s.front.limits.LingerIdle
-		if s.draining || c.drained.Load() {
-			bound = s.front.limits.LingerPressed
-		}
-		if c.silence(now) >= bound {
-			s.endLinger(c)
-		}
-	}
-}
-
-// relieve ends the connection that has lingered in silence for longest, and
-// says whether there is one.
-func (s *Server) relieve() bool {
-	now := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var longest *Conn
-	for c := range s.lingering {
-		if c.silence(now) >= s.front.limits.LingerPressed && (longest == nil || c.silence(now) > longest.silence(now)) {
-			longest = c
-		}
-	}
-	if longest == nil {
-		return false
-	}
-	s.endLinger(longest)
-	return true
-}
-
-func (s *Server) endLinger(c *Conn) {
-	delete(s.lingering, c)
-	s.counters.lingerEnded.Add(1)
-	c.abort(errLingered)
 }

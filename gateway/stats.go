@@ -13,6 +13,8 @@ type PortStats struct {
 	Connections                int // accepted and not yet closed
 	ConnectionsOfBusiest       int // of the address that has most
 	ConnectionsOfBusiestClient int // of the client that has most
+	ConnectionsOfBusiestApp    int // of the app that has most
+	HelloBytes                 int // of hellos longer than 512 bytes; Connections x 512 at most
 	Handshakes                 int // running
 	HandshakesOfBusiest        int // of the address that has most
 	HandshakesWaiting          int // with a complete ClientHello, for their turn
@@ -21,12 +23,13 @@ type PortStats struct {
 	Accepted                   uint64
 	AcceptErrors               uint64 // no descriptor left, mostly
 	OverLimit                  uint64 // closed at once: Connections
-	OverLimitPerAddress        uint64 // closed at once: ConnectionsPerAddress
+	OverLimitPerAddress        uint64 // one was closed, or a handshake of its address in its place: ConnectionsPerAddress
 	OverLimitPerClient         uint64 // refused: ConnectionsPerClient
 	HandshakesDone             uint64
 	HandshakesFailed           uint64 // not TLS, no common version or cipher, gone in the middle
 	HandshakesTimedOut         uint64
 	HandshakesDropped          uint64 // ended when others needed their place
+	OverShare                  uint64 // connections ended when an app had less than AppConnectionsShare
 	HandshakesDelayed          uint64 // by HandshakeRatePerAddress
 	HandshakesOverRate         uint64 // closed at once: HandshakeRatePerAddress
 	Refused                    uint64 // by Admit
@@ -73,7 +76,7 @@ type portCounters struct {
 	awaitingHello                            atomic.Int64
 	accepted, acceptErrors                   atomic.Uint64
 	overLimit, overLimitPerAddress           atomic.Uint64
-	overLimitPerClient                       atomic.Uint64
+	overLimitPerClient, overShare            atomic.Uint64
 	proxied, badProxyHeaders                 atomic.Uint64
 	done, failed, timedOut, dropped, refused atomic.Uint64
 	resumed, oldProtocol, terminated         atomic.Uint64
@@ -154,6 +157,7 @@ func (f *front) stats() PortStats {
 	c := &f.counters
 	p := PortStats{
 		AwaitingHello:         int(c.awaitingHello.Load()),
+		HelloBytes:            int(f.hellos.Load()),
 		Accepted:              c.accepted.Load(),
 		AcceptErrors:          c.acceptErrors.Load(),
 		OverLimit:             c.overLimit.Load(),
@@ -164,6 +168,7 @@ func (f *front) stats() PortStats {
 		HandshakesTimedOut:    c.timedOut.Load(),
 		HandshakesDropped:     c.dropped.Load(),
 		HandshakesOverRate:    c.overRate.Load(),
+		OverShare:             c.overShare.Load(),
 		Refused:               c.refused.Load(),
 		ResumedTLS:            c.resumed.Load(),
 		HandshakesOldProtocol: c.oldProtocol.Load(),

@@ -14,6 +14,27 @@ import (
 type wire struct {
 	net.Conn
 	arrival *arrival // nil from then on
+	left    int      // bytes that the handshake may still read
+	replied bool     // the client has answered our hello
+}
+
+var errHandshakeTooLong = errors.New("gateway: the handshake is longer than unparsed_bytes")
+
+// Read bounds a handshake: a certificate may have 256 KiB, as crypto/tls has it.
+func (w *wire) Read(b []byte) (int, error) {
+	if w.arrival == nil {
+		return w.Conn.Read(b)
+	}
+	if w.left <= 0 {
+		return 0, errHandshakeTooLong
+	}
+	n, err := w.Conn.Read(b[:min(len(b), w.left)])
+	w.left -= n
+	if n > 0 && !w.replied && w.arrival.desk != nil { // it has had its hello read
+		w.replied = true
+		w.arrival.front.gate.goesOn(w.arrival.turn)
+	}
+	return n, err
 }
 
 // stream is what a provider's bytes are once its client is admitted: a tls.Conn,

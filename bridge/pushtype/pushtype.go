@@ -37,7 +37,7 @@ func ofTopic(topic string) string {
 			return name
 		}
 	}
-	if strings.HasPrefix(topic, "pass.") {
+	if strings.HasPrefix(topic, "pass.") || isServer(topic) {
 		return Background
 	}
 	if strings.HasPrefix(topic, "web.") {
@@ -46,8 +46,24 @@ func ofTopic(topic string) string {
 	return ""
 }
 
-// IsMDM reports whether topic belongs to device management.
-func IsMDM(topic string) bool { return strings.HasPrefix(topic, "com.apple.mgmt.") }
+// isMDM reports whether topic belongs to device management.
+func isMDM(topic string) bool { return strings.HasPrefix(topic, "com.apple.mgmt.") }
+
+// isServer reports whether topic is one of those that Apple gave to macOS Server,
+// and others took over from it: com.apple.mail.XServer.UUID, and the same with
+// calendar and contact. docs/topics.md has the sources.
+func isServer(topic string) bool {
+	rest, ok := strings.CutPrefix(topic, "com.apple.")
+	service, rest, _ := strings.Cut(rest, ".")
+	return ok && service != "" && (rest == "XServer" || strings.HasPrefix(rest, "XServer."))
+}
+
+// IsUniform reports whether all payloads to topic are the same, so that nobody can
+// tell a notification that is sent again from the next one: device management,
+// passes, and Apple's topics for servers.
+func IsUniform(topic string) bool {
+	return isMDM(topic) || isServer(topic) || strings.HasPrefix(topic, "pass.")
+}
 
 // Rule chooses the push type for one app and topic.
 type Rule struct {
@@ -60,7 +76,7 @@ func NewRule(setting, topic string) Rule {
 	switch {
 	case setting != "" && setting != "auto":
 		return Rule{set: setting}
-	case IsMDM(topic):
+	case isMDM(topic):
 		return Rule{set: MDM}
 	}
 	return Rule{topic: ofTopic(topic)}

@@ -54,6 +54,12 @@ func TestPushType(t *testing.T) {
 		{"mdm topic", "", "com.apple.mgmt.External.1234", `{"aps":{"content-available":1}}`, 5, "mdm", 5},
 		{"mdm before a suffix", "", app + ".voip", `{"mdm":"C7D5"}`, 10, "mdm", 10},
 
+		{"mail of a server", "", "com.apple.mail.XServer.0123-ab", `{"aps":{"account-id":"0123"}}`, 10, "background", 5},
+		{"calendar of a server", "", "com.apple.calendar.XServer.0123-ab", `{"key":"/CalDAV/x"}`, 10, "background", 5},
+		{"contacts of a server", "", "com.apple.contact.XServer.0123-ab", `{"key":"/CardDAV/x"}`, 10, "background", 5},
+		{"device management of a server", "", "com.apple.mgmt.XServer.0123-ab", `{"mdm":"C7D5"}`, 10, "mdm", 10},
+		{"like a server's", "", "com.apple.mail.XServers", `{"aps":{"alert":"x"}}`, 10, "alert", 10},
+		{"a server's of somebody else", "", "com.example.mail.XServer.1", `{"aps":{"alert":"x"}}`, 10, "alert", 10},
 		{"voip", "", app + ".voip", `{"aps":{"content-available":1}}`, 10, "voip", 10},
 		{"pushtotalk", "", app + ".voip-ptt", `{}`, 10, "pushtotalk", 10},
 		{"complication", "", app + ".complication", `{}`, 5, "complication", 5},
@@ -193,5 +199,17 @@ func BenchmarkPushType(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		rule.Choose(payload, 10)
+	}
+}
+
+func TestIsUniform(t *testing.T) {
+	for topic, want := range map[string]bool{
+		"com.apple.mgmt.External.1": true, "com.apple.mgmt.XServer.1": true, "com.apple.mail.XServer.1": true, "com.apple.mail.XServer": true,
+		"com.apple.calendar.XServer.1": true, "com.apple.contact.XServer.1": true, "pass.com.example": true,
+		"com.example.mail": false, "com.apple.XServer.1": false, "com.apple..XServer": false, "web.com.example": false, "": false,
+	} {
+		if got := IsUniform(topic); got != want {
+			t.Errorf("%s: got %v", topic, got)
+		}
 	}
 }

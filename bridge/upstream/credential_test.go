@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/h2conn"
 	"apnsbridge/gateway/devpki"
 )
 
@@ -126,16 +128,16 @@ func TestCredentialFaults(t *testing.T) {
 		want string
 	}{
 		{"wrong password", certificate(p12, "guess"), "the password does not open the .p12 file"},
-		{"cut p12", certificate(p12[:len(p12)/2], "secret"), "neither PEM nor a .p12 file"},
-		{"nothing", certificate(nil, ""), "neither PEM nor a .p12 file"},
-		{"certificate alone", certificate(pair.CertPEM, ""), "needs a certificate and its private key"},
-		{"key alone", certificate(pair.KeyPEM, ""), "needs a certificate and its private key"},
-		{"another's key", certificate(append(bytes.Clone(pair.CertPEM), other.KeyPEM...), ""), "needs a certificate and its private key"},
+		{"cut p12", certificate(p12[:len(p12)/2], "secret"), "it is cut or of another kind"},
+		{"nothing", certificate(nil, ""), "the file is empty"},
+		{"certificate alone", certificate(pair.CertPEM, ""), "without its private key"},
+		{"key alone", certificate(pair.KeyPEM, ""), "without its certificate"},
+		{"another's key", certificate(append(bytes.Clone(pair.CertPEM), other.KeyPEM...), ""), "do not belong together"},
 		{"wrong password of a PEM key", certificate(encrypted, "guess"), "the password does not open the private key"},
-		{"PKCS #8 encrypted", certificate([]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"), "x"), "openssl pkey"},
+		{"PKCS #8 encrypted", certificate([]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"), "x"), "the password does not open the private key"},
 		{"no key_id", token(pki().TokenKey, "", "TEAM"), "key_id and team_id"},
-		{"no PEM", token([]byte("hello"), "KEY", "TEAM"), "not a .p8 file"},
-		{"an RSA key", token(pair.KeyPEM, "KEY", "TEAM"), "not a .p8 file"},
+		{"no PEM", token([]byte("hello"), "KEY", "TEAM"), "neither PEM"},
+		{"an RSA key", token(pair.KeyPEM, "KEY", "TEAM"), "not a P-256 key"},
 		{"another curve", token(p384PEM, "KEY", "TEAM"), "not a P-256 key"},
 	}
 	for _, tt := range tests {
@@ -145,5 +147,23 @@ func TestCredentialFaults(t *testing.T) {
 				t.Errorf("got %v, want one sentence with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// What has nothing to show waits as if APNs could not be reached, and APNs hears
+// nothing of it.
+func TestUnusableCredential(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	reason := errors.New("it expired")
+	c := Unusable(reason)
+	if c.Check(time.Now()) != nil || c.Unusable() != reason || c.Describe().Kind != "none" || !c.Equal(Unusable(reason)) || c.Equal(Unusable(errors.New("x"))) {
+		t.Errorf("got %+v", c)
+	}
+	to := newTarget(endpoint(sim), c)
+	if _, _, err := to.open(within(t), h2conn.Config{}); err != reason {
+		t.Errorf("got %v, want the reason", err)
+	}
+	if got := sim.Stats(); got.Connections != 0 {
+		t.Errorf("%d connections", got.Connections)
 	}
 }

@@ -24,6 +24,7 @@ type Endpoint struct {
 type target struct {
 	address   string // host:port
 	authority string // as in the URL
+	unusable  error  // there is nothing to show
 	proxy     *url.URL
 	tls       *tls.Config
 
@@ -32,7 +33,7 @@ type target struct {
 }
 
 func newTarget(e Endpoint, c *Credential) *target {
-	t := &target{proxy: e.Proxy, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA}}
+	t := &target{unusable: c.unusable, proxy: e.Proxy, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA}}
 	if cert := c.certificate; cert != nil {
 		t.tls.Certificates = []tls.Certificate{*cert}
 	}

@@ -1,13 +1,16 @@
 package upstream
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -198,4 +201,44 @@ func listenTLS(t *testing.T, config *tls.Config) (address string) {
 		serving.Wait()
 	})
 	return l.Addr().String()
+}
+
+// What is in the way of APNs is named with what to do about it.
+func TestProbeRemedies(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	proxy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { proxy.Close() })
+	go func() {
+		for {
+			conn, err := proxy.Accept()
+			if err != nil {
+				return
+			}
+			http.ReadRequest(bufio.NewReader(conn))
+			io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+			conn.Close()
+		}
+	}()
+	trusted := endpoint(sim)
+	for name, tt := range map[string]struct {
+		endpoint Endpoint
+		want     string
+	}{
+		"no authorities":          {Endpoint{URL: sim.URL(), CA: x509.NewCertPool()}, "install the package ca-certificates"},
+		"a proxy with a password": {Endpoint{URL: trusted.URL, CA: trusted.CA, Proxy: &url.URL{Scheme: "http", Host: proxy.Addr().String()}}, "http://USER:PASSWORD@HOST:PORT"},
+		"another name than asked": {Endpoint{URL: strings.Replace(sim.URL(), "127.0.0.1", "127.0.0.2", 1), CA: trusted.CA}, ""},
+		"a credential of no use":  {trusted, "it expired"},
+	} {
+		credential := tokenCredential(t)
+		if strings.HasPrefix(name, "a credential") {
+			credential = Unusable(errors.New("it expired"))
+		}
+		err := Probe(within(t), Question{Endpoint: tt.endpoint, Credential: credential, Environment: "production", Topic: topic, PushType: "alert", Priority: 10, Payload: []byte("{}")})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want a sentence with %q", name, err, tt.want)
+		}
+	}
 }

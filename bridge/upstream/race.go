@@ -29,6 +29,9 @@ const (
 // allows, and a server that accepts TCP and says nothing is none. Names are looked
 // up each time.
 func (t *target) open(ctx context.Context, cfg h2conn.Config) (*h2conn.Conn, netip.AddrPort, error) {
+	if t.unusable != nil {
+		return nil, netip.AddrPort{}, t.unusable
+	}
 	cfg.TLS = t.tls
 	if t.proxy != nil {
 		cfg.DialContext = t.dialProxy

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 )
 
@@ -57,7 +56,7 @@ const tokenBytes = 16
 func (a *assembly) adminToken() (*[sha256.Size]byte, error) {
 	setting, token := "admin.token", []byte(a.config.Admin.Token)
 	if file := a.config.Admin.TokenFile; file != "" {
-		text, err := os.ReadFile(a.config.Path(file))
+		text, err := readSmall(a.config.Path(file))
 		if err != nil {
 			return nil, fmt.Errorf("admin.token_file: %w", err)
 		}

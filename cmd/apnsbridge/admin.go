@@ -34,7 +34,7 @@ type admin struct {
 // adminStats are the figures of the admin port.
 type adminStats struct {
 	Connections      int    // open, against limits.admin_connections
-	OverLimit        uint64 // connections closed at once
+	OverLimit        uint64 // connections that were one too many, and had a second
 	HandshakesFailed uint64 // no TLS, or no certificate of admin.client_ca
 	Unauthorized     uint64 // requests without the right token
 	Forbidden        uint64 // requests that a web page may have sent
@@ -55,10 +55,17 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	registry.MustRegister(newStatsCollector(s, a), s.old, s.reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", a.reads(func(w http.ResponseWriter, _ *http.Request) { s.condition(a.stopping.Load()).write(w) }))
-	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) { servePage(w, s.page(a.stopping.Load())) }))
+	now := func() condition { return s.condition(a.stopping.Load()) }
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/readyz", a.probed(
+		func(w http.ResponseWriter, _ *http.Request) { now().writeWord(w) },
+		a.reads(func(w http.ResponseWriter, _ *http.Request) { now().write(w) })))
+	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) {
+		servePage(w, s.page(a.stopping.Load()))
+	}))
 	mux.HandleFunc("GET /metrics", a.reads(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP))
+	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))
+	mux.HandleFunc("POST /reload", a.changes(s.serveReload))
 	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
 	mux.HandleFunc("POST /apps/{name}/try", a.changes(s.command("the app is tried, on its operator's word", s.bridge.Try)))
 	mux.HandleFunc("POST /apps/{name}/believe", a.changes(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe)))
@@ -87,7 +94,7 @@ func (t troubles) Write(line []byte) (int, error) {
 func (a *admin) stats() adminStats {
 	return adminStats{
 		Connections:      int(a.listener.open.Load()),
-		OverLimit:        a.listener.turnedAway.Load(),
+		OverLimit:        a.listener.overLimit.Load(),
 		HandshakesFailed: a.handshakesFailed.Load(),
 		Unauthorized:     a.unauthorized.Load(),
 		Forbidden:        a.forbidden.Load(),
@@ -98,7 +105,9 @@ func (a *admin) serve() error {
 	var listener net.Listener = a.listener
 	if a.tls {
 		listener = tls.NewListener(listener, &tls.Config{
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return a.current.Load().admin.tls(), nil },
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				return a.current.Load().admin.tls(), nil
+			},
 		})
 	}
 	if err := a.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -104,9 +105,12 @@ func TestAdminToken(t *testing.T) {
 			{"another scheme", "Basic " + adminToken, false},
 			{"right", "Bearer " + adminToken, true},
 			{"a small letter", "bearer " + adminToken, true},
+			{"a password", "Basic " + base64.StdEncoding.EncodeToString([]byte("anybody:"+adminToken)), true},
+			{"a wrong password", "Basic " + base64.StdEncoding.EncodeToString([]byte("anybody:x"+adminToken)), false},
+			{"a user's name", "Basic " + base64.StdEncoding.EncodeToString([]byte(adminToken+":")), false},
 		} {
 			for _, request := range []struct{ method, path string }{
-				{http.MethodGet, "/readyz"},
+				{http.MethodGet, "/"},
 				{http.MethodGet, "/metrics"},
 				{http.MethodPost, "/feedback/again?app=demo"},
 			} {
@@ -125,8 +129,10 @@ func TestAdminToken(t *testing.T) {
 				}
 			}
 		}
-		if status, body, err := w.askAs(t, nil, http.MethodGet, "/healthz", nil); err != nil || status != http.StatusOK || body != "ok\n" {
-			t.Errorf("%s, /healthz: got %d, %q and error %v", settings, status, body, err)
+		for _, path := range []string{"/healthz", "/readyz"} {
+			if status, body, err := w.askAs(t, nil, http.MethodGet, path, nil); err != nil || status != http.StatusOK || body != "ok\n" {
+				t.Errorf("%s, %s: got %d, %q and error %v", settings, path, status, body, err)
+			}
 		}
 		if status, _, err := w.askAs(t, nil, http.MethodPost, "/feedback/again?app=demo", http.Header{"Authorization": {"Bearer " + adminToken}}); err != nil || status != http.StatusForbidden {
 			t.Errorf("%s, a POST that a web page may have sent: got %d and error %v, want 403", settings, status, err)
@@ -145,7 +151,7 @@ func TestAdminTokenReload(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	ask := func(token string, want int) {
 		t.Helper()
-		if status, _, err := w.askAs(t, nil, http.MethodGet, "/readyz", http.Header{"Authorization": {"Bearer " + token}}); err != nil || status != want {
+		if status, _, err := w.askAs(t, nil, http.MethodGet, "/metrics", http.Header{"Authorization": {"Bearer " + token}}); err != nil || status != want {
 			t.Errorf("got %d and error %v, want %d", status, err, want)
 		}
 	}
@@ -229,7 +235,7 @@ func TestAdminCertificates(t *testing.T) {
 	theirs := with(strangers(), devpki.ClientOptions{CommonName: "operator"})
 	theirs.RootCAs = both.RootCAs
 	for authorization, want := range map[string]int{"": http.StatusUnauthorized, "Bearer " + adminToken: http.StatusOK} {
-		if status, _, err := w.askAs(t, theirs, http.MethodGet, "/readyz", http.Header{"Authorization": {authorization}}); err != nil || status != want {
+		if status, _, err := w.askAs(t, theirs, http.MethodGet, "/metrics", http.Header{"Authorization": {authorization}}); err != nil || status != want {
 			t.Errorf("authorization %q: got %d and error %v, want %d", authorization, status, err, want)
 		}
 	}
@@ -313,7 +319,7 @@ func TestAdminCheck(t *testing.T) {
 		{`{listen: "127.0.0.1:0", token_file: short}`, "admin.token_file " + w.path("short") + ": the token has 6 bytes", false},
 		{`{listen: "127.0.0.1:0", token_file: two-lines}`, "admin.token_file " + w.path("two-lines") + ": the token has bytes that no header can carry", false},
 		{`{listen: "127.0.0.1:0", token_file: gone}`, "admin.token_file: open " + w.path("gone"), false},
-		{`{listen: "127.0.0.1:0", certificate: stranger.pem, key: server-key.pem}`, "admin.certificate " + w.path("stranger.pem") + " with admin.key " + w.path("server-key.pem") + ": tls: private key does not match", false},
+		{`{listen: "127.0.0.1:0", certificate: stranger.pem, key: server-key.pem}`, "admin.certificate " + w.path("stranger.pem") + " with admin.key " + w.path("server-key.pem") + ": the key is not the certificate's", false},
 		{`{listen: "127.0.0.1:0", certificate: server.pem, key: server-key.pem, client_ca: token}`, "admin.client_ca: " + w.path("token") + " has no certificate", false},
 		{`{listen: "127.0.0.1:0", token_file: readable}`, "warning: admin.token_file: others than its owner may read " + readable + " (mode 0644): chmod 600 " + readable, true},
 		{`{listen: "0.0.0.0:0", token_file: token}`, "warning: the token of the admin port 0.0.0.0:0 goes over the network in the clear: add admin.certificate and key", true},

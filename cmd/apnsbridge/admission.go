@@ -28,6 +28,7 @@ type admission struct {
 	drainer *store.Drainer
 	old     *oldTLS
 	roll    *roll
+	sandbox *sandboxAsked
 	log     zerolog.Logger
 }
 
@@ -49,7 +50,8 @@ func (a *assembly) client(chain []*x509.Certificate, address netip.Addr) (identi
 func topicOf(client identity.Client, app bridge.App) (string, error) {
 	topic := cmp.Or(app.Topic, client.Topic)
 	if topic == "" {
-		return "", fmt.Errorf("app %s takes its topic from the certificate, and that of client %s names none: set the app's topic", app.Name, client.Short())
+		return "", fmt.Errorf("app %s takes its topic from the certificate, and that of client %s names none: set "+
+			"the app's topic", app.Name, client.Short())
 	}
 	return topic, nil
 }
@@ -76,7 +78,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client = client.ID
+	h.Client, h.App = client.ID, app.Name
 	topic, err := topicOf(client, app)
 	if err != nil {
 		return nil, err
@@ -87,6 +89,9 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		Address:     h.Remote.Addr(),
 		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
 		Environment: environment(h),
+	}
+	if app.Environment == bridge.Production && h.Label == "" && environment(h) == bridge.Sandbox {
+		a.sandbox.asked(app.Name, client.Short(), h.ServerName)
 	}
 	use, from := oldUse(app.Name, h), h.Remote
 	id, chain := newIdentification(true, app.Name, h), h.Chain
@@ -99,7 +104,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 			c.Close()
 			return turnedAway{}, parser
 		}
-		p := &pusher{Session: session, roll: a.roll, id: id}
+		p := &pusher{Session: session, conn: c, roll: a.roll, id: id}
 		a.roll.enter(current, id, chain, p)
 		return p, parser
 	}, nil
@@ -112,7 +117,7 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client = client.ID
+	h.Client, h.App = client.ID, app.Name
 	use, from := oldUse(app.Name, h), h.Remote
 	id, chain := newIdentification(false, app.Name, h), h.Chain
 	return func(ctx context.Context, r *gateway.FeedbackConn) {
@@ -128,14 +133,21 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 	}, nil
 }
 
-// environment is what the port says, else the name that was asked for.
+// environment is what the port says, else the name that was asked for, else the
+// one that the provider's certificate is for.
 func environment(h *gateway.Hello) bridge.Environment {
 	switch {
-	case h.Label == "sandbox", h.Label == "" && strings.Contains(h.ServerName, ".sandbox."):
+	case h.Label == "sandbox", h.Label == "" && asksForSandbox(h):
+		return bridge.Sandbox
+	case h.Label == "" && h.ServerName == "" && len(h.Chain) > 0 && onlyEnvironment(h.Chain[0]) == "sandbox":
 		return bridge.Sandbox
 	}
 	return bridge.Production
 }
+
+// asksForSandbox reports whether a provider has asked for Apple's sandbox by its
+// name.
+func asksForSandbox(h *gateway.Hello) bool { return strings.Contains(h.ServerName, ".sandbox.") }
 
 // turnedAway is the session of a provider that was admitted just as the gateway
 // was going: nothing it sends is taken.

@@ -3,13 +3,11 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"time"
 
@@ -27,21 +25,26 @@ import (
 type assembly struct {
 	config      *config.Config
 	certificate serverCertificate
+	further     []serverCertificate // of tls.certificates
 	admin       access
 	apps        []bridge.App
 	clients     *identity.Matcher
 	now         func() time.Time // the clock of what takes hours
 	problems    []error
+	held        map[string]error               // by app: why it cannot be served, while others are
+	kept        map[string]error               // by app: why its new credential is not taken, in place of which it keeps the old one
+	authorities map[string][]*x509.Certificate // of clients, by the file that names them
+	doubts      []warning                      // of the apps' settings
 }
 
 // assemble reads the files that c names. Its error joins a sentence for each
-// that is of no use; what can be used is there all the same.
+// that is of no use; what can be used is there all the same. An app whose way to
+// APNs is of no use is held, which is a problem only if no other is left.
 func assemble(c *config.Config) (*assembly, error) {
-	a := &assembly{config: c, now: time.Now}
+	a := &assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error),
+		authorities: make(map[string][]*x509.Certificate)}
 	var err error
-	if a.certificate, err = providerFiles(c).read(); err != nil {
-		a.problems = append(a.problems, err)
-	}
+	a.readProviderFiles()
 	if a.admin, err = a.access(); err != nil {
 		a.problems = append(a.problems, err)
 	}
@@ -61,6 +64,14 @@ func assemble(c *config.Config) (*assembly, error) {
 	if a.clients, err = identity.New(rules); err != nil {
 		a.reject("apps: %w", err)
 	}
+	if len(a.held) == len(c.Apps) {
+		for _, name := range slices.Sorted(maps.Keys(a.held)) {
+			a.problems = append(a.problems, a.held[name])
+		}
+	}
+	if err := checkDirectory(c.Path(c.Store.Path)); err != nil {
+		a.reject("store.path: %w", err)
+	}
 	return a, errors.Join(a.problems...)
 }
 
@@ -70,110 +81,71 @@ func (a *assembly) reject(format string, args ...any) {
 
 func (a *assembly) app(name string, c config.App) bridge.App {
 	app := bridge.App{
-		Name:        name,
-		Environment: map[string]bridge.Environment{"production": bridge.Production, "sandbox": bridge.Sandbox, "by-listener": bridge.ByListener}[c.Environment],
-		Endpoint:    c.Endpoint,
-		PushType:    c.PushType,
-		OnBadToken:  map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report, "continue": bridge.Continue}[c.OnBadToken],
-		Strict:      c.Strict,
-		NoDoubt:     c.Doubt != nil && !*c.Doubt,
+		Name: name,
+		Environment: map[string]bridge.Environment{"production": bridge.Production, "sandbox": bridge.Sandbox,
+			"by-listener": bridge.ByListener}[c.Environment],
+		Endpoint: c.Endpoint,
+		PushType: c.PushType,
+		OnBadToken: map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report,
+			"continue": bridge.Continue}[c.OnBadToken],
+		Strict:  c.Strict,
+		NoDoubt: c.Doubt != nil && !*c.Doubt,
 	}
 	if c.Topic != config.TopicFromCertificate {
 		app.Topic = c.Topic
 	}
+	var unverified error
 	if c.EndpointCA != "" {
 		pool, err := readPool(a.config.Path(c.EndpointCA))
 		if err != nil {
-			a.reject("apps.%s.endpoint_ca: %w", name, err)
+			unverified = fmt.Errorf("apps.%s.endpoint_ca: %w", name, err)
 		}
 		app.EndpointCA = pool
 	}
 	if c.Proxy != "" {
 		app.Proxy, _ = url.Parse(c.Proxy) // config has looked at it
 	}
-	credential, err := a.credential(c.Credential)
-	if err == nil {
-		err = credential.Check(time.Now())
-	}
+	credential, err := a.credential(c)
 	if err != nil {
-		a.reject("apps.%s.credential: %w", name, err)
+		err = fmt.Errorf("apps.%s.credential: %w", name, err)
+	}
+	if err = errors.Join(unverified, err); err != nil {
+		a.held[name] = err
+		credential = upstream.Unusable(err)
 	}
 	app.Credential = credential
+	a.doubts = append(a.doubts, a.doubtful(name, c, credential)...)
 	return app
 }
 
-func (a *assembly) credential(c config.Credential) (*upstream.Credential, error) {
-	name := ""
-	read := func(file string) ([]byte, error) {
-		name = a.config.Path(file)
-		return os.ReadFile(name)
-	}
-	var credential *upstream.Credential
-	var err error
-	var text []byte
-	switch {
-	case c.Token != nil:
-		if text, err = read(c.Token.Key); err != nil {
-			return nil, err
-		}
-		credential, err = upstream.NewTokenCredential(text, c.Token.KeyID, c.Token.TeamID)
-	default:
-		if text, err = read(c.Certificate.File); err != nil {
-			return nil, err
-		}
-		credential, err = upstream.NewCertificateCredential(text, c.Certificate.Password)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return credential, nil
-}
-
 func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
-	rule := identity.Rule{App: app, UID: c.UID}
+	rule := identity.Rule{App: app, UID: c.UID, Any: c.Any, Topics: c.Topics}
+	if c.SPKISHA256 != "" && c.UID != "" { // the one topic of a pinned key
+		rule.UID, rule.Topics = "", []string{c.UID}
+	}
 	var err error
 	switch {
 	case c.SHA256 != "":
-		rule.SHA256, err = identity.ParseFingerprint(c.SHA256)
+		rule.SHA256, err = identity.ParseFingerprint(string(c.SHA256))
 	case c.SPKISHA256 != "":
-		rule.SPKISHA256, err = identity.ParseFingerprint(c.SPKISHA256)
+		rule.SPKISHA256, err = identity.ParseFingerprint(string(c.SPKISHA256))
 	case c.CA != "":
 		rule.CA, err = readCertificates(a.config.Path(c.CA))
+		a.authorities[c.CA] = rule.CA
 	default:
 		rule.CIDR, err = netip.ParsePrefix(c.CIDR)
 	}
 	return rule, err
 }
 
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var certs []*x509.Certificate
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		certs = append(certs, cert)
-	}
-	if len(certs) == 0 {
-		return nil, fmt.Errorf("%s has no certificate in PEM form: give a file with BEGIN CERTIFICATE in it", path)
-	}
-	return certs, nil
-}
-
 // port is what the push port and the feedback port have in common. It asks for
 // the certificate as it is when a connection comes.
-func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gateway.Port {
+func (a *assembly) port(p config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) gateway.Port {
 	l := a.config.Limits
 	port := gateway.Port{
-		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
-		MinVersion:    map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
+		Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(hello), nil },
+		MinVersion: map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12,
+			"1.3": tls.VersionTLS13}[a.config.TLS.MinVersion],
 		LegacyCiphers: a.config.TLS.LegacyCiphers,
 		Terminated:    a.config.TLS.Terminated,
 		Limits: gateway.Limits{
@@ -184,16 +156,20 @@ func (a *assembly) port(p config.Port, certificate func() *tls.Certificate) gate
 			Connections:             int(l.Connections),
 			ConnectionsPerAddress:   int(l.ConnectionsPerAddress),
 			ConnectionsPerClient:    int(l.ConnectionsPerClient),
+			HelloBytes:              int(l.HelloBytes),
+			AppConnectionsShare:     int(l.AppConnectionsShare),
 			UnparsedBytes:           int(l.UnparsedBytes),
 			LingerIdle:              time.Duration(l.LingerIdle),
 			LingerPressed:           time.Duration(l.LingerIdlePressure),
+			LingerTotal:             time.Duration(l.LingerTotal),
 			FeedbackStall:           time.Duration(l.FeedbackStall),
 			FeedbackTotal:           time.Duration(l.FeedbackTotal),
 			FeedbackRatePerClient:   rate(l.FeedbackRatePerClient),
 		},
 	}
 	for _, address := range p.Listen {
-		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment, ProxyProtocol: address.ProxyProtocol})
+		port.Endpoints = append(port.Endpoints, gateway.Endpoint{Address: address.Address, Label: address.Environment,
+			ProxyProtocol: address.ProxyProtocol})
 	}
 	return port
 }
@@ -258,5 +234,6 @@ func (a *assembly) storeOptions() boltstore.Options {
 }
 
 func (a *assembly) spoolMode() bridge.SpoolMode {
-	return map[string]bridge.SpoolMode{"off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow, "always": bridge.SpoolAlways}[a.config.Spool.Mode]
+	return map[string]bridge.SpoolMode{"off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow,
+		"always": bridge.SpoolAlways}[a.config.Spool.Mode]
 }

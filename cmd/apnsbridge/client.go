@@ -3,8 +3,9 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
-	"os"
+	"strings"
 )
 
 // clientFlags are how a provider's side introduces itself, for send and
@@ -39,15 +40,19 @@ func (f clientFlags) tls() (*tls.Config, error) {
 	return config, nil
 }
 
-// readPool reads a file of PEM certificates.
-func readPool(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("certificates: %w", err)
+// clientProblem says what to do where the two sides do not take each other's
+// certificates.
+func clientProblem(err error) error {
+	var foreign x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &foreign):
+		return fmt.Errorf("the gateway's certificate is signed by nobody whom this machine trusts: name who has "+
+			"signed it with --ca (%w)", err)
+	case errors.As(err, &name):
+		return fmt.Errorf("the gateway's certificate is for other names: name one of them with --server-name (%w)", err)
+	case strings.Contains(err.Error(), "remote error: tls:"):
+		return fmt.Errorf("the gateway does not admit this certificate, or the lack of one: its log says why (%w)", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate in PEM form: give a file with BEGIN CERTIFICATE in it", path)
-	}
-	return pool, nil
+	return err
 }

@@ -6,7 +6,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
+	"apnsbridge/gateway/identity"
 	"apnsbridge/store"
 )
 
@@ -21,7 +23,7 @@ type condition struct {
 // that is until it stops, while the store can be written, and while APNs serves
 // any app. Damaged files are named until they are gone.
 func (s *service) condition(stopping bool) condition {
-	problems, unwritable := s.bridge.Problems(), s.store.Failing()
+	problems, unwritable := s.troubles(), s.store.Failing()
 	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
 		unwritable = errors.New("the spool is full: raise spool.max_bytes, or see why APNs does not take what waits")
 	}
@@ -35,8 +37,17 @@ func (s *service) condition(stopping bool) condition {
 		c.state = "ok"
 	}
 	for _, app := range slices.Sorted(maps.Keys(problems)) {
-		c.problems = append(c.problems, app+": "+problems[app])
+		c.problems = append(c.problems, app+": "+identity.ClipTo(problems[app], 500))
 	}
+	if trouble := s.lines.trouble(); trouble != "" {
+		c.problems = append(c.problems, trouble)
+	}
+	kept := s.current.Load().kept
+	for _, app := range slices.Sorted(maps.Keys(kept)) {
+		c.problems = append(c.problems, app+" keeps the credential it had: "+
+			strings.ReplaceAll(kept[app].Error(), "\n", "; "))
+	}
+	c.problems = append(c.problems, s.sandbox.sentences(s.current.Load())...)
 	damaged, err := s.store.Damaged()
 	for _, path := range damaged {
 		c.problems = append(c.problems, path+" was damaged and set aside: move it away when you have seen to it")
@@ -45,6 +56,16 @@ func (s *service) condition(stopping bool) condition {
 		c.problems = append(c.problems, fmt.Sprintf("the store's directory cannot be read: %v", err))
 	}
 	return c
+}
+
+// writeWord answers /readyz to those who may know no more than that.
+func (c condition) writeWord(w http.ResponseWriter) {
+	if c.ready {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintln(w, "unready")
 }
 
 // write answers /readyz.
@@ -58,4 +79,16 @@ func (c condition) write(w http.ResponseWriter) {
 	for _, problem := range c.problems {
 		fmt.Fprintln(w, problem)
 	}
+}
+
+// troubles say of each app that APNs does not serve why, by its name.
+func (s *service) troubles() map[string]string {
+	troubles := s.bridge.Problems()
+	if troubles == nil {
+		troubles = make(map[string]string)
+	}
+	for app, reason := range s.current.Load().held {
+		troubles[app] = strings.ReplaceAll(reason.Error(), "\n", "; ")
+	}
+	return troubles
 }

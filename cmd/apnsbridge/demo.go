@@ -109,7 +109,8 @@ func startDemo(std streams, logged bool) (d *demo, err error) {
 	if d.sim, err = apnssim.Start(apnssim.Config{Certificate: certificate}); err != nil {
 		return nil, err
 	}
-	uninstalled := apnssim.Device{Token: hex.EncodeToString(deleted), Topic: demoTopic, State: apnssim.Uninstalled, Since: time.Now().Add(-24 * time.Hour).Unix()}
+	uninstalled := apnssim.Device{Token: hex.EncodeToString(deleted), Topic: demoTopic, State: apnssim.Uninstalled,
+		Since: time.Now().Add(-24 * time.Hour).Unix()}
 	if err = d.sim.SetDevice(uninstalled); err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func startDemo(std streams, logged bool) (d *demo, err error) {
 	if logged {
 		log = newLogger(std.err, zerolog.InfoLevel)
 	}
-	if d.service, err = newService(assembled, log); err != nil {
+	if d.service, err = newService(assembled, log, nil); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -171,7 +172,8 @@ func (d *demo) tell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 50*time.Second)
 	defer cancel()
 	push, feedback, _ := d.service.addresses()
-	d.say("The gateway listens on %s, its feedback service on %s; behind it an APNs simulator on %s.\n", push, feedback, d.sim.Addr())
+	d.say("The gateway listens on %s, its feedback service on %s; behind it an APNs simulator on %s.\n", push,
+		feedback, d.sim.Addr())
 
 	d.say("A provider sends five notifications over the binary interface:")
 	notifications := []struct {
@@ -179,10 +181,14 @@ func (d *demo) tell(ctx context.Context) error {
 		note binproto.Notification
 	}{
 		{"simple, to a phone", binproto.Notification{Command: binproto.Simple, Token: phone}},
-		{"enhanced, to a tablet", binproto.Notification{Command: binproto.Enhanced, Token: tablet, Identifier: 2, Expiry: inAnHour()}},
-		{"framed, to a watch", binproto.Notification{Command: binproto.Framed, Token: watch, Identifier: 3, HasIdentifier: true, Expiry: inAnHour(), HasExpiry: true, Priority: 5}},
-		{"enhanced, to a phone without the app", binproto.Notification{Command: binproto.Enhanced, Token: deleted, Identifier: 4, Expiry: inAnHour()}},
-		{"enhanced, with a bad token", binproto.Notification{Command: binproto.Enhanced, Token: invalid, Identifier: 5, Expiry: inAnHour()}},
+		{"enhanced, to a tablet", binproto.Notification{Command: binproto.Enhanced, Token: tablet, Identifier: 2,
+			Expiry: inAnHour()}},
+		{"framed, to a watch", binproto.Notification{Command: binproto.Framed, Token: watch, Identifier: 3,
+			HasIdentifier: true, Expiry: inAnHour(), HasExpiry: true, Priority: 5}},
+		{"enhanced, to a phone without the app", binproto.Notification{Command: binproto.Enhanced, Token: deleted,
+			Identifier: 4, Expiry: inAnHour()}},
+		{"enhanced, with a bad token", binproto.Notification{Command: binproto.Enhanced, Token: invalid,
+			Identifier: 5, Expiry: inAnHour()}},
 	}
 	conn, err := provider.Dial(ctx, push.String(), d.clientTLS())
 	if err != nil {
@@ -204,14 +210,17 @@ func (d *demo) tell(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the error packet: %w", err)
 	}
-	d.say("\nSuccess is silence. For the bad token the gateway answered the error packet %x:\n  status %d (%v), identifier %d; then it ended the connection.", answer.Append(nil), answer.Status, answer.Status, answer.Identifier)
+	d.say("\nSuccess is silence. For the bad token the gateway answered the error packet %x:\n  status %d (%v), "+
+		"identifier %d; then it ended the "+
+		"connection.", answer.Append(nil), answer.Status, answer.Status, answer.Identifier)
 	if err := conn.Close(); err != nil {
 		return err
 	}
 
 	d.say("\nWhat APNs got:")
 	for _, p := range d.sim.Received(0).Pushes {
-		d.say("  POST /3/device/%s…  %s, priority %d: %s  → %d %s", p.Token[:8], p.PushType, p.Priority, p.Payload, p.Status, p.Reason)
+		d.say("  POST /3/device/%s…  %s, priority %d: %s  → %d %s", p.Token[:8], p.PushType, p.Priority, p.Payload,
+			p.Status, p.Reason)
 	}
 
 	d.say("\nWhat the feedback service gave:")
@@ -232,7 +241,8 @@ func (d *demo) tell(ctx context.Context) error {
 func (d *demo) readFeedback(ctx context.Context) (int, error) {
 	_, feedback, _ := d.service.addresses()
 	return provider.ReadFeedback(ctx, feedback.String(), d.clientTLS(), func(t binproto.Tuple) error {
-		d.say("  %s  %x…  (%x)", time.Unix(int64(t.Time), 0).UTC().Format(time.RFC3339), t.Token[:4], t.Append(nil)[:10])
+		d.say("  %s  %x…  (%x)", time.Unix(int64(t.Time), 0).UTC().Format(time.RFC3339), t.Token[:4],
+			t.Append(nil)[:10])
 		return nil
 	})
 }
@@ -254,10 +264,11 @@ func (d *demo) stay(ctx context.Context) error {
 	credentials := "--cert client.pem --key client-key.pem --ca ca.pem"
 	for _, command := range []string{
 		"cd " + d.dir,
-		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x --payload '{\"aps\":{\"alert\":\"Hi\"}}'", push, credentials, phone),
+		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x --payload '{\"aps\":{\"alert\":\"Hi\"}}'", push,
+			credentials, phone),
 		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x", push, credentials, invalid),
 		fmt.Sprintf("apnsbridge feedback --feedback %s %s", feedback, credentials),
-		fmt.Sprintf(`printf '\0\0\40%%b\0\15{"aps":{"a":1}}' "$(printf '\\001%%.0s' $(seq 32))" | openssl s_client -quiet -no_ign_eof -connect %s -cert client.pem -key client-key.pem -CAfile ca.pem`, push),
+		fmt.Sprintf(`printf '\0\0\40%%b\0\17{"aps":{"a":1}}' "$(printf '\\001%%.0s' $(seq 32))" | openssl s_client -quiet -no_ign_eof -connect %s -cert client.pem -key client-key.pem -CAfile ca.pem`, push),
 		fmt.Sprintf(`cat client.pem client-key.pem > both.pem; php -r '$c = stream_context_create(["ssl" => ["local_cert" => "both.pem", "cafile" => "ca.pem", "peer_name" => "localhost"]]); $s = stream_socket_client("tls://%s", $e, $t, 5, STREAM_CLIENT_CONNECT, $c); $p = "{\"aps\":{\"alert\":\"PHP\"}}"; fwrite($s, chr(0) . pack("n", 32) . str_repeat(chr(1), 32) . pack("n", strlen($p)) . $p);'`, push),
 		fmt.Sprintf("curl http://%s/metrics", admin),
 	} {

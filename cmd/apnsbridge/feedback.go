@@ -48,6 +48,8 @@ func (c feedbackCommand) Run(ctx context.Context, std streams) error {
 			}{t.Time, hex.EncodeToString(t.Token)})
 		}
 	}
-	_, err = provider.ReadFeedback(ctx, c.Feedback, config, print)
-	return err
+	if _, err = provider.ReadFeedback(ctx, c.Feedback, config, print); err != nil {
+		return clientProblem(err)
+	}
+	return nil
 }

@@ -18,16 +18,30 @@ func (a *admin) reads(next http.HandlerFunc) http.HandlerFunc {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		access := a.current.Load().admin
 		switch {
-		case access.token != nil && !access.bears(bearer(r)):
+		case access.token != nil && !access.bears(tokenOf(r)):
 			a.unauthorized.Add(1)
 			a.strangers.say(r.RemoteAddr, errNoToken)
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "requests need the header Authorization: Bearer with the token of admin.token", http.StatusUnauthorized)
+			w.Header().Set("WWW-Authenticate", `Basic realm="apnsbridge"`)
+			http.Error(w, "requests need the header Authorization: Bearer with the token of admin.token, or the "+
+				"token as the password of a browser's question", http.StatusUnauthorized)
 		case !access.guarded() && !namesAddress(r.Host):
 			a.forbid(w, "requests must name the admin port by its address or as localhost")
 		default:
 			next(w, r)
 		}
+	}
+}
+
+// probed answers a load balancer's plain question with a word: one without a token
+// where that is asked for, or without a Host header, which no browser sends.
+func (a *admin) probed(word, whole http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		asksNothing := r.Header.Get("Authorization") == ""
+		if r.Host == "" && asksNothing || a.current.Load().admin.token != nil && asksNothing {
+			word(w, r)
+			return
+		}
+		whole(w, r)
 	}
 }
 
@@ -55,8 +69,12 @@ func (a *admin) forbid(w http.ResponseWriter, why string) {
 
 var errNoToken = errors.New("without the right token")
 
-// bearer is the token that r bears, "" for none.
-func bearer(r *http.Request) string {
+// tokenOf is the token that r bears, also as the password that a browser has asked
+// for, "" for none.
+func tokenOf(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ""

@@ -3,21 +3,31 @@ package main
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/gateway"
 )
 
 // pusher is the session of a provider that is on the roll.
 type pusher struct {
 	*bridge.Session
+	conn   *gateway.Conn
 	roll   *roll
 	id     identification
 	silent atomic.Bool
 }
 
-func (p *pusher) end()     { p.Session.End() }
-func (p *pusher) silence() { p.silent.Store(true) }
+func (p *pusher) end() { p.Session.End() }
+
+// silence has what is on its way read and counted, but not taken, and then cuts
+// the connection, however its provider trickles.
+func (p *pusher) silence() {
+	const onItsWay = time.Second
+	p.silent.Store(true)
+	time.AfterFunc(onItsWay, p.conn.Cut)
+}
 
 // Push is the session's, until the provider is silenced.
 func (p *pusher) Push(n *binproto.Notification) (room bool) {

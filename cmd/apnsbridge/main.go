@@ -10,20 +10,29 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
 
 // commands is the command line.
 type commands struct {
+	Init     initCommand     `cmd:"" help:"Write a configuration and certificates for it."`
 	Serve    serveCommand    `cmd:"" help:"Run the gateway: push port, feedback port, admin port."`
 	Demo     demoCommand     `cmd:"" help:"Show the whole story on loopback, with nothing configured."`
 	Sim      simCommand      `cmd:"" help:"Run the APNs simulator alone."`
 	Send     sendCommand     `cmd:"" help:"Send notifications as a legacy provider does."`
 	Feedback feedbackCommand `cmd:"" help:"Read the feedback service as a legacy provider does."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration and what it names."`
-	Certs    certsCommand    `cmd:"" help:"Make development certificates."`
-	Spool    spoolCommand    `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`
+	Certs    certsCommand    `cmd:"" help:"Make certificates: for trying out, or for production."`
+	Try      tryCommand      `cmd:"" help:"Play a provider through the gateway that runs, and say how far it comes."`
+	Status   statusCommand   `cmd:"" help:"Ask the gateway that runs how it is."`
+	Reload   reloadCommand   `cmd:"" help:"Have the gateway that runs read its configuration anew."`
+	Version  versionCommand  `cmd:"" help:"Print what was built."`
+
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete commands and flags."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
+	Spool      spoolCommand      `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`
 }
 
 // Exit codes.
@@ -42,6 +51,9 @@ type streams struct {
 // A usageError is a mistake on the command line.
 type usageError struct{ error }
 
+// errSaid is a failure of which all has been printed.
+var errSaid = errors.New("failed")
+
 func main() {
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
@@ -50,7 +62,8 @@ func run(args []string, std streams) int {
 	helped := false
 	parser, err := kong.New(&commands{},
 		kong.Name("apnsbridge"),
-		kong.Description("The address for providers that still speak Apple's binary push interface: frames in, HTTP/2 APNs out, feedback back."),
+		kong.Description("The address for providers that still speak Apple's binary push interface: frames in, "+
+			"HTTP/2 APNs out, feedback back."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
 		kong.ValueFormatter(helpWithDefault),
@@ -71,7 +84,7 @@ func run(args []string, std streams) int {
 		ctx, stop := untilSignal(context.Background())
 		defer stop()
 		selected.BindTo(ctx, (*context.Context)(nil))
-		err = selected.Run(std)
+		err = selected.Run(std, parser.Model)
 	}
 	return report(err, std.err)
 }
@@ -86,15 +99,28 @@ func helpWithDefault(v *kong.Value) string {
 
 // report prints an error as a person wants to read it, and gives its exit code.
 func report(err error, to io.Writer) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.Is(err, errSaid):
+		return exitFailed
 	}
-	fmt.Fprintf(to, "apnsbridge: %v\n", err)
+	text, code := fmt.Sprintf("apnsbridge: %v\n", err), exitFailed
 	var usage usageError
 	var parse *kong.ParseError
 	if errors.As(err, &usage) || errors.As(err, &parse) {
-		fmt.Fprintln(to, "apnsbridge: --help shows how it is done, with an example")
-		return exitUsage
+		text += "apnsbridge: --help shows how it is done, with an example\n"
+		code = exitUsage
 	}
-	return exitFailed
+	// Whoever has stopped reading does not keep the process from ending.
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		io.WriteString(to, text)
+	}()
+	select {
+	case <-written:
+	case <-time.After(logPatience):
+	}
+	return code
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,14 @@ func TestExitCodes(t *testing.T) {
 		{"token is not hex", []string{"send", "--token", "xyz"}, exitUsage, "--token"},
 		{"expiry", []string{"send", "--token", "00", "--expiry", "soon"}, exitUsage, `--expiry "soon"`},
 		{"no configuration", []string{"serve", "--config", "/nowhere.yaml"}, exitFailed, "/nowhere.yaml"},
+		{"a rate below 0", []string{"send", "--token", "00", "--rate=-1"}, exitUsage, "--rate"},
+		{"priority where there is none", []string{"send", "--token", "00", "--priority", "5"}, exitUsage, "--priority goes with --format frame"},
+		{"priority that is none", []string{"send", "--token", "00", "--format", "frame", "--priority", "7"}, exitUsage, "--priority 7"},
+		{"expiry where there is none", []string{"send", "--token", "00", "--format", "simple", "--expiry", "1h"}, exitUsage, "--expiry goes with"},
+		{"no expiry where there must be one", []string{"send", "--token", "00", "--expiry", "none"}, exitUsage, "--expiry none"},
+		{"a key without its certificate", []string{"send", "--token", "00", "--key", "k"}, exitUsage, "--key goes with --cert"},
+		{"devices and a file", []string{"send", "--from", "-", "--devices", "5"}, exitUsage, "--devices"},
+		{"nothing sent", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "0 sent in"},
 		{"no gateway", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "cannot connect to 127.0.0.1:1"},
 		{"no certificate", []string{"feedback", "--cert", "/nowhere.pem"}, exitFailed, "/nowhere.pem"},
 	} {
@@ -96,12 +105,12 @@ func TestExitCodes(t *testing.T) {
 
 // Every command's help has an example, which names the command.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo"} {
+	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo", "init", "try", "status", "reload", "version", "certs init", "certs server", "certs client", "certs renew", "completion", "man"} {
 		var out bytes.Buffer
-		if code := run([]string{command, "--help"}, streams{out: &out, err: &out}); code != exitOK {
+		if code := run(append(strings.Fields(command), "--help"), streams{out: &out, err: &out}); code != exitOK {
 			t.Errorf("%s --help: exit code %d", command, code)
 		}
-		if !strings.Contains(out.String(), "Example:\n") || !strings.Contains(out.String(), "apnsbridge "+command+" -") {
+		if !strings.Contains(out.String(), "Example:\n") || !strings.Contains(out.String(), "apnsbridge "+command) {
 			t.Errorf("%s --help has no example: %s", command, out.String())
 		}
 	}
@@ -123,4 +132,43 @@ func called(t *testing.T, name string, args ...string) *exec.Cmd {
 	}
 	// testscript.Main goes by the name under which the test binary is called.
 	return exec.Command(link, args...)
+}
+
+// What a shell completes is what there is.
+func TestCompletion(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("there is no bash")
+	}
+	var script bytes.Buffer
+	if code := run([]string{"completion", "bash"}, streams{out: &script, err: &script}); code != exitOK {
+		t.Fatal(script.String())
+	}
+	for _, tt := range []struct {
+		words string // the last is being written
+		want  []string
+	}{
+		{"apnsbridge ser", []string{"serve"}},
+		{"apnsbridge certs re", []string{"renew"}},
+		{"apnsbridge certs renew --d", []string{"--dir", "--days"}},
+		{"apnsbridge check --con", []string{"--config", "--connect"}},
+		{"apnsbridge check --config x --js", []string{"--json"}},
+		{"apnsbridge completion f", []string{"fish"}},
+	} {
+		words := strings.Fields(tt.words)
+		script := fmt.Sprintf("%s\nCOMP_WORDS=(%s); COMP_CWORD=%d; _apnsbridge; echo \"${COMPREPLY[@]}\"", script.String(), tt.words, len(words)-1)
+		out, err := exec.Command(bash, "-c", script).CombinedOutput()
+		got := strings.Fields(string(out))
+		slices.Sort(got)
+		slices.Sort(tt.want)
+		if err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q and %v, want %q", tt.words, got, err, tt.want)
+		}
+	}
+	for _, args := range [][]string{{"completion", "zsh"}, {"completion", "fish"}, {"man"}} {
+		var out bytes.Buffer
+		if code := run(args, streams{out: &out, err: &out}); code != exitOK || !strings.Contains(out.String(), "renew") {
+			t.Errorf("%s: exit code %d, %.200s", args, code, out.String())
+		}
+	}
 }

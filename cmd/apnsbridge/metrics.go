@@ -24,6 +24,7 @@ func newStatsCollector(s *service, a *admin) *statsCollector {
 		"store":    func() any { return s.store.Stats() },
 		"revoked":  func() any { return s.roll.stats() },
 		"admin":    func() any { return a.stats() },
+		"log":      func() any { return s.lines.figures() },
 
 		"credential":         func() any { return s.current.Load().credentialFigures() },
 		"server_certificate": func() any { return s.current.Load().certificateFigure() },
@@ -46,7 +47,8 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 			if f.counts {
 				kind = prometheus.CounterValue
 			}
-			to <- prometheus.MustNewConstMetric(prometheus.NewDesc("apnsbridge_"+f.name, "A figure of the part's Stats.", labels, nil), kind, f.value, values...)
+			to <- prometheus.MustNewConstMetric(prometheus.NewDesc("apnsbridge_"+f.name,
+				"A figure of the part's Stats.", labels, nil), kind, f.value, values...)
 		}
 	}
 }
@@ -100,7 +102,8 @@ func snake(name string) string {
 	var b strings.Builder
 	runes := []rune(name)
 	for i, r := range runes {
-		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) ||
+			i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
 			b.WriteByte('_')
 		}
 		b.WriteRune(unicode.ToLower(r))

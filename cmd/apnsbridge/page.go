@@ -27,7 +27,8 @@ var pagePolicy = func() string {
 	_, style, _ := strings.Cut(pageText, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
 	hash := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
 // page is what page.html shows: how things stand, at a glance.
@@ -74,7 +75,8 @@ type namedFigure struct{ Name, Value string }
 // page takes a snapshot.
 func (s *service) page(stopping bool) page {
 	a, condition, stats := s.current.Load(), s.condition(stopping), s.bridge.Stats()
-	p := page{Ready: condition.ready, State: condition.state, Now: a.now().UTC(), Loaded: time.Unix(s.reloads.loaded.Load(), 0).UTC()}
+	p := page{Ready: condition.ready, State: condition.state, Now: a.now().UTC(),
+		Loaded: time.Unix(s.reloads.loaded.Load(), 0).UTC()}
 	switch {
 	case condition.ready:
 		p.State = "ready"
@@ -85,13 +87,14 @@ func (s *service) page(stopping bool) page {
 		p.Remarks = append(p.Remarks, remark{bad, problem})
 	}
 	if s.reloads.refused.Load() {
-		p.Remarks = append(p.Remarks, remark{bad, "the last reload was refused, the log says why: the gateway goes by the configuration it read before"})
+		p.Remarks = append(p.Remarks, remark{bad, "the last reload was refused, the log says why: the gateway goes " +
+			"by the configuration it read before"})
 	}
 	for _, w := range a.warnings() {
 		p.Remarks = append(p.Remarks, remark{w.level(), w.text})
 	}
 	p.Whole = s.whole(a, stats)
-	problems := s.bridge.Problems()
+	problems := s.troubles()
 	for _, app := range a.apps {
 		p.Apps = append(p.Apps, a.row(app, stats.Apps[app.Name], problems[app.Name]))
 	}
@@ -100,7 +103,7 @@ func (s *service) page(stopping bool) page {
 }
 
 func (w warning) level() string {
-	if w.within == 3 {
+	if w.within == 3 || w.alarm {
 		return bad
 	}
 	return warn
@@ -136,11 +139,16 @@ func (a *assembly) row(app bridge.App, st bridge.AppStats, problem string) appRo
 		row.Level, row.State = "dim", "nothing sent yet"
 	}
 	row.Counts = []string{
-		count(st.Taken), count(st.Accepted), count(st.BadTokens), count(st.Unregistered), count(st.Refused + st.Malformed),
+		count(st.Taken), count(st.Accepted), count(st.BadTokens), count(st.Unregistered),
+		count(st.Refused + st.Malformed),
 		count(st.Expired), count(st.Dropped + st.Crowded), count(st.Waiting.Notifications), count(st.Waiting.OnDisk),
 	}
 	d := app.Credential.Describe()
-	if d.Kind == "token" {
+	switch d.Kind {
+	case "none":
+		row.Credential = "none of use"
+		return row
+	case "token":
 		row.Credential = "token key " + d.KeyID + " of team " + d.TeamID
 		return row
 	}

@@ -167,3 +167,21 @@ func TestRandomBytes(t *testing.T) {
 	}
 	w.await("a good one still arrives", func(s apnssim.Stats) bool { return s.Accepted == 1 })
 }
+
+// Who is not admitted has sent nothing, whatever was written before the alert.
+func TestSendThatIsNotAdmitted(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	for name, tt := range map[string]struct {
+		args []string
+		says string
+	}{
+		"no certificate":   {[]string{"--ca", w.path("ca.pem")}, "does not admit"},
+		"a foreign server": {nil, "--ca"},
+	} {
+		args := append([]string{"send", "--gateway", w.push, "--token", token("0a", 1)}, tt.args...)
+		code, stdout, stderr := w.apnsbridge("", args...)
+		if code != exitFailed || !strings.HasPrefix(stdout, "0 sent in ") || !strings.Contains(stderr, tt.says) {
+			t.Errorf("%s: exit code %d\n%s%s", name, code, stdout, stderr)
+		}
+	}
+}

@@ -7,28 +7,42 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"github.com/schollz/progressbar/v3"
 )
 
-// progress is one line that is written over and over, on a terminal only.
-type progress struct {
-	to   io.Writer
-	last time.Time
+// progress is one line that is written over and over, on a terminal only: how
+// many are sent, of how many, how fast, how many were refused, and how long it
+// will take.
+type progress struct{ bar *progressbar.ProgressBar }
+
+// newProgress makes the line for so many; 0 is for an unknown number.
+func newProgress(to io.Writer, total int) *progress {
+	if file, ok := to.(*os.File); !ok || !isatty.IsTerminal(file.Fd()) {
+		return &progress{}
+	}
+	if total == 0 {
+		total = -1
+	}
+	return &progress{progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(to), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetDescription("sent"),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("push"),
+		progressbar.OptionUseANSICodes(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
+	)}
 }
 
-func newProgress(to io.Writer) *progress {
-	if file, ok := to.(*os.File); ok && isatty.IsTerminal(file.Fd()) {
-		return &progress{to: to}
+func (p *progress) show(sent, refused int) {
+	if p.bar == nil {
+		return
 	}
-	return &progress{to: io.Discard}
-}
-
-// show writes the line, some times a second at the most.
-func (p *progress) show(format string, args ...any) {
-	if now := time.Now(); now.Sub(p.last) > 100*time.Millisecond {
-		p.last = now
-		fmt.Fprintf(p.to, "\r\x1b[K"+format, args...)
+	if refused > 0 {
+		p.bar.Describe(fmt.Sprintf("sent, %d refused", refused))
 	}
+	p.bar.Set(sent) // what a terminal does not take is no loss
 }
 
 // clear makes room for something that stays.
-func (p *progress) clear() { fmt.Fprint(p.to, "\r\x1b[K") }
+func (p *progress) clear() {
+	if p.bar != nil {
+		p.bar.Clear()
+	}
+}

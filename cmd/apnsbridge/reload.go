@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -9,20 +10,35 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// hangup reloads, and leaves word in the log. It returns what the log says, in
-// short.
-func (s *service) hangup() (status string) {
+// reloadOutcome is what came of a reload: what has changed, or why nothing has.
+type reloadOutcome struct {
+	changes string
+	err     error
+}
+
+// hangup reloads, and leaves word in the log.
+func (s *service) hangup() reloadOutcome {
+	before := s.current.Load()
 	err := s.reload()
 	s.reloads.reloaded(s.current.Load().now(), err)
 	if err != nil {
-		const refused = "reload refused: everything stays as it was"
-		s.log.Error().Err(err).Msg(refused)
-		return refused
+		s.log.Error().Err(err).Msg("reload refused: everything stays as it was")
+		return reloadOutcome{err: err}
 	}
-	const reloaded = "reloaded"
-	s.log.Info().Int("apps", len(s.current.Load().apps)).Msg(reloaded)
+	current := s.current.Load()
+	changes := current.changes(before)
+	s.log.Info().Int("apps", len(current.apps)).Str("changes", changes).Msg("reloaded")
+	s.write(current.retopiced(before))
 	s.warn()
-	return reloaded
+	return reloadOutcome{changes: changes}
+}
+
+// status is the outcome in short, for systemd.
+func (o reloadOutcome) status() string {
+	if o.err != nil {
+		return "reload refused: everything stays as it was"
+	}
+	return "reloaded"
 }
 
 // reload takes the configuration file and everything it names as they are now,
@@ -46,6 +62,15 @@ func (s *service) reload() error {
 		return err
 	}
 	next.now = current.now
+	if err := next.expiredInstead(current); err != nil {
+		return err
+	}
+	next.keepCredentials(current)
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.ending {
+		return errors.New("the gateway stops")
+	}
 	if err := s.bridge.Reload(next.apps); err != nil {
 		return err
 	}
@@ -54,12 +79,29 @@ func (s *service) reload() error {
 	return nil
 }
 
+// keepCredentials leaves an app whose new credential is of no use the one that it
+// has.
+func (a *assembly) keepCredentials(current *assembly) {
+	for i, app := range a.apps {
+		if a.held[app.Name] == nil {
+			continue
+		}
+		for _, before := range current.apps {
+			if before.Name == app.Name && before.Credential.Unusable() == nil {
+				a.apps[i].Credential, a.apps[i].EndpointCA = before.Credential, before.EndpointCA
+				a.kept[app.Name] = a.held[app.Name]
+				delete(a.held, app.Name)
+			}
+		}
+	}
+}
+
 // reloadable are the settings that can change while the gateway runs. Sockets,
 // files and bounded memory have been made from all others.
 var reloadable = []string{
-	"tls.certificate", "tls.key",
+	"tls.certificate", "tls.key", "tls.certificates",
 	"admin.token", "admin.token_file",
-	"apps",
+	"apps", "include", "apps_dir",
 	"limits.frame2_bytes", "limits.payload_bytes", "limits.voip_payload_bytes", "limits.token_bytes",
 	"limits.drain",
 }
@@ -73,7 +115,8 @@ func restartFor(current, next *config.Config) error {
 		}
 	}
 	if len(fixed) > 0 {
-		return fmt.Errorf("changes to %s need a restart: restart the gateway, or take them back and reload", strings.Join(fixed, ", "))
+		return fmt.Errorf("changes to %s need a restart: restart the gateway, or take them back and reload",
+			strings.Join(fixed, ", "))
 	}
 	return nil
 }

@@ -212,9 +212,9 @@ func TestReloadRefusals(t *testing.T) {
 	const restart = " need a restart: restart the gateway, or take them back and reload"
 	for i, tt := range []struct{ name, old, with, want string }{
 		{"unknown key", "gateway:", "gatway:", `apnsbridge.yaml:1: unknown key "gatway"`},
-		{"unreadable key", "AuthKey_DEVELOPER.p8", "garbage", "apps.demo.credential: " + w.path("garbage") + ": not a .p8 file"},
+		{"unreadable key", "AuthKey_DEVELOPER.p8", "garbage", "apps.demo.credential: " + w.path("garbage") + ": the file is neither PEM"},
 		{"no such file", "AuthKey_DEVELOPER.p8", "gone.p8", "apps.demo.credential: open " + w.path("gone.p8") + ": no such file"},
-		{"certificate of another key", "certificate: server.pem", "certificate: stranger.pem", "tls.certificate " + w.path("stranger.pem") + " with tls.key " + w.path("server-key.pem") + ": tls: private key does not match public key"},
+		{"certificate of another key", "certificate: server.pem", "certificate: stranger.pem", "tls.certificate " + w.path("stranger.pem") + " with tls.key " + w.path("server-key.pem") + ": the key is not the certificate's"},
 		{"listener", `gateway: {listen: "127.0.0.1:0"}`, `gateway: {listen: ["127.0.0.1:0", "127.0.0.2:0"]}`, "changes to gateway.listen" + restart},
 		{"feedback listener", `feedback: {listen: "127.0.0.1:0"}`, `feedback: {listen: "127.0.0.2:0"}`, "changes to feedback.listen" + restart},
 		{"store", "tls:", "store: {path: elsewhere}\ntls:", "changes to store.path" + restart},

@@ -53,7 +53,7 @@ type party struct {
 // guest is one connection. Its methods may be called from any goroutine.
 type guest interface {
 	end()     // in good order
-	silence() // some time later: nothing it still sends is taken
+	silence() // some time later: nothing it still sends is taken, and its place is free
 }
 
 func newRoll(current *atomic.Pointer[assembly], log zerolog.Logger) *roll {
@@ -121,7 +121,8 @@ func (r *roll) turnOut(current *assembly, app string, reason error, guests ...gu
 		return
 	}
 	r.ended.Add(uint64(len(guests)))
-	r.log.Info().Str("app", app).Int("connections", len(guests)).AnErr("reason", reason).Msg("a client is not admitted any more: its connections end")
+	r.log.Info().Str("app", app).Int("connections", len(guests)).AnErr("reason",
+		reason).Msg("a client is not admitted any more: its connections end")
 	for _, g := range guests {
 		g.end()
 	}

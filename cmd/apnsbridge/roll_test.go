@@ -44,7 +44,7 @@ func TestReloadRevokes(t *testing.T) {
 		reason        string
 	}{
 		{"a pin that is gone", ours + also + pin, ours, "", "", pinned, "it is not pinned"},
-		{"a CA that is gone", ours + also + "{ca: theirs.pem}", ours, "", "", elsewhere("com.example.strange"), "it is not pinned"},
+		{"a CA that is gone", ours + also + "{ca: theirs.pem, any: true}", ours, "", "", elsewhere("com.example.strange"), "it is not pinned"},
 		{"another UID", ours + also + "{ca: theirs.pem, uid: com.example.strange}", ours + also + "{ca: theirs.pem, uid: com.example.stranger}", "", "", elsewhere("com.example.strange"), "it is not pinned"},
 		{"a network that is gone", ours + also + "{cidr: 127.0.0.0/8}", ours, "", "", elsewhere("com.example.strange"), "it is not pinned"},
 		{"a certificate without a topic", ours + also + pin, ours + also + pin, demoTopic, "from-certificate", pinned, "names none: set the app's topic"},

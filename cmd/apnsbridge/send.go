@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,14 +20,16 @@ type sendCommand struct {
 	clientFlags `embed:""`
 
 	Format   string        `enum:"simple,enhanced,frame" default:"enhanced" help:"How notifications are written: simple, enhanced or frame."`
-	Token    string        `placeholder:"HEX" help:"The device token."`
+	Token    string        `placeholder:"HEX" help:"The device token, in hex or as <…>."`
+	Devices  int           `default:"0" placeholder:"N" help:"Send to N devices in turn, whose tokens are made of --token. Default: to the one."`
 	Payload  string        `placeholder:"JSON" default:"{\"aps\":{\"alert\":\"Hello\"}}" help:"The payload, sent as it is."`
-	From     string        `placeholder:"FILE" help:"Read notifications from a file, or - for standard input: a line each, a device token in hex and, behind a space, a payload in place of --payload."`
+	From     string        `placeholder:"FILE" help:"Read notifications from a file, or - for standard input: a line each, a device token and, behind a space, a payload in place of --payload. Blank lines and those with # are left out."`
 	Count    int           `default:"0" help:"How many to send. Default: 1, or all that --from has."`
 	Rate     float64       `default:"0" help:"At most so many a second. Default: as fast as the gateway takes them."`
 	Expiry   string        `default:"24h" help:"When APNs gives up: seconds since 1970, a duration from now such as 24h, 0 for a single attempt, or none (frame only)."`
 	Priority uint8         `default:"10" help:"10, 5 or 1; 0 leaves it out (frame only)."`
 	Quiet    time.Duration `default:"1s" help:"How long to listen for an error packet behind the last notification."`
+	JSON     bool          `name:"json" help:"Print an object a line: {\"packet\":{…}} for each error packet, {\"sent\",\"refused\",…} at the end."`
 }
 
 // Help is the command's example.
@@ -43,6 +46,9 @@ Example:
 // Run sends, and fails if not all was accepted.
 func (c sendCommand) Run(ctx context.Context, std streams) error {
 	template, err := c.template()
+	if err == nil {
+		err = c.sensible()
+	}
 	if err != nil {
 		return usageError{err}
 	}
@@ -56,33 +62,110 @@ func (c sendCommand) Run(ctx context.Context, std streams) error {
 	}
 	defer source.Close()
 
-	screen := newProgress(std.err)
+	screen := newProgress(std.err, source.count)
 	client := provider.Client{
 		Addr:     c.Gateway,
 		TLS:      config,
 		Number:   true,
 		Quiet:    c.Quiet,
 		Wait:     pace(c.Rate),
-		Progress: func(r provider.Report) { screen.show("%d sent", r.Taken) },
+		Progress: func(r provider.Report) { screen.show(sent(r), r.Failed) },
 		Packet: func(p provider.Packet) {
 			screen.clear()
-			fmt.Fprintf(std.out, "error packet: status %d (%v), identifier %d, notification %d, token %s\n", p.Status, p.Status, p.Identifier, p.Index+1, shortToken(p.Token))
+			c.printPacket(std.out, p)
 		},
 	}
 	start := time.Now()
 	report, err := client.Send(ctx, source.notes())
 	screen.clear()
-	fmt.Fprintf(std.out, "%d sent in %v, %d refused, %d sent again, %d connections\n",
-		report.Taken, time.Since(start).Round(time.Millisecond), report.Failed, report.Resent, report.Connections)
+	c.printEnd(std.out, report, time.Since(start))
 	switch {
 	case err != nil:
-		return err
+		return clientProblem(err)
 	case source.err != nil:
 		return source.err
+	case report.Taken == 0:
+		return errors.New("there was nothing to send: --from has no line with a device token")
 	case report.Failed > 0:
 		return fmt.Errorf("%d of %d notifications were refused", report.Failed, report.Taken)
 	case report.Uncertain+report.Forgotten > 0:
-		return fmt.Errorf("%d of %d notifications may not have arrived", report.Uncertain+report.Forgotten, report.Taken)
+		return fmt.Errorf("%d of %d notifications may not have arrived", report.Uncertain+report.Forgotten,
+			report.Taken)
+	}
+	return nil
+}
+
+// sent is how many notifications have been written to a connection that did not
+// break, those that were written again counted once.
+func sent(r provider.Report) int { return max(0, r.Written-r.Resent-r.Uncertain) }
+
+func (c sendCommand) printPacket(out io.Writer, p provider.Packet) {
+	if !c.JSON {
+		fmt.Fprintf(out, "error packet: status %d (%v), identifier %d, notification %d, token %s\n",
+			p.Status, p.Status, p.Identifier, p.Index+1, shortToken(p.Token))
+		return
+	}
+	type packet struct {
+		Status       uint8  `json:"status"`
+		Meaning      string `json:"meaning"`
+		Identifier   uint32 `json:"identifier"`
+		Notification int    `json:"notification"` // from 1; 0: not known
+		Token        string `json:"token"`
+	}
+	printJSON(out, struct {
+		Packet packet `json:"packet"`
+	}{packet{uint8(p.Status), fmt.Sprint(p.Status), p.Identifier, p.Index + 1, hex.EncodeToString(p.Token)}})
+}
+
+func (c sendCommand) printEnd(out io.Writer, r provider.Report, took time.Duration) {
+	rate := 0.0
+	if seconds := (took - c.Quiet).Seconds(); seconds > 0 {
+		rate = float64(sent(r)) / seconds
+	}
+	if !c.JSON {
+		fmt.Fprintf(out, "%d sent in %v, %d refused, %d sent again, %d connections", sent(r),
+			took.Round(time.Millisecond), r.Failed, r.Resent, r.Connections)
+		if lost := r.Uncertain + r.Forgotten; lost > 0 {
+			fmt.Fprintf(out, ", %d on connections that broke", lost)
+		}
+		fmt.Fprintln(out)
+		return
+	}
+	printJSON(out, struct {
+		Sent        int     `json:"sent"`
+		Refused     int     `json:"refused"`
+		Again       int     `json:"sent_again"`
+		Uncertain   int     `json:"uncertain"`
+		Connections int     `json:"connections"`
+		Seconds     float64 `json:"seconds"`
+		Rate        float64 `json:"per_second"`
+	}{sent(r), r.Failed, r.Resent, r.Uncertain + r.Forgotten, r.Connections, took.Seconds(), rate})
+}
+
+// printJSON writes an object in a line.
+func printJSON(out io.Writer, v any) {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(v) // whoever reads has gone, if it fails
+}
+
+// sensible refuses flags that would not do what they say.
+func (c sendCommand) sensible() error {
+	switch {
+	case c.Count < 0 || c.Devices < 0 || c.Rate < 0 || c.Quiet < 0:
+		return errors.New("--count, --devices, --rate and --quiet cannot be less than 0")
+	case c.Devices > 1 && c.From != "":
+		return errors.New("--devices makes tokens of --token, and --from has its own: give one of them")
+	case c.Format != "frame" && c.Priority != 10:
+		return errors.New("--priority goes with --format frame: the other formats have no place for it")
+	case c.Priority != 0 && c.Priority != 1 && c.Priority != 5 && c.Priority != 10:
+		return fmt.Errorf("--priority %d: give 10, 5, 1, or 0 to leave it out", c.Priority)
+	case c.Format == "simple" && c.Expiry != "24h":
+		return errors.New("--expiry goes with --format enhanced or frame: the simple one has no place for it")
+	case c.Format == "enhanced" && c.Expiry == "none":
+		return errors.New("--expiry none goes with --format frame: the enhanced one always has an expiry")
+	case c.Key != "" && c.Cert == "":
+		return errors.New("--key goes with --cert: give the certificate as well")
 	}
 	return nil
 }
@@ -107,8 +190,11 @@ func (c sendCommand) template() (binproto.Notification, error) {
 		return n, errors.New("give either --token or --from")
 	}
 	if c.Token != "" {
-		if n.Token, err = hex.DecodeString(c.Token); err != nil {
+		if n.Token, err = parseToken(c.Token); err != nil {
 			return n, fmt.Errorf("--token: %w", err)
+		}
+		if c.Devices > 1 && len(n.Token) < 4 {
+			return n, errors.New("--devices writes the last four bytes of --token: give it a whole one")
 		}
 	}
 	return n, nil
@@ -130,10 +216,13 @@ func parseExpiry(text string, now time.Time) (expiry uint32, given bool, err err
 
 // source opens what is sent.
 func (c sendCommand) source(template binproto.Notification, in io.Reader) (*noteSource, error) {
-	s := &noteSource{template: template, count: c.Count, name: c.From}
+	s := &noteSource{template: template, count: c.Count, devices: c.Devices, name: c.From}
 	switch c.From {
 	case "":
-		s.count = max(1, c.Count)
+		s.count = c.Count
+		if s.count == 0 {
+			s.count = max(1, c.Devices)
+		}
 		return s, nil
 	case "-":
 		s.lines = in

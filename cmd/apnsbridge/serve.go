@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
@@ -47,8 +48,11 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	if c.Debug {
 		level = zerolog.DebugLevel
 	}
-	log := newLogger(std.err, level)
-	s, err := newService(assembled, log)
+	signal.Ignore(syscall.SIGPIPE) // the end of the log's reader is not ours
+	lines := newLogWriter(logOutput(std.err), int64(settings.Limits.LogRate))
+	defer lines.close(logPatience)
+	log := zerolog.New(lines).Level(level).With().Timestamp().Logger()
+	s, err := newService(assembled, log, lines)
 	if err != nil {
 		return err
 	}
@@ -67,10 +71,18 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	return s.run(ctx, hangups, manager)
 }
 
-// newLogger writes JSON, and to a terminal what a person can read.
+// logPatience is how long the end waits for the log's reader.
+const logPatience = time.Second
+
+// newLogger writes to a reader that may hold up who logs.
 func newLogger(to io.Writer, level zerolog.Level) zerolog.Logger {
+	return zerolog.New(logOutput(to)).Level(level).With().Timestamp().Logger()
+}
+
+// logOutput gets JSON, and on a terminal what a person can read.
+func logOutput(to io.Writer) io.Writer {
 	if file, ok := to.(*os.File); ok && isatty.IsTerminal(file.Fd()) {
-		to = zerolog.ConsoleWriter{Out: to}
+		return zerolog.ConsoleWriter{Out: to}
 	}
-	return zerolog.New(to).Level(level).With().Timestamp().Logger()
+	return to
 }

@@ -2,8 +2,12 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"apnsbridge/cmd/apnsbridge/config"
@@ -24,14 +28,79 @@ type fileStamp struct{ modified, size int64 }
 // certificateFiles are a certificate and its key, of one section.
 type certificateFiles struct{ section, certificate, key string }
 
-// providerFiles are what providers are shown.
-func providerFiles(c *config.Config) certificateFiles {
-	return certificateFiles{"tls", c.Path(c.TLS.Certificate), c.Path(c.TLS.Key)}
+// providerFiles are what providers are shown, one of the pairs to each.
+func providerFiles(c *config.Config) (all []certificateFiles) {
+	for i, pair := range c.TLS.Pairs() {
+		section := "tls"
+		if len(c.TLS.Certificates) > 0 {
+			section = fmt.Sprintf("tls.certificates[%d]", i)
+		}
+		all = append(all, certificateFiles{section, c.Path(pair.Certificate), c.Path(pair.Key)})
+	}
+	return all
+}
+
+// readProviderFiles reads them all. Where one is of no use it has the zero value.
+func (a *assembly) readProviderFiles() {
+	for i, files := range providerFiles(a.config) {
+		read, err := files.read()
+		if err != nil {
+			a.problems = append(a.problems, err)
+		}
+		if i == 0 {
+			a.certificate = read
+		} else {
+			a.further = append(a.further, read)
+		}
+	}
+}
+
+// serverCertificates are all that providers may be shown.
+func (a *assembly) serverCertificates() []serverCertificate {
+	return append([]serverCertificate{a.certificate}, a.further...)
+}
+
+// certificateFor chooses what a client is shown: an ECDSA certificate, which costs
+// a thirtieth of RSA's time, if the client takes it, or else the first that it
+// takes, whatever name it asks for.
+func (a *assembly) certificateFor(hello *tls.ClientHelloInfo) *tls.Certificate {
+	first := &a.certificate.Certificate
+	if len(a.further) == 0 {
+		return first
+	}
+	asks := *hello
+	asks.ServerName = ""
+	var takes *tls.Certificate
+	for i := range len(a.further) + 1 {
+		c := first
+		if i > 0 {
+			c = &a.further[i-1].Certificate
+		}
+		if asks.SupportsCertificate(c) != nil {
+			continue
+		}
+		if c.Leaf.PublicKeyAlgorithm == x509.ECDSA {
+			return c
+		}
+		if takes == nil {
+			takes = c
+		}
+	}
+	if takes == nil {
+		return first
+	}
+	return takes
 }
 
 // adminFiles are what operators are shown, if they are shown anything.
 func adminFiles(c *config.Config) certificateFiles {
 	return certificateFiles{"admin", c.Path(c.Admin.Certificate), c.Path(c.Admin.Key)}
+}
+
+// part is the section for the metrics: tls or admin.
+func (f certificateFiles) part() string {
+	part, _, _ := strings.Cut(f.section, ".")
+	return part
 }
 
 // stamp looks at the files without reading them. One that is not there has no
@@ -53,20 +122,77 @@ func stampFile(path string) fileStamp {
 func (f certificateFiles) read() (serverCertificate, error) {
 	stamp := f.stamp()
 	pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
-	switch {
-	case err != nil:
-		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key, err)
-	case time.Now().After(pair.Leaf.NotAfter):
-		err = fmt.Errorf("%s.certificate %s: it expired on %s: get a new one, whoever connects refuses it", f.section, f.certificate, pair.Leaf.NotAfter.Format(time.DateOnly))
+	if err != nil {
+		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key,
+			pairProblem(err))
 	}
 	return serverCertificate{pair, stamp}, err
+}
+
+// pairProblem says what is the matter with a certificate and its key.
+func pairProblem(err error) error {
+	text := err.Error()
+	for _, known := range []struct{ part, text string }{
+		{"private key does not match", "the key is not the certificate's: name the two that were made together"},
+		{"private key type does not match", "the key is not the certificate's: name the two that were made together"},
+		{"PEM inputs may have been switched", "the two names are exchanged: the certificate is in the key's place"},
+		{"find any PEM data in certificate", "the certificate is not PEM: convert it with openssl x509 -inform " +
+			"DER -in FILE -out server.pem"},
+		{"find any PEM data in key", "the key is not PEM: convert it with openssl pkey -inform DER -in FILE -out " +
+			"server-key.pem"},
+		{"parse private key", "the key cannot be read: decrypt it with openssl pkey -in FILE -out server-key.pem, " +
+			"if it has a password"},
+		{"find certificate PEM data", "the certificate's file has a key and no certificate: name the file with " +
+			"BEGIN CERTIFICATE in it"},
+		{"find PEM block with type ending in", "the key's file has no private key: decrypt it with openssl pkey, " +
+			"or name the file with the key"},
+	} {
+		if strings.Contains(text, known.part) {
+			return errors.New(known.text)
+		}
+	}
+	if strings.HasPrefix(text, "tls:") || strings.HasPrefix(text, "x509:") || strings.HasPrefix(text, "asn1:") {
+		return errors.New("they cannot be read: make new ones with `apnsbridge certs server`")
+	}
+	return fileProblem(err)
+}
+
+// expired is the reason not to take a certificate in place of another that
+// is good still.
+func (c *serverCertificate) expired(now time.Time) error {
+	if c.Leaf == nil || !now.After(c.Leaf.NotAfter) {
+		return nil
+	}
+	return fmt.Errorf("it expired on %s: get a new one, whoever connects refuses it",
+		c.Leaf.NotAfter.UTC().Format(time.DateOnly))
+}
+
+// expiredInstead is the reason not to take the server certificates in place of
+// those of before, nil if there is none: one has expired, and was good before.
+func (a *assembly) expiredInstead(before *assembly) error {
+	was, now := before.serverCertificates(), a.now()
+	for i, c := range a.serverCertificates() {
+		if expired := c.expired(now); expired != nil && (i >= len(was) || was[i].expired(now) == nil) {
+			files := providerFiles(a.config)[i]
+			return fmt.Errorf("%s.certificate %s: %w", files.section, files.certificate, expired)
+		}
+	}
+	return nil
 }
 
 // renewCertificates takes the server certificates and their keys from their files
 // if these have changed and belong together.
 func (s *service) renewCertificates() {
 	next := *s.current.Load()
-	renewed := s.renew(providerFiles(next.config), &next.certificate)
+	next.further = slices.Clone(next.further)
+	renewed := false
+	for i, files := range providerFiles(next.config) {
+		certificate := &next.certificate
+		if i > 0 {
+			certificate = &next.further[i-1]
+		}
+		renewed = s.renew(files, certificate) || renewed
+	}
 	if next.config.Admin.Certificate != "" {
 		renewed = s.renew(adminFiles(next.config), &next.admin.certificate) || renewed
 	}
@@ -82,13 +208,17 @@ func (s *service) renew(files certificateFiles, certificate *serverCertificate) 
 		return false
 	}
 	read, err := files.read()
-	s.reloads.renewed(files.section, err)
+	if expired := read.expired(s.current.Load().now()); err == nil && expired != nil {
+		err = fmt.Errorf("%s.certificate %s: %w", files.section, files.certificate, expired)
+	}
+	s.reloads.renewed(files.part(), err)
 	if err != nil {
 		s.spurned[files.section] = read.stamp
 		s.log.Warn().Err(err).Msg("the server certificate's files have changed and are of no use: the old certificate stays")
 		return false
 	}
 	*certificate = read
-	s.log.Info().Str("certificate", files.certificate).Time("expires", read.Leaf.NotAfter).Msg("the server certificate is renewed")
+	s.log.Info().Str("certificate", files.certificate).Time("expires",
+		read.Leaf.NotAfter).Msg("the server certificate is renewed")
 	return true
 }

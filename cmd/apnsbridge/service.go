@@ -27,6 +27,7 @@ type service struct {
 	spurned  map[string]certificateStamp // by section: of a pair of files that was of no use
 	poll     time.Duration               // how often the files of the server certificates are looked at
 	log      zerolog.Logger
+	lines    *logWriter // what log is written to, nil if that is nothing to look after
 	store    *boltstore.Store
 	bridge   *bridge.Bridge
 	push     *gateway.Server
@@ -35,14 +36,25 @@ type service struct {
 	old      *oldTLS
 	reloads  *reloads
 	roll     *roll
-	failed   chan error // of what serves
+	sandbox  *sandboxAsked
+	asked    chan chan<- reloadOutcome // for reloads, by operators
+	firsts   map[string]bool           // the apps of which APNs has taken a notification; keepUp's own
+	failed   chan error                // of what serves
+
+	applying sync.Mutex // what a reload has read
+	ending   bool       // nothing is applied any more
 }
 
 // newService starts everything. Its errors are sentences for the operator.
-func newService(a *assembly, log zerolog.Logger) (*service, error) {
-	s := &service{log: log, old: newOldTLS(log), reloads: newReloads(a.now()), spurned: make(map[string]certificateStamp), poll: 10 * time.Second, failed: make(chan error, 3)}
+func newService(a *assembly, log zerolog.Logger, lines *logWriter) (*service, error) {
+	s := &service{
+		log: log, lines: lines, old: newOldTLS(log), reloads: newReloads(a.now()),
+		spurned: make(map[string]certificateStamp), firsts: make(map[string]bool),
+		asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3),
+	}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
+	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
 	if err := s.start(a); err != nil {
 		s.close()
 		return nil, err
@@ -56,7 +68,8 @@ func (s *service) start(a *assembly) (err error) {
 		return fmt.Errorf("store.path: %w", err)
 	}
 	for _, aside := range s.store.SetAside() {
-		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set aside, and an empty one has begun")
+		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set " +
+			"aside, and an empty one has begun")
 	}
 	if s.bridge, err = bridge.New(bridge.Config{
 		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Lines(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
@@ -65,14 +78,21 @@ func (s *service) start(a *assembly) (err error) {
 		return err
 	}
 	admitOldTLS(a.config.TLS, s.log)
-	admission := &admission{current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now)}
-	certificate := func() *tls.Certificate { return &s.current.Load().certificate.Certificate }
+	admission := &admission{
+		current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox,
+		drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now),
+	}
+	certificate := func(hello *tls.ClientHelloInfo) *tls.Certificate {
+		return s.current.Load().certificateFor(hello)
+	}
 	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
 	push.Logger, feedback.Logger = s.log, s.log
-	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback, Admit: admission.feedback}); err != nil {
+	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback,
+		Admit: admission.feedback}); err != nil {
 		return listenProblem("feedback.listen", err)
 	}
-	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push}); err != nil {
+	loops := int(a.config.Limits.Loops)
+	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push, Loops: loops}); err != nil {
 		return listenProblem("gateway.listen", err)
 	}
 	if a.config.Admin.Listen != "" {
@@ -92,11 +112,17 @@ func appendTuple(b []byte, d store.Dead) []byte {
 
 // listenProblem says what to do about an address that cannot be listened on.
 func listenProblem(setting string, err error) error {
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op // without who has asked
+	}
 	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: %w: write an address of this machine, or none, as in :2195", setting, err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %w: end the program that has the port, or choose another", setting, err)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: %w: choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE", setting, err)
+		return fmt.Errorf("%s: %w: choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE",
+			setting, err)
 	}
 	return fmt.Errorf("%s: %w", setting, err)
 }
@@ -112,7 +138,12 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 		manager.watch(watching, s.alive, func(err error) { s.log.Error().Err(err).Msg("no sign of life for systemd") })
 	})
 	manager.tell("READY=1")
-	failed := s.tend(ctx, hangups, manager)
+	tending, rest := context.WithCancel(ctx)
+	failed := s.tend(tending, hangups, manager)
+	rest()
+	s.applying.Lock()
+	s.ending = true
+	s.applying.Unlock()
 	manager.tell("STOPPING=1")
 	drain := time.Duration(s.current.Load().config.Limits.Drain)
 	s.log.Info().Dur("drain", drain).Msg("stopping")
@@ -121,23 +152,42 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 	return errors.Join(failed, s.stop(stopping))
 }
 
-// tend does what there is to do while the service serves: until ctx ends, or
-// until a part fails.
+// tend lets the service serve until ctx ends, or until a part fails. What reads
+// files does so beside it: a file that takes for ever keeps nobody from stopping.
 func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
-	poll, daily := time.NewTicker(s.poll), time.NewTicker(24*time.Hour)
+	go s.keepUp(ctx, hangups, manager)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return fmt.Errorf("stopped serving: %w", err)
+	}
+}
+
+// keepUp reads the files anew when it is asked to, or when they have changed, one
+// after the other.
+func (s *service) keepUp(ctx context.Context, hangups <-chan os.Signal, manager *systemd) {
+	poll, hourly, daily := time.NewTicker(s.poll), time.NewTicker(time.Hour), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
+	defer hourly.Stop()
 	defer daily.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case err := <-s.failed:
-			return fmt.Errorf("stopped serving: %w", err)
+			return
 		case <-hangups:
 			manager.tell("RELOADING=1")
-			manager.tell("READY=1", "STATUS="+s.hangup())
+			manager.tell("READY=1", "STATUS="+s.hangup().status())
+		case answer := <-s.asked:
+			manager.tell("RELOADING=1")
+			outcome := s.hangup()
+			manager.tell("READY=1", "STATUS="+outcome.status())
+			answer <- outcome
 		case <-poll.C:
 			s.renewCertificates()
+			s.tellFirsts()
+		case <-hourly.C:
+			s.summarise()
 		case <-daily.C:
 			s.warn()
 		}

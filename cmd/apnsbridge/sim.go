@@ -5,37 +5,56 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/devpki"
+	"apnsbridge/gateway/identity"
 )
 
 type simCommand struct {
 	Listen   string `default:"127.0.0.1:2197" placeholder:"HOST:PORT" help:"Where it is APNs."`
-	Cert     string `required:"" placeholder:"FILE" help:"Its certificate, PEM."`
-	Key      string `required:"" placeholder:"FILE" help:"The certificate's key, PEM."`
+	Cert     string `placeholder:"FILE" help:"Its certificate, PEM. Default: one that it makes in --dir."`
+	Key      string `placeholder:"FILE" help:"The certificate's key, PEM."`
+	Dir      string `default:"apnsbridge-sim" placeholder:"DIR" help:"Where it makes its certificates, and finds them the next time."`
 	ClientCA string `name:"client-ca" placeholder:"FILE" help:"Who signs the certificates that stand for a provider token, PEM. Default: tokens only."`
 	Control  string `default:"127.0.0.1:2198" placeholder:"HOST:PORT" help:"Where the control API is."`
-	Scenario string `placeholder:"FILE" help:"How it behaves, JSON. Default: as a healthy APNs."`
+	Scenario string `placeholder:"FILE" help:"How it behaves, JSON; docs/scenarios.md has what there is. Default: as a healthy APNs."`
+	Quiet    bool   `help:"Print no line for each push."`
 }
 
 // Help is the command's example.
 func (simCommand) Help() string {
-	return `Behaves like APNs on the real wire, for trying out and for tests. Unknown device
-tokens are active; those that begin with bad0 are bad, those with dead are gone.
+	return `Behaves like APNs on the real wire, for trying out and for tests, and prints a line
+for each push. Unknown device tokens are active; those that begin with bad0 are
+bad, those with dead are gone.
+
+Without --cert and --key it makes certificates of its own, and prints what to
+write into apnsbridge.yaml.
 
 Example:
 
-  apnsbridge certs --dir certs
+  apnsbridge sim
   apnsbridge sim --cert certs/server.pem --key certs/server-key.pem
   curl http://127.0.0.1:2198/received`
 }
 
 // Run serves until a signal.
 func (c simCommand) Run(ctx context.Context, std streams) error {
+	if (c.Cert == "") != (c.Key == "") {
+		return usageError{errors.New("--cert and --key go together: give both or neither")}
+	}
+	own := c.Cert == ""
+	if own {
+		if err := c.makeCertificates(); err != nil {
+			return err
+		}
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -49,23 +68,108 @@ func (c simCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return fmt.Errorf("control API: %w", err)
 	}
-	control := &http.Server{Handler: sim.Control(), ReadHeaderTimeout: 10 * time.Second}
+	control := &http.Server{Handler: simControl(sim), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- control.Serve(listener) }()
 	fmt.Fprintf(std.out, "APNs simulator on %s, control API on http://%s\n", sim.URL(), listener.Addr())
+	if own {
+		c.printPaste(std.out, sim.URL())
+	}
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if !c.Quiet {
+			printPushes(watching, sim, std.out)
+		}
+	}()
 	select {
 	case <-ctx.Done():
 		err = nil
 	case err = <-failed:
 	}
+	stop()
+	<-watched
 	return errors.Join(err, control.Close())
+}
+
+// makeCertificates makes what the simulator and its clients need, once.
+func (c *simCommand) makeCertificates() error {
+	c.Cert, c.Key = filepath.Join(c.Dir, "server.pem"), filepath.Join(c.Dir, "server-key.pem")
+	if _, err := os.Stat(c.Cert); err == nil {
+		return nil
+	}
+	pki, err := devpki.Create(demoTopic)
+	if err != nil {
+		return err
+	}
+	return pki.Write(c.Dir)
+}
+
+// printPaste writes what makes a gateway take the simulator for APNs.
+func (c simCommand) printPaste(out io.Writer, url string) {
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		dir = c.Dir
+	}
+	fmt.Fprintf(out, `
+For an app in apnsbridge.yaml:
+    endpoint: %s
+    endpoint_ca: %s
+    credential: {token: {key: %s, key_id: DEVELOPER1, team_id: DEMOTEAM01}}
+
+`, url, filepath.Join(dir, "ca.pem"), filepath.Join(dir, "AuthKey_DEVELOPER.p8"))
+}
+
+const simHelp = `This is the control API of apnsbridge's APNs simulator.
+
+GET    /received?since=N   the pushes after the Nth, as JSON
+DELETE /received           forgets them
+GET    /stats              its counters
+POST   /devices            {"token":"…","state":"active|uninstalled|absent"}
+POST   /scenario           {"outage":{}} and others, see docs/scenarios.md; {} is a healthy APNs
+`
+
+// simControl is the simulator's control API, and what it is for those who look.
+func simControl(sim *apnssim.Simulator) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", sim.Control())
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		io.WriteString(w, simHelp)
+	})
+	return mux
+}
+
+// printPushes writes a line for each push until ctx ends. Of a flood it writes
+// what a person can read.
+func printPushes(ctx context.Context, sim *apnssim.Simulator, out io.Writer) {
+	const atOnce = 200
+	seq, count := 0, 0
+	for sim.Wait(ctx, func(s apnssim.Stats) bool { return s.Received != count }) == nil {
+		count = sim.Stats().Received
+		pushes := sim.Received(seq).Pushes
+		if len(pushes) == 0 {
+			continue
+		}
+		seq = pushes[len(pushes)-1].Seq
+		if more := len(pushes) - atOnce; more > 0 {
+			fmt.Fprintf(out, "%d pushes more, and then:\n", more)
+			pushes = pushes[more:]
+		}
+		for _, p := range pushes {
+			fmt.Fprintf(out, "%s push %d to %s, device %.16s…: %s, priority %d, %d bytes: %d %s\n",
+				time.Now().Format(time.TimeOnly), p.Seq, identity.Clip(p.Topic), p.Token,
+				identity.Clip(p.PushType), p.Priority, len(p.Payload), p.Status, p.Reason)
+		}
+	}
 }
 
 func (c simCommand) config() (apnssim.Config, error) {
 	config := apnssim.Config{Listen: c.Listen}
 	var err error
 	if config.Certificate, err = tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
-		return config, fmt.Errorf("the certificate %s with key %s: %w", c.Cert, c.Key, err)
+		return config, fmt.Errorf("the certificate %s with key %s: %w", c.Cert, c.Key, pairProblem(err))
 	}
 	if c.ClientCA != "" {
 		if config.ClientCAs, err = readPool(c.ClientCA); err != nil {

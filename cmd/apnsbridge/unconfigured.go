@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // unconfigured looks for apps that are not configured and have notifications in the
@@ -20,7 +21,8 @@ func (s *service) unconfigured() (all []warning) {
 		if waiting[name] == 0 || slices.ContainsFunc(apps, func(a bridge.App) bool { return a.Name == name }) {
 			continue
 		}
-		all = append(all, warning{text: fmt.Sprintf("%d notifications wait for the app %q, which is not configured: configure it again, and they go", waiting[name], name)})
+		all = append(all, warning{setting: "apps", text: fmt.Sprintf("%d notifications wait for the app %q, which is not "+
+			"configured: configure it again, and they go", waiting[name], config.Clip(name))})
 	}
 	return all
 }

@@ -1,25 +1,50 @@
 package main
 
 import (
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"apnsbridge/cmd/apnsbridge/authority"
 )
 
 // warning is a sentence about something that is no problem yet.
 type warning struct {
-	text   string
-	within int // of what expires: 30, 14 or 3 days; otherwise 0
+	setting string
+	text    string
+	within  int  // of what expires: 30, 14 or 3 days; otherwise 0
+	alarm   bool // something is not served already
 }
 
 // warnings are for check, and for the log of serve once a day.
 func (a *assembly) warnings() []warning {
-	return slices.Concat(a.expiring(), a.readable(), a.overheard(), a.descriptors(openFiles()))
+	return sortWarnings(slices.Concat(a.alarms(), a.expiring(), a.readable(), a.overheard(),
+		a.everybody(), a.descriptors(openFiles()), a.shown(), a.reachable(), a.doubts))
+}
+
+// alarms name the apps that are held, and those that go by an old credential.
+func (a *assembly) alarms() (all []warning) {
+	for _, name := range slices.Sorted(maps.Keys(a.held)) {
+		for line := range strings.SplitSeq(a.held[name].Error(), "\n") {
+			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app's notifications wait",
+				alarm: true})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.kept)) {
+		for line := range strings.SplitSeq(a.kept[name].Error(), "\n") {
+			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app keeps the " +
+				"credential it had", alarm: true})
+		}
+	}
+	return all
 }
 
 // overheard looks whether the admin port's token is sent in the clear over a
@@ -29,14 +54,17 @@ func (a *assembly) overheard() []warning {
 	if a.admin.token == nil || c.Certificate != "" || c.OnLoopback() {
 		return nil
 	}
-	return []warning{{text: fmt.Sprintf("the token of the admin port %s goes over the network in the clear: add admin.certificate and key", c.Listen)}}
+	return []warning{{setting: "admin.token", text: fmt.Sprintf("the token of the admin port %s goes over the "+
+		"network in the clear: add admin.certificate and key", c.Listen)}}
 }
 
 // warn puts the warnings into the log.
-func (s *service) warn() {
-	for _, w := range append(s.current.Load().warnings(), s.unconfigured()...) {
+func (s *service) warn() { s.write(append(s.current.Load().warnings(), s.unconfigured()...)) }
+
+func (s *service) write(all []warning) {
+	for _, w := range all {
 		level := zerolog.WarnLevel
-		if w.within == 3 {
+		if w.within == 3 || w.alarm {
 			level = zerolog.ErrorLevel
 		}
 		event := s.log.WithLevel(level)
@@ -49,30 +77,59 @@ func (s *service) warn() {
 
 // expiring looks at our own certificates.
 func (a *assembly) expiring() (all []warning) {
-	add := func(what, remedy string, expires time.Time) {
+	add := func(setting, what, remedy string, expires time.Time) *warning {
 		left := expires.Sub(a.now())
 		within := nearEnd(left)
 		if within == 0 {
-			return
+			return &warning{}
 		}
 		when := fmt.Sprintf("expires on %s, in %d days", expires.UTC().Format(time.DateOnly), int(left.Hours()/24))
 		if left < 0 {
 			when = "expired on " + expires.UTC().Format(time.DateOnly)
 		}
-		all = append(all, warning{what + " " + when + ": " + remedy, within})
+		all = append(all, warning{setting: setting, text: what + " " + when + ": " + remedy, within: within, alarm: left < 0})
+		return &all[len(all)-1]
 	}
 	const replace = "put a new one and its key in place, they are taken without a restart"
-	if leaf := a.certificate.Leaf; leaf != nil {
-		add("tls.certificate "+a.config.Path(a.config.TLS.Certificate), replace, leaf.NotAfter)
+	certificates := a.serverCertificates()
+	for i, files := range providerFiles(a.config) {
+		if leaf := certificates[i].Leaf; leaf != nil {
+			add(files.section+".certificate", "tls.certificate "+files.certificate, replace, leaf.NotAfter)
+		}
 	}
 	if leaf := a.admin.certificate.Leaf; leaf != nil {
-		add("admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
+		add("admin.certificate", "admin.certificate "+a.config.Path(a.config.Admin.Certificate), replace, leaf.NotAfter)
+	}
+	for _, file := range slices.Sorted(maps.Keys(a.authorities)) {
+		for _, ca := range a.authorities[file] {
+			add("apps", "the authority "+a.config.Path(file)+" of clients", "make a new one with `apnsbridge certs "+
+				"init`, and name both until all providers have changed", ca.NotAfter).alarm = false
+		}
+	}
+	if file, ca := a.ownAuthority(); ca != nil {
+		add("tls.certificate", "the authority "+file+" of tls.certificate", "make a new one with `apnsbridge certs "+
+			"init`, and give it to the providers before", ca.NotAfter)
 	}
 	expiries := a.credentialExpiries()
 	for _, name := range slices.Sorted(maps.Keys(expiries)) {
-		add("the push certificate of apps."+name+".credential", "renew it in Apple's developer site and reload, or use a token", expiries[name])
+		add("apps."+name+".credential", "the push certificate of apps."+name+".credential",
+			"renew it in Apple's developer site and reload, or use a token", expiries[name])
 	}
 	return all
+}
+
+// ownAuthority is the one beside a server certificate that has signed it, nil if
+// there is none.
+func (a *assembly) ownAuthority() (file string, ca *x509.Certificate) {
+	certificates := a.serverCertificates()
+	for i, files := range providerFiles(a.config) {
+		file := besideCertificate(files.certificate)
+		certs, err := readCertificates(file)
+		if leaf := certificates[i].Leaf; err == nil && leaf != nil && leaf.CheckSignatureFrom(certs[0]) == nil {
+			return file, certs[0]
+		}
+	}
+	return "", nil
 }
 
 // nearEnd says within how many days a certificate that lasts for so long will have
@@ -103,28 +160,34 @@ func (a *assembly) credentialExpiries() map[string]time.Time {
 
 // readable looks for secrets that others than their owner may read.
 func (a *assembly) readable() (all []warning) {
-	look := func(setting, file string) {
-		if file == "" {
-			return
-		}
-		path := a.config.Path(file)
-		info, err := os.Stat(path)
-		if err == nil && info.Mode().Perm()&0o044 != 0 {
-			all = append(all, warning{text: fmt.Sprintf("%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s", setting, path, info.Mode().Perm())})
+	say := func(setting, path, format string) {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o044 != 0 {
+			all = append(all, warning{setting: setting, text: fmt.Sprintf(format, setting, path, info.Mode().Perm())})
 		}
 	}
-	look("tls.key", a.config.TLS.Key)
+	look := func(setting, path string) {
+		say(setting, path, "%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s")
+	}
+	named := make(map[string]bool)
+	for _, secret := range a.config.Secrets() {
+		if !named[secret.File] {
+			named[secret.File] = true
+			say(secret.Setting, secret.File, "%s is secret, and others than its owner may read %s (mode %04o): "+
+				"chmod 600 %[2]s, or take secrets from ${VARIABLES}")
+		}
+	}
+	for _, files := range providerFiles(a.config) {
+		look(files.section+".key", files.key)
+	}
+	if file, ca := a.ownAuthority(); ca != nil {
+		look("the authority of tls.certificate", filepath.Join(filepath.Dir(file), authority.KeyFile))
+	}
 	if a.config.Admin.Listen != "" {
-		look("admin.key", a.config.Admin.Key)
-		look("admin.token_file", a.config.Admin.TokenFile)
+		look("admin.key", a.config.Path(a.config.Admin.Key))
+		look("admin.token_file", a.config.Path(a.config.Admin.TokenFile))
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.config.Apps)) {
-		switch c := a.config.Apps[name].Credential; {
-		case c.Token != nil:
-			look("apps."+name+".credential", c.Token.Key)
-		case c.Certificate != nil:
-			look("apps."+name+".credential", c.Certificate.File)
-		}
+		look("apps."+name+".credential", a.config.Path(a.config.Apps[name].Credential.File()))
 	}
 	return all
 }
@@ -141,7 +204,9 @@ func (a *assembly) descriptors(most uint64) []warning {
 	if most >= need {
 		return nil
 	}
-	return []warning{{text: fmt.Sprintf("this process may open %d files, and with limits.connections of %d its two ports need %d: raise LimitNOFILE in its unit or ulimit -n, or lower limits.connections", most, connections, need)}}
+	return []warning{{setting: "limits.connections", text: fmt.Sprintf("this process may open %d files, and "+
+		"with limits.connections of %d its two ports need %d: raise LimitNOFILE in its unit or ulimit -n, or "+
+		"lower limits.connections", most, connections, need)}}
 }
 
 // openFiles is how many files this process may open. Go has raised the soft
@@ -151,7 +216,7 @@ func openFiles() uint64 {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return ^uint64(0)
 	}
-	return limit.Cur
+	return uint64(limit.Cur) // signed on FreeBSD
 }
 
 // expiry is a figure for the metrics: how long until it.
@@ -167,4 +232,22 @@ func (a *assembly) credentialFigures() any {
 		figures[app] = expiry{at.Sub(a.now())}
 	}
 	return figures
+}
+
+// sortWarnings puts what is worst first.
+func sortWarnings(all []warning) []warning {
+	slices.SortStableFunc(all, func(a, b warning) int { return rank(a) - rank(b) })
+	return all
+}
+
+func rank(w warning) int {
+	switch {
+	case w.alarm:
+		return 0
+	case w.within == 3:
+		return 1
+	case w.within > 0:
+		return 2
+	}
+	return 3
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway/devpki"
 )
 
@@ -147,5 +148,105 @@ func TestDescriptorWarning(t *testing.T) {
 	}
 	if got := openFiles(); got < 3 || got == ^uint64(0) {
 		t.Errorf("this process may open %d files: that was not asked for", got)
+	}
+}
+
+// The authorities that providers trust, and that are trusted for them, come to
+// their ends too.
+func TestAuthoritiesExpire(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	w.now = func() time.Time { return pki().CA.Leaf.NotAfter.Add(-10 * day) }
+	w.start()
+	w.service.warn()
+	for _, want := range []string{"the authority " + w.path("ca.pem") + " of clients expires on ", "the authority " + w.path("ca.pem") + " of tls.certificate expires on "} {
+		if !strings.Contains(w.log.String(), want) {
+			t.Errorf("the log has no %q:\n%s", want, w.log.String())
+		}
+	}
+	if err := os.Chmod(w.path("ca-key.pem"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stdout, _ := w.apnsbridge("", "check", "--config", w.path("apnsbridge.yaml")); !strings.Contains(stdout, "others than its owner may read "+w.path("ca-key.pem")) {
+		t.Errorf("check does not tell of the authority's key:\n%s", stdout)
+	}
+}
+
+// What is hardly meant so is asked about.
+func TestDoubts(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	settings, err := os.ReadFile(w.path("apnsbridge.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("AuthKey_ABC123DEFG.p8", pki().TokenKey)
+	w.write("ecdsa.pem", nil)
+	pair, err := pki().Issue(devpki.ClientOptions{CommonName: "gateway.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("ecdsa.pem", append(pair.CertPEM, pair.KeyPEM...))
+	const token = "token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}"
+	for _, tt := range []struct{ name, old, with, want string }{
+		{"key_id and team_id exchanged", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: DEF123GHIJ, team_id: ABC123DEFG}", "exchange the two"},
+		{"a file for key_id", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: AuthKey_ABC123DEFG.p8, team_id: DEF123GHIJ}", "not ten capital letters and digits"},
+		{"a key_id cut short", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: ABC123DEF, team_id: DEF123GHIJ}", "not ten capital letters and digits"},
+		{"key_id with a blank", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: 'ABC123DEFG ', team_id: DEF123GHIJ}", "not ten capital letters and digits"},
+		{"small letters", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: abc123defg, team_id: DEF123GHIJ}", "not ten capital letters and digits"},
+		{"another key", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: XYZ123DEFG, team_id: DEF123GHIJ}", "the name of the key says ABC123DEFG"},
+		{"twice the same", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: ABC123DEFG, team_id: ABC123DEFG}", "the key_id once more"},
+		{"a bundle identifier for team_id", token, "token: {key: AuthKey_ABC123DEFG.p8, key_id: ABC123DEFG, team_id: com.example.demo}", "Apple's membership page"},
+		{"a team before the topic", "com.example.demo\n", "DEF123GHIJ.com.example.demo\n", "begins with a team's identifier"},
+		{"a name for a topic", "com.example.demo\n", "demo\n", "has no dot"},
+		{"by-listener without listeners", "    endpoint:", "    environment: by-listener\n    endpoint:", "no listener has environment: sandbox"},
+		{"a server certificate without Apple's names", "certificate: server.pem, key: server-key.pem", "certificate: ecdsa.pem, key: ecdsa.pem", "gateway.push.apple.com"},
+		{"a server certificate without an RSA key", "certificate: server.pem, key: server-key.pem", "certificate: ecdsa.pem, key: ecdsa.pem", "its key is not RSA"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.Replace(string(settings), tt.old, tt.with, 1)
+			if text == string(settings) {
+				t.Fatal("the case changes nothing")
+			}
+			w.write("apnsbridge.yaml", []byte(text))
+			_, stdout, stderr := w.apnsbridge("", "check", "--config", w.path("apnsbridge.yaml"))
+			for line := range strings.Lines(stdout) {
+				if strings.HasPrefix(line, "warning: ") && strings.Contains(line, tt.want) {
+					return
+				}
+			}
+			t.Errorf("got no warning with %q in\n%s%s", tt.want, stdout, stderr)
+		})
+	}
+}
+
+// A certificate that is for other things than the app's pushes holds the app, and
+// says for what it is.
+func TestCertificatesForOtherThings(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options devpki.ClientOptions
+		topic   string
+		want    string
+	}{
+		{"the app's", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail", ""},
+		{"the app's voip", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail.voip", ""},
+		{"one that Apple has not listed", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail.push-type.liveactivity", ""},
+		{"one of another app below", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mail.beta", "is for com.example.mail, and"},
+		{"any", devpki.ClientOptions{Topic: "com.example.mail"}, config.TopicFromCertificate, ""},
+		{"another app's", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.othr", "is for com.example.mail, and the app's topic is com.example.othr"},
+		{"one that is alike", devpki.ClientOptions{Topic: "com.example.mail"}, "com.example.mailbox", "is for com.example.mail, and"},
+		{"a distributor's", devpki.ClientOptions{Topic: "TEAM123456", CommonName: "iPhone Distribution: Example Ltd"}, "com.example.mail", "is not for pushes"},
+		{"a developer's", devpki.ClientOptions{CommonName: "Apple Development: me@example.com"}, "com.example.mail", "is not for pushes"},
+		{"a web server's", devpki.ClientOptions{CommonName: "www.example.com"}, "com.example.mail", "names no topic"},
+		{"a web server's, for any", devpki.ClientOptions{CommonName: "www.example.com"}, config.TopicFromCertificate, "names no topic"},
+	} {
+		pair, err := pki().Issue(tt.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := serves(pair.Leaf, tt.topic); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want a sentence with %q", tt.name, err, tt.want)
+		}
 	}
 }

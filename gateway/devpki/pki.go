@@ -62,7 +62,7 @@ func Create(topic string) (*PKI, error) {
 		return nil, fmt.Errorf("development CA: %w", err)
 	}
 	var err error
-	if p.Server, err = p.issueServer(); err != nil {
+	if p.Server, err = p.IssueServer(RSA); err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
 	if p.Client, err = p.Issue(ClientOptions{Topic: topic, Key: RSA}); err != nil {
@@ -103,8 +103,9 @@ func (p *PKI) createCA() error {
 	return err
 }
 
-func (p *PKI) issueServer() (Pair, error) {
-	key, err := RSA.generate()
+// IssueServer makes another server certificate, with the same names.
+func (p *PKI) IssueServer(k Key) (Pair, error) {
+	key, err := k.generate()
 	if err != nil {
 		return Pair{}, err
 	}

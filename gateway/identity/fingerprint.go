@@ -32,7 +32,8 @@ func ParseFingerprint(s string) (Fingerprint, error) {
 }
 
 func notAFingerprint(s string) error {
-	return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 prints them", clip(s))
+	return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout "+
+		"-fingerprint -sha256 prints them", Clip(s))
 }
 
 // String gives the 32 bytes as openssl does, in small letters: ab:cd:…

@@ -16,11 +16,13 @@ type Client struct {
 	App string
 
 	// ID tells the clients of an app apart: the certificate's SHA-256 in 64 small
-	// hexadecimal digits, or the address of a client that was admitted by CIDR.
+	// hexadecimal digits, or the key's where that is pinned, or the address of a
+	// client that was admitted by CIDR; of IPv6 the /64 that one subscriber has.
+	// A client cannot make itself a new one.
 	ID string
 
-	// What the certificate is for. A client that was admitted by CIDR has neither,
-	// for nobody vouches for its certificate.
+	// What the client may push to, as far as the rule, a pinned certificate or a
+	// trusted CA vouches for it. A client that was admitted by CIDR has neither.
 	Topic  string
 	Topics []string // further ones
 }
@@ -44,18 +46,20 @@ const (
 	byPin
 )
 
-// found is the strongest admission, and a second app that has an equal one.
+// found is the strongest admission, the rule that gives it, and a second app
+// that has an equal one.
 type found struct {
-	rank       rank
-	app, rival string
+	rank  rank
+	rule  Rule
+	rival string
 }
 
-func (f *found) admit(r rank, app string) {
+func (f *found) admit(r rank, rule Rule) {
 	switch {
 	case r > f.rank:
-		*f = found{rank: r, app: app}
-	case r == f.rank && app != f.app:
-		f.rival = app
+		*f = found{rank: r, rule: rule}
+	case r == f.rank && rule.App != f.rule.App:
+		f.rival = rule.App
 	}
 }
 
@@ -71,16 +75,59 @@ func (m *Matcher) Match(chain []*x509.Certificate, addr netip.Addr, now time.Tim
 	if f.rival != "" {
 		return Client{}, ambiguous(chain, addr, f)
 	}
-	switch f.rank {
-	case byNothing:
+	if f.rank == byNothing {
 		return Client{}, refusal(chain, addr, reason)
-	case byNetwork:
-		return Client{App: f.app, ID: addr.String()}, nil
 	}
-	id := sha256.Sum256(chain[0].Raw)
-	c := Client{App: f.app, ID: hex.EncodeToString(id[:])}
-	c.Topic, c.Topics = Topics(chain[0])
+	c := Client{App: f.rule.App}
+	switch r := f.rule; {
+	case f.rank == byNetwork:
+		c.ID = subscriber(addr)
+	case r.SPKISHA256 != Fingerprint{}:
+		c.ID = hex.EncodeToString(r.SPKISHA256[:])
+		if err := c.vouch(r.Topics, chain[0]); err != nil {
+			return Client{}, refusal(chain, addr, err)
+		}
+	default:
+		id := sha256.Sum256(chain[0].Raw)
+		c.ID = hex.EncodeToString(id[:])
+		c.Topic, c.Topics = Topics(chain[0])
+		if f.rank == byTopic {
+			c.Topic, c.Topics = r.UID, without(append(c.Topics, c.Topic), r.UID)
+		}
+	}
 	return c, nil
+}
+
+// vouch takes the topic out of those that stand beside a pinned key. Where there
+// are several, or the certificate names one, it is to name one of them.
+func (c *Client) vouch(topics []string, cert *x509.Certificate) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	named, _ := Topics(cert)
+	switch {
+	case slices.Contains(topics, named):
+		c.Topic = named
+	case named == "" && len(topics) == 1:
+		c.Topic = topics[0]
+	default:
+		return fmt.Errorf("its topic %q is not one of those that stand beside its key", Clip(named))
+	}
+	c.Topics = without(topics, c.Topic)
+	return nil
+}
+
+func without(topics []string, topic string) []string {
+	return slices.DeleteFunc(slices.Clone(topics), func(t string) bool { return t == topic || t == "" })
+}
+
+// subscriber is what an address is counted as: whoever has one IPv6 address has
+// the whole /64.
+func subscriber(addr netip.Addr) string {
+	if addr.Is4() {
+		return addr.String()
+	}
+	return netip.PrefixFrom(addr, 64).Masked().String()
 }
 
 // search finds the strongest admission, and otherwise the reason why a
@@ -88,11 +135,11 @@ func (m *Matcher) Match(chain []*x509.Certificate, addr netip.Addr, now time.Tim
 func (m *Matcher) search(chain []*x509.Certificate, addr netip.Addr, now time.Time) (f found, reason error) {
 	if len(chain) > 0 {
 		leaf := chain[0]
-		if app, ok := m.certificates[sha256.Sum256(leaf.Raw)]; ok {
-			f.admit(byPin, app)
+		if r, ok := m.certificates[sha256.Sum256(leaf.Raw)]; ok {
+			f.admit(byPin, r)
 		}
-		if app, ok := m.keys[sha256.Sum256(leaf.RawSubjectPublicKeyInfo)]; ok {
-			f.admit(byPin, app)
+		if r, ok := m.keys[sha256.Sum256(leaf.RawSubjectPublicKeyInfo)]; ok {
+			f.admit(byPin, r)
 		}
 		if f.rank == byNothing {
 			reason = m.ask(chain, now, &f)
@@ -101,7 +148,7 @@ func (m *Matcher) search(chain []*x509.Certificate, addr netip.Addr, now time.Ti
 	if f.rank == byNothing {
 		for _, r := range m.networks {
 			if r.CIDR.Contains(addr) {
-				f.admit(byNetwork, r.App)
+				f.admit(byNetwork, r)
 			}
 		}
 	}
@@ -112,7 +159,7 @@ func (m *Matcher) search(chain []*x509.Certificate, addr netip.Addr, now time.Ti
 // certificate would then be admitted.
 func (m *Matcher) ask(chain []*x509.Certificate, now time.Time, f *found) (reason error) {
 	uid, topics := uid(chain[0]), listedTopics(chain[0])
-	reason = fmt.Errorf("it is not pinned, and no ca is trusted for its uid %q", clip(uid))
+	reason = fmt.Errorf("it is not pinned, and no ca is trusted for its uid %q", Clip(uid))
 	for _, a := range m.authorities {
 		verified := false
 		for _, r := range a.rules {
@@ -122,12 +169,13 @@ func (m *Matcher) ask(chain []*x509.Certificate, now time.Time, f *found) (reaso
 			}
 			if !verified {
 				if err := a.verify(chain, now); err != nil {
-					reason = fmt.Errorf("it is not pinned, and not good enough for the ca of app %s (%s)", r.App, clip(err.Error()))
+					reason = fmt.Errorf("it is not pinned, and not good enough for the ca of app %s (%s)", r.App,
+						Clip(err.Error()))
 					break
 				}
 				verified = true
 			}
-			f.admit(rank, r.App)
+			f.admit(rank, r)
 		}
 	}
 	return reason
@@ -136,7 +184,7 @@ func (m *Matcher) ask(chain []*x509.Certificate, now time.Time, f *found) (reaso
 // admits says how strongly a rule for a CA admits its certificate.
 func (r Rule) admits(uid string, topics []string) rank {
 	switch {
-	case r.UID == "" || r.UID == uid:
+	case r.Any || r.UID == uid:
 		return byAuthority
 	case slices.Contains(topics, r.UID):
 		return byTopic
@@ -145,16 +193,23 @@ func (r Rule) admits(uid string, topics []string) rank {
 }
 
 func (a authority) verify(chain []*x509.Certificate, now time.Time) error {
+	sum := digest(chain)
+	if a.verdicts.good(sum, now) {
+		return nil
+	}
 	between := x509.NewCertPool()
 	for _, c := range chain[1:] {
 		between.AddCert(c)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{
+	verified, err := chain[0].Verify(x509.VerifyOptions{
 		Roots:         a.pool,
 		Intermediates: between,
 		CurrentTime:   now,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, // or none named
 	})
+	if err == nil {
+		a.verdicts.remember(sum, verified[0])
+	}
 	return err
 }
 
@@ -179,10 +234,12 @@ func (a authority) holds(others []*x509.Certificate) bool {
 
 func refusal(chain []*x509.Certificate, addr netip.Addr, reason error) error {
 	if len(chain) == 0 {
-		return fmt.Errorf("%s presented no certificate and is in no app's cidr: to admit it, add {cidr: %s} to the clients of its app", addr, netip.PrefixFrom(addr, addr.BitLen()))
+		return fmt.Errorf("%s presented no certificate and is in no app's cidr: to admit it, add {cidr: %s} to the "+
+			"clients of its app", addr, netip.PrefixFrom(addr, addr.BitLen()))
 	}
 	fingerprint := Fingerprint(sha256.Sum256(chain[0].Raw))
-	return fmt.Errorf("%s presented the certificate of %q, but %w: to admit it, add {sha256: \"%s\"} to the clients of its app", addr, clip(chain[0].Subject.String()), reason, fingerprint)
+	return fmt.Errorf("%s presented the certificate of %q, but %w: to admit it, add {sha256: \"%s\"} to the "+
+		"clients of its app", addr, Subject(chain[0]), reason, fingerprint)
 }
 
 // ambiguous is for what New cannot foresee, such as a certificate pinned by one app
@@ -190,16 +247,9 @@ func refusal(chain []*x509.Certificate, addr netip.Addr, reason error) error {
 func ambiguous(chain []*x509.Certificate, addr netip.Addr, f found) error {
 	who := errors.New(addr.String())
 	if len(chain) > 0 {
-		who = fmt.Errorf("%s with the certificate of %q, sha256 %s,", addr, clip(chain[0].Subject.String()), Fingerprint(sha256.Sum256(chain[0].Raw)))
+		who = fmt.Errorf("%s with the certificate of %q, sha256 %s,", addr, Subject(chain[0]),
+			Fingerprint(sha256.Sum256(chain[0].Raw)))
 	}
-	return fmt.Errorf("%w is admitted by apps %s and %s alike: change the clients of one of them", who, f.app, f.rival)
-}
-
-// clip keeps a stranger's words out of the log beyond a line.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
+	return fmt.Errorf("%w is admitted by apps %s and %s alike: change the clients of one of them", who, f.rule.App,
+		f.rival)
 }

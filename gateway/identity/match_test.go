@@ -55,20 +55,20 @@ func TestMatch(t *testing.T) {
 		{"CA and UID", []Rule{byMail}, mail, outside, "mail", ""},
 		{"CA and another UID", []Rule{byChat}, mail, outside, "", `no ca is trusted for its uid "com.example.mail"`},
 		{"CA and no UID", []Rule{byMail}, anonymous, outside, "", `its uid ""`},
-		{"CA alone", []Rule{{App: "mail", CA: a.ca()}}, anonymous, outside, "mail", ""},
+		{"CA alone", []Rule{{App: "mail", CA: a.ca(), Any: true}}, anonymous, outside, "mail", ""},
 		{"another CA", []Rule{byMail}, foreign, outside, "", "signed by unknown authority"},
-		{"one of two CAs", []Rule{{App: "mail", CA: append(a.otherCA(), a.ca()...)}}, mail, outside, "mail", ""},
+		{"one of two CAs", []Rule{{App: "mail", CA: append(a.otherCA(), a.ca()...), Any: true}}, mail, outside, "mail", ""},
 		{"CA and expired", []Rule{byMail}, expired, outside, "", "expired"},
 		{"CA and not yet valid", []Rule{byMail}, early, outside, "", "not yet valid"},
-		{"CA and SHA-1", []Rule{{App: "mail", CA: a.ca()}}, ancient, outside, "", "not good enough"},
+		{"CA and SHA-1", []Rule{{App: "mail", CA: a.ca(), Any: true}}, ancient, outside, "", "not good enough"},
 		{"CA and a topic", []Rule{byMail}, many, outside, "mail", ""},
 		{"a UID beats a topic", []Rule{byMail, {App: "many", CA: a.ca(), UID: "com.example.many"}}, many, outside, "many", ""},
 		{"intermediate", []Rule{{App: "mail", CA: chain[2:], UID: "com.example.mail"}}, chain[:2], outside, "mail", ""},
-		{"intermediate, and the root sent too", []Rule{{App: "mail", CA: chain[2:]}}, chain, outside, "mail", ""},
-		{"intermediate not sent", []Rule{{App: "mail", CA: chain[2:]}}, chain[:1], outside, "", "unknown authority"},
+		{"intermediate, and the root sent too", []Rule{{App: "mail", CA: chain[2:], Any: true}}, chain, outside, "mail", ""},
+		{"intermediate not sent", []Rule{{App: "mail", CA: chain[2:], Any: true}}, chain[:1], outside, "", "unknown authority"},
 		{"a root of the stranger's own", []Rule{byMail}, chain, outside, "", "unknown authority"},
-		{"for any use", []Rule{{App: "mail", CA: anyUse[2:]}}, anyUse, outside, "mail", ""},
-		{"a server's certificate", []Rule{{App: "mail", CA: server[2:]}}, server, outside, "", "incompatible key usage"},
+		{"for any use", []Rule{{App: "mail", CA: anyUse[2:], Any: true}}, anyUse, outside, "mail", ""},
+		{"a server's certificate", []Rule{{App: "mail", CA: server[2:], Any: true}}, server, outside, "", "incompatible key usage"},
 		{"several apps of one CA", []Rule{byChat, byMail}, mail, outside, "mail", ""},
 
 		{"CIDR", []Rule{{App: "mail", CIDR: ten}}, nil, inside, "mail", ""},
@@ -142,7 +142,7 @@ func TestClient(t *testing.T) {
 		log  string
 	}{
 		{"pin", Rule{App: "mail", SHA256: fingerprint(mail)}, outside, Client{"mail", digits, "com.example.mail", topics}, digits[:16]},
-		{"CA", Rule{App: "mail", CA: a.ca()}, outside, Client{"mail", digits, "com.example.mail", topics}, digits[:16]},
+		{"CA", Rule{App: "mail", CA: a.ca(), Any: true}, outside, Client{"mail", digits, "com.example.mail", topics}, digits[:16]},
 		{"CIDR", Rule{App: "mail", CIDR: ten}, netip.MustParseAddr("::ffff:10.1.2.3"), Client{"mail", "10.1.2.3", "", nil}, "10.1.2.3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestClient(t *testing.T) {
 func TestMatchLater(t *testing.T) {
 	a := create(t)
 	mail := issue(t, a.ours, devpki.ClientOptions{Topic: "com.example.mail"})
-	m, err := New([]Rule{{App: "mail", CA: a.ca()}})
+	m, err := New([]Rule{{App: "mail", CA: a.ca(), Any: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestMatchLater(t *testing.T) {
 func TestRefusalIsShort(t *testing.T) {
 	a := create(t)
 	long := issue(t, a.others, devpki.ClientOptions{CommonName: strings.Repeat("\n", 30000)})
-	m, err := New([]Rule{{App: "mail", CA: a.ca()}})
+	m, err := New([]Rule{{App: "mail", CA: a.ca(), Any: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,6 +75,7 @@ func TestNeverAnotherApp(t *testing.T) {
 		case "ca":
 			r.CA = rapid.SampledFrom(cas).Draw(t, "ca")
 			r.UID = rapid.SampledFrom([]string{"", "x", "y", "z"}).Draw(t, "uid")
+			r.Any = r.UID == ""
 		case "cidr":
 			r.CIDR = rapid.SampledFrom(networks).Draw(t, "cidr")
 		}

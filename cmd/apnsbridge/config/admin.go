@@ -5,12 +5,12 @@ import "net"
 // Admin is the port for operators. An address that others than this machine can
 // reach takes a token or a client_ca.
 type Admin struct {
-	Listen      string `yaml:"listen"`      // empty: none
-	Token       string `yaml:"token"`       // what a request must bear
-	TokenFile   string `yaml:"token_file"`  // the same, in a file of its own
-	Certificate string `yaml:"certificate"` // PEM file; empty: no TLS
-	Key         string `yaml:"key"`         // PEM file
-	ClientCA    string `yaml:"client_ca"`   // PEM file: who connects has a certificate of it
+	Listen      string `yaml:"listen"`                // empty: none
+	Token       string `yaml:"token" is:"secret"`     // what a request must bear
+	TokenFile   string `yaml:"token_file" is:"file"`  // the same, in a file of its own
+	Certificate string `yaml:"certificate" is:"file"` // PEM file; empty: no TLS
+	Key         string `yaml:"key" is:"file"`         // PEM file
+	ClientCA    string `yaml:"client_ca" is:"file"`   // PEM file: who connects has a certificate of it
 }
 
 // OnLoopback says whether only this machine can reach the port.
@@ -26,8 +26,9 @@ func (a Admin) validate(s *source) {
 	checkAddress(s, "admin.listen", a.Listen)
 	// What guards the port, and comes out of an unset variable as nothing, would
 	// leave it open without a word.
-	for _, guard := range []struct{ path, value string }{{"admin.token", a.Token}, {"admin.token_file", a.TokenFile}, {"admin.client_ca", a.ClientCA}} {
-		if _, named := s.lines[guard.path]; named && guard.value == "" {
+	for _, guard := range []struct{ path, value string }{{"admin.token", a.Token}, {"admin.token_file",
+		a.TokenFile}, {"admin.client_ca", a.ClientCA}} {
+		if _, named := s.places[guard.path]; named && guard.value == "" {
 			s.reject(guard.path, "%s is empty: give it a value or remove it", guard.path)
 		}
 	}
@@ -39,6 +40,7 @@ func (a Admin) validate(s *source) {
 		require(s, "admin.key", a.Key, "name the PEM file with the certificate's key")
 	}
 	if a.Token == "" && a.TokenFile == "" && a.ClientCA == "" && !a.OnLoopback() {
-		s.reject("admin.listen", "others than this machine can reach %q: keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca", a.Listen)
+		s.reject("admin.listen", "others than this machine can reach %q: keep to 127.0.0.1:9195, or say under "+
+			"admin who may ask, with a token, or with certificate, key and client_ca", Clip(a.Listen))
 	}
 }

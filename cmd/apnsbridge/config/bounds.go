@@ -1,27 +1,107 @@
 package config
 
-// The most that limits may be: what is behind them bears no more.
-const (
-	maxTokenBytes       = 1024       // of one token; the feedback list has no longer ones
-	maxWaitingDevices   = 10_000_000 // some 112 bytes each
-	maxTopicsPerApp     = 100_000
-	maxSpoolReserve     = 1 << 40
-	maxSpoolDeviceShare = 100 // percent
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/goccy/go-yaml/scanner"
+	"github.com/goccy/go-yaml/token"
 )
 
-func (l Limits) validateBounds(s *source) {
-	for _, b := range []struct {
-		name        string
-		value, most int64
-	}{
-		{"token_bytes", int64(l.TokenBytes.Max), maxTokenBytes},
-		{"waiting_devices", int64(l.WaitingDevices), maxWaitingDevices},
-		{"topics_per_app", int64(l.TopicsPerApp), maxTopicsPerApp},
-		{"spool_reserve", int64(l.SpoolReserve), maxSpoolReserve},
-		{"spool_device_share", int64(l.SpoolDeviceShare), maxSpoolDeviceShare},
-	} {
-		if b.value > b.most {
-			s.reject("limits."+b.name, "%d is more than the %d that it may be at most", b.value, b.most)
+// What a configuration file may be. The library's parser takes a second and a
+// gigabyte for 40 KB of brackets, so that its tokens are counted first.
+const (
+	mostBytes  = 4 << 20
+	mostDepth  = 50
+	mostValues = 100_000 // of all files together, also when every alias is followed
+)
+
+// readBounded reads a file of at most mostBytes.
+func readBounded(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, mostBytes+1))
+	if err == nil && len(text) > mostBytes {
+		err = errTooLong
+	}
+	return text, err
+}
+
+var errTooLong = fmt.Errorf("the file is longer than %d MiB: is it a configuration?", mostBytes>>20)
+
+// scan gives the tokens of text, and stops at the first that is one too many.
+func scan(path, text string) (token.Tokens, *Problem) {
+	var tokens token.Tokens
+	var s scanner.Scanner
+	s.Init(text)
+	var depth depth
+	nodes := 0
+	for {
+		some, err := s.Scan()
+		if err == io.EOF {
+			return tokens, nil
+		}
+		for _, t := range some {
+			if isNode(t.Type) {
+				nodes++
+			}
+			tokens.Add(t)
+			switch {
+			case nodes > mostValues:
+				return nil, &Problem{path, t.Position.Line, fmt.Sprintf("the file has more than %d values: is it a "+
+					"configuration?", mostValues)}
+			case depth.at(t) > mostDepth:
+				return nil, &Problem{path, t.Position.Line, fmt.Sprintf("values are nested more than %d deep: is this "+
+					"a configuration?", mostDepth)}
+			}
+		}
+		if err != nil {
+			return tokens, nil // the parser says it better
 		}
 	}
+}
+
+func isNode(t token.Type) bool {
+	switch t {
+	case token.CollectEntryType, token.MappingValueType, token.MappingEndType, token.SequenceEndType, token.CommentType:
+		return false
+	}
+	return true
+}
+
+// depth counts how deep a token is: brackets within each other, and lists and
+// keys that stand further and further to the right.
+type depth struct {
+	flow    int
+	columns []int
+}
+
+func (d *depth) at(t *token.Token) int {
+	switch t.Type {
+	case token.MappingStartType, token.SequenceStartType:
+		d.flow++
+	case token.MappingEndType, token.SequenceEndType:
+		d.flow = max(0, d.flow-1)
+	case token.SequenceEntryType, token.MappingKeyType:
+		d.indent(t.Position.Column)
+	case token.MappingValueType:
+		if t.Prev != nil {
+			d.indent(t.Prev.Position.Column)
+		}
+	}
+	return d.flow + len(d.columns)
+}
+
+func (d *depth) indent(column int) {
+	if d.flow > 0 {
+		return
+	}
+	for len(d.columns) > 0 && d.columns[len(d.columns)-1] >= column {
+		d.columns = d.columns[:len(d.columns)-1]
+	}
+	d.columns = append(d.columns, column)
 }

@@ -16,7 +16,11 @@ type Config struct {
 	Apps     map[string]App `yaml:"apps"`
 	Limits   Limits         `yaml:"limits"`
 
-	file string
+	Include Strings `yaml:"include"`            // files with more of all this, or patterns of their names
+	AppsDir string  `yaml:"apps_dir" is:"file"` // a directory with a file NAME.yaml for each app
+
+	file    string
+	secrets []Secret
 }
 
 // Port is where providers connect.
@@ -38,16 +42,31 @@ type Address struct {
 
 // TLS is what the gateway shows to providers.
 type TLS struct {
-	Certificate   string   `yaml:"certificate"` // PEM file
-	Key           string   `yaml:"key"`         // PEM file
+	Certificate   string   `yaml:"certificate" is:"file"` // PEM file
+	Key           string   `yaml:"key" is:"file"`         // PEM file
+	Certificates  []Pair   `yaml:"certificates"`          // in place of these two: RSA and ECDSA beside one another
 	MinVersion    string   `yaml:"min_version"`
 	LegacyCiphers bool     `yaml:"legacy_ciphers"`
 	Terminated    Networks `yaml:"terminated"` // from where TLS has been ended already
 }
 
+// Pair is a certificate and its key.
+type Pair struct {
+	Certificate string `yaml:"certificate" is:"file"` // PEM file
+	Key         string `yaml:"key" is:"file"`         // PEM file
+}
+
+// Pairs are the certificates, the one or the list.
+func (t TLS) Pairs() []Pair {
+	if len(t.Certificates) > 0 {
+		return t.Certificates
+	}
+	return []Pair{{t.Certificate, t.Key}}
+}
+
 // Store is where the bridge remembers.
 type Store struct {
-	Path string `yaml:"path"` // a directory
+	Path string `yaml:"path" is:"file"` // a directory
 }
 
 // Spool says which notifications wait on disk.
@@ -61,15 +80,17 @@ type Spool struct {
 type App struct {
 	Topic       string     `yaml:"topic"`
 	Environment string     `yaml:"environment"`
-	Endpoint    string     `yaml:"endpoint"`
-	EndpointCA  string     `yaml:"endpoint_ca"`
-	Proxy       string     `yaml:"proxy"`
+	Endpoint    string     `yaml:"endpoint" is:"url"`
+	EndpointCA  string     `yaml:"endpoint_ca" is:"file"`
+	Proxy       string     `yaml:"proxy" is:"url"`
 	Credential  Credential `yaml:"credential"`
 	Clients     []Client   `yaml:"clients"`
 	PushType    string     `yaml:"push_type"`
 	OnBadToken  string     `yaml:"on_bad_token"`
 	Strict      bool       `yaml:"strict"`
 	Doubt       *bool      `yaml:"doubt"` // nil: true
+
+	dir string // of an app's own file in apps_dir
 }
 
 // TopicFromCertificate as a topic says that the provider's certificate names it.
@@ -81,27 +102,42 @@ type Credential struct {
 	Certificate *Certificate `yaml:"certificate"`
 }
 
+// File is the one that the credential is in, "" if it is given as text.
+func (c Credential) File() string {
+	switch {
+	case c.Token != nil && IsKeyText(c.Token.Key):
+	case c.Token != nil:
+		return c.Token.Key
+	case c.Certificate != nil:
+		return c.Certificate.File
+	}
+	return ""
+}
+
 // Token is a provider token's signing key.
 type Token struct {
-	Key    string `yaml:"key"` // p8 file
+	Key    string `yaml:"key" is:"key"` // p8 file, or its text
 	KeyID  string `yaml:"key_id"`
 	TeamID string `yaml:"team_id"`
 }
 
 // Certificate is a provider certificate with its key.
 type Certificate struct {
-	File     string `yaml:"file"` // p12 or PEM
-	Password string `yaml:"password"`
+	File     string `yaml:"file" is:"file"` // p12 or PEM
+	Password string `yaml:"password" is:"secret"`
 }
 
 // Client is one way to be admitted: exactly one of SHA256, SPKISHA256, CA and
-// CIDR, and UID beside CA.
+// CIDR. Beside CA stands UID or Any, beside SPKISHA256 what its owner may push
+// to: UID, or Topics.
 type Client struct {
-	SHA256     string `yaml:"sha256"`
-	SPKISHA256 string `yaml:"spki_sha256"`
-	CA         string `yaml:"ca"` // PEM file
-	UID        string `yaml:"uid"`
-	CIDR       string `yaml:"cidr"`
+	SHA256     Fingerprint `yaml:"sha256"`
+	SPKISHA256 Fingerprint `yaml:"spki_sha256"`
+	CA         string      `yaml:"ca" is:"file"` // PEM file
+	UID        string      `yaml:"uid"`
+	Any        bool        `yaml:"any"`
+	Topics     Strings     `yaml:"topics"`
+	CIDR       string      `yaml:"cidr"`
 }
 
 // Default is the configuration of an empty file.
@@ -123,6 +159,9 @@ func (c *Config) File() string { return c.file }
 // Path is where a file named in the configuration is: relative to the
 // configuration's own directory.
 func (c *Config) Path(name string) string {
+	if IsKeyText(name) {
+		return Clip(name) // which no error gives away
+	}
 	if name == "" || filepath.IsAbs(name) {
 		return name
 	}

@@ -11,16 +11,20 @@ type Limits struct {
 	TokenBytes       Range `yaml:"token_bytes"`
 
 	// Of its connections.
+	Loops                   Loops    `yaml:"loops"` // event loops
 	HandshakeTimeout        Duration `yaml:"handshake_timeout"`
+	HelloBytes              Size     `yaml:"hello_bytes"` // of a ClientHello
 	Handshakes              Count    `yaml:"handshakes"`
 	HandshakesPerAddress    Count    `yaml:"handshakes_per_address"`
 	HandshakeRatePerAddress Rate     `yaml:"handshake_rate_per_address"`
 	Connections             Count    `yaml:"connections"`
 	ConnectionsPerAddress   Count    `yaml:"connections_per_address"`
 	ConnectionsPerClient    Count    `yaml:"connections_per_client"`
-	UnparsedBytes           Size     `yaml:"unparsed_bytes"` // of a connection
+	AppConnectionsShare     Share    `yaml:"app_connections_share"` // of connections, that every app gets
+	UnparsedBytes           Size     `yaml:"unparsed_bytes"`        // of a connection
 	LingerIdle              Duration `yaml:"linger_idle"`
 	LingerIdlePressure      Duration `yaml:"linger_idle_pressure"` // when there is no room for others
+	LingerTotal             Duration `yaml:"linger_total"`         // however much the provider still writes
 	Drain                   Duration `yaml:"drain"`
 
 	NotificationRatePerClient Rate `yaml:"notification_rate_per_client"` // over all its connections
@@ -33,7 +37,7 @@ type Limits struct {
 	WaitingDevices   Count `yaml:"waiting_devices"`    // of the process
 	TopicsPerApp     Count `yaml:"topics_per_app"`     // of certificates, in an environment
 	SpoolReserve     Size  `yaml:"spool_reserve"`      // beyond spool.max_bytes, for what moves within it
-	SpoolDeviceShare Count `yaml:"spool_device_share"` // of spool.max_bytes, in percent, for one device
+	SpoolDeviceShare Share `yaml:"spool_device_share"` // of spool.max_bytes, for one device
 
 	// Of the way to APNs, for an app and environment.
 	APNsConnections    Count    `yaml:"apns_connections"`
@@ -63,6 +67,7 @@ type Limits struct {
 
 	// Of operators.
 	AdminConnections Count `yaml:"admin_connections"`
+	LogRate          Size  `yaml:"log_rate"` // bytes a second of lines below an error
 }
 
 func defaultLimits() Limits {
@@ -79,9 +84,12 @@ func defaultLimits() Limits {
 		Connections:             10_000,
 		ConnectionsPerAddress:   1000,
 		ConnectionsPerClient:    5000,
+		AppConnectionsShare:     10,
+		HelloBytes:              16 << 10,
 		UnparsedBytes:           64 << 10,
 		LingerIdle:              Duration(10 * time.Minute),
 		LingerIdlePressure:      Duration(5 * time.Second),
+		LingerTotal:             Duration(time.Hour),
 		Drain:                   Duration(30 * time.Second),
 
 		NotificationRatePerClient: Rate{1_000_000, Duration(time.Second)},
@@ -120,5 +128,6 @@ func defaultLimits() Limits {
 		LedgerTTLProven:       Duration(time.Hour),
 
 		AdminConnections: 64,
+		LogRate:          64 << 10,
 	}
 }

@@ -1,16 +1,14 @@
 package config
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
-	"strconv"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 )
 
 // A Problem is one thing wrong with a configuration file, with its remedy.
@@ -25,12 +23,13 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
 }
 
-// Load reads the configuration file at path. Its error joins a Problem for
-// each thing that is wrong, as far as they can be told at one time.
+// Load reads the configuration file at path, and those that it includes. Its
+// error joins a Problem for each thing that is wrong.
 func Load(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := readBounded(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or start from the example in README.md", path)
+		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or make one with "+
+			"`apnsbridge init`", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -41,134 +40,230 @@ func Load(path string) (*Config, error) {
 func parse(path string, text []byte, lookup func(string) (string, bool)) (*Config, error) {
 	config := Default()
 	config.file = path
-	file, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return nil, problemIn(path, err)
+	s := &source{main: path, lookup: lookup, places: make(map[string]place), unknown: make(map[string]bool)}
+	s.take(path, text, reflect.ValueOf(config).Elem(), "")
+	s.include(config)
+	if !s.broken {
+		config.validate(s)
 	}
-	s := source{file: path, lookup: lookup, lines: make(map[string]int)}
-	if len(file.Docs) > 1 {
-		second := Problem{File: path, Line: 1, Text: "a second document begins here: keep to one"}
-		if start := file.Docs[1].Start; start != nil {
-			second.Line = start.Position.Line
-		}
-		return nil, second
-	}
-	if node := body(file); node != nil {
-		s.visit(node, "")
-		if len(s.problems) > 0 {
-			return nil, errors.Join(s.problems...)
-		}
-		if err := decode(node, config); err != nil {
-			return nil, problemIn(path, err)
-		}
-	}
-	config.validate(&s)
+	config.secrets = s.secrets
 	if len(s.problems) > 0 {
-		return nil, errors.Join(s.problems...)
+		return nil, s.all()
 	}
 	return config, nil
 }
 
-// body is the one document of the file, nil if it says nothing.
-func body(file *ast.File) ast.Node {
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.CommentType {
-		return nil
+// place is a line of a file.
+type place struct {
+	file string
+	line int
+}
+
+// source is a configuration as text: where each value stands, and what is wrong.
+type source struct {
+	main     string // the configuration file
+	lookup   func(string) (string, bool)
+	doc      *document        // that is read now
+	places   map[string]place // by path: apps.mail.clients[0].sha256
+	values   int              // of all files
+	secrets  []Secret         // that the files have in the clear
+	problems []Problem
+	more     int             // problems beyond mostProblems
+	wrong    []string        // the paths of problems
+	unknown  map[string]bool // sections that have a key which they should not have
+	broken   bool            // a file is missing, or no YAML
+}
+
+// take reads one file into v.
+func (s *source) take(file string, text []byte, v reflect.Value, path string) {
+	doc, problem := parseDocument(file, text)
+	if s.values += doc.values; problem == nil && s.values > mostValues {
+		problem = &Problem{file, 1, fmt.Sprintf("the files together have more than %d values: are all of them "+
+			"configurations?", mostValues)}
 	}
-	return file.Docs[0].Body
+	if problem != nil {
+		s.breakOff(*problem)
+		return
+	}
+	if s.doc = doc; doc.body != nil {
+		s.decode(doc.body, v, path, fieldKind{})
+	}
 }
 
-func decode(node ast.Node, v any) error {
-	return yaml.NewDecoder(bytes.NewReader(nil), yaml.Strict()).DecodeFromNode(node, v)
-}
-
-// problemIn takes the line out of one of the YAML library's errors.
-func problemIn(path string, err error) error {
-	p := Problem{File: path, Line: 1, Text: err.Error()}
-	var unknown *yaml.UnknownFieldError
-	var located yaml.Error
-	if errors.As(err, &located) {
-		p.Text = located.GetMessage()
-		if t := located.GetToken(); t != nil {
-			p.Line = t.Position.Line
-			if errors.As(err, &unknown) {
-				p.Text = fmt.Sprintf("unknown key %q: correct its name or remove it", t.Value)
-			}
+// include reads the files that the configuration names in include, and those of
+// apps_dir: an app each, which has the file's name.
+func (s *source) include(config *Config) {
+	for i, pattern := range config.Include {
+		at := fmt.Sprintf("include[%d]", i)
+		if _, list := s.places[at]; !list {
+			at = "include"
+		}
+		files, err := filepath.Glob(config.Path(pattern))
+		if err != nil || len(files) == 0 && !strings.ContainsAny(pattern, "*?[") {
+			s.reject(at, "there is no file %s: correct the name, or write a pattern like conf.d/*.yaml",
+				Clip(config.Path(pattern)))
+		}
+		for _, file := range files {
+			s.takeFile(file, reflect.ValueOf(config).Elem(), "")
 		}
 	}
-	return p
+	if config.AppsDir == "" {
+		return
+	}
+	dir := config.Path(config.AppsDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		s.reject("apps_dir", "%s is no directory that can be read: make it, with a file NAME.yaml for each app",
+			Clip(dir))
+	}
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(strings.TrimSuffix(entry.Name(), ".yml"), ".yaml")
+		if ok = ok || strings.HasSuffix(entry.Name(), ".yml"); ok && !strings.HasPrefix(name, ".") {
+			s.includeApp(config, name, filepath.Join(dir, entry.Name()))
+		}
+	}
 }
 
-// source is the file as text: where each value stands, and what is wrong.
-type source struct {
-	file     string
-	lookup   func(string) (string, bool)
-	lines    map[string]int // by path: apps.mail.clients[0].sha256
-	problems []error
+func (s *source) takeFile(file string, v reflect.Value, path string) {
+	text, err := readBounded(file)
+	if err != nil {
+		remedy := "the file cannot be read: give its group or owner, which apnsbridge runs as, the right to read it"
+		if errors.Is(err, errTooLong) {
+			remedy = errTooLong.Error()
+		}
+		s.breakOff(Problem{file, 1, remedy})
+		return
+	}
+	s.take(file, text, v, path)
+}
+
+func (s *source) includeApp(config *Config, name, file string) {
+	path := "apps." + name
+	if before, ok := s.places[path]; ok {
+		s.note(Problem{file, 1, fmt.Sprintf("the app %s stands in %s:%d already: keep "+
+			"one of them", Clip(name), before.file, before.line)})
+		return
+	}
+	s.places[path] = place{file, 1}
+	app := App{dir: filepath.Dir(file)}
+	s.takeFile(file, reflect.ValueOf(&app).Elem(), path)
+	app.Credential.findByTopic(filepath.Dir(file), app.Topic, config.file)
+	if config.Apps == nil {
+		config.Apps = make(map[string]App)
+	}
+	config.Apps[name] = app
+}
+
+// findByTopic takes TOPIC.p12 or TOPIC.pem of dir where the file of an app there
+// names no credential, or a certificate without its file.
+func (c *Credential) findByTopic(dir, topic, main string) {
+	if topic == "" || c.Token != nil || c.Certificate != nil && c.Certificate.File != "" {
+		return
+	}
+	for _, extension := range []string{".p12", ".pfx", ".pem"} {
+		file := filepath.Join(dir, filepath.Base(topic)+extension)
+		if _, err := os.Stat(file); err != nil {
+			continue
+		}
+		if c.Certificate == nil {
+			c.Certificate = new(Certificate)
+		}
+		c.Certificate.File = relativeTo(main, file)
+		return
+	}
+}
+
+// relativeTo gives a file's name as a configuration file would name it.
+func relativeTo(main, file string) string {
+	if relative, err := filepath.Rel(filepath.Dir(main), file); err == nil && !filepath.IsAbs(file) {
+		return relative
+	}
+	return file
+}
+
+// fileName is the name of a file that stands in the present document, as the
+// main file would name it. With text it may be the file's text instead.
+func (s *source) fileName(name, path string, text bool) (string, bool) {
+	switch {
+	case IsKeyText(name) && text:
+		return name, true
+	case IsKeyText(name):
+		s.reject(path, "%s is the text of a file, and has to be the file's name: put the text into a file that "+
+			"only its owner may read", leaf(path))
+		return "", false
+	case strings.HasPrefix(name, "~/"):
+		s.reject(path, "%s begins with ~/, which only a shell understands: write the whole path", leaf(path))
+		return "", false
+	case name == "" || filepath.IsAbs(name) || s.doc.file == s.main:
+		return name, true
+	}
+	return relativeTo(s.main, filepath.Join(filepath.Dir(s.doc.file), name)), true
 }
 
 // reject notes a problem with the value at path, or with the nearest one above
 // it that the file has.
 func (s *source) reject(path, format string, args ...any) {
-	line := 1
-	for at := path; at != ""; at = parent(at) {
-		if n, ok := s.lines[at]; ok {
-			line = n
+	at := place{s.main, 1}
+	for p := path; p != ""; p = parent(p) {
+		if found, ok := s.places[p]; ok {
+			at = found
 			break
 		}
 	}
-	s.problems = append(s.problems, Problem{File: s.file, Line: line, Text: fmt.Sprintf(format, args...)})
+	s.wrong = append(s.wrong, path)
+	s.note(Problem{at.file, at.line, fmt.Sprintf(format, args...)})
 }
 
-func parent(path string) string {
-	for i := len(path) - 1; i >= 0; i-- {
-		if path[i] == '.' || path[i] == '[' {
-			return path[:i]
+// breakOff notes a problem without which the others mean little: the first of
+// them is told in any case.
+func (s *source) breakOff(p Problem) {
+	if s.broken {
+		s.note(p)
+		return
+	}
+	s.broken, s.problems = true, append(s.problems, p)
+}
+
+// mostProblems is how many are told: whoever has more has one cause for them.
+const mostProblems = 100
+
+func (s *source) note(p Problem) {
+	if len(s.problems) >= mostProblems {
+		s.more++
+		return
+	}
+	s.problems = append(s.problems, p)
+}
+
+// lacks notes that a setting is missing at path, unless it is there and wrong, or
+// stands beside it under a name that is not known.
+func (s *source) lacks(path, format string, args ...any) {
+	for _, wrong := range s.wrong {
+		if wrong == path || strings.HasPrefix(wrong, path+".") || strings.HasPrefix(wrong, path+"[") ||
+			s.unknown[parent(path)] {
+			return
 		}
 	}
-	return ""
+	s.reject(path, format, args...)
 }
 
-// visit notes the line of everything below node and replaces ${NAME} in values.
-func (s *source) visit(node ast.Node, path string) {
-	switch n := node.(type) {
-	case *ast.MappingNode:
-		for _, value := range n.Values {
-			s.visit(value, path)
+// all are the problems in the order of files and lines, the main file's first.
+func (s *source) all() error {
+	others := func(p Problem) int {
+		if p.File == s.main {
+			return 0
 		}
-	case *ast.MappingValueNode:
-		key := n.Key.GetToken()
-		path = join(path, key.Value)
-		s.lines[path] = key.Position.Line
-		s.visit(n.Value, path)
-	case *ast.SequenceNode:
-		for i, value := range n.Values {
-			element := path + "[" + strconv.Itoa(i) + "]"
-			s.lines[element] = value.GetToken().Position.Line
-			s.visit(value, element)
-		}
-	case *ast.LiteralNode:
-		s.visit(n.Value, path)
-	case *ast.StringNode:
-		n.Value = s.expand(n.Value, path)
+		return 1
 	}
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-var variable = regexp.MustCompile(`\$\{[^}]*\}`)
-
-func (s *source) expand(value, path string) string {
-	return variable.ReplaceAllStringFunc(value, func(reference string) string {
-		name := reference[2 : len(reference)-1]
-		text, ok := s.lookup(name)
-		if !ok {
-			s.reject(path, "the environment variable %s is not set: set it, or write the value here", name)
-		}
-		return text
+	slices.SortStableFunc(s.problems, func(p, q Problem) int {
+		return cmp.Or(cmp.Compare(others(p), others(q)), cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line))
 	})
+	var errs []error
+	for _, p := range slices.Compact(s.problems) {
+		errs = append(errs, p)
+	}
+	if s.more > 0 {
+		errs = append(errs, fmt.Errorf("%s: and %d more problems: mend these, and look again", s.main, s.more))
+	}
+	return errors.Join(errs...)
 }

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,29 +17,52 @@ var (
 	tlsVersions     = []string{"1.0", "1.1", "1.2", "1.3"}
 	spoolModes      = []string{"off", "overflow", "always"}
 	badTokenWays    = []string{"report", "continue"}
-	pushTypes       = []string{"auto", "alert", "background", "voip", "complication", "fileprovider", "mdm", "location", "liveactivity", "pushtotalk", "widgets", "controls"}
+	pushTypes       = []string{"auto", "alert", "background", "voip", "complication", "fileprovider", "mdm",
+		"location", "liveactivity", "pushtotalk", "widgets", "controls"}
 )
 
 func (c *Config) validate(s *source) {
 	c.Gateway.validate(s, "gateway.listen")
 	c.Feedback.validate(s, "feedback.listen")
 	c.Admin.validate(s)
-	require(s, "tls.certificate", c.TLS.Certificate, "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out")
-	require(s, "tls.key", c.TLS.Key, "name the PEM file with the certificate's key")
+	c.checkOverlap(s)
+	c.TLS.validate(s)
 	oneOf(s, "tls.min_version", c.TLS.MinVersion, tlsVersions)
 	require(s, "store.path", c.Store.Path, "name a directory")
 	oneOf(s, "spool.mode", c.Spool.Mode, spoolModes)
 	if len(c.Apps) == 0 {
-		s.reject("apps", "no app is configured: add one under apps")
+		s.lacks("apps", "no app is configured: add one under apps")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
 		app.validate(s, "apps."+name)
 		c.Apps[name] = app
 	}
-	c.Limits.validateBounds(s)
+	c.Limits.checkUpper(s)
 	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
-		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not smaller", high, low)
+		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not "+
+			"smaller", high, low)
+	}
+}
+
+func (t TLS) validate(s *source) {
+	const certificate = "name the PEM file that providers are shown; `apnsbridge certs` makes one for trying out"
+	const key = "name the PEM file with the certificate's key"
+	if _, named := s.places["tls.certificates"]; !named {
+		require(s, "tls.certificate", t.Certificate, certificate)
+		require(s, "tls.key", t.Key, key)
+		return
+	}
+	if t.Certificate != "" || t.Key != "" {
+		s.reject("tls.certificates", "there are certificate or key, and certificates: put all into the list")
+	}
+	if len(t.Certificates) == 0 {
+		s.reject("tls.certificates", "the list is empty: name a certificate and its key")
+	}
+	for i, pair := range t.Certificates {
+		path := fmt.Sprintf("tls.certificates[%d]", i)
+		require(s, path+".certificate", pair.Certificate, certificate)
+		require(s, path+".key", pair.Key, key)
 	}
 }
 
@@ -49,7 +72,7 @@ func (p Port) validate(s *source, path string) {
 	}
 	for i, a := range p.Listen {
 		at := path
-		if _, list := s.lines[path+"[0]"]; list {
+		if _, list := s.places[path+"[0]"]; list {
 			at = fmt.Sprintf("%s[%d]", path, i)
 		}
 		checkAddress(s, at, a.Address)
@@ -57,7 +80,8 @@ func (p Port) validate(s *source, path string) {
 			oneOf(s, at+".environment", a.Environment, environments)
 		}
 		if a.ProxyProtocol != nil && len(a.ProxyProtocol) == 0 {
-			s.reject(at+".proxy_protocol", "the list is empty: name the addresses of the programs in front, or take proxy_protocol out")
+			s.reject(at+".proxy_protocol", "the list is empty: name the addresses of the programs in front, or take "+
+				"proxy_protocol out")
 		}
 	}
 }
@@ -65,6 +89,7 @@ func (p Port) validate(s *source, path string) {
 // validate also sets the defaults of an app.
 func (a *App) validate(s *source, path string) {
 	require(s, path+".topic", a.Topic, "name the app's bundle identifier, or "+TopicFromCertificate)
+	checkTopic(s, path+".topic", a.Topic)
 	defaultTo(&a.Environment, "production")
 	oneOf(s, path+".environment", a.Environment, appEnvironments)
 	defaultTo(&a.PushType, "auto")
@@ -74,23 +99,29 @@ func (a *App) validate(s *source, path string) {
 	}
 	if a.Endpoint != "" {
 		checkURL(s, path+".endpoint", a.Endpoint, "https")
+		a.checkEndpoint(s, path+".endpoint")
 	}
 	if a.Proxy != "" {
 		checkURL(s, path+".proxy", a.Proxy, "http", "https")
 	}
-	a.Credential.validate(s, path+".credential")
+	if topic := a.Topic; a.dir != "" && a.Credential.Token == nil && a.Credential.Certificate == nil {
+		s.lacks(path+".credential", "the app has no credential for APNs: put %s.p12 or %[1]s.pem into %s, or add "+
+			"token or certificate under credential", Clip(topic), a.dir)
+	} else {
+		a.Credential.validate(s, path+".credential")
+	}
 	if len(a.Clients) == 0 {
-		s.reject(path+".clients", "nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients")
+		s.lacks(path+".clients", "nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients")
 	}
 	for i, client := range a.Clients {
-		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i))
+		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i), a.Topic)
 	}
 }
 
 func (c Credential) validate(s *source, path string) {
 	switch {
 	case c.Token == nil && c.Certificate == nil:
-		s.reject(path, "the app has no credential for APNs: add token or certificate under credential")
+		s.lacks(path, "the app has no credential for APNs: add token or certificate under credential")
 	case c.Token != nil && c.Certificate != nil:
 		s.reject(path, "the app has two credentials: keep token or certificate")
 	case c.Token != nil:
@@ -102,36 +133,21 @@ func (c Credential) validate(s *source, path string) {
 	}
 }
 
-func (c Client) validate(s *source, path string) {
-	named := 0
-	for _, way := range []string{c.SHA256, c.SPKISHA256, c.CA, c.CIDR} {
-		if way != "" {
-			named++
-		}
-	}
-	if named != 1 {
-		s.reject(path, "a client has %d of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own", named)
-	}
-	if c.UID != "" && c.CA == "" {
-		s.reject(path+".uid", "uid goes with ca only: a pin or a cidr already says who it is")
-	}
-	if c.CIDR != "" {
-		if _, err := netip.ParsePrefix(c.CIDR); err != nil {
-			s.reject(path+".cidr", "%q is no network: write one like 10.1.0.0/16", c.CIDR)
-		}
-	}
-}
-
 func require(s *source, path, value, remedy string) {
 	if value == "" {
-		s.reject(path, "%s is missing: %s", path, remedy)
+		s.lacks(path, "%s is missing: %s", path, remedy)
 	}
 }
 
 func oneOf(s *source, path, value string, allowed []string) {
-	if !slices.Contains(allowed, value) {
-		s.reject(path, "%q is not possible here: choose %s", value, strings.Join(allowed, ", "))
+	if slices.Contains(allowed, value) {
+		return
 	}
+	if near := nearest(value, slices.Clone(allowed)); near != "" {
+		s.reject(path, "%q is not possible here: did you mean %s? choose %s", Clip(value), near, strings.Join(allowed, ", "))
+		return
+	}
+	s.reject(path, "%q is not possible here: choose %s", Clip(value), strings.Join(allowed, ", "))
 }
 
 func defaultTo(value *string, def string) {
@@ -141,14 +157,107 @@ func defaultTo(value *string, def string) {
 }
 
 func checkAddress(s *source, path, address string) {
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		s.reject(path, "%q is no address: write HOST:PORT or :PORT", address)
+	_, port, err := net.SplitHostPort(address)
+	switch number, numeric := strconv.Atoi(port); {
+	case err != nil || port == "":
+		s.reject(path, "%q is no address: write HOST:PORT or :PORT", Clip(address))
+	case numeric == nil && (number < 0 || number > 65535):
+		s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(address))
+	case numeric != nil:
+		if _, err := net.LookupPort("tcp", port); err != nil {
+			s.reject(path, "%q has no port that is known: write its number", Clip(address))
+		}
 	}
 }
 
 func checkURL(s *source, path, text string, schemes ...string) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
-		s.reject(path, "%q is no address: write one that begins with %s://", text, strings.Join(schemes, ":// or "))
+		s.reject(path, "%q is no address: write one that begins with %s://", Clip(text), strings.Join(schemes, ":// or "))
+	}
+}
+
+// Apple's endpoints, by environment.
+var appleHosts = map[string]string{
+	"production": "api.push.apple.com",
+	"sandbox":    "api.sandbox.push.apple.com",
+}
+
+// checkEndpoint looks for more than a host and port, and for one of Apple's that
+// is not the environment's.
+func (a *App) checkEndpoint(s *source, path string) {
+	u, err := url.Parse(a.Endpoint)
+	if err != nil || u.Host == "" {
+		return
+	}
+	if u.User != nil {
+		s.reject(path, "an endpoint takes no user and no password: remove them")
+		return
+	}
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", Clip(a.Endpoint))
+		return
+	}
+	for environment, host := range appleHosts {
+		if u.Hostname() == host && a.Environment != environment {
+			s.reject(path, "%s is APNs' %s, and the environment is %s: correct one of them, or remove endpoint", host,
+				environment, a.Environment)
+		}
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(a.Endpoint))
+		}
+	}
+}
+
+// checkTopic looks for what no topic is.
+func checkTopic(s *source, path, topic string) {
+	switch alike := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(topic)); {
+	case topic == TopicFromCertificate || topic == "":
+	case alike == TopicFromCertificate:
+		s.reject(path, "%q is no topic: did you mean %s?", topic, TopicFromCertificate)
+	case strings.Contains(topic, "*"):
+		s.reject(path, "%q is a pattern for several apps: name the whole bundle identifier of one", Clip(topic))
+	case len(topic) > 255 || strings.ContainsFunc(topic, func(r rune) bool { return r <= ' ' || r > '~' }):
+		s.reject(path, "%q has characters that no topic has: write the bundle identifier, like com.example.mail", Clip(topic))
+	}
+}
+
+// checkOverlap looks for two ports at the same address. Whether a wildcard leaves
+// room for an address beside it is the system's to say.
+func (c *Config) checkOverlap(s *source) {
+	type listener struct{ path, host, port string }
+	var all []listener
+	add := func(path, address string) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || port == "0" {
+			return
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = ""
+		}
+		for _, other := range all {
+			if port == other.port && host == other.host {
+				s.reject(path, "%s has port %s, as %s: give each a port of its own", path, port, other.path)
+				return
+			}
+		}
+		all = append(all, listener{path, host, port})
+	}
+	for _, port := range []struct {
+		path string
+		Addresses
+	}{{"gateway.listen", c.Gateway.Listen}, {"feedback.listen", c.Feedback.Listen}} {
+		for i, a := range port.Addresses {
+			path := port.path
+			if len(port.Addresses) > 1 {
+				path = fmt.Sprintf("%s[%d]", path, i)
+			}
+			add(path, a.Address)
+		}
+	}
+	if c.Admin.Listen != "" {
+		add("admin.listen", c.Admin.Listen)
 	}
 }

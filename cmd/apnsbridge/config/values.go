@@ -1,14 +1,14 @@
 package config
 
 import (
+	"crypto/sha1" // to tell those who have copied the wrong line
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
 )
 
 // Size is a number of bytes: 65536, 64KiB, 1 GiB.
@@ -20,6 +20,12 @@ type Count int
 // Duration is a time.Duration that also knows days: 10s, 5m, 90d.
 type Duration time.Duration
 
+// Share is a part of a whole, in percent: 10 %.
+type Share int
+
+// Loops is a number of event loops, 0 for auto.
+type Loops int
+
 // Rate is how often something may happen: 500/s, 600/m, 1000/h.
 type Rate struct {
 	Count Count
@@ -29,12 +35,18 @@ type Rate struct {
 // Networks is one network or a list of them: 127.0.0.1, 10.0.0.0/8.
 type Networks []netip.Prefix
 
+// Strings is one text or a list of them.
+type Strings []string
+
+// Fingerprint is the SHA-256 of a certificate or a public key, in hexadecimal.
+type Fingerprint string
+
 // Range is two numbers with two dots between: 32..100.
 type Range struct{ Min, Max int }
 
-// UnmarshalYAML reads a size with an optional binary unit.
-func (s *Size) UnmarshalYAML(node ast.Node) error {
-	text := scalar(node)
+// UnmarshalText reads a size with an optional binary unit.
+func (s *Size) UnmarshalText(b []byte) error {
+	text := string(b)
 	number, factor := text, int64(1)
 	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
 		if rest, ok := strings.CutSuffix(text, unit); ok {
@@ -43,25 +55,50 @@ func (s *Size) UnmarshalYAML(node ast.Node) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || n > (1<<62)/factor {
-		return problemAt(node, "%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", text)
+		return fmt.Errorf("%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", Clip(text))
 	}
 	*s = Size(n * factor)
 	return nil
 }
 
-// UnmarshalYAML reads a positive number.
-func (c *Count) UnmarshalYAML(node ast.Node) error {
-	n, err := strconv.ParseInt(scalar(node), 10, 32)
+// UnmarshalText reads a positive number.
+func (c *Count) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 32)
 	if err != nil || n < 1 {
-		return problemAt(node, "%q is no count: write a whole number from 1", scalar(node))
+		return fmt.Errorf("%q is no count: write a whole number from 1", Clip(string(text)))
 	}
 	*c = Count(n)
 	return nil
 }
 
-// UnmarshalYAML reads a positive duration.
-func (d *Duration) UnmarshalYAML(node ast.Node) error {
-	text := scalar(node)
+// UnmarshalText reads whole percents.
+func (p *Share) UnmarshalText(text []byte) error {
+	number, ok := strings.CutSuffix(string(text), "%")
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 8)
+	if err != nil || !ok || n < 1 || n > 100 {
+		return fmt.Errorf("%q is no share: write one like 10 %%, from 1 %% to 100 %%", Clip(string(text)))
+	}
+	*p = Share(n)
+	return nil
+}
+
+// UnmarshalText reads auto or a positive number.
+func (l *Loops) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*l = 0
+		return nil
+	}
+	n, err := strconv.ParseInt(string(text), 10, 16)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is no number of loops: write auto, or a whole number from 1", Clip(string(text)))
+	}
+	*l = Loops(n)
+	return nil
+}
+
+// UnmarshalText reads a positive duration.
+func (d *Duration) UnmarshalText(b []byte) error {
+	text := string(b)
 	var v time.Duration
 	var err error
 	if days, ok := strings.CutSuffix(text, "d"); ok {
@@ -72,88 +109,85 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 		v, err = time.ParseDuration(text)
 	}
 	if err != nil || v <= 0 {
-		return problemAt(node, "%q is no duration: write one like 10s, 5m, 24h or 90d", text)
+		return fmt.Errorf("%q is no duration: write one like 10s, 5m, 24h or 90d", Clip(text))
 	}
 	*d = Duration(v)
 	return nil
 }
 
-// UnmarshalYAML reads a number of times and a unit of time.
-func (r *Rate) UnmarshalYAML(node ast.Node) error {
+// UnmarshalText reads a number of times and a unit of time.
+func (r *Rate) UnmarshalText(text []byte) error {
 	const most = 1_000_000
-	number, unit, _ := strings.Cut(scalar(node), "/")
+	number, unit, _ := strings.Cut(string(text), "/")
 	n, err := strconv.ParseInt(number, 10, 32)
 	per, ok := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
 	if err != nil || n < 1 || n > most || !ok {
-		return problemAt(node, "%q is no rate: write one like 500/s, 600/m or 1000/h, up to %d", scalar(node), most)
+		return fmt.Errorf("%q is no rate: write one like 500/s, 600/m or 1000/h, up to %d", Clip(string(text)), most)
 	}
 	*r = Rate{Count: Count(n), Per: Duration(per)}
 	return nil
 }
 
-// UnmarshalYAML reads two positive numbers, the smaller first.
-func (r *Range) UnmarshalYAML(node ast.Node) error {
-	low, high, _ := strings.Cut(scalar(node), "..")
+// UnmarshalText reads two positive numbers, the smaller first.
+func (r *Range) UnmarshalText(text []byte) error {
+	low, high, _ := strings.Cut(string(text), "..")
 	minimum, err1 := strconv.ParseInt(low, 10, 16)
 	maximum, err2 := strconv.ParseInt(high, 10, 16)
 	if err1 != nil || err2 != nil || minimum < 1 || maximum < minimum {
-		return problemAt(node, "%q is no range: write two numbers like 32..100", scalar(node))
+		return fmt.Errorf("%q is no range: write two numbers like 32..100", Clip(string(text)))
 	}
 	*r = Range{Min: int(minimum), Max: int(maximum)}
 	return nil
 }
 
-// UnmarshalYAML reads an address, a network, or a list of both.
-func (n *Networks) UnmarshalYAML(node ast.Node) error {
-	*n = Networks{}
-	for _, element := range elements(node) {
-		text := scalar(element)
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			var address netip.Addr
-			address, err = netip.ParseAddr(text)
-			network = netip.PrefixFrom(address, address.BitLen())
-		}
-		if err != nil {
-			return problemAt(element, "%q is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8", text)
-		}
-		*n = append(*n, network.Masked())
+// add reads an address or a network.
+func (n *Networks) add(text string) error {
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		var address netip.Addr
+		address, err = netip.ParseAddr(text)
+		network = netip.PrefixFrom(address, address.BitLen())
 	}
+	if err != nil {
+		return fmt.Errorf("%q is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8", Clip(text))
+	}
+	*n = append(*n, network.Masked())
 	return nil
 }
 
-// elements are those of a list, or the one value in place of it.
-func elements(node ast.Node) []ast.Node {
-	if list, ok := node.(*ast.SequenceNode); ok {
-		return list.Values
-	}
-	return []ast.Node{node}
-}
-
-// UnmarshalYAML reads an address, an address with its environment, or a list.
-func (a *Addresses) UnmarshalYAML(node ast.Node) error {
-	*a = nil
-	for _, element := range elements(node) {
-		var address Address
-		if _, ok := element.(ast.ScalarNode); ok {
-			address.Address = scalar(element)
-		} else if err := decode(element, &address); err != nil {
-			return err
-		}
-		*a = append(*a, address)
-	}
+func (l *Strings) add(text string) error {
+	*l = append(*l, text)
 	return nil
 }
 
-// scalar is the text of a node, without its quotes.
-func scalar(node ast.Node) string {
-	if s, ok := node.(*ast.StringNode); ok {
-		return s.Value
-	}
-	return node.GetToken().Value
+// UnmarshalText reads an address that has no environment of its own.
+func (a *Address) UnmarshalText(text []byte) error {
+	a.Address = string(text)
+	return nil
 }
 
-// problemAt is an error that load finds the line of.
-func problemAt(node ast.Node, format string, args ...any) error {
-	return &yaml.SyntaxError{Message: fmt.Sprintf(format, args...), Token: node.GetToken()}
+// UnmarshalText reads 64 hexadecimal digits with or without colons, or the whole
+// line in which openssl prints them. Whether it may be empty is for validate to
+// say.
+func (f *Fingerprint) UnmarshalText(text []byte) error {
+	s := string(text)
+	if label, digits, ok := strings.Cut(s, "="); ok && strings.HasSuffix(strings.ToLower(strings.TrimSpace(label)),
+		"fingerprint") {
+		s = digits
+	}
+	if s = strings.TrimSpace(s); s == "" {
+		return nil
+	}
+	digits := strings.NewReplacer(":", "", " ", "").Replace(s)
+	sum, err := hex.DecodeString(digits)
+	switch {
+	case err == nil && len(sum) == sha1.Size:
+		return fmt.Errorf("%q is a SHA-1 fingerprint: print the other one with openssl x509 -noout -fingerprint "+
+			"-sha256", Clip(s))
+	case err != nil || len(sum) != sha256.Size:
+		return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout "+
+			"-fingerprint -sha256 prints them", Clip(s))
+	}
+	*f = Fingerprint(digits)
+	return nil
 }

@@ -1,0 +1,126 @@
+package upstream
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/youmark/pkcs8"
+	"software.sslmate.com/src/go-pkcs12"
+
+	"apnsbridge/gateway/devpki"
+)
+
+// marked is a number that the files of these tests have where it can be found.
+const marked = 70_001
+
+// hugely puts a huge number in place of one of the marked, after place others of
+// them. It reports false if there are not as many.
+func hugely(der []byte, place int) bool {
+	old, _ := asn1.Marshal(marked)
+	huge, _ := asn1.Marshal(1<<23 - 1) // as long
+	for range place {
+		at := bytes.Index(der, old)
+		if at < 0 {
+			return false
+		}
+		der = der[at+1:]
+	}
+	at := bytes.Index(der, old)
+	if at < 0 {
+		return false
+	}
+	copy(der[at:], huge)
+	return true
+}
+
+// refusedUnopened sees that a file is refused before its key is derived, in whatever
+// wrapping it comes.
+func refusedUnopened(t *testing.T, name string, file []byte, want string) {
+	t.Helper()
+	begin := time.Now()
+	for _, wrapped := range [][]byte{file, []byte(base64.StdEncoding.EncodeToString(file))} {
+		if _, err := NewCertificateCredential(wrapped, "x"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v", name, err)
+		}
+		if _, err := NewTokenCredential(wrapped, "ABC123DEFG", "DEF123GHIJ"); err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%s, as a token's: got error %v", name, err)
+		}
+	}
+	if took := time.Since(begin); took > 10*time.Second { // nothing, on a machine that has nothing else to do
+		t.Errorf("%s: took %v", name, took)
+	}
+}
+
+// Iterations without end are refused before the first of them, and those of
+// ordinary files done.
+func TestHostileP12(t *testing.T) {
+	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
+	for name, encoder := range map[string]*pkcs12.Encoder{"legacy": pkcs12.LegacyDES, "modern": pkcs12.Modern2023} {
+		for place := range 3 {
+			file, err := encoder.WithIterations(marked).Encode(key, pair.Leaf, nil, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hugely(file, place) {
+				refusedUnopened(t, name, file, "more than 2000000 iterations")
+			} else if place == 0 {
+				t.Errorf("%s: no iterations to change", name)
+			}
+		}
+		file, err := encoder.Encode(key, pair.Leaf, nil, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewCertificateCredential(file, "x"); err != nil {
+			t.Errorf("%s: an ordinary file: %v", name, err)
+		}
+	}
+}
+
+// The same for the other container that has a password.
+func TestHostilePKCS8(t *testing.T) {
+	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
+	for name, tt := range map[string]struct {
+		kdf  pkcs8.KDFOpts
+		want string
+	}{
+		"PBKDF2": {pkcs8.PBKDF2Opts{SaltSize: 8, IterationCount: marked,
+			HMACHash: pkcs8.DefaultOpts.KDFOpts.(pkcs8.PBKDF2Opts).HMACHash}, "more than 2000000 iterations"},
+		"scrypt, N": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 18, BlockSize: 8,
+			ParallelizationParameter: 1}, "more than 128 MiB"},
+		"scrypt, r": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1 << 20,
+			ParallelizationParameter: 1}, "more than 128 MiB"},
+		"scrypt, p": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1,
+			ParallelizationParameter: 1 << 20}, "more than 128 MiB"},
+		"scrypt, as openssl's": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 14, BlockSize: 8,
+			ParallelizationParameter: 1}, ""},
+	} {
+		der, err := pkcs8.MarshalPrivateKey(key, []byte("x"), &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: tt.kdf})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "PBKDF2" && !hugely(der, 0) {
+			t.Fatal("no iterations to change")
+		}
+		text := append(pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), pair.CertPEM...)
+		if tt.want != "" {
+			refusedUnopened(t, name, der, tt.want)
+		}
+		_, err = NewCertificateCredential(text, "x")
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s in PEM: got error %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+func FuzzCost(f *testing.F) {
+	f.Add([]byte{0x30, 0x80})
+	f.Add(bytes.Repeat([]byte{0x30, 0x82, 0x10, 0x00}, 1000))
+	f.Fuzz(func(t *testing.T, der []byte) { checkCost(der) })
+}

@@ -1,0 +1,183 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// fieldKind is what the tag `is` says of a setting.
+type fieldKind struct {
+	secret bool // no message repeats it
+	key    bool // the name of a file, or its text
+	url    bool // may have a user and a password within
+	file   bool // the name of a file or directory, relative to the file that names it
+}
+
+type field struct {
+	index []int
+	kind  fieldKind
+	typ   reflect.Type
+}
+
+// fieldsOf are the settings of a section, by their keys.
+func fieldsOf(t reflect.Type) map[string]field {
+	fields := make(map[string]field)
+	for _, f := range reflect.VisibleFields(t) {
+		if key := f.Tag.Get("yaml"); f.IsExported() && key != "" && key != "-" {
+			is := f.Tag.Get("is")
+			fields[key] = field{f.Index, fieldKind{secret: is == "secret", key: is == "key", url: is == "url",
+				file: is == "file"}, f.Type}
+		}
+	}
+	return fields
+}
+
+// sections calls do for each section of a configuration: "" for the top, and
+// apps.NAME for an app's.
+func sections(t reflect.Type, path string, do func(path string, fields map[string]field)) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		if t.Kind() == reflect.Map {
+			path += ".NAME"
+		}
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || isScalar(t) && len(fieldsOf(t)) == 0 {
+		return
+	}
+	fields := fieldsOf(t)
+	do(path, fields)
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		sections(fields[key].typ, join(path, key), do)
+	}
+}
+
+// isScalar reports whether a value of t is made from one text.
+func isScalar(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// unknownKey says what is the matter with a key that the section at path, of
+// type t, does not have: mistyped, or in the wrong place.
+func unknownKey(path, key string, t reflect.Type) string {
+	var homes, all []string
+	sections(reflect.TypeFor[Config](), "", func(path string, fields map[string]field) {
+		if _, ok := fields[key]; ok {
+			homes = append(homes, home(path))
+		}
+		all = slices.AppendSeq(all, maps.Keys(fields))
+	})
+	if len(homes) > 0 {
+		return fmt.Sprintf("%s has no key %s: it belongs %s", section(path), key, strings.Join(homes, " or "))
+	}
+	if near := nearest(key, slices.Collect(maps.Keys(fieldsOf(t)))); near != "" {
+		return fmt.Sprintf("unknown key %q: did you mean %s?", Clip(key), near)
+	}
+	if near := nearest(key, all); near != "" {
+		return fmt.Sprintf("unknown key %q: did you mean %s, in another section?", Clip(key), near)
+	}
+	return fmt.Sprintf("unknown key %q: correct its name or remove it", Clip(key))
+}
+
+func home(path string) string {
+	if path == "" {
+		return "to the top of the file, without indentation"
+	}
+	return "to " + path
+}
+
+// section names the section at path, for a sentence to begin with.
+func section(path string) string {
+	if path == "" {
+		return "the top of the file"
+	}
+	return leaf(path)
+}
+
+// noMapping says what a section wants in place of one value.
+func noMapping(path string, t reflect.Type, value string) string {
+	example := "NAME"
+	if t.Kind() == reflect.Struct {
+		example = slices.Min(slices.Collect(maps.Keys(fieldsOf(t))))
+	}
+	if path == "" {
+		return fmt.Sprintf("%q is no key with a value: write KEY: VALUE, with a blank behind the colon", value)
+	}
+	return fmt.Sprintf("%s has keys of its own, and here stands a value: write them below it, indented, like %s: …",
+		leaf(path), example)
+}
+
+// nearest gives the word that is most like key, or "" if none is like it.
+func nearest(key string, words []string) string {
+	best, least := "", 1+len(key)/3
+	if !strings.ContainsFunc(key, unicode.IsLetter) {
+		return ""
+	}
+	slices.Sort(words)
+	for _, word := range slices.Compact(words) {
+		if d := distance(strings.ReplaceAll(strings.ToLower(key), "-", "_"), word); d < least ||
+			d == least && best == "" {
+			best, least = word, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to add, take away, replace or swap with their
+// neighbours that make b of a.
+func distance(a, b string) int {
+	const most = 64
+	if len(a) > most || len(b) > most {
+		return most
+	}
+	var rows [most + 1][most + 1]int
+	for i := range len(a) + 1 {
+		rows[i][0] = i
+	}
+	for j := range len(b) + 1 {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
+		}
+	}
+	return rows[len(a)][len(b)]
+}
+
+// leaf is the last key of a path: password of apps.mail.credential.password.
+func leaf(path string) string {
+	if at := strings.LastIndexByte(path, '.'); at >= 0 {
+		return path[at+1:]
+	}
+	return path
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// parent is the path of the section or list in which path is, "" for the top.
+func parent(path string) string {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '.' || path[i] == '[' {
+			return path[:i]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// foreign are the words of Go and of the YAML library.
+var foreign = regexp.MustCompile(`config\.|ast\.|yaml\.|\bstruct\b|unmarshal|reflect|strconv|netip|\[\d+:\d+\]|\bint(64)?\b|\bfloat`)
+
+func TestProblems(t *testing.T) {
+	for _, tt := range []struct {
+		name, replace, with string
+		want                string // the whole of one line of the error
+	}{
+		{"unknown key at the top", "apps:", "storage: x\napps:", `f:2: unknown key "storage": did you mean store?`},
+		{"unknown key below", "    clients:", "    clint: x\n    clients:",
+			`f:7: unknown key "clint": did you mean clients?`},
+		{"unknown limit", "apps:", "limits: {windows: 3}\napps:", `f:2: unknown key "windows": did you mean window?`},
+		{"unlike any key", "apps:", "frobnicate: x\napps:",
+			`f:2: unknown key "frobnicate": correct its name or remove it`},
+		{"nested too deep", "    clients:\n      - {cidr: 10.1.0.0/16}",
+			"      clients:\n        - {cidr: " +
+				"10.1.0.0/16}", `f:7: credential has no key clients: it belongs to apps.NAME`},
+		{"nested too little", "    clients:", "clients:",
+			`f:7: the top of the file has no key clients: it belongs to apps.NAME`},
+		{"a section of the top below another", "apps:", "gateway:\n  listen: \":1\"\n  spool: {mode: off}\napps:",
+			`f:4: gateway has no key spool: it belongs to the top of the file, without indentation`},
+		{"dashes for underscores", "token: {key: ", "token: {key-id: x, key: ",
+			`f:6: unknown key "key-id": did you mean key_id?`},
+		{"a choice mistyped", "com.example.mail", "a\n    environment: sandbx",
+			`f:5: "sandbx" is not possible here: did you mean sandbox? choose production, sandbox, by-listener`},
+		{"yes for a word", "com.example.mail", "a\n    strict: maybe",
+			`f:5: "maybe" is neither yes nor no: write true or false`},
+		{"a path behind the endpoint", "com.example.mail", "a\n    endpoint: https://h:1/3/device",
+			`f:5: "https://h:1/3/device" must be like https://HOST:PORT: take away what stands behind the port`},
+		{"Apple's other endpoint", "com.example.mail", "a\n    environment: sandbox\n    endpoint: " +
+			"https://api.push.apple.com:2197", `f:6: api.push.apple.com is APNs' production, and the environment is sandbox: correct one of them, or remove endpoint`},
+		{"a pattern for a topic", "com.example.mail", "com.example.*",
+			`f:4: "com.example.*" is a pattern for several apps: name the whole bundle identifier of one`},
+		{"curly quotes", "com.example.mail", "“com.example.mail”",
+			`f:4: "“com.example.mail”" has characters that no topic has: write the bundle identifier, like com.example.mail`},
+		{"from_certificate", "com.example.mail", "from_certificate",
+			`f:4: "from_certificate" is no topic: did you mean from-certificate?`},
+		{"two ports in one place", "apps:", "gateway: {listen: \"127.0.0.1:1\"}\nfeedback: {listen: " +
+			"\"127.0.0.1:1\"}\napps:", `f:3: feedback.listen has port 1, as gateway.listen: give each a port of its own`},
+		{"a port too high", "apps:", "gateway: {listen: \":70000\"}\napps:",
+			`f:2: ":70000" has no port that can be: choose one from 1 to 65535`},
+		{"a SHA-1 fingerprint", "{cidr: 10.1.0.0/16}", "{sha256: 0123456789012345678901234567890123456789}",
+			`f:8: "0123456789012345678901234567890123456789" is a SHA-1 fingerprint: print the other one with openssl x509 -noout -fingerprint -sha256`},
+		{"half a fingerprint", "{cidr: 10.1.0.0/16}", "{sha256: \"ab:cd\"}",
+			`f:8: "ab:cd" is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 prints them`},
+		{"a key for its file", "key: server-key.pem", "key: \"-----BEGIN PRIVATE KEY-----\"",
+			`f:1: key is the text of a file, and has to be the file's name: put the text into a file that only its owner may read`},
+		{"a home folder", "AuthKey_ABC123.p8", "~/AuthKey_ABC123.p8",
+			`f:6: key begins with ~/, which only a shell understands: write the whole path`},
+		{"a text for a section", "    credential:\n      token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, " +
+			"team_id: DEF123GHIJ}", "    credential: " +
+			"push.p12", `f:5: credential has keys of its own, and here stands a value: write them below it, indented, like certificate: …`},
+		{"a section for a text", "com.example.mail", "{name: com.example.mail}",
+			`f:4: topic takes one value, and here stand keys of their own (name): write the value behind topic:, in quotes if it begins with {`},
+		{"a list for a text", "com.example.mail", "[a, b]",
+			`f:4: topic takes one value, and here stands a list: write the value behind topic:, in quotes if it begins with [`},
+		{"nothing for a text", "topic: com.example.mail", "topic:",
+			`f:4: topic is empty: give it a value, in quotes if it begins with !, or remove the key`},
+		{"null for a text", "com.example.mail", "null",
+			`f:4: topic is null, YAML's word for nothing: put it in quotes, or remove the key`},
+		{"a text over two lines", "com.example.mail", "com.example\n      .mail",
+			`f:4: topic goes on in the next line: put its value in one line`},
+		{"a tab", "    topic:", "\ttopic:",
+			`f:4: the line begins with a tab, and YAML wants blanks: replace the tab with blanks`},
+		{"blanks from a web page", "    topic:", "\u00a0   topic:",
+			`f:4: the line begins with no-break spaces, as web pages have them: replace them with blanks`},
+		{"indented unlike its neighbours", "    credential:", "   credential:", ""},
+		{"no blank behind the colon", "topic: com", "topic:com", ""},
+		{"no colon at all", minimal, "hello",
+			`f:1: "hello" is no key with a value: write KEY: VALUE, with a blank behind the colon`},
+		{"a tag", "com.example.mail", "!mail x",
+			`f:4: topic begins with !, which has a meaning in YAML: put the value in quotes`},
+		{"an alias of nothing", "com.example.mail", "*mail",
+			`f:4: topic begins with *, which has a meaning in YAML: put the value in quotes`},
+		{"no variable", "com.example.mail", "${1x}",
+			`f:4: ${1x} is no variable: write ${NAME}, ${NAME:-DEFAULT}, or $${1x} for the text itself`},
+		{"unset variable", "com.example.mail", `"${NOWHERE}"`,
+			`f:4: the environment variable NOWHERE is not set: set it, or write the value here`},
+		{"empty variable", "com.example.mail", `"${EMPTY}"`,
+			`f:4: apps.mail.topic is missing: name the app's bundle identifier, or from-certificate`},
+		{"no certificate", "certificate: server.pem, ", "", "f:1: tls.certificate is missing: name the PEM file " +
+			"that providers are shown; `apnsbridge certs` makes one for trying out"},
+		{"a choice", "com.example.mail", "a\n    environment: prod",
+			`f:5: "prod" is not possible here: choose production, sandbox, by-listener`},
+		{"a size", "apps:", "limits: {window: 1, queued_bytes: 64MB}\napps:",
+			`f:2: "64MB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
+		{"a huge size", "apps:", "limits: {queued_bytes: 99999999999TiB}\napps:",
+			`f:2: "99999999999TiB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
+		{"a count", "apps:", "limits: {window: 0}\napps:", `f:2: "0" is no count: write a whole number from 1`},
+		{"a duration", "apps:", "limits: {drain: 30}\napps:",
+			`f:2: "30" is no duration: write one like 10s, 5m, 24h or 90d`},
+		{"a rate", "apps:", "limits: {handshake_rate_per_address: 500}\napps:",
+			`f:2: "500" is no rate: write one like 500/s, 600/m or 1000/h, up to 1000000`},
+		{"a rate of nothing", "apps:", "limits: {handshake_rate_per_address: 0/s}\napps:",
+			`f:2: "0/s" is no rate: write one like 500/s, 600/m or 1000/h, up to 1000000`},
+		{"a token longer than the store keeps", "apps:", "limits: {token_bytes: 32..1025}\napps:",
+			`f:2: limits.token_bytes is at most 1024`},
+		{"more devices than memory bears", "apps:", "limits: {waiting_devices: 10000001}\napps:",
+			`f:2: limits.waiting_devices is at most 10000000`},
+		{"more topics", "apps:", "limits: {topics_per_app: 100001}\napps:",
+			`f:2: limits.topics_per_app is at most 100000`},
+		{"more than all for a device", "apps:", "limits: {spool_device_share: 101 %}\napps:",
+			`f:2: "101 %" is no share: write one like 10 %, from 1 % to 100 %`},
+		{"a reserve beyond any disk", "apps:", "limits: {spool_reserve: 2TiB}\napps:",
+			`f:2: limits.spool_reserve is at most 1099511627776`},
+		{"a range", "apps:", "limits: {token_bytes: 100..32}\napps:",
+			`f:2: "100..32" is no range: write two numbers like 32..100`},
+		{"an address", "apps:", "gateway: {listen: [\":1\", nonsense]}\napps:",
+			`f:2: "nonsense" is no address: write HOST:PORT or :PORT`},
+		{"an unknown key in an address", "apps:", "gateway: {listen: [{adress: x}]}\napps:",
+			`f:2: unknown key "adress": did you mean address?`},
+		{"a proxy that is no address", "apps:", "gateway:\n  listen:\n    - {address: \":1\",\n       " +
+			"proxy_protocol: [127.0.0.1,\n       " +
+			"proxy]}\napps:", `f:6: "proxy" is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8`},
+		{"no proxy at all", "apps:", "gateway:\n  listen:\n    address: \":1\"\n    proxy_protocol: []\napps:",
+			`f:5: the list is empty: name the addresses of the programs in front, or take proxy_protocol out`},
+		{"not an address", "{certificate: server.pem", "{terminated: [127.0.0.1, localhost], certificate: server.pem",
+			`f:1: "localhost" is neither an address nor a network: write one like 127.0.0.1 or 10.0.0.0/8`},
+		{"no listener", "apps:", "gateway: {listen: []}\napps:", `f:2: the list is empty: name an address like :2195`},
+		{"no clients", "    clients:\n      - {cidr: 10.1.0.0/16}\n", "",
+			`f:3: nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients`},
+		{"two ways in one client", "{cidr: 10.1.0.0/16}",
+			"{cidr: 10.1.0.0/16, sha256: " +
+				"abababababababababababababababababababababababababababababababab}", `f:8: a client has 2 of sha256, spki_sha256, ca and cidr: give each way to be admitted an entry of its own`},
+		{"a network", "10.1.0.0/16", "10.1.0.0", `f:8: "10.1.0.0" is no network: write one like 10.1.0.0/16`},
+		{"uid without ca", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16, uid: x}",
+			`f:8: uid goes with ca or spki_sha256 only: a pin or a cidr already says who it is`},
+		{"an empty uid", "{cidr: 10.1.0.0/16}", "{ca: ca.pem,\n         uid: \"\", any: true}",
+			`f:9: uid is empty: give it a value or remove it`},
+		{"a uid out of an empty variable", "{cidr: 10.1.0.0/16}", "{ca: ca.pem,\n         uid: \"${EMPTY}\", any: " +
+			"true}", `f:9: uid is empty: give it a value or remove it`},
+		{"a cidr beside an empty pin", "{cidr: 10.1.0.0/16}", "{cidr: 10.1.0.0/16,\n         sha256: \"${EMPTY}\"}",
+			`f:9: sha256 is empty: give it a value or remove it`},
+		{"a ca alone", "{cidr: 10.1.0.0/16}", "{ca: ca.pem}",
+			`f:8: a ca without uid admits every certificate of it: add the uid of the client's certificate, or any: true if that is meant`},
+		{"uid and any", "{cidr: 10.1.0.0/16}", "{ca: ca.pem, uid: x, any: true}",
+			`f:8: there are uid and any: keep uid to admit one client, or any to admit every certificate of the ca`},
+		{"any without ca", "{cidr: 10.1.0.0/16}",
+			"{sha256: abababababababababababababababababababababababababababababababab, any: " +
+				"true}", `f:8: any goes with ca only: it admits every certificate of the ca`},
+		{"a key that names its topic", "apps:", "apps:\n  key: {topic: from-certificate, credential: {certificate: " +
+			"{file: a}}, clients: [{spki_sha256: " +
+			"abababababababababababababababababababababababababababababababab}]}", `f:3: whoever has this key writes its certificates, and any topic into them: add topics beside the pin, pin the certificate with sha256, or set the app's topic`},
+		{"topics of a certificate", "{cidr: 10.1.0.0/16}",
+			"{sha256: abababababababababababababababababababababababababababababababab, topics: " +
+				"[x]}", `f:8: topics goes with spki_sha256 only: elsewhere the certificate or the app says it`},
+		{"no topics", "{cidr: 10.1.0.0/16}",
+			"{spki_sha256: abababababababababababababababababababababababababababababababab, topics: " +
+				"[]}", `f:8: the list is empty: name the topics that the key's owner may push to, or remove it`},
+		{"an empty topic", "{cidr: 10.1.0.0/16}",
+			"{spki_sha256: abababababababababababababababababababababababababababababababab, topics: " +
+				"[\"${EMPTY}\"]}", `f:8: a topic is empty: give it a value or remove it`},
+		{"no credential", "      token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}\n",
+			"      token:\n", `f:5: the app has no credential for APNs: add token or certificate under credential`},
+		{"an endpoint", "com.example.mail", "a\n    endpoint: http://x",
+			`f:5: "http://x" is no address: write one that begins with https://`},
+		{"an open admin port", "apps:", "admin: {listen: \":9195\"}\napps:",
+			`f:2: others than this machine can reach ":9195": keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca`},
+		{"an admin port that shows a certificate to everybody", "apps:",
+			"admin: {listen: \"10.0.0.1:9195\", certificate: a, key: " +
+				"b}\napps:", `f:2: others than this machine can reach "10.0.0.1:9195": keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca`},
+		{"a name may be any address", "apps:", "admin: {listen: \"localhost.example:9195\"}\napps:",
+			`f:2: others than this machine can reach "localhost.example:9195": keep to 127.0.0.1:9195, or say under admin who may ask, with a token, or with certificate, key and client_ca`},
+		{"a token that was not set", "apps:", "admin:\n  token: \"${EMPTY}\"\napps:",
+			`f:3: admin.token is empty: give it a value or remove it`},
+		{"a CA that was not set", "apps:", "admin: {client_ca: \"${EMPTY}\"}\napps:",
+			`f:2: admin.client_ca is empty: give it a value or remove it`},
+		{"two tokens", "apps:", "admin: {token: a, token_file: b}\napps:",
+			`f:2: there are two tokens: keep token or token_file`},
+		{"a CA without TLS", "apps:", "admin: {client_ca: a}\napps:",
+			`f:2: admin.certificate is missing: name the PEM file that operators are shown`},
+		{"a certificate without its key", "apps:", "admin: {certificate: a}\napps:",
+			`f:2: admin.key is missing: name the PEM file with the certificate's key`},
+		{"no admin address", "apps:", "admin: {listen: nonsense}\napps:",
+			`f:2: "nonsense" is no address: write HOST:PORT or :PORT`},
+		{"not YAML", "apps:", "apps: [", ""},
+		{"a second document", "apps:", "---\napps:", `f:2: a second document begins here: keep to one`},
+		{"the same key twice", "apps:", "tls: {}\napps:", `f:2: tls stands in f:1 already: keep one of them`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.Replace(minimal, tt.replace, tt.with, 1)
+			if text == minimal {
+				t.Fatal("the case changes nothing")
+			}
+			_, err := parse("f", []byte(text), environment)
+			if err == nil {
+				t.Fatal("got no error")
+			}
+			if foreign.MatchString(err.Error()) {
+				t.Errorf("%q speaks of what only programmers know", err)
+			}
+			lines := strings.Split(err.Error(), "\n")
+			for _, line := range lines {
+				if line == tt.want || tt.want == "" && strings.HasPrefix(line, "f:") && len(lines) == 1 {
+					return
+				}
+			}
+			t.Errorf("got %q, want a line %q", err, tt.want)
+		})
+	}
+}

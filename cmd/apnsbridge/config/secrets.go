@@ -1,0 +1,47 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// IsKeyText reports whether a value is the text of a key or a certificate, and not
+// the name of its file: PEM, or the base64 of DER, as environments have it.
+func IsKeyText(value string) bool {
+	return strings.Contains(value, "-----BEGIN") || strings.ContainsAny(value, "\r\n") ||
+		strings.HasPrefix(value, "MI") && len(value) > 100
+}
+
+// userinfo is what stands before the host of a URL, however broken the rest is.
+var userinfo = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)?.*@`)
+
+// Clip shortens what a message repeats from the file, and leaves out what may be
+// secret: the text of a key, and of an address the user and the password.
+func Clip(value string) string {
+	const most = 60
+	if IsKeyText(value) {
+		return "(the text of a key)"
+	}
+	value = userinfo.ReplaceAllString(value, "${1}xxx@")
+	if len(value) > most {
+		value = strings.ToValidUTF8(value[:most], "") + "…"
+	}
+	return value
+}
+
+// A Secret is a setting whose value is secret and stands in the file itself.
+type Secret struct{ Setting, File string }
+
+// Secrets are those of all files.
+func (c *Config) Secrets() []Secret { return c.secrets }
+
+// noteSecret notes that the present file has a secret at path: not the name of a
+// variable, nor that of a file.
+func (s *source) noteSecret(path, raw string, kind fieldKind) {
+	if raw == "" || shielded.MatchString(raw) {
+		return
+	}
+	if kind.secret || kind.key && IsKeyText(raw) || kind.url && userinfo.MatchString(raw) {
+		s.secrets = append(s.secrets, Secret{path, s.doc.file})
+	}
+}

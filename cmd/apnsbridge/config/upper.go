@@ -1,0 +1,74 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+)
+
+const (
+	minute = int64(time.Minute)
+	day    = 24 * int64(time.Hour)
+)
+
+// upper are the limits of the limits, in the units of their fields: beyond them a
+// bound is none, or a slip of the pen. Rates have their own.
+var upper = map[string]int64{
+	"frame2_bytes": 16 << 20, "payload_bytes": 1<<16 - 1, "voip_payload_bytes": 1<<16 - 1,
+	"token_bytes": 1024, // of one token; the feedback list has no longer ones
+
+	"loops": 64, "handshake_timeout": 5 * minute, "handshakes": 100_000, "handshakes_per_address": 100_000,
+	"connections": 1_000_000, "connections_per_address": 1_000_000, "connections_per_client": 1_000_000,
+	"app_connections_share": 100,
+	"hello_bytes":           64 << 10, "unparsed_bytes": 1 << 20,
+	"linger_idle": day, "linger_idle_pressure": 10 * minute, "linger_total": 7 * day, "drain": day,
+
+	"window": 1_000_000, "queued_bytes": 64 << 30, "spool_ahead": 1 << 30,
+	"waiting_devices": 10_000_000, // some 112 bytes each
+	"topics_per_app":  100_000, "spool_reserve": 1 << 40, "spool_device_share": 100,
+
+	"apns_connections": 1000, "apns_streams": 10_000, "apns_connection_age": 30 * day,
+	"apns_dial_interval": 10 * minute,
+	"apns_dial_timeout":  10 * minute, "apns_request_timeout": 10 * minute, "apns_ping_after": day,
+	"apns_ping_timeout": 10 * minute,
+	"retry_delay":       day, "retry_delay_max": day,
+
+	"feedback_entries": 100_000_000, "feedback_age": 3650 * day, "feedback_stall": day, "feedback_total": day,
+	"bad_token_ttl": 30 * day, "bad_token_ttl_repeated": 30 * day, "bad_token_entries": 100_000_000,
+	"ledger_bytes": 64 << 30, "ledger_bytes_per_client": 64 << 30, "ledger_ttl": 30 * day, "ledger_ttl_proven": 30 * day,
+
+	"admin_connections": 10_000, "log_rate": 64 << 20,
+}
+
+// checkUpper refuses what is over its upper limit.
+func (l Limits) checkUpper(s *source) {
+	fields := reflect.ValueOf(l)
+	for i := range fields.NumField() {
+		name := fields.Type().Field(i).Tag.Get("yaml")
+		most, bounded := upper[name]
+		if !bounded {
+			continue
+		}
+		switch v := fields.Field(i).Interface().(type) {
+		case Range:
+			refuseOver(s, name, int64(v.Max), most, fmt.Sprint(most))
+		case Duration:
+			refuseOver(s, name, int64(v), most, inDays(most))
+		default:
+			refuseOver(s, name, fields.Field(i).Int(), most, fmt.Sprint(most))
+		}
+	}
+}
+
+func refuseOver(s *source, name string, value, most int64, text string) {
+	if value > most {
+		s.reject("limits."+name, "limits.%s is at most %s", name, text)
+	}
+}
+
+func inDays(d int64) string {
+	if d >= day {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return time.Duration(d).String()
+}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// beginner is somebody in an empty folder who has nothing but the program, and
+// does what it prints.
+type beginner struct {
+	t   *testing.T
+	dir string
+	env []string
+}
+
+func newBeginner(t *testing.T) *beginner {
+	b := &beginner{t: t, dir: t.TempDir()}
+	program := called(t, "apnsbridge").Path
+	b.env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
+	return b
+}
+
+func (b *beginner) command(ctx context.Context, line string) (*exec.Cmd, *lockedBuffer) {
+	out := new(lockedBuffer)
+	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+line)
+	if strings.Contains(line, "&&") {
+		cmd = exec.CommandContext(ctx, "sh", "-c", line)
+	}
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = b.dir, b.env, out, out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	return cmd, out
+}
+
+// run runs a line as it is printed.
+func (b *beginner) run(line string) string {
+	b.t.Helper()
+	cmd, out := b.command(b.t.Context(), line)
+	if err := cmd.Run(); err != nil {
+		b.t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	return out.String()
+}
+
+// start runs a line in the background until the end of the test.
+func (b *beginner) start(line, ready string) *lockedBuffer {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd, out := b.command(ctx, line)
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		cancel()
+		var exit *exec.ExitError
+		if err := cmd.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.As(err, &exit) {
+			b.t.Errorf("%s: %v\n%s", line, err, out)
+		}
+	})
+	waitFor(b.t, line+": "+ready, func() bool { return strings.Contains(out.String(), ready) })
+	return out
+}
+
+// printed gives the lines that begin so, as they are printed.
+func printed(text, begins string) (all []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, begins) {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// From an empty folder to a notification with APNs, by what the commands print:
+// init, certs, check, serve against sim, a PHP script repointed. Only the ports are
+// others, for the tests' machine.
+func TestFirstSteps(t *testing.T) {
+	b := newBeginner(t)
+	sim := b.start("apnsbridge sim --listen 127.0.0.1:0 --control 127.0.0.1:0", "team_id")
+	field := func(name string) string {
+		return regexp.MustCompile(name + `: ([^,}\s]+)`).FindStringSubmatch(sim.String())[1]
+	}
+	steps := b.run("apnsbridge init --topic com.example.mail --key " + field("key") + " --key-id " + field("key_id") + " --team-id " + field("team_id") +
+		" --endpoint " + field("endpoint") + " --endpoint-ca " + field("endpoint_ca"))
+	path := filepath.Join(b.dir, "apnsbridge.yaml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := freeAddress(t)
+	for port, address := range map[string]string{`":2195"`: push, `":2196"`: freeAddress(t), `"127.0.0.1:9195"`: freeAddress(t)} {
+		text = bytes.Replace(text, []byte(port), []byte(`"`+address+`"`), 1)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lines := printed(steps, "apnsbridge ")
+	if len(lines) != 3 {
+		t.Fatalf("init prints %d commands:\n%s", len(lines), steps)
+	}
+	for _, line := range lines {
+		switch {
+		case strings.HasPrefix(line, "apnsbridge serve "):
+			b.start(line, `"serving"`)
+		default:
+			if out := b.run(line); strings.Contains(line, " check ") && !strings.Contains(out, "no problems") {
+				t.Errorf("%s: %s", line, out)
+			}
+		}
+	}
+	for _, line := range printed(steps, "cat ") {
+		b.run(line)
+	}
+	if status := b.run("apnsbridge status"); !strings.Contains(status, "main  com.example.mail  production") {
+		t.Errorf("status: %s", status)
+	}
+	if out := b.run("apnsbridge reload"); !strings.Contains(out, "changes: none") {
+		t.Errorf("reload: %s", out)
+	}
+	php, err := exec.LookPath("php")
+	if err != nil {
+		t.Skip("there is no PHP to repoint")
+	}
+	script, err := filepath.Abs("testdata/foreign/tutorial.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(php, script, push, "push.pem", "pki/ca.pem", "never")
+	cmd.Dir, cmd.Stdin = b.dir, strings.NewReader(strings.Repeat("0a", 32)+" Hello\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	waitFor(t, "the script's notification", func() bool { return strings.Contains(sim.String(), "device 0a0a0a0a0a0a0a0a…: alert") })
+}
+
+// init asks for what no flag says, takes what files tell, and replaces nothing.
+func TestInit(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := pki().Write("apple"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename("apple/AuthKey_DEVELOPER.p8", "apple/AuthKey_ABC123DEFG.p8"); err != nil {
+		t.Fatal(err)
+	}
+	both := append(bytes.Clone(pki().Client.CertPEM), pki().Client.KeyPEM...)
+	if err := os.WriteFile("apple/push.pem", both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, answers string
+		args          []string
+		code          int
+		says          string
+		writes        string
+	}{
+		{"everything asked", "apple/AuthKey_ABC123DEFG.p8\nDEF123GHIJ\ncom.example.mail\n", nil, exitOK, "is written", "key_id: ABC123DEFG, team_id: DEF123GHIJ"},
+		{"a certificate, asked", "apple/push.pem\n", nil, exitOK, "is written", "topic: com.example.demo"},
+		{"a certificate", "", []string{"--certificate", "apple/push.pem"}, exitOK, "is written", "certificate: {file: apple/push.pem}"},
+		{"a pin", "", []string{"--certificate", "apple/push.pem", "--pin", "apple/client.pem"}, exitOK, "is written", "sha256: "},
+		{"addresses", "", []string{"--certificate", "apple/push.pem", "--cidr", "10.0.0.0/8"}, exitOK, "is written", "{cidr: '10.0.0.0/8'}"},
+		{"an environment", "", []string{"--certificate", "apple/push.pem", "--environment", "by-listener"}, exitOK, "is written", "environment: by-listener"},
+		{"nothing answered", "", nil, exitUsage, "--key or --certificate", ""},
+		{"half answered", "apple/AuthKey_ABC123DEFG.p8\n", nil, exitUsage, "--team-id", ""},
+		{"two credentials", "", []string{"--key", "a", "--certificate", "b"}, exitUsage, "exclude each other", ""},
+		{"no such certificate", "", []string{"--certificate", "gone.p12"}, exitFailed, "gone.p12", ""},
+		{"no certificate", "", []string{"--certificate", "apple/ca.pem"}, exitFailed, "without its private key", ""},
+		{"a topic with a slash", "", []string{"--topic", "../x", "--certificate", "apple/push.pem"}, exitFailed, "slash", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := strings.ReplaceAll(tt.name, " ", "-") + ".yaml"
+			var out bytes.Buffer
+			code := run(append([]string{"init", "--config", file}, tt.args...), streams{in: strings.NewReader(tt.answers), out: &out, err: &out})
+			text, _ := os.ReadFile(file)
+			if code != tt.code || !strings.Contains(out.String(), tt.says) || !strings.Contains(string(text), tt.writes) || (len(text) > 0) != (code == exitOK) {
+				t.Errorf("exit code %d\n%s\n%s", code, out.String(), text)
+			}
+			if code != exitOK {
+				return
+			}
+			if code := run([]string{"init", "--config", file, "--certificate", "apple/push.pem"}, streams{in: strings.NewReader(""), out: &out, err: &out}); code != exitFailed {
+				t.Errorf("a second init: exit code %d", code)
+			}
+			if again, _ := os.ReadFile(file); !bytes.Equal(again, text) {
+				t.Error("the configuration was replaced")
+			}
+		})
+	}
+}
+
+// The commands of certs, one after the other.
+func TestCertsForProduction(t *testing.T) {
+	b := newBeginner(t)
+	b.run("apnsbridge certs init --dir pki")
+	out := b.run("apnsbridge certs server --dir pki --host push.example.com") +
+		b.run("apnsbridge certs client --dir pki --topic com.example.mail") +
+		b.run("apnsbridge certs renew --dir pki --days 10000")
+	for _, want := range []string{"pki/server.pem is renewed", "pki/server-ecdsa.pem is renewed", "clients: [{ca: pki/ca.pem, uid: com.example.mail}]"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got no %q in\n%s", want, out)
+		}
+	}
+	for line, want := range map[string]string{
+		"apnsbridge certs init --dir pki":                         "already",
+		"apnsbridge certs server --dir pki":                       "exists already",
+		"apnsbridge certs server --dir none":                      "certs init",
+		"apnsbridge certs server --dir pki --no-apple":            "--host",
+		"apnsbridge certs client --dir pki --topic x --name ../y": "without /",
+	} {
+		cmd, out := b.command(t.Context(), line)
+		if err := cmd.Run(); err == nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %v, %s", line, err, out)
+		}
+	}
+	cmd, verify := b.command(t.Context(), "openssl verify -CAfile pki/ca.pem -verify_hostname gateway.push.apple.com pki/server.pem pki/server-ecdsa.pem")
+	if _, err := exec.LookPath("openssl"); err == nil && cmd.Run() != nil {
+		t.Errorf("openssl: %s", verify)
+	}
+}
+
+// checkFrame fails the test unless the command writes one simple frame with JSON,
+// and nothing behind it: what was too short would wait for the rest for ever.
+func (b *beginner) checkFrame(command string) {
+	b.t.Helper()
+	const head, token = 3, 32
+	frame, err := exec.CommandContext(b.t.Context(), "bash", "-c", command).Output()
+	if err != nil || len(frame) < head+token+2 {
+		b.t.Fatalf("%s: %v, %x", command, err, frame)
+	}
+	length, payload := int(binary.BigEndian.Uint16(frame[head+token:])), frame[head+token+2:]
+	if length != len(payload) || !json.Valid(payload) {
+		b.t.Errorf("%s: the frame announces %d bytes and has %d: %q", command, length, len(payload), payload)
+	}
+}
+
+// What demo --stay prints can be pasted, each line of it.
+func TestDemoCommands(t *testing.T) {
+	b := newBeginner(t)
+	out := b.start("apnsbridge demo --stay", "curl http")
+	_, commands, ok := strings.Cut(out.String(), "To try:\n\n")
+	if !ok {
+		t.Fatalf("demo prints nothing to try:\n%s", out)
+	}
+	tried := 0
+	for line := range strings.Lines(commands) {
+		line, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "  ")
+		if !ok {
+			continue
+		}
+		if dir, ok := strings.CutPrefix(line, "cd "); ok {
+			b.dir = dir
+			continue
+		}
+		program := strings.Fields(line)[0]
+		for _, needed := range []string{"openssl", "php"} {
+			if strings.Contains(line, "; "+needed+" ") || strings.Contains(line, "| "+needed+" ") {
+				program = needed
+			}
+		}
+		if _, err := exec.LookPath(program); err != nil && program != "apnsbridge" {
+			t.Logf("there is no %s", program)
+			continue
+		}
+		tried++
+		if frame, _, ok := strings.Cut(line, " | openssl "); ok {
+			b.checkFrame(frame)
+		}
+		cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
+		cmd.Dir, cmd.Env = b.dir, b.env
+		if text, err := cmd.CombinedOutput(); err != nil && !bytes.Contains(text, []byte("1 of 1 notifications were refused")) {
+			t.Errorf("%s: %v\n%s", line, err, text)
+		}
+	}
+	if tried < 4 {
+		t.Errorf("%d commands were tried:\n%s", tried, commands)
+	}
+	// demo's own three, and one each of send, openssl and PHP.
+	address := regexp.MustCompile(`http://\S+/metrics`).FindString(commands)
+	answer, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := regexp.MustCompile(`apnsbridge_bridge_app_accepted_total\{app="demo"\} (\d+)`).FindSubmatch(text)
+	want := "6"
+	for _, program := range []string{"openssl", "php"} {
+		if _, err := exec.LookPath(program); err != nil {
+			want = ""
+		}
+	}
+	if accepted == nil || want != "" && string(accepted[1]) != want {
+		t.Errorf("accepted: %s, want %s", accepted, want)
+	}
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/gateway/identity"
+)
+
+const (
+	logQueue = 1 << 20  // bytes of lines that wait to be written
+	logLine  = 4 << 10  // of a line; an error, which an operator causes, may be longer
+	logError = 64 << 10 // of an error's
+	tellGaps = 10 * time.Second
+)
+
+// logWriter is what the log is written to. It never blocks who logs, and nothing
+// that becomes of its reader ends the process: lines wait in bounded memory, and
+// those for which there is no room are dropped and counted. Lines below an
+// error, which others can cause, have a rate in bytes; errors have another one.
+type logWriter struct {
+	out  io.Writer
+	rate int64 // bytes a second
+	now  func() time.Time
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	queue   [][]byte
+	queued  int       // bytes in queue
+	writing time.Time // since when out has a line; zero: it has none
+	closed  bool
+	spent   [2]budget // below an error, and errors
+	stats   logStats
+	lost    time.Time // when a line was dropped last
+	untold  uint64
+	told    time.Time
+}
+
+// budget is a token bucket of bytes that holds four seconds' worth.
+type budget struct {
+	left int64
+	at   time.Time
+}
+
+// logStats are the figures of the log.
+type logStats struct {
+	Queued   int    // bytes that wait to be written; 1 MiB at most
+	Lines    uint64 // written
+	Bytes    uint64
+	Dropped  uint64 // lines: the log's reader stalls or is gone
+	OverRate uint64 // lines: limits.log_rate
+	Cut      uint64 // lines that were too long, of which the beginning was written
+}
+
+// newLogWriter writes to out, at most so many bytes a second.
+func newLogWriter(out io.Writer, rate int64) *logWriter {
+	w := &logWriter{out: out, rate: rate, now: time.Now}
+	w.changed = sync.NewCond(&w.mu)
+	go w.write()
+	return w
+}
+
+// Write takes a line of no level.
+func (w *logWriter) Write(line []byte) (int, error) { return w.WriteLevel(zerolog.NoLevel, line) }
+
+// WriteLevel takes a line, or counts it. It copies line, and never fails.
+func (w *logWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	n, most, kind := len(line), logLine, 0
+	if level >= zerolog.ErrorLevel && level < zerolog.NoLevel {
+		most, kind = logError, 1
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(line) > most {
+		w.stats.Cut++
+		line = fmt.Appendf(nil, "{\"level\":%q,\"bytes\":%d,\"begins\":%q,\"message\":\"a line was too long for "+
+			"the log\"}\n",
+			level.String(), len(line), identity.Clip(string(line[:most])))
+	}
+	switch now := w.now(); {
+	case w.closed:
+	case !w.spent[kind].take(now, int64(len(line)), w.rate):
+		w.stats.OverRate++
+		w.untold++
+	case w.queued+len(line) > logQueue:
+		w.drop(now)
+	default:
+		w.push(bytes.Clone(line))
+	}
+	return n, nil
+}
+
+func (w *logWriter) push(line []byte) {
+	w.queue = append(w.queue, line)
+	w.queued += len(line)
+	w.changed.Broadcast()
+}
+
+func (w *logWriter) drop(now time.Time) {
+	w.stats.Dropped++
+	w.untold++
+	w.lost = now
+}
+
+// take spends n bytes, if there are as many.
+func (b *budget) take(now time.Time, n, rate int64) bool {
+	most := max(4*rate, logError)
+	if b.at.IsZero() {
+		b.left = most
+	} else if passed := now.Sub(b.at); passed > 0 {
+		b.left = min(most, b.left+int64(passed.Seconds()*float64(rate)))
+	}
+	b.at = now
+	if b.left < n {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
+// write writes line by line. Out may hold it up for ever.
+func (w *logWriter) write() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		for len(w.queue) == 0 {
+			if w.closed {
+				return
+			}
+			w.changed.Wait()
+		}
+		line := w.queue[0]
+		w.queue[0] = nil
+		w.queue = w.queue[1:]
+		w.queued -= len(line)
+		w.writing = w.now()
+		w.mu.Unlock()
+		_, err := w.out.Write(line)
+		w.mu.Lock()
+		w.writing = time.Time{}
+		now := w.now()
+		if err != nil {
+			w.drop(now)
+		} else {
+			w.stats.Lines++
+			w.stats.Bytes += uint64(len(line))
+			w.tell(now)
+		}
+		w.changed.Broadcast()
+	}
+}
+
+// tell says in the log itself that lines are missing from it.
+func (w *logWriter) tell(now time.Time) {
+	if w.untold == 0 || now.Sub(w.told) < tellGaps || w.closed {
+		return
+	}
+	w.push(fmt.Appendf(nil, "{\"level\":\"warn\",\"missing\":%d,\"time\":%q,\"message\":\"lines are missing from "+
+		"this log\"}\n",
+		w.untold, now.Format(time.RFC3339)))
+	w.untold, w.told = 0, now
+}
+
+// figures are the log's as they are now.
+func (w *logWriter) figures() logStats {
+	if w == nil {
+		return logStats{}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Queued = w.queued
+	return w.stats
+}
+
+// trouble is a sentence about what keeps the log from being read, "" for nothing.
+func (w *logWriter) trouble() string {
+	if w == nil { // a demo or a test writes its log itself
+		return ""
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const long = 2 * time.Second
+	now := w.now()
+	switch {
+	case !w.writing.IsZero() && now.Sub(w.writing) > long:
+		return fmt.Sprintf("nobody reads the log: a line has waited for %d s, and %d were dropped",
+			int(now.Sub(w.writing).Seconds()), w.stats.Dropped)
+	case !w.lost.IsZero() && now.Sub(w.lost) < time.Minute:
+		return fmt.Sprintf("the log cannot be written: %d lines were dropped", w.stats.Dropped)
+	}
+	return ""
+}
+
+// close waits until all lines are written, and no longer than patience.
+func (w *logWriter) close(patience time.Duration) {
+	late := time.AfterFunc(patience, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.queue, w.queued = nil, 0
+		w.closed = true
+		w.changed.Broadcast()
+	})
+	defer late.Stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !w.closed && (len(w.queue) > 0 || !w.writing.IsZero()) {
+		w.changed.Wait()
+	}
+	w.closed = true
+	w.changed.Broadcast()
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/upstream"
+)
+
+// Each scenario in the documentation is one.
+func TestDocumentedScenarios(t *testing.T) {
+	text, err := os.ReadFile("../../docs/scenarios.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?m)`(\\{\"[^`]*\\})`[^|]*\\|$").FindAllStringSubmatch(string(text), -1)
+	if len(found) < 12 {
+		t.Fatalf("found %d scenarios", len(found))
+	}
+	for _, scenario := range found {
+		if _, err := apnssim.ParseScenario([]byte(scenario[1])); err != nil {
+			t.Errorf("%s: %v", scenario[1], err)
+		}
+	}
+}
+
+// Without flags the simulator makes its certificates, prints what a gateway needs
+// to take it for APNs, and a line for each push.
+func TestSimWithoutFlags(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "sim")
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &lockedBuffer{}
+	done := make(chan error, 1)
+	go func() {
+		done <- simCommand{Listen: "127.0.0.1:0", Control: "127.0.0.1:0", Dir: dir}.Run(ctx, streams{out: out, err: out})
+	}()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	waitFor(t, "the lines to paste", func() bool { return strings.Contains(out.String(), "team_id") })
+	field := func(name string) string {
+		return regexp.MustCompile(name + `: ([^,}\s]+)`).FindStringSubmatch(out.String())[1]
+	}
+	pool, err := readPool(field("endpoint_ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(field("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential, err := upstream.NewTokenCredential(key, field("key_id"), field("team_id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := upstream.Probe(ctx, upstream.Question{
+		Endpoint: upstream.Endpoint{URL: field("endpoint"), CA: pool}, Credential: credential, Environment: "production",
+		Topic: demoTopic, PushType: "alert", Priority: 10, Payload: []byte(`{"aps":{}}`),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a line for the push", func() bool { return strings.Contains(out.String(), "push 1 to "+demoTopic) })
+	if line := out.String(); !strings.Contains(line, "400 BadDeviceToken") {
+		t.Errorf("got %s", line)
+	}
+	again := simCommand{Dir: dir}
+	if err := again.makeCertificates(); err != nil {
+		t.Errorf("the certificates of the first time: %v", err)
+	}
+}
+
+func TestSimControl(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	handler := simControl(w.sim)
+	for path, want := range map[string]string{"/": "POST   /scenario", "/stats": `"received"`, "/received": `"pushes"`} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), want) {
+			t.Errorf("%s: got %d %s", path, answer.Code, answer.Body)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// mostFile is what a certificate, a key or a token may have, in bytes.
+const mostFile = 1 << 20
+
+// readSmall reads a file of at most mostFile bytes. Its error names the file, and
+// the remedy.
+func readSmall(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fileProblem(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, mostFile+1))
+	switch {
+	case err != nil:
+		return nil, fileProblem(err)
+	case len(text) > mostFile:
+		return nil, fmt.Errorf("%s is longer than %d MiB, as no certificate or key is: correct the name", path,
+			mostFile>>20)
+	}
+	return text, nil
+}
+
+// fileProblem adds the remedy to why a file cannot be read.
+func fileProblem(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w: put the file there, or correct its name", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w: give the file to the user that apnsbridge runs as", err)
+	}
+	return err
+}
+
+// readPool reads a file of PEM certificates.
+func readPool(path string) (*x509.CertPool, error) {
+	certs, err := readCertificates(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for _, cert := range certs {
+		pool.AddCert(cert)
+	}
+	return pool, nil
+}
+
+// readCertificates reads a file of PEM certificates, of which it has at least one.
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	text, err := readSmall(path)
+	if err != nil {
+		return nil, err
+	}
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		return nil, fmt.Errorf("%s has no certificate in PEM form: give a file with BEGIN CERTIFICATE in it", path)
+	}
+	return certs, nil
+}

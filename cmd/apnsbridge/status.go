@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+	"time"
+)
+
+type statusCommand struct {
+	gatewayFlags `embed:""`
+	JSON         bool `name:"json" help:"Print the gateway's own answer."`
+}
+
+// Help is the command's example.
+func (statusCommand) Help() string {
+	return `Asks the gateway that runs how it is: what is to be seen to, and how each app fares.
+The exit code is 1 if it is not ready.
+
+Example:
+
+  apnsbridge status --config apnsbridge.yaml`
+}
+
+// state is how the gateway is, as GET /api/state.json answers.
+type state struct {
+	Ready   bool          `json:"ready"`
+	State   string        `json:"state"`
+	Version string        `json:"version"`
+	Loaded  time.Time     `json:"loaded"` // when the configuration was read
+	Remarks []stateRemark `json:"remarks"`
+	Apps    []stateApp    `json:"apps"`
+}
+
+type stateRemark struct {
+	Level string `json:"level"`
+	Text  string `json:"text"`
+}
+
+type stateApp struct {
+	Name        string `json:"name"`
+	Topic       string `json:"topic"`
+	Environment string `json:"environment"`
+	Level       string `json:"level"`
+	State       string `json:"state"`
+	Credential  string `json:"credential"`
+	Connections int    `json:"connections"`
+	Taken       uint64 `json:"taken"`
+	Accepted    uint64 `json:"accepted"`
+	BadTokens   uint64 `json:"bad_tokens"`
+	Gone        uint64 `json:"unregistered"`
+	Refused     uint64 `json:"refused"`
+}
+
+// state takes a snapshot.
+func (s *service) state(stopping bool) state {
+	p := s.page(stopping)
+	stats := s.bridge.Stats()
+	st := state{Ready: p.Ready, State: p.State, Version: version(), Loaded: p.Loaded, Remarks: []stateRemark{},
+		Apps: []stateApp{}}
+	for _, r := range p.Remarks {
+		st.Remarks = append(st.Remarks, stateRemark(r))
+	}
+	for _, row := range p.Apps {
+		of := stats.Apps[row.Name]
+		st.Apps = append(st.Apps, stateApp{
+			Name: row.Name, Topic: row.Topic, Environment: row.Environment, Level: row.Level, State: row.State, Credential: row.Credential,
+			Connections: row.Connections, Taken: of.Taken, Accepted: of.Accepted, BadTokens: of.BadTokens, Gone: of.Unregistered,
+			Refused: of.Refused + of.Malformed,
+		})
+	}
+	return st
+}
+
+// serveState answers GET /api/state.json.
+func (s *service) serveState(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	printJSON(w, s.state(s.admin.stopping.Load()))
+}
+
+// Run prints what the gateway answers.
+func (c statusCommand) Run(ctx context.Context, std streams) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	body, err := client.ask(ctx, http.MethodGet, "/api/state.json")
+	if err != nil {
+		return err
+	}
+	var st state
+	if err := json.Unmarshal(body, &st); err != nil {
+		return fmt.Errorf("the admin port %s does not answer as a gateway does: is admin.listen right?", client.base)
+	}
+	if c.JSON {
+		_, err = std.out.Write(body)
+	} else {
+		err = st.print(std.out)
+	}
+	if err == nil && !st.Ready {
+		return errSaid
+	}
+	return err
+}
+
+func (st *state) print(out io.Writer) error {
+	fmt.Fprintf(out, "%s; version %s, configuration of %s\n", st.State, st.Version,
+		st.Loaded.UTC().Format(time.DateTime))
+	for _, r := range st.Remarks {
+		level := "warning"
+		if r.Level == bad {
+			level = "alarm"
+		}
+		fmt.Fprintf(out, "%s: %s\n", level, r.Text)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "APP\tTOPIC\tENVIRONMENT\tTAKEN\tACCEPTED\tBAD TOKENS\tGONE\tREFUSED\tSTATE")
+	for _, troubled := range []bool{true, false} {
+		for _, app := range st.Apps {
+			if (app.Level == bad) == troubled {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n",
+					app.Name, app.Topic, app.Environment, app.Taken, app.Accepted, app.BadTokens, app.Gone, app.Refused, app.State)
+			}
+		}
+	}
+	return table.Flush()
+}
+
+type reloadCommand struct {
+	gatewayFlags `embed:""`
+}
+
+// Help is the command's example.
+func (reloadCommand) Help() string {
+	return `Has the gateway that runs read its configuration anew, as SIGHUP does, and says what
+came of it: what has changed, or why everything stays as it was.
+
+Example:
+
+  apnsbridge check --config apnsbridge.yaml && apnsbridge reload --config apnsbridge.yaml`
+}
+
+// Run asks for a reload.
+func (c reloadCommand) Run(ctx context.Context, std streams) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	body, err := client.ask(ctx, http.MethodPost, "/reload")
+	if err != nil {
+		return err
+	}
+	_, err = std.out.Write(body)
+	return err
+}
+
+// serveReload answers POST /reload, when the reload has been done or refused.
+func (s *service) serveReload(w http.ResponseWriter, r *http.Request) {
+	answer := make(chan reloadOutcome, 1)
+	select {
+	case s.asked <- answer:
+	case <-r.Context().Done():
+		return
+	}
+	select {
+	case outcome := <-answer:
+		if outcome.err != nil {
+			http.Error(w, "reload refused, everything stays as it was: "+outcome.err.Error(), http.StatusConflict)
+			return
+		}
+		fmt.Fprintf(w, "reloaded; changes: %s\n", outcome.changes)
+	case <-r.Context().Done():
+	}
+}

@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// A ClientHello is read before a handshake has a place, so that whoever stays
+// silent takes none. Its first bytes are any connection's; up to smallHello
+// bytes come out of what all of a port may hold together, Connections x 512
+// bytes; for more, or when that is used up, it needs the place of a handshake.
+const (
+	firstHello = 512
+	smallHello = 4 << 10
+	helloShare = 1 << 9
+)
+
+// smallHellos are buffers of smallHello bytes: strangers make no garbage.
+var smallHellos = sync.Pool{New: func() any { return new([smallHello]byte) }}
+
+var errHelloTooLong = errors.New("gateway: the ClientHello is longer than hello_bytes")
+
+// helloReader holds a hello while it is read, and until the handshake has it.
+type helloReader struct {
+	first [firstHello]byte
+	small *[smallHello]byte
+	scan  helloScan
+}
+
+// read reads from r until the client's first message is complete, or until it is
+// clear that crypto/tls will not like it, and returns what it has read; that is
+// h's. It asks grow before it holds so many bytes, of which the first 512 are
+// free. A message that says it is longer than limit is not waited for.
+func (h *helloReader) read(r io.Reader, limit int, grow func(size int) error) ([]byte, error) {
+	buf := h.first[:0:min(firstHello, limit)]
+	for {
+		if len(buf) == cap(buf) {
+			if len(buf) >= limit {
+				return nil, errHelloTooLong
+			}
+			var err error
+			if buf, err = h.grow(buf, limit, grow); err != nil {
+				return nil, err
+			}
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		fresh := buf[len(buf) : len(buf)+n]
+		buf = buf[:len(buf)+n]
+		complete := h.scan.feed(fresh)
+		switch {
+		case h.scan.size() > limit:
+			return nil, errHelloTooLong
+		case complete:
+			return buf, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+func (h *helloReader) grow(buf []byte, limit int, grow func(size int) error) ([]byte, error) {
+	if cap(buf) < smallHello && limit > firstHello {
+		if err := grow(smallHello); err != nil {
+			return nil, err
+		}
+		h.small = smallHellos.Get().(*[smallHello]byte)
+		return append(h.small[:0:min(smallHello, limit)], buf...), nil
+	}
+	if err := grow(limit); err != nil {
+		return nil, err
+	}
+	return append(make([]byte, 0, limit), buf...), nil
+}
+
+// release ends the use of what read has returned.
+func (h *helloReader) release() {
+	if h.small != nil {
+		smallHellos.Put(h.small)
+		h.small = nil
+	}
+}
+
+// helloScan looks for the end of a handshake message, which may come in several
+// records (RFC 5246, section 6.2.1), or for something else altogether. It sees
+// each byte once.
+type helloScan struct {
+	record  [5]byte // the head of the present record
+	message [4]byte // the head of the message
+	inHead  int     // bytes of record
+	left    int     // bytes of the present record that have not come
+	have    int     // bytes of the message
+	done    bool
+}
+
+// feed takes the next bytes, and reports whether the message is complete with
+// them, or is none.
+func (h *helloScan) feed(b []byte) (complete bool) {
+	const handshake = 22
+	for len(b) > 0 && !h.done {
+		if h.left > 0 {
+			n := min(h.left, len(b))
+			if h.have < len(h.message) {
+				copy(h.message[h.have:], b[:n])
+			}
+			h.have += n
+			h.left -= n
+			b = b[n:]
+			h.done = h.have >= len(h.message) && h.have >= h.size()
+			continue
+		}
+		n := copy(h.record[h.inHead:], b)
+		h.inHead += n
+		b = b[n:]
+		if h.record[0] != handshake {
+			h.done = true
+		} else if h.inHead == len(h.record) {
+			h.inHead = 0
+			h.left = int(h.record[3])<<8 | int(h.record[4])
+			h.done = h.left == 0 || h.left > maxPlaintext
+		}
+	}
+	return h.done
+}
+
+// size is that of the message as its head says it, 0 as long as that has not
+// come.
+func (h *helloScan) size() int {
+	if h.have < len(h.message) {
+		return 0
+	}
+	return len(h.message) + (int(h.message[1])<<16 | int(h.message[2])<<8 | int(h.message[3]))
+}

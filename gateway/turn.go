@@ -1,0 +1,51 @@
+package gateway
+
+import "time"
+
+// grow asks for more room for a hello that is not complete.
+func (a *arrival) grow(size int) error {
+	if a.turn != nil {
+		return nil
+	}
+	more, most := int64(size-a.held), int64(a.front.limits.Connections*helloShare)
+	if size <= smallHello {
+		if a.front.hellos.Add(more) <= most {
+			a.held = size
+			return nil
+		}
+		a.front.hellos.Add(-more)
+	}
+	return a.enter(false)
+}
+
+// enter waits until the handshake may run.
+func (a *arrival) enter(whole bool) (err error) {
+	a.turn, err = a.front.gate.enter(a.ctx, a.place.from, whole, a.evict)
+	return err
+}
+
+// evict gives a's place among the handshakes to another. The connection stays: a
+// stranger that were told would be back at once, and would ask for the next place.
+func (a *arrival) evict() {
+	a.evicted.Store(true)
+	a.front.counters.dropped.Add(1)
+	a.tcp.SetDeadline(time.Unix(1, 0)) // ends the handshake
+}
+
+// ignore lets an evicted connection be, until its time for the handshake is over,
+// its client ends it, or others need the place it has among the connections.
+func (a *arrival) ignore() {
+	const most = 64 << 10
+	a.greeted.Store(false) // no hello of it counts any more
+	a.wire, a.stream, a.welcome, a.desk, a.turn, a.peers = nil, nil, nil, nil, nil, nil
+	a.hello = Hello{Remote: a.hello.Remote, Label: a.hello.Label} // no more is kept
+	deadline, _ := a.ctx.Deadline()
+	a.tcp.SetDeadline(deadline)
+	var buf [64]byte
+	for n := 0; n < most && a.ctx.Err() == nil; {
+		k, err := a.tcp.Read(buf[:])
+		if n += k; err != nil {
+			return
+		}
+	}
+}
