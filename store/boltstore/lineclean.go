@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bufio"
 	"errors"
+	"io/fs"
 	"os"
 	"slices"
 )
@@ -93,6 +94,13 @@ func (s *LineSpool) renew(run []*segment) (err error) {
 	}
 	w.Write(to.sealing())
 	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
+	// No Put returns from here on until the new segment is there in memory too: it
+	// carries what was done before it, and the old segments' marks go with them.
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err == nil {
+		err = s.carryMarks(to, all)
+	}
 	if err == nil {
 		err = os.Rename(to.path+newEnd, to.path)
 	}
@@ -101,6 +109,30 @@ func (s *LineSpool) renew(run []*segment) (err error) {
 	}
 	if err == nil {
 		s.replace(run, to, all)
+	}
+	return err
+}
+
+// carryMarks marks in the new segment what was done since it was copied.
+func (s *LineSpool) carryMarks(to *segment, all []moved) error {
+	var marks []byte
+	s.mu.Lock()
+	for _, m := range all {
+		if m.from.seg.isDone(m.from.off) {
+			marks = appendMark(marks, m.off)
+		}
+	}
+	s.mu.Unlock()
+	// Marks of a segment of that name, which did not come to be, may be there.
+	if err := os.Remove(to.marksPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(marks) == 0 {
+		return nil
+	}
+	err := to.writeMarks(marks)
+	if err == nil {
+		to.marked = int64(len(marks))
 	}
 	return err
 }
