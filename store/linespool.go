@@ -85,8 +85,8 @@ type LineSpool interface {
 	//     looked at.
 	//
 	// Puts that come during a commit share the next one. Errors: ErrSpoolFull, until
-	// something has left; ErrDeviceFull, if a record with ID 0 would have a queue take
-	// more than one device may; ErrUnstorable. An app that takes next to nothing
+	// something has left; ErrDeviceFull, if half of the bound is used and a record with
+	// ID 0 would have a queue take more than one device may; ErrUnstorable. An app that takes next to nothing
 	// always has a little room. Moves and rewrites have a reserve and no bound by
 	// device. After a crash a part of what a Put had not finished may be there.
 	Put(ctx context.Context, batches ...LineBatch) error

@@ -162,7 +162,7 @@ func (s *LineSpool) admitOp(w *put, op *queueOp) error {
 		if op.kind = opMove; h.seg == nil {
 			op.kind, op.cost = opRewrite, 0
 		}
-	} else if s.queues.devices.bytes(op.device)+op.cost > s.bounds.device {
+	} else if s.total > s.bounds.total/2 && s.queues.devices.bytes(op.device)+op.cost > s.bounds.device {
 		return store.ErrDeviceFull
 	}
 	s.queues.devices.add(op.device, op.cost)
