@@ -52,6 +52,8 @@ type Conn struct {
 	over       bool          // by the provider: Session.Shutdown was called
 	halfClosed bool          // the provider's FIN was read before we ended
 	gone       bool          // Session.Close was called
+	unsaid     *request      // a packet that was decided on, and waits until the provider is quiet
+	decided    time.Time     // when it was
 	packetEnd  int           // wire.sent behind the error response, 0 if none was written
 	leaving    time.Duration // until the next look how the packet fared
 
@@ -72,6 +74,7 @@ type request struct {
 	packet      bool // Fail was
 	response    binproto.Response
 	resume      bool
+	speak       bool // it is time to look whether the packet may go out
 	lookBack    bool // it is time to look how the packet fared
 	enrollError error
 	retry       bool
@@ -164,8 +167,8 @@ func (c *Conn) act() {
 	if r.abort != nil {
 		c.finish(r.abort)
 	} else {
-		if r.end && !c.ended {
-			c.end(r)
+		if !c.ended {
+			c.mayEnd(r)
 		}
 		if r.resume {
 			c.full = false

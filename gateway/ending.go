@@ -8,6 +8,46 @@ import (
 	"apnsbridge/binproto"
 )
 
+const (
+	// quietFor is how long a provider has to have written nothing before it is told a
+	// failure. One that writes its list and goes has closed by then: the packet meets a
+	// closed socket, and the reset that answers it throws away what lies unread.
+	quietFor = 20 * time.Millisecond
+
+	// speakAfter is how long a provider that goes on writing waits for its packet.
+	speakAfter = time.Second
+)
+
+// mayEnd ends our side if that was asked for. Before a packet the connection is read
+// until the provider is quiet, has ended its side, or a second is over.
+func (c *Conn) mayEnd(r request) {
+	switch {
+	case c.unsaid != nil:
+		if c.maySpeak() {
+			r, c.unsaid = *c.unsaid, nil
+			c.end(r)
+		} else if r.speak {
+			c.listen()
+		}
+	case r.end && r.packet && !c.over:
+		c.unsaid, c.decided, c.full = &r, time.Now(), false
+		c.listen()
+	case r.end:
+		c.end(r)
+	}
+}
+
+func (c *Conn) listen() {
+	time.AfterFunc(quietFor, func() { c.ask(func(r *request) { r.speak = true }) })
+}
+
+// maySpeak reports whether it is time for the packet that was decided on.
+func (c *Conn) maySpeak() bool {
+	now := time.Now()
+	waited := now.Sub(c.decided)
+	return c.over || waited >= speakAfter || waited >= quietFor && c.silence(now) >= quietFor
+}
+
 // end ends our side: the packet if there is one, close_notify and FIN, all in
 // one segment, since apns4erl loses what it writes between packet and FIN. What
 // fails here, reading will report, behind what the provider had written before.
