@@ -126,7 +126,11 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 		return
 	case Failed, NoAnswer:
 		if it.Flags.Failures == 0 || l.Door.Reason != Open && !alone {
-			l.Door.failed(Unreachable, l.enough(sent), sent, now)
+			enough := inARow // of lost answers: it is a connection that fails, and not they
+			if c == Failed {
+				enough = l.enough(sent)
+			}
+			l.Door.failed(Unreachable, enough, sent, now)
 		}
 		return
 	case Unlooked:
