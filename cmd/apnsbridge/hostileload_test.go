@@ -248,7 +248,8 @@ func TestHostileLoad(t *testing.T) {
 		n := i
 		a.again(100*time.Millisecond, func() {
 			if a.hellos.Load() < int64(hellos) {
-				a.running.Go(func() { a.sayTooMuch(n) })
+				said := n
+				a.running.Go(func() { a.sayTooMuch(said) })
 				n += at + rand.IntN(attackers)
 			}
 		})
@@ -317,7 +318,7 @@ func TestHostileLoad(t *testing.T) {
 	rate := float64(logged) / max(1, took.Minutes())
 	t.Logf("%v: %d half open, %d hellos, %d floods, %d bytes trickled; %d MiB at most, %d bytes of log",
 		took.Round(time.Second), a.halfOpen.Load(), a.hellos.Load(), a.floods.Load(), a.trickled.Load(), memory>>20, logged)
-	if memory > 200<<20 {
+	if !raced && memory > 200<<20 {
 		t.Errorf("the process had %d MiB, want 200 at most", memory>>20)
 	}
 	if rate > 1<<20 {
