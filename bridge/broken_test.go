@@ -40,7 +40,7 @@ func flip(t *testing.T, dir, text string) {
 	}
 }
 
-// A record of the open spool that cannot be read any more stops nobody. It is counted.
+// A record of the open spool that cannot be read any more stops no other. It is counted.
 func TestBrokenRecordStopsNobody(t *testing.T) {
 	for _, mode := range spoolModes {
 		for _, broken := range [][]int{{1000}, {300, 301, 302, 1999}, {0}} {

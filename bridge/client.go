@@ -21,7 +21,7 @@ type client struct {
 	sessions int
 	watched  map[*Session]struct{} // those that wait for room, or for their end
 	touched  []*Session            // of these, the ones for which that may have come
-	freed    int64                 // bytes of notifications that nobody needs any more
+	freed    int64                 // bytes of notifications that are not needed any more
 	busy     bool                  // somebody is carrying out decisions
 }
 

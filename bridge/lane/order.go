@@ -33,8 +33,8 @@ func (l *Lane) Arrive(it *Item, now Now) {
 	l.put(it)
 }
 
-// goesStraight reports whether what arrives for d need not be put on disk: it is
-// nobody's turn before it. The log has nothing that was not read.
+// goesStraight reports whether what arrives for d need not be put on disk: none has
+// its turn before it. The log has nothing that was not read.
 func (l *Lane) goesStraight(d *device) bool {
 	return l.Mode == Overflow && !l.stopped && !l.closed(d.line) && !d.asleep() && d.bare() && l.Sink.Roomy()
 }

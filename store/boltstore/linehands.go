@@ -49,8 +49,8 @@ func (s *LineSpool) eachHeld(l store.Line, keys []store.LineKey, fn func(k store
 	}
 }
 
-// endLogged ends a record of the log. If it was moved to a queue, it may be in
-// somebody's hands there.
+// endLogged ends a record of the log. If it was moved to a queue, it may be
+// checked out there.
 func (s *LineSpool) endLogged(id uint64, h hand) {
 	g := h.seg
 	if s.held[id].seg == g {
