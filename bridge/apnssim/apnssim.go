@@ -49,7 +49,8 @@ type Simulator struct {
 	counts      counts
 	connections int
 
-	script atomic.Pointer[script]
+	script   atomic.Pointer[script]
+	accepted atomic.Pointer[func(Push)]
 
 	mu     sync.Mutex // conns, number, closed, and the order of scenarios
 	conns  map[*conn]struct{}
@@ -115,6 +116,10 @@ func (s *Simulator) URL() string { return "https://" + s.Addr() }
 
 // SetDevice says what is known of a device; see Device.
 func (s *Simulator) SetDevice(d Device) error { return s.devices.set(d) }
+
+// OnAccepted has f called with each push that is accepted from now on. f gets its
+// own copy of the payload and must not block. There is one f at a time.
+func (s *Simulator) OnAccepted(f func(Push)) { s.accepted.Store(&f) }
 
 // SetScenario replaces the scenario, also for the connections that are open:
 // their counts of requests begin anew, and changed limits go out as SETTINGS.

@@ -1,6 +1,7 @@
 package apnssim
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strconv"
 
@@ -33,7 +34,7 @@ func (c *conn) complete(s *stream, body []byte) error {
 	q := &c.question
 	q.ask(c, s, body)
 	v := q.verdict()
-	c.sim.record.add(Push{
+	push := Push{
 		Connection: c.number,
 		Token:      q.device,
 		Topic:      q.topic,
@@ -43,7 +44,16 @@ func (c *conn) complete(s *stream, body []byte) error {
 		Payload:    body,
 		Status:     v.status,
 		Reason:     string(v.reason),
-	}, q.expiration, q.hasExpiration)
+	}
+	c.sim.record.add(push, q.expiration, q.hasExpiration)
+	if accepted := c.sim.accepted.Load(); accepted != nil && v.status == 200 {
+		push.Payload = bytes.Clone(body)
+		if q.hasExpiration {
+			expiration := q.expiration
+			push.Expiration = &expiration
+		}
+		(*accepted)(push)
+	}
 	if resets != nil {
 		c.sim.counts.resets.Add(1)
 		return http2.StreamError{StreamID: s.id, Code: p.resetCode}

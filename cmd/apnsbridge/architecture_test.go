@@ -69,6 +69,7 @@ var forbidden = []struct {
 	{"bridge/pushtype", []string{"apnsbridge"}},
 	{"bridge/upstream", []string{"apnsbridge/bridge.", "apnsbridge/store"}},
 	{"bridge/apnssim", []string{"apnsbridge/bridge.", "testing"}},
+	{"bridge/apnssim.", []string{"apnsbridge/bridge/apnssim"}},
 	{"store", []string{"apnsbridge/binproto", "apnsbridge/bridge", "apnsbridge/gateway", "apnsbridge/cmd"}},
 	{"store/boltstore", []string{"apnsbridge/store/natsstore"}},
 	{"store/natsstore", []string{"apnsbridge/store/boltstore"}},

@@ -1,0 +1,161 @@
+package courier
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+)
+
+// maxArrived bounds the bytes of a message from the courier: a payload of 5 KiB
+// in base64 and what stands around it.
+const maxArrived = 64 << 10
+
+// unread is how many notifications a Phone takes before its owner reads them.
+// Then it stops reading, and APNs keeps the last of each app.
+const unread = 16
+
+// A Phone is a device with its connection to the courier. It is safe for
+// concurrent use.
+type Phone struct {
+	conn     *websocket.Conn
+	arrived  chan *Notification
+	ended    chan struct{} // closed when the connection has ended
+	stop     context.CancelFunc
+	problem  error // valid once ended is closed
+	mu       sync.Mutex
+	awaiting map[App][]chan string // who waits for a token
+}
+
+// Connect brings a device online at the courier at address, host:port. What it
+// has installed keeps its tokens, everything else that it had is uninstalled.
+func Connect(ctx context.Context, address string, config *tls.Config, device string, installed []App) (*Phone, error) {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	conn, _, err := websocket.Dial(ctx, "wss://"+address+"/", &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		return nil, fmt.Errorf("courier: %s cannot be reached: %w", address, err)
+	}
+	conn.SetReadLimit(maxArrived)
+	if installed == nil {
+		installed = []App{}
+	}
+	hello := Message{Hello: &Hello{Device: device, Installed: installed}}
+	if err := wsjson.Write(ctx, conn, hello); err != nil {
+		conn.CloseNow()
+		return nil, fmt.Errorf("courier: %s: %w", address, err)
+	}
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p := &Phone{conn: conn, arrived: make(chan *Notification, unread), ended: make(chan struct{}), stop: stop,
+		awaiting: make(map[App][]chan string)}
+	go p.read(reading)
+	return p, nil
+}
+
+func (p *Phone) read(ctx context.Context) {
+	defer close(p.ended)
+	for {
+		var m Message
+		if err := wsjson.Read(ctx, p.conn, &m); err != nil {
+			p.problem = errors.New("courier: the connection has ended")
+			return
+		}
+		switch {
+		case m.Trouble != "":
+			p.problem = fmt.Errorf("courier: %s", m.Trouble)
+			return
+		case m.Token != nil:
+			p.mu.Lock()
+			if waiting := p.awaiting[m.Token.App]; len(waiting) > 0 {
+				waiting[0] <- m.Token.Token
+				p.awaiting[m.Token.App] = waiting[1:]
+			}
+			p.mu.Unlock()
+		case m.Notification != nil:
+			select {
+			case p.arrived <- m.Notification:
+			case <-ctx.Done():
+				p.problem = errors.New("courier: the phone was closed")
+				return
+			}
+		}
+	}
+}
+
+// Register installs an app, if it is not, and returns its device token.
+func (p *Phone) Register(ctx context.Context, app App) ([]byte, error) {
+	answer := make(chan string, 1)
+	p.mu.Lock()
+	p.awaiting[app] = append(p.awaiting[app], answer)
+	err := wsjson.Write(ctx, p.conn, Message{Register: &app})
+	p.mu.Unlock()
+	if err != nil {
+		return nil, p.because(err)
+	}
+	select {
+	case token := <-answer:
+		return hex.DecodeString(token)
+	case <-p.ended:
+		return nil, p.problem
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Uninstall removes an app. The next push to its token is answered with 410.
+func (p *Phone) Uninstall(ctx context.Context, app App) error {
+	return p.because(wsjson.Write(ctx, p.conn, Message{Uninstall: &app}))
+}
+
+// Erase removes all apps; those installed again get other tokens.
+func (p *Phone) Erase(ctx context.Context) error {
+	return p.because(wsjson.Write(ctx, p.conn, Message{Erase: true}))
+}
+
+// because prefers what the courier said to what the socket did.
+func (p *Phone) because(err error) error {
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-p.ended:
+		return p.problem
+	default:
+		return fmt.Errorf("courier: %w", err)
+	}
+}
+
+// Next waits for a notification, and lets APNs forget it. The caller owns it.
+func (p *Phone) Next(ctx context.Context) (*Notification, error) {
+	select {
+	case n := <-p.arrived:
+		// If this fails the notification comes once more, with the next connection.
+		_ = wsjson.Write(ctx, p.conn, Message{Received: n.Seq})
+		return n, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-p.ended:
+	}
+	select {
+	case n := <-p.arrived: // it came before the end
+		return n, nil
+	default:
+		return nil, p.problem
+	}
+}
+
+// Close takes the device offline. Its apps stay installed.
+func (p *Phone) Close() error {
+	err := p.conn.Close(websocket.StatusNormalClosure, "")
+	p.stop()
+	<-p.ended
+	if errors.Is(err, context.Canceled) || websocket.CloseStatus(err) != -1 {
+		return nil
+	}
+	return err
+}
