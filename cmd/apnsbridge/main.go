@@ -21,6 +21,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the gateway: push port, feedback port, admin port."`
 	Demo     demoCommand     `cmd:"" help:"Show the whole story on loopback, with nothing configured."`
 	Sim      simCommand      `cmd:"" help:"Run the APNs simulator alone."`
+	Device   deviceCommand   `cmd:"" help:"Be a phone in a terminal, connected to the simulator."`
 	Send     sendCommand     `cmd:"" help:"Send notifications as a legacy provider does."`
 	Feedback feedbackCommand `cmd:"" help:"Read the feedback service as a legacy provider does."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration and what it names."`

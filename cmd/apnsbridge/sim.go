@@ -24,6 +24,7 @@ type simCommand struct {
 	Dir      string `default:"apnsbridge-sim" placeholder:"DIR" help:"Where it makes its certificates, and finds them the next time."`
 	ClientCA string `name:"client-ca" placeholder:"FILE" help:"Who signs the certificates that stand for a provider token, PEM. Default: tokens only."`
 	Control  string `default:"127.0.0.1:2198" placeholder:"HOST:PORT" help:"Where the control API is."`
+	Courier  string `default:"127.0.0.1:2199" placeholder:"HOST:PORT" help:"Where devices connect; see apnsbridge device."`
 	Scenario string `placeholder:"FILE" help:"How it behaves, JSON; docs/scenarios.md has what there is. Default: as a healthy APNs."`
 	Quiet    bool   `help:"Print no line for each push."`
 }
@@ -69,9 +70,18 @@ func (c simCommand) Run(ctx context.Context, std streams) error {
 		return fmt.Errorf("control API: %w", err)
 	}
 	control := &http.Server{Handler: simControl(sim), ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
+	defer control.Close()
+	phones, err := startCourier(sim, c.Courier, config.Certificate)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	defer phones.close()
+	failed := make(chan error, 2)
 	go func() { failed <- control.Serve(listener) }()
-	fmt.Fprintf(std.out, "APNs simulator on %s, control API on http://%s\n", sim.URL(), listener.Addr())
+	go func() { failed <- phones.serve() }()
+	fmt.Fprintf(std.out, "APNs simulator on %s, control API on http://%s, devices connect to %s\n", sim.URL(),
+		listener.Addr(), phones.address())
 	if own {
 		c.printPaste(std.out, sim.URL())
 	}
@@ -90,7 +100,7 @@ func (c simCommand) Run(ctx context.Context, std streams) error {
 	}
 	stop()
 	<-watched
-	return errors.Join(err, control.Close())
+	return err
 }
 
 // makeCertificates makes what the simulator and its clients need, once.

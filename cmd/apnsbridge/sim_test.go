@@ -39,7 +39,7 @@ func TestSimWithoutFlags(t *testing.T) {
 	out := &lockedBuffer{}
 	done := make(chan error, 1)
 	go func() {
-		done <- simCommand{Listen: "127.0.0.1:0", Control: "127.0.0.1:0", Dir: dir}.Run(ctx, streams{out: out, err: out})
+		done <- simCommand{Listen: "127.0.0.1:0", Control: "127.0.0.1:0", Courier: "127.0.0.1:0", Dir: dir}.Run(ctx, streams{out: out, err: out})
 	}()
 	defer func() {
 		cancel()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -39,6 +40,9 @@ func Connect(ctx context.Context, address string, config *tls.Config, device str
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 	conn, _, err := websocket.Dial(ctx, "wss://"+address+"/", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
+		if within := (*url.Error)(nil); errors.As(err, &within) {
+			err = within.Err // without the words of the libraries around it
+		}
 		return nil, fmt.Errorf("courier: %s cannot be reached: %w", address, err)
 	}
 	conn.SetReadLimit(maxArrived)

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// A phone in a terminal shows what a legacy provider sends to it, finds what came
+// while it was offline, and is gone from APNs once the app is uninstalled.
+func TestDevice(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	certificate, err := pki().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := startCourier(w.sim, "127.0.0.1:0", certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- port.serve() }()
+	defer func() {
+		port.close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	command := deviceCommand{Sim: port.address().String(), CA: w.path("ca.pem"), Name: "phone", Environment: "production",
+		Bundle: []string{demoTopic}}
+	send := func(token, text string) {
+		t.Helper()
+		args := []string{"send", "--gateway", w.push, "--cert", w.path("client.pem"), "--key", w.path("client-key.pem"),
+			"--ca", w.path("ca.pem"), "--token", token, "--payload", `{"aps":{"alert":"` + text + `","badge":2}}`}
+		out := &lockedBuffer{}
+		if code := run(args, streams{in: strings.NewReader(""), out: out, err: out}); code != exitOK {
+			t.Fatalf("send: %d %s", code, out)
+		}
+	}
+	// online runs the phone until do has returned.
+	online := func(do func(shown *lockedBuffer, token string)) {
+		t.Helper()
+		out := &lockedBuffer{}
+		ctx, offline := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- command.Run(ctx, streams{out: out, err: out}) }()
+		defer func() {
+			offline()
+			if err := <-ended; err != nil {
+				t.Errorf("device: %v", err)
+			}
+		}()
+		waitFor(t, "its token", func() bool { return strings.Contains(out.String(), "has the device token") })
+		do(out, regexp.MustCompile(`token ([0-9a-f]{64})`).FindStringSubmatch(out.String())[1])
+	}
+	var token string
+	online(func(shown *lockedBuffer, its string) {
+		token = its
+		send(token, "Good morning")
+		waitFor(t, "the banner", func() bool { return strings.Contains(shown.String(), "Good morning [badge 2]") })
+	})
+	send(token, "Lunch")
+	send(token, "Good night")
+	w.await("two more", func(s apnssim.Stats) bool { return s.Accepted == 3 })
+	online(func(shown *lockedBuffer, its string) {
+		if its != token {
+			t.Error("the app has another token after the phone was offline")
+		}
+		waitFor(t, "the last of them", func() bool {
+			return strings.Contains(shown.String(), "Good night [badge 2] (sent while the device was offline)")
+		})
+		if strings.Contains(shown.String(), "Lunch") {
+			t.Errorf("got more than the last: %s", shown)
+		}
+	})
+	command.Uninstall = true
+	out := &lockedBuffer{}
+	if err := command.Run(t.Context(), streams{out: out, err: out}); err != nil || !strings.Contains(out.String(), "is uninstalled") {
+		t.Errorf("uninstall: %v %s", err, out)
+	}
+	waitFor(t, "410", func() bool {
+		send(token, "Are you there?")
+		pushes := w.sim.Received(0).Pushes
+		return pushes[len(pushes)-1].Status == 410
+	})
+}
+
+func TestDeviceWithoutSimulator(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	out := &lockedBuffer{}
+	args := []string{"device", "--sim", w.hold(), "--ca", w.path("ca.pem")}
+	if code := run(args, streams{out: out, err: out}); code != exitFailed || !strings.Contains(out.String(), "does `apnsbridge sim` run?") {
+		t.Errorf("got %d %s", code, out)
+	}
+}
