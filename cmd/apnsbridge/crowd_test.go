@@ -52,7 +52,7 @@ func crowded(number int) binproto.Notification {
 	owner, n := number/ofProvider, number%ofProvider
 	return binproto.Notification{
 		Command: binproto.Enhanced, Token: unhex(token(fmt.Sprintf("c%x", owner), n%devices)), Identifier: uint32(n), HasIdentifier: true,
-		Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, number), Expiry: inAnHour(),
+		Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, number), Expiry: uint32(time.Now().Add(time.Hour).Unix()),
 	}
 }
 

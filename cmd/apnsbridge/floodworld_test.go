@@ -94,7 +94,7 @@ func (w *floodWorld) roundTrips(count int) (took []time.Duration) {
 	for range count {
 		n := binproto.Notification{
 			Command: binproto.Enhanced, Token: unhex(token("e1", w.sent)), Identifier: uint32(w.sent), HasIdentifier: true,
-			Payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, w.sent), Expiry: inAnHour(),
+			Payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, w.sent), Expiry: uint32(time.Now().Add(time.Hour).Unix()),
 		}
 		start := time.Now()
 		if _, err := w.conns[w.sent%len(w.conns)].Write(n.Append(nil)); err != nil {

@@ -209,7 +209,7 @@ func TestHeldNotificationsGoAfterReload(t *testing.T) {
 	w.write("push.pem", []byte("garbage"))
 	w.start()
 	conn := w.dial(w.clientTLS())
-	n := binproto.Notification{Command: binproto.Enhanced, Identifier: 1, Token: unhex(token("0a", 1)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: inAnHour()}
+	n := binproto.Notification{Command: binproto.Enhanced, Identifier: 1, Token: unhex(token("0a", 1)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
 	if _, err := conn.Write(n.Append(nil)); err != nil {
 		t.Fatal(err)
 	}

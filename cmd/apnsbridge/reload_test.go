@@ -189,7 +189,7 @@ func paced(rate int) func(context.Context) error {
 func numbered(sender int, enough *atomic.Bool) iter.Seq[binproto.Notification] {
 	return func(yield func(binproto.Notification) bool) {
 		for i := 0; !enough.Load(); i++ {
-			n := binproto.Notification{Command: binproto.Enhanced, Token: unhex(token(fmt.Sprintf("%02x", 0x20+sender), i)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: inAnHour()}
+			n := binproto.Notification{Command: binproto.Enhanced, Token: unhex(token(fmt.Sprintf("%02x", 0x20+sender), i)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
 			if !yield(n) {
 				return
 			}

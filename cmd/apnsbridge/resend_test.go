@@ -188,7 +188,7 @@ func TestRestartUnderLoad(t *testing.T) {
 			for i := range count {
 				n := binproto.Notification{
 					Command: binproto.Enhanced, Token: unhex(token("1c", i)), Identifier: uint32(i),
-					HasIdentifier: true, Payload: fmt.Appendf(nil, `{"aps":{"alert":"%d"}}`, i), Expiry: inAnHour(),
+					HasIdentifier: true, Payload: fmt.Appendf(nil, `{"aps":{"alert":"%d"}}`, i), Expiry: uint32(time.Now().Add(time.Hour).Unix()),
 				}
 				if !yield(n) {
 					return

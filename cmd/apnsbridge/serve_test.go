@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
@@ -143,7 +144,7 @@ func enhanced(deviceToken string, identifier int) []byte {
 		Token:      unhex(deviceToken),
 		Payload:    fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, identifier),
 		Identifier: uint32(identifier),
-		Expiry:     inAnHour(),
+		Expiry:     uint32(time.Now().Add(time.Hour).Unix()),
 	}
 	return n.Append(nil)
 }

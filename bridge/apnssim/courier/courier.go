@@ -159,13 +159,13 @@ func (c *Courier) listen(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		if answer.Token != nil {
+		if answer.Token != nil || answer.Done {
 			s.answer(ctx, answer)
 		}
 	}
 }
 
-// obey returns the answer to a Register, and nothing for the other messages.
+// obey returns the answer, which not every message has.
 func (c *Courier) obey(device string, m Message) (answer Message, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,8 +174,10 @@ func (c *Courier) obey(device string, m Message) (answer Message, err error) {
 		answer.Token, err = c.register(device, *m.Register)
 	case m.Uninstall != nil:
 		c.revoke(c.phones.uninstall(device, *m.Uninstall))
+		answer.Done = true
 	case m.Erase:
 		c.revoke(c.phones.erase(device))
+		answer.Done = true
 	case m.Received > 0:
 		c.phones.received(device, m.Received)
 	default:

@@ -2,8 +2,9 @@ package courier
 
 // A Message is what one side says to the other; one of its fields is set.
 //
-// A device begins with Hello. The courier answers each Register with a Token,
-// and a mistake with Trouble, after which it ends the connection.
+// A device begins with Hello. The courier answers each Register with a Token, each
+// Uninstall and Erase with Done, in order, and a mistake with Trouble, after which
+// it ends the connection.
 type Message struct {
 	Hello     *Hello `json:"hello,omitempty"`     // from the device
 	Register  *App   `json:"register,omitempty"`  // from the device
@@ -12,6 +13,7 @@ type Message struct {
 	Received  int64  `json:"received,omitempty"`  // from the device: the Seq of a notification that it has
 
 	Token        *Token        `json:"token,omitempty"`        // from the courier
+	Done         bool          `json:"done,omitempty"`         // from the courier
 	Notification *Notification `json:"notification,omitempty"` // from the courier
 	Trouble      string        `json:"trouble,omitempty"`      // from the courier: one sentence
 }

@@ -31,7 +31,7 @@ type Phone struct {
 	stop     context.CancelFunc
 	problem  error // valid once ended is closed
 	mu       sync.Mutex
-	awaiting map[App][]chan string // who waits for a token
+	awaiting []chan *Token // who waits for an answer, in order
 }
 
 // Connect brings a device online at the courier at address, host:port. What it
@@ -55,8 +55,7 @@ func Connect(ctx context.Context, address string, config *tls.Config, device str
 		return nil, fmt.Errorf("courier: %s: %w", address, err)
 	}
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
-	p := &Phone{conn: conn, arrived: make(chan *Notification, unread), ended: make(chan struct{}), stop: stop,
-		awaiting: make(map[App][]chan string)}
+	p := &Phone{conn: conn, arrived: make(chan *Notification, unread), ended: make(chan struct{}), stop: stop}
 	go p.read(reading)
 	return p, nil
 }
@@ -73,11 +72,11 @@ func (p *Phone) read(ctx context.Context) {
 		case m.Trouble != "":
 			p.problem = fmt.Errorf("courier: %s", m.Trouble)
 			return
-		case m.Token != nil:
+		case m.Token != nil || m.Done:
 			p.mu.Lock()
-			if waiting := p.awaiting[m.Token.App]; len(waiting) > 0 {
-				waiting[0] <- m.Token.Token
-				p.awaiting[m.Token.App] = waiting[1:]
+			if len(p.awaiting) > 0 {
+				p.awaiting[0] <- m.Token
+				p.awaiting = p.awaiting[1:]
 			}
 			p.mu.Unlock()
 		case m.Notification != nil:
@@ -93,32 +92,47 @@ func (p *Phone) read(ctx context.Context) {
 
 // Register installs an app, if it is not, and returns its device token.
 func (p *Phone) Register(ctx context.Context, app App) ([]byte, error) {
-	answer := make(chan string, 1)
+	token, err := p.ask(ctx, Message{Register: &app})
+	if err != nil {
+		return nil, err
+	}
+	if token == nil || token.App != app {
+		return nil, errors.New("courier: the answer is no token for the app")
+	}
+	return hex.DecodeString(token.Token)
+}
+
+// Uninstall removes an app: when it returns, a push to its token is answered with
+// 410.
+func (p *Phone) Uninstall(ctx context.Context, app App) error {
+	_, err := p.ask(ctx, Message{Uninstall: &app})
+	return err
+}
+
+// Erase removes all apps; those installed again get other tokens.
+func (p *Phone) Erase(ctx context.Context) error {
+	_, err := p.ask(ctx, Message{Erase: true})
+	return err
+}
+
+// ask waits for the answer, which is nil if it is no token.
+func (p *Phone) ask(ctx context.Context, m Message) (*Token, error) {
+	answer := make(chan *Token, 1)
 	p.mu.Lock()
-	p.awaiting[app] = append(p.awaiting[app], answer)
-	err := wsjson.Write(ctx, p.conn, Message{Register: &app})
+	p.awaiting = append(p.awaiting, answer)
+	err := wsjson.Write(ctx, p.conn, m)
 	p.mu.Unlock()
 	if err != nil {
 		return nil, p.because(err)
 	}
 	select {
 	case token := <-answer:
-		return hex.DecodeString(token)
+		return token, nil
 	case <-p.ended:
 		return nil, p.problem
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// Uninstall removes an app. The next push to its token is answered with 410.
-func (p *Phone) Uninstall(ctx context.Context, app App) error {
-	return p.because(wsjson.Write(ctx, p.conn, Message{Uninstall: &app}))
-}
-
-// Erase removes all apps; those installed again get other tokens.
-func (p *Phone) Erase(ctx context.Context) error {
-	return p.because(wsjson.Write(ctx, p.conn, Message{Erase: true}))
 }
 
 // because prefers what the courier said to what the socket did.
