@@ -295,7 +295,7 @@ func TestDemoCommands(t *testing.T) {
 	if tried < 4 {
 		t.Errorf("%d commands were tried:\n%s", tried, commands)
 	}
-	// demo's own three, and one each of send, openssl and PHP.
+	// demo's own ten, and one each of send, openssl and PHP.
 	address := regexp.MustCompile(`http://\S+/metrics`).FindString(commands)
 	answer, err := http.Get(address)
 	if err != nil {
@@ -307,7 +307,7 @@ func TestDemoCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepted := regexp.MustCompile(`apnsbridge_bridge_app_accepted_total\{app="demo"\} (\d+)`).FindSubmatch(text)
-	want := "6"
+	want := "13"
 	for _, program := range []string{"openssl", "php"} {
 		if _, err := exec.LookPath(program); err != nil {
 			want = ""

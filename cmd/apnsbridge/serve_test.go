@@ -184,19 +184,3 @@ func TestServeRefusals(t *testing.T) {
 		})
 	}
 }
-
-func TestDemo(t *testing.T) {
-	var out, errs strings.Builder
-	if code := run([]string{"demo"}, streams{out: &out, err: &errs}); code != exitOK {
-		t.Fatalf("exit code %d\n%s%s", code, out.String(), errs.String())
-	}
-	for _, want := range []string{
-		"error packet 080800000005:\n  status 8 (invalid token), identifier 5",
-		"→ 200", "→ 410 Unregistered", "→ 400 BadDeviceToken",
-		"04000000…", "and 0 when it was asked again",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the demo does not say %q:\n%s", want, out.String())
-		}
-	}
-}

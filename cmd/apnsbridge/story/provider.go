@@ -166,7 +166,7 @@ func (p *server) listen(conn *provider.Conn) {
 			p.sent[i].Response = text
 		}
 	}
-	p.stage.tellLocked(Event{Who: Gateway, Text: "answers " + text + ", and ends the connection"})
+	p.stage.tellLocked(Event{Who: Gateway, Text: "answers the error packet " + text + ", and ends the connection"})
 	p.stage.mu.Unlock()
 	if behind = behind[at+1:]; at < 0 || len(behind) == 0 {
 		return
