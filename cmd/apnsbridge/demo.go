@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,7 +20,8 @@ import (
 )
 
 type demoCommand struct {
-	Stay bool `help:"Keep running, and print commands to try."`
+	Stay bool   `help:"Keep running, with a page to take part, and print commands to try."`
+	Page string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the page of --stay is. Default: a free port of loopback."`
 }
 
 // Help is the command's example.
@@ -44,12 +47,13 @@ type demo struct {
 	phones  *courierPort
 	service *service
 	stage   *story.Stage
+	page    string // where it is to be
 	out     io.Writer
 }
 
 // Run tells the story.
 func (c demoCommand) Run(ctx context.Context, std streams) (err error) {
-	d, err := startDemo(std, c.Stay)
+	d, err := startDemo(std, c.Stay, 0)
 	if err != nil {
 		return err
 	}
@@ -62,6 +66,7 @@ func (c demoCommand) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	if c.Stay {
+		d.page = c.Page
 		return d.stay(ctx)
 	}
 	return nil
@@ -69,7 +74,7 @@ func (c demoCommand) Run(ctx context.Context, std streams) (err error) {
 
 // startDemo makes certificates and starts the simulator and the gateway, whose
 // log is shown only to those who stay.
-func startDemo(std streams, logged bool) (d *demo, err error) {
+func startDemo(std streams, logged bool, pause time.Duration) (d *demo, err error) {
 	d = &demo{out: std.out}
 	defer func() {
 		if err != nil {
@@ -118,7 +123,7 @@ func startDemo(std streams, logged bool) (d *demo, err error) {
 	push, feedback, _ := d.service.addresses()
 	d.stage = story.NewStage(story.World{
 		Push: push.String(), Feedback: feedback.String(), Provider: d.clientTLS(), Sim: d.sim,
-		Courier: d.phones.address().String(), Bundle: demoTopic,
+		Courier: d.phones.address().String(), Bundle: demoTopic, Pause: pause,
 		Phones: &tls.Config{RootCAs: d.pki.Pool(), MinVersion: tls.VersionTLS12},
 	}, time.Now)
 	return d, nil
@@ -181,12 +186,18 @@ func (d *demo) clientTLS() *tls.Config {
 
 // stay keeps the demo running and says what can be tried.
 func (d *demo) stay(ctx context.Context) error {
+	page, err := d.openPage()
+	if err != nil {
+		return err
+	}
+	defer page.Close()
 	push, feedback, admin := d.service.addresses()
 	token, err := d.stage.Token(story.Ben)
 	if err != nil {
 		return err
 	}
-	d.say("\nIt keeps running until Ctrl-C. Certificates are in %s. To try:\n", d.dir)
+	d.say("It keeps running until Ctrl-C. On http://%s/ you can take part. Certificates are in %s. To try:\n", page.Addr,
+		d.dir)
 	credentials := "--cert client.pem --key client-key.pem --ca ca.pem"
 	for _, command := range []string{
 		"cd " + d.dir,
@@ -202,4 +213,15 @@ func (d *demo) stay(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// openPage serves the stage on loopback.
+func (d *demo) openPage() (*http.Server, error) {
+	listener, err := net.Listen("tcp", d.page)
+	if err != nil {
+		return nil, fmt.Errorf("the page: %w", err)
+	}
+	server := &http.Server{Addr: listener.Addr().String(), Handler: d.stage.Page(), ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener)
+	return server, nil
 }

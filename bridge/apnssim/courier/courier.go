@@ -195,7 +195,7 @@ func (c *Courier) register(device string, app App) (*Token, error) {
 	}
 	token := &Token{App: app, Token: text}
 	if fresh {
-		err = c.apns.SetDevice(asDevice(*token, apnssim.Active, 0))
+		err = c.apns.SetDevice(asDevice(*token, apnssim.Active))
 	}
 	return token, err
 }
@@ -204,12 +204,15 @@ func (c *Courier) register(device string, app App) (*Token, error) {
 func (c *Courier) revoke(gone []Token) {
 	for _, t := range gone {
 		// It was set before: nothing can be wrong with it.
-		_ = c.apns.SetDevice(asDevice(t, apnssim.Uninstalled, c.now().Unix()))
+		_ = c.apns.SetDevice(asDevice(t, apnssim.Uninstalled))
 	}
 }
 
-func asDevice(t Token, state string, since int64) apnssim.Device {
-	return apnssim.Device{Token: t.Token, Topic: t.Bundle, Environment: t.Environment, State: state, Since: since}
+// asDevice is the token as the simulator knows it. A 410 bears the time of the push:
+// Since has whole seconds, which may lie before the last notification that the app
+// has got.
+func asDevice(t Token, state string) apnssim.Device {
+	return apnssim.Device{Token: t.Token, Topic: t.Bundle, Environment: t.Environment, State: state}
 }
 
 // session is a connection of a device.

@@ -43,6 +43,17 @@ type Sent struct {
 	Response string // the packet that named it
 }
 
+// Name is the frame's command and its identifier, if it has one.
+func (s Sent) Name() string { return nameOf(s.Note) }
+
+func nameOf(n binproto.Notification) string {
+	name := commandNames[uint32(n.Command)] + " frame"
+	if n.Command != binproto.Simple {
+		name += fmt.Sprintf(" %d", n.Identifier)
+	}
+	return name
+}
+
 // know puts a token into the table in place of the user's old one. The caller holds
 // the stage's lock.
 func (p *server) know(name string, token []byte) {
@@ -117,11 +128,7 @@ func (p *server) tell(n binproto.Notification, b []byte, again bool) []byte {
 	if again {
 		who, verb = Again, "takes for lost, and writes again,"
 	}
-	identifier := ""
-	if n.Command != binproto.Simple {
-		identifier = fmt.Sprintf(" %d", n.Identifier)
-	}
-	text := fmt.Sprintf("%s %s frame%s to %.4x…: %s", verb, commandNames[uint32(n.Command)], identifier, n.Token, n.Payload)
+	text := fmt.Sprintf("%s %s to %.4x…: %s", verb, nameOf(n), n.Token, n.Payload)
 	p.stage.mu.Lock()
 	defer p.stage.mu.Unlock()
 	p.sent = keepLast(append(p.sent, sent), maxShown)

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,6 +22,7 @@ type World struct {
 	Courier        string             // host:port of the simulator's courier
 	Phones         *tls.Config        // what the phones trust
 	Bundle         string             // the app, which is the topic
+	Pause          time.Duration      // between chapters when the page tells the story; default 3 s
 }
 
 // A Stage is the story as it stands. Its methods may be called from any
@@ -37,8 +39,10 @@ type Stage struct {
 	phones   []*phone
 	provider server
 	asked    []Asked
-	cut      bool // APNs cannot be reached
+	cut      bool // APNs is out of order
+	playing  bool // by itself
 	chapter  Chapter
+	problem  string // of what was last done on the page
 
 	running sync.WaitGroup
 	ctx     context.Context // of everything that runs on the stage
@@ -93,6 +97,7 @@ type Asked struct {
 
 // NewStage begins with nobody on it.
 func NewStage(world World, now func() time.Time) *Stage {
+	world.Pause = cmp.Or(world.Pause, 3*time.Second)
 	s := &Stage{world: world, now: now, changed: make(chan struct{})}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.provider.stage = s
