@@ -49,7 +49,7 @@ type share struct {
 }
 
 // fits reports whether there is room for w, which is counted already.
-func (s *LineSpool) fits(w *put) bool {
+func (s *Spool) fits(w *put) bool {
 	moved := int64(0)
 	for _, op := range w.ops {
 		if op.kind == opMove {

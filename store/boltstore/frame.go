@@ -61,7 +61,7 @@ func frameSize(name, token, body int) int { return frameFixed + name + token + b
 
 // appendFrame appends a frame whose body is of two parts.
 func appendFrame(b []byte, salt uint32, kind frameKind, name string, put uint32,
-	r *store.LineRecord, flags []byte,
+	r *store.SpoolRecord, flags []byte,
 ) []byte {
 	from := len(b)
 	b = append(b, magic...)
@@ -131,8 +131,8 @@ func (f *frame) body(b []byte) (body []byte, ok bool) {
 }
 
 // record copies the record of a frame in b.
-func (f *frame) record(b []byte) store.LineRecord {
-	r := store.LineRecord{LineKey: store.LineKey{ID: f.id, Queued: f.kind == queueFrame}, Expires: f.expires}
+func (f *frame) record(b []byte) store.SpoolRecord {
+	r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: f.id, Queued: f.kind == queueFrame}, Expires: f.expires}
 	body, ok := f.body(b)
 	if !ok {
 		r.Token, r.Broken = bytes.Clone(f.token), errBroken

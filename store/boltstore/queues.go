@@ -67,7 +67,7 @@ func splitKey(key []byte) (token []byte, id uint64, ok bool) {
 func valueSize(value []byte) int64 { return int64(max(frameMin, len(value)-flagsSize)) }
 
 // enqueue does what w has for queues.
-func (s *LineSpool) enqueue(w *put) error {
+func (s *Spool) enqueue(w *put) error {
 	return s.changeQueues(func(tx *bbolt.Tx) error {
 		now := unix32(s.now())
 		moved := tx.Bucket(movedBucket)
@@ -104,7 +104,7 @@ func (s *LineSpool) enqueue(w *put) error {
 }
 
 // changeQueues has fn, if there is one, change queues.db, with all that is done.
-func (s *LineSpool) changeQueues(fn func(*bbolt.Tx) error) error {
+func (s *Spool) changeQueues(fn func(*bbolt.Tx) error) error {
 	q := s.queues
 	var ended []queueEnd
 	var settled []uint64
@@ -181,7 +181,7 @@ func forget(tx *bbolt.Tx, ended []queueEnd, settled []uint64) error {
 
 // openQueues opens queues.db, and counts what is in it. If it is damaged a new one
 // takes its place, or it is left as it is.
-func (s *LineSpool) openQueues(leave bool) error {
+func (s *Spool) openQueues(leave bool) error {
 	open := func() error {
 		f, err := openFile(s.path(queuesFileName), s.now, leave)
 		if err != nil {
@@ -215,7 +215,7 @@ func (s *LineSpool) openQueues(leave bool) error {
 	return err
 }
 
-func (s *LineSpool) prepareQueues(tx *bbolt.Tx) error {
+func (s *Spool) prepareQueues(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{queuesBucket, movedBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
@@ -231,7 +231,7 @@ func (s *LineSpool) prepareQueues(tx *bbolt.Tx) error {
 	return meta.Put(saltKey, appendU32(nil, s.salt))
 }
 
-func (s *LineSpool) countQueues(tx *bbolt.Tx) error {
+func (s *Spool) countQueues(tx *bbolt.Tx) error {
 	root := tx.Bucket(queuesBucket)
 	s.lastID = root.Sequence()
 	if err := root.ForEachBucket(func(name []byte) error {

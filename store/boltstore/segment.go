@@ -192,7 +192,7 @@ func (g *segment) sealing() []byte {
 	if err != nil {
 		panic(err) // there is nothing in it that JSON does not have
 	}
-	b := appendFrame(nil, g.name.salt, footerFrame, "", 0, &store.LineRecord{Body: body}, nil)
+	b := appendFrame(nil, g.name.salt, footerFrame, "", 0, &store.SpoolRecord{Body: body}, nil)
 	return append(appendU32(b, uint32(len(b))), sealEnd...)
 }
 

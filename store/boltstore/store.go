@@ -1,7 +1,7 @@
 // Package boltstore keeps in bbolt files what the bridge must remember.
 //
 // Lists and ledger are in feedback.db; what waits for APNs is in the directory spool,
-// see LineSpool: damage to one is not damage to both. Integers are big-endian, times
+// see Spool: damage to one is not damage to both. Integers are big-endian, times
 // are in milliseconds since 1970 unless another unit is named.
 //
 // feedback.db:
@@ -62,7 +62,7 @@ type Store struct {
 	file     *file
 	feedback *Feedback
 	ledger   *Ledger
-	lines    *LineSpool
+	spool    *Spool
 
 	spoolBegins bool
 }
@@ -83,10 +83,10 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.lines, err = OpenLineSpool(dir, o); err != nil {
+	if s.spool, err = OpenSpool(dir, o); err != nil {
 		return nil, errors.Join(err, s.file.close())
 	}
-	s.spoolBegins = s.lines.Begins()
+	s.spoolBegins = s.spool.Begins()
 	return s, nil
 }
 
@@ -127,7 +127,7 @@ func (s *Store) Damaged() ([]string, error) { return damagedFiles(s.dir) }
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
 func (s *Store) Close() error {
-	return errors.Join(s.lines.Close(), s.file.close())
+	return errors.Join(s.spool.Close(), s.file.close())
 }
 
 // Feedback is the store's lists of dead devices.
@@ -136,8 +136,8 @@ func (s *Store) Feedback() *Feedback { return s.feedback }
 // Ledger is the store's log below the resend ledger.
 func (s *Store) Ledger() *Ledger { return s.ledger }
 
-// Lines is the store's notifications that wait for APNs.
-func (s *Store) Lines() *LineSpool { return s.lines }
+// Spool is the store's notifications that wait for APNs.
+func (s *Store) Spool() *Spool { return s.spool }
 
 // Stats says how the store is doing. Counters run from Open.
 type Stats struct {
@@ -153,7 +153,7 @@ type Stats struct {
 	DamagedFiles    int           // set aside at any time and still there
 	Failing         time.Duration // for how long it could not be written; 0 if it can
 	Failures        uint64        // transactions that could not be written
-	Lines           store.LineStats
+	Spool           store.SpoolStats
 }
 
 // Stats returns a snapshot.
@@ -174,7 +174,7 @@ func (s *Store) Stats() Stats {
 		DamagedFiles:    len(damaged),
 		Failing:         lasting,
 		Failures:        failures,
-		Lines:           s.lines.Stats(),
+		Spool:           s.spool.Stats(),
 	}
 }
 

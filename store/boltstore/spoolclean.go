@@ -14,7 +14,7 @@ const manySegments = 16
 
 // clean writes neighbouring segments anew if at least one of so many parts of their
 // bytes is done, and reports whether. The caller has s.cleaning.
-func (s *LineSpool) clean(parts int64) bool {
+func (s *Spool) clean(parts int64) bool {
 	s.mu.Lock()
 	run := s.sparse(parts)
 	s.mu.Unlock()
@@ -27,7 +27,7 @@ func (s *LineSpool) clean(parts int64) bool {
 }
 
 // sparse gives the neighbours of which most is done, if it is enough.
-func (s *LineSpool) sparse(parts int64) (run []*segment) {
+func (s *Spool) sparse(parts int64) (run []*segment) {
 	most := int64(0)
 	for i, first := range s.segments {
 		size, live, n := int64(0), int64(0), 0
@@ -52,7 +52,7 @@ type moved struct {
 }
 
 // renew has one segment take the place of a run: first on disk, then in memory.
-func (s *LineSpool) renew(run []*segment) (err error) {
+func (s *Spool) renew(run []*segment) (err error) {
 	name, last := run[0].name, run[len(run)-1]
 	for _, g := range run {
 		name.generation = max(name.generation, g.name.generation+1)
@@ -114,7 +114,7 @@ func (s *LineSpool) renew(run []*segment) (err error) {
 }
 
 // carryMarks marks in the new segment what was done since it was copied.
-func (s *LineSpool) carryMarks(to *segment, all []moved) error {
+func (s *Spool) carryMarks(to *segment, all []moved) error {
 	var marks []byte
 	s.mu.Lock()
 	for _, m := range all {
@@ -139,7 +139,7 @@ func (s *LineSpool) carryMarks(to *segment, all []moved) error {
 
 // lineOf is the line of a frame, or nil. It is found without an allocation if it is
 // that of the frame before, which may be nil.
-func (s *LineSpool) lineOf(f frame, before *line) *line {
+func (s *Spool) lineOf(f frame, before *line) *line {
 	if before != nil && before.name == string(f.name) && f.kind == logFrame {
 		return before
 	}
@@ -150,7 +150,7 @@ func (s *LineSpool) lineOf(f frame, before *line) *line {
 }
 
 // replace has a segment take the place of a run, of which some may be done meanwhile.
-func (s *LineSpool) replace(run []*segment, to *segment, all []moved) {
+func (s *Spool) replace(run []*segment, to *segment, all []moved) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var done []moved

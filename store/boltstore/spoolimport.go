@@ -13,8 +13,8 @@ import (
 	"apnsbridge/store"
 )
 
-// LineImport says what an import has brought.
-type LineImport struct {
+// Imported says what an import has brought.
+type Imported struct {
 	Put     int // records that are in the spool now
 	Doubted int // of these, that may have been done: where the file would say so is damaged
 	Expired int // not put, because they had
@@ -34,7 +34,7 @@ type importable struct {
 // queues.db that was set aside, or a segment, with the marks beside it. It puts all
 // or, with an error, none, and then gives the file another name, so that it is not
 // imported again. What it takes of memory are 32 bytes a record.
-func (s *LineSpool) Import(ctx context.Context, path string) (result LineImport, err error) {
+func (s *Spool) Import(ctx context.Context, path string) (result Imported, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return result, err
@@ -60,7 +60,7 @@ func (s *LineSpool) Import(ctx context.Context, path string) (result LineImport,
 		return result, err
 	}
 	if err := s.importAll(ctx, f, list, salt, &result); err != nil {
-		return LineImport{}, err
+		return Imported{}, err
 	}
 	if err := os.Rename(path, path+importedEnd); err != nil {
 		return result, fmt.Errorf("all is imported; move %s away, so that it is not imported again: %w", path, err)
@@ -88,7 +88,7 @@ func fileSalt(f *os.File, size int64) (salt uint32, ok bool) {
 }
 
 // survey finds what is to be imported, in the order of IDs.
-func (s *LineSpool) survey(f *os.File, size int64, salt uint32, result *LineImport) (list []importable, err error) {
+func (s *Spool) survey(f *os.File, size int64, salt uint32, result *Imported) (list []importable, err error) {
 	g := segment{path: f.Name(), size: size}
 	if err := g.readMarks(); err != nil {
 		return nil, err
@@ -144,23 +144,23 @@ func pagesInUse(f *os.File, size int64) func(at int64) (used, sure bool) {
 }
 
 // importAll puts what was found, or nothing.
-func (s *LineSpool) importAll(ctx context.Context, f *os.File, list []importable, salt uint32,
-	result *LineImport,
+func (s *Spool) importAll(ctx context.Context, f *os.File, list []importable, salt uint32,
+	result *Imported,
 ) (err error) {
 	const together = 4 << 20 // bytes of a Put
-	put := make(map[store.Line][]store.LineKey)
-	batches, bytes := make(map[store.Line][]store.LineRecord), 0
+	put := make(map[store.Line][]store.SpoolKey)
+	batches, bytes := make(map[store.Line][]store.SpoolRecord), 0
 	flush := func() error {
-		var all []store.LineBatch
+		var all []store.SpoolBatch
 		for l, records := range batches {
-			all = append(all, store.LineBatch{Line: l, Records: records})
+			all = append(all, store.SpoolBatch{Line: l, Records: records})
 		}
 		if err := s.Put(ctx, all...); err != nil {
 			return err
 		}
 		for _, b := range all {
 			for _, r := range b.Records {
-				put[b.Line] = append(put[b.Line], r.LineKey)
+				put[b.Line] = append(put[b.Line], r.SpoolKey)
 			}
 			result.Put += len(b.Records)
 		}

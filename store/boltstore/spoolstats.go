@@ -7,16 +7,16 @@ import (
 	"apnsbridge/store"
 )
 
-// Waiting implements store.LineSpool.
-func (s *LineSpool) Waiting(l store.Line) int {
+// Waiting implements store.Spool.
+func (s *Spool) Waiting(l store.Line) int {
 	if n := s.known(l); n != nil {
 		return int(n.waiting.Load())
 	}
 	return 0
 }
 
-// Queued implements store.LineSpool.
-func (s *LineSpool) Queued(l store.Line, token []byte) bool {
+// Queued implements store.Spool.
+func (s *Spool) Queued(l store.Line, token []byte) bool {
 	if s.queues.devices.empty() {
 		return false
 	}
@@ -24,20 +24,20 @@ func (s *LineSpool) Queued(l store.Line, token []byte) bool {
 	return n != nil && s.queues.devices.bytes(s.device(n, token)) > 0
 }
 
-// Lines implements store.LineSpool.
-func (s *LineSpool) Lines() (lines []store.Line) {
+// Lines implements store.Spool.
+func (s *Spool) Lines() (lines []store.Line) {
 	for _, w := range s.Stats().Lines {
 		lines = append(lines, w.Line)
 	}
 	return lines
 }
 
-// Stats implements store.LineSpool.
-func (s *LineSpool) Stats() store.LineStats {
+// Stats implements store.Spool.
+func (s *Spool) Stats() store.SpoolStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	aside, _ := damagedFiles(s.dir)
-	stats := store.LineStats{
+	stats := store.SpoolStats{
 		Bytes: s.total, Bound: s.bounds.total, Segments: len(s.segments),
 		Expired: s.expired, Broken: s.broken, SetAside: aside,
 	}

@@ -4,7 +4,7 @@ import "slices"
 
 // makeRoom gives back what is done or has expired, for a Put that has no room. It
 // reports whether there was anything.
-func (s *LineSpool) makeRoom() bool {
+func (s *Spool) makeRoom() bool {
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
 	now := s.now().Unix()
@@ -34,14 +34,14 @@ func (s *LineSpool) makeRoom() bool {
 	return true
 }
 
-func (s *LineSpool) shrank(before int64) bool {
+func (s *Spool) shrank(before int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total < before
 }
 
 // sweep ends the records of a segment that have expired and are in nobody's hands.
-func (s *LineSpool) sweep(g *segment, now int64) {
+func (s *Spool) sweep(g *segment, now int64) {
 	var left footer // of those that have not
 	s.mu.Lock()
 	end, sealed := g.size, g.sealed
@@ -74,7 +74,7 @@ func (s *LineSpool) sweep(g *segment, now int64) {
 
 // rollSparse seals the current segment if an eighth of it is done, so that it can be
 // written anew.
-func (s *LineSpool) rollSparse() {
+func (s *Spool) rollSparse() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.mu.Lock()

@@ -12,7 +12,7 @@ func unix32(t time.Time) uint32 { return uint32(max(0, t.Unix())) }
 
 // append writes what w has for the log. Who gets to it first writes what others
 // have too.
-func (s *LineSpool) append(w *put) error {
+func (s *Spool) append(w *put) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for !w.written {
@@ -23,7 +23,7 @@ func (s *LineSpool) append(w *put) error {
 
 // commit writes what waits for the log, durably or not at all, and what is done. The
 // caller has s.writing.
-func (s *LineSpool) commit() {
+func (s *Spool) commit() {
 	s.mu.Lock()
 	n, size := 0, int64(0)
 	for ; n < len(s.pending) && (n == 0 || size < maxCommit); n++ {
@@ -46,7 +46,7 @@ func (s *LineSpool) commit() {
 }
 
 // write appends puts to g.
-func (s *LineSpool) write(g *segment, puts []*put, now uint32) error {
+func (s *Spool) write(g *segment, puts []*put, now uint32) error {
 	b := s.buf[:0]
 	for _, w := range puts {
 		for i, batch := range w.batches {
@@ -79,7 +79,7 @@ func (s *LineSpool) write(g *segment, puts []*put, now uint32) error {
 }
 
 // note takes what came of writing size bytes.
-func (s *LineSpool) note(err error, size int) {
+func (s *Spool) note(err error, size int) {
 	s.queues.failing.note(err, int64(size), s.now())
 	if err != nil {
 		s.flushSoon() // which looks whether it can be written again
@@ -87,7 +87,7 @@ func (s *LineSpool) note(err error, size int) {
 }
 
 // appended says that what w has for the log is in g, and in its caller's hands.
-func (s *LineSpool) appended(g *segment, w *put) {
+func (s *Spool) appended(g *segment, w *put) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, batch := range w.batches {
@@ -119,7 +119,7 @@ func (f *footer) expires(at int64) {
 }
 
 // segmentFor is the segment to append puts to.
-func (s *LineSpool) segmentFor(puts []*put, now uint32) (*segment, error) {
+func (s *Spool) segmentFor(puts []*put, now uint32) (*segment, error) {
 	if g := s.current; g != nil && g.size < s.bounds.segment {
 		return g, nil
 	}
@@ -148,7 +148,7 @@ func (s *LineSpool) segmentFor(puts []*put, now uint32) (*segment, error) {
 
 // roll seals the current segment, if there is one. If that fails it is read when
 // the store is opened: nothing is lost.
-func (s *LineSpool) roll() {
+func (s *Spool) roll() {
 	g := s.current
 	if g == nil {
 		return

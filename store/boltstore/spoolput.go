@@ -12,7 +12,7 @@ import (
 
 // put is a Put at work.
 type put struct {
-	batches []store.LineBatch
+	batches []store.SpoolBatch
 	lines   []*line   // of batches
 	logged  []int64   // by batch: bytes of frames for the log
 	logSize int64     // of all
@@ -24,7 +24,7 @@ type put struct {
 
 // queueOp is what is done to a queue.
 type queueOp struct {
-	r      *store.LineRecord
+	r      *store.SpoolRecord
 	batch  int
 	cost   int64
 	device uint64
@@ -39,8 +39,8 @@ const (
 	opRewrite
 )
 
-// Put implements store.LineSpool.
-func (s *LineSpool) Put(ctx context.Context, batches ...store.LineBatch) error {
+// Put implements store.Spool.
+func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (w *put) check() error {
 
 // admit finds room for w, counts it and gives IDs. What is for a queue is in its
 // caller's hands from now on, and what is for the log waits to be written.
-func (s *LineSpool) admit(w *put) error {
+func (s *Spool) admit(w *put) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -151,7 +151,7 @@ func (s *LineSpool) admit(w *put) error {
 }
 
 // admitOp finds out what op is, and counts it. With an error it has counted nothing.
-func (s *LineSpool) admitOp(w *put, op *queueOp) error {
+func (s *Spool) admitOp(w *put, op *queueOp) error {
 	n := w.lines[op.batch]
 	op.device, op.kind = s.device(n, op.r.Token), opAdd
 	if op.r.ID != 0 {
@@ -172,7 +172,7 @@ func (s *LineSpool) admitOp(w *put, op *queueOp) error {
 }
 
 // withdraw takes back what admit has counted, with the log's part or without.
-func (s *LineSpool) withdraw(w *put, logged bool) {
+func (s *Spool) withdraw(w *put, logged bool) {
 	for i, n := range w.lines {
 		if n.puts--; logged {
 			n.grow(-w.logged[i])
@@ -189,7 +189,7 @@ func (s *LineSpool) withdraw(w *put, logged bool) {
 }
 
 // settle ends a Put: what it has done to queues counts, or all is undone.
-func (s *LineSpool) settle(w *put, err error) {
+func (s *Spool) settle(w *put, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
@@ -219,7 +219,7 @@ func (s *LineSpool) settle(w *put, err error) {
 }
 
 // queued has what op has done count.
-func (s *LineSpool) queued(n *line, op *queueOp) {
+func (s *Spool) queued(n *line, op *queueOp) {
 	switch op.kind {
 	case opRewrite:
 		return

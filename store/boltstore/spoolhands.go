@@ -8,9 +8,9 @@ import (
 	"apnsbridge/store"
 )
 
-// Return implements store.LineSpool.
-func (s *LineSpool) Return(l store.Line, keys ...store.LineKey) {
-	s.eachHeld(l, keys, func(k store.LineKey, h hand) {
+// Return implements store.Spool.
+func (s *Spool) Return(l store.Line, keys ...store.SpoolKey) {
+	s.eachHeld(l, keys, func(k store.SpoolKey, h hand) {
 		if h.seg != nil {
 			h.line.waiting.Add(1)
 		}
@@ -24,9 +24,9 @@ func (s *LineSpool) Return(l store.Line, keys ...store.LineKey) {
 	})
 }
 
-// Done implements store.LineSpool.
-func (s *LineSpool) Done(l store.Line, keys ...store.LineKey) {
-	s.eachHeld(l, keys, func(k store.LineKey, h hand) {
+// Done implements store.Spool.
+func (s *Spool) Done(l store.Line, keys ...store.SpoolKey) {
+	s.eachHeld(l, keys, func(k store.SpoolKey, h hand) {
 		if h.seg != nil {
 			h.line.waiting.Add(1)
 			s.endLogged(k.ID, h)
@@ -38,7 +38,7 @@ func (s *LineSpool) Done(l store.Line, keys ...store.LineKey) {
 }
 
 // eachHeld calls fn for each of keys that are in somebody's hands.
-func (s *LineSpool) eachHeld(l store.Line, keys []store.LineKey, fn func(k store.LineKey, h hand)) {
+func (s *Spool) eachHeld(l store.Line, keys []store.SpoolKey, fn func(k store.SpoolKey, h hand)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.known(l)
@@ -51,7 +51,7 @@ func (s *LineSpool) eachHeld(l store.Line, keys []store.LineKey, fn func(k store
 
 // endLogged ends a record of the log. If it was moved to a queue, it may be
 // checked out there.
-func (s *LineSpool) endLogged(id uint64, h hand) {
+func (s *Spool) endLogged(id uint64, h hand) {
 	g := h.seg
 	if s.held[id].seg == g {
 		delete(s.held, id)
@@ -68,7 +68,7 @@ func (s *LineSpool) endLogged(id uint64, h hand) {
 }
 
 // endQueued ends a record of a queue.
-func (s *LineSpool) endQueued(k store.LineKey, h hand) {
+func (s *Spool) endQueued(k store.SpoolKey, h hand) {
 	s.freed++
 	h.state = ended
 	s.held[k.ID] = h
@@ -81,24 +81,24 @@ func (s *LineSpool) endQueued(k store.LineKey, h hand) {
 
 // leave has a segment go in which all is done. The last one stays, for the IDs it
 // has.
-func (s *LineSpool) leave(g *segment) {
+func (s *Spool) leave(g *segment) {
 	if g.sealed && g.left == 0 && !g.gone && g != s.segments[len(s.segments)-1] {
 		s.drop(g)
 	}
 }
 
 // drop has a segment of which nothing is needed any more go.
-func (s *LineSpool) drop(g *segment) {
+func (s *Spool) drop(g *segment) {
 	g.gone = true
 	s.total -= g.size
 	s.segments = slices.DeleteFunc(s.segments, func(h *segment) bool { return h == g })
 	s.leaving = append(s.leaving, g)
 }
 
-// lineFlushWait is for how long that records are done waits until it is durable.
-const lineFlushWait = 50 * time.Millisecond
+// flushWait is for how long that records are done waits until it is durable.
+const flushWait = 50 * time.Millisecond
 
-func (s *LineSpool) flushSoon() {
+func (s *Spool) flushSoon() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -107,11 +107,11 @@ func (s *LineSpool) flushSoon() {
 
 // tend flushes soon after something was put or done, gives back space, and tells what
 // waits.
-func (s *LineSpool) tend() {
+func (s *Spool) tend() {
 	defer close(s.ended)
 	s.tell()
 	var telling <-chan time.Time
-	for wait := lineFlushWait; ; {
+	for wait := flushWait; ; {
 		select {
 		case <-s.wake:
 		case <-telling:
@@ -135,7 +135,7 @@ func (s *LineSpool) tend() {
 			err = s.flushNow(false)
 		}
 		s.cleaning.Unlock()
-		if wait = lineFlushWait; err != nil {
+		if wait = flushWait; err != nil {
 			wait = probeWait
 			s.flushSoon()
 		}
@@ -143,14 +143,14 @@ func (s *LineSpool) tend() {
 	}
 }
 
-func (s *LineSpool) flush(last bool) error {
+func (s *Spool) flush(last bool) error {
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
 	return s.flushNow(last)
 }
 
 // flushNow makes durable what is done. The caller has s.cleaning.
-func (s *LineSpool) flushNow(last bool) error {
+func (s *Spool) flushNow(last bool) error {
 	s.mu.Lock()
 	moved := len(s.queues.moved)
 	s.mu.Unlock()
@@ -190,7 +190,7 @@ func (s *LineSpool) flushNow(last bool) error {
 }
 
 // writeMarks writes what is done since the last time. The caller has s.writing.
-func (s *LineSpool) writeMarks() (failed error) {
+func (s *Spool) writeMarks() (failed error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	marked := s.marked
@@ -222,7 +222,7 @@ func (s *LineSpool) writeMarks() (failed error) {
 }
 
 // syncMarks makes durable what was written of g's.
-func (s *LineSpool) syncMarks(g *segment) error {
+func (s *Spool) syncMarks(g *segment) error {
 	s.mu.Lock()
 	g.dirty = false
 	gone := g.gone

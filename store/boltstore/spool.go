@@ -16,7 +16,7 @@ import (
 	"apnsbridge/store"
 )
 
-// LineSpool implements store.LineSpool, in the directory spool:
+// Spool implements store.Spool, in the directory spool:
 //
 //	*.log      segments of one log for all lines: see frame and segment
 //	*.done     what is done of a segment
@@ -28,7 +28,7 @@ import (
 // all Puts that wait. A sealed segment goes when all in it is done, and is written
 // anew, with its neighbours, when less than half of it is not. What waits in the log
 // is not known in memory, but for its number: lines read through it.
-type LineSpool struct {
+type Spool struct {
 	dir     string
 	now     func() time.Time
 	bounds  bounds
@@ -118,14 +118,14 @@ func parseLine(name string) (l store.Line, ok bool) {
 }
 
 // known is the line l, or nil.
-func (s *LineSpool) known(l store.Line) *line {
+func (s *Spool) known(l store.Line) *line {
 	s.naming.RLock()
 	defer s.naming.RUnlock()
 	return s.lines[l]
 }
 
 // line is the line l, new if there was none.
-func (s *LineSpool) line(l store.Line) *line {
+func (s *Spool) line(l store.Line) *line {
 	if n := s.known(l); n != nil {
 		return n
 	}
@@ -142,7 +142,7 @@ func (s *LineSpool) line(l store.Line) *line {
 }
 
 // forgetLines takes lines away of which there is nothing.
-func (s *LineSpool) forgetLines() {
+func (s *Spool) forgetLines() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.naming.Lock()
@@ -165,23 +165,23 @@ func (n *line) grow(bytes int64) {
 }
 
 // device is the hash of a device of n.
-func (s *LineSpool) device(n *line, token []byte) uint64 {
+func (s *Spool) device(n *line, token []byte) uint64 {
 	return maphash.Bytes(s.seed, token) ^ bits.RotateLeft64(maphash.String(s.seed, n.name), 1)
 }
 
 // Begins reports whether there was no spool when it was opened, or a damaged one.
-func (s *LineSpool) Begins() bool { return s.begins }
+func (s *Spool) Begins() bool { return s.begins }
 
 // Failing says why the spool cannot be written, in words for the operator; nil if
 // it can.
-func (s *LineSpool) Failing() error { return s.queues.whyFailing() }
+func (s *Spool) Failing() error { return s.queues.whyFailing() }
 
-// OpenLineSpool opens the spool of the store in dir, and makes one where there is
+// OpenSpool opens the spool of the store in dir, and makes one where there is
 // none. A file that is damaged is set aside under another name. An error is a
 // sentence for the operator. The caller closes it.
-func OpenLineSpool(dir string, o Options) (*LineSpool, error) { return openLineSpool(dir, o, false) }
+func OpenSpool(dir string, o Options) (*Spool, error) { return openSpool(dir, o, false) }
 
-func openLineSpool(dir string, o Options, leaveDamaged bool) (*LineSpool, error) {
+func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 	o.setDefaults()
 	if err := refuseOldSpool(dir); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func openLineSpool(dir string, o Options, leaveDamaged bool) (*LineSpool, error)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory of the spool: %w", err)
 	}
-	s := &LineSpool{
+	s := &Spool{
 		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(),
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 		quit:    make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
@@ -208,7 +208,7 @@ func openLineSpool(dir string, o Options, leaveDamaged bool) (*LineSpool, error)
 
 // Close makes durable what is done and closes the spool. What comes later gets
 // store.ErrClosed.
-func (s *LineSpool) Close() error {
+func (s *Spool) Close() error {
 	err := store.ErrClosed
 	s.closing.Do(func() {
 		close(s.quit)
@@ -225,8 +225,8 @@ func (s *LineSpool) Close() error {
 	return err
 }
 
-// Flush implements store.LineSpool.
-func (s *LineSpool) Flush(ctx context.Context) error {
+// Flush implements store.Spool.
+func (s *Spool) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func (s *LineSpool) Flush(ctx context.Context) error {
 	return s.flush(false)
 }
 
-func (s *LineSpool) open() error {
+func (s *Spool) open() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

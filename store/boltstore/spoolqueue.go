@@ -10,10 +10,10 @@ import (
 	"apnsbridge/store"
 )
 
-// TakeOf implements store.LineSpool.
-func (s *LineSpool) TakeOf(
+// TakeOf implements store.Spool.
+func (s *Spool) TakeOf(
 	ctx context.Context, l store.Line, token []byte, limit int, most int64,
-) (records []store.LineRecord, err error) {
+) (records []store.SpoolRecord, err error) {
 	n := s.known(l)
 	if n == nil || !s.Queued(l, token) {
 		return nil, errors.Join(ctx.Err(), s.open())
@@ -40,7 +40,7 @@ func (s *LineSpool) TakeOf(
 	})
 	if err != nil {
 		for _, r := range records {
-			s.Return(l, r.LineKey)
+			s.Return(l, r.SpoolKey)
 		}
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *LineSpool) TakeOf(
 }
 
 // hold takes a record of a queue into hands, unless it is in somebody's.
-func (s *LineSpool) hold(id uint64, h hand) bool {
+func (s *Spool) hold(id uint64, h hand) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, held := s.held[id]; held {
@@ -59,7 +59,7 @@ func (s *LineSpool) hold(id uint64, h hand) bool {
 }
 
 // holds reports whether a record is in somebody's hands, or done.
-func (s *LineSpool) holds(id uint64) bool {
+func (s *Spool) holds(id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h, held := s.held[id]
@@ -67,7 +67,7 @@ func (s *LineSpool) holds(id uint64) bool {
 }
 
 // viewQueue calls fn with what is in the queues of n from a key on.
-func (s *LineSpool) viewQueue(
+func (s *Spool) viewQueue(
 	ctx context.Context, n *line, from []byte, fn func(c *bbolt.Cursor, key, value []byte),
 ) error {
 	s.queues.viewing.RLock()
@@ -82,10 +82,10 @@ func (s *LineSpool) viewQueue(
 	})
 }
 
-// Devices implements store.LineSpool.
-func (s *LineSpool) Devices(
+// Devices implements store.Spool.
+func (s *Spool) Devices(
 	ctx context.Context, l store.Line, after []byte, limit int,
-) (devices []store.LineDevice, err error) {
+) (devices []store.QueuedDevice, err error) {
 	n := s.known(l)
 	if n == nil {
 		return nil, errors.Join(ctx.Err(), s.open())
@@ -107,7 +107,7 @@ func (s *LineSpool) Devices(
 			if len(devices) >= limit {
 				return
 			}
-			devices = append(devices, store.LineDevice{Token: bytes.Clone(token), Records: 1})
+			devices = append(devices, store.QueuedDevice{Token: bytes.Clone(token), Records: 1})
 		}
 	})
 	return devices, err

@@ -12,24 +12,24 @@ import (
 	"apnsbridge/store"
 )
 
-// OpenLineSpoolOffline opens the spool of the store in dir for a command, and makes
+// OpenSpoolOffline opens the spool of the store in dir for a command, and makes
 // none. A file that is damaged is left as it is. The caller closes it. ErrNoSpool
 // and ErrInUse are told from other errors.
-func OpenLineSpoolOffline(dir string, o Options) (*LineSpool, error) {
+func OpenSpoolOffline(dir string, o Options) (*Spool, error) {
 	path := filepath.Join(dir, spoolDir, queuesFileName)
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("%w in %s", ErrNoSpool, dir)
 	}
-	s, err := openLineSpool(dir, o, true)
+	s, err := openSpool(dir, o, true)
 	if errors.Is(err, ErrInUse) {
 		return nil, fmt.Errorf("%s is %w: stop the gateway that runs, and do this again", path, ErrInUse)
 	}
 	return s, leftDamaged(err)
 }
 
-// LinesBeside is what waits in the store in dir while another process has it open,
+// SpoolBeside is what waits in the store in dir while another process has it open,
 // and as of when.
-func LinesBeside(dir string) (stats store.LineStats, asOf time.Time, err error) {
+func SpoolBeside(dir string) (stats store.SpoolStats, asOf time.Time, err error) {
 	path := filepath.Join(dir, spoolDir, waitingName)
 	info, err := os.Stat(path)
 	if err != nil {
@@ -50,15 +50,15 @@ const (
 
 // drain takes all of a line, that of queues first, and ends what fn has done with it.
 // What cannot be read ends too.
-func (s *LineSpool) drain(ctx context.Context, l store.Line, fn func([]store.LineRecord) error) (n int, err error) {
-	end := func(list []store.LineRecord, err error) (more bool, _ error) {
+func (s *Spool) drain(ctx context.Context, l store.Line, fn func([]store.SpoolRecord) error) (n int, err error) {
+	end := func(list []store.SpoolRecord, err error) (more bool, _ error) {
 		if len(list) == 0 || err != nil {
 			return false, err
 		}
-		var keys []store.LineKey
+		var keys []store.SpoolKey
 		whole := list[:0]
 		for _, r := range list {
-			if keys = append(keys, r.LineKey); r.Broken == nil {
+			if keys = append(keys, r.SpoolKey); r.Broken == nil {
 				whole = append(whole, r)
 			}
 		}
@@ -71,7 +71,7 @@ func (s *LineSpool) drain(ctx context.Context, l store.Line, fn func([]store.Lin
 		return true, nil
 	}
 	for more := true; more && err == nil; {
-		var devices []store.LineDevice
+		var devices []store.QueuedDevice
 		if devices, err = s.Devices(ctx, l, nil, drainRecords); err != nil {
 			break
 		}
@@ -90,20 +90,20 @@ func (s *LineSpool) drain(ctx context.Context, l store.Line, fn func([]store.Lin
 
 // Purge ends all of a line that is in nobody's hands, and says how many records that
 // were.
-func (s *LineSpool) Purge(ctx context.Context, l store.Line) (n int, err error) {
-	return s.drain(ctx, l, func([]store.LineRecord) error { return nil })
+func (s *Spool) Purge(ctx context.Context, l store.Line) (n int, err error) {
+	return s.drain(ctx, l, func([]store.SpoolRecord) error { return nil })
 }
 
 // Move moves all of a line that is in nobody's hands to another one, behind what is
 // there, and says how many records that were. They get new IDs. If the process ends
 // meanwhile some are in both.
-func (s *LineSpool) Move(ctx context.Context, from, to store.Line) (n int, err error) {
-	return s.drain(ctx, from, func(list []store.LineRecord) error {
-		moved := make([]store.LineRecord, len(list))
+func (s *Spool) Move(ctx context.Context, from, to store.Line) (n int, err error) {
+	return s.drain(ctx, from, func(list []store.SpoolRecord) error {
+		moved := make([]store.SpoolRecord, len(list))
 		for i, r := range list {
 			r.ID = 0
 			moved[i] = r
 		}
-		return s.Put(ctx, store.LineBatch{Line: to, Records: moved})
+		return s.Put(ctx, store.SpoolBatch{Line: to, Records: moved})
 	})
 }

@@ -11,9 +11,9 @@ import (
 	"apnsbridge/store"
 )
 
-// Take implements store.LineSpool. It gives what was returned, and reads on from
+// Take implements store.Spool. It gives what was returned, and reads on from
 // where it was.
-func (s *LineSpool) Take(ctx context.Context, l store.Line, limit int, most int64) ([]store.LineRecord, error) {
+func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) ([]store.SpoolRecord, error) {
 	n := s.known(l)
 	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil {
 		return nil, err
@@ -36,7 +36,7 @@ type logTaking struct {
 	n       *line
 	limit   int
 	bytes   int64
-	records []store.LineRecord
+	records []store.SpoolRecord
 	full    bool
 }
 
@@ -52,7 +52,7 @@ func (t *logTaking) room(size int64) bool {
 }
 
 // takeReturned gives what was passed over, because somebody held it.
-func (s *LineSpool) takeReturned(t *logTaking) error {
+func (s *Spool) takeReturned(t *logTaking) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slices.Sort(t.n.returned)
@@ -80,7 +80,7 @@ func (s *LineSpool) takeReturned(t *logTaking) error {
 }
 
 // readOne reads a record of the log.
-func (s *LineSpool) readOne(h hand, id uint64) (r store.LineRecord, err error) {
+func (s *Spool) readOne(h hand, id uint64) (r store.SpoolRecord, err error) {
 	f, err := os.Open(h.seg.path)
 	if err != nil {
 		return r, err
@@ -92,8 +92,8 @@ func (s *LineSpool) readOne(h hand, id uint64) (r store.LineRecord, err error) {
 }
 
 // record is the record with an ID whose frame is b, broken if it is not.
-func (s *LineSpool) record(b []byte, id uint64, salt uint32) store.LineRecord {
-	r := store.LineRecord{LineKey: store.LineKey{ID: id}, Broken: errBroken}
+func (s *Spool) record(b []byte, id uint64, salt uint32) store.SpoolRecord {
+	r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: id}, Broken: errBroken}
 	if f, ok := readFrame(b, salt); ok && f.id == id {
 		r = f.record(b)
 	}
@@ -107,7 +107,7 @@ func (s *LineSpool) record(b []byte, id uint64, salt uint32) store.LineRecord {
 }
 
 // takeOn reads on.
-func (s *LineSpool) takeOn(t *logTaking) error {
+func (s *Spool) takeOn(t *logTaking) error {
 	n := t.n
 	for !t.full {
 		g, off, end := s.position(n)
@@ -146,7 +146,7 @@ func (s *LineSpool) takeOn(t *logTaking) error {
 }
 
 // position is where a line reads on, and up to where. nil: there is nothing.
-func (s *LineSpool) position(n *line) (g *segment, off, end int64) {
+func (s *Spool) position(n *line) (g *segment, off, end int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.segments {
@@ -163,7 +163,7 @@ func (s *LineSpool) position(n *line) (g *segment, off, end int64) {
 }
 
 // passes reports whether a record is passed over, because it is done or held.
-func (s *LineSpool) passes(h hand, id uint64) bool {
+func (s *Spool) passes(h hand, id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, held := s.held[id]
@@ -175,7 +175,7 @@ func (s *LineSpool) passes(h hand, id uint64) bool {
 }
 
 // takes claims the record that is read now.
-func (s *LineSpool) takes(h hand, id uint64) bool {
+func (s *Spool) takes(h hand, id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.claim(h, id) {
@@ -187,7 +187,7 @@ func (s *LineSpool) takes(h hand, id uint64) bool {
 
 // claim has a record be in the caller's hands, if it is there and in nobody's. Its
 // caller has s.mu.
-func (s *LineSpool) claim(h hand, id uint64) bool {
+func (s *Spool) claim(h hand, id uint64) bool {
 	if other, held := s.held[id]; held && other.state == inHands || h.seg.gone || h.seg.isDone(h.off) {
 		return false
 	}
@@ -199,7 +199,7 @@ func (s *LineSpool) claim(h hand, id uint64) bool {
 
 // scan calls fn for the records in a part of a segment, until it is false, and says
 // where it has got to.
-func (s *LineSpool) scan(
+func (s *Spool) scan(
 	g *segment, from, end int64, fn func(sc *scanner, f frame, at int64) bool,
 ) (to int64, err error) {
 	file, err := os.Open(g.path)
@@ -225,7 +225,7 @@ func (s *LineSpool) scan(
 	return to, s.foundHoles(g, sc.gaps)
 }
 
-func (s *LineSpool) isDone(h hand) bool {
+func (s *Spool) isDone(h hand) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return h.seg.isDone(h.off)

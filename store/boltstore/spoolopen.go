@@ -12,12 +12,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-func (s *LineSpool) path(name string) string { return filepath.Join(s.dir, name) }
+func (s *Spool) path(name string) string { return filepath.Join(s.dir, name) }
 
 // openLog counts what is in the log: as footers say, or, where something is done, by
 // reading the segment. What the process did not seal is sealed. Nobody else is at
 // work yet.
-func (s *LineSpool) openLog() (err error) {
+func (s *Spool) openLog() (err error) {
 	if s.segments, err = openSegments(s.dir); err != nil {
 		return fmt.Errorf("cannot open the spool: %w", err)
 	}
@@ -38,7 +38,7 @@ func (s *LineSpool) openLog() (err error) {
 
 // openSegment counts what is in a segment, but what was moved to a queue: that is
 // done, if the process ended before it was noted.
-func (s *LineSpool) openSegment(g *segment, moved map[uint64]bool) error {
+func (s *Spool) openSegment(g *segment, moved map[uint64]bool) error {
 	if err := g.readMarks(); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *LineSpool) openSegment(g *segment, moved map[uint64]bool) error {
 
 // count reads through a segment and counts what is not done of it, for which it
 // calls fn. Its caller has s.mu, or is alone.
-func (s *LineSpool) count(g *segment, fn func(f frame, h hand)) error {
+func (s *Spool) count(g *segment, fn func(f frame, h hand)) error {
 	file, err := os.Open(g.path)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (s *LineSpool) count(g *segment, fn func(f frame, h hand)) error {
 
 // foundHoles takes what is none of the frames of a segment. If that is new the
 // segment is counted again.
-func (s *LineSpool) foundHoles(g *segment, holes []gap) error {
+func (s *Spool) foundHoles(g *segment, holes []gap) error {
 	if len(holes) == 0 {
 		return nil
 	}
@@ -169,7 +169,7 @@ const (
 
 // quarantine keeps bytes for the operator, as far as there is room. What goes wrong
 // with that harms nothing.
-func (s *LineSpool) quarantine(from io.Reader) {
+func (s *Spool) quarantine(from io.Reader) {
 	f, err := os.OpenFile(s.path(brokenName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return
@@ -182,7 +182,7 @@ func (s *LineSpool) quarantine(from io.Reader) {
 
 // tell writes what waits, for those who look while the spool is open. What goes wrong
 // with that harms nothing.
-func (s *LineSpool) tell() {
+func (s *Spool) tell() {
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
 	b, err := json.Marshal(s.Stats())

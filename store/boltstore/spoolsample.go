@@ -19,10 +19,10 @@ const (
 // errRenewed says that a segment was written anew while it was read.
 var errRenewed = errors.New("store: a segment was written anew")
 
-// Sample implements store.LineSpool.
-func (s *LineSpool) Sample(
+// Sample implements store.Spool.
+func (s *Spool) Sample(
 	ctx context.Context, l store.Line, limit int, free func(token []byte) bool,
-) (list []store.LineRecord, err error) {
+) (list []store.SpoolRecord, err error) {
 	n := s.known(l)
 	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil || n.waiting.Load() == 0 {
 		return nil, err
@@ -36,10 +36,10 @@ func (s *LineSpool) Sample(
 // sampled is a record that Sample may give.
 type sampled struct {
 	hand
-	store.LineRecord
+	store.SpoolRecord
 }
 
-func (s *LineSpool) sample(n *line, limit int, free func(token []byte) bool) ([]store.LineRecord, error) {
+func (s *Spool) sample(n *line, limit int, free func(token []byte) bool) ([]store.SpoolRecord, error) {
 	var chosen []sampled
 	records, firsts, seen := 0, 0, make(map[uint64]bool, min(n.waiting.Load(), sampleRecords))
 	first, ends := s.beginning(n)
@@ -66,7 +66,7 @@ func (s *LineSpool) sample(n *line, limit int, free func(token []byte) bool) ([]
 			return nil, err
 		}
 	}
-	var list []store.LineRecord
+	var list []store.SpoolRecord
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range first {
@@ -76,14 +76,14 @@ func (s *LineSpool) sample(n *line, limit int, free func(token []byte) bool) ([]
 	}
 	for _, c := range chosen {
 		if s.claim(c.hand, c.ID) {
-			list = append(list, c.LineRecord)
+			list = append(list, c.SpoolRecord)
 		}
 	}
 	return list, nil
 }
 
 // beginning is what Sample looks at.
-func (s *LineSpool) beginning(n *line) (first []*segment, ends []int64) {
+func (s *Spool) beginning(n *line) (first []*segment, ends []int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	bytes := int64(0)
