@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,14 +21,16 @@ import (
 //
 //	*.log      segments of one log for all lines: see frame and segment
 //	*.done     what is done of a segment
-//	queues.db  the devices' queues: see queues
+//	queues.db  the devices' queues, and what segments contain: see queues
+//	room       bytes that are given up when the disk is full: see flush
 //	broken     the first bytes of what could not be read, for the operator
 //	waiting    what waits, as of a second ago, for those who look from outside
 //
 // A record is appended to the current segment; one write and one fsync do that for
-// all Puts that wait. A sealed segment goes when all in it is done, and is written
-// anew, with its neighbours, when less than half of it is not. What waits in the log
-// is not known in memory, but for its number: lines read through it.
+// all Puts that wait. A segment goes when all in it is done, and is written anew, with
+// its neighbours, when less than half of it is not. IDs grow along the log, so an ID
+// says where its record is and a bitmap what is done. What waits in the log is not
+// known in memory, but for its number: lines read through it.
 type Spool struct {
 	dir     string
 	now     func() time.Time
@@ -38,30 +41,26 @@ type Spool struct {
 	seed    maphash.Seed
 	buffers sync.Pool // of *[]byte
 
-	closing  sync.Once
-	quit     chan struct{}
-	ended    chan struct{}
-	wake     chan struct{}
-	cleaning sync.Mutex // by who flushes, or writes segments anew; before writing
+	closing sync.Once
+	quit    chan struct{}
+	ended   chan struct{}
+	wake    chan struct{}
 
-	writing sync.Mutex // by who writes the log; before mu
-	file    *os.File   // the current segment
-	buf     []byte
+	cleaning sync.Mutex // by who flushes, or writes segments anew; before writing
+	writing  sync.Mutex // by who writes the log; before mu
+	file     *os.File   // the current segment
+	buf      []byte
+	room     bool // there is the file of that name
 
 	mu       sync.Mutex
 	closed   bool
-	segments []*segment      // in the order of IDs
-	current  *segment        // the last of them, or nil
-	held     map[uint64]hand // by ID
-	pending  []*put          // for the log
-	marked   []*segment      // that have marks to be written
-	unsynced []*segment      // that have marks to be synced
-	leaving  []*segment      // whose files go
-	shares   map[string]*share
+	segments []*segment // in the order of IDs
+	current  *segment   // the last of them, or nil
+	pending  []*put     // for the log
+	held     map[uint64]hand
+	done     []queueEnd // to be deleted from queues
 	lastID   uint64
-	total    int64  // bytes on disk, and of Puts at work
-	freed    uint64 // records that were done
-	barren   uint64 // of these, when makeRoom found nothing more
+	total    int64 // bytes on disk, and of Puts at work
 	expired  uint64
 	broken   uint64
 
@@ -72,40 +71,25 @@ type Spool struct {
 // line is what is known of a line.
 type line struct {
 	store.Line
-	name    string // in frames
-	share   *share
+	name    string       // in frames
 	puts    int          // at work
 	log     int          // records in the log
 	waiting atomic.Int64 // of these, in nobody's hands
 	queued  int          // records in queues
 	bytes   int64        // of both
-	since   uint32       // no record in a queue was put before, in seconds since 1970
+	since   int64        // none of what there is was put before, in seconds since 1970; 0: there is nothing
 
-	reading  sync.Mutex // by who reads the log; before mu
-	cursor   uint64     // what has a lower ID has been read, and is held if it is not done
-	returned []uint64   // of these, what is in nobody's hands, or was
-	at       *segment   // nil, or where the record with the ID cursor stands, or would
-	off      int64
+	reading sync.Mutex // by who takes from the log; before mu
+	cursor  uint64     // records of the log with a lower ID are done or held
 }
 
-// hand is a record of which more is known than that it is on disk: somebody holds
-// it, or has returned it.
+// hand is a record that somebody holds.
 type hand struct {
 	line   *line
-	seg    *segment // nil: it is in its queue
-	off    int64
-	size   int64 // bytes it takes
-	device uint64
-	state  handState
+	size   int64  // bytes it takes
+	device uint64 // in its queue; 0: in the log
+	done   bool   // and in queues.db as yet
 }
-
-type handState byte
-
-const (
-	inHands  handState = iota
-	returned           // in nobody's, and passed over by who reads the log
-	ended              // done, and in queues.db as yet
-)
 
 func lineName(l store.Line) string { return l.App + "\x00" + l.Environment + "\x00" + l.Topic }
 
@@ -126,19 +110,25 @@ func (s *Spool) known(l store.Line) *line {
 
 // line is the line l, new if there was none.
 func (s *Spool) line(l store.Line) *line {
-	if n := s.known(l); n != nil {
-		return n
+	n := s.known(l)
+	if n == nil {
+		n = &line{Line: l, name: lineName(l)}
+		s.naming.Lock()
+		defer s.naming.Unlock()
+		s.lines[l] = n
 	}
-	n := &line{Line: l, name: lineName(l), share: s.shares[l.App]}
-	if n.share == nil {
-		n.share = new(share)
-		s.shares[l.App] = n.share
-	}
-	n.share.lines++
-	s.naming.Lock()
-	defer s.naming.Unlock()
-	s.lines[l] = n
 	return n
+}
+
+// begin is what a reading method begins with: the line, or nil if there is nothing of
+// it.
+func (s *Spool) begin(ctx context.Context, l store.Line) (*line, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	return s.known(l), ctx.Err()
 }
 
 // forgetLines takes lines away of which there is nothing.
@@ -148,26 +138,25 @@ func (s *Spool) forgetLines() {
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	for key, n := range s.lines {
-		if n.log+n.queued+n.puts > 0 {
-			continue
-		}
-		delete(s.lines, key)
-		if n.share.lines--; n.share.lines == 0 {
-			delete(s.shares, key.App)
+		if n.log+n.queued+n.puts == 0 {
+			delete(s.lines, key)
 		}
 	}
 }
 
-// grow counts bytes that come or, below 0, go.
-func (n *line) grow(bytes int64) {
-	n.bytes += bytes
-	n.share.bytes += bytes
+// seen notes when a record of n was put that is there.
+func (n *line) seen(put int64) {
+	if n.since == 0 || put < n.since {
+		n.since = put
+	}
 }
 
 // device is the hash of a device of n.
 func (s *Spool) device(n *line, token []byte) uint64 {
-	return maphash.Bytes(s.seed, token) ^ bits.RotateLeft64(maphash.String(s.seed, n.name), 1)
+	return maphash.Bytes(s.seed, token) ^ bits.RotateLeft64(maphash.String(s.seed, n.name), 1) | 1
 }
+
+func (s *Spool) path(name string) string { return filepath.Join(s.dir, name) }
 
 // Begins reports whether there was no spool when it was opened, or a damaged one.
 func (s *Spool) Begins() bool { return s.begins }
@@ -183,8 +172,9 @@ func OpenSpool(dir string, o Options) (*Spool, error) { return openSpool(dir, o,
 
 func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 	o.setDefaults()
-	if err := refuseOldSpool(dir); err != nil {
-		return nil, err
+	if old := filepath.Join(dir, "spool.db"); fileExists(old) {
+		return nil, fmt.Errorf("%s is of an earlier version: run that version until what waits in it is delivered, "+
+			"and move the file away", old)
 	}
 	dir = filepath.Join(dir, spoolDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -194,16 +184,21 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(),
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 		quit:    make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
-		held: make(map[uint64]hand), shares: make(map[string]*share), lines: make(map[store.Line]*line),
+		held: make(map[uint64]hand), lines: make(map[store.Line]*line),
 	}
 	if err := s.openQueues(leaveDamaged); err != nil {
 		return nil, err
 	}
 	if err := s.openLog(); err != nil {
-		return nil, errors.Join(err, s.queues.close())
+		return nil, errors.Join(fmt.Errorf("cannot open the spool: %w", err), s.queues.close())
 	}
 	go s.tend()
 	return s, nil
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Close makes durable what is done and closes the spool. What comes later gets
@@ -213,34 +208,61 @@ func (s *Spool) Close() error {
 	s.closing.Do(func() {
 		close(s.quit)
 		<-s.ended
-		err = s.flush(true)
 		s.writing.Lock()
-		defer s.writing.Unlock()
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
 		s.roll()
-		err = errors.Join(err, s.queues.close())
+		s.writing.Unlock()
+		err = errors.Join(s.flush(), s.queues.close())
 	})
 	return err
 }
 
-// Flush implements store.Spool.
-func (s *Spool) Flush(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// Waiting implements store.Spool.
+func (s *Spool) Waiting(l store.Line) int {
+	if n := s.known(l); n != nil {
+		return int(n.waiting.Load())
 	}
-	if err := s.open(); err != nil {
-		return err
-	}
-	return s.flush(false)
+	return 0
 }
 
-func (s *Spool) open() error {
+// Queued implements store.Spool.
+func (s *Spool) Queued(l store.Line, token []byte) bool {
+	n := s.known(l)
+	return n != nil && s.queues.devices.bytes(s.device(n, token)) > 0
+}
+
+// Lines implements store.Spool.
+func (s *Spool) Lines() (lines []store.Line) {
+	for _, w := range s.Stats().Lines {
+		lines = append(lines, w.Line)
+	}
+	return lines
+}
+
+// Stats implements store.Spool.
+func (s *Spool) Stats() store.SpoolStats {
+	aside, _ := damagedFiles(s.dir)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return store.ErrClosed
+	stats := store.SpoolStats{
+		Bytes: s.total, Bound: s.bounds.total, Segments: len(s.segments),
+		Expired: s.expired, Broken: s.broken, SetAside: aside,
 	}
-	return nil
+	for _, n := range s.lines {
+		if n.log+n.queued == 0 {
+			continue
+		}
+		w := store.LineWaiting{Line: n.Line, Log: n.log, Queued: n.queued, Bytes: n.bytes, Since: n.since}
+		at := slices.IndexFunc(s.segments, func(g *segment) bool { return g.counts[n].Records > 0 })
+		if n.queued == 0 && at >= 0 {
+			w.Since = max(w.Since, s.segments[at].Put)
+		}
+		stats.Lines = append(stats.Lines, w)
+	}
+	slices.SortFunc(stats.Lines, func(a, b store.LineWaiting) int {
+		return strings.Compare(lineName(a.Line), lineName(b.Line))
+	})
+	return stats
 }

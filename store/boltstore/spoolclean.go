@@ -12,6 +12,42 @@ import (
 // them has room in one: each start of the program begins one.
 const manySegments = 16
 
+// makeRoom gives back what is done or has expired, for a Put that has no room, even if
+// only one of so many parts of some segments is.
+func (s *Spool) makeRoom(parts int64) {
+	s.cleaning.Lock()
+	defer s.cleaning.Unlock()
+	s.rollSparse()
+	s.flush()
+	s.mu.Lock()
+	due := slices.DeleteFunc(slices.Clone(s.segments), func(g *segment) bool { return g == s.current || !s.isDue(g) })
+	s.mu.Unlock()
+	for _, g := range due {
+		s.renew([]*segment{g}, true)
+	}
+	for s.clean(8) {
+	}
+	s.clean(parts)
+	s.flush()
+}
+
+// isDue reports whether something in a segment has expired.
+func (s *Spool) isDue(g *segment) bool { return g.Soonest != 0 && g.Soonest <= s.now().Unix() }
+
+// rollSparse ends the current segment if an eighth of it is done or something has
+// expired, so that it can be written anew.
+func (s *Spool) rollSparse() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	g := s.current
+	ends := g != nil && (s.isDue(g) || g.Size > g.live.Bytes && (g.Size-g.live.Bytes)*8 >= g.Size)
+	s.mu.Unlock()
+	if ends {
+		s.roll()
+	}
+}
+
 // clean writes neighbouring segments anew if at least one of so many parts of their
 // bytes is done, and reports whether. The caller has s.cleaning.
 func (s *Spool) clean(parts int64) bool {
@@ -21,9 +57,7 @@ func (s *Spool) clean(parts int64) bool {
 	if len(run) == 0 {
 		return false
 	}
-	err := s.renew(run)
-	s.queues.failing.note(err, 0, s.now())
-	return err == nil
+	return s.renew(run, false) == nil
 }
 
 // sparse gives the neighbours of which most is done, if it is enough.
@@ -32,10 +66,11 @@ func (s *Spool) sparse(parts int64) (run []*segment) {
 	for i, first := range s.segments {
 		size, live, n := int64(0), int64(0), 0
 		for _, g := range s.segments[i:] {
-			if !g.sealed || g.name.salt != first.name.salt || n > 0 && live+g.live > s.bounds.segment {
+			if g == s.current || g.name.salt != first.name.salt || g.Last-first.name.first >= maxSegmentIDs ||
+				n > 0 && live+g.live.Bytes > s.bounds.segment {
 				break
 			}
-			size, live, n = size+g.size, live+g.live, n+1
+			size, live, n = size+g.Size, live+g.live.Bytes, n+1
 		}
 		if dead := size - live; dead > most && dead*parts >= size || run == nil && n >= manySegments {
 			run, most = slices.Clone(s.segments[i:i+n]), dead
@@ -44,62 +79,52 @@ func (s *Spool) sparse(parts int64) (run []*segment) {
 	return run
 }
 
-// moved is a record that was copied.
-type moved struct {
-	id   uint64
-	from hand // where it stood
-	off  int64
-}
-
-// renew has one segment take the place of a run: first on disk, then in memory.
-func (s *Spool) renew(run []*segment) (err error) {
-	name, last := run[0].name, run[len(run)-1]
+// renew has one segment take the place of a run: first on disk, then in memory. If
+// expired is set, what has expired and is in nobody's hands leaves. The caller has
+// s.cleaning.
+func (s *Spool) renew(run []*segment, expired bool) (err error) {
+	defer func() { s.note(err, 0) }()
+	name := run[0].name
 	for _, g := range run {
 		name.generation = max(name.generation, g.name.generation+1)
 	}
 	to := newSegment(s.dir, name)
-	to.sealed, to.footer.Last, to.footer.Put = true, last.footer.Last, run[0].footer.Put
+	to.Last, to.Put = run[len(run)-1].Last, run[0].Put
 	f, err := os.OpenFile(to.path+newEnd, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(to.path + newEnd) // if it still has that name
+	s.mu.Lock()
+	before := to.doneIn(run)
+	s.mu.Unlock()
 	w := bufio.NewWriterSize(f, scanBytes)
-	var all []moved
-	lines := make(map[*line]*footerLine)
-	var n *line
-	for i := 0; i < len(run) && err == nil; i++ {
-		g := run[i]
-		to.footer.Replaces = append(to.footer.Replaces, g.name.String())
-		_, err = s.scan(g, 0, g.size, func(sc *scanner, f frame, at int64) bool {
-			n = s.lineOf(f, n)
-			h := hand{line: n, seg: g, off: at, size: int64(f.size)}
-			if n == nil || s.isDone(h) {
+	now := s.now().Unix()
+	for _, g := range run {
+		err = errors.Join(err, s.scan(g, 0, g.Size, func(sc *scanner, f frame, at int64) bool {
+			switch {
+			case before.has(to.bit(f.id)):
 				return true
+			case expired && f.expires != 0 && f.expires <= now:
+				if s.expire(f) {
+					return true
+				}
+			default:
+				to.expires(f.expires)
 			}
-			if lines[n] == nil {
-				lines[n] = &footerLine{Line: n.Line}
-			}
-			lines[n].Records++
-			lines[n].Bytes += h.size
-			to.footer.expires(f.expires)
-			all = append(all, moved{f.id, h, to.size})
-			to.size += h.size
-			w.Write(sc.bytes(at, f.size)) // what goes wrong Flush says
+			to.found(f.id, to.Size)
+			to.Size += int64(f.size)
+			w.Write(sc.read(at, f.size)[:f.size]) // what goes wrong Flush says
 			return true
-		})
+		}))
 	}
-	for _, l := range lines {
-		to.footer.Lines = append(to.footer.Lines, *l)
-	}
-	w.Write(to.sealing())
 	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
 	// No Put returns from here on until the new segment is there in memory too: it
 	// carries what was done before it, and the old segments' marks go with them.
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err == nil {
-		err = s.carryMarks(to, all)
+		err = s.carryMarks(to, run, before)
 	}
 	if err == nil {
 		err = os.Rename(to.path+newEnd, to.path)
@@ -108,81 +133,75 @@ func (s *Spool) renew(run []*segment) (err error) {
 		err = syncDir(s.dir)
 	}
 	if err == nil {
-		s.replace(run, to, all)
+		s.replace(run, to, before)
+		for _, g := range run {
+			err = errors.Join(err, g.remove())
+		}
 	}
 	return err
+}
+
+// expire ends a record of the log, unless it is in somebody's hands.
+func (s *Spool) expire(f frame) bool {
+	l, _ := parseLine(string(f.name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.known(l)
+	if _, held := s.held[f.id]; held || n == nil || s.segment(f.id).isDone(f.id) {
+		return false
+	}
+	s.expired++
+	n.waiting.Add(-1)
+	s.endLogged(f.id, hand{line: n, size: int64(f.size)})
+	return true
+}
+
+// doneIn is what is done of a run, with the places that it has in g.
+func (g *segment) doneIn(run []*segment) (all bitmap) {
+	for _, old := range run {
+		at := g.bit(old.name.first&^63) / 64
+		all = append(all, make(bitmap, max(0, at+len(old.done)-len(all)))...)
+		for i, word := range old.done {
+			all[at+i] |= word
+		}
+	}
+	return all
 }
 
 // carryMarks marks in the new segment what was done since it was copied.
-func (s *Spool) carryMarks(to *segment, all []moved) error {
-	var marks []byte
-	s.mu.Lock()
-	for _, m := range all {
-		if m.from.seg.isDone(m.from.off) {
-			marks = appendMark(marks, m.off)
-		}
-	}
-	s.mu.Unlock()
+func (s *Spool) carryMarks(to *segment, run []*segment, before bitmap) error {
 	// Marks of a segment of that name, which did not come to be, may be there.
-	if err := os.Remove(to.marksPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(marksPath(to.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if len(marks) == 0 {
+	s.mu.Lock()
+	since := to.doneIn(run).without(before)
+	s.mu.Unlock()
+	if len(since) == 0 {
 		return nil
 	}
-	err := to.writeMarks(marks)
-	if err == nil {
-		to.marked = int64(len(marks))
-	}
-	return err
-}
-
-// lineOf is the line of a frame, or nil. It is found without an allocation if it is
-// that of the frame before, which may be nil.
-func (s *Spool) lineOf(f frame, before *line) *line {
-	if before != nil && before.name == string(f.name) && f.kind == logFrame {
-		return before
-	}
-	if l, ok := parseLine(string(f.name)); ok && f.kind == logFrame {
-		return s.known(l)
-	}
-	return nil
+	return errors.Join(writeMarks(to.path, since, 0), syncMarks(to.path))
 }
 
 // replace has a segment take the place of a run, of which some may be done meanwhile.
-func (s *Spool) replace(run []*segment, to *segment, all []moved) {
+func (s *Spool) replace(run []*segment, to *segment, before bitmap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var done []moved
-	for _, m := range all {
-		to.add(m.from.line, 1, m.from.size)
-		if h, ok := s.held[m.id]; ok && h.seg == m.from.seg {
-			h.seg, h.off = to, m.off
-			s.held[m.id] = h
-		} else if m.from.seg.isDone(m.from.off) {
-			done = append(done, m)
-		}
-	}
-	for _, g := range run { // last, so that never fewer seem to wait than do
+	to.done = to.doneIn(run).without(before)
+	to.unwritten(0, len(to.done))
+	for _, g := range run { // so that never fewer seem to wait than do
 		for n, c := range g.counts {
-			g.add(n, -c.records, -c.bytes)
+			to.add(n, c.Records, c.Bytes)
 		}
 	}
-	at := slices.IndexFunc(s.segments, func(g *segment) bool { return g.name.first >= to.name.first })
-	if at < 0 {
-		at = len(s.segments)
-	}
-	s.segments = slices.Insert(s.segments, at, to)
-	s.total += to.size
 	for _, g := range run {
-		if !g.gone { // as it is if all of it is done meanwhile
-			s.drop(g)
+		for n, c := range g.counts {
+			g.add(n, -c.Records, -c.Bytes)
 		}
+		g.gone = true
+		s.total -= g.Size
 	}
-	for _, m := range done {
-		h := hand{line: m.from.line, seg: to, off: m.off, size: m.from.size}
-		h.line.grow(h.size) // which it has not any more
-		s.endLogged(m.id, h)
-	}
-	s.leave(to)
+	s.total += to.Size
+	at := slices.Index(s.segments, run[0])
+	s.segments = slices.Replace(s.segments, at, at+len(run), to)
 }

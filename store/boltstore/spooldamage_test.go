@@ -335,7 +335,7 @@ func TestReplacedSegments(t *testing.T) {
 			s.Done(mailLine, k)
 		}
 	}
-	if err := s.flushNow(false); err != nil {
+	if err := s.flush(); err != nil {
 		t.Fatal(err)
 	}
 	before := t.TempDir()
@@ -393,7 +393,7 @@ func TestCleanBesideHands(t *testing.T) {
 		}
 	}
 	before := s.Stats().Bytes
-	for s.flushNow(false) == nil && s.clean(2) {
+	for s.flush() == nil && s.clean(2) {
 	}
 	s.cleaning.Unlock()
 	if got := s.Stats().Bytes; got > before/2 {
@@ -522,12 +522,12 @@ func FuzzScan(f *testing.F) {
 	const salt = 77
 	record := func(id uint64) []byte {
 		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: id, Token: []byte("token")}, Body: []byte("body")}
-		return appendFrame(nil, salt, logFrame, lineName(mailLine), 5, &r, nil)
+		return appendFrame(nil, salt, logFrame, lineName(mailLine), 5, &r)
 	}
 	f.Add([]byte{}, uint8(0))
 	f.Add(magic, uint8(3))
 	forged := store.SpoolRecord{Body: []byte("forged")}
-	f.Add(appendFrame(nil, salt+1, logFrame, "", 5, &forged, nil), uint8(9))
+	f.Add(appendFrame(nil, salt+1, logFrame, "", 5, &forged), uint8(9))
 	f.Fuzz(func(t *testing.T, between []byte, cut uint8) {
 		first, second := record(1), record(2)
 		whole := slices.Concat(first, between, second)
@@ -543,7 +543,7 @@ func FuzzScan(f *testing.F) {
 			if !ok {
 				break
 			}
-			if r := f.record(s.bytes(at, f.size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.id {
+			if r := f.record(s.read(at, f.size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.id {
 				t.Fatalf("got %+v", r)
 			}
 			got = append(got, f.id)

@@ -27,13 +27,16 @@ type importable struct {
 	id      uint64
 	off     int64
 	size    int
-	doubted bool
+	salt    uint32
+	expires int64
+	whole   bool
+	used    bool // what stands there is in use
 }
 
 // Import puts what is whole in a file into the spool, behind what is there: a
 // queues.db that was set aside, or a segment, with the marks beside it. It puts all
 // or, with an error, none, and then gives the file another name, so that it is not
-// imported again. What it takes of memory are 32 bytes a record.
+// imported again. What it takes of memory are 48 bytes a record.
 func (s *Spool) Import(ctx context.Context, path string) (result Imported, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -50,16 +53,11 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 	case filepath.Dir(path) == filepath.Clean(s.dir) && !strings.Contains(path, damagedInfix):
 		return result, fmt.Errorf("%s is of the spool itself", path)
 	}
-	salt, ok := fileSalt(f, info.Size())
-	if !ok {
-		return result, fmt.Errorf("%s has no notification that can be recognised; "+
-			"a spool.db is imported by the version that wrote it", path)
-	}
-	list, err := s.survey(f, info.Size(), salt, &result)
+	list, err := s.survey(f, info.Size(), &result)
 	if err != nil {
 		return result, err
 	}
-	if err := s.importAll(ctx, f, list, salt, &result); err != nil {
+	if err := s.importAll(ctx, f, list, &result); err != nil {
 		return Imported{}, err
 	}
 	if err := os.Rename(path, path+importedEnd); err != nil {
@@ -68,66 +66,67 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 	return result, nil
 }
 
-// fileSalt is that of most frames in a file: what a provider has put into a body is
-// not many.
-func fileSalt(f *os.File, size int64) (salt uint32, ok bool) {
-	const most = 1000 // different ones that are looked at
-	counts := make(map[uint32]int)
-	sc := scanner{from: f, size: size}
-	for frame, _, ok := sc.next(); ok; frame, _, ok = sc.next() {
-		if _, known := counts[frame.salt]; known || len(counts) < most {
-			counts[frame.salt]++
-		}
-	}
-	for other, n := range counts {
-		if n > counts[salt] {
-			salt = other
-		}
-	}
-	return salt, len(counts) > 0
-}
-
-// survey finds what is to be imported, in the order of IDs.
-func (s *Spool) survey(f *os.File, size int64, salt uint32, result *Imported) (list []importable, err error) {
-	g := segment{path: f.Name(), size: size}
-	if err := g.readMarks(); err != nil {
-		return nil, err
-	}
+// survey finds what is to be imported, in the order of IDs: of the frames those with
+// the salt that most have, since what a provider has put into a body is not many.
+func (s *Spool) survey(f *os.File, size int64, result *Imported) (list []importable, err error) {
 	inUse := pagesInUse(f, size)
-	now := s.now().Unix()
-	sc := scanner{from: f, salt: salt, size: size}
+	salts, salt := make(map[uint32]int), uint32(0)
+	sc := scanner{from: f, size: size}
 	for frame, at, ok := sc.next(); ok; frame, at, ok = sc.next() {
-		used, sure := inUse(at)
-		_, whole := frame.body(sc.bytes(at, frame.size))
+		if salts[frame.salt]++; salts[frame.salt] > salts[salt] {
+			salt = frame.salt
+		}
+		if used, sure := inUse(at); used || !sure {
+			whole := frame.record(sc.read(at, frame.size)).Broken == nil
+			list = append(list, importable{frame.id, at, frame.size, frame.salt, frame.expires, whole, used})
+		}
+	}
+	if len(salts) == 0 {
+		return nil, fmt.Errorf("%s has no notification that can be recognised; "+
+			"a spool.db is imported by the version that wrote it", f.Name())
+	}
+	g := segment{}
+	if name, ok := segmentOf(f.Name()); ok {
+		g.name = name
+		if g.done, err = readMarks(f.Name()); err != nil {
+			return nil, err
+		}
+	}
+	now := s.now().Unix()
+	list = slices.DeleteFunc(list, func(r importable) bool {
 		switch {
-		case frame.kind == footerFrame, !used && sure: // of what has ended
-		case !whole:
+		case r.salt != salt:
+			return true
+		case !r.whole:
 			result.Broken++
-		case g.isDone(at):
+		case g.isDone(r.id):
 			result.Done++
-		case frame.expires != 0 && frame.expires <= now:
+		case r.expires != 0 && r.expires <= now:
 			result.Expired++
 		default:
-			list = append(list, importable{frame.id, at, frame.size, !used})
+			return false
 		}
-	}
+		return true
+	})
 	slices.SortStableFunc(list, func(a, b importable) int {
-		if a.id == b.id && a.doubted != b.doubted {
-			if a.doubted {
-				return 1
-			}
-			return -1
+		if a.id == b.id && a.used != b.used {
+			return map[bool]int{true: -1, false: 1}[a.used]
 		}
 		return cmp.Compare(a.id, b.id)
 	})
 	return slices.CompactFunc(list, func(a, b importable) bool { return a.id == b.id }), nil
 }
 
+// segmentOf is the name of the segment that is at a path, if one is.
+func segmentOf(path string) (segmentName, bool) {
+	name, _, _ := strings.Cut(filepath.Base(path), damagedInfix)
+	return parseSegmentName(name)
+}
+
 // pagesInUse says of the pages of queues.db whether what stands there is in use, and
 // whether that is sure. A segment has no pages.
 func pagesInUse(f *os.File, size int64) func(at int64) (used, sure bool) {
-	name, _, _ := strings.Cut(filepath.Base(f.Name()), damagedInfix)
-	if _, ok := parseSegmentName(name); ok {
+	if _, ok := segmentOf(f.Name()); ok {
 		return func(int64) (used, sure bool) { return true, true }
 	}
 	m, ok, err := readMeta(f, size)
@@ -144,52 +143,41 @@ func pagesInUse(f *os.File, size int64) func(at int64) (used, sure bool) {
 }
 
 // importAll puts what was found, or nothing.
-func (s *Spool) importAll(ctx context.Context, f *os.File, list []importable, salt uint32,
-	result *Imported,
-) (err error) {
+func (s *Spool) importAll(ctx context.Context, f *os.File, list []importable, result *Imported) (err error) {
 	const together = 4 << 20 // bytes of a Put
 	put := make(map[store.Line][]store.SpoolKey)
 	batches, bytes := make(map[store.Line][]store.SpoolRecord), 0
-	flush := func() error {
+	for i, from := range list {
+		b := make([]byte, from.size)
+		if _, err = f.ReadAt(b, from.off); err != nil {
+			break
+		}
+		frame, _ := readFrame(b, from.salt)
+		if l, ok := parseLine(string(frame.name)); ok {
+			r := frame.record(b)
+			r.ID = 0
+			batches[l] = append(batches[l], r)
+			if result.Put++; !from.used {
+				result.Doubted++
+			}
+		}
+		if bytes += len(b); bytes < together && i < len(list)-1 {
+			continue
+		}
 		var all []store.SpoolBatch
 		for l, records := range batches {
 			all = append(all, store.SpoolBatch{Line: l, Records: records})
 		}
-		if err := s.Put(ctx, all...); err != nil {
-			return err
+		if err = s.Put(ctx, all...); err != nil {
+			break
 		}
 		for _, b := range all {
 			for _, r := range b.Records {
 				put[b.Line] = append(put[b.Line], r.SpoolKey)
 			}
-			result.Put += len(b.Records)
 		}
 		clear(batches)
 		bytes = 0
-		return nil
-	}
-	for i := 0; i < len(list) && err == nil; i++ {
-		b := make([]byte, list[i].size)
-		if _, err = f.ReadAt(b, list[i].off); err != nil {
-			break
-		}
-		frame, _ := readFrame(b, salt)
-		l, ok := parseLine(string(frame.name))
-		if !ok {
-			continue
-		}
-		r := frame.record(b)
-		r.ID = 0
-		batches[l] = append(batches[l], r)
-		if list[i].doubted {
-			result.Doubted++
-		}
-		if bytes += len(b); bytes >= together {
-			err = flush()
-		}
-	}
-	if err == nil {
-		err = flush()
 	}
 	for l, keys := range put {
 		if err != nil {

@@ -27,105 +27,89 @@ func (s *Spool) commit() {
 	s.mu.Lock()
 	n, size := 0, int64(0)
 	for ; n < len(s.pending) && (n == 0 || size < maxCommit); n++ {
-		size += s.pending[n].logSize
+		size += s.pending[n].logged
 	}
 	puts := s.pending[:n:n]
 	s.pending = s.pending[n:]
 	s.mu.Unlock()
 	s.writeMarks() // or later: nothing is lost by that
-	now := unix32(s.now())
+	now := s.now()
 	g, err := s.segmentFor(puts, now)
 	if err == nil {
 		err = s.write(g, puts, now)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, w := range puts {
 		if w.written, w.err = true, err; err == nil {
-			s.appended(g, w)
+			g.appended(w, now)
 		}
 	}
 }
 
 // write appends puts to g.
-func (s *Spool) write(g *segment, puts []*put, now uint32) error {
+func (s *Spool) write(g *segment, puts []*put, now time.Time) error {
 	b := s.buf[:0]
 	for _, w := range puts {
-		for i, batch := range w.batches {
-			for j := range batch.Records {
-				if r := &batch.Records[j]; !r.Queued {
-					b = appendFrame(b, s.salt, logFrame, w.lines[i].name, now, r, nil)
-				}
-			}
+		for n, r := range w.records(false) {
+			b = appendFrame(b, s.salt, logFrame, n.name, unix32(now), r)
 		}
 	}
 	if s.buf = b; cap(b) > maxCommit/4 {
 		s.buf = nil
 	}
-	_, err := s.file.WriteAt(b, g.size)
+	_, err := s.file.WriteAt(b, g.Size)
 	synced := true
 	if err == nil {
 		err = s.file.Sync()
 		synced = err == nil
 	}
-	s.note(err, len(b))
+	s.note(err, int64(len(b)))
 	if err == nil {
 		return nil
 	}
 	// What of it is there must not be found later; and after a failed fsync a file is
 	// not to be trusted.
-	if cut := s.file.Truncate(g.size); cut != nil || !synced {
+	if cut := s.file.Truncate(g.Size); cut != nil || !synced {
 		s.roll()
 	}
 	return fmt.Errorf("%s: %w", g.path, err)
 }
 
 // note takes what came of writing size bytes.
-func (s *Spool) note(err error, size int) {
-	s.queues.failing.note(err, int64(size), s.now())
+func (s *Spool) note(err error, size int64) {
+	s.queues.failing.note(err, size, s.now())
 	if err != nil {
 		s.flushSoon() // which looks whether it can be written again
 	}
 }
 
 // appended says that what w has for the log is in g, and in its caller's hands.
-func (s *Spool) appended(g *segment, w *put) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, batch := range w.batches {
-		n, records, from := w.lines[i], 0, g.size
-		for j := range batch.Records {
-			r := &batch.Records[j]
-			if r.Queued {
-				continue
-			}
-			size := int64(frameSize(len(n.name), len(r.Token), len(r.Body)))
-			s.held[r.ID] = hand{line: n, seg: g, off: g.size, size: size}
-			g.size += size
-			g.footer.Last = r.ID
-			g.footer.expires(r.Expires)
-			records++
-		}
-		if records > 0 {
-			g.add(n, records, g.size-from)
-			n.waiting.Add(-int64(records))
-		}
-	}
-}
-
-// expires notes when a record does.
-func (f *footer) expires(at int64) {
-	if at != 0 && (f.Soonest == 0 || at < f.Soonest) {
-		f.Soonest = at
+func (g *segment) appended(w *put, now time.Time) {
+	for n, r := range w.records(false) {
+		size := n.cost(r)
+		g.found(r.ID, g.Size)
+		g.Size += size
+		g.Last = r.ID
+		g.expires(r.Expires)
+		g.add(n, 1, size)
+		n.waiting.Add(-1) // last, so that never fewer seem to wait than do
+		n.seen(now.Unix())
 	}
 }
 
 // segmentFor is the segment to append puts to.
-func (s *Spool) segmentFor(puts []*put, now uint32) (*segment, error) {
-	if g := s.current; g != nil && g.size < s.bounds.segment {
+func (s *Spool) segmentFor(puts []*put, now time.Time) (*segment, error) {
+	if err := s.keepRoom(); err != nil {
+		return nil, err
+	}
+	first := puts[0].first
+	if g := s.current; g != nil && g.Size < s.bounds.segment && first-g.name.first < maxSegmentIDs {
 		return g, nil
 	}
 	s.roll()
-	g := newSegment(s.dir, segmentName{first: puts[0].first, salt: s.salt})
-	g.footer.Put = now
+	g := newSegment(s.dir, segmentName{first: first, salt: s.salt})
+	g.Put = max(1, now.Unix())
 	f, err := os.OpenFile(g.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err == nil {
 		if err = syncDir(s.dir); err != nil {
@@ -140,28 +124,67 @@ func (s *Spool) segmentFor(puts []*put, now uint32) (*segment, error) {
 	defer s.mu.Unlock()
 	s.file, s.current = f, g
 	s.segments = append(s.segments, g)
-	for _, g := range slices.Clone(s.segments) {
-		s.leave(g)
-	}
 	return g, nil
 }
 
-// roll seals the current segment, if there is one. If that fails it is read when
-// the store is opened: nothing is lost.
+// roll ends the current segment, if there is one: nothing is appended to it any more.
 func (s *Spool) roll() {
-	g := s.current
-	if g == nil {
-		return
-	}
-	s.mu.Lock()
-	g.footer.Lines = g.list()
-	s.mu.Unlock()
-	err := errors.Join(g.seal(), s.file.Close())
-	if err != nil {
-		s.note(err, 0)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file, s.current, g.sealed = nil, nil, true
-	s.leave(g)
+	if s.current != nil {
+		s.file.Close()
+		s.file, s.current = nil, nil
+	}
+}
+
+// roomName is of a file that is given up when the disk is full, so that what is done
+// can be said, by which a disk that the spool itself has filled becomes empty again.
+const roomName = "room"
+
+// keepRoom makes sure that the file is there: nothing is put without it. The caller
+// has s.writing.
+func (s *Spool) keepRoom() error {
+	if s.room {
+		return nil
+	}
+	path := s.path(roomName)
+	if err := os.WriteFile(path, make([]byte, s.bounds.room), 0o600); err != nil {
+		s.note(err, s.bounds.room)
+		os.Remove(path)
+		return err
+	}
+	s.room = true
+	return nil
+}
+
+// giveRoom gives the file up, and reports whether it was there.
+func (s *Spool) giveRoom() bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	was := s.room
+	s.room = false
+	return was && os.Remove(s.path(roomName)) == nil
+}
+
+// segment is the one in which the record of the log with an ID is, if it is in one.
+func (s *Spool) segment(id uint64) *segment {
+	at, found := slices.BinarySearchFunc(s.segments, id, func(g *segment, id uint64) int {
+		return int(int64(g.name.first - id))
+	})
+	if !found {
+		at--
+	}
+	if at < 0 || s.segments[at].Last < id {
+		return nil
+	}
+	return s.segments[at]
+}
+
+// syncDir makes durable that a file has another name.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

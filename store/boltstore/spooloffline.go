@@ -12,19 +12,25 @@ import (
 	"apnsbridge/store"
 )
 
+// ErrNoSpool says that a directory has no spool.
+var ErrNoSpool = errors.New("there is no spool")
+
 // OpenSpoolOffline opens the spool of the store in dir for a command, and makes
 // none. A file that is damaged is left as it is. The caller closes it. ErrNoSpool
 // and ErrInUse are told from other errors.
 func OpenSpoolOffline(dir string, o Options) (*Spool, error) {
 	path := filepath.Join(dir, spoolDir, queuesFileName)
-	if _, err := os.Stat(path); err != nil {
+	if !fileExists(path) {
 		return nil, fmt.Errorf("%w in %s", ErrNoSpool, dir)
 	}
 	s, err := openSpool(dir, o, true)
-	if errors.Is(err, ErrInUse) {
+	switch {
+	case errors.Is(err, ErrInUse):
 		return nil, fmt.Errorf("%s is %w: stop the gateway that runs, and do this again", path, ErrInUse)
+	case isDamage(err):
+		return nil, fmt.Errorf("%w: start the gateway, which sets it aside and begins a new one, and import it then", err)
 	}
-	return s, leftDamaged(err)
+	return s, err
 }
 
 // SpoolBeside is what waits in the store in dir while another process has it open,
@@ -51,9 +57,10 @@ const (
 // drain takes all of a line, that of queues first, and ends what fn has done with it.
 // What cannot be read ends too.
 func (s *Spool) drain(ctx context.Context, l store.Line, fn func([]store.SpoolRecord) error) (n int, err error) {
-	end := func(list []store.SpoolRecord, err error) (more bool, _ error) {
-		if len(list) == 0 || err != nil {
-			return false, err
+	for {
+		list, err := s.takeAny(ctx, l)
+		if err != nil || len(list) == 0 {
+			return n, errors.Join(err, s.Flush(context.WithoutCancel(ctx)))
 		}
 		var keys []store.SpoolKey
 		whole := list[:0]
@@ -64,28 +71,26 @@ func (s *Spool) drain(ctx context.Context, l store.Line, fn func([]store.SpoolRe
 		}
 		if err := fn(whole); err != nil {
 			s.Return(l, keys...)
-			return false, err
+			return n, err
 		}
 		n += len(whole)
 		s.Done(l, keys...)
-		return true, nil
 	}
-	for more := true; more && err == nil; {
-		var devices []store.QueuedDevice
-		if devices, err = s.Devices(ctx, l, nil, drainRecords); err != nil {
-			break
-		}
-		more = len(devices) > 0
-		for i := 0; i < len(devices) && err == nil; i++ {
-			for again := true; again && err == nil; {
-				again, err = end(s.TakeOf(ctx, l, devices[i].Token, drainRecords, drainBytes))
-			}
-		}
+}
+
+// takeAny takes what is in the queues of some devices of a line, or of the log if
+// there are none.
+func (s *Spool) takeAny(ctx context.Context, l store.Line) (list []store.SpoolRecord, err error) {
+	devices, err := s.Devices(ctx, l, nil, 100)
+	for i := 0; i < len(devices) && err == nil && len(list) < drainRecords; i++ {
+		var more []store.SpoolRecord
+		more, err = s.TakeOf(ctx, l, devices[i].Token, drainRecords, drainBytes/100)
+		list = append(list, more...)
 	}
-	for more := true; more && err == nil; {
-		more, err = end(s.Take(ctx, l, drainRecords, drainBytes))
+	if len(devices) == 0 && err == nil {
+		list, err = s.Take(ctx, l, drainRecords, drainBytes)
 	}
-	return n, errors.Join(err, s.Flush(context.WithoutCancel(ctx)))
+	return list, err
 }
 
 // Purge ends all of a line that is in nobody's hands, and says how many records that

@@ -5,228 +5,235 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"slices"
+	"math"
+	"math/rand/v2"
 
 	"apnsbridge/store"
 )
 
-// Take implements store.Spool. It gives what was returned, and reads on from
-// where it was.
-func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) ([]store.SpoolRecord, error) {
-	n := s.known(l)
-	if err := errors.Join(ctx.Err(), s.open()); err != nil || n == nil {
+// Take implements store.Spool. It reads on from where it was, or from the first that
+// was returned.
+func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (list []store.SpoolRecord, err error) {
+	n, err := s.begin(ctx, l)
+	if err != nil || n == nil {
 		return nil, err
 	}
 	n.reading.Lock()
 	defer n.reading.Unlock()
-	t := &logTaking{n: n, limit: limit, bytes: most}
-	err := s.takeReturned(t)
-	if err == nil && !t.full {
-		err = s.takeOn(t)
+	s.mu.Lock()
+	at := n.cursor
+	n.cursor = math.MaxUint64 // which Return lowers
+	s.mu.Unlock()
+	for full := limit <= 0; !full && err == nil; {
+		g, from, end, last := s.next(n, at)
+		if g == nil {
+			break
+		}
+		err = s.scan(g, from, end, func(sc *scanner, f frame, off int64) bool {
+			if f.id < at || string(f.name) != n.name {
+				return true
+			}
+			at = f.id
+			payload := int64(f.size - frameSize(len(f.name), 0, 0))
+			if full = len(list) >= limit || len(list) > 0 && payload > most; full {
+				return false
+			}
+			if s.claim(n, f, g, off) {
+				b := sc.read(off, f.size)
+				most -= payload
+				list = append(list, s.told(f.record(b), b[:min(len(b), f.size)]))
+			}
+			at++
+			return true
+		})
+		if !full && err == nil {
+			at = max(at, last+1)
+		}
+		if errors.Is(err, fs.ErrNotExist) && s.isGone(g) {
+			err = nil // it stands elsewhere now
+		}
 	}
-	if len(t.records) > 0 {
+	s.mu.Lock()
+	n.cursor = min(n.cursor, at)
+	s.mu.Unlock()
+	if len(list) > 0 {
 		err = nil // it comes again, if it is still so
 	}
-	return t.records, err
+	return list, err
 }
 
-// logTaking is one Take.
-type logTaking struct {
-	n       *line
-	limit   int
-	bytes   int64
-	records []store.SpoolRecord
-	full    bool
+// next is the first segment with something of n that has the ID at or a higher one,
+// and which part of it to read for that.
+func (s *Spool) next(n *line, at uint64) (g *segment, from, end int64, last uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.segments {
+		if g.Last >= at && g.counts[n].Records > 0 {
+			return g, g.before(at), g.Size, g.Last
+		}
+	}
+	return nil, 0, 0, 0
 }
 
-// room reports whether a record whose frame has so many bytes may be given too.
-func (t *logTaking) room(size int64) bool {
-	payload := size - int64(frameSize(len(t.n.name), 0, 0))
-	if len(t.records) >= t.limit || len(t.records) > 0 && payload > t.bytes {
-		t.full = true
+func (s *Spool) isGone(g *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.gone
+}
+
+// claim has a record that was found in g be in the caller's hands, if it is there and
+// in nobody's.
+func (s *Spool) claim(n *line, f frame, g *segment, off int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.segment(f.id)
+	if now == g {
+		g.found(f.id, off)
+	}
+	if _, held := s.held[f.id]; held || now == nil || now.isDone(f.id) {
 		return false
 	}
-	t.bytes -= payload
+	s.held[f.id] = hand{line: n, size: int64(f.size)}
+	n.waiting.Add(-1)
 	return true
 }
 
-// takeReturned gives what was passed over, because somebody held it.
-func (s *Spool) takeReturned(t *logTaking) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slices.Sort(t.n.returned)
-	for len(t.n.returned) > 0 {
-		id := t.n.returned[0]
-		h, ok := s.held[id]
-		if ok && h.state == returned {
-			if !t.room(h.size) {
-				return nil
-			}
-			s.mu.Unlock()
-			r, err := s.readOne(h, id)
-			s.mu.Lock()
-			if errors.Is(err, fs.ErrNotExist) && h.seg.gone {
-				continue // it stands elsewhere now
-			} else if err != nil {
-				return err
-			}
-			s.claim(s.held[id], id)
-			t.records = append(t.records, r)
-		}
-		t.n.returned = t.n.returned[1:]
-	}
-	return nil
-}
-
-// readOne reads a record of the log.
-func (s *Spool) readOne(h hand, id uint64) (r store.SpoolRecord, err error) {
-	f, err := os.Open(h.seg.path)
-	if err != nil {
-		return r, err
-	}
-	defer f.Close()
-	b := make([]byte, h.size)
-	f.ReadAt(b, h.off) // what cannot be read is broken
-	return s.record(b, id, h.seg.name.salt), nil
-}
-
-// record is the record with an ID whose frame is b, broken if it is not.
-func (s *Spool) record(b []byte, id uint64, salt uint32) store.SpoolRecord {
-	r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: id}, Broken: errBroken}
-	if f, ok := readFrame(b, salt); ok && f.id == id {
-		r = f.record(b)
-	}
+// told is r, which stands in b. If it is broken that is counted, and b kept for the
+// operator.
+func (s *Spool) told(r store.SpoolRecord, b []byte) store.SpoolRecord {
 	if r.Broken != nil {
 		s.mu.Lock()
 		s.broken++
 		s.mu.Unlock()
-		s.quarantine(bytes.NewReader(b))
+		s.keepBroken(bytes.NewReader(b))
 	}
 	return r
 }
 
-// takeOn reads on.
-func (s *Spool) takeOn(t *logTaking) error {
-	n := t.n
-	for !t.full {
-		g, off, end := s.position(n)
+const (
+	sampleRecords = 100_000
+	sampleBytes   = 48 << 20 // of segments, with what others have there
+)
+
+// Sample implements store.Spool.
+func (s *Spool) Sample(
+	ctx context.Context, l store.Line, limit int, free func(token []byte) bool,
+) (list []store.SpoolRecord, err error) {
+	n, err := s.begin(ctx, l)
+	if err != nil || n == nil || n.waiting.Load() == 0 {
+		return nil, err
+	}
+	type sampled struct {
+		f   frame
+		g   *segment
+		off int64
+		b   []byte
+	}
+	var chosen []sampled
+	records, firsts, seen := 0, 0, make(map[uint64]bool, min(n.waiting.Load(), sampleRecords))
+	for at, size := uint64(0), int64(0); records < sampleRecords && size < sampleBytes; {
+		g, _, end, last := s.next(n, at)
 		if g == nil {
-			return nil
+			break
 		}
-		to, err := s.scan(g, off, end, func(sc *scanner, f frame, at int64) bool {
-			if string(f.name) != n.name || f.id < n.cursor {
+		err := s.scan(g, 0, end, func(sc *scanner, f frame, off int64) bool {
+			if string(f.name) != n.name || f.id < at {
 				return true
 			}
-			h := hand{line: n, seg: g, off: at, size: int64(f.size)}
-			if s.passes(h, f.id) {
+			there, held := s.look(f.id)
+			if !there {
 				return true
 			}
-			if !t.room(h.size) {
-				return false
+			records++
+			device := s.device(n, f.token)
+			if !seen[device] && !held && free(f.token) {
+				// Each has the same chance to be among the chosen.
+				firsts++
+				i := len(chosen)
+				if i < limit {
+					chosen = append(chosen, sampled{})
+				} else {
+					i = rand.IntN(firsts)
+				}
+				if i < limit {
+					chosen[i] = sampled{f, g, off, bytes.Clone(sc.read(off, f.size)[:f.size])}
+				}
 			}
-			r := s.record(sc.bytes(at, f.size), f.id, g.name.salt)
-			if !s.takes(h, f.id) {
-				return false
-			}
-			t.records = append(t.records, r)
-			return true
+			seen[device] = true
+			return records < sampleRecords
 		})
-		s.mu.Lock()
-		gone := g.gone
-		if n.at, n.off = g, to; err == nil && to == g.size {
-			n.cursor = max(n.cursor, g.footer.Last+1)
+		if err != nil && !s.isGone(g) {
+			return nil, err
 		}
-		s.mu.Unlock()
-		if err != nil && !gone {
-			return err
+		at, size = last+1, size+end
+	}
+	for _, c := range chosen {
+		if s.claim(n, c.f, c.g, c.off) {
+			list = append(list, s.told(c.f.record(c.b), c.b))
 		}
 	}
-	return nil
+	return list, nil
 }
 
-// position is where a line reads on, and up to where. nil: there is nothing.
-func (s *Spool) position(n *line) (g *segment, off, end int64) {
+// look says of a record of the log whether it is there, and in somebody's hands.
+func (s *Spool) look(id uint64) (there, held bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, g := range s.segments {
-		c := g.counts[n]
+	g := s.segment(id)
+	_, held = s.held[id]
+	return g != nil && !g.isDone(id), held
+}
+
+// Return implements store.Spool.
+func (s *Spool) Return(l store.Line, keys ...store.SpoolKey) {
+	s.eachHeld(l, keys, func(k store.SpoolKey, h hand) {
+		if delete(s.held, k.ID); h.device == 0 {
+			h.line.waiting.Add(1)
+			h.line.cursor = min(h.line.cursor, k.ID)
+		}
+	})
+}
+
+// Done implements store.Spool.
+func (s *Spool) Done(l store.Line, keys ...store.SpoolKey) {
+	s.eachHeld(l, keys, func(k store.SpoolKey, h hand) {
+		n := h.line
 		switch {
-		case g.footer.Last < n.cursor || c == nil || c.records == 0:
-		case g != n.at:
-			return g, 0, g.size
-		case n.off < g.size:
-			return g, n.off, g.size
+		case h.device == 0:
+			s.endLogged(k.ID, h)
+		case h.device == s.device(n, k.Token):
+			h.done = true
+			s.held[k.ID] = h
+			s.done = append(s.done, queueEnd{n.name, queueKey(k.Token, k.ID), k.ID})
+			s.queues.devices.add(h.device, -h.size)
+			n.queued--
+			n.bytes -= h.size
+			s.total -= h.size
 		}
-	}
-	return nil, 0, 0
+		if n.log+n.queued == 0 {
+			n.since = 0
+		}
+	})
+	s.flushSoon()
 }
 
-// passes reports whether a record is passed over, because it is done or held.
-func (s *Spool) passes(h hand, id uint64) bool {
+// eachHeld calls fn for each of keys that are in somebody's hands.
+func (s *Spool) eachHeld(l store.Line, keys []store.SpoolKey, fn func(k store.SpoolKey, h hand)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, held := s.held[id]
-	if h.line.cursor = id; held || h.seg.isDone(h.off) {
-		h.line.cursor = id + 1
-		return true
-	}
-	return false
-}
-
-// takes claims the record that is read now.
-func (s *Spool) takes(h hand, id uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.claim(h, id) {
-		return false
-	}
-	h.line.cursor = id + 1
-	return true
-}
-
-// claim has a record be in the caller's hands, if it is there and in nobody's. Its
-// caller has s.mu.
-func (s *Spool) claim(h hand, id uint64) bool {
-	if other, held := s.held[id]; held && other.state == inHands || h.seg.gone || h.seg.isDone(h.off) {
-		return false
-	}
-	h.state = inHands
-	s.held[id] = h
-	h.line.waiting.Add(-1)
-	return true
-}
-
-// scan calls fn for the records in a part of a segment, until it is false, and says
-// where it has got to.
-func (s *Spool) scan(
-	g *segment, from, end int64, fn func(sc *scanner, f frame, at int64) bool,
-) (to int64, err error) {
-	file, err := os.Open(g.path)
-	if err != nil {
-		return from, err
-	}
-	defer file.Close()
-	buf := s.buffers.Get().(*[]byte)
-	sc := scanner{from: file, salt: g.name.salt, size: end, at: from, buf: (*buf)[:0]}
-	to = end
-	for {
-		f, at, ok := sc.next()
-		if !ok {
-			break
-		}
-		if !fn(&sc, f, at) {
-			to = at
-			break
+	n := s.known(l)
+	for _, k := range keys {
+		if h, held := s.held[k.ID]; held && h.line == n && !h.done {
+			fn(k, h)
 		}
 	}
-	*buf = sc.buf
-	s.buffers.Put(buf)
-	return to, s.foundHoles(g, sc.gaps)
 }
 
-func (s *Spool) isDone(h hand) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return h.seg.isDone(h.off)
+// endLogged ends a record of the log that is held.
+func (s *Spool) endLogged(id uint64, h hand) {
+	g := s.segment(id)
+	h.line.waiting.Add(1)
+	g.add(h.line, -1, -h.size)
+	g.setDone(id)
+	delete(s.held, id)
 }

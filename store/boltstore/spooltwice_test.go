@@ -85,16 +85,16 @@ func TestMovedWhileWrittenAnew(t *testing.T) {
 	s.roll()
 	s.writing.Unlock()
 	run := s.segments[:1:1]
-	held := s.held[batch.Records[0].ID]
 	name := run[0].name
 	name.generation++
 	to := newSegment(s.dir, name)
-	to.sealed, to.size, to.footer.Last = true, run[0].size, run[0].footer.Last
+	to.summary = run[0].summary
+	before := to.doneIn(run)
 	batch.Records[0].Queued = true
 	if err := s.Put(ctx, batch); err != nil {
 		t.Fatal(err)
 	}
-	s.replace(run, to, []moved{{batch.Records[0].ID, held, held.off}})
+	s.replace(run, to, before)
 	s.cleaning.Unlock()
 	if got, err := s.TakeOf(ctx, line, record.Token, 10, 1<<20); err != nil || len(got) != 0 {
 		t.Errorf("it is given again: %v, error %v", got, err)

@@ -78,7 +78,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: dir}
 	err := s.start(fileName, o.Now, func(f *file) error {
 		s.file, s.feedback, s.ledger = f, newFeedback(f, o), &Ledger{file: f, now: o.Now}
-		return f.prepare(prepareVersion, s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare)
+		return f.prepare(prepareVersion(layoutVersion), s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare)
 	})
 	if err != nil {
 		return nil, err
@@ -186,29 +186,23 @@ var (
 	versionKey = []byte("version")
 )
 
-func prepareVersion(tx *bbolt.Tx) error {
-	meta, err := tx.CreateBucketIfNotExists(metaBucket)
-	if err != nil {
-		return err
-	}
-	if meta.Get(versionKey) == nil {
-		return meta.Put(versionKey, appendU32(nil, layoutVersion))
-	}
-	return checkVersion(tx)
-}
-
-// checkVersion looks at the version of a file. A new one has none.
-func checkVersion(tx *bbolt.Tx) error {
-	meta := tx.Bucket(metaBucket)
-	if meta == nil {
+// prepareVersion makes sure that a file is of a version, which a new one gets.
+func prepareVersion(version uint32) func(*bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucketIfNotExists(metaBucket)
+		if err != nil {
+			return err
+		}
+		v := meta.Get(versionKey)
+		switch {
+		case v == nil:
+			return meta.Put(versionKey, appendU32(nil, version))
+		case len(v) != 4:
+			return damage("a version of %d bytes", len(v))
+		case u32(v) != version:
+			return fmt.Errorf("is of version %d and this program knows version %d: use the program that wrote it, "+
+				"or another store.path", u32(v), version)
+		}
 		return nil
 	}
-	v := meta.Get(versionKey)
-	if len(v) != 4 {
-		return damage("a version of %d bytes", len(v))
-	}
-	if got := u32(v); got != layoutVersion {
-		return fmt.Errorf("is of version %d and this program knows version %d: use the program that wrote it, or another store.path", got, layoutVersion)
-	}
-	return nil
 }
