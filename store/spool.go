@@ -142,6 +142,7 @@ type SpoolStats struct {
 	Segments int      // files of the log
 	Expired  uint64   // records that left for want of room
 	Broken   uint64   // records met that cannot be read
+	Kept     string   // the file with their bytes, until it is moved away; "": there is none
 	SetAside []string // files that were set aside at any time and are still there
 }
 

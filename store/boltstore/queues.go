@@ -85,9 +85,8 @@ func (s *Spool) openQueues(leave bool) error {
 		return nil
 	}
 	err := open()
-	var aside *SetAside
 	switch {
-	case errors.As(err, &aside):
+	case errors.As(err, &s.aside):
 		clear(s.lines)
 		s.lastID, s.total = 0, 0
 		err = open()

@@ -38,6 +38,7 @@ type Spool struct {
 	queues  *queues
 	salt    uint32
 	begins  bool
+	aside   *SetAside // nil, or what was damaged when it was opened
 	seed    maphash.Seed
 	buffers sync.Pool // of *[]byte
 
@@ -249,6 +250,9 @@ func (s *Spool) Stats() store.SpoolStats {
 	stats := store.SpoolStats{
 		Bytes: s.total, Bound: s.bounds.total, Segments: len(s.segments),
 		Expired: s.expired, Broken: s.broken, SetAside: aside,
+	}
+	if path := s.path(brokenName); s.broken > 0 && fileExists(path) {
+		stats.Kept = path
 	}
 	for _, n := range s.lines {
 		if n.log+n.queued == 0 {

@@ -86,6 +86,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if s.spool, err = OpenSpool(dir, o); err != nil {
 		return nil, errors.Join(err, s.file.close())
 	}
+	if s.spool.aside != nil {
+		s.aside = append(s.aside, s.spool.aside)
+	}
 	s.spoolBegins = s.spool.Begins()
 	return s, nil
 }
@@ -122,7 +125,10 @@ func (s *Store) SpoolBegins() bool { return s.spoolBegins }
 
 // Damaged gives the paths of the files that were set aside at any time and are
 // still there.
-func (s *Store) Damaged() ([]string, error) { return damagedFiles(s.dir) }
+func (s *Store) Damaged() ([]string, error) {
+	paths, err := damagedFiles(s.dir)
+	return append(paths, s.spool.Stats().SetAside...), err
+}
 
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
