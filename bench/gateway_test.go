@@ -55,7 +55,7 @@ func startGateway(s setting) (part, string, error) {
 	g.bridge, err = bridge.New(bridge.Config{
 		Apps:     apps,
 		Feedback: g.store.Feedback(), Ledger: g.store.Ledger(), Log: zerolog.Nop(),
-		Spool: g.store.Lines(), Mode: spoolModes[s.Spool], SpoolBegins: g.store.SpoolBegins(),
+		Spool: g.store.Spool(), Mode: spoolModes[s.Spool], SpoolBegins: g.store.SpoolBegins(),
 	})
 	if err != nil {
 		return nil, "", err
@@ -130,7 +130,7 @@ type counts struct {
 
 // stored is how many notifications are on disk.
 func (g *gatewayPart) stored() (logged, queued int) {
-	for _, n := range g.store.Lines().Stats().Lines {
+	for _, n := range g.store.Spool().Stats().Lines {
 		logged, queued = logged+n.Log, queued+n.Queued
 	}
 	return logged, queued

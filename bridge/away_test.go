@@ -64,7 +64,7 @@ func TestTenMinutesAway(t *testing.T) {
 	if limit := st.Limits.QueuedBytes; most > limit+sessions<<10 || grown > 2*limit {
 		t.Errorf("%d bytes were queued at most, and the heap has grown by %d; queued_bytes is %d", most, grown, limit)
 	}
-	t.Logf("%d on disk in %d bytes, %d bytes queued at most, heap grown by %d", s.Lines().Waiting(mailLine), s.Lines().Stats().Bytes, most, grown)
+	t.Logf("%d on disk in %d bytes, %d bytes queued at most, heap grown by %d", s.Spool().Waiting(mailLine), s.Spool().Stats().Bytes, most, grown)
 
 	setScenario(t, sim, apnssim.Scenario{})
 	clock.forward(time.Minute)

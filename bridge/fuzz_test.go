@@ -21,7 +21,7 @@ func FuzzReadBody(f *testing.F) {
 	f.Add([]byte("token"), body[:storedHead])
 	f.Add([]byte{}, body)
 	f.Fuzz(func(t *testing.T, token, body []byte) {
-		n, err := readBody(&store.LineRecord{LineKey: store.LineKey{Token: token}, Body: body})
+		n, err := readBody(&store.SpoolRecord{SpoolKey: store.SpoolKey{Token: token}, Body: body})
 		if err != nil {
 			return
 		}

@@ -127,7 +127,7 @@ func (l *appLane) write(batch []*lane.Item) {
 
 // put stores the first of records, all if it can. It gives how many that were, and
 // what kept it from storing the next.
-func (l *appLane) put(batch []*lane.Item, records []store.LineRecord) (k int, err error) {
+func (l *appLane) put(batch []*lane.Item, records []store.SpoolRecord) (k int, err error) {
 	spool := l.app.bridge.spool
 	for size := len(records); k < len(records); {
 		// Log and queues by themselves: where one cannot be written, nothing of the same
@@ -152,13 +152,13 @@ func (l *appLane) put(batch []*lane.Item, records []store.LineRecord) (k int, er
 }
 
 // batchesOf groups records by their lines. The order within each stays.
-func batchesOf(batch []*lane.Item, records []store.LineRecord) (all []store.LineBatch) {
+func batchesOf(batch []*lane.Item, records []store.SpoolRecord) (all []store.SpoolBatch) {
 	start := 0
 	for i := range batch {
 		if i+1 < len(batch) && batch[i+1].Line == batch[start].Line {
 			continue
 		}
-		all = append(all, store.LineBatch{Line: lineOf(batch[start].Line), Records: records[start : i+1]})
+		all = append(all, store.SpoolBatch{Line: lineOf(batch[start].Line), Records: records[start : i+1]})
 		start = i + 1
 	}
 	return all
@@ -190,7 +190,7 @@ func (l *appLane) readOne(r *lane.Read, room int64) (took int64) {
 	// Half of the room is for what a notification costs besides its bytes.
 	limit := int(min(int64(r.Limit), max(1, bytes/notificationOverhead)))
 	for _, n := range r.Lines {
-		var records []store.LineRecord
+		var records []store.SpoolRecord
 		switch line := lineOf(n); r.From {
 		case lane.Log:
 			records, r.Err = spool.Take(background, line, limit, bytes)
@@ -203,7 +203,7 @@ func (l *appLane) readOne(r *lane.Read, room int64) (took int64) {
 				return !n.Knows(token)
 			})
 		case lane.List:
-			var devices []store.LineDevice
+			var devices []store.QueuedDevice
 			devices, r.Err = spool.Devices(background, line, r.After, r.Limit)
 			for _, d := range devices {
 				r.Devices = append(r.Devices, d.Token)
@@ -220,7 +220,7 @@ func (l *appLane) readOne(r *lane.Read, room int64) (took int64) {
 }
 
 // take makes a notification of what was read.
-func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.LineRecord) (size int64) {
+func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.SpoolRecord) (size int64) {
 	n, err := readBody(record)
 	n.lane, n.Line = l, line
 	n.Stored(record.Queued)

@@ -56,7 +56,7 @@ func TestReadAhead(t *testing.T) {
 	pushInOrder(t, session, p, 0, devices, count)
 	b.Close()
 	if st := b.Stats(); st.Apps["mail"].Waiting.OnDisk != count {
-		t.Logf("closed: %+v %+v", s.Lines().Stats(), st)
+		t.Logf("closed: %+v %+v", s.Spool().Stats(), st)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -17,20 +17,20 @@ const (
 	SpoolAlways   = SpoolMode(lane.Always)   // all, before they are forwarded
 )
 
-// Spool keeps notifications on disk: the part of store.LineSpool that the bridge
+// Spool keeps notifications on disk: the part of store.Spool that the bridge
 // needs.
 type Spool interface {
-	Put(ctx context.Context, batches ...store.LineBatch) error
-	Take(ctx context.Context, line store.Line, limit int, bytes int64) ([]store.LineRecord, error)
-	TakeOf(ctx context.Context, line store.Line, token []byte, limit int, bytes int64) ([]store.LineRecord, error)
-	Sample(ctx context.Context, line store.Line, limit int, free func(token []byte) bool) ([]store.LineRecord, error)
-	Return(line store.Line, keys ...store.LineKey)
-	Done(line store.Line, keys ...store.LineKey)
+	Put(ctx context.Context, batches ...store.SpoolBatch) error
+	Take(ctx context.Context, line store.Line, limit int, bytes int64) ([]store.SpoolRecord, error)
+	TakeOf(ctx context.Context, line store.Line, token []byte, limit int, bytes int64) ([]store.SpoolRecord, error)
+	Sample(ctx context.Context, line store.Line, limit int, free func(token []byte) bool) ([]store.SpoolRecord, error)
+	Return(line store.Line, keys ...store.SpoolKey)
+	Done(line store.Line, keys ...store.SpoolKey)
 	Waiting(line store.Line) int
 	Queued(line store.Line, token []byte) bool
 	Lines() []store.Line
-	Devices(ctx context.Context, line store.Line, after []byte, limit int) ([]store.LineDevice, error)
-	Stats() store.LineStats
+	Devices(ctx context.Context, line store.Line, after []byte, limit int) ([]store.QueuedDevice, error)
+	Stats() store.SpoolStats
 }
 
 // Unspooled says why notifications that are to be on disk are not; nil if they

@@ -27,7 +27,7 @@ func openStore(t *testing.T, dir string, o boltstore.Options) *boltstore.Store {
 
 // spooled is a configuration with a spool.
 func spooled(s *boltstore.Store, mode SpoolMode, apps ...App) Config {
-	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Lines(), Mode: mode}
+	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Spool(), Mode: mode}
 }
 
 var spoolModes = []struct {
@@ -82,10 +82,10 @@ func checkEmpty(t *testing.T, b *Bridge, s *boltstore.Store) {
 	if st := b.Stats(); st.QueuedBytes != 0 || st.Unsettled != 0 || st.Retrying != 0 {
 		t.Errorf("%d bytes, %d notifications are left, %d wait", st.QueuedBytes, st.Unsettled, st.Retrying)
 	}
-	if err := s.Lines().Flush(within(t)); err != nil {
+	if err := s.Spool().Flush(within(t)); err != nil {
 		t.Error(err)
 	}
-	if left := s.Lines().Lines(); len(left) != 0 {
+	if left := s.Spool().Lines(); len(left) != 0 {
 		t.Errorf("the spool has still something for %v", left)
 	}
 }
@@ -335,8 +335,8 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 			if got := sim.Stats().Accepted; got != count+before {
 				t.Errorf("%d accepted, want %d", got, count+before)
 			}
-			if err := store.Lines().Flush(within(t)); err != nil || len(store.Lines().Lines()) != 0 {
-				t.Errorf("the spool has still something for %v, error %v", store.Lines().Lines(), err)
+			if err := store.Spool().Flush(within(t)); err != nil || len(store.Spool().Lines()) != 0 {
+				t.Errorf("the spool has still something for %v, error %v", store.Spool().Lines(), err)
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 type lineDisk struct {
 	spool Spool
 	line  store.Line
-	key   [1]store.LineKey
+	key   [1]store.SpoolKey
 }
 
 // lineOf names the part of the spool that is n's.
@@ -34,8 +34,8 @@ func (d *lineDisk) Done(it *lane.Item) { d.spool.Done(d.line, d.keyOf(it)...) }
 
 // keyOf gives the key of it, which is borrowed until the next call: the lane's lock
 // is held.
-func (d *lineDisk) keyOf(it *lane.Item) []store.LineKey {
-	d.key[0] = store.LineKey{ID: it.ID, Queued: it.Queued(), Token: it.Token}
+func (d *lineDisk) keyOf(it *lane.Item) []store.SpoolKey {
+	d.key[0] = store.SpoolKey{ID: it.ID, Queued: it.Queued(), Token: it.Token}
 	return d.key[:]
 }
 
@@ -65,7 +65,7 @@ var errStored = errors.New("it is of another version, or cut short")
 
 // readBody makes a notification of what was written down, with a copy of its
 // bytes. With an error it has an identity and nothing more.
-func readBody(from *store.LineRecord) (*notification, error) {
+func readBody(from *store.SpoolRecord) (*notification, error) {
 	n := notifications.Get().(*notification)
 	n.Item.ID, n.Flags, n.Expires = from.ID, lane.FlagsOf(from.Flags), from.Expires
 	n.Flags.Amended, n.Flags.Renewed, n.Flags.Unlooked = false, false, 0 // the request is as it was at first
@@ -94,7 +94,7 @@ func readBody(from *store.LineRecord) (*notification, error) {
 type bodies struct {
 	arena  []byte
 	ends   []int // of each item's body in arena; 0: not written yet
-	record []store.LineRecord
+	record []store.SpoolRecord
 }
 
 // inFlight writes down those that may be with APNs, whose request may change: the
@@ -110,11 +110,11 @@ func (b *bodies) inFlight(batch []*lane.Item) {
 }
 
 // records gives what is to be put. It is borrowed until the next call of inFlight.
-func (b *bodies) records(batch []*lane.Item) []store.LineRecord {
+func (b *bodies) records(batch []*lane.Item) []store.SpoolRecord {
 	b.record = b.record[:0]
 	start := 0
 	for i, it := range batch { // those that inFlight wrote are in front, in their order
-		r := store.LineRecord{LineKey: store.LineKey{ID: it.ID, Queued: it.ToQueue(), Token: it.Token}, Expires: it.Expires}
+		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: it.ID, Queued: it.ToQueue(), Token: it.Token}, Expires: it.Expires}
 		if r.Queued {
 			r.Flags = it.SavedFlags().Bytes()
 		}

@@ -21,7 +21,7 @@ type condition struct {
 
 // condition says how the gateway is. It is ready while new providers are welcome:
 // that is until it stops, while the store can be written, and while APNs serves
-// any app. Damaged files are named until they are gone.
+// any app. Damaged files, and that of damaged notifications, are named until they are gone.
 func (s *service) condition(stopping bool) condition {
 	problems, unwritable := s.troubles(), s.store.Failing()
 	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
@@ -51,6 +51,10 @@ func (s *service) condition(stopping bool) condition {
 	damaged, err := s.store.Damaged()
 	for _, path := range damaged {
 		c.problems = append(c.problems, path+" was damaged and set aside: move it away when you have seen to it")
+	}
+	if spool := s.store.Stats().Spool; spool.Kept != "" {
+		c.problems = append(c.problems, fmt.Sprintf("notifications that waited on disk were damaged, and are lost: %d; "+
+			"what is left of them is in %s: move it away when you have seen to it", spool.Broken, spool.Kept))
 	}
 	if err != nil {
 		c.problems = append(c.problems, fmt.Sprintf("the store's directory cannot be read: %v", err))

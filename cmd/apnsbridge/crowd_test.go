@@ -130,7 +130,7 @@ func (w *world) spooled(t *testing.T) map[int]bool {
 		t.Fatalf("the spool is damaged: %v", aside)
 	}
 	left := make(map[int]bool)
-	note := func(records []store.LineRecord, err error) {
+	note := func(records []store.SpoolRecord, err error) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,14 +138,14 @@ func (w *world) spooled(t *testing.T) map[int]bool {
 			left[crowdNumber(t, r.Body)] = true
 		}
 	}
-	for _, line := range s.Lines().Lines() {
-		note(s.Lines().Take(t.Context(), line, math.MaxInt32, math.MaxInt64))
-		devices, err := s.Lines().Devices(t.Context(), line, nil, math.MaxInt32)
+	for _, line := range s.Spool().Lines() {
+		note(s.Spool().Take(t.Context(), line, math.MaxInt32, math.MaxInt64))
+		devices, err := s.Spool().Devices(t.Context(), line, nil, math.MaxInt32)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range devices {
-			note(s.Lines().TakeOf(t.Context(), line, d.Token, math.MaxInt32, math.MaxInt64))
+			note(s.Spool().TakeOf(t.Context(), line, d.Token, math.MaxInt32, math.MaxInt64))
 		}
 	}
 	return left

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/provider"
 	"apnsbridge/store/storetest"
 )
 
@@ -168,5 +170,78 @@ func TestServeDiskFull(t *testing.T) {
 	}
 	if !strings.Contains(w.log.String(), "the feedback list can be written again") {
 		t.Errorf("nothing says that it can be written again:\n%s", w.log.String())
+	}
+}
+
+// Bits turn bad on disk while notifications wait there, in a body, in a head and in
+// the last of all: all others are delivered, and the operator is told until the file
+// with the rest of them is gone.
+func TestServeDamagedNotifications(t *testing.T) {
+	const n = 200
+	w := newWorld(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
+	conn, err := provider.Dial(t.Context(), w.push, w.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var frames []byte
+	for i := range n {
+		one := crowded(i)
+		frames = one.Append(frames)
+	}
+	if _, err := conn.Write(frames); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func() (all int) {
+		for _, l := range w.service.store.Spool().Stats().Lines {
+			all += l.Log + l.Queued
+		}
+		return all
+	}
+	waitFor(t, "all are on disk only", func() bool { return waiting() == n && w.metric(t, "apnsbridge_bridge_unsettled") == 0 })
+	files, err := filepath.Glob(filepath.Join(w.path("data"), "spool", "*.log"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("got %q and error %v, want a segment", files, err)
+	}
+	segment, err := os.OpenFile(files[0], os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer segment.Close()
+	b, err := io.ReadAll(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range [][]byte{[]byte("number 100"), crowded(110).Token, crowded(n - 1).Token} {
+		at := bytes.Index(b, part)
+		if at < 0 {
+			t.Fatalf("the segment has no %q", part)
+		}
+		if _, err := segment.WriteAt([]byte{b[at] ^ 1}, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.sim.SetScenario(apnssim.Scenario{}); err != nil {
+		t.Fatal(err)
+	}
+	w.await("all others are delivered", func(s apnssim.Stats) bool { return s.Accepted == n-3 })
+	waitFor(t, "nothing waits", func() bool { return waiting() == 0 })
+	kept := filepath.Join(w.path("data"), "spool", "broken")
+	want := "ok\nnotifications that waited on disk were damaged, and are lost: 3; what is left of them is in " + kept +
+		": move it away when you have seen to it\n"
+	if status, body := w.ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || body != want {
+		t.Errorf("/readyz: got %d and %q, want %q", status, body, want)
+	}
+	if got, want := w.metrics(), "apnsbridge_store_spool_broken_total 3\n"; !strings.Contains(got, want) {
+		t.Errorf("the metrics have no %q", want)
+	}
+	if b, err := os.ReadFile(kept); err != nil || bytes.Count(b, []byte("number ")) < 2 {
+		t.Errorf("got %q and error %v, want what is left of three notifications", b, err)
+	}
+	if err := os.Remove(kept); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := w.ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || body != "ok\n" {
+		t.Errorf("/readyz: got %d and %q, want 200 and ok", status, body)
 	}
 }

@@ -126,7 +126,7 @@ func (w *floodWorld) figures() string {
 	for line := range strings.Lines(w.metrics()) {
 		for _, of := range []string{
 			"apnsbridge_gateway_parked ", "apnsbridge_gateway_unparsed_bytes ", "apnsbridge_gateway_frames_total ",
-			"apnsbridge_bridge_queued_bytes ", "apnsbridge_bridge_unsettled ", "apnsbridge_bridge_app_", "apnsbridge_store_lines_",
+			"apnsbridge_bridge_queued_bytes ", "apnsbridge_bridge_unsettled ", "apnsbridge_bridge_app_", "apnsbridge_store_spool_",
 			"process_resident_memory_bytes ", "process_open_fds ", "go_goroutines ", "go_memstats_heap_inuse_bytes ",
 		} {
 			if strings.HasPrefix(line, of) && !strings.HasSuffix(line, " 0\n") && !strings.Contains(line, `app="well"`) {
@@ -154,7 +154,7 @@ func (w *floodWorld) deliver() {
 // before it looks for garbage.
 func (w *floodWorld) checkMemory(what string, counted float64) {
 	w.t.Helper()
-	bound := w.before.resident + 2*counted + w.metric(w.t, "apnsbridge_store_lines_bytes")
+	bound := w.before.resident + 2*counted + w.metric(w.t, "apnsbridge_store_spool_bytes")
 	w.t.Logf("%s: %.1f MB resident, %.1f MB before, bound %.1f MB", what, w.peak/1e6, w.before.resident/1e6, bound/1e6)
 	if w.peak > bound && !raced {
 		w.t.Errorf("%s: %.1f MB are resident, want %.1f MB at most\n%s", what, w.peak/1e6, bound/1e6, w.figures())

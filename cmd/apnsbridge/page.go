@@ -111,7 +111,7 @@ func (w warning) level() string {
 
 // whole are the figures of the gateway as a whole that matter first.
 func (s *service) whole(a *assembly, stats bridge.Stats) []share {
-	push, spool, limits := s.push.Stats(), s.store.Stats().Lines, a.config.Limits
+	push, spool, limits := s.push.Stats(), s.store.Stats().Spool, a.config.Limits
 	certificate := expiry{a.certificate.Leaf.NotAfter.Sub(a.now())}
 	return []share{
 		{"Provider connections", count(push.Connections), count(limits.Connections)},

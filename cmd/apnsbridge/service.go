@@ -72,7 +72,7 @@ func (s *service) start(a *assembly) (err error) {
 			"aside, and an empty one has begun")
 	}
 	if s.bridge, err = bridge.New(bridge.Config{
-		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Lines(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
+		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
 		Limits: a.bridgeLimits(), Log: s.log,
 	}); err != nil {
 		return err

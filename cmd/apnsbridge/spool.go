@@ -37,13 +37,13 @@ func (f spoolFlags) dir() (dir string, settings *config.Config, err error) {
 
 // with runs fn on the spool, which no gateway has open. Room is how many times the
 // spool's bytes there is room for, while fn has something twice.
-func (f spoolFlags) with(room int64, fn func(*boltstore.LineSpool) error) error {
+func (f spoolFlags) with(room int64, fn func(*boltstore.Spool) error) error {
 	dir, settings, err := f.dir()
 	if err != nil {
 		return err
 	}
 	o := boltstore.Options{SpoolBytes: room * int64(settings.Spool.MaxBytes), SpoolDevice: math.MaxInt64}
-	s, err := boltstore.OpenLineSpoolOffline(dir, o)
+	s, err := boltstore.OpenSpoolOffline(dir, o)
 	if err != nil {
 		return err
 	}
@@ -113,13 +113,13 @@ func (c spoolListCommand) Run(std streams) error {
 }
 
 // waitingIn is what waits in the store in dir, whether a gateway has it open or not.
-func waitingIn(dir string) (stats store.LineStats, err error) {
-	s, err := boltstore.OpenLineSpoolOffline(dir, boltstore.Options{})
+func waitingIn(dir string) (stats store.SpoolStats, err error) {
+	s, err := boltstore.OpenSpoolOffline(dir, boltstore.Options{})
 	switch {
 	case errors.Is(err, boltstore.ErrNoSpool):
 		return stats, nil
 	case errors.Is(err, boltstore.ErrInUse):
-		stats, _, err = boltstore.LinesBeside(dir)
+		stats, _, err = boltstore.SpoolBeside(dir)
 		return stats, err
 	case err != nil:
 		return stats, err
@@ -174,7 +174,7 @@ Example:
 
 // Run throws away.
 func (c spoolPurgeCommand) Run(ctx context.Context, std streams) error {
-	return c.with(1, func(s *boltstore.LineSpool) error {
+	return c.with(1, func(s *boltstore.Spool) error {
 		list := c.of(s.Stats().Lines)
 		if len(list) == 0 {
 			_, err := fmt.Fprintln(std.out, "no notifications wait")
@@ -226,7 +226,7 @@ func (c spoolMoveCommand) Run(ctx context.Context, std streams) error {
 	if c.From == c.To {
 		return fmt.Errorf("%q is the app itself", c.To)
 	}
-	return c.with(2, func(s *boltstore.LineSpool) error {
+	return c.with(2, func(s *boltstore.Spool) error {
 		moved := 0
 		for _, l := range (appFlag{App: c.From}).of(s.Stats().Lines) {
 			if l.App != c.From {
@@ -264,7 +264,7 @@ Example:
 
 // Run imports.
 func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
-	err := c.with(1, func(s *boltstore.LineSpool) error {
+	err := c.with(1, func(s *boltstore.Spool) error {
 		got, err := s.Import(ctx, c.File)
 		if err != nil {
 			return err

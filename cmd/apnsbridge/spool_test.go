@@ -34,9 +34,9 @@ apps:
 	return p
 }
 
-func (p *spoolPlace) open() *boltstore.LineSpool {
+func (p *spoolPlace) open() *boltstore.Spool {
 	p.t.Helper()
-	s, err := boltstore.OpenLineSpool(p.dir, boltstore.Options{})
+	s, err := boltstore.OpenSpool(p.dir, boltstore.Options{})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -49,9 +49,9 @@ func (p *spoolPlace) put(app, environment string, queued bool, n int, expires ti
 	p.t.Helper()
 	s := p.open()
 	defer s.Close()
-	batch := store.LineBatch{Line: store.Line{App: app, Environment: environment}, Records: make([]store.LineRecord, n)}
+	batch := store.SpoolBatch{Line: store.Line{App: app, Environment: environment}, Records: make([]store.SpoolRecord, n)}
 	for i := range batch.Records {
-		batch.Records[i] = store.LineRecord{LineKey: store.LineKey{Token: []byte("token"), Queued: queued}, Body: make([]byte, 1000)}
+		batch.Records[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("token"), Queued: queued}, Body: make([]byte, 1000)}
 		if !expires.IsZero() {
 			batch.Records[i].Expires = expires.Unix()
 		}
@@ -214,12 +214,12 @@ func TestSpoolInUse(t *testing.T) {
 	s := p.open()
 	defer s.Close()
 	l := store.Line{App: "mail", Environment: "production"}
-	batch := store.LineBatch{Line: l, Records: []store.LineRecord{{}, {}, {}}}
+	batch := store.SpoolBatch{Line: l, Records: []store.SpoolRecord{{}, {}, {}}}
 	if err := s.Put(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
 	for { // until it is told
-		if stats, _, err := boltstore.LinesBeside(p.dir); err == nil && len(stats.Lines) > 0 {
+		if stats, _, err := boltstore.SpoolBeside(p.dir); err == nil && len(stats.Lines) > 0 {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -13,7 +13,7 @@ import (
 // spool: these are not sent while that is so.
 func (s *service) unconfigured() (all []warning) {
 	waiting := make(map[string]int)
-	for _, line := range s.store.Lines().Stats().Lines {
+	for _, line := range s.store.Spool().Stats().Lines {
 		waiting[line.App] += line.Log + line.Queued
 	}
 	apps := s.current.Load().apps

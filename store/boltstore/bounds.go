@@ -1,6 +1,10 @@
 package boltstore
 
-import "slices"
+import (
+	"fmt"
+
+	"apnsbridge/store"
+)
 
 const (
 	maxSegment = 16 << 20 // bytes from which a segment is full
@@ -23,6 +27,7 @@ type bounds struct {
 	common  int64 // of total, for what goes beyond an app's own part
 	own     int64
 	reserve int64 // beyond total, for moves and rewrites
+	room    int64 // of reserve, kept on disk for the time when that is full
 	device  int64 // of one device's queue, for what is not moved there
 	segment int64 // from which one is full
 }
@@ -30,7 +35,8 @@ type bounds struct {
 func newBounds(o Options) bounds {
 	own := o.SpoolBytes / ownFraction
 	b := bounds{
-		total: o.SpoolBytes, common: o.SpoolBytes - ownShares*own, own: own, reserve: o.SpoolReserve, device: o.SpoolDevice,
+		total: o.SpoolBytes, common: o.SpoolBytes - ownShares*own, own: own,
+		reserve: o.SpoolReserve, device: o.SpoolDevice,
 		segment: max(minSegment, min(maxSegment, o.SpoolBytes/64)),
 	}
 	if b.reserve == 0 {
@@ -39,33 +45,49 @@ func newBounds(o Options) bounds {
 	if b.device == 0 {
 		b.device = o.SpoolBytes / 100
 	}
+	b.room = b.reserve / 16
 	return b
 }
 
-// share is what an app has.
-type share struct {
-	bytes int64
-	lines int
-}
-
-// fits reports whether there is room for w, which is counted already.
-func (s *LineSpool) fits(w *put) bool {
-	moved := int64(0)
-	for _, op := range w.ops {
-		if op.kind == opMove {
-			moved += op.cost
+// fits makes sure that w is its caller's to put, and that there is room for it. The
+// caller has s.mu.
+func (s *Spool) fits(w *put) error {
+	moved, added, devices := int64(0), int64(0), make(map[uint64]int64)
+	for _, queued := range []bool{false, true} {
+		for n, r := range w.records(queued) {
+			h := s.held[r.ID]
+			switch {
+			case r.ID == 0 && queued && s.total > s.bounds.total/2:
+				device := s.device(n, r.Token)
+				if devices[device] += n.cost(r); s.queues.devices.bytes(device)+devices[device] > s.bounds.device {
+					return store.ErrDeviceFull
+				}
+				added += n.cost(r)
+			case r.ID == 0:
+				added += n.cost(r)
+			case h.line != n || h.done || h.device != 0 && h.device != s.device(n, r.Token):
+				return fmt.Errorf("%w: record %d is not in the caller's hands", store.ErrUnstorable, r.ID)
+			case h.device == 0:
+				moved += n.cost(r)
+			}
 		}
 	}
-	new := w.logSize - moved // of what is not moved
-	for _, op := range w.ops {
-		new += op.cost
-	}
-	within := !slices.ContainsFunc(w.lines, func(n *line) bool { return n.share.bytes > s.bounds.own })
 	switch {
-	case new+moved == 0:
-		return true
-	case s.total > s.bounds.total+s.bounds.reserve:
-		return false
+	case added+moved == 0:
+		return nil
+	case s.total+added+moved > s.bounds.total+s.bounds.reserve:
+		return store.ErrSpoolFull
+	case added == 0 || s.total+added <= s.bounds.common:
+		return nil
 	}
-	return new == 0 || within || s.total-moved <= s.bounds.common
+	apps := make(map[string]int64)
+	for l, n := range s.lines {
+		apps[l.App] += n.bytes
+	}
+	for _, n := range w.lines {
+		if apps[n.App]+added > s.bounds.own {
+			return store.ErrSpoolFull
+		}
+	}
+	return nil
 }

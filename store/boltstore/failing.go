@@ -70,7 +70,7 @@ func (s *Store) Failing() error {
 	if err := s.file.whyFailing(); err != nil {
 		return err
 	}
-	return s.lines.Failing()
+	return s.spool.Failing()
 }
 
 // whyFailing says it in words for the operator.

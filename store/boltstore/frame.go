@@ -17,23 +17,22 @@ import (
 //	u32 len(body) · u64 ID · u64 expires, in seconds · u32 put at, in seconds ·
 //	u32 CRC-32C of all this, name and token · name · token · body · u32 CRC-32C of body
 //
-// Name is the line's three names with a zero byte between them. The salt is the
-// store's and random: what a provider has put into a body is never taken for a
-// frame, though the one around it is damaged.
+// Name is the line's three names with a zero byte between them. The body begins with
+// the flags, but in the log. The salt is the store's and random: what a provider has
+// put into a body is never taken for a frame, though the one around it is damaged.
 const (
 	frameFixed = 44
 	frameSum   = 4 // behind the body
 	frameHead  = frameFixed + store.MaxSpoolName + store.MaxSpoolToken
 	frameMin   = frameFixed + frameSum
-	footerMax  = 32 << 20 // bytes of the body of a footer
 )
 
 type frameKind byte
 
 const (
-	logFrame    frameKind = 1
-	queueFrame  frameKind = 2 // its body begins with the flags
-	footerFrame frameKind = 3
+	logFrame   frameKind = 1
+	queueFrame frameKind = 2
+	movedFrame frameKind = 3 // in a queue; it was moved there and may stand in the log as well
 )
 
 const flagsSize = 8
@@ -45,7 +44,7 @@ var (
 	errBroken = errors.New("store: the record is damaged")
 )
 
-// frame is one that was read; its slices are of the bytes read.
+// frame is the head of one that was read; its slices are of the bytes read.
 type frame struct {
 	kind    frameKind
 	salt    uint32
@@ -59,11 +58,11 @@ type frame struct {
 
 func frameSize(name, token, body int) int { return frameFixed + name + token + body + frameSum }
 
-// appendFrame appends a frame whose body is of two parts.
-func appendFrame(b []byte, salt uint32, kind frameKind, name string, put uint32,
-	r *store.LineRecord, flags []byte,
-) []byte {
-	from := len(b)
+func appendFrame(b []byte, salt uint32, kind frameKind, name string, put uint32, r *store.SpoolRecord) []byte {
+	from, flags := len(b), r.Flags[:]
+	if kind == logFrame {
+		flags = nil
+	}
 	b = append(b, magic...)
 	b = appendU32(b, salt)
 	b = append(b, byte(kind), 0)
@@ -74,12 +73,12 @@ func appendFrame(b []byte, salt uint32, kind frameKind, name string, put uint32,
 	b = appendU64(b, r.ID)
 	b = appendU64(b, uint64(r.Expires))
 	b = appendU32(b, put)
-	at := len(b)
-	b = append(b, 0, 0, 0, 0)
+	b = append(b, 0, 0, 0, 0) // the checksum of the head
 	b = append(b, name...)
 	b = append(b, r.Token...)
-	binary.BigEndian.PutUint32(b[at:], headSum(b[from:]))
-	at = len(b)
+	head := b[from:]
+	binary.BigEndian.PutUint32(head[frameFixed-4:], headSum(head))
+	at := len(b)
 	b = append(b, flags...)
 	b = append(b, r.Body...)
 	return appendU32(b, crc32.Checksum(b[at:], crcTable))
@@ -100,50 +99,30 @@ func readFrame(b []byte, salt uint32) (f frame, ok bool) {
 	f = frame{kind: frameKind(b[8]), salt: u32(b[4:]), id: u64(b[20:]), expires: int64(u64(b[28:])), put: u32(b[36:])}
 	name, token, body := int(binary.BigEndian.Uint16(b[10:])), int(binary.BigEndian.Uint16(b[12:])), int(u32(b[16:]))
 	end := frameFixed + name + token
-	most := store.MaxSpoolBody + flagsSize
-	if f.kind == footerFrame {
-		most = footerMax
-	}
-	if salt != 0 && f.salt != salt || f.kind < logFrame || f.kind > footerFrame || name > store.MaxSpoolName+2 ||
-		token > store.MaxSpoolToken || body > most || end > len(b) || f.kind == queueFrame && body < flagsSize {
+	if salt != 0 && f.salt != salt || f.kind < logFrame || f.kind > movedFrame || name > store.MaxSpoolName+2 ||
+		token > store.MaxSpoolToken || body > store.MaxSpoolBody+flagsSize || end > len(b) ||
+		f.kind != logFrame && body < flagsSize {
 		return f, false
 	}
 	f.name, f.token, f.size = b[frameFixed:frameFixed+name], b[frameFixed+name:end], frameSize(name, token, body)
-	return f, u32(b[40:]) == headSum(b[:end])
+	return f, u32(b[frameFixed-4:]) == headSum(b[:end])
 }
 
-// bytes are those of a frame that next has given, until it is called again.
-func (s *scanner) bytes(at int64, size int) []byte {
-	end := s.at
-	s.at = at
-	b := s.window(size)
-	s.at = end
-	return b[:min(size, len(b))]
-}
-
-// body is that of f, which stands in b; not ok: it is damaged.
-func (f *frame) body(b []byte) (body []byte, ok bool) {
-	if len(b) < f.size {
-		return nil, false
-	}
-	body = b[frameFixed+len(f.name)+len(f.token) : f.size-frameSum]
-	return body, u32(b[f.size-frameSum:]) == crc32.Checksum(body, crcTable)
-}
-
-// record copies the record of a frame in b.
-func (f *frame) record(b []byte) store.LineRecord {
-	r := store.LineRecord{LineKey: store.LineKey{ID: f.id, Queued: f.kind == queueFrame}, Expires: f.expires}
-	body, ok := f.body(b)
-	if !ok {
-		r.Token, r.Broken = bytes.Clone(f.token), errBroken
+// record copies the record of f, which stands in b. It is broken if b ends too early
+// or the body is damaged.
+func (f *frame) record(b []byte) store.SpoolRecord {
+	r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: f.id, Queued: f.kind != logFrame}, Expires: f.expires}
+	start := frameFixed + len(f.name) + len(f.token)
+	if len(b) < f.size || u32(b[f.size-frameSum:]) != crc32.Checksum(b[start:f.size-frameSum], crcTable) {
+		r.Token, r.Broken = bytes.Clone(b[start-len(f.token):start]), errBroken
 		return r
 	}
-	if r.Queued {
-		body = body[copy(r.Flags[:], body):]
-	}
-	memory := append(append(make([]byte, 0, len(f.token)+len(body)), f.token...), body...)
+	memory := bytes.Clone(b[start-len(f.token) : f.size-frameSum])
 	at := len(f.token)
 	r.Token, r.Body = memory[:at:at], memory[at:]
+	if r.Queued {
+		r.Body = r.Body[copy(r.Flags[:], r.Body):]
+	}
 	return r
 }
 
@@ -153,58 +132,64 @@ type scanner struct {
 	from io.ReaderAt
 	salt uint32 // 0: any
 	size int64
-	at   int64
+	at   int64 // behind the frame that was found last
 
 	buf   []byte
 	start int64 // of buf in the file
-	gaps  []gap // bytes between frames that are none
+	gaps  []gap // bytes between frames, or behind them, that are none
 }
 
 type gap struct{ at, size int64 }
 
 const scanBytes = 1 << 20 // that are read at a time
 
-// next gives the next frame, whose slices are good until the call after it, and
+// next gives the next frame, whose slices are good until the scanner reads again, and
 // where it stands. ok is false behind the last.
 func (s *scanner) next() (f frame, at int64, ok bool) {
 	from := s.at
-	for s.size-s.at >= frameFixed {
-		b := s.window(frameHead)
-		if f, ok := readFrame(b, s.salt); ok && s.at+int64(f.size) <= s.size {
-			if s.at > from {
-				s.gaps = append(s.gaps, gap{from, s.at - from})
-			}
-			at = s.at
-			s.at += int64(f.size)
+	for at = from; s.size-at >= frameFixed; {
+		b := s.read(at, frameHead)
+		if f, ok = readFrame(b, s.salt); ok && at+int64(f.size) <= s.size {
+			s.skip(from, at)
+			s.at = at + int64(f.size)
 			return f, at, true
 		}
 		if skip := bytes.Index(b[1:], magic); skip >= 0 {
-			s.at += int64(1 + skip)
+			at += int64(1 + skip)
 		} else {
-			s.at += int64(max(1, len(b)-len(magic)+1))
+			at += int64(max(1, len(b)-len(magic)+1))
 		}
 	}
-	return f, 0, false
+	s.skip(from, s.size)
+	s.at = s.size
+	return f, s.size, false
 }
 
-// window is what there is of the file from s.at on: need bytes, or all.
-func (s *scanner) window(need int) []byte {
-	need = int(min(int64(need), s.size-s.at))
-	if in := s.at - s.start; in >= 0 && in+int64(need) <= int64(len(s.buf)) {
+func (s *scanner) skip(from, to int64) {
+	if to > from {
+		s.gaps = append(s.gaps, gap{from, to - from})
+	}
+}
+
+// read gives what there is of the file from at on: need bytes at least, or all. They
+// are good until it reads again.
+func (s *scanner) read(at int64, need int) []byte {
+	need = int(min(int64(need), s.size-at))
+	if in := at - s.start; in >= 0 && in+int64(need) <= int64(len(s.buf)) {
 		return s.buf[in:]
 	}
-	n := int(min(int64(max(scanBytes, need)), s.size-s.at))
+	n := int(min(int64(max(scanBytes, need)), s.size-at))
 	if cap(s.buf) < n {
 		s.buf = make([]byte, n)
 	}
-	s.buf, s.start = s.buf[:n], s.at
-	if _, err := s.from.ReadAt(s.buf, s.at); err != nil {
+	s.buf, s.start = s.buf[:n], at
+	if _, err := s.from.ReadAt(s.buf, at); err != nil {
 		s.readPages()
 	}
 	return s.buf
 }
 
-// readPages reads what can be read of a window that cannot be read in one piece.
+// readPages reads what can be read of a piece that cannot be read as a whole.
 func (s *scanner) readPages() {
 	const page = 4096
 	for at := 0; at < len(s.buf); at += page {

@@ -1,31 +1,34 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 
 	"go.etcd.io/bbolt"
+
+	"apnsbridge/store"
 )
 
 // queues is queues.db:
 //
-//	meta    version · u32; salt · u32
-//	queues  its sequence is the last ID that was given; a bucket by name of a line:
-//	          u16 len(token) · token · u64 ID → frame
-//	moved   u64 ID → nothing: it may be in the log as well, and is done there
-//
-// What has no comment is guarded by the spool's mu.
+//	meta      version · u32; salt · u32
+//	queues    its sequence is the last ID that was given; a bucket by name of a line:
+//	            u16 len(token) · token · u64 ID → frame
+//	segments  name of a segment's file → summary
 type queues struct {
 	*file
-	devices deviceIndex
-	viewing sync.RWMutex // by who reads: what is deleted stays held until no one sees it any more; before mu
-	ended   []queueEnd   // to be deleted
-	moved   []uint64     // IDs in the bucket of that name
-	settled []uint64     // of these, what the log knows to be done: to be deleted
+	devices   deviceIndex
+	viewing   sync.RWMutex       // by who reads: what is deleted stays held until no one sees it any more; before mu
+	moved     []uint64           // in order: IDs that may be in the log as well, and are done there; until it is open
+	summaries map[string]summary // until the log is open
 }
 
 // queueEnd is a record that is done.
@@ -38,14 +41,15 @@ type queueEnd struct {
 const (
 	queuesFileName = "queues.db"
 	spoolDir       = "spool"
-	maxSettled     = 4096     // IDs that wait for another transaction
+	spoolVersion   = 2
 	emptyMax       = 16 << 20 // bytes of a file with nothing in it
+	maxEnded       = 1024     // records that are deleted in a transaction
 )
 
 var (
-	queuesBucket = []byte("queues")
-	movedBucket  = []byte("moved")
-	saltKey      = []byte("salt")
+	queuesBucket   = []byte("queues")
+	segmentsBucket = []byte("segments")
+	saltKey        = []byte("salt")
 )
 
 func queueKey(token []byte, id uint64) []byte {
@@ -62,150 +66,31 @@ func splitKey(key []byte) (token []byte, id uint64, ok bool) {
 	return key[2 : len(key)-8], u64(key[len(key)-8:]), true
 }
 
-// valueSize is what a record in queues.db counts: as much as in the log, so that a
-// move needs no room that it does not give back.
+// valueSize is what a record in queues.db counts: see cost.
 func valueSize(value []byte) int64 { return int64(max(frameMin, len(value)-flagsSize)) }
-
-// enqueue does what w has for queues.
-func (s *LineSpool) enqueue(w *put) error {
-	return s.changeQueues(func(tx *bbolt.Tx) error {
-		now := unix32(s.now())
-		moved := tx.Bucket(movedBucket)
-		var b *bbolt.Bucket
-		for i, op := range w.ops {
-			name := w.lines[op.batch].name
-			if i == 0 || op.batch != w.ops[i-1].batch {
-				var err error
-				if b, err = tx.Bucket(queuesBucket).CreateBucketIfNotExists([]byte(name)); err != nil {
-					return err
-				}
-			}
-			key, r := queueKey(op.r.Token, op.r.ID), *op.r
-			switch op.kind {
-			case opRewrite:
-				old := b.Get(key)
-				f, ok := readFrame(old, s.salt)
-				if !ok || f.record(old).Broken != nil {
-					continue // an error would be that of all who share the transaction
-				}
-				r.Expires, r.Body = f.expires, f.record(old).Body
-			case opMove:
-				if err := moved.Put(appendU64(nil, r.ID), nil); err != nil {
-					return err
-				}
-			}
-			value := make([]byte, 0, frameSize(len(name), len(r.Token), flagsSize+len(r.Body)))
-			if err := b.Put(key, appendFrame(value, s.salt, queueFrame, name, now, &r, r.Flags[:])); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// changeQueues has fn, if there is one, change queues.db, with all that is done.
-func (s *LineSpool) changeQueues(fn func(*bbolt.Tx) error) error {
-	q := s.queues
-	var ended []queueEnd
-	var settled []uint64
-	back := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		q.ended, q.settled = append(ended, q.ended...), append(settled, q.settled...)
-		ended, settled = nil, nil
-	}
-	err := q.update(context.Background(), func(tx *bbolt.Tx) error {
-		s.mu.Lock()
-		ended, q.ended = q.ended, nil
-		settled, q.settled = q.settled, nil
-		lastID := s.lastID
-		s.mu.Unlock()
-		if err := forget(tx, ended, settled); err != nil {
-			return err
-		}
-		root := tx.Bucket(queuesBucket)
-		if lastID > root.Sequence() {
-			if err := root.SetSequence(lastID); err != nil {
-				return err
-			}
-		}
-		if fn == nil {
-			return nil
-		}
-		return fn(tx)
-	}, back)
-	if err != nil {
-		return err
-	}
-	q.viewing.Lock() // a transaction that began before the change still shows it
-	defer q.viewing.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range ended {
-		delete(s.held, e.id)
-	}
-	return nil
-}
-
-// forget deletes what is done, and buckets that are empty then.
-func forget(tx *bbolt.Tx, ended []queueEnd, settled []uint64) error {
-	root := tx.Bucket(queuesBucket)
-	touched := make(map[string]*bbolt.Bucket)
-	for _, e := range ended {
-		b := touched[e.name]
-		if b == nil {
-			if b = root.Bucket([]byte(e.name)); b == nil {
-				continue
-			}
-			touched[e.name] = b
-		}
-		if err := b.Delete(e.key); err != nil {
-			return err
-		}
-	}
-	for name, b := range touched {
-		if first, _ := b.Cursor().First(); first == nil {
-			if err := root.DeleteBucket([]byte(name)); err != nil {
-				return err
-			}
-		}
-	}
-	moved := tx.Bucket(movedBucket)
-	for _, id := range settled {
-		if err := moved.Delete(appendU64(nil, id)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // openQueues opens queues.db, and counts what is in it. If it is damaged a new one
 // takes its place, or it is left as it is.
-func (s *LineSpool) openQueues(leave bool) error {
+func (s *Spool) openQueues(leave bool) error {
 	open := func() error {
 		f, err := openFile(s.path(queuesFileName), s.now, leave)
 		if err != nil {
 			return err
 		}
-		s.queues = &queues{file: f}
-		if err := f.prepare(prepareVersion, s.prepareQueues); err != nil {
-			return f.refuse(err)
-		}
-		if err := f.view(context.Background(), s.countQueues); err != nil {
+		s.queues = &queues{file: f, devices: deviceIndex{sizes: make(map[uint64]int64)}, summaries: make(map[string]summary)}
+		if err := f.prepare(prepareVersion(spoolVersion), s.prepareQueues, s.countQueues); err != nil {
 			return f.refuse(err)
 		}
 		go f.write()
 		return nil
 	}
 	err := open()
-	var aside *SetAside
 	switch {
-	case errors.As(err, &aside):
+	case errors.As(err, &s.aside):
 		clear(s.lines)
-		clear(s.shares)
 		s.lastID, s.total = 0, 0
 		err = open()
-	case err == nil && len(s.lines)+len(s.queues.moved) == 0 && s.queues.size() > emptyMax:
+	case err == nil && len(s.lines) == 0 && s.queues.size() > emptyMax:
 		lastID := s.lastID // a bbolt file does not shrink by itself
 		if err = errors.Join(s.queues.close(), os.Remove(s.path(queuesFileName))); err == nil {
 			err = open()
@@ -215,8 +100,8 @@ func (s *LineSpool) openQueues(leave bool) error {
 	return err
 }
 
-func (s *LineSpool) prepareQueues(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{queuesBucket, movedBucket} {
+func (s *Spool) prepareQueues(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{queuesBucket, segmentsBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -231,7 +116,7 @@ func (s *LineSpool) prepareQueues(tx *bbolt.Tx) error {
 	return meta.Put(saltKey, appendU32(nil, s.salt))
 }
 
-func (s *LineSpool) countQueues(tx *bbolt.Tx) error {
+func (s *Spool) countQueues(tx *bbolt.Tx) error {
 	root := tx.Bucket(queuesBucket)
 	s.lastID = root.Sequence()
 	if err := root.ForEachBucket(func(name []byte) error {
@@ -245,24 +130,191 @@ func (s *LineSpool) countQueues(tx *bbolt.Tx) error {
 			if !ok {
 				return damage("a key has %d bytes", len(key))
 			}
+			size := valueSize(value)
 			s.lastID = max(s.lastID, id)
-			cost := valueSize(value)
+			s.queues.devices.add(s.device(n, token), size)
 			n.queued++
-			n.grow(cost)
-			s.total += cost
-			s.queues.devices.add(s.device(n, token), cost)
-			if f, ok := readFrame(value, s.salt); ok && (n.since == 0 || f.put < n.since) {
-				n.since = f.put
+			n.bytes += size
+			s.total += size
+			f, ok := readFrame(value, s.salt)
+			if ok {
+				n.seen(int64(f.put))
+			}
+			if !ok || f.kind == movedFrame {
+				s.queues.moved = append(s.queues.moved, id)
 			}
 			return nil
 		})
 	}); err != nil {
 		return err
 	}
-	return tx.Bucket(movedBucket).ForEach(func(key, _ []byte) error {
-		if len(key) == 8 {
-			s.queues.moved = append(s.queues.moved, u64(key))
+	slices.Sort(s.queues.moved)
+	return tx.Bucket(segmentsBucket).ForEach(func(name, value []byte) error {
+		var of summary
+		if json.Unmarshal(value, &of) == nil {
+			s.queues.summaries[string(name)] = of
 		}
 		return nil
 	})
+}
+
+// enqueue does what w has for queues.
+func (s *Spool) enqueue(w *put) error {
+	s.writing.Lock()
+	err := s.keepRoom()
+	s.writing.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.queues.update(context.Background(), func(tx *bbolt.Tx) error {
+		put := unix32(s.now())
+		root := tx.Bucket(queuesBucket)
+		if err := s.saveLastID(root); err != nil {
+			return err
+		}
+		for n, r := range w.records(true) {
+			b, err := root.CreateBucketIfNotExists([]byte(n.name))
+			if err != nil {
+				return err
+			}
+			key, kind, r := queueKey(r.Token, r.ID), queueFrame, *r
+			if r.ID < w.first {
+				kind = movedFrame
+			}
+			if old := b.Get(key); old != nil { // its flags are rewritten
+				f, ok := readFrame(old, s.salt)
+				before := f.record(old)
+				if !ok || before.Broken != nil {
+					continue // an error would be that of all who share the transaction
+				}
+				kind, r.Expires, r.Body = f.kind, before.Expires, before.Body
+			}
+			value := make([]byte, 0, frameSize(len(n.name), len(r.Token), flagsSize+len(r.Body)))
+			if err := b.Put(key, appendFrame(value, s.salt, kind, n.name, put, &r)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {})
+}
+
+func (s *Spool) saveLastID(root *bbolt.Bucket) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return root.SetSequence(max(s.lastID, root.Sequence()))
+}
+
+// TakeOf implements store.Spool.
+func (s *Spool) TakeOf(
+	ctx context.Context, l store.Line, token []byte, limit int, most int64,
+) (list []store.SpoolRecord, err error) {
+	n, err := s.begin(ctx, l)
+	if err != nil || n == nil || !s.Queued(l, token) {
+		return nil, err
+	}
+	err = s.viewQueue(ctx, n, queueKey(token, 0), func(of []byte, id uint64, value []byte) bool {
+		payload := valueSize(value) - int64(frameSize(len(n.name), 0, 0))
+		if !bytes.Equal(of, token) || len(list) >= limit || len(list) > 0 && payload > most {
+			return false
+		}
+		if !s.hold(id, hand{line: n, size: valueSize(value), device: s.device(n, token)}) {
+			return true
+		}
+		most -= payload
+		r := store.SpoolRecord{Broken: errBroken}
+		if f, ok := readFrame(value, s.salt); ok && f.id == id {
+			r = f.record(value)
+		}
+		r.ID, r.Token, r.Queued = id, bytes.Clone(of), true
+		list = append(list, s.told(r, value))
+		return true
+	})
+	if err != nil {
+		for _, r := range list {
+			s.Return(l, r.SpoolKey)
+		}
+		return nil, err
+	}
+	return list, nil
+}
+
+// hold takes a record of a queue into hands, unless it is in somebody's.
+func (s *Spool) hold(id uint64, h hand) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, held := s.held[id]; held {
+		return false
+	}
+	s.held[id] = h
+	return true
+}
+
+// viewQueue calls fn for what is in the queues of n from a key on, until it is false.
+func (s *Spool) viewQueue(
+	ctx context.Context, n *line, from []byte, fn func(token []byte, id uint64, value []byte) bool,
+) error {
+	s.queues.viewing.RLock()
+	defer s.queues.viewing.RUnlock()
+	return s.queues.view(ctx, func(tx *bbolt.Tx) error {
+		b := tx.Bucket(queuesBucket).Bucket([]byte(n.name))
+		if b == nil {
+			return nil
+		}
+		c := b.Cursor()
+		for key, value := c.Seek(from); key != nil; key, value = c.Next() {
+			if token, id, ok := splitKey(key); ok && !fn(token, id, value) {
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
+// Devices implements store.Spool.
+func (s *Spool) Devices(
+	ctx context.Context, l store.Line, after []byte, limit int,
+) (devices []store.QueuedDevice, err error) {
+	n, err := s.begin(ctx, l)
+	if err != nil || n == nil {
+		return nil, err
+	}
+	from := []byte{}
+	if after != nil {
+		from = queueKey(after, math.MaxUint64)
+	}
+	err = s.viewQueue(ctx, n, from, func(token []byte, id uint64, _ []byte) bool {
+		last := len(devices) - 1
+		switch _, held := s.look(id); {
+		case held:
+		case last >= 0 && bytes.Equal(devices[last].Token, token):
+			devices[last].Records++
+		case len(devices) >= limit:
+			return false
+		default:
+			devices = append(devices, store.QueuedDevice{Token: bytes.Clone(token), Records: 1})
+		}
+		return true
+	})
+	return devices, err
+}
+
+// deviceIndex is how many bytes devices have in their queues, by hashes: two can
+// share one.
+type deviceIndex struct {
+	mu    sync.RWMutex
+	sizes map[uint64]int64
+}
+
+func (x *deviceIndex) bytes(device uint64) int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.sizes[device]
+}
+
+func (x *deviceIndex) add(device uint64, n int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.sizes[device] += n; x.sizes[device] <= 0 {
+		delete(x.sizes, device)
+	}
 }

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -15,96 +14,147 @@ import (
 	"apnsbridge/store"
 )
 
-// segment is a file of the log. Frames are appended to one of them, the current;
-// the others are sealed: a footer says what they had then. What is done stands
-// beside it.
+// segment is a file of the log. Frames are appended to the last of them, the current.
+// What is done stands beside it. All but name and path is guarded by the spool's mu.
 type segment struct {
 	name   segmentName
 	path   string
-	size   int64 // bytes of frames
-	footer footer
-	counts map[*line]*lineCount // of what is not done
-	left   int                  // records that are not done
-	live   int64                // their bytes
-	done   bitmap               // by slot; nil: nothing is
-	sealed bool
-	gone   bool  // nothing of it counts any more
-	holes  []gap // that are known
+	counts map[*line]lineCount
+	live   lineCount // of all lines
+	done   bitmap
+	holes  []gap      // that are known
+	points []waypoint // where a reader may begin
+	summary
 
-	marks  []byte // of what is done, not written yet
-	marked int64  // bytes of marks that were written
-	dirty  bool   // and not synced
+	from, to   int  // the words of done that are to be written
+	unsynced   bool // something was written since the last sync
+	summarized bool
+	gone       bool // another has taken its place, or its file is removed
 }
 
-// lineCount is what a segment has of a line.
-type lineCount struct {
-	records, all int // that are not done; and that were written
-	bytes, size  int64
+// summary is what queues.db has of a segment that is not appended to any more, so that
+// it need not be read when the spool is opened. JSON.
+type summary struct {
+	Size    int64         // bytes of frames
+	Last    uint64        // no ID is higher
+	Soonest int64         `json:",omitempty"` // when the first record may expire; 0: none does
+	Put     int64         // when the first was put, in seconds since 1970; 0: not known
+	Lines   []lineSummary // nil: something was done by then
 }
 
-// footer is the body of a frame at the end of a sealed segment, as JSON. Behind the
-// frame is where it begins: u32 bytes · "seal".
-type footer struct {
-	Last     uint64 // no ID is higher
-	Soonest  int64  `json:",omitempty"` // when the first record may expire; 0: none does
-	Put      uint32 // when the first was put, in seconds since 1970
-	Lines    []footerLine
-	Replaces []string `json:",omitempty"` // the segments whose place it has taken
-}
-
-type footerLine struct {
+type lineSummary struct {
 	store.Line
+	lineCount
+}
+
+// lineCount is what there is of a line, and not done.
+type lineCount struct {
 	Records int
 	Bytes   int64
 }
 
-const sealEnd = "seal"
+// waypoint says that no frame before off has the ID id or a higher one.
+type waypoint struct {
+	id  uint64
+	off int64
+}
+
+const waypointBytes = 256 << 10 // from one to the next
+
+// maxSegmentIDs is how many IDs a segment may span: so many bits it may need to say
+// what is done.
+const maxSegmentIDs = 1 << 22
 
 // add counts records of n that come or, below 0, go.
 func (g *segment) add(n *line, records int, bytes int64) {
 	c := g.counts[n]
-	if c == nil {
-		c = new(lineCount)
+	if c.Records, c.Bytes = c.Records+records, c.Bytes+bytes; c == (lineCount{}) {
+		delete(g.counts, n)
+	} else {
 		g.counts[n] = c
 	}
-	c.records += records
-	c.bytes += bytes
-	c.all += max(0, records)
-	c.size += max(0, bytes)
-	g.left += records
-	g.live += bytes
+	g.live.Records += records
+	g.live.Bytes += bytes
 	n.log += records
+	n.bytes += bytes
 	n.waiting.Add(int64(records))
 }
 
-// list is what the footer says of lines.
-func (g *segment) list() (list []footerLine) {
-	for n, c := range g.counts {
-		list = append(list, footerLine{n.Line, c.all, c.size})
+// found notes where a frame stands.
+func (g *segment) found(id uint64, off int64) {
+	if last := len(g.points) - 1; last < 0 && off >= waypointBytes || last >= 0 && off >= g.points[last].off+waypointBytes {
+		g.points = append(g.points, waypoint{id, off})
 	}
-	return list
 }
 
-// slot is a number for a frame, by its offset: no two frames have the same.
-func slot(off int64) int { return int(off / frameMin) }
-
-func (g *segment) isDone(off int64) bool {
-	at := slot(off)
-	return at/64 < len(g.done) && g.done.has(at)
+// before is where a reader begins that looks for id and what is behind it.
+func (g *segment) before(id uint64) int64 {
+	at, found := slices.BinarySearchFunc(g.points, id, func(p waypoint, id uint64) int { return int(int64(p.id - id)) })
+	switch {
+	case found:
+		return g.points[at].off
+	case at > 0:
+		return g.points[at-1].off
+	}
+	return 0
 }
 
-func (g *segment) setDone(off int64) {
-	at := slot(off)
-	if need := at/64 + 1 - len(g.done); need > 0 {
-		g.done = append(g.done, make(bitmap, max(need, words(slot(g.size))-len(g.done)))...)
+// expires notes when a record does.
+func (g *summary) expires(at int64) {
+	if at != 0 && (g.Soonest == 0 || at < g.Soonest) {
+		g.Soonest = at
 	}
-	g.done.add(at)
+}
+
+// bit is the place of id in done: words are the same for all segments.
+func (g *segment) bit(id uint64) int { return int(id - g.name.first&^63) }
+
+func (g *segment) isDone(id uint64) bool { return g.done.has(g.bit(id)) }
+
+func (g *segment) setDone(id uint64) {
+	g.done.add(g.bit(id))
+	g.unwritten(g.bit(id)/64, g.bit(id)/64+1)
+}
+
+// unwritten has words of done be written.
+func (g *segment) unwritten(from, to int) {
+	if g.from < g.to {
+		from, to = min(g.from, from), max(g.to, to)
+	}
+	g.from, g.to = from, to
+}
+
+// bitmap is a set of small numbers.
+type bitmap []uint64
+
+func (m bitmap) has(i int) bool { return i >= 0 && i/64 < len(m) && m[i/64]&(1<<(i%64)) != 0 }
+
+func (m *bitmap) add(i int) {
+	if need := i/64 + 1; need > len(*m) {
+		*m = append(*m, make(bitmap, need-len(*m))...)
+	}
+	(*m)[i/64] |= 1 << (i % 64)
+}
+
+// without is m without what is in other, nil if nothing is left.
+func (m bitmap) without(other bitmap) bitmap {
+	left := false
+	for i := range m {
+		if i < len(other) {
+			m[i] &^= other[i]
+		}
+		left = left || m[i] != 0
+	}
+	if !left {
+		return nil
+	}
+	return m
 }
 
 // segmentName is what a file's name says: no record in it has a lower ID than first.
 type segmentName struct {
 	first      uint64
-	generation int // how often what was there has been written anew
+	generation int // higher than that of those whose place it has taken
 	salt       uint32
 }
 
@@ -126,15 +176,15 @@ func parseSegmentName(s string) (n segmentName, ok bool) {
 func newSegment(dir string, name segmentName) *segment {
 	return &segment{
 		name: name, path: filepath.Join(dir, name.String()),
-		counts: make(map[*line]*lineCount), footer: footer{Last: name.first},
+		counts: make(map[*line]lineCount), summary: summary{Last: name.first},
 	}
 }
 
-func (g *segment) marksPath() string { return strings.TrimSuffix(g.path, segmentEnd) + marksEnd }
+func marksPath(path string) string { return strings.TrimSuffix(path, segmentEnd) + marksEnd }
 
 // remove takes the files away: first the log, since marks without it do no harm.
 func (g *segment) remove() error {
-	for _, path := range []string{g.path, g.marksPath()} {
+	for _, path := range []string{g.path, marksPath(g.path)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -142,145 +192,51 @@ func (g *segment) remove() error {
 	return nil
 }
 
-// A mark says that a record is done: u32 offset of its frame · u32 CRC-32C of that.
-const markSize = 8
+// Marks say what is done: u64 word of the bitmap · u32 CRC-32C of it · u32 0, in the
+// order of words. A disk writes all of one or nothing.
+const markSize = 16
 
-func appendMark(b []byte, off int64) []byte {
-	b = appendU32(b, uint32(off))
-	return appendU32(b, crc32.Checksum(b[len(b)-4:], crcTable))
+func appendMark(b []byte, word uint64) []byte {
+	b = appendU64(b, word)
+	return append(appendU32(b, crc32.Checksum(b[len(b)-8:], crcTable)), 0, 0, 0, 0)
 }
 
-// readMarks has be done what is.
-func (g *segment) readMarks() error {
-	b, err := os.ReadFile(g.marksPath())
+// readMarks gives what is done of the segment at path.
+func readMarks(path string) (done bitmap, err error) {
+	b, err := os.ReadFile(marksPath(path))
 	// What the disk does not give is done again.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO) {
-		return err
+		return nil, err
 	}
-	g.marked = int64(len(b) - len(b)%markSize)
 	for ; len(b) >= markSize; b = b[markSize:] {
-		if off := int64(u32(b)); u32(b[4:]) == crc32.Checksum(b[:4], crcTable) && off < g.size {
-			g.setDone(off)
+		if word := u64(b); u32(b[8:]) == crc32.Checksum(b[:8], crcTable) {
+			done = append(done, word)
+		} else {
+			done = append(done, 0)
 		}
 	}
-	return nil
+	return done, nil
 }
 
-// writeMarks writes marks behind the others. What fails is written again, to the
-// same place.
-func (g *segment) writeMarks(marks []byte) error {
-	f, err := os.OpenFile(g.marksPath(), os.O_CREATE|os.O_WRONLY, 0o600)
+// writeMarks writes words of done to their place, which is that of the word from.
+func writeMarks(path string, words bitmap, from int) error {
+	f, err := os.OpenFile(marksPath(path), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(marks, g.marked)
+	b := make([]byte, 0, len(words)*markSize)
+	for _, word := range words {
+		b = appendMark(b, word)
+	}
+	_, err = f.WriteAt(b, int64(from)*markSize)
 	return errors.Join(err, f.Close())
 }
 
-// syncMarks makes the marks durable.
-func (g *segment) syncMarks() error {
-	f, err := os.Open(g.marksPath())
+// syncMarks makes durable what was written.
+func syncMarks(path string) error {
+	f, err := os.Open(marksPath(path))
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-// sealing is a footer as it is to be written.
-func (g *segment) sealing() []byte {
-	body, err := json.Marshal(g.footer)
-	if err != nil {
-		panic(err) // there is nothing in it that JSON does not have
-	}
-	b := appendFrame(nil, g.name.salt, footerFrame, "", 0, &store.LineRecord{Body: body}, nil)
-	return append(appendU32(b, uint32(len(b))), sealEnd...)
-}
-
-// seal writes the footer behind the frames, and cuts what stands there.
-func (g *segment) seal() error {
-	f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	if err = f.Truncate(g.size); err == nil {
-		_, err = f.WriteAt(g.sealing(), g.size)
-	}
-	return errors.Join(err, f.Close())
-}
-
-// open reads the footer, if there is one, else how large the file is.
-func (g *segment) open() error {
-	f, err := os.Open(g.path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	g.size = info.Size()
-	end := make([]byte, 4+len(sealEnd))
-	if _, err := f.ReadAt(end, g.size-int64(len(end))); err != nil {
-		return nil
-	}
-	at := g.size - int64(len(end)) - int64(u32(end))
-	if string(end[4:]) != sealEnd || at < 0 || u32(end) > footerMax {
-		return nil
-	}
-	b := make([]byte, u32(end))
-	if _, err := f.ReadAt(b, at); err != nil {
-		return nil
-	}
-	if frame, ok := readFrame(b, g.name.salt); ok && frame.kind == footerFrame {
-		if body, ok := frame.body(b); ok && json.Unmarshal(body, &g.footer) == nil {
-			g.size, g.sealed = at, true
-		}
-	}
-	return nil
-}
-
-// openSegments opens what is in a directory, in the order of IDs. Files that are not
-// whole, or were replaced, are taken away.
-func openSegments(dir string) (segments []*segment, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var extra []string
-	replaced, marks := make(map[string]bool), make(map[string]bool)
-	for _, e := range entries { // in the order of names
-		name, ok := parseSegmentName(e.Name())
-		switch {
-		case strings.HasSuffix(e.Name(), newEnd):
-			extra = append(extra, e.Name())
-		case strings.HasSuffix(e.Name(), marksEnd):
-			marks[e.Name()] = true
-		case ok:
-			g := newSegment(dir, name)
-			if err := g.open(); err != nil {
-				return nil, err
-			}
-			segments = append(segments, g)
-			for _, old := range g.footer.Replaces {
-				replaced[old] = true
-			}
-		}
-	}
-	segments = slices.DeleteFunc(segments, func(g *segment) bool {
-		if replaced[g.name.String()] {
-			err = errors.Join(err, g.remove())
-		}
-		delete(marks, filepath.Base(g.marksPath()))
-		return replaced[g.name.String()]
-	})
-	for name := range marks {
-		extra = append(extra, name)
-	}
-	for _, name := range extra {
-		if gone := os.Remove(filepath.Join(dir, name)); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, gone)
-		}
-	}
-	return segments, err
 }

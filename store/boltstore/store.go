@@ -1,7 +1,7 @@
 // Package boltstore keeps in bbolt files what the bridge must remember.
 //
 // Lists and ledger are in feedback.db; what waits for APNs is in the directory spool,
-// see LineSpool: damage to one is not damage to both. Integers are big-endian, times
+// see Spool: damage to one is not damage to both. Integers are big-endian, times
 // are in milliseconds since 1970 unless another unit is named.
 //
 // feedback.db:
@@ -62,7 +62,7 @@ type Store struct {
 	file     *file
 	feedback *Feedback
 	ledger   *Ledger
-	lines    *LineSpool
+	spool    *Spool
 
 	spoolBegins bool
 }
@@ -78,15 +78,18 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: dir}
 	err := s.start(fileName, o.Now, func(f *file) error {
 		s.file, s.feedback, s.ledger = f, newFeedback(f, o), &Ledger{file: f, now: o.Now}
-		return f.prepare(prepareVersion, s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare)
+		return f.prepare(prepareVersion(layoutVersion), s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if s.lines, err = OpenLineSpool(dir, o); err != nil {
+	if s.spool, err = OpenSpool(dir, o); err != nil {
 		return nil, errors.Join(err, s.file.close())
 	}
-	s.spoolBegins = s.lines.Begins()
+	if s.spool.aside != nil {
+		s.aside = append(s.aside, s.spool.aside)
+	}
+	s.spoolBegins = s.spool.Begins()
 	return s, nil
 }
 
@@ -122,12 +125,15 @@ func (s *Store) SpoolBegins() bool { return s.spoolBegins }
 
 // Damaged gives the paths of the files that were set aside at any time and are
 // still there.
-func (s *Store) Damaged() ([]string, error) { return damagedFiles(s.dir) }
+func (s *Store) Damaged() ([]string, error) {
+	paths, err := damagedFiles(s.dir)
+	return append(paths, s.spool.Stats().SetAside...), err
+}
 
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
 func (s *Store) Close() error {
-	return errors.Join(s.lines.Close(), s.file.close())
+	return errors.Join(s.spool.Close(), s.file.close())
 }
 
 // Feedback is the store's lists of dead devices.
@@ -136,8 +142,8 @@ func (s *Store) Feedback() *Feedback { return s.feedback }
 // Ledger is the store's log below the resend ledger.
 func (s *Store) Ledger() *Ledger { return s.ledger }
 
-// Lines is the store's notifications that wait for APNs.
-func (s *Store) Lines() *LineSpool { return s.lines }
+// Spool is the store's notifications that wait for APNs.
+func (s *Store) Spool() *Spool { return s.spool }
 
 // Stats says how the store is doing. Counters run from Open.
 type Stats struct {
@@ -153,7 +159,7 @@ type Stats struct {
 	DamagedFiles    int           // set aside at any time and still there
 	Failing         time.Duration // for how long it could not be written; 0 if it can
 	Failures        uint64        // transactions that could not be written
-	Lines           store.LineStats
+	Spool           store.SpoolStats
 }
 
 // Stats returns a snapshot.
@@ -174,7 +180,7 @@ func (s *Store) Stats() Stats {
 		DamagedFiles:    len(damaged),
 		Failing:         lasting,
 		Failures:        failures,
-		Lines:           s.lines.Stats(),
+		Spool:           s.spool.Stats(),
 	}
 }
 
@@ -186,29 +192,23 @@ var (
 	versionKey = []byte("version")
 )
 
-func prepareVersion(tx *bbolt.Tx) error {
-	meta, err := tx.CreateBucketIfNotExists(metaBucket)
-	if err != nil {
-		return err
-	}
-	if meta.Get(versionKey) == nil {
-		return meta.Put(versionKey, appendU32(nil, layoutVersion))
-	}
-	return checkVersion(tx)
-}
-
-// checkVersion looks at the version of a file. A new one has none.
-func checkVersion(tx *bbolt.Tx) error {
-	meta := tx.Bucket(metaBucket)
-	if meta == nil {
+// prepareVersion makes sure that a file is of a version, which a new one gets.
+func prepareVersion(version uint32) func(*bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucketIfNotExists(metaBucket)
+		if err != nil {
+			return err
+		}
+		v := meta.Get(versionKey)
+		switch {
+		case v == nil:
+			return meta.Put(versionKey, appendU32(nil, version))
+		case len(v) != 4:
+			return damage("a version of %d bytes", len(v))
+		case u32(v) != version:
+			return fmt.Errorf("is of version %d and this program knows version %d: use the program that wrote it, "+
+				"or another store.path", u32(v), version)
+		}
 		return nil
 	}
-	v := meta.Get(versionKey)
-	if len(v) != 4 {
-		return damage("a version of %d bytes", len(v))
-	}
-	if got := u32(v); got != layoutVersion {
-		return fmt.Errorf("is of version %d and this program knows version %d: use the program that wrote it, or another store.path", got, layoutVersion)
-	}
-	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"apnsbridge/store"
 )
 
-func testLineMove(t *testing.T, p LinePlace) {
+func testSpoolMove(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	putLine(t, s, mail, logged(0, 4))
 	s = p.Open(Settings{})
@@ -27,7 +27,7 @@ func testLineMove(t *testing.T, p LinePlace) {
 		t.Helper()
 		got := checkQueue(t, s, mail, "device 0", "0 1 2")
 		for i, r := range got {
-			if want[i].Flags[7] = flags; !sameLineRecord(r, want[i]) {
+			if want[i].Flags[7] = flags; !sameRecord(r, want[i]) {
 				t.Errorf("got %v, want %v", r, want[i])
 			}
 		}
@@ -49,9 +49,9 @@ func testLineMove(t *testing.T, p LinePlace) {
 	checkLine(t, s, mail, "3")
 }
 
-func testLineDevices(t *testing.T, p LinePlace) {
+func testSpoolDevices(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
-	keys := make(map[string][]store.LineKey)
+	keys := make(map[string][]store.SpoolKey)
 	for _, token := range []string{"bb", "a", "", "b", "ab", "a\x00"} {
 		keys[token] = putLine(t, s, mail, queued(token, 0, 1+len(token)))
 		s.Return(mail, keys[token]...)
@@ -83,7 +83,7 @@ func testLineDevices(t *testing.T, p LinePlace) {
 	check(2, `"":1 "a":1 "b":2 "a\x00":3 "bb":3`)
 }
 
-func testLineSample(t *testing.T, p LinePlace) {
+func testSpoolSample(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	list := logged(0, 1000)
 	for i := range list {
@@ -100,7 +100,7 @@ func testLineSample(t *testing.T, p LinePlace) {
 			t.Fatalf("got %v, want one of a free device", got)
 		}
 		seen[string(got[0].Body)] = true
-		s.Return(mail, got[0].LineKey)
+		s.Return(mail, got[0].SpoolKey)
 	}
 	if len(seen) < 50 {
 		t.Errorf("got %d different ones of 450, want most of 100", len(seen))
@@ -122,7 +122,7 @@ func testLineSample(t *testing.T, p LinePlace) {
 	}
 }
 
-func testLineNotHeld(t *testing.T, p LinePlace) {
+func testSpoolNotHeld(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	all := putLine(t, s, mail, logged(0, 4))
 	s.Done(mail, all[0], all[0])
@@ -131,23 +131,23 @@ func testLineNotHeld(t *testing.T, p LinePlace) {
 	s.Done(mail, all[1])
 	s.Done(other, all[2])
 	s.Return(news, all[2])
-	s.Done(mail, store.LineKey{ID: all[3].ID + 1}, store.LineKey{ID: 1 << 63}, store.LineKey{})
-	s.Return(mail, store.LineKey{ID: all[3].ID + 1}, store.LineKey{})
+	s.Done(mail, store.SpoolKey{ID: all[3].ID + 1}, store.SpoolKey{ID: 1 << 63}, store.SpoolKey{})
+	s.Return(mail, store.SpoolKey{ID: all[3].ID + 1}, store.SpoolKey{})
 	checkLine(t, s, mail, "1")
 	must(t, s.Flush(ctx))
 	checkLine(t, p.Kill(Settings{}), mail, "1 2 3")
 }
 
-func testLineRecords(t *testing.T, p LinePlace) {
+func testSpoolRecords(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	long := store.Line{App: strings.Repeat("a", 500), Environment: strings.Repeat("e", 24), Topic: strings.Repeat("t", 500)}
-	want := []store.LineRecord{
-		{LineKey: store.LineKey{Token: []byte("token")}, Body: []byte("body"), Expires: 1 << 33},
+	want := []store.SpoolRecord{
+		{SpoolKey: store.SpoolKey{Token: []byte("token")}, Body: []byte("body"), Expires: 1 << 33},
 		{},
 		{Body: []byte{0}, Expires: 1},
-		{LineKey: store.LineKey{Token: bytes.Repeat([]byte{7}, store.MaxSpoolToken)}, Body: bytes.Repeat([]byte{8}, store.MaxSpoolBody)},
-		{LineKey: store.LineKey{Queued: true}, Flags: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Expires: math.MaxInt64},
-		{LineKey: store.LineKey{Queued: true}, Body: bytes.Repeat([]byte{8}, store.MaxSpoolBody)},
+		{SpoolKey: store.SpoolKey{Token: bytes.Repeat([]byte{7}, store.MaxSpoolToken)}, Body: bytes.Repeat([]byte{8}, store.MaxSpoolBody)},
+		{SpoolKey: store.SpoolKey{Queued: true}, Flags: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Expires: math.MaxInt64},
+		{SpoolKey: store.SpoolKey{Queued: true}, Body: bytes.Repeat([]byte{8}, store.MaxSpoolBody)},
 	}
 	list := slices.Clone(want)
 	list[0].Token, list[0].Body = []byte("token"), []byte("body")
@@ -164,7 +164,7 @@ func testLineRecords(t *testing.T, p LinePlace) {
 		more, err := s.TakeOf(ctx, long, nil, 9, unlimited)
 		must(t, err)
 		got = append(got, more...)
-		if !slices.EqualFunc(got, want, sameLineRecord) {
+		if !slices.EqualFunc(got, want, sameRecord) {
 			t.Fatalf("got %.300v, want %.300v", got, want)
 		}
 		s.Return(long, lineKeys(got)...)
@@ -175,22 +175,22 @@ func testLineRecords(t *testing.T, p LinePlace) {
 	}
 }
 
-func testLineRefuses(t *testing.T, p LinePlace) {
+func testSpoolRefuses(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	good := logged(0, 1)
 	held := putLine(t, s, mail, logged(1, 1))
-	for name, bad := range map[string]store.LineBatch{
+	for name, bad := range map[string]store.SpoolBatch{
 		"no app":               onto(store.Line{Environment: "sandbox"}, logged(0, 1)),
 		"no environment":       onto(store.Line{App: "mail"}, logged(0, 1)),
 		"a long name":          onto(store.Line{App: strings.Repeat("q", 1025), Environment: "sandbox"}, logged(0, 1)),
 		"a zero in a name":     onto(store.Line{App: "a\x00b", Environment: "sandbox"}, logged(0, 1)),
 		"a name of no letters": onto(store.Line{App: "a\xff", Environment: "sandbox"}, logged(0, 1)),
-		"a long token":         onto(mail, []store.LineRecord{{LineKey: store.LineKey{Token: make([]byte, store.MaxSpoolToken+1)}}}),
-		"a large body":         onto(mail, []store.LineRecord{{Body: make([]byte, store.MaxSpoolBody+1)}}),
-		"an early end":         onto(mail, []store.LineRecord{{Expires: -1}}),
-		"into the log again":   onto(mail, []store.LineRecord{{LineKey: held[0]}}),
-		"not in hands":         onto(mail, []store.LineRecord{{LineKey: store.LineKey{ID: 1 << 40, Queued: true}}}),
-		"of another line":      onto(other, []store.LineRecord{{LineKey: store.LineKey{ID: held[0].ID, Token: held[0].Token, Queued: true}}}),
+		"a long token":         onto(mail, []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: make([]byte, store.MaxSpoolToken+1)}}}),
+		"a large body":         onto(mail, []store.SpoolRecord{{Body: make([]byte, store.MaxSpoolBody+1)}}),
+		"an early end":         onto(mail, []store.SpoolRecord{{Expires: -1}}),
+		"into the log again":   onto(mail, []store.SpoolRecord{{SpoolKey: held[0]}}),
+		"not in hands":         onto(mail, []store.SpoolRecord{{SpoolKey: store.SpoolKey{ID: 1 << 40, Queued: true}}}),
+		"of another line":      onto(other, []store.SpoolRecord{{SpoolKey: store.SpoolKey{ID: held[0].ID, Token: held[0].Token, Queued: true}}}),
 	} {
 		err := s.Put(ctx, onto(mail, good), onto(mail, queued("d", 0, 1)), bad)
 		if !errors.Is(err, store.ErrUnstorable) || strings.ContainsRune(err.Error(), '\n') {

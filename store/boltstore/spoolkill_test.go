@@ -15,14 +15,14 @@ import (
 	"apnsbridge/store"
 )
 
-// What TestLinesKilled tells its child.
+// What TestSpoolKilled tells its child.
 const (
 	linesKilledIn   = "BOLTSTORE_LINES_KILLED_IN"
 	linesKilledFrom = "BOLTSTORE_LINES_KILLED_FROM" // the number of its first record
 )
 
-// lineFates is what became of records before a child was killed, by their numbers.
-type lineFates struct {
+// spoolFates is what became of records before a child was killed, by their numbers.
+type spoolFates struct {
 	put, done, surely, moved, moving map[int]bool
 	trying                           map[int]bool // the Put at work
 	next                             int
@@ -31,7 +31,7 @@ type lineFates struct {
 // A process that is killed at any moment leaves each record that was put, once, those
 // of the log that were done before a later Put not at all, and in a queue what was
 // moved there.
-func TestLinesKilled(t *testing.T) {
+func TestSpoolKilled(t *testing.T) {
 	if os.Getenv(linesKilledIn) != "" {
 		t.Skip("this is the process that is killed")
 	}
@@ -42,19 +42,19 @@ func TestLinesKilled(t *testing.T) {
 	dir, r := t.TempDir(), rand.New(rand.NewPCG(*seed, 6))
 	there, next := make(map[int]bool), 0 // what was there before a round
 	for round := range rounds {
-		f := killLines(t, dir, next, r)
+		f := killSpool(t, dir, next, r)
 		next = f.next
-		s := openLines(t, dir, Options{SpoolBytes: 64 << 20})
+		s := openTestSpool(t, dir, Options{SpoolBytes: 64 << 20})
 		if got := s.Stats(); len(got.SetAside) > 0 || got.Broken > 0 {
 			t.Fatalf("round %d: got %+v", round, got)
 		}
-		whole, broken := takeLines(t, s, mailLine)
+		whole, broken := takeAll(t, s, mailLine)
 		if len(broken) > 0 {
 			t.Fatalf("round %d: got %d broken records", round, len(broken))
 		}
 		now, last := make(map[int]bool), [2]uint64{}
 		for _, rec := range whole {
-			i := lineNumber(t, rec)
+			i := recordNumber(t, rec)
 			switch {
 			case now[i]:
 				t.Errorf("round %d: record %d is there twice", round, i)
@@ -87,7 +87,7 @@ func TestLinesKilled(t *testing.T) {
 	t.Logf("%d rounds, %d records, %d there at last", rounds, next, len(there))
 }
 
-func lineNumber(t testing.TB, r store.LineRecord) (i int) {
+func recordNumber(t testing.TB, r store.SpoolRecord) (i int) {
 	t.Helper()
 	if _, err := fmt.Sscanf(string(r.Body), "record %d end", &i); err != nil {
 		t.Fatalf("got %.50q: %v", r.Body, err)
@@ -95,10 +95,10 @@ func lineNumber(t testing.TB, r store.LineRecord) (i int) {
 	return i
 }
 
-// killLines has a child work until it is killed.
-func killLines(t *testing.T, dir string, from int, r *rand.Rand) lineFates {
+// killSpool has a child work until it is killed.
+func killSpool(t *testing.T, dir string, from int, r *rand.Rand) spoolFates {
 	t.Helper()
-	child := exec.Command(os.Args[0], "-test.run=^TestLinesUntilKilled$", "-seed="+strconv.FormatUint(r.Uint64(), 10))
+	child := exec.Command(os.Args[0], "-test.run=^TestSpoolUntilKilled$", "-seed="+strconv.FormatUint(r.Uint64(), 10))
 	child.Env = append(os.Environ(), linesKilledIn+"="+dir, linesKilledFrom+"="+strconv.Itoa(from))
 	var trouble bytes.Buffer
 	child.Stderr = &trouble
@@ -124,7 +124,7 @@ func killLines(t *testing.T, dir string, from int, r *rand.Rand) lineFates {
 		t.Errorf("the child ended by itself\n%s", &trouble)
 	}
 	child.Wait()
-	f := lineFates{map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, from}
+	f := spoolFates{map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, from}
 	var ended, carried []int // of the log: behind Done; and before the Put at work began
 	for line := range bytes.Lines(append([]byte(first), rest...)) {
 		var what string
@@ -162,28 +162,28 @@ func killLines(t *testing.T, dir string, from int, r *rand.Rand) lineFates {
 	return f
 }
 
-func TestLinesUntilKilled(t *testing.T) {
+func TestSpoolUntilKilled(t *testing.T) {
 	dir := os.Getenv(linesKilledIn)
 	if dir == "" {
-		t.Skip("it runs in a process of its own, which TestLinesKilled starts")
+		t.Skip("it runs in a process of its own, which TestSpoolKilled starts")
 	}
 	next, err := strconv.Atoi(os.Getenv(linesKilledFrom))
 	if err != nil {
 		t.Fatal(err)
 	}
 	say := func(what string, from, n int) { fmt.Printf("%s %d %d\n", what, from, n) }
-	s := openLines(t, dir, Options{SpoolBytes: 64 << 20}) // segments of 1 MiB
+	s := openTestSpool(t, dir, Options{SpoolBytes: 64 << 20}) // segments of 1 MiB
 	r := rand.New(rand.NewPCG(*seed, 7))
-	held := make(map[int]store.LineRecord)
-	whole, _ := takeLines(t, s, mailLine)
+	held := make(map[int]store.SpoolRecord)
+	whole, _ := takeAll(t, s, mailLine)
 	for _, rec := range whole {
-		held[lineNumber(t, rec)] = rec
+		held[recordNumber(t, rec)] = rec
 	}
 	for { // until it is killed
 		n := 1 + r.IntN(1500)
-		list := lineRecords(next, n)
+		list := spoolRecords(next, n)
 		say("puts", next, n)
-		putLines(t, s, mailLine, list)
+		putAll(t, s, mailLine, list)
 		say("put", next, n)
 		for i, rec := range list {
 			held[next+i] = rec
@@ -193,7 +193,7 @@ func TestLinesUntilKilled(t *testing.T) {
 			switch k := r.IntN(10); {
 			case k < 6:
 				say("ends", i, 1)
-				s.Done(mailLine, rec.LineKey)
+				s.Done(mailLine, rec.SpoolKey)
 				if !rec.Queued {
 					say("ended", i, 1)
 				}
@@ -201,7 +201,7 @@ func TestLinesUntilKilled(t *testing.T) {
 			case k == 6 && !rec.Queued && r.IntN(5) == 0:
 				rec.Queued = true
 				say("moves", i, 1)
-				putLines(t, s, mailLine, []store.LineRecord{rec})
+				putAll(t, s, mailLine, []store.SpoolRecord{rec})
 				say("moved", i, 1)
 				held[i] = rec
 			}

@@ -22,28 +22,28 @@ var (
 	newsLine = store.Line{App: "news", Environment: "sandbox", Topic: "com.example.news"}
 )
 
-// lineRecords are n records, numbered in their bodies. Each is of a device of its own.
-func lineRecords(from, n int) []store.LineRecord {
-	list := make([]store.LineRecord, n)
+// spoolRecords are n records, numbered in their bodies. Each is of a device of its own.
+func spoolRecords(from, n int) []store.SpoolRecord {
+	list := make([]store.SpoolRecord, n)
 	for i := range list {
-		list[i] = store.LineRecord{LineKey: store.LineKey{Token: fmt.Append(nil, "device ", from+i)}, Body: fmt.Append(nil, "record ", from+i, " end")}
+		list[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: fmt.Append(nil, "device ", from+i)}, Body: fmt.Append(nil, "record ", from+i, " end")}
 	}
 	return list
 }
 
-func putLines(t testing.TB, s *LineSpool, l store.Line, list []store.LineRecord) (keys []store.LineKey) {
+func putAll(t testing.TB, s *Spool, l store.Line, list []store.SpoolRecord) (keys []store.SpoolKey) {
 	t.Helper()
-	if err := s.Put(ctx, store.LineBatch{Line: l, Records: list}); err != nil {
+	if err := s.Put(ctx, store.SpoolBatch{Line: l, Records: list}); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range list {
-		keys = append(keys, r.LineKey)
+		keys = append(keys, r.SpoolKey)
 	}
 	return keys
 }
 
-// takeLines takes all there is of a line, and tells what is whole from what is not.
-func takeLines(t testing.TB, s *LineSpool, l store.Line) (whole, broken []store.LineRecord) {
+// takeAll takes all there is of a line, and tells what is whole from what is not.
+func takeAll(t testing.TB, s *Spool, l store.Line) (whole, broken []store.SpoolRecord) {
 	t.Helper()
 	list, err := s.Take(ctx, l, 1<<20, 1<<40)
 	if err != nil {
@@ -104,12 +104,12 @@ func copyTree(t testing.TB, from, path string, change func([]byte) []byte) (dir 
 func TestSegmentDamaged(t *testing.T) {
 	const n = 12
 	from := t.TempDir()
-	s := openLines(t, from, Options{})
+	s := openTestSpool(t, from, Options{})
 	for i := range n / 2 {
-		putLines(t, s, mailLine, lineRecords(i, 1))
-		putLines(t, s, newsLine, lineRecords(n/2+i, 1))
+		putAll(t, s, mailLine, spoolRecords(i, 1))
+		putAll(t, s, newsLine, spoolRecords(n/2+i, 1))
 	}
-	s.Done(mailLine, putLines(t, s, mailLine, lineRecords(n, 2))...)
+	s.Done(mailLine, putAll(t, s, mailLine, spoolRecords(n, 2))...)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -132,16 +132,16 @@ func TestSegmentDamaged(t *testing.T) {
 					b[at] ^= 1 << (at % 8)
 					return b
 				})
-				s := openLines(t, dir, Options{})
+				s := openTestSpool(t, dir, Options{})
 				there := make(map[string]bool)
 				for _, l := range []store.Line{mailLine, newsLine} {
 					waiting := s.Waiting(l)
-					whole, broken := takeLines(t, s, l)
+					whole, broken := takeAll(t, s, l)
 					for _, r := range whole {
 						there[string(r.Body)] = true
 					}
 					for _, r := range broken {
-						s.Done(l, r.LineKey)
+						s.Done(l, r.SpoolKey)
 					}
 					if got := s.Waiting(l); got != 0 {
 						t.Errorf("%s: %d of %d wait, and are not given", name, got, waiting)
@@ -187,16 +187,16 @@ func fileSize(t testing.TB, path string) int {
 // as it was put, and the log has lost nothing.
 func TestQueuesDamaged(t *testing.T) {
 	from := t.TempDir()
-	s := openLines(t, from, Options{})
+	s := openTestSpool(t, from, Options{})
 	for i := range 60 {
-		r := lineRecords(i, 3)
+		r := spoolRecords(i, 3)
 		for j := range r {
 			r[j].Token, r[j].Queued = r[0].Token, true
 			r[j].Body = bytes.Repeat(r[j].Body, 20)
 		}
-		putLines(t, s, []store.Line{mailLine, newsLine}[i%2], r)
+		putAll(t, s, []store.Line{mailLine, newsLine}[i%2], r)
 	}
-	putLines(t, s, mailLine, lineRecords(1000, 10))
+	putAll(t, s, mailLine, spoolRecords(1000, 10))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestQueuesDamaged(t *testing.T) {
 			at := r.IntN(pages)
 			name := fmt.Sprintf("%s at page %d", damage.name, at)
 			dir := copyTree(t, from, path, func(b []byte) []byte { return damage.do(r, b, at*page) })
-			s, err := OpenLineSpool(dir, Options{})
+			s, err := OpenSpool(dir, Options{})
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -282,18 +282,18 @@ func overwrite(t testing.TB, path, text string) {
 // and all others are given, today and after a restart.
 func TestBrokenWhileOpen(t *testing.T) {
 	dir := t.TempDir()
-	s := openLines(t, dir, Options{})
-	s.Return(mailLine, putLines(t, s, mailLine, lineRecords(0, 2000))...)
-	queue := lineRecords(3000, 20)
+	s := openTestSpool(t, dir, Options{})
+	s.Return(mailLine, putAll(t, s, mailLine, spoolRecords(0, 2000))...)
+	queue := spoolRecords(3000, 20)
 	for i := range queue {
 		queue[i].Token, queue[i].Queued = []byte("d"), true
 	}
-	s.Return(mailLine, putLines(t, s, mailLine, queue)...)
+	s.Return(mailLine, putAll(t, s, mailLine, queue)...)
 	overwrite(t, lineFiles(t, dir, "*.log")[0], "record 1000 end")
 	overwrite(t, lineFiles(t, dir, "*.log")[0], "device 500") // its head
 	overwrite(t, s.path(queuesFileName), "record 3010 end")
 	for round := range 2 {
-		whole, broken := takeLines(t, s, mailLine)
+		whole, broken := takeAll(t, s, mailLine)
 		if len(whole) != 2017 || len(broken) != 2 || broken[0].ID == 0 || string(broken[0].Token) != "device 1000" || string(broken[1].Token) != "d" {
 			t.Fatalf("got %d whole ones and broken %+v, want 2017 and 2", len(whole), broken)
 		}
@@ -308,15 +308,15 @@ func TestBrokenWhileOpen(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			s = openLines(t, dir, Options{})
+			s = openTestSpool(t, dir, Options{})
 			continue
 		}
-		s.Done(mailLine, broken[0].LineKey, broken[1].LineKey)
+		s.Done(mailLine, broken[0].SpoolKey, broken[1].SpoolKey)
 	}
 	if err := s.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if whole, broken := takeLines(t, openLines(t, copyOf(t, s), Options{}), mailLine); len(whole) != 2017 || len(broken) != 0 {
+	if whole, broken := takeAll(t, openTestSpool(t, copyOf(t, s), Options{}), mailLine); len(whole) != 2017 || len(broken) != 0 {
 		t.Errorf("got %d whole and %d broken ones, want 2017 and none", len(whole), len(broken))
 	}
 }
@@ -324,10 +324,10 @@ func TestBrokenWhileOpen(t *testing.T) {
 // What takes the place of others may be there with them, if the process ended between.
 func TestReplacedSegments(t *testing.T) {
 	dir := t.TempDir()
-	s := openLines(t, dir, Options{SpoolBytes: 1 << 20})
-	var keys []store.LineKey
+	s := openTestSpool(t, dir, Options{SpoolBytes: 1 << 20})
+	var keys []store.SpoolKey
 	for i := range 10 {
-		keys = append(keys, putLines(t, s, mailLine, lineRecords(100*i, 100))...)
+		keys = append(keys, putAll(t, s, mailLine, spoolRecords(100*i, 100))...)
 	}
 	s.cleaning.Lock()
 	for i, k := range keys {
@@ -335,7 +335,7 @@ func TestReplacedSegments(t *testing.T) {
 			s.Done(mailLine, k)
 		}
 	}
-	if err := s.flushNow(false); err != nil {
+	if err := s.flush(); err != nil {
 		t.Fatal(err)
 	}
 	before := t.TempDir()
@@ -366,9 +366,9 @@ func TestReplacedSegments(t *testing.T) {
 			}
 		}
 	}
-	s = openLines(t, dir, Options{SpoolBytes: 1 << 20})
-	whole, broken := takeLines(t, s, mailLine)
-	if len(whole) != 360 || len(broken) != 0 || !slices.IsSortedFunc(whole, func(a, b store.LineRecord) int { return int(int64(a.ID - b.ID)) }) {
+	s = openTestSpool(t, dir, Options{SpoolBytes: 1 << 20})
+	whole, broken := takeAll(t, s, mailLine)
+	if len(whole) != 360 || len(broken) != 0 || !slices.IsSortedFunc(whole, func(a, b store.SpoolRecord) int { return int(int64(a.ID - b.ID)) }) {
 		t.Errorf("got %d whole and %d broken records, want 360 in order", len(whole), len(broken))
 	}
 }
@@ -376,10 +376,10 @@ func TestReplacedSegments(t *testing.T) {
 // What is in somebody's hands while its segment is written anew is found where it
 // stands then.
 func TestCleanBesideHands(t *testing.T) {
-	s := openLines(t, t.TempDir(), Options{SpoolBytes: 1 << 20})
-	var keys []store.LineKey
+	s := openTestSpool(t, t.TempDir(), Options{SpoolBytes: 1 << 20})
+	var keys []store.SpoolKey
 	for i := range 10 {
-		keys = append(keys, putLines(t, s, mailLine, lineRecords(100*i, 100))...)
+		keys = append(keys, putAll(t, s, mailLine, spoolRecords(100*i, 100))...)
 	}
 	s.Return(mailLine, keys...)
 	list, err := s.Take(ctx, mailLine, 900, 1<<40)
@@ -389,46 +389,46 @@ func TestCleanBesideHands(t *testing.T) {
 	s.cleaning.Lock()
 	for i, r := range list {
 		if i%3 > 0 {
-			s.Done(mailLine, r.LineKey)
+			s.Done(mailLine, r.SpoolKey)
 		}
 	}
 	before := s.Stats().Bytes
-	for s.flushNow(false) == nil && s.clean(2) {
+	for s.flush() == nil && s.clean(2) {
 	}
 	s.cleaning.Unlock()
 	if got := s.Stats().Bytes; got > before/2 {
 		t.Errorf("got %d bytes of %d, want less than half", got, before)
 	}
-	var moved []store.LineRecord
+	var moved []store.SpoolRecord
 	want := 0
 	for i, r := range list {
 		switch {
 		case i%3 > 0:
 		case i%2 > 0:
-			s.Return(mailLine, r.LineKey)
+			s.Return(mailLine, r.SpoolKey)
 			want++
 		case i%4 > 0:
-			s.Done(mailLine, r.LineKey)
+			s.Done(mailLine, r.SpoolKey)
 		default:
 			r.Queued = true
 			moved = append(moved, r)
 			want++
 		}
 	}
-	putLines(t, s, mailLine, moved)
+	putAll(t, s, mailLine, moved)
 	again, err := s.Take(ctx, mailLine, 1000, 1<<40)
 	if err != nil || len(again) != want-len(moved)+100 {
 		t.Fatalf("got %d records and error %v, want %d", len(again), err, want-len(moved)+100)
 	}
 	for i, r := range again {
-		if r.Broken != nil || i > 0 && r.ID <= again[i-1].ID || lineNumber(t, r) < 900 && lineNumber(t, r)%6 != 3 {
+		if r.Broken != nil || i > 0 && r.ID <= again[i-1].ID || recordNumber(t, r) < 900 && recordNumber(t, r)%6 != 3 {
 			t.Errorf("got %+v", r)
 		}
 	}
 	if err := s.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	whole, broken := takeLines(t, openLines(t, copyOf(t, s), Options{}), mailLine)
+	whole, broken := takeAll(t, openTestSpool(t, copyOf(t, s), Options{}), mailLine)
 	if len(whole) != want+100 || len(broken) != 0 {
 		t.Errorf("after a kill: got %d whole and %d broken records, want %d", len(whole), len(broken), want+100)
 	}
@@ -436,42 +436,42 @@ func TestCleanBesideHands(t *testing.T) {
 
 // If queues cannot be written nothing of a Put is there, though the log was.
 func TestPutHalf(t *testing.T) {
-	s := openLines(t, t.TempDir(), Options{})
+	s := openTestSpool(t, t.TempDir(), Options{})
 	if err := s.queues.close(); err != nil {
 		t.Fatal(err)
 	}
-	list := lineRecords(0, 10)
+	list := spoolRecords(0, 10)
 	list[3].Queued = true
-	if err := s.Put(ctx, store.LineBatch{Line: mailLine, Records: list}); err == nil {
+	if err := s.Put(ctx, store.SpoolBatch{Line: mailLine, Records: list}); err == nil {
 		t.Fatal("got no error")
 	}
 	if got := s.Stats(); list[0].ID != 0 || s.Waiting(mailLine) != 0 || len(got.Lines) != 0 || s.Queued(mailLine, list[3].Token) {
 		t.Errorf("got ID %d and %+v, want nothing", list[0].ID, got)
 	}
 	s.Flush(ctx) // the log's part
-	if whole, broken := takeLines(t, openLines(t, copyOf(t, s), Options{}), mailLine); len(whole)+len(broken) != 0 {
+	if whole, broken := takeAll(t, openTestSpool(t, copyOf(t, s), Options{}), mailLine); len(whole)+len(broken) != 0 {
 		t.Errorf("got %d records, want none", len(whole)+len(broken))
 	}
 }
 
 // A full disk is an error and nothing more.
-func TestLinesDiskFull(t *testing.T) {
+func TestSpoolDiskFull(t *testing.T) {
 	disk := storetest.NewDisk(t, 8<<20)
-	s := openLines(t, disk.Dir, Options{})
-	keys := putLines(t, s, mailLine, lineRecords(0, 1000))
+	s := openTestSpool(t, disk.Dir, Options{})
+	keys := putAll(t, s, mailLine, spoolRecords(0, 1000))
 	disk.Fill()
-	large := lineRecords(1000, 200)
+	large := spoolRecords(1000, 200)
 	for i := range large {
 		large[i].Body = make([]byte, 4000)
 	}
-	move := lineRecords(0, 500)
+	move := spoolRecords(0, 500)
 	for i := range move {
-		move[i].LineKey = keys[i]
+		move[i].SpoolKey = keys[i]
 		move[i].Queued, move[i].Body = true, make([]byte, 4000)
 	}
 	for range 3 {
-		for name, list := range map[string][]store.LineRecord{"put": large, "move": move} {
-			err := s.Put(ctx, store.LineBatch{Line: mailLine, Records: slices.Clone(list)})
+		for name, list := range map[string][]store.SpoolRecord{"put": large, "move": move} {
+			err := s.Put(ctx, store.SpoolBatch{Line: mailLine, Records: slices.Clone(list)})
 			if !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("%s: got %v, want %v", name, err, syscall.ENOSPC)
 			}
@@ -483,14 +483,14 @@ func TestLinesDiskFull(t *testing.T) {
 	}
 	s.Done(mailLine, keys[900:]...)
 	s.Return(mailLine, keys[:900]...)
-	if whole, broken := takeLines(t, s, mailLine); len(whole) != 900 || len(broken) != 0 {
+	if whole, broken := takeAll(t, s, mailLine); len(whole) != 900 || len(broken) != 0 {
 		t.Errorf("got %d whole and %d broken records, want 900 and none", len(whole), len(broken))
 	}
 	disk.Free()
 	await(t, "it is well again", func() bool { return s.Failing() == nil })
-	putLines(t, s, mailLine, large)
-	s = openLines(t, copyOf(t, s), Options{})
-	if whole, broken := takeLines(t, s, mailLine); len(whole) != 1100 || len(broken) != 0 {
+	putAll(t, s, mailLine, large)
+	s = openTestSpool(t, copyOf(t, s), Options{})
+	if whole, broken := takeAll(t, s, mailLine); len(whole) != 1100 || len(broken) != 0 {
 		t.Errorf("got %d whole and %d broken records, want 1100 and none", len(whole), len(broken))
 	}
 }
@@ -512,7 +512,7 @@ func TestOldSpool(t *testing.T) {
 	}), old.Close()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = OpenLineSpool(dir, Options{})
+	_, err = OpenSpool(dir, Options{})
 	sentence(t, err, filepath.Join(dir, "spool.db"), "earlier version")
 }
 
@@ -521,13 +521,13 @@ func TestOldSpool(t *testing.T) {
 func FuzzScan(f *testing.F) {
 	const salt = 77
 	record := func(id uint64) []byte {
-		r := store.LineRecord{LineKey: store.LineKey{ID: id, Token: []byte("token")}, Body: []byte("body")}
-		return appendFrame(nil, salt, logFrame, lineName(mailLine), 5, &r, nil)
+		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: id, Token: []byte("token")}, Body: []byte("body")}
+		return appendFrame(nil, salt, logFrame, lineName(mailLine), 5, &r)
 	}
 	f.Add([]byte{}, uint8(0))
 	f.Add(magic, uint8(3))
-	forged := store.LineRecord{Body: []byte("forged")}
-	f.Add(appendFrame(nil, salt+1, logFrame, "", 5, &forged, nil), uint8(9))
+	forged := store.SpoolRecord{Body: []byte("forged")}
+	f.Add(appendFrame(nil, salt+1, logFrame, "", 5, &forged), uint8(9))
 	f.Fuzz(func(t *testing.T, between []byte, cut uint8) {
 		first, second := record(1), record(2)
 		whole := slices.Concat(first, between, second)
@@ -543,7 +543,7 @@ func FuzzScan(f *testing.F) {
 			if !ok {
 				break
 			}
-			if r := f.record(s.bytes(at, f.size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.id {
+			if r := f.record(s.read(at, f.size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.id {
 				t.Fatalf("got %+v", r)
 			}
 			got = append(got, f.id)

@@ -8,18 +8,18 @@ import (
 )
 
 // forget says that what is done is so durably.
-func (m *lineModel) forget() {
+func (m *spoolModel) forget() {
 	maps.DeleteFunc(m.rows, func(_ uint64, r *row) bool { return r.limbo })
 }
 
-func (m *lineModel) letGo() {
+func (m *spoolModel) letGo() {
 	for _, r := range m.rows {
 		r.hand = false
 	}
 }
 
 // afterKill finds out which of those that were done have come back.
-func (m *lineModel) afterKill() {
+func (m *spoolModel) afterKill() {
 	back := make(map[uint64]bool)
 	for _, l := range modelLines {
 		keys := m.all(l)
@@ -44,7 +44,7 @@ func (m *lineModel) afterKill() {
 }
 
 // all takes all there is of a line.
-func (m *lineModel) all(l store.Line) (keys []store.LineKey) {
+func (m *spoolModel) all(l store.Line) (keys []store.SpoolKey) {
 	list, err := m.s.Take(ctx, l, 1<<20, unlimited)
 	must(m.T, err)
 	for {
@@ -63,13 +63,13 @@ func (m *lineModel) all(l store.Line) (keys []store.LineKey) {
 		}
 	}
 	for _, r := range list {
-		keys = append(keys, r.LineKey)
+		keys = append(keys, r.SpoolKey)
 	}
 	return keys
 }
 
 // check compares what is asked of memory.
-func (m *lineModel) check() {
+func (m *spoolModel) check() {
 	var want []store.LineWaiting
 	for _, l := range modelLines {
 		w := store.LineWaiting{Line: l}

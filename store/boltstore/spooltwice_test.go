@@ -11,20 +11,20 @@ import (
 // Nothing that is done is given again, however a read of a queue meets the commit
 // that deletes from it.
 func TestDoneIsNotTakenAgain(t *testing.T) {
-	s := openLines(t, t.TempDir(), Options{})
+	s := openTestSpool(t, t.TempDir(), Options{})
 	line := store.Line{App: "mail", Environment: "production"}
 	token := []byte("device")
 	const count = 1500
-	records := make([]store.LineRecord, count)
+	records := make([]store.SpoolRecord, count)
 	for i := range records {
-		records[i] = store.LineRecord{LineKey: store.LineKey{Queued: true, Token: token}, Body: []byte("{}")}
+		records[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Queued: true, Token: token}, Body: []byte("{}")}
 	}
 	ctx := context.Background()
-	if err := s.Put(ctx, store.LineBatch{Line: line, Records: records}); err != nil {
+	if err := s.Put(ctx, store.SpoolBatch{Line: line, Records: records}); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range records {
-		s.Return(line, r.LineKey)
+		s.Return(line, r.SpoolKey)
 	}
 	var mu sync.Mutex
 	given := make(map[uint64]int)
@@ -48,7 +48,7 @@ func TestDoneIsNotTakenAgain(t *testing.T) {
 					given[r.ID]++
 					twice = twice || given[r.ID] > 1
 					mu.Unlock()
-					s.Done(line, r.LineKey)
+					s.Done(line, r.SpoolKey)
 				}
 			}
 		})
@@ -72,11 +72,11 @@ func TestDoneIsNotTakenAgain(t *testing.T) {
 // A record that is moved to its device's queue while its segment is written anew
 // stays in its owner's hands.
 func TestMovedWhileWrittenAnew(t *testing.T) {
-	s := openLines(t, t.TempDir(), Options{})
+	s := openTestSpool(t, t.TempDir(), Options{})
 	line := store.Line{App: "mail", Environment: "production"}
-	record := store.LineRecord{LineKey: store.LineKey{Token: []byte("device")}, Body: []byte("{}")}
+	record := store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("device")}, Body: []byte("{}")}
 	ctx := context.Background()
-	batch := store.LineBatch{Line: line, Records: []store.LineRecord{record}}
+	batch := store.SpoolBatch{Line: line, Records: []store.SpoolRecord{record}}
 	if err := s.Put(ctx, batch); err != nil {
 		t.Fatal(err)
 	}
@@ -85,21 +85,21 @@ func TestMovedWhileWrittenAnew(t *testing.T) {
 	s.roll()
 	s.writing.Unlock()
 	run := s.segments[:1:1]
-	held := s.held[batch.Records[0].ID]
 	name := run[0].name
 	name.generation++
 	to := newSegment(s.dir, name)
-	to.sealed, to.size, to.footer.Last = true, run[0].size, run[0].footer.Last
+	to.summary = run[0].summary
+	before := to.doneIn(run)
 	batch.Records[0].Queued = true
 	if err := s.Put(ctx, batch); err != nil {
 		t.Fatal(err)
 	}
-	s.replace(run, to, []moved{{batch.Records[0].ID, held, held.off}})
+	s.replace(run, to, before)
 	s.cleaning.Unlock()
 	if got, err := s.TakeOf(ctx, line, record.Token, 10, 1<<20); err != nil || len(got) != 0 {
 		t.Errorf("it is given again: %v, error %v", got, err)
 	}
-	s.Done(line, batch.Records[0].LineKey)
+	s.Done(line, batch.Records[0].SpoolKey)
 	if err := s.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}

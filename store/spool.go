@@ -17,7 +17,7 @@ var (
 	ErrUnstorable = errors.New("store: the record cannot be kept")
 )
 
-// Bounds of what a LineSpool keeps.
+// Bounds of what a Spool keeps.
 const (
 	MaxSpoolName  = 1024    // bytes of a line's three names together
 	MaxSpoolToken = 4096    // bytes of a device token
@@ -32,16 +32,16 @@ type Line struct {
 	Topic       string // empty: the one that the app is configured with
 }
 
-// LineKey names a record that the caller holds.
-type LineKey struct {
+// SpoolKey names a record that the caller holds.
+type SpoolKey struct {
 	ID     uint64 // given once by the first Put, growing over the whole store, never changed by a move; 0: not stored yet
 	Queued bool   // it is, or goes, into its device's queue; else the log
 	Token  []byte // the device token, at most MaxSpoolToken
 }
 
-// LineRecord is a notification that is kept until it has come to an end.
-type LineRecord struct {
-	LineKey
+// SpoolRecord is a notification that is kept until it has come to an end.
+type SpoolRecord struct {
+	SpoolKey
 	Expires int64   // seconds since 1970 from which on nobody needs it; 0: never
 	Flags   [8]byte // of attempts, opaque; the log keeps none
 	Body    []byte  // at most MaxSpoolBody, opaque
@@ -52,19 +52,19 @@ type LineRecord struct {
 	Broken error
 }
 
-// LineBatch is what a Put does to one line, in the order in which it came.
-type LineBatch struct {
+// SpoolBatch is what a Put does to one line, in the order in which it came.
+type SpoolBatch struct {
 	Line    Line
-	Records []LineRecord // Queued of each says where it goes
+	Records []SpoolRecord // Queued of each says where it goes
 }
 
-// LineDevice is a device with a queue.
-type LineDevice struct {
+// QueuedDevice is a device with a queue.
+type QueuedDevice struct {
 	Token   []byte
 	Records int // that are in nobody's hands
 }
 
-// LineSpool keeps notifications. Each line has a log of what was never asked, in
+// Spool keeps notifications. Each line has a log of what was never asked, in
 // the order of arrival, and a queue for each device whose first was asked and has
 // to wait. Within each the order is that of IDs.
 //
@@ -75,7 +75,7 @@ type LineDevice struct {
 // A read has three outcomes: nothing there (an empty list), an error (it cannot be
 // read now), and records, of which some may be Broken. What is read belongs to the
 // caller. All methods are safe for concurrent use.
-type LineSpool interface {
+type Spool interface {
 	// Put does all of batches or, with an error, none, and it is durable when it
 	// returns. What batches point to is borrowed until then. A record with
 	//
@@ -89,28 +89,28 @@ type LineSpool interface {
 	// ID 0 would have a queue take more than one device may; ErrUnstorable. An app that takes next to nothing
 	// always has a little room. Moves and rewrites have a reserve and no bound by
 	// device. After a crash a part of what a Put had not finished may be there.
-	Put(ctx context.Context, batches ...LineBatch) error
+	Put(ctx context.Context, batches ...SpoolBatch) error
 
 	// Take gives records of the line's log, oldest first: up to limit in number and,
 	// behind the first, up to bytes of tokens and bodies.
-	Take(ctx context.Context, line Line, limit int, bytes int64) ([]LineRecord, error)
+	Take(ctx context.Context, line Line, limit int, bytes int64) ([]SpoolRecord, error)
 
 	// TakeOf gives records of one device's queue, with bounds as of Take.
-	TakeOf(ctx context.Context, line Line, token []byte, limit int, bytes int64) ([]LineRecord, error)
+	TakeOf(ctx context.Context, line Line, token []byte, limit int, bytes int64) ([]SpoolRecord, error)
 
 	// Sample gives up to limit records from anywhere in the beginning of the line's
 	// log (100,000 records, less if they lie scattered), each the first of its device
 	// there, also counting those in somebody's hands, of devices for which free holds.
 	// It calls free without a lock of its own.
-	Sample(ctx context.Context, line Line, limit int, free func(token []byte) bool) ([]LineRecord, error)
+	Sample(ctx context.Context, line Line, limit int, free func(token []byte) bool) ([]SpoolRecord, error)
 
 	// Return gives records out of the caller's hands, to their old places. It asks
 	// memory only.
-	Return(line Line, keys ...LineKey)
+	Return(line Line, keys ...SpoolKey)
 
 	// Done ends the life of records in the caller's hands. It asks memory only: that
 	// they have ended is written with the next Put, and durable shortly after.
-	Done(line Line, keys ...LineKey)
+	Done(line Line, keys ...SpoolKey)
 
 	// Waiting is how many records are in the line's log and in nobody's hands. It
 	// asks memory only.
@@ -125,23 +125,24 @@ type LineSpool interface {
 
 	// Devices gives up to limit devices of which something in a queue is in nobody's
 	// hands: those behind after (nil: from the first), shorter tokens first.
-	Devices(ctx context.Context, line Line, after []byte, limit int) ([]LineDevice, error)
+	Devices(ctx context.Context, line Line, after []byte, limit int) ([]QueuedDevice, error)
 
 	// Flush makes durable that records are done.
 	Flush(ctx context.Context) error
 
 	// Stats is a snapshot.
-	Stats() LineStats
+	Stats() SpoolStats
 }
 
-// LineStats says how a LineSpool is doing. Counters run from Open.
-type LineStats struct {
+// SpoolStats says how a Spool is doing. Counters run from Open.
+type SpoolStats struct {
 	Bytes    int64 // on disk
 	Bound    int64 // of Bytes
 	Lines    []LineWaiting
 	Segments int      // files of the log
 	Expired  uint64   // records that left for want of room
 	Broken   uint64   // records met that cannot be read
+	Kept     string   // the file with their bytes, until it is moved away; "": there is none
 	SetAside []string // files that were set aside at any time and are still there
 }
 

@@ -15,33 +15,33 @@ import (
 
 const unlimited = 1 << 40 // bytes
 
-// LineSpool tests a store.LineSpool. place makes places, each of its own.
-func LineSpool(t *testing.T, place func(t *testing.T) LinePlace) {
+// Spool tests a store.Spool. place makes places, each of its own.
+func Spool(t *testing.T, place func(t *testing.T) SpoolPlace) {
 	for _, tt := range []struct {
 		name string
-		test func(*testing.T, LinePlace)
+		test func(*testing.T, SpoolPlace)
 	}{
-		{"what is put is in its caller's hands", testLinePut},
-		{"take keeps order and limits", testLineTake},
-		{"what is returned stands in its old place", testLineReturn},
-		{"what is done is gone", testLineDone},
-		{"a move keeps the ID", testLineMove},
-		{"devices come by pages", testLineDevices},
-		{"a sample is from anywhere", testLineSample},
-		{"what nobody holds", testLineNotHeld},
-		{"records are as they were", testLineRecords},
-		{"what cannot be kept", testLineRefuses},
-		{"a full spool", testLineFull},
-		{"an app's own room", testLineOwnRoom},
-		{"a device's bound", testLineDeviceFull},
-		{"what is done gives its space back", testLineSpace},
-		{"what has expired makes room", testLineSweep},
-		{"a context that has ended", testLineContext},
-		{"many at once", testLineConcurrent},
+		{"what is put is in its caller's hands", testSpoolPut},
+		{"take keeps order and limits", testSpoolTake},
+		{"what is returned stands in its old place", testSpoolReturn},
+		{"what is done is gone", testSpoolDone},
+		{"a move keeps the ID", testSpoolMove},
+		{"devices come by pages", testSpoolDevices},
+		{"a sample is from anywhere", testSpoolSample},
+		{"what nobody holds", testSpoolNotHeld},
+		{"records are as they were", testSpoolRecords},
+		{"what cannot be kept", testSpoolRefuses},
+		{"a full spool", testSpoolFull},
+		{"an app's own room", testSpoolOwnRoom},
+		{"a device's bound", testSpoolDeviceFull},
+		{"what is done gives its space back", testSpoolSpace},
+		{"what has expired makes room", testSpoolSweep},
+		{"a context that has ended", testSpoolContext},
+		{"many at once", testSpoolConcurrent},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, place(t)) })
 	}
-	t.Run("random histories", func(t *testing.T) { randomLineSpool(t, func() LinePlace { return place(t) }) })
+	t.Run("random histories", func(t *testing.T) { randomSpool(t, func() SpoolPlace { return place(t) }) })
 }
 
 var (
@@ -52,16 +52,16 @@ var (
 
 // logged are n records for the log, whose bodies say from which number on they are.
 // Each is of a device of its own.
-func logged(from, n int) []store.LineRecord {
-	list := make([]store.LineRecord, n)
+func logged(from, n int) []store.SpoolRecord {
+	list := make([]store.SpoolRecord, n)
 	for i := range list {
-		list[i] = store.LineRecord{LineKey: store.LineKey{Token: fmt.Append(nil, "device ", from+i)}, Body: fmt.Append(nil, from+i)}
+		list[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: fmt.Append(nil, "device ", from+i)}, Body: fmt.Append(nil, from+i)}
 	}
 	return list
 }
 
 // queued are such records for one device's queue.
-func queued(token string, from, n int) []store.LineRecord {
+func queued(token string, from, n int) []store.SpoolRecord {
 	list := logged(from, n)
 	for i := range list {
 		list[i].Token, list[i].Queued = []byte(token), true
@@ -69,24 +69,24 @@ func queued(token string, from, n int) []store.LineRecord {
 	return list
 }
 
-func onto(l store.Line, list []store.LineRecord) store.LineBatch {
-	return store.LineBatch{Line: l, Records: list}
+func onto(l store.Line, list []store.SpoolRecord) store.SpoolBatch {
+	return store.SpoolBatch{Line: l, Records: list}
 }
 
-func putLine(t rapid.TB, s store.LineSpool, l store.Line, list []store.LineRecord) []store.LineKey {
+func putLine(t rapid.TB, s store.Spool, l store.Line, list []store.SpoolRecord) []store.SpoolKey {
 	t.Helper()
 	must(t, s.Put(ctx, onto(l, list)))
 	return lineKeys(list)
 }
 
-func lineKeys(list []store.LineRecord) (keys []store.LineKey) {
+func lineKeys(list []store.SpoolRecord) (keys []store.SpoolKey) {
 	for _, r := range list {
-		keys = append(keys, r.LineKey)
+		keys = append(keys, r.SpoolKey)
 	}
 	return keys
 }
 
-func lineBodies(list []store.LineRecord) string {
+func lineBodies(list []store.SpoolRecord) string {
 	var all []string
 	for _, r := range list {
 		all = append(all, string(r.Body))
@@ -95,7 +95,7 @@ func lineBodies(list []store.LineRecord) string {
 }
 
 // checkLine takes all there is of a log.
-func checkLine(t rapid.TB, s store.LineSpool, l store.Line, want string) []store.LineKey {
+func checkLine(t rapid.TB, s store.Spool, l store.Line, want string) []store.SpoolKey {
 	t.Helper()
 	if got, want := s.Waiting(l), len(strings.Fields(want)); got != want {
 		t.Errorf("got %d that wait in %v, want %d", got, l, want)
@@ -109,7 +109,7 @@ func checkLine(t rapid.TB, s store.LineSpool, l store.Line, want string) []store
 }
 
 // checkQueue takes all there is of a device's queue.
-func checkQueue(t rapid.TB, s store.LineSpool, l store.Line, token, want string) []store.LineRecord {
+func checkQueue(t rapid.TB, s store.Spool, l store.Line, token, want string) []store.SpoolRecord {
 	t.Helper()
 	list, err := s.TakeOf(ctx, l, []byte(token), 1<<20, unlimited)
 	must(t, err)
@@ -119,19 +119,19 @@ func checkQueue(t rapid.TB, s store.LineSpool, l store.Line, token, want string)
 	return list
 }
 
-func checkLines(t rapid.TB, s store.LineSpool, want ...store.Line) {
+func checkLines(t rapid.TB, s store.Spool, want ...store.Line) {
 	t.Helper()
 	if got := s.Lines(); !slices.Equal(got, want) {
 		t.Errorf("got lines %v, want %v", got, want)
 	}
 }
 
-func testLinePut(t *testing.T, p LinePlace) {
+func testSpoolPut(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	must(t, s.Put(ctx))
 	must(t, s.Put(ctx, onto(mail, nil)))
 	checkLines(t, s)
-	batches := []store.LineBatch{onto(mail, logged(0, 2)), onto(news, logged(10, 1)), onto(mail, queued("d", 20, 1)), onto(mail, logged(2, 1))}
+	batches := []store.SpoolBatch{onto(mail, logged(0, 2)), onto(news, logged(10, 1)), onto(mail, queued("d", 20, 1)), onto(mail, logged(2, 1))}
 	must(t, s.Put(ctx, batches...))
 	last := uint64(0)
 	for _, b := range batches {
@@ -154,7 +154,7 @@ func testLinePut(t *testing.T, p LinePlace) {
 	}
 }
 
-func testLineTake(t *testing.T, p LinePlace) {
+func testSpoolTake(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	for i := range 4 {
 		list := logged(3*i, 3)
@@ -201,7 +201,7 @@ func testLineTake(t *testing.T, p LinePlace) {
 	}
 }
 
-func testLineReturn(t *testing.T, p LinePlace) {
+func testSpoolReturn(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	first := putLine(t, s, mail, logged(0, 5))
 	second := putLine(t, s, mail, logged(5, 5))
@@ -224,7 +224,7 @@ func testLineReturn(t *testing.T, p LinePlace) {
 	checkLine(t, s, mail, "1 3 4 5 6 7 8 9")
 }
 
-func testLineDone(t *testing.T, p LinePlace) {
+func testSpoolDone(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	first, second := putLine(t, s, mail, logged(0, 5)), putLine(t, s, mail, queued("d", 5, 5))
 	s.Done(mail, first[1], second[4])
@@ -251,7 +251,7 @@ func testLineDone(t *testing.T, p LinePlace) {
 	checkLine(t, s, mail, "")
 }
 
-func testLineContext(t *testing.T, p LinePlace) {
+func testSpoolContext(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	s.Return(mail, putLine(t, s, mail, logged(0, 1))...)
 	s.Return(mail, putLine(t, s, mail, queued("d", 1, 1))...)

@@ -23,33 +23,33 @@ const (
 	lineBody  = 300 - lineToken // bytes, for records of 300
 )
 
-// lineBatch are n notifications of 300 bytes for devices of their own.
-func lineBatch(l store.Line, from, n int) store.LineBatch {
-	batch := store.LineBatch{Line: l, Records: make([]store.LineRecord, n)}
+// spoolBatch are n notifications of 300 bytes for devices of their own.
+func spoolBatch(l store.Line, from, n int) store.SpoolBatch {
+	batch := store.SpoolBatch{Line: l, Records: make([]store.SpoolRecord, n)}
 	for i, d := range dead(from, n) {
-		batch.Records[i] = store.LineRecord{LineKey: store.LineKey{Token: d.Token}, Body: make([]byte, lineBody)}
+		batch.Records[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: d.Token}, Body: make([]byte, lineBody)}
 	}
 	return batch
 }
 
 // again makes new records of a batch.
-func again(b store.LineBatch) {
+func again(b store.SpoolBatch) {
 	for i := range b.Records {
 		b.Records[i].ID = 0
 	}
 }
 
-func lineKeys(b store.LineBatch) []store.LineKey {
-	keys := make([]store.LineKey, len(b.Records))
+func lineKeys(b store.SpoolBatch) []store.SpoolKey {
+	keys := make([]store.SpoolKey, len(b.Records))
 	for i := range keys {
-		keys[i] = b.Records[i].LineKey
+		keys[i] = b.Records[i].SpoolKey
 	}
 	return keys
 }
 
-func openLines(b *testing.B, dir string) *boltstore.LineSpool {
+func openTestSpool(b *testing.B, dir string) *boltstore.Spool {
 	b.Helper()
-	s, err := boltstore.OpenLineSpool(dir, boltstore.Options{SpoolBytes: 16 << 30})
+	s, err := boltstore.OpenSpool(dir, boltstore.Options{SpoolBytes: 16 << 30})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -57,10 +57,10 @@ func openLines(b *testing.B, dir string) *boltstore.LineSpool {
 }
 
 // fillLines has n records wait in a log.
-func fillLines(b *testing.B, s *boltstore.LineSpool, n int) {
+func fillLines(b *testing.B, s *boltstore.Spool, n int) {
 	b.Helper()
 	for from := 0; from < n; from += 1000 {
-		batch := lineBatch(linesIn, from, min(1000, n-from))
+		batch := spoolBatch(linesIn, from, min(1000, n-from))
 		if err := s.Put(ctx, batch); err != nil {
 			b.Fatal(err)
 		}
@@ -81,13 +81,13 @@ func perRecord(b *testing.B, before usage, n int) {
 func BenchmarkSpoolAppend(b *testing.B) {
 	for _, c := range []struct{ batch, lines int }{{1, 1}, {64, 1}, {1024, 1}, {1024, 100}} {
 		b.Run(fmt.Sprintf("batch=%d/lines=%d", c.batch, c.lines), func(b *testing.B) {
-			s := openLines(b, b.TempDir())
+			s := openTestSpool(b, b.TempDir())
 			defer s.Close()
-			var batches []store.LineBatch
-			var keys [][]store.LineKey
+			var batches []store.SpoolBatch
+			var keys [][]store.SpoolKey
 			for i := range c.lines {
 				l := store.Line{App: app, Environment: "production", Topic: strconv.Itoa(i)}
-				batches = append(batches, lineBatch(l, i*100, max(1, c.batch/c.lines)))
+				batches = append(batches, spoolBatch(l, i*100, max(1, c.batch/c.lines)))
 				keys = append(keys, nil)
 			}
 			n := c.lines * max(1, c.batch/c.lines)
@@ -102,7 +102,7 @@ func BenchmarkSpoolAppend(b *testing.B) {
 				for i, batch := range batches {
 					keys[i] = keys[i][:0]
 					for _, r := range batch.Records {
-						keys[i] = append(keys[i], r.LineKey)
+						keys[i] = append(keys[i], r.SpoolKey)
 					}
 					s.Return(batch.Line, keys[i]...)
 				}
@@ -117,9 +117,9 @@ func BenchmarkSpoolAppend(b *testing.B) {
 func BenchmarkSpoolThrough(b *testing.B) {
 	for _, batch := range []int{1, 64, 256, 1024} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-			s := openLines(b, b.TempDir())
+			s := openTestSpool(b, b.TempDir())
 			defer s.Close()
-			next, last := lineBatch(linesIn, 0, batch), lineBatch(linesIn, batch, batch)
+			next, last := spoolBatch(linesIn, 0, batch), spoolBatch(linesIn, batch, batch)
 			if err := s.Put(ctx, last); err != nil {
 				b.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func BenchmarkSpoolThrough(b *testing.B) {
 				for half := range 2 {
 					ending.Go(func() {
 						for i := half; i < batch; i += 2 {
-							s.Done(last.Line, last.Records[i].LineKey)
+							s.Done(last.Line, last.Records[i].SpoolKey)
 						}
 					})
 				}
@@ -147,9 +147,9 @@ func BenchmarkSpoolThrough(b *testing.B) {
 
 // BenchmarkSpoolDone ends notifications one by one.
 func BenchmarkSpoolDone(b *testing.B) {
-	s := openLines(b, b.TempDir())
+	s := openTestSpool(b, b.TempDir())
 	defer s.Close()
-	batch := lineBatch(linesIn, 0, 10_000)
+	batch := spoolBatch(linesIn, 0, 10_000)
 	for b.Loop() {
 		b.StopTimer()
 		again(batch)
@@ -172,7 +172,7 @@ func BenchmarkSpoolDrain(b *testing.B) {
 			taken := 0
 			for b.Loop() {
 				b.StopTimer()
-				s := openLines(b, b.TempDir())
+				s := openTestSpool(b, b.TempDir())
 				fillLines(b, s, n)
 				b.StartTimer()
 				for {
@@ -185,7 +185,7 @@ func BenchmarkSpoolDrain(b *testing.B) {
 					}
 					taken += len(list)
 					for _, r := range list {
-						s.Done(linesIn, r.LineKey)
+						s.Done(linesIn, r.SpoolKey)
 					}
 				}
 				if err := s.Flush(ctx); err != nil {
@@ -208,7 +208,7 @@ func BenchmarkSpoolMove(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		dir := b.TempDir()
-		s := openLines(b, dir)
+		s := openTestSpool(b, dir)
 		fillLines(b, s, n)
 		b.StartTimer()
 		from := time.Now()
@@ -220,12 +220,12 @@ func BenchmarkSpoolMove(b *testing.B) {
 			if len(list) == 0 {
 				break
 			}
-			keys := make([]store.LineKey, len(list))
+			keys := make([]store.SpoolKey, len(list))
 			for i := range list {
 				list[i].Queued = true
-				keys[i] = list[i].LineKey
+				keys[i] = list[i].SpoolKey
 			}
-			if err := s.Put(ctx, store.LineBatch{Line: linesIn, Records: list}); err != nil {
+			if err := s.Put(ctx, store.SpoolBatch{Line: linesIn, Records: list}); err != nil {
 				b.Fatal(err)
 			}
 			s.Return(linesIn, keys...)
@@ -233,7 +233,7 @@ func BenchmarkSpoolMove(b *testing.B) {
 		moving += time.Since(from)
 		from = time.Now()
 		var after []byte
-		var all []store.LineDevice
+		var all []store.QueuedDevice
 		for {
 			page, err := s.Devices(ctx, linesIn, after, 1000)
 			if err != nil {
@@ -260,7 +260,7 @@ func BenchmarkSpoolMove(b *testing.B) {
 		s.Close()
 		b.StartTimer()
 		from = time.Now()
-		s = openLines(b, dir)
+		s = openTestSpool(b, dir)
 		opening += time.Since(from)
 		s.Close()
 	}
@@ -272,7 +272,7 @@ func BenchmarkSpoolMove(b *testing.B) {
 
 // BenchmarkSpoolSample asks for one from the beginning of a log.
 func BenchmarkSpoolSample(b *testing.B) {
-	s := openLines(b, b.TempDir())
+	s := openTestSpool(b, b.TempDir())
 	defer s.Close()
 	fillLines(b, s, 200_000)
 	for b.Loop() {
@@ -280,7 +280,7 @@ func BenchmarkSpoolSample(b *testing.B) {
 		if err != nil || len(list) != 1 {
 			b.Fatalf("got %d records and error %v, want 1", len(list), err)
 		}
-		s.Return(linesIn, list[0].LineKey)
+		s.Return(linesIn, list[0].SpoolKey)
 	}
 }
 
@@ -298,7 +298,7 @@ func BenchmarkSpoolOpen(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		fillLines(b, openLines(b, dir), n)
+		fillLines(b, openTestSpool(b, dir), n)
 		os.Stdout.WriteString("\nfilled\n")
 		select {}
 	}
@@ -312,7 +312,7 @@ func BenchmarkSpoolOpen(b *testing.B) {
 			killFilled(b, dir, n)
 			anonymous := 0
 			for b.Loop() {
-				s := openLines(b, dir)
+				s := openTestSpool(b, dir)
 				if got := s.Waiting(linesIn); got != n {
 					b.Fatalf("got %d that wait, want %d", got, n)
 				}

@@ -11,9 +11,9 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-func openLines(t testing.TB, dir string, o Options) *LineSpool {
+func openTestSpool(t testing.TB, dir string, o Options) *Spool {
 	t.Helper()
-	s, err := OpenLineSpool(dir, o)
+	s, err := OpenSpool(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func openLines(t testing.TB, dir string, o Options) *LineSpool {
 
 // copyOf is a directory with what is on disk of s now, as a process leaves it that
 // is killed.
-func copyOf(t testing.TB, s *LineSpool) string {
+func copyOf(t testing.TB, s *Spool) string {
 	t.Helper()
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
@@ -38,10 +38,10 @@ func copyOf(t testing.TB, s *LineSpool) string {
 
 // cleaned is a spool that gives back space when it is flushed, and not some time
 // after it.
-type cleaned struct{ *LineSpool }
+type cleaned struct{ *Spool }
 
 func (s *cleaned) Flush(ctx context.Context) error {
-	err := s.LineSpool.Flush(ctx)
+	err := s.Spool.Flush(ctx)
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
 	for s.clean(2) {
@@ -49,22 +49,22 @@ func (s *cleaned) Flush(ctx context.Context) error {
 	return err
 }
 
-func TestLineSpool(t *testing.T) {
-	storetest.LineSpool(t, func(t *testing.T) storetest.LinePlace {
-		var open *LineSpool
+func TestSpool(t *testing.T) {
+	storetest.Spool(t, func(t *testing.T) storetest.SpoolPlace {
+		var open *Spool
 		dir := t.TempDir()
-		begin := func(s storetest.Settings) store.LineSpool {
+		begin := func(s storetest.Settings) store.Spool {
 			if open != nil {
 				if err := open.Close(); err != nil {
 					t.Error(err)
 				}
 			}
-			open = openLines(t, dir, Options{SpoolBytes: s.Spool, SpoolReserve: s.Reserve, Now: s.Now})
+			open = openTestSpool(t, dir, Options{SpoolBytes: s.Spool, SpoolReserve: s.Reserve, Now: s.Now})
 			return &cleaned{open}
 		}
-		return storetest.LinePlace{
+		return storetest.SpoolPlace{
 			Open: begin,
-			Kill: func(s storetest.Settings) store.LineSpool {
+			Kill: func(s storetest.Settings) store.Spool {
 				dir = copyOf(t, open)
 				return begin(s)
 			},
@@ -76,47 +76,47 @@ func TestLineSpool(t *testing.T) {
 // no ID twice.
 func TestQueuesBeginAnew(t *testing.T) {
 	dir := t.TempDir()
-	s := openLines(t, dir, Options{SpoolDevice: 1 << 30})
+	s := openTestSpool(t, dir, Options{SpoolDevice: 1 << 30})
 	if !s.Begins() {
 		t.Error("a new spool does not begin")
 	}
-	list := lineRecords(0, 300)
+	list := spoolRecords(0, 300)
 	for i := range list {
 		list[i].Token, list[i].Queued, list[i].Body = []byte("d"), true, make([]byte, 100_000)
 	}
-	keys := putLines(t, s, mailLine, list)
+	keys := putAll(t, s, mailLine, list)
 	s.Done(mailLine, keys[1:]...)
 	for _, large := range []bool{true, false} {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		s = openLines(t, dir, Options{})
+		s = openTestSpool(t, dir, Options{})
 		if got := s.queues.size() > emptyMax; got != large || s.Begins() {
 			t.Errorf("got a large file: %v, begins: %v, want %v and false", got, s.Begins(), large)
 		}
-		if whole, _ := takeLines(t, s, mailLine); large {
-			s.Done(mailLine, whole[0].LineKey)
+		if whole, _ := takeAll(t, s, mailLine); large {
+			s.Done(mailLine, whole[0].SpoolKey)
 		} else if len(whole) > 0 {
 			t.Errorf("got %d records, want none", len(whole))
 		}
 	}
-	if again := putLines(t, s, mailLine, lineRecords(0, 1)); again[0].ID <= keys[299].ID {
+	if again := putAll(t, s, mailLine, spoolRecords(0, 1)); again[0].ID <= keys[299].ID {
 		t.Errorf("ID %d came after %d", again[0].ID, keys[299].ID)
 	}
 }
 
 // What a Put and a Done cost does not grow with the number of records.
-func TestLineAllocs(t *testing.T) {
-	s := openLines(t, t.TempDir(), Options{})
+func TestSpoolAllocs(t *testing.T) {
+	s := openTestSpool(t, t.TempDir(), Options{})
 	for _, n := range []int{1, 1000} {
-		list := lineRecords(0, n)
+		list := spoolRecords(0, n)
 		if got := testing.AllocsPerRun(20, func() {
 			for i := range list {
 				list[i].ID = 0
 			}
-			putLines(t, s, mailLine, list)
+			putAll(t, s, mailLine, list)
 			for i := range list {
-				s.Done(mailLine, list[i].LineKey)
+				s.Done(mailLine, list[i].SpoolKey)
 			}
 		}); got > 100 {
 			t.Errorf("%d records: got %.0f allocations, want at most 100", n, got)
@@ -125,9 +125,9 @@ func TestLineAllocs(t *testing.T) {
 }
 
 // After Close there is an error and nothing more.
-func TestLinesClosed(t *testing.T) {
-	s := openLines(t, t.TempDir(), Options{})
-	s.Return(mailLine, putLines(t, s, mailLine, lineRecords(0, 1))...)
+func TestSpoolClosed(t *testing.T) {
+	s := openTestSpool(t, t.TempDir(), Options{})
+	s.Return(mailLine, putAll(t, s, mailLine, spoolRecords(0, 1))...)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestLinesClosed(t *testing.T) {
 	_, sample := s.Sample(ctx, mailLine, 1, func([]byte) bool { return true })
 	_, devices := s.Devices(ctx, mailLine, nil, 1)
 	for name, err := range map[string]error{
-		"Put": s.Put(ctx, store.LineBatch{Line: mailLine, Records: lineRecords(0, 1)}), "Take": take, "TakeOf": takeOf,
+		"Put": s.Put(ctx, store.SpoolBatch{Line: mailLine, Records: spoolRecords(0, 1)}), "Take": take, "TakeOf": takeOf,
 		"Sample": sample, "Devices": devices, "Flush": s.Flush(ctx), "Close": s.Close(),
 	} {
 		if !errors.Is(err, store.ErrClosed) {

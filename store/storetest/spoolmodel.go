@@ -13,25 +13,25 @@ import (
 	"apnsbridge/store"
 )
 
-// LinePlace is where one test's spool lives. A new one is empty.
-type LinePlace struct {
-	Open Place[store.LineSpool]         // closes what is open
-	Kill func(Settings) store.LineSpool // opens what is on disk now, as after the end of the process without a word
+// SpoolPlace is where one test's spool lives. A new one is empty.
+type SpoolPlace struct {
+	Open Place[store.Spool]         // closes what is open
+	Kill func(Settings) store.Spool // opens what is on disk now, as after the end of the process without a word
 }
 
 // row is a record of the naive model.
 type row struct {
-	store.LineRecord
+	store.SpoolRecord
 	line  store.Line
 	hand  bool
 	limbo bool // done, but perhaps not durably
 }
 
-// lineModel is the naive model of a store.LineSpool, and the spool itself.
-type lineModel struct {
+// spoolModel is the naive model of a store.Spool, and the spool itself.
+type spoolModel struct {
 	*rapid.T
-	place LinePlace
-	s     store.LineSpool
+	place SpoolPlace
+	s     store.Spool
 	rows  map[uint64]*row
 	last  uint64
 	n     int
@@ -45,10 +45,10 @@ var modelLines = []store.Line{
 	{App: "news", Environment: "sandbox"},
 }
 
-// randomLineSpool compares a spool with the model over random histories.
-func randomLineSpool(t *testing.T, place func() LinePlace) {
+// randomSpool compares a spool with the model over random histories.
+func randomSpool(t *testing.T, place func() SpoolPlace) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &lineModel{T: rt, place: place(), rows: make(map[uint64]*row)}
+		m := &spoolModel{T: rt, place: place(), rows: make(map[uint64]*row)}
 		m.s = m.place.Open(Settings{Spool: modelBytes})
 		rt.Repeat(map[string]func(*rapid.T){
 			"put":    func(rt *rapid.T) { m.T = rt; m.put() },
@@ -78,13 +78,13 @@ func randomLineSpool(t *testing.T, place func() LinePlace) {
 	})
 }
 
-func (m *lineModel) line() store.Line { return rapid.SampledFrom(modelLines).Draw(m.T, "line") }
-func (m *lineModel) token() []byte {
+func (m *spoolModel) line() store.Line { return rapid.SampledFrom(modelLines).Draw(m.T, "line") }
+func (m *spoolModel) token() []byte {
 	return []byte(rapid.SampledFrom([]string{"a", "b", "ab", "c", "\x00", ""}).Draw(m.T, "token"))
 }
 
 // list are the rows for which is holds, oldest first.
-func (m *lineModel) list(is func(*row) bool) (list []*row) {
+func (m *spoolModel) list(is func(*row) bool) (list []*row) {
 	for _, id := range slices.Sorted(maps.Keys(m.rows)) {
 		if r := m.rows[id]; !r.limbo && is(r) {
 			list = append(list, r)
@@ -94,7 +94,7 @@ func (m *lineModel) list(is func(*row) bool) (list []*row) {
 }
 
 // some draws which of list it is about.
-func (m *lineModel) some(list []*row) []*row {
+func (m *spoolModel) some(list []*row) []*row {
 	if len(list) == 0 {
 		return nil
 	}
@@ -103,23 +103,23 @@ func (m *lineModel) some(list []*row) []*row {
 	return list[from:to]
 }
 
-func (m *lineModel) put() {
-	var batches []store.LineBatch
+func (m *spoolModel) put() {
+	var batches []store.SpoolBatch
 	for range rapid.IntRange(1, 3).Draw(m.T, "batches") {
-		b := store.LineBatch{Line: m.line()}
-		if slices.ContainsFunc(batches, func(o store.LineBatch) bool { return o.Line == b.Line }) {
+		b := store.SpoolBatch{Line: m.line()}
+		if slices.ContainsFunc(batches, func(o store.SpoolBatch) bool { return o.Line == b.Line }) {
 			continue // what is moved must not be there twice
 		}
 		for range rapid.SampledFrom([]int{0, 1, 3, 40}).Draw(m.T, "new") {
 			m.n++
 			body := fmt.Appendf(nil, "%d %s", m.n, bytes.Repeat([]byte{'x'}, rapid.SampledFrom([]int{0, 10, 300, 4000}).Draw(m.T, "size")))
-			r := store.LineRecord{LineKey: store.LineKey{Token: m.token(), Queued: rapid.IntRange(0, 3).Draw(m.T, "queued") == 0}, Body: body}
+			r := store.SpoolRecord{SpoolKey: store.SpoolKey{Token: m.token(), Queued: rapid.IntRange(0, 3).Draw(m.T, "queued") == 0}, Body: body}
 			r.Flags[0] = byte(m.n)
 			b.Records = append(b.Records, r)
 		}
 		if rapid.Bool().Draw(m.T, "old") {
 			for _, r := range m.some(m.list(func(r *row) bool { return r.hand && r.line == b.Line })) {
-				old := r.LineRecord
+				old := r.SpoolRecord
 				if old.Flags[1]++; r.Queued && rapid.Bool().Draw(m.T, "without a body") {
 					old.Body = nil
 				}
@@ -150,30 +150,30 @@ func (m *lineModel) put() {
 			if !r.Queued {
 				r.Flags = [8]byte{}
 			}
-			m.rows[r.ID] = &row{LineRecord: r, line: b.Line, hand: true}
+			m.rows[r.ID] = &row{SpoolRecord: r, line: b.Line, hand: true}
 		}
 	}
 }
 
 // got compares what was read with rows, and has it in hands.
-func (m *lineModel) got(what string, got []store.LineRecord, want []*row) {
+func (m *spoolModel) got(what string, got []store.SpoolRecord, want []*row) {
 	m.Helper()
 	if len(got) != len(want) {
 		m.Fatalf("%s: got %d records, want %d", what, len(got), len(want))
 	}
 	for i, r := range want {
-		if g := got[i]; g.ID != r.ID || g.Broken != nil || !sameLineRecord(g, r.LineRecord) {
-			m.Fatalf("%s: got %.200v as record %d, want %.200v", what, g, i, r.LineRecord)
+		if g := got[i]; g.ID != r.ID || g.Broken != nil || !sameRecord(g, r.SpoolRecord) {
+			m.Fatalf("%s: got %.200v as record %d, want %.200v", what, g, i, r.SpoolRecord)
 		}
 		r.hand = true
 	}
 }
 
-func sameLineRecord(a, b store.LineRecord) bool {
+func sameRecord(a, b store.SpoolRecord) bool {
 	return a.ID == b.ID && a.Queued == b.Queued && bytes.Equal(a.Token, b.Token) && a.Expires == b.Expires && a.Flags == b.Flags && bytes.Equal(a.Body, b.Body)
 }
 
-func (m *lineModel) take() {
+func (m *spoolModel) take() {
 	l, limit := m.line(), rapid.SampledFrom([]int{1, 2, 50, 5000}).Draw(m.T, "limit")
 	got, err := m.s.Take(ctx, l, limit, unlimited)
 	must(m.T, err)
@@ -181,7 +181,7 @@ func (m *lineModel) take() {
 	m.got("log", got, want[:min(limit, len(want))])
 }
 
-func (m *lineModel) takeOf() {
+func (m *spoolModel) takeOf() {
 	l, token, limit := m.line(), m.token(), rapid.SampledFrom([]int{1, 2, 500}).Draw(m.T, "limit")
 	got, err := m.s.TakeOf(ctx, l, token, limit, unlimited)
 	must(m.T, err)
@@ -189,7 +189,7 @@ func (m *lineModel) takeOf() {
 	m.got("queue", got, want[:min(limit, len(want))])
 }
 
-func (m *lineModel) sample() {
+func (m *spoolModel) sample() {
 	l, not := m.line(), m.token()
 	got, err := m.s.Sample(ctx, l, 2, func(token []byte) bool { return !bytes.Equal(token, not) })
 	must(m.T, err)
@@ -211,16 +211,16 @@ func (m *lineModel) sample() {
 		if want == nil || want.hand || bytes.Equal(r.Token, not) {
 			m.Fatalf("got sample %d, which is not the first of a free device", r.ID)
 		}
-		m.got("sample", []store.LineRecord{r}, []*row{want})
+		m.got("sample", []store.SpoolRecord{r}, []*row{want})
 	}
 }
 
-func (m *lineModel) end(done bool) {
+func (m *spoolModel) end(done bool) {
 	l := m.line()
 	list := m.some(m.list(func(r *row) bool { return r.line == l && r.hand }))
-	var keys []store.LineKey
+	var keys []store.SpoolKey
 	for _, r := range list {
-		keys = append(keys, r.LineKey)
+		keys = append(keys, r.SpoolKey)
 		r.hand, r.limbo = false, done
 	}
 	if rapid.Bool().Draw(m.T, "backward") {

@@ -12,7 +12,7 @@ import (
 )
 
 // sized are n records of about 1,000 bytes.
-func sized(n int) []store.LineRecord {
+func sized(n int) []store.SpoolRecord {
 	list := logged(0, n)
 	for i := range list {
 		list[i].Body = make([]byte, 1000)
@@ -20,10 +20,10 @@ func sized(n int) []store.LineRecord {
 	return list
 }
 
-func testLineFull(t *testing.T, p LinePlace) {
+func testSpoolFull(t *testing.T, p SpoolPlace) {
 	settings := Settings{Spool: 1 << 20, Reserve: 100_000}
 	s := p.Open(settings)
-	var keys []store.LineKey
+	var keys []store.SpoolKey
 	for {
 		list := sized(10)
 		err := s.Put(ctx, onto(mail, list))
@@ -38,7 +38,7 @@ func testLineFull(t *testing.T, p LinePlace) {
 	}
 	full := func() {
 		t.Helper()
-		for _, batches := range [][]store.LineBatch{{onto(mail, sized(10))}, {onto(other, sized(10))}, {onto(news, sized(1)), onto(mail, sized(10))}} {
+		for _, batches := range [][]store.SpoolBatch{{onto(mail, sized(10))}, {onto(other, sized(10))}, {onto(news, sized(1)), onto(mail, sized(10))}} {
 			if err := s.Put(ctx, batches...); !errors.Is(err, store.ErrSpoolFull) {
 				t.Errorf("got %v, want %v", err, store.ErrSpoolFull)
 			}
@@ -48,7 +48,7 @@ func testLineFull(t *testing.T, p LinePlace) {
 	moves := 0
 	for _, k := range keys { // which has a reserve
 		k.Queued = true
-		err := s.Put(ctx, onto(mail, []store.LineRecord{{LineKey: k, Body: make([]byte, 1000)}}))
+		err := s.Put(ctx, onto(mail, []store.SpoolRecord{{SpoolKey: k, Body: make([]byte, 1000)}}))
 		if errors.Is(err, store.ErrSpoolFull) {
 			break
 		}
@@ -75,14 +75,14 @@ func testLineFull(t *testing.T, p LinePlace) {
 	putLine(t, s, other, sized(10)) // at once
 }
 
-func testLineOwnRoom(t *testing.T, p LinePlace) {
+func testSpoolOwnRoom(t *testing.T, p SpoolPlace) {
 	settings := Settings{Spool: 8 << 20}
 	s := p.Open(settings)
 	full := func(app string, most int) (count int) {
 		t.Helper()
 		for ; count < most; count++ {
 			l := store.Line{App: app, Environment: "production", Topic: fmt.Sprint("topic", count%3)}
-			err := s.Put(ctx, onto(l, []store.LineRecord{{Body: make([]byte, 3000)}}))
+			err := s.Put(ctx, onto(l, []store.SpoolRecord{{Body: make([]byte, 3000)}}))
 			if errors.Is(err, store.ErrSpoolFull) {
 				return count
 			}
@@ -111,7 +111,7 @@ func testLineOwnRoom(t *testing.T, p LinePlace) {
 	}
 }
 
-func testLineDeviceFull(t *testing.T, p LinePlace) {
+func testSpoolDeviceFull(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{Spool: 1 << 20}) // of which 1 % is a device's, once half of it is used
 	list := sized(3)
 	for i := range list {
@@ -138,7 +138,7 @@ func testLineDeviceFull(t *testing.T, p LinePlace) {
 	putLine(t, s, mail, queued("e", 0, 1))
 	keys := putLine(t, s, mail, sized(20))
 	for _, k := range keys { // what is moved may always
-		putLine(t, s, mail, []store.LineRecord{{LineKey: store.LineKey{ID: k.ID, Token: []byte("d"), Queued: true}, Body: make([]byte, 1000)}})
+		putLine(t, s, mail, []store.SpoolRecord{{SpoolKey: store.SpoolKey{ID: k.ID, Token: []byte("d"), Queued: true}, Body: make([]byte, 1000)}})
 	}
 	for _, got := range s.Stats().Lines {
 		if got.Line == mail && (got.Queued != 3*early+21 || got.Log != 0) {
@@ -148,7 +148,7 @@ func testLineDeviceFull(t *testing.T, p LinePlace) {
 }
 
 // One app has something in front of all that comes and goes.
-func testLineSpace(t *testing.T, p LinePlace) {
+func testSpoolSpace(t *testing.T, p SpoolPlace) {
 	settings := Settings{Spool: 2 << 20}
 	s := p.Open(settings)
 	putLine(t, s, news, logged(0, 1))
@@ -170,11 +170,11 @@ func testLineSpace(t *testing.T, p LinePlace) {
 	}
 }
 
-func testLineSweep(t *testing.T, p LinePlace) {
+func testSpoolSweep(t *testing.T, p SpoolPlace) {
 	now := epoch
 	settings := Settings{Spool: 1 << 20, Now: func() time.Time { return now }}
 	s := p.Open(settings)
-	batch := func(expires ...int64) []store.LineRecord {
+	batch := func(expires ...int64) []store.SpoolRecord {
 		list := sized(len(expires))
 		for i := range list {
 			list[i].Body, list[i].Expires = make([]byte, 95_000), expires[i]
@@ -205,7 +205,7 @@ func testLineSweep(t *testing.T, p LinePlace) {
 }
 
 // Lanes work each on a line of its own, and nothing is lost or given twice.
-func testLineConcurrent(t *testing.T, p LinePlace) {
+func testSpoolConcurrent(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{Spool: 4 << 20})
 	const lanes, rounds = 4, 60
 	var working sync.WaitGroup
@@ -226,21 +226,21 @@ func testLineConcurrent(t *testing.T, p LinePlace) {
 				for i := range list {
 					list[i].Queued = i%3 == 0
 				}
-				move := slices.DeleteFunc(slices.Clone(list), func(r store.LineRecord) bool { return !r.Queued })
+				move := slices.DeleteFunc(slices.Clone(list), func(r store.SpoolRecord) bool { return !r.Queued })
 				if err := s.Put(ctx, onto(l, move)); err != nil {
 					t.Error(err)
 				}
 				for _, r := range move {
-					s.Return(l, r.LineKey)
+					s.Return(l, r.SpoolKey)
 					got, err := s.TakeOf(ctx, l, r.Token, 50, unlimited)
-					if err != nil || !slices.ContainsFunc(got, func(g store.LineRecord) bool { return g.ID == r.ID }) {
+					if err != nil || !slices.ContainsFunc(got, func(g store.SpoolRecord) bool { return g.ID == r.ID }) {
 						t.Errorf("got %d records without %d, error %v", len(got), r.ID, err)
 					}
 					s.Return(l, lineKeys(got)...)
 				}
 				for _, r := range list {
 					if !r.Queued {
-						s.Done(l, r.LineKey)
+						s.Done(l, r.SpoolKey)
 						ended++
 					}
 				}

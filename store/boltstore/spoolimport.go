@@ -1,0 +1,193 @@
+package boltstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"apnsbridge/store"
+)
+
+// Imported says what an import has brought.
+type Imported struct {
+	Put     int // records that are in the spool now
+	Doubted int // of these, that may have been done: where the file would say so is damaged
+	Expired int // not put, because they had
+	Done    int // not put, because they were
+	Broken  int // that are damaged
+}
+
+// importable is a record in a file that is imported.
+type importable struct {
+	id      uint64
+	off     int64
+	size    int
+	salt    uint32
+	expires int64
+	whole   bool
+	used    bool // what stands there is in use
+}
+
+// Import puts what is whole in a file into the spool, behind what is there: a
+// queues.db that was set aside, or a segment, with the marks beside it. It puts all
+// or, with an error, none, and then gives the file another name, so that it is not
+// imported again. What it takes of memory are 48 bytes a record.
+func (s *Spool) Import(ctx context.Context, path string) (result Imported, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return result, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return result, err
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return result, fmt.Errorf("%s is not a file", path)
+	case filepath.Dir(path) == filepath.Clean(s.dir) && !strings.Contains(path, damagedInfix):
+		return result, fmt.Errorf("%s is of the spool itself", path)
+	}
+	list, err := s.survey(f, info.Size(), &result)
+	if err != nil {
+		return result, err
+	}
+	if err := s.importAll(ctx, f, list, &result); err != nil {
+		return Imported{}, err
+	}
+	if err := os.Rename(path, path+importedEnd); err != nil {
+		return result, fmt.Errorf("all is imported; move %s away, so that it is not imported again: %w", path, err)
+	}
+	return result, nil
+}
+
+// survey finds what is to be imported, in the order of IDs: of the frames those with
+// the salt that most have, since what a provider has put into a body is not many.
+func (s *Spool) survey(f *os.File, size int64, result *Imported) (list []importable, err error) {
+	inUse := pagesInUse(f, size)
+	salts, salt := make(map[uint32]int), uint32(0)
+	sc := scanner{from: f, size: size}
+	for frame, at, ok := sc.next(); ok; frame, at, ok = sc.next() {
+		if salts[frame.salt]++; salts[frame.salt] > salts[salt] {
+			salt = frame.salt
+		}
+		if used, sure := inUse(at); used || !sure {
+			whole := frame.record(sc.read(at, frame.size)).Broken == nil
+			list = append(list, importable{frame.id, at, frame.size, frame.salt, frame.expires, whole, used})
+		}
+	}
+	if len(salts) == 0 {
+		return nil, fmt.Errorf("%s has no notification that can be recognised; "+
+			"a spool.db is imported by the version that wrote it", f.Name())
+	}
+	g := segment{}
+	if name, ok := segmentOf(f.Name()); ok {
+		g.name = name
+		if g.done, err = readMarks(f.Name()); err != nil {
+			return nil, err
+		}
+	}
+	now := s.now().Unix()
+	list = slices.DeleteFunc(list, func(r importable) bool {
+		switch {
+		case r.salt != salt:
+			return true
+		case !r.whole:
+			result.Broken++
+		case g.isDone(r.id):
+			result.Done++
+		case r.expires != 0 && r.expires <= now:
+			result.Expired++
+		default:
+			return false
+		}
+		return true
+	})
+	slices.SortStableFunc(list, func(a, b importable) int {
+		if a.id == b.id && a.used != b.used {
+			return map[bool]int{true: -1, false: 1}[a.used]
+		}
+		return cmp.Compare(a.id, b.id)
+	})
+	return slices.CompactFunc(list, func(a, b importable) bool { return a.id == b.id }), nil
+}
+
+// segmentOf is the name of the segment that is at a path, if one is.
+func segmentOf(path string) (segmentName, bool) {
+	name, _, _ := strings.Cut(filepath.Base(path), damagedInfix)
+	return parseSegmentName(name)
+}
+
+// pagesInUse says of the pages of queues.db whether what stands there is in use, and
+// whether that is sure. A segment has no pages.
+func pagesInUse(f *os.File, size int64) func(at int64) (used, sure bool) {
+	if _, ok := segmentOf(f.Name()); ok {
+		return func(int64) (used, sure bool) { return true, true }
+	}
+	m, ok, err := readMeta(f, size)
+	if !ok || err != nil {
+		return func(int64) (used, sure bool) { return false, false }
+	}
+	i := newInspection(f, m)
+	i.lenient = true
+	sure := i.tree(m.root, 0, nil, nil) == nil && !i.broken
+	return func(at int64) (bool, bool) {
+		page := uint64(at) / m.pageSize
+		return page < m.pages && i.used[page/64]&(1<<(page%64)) != 0, sure
+	}
+}
+
+// importAll puts what was found, or nothing.
+func (s *Spool) importAll(ctx context.Context, f *os.File, list []importable, result *Imported) (err error) {
+	const together = 4 << 20 // bytes of a Put
+	put := make(map[store.Line][]store.SpoolKey)
+	batches, bytes := make(map[store.Line][]store.SpoolRecord), 0
+	for i, from := range list {
+		b := make([]byte, from.size)
+		if _, err = f.ReadAt(b, from.off); err != nil {
+			break
+		}
+		frame, _ := readFrame(b, from.salt)
+		if l, ok := parseLine(string(frame.name)); ok {
+			r := frame.record(b)
+			r.ID = 0
+			batches[l] = append(batches[l], r)
+			if result.Put++; !from.used {
+				result.Doubted++
+			}
+		}
+		if bytes += len(b); bytes < together && i < len(list)-1 {
+			continue
+		}
+		var all []store.SpoolBatch
+		for l, records := range batches {
+			all = append(all, store.SpoolBatch{Line: l, Records: records})
+		}
+		if err = s.Put(ctx, all...); err != nil {
+			break
+		}
+		for _, b := range all {
+			for _, r := range b.Records {
+				put[b.Line] = append(put[b.Line], r.SpoolKey)
+			}
+		}
+		clear(batches)
+		bytes = 0
+	}
+	for l, keys := range put {
+		if err != nil {
+			s.Done(l, keys...)
+		} else {
+			s.Return(l, keys...)
+		}
+	}
+	if errors.Is(err, store.ErrSpoolFull) {
+		err = fmt.Errorf("%w: nothing of %s was imported: raise spool.max_bytes, which is %d", err, f.Name(), s.bounds.total)
+	}
+	return errors.Join(err, s.Flush(context.WithoutCancel(ctx)))
+}

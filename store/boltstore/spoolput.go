@@ -1,0 +1,188 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"unicode/utf8"
+
+	"apnsbridge/store"
+)
+
+// put is a Put at work.
+type put struct {
+	batches []store.SpoolBatch
+	lines   []*line // of batches
+	logged  int64   // bytes of frames for the log
+	queued  int     // records for queues
+	first   uint64  // IDs from here on were given by this Put
+	written bool    // the log's part is done with; err says how
+	err     error
+}
+
+// records gives those for queues, or for the log.
+func (w *put) records(queued bool) iter.Seq2[*line, *store.SpoolRecord] {
+	return func(yield func(*line, *store.SpoolRecord) bool) {
+		for i, batch := range w.batches {
+			for j := range batch.Records {
+				if r := &batch.Records[j]; r.Queued == queued && !yield(w.lines[i], r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cost is how many bytes a record takes: as many in a queue as in the log, so that a
+// move needs no room that it does not give back.
+func (n *line) cost(r *store.SpoolRecord) int64 {
+	return int64(frameSize(len(n.name), len(r.Token), len(r.Body)))
+}
+
+// Put implements store.Spool.
+func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w := &put{batches: batches}
+	if err := w.check(); err != nil {
+		return err
+	}
+	err := s.admit(w)
+	for parts := int64(8); errors.Is(err, store.ErrSpoolFull) && parts <= 32; parts *= 4 {
+		s.makeRoom(parts)
+		err = s.admit(w)
+	}
+	if err != nil {
+		return err
+	}
+	if w.logged > 0 {
+		err = s.append(w)
+	}
+	if err == nil && w.queued > 0 {
+		err = s.enqueue(w)
+	}
+	s.settle(w, err)
+	s.flushSoon()
+	return err
+}
+
+// check makes sure that what is put can be kept, whatever else there is.
+func (w *put) check() error {
+	for _, batch := range w.batches {
+		l, name := batch.Line, lineName(batch.Line)
+		if l.App == "" || l.Environment == "" || len(name) > store.MaxSpoolName+2 ||
+			strings.Count(name, "\x00") != 2 || !utf8.ValidString(name) {
+			return fmt.Errorf("%w: a line has names of %d, %d and %d bytes; "+
+				"they can have %d together, of UTF-8 without a zero byte",
+				store.ErrUnstorable, len(l.App), len(l.Environment), len(l.Topic), store.MaxSpoolName)
+		}
+		for _, r := range batch.Records {
+			if len(r.Token) > store.MaxSpoolToken || len(r.Body) > store.MaxSpoolBody || r.Expires < 0 {
+				return fmt.Errorf("%w: it has a token of %d bytes and a body of %d, and expires at %d; "+
+					"it can have %d and %d, and no time before 1970",
+					store.ErrUnstorable, len(r.Token), len(r.Body), r.Expires, store.MaxSpoolToken, store.MaxSpoolBody)
+			}
+			if r.ID != 0 && !r.Queued {
+				return fmt.Errorf("%w: record %d is to be put into the log again", store.ErrUnstorable, r.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// admit finds room for w, counts it and gives IDs. What is new is in its caller's
+// hands from now on, and what is for the log waits to be written.
+func (s *Spool) admit(w *put) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	w.lines, w.logged, w.queued = w.lines[:0], 0, 0
+	for _, batch := range w.batches {
+		w.lines = append(w.lines, s.line(batch.Line))
+	}
+	if err := s.fits(w); err != nil {
+		return err
+	}
+	for _, n := range w.lines {
+		n.puts++
+	}
+	w.first = s.lastID + 1
+	for i, batch := range w.batches {
+		for j := range batch.Records {
+			n, r := w.lines[i], &batch.Records[j]
+			h, old := s.held[r.ID]
+			if !old {
+				s.lastID++
+				r.ID = s.lastID
+				if h = (hand{line: n, size: n.cost(r)}); r.Queued {
+					h.device = s.device(n, r.Token)
+				}
+				s.held[r.ID] = h
+			}
+			if !r.Queued {
+				w.logged += h.size
+				s.total += h.size
+			} else if w.queued++; !old || h.device == 0 {
+				s.inQueue(n, r, n.cost(r))
+			}
+		}
+	}
+	if w.logged > 0 {
+		s.pending = append(s.pending, w)
+	}
+	return nil
+}
+
+// inQueue counts what a record takes in its queue.
+func (s *Spool) inQueue(n *line, r *store.SpoolRecord, size int64) {
+	s.queues.devices.add(s.device(n, r.Token), size)
+	n.bytes += size
+	s.total += size
+}
+
+// settle ends a Put: what it has done to queues counts, or all is undone.
+func (s *Spool) settle(w *put, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range w.lines {
+		n.puts--
+	}
+	for n, r := range w.records(true) {
+		h, old := s.held[r.ID], r.ID < w.first
+		switch {
+		case old && h.device != 0: // its flags were rewritten
+		case err != nil:
+			s.inQueue(n, r, -n.cost(r))
+		default:
+			if old {
+				s.endLogged(r.ID, h)
+				s.held[r.ID] = hand{line: n, size: n.cost(r), device: s.device(n, r.Token)}
+			}
+			n.queued++
+			n.seen(s.now().Unix())
+		}
+	}
+	if err == nil {
+		return
+	}
+	for n, r := range w.records(false) {
+		if w.err == nil { // it has come into the log, but others not into queues
+			s.endLogged(r.ID, s.held[r.ID])
+		} else {
+			s.total -= n.cost(r)
+		}
+	}
+	for _, batch := range w.batches {
+		for j := range batch.Records {
+			if r := &batch.Records[j]; r.ID >= w.first {
+				delete(s.held, r.ID)
+				r.ID = 0
+			}
+		}
+	}
+}
