@@ -86,6 +86,9 @@ func (l *appLane) line(topic string) *lane.Line {
 		n = l.core.AddLine(topic, &lineDisk{spool: b.spool, line: store.Line{App: l.app.name, Environment: l.environment.String(), Topic: topic}})
 		l.configure(n)
 		b.ledgerLog.restoreGuard(l, n, b.clock.now())
+		if n.Door.Reason == lane.Suspect {
+			l.Ruled(n, lane.Ruling{Alarm: true})
+		}
 	}
 	return n
 }

@@ -181,7 +181,7 @@ func (b *Bridge) tick() {
 	now, short := b.now(), false
 	for _, a := range b.everyApp() {
 		short = short || !a.account.room()
-		a.health.tick(now, b.log)
+		a.tendHealth(now)
 		for _, l := range a.lanes {
 			l.nudge(b.clock.now())
 		}

@@ -79,9 +79,6 @@ func (n *notification) answered(v upstream.Verdict) {
 	l := n.lane
 	a, class := l.app, classes[v.Class]
 	ended := a.bridge.ended.Load() // then an answer that did not come says nothing
-	if !ended {
-		a.health.note(v, func() string { return n.route.advice(l.environment, n.Request.Topic, v) }, a.bridge.log)
-	}
 	listed := v.Class == upstream.Accepted && a.bridge.feedback.store.Listed(a.name, n.Token())
 	if v.Class == upstream.Accepted {
 		a.counters.accepted.Add(1)
@@ -90,9 +87,11 @@ func (n *notification) answered(v upstream.Verdict) {
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
-	renew := n.Bearer
+	renew, rt, topic := n.Bearer, n.route, n.Request.Topic
+	at := scope{rt.environment(l.environment), n.Line.Name}
 
 	now := l.lock()
+	forItself := l.core.ForItself(&n.Item, class)
 	switch class {
 	case lane.Amended:
 		if n.Flags.Amended {
@@ -114,12 +113,15 @@ func (n *notification) answered(v upstream.Verdict) {
 	if class == lane.Renewed {
 		l.renew(renew)
 	}
+	if !ended && !forItself {
+		a.health.note(at, v, func() string { return rt.advice(l.environment, topic, v) }, a.bridge.log)
+	}
 	switch {
 	case gone:
 		n.leave(conversation.Accepted, now.Time)
 	case fate == lane.Waits:
 		if v.Class == upstream.NoAnswer && l.troubled.Load() && !ended { // one lost connection is no problem
-			a.health.set("APNs does not answer", a.bridge.log)
+			a.health.say(scope{environment: at.environment}, "APNs does not answer", a.bridge.log)
 		}
 		a.counters.retried.Add(1)
 		if v.Class == upstream.NoAnswer {
@@ -136,7 +138,7 @@ func (n *notification) answered(v upstream.Verdict) {
 // troubled takes what APNs says of a connection of rt to an environment, and not of
 // one notification.
 func (a *app) troubled(rt *route, env Environment, v upstream.Verdict) {
-	a.health.note(v, func() string { return rt.advice(env, rt.app.Topic, v) }, a.bridge.log)
+	a.health.note(scope{environment: env}, v, func() string { return rt.advice(env, rt.app.Topic, v) }, a.bridge.log)
 	for _, l := range a.lanes {
 		if a.route.Load().upstreams[env] == rt.upstreams[env] && rt.environment(l.environment) == env {
 			l.during(func(now lane.Now) { l.core.Trouble(classes[v.Class], now) })

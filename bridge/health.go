@@ -1,8 +1,11 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,13 +19,21 @@ import (
 // health is what an operator is told of an app: whether APNs takes its
 // notifications, and each strange word of APNs once.
 type health struct {
-	app     string
-	ill     atomic.Bool // problem is set
-	mu      sync.Mutex
-	problem string
-	news    news // of problem
-	strange map[answer]struct{}
-	crowd   complaint // given up for want of room
+	app      string
+	ill      atomic.Bool // there are problems
+	mu       sync.Mutex
+	problems map[scope]string
+	news     news // of problems
+	strange  map[answer]struct{}
+	crowd    complaint // given up for want of room
+}
+
+// scope is what a problem concerns: the line of a topic that is written down, in an
+// environment; with "" the configured topic, or all there. What APNs accepts elsewhere
+// does not end it.
+type scope struct {
+	environment Environment
+	line        string
 }
 
 var errCrowded = errors.New("memory, or what one device may take of the spool, is full of what waits for a device")
@@ -68,39 +79,74 @@ func clip(words string) string {
 	return words
 }
 
-// note takes the verdict on each attempt; remedy is what the operator can do about
-// it. It logs changes only, and of these not too many.
-func (h *health) note(v upstream.Verdict, remedy func() string, log zerolog.Logger) {
+// note takes the verdict on an attempt, or of a connection; remedy is what the operator can do about it. It logs changes only, and of these
+// not too many.
+func (h *health) note(at scope, v upstream.Verdict, remedy func() string, log zerolog.Logger) {
+	all := scope{environment: at.environment}
 	switch v.Class {
 	case upstream.Accepted:
 		if h.ill.Load() {
-			h.set("", log)
+			h.say(all, "", log)
+			h.say(at, "", log)
 		}
-	case upstream.CredentialRefused, upstream.TopicRefused, upstream.StaleToken:
-		h.set(said("APNs does not take this app's pushes", v, remedy()), log)
+	case upstream.CredentialRefused, upstream.StaleToken:
+		h.say(all, said("APNs does not take this app's pushes", v, remedy()), log)
+	case upstream.TopicRefused:
+		h.say(at, said("APNs does not take this app's pushes", v, remedy()), log)
 	case upstream.TokenUpdates:
-		h.set(said("APNs takes no pushes under another JWT so soon", v, remedy()), log)
+		h.say(all, said("APNs takes no pushes under another JWT so soon", v, remedy()), log)
 	case upstream.ServerError:
-		h.set(said("APNs is not well", v, ""), log)
+		h.say(all, said("APNs is not well", v, ""), log)
 	case upstream.NoConnection:
-		h.set("APNs cannot be reached: "+clip(v.Reason), log)
+		h.say(all, "APNs cannot be reached: "+clip(v.Reason), log)
 	case upstream.Unknown:
-		h.set(said("APNs answers in words that are not known here", v, remedy()), log)
+		h.say(all, said("APNs answers in words that are not known here", v, remedy()), log)
 		h.wonder(answer{v.Code, v.Reason}, log)
 	}
 }
 
-func (h *health) set(problem string, log zerolog.Logger) {
+// say says what the problem with at is; "" that there is none any more.
+func (h *health) say(at scope, problem string, log zerolog.Logger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.problem == problem {
+	if h.problems[at] == problem {
 		return
 	}
-	h.problem = problem
-	h.ill.Store(problem != "")
-	if h.news.changed() {
-		h.tell(log, 0)
+	if problem == "" {
+		delete(h.problems, at)
+	} else {
+		if h.problems == nil {
+			h.problems = make(map[scope]string)
+		}
+		h.problems[at] = problem
 	}
+	h.ill.Store(len(h.problems) > 0)
+	if h.news.changed() {
+		h.tell(log, problem, 0)
+	}
+}
+
+// over says that what was told in this sentence is over, wherever it was.
+func (h *health) over(problem string, log zerolog.Logger) {
+	h.mu.Lock()
+	var all []scope
+	for at, p := range h.problems {
+		if p == problem {
+			all = append(all, at)
+		}
+	}
+	h.mu.Unlock()
+	for _, at := range all {
+		h.say(at, "", log)
+	}
+}
+
+// forget drops the problems with what is not there any more.
+func (h *health) forget(gone func(scope) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.problems, func(at scope, _ string) bool { return gone(at) })
+	h.ill.Store(len(h.problems) > 0)
 }
 
 // tick tells the time. It logs how things stand if they have changed too often
@@ -109,15 +155,18 @@ func (h *health) tick(now time.Time, log zerolog.Logger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if untold := h.news.tick(now); untold > 0 {
-		h.tell(log, untold)
+		h.tell(log, h.sentence(), untold)
 	}
 }
 
 // tell logs how things stand, and how often they have changed without a word.
-func (h *health) tell(log zerolog.Logger, changes int) {
-	event, says := log.Error(), h.problem
+func (h *health) tell(log zerolog.Logger, says string, changes int) {
+	event := log.Error()
 	if says == "" {
 		event, says = log.Info(), "APNs accepts again"
+		if len(h.problems) > 0 {
+			says = "APNs accepts again, but: " + h.sentence()
+		}
 	}
 	if changes > 0 {
 		event.Int("changes", changes)
@@ -144,5 +193,21 @@ func (h *health) wonder(said answer, log zerolog.Logger) {
 func (h *health) state() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.problem
+	return h.sentence()
+}
+
+// sentence is the first of the problems, those that concern all topics before others,
+// and how many others there are. h.mu is held.
+func (h *health) sentence() string {
+	if len(h.problems) == 0 {
+		return ""
+	}
+	first := slices.MinFunc(slices.Collect(maps.Keys(h.problems)), func(a, b scope) int {
+		return cmp.Or(cmp.Compare(a.environment, b.environment), strings.Compare(a.line, b.line))
+	})
+	text := h.problems[first]
+	if n := len(h.problems) - 1; n > 0 {
+		text += fmt.Sprintf(" (and so for %d other topics or environments)", n)
+	}
+	return text
 }

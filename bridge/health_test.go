@@ -65,10 +65,10 @@ func TestHealthLog(t *testing.T) {
 				h.tick(at, log)
 				switch fares {
 				case 'w':
-					h.set("", log)
+					h.say(scope{}, "", log)
 				case '.':
 				default:
-					h.set(string(fares), log)
+					h.say(scope{}, string(fares), log)
 				}
 				at = at.Add(time.Second)
 				for range strings.Count(text.String()[before:], "\n") {
@@ -95,7 +95,7 @@ func TestHealthLogBounded(t *testing.T) {
 				changes++
 			}
 			problem = next
-			h.set(problem, log)
+			h.say(scope{}, problem, log)
 			for range rapid.SampledFrom([]int{0, 0, 1, 10, 130}).Draw(t, "seconds") {
 				now = now.Add(time.Second)
 				h.tick(now, log)

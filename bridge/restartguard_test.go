@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ func TestHoldSurvivesRestarts(t *testing.T) {
 				for range 3 {
 					g.restart(app)
 					until(t, "it is held again", waiting)
+					until(t, "the operator is told", func() bool { return strings.Contains(g.Problems()["mail"], "/believe") })
 					g.clock.forward(time.Minute) // probes
 					until(t, "they are still held", waiting)
 				}

@@ -14,8 +14,7 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 		b.ledgerLog.saveGuard(guardKey(l, r.line), r.record, b.now())
 	}
 	if r.Alarm {
-		a.health.set(fmt.Sprintf("APNs refuses the app's device tokens, %d different ones in a row: are environment, topic and credential "+
-			"those of the app on the devices? If these tokens are really bad, say so: POST /apps/%s/believe", lane.GuardTokens, a.name), b.log)
+		a.health.say(l.scope(r.line), a.suspicion(), b.log)
 	}
 	if r.Hold {
 		a.badTokens.flush(b.now())
@@ -23,6 +22,17 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 	for _, w := range r.Withdraw {
 		b.feedback.withdraw(a, w)
 	}
+}
+
+// suspicion is what the operator is told when a guard is aroused.
+func (a *app) suspicion() string {
+	return fmt.Sprintf("APNs refuses the app's device tokens, %d different ones in a row: are environment, topic and credential "+
+		"those of the app on the devices? If these tokens are really bad, say so: POST /apps/%s/believe", lane.GuardTokens, a.name)
+}
+
+// scope is what a problem with n concerns.
+func (l *appLane) scope(n *lane.Line) scope {
+	return scope{l.app.route.Load().environment(l.environment), n.Name}
 }
 
 // recordable reports whether a token that APNs has refused, in a push sent at the
@@ -53,7 +63,16 @@ func (b *Bridge) Try(name string) error { return b.tell(name, (*lane.Lane).Try) 
 
 // Believe says that the tokens of an app that APNs refuses are really bad, on its
 // operator's word.
-func (b *Bridge) Believe(name string) error { return b.tell(name, (*lane.Lane).Believe) }
+func (b *Bridge) Believe(name string) error {
+	if err := b.tell(name, (*lane.Lane).Believe); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	a := b.apps[name]
+	b.mu.Unlock()
+	a.health.over(a.suspicion(), b.log)
+	return nil
+}
 
 func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
 	b.mu.Lock()
@@ -72,4 +91,30 @@ func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
 		})
 	}
 	return nil
+}
+
+// tendHealth tells the time to the health of a. What is wrong with a topic of which
+// there is nothing any more, or an environment that the app has left, is over.
+func (a *app) tendHealth(now time.Time) {
+	if a.health.ill.Load() {
+		route := a.route.Load()
+		a.health.forget(func(at scope) bool {
+			for _, l := range a.lanes {
+				if route.environment(l.environment) == at.environment && l.has(at.line) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	a.health.tick(now, a.bridge.log)
+}
+
+// has reports whether there is something of a line; of that of the configured topic
+// there always is.
+func (l *appLane) has(line string) bool {
+	l.lock()
+	defer l.mu.Unlock()
+	n := l.core.Line(line)
+	return line == "" || n != nil && !n.Idle()
 }

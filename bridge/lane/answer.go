@@ -49,7 +49,7 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	d := it.device
 	n, mono := d.line, now.Mono
 	closed := l.closed(n)
-	alone := it.Flags.Failures > 0 && l.lastGood > d.failed
+	alone := l.alone(it)
 	if alone && c == CredentialRefused { // it is refused for itself
 		c = Strange
 	} else {
@@ -105,6 +105,17 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	}
 	l.next(d)
 	return Waits
+}
+
+// ForItself reports whether c, the answer to it that has come, says nothing about
+// others: it has failed before, and these are served.
+func (l *Lane) ForItself(it *Item, c Class) bool {
+	return (c == CredentialRefused || c == Failed || c == NoAnswer) && it.Flags.Failures > 0 && (l.Door.Reason == Open || l.alone(it))
+}
+
+// alone reports whether others were served since it last failed.
+func (l *Lane) alone(it *Item) bool {
+	return it.Flags.Failures > 0 && l.lastGood > it.device.failed
 }
 
 // over ends the way of the first of d.

@@ -23,7 +23,7 @@ const (
 	atOnce  = 1  // failure closes a door, if it says enough
 	inARow  = 5  // failures do,
 	amid    = 64 // or, amid good answers, so many: some in a clump may fail for themselves
-	proved  = 64 // good answers in a row that open it
+	proved  = 64 // more good answers than failures, that open it
 	eased   = 2  // how many more may go for each good answer
 	atATime = 64 // probes, at most, where one good answer proves all
 )
@@ -63,7 +63,7 @@ type Door struct {
 	failures int  // in a row
 	vain     int  // rounds of probes in a row, while it is closed
 	stale    bool // the last probe was one that was asked before: there was no other
-	good     int  // answers in a row that show that the reason is over
+	good     int  // answers that show that the reason is over, less the failures since
 }
 
 // proves reports whether an answer of class c shows that the reason is over.
@@ -112,6 +112,10 @@ func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 		if d.failures++; d.failures < inARow {
 			return
 		}
+	}
+	if d.Reason == Unreachable && why == Unreachable { // perhaps for itself: it takes back what one good answer has given
+		d.good, d.credit = max(0, d.good-1), max(0, d.credit-eased)
+		return
 	}
 	d.good, d.credit = 0, 0
 	if d.Reason != Suspect && d.Reason != why {

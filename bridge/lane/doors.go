@@ -50,7 +50,8 @@ func (l *Lane) sweep() {
 	}
 	look(l.waiting)
 	for _, n := range l.lines {
-		look(n.atDoor.list)
+		look(n.atDoor.never.list)
+		look(n.atDoor.late.list)
 	}
 	for _, d := range expired {
 		l.forget(d)
@@ -161,17 +162,15 @@ func (l *Lane) openDoors() {
 }
 
 // spend lets go who stands at the doors of ns, as far as credit goes. Of what is left for those
-// that have waited for themselves, half is kept for the logs: some of them always fail, come back
-// to the door again and again, and would take all of it.
+// that come back, the most is kept for the logs: hundreds of them may fail for themselves, and
+// each would cost what a good answer has given.
 func (l *Lane) spend(credit *int, ns ...*Line) {
 	for _, n := range ns {
-		for *credit > 0 && n.atDoor.size > 0 && !n.atDoor.first().late {
-			*credit -= l.admit(n, 1)
-		}
+		*credit -= l.admit(n, min(*credit, n.atDoor.never.size))
 	}
 	kept := 0
 	if !l.quiet && slices.ContainsFunc(ns, l.logged) {
-		kept = (*credit + 1) / 2
+		kept = *credit - *credit/4
 	}
 	for _, n := range ns {
 		k := l.admit(n, *credit-kept)
@@ -197,15 +196,13 @@ func (l *Lane) admit(n *Line, k int) int {
 func (l *Lane) draw(ns []*Line) (fresh bool) {
 	disk := false
 	for _, n := range ns {
-		if n.atDoor.size > 0 {
-			if d := n.atDoor.anyFresh(l.Random.IntN(len(n.atDoor.list))); d != nil {
-				l.forget(d)
-				d.pass = true
-				l.next(d)
-				return true
-			}
+		if d := n.atDoor.never.anyInMemory(l.Random); d != nil {
+			l.forget(d)
+			d.pass = true
+			l.next(d)
+			return true
 		}
-		disk = disk || l.logged(n)
+		disk = disk || l.logged(n) || l.puts.len() > 0 // what is on its way there is written before it is drawn
 	}
 	if disk && !l.quiet {
 		l.draws, l.Wake = append(l.draws, ns), true

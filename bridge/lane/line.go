@@ -3,6 +3,7 @@ package lane
 import (
 	"bytes"
 	"hash/maphash"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -68,7 +69,7 @@ type device struct {
 	state       state
 	pass        bool  // its first goes through closed doors
 	clear       bool  // since it has its entry, nothing of it was in the log and not checked out
-	late        bool  // it stands at its door, if it does, after it has waited for itself
+	late        bool  // at a door it stands behind those never asked: its first was, or it has waited for itself
 	first, last *Item // in memory, in their order
 	queued      int   // in its queue, and not checked out
 	arriving    int   // on their way to disk, and in no chain
@@ -151,15 +152,47 @@ func (l *Lane) drop(d *device) {
 	freeDevices.Put(d)
 }
 
-// waitingRoom holds devices in the order in which they came, and lets any of them
-// go. device.at is one more than the index.
+// waitingRoom holds the devices at a line's doors: those whose first was never asked
+// before those that come back, each in the order in which they came.
 type waitingRoom struct {
+	never, late queue
+	size        int
+}
+
+func (w *waitingRoom) queue(d *device) *queue {
+	if d.late {
+		return &w.late
+	}
+	return &w.never
+}
+
+func (w *waitingRoom) push(d *device) {
+	w.queue(d).push(d)
+	w.size++
+}
+
+func (w *waitingRoom) remove(d *device) {
+	w.queue(d).remove(d)
+	w.size--
+}
+
+// first is who goes next; nil if there is none.
+func (w *waitingRoom) first() *device {
+	if d := w.never.first(); d != nil {
+		return d
+	}
+	return w.late.first()
+}
+
+// queue holds devices in the order in which they came, and lets any of them go.
+// device.at is one more than the index.
+type queue struct {
 	list []*device // nil: it has gone
 	head int       // all before are nil
 	size int
 }
 
-func (w *waitingRoom) push(d *device) {
+func (w *queue) push(d *device) {
 	if w.size*2 < len(w.list) && len(w.list) > 64 {
 		w.compact()
 	}
@@ -168,7 +201,7 @@ func (w *waitingRoom) push(d *device) {
 	w.size++
 }
 
-func (w *waitingRoom) compact() {
+func (w *queue) compact() {
 	kept := w.list[:0]
 	for _, d := range w.list {
 		if d != nil {
@@ -180,15 +213,14 @@ func (w *waitingRoom) compact() {
 	w.list, w.head = kept, 0
 }
 
-func (w *waitingRoom) remove(d *device) {
+func (w *queue) remove(d *device) {
 	w.list[d.at-1], d.at = nil, 0
 	if w.size--; w.size == 0 {
 		w.list, w.head = nil, 0
 	}
 }
 
-// first is who has waited longest; nil if there is none.
-func (w *waitingRoom) first() *device {
+func (w *queue) first() *device {
 	for ; w.head < len(w.list); w.head++ {
 		if d := w.list[w.head]; d != nil {
 			return d
@@ -197,11 +229,15 @@ func (w *waitingRoom) first() *device {
 	return nil
 }
 
-// anyFresh is one whose first is in memory and was never asked, from somewhere
-// behind from; nil if there is none.
-func (w *waitingRoom) anyFresh(from int) *device {
+// anyInMemory is one whose first is in memory, from somewhere behind a random place;
+// nil if there is none.
+func (w *queue) anyInMemory(random *rand.Rand) *device {
+	if w.size == 0 {
+		return nil
+	}
+	from := random.IntN(len(w.list))
 	for i := range w.list {
-		if d := w.list[(from+i)%len(w.list)]; d != nil && d.first != nil && d.first.Flags.Attempts == 0 {
+		if d := w.list[(from+i)%len(w.list)]; d != nil && d.first != nil {
 			return d
 		}
 	}

@@ -92,6 +92,7 @@ func (l *Lane) next(d *device) {
 		}
 	case l.stopped || l.closed(d.line) && !d.pass:
 		d.state = door
+		d.late = d.late || it == nil || it.Flags.Attempts > 0
 		d.line.atDoor.push(d)
 		l.sleep(1)
 		l.releaseAll(d)
@@ -103,7 +104,7 @@ func (l *Lane) next(d *device) {
 		l.loading.push(d)
 		l.Wake = true
 	default:
-		d.state = out
+		d.state, d.late = out, false
 		d.sent = l.now.Mono
 		increment(&it.Flags.Attempts)
 		l.Sink.Send(it, l.probes(d))

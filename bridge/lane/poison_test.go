@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -127,4 +128,39 @@ func TestCaseClumpOfPoison(t *testing.T) {
 		}
 		within(t, "the good ones", g.until(time.Minute, func() bool { return g.accepted == 920 }), 500*time.Millisecond)
 	})
+}
+
+// Hundreds that always get 5xx come at once, and good ones behind them in a steady
+// stream: they close the door, and the good ones go nevertheless.
+func TestCaseManyPoisoned(t *testing.T) {
+	for _, many := range []int{100, 500, 2000} {
+		t.Run(fmt.Sprint(many), func(t *testing.T) {
+			inEachMode(t, true, func(t *testing.T, m Mode) {
+				g := newRig(m, refuses(many, Failed))
+				g.room, g.lane.Ahead = 5000*sizeOf, 1000*sizeOf
+				for i := range many {
+					g.arrive(&note{device: i})
+				}
+				at := make(map[key]time.Duration)
+				for i := range 2000 {
+					k := key{many + i, 0}
+					at[k] = g.now.Mono
+					if g.arrive(&note{device: k.device}); i%20 == 0 {
+						g.step()
+					}
+				}
+				g.until(10*time.Minute, func() bool { return g.accepted == 2000 })
+				var ages []time.Duration
+				for k, since := range at {
+					if g.at[k] == 0 {
+						g.at[k] = since + 24*time.Hour
+					}
+					ages = append(ages, g.at[k]-since)
+				}
+				slices.Sort(ages)
+				t.Log("half", ages[1000])
+				within(t, "the latest", ages[1999], 5*time.Second)
+			})
+		})
+	}
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Who goes when a door has credit: first who waits there for the first time, then those that come
-// back; of what is left for these, half is kept for the log.
+// Who goes when a door has credit: first who was never asked, then those that come back; of what is
+// left for these, three quarters are kept for the log.
 func TestWhoGoesOnCredit(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, late    int // at the door
@@ -16,11 +16,11 @@ func TestWhoGoesOnCredit(t *testing.T) {
 	}{
 		"the first":                    {first: 3, credit: 2, logged: 5, goes: 2},
 		"all of them":                  {first: 2, credit: 5, logged: 5, goes: 2, left: 3},
-		"half of the late":             {late: 9, credit: 4, logged: 5, goes: 2, left: 2},
-		"one is for the log":           {late: 9, credit: 1, logged: 5, left: 1},
+		"a quarter of the late":        {late: 9, credit: 8, logged: 5, goes: 2, left: 6},
+		"three are for the log":        {late: 9, credit: 3, logged: 5, left: 3},
 		"the log is empty":             {late: 9, credit: 4, goes: 4},
 		"nothing is read at the end":   {late: 9, credit: 4, logged: 5, quiet: true, goes: 4},
-		"the first, and then the late": {first: 2, late: 9, credit: 6, logged: 5, goes: 4, left: 2},
+		"the first, and then the late": {first: 2, late: 9, credit: 6, logged: 5, goes: 3, left: 3},
 		"no credit":                    {first: 2, late: 2, logged: 5},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -32,14 +32,21 @@ func TestWhoGoesOnCredit(t *testing.T) {
 					door = &n.Door
 				}
 				door.shut(why, g.now.Mono)
-				for i := range c.first + c.late {
+				for i := range c.late {
 					d := g.lane.device(n, token(i))
-					d.queued, d.late = 1, i >= c.first
+					d.queued = 1
 					g.lane.next(d)
+				}
+				for i := range c.first {
+					x := &note{device: c.late + i}
+					it := &x.Item
+					it.Owner = x
+					it.Token, it.Line = token(c.late+i), n
+					g.lane.enter(g.lane.device(n, it.Token), it)
 				}
 				g.disk.waiting[0], g.lane.quiet, door.credit = c.logged, c.quiet, c.credit
 				g.lane.Tend(g.now)
-				if goes := g.lane.loading.len(); goes != c.goes || door.credit != c.left || n.atDoor.size != c.first+c.late-goes {
+				if goes := g.lane.loading.len() + len(g.queue); goes != c.goes || door.credit != c.left || n.atDoor.size != c.first+c.late-goes {
 					t.Errorf("%v: %d go, credit %d", why, goes, door.credit)
 				}
 			}

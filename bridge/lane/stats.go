@@ -52,8 +52,10 @@ func (l *Lane) Oldest(taken func(*Item) int64) (oldest int64) {
 		look(d)
 	}
 	for _, n := range l.lines {
-		for _, d := range n.atDoor.list {
-			look(d)
+		for _, q := range [...]*queue{&n.atDoor.never, &n.atDoor.late} {
+			for _, d := range q.list {
+				look(d)
+			}
 		}
 	}
 	return oldest
