@@ -155,5 +155,6 @@ type turnedAway struct{}
 
 func (turnedAway) Push(*binproto.Notification) bool                    { return true }
 func (turnedAway) Reject(*binproto.Notification, binproto.Status) bool { return true }
+func (turnedAway) ReadOn()                                             {}
 func (turnedAway) Shutdown(bool)                                       {}
 func (turnedAway) Close(error)                                         {}
