@@ -44,9 +44,8 @@ type Port struct {
 	// be RSA for the oldest clients.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-	// MinVersion is tls.VersionTLS12 if it is zero. With TLS 1.0 and a CBC
-	// cipher crypto/tls sends the six bytes of an error response in two records,
-	// on which node-apn crashes and some others miss it.
+	// MinVersion is tls.VersionTLS12 if it is zero. With TLS 1.0 see
+	// Hello.SplitsRecords.
 	MinVersion uint16
 
 	// LegacyCiphers admits RSA key exchange, CBC with SHA-256, and 3DES. Whether

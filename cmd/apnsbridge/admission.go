@@ -78,7 +78,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client, h.App = client.ID, app.Name
+	h.Client, h.App = client.Counted, app.Name
 	topic, err := topicOf(client, app)
 	if err != nil {
 		return nil, err
@@ -89,6 +89,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		Address:     h.Remote.Addr(),
 		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
 		Environment: environment(h),
+		Mute:        h.SplitsRecords(),
 	}
 	if app.Environment == bridge.Production && h.Label == "" && environment(h) == bridge.Sandbox {
 		a.sandbox.asked(app.Name, client.Short(), h.ServerName)
@@ -117,7 +118,7 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client, h.App = client.ID, app.Name
+	h.Client, h.App = client.Counted, app.Name
 	use, from := oldUse(app.Name, h), h.Remote
 	id, chain := newIdentification(false, app.Name, h), h.Chain
 	return func(ctx context.Context, r *gateway.FeedbackConn) {
@@ -127,7 +128,7 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 		g := &feedbackReader{cancel}
 		a.roll.enter(current, id, chain, g)
 		defer a.roll.leave(id, g)
-		drained, err := a.drainer.Drain(ctx, client.ID, app.Name, r)
+		drained, err := a.drainer.Drain(ctx, client.Counted, app.Name, r)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")
 	}, nil
