@@ -41,7 +41,7 @@ func oneIn(n int) func(int) bool    { return func(i int) bool { return i%n == n/
 func (g goer) note(first, i int) binproto.Notification {
 	n := binproto.Notification{
 		Command: binproto.Enhanced, Token: unhex(token("a1", first+i)), Identifier: uint32(i + 1), HasIdentifier: true,
-		Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, first+i), Expiry: inAnHour(), HasExpiry: true,
+		Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, first+i), Expiry: uint32(time.Now().Add(time.Hour).Unix()), HasExpiry: true,
 	}
 	if g.bad(i) {
 		n.Token = unhex(token("bad0", first+i))
