@@ -86,7 +86,8 @@ type front struct {
 
 	mu        sync.Mutex
 	listeners []labelled
-	closed    bool
+	closed    bool // no more is accepted
+	aborted   bool // and no handshake begins
 	crowd     *crowd
 	arrivals  map[*waiter]*arrival // in the handshake
 	running   sync.WaitGroup       // accept loops, arrivals and what welcomes them
@@ -224,7 +225,7 @@ func (f *front) stopped() bool {
 	return f.closed
 }
 
-// stop ends accepting. Handshakes go on.
+// stop ends accepting. What was accepted has its handshake.
 func (f *front) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,6 +243,7 @@ func (f *front) abort() {
 	f.stop()
 	f.cancel()
 	f.mu.Lock()
+	f.aborted = true
 	for _, a := range f.arrivals {
 		a.tcp.Close()
 	}
