@@ -32,6 +32,7 @@ func (g goer) String() string {
 }
 
 // Where the bad tokens of a list are.
+func none(int) bool                 { return false }
 func early(i int) bool              { return i == 10 }
 func atTheEnd(n int) func(int) bool { return func(i int) bool { return i == n-3 } }
 func oneIn(n int) func(int) bool    { return func(i int) bool { return i%n == n/2 } }
@@ -61,6 +62,11 @@ func (g goer) write(ctx context.Context, w *world, config *tls.Config, first int
 	if g.began != nil {
 		g.began <- struct{}{}
 	}
+	return g.put(conn, first)
+}
+
+// put writes the list to a connection and closes it.
+func (g goer) put(conn *provider.Conn, first int) error {
 	const together = 20
 	var frames []byte
 	began := time.Now()

@@ -29,7 +29,7 @@ func Accompany(ctx context.Context, args []string) error {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		given = 0
 	}
-	child := exec.Command(program, args...)
+	child := &exec.Cmd{Path: program, Args: append([]string{os.Args[0]}, args...)}
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
 	for i := range given {
 		const first = 3 // sd_listen_fds(3)
