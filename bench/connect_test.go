@@ -208,6 +208,7 @@ type idleSession struct{ *gateway.Conn }
 
 func (idleSession) Push(*binproto.Notification) bool                    { return true }
 func (idleSession) Reject(*binproto.Notification, binproto.Status) bool { return true }
+func (s idleSession) ReadOn()                                           {}
 func (s idleSession) Shutdown(bool)                                     { s.Conn.Close() }
 func (idleSession) Close(error)                                         {}
 

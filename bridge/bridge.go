@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,10 +56,11 @@ type Bridge struct {
 	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
 	idle      chan struct{} // told when unsettled comes to 0
 
-	ended  atomic.Bool     // by Close: nothing is sent any more
-	ctx    context.Context // of all work that was taken
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	ended   atomic.Bool     // by Close: nothing is sent any more
+	hurried atomic.Bool     // Shutdown waits for no provider any more
+	ctx     context.Context // of all work that was taken
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 
 	// What writes to the store outlives the rest, for what the rest leaves to it.
 	writers    sync.WaitGroup
@@ -207,6 +211,9 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	s.client.sessions++
 	s.talk = s.client.ledger.Open(origin.Address, !a.route.Load().app.continues(origin), s.opened)
 	s.talk.Owner = s
+	if origin.Mute {
+		s.talk.Mute()
+	}
 	s.client.mu.Unlock()
 	b.sessions[s] = struct{}{}
 	return s, nil
@@ -230,10 +237,12 @@ func (b *Bridge) settled(n int64) {
 	}
 }
 
-// Shutdown lets all sessions come to their end, and returns when they have been
-// told, all that was taken is settled or on disk, and the feedback list has what
-// it should. What providers still write meanwhile is delivered too. An error says
-// how much is left; with a spool Close writes that to disk.
+// Shutdown lets all sessions come to their end, each when its provider has ended its
+// side or pauses in writing, or when three quarters of ctx's time are over. It
+// returns when they have been told, all that was taken is settled or on disk, and
+// the feedback list has what it should. What providers still write meanwhile is
+// delivered too. An error says how much is left; with a spool Close writes that to
+// disk.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopping = true
@@ -241,8 +250,12 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.everyLane(func(l *appLane) { l.during(func(lane.Now) { l.core.Quiesce() }) })
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
+	enough := time.NewTimer(patienceOf(ctx))
+	defer enough.Stop()
 	for b.endSessions() > 0 || b.unsettled.Load() > 0 {
 		select {
+		case <-enough.C:
+			b.hurried.Store(true)
 		case <-b.idle:
 		case <-tick.C:
 		case <-ctx.Done():
@@ -250,6 +263,16 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// patienceOf is how long providers that go on writing are read before they are told
+// that the bridge stops: the rest of ctx's time is for what they answer.
+func patienceOf(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return math.MaxInt64
+	}
+	return time.Until(deadline) / 4 * 3
 }
 
 // everyApp gives all apps, those among them that are not configured any more.
@@ -280,29 +303,26 @@ func (b *Bridge) lines() []store.Line {
 	return b.spool.Lines()
 }
 
-// settleIn is how long a new session has to show what its provider writes,
-// before it can be ended in a way that loses nothing.
+// settleIn is how long a provider has to have written nothing, or to be connected,
+// before its session can be ended in a way that loses nothing.
 const settleIn = time.Second
 
-// endSessions lets the sessions come to their end, but for those that have only
-// just begun: it says how many these are. It is called again and again while the
-// bridge is stopping.
-func (b *Bridge) endSessions() (young int) {
-	now := b.now()
+// endSessions has all sessions read without waiting for room in their windows, and
+// lets those come to their end whose providers pause in writing. It reports how many
+// others there are. It is called again and again while the bridge is stopping.
+func (b *Bridge) endSessions() (writing int) {
+	now, hurried := b.now(), b.hurried.Load()
 	b.mu.Lock()
-	var ending []*Session
-	for s := range b.sessions {
-		if now.Sub(s.opened) < settleIn {
-			young++
-			continue
-		}
-		ending = append(ending, s)
-	}
+	sessions := slices.Collect(maps.Keys(b.sessions))
 	b.mu.Unlock()
-	for _, s := range ending {
-		s.End()
+	for _, s := range sessions {
+		if s.readOut(now) || hurried {
+			s.End()
+		} else {
+			writing++
+		}
 	}
-	return young
+	return writing
 }
 
 // Close ends everything at once. What has no verdict yet goes to disk, or without

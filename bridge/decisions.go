@@ -26,7 +26,7 @@ func (a *app) perform(d conversation.Decision) {
 		s := d.Conn.Owner.(*Session)
 		b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier).Msg(packetMessage(d.Status))
-		a.durable(d.Records, func() { s.peer.Fail(d.Status, d.Identifier) })
+		a.durable(d.Records, func() { s.peer.Fail(d.Status, d.Identifier, d.Within) })
 	case conversation.Close:
 		d.Conn.Owner.(*Session).peer.Close()
 	case conversation.Feedback:

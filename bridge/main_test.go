@@ -120,7 +120,7 @@ func (p *recorder) note(f func()) {
 	}
 }
 
-func (p *recorder) Fail(status binproto.Status, identifier uint32) {
+func (p *recorder) Fail(status binproto.Status, identifier uint32, _ time.Duration) {
 	p.note(func() { p.fails = append(p.fails, binproto.Response{Status: status, Identifier: identifier}) })
 }
 func (p *recorder) Close() { p.note(func() { p.closes++ }) }

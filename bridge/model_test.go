@@ -54,7 +54,7 @@ func (m *sessionModel) refuse(n *modelNote, status binproto.Status, badToken boo
 	n.done = true
 	switch {
 	case n.tail:
-	case n.hasID && !m.told() && !m.gone:
+	case n.hasID && !m.told() && !m.ending && !m.gone:
 		n.owed, n.badToken = status, badToken
 	case badToken:
 		m.feedback = append(m.feedback, n.device)
@@ -78,9 +78,9 @@ func (m *sessionModel) advance() {
 	}
 }
 
-// close is the end of the connection: whoever was to be told is not.
-func (m *sessionModel) close() {
-	m.gone = true
+// end is the provider's end, or that of the connection: whoever was to be told is
+// not.
+func (m *sessionModel) end() {
 	for _, n := range m.notes[m.head:] {
 		if n.owed != binproto.NoError && n.badToken {
 			m.feedback = append(m.feedback, n.device)
@@ -217,14 +217,15 @@ func checkSession(t *rapid.T) {
 				t.Skip("ended")
 			}
 			m.ending = true
-			m.advance()
+			m.end()
 			s.Shutdown(false)
 		},
 		"close": func(t *rapid.T) {
 			if m.gone {
 				t.Skip("gone")
 			}
-			m.close()
+			m.gone = true
+			m.end()
 			s.Close(nil)
 		},
 		"": func(t *rapid.T) {

@@ -1,15 +1,21 @@
 package bridge
 
-import "apnsbridge/binproto"
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
 
 // Peer is the provider at the other end of a session. Its methods return at
 // once, may be called from any goroutine, and do nothing once the connection
 // has gone.
 type Peer interface {
 	// Fail sends the error response in one TLS record, ends our side of the
-	// connection, and goes on reading until the provider ends its own. Only the
-	// first call of Fail or Close has an effect.
-	Fail(status binproto.Status, identifier uint32)
+	// connection, and goes on reading until the provider ends its own. Before that
+	// it reads until the provider pauses in writing, for as long as within at most;
+	// one that has ended its side by then is told nothing, which Session.Close says.
+	// Only the first call of Fail or Close has an effect.
+	Fail(status binproto.Status, identifier uint32, within time.Duration)
 
 	// Resume says that a session which had no room has room again.
 	Resume()

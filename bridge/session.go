@@ -19,6 +19,7 @@ type Origin struct {
 	Address     netip.Addr  // where from
 	Topic       string      // of the client's certificate, for apps that have none set
 	Environment Environment // of the port or the name asked for, for apps ByListener
+	Mute        bool        // the connection cannot carry an error packet
 }
 
 // Session is one provider's connection. Push, Reject, Shutdown and Close are
@@ -40,9 +41,10 @@ type Session struct {
 
 	// Under the client's lock.
 	talk    *conversation.Conn
-	parked  bool // the gateway was told that there is no room
-	gone    bool // the connection is
-	touched bool // on the client's list of that name
+	parked  bool      // the gateway was told that there is no room
+	waited  time.Time // until when it was, at the latest when the bridge stopped
+	gone    bool      // the connection is
+	touched bool      // on the client's list of that name
 }
 
 // Push takes a notification and says whether there is room for another. n and
@@ -92,6 +94,29 @@ func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room
 // packet already.
 func (s *Session) Shutdown(heard bool) {
 	s.client.during(func(now time.Time) { s.talk.Ended(heard, now) })
+}
+
+// ReadOn says that the provider has ended its side behind what is still unread:
+// the window does not stop that from being read.
+func (s *Session) ReadOn() {
+	s.client.during(func(time.Time) {
+		s.talk.ReadOn()
+		s.client.touch(s)
+	})
+}
+
+// readOut has what the provider still writes read, while the bridge stops, and
+// reports whether it has ended its side or written nothing for settleIn.
+func (s *Session) readOut(now time.Time) (silent bool) {
+	s.client.during(func(time.Time) {
+		s.talk.ReadOn()
+		if s.parked {
+			s.waited = now
+			s.client.touch(s)
+		}
+		silent = !s.talk.Open() || now.Sub(s.waited) >= settleIn && now.Sub(s.talk.Latest()) >= settleIn
+	})
+	return silent
 }
 
 // Close says that the connection is gone. What was taken is delivered all the

@@ -20,6 +20,7 @@ func (s stuck) Push(*binproto.Notification) bool {
 	return true
 }
 func (stuck) Reject(*binproto.Notification, binproto.Status) bool { return true }
+func (stuck) ReadOn()                                             {}
 func (stuck) Shutdown(bool)                                       {}
 func (stuck) Close(error)                                         {}
 

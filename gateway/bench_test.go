@@ -25,6 +25,7 @@ func (c *counter) Push(*binproto.Notification) bool {
 	return true
 }
 func (c *counter) Reject(*binproto.Notification, binproto.Status) bool { return true }
+func (c *counter) ReadOn()                                             {}
 func (c *counter) Shutdown(bool)                                       {}
 func (c *counter) Close(error)                                         {}
 

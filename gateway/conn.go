@@ -25,8 +25,8 @@ var (
 // return at once. All else happens on the connection's loop.
 //
 // The descriptor is gnet's while the loop reads. It is ours, and gnet knows
-// nothing of it, while the session has no room (parked), and when the provider
-// has ended its side and ours waits for a verdict (half closed).
+// nothing of it, while the session has no room, and when the provider has ended its
+// side and ours waits for a verdict: see holder.
 type Conn struct {
 	server  *Server
 	session Session
@@ -45,17 +45,14 @@ type Conn struct {
 	stash   []byte          // read and not decrypted, while parked
 	held    int             // as counted in Stats.UnparsedBytes
 
-	full       bool          // the session has no room
-	parked     bool          // fd is not read from
-	enrolling  bool          // on the way from parked back to gnet
-	ended      bool          // by us: Fail or Close
-	over       bool          // by the provider: Session.Shutdown was called
-	halfClosed bool          // the provider's FIN was read before we ended
-	gone       bool          // Session.Close was called
-	unsaid     *request      // a packet that was decided on, and waits until the provider is quiet
-	decided    time.Time     // when it was
-	packetEnd  int           // wire.sent behind the error response, 0 if none was written
-	leaving    time.Duration // until the next look how the packet fared
+	ours    side          // fin: ended by Fail or Close; reset: Session.Close was called
+	theirs  side          // not open: Session.Shutdown was called
+	holder  holder        // of the descriptor
+	full    bool          // the session has no room
+	framed  bool          // a frame was read
+	last    *lastWord     // what our side is to end with, once Fail or Close was called
+	packet  packet        // the error response that was written
+	leaving time.Duration // until the next look how it fared
 
 	attached atomic.Uint32 // how often gnet has taken the descriptor
 	heardAt  atomic.Int64  // Unix nanoseconds
@@ -64,17 +61,58 @@ type Conn struct {
 
 	mu     sync.Mutex
 	asked  request
-	kicked bool // act is on its way
-	dead   bool // gone, for kick
+	errand errand
 }
+
+// side is how far one of the two directions of a connection has come, in TCP's words.
+type side uint8
+
+const (
+	open    side = iota
+	garbled      // the provider's alone: it writes what cannot be read
+	fin          // ended in order
+	reset        // and nothing can be written or read any more
+)
+
+// holder is who has a connection's descriptor.
+type holder uint8
+
+const (
+	watched   holder = iota // gnet, which reads it
+	parked                  // we have, and do not read it
+	enrolling               // we have, and gnet is about to
+	kept                    // we have: the provider has ended its side
+)
+
+// become changes the holder. It is parked on the way back to gnet, too.
+func (c *Conn) become(h holder) {
+	count := func(h holder, n int64) {
+		switch h {
+		case parked, enrolling:
+			c.server.counters.parked.Add(n)
+		case kept:
+			c.server.counters.halfClosed.Add(n)
+		}
+	}
+	count(c.holder, -1)
+	count(h, 1)
+	c.holder = h
+}
+
+// errand is whether act is on its way.
+type errand uint8
+
+const (
+	none errand = iota
+	underway
+	never // the connection has gone
+)
 
 // request is what has been asked of the connection and not yet done.
 type request struct {
-	end         bool // Fail or Close was called
-	packet      bool // Fail was
-	response    binproto.Response
+	last        *lastWord // Fail or Close was called; stays
 	resume      bool
-	speak       bool // it is time to look whether the packet may go out
+	speak       bool // it is time to look whether our side may end
 	lookBack    bool // it is time to look how the packet fared
 	enrollError error
 	retry       bool
@@ -90,20 +128,25 @@ func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
 }
 
 // Fail sends the error response in one TLS record, ends our side of the
-// connection, and goes on reading until the provider ends its own. Only the
-// first call of Fail or Close has an effect.
-func (c *Conn) Fail(status binproto.Status, identifier uint32) {
-	c.ask(func(r *request) {
-		if !r.end {
-			r.end, r.packet, r.response = true, true, binproto.Response{Status: status, Identifier: identifier}
-		}
-	})
+// connection, and goes on reading until the provider ends its own. Before that it
+// reads until the provider pauses in writing, for as long as within at most; one
+// that has ended its side by then is told nothing. Only the first call of Fail or
+// Close has an effect.
+func (c *Conn) Fail(status binproto.Status, identifier uint32, within time.Duration) {
+	c.endWith(lastWord{packet: true, response: binproto.Response{Status: status, Identifier: identifier}, within: within})
 }
 
-// Close ends our side of the connection without a packet. As after Fail, what
-// the provider has still written is read.
-func (c *Conn) Close() {
-	c.ask(func(r *request) { r.end = true })
+// Close ends our side of the connection without a packet. As with Fail, what the
+// provider writes is read before and after.
+func (c *Conn) Close() { c.endWith(lastWord{within: closeWithin}) }
+
+func (c *Conn) endWith(w lastWord) {
+	w.decided = time.Now()
+	c.ask(func(r *request) {
+		if r.last == nil {
+			r.last = &w
+		}
+	})
 }
 
 // Cut ends the connection at once, whatever the provider has still written.
@@ -124,7 +167,7 @@ func (c *Conn) abort(err error) {
 func (c *Conn) ask(note func(*request)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead {
+	if c.errand == never {
 		return
 	}
 	note(&c.asked)
@@ -132,22 +175,26 @@ func (c *Conn) ask(note func(*request)) {
 }
 
 func (c *Conn) kick() {
-	if c.loop == nil || c.kicked {
+	if c.loop == nil || c.errand == underway {
 		return // attach will, or act is on its way
 	}
-	c.kicked = c.loop.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+	if c.loop.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
 		c.act()
 		return nil
-	})) == nil
+	})) == nil {
+		c.errand = underway
+	}
 }
 
-// take returns what has been asked. The end stays, so that there is but one.
+// take returns what has been asked. The last word stays, so that there is but one.
 func (c *Conn) take() request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.asked
-	c.asked = request{end: r.end}
-	c.kicked = false
+	c.asked = request{last: r.last}
+	if c.errand == underway {
+		c.errand = none
+	}
 	return r
 }
 
@@ -160,16 +207,14 @@ func (c *Conn) opened() bool {
 // act does what has been asked.
 func (c *Conn) act() {
 	r := c.take()
-	if c.gone {
+	if c.ours == reset {
 		return
 	}
 	watched := c.gnet
 	if r.abort != nil {
 		c.finish(r.abort)
 	} else {
-		if !c.ended {
-			c.mayEnd(r)
-		}
+		c.mayEnd(r)
 		if r.resume {
 			c.full = false
 		}
@@ -200,13 +245,12 @@ func (c *Conn) attach(gc gnet.Conn) {
 		c.mu.Unlock()
 	}
 	c.attached.Add(1)
-	c.enrolling = false
-	if c.gone {
+	if c.ours == reset {
 		return
 	}
 	c.closeDescriptor()
 	c.gnet = gc
-	c.unpark()
+	c.become(watched)
 	c.receive(nil)
 }
 

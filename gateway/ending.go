@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"io"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -9,31 +10,46 @@ import (
 )
 
 const (
-	// quietFor is how long a provider has to have written nothing before it is told a
-	// failure. One that writes its list and goes has closed by then: the packet meets a
-	// closed socket, and the reset that answers it throws away what lies unread.
-	quietFor = 20 * time.Millisecond
+	// quietFor is how long a provider has to have written nothing before our side
+	// ends. One that writes its list and goes has closed by then: the packet would meet
+	// a closed socket, and the reset that answers it throws away what lies unread.
+	quietFor = 50 * time.Millisecond
 
-	// speakAfter is how long a provider that goes on writing waits for its packet.
-	speakAfter = time.Second
+	// closeWithin is how long a provider that goes on writing is read before our side
+	// ends without a packet.
+	closeWithin = time.Second
 )
 
-// mayEnd ends our side if that was asked for. Before a packet the connection is read
-// until the provider is quiet, has ended its side, or a second is over.
+// lastWord is what our side of a connection ends with.
+type lastWord struct {
+	packet   bool
+	response binproto.Response
+	decided  time.Time
+	within   time.Duration // for which the provider is read before, at most
+}
+
+// packet is an error response that was written.
+type packet struct {
+	end        int   // loopWire.sent behind it, 0 if none was written
+	tcp        int64 // the same in what TCP counts as acknowledged
+	interrupts bool  // there was something unread, perhaps the provider's end
+}
+
+// mayEnd ends our side if that was asked for and it is time.
 func (c *Conn) mayEnd(r request) {
 	switch {
-	case c.unsaid != nil:
-		if c.maySpeak() {
-			r, c.unsaid = *c.unsaid, nil
-			c.end(r)
-		} else if r.speak {
-			c.listen()
+	case c.ours != open || r.last == nil:
+	case c.last == nil:
+		c.last, c.full = r.last, false
+		if c.theirs != open {
+			c.end()
+			return
 		}
-	case r.end && r.packet && !c.over:
-		c.unsaid, c.decided, c.full = &r, time.Now(), false
 		c.listen()
-	case r.end:
-		c.end(r)
+	case c.isTime():
+		c.end()
+	case r.speak:
+		c.listen()
 	}
 }
 
@@ -41,22 +57,30 @@ func (c *Conn) listen() {
 	time.AfterFunc(quietFor, func() { c.ask(func(r *request) { r.speak = true }) })
 }
 
-// maySpeak reports whether it is time for the packet that was decided on.
-func (c *Conn) maySpeak() bool {
+// isTime reports whether our side may end: the provider's has, or it pauses in
+// writing, or it has been waited for as long as there is time or room.
+func (c *Conn) isTime() bool {
 	now := time.Now()
-	waited := now.Sub(c.decided)
-	return c.over || waited >= speakAfter || waited >= quietFor && c.silence(now) >= quietFor
+	waited := now.Sub(c.last.decided)
+	return c.theirs != open || c.full || waited >= c.last.within ||
+		waited >= quietFor && c.silence(now) >= quietFor && !c.unread()
+}
+
+// unread reports whether our kernel has something of the provider's, or its end.
+func (c *Conn) unread() bool {
+	fd := c.descriptor()
+	return len(c.stash) > 0 || received(fd) > 0 || finCame(fd)
 }
 
 // end ends our side: the packet if there is one, close_notify and FIN, all in
 // one segment, since apns4erl loses what it writes between packet and FIN. What
 // fails here, reading will report, behind what the provider had written before.
-func (c *Conn) end(r request) {
-	c.ended, c.full = true, false
+func (c *Conn) end() {
+	c.ours, c.full = fin, false
 	cork(c.descriptor())
-	err := c.say(r)
+	err := c.say()
 	unix.Shutdown(c.descriptor(), unix.SHUT_WR)
-	if c.halfClosed {
+	if c.holder == kept {
 		if err != nil {
 			c.finish(err)
 			return
@@ -65,42 +89,54 @@ func (c *Conn) end(r request) {
 		return
 	}
 	c.heardAt.Store(time.Now().UnixNano())
-	c.drained.Store(c.over)
+	c.drained.Store(c.theirs != open)
 	c.server.linger(c)
 }
 
 // say writes the packet and close_notify. One Write is one TLS record: split
-// into 1 and 5 bytes, node-apn crashes and PHP misses it.
-func (c *Conn) say(r request) error {
-	if r.packet {
+// into 1 and 5 bytes, node-apn crashes and PHP misses it. A provider that has ended
+// its side gets no packet: one that reads on cannot be told from one that has gone.
+func (c *Conn) say() error {
+	if c.last.packet && c.theirs < fin {
 		var buf [binproto.ResponseSize]byte
-		if _, err := c.stream.Write(r.response.Append(buf[:0])); err != nil {
+		interrupts, before := c.unread(), c.wire.sent
+		written, known := writtenTo(c.descriptor())
+		if _, err := c.stream.Write(c.last.response.Append(buf[:0])); err != nil {
 			return err
 		}
-		c.packetEnd = c.wire.sent
+		c.packet = packet{end: c.wire.sent, interrupts: interrupts && known, tcp: written + int64(c.wire.sent-before)}
 		c.server.counters.packets.Add(1)
 	}
 	return c.stream.CloseWrite()
 }
 
-// providerEnded tells the session that nothing more can be read.
-func (c *Conn) providerEnded() {
-	if c.over {
+// nothingMore tells the session that nothing more can be read.
+func (c *Conn) nothingMore(theirs side) {
+	if c.theirs != open {
+		c.theirs = max(c.theirs, theirs)
 		return
 	}
-	c.over = true
+	c.theirs = theirs
 	c.drained.Store(true)
 	c.session.Shutdown(c.heard())
 }
 
-// heard says whether an error packet was written and has been acknowledged.
+// heard reports whether an error packet was written and has been acknowledged.
 // Behind it in the queue are close_notify and our FIN.
 func (c *Conn) heard() bool {
-	if c.packetEnd == 0 {
+	if c.packet.end == 0 {
 		return false
 	}
 	n, ok := unacknowledged(c.descriptor())
-	return ok && n <= c.wire.sent-c.packetEnd+1
+	return ok && n <= c.wire.sent-c.packet.end+1
+}
+
+// missed reports whether the provider of a connection that has broken had ended it
+// before its packet came: that was written with something unread, and never
+// acknowledged. Of other resets nobody can tell.
+func (c *Conn) missed() bool {
+	p, ok := progressOf(c.descriptor())
+	return c.packet.interrupts && ok && p.acknowledged < c.packet.tcp
 }
 
 // sawFIN is called when the provider's FIN has been read, behind all it wrote.
@@ -108,19 +144,25 @@ func (c *Conn) heard() bool {
 // close it.
 func (c *Conn) sawFIN() {
 	c.wire.eof = true
-	if !c.over {
+	if c.theirs == open {
 		c.pump()
 		c.countHeld()
 	}
+	if c.ours == reset {
+		return
+	}
+	c.nothingMore(fin)
 	switch {
-	case c.gone:
-	case c.halfClose() && c.ended:
+	case !c.halfClose():
+	case c.ours == fin:
 		c.takeLeave()
+	case c.last != nil:
+		c.end()
 	}
 }
 
 // halfClose keeps the descriptor of a connection whose provider has ended its
-// side. It says whether that worked.
+// side. It reports whether that worked.
 func (c *Conn) halfClose() bool {
 	if c.gnet != nil {
 		fd, err := c.loop.dup(c.gnet.Fd())
@@ -130,8 +172,7 @@ func (c *Conn) halfClose() bool {
 		}
 		c.gnet, c.fd = nil, fd
 	}
-	c.halfClosed = true
-	c.server.counters.halfClosed.Add(1)
+	c.become(kept)
 	return true
 }
 
@@ -143,8 +184,8 @@ const (
 )
 
 func (c *Conn) takeLeave() {
-	if c.packetEnd == 0 {
-		c.finish(nil)
+	if c.packet.end == 0 {
+		c.finish(c.untold())
 		return
 	}
 	c.heardAt.Store(time.Now().UnixNano())
@@ -152,6 +193,15 @@ func (c *Conn) takeLeave() {
 	c.server.linger(c)
 	c.leaving = firstLook
 	c.lookBack()
+}
+
+// untold is why the session of a connection that ended in order was not told all it
+// had to say, nil if it was.
+func (c *Conn) untold() error {
+	if c.last.packet && c.packet.end == 0 {
+		return io.EOF
+	}
+	return nil
 }
 
 // lookBack finishes the connection if it is known how the packet fared, and
@@ -181,29 +231,41 @@ func socketError(fd int) error {
 	return nil
 }
 
-// broke ends a connection that the provider or the network has broken.
+// broke ends a connection that the provider or the network has broken. All that our
+// kernel had of it has been read.
 func (c *Conn) broke(err error) {
 	c.server.counters.resets.Add(1)
+	if c.theirs == open {
+		if !c.framed {
+			c.server.counters.resetsUnread.Add(1)
+		}
+		if c.missed() {
+			c.nothingMore(fin)
+		}
+	}
 	c.finish(err)
 }
 
-// finish is the end: of the descriptor, and of the session's hopes. A
-// descriptor that is gnet's is closed by who called us.
+// finish closes the descriptor and the session; idempotent. A descriptor that is
+// gnet's is closed by who called us.
 func (c *Conn) finish(err error) {
-	if c.gone {
+	if c.ours == reset {
 		return
 	}
-	c.gone, c.full = true, false
+	if c.theirs == open {
+		c.cut(c.partial)
+		if err == ErrServerClosed {
+			c.server.counters.cutOff.Add(1)
+		}
+	}
+	c.ours, c.full = reset, false
 	c.gnet = nil
 	c.closeDescriptor()
-	c.unpark()
-	if c.halfClosed {
-		c.server.counters.halfClosed.Add(-1)
-	}
+	c.become(watched)
 	c.partial, c.stash, c.large = nil, nil, nil
 	c.countHeld()
 	c.mu.Lock()
-	c.dead = true
+	c.errand = never
 	c.mu.Unlock()
 	c.session.Close(err)
 	c.server.remove(c)

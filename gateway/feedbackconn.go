@@ -239,8 +239,10 @@ func (r *FeedbackConn) progress() (p progress) {
 	return p
 }
 
-func (r *FeedbackConn) control(f func(fd int)) {
-	raw, err := r.tcp.SyscallConn()
+func (r *FeedbackConn) control(f func(fd int)) { control(r.tcp, f) }
+
+func control(c *net.TCPConn, f func(fd int)) {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/gateway"
@@ -146,7 +147,7 @@ func TestUnreadableBehindFailure(t *testing.T) {
 	write(t, c, append(enhanced(nil, 1, 3), 99))
 	eventually(t, "the stream is given up", r.isOver)
 	write(t, c, make([]byte, 100_000)) // is not read as frames
-	r.conn.Fail(binproto.InvalidToken, 2)
+	r.conn.Fail(binproto.InvalidToken, 2, time.Second)
 	want := binproto.Response{Status: binproto.InvalidToken, Identifier: 2}
 	if got, err := c.ReadResponse(); got != want || err != nil {
 		t.Errorf("got %v, %v, want %v", got, err, want)

@@ -44,9 +44,8 @@ type Port struct {
 	// be RSA for the oldest clients.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-	// MinVersion is tls.VersionTLS12 if it is zero. With TLS 1.0 and a CBC
-	// cipher crypto/tls sends the six bytes of an error response in two records,
-	// on which node-apn crashes and some others miss it.
+	// MinVersion is tls.VersionTLS12 if it is zero. With TLS 1.0 see
+	// Hello.SplitsRecords.
 	MinVersion uint16
 
 	// LegacyCiphers admits RSA key exchange, CBC with SHA-256, and 3DES. Whether
@@ -87,7 +86,8 @@ type front struct {
 
 	mu        sync.Mutex
 	listeners []labelled
-	closed    bool
+	closed    bool // no more is accepted
+	aborted   bool // and no handshake begins
 	crowd     *crowd
 	arrivals  map[*waiter]*arrival // in the handshake
 	running   sync.WaitGroup       // accept loops, arrivals and what welcomes them
@@ -225,7 +225,7 @@ func (f *front) stopped() bool {
 	return f.closed
 }
 
-// stop ends accepting. Handshakes go on.
+// stop ends accepting. What was accepted has its handshake.
 func (f *front) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -243,6 +243,7 @@ func (f *front) abort() {
 	f.stop()
 	f.cancel()
 	f.mu.Lock()
+	f.aborted = true
 	for _, a := range f.arrivals {
 		a.tcp.Close()
 	}

@@ -207,7 +207,7 @@ func newAdapter(t *testing.T, version uint16) *adapter {
 // end is the provider's FIN, but for the descriptor.
 func (a *adapter) end() {
 	a.conn.wire.eof = true
-	if !a.conn.over {
+	if a.conn.theirs == open {
 		a.conn.pump()
 		a.conn.countHeld()
 	}
@@ -231,5 +231,6 @@ func (a *adapter) Reject(n *binproto.Notification, status binproto.Status) bool 
 	return true
 }
 
+func (a *adapter) ReadOn()       {}
 func (a *adapter) Shutdown(bool) { a.ends++ }
 func (a *adapter) Close(error)   {}

@@ -219,6 +219,7 @@ type recorder struct {
 
 	mu     sync.Mutex
 	frames []frame
+	readOn bool
 	over   bool
 	heard  bool
 	closed bool
@@ -258,6 +259,18 @@ func (r *recorder) take(n *binproto.Notification, status binproto.Status) {
 	f := frame{*n, status}
 	f.Token, f.Payload = slices.Clone(n.Token), slices.Clone(n.Payload)
 	r.frames = append(r.frames, f)
+}
+
+func (r *recorder) ReadOn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.readOn = true
+}
+
+func (r *recorder) readsOn() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.readOn
 }
 
 func (r *recorder) Shutdown(heard bool) {

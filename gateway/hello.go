@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"strings"
 )
 
 // Hello is what is known of a client when Admit decides about it. It is
@@ -39,7 +40,15 @@ type Hello struct {
 	OfferedPoints     []uint8
 }
 
-// Legacy says whether the connection is one that no port takes by default: TLS
+// SplitsRecords reports whether what is written to the client leaves in a record of
+// one byte and another with the rest, as crypto/tls does with CBC in TLS 1.0. No
+// library reads an error response that comes so: libcapn sends all again for ever,
+// PushSharp hangs, node-apn ends its process.
+func (h *Hello) SplitsRecords() bool {
+	return h.Version == tls.VersionTLS10 && strings.Contains(tls.CipherSuiteName(h.Cipher), "_CBC_")
+}
+
+// Legacy reports whether the connection is one that no port takes by default: TLS
 // 1.0 or 1.1, or a cipher of Port.LegacyCiphers.
 func (h *Hello) Legacy() bool {
 	return !h.Terminated && (h.Version < tls.VersionTLS12 || isLegacyCipher(h.Cipher))

@@ -286,7 +286,7 @@ func TestShutdown(t *testing.T) {
 	}
 	write(t, c, enhanced(nil, 11, 20))
 	eventually(t, "it is read on", func() bool { return r.len() == 20 })
-	r.conn.Fail(badToken2.Status, badToken2.Identifier)
+	r.conn.Fail(badToken2.Status, badToken2.Identifier, time.Second)
 	got, err := io.ReadAll(c)
 	if !bytes.Equal(got, badToken2.Append(nil)) || err != nil {
 		t.Errorf("got % x, %v, want the packet", got, err)
@@ -342,7 +342,7 @@ func TestCloseEndsAll(t *testing.T) {
 		if err := r.waitClosed(); err != gateway.ErrServerClosed {
 			t.Errorf("session closed with %v, want ErrServerClosed", err)
 		}
-		r.conn.Fail(badToken2.Status, badToken2.Identifier) // does nothing
+		r.conn.Fail(badToken2.Status, badToken2.Identifier, time.Second) // does nothing
 		r.conn.Resume()
 	}
 }

@@ -21,7 +21,7 @@ import (
 // present call returns. What was read before is in stash and partial, or still
 // inside the tls.Conn.
 func (c *Conn) park() {
-	if c.parked || c.gone {
+	if c.holder != watched || c.ours == reset {
 		return
 	}
 	fd, err := c.loop.dup(c.gnet.Fd())
@@ -29,24 +29,17 @@ func (c *Conn) park() {
 		c.finish(err)
 		return
 	}
-	c.gnet, c.fd, c.parked = nil, fd, true
-	c.server.counters.parked.Add(1)
+	c.gnet, c.fd = nil, fd
+	c.become(parked)
 	c.server.counters.parks.Add(1)
-}
-
-func (c *Conn) unpark() {
-	if c.parked {
-		c.parked = false
-		c.server.counters.parked.Add(-1)
-	}
 }
 
 // goOn reads a parked connection while there is room.
 func (c *Conn) goOn() {
-	if !c.parked || c.enrolling || c.full || c.gone {
+	if c.holder != parked || c.full || c.ours == reset {
 		return
 	}
-	if c.takeStash(); c.full || c.gone {
+	if c.takeStash(); c.full || c.ours == reset {
 		return
 	}
 	// A neighbour on the loop waits at most as long as gnet would make it.
@@ -62,11 +55,10 @@ func (c *Conn) goOn() {
 			c.broke(os.NewSyscallError("read", err))
 			return
 		case n == 0:
-			c.unpark()
 			c.sawFIN()
 			return
 		}
-		if c.receive(c.loop.raw[:n]); c.full || c.gone {
+		if c.receive(c.loop.raw[:n]); c.full || c.ours == reset {
 			return
 		}
 	}
@@ -92,7 +84,7 @@ func (c *Conn) enroll() {
 		c.enrollFailed(err)
 		return
 	}
-	c.enrolling = true
+	c.become(enrolling)
 	before := c.attached.Load()
 	c.server.enrolling.Go(func() {
 		err := c.loop.enroll(fd, c)
@@ -129,7 +121,9 @@ func (l *loop) enroll(fd int, c *Conn) error {
 // just ended the connection, which the next read says; the other is that no
 // descriptor is left.
 func (c *Conn) enrollFailed(err error) {
-	c.enrolling = false
+	if c.ours != reset {
+		c.become(parked)
+	}
 	c.server.front.often.Debug().Err(err).Stringer("address", c.remote).Msg("cannot watch a connection again yet")
 	time.AfterFunc(20*time.Millisecond, func() {
 		c.ask(func(r *request) { r.retry = true })

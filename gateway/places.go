@@ -90,7 +90,7 @@ func (f *front) takeOut(w *waiter) *arrival {
 func (f *front) add(a *arrival) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
+	if f.aborted {
 		return false
 	}
 	f.crowd.add(&a.waiter)

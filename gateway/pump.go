@@ -11,7 +11,7 @@ import (
 // receive takes what the loop has read. It borrows raw until it returns.
 func (c *Conn) receive(raw []byte) {
 	c.server.counters.bytesIn.Add(uint64(len(raw)))
-	if c.over {
+	if c.theirs != open {
 		return
 	}
 	c.heardAt.Store(time.Now().UnixNano())
@@ -22,6 +22,9 @@ func (c *Conn) receive(raw []byte) {
 	if c.full {
 		c.stash = append([]byte(nil), rest...)
 		c.park()
+		if finCame(c.descriptor()) {
+			c.session.ReadOn()
+		}
 	}
 	c.countHeld()
 }
@@ -31,10 +34,11 @@ func (c *Conn) receive(raw []byte) {
 func (c *Conn) pump() {
 	plain := c.loop.plain
 	start, end := 0, copy(plain, c.partial)
+	c.partial = c.partial[:0] // what of it is left is kept, or cut, below
 	var err error
 	for {
 		start += c.parse(plain[start:end])
-		if c.full || c.over {
+		if c.full || c.theirs != open {
 			break
 		}
 		if err != nil { // only now: the last bytes may have come with it
@@ -49,7 +53,7 @@ func (c *Conn) pump() {
 		n, err = c.stream.Read(plain[end:])
 		end += n
 	}
-	if c.over || c.gone {
+	if c.theirs != open || c.ours == reset {
 		c.cut(plain[start:end])
 		return
 	}
@@ -62,7 +66,7 @@ func (c *Conn) readEnded(err error) {
 	switch {
 	case err == error(errWouldBlock):
 	case isEOF(err):
-		c.providerEnded()
+		c.nothingMore(fin)
 	default:
 		c.broke(err)
 	}
@@ -102,12 +106,13 @@ loop:
 			}
 			break loop
 		}
-		if !room && !c.ended {
+		if !room && c.ours == open {
 			c.full = true
 			break
 		}
 	}
 	if frames > 0 {
+		c.framed = true
 		c.server.counters.frames.Add(uint64(frames))
 		c.server.counters.rejected.Add(uint64(rejected))
 	}
@@ -138,7 +143,7 @@ func (c *Conn) unreadable(v binproto.Violation, b []byte) {
 		}
 	}
 	e.Msg("the stream cannot be read further")
-	c.providerEnded()
+	c.nothingMore(garbled)
 }
 
 // keep saves the part of a frame that the scratch buffer ends with.

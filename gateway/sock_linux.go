@@ -9,11 +9,38 @@ func unacknowledged(fd int) (n int, ok bool) {
 	return n, err == nil
 }
 
+// received is how many bytes our kernel has that were not read.
+func received(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// finCame reports whether our kernel has the peer's FIN, and ours was not sent.
+func finCame(fd int) bool {
+	p, ok := progressOf(fd)
+	return ok && p.endedFirst
+}
+
+// writtenTo is how many bytes were written to fd so far, as TCP counts what is
+// acknowledged. ok is false where nobody can tell.
+func writtenTo(fd int) (n int64, ok bool) {
+	p, ok := progressOf(fd)
+	waiting, known := unacknowledged(fd)
+	return p.acknowledged + int64(waiting), ok && known
+}
+
+// hasten has the peer's kernel told at once what has come. Left to itself, ours waits
+// for an answer to go with it.
+func hasten(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
+
 // cork holds back what is written until our FIN goes with it: nobody then sees
 // one without the other.
 func cork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) }
 
-// progressOf says how far the peer's kernel has come. ok is false where nobody
+// progressOf is how far the peer's kernel has come. ok is false where nobody
 // can tell.
 func progressOf(fd int) (p progress, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)

@@ -47,20 +47,22 @@ type Stats struct {
 	PortStats
 
 	Parked        int   // not read from: their sessions have no room
-	HalfClosed    int   // the provider has ended its side, ours waits for a verdict
+	HalfClosed    int   // the provider has ended its side, ours waits for verdicts
 	Lingering     int   // we have ended our side, the provider has not
 	UnparsedBytes int64 // of all connections
 
-	BytesIn     uint64 // TLS records
-	Frames      uint64 // given to sessions
-	Rejected    uint64 // of Frames: refused at parsing
-	LargeFrames uint64
-	CutFrames   uint64 // not complete when the provider ended its side
-	Parks       uint64
-	Packets     uint64 // error responses written
-	Resets      uint64 // connections that the provider or the network broke
-	LingerEnded uint64 // silent for too long after we had ended our side
-	Violations  ViolationStats
+	BytesIn      uint64 // TLS records
+	Frames       uint64 // given to sessions
+	Rejected     uint64 // of Frames: refused at parsing
+	LargeFrames  uint64
+	CutFrames    uint64 // not complete when the provider ended its side, or the connection broke
+	Parks        uint64
+	Packets      uint64 // error responses written
+	Resets       uint64 // connections that the provider or the network broke
+	ResetsUnread uint64 // of Resets: before a single frame came; what was written is lost
+	CutOff       uint64 // connections that Close has ended before their providers had
+	LingerEnded  uint64 // silent for too long after we had ended our side
+	Violations   ViolationStats
 }
 
 // ViolationStats counts the streams that could not be read further.
@@ -109,7 +111,8 @@ func (c *portCounters) spoke(l language) {
 type counters struct {
 	parked, halfClosed, unparsed                 atomic.Int64
 	bytesIn, frames, rejected, large, cut, parks atomic.Uint64
-	packets, resets, lingerEnded                 atomic.Uint64
+	packets, resets, resetsUnread                atomic.Uint64
+	cutOff, lingerEnded                          atomic.Uint64
 	unknownCommand, itemOverrun, frameTooLong    atomic.Uint64
 }
 
@@ -144,6 +147,8 @@ func (s *Server) Stats() Stats {
 		Parks:         c.parks.Load(),
 		Packets:       c.packets.Load(),
 		Resets:        c.resets.Load(),
+		ResetsUnread:  c.resetsUnread.Load(),
+		CutOff:        c.cutOff.Load(),
 		LingerEnded:   c.lingerEnded.Load(),
 		Violations: ViolationStats{
 			UnknownCommand: c.unknownCommand.Load(),

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -284,7 +285,7 @@ func TestOldTLS(t *testing.T) {
 			r := ss.next()
 			eventually(t, "all frames", func() bool { return r.len() == 20 })
 			r.wantNumbers(1, 20)
-			r.conn.Fail(badToken2.Status, badToken2.Identifier)
+			r.conn.Fail(badToken2.Status, badToken2.Identifier, time.Second)
 			got := make([]byte, binproto.ResponseSize)
 			if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, badToken2.Append(nil)) {
 				t.Errorf("got % x, %v", got, err)

@@ -37,6 +37,18 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write has the client's kernel told of what has come, with what we answer in the
+// handshake and then at once. With TLS 1.3 the last word of the handshake is the
+// client's: until it is acknowledged, Nagle's algorithm keeps back the frames behind
+// it, and a client that resets the connection throws them away.
+func (w *wire) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	if a := w.arrival; a != nil {
+		control(a.tcp, hasten)
+	}
+	return n, err
+}
+
 // stream is what a provider's bytes are once its client is admitted: a tls.Conn,
 // or plain.
 type stream interface {

@@ -18,7 +18,8 @@ type Conn struct {
 	ledger  *Ledger
 	number  uint64 // counted from 1
 	address netip.Addr
-	report  bool
+	tells   telling
+	phase   phase
 	window  Window[slot]
 	before  slot // the latest to leave the window; its content is still kept, unless
 	spared  bool // only its key is:
@@ -31,10 +32,6 @@ type Conn struct {
 	expected uint32
 	numbered bool // identifiers first, first+1, … from 0 or 1
 
-	told   bool // a Packet or Close was decided on; no other will be
-	ended  bool // the provider has ended its side
-	closed bool // the connection has gone
-
 	passed []uint32 // identifiers of notifications that may have failed without being told
 	owed   int      // refused notifications in the window that will be reported at the head
 	stuck  instant  // when the heads in front of them are to be taken over
@@ -45,6 +42,25 @@ type Conn struct {
 	previous glimpse
 	run      sequence
 }
+
+// phase is how far a conversation has come. It only grows.
+type phase uint8
+
+const (
+	talking phase = iota
+	readingOn // the window does not stop it: it is at its end, or the gateway is
+	ended         // by the provider, which was told nothing and is not going to be
+	told          // a Packet or Close was decided on, or the connection has gone
+)
+
+// telling is which failures packets are written for.
+type telling uint8
+
+const (
+	tellNone      telling = iota
+	tellMalformed         // those that are not about a bad token
+	tellAll
+)
 
 // slot is a notification in the window.
 type slot struct {
@@ -61,12 +77,20 @@ type slot struct {
 }
 
 // Open begins the conversation on a new connection from address. report says
-// whether failures are told by packets at all: if not, they go to the feedback
-// list and the connection goes on.
+// whether bad tokens are told by packets: if not, they go to the feedback list and
+// the connection goes on.
 func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
 	l.conns++
-	return &Conn{ledger: l, number: l.conns, address: address, report: report, opened: l.at(now), numbered: true, stuck: never}
+	c := &Conn{ledger: l, number: l.conns, address: address, tells: tellMalformed, opened: l.at(now), numbered: true, stuck: never}
+	if report {
+		c.tells = tellAll
+	}
+	return c
 }
+
+// Mute has the conversation do without packets, whatever fails. Call it before the
+// first frame.
+func (c *Conn) Mute() { c.tells = tellNone }
 
 // Len is the number of notifications in the window.
 func (c *Conn) Len() int { return c.window.Len() }
@@ -75,9 +99,20 @@ func (c *Conn) Len() int { return c.window.Len() }
 // taken over.
 func (c *Conn) Settled(s Seq) bool { return c.window.Settled(s) }
 
-// Lingers says that the conversation is over on our side: what still arrives is
-// to be taken and delivered without waiting for room.
-func (c *Conn) Lingers() bool { return c.told }
+// Lingers reports whether what still arrives is to be taken and delivered without
+// waiting for room in the window: our side has ended or is about to, or the
+// provider's has.
+func (c *Conn) Lingers() bool { return c.phase != talking }
+
+// ReadOn has the connection read without waiting for room in the window: its
+// provider has ended its side, behind what is still unread, or Shutdown follows.
+func (c *Conn) ReadOn() { c.phase = max(c.phase, readingOn) }
+
+// Open reports whether frames may still come, and nothing was decided about the end.
+func (c *Conn) Open() bool { return c.phase < ended }
+
+// Latest is when the latest frame came, or else when the connection was opened.
+func (c *Conn) Latest() time.Time { return c.ledger.epoch.Add(max(c.opened, c.latest)) }
 
 // Take puts a notification behind all others. It says whether the owner is to
 // forward it, and Settle it; if not, it is recognised as one that was sent
@@ -122,11 +157,16 @@ func (c *Conn) arrive(v Content, f Frame, t instant) Seq {
 }
 
 // Ended says that the provider has ended its side, or that its stream cannot be
-// read further; nothing will be taken any more. heard says that a packet had
-// been written and that the provider's kernel had acknowledged it by then.
+// read further; nothing will be taken any more. A provider that was told nothing
+// by then is not going to be: one that reads on cannot be told from one that has
+// gone. heard says that a packet had been written and that the provider's kernel
+// had acknowledged it by then.
 func (c *Conn) Ended(heard bool, now time.Time) {
 	t := c.ledger.at(now)
-	c.ended = true
+	if c.phase < ended {
+		c.phase = ended
+		c.oweNothing() // what it is not told goes to the feedback list
+	}
 	if c.episode != nil {
 		c.episode.doubtful = !heard
 		c.ledger.close(c.episode, t)
@@ -140,7 +180,6 @@ func (c *Conn) Ended(heard bool, now time.Time) {
 // that the end was an orderly one.
 func (c *Conn) Closed(heard bool, now time.Time) {
 	l, t := c.ledger, c.ledger.at(now)
-	c.closed = true
 	switch e := c.episode; {
 	case e != nil:
 		l.close(e, t)
@@ -150,10 +189,10 @@ func (c *Conn) Closed(heard bool, now time.Time) {
 		}
 		e.doubtful = false
 		l.due = min(l.due, t)
-	case !c.told && !c.ended && !heard:
+	case c.phase < ended && !heard:
 		c.broken(t)
 	}
-	c.told = true
+	c.phase = told
 	c.oweNothing()
 	c.run, c.previous = sequence{}, glimpse{}
 	c.advance(t)

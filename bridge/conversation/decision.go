@@ -22,7 +22,7 @@ const (
 	// Its Release follows.
 	TakeOver
 	// Packet: write the Records, if any, then the error response of Status and
-	// Identifier to Conn's provider.
+	// Identifier to Conn's provider, once it pauses in writing or Within is over.
 	Packet
 	// Close: end Conn's connection without a packet.
 	Close
@@ -40,7 +40,8 @@ type Decision struct {
 	Status     binproto.Status
 	Identifier uint32
 	Expiry     uint32 // as in Frame
-	Conn       *Conn  // nil with Feedback and Persist
+	Within     time.Duration
+	Conn       *Conn // nil with Feedback and Persist
 	Seq        Seq
 	Content    Content
 	Token      []byte

@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"slices"
+	"time"
 
 	"apnsbridge/binproto"
 )
@@ -12,9 +13,11 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	l, st := c.ledger, &c.ledger.stats
 	var why *uint64
 	switch status := x.refusal.status; {
-	case c.told:
+	case c.phase >= ended:
 		why = &st.Untold
-	case !c.report && status == binproto.InvalidToken:
+	case c.tells == tellNone:
+		why = &st.SkippedMute
+	case c.tells == tellMalformed && status == binproto.InvalidToken:
 		why = &st.SkippedContinue
 	case !reported(status):
 		why = &st.SkippedStatus
@@ -72,16 +75,25 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 	c.tell(e, x.refusal.status, x.frame.Identifier, t)
 }
 
+// A provider that goes on writing when it is to be told a failure is read on before
+// that: one that has its list written and then goes would answer the packet with a
+// reset, which takes with it what is on its way. One that is known to send again
+// does read packets, and the sooner it does, the less it has to send again. Before a
+// status 10 it has been read for long enough.
+const (
+	writesOn  = 10 * time.Second
+	resendsOn = time.Second
+)
+
 // tell remembers what is in the window and sends the packet.
 func (c *Conn) tell(e *episode, status binproto.Status, identifier uint32, t instant) {
 	l := c.ledger
-	c.told, c.episode = true, e
+	c.phase, c.episode = told, e
 	c.rememberWindow(e, t)
-	if c.ended {
-		e.doubtful = true
-		l.close(e, t)
+	d := Decision{Do: Packet, Conn: c, Status: status, Identifier: identifier, Within: writesOn}
+	if e.habit.resends || e.cause == shutdown {
+		d.Within = resendsOn
 	}
-	d := Decision{Do: Packet, Conn: c, Status: status, Identifier: identifier}
 	if l.options.Durable {
 		e.stored = true
 		d.Records = []Record{l.episodeRecord(e, t)}

@@ -60,7 +60,7 @@ func (c *Conn) settle(s Seq, v verdict, t instant) {
 		}
 	}
 	c.window.Settle(s, status)
-	if c.told && x.content != nil { // the order does not matter any more
+	if c.phase == told && x.content != nil { // the order does not matter any more
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s, Content: x.content})
 		x.content = nil
 	}
@@ -92,8 +92,8 @@ func (c *Conn) advance(t instant) {
 	} else {
 		c.stuck = never
 	}
-	if c.ended && !c.told && c.window.Len() == 0 {
-		c.told = true
+	if c.phase == ended && c.window.Len() == 0 {
+		c.phase = told
 		c.ledger.out.put(Decision{Do: Close, Conn: c})
 	}
 }
@@ -106,7 +106,7 @@ func (c *Conn) release(s Seq, x slot) {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s - 1, Content: content})
 	}
 	c.before, c.spared = x, false
-	if c.told && x.content != nil {
+	if c.phase == told && x.content != nil {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s, Content: x.content})
 		c.before.content = nil
 	}

@@ -19,7 +19,7 @@ const (
 // with it.
 func (c *Conn) Shutdown(now time.Time) {
 	l, t := c.ledger, c.ledger.at(now)
-	if c.told || c.ended || c.closed {
+	if c.phase >= ended {
 		return
 	}
 	named, s := &c.before, c.window.head-1
@@ -29,9 +29,9 @@ func (c *Conn) Shutdown(now time.Time) {
 	}
 	recent := l.frames-named.order < nameable && t-named.taken < nameableFor
 	silent := c.frames == 0 || t-c.latest >= quiet
-	if !named.frame.HasIdentifier || !c.report || c.constant(s, named) || l.isNever(c.kind(named.frame), t) ||
+	if !named.frame.HasIdentifier || c.tells != tellAll || c.constant(s, named) || l.isNever(c.kind(named.frame), t) ||
 		!unsettled && (silent || !recent) {
-		c.told = true
+		c.phase = told
 		c.oweNothing()
 		l.out.put(Decision{Do: Close, Conn: c})
 		return

@@ -10,6 +10,7 @@ type Stats struct {
 	Shutdowns         uint64 // packets of status 10
 	SkippedContinue   uint64 // failures with packets switched off for them
 	SkippedNever      uint64 // of a kind that never sends again
+	SkippedMute       uint64 // on a connection that cannot carry a packet: TLS 1.0 with CBC
 	SkippedNoName     uint64 // without identifier
 	SkippedConstant   uint64 // with the identifier of its neighbour
 	SkippedStatus     uint64 // with a status that is never reported

@@ -16,20 +16,34 @@ import (
 	"apnsbridge/bridge"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
-	"apnsbridge/store"
 )
 
 // admission introduces clients: it says whose a connection is, and gives it to
 // the bridge or to its feedback list. Each handshake goes by one assembly, the
 // one that is current when it asks.
 type admission struct {
+	service *service // its bridge and drainer, once they are there
 	current *atomic.Pointer[assembly]
-	bridge  *bridge.Bridge
-	drainer *store.Drainer
 	old     *oldTLS
 	roll    *roll
 	sandbox *sandboxAsked
 	log     zerolog.Logger
+}
+
+// ready waits until the bridge and the drainer are there. It reports whether they are:
+// the service may end before.
+func (a *admission) ready() bool {
+	select {
+	case <-a.service.opened:
+		return true
+	default:
+	}
+	select {
+	case <-a.service.opened:
+		return true
+	case <-a.service.closed:
+		return false
+	}
 }
 
 // client says who shows chain from address, and its app's configuration.
@@ -78,7 +92,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client, h.App = client.ID, app.Name
+	h.Client, h.App = client.Counted, app.Name
 	topic, err := topicOf(client, app)
 	if err != nil {
 		return nil, err
@@ -89,6 +103,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		Address:     h.Remote.Addr(),
 		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
 		Environment: environment(h),
+		Mute:        h.SplitsRecords(),
 	}
 	if app.Environment == bridge.Production && h.Label == "" && environment(h) == bridge.Sandbox {
 		a.sandbox.asked(app.Name, client.Short(), h.ServerName)
@@ -98,7 +113,11 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 	parser := current.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
 		a.old.count(use, from)
-		session, err := a.bridge.Open(c, origin)
+		if !a.ready() {
+			c.Cut()
+			return turnedAway{}, parser
+		}
+		session, err := a.service.bridge.Open(c, origin)
 		if err != nil {
 			a.log.Info().Str("app", app.Name).Str("client", client.Short()).Err(err).Msg("a provider came too late")
 			c.Close()
@@ -117,17 +136,20 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Client, h.App = client.ID, app.Name
+	h.Client, h.App = client.Counted, app.Name
 	use, from := oldUse(app.Name, h), h.Remote
 	id, chain := newIdentification(false, app.Name, h), h.Chain
 	return func(ctx context.Context, r *gateway.FeedbackConn) {
 		a.old.count(use, from)
+		if !a.ready() {
+			return
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		g := &feedbackReader{cancel}
 		a.roll.enter(current, id, chain, g)
 		defer a.roll.leave(id, g)
-		drained, err := a.drainer.Drain(ctx, client.ID, app.Name, r)
+		drained, err := a.service.drainer.Drain(ctx, client.Counted, app.Name, r)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")
 	}, nil
@@ -155,5 +177,6 @@ type turnedAway struct{}
 
 func (turnedAway) Push(*binproto.Notification) bool                    { return true }
 func (turnedAway) Reject(*binproto.Notification, binproto.Status) bool { return true }
+func (turnedAway) ReadOn()                                             {}
 func (turnedAway) Shutdown(bool)                                       {}
 func (turnedAway) Close(error)                                         {}

@@ -26,7 +26,7 @@ func admitOldTLS(c config.TLS, log zerolog.Logger) {
 		os.Setenv("GODEBUG", strings.TrimPrefix(now+","+sha1, ","))
 	}
 	if c.MinVersion == "1.0" {
-		log.Warn().Msg("tls.min_version is 1.0: with TLS 1.0 and a CBC cipher an error packet leaves in two records, of 1 and of 5 bytes, which crashes node-apn and which PHP, ApnsPHP and PyAPNs miss; providers that can are better off with 1.1 or 1.2")
+		log.Warn().Msg("tls.min_version is 1.0: over TLS 1.0 with a CBC cipher an error packet would leave in two records, which no library reads: such a connection gets none, as with on_bad_token: continue, and bad tokens go to the feedback list; providers that can are better off with 1.1 or 1.2")
 	}
 }
 

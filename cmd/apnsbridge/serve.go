@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -12,11 +15,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/succession"
 )
 
 type serveCommand struct {
 	Config string `default:"apnsbridge.yaml" placeholder:"FILE" help:"The configuration."`
-	Debug  bool   `help:"Log what is not worth a line otherwise."`
+	Debug  bool   `help:"Log at debug level."`
+
+	TakeOver bool `xor:"succession" help:"Take the ports of the gateway that runs with the same store, which then drains."`
+	HandOver bool `xor:"succession" help:"Run as a child, and go at SIGTERM while that drains: for a unit with a socket unit."`
 }
 
 // Help is the command's example.
@@ -26,6 +33,11 @@ until what it has taken is with APNs. A second signal ends it at once.
 SIGHUP reads the configuration and all its files anew, or says in the log why it
 stays with what it has.
 
+No connection is refused at a restart where systemd holds the ports (the socket unit
+beside the unit of the service), or where the new process is started with --take-over
+while the old one runs. The new one accepts at once, and reads what providers write
+when the old one has drained and let go of the store.
+
 Example:
 
   apnsbridge check --config apnsbridge.yaml && apnsbridge serve --config apnsbridge.yaml`
@@ -33,6 +45,11 @@ Example:
 
 // Run serves until a signal.
 func (c serveCommand) Run(ctx context.Context, std streams) error {
+	if c.HandOver {
+		return handOver(ctx)
+	}
+	ctx, alone := succession.WithParent(ctx)
+	defer alone()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -52,10 +69,17 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	lines := newLogWriter(logOutput(std.err), int64(settings.Limits.LogRate))
 	defer lines.close(logPatience)
 	log := zerolog.New(lines).Level(level).With().Timestamp().Logger()
-	s, err := newService(assembled, log, lines)
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	sockets, predecessor, err := c.sockets(settings)
 	if err != nil {
 		return err
 	}
+	s, err := newServiceOn(sockets, predecessor, assembled, log, lines)
+	if err != nil {
+		return err
+	}
+	s.offer(leave)
 	push, feedback, admin := s.addresses()
 	ready := log.Info().Stringer("gateway", push).Stringer("feedback", feedback).Int("apps", len(assembled.apps))
 	if admin != nil {
@@ -69,6 +93,25 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	defer manager.close()
 	return s.run(ctx, hangups, manager)
+}
+
+// handOver runs the same command without --hand-over in a child.
+func handOver(ctx context.Context) error {
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(arg string) bool { return arg == "--hand-over" })
+	err := succession.Accompany(ctx, args)
+	if said := new(exec.ExitError); errors.As(err, &said) {
+		return errSaid
+	}
+	return err
+}
+
+// sockets are those that systemd or a predecessor gives.
+func (c serveCommand) sockets(settings *config.Config) (*succession.Sockets, *succession.Predecessor, error) {
+	if c.TakeOver {
+		return succession.TakeOver(settings.Path(settings.Store.Path))
+	}
+	s, err := succession.FromSystemd()
+	return s, nil, err
 }
 
 // logPatience is how long the end waits for the log's reader.

@@ -30,7 +30,13 @@ type process struct {
 func startProcess(t *testing.T, w *world) *process {
 	t.Helper()
 	w.stop()
-	p := &process{t: t, cmd: self(t, "serve", "--config", w.path("apnsbridge.yaml")), ended: make(chan struct{})}
+	return startCommand(t, w, self(t, "serve", "--config", w.path("apnsbridge.yaml")))
+}
+
+// startCommand waits until what cmd starts is a gateway that serves.
+func startCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

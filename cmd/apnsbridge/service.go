@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +17,8 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/succession"
 	"apnsbridge/gateway"
 	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
@@ -30,6 +33,7 @@ type service struct {
 	lines    *logWriter // what log is written to, nil if that is nothing to look after
 	store    *boltstore.Store
 	bridge   *bridge.Bridge
+	drainer  *store.Drainer
 	push     *gateway.Server
 	feedback *gateway.FeedbackServer
 	admin    *admin
@@ -40,6 +44,11 @@ type service struct {
 	asked    chan chan<- reloadOutcome // for reloads, by operators
 	firsts   map[string]bool           // the apps of which APNs has taken a notification; keepUp's own
 	failed   chan error                // of what serves
+	sockets  *succession.Sockets
+	withdraw func()        // the offer of the sockets
+	opened   chan struct{} // closed when bridge and store are there
+	closed   chan struct{} // closed when they are not any more, or are not going to be
+	closing  sync.Once
 
 	applying sync.Mutex // what a reload has read
 	ending   bool       // nothing is applied any more
@@ -47,25 +56,75 @@ type service struct {
 
 // newService starts everything. Its errors are sentences for the operator.
 func newService(a *assembly, log zerolog.Logger, lines *logWriter) (*service, error) {
+	return newServiceOn(new(succession.Sockets), nil, a, log, lines)
+}
+
+// newServiceOn is newService on sockets that others have opened, and that are closed
+// with it. predecessor, if there is one, is told once it accepts.
+func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecessor, a *assembly, log zerolog.Logger, lines *logWriter) (*service, error) {
 	s := &service{
 		log: log, lines: lines, old: newOldTLS(log), reloads: newReloads(a.now()),
 		spurned: make(map[string]certificateStamp), firsts: make(map[string]bool),
 		asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3),
+		sockets: sockets, withdraw: func() {}, opened: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
 	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
-	if err := s.start(a); err != nil {
+	if err := s.start(a, predecessor); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// start starts the parts in the order in which one needs another.
-func (s *service) start(a *assembly) (err error) {
-	if s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions()); err != nil {
-		return fmt.Errorf("store.path: %w", err)
+// start starts the parts in the order in which one needs another. Where the sockets
+// were given, another gateway may still have the store: connections are accepted at
+// once then, and wait behind their handshakes.
+func (s *service) start(a *assembly, predecessor *succession.Predecessor) (err error) {
+	admission := &admission{service: s, current: &s.current, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox}
+	admitOldTLS(a.config.TLS, s.log)
+	if !s.sockets.Given() {
+		if err := s.open(a, 0); err != nil {
+			return err
+		}
+		if err := s.listen(a, admission); err != nil {
+			return err
+		}
+	} else {
+		if err := s.listen(a, admission); err != nil {
+			return err
+		}
+		if predecessor != nil {
+			if err := predecessor.Accepted(); err != nil {
+				return fmt.Errorf("the gateway that runs does not let go of its ports: %w", err)
+			}
+		}
+		s.log.Info().Msg("accepting: what providers write is read when the store is free")
+		if err := s.open(a, 3*time.Duration(a.config.Limits.Drain)); err != nil {
+			return err
+		}
+	}
+	if a.config.Admin.Listen != "" {
+		if s.admin, err = newAdmin(a.config, s); err != nil {
+			return listenProblem("admin.listen", err)
+		}
+		go func() { s.failed <- s.admin.serve() }()
+	}
+	return nil
+}
+
+// open opens the store, for which it waits as long as patience while another gateway
+// has it, and the bridge.
+func (s *service) open(a *assembly, patience time.Duration) (err error) {
+	for deadline := time.Now().Add(patience); ; {
+		s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions())
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, boltstore.ErrInUse) || !time.Now().Before(deadline) {
+			return fmt.Errorf("store.path: %w", err)
+		}
 	}
 	for _, aside := range s.store.SetAside() {
 		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set " +
@@ -77,16 +136,28 @@ func (s *service) start(a *assembly) (err error) {
 	}); err != nil {
 		return err
 	}
-	admitOldTLS(a.config.TLS, s.log)
-	admission := &admission{
-		current: &s.current, bridge: s.bridge, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox,
-		drainer: store.NewDrainer(s.store.Feedback(), appendTuple, a.now),
-	}
+	s.drainer = store.NewDrainer(s.store.Feedback(), appendTuple, a.now)
+	close(s.opened)
+	return nil
+}
+
+// listen opens the two ports, on sockets that were given as far as there are some.
+func (s *service) listen(a *assembly, admission *admission) (err error) {
 	certificate := func(hello *tls.ClientHelloInfo) *tls.Certificate {
 		return s.current.Load().certificateFor(hello)
 	}
-	push, feedback := a.port(a.config.Gateway, certificate), a.port(a.config.Feedback, certificate)
-	push.Logger, feedback.Logger = s.log, s.log
+	feedback, err := s.port(a, "feedback.listen", a.config.Feedback, certificate)
+	if err != nil {
+		return err
+	}
+	push, err := s.port(a, "gateway.listen", a.config.Gateway, certificate)
+	if err != nil {
+		return err
+	}
+	if spare := s.sockets.Unclaimed(); len(spare) > 0 {
+		return fmt.Errorf("there is a socket for %s, which neither gateway.listen nor feedback.listen names: make the "+
+			"configuration and the ListenStream lines of the socket unit agree", strings.Join(spare, " and "))
+	}
 	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback,
 		Admit: admission.feedback}); err != nil {
 		return listenProblem("feedback.listen", err)
@@ -95,15 +166,36 @@ func (s *service) start(a *assembly) (err error) {
 	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push, Loops: loops}); err != nil {
 		return listenProblem("gateway.listen", err)
 	}
-	if a.config.Admin.Listen != "" {
-		if s.admin, err = newAdmin(a.config, s); err != nil {
-			return listenProblem("admin.listen", err)
-		}
-		go func() { s.failed <- s.admin.serve() }()
-	}
 	go func() { s.failed <- s.feedback.Serve() }()
 	go func() { s.failed <- s.push.Serve() }()
 	return nil
+}
+
+// port is a port of a with its sockets.
+func (s *service) port(a *assembly, setting string, c config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) (gateway.Port, error) {
+	p := a.port(c, certificate)
+	p.Logger = s.log
+	for i := range p.Endpoints {
+		l, err := s.sockets.Listen(p.Endpoints[i].Address)
+		if err != nil {
+			return p, listenProblem(setting, err)
+		}
+		p.Endpoints[i].Listener = l
+	}
+	return p, nil
+}
+
+// offer lets a successor take the sockets, and calls leave when it has.
+func (s *service) offer(leave func()) {
+	stop, err := s.sockets.Offer(s.current.Load().config.Path(s.current.Load().config.Store.Path), func() {
+		s.log.Info().Msg("another gateway has taken over the ports")
+		leave()
+	})
+	if err != nil {
+		s.log.Warn().Err(err).Msg("no other gateway can take over the ports (serve --take-over)")
+		return
+	}
+	s.withdraw = stop
 }
 
 func appendTuple(b []byte, d store.Dead) []byte {
@@ -219,6 +311,7 @@ func (s *service) stop(ctx context.Context) error {
 	if s.admin != nil {
 		s.admin.stopping.Store(true)
 	}
+	s.withdraw()
 	closed := make(chan error, 1)
 	go func() { closed <- s.push.Shutdown(ctx) }() // no new connections; ends with the sessions
 	err := s.bridge.Shutdown(ctx)                  // ends the sessions
@@ -230,8 +323,14 @@ func (s *service) stop(ctx context.Context) error {
 // close ends at once whatever has begun.
 func (s *service) close() error {
 	var errs []error
+	s.closing.Do(func() { close(s.closed) })
+	s.withdraw()
 	if s.push != nil {
 		errs = append(errs, s.push.Close())
+		if cut := s.push.Stats().CutOff; cut > 0 {
+			s.log.Warn().Uint64("connections", cut).Msg("connections were cut that their providers had not ended: what " +
+				"was on its way is lost unless it is sent again")
+		}
 	}
 	if s.bridge != nil {
 		s.bridge.Close()
@@ -239,12 +338,13 @@ func (s *service) close() error {
 	if s.feedback != nil {
 		errs = append(errs, s.feedback.Close())
 	}
+	if s.admin != nil { // before the store, whose lock is the sign for a successor to listen there
+		errs = append(errs, s.admin.close())
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
-	if s.admin != nil {
-		errs = append(errs, s.admin.close())
-	}
+	s.sockets.Close()
 	return errors.Join(errs...)
 }
 

@@ -16,10 +16,15 @@ type Client struct {
 	App string
 
 	// ID tells the clients of an app apart: the certificate's SHA-256 in 64 small
-	// hexadecimal digits, or the key's where that is pinned, or the address of a
-	// client that was admitted by CIDR; of IPv6 the /64 that one subscriber has.
-	// A client cannot make itself a new one.
+	// hexadecimal digits, or the key's where that is pinned, or the network of the
+	// rule by whose CIDR it was admitted, whatever its address of the day. A client
+	// cannot make itself a new one.
 	ID string
+
+	// Counted tells apart who has a bound for themselves: the ID, behind which stands
+	// the address of one that was admitted by CIDR; of IPv6 the /64 that one
+	// subscriber has.
+	Counted string
 
 	// What the client may push to, as far as the rule, a pinned certificate or a
 	// trusted CA vouches for it. A client that was admitted by CIDR has neither.
@@ -27,7 +32,7 @@ type Client struct {
 	Topics []string // further ones
 }
 
-// Short is the ID for logs: 16 digits of a fingerprint, or the whole address.
+// Short is the ID for logs: 16 digits of a fingerprint, or the whole network.
 func (c Client) Short() string {
 	if len(c.ID) == 2*sha256.Size {
 		return c.ID[:16]
@@ -81,7 +86,9 @@ func (m *Matcher) Match(chain []*x509.Certificate, addr netip.Addr, now time.Tim
 	c := Client{App: f.rule.App}
 	switch r := f.rule; {
 	case f.rank == byNetwork:
-		c.ID = subscriber(addr)
+		c.ID = r.CIDR.String()
+		c.Counted = c.ID + " " + subscriber(addr)
+		return c, nil
 	case r.SPKISHA256 != Fingerprint{}:
 		c.ID = hex.EncodeToString(r.SPKISHA256[:])
 		if err := c.vouch(r.Topics, chain[0]); err != nil {
@@ -95,6 +102,7 @@ func (m *Matcher) Match(chain []*x509.Certificate, addr netip.Addr, now time.Tim
 			c.Topic, c.Topics = r.UID, without(append(c.Topics, c.Topic), r.UID)
 		}
 	}
+	c.Counted = c.ID
 	return c, nil
 }
 

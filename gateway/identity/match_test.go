@@ -141,9 +141,9 @@ func TestClient(t *testing.T) {
 		want Client
 		log  string
 	}{
-		{"pin", Rule{App: "mail", SHA256: fingerprint(mail)}, outside, Client{"mail", digits, "com.example.mail", topics}, digits[:16]},
-		{"CA", Rule{App: "mail", CA: a.ca(), Any: true}, outside, Client{"mail", digits, "com.example.mail", topics}, digits[:16]},
-		{"CIDR", Rule{App: "mail", CIDR: ten}, netip.MustParseAddr("::ffff:10.1.2.3"), Client{"mail", "10.1.2.3", "", nil}, "10.1.2.3"},
+		{"pin", Rule{App: "mail", SHA256: fingerprint(mail)}, outside, Client{"mail", digits, digits, "com.example.mail", topics}, digits[:16]},
+		{"CA", Rule{App: "mail", CA: a.ca(), Any: true}, outside, Client{"mail", digits, digits, "com.example.mail", topics}, digits[:16]},
+		{"CIDR", Rule{App: "mail", CIDR: ten}, netip.MustParseAddr("::ffff:10.1.2.3"), Client{"mail", "10.1.0.0/16", "10.1.0.0/16 10.1.2.3", "", nil}, "10.1.0.0/16"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, err := New([]Rule{tt.rule})
@@ -151,7 +151,7 @@ func TestClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := m.Match(mail, tt.addr, a.now)
-			if err != nil || got.App != tt.want.App || got.ID != tt.want.ID || got.Topic != tt.want.Topic || !slices.Equal(got.Topics, tt.want.Topics) {
+			if err != nil || got.App != tt.want.App || got.ID != tt.want.ID || got.Counted != tt.want.Counted || got.Topic != tt.want.Topic || !slices.Equal(got.Topics, tt.want.Topics) {
 				t.Errorf("got %+v and error %v, want %+v", got, err, tt.want)
 			}
 			if got.Short() != tt.log {

@@ -83,7 +83,7 @@ func TestSubscriber(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, addr := range []string{"2001:db8::1", "2001:db8::ffff:1"} {
-		if c, err := m.Match(nil, netip.MustParseAddr(addr), time.Now()); err != nil || c.ID != "2001:db8::/64" {
+		if c, err := m.Match(nil, netip.MustParseAddr(addr), time.Now()); err != nil || c.ID != "2001:db8::/32" || c.Counted != "2001:db8::/32 2001:db8::/64" {
 			t.Errorf("%s: got %+v and error %v", addr, c, err)
 		}
 	}

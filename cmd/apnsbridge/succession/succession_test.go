@@ -1,0 +1,136 @@
+package succession
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A socket is the one that is asked for, however its address is written.
+func TestListensOn(t *testing.T) {
+	for _, tt := range []struct {
+		listens, address string
+		want             bool
+	}{
+		{"127.0.0.1:0", "127.0.0.1:%", true},
+		{"127.0.0.1:0", "localhost:%", true},
+		{"127.0.0.1:0", ":%", false},
+		{"127.0.0.1:0", "127.0.0.2:%", false},
+		{"127.0.0.1:0", "127.0.0.1:1", false},
+		{":0", ":%", true},
+		{":0", "0.0.0.0:%", true},
+		{":0", "[::]:%", true},
+		{":0", "127.0.0.1:%", false},
+		{":0", "no such host:%", false},
+	} {
+		l, err := net.Listen("tcp", tt.listens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		address := tt.address
+		if address[len(address)-1] == '%' {
+			address = address[:len(address)-1] + port
+		}
+		if got := listensOn(l, address); got != tt.want {
+			t.Errorf("%v for %s: got %v", l.Addr(), address, got)
+		}
+		l.Close()
+	}
+}
+
+// A successor has the sockets it asks for, new ones for what was not there, and
+// knows of those it did not ask for. The predecessor hears when it accepts.
+func TestTakeOver(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, socketName), nil, 0o600); err != nil { // of one that was killed
+		t.Fatal(err)
+	}
+	old := new(Sockets)
+	defer old.Close()
+	for range 2 {
+		if _, err := old.Listen("127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := make(chan struct{}, 1)
+	stop, err := old.Offer(dir, func() { taken <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	s, predecessor, err := TakeOver(dir)
+	if err != nil || predecessor == nil || !s.Given() {
+		t.Fatalf("got %v, %v, error %v", s, predecessor, err)
+	}
+	defer s.Close()
+	first := old.all[0].Addr().String()
+	l, err := s.Listen(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Unclaimed(); len(got) != 1 || got[0] != old.all[1].Addr().String() {
+		t.Errorf("%v are unclaimed, want %v", got, old.all[1].Addr())
+	}
+	if another, err := s.Listen("127.0.0.1:0"); err != nil || another.Addr().String() == first {
+		t.Errorf("got %v, %v for an address of its own", another, err)
+	}
+	if err := predecessor.Accepted(); err != nil {
+		t.Fatal(err)
+	}
+	<-taken
+	stop()
+	old.Close() // the socket stays
+	conn, err := net.Dial("tcp", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted.Close()
+}
+
+// Where no gateway runs, there is none to take over from.
+func TestNobodyToTakeOverFrom(t *testing.T) {
+	dir := t.TempDir()
+	nobody := func() {
+		t.Helper()
+		s, predecessor, err := TakeOver(dir)
+		if err != nil || predecessor != nil || s.Given() {
+			t.Errorf("got %v, %v, error %v", s, predecessor, err)
+		}
+	}
+	nobody()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, socketName), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false) // as one that was killed leaves it
+	l.Close()
+	nobody()
+}
+
+// A successor that goes without a word leaves all as it was.
+func TestTakeOverGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	old := new(Sockets)
+	defer old.Close()
+	if _, err := old.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	stop, err := old.Offer(dir, func() { t.Error("taken") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, predecessor, err := TakeOver(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	predecessor.conn.Close()
+	stop()
+}

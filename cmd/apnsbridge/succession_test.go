@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"apnsbridge/gateway/provider"
+)
+
+// holder has a world's two ports open as systemd does, and gives them to processes.
+type holder struct {
+	*world
+	sockets []*os.File
+}
+
+// holdPorts has the world's ports held from now on.
+func holdPorts(t *testing.T, w *world) *holder {
+	t.Helper()
+	h := &holder{world: w}
+	for _, port := range []*string{&w.push, &w.feedback} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		t.Cleanup(func() { f.Close() })
+		h.sockets, *port = append(h.sockets, f), l.Addr().String()
+		w.amend("127.0.0.1:0", *port)
+	}
+	w.admin = w.hold()
+	w.amend("127.0.0.1:0", w.admin)
+	return h
+}
+
+// systemd is a command that is started as systemd does it, with the sockets.
+func (h *holder) systemd(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	inner := self(t, args...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, inner.Path}, args...)...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("LISTEN_FDS=%d", len(h.sockets)))
+	cmd.ExtraFiles = h.sockets
+	return cmd
+}
+
+// settings is where the configuration is.
+func (w *world) settings() string { return w.path("apnsbridge.yaml") }
+
+// firm is a provider that gives up at the first connection that fails, or is not done
+// with its handshake in two seconds. It writes list after list and goes.
+type firm struct {
+	goer
+	first int // of all its lists
+	lists int // written
+}
+
+const handshakeWithin = 2 * time.Second
+
+// run writes lists until done.
+func (p *firm) run(ctx context.Context, w *world, done *atomic.Bool) error {
+	config := w.clientTLS()
+	for !done.Load() {
+		began := time.Now()
+		dialing, cancel := context.WithTimeout(ctx, handshakeWithin)
+		conn, err := provider.Dial(dialing, w.push, config)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("list %d, after %v: %w", p.lists, time.Since(began), err)
+		}
+		err = p.put(conn, p.first+p.lists*p.frames)
+		p.lists++
+		if err != nil {
+			return fmt.Errorf("list %d: %w", p.lists-1, err)
+		}
+	}
+	return nil
+}
+
+// restarts has providers write while the gateway is restarted so often, and fails the
+// test if one gives up or anything is lost.
+func restarts(t *testing.T, w *world, providers, times int, restart func()) {
+	t.Helper()
+	const all = 1_000_000
+	var done atomic.Bool
+	var writing sync.WaitGroup
+	firms := make([]*firm, providers)
+	for i := range firms {
+		firms[i] = &firm{goer: goer{frames: 200, bad: none, rate: 2000}, first: i * all}
+		if i%5 == 0 {
+			firms[i].frames = 3000 // the predecessor reads it to its end
+		}
+		writing.Go(func() {
+			if err := firms[i].run(t.Context(), w, &done); err != nil {
+				t.Errorf("provider %d gives up: %v", i, err)
+			}
+		})
+	}
+	for range times {
+		before := w.sim.Stats().Accepted
+		waitFor(t, "the present gateway delivers", func() bool { return w.sim.Stats().Accepted > before+100*providers || t.Failed() })
+		restart()
+	}
+	done.Store(true)
+	writing.Wait()
+	f := newFates(w)
+	for _, p := range firms {
+		p.frames *= p.lists
+		f.settle(t, p.goer, p.first)
+	}
+	t.Logf("%d notifications of %d providers over %d restarts", w.sim.Stats().Accepted, providers, times)
+}
+
+// A restart as systemctl does it refuses no connection, lets none wait, and loses
+// nothing: the main process goes at once, and leaves the sockets and a child that
+// drains.
+func TestRestartUnderSystemd(t *testing.T) {
+	w := newWorld(t, slowVerdicts)
+	w.stop()
+	h := holdPorts(t, w)
+	start := func() *process {
+		return startCommand(t, w, h.systemd(t, "serve", "--hand-over", "--config", w.settings()))
+	}
+	main := start()
+	var children []*process
+	restarts(t, w, rounds(5, 20), rounds(3, 20), func() {
+		main.terminate()
+		began := time.Now()
+		if err := main.cmd.Wait(); err != nil {
+			t.Errorf("the main process: %v", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the main process went after %v", took)
+		}
+		children = append(children, main)
+		main = start()
+	})
+	main.terminate()
+	for _, p := range append(children, main) {
+		<-p.ended // the child has, too
+		if log := strings.Join(p.stdlog, "\n"); strings.Contains(log, "were cut") {
+			t.Errorf("connections were cut:\n%s", log)
+		}
+	}
+}
+
+// Nor does one where the new process asks the old one for its ports.
+func TestTakeOver(t *testing.T) {
+	w := newWorld(t, slowVerdicts)
+	w.fixPorts()
+	p := startProcess(t, w)
+	restarts(t, w, rounds(5, 20), rounds(3, 20), func() {
+		successor := startCommand(t, w, self(t, "serve", "--take-over", "--config", w.settings()))
+		if err := p.wait(); err != nil {
+			t.Errorf("the predecessor: %v\n%s", err, strings.Join(p.stdlog, "\n"))
+		}
+		p = successor
+	})
+	p.terminate()
+	if err := p.wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// systemd's own test of socket activation starts the gateway at the first connection.
+func TestSocketActivate(t *testing.T) {
+	activate, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		t.Skip("systemd-socket-activate is not there: ", err)
+	}
+	w := newWorld(t, slowVerdicts)
+	w.stop()
+	w.fixPorts()
+	inner := self(t)
+	cmd := exec.Command(activate, "-l", w.push, "-l", w.feedback, inner.Path, "serve", "--config", w.settings())
+	started := make(chan *process, 1)
+	go func() { started <- startCommand(t, w, cmd) }()
+	waitFor(t, "it listens", func() bool {
+		c, err := net.Dial("tcp", w.push)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	g := goer{frames: 200, bad: early}
+	if err := g.write(t.Context(), w, w.clientTLS(), 0); err != nil {
+		t.Fatal(err)
+	}
+	p := <-started
+	newFates(w).settle(t, g, 0)
+	p.terminate()
+	if err := p.wait(); err != nil {
+		t.Errorf("%v\n%s", err, strings.Join(p.stdlog, "\n"))
+	}
+}
+
+// A socket that the configuration does not name would have its clients wait for ever.
+func TestSocketNobodyNames(t *testing.T) {
+	w := newWorld(t, slowVerdicts)
+	w.stop()
+	h := holdPorts(t, w)
+	w.amend(w.feedback, "127.0.0.1:0")
+	out, err := h.systemd(t, "serve", "--config", w.settings()).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), w.feedback) || !strings.Contains(string(out), "ListenStream") {
+		t.Errorf("got %v\n%s", err, out)
+	}
+}

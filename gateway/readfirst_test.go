@@ -1,0 +1,157 @@
+package gateway_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"syscall"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+)
+
+// failing is a session that is refused the second of its frames.
+func failing(within time.Duration) func(r *recorder, n *binproto.Notification) bool {
+	return func(r *recorder, n *binproto.Notification) bool {
+		if n.Identifier == 2 {
+			r.conn.Fail(badToken2.Status, badToken2.Identifier, within)
+		}
+		return true
+	}
+}
+
+// TestReadBeforeSpeaking: a provider that writes its list and goes, and reads
+// nothing, is told nothing, and all of its list is delivered.
+func TestReadBeforeSpeaking(t *testing.T) {
+	const frames = 20_000
+	eachVersion(t, func(t *testing.T, version uint16) {
+		ss := newSessions(t)
+		ss.push = failing(10 * time.Second)
+		s := serve(t, ss.open, nil)
+		for range rounds(3, 100) {
+			c := dial(t, s, version)
+			for id := 1; id < frames; id += 100 {
+				write(t, c, enhanced(nil, id, id+99))
+			}
+			c.TCP.Close()
+			r := ss.next()
+			if err := r.waitClosed(); err != io.EOF {
+				t.Errorf("the session closed with %v, want %v", err, io.EOF)
+			}
+			if r.heard {
+				t.Error("Shutdown(true) without a packet")
+			}
+			r.wantNumbers(1, frames)
+		}
+		if got := s.Stats().Packets; got != 0 {
+			t.Errorf("%d packets were written", got)
+		}
+	})
+}
+
+// TestSpeaksInTheEnd: one that goes on writing is told all the same, when it has been
+// read for long enough.
+func TestSpeaksInTheEnd(t *testing.T) {
+	ss := newSessions(t)
+	ss.push = failing(200 * time.Millisecond)
+	s := serve(t, ss.open, nil)
+	c := dial(t, s, tls.VersionTLS13)
+	told := make(chan error, 1)
+	go func() {
+		_, err := c.ReadResponse()
+		told <- err
+	}()
+	began, id := time.Now(), 1
+	for waiting := true; waiting; id++ {
+		write(t, c, enhanced(nil, id, id))
+		select {
+		case err := <-told:
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting = false
+		default:
+		}
+	}
+	if took := time.Since(began); took < 200*time.Millisecond {
+		t.Errorf("told after %v, while it wrote", took)
+	}
+	wantEOF(t, c)
+	c.Close()
+	r := ss.next()
+	if err := r.waitClosed(); err != nil {
+		t.Error(err)
+	}
+	r.wantNumbers(1, id-1)
+}
+
+// TestSpeaksWithoutRoom: where there is no room to read on, waiting leads nowhere.
+func TestSpeaksWithoutRoom(t *testing.T) {
+	ss := newSessions(t)
+	ss.push = func(r *recorder, n *binproto.Notification) bool {
+		failing(time.Hour)(r, n)
+		return n.Identifier < 10
+	}
+	s := serve(t, ss.open, nil)
+	c := dial(t, s, tls.VersionTLS13)
+	write(t, c, enhanced(nil, 1, 100))
+	if got, err := c.ReadResponse(); got != badToken2 || err != nil {
+		t.Errorf("got %v, %v, want %v", got, err, badToken2)
+	}
+	wantEOF(t, c)
+	c.Close()
+	r := ss.next()
+	r.waitClosed()
+	r.wantNumbers(1, 100)
+}
+
+// TestResetBehindPacket: what had come when a provider closes its connection with the
+// packet unread is read to its end. Its kernel answers with a reset.
+func TestResetBehindPacket(t *testing.T) {
+	const frames = 5000
+	eachVersion(t, func(t *testing.T, version uint16) {
+		ss := newSessions(t)
+		ss.push = failing(0)
+		s := serve(t, ss.open, nil)
+		for range rounds(3, 100) {
+			c := dial(t, s, version)
+			r := ss.next()
+			write(t, c, enhanced(nil, 1, 2))
+			eventually(t, "the packet", func() bool { return s.Stats().Lingering == 1 })
+			for id := 3; id < frames; id += 1 {
+				write(t, c, enhanced(nil, id, id))
+			}
+			eventually(t, "the provider's kernel has sent all", func() bool { return acknowledged(t, c.TCP) })
+			c.TCP.Close()
+			if err := r.waitClosed(); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the session closed with %v, want a reset", err)
+			}
+			r.wantNumbers(1, frames-1)
+		}
+	})
+}
+
+// TestFullSessionHearsOfTheEnd: a session without room is told that the provider has
+// ended its side behind what is still unread.
+func TestFullSessionHearsOfTheEnd(t *testing.T) {
+	ss := newSessions(t)
+	ss.push = func(r *recorder, n *binproto.Notification) bool { return n.Identifier > 2 }
+	s := serve(t, ss.open, nil)
+	c := dial(t, s, tls.VersionTLS13)
+	r := ss.next()
+	write(t, c, enhanced(nil, 1, 1))
+	eventually(t, "it is parked", func() bool { return s.Stats().Parked == 1 })
+	write(t, c, enhanced(nil, 2, 3))
+	c.TCP.Close()
+	for !r.isOver() && !t.Failed() {
+		r.conn.Resume()
+		eventually(t, "the end", func() bool { return r.isOver() || s.Stats().Parked == 1 })
+	}
+	if !r.readsOn() {
+		t.Error("the session was not told to read on")
+	}
+	r.conn.Close()
+	r.waitClosed()
+	r.wantNumbers(1, 3)
+}
