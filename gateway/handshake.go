@@ -45,6 +45,8 @@ type arrival struct {
 
 	desk  *desk               // from its ClientHello on, until the handshake is over
 	peers []*x509.Certificate // crypto/tls's own slice
+	shown *x509.Certificate   // our certificate, once the client has been sent it
+	last  lastBytes           // that the client has sent
 }
 
 func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {

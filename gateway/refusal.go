@@ -57,6 +57,9 @@ func (a *arrival) fail(err error) {
 		if errors.Is(err, errNoProxyHeader) || errors.Is(err, errBadProxyHeader) {
 			c.badProxyHeaders.Add(1)
 		}
+		if a.mistrusted(err) {
+			break
+		}
 		e := a.front.often.Info()
 		speaks, remedy := a.diagnosis(err)
 		switch {
@@ -100,6 +103,9 @@ func (a *arrival) log(e *zerolog.Event) *zerolog.Event {
 	}
 	if a.hello.Label != "" {
 		e = e.Str("listener", a.hello.Label)
+	}
+	if a.hello.ServerName != "" {
+		e = e.Str("name", identity.Clip(a.hello.ServerName))
 	}
 	if a.hello.Version != 0 {
 		e = e.Str("tls", tls.VersionName(a.hello.Version))

@@ -39,6 +39,7 @@ type PortStats struct {
 	Proxied                    uint64 // whose address came in a PROXY header
 	BadProxyHeaders            uint64 // of HandshakesFailed: none or a broken one, where one has to come
 	OlderThanTLS               uint64 // of HandshakesFailed: SSLv3, or a hello in SSLv2's form
+	Mistrusted                 uint64 // of HandshakesFailed: the client does not trust our certificate, and says so
 	WithoutTLS                 uint64 // of HandshakesFailed: frames, HTTP or anything else that is not TLS
 }
 
@@ -83,6 +84,7 @@ type portCounters struct {
 	done, failed, timedOut, dropped, refused atomic.Uint64
 	resumed, oldProtocol, terminated         atomic.Uint64
 	olderThanTLS, withoutTLS, overRate       atomic.Uint64
+	mistrusted                               atomic.Uint64
 }
 
 func (c *portCounters) admitted(h *Hello) {
@@ -181,6 +183,7 @@ func (f *front) stats() PortStats {
 		Proxied:               c.proxied.Load(),
 		BadProxyHeaders:       c.badProxyHeaders.Load(),
 		OlderThanTLS:          c.olderThanTLS.Load(),
+		Mistrusted:            c.mistrusted.Load(),
 		WithoutTLS:            c.withoutTLS.Load(),
 	}
 	f.census.figures(&p)

@@ -13,7 +13,7 @@ import (
 // certificates are expired, signed with SHA-1, or both.
 func (p *Port) tlsConfig() *tls.Config {
 	config := &tls.Config{
-		GetCertificate:              p.Certificate,
+		GetCertificate:              showing(p.Certificate),
 		MinVersion:                  p.MinVersion,
 		ClientAuth:                  tls.RequestClientCert,
 		DynamicRecordSizingDisabled: true, // the feedback port fills its records
@@ -44,6 +44,7 @@ func (p *Port) tlsConfig() *tls.Config {
 
 // heard notes what a client says of itself.
 func (a *arrival) heard(hello *tls.ClientHelloInfo) {
+	a.hello.ServerName = hello.ServerName
 	a.hello.OfferedVersions = hello.SupportedVersions
 	a.hello.OfferedCiphers = hello.CipherSuites
 	a.hello.OfferedExtensions = hello.Extensions

@@ -30,6 +30,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 	n, err := w.Conn.Read(b[:min(len(b), w.left)])
 	w.left -= n
+	w.arrival.last.add(b[:n])
 	if n > 0 && !w.replied && w.arrival.desk != nil { // it has had its hello read
 		w.replied = true
 		w.arrival.front.gate.goesOn(w.arrival.turn)
