@@ -37,27 +37,27 @@ func newBadTokens(life, repeated time.Duration, limit int) *badTokens {
 	return &badTokens{list: newBadTokenList(life, repeated, limit)}
 }
 
-// listed says whether d is to be refused without asking APNs, and as of when:
-// the time at which the push was sent that APNs refused.
-func (c *badTokens) listed(d device, now time.Time) (refused time.Time, ok bool) {
+// listed says whether d is to be refused without asking APNs, as of when, and why:
+// the time at which the push was sent that APNs refused, and its word.
+func (c *badTokens) listed(d device, now time.Time) (refused time.Time, why string, ok bool) {
 	if c.entries.Load() == 0 {
-		return time.Time{}, false // as it is most of the time
+		return time.Time{}, "", false // as it is most of the time
 	}
 	c.mu.RLock()
-	refused, ok = c.list.listed(d, now)
+	refused, why, ok = c.list.listed(d, now)
 	c.mu.RUnlock()
 	if ok {
 		c.answered.Add(1)
 	}
-	return refused, ok
+	return refused, why, ok
 }
 
-// refused takes APNs' verdict on a push to d that was sent at sent. What was
-// answered from the list must not come here.
-func (c *badTokens) refused(d device, sent time.Time) {
+// refused takes APNs' verdict on a push to d that was sent at sent, in its word. What
+// was answered from the list must not come here.
+func (c *badTokens) refused(d device, sent time.Time, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.list.refused(d, sent)
+	c.list.refused(d, sent, why)
 	c.entries.Store(int64(c.list.len()))
 }
 
@@ -120,6 +120,7 @@ type deviceKey struct {
 type badTokenEntry struct {
 	key          deviceKey
 	sent         time.Time // the push last refused
+	why          string    // APNs' word
 	again        bool      // it was not the first
 	older, newer *badTokenEntry
 }
@@ -142,12 +143,12 @@ func (l *badTokenList) find(d device) *badTokenEntry {
 	return l.entries[deviceKey{d.environment, d.topic, string(d.token)}]
 }
 
-func (l *badTokenList) listed(d device, now time.Time) (refused time.Time, ok bool) {
+func (l *badTokenList) listed(d device, now time.Time) (refused time.Time, why string, ok bool) {
 	e := l.find(d)
 	if e == nil || !l.lists(e, now) {
-		return time.Time{}, false
+		return time.Time{}, "", false
 	}
-	return e.sent, true
+	return e.sent, e.why, true
 }
 
 func (l *badTokenList) lists(e *badTokenEntry, now time.Time) bool {
@@ -162,7 +163,7 @@ func (l *badTokenList) remembers(e *badTokenEntry, now time.Time) bool {
 	return now.Sub(e.sent) < 2*l.repeated
 }
 
-func (l *badTokenList) refused(d device, sent time.Time) {
+func (l *badTokenList) refused(d device, sent time.Time, why string) {
 	if !sent.After(l.flushed) {
 		return
 	}
@@ -182,7 +183,7 @@ func (l *badTokenList) refused(d device, sent time.Time) {
 		e = &badTokenEntry{key: deviceKey{d.environment, d.topic, string(d.token)}}
 		l.entries[e.key] = e
 	}
-	e.sent = sent
+	e.sent, e.why = sent, why
 	e.older, e.newer = l.ends.older, &l.ends
 	e.older.newer, l.ends.older = e, e
 }

@@ -29,57 +29,57 @@ func TestBadTokens(t *testing.T) {
 		want bool
 	}{
 		{"nothing is listed at first", func(c *badTokens) {}, bad, start, false},
-		{"a refusal lists for 5 min", func(c *badTokens) { c.refused(bad, start) }, bad, after(badTokenLife - 1), true},
-		{"and no longer", func(c *badTokens) { c.refused(bad, start) }, bad, after(badTokenLife), false},
-		{"not another token", func(c *badTokens) { c.refused(bad, start) }, inProduction("other"), start, false},
-		{"not in the other environment", func(c *badTokens) { c.refused(bad, start) }, device{Sandbox, topic, []byte("bad")}, start, false},
-		{"not for another topic", func(c *badTokens) { c.refused(bad, start) }, device{Production, topic + "x", []byte("bad")}, start, false},
-		{"where topic ends and token begins", func(c *badTokens) { c.refused(bad, start) }, device{Production, topic + "b", []byte("ad")}, start, false},
+		{"a refusal lists for 5 min", func(c *badTokens) { c.refused(bad, start, "") }, bad, after(badTokenLife - 1), true},
+		{"and no longer", func(c *badTokens) { c.refused(bad, start, "") }, bad, after(badTokenLife), false},
+		{"not another token", func(c *badTokens) { c.refused(bad, start, "") }, inProduction("other"), start, false},
+		{"not in the other environment", func(c *badTokens) { c.refused(bad, start, "") }, device{Sandbox, topic, []byte("bad")}, start, false},
+		{"not for another topic", func(c *badTokens) { c.refused(bad, start, "") }, device{Production, topic + "x", []byte("bad")}, start, false},
+		{"where topic ends and token begins", func(c *badTokens) { c.refused(bad, start, "") }, device{Production, topic + "b", []byte("ad")}, start, false},
 		{"a second refusal lists for 30 min", func(c *badTokens) {
-			c.refused(bad, start)
-			c.refused(bad, after(badTokenLife))
+			c.refused(bad, start, "")
+			c.refused(bad, after(badTokenLife), "")
 		}, bad, after(badTokenLife + badTokenRepeated - 1), true},
 		{"and no longer than that", func(c *badTokens) {
-			c.refused(bad, start)
-			c.refused(bad, after(badTokenLife))
+			c.refused(bad, start, "")
+			c.refused(bad, after(badTokenLife), "")
 		}, bad, after(badTokenLife + badTokenRepeated), false},
 		{"a second refusal within the hour", func(c *badTokens) {
-			c.refused(bad, start)
-			c.refused(bad, after(time.Hour-1))
+			c.refused(bad, start, "")
+			c.refused(bad, after(time.Hour-1), "")
 		}, bad, after(time.Hour + badTokenLife), true},
 		{"a refusal after an hour is a first one", func(c *badTokens) {
-			c.refused(bad, start)
-			c.refused(bad, after(time.Hour))
+			c.refused(bad, start, "")
+			c.refused(bad, after(time.Hour), "")
 		}, bad, after(time.Hour + badTokenLife), false},
 		{"a third refusal too lists for 30 min", func(c *badTokens) {
-			c.refused(bad, start)
-			c.refused(bad, after(10*time.Minute))
-			c.refused(bad, after(50*time.Minute))
+			c.refused(bad, start, "")
+			c.refused(bad, after(10*time.Minute), "")
+			c.refused(bad, after(50*time.Minute), "")
 		}, bad, after(80*time.Minute - 1), true},
 		{"a reload flushes", func(c *badTokens) {
-			c.refused(bad, start)
+			c.refused(bad, start, "")
 			c.flush(after(1))
 		}, bad, after(1), false},
 		{"a verdict on what was sent before the reload", func(c *badTokens) {
 			c.flush(after(1))
-			c.refused(bad, after(1))
+			c.refused(bad, after(1), "")
 		}, bad, after(2), false},
 		{"the first refusal after a reload", func(c *badTokens) {
-			c.refused(bad, start)
+			c.refused(bad, start, "")
 			c.flush(after(1))
-			c.refused(bad, after(2))
+			c.refused(bad, after(2), "")
 		}, bad, after(2 + badTokenLife), false},
 		{"an acceptance ends it", func(c *badTokens) {
-			c.refused(bad, start)
+			c.refused(bad, start, "")
 			c.accepted(bad)
 		}, bad, start, false},
 		{"the first refusal after an acceptance", func(c *badTokens) {
-			c.refused(bad, start)
+			c.refused(bad, start, "")
 			c.accepted(bad)
-			c.refused(bad, after(1))
+			c.refused(bad, after(1), "")
 		}, bad, after(1 + badTokenLife), false},
 		{"an acceptance of another", func(c *badTokens) {
-			c.refused(bad, start)
+			c.refused(bad, start, "")
 			c.accepted(inProduction("other"))
 		}, bad, start, true},
 	}
@@ -87,7 +87,7 @@ func TestBadTokens(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
 			tt.do(c)
-			_, got := c.listed(tt.d, tt.now)
+			_, _, got := c.listed(tt.d, tt.now)
 			listed, answered, evicted := c.figures(tt.now)
 			if got != tt.want || (answered == 1) != tt.want || evicted != 0 {
 				t.Errorf("listed is %v, answered %d, evicted %d; want %v", got, answered, evicted, tt.want)
@@ -102,8 +102,8 @@ func TestBadTokens(t *testing.T) {
 func TestBadTokensSayWhenAPNsRefused(t *testing.T) {
 	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
 	sent := time.Unix(1_700_000_000, 0)
-	c.refused(inProduction("bad"), sent)
-	if got, ok := c.listed(inProduction("bad"), sent.Add(time.Minute)); !ok || !got.Equal(sent) {
+	c.refused(inProduction("bad"), sent, "BadDeviceToken")
+	if got, why, ok := c.listed(inProduction("bad"), sent.Add(time.Minute)); !ok || !got.Equal(sent) || why != "BadDeviceToken" {
 		t.Errorf("got %v, %v; want %v", got, ok, sent)
 	}
 }
@@ -112,10 +112,10 @@ func TestBadTokensAreBounded(t *testing.T) {
 	c := newBadTokens(badTokenLife, badTokenRepeated, 2)
 	now := time.Unix(1_700_000_000, 0)
 	for i, token := range []string{"a", "b", "a", "c"} { // b is the oldest at the end
-		c.refused(inProduction(token), now.Add(time.Duration(i)))
+		c.refused(inProduction(token), now.Add(time.Duration(i)), "")
 	}
 	for token, want := range map[string]bool{"a": true, "b": false, "c": true} {
-		if _, got := c.listed(inProduction(token), now); got != want {
+		if _, _, got := c.listed(inProduction(token), now); got != want {
 			t.Errorf("%s: listed is %v, want %v", token, got, want)
 		}
 	}
@@ -123,7 +123,7 @@ func TestBadTokensAreBounded(t *testing.T) {
 		t.Errorf("listed %d, evicted %d; want 2, 1", listed, evicted)
 	}
 	now = now.Add(time.Hour + time.Minute) // a and c are forgotten
-	c.refused(inProduction("d"), now)
+	c.refused(inProduction("d"), now, "")
 	if _, _, evicted := c.figures(now); evicted != 1 || c.list.len() != 1 {
 		t.Errorf("%d entries, evicted %d; want 1, 1", c.list.len(), evicted)
 	}
@@ -187,7 +187,7 @@ func TestBadTokensAgainstModel(t *testing.T) {
 					drop(known[limit-1])
 					evicted++
 				}
-				c.refused(inProduction(tok), now)
+				c.refused(inProduction(tok), now, "")
 				history = append(history, refusalAt{tok, now})
 			},
 			"accepted": func(t *rapid.T) {
@@ -204,7 +204,7 @@ func TestBadTokensAgainstModel(t *testing.T) {
 				listed := 0
 				for _, tok := range []string{"a", "b", "c", "d", "e", "f"} {
 					wantAt, want := refusedAt(tok)
-					at, got := c.listed(inProduction(tok), now)
+					at, _, got := c.listed(inProduction(tok), now)
 					if got != want || got && !at.Equal(wantAt) {
 						t.Fatalf("%s: got %v, %v; want %v, %v", tok, at, got, wantAt, want)
 					}
@@ -238,14 +238,14 @@ func TestBadTokensOutOfOrder(t *testing.T) {
 	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
 	start := time.Unix(1_700_000_000, 0)
 	late, early, last := inProduction("late"), inProduction("early"), inProduction("last")
-	c.refused(late, start.Add(30*time.Second))
-	c.refused(early, start)
-	c.refused(last, start.Add(time.Hour))
+	c.refused(late, start.Add(30*time.Second), "")
+	c.refused(early, start, "")
+	c.refused(last, start.Add(time.Hour), "")
 	if n := c.list.len(); n != 3 {
 		t.Errorf("%d are remembered, want 3: the oldest of the ring is not over yet", n)
 	}
-	c.refused(early, start.Add(time.Hour+time.Second))
-	if _, ok := c.listed(early, start.Add(time.Hour+badTokenLife+time.Second)); ok {
+	c.refused(early, start.Add(time.Hour+time.Second), "")
+	if _, _, ok := c.listed(early, start.Add(time.Hour+badTokenLife+time.Second)); ok {
 		t.Error("a refusal after more than an hour counts as the second")
 	}
 }
@@ -261,7 +261,7 @@ func TestBadTokensFromManyGoroutines(t *testing.T) {
 				d := inProduction(fmt.Sprint((w + i) % 40))
 				switch i % 4 {
 				case 0, 1:
-					c.refused(d, now.Add(time.Duration(i)))
+					c.refused(d, now.Add(time.Duration(i)), "")
 				case 2:
 					c.listed(d, now)
 				case 3:
@@ -291,7 +291,7 @@ func TestBadTokensAnswerWithoutAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(100, ask); n != 0 {
 		t.Errorf("%v allocations while it is empty, want 0", n)
 	}
-	c.refused(device{Production, topic, known}, now)
+	c.refused(device{Production, topic, known}, now, "")
 	if n := testing.AllocsPerRun(100, ask); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
@@ -307,7 +307,7 @@ func BenchmarkBadTokens(b *testing.B) {
 			c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
 			now := time.Unix(1_700_000_000, 0)
 			for i := range entries {
-				c.refused(device{Production, topic, deviceToken(badDevice, i)}, now)
+				c.refused(device{Production, topic, deviceToken(badDevice, i)}, now, "")
 			}
 			b.ReportAllocs()
 			b.ResetTimer()

@@ -24,8 +24,13 @@ func (a *app) perform(d conversation.Decision) {
 		}
 	case conversation.Packet:
 		s := d.Conn.Owner.(*Session)
-		b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
-			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier).Msg(packetMessage(d.Status))
+		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
+			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
+		if d.Status == binproto.Shutdown {
+			e.Msg("ended")
+		} else {
+			e.Str("reason", s.reasonOf(d)).Msg("refused")
+		}
 		a.durable(d.Records, func() { s.peer.Fail(d.Status, d.Identifier, d.Within) })
 	case conversation.Close:
 		d.Conn.Owner.(*Session).peer.Close()
@@ -57,11 +62,4 @@ func (b *Bridge) afterWritten(lanes []*appLane, then func()) {
 	if now {
 		next()
 	}
-}
-
-func packetMessage(s binproto.Status) string {
-	if s == binproto.Shutdown {
-		return "ended"
-	}
-	return "refused"
 }

@@ -30,10 +30,10 @@ func (n *notification) begin() bool {
 		l.finish(n, conversation.Expired)
 		return false
 	}
-	if refused, ok := a.badTokens.listed(l.device(n), now.Time); ok {
+	if refused, why, ok := a.badTokens.listed(l.device(n), now.Time); ok {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		n.Sent = refused
-		l.refuse(n, binproto.InvalidToken)
+		l.refuse(n, binproto.InvalidToken, why)
 		return false
 	}
 	n.Attempts++
@@ -84,11 +84,16 @@ func (n *notification) answered(v upstream.Verdict) {
 		a.counters.accepted.Add(1)
 		a.badTokens.accepted(l.device(n))
 	}
+	if v.Class == upstream.BadToken || v.Class == upstream.Refused {
+		a.health.refusal.note(n.about(), v)
+	}
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
 	renew, rt, topic := n.Bearer, n.route, n.Request.Topic
 	at := scope{rt.environment(l.environment), n.Line.Name}
+	var device conversation.Device
+	copy(device[:], n.Token())
 
 	now := l.lock()
 	forItself := l.core.ForItself(&n.Item, class)
@@ -114,7 +119,7 @@ func (n *notification) answered(v upstream.Verdict) {
 		l.renew(renew)
 	}
 	if !ended && !forItself {
-		a.health.note(at, v, func() string { return rt.advice(l.environment, topic, v) }, a.bridge.log)
+		a.health.note(at, v, func() string { return rt.says(l.environment, topic, device[:], v) }, a.bridge.log)
 	}
 	switch {
 	case gone:
@@ -138,7 +143,7 @@ func (n *notification) answered(v upstream.Verdict) {
 // troubled takes what APNs says of a connection of rt to an environment, and not of
 // one notification.
 func (a *app) troubled(rt *route, env Environment, v upstream.Verdict) {
-	a.health.note(scope{environment: env}, v, func() string { return rt.advice(env, rt.app.Topic, v) }, a.bridge.log)
+	a.health.note(scope{environment: env}, v, func() string { return rt.says(env, rt.app.Topic, nil, v) }, a.bridge.log)
 	for _, l := range a.lanes {
 		if a.route.Load().upstreams[env] == rt.upstreams[env] && rt.environment(l.environment) == env {
 			l.during(func(now lane.Now) { l.core.Trouble(classes[v.Class], now) })
@@ -166,26 +171,29 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 		a.bridge.feedback.alive(n)
 	case upstream.BadToken:
 		a.counters.badTokens.Add(1)
-		a.badTokens.refused(l.device(n), n.Sent)
-		l.refuse(n, v.Status)
+		if v.Reason == upstream.NotForTopic {
+			a.counters.notForTopic.Add(1)
+		}
+		a.badTokens.refused(l.device(n), n.Sent, v.Reason)
+		l.refuse(n, v.Status, v.Reason)
 	case upstream.Gone:
 		a.counters.unregistered.Add(1)
 		a.bridge.feedback.dead(n, v.GoneAt(n.Sent, a.bridge.now()))
 	case upstream.Refused:
 		a.counters.refused.Add(1)
-		l.refuse(n, v.Status)
+		l.refuse(n, v.Status, v.Reason)
 	case upstream.Unknown:
 		a.counters.unknown.Add(1)
-		l.refuse(n, binproto.Unknown)
+		l.refuse(n, binproto.Unknown, v.Reason)
 	default: // it was amended, and that was no better
 		l.drop(n, v)
 	}
 }
 
-// refuse ends the way of n with the status its provider is to know. If there is no
-// one to tell, a bad token goes to the feedback list.
-func (l *appLane) refuse(n *notification, status binproto.Status) {
-	told := n.session != nil && n.session.refused(n, status)
+// refuse ends the way of n with the status its provider is to know, and APNs' word. If
+// there is no one to tell, a bad token goes to the feedback list.
+func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
+	told := n.session != nil && n.session.refused(n, status, why)
 	if !told && status == binproto.InvalidToken {
 		l.app.bridge.feedback.refused(n)
 		return

@@ -23,6 +23,7 @@ type health struct {
 	ill      atomic.Bool // there are problems
 	mu       sync.Mutex
 	problems map[scope]string
+	refusal  lastRefusal
 	news     news // of problems
 	strange  map[answer]struct{}
 	crowd    complaint // given up for want of room
@@ -58,18 +59,6 @@ type answer struct {
 // strangeWords is how many unknown reasons an app remembers having logged.
 const strangeWords = 64
 
-// said is what APNs has said, and what to do about it.
-func said(what string, v upstream.Verdict, remedy string) string {
-	text := fmt.Sprintf("%s: %d %s", what, v.Code, clip(v.Reason))
-	if v.Code == 0 { // it was said at a connection's end
-		text = what + ": " + clip(v.Reason)
-	}
-	if remedy != "" {
-		text += ": " + remedy
-	}
-	return text
-}
-
 // clip is as much of a stranger's words as fits in a sentence.
 func clip(words string) string {
 	const most = 200
@@ -79,9 +68,9 @@ func clip(words string) string {
 	return words
 }
 
-// note takes the verdict on an attempt, or of a connection; remedy is what the operator can do about it. It logs changes only, and of these
-// not too many.
-func (h *health) note(at scope, v upstream.Verdict, remedy func() string, log zerolog.Logger) {
+// note takes the verdict on an attempt, or of a connection; says is the sentence on
+// it. It logs changes only, and of these not too many.
+func (h *health) note(at scope, v upstream.Verdict, says func() string, log zerolog.Logger) {
 	all := scope{environment: at.environment}
 	switch v.Class {
 	case upstream.Accepted:
@@ -90,17 +79,17 @@ func (h *health) note(at scope, v upstream.Verdict, remedy func() string, log ze
 			h.say(at, "", log)
 		}
 	case upstream.CredentialRefused, upstream.StaleToken:
-		h.say(all, said("APNs does not take this app's pushes", v, remedy()), log)
+		h.say(all, "APNs does not take this app's pushes: "+says(), log)
 	case upstream.TopicRefused:
-		h.say(at, said("APNs does not take this app's pushes", v, remedy()), log)
+		h.say(at, "APNs does not take this app's pushes: "+says(), log)
 	case upstream.TokenUpdates:
-		h.say(all, said("APNs takes no pushes under another JWT so soon", v, remedy()), log)
+		h.say(all, "APNs takes no pushes under another JWT so soon: "+says(), log)
 	case upstream.ServerError:
-		h.say(all, said("APNs is not well", v, ""), log)
+		h.say(all, "APNs is not well: "+says(), log)
 	case upstream.NoConnection:
 		h.say(all, "APNs cannot be reached: "+clip(v.Reason), log)
 	case upstream.Unknown:
-		h.say(all, said("APNs answers in words that are not known here", v, remedy()), log)
+		h.say(all, "APNs answers in words that are not known here: "+says(), log)
 		h.wonder(answer{v.Code, v.Reason}, log)
 	}
 }
@@ -109,7 +98,7 @@ func (h *health) note(at scope, v upstream.Verdict, remedy func() string, log ze
 func (h *health) say(at scope, problem string, log zerolog.Logger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.problems[at] == problem {
+	if withoutExample(h.problems[at]) == withoutExample(problem) {
 		return
 	}
 	if problem == "" {
@@ -126,12 +115,23 @@ func (h *health) say(at scope, problem string, log zerolog.Logger) {
 	}
 }
 
-// over says that what was told in this sentence is over, wherever it was.
+// withoutExample is a problem without the topic and device, of many, that it was met
+// with: the same problem with others is no news.
+func withoutExample(problem string) string {
+	for _, e := range []Environment{Production, Sandbox} {
+		if said, _, ok := strings.Cut(problem, " ("+e.String()); ok {
+			return said
+		}
+	}
+	return problem
+}
+
+// over says that what was told in a sentence that begins so is over, wherever it was.
 func (h *health) over(problem string, log zerolog.Logger) {
 	h.mu.Lock()
 	var all []scope
 	for at, p := range h.problems {
-		if p == problem {
+		if strings.HasPrefix(p, problem) {
 			all = append(all, at)
 		}
 	}

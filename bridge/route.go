@@ -87,10 +87,11 @@ func (rt *route) fingerprint(e Environment, line string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// advice is what the operator can do about what APNs has said under a topic.
-func (rt *route) advice(e Environment, topic string, v upstream.Verdict) string {
+// says is the sentence on what APNs has answered about a topic, and about the device if
+// token is not nil.
+func (rt *route) says(e Environment, topic string, token []byte, v upstream.Verdict) string {
 	q := upstream.Question{Environment: rt.environment(e).String(), Topic: topic, Credential: rt.app.Credential}
-	return q.Advice(v)
+	return q.Says(v, token)
 }
 
 // retire lets the connections end when they have done their work.

@@ -242,12 +242,12 @@ func (s *Session) release(seq conversation.Seq) {
 	})
 }
 
-// refused says that APNs refuses n, for which its provider is to know status. If
-// it was taken over there is no one to tell.
-func (s *Session) refused(n *notification, status binproto.Status) (told bool) {
+// refused says that APNs refuses n with the word why, for which its provider is to
+// know status. If it was taken over there is no one to tell.
+func (s *Session) refused(n *notification, status binproto.Status, why string) (told bool) {
 	s.client.during(func(now time.Time) {
 		if told = !s.talk.Settled(n.seq); told {
-			s.talk.Refuse(n.seq, status, now)
+			s.talk.Refuse(n.seq, status, why, now)
 			s.client.touch(s)
 		}
 	})

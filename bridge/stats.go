@@ -33,6 +33,7 @@ type AppStats struct {
 	SkippedItems uint64 // items of framed notifications that nobody knows
 	Accepted     uint64 // by APNs
 	BadTokens    uint64 // refused for their token
+	NotForTopic  uint64 // of BadTokens: APNs says DeviceTokenNotForTopic, and BadDeviceToken of the others
 	Refused      uint64 // refused for another fault of the provider
 	Unregistered uint64 // for devices that have gone
 	Unknown      uint64 // answered in words not known here
@@ -84,6 +85,7 @@ type LaneStats struct {
 type counters struct {
 	taken, malformed, overRate, skippedItems            atomic.Uint64
 	accepted, badTokens, refused, unregistered, unknown atomic.Uint64
+	notForTopic                                         atomic.Uint64
 	feedback, revived, feedbackLost                     atomic.Uint64
 	expired, dropped, crowded                           atomic.Uint64
 	retried, ambiguous, abandoned                       atomic.Uint64
@@ -93,7 +95,7 @@ type counters struct {
 func (c *counters) stats() AppStats {
 	return AppStats{
 		Taken: c.taken.Load(), Malformed: c.malformed.Load(), OverRate: c.overRate.Load(), SkippedItems: c.skippedItems.Load(),
-		Accepted: c.accepted.Load(), BadTokens: c.badTokens.Load(), Refused: c.refused.Load(),
+		Accepted: c.accepted.Load(), BadTokens: c.badTokens.Load(), NotForTopic: c.notForTopic.Load(), Refused: c.refused.Load(),
 		Unregistered: c.unregistered.Load(), Unknown: c.unknown.Load(),
 		Feedback: c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
 		Expired: c.expired.Load(), Dropped: c.dropped.Load(), Crowded: c.crowded.Load(),

@@ -14,7 +14,7 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 		b.ledgerLog.saveGuard(guardKey(l, r.line), r.record, b.now())
 	}
 	if r.Alarm {
-		a.health.say(l.scope(r.line), a.suspicion(), b.log)
+		a.health.say(l.scope(r.line), a.suspicion()+". The last answer: "+a.health.refusal.sentence(), b.log)
 	}
 	if r.Hold {
 		a.badTokens.flush(b.now())

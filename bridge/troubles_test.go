@@ -205,7 +205,7 @@ func TestProbeThatIsNotAsked(t *testing.T) {
 		set  func(*troubles, *notification)
 	}{
 		{"expired", func(w *troubles, n *notification) { n.Expires = w.now.Unix() }},
-		{"a known bad token", func(w *troubles, n *notification) { w.app.badTokens.refused(n.lane.device(n), w.now) }},
+		{"a known bad token", func(w *troubles, n *notification) { w.app.badTokens.refused(n.lane.device(n), w.now, "BadDeviceToken") }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func BenchmarkEpisodeOpen(b *testing.B) {
 	l := New(DefaultOptions(), now)
 	failing := l.Open(home, true, now)
 	s, _ := failing.Take(&plain{[]byte("x"), nil}, Frame{HasIdentifier: true}, now)
-	failing.Refuse(s, 8, now)
+	failing.Refuse(s, 8, "", now)
 	c := l.Open(home, true, now)
 	content := &plain{make([]byte, 32), make([]byte, 200)}
 	for b.Loop() {

@@ -141,7 +141,7 @@ func TestBoundsKinds(t *testing.T) {
 	l := New(DefaultOptions(), now)
 	failing := l.Open(home, true, now)
 	s, _ := failing.Take(word("x"), Frame{HasIdentifier: true}, now)
-	failing.Refuse(s, 8, now)
+	failing.Refuse(s, 8, "", now)
 	c := l.Open(home, true, now)
 	for i := range 3 * maxKinds {
 		c.Take(word("a"), Frame{Identifier: uint32(i), HasIdentifier: true, Layout: binproto.Layout(i)}, now)
@@ -167,7 +167,7 @@ func TestEntryBytes(t *testing.T) {
 		s, _ := c.Take(word(fmt.Sprint(i, rand.Uint64())), Frame{Identifier: uint32(i), HasIdentifier: true}, now)
 		return s
 	}
-	c.Refuse(take(0), 8, now)
+	c.Refuse(take(0), 8, "", now)
 	before := heap()
 	for i := range entries {
 		c.Settle(take(i+1), Accepted, now)

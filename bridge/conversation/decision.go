@@ -45,9 +45,15 @@ type Decision struct {
 	Seq        Seq
 	Content    Content
 	Token      []byte
+	Why        string // with Packet: APNs' word
+	Device     Device // with Packet
 	Time       time.Time
 	Records    []Record
 }
+
+// Device is the beginning of a device token, as much as is said of one; zero where no
+// device is spoken of.
+type Device [4]byte
 
 // queue holds decisions until they are asked for. Its memory is used again.
 type queue struct {

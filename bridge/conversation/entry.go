@@ -46,6 +46,8 @@ const (
 type refusal struct {
 	token  []byte
 	time   time.Time
+	why    string // APNs' word; empty: none, or it was before a restart
+	device Device // that it was said of
 	status binproto.Status
 }
 

@@ -72,7 +72,7 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 		l.list(e)
 	}
 	l.stats.Packets++
-	c.tell(e, x.refusal.status, x.frame.Identifier, t)
+	c.tell(e, x.refusal, x.frame.Identifier, t)
 }
 
 // A provider that goes on writing when it is to be told a failure is read on before
@@ -86,11 +86,14 @@ const (
 )
 
 // tell remembers what is in the window and sends the packet.
-func (c *Conn) tell(e *episode, status binproto.Status, identifier uint32, t instant) {
+func (c *Conn) tell(e *episode, r *refusal, identifier uint32, t instant) {
 	l := c.ledger
 	c.phase, c.episode = told, e
 	c.rememberWindow(e, t)
-	d := Decision{Do: Packet, Conn: c, Status: status, Identifier: identifier, Within: writesOn}
+	d := Decision{Do: Packet, Conn: c, Status: r.status, Identifier: identifier, Within: writesOn, Why: r.why, Device: r.device}
+	if r.token != nil {
+		copy(d.Device[:], r.token) // it may have been read from disk
+	}
 	if e.habit.resends || e.cause == shutdown {
 		d.Within = resendsOn
 	}

@@ -209,9 +209,9 @@ func (s *script) converse(name string, c *Conn, f []string) {
 	case "rejects":
 		c.Reject(s.frame(name, f[1], nil), binproto.Status(s.number(f[2])), s.now)
 	case "bad":
-		c.Refuse(s.place(name, f[1]), binproto.InvalidToken, s.now)
+		c.Refuse(s.place(name, f[1]), binproto.InvalidToken, "", s.now)
 	case "refused":
-		c.Refuse(s.place(name, f[1]), binproto.Status(s.number(f[2])), s.now)
+		c.Refuse(s.place(name, f[1]), binproto.Status(s.number(f[2])), "", s.now)
 	case "ok", "spooled", "gone", "expired", "dropped":
 		c.Settle(s.place(name, f[1]), outcomes[f[0]], s.now)
 	default:

@@ -33,11 +33,13 @@ func (c *Conn) Settle(s Seq, o Outcome, now time.Time) {
 }
 
 // Refuse gives the verdict that the notification at s is refused. A status of
-// InvalidToken says that the device token is bad.
-func (c *Conn) Refuse(s Seq, status binproto.Status, now time.Time) {
-	r := &refusal{status: status, time: now}
+// InvalidToken says that the device token is bad; why is APNs' word.
+func (c *Conn) Refuse(s Seq, status binproto.Status, why string, now time.Time) {
+	r := &refusal{status: status, why: why, time: now}
+	token := c.window.At(s).content.Token()
+	copy(r.device[:], token)
 	if status == binproto.InvalidToken {
-		r.token = append(r.token, c.window.At(s).content.Token()...)
+		r.token = append(r.token, token...)
 	}
 	c.settle(s, verdict{refusedOutcome, r}, c.ledger.at(now))
 }

@@ -44,7 +44,7 @@ func (c *Conn) Shutdown(now time.Time) {
 			l.rememberNamed(c, e, named, k, t)
 		}
 	}
-	c.tell(e, binproto.Shutdown, named.frame.Identifier, t)
+	c.tell(e, &refusal{status: binproto.Shutdown}, named.frame.Identifier, t)
 }
 
 // rememberNamed puts the accepted notification x, which a status 10 names, with

@@ -230,7 +230,7 @@ func (w *world) verdict(c *Conn, s Seq, m *message) {
 	m.settled = true
 	switch {
 	case m.bad() && settle:
-		c.Refuse(s, binproto.InvalidToken, w.clock())
+		c.Refuse(s, binproto.InvalidToken, "", w.clock())
 	case m.bad():
 		w.tellUser(m.user)
 	default:

@@ -13,6 +13,9 @@ type answer struct {
 	remedy string          // what the operator does about it, with names in braces; see Question.Advice
 }
 
+// NotForTopic is APNs' word for the token of another app.
+const NotForTopic = "DeviceTokenNotForTopic"
+
 // answers are those of Apple's page, with what its servers say beside it, in the
 // page's order.
 //
@@ -23,26 +26,27 @@ var answers = []answer{
 	{code: 400, reason: "BadCollapseId", class: Unknown, means: "the collapse identifier is too long",
 		remedy: "this gateway sends none: is the endpoint APNs?"},
 	{code: 400, reason: "BadDeviceToken", class: BadToken, status: binproto.InvalidToken,
-		means: "the token is none of this environment"},
+		means: "the token is none of this environment", remedy: remedyToken},
 	{code: 400, reason: "BadExpirationDate", class: BadExpiration, means: "apns-expiration is bad"},
 	{code: 400, reason: "BadMessageId", class: Unknown, means: "apns-id is bad",
 		remedy: "this gateway sends a UUID: does something between it and APNs change requests?"},
 	{code: 400, reason: "BadPriority", class: BadPriority, means: "apns-priority is bad"},
 	{code: 400, reason: "BadTopic", class: TopicRefused, means: "apns-topic is bad", remedy: remedyTopic},
-	{code: 400, reason: "DeviceTokenNotForTopic", class: BadToken, status: binproto.InvalidToken,
-		means: "the token is for another topic"},
+	{code: 400, reason: NotForTopic, class: BadToken, status: binproto.InvalidToken,
+		means: "the token is for another topic", remedy: "it is the token of another app than {topic}: if that is so of all " +
+			"tokens, correct the app's topic; else have the provider delete it"},
 	{code: 400, reason: "DuplicateHeaders", class: Unknown, means: "a header field came twice",
 		remedy: "this gateway sends each once: does something between it and APNs change requests?"},
 	{code: 400, reason: "IdleTimeout", class: ServerError, leave: true, means: "the server closes an idle connection",
 		remedy: remedyLater},
 	{code: 400, reason: "InvalidPushType", class: BadPushType, means: "apns-push-type is bad for the topic"},
 	{code: 400, reason: "MissingDeviceToken", class: Refused, status: binproto.MissingDeviceToken,
-		means: "there is no token in the path"},
+		means: "there is no token in the path", remedy: "have the provider send no notification without a token"},
 	{code: 400, reason: "MissingTopic", class: TopicRefused,
 		means:  "apns-topic is missing, and the certificate is for several",
 		remedy: "name the app's topic: the push certificate is for several"},
 	{code: 400, reason: "PayloadEmpty", class: Refused, status: binproto.MissingPayload,
-		means: "there is no payload"},
+		means: "there is no payload", remedy: "have the provider send no notification without a payload"},
 	{code: 400, reason: "TopicDisallowed", class: TopicRefused, means: "pushing to this topic is not allowed",
 		remedy: remedyTopic},
 	{code: 400, class: Unknown, means: "words that are not known here", remedy: remedyUnknown},
@@ -82,7 +86,7 @@ var answers = []answer{
 	{code: 410, class: Unknown, means: "words that are not known here", remedy: remedyUnknown},
 
 	{code: 413, reason: "PayloadTooLarge", class: Refused, status: binproto.InvalidPayloadSize,
-		means: "the payload is too large"},
+		means: "the payload is too large", remedy: "have the provider send at most 4096 bytes, 5120 for VoIP"},
 	{code: 413, class: Unknown, means: "words that are not known here", remedy: remedyUnknown},
 
 	{code: 429, reason: "TooManyProviderTokenUpdates", class: TokenUpdates,
@@ -103,6 +107,8 @@ const (
 	remedyCredential = "the credential is not taken: see in Apple's developer site that it is a push credential, " +
 		"good for {environment} and the topic, and not revoked"
 	remedyKey   = "the key {key} is for {other} alone: use one for {environment}, or set the app's environment"
+	remedyToken = "it is no token of {environment}: if the app on the devices was built for {other}, set the app's environment; " +
+		"else have the provider delete the token"
 	remedyTopic = "the credential is not for the topic {topic}: correct the app's topic, " +
 		"or use the credential of its team and app"
 	remedyLater    = "it is not well: try again later"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -113,7 +114,8 @@ func (q *Question) judge(v Verdict, address string) error {
 	case v.Reason == "MissingTopic" && q.Topic == "":
 		return nil // the provider's certificate will name it
 	}
-	return fmt.Errorf("%s answers %d %s: %s", address, v.Code, v.Reason, q.Advice(v))
+	token, _ := hex.DecodeString(noDevice)
+	return fmt.Errorf("%s answers %s", address, q.Says(v, token))
 }
 
 // adviceOn says what to do about an error of dialling.

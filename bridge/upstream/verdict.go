@@ -101,6 +101,9 @@ func judge(code int, body []byte) Verdict {
 	}
 	a := find(code, said.Reason)
 	v := Verdict{Class: a.class, Status: a.status, Code: code, Reason: clip(said.Reason), leave: a.leave}
+	if a.reason != "" {
+		v.Reason = a.reason // which costs nothing to keep
+	}
 	if v.Class == Gone {
 		v.Since = millisOf(said.Timestamp)
 	}

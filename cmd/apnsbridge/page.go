@@ -60,6 +60,7 @@ type appRow struct {
 	Level, State             string // whether APNs takes its notifications
 	Connections, InFlight    int    // to APNs
 	Counts                   []string
+	Refusal                  string // what APNs has refused last, and why
 	Credential               string
 	Expiry                   *remark // of the credential, once it is near
 }
@@ -94,9 +95,11 @@ func (s *service) page(stopping bool) page {
 		p.Remarks = append(p.Remarks, remark{w.level(), w.text})
 	}
 	p.Whole = s.whole(a, stats)
-	problems := s.troubles()
+	problems, refusals := s.troubles(), s.bridge.Refusals()
 	for _, app := range a.apps {
-		p.Apps = append(p.Apps, a.row(app, stats.Apps[app.Name], problems[app.Name]))
+		row := a.row(app, stats.Apps[app.Name], problems[app.Name])
+		row.Refusal = refusals[app.Name]
+		p.Apps = append(p.Apps, row)
 	}
 	p.Figures = s.figureLists()
 	return p

@@ -53,6 +53,7 @@ type stateApp struct {
 	BadTokens   uint64 `json:"bad_tokens"`
 	Gone        uint64 `json:"unregistered"`
 	Refused     uint64 `json:"refused"`
+	Refusal     string `json:"last_refusal,omitempty"` // what APNs has refused last, and why
 }
 
 // state takes a snapshot.
@@ -69,7 +70,7 @@ func (s *service) state(stopping bool) state {
 		st.Apps = append(st.Apps, stateApp{
 			Name: row.Name, Topic: row.Topic, Environment: row.Environment, Level: row.Level, State: row.State, Credential: row.Credential,
 			Connections: row.Connections, Taken: of.Taken, Accepted: of.Accepted, BadTokens: of.BadTokens, Gone: of.Unregistered,
-			Refused: of.Refused + of.Malformed,
+			Refused: of.Refused + of.Malformed, Refusal: row.Refusal,
 		})
 	}
 	return st
@@ -126,7 +127,15 @@ func (st *state) print(out io.Writer) error {
 			}
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, app := range st.Apps {
+		if app.Refusal != "" {
+			fmt.Fprintf(out, "%s: last refused: %s\n", app.Name, app.Refusal)
+		}
+	}
+	return nil
 }
 
 type reloadCommand struct {

@@ -1,0 +1,96 @@
+package bridge
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/upstream"
+)
+
+// question is what APNs was asked about, for the sentence on its answer.
+type question struct {
+	route       *route
+	environment Environment // of the lane
+	topic       string
+	token       []byte // borrowed; nil: no device
+}
+
+// about is what APNs is asked about with n.
+func (n *notification) about() question {
+	return question{n.route, n.lane.environment, n.Request.Topic, n.Token()}
+}
+
+func (q question) says(v upstream.Verdict) string {
+	return q.route.says(q.environment, q.topic, q.token, v)
+}
+
+// lastRefusal is the latest bad token of an app, for its operator.
+type lastRefusal struct {
+	mu  sync.Mutex
+	ask question // its token is the latest's own copy
+	v   upstream.Verdict
+}
+
+// note takes APNs' verdict on what was asked.
+func (r *lastRefusal) note(q question, v upstream.Verdict) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	own := append(r.ask.token[:0], q.token...)
+	r.ask, r.v = q, v
+	r.ask.token = own
+}
+
+// sentence says of it what APNs has, empty if there is none.
+func (r *lastRefusal) sentence() string {
+	r.mu.Lock()
+	q, v := r.ask, r.v
+	q.token = bytes.Clone(q.token)
+	r.mu.Unlock()
+	if q.route == nil {
+		return ""
+	}
+	return q.says(v)
+}
+
+// Refusals say of each app whose notifications APNs has refused since the start
+// what it has answered last, in a sentence.
+func (b *Bridge) Refusals() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[string]string)
+	for name, a := range b.apps {
+		if says := a.health.refusal.sentence(); says != "" && a.configured {
+			all[name] = says
+		}
+	}
+	return all
+}
+
+// ourReasons are why the gateway refuses frames without asking APNs.
+var ourReasons = map[binproto.Status]string{
+	binproto.MissingDeviceToken: "the frame has no device token: have the provider leave such out",
+	binproto.MissingPayload:     "the frame has no payload: have the provider leave such out",
+	binproto.InvalidTokenSize: "the frame's device token is shorter or longer than limits.token_bytes: have the provider " +
+		"send a token's bytes, not its digits",
+	binproto.InvalidPayloadSize: "the frame's payload is longer than limits.payload_bytes: have the provider shorten it",
+	binproto.ProcessingError:    "the frame does not fit together: see how the provider builds it",
+	binproto.Unknown:            "the frame does not fit together: see how the provider builds it",
+}
+
+// reasonOf says why the provider of s is told what d says.
+func (s *Session) reasonOf(d conversation.Decision) string {
+	switch why, ok := ourReasons[d.Status]; {
+	case d.Why != "":
+		rt := s.app.route.Load()
+		q := question{rt, s.origin.Environment, rt.app.topicFor(s.origin), d.Device[:]}
+		return "APNs answers " + q.says(upstream.Refusal(d.Why))
+	case d.Status == binproto.InvalidToken:
+		return fmt.Sprintf("APNs has refused device %x… before", d.Device)
+	case ok:
+		return why
+	}
+	return d.Status.Error()
+}
