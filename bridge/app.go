@@ -44,6 +44,7 @@ type App struct {
 	PushType    string // "", "auto", or the type of every push
 	OnBadToken  OnBadToken
 	Strict      bool // what is not known here goes to the provider as status 255
+	DryRun      bool // everything but the way to APNs: what is taken goes nowhere
 	NoDoubt     bool // APNs is believed that tokens are bad, however many it refuses in a row
 }
 
@@ -71,7 +72,7 @@ func (a App) same(b App) bool {
 	if a.Proxy != nil && a.Proxy.String() != b.Proxy.String() {
 		return false
 	}
-	return a.Endpoint == b.Endpoint && a.Environment == b.Environment
+	return a.Endpoint == b.Endpoint && a.Environment == b.Environment && a.DryRun == b.DryRun
 }
 
 func (a App) topicFor(o Origin) string {

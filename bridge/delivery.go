@@ -78,9 +78,13 @@ var classes = [...]lane.Class{
 func (n *notification) answered(v upstream.Verdict) {
 	l := n.lane
 	a, class := l.app, classes[v.Class]
+	dry := n.route.app.DryRun      // then APNs has not been asked
 	ended := a.bridge.ended.Load() // then an answer that did not come says nothing
-	listed := v.Class == upstream.Accepted && a.bridge.feedback.store.Listed(a.name, n.Token())
-	if v.Class == upstream.Accepted {
+	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.store.Listed(a.name, n.Token())
+	switch {
+	case dry:
+		a.counters.dryRun.Add(1)
+	case v.Class == upstream.Accepted:
 		a.counters.accepted.Add(1)
 		a.badTokens.accepted(l.device(n))
 	}
@@ -118,7 +122,7 @@ func (n *notification) answered(v upstream.Verdict) {
 	if class == lane.Renewed {
 		l.renew(renew)
 	}
-	if !ended && !forItself {
+	if !ended && !dry && !forItself {
 		a.health.note(at, v, func() string { return rt.says(l.environment, topic, device[:], v) }, a.bridge.log)
 	}
 	switch {

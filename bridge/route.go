@@ -83,7 +83,11 @@ func (rt *route) fingerprint(e Environment, line string) string {
 		topic = rt.app.Topic
 	}
 	digest := rt.app.Credential.Digest()
-	sum := sha256.Sum256(fmt.Appendf(digest[:], "\x00%s\x00%s\x00%s", rt.app.Endpoint, rt.environment(e), topic))
+	what := fmt.Appendf(digest[:], "\x00%s\x00%s\x00%s", rt.app.Endpoint, rt.environment(e), topic)
+	if rt.app.DryRun {
+		what = append(what, "\x00dry run"...) // in which nothing speaks for the app
+	}
+	sum := sha256.Sum256(what)
 	return hex.EncodeToString(sum[:12])
 }
 
@@ -225,6 +229,10 @@ func (b *Bridge) takeOut(a *app) (then func()) {
 func (b *Bridge) newRoute(a *app, conf App) *route {
 	rt := &route{app: conf, lanes: a.lanesFor(conf)}
 	for e := range rt.upstreams {
+		if conf.DryRun {
+			rt.upstreams[e] = new(dryRun)
+			continue
+		}
 		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
 			u := upstream.Open(b.ctx, upstream.Config{
 				App: conf.Name, Endpoint: conf.endpoint(env), Credential: conf.Credential,

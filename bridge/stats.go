@@ -32,6 +32,7 @@ type AppStats struct {
 	OverRate     uint64 // of both, those behind which a connection was not read further for a while, for its client's rate
 	SkippedItems uint64 // items of framed notifications that nobody knows
 	Accepted     uint64 // by APNs
+	DryRun       uint64 // ended in place of it, as the app's dry run has it
 	BadTokens    uint64 // refused for their token
 	NotForTopic  uint64 // of BadTokens: APNs says DeviceTokenNotForTopic, and BadDeviceToken of the others
 	Refused      uint64 // refused for another fault of the provider
@@ -85,7 +86,7 @@ type LaneStats struct {
 type counters struct {
 	taken, malformed, overRate, skippedItems            atomic.Uint64
 	accepted, badTokens, refused, unregistered, unknown atomic.Uint64
-	notForTopic                                         atomic.Uint64
+	notForTopic, dryRun                                 atomic.Uint64
 	feedback, revived, feedbackLost                     atomic.Uint64
 	expired, dropped, crowded                           atomic.Uint64
 	retried, ambiguous, abandoned                       atomic.Uint64
@@ -95,7 +96,7 @@ type counters struct {
 func (c *counters) stats() AppStats {
 	return AppStats{
 		Taken: c.taken.Load(), Malformed: c.malformed.Load(), OverRate: c.overRate.Load(), SkippedItems: c.skippedItems.Load(),
-		Accepted: c.accepted.Load(), BadTokens: c.badTokens.Load(), NotForTopic: c.notForTopic.Load(), Refused: c.refused.Load(),
+		Accepted: c.accepted.Load(), DryRun: c.dryRun.Load(), BadTokens: c.badTokens.Load(), NotForTopic: c.notForTopic.Load(), Refused: c.refused.Load(),
 		Unregistered: c.unregistered.Load(), Unknown: c.unknown.Load(),
 		Feedback: c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
 		Expired: c.expired.Load(), Dropped: c.dropped.Load(), Crowded: c.crowded.Load(),
@@ -202,7 +203,7 @@ func (b *Bridge) Problems() map[string]string {
 	problems := make(map[string]string)
 	for name, a := range b.apps {
 		problem := a.health.state()
-		if problem == "" || !a.configured {
+		if problem == "" || !a.configured || a.route.Load().app.DryRun {
 			continue
 		}
 		st := stats.Apps[name]

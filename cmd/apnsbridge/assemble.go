@@ -89,6 +89,7 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 		OnBadToken: map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report,
 			"continue": bridge.Continue}[c.OnBadToken],
 		Strict:  c.Strict,
+		DryRun:  c.DryRun,
 		NoDoubt: c.Doubt != nil && !*c.Doubt,
 	}
 	if c.Topic != config.TopicFromCertificate {

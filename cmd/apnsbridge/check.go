@@ -67,6 +67,7 @@ type appFinding struct {
 	Environment string `json:"environment"`
 	Credential  string `json:"credential"`
 	Expires     string `json:"expires,omitempty"`
+	DryRun      bool   `json:"dry_run,omitempty"`
 	held        bool
 }
 
@@ -227,7 +228,7 @@ func painter(out io.Writer) func(color int, word string) string {
 func (a *assembly) appFinding(app bridge.App) appFinding {
 	d := app.Credential.Describe()
 	f := appFinding{Name: app.Name, Topic: a.config.Apps[app.Name].Topic,
-		Environment: a.config.Apps[app.Name].Environment, Credential: describe(d)}
+		Environment: a.config.Apps[app.Name].Environment, Credential: describe(d), DryRun: app.DryRun}
 	if d.Kind == "certificate" {
 		f.Expires = d.Expires.UTC().Format(time.DateOnly)
 	}

@@ -48,6 +48,7 @@ func (s *service) condition(stopping bool) condition {
 			strings.ReplaceAll(kept[app].Error(), "\n", "; "))
 	}
 	c.problems = append(c.problems, s.sandbox.sentences(s.current.Load())...)
+	c.problems = append(c.problems, s.current.Load().dryRunSentences(s.bridge.Stats())...)
 	damaged, err := s.store.Damaged()
 	for _, path := range damaged {
 		c.problems = append(c.problems, path+" was damaged and set aside: move it away when you have seen to it")

@@ -138,6 +138,8 @@ func (a *assembly) row(app bridge.App, st bridge.AppStats, problem string) appRo
 	switch {
 	case problem != "":
 		row.Level, row.State = bad, problem
+	case app.DryRun:
+		row.Level, row.State = warn, dryRunState
 	case st.Accepted == 0 && st.Pool.Answered == 0:
 		row.Level, row.State = "dim", "nothing sent yet"
 	}

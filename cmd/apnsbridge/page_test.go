@@ -62,7 +62,8 @@ func TestPage(t *testing.T) {
 		st := w.service.bridge.Stats()
 		return st.Apps["demo"].BadTokens == 1 && st.Apps["demo"].Pool.InFlight == 0 && st.Unsettled == 0
 	})
-	check("after some notifications", row+"serves connections 1, in flight 0 4 2 1 1 0 0 0 0 0 "+token, "bridge_app_accepted_total 2")
+	check("after some notifications", row+"serves connections 1, in flight 0 last refused: 400 BadDeviceToken: ",
+		"topic com.example.demo, device bad00000…) 4 2 1 1 0 0 0 0 0 "+token, "bridge_app_accepted_total 2")
 
 	w.amend("apps:", "limits: {window: x}\napps:")
 	w.service.hangup()
@@ -118,12 +119,12 @@ func TestPageIsInert(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	servePage(recorder, page{
 		State: hostile, Remarks: []remark{{bad, hostile}}, Whole: []share{{hostile, hostile, hostile}},
-		Apps:    []appRow{{Name: hostile, Topic: hostile, Environment: hostile, Level: bad, State: hostile, Counts: []string{hostile}, Credential: hostile, Expiry: &remark{bad, hostile}}},
+		Apps:    []appRow{{Name: hostile, Topic: hostile, Environment: hostile, Level: bad, State: hostile, Counts: []string{hostile}, Credential: hostile, Refusal: hostile, Expiry: &remark{bad, hostile}}},
 		Figures: []figureList{{hostile, []namedFigure{{hostile, hostile}}}},
 	})
 	source := recorder.Body.String()
-	if got := strings.Count(wordsOf(source), hostile); got != 15 {
-		t.Errorf("the page shows the text %d times, want 15:\n%s", got, source)
+	if got := strings.Count(wordsOf(source), hostile); got != 16 {
+		t.Errorf("the page shows the text %d times, want 16:\n%s", got, source)
 	}
 	loads := regexp.MustCompile(`<(?:script|img|link|iframe|form)|<[^>]*\s(?:on\w+|src|href|style)=|javascript:|@import|url\(`)
 	if found := loads.FindString(source); found != "" {

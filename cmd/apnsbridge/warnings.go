@@ -27,7 +27,7 @@ type warning struct {
 // warnings are for check, and for the log of serve once a day.
 func (a *assembly) warnings() []warning {
 	return sortWarnings(slices.Concat(a.alarms(), a.expiring(), a.readable(), a.overheard(),
-		a.everybody(), a.descriptors(openFiles()), a.shown(), a.reachable(), a.doubts))
+		a.everybody(), a.descriptors(openFiles()), a.shown(), a.reachable(), a.dryRuns(), a.doubts))
 }
 
 // alarms name the apps that are held, and those that go by an old credential.

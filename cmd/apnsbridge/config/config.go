@@ -88,6 +88,7 @@ type App struct {
 	PushType    string     `yaml:"push_type"`
 	OnBadToken  string     `yaml:"on_bad_token"`
 	Strict      bool       `yaml:"strict"`
+	DryRun      bool       `yaml:"dry_run"`
 	Doubt       *bool      `yaml:"doubt"` // nil: true
 
 	dir string // of an app's own file in apps_dir
