@@ -40,7 +40,8 @@ func Load(path string) (*Config, error) {
 func parse(path string, text []byte, lookup func(string) (string, bool)) (*Config, error) {
 	config := Default()
 	config.file = path
-	s := &source{main: path, lookup: lookup, places: make(map[string]place), unknown: make(map[string]bool)}
+	s := &source{main: path, lookup: lookup, places: make(map[string]place), unknown: make(map[string]bool),
+		included: make(map[string]place)}
 	s.take(path, text, reflect.ValueOf(config).Elem(), "")
 	s.include(config)
 	if !s.broken {
@@ -65,6 +66,7 @@ type source struct {
 	lookup   func(string) (string, bool)
 	doc      *document        // that is read now
 	places   map[string]place // by path: apps.mail.clients[0].sha256
+	included map[string]place // by a file's name without links: who has named it
 	values   int              // of all files
 	secrets  []Secret         // that the files have in the clear
 	problems []Problem
@@ -88,97 +90,6 @@ func (s *source) take(file string, text []byte, v reflect.Value, path string) {
 	if s.doc = doc; doc.body != nil {
 		s.decode(doc.body, v, path, fieldKind{})
 	}
-}
-
-// include reads the files that the configuration names in include, and those of
-// apps_dir: an app each, which has the file's name.
-func (s *source) include(config *Config) {
-	for i, pattern := range config.Include {
-		at := fmt.Sprintf("include[%d]", i)
-		if _, list := s.places[at]; !list {
-			at = "include"
-		}
-		files, err := filepath.Glob(config.Path(pattern))
-		if err != nil || len(files) == 0 && !strings.ContainsAny(pattern, "*?[") {
-			s.reject(at, "there is no file %s: correct the name, or write a pattern like conf.d/*.yaml",
-				Clip(config.Path(pattern)))
-		}
-		for _, file := range files {
-			s.takeFile(file, reflect.ValueOf(config).Elem(), "")
-		}
-	}
-	if config.AppsDir == "" {
-		return
-	}
-	dir := config.Path(config.AppsDir)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		s.reject("apps_dir", "%s is no directory that can be read: make it, with a file NAME.yaml for each app",
-			Clip(dir))
-	}
-	for _, entry := range entries {
-		name, ok := strings.CutSuffix(strings.TrimSuffix(entry.Name(), ".yml"), ".yaml")
-		if ok = ok || strings.HasSuffix(entry.Name(), ".yml"); ok && !strings.HasPrefix(name, ".") {
-			s.includeApp(config, name, filepath.Join(dir, entry.Name()))
-		}
-	}
-}
-
-func (s *source) takeFile(file string, v reflect.Value, path string) {
-	text, err := readBounded(file)
-	if err != nil {
-		remedy := "the file cannot be read: give its group or owner, which apnsbridge runs as, the right to read it"
-		if errors.Is(err, errTooLong) {
-			remedy = errTooLong.Error()
-		}
-		s.breakOff(Problem{file, 1, remedy})
-		return
-	}
-	s.take(file, text, v, path)
-}
-
-func (s *source) includeApp(config *Config, name, file string) {
-	path := "apps." + name
-	if before, ok := s.places[path]; ok {
-		s.note(Problem{file, 1, fmt.Sprintf("the app %s stands in %s:%d already: keep "+
-			"one of them", Clip(name), before.file, before.line)})
-		return
-	}
-	s.places[path] = place{file, 1}
-	app := App{dir: filepath.Dir(file)}
-	s.takeFile(file, reflect.ValueOf(&app).Elem(), path)
-	app.Credential.findByTopic(filepath.Dir(file), app.Topic, config.file)
-	if config.Apps == nil {
-		config.Apps = make(map[string]App)
-	}
-	config.Apps[name] = app
-}
-
-// findByTopic takes TOPIC.p12 or TOPIC.pem of dir where the file of an app there
-// names no credential, or a certificate without its file.
-func (c *Credential) findByTopic(dir, topic, main string) {
-	if topic == "" || c.Token != nil || c.Certificate != nil && c.Certificate.File != "" {
-		return
-	}
-	for _, extension := range []string{".p12", ".pfx", ".pem"} {
-		file := filepath.Join(dir, filepath.Base(topic)+extension)
-		if _, err := os.Stat(file); err != nil {
-			continue
-		}
-		if c.Certificate == nil {
-			c.Certificate = new(Certificate)
-		}
-		c.Certificate.File = relativeTo(main, file)
-		return
-	}
-}
-
-// relativeTo gives a file's name as a configuration file would name it.
-func relativeTo(main, file string) string {
-	if relative, err := filepath.Rel(filepath.Dir(main), file); err == nil && !filepath.IsAbs(file) {
-		return relative
-	}
-	return file
 }
 
 // fileName is the name of a file that stands in the present document, as the

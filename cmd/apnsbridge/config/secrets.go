@@ -29,6 +29,23 @@ func Clip(value string) string {
 	return value
 }
 
+// clipPath is Clip for the name of a file, of which the end matters.
+func clipPath(path string) string {
+	const most = 300
+	if IsKeyText(path) {
+		return Clip(path)
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		parts[i] = Clip(part)
+	}
+	path = strings.Join(parts, "/")
+	if from := len(path) - most; from > 0 {
+		path = "…" + strings.ToValidUTF8(path[from:], "")
+	}
+	return path
+}
+
 // A Secret is a setting whose value is secret and stands in the file itself.
 type Secret struct{ Setting, File string }
 

@@ -217,6 +217,45 @@ func TestIncludeProblems(t *testing.T) {
 	}
 }
 
+// Included files include others, named from where they themselves lie; none is read
+// twice, however it is named, and none includes itself.
+func TestNestedInclude(t *testing.T) {
+	one := "apps:\n  NAME:\n    " + strings.ReplaceAll(strings.TrimSpace(app), "\n", "\n    ") + "\n"
+	named := func(name string) string { return strings.ReplaceAll(one, "NAME", name) }
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		apps  int
+		says  string // "": all is well
+	}{
+		{"a level", map[string]string{"apnsbridge.yaml": top + "include: conf.d/all.yaml\n", "conf.d/all.yaml": "include: more/*.yaml\n" + named("a"), "conf.d/more/b.yaml": named("b")}, 2, ""},
+		{"two levels, and a file of the first", map[string]string{"apnsbridge.yaml": top + "include: [a.yaml, z.yaml]\n", "a.yaml": "include: [d/b.yaml]\n", "d/b.yaml": "include: ../e/c.yaml\n" + named("b"), "e/c.yaml": named("c"), "z.yaml": "limits: {window: 7}\n" + named("z")}, 3, ""},
+		{"each file has an include of its own", map[string]string{"apnsbridge.yaml": top + "include: [a.yaml, b.yaml]\n", "a.yaml": "include: c.yaml\n", "b.yaml": "include: d.yaml\n", "c.yaml": named("c"), "d.yaml": named("d")}, 2, ""},
+		{"only the included file includes", map[string]string{"apnsbridge.yaml": top + "include: a.yaml\n", "a.yaml": "apps_dir: apps.d\n", "apps.d/x.yaml": app}, 1, ""},
+		{"two key lines", map[string]string{"apnsbridge.yaml": top + "include: a.yaml\ninclude: a.yaml\n", "a.yaml": named("a")}, 0, "DIR/apnsbridge.yaml:3: include stands in DIR/apnsbridge.yaml:2 already: keep one of them"},
+		{"itself", map[string]string{"apnsbridge.yaml": top + "include: a.yaml\n", "a.yaml": named("a") + "include: a.yaml\n"}, 0, "DIR/a.yaml:6: DIR/a.yaml is included twice, or includes itself: DIR/apnsbridge.yaml:2 has it already: keep one of them"},
+		{"the main file", map[string]string{"apnsbridge.yaml": top + "include: a.yaml\n", "a.yaml": "include: apnsbridge.yaml\n"}, 0, "DIR/a.yaml:1: DIR/apnsbridge.yaml is included twice, or includes itself: DIR/apnsbridge.yaml:1 has it already: keep one of them"},
+		{"a pattern that finds its own file", map[string]string{"apnsbridge.yaml": top + "include: d/*.yaml\n", "d/a.yaml": named("a") + "include: '*.yaml'\n"}, 0, "DIR/d/a.yaml:6: DIR/d/a.yaml is included twice"},
+		{"one file in two ways", map[string]string{"apnsbridge.yaml": top + "include: [a.yaml, ./d/../a.yaml]\n", "a.yaml": named("a"), "d/x": ""}, 0, "DIR/a.yaml is included twice"},
+		{"two files one another", map[string]string{"apnsbridge.yaml": top + "include: a.yaml\n", "a.yaml": "include: b.yaml\n", "b.yaml": "include: a.yaml\n"}, 0, "DIR/b.yaml:1: DIR/a.yaml is included twice"},
+		{"a file that is not there", map[string]string{"apnsbridge.yaml": top + "include: d/a.yaml\n", "d/a.yaml": "# ours\ninclude: [b.yaml]\n" + named("a")}, 0, "DIR/d/a.yaml:2: there is no file DIR/d/b.yaml: correct the name, or write a pattern like conf.d/*.yaml"},
+		{"a mistake deep down", map[string]string{"apnsbridge.yaml": top + "include: a.yaml\n", "a.yaml": "include: b.yaml\n" + named("a"), "b.yaml": "limts: {}\n"}, 0, "DIR/b.yaml:1: unknown key \"limts\": did you mean limits?"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, dir, err := files(t, tt.files)
+			if tt.says == "" {
+				if err != nil || len(c.Apps) != tt.apps || len(c.Include) == 0 {
+					t.Fatalf("got %+v, %v", c, err)
+				}
+				return
+			}
+			if want := strings.ReplaceAll(tt.says, "DIR", dir); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v,\nwant %s", err, want)
+			}
+		})
+	}
+}
+
 // An app whose files are missing says what can be put there.
 func TestAppsDirWithoutCredential(t *testing.T) {
 	_, _, err := files(t, map[string]string{
