@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"net/url"
@@ -34,18 +35,19 @@ const (
 
 // App is one app as it is configured.
 type App struct {
-	Name        string
-	Topic       string // empty: from the provider's certificate
-	Environment Environment
-	Endpoint    string         // https://host:port instead of Apple's; empty: Apple's
-	EndpointCA  *x509.CertPool // who vouches for the endpoint; nil: the system's
-	Proxy       *url.URL       // a proxy that knows CONNECT; nil: none
-	Credential  *upstream.Credential
-	PushType    string // "", "auto", or the type of every push
-	OnBadToken  OnBadToken
-	Strict      bool // what is not known here goes to the provider as status 255
-	DryRun      bool // everything but the way to APNs: what is taken goes nowhere
-	NoDoubt     bool // APNs is believed that tokens are bad, however many it refuses in a row
+	Name            string
+	Topic           string // empty: from the provider's certificate
+	Environment     Environment
+	Endpoint        string         // https://host:port instead of Apple's; empty: Apple's
+	SandboxEndpoint string         // the same of Sandbox alone; empty: as Endpoint
+	EndpointCA      *x509.CertPool // who vouches for the endpoint; nil: the system's
+	Proxy           *url.URL       // a proxy that knows CONNECT; nil: none
+	Credential      *upstream.Credential
+	PushType        string // "", "auto", or the type of every push
+	OnBadToken      OnBadToken
+	Strict          bool // what is not known here goes to the provider as status 255
+	DryRun          bool // everything but the way to APNs: what is taken goes nowhere
+	NoDoubt         bool // APNs is believed that tokens are bad, however many it refuses in a row
 }
 
 func (a App) check(now time.Time) error {
@@ -55,10 +57,10 @@ func (a App) check(now time.Time) error {
 	if err := a.Credential.Check(now); err != nil {
 		return fmt.Errorf("app %s: %w", a.Name, err)
 	}
-	if a.Endpoint != "" {
-		if u, err := url.Parse(a.Endpoint); err != nil || u.Scheme != "https" || u.Host == "" ||
-			strings.Trim(u.Path, "/") != "" {
-			return fmt.Errorf("app %s: endpoint %q must be like https://host:port", a.Name, a.Endpoint)
+	for _, endpoint := range []string{a.Endpoint, a.SandboxEndpoint} {
+		u, err := url.Parse(endpoint)
+		if endpoint != "" && (err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "") {
+			return fmt.Errorf("app %s: endpoint %q must be like https://host:port", a.Name, endpoint)
 		}
 	}
 	return nil
@@ -72,7 +74,7 @@ func (a App) same(b App) bool {
 	if a.Proxy != nil && a.Proxy.String() != b.Proxy.String() {
 		return false
 	}
-	return a.Endpoint == b.Endpoint && a.Environment == b.Environment && a.DryRun == b.DryRun
+	return a.Endpoint == b.Endpoint && a.SandboxEndpoint == b.SandboxEndpoint && a.Environment == b.Environment && a.DryRun == b.DryRun
 }
 
 func (a App) topicFor(o Origin) string {
@@ -95,12 +97,9 @@ func (a App) continues(o Origin) bool {
 
 // endpoint is where the app's notifications for an environment go.
 func (a App) endpoint(e Environment) upstream.Endpoint {
-	to := upstream.Endpoint{URL: "https://api.push.apple.com", CA: a.EndpointCA, Proxy: a.Proxy}
-	switch {
-	case a.Endpoint != "":
-		to.URL = strings.TrimRight(a.Endpoint, "/")
-	case e == Sandbox:
-		to.URL = "https://api.sandbox.push.apple.com"
+	url, apple := a.Endpoint, "https://api.push.apple.com"
+	if e == Sandbox {
+		url, apple = cmp.Or(a.SandboxEndpoint, a.Endpoint), "https://api.sandbox.push.apple.com"
 	}
-	return to
+	return upstream.Endpoint{URL: cmp.Or(strings.TrimRight(url, "/"), apple), CA: a.EndpointCA, Proxy: a.Proxy}
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -83,7 +84,11 @@ func (rt *route) fingerprint(e Environment, line string) string {
 		topic = rt.app.Topic
 	}
 	digest := rt.app.Credential.Digest()
-	what := fmt.Appendf(digest[:], "\x00%s\x00%s\x00%s", rt.app.Endpoint, rt.environment(e), topic)
+	endpoint := rt.app.Endpoint
+	if rt.environment(e) == Sandbox {
+		endpoint = cmp.Or(rt.app.SandboxEndpoint, endpoint)
+	}
+	what := fmt.Appendf(digest[:], "\x00%s\x00%s\x00%s", endpoint, rt.environment(e), topic)
 	if rt.app.DryRun {
 		what = append(what, "\x00dry run"...) // in which nothing speaks for the app
 	}

@@ -161,11 +161,15 @@ func environment(h *gateway.Hello) bridge.Environment {
 	switch {
 	case h.Label == "sandbox", h.Label == "" && asksForSandbox(h):
 		return bridge.Sandbox
-	case h.Label == "" && h.ServerName == "" && len(h.Chain) > 0 && onlyEnvironment(h.Chain[0]) == "sandbox":
+	case h.Label == "" && !asksForApple(h) && len(h.Chain) > 0 && onlyEnvironment(h.Chain[0]) == "sandbox":
 		return bridge.Sandbox
 	}
 	return bridge.Production
 }
+
+// asksForApple reports whether a provider has asked for one of Apple's hosts by its
+// name, and not for the gateway's own.
+func asksForApple(h *gateway.Hello) bool { return strings.HasSuffix(h.ServerName, ".push.apple.com") }
 
 // asksForSandbox reports whether a provider has asked for Apple's sandbox by its
 // name.

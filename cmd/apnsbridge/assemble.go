@@ -84,7 +84,7 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 		Name: name,
 		Environment: map[string]bridge.Environment{"production": bridge.Production, "sandbox": bridge.Sandbox,
 			"by-listener": bridge.ByListener}[c.Environment],
-		Endpoint: c.Endpoint,
+		Endpoint: c.Endpoint.Production, SandboxEndpoint: c.Endpoint.Sandbox,
 		PushType: c.PushType,
 		OnBadToken: map[string]bridge.OnBadToken{"": bridge.ByTopic, "report": bridge.Report,
 			"continue": bridge.Continue}[c.OnBadToken],

@@ -201,8 +201,8 @@ func (a *assembly) doubtful(name string, c config.App, credential *upstream.Cred
 				c.Environment, only)
 		}
 	}
-	if c.Environment == "by-listener" && c.Endpoint != "" {
-		say("endpoint", "both environments go to %s: that is right for a simulator only", config.Clip(c.Endpoint))
+	if e := c.Endpoint; c.Environment == "by-listener" && e.Production != "" && e.Production == e.Sandbox {
+		say("endpoint", "both environments go to %s: that is right for a simulator only", config.Clip(e.Production))
 	}
 	return all
 }

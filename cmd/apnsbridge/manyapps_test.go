@@ -153,29 +153,6 @@ func TestOperatorCommands(t *testing.T) {
 	expect(exitUsage, "choose one of demo", "try", "--app", "nobody")
 }
 
-// A provider that asks for the sandbox by its name is not sent to production
-// without a word.
-func TestSandboxAskedFor(t *testing.T) {
-	w := newWorld(t, apnssim.Scenario{})
-	config := w.clientTLS()
-	config.ServerName = "gateway.sandbox.push.apple.com"
-	for range 3 {
-		w.dial(config).Close()
-	}
-	w.dial(w.clientTLS()).Close()
-	if got := strings.Count(w.log.String(), "a provider asks for the sandbox"); got != 1 {
-		t.Errorf("got %d lines:\n%s", got, w.log.String())
-	}
-	if got := fmt.Sprint(w.service.condition(false).problems); !strings.Contains(got, "demo: a provider asks for the sandbox") {
-		t.Errorf("/readyz says %s", got)
-	}
-	w.amend("topic:", "environment: by-listener\n    topic:")
-	w.reload()
-	if got := fmt.Sprint(w.service.condition(false).problems); strings.Contains(got, "sandbox") {
-		t.Errorf("/readyz still says %s", got)
-	}
-}
-
 // The first acceptance of an app is told once.
 func TestFirstAcceptance(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})

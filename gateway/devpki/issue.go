@@ -36,6 +36,7 @@ type ClientOptions struct {
 	Topic      string    // in the UID, the common name and Apple's extension; "" for none of them
 	NoUID      bool      // leave the topic out of the subject's UID
 	Topics     []string  // in Apple's extension behind Topic; by default its .voip and .complication
+	Sandbox    bool      // as Apple made them for the sandbox alone
 	CommonName string    // by default "Apple Push Services: " and the topic
 	NotBefore  time.Time // by default an hour ago
 	NotAfter   time.Time // by default the end of the CA
@@ -96,10 +97,9 @@ func (o ClientOptions) template(ca *x509.Certificate) (*x509.Certificate, error)
 	if err != nil {
 		return nil, err
 	}
-	cert.ExtraExtensions = []pkix.Extension{
-		{Id: oidDevelopment, Value: asn1.NullBytes},
-		{Id: oidProduction, Value: asn1.NullBytes},
-		{Id: oidTopics, Value: topics},
+	cert.ExtraExtensions = []pkix.Extension{{Id: oidDevelopment, Value: asn1.NullBytes}, {Id: oidTopics, Value: topics}}
+	if !o.Sandbox {
+		cert.ExtraExtensions = append(cert.ExtraExtensions, pkix.Extension{Id: oidProduction, Value: asn1.NullBytes})
 	}
 	return cert, nil
 }

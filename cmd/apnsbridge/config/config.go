@@ -80,7 +80,7 @@ type Spool struct {
 type App struct {
 	Topic       string     `yaml:"topic"`
 	Environment string     `yaml:"environment"`
-	Endpoint    string     `yaml:"endpoint" is:"url"`
+	Endpoint    Endpoint   `yaml:"endpoint" is:"url"`
 	EndpointCA  string     `yaml:"endpoint_ca" is:"file"`
 	Proxy       string     `yaml:"proxy" is:"url"`
 	Credential  Credential `yaml:"credential"`

@@ -37,6 +37,20 @@ func TestProblems(t *testing.T) {
 			`f:5: "https://h:1/3/device" must be like https://HOST:PORT: take away what stands behind the port`},
 		{"Apple's other endpoint", "com.example.mail", "a\n    environment: sandbox\n    endpoint: " +
 			"https://api.push.apple.com:2197", `f:6: api.push.apple.com is APNs' production, and the environment is sandbox: correct one of them, or remove endpoint`},
+		{"one of Apple's endpoints for both", "com.example.mail", "a\n    environment: by-listener\n    endpoint: " +
+			"https://api.push.apple.com:2197", `f:6: api.push.apple.com is APNs' production, and the environment is by-listener: write both, as endpoint: {production: https://api.push.apple.com:2197, sandbox: https://api.sandbox.push.apple.com:2197}, or remove endpoint`},
+		{"Apple's endpoints exchanged", "com.example.mail", "a\n    environment: by-listener\n    endpoint:\n      production: https://api.sandbox.push.apple.com\n" +
+			"      sandbox: https://api.push.apple.com", `f:7: api.sandbox.push.apple.com is APNs' sandbox, and the environment is production: correct one of them, or remove endpoint`},
+		{"an endpoint where nothing goes", "com.example.mail", "a\n    environment: sandbox\n    endpoint: {production: " +
+			"https://h:1}", `f:6: the app's environment is sandbox, so that nothing goes there: correct one of them, or remove production`},
+		{"an empty endpoint of two", "com.example.mail", "a\n    environment: by-listener\n    endpoint: {production: \"\"}",
+			`f:6: apps.mail.endpoint.production is missing: give an address like https://HOST:PORT, or remove it for Apple's`},
+		{"an endpoint with a path of two", "com.example.mail", "a\n    environment: by-listener\n    endpoint: {sandbox: https://h/3/device}",
+			`f:6: "https://h/3/device" must be like https://HOST:PORT: take away what stands behind the port`},
+		{"a third environment", "com.example.mail", "a\n    endpoint: {staging: https://h}",
+			`f:5: unknown key "staging": correct its name or remove it`},
+		{"a list of endpoints", "com.example.mail", "a\n    endpoint: [https://h]",
+			`f:5: endpoint has keys of its own, and here stands a value: write them below it, indented, like production: …`},
 		{"a pattern for a topic", "com.example.mail", "com.example.*",
 			`f:4: "com.example.*" is a pattern for several apps: name the whole bundle identifier of one`},
 		{"curly quotes", "com.example.mail", "“com.example.mail”",

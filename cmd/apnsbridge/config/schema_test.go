@@ -95,6 +95,11 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return list(word)
 	case reflect.TypeFor[Addresses]():
 		return list(either(word, section(reflect.TypeFor[Address]())))
+	case reflect.TypeFor[Endpoint]():
+		return either(word, section(reflect.TypeFor[struct {
+			Production string `yaml:"production"`
+			Sandbox    string `yaml:"sandbox"`
+		}]()))
 	case reflect.TypeFor[[]Client]():
 		return list(section(reflect.TypeFor[Client]()))
 	case reflect.TypeFor[[]Pair]():

@@ -97,10 +97,7 @@ func (a *App) validate(s *source, path string) {
 	if a.OnBadToken != "" { // as suits the topic
 		oneOf(s, path+".on_bad_token", a.OnBadToken, badTokenWays)
 	}
-	if a.Endpoint != "" {
-		checkURL(s, path+".endpoint", a.Endpoint, "https")
-		a.checkEndpoint(s, path+".endpoint")
-	}
+	a.Endpoint.validate(s, path+".endpoint", a.Environment)
 	if a.Proxy != "" {
 		checkURL(s, path+".proxy", a.Proxy, "http", "https")
 	}
@@ -174,40 +171,6 @@ func checkURL(s *source, path, text string, schemes ...string) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
 		s.reject(path, "%q is no address: write one that begins with %s://", Clip(text), strings.Join(schemes, ":// or "))
-	}
-}
-
-// Apple's endpoints, by environment.
-var appleHosts = map[string]string{
-	"production": "api.push.apple.com",
-	"sandbox":    "api.sandbox.push.apple.com",
-}
-
-// checkEndpoint looks for more than a host and port, and for one of Apple's that
-// is not the environment's.
-func (a *App) checkEndpoint(s *source, path string) {
-	u, err := url.Parse(a.Endpoint)
-	if err != nil || u.Host == "" {
-		return
-	}
-	if u.User != nil {
-		s.reject(path, "an endpoint takes no user and no password: remove them")
-		return
-	}
-	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", Clip(a.Endpoint))
-		return
-	}
-	for environment, host := range appleHosts {
-		if u.Hostname() == host && a.Environment != environment {
-			s.reject(path, "%s is APNs' %s, and the environment is %s: correct one of them, or remove endpoint", host,
-				environment, a.Environment)
-		}
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(a.Endpoint))
-		}
 	}
 }
 

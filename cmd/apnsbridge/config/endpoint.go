@@ -1,0 +1,97 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Endpoint is where an app's notifications go instead of to Apple's APNs: one address
+// for both environments, or one for each.
+type Endpoint struct {
+	Production string `yaml:"production" is:"url"`
+	Sandbox    string `yaml:"sandbox" is:"url"`
+}
+
+// UnmarshalText reads the one address.
+func (e *Endpoint) UnmarshalText(text []byte) error {
+	e.Production, e.Sandbox = string(text), string(text)
+	return nil
+}
+
+// Apple's endpoints, by environment.
+var appleHosts = map[string]string{
+	"production": "api.push.apple.com",
+	"sandbox":    "api.sandbox.push.apple.com",
+}
+
+// validate looks for more than a host and port, and for one of Apple's that is not
+// the environment's. Where one of two is given, the other becomes Apple's.
+func (e *Endpoint) validate(s *source, path, environment string) {
+	_, each := s.places[path+".production"]
+	_, sandbox := s.places[path+".sandbox"]
+	if !each && !sandbox {
+		checkEndpoint(s, path, e.Production, environment)
+		return
+	}
+	for _, of := range []struct{ environment, address string }{{"production", e.Production}, {"sandbox", e.Sandbox}} {
+		at := path + "." + of.environment
+		if _, given := s.places[at]; !given {
+			continue
+		}
+		if environment != of.environment && environment != "by-listener" && slices.Contains(appEnvironments, environment) {
+			s.reject(at, "the app's environment is %s, so that nothing goes there: correct one of them, or remove %s",
+				environment, leaf(at))
+			continue
+		}
+		require(s, at, of.address, "give an address like https://HOST:PORT, or remove it for Apple's")
+		checkEndpoint(s, at, of.address, of.environment)
+	}
+	if e.Sandbox == "" {
+		e.Sandbox = "https://" + appleHosts["sandbox"]
+	}
+}
+
+func checkEndpoint(s *source, path, address, environment string) {
+	if address == "" {
+		return
+	}
+	checkURL(s, path, address, "https")
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return
+	}
+	if u.User != nil {
+		s.reject(path, "an endpoint takes no user and no password: remove them")
+		return
+	}
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", Clip(address))
+		return
+	}
+	for of, host := range appleHosts {
+		if strings.EqualFold(u.Hostname(), host) && environment != of {
+			s.reject(path, "%s is APNs' %s, and the environment is %s: %s", host, of, environment,
+				instead(environment, u.Port()))
+		}
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(address))
+		}
+	}
+}
+
+// instead is what to write where one of Apple's hosts is not the environment's.
+func instead(environment, port string) string {
+	if port != "" {
+		port = ":" + port
+	}
+	if environment == "by-listener" {
+		return fmt.Sprintf("write both, as endpoint: {production: https://%s%s, sandbox: https://%s%[2]s}, or remove endpoint",
+			appleHosts["production"], port, appleHosts["sandbox"])
+	}
+	return "correct one of them, or remove endpoint"
+}
