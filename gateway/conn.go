@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 
 	"apnsbridge/binproto"
+	"apnsbridge/gateway/unix"
 )
 
 var (

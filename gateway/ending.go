@@ -4,9 +4,8 @@ import (
 	"io"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"apnsbridge/binproto"
+	"apnsbridge/gateway/unix"
 )
 
 const (

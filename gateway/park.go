@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
+
+	"apnsbridge/gateway/unix"
 )
 
 // gnet has no pause: it reads whatever comes. A connection whose session has no

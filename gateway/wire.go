@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"apnsbridge/gateway/unix"
 )
 
 // wire is the net.Conn under a tls.Conn. What is below it changes when the

@@ -53,6 +53,9 @@ type demo struct {
 
 // Run tells the story.
 func (c demoCommand) Run(ctx context.Context, std streams) (err error) {
+	if err := canServe(); err != nil {
+		return err
+	}
 	d, err := startDemo(std, c.Stay, 0)
 	if err != nil {
 		return err

@@ -45,6 +45,9 @@ Example:
 
 // Run serves until a signal.
 func (c serveCommand) Run(ctx context.Context, std streams) error {
+	if err := canServe(); err != nil {
+		return err
+	}
 	if c.HandOver {
 		return handOver(ctx)
 	}

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // checkDirectory looks whether the store can be in dir, without making it.
@@ -16,7 +14,7 @@ func checkDirectory(dir string) error {
 	switch {
 	case err == nil && !info.IsDir():
 		return fmt.Errorf("%s is a file: name a directory", dir)
-	case err == nil && unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
+	case err == nil && !writable(dir):
 		return fmt.Errorf("%s cannot be written: give it to the user that apnsbridge runs as", dir)
 	case err == nil:
 		return nil
@@ -34,7 +32,7 @@ func checkParent(parent, dir string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && parent != filepath.Dir(parent):
 		return checkParent(filepath.Dir(parent), dir)
-	case err != nil || !info.IsDir() || unix.Access(parent, unix.W_OK|unix.X_OK) != nil:
+	case err != nil || !info.IsDir() || !writable(parent):
 		return fmt.Errorf("%s cannot be made: make it, and give it to the user that apnsbridge runs as", dir)
 	}
 	return nil

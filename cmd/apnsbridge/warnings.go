@@ -6,9 +6,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -160,6 +160,9 @@ func (a *assembly) credentialExpiries() map[string]time.Time {
 
 // readable looks for secrets that others than their owner may read.
 func (a *assembly) readable() (all []warning) {
+	if runtime.GOOS == "windows" {
+		return nil // its modes say nothing of others
+	}
 	say := func(setting, path, format string) {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o044 != 0 {
 			all = append(all, warning{setting: setting, text: fmt.Sprintf(format, setting, path, info.Mode().Perm())})
@@ -207,16 +210,6 @@ func (a *assembly) descriptors(most uint64) []warning {
 	return []warning{{setting: "limits.connections", text: fmt.Sprintf("this process may open %d files, and "+
 		"with limits.connections of %d its two ports need %d: raise LimitNOFILE in its unit or ulimit -n, or "+
 		"lower limits.connections", most, connections, need)}}
-}
-
-// openFiles is how many files this process may open. Go has raised the soft
-// limit to the hard one.
-func openFiles() uint64 {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return ^uint64(0)
-	}
-	return uint64(limit.Cur) // signed on FreeBSD
 }
 
 // expiry is a figure for the metrics: how long until it.

@@ -93,7 +93,7 @@ func openLocked(path string, flag int, mode os.FileMode) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = syscall.Flock(int(opened.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = lock(opened)
 		if err == nil && isAt(opened, path) {
 			return opened, nil
 		}

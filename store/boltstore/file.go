@@ -252,7 +252,7 @@ func (f *file) abandon() {
 	if f.opened == nil {
 		return
 	}
-	syscall.Flock(int(f.opened.Fd()), syscall.LOCK_UN)
+	unlock(f.opened)
 	f.opened.Close()
 }
 

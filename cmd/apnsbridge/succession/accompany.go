@@ -71,7 +71,7 @@ func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
 		return ctx, cancel
 	}
 	os.Unsetenv(pipeVariable)
-	syscall.CloseOnExec(fd)
+	closeOnExec(fd)
 	pipe := os.NewFile(uintptr(fd), "parent")
 	go func() {
 		pipe.Read(make([]byte, 1))

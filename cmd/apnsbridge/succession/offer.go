@@ -64,7 +64,7 @@ func (s *Sockets) give(c *net.UnixConn) error {
 		}
 		raw.Control(func(fd uintptr) { fds = append(fds, int(fd)) })
 	}
-	if _, _, err := c.WriteMsgUnix([]byte{byte(len(fds))}, syscall.UnixRights(fds...), nil); err != nil {
+	if _, _, err := c.WriteMsgUnix([]byte{byte(len(fds))}, rightsOf(fds), nil); err != nil {
 		return err
 	}
 	_, err := c.Read(make([]byte, 1))
@@ -94,31 +94,25 @@ func TakeOver(dir string) (*Sockets, *Predecessor, error) {
 }
 
 func receive(conn *net.UnixConn) (*Sockets, error) {
-	rights := make([]byte, syscall.CmsgSpace(mostGiven*4))
+	rights := make([]byte, spaceFor(mostGiven))
 	_, n, _, _, err := conn.ReadMsgUnix(make([]byte, 1), rights)
 	if err != nil {
 		return nil, err
 	}
-	messages, err := syscall.ParseSocketControlMessage(rights[:n])
+	fds, err := descriptorsIn(rights[:n])
 	if err != nil {
 		return nil, err
 	}
 	s := new(Sockets)
-	for _, m := range messages {
-		fds, err := syscall.ParseUnixRights(&m)
+	for _, fd := range fds {
+		closeOnExec(fd)
+		f := os.NewFile(uintptr(fd), "socket")
+		l, err := net.FileListener(f)
+		f.Close()
 		if err != nil {
 			return nil, err
 		}
-		for _, fd := range fds {
-			syscall.CloseOnExec(fd)
-			f := os.NewFile(uintptr(fd), "socket")
-			l, err := net.FileListener(f)
-			f.Close()
-			if err != nil {
-				return nil, err
-			}
-			s.given = append(s.given, l)
-		}
+		s.given = append(s.given, l)
 	}
 	return s, nil
 }

@@ -1,0 +1,25 @@
+//go:build !unix
+
+package main
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+)
+
+// canServe reports what this system lacks for a gateway, nil if nothing.
+func canServe() error {
+	return fmt.Errorf("a gateway needs Linux, or another Unix: %s has neither the event loops nor the file locks that it "+
+		"is made of. send, feedback, sim, check, certs and init work here; for trying out, serve runs in WSL or a container",
+		runtime.GOOS)
+}
+
+// storeInUse is false: no gateway runs here.
+func storeInUse(string) bool { return false }
+
+// writable leaves the answer to the first who writes.
+func writable(string) bool { return true }
+
+// openFiles has no bound here.
+func openFiles() uint64 { return math.MaxUint64 }
