@@ -107,7 +107,7 @@ func (c certsServerCommand) Run(std streams) error {
 	}
 	fmt.Fprintf(std.out, `
 In apnsbridge.yaml:
-  tls: {certificate: %[1]s.pem, key: %[1]s-key.pem}
+  tls: {certificates: [{certificate: %[1]s.pem, key: %[1]s-key.pem}, {certificate: %[1]s-ecdsa.pem, key: %[1]s-ecdsa-key.pem}]}
 Before they expire: apnsbridge certs renew --dir %[2]s
 `, filepath.Join(c.Dir, c.Name), c.Dir)
 	return nil

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -83,78 +82,6 @@ func printed(text, begins string) (all []string) {
 	return all
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// From an empty folder to a notification with APNs, by what the commands print:
-// init, certs, check, serve against sim, a PHP script repointed. Only the ports are
-// others, for the tests' machine.
-func TestFirstSteps(t *testing.T) {
-	b := newBeginner(t)
-	sim := b.start("apnsbridge sim --listen 127.0.0.1:0 --control 127.0.0.1:0", "team_id")
-	field := func(name string) string {
-		return regexp.MustCompile(name + `: ([^,}\s]+)`).FindStringSubmatch(sim.String())[1]
-	}
-	steps := b.run("apnsbridge init --topic com.example.mail --key " + field("key") + " --key-id " + field("key_id") + " --team-id " + field("team_id") +
-		" --endpoint " + field("endpoint") + " --endpoint-ca " + field("endpoint_ca"))
-	path := filepath.Join(b.dir, "apnsbridge.yaml")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	push := freeAddress(t)
-	for port, address := range map[string]string{`":2195"`: push, `":2196"`: freeAddress(t), `"127.0.0.1:9195"`: freeAddress(t)} {
-		text = bytes.Replace(text, []byte(port), []byte(`"`+address+`"`), 1)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	lines := printed(steps, "apnsbridge ")
-	if len(lines) != 3 {
-		t.Fatalf("init prints %d commands:\n%s", len(lines), steps)
-	}
-	for _, line := range lines {
-		switch {
-		case strings.HasPrefix(line, "apnsbridge serve "):
-			b.start(line, `"serving"`)
-		default:
-			if out := b.run(line); strings.Contains(line, " check ") && !strings.Contains(out, "no problems") {
-				t.Errorf("%s: %s", line, out)
-			}
-		}
-	}
-	for _, line := range printed(steps, "cat ") {
-		b.run(line)
-	}
-	if status := b.run("apnsbridge status"); !strings.Contains(status, "main  com.example.mail  production") {
-		t.Errorf("status: %s", status)
-	}
-	if out := b.run("apnsbridge reload"); !strings.Contains(out, "changes: none") {
-		t.Errorf("reload: %s", out)
-	}
-	php, err := exec.LookPath("php")
-	if err != nil {
-		t.Skip("there is no PHP to repoint")
-	}
-	script, err := filepath.Abs("testdata/foreign/tutorial.php")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(php, script, push, "push.pem", "pki/ca.pem", "never")
-	cmd.Dir, cmd.Stdin = b.dir, strings.NewReader(strings.Repeat("0a", 32)+" Hello\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	waitFor(t, "the script's notification", func() bool { return strings.Contains(sim.String(), "device 0a0a0a0a0a0a0a0a…: alert") })
-}
-
 // init asks for what no flag says, takes what files tell, and replaces nothing.
 func TestInit(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -206,36 +133,6 @@ func TestInit(t *testing.T) {
 				t.Error("the configuration was replaced")
 			}
 		})
-	}
-}
-
-// The commands of certs, one after the other.
-func TestCertsForProduction(t *testing.T) {
-	b := newBeginner(t)
-	b.run("apnsbridge certs init --dir pki")
-	out := b.run("apnsbridge certs server --dir pki --host push.example.com") +
-		b.run("apnsbridge certs client --dir pki --topic com.example.mail") +
-		b.run("apnsbridge certs renew --dir pki --days 10000")
-	for _, want := range []string{"pki/server.pem is renewed", "pki/server-ecdsa.pem is renewed", "clients: [{ca: pki/ca.pem, uid: com.example.mail}]"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("got no %q in\n%s", want, out)
-		}
-	}
-	for line, want := range map[string]string{
-		"apnsbridge certs init --dir pki":                         "already",
-		"apnsbridge certs server --dir pki":                       "exists already",
-		"apnsbridge certs server --dir none":                      "certs init",
-		"apnsbridge certs server --dir pki --no-apple":            "--host",
-		"apnsbridge certs client --dir pki --topic x --name ../y": "without /",
-	} {
-		cmd, out := b.command(t.Context(), line)
-		if err := cmd.Run(); err == nil || !strings.Contains(out.String(), want) {
-			t.Errorf("%s: %v, %s", line, err, out)
-		}
-	}
-	cmd, verify := b.command(t.Context(), "openssl verify -CAfile pki/ca.pem -verify_hostname gateway.push.apple.com pki/server.pem pki/server-ecdsa.pem")
-	if _, err := exec.LookPath("openssl"); err == nil && cmd.Run() != nil {
-		t.Errorf("openssl: %s", verify)
 	}
 }
 

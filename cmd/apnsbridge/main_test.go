@@ -42,27 +42,6 @@ func TestMain(m *testing.M) {
 	testscript.Main(checked{m}, map[string]func(){"apnsbridge": main, "flooder": flood})
 }
 
-// The scripts show each command from outside; the README's configuration is one
-// of their files.
-func TestScripts(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, _ := bytes.Cut(readme, []byte("```yaml\n"))
-	example, _, ok := bytes.Cut(after, []byte("```"))
-	if !ok {
-		t.Fatal("README.md has no example of a configuration")
-	}
-	testscript.Run(t, testscript.Params{
-		Dir:           "testdata/script",
-		UpdateScripts: false,
-		Setup: func(env *testscript.Env) error {
-			return os.WriteFile(filepath.Join(env.WorkDir, "readme.yaml"), example, 0o600)
-		},
-	})
-}
-
 func TestExitCodes(t *testing.T) {
 	for _, tt := range []struct {
 		name string

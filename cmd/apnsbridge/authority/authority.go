@@ -19,6 +19,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -131,6 +133,13 @@ func (k KeyKind) generate() (crypto.Signer, error) {
 
 // IssueServer makes NAME.pem and NAME-key.pem for hosts, names or addresses.
 func (a *Authority) IssueServer(name string, hosts []string, kind KeyKind, now time.Time) (*x509.Certificate, error) {
+	for _, host := range hosts {
+		if !a.goodFor(host) {
+			return nil, fmt.Errorf("the authority in %s is good for %s only, and not for %s: leave the name out, or make "+
+				"another authority with `apnsbridge certs init --dir`", a.Dir,
+				strings.Join(a.Certificate.PermittedDNSDomains, ", "), host)
+		}
+	}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: hosts[0], Organization: []string{"apnsbridge"}},
 		// Providers of the old kind may agree on RSA key exchange, which enciphers.
@@ -148,6 +157,16 @@ func (a *Authority) IssueServer(name string, hosts []string, kind KeyKind, now t
 		}
 	}
 	return a.issue(name, template, kind, now)
+}
+
+// goodFor reports whether clients take the authority's word for host (RFC 5280, section
+// 4.2.1.10): constraints of names say nothing of addresses.
+func (a *Authority) goodFor(host string) bool {
+	permitted := a.Certificate.PermittedDNSDomains
+	return len(permitted) == 0 || net.ParseIP(host) != nil || slices.ContainsFunc(permitted, func(domain string) bool {
+		host, domain := strings.ToLower(host), strings.ToLower(strings.TrimPrefix(domain, "."))
+		return host == domain || strings.HasSuffix(host, "."+domain)
+	})
 }
 
 var oidUID = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1} // RFC 4519, 2.39

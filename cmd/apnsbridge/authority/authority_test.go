@@ -69,7 +69,10 @@ func TestServer(t *testing.T) {
 func TestConstraints(t *testing.T) {
 	a := create(t, "push.apple.com")
 	for host, want := range map[string]bool{"gateway.push.apple.com": true, "bank.example.com": false} {
-		cert, err := a.IssueServer(host, []string{host}, ECDSA, now)
+		if _, err := a.IssueServer(host, []string{host}, ECDSA, now); (err == nil) != want {
+			t.Errorf("%s is issued: %v", host, err)
+		}
+		cert, err := a.issue("forced-"+host, &x509.Certificate{DNSNames: []string{host}}, ECDSA, now)
 		if err != nil {
 			t.Fatal(err)
 		}
