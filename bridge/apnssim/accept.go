@@ -55,8 +55,13 @@ func (s *Simulator) admit(raw net.Conn) *conn {
 func (c *conn) serve() {
 	defer c.leave()
 	c.tls.SetDeadline(time.Now().Add(handshakeTimeout))
-	if err := c.tls.Handshake(); err != nil || c.tls.ConnectionState().NegotiatedProtocol != "h2" {
-		c.sim.counts.turned.Add(1)
+	err := c.tls.Handshake()
+	if err != nil || c.tls.ConnectionState().NegotiatedProtocol != "h2" {
+		if c.sim.counts.turned.Add(1); err == nil {
+			c.tls.Read(make([]byte, bufferSize)) // what stays unread would reset the connection
+			c.tls.Write([]byte(notHTTP2))
+			c.tls.Close()
+		}
 		return
 	}
 	c.tls.SetWriteDeadline(time.Time{})
@@ -66,11 +71,16 @@ func (c *conn) serve() {
 		defer close(written)
 		c.write()
 	}()
-	err := c.read()
+	err = c.read()
 	c.quit(err)
 	<-written
 	c.drain()
 }
+
+// notHTTP2 is for those who look with a browser or an old library. APNs itself ends
+// their handshakes.
+const notHTTP2 = "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
+	"This is apnsbridge's APNs simulator. Like APNs it takes HTTP/2 only: POST /3/device/TOKEN.\n"
 
 // begin counts the connection and sends the first SETTINGS.
 func (c *conn) begin() {

@@ -73,7 +73,7 @@ func Start(config Config) (*Simulator, error) {
 		tls: &tls.Config{
 			Certificates: []tls.Certificate{config.Certificate},
 			MinVersion:   tls.VersionTLS12,
-			NextProtos:   []string{"h2"},
+			NextProtos:   []string{"h2", "http/1.1"}, // which is told so
 		},
 		listener:    config.Listener,
 		now:         config.Now,

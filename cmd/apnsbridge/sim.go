@@ -62,12 +62,12 @@ func (c simCommand) Run(ctx context.Context, std streams) error {
 	}
 	sim, err := apnssim.Start(config)
 	if err != nil {
-		return err
+		return listenProblem("--listen", err)
 	}
 	defer sim.Close()
 	listener, err := net.Listen("tcp", c.Control)
 	if err != nil {
-		return fmt.Errorf("control API: %w", err)
+		return listenProblem("--control", err)
 	}
 	control := &http.Server{Handler: simControl(sim), ReadHeaderTimeout: 10 * time.Second}
 	defer control.Close()

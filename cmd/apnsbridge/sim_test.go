@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,6 +56,15 @@ func TestSimWithoutFlags(t *testing.T) {
 	pool, err := readPool(field("endpoint_ca"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, NextProtos: []string{"http/1.1"}}}}
+	answer, err := old.Get(field("endpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusHTTPVersionNotSupported || !strings.Contains(string(text), "HTTP/2 only") {
+		t.Errorf("HTTP/1.1 is answered %d, %v, %s", answer.StatusCode, err, text)
 	}
 	key, err := os.ReadFile(field("key"))
 	if err != nil {
