@@ -90,11 +90,10 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	ready.Msg("serving")
 	s.warn()
-	manager, err := newSystemd(os.Getenv)
+	manager, err := newSystemd()
 	if err != nil {
 		log.Warn().Err(err).Msg("systemd cannot be told that the service is ready")
 	}
-	defer manager.close()
 	return s.run(ctx, hangups, manager)
 }
 

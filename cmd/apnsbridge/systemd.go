@@ -2,51 +2,51 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // systemd is told how the service is, if it is what has started it: sd_notify(3)
 // and sd_watchdog_enabled(3). The zero value tells nobody.
 type systemd struct {
-	conn     *net.UnixConn
+	listens  bool
 	watchdog time.Duration // for which it may hear nothing; 0: for ever
 }
 
-// newSystemd finds systemd in the environment.
-func newSystemd(getenv func(string) string) (*systemd, error) {
-	path := getenv("NOTIFY_SOCKET")
-	if path == "" {
+// newSystemd finds systemd in the environment. The error says why it hears nothing, or
+// has a watchdog of which nothing can be made.
+func newSystemd() (*systemd, error) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return &systemd{}, nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // @ begins an abstract one
-	if err != nil {
-		return &systemd{}, fmt.Errorf("NOTIFY_SOCKET: %w", err)
+	if _, err := daemon.SdNotify(false, "STATUS=starting"); err != nil {
+		return &systemd{}, err
 	}
-	m := &systemd{conn: conn}
-	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
-	if pid := getenv("WATCHDOG_PID"); err == nil && usec > 0 && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
-		m.watchdog = time.Duration(usec) * time.Microsecond
-	}
-	return m, nil
+	watchdog, err := daemon.SdWatchdogEnabled(false)
+	return &systemd{listens: true, watchdog: watchdog}, err
 }
 
 // tell sends assignments such as READY=1. A word that is lost is systemd's to
-// miss: it acts on silence.
+// miss, for it acts on silence; one that it does not take in time is let go.
 func (m *systemd) tell(assignments ...string) {
-	if m.conn != nil {
-		m.conn.SetWriteDeadline(time.Now().Add(time.Second))
-		m.conn.Write([]byte(strings.Join(assignments, "\n")))
+	if !m.listens {
+		return
 	}
-}
-
-func (m *systemd) close() {
-	if m.conn != nil {
-		m.conn.Close()
+	if slices.Contains(assignments, daemon.SdNotifyReloading) {
+		assignments = append(assignments, daemon.SdNotifyMonotonicUsec()) // as units of Type=notify-reload want it
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		daemon.SdNotify(false, strings.Join(assignments, "\n"))
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
 	}
 }
 
@@ -70,7 +70,7 @@ func (m *systemd) watch(ctx context.Context, alive func(context.Context) error, 
 		cancel()
 		switch {
 		case err == nil:
-			m.tell("WATCHDOG=1")
+			m.tell(daemon.SdNotifyWatchdog)
 		case ctx.Err() == nil:
 			complain(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,11 +50,17 @@ func (m *manager) hears(patience time.Duration) string {
 	return string(b[:n])
 }
 
-// environ is what systemd puts into the environment of a service.
-func (m *manager) environ(watchdog, pid string) func(string) string {
-	return func(name string) string {
-		return map[string]string{"NOTIFY_SOCKET": m.path, "WATCHDOG_USEC": watchdog, "WATCHDOG_PID": pid}[name]
+// started puts into the environment what systemd does, and hears the service begin.
+func (m *manager) started(watchdog, pid string) *systemd {
+	m.t.Helper()
+	m.t.Setenv("NOTIFY_SOCKET", m.path)
+	m.t.Setenv("WATCHDOG_USEC", watchdog)
+	m.t.Setenv("WATCHDOG_PID", pid)
+	told, _ := newSystemd()
+	if got := m.hears(30 * time.Second); got != "STATUS=starting" {
+		m.t.Fatalf("systemd hears %q", got)
 	}
+	return told
 }
 
 // serve as a process tells systemd when it is ready, that it reloads, whether
@@ -66,7 +73,14 @@ func TestServeUnderSystemd(t *testing.T) {
 	conn := p.dial(w)
 	expect := func(want string) {
 		t.Helper()
-		if got := m.hears(30 * time.Second); got != want {
+		got := m.hears(30 * time.Second)
+		if word, clock, ok := strings.Cut(got, "\nMONOTONIC_USEC="); ok {
+			if _, err := strconv.ParseUint(strings.TrimSpace(clock), 10, 64); err != nil {
+				t.Errorf("the clock is %q", clock)
+			}
+			got = word + " and when"
+		}
+		if got != want {
 			t.Fatalf("systemd hears %q, want %q", got, want)
 		}
 	}
@@ -75,8 +89,9 @@ func TestServeUnderSystemd(t *testing.T) {
 		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		expect("RELOADING=1")
+		expect("RELOADING=1 and when")
 	}
+	expect("STATUS=starting")
 	expect("READY=1")
 	hangup()
 	expect("READY=1\nSTATUS=reloaded")
@@ -101,11 +116,7 @@ func TestServeUnderSystemd(t *testing.T) {
 // while it does not.
 func TestWatchdog(t *testing.T) {
 	m := listenAsManager(t)
-	told, err := newSystemd(m.environ("30000", "")) // 30 ms
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer told.close()
+	told := m.started("30000", "") // 30 ms
 	w := newWorld(t, apnssim.Scenario{})
 	w.send(0, w.dial(w.clientTLS())) // so that there is an event loop to ask
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,38 +164,38 @@ func TestWatchdog(t *testing.T) {
 func TestSystemdEnvironment(t *testing.T) {
 	m := listenAsManager(t)
 	for _, tt := range []struct {
-		name          string
-		getenv        func(string) string
-		tells, failed bool
-		watchdog      time.Duration
+		name, socket, usec, pid string
+		tells, failed           bool
+		watchdog                time.Duration
 	}{
-		{"none", func(string) string { return "" }, false, false, 0},
-		{"no watchdog", m.environ("", ""), true, false, 0},
-		{"a watchdog", m.environ("30000000", ""), true, false, 30 * time.Second},
-		{"another's watchdog", m.environ("30000000", "1"), true, false, 0},
-		{"no number", m.environ("soon", ""), true, false, 0},
-		{"less than nothing", m.environ("-1", ""), true, false, 0},
-		{"nobody there", func(name string) string {
-			return map[string]string{"NOTIFY_SOCKET": m.path + "-gone", "WATCHDOG_USEC": "1"}[name]
-		}, false, true, 0},
+		{"none", "", "", "", false, false, 0},
+		{"no watchdog", m.path, "", "", true, false, 0},
+		{"a watchdog", m.path, "30000000", "", true, false, 30 * time.Second},
+		{"ours", m.path, "30000000", strconv.Itoa(os.Getpid()), true, false, 30 * time.Second},
+		{"another's watchdog", m.path, "30000000", "1", true, false, 0},
+		{"no number", m.path, "soon", "", true, true, 0},
+		{"less than nothing", m.path, "-1", "", true, true, 0},
+		{"nobody there", m.path + "-gone", "1", "", false, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			told, err := newSystemd(tt.getenv)
-			if (err != nil) != tt.failed {
-				t.Fatalf("got error %v", err)
-			}
-			defer told.close()
-			if told.watchdog != tt.watchdog {
-				t.Errorf("got watchdog %v, want %v", told.watchdog, tt.watchdog)
+			t.Setenv("NOTIFY_SOCKET", tt.socket)
+			t.Setenv("WATCHDOG_USEC", tt.usec)
+			t.Setenv("WATCHDOG_PID", tt.pid)
+			told, err := newSystemd()
+			if (err != nil) != tt.failed || told.watchdog != tt.watchdog {
+				t.Fatalf("got watchdog %v, want %v, and error %v", told.watchdog, tt.watchdog, err)
 			}
 			told.watch(expired(t), nil, nil)
 			told.tell("READY=1", "STATUS=x")
-			want := ""
 			if tt.tells {
-				want = "READY=1\nSTATUS=x"
+				for _, want := range []string{"STATUS=starting", "READY=1\nSTATUS=x"} {
+					if got := m.hears(time.Second); got != want {
+						t.Errorf("systemd hears %q, want %q", got, want)
+					}
+				}
 			}
-			if got := m.hears(10 * time.Millisecond); got != want {
-				t.Errorf("systemd hears %q, want %q", got, want)
+			if got := m.hears(10 * time.Millisecond); got != "" {
+				t.Errorf("systemd hears %q besides", got)
 			}
 		})
 	}
