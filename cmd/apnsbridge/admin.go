@@ -14,8 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/gateway"
 )
 
 // admin is the port for operators and their machines.
@@ -25,7 +27,7 @@ type admin struct {
 	server     http.Server
 	current    *atomic.Pointer[assembly] // its access is what requests go by
 	sameOrigin http.CrossOriginProtection
-	strangers  rarely
+	strangers  zerolog.Logger // a line a minute: any stranger can cause it
 	stopping   atomic.Bool
 
 	unauthorized, forbidden, handshakesFailed atomic.Uint64
@@ -49,7 +51,7 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 		listener:  &bounded{Listener: listener, most: int64(c.Limits.AdminConnections)},
 		tls:       c.Admin.Certificate != "",
 		current:   &s.current,
-		strangers: rarely{log: s.log, what: "the admin port refuses a stranger", now: time.Now},
+		strangers: gateway.Throttle(s.log, gateway.Rate{Count: 1, Per: time.Minute}),
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newStatsCollector(s, a), s.old, s.reloads,
@@ -87,8 +89,13 @@ type troubles struct{ *admin }
 
 func (t troubles) Write(line []byte) (int, error) {
 	t.handshakesFailed.Add(1)
-	t.strangers.say("", errors.New(strings.TrimSpace(string(line))))
+	t.refuse("", errors.New(strings.TrimSpace(string(line))))
 	return len(line), nil
+}
+
+// refuse says in the log why who is at that address is not answered.
+func (a *admin) refuse(address string, why error) {
+	a.strangers.Warn().Str("address", address).AnErr("reason", why).Msg("the admin port refuses a stranger")
 }
 
 func (a *admin) stats() adminStats {

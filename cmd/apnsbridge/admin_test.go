@@ -340,19 +340,3 @@ func TestAdminCheck(t *testing.T) {
 		}
 	}
 }
-
-func TestRarely(t *testing.T) {
-	var log lockedBuffer
-	at := time.Unix(1_800_000_000, 0)
-	r := rarely{log: newLogger(&log, 0), what: "a stranger", now: func() time.Time { return at }}
-	for range 150 {
-		r.say("192.0.2.1:5", fmt.Errorf("a reason"))
-		at = at.Add(time.Second)
-	}
-	for i, want := range []string{`"unlogged":0`, `"unlogged":59`, `"unlogged":59`} {
-		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-		if len(lines) != 3 || !strings.Contains(lines[i], want) || !strings.Contains(lines[i], `"address":"192.0.2.1:5"`) {
-			t.Fatalf("got %q, want three lines, the last two with 59 that were not logged", lines)
-		}
-	}
-}

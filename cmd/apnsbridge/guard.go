@@ -20,7 +20,7 @@ func (a *admin) reads(next http.HandlerFunc) http.HandlerFunc {
 		switch {
 		case access.token != nil && !access.bears(tokenOf(r)):
 			a.unauthorized.Add(1)
-			a.strangers.say(r.RemoteAddr, errNoToken)
+			a.refuse(r.RemoteAddr, errNoToken)
 			w.Header().Set("WWW-Authenticate", `Basic realm="apnsbridge"`)
 			http.Error(w, "requests need the header Authorization: Bearer with the token of admin.token, or the "+
 				"token as the password of a browser's question", http.StatusUnauthorized)
