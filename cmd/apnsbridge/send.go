@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	limiter "golang.org/x/time/rate"
+
 	"apnsbridge/binproto"
 	"apnsbridge/gateway/provider"
 )
@@ -118,9 +120,9 @@ func (c sendCommand) printPacket(out io.Writer, p provider.Packet) {
 }
 
 func (c sendCommand) printEnd(out io.Writer, r provider.Report, took time.Duration) {
-	rate := 0.0
+	speed := 0.0
 	if seconds := (took - c.Quiet).Seconds(); seconds > 0 {
-		rate = float64(sent(r)) / seconds
+		speed = float64(sent(r)) / seconds
 	}
 	if !c.JSON {
 		fmt.Fprintf(out, "%d sent in %v, %d refused, %d sent again, %d connections", sent(r),
@@ -139,7 +141,7 @@ func (c sendCommand) printEnd(out io.Writer, r provider.Report, took time.Durati
 		Connections int     `json:"connections"`
 		Seconds     float64 `json:"seconds"`
 		Rate        float64 `json:"per_second"`
-	}{sent(r), r.Failed, r.Resent, r.Uncertain + r.Forgotten, r.Connections, took.Seconds(), rate})
+	}{sent(r), r.Failed, r.Resent, r.Uncertain + r.Forgotten, r.Connections, took.Seconds(), speed})
 }
 
 // printJSON writes an object in a line.
@@ -237,25 +239,11 @@ func (c sendCommand) source(template binproto.Notification, in io.Reader) (*note
 }
 
 // pace gives a function that waits for the next turn of so many a second.
-func pace(rate float64) func(context.Context) error {
-	if rate <= 0 {
+func pace(perSecond float64) func(context.Context) error {
+	if perSecond <= 0 {
 		return nil
 	}
-	step := time.Duration(float64(time.Second) / rate)
-	next := time.Now()
-	return func(ctx context.Context) error {
-		wait := time.Until(next)
-		next = next.Add(step)
-		if wait <= 0 {
-			return nil
-		}
-		select {
-		case <-time.After(wait):
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return limiter.NewLimiter(limiter.Limit(perSecond), 1).Wait
 }
 
 // shortToken is enough of a device token to find it, and too little to use it.
