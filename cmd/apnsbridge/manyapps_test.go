@@ -166,8 +166,11 @@ func TestFirstAcceptance(t *testing.T) {
 	if got := strings.Count(w.log.String(), "APNs has accepted the app's first notification"); got != 1 {
 		t.Errorf("got %d lines:\n%s", got, w.log.String())
 	}
-	if want := `"accepted":1`; !strings.Contains(w.log.String(), want) {
-		t.Errorf("the summary has no %s:\n%s", want, w.log.String())
+	w.service.summarise()
+	for i, want := range []string{`"taken":1,"accepted":1,`, `"taken":0,"accepted":0,`} {
+		if lines := linesWith(w.log.String(), "the last hour"); len(lines) != 2 || !strings.Contains(lines[i], want) {
+			t.Errorf("summary %d has no %s:\n%s", i, want, w.log.String())
+		}
 	}
 }
 

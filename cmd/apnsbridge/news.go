@@ -14,20 +14,37 @@ func (s *service) tellFirsts() {
 	}
 }
 
-// summarise gives the figures of the whole gateway in a line.
+// totals are what all apps have had since the start.
+type totals struct{ taken, accepted, dryRun, badTokens, unregistered, refused, expired, givenUp uint64 }
+
+// summarise gives the figures of the whole gateway since the last summary in a line.
 func (s *service) summarise() {
-	stats, push := s.bridge.Stats(), s.push.Stats()
-	var taken, accepted, badTokens, unregistered, refused uint64
+	stats, push, waiting := s.bridge.Stats(), s.push.Stats(), 0
+	var now totals
 	for _, app := range stats.Apps {
-		taken += app.Taken
-		accepted += app.Accepted
-		badTokens += app.BadTokens
-		unregistered += app.Unregistered
-		refused += app.Refused + app.Malformed
+		now.taken += app.Taken
+		now.accepted += app.Accepted
+		now.dryRun += app.DryRun
+		now.badTokens += app.BadTokens
+		now.unregistered += app.Unregistered
+		now.refused += app.Refused + app.Malformed
+		now.expired += app.Expired
+		now.givenUp += app.Dropped + app.Crowded
+		waiting += app.Waiting.Notifications
 	}
-	s.log.Info().Int("connections", push.Connections).Uint64("taken", taken).Uint64("accepted",
-		accepted).Uint64("bad_tokens", badTokens).
-		Uint64("unregistered", unregistered).Uint64("refused", refused).Int64("unsettled",
-		stats.Unsettled).Int("troubles", len(s.troubles())).
-		Msg("since the start")
+	before := s.summary
+	s.summary = now
+	line := s.log.Info().Int("connections", push.Connections).Int("waiting", waiting).Int("troubles", len(s.troubles()))
+	for _, figure := range []struct {
+		name        string
+		now, before uint64
+	}{
+		{"taken", now.taken, before.taken}, {"accepted", now.accepted, before.accepted}, {"dry_run", now.dryRun, before.dryRun},
+		{"bad_tokens", now.badTokens, before.badTokens}, {"unregistered", now.unregistered, before.unregistered},
+		{"refused", now.refused, before.refused}, {"expired", now.expired, before.expired}, {"given_up", now.givenUp, before.givenUp},
+	} {
+		since := figure.now - min(figure.now, figure.before) // an app that a reload has taken out counts no more
+		line.Uint64(figure.name, since)
+	}
+	line.Msg("the last hour")
 }

@@ -42,6 +42,7 @@ type service struct {
 	roll     *roll
 	sandbox  *sandboxAsked
 	asked    chan chan<- reloadOutcome // for reloads, by operators
+	summary  totals                    // at the last summary; keepUp's own
 	firsts   map[string]bool           // the apps of which APNs has taken a notification; keepUp's own
 	failed   chan error                // of what serves
 	sockets  *succession.Sockets
