@@ -85,6 +85,6 @@ func TestDryRunProvesNothing(t *testing.T) {
 	w.reload()
 	send(100, 200)
 	waitFor(t, "the app is held", func() bool {
-		return strings.Contains(w.service.bridge.Problems()["demo"], "50 different ones in a row, the last with 400 BadDeviceToken: ")
+		return strings.Contains(w.service.bridge.Problems()["demo"], "The last answer: 400 BadDeviceToken: ")
 	})
 }
