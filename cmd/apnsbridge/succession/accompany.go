@@ -62,13 +62,13 @@ func Accompany(ctx context.Context, args []string) error {
 // pipeVariable is the descriptor of a pipe whose other end the parent holds.
 const pipeVariable = "APNSBRIDGE_PARENT_PIPE"
 
-// WithParent gives a context that the end of the parent of Accompany ends, if there is
-// one.
-func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
+// WithParent gives a context that the end of the parent of Accompany ends. It reports
+// whether there is one: then a successor is likely to follow.
+func WithParent(ctx context.Context) (_ context.Context, _ context.CancelFunc, accompanied bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	fd, err := strconv.Atoi(os.Getenv(pipeVariable))
 	if err != nil || os.Getenv(parentVariable) != strconv.Itoa(os.Getppid()) {
-		return ctx, cancel
+		return ctx, cancel, false
 	}
 	os.Unsetenv(pipeVariable)
 	closeOnExec(fd)
@@ -80,5 +80,5 @@ func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() {
 		cancel()
 		pipe.Close()
-	}
+	}, true
 }
