@@ -14,6 +14,10 @@ const (
 	// a closed socket, and the reset that answers it throws away what lies unread.
 	quietFor = 50 * time.Millisecond
 
+	// catchUp is how many times as long it is read that writes faster than we read:
+	// among what lies unread may be its end.
+	catchUp = 6
+
 	// closeWithin is how long a provider that goes on writing is read before our side
 	// ends without a packet.
 	closeWithin = time.Second
@@ -57,12 +61,18 @@ func (c *Conn) listen() {
 }
 
 // isTime reports whether our side may end: the provider's has, or it pauses in
-// writing, or it has been waited for as long as there is time or room.
+// writing, or it has been waited for as long as there is time or room. As long as
+// something is unread it may have gone, and its time is longer.
 func (c *Conn) isTime() bool {
 	now := time.Now()
 	waited := now.Sub(c.last.decided)
-	return c.theirs != open || c.full || waited >= c.last.within ||
-		waited >= quietFor && c.silence(now) >= quietFor && !c.unread()
+	switch {
+	case c.theirs != open, c.full, waited >= catchUp*c.last.within:
+		return true
+	case waited >= c.last.within:
+		return !c.unread()
+	}
+	return waited >= quietFor && c.silence(now) >= quietFor && !c.unread()
 }
 
 // unread reports whether our kernel has something of the provider's, or its end.

@@ -345,4 +345,7 @@ func TestCloseEndsAll(t *testing.T) {
 		r.conn.Fail(badToken2.Status, badToken2.Identifier, time.Second) // does nothing
 		r.conn.Resume()
 	}
+	if got := s.Stats().CutOff; got != 4 {
+		t.Errorf("%d connections were cut, want 4: not the one whose provider had ended it", got)
+	}
 }

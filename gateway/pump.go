@@ -19,6 +19,9 @@ func (c *Conn) receive(raw []byte) {
 	c.pump()
 	rest := c.wire.raw
 	c.wire.raw = nil
+	if c.ours == open && c.last != nil && c.isTime() {
+		c.end()
+	}
 	if c.full {
 		c.stash = append([]byte(nil), rest...)
 		c.park()

@@ -27,6 +27,33 @@ func TestResetAtOnce(t *testing.T) {
 	})
 }
 
+// TestResetBehindHandshake: a client that leaves Nagle's algorithm on, as OpenSSL's do,
+// sends nothing until the end of its handshake is acknowledged, which with TLS 1.3 is
+// the last word. Left to itself our kernel has that wait, and a reset then throws
+// away what the client has written. That is a race: it is won most of the time, and
+// without haste hardly ever.
+func TestResetBehindHandshake(t *testing.T) {
+	ss := newSessions(t)
+	s := serve(t, ss.open, nil)
+	delivered := 0
+	for range 40 {
+		tcp := rawDial(t, s)
+		tcp.SetNoDelay(false)
+		c := tls.Client(tcp, clientTLS(tls.VersionTLS13))
+		write(t, c, enhanced(nil, 1, 5))
+		tcp.SetLinger(0)
+		tcp.Close()
+		r := ss.next()
+		r.waitClosed()
+		if r.len() == 5 {
+			delivered++
+		}
+	}
+	if delivered < 10 {
+		t.Errorf("%d of 40 were delivered", delivered)
+	}
+}
+
 // TestResetBeforeFrames: what a reset takes with it is counted.
 func TestResetBeforeFrames(t *testing.T) {
 	ss := newSessions(t)

@@ -51,7 +51,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	if c.HandOver {
 		return handOver(ctx)
 	}
-	ctx, alone := succession.WithParent(ctx)
+	ctx, alone, accompanied := succession.WithParent(ctx)
 	defer alone()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -82,6 +82,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	s.accompanied = accompanied
 	s.offer(leave)
 	push, feedback, admin := s.addresses()
 	ready := log.Info().Stringer("gateway", push).Stringer("feedback", feedback).Int("apps", len(assembled.apps))
@@ -107,13 +108,19 @@ func handOver(ctx context.Context) error {
 	return err
 }
 
-// sockets are those that systemd or a predecessor gives.
+// sockets are those that systemd gives, or else the predecessor, if that is asked for
+// them. In both cases it is to hear that its successor accepts.
 func (c serveCommand) sockets(settings *config.Config) (*succession.Sockets, *succession.Predecessor, error) {
-	if c.TakeOver {
-		return succession.TakeOver(settings.Path(settings.Store.Path))
+	held, err := succession.FromSystemd()
+	if err != nil || !held.Given() && !c.TakeOver {
+		return held, nil, err
 	}
-	s, err := succession.FromSystemd()
-	return s, nil, err
+	given, predecessor, err := succession.TakeOver(settings.Path(settings.Store.Path))
+	if err != nil || !held.Given() {
+		return given, predecessor, err
+	}
+	given.Close()
+	return held, predecessor, nil
 }
 
 // logPatience is how long the end waits for the log's reader.

@@ -61,6 +61,9 @@ func startCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
 		<-p.ended
 		p.cmd.Wait()
 		w.search(strings.Join(p.stdlog, "\n"))
+		if t.Failed() {
+			t.Logf("%s\n%s", p.cmd, strings.Join(p.stdlog, "\n"))
+		}
 	})
 	var ok bool
 	if p.push, ok = <-serving; !ok {

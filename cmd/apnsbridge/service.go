@@ -26,30 +26,32 @@ import (
 
 // service is the running gateway with all its parts.
 type service struct {
-	current  atomic.Pointer[assembly]    // what admission goes by
-	spurned  map[string]certificateStamp // by section: of a pair of files that was of no use
-	poll     time.Duration               // how often the files of the server certificates are looked at
-	log      zerolog.Logger
-	lines    *logWriter // what log is written to, nil if that is nothing to look after
-	store    *boltstore.Store
-	bridge   *bridge.Bridge
-	drainer  *store.Drainer
-	push     *gateway.Server
-	feedback *gateway.FeedbackServer
-	admin    *admin
-	old      *oldTLS
-	reloads  *reloads
-	roll     *roll
-	sandbox  *sandboxAsked
-	asked    chan chan<- reloadOutcome // for reloads, by operators
-	summary  totals                    // at the last summary; keepUp's own
-	firsts   map[string]bool           // the apps of which APNs has taken a notification; keepUp's own
-	failed   chan error                // of what serves
-	sockets  *succession.Sockets
-	withdraw func()        // the offer of the sockets
-	opened   chan struct{} // closed when bridge and store are there
-	closed   chan struct{} // closed when they are not any more, or are not going to be
-	closing  sync.Once
+	current     atomic.Pointer[assembly]    // what admission goes by
+	spurned     map[string]certificateStamp // by section: of a pair of files that was of no use
+	poll        time.Duration               // how often the files of the server certificates are looked at
+	log         zerolog.Logger
+	lines       *logWriter // what log is written to, nil if that is nothing to look after
+	store       *boltstore.Store
+	bridge      *bridge.Bridge
+	drainer     *store.Drainer
+	push        *gateway.Server
+	feedback    *gateway.FeedbackServer
+	admin       *admin
+	old         *oldTLS
+	reloads     *reloads
+	roll        *roll
+	sandbox     *sandboxAsked
+	asked       chan chan<- reloadOutcome // for reloads, by operators
+	summary     totals                    // at the last summary; keepUp's own
+	firsts      map[string]bool           // the apps of which APNs has taken a notification; keepUp's own
+	failed      chan error                // of what serves
+	sockets     *succession.Sockets
+	withdraw    func()        // the offer of the sockets
+	taken       chan struct{} // closed when a successor accepts
+	opened      chan struct{} // closed when bridge and store are there
+	closed      chan struct{} // closed when they are not any more, or are not going to be
+	closing     sync.Once
+	accompanied bool // a successor is likely to follow
 
 	applying sync.Mutex // what a reload has read
 	ending   bool       // nothing is applied any more
@@ -67,7 +69,7 @@ func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecess
 		log: log, lines: lines, old: newOldTLS(log), reloads: newReloads(a.now()),
 		spurned: make(map[string]certificateStamp), firsts: make(map[string]bool),
 		asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3),
-		sockets: sockets, withdraw: func() {}, opened: make(chan struct{}), closed: make(chan struct{}),
+		sockets: sockets, withdraw: func() {}, taken: make(chan struct{}), opened: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
@@ -188,10 +190,12 @@ func (s *service) port(a *assembly, setting string, c config.Port, certificate f
 
 // offer lets a successor take the sockets, and calls leave when it has.
 func (s *service) offer(leave func()) {
-	stop, err := s.sockets.Offer(s.current.Load().config.Path(s.current.Load().config.Store.Path), func() {
+	c := s.current.Load().config
+	stop, err := s.sockets.Offer(c.Path(c.Store.Path), sync.OnceFunc(func() {
 		s.log.Info().Msg("another gateway has taken over the ports")
+		close(s.taken)
 		leave()
-	})
+	}))
 	if err != nil {
 		s.log.Warn().Err(err).Msg("no other gateway can take over the ports (serve --take-over)")
 		return
@@ -312,13 +316,30 @@ func (s *service) stop(ctx context.Context) error {
 	if s.admin != nil {
 		s.admin.stopping.Store(true)
 	}
-	s.withdraw()
 	closed := make(chan error, 1)
-	go func() { closed <- s.push.Shutdown(ctx) }() // no new connections; ends with the sessions
-	err := s.bridge.Shutdown(ctx)                  // ends the sessions
+	go func() {
+		s.awaitSuccessor(ctx)
+		s.withdraw()
+		closed <- s.push.Shutdown(ctx) // no new connections; ends with the sessions
+	}()
+	err := s.bridge.Shutdown(ctx) // ends the sessions
 	err = errors.Join(err, <-closed)
 	err = errors.Join(err, s.bridge.Shutdown(ctx), s.feedback.Shutdown(ctx)) // providers may have written on until their connections were closed
 	return errors.Join(err, s.close())
+}
+
+// awaitSuccessor waits until a successor that is likely to follow accepts, so that no
+// connection waits for it.
+func (s *service) awaitSuccessor(ctx context.Context) {
+	const patience = 5 * time.Second // it has to start
+	if !s.accompanied {
+		return
+	}
+	select {
+	case <-s.taken:
+	case <-time.After(patience):
+	case <-ctx.Done():
+	}
 }
 
 // close ends at once whatever has begun.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -151,6 +152,21 @@ func TestRestartUnderSystemd(t *testing.T) {
 		if log := strings.Join(p.stdlog, "\n"); strings.Contains(log, "were cut") {
 			t.Errorf("connections were cut:\n%s", log)
 		}
+	}
+}
+
+// A watchdog that ends the main process ends the gateway, which would keep the store
+// from the next one.
+func TestHandOverAborted(t *testing.T) {
+	w := newWorld(t, slowVerdicts)
+	w.stop()
+	h := holdPorts(t, w)
+	p := startCommand(t, w, h.systemd(t, "serve", "--hand-over", "--config", w.settings()))
+	if err := p.cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(); err == nil { // the log ends with the last process that has it
+		t.Error("the main process ended well")
 	}
 }
 

@@ -104,7 +104,7 @@ func newFates(w *world) *fates {
 func (f *fates) settle(t *testing.T, g goer, first int) {
 	t.Helper()
 	const slowest = 4 * time.Minute // a tail behind a packet that was not read is given up after two
-	lost, unlisted := g.frames, 0
+	lost, unlisted, firstLost := g.frames, 0, 0
 	for deadline := time.Now().Add(slowest); ; {
 		f.look(t)
 		lost, unlisted = 0, 0
@@ -114,7 +114,9 @@ func (f *fates) settle(t *testing.T, g goer, first int) {
 			case g.bad(i) && !f.listed[device]:
 				unlisted++
 			case !g.bad(i) && f.times[device] == 0:
-				lost++
+				if lost++; lost == 1 {
+					firstLost = i
+				}
 			}
 		}
 		if lost+unlisted == 0 || time.Now().After(deadline) {
@@ -130,7 +132,7 @@ func (f *fates) settle(t *testing.T, g goer, first int) {
 		}
 	}
 	if lost+doubled+unlisted > 0 {
-		t.Errorf("%v: %d lost, %d doubled, %d bad tokens not on the feedback list", g, lost, doubled, unlisted)
+		t.Errorf("%v: %d lost, the first %d, %d doubled, %d bad tokens not on the feedback list", g, lost, firstLost, doubled, unlisted)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // Accompany runs the command line args of this program in a child, and goes as soon
 // as ctx ends: the child sees that, and drains. So a manager that waits for the end of
 // a process before it starts another, as systemctl restart does, does not wait for the
-// drain. The child is given the sockets that systemd gave, and SIGHUP. The error is
+// drain. The child is given the sockets that systemd gave, SIGHUP and SIGABRT. The error is
 // that of a child that has ended by itself: an *exec.ExitError says what it has said.
 func Accompany(ctx context.Context, args []string) error {
 	program, err := os.Executable()
@@ -38,9 +38,9 @@ func Accompany(ctx context.Context, args []string) error {
 	child.ExtraFiles = append(child.ExtraFiles, seen)
 	child.Env = append(without(os.Environ(), parentVariable), parentVariable+"="+strconv.Itoa(os.Getpid()),
 		pipeVariable+"="+strconv.Itoa(2+len(child.ExtraFiles)))
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+	passed := make(chan os.Signal, 1)
+	signal.Notify(passed, syscall.SIGHUP, syscall.SIGABRT) // the latter is a watchdog's
+	defer signal.Stop(passed)
 	if err := child.Start(); err != nil {
 		return fmt.Errorf("cannot start the gateway: %w", err)
 	}
@@ -48,7 +48,7 @@ func Accompany(ctx context.Context, args []string) error {
 	go func() { ended <- child.Wait() }()
 	for {
 		select {
-		case s := <-hangups:
+		case s := <-passed:
 			child.Process.Signal(s)
 		case err := <-ended:
 			held.Close()
@@ -62,13 +62,13 @@ func Accompany(ctx context.Context, args []string) error {
 // pipeVariable is the descriptor of a pipe whose other end the parent holds.
 const pipeVariable = "APNSBRIDGE_PARENT_PIPE"
 
-// WithParent gives a context that the end of the parent of Accompany ends, if there is
-// one.
-func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
+// WithParent gives a context that the end of the parent of Accompany ends. It reports
+// whether there is one: then a successor is likely to follow.
+func WithParent(ctx context.Context) (_ context.Context, _ context.CancelFunc, accompanied bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	fd, err := strconv.Atoi(os.Getenv(pipeVariable))
 	if err != nil || os.Getenv(parentVariable) != strconv.Itoa(os.Getppid()) {
-		return ctx, cancel
+		return ctx, cancel, false
 	}
 	os.Unsetenv(pipeVariable)
 	closeOnExec(fd)
@@ -80,5 +80,5 @@ func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() {
 		cancel()
 		pipe.Close()
-	}
+	}, true
 }
