@@ -20,6 +20,8 @@ type appLane struct {
 	environment Environment
 	wake        chan struct{} // for run
 	troubled    atomic.Bool   // core.Troubled: upstreams have to ask
+	counters    counters
+	endings     tally[Ending]
 
 	mu      sync.Mutex
 	core    *lane.Lane
@@ -28,6 +30,7 @@ type appLane struct {
 	next    atomic.Int64 // when it has something to do, in nanoseconds since the start of the clock
 	failure error        // of the last attempt to write; nil: it succeeded
 	bodies  bodies       // of the goroutine alone
+	times   *Times       // nil: nothing was answered yet
 
 	spare atomic.Pointer[todo]
 }
@@ -188,19 +191,19 @@ func (l *appLane) Left(it *lane.Item) {
 }
 
 func (l *appLane) Ended(it *lane.Item, how lane.End) {
-	n, c := of(it), &l.app.counters
+	n := of(it)
 	n.outcome = conversation.Dropped
 	switch how {
 	case lane.Expired:
 		n.outcome = conversation.Expired
-		c.expired.Add(1)
+		l.end(Expired, "")
 	case lane.Crowded:
-		c.crowded.Add(1)
+		l.end(Crowded, "")
 		l.app.health.crowded(l.app.bridge.log)
 	case lane.Unreadable:
-		c.unreadable.Add(1)
+		l.end(Unreadable, "")
 	case lane.Abandoned:
-		c.abandoned.Add(1)
+		l.end(Abandoned, "")
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
-	"apnsbridge/bridge/upstream"
 	"apnsbridge/store"
 )
 
@@ -71,13 +70,13 @@ type Bridge struct {
 
 	reloading sync.Mutex // before mu
 
-	mu        sync.Mutex
-	apps      map[string]*app // that are configured, or have been
-	sessions  map[*Session]struct{}
-	clients   map[clientKey]*client
-	upstreams []*upstream.Upstream // that were not closed yet
-	stopping  bool                 // sessions come to their end, also those that are yet to begin
-	closed    bool
+	mu       sync.Mutex
+	apps     map[string]*app // that are configured, or have been
+	sessions map[*Session]struct{}
+	clients  map[clientKey]*client
+	outlets  []outlet // that were not closed yet
+	stopping bool     // sessions come to their end, also those that are yet to begin
+	closed   bool
 }
 
 var errClosed = errors.New("the bridge is closed")
@@ -331,7 +330,7 @@ func (b *Bridge) endSessions() (writing int) {
 func (b *Bridge) Close() {
 	b.mu.Lock()
 	b.closed = true
-	all := b.upstreams
+	all := b.outlets
 	b.mu.Unlock()
 	b.ended.Store(true)
 	b.everyLane(func(l *appLane) { l.during(l.core.Stop) })

@@ -24,6 +24,7 @@ func (a *app) perform(d conversation.Decision) {
 		}
 	case conversation.Packet:
 		s := d.Conn.Owner.(*Session)
+		a.counters.packets.add(d.Status)
 		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
 		if d.Status == binproto.Shutdown {

@@ -26,26 +26,27 @@ func (n *notification) begin() bool {
 	}
 	if n.Expires != 0 && n.Expires <= now.Wall {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
-		a.counters.expired.Add(1)
+		l.end(Expired, "")
 		l.finish(n, conversation.Expired)
 		return false
 	}
 	if refused, why, ok := a.badTokens.listed(l.device(n), now.Time); ok {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		n.Sent = refused
+		l.end(Listed, "")
 		l.refuse(n, binproto.InvalidToken, why)
 		return false
 	}
 	n.Attempts++
-	n.Sent = dated(now)
+	n.Sent = now.Time
 	return true
 }
 
-// dated is the present time to the millisecond, as the store keeps it. It has the
-// monotonic reading, which Truncate and UTC would take away: a bad token is listed
-// for its time though the wall is set back.
-func dated(now lane.Now) time.Time {
-	return now.Time.Add(-time.Duration(now.Time.Nanosecond()) % time.Millisecond)
+// dated is t to the millisecond, as the store keeps it. It has the monotonic reading,
+// which Truncate and UTC would take away: a bad token is listed for its time though
+// the wall is set back.
+func dated(t time.Time) time.Time {
+	return t.Add(-time.Duration(t.Nanosecond()) % time.Millisecond)
 }
 
 // device names the device of n to APNs.
@@ -83,9 +84,9 @@ func (n *notification) answered(v upstream.Verdict) {
 	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.store.Listed(a.name, n.Token())
 	switch {
 	case dry:
-		a.counters.dryRun.Add(1)
+		l.end(DryRun, "")
 	case v.Class == upstream.Accepted:
-		a.counters.accepted.Add(1)
+		l.counters.accepted.Add(1)
 		a.badTokens.accepted(l.device(n))
 	}
 	if v.Class == upstream.BadToken || v.Class == upstream.Refused {
@@ -118,6 +119,9 @@ func (n *notification) answered(v upstream.Verdict) {
 	n.outcome = conversation.Accepted
 	done := v.Class == upstream.Accepted && !listed
 	fate, gone := l.core.Answered(&n.Item, class, done, now)
+	if !dry {
+		l.observe(n, v, fate == lane.Over, now.Time)
+	}
 	decided := l.release()
 	if class == lane.Renewed {
 		l.renew(renew)
@@ -132,9 +136,9 @@ func (n *notification) answered(v upstream.Verdict) {
 		if v.Class == upstream.NoAnswer && l.troubled.Load() && !ended { // one lost connection is no problem
 			a.health.say(scope{environment: at.environment}, "APNs does not answer", a.bridge.log)
 		}
-		a.counters.retried.Add(1)
+		l.counters.retried.Add(1)
 		if v.Class == upstream.NoAnswer {
-			a.counters.ambiguous.Add(1)
+			l.counters.ambiguous.Add(1)
 		}
 	case fate == lane.GivenUp:
 		l.drop(n, v)
@@ -160,7 +164,7 @@ func (l *appLane) renew(bearer string) { l.app.route.Load().upstream(l.environme
 
 // drop ends the way of n, about which APNs was asked often enough.
 func (l *appLane) drop(n *notification, v upstream.Verdict) {
-	l.app.counters.dropped.Add(1)
+	l.end(Dropped, reason(v))
 	l.app.bridge.log.Warn().Str("app", l.app.name).Str("apns_id", n.Request.ID.String()).Int("code", v.Code).
 		Str("reason", v.Reason).Int("attempts", int(n.Flags.Attempts)).Msg("given up")
 	l.finish(n, conversation.Dropped)
@@ -174,20 +178,17 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 	case upstream.Accepted:
 		a.bridge.feedback.alive(n)
 	case upstream.BadToken:
-		a.counters.badTokens.Add(1)
-		if v.Reason == upstream.NotForTopic {
-			a.counters.notForTopic.Add(1)
-		}
-		a.badTokens.refused(l.device(n), n.Sent, v.Reason)
+		l.end(BadToken, reason(v))
+		a.badTokens.refused(l.device(n), dated(n.Sent), v.Reason)
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Gone:
-		a.counters.unregistered.Add(1)
-		a.bridge.feedback.dead(n, v.GoneAt(n.Sent, a.bridge.now()))
+		l.end(Unregistered, reason(v))
+		a.bridge.feedback.dead(n, v.GoneAt(dated(n.Sent), a.bridge.now()))
 	case upstream.Refused:
-		a.counters.refused.Add(1)
+		l.end(Refused, reason(v))
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Unknown:
-		a.counters.unknown.Add(1)
+		l.end(Unknown, reason(v))
 		l.refuse(n, binproto.Unknown, v.Reason)
 	default: // it was amended, and that was no better
 		l.drop(n, v)

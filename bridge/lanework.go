@@ -232,7 +232,7 @@ func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.SpoolRecord)
 		r.Broken = append(r.Broken, &n.Item)
 		return n.Size
 	}
-	l.app.counters.replayed.Add(1)
+	l.counters.replayed.Add(1)
 	r.Got = append(r.Got, &n.Item)
 	return n.Size
 }
