@@ -12,6 +12,7 @@ import (
 
 // Stats is a snapshot of a bridge.
 type Stats struct {
+	Now          int64  // the second since 1970 in which it was made, as WaitingStats.Oldest goes
 	Sessions     int    // connections open, or with notifications without a verdict
 	Unsettled    int64  // notifications without a verdict
 	QueuedBytes  int64  // what they cost, against Limits.QueuedBytes
@@ -125,7 +126,7 @@ func (b *Bridge) Stats() Stats {
 			st.Apps[key.app] = app
 		}
 	}
-	st.Clients = len(b.clients)
+	st.Clients, st.Now = len(b.clients), b.clock.nanos(b.now())/int64(time.Second)
 	b.mu.Unlock()
 	st.LedgerBytes = b.ledgerBudget.Used()
 	st.LedgerWait, st.LedgerFailed = b.ledgerLog.figures()

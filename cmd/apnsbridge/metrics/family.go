@@ -1,0 +1,143 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"apnsbridge/bridge"
+	"apnsbridge/gateway"
+)
+
+// family is all that is known of a metric: a row of docs/metrics.md, and how it is read.
+type family struct {
+	name   string // with apnsbridge_ in front of it
+	kind   kind
+	help   string
+	labels []string
+	read   func(*Snapshot, sink)
+	desc   *prometheus.Desc
+}
+
+// prefix is that of all names.
+const prefix = "apnsbridge_"
+
+// kind is a family's type, as Prometheus calls it.
+type kind uint8
+
+const (
+	counter kind = iota
+	gauge
+	histograms
+)
+
+func (k kind) String() string { return [...]string{"counter", "gauge", "histogram"}[k] }
+
+// group are families that have something in common, under a heading.
+type group struct {
+	heading  string
+	families []family
+}
+
+// groups are all there are, in the order of docs/metrics.md.
+var groups = []group{notifications, providers, apns, feedback, ports, push, store, configuration, process}
+
+// sink takes what a family has to say.
+type sink struct {
+	family *family
+	to     chan<- prometheus.Metric
+}
+
+// set gives the value under labels, which are in the family's order.
+func (s sink) set(value float64, labels ...string) {
+	kind := prometheus.GaugeValue
+	if s.family.kind == counter {
+		kind = prometheus.CounterValue
+	}
+	s.to <- prometheus.MustNewConstMetric(s.family.desc, kind, value, labels...)
+}
+
+// of is a family with labels of its own.
+func of(k kind, name, help string, labels []string, read func(*Snapshot, sink)) family {
+	name = prefix + name
+	return family{name: name, kind: k, help: help, labels: labels, read: read,
+		desc: prometheus.NewDesc(name, help, labels, nil)}
+}
+
+// whole is a family with one value for the gateway.
+func whole(k kind, name, help string, value func(*Snapshot) float64) family {
+	return of(k, name, help, nil, func(s *Snapshot, to sink) { to.set(value(s)) })
+}
+
+// used reports whether the app has had something to do.
+func used(app *bridge.AppStats) bool { return app.Lanes.Production.Used() || app.Lanes.Sandbox.Used() }
+
+// perApp is a family with a value for each app that has had something to do.
+func perApp(k kind, name, help string, value func(*bridge.AppStats) float64) family {
+	return of(k, name, help, []string{"app"}, func(s *Snapshot, to sink) {
+		for name, app := range s.Bridge.Apps {
+			if used(&app) {
+				to.set(value(&app), name)
+			}
+		}
+	})
+}
+
+// eachLane calls do with each app and environment that have had something to do.
+func eachLane(s *Snapshot, do func(app, environment string, st *bridge.LaneStats)) {
+	for name, app := range s.Bridge.Apps {
+		if lane := &app.Lanes.Production; lane.Used() {
+			do(name, bridge.Production.String(), lane)
+		}
+		if lane := &app.Lanes.Sandbox; lane.Used() {
+			do(name, bridge.Sandbox.String(), lane)
+		}
+	}
+}
+
+var laneLabels = []string{"app", "environment"}
+
+// perLane is a family with a value for each of these.
+func perLane(k kind, name, help string, value func(*bridge.LaneStats) float64) family {
+	return of(k, name, help, laneLabels, func(s *Snapshot, to sink) {
+		eachLane(s, func(app, environment string, st *bridge.LaneStats) { to.set(value(st), app, environment) })
+	})
+}
+
+// laneParts is a family with values for each of these and what another label says.
+func laneParts(k kind, name, help, label string, values func(*bridge.LaneStats) map[string]float64) family {
+	return of(k, name, help, append(laneLabels[:2:2], label), func(s *Snapshot, to sink) {
+		eachLane(s, func(app, environment string, st *bridge.LaneStats) {
+			for part, value := range values(st) {
+				to.set(value, app, environment, part)
+			}
+		})
+	})
+}
+
+// perPort is a family with a value for each of the ports that providers connect to.
+func perPort(k kind, name, help string, value func(*gateway.PortStats) float64) family {
+	return of(k, name, help, []string{"port"}, func(s *Snapshot, to sink) {
+		to.set(value(&s.Push.PortStats), "push")
+		to.set(value(&s.Feedback.PortStats), "feedback")
+	})
+}
+
+// portParts is a family with values for each port and what another label says.
+func portParts(k kind, name, help, label string, values func(*gateway.PortStats) map[string]float64) family {
+	return of(k, name, help, []string{"port", label}, func(s *Snapshot, to sink) {
+		for part, value := range values(&s.Push.PortStats) {
+			to.set(value, "push", part)
+		}
+		for part, value := range values(&s.Feedback.PortStats) {
+			to.set(value, "feedback", part)
+		}
+	})
+}
+
+// parts is a family with values for the gateway by what a label says.
+func parts(k kind, name, help, label string, values func(*Snapshot) map[string]float64) family {
+	return of(k, name, help, []string{label}, func(s *Snapshot, to sink) {
+		for part, value := range values(s) {
+			to.set(value, part)
+		}
+	})
+}
