@@ -8,6 +8,7 @@ import (
 
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
 )
 
@@ -179,19 +180,29 @@ func (l *appLane) Send(it *lane.Item, fresh bool) {
 }
 
 func (l *appLane) Release(it *lane.Item) {
-	if n := of(it); n.session != nil { // n itself may have gone when this is carried out
+	n := of(it)
+	if l.watching(n) {
+		l.note(n, trace.Released, "nobody knows for how long it waits: its provider hears no more of it")
+	}
+	if n.session != nil { // n itself may have gone when this is carried out
 		l.todo.release = append(l.todo.release, place{n.session, n.seq})
 	}
 }
 
 func (l *appLane) Left(it *lane.Item) {
 	n := of(it)
+	if l.watching(n) {
+		l.note(n, trace.Stored, "")
+	}
 	n.outcome = conversation.Spooled
 	l.todo.gone = append(l.todo.gone, n)
 }
 
 func (l *appLane) Ended(it *lane.Item, how lane.End) {
 	n := of(it)
+	if l.watching(n) {
+		l.note(n, trace.Ended, "%s", endWords[how])
+	}
 	n.outcome = conversation.Dropped
 	switch how {
 	case lane.Expired:
@@ -227,6 +238,9 @@ func (l *appLane) arrive(n *notification, now time.Time) *todo {
 	n.lane = l
 	l.mu.Lock()
 	l.core.Arrive(&n.Item, at)
+	if l.watching(n) {
+		l.noteWait(n, at)
+	}
 	return l.release()
 }
 

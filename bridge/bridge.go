@@ -15,6 +15,7 @@ import (
 
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
 )
 
@@ -42,6 +43,7 @@ type Bridge struct {
 	now      func() time.Time
 	clock    *clock
 	budget   *budget
+	traces   *trace.Ring
 	asleep   lane.Entries // devices that wait, of all lanes
 	feedback *feedback
 	mode     SpoolMode
@@ -77,6 +79,7 @@ type Bridge struct {
 	outlets  []outlet // that were not closed yet
 	stopping bool     // sessions come to their end, also those that are yet to begin
 	closed   bool
+	opened   uint64 // sessions, ever
 }
 
 var errClosed = errors.New("the bridge is closed")
@@ -101,7 +104,7 @@ func newBridge(c Config) (*Bridge, error) {
 	limits := c.Limits.withDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
-		budget: newBudget(limits.QueuedBytes), mode: c.Mode,
+		budget: newBudget(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    newLedgerLog(c.Ledger, limits.RetryDelay, c.Log),
@@ -202,7 +205,8 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	case a.route.Load().app.topicFor(origin) == "":
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
-	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now()}
+	b.opened++
+	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now(), number: b.opened}
 	if err := s.hold(a.route.Load()); err != nil {
 		return nil, err
 	}

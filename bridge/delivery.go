@@ -6,6 +6,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -27,6 +28,9 @@ func (n *notification) begin() bool {
 	if n.Expires != 0 && n.Expires <= now.Wall {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		l.end(Expired, "")
+		if l.watching(n) {
+			l.note(n, trace.Ended, "%s", endWords[lane.Expired])
+		}
 		l.finish(n, conversation.Expired)
 		return false
 	}
@@ -34,11 +38,17 @@ func (n *notification) begin() bool {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		n.Sent = refused
 		l.end(Listed, "")
+		if l.watching(n) {
+			l.note(n, trace.Ended, "APNs is not asked: it has refused the token lately")
+		}
 		l.refuse(n, binproto.InvalidToken, why)
 		return false
 	}
 	n.Attempts++
 	n.Sent = now.Time
+	if l.watching(n) {
+		l.noteSent(n)
+	}
 	return true
 }
 
@@ -95,10 +105,13 @@ func (n *notification) answered(v upstream.Verdict) {
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
-	renew, rt, topic := n.Bearer, n.route, n.Request.Topic
+	renew, rt, topic, watching := n.Bearer, n.route, n.Request.Topic, l.watching(n)
 	at := scope{rt.environment(l.environment), n.Line.Name}
 	var device conversation.Device
 	copy(device[:], n.Token())
+	if watching && !dry {
+		l.noteAnswer(n, v)
+	}
 
 	now := l.lock()
 	forItself := l.core.ForItself(&n.Item, class)
@@ -121,6 +134,9 @@ func (n *notification) answered(v upstream.Verdict) {
 	fate, gone := l.core.Answered(&n.Item, class, done, now)
 	if !dry {
 		l.observe(n, v, fate == lane.Over, now.Time)
+	}
+	if watching && fate == lane.Waits {
+		l.noteWait(n, now)
 	}
 	decided := l.release()
 	if class == lane.Renewed {
@@ -165,6 +181,9 @@ func (l *appLane) renew(bearer string) { l.app.route.Load().upstream(l.environme
 // drop ends the way of n, about which APNs was asked often enough.
 func (l *appLane) drop(n *notification, v upstream.Verdict) {
 	l.end(Dropped, reason(v))
+	if l.watching(n) {
+		l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
+	}
 	l.app.bridge.log.Warn().Str("app", l.app.name).Str("apns_id", n.Request.ID.String()).Int("code", v.Code).
 		Str("reason", v.Reason).Int("attempts", int(n.Flags.Attempts)).Msg("given up")
 	l.finish(n, conversation.Dropped)
@@ -183,6 +202,9 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Gone:
 		l.end(Unregistered, reason(v))
+		if l.watching(n) {
+			l.note(n, trace.Listed, "its device goes on the feedback list")
+		}
 		a.bridge.feedback.dead(n, v.GoneAt(dated(n.Sent), a.bridge.now()))
 	case upstream.Refused:
 		l.end(Refused, reason(v))
@@ -198,7 +220,14 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 // refuse ends the way of n with the status its provider is to know, and APNs' word. If
 // there is no one to tell, a bad token goes to the feedback list.
 func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
+	watching := l.watching(n)
+	if watching {
+		l.note(n, trace.Ended, "refused with status %d, %s", status, status)
+	}
 	told := n.session != nil && n.session.refused(n, status, why)
+	if watching && !told {
+		l.note(n, trace.Listed, "there is no provider to tell: a bad token goes on the feedback list")
+	}
 	if !told && status == binproto.InvalidToken {
 		l.app.bridge.feedback.refused(n)
 		return

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
 )
 
@@ -233,6 +234,9 @@ func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.SpoolRecord)
 		return n.Size
 	}
 	l.counters.replayed.Add(1)
+	if l.watching(n) {
+		l.note(n, trace.Read, "")
+	}
 	r.Got = append(r.Got, &n.Item)
 	return n.Size
 }

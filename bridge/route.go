@@ -12,6 +12,7 @@ import (
 
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -25,6 +26,7 @@ type app struct {
 	account   account
 	badTokens *badTokens
 	counters  appCounters
+	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced
 	health    health
 
 	// Under the bridge's lock.

@@ -32,6 +32,7 @@ type Session struct {
 	peer   Peer
 	origin Origin
 	opened time.Time
+	number uint64 // of all sessions, for traces
 
 	// Of Push alone.
 	route *route
@@ -64,6 +65,9 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	c.pace.take(now)
 	var forward bool
 	n.seq, forward = s.talk.Take(n, conversation.FrameOf(frame), now)
+	if s.lane.watching(n) {
+		s.noteTaken(n, frame, forward)
+	}
 	var decided *todo
 	if forward {
 		n.holders++

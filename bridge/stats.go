@@ -22,6 +22,7 @@ type Stats struct {
 	LedgerBytes  int64  // what is remembered behind error packets, against Limits.LedgerBytes
 	LedgerWait   int    // records of it, and the packets that wait for them
 	LedgerFailed uint64 // commits of it that the store has refused
+	Traced       int    // notifications whose trace is kept, against Limits.TraceEntries
 	Limits       Limits
 	Apps         map[string]AppStats
 }
@@ -134,6 +135,7 @@ func (b *Bridge) Stats() Stats {
 	st.QueuedBytes = b.budget.used.Load()
 	st.Retrying = int(b.asleep.Used())
 	st.FeedbackWait = b.feedback.len()
+	st.Traced, _ = b.traces.Used()
 	return st
 }
 
