@@ -49,7 +49,8 @@ func (b *Bridge) Traced(q trace.Question) ([]trace.Subject, []trace.Note, error)
 	if q.Prefix, err = trace.ParsePrefix(q.Prefix); err != nil {
 		return nil, nil, err
 	}
-	return a.watch.Load().At(b.now()).Subjects(), b.traces.Ask(q), nil
+	a.endTrace(b.now())
+	return a.watch.Load().Subjects(), b.traces.Ask(q), nil
 }
 
 // endTrace ends what has been traced for long enough.

@@ -55,6 +55,8 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))
 	mux.HandleFunc("POST /reload", a.changes(s.serveReload))
 	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
+	mux.HandleFunc("POST /apps/{name}/trace", a.changes(s.startTrace))
+	mux.HandleFunc("GET /apps/{name}/trace", a.reads(s.showTrace))
 	mux.HandleFunc("POST /apps/{name}/try", a.changes(s.command("the app is tried, on its operator's word", s.bridge.Try)))
 	mux.HandleFunc("POST /apps/{name}/believe", a.changes(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe)))
 	a.server = http.Server{

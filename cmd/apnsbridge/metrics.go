@@ -53,6 +53,7 @@ func (a *assembly) limits(m *metrics.Snapshot) []metrics.Limit {
 		{Name: "ledger_bytes", Used: m.Bridge.LedgerBytes, Max: int64(l.LedgerBytes)},
 		{Name: "bad_token_entries", Used: badTokens, Max: int64(l.BadTokenEntries)},
 		{Name: "apns_connections", Used: connections, Max: int64(l.APNsConnections)},
+		{Name: "trace_entries", Used: int64(m.Bridge.Traced), Max: int64(l.TraceEntries)},
 		{Name: "admin_connections", Used: int64(m.Admin.Connections), Max: int64(l.AdminConnections)},
 	}
 }
