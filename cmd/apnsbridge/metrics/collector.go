@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"apnsbridge/bridge"
 )
 
 // Metrics are all of the gateway's.
@@ -70,6 +72,27 @@ func (m *Metrics) Figures() (all []Figure) {
 	return all
 }
 
+// view is a snapshot with the apps that have had something to do.
+type view struct {
+	*Snapshot
+	apps []usedApp
+}
+
+type usedApp struct {
+	name string
+	*bridge.AppStats
+}
+
+func viewOf(s *Snapshot) *view {
+	v := &view{Snapshot: s}
+	for name, app := range s.Bridge.Apps {
+		if app.Lanes.Production.Used() || app.Lanes.Sandbox.Used() {
+			v.apps = append(v.apps, usedApp{name, &app})
+		}
+	}
+	return v
+}
+
 // collector reads the gateway's figures anew for each scrape.
 type collector func() *Snapshot
 
@@ -84,7 +107,7 @@ func (collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect is part of prometheus.Collector.
 func (read collector) Collect(to chan<- prometheus.Metric) {
-	s := read()
+	s := viewOf(read())
 	for _, g := range groups {
 		for i := range g.families {
 			f := &g.families[i]

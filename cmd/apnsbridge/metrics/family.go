@@ -13,7 +13,7 @@ type family struct {
 	kind   kind
 	help   string
 	labels []string
-	read   func(*Snapshot, sink)
+	read   func(*view, sink)
 	desc   *prometheus.Desc
 }
 
@@ -56,39 +56,34 @@ func (s sink) set(value float64, labels ...string) {
 }
 
 // of is a family with labels of its own.
-func of(k kind, name, help string, labels []string, read func(*Snapshot, sink)) family {
+func of(k kind, name, help string, labels []string, read func(*view, sink)) family {
 	name = prefix + name
 	return family{name: name, kind: k, help: help, labels: labels, read: read,
 		desc: prometheus.NewDesc(name, help, labels, nil)}
 }
 
 // whole is a family with one value for the gateway.
-func whole(k kind, name, help string, value func(*Snapshot) float64) family {
-	return of(k, name, help, nil, func(s *Snapshot, to sink) { to.set(value(s)) })
+func whole(k kind, name, help string, value func(*view) float64) family {
+	return of(k, name, help, nil, func(s *view, to sink) { to.set(value(s)) })
 }
-
-// used reports whether the app has had something to do.
-func used(app *bridge.AppStats) bool { return app.Lanes.Production.Used() || app.Lanes.Sandbox.Used() }
 
 // perApp is a family with a value for each app that has had something to do.
 func perApp(k kind, name, help string, value func(*bridge.AppStats) float64) family {
-	return of(k, name, help, []string{"app"}, func(s *Snapshot, to sink) {
-		for name, app := range s.Bridge.Apps {
-			if used(&app) {
-				to.set(value(&app), name)
-			}
+	return of(k, name, help, []string{"app"}, func(s *view, to sink) {
+		for _, app := range s.apps {
+			to.set(value(app.AppStats), app.name)
 		}
 	})
 }
 
 // eachLane calls do with each app and environment that have had something to do.
-func eachLane(s *Snapshot, do func(app, environment string, st *bridge.LaneStats)) {
-	for name, app := range s.Bridge.Apps {
+func eachLane(s *view, do func(app, environment string, st *bridge.LaneStats)) {
+	for _, app := range s.apps {
 		if lane := &app.Lanes.Production; lane.Used() {
-			do(name, bridge.Production.String(), lane)
+			do(app.name, bridge.Production.String(), lane)
 		}
 		if lane := &app.Lanes.Sandbox; lane.Used() {
-			do(name, bridge.Sandbox.String(), lane)
+			do(app.name, bridge.Sandbox.String(), lane)
 		}
 	}
 }
@@ -97,14 +92,14 @@ var laneLabels = []string{"app", "environment"}
 
 // perLane is a family with a value for each of these.
 func perLane(k kind, name, help string, value func(*bridge.LaneStats) float64) family {
-	return of(k, name, help, laneLabels, func(s *Snapshot, to sink) {
+	return of(k, name, help, laneLabels, func(s *view, to sink) {
 		eachLane(s, func(app, environment string, st *bridge.LaneStats) { to.set(value(st), app, environment) })
 	})
 }
 
 // laneParts is a family with values for each of these and what another label says.
 func laneParts(k kind, name, help, label string, values func(*bridge.LaneStats) map[string]float64) family {
-	return of(k, name, help, append(laneLabels[:2:2], label), func(s *Snapshot, to sink) {
+	return of(k, name, help, append(laneLabels[:2:2], label), func(s *view, to sink) {
 		eachLane(s, func(app, environment string, st *bridge.LaneStats) {
 			for part, value := range values(st) {
 				to.set(value, app, environment, part)
@@ -115,7 +110,7 @@ func laneParts(k kind, name, help, label string, values func(*bridge.LaneStats) 
 
 // perPort is a family with a value for each of the ports that providers connect to.
 func perPort(k kind, name, help string, value func(*gateway.PortStats) float64) family {
-	return of(k, name, help, []string{"port"}, func(s *Snapshot, to sink) {
+	return of(k, name, help, []string{"port"}, func(s *view, to sink) {
 		to.set(value(&s.Push.PortStats), "push")
 		to.set(value(&s.Feedback.PortStats), "feedback")
 	})
@@ -123,7 +118,7 @@ func perPort(k kind, name, help string, value func(*gateway.PortStats) float64) 
 
 // portParts is a family with values for each port and what another label says.
 func portParts(k kind, name, help, label string, values func(*gateway.PortStats) map[string]float64) family {
-	return of(k, name, help, []string{"port", label}, func(s *Snapshot, to sink) {
+	return of(k, name, help, []string{"port", label}, func(s *view, to sink) {
 		for part, value := range values(&s.Push.PortStats) {
 			to.set(value, "push", part)
 		}
@@ -134,8 +129,8 @@ func portParts(k kind, name, help, label string, values func(*gateway.PortStats)
 }
 
 // parts is a family with values for the gateway by what a label says.
-func parts(k kind, name, help, label string, values func(*Snapshot) map[string]float64) family {
-	return of(k, name, help, []string{label}, func(s *Snapshot, to sink) {
+func parts(k kind, name, help, label string, values func(*view) map[string]float64) family {
+	return of(k, name, help, []string{label}, func(s *view, to sink) {
 		for part, value := range values(s) {
 			to.set(value, part)
 		}

@@ -14,7 +14,7 @@ type histogram = durations.Histogram
 
 // timed is a family of histograms, for each app and environment that APNs has answered.
 func timed(name, help string, which func(*bridge.Times) *histogram) family {
-	return of(histograms, name, help, laneLabels, func(s *Snapshot, to sink) {
+	return of(histograms, name, help, laneLabels, func(s *view, to sink) {
 		eachLane(s, func(app, environment string, l *bridge.LaneStats) {
 			if l.Times != nil {
 				to.observe(which(l.Times), app, environment)

@@ -11,7 +11,7 @@ var notifications = group{"Notifications", []family{
 		func(l *bridge.LaneStats) float64 { return float64(l.Taken) }),
 	of(counter, "notifications_total", "Notifications by what became of them. The reason is APNs' word, or one of "+
 		"the gateway's own; it is empty where the outcome says it all.",
-		append(laneLabels[:2:2], "outcome", "reason"), func(s *Snapshot, to sink) {
+		append(laneLabels[:2:2], "outcome", "reason"), func(s *view, to sink) {
 			eachLane(s, func(app, environment string, l *bridge.LaneStats) {
 				to.set(float64(l.Accepted), app, environment, "accepted", "")
 				for ending, n := range l.Endings {
@@ -27,7 +27,7 @@ var notifications = group{"Notifications", []family{
 			return map[string]float64{"memory": float64(w.Notifications - w.OnDisk), "disk": float64(w.OnDisk)}
 		}),
 	of(gauge, "notifications_oldest_waiting_age_seconds", "How long ago the oldest of them was taken; 0 if none waits "+
-		"for longer than a moment.", laneLabels, func(s *Snapshot, to sink) {
+		"for longer than a moment.", laneLabels, func(s *view, to sink) {
 		eachLane(s, func(app, environment string, l *bridge.LaneStats) {
 			to.set(age(s.Bridge.Now, l.Waiting.Oldest), app, environment)
 		})
@@ -65,7 +65,7 @@ var notifications = group{"Notifications", []family{
 	perLane(counter, "door_probes_total", "Notifications sent to find out whether APNs serves again.",
 		func(l *bridge.LaneStats) float64 { return float64(l.Probes) }),
 	of(gauge, "app_troubled", "1 for each app whose notifications APNs does not take; /readyz says why.",
-		[]string{"app"}, func(s *Snapshot, to sink) {
+		[]string{"app"}, func(s *view, to sink) {
 			for app := range s.Troubles {
 				to.set(1, app)
 			}

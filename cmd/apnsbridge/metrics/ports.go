@@ -15,13 +15,13 @@ var ports = group{"Ports for providers", []family{
 		func(p *gateway.PortStats) map[string]float64 { return byVersion(p.Admitted) }),
 	of(counter, "old_tls_connections_total", "Connections, on both ports, with TLS 1.0, 1.1, or a cipher of "+
 		"tls.legacy_ciphers, by what they use and the JA3 of their hello; beyond 1,000 kinds ja3 is other.",
-		[]string{"app", "version", "cipher", "ja3"}, func(s *Snapshot, to sink) {
+		[]string{"app", "version", "cipher", "ja3"}, func(s *view, to sink) {
 			for use, n := range s.OldTLS {
 				to.set(float64(n), use.App, use.Version, use.Cipher, use.Client)
 			}
 		}),
 	whole(counter, "sha1_signatures_total", "Handshakes of TLS 1.2 that were signed with SHA-1, in the whole process.",
-		func(s *Snapshot) float64 { return float64(s.SHA1) }),
+		func(s *view) float64 { return float64(s.SHA1) }),
 	perPort(counter, "connections_accepted_total", "Connections that were let in for a handshake.",
 		func(p *gateway.PortStats) float64 { return float64(p.Accepted) }),
 	perPort(counter, "accept_errors_total", "Failures to accept: mostly there is no descriptor left.",
@@ -60,9 +60,9 @@ var ports = group{"Ports for providers", []family{
 	perPort(counter, "connections_proxied_total", "Connections whose address came in a PROXY header.",
 		func(p *gateway.PortStats) float64 { return float64(p.Proxied) }),
 	whole(counter, "revoked_connections_total", "Connections ended because a reload does not admit them any more.",
-		func(s *Snapshot) float64 { return float64(s.Revoked.Connections) }),
+		func(s *view) float64 { return float64(s.Revoked.Connections) }),
 	whole(counter, "revoked_frames_total", "Frames sent on these in spite of it, and not taken.",
-		func(s *Snapshot) float64 { return float64(s.Revoked.Frames) }),
+		func(s *view) float64 { return float64(s.Revoked.Frames) }),
 }}
 
 // byVersion names versions of TLS; 0 is none.
@@ -81,36 +81,36 @@ func byVersion[N int | uint64](counts map[uint16]N) map[string]float64 {
 var push = group{"The push port", []family{
 	parts(gauge, "provider_connections", "Connections that are not read because their sessions have no room (parked), "+
 		"whose provider has ended its side (half_closed), or whose side we have ended (lingering).", "state",
-		func(s *Snapshot) map[string]float64 {
+		func(s *view) map[string]float64 {
 			p := &s.Push
 			return map[string]float64{"parked": float64(p.Parked), "half_closed": float64(p.HalfClosed),
 				"lingering": float64(p.Lingering)}
 		}),
 	whole(counter, "parks_total", "How often a connection was not read further for want of room.",
-		func(s *Snapshot) float64 { return float64(s.Push.Parks) }),
+		func(s *view) float64 { return float64(s.Push.Parks) }),
 	whole(gauge, "unparsed_bytes", "Bytes that are not yet a frame, of all connections.",
-		func(s *Snapshot) float64 { return float64(s.Push.UnparsedBytes) }),
+		func(s *view) float64 { return float64(s.Push.UnparsedBytes) }),
 	whole(counter, "received_bytes_total", "Bytes received, as TLS records.",
-		func(s *Snapshot) float64 { return float64(s.Push.BytesIn) }),
+		func(s *view) float64 { return float64(s.Push.BytesIn) }),
 	whole(counter, "frames_total", "Frames received in full, good or not.",
-		func(s *Snapshot) float64 { return float64(s.Push.Frames) }),
+		func(s *view) float64 { return float64(s.Push.Frames) }),
 	whole(counter, "frames_rejected_total", "Of those, refused at parsing.",
-		func(s *Snapshot) float64 { return float64(s.Push.Rejected) }),
+		func(s *view) float64 { return float64(s.Push.Rejected) }),
 	whole(counter, "frames_large_total", "Frames that needed memory of their own.",
-		func(s *Snapshot) float64 { return float64(s.Push.LargeFrames) }),
+		func(s *view) float64 { return float64(s.Push.LargeFrames) }),
 	whole(counter, "frames_cut_total", "Frames that were not complete when the provider ended its side.",
-		func(s *Snapshot) float64 { return float64(s.Push.CutFrames) }),
+		func(s *view) float64 { return float64(s.Push.CutFrames) }),
 	parts(counter, "stream_violations_total", "Streams that could not be read further.", "reason",
-		func(s *Snapshot) map[string]float64 {
+		func(s *view) map[string]float64 {
 			v := &s.Push.Violations
 			return map[string]float64{"unknown_command": float64(v.UnknownCommand), "item_overrun": float64(v.ItemOverrun),
 				"frame_too_long": float64(v.FrameTooLong)}
 		}),
 	whole(counter, "packets_written_total", "Error packets that were written.",
-		func(s *Snapshot) float64 { return float64(s.Push.Packets) }),
+		func(s *view) float64 { return float64(s.Push.Packets) }),
 	whole(counter, "connections_reset_total", "Connections that the provider or the network broke.",
-		func(s *Snapshot) float64 { return float64(s.Push.Resets) }),
+		func(s *view) float64 { return float64(s.Push.Resets) }),
 	whole(counter, "lingering_ended_total", "Connections ended because they were silent for too long after we had "+
 		"ended our side.",
-		func(s *Snapshot) float64 { return float64(s.Push.LingerEnded) }),
+		func(s *view) float64 { return float64(s.Push.LingerEnded) }),
 }}

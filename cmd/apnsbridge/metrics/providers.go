@@ -9,10 +9,10 @@ import (
 var providers = group{"What providers are told, and send again", []family{
 	of(counter, "packets_total", "Error packets that were decided on, by their status: 1 to 7 for what is missing or "+
 		"too long, 8 for a bad token, 10 for the end of the connection, 255 for what is not known.",
-		[]string{"app", "status"}, func(s *Snapshot, to sink) {
-			for name, app := range s.Bridge.Apps {
+		[]string{"app", "status"}, func(s *view, to sink) {
+			for _, app := range s.apps {
 				for status, n := range app.Packets {
-					to.set(float64(n), name, strconv.Itoa(int(status)))
+					to.set(float64(n), app.name, strconv.Itoa(int(status)))
 				}
 			}
 		}),
@@ -57,7 +57,7 @@ var providers = group{"What providers are told, and send again", []family{
 	perApp(gauge, "ledger_bytes", "Memory of what is remembered behind error packets.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.Bytes) }),
 	whole(counter, "ledger_write_failures_total", "Commits of the resend ledger that the store has refused.",
-		func(s *Snapshot) float64 { return float64(s.Bridge.LedgerFailed) }),
+		func(s *view) float64 { return float64(s.Bridge.LedgerFailed) }),
 	perApp(gauge, "bad_tokens", "Tokens that are answered without asking APNs.",
 		func(app *bridge.AppStats) float64 { return float64(app.BadTokensListed) }),
 	perApp(counter, "bad_tokens_evicted_total", "Tokens that were forgotten for want of room: limits.bad_token_entries.",
@@ -67,13 +67,10 @@ var providers = group{"What providers are told, and send again", []family{
 // appParts is a family with values for each app that has had something to do and what
 // another label says.
 func appParts(k kind, name, help, label string, values func(*bridge.AppStats) map[string]float64) family {
-	return of(k, name, help, []string{"app", label}, func(s *Snapshot, to sink) {
-		for name, app := range s.Bridge.Apps {
-			if !used(&app) {
-				continue
-			}
-			for part, value := range values(&app) {
-				to.set(value, name, part)
+	return of(k, name, help, []string{"app", label}, func(s *view, to sink) {
+		for _, app := range s.apps {
+			for part, value := range values(app.AppStats) {
+				to.set(value, app.name, part)
 			}
 		}
 	})
