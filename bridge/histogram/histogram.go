@@ -18,10 +18,9 @@ import (
 // Classic are the upper bounds of the classic buckets, without +Inf. A duration that
 // equals a bound is in its bucket.
 var Classic = [...]time.Duration{
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
-	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
-	time.Minute, 10 * time.Minute, time.Hour,
+	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
+	time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour,
 }
 
 const (
@@ -39,7 +38,7 @@ const (
 // bounds are the upper bounds of all cells but the last, in nanoseconds.
 var bounds = func() (all []uint64) {
 	for i := lowest << Schema; i <= highest<<Schema; i++ {
-		all = append(all, uint64(math.Exp2(float64(i)/(1<<Schema))*1e9))
+		all = append(all, nativeBound(i))
 	}
 	for _, bound := range Classic {
 		all = append(all, uint64(bound))
@@ -48,9 +47,9 @@ var bounds = func() (all []uint64) {
 	return slices.Compact(all)
 }()
 
-// cellCount is len(bounds)+1, which the tests see to: three bounds of Classic, which are
+// cellCount is len(bounds)+1, which the tests see to: two bounds of Classic, which are
 // powers of two, are native ones as well.
-const cellCount = (highest-lowest)<<Schema + 1 + len(Classic) - 3 + 1
+const cellCount = (highest-lowest)<<Schema + 1 + len(Classic) - 2 + 1
 
 // first finds where among bounds the search for a duration begins, by the place and
 // the next two bits of its highest bit: never behind its cell, and rarely more than
@@ -67,6 +66,20 @@ var first = func() (at [64 << 2]uint8) {
 	}
 	return at
 }()
+
+// classicEnds and nativeEnds are the cells behind each bucket.
+var classicEnds, nativeEnds = func() (classic, native []int) {
+	for _, bound := range Classic {
+		classic = append(classic, cellOf(uint64(bound))+1)
+	}
+	for i := lowest<<Schema + 1; i <= highest<<Schema; i++ {
+		native = append(native, cellOf(nativeBound(i))+1)
+	}
+	return classic, append(native, cellCount)
+}()
+
+// nativeBound is the upper bound of a native bucket, in nanoseconds.
+func nativeBound(index int) uint64 { return uint64(math.Exp2(float64(index)/(1<<Schema)) * 1e9) }
 
 // Histogram counts durations. The zero value is empty. It has no lock.
 type Histogram struct {
@@ -105,8 +118,8 @@ func (h *Histogram) Count() (n uint64) {
 // Prometheus has it; what is longer than the last bound is in Count alone.
 func (h *Histogram) Buckets() (counts [len(Classic)]uint64) {
 	n, cell := uint64(0), 0
-	for i, bound := range Classic {
-		for ; cell < len(bounds) && bounds[cell] <= uint64(bound); cell++ {
+	for i, end := range classicEnds {
+		for ; cell < end; cell++ {
 			n += h.cells[cell]
 		}
 		counts[i] = n
@@ -119,19 +132,15 @@ func (h *Histogram) Buckets() (counts [len(Classic)]uint64) {
 func (h *Histogram) Native() (zero uint64, buckets map[int]int64) {
 	buckets = make(map[int]int64)
 	zero = h.cells[0]
-	index, cell := lowest<<Schema+1, 1
-	for ; index <= highest<<Schema; index++ {
-		bound := uint64(math.Exp2(float64(index)/(1<<Schema)) * 1e9)
+	cell := 1
+	for i, end := range nativeEnds {
 		n := uint64(0)
-		for ; cell < len(bounds) && bounds[cell] <= bound; cell++ {
+		for ; cell < end; cell++ {
 			n += h.cells[cell]
 		}
 		if n > 0 {
-			buckets[index] = int64(n)
+			buckets[lowest<<Schema+1+i] = int64(n)
 		}
-	}
-	if n := h.cells[len(bounds)]; n > 0 {
-		buckets[index] = int64(n)
 	}
 	return zero, buckets
 }

@@ -1,34 +1,58 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"apnsbridge/bridge"
 )
 
 // Metrics are all of the gateway's.
 type Metrics struct {
-	registry *prometheus.Registry
-	own      *prometheus.Registry // without those of the runtime
+	read  func() *Snapshot
+	other *prometheus.Registry // those of the runtime and the process
 }
 
 // New makes metrics that are read at each scrape.
 func New(read func() *Snapshot) *Metrics {
-	m := &Metrics{prometheus.NewRegistry(), prometheus.NewRegistry()}
-	m.own.MustRegister(collector(read))
-	m.registry.MustRegister(collector(read), collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &Metrics{read, prometheus.NewRegistry()}
+	m.other.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // Handler answers a scrape.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m, promhttp.HandlerOpts{}) }
+
+// Gather is part of prometheus.Gatherer. A registry would look at each of ten thousand
+// values whether it contradicts another, at each scrape: here the tests do.
+func (m *Metrics) Gather() ([]*dto.MetricFamily, error) {
+	others, err := m.other.Gather()
+	all := append(m.own(), others...)
+	slices.SortFunc(all, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return all, err
+}
+
+// own are the families of the gateway that have something to say.
+func (m *Metrics) own() (all []*dto.MetricFamily) {
+	s := viewOf(m.read())
+	labels := make(labelPairs)
+	for _, g := range groups {
+		for i := range g.families {
+			f := &g.families[i]
+			to := sink{family: f, labels: labels, out: &dto.MetricFamily{Name: &f.name, Help: &f.help, Type: f.kind.wire()}}
+			if f.read(s, to); len(to.out.Metric) > 0 {
+				all = append(all, to.out)
+			}
+		}
+	}
+	return all
 }
 
 // Figure is one value of a metric.
@@ -41,8 +65,7 @@ type Figure struct {
 // Figures are the present values, of a histogram how many it has counted, ordered by
 // their names.
 func (m *Metrics) Figures() (all []Figure) {
-	families, _ := m.own.Gather() // a fault in a row leaves that one out, and fails the tests
-	for _, family := range families {
+	for _, family := range m.own() {
 		name := strings.TrimPrefix(family.GetName(), prefix)
 		for _, metric := range family.GetMetric() {
 			f := Figure{Name: name}
@@ -85,33 +108,10 @@ type usedApp struct {
 
 func viewOf(s *Snapshot) *view {
 	v := &view{Snapshot: s}
-	for name, app := range s.Bridge.Apps {
-		if app.Lanes.Production.Used() || app.Lanes.Sandbox.Used() {
+	for _, name := range slices.Sorted(maps.Keys(s.Bridge.Apps)) {
+		if app := s.Bridge.Apps[name]; app.Lanes.Production.Used() || app.Lanes.Sandbox.Used() {
 			v.apps = append(v.apps, usedApp{name, &app})
 		}
 	}
 	return v
-}
-
-// collector reads the gateway's figures anew for each scrape.
-type collector func() *Snapshot
-
-// Describe is part of prometheus.Collector.
-func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, g := range groups {
-		for i := range g.families {
-			to <- g.families[i].desc
-		}
-	}
-}
-
-// Collect is part of prometheus.Collector.
-func (read collector) Collect(to chan<- prometheus.Metric) {
-	s := viewOf(read())
-	for _, g := range groups {
-		for i := range g.families {
-			f := &g.families[i]
-			f.read(s, sink{f, to})
-		}
-	}
 }

@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"apnsbridge/bridge"
 	"apnsbridge/gateway"
 )
@@ -14,7 +12,6 @@ type family struct {
 	help   string
 	labels []string
 	read   func(*view, sink)
-	desc   *prometheus.Desc
 }
 
 // prefix is that of all names.
@@ -40,26 +37,9 @@ type group struct {
 // groups are all there are, in the order of docs/metrics.md.
 var groups = []group{notifications, providers, apns, feedback, ports, push, store, configuration, process}
 
-// sink takes what a family has to say.
-type sink struct {
-	family *family
-	to     chan<- prometheus.Metric
-}
-
-// set gives the value under labels, which are in the family's order.
-func (s sink) set(value float64, labels ...string) {
-	kind := prometheus.GaugeValue
-	if s.family.kind == counter {
-		kind = prometheus.CounterValue
-	}
-	s.to <- prometheus.MustNewConstMetric(s.family.desc, kind, value, labels...)
-}
-
 // of is a family with labels of its own.
 func of(k kind, name, help string, labels []string, read func(*view, sink)) family {
-	name = prefix + name
-	return family{name: name, kind: k, help: help, labels: labels, read: read,
-		desc: prometheus.NewDesc(name, help, labels, nil)}
+	return family{name: prefix + name, kind: k, help: help, labels: labels, read: read}
 }
 
 // whole is a family with one value for the gateway.
@@ -97,12 +77,18 @@ func perLane(k kind, name, help string, value func(*bridge.LaneStats) float64) f
 	})
 }
 
+// part is a value, and what a label says of it.
+type part struct {
+	name  string
+	value float64
+}
+
 // laneParts is a family with values for each of these and what another label says.
-func laneParts(k kind, name, help, label string, values func(*bridge.LaneStats) map[string]float64) family {
+func laneParts(k kind, name, help, label string, values func(*bridge.LaneStats) []part) family {
 	return of(k, name, help, append(laneLabels[:2:2], label), func(s *view, to sink) {
 		eachLane(s, func(app, environment string, st *bridge.LaneStats) {
-			for part, value := range values(st) {
-				to.set(value, app, environment, part)
+			for _, p := range values(st) {
+				to.set(p.value, app, environment, p.name)
 			}
 		})
 	})
@@ -117,22 +103,22 @@ func perPort(k kind, name, help string, value func(*gateway.PortStats) float64) 
 }
 
 // portParts is a family with values for each port and what another label says.
-func portParts(k kind, name, help, label string, values func(*gateway.PortStats) map[string]float64) family {
+func portParts(k kind, name, help, label string, values func(*gateway.PortStats) []part) family {
 	return of(k, name, help, []string{"port", label}, func(s *view, to sink) {
-		for part, value := range values(&s.Push.PortStats) {
-			to.set(value, "push", part)
+		for _, p := range values(&s.Push.PortStats) {
+			to.set(p.value, "push", p.name)
 		}
-		for part, value := range values(&s.Feedback.PortStats) {
-			to.set(value, "feedback", part)
+		for _, p := range values(&s.Feedback.PortStats) {
+			to.set(p.value, "feedback", p.name)
 		}
 	})
 }
 
 // parts is a family with values for the gateway by what a label says.
-func parts(k kind, name, help, label string, values func(*view) map[string]float64) family {
+func parts(k kind, name, help, label string, values func(*view) []part) family {
 	return of(k, name, help, []string{label}, func(s *view, to sink) {
-		for part, value := range values(s) {
-			to.set(value, part)
+		for _, p := range values(s) {
+			to.set(p.value, p.name)
 		}
 	})
 }

@@ -12,14 +12,14 @@ var feedback = group{"Feedback", []family{
 	whole(gauge, "feedback_entries", "Devices on the lists of all apps.",
 		func(s *view) float64 { return float64(s.Store.FeedbackEntries) }),
 	parts(counter, "feedback_forgotten_total", "Devices that left a list unread: for want of room, or for their age.",
-		"reason", func(s *view) map[string]float64 {
-			return map[string]float64{"full": float64(s.Store.FeedbackEvicted), "age": float64(s.Store.FeedbackExpired)}
+		"reason", func(s *view) []part {
+			return []part{{"full", float64(s.Store.FeedbackEvicted)}, {"age", float64(s.Store.FeedbackExpired)}}
 		}),
 	whole(gauge, "feedback_given", "Devices that were given to readers and can be given again.",
 		func(s *view) float64 { return float64(s.Store.Given) }),
 	parts(counter, "feedback_given_forgotten_total", "Devices that cannot be given again any more: for want of room, or "+
-		"for their age.", "reason", func(s *view) map[string]float64 {
-		return map[string]float64{"full": float64(s.Store.GivenEvicted), "age": float64(s.Store.GivenExpired)}
+		"for their age.", "reason", func(s *view) []part {
+		return []part{{"full", float64(s.Store.GivenEvicted)}, {"age", float64(s.Store.GivenExpired)}}
 	}),
 	whole(gauge, "feedback_unwritten", "Devices on their way to the store.",
 		func(s *view) float64 { return float64(s.Bridge.FeedbackWait) }),
@@ -27,11 +27,11 @@ var feedback = group{"Feedback", []family{
 		func(s *view) float64 { return float64(s.Feedback.Readers) }),
 	parts(counter, "feedback_reads_total", "Readers by how it ended: confirmed, if the list was read to its end; "+
 		"broken, stalled or otherwise unconfirmed, and the list is given again; too often, and nothing was given.",
-		"result", func(s *view) map[string]float64 {
+		"result", func(s *view) []part {
 			f := &s.Feedback
-			return map[string]float64{"confirmed": float64(f.Confirmed), "broken": float64(f.Broken),
-				"stalled": float64(f.Stalled), "unconfirmed": float64(f.Unconfirmed - min(f.Unconfirmed, f.Broken+f.Stalled)),
-				"too_often": float64(f.TooOften)}
+			return []part{{"confirmed", float64(f.Confirmed)}, {"broken", float64(f.Broken)},
+				{"stalled", float64(f.Stalled)}, {"unconfirmed", float64(f.Unconfirmed - min(f.Unconfirmed, f.Broken+f.Stalled))},
+				{"too_often", float64(f.TooOften)}}
 		}),
 	whole(counter, "feedback_tuples_written_total", "Devices written to readers, who may not have read them.",
 		func(s *view) float64 { return float64(s.Feedback.Tuples) }),

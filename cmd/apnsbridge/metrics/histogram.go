@@ -23,39 +23,33 @@ func timed(name, help string, which func(*bridge.Times) *histogram) family {
 	})
 }
 
-// observe gives a histogram under labels.
+// observe gives a histogram under labels: with classic buckets, which are all that the
+// text format shows, and native ones beside them for scrapers that ask for protobuf.
 func (s sink) observe(h *histogram, labels ...string) {
-	buckets := make(map[float64]uint64, len(durations.Classic))
-	for i, n := range h.Buckets() {
-		buckets[durations.Classic[i].Seconds()] = n
-	}
 	zero, native := h.Native()
-	desc, count, sum := s.family.desc, h.Count(), h.Sum().Seconds()
-	s.to <- both{
-		classic: prometheus.MustNewConstHistogram(desc, count, sum, buckets, labels...),
-		native: prometheus.MustNewConstNativeHistogram(desc, count, sum, native, nil, zero, durations.Schema,
-			durations.ZeroSeconds, time.Time{}, labels...),
+	count, sum := h.Count(), h.Sum().Seconds()
+	metric := new(dto.Metric)
+	if err := prometheus.MustNewConstNativeHistogram(anyDesc, count, sum, native, nil, zero, durations.Schema,
+		durations.ZeroSeconds, time.Time{}).Write(metric); err != nil {
+		panic(err) // it does not fail
 	}
+	counts := h.Buckets()
+	buckets := make([]dto.Bucket, len(counts))
+	for i := range counts {
+		buckets[i].CumulativeCount, buckets[i].UpperBound = &counts[i], &bounds[i]
+		metric.Histogram.Bucket = append(metric.Histogram.Bucket, &buckets[i])
+	}
+	metric.Label = s.pairs(nil, labels)
+	s.out.Metric = append(s.out.Metric, metric)
 }
 
-// both is a histogram with classic buckets, which are all that the text format shows,
-// and native ones beside them for scrapers that ask for protobuf.
-type both struct{ classic, native prometheus.Metric }
+// anyDesc is for what is written down at once.
+var anyDesc = prometheus.NewDesc(prefix+"histogram", "", nil, nil)
 
-// Desc is part of prometheus.Metric.
-func (b both) Desc() *prometheus.Desc { return b.classic.Desc() }
-
-// Write is part of prometheus.Metric.
-func (b both) Write(to *dto.Metric) error {
-	if err := b.native.Write(to); err != nil {
-		return err
+// bounds are the classic ones, in seconds.
+var bounds = func() (all [len(durations.Classic)]float64) {
+	for i, bound := range durations.Classic {
+		all[i] = bound.Seconds()
 	}
-	native := to.Histogram
-	if err := b.classic.Write(to); err != nil {
-		return err
-	}
-	h := to.Histogram
-	h.Schema, h.ZeroThreshold, h.ZeroCount = native.Schema, native.ZeroThreshold, native.ZeroCount
-	h.PositiveSpan, h.PositiveDelta = native.PositiveSpan, native.PositiveDelta
-	return nil
-}
+	return all
+}()

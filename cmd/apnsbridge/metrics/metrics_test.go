@@ -8,10 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
@@ -30,9 +34,10 @@ Made from the rows of [cmd/apnsbridge/metrics](../cmd/apnsbridge/metrics) by its
 admin port gives them to Prometheus, beside those of Go's runtime and of the process. [monitoring](monitoring) has a dashboard for Grafana and
 rules for alerts.
 
-What has the label ` + "`app`" + ` is there once that app has had something to do since the start; ` + "`environment`" + ` is APNs' (production or
+What has the label ` + "`app`" + ` is there once that app has had something to do since the start, and a counter once it has
+counted; ` + "`environment`" + ` is APNs' (production or
 sandbox). Histograms have classic buckets, and native ones of schema 2 for a Prometheus that asks for them
-(` + "`scrape_native_histograms`" + `). What cannot be known is not there: a metric that is missing is not 0.
+(` + "`scrape_native_histograms`" + `).
 `)
 	for _, g := range groups {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | |\n| --- | --- | --- | --- |\n", g.heading)
@@ -75,6 +80,20 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// ones makes 1 of each number in v that is 0.
+func ones(v reflect.Value) {
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Struct:
+			ones(f)
+		case reflect.Uint64:
+			f.SetUint(max(1, f.Uint()))
+		case reflect.Int, reflect.Int64:
+			f.SetInt(max(1, f.Int()))
+		}
+	}
+}
+
 // full is a snapshot in which no row has nothing to say.
 func full() *Snapshot {
 	lane := bridge.LaneStats{
@@ -85,7 +104,9 @@ func full() *Snapshot {
 	lane.Times.Verdict.Observe(300 * time.Microsecond)
 	lane.Times.Verdict.Observe(70 * time.Millisecond)
 	lane.Times.Verdict.Observe(2 * time.Hour)
+	ones(reflect.ValueOf(&lane).Elem())
 	app := bridge.AppStats{Packets: map[binproto.Status]uint64{binproto.InvalidToken: 2}}
+	ones(reflect.ValueOf(&app).Elem())
 	app.Lanes.Production, app.Lanes.Sandbox = lane, lane
 	s := &Snapshot{
 		Version: `1.0 "x"`, Troubles: map[string]string{"mail": "why"},
@@ -151,18 +172,31 @@ func TestScrape(t *testing.T) {
 	}
 }
 
+// No two values have the same labels: nobody else looks at each scrape.
+func TestLabelsAreDistinct(t *testing.T) {
+	for _, f := range New(full).own() {
+		seen := make(map[string]bool)
+		for _, m := range f.GetMetric() {
+			labels := fmt.Sprint(m.GetLabel())
+			if seen[labels] {
+				t.Errorf("%s has %s twice", f.GetName(), labels)
+			}
+			seen[labels] = true
+			if !slices.IsSortedFunc(m.GetLabel(), func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) }) {
+				t.Errorf("%s: %s are not in their order", f.GetName(), labels)
+			}
+		}
+	}
+}
+
 // Whoever asks for protobuf gets the classic buckets and the native ones.
 func TestNativeHistograms(t *testing.T) {
 	const protobuf = "application/vnd.google.protobuf"
 	if got, _ := scrape(t, full(), protobuf+";proto=io.prometheus.client.MetricFamily;encoding=delimited"); !strings.HasPrefix(got, protobuf) {
 		t.Errorf("got %s", got)
 	}
-	families, err := New(full).own.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := 0
-	for _, f := range families {
+	for _, f := range New(full).own() {
 		if f.GetName() != "apnsbridge_notification_verdict_duration_seconds" {
 			continue
 		}

@@ -28,7 +28,7 @@ func exported(t *testing.T) map[string][]string {
 			}
 		}
 	}
-	families, err := New(full).registry.Gather()
+	families, err := New(full).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

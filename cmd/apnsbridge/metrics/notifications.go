@@ -1,6 +1,9 @@
 package metrics
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	"apnsbridge/bridge"
@@ -14,17 +17,19 @@ var notifications = group{"Notifications", []family{
 		append(laneLabels[:2:2], "outcome", "reason"), func(s *view, to sink) {
 			eachLane(s, func(app, environment string, l *bridge.LaneStats) {
 				to.set(float64(l.Accepted), app, environment, "accepted", "")
-				for ending, n := range l.Endings {
+				for _, ending := range slices.SortedFunc(maps.Keys(l.Endings), func(a, b bridge.Ending) int {
+					return cmp.Or(cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Reason, b.Reason))
+				}) {
 					outcome, reason := outcomeOf(ending)
-					to.set(float64(n), app, environment, outcome, reason)
+					to.set(float64(l.Endings[ending]), app, environment, outcome, reason)
 				}
 			})
 		}),
 	laneParts(gauge, "notifications_waiting", "Notifications without a verdict, by place: in memory, which is with "+
 		"APNs too, or on disk.", "place",
-		func(l *bridge.LaneStats) map[string]float64 {
+		func(l *bridge.LaneStats) []part {
 			w := l.Waiting
-			return map[string]float64{"memory": float64(w.Notifications - w.OnDisk), "disk": float64(w.OnDisk)}
+			return []part{{"memory", float64(w.Notifications - w.OnDisk)}, {"disk", float64(w.OnDisk)}}
 		}),
 	of(gauge, "notifications_oldest_waiting_age_seconds", "How long ago the oldest of them was taken; 0 if none waits "+
 		"for longer than a moment.", laneLabels, func(s *view, to sink) {
@@ -55,8 +60,8 @@ var notifications = group{"Notifications", []family{
 		func(l *bridge.LaneStats) float64 { return float64(l.AheadBytes) }),
 	laneParts(gauge, "devices_waiting", "Devices whose notifications wait: until APNs serves the app or topic (door), "+
 		"or each for itself (retry).", "reason",
-		func(l *bridge.LaneStats) map[string]float64 {
-			return map[string]float64{"door": float64(l.AtDoor), "retry": float64(l.Asleep - l.AtDoor)}
+		func(l *bridge.LaneStats) []part {
+			return []part{{"door", float64(l.AtDoor)}, {"retry", float64(l.Asleep - l.AtDoor)}}
 		}),
 	perLane(gauge, "door_closed", "1 while notifications wait for APNs to serve the app or one of its topics.",
 		func(l *bridge.LaneStats) float64 { return float64(min(1, l.ClosedSince)) }),
@@ -66,7 +71,7 @@ var notifications = group{"Notifications", []family{
 		func(l *bridge.LaneStats) float64 { return float64(l.Probes) }),
 	of(gauge, "app_troubled", "1 for each app whose notifications APNs does not take; /readyz says why.",
 		[]string{"app"}, func(s *view, to sink) {
-			for app := range s.Troubles {
+			for _, app := range slices.Sorted(maps.Keys(s.Troubles)) {
 				to.set(1, app)
 			}
 		}),

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"apnsbridge/bridge"
@@ -11,8 +13,8 @@ var providers = group{"What providers are told, and send again", []family{
 		"too long, 8 for a bad token, 10 for the end of the connection, 255 for what is not known.",
 		[]string{"app", "status"}, func(s *view, to sink) {
 			for _, app := range s.apps {
-				for status, n := range app.Packets {
-					to.set(float64(n), app.name, strconv.Itoa(int(status)))
+				for _, status := range slices.Sorted(maps.Keys(app.Packets)) {
+					to.set(float64(app.Packets[status]), app.name, strconv.Itoa(int(status)))
 				}
 			}
 		}),
@@ -20,12 +22,12 @@ var providers = group{"What providers are told, and send again", []family{
 		"because its kind never sends again (never_resends), because its frames cannot be named (no_identifier, "+
 		"same_identifier), because Apple never reported it (status), or because it failed behind another or the "+
 		"connection was gone (gone).", "reason",
-		func(app *bridge.AppStats) map[string]float64 {
+		func(app *bridge.AppStats) []part {
 			c := &app.Conversation
-			return map[string]float64{
-				"on_bad_token": float64(c.SkippedContinue), "never_resends": float64(c.SkippedNever),
-				"no_identifier": float64(c.SkippedNoName), "same_identifier": float64(c.SkippedConstant),
-				"status": float64(c.SkippedStatus), "gone": float64(c.Untold),
+			return []part{
+				{"on_bad_token", float64(c.SkippedContinue)}, {"never_resends", float64(c.SkippedNever)},
+				{"no_identifier", float64(c.SkippedNoName)}, {"same_identifier", float64(c.SkippedConstant)},
+				{"status", float64(c.SkippedStatus)}, {"gone", float64(c.Untold)},
 			}
 		}),
 	perApp(counter, "packets_unheard_total", "Error packets that the provider did not get.",
@@ -35,10 +37,10 @@ var providers = group{"What providers are told, and send again", []family{
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.TakenOver) }),
 	appParts(counter, "resends_swallowed_total", "Notifications sent again and not delivered twice, by what they were "+
 		"known by: identifier, content, or reset where their connection had broken.", "known_by",
-		func(app *bridge.AppStats) map[string]float64 {
+		func(app *bridge.AppStats) []part {
 			c := &app.Conversation
-			return map[string]float64{"identifier": float64(c.SwallowedSame), "content": float64(c.SwallowedOther),
-				"reset": float64(c.SwallowedReset)}
+			return []part{{"identifier", float64(c.SwallowedSame)}, {"content", float64(c.SwallowedOther)},
+				{"reset", float64(c.SwallowedReset)}}
 		}),
 	perApp(counter, "resends_delivered_total", "Notifications sent again and delivered, because the first was not.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.SentAfterAll) }),
@@ -48,9 +50,9 @@ var providers = group{"What providers are told, and send again", []family{
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.ExpiredUnused) }),
 	appParts(counter, "ledger_evicted_total", "Notifications that were not remembered for want of room: forgotten, or "+
 		"left to a provider that is known to send again.", "how",
-		func(app *bridge.AppStats) map[string]float64 {
+		func(app *bridge.AppStats) []part {
 			c := &app.Conversation
-			return map[string]float64{"forgotten": float64(c.Evicted), "left": float64(c.Discarded)}
+			return []part{{"forgotten", float64(c.Evicted)}, {"left", float64(c.Discarded)}}
 		}),
 	perApp(gauge, "ledger_entries", "Notifications remembered now.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.Entries) }),
@@ -66,11 +68,11 @@ var providers = group{"What providers are told, and send again", []family{
 
 // appParts is a family with values for each app that has had something to do and what
 // another label says.
-func appParts(k kind, name, help, label string, values func(*bridge.AppStats) map[string]float64) family {
+func appParts(k kind, name, help, label string, values func(*bridge.AppStats) []part) family {
 	return of(k, name, help, []string{"app", label}, func(s *view, to sink) {
 		for _, app := range s.apps {
-			for part, value := range values(app.AppStats) {
-				to.set(value, app.name, part)
+			for _, p := range values(app.AppStats) {
+				to.set(p.value, app.name, p.name)
 			}
 		}
 	})
