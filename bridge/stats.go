@@ -48,7 +48,7 @@ type AppStats struct {
 // Counts count notifications since the start.
 type Counts struct {
 	Taken        uint64 // good frames
-	OverRate     uint64 // of those, and of malformed ones, behind which a connection was not read further for a while, for its client's rate
+	OverRate     uint64 // of those and malformed ones: a connection was not read behind them, for its client's rate
 	SkippedItems uint64 // items of framed notifications that nobody knows
 	Accepted     uint64 // by APNs
 	Retried      uint64 // attempts after the first
@@ -56,7 +56,8 @@ type Counts struct {
 	Replayed     uint64 // read from the spool, to be sent
 
 	// What became of the others, as Outcome has it: the sums of LaneStats.Endings.
-	Malformed, DryRun, BadTokens, BadTokensCached, Refused, Unregistered, Unknown, Expired, Dropped, Crowded, Unreadable, Abandoned uint64
+	Malformed, DryRun, BadTokens, BadTokensCached, Refused, Unregistered, Unknown uint64
+	Expired, Dropped, Crowded, Unreadable, Abandoned                              uint64
 }
 
 // WaitingStats is what an app has taken and has no verdict on: one figure, wherever

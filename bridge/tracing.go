@@ -101,7 +101,9 @@ func (s *Session) noteTaken(n *notification, frame *binproto.Notification, forwa
 		note.Identifier = &identifier
 	}
 	s.bridge.traces.Begin(trace.ID(n.Request.ID), note)
-	kind := map[binproto.Command]string{binproto.Simple: "simple", binproto.Enhanced: "enhanced", binproto.Framed: "framed"}[frame.Command]
+	kind := map[binproto.Command]string{
+		binproto.Simple: "simple", binproto.Enhanced: "enhanced", binproto.Framed: "framed",
+	}[frame.Command]
 	l.note(n, trace.Taken, "%s, with %d bytes of payload", kind, len(n.Payload()))
 	if !forward {
 		l.note(n, trace.Swallowed, "it was sent before, or comes again behind an error packet: it is delivered once")

@@ -15,7 +15,9 @@ func (n *Note) Curl() string {
 		credential = `--cert "$CERTIFICATE" --key "$KEY"`
 		lines = append(lines, "# CERTIFICATE and KEY are files: the push certificate of "+n.Topic)
 	default:
-		lines = append(lines, "# JWT is a provider token, signed with the team's key: https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns")
+		lines = append(lines, "# JWT is a provider token, signed with the team's key:",
+			"# https://developer.apple.com/documentation/usernotifications/"+
+				"establishing-a-token-based-connection-to-apns")
 	}
 	lines = append(lines, "curl --http2 "+credential+` \`)
 	header := func(name, value string) {

@@ -17,11 +17,11 @@ import (
 type traceCommand struct {
 	gatewayFlags `embed:""`
 	App          string        `placeholder:"NAME" help:"Whose notifications. Default: the only app's."`
-	Token        string        `placeholder:"HEX" help:"The beginning of device tokens, as many digits as are known. Default: all."`
-	For          time.Duration `default:"10m" help:"How long the gateway traces; 0s ends what it traces with this --token."`
+	Token        string        `placeholder:"HEX" help:"The beginning of device tokens. Default: all."`
+	For          time.Duration `default:"10m" help:"How long the gateway traces; 0s ends that."`
 	Payloads     bool          `help:"Keep the texts of payloads too."`
 	Identifier   *uint32       `placeholder:"N" help:"Show only the one that its provider has named so."`
-	APNsID       string        `name:"apns-id" placeholder:"UUID" help:"Show only the one of which a log line has this apns_id."`
+	APNsID       string        `name:"apns-id" placeholder:"UUID" help:"Show only the one with this apns_id in the log."`
 	Show         bool          `help:"Switch nothing on: print what there is, and end."`
 	Curl         bool          `help:"Print each push as a provider would make it that speaks HTTP/2 to APNs."`
 	JSON         bool          `name:"json" help:"With --show, print the gateway's own answer."`
@@ -140,7 +140,8 @@ func (c traceCommand) print(out io.Writer, notes []tracedNote, printed map[strin
 			if n.Identifier != nil {
 				name = fmt.Sprint(*n.Identifier)
 			}
-			line := fmt.Sprintf("%s  %s…  identifier %s  apns-id %s  %s", s.At.Local().Format("15:04:05.000"), n.Token, name, n.APNsID, s.What)
+			line := fmt.Sprintf("%s  %s…  identifier %s  apns-id %s  %s", s.At.Local().Format("15:04:05.000"),
+				n.Token, name, n.APNsID, s.What)
 			if s.Detail != "" {
 				line += ": " + s.Detail
 			}

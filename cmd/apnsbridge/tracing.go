@@ -53,7 +53,9 @@ func (s *service) startTrace(w http.ResponseWriter, r *http.Request) {
 // showTrace answers GET /apps/NAME/trace?token=PREFIX&identifier=N&apns_id=ID&limit=N.
 func (s *service) showTrace(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	q := trace.Question{App: r.PathValue("name"), Prefix: query.Get("token"), APNsID: query.Get("apns_id"), Limit: notesFor}
+	q := trace.Question{
+		App: r.PathValue("name"), Prefix: query.Get("token"), APNsID: query.Get("apns_id"), Limit: notesFor,
+	}
 	if text := query.Get("identifier"); text != "" {
 		n, err := strconv.ParseUint(text, 0, 32)
 		if err != nil {

@@ -20,7 +20,8 @@ var ports = group{"Ports for providers", []family{
 		"tls.legacy_ciphers, by what they use and the JA3 of their hello; beyond 1,000 kinds ja3 is other.",
 		[]string{"app", "version", "cipher", "ja3"}, func(s *view, to sink) {
 			for _, use := range slices.SortedFunc(maps.Keys(s.OldTLS), func(a, b OldTLS) int {
-				return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Cipher, b.Cipher), cmp.Compare(a.Client, b.Client))
+				return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Version, b.Version),
+					cmp.Compare(a.Cipher, b.Cipher), cmp.Compare(a.Client, b.Client))
 			}) {
 				to.set(float64(s.OldTLS[use]), use.App, use.Version, use.Cipher, use.Client)
 			}
@@ -39,11 +40,13 @@ var ports = group{"Ports for providers", []family{
 			told := p.OlderThanTLS + p.WithoutTLS + p.BadProxyHeaders
 			return []part{
 				{"not_admitted", float64(p.Refused)}, {"connections", float64(p.OverLimit)},
-				{"connections_per_address", float64(p.OverLimitPerAddress)}, {"connections_per_client", float64(p.OverLimitPerClient)},
+				{"connections_per_address", float64(p.OverLimitPerAddress)},
+				{"connections_per_client", float64(p.OverLimitPerClient)},
 				{"app_connections_share", float64(p.OverShare)}, {"handshake_rate_per_address", float64(p.HandshakesOverRate)},
 				{"handshakes", float64(p.HandshakesDropped)}, {"time", float64(p.HandshakesTimedOut)},
 				{"older_than_tls", float64(p.OlderThanTLS)}, {"no_tls", float64(p.WithoutTLS)},
-				{"proxy_header", float64(p.BadProxyHeaders)}, {"handshake", float64(p.HandshakesFailed - min(told, p.HandshakesFailed))},
+				{"proxy_header", float64(p.BadProxyHeaders)},
+				{"handshake", float64(p.HandshakesFailed - min(told, p.HandshakesFailed))},
 			}
 		}),
 	portParts(gauge, "handshakes", "Connections before the end of their handshake: silent, waiting for their turn, or "+
