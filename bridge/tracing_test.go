@@ -90,15 +90,18 @@ func TestTraceTellsTheStory(t *testing.T) {
 	}
 	_, notes, _ := b.Traced(trace.Question{App: "mail"})
 	first := notes[0]
-	if first.Environment != "production" || first.Topic != topic || first.Client != strings.Repeat("c", 16) || first.PushType != "alert" ||
-		first.Priority != 10 || first.Credential != "token" || first.Endpoint != sim.URL() || first.Payload != `{"aps":{"alert":"…"}}` {
+	if first.Environment != "production" || first.Topic != topic || first.Client != strings.Repeat("c", 16) ||
+		first.PushType != "alert" || first.Priority != 10 || first.Credential != "token" ||
+		first.Endpoint != sim.URL() || first.Payload != `{"aps":{"alert":"…"}}` {
 		t.Errorf("got %+v", first)
 	}
 	text, err := json.Marshal(notes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{hex.EncodeToString(deviceToken(goodDevice, 1)), hex.EncodeToString(deviceToken(badDevice, 1)), "a secret", "bearer ey"} {
+	for _, secret := range []string{
+		hex.EncodeToString(deviceToken(goodDevice, 1)), hex.EncodeToString(deviceToken(badDevice, 1)), "a secret", "bearer ey",
+	} {
 		if strings.Contains(string(text), secret) {
 			t.Errorf("the trace has %s", secret)
 		}

@@ -32,13 +32,16 @@ func TestTraceCommand(t *testing.T) {
 	expect(exitUsage, "--token: the beginning of a device token", "--token", "xyz")
 	expect(exitUsage, "--json goes with --show", "--json")
 	expect(exitFailed, "a trace is for 24h0m0s at most", "--for", "100h")
-	if status, body := w.ask(t, http.MethodPost, "/apps/nobody/trace", nil); status != http.StatusBadRequest || !strings.Contains(body, `"nobody"`) {
+	status, body := w.ask(t, http.MethodPost, "/apps/nobody/trace", nil)
+	if status != http.StatusBadRequest || !strings.Contains(body, `"nobody"`) {
 		t.Errorf("an unknown app: got %d and %s", status, body)
 	}
-	if status, _ := w.ask(t, http.MethodPost, "/apps/demo/trace?token=21&for=1h&payloads=yes", func(r *http.Request) { r.Header.Del("X-Apnsbridge") }); status != http.StatusForbidden {
+	const start = "/apps/demo/trace?token=21&for=1h&payloads=yes"
+	fromPage := func(r *http.Request) { r.Header.Del("X-Apnsbridge") }
+	if status, _ := w.ask(t, http.MethodPost, start, fromPage); status != http.StatusForbidden {
 		t.Errorf("what a web page may have sent: got %d", status)
 	}
-	if status, body := w.ask(t, http.MethodPost, "/apps/demo/trace?token=21&for=1h&payloads=yes", nil); status != http.StatusOK {
+	if status, body := w.ask(t, http.MethodPost, start, nil); status != http.StatusOK {
 		t.Fatalf("got %d and %s", status, body)
 	}
 	conn := w.dial(w.clientTLS())
@@ -51,7 +54,10 @@ func TestTraceCommand(t *testing.T) {
 		return st.Apps["demo"].Accepted == 1 && st.Apps["demo"].BadTokens == 1 && st.Unsettled == 0
 	})
 	text := expect(exitOK, "  identifier 7  apns-id ", "--show", "--curl", "--identifier", "7")
-	for _, want := range []string{"  21000000…  ", "  taken: enhanced, with ", "  sent: attempt 1\n", "  answered: 200 after ", "\n  --header 'apns-topic: com.example.demo' \\\n"} {
+	for _, want := range []string{
+		"  21000000…  ", "  taken: enhanced, with ", "  sent: attempt 1\n", "  answered: 200 after ",
+		"\n  --header 'apns-topic: com.example.demo' \\\n",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %q in\n%s", want, text)
 		}
@@ -60,7 +66,8 @@ func TestTraceCommand(t *testing.T) {
 		t.Errorf("another device, or a whole token:\n%s", text)
 	}
 	var answer tracing
-	if err := json.Unmarshal([]byte(expect(exitOK, `"what":"answered"`, "--show", "--json")), &answer); err != nil || len(answer.Notes) != 1 || len(answer.Tracing) != 1 {
+	err := json.Unmarshal([]byte(expect(exitOK, `"what":"answered"`, "--show", "--json")), &answer)
+	if err != nil || len(answer.Notes) != 1 || len(answer.Tracing) != 1 {
 		t.Fatalf("%v, %+v", err, answer)
 	}
 	w.curl(t, answer.Notes[0].Curl, token("21", 7))
@@ -93,14 +100,17 @@ func (w *world) curl(t *testing.T, text, device string) {
 		return
 	}
 	before := w.sim.Stats()
-	cmd := exec.Command("sh", "-c", strings.Replace(text, "curl --http2", path+" --silent --show-error --fail --cacert "+w.path("ca.pem")+" --http2", 1))
+	curl := path + " --silent --show-error --fail --cacert " + w.path("ca.pem")
+	cmd := exec.Command("sh", "-c", strings.Replace(text, "curl", curl, 1))
 	part := base64.RawURLEncoding.EncodeToString // the simulator trusts any well-formed JWT of now
-	jwt := part([]byte(`{"alg":"ES256","kid":"ABC123DEFG"}`)) + "." + part(fmt.Appendf(nil, `{"iss":"DEF123GHIJ","iat":%d}`, time.Now().Unix())) + ".c2ln"
+	jwt := part([]byte(`{"alg":"ES256","kid":"ABC123DEFG"}`)) + "." +
+		part(fmt.Appendf(nil, `{"iss":"DEF123GHIJ","iat":%d}`, time.Now().Unix())) + ".c2ln"
 	cmd.Env = append(cmd.Environ(), "TOKEN="+device, "JWT="+jwt)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("curl: %v\n%s\n%s", err, out, text)
 	}
 	if after := w.sim.Stats(); after.Accepted != before.Accepted+1 || after.Duplicates != before.Duplicates+1 {
-		t.Errorf("the simulator has accepted %d, %d of them again, and before %d and %d", after.Accepted, after.Duplicates, before.Accepted, before.Duplicates)
+		t.Errorf("the simulator has accepted %d, %d of them again, and before %d and %d", after.Accepted, after.Duplicates,
+			before.Accepted, before.Duplicates)
 	}
 }
