@@ -14,6 +14,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
 	"apnsbridge/store/boltstore"
 )
@@ -26,6 +27,7 @@ type gatewayPart struct {
 	bridge *bridge.Bridge
 	server *gateway.Server
 	served chan error
+	watched
 }
 
 func startGateway(s setting) (part, string, error) {
@@ -52,6 +54,7 @@ func startGateway(s setting) (part, string, error) {
 	if s.Other != "" {
 		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credential: credential})
 	}
+	apps = append(apps, furtherApps(s.Apps, apps[0])...)
 	g.bridge, err = bridge.New(bridge.Config{
 		Apps:     apps,
 		Feedback: g.store.Feedback(), Ledger: g.store.Ledger(), Log: zerolog.Nop(),
@@ -80,6 +83,9 @@ func startGateway(s setting) (part, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	g.watched = watched{bridge: g.bridge, read: func() *metrics.Snapshot {
+		return &metrics.Snapshot{Bridge: g.bridge.Stats(), Push: g.server.Stats(), Store: g.store.Stats()}
+	}}
 	go func() { g.served <- g.server.Serve() }()
 	return g, g.server.Addr().String(), nil
 }
@@ -106,7 +112,7 @@ func (g *gatewayPart) opener(app, topic string) gateway.Opener {
 
 // do knows "accepted": it waits until so many notifications were, since the start;
 // "stored", until so many are in logs and queues; "queued", until so many are in
-// queues; and "counts".
+// queues; "counts", and those of watched.
 func (g *gatewayPart) do(o order) (answer, error) {
 	switch o.Do {
 	case "accepted":
@@ -115,6 +121,11 @@ func (g *gatewayPart) do(o order) (answer, error) {
 		return answer{}, await(func() bool { logged, queued := g.stored(); return logged+queued >= o.Count })
 	case "queued":
 		return answer{}, await(func() bool { _, queued := g.stored(); return queued >= o.Count })
+	case "trace":
+		return answer{}, g.trace(o.Count)
+	case "scrape":
+		g.scrape(o.Count)
+		return answer{}, nil
 	case "counts":
 		st := g.bridge.Stats().Apps[app]
 		return answer{Counts: counts{Taken: st.Taken, Accepted: st.Accepted, GivenUp: st.Dropped + st.Crowded, Waiting: st.Waiting.Notifications}}, nil
@@ -149,6 +160,7 @@ func (g *gatewayPart) accepted(o order) (answer, error) {
 }
 
 func (g *gatewayPart) close() {
+	g.scrape(0)
 	g.server.Close()
 	<-g.served
 	g.bridge.Close()

@@ -8,6 +8,7 @@ import (
 
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
 )
 
@@ -20,6 +21,8 @@ type appLane struct {
 	environment Environment
 	wake        chan struct{} // for run
 	troubled    atomic.Bool   // core.Troubled: upstreams have to ask
+	counters    counters
+	endings     tally[Ending]
 
 	mu      sync.Mutex
 	core    *lane.Lane
@@ -28,6 +31,7 @@ type appLane struct {
 	next    atomic.Int64 // when it has something to do, in nanoseconds since the start of the clock
 	failure error        // of the last attempt to write; nil: it succeeded
 	bodies  bodies       // of the goroutine alone
+	times   *Times       // nil: nothing was answered yet
 
 	spare atomic.Pointer[todo]
 }
@@ -176,31 +180,41 @@ func (l *appLane) Send(it *lane.Item, fresh bool) {
 }
 
 func (l *appLane) Release(it *lane.Item) {
-	if n := of(it); n.session != nil { // n itself may have gone when this is carried out
+	n := of(it)
+	if l.watching(n) {
+		l.note(n, trace.Released, "nobody knows for how long it waits: its provider hears no more of it")
+	}
+	if n.session != nil { // n itself may have gone when this is carried out
 		l.todo.release = append(l.todo.release, place{n.session, n.seq})
 	}
 }
 
 func (l *appLane) Left(it *lane.Item) {
 	n := of(it)
+	if l.watching(n) {
+		l.note(n, trace.Stored, "")
+	}
 	n.outcome = conversation.Spooled
 	l.todo.gone = append(l.todo.gone, n)
 }
 
 func (l *appLane) Ended(it *lane.Item, how lane.End) {
-	n, c := of(it), &l.app.counters
+	n := of(it)
+	if l.watching(n) {
+		l.note(n, trace.Ended, "%s", endWords[how])
+	}
 	n.outcome = conversation.Dropped
 	switch how {
 	case lane.Expired:
 		n.outcome = conversation.Expired
-		c.expired.Add(1)
+		l.end(Expired, "")
 	case lane.Crowded:
-		c.crowded.Add(1)
+		l.end(Crowded, "")
 		l.app.health.crowded(l.app.bridge.log)
 	case lane.Unreadable:
-		c.unreadable.Add(1)
+		l.end(Unreadable, "")
 	case lane.Abandoned:
-		c.abandoned.Add(1)
+		l.end(Abandoned, "")
 	}
 }
 
@@ -224,6 +238,9 @@ func (l *appLane) arrive(n *notification, now time.Time) *todo {
 	n.lane = l
 	l.mu.Lock()
 	l.core.Arrive(&n.Item, at)
+	if l.watching(n) {
+		l.noteWait(n, at)
+	}
 	return l.release()
 }
 

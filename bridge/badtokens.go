@@ -24,8 +24,7 @@ type device struct {
 // It is safe for concurrent use. Next to nothing is spent on it while it is
 // empty, and it never allocates to answer.
 type badTokens struct {
-	entries  atomic.Int64 // list.len()
-	answered atomic.Uint64
+	entries atomic.Int64 // list.len()
 
 	mu   sync.RWMutex
 	list *badTokenList
@@ -46,9 +45,6 @@ func (c *badTokens) listed(d device, now time.Time) (refused time.Time, why stri
 	c.mu.RLock()
 	refused, why, ok = c.list.listed(d, now)
 	c.mu.RUnlock()
-	if ok {
-		c.answered.Add(1)
-	}
 	return refused, why, ok
 }
 
@@ -87,12 +83,12 @@ func (c *badTokens) flush(now time.Time) {
 	c.entries.Store(0)
 }
 
-// figures are for Stats: how many tokens are listed now, how many notifications
-// were answered by the list, and how many tokens it gave up for want of room.
-func (c *badTokens) figures(now time.Time) (listed int, answered, evicted uint64) {
+// figures are for Stats: how many tokens are listed now, and how many were given up for
+// want of room.
+func (c *badTokens) figures(now time.Time) (listed int, evicted uint64) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.list.count(now), c.answered.Load(), c.list.evicted
+	return c.list.count(now), c.list.evicted
 }
 
 // badTokenList is badTokens without lock. It dates everything by when the

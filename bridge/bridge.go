@@ -15,7 +15,7 @@ import (
 
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
-	"apnsbridge/bridge/upstream"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
 )
 
@@ -43,6 +43,7 @@ type Bridge struct {
 	now      func() time.Time
 	clock    *clock
 	budget   *budget
+	traces   *trace.Ring
 	asleep   lane.Entries // devices that wait, of all lanes
 	feedback *feedback
 	mode     SpoolMode
@@ -71,13 +72,14 @@ type Bridge struct {
 
 	reloading sync.Mutex // before mu
 
-	mu        sync.Mutex
-	apps      map[string]*app // that are configured, or have been
-	sessions  map[*Session]struct{}
-	clients   map[clientKey]*client
-	upstreams []*upstream.Upstream // that were not closed yet
-	stopping  bool                 // sessions come to their end, also those that are yet to begin
-	closed    bool
+	mu       sync.Mutex
+	apps     map[string]*app // that are configured, or have been
+	sessions map[*Session]struct{}
+	clients  map[clientKey]*client
+	outlets  []outlet // that were not closed yet
+	stopping bool     // sessions come to their end, also those that are yet to begin
+	closed   bool
+	opened   uint64 // sessions, ever
 }
 
 var errClosed = errors.New("the bridge is closed")
@@ -102,7 +104,7 @@ func newBridge(c Config) (*Bridge, error) {
 	limits := c.Limits.withDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
-		budget: newBudget(limits.QueuedBytes), mode: c.Mode,
+		budget: newBudget(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    newLedgerLog(c.Ledger, limits.RetryDelay, c.Log),
@@ -203,7 +205,8 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	case a.route.Load().app.topicFor(origin) == "":
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
-	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now()}
+	b.opened++
+	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now(), number: b.opened}
 	if err := s.hold(a.route.Load()); err != nil {
 		return nil, err
 	}
@@ -331,7 +334,7 @@ func (b *Bridge) endSessions() (writing int) {
 func (b *Bridge) Close() {
 	b.mu.Lock()
 	b.closed = true
-	all := b.upstreams
+	all := b.outlets
 	b.mu.Unlock()
 	b.ended.Store(true)
 	b.everyLane(func(l *appLane) { l.during(l.core.Stop) })

@@ -182,6 +182,7 @@ func (b *Bridge) tick() {
 	for _, a := range b.everyApp() {
 		short = short || !a.account.room()
 		a.tendHealth(now)
+		a.endTrace(now)
 		for _, l := range a.lanes {
 			l.nudge(b.clock.now())
 		}

@@ -32,6 +32,10 @@ func newClock(read func() time.Time) *clock { return &clock{read: read, start: r
 
 func (c *clock) now() lane.Now { return c.at(c.read()) }
 
+// nanos is t, which was read from the same clock, in nanoseconds since 1970 by the
+// wall's time at the start and what has passed since.
+func (c *clock) nanos(t time.Time) int64 { return c.start.UnixNano() + int64(t.Sub(c.start)) }
+
 // at is what lanes are told of t, which was read a moment ago.
 func (c *clock) at(t time.Time) lane.Now {
 	mono := t.Sub(c.start)

@@ -8,7 +8,6 @@ import (
 	"unsafe"
 
 	"apnsbridge/bridge/apnssim"
-	"apnsbridge/bridge/lane"
 	"apnsbridge/store/boltstore"
 )
 
@@ -189,7 +188,7 @@ func TestWallStepsBesideBadTokens(t *testing.T) {
 // An attempt is dated so that what is compared with it goes by the monotonic clock.
 func TestSentIsMonotonic(t *testing.T) {
 	now := time.Now()
-	sent := dated(lane.Now{Time: now})
+	sent := dated(now)
 	if d := stepped(now, time.Hour).Sub(sent); d < 0 || d >= time.Millisecond || sent.Nanosecond()%1e6 != 0 {
 		t.Errorf("%v after it, %d ns", d, sent.Nanosecond())
 	}

@@ -4,6 +4,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 )
 
 // perform does what a ledger has decided. The client's lock is free.
@@ -15,15 +16,23 @@ func (a *app) perform(d conversation.Decision) {
 		now := b.now()
 		a.expireAt(n, d.Expiry, d.Expiry != conversation.NoExpiry, now)
 		l := n.session.lane
+		if l.watching(n) {
+			l.note(n, trace.Forwarded, "the one sent before it was not delivered")
+		}
 		l.perform(l.arrive(n, now))
 	case conversation.TakeOver:
 		// Whoever is delivering it goes on. A crash must not lose it: its Release
 		// follows, until then it can be touched.
 		if n := d.Content.(*notification); n.lane != nil {
+			if n.lane.watching(n) {
+				n.lane.note(n, trace.Released, "it held up a failure behind it: its provider hears no more of it")
+			}
 			n.lane.during(func(now lane.Now) { n.lane.core.Keep(&n.Item, now) })
 		}
 	case conversation.Packet:
 		s := d.Conn.Owner.(*Session)
+		a.counters.packets.add(d.Status)
+		a.noteTold(s, d)
 		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
 		if d.Status == binproto.Shutdown {

@@ -6,6 +6,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -26,26 +27,36 @@ func (n *notification) begin() bool {
 	}
 	if n.Expires != 0 && n.Expires <= now.Wall {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
-		a.counters.expired.Add(1)
+		l.end(Expired, "")
+		if l.watching(n) {
+			l.note(n, trace.Ended, "%s", endWords[lane.Expired])
+		}
 		l.finish(n, conversation.Expired)
 		return false
 	}
 	if refused, why, ok := a.badTokens.listed(l.device(n), now.Time); ok {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		n.Sent = refused
+		l.end(Listed, "")
+		if l.watching(n) {
+			l.note(n, trace.Ended, "APNs is not asked: it has refused the token lately")
+		}
 		l.refuse(n, binproto.InvalidToken, why)
 		return false
 	}
 	n.Attempts++
-	n.Sent = dated(now)
+	n.Sent = now.Time
+	if l.watching(n) {
+		l.noteSent(n)
+	}
 	return true
 }
 
-// dated is the present time to the millisecond, as the store keeps it. It has the
-// monotonic reading, which Truncate and UTC would take away: a bad token is listed
-// for its time though the wall is set back.
-func dated(now lane.Now) time.Time {
-	return now.Time.Add(-time.Duration(now.Time.Nanosecond()) % time.Millisecond)
+// dated is t to the millisecond, as the store keeps it. It has the monotonic reading,
+// which Truncate and UTC would take away: a bad token is listed for its time though
+// the wall is set back.
+func dated(t time.Time) time.Time {
+	return t.Add(-time.Duration(t.Nanosecond()) % time.Millisecond)
 }
 
 // device names the device of n to APNs.
@@ -83,9 +94,9 @@ func (n *notification) answered(v upstream.Verdict) {
 	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.store.Listed(a.name, n.Token())
 	switch {
 	case dry:
-		a.counters.dryRun.Add(1)
+		l.end(DryRun, "")
 	case v.Class == upstream.Accepted:
-		a.counters.accepted.Add(1)
+		l.counters.accepted.Add(1)
 		a.badTokens.accepted(l.device(n))
 	}
 	if v.Class == upstream.BadToken || v.Class == upstream.Refused {
@@ -94,10 +105,13 @@ func (n *notification) answered(v upstream.Verdict) {
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
-	renew, rt, topic := n.Bearer, n.route, n.Request.Topic
+	renew, rt, topic, watching := n.Bearer, n.route, n.Request.Topic, l.watching(n)
 	at := scope{rt.environment(l.environment), n.Line.Name}
 	var device conversation.Device
 	copy(device[:], n.Token())
+	if watching && !dry {
+		l.noteAnswer(n, v)
+	}
 
 	now := l.lock()
 	forItself := l.core.ForItself(&n.Item, class)
@@ -118,6 +132,12 @@ func (n *notification) answered(v upstream.Verdict) {
 	n.outcome = conversation.Accepted
 	done := v.Class == upstream.Accepted && !listed
 	fate, gone := l.core.Answered(&n.Item, class, done, now)
+	if !dry {
+		l.observe(n, v, fate == lane.Over, now.Time)
+	}
+	if watching && fate == lane.Waits {
+		l.noteWait(n, now)
+	}
 	decided := l.release()
 	if class == lane.Renewed {
 		l.renew(renew)
@@ -132,9 +152,9 @@ func (n *notification) answered(v upstream.Verdict) {
 		if v.Class == upstream.NoAnswer && l.troubled.Load() && !ended { // one lost connection is no problem
 			a.health.say(scope{environment: at.environment}, "APNs does not answer", a.bridge.log)
 		}
-		a.counters.retried.Add(1)
+		l.counters.retried.Add(1)
 		if v.Class == upstream.NoAnswer {
-			a.counters.ambiguous.Add(1)
+			l.counters.ambiguous.Add(1)
 		}
 	case fate == lane.GivenUp:
 		l.drop(n, v)
@@ -160,7 +180,10 @@ func (l *appLane) renew(bearer string) { l.app.route.Load().upstream(l.environme
 
 // drop ends the way of n, about which APNs was asked often enough.
 func (l *appLane) drop(n *notification, v upstream.Verdict) {
-	l.app.counters.dropped.Add(1)
+	l.end(Dropped, reason(v))
+	if l.watching(n) {
+		l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
+	}
 	l.app.bridge.log.Warn().Str("app", l.app.name).Str("apns_id", n.Request.ID.String()).Int("code", v.Code).
 		Str("reason", v.Reason).Int("attempts", int(n.Flags.Attempts)).Msg("given up")
 	l.finish(n, conversation.Dropped)
@@ -174,20 +197,20 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 	case upstream.Accepted:
 		a.bridge.feedback.alive(n)
 	case upstream.BadToken:
-		a.counters.badTokens.Add(1)
-		if v.Reason == upstream.NotForTopic {
-			a.counters.notForTopic.Add(1)
-		}
-		a.badTokens.refused(l.device(n), n.Sent, v.Reason)
+		l.end(BadToken, reason(v))
+		a.badTokens.refused(l.device(n), dated(n.Sent), v.Reason)
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Gone:
-		a.counters.unregistered.Add(1)
-		a.bridge.feedback.dead(n, v.GoneAt(n.Sent, a.bridge.now()))
+		l.end(Unregistered, reason(v))
+		if l.watching(n) {
+			l.note(n, trace.Listed, "its device goes on the feedback list")
+		}
+		a.bridge.feedback.dead(n, v.GoneAt(dated(n.Sent), a.bridge.now()))
 	case upstream.Refused:
-		a.counters.refused.Add(1)
+		l.end(Refused, reason(v))
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Unknown:
-		a.counters.unknown.Add(1)
+		l.end(Unknown, reason(v))
 		l.refuse(n, binproto.Unknown, v.Reason)
 	default: // it was amended, and that was no better
 		l.drop(n, v)
@@ -197,7 +220,14 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 // refuse ends the way of n with the status its provider is to know, and APNs' word. If
 // there is no one to tell, a bad token goes to the feedback list.
 func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
+	watching := l.watching(n)
+	if watching {
+		l.note(n, trace.Ended, "refused with status %d, %s", status, status)
+	}
 	told := n.session != nil && n.session.refused(n, status, why)
+	if watching && !told {
+		l.note(n, trace.Listed, "there is no provider to tell: a bad token goes on the feedback list")
+	}
 	if !told && status == binproto.InvalidToken {
 		l.app.bridge.feedback.refused(n)
 		return

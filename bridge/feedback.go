@@ -66,7 +66,7 @@ func (f *feedback) dead(n *notification, at time.Time) {
 // alive takes the device of n, a push that was accepted, off the list, and then
 // lets n settle.
 func (f *feedback) alive(n *notification) {
-	f.add(feedbackEntry{app: n.lane.app, token: n.Token(), at: n.Sent, alive: true, waits: n, outcome: conversation.Accepted})
+	f.add(feedbackEntry{app: n.lane.app, token: n.Token(), at: dated(n.Sent), alive: true, waits: n, outcome: conversation.Accepted})
 }
 
 // untold puts a bad token of which no provider was told on the list. It keeps
@@ -79,7 +79,7 @@ func (f *feedback) untold(a *app, token []byte, at time.Time) {
 
 // refused is dead for a bad token that was taken over from its provider.
 func (f *feedback) refused(n *notification) {
-	f.add(feedbackEntry{app: n.lane.app, token: n.Token(), at: n.Sent, doubt: true, waits: n, outcome: conversation.Dropped})
+	f.add(feedbackEntry{app: n.lane.app, token: n.Token(), at: dated(n.Sent), doubt: true, waits: n, outcome: conversation.Dropped})
 }
 
 // withdraw takes back what was recorded of a bad token.

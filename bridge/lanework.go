@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
 )
 
@@ -232,7 +233,10 @@ func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.SpoolRecord)
 		r.Broken = append(r.Broken, &n.Item)
 		return n.Size
 	}
-	l.app.counters.replayed.Add(1)
+	l.counters.replayed.Add(1)
+	if l.watching(n) {
+		l.note(n, trace.Read, "")
+	}
 	r.Got = append(r.Got, &n.Item)
 	return n.Size
 }

@@ -32,6 +32,8 @@ type Limits struct {
 	WaitingDevices int // devices that are remembered to wait for their next attempt, in the process; 200,000
 	TopicsPerApp   int // topics of an app's certificates that are served at a time, in an environment; 1,000
 
+	TraceEntries int // notifications whose trace is kept, with a KiB each; 10,000
+
 	LedgerBytes          int64         // of all that is remembered behind error packets; 64 MiB
 	LedgerBytesPerClient int64         // of that, for one client; 16 MiB
 	LedgerTTL            time.Duration // how long it is, for a kind of provider not known to send again; 600 s
@@ -63,6 +65,8 @@ func (l Limits) withDefaults() Limits {
 
 		WaitingDevices: cmp.Or(l.WaitingDevices, 200_000),
 		TopicsPerApp:   cmp.Or(l.TopicsPerApp, 1000),
+
+		TraceEntries: cmp.Or(l.TraceEntries, 10_000),
 
 		LedgerBytes:          cmp.Or(l.LedgerBytes, 64<<20),
 		LedgerBytesPerClient: cmp.Or(l.LedgerBytesPerClient, 16<<20),

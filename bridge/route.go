@@ -12,6 +12,7 @@ import (
 
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -24,13 +25,21 @@ type app struct {
 	lanes     [2]*appLane // of Production and Sandbox
 	account   account
 	badTokens *badTokens
-	counters  counters
+	counters  appCounters
+	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced
 	health    health
 
 	// Under the bridge's lock.
 	configured    bool
 	conversations conversation.Stats // of clients that were forgotten
-	pooled        upstream.Stats     // of upstreams that were closed
+	pooled        [2]upstream.Stats  // of upstreams that were closed, by environment
+}
+
+// outlet is an upstream with whose notifications it carries, and where.
+type outlet struct {
+	*upstream.Upstream
+	app         *app
+	environment Environment
 }
 
 // route is how an app's notifications go at present.
@@ -247,7 +256,7 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 				Trouble:  func(v upstream.Verdict) { a.troubled(rt, env, v) },
 			})
 			rt.upstreams[e] = u
-			b.upstreams = append(b.upstreams, u)
+			b.outlets = append(b.outlets, outlet{u, a, env})
 		}
 	}
 	return rt
@@ -261,12 +270,12 @@ const spentFor = time.Minute
 // closeSpent closes the upstreams that no app goes by any more.
 func (b *Bridge) closeSpent(now time.Time) {
 	b.mu.Lock()
-	var spent []*upstream.Upstream
-	b.upstreams = slices.DeleteFunc(b.upstreams, func(u *upstream.Upstream) bool {
-		over := u.IdleFor(now) >= spentFor && !b.routed(u)
+	var spent []outlet
+	b.outlets = slices.DeleteFunc(b.outlets, func(u outlet) bool {
+		over := u.IdleFor(now) >= spentFor && !u.routed()
 		if over {
 			spent = append(spent, u)
-			b.apps[u.App()].pooled.Add(u.Stats())
+			u.app.pooled[u.environment].Add(u.Stats())
 		}
 		return over
 	})
@@ -276,8 +285,8 @@ func (b *Bridge) closeSpent(now time.Time) {
 	}
 }
 
-// routed reports whether an app goes by u. b.mu is held.
-func (b *Bridge) routed(u *upstream.Upstream) bool {
-	a := b.apps[u.App()]
-	return (a.configured || b.spool == nil) && slices.Contains(a.route.Load().upstreams[:], carrier(u))
+// routed reports whether its app goes by o. The bridge's lock is held.
+func (o outlet) routed() bool {
+	a := o.app
+	return (a.configured || a.bridge.spool == nil) && slices.Contains(a.route.Load().upstreams[:], carrier(o.Upstream))
 }

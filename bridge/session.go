@@ -32,6 +32,7 @@ type Session struct {
 	peer   Peer
 	origin Origin
 	opened time.Time
+	number uint64 // of all sessions, for traces
 
 	// Of Push alone.
 	route *route
@@ -51,11 +52,11 @@ type Session struct {
 // what it points to are borrowed until it returns. When there was no room,
 // Peer.Resume follows, perhaps before Push has returned.
 func (s *Session) Push(frame *binproto.Notification) (room bool) {
-	s.app.counters.taken.Add(1)
-	s.app.counters.skippedItems.Add(uint64(frame.Skipped))
 	now := s.bridge.now()
 	n := newNotification(s, frame, now)
 	s.address(n, frame, now)
+	s.lane.counters.taken.Add(1)
+	s.lane.counters.skip(frame.Skipped)
 	s.app.account.add(n.Size)
 
 	c := s.client
@@ -64,6 +65,9 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	c.pace.take(now)
 	var forward bool
 	n.seq, forward = s.talk.Take(n, conversation.FrameOf(frame), now)
+	if s.lane.watching(n) {
+		s.noteTaken(n, frame, forward)
+	}
 	var decided *todo
 	if forward {
 		n.holders++
@@ -80,8 +84,8 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 // Reject takes a frame that was refused at parsing, in its place. n is borrowed
 // as in Push.
 func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
-	s.app.counters.malformed.Add(1)
-	s.app.counters.skippedItems.Add(uint64(n.Skipped))
+	s.lane.end(Malformed, malformed(status))
+	s.lane.counters.skip(n.Skipped)
 	s.client.during(func(now time.Time) {
 		s.talk.Reject(conversation.FrameOf(n), status, now)
 		room = s.room(now)
@@ -184,7 +188,7 @@ func (s *Session) room(now time.Time) bool {
 			return true
 		}
 	case !s.client.pace.room(now):
-		s.app.counters.overRate.Add(1)
+		s.lane.counters.overRate.Add(1)
 	case s.talk.Len() < s.bridge.limits.Window && s.app.account.room():
 		return true
 	}

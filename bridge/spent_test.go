@@ -31,7 +31,7 @@ func TestReloadsLeaveNoPools(t *testing.T) {
 	pools := func() int {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return len(b.upstreams)
+		return len(b.outlets)
 	}
 	if n := pools(); n < 2 {
 		t.Fatalf("%d pools, want those that were left", n)

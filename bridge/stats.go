@@ -2,9 +2,9 @@ package bridge
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/upstream"
@@ -12,6 +12,7 @@ import (
 
 // Stats is a snapshot of a bridge.
 type Stats struct {
+	Now          int64  // the second since 1970 in which it was made, as WaitingStats.Oldest goes
 	Sessions     int    // connections open, or with notifications without a verdict
 	Unsettled    int64  // notifications without a verdict
 	QueuedBytes  int64  // what they cost, against Limits.QueuedBytes
@@ -21,44 +22,42 @@ type Stats struct {
 	LedgerBytes  int64  // what is remembered behind error packets, against Limits.LedgerBytes
 	LedgerWait   int    // records of it, and the packets that wait for them
 	LedgerFailed uint64 // commits of it that the store has refused
+	Traced       int    // notifications whose trace is kept, against Limits.TraceEntries
 	Limits       Limits
 	Apps         map[string]AppStats
 }
 
-// AppStats counts an app's notifications since the start.
+// AppStats are an app's figures. Counts and Waiting are those of its lanes together.
 type AppStats struct {
-	Taken        uint64 // good frames
-	Malformed    uint64 // frames refused at parsing
-	OverRate     uint64 // of both, those behind which a connection was not read further for a while, for its client's rate
-	SkippedItems uint64 // items of framed notifications that nobody knows
-	Accepted     uint64 // by APNs
-	DryRun       uint64 // ended in place of it, as the app's dry run has it
-	BadTokens    uint64 // refused for their token
-	NotForTopic  uint64 // of BadTokens: APNs says DeviceTokenNotForTopic, and BadDeviceToken of the others
-	Refused      uint64 // refused for another fault of the provider
-	Unregistered uint64 // for devices that have gone
-	Unknown      uint64 // answered in words not known here
-	Feedback     uint64 // entries recorded
-	Revived      uint64 // entries taken off the list, for the device took a push again
-	FeedbackLost uint64 // entries the store did not take before the end
-	Expired      uint64 // before APNs took them
-	Dropped      uint64 // given up after retries
-	Crowded      uint64 // given up behind a device that waits, for want of room
-	Retried      uint64 // attempts after the first
-	Ambiguous    uint64 // of those, after no answer: these may double
-	Replayed     uint64 // read from the spool, to be sent
-	Unreadable   uint64 // of the spool's notifications, that could not be read
-	Abandoned    uint64 // without a verdict at the end, and not in the spool
-
+	Counts
 	Waiting WaitingStats // what has no verdict yet
 	Lanes   LanesStats   // its ways to APNs
 
+	Feedback     uint64                     // entries recorded
+	Revived      uint64                     // entries taken off the list, for the device took a push again
+	FeedbackLost uint64                     // entries the store did not take before the end
+	Packets      map[binproto.Status]uint64 // that providers are told
+
 	BadTokensListed  int    // tokens that are answered without asking APNs
-	BadTokensCached  uint64 // notifications answered so
 	BadTokensEvicted uint64 // tokens forgotten for want of room
 
 	Conversation conversation.Stats // what providers were told, and have sent again
 	Pool         upstream.Stats     // what carries them to APNs
+}
+
+// Counts count notifications since the start.
+type Counts struct {
+	Taken        uint64 // good frames
+	OverRate     uint64 // of those and malformed ones: a connection was not read behind them, for its client's rate
+	SkippedItems uint64 // items of framed notifications that nobody knows
+	Accepted     uint64 // by APNs
+	Retried      uint64 // attempts after the first
+	Ambiguous    uint64 // of those, after no answer: these may double
+	Replayed     uint64 // read from the spool, to be sent
+
+	// What became of the others, as Outcome has it: the sums of LaneStats.Endings.
+	Malformed, DryRun, BadTokens, BadTokensCached, Refused, Unregistered, Unknown uint64
+	Expired, Dropped, Crowded, Unreadable, Abandoned                              uint64
 }
 
 // WaitingStats is what an app has taken and has no verdict on: one figure, wherever
@@ -74,6 +73,12 @@ type LanesStats struct{ Production, Sandbox LaneStats }
 
 // LaneStats is the state of a way into one environment.
 type LaneStats struct {
+	Counts
+	Endings map[Ending]uint64
+	Times   *Times // nil: APNs has not answered yet
+	Waiting WaitingStats
+	Pool    upstream.Stats
+
 	ClosedSince int64  // the second since 1970 from which on notifications wait, but for probes; 0: they do not
 	TopicsShut  int    // topics of which the same is true
 	Probes      uint64 // sent to find out whether APNs serves again
@@ -83,24 +88,17 @@ type LaneStats struct {
 	AheadBytes  int64  // read from there, without a verdict, against Limits.SpoolAhead
 }
 
-type counters struct {
-	taken, malformed, overRate, skippedItems            atomic.Uint64
-	accepted, badTokens, refused, unregistered, unknown atomic.Uint64
-	notForTopic, dryRun                                 atomic.Uint64
-	feedback, revived, feedbackLost                     atomic.Uint64
-	expired, dropped, crowded                           atomic.Uint64
-	retried, ambiguous, abandoned                       atomic.Uint64
-	replayed, unreadable                                atomic.Uint64
+// Used reports whether there is anything to say of the lane: it has taken or sent
+// something since the start, or something waits in it.
+func (st *LaneStats) Used() bool {
+	return st.Taken+st.Replayed+st.Pool.Dials > 0 || st.Waiting.Notifications > 0 || len(st.Endings) > 0
 }
 
-func (c *counters) stats() AppStats {
-	return AppStats{
-		Taken: c.taken.Load(), Malformed: c.malformed.Load(), OverRate: c.overRate.Load(), SkippedItems: c.skippedItems.Load(),
-		Accepted: c.accepted.Load(), DryRun: c.dryRun.Load(), BadTokens: c.badTokens.Load(), NotForTopic: c.notForTopic.Load(), Refused: c.refused.Load(),
-		Unregistered: c.unregistered.Load(), Unknown: c.unknown.Load(),
-		Feedback: c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
-		Expired: c.expired.Load(), Dropped: c.dropped.Load(), Crowded: c.crowded.Load(),
-		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Replayed: c.replayed.Load(), Unreadable: c.unreadable.Load(), Abandoned: c.abandoned.Load(),
+func (w *WaitingStats) add(o WaitingStats) {
+	w.Notifications += o.Notifications
+	w.OnDisk += o.OnDisk
+	if w.Oldest == 0 || o.Oldest != 0 && o.Oldest < w.Oldest {
+		w.Oldest = o.Oldest
 	}
 }
 
@@ -109,17 +107,17 @@ func (b *Bridge) Stats() Stats {
 	disk := b.onDisk()
 	b.mu.Lock()
 	st := Stats{Sessions: len(b.sessions), Limits: b.limits, Apps: make(map[string]AppStats, len(b.apps))}
-	for name, a := range b.apps {
-		if !a.configured {
-			continue
+	pools := make(map[*app]*[2]upstream.Stats)
+	for _, o := range b.outlets {
+		if pools[o.app] == nil {
+			pools[o.app] = new([2]upstream.Stats)
 		}
-		app := a.counters.stats()
-		app.Conversation, app.Pool = a.conversations, a.pooled
-		app.Waiting = disk[name]
-		app.Lanes.Production = a.lanes[Production].stats(&app.Waiting)
-		app.Lanes.Sandbox = a.lanes[Sandbox].stats(&app.Waiting)
-		app.BadTokensListed, app.BadTokensCached, app.BadTokensEvicted = a.badTokens.figures(b.now())
-		st.Apps[name] = app
+		pools[o.app][o.environment].Add(o.Stats())
+	}
+	for name, a := range b.apps {
+		if a.configured {
+			st.Apps[name] = a.stats(disk, pools[a])
+		}
 	}
 	for key, c := range b.clients {
 		c.mu.Lock()
@@ -130,13 +128,7 @@ func (b *Bridge) Stats() Stats {
 			st.Apps[key.app] = app
 		}
 	}
-	for _, u := range b.upstreams {
-		if app, ok := st.Apps[u.App()]; ok {
-			app.Pool.Add(u.Stats())
-			st.Apps[u.App()] = app
-		}
-	}
-	st.Clients = len(b.clients)
+	st.Clients, st.Now = len(b.clients), b.clock.nanos(b.now())/int64(time.Second)
 	b.mu.Unlock()
 	st.LedgerBytes = b.ledgerBudget.Used()
 	st.LedgerWait, st.LedgerFailed = b.ledgerLog.figures()
@@ -144,38 +136,71 @@ func (b *Bridge) Stats() Stats {
 	st.QueuedBytes = b.budget.used.Load()
 	st.Retrying = int(b.asleep.Used())
 	st.FeedbackWait = b.feedback.len()
+	st.Traced, _ = b.traces.Used()
 	return st
 }
 
-// onDisk gives what waits in the spool, by app.
-func (b *Bridge) onDisk() map[string]WaitingStats {
+// stats gives the app's figures but for what its clients were told: disk is what waits
+// in the spool, pool what its connections do; nil: there are none. The bridge's lock is
+// held.
+func (a *app) stats(disk map[lanePart]WaitingStats, pool *[2]upstream.Stats) AppStats {
+	c := &a.counters
+	st := AppStats{
+		Conversation: a.conversations,
+		Feedback:     c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
+		Packets: c.packets.counts(),
+	}
+	for e, lane := range [...]*LaneStats{&st.Lanes.Production, &st.Lanes.Sandbox} {
+		l := a.lanes[e]
+		*lane = l.stats(disk[lanePart{a.name, l.environment.String()}])
+		lane.Pool = a.pooled[e]
+		if pool != nil {
+			lane.Pool.Add(pool[e])
+		}
+		st.Counts.add(lane.Counts)
+		st.Waiting.add(lane.Waiting)
+		st.Pool.Add(lane.Pool)
+	}
+	st.BadTokensListed, st.BadTokensEvicted = a.badTokens.figures(a.bridge.now())
+	return st
+}
+
+// lanePart names what is a lane's in the spool.
+type lanePart struct{ app, environment string }
+
+// onDisk gives what waits in the spool.
+func (b *Bridge) onDisk() map[lanePart]WaitingStats {
 	if b.spool == nil {
 		return nil
 	}
-	all := make(map[string]WaitingStats)
+	all := make(map[lanePart]WaitingStats)
 	for _, line := range b.spool.Stats().Lines {
-		w := all[line.App]
-		w.OnDisk += line.Log + line.Queued
-		w.Notifications = w.OnDisk
-		if w.Oldest == 0 || line.Since < w.Oldest {
-			w.Oldest = line.Since
-		}
-		all[line.App] = w
+		part, n := lanePart{line.App, line.Environment}, line.Log+line.Queued
+		w := all[part]
+		w.add(WaitingStats{Notifications: n, OnDisk: n, Oldest: line.Since})
+		all[part] = w
 	}
 	return all
 }
 
-// stats gives the lane's figures, and adds what waits in memory to w.
-func (l *appLane) stats(w *WaitingStats) LaneStats {
+// stats gives the lane's figures but for its connections; w is what waits of it on disk.
+func (l *appLane) stats(w WaitingStats) LaneStats {
 	now := l.lock()
 	core := l.core.Stats()
 	oldest := l.core.Oldest(func(it *lane.Item) int64 { return of(it).taken })
-	l.mu.Unlock()
-	w.Notifications += core.Unstored
-	if oldest != 0 && (w.Oldest == 0 || oldest < w.Oldest) {
-		w.Oldest = oldest
+	var times *Times
+	if l.times != nil {
+		t := *l.times
+		times = &t
 	}
-	st := LaneStats{Probes: core.Probes, Asleep: core.Asleep, AtDoor: core.AtDoor, Unwritten: core.Unwritten, AheadBytes: core.Ahead, TopicsShut: len(core.Closed)}
+	l.mu.Unlock()
+	w.add(WaitingStats{Notifications: core.Unstored, Oldest: oldest / int64(time.Second)})
+	endings := l.endings.counts()
+	st := LaneStats{
+		Counts: l.counts(endings), Endings: endings, Times: times, Waiting: w,
+		Probes: core.Probes, Asleep: core.Asleep, AtDoor: core.AtDoor, Unwritten: core.Unwritten, AheadBytes: core.Ahead,
+		TopicsShut: len(core.Closed),
+	}
 	since := core.Since
 	for _, n := range core.Closed {
 		since = min(since, n.Since)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"apnsbridge/bridge/lane"
 	"apnsbridge/store"
@@ -54,7 +55,7 @@ const storedHead = 2 + 8 + 16 + 8
 func appendBody(b []byte, n *notification) []byte {
 	q := &n.Request
 	b = append(b, storedVersion, q.Priority)
-	b = binary.BigEndian.AppendUint64(b, uint64(n.taken))
+	b = binary.BigEndian.AppendUint64(b, uint64(n.taken/int64(time.Second)))
 	b = append(b, q.ID[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(q.Expiration))
 	b = append(append(b, byte(len(q.PushType))), q.PushType...)
@@ -79,7 +80,7 @@ func readBody(from *store.SpoolRecord) (*notification, error) {
 		return n, errStored
 	}
 	q := &n.Request
-	q.Priority, n.taken = b[1], int64(binary.BigEndian.Uint64(b[2:]))
+	q.Priority, n.taken = b[1], int64(binary.BigEndian.Uint64(b[2:]))*int64(time.Second)
 	copy(q.ID[:], b[10:])
 	q.Expiration = int64(binary.BigEndian.Uint64(b[26:]))
 	b = b[storedHead+1:]

@@ -74,13 +74,20 @@ func (b *Bridge) Believe(name string) error {
 	return nil
 }
 
-func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
+// configured finds an app by its name.
+func (b *Bridge) configured(name string) (*app, error) {
 	b.mu.Lock()
-	a := b.apps[name]
-	known := a != nil && a.configured
-	b.mu.Unlock()
-	if !known {
-		return fmt.Errorf("no app %q is configured", name)
+	defer b.mu.Unlock()
+	if a := b.apps[name]; a != nil && a.configured {
+		return a, nil
+	}
+	return nil, fmt.Errorf("no app %q is configured", name)
+}
+
+func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
+	a, err := b.configured(name)
+	if err != nil {
+		return err
 	}
 	for _, l := range a.lanes {
 		l.during(func(now lane.Now) {

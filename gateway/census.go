@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 )
@@ -28,6 +29,7 @@ var unknown source
 type place struct {
 	from   source
 	client string // "" if it is not known, or of no interest
+	tls    uint16 // the version, once it is joined; 0: none
 	app    string // once it is joined
 	joined bool   // its client is admitted
 	left   bool
@@ -46,6 +48,8 @@ type census struct {
 	bySource map[source]int
 	byClient map[string]int
 	byApp    map[string]int // of joined
+	byTLS    map[uint16]int // of joined, by the version
+	admitted map[uint16]uint64
 }
 
 func newCensus(l Limits) *census {
@@ -58,6 +62,8 @@ func newCensus(l Limits) *census {
 		bySource:     make(map[source]int),
 		byClient:     make(map[string]int),
 		byApp:        make(map[string]int),
+		byTLS:        make(map[uint16]int),
+		admitted:     make(map[uint16]uint64),
 	}
 }
 
@@ -122,10 +128,10 @@ func (c *census) fullOfClient(client string) bool {
 	return client != "" && c.byClient[client] >= c.maxPerClient
 }
 
-// join counts one that has entered as the client's and the app's, if the bounds
-// allow it. It is tooMany where another of an app with more than its share has to
+// join counts one that has entered as the client's and the app's, and by its version of
+// TLS, if the bounds allow it. It is tooMany where another of an app with more than its share has to
 // give way first.
-func (c *census) join(p *place, client, app string) verdict {
+func (c *census) join(p *place, client, app string, version uint16) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -136,10 +142,12 @@ func (c *census) join(p *place, client, app string) verdict {
 	}
 	c.joined++
 	c.byApp[app]++
+	c.byTLS[version]++
+	c.admitted[version]++
 	if client != "" {
 		c.byClient[client]++
 	}
-	p.client, p.app, p.joined = client, app, true
+	p.client, p.app, p.tls, p.joined = client, app, version, true
 	return welcome
 }
 
@@ -182,6 +190,7 @@ func (c *census) leave(p *place) {
 	}
 	c.joined--
 	decrease(c.byApp, p.app)
+	decrease(c.byTLS, p.tls)
 	if p.client != "" {
 		decrease(c.byClient, p.client)
 	}
@@ -197,7 +206,7 @@ func decrease[K comparable](by map[K]int, k K) {
 func (c *census) figures(s *PortStats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.Connections = c.total
+	s.Connections, s.Open, s.Admitted = c.total, maps.Clone(c.byTLS), maps.Clone(c.admitted)
 	for from, n := range c.bySource {
 		if from != unknown {
 			s.ConnectionsOfBusiest = max(s.ConnectionsOfBusiest, n)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"testing"
 	"time"
@@ -115,13 +116,13 @@ func TestCensus(t *testing.T) {
 		if v := c.enter(p, false); v != welcome {
 			t.Fatal(v)
 		}
-		if v := c.join(p, "", "busy"); v != welcome {
+		if v := c.join(p, "", "busy", tls.VersionTLS12); v != welcome {
 			t.Fatal(v)
 		}
 		busy = append(busy, p)
 	}
 	quiet := &place{from: sourceNumber(2)}
-	if c.enter(quiet, false) != tooMany || c.enterBeyond(quiet) != welcome || c.join(quiet, "", "quiet") != tooMany {
+	if c.enter(quiet, false) != tooMany || c.enterBeyond(quiet) != welcome || c.join(quiet, "", "quiet", tls.VersionTLS12) != tooMany {
 		t.Error("there is a place where there is none")
 	}
 	if !c.owed("quiet") || c.owed("busy") || c.owed("") || c.excess()["busy"] != 8 {
@@ -129,7 +130,7 @@ func TestCensus(t *testing.T) {
 	}
 	c.leave(busy[0])
 	c.leave(busy[0])
-	if c.join(quiet, "", "quiet") != welcome || c.total != 10 || c.joined != 10 {
+	if c.join(quiet, "", "quiet", tls.VersionTLS12) != welcome || c.total != 10 || c.joined != 10 {
 		t.Errorf("got %d and %d joined, want 10", c.total, c.joined)
 	}
 	for _, p := range append(busy, quiet) {

@@ -196,7 +196,7 @@ func (a *arrival) decide() error {
 func (a *arrival) join() error {
 	f := a.front
 	for {
-		switch f.census.join(a.place, a.hello.Client, a.hello.App) {
+		switch f.census.join(a.place, a.hello.Client, a.hello.App, a.hello.Version) {
 		case welcome:
 			return nil
 		case tooManyOfClient:

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"crypto/tls"
 	"sync/atomic"
 
 	"apnsbridge/binproto"
@@ -34,13 +33,15 @@ type PortStats struct {
 	HandshakesOverRate         uint64 // closed at once: HandshakeRatePerAddress
 	Refused                    uint64 // by Admit
 	ResumedTLS                 uint64 // of HandshakesDone
-	HandshakesOldProtocol      uint64 // of HandshakesDone: TLS 1.0 and 1.1
 	Terminated                 uint64 // admitted without a handshake: Port.Terminated
 	Proxied                    uint64 // whose address came in a PROXY header
 	BadProxyHeaders            uint64 // of HandshakesFailed: none or a broken one, where one has to come
 	OlderThanTLS               uint64 // of HandshakesFailed: SSLv3, or a hello in SSLv2's form
 	Mistrusted                 uint64 // of HandshakesFailed: the client does not trust our certificate, and says so
 	WithoutTLS                 uint64 // of HandshakesFailed: frames, HTTP or anything else that is not TLS
+
+	Open     map[uint16]int    // connections of admitted clients, by their TLS version; 0: without TLS
+	Admitted map[uint16]uint64 // since the start
 }
 
 // Stats are the figures of a Server.
@@ -82,7 +83,7 @@ type portCounters struct {
 	overLimitPerClient, overShare            atomic.Uint64
 	proxied, badProxyHeaders                 atomic.Uint64
 	done, failed, timedOut, dropped, refused atomic.Uint64
-	resumed, oldProtocol, terminated         atomic.Uint64
+	resumed, terminated                      atomic.Uint64
 	olderThanTLS, withoutTLS, overRate       atomic.Uint64
 	mistrusted                               atomic.Uint64
 }
@@ -95,9 +96,6 @@ func (c *portCounters) admitted(h *Hello) {
 	c.done.Add(1)
 	if h.Resumed {
 		c.resumed.Add(1)
-	}
-	if h.Version < tls.VersionTLS12 {
-		c.oldProtocol.Add(1)
 	}
 }
 
@@ -163,28 +161,27 @@ func (s *Server) Stats() Stats {
 func (f *front) stats() PortStats {
 	c := &f.counters
 	p := PortStats{
-		AwaitingHello:         int(c.awaitingHello.Load()),
-		HelloBytes:            int(f.hellos.Load()),
-		Accepted:              c.accepted.Load(),
-		AcceptErrors:          c.acceptErrors.Load(),
-		OverLimit:             c.overLimit.Load(),
-		OverLimitPerAddress:   c.overLimitPerAddress.Load(),
-		OverLimitPerClient:    c.overLimitPerClient.Load(),
-		HandshakesDone:        c.done.Load(),
-		HandshakesFailed:      c.failed.Load(),
-		HandshakesTimedOut:    c.timedOut.Load(),
-		HandshakesDropped:     c.dropped.Load(),
-		HandshakesOverRate:    c.overRate.Load(),
-		OverShare:             c.overShare.Load(),
-		Refused:               c.refused.Load(),
-		ResumedTLS:            c.resumed.Load(),
-		HandshakesOldProtocol: c.oldProtocol.Load(),
-		Terminated:            c.terminated.Load(),
-		Proxied:               c.proxied.Load(),
-		BadProxyHeaders:       c.badProxyHeaders.Load(),
-		OlderThanTLS:          c.olderThanTLS.Load(),
-		Mistrusted:            c.mistrusted.Load(),
-		WithoutTLS:            c.withoutTLS.Load(),
+		AwaitingHello:       int(c.awaitingHello.Load()),
+		HelloBytes:          int(f.hellos.Load()),
+		Accepted:            c.accepted.Load(),
+		AcceptErrors:        c.acceptErrors.Load(),
+		OverLimit:           c.overLimit.Load(),
+		OverLimitPerAddress: c.overLimitPerAddress.Load(),
+		OverLimitPerClient:  c.overLimitPerClient.Load(),
+		HandshakesDone:      c.done.Load(),
+		HandshakesFailed:    c.failed.Load(),
+		HandshakesTimedOut:  c.timedOut.Load(),
+		HandshakesDropped:   c.dropped.Load(),
+		HandshakesOverRate:  c.overRate.Load(),
+		OverShare:           c.overShare.Load(),
+		Refused:             c.refused.Load(),
+		ResumedTLS:          c.resumed.Load(),
+		Terminated:          c.terminated.Load(),
+		Proxied:             c.proxied.Load(),
+		BadProxyHeaders:     c.badProxyHeaders.Load(),
+		OlderThanTLS:        c.olderThanTLS.Load(),
+		Mistrusted:          c.mistrusted.Load(),
+		WithoutTLS:          c.withoutTLS.Load(),
 	}
 	f.census.figures(&p)
 	f.gate.figures(&p)

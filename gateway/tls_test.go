@@ -290,14 +290,15 @@ func TestOldTLS(t *testing.T) {
 			if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, badToken2.Append(nil)) {
 				t.Errorf("got % x, %v", got, err)
 			}
+			if got := s.Stats(); got.Admitted[tt.version] != 1 || got.Open[tt.version] != 1 {
+				t.Errorf("connections by version: open %v, admitted %v", got.Open, got.Admitted)
+			}
 			wantEOF(t, c)
 			c.Close()
 			if err := r.waitClosed(); err != nil {
 				t.Error(err)
 			}
-			if got := s.Stats().HandshakesOldProtocol; (got == 1) != (tt.version < tls.VersionTLS12) {
-				t.Errorf("%d old protocols counted", got)
-			}
+			eventually(t, "it is no longer counted as open", func() bool { return s.Stats().Open[tt.version] == 0 })
 		})
 	}
 }

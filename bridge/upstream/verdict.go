@@ -50,6 +50,14 @@ type Verdict struct {
 	leave bool // the connection says it of itself
 }
 
+// Word is Reason where it is one of APNs' own, else empty: it may be a stranger's.
+func (v Verdict) Word() string {
+	if v.Reason == "" || find(v.Code, v.Reason).reason != v.Reason {
+		return ""
+	}
+	return v.Reason
+}
+
 // String is the class in words.
 func (c Class) String() string {
 	if c == 0 || int(c) >= len(classes) {

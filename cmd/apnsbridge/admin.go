@@ -11,12 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
 )
 
@@ -33,15 +31,6 @@ type admin struct {
 	unauthorized, forbidden, handshakesFailed atomic.Uint64
 }
 
-// adminStats are the figures of the admin port.
-type adminStats struct {
-	Connections      int    // open, against limits.admin_connections
-	OverLimit        uint64 // connections that were one too many, and had a second
-	HandshakesFailed uint64 // no TLS, or no certificate of admin.client_ca
-	Unauthorized     uint64 // requests without the right token
-	Forbidden        uint64 // requests that a web page may have sent
-}
-
 func newAdmin(c *config.Config, s *service) (*admin, error) {
 	listener, err := net.Listen("tcp", c.Admin.Listen)
 	if err != nil {
@@ -53,9 +42,6 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 		current:   &s.current,
 		strangers: gateway.Throttle(s.log, gateway.Rate{Count: 1, Per: time.Minute}),
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatsCollector(s, a), s.old, s.reloads,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	now := func() condition { return s.condition(a.stopping.Load()) }
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -65,10 +51,12 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) {
 		servePage(w, s.page(a.stopping.Load()))
 	}))
-	mux.HandleFunc("GET /metrics", a.reads(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP))
+	mux.HandleFunc("GET /metrics", a.reads(s.metrics.Handler().ServeHTTP))
 	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))
 	mux.HandleFunc("POST /reload", a.changes(s.serveReload))
 	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
+	mux.HandleFunc("POST /apps/{name}/trace", a.changes(s.startTrace))
+	mux.HandleFunc("GET /apps/{name}/trace", a.reads(s.showTrace))
 	mux.HandleFunc("POST /apps/{name}/try", a.changes(s.command("the app is tried, on its operator's word", s.bridge.Try)))
 	mux.HandleFunc("POST /apps/{name}/believe", a.changes(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe)))
 	a.server = http.Server{
@@ -98,8 +86,8 @@ func (a *admin) refuse(address string, why error) {
 	a.strangers.Warn().Str("address", address).AnErr("reason", why).Msg("the admin port refuses a stranger")
 }
 
-func (a *admin) stats() adminStats {
-	return adminStats{
+func (a *admin) stats() metrics.Admin {
+	return metrics.Admin{
 		Connections:      int(a.listener.open.Load()),
 		OverLimit:        a.listener.overLimit.Load(),
 		HandshakesFailed: a.handshakesFailed.Load(),

@@ -202,6 +202,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 		SpoolAhead:           int64(l.SpoolAhead),
 		WaitingDevices:       int(l.WaitingDevices),
 		TopicsPerApp:         int(l.TopicsPerApp),
+		TraceEntries:         int(l.TraceEntries),
 		ClientRate:           bridge.Rate(rate(l.NotificationRatePerClient)),
 		Connections:          int(l.APNsConnections),
 		Streams:              int(l.APNsStreams),

@@ -250,8 +250,7 @@ func (w *world) deliver(t *testing.T) {
 	t.Helper()
 	idle := 0
 	waitFor(t, "all is delivered", func() bool {
-		figures := "\n" + w.metrics()
-		if strings.Contains(figures, "\napnsbridge_bridge_unsettled 0\n") && strings.Contains(figures, "\napnsbridge_bridge_app_waiting_notifications{app=\"demo\"} 0\n") {
+		if w.sum(t, "apnsbridge_notifications_unsettled") == 0 && w.sum(t, "apnsbridge_notifications_waiting") == 0 {
 			idle++
 		} else {
 			idle = 0

@@ -52,7 +52,7 @@ func (r *repetitions) look() {
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	_, after, ok := strings.Cut(string(text), "\napnsbridge_bridge_app_ambiguous_total{app=\"demo\"} ")
+	_, after, ok := strings.Cut(string(text), "\napnsbridge_notifications_ambiguous_total{app=\"demo\",environment=\"production\"} ")
 	var count float64
 	if _, wrong := fmt.Sscan(after, &count); err != nil || wrong != nil || !ok || process != int(r.c.number.Load()) {
 		return

@@ -203,7 +203,7 @@ func TestDemoCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	accepted := regexp.MustCompile(`apnsbridge_bridge_app_accepted_total\{app="demo"\} (\d+)`).FindSubmatch(text)
+	accepted := regexp.MustCompile(`apnsbridge_notifications_total\{app="demo",environment="production",outcome="accepted",reason=""\} (\d+)`).FindSubmatch(text)
 	want := "13"
 	for _, program := range []string{"openssl", "php"} {
 		if _, err := exec.LookPath(program); err != nil {

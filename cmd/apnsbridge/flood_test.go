@@ -57,7 +57,7 @@ func TestFlood(t *testing.T) {
 			// Of a connection: what is read and not parsed, and a TLS record.
 			const ofConnection, ofRest = 64<<10 + 16<<10, 8 << 20
 			w.checkMemory("flooded", float64(queued)+float64(connections)*(ofConnection+tt.ofSpool)+ofRest)
-			if got := w.metric(t, "apnsbridge_gateway_parked"); int(got) != connections {
+			if got := w.metric(t, `apnsbridge_provider_connections{state="parked"}`); int(got) != connections {
 				t.Errorf("%v connections are not read, want %d\n%s", got, connections, w.figures())
 			}
 			waitFor(t, "/readyz says what is wrong", func() bool {
@@ -118,13 +118,13 @@ func TestFloodBehindPacket(t *testing.T) {
 				return n.Append(to)
 			}
 			write(enhanced(token("bad0", 1), 1))
-			waitFor(t, "the response is written", func() bool { return w.metric(t, "apnsbridge_gateway_packets_total") == 1 })
+			waitFor(t, "the response is written", func() bool { return w.metric(t, "apnsbridge_packets_written_total") == 1 })
 			if err := w.sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}); err != nil {
 				t.Fatal(err)
 			}
 			write(frame(nil, 0))
 			waitFor(t, "it is known that APNs is away", func() bool {
-				return w.metric(t, `apnsbridge_bridge_app_lanes_production_closed_since{app="flood"}`) > 0
+				return w.sum(t, `apnsbridge_door_closed{app="flood"`) > 0
 			})
 			w.before = w.usage()
 			var flooded []time.Duration
@@ -138,10 +138,10 @@ func TestFloodBehindPacket(t *testing.T) {
 				flooded = append(flooded, w.roundTrips(5)...)
 				waitFor(t, "all is read, and on disk", func() bool {
 					w.look()
-					return w.metric(t, `apnsbridge_bridge_app_taken_total{app="flood"}`) == float64(n+1) &&
-						w.metric(t, `apnsbridge_bridge_app_lanes_production_unwritten{app="flood"}`) == 0
+					return w.metric(t, `apnsbridge_notifications_taken_total{app="flood",environment="production"}`) == float64(n+1) &&
+						w.metric(t, `apnsbridge_notifications_unwritten{app="flood",environment="production"}`) == 0
 				})
-				queued = max(queued, w.metric(t, "apnsbridge_bridge_queued_bytes"))
+				queued = max(queued, w.metric(t, `apnsbridge_limit_used{limit="queued_bytes"}`))
 			}
 			t.Logf("the healthy app: %s; before: %s", percentiles(flooded), percentiles(idle))
 			inMemory := float64(ahead + at*one)

@@ -125,8 +125,8 @@ func (w *floodWorld) figures() string {
 	var lines strings.Builder
 	for line := range strings.Lines(w.metrics()) {
 		for _, of := range []string{
-			"apnsbridge_gateway_parked ", "apnsbridge_gateway_unparsed_bytes ", "apnsbridge_gateway_frames_total ",
-			"apnsbridge_bridge_queued_bytes ", "apnsbridge_bridge_unsettled ", "apnsbridge_bridge_app_", "apnsbridge_store_spool_",
+			"apnsbridge_provider_connections", "apnsbridge_unparsed_bytes ", "apnsbridge_frames_total ", "apnsbridge_limit_used",
+			"apnsbridge_notifications_", "apnsbridge_apns_", "apnsbridge_spool_",
 			"process_resident_memory_bytes ", "process_open_fds ", "go_goroutines ", "go_memstats_heap_inuse_bytes ",
 		} {
 			if strings.HasPrefix(line, of) && !strings.HasSuffix(line, " 0\n") && !strings.Contains(line, `app="well"`) {
@@ -145,7 +145,7 @@ func (w *floodWorld) deliver() {
 	w.t.Helper()
 	waitFor(w.t, "all is delivered", func() bool {
 		w.look()
-		return w.metric(w.t, "apnsbridge_bridge_unsettled")+w.metric(w.t, `apnsbridge_bridge_app_waiting_notifications{app="flood"}`) == 0
+		return w.sum(w.t, "apnsbridge_notifications_unsettled")+w.sum(w.t, `apnsbridge_notifications_waiting{app="flood"`) == 0
 	})
 }
 
@@ -154,7 +154,7 @@ func (w *floodWorld) deliver() {
 // before it looks for garbage.
 func (w *floodWorld) checkMemory(what string, counted float64) {
 	w.t.Helper()
-	bound := w.before.resident + 2*counted + w.metric(w.t, "apnsbridge_store_spool_bytes")
+	bound := w.before.resident + 2*counted + w.metric(w.t, "apnsbridge_spool_bytes")
 	w.t.Logf("%s: %.1f MB resident, %.1f MB before, bound %.1f MB", what, w.peak/1e6, w.before.resident/1e6, bound/1e6)
 	if w.peak > bound && !raced {
 		w.t.Errorf("%s: %.1f MB are resident, want %.1f MB at most\n%s", what, w.peak/1e6, bound/1e6, w.figures())
@@ -178,7 +178,7 @@ func (w *floodWorld) checkDelivered(first int, numbers []int) {
 			}
 		}
 	}
-	doubled, ambiguous := w.sim.Stats().Duplicates, w.metric(w.t, `apnsbridge_bridge_app_ambiguous_total{app="flood"}`)
+	doubled, ambiguous := w.sim.Stats().Duplicates, w.metric(w.t, `apnsbridge_notifications_ambiguous_total{app="flood",environment="production"}`)
 	w.t.Logf("%d written, %d accepted again of %v attempts without an answer", total, doubled, ambiguous)
 	if lost > 0 || len(arrivals) != total {
 		w.t.Errorf("%d of %d are lost, and %d that nobody wrote were accepted", lost, total, len(arrivals)-total+lost)
@@ -203,7 +203,7 @@ func (w *floodWorld) checkReturned() {
 	w.t.Helper()
 	const ofConnection, other = 4, 4 // goroutines; and what is by chance under way
 	waitFor(w.t, "descriptors and goroutines return", func() bool {
-		now, pool := w.usage(), w.metric(w.t, `apnsbridge_bridge_app_pool_connections{app="flood"}`)
+		now, pool := w.usage(), w.metric(w.t, `apnsbridge_apns_connections{app="flood",environment="production",state="in_use"}`)
 		return now.descriptors <= w.before.descriptors+pool+other && now.goroutines <= w.before.goroutines+ofConnection*pool+other
 	})
 }

@@ -54,7 +54,7 @@ func (d *fullDisk) write(t *testing.T, each int, broken bool) {
 }
 
 func (d *fullDisk) taken(t *testing.T) int {
-	return int(d.metric(t, `apnsbridge_bridge_app_taken_total{app="demo"}`))
+	return int(d.sum(t, "apnsbridge_notifications_taken_total"))
 }
 
 // stands waits until nothing more is read, because the disk is full.
@@ -73,7 +73,7 @@ func (d *fullDisk) stands(t *testing.T, most int) {
 	if before >= most {
 		t.Error("all were taken, nobody had to wait")
 	}
-	if got := int(d.metric(t, "apnsbridge_bridge_queued_bytes")); got > 2*fullMemory {
+	if got := int(d.metric(t, `apnsbridge_limit_used{limit="queued_bytes"}`)); got > 2*fullMemory {
 		t.Errorf("%d bytes are in memory, want %d and a little", got, fullMemory)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway/identity"
 )
 
@@ -35,7 +36,7 @@ type logWriter struct {
 	writing time.Time // since when out has a line; zero: it has none
 	closed  bool
 	spent   [2]budget // below an error, and errors
-	stats   logStats
+	stats   metrics.Log
 	lost    time.Time // when a line was dropped last
 	untold  uint64
 	told    time.Time
@@ -45,16 +46,6 @@ type logWriter struct {
 type budget struct {
 	left int64
 	at   time.Time
-}
-
-// logStats are the figures of the log.
-type logStats struct {
-	Queued   int    // bytes that wait to be written; 1 MiB at most
-	Lines    uint64 // written
-	Bytes    uint64
-	Dropped  uint64 // lines: the log's reader stalls or is gone
-	OverRate uint64 // lines: limits.log_rate
-	Cut      uint64 // lines that were too long, of which the beginning was written
 }
 
 // newLogWriter writes to out, at most so many bytes a second.
@@ -167,9 +158,9 @@ func (w *logWriter) tell(now time.Time) {
 }
 
 // figures are the log's as they are now.
-func (w *logWriter) figures() logStats {
+func (w *logWriter) figures() metrics.Log {
 	if w == nil {
-		return logStats{}
+		return metrics.Log{}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -28,6 +28,7 @@ type commands struct {
 	Certs    certsCommand    `cmd:"" help:"Make certificates: for trying out, or for production."`
 	Try      tryCommand      `cmd:"" help:"Play a provider through the gateway that runs, and say how far it comes."`
 	Status   statusCommand   `cmd:"" help:"Ask the gateway that runs how it is."`
+	Trace    traceCommand    `cmd:"" help:"Print what becomes of notifications, step by step."`
 	Reload   reloadCommand   `cmd:"" help:"Have the gateway that runs read its configuration anew."`
 	Version  versionCommand  `cmd:"" help:"Print what was built."`
 

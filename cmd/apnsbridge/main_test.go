@@ -84,7 +84,7 @@ func TestExitCodes(t *testing.T) {
 
 // Every command's help has an example, which names the command.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo", "device", "init", "try", "status", "reload", "version", "certs init", "certs server", "certs client", "certs renew", "completion", "man"} {
+	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo", "device", "init", "try", "status", "trace", "reload", "version", "certs init", "certs server", "certs client", "certs renew", "completion", "man"} {
 		var out bytes.Buffer
 		if code := run(append(strings.Fields(command), "--help"), streams{out: &out, err: &out}); code != exitOK {
 			t.Errorf("%s --help: exit code %d", command, code)

@@ -21,26 +21,7 @@ import (
 func TestFiveHundredApps(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.stop()
-	w.amend("tls:", "apps_dir: apps.d\ntls:")
-	dir := w.path("apps.d")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	write := func(number int, environment string) {
-		text := fmt.Sprintf(`topic: com.example.app%d
-environment: %s
-endpoint: %s
-endpoint_ca: ../ca.pem
-credential: {token: {key: ../AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}
-clients: {ca: ../ca.pem, uid: com.example.app%[1]d}
-`, number, environment, w.sim.URL())
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("app%d.yaml", number)), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range 500 {
-		write(i, "production")
-	}
+	w.withApps(500)
 	start := time.Now()
 	code, stdout, stderr := w.apnsbridge("", "check", "--config", w.path("apnsbridge.yaml"))
 	t.Logf("check: %v", time.Since(start))
@@ -49,7 +30,7 @@ clients: {ca: ../ca.pem, uid: com.example.app%[1]d}
 	}
 	w.start()
 	old := w.dial(w.clientTLS())
-	write(7, "sandbox")
+	w.writeApp(7, "sandbox")
 	start = time.Now()
 	w.service.hangup()
 	t.Logf("reload: %v", time.Since(start))

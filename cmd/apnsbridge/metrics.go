@@ -1,112 +1,84 @@
 package main
 
 import (
-	"iter"
-	"reflect"
-	"strings"
+	rtmetrics "runtime/metrics"
 	"time"
-	"unicode"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/metrics"
 )
 
-// statsCollector makes a metric of every figure in the Stats of every part, so
-// that none can be forgotten: apnsbridge_PART_FIELD, with the app as a label
-// where there is one. A uint64 is a count from the start, another number says
-// how things stand.
-type statsCollector struct{ parts map[string]func() any }
-
-func newStatsCollector(s *service, a *admin) *statsCollector {
-	return &statsCollector{map[string]func() any{
-		"gateway":  func() any { return s.push.Stats() },
-		"feedback": func() any { return s.feedback.Stats() },
-		"bridge":   func() any { return s.bridge.Stats() },
-		"store":    func() any { return s.store.Stats() },
-		"revoked":  func() any { return s.roll.stats() },
-		"admin":    func() any { return a.stats() },
-		"log":      func() any { return s.lines.figures() },
-
-		"credential":         func() any { return s.current.Load().credentialFigures() },
-		"server_certificate": func() any { return s.current.Load().certificateFigure() },
-	}}
+// snapshot reads the figures of all parts.
+func (s *service) snapshot() *metrics.Snapshot {
+	a := s.current.Load()
+	m := &metrics.Snapshot{
+		Version: version(),
+		Bridge:  s.bridge.Stats(), Push: s.push.Stats(), Feedback: s.feedback.Stats(), Store: s.store.Stats(),
+		Troubles: s.troubles(), Credentials: a.credentialExpiries(), Certificates: a.certificateExpiries(),
+		Reloads: s.reloads.figures(), OldTLS: s.old.figures(), SHA1: sha1Signatures(),
+		Revoked: s.roll.stats(), Log: s.lines.figures(),
+	}
+	if s.admin != nil {
+		m.Admin = s.admin.stats()
+	}
+	m.Limits = a.limits(m)
+	return m
 }
 
-// Describe describes nothing: the collector's metrics are known when they are
-// collected.
-func (c *statsCollector) Describe(chan<- *prometheus.Desc) {}
-
-// Collect takes a snapshot of all parts.
-func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
-	for part, stats := range c.parts {
-		for f := range figures(part, stats()) {
-			var labels, values []string
-			if f.app != "" {
-				labels, values = []string{"app"}, []string{f.app}
-			}
-			kind := prometheus.GaugeValue
-			if f.counts {
-				kind = prometheus.CounterValue
-			}
-			to <- prometheus.MustNewConstMetric(prometheus.NewDesc("apnsbridge_"+f.name,
-				"A figure of the part's Stats.", labels, nil), kind, f.value, values...)
+// limits are the bounds of which it is known what is used.
+func (a *assembly) limits(m *metrics.Snapshot) []metrics.Limit {
+	l, push, feedback := a.config.Limits, &m.Push.PortStats, &m.Feedback.PortStats
+	var badTokens, ahead, connections int64
+	for _, app := range m.Bridge.Apps {
+		badTokens = max(badTokens, int64(app.BadTokensListed))
+		for _, lane := range [...]*bridge.LaneStats{&app.Lanes.Production, &app.Lanes.Sandbox} {
+			ahead = max(ahead, lane.AheadBytes)
+			connections = max(connections, int64(lane.Pool.Connections))
 		}
+	}
+	busier := func(push, feedback int) int64 { return int64(max(push, feedback)) }
+	return []metrics.Limit{
+		{Name: "connections", Used: busier(push.Connections, feedback.Connections), Max: int64(l.Connections)},
+		{Name: "connections_per_address", Used: busier(push.ConnectionsOfBusiest, feedback.ConnectionsOfBusiest),
+			Max: int64(l.ConnectionsPerAddress)},
+		{Name: "connections_per_client", Used: busier(push.ConnectionsOfBusiestClient, feedback.ConnectionsOfBusiestClient),
+			Max: int64(l.ConnectionsPerClient)},
+		{Name: "handshakes", Used: busier(push.Handshakes, feedback.Handshakes), Max: int64(l.Handshakes)},
+		{Name: "handshakes_per_address", Used: busier(push.HandshakesOfBusiest, feedback.HandshakesOfBusiest),
+			Max: int64(l.HandshakesPerAddress)},
+		{Name: "queued_bytes", Used: m.Bridge.QueuedBytes, Max: int64(l.QueuedBytes)},
+		{Name: "waiting_devices", Used: int64(m.Bridge.Retrying), Max: int64(l.WaitingDevices)},
+		{Name: "spool_ahead", Used: ahead, Max: int64(l.SpoolAhead)},
+		{Name: "spool.max_bytes", Used: m.Store.Spool.Bytes, Max: m.Store.Spool.Bound},
+		{Name: "ledger_bytes", Used: m.Bridge.LedgerBytes, Max: int64(l.LedgerBytes)},
+		{Name: "bad_token_entries", Used: badTokens, Max: int64(l.BadTokenEntries)},
+		{Name: "apns_connections", Used: connections, Max: int64(l.APNsConnections)},
+		{Name: "trace_entries", Used: int64(m.Bridge.Traced), Max: int64(l.TraceEntries)},
+		{Name: "admin_connections", Used: int64(m.Admin.Connections), Max: int64(l.AdminConnections)},
 	}
 }
 
-// figure is one number of a part's Stats.
-type figure struct {
-	name   string // PART_FIELD_total
-	app    string // "" for the whole part
-	value  float64
-	counts bool // from the start; otherwise it says how things stand
-}
-
-// figures are all numbers in the stats of a part.
-func figures(part string, stats any) iter.Seq[figure] {
-	return func(yield func(figure) bool) { walk(yield, part, "", reflect.ValueOf(stats)) }
-}
-
-func walk(yield func(figure) bool, name, app string, v reflect.Value) (more bool) {
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			field := v.Type().Field(i)
-			below := name
-			if !field.Anonymous {
-				below += "_" + snake(field.Name)
-			}
-			if !walk(yield, below, app, v.Field(i)) {
-				return false
-			}
+// certificateExpiries are those of the certificates that this gateway shows, by the
+// section of the configuration that names them.
+func (a *assembly) certificateExpiries() map[string]time.Time {
+	expiries := make(map[string]time.Time)
+	certificates := a.serverCertificates()
+	for i, files := range providerFiles(a.config) {
+		if leaf := certificates[i].Leaf; leaf != nil {
+			expiries[files.section] = leaf.NotAfter
 		}
-	case reflect.Map:
-		for _, key := range v.MapKeys() {
-			if !walk(yield, strings.TrimSuffix(name, "s"), key.String(), v.MapIndex(key)) {
-				return false
-			}
-		}
-	case reflect.Uint64:
-		return yield(figure{name + "_total", app, float64(v.Uint()), true})
-	case reflect.Int, reflect.Int64:
-		if d, ok := v.Interface().(time.Duration); ok {
-			return yield(figure{name + "_seconds", app, d.Seconds(), false})
-		}
-		return yield(figure{name, app, float64(v.Int()), false})
 	}
-	return true
+	if leaf := a.admin.certificate.Leaf; leaf != nil {
+		expiries["admin"] = leaf.NotAfter
+	}
+	return expiries
 }
 
-// snake turns HandshakesPerAddress into handshakes_per_address, and ResumedTLS
-// into resumed_tls.
-func snake(name string) string {
-	var b strings.Builder
-	runes := []rune(name)
-	for i, r := range runes {
-		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) ||
-			i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
+// sha1Signatures counts the handshakes of TLS 1.2 that were signed with SHA-1.
+func sha1Signatures() uint64 {
+	sample := []rtmetrics.Sample{{Name: "/godebug/non-default-behavior/tlssha1:events"}}
+	if rtmetrics.Read(sample); sample[0].Value.Kind() != rtmetrics.KindUint64 {
+		return 0
 	}
-	return b.String()
+	return sample[0].Value.Uint64()
 }

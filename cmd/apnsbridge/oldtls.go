@@ -2,16 +2,16 @@ package main
 
 import (
 	"crypto/tls"
+	"maps"
 	"net/netip"
 	"os"
-	"runtime/metrics"
 	"strings"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
 )
 
@@ -39,11 +39,9 @@ type oldTLS struct {
 	uses map[use]uint64
 }
 
-// use is a way of using old TLS: whose, how, and with which library (JA3). The
-// zero value is no use.
-type use struct {
-	app, version, cipher, client string
-}
+// use is a way of using old TLS: whose, how, and with which library. The zero value is
+// no use.
+type use = metrics.OldTLS
 
 // maxUses bounds how many ways are told apart. Those beyond are counted as
 // "other" libraries, of which there are as many as apps, versions and ciphers.
@@ -57,7 +55,7 @@ func oldUse(app string, h *gateway.Hello) use {
 	if !h.Legacy() {
 		return use{}
 	}
-	return use{app: app, version: tls.VersionName(h.Version), cipher: tls.CipherSuiteName(h.Cipher), client: h.JA3()}
+	return use{App: app, Version: tls.VersionName(h.Version), Cipher: tls.CipherSuiteName(h.Cipher), Client: h.JA3()}
 }
 
 func (o *oldTLS) count(u use, from netip.AddrPort) {
@@ -66,38 +64,19 @@ func (o *oldTLS) count(u use, from netip.AddrPort) {
 	}
 	o.mu.Lock()
 	if _, known := o.uses[u]; !known && len(o.uses) >= maxUses {
-		u.client = "other"
+		u.Client = "other"
 	}
 	o.uses[u]++
 	first := o.uses[u] == 1
 	o.mu.Unlock()
 	if first {
-		o.log.Info().Str("app", u.app).Stringer("address", from).Str("tls", u.version).Str("cipher", u.cipher).Str("ja3", u.client).Msg("old TLS is used: this line comes once for each kind, the metric counts all")
+		o.log.Info().Str("app", u.App).Stringer("address", from).Str("tls", u.Version).Str("cipher", u.Cipher).Str("ja3", u.Client).Msg("old TLS is used: this line comes once for each kind, the metric counts all")
 	}
 }
 
-var (
-	oldUses = prometheus.NewDesc("apnsbridge_gateway_old_tls_connections_total",
-		"Connections, on both ports, with TLS 1.0, 1.1, or a cipher of tls.legacy_ciphers.", []string{"app", "version", "cipher", "ja3"}, nil)
-	sha1Signatures = prometheus.NewDesc("apnsbridge_gateway_sha1_signatures_total",
-		"Handshakes of TLS 1.2 that were signed with SHA-1, in the whole process.", nil, nil)
-)
-
-// Describe names the metrics.
-func (o *oldTLS) Describe(to chan<- *prometheus.Desc) {
-	to <- oldUses
-	to <- sha1Signatures
-}
-
-// Collect takes a snapshot.
-func (o *oldTLS) Collect(to chan<- prometheus.Metric) {
+// figures are the connections since the start, by how they use old TLS.
+func (o *oldTLS) figures() map[use]uint64 {
 	o.mu.Lock()
-	for u, n := range o.uses {
-		to <- prometheus.MustNewConstMetric(oldUses, prometheus.CounterValue, float64(n), u.app, u.version, u.cipher, u.client)
-	}
-	o.mu.Unlock()
-	sample := []metrics.Sample{{Name: "/godebug/non-default-behavior/tlssha1:events"}}
-	if metrics.Read(sample); sample[0].Value.Kind() == metrics.KindUint64 {
-		to <- prometheus.MustNewConstMetric(sha1Signatures, prometheus.CounterValue, float64(sample[0].Value.Uint64()))
-	}
+	defer o.mu.Unlock()
+	return maps.Clone(o.uses)
 }

@@ -115,7 +115,6 @@ func (w warning) level() string {
 // whole are the figures of the gateway as a whole that matter first.
 func (s *service) whole(a *assembly, stats bridge.Stats) []share {
 	push, spool, limits := s.push.Stats(), s.store.Stats().Spool, a.config.Limits
-	certificate := expiry{a.certificate.Leaf.NotAfter.Sub(a.now())}
 	return []share{
 		{"Provider connections", count(push.Connections), count(limits.Connections)},
 		{"Handshakes", count(push.Handshakes), count(limits.Handshakes)},
@@ -124,7 +123,7 @@ func (s *service) whole(a *assembly, stats bridge.Stats) []share {
 		{"In memory, bytes", count(stats.QueuedBytes), count(limits.QueuedBytes)},
 		{"On disk, bytes", count(spool.Bytes), count(spool.Bound)},
 		{"Feedback entries", count(s.store.Stats().FeedbackEntries), ""},
-		{"Server certificate", days(certificate.Expires), ""},
+		{"Server certificate", days(a.certificate.Leaf.NotAfter.Sub(a.now())), ""},
 	}
 }
 
@@ -168,11 +167,9 @@ func (a *assembly) row(app bridge.App, st bridge.AppStats, problem string) appRo
 // figureLists are all figures that are not 0, those of no app first.
 func (s *service) figureLists() []figureList {
 	byApp := make(map[string][]namedFigure)
-	for part, stats := range newStatsCollector(s, s.admin).parts {
-		for f := range figures(part, stats()) {
-			if f.value != 0 {
-				byApp[f.app] = append(byApp[f.app], namedFigure{f.name, strconv.FormatFloat(f.value, 'f', -1, 64)})
-			}
+	for _, f := range s.metrics.Figures() {
+		if f.Value != 0 {
+			byApp[f.App] = append(byApp[f.App], namedFigure{f.Name, strconv.FormatFloat(f.Value, 'f', -1, 64)})
 		}
 	}
 	var lists []figureList
@@ -181,7 +178,6 @@ func (s *service) figureLists() []figureList {
 		if app == "" {
 			list.Of = "The gateway"
 		}
-		slices.SortFunc(list.All, func(a, b namedFigure) int { return strings.Compare(a.Name, b.Name) })
 		lists = append(lists, list)
 	}
 	return lists

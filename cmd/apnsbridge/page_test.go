@@ -63,7 +63,7 @@ func TestPage(t *testing.T) {
 		return st.Apps["demo"].BadTokens == 1 && st.Apps["demo"].Pool.InFlight == 0 && st.Unsettled == 0
 	})
 	check("after some notifications", row+"serves connections 1, in flight 0 last refused: 400 BadDeviceToken: ",
-		"topic com.example.demo, device bad00000…) 4 2 1 1 0 0 0 0 0 "+token, "bridge_app_accepted_total 2")
+		"topic com.example.demo, device bad00000…) 4 2 1 1 0 0 0 0 0 "+token, "notifications_total production accepted 2")
 
 	w.amend("apps:", "limits: {window: x}\napps:")
 	w.service.hangup()

@@ -129,7 +129,7 @@ func TestAdmin(t *testing.T) {
 	for path, want := range map[string]string{
 		"/healthz": "ok\n",
 		"/readyz":  "ok\n",
-		"/metrics": `apnsbridge_bridge_app_accepted_total{app="demo"} 0`,
+		"/metrics": `apnsbridge_notifications_unsettled 0`,
 	} {
 		response, err := http.Get("http://" + w.admin + path)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
 )
 
@@ -133,10 +134,7 @@ func (r *roll) turnOut(current *assembly, app string, reason error, guests ...gu
 	})
 }
 
-// rollStats are the figures of connections that reloads have ended.
-type rollStats struct {
-	Connections uint64
-	Frames      uint64 // sent in spite of it, and not taken
+// stats are the figures of connections that reloads have ended.
+func (r *roll) stats() metrics.Revoked {
+	return metrics.Revoked{Connections: r.ended.Load(), Frames: r.unheard.Load()}
 }
-
-func (r *roll) stats() rollStats { return rollStats{r.ended.Load(), r.unheard.Load()} }

@@ -18,6 +18,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/cmd/apnsbridge/succession"
 	"apnsbridge/gateway"
 	"apnsbridge/store"
@@ -39,6 +40,7 @@ type service struct {
 	admin       *admin
 	old         *oldTLS
 	reloads     *reloads
+	metrics     *metrics.Metrics
 	roll        *roll
 	sandbox     *sandboxAsked
 	asked       chan chan<- reloadOutcome // for reloads, by operators
@@ -73,6 +75,7 @@ func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecess
 	}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
+	s.metrics = metrics.New(s.snapshot)
 	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
 	if err := s.start(a, predecessor); err != nil {
 		s.close()

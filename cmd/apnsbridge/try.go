@@ -82,17 +82,23 @@ func (c tryCommand) Run(ctx context.Context, std streams) error {
 }
 
 // app finds the app whose provider is played.
-func (c *tryCommand) app(settings *config.Config) (config.App, error) {
+func (c *tryCommand) app(settings *config.Config) (app config.App, err error) {
+	if c.App, err = chosenApp(settings, c.App); err != nil {
+		return app, err
+	}
+	return settings.Apps[c.App], nil
+}
+
+// chosenApp is the app that --app names, or the only one.
+func chosenApp(settings *config.Config, name string) (string, error) {
 	names := slices.Sorted(maps.Keys(settings.Apps))
-	if c.App == "" && len(names) == 1 {
-		c.App = names[0]
+	if name == "" && len(names) == 1 {
+		return names[0], nil
 	}
-	app, ok := settings.Apps[c.App]
-	if !ok {
-		return app, usageError{fmt.Errorf("--app %q is not configured: choose one of %s", config.Clip(c.App),
-			few(names))}
+	if _, ok := settings.Apps[name]; !ok {
+		return "", usageError{fmt.Errorf("--app %q is not configured: choose one of %s", config.Clip(name), few(names))}
 	}
-	return app, nil
+	return name, nil
 }
 
 func (c *tryCommand) notification() (binproto.Notification, error) {

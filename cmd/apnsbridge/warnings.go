@@ -212,21 +212,6 @@ func (a *assembly) descriptors(most uint64) []warning {
 		"lower limits.connections", most, connections, need)}}
 }
 
-// expiry is a figure for the metrics: how long until it.
-type expiry struct{ Expires time.Duration }
-
-func (a *assembly) certificateFigure() any {
-	return expiry{a.certificate.Leaf.NotAfter.Sub(a.now())}
-}
-
-func (a *assembly) credentialFigures() any {
-	figures := make(map[string]expiry)
-	for app, at := range a.credentialExpiries() {
-		figures[app] = expiry{at.Sub(a.now())}
-	}
-	return figures
-}
-
 // sortWarnings puts what is worst first.
 func sortWarnings(all []warning) []warning {
 	slices.SortStableFunc(all, func(a, b warning) int { return rank(a) - rank(b) })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -91,19 +92,19 @@ func TestExpiredWhileRunning(t *testing.T) {
 
 func TestExpiryMetrics(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
-	near := func(got float64, want time.Duration) bool {
-		return got <= want.Seconds() && got > want.Seconds()-3600
+	near := func(got float64, want time.Time) bool {
+		return math.Abs(got-float64(want.Unix())) < 3600
 	}
-	if got := w.metric(t, "apnsbridge_server_certificate_expires_seconds"); !near(got, time.Until(pki().Server.Leaf.NotAfter)+time.Second) {
-		t.Errorf("server certificate: got %v seconds", got)
+	if got := w.metric(t, `apnsbridge_certificate_expiry_timestamp_seconds{section="tls"}`); !near(got, pki().Server.Leaf.NotAfter) {
+		t.Errorf("server certificate: got %v", got)
 	}
-	if text := w.metrics(); strings.Contains(text, "apnsbridge_credential_expires_seconds") {
+	if text := w.metrics(); strings.Contains(text, "apnsbridge_credential_expiry_timestamp_seconds") {
 		t.Error("the key of a token is said to expire")
 	}
 	w.withCertificate(10 * day)
 	w.reload()
-	if got := w.metric(t, `apnsbridge_credential_expires_seconds{app="demo"}`); !near(got, 10*day) {
-		t.Errorf("credential: got %v seconds, want those of 10 days", got)
+	if got := w.metric(t, `apnsbridge_credential_expiry_timestamp_seconds{app="demo"}`); !near(got, time.Now().Add(10*day)) {
+		t.Errorf("credential: got %v, want 10 days from now", got)
 	}
 }
 

@@ -66,6 +66,7 @@ type Limits struct {
 	LedgerTTLProven       Duration `yaml:"ledger_ttl_proven"`
 
 	// Of operators.
+	TraceEntries     Count `yaml:"trace_entries"` // notifications, with a KiB each
 	AdminConnections Count `yaml:"admin_connections"`
 	LogRate          Size  `yaml:"log_rate"` // bytes a second of lines below an error
 }
@@ -127,6 +128,7 @@ func defaultLimits() Limits {
 		LedgerTTL:             Duration(10 * time.Minute),
 		LedgerTTLProven:       Duration(time.Hour),
 
+		TraceEntries:     10_000,
 		AdminConnections: 64,
 		LogRate:          64 << 10,
 	}

@@ -1,0 +1,196 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge"
+	"apnsbridge/bridge/upstream"
+	"apnsbridge/cmd/apnsbridge/metrics"
+)
+
+// watched is what looks at a gateway while it works: the orders "trace", of one token
+// with Count 1 and of all with Count 2, and "scrape", once a second; 0 ends either.
+type watched struct {
+	bridge *bridge.Bridge
+	read   func() *metrics.Snapshot
+	stop   chan struct{} // nil: nobody scrapes
+}
+
+// tracedToken is the beginning of that of one device: with a million devices none else
+// has it.
+const tracedToken = "00000000000000"
+
+func (w *watched) trace(count int) error {
+	for i, prefix := range []string{tracedToken, ""} {
+		during := time.Duration(0)
+		if count == i+1 {
+			during = time.Hour
+		}
+		if _, err := w.bridge.Trace(app, prefix, false, during); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *watched) scrape(count int) {
+	if w.stop != nil {
+		close(w.stop)
+		w.stop = nil
+	}
+	if count == 0 {
+		return
+	}
+	stop, handler := make(chan struct{}), metrics.New(w.read).Handler()
+	w.stop = stop
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				scrapeOnce(handler)
+			case <-stop:
+				return
+			}
+		}
+	}()
+}
+
+// scrapeOnce gives the size of an answer.
+func scrapeOnce(handler http.Handler) int {
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w.Body.Len()
+}
+
+// BenchmarkWatched has one op for a second of 50,000 notifications through one gateway
+// with a hundred further apps while nobody looks, while one token is traced, while all
+// are, and while Prometheus scrapes once a second, in turn. Its figures are medians,
+// its ratios medians of the ratios within one turn, with the least and the most beside
+// them.
+func BenchmarkWatched(b *testing.B) {
+	identity := writePKI(b)
+	const rate = 50_000
+	var apns string
+	if nginx := find("nginx"); nginx != "" {
+		apns = startNginx(b, nginx, identity)
+	} else {
+		apns = startChild(b, "apns", setting{PKI: identity}).address
+	}
+	r := startRelay(b, "gateway", setting{PKI: identity, Target: apns, Apps: 100}, 10)
+	var ways []*way
+	for _, w := range []struct {
+		name          string
+		trace, scrape int
+	}{{"unwatched", 0, 0}, {"one-token", 1, 0}, {"all-tokens", 2, 0}, {"scraped", 0, 1}} {
+		ways = append(ways, &way{name: w.name, round: func(tb testing.TB, count int) round {
+			r.gateway.ask(order{Do: "trace", Count: w.trace})
+			r.gateway.ask(order{Do: "scrape", Count: w.scrape})
+			return measure(r.gateway, count, func() { r.pace(count, rate) })
+		}})
+	}
+	for _, w := range ways {
+		w.round(b, 2*rate)
+	}
+	for i := 0; b.Loop(); i++ {
+		for j := range ways {
+			w := ways[(i+j)%len(ways)] // each is the first as often as the others
+			w.rounds = append(w.rounds, w.round(b, 2*rate))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	var table strings.Builder
+	for _, w := range ways {
+		var ratios []float64
+		for i, x := range w.rounds {
+			ratios = append(ratios, x.cpu/ways[0].rounds[i].cpu)
+		}
+		cpu, ratio := w.median(cpuOf), median(ratios)
+		b.ReportMetric(cpu, w.name+"-cpu-µs/notification")
+		b.ReportMetric(ratio, w.name+"-cpu-of-unwatched")
+		fmt.Fprintf(&table, "\n%-10s %6.3f cpu-µs %5.2f allocs   %.3f × the CPU (%.3f to %.3f)", w.name, cpu, w.median(allocsOf), ratio,
+			slices.Min(ratios), slices.Max(ratios))
+	}
+	b.Log(table.String())
+}
+
+// BenchmarkScrape is one scrape of a gateway with so many apps, all but one of which
+// have had nothing to do, or all of which have.
+func BenchmarkScrape(b *testing.B) {
+	credential, err := upstream.NewTokenCredential(pki().TokenKey, keyID, teamID)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, apps := range []int{1, 100, 500} {
+		br, err := bridge.New(bridge.Config{Apps: furtherApps(apps, bridge.App{Topic: topic, Endpoint: "https://127.0.0.1:1", Credential: credential}), Log: zerolog.Nop()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer br.Close()
+		measure := func(name string, change func(*bridge.Stats)) {
+			b.Run(fmt.Sprintf("apps=%d/%s", apps, name), func(b *testing.B) {
+				b.ReportAllocs()
+				handler := metrics.New(func() *metrics.Snapshot {
+					s := &metrics.Snapshot{Bridge: br.Stats()}
+					change(&s.Bridge)
+					return s
+				}).Handler()
+				size := 0
+				for b.Loop() {
+					size = scrapeOnce(handler)
+				}
+				b.ReportMetric(float64(size)/1024, "KiB")
+			})
+		}
+		measure("idle", func(*bridge.Stats) {})
+		measure("used", func(st *bridge.Stats) {
+			for name, app := range st.Apps {
+				app.Lanes.Production.Taken, app.Lanes.Production.Times = 1, new(bridge.Times)
+				st.Apps[name] = app
+			}
+		})
+	}
+}
+
+// furtherApps are so many, like one.
+func furtherApps(count int, like bridge.App) (all []bridge.App) {
+	for i := range count {
+		like.Name = fmt.Sprintf("further%d", i)
+		all = append(all, like)
+	}
+	return all
+}
+
+// The ways of looking at a gateway see something.
+func TestWatched(t *testing.T) {
+	credential, err := upstream.NewTokenCredential(pki().TokenKey, keyID, teamID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	br, err := bridge.New(bridge.Config{Apps: []bridge.App{{Name: app, Topic: topic, Credential: credential}}, Log: zerolog.New(io.Discard)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer br.Close()
+	w := &watched{bridge: br, read: func() *metrics.Snapshot { return &metrics.Snapshot{Bridge: br.Stats()} }}
+	for _, count := range []int{1, 2, 0} {
+		if err := w.trace(count); err != nil {
+			t.Fatal(err)
+		}
+		w.scrape(count)
+	}
+	if size := scrapeOnce(metrics.New(w.read).Handler()); size < 10_000 {
+		t.Errorf("a scrape has %d bytes", size)
+	}
+}

@@ -1,0 +1,63 @@
+package bridge
+
+import (
+	"sync/atomic"
+
+	"apnsbridge/binproto"
+)
+
+// appCounters are what an app counts as it happens, wherever it goes.
+type appCounters struct {
+	feedback, revived, feedbackLost atomic.Uint64
+	packets                         tally[binproto.Status]
+}
+
+// counters are what a lane counts as it happens.
+type counters struct {
+	taken, overRate, skippedItems          atomic.Uint64
+	accepted, retried, ambiguous, replayed atomic.Uint64
+}
+
+// skip counts the items of a frame that nobody knows.
+func (c *counters) skip(items uint16) {
+	if items > 0 {
+		c.skippedItems.Add(uint64(items))
+	}
+}
+
+// counts are a lane's, with the sums of its endings.
+func (l *appLane) counts(endings map[Ending]uint64) Counts {
+	c := &l.counters
+	n := Counts{
+		Taken: c.taken.Load(), OverRate: c.overRate.Load(), SkippedItems: c.skippedItems.Load(), Accepted: c.accepted.Load(),
+		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Replayed: c.replayed.Load(),
+	}
+	sums := n.outcomes()
+	for e, count := range endings {
+		*sums[e.Outcome] += count
+	}
+	return n
+}
+
+// outcomes finds the sum of each Outcome.
+func (c *Counts) outcomes() [Abandoned + 1]*uint64 {
+	return [...]*uint64{
+		Malformed: &c.Malformed, DryRun: &c.DryRun, BadToken: &c.BadTokens, Listed: &c.BadTokensCached, Refused: &c.Refused,
+		Unregistered: &c.Unregistered, Unknown: &c.Unknown, Expired: &c.Expired, Dropped: &c.Dropped,
+		Crowded: &c.Crowded, Unreadable: &c.Unreadable, Abandoned: &c.Abandoned,
+	}
+}
+
+func (c *Counts) add(o Counts) {
+	c.Taken += o.Taken
+	c.OverRate += o.OverRate
+	c.SkippedItems += o.SkippedItems
+	c.Accepted += o.Accepted
+	c.Retried += o.Retried
+	c.Ambiguous += o.Ambiguous
+	c.Replayed += o.Replayed
+	more := o.outcomes()
+	for i, sum := range c.outcomes() {
+		*sum += *more[i]
+	}
+}

@@ -1,0 +1,188 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/trace"
+	"apnsbridge/bridge/upstream"
+)
+
+// TraceMost is how long a trace can be switched on for.
+const TraceMost = 24 * time.Hour
+
+// Trace traces the notifications of an app to tokens that begin with prefix, in hex, or
+// all of them with "", for so long; 0 ends that. With payloads their texts are kept
+// too. It gives what is traced of the app now.
+func (b *Bridge) Trace(name, prefix string, payloads bool, during time.Duration) ([]trace.Subject, error) {
+	a, err := b.configured(name)
+	if err != nil {
+		return nil, err
+	}
+	prefix, err = trace.ParsePrefix(prefix)
+	if err != nil {
+		return nil, err
+	}
+	if during < 0 || during > TraceMost {
+		return nil, fmt.Errorf("a trace is for %v at most, not for %v", TraceMost, during)
+	}
+	now := b.now()
+	for {
+		old := a.watch.Load()
+		watch := old.With(trace.Subject{Prefix: prefix, Payloads: payloads, Until: now.Add(during)}, now)
+		if a.watch.CompareAndSwap(old, watch) {
+			return watch.Subjects(), nil
+		}
+	}
+}
+
+// Traced gives what is traced of an app now, and what has come to pass.
+func (b *Bridge) Traced(q trace.Question) ([]trace.Subject, []trace.Note, error) {
+	a, err := b.configured(q.App)
+	if err != nil {
+		return nil, nil, err
+	}
+	if q.Prefix, err = trace.ParsePrefix(q.Prefix); err != nil {
+		return nil, nil, err
+	}
+	a.endTrace(b.now())
+	return a.watch.Load().Subjects(), b.traces.Ask(q), nil
+}
+
+// endTrace ends what has been traced for long enough.
+func (a *app) endTrace(now time.Time) {
+	if old := a.watch.Load(); old != nil {
+		a.watch.CompareAndSwap(old, old.At(now))
+	}
+}
+
+// watching reports whether n is traced. While nothing is, that is one atomic load.
+func (l *appLane) watching(n *notification) bool {
+	w := l.app.watch.Load()
+	return w != nil && w.Wants(n.Token())
+}
+
+// note adds a step to the trace of n, which is traced. One that was taken before the
+// trace was switched on is known by its request alone.
+func (l *appLane) note(n *notification, what trace.What, format string, args ...any) {
+	b := l.app.bridge
+	if id := trace.ID(n.Request.ID); !b.traces.Knows(id) {
+		b.traces.Begin(id, l.describe(n))
+	}
+	b.traces.Add(trace.ID(n.Request.ID), trace.Step{At: b.now(), What: what, Detail: fmt.Sprintf(format, args...)})
+}
+
+// describe is what is known of n by what APNs is asked.
+func (l *appLane) describe(n *notification) trace.Note {
+	q, route := &n.Request, l.app.route.Load()
+	env := route.environment(l.environment)
+	note := trace.Note{
+		APNsID: q.ID.String(), App: l.app.name, Environment: env.String(), Topic: route.topic(n.Line),
+		PushType: q.PushType, Priority: q.Priority, Expiration: q.Expiration, Size: len(n.Payload()),
+		Endpoint: route.app.endpoint(env).URL, Credential: route.app.Credential.Describe().Kind,
+	}
+	if w := l.app.watch.Load(); w != nil {
+		note.Token, note.Payload = w.Describe(n.Token(), n.Payload())
+	}
+	return note
+}
+
+// noteTaken begins the trace of n, which the provider has sent as frame.
+func (s *Session) noteTaken(n *notification, frame *binproto.Notification, forward bool) {
+	l := s.lane
+	note := l.describe(n)
+	note.Client, note.Address, note.Session = shortClient(s.origin.Client), s.origin.Address.String(), s.number
+	if frame.HasIdentifier {
+		identifier := frame.Identifier
+		note.Identifier = &identifier
+	}
+	s.bridge.traces.Begin(trace.ID(n.Request.ID), note)
+	kind := map[binproto.Command]string{
+		binproto.Simple: "simple", binproto.Enhanced: "enhanced", binproto.Framed: "framed",
+	}[frame.Command]
+	l.note(n, trace.Taken, "%s, with %d bytes of payload", kind, len(n.Payload()))
+	if !forward {
+		l.note(n, trace.Swallowed, "it was sent before, or comes again behind an error packet: it is delivered once")
+	}
+}
+
+// shortClient is a client's name as logs have it: of a fingerprint 16 digits.
+func shortClient(id string) string {
+	if len(id) == 64 {
+		return id[:16]
+	}
+	return id
+}
+
+// noteTold adds an error packet to the trace of the notification that it names.
+func (a *app) noteTold(s *Session, d conversation.Decision) {
+	if a.watch.Load() != nil {
+		a.bridge.traces.AddNamed(s.number, d.Identifier, trace.Step{At: a.bridge.now(), What: trace.Told,
+			Detail: fmt.Sprintf("an error packet with status %d, %s", d.Status, d.Status)})
+	}
+}
+
+// noteWait adds why n waits, if it does. l.mu is held.
+func (l *appLane) noteWait(n *notification, now lane.Now) {
+	wait, door, after := l.core.Why(&n.Item, now)
+	switch wait {
+	case lane.AtDoor:
+		l.note(n, trace.Waits, "%s", doorWords[door])
+	case lane.ForItself:
+		l.note(n, trace.Waits, "for its next attempt, in %v", after.Round(time.Millisecond))
+	case lane.Behind:
+		l.note(n, trace.Waits, "behind another notification to the same device")
+	case lane.InLog:
+		l.note(n, trace.Waits, "behind what came before it and waits on disk, or for room in memory")
+	}
+}
+
+// doorWords say for what notifications wait at a door.
+var doorWords = [...]string{
+	lane.Open:        "until its device's turn comes",
+	lane.Unreachable: "until APNs can be reached and serves again",
+	lane.Refused:     "until APNs takes the app's credential",
+	lane.Topic:       "until APNs takes the topic",
+	lane.Suspect:     "until it is known that the app's device tokens are really bad",
+}
+
+// noteSent adds an attempt.
+func (l *appLane) noteSent(n *notification) {
+	if n.route.app.DryRun {
+		l.note(n, trace.Ended, "APNs is not asked: it is the app's dry run")
+		return
+	}
+	l.note(n, trace.Sent, "attempt %d", n.Flags.Attempts)
+}
+
+// noteAnswer adds what APNs has said of n.
+func (l *appLane) noteAnswer(n *notification, v upstream.Verdict) {
+	took := l.app.bridge.now().Sub(n.Sent).Round(10 * time.Microsecond)
+	switch {
+	case v.Class == upstream.NoConnection:
+		l.note(n, trace.Answered, "there is no connection to APNs: %s", clip(v.Reason))
+	case v.Code == 0:
+		l.note(n, trace.Answered, "no answer after %v: %s", took, clip(v.Reason))
+	case v.UniqueID != "":
+		l.note(n, trace.Answered, "%s after %v, apns-unique-id %s", answerWords(v), took, v.UniqueID)
+	default:
+		l.note(n, trace.Answered, "%s after %v", answerWords(v), took)
+	}
+}
+
+// answerWords is what APNs has answered.
+func answerWords(v upstream.Verdict) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", v.Code, clip(v.Reason)))
+}
+
+// endWords say how a notification came to its end without a verdict.
+var endWords = [...]string{
+	lane.Expired:    "it has expired",
+	lane.Crowded:    "there is no room for what waits for its device: memory, or one device's part of the spool, is full",
+	lane.Unreadable: "it cannot be read from the spool",
+	lane.Abandoned:  "the gateway ends, and has no spool to keep it in",
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// While APNs is away for 25,000 notifications everything an operator looks at says the
+// same number.
+func TestEverywhereTheSameNumberWaits(t *testing.T) {
+	const count, devices = 25_000, 5_000
+	w := newWorld(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
+	conn := w.dial(w.clientTLS())
+	var frames []byte
+	for i := range count {
+		frames = append(frames, enhanced(token("31", i%devices), i)...)
+	}
+	if _, err := conn.Write(frames); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "all are taken and on disk", func() bool {
+		st := w.service.bridge.Stats().Apps["demo"]
+		return st.Taken == count && st.Waiting.OnDisk == count
+	})
+	waitFor(t, "the list says so", func() bool {
+		code, stdout, stderr := w.apnsbridge("", "spool", "list", "--json", "--config", w.path("apnsbridge.yaml"))
+		if code != exitOK {
+			t.Fatalf("spool list: exit code %d, %s", code, stderr)
+		}
+		sum := 0
+		for line := range strings.Lines(stdout) {
+			var of struct{ Records int }
+			if err := json.Unmarshal([]byte(line), &of); err != nil {
+				t.Fatal(err)
+			}
+			sum += of.Records
+		}
+		return sum == count
+	})
+	const waiting = ", 25000 notifications wait"
+	if _, ready := w.ask(t, "GET", "/readyz", nil); !strings.Contains(ready, waiting) {
+		t.Errorf("/readyz says %s", ready)
+	}
+	if got := w.sum(t, "apnsbridge_notifications_waiting"); got != count {
+		t.Errorf("the metrics say %v", got)
+	}
+	if got := w.metric(t, `apnsbridge_notifications_waiting{app="demo",environment="production",place="disk"}`); got != count {
+		t.Errorf("the metrics say that %v are on disk", got)
+	}
+	const row = " 25\u202f000 25\u202f000 token key " // waiting, and of those on disk
+	if _, words := w.showPage(t); !strings.Contains(words, row) || !strings.Contains(words, waiting) {
+		t.Errorf("the page says %s", words)
+	}
+	conn.Close()
+	if err := w.sim.SetScenario(apnssim.Scenario{}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "nothing waits", func() bool { return w.sum(t, "apnsbridge_notifications_waiting") == 0 })
+	const verdicts = `apnsbridge_notification_verdict_duration_seconds_count{app="demo",environment="production"}`
+	if got := w.metric(t, verdicts); got != count {
+		t.Errorf("%v verdicts were timed, want %d", got, count)
+	}
+	w.checkWithPromtool(t)
+}
+
+// checkWithPromtool has Prometheus' own tool look at what a scrape gets.
+func (w *world) checkWithPromtool(t *testing.T) {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Log("promtool did not look at the metrics: Debian has it in its package prometheus")
+		return
+	}
+	cmd := exec.Command(path, "check", "metrics")
+	cmd.Stdin = strings.NewReader(w.metrics())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// Of five hundred apps that have had nothing to do a scrape says next to nothing; how
+// long it takes is in bench.
+func TestIdleAppsAreNotExported(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	w.withApps(500)
+	w.start()
+	w.send(0, w.dial(w.clientTLS()))
+	waitFor(t, "the verdict", func() bool { return w.service.bridge.Stats().Apps["demo"].Accepted == 1 })
+	text := w.metrics()
+	const most = 300 << 10
+	if len(text) > most || strings.Contains(text, `app="app7"`) {
+		t.Errorf("a scrape has %d bytes, want %d at most and no idle app", len(text), most)
+	}
+	if !strings.Contains(text, `apnsbridge_notifications_taken_total{app="demo",environment="production"} 1`+"\n") {
+		t.Error("the app that has sent something is not there")
+	}
+	t.Logf("%d bytes", len(text))
+}
+
+// withApps configures so many more apps, a file each.
+func (w *world) withApps(count int) {
+	w.t.Helper()
+	w.amend("tls:", "apps_dir: apps.d\ntls:")
+	if err := os.Mkdir(w.path("apps.d"), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range count {
+		w.writeApp(i, "production")
+	}
+}
+
+// writeApp writes the file of one of them.
+func (w *world) writeApp(number int, environment string) {
+	w.t.Helper()
+	w.write(filepath.Join("apps.d", fmt.Sprintf("app%d.yaml", number)), fmt.Appendf(nil, `topic: com.example.app%d
+environment: %s
+endpoint: %s
+endpoint_ca: ../ca.pem
+credential: {token: {key: ../AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}
+clients: {ca: ../ca.pem, uid: com.example.app%[1]d}
+`, number, environment, w.sim.URL()))
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// An operator traces a device, and reads what became of its notifications: as lines, as
+// JSON, and as the push that curl makes of it, which APNs takes.
+func TestTraceCommand(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	w.fixPorts()
+	w.start()
+	expect := func(want int, says string, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := w.apnsbridge("", append([]string{"trace", "--config", w.path("apnsbridge.yaml")}, args...)...)
+		if code != want || !strings.Contains(stdout+stderr, says) {
+			t.Errorf("%s: exit code %d, want %d and %q in\n%s%s", args, code, want, says, stdout, stderr)
+		}
+		return stdout
+	}
+	expect(exitOK, "nothing of this was traced", "--show")
+	expect(exitUsage, "--token: the beginning of a device token", "--token", "xyz")
+	expect(exitUsage, "--json goes with --show", "--json")
+	expect(exitFailed, "a trace is for 24h0m0s at most", "--for", "100h")
+	status, body := w.ask(t, http.MethodPost, "/apps/nobody/trace", nil)
+	if status != http.StatusBadRequest || !strings.Contains(body, `"nobody"`) {
+		t.Errorf("an unknown app: got %d and %s", status, body)
+	}
+	const start = "/apps/demo/trace?token=21&for=1h&payloads=yes"
+	fromPage := func(r *http.Request) { r.Header.Del("X-Apnsbridge") }
+	if status, _ := w.ask(t, http.MethodPost, start, fromPage); status != http.StatusForbidden {
+		t.Errorf("what a web page may have sent: got %d", status)
+	}
+	if status, body := w.ask(t, http.MethodPost, start, nil); status != http.StatusOK {
+		t.Fatalf("got %d and %s", status, body)
+	}
+	conn := w.dial(w.clientTLS())
+	w.send(7, conn)
+	if _, err := conn.Write(enhanced(token("bad0", 1), 8)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the verdicts", func() bool {
+		st := w.service.bridge.Stats()
+		return st.Apps["demo"].Accepted == 1 && st.Apps["demo"].BadTokens == 1 && st.Unsettled == 0
+	})
+	text := expect(exitOK, "  identifier 7  apns-id ", "--show", "--curl", "--identifier", "7")
+	for _, want := range []string{
+		"  21000000…  ", "  taken: enhanced, with ", "  sent: attempt 1\n", "  answered: 200 after ",
+		"\n  --header 'apns-topic: com.example.demo' \\\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "identifier 8") || strings.Contains(text, token("21", 7)) {
+		t.Errorf("another device, or a whole token:\n%s", text)
+	}
+	var answer tracing
+	err := json.Unmarshal([]byte(expect(exitOK, `"what":"answered"`, "--show", "--json")), &answer)
+	if err != nil || len(answer.Notes) != 1 || len(answer.Tracing) != 1 {
+		t.Fatalf("%v, %+v", err, answer)
+	}
+	w.curl(t, answer.Notes[0].Curl, token("21", 7))
+	expect(exitOK, "app demo, tokens that begin with 21: traced for 1s\n", "--token", "21", "--for", "1s") // and waits for its end
+	w.send(9, conn)
+	if text := expect(exitOK, "identifier 7", "--show"); strings.Contains(text, "identifier 9") {
+		t.Errorf("it is traced although its time is over:\n%s", text)
+	}
+	if status, _ := w.ask(t, http.MethodPost, "/apps/demo/trace?token=21", nil); status != http.StatusOK {
+		t.Errorf("got %d", status)
+	}
+	expect(exitOK, "tokens that begin with 21: traced no longer", "--token", "21", "--for", "0s")
+	w.send(10, conn)
+	if text := expect(exitOK, "identifier 7", "--show"); strings.Contains(text, "identifier 10") {
+		t.Errorf("it is traced although that is over:\n%s", text)
+	}
+	expect(exitOK, "apns-id "+answer.Notes[0].APNsID, "--show", "--apns-id", answer.Notes[0].APNsID)
+	if log := w.log.String(); strings.Contains(log, `"token":"21"`) || !strings.Contains(log, "notifications are traced") {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
+// curl runs what the trace shows, as whoever migrates does: the simulator takes it as
+// the same push.
+func (w *world) curl(t *testing.T, text, device string) {
+	t.Helper()
+	path, err := exec.LookPath("curl")
+	if err != nil {
+		t.Log("the push was not made with curl: it is not installed")
+		return
+	}
+	before := w.sim.Stats()
+	curl := path + " --silent --show-error --fail --cacert " + w.path("ca.pem")
+	cmd := exec.Command("sh", "-c", strings.Replace(text, "curl", curl, 1))
+	part := base64.RawURLEncoding.EncodeToString // the simulator trusts any well-formed JWT of now
+	jwt := part([]byte(`{"alg":"ES256","kid":"ABC123DEFG"}`)) + "." +
+		part(fmt.Appendf(nil, `{"iss":"DEF123GHIJ","iat":%d}`, time.Now().Unix())) + ".c2ln"
+	cmd.Env = append(cmd.Environ(), "TOKEN="+device, "JWT="+jwt)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("curl: %v\n%s\n%s", err, out, text)
+	}
+	if after := w.sim.Stats(); after.Accepted != before.Accepted+1 || after.Duplicates != before.Duplicates+1 {
+		t.Errorf("the simulator has accepted %d, %d of them again, and before %d and %d", after.Accepted, after.Duplicates,
+			before.Accepted, before.Duplicates)
+	}
+}

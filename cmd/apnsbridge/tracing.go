@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"apnsbridge/bridge/trace"
+)
+
+// tracing is what a trace has come to, as GET and POST /apps/NAME/trace answer.
+type tracing struct {
+	App     string          `json:"app"`
+	Tracing []trace.Subject `json:"tracing"` // now
+	Notes   []tracedNote    `json:"notes"`   // oldest first
+}
+
+// tracedNote is a notification with the push that a provider would make of it that
+// speaks HTTP/2 itself.
+type tracedNote struct {
+	trace.Note
+	Curl string `json:"curl"`
+}
+
+const (
+	traceFor = 10 * time.Minute // unless it is said
+	notesFor = 1000             // at most in one answer
+)
+
+// startTrace answers POST /apps/NAME/trace?token=PREFIX&for=10m&payloads=yes.
+func (s *service) startTrace(w http.ResponseWriter, r *http.Request) {
+	app, query := r.PathValue("name"), r.URL.Query()
+	during := traceFor
+	if text := query.Get("for"); text != "" {
+		var err error
+		if during, err = time.ParseDuration(text); err != nil {
+			http.Error(w, fmt.Sprintf("for=%.20q is no time like 10m", text), http.StatusBadRequest)
+			return
+		}
+	}
+	subjects, err := s.bridge.Trace(app, query.Get("token"), query.Get("payloads") == "yes", during)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.log.Info().Str("app", app).Int("token_digits", len(query.Get("token"))).Dur("for", during).
+		Bool("payloads", query.Get("payloads") == "yes").Msg("notifications are traced, as an operator wants it")
+	w.Header().Set("Content-Type", "application/json")
+	printJSON(w, tracing{App: app, Tracing: orNone(subjects), Notes: []tracedNote{}})
+}
+
+// showTrace answers GET /apps/NAME/trace?token=PREFIX&identifier=N&apns_id=ID&limit=N.
+func (s *service) showTrace(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	q := trace.Question{
+		App: r.PathValue("name"), Prefix: query.Get("token"), APNsID: query.Get("apns_id"), Limit: notesFor,
+	}
+	if text := query.Get("identifier"); text != "" {
+		n, err := strconv.ParseUint(text, 0, 32)
+		if err != nil {
+			http.Error(w, fmt.Sprintf("identifier=%.20q is no number of 32 bits", text), http.StatusBadRequest)
+			return
+		}
+		identifier := uint32(n)
+		q.Identifier = &identifier
+	}
+	if text := query.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			http.Error(w, fmt.Sprintf("limit=%.20q is no number from 1 on", text), http.StatusBadRequest)
+			return
+		}
+		q.Limit = min(n, notesFor)
+	}
+	subjects, notes, err := s.bridge.Traced(q)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	answer := tracing{App: q.App, Tracing: orNone(subjects), Notes: []tracedNote{}}
+	for i := range notes {
+		answer.Notes = append(answer.Notes, tracedNote{notes[i], notes[i].Curl()})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	printJSON(w, answer)
+}
+
+func orNone(subjects []trace.Subject) []trace.Subject {
+	if subjects == nil {
+		return []trace.Subject{}
+	}
+	return subjects
+}
