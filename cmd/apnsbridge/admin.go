@@ -15,6 +15,7 @@ import (
 
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/metrics"
+	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/gateway"
 )
 
@@ -48,17 +49,21 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	mux.HandleFunc("/readyz", a.probed(
 		func(w http.ResponseWriter, _ *http.Request) { now().writeWord(w) },
 		a.reads(func(w http.ResponseWriter, _ *http.Request) { now().write(w) })))
-	mux.HandleFunc("GET /{$}", a.reads(func(w http.ResponseWriter, _ *http.Request) {
-		servePage(w, s.page(a.stopping.Load()))
+	mux.HandleFunc("GET /{$}", a.reads(s.servePage))
+	mux.HandleFunc("GET /apps/{name}", a.reads(s.serveApp))
+	mux.HandleFunc("GET /page.css", a.reads(page.File))
+	mux.HandleFunc("GET /page.js", a.reads(page.File))
+	mux.HandleFunc("GET /changes", a.reads(func(w http.ResponseWriter, r *http.Request) {
+		page.ServeChanges(w, r, lookEvery, s.past.ended)
 	}))
 	mux.HandleFunc("GET /metrics", a.reads(s.metrics.Handler().ServeHTTP))
 	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))
 	mux.HandleFunc("POST /reload", a.changes(s.serveReload))
-	mux.HandleFunc("POST /feedback/again", a.changes(s.feedbackAgain))
-	mux.HandleFunc("POST /apps/{name}/trace", a.changes(s.startTrace))
+	mux.HandleFunc("POST /feedback/again", a.changes(onPage(s.feedbackAgain)))
+	mux.HandleFunc("POST /apps/{name}/trace", a.changes(onPage(s.startTrace)))
 	mux.HandleFunc("GET /apps/{name}/trace", a.reads(s.showTrace))
-	mux.HandleFunc("POST /apps/{name}/try", a.changes(s.command("the app is tried, on its operator's word", s.bridge.Try)))
-	mux.HandleFunc("POST /apps/{name}/believe", a.changes(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe)))
+	mux.HandleFunc("POST /apps/{name}/try", a.changes(onPage(s.command("the app is tried, on its operator's word", s.bridge.Try))))
+	mux.HandleFunc("POST /apps/{name}/believe", a.changes(onPage(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe))))
 	a.server = http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,

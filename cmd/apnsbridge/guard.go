@@ -46,13 +46,13 @@ func (a *admin) probed(word, whole http.HandlerFunc) http.HandlerFunc {
 }
 
 // changes lets only those requests through to next that somebody who may ask has
-// sent on purpose. A web page that he looks at can have his browser send
-// requests too, with his certificate: it can set no header for a server that is
-// not its own.
+// sent on purpose. A web page that they look at can have their browser send requests
+// too, with their certificate: it can set no header for a server that is not its own,
+// and the browser says whether a form is of the page it goes to (Fetch Metadata).
 func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
 	return a.reads(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.Header.Get("X-Apnsbridge") != "yes":
+		case r.Header.Get("X-Apnsbridge") != "yes" && r.Header.Get("Sec-Fetch-Site") != "same-origin":
 			a.forbid(w, "requests that change something need the header X-Apnsbridge: yes")
 		case a.sameOrigin.Check(r) != nil:
 			a.forbid(w, "requests that change something are not taken from web pages")

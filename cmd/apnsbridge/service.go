@@ -41,6 +41,7 @@ type service struct {
 	old         *oldTLS
 	reloads     *reloads
 	metrics     *metrics.Metrics
+	past        *past
 	roll        *roll
 	sandbox     *sandboxAsked
 	asked       chan chan<- reloadOutcome // for reloads, by operators
@@ -75,7 +76,7 @@ func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecess
 	}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
-	s.metrics = metrics.New(s.snapshot)
+	s.metrics, s.past = metrics.New(s.snapshot), newPast()
 	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
 	if err := s.start(a, predecessor); err != nil {
 		s.close()
@@ -115,6 +116,7 @@ func (s *service) start(a *assembly, predecessor *succession.Predecessor) (err e
 		if s.admin, err = newAdmin(a.config, s); err != nil {
 			return listenProblem("admin.listen", err)
 		}
+		go s.past.watch(lookEvery, s.snapshot, a.now)
 		go func() { s.failed <- s.admin.serve() }()
 	}
 	return nil
@@ -348,6 +350,7 @@ func (s *service) awaitSuccessor(ctx context.Context) {
 // close ends at once whatever has begun.
 func (s *service) close() error {
 	var errs []error
+	s.past.end()
 	s.closing.Do(func() { close(s.closed) })
 	s.withdraw()
 	if s.push != nil {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"text/tabwriter"
 	"time"
+
+	"apnsbridge/cmd/apnsbridge/page"
 )
 
 type statusCommand struct {
@@ -37,40 +39,46 @@ type state struct {
 
 type stateRemark struct {
 	Level string `json:"level"`
+	App   string `json:"app,omitempty"`
 	Text  string `json:"text"`
 }
 
 type stateApp struct {
-	Name        string `json:"name"`
-	Topic       string `json:"topic"`
-	Environment string `json:"environment"`
-	Level       string `json:"level"`
-	State       string `json:"state"`
-	Credential  string `json:"credential"`
-	Connections int    `json:"connections"`
-	Taken       uint64 `json:"taken"`
-	Accepted    uint64 `json:"accepted"`
-	BadTokens   uint64 `json:"bad_tokens"`
-	Gone        uint64 `json:"unregistered"`
-	Refused     uint64 `json:"refused"`
-	Refusal     string `json:"last_refusal,omitempty"` // what APNs has refused last, and why
+	Name        string  `json:"name"`
+	Topic       string  `json:"topic"`
+	Environment string  `json:"environment"`
+	Level       string  `json:"level"`
+	State       string  `json:"state"`
+	Credential  string  `json:"credential"`
+	Connections int     `json:"connections"`
+	Taken       uint64  `json:"taken"`
+	Accepted    uint64  `json:"accepted"`
+	BadTokens   uint64  `json:"bad_tokens"`
+	Gone        uint64  `json:"unregistered"`
+	Refused     uint64  `json:"refused"`
+	Waiting     int     `json:"waiting"`
+	OnDisk      int     `json:"on_disk"`
+	OldestAge   float64 `json:"oldest_waiting_age_seconds"`
+	P99         float64 `json:"verdict_p99_seconds"`    // from taken to APNs' verdict, since the start
+	Refusal     string  `json:"last_refusal,omitempty"` // what APNs has refused last, and why
 }
 
 // state takes a snapshot.
 func (s *service) state(stopping bool) state {
-	p := s.page(stopping)
+	f := s.facts(stopping)
 	stats := s.bridge.Stats()
-	st := state{Ready: p.Ready, State: p.State, Version: version(), Loaded: p.Loaded, Remarks: []stateRemark{},
+	st := state{Ready: f.Ready, State: f.State, Version: f.Version, Loaded: f.Loaded, Remarks: []stateRemark{},
 		Apps: []stateApp{}}
-	for _, r := range p.Remarks {
-		st.Remarks = append(st.Remarks, stateRemark(r))
+	for _, r := range f.Remarks {
+		st.Remarks = append(st.Remarks, stateRemark{string(r.Level), r.App, r.Text})
 	}
-	for _, row := range p.Apps {
+	for _, row := range f.Apps {
 		of := stats.Apps[row.Name]
 		st.Apps = append(st.Apps, stateApp{
-			Name: row.Name, Topic: row.Topic, Environment: row.Environment, Level: row.Level, State: row.State, Credential: row.Credential,
-			Connections: row.Connections, Taken: of.Taken, Accepted: of.Accepted, BadTokens: of.BadTokens, Gone: of.Unregistered,
-			Refused: of.Refused + of.Malformed, Refusal: row.Refusal,
+			Name: row.Name, Topic: row.Topic, Environment: row.Environment, Level: string(row.Level), State: row.State, Credential: row.Credential,
+			Connections: of.Pool.Connections, Taken: row.Taken, Accepted: row.Accepted, BadTokens: row.BadTokens, Gone: of.Unregistered,
+			Refused: of.Refused + of.Malformed, Waiting: row.Waiting, OnDisk: row.OnDisk, OldestAge: row.Oldest.Seconds(), P99: row.P99.Seconds(),
+			Refusal: row.Refusal,
 		})
 	}
 	return st
@@ -112,8 +120,11 @@ func (st *state) print(out io.Writer) error {
 		st.Loaded.UTC().Format(time.DateTime))
 	for _, r := range st.Remarks {
 		level := "warning"
-		if r.Level == bad {
+		if r.Level == string(page.Bad) {
 			level = "alarm"
+		}
+		if r.App != "" {
+			level += ": " + r.App
 		}
 		fmt.Fprintf(out, "%s: %s\n", level, r.Text)
 	}
@@ -121,7 +132,7 @@ func (st *state) print(out io.Writer) error {
 	fmt.Fprintln(table, "APP\tTOPIC\tENVIRONMENT\tTAKEN\tACCEPTED\tBAD TOKENS\tGONE\tREFUSED\tSTATE")
 	for _, troubled := range []bool{true, false} {
 		for _, app := range st.Apps {
-			if (app.Level == bad) == troubled {
+			if (app.Level == string(page.Bad)) == troubled {
 				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n",
 					app.Name, app.Topic, app.Environment, app.Taken, app.Accepted, app.BadTokens, app.Gone, app.Refused, app.State)
 			}

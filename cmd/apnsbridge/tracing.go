@@ -30,22 +30,22 @@ const (
 
 // startTrace answers POST /apps/NAME/trace?token=PREFIX&for=10m&payloads=yes.
 func (s *service) startTrace(w http.ResponseWriter, r *http.Request) {
-	app, query := r.PathValue("name"), r.URL.Query()
+	app := r.PathValue("name")
 	during := traceFor
-	if text := query.Get("for"); text != "" {
+	if text := r.FormValue("for"); text != "" {
 		var err error
 		if during, err = time.ParseDuration(text); err != nil {
 			http.Error(w, fmt.Sprintf("for=%.20q is no time like 10m", text), http.StatusBadRequest)
 			return
 		}
 	}
-	subjects, err := s.bridge.Trace(app, query.Get("token"), query.Get("payloads") == "yes", during)
+	subjects, err := s.bridge.Trace(app, r.FormValue("token"), r.FormValue("payloads") == "yes", during)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s.log.Info().Str("app", app).Int("token_digits", len(query.Get("token"))).Dur("for", during).
-		Bool("payloads", query.Get("payloads") == "yes").Msg("notifications are traced, as an operator wants it")
+	s.log.Info().Str("app", app).Int("token_digits", len(r.FormValue("token"))).Dur("for", during).
+		Bool("payloads", r.FormValue("payloads") == "yes").Msg("notifications are traced, as an operator wants it")
 	w.Header().Set("Content-Type", "application/json")
 	printJSON(w, tracing{App: app, Tracing: orNone(subjects), Notes: []tracedNote{}})
 }

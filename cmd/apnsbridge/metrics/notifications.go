@@ -95,6 +95,15 @@ func outcomeOf(e bridge.Ending) (outcome, reason string) {
 	return outcome, strings.ReplaceAll(e.Reason, " ", "_")
 }
 
+// Words are an ending as a person reads it.
+func Words(e bridge.Ending) string {
+	outcome, reason := outcomeOf(e)
+	if outcome = strings.ReplaceAll(outcome, "_", " "); reason == "" {
+		return outcome
+	}
+	return outcome + ": " + strings.ReplaceAll(reason, "_", " ")
+}
+
 // age is how long before now a time was, both in seconds since 1970; 0 for none.
 func age(now, then int64) float64 {
 	if then == 0 {

@@ -1,0 +1,98 @@
+package page
+
+import (
+	"time"
+
+	"apnsbridge/cmd/apnsbridge/history"
+)
+
+// Level is how urgent or how well something is. It is a class of page.css.
+type Level string
+
+// The levels, the most urgent first.
+const (
+	Bad  Level = "bad"
+	Warn Level = "warn"
+	Good Level = "good"
+	Idle Level = "dim"
+)
+
+// Facts are how the gateway stands.
+type Facts struct {
+	Ready   bool
+	State   string // in a word or a sentence
+	Version string
+	Now     time.Time
+	Loaded  time.Time // when the configuration was read
+	Remarks []Remark  // what is to be seen to
+	Whole   []Figure  // figures of the whole gateway
+	Limits  []Limit
+	Apps    []App
+	Hour    []history.Point
+	Day     []history.Point
+}
+
+// Remark is a sentence about something to be seen to, and whose it is.
+type Remark struct {
+	Level Level
+	Text  string
+	App   string // empty: no app's
+}
+
+// Figure is a number that matters, and what it may be at most.
+type Figure struct{ Name, Value, Of string }
+
+// Limit is a bound, by its name in the configuration.
+type Limit struct {
+	Name            string
+	Used, Peak, Max int64 // Peak is the most that was used since the start
+}
+
+// App is an app's row.
+type App struct {
+	Name, Topic, Environment string
+	Level                    Level
+	State                    string // a word, or the sentence that says what is wrong
+	Refusal                  string // what APNs has refused last, and why
+	Taken, Accepted          uint64
+	BadTokens                uint64
+	Waiting, OnDisk          int
+	Oldest                   time.Duration // of those that wait
+	P99                      time.Duration // from taken to verdict, since the start
+	Credential               string
+	Expiry                   *Remark // of the credential, once it is near
+	Past                     []history.AppPoint
+}
+
+// AppFacts are an app's page.
+type AppFacts struct {
+	App
+	Now      time.Time
+	Lanes    []Lane
+	Packets  []Count // error packets, by status
+	Feedback []Count
+	Resends  []Count
+	Figures  []Figure // all of its metrics that are not 0
+}
+
+// Lane is an app's way into one environment of APNs.
+type Lane struct {
+	Environment  string
+	Connections  int
+	InFlight     int
+	Streams      int // that APNs allows on a connection, at most
+	Answers      []Count
+	Waiting      int
+	OnDisk       int
+	Oldest       time.Duration
+	ClosedSince  time.Time // since when notifications wait for APNs; zero: they do not
+	TopicsShut   int
+	Probes       uint64
+	Dials, Fails uint64
+}
+
+// Count is how often something came to pass.
+type Count struct {
+	What  string
+	Times uint64
+}

@@ -1,0 +1,130 @@
+package page
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"apnsbridge/cmd/apnsbridge/history"
+)
+
+// Whatever APNs, files and configurations say is text on the pages.
+func TestHostileWords(t *testing.T) {
+	const hostile = `"><script>alert(1)</script><img src=x onerror='alert(2)'>{{.}}&`
+	remark := Remark{Bad, hostile, hostile}
+	app := App{Name: hostile, Topic: hostile, Environment: hostile, Level: Bad, State: hostile, Credential: hostile, Expiry: &remark}
+	overview, one := httptest.NewRecorder(), httptest.NewRecorder()
+	WriteOverview(overview, &Facts{State: hostile, Version: hostile, Remarks: []Remark{remark}, Whole: []Figure{{hostile, hostile, hostile}},
+		Limits: []Limit{{Name: hostile}}, Apps: []App{app}, Hour: make([]history.Point, 3)}, url.Values{"q": {hostile}})
+	WriteApp(one, &AppFacts{App: app, Lanes: []Lane{{Environment: hostile, Answers: []Count{{hostile, 1}}}}, Packets: []Count{{hostile, 1}},
+		Feedback: []Count{{hostile, 1}}, Resends: []Count{{hostile, 1}}, Figures: []Figure{{Name: hostile, Value: hostile}}})
+	for name, text := range map[string]string{"overview": overview.Body.String(), "app": one.Body.String()} {
+		document, err := html.Parse(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := 0
+		for node := range document.Descendants() {
+			if node.Type == html.TextNode && strings.Contains(node.Data, hostile) {
+				shown++
+			}
+			if slices.Contains([]string{"img", "iframe", "object", "style", "base"}, node.Data) && node.Type == html.ElementNode {
+				t.Errorf("%s has a %s", name, node.Data)
+			}
+			for _, a := range node.Attr {
+				if strings.HasPrefix(a.Key, "on") || a.Key == "style" || a.Key == "src" && a.Val != "/page.js" || strings.HasPrefix(a.Val, "javascript:") {
+					t.Errorf("%s has %s=%q", name, a.Key, a.Val)
+				}
+			}
+		}
+		if shown < 10 {
+			t.Errorf("%s shows the words %d times:\n%s", name, shown, text)
+		}
+	}
+}
+
+// Those in trouble come first, and 500 apps are no page of a mile.
+func TestManyApps(t *testing.T) {
+	var facts Facts
+	for i := range 500 {
+		app := App{Name: fmt.Sprintf("app%03d", i), Topic: "com.example", Level: Good}
+		if i == 321 {
+			app.Level = Bad
+		}
+		if i == 77 {
+			app.Past = []history.AppPoint{{Accepted: 5}}
+		}
+		facts.Apps = append(facts.Apps, app)
+		facts.Remarks = append(facts.Remarks, Remark{Warn, "something", app.Name})
+	}
+	show := func(query url.Values) string {
+		answer := httptest.NewRecorder()
+		WriteOverview(answer, &facts, query)
+		_, table, _ := strings.Cut(answer.Body.String(), `id="apps"`)
+		return table
+	}
+	listed := regexp.MustCompile(`href="/apps/(app\d+)"`)
+	all := listed.FindAllStringSubmatch(show(nil), -1)
+	if len(all) != rows || all[0][1] != "app321" || all[1][1] != "app077" || all[2][1] != "app000" {
+		t.Errorf("got %d rows: %v", len(all), all)
+	}
+	if text := show(nil); !strings.Contains(text, "and 460 more") {
+		t.Error("what is not listed is not told")
+	}
+	if found := listed.FindAllStringSubmatch(show(url.Values{"q": {"APP49"}}), -1); len(found) != 10 {
+		t.Errorf("a search finds %v", found)
+	}
+	if groups := groups(facts.Remarks); len(groups) != 1 || len(groups[0].All) != remarksOfAKind || groups[0].More != 480 {
+		t.Errorf("got %+v", groups)
+	}
+}
+
+// A plot has no point beside its axes, whatever the figures are.
+func TestPlots(t *testing.T) {
+	points := make([]history.Point, 360)
+	for i := range points {
+		points[i].Outcomes[history.Accepted] = uint32(i * i)
+		points[i].Outcomes[history.Gone] = uint32(i % 7)
+		points[i].P99 = time.Duration(i%50) * time.Millisecond
+		points[i].Waiting = int32(i % 3 * 1000)
+		points[i].Oldest = time.Duration(i) * time.Hour
+		points[i].TLS[history.TLS12] = int32(i)
+	}
+	coordinates := regexp.MustCompile(`(-?[\d.]+|NaN|[+-]?Inf),(-?[\d.]+|NaN|[+-]?Inf) `)
+	for _, test := range [][]history.Point{points, make([]history.Point, 360), points[:1], nil} {
+		for _, p := range plots(test, time.Second) {
+			for _, c := range coordinates.FindAllStringSubmatch(string(p.SVG), -1) {
+				var x, y float64
+				if _, err := fmt.Sscan(c[1], &x); err != nil || x < marginX-1.1 || x > plotWidth-marginX+0.1 {
+					t.Fatalf("%s: x is %s", p.Title, c[1])
+				}
+				if _, err := fmt.Sscan(c[2], &y); err != nil || y < marginTop-0.1 || y > base+0.1 {
+					t.Fatalf("%s: y is %s", p.Title, c[2])
+				}
+			}
+		}
+	}
+	if got := len(plots(points, time.Second)); got != 4 {
+		t.Errorf("%d plots", got)
+	}
+}
+
+func TestWords(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1\u202f000", 1234567: "1\u202f234\u202f567", -1000: "-1\u202f000", -100: "-100"} {
+		if got := Number(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{0: "–", 1500 * time.Microsecond: "1.5 ms", 250 * time.Millisecond: "250 ms", 90 * time.Second: "2 min", 3 * time.Hour: "3 h", 100 * time.Hour: "4 days"} {
+		if got := duration(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}

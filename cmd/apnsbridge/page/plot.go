@@ -1,0 +1,283 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strings"
+	"time"
+
+	"apnsbridge/cmd/apnsbridge/history"
+)
+
+// series is a line or an area of a plot. Its class has the colour.
+type series struct {
+	name, class string
+	values      []float64
+}
+
+// plot is drawn as SVG. The y axis begins at 0.
+type plot struct {
+	title   string
+	areas   []series // on top of one another
+	lines   []series
+	right   *series // a line with an axis of its own
+	left    func(float64) string
+	rightAs func(float64) string
+	span    time.Duration
+}
+
+// The measures of a plot, in the units of its viewBox.
+const (
+	plotWidth, plotHeight    = 600.0, 170.0
+	marginX, marginTop, base = 52.0, 8.0, 148.0
+)
+
+// draw returns the SVG. All texts in it are the package's own or numbers.
+func (p plot) draw() template.HTML {
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, plotWidth, plotHeight, template.HTMLEscapeString(p.spoken()))
+	top := nice(p.most())
+	for _, part := range []float64{0, 0.5, 1} {
+		y := yOf(part)
+		fmt.Fprintf(&b, `<line class="grid" x1="%g" y1="%.1f" x2="%g" y2="%.1f"/><text class="axis" x="%g" y="%.1f" text-anchor="end">%s</text>`,
+			marginX, y, plotWidth-marginX, y, marginX-5, y+4, template.HTMLEscapeString(p.left(part*top)))
+	}
+	p.drawAreas(&b, top)
+	for _, s := range p.lines {
+		drawLine(&b, s, top)
+	}
+	if p.right != nil {
+		most := nice(highest(p.right.values))
+		drawLine(&b, *p.right, most)
+		fmt.Fprintf(&b, `<text class="axis %s" x="%g" y="%.1f">%s</text>`, p.right.class, plotWidth-marginX+5, yOf(1)+4,
+			template.HTMLEscapeString(p.rightAs(most)))
+	}
+	for i, text := range [...]string{ago(p.span), ago(p.span / 2), "now"} {
+		part := float64(i) / 2
+		fmt.Fprintf(&b, `<text class="axis" x="%.1f" y="%g" text-anchor="middle">%s</text>`, marginX+part*(plotWidth-2*marginX), base+16, text)
+	}
+	b.WriteString(`</svg>`)
+	return template.HTML(b.String())
+}
+
+// most is the highest value of the left axis.
+func (p plot) most() (most float64) {
+	for _, s := range p.lines {
+		most = max(most, highest(s.values))
+	}
+	for i := range p.length() {
+		sum := 0.0
+		for _, s := range p.areas {
+			sum += s.values[i]
+		}
+		most = max(most, sum)
+	}
+	return most
+}
+
+func (p plot) length() int {
+	if len(p.areas) == 0 {
+		return 0
+	}
+	return len(p.areas[0].values)
+}
+
+// drawAreas draws the areas, each on top of those before it.
+func (p plot) drawAreas(b *strings.Builder, top float64) {
+	n := p.length()
+	below := make([]float64, n)
+	for _, s := range p.areas {
+		if highest(s.values) == 0 {
+			continue
+		}
+		fmt.Fprintf(b, `<polygon class="%s" points="`, s.class)
+		for i, v := range s.values {
+			fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n), yOf((below[i]+v)/top))
+		}
+		for i := n - 1; i >= 0; i-- {
+			fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n), yOf(below[i]/top))
+		}
+		b.WriteString(`"/>`)
+		for i, v := range s.values {
+			below[i] += v
+		}
+	}
+}
+
+// drawLine leaves out what is 0: there was nothing to measure.
+func drawLine(b *strings.Builder, s series, top float64) {
+	n, open := len(s.values), false
+	for i, v := range s.values {
+		switch {
+		case v == 0:
+			if open {
+				b.WriteString(`"/>`)
+			}
+			open = false
+			continue
+		case !open:
+			fmt.Fprintf(b, `<polyline class="%s" points="`, s.class)
+			if i == n-1 || s.values[i+1] == 0 { // alone, it would not be seen
+				fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n)-1, yOf(v/top))
+			}
+			open = true
+		}
+		fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n), yOf(v/top))
+	}
+	if open {
+		b.WriteString(`"/>`)
+	}
+}
+
+func xOf(i, n int) float64     { return marginX + (plotWidth-2*marginX)*float64(i)/float64(max(n-1, 1)) }
+func yOf(part float64) float64 { return base - (base-marginTop)*part }
+func highest(v []float64) (most float64) {
+	for _, x := range v {
+		most = max(most, x)
+	}
+	return most
+}
+
+// nice rounds up to 1, 2 or 5 times a power of ten.
+func nice(most float64) float64 {
+	if most <= 0 {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(most)))
+	for _, step := range []float64{1, 2, 5} {
+		if most <= step*power {
+			return step * power
+		}
+	}
+	return 10 * power
+}
+
+// spoken is the plot for those who do not see it: its title and latest values.
+func (p plot) spoken() string {
+	text := p.title
+	for _, s := range append(append([]series(nil), p.areas...), p.lines...) {
+		if len(s.values) > 0 {
+			text += fmt.Sprintf("; %s now %s", s.name, p.left(s.values[len(s.values)-1]))
+		}
+	}
+	return text
+}
+
+func ago(d time.Duration) string {
+	if d >= 2*time.Hour {
+		return fmt.Sprintf("%.0f h ago", d.Hours())
+	}
+	return fmt.Sprintf("%.0f min ago", d.Minutes())
+}
+
+// Plot is a plot with its legend.
+type Plot struct {
+	Title  string
+	SVG    template.HTML
+	Legend []Key
+}
+
+// Key is a line of a legend: the colour's class, the name, and the latest value.
+type Key struct{ Class, Name, Value string }
+
+func (p plot) finish() Plot {
+	done := Plot{Title: p.title, SVG: p.draw()}
+	add := func(s series, format func(float64) string) {
+		if len(s.values) == 0 || highest(s.values) == 0 {
+			return
+		}
+		// The last step has only begun: what is whole is the one before.
+		last := s.values[len(s.values)-1]
+		if len(s.values) > 1 && last == 0 {
+			last = s.values[len(s.values)-2]
+		}
+		done.Legend = append(done.Legend, Key{s.class, s.name, format(last)})
+	}
+	for _, s := range append(append([]series(nil), p.areas...), p.lines...) {
+		add(s, p.left)
+	}
+	if p.right != nil {
+		add(*p.right, p.rightAs)
+	}
+	return done
+}
+
+var (
+	outcomeNames = [history.Outcomes]string{"accepted", "bad token", "app gone", "refused", "given up or expired"}
+	tlsNames     = [history.TLSVersions]string{"TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3", "without TLS"}
+)
+
+// plots draws the four of the gateway, whose points are step apart.
+func plots(points []history.Point, step time.Duration) []Plot {
+	column := func(value func(*history.Point) float64) []float64 {
+		all := make([]float64, len(points))
+		for i := range points {
+			all[i] = value(&points[i])
+		}
+		return all
+	}
+	span := step * time.Duration(len(points))
+	seconds := func(d time.Duration) float64 { return d.Seconds() }
+	asTime := func(v float64) string {
+		if v == 0 {
+			return "0"
+		}
+		return duration(time.Duration(v * 1e9))
+	}
+	rate := plot{title: "Notifications a second", span: span, left: asRate}
+	for i, name := range outcomeNames {
+		rate.areas = append(rate.areas, series{name, fmt.Sprintf("c%d", i),
+			column(func(p *history.Point) float64 { return float64(p.Outcomes[i]) / step.Seconds() })})
+	}
+	verdict := plot{title: "From taken to APNs' verdict", span: span, left: asTime, lines: []series{
+		{"p99", "c1", column(func(p *history.Point) float64 { return seconds(p.P99) })},
+		{"p50", "c0", column(func(p *history.Point) float64 { return seconds(p.P50) })},
+	}}
+	waiting := plot{title: "Waiting", span: span, left: asRate, rightAs: asTime,
+		areas: []series{{"notifications", "c2", column(func(p *history.Point) float64 { return float64(p.Waiting) })}},
+		right: &series{"age of the oldest", "c1", column(func(p *history.Point) float64 { return seconds(p.Oldest) })}}
+	connections := plot{title: "Provider connections", span: span, left: asRate}
+	for i, name := range tlsNames {
+		connections.areas = append(connections.areas, series{name, fmt.Sprintf("c%d", i),
+			column(func(p *history.Point) float64 { return float64(p.TLS[i]) })})
+	}
+	return []Plot{rate.finish(), verdict.finish(), waiting.finish(), connections.finish()}
+}
+
+func asCount(v float64) string { return number(int64(math.Round(v))) }
+
+func asRate(v float64) string {
+	if v < 10 {
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
+	}
+	return asCount(v)
+}
+
+// spark draws an app's last hour in a line's height.
+func spark(past []history.AppPoint) template.HTML {
+	if len(past) == 0 {
+		return ""
+	}
+	accepted, failed := make([]float64, len(past)), make([]float64, len(past))
+	most := 1.0
+	for i, p := range past {
+		accepted[i], failed[i] = float64(p.Accepted), float64(p.Failed)
+		most = max(most, accepted[i]+failed[i])
+	}
+	const width, height = 120.0, 24.0
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="spark" viewBox="0 0 %g %g" aria-hidden="true">`, width, height)
+	bar := width / float64(len(past))
+	for i := range past {
+		good, bad := accepted[i]/most*height, failed[i]/most*height
+		if good > 0 {
+			fmt.Fprintf(&b, `<rect class="c0" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, float64(i)*bar, height-good, bar, good)
+		}
+		if bad > 0 {
+			fmt.Fprintf(&b, `<rect class="c1" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, float64(i)*bar, height-good-bad, bar, bad)
+		}
+	}
+	b.WriteString(`</svg>`)
+	return template.HTML(b.String())
+}
