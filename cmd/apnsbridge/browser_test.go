@@ -80,6 +80,14 @@ func (b *browser) do(actions ...chromedp.Action) {
 	}
 }
 
+// follow does what leads to another page, and waits for that.
+func (b *browser) follow(action chromedp.Action) {
+	b.t.Helper()
+	if _, err := chromedp.RunResponse(b.ctx, action); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // until waits until a condition in JavaScript holds.
 func (b *browser) until(what, condition string) {
 	b.t.Helper()
@@ -106,115 +114,14 @@ func (b *browser) fits(name string, widths ...int64) {
 		var picture []byte
 		b.do(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 700),
 			chromedp.Evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth", &over),
-			chromedp.FullScreenshot(&picture, 90))
+			chromedp.FullScreenshot(&picture, 100))
 		if over > 0 {
 			b.t.Errorf("%s: %d pixels stand out sideways at %d", name, over, width)
 		}
-		path := filepath.Join(b.t.ArtifactDir(), fmt.Sprintf("%s-%d.jpg", name, width))
+		path := filepath.Join(b.t.ArtifactDir(), fmt.Sprintf("%s-%d.png", name, width))
 		if err := os.WriteFile(path, picture, 0o644); err != nil {
 			b.t.Fatal(err)
 		}
-	}
-}
-
-// A visitor of the demo's page takes part, and then has the story told.
-func TestStoryPage(t *testing.T) {
-	d, err := startDemo(streams{out: &lockedBuffer{}, err: &lockedBuffer{}}, false, 50*time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.close(); err != nil {
-			t.Error(err)
-		}
-	})
-	d.page = "127.0.0.1:0"
-	page, err := d.openPage()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { page.Close() })
-	b := openBrowser(t) // the first to be closed
-
-	phone := func(name string) string { return `article[data-phone="` + name + `"]` }
-	// In one go: the page may put another button in its place at any time.
-	click := func(within, do string) chromedp.Action {
-		return chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).click()", within+` button[value="`+do+`"]`), nil)
-	}
-	token := func(name string) string {
-		t.Helper()
-		token, err := d.stage.Token(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprintf("%x", token)
-	}
-	send := func(to, text string) {
-		t.Helper()
-		b.do(chromedp.SetValue(`.send [name="token"]`, to, chromedp.ByQuery),
-			chromedp.SetValue(`.send [name="payload"]`, `{"aps":{"alert":"`+text+`","badge":3}}`, chromedp.ByQuery),
-			click(".send", "send"))
-	}
-
-	b.do(chromedp.Navigate("http://" + page.Addr + "/"))
-	const carla = "Carla's phone"
-	b.do(chromedp.SetValue(`.new [name="name"]`, carla, chromedp.ByQuery), click(".new", "new"))
-	b.shows(phone(carla), "online")
-	b.shows("#users", carla)
-
-	sent := time.Now()
-	send(token(carla), "Hello, Carla")
-	b.shows(phone(carla)+" .banners", "Hello, Carla")
-	t.Logf("from the click to the banner: %v", time.Since(sent))
-	b.shows("#frames", "payload length")
-	b.shows("#asked", "200")
-
-	b.do(click(phone(carla), "off"))
-	b.shows(phone(carla), "offline")
-	send(token(carla), "Lunch?")
-	b.shows("#asked", "Lunch?")
-	send(token(carla), "Dinner?")
-	b.shows("#asked", "Dinner?")
-	b.do(click(phone(carla), "on"))
-	b.shows(phone(carla)+" .banners", "Dinner? kept by APNs")
-
-	b.do(click(".send", "bad"))
-	b.shows("#answers", "status 8 (invalid token)")
-
-	b.do(click("#outage", "cut"))
-	b.shows("#outage", "out of order")
-	send(token(carla), "Late, not lost")
-	b.shows("#asked", "503")
-	b.do(click("#outage", "restore"))
-	b.shows(phone(carla)+" .banners", "Late, not lost")
-
-	b.do(click(phone(carla), "uninstall"))
-	b.shows(phone(carla), "not installed")
-	send(token(carla), "Are you there?")
-	b.shows("#asked", "410 Unregistered")
-	// Until the gateway has written the answer down is a moment.
-	waitFor(t, "feedback tells of the token", func() bool {
-		var told bool
-		b.do(click(".send", "feedback"),
-			chromedp.Evaluate(`document.querySelector("#answers").innerText.includes("forgets the token")`, &told))
-		return told
-	})
-	b.until("the provider has forgotten", fmt.Sprintf("!document.querySelector('#users').innerText.includes(%q)", carla))
-	b.do(click(phone(carla), "install"))
-	b.shows("#users", carla)
-	b.do(click(phone(carla), "erase"))
-	b.shows(phone(carla), "not installed")
-
-	send("bad", "no token")
-	b.shows("[role=alert]", "not hexadecimal")
-	b.do(click("#teller", "play"))
-	b.shows(".chapter", "of 10")
-	b.shows("#teller", "Tell the story")
-	b.until("the story has been told to its end", "document.querySelector('[role=alert]') === null")
-	b.shows(phone("Ben's tablet")+" .banners", "Late, not lost")
-	b.fits("story", 390, 768, 1280)
-	if *update {
-		b.picture("../../docs/story.png", 1280, 1180)
 	}
 }
 
@@ -226,4 +133,11 @@ func (b *browser) picture(path string, width, height int64) {
 	if err := os.WriteFile(path, picture, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// height is the page's, in a window of this width.
+func (b *browser) height(width int64) (height int64) {
+	b.t.Helper()
+	b.do(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 700), chromedp.Evaluate("document.documentElement.scrollHeight", &height))
+	return height
 }

@@ -23,7 +23,7 @@ const Policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // rows is how many apps are listed at most; the others are found by their names.
-const rows = 40
+const rows = 20
 
 // remarksOfAKind is how many sentences of one level are shown at most.
 const remarksOfAKind = 20

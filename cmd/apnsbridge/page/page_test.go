@@ -75,7 +75,7 @@ func TestManyApps(t *testing.T) {
 	if len(all) != rows || all[0][1] != "app321" || all[1][1] != "app077" || all[2][1] != "app000" {
 		t.Errorf("got %d rows: %v", len(all), all)
 	}
-	if text := show(nil); !strings.Contains(text, "and 460 more") {
+	if text := show(nil); !strings.Contains(text, "and 480 more") {
 		t.Error("what is not listed is not told")
 	}
 	if found := listed.FindAllStringSubmatch(show(url.Values{"q": {"APP49"}}), -1); len(found) != 10 {

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"apnsbridge/bridge/apnssim"
+)
+
+// An operator's browser: the plots move under load, a button leads back to the app's
+// page, and nothing stands out sideways.
+func TestOperatorPage(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	b := openBrowser(t)
+	b.do(chromedp.Navigate("http://" + w.admin + "/"))
+	b.shows("#remarks", "To see to")
+	conn := w.dial(w.clientTLS())
+	send := func(from, count int) {
+		t.Helper()
+		for i := from; i < from+count; i++ {
+			if _, err := conn.Write(enhanced(fmt.Sprintf("%064x", i), i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	send(1, 2000)
+	b.until("the plots have something to show", "document.querySelectorAll('#plots polygon').length >= 2")
+	b.shows("#plots", "TLS 1.3")
+	b.do(chromedp.Evaluate("window.before = document.querySelector('#plots').innerHTML", nil))
+	send(2001, 2000)
+	b.until("the plots move", "document.querySelector('#plots').innerHTML !== window.before")
+	b.shows("#apps", "4\u202f000")
+	b.fits("operator", 390, 768, 1280)
+
+	if err := w.sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
+		t.Fatal(err)
+	}
+	send(4001, 100)
+	b.shows("#remarks", "APNs")
+	b.shows("#apps", "APNs is not well")
+	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo"))
+	b.shows("#state", "APNs is not well")
+	b.shows("#lanes", "notifications wait for APNs to take them again")
+	b.fits("app", 390, 768, 1280)
+	if err := w.sim.SetScenario(apnssim.Scenario{}); err != nil {
+		t.Fatal(err)
+	}
+	b.follow(chromedp.Evaluate("document.querySelector('form[action$=try] button').click()", nil))
+	b.shows("#state", "serves")
+	b.shows("#lanes", "accepted")
+	b.until("the button has led back", "location.pathname === '/apps/demo'")
+}
+
+// With 500 apps the page is no mile long.
+func TestOperatorPageOfManyApps(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	var apps strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&apps, "  app%03d:\n    topic: com.example.app%03d\n    endpoint: %s\n    endpoint_ca: ca.pem\n"+
+			"    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}\n"+
+			"    clients: [{ca: ca.pem, uid: com.example.app%03d}]\n", i, i, w.sim.URL(), i)
+	}
+	w.reconfigure("apps:\n", "apps:\n"+apps.String())
+	w.start()
+	b := openBrowser(t)
+	b.do(chromedp.Navigate("http://" + w.admin + "/"))
+	b.shows("#apps", "app000")
+	b.fits("many", 390, 1280)
+	for _, width := range []int64{390, 1280} {
+		if height := b.height(width); height >= 5000 {
+			t.Errorf("at %d the page is %d pixels high", width, height)
+		}
+	}
+	if status, text := w.ask(t, http.MethodGet, "/?q=app49", nil); status != http.StatusOK || strings.Count(text, `href="/apps/app49`) != 10 {
+		t.Errorf("a search answers %d with %d apps", status, strings.Count(text, `href="/apps/app49`))
+	}
+}
