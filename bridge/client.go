@@ -200,6 +200,7 @@ func (b *Bridge) tick() {
 			c.ledger.Tick(now)
 		}
 		for s := range c.watched {
+			s.takeOverSlow(now)
 			c.touch(s) // a verdict that came to it over another session says nothing
 		}
 		forgettable := c.sessions == 0 && c.forgettable(idle >= idleClients)

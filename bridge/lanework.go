@@ -198,7 +198,7 @@ func (l *appLane) readOne(r *lane.Read, room int64) (took int64) {
 		case lane.Queue:
 			records, r.Err = spool.TakeOf(background, line, r.Device, limit, bytes)
 		case lane.Sample:
-			records, r.Err = spool.Sample(background, line, 1, func(token []byte) bool {
+			records, r.Err = spool.Sample(background, line, r.Limit, func(token []byte) bool {
 				l.mu.Lock()
 				defer l.mu.Unlock()
 				return !n.Knows(token)

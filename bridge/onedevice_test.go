@@ -76,6 +76,35 @@ func TestOneDeviceHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// Devices about which APNs says nothing, while it answers about others, do not fill the
+// window of their connection: it is read on, long before their requests time out.
+func TestSilentDevicesHoldUpNobody(t *testing.T) {
+	for _, mode := range allModes {
+		for _, stack := range []struct{ devices, each int }{{1, 1}, {1, 700}, {300, 2}} {
+			t.Run(fmt.Sprintf("%s, %d of %d", mode.name, stack.each, stack.devices), func(t *testing.T) {
+				t.Parallel()
+				never := &apnssim.Latency{Fixed: 3_600_000}
+				sim := startSim(t, named(apnssim.Rule{Status: 200, Latency: never}, "cc"))
+				b := startBridge(t, spooled(openStore(t, t.TempDir(), boltstore.Options{}), mode.mode, mailApp(t, sim)))
+				session, p := open(t, b, Origin{})
+				for i := range stack.devices * stack.each {
+					p.push(t, session, note(deviceToken([]byte{0xcc}, i%stack.devices), uint32(i), fmt.Sprint(i)))
+				}
+				const others = 3000
+				start := time.Now()
+				for i := range others {
+					p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+				}
+				until(t, "the others are served", func() bool { return b.Stats().Apps["mail"].Accepted == others })
+				if d := time.Since(start); d > 20*time.Second {
+					t.Errorf("it took %v", d)
+				}
+				addsUp(t, b)
+			})
+		}
+	}
+}
+
 // othersAreServed pushes to others than the device that is put off, over its
 // connection and another one.
 func othersAreServed(t *testing.T, b *Bridge, with *Session, p *recorder, from int) {

@@ -197,6 +197,20 @@ func (s *Session) room(now time.Time) bool {
 	return false
 }
 
+// takeOverSlow takes what APNs does not answer out of a window that is full, as long
+// as it answers about others: one device must not stop the connection. The client's
+// lock is held.
+func (s *Session) takeOverSlow(now time.Time) {
+	if !s.parked || s.talk.Lingers() || int64(s.talk.Len()) <= lowWater(int64(s.bridge.limits.Window)) {
+		return
+	}
+	for _, l := range s.app.lanes {
+		at := l.lock()
+		s.talk.TakeOver(func(c conversation.Content) bool { return l.core.Slow(&c.(*notification).Item, at) }, now)
+		l.mu.Unlock()
+	}
+}
+
 // mayLinger reports whether a session is read on behind its error packet: its
 // provider's resends wait until it has been read to its end, so that only memory
 // stops it.

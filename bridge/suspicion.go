@@ -120,7 +120,7 @@ func (a *app) tendHealth(now time.Time) {
 // has reports whether there is something of a line; of that of the configured topic
 // there always is.
 func (l *appLane) has(line string) bool {
-	l.lock()
+	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.core.Line(line)
 	return line == "" || n != nil && !n.Idle()

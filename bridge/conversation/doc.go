@@ -26,12 +26,13 @@
 //	Conn.Ended            the provider has ended its side
 //	Conn.Closed           the connection has gone, and cannot be told anything any more
 //	Conn.Shutdown         the gateway stops
+//	Conn.TakeOver         the window is full, perhaps of what gets no verdict
 //	Ledger.Tick           Ledger.Deadline has come
 //
 //	decision              what the owner does
 //	Release               gives back the memory of a notification
 //	Forward               sends a notification that had waited for the verdict on its original
-//	TakeOver              delivers a notification on its own account: a failure waits behind it
+//	TakeOver              delivers a notification on its own account: a failure, or a full window, waits behind it
 //	Packet                commits the records, writes the error response, ends our side, reads on
 //	Close                 ends our side without a packet, reads on
 //	Feedback              puts a bad token on the feedback list: there is nobody to tell

@@ -39,6 +39,19 @@ func (c *Conn) takeOverHeads(t instant) {
 	}
 }
 
+// TakeOver hands over those without a verdict for which the owner's slow says that it
+// may take long, so that they do not fill the window.
+func (c *Conn) TakeOver(slow func(Content) bool, now time.Time) {
+	t := c.ledger.at(now)
+	for s := c.window.head; s < c.window.next; s++ {
+		if !c.window.Settled(s) {
+			if x := c.window.At(s); x.content != nil && slow(x.content) {
+				c.takeOver(s, t)
+			}
+		}
+	}
+}
+
 // takeOver hands the notification at s to the owner. One that only follows
 // another is settled by handing over that.
 func (c *Conn) takeOver(s Seq, t instant) {

@@ -113,6 +113,19 @@ func (l *Lane) ForItself(it *Item, c Class) bool {
 	return (c == CredentialRefused || c == Failed || c == NoAnswer) && it.Flags.Failures > 0 && (l.Door.Reason == Open || l.alone(it))
 }
 
+// slowAfter is how long a request gets no answer until it is slow, if others do.
+const slowAfter = time.Second
+
+// Slow reports whether it, or what it waits behind, is with APNs and gets no answer,
+// while what was sent at about the same time, or later, has one.
+func (l *Lane) Slow(it *Item, now Now) bool {
+	if l.byName[it.Line.Name] != it.Line || it.place != chained {
+		return false
+	}
+	d := it.device
+	return d.state == out && now.Mono-d.sent > slowAfter && l.lastGood > max(0, d.sent-slowAfter)
+}
+
 // alone reports whether others were served since it last failed.
 func (l *Lane) alone(it *Item) bool {
 	return it.Flags.Failures > 0 && l.lastGood > it.device.failed

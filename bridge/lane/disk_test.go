@@ -208,9 +208,13 @@ func (d *fakeDisk) read(r *Read, room int64, free func(*Line, []byte) bool) int6
 		return d.takeOldest(r, d.queues[topic][string(r.Device)], room)
 	case Sample:
 		for _, n := range r.Lines {
-			if w := d.sample(n, free); w != nil {
+			all := d.sample(n, free)
+			for _, w := range all[:min(len(all), r.Limit)] {
 				d.take(r, n, w)
-				return room - w.size
+				room -= w.size
+			}
+			if len(all) > 0 {
+				return room
 			}
 		}
 	case List:
@@ -219,14 +223,13 @@ func (d *fakeDisk) read(r *Read, room int64, free func(*Line, []byte) bool) int6
 	return room
 }
 
-// sample gives one from anywhere in the log of n, the first there of its device.
-func (d *fakeDisk) sample(n *Line, free func(*Line, []byte) bool) *row {
+// sample gives those in the log of n that are the first there of their device, in any order.
+func (d *fakeDisk) sample(n *Line, free func(*Line, []byte) bool) (may []*row) {
 	o := d.logs[n.disk.(*fakeLine).topic]
 	if o == nil {
 		return nil
 	}
 	seen := map[int]bool{}
-	var may []*row
 	for _, w := range o.rows {
 		if !w.out && !seen[w.device] {
 			seen[w.device] = true
@@ -235,10 +238,8 @@ func (d *fakeDisk) sample(n *Line, free func(*Line, []byte) bool) *row {
 			}
 		}
 	}
-	if len(may) == 0 {
-		return nil
-	}
-	return may[d.rnd.IntN(len(may))]
+	d.rnd.Shuffle(len(may), func(i, j int) { may[i], may[j] = may[j], may[i] })
+	return may
 }
 
 // list gives the devices that have a queue not all of which is checked out.

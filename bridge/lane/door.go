@@ -62,6 +62,7 @@ type Door struct {
 	credit   int  // how many of those that wait may go
 	failures int  // in a row
 	vain     int  // rounds of probes in a row, while it is closed
+	dry      bool // the last draw from the logs found none that may go
 	stale    bool // the last probe was one that was asked before: there was no other
 	good     int  // answers that show that the reason is over, less the failures since
 }
@@ -113,8 +114,8 @@ func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 			return
 		}
 	}
-	if d.Reason == Unreachable && why == Unreachable { // perhaps for itself: it takes back what one good answer has given
-		d.good, d.credit = max(0, d.good-1), max(0, d.credit-eased)
+	if d.Reason == Unreachable && why == Unreachable { // perhaps for itself: it costs its own credit
+		d.good = max(0, d.good-1)
 		return
 	}
 	d.good, d.credit = 0, 0

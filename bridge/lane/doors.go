@@ -145,11 +145,13 @@ func (l *Lane) openDoors() {
 				l.draw(append(open[:len(open):len(open)], shut...))
 			}
 		}
-		l.spend(&l.Door.credit, open...)
+		l.spend(&l.Door, open...)
 		return
 	}
 	for _, n := range open {
-		l.admit(n, n.atDoor.size)
+		for range n.atDoor.size {
+			l.admit(n, n.atDoor.first())
+		}
 	}
 	for _, n := range shut {
 		for range n.Door.due(l.now.Mono) {
@@ -157,38 +159,53 @@ func (l *Lane) openDoors() {
 				break // one of those that were asked is enough
 			}
 		}
-		l.spend(&n.Door.credit, n)
+		l.spend(&n.Door, n)
 	}
 }
 
-// spend lets go who stands at the doors of ns, as far as credit goes. Of what is left for those
-// that come back, the most is kept for the logs: hundreds of them may fail for themselves, and
-// each would cost what a good answer has given.
-func (l *Lane) spend(credit *int, ns ...*Line) {
+// spend lets go who stands at the doors of ns, as far as credit goes, and has the logs drawn from:
+// from anywhere, for those that fail for themselves may stand together. Of what is left for those
+// that come back, the most is for the logs: hundreds of them may fail for themselves, and each would
+// cost what a good answer has given.
+func (l *Lane) spend(door *Door, ns ...*Line) {
 	for _, n := range ns {
-		*credit -= l.admit(n, min(*credit, n.atDoor.never.size))
+		for door.credit > 0 && n.atDoor.never.size > 0 {
+			l.admit(n, n.atDoor.never.any(l.Random))
+			door.credit--
+		}
 	}
 	kept := 0
 	if !l.quiet && slices.ContainsFunc(ns, l.logged) {
-		kept = *credit - *credit/4
+		kept = door.credit - door.credit/4
 	}
 	for _, n := range ns {
-		k := l.admit(n, *credit-kept)
-		*credit -= k
-		l.Wake = l.Wake || k > 0 // who stands behind them is perhaps not late
+		for door.credit > kept && n.atDoor.size > 0 {
+			l.admit(n, n.atDoor.first())
+			door.credit--
+			l.Wake = true // who stands behind it is perhaps not late
+		}
+	}
+	if door.dry {
+		return // the logs are read from their beginning, to pass over who waits
+	}
+	if kept > 0 {
+		l.draws, l.Wake = append(l.draws, draw{lines: ns, n: kept, door: door}), true
+		door.credit -= kept
 	}
 }
 
-// admit lets the first k at the doors of n through, and gives how many that were.
-func (l *Lane) admit(n *Line, k int) int {
-	k = min(k, n.atDoor.size)
-	for range k {
-		d := n.atDoor.first()
-		l.forget(d)
-		d.pass = l.closed(n)
-		l.next(d)
-	}
-	return k
+// admit lets d through the doors of n, where it stands.
+func (l *Lane) admit(n *Line, d *device) {
+	l.forget(d)
+	d.pass = l.closed(n)
+	l.next(d)
+}
+
+// draw is what is to be drawn from the logs of lines: a probe, or what a door has credit for.
+type draw struct {
+	lines []*Line
+	n     int
+	door  *Door // nil: a probe
 }
 
 // draw lets a probe go from ns: one that was never asked, from anywhere, or else
@@ -205,7 +222,7 @@ func (l *Lane) draw(ns []*Line) (fresh bool) {
 		disk = disk || l.logged(n) || l.puts.len() > 0 // what is on its way there is written before it is drawn
 	}
 	if disk && !l.quiet {
-		l.draws, l.Wake = append(l.draws, ns), true
+		l.draws, l.Wake = append(l.draws, draw{lines: ns, n: 1}), true
 		return true
 	}
 	l.askAgain(ns)
@@ -216,7 +233,8 @@ func (l *Lane) draw(ns []*Line) (fresh bool) {
 func (l *Lane) askAgain(ns []*Line) {
 	from := l.Random.IntN(len(ns))
 	for i := range ns {
-		if n := ns[(from+i)%len(ns)]; l.admit(n, 1) > 0 {
+		if n := ns[(from+i)%len(ns)]; n.atDoor.size > 0 {
+			l.admit(n, n.atDoor.first())
 			l.Door.stale, n.Door.stale = true, true
 			return
 		}

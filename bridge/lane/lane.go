@@ -107,7 +107,7 @@ type Lane struct {
 
 	ahead    int64 // bytes in memory of what was read
 	unstored int   // items that are in memory only
-	draws    [][]*Line
+	draws    []draw
 	unread   time.Duration // when what could not be read is tried again
 	reading  bool          // a read is under way: what comes does not overtake it
 	turn     bool          // queues are read before logs, the next time after them

@@ -229,15 +229,24 @@ func (w *queue) first() *device {
 	return nil
 }
 
+// any is one from behind a random place; nil if there is none.
+func (w *queue) any(random *rand.Rand) *device {
+	return w.anyThat(random, func(*device) bool { return true })
+}
+
 // anyInMemory is one whose first is in memory, from somewhere behind a random place;
 // nil if there is none.
 func (w *queue) anyInMemory(random *rand.Rand) *device {
+	return w.anyThat(random, func(d *device) bool { return d.first != nil })
+}
+
+func (w *queue) anyThat(random *rand.Rand, fits func(*device) bool) *device {
 	if w.size == 0 {
 		return nil
 	}
 	from := random.IntN(len(w.list))
 	for i := range w.list {
-		if d := w.list[(from+i)%len(w.list)]; d != nil && d.first != nil {
+		if d := w.list[(from+i)%len(w.list)]; d != nil && fits(d) {
 			return d
 		}
 	}

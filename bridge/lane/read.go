@@ -22,6 +22,7 @@ type Read struct {
 
 	pass   bool // what was read goes through closed doors
 	device *device
+	door   *Door // whose credit a Sample is for; nil: it is a probe
 }
 
 // Source is where a Read reads.
@@ -31,7 +32,7 @@ type Source uint8
 const (
 	Log    Source = iota // the oldest of a line
 	Queue                // the oldest of a device
-	Sample               // one from anywhere in a log, the first there of its device
+	Sample               // some from anywhere in a log, each the first there of its device
 	List                 // the devices of a line that have queues
 )
 
@@ -46,18 +47,22 @@ const (
 // room is how many bytes may still be read.
 func (l *Lane) room() int64 { return l.Ahead - l.ahead }
 
-// opens gives how many of n's log may be read: all, or as many as a door that is
-// closed has credit for.
+// opens gives how many of n's log may be read in their order: all, or, where nothing could be
+// drawn, as many as a door that is closed has credit for.
 func (l *Lane) opens(n *Line) (credit *int, limit int) {
+	door := &n.Door
+	if l.Door.Reason != Open {
+		door = &l.Door
+	}
 	switch {
+	case door.Reason == Open:
+		return nil, ofLog
 	case l.Door.Reason != Open && n.Door.Reason != Open:
 		return nil, 0
-	case l.Door.Reason != Open:
-		return &l.Door.credit, l.Door.credit
-	case n.Door.Reason != Open:
-		return &n.Door.credit, n.Door.credit
+	case !door.dry:
+		return &door.credit, 0
 	}
-	return nil, ofLog
+	return &door.credit, door.credit
 }
 
 // lists reports whether queues without an entry are to be looked for now. Those found count, though
@@ -102,10 +107,11 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 	for _, n := range l.lines {
 		n.returned = math.MaxUint64
 	}
-	for i := range min(len(l.draws), manyDraws) { // beyond the bound: they are few
-		reads = append(reads, &Read{From: Sample, Lines: l.draws[i], Limit: 1, pass: true})
+	many := min(len(l.draws), manyDraws) // beyond the bound: they are few
+	for _, w := range l.draws[:many] {
+		reads = append(reads, &Read{From: Sample, Lines: w.lines, Limit: w.n, pass: true, door: w.door})
 	}
-	l.draws = l.draws[:copy(l.draws, l.draws[min(len(l.draws), manyDraws):])]
+	l.draws = slices.Delete(l.draws, 0, many)
 	l.nextLine++
 	for i := range l.lines {
 		n := l.lines[(l.nextLine+i)%len(l.lines)]
@@ -164,7 +170,9 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 		}
 		if r.From == Log {
 			r.Lines[0].stride = 0
-			if moved { // there may be 100,000 of one device, behind a door with credit for one
+			if !moved {
+				l.dry(r.Lines, false)
+			} else { // there may be 100,000 of one device, behind a door with credit for one
 				r.Lines[0].stride = min(2*len(r.Got), ofLog)
 			}
 		}
@@ -177,13 +185,30 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 // enterSample sees to it that a probe goes though none of r does: there was none, it cannot be
 // read, or its device waits for itself.
 func (l *Lane) enterSample(r *Read) {
-	if len(r.Got)+len(r.Broken) == 0 {
+	got := len(r.Got) + len(r.Broken)
+	if got < r.Limit {
+		l.dry(r.Lines, slices.ContainsFunc(r.Lines, l.logged))
+	}
+	if r.door != nil {
+		r.door.credit += r.Limit - got
+		return
+	}
+	if got == 0 {
 		l.askAgain(r.Lines)
 	}
 	for _, it := range slices.Concat(r.Got, r.Broken) {
 		if d, _ := it.Line.find(it.Token); d == nil || d.state != out {
 			l.probeAgain(it.Line)
 		}
+	}
+}
+
+// dry notes whether the logs of ns are to be read from their beginning: all that was looked
+// at is of devices that wait.
+func (l *Lane) dry(ns []*Line, is bool) {
+	l.Door.dry = is
+	for _, n := range ns {
+		n.Door.dry = is
 	}
 }
 

@@ -21,6 +21,10 @@ func TestHowManyOfALogMayBeRead(t *testing.T) {
 			n := g.line(0)
 			g.lane.Door.Reason, n.Door.Reason = c.lane, c.line
 			g.lane.Door.credit, n.Door.credit = 5, 7
+			if _, limit := g.lane.opens(n); limit > 0 && limit != ofLog {
+				t.Errorf("%d may be read though there is something to draw", limit)
+			}
+			g.lane.dry(g.lane.lines, true)
 			if _, limit := g.lane.opens(n); limit != c.want {
 				t.Errorf("%d may be read", limit)
 			}

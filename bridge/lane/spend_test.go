@@ -46,7 +46,11 @@ func TestWhoGoesOnCredit(t *testing.T) {
 				}
 				g.disk.waiting[0], g.lane.quiet, door.credit = c.logged, c.quiet, c.credit
 				g.lane.Tend(g.now)
-				if goes := g.lane.loading.len() + len(g.queue); goes != c.goes || door.credit != c.left || n.atDoor.size != c.first+c.late-goes {
+				left := door.credit
+				for _, w := range g.lane.draws {
+					left += w.n
+				}
+				if goes := g.lane.loading.len() + len(g.queue); goes != c.goes || left != c.left || n.atDoor.size != c.first+c.late-goes {
 					t.Errorf("%v: %d go, credit %d", why, goes, door.credit)
 				}
 			}

@@ -16,7 +16,7 @@ func TestStrideOverTheLog(t *testing.T) {
 		g.disk.last++
 		g.disk.add(&row{id: g.disk.last, device: device + 1, size: sizeOf})
 	}
-	g.lane.Door.credit, g.queue = 1, nil
+	g.lane.Door.credit, g.lane.Door.dry, g.queue = 1, true, nil
 	rounds := 0
 	for ; len(g.queue) == 0; rounds++ {
 		if rounds > 100 {
