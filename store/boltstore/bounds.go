@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxSegment = 16 << 20 // bytes from which a segment is full
+	maxSegment = 4 << 20 // bytes from which a segment is full
 	minSegment = 16 << 10
 	maxCommit  = 16 << 20 // bytes from which Puts wait for the next commit
 	minReserve = 16 << 20 // unless it is set
@@ -27,7 +27,7 @@ type bounds struct {
 	common  int64 // of total, for what goes beyond an app's own part
 	own     int64
 	reserve int64 // beyond total, for moves and rewrites
-	room    int64 // of reserve, kept on disk for the time when that is full
+	room    int64 // of reserve, kept on disk for the time when that is full: so much is written to make it emptier
 	device  int64 // of one device's queue, for what is not moved there
 	segment int64 // from which one is full
 }
@@ -45,7 +45,7 @@ func newBounds(o Options) bounds {
 	if b.device == 0 {
 		b.device = o.SpoolBytes / 100
 	}
-	b.room = b.reserve / 16
+	b.room = min(b.reserve, b.segment) / 2
 	return b
 }
 
@@ -75,7 +75,7 @@ func (s *Spool) fits(w *put) error {
 	switch {
 	case added+moved == 0:
 		return nil
-	case s.total+added+moved > s.bounds.total+s.bounds.reserve:
+	case s.total+added+moved > s.bounds.total+s.bounds.reserve-s.bounds.room:
 		return store.ErrSpoolFull
 	case added == 0 || s.total+added <= s.bounds.common:
 		return nil

@@ -67,15 +67,15 @@ func (f *failing) figures(now time.Time) (lasting time.Duration, failures uint64
 // Failing says why the store cannot be written, in words for the operator; nil
 // if it can. A store that is full, or was made read-only, comes back by itself.
 func (s *Store) Failing() error {
-	if err := s.file.whyFailing(); err != nil {
+	if err := s.file.failing.words(); err != nil {
 		return err
 	}
 	return s.spool.Failing()
 }
 
-// whyFailing says it in words for the operator.
-func (f *file) whyFailing() error {
-	why := f.failing.is()
+// words say it for the operator.
+func (f *failing) words() error {
+	why := f.is()
 	var errno syscall.Errno
 	if errors.As(why, &errno) {
 		return errno

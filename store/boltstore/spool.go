@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,8 @@ type Spool struct {
 	aside   *SetAside // nil, or what was damaged when it was opened
 	seed    maphash.Seed
 	buffers sync.Pool // of *[]byte
+
+	failing failing // the log, or what makes a full disk emptier
 
 	closing sync.Once
 	quit    chan struct{}
@@ -164,7 +167,7 @@ func (s *Spool) Begins() bool { return s.begins }
 
 // Failing says why the spool cannot be written, in words for the operator; nil if
 // it can.
-func (s *Spool) Failing() error { return s.queues.whyFailing() }
+func (s *Spool) Failing() error { return cmp.Or(s.failing.words(), s.queues.failing.words()) }
 
 // OpenSpool opens the spool of the store in dir, and makes one where there is
 // none. A file that is damaged is set aside under another name. An error is a

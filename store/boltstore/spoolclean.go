@@ -23,7 +23,7 @@ func (s *Spool) makeRoom(parts int64) {
 	due := slices.DeleteFunc(slices.Clone(s.segments), func(g *segment) bool { return g == s.current || !s.isDue(g) })
 	s.mu.Unlock()
 	for _, g := range due {
-		s.renew([]*segment{g}, true)
+		s.withRoom(func() error { return s.renew([]*segment{g}, true) })
 	}
 	for s.clean(8) {
 	}
@@ -35,7 +35,7 @@ func (s *Spool) makeRoom(parts int64) {
 func (s *Spool) isDue(g *segment) bool { return g.Soonest != 0 && g.Soonest <= s.now().Unix() }
 
 // rollSparse ends the current segment if an eighth of it is done or something has
-// expired, so that it can be written anew.
+// expired, so that it can be removed or written anew.
 func (s *Spool) rollSparse() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -57,7 +57,7 @@ func (s *Spool) clean(parts int64) bool {
 	if len(run) == 0 {
 		return false
 	}
-	return s.renew(run, false) == nil
+	return s.withRoom(func() error { return s.renew(run, false) }) == nil
 }
 
 // sparse gives the neighbours of which most is done, if it is enough.
@@ -83,7 +83,6 @@ func (s *Spool) sparse(parts int64) (run []*segment) {
 // expired is set, what has expired and is in nobody's hands leaves. The caller has
 // s.cleaning.
 func (s *Spool) renew(run []*segment, expired bool) (err error) {
-	defer func() { s.note(err, 0) }()
 	name := run[0].name
 	for _, g := range run {
 		name.generation = max(name.generation, g.name.generation+1)

@@ -457,7 +457,7 @@ func TestPutHalf(t *testing.T) {
 // A full disk is an error and nothing more.
 func TestSpoolDiskFull(t *testing.T) {
 	disk := storetest.NewDisk(t, 8<<20)
-	s := openTestSpool(t, disk.Dir, Options{})
+	s := openTestSpool(t, disk.Dir, Options{SpoolBytes: 64 << 20})
 	keys := putAll(t, s, mailLine, spoolRecords(0, 1000))
 	disk.Fill()
 	large := spoolRecords(1000, 200)

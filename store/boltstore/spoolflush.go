@@ -52,12 +52,18 @@ func (s *Spool) tend() {
 			return
 		}
 		s.cleaning.Lock()
+		if errors.Is(s.Failing(), syscall.ENOSPC) {
+			s.rollSparse()
+		}
 		err := s.flush()
 		for err == nil && s.clean(2) {
 			err = s.flush()
 		}
 		s.cleaning.Unlock()
-		if wait = flushWait; err != nil {
+		if s.failing.is() != nil {
+			s.probe()
+		}
+		if wait = flushWait; err != nil || s.failing.is() != nil {
 			wait = probeWait
 			s.flushSoon()
 		}
@@ -95,12 +101,15 @@ func (s *Spool) Flush(ctx context.Context) error {
 }
 
 // flush makes durable what is done, first in the log: what was moved to a queue and is
-// deleted there must not come again. If the disk is full it gives up the room that it
-// has kept. The caller has s.cleaning.
-func (s *Spool) flush() error {
-	err := s.flushAll()
+// deleted there must not come again. The caller has s.cleaning.
+func (s *Spool) flush() error { return s.withRoom(s.flushAll) }
+
+// withRoom does what makes a full disk emptier, if need be with the room that was kept
+// for it.
+func (s *Spool) withRoom(do func() error) error {
+	err := do()
 	if errors.Is(err, syscall.ENOSPC) && s.giveRoom() {
-		err = s.flushAll()
+		err = do()
 	}
 	s.note(err, 0)
 	return err

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -78,7 +78,7 @@ func (s *Spool) write(g *segment, puts []*put, now time.Time) error {
 
 // note takes what came of writing size bytes.
 func (s *Spool) note(err error, size int64) {
-	s.queues.failing.note(err, size, s.now())
+	s.failing.note(err, size, s.now())
 	if err != nil {
 		s.flushSoon() // which looks whether it can be written again
 	}
@@ -139,7 +139,10 @@ func (s *Spool) roll() {
 
 // roomName is of a file that is given up when the disk is full, so that what is done
 // can be said, by which a disk that the spool itself has filled becomes empty again.
-const roomName = "room"
+const (
+	roomName  = "room"
+	probeName = "probe" + newEnd
+)
 
 // keepRoom makes sure that the file is there: nothing is put without it. The caller
 // has s.writing.
@@ -147,14 +150,41 @@ func (s *Spool) keepRoom() error {
 	if s.room {
 		return nil
 	}
-	path := s.path(roomName)
-	if err := os.WriteFile(path, make([]byte, s.bounds.room), 0o600); err != nil {
+	if err := s.occupy(roomName, s.bounds.room); err != nil {
 		s.note(err, s.bounds.room)
-		os.Remove(path)
 		return err
 	}
 	s.room = true
 	return nil
+}
+
+// occupy makes a file that takes size bytes of the disk.
+func (s *Spool) occupy(name string, size int64) error {
+	f, err := os.OpenFile(s.path(name), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = allocate(f, size); errors.Is(err, errors.ErrUnsupported) {
+		_, err = f.Write(make([]byte, size))
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// probe looks whether the disk takes as much as could not be written, so that it is
+// known even if nobody writes.
+func (s *Spool) probe() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	needs := s.failing.room()
+	err := s.keepRoom()
+	if err == nil {
+		err = s.occupy(probeName, needs)
+		os.Remove(s.path(probeName))
+		s.note(err, needs)
+	}
 }
 
 // giveRoom gives the file up, and reports whether it was there.
@@ -168,16 +198,15 @@ func (s *Spool) giveRoom() bool {
 
 // segment is the one in which the record of the log with an ID is, if it is in one.
 func (s *Spool) segment(id uint64) *segment {
-	at, found := slices.BinarySearchFunc(s.segments, id, func(g *segment, id uint64) int {
-		return int(int64(g.name.first - id))
-	})
-	if !found {
-		at--
+	if at := s.behind(id); at < len(s.segments) && s.segments[at].name.first <= id {
+		return s.segments[at]
 	}
-	if at < 0 || s.segments[at].Last < id {
-		return nil
-	}
-	return s.segments[at]
+	return nil
+}
+
+// behind is the place of the first segment that ends with an ID or a higher one.
+func (s *Spool) behind(id uint64) int {
+	return sort.Search(len(s.segments), func(i int) bool { return s.segments[i].Last >= id })
 }
 
 // syncDir makes durable that a file has another name.

@@ -67,8 +67,8 @@ func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (
 func (s *Spool) next(n *line, at uint64) (g *segment, from, end int64, last uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, g := range s.segments {
-		if g.Last >= at && g.counts[n].Records > 0 {
+	for _, g := range s.segments[s.behind(at):] {
+		if g.counts[n].Records > 0 {
 			return g, g.before(at), g.Size, g.Last
 		}
 	}
