@@ -61,8 +61,8 @@ func newSchema(t testing.TB) Config {
 	return c
 }
 
-// execute runs statements in the schema of c.
-func execute(t testing.TB, c Config, sql string) {
+// connect gives a connection to the schema of c that is closed with the test.
+func connect(t testing.TB, c Config) *pgx.Conn {
 	t.Helper()
 	config, err := c.connect()
 	if err != nil {
@@ -72,10 +72,32 @@ func execute(t testing.TB, c Config, sql string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, sql); err != nil {
+	t.Cleanup(func() { conn.Close(ctx) })
+	return conn
+}
+
+// execute runs statements in the schema of c.
+func execute(t testing.TB, c Config, sql string) {
+	t.Helper()
+	if _, err := connect(t, c).Exec(ctx, sql); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// waitFor asks until the answer is true.
+func waitFor(t testing.TB, c Config, question string) {
+	t.Helper()
+	conn := connect(t, c)
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var answer bool
+		if err := conn.QueryRow(ctx, question).Scan(&answer); err != nil {
+			t.Fatal(err)
+		}
+		if answer {
+			return
+		}
+	}
+	t.Fatalf("it did not come to be: %s", question)
 }
 
 func open(t testing.TB, c Config) *Store {

@@ -48,13 +48,17 @@ declare
   a app;
   until timestamptz;
 begin
+  if not exists (select from node where name = who and life = l and expires > clock_timestamp()) then
+    return; -- without an epoch: its own lease is over
+  end if;
   perform set_config('lock_timeout', '1s', true);
   insert into app values (what, '', 0) on conflict do nothing;
   -- Waits for the writes of the old epoch that are on their way.
-  select * into a from app where name = what for update;
+  select * into a from app where name = what for no key update;
+  -- Only now: its own renewals must not wait for those writes too.
   perform from node where name = who and life = l and expires > clock_timestamp() for share;
   if not found then
-    return; -- without an epoch: its own lease is over
+    return;
   end if;
   if a.node <> who then
     -- Locked before it is looked at: a renewal may be under way.
