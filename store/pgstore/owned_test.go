@@ -24,6 +24,7 @@ func process(s *Store) storetest.Process {
 	return storetest.Process{
 		Leases: s.Leases(),
 		Ledger: func(app string, epoch uint64) store.Ledger { return s.Ledger(app, epoch) },
+		Spool:  s.Spool(),
 	}
 }
 

@@ -132,3 +132,42 @@ create table given (
   primary key (app, token)
 );
 create unique index given_revision on given (app, revision);
+
+-- Notifications that wait. A row of the log is what one Put added to a line, with a bit
+-- for each record that is done or was moved to its device's queue. No row for each
+-- notification: that is three to five times slower. IDs are a turn of the sequence, drawn
+-- by each owner behind its claim, and a number within it: given once.
+create sequence spool_turn;
+
+create table spool_log (
+  app         text not null,
+  environment text not null,
+  topic       text not null,
+  first       bigint not null, -- ID; the others follow
+  records     int not null,
+  soonest     bigint not null, -- seconds since 1970 at which one expires; 0: none does
+  since       bigint not null, -- seconds since 1970
+  gone        bytea not null,
+  heads       bytea not null,  -- of all: token, expiry, length of the body
+  bodies      bytea not null,
+  primary key (app, environment, topic, first)
+) with (autovacuum_vacuum_scale_factor = 0.01);
+-- Out of line as they are: a part of the bodies is read without the rest, and a change of
+-- the bits rewrites neither.
+alter table spool_log alter column heads set storage external;
+alter table spool_log alter column bodies set storage external;
+
+-- A row for each notification of a device that waits; they are few.
+create table spool_queue (
+  app         text not null,
+  environment text not null,
+  topic       text not null,
+  device      bytea not null, -- length of the token as u16, and the token: shorter ones first
+  id          bigint not null,
+  expires     bigint not null,
+  since       bigint not null,
+  flags       bytea not null,
+  body        bytea not null,
+  primary key (app, environment, topic, device, id)
+) with (autovacuum_vacuum_scale_factor = 0.01);
+alter table spool_queue alter column body set storage external;

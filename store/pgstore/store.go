@@ -33,6 +33,8 @@ type Config struct {
 
 	FeedbackEntries int           // of one app; 0 is store.DefaultFeedbackEntries
 	FeedbackAge     time.Duration // since it was listed; 0 is store.DefaultFeedbackAge
+	SpoolBytes      int64         // that what waits of this node's apps may take; 0 is store.DefaultSpoolBytes
+	SpoolReserve    int64         // bytes beyond these for what moves within a full spool; 0 is 1/32 of them, 16 MiB at least
 	Follow          time.Duration // between two looks at what others have listed; 0 is a second
 
 	Now func() time.Time // the clock of all but leases; nil is time.Now
@@ -57,6 +59,9 @@ func (c *Config) connect() (*pgxpool.Config, error) {
 	}
 	if c.FeedbackAge == 0 {
 		c.FeedbackAge = store.DefaultFeedbackAge
+	}
+	if c.SpoolBytes == 0 {
+		c.SpoolBytes = store.DefaultSpoolBytes
 	}
 	if c.Follow == 0 {
 		c.Follow = time.Second
@@ -98,6 +103,7 @@ type Store struct {
 	warnings []string
 	leases   *Leases
 	feedback *Feedback
+	spool    *Spool
 }
 
 // Open connects to the engine and loads the feedback lists' index. Its errors are
@@ -130,8 +136,11 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	if err := checkSchema(ctx, pool, s.config.Schema); err != nil {
 		return err
 	}
-	s.feedback, err = openFeedback(ctx, s.engine, s.config)
-	return err
+	if s.feedback, err = openFeedback(ctx, s.engine, s.config); err != nil {
+		return err
+	}
+	s.spool = newSpool(s.engine, s.config)
+	return nil
 }
 
 // Warnings are sentences about settings of the server that its operator should think
@@ -150,9 +159,13 @@ func (s *Store) Ledger(app string, epoch uint64) *Ledger {
 	return &Ledger{engine: s.engine, now: s.config.Now, owner: owner{app, s.config.Node, epoch}}
 }
 
+// Spool is what waits of the apps that this node has.
+func (s *Store) Spool() *Spool { return s.spool }
+
 // Close waits for what is under way and ends the connections. What comes later gets
 // store.ErrClosed.
 func (s *Store) Close() error {
+	s.spool.close()
 	s.feedback.close()
 	s.engine.close()
 	return nil

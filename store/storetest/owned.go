@@ -17,6 +17,7 @@ import (
 type Process struct {
 	Leases store.Leases
 	Ledger func(app string, epoch uint64) store.Ledger
+	Spool  store.OwnedSpool
 }
 
 // Fleet is where one test's store of several machines lives. Each call starts a process
@@ -41,6 +42,9 @@ func Owned(t *testing.T, takeovers int, place func(t *testing.T) Fleet) {
 		{"a view of the fleet", testView},
 		{"writes of an old epoch", testOldEpoch},
 		{"ledgers of several apps", testOwnLedgers},
+		{"a spool goes over", testSpoolGoesOver},
+		{"a spool of an old epoch", testSpoolOldEpoch},
+		{"a spool comes back", testSpoolComesBack},
 		{"an ended context", testOwnedContext},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, place(t)) })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -21,6 +22,7 @@ type Postgres struct {
 	log  *os.File
 
 	cmd    *exec.Cmd
+	alive  io.Closer
 	ended  chan struct{} // closed when it has; nil: it was never started
 	failed error         // by then
 }
@@ -63,17 +65,29 @@ func StartPostgres(settings ...string) (p *Postgres, err error) {
 	return p, p.start(filepath.Join(bin, "postgres"), settings)
 }
 
+// watched runs a server until standard input ends: also that of a test which panics.
+const watched = `exec 3<&0
+"$0" "$@" 3<&- </dev/null &
+cat <&3 >/dev/null
+kill -QUIT $!
+wait $!`
+
 // start has the server run, and waits until it is ready.
 func (p *Postgres) start(program string, settings []string) error {
 	args := []string{"-D", p.data, "-k", p.Dir, "-h", "", "-p", strconv.Itoa(postgresPort), "-c", "max_connections=200"}
 	for _, s := range settings {
 		args = append(args, "-c", s)
 	}
-	p.cmd = p.command(program, args...)
+	p.cmd = p.command("/bin/sh", append([]string{"-c", watched, program}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	alive, err := p.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
+	p.alive = alive
 	p.ended = make(chan struct{})
 	go func() {
 		defer close(p.ended)
@@ -127,7 +141,7 @@ func (p *Postgres) URL() string {
 // Stop ends the server at once and removes what it had.
 func (p *Postgres) Stop() {
 	if p.ended != nil {
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+		_ = p.alive.Close()
 		<-p.ended
 	}
 	if p.log != nil {
