@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	if !*long {
-		_ = flag.Set("rapid.checks", "12") // each of them some hundred transactions
+		_ = flag.Set("rapid.checks", "6") // each of them some hundred transactions
+		_ = flag.Set("rapid.steps", "20")
 	}
 	server, absent = storetest.StartPostgres()
 	code := m.Run()
