@@ -134,6 +134,20 @@ type Spool interface {
 	Stats() SpoolStats
 }
 
+// OwnedSpool is a Spool of several machines: it has the apps that this node owns. A Put
+// for another fails with ErrNotOurs, and of another there are no lines.
+type OwnedSpool interface {
+	Spool
+
+	// Own takes up an app that this node has claimed in an epoch, with all that waits
+	// of it in nobody's hands. It is called once for each claim.
+	Own(ctx context.Context, app string, epoch uint64) error
+
+	// Disown forgets an app that is another's, or is to be: what is done should be
+	// flushed before, and nothing be in anybody's hands.
+	Disown(app string)
+}
+
 // SpoolStats says how a Spool is doing. Counters run from Open.
 type SpoolStats struct {
 	Bytes    int64 // on disk

@@ -73,8 +73,10 @@ var forbidden = []struct {
 	{"bridge/apnssim", []string{"apnsbridge/bridge.", "testing"}},
 	{"bridge/apnssim.", []string{"apnsbridge/bridge/apnssim"}},
 	{"store", []string{"apnsbridge/binproto", "apnsbridge/bridge", "apnsbridge/gateway", "apnsbridge/cmd"}},
-	{"store/boltstore", []string{"apnsbridge/store/natsstore"}},
-	{"store/natsstore", []string{"apnsbridge/store/boltstore"}},
+	{"store/boltstore", []string{"apnsbridge/store/pgstore"}},
+	{"store/pgstore", []string{"apnsbridge/store/boltstore"}},
+	{"fleet", []string{"apnsbridge/gateway", "apnsbridge/bridge", "apnsbridge/cmd", "apnsbridge/store/boltstore", "apnsbridge/store/pgstore"}},
+	{"fleet/lease", []string{"os", "net.", "io", "sync.", "log", "context"}},
 }
 
 // The packages that alone may have an import.
@@ -85,6 +87,7 @@ var reserved = []struct {
 	{"github.com/panjf2000/gnet", []string{"gateway."}},
 	{"github.com/sideshow/apns2", []string{"bridge/upstream"}},
 	{"go.etcd.io/bbolt", []string{"store/boltstore"}},
+	{"github.com/jackc/pgx", []string{"store/pgstore"}},
 	{"github.com/prometheus", []string{"cmd/apnsbridge/metrics"}},
 	{"github.com/goccy/go-yaml", []string{"cmd/apnsbridge/config"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},

@@ -1,0 +1,195 @@
+package lease
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"apnsbridge/store"
+)
+
+const second = time.Second
+
+// view is a fleet of gw1 and gw2 with apps as "name node epoch".
+func view(apps ...string) store.FleetView {
+	v := store.FleetView{Nodes: []store.FleetNode{{Name: "gw1"}, {Name: "gw2"}}}
+	for _, text := range apps {
+		var a store.FleetApp
+		if n, _ := fmt.Sscan(text, &a.Name, &a.Node, &a.Epoch); n != 3 {
+			panic(text)
+		}
+		v.Apps = append(v.Apps, a)
+	}
+	return v
+}
+
+func every(string) bool { return true }
+
+// joined is a lease of gw1 that was sent at 0 and trusts until 4.5 s.
+func joined(apps ...string) *Lease {
+	l := New("gw1", NewRules(6*second))
+	l.Sent(0)
+	l.Renewed(0, view(apps...))
+	return l
+}
+
+func checkOwns(t *testing.T, l *Lease, now Instant, want uint64) {
+	t.Helper()
+	if got, ok := l.Owns("mail", now); got != want || ok != (want > 0) {
+		t.Errorf("at %v: got epoch %d, %v, want %d", now, got, ok, want)
+	}
+}
+
+func checkClaims(t *testing.T, l *Lease, now Instant, want ...string) {
+	t.Helper()
+	if got := l.Claims(now, every); !slices.Equal(got, want) {
+		t.Errorf("at %v: got claims %v, want %v", now, got, want)
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	l := New("gw1", NewRules(6*second))
+	if l.Joined() || l.Due() != 0 || l.Deadline() != 0 {
+		t.Errorf("a new lease is %+v", l)
+	}
+	l.Sent(10 * second)
+	if l.Due() != 11500*time.Millisecond {
+		t.Errorf("got the next renewal at %v, want 1.5 s later", l.Due())
+	}
+	l.Renewed(10*second, view())
+	l.Claimed("mail", 1)
+	checkOwns(t, l, 14499*time.Millisecond, 1)
+	checkOwns(t, l, 14500*time.Millisecond, 0)
+	if epoch, ok := l.Holds("mail"); epoch != 1 || !ok {
+		t.Errorf("past the deadline: got epoch %d, %v, want it still held", epoch, ok)
+	}
+	l.Renewed(13*second, view("mail gw1 1"))
+	l.Renewed(12*second, view("mail gw1 1")) // which was overtaken
+	checkOwns(t, l, 17400*time.Millisecond, 1)
+	l.Over(15 * second)
+	checkOwns(t, l, 15*second, 0)
+	if l.Joined() || l.Due() != 15*second {
+		t.Errorf("a lease that is over: joined %v, due at %v", l.Joined(), l.Due())
+	}
+}
+
+// With the lease anew, a node goes on with what nobody has claimed meanwhile.
+func TestAfterTheLease(t *testing.T) {
+	for after, want := range map[string]uint64{"mail gw1 3": 3, "mail gw1 4": 0, "mail gw2 4": 0} {
+		l := joined("mail gw1 3")
+		l.Claimed("mail", 3)
+		l.Over(20 * second)
+		lost := l.Renewed(21*second, view(after))
+		checkOwns(t, l, 22*second, want)
+		if (len(lost) == 1) != (want == 0) {
+			t.Errorf("%s: got lost %v", after, lost)
+		}
+	}
+}
+
+// A view is of the moment in which the store made it, and a claim may be later.
+func TestViewOlderThanClaim(t *testing.T) {
+	l := joined("mail gw0 3")
+	l.Claimed("mail", 4)
+	if lost := l.Renewed(1, view("mail gw0 3")); lost != nil {
+		t.Errorf("got lost %v by an old view", lost)
+	}
+	checkOwns(t, l, second, 4)
+	checkClaims(t, l, second)
+}
+
+func TestClaimAnsweredLate(t *testing.T) {
+	for _, tt := range []struct {
+		view string
+		held bool
+	}{
+		{"mail gw2 4", true}, // an old view
+		{"mail gw1 5", true},
+		{"mail gw2 5", false}, // it was given away since
+		{"mail gw1 6", false},
+		{"mail gw2 6", false},
+	} {
+		l := joined(tt.view)
+		if got := l.Claimed("mail", 5); got != tt.held {
+			t.Errorf("epoch 5 where the store says %q: held %v, want %v", tt.view, got, tt.held)
+		}
+	}
+}
+
+func TestGive(t *testing.T) {
+	l := joined()
+	if _, ok := l.Give("mail"); ok {
+		t.Error("gave what it does not have")
+	}
+	l.Claimed("mail", 2)
+	if epoch, ok := l.Give("mail"); epoch != 2 || !ok {
+		t.Errorf("got epoch %d, %v, want 2", epoch, ok)
+	}
+	checkOwns(t, l, second, 0)
+	if l.Claimed("mail", 2) {
+		t.Error("an answer that comes twice brings back what is being given")
+	}
+	if epoch, ok := l.Give("mail"); epoch != 2 || !ok { // again, after an error
+		t.Errorf("once more: got epoch %d, %v, want 2", epoch, ok)
+	}
+	l.Given("mail", 2)
+	l.Renewed(second, view("mail gw1 2")) // made before
+	checkClaims(t, l, second)
+	l.Renewed(2*second, view("mail gw2 2"))
+	checkClaims(t, l, 2*second)
+	alone := view("mail gw2 2")
+	alone.Nodes = alone.Nodes[:1]
+	l.Renewed(3*second, alone) // gw2 has died without claiming it
+	checkClaims(t, l, 3*second, "mail")
+	if !l.Claimed("mail", 3) {
+		t.Error("it cannot have what it gave before")
+	}
+}
+
+func TestClaims(t *testing.T) {
+	l := joined("ad gw1 1", "mail gw2 1", "news gw1 4")
+	checkClaims(t, l, second, "ad", "news")
+	checkClaims(t, l, 5*second)
+	l.Claimed("ad", 2)
+	checkClaims(t, l, second, "news")
+	if got := l.Claims(second, func(app string) bool { return app != "news" }); got != nil {
+		t.Errorf("got %v, with which the node is not configured", got)
+	}
+	if n, ok := l.Owner("mail"); n.Name != "gw2" || !ok {
+		t.Errorf("got owner %v, %v, want gw2", n, ok)
+	}
+	if _, ok := l.Owner("none"); ok {
+		t.Error("got an owner of what nobody has claimed")
+	}
+}
+
+// What a dead node leaves goes to the others alike, each app to one of them.
+func TestHeirs(t *testing.T) {
+	const apps = 300
+	var v store.FleetView
+	for i := range 3 {
+		v.Nodes = append(v.Nodes, store.FleetNode{Name: fmt.Sprint("gw", i+1)})
+	}
+	for i := range apps {
+		v.Apps = append(v.Apps, store.FleetApp{Name: fmt.Sprintf("app%03d", i), Node: "gw0", Epoch: 1})
+	}
+	taken := make(map[string]string)
+	for _, n := range v.Nodes {
+		l := New(n.Name, NewRules(6*second))
+		l.Renewed(0, v)
+		claims := l.Claims(0, every)
+		if len(claims) < apps/5 {
+			t.Errorf("%s claims %d of %d", n.Name, len(claims), apps)
+		}
+		for _, app := range claims {
+			if by := taken[app]; by != "" {
+				t.Errorf("%s and %s claim %s", by, n.Name, app)
+			}
+			taken[app] = n.Name
+		}
+	}
+	if len(taken) != apps {
+		t.Errorf("%d of %d are claimed", len(taken), apps)
+	}
+}

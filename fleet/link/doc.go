@@ -1,0 +1,42 @@
+// Package link carries sessions between the nodes of a fleet: from the entry, where a
+// provider has connected, to the owner, where its app lives.
+//
+// An entry dials each owner once, over TLS 1.3, both sides with a certificate of the
+// fleet's own CA. Everything goes over that connection in messages; integers are
+// big-endian:
+//
+//	kind u8 · session u32 · length u32 · body
+//
+// Both sides begin with hello, and say each second that they are alive. A session's
+// number is the entry's, given once; 0 is the link itself.
+//
+//	both    1 hello     version u8 · the node's name
+//	        2 alive     state u8, of the caller
+//	entry   3 open      whose connection it is, opaque
+//	        4 push      a notification as its own frame
+//	        5 reject    status u8 · command u8 · has identifier u8 · identifier u32 · layout u32 · skipped u16
+//	        6 read on
+//	        7 shutdown  heard u8
+//	        8 close     how u8: 0 orderly, 1 broken, 2 too late for the packet
+//	        9 read      whose feedback is read, opaque
+//	       10 written   why not; empty: it was
+//	       11 finished  confirmed u8 · acknowledged u8 · why not
+//	owner  16 credit    notifications u32 · bytes u32
+//	       17 fail      status u8 · identifier u32
+//	       18 end
+//	       19 gone      why
+//	       20 tuples    of a feedback list, whole
+//	       21 finish
+//
+// Push and reject take credit, as many bytes as the message has: an entry may have a
+// window of notifications and of bytes under way for each session, until the owner's
+// session has taken them. A session of which the owner has no room is not read further
+// at the entry, as if it were the owner's own; the others go on. All sessions of a link
+// share its bytes, and each app has a part that no other can take.
+//
+// What was read from a provider is never thrown away while the link stands: once the
+// provider has ended, or was sent a packet, the owner takes what is under way whether it
+// has room or not. If the link breaks, the entry resets its connections, as the end of
+// a gateway would, and the owner closes its sessions as broken. Nothing is sent twice
+// on a guess.
+package link

@@ -1,0 +1,226 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// reader is a feedback reader that is carried here. It implements Reader: what is
+// written to it is written at the entry by the time that Write returns.
+type reader struct {
+	conn    *ownerConn
+	number  uint32
+	answers chan answer // one at a time
+
+	mu           sync.Mutex
+	asked        kind // what an answer is awaited to, 0 if none is
+	acknowledged bool
+	over         bool // it was finished
+}
+
+type answer struct {
+	confirmed bool
+	err       error
+}
+
+// maxReaders is how many may read over one link at once.
+const maxReaders = 1000
+
+func (c *ownerConn) openReader(number uint32, origin []byte) error {
+	switch {
+	case number == 0 || c.sessions[number] != nil || c.readers[number] != nil:
+		return fmt.Errorf("link: session %d is opened twice", number)
+	case len(origin) > maxOrigin:
+		return fmt.Errorf("link: an origin of %d bytes; %d are the most", len(origin), maxOrigin)
+	case len(c.readers) >= maxReaders:
+		c.lack(number, fmt.Errorf("%d readers are the most", maxReaders))
+		return nil
+	}
+	r := &reader{conn: c, number: number, answers: make(chan answer, 1)}
+	c.readers[number] = r
+	whose := append([]byte(nil), origin...)
+	c.reading.Go(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		stop := make(chan struct{})
+		defer close(stop)
+		c.reading.Go(func() {
+			select {
+			case <-c.done:
+				cancel()
+			case <-stop:
+			}
+		})
+		c.owner.handler.Read(ctx, c.node, whose, r)
+		if !r.finished() {
+			_, _ = r.Finish()
+		}
+	})
+	return nil
+}
+
+// finished reports whether the reader was finished at the entry.
+func (r *reader) finished() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
+// ask sends an order to the entry and waits for its answer.
+func (r *reader) ask(order, want kind, body []byte) answer {
+	r.mu.Lock()
+	r.asked = want
+	r.mu.Unlock()
+	r.conn.send(order, r.number, body...)
+	select {
+	case a := <-r.answers:
+		return a
+	case <-r.conn.done:
+		return answer{err: r.conn.reason()}
+	}
+}
+
+// Write implements Reader.
+func (r *reader) Write(list []byte) error { return r.ask(tuples, written, list).err }
+
+// Finish implements Reader.
+func (r *reader) Finish() (confirmed bool, err error) {
+	a := r.ask(finish, finished, nil)
+	return a.confirmed, a.err
+}
+
+// Acknowledged implements Reader.
+func (r *reader) Acknowledged() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.acknowledged
+}
+
+// answered takes what an entry answers to an order.
+func (c *ownerConn) answered(h header, body []byte) error {
+	r := c.readers[h.session]
+	if r == nil {
+		return fmt.Errorf("link: an answer of session %d, which reads nothing", h.session)
+	}
+	var a answer
+	text := body
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked != h.kind {
+		return fmt.Errorf("link: an answer of kind %d of session %d, of which none is awaited", h.kind, h.session)
+	}
+	if h.kind == finished {
+		if len(body) < 2 {
+			return hasLength(finished, body, 2)
+		}
+		a.confirmed, r.acknowledged, text = body[0] != 0, body[1] != 0, body[2:]
+		r.over = true
+		delete(c.readers, h.session)
+	}
+	if len(text) > maxText {
+		return fmt.Errorf("link: a reason of %d bytes; %d are the most", len(text), maxText)
+	}
+	if len(text) > 0 {
+		a.err = errors.New(string(text))
+	}
+	r.asked = 0
+	r.answers <- a // of which there is none yet
+	return nil
+}
+
+// readerOrder is what an owner wants of a reader: tuples to be written, its end, or
+// nothing more.
+type readerOrder struct {
+	kind   kind // tuples, finish or gone
+	tuples []byte
+}
+
+// Read has the owner give its list to r, and returns when that is done, or the link or
+// ctx has ended. It finishes r in any case.
+func (e *Entry) Read(ctx context.Context, origin []byte, r Reader) error {
+	orders := make(chan readerOrder, 1) // one at a time
+	e.mu.Lock()
+	if e.err != nil || len(origin) > maxOrigin || len(e.readers) >= maxReaders {
+		err := errors.Join(errors.New("link: a feedback reader cannot be carried"), e.err)
+		e.mu.Unlock()
+		_, _ = r.Finish()
+		return err
+	}
+	e.next++
+	number := e.next
+	e.readers[number] = orders
+	e.pending = appendMessage(e.pending, read, number, origin...)
+	e.unlock()
+	defer func() {
+		e.mu.Lock()
+		delete(e.readers, number)
+		e.mu.Unlock()
+	}()
+	for {
+		select {
+		case o := <-orders:
+			if o.kind == tuples {
+				e.reply(written, number, nil, r.Write(o.tuples))
+				continue
+			}
+			confirmed, err := r.Finish()
+			if o.kind == finish {
+				e.reply(finished, number, []byte{flag(confirmed), flag(r.Acknowledged())}, err)
+			}
+			return err
+		case <-ctx.Done():
+			return e.leaveReader(number, orders, r, ctx.Err())
+		case <-e.done:
+			_, _ = r.Finish()
+			return e.reason()
+		}
+	}
+}
+
+// leaveReader ends r while its owner may still order something, and answers that.
+func (e *Entry) leaveReader(number uint32, orders <-chan readerOrder, r Reader, why error) error {
+	confirmed, err := r.Finish()
+	for {
+		select {
+		case o := <-orders:
+			switch o.kind {
+			case tuples:
+				e.reply(written, number, nil, why)
+				continue
+			case finish:
+				e.reply(finished, number, []byte{flag(confirmed), flag(r.Acknowledged())}, err)
+			}
+			return why
+		case <-e.done:
+			return why
+		}
+	}
+}
+
+func (e *Entry) reply(k kind, number uint32, before []byte, reason error) {
+	e.mu.Lock()
+	e.pending = appendText(e.pending, k, number, before, reason)
+	e.unlock()
+}
+
+// order takes what an owner wants of a reader.
+func (e *Entry) order(h header, body []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	orders := e.readers[h.session]
+	if orders == nil {
+		return nil // it has ended meanwhile
+	}
+	o := readerOrder{kind: h.kind}
+	if h.kind == tuples {
+		o.tuples = append([]byte{}, body...)
+	}
+	select {
+	case orders <- o:
+		return nil
+	default:
+		return fmt.Errorf("link: two orders at once for the reader of session %d", h.session)
+	}
+}

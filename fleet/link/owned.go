@@ -1,0 +1,265 @@
+package link
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"apnsbridge/binproto"
+)
+
+// ownerConn is one link at its owner. Its maps are the reader's alone.
+type ownerConn struct {
+	*conn
+	owner    *Owner
+	greeted  atomic.Bool
+	sessions map[uint32]*owned
+	readers  map[uint32]*reader
+	reading  sync.WaitGroup
+	owing    []*owned // whose credit is to be paid back; the reader's alone
+
+	ready chan struct{} // tells goOn that someone may go on
+
+	// Under conn.mu.
+	rested []*owned
+}
+
+// owned is a session that is carried here. It is the Peer of its own Session.
+type owned struct {
+	conn   *ownerConn
+	number uint32
+
+	// Peers are called under locks of the session's own: what they change is under
+	// conn.mu or atomic, never under mu.
+	resting bool        // in conn.rested
+	free    atomic.Bool // takes everything, whether there is room or not
+
+	mu      sync.Mutex // held while the session is called
+	session Session    // nil: it is closed
+	parser  binproto.Parser
+	note    binproto.Notification
+	full    bool   // the session has no room
+	queue   []byte // messages that wait for room; as many as the entry had credit for
+
+	under, owed passage // taken from the entry and not paid back; and of these, to be paid back
+	owes        bool    // in conn.owing
+}
+
+// passage is notifications and their bytes.
+type passage struct{ notifications, bytes int }
+
+func (p *passage) add(notifications, bytes int) {
+	p.notifications += notifications
+	p.bytes += bytes
+}
+
+// Fail implements Peer.
+func (s *owned) Fail(status binproto.Status, identifier uint32) {
+	s.free.Store(true)
+	c := s.conn
+	c.mu.Lock()
+	c.pending = appendFail(c.pending, s.number, status, identifier)
+	s.rest()
+}
+
+// Close implements Peer.
+func (s *owned) Close() {
+	s.free.Store(true)
+	c := s.conn
+	c.mu.Lock()
+	c.pending = appendMessage(c.pending, end, s.number)
+	s.rest()
+}
+
+// Resume implements Peer.
+func (s *owned) Resume() {
+	s.conn.mu.Lock()
+	s.rest()
+}
+
+// rest has goOn look at the session, and releases conn.mu.
+func (s *owned) rest() {
+	c := s.conn
+	if !s.resting {
+		s.resting = true
+		c.rested = append(c.rested, s)
+	}
+	c.unlock()
+	select {
+	case c.ready <- struct{}{}:
+	default:
+	}
+}
+
+// goOn gives sessions that have room again what waits for it, until the link ends.
+func (c *ownerConn) goOn() {
+	for {
+		select {
+		case <-c.ready:
+		case <-c.done:
+			return
+		}
+		c.mu.Lock()
+		rested := c.rested
+		c.rested = nil
+		for _, s := range rested {
+			s.resting = false
+		}
+		c.mu.Unlock()
+		for _, s := range rested {
+			s.mu.Lock()
+			s.full = false
+			err := s.drain()
+			s.pay()
+			s.mu.Unlock()
+			if err != nil {
+				c.fail(err)
+				return
+			}
+		}
+	}
+}
+
+// take carries out a message, or keeps it until there is room. s.mu is held, as for
+// all below.
+func (s *owned) take(h header, body []byte) error {
+	if h.kind != push && h.kind != reject {
+		s.free.Store(true) // nothing more comes, or what is worth its memory
+		err := s.drain()
+		if s.pay(); err != nil {
+			return err
+		}
+		return s.tell(h, body)
+	}
+	if s.under.notifications >= windowNotifications || s.under.bytes >= windowBytes {
+		return fmt.Errorf("link: session %d goes over its credit of %d notifications and %d bytes", s.number, windowNotifications, windowBytes)
+	}
+	s.under.add(1, headLen+len(body))
+	if len(s.queue) > 0 || s.full && !s.free.Load() {
+		s.queue = append(begin(s.queue, h.kind, s.number), body...)
+		finishMessage(s.queue, len(s.queue)-len(body)-headLen)
+		return nil
+	}
+	if err := s.give(h, body); err != nil {
+		return err
+	}
+	if s.owed.notifications >= windowNotifications/4 || s.owed.bytes >= windowBytes/4 {
+		s.pay()
+	} else if !s.owes {
+		s.owes = true
+		s.conn.owing = append(s.conn.owing, s)
+	}
+	return nil
+}
+
+// drain gives the session what waits, as long as there is room.
+func (s *owned) drain() error {
+	b := s.queue
+	for len(b) > 0 && (!s.full || s.free.Load()) {
+		h, err := parseHeader(b)
+		if err == nil {
+			err = s.give(h, b[headLen:headLen+h.length])
+		}
+		if err != nil {
+			return err
+		}
+		b = b[headLen+h.length:]
+	}
+	if s.queue = append(s.queue[:0], b...); len(b) == 0 {
+		s.queue = nil
+	}
+	return nil
+}
+
+// give gives the session one notification.
+func (s *owned) give(h header, body []byte) error {
+	s.owed.add(1, headLen+len(body))
+	if s.session == nil {
+		return nil
+	}
+	var status binproto.Status
+	if h.kind == push {
+		size, err := s.parser.Parse(body, &s.note)
+		switch e := err.(type) {
+		case nil:
+			if size != len(body) {
+				return fmt.Errorf("link: a push of %d bytes with a frame of %d", len(body), size)
+			}
+			s.full = !s.session.Push(&s.note)
+			return nil
+		case binproto.Status:
+			status = e // this node has other bounds than the entry
+		default:
+			return fmt.Errorf("link: a push of %d bytes: %w", len(body), err)
+		}
+	} else {
+		var err error
+		if status, err = parseReject(body, &s.note); err != nil {
+			return err
+		}
+	}
+	s.full = !s.session.Reject(&s.note, status)
+	return nil
+}
+
+// tell tells the session what has become of its provider.
+func (s *owned) tell(h header, body []byte) error {
+	if h.kind == readOn {
+		if err := hasLength(h.kind, body, 0); err != nil || s.session == nil {
+			return err
+		}
+		s.session.ReadOn()
+		return nil
+	}
+	if err := hasLength(h.kind, body, 1); err != nil {
+		return err
+	}
+	switch {
+	case s.session == nil:
+	case h.kind == shutdown:
+		s.session.Shutdown(body[0] != 0)
+	case body[0] == orderly:
+		s.close(nil)
+	case body[0] == tooLate:
+		s.close(io.EOF)
+	default:
+		s.close(errBroken)
+	}
+	return nil
+}
+
+// close closes the session, once. What waits is given to it first.
+func (s *owned) close(err error) {
+	if s.session == nil {
+		return
+	}
+	s.free.Store(true)
+	_ = s.drain() // of frames that were parsed at the entry
+	s.session.Close(err)
+	s.session = nil
+}
+
+// pay gives the entry credit for what the session has taken.
+func (s *owned) pay() {
+	if s.owed == (passage{}) {
+		return
+	}
+	c := s.conn
+	c.mu.Lock()
+	c.pending = appendCredit(c.pending, s.number, s.owed.notifications, s.owed.bytes)
+	c.unlock()
+	s.under.add(-s.owed.notifications, -s.owed.bytes)
+	s.owed = passage{}
+}
+
+// payBack gives credit for all that was taken of what has come so far.
+func (c *ownerConn) payBack() {
+	for _, s := range c.owing {
+		s.mu.Lock()
+		s.owes = false
+		s.pay()
+		s.mu.Unlock()
+	}
+	c.owing = c.owing[:0]
+}

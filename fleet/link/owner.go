@@ -1,0 +1,176 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"apnsbridge/binproto"
+)
+
+// Handler is what an owner does with what is carried to it. origin is as the entry gave
+// it, and borrowed.
+type Handler interface {
+	// Open opens the session of a provider's connection, as bridge.Open does, and
+	// gives the bounds of its frames.
+	Open(node string, p Peer, origin []byte) (Session, binproto.Parser, error)
+
+	// Read gives a feedback list to r, and returns when that is done.
+	Read(ctx context.Context, node string, origin []byte, r Reader)
+}
+
+// Owner is the ends of links at the node where apps live.
+type Owner struct {
+	config  Config
+	handler Handler
+
+	mu    sync.Mutex
+	ends  bool
+	conns map[*ownerConn]struct{}
+	wg    sync.WaitGroup
+}
+
+// NewOwner returns an owner that serves no listener yet.
+func NewOwner(c Config, h Handler) *Owner {
+	return &Owner{config: c.withDefaults(), handler: h, conns: make(map[*ownerConn]struct{})}
+}
+
+// maxLinks is how many nodes may have links to one. A node has one, and a second while
+// it finds out that the first is dead.
+const maxLinks = 256
+
+// Serve takes links from l until l is closed.
+func (o *Owner) Serve(l net.Listener) error {
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		o.mu.Lock()
+		if o.ends || len(o.conns) >= maxLinks {
+			o.mu.Unlock()
+			raw.Close()
+			continue
+		}
+		c := &ownerConn{owner: o, sessions: make(map[uint32]*owned), readers: make(map[uint32]*reader), ready: make(chan struct{}, 1)}
+		c.conn = newConn(o.config, tls.Server(raw, serverTLS(o.config.Certificate, o.config.CA)), maxControl)
+		o.conns[c] = struct{}{}
+		o.wg.Go(func() {
+			c.serve()
+			raw.Close()
+			o.mu.Lock()
+			delete(o.conns, c)
+			o.mu.Unlock()
+		})
+		o.mu.Unlock()
+	}
+}
+
+// States are what the nodes at the other ends last said of themselves, by their names.
+func (o *Owner) States() map[string]byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	states := make(map[string]byte)
+	for c := range o.conns {
+		if c.greeted.Load() {
+			states[c.node] = byte(c.state.Load())
+		}
+	}
+	return states
+}
+
+// Close ends all links and waits until their sessions are closed.
+func (o *Owner) Close() {
+	o.mu.Lock()
+	o.ends = true
+	for c := range o.conns {
+		c.fail(errClosed)
+	}
+	o.mu.Unlock()
+	o.wg.Wait()
+}
+
+// serve carries out what comes from an entry until the link ends.
+func (c *ownerConn) serve() {
+	ctx, cancel := context.WithTimeout(context.Background(), silences*c.config.Alive)
+	err := c.tls.HandshakeContext(ctx)
+	cancel()
+	if err == nil {
+		err = c.greet()
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.greeted.Store(true)
+	var goingOn sync.WaitGroup
+	goingOn.Go(c.goOn)
+	c.run(c.take, c.payBack)
+	goingOn.Wait()
+	c.reading.Wait()
+	for _, s := range c.sessions {
+		s.mu.Lock()
+		s.close(c.reason())
+		s.mu.Unlock()
+	}
+}
+
+// take carries out a message of the entry.
+func (c *ownerConn) take(h header, body []byte) error {
+	switch h.kind {
+	case open:
+		return c.open(h.session, body)
+	case read:
+		return c.openReader(h.session, body)
+	case written, finished:
+		return c.answered(h, body)
+	case push, reject, readOn, shutdown, closed:
+	default:
+		return fmt.Errorf("link: a message of kind %d of an entry", h.kind)
+	}
+	s := c.sessions[h.session]
+	if s == nil {
+		c.lack(h.session, errors.New("no such session"))
+		return nil
+	}
+	s.mu.Lock()
+	err := s.take(h, body)
+	s.mu.Unlock()
+	if h.kind == closed && err == nil {
+		delete(c.sessions, h.session)
+	}
+	return err
+}
+
+// lack tells the entry that there is no session of that number.
+func (c *ownerConn) lack(number uint32, why error) {
+	c.mu.Lock()
+	c.pending = appendText(c.pending, gone, number, nil, why)
+	c.unlock()
+}
+
+func (c *ownerConn) open(number uint32, origin []byte) error {
+	switch {
+	case number == 0 || c.sessions[number] != nil || c.readers[number] != nil:
+		return fmt.Errorf("link: session %d is opened twice", number)
+	case len(origin) > maxOrigin:
+		return fmt.Errorf("link: an origin of %d bytes; %d are the most", len(origin), maxOrigin)
+	case len(c.sessions) >= c.config.Sessions:
+		c.lack(number, fmt.Errorf("%d sessions are the most", c.config.Sessions))
+		return nil
+	}
+	s := &owned{conn: c, number: number}
+	s.mu.Lock() // Resume may come before Open has returned
+	defer s.mu.Unlock()
+	session, parser, err := c.owner.handler.Open(c.node, s, origin)
+	if err != nil {
+		c.lack(number, err)
+		return nil
+	}
+	s.session, s.parser = session, parser
+	c.sessions[number] = s
+	return nil
+}

@@ -1,0 +1,280 @@
+package fleet
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"apnsbridge/fleet/lease"
+	"apnsbridge/store"
+)
+
+// Instant is a time on a monotonic clock that begins with the process.
+type Instant = lease.Instant
+
+// Place is where an app lives, as far as this node is concerned.
+type Place uint8
+
+// The places of the package's documentation.
+const (
+	Elsewhere Place = iota
+	Claiming
+	Here
+	Giving
+	Loose
+)
+
+func (p Place) String() string {
+	return [...]string{"elsewhere", "claiming", "here", "giving", "loose"}[p]
+}
+
+// Verb is what the machine wants done.
+type Verb uint8
+
+// What the machine wants done for an app.
+const (
+	// Claim asks the store for it; answer with Claimed or Refused.
+	Claim Verb = iota + 1
+
+	// Take loads what was written and what waits of it, in Epoch; answer with Taken.
+	Take
+
+	// Open has sessions that wait be local ones, and what comes is answered for.
+	Open
+
+	// Loosen has sessions that wait, and those there are, go on without answers, and
+	// its feedback readers be closed.
+	Loosen
+
+	// GoOn has loose sessions be answered for again: the app was nobody else's meanwhile.
+	GoOn
+
+	// End ends the local sessions with status 10, delivers what is in memory, and drops
+	// what came from what others share: it is another's.
+	End
+
+	// Drop forgets what was taken of it, before any session was opened on that: it has
+	// gone on meanwhile.
+	Drop
+
+	// Carry has sessions that wait be carried to Node, or, if that is empty, ask again.
+	Carry
+
+	// Release reads its sessions out, writes down what is left, and gives the app in
+	// Epoch to Node; answer with Given.
+	Release
+)
+
+func (v Verb) String() string {
+	return [...]string{"", "claim", "take", "open", "loosen", "go on", "end", "drop", "carry", "release"}[v]
+}
+
+// Action is something that the machine wants done. Each is to be begun in its order;
+// none waits for another.
+type Action struct {
+	Verb  Verb
+	App   string
+	Epoch uint64 // of Take and Release
+	Node  string // of Carry and Release
+}
+
+// Rules are the times of a fleet.
+type Rules struct {
+	lease.Rules
+	Claim time.Duration // that sessions wait for a claim
+	Retry time.Duration // between two claims of an app
+}
+
+// NewRules derives rules from the length of a lease and how long sessions wait.
+func NewRules(length, claim time.Duration) Rules {
+	return Rules{Rules: lease.NewRules(length), Claim: claim, Retry: length / 12}
+}
+
+// Machine knows where apps live.
+type Machine struct {
+	node   string
+	rules  Rules
+	lease  *lease.Lease
+	config Config
+	apps   map[string]*app
+	wanted []Action
+}
+
+// Config is what a machine asks its owner. Both answer from memory.
+type Config struct {
+	Serves  func(app string) bool  // reports whether the node is configured with an app
+	Reaches func(node string) bool // reports whether a link to a node stands
+}
+
+// app is what a machine knows of an app.
+type app struct {
+	name  string
+	place Place
+	since Instant // in which it came to be claimed
+
+	epoch  uint64  // in which it was taken; 0: it was not
+	asking bool    // a Claim or a Take is under way
+	retry  Instant // not to be claimed before
+	to     string  // of Giving
+}
+
+// New returns the machine of a node that has yet to join.
+func New(node string, r Rules, c Config) *Machine {
+	return &Machine{node: node, rules: r, lease: lease.New(node, r.Rules), config: c, apps: make(map[string]*app)}
+}
+
+// Lease is the node's lease. It is not to be changed.
+func (m *Machine) Lease() *lease.Lease { return m.lease }
+
+// Place is where an app lives.
+func (m *Machine) Place(name string) Place {
+	if a := m.apps[name]; a != nil {
+		return a.place
+	}
+	return Elsewhere
+}
+
+// May reports whether packets may be written for an app now, and taken what others
+// share.
+func (m *Machine) May(name string, now Instant) bool {
+	a := m.apps[name]
+	if a == nil || a.place != Here {
+		return false
+	}
+	epoch, ok := m.lease.Owns(name, now)
+	return ok && epoch == a.epoch
+}
+
+// Session says where a session that comes now belongs: to be carried to node, if that
+// is not empty; else local (Here, Loose), or waiting for an action (Claiming, Giving).
+// A node without a lease carries on as long as the owner that it knew answers.
+func (m *Machine) Session(name string, now Instant) (p Place, node string) {
+	a := m.of(name)
+	if a.place == Elsewhere {
+		if owner := m.owner(name, now); owner != "" {
+			return Elsewhere, owner
+		}
+		m.beginClaim(a, now)
+		m.settle(a, now)
+	}
+	return a.place, ""
+}
+
+// owner is the other node that has an app and can be reached, empty if none does.
+func (m *Machine) owner(name string, now Instant) string {
+	owner, ok := m.lease.Owner(name)
+	if !ok || owner.Name == m.node || now >= m.lease.Deadline() && !m.config.Reaches(owner.Name) {
+		return ""
+	}
+	return owner.Name
+}
+
+func (m *Machine) of(name string) *app {
+	a := m.apps[name]
+	if a == nil {
+		a = &app{name: name}
+		m.apps[name] = a
+	}
+	return a
+}
+
+func (m *Machine) want(v Verb, a *app) {
+	m.wanted = append(m.wanted, Action{Verb: v, App: a.name})
+}
+
+// Sent takes note that a join or a renewal is sent now.
+func (m *Machine) Sent(now Instant) { m.lease.Sent(now) }
+
+// Renewed takes note that the join or renewal that was sent then has succeeded.
+func (m *Machine) Renewed(sent Instant, v store.FleetView, now Instant) {
+	m.lease.Renewed(sent, v)
+	m.Tick(now)
+}
+
+// Over takes note that the store knows of no lease of this process.
+func (m *Machine) Over(now Instant) {
+	m.lease.Over(now)
+	m.Tick(now)
+}
+
+// Claimed takes note that a claim has succeeded.
+func (m *Machine) Claimed(name string, epoch uint64, now Instant) {
+	a := m.of(name)
+	a.asking = false
+	m.lease.Claimed(name, epoch)
+	m.settle(a, now)
+}
+
+// Refused takes note that a claim has failed, because another has the app or the store
+// could not be asked.
+func (m *Machine) Refused(name string, now Instant) {
+	a := m.of(name)
+	a.asking, a.retry = false, now+m.rules.Retry
+	m.settle(a, now)
+}
+
+// Taken takes note that what there is of an app was loaded in an epoch, or could not be
+// loaded: then it is tried again.
+func (m *Machine) Taken(name string, epoch uint64, ok bool, now Instant) {
+	a := m.of(name)
+	a.asking = false
+	if ok {
+		a.epoch = epoch
+	} else {
+		a.retry = now + m.rules.Retry
+	}
+	m.settle(a, now)
+}
+
+// Give lets go of an app for the node named to, or for whoever comes first if that is
+// empty. It reports whether there was anything to let go of.
+func (m *Machine) Give(name, to string) bool {
+	a := m.apps[name]
+	if a == nil || a.place != Here {
+		return false
+	}
+	epoch, ok := m.lease.Give(name)
+	if !ok {
+		return false
+	}
+	a.place, a.to = Giving, to
+	m.wanted = append(m.wanted, Action{Verb: Release, App: name, Epoch: epoch, Node: to})
+	return true
+}
+
+// Given takes note that the store knows that an app was given, or that it was another's
+// by then.
+func (m *Machine) Given(name string, now Instant) {
+	a := m.of(name)
+	if a.place != Giving {
+		return
+	}
+	m.lease.Given(name, a.epoch)
+	a.place, a.epoch, a.retry = Elsewhere, 0, now+m.rules.Retry
+	m.want(Carry, a)
+	m.wanted[len(m.wanted)-1].Node = a.to
+}
+
+// Tick lets time pass, and gives all apps their places.
+func (m *Machine) Tick(now Instant) {
+	for _, name := range m.lease.Claims(now, m.config.Serves) {
+		if a := m.of(name); a.place == Elsewhere && now >= a.retry {
+			m.beginClaim(a, now)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.apps)) {
+		m.settle(m.apps[name], now)
+	}
+}
+
+// Next is when Tick is to be called at the latest.
+func (m *Machine) Next(now Instant) Instant { return now + m.rules.Retry/2 }
+
+// Actions gives what the machine wants done, once.
+func (m *Machine) Actions() []Action {
+	w := m.wanted
+	m.wanted = nil
+	return w
+}
+
+func (m *Machine) beginClaim(a *app, now Instant) { a.place, a.since = Claiming, now }

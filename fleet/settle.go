@@ -1,0 +1,97 @@
+package fleet
+
+// settle gives an app its place.
+func (m *Machine) settle(a *app, now Instant) {
+	held, holds := m.lease.Holds(a.name)
+	_, owns := m.lease.Owns(a.name, now)
+	switch a.place {
+	case Elsewhere:
+		if holds { // the answer to a claim came late
+			m.beginClaim(a, now)
+			m.settleClaiming(a, now, held, owns)
+		}
+	case Claiming:
+		m.settleClaiming(a, now, held, owns)
+	case Here:
+		switch {
+		case !holds || held != a.epoch:
+			m.lose(a)
+		case !owns:
+			a.place = Loose
+			m.want(Loosen, a)
+		}
+	case Loose:
+		m.settleLoose(a, now, held, owns)
+	}
+}
+
+// settleClaiming is for an app whose sessions wait.
+func (m *Machine) settleClaiming(a *app, now Instant, held uint64, owns bool) {
+	if a.epoch != 0 && a.epoch != held {
+		a.epoch = 0
+		m.want(Drop, a)
+	}
+	switch {
+	case owns && a.epoch == held:
+		a.place = Here
+		m.want(Open, a)
+	case now >= a.since+m.rules.Claim:
+		a.place = Loose
+		m.want(Loosen, a)
+	default:
+		if m.advance(a, now, held, owns) {
+			return
+		}
+		if owner := m.owner(a.name, now); owner != "" && !a.asking && !owns {
+			a.place = Elsewhere
+			m.wanted = append(m.wanted, Action{Verb: Carry, App: a.name, Node: owner})
+		}
+	}
+}
+
+// settleLoose is for an app whose sessions go on without a lease.
+func (m *Machine) settleLoose(a *app, now Instant, held uint64, owns bool) {
+	if now >= m.lease.Deadline() {
+		return // nothing is known
+	}
+	switch owner, owned := m.lease.Owner(a.name); {
+	case owns && a.epoch == held:
+		a.place = Here
+		m.want(GoOn, a)
+	case a.epoch != 0 && a.epoch != held, owned && owner.Name != m.node && !owns:
+		m.lose(a)
+	default:
+		m.advance(a, now, held, owns)
+	}
+}
+
+// lose ends what is here of an app that is another's.
+func (m *Machine) lose(a *app) {
+	a.place, a.epoch = Elsewhere, 0
+	m.want(End, a)
+}
+
+// advance claims an app that nobody has, or takes what is claimed, and reports whether
+// it is doing one of both.
+func (m *Machine) advance(a *app, now Instant, held uint64, owns bool) bool {
+	owner, owned := m.lease.Owner(a.name)
+	switch {
+	case a.asking:
+		return true
+	case now < a.retry:
+		return false
+	case owns:
+		a.asking = true
+		m.wanted = append(m.wanted, Action{Verb: Take, App: a.name, Epoch: held})
+		return true
+	case now < m.lease.Deadline() && (!owned || owner.Name == m.node):
+		a.asking = true
+		m.want(Claim, a)
+		return true
+	}
+	return false
+}
+
+// Ready reports whether the node should be sent providers: it has a lease, or nobody
+// has. others reports whether another node says over its link that it has one.
+func (m *Machine) Ready(others bool, now Instant) bool { return now < m.lease.Deadline() || !others }

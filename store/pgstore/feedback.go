@@ -1,0 +1,216 @@
+package pgstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"apnsbridge/store"
+)
+
+// Feedback implements store.Feedback. The lists are the fleet's: what other nodes list
+// is known here within a second.
+type Feedback struct {
+	engine  *engine
+	now     func() time.Time
+	entries int
+	age     time.Duration
+
+	listed *store.TokenIndex // when each was found and listed, see stamp
+	given  *store.TokenIndex // when each was found
+
+	mu    sync.Mutex
+	lists map[string]*list
+
+	end context.CancelFunc
+	wg  sync.WaitGroup
+}
+
+// list is what is known of an app's list beside its tokens.
+type list struct {
+	// changing is held by each change from its beginning until memory has it too:
+	// memory changes in the order of the commits.
+	changing chan struct{}
+
+	// Up to these both indexes have what is on the list. Whoever changes holds them.
+	revision, turn int64
+}
+
+// The tables of what is to be given and of what was given and can be given again.
+const (
+	feedbackTable = "feedback"
+	givenTable    = "given"
+)
+
+func openFeedback(ctx context.Context, e *engine, c Config) (*Feedback, error) {
+	f := &Feedback{engine: e, now: c.Now, entries: c.FeedbackEntries, age: c.FeedbackAge,
+		listed: store.NewTokenIndex(), given: store.NewTokenIndex(), lists: make(map[string]*list)}
+	rows, err := e.pool.Query(ctx, "select app from feedback_app")
+	if err != nil {
+		return nil, e.failure(err)
+	}
+	apps, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, e.failure(err)
+	}
+	for _, app := range apps { // lets go of what is too old or too much by now
+		if err := f.change(ctx, app, func(*change) error { return nil }); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	ctx, f.end = context.WithCancel(context.Background())
+	f.wg.Go(func() { f.follow(ctx, c.Follow) })
+	return f, nil
+}
+
+func (f *Feedback) close() {
+	f.end()
+	f.wg.Wait()
+}
+
+// Record implements store.Feedback. It asks the engine only if there is news: APNs says
+// the same of a dead device at every push to it.
+func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := store.CheckDead(app, dead); err != nil {
+		return err
+	}
+	var tokens [][]byte
+	var found []int64
+	for _, d := range dead {
+		if f.news(app, d) {
+			tokens, found = append(tokens, d.Token), append(found, millis(d.Time))
+		}
+	}
+	if len(tokens) == 0 {
+		return nil
+	}
+	return f.change(ctx, app, func(c *change) error {
+		_, err := c.list(tokens, found)
+		return err
+	})
+}
+
+// Revive implements store.Feedback.
+func (f *Feedback) Revive(ctx context.Context, app string, token []byte, sent time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !f.Listed(app, token) {
+		return nil
+	}
+	return f.change(ctx, app, func(c *change) error {
+		for _, table := range []string{feedbackTable, givenTable} {
+			if err := c.remove(table, "token = $2 and found < $3", token, millis(sent)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Listed implements store.Feedback.
+func (f *Feedback) Listed(app string, token []byte) bool {
+	_, listed := f.listed.Get(app, token)
+	if listed {
+		return true
+	}
+	_, given := f.given.Get(app, token)
+	return given
+}
+
+// Revision implements store.Feedback.
+func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	err = f.engine.pool.QueryRow(ctx, "select coalesce(max(revision), 0)::bigint from feedback_app where app = $1", app).Scan(&revision)
+	return revision, f.engine.failure(err)
+}
+
+// Pending implements store.Feedback.
+func (f *Feedback) Pending(ctx context.Context, app string, after uint64, limit int) (page []store.Dead, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	rows, err := f.engine.pool.Query(ctx, "select token, found, revision from feedback where app = $1 and revision > $2 and since >= $3 "+
+		"order by revision limit $4", app, int64(min(after, 1<<63-1)), millis(f.now().Add(-f.age)), max(limit, 0))
+	if err != nil {
+		return nil, f.engine.failure(err)
+	}
+	var token []byte
+	var found, revision int64
+	_, err = pgx.ForEachRow(rows, []any{&token, &found, &revision}, func() error {
+		page = append(page, store.Dead{Token: token[:len(token):len(token)], Time: fromMillis(found), Revision: uint64(revision)})
+		token = nil
+		return nil
+	})
+	return page, f.engine.failure(err)
+}
+
+// Forget implements store.Feedback.
+func (f *Feedback) Forget(ctx context.Context, app string, dead ...store.Dead) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var tokens [][]byte
+	var found []int64
+	for _, d := range dead {
+		tokens, found = append(tokens, d.Token), append(found, millis(d.Time))
+	}
+	if len(tokens) == 0 {
+		return nil
+	}
+	return f.change(ctx, app, func(c *change) error { return c.give(tokens, found) })
+}
+
+// againLen is how many entries Again moves in a transaction.
+const againLen = 1000
+
+// Again implements store.Feedback.
+func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	last := int64(-1) // what is given while this goes on is for the next time
+	for more := true; more; {
+		moved := 0
+		if err := f.change(ctx, app, func(c *change) (err error) {
+			if last < 0 {
+				last = c.turn
+			}
+			moved, more, err = c.takeBack(last)
+			return err
+		}); err != nil {
+			return n, err
+		}
+		n += moved
+	}
+	return n, nil
+}
+
+// Stamps say when a token was found dead, in milliseconds, and when it was listed, in
+// whole hours.
+const stampHours = 21 // bits, until 2209; the other 43 reach until 2248
+
+func stamp(found, since int64) uint64 {
+	return uint64(found)<<stampHours | uint64(since/time.Hour.Milliseconds())&(1<<stampHours-1)
+}
+
+// news reports whether d may change the list: the answer of memory alone. It may be
+// wrong for the hour in which an entry comes of age.
+func (f *Feedback) news(app string, d store.Dead) bool {
+	known, ok := f.listed.Get(app, d.Token)
+	if !ok || int64(known>>stampHours) < millis(d.Time) {
+		return true
+	}
+	since := int64(known&(1<<stampHours-1)) * time.Hour.Milliseconds() // or up to an hour later
+	return since < millis(f.now().Add(-f.age))
+}

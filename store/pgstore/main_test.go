@@ -1,0 +1,154 @@
+package pgstore
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"apnsbridge/store"
+	"apnsbridge/store/storetest"
+)
+
+var long = flag.Bool("long", false, "run the long rounds")
+
+var (
+	ctx    = context.Background()
+	server *storetest.Postgres // one for all tests of the package; nil: it cannot be had
+	absent error               // why
+	places atomic.Int64
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if !*long {
+		_ = flag.Set("rapid.checks", "6") // each of them some hundred transactions
+		_ = flag.Set("rapid.steps", "20")
+	}
+	server, absent = storetest.StartPostgres()
+	code := m.Run()
+	if absent == nil {
+		server.Stop()
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// newSchema makes a schema that is dropped at the end of the test, and gives how to reach
+// it.
+func newSchema(t testing.TB) Config {
+	t.Helper()
+	if absent != nil {
+		t.Skip(absent)
+	}
+	c := Config{URL: server.URL(), Schema: fmt.Sprintf("place%d", places.Add(1)), Node: "gw1", Follow: time.Hour}
+	if err := Setup(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { execute(t, c, "drop schema "+c.Schema+" cascade") })
+	return c
+}
+
+// connect gives a connection to the schema of c that is closed with the test.
+func connect(t testing.TB, c Config) *pgx.Conn {
+	t.Helper()
+	config, err := c.connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(ctx) })
+	return conn
+}
+
+// execute runs statements in the schema of c.
+func execute(t testing.TB, c Config, sql string) {
+	t.Helper()
+	if _, err := connect(t, c).Exec(ctx, sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitFor asks until the answer is true.
+func waitFor(t testing.TB, c Config, question string) {
+	t.Helper()
+	conn := connect(t, c)
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var answer bool
+		if err := conn.QueryRow(ctx, question).Scan(&answer); err != nil {
+			t.Fatal(err)
+		}
+		if answer {
+			return
+		}
+	}
+	t.Fatalf("it did not come to be: %s", question)
+}
+
+func open(t testing.TB, c Config) *Store {
+	t.Helper()
+	s, err := Open(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// place makes a schema in which part is taken of one store after another.
+func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
+	c := newSchema(t)
+	var last *Store
+	return func(s storetest.Settings) S {
+		if last != nil {
+			if err := last.Leases().Leave(ctx); err != nil {
+				t.Fatal(err)
+			}
+			last.Close()
+		}
+		c.FeedbackEntries, c.FeedbackAge, c.Now = s.Entries, s.Age, s.Now
+		last = open(t, c)
+		return part(last)
+	}
+}
+
+func TestFeedback(t *testing.T) {
+	storetest.Feedback(t, func(t *testing.T) storetest.Place[store.Feedback] {
+		return place(t, func(s *Store) store.Feedback { return s.Feedback() })
+	})
+}
+
+func TestLedger(t *testing.T) {
+	storetest.Ledger(t, func(t *testing.T) storetest.Place[store.Ledger] {
+		return place(t, func(s *Store) store.Ledger { return s.Ledger("mail", claimed(t, s, "mail")) })
+	})
+}
+
+// claimed joins as a process of its own, and claims an app.
+func claimed(t testing.TB, s *Store, app string) (epoch uint64) {
+	t.Helper()
+	if _, err := s.Leases().Join(ctx, store.FleetNode{}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	epoch, err := s.Leases().Claim(ctx, app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return epoch
+}

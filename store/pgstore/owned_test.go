@@ -1,0 +1,218 @@
+package pgstore
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/store"
+	"apnsbridge/store/storetest"
+)
+
+// fleet makes processes in the schema of c.
+func fleet(t *testing.T, c Config) storetest.Fleet {
+	return func(node string) storetest.Process {
+		c := c
+		c.Node = node
+		return process(open(t, c))
+	}
+}
+
+func process(s *Store) storetest.Process {
+	return storetest.Process{
+		Leases: s.Leases(),
+		Ledger: func(app string, epoch uint64) store.Ledger { return s.Ledger(app, epoch) },
+		Spool:  s.Spool(),
+	}
+}
+
+// alter replaces parts of a function of the schema of c: one old, one new, and so on.
+func alter(t *testing.T, c Config, name string, parts ...string) {
+	t.Helper()
+	_, text, ok := strings.Cut(schemaSQL, "create function "+name+"(")
+	if !ok {
+		t.Fatalf("the schema has no function %s", name)
+	}
+	text, _, _ = strings.Cut(text, "end $$;")
+	for i := 0; i < len(parts); i += 2 {
+		if strings.Count(text, parts[i]) != 1 {
+			t.Fatalf("function %s has %q %d times, want once", name, parts[i], strings.Count(text, parts[i]))
+		}
+		text = strings.Replace(text, parts[i], parts[i+1], 1)
+	}
+	execute(t, c, "create or replace function "+name+"("+text+"end $$;")
+}
+
+// dawdling has some writes take their time behind the fence, so that takeovers come
+// between if they can.
+var dawdling = []string{"  end if;\n", "  end if;\n  perform pg_sleep(0.15 * random()) where random() < 0.2;\n"}
+
+func TestOwned(t *testing.T) {
+	takeovers := 40
+	if *long {
+		takeovers = 200
+	}
+	storetest.Owned(t, takeovers, func(t *testing.T) storetest.Fleet {
+		c := newSchema(t)
+		if strings.HasSuffix(t.Name(), "takeovers") {
+			alter(t, c, "fence", dawdling...)
+		}
+		return fleet(t, c)
+	})
+}
+
+// A fence that is held for key share is seen to be wrong: that the right one passes is
+// no accident.
+func TestFenceForKeyShare(t *testing.T) {
+	seen := false
+	for i := 0; i < 10 && !seen; i++ {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			c := newSchema(t)
+			alter(t, c, "fence", append(dawdling, "for share", "for key share")...)
+			found := storetest.Takeovers(fleet(t, c), 40)
+			t.Log(found)
+			seen = found.Late > 0
+		})
+	}
+	if !seen {
+		t.Error("no write of an old epoch came behind a claim")
+	}
+}
+
+// A claim that dawdles gets a higher epoch than one that came and went meanwhile. That of
+// a sequence, which is drawn before the row is locked, is a lower one.
+func TestEpochOfADawdlingClaim(t *testing.T) {
+	const dawdle = "  until timestamptz;\nbegin\n  perform pg_sleep(0.4) where who = 'gw1';\n"
+	for _, tt := range []struct {
+		name   string
+		change []string
+		grows  bool
+	}{
+		{"of the row", []string{"  until timestamptz;\nbegin\n", dawdle}, true},
+		{"of a sequence", []string{
+			"  until timestamptz;\nbegin\n", "  n bigint := nextval('epochs');\n" + dawdle,
+			"epoch = a.epoch + 1", "epoch = n",
+			"epoch := a.epoch + 1", "epoch := n",
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newSchema(t)
+			execute(t, c, "create sequence epochs")
+			alter(t, c, "claim", tt.change...)
+			f := fleet(t, c)
+			gw1, gw2 := f("gw1"), f("gw2")
+			join(t, gw1, time.Hour)
+			join(t, gw2, time.Hour)
+			late := make(chan uint64)
+			go func() {
+				epoch, err := gw1.Leases.Claim(ctx, "mail")
+				if err != nil {
+					t.Error(err)
+				}
+				late <- epoch
+			}()
+			drawn(t, c)
+			early, err := gw2.Leases.Claim(ctx, "mail")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := gw2.Leases.Leave(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if epoch := <-late; (epoch > early) != tt.grows {
+				t.Errorf("got epoch %d behind epoch %d", epoch, early)
+			}
+		})
+	}
+}
+
+func join(t *testing.T, p storetest.Process, lease time.Duration) {
+	t.Helper()
+	if _, err := p.Leases.Join(ctx, store.FleetNode{}, lease); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// drawn waits until a claim dawdles.
+func drawn(t *testing.T, c Config) {
+	t.Helper()
+	waitFor(t, c, "select exists (select from pg_stat_activity where wait_event = 'PgSleep' and starts_with(application_name, 'apnsbridge:gw1:'))")
+}
+
+// A renewal that is on its way to the disk holds off a claim, though the lease that
+// everybody can see has run out. A claim that does not lock the lease has the app while
+// its owner is told that it has it too.
+func TestClaimDuringRenewal(t *testing.T) {
+	const lease = 150 * time.Millisecond
+	for _, tt := range []struct {
+		name   string
+		change []string
+		taken  bool
+	}{
+		{"that locks the lease", nil, true},
+		{"that only looks", []string{"where name = a.node for share", "where name = a.node"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newSchema(t)
+			alter(t, c, "renew", "  return found;", "  if not found then return false; end if;\n  perform pg_sleep(0.6);\n  return true;")
+			alter(t, c, "claim", tt.change...)
+			f := fleet(t, c)
+			gw1, gw2 := f("gw1"), f("gw2")
+			join(t, gw1, lease)
+			join(t, gw2, time.Hour)
+			if _, err := gw1.Leases.Claim(ctx, "mail"); err != nil {
+				t.Fatal(err)
+			}
+			renewed := make(chan error)
+			go func() {
+				v, err := gw1.Leases.Renew(ctx, store.FleetNode{}, time.Hour)
+				if err == nil && (len(v.Apps) != 1 || v.Apps[0].Node != "gw1") {
+					err = fmt.Errorf("the view has %v", v.Apps)
+				}
+				renewed <- err
+			}()
+			drawn(t, c)
+			waitFor(t, c, "select not exists (select from node where name = 'gw1' and expires > clock_timestamp())")
+			_, err := gw2.Leases.Claim(ctx, "mail")
+			if taken := errors.As(err, new(*store.TakenError)); taken != tt.taken {
+				t.Errorf("got %v from the claim", err)
+			}
+			if err := <-renewed; (err == nil) != tt.taken {
+				t.Errorf("got %v from the renewal", err)
+			}
+		})
+	}
+}
+
+// A node that was stopped in the middle of a write holds its locks for as long as its
+// kernel answers. It does not hold up who takes over.
+func TestClaimFromAStoppedOwner(t *testing.T) {
+	c := newSchema(t)
+	f := fleet(t, c)
+	gw1, gw2 := f("gw1"), f("gw2")
+	join(t, gw1, time.Hour)
+	join(t, gw2, time.Hour)
+	epoch, err := gw1.Leases.Claim(ctx, "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := connect(t, c) // as gw1
+	for _, sql := range []string{"set idle_in_transaction_session_timeout = 0", "begin", fmt.Sprintf("select fence('mail', 'gw1', %d)", epoch)} {
+		if _, err := stopped.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := gw1.Leases.Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if epoch, err := gw2.Leases.Claim(ctx, "mail"); epoch != 2 || err != nil {
+		t.Errorf("got epoch %d and error %v, want 2", epoch, err)
+	}
+	t.Logf("it took %v", time.Since(began))
+	if _, err := stopped.Exec(ctx, "commit"); err == nil {
+		t.Error("the write of the old epoch was committed")
+	}
+}

@@ -1,0 +1,274 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"apnsbridge/store"
+)
+
+// Spool implements store.OwnedSpool. Which records
+// are in whose hands is known in memory alone: an app has one owner.
+type Spool struct {
+	engine *engine
+	node   string
+	now    func() time.Time
+	bounds spoolBounds
+
+	end context.CancelFunc
+	wg  sync.WaitGroup
+
+	mu      sync.Mutex // of all below, and of what is in lines
+	apps    map[string]*ownedApp
+	lines   map[store.Line]*line
+	last    uint64 // ID that was given
+	total   int64  // bytes
+	swept   time.Time
+	expired uint64
+	broken  uint64
+}
+
+// ownedApp is an app that this node has.
+type ownedApp struct {
+	owner owner
+	bytes int64
+}
+
+// line is what waits in a line.
+type line struct {
+	name store.Line
+	app  *ownedApp
+
+	// busy is held by whoever asks the engine about the line. One at a time: what is
+	// written of a row is what memory has.
+	busy chan struct{}
+
+	log        []*batch // by first
+	logRecords int      // that are not gone
+	waiting    int      // of these, in nobody's hands
+	changed    []*batch // of which the row is out of date
+
+	devices map[string]*device // that have a queue
+	queued  int                // records in queues that are not done
+	soonest int64              // an expiry in queues that may be the first; 0: none expires
+	since   int64              // of the oldest in a queue
+	bytes   int64
+
+	done   []queuedKey // rows of queues that are to be deleted
+	doubts []doubt
+}
+
+// device is a device's queue. What is in nobody's hands is in the engine only.
+type device struct {
+	records int // that are not done
+	bytes   int64
+	held    map[uint64]*queuedRecord // in hands, or done and still a row
+}
+
+type queuedRecord struct {
+	cost int64
+	done bool
+}
+
+func newSpool(e *engine, c Config) *Spool {
+	s := &Spool{engine: e, node: c.Node, now: c.Now, bounds: newSpoolBounds(c), apps: make(map[string]*ownedApp), lines: make(map[store.Line]*line)}
+	var ctx context.Context
+	ctx, s.end = context.WithCancel(context.Background())
+	s.wg.Go(func() { s.flushSoon(ctx) })
+	return s
+}
+
+// close makes durable what is done.
+func (s *Spool) close() {
+	s.end()
+	s.wg.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = s.Flush(ctx)
+}
+
+// flushEach is how soon it is durable that records are done.
+const flushEach = 100 * time.Millisecond
+
+func (s *Spool) flushSoon(ctx context.Context) {
+	tick := time.NewTicker(flushEach)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = s.Flush(ctx) // or with the next
+		}
+	}
+}
+
+// Own implements store.OwnedSpool.
+func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
+	a := &ownedApp{owner: owner{app, s.node, epoch}}
+	lines := make(map[store.Line]*line)
+	of := func(environment, topic string) *line {
+		name := store.Line{App: app, Environment: environment, Topic: topic}
+		if lines[name] == nil {
+			lines[name] = newLine(name, a)
+		}
+		return lines[name]
+	}
+	var turn int64
+	b := &pgx.Batch{}
+	a.owner.fence(b)
+	b.Queue("select nextval('spool_turn')").QueryRow(func(row pgx.Row) error { return row.Scan(&turn) })
+	b.Queue("select environment, topic, first, records, soonest, since, gone, octet_length(heads) + octet_length(bodies) from spool_log where app = $1 "+
+		"order by first", app).Query(func(rows pgx.Rows) error {
+		var environment, topic string
+		var first, soonest, since, size int64
+		var records int
+		var gone []byte
+		_, err := pgx.ForEachRow(rows, []any{&environment, &topic, &first, &records, &soonest, &since, &gone, &size}, func() error {
+			b := newBatch(uint64(first), records)
+			copy(b.gone, gone) // of a new row it is empty
+			b.ended, b.soonest, b.since, b.cost = b.gone.count(), soonest, since, size+batchCost
+			of(environment, topic).add(b)
+			return nil
+		})
+		return err
+	})
+	b.Queue("select environment, topic, device, count(*), sum(octet_length(body) + octet_length(device) - 2)::bigint, coalesce(min(nullif(expires, 0)), 0), min(since) "+
+		"from spool_queue where app = $1 group by 1, 2, 3", app).Query(func(rows pgx.Rows) error {
+		var environment, topic string
+		var key []byte
+		var records int
+		var size, soonest, since int64
+		_, err := pgx.ForEachRow(rows, []any{&environment, &topic, &key, &records, &size, &soonest, &since}, func() error {
+			l := of(environment, topic)
+			d := l.device(key[2:])
+			d.records, d.bytes = records, size+int64(records)*queuedCost
+			l.queued += records
+			l.bytes += d.bytes
+			l.soonest, l.since = sooner(l.soonest, soonest), sooner(l.since, since)
+			return nil
+		})
+		return err
+	})
+	if err := s.engine.send(ctx, b); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.disown(app)
+	s.apps[app] = a
+	s.last = max(s.last, uint64(turn)<<turnBits)
+	for name, l := range lines {
+		s.lines[name] = l
+		a.bytes += l.bytes
+		s.total += l.bytes
+	}
+	return nil
+}
+
+// turnBits is how many IDs there are in a turn: what an owner can give.
+const turnBits = 36
+
+// Disown implements store.OwnedSpool.
+func (s *Spool) Disown(app string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.disown(app)
+}
+
+func (s *Spool) disown(app string) {
+	if a := s.apps[app]; a != nil {
+		s.total -= a.bytes
+		delete(s.apps, app)
+	}
+	for name := range s.lines {
+		if name.App == app {
+			delete(s.lines, name)
+		}
+	}
+}
+
+func newLine(name store.Line, a *ownedApp) *line {
+	return &line{name: name, app: a, busy: make(chan struct{}, 1), devices: make(map[string]*device)}
+}
+
+// add puts a batch at the end of the log.
+func (l *line) add(b *batch) {
+	l.log = append(l.log, b)
+	l.logRecords += b.records - b.ended
+	l.waiting += b.waiting()
+	l.bytes += b.cost
+}
+
+func (l *line) device(token []byte) *device {
+	d := l.devices[string(token)]
+	if d == nil {
+		d = &device{held: make(map[uint64]*queuedRecord)}
+		l.devices[string(token)] = d
+	}
+	return d
+}
+
+// sooner is the lower of two times of which 0 is none.
+func sooner(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func (l *line) hold(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case l.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *line) release() { <-l.busy }
+
+// grow counts bytes that the line has more, or less.
+func (s *Spool) grow(l *line, bytes int64) {
+	l.bytes += bytes
+	l.app.bytes += bytes
+	if s.apps[l.name.App] == l.app {
+		s.total += bytes
+	}
+}
+
+// find is the batch that has an ID.
+func (l *line) find(id uint64) *batch {
+	i, ok := slices.BinarySearchFunc(l.log, id, func(b *batch, id uint64) int { return cmp.Compare(b.first, id) })
+	if !ok {
+		i--
+	}
+	if i < 0 || id-l.log[i].first >= uint64(l.log[i].records) {
+		return nil
+	}
+	return l.log[i]
+}
+
+// checkLine says what of a line's names can never be kept.
+func checkLine(l store.Line) error {
+	names := l.App + l.Environment + l.Topic
+	switch {
+	case l.App == "" || l.Environment == "":
+		return fmt.Errorf("%w: a line without an app or an environment", store.ErrUnstorable)
+	case len(names) > store.MaxSpoolName:
+		return fmt.Errorf("%w: a line's names of %d bytes; %d are the most", store.ErrUnstorable, len(names), store.MaxSpoolName)
+	case strings.ContainsRune(names, 0) || strings.ToValidUTF8(names, "") != names:
+		return fmt.Errorf("%w: a line's names are no text", store.ErrUnstorable)
+	}
+	return nil
+}

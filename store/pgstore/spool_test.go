@@ -1,0 +1,313 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"apnsbridge/store"
+	"apnsbridge/store/storetest"
+)
+
+// claiming is a spool that claims an app when something is put for it: storetest knows
+// nothing of owners.
+type claiming struct {
+	*Spool
+	t      testing.TB
+	leases *Leases
+}
+
+func (s claiming) Put(ctx context.Context, batches ...store.SpoolBatch) error {
+	for _, b := range batches {
+		s.Spool.mu.Lock()
+		owned := s.Spool.apps[b.Line.App] != nil
+		s.Spool.mu.Unlock()
+		if !owned && len(b.Records) > 0 && checkLine(b.Line) == nil && ctx.Err() == nil {
+			own(s.t, s.Spool, s.leases, b.Line.App)
+		}
+	}
+	return s.Spool.Put(ctx, batches...)
+}
+
+// own claims an app and takes it up.
+func own(t testing.TB, s *Spool, leases *Leases, app string) (epoch uint64) {
+	t.Helper()
+	epoch, err := leases.Claim(ctx, app)
+	if err == nil {
+		err = s.Own(ctx, app, epoch)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return epoch
+}
+
+// spoolPlace makes a schema in which spools live one after another.
+func spoolPlace(t *testing.T) storetest.SpoolPlace {
+	c := newSchema(t)
+	var last *Store
+	start := func(s storetest.Settings) store.Spool {
+		if last != nil { // for whoever comes next, though it may go on
+			if err := last.Leases().Leave(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.SpoolBytes, c.SpoolReserve, c.Now = s.Spool, s.Reserve, s.Now
+		last = open(t, c)
+		v, err := last.Leases().Join(ctx, store.FleetNode{}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range v.Apps {
+			own(t, last.Spool(), last.Leases(), a.Name)
+		}
+		return claiming{last.Spool(), t, last.Leases()}
+	}
+	return storetest.SpoolPlace{
+		Open: func(s storetest.Settings) store.Spool {
+			if last != nil {
+				last.spool.close()
+			}
+			return start(s)
+		},
+		Kill: start,
+	}
+}
+
+func TestSpool(t *testing.T) {
+	storetest.Spool(t, spoolPlace)
+}
+
+// cut is a way to the server that can be cut off behind a request: the server does what
+// it is asked, and its answer never comes.
+type cut struct {
+	dir  string
+	deaf atomic.Bool
+}
+
+func newCut(t *testing.T) *cut {
+	c := &cut{dir: t.TempDir()}
+	l, err := net.Listen("unix", filepath.Join(c.dir, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var copying sync.WaitGroup
+	copying.Go(func() {
+		for {
+			here, err := l.Accept()
+			if err != nil {
+				return
+			}
+			there, err := net.Dial("unix", filepath.Join(server.Dir, ".s.PGSQL.5432"))
+			if err != nil {
+				here.Close()
+				continue
+			}
+			copying.Go(func() {
+				_, _ = io.Copy(there, here)
+				there.Close()
+			})
+			copying.Go(func() {
+				defer here.Close()
+				for b := make([]byte, 64<<10); ; {
+					n, err := there.Read(b)
+					if err != nil || c.deaf.Load() {
+						return
+					}
+					if _, err := here.Write(b[:n]); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		copying.Wait()
+	})
+	return c
+}
+
+// A commit whose answer never comes is in doubt. What is put again is there once, and
+// what is not put again is not there.
+func TestSpoolInDoubt(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		t.Run(fmt.Sprintf("put again %v", again), func(t *testing.T) {
+			c, way := newSchema(t), newCut(t)
+			direct := c
+			c.URL = fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=5432&pool_max_conns=1", way.dir)
+			s := open(t, c)
+			join(t, process(s), time.Hour)
+			own(t, s.Spool(), s.Leases(), "mail")
+			line := store.Line{App: "mail", Environment: "production"}
+			warmUp(t, s.Spool(), line) // so that what is asked below is asked in one go
+			first := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("0")}, {SpoolKey: store.SpoolKey{Token: []byte("b")}, Body: []byte("1")}}
+			put := func(records ...store.SpoolRecord) error {
+				return s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: records})
+			}
+			if err := s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: first}); err != nil {
+				t.Fatal(err)
+			}
+			moved := first[0]
+			moved.Queued = true
+			doubtful := []store.SpoolRecord{
+				{SpoolKey: store.SpoolKey{Token: []byte("c")}, Body: []byte("2")},
+				moved,
+				{SpoolKey: store.SpoolKey{Token: []byte("d"), Queued: true}, Body: []byte("3")},
+			}
+			way.deaf.Store(true)
+			if err := put(doubtful...); err == nil || errors.Is(err, store.ErrNotOurs) {
+				t.Fatalf("got %v, want that it is in doubt", err)
+			}
+			waitFor(t, direct, "select count(*) = 2 from spool_log") // it was committed
+			way.deaf.Store(false)
+			want, wantQueues := "0 1 4", ""
+			if again {
+				if err := put(doubtful...); err != nil {
+					t.Fatal(err)
+				}
+				want, wantQueues = "1 2 4", "0 3"
+			}
+			if err := put(store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("e")}, Body: []byte("4")}); err != nil {
+				t.Fatal(err)
+			}
+			direct.Node = "gw2"
+			there := open(t, direct)
+			join(t, process(there), time.Hour)
+			if err := s.Leases().Leave(ctx); err != nil {
+				t.Fatal(err)
+			}
+			own(t, there.Spool(), there.Leases(), "mail")
+			list, err := there.Spool().Take(ctx, line, 99, 1<<20)
+			if got := bodies(list); got != want || err != nil {
+				t.Errorf("got %q of the log and error %v, want %q", got, err, want)
+			}
+			list = nil
+			for _, token := range []string{"a", "d"} {
+				queue, err := there.Spool().TakeOf(ctx, line, []byte(token), 99, 1<<20)
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, queue...)
+			}
+			if got := bodies(list); got != wantQueues {
+				t.Errorf("got %q of queues, want %q", got, wantQueues)
+			}
+		})
+	}
+}
+
+// warmUp has all statements of a Put be prepared, and leaves nothing.
+func warmUp(t *testing.T, s *Spool, line store.Line) {
+	t.Helper()
+	list := []store.SpoolRecord{{Body: []byte("x")}}
+	for range 2 {
+		if err := s.Put(ctx, store.SpoolBatch{Line: line, Records: list}); err != nil {
+			t.Fatal(err)
+		}
+		list[0].Queued = true
+		list = append(list, store.SpoolRecord{}, store.SpoolRecord{SpoolKey: store.SpoolKey{Queued: true}})
+	}
+	for _, r := range list {
+		s.Done(line, r.SpoolKey)
+	}
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func bodies(list []store.SpoolRecord) string {
+	var all []string
+	for _, r := range list {
+		all = append(all, string(r.Body))
+	}
+	return strings.Join(all, " ")
+}
+
+// A row that cannot be made out stops nobody: its records are told to be broken, and
+// those behind have their turn.
+func TestSpoolBroken(t *testing.T) {
+	for _, damage := range []string{"heads = '\\xff'", "bodies = ''", "heads = '\\x'"} {
+		t.Run(damage, func(t *testing.T) {
+			c := newSchema(t)
+			s := open(t, c)
+			join(t, process(s), time.Hour)
+			own(t, s.Spool(), s.Leases(), "mail")
+			line := store.Line{App: "mail", Environment: "production"}
+			for range 2 {
+				list := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("good")}, {SpoolKey: store.SpoolKey{Token: []byte("b")}, Body: []byte("good")}}
+				if err := s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: list}); err != nil {
+					t.Fatal(err)
+				}
+				s.Spool().Return(line, list[0].SpoolKey, list[1].SpoolKey)
+			}
+			execute(t, c, "update spool_log set "+damage+" where first = (select min(first) from spool_log)")
+			list, err := s.Spool().Take(ctx, line, 9, 1<<20)
+			if err != nil || len(list) != 4 || s.Spool().Stats().Broken != 2 {
+				t.Fatalf("got %v and error %v, want 4 of which 2 are broken", list, err)
+			}
+			for i, r := range list {
+				if (r.Broken != nil) != (i < 2) || r.ID == 0 || i >= 2 && string(r.Body) != "good" {
+					t.Errorf("got %+v as record %d", r, i)
+				}
+				s.Spool().Done(line, r.SpoolKey)
+			}
+			if err := s.Spool().Flush(ctx); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, c, "select count(*) = 0 from spool_log")
+		})
+	}
+}
+
+func FuzzHeads(f *testing.F) {
+	b := appendHead(nil, &store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("token")}, Expires: 1 << 33, Body: []byte("body")})
+	f.Add(appendHead(b, &store.SpoolRecord{}), 2)
+	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		heads, err := decodeHeads(b, n&0xfff)
+		if err != nil {
+			return
+		}
+		if len(heads) != n&0xfff {
+			t.Fatalf("got %d heads, want %d", len(heads), n&0xfff)
+		}
+		var again []byte
+		for _, h := range heads {
+			again = appendHead(again, &store.SpoolRecord{SpoolKey: store.SpoolKey{Token: h.token}, Expires: h.expires, Body: make([]byte, h.body)})
+		}
+		if more, err := decodeHeads(again, len(heads)); err != nil || len(more) != len(heads) {
+			t.Errorf("got %v of what was written again", err)
+		}
+	})
+}
+
+// BenchmarkSpoolPut is the spool's own rate, a thousand notifications of 300 bytes a Put.
+func BenchmarkSpoolPut(b *testing.B) {
+	s := open(b, newSchema(b))
+	if _, err := s.Leases().Join(ctx, store.FleetNode{}, time.Hour); err != nil {
+		b.Fatal(err)
+	}
+	own(b, s.Spool(), s.Leases(), "mail")
+	line := store.Line{App: "mail", Environment: "production"}
+	list := make([]store.SpoolRecord, 1000)
+	for b.Loop() {
+		for i := range list {
+			list[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: make([]byte, 32)}, Body: make([]byte, 300)}
+		}
+		if err := s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: list}); err != nil {
+			b.Fatal(err)
+		}
+		for i := range list {
+			s.Spool().Done(line, list[i].SpoolKey)
+		}
+	}
+	b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "notifications/s")
+}

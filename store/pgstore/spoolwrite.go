@@ -1,0 +1,281 @@
+package pgstore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// backlog is what has ended in a line and is not written yet.
+type backlog struct {
+	changed []*batch // rows of which bits are written, and as they are then
+	bits    []bitmap
+	spent   []*batch // rows that are deleted: all is gone, as the engine knows or hears
+	done    []queuedKey
+	doubts  []doubt // that are cleared up
+}
+
+// queuedKey is a row of a queue.
+type queuedKey struct {
+	token string
+	id    uint64
+}
+
+// doubt is what a write may have left behind whose answer never came: rows that memory
+// does not know of. The next write deletes them.
+type doubt struct {
+	logged  []int64
+	devices [][]byte
+	ids     []int64 // of devices
+}
+
+// collect takes up what is to be written of a line beside what is put. s.mu is held,
+// and the line.
+func (w *lineWrite) collect() {
+	l := w.line
+	moved := make(map[*batch]bitmap)
+	for _, q := range w.queued {
+		if b := q.from; b != nil {
+			if moved[b] == nil {
+				moved[b] = slices.Clone(b.gone)
+			}
+			i, _ := b.at(q.id)
+			moved[b].set(i)
+		}
+	}
+	for _, b := range l.changed {
+		b.changed = false
+		switch {
+		case b.ended == b.records:
+			w.spent = append(w.spent, b)
+		case moved[b] == nil:
+			w.changed, w.bits = append(w.changed, b), append(w.bits, slices.Clone(b.gone))
+		}
+	}
+	// A row whose last records move stays until the next write: should it not be known
+	// what has become of this one, nothing is lost.
+	for b, bits := range moved {
+		w.changed, w.bits = append(w.changed, b), append(w.bits, bits)
+	}
+	l.changed = nil
+	w.done, l.done = l.done, nil
+	w.doubts = l.doubts
+}
+
+// write carries out lines in one transaction. They are held.
+func (s *Spool) write(ctx context.Context, lines []*lineWrite) error {
+	s.mu.Lock()
+	for _, w := range lines {
+		w.collect()
+	}
+	s.mu.Unlock()
+	b := &pgx.Batch{}
+	fenced := make(map[owner]bool)
+	for _, w := range lines {
+		if o := w.line.app.owner; !fenced[o] {
+			fenced[o] = true
+			o.fence(b)
+		}
+	}
+	for _, w := range lines {
+		w.queue(b)
+	}
+	err := s.engine.send(ctx, b)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range lines {
+		if err == nil {
+			s.commit(w)
+		} else {
+			w.undo(inDoubt(err))
+		}
+	}
+	return err
+}
+
+// queue adds the line's statements to a transaction.
+func (w *lineWrite) queue(b *pgx.Batch) {
+	n := w.line.name
+	run := func(sql string, args ...any) { b.Queue(sql, append([]any{n.App, n.Environment, n.Topic}, args...)...) }
+	const ofLine = " where app = $1 and environment = $2 and topic = $3"
+	for _, d := range w.doubts {
+		run("delete from spool_log"+ofLine+" and first = any($4)", d.logged)
+		run("delete from spool_queue q using unnest($4::bytea[], $5::bigint[]) as x (d, i)"+ofLine+" and device = d and id = i", d.devices, d.ids)
+	}
+	if len(w.done) > 0 {
+		devices, ids := columns(w.done)
+		run("delete from spool_queue q using unnest($4::bytea[], $5::bigint[]) as x (d, i)"+ofLine+" and device = d and id = i", devices, ids)
+	}
+	if len(w.spent) > 0 {
+		run("delete from spool_log"+ofLine+" and first = any($4)", firsts(w.spent))
+	}
+	if len(w.changed) > 0 {
+		bits := make([][]byte, len(w.bits))
+		for i := range bits {
+			bits[i] = w.bits[i]
+		}
+		run("update spool_log set gone = g from unnest($4::bigint[], $5::bytea[]) as x (f, g)"+ofLine+" and first = f", firsts(w.changed), bits)
+	}
+	for _, r := range w.logged {
+		run("insert into spool_log values ($1, $2, $3, $4, $5, $6, $7, '', $8, $9)", int64(r.batch.first), len(r.records), r.batch.soonest, r.batch.since, r.heads, r.bodies)
+	}
+	var devices, flags, bodies [][]byte
+	var ids, expires []int64
+	for _, q := range w.queued {
+		r := q.record
+		devices, flags, bodies = append(devices, deviceKey(r.Token)), append(flags, r.Flags[:]), append(bodies, append([]byte{}, r.Body...))
+		ids, expires = append(ids, int64(q.id)), append(expires, r.Expires)
+	}
+	if len(ids) > 0 {
+		run("insert into spool_queue select $1, $2, $3, d, i, e, $9, f, b from unnest($4::bytea[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[]) as x (d, i, e, f, b)",
+			devices, ids, expires, flags, bodies, w.now)
+	}
+	if len(w.flags) > 0 {
+		var devices, flags [][]byte
+		var ids []int64
+		for _, r := range w.flags {
+			devices, flags, ids = append(devices, deviceKey(r.Token)), append(flags, r.Flags[:]), append(ids, int64(r.ID))
+		}
+		run("update spool_queue q set flags = f from unnest($4::bytea[], $5::bigint[], $6::bytea[]) as x (d, i, f)"+ofLine+" and device = d and id = i", devices, ids, flags)
+	}
+}
+
+func firsts(batches []*batch) (first []int64) {
+	for _, b := range batches {
+		first = append(first, int64(b.first))
+	}
+	return first
+}
+
+func columns(keys []queuedKey) (devices [][]byte, ids []int64) {
+	for _, k := range keys {
+		devices, ids = append(devices, deviceKey([]byte(k.token))), append(ids, int64(k.id))
+	}
+	return devices, ids
+}
+
+// commit has memory know what was written. s.mu is held.
+func (s *Spool) commit(w *lineWrite) {
+	l := w.line
+	l.doubts = l.doubts[len(w.doubts):]
+	for _, b := range w.spent {
+		l.remove(b)
+	}
+	for _, k := range w.done {
+		d := l.devices[k.token]
+		delete(d.held, k.id)
+		if d.records == 0 && len(d.held) == 0 {
+			delete(l.devices, k.token)
+		}
+	}
+	for _, r := range w.logged {
+		b := newBatch(r.batch.first, len(r.records))
+		b.soonest, b.since, b.cost = r.batch.soonest, r.batch.since, int64(len(r.heads)+len(r.bodies))+batchCost
+		for i := range r.records {
+			b.take(i)
+			r.records[i].ID = b.first + uint64(i)
+		}
+		l.log = append(l.log, b)
+		l.logRecords += b.records
+		s.grow(l, b.cost)
+	}
+	for _, q := range w.queued {
+		if b := q.from; b != nil {
+			i, _ := b.at(q.id)
+			b.giveBack(i)
+			if s.leaveLog(l, b, i); b.ended == b.records {
+				l.change(b)
+			}
+		}
+		s.enqueue(l, q, w.now)
+	}
+}
+
+// enqueue counts a new row of a queue, which is in hands.
+func (s *Spool) enqueue(l *line, q *queueRow, now int64) {
+	d := l.device(q.record.Token)
+	d.held[q.id] = &queuedRecord{cost: q.cost()}
+	d.records++
+	d.bytes += q.cost()
+	if l.queued == 0 {
+		l.since = 0
+	}
+	l.queued++
+	l.since, l.soonest = sooner(l.since, now), sooner(l.soonest, q.record.Expires)
+	q.record.ID = q.id
+	s.grow(l, q.cost())
+}
+
+// undo has what was not written be written another time. If it is not known whether it
+// was, rows that memory knows nothing of are deleted then, and bits are as memory has
+// them.
+func (w *lineWrite) undo(doubtful bool) {
+	l := w.line
+	for _, list := range [][]*batch{w.changed, w.spent} {
+		for _, b := range list {
+			l.change(b)
+		}
+	}
+	l.done = append(w.done, l.done...)
+	if !doubtful || len(w.logged)+len(w.queued) == 0 {
+		return
+	}
+	var d doubt
+	for _, r := range w.logged {
+		d.logged = append(d.logged, int64(r.batch.first))
+	}
+	for _, q := range w.queued {
+		d.devices, d.ids = append(d.devices, deviceKey(q.record.Token)), append(d.ids, int64(q.id))
+	}
+	l.doubts = append(l.doubts, d)
+}
+
+// change notes that a row is out of date.
+func (l *line) change(b *batch) {
+	if !b.changed {
+		b.changed = true
+		l.changed = append(l.changed, b)
+	}
+}
+
+// remove takes a batch out whose row is gone.
+func (l *line) remove(b *batch) {
+	for i := range l.log {
+		if l.log[i] == b {
+			l.log = append(l.log[:i], l.log[i+1:]...)
+			return
+		}
+	}
+}
+
+// dirty reports whether something of the line is to be written.
+func (l *line) dirty() bool { return len(l.changed)+len(l.done)+len(l.doubts) > 0 }
+
+// Flush implements store.Spool. Each app is a transaction of its own: one that is
+// another's by now holds up no other.
+func (s *Spool) Flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	byApp := make(map[*ownedApp][]*lineWrite)
+	s.mu.Lock()
+	for _, l := range s.lines {
+		if l.dirty() {
+			byApp[l.app] = append(byApp[l.app], &lineWrite{line: l})
+		}
+	}
+	s.mu.Unlock()
+	var failed error
+	for _, lines := range byApp {
+		slices.SortFunc(lines, func(a, b *lineWrite) int { return compareLines(a.line.name, b.line.name) })
+		if err := holdAll(ctx, lines); err != nil {
+			return err
+		}
+		if err := s.write(ctx, lines); err != nil && failed == nil {
+			failed = err
+		}
+		releaseAll(lines)
+	}
+	return failed
+}

@@ -1,0 +1,172 @@
+// Package pgstore keeps in PostgreSQL what a fleet of gateways must remember together.
+// Its tables, and the functions that decide who has an app, are in schema.sql.
+//
+// What belongs to an app (its ledger, with habits and guards; its spool) is written by
+// the node that has the app, in the epoch in which it claimed it: each such transaction
+// begins with a fence, and fails with store.ErrNotOurs if the app has gone on. A write
+// is one message to the server and back, so that no node that is paused sits on a lock.
+// Feedback lists are everybody's: of two times for one token the later stays, whoever
+// comes first.
+//
+// A commit without an answer is in doubt. Whatever is written here can be written again.
+package pgstore
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"apnsbridge/store"
+)
+
+// Config says where the engine is, who we are, and what may be kept.
+type Config struct {
+	URL      string // as libpq has it; several hosts are tried in turn
+	Password string // empty: that of URL
+	Schema   string // of the fleet; empty: "apnsbridge"
+	Node     string // our name, at most store.MaxNodeName bytes
+
+	FeedbackEntries int           // of one app; 0 is store.DefaultFeedbackEntries
+	FeedbackAge     time.Duration // since it was listed; 0 is store.DefaultFeedbackAge
+	SpoolBytes      int64         // that what waits of this node's apps may take; 0 is store.DefaultSpoolBytes
+	SpoolReserve    int64         // bytes beyond these for what moves within a full spool; 0 is 1/32 of them, 16 MiB at least
+	Follow          time.Duration // between two looks at what others have listed; 0 is a second
+
+	Now func() time.Time // the clock of all but leases; nil is time.Now
+}
+
+// DefaultSchema is the schema of a fleet that names none.
+const DefaultSchema = "apnsbridge"
+
+// connect checks the configuration and fills in its defaults.
+func (c *Config) connect() (*pgxpool.Config, error) {
+	if c.Schema == "" {
+		c.Schema = DefaultSchema
+	}
+	if !schemaName.MatchString(c.Schema) {
+		return nil, fmt.Errorf("%.70q cannot name a schema: use small letters, digits and _", c.Schema)
+	}
+	if len(c.Node) > store.MaxNodeName || strings.ContainsAny(c.Node, ":\x00") {
+		return nil, fmt.Errorf("%.40q cannot name a node: use at most %d bytes without a colon", c.Node, store.MaxNodeName)
+	}
+	if c.FeedbackEntries == 0 {
+		c.FeedbackEntries = store.DefaultFeedbackEntries
+	}
+	if c.FeedbackAge == 0 {
+		c.FeedbackAge = store.DefaultFeedbackAge
+	}
+	if c.SpoolBytes == 0 {
+		c.SpoolBytes = store.DefaultSpoolBytes
+	}
+	if c.Follow == 0 {
+		c.Follow = time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("store.postgres.url: %w", err) // pgx leaves passwords out
+	}
+	if c.Password != "" {
+		config.ConnConfig.Password = c.Password
+	}
+	// A standby shows commits in another order than its primary.
+	config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	for name, value := range map[string]string{
+		"application_name":                    fmt.Sprintf("apnsbridge:%s:%s", c.Node, rand.Text()[:8]),
+		"search_path":                         c.Schema,
+		"synchronous_commit":                  "on",
+		"idle_in_transaction_session_timeout": "5s",
+		"statement_timeout":                   "60s",
+	} {
+		config.ConnConfig.RuntimeParams[name] = value
+	}
+	return config, nil
+}
+
+// connectTimeout is of one host, where the URL says nothing.
+const connectTimeout = 5 * time.Second
+
+// Store is a node's part in what a fleet remembers.
+type Store struct {
+	config   Config
+	engine   *engine
+	warnings []string
+	leases   *Leases
+	feedback *Feedback
+	spool    *Spool
+}
+
+// Open connects to the engine and loads the feedback lists' index. Its errors are
+// sentences for the operator.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	config, err := c.connect()
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEngine(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{config: c, engine: e, leases: &Leases{engine: e, node: c.Node}}
+	if err := s.prepare(ctx); err != nil {
+		e.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context) (err error) {
+	pool := s.engine.pool
+	if err := pool.Ping(ctx); err != nil {
+		return fmt.Errorf("PostgreSQL cannot be reached: %w", err)
+	}
+	if s.warnings, err = checkServer(ctx, pool); err != nil {
+		return err
+	}
+	if err := checkSchema(ctx, pool, s.config.Schema); err != nil {
+		return err
+	}
+	if s.feedback, err = openFeedback(ctx, s.engine, s.config); err != nil {
+		return err
+	}
+	s.spool = newSpool(s.engine, s.config)
+	return nil
+}
+
+// Warnings are sentences about settings of the server that its operator should think
+// over.
+func (s *Store) Warnings() []string { return s.warnings }
+
+// Leases is this node's part in who has which app.
+func (s *Store) Leases() *Leases { return s.leases }
+
+// Feedback is the fleet's lists of dead devices.
+func (s *Store) Feedback() *Feedback { return s.feedback }
+
+// Ledger is the log below the resend ledger of an app that this node has claimed in an
+// epoch.
+func (s *Store) Ledger(app string, epoch uint64) *Ledger {
+	return &Ledger{engine: s.engine, now: s.config.Now, owner: owner{app, s.config.Node, epoch}}
+}
+
+// Spool is what waits of the apps that this node has.
+func (s *Store) Spool() *Spool { return s.spool }
+
+// Close waits for what is under way and ends the connections. What comes later gets
+// store.ErrClosed.
+func (s *Store) Close() error {
+	s.spool.close()
+	s.feedback.close()
+	s.engine.close()
+	return nil
+}

@@ -1,0 +1,165 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Postgres is a PostgreSQL of a test package's own.
+type Postgres struct {
+	Dir  string // of its socket
+	data string
+	as   *syscall.Credential // nil: ourselves
+	log  *os.File
+
+	cmd    *exec.Cmd
+	alive  io.Closer
+	ended  chan struct{} // closed when it has; nil: it was never started
+	failed error         // by then
+}
+
+// postgresPort names the socket; nothing listens on it.
+const postgresPort = 5432
+
+// StartPostgres makes a PostgreSQL and starts it, with settings such as "fsync=off". It
+// runs until Stop. An error is the reason for which tests that need it skip.
+func StartPostgres(settings ...string) (p *Postgres, err error) {
+	bin, err := postgresPrograms()
+	if err != nil {
+		return nil, err
+	}
+	// In memory where there is some: what is tested is not how fast a disk is.
+	base := "/dev/shm"
+	if _, err := os.Stat(base); err != nil {
+		base = ""
+	}
+	p = new(Postgres)
+	if p.Dir, err = os.MkdirTemp(base, "pg"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.Stop()
+			p = nil
+		}
+	}()
+	p.data = filepath.Join(p.Dir, "data")
+	if err := p.giveToAnother(); err != nil {
+		return p, err
+	}
+	if out, err := p.command(filepath.Join(bin, "initdb"), "-D", p.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput(); err != nil {
+		return p, fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	if p.log, err = os.Create(filepath.Join(p.Dir, "log")); err != nil {
+		return p, err
+	}
+	return p, p.start(filepath.Join(bin, "postgres"), settings)
+}
+
+// watched runs a server until standard input ends: also that of a test which panics.
+const watched = `exec 3<&0
+"$0" "$@" 3<&- </dev/null &
+cat <&3 >/dev/null
+kill -QUIT $!
+wait $!`
+
+// start has the server run, and waits until it is ready.
+func (p *Postgres) start(program string, settings []string) error {
+	args := []string{"-D", p.data, "-k", p.Dir, "-h", "", "-p", strconv.Itoa(postgresPort), "-c", "max_connections=200"}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
+	p.cmd = p.command("/bin/sh", append([]string{"-c", watched, program}, args...)...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	alive, err := p.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	p.alive = alive
+	p.ended = make(chan struct{})
+	go func() {
+		defer close(p.ended)
+		p.failed = p.cmd.Wait()
+	}()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		text, _ := os.ReadFile(p.log.Name())
+		if bytes.Contains(text, []byte("ready to accept connections")) {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("postgres ended: %w: %s", p.failed, text)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("postgres is not ready: %s", text)
+		}
+	}
+}
+
+// giveToAnother has the server run as another user where we are root, which it refuses.
+func (p *Postgres) giveToAnother() error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		if u, err = user.Lookup("nobody"); err != nil {
+			return fmt.Errorf("PostgreSQL refuses to run as root: %w", err)
+		}
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	p.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}
+	return os.Chown(p.Dir, uid, gid)
+}
+
+func (p *Postgres) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(program, args...)
+	cmd.Dir = p.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
+	return cmd
+}
+
+// URL is how to reach the server.
+func (p *Postgres) URL() string {
+	return fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=%d", p.Dir, postgresPort)
+}
+
+// Stop ends the server at once and removes what it had.
+func (p *Postgres) Stop() {
+	if p.ended != nil {
+		_ = p.alive.Close()
+		<-p.ended
+	}
+	if p.log != nil {
+		p.log.Close()
+	}
+	_ = os.RemoveAll(p.Dir)
+}
+
+// postgresPrograms finds the directory of initdb and postgres, the newest if there are
+// several.
+func postgresPrograms() (dir string, err error) {
+	installed, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // Debian
+	if len(installed) > 0 {
+		return filepath.Dir(installed[len(installed)-1]), nil
+	}
+	path, err := exec.LookPath("postgres")
+	if err != nil {
+		return "", errors.New("PostgreSQL is not installed: apt-get install postgresql")
+	}
+	return filepath.Dir(path), nil
+}
