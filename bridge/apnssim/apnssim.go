@@ -1,9 +1,8 @@
 // Package apnssim is an HTTP/2 server that behaves like APNs, on the real wire,
 // for tests, benchmarks, the demo and the sim command.
 //
-//	sim, err := apnssim.Start(apnssim.Config{Certificate: certificate})
-//	defer sim.Close()
-//	// point a client at sim.URL(), then
+//	sim := apnssim.New(t)
+//	// point a client that trusts sim.CA() at sim.URL(), then
 //	err = sim.Wait(ctx, func(s apnssim.Stats) bool { return s.Accepted == 100 })
 //	for _, push := range sim.Received(0).Pushes { … }
 //
