@@ -120,10 +120,13 @@ func (q *Question) judge(v Verdict, address string) error {
 
 // adviceOn says what to do about an error of dialling.
 func adviceOn(err error) string {
+	var proxy *proxyError
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var lookup *net.DNSError
 	switch {
+	case errors.As(err, &proxy):
+		return proxy.advice()
 	case errors.As(err, &unknown):
 		return "install the package ca-certificates, which has Apple's authority (USERTrust RSA), " +
 			"or name the file with the authority that has signed its certificate as endpoint_ca, if the endpoint is your own"
@@ -131,8 +134,6 @@ func adviceOn(err error) string {
 		return "correct the endpoint's name"
 	case errors.As(err, &lookup):
 		return "see to this machine's DNS, or correct the endpoint's name"
-	case strings.Contains(err.Error(), "with 407 "):
-		return "the proxy wants a user and a password: write them into its address, as http://USER:PASSWORD@HOST:PORT"
 	case strings.Contains(err.Error(), "remote error: tls:"):
 		return "it refuses the push certificate: make a new one in Apple's developer site, or use a token"
 	}
