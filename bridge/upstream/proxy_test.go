@@ -175,7 +175,7 @@ func TestProxyAnswers(t *testing.T) {
 				ctx = within(t)
 			}
 			defer cancel()
-			err := Probe(ctx, Question{
+			_, err := Probe(ctx, Question{
 				Endpoint: Endpoint{URL: "https://127.0.0.1:1", Proxy: proxy}, Credential: tokenCredential(t), Topic: topic,
 			})
 			for _, want := range append(tt.want, "proxy "+proxy.Host) {
