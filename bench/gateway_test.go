@@ -47,12 +47,12 @@ func startGateway(s setting) (part, string, error) {
 	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{SpoolBytes: s.Spooled}); err != nil {
 		return nil, "", err
 	}
-	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credential: credential}}
+	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credentials: bridge.ForAll(credential)}}
 	if s.Topics {
 		apps[0].Topic = ""
 	}
 	if s.Other != "" {
-		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credential: credential})
+		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credentials: bridge.ForAll(credential)})
 	}
 	apps = append(apps, furtherApps(s.Apps, apps[0])...)
 	g.bridge, err = bridge.New(bridge.Config{

@@ -42,7 +42,7 @@ type App struct {
 	SandboxEndpoint string         // the same of Sandbox alone; empty: as Endpoint
 	EndpointCA      *x509.CertPool // who vouches for the endpoint; nil: the system's
 	Proxy           *url.URL       // a proxy that knows CONNECT; nil: none
-	Credential      *upstream.Credential
+	Credentials     []Credential
 	PushType        string // "", "auto", or the type of every push
 	OnBadToken      OnBadToken
 	Strict          bool // what is not known here goes to the provider as status 255
@@ -51,11 +51,8 @@ type App struct {
 }
 
 func (a App) check(now time.Time) error {
-	if a.Credential == nil {
-		return fmt.Errorf("app %s has no credential", a.Name)
-	}
-	if err := a.Credential.Check(now); err != nil {
-		return fmt.Errorf("app %s: %w", a.Name, err)
+	if err := a.checkCredentials(now); err != nil {
+		return err
 	}
 	for _, endpoint := range []string{a.Endpoint, a.SandboxEndpoint} {
 		u, err := url.Parse(endpoint)
@@ -68,7 +65,7 @@ func (a App) check(now time.Time) error {
 
 // same says that b leads to the same connections as a.
 func (a App) same(b App) bool {
-	if !a.EndpointCA.Equal(b.EndpointCA) || !a.Credential.Equal(b.Credential) || (a.Proxy == nil) != (b.Proxy == nil) {
+	if !a.EndpointCA.Equal(b.EndpointCA) || !sameCredentials(a.Credentials, b.Credentials) || (a.Proxy == nil) != (b.Proxy == nil) {
 		return false
 	}
 	if a.Proxy != nil && a.Proxy.String() != b.Proxy.String() {

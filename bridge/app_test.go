@@ -16,7 +16,7 @@ func TestExpiredCertificateIsOneSentence(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := c.Describe().Expires.Add(time.Second)
-	app := App{Name: "mail", Topic: topic, Credential: c}
+	app := App{Name: "mail", Topic: topic, Credentials: ForAll(c)}
 	_, err = New(Config{Apps: []App{app}, Feedback: new(list), Now: func() time.Time { return late }})
 	want := "app mail: the push certificate of " + topic + " expired on " + late.UTC().Format("2006-01-02")
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -31,7 +31,7 @@ func TestExpiredCertificateIsOneSentence(t *testing.T) {
 }
 
 func TestProbeNeedsACredential(t *testing.T) {
-	err := Probe(within(t), App{Name: "mail", Topic: topic}, Production)
+	_, err := Probe(within(t), App{Name: "mail", Topic: topic}, Question{})
 	if err == nil || err.Error() != "app mail has no credential" {
 		t.Errorf("got %v", err)
 	}

@@ -192,6 +192,11 @@ func (b *Bridge) tick() {
 		b.spare()
 	}
 	b.closeSpent(b.now())
+	b.mu.Lock()
+	for _, o := range b.outlets {
+		o.Nudge(now)
+	}
+	b.mu.Unlock()
 	idle := 0
 	for key, c := range clients {
 		now := b.now()

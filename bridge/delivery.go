@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"apnsbridge/binproto"
@@ -88,7 +90,7 @@ var classes = [...]lane.Class{
 // answered takes the verdict on an attempt and sees to what follows it.
 func (n *notification) answered(v upstream.Verdict) {
 	l := n.lane
-	a, class := l.app, classes[v.Class]
+	a, class, way := l.app, classes[v.Class], n.route.way(l.environment, n.Request.Topic)
 	dry := n.route.app.DryRun      // then APNs has not been asked
 	ended := a.bridge.ended.Load() // then an answer that did not come says nothing
 	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.store.Listed(a.name, n.Token())
@@ -129,6 +131,11 @@ func (n *notification) answered(v upstream.Verdict) {
 		}
 		n.Flags.Renewed = true
 	}
+	class = way.class(class)
+	if v.OfConnection && (class == lane.CredentialRefused || class == lane.TopicRefused) {
+		l.refused(n.Line, way, class, now)
+		class = lane.Unlooked
+	}
 	n.outcome = conversation.Accepted
 	done := v.Class == upstream.Accepted && !listed
 	fate, gone := l.core.Answered(&n.Item, class, done, now)
@@ -140,10 +147,10 @@ func (n *notification) answered(v upstream.Verdict) {
 	}
 	decided := l.release()
 	if class == lane.Renewed {
-		l.renew(renew)
+		a.route.Load().way(l.environment, topic).Renew(renew)
 	}
-	if !ended && !dry && !forItself {
-		a.health.note(at, v, func() string { return rt.says(l.environment, topic, device[:], v) }, a.bridge.log)
+	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // which goes again, and at once
+		a.health.note(at, way.only, v, func() string { return rt.says(l.environment, topic, device[:], v) }, a.bridge.log)
 	}
 	switch {
 	case gone:
@@ -164,19 +171,54 @@ func (n *notification) answered(v upstream.Verdict) {
 	l.perform(decided)
 }
 
-// troubled takes what APNs says of a connection of rt to an environment, and not of
-// one notification.
-func (a *app) troubled(rt *route, env Environment, v upstream.Verdict) {
-	a.health.note(scope{environment: env}, v, func() string { return rt.says(env, rt.app.Topic, nil, v) }, a.bridge.log)
+// troubled takes what APNs says of a connection of the way w of rt to an environment,
+// and not of one notification.
+func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
+	note := func(at scope, topic string) {
+		a.health.note(at, w.only, v, func() string { return rt.says(env, topic, nil, v) }, a.bridge.log)
+	}
+	if w.only {
+		note(scope{environment: env}, rt.app.Topic)
+	}
 	for _, l := range a.lanes {
-		if a.route.Load().upstreams[env] == rt.upstreams[env] && rt.environment(l.environment) == env {
-			l.during(func(now lane.Now) { l.core.Trouble(classes[v.Class], now) })
+		now := a.route.Load()
+		if !slices.Contains(now.ways[env], w) || rt.environment(l.environment) != env {
+			continue
+		}
+		class := w.class(classes[v.Class])
+		var own []string
+		l.during(func(at lane.Now) {
+			line := !w.only && (class == lane.TopicRefused || class == lane.Renewed)
+			if !line {
+				l.core.Trouble(class, at)
+			}
+			for _, n := range l.core.Lines() {
+				if w.only || now.way(env, now.topic(n)) != w {
+					continue
+				}
+				if own = append(own, n.Name); line {
+					l.core.LineTrouble(n, at)
+				}
+			}
+		})
+		for _, name := range own {
+			note(scope{env, name}, cmp.Or(name, rt.app.Topic))
 		}
 	}
 }
 
-// renew has another JWT minted in the place of bearer, unless that was done.
-func (l *appLane) renew(bearer string) { l.app.route.Load().upstream(l.environment).Renew(bearer) }
+// refused closes the door that is for what APNs has said of a connection of w, before
+// those that it hit come to it. What is said while it is closed comes by troubled.
+// l.mu is held.
+func (l *appLane) refused(n *lane.Line, w *way, c lane.Class, now lane.Now) {
+	switch {
+	case l.core.Door.Reason != lane.Open || !w.only && n.Door.Reason != lane.Open:
+	case w.only:
+		l.core.Trouble(c, now)
+	default:
+		l.core.LineTrouble(n, now)
+	}
+}
 
 // drop ends the way of n, about which APNs was asked often enough.
 func (l *appLane) drop(n *notification, v upstream.Verdict) {
@@ -184,6 +226,8 @@ func (l *appLane) drop(n *notification, v upstream.Verdict) {
 	if l.watching(n) {
 		l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
 	}
+	l.app.health.say(l.scope(n.Line), "APNs does not take a notification, and it is given up: "+
+		n.route.says(l.environment, n.Request.Topic, n.Token(), v), l.app.bridge.log)
 	l.app.bridge.log.Warn().Str("app", l.app.name).Str("apns_id", n.Request.ID.String()).Int("code", v.Code).
 		Str("reason", v.Reason).Int("attempts", int(n.Flags.Attempts)).Msg("given up")
 	l.finish(n, conversation.Dropped)

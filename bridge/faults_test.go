@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -185,6 +186,13 @@ func until(t *testing.T, what string, cond func() bool) {
 // startProxy is a proxy that knows nothing but CONNECT.
 func startProxy(t *testing.T, allow bool, connects *atomic.Int32) *url.URL {
 	t.Helper()
+	return startProxyTo(t, "", allow, connects)
+}
+
+// startProxyTo is startProxy with all connections to one address, whatever is asked
+// for; "": to what is.
+func startProxyTo(t *testing.T, address string, allow bool, connects *atomic.Int32) *url.URL {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +215,7 @@ func startProxy(t *testing.T, allow bool, connects *atomic.Int32) *url.URL {
 					return
 				}
 				connects.Add(1)
-				to, err := net.Dial("tcp", req.Host)
+				to, err := net.Dial("tcp", cmp.Or(address, req.Host))
 				if err != nil {
 					return
 				}

@@ -20,7 +20,8 @@ import (
 // notifications, and each strange word of APNs once.
 type health struct {
 	app      string
-	ill      atomic.Bool // there are problems
+	ill      atomic.Bool    // there are problems
+	well     [2]atomic.Bool // by environment: something was accepted since all of it had a problem
 	mu       sync.Mutex
 	problems map[scope]string
 	refusal  lastRefusal
@@ -69,9 +70,24 @@ func clip(words string) string {
 }
 
 // note takes the verdict on an attempt, or of a connection; says is the sentence on
-// it. It logs changes only, and of these not too many.
-func (h *health) note(at scope, v upstream.Verdict, says func() string, log zerolog.Logger) {
+// it, and only that there is no other credential in the environment. It logs changes
+// only, and of these not too many.
+func (h *health) note(at scope, only bool, v upstream.Verdict, says func() string, log zerolog.Logger) {
 	all := scope{environment: at.environment}
+	if !only {
+		all = at
+	}
+	switch v.Class {
+	case upstream.Accepted:
+		all.line = ""
+		if well := &h.well[at.environment]; !well.Load() {
+			well.Store(true)
+		}
+	case upstream.CredentialRefused, upstream.StaleToken, upstream.TokenUpdates, upstream.ServerError, upstream.NoConnection:
+		h.unwell(all)
+	case upstream.TopicRefused:
+		h.unwell(at)
+	}
 	switch v.Class {
 	case upstream.Accepted:
 		if h.ill.Load() {
@@ -87,11 +103,29 @@ func (h *health) note(at scope, v upstream.Verdict, says func() string, log zero
 	case upstream.ServerError:
 		h.say(all, "APNs is not well: "+says(), log)
 	case upstream.NoConnection:
-		h.say(all, "APNs cannot be reached: "+clip(v.Reason), log)
+		text := "APNs cannot be reached: " + clip(v.Reason)
+		if v.Remedy != "" {
+			text += ": " + v.Remedy
+		}
+		h.say(all, text, log)
+	case upstream.Unprocessed:
+		h.say(all, "APNs is not well: "+clip(v.Reason)+": "+v.Remedy, log)
 	case upstream.Unknown:
 		h.say(all, "APNs answers in words that are not known here: "+says(), log)
 		h.wonder(answer{v.Code, v.Reason}, log)
 	}
+}
+
+// unwell notes that nothing is accepted of a scope.
+func (h *health) unwell(at scope) {
+	if at.line == "" {
+		h.well[at.environment].Store(false)
+	}
+}
+
+// served reports whether APNs takes what is the app's, or a part of it.
+func (h *health) served() bool {
+	return !h.ill.Load() || h.well[Production].Load() || h.well[Sandbox].Load()
 }
 
 // say says what the problem with at is; "" that there is none any more.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // told gives the lines of a log in short: the problem, with the changes that had
@@ -128,4 +130,39 @@ func TestHealthLogBounded(t *testing.T) {
 			t.Errorf("%d changes are told, the last is %q; want %d and %q:\n%s", said, last, changes, problem, text.String())
 		}
 	})
+}
+
+// An app is served as long as something of it is, in whatever environment, and a
+// problem of one topic of several, or of single notifications, changes nothing.
+func TestServed(t *testing.T) {
+	h := health{app: "mail"}
+	production, sandbox, chat := scope{}, scope{environment: Sandbox}, scope{Sandbox, "com.example.chat"}
+	for i, step := range []struct {
+		at     scope
+		class  upstream.Class
+		served bool
+	}{
+		{production, upstream.Accepted, true},
+		{production, upstream.Unknown, true},
+		{production, upstream.Unprocessed, true},
+		{production, upstream.CredentialRefused, false},
+		{sandbox, upstream.Accepted, true},
+		{chat, upstream.TopicRefused, true},
+		{chat, upstream.NoConnection, false},
+		{production, upstream.Accepted, true},
+		{production, upstream.TopicRefused, false},
+		{chat, upstream.Accepted, true},
+	} {
+		h.note(step.at, true, upstream.Verdict{Class: step.class}, func() string { return "said" }, zerolog.Nop())
+		if h.served() != step.served {
+			t.Errorf("step %d, %v: served %v", i, step.class, h.served())
+		}
+	}
+	h = health{app: "mail"}
+	for _, class := range []upstream.Class{upstream.Accepted, upstream.CredentialRefused} { // of one key of several
+		h.note(chat, false, upstream.Verdict{Class: class}, func() string { return "said" }, zerolog.Nop())
+	}
+	if !h.served() || h.problems[chat] == "" || len(h.problems) != 1 {
+		t.Errorf("served %v, problems %v", h.served(), h.problems)
+	}
 }

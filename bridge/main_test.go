@@ -68,7 +68,7 @@ func tokenCredential(t *testing.T) *upstream.Credential {
 }
 
 func mailApp(t *testing.T, sim *apnssim.Simulator) App {
-	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(), Credential: tokenCredential(t)}
+	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(), Credentials: ForAll(tokenCredential(t))}
 }
 
 // startBridge starts a bridge that is closed at the end of the test.

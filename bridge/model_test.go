@@ -20,6 +20,12 @@ func (u *handUpstream) Renew(string)          {}
 func (u *handUpstream) Retire()               {}
 func (u *handUpstream) Close()                {}
 
+// handWays leads an app with one credential to production and sandbox.
+func handWays(conf App, production, sandbox carrier) [2][]*way {
+	only := func(c carrier) []*way { return []*way{{carrier: c, credential: conf.Credentials[0], only: true}} }
+	return [2][]*way{only(production), only(sandbox)}
+}
+
 // modelNote is a notification as the naive model sees it.
 type modelNote struct {
 	id       uint32
@@ -104,13 +110,13 @@ func TestSessionAgainstModel(t *testing.T) {
 
 func checkSession(t *rapid.T) {
 	lists := new(list)
-	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credential: new(upstream.Credential)}}})
+	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.cancel()
 	a, hand := b.apps["mail"], new(handUpstream)
-	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}, lanes: a.lanes})
+	a.route.Store(&route{app: a.route.Load().app, ways: handWays(a.route.Load().app, hand, hand), lanes: a.lanes})
 	p := &recorder{changed: make(chan struct{}, 1), room: make(chan struct{}, 100)}
 	s, err := b.Open(p, Origin{App: "mail"})
 	if err != nil {
@@ -269,13 +275,13 @@ func checkSession(t *rapid.T) {
 
 // The way of a notification through session, chain and window, without the wire.
 func BenchmarkSession(b *testing.B) {
-	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credential: new(upstream.Credential)}}})
+	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer br.cancel()
 	a, hand := br.apps["mail"], new(handUpstream)
-	a.route.Store(&route{app: a.route.Load().app, upstreams: [2]carrier{hand, hand}, lanes: a.lanes})
+	a.route.Store(&route{app: a.route.Load().app, ways: handWays(a.route.Load().app, hand, hand), lanes: a.lanes})
 	s, err := br.Open(&recorder{changed: make(chan struct{}, 1), room: make(chan struct{}, 1)}, Origin{App: "mail"})
 	if err != nil {
 		b.Fatal(err)

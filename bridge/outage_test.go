@@ -146,7 +146,7 @@ func TestCredentialHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app.Credential = other
+	app.Credentials = ForAll(other)
 	if err := b.Reload([]App{app}); err != nil {
 		t.Fatal(err)
 	}

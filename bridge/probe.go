@@ -8,23 +8,54 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// Probe asks APNs whether it takes the app's credential and topic, without a
-// push that could arrive. env is Production or Sandbox. Without a topic of its
-// own the app shows its credential only.
+// Question is what Probe asks APNs: whether it takes what the app shows in an
+// environment, Production or Sandbox, for a topic. Without a topic the credential is
+// shown only.
+type Question struct {
+	Environment Environment
+	Topic       string
+	Credential  *Credential
+}
+
+// Questions are all that there is to ask for an app: those for its topic, or, where
+// topics come from providers, for each that a key is for.
+func (a App) Questions() (all []Question) {
+	for _, e := range a.environments() {
+		if a.Topic != "" {
+			all = append(all, Question{e, a.Topic, a.CredentialFor(e, a.Topic)})
+			continue
+		}
+		for i := range a.Credentials {
+			c := &a.Credentials[i]
+			switch {
+			case !c.serves(e):
+			case len(c.Topics) == 0:
+				all = append(all, Question{e, "", c})
+			}
+			for _, topic := range c.Topics {
+				if c.serves(e) {
+					all = append(all, Question{e, topic, c})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Probe asks APNs a question of the app's, without a push that could arrive.
 //
-// The error is a sentence for the one who configured the app. It takes as long
-// as ctx lets it.
-func Probe(ctx context.Context, app App, env Environment) error {
+// The error is a sentence for the one who configured the app. ahead is how far this
+// machine's clock is ahead of APNs', 0 if that is little or APNs does not say. It
+// takes as long as ctx lets it.
+func Probe(ctx context.Context, app App, ask Question) (ahead time.Duration, err error) {
 	if err := app.check(time.Now()); err != nil {
-		return err
+		return 0, err
 	}
 	q := upstream.Question{
-		Endpoint: app.endpoint(env), Credential: app.Credential, Environment: "production",
-		Topic: app.Topic, Payload: []byte(`{"aps":{}}`),
+		Endpoint: app.endpoint(ask.Environment), Credential: ask.Credential.Credential,
+		Environment: ask.Environment.String(), Both: app.Environment == ByListener,
+		Topic: ask.Topic, Scoped: ask.Credential.Topics != nil, Payload: []byte(`{"aps":{}}`),
 	}
-	if env == Sandbox {
-		q.Environment = "sandbox"
-	}
-	q.PushType, q.Priority = pushtype.NewRule(app.PushType, app.Topic).Choose(q.Payload, 10)
+	q.PushType, q.Priority = pushtype.NewRule(app.PushType, ask.Topic).Choose(q.Payload, 10)
 	return upstream.Probe(ctx, q)
 }

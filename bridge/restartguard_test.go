@@ -105,7 +105,7 @@ func TestAcceptanceSpeaksForItsOwn(t *testing.T) {
 			"environment": func(a *App) { a.Environment = Sandbox },
 			"topic":       func(a *App) { a.Topic = "com.example.other" },
 			"credential": func(a *App) {
-				a.Credential = certificateCredential(t)
+				a.Credentials = ForAll(certificateCredential(t))
 			},
 		} {
 			for _, restart := range []bool{false, true} {

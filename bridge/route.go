@@ -44,9 +44,9 @@ type outlet struct {
 
 // route is how an app's notifications go at present.
 type route struct {
-	app       App
-	upstreams [2]carrier  // of Production and Sandbox
-	lanes     [2]*appLane // that what arrives for them enters
+	app   App
+	ways  [2][]*way   // to Production and Sandbox
+	lanes [2]*appLane // that what arrives for them enters
 }
 
 // carrier is an upstream.Upstream, seen from a route.
@@ -63,10 +63,6 @@ func (rt *route) environment(e Environment) Environment {
 	}
 	return rt.app.Environment
 }
-
-// upstream is what carries the notifications of a lane of the environment e. What
-// waited when the app's environment was another goes the new way.
-func (rt *route) upstream(e Environment) carrier { return rt.upstreams[rt.environment(e)] }
 
 // topic is what APNs is asked under for those of a line.
 func (rt *route) topic(n *lane.Line) string {
@@ -92,7 +88,7 @@ func (rt *route) fingerprint(e Environment, line string) string {
 	if line == "" {
 		topic = rt.app.Topic
 	}
-	digest := rt.app.Credential.Digest()
+	digest := rt.way(e, topic).credential.Digest()
 	endpoint := rt.app.Endpoint
 	if rt.environment(e) == Sandbox {
 		endpoint = cmp.Or(rt.app.SandboxEndpoint, endpoint)
@@ -108,15 +104,17 @@ func (rt *route) fingerprint(e Environment, line string) string {
 // says is the sentence on what APNs has answered about a topic, and about the device if
 // token is not nil.
 func (rt *route) says(e Environment, topic string, token []byte, v upstream.Verdict) string {
-	q := upstream.Question{Environment: rt.environment(e).String(), Topic: topic, Credential: rt.app.Credential}
+	c := rt.way(e, topic).credential
+	q := upstream.Question{Environment: rt.environment(e).String(), Topic: topic, Credential: c.Credential,
+		Both: rt.app.Environment == ByListener, Scoped: c.Topics != nil}
 	return q.Says(v, token)
 }
 
 // retire lets the connections end when they have done their work.
 func (rt *route) retire() {
-	for _, u := range rt.upstreams {
-		if u != nil {
-			u.Retire()
+	for _, ways := range rt.ways {
+		for _, w := range ways {
+			w.Retire()
 		}
 	}
 }
@@ -143,7 +141,7 @@ func (b *Bridge) reroute(a *app, conf App) (then func()) {
 	case old == nil:
 		a.route.Store(b.newRoute(a, conf))
 	case a.configured && old.app.same(conf):
-		a.route.Store(&route{app: conf, upstreams: old.upstreams, lanes: a.lanesFor(conf)})
+		a.route.Store(&route{app: conf, ways: old.ways, lanes: a.lanesFor(conf)})
 	default:
 		a.route.Store(b.newRoute(a, conf))
 		old.retire()
@@ -242,21 +240,29 @@ func (b *Bridge) takeOut(a *app) (then func()) {
 
 func (b *Bridge) newRoute(a *app, conf App) *route {
 	rt := &route{app: conf, lanes: a.lanesFor(conf)}
-	for e := range rt.upstreams {
-		if conf.DryRun {
-			rt.upstreams[e] = new(dryRun)
-			continue
-		}
-		if env := Environment(e); conf.Environment == ByListener || conf.Environment == env {
+	for _, env := range conf.environments() {
+		for i, c := range conf.Credentials {
+			if !c.serves(env) {
+				continue
+			}
+			w := &way{credential: c, index: i}
+			rt.ways[env] = append(rt.ways[env], w)
+			if conf.DryRun {
+				w.carrier = new(dryRun)
+				continue
+			}
 			u := upstream.Open(b.ctx, upstream.Config{
-				App: conf.Name, Endpoint: conf.endpoint(env), Credential: conf.Credential,
+				App: conf.Name, Endpoint: conf.endpoint(env), Credential: c.Credential,
 				Limits: b.limits.upstream(), Log: b.log, Now: b.now,
 				Begin:    func(p *upstream.Push) bool { return p.Owner.(*notification).begin() },
 				Answered: func(p *upstream.Push, v upstream.Verdict) { p.Owner.(*notification).answered(v) },
-				Trouble:  func(v upstream.Verdict) { a.troubled(rt, env, v) },
+				Trouble:  func(v upstream.Verdict) { a.troubled(rt, env, w, v) },
 			})
-			rt.upstreams[e] = u
+			w.carrier = u
 			b.outlets = append(b.outlets, outlet{u, a, env})
+		}
+		for _, w := range rt.ways[env] {
+			w.only = len(rt.ways[env]) == 1
 		}
 	}
 	return rt
@@ -288,5 +294,9 @@ func (b *Bridge) closeSpent(now time.Time) {
 // routed reports whether its app goes by o. The bridge's lock is held.
 func (o outlet) routed() bool {
 	a := o.app
-	return (a.configured || a.bridge.spool == nil) && slices.Contains(a.route.Load().upstreams[:], carrier(o.Upstream))
+	if !a.configured && a.bridge.spool != nil {
+		return false
+	}
+	ways := a.route.Load().ways
+	return slices.ContainsFunc(slices.Concat(ways[:]...), func(w *way) bool { return w.carrier == carrier(o.Upstream) })
 }

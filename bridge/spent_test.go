@@ -20,10 +20,11 @@ func TestReloadsLeaveNoPools(t *testing.T) {
 	for i := range reloads {
 		pushMany(t, session, p, 10*i, 10)
 		delivered(t, b)
-		var err error
-		if app.Credential, err = upstream.NewTokenCredential(pki().TokenKey, fmt.Sprintf("KEY000000%d", i), "DEF123GHIJ"); err != nil {
+		another, err := upstream.NewTokenCredential(pki().TokenKey, fmt.Sprintf("KEY000000%d", i), "DEF123GHIJ")
+		if err != nil {
 			t.Fatal(err)
 		}
+		app.Credentials = ForAll(another)
 		if err := b.Reload([]App{app}); err != nil {
 			t.Fatal(err)
 		}

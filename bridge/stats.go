@@ -219,6 +219,15 @@ func (l *appLane) stats(w WaitingStats) LaneStats {
 	return st
 }
 
+// Serves reports whether APNs takes the notifications of an app, or a part of them,
+// as far as is known.
+func (b *Bridge) Serves(app string) bool {
+	b.mu.Lock()
+	a := b.apps[app]
+	b.mu.Unlock()
+	return a != nil && a.health.served()
+}
+
 // Problems says for each app why APNs does not take its notifications; apps
 // that are well, or have not tried yet, are not in it.
 func (b *Bridge) Problems() map[string]string {

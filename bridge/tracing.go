@@ -83,7 +83,7 @@ func (l *appLane) describe(n *notification) trace.Note {
 	note := trace.Note{
 		APNsID: q.ID.String(), App: l.app.name, Environment: env.String(), Topic: route.topic(n.Line),
 		PushType: q.PushType, Priority: q.Priority, Expiration: q.Expiration, Size: len(n.Payload()),
-		Endpoint: route.app.endpoint(env).URL, Credential: route.app.Credential.Describe().Kind,
+		Endpoint: route.app.endpoint(env).URL, Credential: route.way(l.environment, route.topic(n.Line)).credential.Describe().Kind,
 	}
 	if w := l.app.watch.Load(); w != nil {
 		note.Token, note.Payload = w.Describe(n.Token(), n.Payload())

@@ -40,7 +40,7 @@ func newTroubles(t rapid.TB) *troubles {
 	w.hand = [2]*handUpstream{new(handUpstream), new(handUpstream)}
 	var err error
 	w.Bridge, err = newBridge(Config{Feedback: new(list), Now: func() time.Time { return w.now }, Limits: Limits{Window: 1 << 20},
-		Apps: []App{{Name: "mail", Topic: topic, Credential: new(upstream.Credential)}}})
+		Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func newTroubles(t rapid.TB) *troubles {
 func (w *troubles) route(e Environment) {
 	conf := w.app.route.Load().app
 	conf.Environment = e
-	w.app.route.Store(&route{app: conf, upstreams: [2]carrier{w.hand[0], w.hand[1]}, lanes: w.app.lanesFor(conf)})
+	w.app.route.Store(&route{app: conf, ways: handWays(conf, w.hand[0], w.hand[1]), lanes: w.app.lanesFor(conf)})
 	for _, l := range w.app.lanes {
 		l.during(l.core.Renewed)
 	}

@@ -231,3 +231,10 @@ func (l *Lane) Trouble(c Class, now Now) {
 		l.Door.failed(Unreachable, enough, now.Mono, now.Mono)
 	}
 }
+
+// LineTrouble takes what APNs says of a connection that is for n, and not for all of
+// the lane.
+func (l *Lane) LineTrouble(n *Line, now Now) {
+	l.now, l.Wake = now, true
+	n.Door.failed(Topic, atOnce, now.Mono, now.Mono)
+}

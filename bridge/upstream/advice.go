@@ -50,13 +50,35 @@ func (q *Question) Advice(v Verdict) string {
 	if v.Reason == wordless.means {
 		row = &wordless
 	}
+	d := q.Credential.Describe()
+	topic := cmp.Or(q.Topic, d.Topic, "that was asked for")
+	text := strings.NewReplacer("{instead}", q.instead(), "{for topic}", q.forTopic(d, topic)).Replace(row.remedy)
 	name, other := "production", "sandbox"
 	if q.Environment == other {
 		name, other = other, name
 	}
-	d := q.Credential.Describe()
 	return strings.NewReplacer(
-		"{key}", d.KeyID, "{team}", d.TeamID, "{topic}", cmp.Or(q.Topic, d.Topic, "that was asked for"),
-		"{environment}", name, "{other}", other,
-	).Replace(row.remedy)
+		"{key}", d.KeyID, "{team}", d.TeamID, "{topic}", topic, "{environment}", name, "{other}", other,
+	).Replace(text)
+}
+
+// instead is what to use for a credential of the other environment.
+func (q *Question) instead() string {
+	if q.Both {
+		return insteadBoth
+	}
+	return insteadOne
+}
+
+// forTopic is what to do where a credential is not for the topic.
+func (q *Question) forTopic(d Description, topic string) string {
+	switch {
+	case d.Kind == "certificate":
+		return topicOfPair
+	case strings.HasPrefix(topic, "com.apple.mgmt."):
+		return topicOfDevice
+	case q.Scoped:
+		return topicOfKeys
+	}
+	return topicOfKey
 }

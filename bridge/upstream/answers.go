@@ -2,7 +2,8 @@ package upstream
 
 import "apnsbridge/binproto"
 
-// An answer of APNs and what it means. docs/verdicts.md is made from these tables.
+// An answer of APNs and what it means. docs/verdicts.md is made from these tables,
+// and so is what stands in braces in a remedy.
 type answer struct {
 	code   int
 	reason string // empty: every other word with this status
@@ -27,10 +28,12 @@ var answers = []answer{
 		remedy: "this gateway sends none: is the endpoint APNs?"},
 	{code: 400, reason: "BadDeviceToken", class: BadToken, status: binproto.InvalidToken,
 		means: "the token is none of this environment", remedy: remedyToken},
-	{code: 400, reason: "BadExpirationDate", class: BadExpiration, means: "apns-expiration is bad"},
+	{code: 400, reason: "BadExpirationDate", class: BadExpiration, means: "apns-expiration is bad",
+		remedy: "it was refused with the header and without: is the endpoint APNs?"},
 	{code: 400, reason: "BadMessageId", class: Unknown, means: "apns-id is bad",
 		remedy: "this gateway sends a UUID: does something between it and APNs change requests?"},
-	{code: 400, reason: "BadPriority", class: BadPriority, means: "apns-priority is bad"},
+	{code: 400, reason: "BadPriority", class: BadPriority, means: "apns-priority is bad",
+		remedy: "it was refused with two priorities: " + remedyPushType},
 	{code: 400, reason: "BadTopic", class: TopicRefused, means: "apns-topic is bad", remedy: remedyTopic},
 	{code: 400, reason: NotForTopic, class: BadToken, status: binproto.InvalidToken,
 		means: "the token is for another topic", remedy: "it is the token of another app than {topic}: if that is so of all " +
@@ -39,7 +42,8 @@ var answers = []answer{
 		remedy: "this gateway sends each once: does something between it and APNs change requests?"},
 	{code: 400, reason: "IdleTimeout", class: ServerError, leave: true, means: "the server closes an idle connection",
 		remedy: remedyLater},
-	{code: 400, reason: "InvalidPushType", class: BadPushType, means: "apns-push-type is bad for the topic"},
+	{code: 400, reason: "InvalidPushType", class: BadPushType, means: "apns-push-type is bad for the topic",
+		remedy: "it was refused with two types: " + remedyPushType},
 	{code: 400, reason: "MissingDeviceToken", class: Refused, status: binproto.MissingDeviceToken,
 		means: "there is no token in the path", remedy: "have the provider send no notification without a token"},
 	{code: 400, reason: "MissingTopic", class: TopicRefused,
@@ -57,7 +61,7 @@ var answers = []answer{
 		remedy: "the push certificate is not taken: make a new one in Apple's developer site, or use a token"},
 	{code: 403, reason: "BadCertificateEnvironment", class: CredentialRefused,
 		means:  "the certificate is for the other environment",
-		remedy: "the push certificate is for {other} alone: use one for {environment}, or set the app's environment"},
+		remedy: "the push certificate is for {other} alone: {instead}"},
 	{code: 403, reason: "BadEnvironmentKeyIdInToken", class: CredentialRefused,
 		means: "the key is for the other environment", remedy: remedyKey},
 	{code: 403, reason: "BadEnvironmentKeyInToken", class: CredentialRefused,
@@ -69,7 +73,7 @@ var answers = []answer{
 	{code: 403, reason: "InvalidProviderToken", class: CredentialRefused,
 		means: "the JWT is not valid, or not signed by a key of the team",
 		remedy: "the key is not one of team {team} under the name {key}: correct key, key_id and team_id, " +
-			"and see in Apple's developer site that the key is not revoked"},
+			"and see in Apple's developer site that the key is not revoked, and that this machine's clock is right"},
 	{code: 403, reason: "MissingProviderToken", class: CredentialRefused, means: "neither certificate nor JWT came",
 		remedy: remedyCredential},
 	{code: 403, reason: "UnrelatedKeyIdInToken", class: Unprocessed, leave: true,
@@ -90,8 +94,9 @@ var answers = []answer{
 	{code: 413, class: Unknown, means: "words that are not known here", remedy: remedyUnknown},
 
 	{code: 429, reason: "TooManyProviderTokenUpdates", class: TokenUpdates,
-		means:  "the key comes with another JWT too often",
-		remedy: "too much was asked lately: wait 20 minutes, and see that no other program makes tokens with this key more often"},
+		means: "the key comes with another JWT too often",
+		remedy: "too much was asked lately: wait 20 minutes, and see that no other program makes tokens " +
+			"with this key more often, and that this machine's clock is right"},
 	{code: 429, reason: "TooManyRequests", class: Throttled, means: "too many pushes to one device",
 		remedy: "too much was asked lately: try again later"},
 	{code: 429, class: ServerError, means: "words that are not known here", remedy: remedyLater},
@@ -106,15 +111,26 @@ var answers = []answer{
 const (
 	remedyCredential = "the credential is not taken: see in Apple's developer site that it is a push credential, " +
 		"good for {environment} and the topic, and not revoked"
-	remedyKey   = "the key {key} is for {other} alone: use one for {environment}, or set the app's environment"
-	remedyToken = "it is no token of {environment}: if the app on the devices was built for {other}, set the app's environment; " +
+	remedyKey      = "the key {key} is for {other} alone: {instead}"
+	remedyTopic    = "the credential is not for the topic {topic}: {for topic}"
+	remedyPushType = "set the app's push_type to the one that its topic takes"
+	remedyVain     = "it is not well, or the endpoint is not APNs: see Apple's system status"
+	remedyToken    = "it is no token of {environment}: if the app on the devices was built for {other}, set the app's environment; " +
 		"else have the provider delete the token"
-	remedyTopic = "the credential is not for the topic {topic}: correct the app's topic, " +
-		"or use the credential of its team and app"
 	remedyLater    = "it is not well: try again later"
 	remedyEndpoint = "this says nothing about the credential: is the endpoint APNs?"
 	remedyUnknown  = "this says nothing about the credential: is the endpoint APNs, " +
 		"and the app's push_type one for its topic?"
+)
+
+// The words of a remedy that depend on the app.
+const (
+	insteadOne    = "use one for {environment}, or set the app's environment"
+	insteadBoth   = "give each environment its own, under credential.production and credential.sandbox"
+	topicOfKey    = "correct the app's topic, use a key of its team, or add one that is for this topic"
+	topicOfKeys   = "name it under topics of the key that is for it"
+	topicOfPair   = "correct the app's topic, or use the certificate of its app"
+	topicOfDevice = "it is an MDM topic, which takes the MDM push certificate and never a token"
 )
 
 // What is not in answers goes by these: an answer of another status, and one

@@ -170,7 +170,7 @@ func TestOneKeyShowsOneJWT(t *testing.T) {
 		if got := g.counted(); got[Accepted] != 10 {
 			t.Errorf("verdicts %v, want 10 accepted", got)
 		}
-		if err := Probe(within(t), question(t, sim)); err != nil {
+		if _, err := Probe(within(t), question(t, sim)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -30,7 +30,8 @@ type Config struct {
 	// the reason of a GOAWAY that all others would hear too (CredentialRefused,
 	// TopicRefused, StaleToken, TokenUpdates, ServerError), once a connection, after
 	// the pushes it hit were answered with the same class; or ServerError for a
-	// connection on which nothing can be sent. It is called like Answered.
+	// connection on which nothing can be sent; or Unprocessed, if one connection after
+	// the other ends behind a few answers. It is called like Answered.
 	Trouble func(v Verdict)
 }
 

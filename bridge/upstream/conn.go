@@ -32,12 +32,16 @@ type connection struct {
 	address netip.AddrPort // none behind a proxy
 	drained bool           // the connection was told to drain, or does
 	over    bool           // changed has seen to its end
-	useful  bool           // it has brought an answer that says something
 	proven  bool           // one that was an acceptance
-	vain    bool           // it was counted as one that has brought none
+	opened  time.Time      // by Config.Now
+	answers int            // that say something
+	counted bool           // the dialPolicy knows how it has ended
+	again   Verdict        // why it has ended soon, as others before it; else no class
 }
 
-func (c *connection) isUseful() bool { return c.useful }
+// isUseful reports whether c has brought an answer that says something. The
+// Upstream's lock is held.
+func (c *connection) isUseful() bool { return c.answers > 0 }
 
 // live is a connection's life, from connecting until nothing of it runs.
 func (c *connection) live() {
@@ -139,7 +143,7 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 	for i, q := range done {
 		v := c.verdicts[i]
 		if hopeless && v.Class == Unprocessed {
-			v.Class = NoConnection
+			v.Class, v.Remedy = NoConnection, remedyVain
 		}
 		u.answered(q.Owner.(*attempt).push, v)
 	}
@@ -159,7 +163,7 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 
 // burst is what answers that come together say of their connection.
 type burst struct {
-	useful   bool    // there is one that says something
+	answers  int     // that say something
 	accepted bool    // there is an acceptance
 	fresh    bool    // of a push that asked for a new connection
 	left     Verdict // for which the connection is left, if it has a class
@@ -167,7 +171,7 @@ type burst struct {
 
 func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
 	if q.Fate == h2conn.Answered && !v.leave {
-		b.useful = true
+		b.answers++
 	}
 	if v.Class == Accepted {
 		b.accepted = true

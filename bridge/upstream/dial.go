@@ -17,7 +17,7 @@ import (
 type Endpoint struct {
 	URL   string         // https://host:port, without a path
 	CA    *x509.CertPool // who vouches for it; nil: the system's
-	Proxy *url.URL       // a proxy that knows CONNECT; nil: none
+	Proxy *url.URL       // a proxy that knows CONNECT, spoken to in the clear or, with https, over TLS; nil: none
 }
 
 // target is where an endpoint is dialled, and how it has to prove itself.
@@ -25,15 +25,19 @@ type target struct {
 	address   string // host:port
 	authority string // as in the URL
 	unusable  error  // there is nothing to show
-	proxy     *url.URL
 	tls       *tls.Config
+	proxy     *url.URL
+	proxyTLS  *tls.Config // nil: the proxy is spoken to in the clear
 
 	lookup    func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: the system's
 	addresses addresses
 }
 
 func newTarget(e Endpoint, c *Credential) *target {
-	t := &target{unusable: c.unusable, proxy: e.Proxy, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA}}
+	t := &target{
+		unusable: c.unusable, proxy: e.Proxy, proxyTLS: proxyTLS(e.Proxy),
+		tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA},
+	}
 	if cert := c.certificate; cert != nil {
 		t.tls.Certificates = []tls.Certificate{*cert}
 	}

@@ -9,6 +9,10 @@ const growAfter = 100 * time.Millisecond
 // maxBackoff is how many intervals apart connections are tried that fail.
 const maxBackoff = 16
 
+// maxPause is how many intervals apart connections are tried that the server ends
+// soon, behind a few answers: more often would look like an attack.
+const maxPause = 64
+
 // maxFreshWait is how far apart new connections are opened for those that wait
 // for one, as long as none of these is accepted.
 const maxFreshWait = 30 * time.Second
@@ -32,7 +36,7 @@ type dialPolicy struct {
 	interval time.Duration // between two of them
 
 	notBefore time.Time
-	failures  int // in a row
+	failures  int // in a row, of connections that were tried or soon over
 
 	freshNotBefore time.Time
 	freshInVain    int // connections opened for pushes that wait for one, since one of those was accepted
@@ -80,7 +84,7 @@ func (o *dialPolicy) opened(now time.Time) {
 	o.delay = queueDelay{}
 }
 
-// useful notes that a connection has brought an answer.
+// useful notes that a connection has brought answers enough, or has lasted.
 func (o *dialPolicy) useful() { o.failures = 0 }
 
 // freshAccepted notes that a push was accepted that had waited for a new
@@ -90,11 +94,18 @@ func (o *dialPolicy) freshAccepted() {
 }
 
 // failed notes that a connection could not be opened, or ended without an answer.
-// The next is tried after
-// the interval, and twice that with each failure.
+// The next is tried after the interval, and twice that with each failure.
 func (o *dialPolicy) failed(now time.Time) {
 	o.notBefore = now.Add(o.interval * time.Duration(min(1<<min(o.failures, 10), maxBackoff)))
 	o.failures++
+}
+
+// endedSoon notes that the server has ended a connection behind a few answers. It
+// reports whether that happens again and again.
+func (o *dialPolicy) endedSoon(now time.Time) (again bool) {
+	o.notBefore = now.Add(o.interval * time.Duration(min(1<<min(o.failures, 10), maxPause)))
+	o.failures++
+	return o.failures >= 3
 }
 
 // hurry ends the wait after failures.

@@ -72,6 +72,17 @@ func TestDialPolicy(t *testing.T) {
 			o.useful()
 			o.failed(start)
 		}, queued: 1, wait: time.Second},
+		{name: "after some that were soon over", before: func(o *dialPolicy, _ *pushQueue) {
+			for range 6 {
+				o.opened(start)
+				o.endedSoon(start)
+			}
+		}, queued: 1, wait: 32 * time.Second},
+		{name: "after many that were", before: func(o *dialPolicy, _ *pushQueue) {
+			for range 1000 {
+				o.endedSoon(start)
+			}
+		}, queued: 1, wait: 64 * time.Second},
 		{name: "a new one is wanted, though others have room", fresh: true, count: count{serving: 1}, open: true},
 		{name: "though there are as many as allowed", fresh: true, count: count{serving: 4}, open: true},
 		{name: "but not without end", fresh: true, count: count{serving: 4, draining: 4}},
@@ -145,6 +156,12 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 					last = now
 				}
 			},
+			"ended soon": func(*rapid.T) {
+				if count[serving] > 0 {
+					o.endedSoon(now)
+					count[serving]--
+				}
+			},
 			"aging": func(*rapid.T) { move(serving, aging) },
 			"leave": func(*rapid.T) { move(serving, draining) },
 			"gone": func(*rapid.T) {
@@ -167,7 +184,7 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 				if none := count[serving]+count[aging]+count[connecting] == 0; none && (fresh || !q.empty()) && count[draining] < 2*o.limit && wait == 0 {
 					t.Fatal("what waits is forgotten")
 				}
-				if wait < 0 || wait > max(maxFreshWait, maxBackoff*interval) {
+				if wait < 0 || wait > max(maxFreshWait, maxPause*interval) {
 					t.Fatalf("wait %v", wait)
 				}
 			},

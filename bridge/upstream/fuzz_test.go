@@ -58,6 +58,33 @@ func FuzzCertificateCredential(f *testing.F) {
 	})
 }
 
+// FuzzTokenCredential: a file is one P-256 key or an error in one line.
+func FuzzTokenCredential(f *testing.F) {
+	pair, err := pki().Issue(devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range [][]byte{pki().TokenKey, pair.CertPEM, pair.KeyPEM, append(bytes.Clone(pki().TokenKey), pki().TokenKey...),
+		append([]byte("\xef\xbb\xbf"), pki().TokenKey...), []byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n")} {
+		f.Add(file, "ABC123DEFG", "DEF123GHIJ")
+	}
+	f.Fuzz(func(t *testing.T, file []byte, keyID, teamID string) {
+		c, err := NewTokenCredential(file, keyID, teamID)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("got %v and %v", c, err)
+		}
+		if err != nil {
+			if text := err.Error(); strings.Contains(text, "\n") || len(text) > 1000 {
+				t.Fatalf("error is %q", text)
+			}
+			return
+		}
+		if d := c.Describe(); d.Kind != "token" || d.KeyID != keyID || d.TeamID != teamID || c.Check(time.Now()) != nil {
+			t.Fatalf("described as %+v", d)
+		}
+	})
+}
+
 // FuzzJudge: whatever an answer's body is, it is judged, and only what the table
 // knows is blamed on the provider or its token.
 func FuzzJudge(f *testing.F) {

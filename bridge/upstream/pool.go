@@ -95,13 +95,11 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	if c.state < draining {
 		u.move(c, draining)
 	}
-	if served := c.conn != nil; why.Class != 0 && served && !c.useful && !c.vain && (c.asked.Load() || !u.empty()) {
-		c.vain = true
-		u.vain++
-		u.dials.failed(time.Now())
+	if why.Class != 0 && c.conn != nil && !c.counted && u.countEnd(c) {
+		c.again = why
 	}
 	vain := u.vain
-	hopeless = !c.useful && vain >= maxVain && !slices.ContainsFunc(u.inUse, (*connection).isUseful)
+	hopeless = !c.isUseful() && vain >= maxVain && !slices.ContainsFunc(u.inUse, (*connection).isUseful)
 	if hopeless && len(u.inUse) == 0 {
 		failed, fresh = u.queue.takeAll(), u.fresh.takeAll()
 	}
@@ -115,19 +113,47 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	}
 	if failed != nil || fresh != nil {
 		why.Reason = fmt.Sprintf("%d connections in a row ended without an answer, the last with: %s", vain, why.Reason)
+		why.Remedy = remedyVain
 	}
 	u.fail(failed, why)
 	u.fail(fresh, why)
 	return hopeless
 }
 
+const (
+	fewAnswers = 16          // a connection that the server ends should have brought
+	soonOver   = time.Minute // unless it has lasted
+)
+
+// countEnd tells the dialPolicy how the server has ended c. It reports whether
+// connections end soon again and again, though they bring answers. u.mu is held.
+func (u *Upstream) countEnd(c *connection) (again bool) {
+	now := u.now()
+	switch {
+	case !c.isUseful() && (c.asked.Load() || !u.empty()):
+		u.vain++
+		u.dials.failed(now)
+	case !c.isUseful():
+		return false // it was not needed
+	case now.Sub(c.opened) >= soonOver:
+		u.dials.useful()
+	case c.answers < fewAnswers:
+		again = u.dials.endedSoon(now)
+	}
+	c.counted = true
+	return again
+}
+
 // heard takes note of what a burst says of c.
 func (u *Upstream) heard(c *connection, b *burst) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if b.useful && !c.useful {
-		c.useful, u.vain = true, 0
-		u.dials.useful()
+	if b.answers > 0 {
+		u.vain = 0
+		if c.answers < fewAnswers && c.answers+b.answers >= fewAnswers {
+			u.dials.useful()
+		}
+		c.answers += b.answers
 	}
 	c.proven = c.proven || b.accepted
 	if b.fresh {
@@ -147,8 +173,8 @@ func (u *Upstream) heard(c *connection, b *burst) {
 // place.
 func (u *Upstream) opened(c *connection, conn *h2conn.Conn, address netip.AddrPort) {
 	u.mu.Lock()
-	c.conn, c.address = conn, address
-	u.dials.opened(time.Now())
+	c.conn, c.address, c.opened = conn, address, u.now()
+	u.dials.opened(u.now())
 	for _, old := range u.inUse {
 		if old.state == aging || c.forFresh && old.forFresh && !old.proven {
 			u.move(old, draining)
@@ -174,7 +200,7 @@ func (u *Upstream) oldest() *connection {
 func (u *Upstream) lost(c *connection, err error) {
 	var failed *Push
 	u.mu.Lock()
-	u.dials.failed(time.Now())
+	u.dials.failed(u.now())
 	u.counts.dialFailures++
 	var away *h2conn.GoAway
 	if errors.As(err, &away) {
@@ -192,7 +218,9 @@ func (u *Upstream) lost(c *connection, err error) {
 	}
 	v, trouble := judgeEnd(err)
 	if v.Class == NoConnection {
-		v.Reason = steady(err)
+		if v.Reason = steady(err); u.target.unusable == nil {
+			v.Remedy = adviceOn(err)
+		}
 	}
 	if trouble && u.ctx.Err() == nil {
 		u.tell(v)
@@ -222,6 +250,7 @@ func steady(err error) string {
 // forget drops a connection of which nothing runs any more.
 func (u *Upstream) forget(c *connection) {
 	u.mu.Lock()
+	again := c.again
 	u.move(c, draining)
 	for i, other := range u.all {
 		if other == c {
@@ -231,6 +260,10 @@ func (u *Upstream) forget(c *connection) {
 		}
 	}
 	u.mu.Unlock()
+	if again.Class != 0 && u.ctx.Err() == nil { // behind the answers that it still brought
+		u.tell(Verdict{Class: Unprocessed, Code: again.Code, Remedy: remedyVain,
+			Reason: "connections end behind a few answers, the last with: " + again.Reason})
+	}
 	u.rouse()
 }
 

@@ -25,7 +25,9 @@ type Question struct {
 	Endpoint    Endpoint
 	Credential  *Credential
 	Environment string // "production" or "sandbox", as Endpoint is: for what is said
+	Both        bool   // the app is at home in both
 	Topic       string // empty: the credential is shown only
+	Scoped      bool   // the app has several keys, and the credential is one for some topics
 	PushType    string
 	Priority    uint8
 	Payload     []byte // for which type and priority were chosen
@@ -34,13 +36,14 @@ type Question struct {
 // Probe asks APNs whether it takes credential and topic, without a push that
 // could arrive: it sends one, to be tried once, to a device that is none.
 //
-// The error is a sentence for the one who configured the app. It takes as long
-// as ctx lets it.
-func Probe(ctx context.Context, q Question) error {
+// The error is a sentence for the one who configured the app. ahead is how far this
+// machine's clock is ahead of APNs', 0 if that is little or APNs does not say. It
+// takes as long as ctx lets it.
+func Probe(ctx context.Context, q Question) (ahead time.Duration, err error) {
 	to := newTarget(q.Endpoint, q.Credential)
 	conn, _, err := to.open(ctx, h2conn.Config{})
 	if err != nil {
-		return fmt.Errorf("cannot reach APNs: %w: %s", err, adviceOn(err))
+		return 0, fmt.Errorf("cannot reach APNs: %w: %s", err, adviceOn(err))
 	}
 	defer func() {
 		conn.Close()
@@ -48,20 +51,20 @@ func Probe(ctx context.Context, q Question) error {
 	}()
 	request, err := q.request(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	verdict, err := ask(request, conn.RoundTripper())
+	verdict, ahead, err := ask(request, conn.RoundTripper())
 	var away *h2conn.GoAway
 	if errors.As(err, &away) {
 		if v, ok := judgeGoAway(away.Debug); ok {
-			return q.judge(v, to.address)
+			return 0, q.judge(v, to.address)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?",
+		return 0, fmt.Errorf("%s does not answer as APNs does: %w: is the endpoint right, and does it take the credential?",
 			to.address, err)
 	}
-	return q.judge(verdict, to.address)
+	return ahead, q.judge(verdict, to.address)
 }
 
 // request is what is asked, with the JWT that pushes have too.
@@ -92,17 +95,26 @@ func (q *Question) request(ctx context.Context) (*http.Request, error) {
 // answerBytes bounds what is read of an answer. APNs' own has under a hundred.
 const answerBytes = 16 << 10
 
-func ask(r *http.Request, over http.RoundTripper) (Verdict, error) {
+// clockTolerance is how far this machine's clock may be from APNs' without a word.
+const clockTolerance = time.Minute
+
+func ask(r *http.Request, over http.RoundTripper) (v Verdict, ahead time.Duration, err error) {
 	answer, err := over.RoundTrip(r)
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{}, 0, err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, answerBytes))
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{}, 0, err
 	}
-	return judge(answer.StatusCode, body), nil
+	if theirs, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+		ahead = time.Since(theirs).Round(time.Second)
+	}
+	if ahead.Abs() < clockTolerance {
+		ahead = 0
+	}
+	return judge(answer.StatusCode, body), ahead, nil
 }
 
 // judge reads the answer. What APNs says of the device, it says when everything
@@ -120,10 +132,13 @@ func (q *Question) judge(v Verdict, address string) error {
 
 // adviceOn says what to do about an error of dialling.
 func adviceOn(err error) string {
+	var proxy *proxyError
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var lookup *net.DNSError
 	switch {
+	case errors.As(err, &proxy):
+		return proxy.advice()
 	case errors.As(err, &unknown):
 		return "install the package ca-certificates, which has Apple's authority (USERTrust RSA), " +
 			"or name the file with the authority that has signed its certificate as endpoint_ca, if the endpoint is your own"
@@ -131,8 +146,6 @@ func adviceOn(err error) string {
 		return "correct the endpoint's name"
 	case errors.As(err, &lookup):
 		return "see to this machine's DNS, or correct the endpoint's name"
-	case strings.Contains(err.Error(), "with 407 "):
-		return "the proxy wants a user and a password: write them into its address, as http://USER:PASSWORD@HOST:PORT"
 	case strings.Contains(err.Error(), "remote error: tls:"):
 		return "it refuses the push certificate: make a new one in Apple's developer site, or use a token"
 	}

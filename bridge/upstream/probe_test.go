@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -16,6 +17,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/gateway/devpki"
@@ -73,7 +77,7 @@ func TestProbe(t *testing.T) {
 			q.Environment = cmp.Or(tt.ask.Environment, q.Environment)
 			q.PushType, q.Priority = cmp.Or(tt.ask.PushType, q.PushType), cmp.Or(tt.ask.Priority, q.Priority)
 			q.Topic = strings.Trim(cmp.Or(tt.ask.Topic, q.Topic), "-")
-			err := Probe(within(t), q)
+			_, err := Probe(within(t), q)
 			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")) {
 				t.Errorf("got %v, want one line with %q", err, tt.want)
 			}
@@ -97,10 +101,40 @@ func TestProbeGoAway(t *testing.T) {
 	})
 	q := question(t, startSim(t, apnssim.Scenario{}))
 	q.Endpoint = s.endpoint()
-	err := Probe(within(t), q)
+	_, err := Probe(within(t), q)
 	const want = "403 BadCertificateEnvironment: the push certificate is for sandbox alone: use one for production"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// Where the answer has a date, it says how far this machine's clock is off.
+func TestProbeClock(t *testing.T) {
+	for _, off := range []time.Duration{0, 20 * time.Second, -20 * time.Second, 2 * time.Hour, -time.Hour, 400 * 24 * time.Hour} {
+		t.Run(off.String(), func(t *testing.T) {
+			s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
+				var head bytes.Buffer
+				fields := hpack.NewEncoder(&head)
+				fields.WriteField(hpack.HeaderField{Name: ":status", Value: "403"})
+				fields.WriteField(hpack.HeaderField{Name: "date", Value: time.Now().Add(-off).UTC().Format(http.TimeFormat)})
+				c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: head.Bytes(), EndHeaders: true})
+				c.WriteData(stream, true, []byte(`{"reason":"InvalidProviderToken"}`))
+				return true
+			})
+			q := question(t, startSim(t, apnssim.Scenario{}))
+			q.Endpoint = s.endpoint()
+			ahead, err := Probe(within(t), q)
+			want := off
+			if off.Abs() < clockTolerance {
+				want = 0
+			}
+			if diff := ahead - want; diff.Abs() > 5*time.Second || (ahead == 0) != (want == 0) {
+				t.Errorf("it is %v ahead, want %v", ahead, want)
+			}
+			if err == nil || !strings.Contains(err.Error(), "that this machine's clock is right") {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 
@@ -154,7 +188,7 @@ func TestProbeUnreachable(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 				defer cancel()
 			}
-			err := Probe(ctx, q)
+			_, err := Probe(ctx, q)
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -236,7 +270,7 @@ func TestProbeRemedies(t *testing.T) {
 		if strings.HasPrefix(name, "a credential") {
 			credential = Unusable(errors.New("it expired"))
 		}
-		err := Probe(within(t), Question{Endpoint: tt.endpoint, Credential: credential, Environment: "production", Topic: topic, PushType: "alert", Priority: 10, Payload: []byte("{}")})
+		_, err := Probe(within(t), Question{Endpoint: tt.endpoint, Credential: credential, Environment: "production", Topic: topic, PushType: "alert", Priority: 10, Payload: []byte("{}")})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want a sentence with %q", name, err, tt.want)
 		}

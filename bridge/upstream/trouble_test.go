@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -311,9 +312,13 @@ func TestEveryAnswerOverTheWire(t *testing.T) {
 			g := newRig(t, sim, Limits{})
 			g.once = true
 			g.send(note(deviceToken(goodDevice, 1), hello))
-			row := answersBy[answerKey{status, string(reason)}]
-			if g.last.Class != row.class || g.last.Code != status || g.last.Reason != string(reason) || g.last.Status != row.status {
-				t.Errorf("got %+v, want %v", g.last, row.class)
+			i := slices.IndexFunc(judgements, func(j judgement) bool { return j.code == status && j.body == said(string(reason)) })
+			if i < 0 {
+				t.Fatal("it is not said what is to become of it")
+			}
+			want := judgements[i]
+			if g.last.Class != want.class || g.last.Code != status || g.last.Reason != string(reason) || g.last.Status != want.status {
+				t.Errorf("got %+v, want %v", g.last, want.class)
 			}
 		})
 	}

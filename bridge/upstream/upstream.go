@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -30,6 +31,8 @@ type Upstream struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	begun  time.Time
+	due    atomic.Int64  // when run has something to do, in nanoseconds since begun; 0: not before something happens
 	wake   chan struct{} // for run
 
 	// Of run alone.
@@ -65,6 +68,7 @@ func Open(ctx context.Context, c Config) *Upstream {
 	if u.now == nil {
 		u.now = time.Now
 	}
+	u.begun = u.now()
 	u.prefixes.authority = u.target.authority
 	u.ctx, u.cancel = context.WithCancel(ctx)
 	u.wg.Go(u.run)
@@ -108,7 +112,7 @@ func (u *Upstream) Renew(bearer string) {
 func (u *Upstream) Retire() {
 	u.mu.Lock()
 	u.retired = true
-	u.dials.hurry(time.Now())
+	u.dials.hurry(u.now())
 	u.mu.Unlock()
 	u.rouse()
 }
@@ -134,13 +138,31 @@ func (u *Upstream) rouse() {
 	}
 }
 
+// Nudge wakes u if it has something to do by now, which is Config.Now: its timer goes
+// by the machine's clock alone. It gives the time of that, zero if there is nothing
+// to do before something happens.
+func (u *Upstream) Nudge(now time.Time) (due time.Time) {
+	after := u.due.Load()
+	if after == 0 {
+		return time.Time{}
+	}
+	if due = u.begun.Add(time.Duration(after)); !now.Before(due) {
+		u.rouse()
+	}
+	return due
+}
+
 // run fills connections, opens and leaves them, until u is closed.
 func (u *Upstream) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		filled := u.fill()
-		wait := u.tend(time.Now())
+		now := u.now()
+		wait := u.tend(now)
+		if u.due.Store(0); wait > 0 {
+			u.due.Store(int64(now.Sub(u.begun) + wait))
+		}
 		if filled && u.ctx.Err() == nil {
 			continue
 		}

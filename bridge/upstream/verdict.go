@@ -41,11 +41,16 @@ type Verdict struct {
 	Status binproto.Status // for the provider, of Refused and BadToken
 	Code   int             // the HTTP status, 0 without an answer
 	Reason string          // APNs' word, or the error that kept it from us
+	Remedy string          // of NoConnection: what the operator can do, if that is known
 	Since  int64           // of Gone: milliseconds since 1970, 0 if APNs did not say
 
 	// UniqueID is the sandbox's apns-unique-id, by which Apple's Push Notifications
 	// Console finds the push; production has none.
 	UniqueID string
+
+	// OfConnection says that APNs has not looked at the push: it was said at the end of
+	// its connection, and of all.
+	OfConnection bool
 
 	leave bool // the connection says it of itself
 }
@@ -73,13 +78,15 @@ type answerKey struct {
 
 // answersBy finds rows of answers, with the empty reason those that stand for all
 // other words of a status.
-var answersBy = func() map[answerKey]*answer {
-	by := make(map[answerKey]*answer, len(answers))
-	for i := range answers {
-		by[answerKey{answers[i].code, answers[i].reason}] = &answers[i]
+var answersBy = indexAnswers(answers)
+
+func indexAnswers(rows []answer) map[answerKey]*answer {
+	by := make(map[answerKey]*answer, len(rows))
+	for i := range rows {
+		by[answerKey{rows[i].code, rows[i].reason}] = &rows[i]
 	}
 	return by
-}()
+}
 
 // find gives the row for an answer of APNs.
 func find(code int, reason string) *answer {
@@ -131,7 +138,7 @@ func judgeGoAway(debug string) (Verdict, bool) {
 		}
 		switch a.class {
 		case CredentialRefused, TopicRefused, StaleToken, TokenUpdates, ServerError:
-			return Verdict{Class: a.class, Code: a.code, Reason: reason}, true
+			return Verdict{Class: a.class, Code: a.code, Reason: reason, OfConnection: true}, true
 		}
 	}
 	return Verdict{}, false

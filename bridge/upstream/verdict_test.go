@@ -10,86 +10,92 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// The verdicts on what APNs is known to say, told once more: the table is the
-// product, this is its purpose.
+// judgement is what is to become of an answer.
+type judgement struct {
+	code   int
+	body   string
+	class  Class
+	status binproto.Status
+	leave  bool
+}
+
+// judgements are the verdicts on what APNs is known to say, told once more: the table
+// is the product, this is its purpose.
+var judgements = []judgement{
+	{200, "", Accepted, 0, false},
+	{200, "<html>", Accepted, 0, false},
+	{400, said("BadCollapseId"), Unknown, 0, false},
+	{400, said("BadDeviceToken"), BadToken, 8, false},
+	{400, said("BadExpirationDate"), BadExpiration, 0, false},
+	{400, said("BadMessageId"), Unknown, 0, false},
+	{400, said("BadPriority"), BadPriority, 0, false},
+	{400, said("BadTopic"), TopicRefused, 0, false},
+	{400, said("DeviceTokenNotForTopic"), BadToken, 8, false},
+	{400, said("DuplicateHeaders"), Unknown, 0, false},
+	{400, said("IdleTimeout"), ServerError, 0, true},
+	{400, said("InvalidPushType"), BadPushType, 0, false},
+	{400, said("MissingDeviceToken"), Refused, 2, false},
+	{400, said("MissingTopic"), TopicRefused, 0, false},
+	{400, said("PayloadEmpty"), Refused, 4, false},
+	{400, said("TopicDisallowed"), TopicRefused, 0, false},
+	{403, said("BadCertificate"), CredentialRefused, 0, false},
+	{403, said("BadCertificateEnvironment"), CredentialRefused, 0, false},
+	{403, said("BadEnvironmentKeyIdInToken"), CredentialRefused, 0, false},
+	{403, said("BadEnvironmentKeyInToken"), CredentialRefused, 0, false},
+	{403, said("ExpiredProviderToken"), StaleToken, 0, false},
+	{403, said("Forbidden"), CredentialRefused, 0, false},
+	{403, said("InvalidProviderToken"), CredentialRefused, 0, false},
+	{403, said("MissingProviderToken"), CredentialRefused, 0, false},
+	{403, said("UnrelatedKeyIdInToken"), Unprocessed, 0, true},
+	{404, said("BadPath"), ServerError, 0, true},
+	{405, said("MethodNotAllowed"), ServerError, 0, true},
+	{410, said("ExpiredToken"), Gone, 0, false},
+	{410, said("Unregistered"), Gone, 0, false},
+	{413, said("PayloadTooLarge"), Refused, 7, false},
+	{429, said("TooManyProviderTokenUpdates"), TokenUpdates, 0, false},
+	{429, said("TooManyRequests"), Throttled, 0, false},
+	{500, said("InternalServerError"), ServerError, 0, false},
+	{503, said("ServiceUnavailable"), ServerError, 0, false},
+	{503, said("Shutdown"), Unprocessed, 0, true},
+
+	// Words and statuses to come, and good words with another status.
+	{400, said("SomethingNew"), Unknown, 0, false},
+	{400, said("Unregistered"), Unknown, 0, false},
+	{400, said("PayloadTooLarge"), Unknown, 0, false},
+	{401, said("SomethingNew"), CredentialRefused, 0, false},
+	{403, said("SomethingNew"), CredentialRefused, 0, false},
+	{403, said("BadDeviceToken"), CredentialRefused, 0, false},
+	{404, said("SomethingNew"), ServerError, 0, true},
+	{405, said("SomethingNew"), ServerError, 0, true},
+	{407, said("SomethingNew"), ServerError, 0, true},
+	{410, said("BadDeviceToken"), Unknown, 0, false},
+	{413, said("SomethingNew"), Unknown, 0, false},
+	{421, said("SomethingNew"), ServerError, 0, true},
+	{429, said("SomethingNew"), ServerError, 0, false},
+	{502, said("Whatever"), ServerError, 0, false},
+	{599, said("Unregistered"), ServerError, 0, false},
+	{201, said("BadDeviceToken"), ServerError, 0, true},
+	{302, said("BadDeviceToken"), ServerError, 0, true},
+
+	// Not APNs.
+	{502, "<html>", ServerError, 0, true},
+	{403, "<html>", ServerError, 0, true},
+	{400, "", ServerError, 0, true},
+	{410, "<html>gone</html>", ServerError, 0, true},
+	{410, `{"reason":""}`, ServerError, 0, true},
+	{410, `{"reason":7}`, ServerError, 0, true},
+	{400, `null`, ServerError, 0, true},
+	{400, strings.Repeat("[", 5000), ServerError, 0, true},
+
+	{400, ` {"timestamp":1, "other":[{}], "reason":"BadDeviceToken"} ` + "\n", BadToken, 8, false},
+}
+
+// said is the JSON of a word.
+func said(word string) string { return `{"reason":"` + word + `"}` }
+
 func TestJudge(t *testing.T) {
-	reason := func(r string) string { return `{"reason":"` + r + `"}` }
-	tests := []struct {
-		code   int
-		body   string
-		class  Class
-		status binproto.Status
-		leave  bool
-	}{
-		{200, "", Accepted, 0, false},
-		{200, "<html>", Accepted, 0, false},
-		{400, reason("BadCollapseId"), Unknown, 0, false},
-		{400, reason("BadDeviceToken"), BadToken, 8, false},
-		{400, reason("BadExpirationDate"), BadExpiration, 0, false},
-		{400, reason("BadMessageId"), Unknown, 0, false},
-		{400, reason("BadPriority"), BadPriority, 0, false},
-		{400, reason("BadTopic"), TopicRefused, 0, false},
-		{400, reason("DeviceTokenNotForTopic"), BadToken, 8, false},
-		{400, reason("DuplicateHeaders"), Unknown, 0, false},
-		{400, reason("IdleTimeout"), ServerError, 0, true},
-		{400, reason("InvalidPushType"), BadPushType, 0, false},
-		{400, reason("MissingDeviceToken"), Refused, 2, false},
-		{400, reason("MissingTopic"), TopicRefused, 0, false},
-		{400, reason("PayloadEmpty"), Refused, 4, false},
-		{400, reason("TopicDisallowed"), TopicRefused, 0, false},
-		{403, reason("BadCertificate"), CredentialRefused, 0, false},
-		{403, reason("BadCertificateEnvironment"), CredentialRefused, 0, false},
-		{403, reason("BadEnvironmentKeyIdInToken"), CredentialRefused, 0, false},
-		{403, reason("BadEnvironmentKeyInToken"), CredentialRefused, 0, false},
-		{403, reason("ExpiredProviderToken"), StaleToken, 0, false},
-		{403, reason("Forbidden"), CredentialRefused, 0, false},
-		{403, reason("InvalidProviderToken"), CredentialRefused, 0, false},
-		{403, reason("MissingProviderToken"), CredentialRefused, 0, false},
-		{403, reason("UnrelatedKeyIdInToken"), Unprocessed, 0, true},
-		{404, reason("BadPath"), ServerError, 0, true},
-		{405, reason("MethodNotAllowed"), ServerError, 0, true},
-		{410, reason("ExpiredToken"), Gone, 0, false},
-		{410, reason("Unregistered"), Gone, 0, false},
-		{413, reason("PayloadTooLarge"), Refused, 7, false},
-		{429, reason("TooManyProviderTokenUpdates"), TokenUpdates, 0, false},
-		{429, reason("TooManyRequests"), Throttled, 0, false},
-		{500, reason("InternalServerError"), ServerError, 0, false},
-		{503, reason("ServiceUnavailable"), ServerError, 0, false},
-		{503, reason("Shutdown"), Unprocessed, 0, true},
-
-		// Words and statuses to come, and good words with another status.
-		{400, reason("SomethingNew"), Unknown, 0, false},
-		{400, reason("Unregistered"), Unknown, 0, false},
-		{400, reason("PayloadTooLarge"), Unknown, 0, false},
-		{401, reason("SomethingNew"), CredentialRefused, 0, false},
-		{403, reason("SomethingNew"), CredentialRefused, 0, false},
-		{403, reason("BadDeviceToken"), CredentialRefused, 0, false},
-		{404, reason("SomethingNew"), ServerError, 0, true},
-		{405, reason("SomethingNew"), ServerError, 0, true},
-		{407, reason("SomethingNew"), ServerError, 0, true},
-		{410, reason("BadDeviceToken"), Unknown, 0, false},
-		{413, reason("SomethingNew"), Unknown, 0, false},
-		{421, reason("SomethingNew"), ServerError, 0, true},
-		{429, reason("SomethingNew"), ServerError, 0, false},
-		{502, reason("Whatever"), ServerError, 0, false},
-		{599, reason("Unregistered"), ServerError, 0, false},
-		{201, reason("BadDeviceToken"), ServerError, 0, true},
-		{302, reason("BadDeviceToken"), ServerError, 0, true},
-
-		// Not APNs.
-		{502, "<html>", ServerError, 0, true},
-		{403, "<html>", ServerError, 0, true},
-		{400, "", ServerError, 0, true},
-		{410, "<html>gone</html>", ServerError, 0, true},
-		{410, `{"reason":""}`, ServerError, 0, true},
-		{410, `{"reason":7}`, ServerError, 0, true},
-		{400, `null`, ServerError, 0, true},
-		{400, strings.Repeat("[", 5000), ServerError, 0, true},
-
-		{400, ` {"timestamp":1, "other":[{}], "reason":"BadDeviceToken"} ` + "\n", BadToken, 8, false},
-	}
 	covered := make(map[*answer]bool)
-	for _, tt := range tests {
+	for _, tt := range judgements {
 		t.Run(fmt.Sprint(tt.code, tt.body[:min(len(tt.body), 60)]), func(t *testing.T) {
 			got := judge(tt.code, []byte(tt.body))
 			if got.Class != tt.class || got.Status != tt.status || got.Code != tt.code || got.leave != tt.leave {

@@ -74,8 +74,22 @@ credential, topic, JWT, and a server that is not well.
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.name, c.sees, c.then)
 	}
 	b.WriteString(`
-What the operator is told to do about it. Words in braces stand for names of the app's.
+What the operator is told to do about it. Words in braces stand for names of the app's, and:
 
+| in braces | where | it is |
+| --- | --- | --- |
+`)
+	for _, w := range []struct{ name, where, text string }{
+		{"{instead}", "an app of one environment", insteadOne},
+		{"{instead}", "an app by-listener", insteadBoth},
+		{"{for topic}", "a key", topicOfKey},
+		{"{for topic}", "a key, one of several", topicOfKeys},
+		{"{for topic}", "a key and an MDM topic", topicOfDevice},
+		{"{for topic}", "a certificate", topicOfPair},
+	} {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", w.name, w.where, w.text)
+	}
+	b.WriteString(`
 | answer | advice |
 | --- | --- |
 `)
@@ -107,7 +121,7 @@ func TestAdvice(t *testing.T) {
 		v := judge(a.code, []byte(`{"reason":"`+cmp.Or(a.reason, "SomethingNew")+`"}`))
 		advice := q.Advice(v)
 		switch a.class {
-		case Accepted, BadToken, Gone, Refused, BadPriority, BadPushType, BadExpiration:
+		case Accepted, BadToken, Gone, Refused:
 			continue // not the operator's
 		}
 		if advice == "" || bytes.ContainsAny([]byte(advice), "{}\n") {

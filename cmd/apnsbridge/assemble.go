@@ -13,7 +13,6 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
-	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
@@ -31,7 +30,7 @@ type assembly struct {
 	clients     *identity.Matcher
 	now         func() time.Time // the clock of what takes hours
 	problems    []error
-	held        map[string]error               // by app: why it cannot be served, while others are
+	held        map[string]error               // by app: why it, or a part of it, cannot be served, while others are
 	kept        map[string]error               // by app: why its new credential is not taken, in place of which it keeps the old one
 	authorities map[string][]*x509.Certificate // of clients, by the file that names them
 	doubts      []warning                      // of the apps' settings
@@ -64,7 +63,7 @@ func assemble(c *config.Config) (*assembly, error) {
 	if a.clients, err = identity.New(rules); err != nil {
 		a.reject("apps: %w", err)
 	}
-	if len(a.held) == len(c.Apps) {
+	if !slices.ContainsFunc(a.apps, isServed) {
 		for _, name := range slices.Sorted(maps.Keys(a.held)) {
 			a.problems = append(a.problems, a.held[name])
 		}
@@ -106,16 +105,8 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 	if c.Proxy != "" {
 		app.Proxy, _ = url.Parse(c.Proxy) // config has looked at it
 	}
-	credential, err := a.credential(c)
-	if err != nil {
-		err = fmt.Errorf("apps.%s.credential: %w", name, err)
-	}
-	if err = errors.Join(unverified, err); err != nil {
-		a.held[name] = err
-		credential = upstream.Unusable(err)
-	}
-	app.Credential = credential
-	a.doubts = append(a.doubts, a.doubtful(name, c, credential)...)
+	a.credentials(name, c, &app, unverified)
+	a.doubts = append(a.doubts, a.doubtful(name, c, app)...)
 	return app
 }
 

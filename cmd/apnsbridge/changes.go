@@ -31,7 +31,7 @@ func (a *assembly) changes(before *assembly) string {
 			added = append(added, name)
 		case !reflect.DeepEqual(was, now[name]):
 			changed = append(changed, name)
-		case !before.bridged(name).Credential.Equal(a.bridged(name).Credential):
+		case !slices.EqualFunc(before.bridged(name).Credentials, a.bridged(name).Credentials, sameCredential):
 			changed = append(changed, name+" (its credential's file)")
 		}
 	}
@@ -54,12 +54,20 @@ func (a *assembly) changes(before *assembly) string {
 	return strings.Join(all, "; ")
 }
 
+func sameCredential(a, b bridge.Credential) bool { return a.Equal(b.Credential) }
+
 func stampsOf(a *assembly) []certificateStamp {
 	stamps := []certificateStamp{a.admin.certificate.stamp}
 	for _, c := range a.serverCertificates() {
 		stamps = append(stamps, c.stamp)
 	}
 	return stamps
+}
+
+// settingOf is the setting that names a credential of an app, below the app's.
+func (a *assembly) settingOf(app string, c bridge.Credential) string {
+	_, setting := a.config.Apps[app].Credential.In(c.Environment.String())
+	return setting
 }
 
 // bridged is the app as the bridge has it, an empty one if it has none.
@@ -76,14 +84,16 @@ func (a *assembly) bridged(name string) bridge.App {
 // those they replace, where the app takes its topics from certificates.
 func (a *assembly) retopiced(before *assembly) (all []warning) {
 	for _, app := range a.apps {
-		old, now := leafOf(before.bridged(app.Name).Credential), leafOf(app.Credential)
-		if old == nil || now == nil || old.Equal(now) {
-			continue
-		}
-		if was, is := before.bridged(app.Name).Credential.Describe().Topic, app.Credential.Describe().Topic; was != is {
-			all = append(all, warning{setting: "apps." + app.Name + ".credential", text: fmt.Sprintf(
-				"apps.%s.credential: the push certificate is for %s, and the one before it was for %s: is it the "+
-					"right file?", app.Name, config.Clip(is), config.Clip(was))})
+		was := before.bridged(app.Name).Credentials
+		for i, c := range app.Credentials {
+			if i >= len(was) || leafOf(was[i].Credential) == nil || leafOf(c.Credential) == nil {
+				continue
+			}
+			if was, is := was[i].Describe().Topic, c.Describe().Topic; was != is {
+				setting := "apps." + app.Name + "." + a.settingOf(app.Name, c)
+				all = append(all, warning{setting: setting, text: fmt.Sprintf("%s: the push certificate is for %s, and the "+
+					"one before it was for %s: is it the right file?", setting, config.Clip(is), config.Clip(was))})
+			}
 		}
 	}
 	return all

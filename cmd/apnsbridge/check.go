@@ -114,21 +114,28 @@ func (c checkCommand) look(ctx context.Context, found *findings, out io.Writer) 
 	for _, app := range assembled.apps {
 		found.Apps = append(found.Apps, assembled.appFinding(app))
 	}
-	for _, w := range assembled.warnings() {
-		f := finding{Setting: w.setting, Text: w.text}
-		if w.alarm {
-			found.Alarms = append(found.Alarms, f)
-		} else {
-			found.Warnings = append(found.Warnings, f)
-		}
-	}
+	found.warn(assembled.warnings())
 	if c.Connect && usable {
 		if c.JSON {
 			out = io.Discard
 		}
-		err = errors.Join(err, assembled.connect(ctx, out))
+		clock, refused := assembled.connect(ctx, out)
+		found.warn(clock)
+		err = errors.Join(err, refused)
 	}
 	return err
+}
+
+// warn takes alarms and warnings.
+func (f *findings) warn(all []warning) {
+	for _, w := range all {
+		one := finding{Setting: w.setting, Text: w.text}
+		if w.alarm {
+			f.Alarms = append(f.Alarms, one)
+		} else {
+			f.Warnings = append(f.Warnings, one)
+		}
+	}
 }
 
 // add takes a problem, or each of those that err joins.
@@ -226,14 +233,31 @@ func painter(out io.Writer) func(color int, word string) string {
 }
 
 func (a *assembly) appFinding(app bridge.App) appFinding {
-	d := app.Credential.Describe()
 	f := appFinding{Name: app.Name, Topic: a.config.Apps[app.Name].Topic,
-		Environment: a.config.Apps[app.Name].Environment, Credential: describe(d), DryRun: app.DryRun}
-	if d.Kind == "certificate" {
-		f.Expires = d.Expires.UTC().Format(time.DateOnly)
+		Environment: a.config.Apps[app.Name].Environment, Credential: describeAll(app, describe), DryRun: app.DryRun, held: !isServed(app)}
+	if first, ok := firstExpiry(app); ok {
+		f.Expires = first.UTC().Format(time.DateOnly)
 	}
-	f.held = d.Kind == "none"
 	return f
+}
+
+// describeAll describes what an app shows to APNs: where that is more than one
+// thing, each with what it is for.
+func describeAll(app bridge.App, describe func(upstream.Description) string) string {
+	var all []string
+	for _, c := range app.Credentials {
+		text := describe(c.Describe())
+		if len(app.Credentials) > 1 {
+			if c.Environment != bridge.ByListener {
+				text = c.Environment.String() + ": " + text
+			}
+			if len(c.Topics) > 0 {
+				text += " for " + few(c.Topics)
+			}
+		}
+		all = append(all, text)
+	}
+	return few(all)
 }
 
 func describe(d upstream.Description) string {

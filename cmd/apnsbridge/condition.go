@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"apnsbridge/bridge"
 	"apnsbridge/gateway/identity"
 	"apnsbridge/store"
 )
@@ -27,7 +28,7 @@ func (s *service) condition(stopping bool) condition {
 	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
 		unwritable = errors.New("the spool is full: raise spool.max_bytes, or see why APNs does not take what waits")
 	}
-	c := condition{ready: !stopping && unwritable == nil && len(problems) < len(s.current.Load().apps)}
+	c := condition{ready: !stopping && unwritable == nil && s.servesAny()}
 	switch {
 	case stopping:
 		c.state = "stopping"
@@ -84,6 +85,13 @@ func (c condition) write(w http.ResponseWriter) {
 	for _, problem := range c.problems {
 		fmt.Fprintln(w, problem)
 	}
+}
+
+// servesAny reports whether APNs serves any app, or a part of it.
+func (s *service) servesAny() bool {
+	return slices.ContainsFunc(s.current.Load().apps, func(app bridge.App) bool {
+		return isServed(app) && s.bridge.Serves(app.Name)
+	})
 }
 
 // troubles say of each app that APNs does not serve why, by its name.

@@ -10,32 +10,39 @@ import (
 	"apnsbridge/bridge"
 )
 
-// connectPatience is for each app and environment.
+// connectPatience is for each thing that is asked.
 const connectPatience = 20 * time.Second
 
-// connect shows each app's credential and topic to APNs, and pushes nothing. The
-// error joins a sentence for each app that APNs does not take.
-func (a *assembly) connect(ctx context.Context, out io.Writer) error {
+// connect shows each app's credentials and topics to APNs, and pushes nothing. The
+// error joins a sentence for each that APNs does not take.
+func (a *assembly) connect(ctx context.Context, out io.Writer) (clock []warning, err error) {
 	var errs []error
 	for _, app := range a.apps {
-		environments := []bridge.Environment{app.Environment}
-		if app.Environment == bridge.ByListener {
-			environments = []bridge.Environment{bridge.Production, bridge.Sandbox}
-		}
-		for _, env := range environments {
-			name := map[bridge.Environment]string{bridge.Production: "production", bridge.Sandbox: "sandbox"}[env]
+		for _, q := range app.Questions() {
 			trying, cancel := context.WithTimeout(ctx, connectPatience)
-			err := bridge.Probe(trying, app, env)
+			ahead, err := bridge.Probe(trying, app, q)
 			cancel()
+			if ahead != 0 && clock == nil {
+				clock = []warning{{setting: "clock", text: "this machine's clock is " + clockError(ahead) + ": set it right"}}
+			}
 			switch {
 			case err != nil:
-				errs = append(errs, fmt.Errorf("apps.%s, %s: %w", app.Name, name, err))
-			case app.Topic == "":
-				fmt.Fprintf(out, "app %s: APNs takes the credential in %s; its topics come from certificates and were not tried\n", app.Name, name)
+				errs = append(errs, fmt.Errorf("apps.%s, %s: %w", app.Name, q.Environment, err))
+			case q.Topic == "":
+				fmt.Fprintf(out, "app %s: APNs takes the credential in %s; its topics come from certificates and were not tried\n",
+					app.Name, q.Environment)
 			default:
-				fmt.Fprintf(out, "app %s: APNs takes the credential for %s in %s\n", app.Name, app.Topic, name)
+				fmt.Fprintf(out, "app %s: APNs takes the credential for %s in %s\n", app.Name, q.Topic, q.Environment)
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return clock, errors.Join(errs...)
+}
+
+// clockError says how far this machine's clock is from APNs'.
+func clockError(ahead time.Duration) string {
+	if ahead < 0 {
+		return fmt.Sprintf("%v behind that of APNs", -ahead)
+	}
+	return fmt.Sprintf("%v ahead of that of APNs", ahead)
 }

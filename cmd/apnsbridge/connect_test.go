@@ -1,11 +1,16 @@
 package main
 
 import (
+	"crypto/tls"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/config"
@@ -25,6 +30,28 @@ func settingsOf(t *testing.T, more string) *config.Config {
 		t.Fatal(err)
 	}
 	return settings
+}
+
+// A clock that is off is said with the rest, once, also where APNs takes all.
+func TestCheckConnectClock(t *testing.T) {
+	pair, err := pki().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	apns := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", time.Now().Add(2*time.Hour).UTC().Format(http.TimeFormat))
+	}))
+	apns.EnableHTTP2, apns.TLS = true, &tls.Config{Certificates: []tls.Certificate{pair}}
+	apns.StartTLS()
+	defer apns.Close()
+	w := newWorld(t, apnssim.Scenario{})
+	w.amend(w.sim.URL(), apns.URL)
+	w.amend("topic:", "environment: by-listener\n    topic:")
+	code, stdout, stderr := w.apnsbridge("", "check", "--connect", "--config", w.path("apnsbridge.yaml"))
+	line := regexp.MustCompile(`(?m)^warning: this machine's clock is (2h0m\d|1h59m\d\d)s behind that of APNs: set it right$`)
+	if found := line.FindAllString(stdout, -1); code != exitOK || len(found) != 1 {
+		t.Errorf("check ends with %d and says\n%s%s", code, stdout, stderr)
+	}
 }
 
 // check --connect says what APNs thinks of each app, in each environment it has.

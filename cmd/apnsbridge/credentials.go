@@ -2,39 +2,120 @@ package main
 
 import (
 	"crypto/x509"
-	"encoding/asn1"
+	"errors"
 	"fmt"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"apnsbridge/bridge"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway/identity"
 )
 
-// credential reads what the app shows to APNs, and compares it with what the app
-// is said to be.
-func (a *assembly) credential(c config.App) (*upstream.Credential, error) {
-	file := a.config.Path(c.Credential.File())
+// credentials reads what the app shows to APNs in the environments that it is at
+// home in. Of what is of no use, or has no endpoint that can be verified, it notes
+// why: what is to be shown it waits.
+func (a *assembly) credentials(name string, c config.App, app *bridge.App, unverified error) {
+	faults := []error{unverified}
+	add := func(e bridge.Environment, environment string) {
+		shown, setting := c.Credential.In(environment)
+		for _, one := range each(shown) {
+			credential, err := a.credential(one, c.Topic)
+			if err != nil {
+				err = fmt.Errorf("apps.%s.%s: %w", name, setting+one.setting, err)
+				faults = append(faults, err)
+			}
+			if err = errors.Join(unverified, err); err != nil {
+				credential = upstream.Unusable(err)
+			}
+			app.Credentials = append(app.Credentials, bridge.Credential{
+				Credential: credential, Environment: e, Topics: one.topics,
+			})
+		}
+	}
+	switch {
+	case !c.Credential.Split():
+		add(bridge.ByListener, "")
+	case app.Environment == bridge.ByListener:
+		add(bridge.Production, "production")
+		add(bridge.Sandbox, "sandbox")
+	default:
+		add(app.Environment, c.Environment)
+	}
+	faults = append(faults, uncovered(name, c, *app))
+	if err := errors.Join(faults...); err != nil {
+		a.held[name] = err
+	}
+}
+
+// shown is one thing that an app shows to APNs.
+type shown struct {
+	token       *config.Token // else
+	certificate *config.Certificate
+	topics      []string // of one of several tokens
+	setting     string   // behind that of the credential, where there are several
+}
+
+// each are the parts of a credential.
+func each(c config.Credential) (all []shown) {
+	for i, token := range c.Token {
+		one := shown{token: &token, topics: token.Topics}
+		if len(c.Token) > 1 {
+			one.setting = fmt.Sprintf(".token[%d]", i)
+		}
+		all = append(all, one)
+	}
+	if c.Certificate != nil {
+		all = append(all, shown{certificate: c.Certificate})
+	}
+	return all
+}
+
+// uncovered tells of an app whose topic no key is for.
+func uncovered(name string, c config.App, app bridge.App) error {
+	if app.Topic == "" {
+		return nil
+	}
+	for _, q := range app.Questions() {
+		if q.Credential != nil && q.Credential.Topics != nil && !q.Credential.Covers(app.Topic) {
+			return fmt.Errorf("apps.%s.credential: no key for %s is for the topic %s: name it under topics of the key "+
+				"that is for it", name, q.Environment, config.Clip(app.Topic))
+		}
+	}
+	return nil
+}
+
+// isServed reports whether something of the app can be shown to APNs.
+func isServed(app bridge.App) bool {
+	return slices.ContainsFunc(app.Credentials, func(c bridge.Credential) bool { return c.Unusable() == nil })
+}
+
+// credential reads one, and compares it with what the app is said to be.
+func (a *assembly) credential(one shown, topic string) (*upstream.Credential, error) {
 	var text []byte
 	var err error
-	if file != "" {
+	file := "key"
+	switch {
+	case one.certificate != nil:
+		file = a.config.Path(one.certificate.File)
 		text, err = readSmall(file)
-	} else { // as a container gets it in a variable
-		file, text = "key", []byte(c.Credential.Token.Key)
+	case config.IsKeyText(one.token.Key): // as a container gets it in a variable
+		text = []byte(one.token.Key)
+	default:
+		file = a.config.Path(one.token.Key)
+		text, err = readSmall(file)
 	}
 	if err != nil {
 		return nil, err
 	}
-	credential, err := openPatiently(func() (*upstream.Credential, error) { return open(text, c) })
+	credential, err := openPatiently(func() (*upstream.Credential, error) { return open(text, one, topic) })
 	if err == nil {
 		err = credential.Check(a.now())
 	}
 	if leaf := leafOf(credential); err == nil && leaf != nil {
-		err = serves(leaf, c.Topic)
+		err = serves(leaf, topic)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -42,15 +123,14 @@ func (a *assembly) credential(c config.App) (*upstream.Credential, error) {
 	return credential, nil
 }
 
-// open makes the app's credential of the text of its file.
-func open(text []byte, c config.App) (*upstream.Credential, error) {
-	if token := c.Credential.Token; token != nil {
+// open makes a credential of the text of its file.
+func open(text []byte, one shown, topic string) (*upstream.Credential, error) {
+	if token := one.token; token != nil {
 		return upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
 	}
-	return upstream.ChooseCertificateCredential(text, c.Credential.Certificate.Password,
-		func(leaf *x509.Certificate) bool {
-			return serves(leaf, c.Topic) == nil
-		})
+	return upstream.ChooseCertificateCredential(text, one.certificate.Password, func(leaf *x509.Certificate) bool {
+		return serves(leaf, topic) == nil
+	})
 }
 
 // openPatience is for the password of one file. What of its iterations is itself
@@ -122,87 +202,4 @@ func serves(leaf *x509.Certificate, topic string) error {
 	}
 	return fmt.Errorf("the push certificate is for %s, and the app's topic is %s: correct the topic, or name "+
 		"the certificate for it", first, topic)
-}
-
-// Apple, Worldwide Developer Relations Certification Practice Statement: which
-// environments a push certificate is for.
-var (
-	oidSandbox    = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 1}
-	oidProduction = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 2}
-)
-
-// onlyEnvironment is the one environment that a certificate's extensions name,
-// "" if they name both or none.
-func onlyEnvironment(cert *x509.Certificate) string {
-	has := func(id asn1.ObjectIdentifier) bool {
-		for _, e := range cert.Extensions {
-			if e.Id.Equal(id) {
-				return true
-			}
-		}
-		return false
-	}
-	switch sandbox, production := has(oidSandbox), has(oidProduction); {
-	case sandbox && !production:
-		return "sandbox"
-	case production && !sandbox:
-		return "production"
-	}
-	return ""
-}
-
-var (
-	tenCharacters = regexp.MustCompile(`^[A-Z0-9]{10}$`)
-	keyFileName   = regexp.MustCompile(`^AuthKey_([A-Z0-9]{10})\.p8$`)
-	teamPrefix    = regexp.MustCompile(`^[A-Z0-9]{10}\.`)
-)
-
-// doubtful looks for what may be meant, and hardly is, in an app's settings.
-func (a *assembly) doubtful(name string, c config.App, credential *upstream.Credential) (all []warning) {
-	say := func(setting, format string, args ...any) {
-		all = append(all, warning{setting: "apps." + name + "." + setting, text: "apps." + name + "." + setting +
-			": " + fmt.Sprintf(format, args...)})
-	}
-	if token := c.Credential.Token; token != nil {
-		for _, id := range []struct{ key, value, where string }{
-			{"key_id", token.KeyID, "the ten characters in the name of the .p8 as Apple gives it out"},
-			{"team_id", token.TeamID, "the ten characters on Apple's membership page"},
-		} {
-			if !tenCharacters.MatchString(id.value) {
-				say("credential.token."+id.key, "%q is not ten capital letters and digits: it is %s",
-					config.Clip(id.value), id.where)
-			}
-		}
-		if m := keyFileName.FindStringSubmatch(filepath.Base(token.Key)); m != nil && m[1] != token.KeyID {
-			swapped := ""
-			if m[1] == token.TeamID {
-				swapped = ", which is given as team_id: exchange the two"
-			}
-			say("credential.token.key_id", "it is %s, and the name of the key says %s%s", config.Clip(token.KeyID),
-				m[1], swapped)
-		}
-		if token.KeyID == token.TeamID {
-			say("credential.token.team_id", "it is the key_id once more: it is the ten characters on Apple's "+
-				"membership page")
-		}
-	}
-	switch topic := c.Topic; {
-	case topic == config.TopicFromCertificate:
-	case teamPrefix.MatchString(topic):
-		say("topic", "%s begins with a team's identifier, which is not part of a topic: %s", config.Clip(topic),
-			config.Clip(topic[11:]))
-	case !strings.Contains(topic, "."):
-		say("topic", "%q has no dot: a topic is the app's whole bundle identifier, like com.example.mail",
-			config.Clip(topic))
-	}
-	if leaf := leafOf(credential); leaf != nil {
-		if only := onlyEnvironment(leaf); only != "" && c.Environment != only {
-			say("environment", "it is %s, and the push certificate is for %s only: correct one of them",
-				c.Environment, only)
-		}
-	}
-	if e := c.Endpoint; c.Environment == "by-listener" && e.Production != "" && e.Production == e.Sandbox {
-		say("endpoint", "both environments go to %s: that is right for a simulator only", config.Clip(e.Production))
-	}
-	return all
 }

@@ -10,6 +10,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/cmd/apnsbridge/page"
 )
@@ -122,18 +123,22 @@ func oldest(now int64, w bridge.WaitingStats) time.Duration {
 
 // credentialFact is what an app shows to APNs, and whether it comes to its end.
 func (a *assembly) credentialFact(app bridge.App) (text string, end *page.Remark) {
-	d := app.Credential.Describe()
-	switch d.Kind {
-	case "none":
-		return "none of use", nil
-	case "token":
-		return "token key " + d.KeyID + " of team " + d.TeamID, nil
+	text = describeAll(app, func(d upstream.Description) string {
+		switch d.Kind {
+		case "none":
+			return "none of use"
+		case "token":
+			return "token key " + d.KeyID + " of team " + d.TeamID
+		}
+		return "certificate until " + d.Expires.UTC().Format(time.DateOnly)
+	})
+	if first, ok := firstExpiry(app); ok {
+		left := first.Sub(a.now())
+		if within := nearEnd(left); within > 0 {
+			end = &page.Remark{Level: warning{within: within}.level(), Text: days(left)}
+		}
 	}
-	left := d.Expires.Sub(a.now())
-	if within := nearEnd(left); within > 0 {
-		end = &page.Remark{Level: warning{within: within}.level(), Text: days(left)}
-	}
-	return "certificate until " + d.Expires.UTC().Format(time.DateOnly), end
+	return text, end
 }
 
 func days(left time.Duration) string {

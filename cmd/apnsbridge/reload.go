@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
@@ -86,14 +87,34 @@ func (a *assembly) keepCredentials(current *assembly) {
 		if a.held[app.Name] == nil {
 			continue
 		}
-		for _, before := range current.apps {
-			if before.Name == app.Name && before.Credential.Unusable() == nil {
-				a.apps[i].Credential, a.apps[i].EndpointCA = before.Credential, before.EndpointCA
-				a.kept[app.Name] = a.held[app.Name]
-				delete(a.held, app.Name)
-			}
+		before := current.bridged(app.Name)
+		if keepUsable(app.Credentials, before.Credentials) {
+			a.apps[i].EndpointCA = before.EndpointCA
+			a.kept[app.Name] = a.held[app.Name]
+			delete(a.held, app.Name)
 		}
 	}
+}
+
+// keepUsable replaces what is of no use with what was shown before for the same. It
+// reports whether all is of use then.
+func keepUsable(now, before []bridge.Credential) (all bool) {
+	all = true
+	for i, c := range now {
+		if c.Unusable() == nil {
+			continue
+		}
+		k := slices.IndexFunc(before, func(b bridge.Credential) bool {
+			same := b.Environment == c.Environment || b.Environment == bridge.ByListener
+			return same && slices.Equal(b.Topics, c.Topics) && b.Unusable() == nil
+		})
+		if k < 0 {
+			all = false
+			continue
+		}
+		now[i].Credential = before[k].Credential
+	}
+	return all
 }
 
 // reloadable are the settings that can change while the gateway runs. Sockets,

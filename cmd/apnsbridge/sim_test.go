@@ -74,7 +74,7 @@ func TestSimWithoutFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := upstream.Probe(ctx, upstream.Question{
+	if _, err := upstream.Probe(ctx, upstream.Question{
 		Endpoint: upstream.Endpoint{URL: field("endpoint"), CA: pool}, Credential: credential, Environment: "production",
 		Topic: demoTopic, PushType: "alert", Priority: 10, Payload: []byte(`{"aps":{}}`),
 	}); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/authority"
 )
 
@@ -110,10 +111,14 @@ func (a *assembly) expiring() (all []warning) {
 		add("tls.certificate", "the authority "+file+" of tls.certificate", "make a new one with `apnsbridge certs "+
 			"init`, and give it to the providers before", ca.NotAfter)
 	}
-	expiries := a.credentialExpiries()
-	for _, name := range slices.Sorted(maps.Keys(expiries)) {
-		add("apps."+name+".credential", "the push certificate of apps."+name+".credential",
-			"renew it in Apple's developer site and reload, or use a token", expiries[name])
+	for _, app := range a.apps {
+		for _, c := range app.Credentials {
+			if d := c.Describe(); d.Kind == "certificate" {
+				setting := "apps." + app.Name + "." + a.settingOf(app.Name, c)
+				add(setting, "the push certificate of "+setting, "renew it in Apple's developer site and reload, or use a token",
+					d.Expires)
+			}
+		}
 	}
 	return all
 }
@@ -143,19 +148,26 @@ func nearEnd(left time.Duration) (days int) {
 	return 0
 }
 
-// credentialExpiries are those of push certificates, by app: the keys of tokens
-// do not expire.
+// credentialExpiries are those of push certificates, by app.
 func (a *assembly) credentialExpiries() map[string]time.Time {
 	expiries := make(map[string]time.Time)
 	for _, app := range a.apps {
-		if app.Credential == nil {
-			continue
-		}
-		if d := app.Credential.Describe(); d.Kind == "certificate" {
-			expiries[app.Name] = d.Expires
+		if first, ok := firstExpiry(app); ok {
+			expiries[app.Name] = first
 		}
 	}
 	return expiries
+}
+
+// firstExpiry is when the first of the push certificates expires that an app shows,
+// false if there is none: the keys of tokens do not expire.
+func firstExpiry(app bridge.App) (first time.Time, ok bool) {
+	for _, c := range app.Credentials {
+		if d := c.Describe(); d.Kind == "certificate" && (!ok || d.Expires.Before(first)) {
+			first, ok = d.Expires, true
+		}
+	}
+	return first, ok
 }
 
 // readable looks for secrets that others than their owner may read.
@@ -190,7 +202,9 @@ func (a *assembly) readable() (all []warning) {
 		look("admin.token_file", a.config.Path(a.config.Admin.TokenFile))
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.config.Apps)) {
-		look("apps."+name+".credential", a.config.Path(a.config.Apps[name].Credential.File()))
+		for _, file := range a.config.Apps[name].Credential.Files() {
+			look("apps."+name+".credential", a.config.Path(file))
+		}
 	}
 	return all
 }

@@ -78,55 +78,24 @@ type Spool struct {
 // App is one app on APNs: its topic, our credential for it, and who may speak
 // for it.
 type App struct {
-	Topic       string     `yaml:"topic"`
-	Environment string     `yaml:"environment"`
-	Endpoint    Endpoint   `yaml:"endpoint" is:"url"`
-	EndpointCA  string     `yaml:"endpoint_ca" is:"file"`
-	Proxy       string     `yaml:"proxy" is:"url"`
-	Credential  Credential `yaml:"credential"`
-	Clients     []Client   `yaml:"clients"`
-	PushType    string     `yaml:"push_type"`
-	OnBadToken  string     `yaml:"on_bad_token"`
-	Strict      bool       `yaml:"strict"`
-	DryRun      bool       `yaml:"dry_run"`
-	Doubt       *bool      `yaml:"doubt"` // nil: true
+	Topic       string      `yaml:"topic"`
+	Environment string      `yaml:"environment"`
+	Endpoint    Endpoint    `yaml:"endpoint" is:"url"`
+	EndpointCA  string      `yaml:"endpoint_ca" is:"file"`
+	Proxy       string      `yaml:"proxy" is:"url"`
+	Credential  Credentials `yaml:"credential"`
+	Clients     []Client    `yaml:"clients"`
+	PushType    string      `yaml:"push_type"`
+	OnBadToken  string      `yaml:"on_bad_token"`
+	Strict      bool        `yaml:"strict"`
+	DryRun      bool        `yaml:"dry_run"`
+	Doubt       *bool       `yaml:"doubt"` // nil: true
 
 	dir string // of an app's own file in apps_dir
 }
 
 // TopicFromCertificate as a topic says that the provider's certificate names it.
 const TopicFromCertificate = "from-certificate"
-
-// Credential is exactly one of its fields.
-type Credential struct {
-	Token       *Token       `yaml:"token"`
-	Certificate *Certificate `yaml:"certificate"`
-}
-
-// File is the one that the credential is in, "" if it is given as text.
-func (c Credential) File() string {
-	switch {
-	case c.Token != nil && IsKeyText(c.Token.Key):
-	case c.Token != nil:
-		return c.Token.Key
-	case c.Certificate != nil:
-		return c.Certificate.File
-	}
-	return ""
-}
-
-// Token is a provider token's signing key.
-type Token struct {
-	Key    string `yaml:"key" is:"key"` // p8 file, or its text
-	KeyID  string `yaml:"key_id"`
-	TeamID string `yaml:"team_id"`
-}
-
-// Certificate is a provider certificate with its key.
-type Certificate struct {
-	File     string `yaml:"file" is:"file"` // p12 or PEM
-	Password string `yaml:"password" is:"secret"`
-}
 
 // Client is one way to be admitted: exactly one of SHA256, SPKISHA256, CA and
 // CIDR. Beside CA stands UID or Any, beside SPKISHA256 what its owner may push

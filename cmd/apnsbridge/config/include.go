@@ -122,8 +122,8 @@ func (s *source) includeApp(config *Config, name, file string) {
 
 // findByTopic takes TOPIC.p12 or TOPIC.pem of dir where the file of an app there
 // names no credential, or a certificate without its file.
-func (c *Credential) findByTopic(dir, topic, main string) {
-	if topic == "" || c.Token != nil || c.Certificate != nil && c.Certificate.File != "" {
+func (c *Credentials) findByTopic(dir, topic, main string) {
+	if topic == "" || c.Split() || c.Token != nil || c.Certificate != nil && c.Certificate.File != "" {
 		return
 	}
 	for _, extension := range []string{".p12", ".pfx", ".pem"} {

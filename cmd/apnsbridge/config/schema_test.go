@@ -102,6 +102,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		}]()))
 	case reflect.TypeFor[[]Client]():
 		return list(section(reflect.TypeFor[Client]()))
+	case reflect.TypeFor[[]Token]():
+		return list(section(reflect.TypeFor[Token]()))
 	case reflect.TypeFor[[]Pair]():
 		return list(section(reflect.TypeFor[Pair]()))
 	}
@@ -111,6 +113,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 	}
 	return nil
 }
+
+const theToken = "token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}"
 
 // The schema takes what Load takes, and refuses what every editor should
 // underline.
@@ -149,6 +153,11 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 		{"com.example.mail", "x\n    strict: true", true},
 		{"com.example.mail", "x\n    environment: by-listener", true},
 		{"com.example.mail", "x\n    environment: prod", false},
+		{theToken, "production: {" + theToken + "}", true},
+		{theToken, "production: {" + theToken + "}\n      sandbox: {" + theToken + "}", true},
+		{theToken, "token: [{key: a, key_id: b, team_id: c, topics: [x.y, x.z]}, {key: a, key_id: d, team_id: c}]", true},
+		{theToken, "production: {token: {key: a, key_id: b, team: c}}", false},
+		{theToken, "production: {production: {" + theToken + "}}", false},
 		{"com.example.mail", "x\n    strict: [a]", false},
 		{"apps:", "limits: {windows: 5}\napps:", false},
 		{"apps:", "limits: {drain: soon}\napps:", false},

@@ -186,8 +186,8 @@ func TestInclude(t *testing.T) {
 		t.Errorf("got %+v", c)
 	}
 	for got, want := range map[string]string{
-		c.Apps["one"].Credential.Token.Key:          "conf.d/k.p8",
-		c.Apps["two"].Credential.Token.Key:          "apps.d/k.p8",
+		c.Apps["one"].Credential.Token[0].Key:       "conf.d/k.p8",
+		c.Apps["two"].Credential.Token[0].Key:       "apps.d/k.p8",
 		c.Apps["three"].Credential.Certificate.File: "apps.d/com.example.three.pem",
 		c.Apps["four"].Credential.Certificate.File:  "apps.d/com.example.four.p12",
 	} {

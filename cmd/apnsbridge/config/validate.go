@@ -101,32 +101,17 @@ func (a *App) validate(s *source, path string) {
 	if a.Proxy != "" {
 		checkURL(s, path+".proxy", a.Proxy, "http", "https")
 	}
-	if topic := a.Topic; a.dir != "" && a.Credential.Token == nil && a.Credential.Certificate == nil {
+	if topic := a.Topic; a.dir != "" && a.Credential.none() {
 		s.lacks(path+".credential", "the app has no credential for APNs: put %s.p12 or %[1]s.pem into %s, or add "+
 			"token or certificate under credential", Clip(topic), a.dir)
 	} else {
-		a.Credential.validate(s, path+".credential")
+		a.Credential.validate(s, path+".credential", a.Environment)
 	}
 	if len(a.Clients) == 0 {
 		s.lacks(path+".clients", "nobody may speak for this app: add a certificate's sha256, a ca or a cidr under clients")
 	}
 	for i, client := range a.Clients {
 		client.validate(s, fmt.Sprintf("%s.clients[%d]", path, i), a.Topic)
-	}
-}
-
-func (c Credential) validate(s *source, path string) {
-	switch {
-	case c.Token == nil && c.Certificate == nil:
-		s.lacks(path, "the app has no credential for APNs: add token or certificate under credential")
-	case c.Token != nil && c.Certificate != nil:
-		s.reject(path, "the app has two credentials: keep token or certificate")
-	case c.Token != nil:
-		require(s, path+".token.key", c.Token.Key, "name the .p8 file from Apple's developer site")
-		require(s, path+".token.key_id", c.Token.KeyID, "it is the ten characters in the .p8 file's name")
-		require(s, path+".token.team_id", c.Token.TeamID, "it is the ten characters on Apple's membership page")
-	default:
-		require(s, path+".certificate.file", c.Certificate.File, "name a .p12 or .pem file")
 	}
 }
 

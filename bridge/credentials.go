@@ -1,0 +1,132 @@
+package bridge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/upstream"
+)
+
+// Credential is what an app shows to APNs, in an environment and for some topics.
+// Keys that Apple gives out since 2025 are for Sandbox or Production, or for some
+// topics only.
+type Credential struct {
+	*upstream.Credential
+	Environment Environment // ByListener: both
+	Topics      []string    // with what APNs knows them by behind a dot, as .voip; none: those that no other has
+}
+
+// ForAll are the credentials of an app with one, for both environments and all
+// topics.
+func ForAll(c *upstream.Credential) []Credential {
+	return []Credential{{Credential: c, Environment: ByListener}}
+}
+
+// serves reports whether the credential is for an environment.
+func (c Credential) serves(e Environment) bool {
+	return c.Environment == ByListener || c.Environment == e
+}
+
+// Covers reports whether the credential is for the topic.
+func (c Credential) Covers(topic string) bool {
+	return c.Topics == nil || slices.ContainsFunc(c.Topics, func(own string) bool { return under(own, topic) })
+}
+
+// under reports whether topic is own, or what APNs knows an app's other pushes by.
+func under(own, topic string) bool {
+	rest, found := strings.CutPrefix(topic, own)
+	return found && (rest == "" || rest[0] == '.')
+}
+
+// CredentialFor is what the app shows to APNs for a topic: nil if it has none for
+// the environment, which is Production or Sandbox. For a topic that is no key's
+// own it is the key for all others, or else any: APNs says then what is wrong.
+func (a App) CredentialFor(e Environment, topic string) *Credential {
+	if i := a.credentialFor(e, topic); i >= 0 {
+		return &a.Credentials[i]
+	}
+	return nil
+}
+
+func (a App) credentialFor(e Environment, topic string) (best int) {
+	best, closest := -1, -1
+	for i, c := range a.Credentials {
+		if !c.serves(e) {
+			continue
+		}
+		if best < 0 || c.Topics == nil && closest < 0 {
+			best = i
+		}
+		for _, own := range c.Topics {
+			if len(own) > closest && under(own, topic) {
+				best, closest = i, len(own)
+			}
+		}
+	}
+	return best
+}
+
+// environments are those to which notifications of the app go.
+func (a App) environments() []Environment {
+	if a.Environment == ByListener {
+		return []Environment{Production, Sandbox}
+	}
+	return []Environment{a.Environment}
+}
+
+func (a App) checkCredentials(now time.Time) error {
+	if len(a.Credentials) == 0 {
+		return fmt.Errorf("app %s has no credential", a.Name)
+	}
+	for _, e := range a.environments() {
+		if a.CredentialFor(e, a.Topic) == nil {
+			return fmt.Errorf("app %s has no credential for %s", a.Name, e)
+		}
+	}
+	for _, c := range a.Credentials {
+		if err := c.Check(now); err != nil {
+			return fmt.Errorf("app %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// sameCredentials reports whether a and b show the same to APNs.
+func sameCredentials(a, b []Credential) bool {
+	return slices.EqualFunc(a, b, func(a, b Credential) bool {
+		return a.Environment == b.Environment && slices.Equal(a.Topics, b.Topics) && a.Equal(b.Credential)
+	})
+}
+
+// way is how an app's notifications of one credential go to one environment.
+type way struct {
+	carrier
+	credential Credential
+	index      int  // of it among the app's
+	only       bool // there is no other to the environment
+}
+
+// class is what a verdict on something that went this way means to its lane. What
+// APNs has against one of several keys is the trouble of that key's topics: those
+// of the others go on.
+func (w *way) class(c lane.Class) lane.Class {
+	unusable := c == lane.NoConnection && w.credential.Unusable() != nil
+	if !w.only && (unusable || c == lane.CredentialRefused) {
+		return lane.TopicRefused
+	}
+	return c
+}
+
+// way is by which the notifications of a lane of the environment e go that have the
+// given topic. What waited when the app's environment was another goes the new way.
+func (rt *route) way(e Environment, topic string) *way {
+	ways := rt.ways[rt.environment(e)]
+	if len(ways) == 1 {
+		return ways[0]
+	}
+	i := rt.app.credentialFor(rt.environment(e), topic)
+	return ways[slices.IndexFunc(ways, func(w *way) bool { return w.index == i })]
+}

@@ -1,0 +1,126 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store/boltstore"
+)
+
+// ordeal is an app in front of an APNs that is not well, with hours that pass in a
+// moment: the clock goes from one thing that is due to the next, so that whatever
+// would happen in them does.
+type ordeal struct {
+	*Bridge
+	t       *testing.T
+	sim     *apnssim.Simulator
+	app     App
+	clock   *movableClock
+	session *Session
+	peer    *recorder
+	pushed  int
+}
+
+// startOrdeal has the limits of a gateway, and not those of other tests.
+func startOrdeal(t *testing.T, mode SpoolMode, scenario apnssim.Scenario) *ordeal {
+	t.Helper()
+	o := &ordeal{t: t, sim: startSim(t, scenario), clock: new(movableClock)}
+	o.app = mailApp(t, o.sim)
+	o.app.OnBadToken = Continue
+	c := spooled(openStore(t, t.TempDir(), boltstore.Options{Now: o.clock.now}), mode, o.app)
+	c.Now = o.clock.now
+	var err error
+	if o.Bridge, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.Close)
+	o.session, o.peer = open(t, o.Bridge, Origin{})
+	return o
+}
+
+// push takes notifications that no one is told about, to a device each. Their first
+// hexadecimal digit is one of sixteen, in turn.
+func (o *ordeal) push(count int) {
+	o.t.Helper()
+	for range count {
+		n := note(deviceToken([]byte{byte(o.pushed)<<4 | 1}, o.pushed), 0, hello)
+		n.HasIdentifier = false
+		o.peer.push(o.t, o.session, n)
+		o.pushed++
+	}
+}
+
+func (o *ordeal) stats() AppStats { return o.Stats().Apps["mail"] }
+
+// quiet reports whether nothing moves until the clock does, and until when.
+func (o *ordeal) quiet() (due time.Time, quiet bool) {
+	o.tick()
+	now := o.clock.now()
+	due = now.Add(24 * time.Hour)
+	for _, l := range o.apps["mail"].lanes {
+		l.mu.Lock()
+		awake := l.running && (l.core.Wake || l.core.Unwritten() > 0)
+		l.mu.Unlock()
+		at := o.Bridge.clock.start.Add(time.Duration(l.next.Load()))
+		if awake || l.running && !at.After(now) {
+			return due, false
+		}
+		if l.running && at.Before(due) {
+			due = at
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, u := range o.outlets {
+		st, at := u.Stats(), u.Nudge(now)
+		waits := at.After(now)
+		if st.InFlight+st.Dialling+st.Leaving > 0 || st.Queued > 0 && !waits || !at.IsZero() && !waits {
+			return due, false
+		}
+		if waits && at.Before(due) {
+			due = at
+		}
+	}
+	return due, true
+}
+
+// settle returns when nothing moves any more, and says until when. A goroutine may be
+// on its way from one place to another, or with the disk: it looks more than once, and
+// longer if nothing would happen before end.
+func (o *ordeal) settle(end time.Time) (due time.Time) {
+	o.t.Helper()
+	const sure, surer = 3, 100 // looks in a row
+	deadline := time.Now().Add(patience)
+	for still := 0; still < sure || due.After(end) && still < surer; time.Sleep(200 * time.Microsecond) {
+		var quiet bool
+		if due, quiet = o.quiet(); quiet {
+			still++
+		} else {
+			still = 0
+		}
+		if time.Now().After(deadline) {
+			o.t.Fatalf("it never comes to rest: %+v", o.stats())
+		}
+	}
+	return due
+}
+
+// pass lets time pass until done, or for so long. It reports whether done came true.
+func (o *ordeal) pass(d time.Duration, done func() bool) bool {
+	o.t.Helper()
+	end := o.clock.now().Add(d)
+	for {
+		due := o.settle(end)
+		now := o.clock.now()
+		switch {
+		case done != nil && done():
+			return true
+		case !now.Before(end):
+			return false
+		case due.After(end):
+			due = end
+		}
+		o.clock.forward(max(due.Sub(now), 20*time.Millisecond)) // what is due soon after is as good as at once
+	}
+}
