@@ -47,10 +47,10 @@ type Conn struct {
 type phase uint8
 
 const (
-	talking phase = iota
-	readingOn // the window does not stop it: it is at its end, or the gateway is
-	ended         // by the provider, which was told nothing and is not going to be
-	told          // a Packet or Close was decided on, or the connection has gone
+	talking   phase = iota
+	readingOn       // the window does not stop it: it is at its end, or the gateway is
+	ended           // by the provider, which was told nothing and is not going to be
+	told            // a Packet or Close was decided on, or the connection has gone
 )
 
 // telling is which failures packets are written for.
