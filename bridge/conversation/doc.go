@@ -25,6 +25,7 @@
 //	Conn.Refuse           a forwarded notification was refused
 //	Conn.Ended            the provider has ended its side
 //	Conn.Closed           the connection has gone, and cannot be told anything any more
+//	Conn.ReadOn           what is still to come is to be taken whatever stands in the window
 //	Conn.Shutdown         the gateway stops
 //	Conn.TakeOver         the window is full, perhaps of what gets no verdict
 //	Ledger.Tick           Ledger.Deadline has come
@@ -47,7 +48,8 @@
 // connection, its frame has an identifier that is not its neighbour's too,
 // packets are switched on, and the kind of provider is not known never to send
 // again (owes). Otherwise its token goes to the feedback list, and the
-// connection stays. It waits at most a second for the heads before it.
+// connection stays. It waits at most a second for the heads before it. A provider
+// that has ended its side is told nothing any more.
 //
 // With the packet begins an episode: all frames behind the failed one, those in
 // the window and those that still arrive until the provider ends the

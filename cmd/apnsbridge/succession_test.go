@@ -109,7 +109,9 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 	}
 	for range times {
 		before := w.sim.Stats().Accepted
-		waitFor(t, "the present gateway delivers", func() bool { return w.sim.Stats().Accepted > before+40*providers || t.Failed() })
+		waitFor(t, "the present gateway delivers", func() bool {
+			return w.sim.Stats().Accepted > before+40*providers || t.Failed()
+		})
 		restart()
 	}
 	done.Store(true)

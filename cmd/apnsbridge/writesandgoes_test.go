@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,16 +105,16 @@ func newFates(w *world) *fates {
 func (f *fates) settle(t *testing.T, g goer, first int) {
 	t.Helper()
 	const slowest = 4 * time.Minute // a tail behind a packet that was not read is given up after two
-	lost, unlisted, firstLost := g.frames, 0, 0
+	var lost, unlisted, firstLost int
 	for deadline := time.Now().Add(slowest); ; {
 		f.look(t)
 		lost, unlisted = 0, 0
 		for i := range g.frames {
 			n := g.note(first, i)
-			switch device := string(n.Token); {
-			case g.bad(i) && !f.listed[device]:
+			switch {
+			case g.bad(i) && !f.listed[string(n.Token)]:
 				unlisted++
-			case !g.bad(i) && f.times[device] == 0:
+			case !g.bad(i) && f.times[string(n.Token)] == 0:
 				if lost++; lost == 1 {
 					firstLost = i
 				}
@@ -127,7 +128,7 @@ func (f *fates) settle(t *testing.T, g goer, first int) {
 	doubled := 0
 	for i := range g.frames {
 		n := g.note(first, i)
-		if times := f.times[string(n.Token)]; times > 1 {
+		if f.times[string(n.Token)] > 1 {
 			doubled++
 		}
 	}
@@ -257,19 +258,14 @@ func TestLongListsWrittenAndGone(t *testing.T) {
 
 // keepBusy gives every processor something else to do.
 func keepBusy() (stop func()) {
-	done := make(chan struct{})
+	var done atomic.Bool
 	for range runtime.NumCPU() {
 		go func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
+			for !done.Load() {
 			}
 		}()
 	}
-	return func() { close(done) }
+	return func() { done.Store(true) }
 }
 
 // goers are the lists of a round.

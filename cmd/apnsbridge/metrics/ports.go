@@ -105,7 +105,7 @@ var push = group{"The push port", []family{
 		func(s *view) float64 { return float64(s.Push.Rejected) }),
 	whole(counter, "frames_large_total", "Frames that needed memory of their own.",
 		func(s *view) float64 { return float64(s.Push.LargeFrames) }),
-	whole(counter, "frames_cut_total", "Frames that were not complete when the provider ended its side.",
+	whole(counter, "frames_cut_total", "Frames that were not complete when the provider ended its side or the connection broke.",
 		func(s *view) float64 { return float64(s.Push.CutFrames) }),
 	parts(counter, "stream_violations_total", "Streams that could not be read further.", "reason",
 		func(s *view) []part {
@@ -117,6 +117,12 @@ var push = group{"The push port", []family{
 		func(s *view) float64 { return float64(s.Push.Packets) }),
 	whole(counter, "connections_reset_total", "Connections that the provider or the network broke.",
 		func(s *view) float64 { return float64(s.Push.Resets) }),
+	whole(counter, "connections_reset_unread_total", "Of those, connections of which not one frame had come: what was "+
+		"written is lost.",
+		func(s *view) float64 { return float64(s.Push.ResetsUnread) }),
+	whole(counter, "connections_cut_off_total", "Connections that the gateway's end has cut before their providers had "+
+		"ended them.",
+		func(s *view) float64 { return float64(s.Push.CutOff) }),
 	whole(counter, "lingering_ended_total", "Connections ended because they were silent for too long after we had "+
 		"ended our side.",
 		func(s *view) float64 { return float64(s.Push.LingerEnded) }),

@@ -20,14 +20,14 @@ var providers = group{"What providers are told, and send again", []family{
 		}),
 	appParts(counter, "failures_untold_total", "Failures of which a provider was not told: by setting (on_bad_token), "+
 		"because its kind never sends again (never_resends), because its frames cannot be named (no_identifier, "+
-		"same_identifier), because Apple never reported it (status), or because it failed behind another or the "+
-		"connection was gone (gone).", "reason",
+		"same_identifier), because the connection cannot carry a packet (old_tls), because Apple never "+
+		"reported it (status), or because it failed behind another or the connection was gone (gone).", "reason",
 		func(app *bridge.AppStats) []part {
 			c := &app.Conversation
 			return []part{
 				{"on_bad_token", float64(c.SkippedContinue)}, {"never_resends", float64(c.SkippedNever)},
 				{"no_identifier", float64(c.SkippedNoName)}, {"same_identifier", float64(c.SkippedConstant)},
-				{"status", float64(c.SkippedStatus)}, {"gone", float64(c.Untold)},
+				{"old_tls", float64(c.SkippedMute)}, {"status", float64(c.SkippedStatus)}, {"gone", float64(c.Untold)},
 			}
 		}),
 	perApp(counter, "packets_unheard_total", "Error packets that the provider did not get.",

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/succession"
+	"apnsbridge/gateway"
+	"apnsbridge/store"
+	"apnsbridge/store/boltstore"
+)
+
+// start starts the parts in the order in which one needs another. Where the sockets
+// were given, another gateway may still have the store: connections are accepted at
+// once then, and wait behind their handshakes.
+func (s *service) start(a *assembly, predecessor *succession.Predecessor) (err error) {
+	admission := &admission{service: s, current: &s.current, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox}
+	admitOldTLS(a.config.TLS, s.log)
+	if !s.sockets.Given() {
+		if err := s.open(a, 0); err != nil {
+			return err
+		}
+		if err := s.listen(a, admission); err != nil {
+			return err
+		}
+	} else {
+		if err := s.listen(a, admission); err != nil {
+			return err
+		}
+		if predecessor != nil {
+			if err := predecessor.Accepted(); err != nil {
+				return fmt.Errorf("the gateway that runs does not let go of its ports: %w", err)
+			}
+		}
+		s.log.Info().Msg("accepting: what providers write is read when the store is free")
+		if err := s.open(a, 3*time.Duration(a.config.Limits.Drain)); err != nil {
+			return err
+		}
+	}
+	if a.config.Admin.Listen != "" {
+		if s.admin, err = newAdmin(a.config, s); err != nil {
+			return listenProblem("admin.listen", err)
+		}
+		go s.past.watch(lookEvery, s.snapshot, a.now)
+		go func() { s.failed <- s.admin.serve() }()
+	}
+	return nil
+}
+
+// open opens the store, for which it waits as long as patience while another gateway
+// has it, and the bridge.
+func (s *service) open(a *assembly, patience time.Duration) (err error) {
+	for deadline := time.Now().Add(patience); ; {
+		s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions())
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, boltstore.ErrInUse) || !time.Now().Before(deadline) {
+			return fmt.Errorf("store.path: %w", err)
+		}
+	}
+	for _, aside := range s.store.SetAside() {
+		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set " +
+			"aside, and an empty one has begun")
+	}
+	if s.bridge, err = bridge.New(bridge.Config{
+		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
+		Limits: a.bridgeLimits(), Log: s.log,
+	}); err != nil {
+		return err
+	}
+	s.drainer = store.NewDrainer(s.store.Feedback(), appendTuple, a.now)
+	close(s.opened)
+	return nil
+}
+
+// listen opens the two ports, on sockets that were given as far as there are some.
+func (s *service) listen(a *assembly, admission *admission) (err error) {
+	certificate := func(hello *tls.ClientHelloInfo) *tls.Certificate {
+		return s.current.Load().certificateFor(hello)
+	}
+	feedback, err := s.port(a, "feedback.listen", a.config.Feedback, certificate)
+	if err != nil {
+		return err
+	}
+	push, err := s.port(a, "gateway.listen", a.config.Gateway, certificate)
+	if err != nil {
+		return err
+	}
+	if spare := s.sockets.Unclaimed(); len(spare) > 0 {
+		return fmt.Errorf("there is a socket for %s, which neither gateway.listen nor feedback.listen names: make the "+
+			"configuration and the ListenStream lines of the socket unit agree", strings.Join(spare, " and "))
+	}
+	if s.feedback, err = gateway.NewFeedbackServer(gateway.FeedbackConfig{Port: feedback,
+		Admit: admission.feedback}); err != nil {
+		return listenProblem("feedback.listen", err)
+	}
+	loops := int(a.config.Limits.Loops)
+	if s.push, err = gateway.NewServer(gateway.Config{Port: push, Admit: admission.push, Loops: loops}); err != nil {
+		return listenProblem("gateway.listen", err)
+	}
+	go func() { s.failed <- s.feedback.Serve() }()
+	go func() { s.failed <- s.push.Serve() }()
+	return nil
+}
+
+// port is a port of a with its sockets.
+func (s *service) port(a *assembly, setting string, c config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) (gateway.Port, error) {
+	p := a.port(c, certificate)
+	p.Logger = s.log
+	for i := range p.Endpoints {
+		l, err := s.sockets.Listen(p.Endpoints[i].Address)
+		if err != nil {
+			return p, listenProblem(setting, err)
+		}
+		p.Endpoints[i].Listener = l
+	}
+	return p, nil
+}
+
+// offer lets a successor take the sockets, and calls leave when it has.
+func (s *service) offer(leave func()) {
+	c := s.current.Load().config
+	stop, err := s.sockets.Offer(c.Path(c.Store.Path), sync.OnceFunc(func() {
+		s.log.Info().Msg("another gateway has taken over the ports")
+		close(s.taken)
+		leave()
+	}))
+	if err != nil {
+		s.log.Warn().Err(err).Msg("no other gateway can take over the ports (serve --take-over)")
+		return
+	}
+	s.withdraw = stop
+}
+
+// awaitSuccessor waits until a successor that is likely to follow accepts, so that no
+// connection waits for it.
+func (s *service) awaitSuccessor(ctx context.Context) {
+	const patience = 5 * time.Second // it has to start
+	if !s.accompanied {
+		return
+	}
+	select {
+	case <-s.taken:
+	case <-time.After(patience):
+	case <-ctx.Done():
+	}
+}
