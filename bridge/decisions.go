@@ -53,7 +53,12 @@ func (a *app) perform(d conversation.Decision) {
 // durable calls then when records are, and before them all notifications that
 // they may speak of and that are on their way to disk.
 func (a *app) durable(records []conversation.Record, then func()) {
-	a.bridge.afterWritten(a.lanes[:], func() { a.bridge.ledgerLog.write(records, then) })
+	log := a.bridge.ledgerLog
+	log.behind.Add(int64(len(records)))
+	a.bridge.afterWritten(a.lanes[:], func() {
+		log.write(records, then)
+		log.behind.Add(-int64(len(records)))
+	})
 }
 
 // afterWritten calls then when all that the lanes have to write by now is on disk,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -34,6 +35,8 @@ type ledgerLog struct {
 	log   zerolog.Logger
 	fault complaint
 	wake  chan struct{}
+
+	behind atomic.Int64 // records that wait until what they may speak of is on disk
 
 	unwritten map[string]store.LedgerRecord // by key; of run alone
 
@@ -261,5 +264,5 @@ func appendStored(to []store.LedgerRecord, records []conversation.Record) []stor
 func (l *ledgerLog) figures() (waiting int, failures uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.queue) + l.writing, l.failures
+	return len(l.queue) + l.writing + int(l.behind.Load()), l.failures
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
@@ -31,7 +32,9 @@ func TestResendAfterACrash(t *testing.T) {
 			away := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "aa", Reason: apnssim.ServiceUnavailable}}})
 			dir := t.TempDir()
 			s := openStore(t, dir, boltstore.Options{})
-			b := startBridge(t, spooled(s, mode.mode, mailApp(t, away)))
+			c := spooled(s, mode.mode, mailApp(t, away))
+			c.Limits.RetryDelay, c.Limits.RetryDelayMax = time.Hour, time.Hour // nothing is written while the directory is copied
+			b := startBridge(t, c)
 			session, p := open(t, b, Origin{Client: "pin"})
 			const tail = 40
 			push := func(session *Session, p *recorder) {
@@ -44,7 +47,9 @@ func TestResendAfterACrash(t *testing.T) {
 			if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken, Identifier: 1}) {
 				t.Fatalf("told %v", fails)
 			}
-			until(t, "all has been on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == tail })
+			until(t, "all has been on disk", func() bool {
+				return b.Stats().Apps["mail"].Waiting.OnDisk == tail && gateOf(b, "mail").Unwritten == 0
+			})
 			until(t, "the ledger is written down", func() bool {
 				st := b.Stats()
 				return st.Apps["mail"].Conversation.Unsaved == 0 && st.LedgerWait == 0

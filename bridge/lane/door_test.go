@@ -261,3 +261,35 @@ func TestDoorCaseTry(t *testing.T) {
 		})
 	}
 }
+
+// What waits for itself, for up to a day, is tried too: on the operator's word, and when
+// credential or endpoint have changed.
+func TestDoorCaseTryThoseThatWait(t *testing.T) {
+	for name, c := range map[string]Class{"429": Throttled, "strange words": Strange, "5xx": Failed} {
+		for how, hurry := range map[string]func(*Lane, Now){"try": (*Lane).Try, "renewed": (*Lane).Renewed} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				inEachMode(t, true, func(t *testing.T, m Mode) {
+					down := true
+					g := newRig(m, func(n *note) Class {
+						if down && n.device < 50 {
+							return c
+						}
+						return Accepted
+					})
+					for i := range 60 {
+						g.arrive(&note{device: i})
+						g.arrive(&note{device: i, seq: 1})
+					}
+					g.wait(time.Minute)
+					down = false
+					left := 120 - g.givenUp
+					if g.accepted == left {
+						t.Fatal("none waits")
+					}
+					hurry(g.lane, g.now)
+					within(t, "all", g.until(time.Hour, func() bool { return g.accepted == left }), 5*time.Second)
+				})
+			})
+		}
+	}
+}

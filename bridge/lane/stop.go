@@ -1,6 +1,9 @@
 package lane
 
-import "time"
+import (
+	"container/heap"
+	"time"
+)
 
 // Start takes up what is on disk. Lines are there for all that is.
 func (l *Lane) Start(now Now) {
@@ -55,6 +58,7 @@ func (n *Line) every() []*device {
 // the old ones says nothing.
 func (l *Lane) Renewed(now Now) {
 	l.now, l.Wake = now, true
+	l.hurry()
 	l.Door.renewed(now.Mono)
 	for _, n := range l.lines {
 		n.Door.renewed(now.Mono)
@@ -69,9 +73,23 @@ func (l *Lane) TopicRenewed(n *Line, now Now) {
 	n.Guard.renewed(now)
 }
 
-// Try makes a probe due at each door, as the operator wants it.
+// hurry makes all devices that wait for themselves due: what was said about them may not
+// be true any more. There may be very many, which do not go all at once.
+func (l *Lane) hurry() {
+	for i, d := range l.waiting {
+		d.due = min(d.due, l.now.Mono+time.Duration(i)*time.Second/hurried)
+	}
+	heap.Init(&l.waiting)
+}
+
+// hurried is how many that waited for themselves go in a second.
+const hurried = 5000
+
+// Try makes a probe due at each door, and all that waits for itself, as the operator
+// wants it.
 func (l *Lane) Try(now Now) {
 	l.now, l.Wake = now, true
+	l.hurry()
 	l.Door.renewed(now.Mono)
 	for _, n := range l.lines {
 		n.Door.renewed(now.Mono)
