@@ -55,16 +55,17 @@ func (s *Spool) fits(w *put) error {
 	moved, added, devices := int64(0), int64(0), make(map[uint64]int64)
 	for _, queued := range []bool{false, true} {
 		for n, r := range w.records(queued) {
-			h := s.held[r.ID]
-			switch {
-			case r.ID == 0 && queued && s.total > s.bounds.total/2:
-				device := s.device(n, r.Token)
-				if devices[device] += n.cost(r); s.queues.devices.bytes(device)+devices[device] > s.bounds.device {
-					return store.ErrDeviceFull
+			if r.ID == 0 {
+				if added += n.cost(r); queued && s.total > s.bounds.total/2 {
+					device := s.device(n, r.Token)
+					devices[device] += n.cost(r)
+					if s.queues.devices.bytes(device)+devices[device] > s.bounds.device {
+						return store.ErrDeviceFull
+					}
 				}
-				added += n.cost(r)
-			case r.ID == 0:
-				added += n.cost(r)
+				continue
+			}
+			switch h := s.held[r.ID]; {
 			case h.line != n || h.done || h.device != 0 && h.device != s.device(n, r.Token):
 				return fmt.Errorf("%w: record %d is not in the caller's hands", store.ErrUnstorable, r.ID)
 			case h.device == 0:

@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
-	"apnsbridge/store/storetest"
 )
 
 var (
@@ -451,47 +449,6 @@ func TestPutHalf(t *testing.T) {
 	s.Flush(ctx) // the log's part
 	if whole, broken := takeAll(t, openTestSpool(t, copyOf(t, s), Options{}), mailLine); len(whole)+len(broken) != 0 {
 		t.Errorf("got %d records, want none", len(whole)+len(broken))
-	}
-}
-
-// A full disk is an error and nothing more.
-func TestSpoolDiskFull(t *testing.T) {
-	disk := storetest.NewDisk(t, 8<<20)
-	s := openTestSpool(t, disk.Dir, Options{SpoolBytes: 64 << 20})
-	keys := putAll(t, s, mailLine, spoolRecords(0, 1000))
-	disk.Fill()
-	large := spoolRecords(1000, 200)
-	for i := range large {
-		large[i].Body = make([]byte, 4000)
-	}
-	move := spoolRecords(0, 500)
-	for i := range move {
-		move[i].SpoolKey = keys[i]
-		move[i].Queued, move[i].Body = true, make([]byte, 4000)
-	}
-	for range 3 {
-		for name, list := range map[string][]store.SpoolRecord{"put": large, "move": move} {
-			err := s.Put(ctx, store.SpoolBatch{Line: mailLine, Records: slices.Clone(list)})
-			if !errors.Is(err, syscall.ENOSPC) {
-				t.Fatalf("%s: got %v, want %v", name, err, syscall.ENOSPC)
-			}
-			sentence(t, err, disk.Dir, "no space left on device")
-		}
-	}
-	if err := s.Failing(); err != syscall.ENOSPC {
-		t.Errorf("got %v, want %v", err, syscall.ENOSPC)
-	}
-	s.Done(mailLine, keys[900:]...)
-	s.Return(mailLine, keys[:900]...)
-	if whole, broken := takeAll(t, s, mailLine); len(whole) != 900 || len(broken) != 0 {
-		t.Errorf("got %d whole and %d broken records, want 900 and none", len(whole), len(broken))
-	}
-	disk.Free()
-	await(t, "it is well again", func() bool { return s.Failing() == nil })
-	putAll(t, s, mailLine, large)
-	s = openTestSpool(t, copyOf(t, s), Options{})
-	if whole, broken := takeAll(t, s, mailLine); len(whole) != 1100 || len(broken) != 0 {
-		t.Errorf("got %d whole and %d broken records, want 1100 and none", len(whole), len(broken))
 	}
 }
 

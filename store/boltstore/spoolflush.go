@@ -87,12 +87,7 @@ func (s *Spool) tell() {
 
 // Flush implements store.Spool.
 func (s *Spool) Flush(ctx context.Context) error {
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		return store.ErrClosed
-	} else if err := ctx.Err(); err != nil {
+	if _, err := s.begin(ctx, store.Line{}); err != nil {
 		return err
 	}
 	s.cleaning.Lock()
@@ -123,10 +118,21 @@ func (s *Spool) flushAll() error {
 	err := s.writeMarks()
 	s.writing.Unlock()
 	s.mu.Lock()
-	segments := slices.Clone(s.segments)
+	var unsynced []*segment
+	for _, g := range s.segments {
+		if g.unsynced {
+			g.unsynced = false
+			unsynced = append(unsynced, g)
+		}
+	}
 	s.mu.Unlock()
-	for _, g := range segments {
-		err = errors.Join(err, s.syncMarks(g))
+	for _, g := range unsynced {
+		if failed := syncMarks(g.path); failed != nil {
+			s.mu.Lock()
+			g.unsynced = true
+			s.mu.Unlock()
+			err = errors.Join(err, failed)
+		}
 	}
 	if err == nil {
 		err = s.removeDone()
@@ -157,24 +163,6 @@ func (s *Spool) writeMarks() (failed error) {
 		}
 	}
 	return failed
-}
-
-// syncMarks makes durable what was written of g's.
-func (s *Spool) syncMarks(g *segment) error {
-	s.mu.Lock()
-	unsynced := g.unsynced && !g.gone
-	g.unsynced = false
-	s.mu.Unlock()
-	if !unsynced {
-		return nil
-	}
-	err := syncMarks(g.path)
-	if err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		g.unsynced = true
-	}
-	return err
 }
 
 // removeDone removes the segments in which all is done, and known to be. The last one

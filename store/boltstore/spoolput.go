@@ -115,8 +115,10 @@ func (s *Spool) admit(w *put) error {
 	for i, batch := range w.batches {
 		for j := range batch.Records {
 			n, r := w.lines[i], &batch.Records[j]
-			h, old := s.held[r.ID]
-			if !old {
+			old, h := r.ID != 0, hand{}
+			if old {
+				h = s.held[r.ID]
+			} else {
 				s.lastID++
 				r.ID = s.lastID
 				if h = (hand{line: n, size: n.cost(r)}); r.Queued {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/maphash"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -145,7 +146,7 @@ func (s *Spool) Sample(
 				return true
 			}
 			records++
-			device := s.device(n, f.token)
+			device := maphash.Bytes(s.seed, f.token)
 			if !seen[device] && !held && free(f.token) {
 				// Each has the same chance to be among the chosen.
 				firsts++
