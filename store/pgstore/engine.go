@@ -65,16 +65,28 @@ func (e *engine) sendBy(ctx context.Context, pool *pgxpool.Pool, b *pgx.Batch) e
 // notOurs is the code with which a fence fails.
 const notOurs = "AP001"
 
-// failure says what an error of the engine means here.
+// readOnly is the code with which a server refuses writes that was a primary when we
+// connected.
+const readOnly = "25006"
+
+// failure says what an error of the engine means here. If the server is no primary any
+// more, all connections to it go, and the next ones look for the one that is.
 func (e *engine) failure(err error) error {
-	var failed *pgconn.PgError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &failed) && failed.Code == notOurs:
+	}
+	code := ""
+	if failed := (*pgconn.PgError)(nil); errors.As(err, &failed) {
+		code = failed.Code
+	}
+	switch {
+	case code == notOurs:
 		return store.ErrNotOurs
 	case e.closed.Load():
 		return store.ErrClosed
+	case code == readOnly:
+		e.pool.Reset()
+		e.renewals.Reset()
 	}
 	return fmt.Errorf("store: %w", err)
 }

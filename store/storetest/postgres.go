@@ -21,10 +21,10 @@ type Postgres struct {
 	as   *syscall.Credential // nil: ourselves
 	log  *os.File
 
-	cmd    *exec.Cmd
-	alive  io.Closer
-	ended  chan struct{} // closed when it has; nil: it was never started
-	failed error         // by then
+	args  []string // of the server, itself for one
+	cmd   *exec.Cmd
+	alive io.Closer     // which ends it
+	ended chan struct{} // closed when it has; nil: it was never started
 }
 
 // postgresPort names the socket; nothing listens on it.
@@ -62,7 +62,11 @@ func StartPostgres(settings ...string) (p *Postgres, err error) {
 	if p.log, err = os.Create(filepath.Join(p.Dir, "log")); err != nil {
 		return p, err
 	}
-	return p, p.start(filepath.Join(bin, "postgres"), settings)
+	p.args = []string{filepath.Join(bin, "postgres"), "-D", p.data, "-k", p.Dir, "-h", "", "-p", strconv.Itoa(postgresPort), "-c", "max_connections=200"}
+	for _, s := range settings {
+		p.args = append(p.args, "-c", s)
+	}
+	return p, p.Start()
 }
 
 // watched runs a server until standard input ends: also that of a test which panics.
@@ -72,13 +76,10 @@ cat <&3 >/dev/null
 kill -QUIT $!
 wait $!`
 
-// start has the server run, and waits until it is ready.
-func (p *Postgres) start(program string, settings []string) error {
-	args := []string{"-D", p.data, "-k", p.Dir, "-h", "", "-p", strconv.Itoa(postgresPort), "-c", "max_connections=200"}
-	for _, s := range settings {
-		args = append(args, "-c", s)
-	}
-	p.cmd = p.command("/bin/sh", append([]string{"-c", watched, program}, args...)...)
+// Start has the server run again after Kill, and waits until it is ready.
+func (p *Postgres) Start() error {
+	before, _ := os.ReadFile(p.log.Name())
+	p.cmd = p.command("/bin/sh", append([]string{"-c", watched}, p.args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	alive, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -87,25 +88,30 @@ func (p *Postgres) start(program string, settings []string) error {
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
-	p.alive = alive
-	p.ended = make(chan struct{})
+	cmd, ended := p.cmd, make(chan struct{})
+	p.alive, p.ended = alive, ended
 	go func() {
-		defer close(p.ended)
-		p.failed = p.cmd.Wait()
+		defer close(ended)
+		_ = cmd.Wait()
 	}()
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		text, _ := os.ReadFile(p.log.Name())
+		text = text[len(before):]
 		if bytes.Contains(text, []byte("ready to accept connections")) {
 			return nil
 		}
-		select {
-		case <-p.ended:
-			return fmt.Errorf("postgres ended: %w: %s", p.failed, text)
-		case <-time.After(10 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) || bytes.Contains(text, []byte("FATAL")) {
 			return fmt.Errorf("postgres is not ready: %s", text)
 		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Kill ends the server at once, as a crash would.
+func (p *Postgres) Kill() {
+	if p.ended != nil {
+		_ = p.alive.Close()
+		<-p.ended
 	}
 }
 
@@ -140,10 +146,7 @@ func (p *Postgres) URL() string {
 
 // Stop ends the server at once and removes what it had.
 func (p *Postgres) Stop() {
-	if p.ended != nil {
-		_ = p.alive.Close()
-		<-p.ended
-	}
+	p.Kill()
 	if p.log != nil {
 		p.log.Close()
 	}
