@@ -123,7 +123,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 			c.Close()
 			return turnedAway{}, parser
 		}
-		p := &pusher{Session: session, conn: c, roll: a.roll, id: id}
+		p := &pusher{Session: session, conn: c, roll: a.roll, id: id, client: client.Short(), since: time.Now()}
 		a.roll.enter(current, id, chain, p)
 		return p, parser
 	}, nil

@@ -16,6 +16,9 @@ type pusher struct {
 	conn   *gateway.Conn
 	roll   *roll
 	id     identification
+	client string
+	since  time.Time
+	spoke  atomic.Bool // it has sent something
 	silent atomic.Bool
 }
 
@@ -31,6 +34,7 @@ func (p *pusher) silence() {
 
 // Push is the session's, until the provider is silenced.
 func (p *pusher) Push(n *binproto.Notification) (room bool) {
+	p.heard()
 	if p.silent.Load() {
 		p.roll.unheard.Add(1)
 		return true
@@ -40,6 +44,7 @@ func (p *pusher) Push(n *binproto.Notification) (room bool) {
 
 // Reject is the session's, until the provider is silenced.
 func (p *pusher) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
+	p.heard()
 	if p.silent.Load() {
 		p.roll.unheard.Add(1)
 		return true
@@ -47,9 +52,19 @@ func (p *pusher) Reject(n *binproto.Notification, status binproto.Status) (room 
 	return p.Session.Reject(n, status)
 }
 
+// heard notes that the provider has sent something.
+func (p *pusher) heard() {
+	if !p.spoke.Load() {
+		p.spoke.Store(true)
+	}
+}
+
 // Close also takes the provider off the roll.
 func (p *pusher) Close(err error) {
 	p.roll.leave(p.id, p)
+	if !p.spoke.Load() && !p.silent.Load() {
+		p.roll.wordless.ended(p.id.app, p.client, p.since)
+	}
 	p.Session.Close(err)
 }
 

@@ -19,8 +19,9 @@ import (
 // roll lists who is connected, and what he has shown for it. A reload looks at
 // it: whoever would not be admitted any more is not to stay either.
 type roll struct {
-	current *atomic.Pointer[assembly]
-	log     zerolog.Logger
+	current  *atomic.Pointer[assembly]
+	log      zerolog.Logger
+	wordless *wordless
 
 	mu      sync.Mutex
 	present map[identification]*party
@@ -58,7 +59,7 @@ type guest interface {
 }
 
 func newRoll(current *atomic.Pointer[assembly], log zerolog.Logger) *roll {
-	return &roll{current: current, log: log, present: make(map[identification]*party)}
+	return &roll{current: current, log: log, wordless: newWordless(log, time.Now), present: make(map[identification]*party)}
 }
 
 // enter adds a guest whom the assembly by has admitted. If there is another one
