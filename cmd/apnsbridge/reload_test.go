@@ -1,14 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"io"
-	"iter"
 	"os"
 	"strings"
 	"sync"
@@ -16,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/provider"
@@ -31,31 +24,6 @@ var strangers = sync.OnceValue(func() *devpki.PKI {
 	return p
 })
 
-// reload does what SIGHUP does.
-func (w *world) reload() {
-	w.t.Helper()
-	if err := w.service.reload(); err != nil {
-		w.t.Fatalf("reload: %v", err)
-	}
-}
-
-// pinned issues a client certificate, and gives the rule that admits it and how
-// its owner connects.
-func (w *world) pinned() (rule string, config *tls.Config) {
-	w.t.Helper()
-	pair, err := pki().Issue(devpki.ClientOptions{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	certificate, err := pair.TLS()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	config = w.clientTLS()
-	config.Certificates = []tls.Certificate{certificate}
-	return fmt.Sprintf("{sha256: %x}", sha256.Sum256(pair.Leaf.Raw)), config
-}
-
 // dial connects a provider until the end of the test.
 func (w *world) dial(config *tls.Config) *provider.Conn {
 	w.t.Helper()
@@ -64,23 +32,6 @@ func (w *world) dial(config *tls.Config) *provider.Conn {
 		w.t.Fatal(err)
 	}
 	return conn
-}
-
-// tryDial also learns of a refusal that comes after the handshake, as it does
-// in TLS 1.3.
-func (w *world) tryDial(config *tls.Config) (*provider.Conn, error) {
-	conn, err := provider.Dial(w.t.Context(), w.push, config)
-	if err != nil {
-		return nil, err
-	}
-	w.t.Cleanup(func() { conn.Close() })
-	conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-	_, err = conn.Read(make([]byte, 1))
-	conn.SetReadDeadline(time.Time{})
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, fmt.Errorf("the gateway ends the connection: %w", err)
-	}
-	return conn, nil
 }
 
 // send writes a notification of its own to each of the connections, and fails
@@ -138,65 +89,6 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 }
 
-// changeSomething reloads with one of several changes, or tries to.
-func (w *world) changeSomething(n int) error {
-	broken := false
-	switch n % 6 {
-	case 0:
-		w.amend("topic: "+demoTopic, "push_type: alert\n    topic: "+demoTopic)
-	case 1:
-		w.amend("push_type: alert\n", "on_bad_token: report\n")
-	case 2: // new connections to APNs
-		w.amend("key_id: DEVELOPER1", "key_id: DEVELOPER2")
-		w.amend("on_bad_token: report\n    ", "")
-	case 3:
-		w.amend("apps:", "limits: {window: x}\napps:")
-		broken = true
-	case 4:
-		w.amend("limits: {window: x}\n", "")
-		w.amend("key_id: DEVELOPER2", "key_id: DEVELOPER1")
-		w.write("server.pem", strangers().Server.CertPEM)
-		broken = true
-	case 5:
-		w.write("server-key.pem", strangers().Server.KeyPEM)
-		if err := w.service.reload(); err != nil {
-			return err
-		}
-		w.write("server.pem", pki().Server.CertPEM)
-		w.write("server-key.pem", pki().Server.KeyPEM)
-	}
-	if err := w.service.reload(); (err != nil) != broken {
-		return fmt.Errorf("reload %d: got error %v, and its file is broken: %v", n, err, broken)
-	}
-	return nil
-}
-
-// paced lets so many notifications through in a second.
-func paced(rate int) func(context.Context) error {
-	start, n := time.Now(), 0
-	return func(ctx context.Context) error {
-		n++
-		select {
-		case <-time.After(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate)))):
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// numbered are notifications to devices of their own, until there are enough.
-func numbered(sender int, enough *atomic.Bool) iter.Seq[binproto.Notification] {
-	return func(yield func(binproto.Notification) bool) {
-		for i := 0; !enough.Load(); i++ {
-			n := binproto.Notification{Command: binproto.Enhanced, Token: unhex(token(fmt.Sprintf("%02x", 0x20+sender), i)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
-			if !yield(n) {
-				return
-			}
-		}
-	}
-}
-
 // A file that is of no use, or that asks for what only a restart can do, is
 // refused with its reason, and changes nothing: not even what is good in it.
 func TestReloadRefusals(t *testing.T) {
@@ -238,32 +130,6 @@ func TestReloadRefusals(t *testing.T) {
 			}
 			w.send(2*i, old, w.dial(w.clientTLS()))
 		})
-	}
-}
-
-// A pin that is new admits, one that is gone does not, not even with a TLS
-// session from before.
-func TestReloadIdentities(t *testing.T) {
-	w := newWorld(t, apnssim.Scenario{})
-	oldRule, oldcomer := w.pinned()
-	newRule, newcomer := w.pinned()
-	oldcomer.MaxVersion = tls.VersionTLS12 // those have tickets
-	oldcomer.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	w.amend("{ca: ca.pem, uid: com.example.demo}", oldRule)
-	w.reload()
-	w.dial(oldcomer)
-	if again := w.dial(oldcomer); !again.ConnectionState().DidResume {
-		t.Fatal("the TLS session was not resumed: the test shows less than it says")
-	}
-	if _, err := w.tryDial(newcomer); err == nil {
-		t.Error("the new client was admitted before the reload")
-	}
-
-	w.amend(oldRule, newRule)
-	w.reload()
-	w.send(0, w.dial(newcomer))
-	if _, err := w.tryDial(oldcomer); err == nil {
-		t.Error("the client whose pin is gone was admitted")
 	}
 }
 
@@ -331,43 +197,6 @@ func TestCertificateIsPolled(t *testing.T) {
 		t.Error(err)
 	}
 	w.service = nil
-}
-
-// The providers of an app that is gone are told, and what they sent before is
-// delivered; those of other apps see nothing of it.
-func TestReloadRemovesApp(t *testing.T) {
-	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}})
-	rule, leaver := w.pinned()
-	settings, err := os.ReadFile(w.path("apnsbridge.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, app, _ := bytes.Cut(settings, []byte("  demo:\n"))
-	second := "  second:\n" + strings.Replace(string(app), "{ca: ca.pem, uid: com.example.demo}", rule, 1)
-	w.write("apnsbridge.yaml", append(settings, second...))
-	w.reload()
-	staying, leaving := w.dial(w.clientTLS()), w.dial(leaver)
-	w.send(0, staying, leaving)
-	if _, err := leaving.Write(enhanced(token("22", 7), 7)); err != nil {
-		t.Fatal(err)
-	}
-	w.await("the last one is with APNs", func(s apnssim.Stats) bool { return s.Received == 3 })
-
-	w.write("apnsbridge.yaml", settings)
-	w.reload()
-	leaving.SetReadDeadline(time.Now().Add(30 * time.Second))
-	answer, err := leaving.ReadResponse()
-	switch {
-	case err == nil && answer.Status == binproto.Shutdown && (answer.Identifier == 1 || answer.Identifier == 7): // the last that is settled
-	case errors.Is(err, io.EOF):
-	default:
-		t.Errorf("the provider of the app that is gone reads %v and error %v, want status 10 behind 1 or 7, or an orderly end", answer, err)
-	}
-	w.await("the last one is delivered", func(s apnssim.Stats) bool { return s.Accepted == 3 })
-	if _, err := w.tryDial(leaver); err == nil {
-		t.Error("a client of the app that is gone was admitted")
-	}
-	w.send(10, staying, w.dial(w.clientTLS()))
 }
 
 // What became of reloads is in the metrics.
