@@ -73,11 +73,12 @@ func (b *Bridge) Refusals() map[string]string {
 var ourReasons = map[binproto.Status]string{
 	binproto.MissingDeviceToken: "the frame has no device token: have the provider leave such out",
 	binproto.MissingPayload:     "the frame has no payload: have the provider leave such out",
-	binproto.InvalidTokenSize: "the frame's device token is shorter or longer than limits.token_bytes: have the provider " +
-		"send a token's bytes, not its digits",
-	binproto.InvalidPayloadSize: "the frame's payload is longer than limits.payload_bytes: have the provider shorten it",
-	binproto.ProcessingError:    "the frame does not fit together: see how the provider builds it",
-	binproto.Unknown:            "the frame does not fit together: see how the provider builds it",
+	binproto.InvalidTokenSize: "the frame's device token is shorter or longer than limits.token_bytes: have the " +
+		"provider send a token's bytes, not its digits",
+	binproto.InvalidPayloadSize: "the frame's payload is longer than limits.payload_bytes: have the provider " +
+		"shorten it",
+	binproto.ProcessingError: "the frame does not fit together: see how the provider builds it",
+	binproto.Unknown:         "the frame does not fit together: see how the provider builds it",
 }
 
 // reasonOf says why the provider of s is told what d says.

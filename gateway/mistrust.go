@@ -101,8 +101,8 @@ func refusedBecause(alert tls.AlertError, shown *x509.Certificate, name string, 
 	case alert == certificateRevoked:
 		return mistrust{refuses + "it takes it for revoked", makeServer}
 	case name != "" && shown.VerifyHostname(name) != nil:
-		return mistrust{refuses + fmt.Sprintf("it asked for %q, which the certificate does not name", identity.Clip(name)),
-			makeServer}
+		return mistrust{refuses + fmt.Sprintf("it asked for %q, which the certificate does not name",
+			identity.Clip(name)), makeServer}
 	}
 	unknown := fmt.Sprintf("it does not know who signed it, %q", identity.Clip(shown.Issuer.CommonName))
 	if alert == unknownCA {

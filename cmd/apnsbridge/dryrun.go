@@ -13,8 +13,8 @@ func (a *assembly) dryRuns() (all []warning) {
 	for _, app := range a.apps {
 		if app.DryRun {
 			setting := "apps." + app.Name + ".dry_run"
-			all = append(all, warning{setting: setting, text: setting + ": what the app's providers send is taken as if " +
-				"APNs had accepted it, and goes nowhere: remove it once the app is to be served"})
+			all = append(all, warning{setting: setting, text: setting + ": what the app's providers send is taken " +
+				"as if APNs had accepted it, and goes nowhere: remove it once the app is to be served"})
 		}
 	}
 	return all
@@ -24,7 +24,8 @@ func (a *assembly) dryRuns() (all []warning) {
 func (a *assembly) dryRunSentences(stats bridge.Stats) (all []string) {
 	for _, app := range a.apps {
 		if app.DryRun {
-			all = append(all, fmt.Sprintf("%s: %s, notifications so far: %d", app.Name, dryRunState, stats.Apps[app.Name].DryRun))
+			all = append(all, fmt.Sprintf("%s: %s, notifications so far: %d", app.Name, dryRunState,
+				stats.Apps[app.Name].DryRun))
 		}
 	}
 	return all

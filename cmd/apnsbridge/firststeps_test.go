@@ -43,16 +43,6 @@ func (b *beginner) command(ctx context.Context, line string) (*exec.Cmd, *locked
 	return cmd, out
 }
 
-// run runs a line as it is printed.
-func (b *beginner) run(line string) string {
-	b.t.Helper()
-	cmd, out := b.command(b.t.Context(), line)
-	if err := cmd.Run(); err != nil {
-		b.t.Fatalf("%s: %v\n%s", line, err, out)
-	}
-	return out.String()
-}
-
 // start runs a line in the background until the end of the test.
 func (b *beginner) start(line, ready string) *lockedBuffer {
 	b.t.Helper()
@@ -70,16 +60,6 @@ func (b *beginner) start(line, ready string) *lockedBuffer {
 	})
 	waitFor(b.t, line+": "+ready, func() bool { return strings.Contains(out.String(), ready) })
 	return out
-}
-
-// printed gives the lines that begin so, as they are printed.
-func printed(text, begins string) (all []string) {
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, begins) {
-			all = append(all, line)
-		}
-	}
-	return all
 }
 
 // init asks for what no flag says, takes what files tell, and replaces nothing.

@@ -39,9 +39,10 @@ func (s *service) summarise() {
 		name        string
 		now, before uint64
 	}{
-		{"taken", now.taken, before.taken}, {"accepted", now.accepted, before.accepted}, {"dry_run", now.dryRun, before.dryRun},
-		{"bad_tokens", now.badTokens, before.badTokens}, {"unregistered", now.unregistered, before.unregistered},
-		{"refused", now.refused, before.refused}, {"expired", now.expired, before.expired}, {"given_up", now.givenUp, before.givenUp},
+		{"taken", now.taken, before.taken}, {"accepted", now.accepted, before.accepted},
+		{"dry_run", now.dryRun, before.dryRun}, {"bad_tokens", now.badTokens, before.badTokens},
+		{"unregistered", now.unregistered, before.unregistered}, {"refused", now.refused, before.refused},
+		{"expired", now.expired, before.expired}, {"given_up", now.givenUp, before.givenUp},
 	} {
 		since := figure.now - min(figure.now, figure.before) // an app that a reload has taken out counts no more
 		line.Uint64(figure.name, since)

@@ -10,9 +10,9 @@ import (
 
 // canServe reports what this system lacks for a gateway, nil if nothing.
 func canServe() error {
-	return fmt.Errorf("a gateway needs Linux, or another Unix: %s has neither the event loops nor the file locks that it "+
-		"is made of. send, feedback, sim, check, certs and init work here; for trying out, serve runs in WSL or a container",
-		runtime.GOOS)
+	return fmt.Errorf("a gateway needs Linux, or another Unix: %s has neither the event loops nor the file locks that "+
+		"it is made of. send, feedback, sim, check, certs and init work here; for trying out, serve runs in WSL or a "+
+		"container", runtime.GOOS)
 }
 
 // storeInUse is false: no gateway runs here.

@@ -39,7 +39,7 @@ func (w *wordless) ended(app, client string, since time.Time) {
 	}
 	w.told[app] = now
 	w.log.Warn().Str("app", app).Str("client", client).Str("remedy", "if it goes on, the provider may not trust the "+
-		"gateway's certificate: give it the certificate of the authority that signed it, and see that it names the host "+
-		"that the provider connects to").
+		"gateway's certificate: give it the certificate of the authority that signed it, and see that it names "+
+		"the host that the provider connects to").
 		Msg("a provider has ended its connection at once, and sent nothing")
 }

@@ -41,7 +41,8 @@ func (e *Endpoint) validate(s *source, path, environment string) {
 		if _, given := s.places[at]; !given {
 			continue
 		}
-		if environment != of.environment && environment != "by-listener" && slices.Contains(appEnvironments, environment) {
+		if environment != of.environment && environment != "by-listener" &&
+			slices.Contains(appEnvironments, environment) {
 			s.reject(at, "the app's environment is %s, so that nothing goes there: correct one of them, or remove %s",
 				environment, leaf(at))
 			continue
@@ -90,8 +91,8 @@ func instead(environment, port string) string {
 		port = ":" + port
 	}
 	if environment == "by-listener" {
-		return fmt.Sprintf("write both, as endpoint: {production: https://%s%s, sandbox: https://%s%[2]s}, or remove endpoint",
-			appleHosts["production"], port, appleHosts["sandbox"])
+		return fmt.Sprintf("write both, as endpoint: {production: https://%s%s, sandbox: https://%s%[2]s}, or remove "+
+			"endpoint", appleHosts["production"], port, appleHosts["sandbox"])
 	}
 	return "correct one of them, or remove endpoint"
 }
