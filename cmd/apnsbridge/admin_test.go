@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,21 @@ import (
 )
 
 const adminToken = "0123456789abcdef-the-admin-token"
+
+// sum adds up the values of a metric whose text begins so; there may be none.
+func (w *world) sum(t *testing.T, begins string) (sum float64) {
+	t.Helper()
+	for line := range strings.Lines(w.metrics()) {
+		if rest, ok := strings.CutPrefix(line, begins); ok && strings.ContainsAny(rest[:1], " {,}") {
+			var value float64
+			if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' '):], &value); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			sum += value
+		}
+	}
+	return sum
+}
 
 // With a token every request needs it, on loopback too, but for the one that
 // says no more than that somebody is there.

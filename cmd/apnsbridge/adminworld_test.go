@@ -58,21 +58,6 @@ func (w *world) metric(t *testing.T, name string) (value float64) {
 	return value
 }
 
-// sum adds up the values of a metric whose text begins so; there may be none.
-func (w *world) sum(t *testing.T, begins string) (sum float64) {
-	t.Helper()
-	for line := range strings.Lines(w.metrics()) {
-		if rest, ok := strings.CutPrefix(line, begins); ok && strings.ContainsAny(rest[:1], " {,}") {
-			var value float64
-			if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' '):], &value); err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			sum += value
-		}
-	}
-	return sum
-}
-
 func (w *world) adminStats() metrics.Admin { return w.service.admin.stats() }
 
 // serveAdmin starts the gateway again, with other settings of its admin port.
