@@ -55,7 +55,6 @@ type place struct {
 type guardRuling struct {
 	line *lane.Line
 	lane.Ruling
-	record []byte // what is to be remembered of it; nil: as before
 }
 
 func (b *Bridge) newLane(a *app, e Environment) *appLane {
@@ -221,11 +220,11 @@ func (l *appLane) Ended(it *lane.Item, how lane.End) {
 func (l *appLane) Gone(it *lane.Item) { l.todo.gone = append(l.todo.gone, of(it)) }
 
 func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
-	ruling := guardRuling{line: n, Ruling: r}
-	if r.Save {
-		ruling.record = n.Record()
+	if r.Save { // at once: of two rulings the later one's record has to be the last
+		b := l.app.bridge
+		b.ledgerLog.saveGuard(guardKey(l, n), n.Record(), b.now())
 	}
-	l.todo.rulings = append(l.todo.rulings, ruling)
+	l.todo.rulings = append(l.todo.rulings, guardRuling{line: n, Ruling: r})
 }
 
 func (l *appLane) Full() bool  { return !l.app.account.room() }

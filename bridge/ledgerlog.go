@@ -138,7 +138,7 @@ func (l *ledgerLog) restoreGuard(to *appLane, n *lane.Line, now lane.Now) {
 	}
 }
 
-// saveGuard writes what a line's guard knows.
+// saveGuard writes what a line's guard knows. The lane's lock is held.
 func (l *ledgerLog) saveGuard(key string, state []byte, now time.Time) {
 	record := conversation.Record{Key: []byte(guardPrefix + key), Value: state, Expires: now.Add(lane.GuardLife)}
 	l.mu.Lock()

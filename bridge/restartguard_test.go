@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -247,5 +248,29 @@ func TestTryNow(t *testing.T) {
 	b := startBridge(t, Config{})
 	if b.Try("mail") == nil || b.Believe("mail") == nil {
 		t.Error("an app that is not configured was tried, or believed")
+	}
+}
+
+// What is remembered of a guard is what it knew last, whoever is first to carry out what
+// was decided: two answers of APNs come over two connections.
+func TestGuardRemembersTheLatest(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
+	l := b.apps["mail"].lanes[Production]
+	l.lock()
+	n := l.line("")
+	l.Ruled(n, lane.Ruling{Save: true})
+	first := l.release()
+	now := l.lock()
+	l.core.Believe(now)
+	l.Ruled(n, lane.Ruling{Save: true})
+	latest := n.Record()
+	second := l.release()
+	l.perform(second)
+	l.perform(first)
+	b.ledgerLog.mu.Lock()
+	defer b.ledgerLog.mu.Unlock()
+	if got := b.ledgerLog.guards[guardKey(l, n)].Value; !bytes.Equal(got, latest) {
+		t.Errorf("% x is remembered, and the guard knew % x", got, latest)
 	}
 }

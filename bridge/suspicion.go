@@ -10,9 +10,6 @@ import (
 // ruled carries out what the guard of a line has made of APNs' answers.
 func (a *app) ruled(l *appLane, r guardRuling) {
 	b := a.bridge
-	if r.record != nil {
-		b.ledgerLog.saveGuard(guardKey(l, r.line), r.record, b.now())
-	}
 	if r.Alarm {
 		a.health.say(l.scope(r.line), a.suspicion()+". The last answer: "+a.health.refusal.sentence(), b.log)
 	}
