@@ -35,16 +35,18 @@ var ports = group{"Ports for providers", []family{
 	portParts(counter, "connections_refused_total", "Connections that came to nothing, by reason: not one of the "+
 		"app's clients (not_admitted), a bound (connections, connections_per_address, connections_per_client, "+
 		"app_connections_share, handshake_rate_per_address, handshakes), time, or a handshake that failed: something "+
-		"older than TLS, no TLS at all, a bad PROXY header, or else (handshake).", "reason",
+		"older than TLS, no TLS at all, a bad PROXY header, a client that does not trust our certificate (untrusted), or "+
+		"else (handshake).", "reason",
 		func(p *gateway.PortStats) []part {
-			told := p.OlderThanTLS + p.WithoutTLS + p.BadProxyHeaders
+			told := p.OlderThanTLS + p.WithoutTLS + p.BadProxyHeaders + p.Mistrusted
 			return []part{
 				{"not_admitted", float64(p.Refused)}, {"connections", float64(p.OverLimit)},
 				{"connections_per_address", float64(p.OverLimitPerAddress)},
 				{"connections_per_client", float64(p.OverLimitPerClient)},
 				{"app_connections_share", float64(p.OverShare)}, {"handshake_rate_per_address", float64(p.HandshakesOverRate)},
 				{"handshakes", float64(p.HandshakesDropped)}, {"time", float64(p.HandshakesTimedOut)},
-				{"older_than_tls", float64(p.OlderThanTLS)}, {"no_tls", float64(p.WithoutTLS)},
+				{"untrusted", float64(p.Mistrusted)}, {"older_than_tls", float64(p.OlderThanTLS)},
+				{"no_tls", float64(p.WithoutTLS)},
 				{"proxy_header", float64(p.BadProxyHeaders)},
 				{"handshake", float64(p.HandshakesFailed - min(told, p.HandshakesFailed))},
 			}
