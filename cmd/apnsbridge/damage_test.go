@@ -198,7 +198,7 @@ func TestServeDamagedNotifications(t *testing.T) {
 		}
 		return all
 	}
-	waitFor(t, "all are on disk only", func() bool { return waiting() == n && w.metric(t, "apnsbridge_bridge_unsettled") == 0 })
+	waitFor(t, "all are on disk only", func() bool { return waiting() == n && w.metric(t, "apnsbridge_notifications_unsettled") == 0 })
 	files, err := filepath.Glob(filepath.Join(w.path("data"), "spool", "*.log"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("got %q and error %v, want a segment", files, err)
@@ -232,7 +232,7 @@ func TestServeDamagedNotifications(t *testing.T) {
 	if status, body := w.ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || body != want {
 		t.Errorf("/readyz: got %d and %q, want %q", status, body, want)
 	}
-	if got, want := w.metrics(), "apnsbridge_store_spool_broken_total 3\n"; !strings.Contains(got, want) {
+	if got, want := w.metrics(), "apnsbridge_spool_broken_total 3\n"; !strings.Contains(got, want) {
 		t.Errorf("the metrics have no %q", want)
 	}
 	if b, err := os.ReadFile(kept); err != nil || bytes.Count(b, []byte("number ")) < 2 {

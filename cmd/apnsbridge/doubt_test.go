@@ -52,10 +52,15 @@ func (r *repetitions) look() {
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	_, after, ok := strings.Cut(string(text), "\napnsbridge_notifications_ambiguous_total{app=\"demo\",environment=\"production\"} ")
-	var count float64
-	if _, wrong := fmt.Sscan(after, &count); err != nil || wrong != nil || !ok || process != int(r.c.number.Load()) {
+	if err != nil || response.StatusCode != http.StatusOK || process != int(r.c.number.Load()) {
 		return
+	}
+	var count float64 // while none was repeated the metric is not there
+	const name = `apnsbridge_notifications_ambiguous_total{app="demo",environment="production"} `
+	if _, after, ok := strings.Cut(string(text), "\n"+name); ok {
+		if _, err := fmt.Sscan(after, &count); err != nil {
+			return
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
