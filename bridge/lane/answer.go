@@ -156,6 +156,9 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 			}
 			l.Door.failed(Unreachable, enough, sent, now)
 		}
+		if c == NoAnswer && l.Door.Reason != Open { // each may double, or be given up: probes only
+			l.Door.good, l.Door.credit, l.draws = 0, 0, nil
+		}
 		return
 	case Unlooked:
 		return
