@@ -99,7 +99,8 @@ func TestHere(t *testing.T) {
 
 // Whoever was loose while another had the app ends what is here.
 func TestLooseAndLost(t *testing.T) {
-	for after, want := range map[string]string{"mail gw2 2": "end mail", "mail gw1 1": "go on mail", "mail gw2 1": "end mail"} {
+	for after, want := range map[string]string{"mail gw2 2": "end mail", "mail gw1 1": "go on mail",
+		"mail gw2 1": "end mail"} {
 		r := here(t)
 		r.Over(10 * second)
 		r.wants("loosen mail")

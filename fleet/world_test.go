@@ -93,7 +93,8 @@ type world struct {
 const nodeCount, appCount = 3, 3
 
 func newWorld(t testing.TB, seed uint64) *world {
-	w := &world{TB: t, rnd: rand.New(rand.NewPCG(seed, 7)), away: map[string]bool{}, rules: NewRules(6*time.Second, 8*time.Second), done: map[Verb]int{},
+	w := &world{TB: t, rnd: rand.New(rand.NewPCG(seed, 7)), away: map[string]bool{},
+		rules: NewRules(6*time.Second, 8*time.Second), done: map[Verb]int{},
 		table: table{lives: map[string]int{}, expires: map[string]time.Duration{}, apps: map[string]*store.FleetApp{}}}
 	for i := range nodeCount {
 		n := &node{w: w, name: fmt.Sprint("gw", i)}
@@ -414,7 +415,8 @@ func (w *world) safe() {
 					w.fail("%s may write packets for %s, of which it has %+v", n.name, app, *b)
 				}
 			}
-			if n.paused <= w.now && !b.giving && len(b.waits) > 0 && w.now-b.waits[0] > w.rules.Claim+100*time.Millisecond && n.m.Place(app) == Claiming {
+			if n.paused <= w.now && !b.giving && len(b.waits) > 0 &&
+				w.now-b.waits[0] > w.rules.Claim+100*time.Millisecond && n.m.Place(app) == Claiming {
 				w.fail("%s: a session of %s waits for %v", n.name, app, w.now-b.waits[0])
 			}
 		}

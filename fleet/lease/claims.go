@@ -10,7 +10,8 @@ import (
 
 // latest is what the latest view says of an app.
 func (l *Lease) latest(app string) (store.FleetApp, bool) {
-	i, ok := slices.BinarySearchFunc(l.view.Apps, app, func(a store.FleetApp, name string) int { return strings.Compare(a.Name, name) })
+	i, ok := slices.BinarySearchFunc(l.view.Apps, app,
+		func(a store.FleetApp, name string) int { return strings.Compare(a.Name, name) })
 	if !ok {
 		return store.FleetApp{}, false
 	}

@@ -132,8 +132,9 @@ const appCount, nodeCount = 5, 4
 func appName(i int) string { return fmt.Sprint("app", i) }
 
 func newWorld(t testing.TB, seed uint64) *world {
-	w := &world{TB: t, rnd: rand.New(rand.NewPCG(seed, 1)), table: table{nodes: map[string]*row{}, apps: map[string]*store.FleetApp{}},
-		away: map[string]bool{}, owner: map[string]uint64{}, rules: NewRules(6 * time.Second)}
+	w := &world{TB: t, rnd: rand.New(rand.NewPCG(seed, 1)),
+		table: table{nodes: map[string]*row{}, apps: map[string]*store.FleetApp{}},
+		away:  map[string]bool{}, owner: map[string]uint64{}, rules: NewRules(6 * time.Second)}
 	for i := range nodeCount {
 		p := &process{w: w, name: fmt.Sprint("gw", i)}
 		w.nodes = append(w.nodes, p)
@@ -357,7 +358,8 @@ func (w *world) safe() {
 			case epoch < w.owner[app]:
 				w.fail("%s acts as the owner of %s in epoch %d, behind epoch %d", p.name, app, epoch, w.owner[app])
 			case w.table.apps[app].Node != p.name || w.table.apps[app].Epoch != epoch:
-				w.fail("%s acts as the owner of %s in epoch %d, and the store says %+v", p.name, app, epoch, *w.table.apps[app])
+				w.fail("%s acts as the owner of %s in epoch %d, and the store says %+v", p.name, app, epoch,
+					*w.table.apps[app])
 			}
 			if by = p.name; epoch > w.owner[app] {
 				w.owner[app] = epoch
@@ -396,7 +398,8 @@ func TestHistories(t *testing.T) {
 		w.run(2*9*time.Second+w.rules.Length+2*time.Second, false)
 		for i := range appCount {
 			app := appName(i)
-			wanted := w.table.apps[app] != nil || slices.ContainsFunc(w.nodes, func(p *process) bool { return p.wants[app] })
+			wanted := w.table.apps[app] != nil ||
+				slices.ContainsFunc(w.nodes, func(p *process) bool { return p.wants[app] })
 			owners := 0
 			for _, p := range w.nodes {
 				if _, ok := p.lease.Owns(app, p.now()); ok {

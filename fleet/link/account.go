@@ -100,7 +100,8 @@ func (a *account) room(w *window) bool {
 // credit counts what the owner's session has taken.
 func (a *account) credit(w *window, notifications, bytes int) error {
 	if notifications > w.notifications || bytes > w.bytes {
-		return fmt.Errorf("link: credit for %d notifications of %d bytes; %d of %d are under way", notifications, bytes, w.notifications, w.bytes)
+		return fmt.Errorf("link: credit for %d notifications of %d bytes; %d of %d are under way", notifications,
+			bytes, w.notifications, w.bytes)
 	}
 	w.notifications -= notifications
 	w.bytes -= bytes

@@ -67,7 +67,8 @@ func TestAccount(t *testing.T) {
 					}
 				})
 				for _, w := range open {
-					if w.full && a.roomy(w.share) && w.notifications <= windowNotifications/2 && w.bytes <= windowBytes/2 {
+					if w.full && a.roomy(w.share) && w.notifications <= windowNotifications/2 &&
+						w.bytes <= windowBytes/2 {
 						t.Fatalf("a session has room and is not resumed: %+v of %+v", *w, *w.share)
 					}
 				}

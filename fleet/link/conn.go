@@ -32,7 +32,8 @@ type conn struct {
 }
 
 func newConn(c Config, t *tls.Conn, limit int) *conn {
-	return &conn{config: c, tls: t, limit: limit, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	return &conn{config: c, tls: t, limit: limit, began: time.Now(), wake: make(chan struct{}, 1),
+		done: make(chan struct{})}
 }
 
 // greet exchanges hellos.

@@ -33,8 +33,9 @@ func Dial(ctx context.Context, address string, c Config) (*Entry, error) {
 		return nil, fmt.Errorf("link to %s: %w", address, err)
 	}
 	t := tls.Client(raw, clientTLS(c.Certificate, c.CA))
-	e := &Entry{conn: newConn(c, t, int(c.Bytes)+maxControl), closed: make(chan struct{}), sessions: make(map[uint32]*carried),
-		readers: make(map[uint32]chan<- readerOrder), account: newAccount(c.Bytes)}
+	e := &Entry{conn: newConn(c, t, int(c.Bytes)+maxControl), closed: make(chan struct{}),
+		sessions: make(map[uint32]*carried),
+		readers:  make(map[uint32]chan<- readerOrder), account: newAccount(c.Bytes)}
 	if err = t.HandshakeContext(ctx); err == nil {
 		err = e.greet()
 	}

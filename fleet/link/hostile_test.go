@@ -73,7 +73,8 @@ func TestFalseOwner(t *testing.T) {
 	c := config("gw1")
 	c.Certificate = newAuthority().node()
 	o := newOwner(t, c)
-	if _, err := Dial(t.Context(), o.address, config("gw2")); err == nil || !strings.Contains(err.Error(), "not of fleet.ca") {
+	if _, err := Dial(t.Context(), o.address, config("gw2")); err == nil ||
+		!strings.Contains(err.Error(), "not of fleet.ca") {
 		t.Errorf("got %v, want a refusal", err)
 	}
 	expired := config("gw1")
@@ -114,14 +115,16 @@ func TestBreaches(t *testing.T) {
 		"session 0":                      appendMessage(slices.Clone(hi), open, 0, 'p'),
 		"a long origin":                  appendMessage(slices.Clone(hi), open, 1, make([]byte, maxOrigin+1)...),
 		"a push without a frame":         appendMessage(slices.Clone(begun), push, 1, 'x', 'y'),
-		"a push with two frames":         with(begun, appendMessage(nil, push, 1, notification(1).Append(notification(0).Append(nil))...)...),
-		"half a push":                    with(begun, appendMessage(nil, push, 1, notification(0).Append(nil)[:30]...)...),
-		"a short reject":                 appendMessage(slices.Clone(begun), reject, 1, 5),
-		"a long shutdown":                appendMessage(slices.Clone(begun), shutdown, 1, 1, 2),
-		"an empty close":                 appendMessage(slices.Clone(begun), closed, 1),
-		"a long alive":                   appendMessage(slices.Clone(hi), alive, 0, 1, 2),
-		"an answer to nothing":           appendMessage(slices.Clone(hi), written, 5),
-		"more than its credit":           tooMuch,
+		"a push with two frames": with(begun,
+			appendMessage(nil, push, 1, notification(1).Append(notification(0).Append(nil))...)...),
+		"half a push": with(begun,
+			appendMessage(nil, push, 1, notification(0).Append(nil)[:30]...)...),
+		"a short reject":       appendMessage(slices.Clone(begun), reject, 1, 5),
+		"a long shutdown":      appendMessage(slices.Clone(begun), shutdown, 1, 1, 2),
+		"an empty close":       appendMessage(slices.Clone(begun), closed, 1),
+		"a long alive":         appendMessage(slices.Clone(hi), alive, 0, 1, 2),
+		"an answer to nothing": appendMessage(slices.Clone(hi), written, 5),
+		"more than its credit": tooMuch,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOwner(t, config("gw1"))
@@ -237,7 +240,8 @@ func FuzzOwner(f *testing.F) {
 		o := &owner{t: t, sessions: make(map[string]*session)}
 		o.setUp = func(s *session) { s.loose, s.room = true, len(b)%2 == 0 }
 		o.start()
-		c := &ownerConn{conn: unconnected(), owner: NewOwner(Config{}, o), sessions: make(map[uint32]*owned), readers: make(map[uint32]*reader), ready: make(chan struct{}, 1)}
+		c := &ownerConn{conn: unconnected(), owner: NewOwner(Config{}, o), sessions: make(map[uint32]*owned),
+			readers: make(map[uint32]*reader), ready: make(chan struct{}, 1)}
 		feed(c.conn, b, c.take)
 		c.payBack()
 		c.fail(errClosed)
@@ -262,7 +266,8 @@ func FuzzEntry(f *testing.F) {
 	f.Add(appendText(b, gone, 2, nil, errClosed))
 	f.Add(appendMessage(appendMessage(nil, tuples, 3, 1, 2), finish, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e := &Entry{conn: unconnected(), sessions: make(map[uint32]*carried), readers: make(map[uint32]chan<- readerOrder), account: newAccount(1 << 20)}
+		e := &Entry{conn: unconnected(), sessions: make(map[uint32]*carried),
+			readers: make(map[uint32]chan<- readerOrder), account: newAccount(1 << 20)}
 		for range 2 {
 			p := newProvider(e)
 			s, err := e.Open(p, "mail", nil)
@@ -271,7 +276,8 @@ func FuzzEntry(f *testing.F) {
 			}
 			p.Session = s
 			s.Push(simple)
-			s.Push(&binproto.Notification{Command: binproto.Simple, Token: make([]byte, 100), Payload: make([]byte, 4000)})
+			s.Push(&binproto.Notification{Command: binproto.Simple, Token: make([]byte, 100),
+				Payload: make([]byte, 4000)})
 		}
 		e.readers[3] = make(chan readerOrder, 1)
 		feed(e.conn, b, e.take)

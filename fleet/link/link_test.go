@@ -25,7 +25,8 @@ func TestCarry(t *testing.T) {
 	if !p.Push(notification(0)) {
 		t.Error("there is no room for a second notification")
 	}
-	p.Reject(&binproto.Notification{Command: binproto.Framed, HasIdentifier: true, Identifier: 7, Layout: binproto.LayoutOf(1, 2), Skipped: 3}, 5)
+	p.Reject(&binproto.Notification{Command: binproto.Framed, HasIdentifier: true, Identifier: 7,
+		Layout: binproto.LayoutOf(1, 2), Skipped: 3}, 5)
 	p.ReadOn()
 	p.Shutdown(true)
 	p.Close2(nil)
@@ -240,7 +241,8 @@ func TestState(t *testing.T) {
 	there.State, here.State = func() byte { return 1 }, func() byte { return 2 }
 	o := newOwner(t, there)
 	e := dial(t, o, here)
-	for deadline := time.Now().Add(20 * time.Second); e.State() != 1 || o.States()["gw2"] != 2; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); e.State() != 1 ||
+		o.States()["gw2"] != 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got states %d and %v, want 1 and 2", e.State(), o.States())
 		}
@@ -305,7 +307,8 @@ func TestCarryReader(t *testing.T) {
 					}
 				}
 				confirmed, err := r.Finish()
-				if confirmed != tt.r.confirmed || !r.Acknowledged() || (err == nil) != (tt.r.fails == nil) || err != nil && err.Error() != tt.r.fails.Error() {
+				if confirmed != tt.r.confirmed || !r.Acknowledged() || (err == nil) != (tt.r.fails == nil) ||
+					err != nil && err.Error() != tt.r.fails.Error() {
 					t.Errorf("got %v, %v and acknowledged %v", confirmed, err, r.Acknowledged())
 				}
 			}

@@ -148,7 +148,8 @@ func parseHello(body []byte) (node string, err error) {
 	case len(body) == 0:
 		return "", fmt.Errorf("link: a hello of 0 bytes")
 	case body[0] != version:
-		return "", fmt.Errorf("link: the other node speaks version %d and this one version %d: let both run the same program", body[0], version)
+		return "", fmt.Errorf("link: the other node speaks version %d and this one version %d: let both run the same "+
+			"program", body[0], version)
 	case len(body) > 1+maxNode:
 		return "", fmt.Errorf("link: a node's name of %d bytes; %d are the most", len(body)-1, maxNode)
 	}

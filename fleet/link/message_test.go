@@ -21,7 +21,8 @@ func unhex(t testing.TB, s string) []byte {
 
 var (
 	simple   = &binproto.Notification{Command: binproto.Simple, Token: []byte{1, 2}, Payload: []byte("{}")}
-	rejected = &binproto.Notification{Command: binproto.Framed, HasIdentifier: true, Identifier: 0x01020304, Layout: 0x21, Skipped: 3}
+	rejected = &binproto.Notification{Command: binproto.Framed, HasIdentifier: true, Identifier: 0x01020304,
+		Layout: 0x21, Skipped: 3}
 )
 
 // What goes over the wire, byte by byte.
@@ -61,7 +62,8 @@ func TestGoldenBytes(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	var n binproto.Notification
-	if status, err := parseReject(appendReject(nil, 1, rejected, 5)[headLen:], &n); status != 5 || err != nil || !same(n, *rejected) {
+	if status, err := parseReject(appendReject(nil, 1, rejected, 5)[headLen:], &n); status != 5 || err != nil ||
+		!same(n, *rejected) {
 		t.Errorf("got status %d, %+v and error %v", status, n, err)
 	}
 	if a, b, err := parseCredit(appendCredit(nil, 1, 2, 3)[headLen:]); a != 2 || b != 3 || err != nil {
@@ -79,7 +81,8 @@ func TestParse(t *testing.T) {
 }
 
 func same(a, b binproto.Notification) bool {
-	return a.Command == b.Command && a.HasIdentifier == b.HasIdentifier && a.Identifier == b.Identifier && a.Layout == b.Layout && a.Skipped == b.Skipped
+	return a.Command == b.Command && a.HasIdentifier == b.HasIdentifier && a.Identifier == b.Identifier &&
+		a.Layout == b.Layout && a.Skipped == b.Skipped
 }
 
 // A body that is cut anywhere is an error, and so is one with more.
@@ -89,7 +92,8 @@ func TestParseCut(t *testing.T) {
 		whole []byte
 		parse func([]byte) error
 	}{
-		"reject": {appendReject(nil, 1, rejected, 5), func(b []byte) error { _, err := parseReject(b, &n); return err }},
+		"reject": {appendReject(nil, 1, rejected, 5),
+			func(b []byte) error { _, err := parseReject(b, &n); return err }},
 		"credit": {appendCredit(nil, 1, 2, 3), func(b []byte) error { _, _, err := parseCredit(b); return err }},
 		"fail":   {appendFail(nil, 1, 2, 3), func(b []byte) error { _, _, err := parseFail(b); return err }},
 	} {

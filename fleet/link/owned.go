@@ -133,7 +133,8 @@ func (s *owned) take(h header, body []byte) error {
 		return s.tell(h, body)
 	}
 	if s.under.notifications >= windowNotifications || s.under.bytes >= windowBytes {
-		return fmt.Errorf("link: session %d goes over its credit of %d notifications and %d bytes", s.number, windowNotifications, windowBytes)
+		return fmt.Errorf("link: session %d goes over its credit of %d notifications and %d bytes", s.number,
+			windowNotifications, windowBytes)
 	}
 	s.under.add(1, headLen+len(body))
 	if len(s.queue) > 0 || s.full && !s.free.Load() {

@@ -55,7 +55,8 @@ func (o *Owner) Serve(l net.Listener) error {
 			raw.Close()
 			continue
 		}
-		c := &ownerConn{owner: o, sessions: make(map[uint32]*owned), readers: make(map[uint32]*reader), ready: make(chan struct{}, 1)}
+		c := &ownerConn{owner: o, sessions: make(map[uint32]*owned), readers: make(map[uint32]*reader),
+			ready: make(chan struct{}, 1)}
 		c.conn = newConn(o.config, tls.Server(raw, serverTLS(o.config.Certificate, o.config.CA)), maxControl)
 		o.conns[c] = struct{}{}
 		o.wg.Go(func() {

@@ -163,7 +163,8 @@ func (s *session) note(format string, args ...any) bool {
 }
 
 func (s *session) Push(n *binproto.Notification) bool {
-	if want := notification(n.Identifier); !s.loose && (!bytes.Equal(want.Token, n.Token) || !bytes.Equal(want.Payload, n.Payload) || want.Command != n.Command) {
+	if want := notification(n.Identifier); !s.loose &&
+		(!bytes.Equal(want.Token, n.Token) || !bytes.Equal(want.Payload, n.Payload) || want.Command != n.Command) {
 		s.owner.t.Errorf("got %.200v, want %.200v", n, want)
 	}
 	if s.pushed != nil {
@@ -177,7 +178,8 @@ func (s *session) Push(n *binproto.Notification) bool {
 }
 
 func (s *session) Reject(n *binproto.Notification, status binproto.Status) bool {
-	return s.note("reject %d %v %d %x %d status %d", n.Command, n.HasIdentifier, n.Identifier, n.Layout, n.Skipped, status)
+	return s.note("reject %d %v %d %x %d status %d", n.Command, n.HasIdentifier, n.Identifier, n.Layout, n.Skipped,
+		status)
 }
 func (s *session) ReadOn()             { s.note("read on") }
 func (s *session) Shutdown(heard bool) { s.note("shutdown %v", heard) }
@@ -243,7 +245,10 @@ func (o *owner) resume(s *session) {
 
 func notification(id uint32) *binproto.Notification {
 	token := binary.BigEndian.AppendUint32(bytes.Repeat([]byte{0xaa}, 28), id)
-	return &binproto.Notification{Command: binproto.Enhanced, Identifier: id, HasIdentifier: true, HasExpiry: true, Token: token, Payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, id)}
+	return &binproto.Notification{
+		Command: binproto.Enhanced, Identifier: id, HasIdentifier: true, HasExpiry: true,
+		Token: token, Payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, id),
+	}
 }
 
 // provider is a connection at the entry.

@@ -42,9 +42,11 @@ func TestServerCrashes(t *testing.T) {
 	}
 	server.Kill()
 	for what, err := range map[string]error{
-		"Append": ledger.Append(ctx, note("meanwhile")), "Put": put("meanwhile"), "Record": s.Feedback().Record(ctx, "mail", dead(1, 1)),
+		"Append": ledger.Append(ctx, note("meanwhile")), "Put": put("meanwhile"),
+		"Record": s.Feedback().Record(ctx, "mail", dead(1, 1)),
 	} {
-		if err == nil || errors.Is(err, store.ErrNotOurs) || errors.Is(err, store.ErrLeaseOver) || strings.ContainsRune(err.Error(), '\n') {
+		if err == nil || errors.Is(err, store.ErrNotOurs) || errors.Is(err, store.ErrLeaseOver) ||
+			strings.ContainsRune(err.Error(), '\n') {
 			t.Errorf("%s without a server: got %v, want that it is away", what, err)
 		}
 	}
@@ -65,7 +67,10 @@ func TestServerCrashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var keys []string
-	if err := ledger.Load(ctx, func(r store.LedgerRecord) error { keys = append(keys, string(r.Key)); return nil }); err != nil {
+	if err := ledger.Load(ctx, func(r store.LedgerRecord) error {
+		keys = append(keys, string(r.Key))
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(keys, " "); got != "after before" {

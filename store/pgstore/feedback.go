@@ -131,7 +131,8 @@ func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, e
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	err = f.engine.pool.QueryRow(ctx, "select coalesce(max(revision), 0)::bigint from feedback_app where app = $1", app).Scan(&revision)
+	err = f.engine.pool.QueryRow(ctx, "select coalesce(max(revision), 0)::bigint from feedback_app where app = $1",
+		app).Scan(&revision)
 	return revision, f.engine.failure(err)
 }
 
@@ -140,15 +141,17 @@ func (f *Feedback) Pending(ctx context.Context, app string, after uint64, limit 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	rows, err := f.engine.pool.Query(ctx, "select token, found, revision from feedback where app = $1 and revision > $2 and since >= $3 "+
-		"order by revision limit $4", app, int64(min(after, 1<<63-1)), millis(f.now().Add(-f.age)), max(limit, 0))
+	rows, err := f.engine.pool.Query(ctx, `
+		select token, found, revision from feedback where app = $1 and revision > $2 and since >= $3
+		order by revision limit $4`, app, int64(min(after, 1<<63-1)), millis(f.now().Add(-f.age)), max(limit, 0))
 	if err != nil {
 		return nil, f.engine.failure(err)
 	}
 	var token []byte
 	var found, revision int64
 	_, err = pgx.ForEachRow(rows, []any{&token, &found, &revision}, func() error {
-		page = append(page, store.Dead{Token: token[:len(token):len(token)], Time: fromMillis(found), Revision: uint64(revision)})
+		page = append(page, store.Dead{Token: token[:len(token):len(token)], Time: fromMillis(found),
+			Revision: uint64(revision)})
 		token = nil
 		return nil
 	})

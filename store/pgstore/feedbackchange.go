@@ -65,8 +65,10 @@ func (f *Feedback) change(ctx context.Context, app string, do func(*change) erro
 func (c *change) carryOut(do func(*change) error) func(pgx.Tx) error {
 	return func(tx pgx.Tx) error {
 		c.tx = tx
-		if err := tx.QueryRow(c.ctx, "insert into feedback_app as a (app) values ($1) on conflict (app) do update set app = a.app "+
-			"returning revision, entries, turn, given", c.app).Scan(&c.revision, &c.entries, &c.turn, &c.given); err != nil {
+		if err := tx.QueryRow(c.ctx, `
+			insert into feedback_app as a (app) values ($1) on conflict (app) do update set app = a.app
+			returning revision, entries, turn, given`, c.app).
+			Scan(&c.revision, &c.entries, &c.turn, &c.given); err != nil {
 			return err
 		}
 		if err := c.dropOld(); err != nil {
@@ -78,7 +80,8 @@ func (c *change) carryOut(do func(*change) error) func(pgx.Tx) error {
 		if err := c.dropExcess(); err != nil {
 			return err
 		}
-		_, err := tx.Exec(c.ctx, "update feedback_app set revision = $2, entries = $3, turn = $4, given = $5 where app = $1",
+		_, err := tx.Exec(c.ctx, `
+			update feedback_app set revision = $2, entries = $3, turn = $4, given = $5 where app = $1`,
 			c.app, c.revision, c.entries, c.turn, c.given)
 		return err
 	}
@@ -98,7 +101,8 @@ func (c *change) dropOld() error {
 	for _, table := range []string{feedbackTable, givenTable} {
 		_, _, age := c.index(table)
 		if err := c.remove(table, "since < $2 and revision < coalesce((select revision from "+table+
-			" where app = $1 and since >= $2 order by revision limit 1), 9223372036854775807)", millis(c.f.now().Add(-age))); err != nil {
+			" where app = $1 and since >= $2 order by revision limit 1), 9223372036854775807)",
+			millis(c.f.now().Add(-age))); err != nil {
 			return err
 		}
 	}
@@ -110,7 +114,8 @@ func (c *change) dropExcess() error {
 	for _, table := range []string{feedbackTable, givenTable} {
 		_, length, _ := c.index(table)
 		if excess := *length - int64(c.f.entries); excess > 0 {
-			if err := c.remove(table, "revision in (select revision from "+table+" where app = $1 order by revision limit $2)", excess); err != nil {
+			if err := c.remove(table, "revision in (select revision from "+table+" where app = $1 order by revision "+
+				"limit $2)", excess); err != nil {
 				return err
 			}
 		}
@@ -121,7 +126,8 @@ func (c *change) dropExcess() error {
 // remove deletes the app's entries for which where holds. Its arguments begin with $2.
 func (c *change) remove(table, where string, args ...any) error {
 	index, length, _ := c.index(table)
-	rows, err := c.tx.Query(c.ctx, "delete from "+table+" where app = $1 and "+where+" returning token", append([]any{c.app}, args...)...)
+	rows, err := c.tx.Query(c.ctx, "delete from "+table+" where app = $1 and "+where+" returning token",
+		append([]any{c.app}, args...)...)
 	if err != nil {
 		return err
 	}
@@ -144,7 +150,8 @@ func (c *change) unindex(index *store.TokenIndex, token []byte) {
 
 // times are when tokens in a table were found dead.
 func (c *change) times(table string, tokens [][]byte) (map[string]int64, error) {
-	rows, err := c.tx.Query(c.ctx, "select token, found from "+table+" where app = $1 and token = any($2)", c.app, tokens)
+	rows, err := c.tx.Query(c.ctx, "select token, found from "+table+" where app = $1 and token = any($2)", c.app,
+		tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -235,8 +242,9 @@ func (c *change) give(tokens [][]byte, found []int64) error {
 // takeBack moves at most againLen entries of what was given up to turn last back to the
 // list, as long as that has room. n of them are news there.
 func (c *change) takeBack(last int64) (n int, more bool, err error) {
-	rows, err := c.tx.Query(c.ctx, "select g.token, g.found, f.token is not null from given g left join feedback f using (app, token) "+
-		"where app = $1 and g.revision <= $2 order by g.revision limit $3", c.app, last, againLen)
+	rows, err := c.tx.Query(c.ctx, `
+		select g.token, g.found, f.token is not null from given g left join feedback f
+		using (app, token) where app = $1 and g.revision <= $2 order by g.revision limit $3`, c.app, last, againLen)
 	if err != nil {
 		return 0, false, err
 	}
@@ -284,15 +292,18 @@ func (e *entries) put(token []byte, found, revision int64) {
 	i, ok := e.at[string(token)]
 	if !ok {
 		e.at[string(token)] = len(e.tokens)
-		e.tokens, e.found, e.revisions = append(e.tokens, append([]byte(nil), token...)), append(e.found, found), append(e.revisions, revision)
+		e.tokens, e.found, e.revisions = append(e.tokens, append([]byte(nil), token...)), append(e.found, found),
+			append(e.revisions, revision)
 		return
 	}
 	e.found[i], e.revisions[i] = found, revision
 }
 
 func (c *change) write(table string, e *entries) error {
-	_, err := c.tx.Exec(c.ctx, "insert into "+table+" select $1, t, f, $5, r from unnest($2::bytea[], $3::bigint[], $4::bigint[]) as x (t, f, r) "+
-		"on conflict (app, token) do update set found = excluded.found, since = excluded.since, revision = excluded.revision",
+	_, err := c.tx.Exec(c.ctx, "insert into "+table+`
+		select $1, t, f, $5, r from unnest($2::bytea[], $3::bigint[], $4::bigint[]) as x (t, f, r)
+		on conflict (app, token) do update
+		set found = excluded.found, since = excluded.since, revision = excluded.revision`,
 		c.app, e.tokens, e.found, e.revisions, e.since)
 	return err
 }

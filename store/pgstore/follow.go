@@ -76,8 +76,10 @@ func (f *Feedback) catchUpApp(ctx context.Context, app string, revision, turn in
 }
 
 // index calls put for each entry of a table behind a revision. The token is borrowed.
-func (f *Feedback) index(ctx context.Context, app, table string, after int64, put func(token []byte, found, since int64)) error {
-	rows, err := f.engine.pool.Query(ctx, "select token, found, since from "+table+" where app = $1 and revision > $2", app, after)
+func (f *Feedback) index(ctx context.Context, app, table string, after int64,
+	put func(token []byte, found, since int64)) error {
+	rows, err := f.engine.pool.Query(ctx, "select token, found, since from "+table+" where app = $1 and revision > $2",
+		app, after)
 	if err != nil {
 		return f.engine.failure(err)
 	}

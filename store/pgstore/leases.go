@@ -35,7 +35,9 @@ func (l *Leases) Join(ctx context.Context, node store.FleetNode, lease time.Dura
 		return v, nil
 	}
 	taken := &store.TakenError{What: "node " + l.node}
-	err = l.engine.pool.QueryRow(ctx, "select address, greatest(expires - clock_timestamp(), interval '0') from node where name = $1", l.node).
+	err = l.engine.pool.QueryRow(ctx, `
+		select address, greatest(expires - clock_timestamp(), interval '0') from node
+		where name = $1`, l.node).
 		Scan(&taken.By, &taken.Left)
 	if err != nil {
 		return v, l.engine.failure(err)
@@ -108,7 +110,8 @@ func (l *Leases) claim(ctx context.Context, app string) (epoch uint64, err error
 	var got *int64
 	var by *string
 	var left *time.Duration
-	err = l.engine.pool.QueryRow(ctx, "select epoch, taken_by, remains from claim($1, $2, $3)", l.node, l.life.Load(), app).Scan(&got, &by, &left)
+	err = l.engine.pool.QueryRow(ctx, "select epoch, taken_by, remains from claim($1, $2, $3)", l.node, l.life.Load(),
+		app).Scan(&got, &by, &left)
 	switch {
 	case err != nil:
 		return 0, l.engine.failure(err)
@@ -129,7 +132,8 @@ func (l *Leases) Give(ctx context.Context, app string, epoch uint64, to string) 
 		return err
 	}
 	// Behind what this node still writes for the app.
-	done, err := l.engine.pool.Exec(ctx, "update app set node = $4 where name = $1 and node = $2 and epoch = $3", app, l.node, int64(epoch), to)
+	done, err := l.engine.pool.Exec(ctx, "update app set node = $4 where name = $1 and node = $2 and epoch = $3", app,
+		l.node, int64(epoch), to)
 	if err == nil && done.RowsAffected() == 0 {
 		return store.ErrNotOurs
 	}
@@ -141,6 +145,8 @@ func (l *Leases) Leave(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := l.engine.pool.Exec(ctx, "update node set expires = least(expires, clock_timestamp()) where name = $1 and life = $2", l.node, l.life.Load())
+	_, err := l.engine.pool.Exec(ctx,
+		"update node set expires = least(expires, clock_timestamp()) where name = $1 and life = $2", l.node,
+		l.life.Load())
 	return l.engine.failure(err)
 }

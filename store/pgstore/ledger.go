@@ -44,7 +44,8 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 			ended = append(ended, []byte(key))
 			continue
 		}
-		keys, values, expires = append(keys, r.Key), append(values, append([]byte{}, r.Value...)), append(expires, millis(r.Expires))
+		keys, values, expires = append(keys, r.Key), append(values, append([]byte{}, r.Value...)),
+			append(expires, millis(r.Expires))
 	}
 	b := &pgx.Batch{}
 	l.owner.fence(b)
@@ -54,8 +55,11 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 		b.Queue("delete from ledger where app = $1 and key = any($2)", l.owner.app, ended)
 	}
 	if len(keys) > 0 {
-		b.Queue("insert into ledger select $1, k, v, e from unnest($2::bytea[], $3::bytea[], $4::bigint[]) as x (k, v, e) "+
-			"on conflict (app, key) do update set value = excluded.value, expires = excluded.expires", l.owner.app, keys, values, expires)
+		b.Queue(`
+			insert into ledger select $1, k, v, e
+			from unnest($2::bytea[], $3::bytea[], $4::bigint[]) as x (k, v, e)
+			on conflict (app, key) do update set value = excluded.value, expires = excluded.expires`, l.owner.app,
+			keys, values, expires)
 	}
 	return l.engine.send(ctx, b)
 }
@@ -66,7 +70,9 @@ func (l *Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	rows, err := l.engine.pool.Query(ctx, "select key, value, expires from ledger where app = $1 and expires > $2 order by key", l.owner.app, millis(l.now()))
+	rows, err := l.engine.pool.Query(ctx,
+		"select key, value, expires from ledger where app = $1 and expires > $2 order by key", l.owner.app,
+		millis(l.now()))
 	if err != nil {
 		return l.engine.failure(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,10 +21,23 @@ var long = flag.Bool("long", false, "run the long rounds")
 
 var (
 	ctx    = context.Background()
-	server *storetest.Postgres // one for all tests of the package; nil: it cannot be had
-	absent error               // why
+	server *storetest.Postgres // one for all tests of the package, see needServer
 	places atomic.Int64
 )
+
+// needServer starts it with the first test that needs it, which is skipped with the
+// reason where it cannot be had.
+func needServer(t testing.TB) {
+	t.Helper()
+	if err := startServer(); err != nil {
+		t.Skip(err)
+	}
+}
+
+var startServer = sync.OnceValue(func() (err error) {
+	server, err = storetest.StartPostgres()
+	return err
+})
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -35,9 +49,8 @@ func run(m *testing.M) int {
 		_ = flag.Set("rapid.checks", "6") // each of them some hundred transactions
 		_ = flag.Set("rapid.steps", "20")
 	}
-	server, absent = storetest.StartPostgres()
 	code := m.Run()
-	if absent == nil {
+	if server != nil {
 		server.Stop()
 	}
 	if err := goleak.Find(); code == 0 && err != nil {
@@ -51,9 +64,7 @@ func run(m *testing.M) int {
 // it.
 func newSchema(t testing.TB) Config {
 	t.Helper()
-	if absent != nil {
-		t.Skip(absent)
-	}
+	needServer(t)
 	c := Config{URL: server.URL(), Schema: fmt.Sprintf("place%d", places.Add(1)), Node: "gw1", Follow: time.Hour}
 	if err := Setup(ctx, c); err != nil {
 		t.Fatal(err)

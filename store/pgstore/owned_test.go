@@ -138,7 +138,8 @@ func join(t *testing.T, p storetest.Process, lease time.Duration) {
 // drawn waits until a claim dawdles.
 func drawn(t *testing.T, c Config) {
 	t.Helper()
-	waitFor(t, c, "select exists (select from pg_stat_activity where wait_event = 'PgSleep' and starts_with(application_name, 'apnsbridge:gw1:'))")
+	waitFor(t, c, "select exists (select from pg_stat_activity where wait_event = 'PgSleep' and "+
+		"starts_with(application_name, 'apnsbridge:gw1:'))")
 }
 
 // A renewal that is on its way to the disk holds off a claim, though the lease that
@@ -156,7 +157,8 @@ func TestClaimDuringRenewal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newSchema(t)
-			alter(t, c, "renew", "  return found;", "  if not found then return false; end if;\n  perform pg_sleep(0.6);\n  return true;")
+			alter(t, c, "renew", "  return found;",
+				"  if not found then return false; end if;\n  perform pg_sleep(0.6);\n  return true;")
 			alter(t, c, "claim", tt.change...)
 			f := fleet(t, c)
 			gw1, gw2 := f("gw1"), f("gw2")
@@ -199,7 +201,8 @@ func TestClaimFromAStoppedOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopped := connect(t, c) // as gw1
-	for _, sql := range []string{"set idle_in_transaction_session_timeout = 0", "begin", fmt.Sprintf("select fence('mail', 'gw1', %d)", epoch)} {
+	for _, sql := range []string{"set idle_in_transaction_session_timeout = 0", "begin",
+		fmt.Sprintf("select fence('mail', 'gw1', %d)", epoch)} {
 		if _, err := stopped.Exec(ctx, sql); err != nil {
 			t.Fatal(err)
 		}

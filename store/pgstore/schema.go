@@ -84,7 +84,8 @@ func schemaVersion(ctx context.Context, q queryer) (version int, err error) {
 }
 
 func newerError(schema string, version int) error {
-	return fmt.Errorf("the schema %s is of version %d and this program knows version %d: use the program that made it, or another store.postgres.schema", schema, version, len(migrations))
+	return fmt.Errorf("the schema %s is of version %d and this program knows version %d: use the program that made "+
+		"it, or another store.postgres.schema", schema, version, len(migrations))
 }
 
 // checkSchema refuses any version but this program's.
@@ -96,7 +97,8 @@ func checkSchema(ctx context.Context, q queryer, schema string) error {
 	case version == 0:
 		return fmt.Errorf("the schema %s is not there: run apnsbridge check --setup", schema)
 	case version < len(migrations):
-		return fmt.Errorf("the schema %s is of version %d and this program needs version %d: run apnsbridge check --setup", schema, version, len(migrations))
+		return fmt.Errorf("the schema %s is of version %d and this program needs version %d: run apnsbridge check "+
+			"--setup", schema, version, len(migrations))
 	case version > len(migrations):
 		return newerError(schema, version)
 	}
@@ -108,7 +110,8 @@ func checkSchema(ctx context.Context, q queryer, schema string) error {
 func checkServer(ctx context.Context, q queryer) (warnings []string, err error) {
 	var version int
 	var fsync, fullPages, standbys string
-	err = q.QueryRow(ctx, "select current_setting('server_version_num')::int, current_setting('fsync'), current_setting('full_page_writes'), "+
+	err = q.QueryRow(ctx, "select current_setting('server_version_num')::int, current_setting('fsync'), "+
+		"current_setting('full_page_writes'), "+
 		"current_setting('synchronous_standby_names')").Scan(&version, &fsync, &fullPages, &standbys)
 	switch {
 	case err != nil:
@@ -118,10 +121,12 @@ func checkServer(ctx context.Context, q queryer) (warnings []string, err error) 
 	case fsync != "on":
 		return nil, errors.New("PostgreSQL has fsync = off, and would lose what it has acknowledged: switch it on")
 	case fullPages != "on":
-		return nil, errors.New("PostgreSQL has full_page_writes = off, and could not be recovered after a crash: switch it on")
+		return nil, errors.New("PostgreSQL has full_page_writes = off, and could not be recovered after a crash: " +
+			"switch it on")
 	}
 	if standbys == "" {
-		warnings = append(warnings, "PostgreSQL has no synchronous standby (synchronous_standby_names is empty): a failover may forget what was acknowledged")
+		warnings = append(warnings, "PostgreSQL has no synchronous standby (synchronous_standby_names is empty): a "+
+			"failover may forget what was acknowledged")
 	}
 	return warnings, nil
 }

@@ -72,7 +72,8 @@ func TestSetupAgain(t *testing.T) {
 // What was acknowledged must not be lost.
 func TestOpenUnsafeServer(t *testing.T) {
 	c := newSchema(t)
-	for setting, words := range map[string]string{"fsync": "fsync = off", "full_page_writes": "full_page_writes = off"} {
+	for setting, words := range map[string]string{"fsync": "fsync = off",
+		"full_page_writes": "full_page_writes = off"} {
 		execute(t, c, "alter system set "+setting+" = off")
 		execute(t, c, "select pg_reload_conf()")
 		waitFor(t, c, "select current_setting('"+setting+"') = 'off'")
@@ -81,7 +82,8 @@ func TestOpenUnsafeServer(t *testing.T) {
 		execute(t, c, "select pg_reload_conf()")
 		waitFor(t, c, "select current_setting('"+setting+"') = 'on'")
 	}
-	if warnings := open(t, c).Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0], "synchronous_standby_names") {
+	if warnings := open(t, c).Warnings(); len(warnings) != 1 ||
+		!strings.Contains(warnings[0], "synchronous_standby_names") {
 		t.Errorf("got warnings %q, want one about standbys", warnings)
 	}
 }

@@ -78,7 +78,8 @@ type queuedRecord struct {
 }
 
 func newSpool(e *engine, c Config) *Spool {
-	s := &Spool{engine: e, node: c.Node, now: c.Now, bounds: newSpoolBounds(c), apps: make(map[string]*ownedApp), lines: make(map[store.Line]*line)}
+	s := &Spool{engine: e, node: c.Node, now: c.Now, bounds: newSpoolBounds(c), apps: make(map[string]*ownedApp),
+		lines: make(map[store.Line]*line)}
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
 	s.wg.Go(func() { s.flushSoon(ctx) })
@@ -125,36 +126,41 @@ func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
 	b := &pgx.Batch{}
 	a.owner.fence(b)
 	b.Queue("select nextval('spool_turn')").QueryRow(func(row pgx.Row) error { return row.Scan(&turn) })
-	b.Queue("select environment, topic, first, records, soonest, since, gone, octet_length(heads) + octet_length(bodies) from spool_log where app = $1 "+
-		"order by first", app).Query(func(rows pgx.Rows) error {
+	b.Queue(`
+		select environment, topic, first, records, soonest, since, gone, octet_length(heads) + octet_length(bodies)
+		from spool_log where app = $1 order by first`, app).Query(func(rows pgx.Rows) error {
 		var environment, topic string
 		var first, soonest, since, size int64
 		var records int
 		var gone []byte
-		_, err := pgx.ForEachRow(rows, []any{&environment, &topic, &first, &records, &soonest, &since, &gone, &size}, func() error {
-			b := newBatch(uint64(first), records)
-			copy(b.gone, gone) // of a new row it is empty
-			b.ended, b.soonest, b.since, b.cost = b.gone.count(), soonest, since, size+batchCost
-			of(environment, topic).add(b)
-			return nil
-		})
+		_, err := pgx.ForEachRow(rows, []any{&environment, &topic, &first, &records, &soonest, &since, &gone, &size},
+			func() error {
+				b := newBatch(uint64(first), records)
+				copy(b.gone, gone) // of a new row it is empty
+				b.ended, b.soonest, b.since, b.cost = b.gone.count(), soonest, since, size+batchCost
+				of(environment, topic).add(b)
+				return nil
+			})
 		return err
 	})
-	b.Queue("select environment, topic, device, count(*), sum(octet_length(body) + octet_length(device) - 2)::bigint, coalesce(min(nullif(expires, 0)), 0), min(since) "+
-		"from spool_queue where app = $1 group by 1, 2, 3", app).Query(func(rows pgx.Rows) error {
+	b.Queue(`
+		select environment, topic, device, count(*), sum(octet_length(body) + octet_length(device) - 2)::bigint,
+			coalesce(min(nullif(expires, 0)), 0), min(since)
+		from spool_queue where app = $1 group by 1, 2, 3`, app).Query(func(rows pgx.Rows) error {
 		var environment, topic string
 		var key []byte
 		var records int
 		var size, soonest, since int64
-		_, err := pgx.ForEachRow(rows, []any{&environment, &topic, &key, &records, &size, &soonest, &since}, func() error {
-			l := of(environment, topic)
-			d := l.device(key[2:])
-			d.records, d.bytes = records, size+int64(records)*queuedCost
-			l.queued += records
-			l.bytes += d.bytes
-			l.soonest, l.since = sooner(l.soonest, soonest), sooner(l.since, since)
-			return nil
-		})
+		_, err := pgx.ForEachRow(rows, []any{&environment, &topic, &key, &records, &size, &soonest, &since},
+			func() error {
+				l := of(environment, topic)
+				d := l.device(key[2:])
+				d.records, d.bytes = records, size+int64(records)*queuedCost
+				l.queued += records
+				l.bytes += d.bytes
+				l.soonest, l.since = sooner(l.soonest, soonest), sooner(l.since, since)
+				return nil
+			})
 		return err
 	})
 	if err := s.engine.send(ctx, b); err != nil {
@@ -266,7 +272,8 @@ func checkLine(l store.Line) error {
 	case l.App == "" || l.Environment == "":
 		return fmt.Errorf("%w: a line without an app or an environment", store.ErrUnstorable)
 	case len(names) > store.MaxSpoolName:
-		return fmt.Errorf("%w: a line's names of %d bytes; %d are the most", store.ErrUnstorable, len(names), store.MaxSpoolName)
+		return fmt.Errorf("%w: a line's names of %d bytes; %d are the most", store.ErrUnstorable, len(names),
+			store.MaxSpoolName)
 	case strings.ContainsRune(names, 0) || strings.ToValidUTF8(names, "") != names:
 		return fmt.Errorf("%w: a line's names are no text", store.ErrUnstorable)
 	}

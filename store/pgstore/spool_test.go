@@ -149,7 +149,8 @@ func TestSpoolInDoubt(t *testing.T) {
 			own(t, s.Spool(), s.Leases(), "mail")
 			line := store.Line{App: "mail", Environment: "production"}
 			warmUp(t, s.Spool(), line) // so that what is asked below is asked in one go
-			first := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("0")}, {SpoolKey: store.SpoolKey{Token: []byte("b")}, Body: []byte("1")}}
+			first := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("0")},
+				{SpoolKey: store.SpoolKey{Token: []byte("b")}, Body: []byte("1")}}
 			put := func(records ...store.SpoolRecord) error {
 				return s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: records})
 			}
@@ -176,7 +177,8 @@ func TestSpoolInDoubt(t *testing.T) {
 				}
 				want, wantQueues = "1 2 4", "0 3"
 			}
-			if err := put(store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("e")}, Body: []byte("4")}); err != nil {
+			if err := put(store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("e")},
+				Body: []byte("4")}); err != nil {
 				t.Fatal(err)
 			}
 			direct.Node = "gw2"
@@ -243,7 +245,8 @@ func TestSpoolBroken(t *testing.T) {
 			own(t, s.Spool(), s.Leases(), "mail")
 			line := store.Line{App: "mail", Environment: "production"}
 			for range 2 {
-				list := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("good")}, {SpoolKey: store.SpoolKey{Token: []byte("b")}, Body: []byte("good")}}
+				list := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("good")},
+					{SpoolKey: store.SpoolKey{Token: []byte("b")}, Body: []byte("good")}}
 				if err := s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: list}); err != nil {
 					t.Fatal(err)
 				}
@@ -269,7 +272,8 @@ func TestSpoolBroken(t *testing.T) {
 }
 
 func FuzzHeads(f *testing.F) {
-	b := appendHead(nil, &store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("token")}, Expires: 1 << 33, Body: []byte("body")})
+	b := appendHead(nil, &store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("token")}, Expires: 1 << 33,
+		Body: []byte("body")})
 	f.Add(appendHead(b, &store.SpoolRecord{}), 2)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		heads, err := decodeHeads(b, n&0xfff)
@@ -281,7 +285,8 @@ func FuzzHeads(f *testing.F) {
 		}
 		var again []byte
 		for _, h := range heads {
-			again = appendHead(again, &store.SpoolRecord{SpoolKey: store.SpoolKey{Token: h.token}, Expires: h.expires, Body: make([]byte, h.body)})
+			again = appendHead(again, &store.SpoolRecord{SpoolKey: store.SpoolKey{Token: h.token}, Expires: h.expires,
+				Body: make([]byte, h.body)})
 		}
 		if more, err := decodeHeads(again, len(heads)); err != nil || len(more) != len(heads) {
 			t.Errorf("got %v of what was written again", err)

@@ -134,9 +134,11 @@ func deviceKey(token []byte) []byte {
 func checkRecord(r *store.SpoolRecord) error {
 	switch {
 	case len(r.Token) > store.MaxSpoolToken:
-		return fmt.Errorf("%w: a token of %d bytes; %d are the most", store.ErrUnstorable, len(r.Token), store.MaxSpoolToken)
+		return fmt.Errorf("%w: a token of %d bytes; %d are the most", store.ErrUnstorable, len(r.Token),
+			store.MaxSpoolToken)
 	case len(r.Body) > store.MaxSpoolBody:
-		return fmt.Errorf("%w: a body of %d bytes; %d are the most", store.ErrUnstorable, len(r.Body), store.MaxSpoolBody)
+		return fmt.Errorf("%w: a body of %d bytes; %d are the most", store.ErrUnstorable, len(r.Body),
+			store.MaxSpoolBody)
 	case r.Expires < 0:
 		return fmt.Errorf("%w: it expires at %d", store.ErrUnstorable, r.Expires)
 	case r.ID != 0 && !r.Queued:

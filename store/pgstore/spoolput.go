@@ -119,7 +119,8 @@ func (s *Spool) plan(batches []store.SpoolBatch) (*put, error) {
 }
 
 func compareLines(a, b store.Line) int {
-	return cmp.Or(strings.Compare(a.App, b.App), strings.Compare(a.Environment, b.Environment), strings.Compare(a.Topic, b.Topic))
+	return cmp.Or(strings.Compare(a.App, b.App), strings.Compare(a.Environment, b.Environment),
+		strings.Compare(a.Topic, b.Topic))
 }
 
 // admit finds out what is done with each record, looks whether there is room, and gives
@@ -212,7 +213,8 @@ func (w *lineWrite) insert(r *store.SpoolRecord, id uint64) {
 	if n := len(w.logged); n > 0 {
 		last = w.logged[n-1]
 	}
-	if last == nil || last.batch.first+uint64(len(last.records)) != id || len(last.records) == batchRecords || len(last.bodies) >= batchBytes {
+	if last == nil || last.batch.first+uint64(len(last.records)) != id || len(last.records) == batchRecords ||
+		len(last.bodies) >= batchBytes {
 		last = &logRow{batch: &batch{first: id, since: w.now}, heads: []byte{}, bodies: []byte{}}
 		w.logged = append(w.logged, last)
 	}

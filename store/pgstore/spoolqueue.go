@@ -10,7 +10,8 @@ import (
 )
 
 // TakeOf implements store.Spool.
-func (s *Spool) TakeOf(ctx context.Context, name store.Line, token []byte, limit int, size int64) (list []store.SpoolRecord, err error) {
+func (s *Spool) TakeOf(ctx context.Context, name store.Line, token []byte, limit int,
+	size int64) (list []store.SpoolRecord, err error) {
 	l, err := s.holdLine(ctx, name)
 	if l == nil || err != nil {
 		return nil, err
@@ -28,17 +29,23 @@ func (s *Spool) TakeOf(ctx context.Context, name store.Line, token []byte, limit
 	if d == nil || limit <= 0 {
 		return nil, nil
 	}
-	rows, err := s.engine.pool.Query(ctx, "select id, expires, flags, body from ("+
-		"select *, row_number() over w as n, sum($5 + octet_length(body)) over w as upto from ("+
-		"select * from spool_queue where app = $1 and environment = $2 and topic = $3 and device = $4 and id <> all($6) order by id limit $7) q window w as (order by id)) q "+
-		"where n = 1 or upto <= $8 order by id", name.App, name.Environment, name.Topic, deviceKey(token), int64(len(token)), held, limit, size)
+	rows, err := s.engine.pool.Query(ctx, `
+		select id, expires, flags, body from (
+			select *, row_number() over w as n, sum($5 + octet_length(body)) over w as upto from (
+				select * from spool_queue
+				where app = $1 and environment = $2 and topic = $3 and device = $4 and id <> all($6)
+				order by id limit $7
+			) q window w as (order by id)
+		) q where n = 1 or upto <= $8 order by id`, name.App,
+		name.Environment, name.Topic, deviceKey(token), int64(len(token)), held, limit, size)
 	if err != nil {
 		return nil, s.engine.failure(err)
 	}
 	var id, expires int64
 	var flags, body []byte
 	if _, err = pgx.ForEachRow(rows, []any{&id, &expires, &flags, &body}, func() error {
-		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: uint64(id), Queued: true, Token: bytes.Clone(token)}, Expires: expires, Body: body}
+		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: uint64(id), Queued: true, Token: bytes.Clone(token)},
+			Expires: expires, Body: body}
 		copy(r.Flags[:], flags)
 		body = nil
 		list = append(list, r)
@@ -55,7 +62,8 @@ func (s *Spool) TakeOf(ctx context.Context, name store.Line, token []byte, limit
 }
 
 // Devices implements store.Spool.
-func (s *Spool) Devices(ctx context.Context, name store.Line, after []byte, limit int) (list []store.QueuedDevice, err error) {
+func (s *Spool) Devices(ctx context.Context, name store.Line, after []byte, limit int) (list []store.QueuedDevice,
+	err error) {
 	l, err := s.holdLine(ctx, name)
 	if l == nil || err != nil {
 		return nil, err
@@ -66,8 +74,10 @@ func (s *Spool) Devices(ctx context.Context, name store.Line, after []byte, limi
 		key = deviceKey(after)
 	}
 	for len(list) < limit {
-		rows, err := s.engine.pool.Query(ctx, "select device, count(*) from spool_queue where app = $1 and environment = $2 and topic = $3 and device > $4 "+
-			"group by device order by device limit $5", name.App, name.Environment, name.Topic, key, limit-len(list))
+		rows, err := s.engine.pool.Query(ctx, `
+			select device, count(*) from spool_queue
+			where app = $1 and environment = $2 and topic = $3 and device > $4 group by device
+			order by device limit $5`, name.App, name.Environment, name.Topic, key, limit-len(list))
 		if err != nil {
 			return nil, s.engine.failure(err)
 		}

@@ -13,7 +13,9 @@ import (
 // readHeads reads the heads of rows, by their first IDs. What cannot be made out is
 // missing.
 func (s *Spool) readHeads(ctx context.Context, l *line, batches []*batch) (map[uint64][]head, error) {
-	rows, err := s.engine.pool.Query(ctx, "select first, records, heads from spool_log where app = $1 and environment = $2 and topic = $3 and first = any($4)",
+	rows, err := s.engine.pool.Query(ctx, `
+		select first, records, heads from spool_log
+		where app = $1 and environment = $2 and topic = $3 and first = any($4)`,
 		l.name.App, l.name.Environment, l.name.Topic, firsts(batches))
 	if err != nil {
 		return nil, s.engine.failure(err)
@@ -33,7 +35,8 @@ func (s *Spool) readHeads(ctx context.Context, l *line, batches []*batch) (map[u
 }
 
 // readBodies reads what was taken, in the order of IDs. If it cannot, all goes out of hands.
-func (s *Spool) readBodies(ctx context.Context, l *line, take []picked, heads map[uint64][]head) (list []store.SpoolRecord, err error) {
+func (s *Spool) readBodies(ctx context.Context, l *line, take []picked,
+	heads map[uint64][]head) (list []store.SpoolRecord, err error) {
 	list = make([]store.SpoolRecord, len(take))
 	b := &pgx.Batch{}
 	for from := 0; from < len(take); {
@@ -85,8 +88,11 @@ func readRow(b *pgx.Batch, l *line, take []picked, heads []head, list []store.Sp
 		at += heads[i].body
 	}
 	from := starts[0]
-	b.Queue("select substring(bodies from $5 for $6) from spool_log where app = $1 and environment = $2 and topic = $3 and first = $4",
-		l.name.App, l.name.Environment, l.name.Topic, int64(row.first), from+1, at-from).Query(func(rows pgx.Rows) error {
+	b.Queue(`
+		select substring(bodies from $5 for $6) from spool_log
+		where app = $1 and environment = $2 and topic = $3 and first = $4`,
+		l.name.App, l.name.Environment, l.name.Topic, int64(row.first), from+1,
+		at-from).Query(func(rows pgx.Rows) error {
 		var bodies []byte
 		_, err := pgx.ForEachRow(rows, []any{&bodies}, func() error {
 			for j, p := range take {

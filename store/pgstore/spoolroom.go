@@ -27,7 +27,8 @@ type spoolBounds struct {
 
 func newSpoolBounds(c Config) spoolBounds {
 	own := c.SpoolBytes / ownFraction
-	b := spoolBounds{total: c.SpoolBytes, common: c.SpoolBytes - ownShares*own, own: own, reserve: c.SpoolReserve, device: c.SpoolBytes / 100}
+	b := spoolBounds{total: c.SpoolBytes, common: c.SpoolBytes - ownShares*own, own: own, reserve: c.SpoolReserve,
+		device: c.SpoolBytes / 100}
 	if b.reserve == 0 {
 		b.reserve = max(minReserve, c.SpoolBytes/32)
 	}
@@ -160,8 +161,10 @@ func (s *Spool) sweepQueues(ctx context.Context, l *line, now int64) error {
 	if l.soonest == 0 || l.soonest > now {
 		return nil
 	}
-	rows, err := s.engine.pool.Query(ctx, "select device, id, octet_length(body) + octet_length(device) - 2, expires from spool_queue "+
-		"where app = $1 and environment = $2 and topic = $3 and expires > 0", l.name.App, l.name.Environment, l.name.Topic)
+	rows, err := s.engine.pool.Query(ctx, `
+		select device, id, octet_length(body) + octet_length(device) - 2, expires from spool_queue
+		where app = $1 and environment = $2 and topic = $3 and expires > 0`, l.name.App, l.name.Environment,
+		l.name.Topic)
 	if err != nil {
 		return s.engine.failure(err)
 	}

@@ -19,7 +19,8 @@ type picked struct {
 }
 
 // Take implements store.Spool.
-func (s *Spool) Take(ctx context.Context, name store.Line, limit int, size int64) (list []store.SpoolRecord, err error) {
+func (s *Spool) Take(ctx context.Context, name store.Line, limit int, size int64) (list []store.SpoolRecord,
+	err error) {
 	l, err := s.holdLine(ctx, name)
 	if l == nil || err != nil {
 		return nil, err
@@ -61,7 +62,8 @@ func (s *Spool) holdLine(ctx context.Context, name store.Line) (*line, error) {
 // takePage takes what waits first, of at most readRows rows: up to limit records and size
 // bytes, but for the first. left is what is left of size, and more whether there may be
 // more.
-func (s *Spool) takePage(ctx context.Context, l *line, limit int, size int64, first bool) (list []store.SpoolRecord, left int64, more bool, err error) {
+func (s *Spool) takePage(ctx context.Context, l *line, limit int, size int64, first bool) (list []store.SpoolRecord,
+	left int64, more bool, err error) {
 	rows := s.waitingRows(l, limit)
 	if len(rows) == 0 {
 		return nil, size, false, nil
@@ -118,7 +120,8 @@ func (s *Spool) waitingRows(l *line, limit int) (rows []*batch) {
 const sampleRecords = 100_000
 
 // Sample implements store.Spool.
-func (s *Spool) Sample(ctx context.Context, name store.Line, limit int, free func(token []byte) bool) ([]store.SpoolRecord, error) {
+func (s *Spool) Sample(ctx context.Context, name store.Line, limit int,
+	free func(token []byte) bool) ([]store.SpoolRecord, error) {
 	l, err := s.holdLine(ctx, name)
 	if l == nil || err != nil {
 		return nil, err

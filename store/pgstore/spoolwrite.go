@@ -98,14 +98,18 @@ func (s *Spool) write(ctx context.Context, lines []*lineWrite) error {
 func (w *lineWrite) queue(b *pgx.Batch) {
 	n := w.line.name
 	run := func(sql string, args ...any) { b.Queue(sql, append([]any{n.App, n.Environment, n.Topic}, args...)...) }
-	const ofLine = " where app = $1 and environment = $2 and topic = $3"
+	const (
+		ofLine       = " where app = $1 and environment = $2 and topic = $3"
+		deleteQueued = "delete from spool_queue q using unnest($4::bytea[], $5::bigint[]) as x (d, i)" + ofLine +
+			" and device = d and id = i"
+	)
 	for _, d := range w.doubts {
 		run("delete from spool_log"+ofLine+" and first = any($4)", d.logged)
-		run("delete from spool_queue q using unnest($4::bytea[], $5::bigint[]) as x (d, i)"+ofLine+" and device = d and id = i", d.devices, d.ids)
+		run(deleteQueued, d.devices, d.ids)
 	}
 	if len(w.done) > 0 {
 		devices, ids := columns(w.done)
-		run("delete from spool_queue q using unnest($4::bytea[], $5::bigint[]) as x (d, i)"+ofLine+" and device = d and id = i", devices, ids)
+		run(deleteQueued, devices, ids)
 	}
 	if len(w.spent) > 0 {
 		run("delete from spool_log"+ofLine+" and first = any($4)", firsts(w.spent))
@@ -115,29 +119,37 @@ func (w *lineWrite) queue(b *pgx.Batch) {
 		for i := range bits {
 			bits[i] = w.bits[i]
 		}
-		run("update spool_log set gone = g from unnest($4::bigint[], $5::bytea[]) as x (f, g)"+ofLine+" and first = f", firsts(w.changed), bits)
+		run("update spool_log set gone = g from unnest($4::bigint[], $5::bytea[]) as x (f, g)"+ofLine+" and first = f",
+			firsts(w.changed), bits)
 	}
 	for _, r := range w.logged {
-		run("insert into spool_log values ($1, $2, $3, $4, $5, $6, $7, '', $8, $9)", int64(r.batch.first), len(r.records), r.batch.soonest, r.batch.since, r.heads, r.bodies)
+		run("insert into spool_log values ($1, $2, $3, $4, $5, $6, $7, '', $8, $9)", int64(r.batch.first),
+			len(r.records), r.batch.soonest, r.batch.since, r.heads, r.bodies)
 	}
 	var devices, flags, bodies [][]byte
 	var ids, expires []int64
 	for _, q := range w.queued {
 		r := q.record
-		devices, flags, bodies = append(devices, deviceKey(r.Token)), append(flags, r.Flags[:]), append(bodies, append([]byte{}, r.Body...))
+		devices, flags, bodies = append(devices, deviceKey(r.Token)), append(flags, r.Flags[:]),
+			append(bodies, append([]byte{}, r.Body...))
 		ids, expires = append(ids, int64(q.id)), append(expires, r.Expires)
 	}
 	if len(ids) > 0 {
-		run("insert into spool_queue select $1, $2, $3, d, i, e, $9, f, b from unnest($4::bytea[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[]) as x (d, i, e, f, b)",
+		run(`
+			insert into spool_queue select $1, $2, $3, d, i, e, $9, f, b
+			from unnest($4::bytea[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[]) as x (d, i, e, f, b)`,
 			devices, ids, expires, flags, bodies, w.now)
 	}
 	if len(w.flags) > 0 {
 		var devices, flags [][]byte
 		var ids []int64
 		for _, r := range w.flags {
-			devices, flags, ids = append(devices, deviceKey(r.Token)), append(flags, r.Flags[:]), append(ids, int64(r.ID))
+			devices, flags, ids = append(devices, deviceKey(r.Token)), append(flags, r.Flags[:]),
+				append(ids, int64(r.ID))
 		}
-		run("update spool_queue q set flags = f from unnest($4::bytea[], $5::bigint[], $6::bytea[]) as x (d, i, f)"+ofLine+" and device = d and id = i", devices, ids, flags)
+		run(`
+			update spool_queue q set flags = f from unnest($4::bytea[], $5::bigint[], $6::bytea[]) as x (d, i, f)
+			`+ofLine+` and device = d and id = i`, devices, ids, flags)
 	}
 }
 

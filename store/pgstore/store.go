@@ -34,7 +34,7 @@ type Config struct {
 	FeedbackEntries int           // of one app; 0 is store.DefaultFeedbackEntries
 	FeedbackAge     time.Duration // since it was listed; 0 is store.DefaultFeedbackAge
 	SpoolBytes      int64         // that what waits of this node's apps may take; 0 is store.DefaultSpoolBytes
-	SpoolReserve    int64         // bytes beyond these for what moves within a full spool; 0 is 1/32 of them, 16 MiB at least
+	SpoolReserve    int64         // bytes beyond these for moves; 0 is 1/32 of them, 16 MiB at least
 	Follow          time.Duration // between two looks at what others have listed; 0 is a second
 
 	Now func() time.Time // the clock of all but leases; nil is time.Now
@@ -52,7 +52,8 @@ func (c *Config) connect() (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("%.70q cannot name a schema: use small letters, digits and _", c.Schema)
 	}
 	if len(c.Node) > store.MaxNodeName || strings.ContainsAny(c.Node, ":\x00") {
-		return nil, fmt.Errorf("%.40q cannot name a node: use at most %d bytes without a colon", c.Node, store.MaxNodeName)
+		return nil, fmt.Errorf("%.40q cannot name a node: use at most %d bytes without a colon", c.Node,
+			store.MaxNodeName)
 	}
 	if c.FeedbackEntries == 0 {
 		c.FeedbackEntries = store.DefaultFeedbackEntries

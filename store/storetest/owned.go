@@ -318,7 +318,8 @@ func testOwnedContext(t *testing.T, f Fleet) {
 	_, renewing := gw1.Leases.Renew(ended, store.FleetNode{}, forLong)
 	_, claiming := gw1.Leases.Claim(ended, app)
 	for what, err := range map[string]error{
-		"Join": joining, "Renew": renewing, "Claim": claiming, "Give": gw1.Leases.Give(ended, app, 1, ""), "Leave": gw1.Leases.Leave(ended),
+		"Join": joining, "Renew": renewing, "Claim": claiming, "Give": gw1.Leases.Give(ended, app, 1, ""),
+		"Leave":  gw1.Leases.Leave(ended),
 		"Append": gw1.Ledger(app, 1).Append(ended, note("k", "v", 1<<40)),
 	} {
 		if !errors.Is(err, context.Canceled) || strings.ContainsRune(err.Error(), '\n') {

@@ -40,7 +40,8 @@ func testSpoolGoesOver(t *testing.T, f Fleet) {
 	checkQueue(t, gw2.Spool, mail, "d", "6 7")
 	checkLine(t, gw2.Spool, other, "8")
 	more := putLine(t, gw2.Spool, mail, logged(9, 1))
-	if last := slices.MaxFunc(append(keys, queue...), func(a, b store.SpoolKey) int { return int(a.ID) - int(b.ID) }); more[0].ID <= last.ID {
+	if last := slices.MaxFunc(append(keys, queue...),
+		func(a, b store.SpoolKey) int { return int(a.ID) - int(b.ID) }); more[0].ID <= last.ID {
 		t.Errorf("got ID %d of the new owner behind %d of the old", more[0].ID, last.ID)
 	}
 }
@@ -58,7 +59,8 @@ func testSpoolOldEpoch(t *testing.T, f Fleet) {
 	if list[0].ID != 0 {
 		t.Errorf("got ID %d of what was not put", list[0].ID)
 	}
-	move := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: keys[0].ID, Token: []byte("d"), Queued: true}, Body: []byte("0")}
+	move := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: keys[0].ID, Token: []byte("d"), Queued: true},
+		Body: []byte("0")}
 	checkError(t, "a move", gw1.Spool.Put(ctx, onto(mail, []store.SpoolRecord{move})), store.ErrNotOurs)
 	gw1.Spool.Done(mail, append(keys, queue...)...)
 	checkError(t, "Flush", gw1.Spool.Flush(ctx), store.ErrNotOurs)

@@ -56,13 +56,15 @@ func StartPostgres(settings ...string) (p *Postgres, err error) {
 	if err := p.giveToAnother(); err != nil {
 		return p, err
 	}
-	if out, err := p.command(filepath.Join(bin, "initdb"), "-D", p.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput(); err != nil {
+	if out, err := p.command(filepath.Join(bin, "initdb"), "-D", p.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+		"--locale=C", "--no-sync").CombinedOutput(); err != nil {
 		return p, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	if p.log, err = os.Create(filepath.Join(p.Dir, "log")); err != nil {
 		return p, err
 	}
-	p.args = []string{filepath.Join(bin, "postgres"), "-D", p.data, "-k", p.Dir, "-h", "", "-p", strconv.Itoa(postgresPort), "-c", "max_connections=200"}
+	p.args = []string{filepath.Join(bin, "postgres"), "-D", p.data, "-k", p.Dir, "-h", "", "-p",
+		strconv.Itoa(postgresPort), "-c", "max_connections=200"}
 	for _, s := range settings {
 		p.args = append(p.args, "-c", s)
 	}
@@ -100,7 +102,7 @@ func (p *Postgres) Start() error {
 		if bytes.Contains(text, []byte("ready to accept connections")) {
 			return nil
 		}
-		if time.Now().After(deadline) || bytes.Contains(text, []byte("FATAL")) {
+		if time.Now().After(deadline) || bytes.Contains(text, []byte("database system is shut down")) {
 			return fmt.Errorf("postgres is not ready: %s", text)
 		}
 		time.Sleep(10 * time.Millisecond)

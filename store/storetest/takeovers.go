@@ -24,7 +24,8 @@ type Found struct {
 }
 
 func (f Found) String() string {
-	return fmt.Sprintf("%d takeovers, %d writes, %d of an old epoch refused; %d late, %d backward, %d overlapping; error: %v",
+	return fmt.Sprintf("%d takeovers, %d writes, %d of an old epoch refused; %d late, %d backward, %d overlapping; "+
+		"error: %v",
 		f.Takeovers, f.Writes, f.Refused, f.Late, f.Backward, f.Overlaps, f.Err)
 }
 
@@ -67,7 +68,8 @@ func Takeovers(f Fleet, wanted int) Found {
 	for i := range fighters {
 		p, rnd := f(fmt.Sprint("gw", i)), rand.New(rand.NewPCG(uint64(i), 1))
 		fighting.Go(func() {
-			n := &fighter{fight: w, name: fmt.Sprint("gw", i), p: p, rnd: rnd, epochs: make(map[string]uint64), seen: make(map[string]uint64)}
+			n := &fighter{fight: w, name: fmt.Sprint("gw", i), p: p, rnd: rnd, epochs: make(map[string]uint64),
+				seen: make(map[string]uint64)}
 			for n.round() {
 			}
 			n.writing.Wait()
