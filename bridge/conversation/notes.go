@@ -41,17 +41,28 @@ func (n *notes) clear() int {
 	return was
 }
 
+// othersRead reports whether another connection of the client is being read behind
+// its packet.
+func (c *Conn) othersRead() bool {
+	others := c.ledger.open
+	if c.episode != nil && c.episode.stage == reading {
+		others--
+	}
+	return others > 0
+}
+
 // pairEarly recognises the late original of a frame that has overtaken it. It is
 // to be swallowed, and not remembered: it has been sent again already.
 func (c *Conn) pairEarly(s Seq, k key, h *habit) bool {
 	l, f := c.ledger, c.window.At(s).frame
-	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, numbered: c.numbered}
+	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, positional: c.numbered}
 	for i := range l.notes.ring {
 		n := &l.notes.ring[i]
 		if n.key != k || n.conn == 0 || n.conn == c.number || l.notes.first+uint64(i) < c.episode.since {
 			continue
 		}
-		if late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit) {
+		like := late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit)
+		if like == alike || like == inOrder && c.episode.renumbers() {
 			n.conn = 0
 			return true
 		}
