@@ -233,7 +233,7 @@ func TestDrainPartialReader(t *testing.T) {
 	record(t, f, many(0, 1000)...)
 	now := time.Unix(1_800_000_000, 0)
 	d := store.NewDrainer(f, encode, func() time.Time { return now })
-	for i, want := range []int{1000, 1000, 250, 500, 125, 250, 250, 125} {
+	for i, want := range []int{1000, 1000, 250, 500, 250, 250, 250} {
 		r := &reader{acknowledged: true, confirmed: want <= 250}
 		got := drain(t, d, r)
 		if got.Tuples != want || len(r.tuples) != want || r.confirmed && got.Forgotten != want || !r.confirmed && got.Forgotten > 0 {

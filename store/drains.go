@@ -44,6 +44,7 @@ type clientDrains struct {
 	ended       time.Time
 	limit       int // tuples it is given; 0: all there are
 	tooMany     int // tuples that it did not confirm, the fewest; 0: it has confirmed all
+	fits        int // tuples that it did confirm, as a part of the list; 0: none yet
 	missed      int // drains in a row of more than sureTuples that it did not confirm
 	steady      int // confirmed drains in a row that did not let limit grow
 
@@ -87,7 +88,7 @@ func (d *drains) judge(key drainKey, given portion, o Outcome) (read uint64) {
 		if given.part {
 			c.grow()
 		} else {
-			c.limit, c.tooMany, c.steady = 0, 0, 0
+			*c = clientDrains{reading: true}
 		}
 	case Empty:
 		*c = clientDrains{reading: true}
@@ -112,6 +113,7 @@ func (d *drains) judge(key drainKey, given portion, o Outcome) (read uint64) {
 
 // grow notes that the client confirmed all of a part.
 func (c *clientDrains) grow() {
+	c.fits = c.limit
 	switch {
 	case c.tooMany == 0 || growBy*c.limit < c.tooMany:
 		c.limit *= growBy
@@ -135,6 +137,9 @@ func (c *clientDrains) shrink(tuples int) {
 		c.tooMany = tuples
 	}
 	c.limit, c.steady = max(sureTuples, tuples/shrinkBy), 0
+	if c.fits < tuples {
+		c.limit = max(c.limit, c.fits)
+	}
 }
 
 // end says that the client has stopped reading, and that what it counts as
