@@ -73,7 +73,7 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 			return e
 		case found != nil:
 		case ep.conn == c: // under new numbers, round after round, as pushy does
-			if ep.positional && t-ep.packet >= soonest && ep.leads(e) {
+			if ep.mayComeInRounds(t) && ep.leads(e) {
 				found = e
 			}
 		case c.mayResend(e, e.original().resent(f, h)):
@@ -81,6 +81,12 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 		}
 	}
 	return found
+}
+
+// mayComeInRounds reports whether frames on the failed connection may be resends under
+// new numbers.
+func (e *episode) mayComeInRounds(t instant) bool {
+	return e.positional && t-e.packet >= soonest && t-e.packet <= oldSocket
 }
 
 // mayResend reports whether a frame on c that is like the original of e may be it
@@ -104,9 +110,9 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	e := l.match(c, k, f, h, t)
 	c.noticeList(k, e == nil, h, t)
 	h.seen = t
-	early := e == nil && c.episode != nil && c.pairEarly(s, k, h)
+	early := e == nil && c.episode != nil && c.pairEarly(s, k, h, t)
 	if c.othersRead() && l.noteRoom() {
-		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c.number})))
+		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c.number, positional: c.numbered})))
 	}
 	switch {
 	case early:
