@@ -7,13 +7,12 @@ import (
 
 const (
 	// oldSocket is how long a library may send again into the connection that failed,
-	// after the decision on its packet: that is written when the provider is silent, ten
-	// seconds later at most, and a library may then take seconds to see the end.
-	oldSocket = 15 * time.Second
+	// after the decision on its packet: it takes seconds to see the end.
+	oldSocket = writesOn + 5*time.Second
 
 	// soonest is how long after that decision a provider may have its packet: until
 	// then the gateway waits for it to be silent.
-	soonest = 20 * time.Millisecond
+	soonest = 50 * time.Millisecond
 
 	chainLimit = 256 // entries with one content that are looked at for one frame
 )
