@@ -245,7 +245,13 @@ func TestRenumbering(t *testing.T) {
 				sender := &library{habit: tt.habit, w: w, waits: 1500 * time.Millisecond, tokens: tokens}
 				all := []*library{sender}
 				if tt.beside != nil {
+					first, known := tokensOf("2f", tt.count/2, 100)
+					before := &library{habit: *tt.beside, w: w, waits: time.Second, tokens: first}
+					if err := before.send(); err != nil { // it is known to keep its numbers
+						t.Error(err)
+					}
 					more, others := tokensOf("2e", 2*tt.count, 250)
+					good += known
 					all = append(all, &library{habit: *tt.beside, w: w, waits: 1500 * time.Millisecond, tokens: more})
 					good += others
 				}
