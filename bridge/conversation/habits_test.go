@@ -241,10 +241,9 @@ func (w *world) kill(p *program) {
 	w.down, w.graves = true, w.put
 	w.put = maps.Clone(w.put)
 	for _, l := range w.links {
-		if l.conn == nil {
+		if l.breaks(); l.conn == nil {
 			continue
 		}
-		l.breaks()
 		for s := l.conn.window.head; s < l.conn.window.Tail(); s++ {
 			if l.conn.Settled(s) {
 				continue

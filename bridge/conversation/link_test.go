@@ -25,6 +25,7 @@ type link struct {
 	inbox    []func()
 	received bool // a packet or FIN
 	stalled  bool // once is enough
+	pauses   bool // in writing, for longer than the gateway listens
 	unsent   []parcel
 
 	// The gateway's end.
@@ -163,7 +164,7 @@ func (l *link) close() {
 	switch {
 	case unread:
 		w.log("%p closed, unread, %d of it unsent", l, len(l.unsent))
-		l.reset(len(l.inbox) == 0)
+		l.reset(len(l.inbox) == 0 || l.pauses)
 	case !l.halved:
 		w.log("%p closed", l)
 		l.toGateway(l.end)
@@ -171,15 +172,15 @@ func (l *link) close() {
 }
 
 // reset lets the program's kernel answer with a reset. What it throws away is nobody
-// else's fault if the program had read its packet (one that sends again does so), or
-// if the network has lost it on its way.
-func (l *link) reset(read bool) {
+// else's fault if the program had read its packet (one that sends again does so), or had
+// it because it had paused in writing, or if the network has lost it on its way.
+func (l *link) reset(had bool) {
 	on := 0 // so many are on the wire, before the reset
 	for on < min(len(l.unsent), l.w.kernel-len(l.unread)) && l.unsent[on].at <= l.w.now+l.latency*5/4 {
 		on++
 	}
 	for _, p := range l.unsent[on:] {
-		if stuck := p.at > l.w.now+l.latency*5/4; p.frame != nil && (read || stuck) {
+		if stuck := p.at > l.w.now+l.latency*5/4; p.frame != nil && (had || stuck) {
 			l.w.excused[*p.frame] = true
 			l.w.tellUser(p.frame.user)
 		}

@@ -171,6 +171,7 @@ func (p *program) open() *socket {
 	if lib.naming == fromOne {
 		s.next = 1
 	}
+	s.link.pauses = !lib.steady
 	s.link.arrived = func(status binproto.Status, id uint32) {
 		if i := s.named(s.sent, id); i >= 0 && status == binproto.InvalidToken {
 			p.w.tellUser(s.sent[i].content.user)
