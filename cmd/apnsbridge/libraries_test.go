@@ -206,9 +206,13 @@ func TestShortCache(t *testing.T) {
 			w.reconfigure("apps:", tt.limits+"apps:")
 			w.start()
 			tokens, good := tokensOf("2c", count, 1000)
-			l := &library{habit: habit{command: binproto.Enhanced, cache: 100}, w: w, waits: 2 * time.Second, tokens: tokens}
+			l := &library{habit: habit{command: binproto.Enhanced, cache: 100}, w: w, tokens: tokens}
+			l.waits = 2*time.Second + time.Duration(count/10_000)*time.Second // it is read to its end before it is told
 			if err := l.send(); err != nil {
 				t.Fatal(err)
+			}
+			if l.packets == 0 {
+				t.Error("it was told nothing")
 			}
 			t.Logf("%d packets", l.packets)
 			w.checkBooks(good, tt.doubled)
