@@ -30,6 +30,9 @@ type Config struct {
 	Log      zerolog.Logger
 	Now      func() time.Time // nil: time.Now
 
+	// Tombstones recognise after a crash what had been put into Spool; nil: nothing does.
+	Tombstones Tombstones
+
 	// SpoolBegins says that the spool is a new one: what the last run wrote, if it
 	// wrote anything, is not in it.
 	SpoolBegins bool
@@ -53,6 +56,7 @@ type Bridge struct {
 
 	ledgerBudget *conversation.Budget
 	ledgerLog    *ledgerLog
+	tombs        *tombstones
 
 	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
 	idle      chan struct{} // told when unsettled comes to 0
@@ -124,6 +128,15 @@ func newBridge(c Config) (*Bridge, error) {
 	if c.Mode != SpoolOff {
 		b.spool = c.Spool
 	}
+	switch {
+	case b.spool == nil:
+		c.Tombstones = nil
+	case c.SpoolBegins && c.Tombstones != nil: // what had been put into the spool is lost
+		if err := c.Tombstones.Clear(); err != nil {
+			return nil, err
+		}
+	}
+	b.tombs = newTombstones(c.Tombstones, limits.LedgerTTL, b.now(), c.Log)
 	if err := b.ledgerLog.load(); err != nil {
 		return nil, err
 	}
@@ -352,6 +365,7 @@ func (b *Bridge) Close() {
 	b.endWriters()
 	b.writers.Wait()
 	b.saveLedgers()
+	b.tombs.clear()
 }
 
 // saveLedgers writes down what providers may send again to whoever comes after

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
 )
 
@@ -23,6 +24,8 @@ type client struct {
 	touched  []*Session            // of these, the ones for which that may have come
 	freed    int64                 // bytes of notifications that are not needed any more
 	busy     bool                  // somebody is carrying out decisions
+	last     uint32                // the identifier of the latest frame that has one
+	several  bool                  // there was one
 }
 
 // during lets an event happen to the client, and does what follows from it.
@@ -88,6 +91,17 @@ func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 			return d, true
 		}
 	}
+}
+
+// names reports whether the identifier of a frame is not that of the one before it,
+// over all the client's connections: else it names no one of them.
+func (c *client) names(f *binproto.Notification) bool {
+	if !f.HasIdentifier {
+		return false
+	}
+	same := c.several && c.last == f.Identifier
+	c.last, c.several = f.Identifier, true
+	return !same
 }
 
 // drop says that one of those who hold n does not need it any more.
@@ -192,6 +206,7 @@ func (b *Bridge) tick() {
 		b.spare()
 	}
 	b.closeSpent(b.now())
+	b.tombs.tick(now)
 	b.mu.Lock()
 	for _, o := range b.outlets {
 		o.Nudge(now)

@@ -16,6 +16,7 @@ type appCounters struct {
 type counters struct {
 	taken, overRate, skippedItems          atomic.Uint64
 	accepted, retried, ambiguous, replayed atomic.Uint64
+	known                                  atomic.Uint64
 }
 
 // skip counts the items of a frame that nobody knows.
@@ -30,7 +31,7 @@ func (l *appLane) counts(endings map[Ending]uint64) Counts {
 	c := &l.counters
 	n := Counts{
 		Taken: c.taken.Load(), OverRate: c.overRate.Load(), SkippedItems: c.skippedItems.Load(), Accepted: c.accepted.Load(),
-		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Replayed: c.replayed.Load(),
+		Retried: c.retried.Load(), Ambiguous: c.ambiguous.Load(), Replayed: c.replayed.Load(), Known: c.known.Load(),
 	}
 	sums := n.outcomes()
 	for e, count := range endings {
@@ -56,6 +57,7 @@ func (c *Counts) add(o Counts) {
 	c.Retried += o.Retried
 	c.Ambiguous += o.Ambiguous
 	c.Replayed += o.Replayed
+	c.Known += o.Known
 	more := o.outcomes()
 	for i, sum := range c.outcomes() {
 		*sum += *more[i]

@@ -27,6 +27,8 @@ type notification struct {
 	upstream.Push        // Token and Payload are parts of bytes
 	lane.Item            // its place in the lane
 	taken         int64  // when it was, by clock.nanos
+	identifier    uint32 // of its frame
+	named         bool   // by its identifier, while it may have a tombstone
 	bytes         []byte // token, then payload
 }
 
@@ -66,6 +68,7 @@ func of(it *lane.Item) *notification { return it.Owner.(*notification) }
 // leave says that its lane has let go of n, now. It must not be touched afterwards.
 func (n *notification) leave(o conversation.Outcome, now time.Time) {
 	if n.session != nil {
+		n.session.bridge.tombs.came(n, o)
 		n.session.settled(n, o, now)
 		return
 	}

@@ -64,7 +64,13 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	n.holders = 1
 	c.pace.take(now)
 	var forward bool
+	n.identifier, n.named = frame.Identifier, c.names(frame)
 	n.seq, forward = s.talk.Take(n, conversation.FrameOf(frame), now)
+	if forward && s.bridge.tombs.took(n) {
+		s.lane.counters.known.Add(1)
+		s.talk.Settle(n.seq, conversation.Spooled, now)
+		forward = false
+	}
 	if s.lane.watching(n) {
 		s.noteTaken(n, frame, forward)
 	}

@@ -27,7 +27,7 @@ func openStore(t *testing.T, dir string, o boltstore.Options) *boltstore.Store {
 
 // spooled is a configuration with a spool.
 func spooled(s *boltstore.Store, mode SpoolMode, apps ...App) Config {
-	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Spool(), Mode: mode}
+	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Spool(), Tombstones: s.Tombstones(), Mode: mode}
 }
 
 var spoolModes = []struct {

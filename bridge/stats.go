@@ -54,6 +54,7 @@ type Counts struct {
 	Retried      uint64 // attempts after the first
 	Ambiguous    uint64 // of those, after no answer: these may double
 	Replayed     uint64 // read from the spool, to be sent
+	Known        uint64 // sent again after a crash, and in the spool before it: delivered since, or to be
 
 	// What became of the others, as Outcome has it: the sums of LaneStats.Endings.
 	Malformed, DryRun, BadTokens, BadTokensCached, Refused, Unregistered, Unknown uint64

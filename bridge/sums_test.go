@@ -17,7 +17,7 @@ func addsUp(t *testing.T, b *Bridge) {
 	sum := func() uint64 {
 		st = b.Stats().Apps["mail"]
 		c := st.Conversation
-		swallowed := c.SwallowedSame + c.SwallowedOther + c.SwallowedReset
+		swallowed := c.SwallowedSame + c.SwallowedOther + c.SwallowedReset + st.Known
 		return st.Accepted + st.BadTokens + st.BadTokensCached + st.Refused + st.Unregistered + st.Unknown + swallowed +
 			st.Expired + st.Dropped + st.Crowded + st.Unreadable + st.Abandoned + uint64(st.Waiting.Notifications)
 	}

@@ -69,8 +69,9 @@ const (
 )
 
 // Drainer gives clients their feedback lists. A list as it stands when the
-// client comes is given in full; what came of it decides whether the very
-// entries given leave the list.
+// client comes is given in full, or to one that has not confirmed as much before the
+// first part of it; what came of it decides whether the very entries given leave the
+// list.
 type Drainer struct {
 	list   Feedback
 	encode func(b []byte, d Dead) []byte
@@ -93,12 +94,13 @@ func NewDrainer(list Feedback, encode func(b []byte, d Dead) []byte, now func() 
 // as far as things went.
 func (d *Drainer) Drain(ctx context.Context, client, app string, r Reader) (Drained, error) {
 	key := drainKey{client, app}
-	if !d.begin(key) {
+	limit, ok := d.begin(key)
+	if !ok {
 		_, err := r.Finish()
 		return Drained{Outcome: Refused}, err
 	}
 	defer d.end(key)
-	given, result, err := d.give(ctx, app, r)
+	given, result, err := d.give(ctx, app, limit, r)
 	if read := d.judge(key, given, result.Outcome); read > 0 {
 		var failed error
 		if result.Forgotten, failed = d.forget(context.WithoutCancel(ctx), app, read); failed != nil {
@@ -108,13 +110,13 @@ func (d *Drainer) Drain(ctx context.Context, client, app string, r Reader) (Drai
 	return result, err
 }
 
-func (d *Drainer) begin(key drainKey) bool {
+func (d *Drainer) begin(key drainKey) (limit int, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.drains.begin(key, d.now())
 }
 
-func (d *Drainer) judge(key drainKey, given uint64, o Outcome) (read uint64) {
+func (d *Drainer) judge(key drainKey, given portion, o Outcome) (read uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.drains.judge(key, given, o)
@@ -126,13 +128,14 @@ func (d *Drainer) end(key drainKey) {
 	d.drains.end(key, d.now())
 }
 
-// give writes to r what stands on the list of app. given is the list's revision
-// by then: what changes while it is given is for the next time.
-func (d *Drainer) give(ctx context.Context, app string, r Reader) (given uint64, result Drained, err error) {
+// give writes to r what stands on the list of app, or the first limit entries of it.
+// What changes while it is given is for the next time.
+func (d *Drainer) give(ctx context.Context, app string, limit int, r Reader) (given portion, result Drained, err error) {
 	result.Outcome = Unread
-	given, err = d.list.Revision(ctx, app)
+	given.revision, err = d.list.Revision(ctx, app)
 	if err == nil {
-		result.Tuples, err = d.write(ctx, app, given, r)
+		given, err = d.write(ctx, app, given.revision, limit, r)
+		result.Tuples = given.tuples
 	}
 	confirmed, failed := r.Finish()
 	switch {
@@ -148,35 +151,47 @@ func (d *Drainer) give(ctx context.Context, app string, r Reader) (given uint64,
 	return given, result, failed
 }
 
-func (d *Drainer) write(ctx context.Context, app string, given uint64, r Reader) (tuples int, err error) {
+// write gives the list as of a revision, or the first limit entries of it.
+func (d *Drainer) write(ctx context.Context, app string, revision uint64, limit int, r Reader) (given portion, err error) {
+	given.revision = revision
 	buf := make([]byte, 0, recordSize)
-	waiting := 0 // tuples in buf
+	waiting := 0    // tuples in buf
+	var last uint64 // revision of the latest of them
 	flush := func() error {
 		if err := r.Write(buf); err != nil {
-			return fmt.Errorf("feedback of %s: after %d tuples: %w", app, tuples, err)
+			return fmt.Errorf("feedback of %s: after %d tuples: %w", app, given.tuples, err)
 		}
-		tuples += waiting
+		given.tuples += waiting
 		buf, waiting = buf[:0], 0
 		return nil
 	}
-	for page, err := range d.pages(ctx, app, given) {
+	for page, err := range d.pages(ctx, app, revision) {
 		if err != nil {
-			return tuples, err
+			return given, err
 		}
 		for _, dead := range page {
+			if limit > 0 && given.tuples+waiting == limit {
+				given.part = true
+				break
+			}
+			last = dead.Revision
 			buf = d.encode(buf, dead)
 			waiting++
 			if len(buf) > recordSize-tupleSize {
 				if err := flush(); err != nil {
-					return tuples, err
+					return given, err
 				}
 			}
+		}
+		if given.part {
+			given.revision = last
+			break
 		}
 	}
 	if waiting > 0 {
 		err = flush()
 	}
-	return tuples, err
+	return given, err
 }
 
 // forget takes off the list of app what stood on it at revision read and has

@@ -226,6 +226,26 @@ func TestDrainUnconfirmed(t *testing.T) {
 	}
 }
 
+// A reader that takes no more than 250 tuples is given a quarter after it has twice
+// left something, which it confirms; then half, which it does not.
+func TestDrainPartialReader(t *testing.T) {
+	f := open(t, t.TempDir()).Feedback()
+	record(t, f, many(0, 1000)...)
+	now := time.Unix(1_800_000_000, 0)
+	d := store.NewDrainer(f, encode, func() time.Time { return now })
+	for i, want := range []int{1000, 1000, 250, 500, 250, 250, 250} {
+		r := &reader{acknowledged: true, confirmed: want <= 250}
+		got := drain(t, d, r)
+		if got.Tuples != want || len(r.tuples) != want || r.confirmed && got.Forgotten != want || !r.confirmed && got.Forgotten > 0 {
+			t.Errorf("visit %d: got %+v, want %d tuples, and if it takes them they are forgotten", i, got, want)
+		}
+		now = now.Add(10 * time.Second)
+	}
+	if left := list(t, f); len(left) != 0 {
+		t.Errorf("%d entries are left", len(left))
+	}
+}
+
 // Two readers of one client at once: one gets all, the other nothing.
 func TestDrainTwice(t *testing.T) {
 	f := open(t, t.TempDir()).Feedback()

@@ -44,33 +44,99 @@ func TestDrains(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var d drains
 			key, start := drainKey{"client", "mail"}, time.Unix(1_800_000_000, 0)
+			admitted := func(key drainKey, now time.Time) bool {
+				_, ok := d.begin(key, now)
+				return ok
+			}
 			for i, v := range tt.visits {
 				now := start.Add(v.at)
-				admitted := d.begin(key, now)
-				if admitted != (v.outcome != Refused) {
-					t.Fatalf("visit %d: admitted: %v", i, admitted)
+				ok := admitted(key, now)
+				if ok != (v.outcome != Refused) {
+					t.Fatalf("visit %d: admitted: %v", i, ok)
 				}
-				if !admitted {
+				if !ok {
 					continue
 				}
-				if d.begin(key, now) {
+				if admitted(key, now) {
 					t.Fatalf("visit %d: admitted twice", i)
 				}
 				for _, other := range []drainKey{{"client", "news"}, {"other", "mail"}} {
-					if !d.begin(other, now) {
+					if !admitted(other, now) {
 						t.Fatalf("visit %d keeps %v out", i, other)
 					}
-					d.judge(other, 1, Confirmed)
+					d.judge(other, portion{revision: 1, tuples: 1}, Confirmed)
 					d.end(other, now)
 				}
-				if got := d.judge(key, v.given, v.outcome); got != v.wantRead {
+				if got := d.judge(key, portion{revision: v.given, tuples: int(v.given)}, v.outcome); got != v.wantRead {
 					t.Errorf("visit %d: got read up to revision %d, want %d", i, got, v.wantRead)
 				}
-				if d.begin(key, now) {
+				if admitted(key, now) {
 					t.Fatalf("visit %d: admitted while the list is being cleared", i)
 				}
 				d.end(key, now)
 			}
+		})
+	}
+}
+
+// Readers that do not take all they are given come through the list, and nothing that
+// they have not read is ever taken off it.
+func TestDrainsPartialReaders(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		takes  int  // tuples, at most
+		resets bool // also where it has taken all
+		fails  int  // its first visits end unread
+		list   int
+		visits int // until it has come through
+	}{
+		{"takes all", 1 << 30, false, 0, 150_000, 1},
+		{"takes all, after an accident", 1 << 30, false, 1, 3000, 2},
+		{"takes all, after two", 1 << 30, false, 2, 3000, 5},
+		{"8 KiB of a short list", 215, false, 0, 3000, 23},
+		{"8 KiB of a long list", 215, false, 0, 150_000, 1200},
+		{"1 KiB", 26, false, 0, 1000, 60},
+		{"1 KiB, and resets", 26, true, 0, 200, 30},
+		{"stops by count, and resets", 1 << 30, true, 0, 20, 3},
+		{"stops by count of a longer list, and resets", 1 << 30, true, 0, 200, 30},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var d drains
+			key, now := drainKey{"client", "mail"}, time.Unix(1_800_000_000, 0)
+			forgotten, seen, visits := 0, 0, 0
+			for forgotten < tt.list && visits <= tt.visits {
+				visits++
+				now = now.Add(repeatPause)
+				limit, ok := d.begin(key, now)
+				if !ok {
+					t.Fatalf("visit %d is not admitted", visits)
+				}
+				left := tt.list - forgotten
+				given := portion{tuples: left}
+				if limit > 0 && limit < left {
+					given.tuples, given.part = limit, true
+				}
+				given.revision = uint64(forgotten + given.tuples)
+				o := Confirmed
+				switch {
+				case visits <= tt.fails:
+					o = Unread
+				case tt.resets || given.tuples > tt.takes:
+					o = Acknowledged
+				}
+				if o != Unread {
+					seen = max(seen, forgotten+min(given.tuples, tt.takes))
+				}
+				forgotten = max(forgotten, int(d.judge(key, given, o)))
+				if forgotten > seen {
+					t.Fatalf("visit %d: %d are forgotten, of which it has read %d", visits, forgotten, seen)
+				}
+				d.end(key, now)
+			}
+			if forgotten < tt.list {
+				t.Errorf("after %d visits %d of %d are off the list", visits, forgotten, tt.list)
+			}
+			t.Logf("%d visits", visits)
 		})
 	}
 }
@@ -82,20 +148,20 @@ func TestDrainsBounded(t *testing.T) {
 	d.begin(reading, now)
 	for i := range rememberedClients + 10 {
 		key := drainKey{strconv.Itoa(i), "mail"}
-		if !d.begin(key, now) {
+		if _, ok := d.begin(key, now); !ok {
 			t.Fatalf("client %d is not admitted", i)
 		}
-		d.judge(key, 1, Unread)
+		d.judge(key, portion{revision: 1, tuples: 1}, Unread)
 		now = now.Add(time.Millisecond)
 		d.end(key, now)
 	}
 	if len(d.clients) != rememberedClients {
 		t.Errorf("got %d clients remembered, want %d", len(d.clients), rememberedClients)
 	}
-	if d.begin(reading, now) {
+	if _, ok := d.begin(reading, now); ok {
 		t.Error("a client that reads was forgotten")
 	}
-	if d.begin(drainKey{strconv.Itoa(rememberedClients + 9), "mail"}, now) {
+	if _, ok := d.begin(drainKey{strconv.Itoa(rememberedClients + 9), "mail"}, now); ok {
 		t.Error("the latest client was forgotten")
 	}
 }
@@ -104,7 +170,7 @@ func TestDrainsForgetsTheGood(t *testing.T) {
 	var d drains
 	key := drainKey{"client", "mail"}
 	d.begin(key, time.Time{})
-	d.judge(key, 1, Confirmed)
+	d.judge(key, portion{revision: 1, tuples: 1}, Confirmed)
 	d.end(key, time.Time{})
 	if len(d.clients) != 0 {
 		t.Errorf("got %d clients remembered, want 0", len(d.clients))

@@ -60,8 +60,9 @@ func TestBoundsEvictRefused(t *testing.T) {
 	`)
 }
 
-// A proven resender sends again what is not delivered now.
-func TestBoundsDiscard(t *testing.T) {
+// A proven resender may keep less than it is told to send again: all of it is
+// delivered, and the oldest make way.
+func TestBoundsProven(t *testing.T) {
 	s := playWith(t, small(4, 1), `
 		open A
 		A 1 x
@@ -84,22 +85,41 @@ func TestBoundsDiscard(t *testing.T) {
 		B 6 d
 		B 7 e
 		B 8 f
-		B 9 g      -> swallow
+		B 9 g
+		B 10 h
 		B ok d
 		B ok e
 		B ok f
+		B ok g
+		B ok h
 		open C
-		C 6 d      -> swallow
-		C 7 e      -> swallow
+		C 6 d
 		C 8 f      -> swallow
-		C 9 g
+		C 9 g      -> swallow
+		C 10 h     -> swallow
 	`)
-	if got := s.ledger.Stats().Discarded; got != 1 {
-		t.Errorf("got %d discarded, want 1", got)
+	if st := s.ledger.Stats(); st.Evicted != 1 || st.Entries != 1 {
+		t.Errorf("got %d evicted and %d left, want 1 and 1", st.Evicted, st.Entries)
 	}
 }
 
-// One client's ledger takes what all share, and gives it back.
+// Without an entry left to give up, the oldest episode goes: its bad token is not
+// known to have been read.
+func TestBoundsEpisodes(t *testing.T) {
+	playWith(t, small(0, 1), `
+		open A
+		A 1 x
+		A bad x      -> packet A 8 1
+		A ends heard
+		A closes
+		open B
+		B 1 y
+		B bad y      -> feedback x, packet B 8 1
+	`)
+}
+
+// Each client has a share of what all of them have: who has taken more gives the
+// rest back.
 func TestBoundsShared(t *testing.T) {
 	budget := NewBudget(2*entryBytes + 2*episodeBytes)
 	o := DefaultOptions()
@@ -120,18 +140,25 @@ func TestBoundsShared(t *testing.T) {
 		A bad x    -> packet A 8 1
 		A ok a
 		open B
-		B 2 a
+		B 2 a      -> swallow
+		B 3 b
+		A 4 c
+		A ok c
 	`)
-	if got := second.ledger.Stats().Evicted; got != 1 {
-		t.Errorf("got %d evicted, want 1", got)
+	if got := second.ledger.Stats().Evicted; got != 0 {
+		t.Errorf("got %d evicted of what is the client's own, want 0", got)
+	}
+	first.wait("1ms")
+	if st := first.ledger.Stats(); st.Evicted != 1 || st.Entries != 1 || budget.Used() > budget.limit {
+		t.Errorf("got %d evicted and %d left of who has taken too much, and %d bytes in use; want 1, 1 and at most %d", st.Evicted, st.Entries, budget.Used(), budget.limit)
 	}
 	for _, s := range []*script{first, second} {
 		s.do(strings.Fields("A ends heard"))
 		s.do(strings.Fields("A closes"))
-		s.wait("20m")
+		s.wait("30m")
 	}
-	if got := budget.Used(); got != 0 {
-		t.Errorf("got %d bytes still taken, want 0", got)
+	if got := budget.Used(); got != 0 || budget.holders.Load() != 0 {
+		t.Errorf("got %d bytes still taken by %d, want 0", got, budget.holders.Load())
 	}
 }
 

@@ -168,8 +168,7 @@ func (c *Conn) Ended(heard bool, now time.Time) {
 		c.oweNothing() // what it is not told goes to the feedback list
 	}
 	if c.episode != nil {
-		c.episode.doubtful = !heard
-		c.ledger.close(c.episode, t)
+		c.ledger.close(c.episode, heard, t)
 	}
 	c.advance(t)
 }
@@ -182,13 +181,8 @@ func (c *Conn) Closed(heard bool, now time.Time) {
 	l, t := c.ledger, c.ledger.at(now)
 	switch e := c.episode; {
 	case e != nil:
-		l.close(e, t)
-		e.conn, c.episode, c.newest = nil, nil, nil
-		if e.doubtful && !heard {
-			l.forget(e)
-		}
-		e.doubtful = false
-		l.due = min(l.due, t)
+		c.episode, c.newest = nil, nil
+		l.detach(e, heard, t)
 	case c.phase < ended && !heard:
 		c.broken(t)
 	}

@@ -56,19 +56,27 @@
 // connection, are remembered. A frame with the same token and payload as one
 // remembered is taken for that one, if a library may have named it so
 // (original.resent), and swallowed: it gets the verdict of its original. If the
-// original was dropped or has expired, it is sent after all.
+// original was dropped or has expired, it is sent after all. Frames that come in
+// the order of the episode, from the first that has not come again, are taken for
+// resends under any number: behind the packet on the failed connection itself, and
+// on a later one of a kind of which another program is known to keep its numbers.
 //
-// An episode is forgotten if the provider cannot have read the packet: it ended
-// its side before, and its kernel then refused the packet. It is given up if
-// the provider begins its whole list again. Otherwise it lives for ten minutes
-// from its last news, or until the kind of provider has been silent for two;
-// for a provider known to send again, for an hour. Bad tokens in it that never
-// came again then go to the feedback list.
+// An episode ends at once if the provider cannot have read the packet: it ended
+// its side before, and its kernel then refused the packet; or if the provider
+// begins its whole list again. Otherwise it lives for ten minutes from its last
+// news, or until the kind of provider has been silent for two; for a provider known
+// to send again, for an hour. Bad tokens in it that never came again then go to the
+// feedback list; so does the failed one, where nothing shows that its packet was
+// read.
 //
 // Three frames sent again in their order, none left out, prove a kind that sends
 // again. A tail of which less than half has come again two minutes after the
 // connection ended is a miss; two misses, or one of a long tail, and the kind is
 // told nothing for a day, which is exactly once for everyone.
+//
+// Nothing is withheld for want of memory. When there is none the oldest entry is
+// given up, and doubled should it come again: libraries send again the latest that
+// they wrote, as far back as they keep it.
 //
 // What this promises, and what it cannot, is in docs/promises.md, with the
 // figures of this package's model test.

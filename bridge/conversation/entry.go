@@ -21,7 +21,7 @@ type entry struct {
 	refusal  *refusal
 	frame    name
 	expiry   uint32
-	index    int32 // in episode.entries
+	index    int // among the episode's entries
 	state    state
 	constant bool // its identifier is that of a neighbour
 	indexed  bool // it can still swallow a frame
@@ -106,8 +106,18 @@ func (l *Ledger) unindex(e *entry) {
 	}
 	e.older, e.younger, e.before, e.behind, e.indexed = nil, nil, nil, nil, false
 	e.episode.live--
-	e.episode.entries[e.index] = nil
+	e.episode.entries[e.index-e.episode.first] = nil
+	e.episode.trim()
 	l.account(-entryBytes)
+}
+
+// trim drops what stands before the oldest live entry.
+func (e *episode) trim() {
+	gone := 0
+	for gone < len(e.entries) && e.entries[gone] == nil {
+		gone++
+	}
+	e.entries, e.first = e.entries[gone:], e.first+gone
 }
 
 // giveUp forgets e. If it was refused, its token has nobody left to tell.
@@ -122,7 +132,7 @@ func (l *Ledger) giveUp(e *entry) {
 func (l *Ledger) settled(e *entry, v verdict, t instant) {
 	e.episode.base = max(e.episode.base, t)
 	l.changed(e.episode, t)
-	if e.episode.pending--; e.episode.pending == 0 && !e.episode.open {
+	if e.episode.pending--; e.episode.pending == 0 && e.episode.stage > reading {
 		l.due = min(l.due, t)
 	}
 	e.origin = place{}
@@ -147,7 +157,7 @@ func (l *Ledger) settled(e *entry, v verdict, t instant) {
 	case e.episode.cause == reset: // where only what has no verdict is recognised
 		l.giveUp(e)
 	case !v.outcome.delivered() && v.outcome != refusedOutcome:
-		e.episode.died++
+		e.episode.excused++
 		l.unindex(e)
 	}
 }

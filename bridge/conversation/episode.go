@@ -8,35 +8,36 @@ import (
 // episode is what stands behind one packet on one connection: the frames that
 // the provider will send again, if it is one that does.
 type episode struct {
-	number   int64 // nanoseconds since 1970 at the packet, made unique
-	cause    cause
-	habit    *habit // of the kind that wrote the failed frame
-	conn     *Conn  // until it has gone
-	failure  *refusal
-	before   key // of the frame before the failed one
-	failed   key
-	listed   bool // before and failed are known
-	numbered bool // the connection was positional, see Conn.count
+	number     int64 // nanoseconds since 1970 at the packet, made unique
+	cause      cause
+	stage      stage
+	record     recordState
+	positional bool     // the identifiers of the connection were first, first+1, …, see Conn.count
+	habit      *habit   // of the kind that wrote the failed frame
+	conn       *Conn    // until it has gone
+	failure    *refusal // what the packet told; nil once that is known to have been read
+	list       *pair    // nil: not known
 
-	open     bool    // the provider has not ended the connection
-	doubtful bool    // it ended before it can have read the packet
-	packet   instant // when it was decided on
-	closed   instant
-	base     instant // latest of packet, original settled, closed
-	since    uint64  // ordinal of the first note taken after the packet
+	packet instant // when it was decided on
+	closed instant // when the provider ended the connection
+	base   instant // latest of packet, original settled, closed
+	since  uint64  // ordinal of the first note taken after the packet
 
-	entries []*entry // in the order of the frames; nil once used or given up
+	entries []*entry // in the order of the frames from the oldest live one; nil once used or given up
+	first   int      // index of entries[0]
 	live    int      // entries that can still swallow
 	pending int      // entries whose original has no verdict
-	matched int
-	died    int // entries whose original made them pointless
-	exempt  int // entries that a provider need not send again: the one a status 10 names
-	ran     bool
-	judged  bool
-	stored  bool // a Record of it was handed out
-	unsaved bool // and it has changed since
-	over    bool
+	matched int      // entries that have come again
+	excused int      // entries that need not come again
+	named   int      // entries in front that a status 10 names: it was delivered, and some send it again
+	reach   int      // index of the entry with which the first run began
+	longest int      // matches in their order on one connection
+	renamed int      // the same, all of them under other identifiers
 }
+
+// pair is the failed notification and the one before it. A provider that sends one
+// after the other again has begun its list anew.
+type pair struct{ before, failed key }
 
 // cause is what began an episode.
 type cause uint8
@@ -47,17 +48,40 @@ const (
 	reset                 // no packet: the connection broke
 )
 
+// stage is how far an episode has come. It only grows.
+type stage uint8
+
+const (
+	reading stage = iota // the provider has not ended the connection
+	unheard              // it has, perhaps without having read the packet
+	waiting              // for what comes again
+	judged               // it is known whether that has come
+	over
+)
+
+// recordState is whether the store has an episode as it is.
+type recordState uint8
+
+const (
+	unrecorded recordState = iota
+	recorded
+	outdated
+)
+
 // begin opens an episode on c.
 func (l *Ledger) begin(c *Conn, why cause, h *habit, t instant) *episode {
+	l.makeRoom(episodeBytes, nil)
 	number := max(l.epoch.Add(t).UnixNano(), l.lastNumber+1)
 	l.lastNumber = number
 	e := &episode{
-		number: number, cause: why, habit: h, conn: c, numbered: c.numbered, packet: t, base: t,
-		open: why != reset, closed: t, judged: why == reset, since: l.notes.count(),
+		number: number, cause: why, habit: h, conn: c, positional: c.numbered, packet: t, base: t,
+		closed: t, since: l.notes.count(),
 	}
 	l.episodes = append(l.episodes, e)
 	l.account(episodeBytes)
-	if e.open {
+	if why == reset {
+		e.stage = judged
+	} else {
 		l.open++
 	}
 	return e
@@ -83,11 +107,11 @@ func (c *Conn) remember(ep *episode, s Seq, k key) {
 // enter puts e behind the others of ep, its verdict still out. It returns nil
 // if there is no room.
 func (l *Ledger) enter(ep *episode, e *entry) *entry {
-	if !l.fits(entryBytes) && !l.makeRoom() {
+	if !l.makeRoom(entryBytes, ep) {
 		l.stats.Evicted++
 		return nil
 	}
-	e.episode, e.index = ep, int32(len(ep.entries))
+	e.episode, e.index = ep, ep.len()
 	ep.entries = append(ep.entries, e)
 	ep.pending++
 	l.stats.Remembered++
@@ -95,77 +119,138 @@ func (l *Ledger) enter(ep *episode, e *entry) *entry {
 	return e
 }
 
-// close says that the provider has ended the connection of e.
-func (l *Ledger) close(e *episode, t instant) {
-	if !e.open {
+// len is how many entries e has had.
+func (e *episode) len() int { return e.first + len(e.entries) }
+
+// leads reports whether x is the first entry of e that has yet to come again, or
+// the first behind one that need not.
+func (e *episode) leads(x *entry) bool {
+	for i, front := range e.entries {
+		if front == x {
+			return true
+		}
+		if front.live() && e.first+i >= e.named {
+			return false
+		}
+	}
+	return false
+}
+
+// remembers reports whether an entry from i to before j has not come again.
+func (e *episode) remembers(i, j int) bool {
+	i, j = max(i-e.first, 0), max(j-e.first, 0)
+	return i < j && slices.ContainsFunc(e.entries[i:j], (*entry).live)
+}
+
+// close notes that the provider has ended the connection of e. heard says that it
+// can have read the packet.
+func (l *Ledger) close(e *episode, heard bool, t instant) {
+	if e.stage > reading {
 		return
 	}
-	e.open, e.closed, e.base = false, t, max(e.base, t)
+	if e.stage = waiting; !heard {
+		e.stage = unheard
+	}
+	e.closed, e.base = t, max(e.base, t)
 	l.due = min(l.due, t+min(patience, l.options.Life))
 	if l.open--; l.open == 0 {
 		l.account(-noteBytes * int64(l.notes.clear()))
 	}
 }
 
-// empty ends e, which is then to be taken off the list.
-func (l *Ledger) empty(e *episode) {
-	l.close(e, e.closed)
-	for _, old := range e.entries {
-		if old.live() {
-			l.giveUp(old)
-		}
+// detach notes that the connection of e has gone, and whether the provider can
+// have read the packet.
+func (l *Ledger) detach(e *episode, heard bool, t instant) {
+	cut := e.stage == reading && !heard // by a reset, which says nothing of the packet
+	l.close(e, true, t)
+	e.conn = nil
+	switch {
+	case e.stage == unheard && !heard:
+		l.end(e, unread)
+	case e.stage == unheard:
+		e.stage = waiting
+	case cut:
+		l.tellFeedback(e)
+	}
+	l.due = min(l.due, t)
+}
+
+// tellFeedback puts the failed token of e on the feedback list, if it is not known
+// that the provider has read of it.
+func (l *Ledger) tellFeedback(e *episode) {
+	if e.failure != nil {
+		l.feedback(e.failure)
+		e.failure = nil
+	}
+}
+
+// ending is why an episode ends.
+type ending uint8
+
+const (
+	outlived ending = iota // its time is over
+	unread                 // the provider did not get the packet: nothing will be sent again
+	repeated               // the provider begins its whole list anew
+	crowded                // there is no room
+)
+
+// end ends e: nothing is swallowed by it any more. Bad tokens that nobody is
+// known to have heard of go to the feedback list.
+func (l *Ledger) end(e *episode, why ending) {
+	l.empty(e, why)
+	l.episodes = slices.DeleteFunc(l.episodes, isOver)
+}
+
+// empty does what end does, and leaves e on the list of episodes.
+func (l *Ledger) empty(e *episode, why ending) {
+	switch why {
+	case outlived:
+		l.stats.ExpiredUnused += uint64(e.live)
+	case unread:
+		l.stats.Blind++
+	case repeated:
+		l.stats.ListsRepeated++
+	}
+	l.tellFeedback(e)
+	l.close(e, true, e.closed)
+	for e.live > 0 {
+		l.giveUp(e.entries[0])
 	}
 	if e.conn != nil && e.conn.episode == e {
 		e.conn.episode, e.conn.newest = nil, nil
 	}
-	e.entries = nil
 	l.account(-episodeBytes)
-	if e.stored {
+	if e.record != unrecorded {
 		l.out.put(Decision{Do: Persist, Records: []Record{{Key: l.episodeKey(e)}}})
 	}
-	if e.listed {
-		if l.lists[e.failed] = slices.DeleteFunc(l.lists[e.failed], func(x *episode) bool { return x == e }); len(l.lists[e.failed]) == 0 {
-			delete(l.lists, e.failed)
+	if e.list != nil {
+		k := e.list.failed
+		if l.lists[k] = slices.DeleteFunc(l.lists[k], func(x *episode) bool { return x == e }); len(l.lists[k]) == 0 {
+			delete(l.lists, k)
 		}
 	}
-	e.over = true
+	e.stage = over
 }
 
-// list lets noticeList find e.
-func (l *Ledger) list(e *episode) {
-	e.listed = true
-	l.lists[e.failed] = append(l.lists[e.failed], e)
-}
+func isOver(e *episode) bool { return e.stage == over }
 
-// bury ends e: nothing is swallowed by it any more.
-func (l *Ledger) bury(e *episode) {
-	l.empty(e)
-	l.episodes = slices.DeleteFunc(l.episodes, isOver)
-}
-
-func isOver(e *episode) bool { return e.over }
-
-// forget ends e because the provider did not get the packet. Nothing will be
-// sent again, and nobody has heard of the failure itself.
-func (l *Ledger) forget(e *episode) {
-	l.stats.Blind++
-	if e.failure != nil {
-		l.feedback(e.failure)
-	}
-	l.bury(e)
+// watchList lets noticeList find e by p.
+func (l *Ledger) watchList(e *episode, p pair) {
+	e.list = &p
+	l.lists[p.failed] = append(l.lists[p.failed], e)
 }
 
 // never is an instant that does not come.
 const never instant = math.MaxInt64
 
-// end is when e is to be buried if no more is heard.
-func (l *Ledger) end(e *episode) instant {
+// lasts is until when e is kept if no more is heard.
+func (l *Ledger) lasts(e *episode) instant {
 	switch {
 	case e.cause == reset && e.pending == 0:
 		return e.base
-	case e.cause == reset, e.open, e.pending > 0, e.doubtful:
+	case e.cause == reset, e.stage < waiting, e.pending > 0:
 		return never
-	case e.judged && e.live == 0:
+	case e.live == 0 && (e.stage == judged || e.ran()):
 		return e.base
 	case e.habit.resends:
 		return e.base + l.options.ProvenLife
@@ -173,23 +258,23 @@ func (l *Ledger) end(e *episode) instant {
 	return min(e.base+l.options.Life, max(e.base, e.habit.seen)+silence)
 }
 
-// expire judges and buries the episodes whose time has come.
+// expire judges and ends the episodes whose time has come.
 func (l *Ledger) expire(t instant) {
 	l.due = never
 	for _, e := range l.episodes {
-		if !e.open && !e.judged && !e.doubtful {
-			if t >= e.closed+patience {
+		last := l.lasts(e)
+		if e.stage == waiting {
+			if t >= min(e.closed+patience, last) {
 				l.judge(e, t)
+				last = l.lasts(e)
 			} else {
 				l.due = min(l.due, e.closed+patience)
 			}
 		}
-		end := l.end(e)
-		if t >= end {
-			l.stats.ExpiredUnused += uint64(e.live)
-			l.empty(e)
+		if t >= last {
+			l.empty(e, outlived)
 		} else {
-			l.due = min(l.due, end)
+			l.due = min(l.due, last)
 		}
 	}
 	l.episodes = slices.DeleteFunc(l.episodes, isOver)

@@ -67,9 +67,9 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 	e := l.begin(c, failure, l.habit(c.kind(x.frame)), t)
 	e.failure = x.refusal
 	if k, ok := c.keyBefore(); ok {
-		e.before = k
-		e.failed, l.scratch = keyOf(x.content, l.scratch)
-		l.list(e)
+		p := pair{before: k}
+		p.failed, l.scratch = keyOf(x.content, l.scratch)
+		l.watchList(e, p)
 	}
 	l.stats.Packets++
 	c.tell(e, x.refusal, x.frame.Identifier, t)
@@ -98,7 +98,7 @@ func (c *Conn) tell(e *episode, r *refusal, identifier uint32, t instant) {
 		d.Within = resendsOn
 	}
 	if l.options.Durable {
-		e.stored = true
+		e.record = recorded
 		d.Records = []Record{l.episodeRecord(e, t)}
 	}
 	l.out.put(d)

@@ -1,9 +1,6 @@
 package conversation
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // habit is what has been learned of a kind of provider.
 type habit struct {
@@ -61,17 +58,28 @@ func (h *habit) isNever(now time.Time) bool {
 	return h.misses >= allowed && now.Sub(h.missed) < memory
 }
 
-// judge decides whether the tail of e came again.
+// ran reports whether a run of e has come again.
+func (e *episode) ran() bool { return e.longest >= run }
+
+// renumbers reports whether e has come again under other identifiers, by more than
+// chance.
+func (e *episode) renumbers() bool { return e.renamed >= 2 }
+
+// judge decides whether the tail of e came again. If not, the provider may not have
+// read the packet either.
 func (l *Ledger) judge(e *episode, t instant) {
-	e.judged = true
-	tail := len(e.entries) - e.died - e.exempt
-	if e.cause == reset || tail <= 0 || e.ran || 2*e.matched >= tail {
+	e.stage = judged
+	l.dropOutOfReach(e)
+	tail := e.len() - e.excused - e.named
+	if tail > 0 && !e.ran() && 2*e.matched < tail {
+		l.miss(e, tail, t)
 		return
 	}
-	l.miss(e, tail, t)
+	e.failure = nil
 }
 
 func (l *Ledger) miss(e *episode, tail int, t instant) {
+	l.tellFeedback(e)
 	h, now := e.habit, l.epoch.Add(t)
 	was := h.isNever(now)
 	if now.Sub(h.missed) >= memory {
@@ -92,26 +100,21 @@ func (l *Ledger) miss(e *episode, tail int, t instant) {
 // sequence is a run of matches on one connection.
 type sequence struct {
 	episode     *episode
-	index       int32
+	first, last int // indices
 	length      int
 	same, other int // matches under the same identifier, and under another one
-}
-
-// remembers says whether an entry from i to before j has not come again.
-func (e *episode) remembers(i, j int32) bool {
-	return slices.ContainsFunc(e.entries[i:j], (*entry).live)
 }
 
 // learn notes that a frame on c was the resend of e. A run leaves nothing out
 // that has not come again already: identical notifications, that match here and
 // there, prove nothing.
 func (c *Conn) learn(e *entry, f Frame) {
-	l, s := c.ledger, &c.run
-	e.episode.matched++
-	if s.episode != e.episode || e.index <= s.index || e.episode.remembers(s.index+1, e.index) {
-		*s = sequence{episode: e.episode}
+	l, s, ep := c.ledger, &c.run, e.episode
+	ep.matched++
+	if s.episode != ep || e.index <= s.last || ep.remembers(s.last+1, e.index) {
+		*s = sequence{episode: ep, first: e.index}
 	}
-	s.index = e.index
+	s.last = e.index
 	s.length++
 	switch {
 	case e.constant || !e.frame.has || !f.HasIdentifier:
@@ -120,18 +123,45 @@ func (c *Conn) learn(e *entry, f Frame) {
 	case !c.numbered: // one that counts anew may have come by the same identifier
 		s.same++
 	}
+	ep.longest = max(ep.longest, s.length)
+	if s.other == s.length {
+		ep.renamed = max(ep.renamed, s.length)
+	}
 	if s.length < run {
 		return
 	}
-	e.episode.ran = true
-	h, old := e.episode.habit, *e.episode.habit
-	if !h.resends {
+	ep.failure = nil
+	if !ep.habit.resends {
 		l.stats.ProvedResending++
 	}
+	l.teach(ep.habit, s)
+	if e.habit != ep.habit { // a program that lays out its frames in two ways
+		l.teach(e.habit, s)
+	}
+	if ep.matched == s.length { // nothing had come before
+		ep.reach = s.first
+	}
+}
+
+// teach notes that h sends again, as s did.
+func (l *Ledger) teach(h *habit, s *sequence) {
+	old := *h
 	h.resends, h.misses = true, 0
 	h.keeps = h.keeps || s.same == s.length
 	h.renames = h.renames || s.other == s.length
 	if *h != old {
 		l.persistHabit(h)
+	}
+}
+
+// dropOutOfReach gives up the entries of e before the one with which its first run
+// began: the library does not keep so many, and sends the others only. Other
+// connections may yet have some of them on their way, so that this is known when e
+// is judged.
+func (l *Ledger) dropOutOfReach(e *episode) {
+	for e.live > 0 && e.first < e.reach {
+		l.stats.OutOfReach++
+		e.excused++
+		l.giveUp(e.entries[0])
 	}
 }

@@ -13,6 +13,7 @@ var habits = []struct {
 	library library
 	live    func(w *world, lib library, mail func() content) // nil: one program, messages now and then
 	exempt  bool                                             // known not to come out even, see docs/promises.md
+	bad     float64                                          // share of bad tokens; 0: any
 }{
 	{name: "keeps its identifiers (java-apns)", library: library{naming: counting, resending: atFront}},
 	{name: "keeps, from a database", library: library{naming: databaseID, resending: atEnd, delay: 20 * time.Second}},
@@ -53,6 +54,15 @@ var habits = []struct {
 	{name: "two programs, counting alike", library: library{naming: counting, resending: atFront}, live: twoAlike},
 	{name: "never, one connection, 3,000 of them", library: library{naming: counting}, live: untilKnown},
 	{name: "never, reads at the end, 3,000 of them", library: library{naming: fromZero, batch: 30}, live: untilKnown},
+	{name: "writes its list and goes", library: library{naming: counting, deaf: true, batch: 1 << 20, pace: 200 * time.Microsecond, steady: true}, live: lists},
+	{name: "writes its list and goes, renumbers", library: library{naming: fromOne, deaf: true, batch: 1 << 20, pace: 2 * time.Millisecond, steady: true}, live: lists},
+	{name: "into the old socket in rounds, renumbers (pushy)", library: library{naming: fromOne, resending: inRounds}},
+	{name: "keeps, then another renumbers", library: library{naming: fromOne, resending: atFront}, live: besideKeeper},
+	{name: "keeps, then another renumbers at the end", library: library{naming: fromZero, resending: atEnd}, live: besideKeeper},
+	{name: "two layouts, beside one that keeps (node-apn)", library: library{naming: fromZero, resending: atEnd, mixed: true}, live: besideKeeper},
+	{name: "cache of 20, a long tail, 1 % bad", library: library{naming: counting, resending: atFront, cache: 20, pace: time.Millisecond}, live: many, bad: 0.01},
+	{name: "cache of 20, a long tail, 0.1 % bad", library: library{naming: counting, resending: atFront, cache: 20, pace: time.Millisecond}, live: many, bad: 0.001},
+	{name: "killed, all sent again", library: library{naming: counting, resending: atFront}, live: kills},
 	{name: "network cuts, its last ten sent again", library: library{naming: counting, resending: atFront}, live: cuts, exempt: true},
 	{name: "gateway restarts, keeps", library: library{naming: counting, resending: atFront}, live: restarts},
 	{name: "gateway restarts, renumbers", library: library{naming: fromZero, resending: atEnd}, live: restarts},
@@ -89,6 +99,57 @@ func (p *program) works(messages int, mail func() content) {
 		}
 	}
 	w.after(at+2*time.Minute, p.leave)
+}
+
+// lists come every few minutes, each of new messages, and are written in one go.
+func lists(w *world, lib library, mail func() content) {
+	w.near, w.harsh = true, false
+	p := &program{w: w, library: lib}
+	var at time.Duration
+	for range 1 + w.rng.IntN(4) {
+		contents := make([]content, 1+w.rng.IntN(400))
+		for i := range contents {
+			contents[i] = mail()
+		}
+		w.after(at, func() {
+			for _, c := range contents {
+				p.enqueue(c)
+			}
+		})
+		at += w.between(20*time.Second, 200*time.Second)
+	}
+	w.after(at+time.Minute, p.leave)
+}
+
+// many are enough for tails that are longer than a cache, and packets enough.
+func many(w *world, lib library, mail func() content) {
+	p := &program{w: w, library: lib}
+	p.works(1500, mail)
+}
+
+// besideKeeper has a program of the same kind that is known to keep its identifiers
+// before the other begins, and goes on.
+func besideKeeper(w *world, lib library, mail func() content) {
+	keeper := library{naming: counting, resending: atFront, offset: 1000}
+	if lib.mixed {
+		keeper.mixed = true
+	}
+	(&program{w: w, library: keeper}).works(60+w.rng.IntN(80), mail)
+	w.after(w.between(0, 2*time.Minute), func() {
+		(&program{w: w, library: lib}).works(20+w.rng.IntN(80), mail)
+	})
+}
+
+// kills is a program that sends all again, from its beginning, when its connection
+// breaks: the gateway is killed once or twice. What was refused in the last moment
+// before that is not on disk, and nobody is told.
+func kills(w *world, lib library, mail func() content) {
+	w.lossy = true
+	p := &program{w: w, library: lib}
+	p.works(30+w.rng.IntN(170), mail)
+	for range 1 + w.rng.IntN(2) {
+		w.after(w.between(0, 20*time.Second), func() { w.kill(p) })
+	}
 }
 
 // untilKnown is a program that goes on until its habit is known.
@@ -163,6 +224,52 @@ func (w *world) stop() {
 	w.after(w.between(20*time.Second, 30*time.Second), w.startAgain)
 }
 
+// tomb is what is known of a notification that was in the spool when the gateway was
+// killed.
+type tomb struct {
+	content    content
+	identifier uint32
+}
+
+// kill ends the gateway without a word, which had all it took on disk, and starts it
+// anew. What was with APNs is delivered.
+func (w *world) kill(p *program) {
+	if w.down {
+		return
+	}
+	w.log("killed")
+	w.down, w.graves = true, w.put
+	w.put = maps.Clone(w.put)
+	for _, l := range w.links {
+		if l.breaks(); l.conn == nil {
+			continue
+		}
+		for s := l.conn.window.head; s < l.conn.window.Tail(); s++ {
+			if l.conn.Settled(s) {
+				continue
+			}
+			if m, ok := l.conn.window.At(s).content.(*message); ok && m.forwarded && !m.settled {
+				m.settled = true
+				l.conn.Settle(s, Spooled, w.clock())
+			}
+		}
+	}
+	left := maps.Clone(w.disk)
+	for l := w.ledger; ; { // what it would yet do, it does not
+		d, ok := l.Next()
+		if !ok {
+			break
+		}
+		if d.Do == Release {
+			w.carryOut(d)
+		}
+	}
+	w.disk = left
+	w.stats.add(w.ledger.Stats())
+	w.restart()
+	p.startOver()
+}
+
 func (w *world) startAgain() {
 	for _, l := range w.links {
 		if l.conn == nil || l.gone {
@@ -175,6 +282,12 @@ func (w *world) startAgain() {
 	}
 	w.store(w.ledger.Records(w.clock()))
 	w.stats.add(w.ledger.Stats())
+	w.graves, w.put = nil, map[tomb]int{}
+	w.restart()
+}
+
+// restart starts the gateway after a while, with what is on disk.
+func (w *world) restart() {
 	o := w.ledger.options
 	o.Budget = NewBudget(64 << 20)
 	w.ledger, w.ticking = New(o, w.clock()), never

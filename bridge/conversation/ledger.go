@@ -65,6 +65,9 @@ func (l *Ledger) Deadline() (at time.Time, ok bool) {
 	for _, c := range l.stuck {
 		due = min(due, c.stuck)
 	}
+	if l.overdrawn() && l.live.oldest != nil {
+		due = 0
+	}
 	if due == never {
 		return at, false
 	}
@@ -79,6 +82,8 @@ func (l *Ledger) Tick(now time.Time) {
 	}
 	if t >= l.saveAt {
 		l.save(t)
+	}
+	for l.overdrawn() && l.evict(nil) {
 	}
 	waiting := l.stuck
 	l.stuck = nil

@@ -7,8 +7,9 @@ import (
 )
 
 // link is one TCP connection between a program and the gateway. Bytes stay in
-// order each way; what is written to a side that has closed is answered by a
-// reset.
+// order each way, and wait in the two kernels, of which each has room for so many
+// frames. What is written to a side that has closed is answered by a reset: what the
+// program's kernel still had is lost, what the gateway's has is read.
 type link struct {
 	w       *world
 	latency time.Duration
@@ -24,10 +25,14 @@ type link struct {
 	inbox    []func()
 	received bool // a packet or FIN
 	stalled  bool // once is enough
+	pauses   bool // in writing, for longer than the gateway listens
+	unsent   []parcel
 
 	// The gateway's end.
 	conn   *Conn
 	unread []func()
+	heard  time.Duration // when the latest of it came
+	bound  time.Duration // until when it is read before the packet goes out
 	parked time.Duration // unread until then
 	asleep bool          // a read is on the agenda
 	told   bool
@@ -36,10 +41,21 @@ type link struct {
 	gone   bool
 }
 
+// parcel is something on its way to the gateway, where it can be at a time.
+type parcel struct {
+	at    time.Duration
+	do    func()
+	frame *content // nil: it is none
+}
+
 // dial opens a connection for a program that reads what comes at once, or only
 // when it calls read.
 func (w *world) dial(reads bool) *link {
-	l := &link{w: w, latency: w.between(time.Millisecond, 60*time.Millisecond), arrival: w.now, reads: reads}
+	farthest := 60 * time.Millisecond
+	if w.near {
+		farthest = 20 * time.Millisecond
+	}
+	l := &link{w: w, latency: w.between(time.Millisecond, farthest), arrival: w.now, reads: reads}
 	w.links = append(w.links, l)
 	l.toGateway(func() {
 		l.conn = w.ledger.Open(w.address, true, w.clock())
@@ -49,24 +65,39 @@ func (w *world) dial(reads bool) *link {
 }
 
 // toGateway puts something behind what the program has written so far.
-func (l *link) toGateway(do func()) {
+func (l *link) toGateway(do func()) { l.post(parcel{do: do}) }
+
+func (l *link) post(p parcel) {
 	w := l.w
 	l.arrival = max(l.arrival, w.now+l.latency+w.between(0, l.latency/4))
 	if w.harsh && !l.stalled && w.chance(0.005) {
 		l.stalled = true
 		l.arrival += w.between(0, 3*time.Second) // sent again by TCP
 	}
-	w.after(l.arrival-w.now, func() {
-		l.unread = append(l.unread, do)
-		l.readOn()
-	})
+	p.at = l.arrival
+	l.unsent = append(l.unsent, p)
+	w.after(l.arrival-w.now, l.readOn)
+}
+
+// full reports whether the program's kernel takes no more.
+func (l *link) full() bool { return len(l.unsent) >= l.w.kernel }
+
+// carry brings what is due to the gateway's kernel, as far as that has room.
+func (l *link) carry() {
+	for len(l.unsent) > 0 && l.unsent[0].at <= l.w.now && len(l.unread) < l.w.kernel {
+		l.unread = append(l.unread, l.unsent[0].do)
+		l.unsent, l.heard = l.unsent[1:], l.w.now
+	}
 }
 
 // readOn lets the gateway read, unless it has parked the connection or its loop
 // is busy.
 func (l *link) readOn() {
 	w := l.w
-	for len(l.unread) > 0 && !l.gone {
+	for l.carry(); len(l.unread) > 0 && !l.gone; l.carry() {
+		if l.conn != nil && !l.conn.Lingers() && l.conn.Len() >= w.window {
+			return // until something leaves the window
+		}
 		if w.now < l.parked {
 			if !l.asleep {
 				l.asleep = true
@@ -79,7 +110,7 @@ func (l *link) readOn() {
 		do()
 		w.obey()
 		switch {
-		case w.harsh && !l.told && w.chance(0.02):
+		case w.harsh && l.conn != nil && !l.conn.Lingers() && w.chance(0.02):
 			l.parked = w.now + w.between(0, 4*time.Second)
 		case w.chance(0.02):
 			l.parked = w.now + w.between(0, 30*time.Millisecond)
@@ -92,7 +123,7 @@ func (l *link) write(c content, f Frame) {
 	if l.halved || l.closed {
 		panic("written after the end")
 	}
-	l.toGateway(func() { l.take(c, f) })
+	l.post(parcel{do: func() { l.take(c, f) }, frame: &c})
 }
 
 func (l *link) take(c content, f Frame) {
@@ -100,7 +131,14 @@ func (l *link) take(c content, f Frame) {
 	w.held++
 	s, forward := l.conn.Take(m, f, w.clock())
 	w.log("%p take %v %v %d: forward %v", l, c, f.HasIdentifier, f.Identifier, forward)
-	if forward {
+	m.name = tomb{c, f.Identifier}
+	name := m.name
+	switch {
+	case forward && w.graves[name] > 0: // the bridge's tombstones
+		w.graves[name]--
+		l.conn.Settle(s, Spooled, w.clock())
+	case forward:
+		w.put[name]++
 		w.forward(l.conn, s, m)
 	}
 }
@@ -125,18 +163,36 @@ func (l *link) close() {
 	unread := len(l.inbox) > 0 || l.received && w.chance(0.3)
 	switch {
 	case unread:
-		w.log("%p closed, unread", l)
-		l.toGateway(func() { l.finish(false) })
+		w.log("%p closed, unread, %d of it unsent", l, len(l.unsent))
+		l.reset(len(l.inbox) == 0 || l.pauses)
 	case !l.halved:
 		w.log("%p closed", l)
 		l.toGateway(l.end)
 	}
 }
 
+// reset lets the program's kernel answer with a reset. What it throws away is nobody
+// else's fault if the program had read its packet (one that sends again does so), or had
+// it because it had paused in writing, or if the network has lost it on its way.
+func (l *link) reset(had bool) {
+	on := 0 // so many are on the wire, before the reset
+	for on < min(len(l.unsent), l.w.kernel-len(l.unread)) && l.unsent[on].at <= l.w.now+l.latency*5/4 {
+		on++
+	}
+	for _, p := range l.unsent[on:] {
+		if stuck := p.at > l.w.now+l.latency*5/4; p.frame != nil && (had || stuck) {
+			l.w.excused[*p.frame] = true
+			l.w.tellUser(p.frame.user)
+		}
+	}
+	l.unsent = l.unsent[:on]
+	l.toGateway(func() { l.finish(false) })
+}
+
 // breaks lets the network reset the connection: both sides lose what is on its
 // way.
 func (l *link) breaks() {
-	l.closed, l.unread = true, nil
+	l.closed, l.unread, l.unsent = true, nil, nil
 	l.finish(false)
 }
 
@@ -166,9 +222,32 @@ func (l *link) finish(heard bool) {
 // sendPacket writes the six bytes and the gateway's FIN.
 func (l *link) sendPacket(status binproto.Status, identifier uint32) {
 	l.w.log("%p packet %d %d", l, status, identifier)
-	l.parked = 0 // once a packet is out, the gateway does not stop reading
-	l.send(func() { l.packet(status, identifier) }, func() { l.arrived(status, identifier) })
+	l.parked = 0      // from now on the gateway does not stop reading
+	l.heard = l.w.now // it is listened to from now
+	l.bound = l.w.now + 10*time.Second
+	if e := l.conn.episode; e != nil && e.habit.resends {
+		l.bound = l.w.now + time.Second
+	}
 	l.readOn()
+	l.speak(status, identifier)
+}
+
+// speak sends the packet once the program is silent, and none to one that has ended
+// its side.
+func (l *link) speak(status binproto.Status, identifier uint32) {
+	const silent = 50 * time.Millisecond
+	w := l.w
+	switch {
+	case l.gone:
+	case l.ended:
+		l.told = true
+		l.finish(false)
+		w.obey()
+	case w.now >= l.bound || len(l.unread) == 0 && w.now-l.heard >= silent:
+		l.send(func() { l.packet(status, identifier) }, func() { l.arrived(status, identifier) })
+	default:
+		w.after(silent, func() { l.speak(status, identifier) })
+	}
 }
 
 // sendClose writes the gateway's FIN alone.
@@ -190,7 +269,7 @@ func (l *link) send(packet, arrived func()) {
 	}
 	w.after(l.latency+w.between(0, 2*time.Millisecond), func() {
 		if l.closed {
-			l.toGateway(func() { l.finish(false) })
+			l.reset(false)
 			return
 		}
 		arrived()

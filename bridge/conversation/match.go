@@ -6,37 +6,55 @@ import (
 )
 
 const (
-	oldSocket  = 5 * time.Second // in which a library may send again into the connection that failed
-	chainLimit = 256             // entries with one content that are looked at for one frame
+	// oldSocket is how long a library may send again into the connection that failed,
+	// after the decision on its packet: it takes seconds to see the end.
+	oldSocket = writesOn + 5*time.Second
+
+	// soonest is how long after that decision a provider may have its packet: until
+	// then the gateway waits for it to be silent.
+	soonest = 50 * time.Millisecond
+
+	chainLimit = 256 // entries with one content that are looked at for one frame
 )
 
 // original is a frame that may have been sent again.
 type original struct {
-	frame    name
-	habit    *habit
-	constant bool // its identifier is that of a neighbour
-	numbered bool // its connection was positional
+	frame      name
+	habit      *habit
+	constant   bool // its identifier is that of a neighbour
+	positional bool // its connection was
 }
 
-// resent says whether a frame f of the kind h, with the content of o, is o sent
+// likeness is whether one frame may be another one sent again.
+type likeness uint8
+
+const (
+	different likeness = iota
+	inOrder            // only as the next that its provider would send again
+	alike
+)
+
+// resent tells whether a frame f of the kind h, with the content of o, is o sent
 // again: whether a library may have given it that name.
-func (o original) resent(f Frame, h *habit) bool {
+func (o original) resent(f Frame, h *habit) likeness {
 	same := o.frame == f.name()
 	switch {
 	case same && o.frame.has && !o.constant:
-		return true
+		return alike
 	case o.habit != h:
-		return false
+		return different
 	case same:
-		return true
-	case h.keeps && !h.renames:
-		return false
+		return alike
+	case !o.positional && !o.constant && o.frame.has && !h.renames:
+		return different
+	case h.keeps && !h.renames: // but another program of this kind may not
+		return inOrder
 	}
-	return o.numbered || o.constant || !o.frame.has || h.renames
+	return alike
 }
 
 func (e *entry) original() original {
-	return original{frame: e.frame, habit: e.habit, constant: e.constant, numbered: e.episode.numbered}
+	return original{frame: e.frame, habit: e.habit, constant: e.constant, positional: e.episode.positional}
 }
 
 // match finds the entry that the frame f of c, with the content k, is the
@@ -46,17 +64,35 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 	seen := 0
 	for e := l.byKey[k].oldest; e != nil && seen < chainLimit; e = e.younger {
 		seen++
-		same := e.frame.has && !e.constant && e.frame == f.name()
+		ep, same := e.episode, e.frame.has && !e.constant && e.frame == f.name()
 		switch {
-		case e.episode.cause == reset && !same:
-		case e.episode.conn == c && !(same && t-e.episode.packet <= oldSocket):
+		case ep.cause == reset && !same:
+		case ep.conn == c && t-ep.packet > oldSocket:
 		case same:
 			return e
-		case found == nil && e.original().resent(f, h):
+		case found != nil:
+		case ep.conn == c: // under new numbers, round after round, as pushy does
+			if ep.mayComeInRounds(t) && ep.leads(e) {
+				found = e
+			}
+		case c.mayResend(e, e.original().resent(f, h)):
 			found = e
 		}
 	}
 	return found
+}
+
+// mayComeInRounds reports whether frames on the failed connection may be resends under
+// new numbers.
+func (e *episode) mayComeInRounds(t instant) bool {
+	return e.positional && t-e.packet >= soonest && t-e.packet <= oldSocket
+}
+
+// mayResend reports whether a frame on c that is like the original of e may be it
+// sent again. A program that numbers each connection anew does so on c too.
+func (c *Conn) mayResend(e *entry, like likeness) bool {
+	ep := e.episode
+	return like == alike || like == inOrder && (ep.renumbers() || c.numbered && c.opened >= ep.packet && ep.leads(e))
 }
 
 // recognise decides on the frame just taken at s while there is something to
@@ -73,9 +109,9 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	e := l.match(c, k, f, h, t)
 	c.noticeList(k, e == nil, h, t)
 	h.seen = t
-	early := e == nil && c.episode != nil && c.pairEarly(s, k, h)
-	if l.open > 0 && l.fits(noteBytes) {
-		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c.number})))
+	early := e == nil && c.episode != nil && c.pairEarly(s, k, h, t)
+	if c.othersRead() && l.noteRoom() {
+		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c.number, positional: c.numbered})))
 	}
 	switch {
 	case early:
@@ -87,10 +123,6 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 		return false
 	case c.episode == nil:
 		return true
-	case l.discards(h):
-		l.stats.Discarded++
-		c.settle(s, verdict{outcome: Dropped}, t)
-		return false
 	}
 	c.remember(c.episode, s, k)
 	return true
@@ -134,12 +166,11 @@ func (c *Conn) noticeList(k key, unmatched bool, h *habit, t instant) {
 		return
 	}
 	for _, e := range slices.Clone(l.lists[k]) {
-		if e.before == before.key && e.habit == h && !h.resends && c.opened >= e.packet {
-			l.stats.ListsRepeated++
-			if !e.judged {
-				l.miss(e, len(e.entries), t)
+		if e.list.before == before.key && e.habit == h && !h.resends && c.opened >= e.packet {
+			if e.stage < judged {
+				l.miss(e, e.len(), t)
 			}
-			l.bury(e)
+			l.end(e, repeated)
 		}
 	}
 }

@@ -31,7 +31,11 @@ func history(habit int, identical float64, seed uint64, tracing bool) *world {
 	w := newWorld(seed)
 	w.tracing = tracing
 	w.harsh = w.chance(0.3)
+	h := habits[habit]
 	bad := 0.02 + 0.28*w.rng.Float64()*w.rng.Float64()
+	if h.bad > 0 {
+		bad = h.bad
+	}
 	var past []content
 	mail := func() content {
 		if len(past) > 0 && w.chance(identical) {
@@ -46,7 +50,6 @@ func history(habit int, identical float64, seed uint64, tracing bool) *world {
 		past = append(past, c)
 		return c
 	}
-	h := habits[habit]
 	live := h.live
 	if live == nil {
 		live = nowAndThen

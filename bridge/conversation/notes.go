@@ -7,10 +7,13 @@ const maxNotes = 4096
 // note is a frame that was taken on another connection while an episode was
 // open. Its original may still lie unread on the connection that failed.
 type note struct {
-	key   key
-	frame name
-	habit *habit
-	conn  uint64 // its number; 0 once paired
+	key    key
+	frame  name
+	habit  *habit
+	conn   uint64 // its number
+	paired uint64 // with an original on this one; 0: not yet
+
+	positional bool // its connection was
 }
 
 // notes is a ring: the latest maxNotes frames.
@@ -41,18 +44,31 @@ func (n *notes) clear() int {
 	return was
 }
 
+// othersRead reports whether another connection of the client is being read behind
+// its packet.
+func (c *Conn) othersRead() bool {
+	others := c.ledger.open
+	if c.episode != nil && c.episode.stage == reading {
+		others--
+	}
+	return others > 0
+}
+
 // pairEarly recognises the late original of a frame that has overtaken it. It is
-// to be swallowed, and not remembered: it has been sent again already.
-func (c *Conn) pairEarly(s Seq, k key, h *habit) bool {
+// to be swallowed, and not remembered: it has been sent again already. One that comes
+// in rounds may come on the failed connection several times.
+func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
 	l, f := c.ledger, c.window.At(s).frame
-	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, numbered: c.numbered}
+	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, positional: c.numbered}
 	for i := range l.notes.ring {
 		n := &l.notes.ring[i]
-		if n.key != k || n.conn == 0 || n.conn == c.number || l.notes.first+uint64(i) < c.episode.since {
+		again := n.paired == c.number && c.episode.mayComeInRounds(t)
+		if n.key != k || n.conn == c.number || n.paired != 0 && !again || l.notes.first+uint64(i) < c.episode.since {
 			continue
 		}
-		if late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit) {
-			n.conn = 0
+		like := late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit)
+		if like == alike || like == inOrder && n.positional {
+			n.paired = c.number
 			return true
 		}
 	}

@@ -53,9 +53,9 @@ func (l *Ledger) Records(now time.Time) []Record {
 		}
 	}
 	for _, e := range l.episodes {
-		if e.cause != reset && !e.doubtful && e.live > 0 {
+		if e.cause != reset && e.stage != unheard && (e.live > 0 || e.failure != nil) {
 			rs = append(rs, l.episodeRecord(e, t))
-		} else if e.stored {
+		} else if e.record != unrecorded {
 			rs = append(rs, Record{Key: l.episodeKey(e)})
 		}
 	}
@@ -72,9 +72,9 @@ const (
 
 // changed notes that the record of e is out of date.
 func (l *Ledger) changed(e *episode, t instant) {
-	if l.options.Durable && e.stored && !e.unsaved {
-		e.unsaved = true
-		l.saveAt = min(l.saveAt, t+saveAfter+time.Duration(len(e.entries))*saveEach)
+	if l.options.Durable && e.record == recorded {
+		e.record = outdated
+		l.saveAt = min(l.saveAt, t+saveAfter+time.Duration(e.live)*saveEach)
 	}
 }
 
@@ -82,8 +82,8 @@ func (l *Ledger) changed(e *episode, t instant) {
 func (l *Ledger) save(t instant) {
 	l.saveAt = never
 	for _, e := range l.episodes {
-		if e.unsaved {
-			e.unsaved = false
+		if e.record == outdated {
+			e.record = recorded
 			l.out.put(Decision{Do: Persist, Records: []Record{l.episodeRecord(e, t)}})
 		}
 	}
@@ -128,18 +128,32 @@ func (l *Ledger) habitRecord(h *habit) Record {
 	return Record{Key: appendKind(l.recordKey(habitRecord), h.kind), Value: v, Expires: l.epoch.Add(h.seen).Add(habitKept)}
 }
 
+func appendRefusal(v []byte, r *refusal) []byte {
+	v = append(v, byte(r.status))
+	v = appendTime(v, r.time)
+	v = append(v, byte(len(r.token)))
+	return append(v, r.token...)
+}
+
 // episodeRecord writes down the live entries of e. How long they have yet to
 // live counts from the moment they are loaded.
 func (l *Ledger) episodeRecord(e *episode, t instant) Record {
 	v := appendKind([]byte{recordVersion}, e.habit.kind)
-	v = appendFlags(v, e.numbered, e.listed, e.judged, e.ran, e.cause == shutdown)
-	v = append(append(v, e.before[:]...), e.failed[:]...)
+	v = appendFlags(v, e.positional, e.list != nil, e.stage == judged, e.ran(), e.cause == shutdown, e.failure != nil)
+	var list pair
+	if e.list != nil {
+		list = *e.list
+	}
+	v = append(append(v, list.before[:]...), list.failed[:]...)
 	age := t - e.base
-	if e.open {
+	if e.stage == reading {
 		age = 0
 	}
 	v = binary.BigEndian.AppendUint64(v, uint64(max(age, 0)))
 	v = binary.BigEndian.AppendUint32(v, uint32(e.matched))
+	if e.failure != nil {
+		v = appendRefusal(v, e.failure)
+	}
 	for _, x := range e.entries {
 		if !x.live() {
 			continue
@@ -149,10 +163,7 @@ func (l *Ledger) episodeRecord(e *episode, t instant) Record {
 		v = binary.BigEndian.AppendUint32(v, x.frame.identifier)
 		v = appendKind(v, x.habit.kind)
 		if x.state == refused {
-			v = append(v, byte(x.refusal.status))
-			v = appendTime(v, x.refusal.time)
-			v = append(v, byte(len(x.refusal.token)))
-			v = append(v, x.refusal.token...)
+			v = appendRefusal(v, x.refusal)
 		}
 	}
 	return Record{Key: l.episodeKey(e), Value: v, Expires: l.epoch.Add(t).Add(episodeKept)}
@@ -205,22 +216,32 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	}
 	k, flags := b.kind(), b.byte()
 	e := &episode{
-		number: int64(binary.BigEndian.Uint64(number)), numbered: flags&1 != 0,
-		judged: flags&4 != 0, ran: flags&8 != 0, stored: true, packet: t, closed: t,
+		number: int64(binary.BigEndian.Uint64(number)), positional: flags&1 != 0,
+		stage: waiting, record: recorded, packet: t, closed: t,
+	}
+	if flags&4 != 0 {
+		e.stage = judged
+	}
+	if flags&8 != 0 {
+		e.longest = run
 	}
 	if flags&16 != 0 {
-		e.cause, e.exempt = shutdown, 1
+		e.cause, e.named = shutdown, 1
 	}
 	l.lastNumber = max(l.lastNumber, e.number)
-	copy(e.before[:], b.take(len(e.before)))
-	copy(e.failed[:], b.take(len(e.failed)))
+	var list pair
+	copy(list.before[:], b.take(len(list.before)))
+	copy(list.failed[:], b.take(len(list.failed)))
 	e.base = t - time.Duration(b.uint64())
 	e.matched = int(b.uint32())
+	if flags&32 != 0 {
+		e.failure = b.refusal()
+	}
 	if b.failed {
 		return errRecord
 	}
 	if flags&2 != 0 {
-		l.list(e)
+		l.watchList(e, list)
 	}
 	e.habit = l.habit(k)
 	l.episodes = append(l.episodes, e)
@@ -236,10 +257,7 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 		x.state = accepted
 		if flags&8 != 0 {
 			x.state = refused
-			x.refusal = &refusal{status: binproto.Status(b.byte()), time: b.time()}
-			if token := b.take(int(b.byte())); len(token) > 0 {
-				x.refusal.token = bytes.Clone(token)
-			}
+			x.refusal = b.refusal()
 		}
 		if b.failed {
 			return errRecord
@@ -286,6 +304,14 @@ func (r *reader) time() time.Time {
 		return time.Unix(0, int64(n))
 	}
 	return time.Time{}
+}
+
+func (r *reader) refusal() *refusal {
+	f := &refusal{status: binproto.Status(r.byte()), time: r.time()}
+	if token := r.take(int(r.byte())); len(token) > 0 {
+		f.token = bytes.Clone(token)
+	}
+	return f
 }
 
 func (r *reader) kind() (k Kind) {

@@ -29,6 +29,7 @@ const (
 	atFront                  // of what it has yet to send
 	atEnd
 	intoOldSocket // as long as that is open
+	inRounds      // the same under new numbers, again and again, and then on a new one
 )
 
 // library is a habit, as far as it can be told in a few words.
@@ -45,6 +46,9 @@ type library struct {
 	single    bool          // a connection for each message
 	lingers   bool          // it acts on the end of the connection, not on the packet
 	pace      time.Duration // the longest gap between two messages; 0 is 4 ms
+	steady    bool          // without pauses between them
+	mixed     bool          // every third of its frames has another layout
+	offset    uint32        // of the counter: so many were sent before
 }
 
 // program is a provider at work with its library.
@@ -52,6 +56,7 @@ type program struct {
 	w       *world
 	library library
 	queue   []*letter
+	history []*letter // all that were written, once each, in their order
 	sockets []*socket
 	turn    int
 	counter uint32
@@ -65,6 +70,7 @@ type letter struct {
 	content content
 	id      uint32
 	named   bool
+	written bool
 	tries   int
 }
 
@@ -100,9 +106,14 @@ func (p *program) pump() {
 		p.pauseFor(time.Second)
 		return
 	}
+	s := p.socket()
+	if s.link.full() {
+		p.busy = true
+		p.w.after(5*time.Millisecond, p.pump)
+		return
+	}
 	x := p.queue[0]
 	p.queue = p.queue[1:]
-	s := p.socket()
 	p.write(s, x)
 	switch batch := p.library.batch; {
 	case p.library.single:
@@ -118,7 +129,7 @@ func (p *program) pump() {
 		pace = 4 * time.Millisecond
 	}
 	gap := p.w.between(0, pace)
-	if p.w.chance(0.02) {
+	if !p.library.steady && p.w.chance(0.02) {
 		gap = p.w.between(0, 2*time.Second)
 	}
 	p.w.after(gap, p.pump)
@@ -160,6 +171,7 @@ func (p *program) open() *socket {
 	if lib.naming == fromOne {
 		s.next = 1
 	}
+	s.link.pauses = !lib.steady
 	s.link.arrived = func(status binproto.Status, id uint32) {
 		if i := s.named(s.sent, id); i >= 0 && status == binproto.InvalidToken {
 			p.w.tellUser(s.sent[i].content.user)
@@ -204,8 +216,15 @@ func (p *program) write(s *socket, x *letter) {
 			x.id = p.name()
 		}
 	}
+	if !x.written {
+		x.written = true
+		p.history = append(p.history, x)
+	}
 	x.named = true
 	f.Identifier = x.id
+	if p.library.mixed && x.content.payload%3 == 0 {
+		f.Layout = otherLayout
+	}
 	s.sent = append(s.sent, x)
 	s.link.write(x.content, f)
 }
@@ -220,8 +239,11 @@ func (p *program) name() uint32 {
 	default:
 		p.counter++
 	}
-	return p.counter
+	return p.library.offset + p.counter
 }
+
+// otherLayout is that of frames with another item.
+const otherLayout = 1
 
 // fail is the program's answer to an error response: what it believes was not
 // sent is sent again.
@@ -252,6 +274,10 @@ func (p *program) fail(s *socket, status binproto.Status, id uint32) {
 		}
 		return
 	}
+	if lib.resending == inRounds && !s.link.closed {
+		p.rounds(s, tail)
+		return
+	}
 	p.shut(s)
 	if lib.resending == nowhere || len(tail) == 0 {
 		return
@@ -266,6 +292,47 @@ func (p *program) fail(s *socket, status binproto.Status, id uint32) {
 		}
 		p.wake()
 	})
+}
+
+// rounds writes what stood behind the failed one into the old socket, and what has
+// been written meanwhile, until it notices the end. Then all of it goes to a new one.
+func (p *program) rounds(s *socket, tail []*letter) {
+	written := len(s.sent)
+	ended := false
+	s.link.eof = func() {}
+	p.w.after(p.w.between(time.Millisecond, 150*time.Millisecond), func() { ended = true })
+	var round func()
+	round = func() {
+		tail = append(tail, s.sent[written:]...)
+		n := len(tail)
+		if ended {
+			n = p.w.rng.IntN(n + 1) // the end comes in the middle of a round
+		}
+		for _, x := range tail[:n] {
+			again := *x // the library has lost track of what it wrote
+			p.write(s, &again)
+		}
+		written = len(s.sent)
+		if !ended {
+			p.w.after(p.w.between(time.Millisecond, 30*time.Millisecond), round)
+			return
+		}
+		p.shut(s)
+		p.queue = append(slices.Clone(tail), p.queue...)
+		p.wake()
+	}
+	round()
+}
+
+// startOver sends all again that was ever sent, on a new connection.
+func (p *program) startOver() {
+	for _, s := range p.sockets {
+		s.dead = true
+		s.link.close() // one that was just opened is not broken
+	}
+	p.queue = slices.DeleteFunc(p.queue, func(x *letter) bool { return x.written })
+	p.queue = append(slices.Clone(p.history), p.queue...)
+	p.wake()
 }
 
 // cut breaks the connection in use.

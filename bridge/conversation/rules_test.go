@@ -75,7 +75,7 @@ func TestRulesSixMisses(t *testing.T) {
 			M%[1]d ok a%[1]d
 			M%[1]d ends heard
 			M%[1]d closes
-			wait 2m`, n)
+			wait 2m -> feedback x%[1]d`, n)
 	}
 	script := proven(0)
 	for n := range 5 {

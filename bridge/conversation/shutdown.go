@@ -38,7 +38,7 @@ func (c *Conn) Shutdown(now time.Time) {
 	}
 	l.stats.Shutdowns++
 	e := l.begin(c, shutdown, l.habit(c.kind(named.frame)), t)
-	e.exempt = 1
+	e.named = 1
 	if s < c.window.head && named.outcome.delivered() {
 		if k, ok := c.keyBefore(); ok {
 			l.rememberNamed(c, e, named, k, t)

@@ -29,7 +29,7 @@ type Stats struct {
 	ProvedResending   uint64 // runs of a tail in its order
 	BecameNever       uint64
 	Evicted           uint64 // remembered notifications given up for want of room
-	Discarded         uint64 // left to a proven resender to send again, for want of room
+	OutOfReach        uint64 // given up because a run began behind them: the library keeps no more
 	ExpiredUnused     uint64 // remembered notifications that did not come again in their time
 	Entries, Episodes int    // remembered now
 	Unsaved           int    // episodes whose record is to be written again
@@ -43,7 +43,7 @@ func (l *Ledger) Stats() Stats {
 	s.Episodes, s.Kinds, s.Bytes = len(l.episodes), len(l.habits), l.bytes
 	for _, e := range l.episodes {
 		s.Entries += e.live
-		if e.unsaved {
+		if e.record == outdated {
 			s.Unsaved++
 		}
 	}

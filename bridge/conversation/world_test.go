@@ -23,6 +23,7 @@ type world struct {
 	order  int
 	harsh  bool // connections stay unread for long
 	lossy  bool // the network breaks connections
+	near   bool // a round trip is shorter than the gateway's waiting for silence
 
 	ledger  *Ledger
 	stats   Stats // of the ledgers before the latest restart
@@ -30,6 +31,10 @@ type world struct {
 	links   []*link
 	down    bool
 	address netip.Addr
+	put     map[tomb]int // in the spool since the last end in order
+	graves  map[tomb]int // of those before the last kill, not seen again
+	window  int          // frames that the gateway takes without a verdict
+	kernel  int          // frames that each kernel has room for, each way
 
 	want    map[content]int // good notifications, as often as their program sent them
 	got     map[content]int // deliveries
@@ -60,6 +65,7 @@ type message struct {
 	forwarded bool
 	settled   bool // the gateway owes no verdict
 	released  bool
+	name      tomb
 }
 
 func (c content) Token() []byte   { return binary.BigEndian.AppendUint32(make([]byte, 28, 32), c.user) }
@@ -70,12 +76,16 @@ func newWorld(seed uint64) *world {
 		rng:   rand.New(rand.NewPCG(seed, 1)),
 		short: rand.New(rand.NewPCG(seed, 2)),
 		start: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), ticking: never,
-		want: map[content]int{}, got: map[content]int{}, told: map[content]bool{}, excused: map[content]bool{}, disk: map[string]Record{},
+		want: map[content]int{}, got: map[content]int{}, told: map[content]bool{}, excused: map[content]bool{}, disk: map[string]Record{}, put: map[tomb]int{},
 		address: home,
 	}
 	o := DefaultOptions()
 	o.Client, o.Durable = "client", true
 	w.ledger = New(o, w.start)
+	w.window, w.kernel = 1000, 1000
+	if w.chance(0.5) {
+		w.window, w.kernel = 20+w.rng.IntN(100), 5+w.rng.IntN(60)
+	}
 	return w
 }
 
@@ -166,6 +176,9 @@ func (w *world) carryOut(d Decision) {
 		}
 		m.released = true
 		w.held--
+		if l := d.Conn.Owner.(*link); len(l.unread) > 0 {
+			w.after(0, l.readOn) // there is room in the window
+		}
 		w.log("released %v", m.content)
 	case Forward:
 		w.log("forward %v after all", m.content)
@@ -230,6 +243,7 @@ func (w *world) verdict(c *Conn, s Seq, m *message) {
 	m.settled = true
 	switch {
 	case m.bad() && settle:
+		w.put[m.name]-- // it was not delivered
 		c.Refuse(s, binproto.InvalidToken, "", w.clock())
 	case m.bad():
 		w.tellUser(m.user)

@@ -217,6 +217,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 
 func (a *assembly) storeOptions() boltstore.Options {
 	return boltstore.Options{
+		TombstoneAge:    time.Duration(a.config.Limits.LedgerTTL),
 		FeedbackEntries: int(a.config.Limits.FeedbackEntries),
 		FeedbackAge:     time.Duration(a.config.Limits.FeedbackAge),
 		SpoolBytes:      int64(a.config.Spool.MaxBytes),

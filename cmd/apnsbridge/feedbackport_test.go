@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"os/exec"
@@ -92,6 +93,8 @@ func TestFeedbackPort(t *testing.T) {
 			{"s_client with nothing to say", sClient},
 		} {
 			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
+				w.stop() // so that it does not matter what the readers before did
+				w.start()
 				tt.read(t, w, version)
 				w.checkNext(t, "unread")
 				w.checkListed(t, listLen)
@@ -103,11 +106,43 @@ func TestFeedbackPort(t *testing.T) {
 	w.checkReads(t, tls.VersionTLS13, listLen, "confirmed")
 	w.checkListed(t, 0)
 	w.checkReads(t, tls.VersionTLS13, 0, "empty")
+	t.Run("stops by count", func(t *testing.T) { stopsByCount(t, w) })
+	t.Run("s_client and a short list", func(t *testing.T) { looks(t, w) })
 	if got := w.again(t, "demo"); got != listLen {
 		t.Errorf("got %d entries to be given again, want %d", got, listLen)
 	}
-	t.Run("stops by count", func(t *testing.T) { stopsByCount(t, w) })
-	t.Run("s_client and a short list", func(t *testing.T) { looks(t, w) })
+	t.Run("reads 8 KiB", func(t *testing.T) { readsEightKiB(t, w) })
+}
+
+// readsEightKiB: a reader that never takes more comes through the list, and what it
+// has not read stays there.
+func readsEightKiB(t *testing.T, w *feedbackWorld) {
+	const size = 8 << 10
+	confirmed, seen := 0, make(map[uint32]bool)
+	for visit := 0; confirmed < 5; visit++ {
+		if visit == 20 {
+			t.Fatalf("%d of %d visits were confirmed", confirmed, visit)
+		}
+		r := w.dial(t, tls.VersionTLS12)
+		b := make([]byte, size)
+		n, err := io.ReadFull(r, b)
+		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
+			r.tcp.Close()
+		} else {
+			t.Fatal(err)
+		}
+		for b = b[:n-n%tupleSize]; len(b) > 0; b = b[tupleSize:] {
+			seen[binary.BigEndian.Uint32(b[tupleSize-4:])] = true
+		}
+		if w.next(t) == "confirmed" {
+			confirmed++
+		}
+		left := w.service.store.Stats().FeedbackEntries
+		if listLen-left > len(seen) {
+			t.Fatalf("visit %d: %d are off the list, and %d were read", visit, listLen-left, len(seen))
+		}
+		w.pass(10 * time.Second)
+	}
 }
 
 // The second reader is closed at once, empty.
@@ -154,8 +189,16 @@ func sClient(t *testing.T, w *feedbackWorld, version uint16) {
 }
 
 // stopsByCount: readers that know how many tuples there are, or think so, never
-// see our end. Three times are enough.
+// see our end. Three times are enough where that are so few that whoever reads at all
+// has read them.
 func stopsByCount(t *testing.T, w *feedbackWorld) {
+	const few = 20
+	for i := range few {
+		dead := store.Dead{Token: listToken(i), Time: time.Unix(int64(listSince+i), 0)}
+		if err := w.service.store.Feedback().Record(t.Context(), "demo", dead); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, end := range []func(*reader){
 		func(r *reader) { r.tcp.Close() }, // before the gateway's end has come
 		func(r *reader) { // with that unread, which resets the connection
@@ -166,9 +209,9 @@ func stopsByCount(t *testing.T, w *feedbackWorld) {
 		},
 		func(r *reader) { r.Close() },
 	} {
-		w.checkListed(t, listLen)
+		w.checkListed(t, few)
 		r := w.dial(t, tls.VersionTLS12)
-		r.take(t, listLen)
+		r.take(t, few)
 		end(r)
 		w.checkNext(t, "acknowledged")
 		w.pass(10 * time.Second)

@@ -25,15 +25,24 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// npmModules installs apn 1.7.8 once for all tests.
-var npmModules = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(scratch, "npm")
-	cmd := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir, "apn@1.7.8")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("npm install apn@1.7.8: %w: %s", err, out)
-	}
-	return dir, nil
-})
+// apnVersions are those of the npm package apn that speak the binary interface and are
+// still in use. Each is installed once for all tests.
+var apnVersions = map[string]func() (string, error){
+	"apn@1.6.2": npmModules("apn@1.6.2"), "apn@1.7.5": npmModules("apn@1.7.5"), latestAPN: npmModules(latestAPN),
+}
+
+const latestAPN = "apn@1.7.8"
+
+func npmModules(module string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		dir := filepath.Join(scratch, "npm", module)
+		cmd := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir, module)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return dir, fmt.Errorf("npm install %s: %w: %s", module, err, out)
+		}
+		return dir, nil
+	})
+}
 
 // nodeAPN is a process that sends with the npm package apn.
 type nodeAPN struct {
@@ -48,11 +57,11 @@ type nodeEvent struct {
 	Status             int
 }
 
-func startNodeAPN(t *testing.T, w *world) *nodeAPN {
+func startNodeAPN(t *testing.T, w *world, version string) *nodeAPN {
 	t.Helper()
 	node := program(t, "node")
 	program(t, "npm")
-	modules, err := npmModules()
+	modules, err := apnVersions[version]()
 	if err != nil {
 		t.Skip(err)
 	}
@@ -113,7 +122,7 @@ func (n *nodeAPN) await(kind string) nodeEvent {
 // status 8 for that one, and all others arrive once.
 func TestNodeAPN(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
-	n := startNodeAPN(t, w)
+	n := startNodeAPN(t, w, latestAPN)
 	bad := token("bad0", 25)
 	for i := range 50 {
 		if i == 25 {

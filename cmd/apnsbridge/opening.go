@@ -71,7 +71,8 @@ func (s *service) open(a *assembly, patience time.Duration) (err error) {
 			"aside, and an empty one has begun")
 	}
 	if s.bridge, err = bridge.New(bridge.Config{
-		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(), SpoolBegins: s.store.SpoolBegins(),
+		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(),
+		SpoolBegins: s.store.SpoolBegins(), Tombstones: s.store.Tombstones(),
 		Limits: a.bridgeLimits(), Log: s.log,
 	}); err != nil {
 		return err

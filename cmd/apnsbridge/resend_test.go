@@ -70,25 +70,27 @@ func (m mailing) arrives(t *testing.T, w *world) {
 // mailing is delivered once.
 func TestExactlyOnce(t *testing.T) {
 	m := newMailing()
-	t.Run("apn@1.7.8", func(t *testing.T) {
-		t.Parallel()
-		w := newWorld(t, late)
-		n := startNodeAPN(t, w)
-		go func() {
-			for line := range strings.Lines(m.lines()) {
-				if _, err := io.WriteString(n.stdin, line); err != nil {
-					t.Error(err)
-					return
+	for version := range apnVersions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, late)
+			n := startNodeAPN(t, w, version)
+			go func() {
+				for line := range strings.Lines(m.lines()) {
+					if _, err := io.WriteString(n.stdin, line); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}()
+			for range len(m.tokens) - len(m.good) {
+				if e := n.await("transmissionError"); e.Status != 8 || !strings.HasPrefix(e.Token, "bad0") {
+					t.Errorf("the library reports %+v", e)
 				}
 			}
-		}()
-		for range len(m.tokens) - len(m.good) {
-			if e := n.await("transmissionError"); e.Status != 8 || !strings.HasPrefix(e.Token, "bad0") {
-				t.Errorf("the library reports %+v", e)
-			}
-		}
-		m.arrives(t, w)
-	})
+			m.arrives(t, w)
+		})
+	}
 	for _, mode := range []string{"resend", "end", "never"} {
 		t.Run("PHP, "+mode, func(t *testing.T) {
 			t.Parallel()

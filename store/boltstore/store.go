@@ -37,6 +37,7 @@ type Options struct {
 	SpoolBytes      int64            // that the spool may take; 0 is store.DefaultSpoolBytes
 	SpoolReserve    int64            // bytes beyond these for what moves within a full spool; 0 is 1/32 of them, 16 MiB at least
 	SpoolDevice     int64            // bytes of what is put into one device's queue; 0 is 1 % of SpoolBytes
+	TombstoneAge    time.Duration    // how far back Tombstones are kept; 0 is DefaultTombstoneAge
 	Now             func() time.Time // the clock; nil is time.Now
 }
 
@@ -50,6 +51,9 @@ func (o *Options) setDefaults() {
 	if o.SpoolBytes == 0 {
 		o.SpoolBytes = store.DefaultSpoolBytes
 	}
+	if o.TombstoneAge == 0 {
+		o.TombstoneAge = DefaultTombstoneAge
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -62,6 +66,7 @@ type Store struct {
 	file     *file
 	feedback *Feedback
 	ledger   *Ledger
+	tombs    *Tombstones
 	spool    *Spool
 
 	spoolBegins bool
@@ -90,6 +95,7 @@ func Open(dir string, o Options) (*Store, error) {
 		s.aside = append(s.aside, s.spool.aside)
 	}
 	s.spoolBegins = s.spool.Begins()
+	s.tombs = newTombstones(dir, o)
 	return s, nil
 }
 
@@ -133,11 +139,14 @@ func (s *Store) Damaged() ([]string, error) {
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
 func (s *Store) Close() error {
-	return errors.Join(s.spool.Close(), s.file.close())
+	return errors.Join(s.spool.Close(), s.tombs.end(), s.file.close())
 }
 
 // Feedback is the store's lists of dead devices.
 func (s *Store) Feedback() *Feedback { return s.feedback }
+
+// Tombstones are the store's memory of what was put into the spool lately.
+func (s *Store) Tombstones() *Tombstones { return s.tombs }
 
 // Ledger is the store's log below the resend ledger.
 func (s *Store) Ledger() *Ledger { return s.ledger }
@@ -156,6 +165,7 @@ type Stats struct {
 	Writes          uint64 // changes made
 	Commits         uint64 // transactions they took
 	FileBytes       int64
+	TombstoneBytes  int64         // on disk
 	DamagedFiles    int           // set aside at any time and still there
 	Failing         time.Duration // for how long it could not be written; 0 if it can
 	Failures        uint64        // transactions that could not be written
@@ -177,6 +187,7 @@ func (s *Store) Stats() Stats {
 		Writes:          s.file.writes.Load(),
 		Commits:         s.file.commits.Load(),
 		FileBytes:       s.file.size(),
+		TombstoneBytes:  s.tombs.Bytes(),
 		DamagedFiles:    len(damaged),
 		Failing:         lasting,
 		Failures:        failures,

@@ -48,11 +48,11 @@ var providers = group{"What providers are told, and send again", []family{
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.Remembered) }),
 	perApp(counter, "ledger_expired_total", "Of those, that did not come again in their time.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.ExpiredUnused) }),
-	appParts(counter, "ledger_evicted_total", "Notifications that were not remembered for want of room: forgotten, or "+
-		"left to a provider that is known to send again.", "how",
+	appParts(counter, "ledger_evicted_total", "Notifications that were given up: for want of room, or "+
+		"because their provider does not keep so many to send again.", "how",
 		func(app *bridge.AppStats) []part {
 			c := &app.Conversation
-			return []part{{"forgotten", float64(c.Evicted)}, {"left", float64(c.Discarded)}}
+			return []part{{"forgotten", float64(c.Evicted)}, {"out_of_reach", float64(c.OutOfReach)}}
 		}),
 	perApp(gauge, "ledger_entries", "Notifications remembered now.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.Entries) }),

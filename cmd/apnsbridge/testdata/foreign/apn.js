@@ -1,4 +1,4 @@
-// Sends notifications with the npm package apn 1.7.8 and prints what the
+// Sends notifications with the npm package apn 1.6 or 1.7 and prints what the
 // library reports, a line of JSON an event. It ends when its input ends.
 //
 //   node --no-deprecation apn.js MODULE '{"port": …, "cert": …, "key": …, "ca": …}' < notifications
