@@ -107,10 +107,8 @@ func (n *notification) answered(v upstream.Verdict) {
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
-	renew, rt, topic, watching := n.Bearer, n.route, n.Request.Topic, l.watching(n)
-	at := scope{rt.environment(l.environment), n.Line.Name}
-	var device conversation.Device
-	copy(device[:], n.Token())
+	renew, about, watching := n.Bearer, n.subject(), l.watching(n)
+	at := scope{about.route.environment(l.environment), n.Line.Name}
 	if watching && !dry {
 		l.noteAnswer(n, v)
 	}
@@ -147,10 +145,10 @@ func (n *notification) answered(v upstream.Verdict) {
 	}
 	decided := l.release()
 	if class == lane.Renewed {
-		a.route.Load().way(l.environment, topic).Renew(renew)
+		a.route.Load().way(l.environment, about.topic).Renew(renew)
 	}
 	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // which goes again, and at once
-		a.health.note(at, way.only, v, func() string { return rt.says(l.environment, topic, device[:], v) }, a.bridge.log)
+		a.health.note(at, way.only, v, about, a.bridge.log)
 	}
 	switch {
 	case gone:
@@ -175,7 +173,7 @@ func (n *notification) answered(v upstream.Verdict) {
 // and not of one notification.
 func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
 	note := func(at scope, topic string) {
-		a.health.note(at, w.only, v, func() string { return rt.says(env, topic, nil, v) }, a.bridge.log)
+		a.health.note(at, w.only, v, subject{route: rt, environment: env, topic: topic}, a.bridge.log)
 	}
 	if w.only {
 		note(scope{environment: env}, rt.app.Topic)

@@ -69,10 +69,10 @@ func clip(words string) string {
 	return words
 }
 
-// note takes the verdict on an attempt, or of a connection; says is the sentence on
-// it, and only that there is no other credential in the environment. It logs changes
+// note takes the verdict on an attempt, or of a connection, and what it is about; only
+// is whether there is no other credential in the environment. It logs changes
 // only, and of these not too many.
-func (h *health) note(at scope, only bool, v upstream.Verdict, says func() string, log zerolog.Logger) {
+func (h *health) note(at scope, only bool, v upstream.Verdict, about subject, log zerolog.Logger) {
 	all := scope{environment: at.environment}
 	if !only {
 		all = at
@@ -95,13 +95,13 @@ func (h *health) note(at scope, only bool, v upstream.Verdict, says func() strin
 			h.say(at, "", log)
 		}
 	case upstream.CredentialRefused, upstream.StaleToken:
-		h.say(all, "APNs does not take this app's pushes: "+says(), log)
+		h.say(all, "APNs does not take this app's pushes: "+about.says(v), log)
 	case upstream.TopicRefused:
-		h.say(at, "APNs does not take this app's pushes: "+says(), log)
+		h.say(at, "APNs does not take this app's pushes: "+about.says(v), log)
 	case upstream.TokenUpdates:
-		h.say(all, "APNs takes no pushes under another JWT so soon: "+says(), log)
+		h.say(all, "APNs takes no pushes under another JWT so soon: "+about.says(v), log)
 	case upstream.ServerError:
-		h.say(all, "APNs is not well: "+says(), log)
+		h.say(all, "APNs is not well: "+about.says(v), log)
 	case upstream.NoConnection:
 		text := "APNs cannot be reached: " + clip(v.Reason)
 		if v.Remedy != "" {
@@ -111,7 +111,7 @@ func (h *health) note(at scope, only bool, v upstream.Verdict, says func() strin
 	case upstream.Unprocessed:
 		h.say(all, "APNs is not well: "+clip(v.Reason)+": "+v.Remedy, log)
 	case upstream.Unknown:
-		h.say(all, "APNs answers in words that are not known here: "+says(), log)
+		h.say(all, "APNs answers in words that are not known here: "+about.says(v), log)
 		h.wonder(answer{v.Code, v.Reason}, log)
 	}
 }

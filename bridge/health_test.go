@@ -136,6 +136,8 @@ func TestHealthLogBounded(t *testing.T) {
 // problem of one topic of several, or of single notifications, changes nothing.
 func TestServed(t *testing.T) {
 	h := health{app: "mail"}
+	own := []*way{{credential: Credential{Credential: tokenCredential(t)}}}
+	about := subject{route: &route{ways: [2][]*way{own, own}}, topic: "com.example.chat"}
 	production, sandbox, chat := scope{}, scope{environment: Sandbox}, scope{Sandbox, "com.example.chat"}
 	for i, step := range []struct {
 		at     scope
@@ -153,14 +155,14 @@ func TestServed(t *testing.T) {
 		{production, upstream.TopicRefused, false},
 		{chat, upstream.Accepted, true},
 	} {
-		h.note(step.at, true, upstream.Verdict{Class: step.class}, func() string { return "said" }, zerolog.Nop())
+		h.note(step.at, true, upstream.Verdict{Class: step.class}, about, zerolog.Nop())
 		if h.served() != step.served {
 			t.Errorf("step %d, %v: served %v", i, step.class, h.served())
 		}
 	}
 	h = health{app: "mail"}
 	for _, class := range []upstream.Class{upstream.Accepted, upstream.CredentialRefused} { // of one key of several
-		h.note(chat, false, upstream.Verdict{Class: class}, func() string { return "said" }, zerolog.Nop())
+		h.note(chat, false, upstream.Verdict{Class: class}, about, zerolog.Nop())
 	}
 	if !h.served() || h.problems[chat] == "" || len(h.problems) != 1 {
 		t.Errorf("served %v, problems %v", h.served(), h.problems)

@@ -27,6 +27,31 @@ func (q question) says(v upstream.Verdict) string {
 	return q.route.says(q.environment, q.topic, q.token, v)
 }
 
+// subject is a question without its token, of which it has the beginning: it outlives
+// its notification, and is passed by value on the way of every verdict.
+type subject struct {
+	route       *route
+	environment Environment
+	topic       string
+	device      conversation.Device
+	named       bool // the question was about a device
+}
+
+// subject is what n is about.
+func (n *notification) subject() (s subject) {
+	s = subject{route: n.route, environment: n.lane.environment, topic: n.Request.Topic, named: true}
+	copy(s.device[:], n.Token())
+	return s
+}
+
+func (s subject) says(v upstream.Verdict) string {
+	var token []byte
+	if s.named {
+		token = s.device[:]
+	}
+	return s.route.says(s.environment, s.topic, token, v)
+}
+
 // lastRefusal is the latest bad token of an app, for its operator.
 type lastRefusal struct {
 	mu  sync.Mutex
