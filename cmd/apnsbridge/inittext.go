@@ -39,7 +39,7 @@ func (c *initCommand) text(client string) string {
 		endpoint += fmt.Sprintf("    endpoint_ca: %s\n", quoted(c.fromConfig(c.EndpointCA)))
 	}
 	pki := c.fromConfig(c.PKI)
-	return fmt.Sprintf(`# apnsbridge, see README.md for all settings. Files are relative to this one; ${NAME} and
+	return fmt.Sprintf(`# apnsbridge, see docs/configuration.md for all settings. Files are relative to this one; ${NAME} and
 # ${NAME:-DEFAULT} are taken from the environment.
 # Before a start or reload:  apnsbridge check --config %s
 

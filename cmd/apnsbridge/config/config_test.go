@@ -110,27 +110,27 @@ limits:
 	}
 }
 
-// The README shows every bound with its default.
-func TestReadmeLimits(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+// docs/configuration.md shows every bound with its default.
+func TestDocumentedLimits(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, block, _ := strings.Cut(string(readme), "```yaml\nlimits:")
+	_, block, _ := strings.Cut(string(text), "```yaml\nlimits:")
 	block, _, ok := strings.Cut(block, "```")
 	if !ok {
-		t.Fatal("README.md does not show the limits")
+		t.Fatal("configuration.md does not show the limits")
 	}
-	c, err := parse("README.md", []byte(minimal+"limits:"+block), environment)
+	c, err := parse("configuration.md", []byte(minimal+"limits:"+block), environment)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Limits != Default().Limits {
-		t.Errorf("README.md says %+v, the defaults are %+v", c.Limits, Default().Limits)
+		t.Errorf("configuration.md says %+v, the defaults are %+v", c.Limits, Default().Limits)
 	}
 	for name := range yamlNames(reflect.TypeFor[Limits]()) {
 		if !strings.Contains(block, "\n  "+name+": ") {
-			t.Errorf("README.md does not show limits.%s", name)
+			t.Errorf("configuration.md does not show limits.%s", name)
 		}
 	}
 }

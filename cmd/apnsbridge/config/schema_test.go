@@ -131,14 +131,20 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, block := range strings.Split(string(readme), "```yaml\n")[1:] {
-		block, _, _ = strings.Cut(block, "```")
-		if problem := validate(t, schema, block); problem != nil {
-			t.Errorf("the schema refuses example %d of README.md: %v", i+1, problem)
+	for _, name := range []string{"README.md", "docs/configuration.md", "docs/operations.md"} {
+		text, err := os.ReadFile("../../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(text), "```yaml\n")[1:]
+		if len(blocks) == 0 {
+			t.Errorf("%s has no example", name)
+		}
+		for i, block := range blocks {
+			block, _, _ = strings.Cut(block, "```")
+			if problem := validate(t, schema, block); problem != nil {
+				t.Errorf("the schema refuses example %d of %s: %v", i+1, name, problem)
+			}
 		}
 	}
 	for _, tt := range []struct {
