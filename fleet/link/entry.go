@@ -26,7 +26,7 @@ type Entry struct {
 // Dial opens a link to the owner at address.
 func Dial(ctx context.Context, address string, c Config) (*Entry, error) {
 	c = c.withDefaults()
-	ctx, cancel := context.WithTimeout(ctx, silences*c.Alive)
+	ctx, cancel := context.WithTimeout(ctx, c.Handshake)
 	defer cancel()
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -63,7 +63,8 @@ func (e *Entry) Done() <-chan struct{} { return e.closed }
 // Err is why the link has ended, nil as long as it has not.
 func (e *Entry) Err() error { return e.reason() }
 
-// Close ends the link, and with it all that it carries.
+// Close ends the link, and with it all that it carries. It waits until providers are
+// reset and readers are finished, so none of them must call it.
 func (e *Entry) Close() {
 	e.fail(errClosed)
 	<-e.closed
@@ -120,6 +121,10 @@ func (e *Entry) Open(p Provider, app string, origin []byte) (Session, error) {
 func (s *carried) Push(n *binproto.Notification) (room bool) {
 	e := s.entry
 	e.mu.Lock()
+	if e.err != nil {
+		e.mu.Unlock()
+		return true // the provider is about to be reset
+	}
 	if s.sends() {
 		start := len(e.pending)
 		e.pending = appendPush(e.pending, s.number, n)
@@ -134,6 +139,10 @@ func (s *carried) Push(n *binproto.Notification) (room bool) {
 func (s *carried) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	e := s.entry
 	e.mu.Lock()
+	if e.err != nil {
+		e.mu.Unlock()
+		return true
+	}
 	if s.sends() {
 		start := len(e.pending)
 		e.pending = appendReject(e.pending, s.number, n, status)
@@ -163,10 +172,12 @@ func (s *carried) unlock() (room bool) {
 
 // ReadOn implements gateway.Session.
 func (s *carried) ReadOn() {
-	s.entry.mu.Lock()
-	s.freed = true
-	s.entry.pending = appendMessage(s.entry.pending, readOn, s.number)
-	s.entry.unlock()
+	e := s.entry
+	e.mu.Lock()
+	if s.freed = true; e.err == nil {
+		e.pending = appendMessage(e.pending, readOn, s.number)
+	}
+	e.unlock()
 }
 
 // Shutdown implements gateway.Session.
@@ -196,6 +207,10 @@ func (s *carried) Close(err error) {
 func (s *carried) tell(k kind, body ...byte) {
 	e := s.entry
 	e.mu.Lock()
+	if e.err != nil {
+		e.mu.Unlock()
+		return
+	}
 	s.gone = s.gone || k == closed
 	if len(s.behind) > 0 {
 		if !s.freed {

@@ -147,6 +147,41 @@ func TestBreaches(t *testing.T) {
 	}
 }
 
+// Those who only connect keep no node away.
+func TestManyStrangers(t *testing.T) {
+	o := newOwner(t, config("gw1"))
+	for range 2 * maxStrangers {
+		raw, err := net.Dial("tcp", o.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+	}
+	p := carry(t, dial(t, o, config("gw2")), "mail", "p")
+	p.send(1)
+	o.got("p", 1)
+	o.Owner.mu.Lock()
+	defer o.Owner.mu.Unlock()
+	if len(o.strangers) > maxStrangers {
+		t.Errorf("got %d strangers, want %d at most", len(o.strangers), maxStrangers)
+	}
+}
+
+// A link that has ended takes nothing more, and keeps nothing.
+func TestPushBehindTheEnd(t *testing.T) {
+	o := newOwner(t, config("gw1"))
+	e := dial(t, o, config("gw2"))
+	p := carry(t, e, "mail", "p")
+	e.Close()
+	before := len(e.pending)
+	p.send(5000)
+	p.ReadOn()
+	p.Shutdown(false)
+	if s := p.Session.(*carried); len(e.pending) != before || len(s.behind) != 0 {
+		t.Errorf("got %d bytes pending and %d behind", len(e.pending), len(s.behind))
+	}
+}
+
 // What is said of a session that is not there is answered, and harms nobody.
 func TestUnknownSession(t *testing.T) {
 	o := newOwner(t, config("gw1"))
@@ -171,7 +206,7 @@ func TestUnknownSession(t *testing.T) {
 // A node that says nothing any more loses its link, and so does one that does not read.
 func TestSilence(t *testing.T) {
 	c := config("gw1")
-	c.Alive = 10 * time.Millisecond
+	c.Alive, c.Handshake = 10*time.Millisecond, time.Second/2
 	t.Run("no handshake", func(t *testing.T) {
 		o := newOwner(t, c)
 		raw, err := net.Dial("tcp", o.address)

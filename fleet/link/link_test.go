@@ -237,7 +237,7 @@ func TestLinkEnds(t *testing.T) {
 // Nodes tell one another how they are.
 func TestState(t *testing.T) {
 	there, here := config("gw1"), config("gw2")
-	there.Alive, here.Alive = 5*time.Millisecond, 5*time.Millisecond
+	there.Alive, here.Alive = 200*time.Millisecond, 200*time.Millisecond
 	there.State, here.State = func() byte { return 1 }, func() byte { return 2 }
 	o := newOwner(t, there)
 	e := dial(t, o, here)
