@@ -73,17 +73,17 @@ type Session interface {
 // Peer is the provider at the other end of a session. Its methods return at once and
 // may be called from any goroutine.
 type Peer interface {
-	Fail(status binproto.Status, identifier uint32)
+	Fail(status binproto.Status, identifier uint32, within time.Duration)
 	Resume()
 	Close()
 }
 
-// Provider is a provider's connection at the entry. Reset ends it at once, as the end
-// of the process would: what it has sent may be lost, and it must not take it for
+// Provider is a provider's connection at the entry. Cut ends it at once, as the end of
+// the process would: what it has sent may be lost, and it must not take it for
 // delivered.
 type Provider interface {
 	Peer
-	Reset()
+	Cut()
 }
 
 // Reader is a client of the feedback port, as a store.Reader.

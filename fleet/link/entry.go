@@ -64,7 +64,7 @@ func (e *Entry) Done() <-chan struct{} { return e.closed }
 func (e *Entry) Err() error { return e.reason() }
 
 // Close ends the link, and with it all that it carries. It waits until providers are
-// reset and readers are finished, so none of them must call it.
+// cut and readers are finished, so none of them must call it.
 func (e *Entry) Close() {
 	e.fail(errClosed)
 	<-e.closed
@@ -77,7 +77,7 @@ func (e *Entry) breakOff() {
 	e.sessions = nil
 	e.mu.Unlock()
 	for _, s := range sessions {
-		s.provider.Reset()
+		s.provider.Cut()
 	}
 }
 
@@ -94,7 +94,7 @@ type carried struct {
 }
 
 // Open carries a connection of an app. origin says whose it is, and is the owner's to
-// read. The session takes over; if the link ends, the provider is Reset.
+// read. The session takes over; if the link ends, the provider is Cut.
 func (e *Entry) Open(p Provider, app string, origin []byte) (Session, error) {
 	if len(origin) > maxOrigin {
 		return nil, fmt.Errorf("link: an origin of %d bytes; %d are the most", len(origin), maxOrigin)
@@ -123,7 +123,7 @@ func (s *carried) Push(n *binproto.Notification) (room bool) {
 	e.mu.Lock()
 	if e.err != nil {
 		e.mu.Unlock()
-		return true // the provider is about to be reset
+		return true // the provider is about to be cut
 	}
 	if s.sends() {
 		start := len(e.pending)
@@ -165,7 +165,7 @@ func (s *carried) unlock() (room bool) {
 	over := len(s.behind) > maxBehind
 	e.unlock()
 	if over {
-		s.provider.Reset()
+		s.provider.Cut()
 	}
 	return room
 }
@@ -277,13 +277,13 @@ func (e *Entry) take(h header, body []byte) error {
 			if s != nil && h.kind == end {
 				s.provider.Close()
 			} else if s != nil {
-				s.provider.Reset()
+				s.provider.Cut()
 			}
 			return nil
 		}
-		status, identifier, err := parseFail(body)
+		f, err := parseFail(body)
 		if s != nil && err == nil {
-			s.provider.Fail(status, identifier)
+			s.provider.Fail(f.status, f.identifier, f.within)
 		}
 		return err
 	}

@@ -109,7 +109,7 @@ func TestBreaches(t *testing.T) {
 		"a long hello":                   appendMessage(nil, hello, 0, make([]byte, 200)...),
 		"two hellos":                     with(hi, hi...),
 		"an unknown kind":                with(hi, appendMessage(nil, 99, 1)...),
-		"a message of an owner":          with(hi, appendFail(nil, 1, 8, 1)...),
+		"a message of an owner":          with(hi, appendFail(nil, 1, failure{8, 1, 0})...),
 		"a large message":                with(hi, large...),
 		"a session that is opened twice": appendMessage(slices.Clone(begun), open, 1, 'p'),
 		"session 0":                      appendMessage(slices.Clone(hi), open, 0, 'p'),
@@ -297,7 +297,7 @@ func FuzzOwner(f *testing.F) {
 
 func FuzzEntry(f *testing.F) {
 	b := appendCredit(nil, 1, 1, 30)
-	b = appendMessage(appendFail(b, 1, 8, 1), end, 1)
+	b = appendMessage(appendFail(b, 1, failure{8, 1, 0}), end, 1)
 	f.Add(appendText(b, gone, 2, nil, errClosed))
 	f.Add(appendMessage(appendMessage(nil, tuples, 3, 1, 2), finish, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {
