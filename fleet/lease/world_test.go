@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	histories = flag.Int("n", 200, "random histories")
+	histories = flag.Int("n", 100, "random histories")
 	long      = flag.Bool("long", false, "run a hundred times as many")
 )
 

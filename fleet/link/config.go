@@ -15,10 +15,11 @@ type Config struct {
 	Certificate tls.Certificate
 	CA          *x509.CertPool // of the fleet
 
-	Bytes    int64         // under way on one link; 0 is DefaultBytes
-	Sessions int           // of one link; 0 is DefaultSessions
-	Alive    time.Duration // between two signs of life; 0 is a second. Silence of five ends a link
-	State    func() byte   // what the other side is to know with each; nil: 0
+	Bytes     int64         // under way on one link; 0 is DefaultBytes
+	Sessions  int           // of one link; 0 is DefaultSessions
+	Handshake time.Duration // until both know who the other is; 0 is 5 s
+	Alive     time.Duration // between two signs of life; 0 is a second. Silence of five ends a link
+	State     func() byte   // what the other side is to know with each; nil: 0
 }
 
 // The defaults of a link's bounds.
@@ -47,6 +48,9 @@ func (c Config) withDefaults() Config {
 	if c.Sessions == 0 {
 		c.Sessions = DefaultSessions
 	}
+	if c.Handshake == 0 {
+		c.Handshake = 5 * time.Second
+	}
 	if c.Alive == 0 {
 		c.Alive = time.Second
 	}
@@ -69,17 +73,17 @@ type Session interface {
 // Peer is the provider at the other end of a session. Its methods return at once and
 // may be called from any goroutine.
 type Peer interface {
-	Fail(status binproto.Status, identifier uint32)
+	Fail(status binproto.Status, identifier uint32, within time.Duration)
 	Resume()
 	Close()
 }
 
-// Provider is a provider's connection at the entry. Reset ends it at once, as the end
-// of the process would: what it has sent may be lost, and it must not take it for
+// Provider is a provider's connection at the entry. Cut ends it at once, as the end of
+// the process would: what it has sent may be lost, and it must not take it for
 // delivered.
 type Provider interface {
 	Peer
-	Reset()
+	Cut()
 }
 
 // Reader is a client of the feedback port, as a store.Reader.
@@ -90,8 +94,10 @@ type Reader interface {
 }
 
 var (
-	errBroken  = errors.New("link: the provider's connection broke at the entry")
-	errClosed  = errors.New("link: closed")
-	errSilent  = errors.New("link: the other node is silent")
-	errControl = errors.New("link: the other node does not read what is written to it")
+	errBroken    = errors.New("link: the provider's connection broke at the entry")
+	errClosed    = errors.New("link: closed")
+	errSilent    = errors.New("link: the other node is silent")
+	errStrangers = errors.New("link: too many connections that do not show who they are")
+	errLinks     = errors.New("link: too many links")
+	errControl   = errors.New("link: the other node does not read what is written to it")
 )

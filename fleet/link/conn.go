@@ -38,7 +38,7 @@ func newConn(c Config, t *tls.Conn, limit int) *conn {
 
 // greet exchanges hellos.
 func (c *conn) greet() error {
-	_ = c.tls.SetDeadline(time.Now().Add(silences * c.config.Alive))
+	_ = c.tls.SetDeadline(time.Now().Add(c.config.Handshake))
 	if _, err := c.tls.Write(appendHello(nil, c.config.Node)); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@
 //	       10 written   why not; empty: it was
 //	       11 finished  confirmed u8 · acknowledged u8 · why not
 //	owner  16 credit    notifications u32 · bytes u32
-//	       17 fail      status u8 · identifier u32
+//	       17 fail      status u8 · identifier u32 · milliseconds u32 within which
 //	       18 end
 //	       19 gone      why
 //	       20 tuples    of a feedback list, whole
@@ -36,7 +36,7 @@
 //
 // What was read from a provider is never thrown away while the link stands: once the
 // provider has ended, or was sent a packet, the owner takes what is under way whether it
-// has room or not. If the link breaks, the entry resets its connections, as the end of
-// a gateway would, and the owner closes its sessions as broken. Nothing is sent twice
+// has room or not. If the link breaks, the entry cuts its connections, as the end of a
+// gateway would, and the owner closes its sessions as broken. Nothing is sent twice
 // on a guess.
 package link

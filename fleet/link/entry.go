@@ -26,7 +26,7 @@ type Entry struct {
 // Dial opens a link to the owner at address.
 func Dial(ctx context.Context, address string, c Config) (*Entry, error) {
 	c = c.withDefaults()
-	ctx, cancel := context.WithTimeout(ctx, silences*c.Alive)
+	ctx, cancel := context.WithTimeout(ctx, c.Handshake)
 	defer cancel()
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -63,7 +63,8 @@ func (e *Entry) Done() <-chan struct{} { return e.closed }
 // Err is why the link has ended, nil as long as it has not.
 func (e *Entry) Err() error { return e.reason() }
 
-// Close ends the link, and with it all that it carries.
+// Close ends the link, and with it all that it carries. It waits until providers are
+// cut and readers are finished, so none of them must call it.
 func (e *Entry) Close() {
 	e.fail(errClosed)
 	<-e.closed
@@ -76,7 +77,7 @@ func (e *Entry) breakOff() {
 	e.sessions = nil
 	e.mu.Unlock()
 	for _, s := range sessions {
-		s.provider.Reset()
+		s.provider.Cut()
 	}
 }
 
@@ -93,7 +94,7 @@ type carried struct {
 }
 
 // Open carries a connection of an app. origin says whose it is, and is the owner's to
-// read. The session takes over; if the link ends, the provider is Reset.
+// read. The session takes over; if the link ends, the provider is Cut.
 func (e *Entry) Open(p Provider, app string, origin []byte) (Session, error) {
 	if len(origin) > maxOrigin {
 		return nil, fmt.Errorf("link: an origin of %d bytes; %d are the most", len(origin), maxOrigin)
@@ -120,6 +121,10 @@ func (e *Entry) Open(p Provider, app string, origin []byte) (Session, error) {
 func (s *carried) Push(n *binproto.Notification) (room bool) {
 	e := s.entry
 	e.mu.Lock()
+	if e.err != nil {
+		e.mu.Unlock()
+		return true // the provider is about to be cut
+	}
 	if s.sends() {
 		start := len(e.pending)
 		e.pending = appendPush(e.pending, s.number, n)
@@ -134,6 +139,10 @@ func (s *carried) Push(n *binproto.Notification) (room bool) {
 func (s *carried) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	e := s.entry
 	e.mu.Lock()
+	if e.err != nil {
+		e.mu.Unlock()
+		return true
+	}
 	if s.sends() {
 		start := len(e.pending)
 		e.pending = appendReject(e.pending, s.number, n, status)
@@ -156,17 +165,19 @@ func (s *carried) unlock() (room bool) {
 	over := len(s.behind) > maxBehind
 	e.unlock()
 	if over {
-		s.provider.Reset()
+		s.provider.Cut()
 	}
 	return room
 }
 
 // ReadOn implements gateway.Session.
 func (s *carried) ReadOn() {
-	s.entry.mu.Lock()
-	s.freed = true
-	s.entry.pending = appendMessage(s.entry.pending, readOn, s.number)
-	s.entry.unlock()
+	e := s.entry
+	e.mu.Lock()
+	if s.freed = true; e.err == nil {
+		e.pending = appendMessage(e.pending, readOn, s.number)
+	}
+	e.unlock()
 }
 
 // Shutdown implements gateway.Session.
@@ -196,6 +207,10 @@ func (s *carried) Close(err error) {
 func (s *carried) tell(k kind, body ...byte) {
 	e := s.entry
 	e.mu.Lock()
+	if e.err != nil {
+		e.mu.Unlock()
+		return
+	}
 	s.gone = s.gone || k == closed
 	if len(s.behind) > 0 {
 		if !s.freed {
@@ -262,13 +277,13 @@ func (e *Entry) take(h header, body []byte) error {
 			if s != nil && h.kind == end {
 				s.provider.Close()
 			} else if s != nil {
-				s.provider.Reset()
+				s.provider.Cut()
 			}
 			return nil
 		}
-		status, identifier, err := parseFail(body)
+		f, err := parseFail(body)
 		if s != nil && err == nil {
-			s.provider.Fail(status, identifier)
+			s.provider.Fail(f.status, f.identifier, f.within)
 		}
 		return err
 	}

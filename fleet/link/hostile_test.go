@@ -109,7 +109,7 @@ func TestBreaches(t *testing.T) {
 		"a long hello":                   appendMessage(nil, hello, 0, make([]byte, 200)...),
 		"two hellos":                     with(hi, hi...),
 		"an unknown kind":                with(hi, appendMessage(nil, 99, 1)...),
-		"a message of an owner":          with(hi, appendFail(nil, 1, 8, 1)...),
+		"a message of an owner":          with(hi, appendFail(nil, 1, failure{8, 1, 0})...),
 		"a large message":                with(hi, large...),
 		"a session that is opened twice": appendMessage(slices.Clone(begun), open, 1, 'p'),
 		"session 0":                      appendMessage(slices.Clone(hi), open, 0, 'p'),
@@ -147,6 +147,41 @@ func TestBreaches(t *testing.T) {
 	}
 }
 
+// Those who only connect keep no node away.
+func TestManyStrangers(t *testing.T) {
+	o := newOwner(t, config("gw1"))
+	for range 2 * maxStrangers {
+		raw, err := net.Dial("tcp", o.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+	}
+	p := carry(t, dial(t, o, config("gw2")), "mail", "p")
+	p.send(1)
+	o.got("p", 1)
+	o.Owner.mu.Lock()
+	defer o.Owner.mu.Unlock()
+	if len(o.strangers) > maxStrangers {
+		t.Errorf("got %d strangers, want %d at most", len(o.strangers), maxStrangers)
+	}
+}
+
+// A link that has ended takes nothing more, and keeps nothing.
+func TestPushBehindTheEnd(t *testing.T) {
+	o := newOwner(t, config("gw1"))
+	e := dial(t, o, config("gw2"))
+	p := carry(t, e, "mail", "p")
+	e.Close()
+	before := len(e.pending)
+	p.send(5000)
+	p.ReadOn()
+	p.Shutdown(false)
+	if s := p.Session.(*carried); len(e.pending) != before || len(s.behind) != 0 {
+		t.Errorf("got %d bytes pending and %d behind", len(e.pending), len(s.behind))
+	}
+}
+
 // What is said of a session that is not there is answered, and harms nobody.
 func TestUnknownSession(t *testing.T) {
 	o := newOwner(t, config("gw1"))
@@ -171,7 +206,7 @@ func TestUnknownSession(t *testing.T) {
 // A node that says nothing any more loses its link, and so does one that does not read.
 func TestSilence(t *testing.T) {
 	c := config("gw1")
-	c.Alive = 10 * time.Millisecond
+	c.Alive, c.Handshake = 10*time.Millisecond, time.Second/2
 	t.Run("no handshake", func(t *testing.T) {
 		o := newOwner(t, c)
 		raw, err := net.Dial("tcp", o.address)
@@ -262,7 +297,7 @@ func FuzzOwner(f *testing.F) {
 
 func FuzzEntry(f *testing.F) {
 	b := appendCredit(nil, 1, 1, 30)
-	b = appendMessage(appendFail(b, 1, 8, 1), end, 1)
+	b = appendMessage(appendFail(b, 1, failure{8, 1, 0}), end, 1)
 	f.Add(appendText(b, gone, 2, nil, errClosed))
 	f.Add(appendMessage(appendMessage(nil, tuples, 3, 1, 2), finish, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -45,12 +45,12 @@ func TestCarry(t *testing.T) {
 	}
 	p = carry(t, e, "mail", "another")
 	s = o.of("another")
-	s.Fail(8, 1<<31)
-	p.heard(t, "fail 8 2147483648")
+	s.Fail(8, 1<<31, 1500*time.Millisecond)
+	p.heard(t, "fail 8 2147483648 1.5s")
 	s.Peer.Close()
 	p.heard(t, "close")
 	p = carry(t, e, "mail", "refused")
-	p.heard(t, "reset")
+	p.heard(t, "cut")
 }
 
 // Close2 closes the session: Close is the provider's own.
@@ -112,7 +112,7 @@ func TestBehindThePacket(t *testing.T) {
 		name string
 		ends func(s *session, p *provider)
 	}{
-		{"failed", func(s *session, _ *provider) { s.Fail(8, 0) }},
+		{"failed", func(s *session, _ *provider) { s.Fail(8, 0, 0) }},
 		{"closed by the owner", func(s *session, _ *provider) { s.Peer.Close() }},
 		{"ended", func(_ *session, p *provider) { p.Shutdown(false) }},
 		{"broken", func(_ *session, p *provider) { p.Close2(errors.New("reset")) }},
@@ -154,7 +154,7 @@ func TestTooMuchBehind(t *testing.T) {
 			t.Errorf("got %q with %d bytes behind", p.said, i*4000)
 		}
 	}
-	p.heard(t, "reset")
+	p.heard(t, "cut")
 }
 
 // An app whose owner takes nothing stops itself: others have their own part of the link.
@@ -213,7 +213,7 @@ func TestLinkEnds(t *testing.T) {
 			o.got("p", 10)
 			s := o.of("p")
 			tt.ends(o, e)
-			p.heard(t, "reset")
+			p.heard(t, "cut")
 			o.until("it is closed", func() bool { return s.closed })
 			if len(s.said) != 1 || !strings.HasPrefix(s.said[0], "close link with gw2") {
 				t.Errorf("got %q, want that the link has ended", s.said)
@@ -228,7 +228,7 @@ func TestLinkEnds(t *testing.T) {
 			p.send(10) // into nothing
 			p.Shutdown(false)
 			p.Close2(nil)
-			s.Fail(8, 1)
+			s.Fail(8, 1, 0)
 			s.Resume()
 		})
 	}
@@ -237,7 +237,7 @@ func TestLinkEnds(t *testing.T) {
 // Nodes tell one another how they are.
 func TestState(t *testing.T) {
 	there, here := config("gw1"), config("gw2")
-	there.Alive, here.Alive = 5*time.Millisecond, 5*time.Millisecond
+	there.Alive, here.Alive = 200*time.Millisecond, 200*time.Millisecond
 	there.State, here.State = func() byte { return 1 }, func() byte { return 2 }
 	o := newOwner(t, there)
 	e := dial(t, o, here)
@@ -257,7 +257,7 @@ func TestBoundOfSessions(t *testing.T) {
 	for i := range 3 {
 		p := carry(t, e, "mail", fmt.Sprint(i))
 		if i == 2 {
-			p.heard(t, "reset")
+			p.heard(t, "cut")
 		} else {
 			o.of(fmt.Sprint(i))
 		}

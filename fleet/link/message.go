@@ -3,6 +3,8 @@ package link
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"time"
 
 	"apnsbridge/binproto"
 )
@@ -124,17 +126,27 @@ func parseCredit(body []byte) (notifications, bytes int, err error) {
 	return int(binary.BigEndian.Uint32(body)), int(binary.BigEndian.Uint32(body[4:])), nil
 }
 
-func appendFail(b []byte, session uint32, status binproto.Status, identifier uint32) []byte {
-	start := len(b)
-	b = append(begin(b, fail, session), byte(status))
-	return finishMessage(binary.BigEndian.AppendUint32(b, identifier), start)
+// failure is the body of a fail.
+type failure struct {
+	status     binproto.Status
+	identifier uint32
+	within     time.Duration // in whole milliseconds, 49 days at most
 }
 
-func parseFail(body []byte) (status binproto.Status, identifier uint32, err error) {
-	if err := hasLength(fail, body, 5); err != nil {
-		return 0, 0, err
+func appendFail(b []byte, session uint32, f failure) []byte {
+	start := len(b)
+	b = append(begin(b, fail, session), byte(f.status))
+	b = binary.BigEndian.AppendUint32(b, f.identifier)
+	within := min(max(f.within.Milliseconds(), 0), math.MaxUint32)
+	return finishMessage(binary.BigEndian.AppendUint32(b, uint32(within)), start)
+}
+
+func parseFail(body []byte) (f failure, err error) {
+	if err := hasLength(fail, body, 9); err != nil {
+		return f, err
 	}
-	return binproto.Status(body[0]), binary.BigEndian.Uint32(body[1:]), nil
+	return failure{binproto.Status(body[0]), binary.BigEndian.Uint32(body[1:]),
+		time.Duration(binary.BigEndian.Uint32(body[5:])) * time.Millisecond}, nil
 }
 
 func appendHello(b []byte, node string) []byte {

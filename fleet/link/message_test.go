@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"apnsbridge/binproto"
 )
@@ -44,7 +46,8 @@ func TestGoldenBytes(t *testing.T) {
 		{"written", appendText(nil, written, 8, nil, nil), "0a 00000008 00000000"},
 		{"finished", appendText(nil, finished, 8, []byte{1, 0}, errors.New("no")), "0b 00000008 00000004  01 00 6e6f"},
 		{"credit", appendCredit(nil, 7, 250, 65536), "10 00000007 00000008  000000fa 00010000"},
-		{"fail", appendFail(nil, 7, 8, 0x01020304), "11 00000007 00000005  08 01020304"},
+		{"fail", appendFail(nil, 7, failure{8, 0x01020304, 2 * time.Second}),
+			"11 00000007 00000009  08 01020304 000007d0"},
 		{"end", appendMessage(nil, end, 7), "12 00000007 00000000"},
 		{"gone", appendText(nil, gone, 7, nil, errors.New("late")), "13 00000007 00000004  6c617465"},
 		{"tuples", appendMessage(nil, tuples, 8, 0xff), "14 00000008 00000001  ff"},
@@ -69,8 +72,14 @@ func TestParse(t *testing.T) {
 	if a, b, err := parseCredit(appendCredit(nil, 1, 2, 3)[headLen:]); a != 2 || b != 3 || err != nil {
 		t.Errorf("got credit %d, %d and error %v", a, b, err)
 	}
-	if status, id, err := parseFail(appendFail(nil, 1, 2, 3)[headLen:]); status != 2 || id != 3 || err != nil {
-		t.Errorf("got status %d of %d and error %v", status, id, err)
+	for given, want := range map[failure]failure{
+		{2, 3, 4 * time.Millisecond}: {2, 3, 4 * time.Millisecond},
+		{2, 3, -time.Second}:         {2, 3, 0},
+		{2, 3, 1 << 62}:              {2, 3, math.MaxUint32 * time.Millisecond},
+	} {
+		if got, err := parseFail(appendFail(nil, 1, given)[headLen:]); got != want || err != nil {
+			t.Errorf("got %+v and error %v, want %+v", got, err, want)
+		}
 	}
 	if node, err := parseHello(appendHello(nil, "gw1")[headLen:]); node != "gw1" || err != nil {
 		t.Errorf("got node %q and error %v", node, err)
@@ -95,7 +104,7 @@ func TestParseCut(t *testing.T) {
 		"reject": {appendReject(nil, 1, rejected, 5),
 			func(b []byte) error { _, err := parseReject(b, &n); return err }},
 		"credit": {appendCredit(nil, 1, 2, 3), func(b []byte) error { _, _, err := parseCredit(b); return err }},
-		"fail":   {appendFail(nil, 1, 2, 3), func(b []byte) error { _, _, err := parseFail(b); return err }},
+		"fail":   {appendFail(nil, 1, failure{2, 3, 4}), func(b []byte) error { _, err := parseFail(b); return err }},
 	} {
 		body := tt.whole[headLen:]
 		if err := tt.parse(body); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"apnsbridge/binproto"
 )
@@ -55,11 +56,11 @@ func (p *passage) add(notifications, bytes int) {
 }
 
 // Fail implements Peer.
-func (s *owned) Fail(status binproto.Status, identifier uint32) {
+func (s *owned) Fail(status binproto.Status, identifier uint32, within time.Duration) {
 	s.free.Store(true)
 	c := s.conn
 	c.mu.Lock()
-	c.pending = appendFail(c.pending, s.number, status, identifier)
+	c.pending = appendFail(c.pending, s.number, failure{status, identifier, within})
 	s.rest()
 }
 

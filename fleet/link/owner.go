@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 
 	"apnsbridge/binproto"
@@ -27,10 +28,11 @@ type Owner struct {
 	config  Config
 	handler Handler
 
-	mu    sync.Mutex
-	ends  bool
-	conns map[*ownerConn]struct{}
-	wg    sync.WaitGroup
+	mu        sync.Mutex
+	ends      bool
+	conns     map[*ownerConn]struct{}
+	strangers []*ownerConn // of these, which have not shown yet who they are; oldest first
+	wg        sync.WaitGroup
 }
 
 // NewOwner returns an owner that serves no listener yet.
@@ -38,36 +40,60 @@ func NewOwner(c Config, h Handler) *Owner {
 	return &Owner{config: c.withDefaults(), handler: h, conns: make(map[*ownerConn]struct{})}
 }
 
-// maxLinks is how many nodes may have links to one. A node has one, and a second while
-// it finds out that the first is dead.
-const maxLinks = 256
+const (
+	// maxLinks is how many links there may be to one node. Another has one, and a second
+	// while it finds out that the first is dead.
+	maxLinks = 256
 
-// Serve takes links from l until l is closed.
+	// maxStrangers is how many connections may be about to show that they are of the
+	// fleet. One more ends the oldest: whoever only connects keeps no node away.
+	maxStrangers = 64
+)
+
+// Serve takes links from l until that is closed, or fails.
 func (o *Owner) Serve(l net.Listener) error {
 	for {
 		raw, err := l.Accept()
 		if err != nil {
 			return err
 		}
-		o.mu.Lock()
-		if o.ends || len(o.conns) >= maxLinks {
-			o.mu.Unlock()
-			raw.Close()
-			continue
-		}
-		c := &ownerConn{owner: o, sessions: make(map[uint32]*owned), readers: make(map[uint32]*reader),
-			ready: make(chan struct{}, 1)}
-		c.conn = newConn(o.config, tls.Server(raw, serverTLS(o.config.Certificate, o.config.CA)), maxControl)
-		o.conns[c] = struct{}{}
-		o.wg.Go(func() {
-			c.serve()
-			raw.Close()
-			o.mu.Lock()
-			delete(o.conns, c)
-			o.mu.Unlock()
-		})
-		o.mu.Unlock()
+		o.welcome(raw)
 	}
+}
+
+func (o *Owner) welcome(raw net.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ends {
+		raw.Close()
+		return
+	}
+	if len(o.strangers) == maxStrangers {
+		o.strangers[0].fail(errStrangers)
+		o.strangers = o.strangers[1:]
+	}
+	c := &ownerConn{
+		owner: o, sessions: make(map[uint32]*owned), readers: make(map[uint32]*reader), ready: make(chan struct{}, 1),
+	}
+	c.conn = newConn(o.config, tls.Server(raw, serverTLS(o.config.Certificate, o.config.CA)), maxControl)
+	o.conns[c] = struct{}{}
+	o.strangers = append(o.strangers, c)
+	o.wg.Go(func() {
+		c.serve()
+		raw.Close()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.conns, c)
+	})
+}
+
+// met takes note that c has shown who it is, or has ended without. It reports whether
+// there may be another link.
+func (o *Owner) met(c *ownerConn) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.strangers = slices.DeleteFunc(o.strangers, func(s *ownerConn) bool { return s == c })
+	return len(o.conns)-len(o.strangers) <= maxLinks
 }
 
 // States are what the nodes at the other ends last said of themselves, by their names.
@@ -96,11 +122,14 @@ func (o *Owner) Close() {
 
 // serve carries out what comes from an entry until the link ends.
 func (c *ownerConn) serve() {
-	ctx, cancel := context.WithTimeout(context.Background(), silences*c.config.Alive)
+	ctx, cancel := context.WithTimeout(context.Background(), c.config.Handshake)
 	err := c.tls.HandshakeContext(ctx)
 	cancel()
 	if err == nil {
 		err = c.greet()
+	}
+	if room := c.owner.met(c); err == nil && !room {
+		err = errLinks
 	}
 	if err != nil {
 		c.fail(err)

@@ -287,9 +287,11 @@ func (p *provider) note(format string, args ...any) {
 	p.changed.Broadcast()
 }
 
-func (p *provider) Fail(status binproto.Status, id uint32) { p.note("fail %d %d", status, id) }
-func (p *provider) Close()                                 { p.note("close") }
-func (p *provider) Reset()                                 { p.note("reset") }
+func (p *provider) Fail(status binproto.Status, id uint32, within time.Duration) {
+	p.note("fail %d %d %v", status, id, within)
+}
+func (p *provider) Close() { p.note("close") }
+func (p *provider) Cut()   { p.note("cut") }
 func (p *provider) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -122,8 +122,20 @@ func open(t testing.TB, c Config) *Store {
 	return s
 }
 
+// former are stores of the place before: storetest makes many, one after another, and
+// each has connections.
+var former []*Store
+
+func closeFormer() {
+	for _, s := range former {
+		s.Close()
+	}
+	former = nil
+}
+
 // place makes a schema in which part is taken of one store after another.
 func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
+	closeFormer()
 	c := newSchema(t)
 	var last *Store
 	return func(s storetest.Settings) S {
@@ -135,6 +147,7 @@ func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 		}
 		c.FeedbackEntries, c.FeedbackAge, c.Now = s.Entries, s.Age, s.Now
 		last = open(t, c)
+		former = append(former, last)
 		return part(last)
 	}
 }

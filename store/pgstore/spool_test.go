@@ -52,6 +52,7 @@ func own(t testing.TB, s *Spool, leases *Leases, app string) (epoch uint64) {
 
 // spoolPlace makes a schema in which spools live one after another.
 func spoolPlace(t *testing.T) storetest.SpoolPlace {
+	closeFormer()
 	c := newSchema(t)
 	var last *Store
 	start := func(s storetest.Settings) store.Spool {
@@ -61,7 +62,11 @@ func spoolPlace(t *testing.T) storetest.SpoolPlace {
 			}
 		}
 		c.SpoolBytes, c.SpoolReserve, c.Now = s.Spool, s.Reserve, s.Now
+		if len(former) > 4 {
+			closeFormer()
+		}
 		last = open(t, c)
+		former = append(former, last)
 		v, err := last.Leases().Join(ctx, store.FleetNode{}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
