@@ -51,6 +51,9 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 		a.reads(func(w http.ResponseWriter, _ *http.Request) { now().write(w) })))
 	mux.HandleFunc("GET /{$}", a.reads(s.servePage))
 	mux.HandleFunc("GET /apps/{name}", a.reads(s.serveApp))
+	mux.HandleFunc("GET /providers", a.reads(s.serveProviders))
+	mux.HandleFunc("GET /api/providers.json", a.reads(s.serveProvidersJSON))
+	mux.HandleFunc("GET /api/providers.csv", a.reads(s.serveProvidersCSV))
 	mux.HandleFunc("GET /page.css", a.reads(page.File))
 	mux.HandleFunc("GET /page.js", a.reads(page.File))
 	mux.HandleFunc("GET /changes", a.reads(func(w http.ResponseWriter, r *http.Request) {

@@ -109,7 +109,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		a.sandbox.asked(app.Name, client.Short(), h.ServerName)
 	}
 	use, from := oldUse(app.Name, h), h.Remote
-	id, chain := newIdentification(true, app.Name, h), h.Chain
+	id, chain, who := newIdentification(true, app.Name, h), h.Chain, whoIs(app.Name, client, h)
 	parser := current.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
 		a.old.count(use, from)
@@ -117,13 +117,14 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 			c.Cut()
 			return turnedAway{}, parser
 		}
-		session, err := a.service.bridge.Open(c, origin)
+		seen := a.service.providers.Open(who)
+		session, err := a.service.bridge.Open(witness{c, seen}, origin)
 		if err != nil {
 			a.log.Info().Str("app", app.Name).Str("client", client.Short()).Err(err).Msg("a provider came too late")
 			c.Close()
 			return turnedAway{}, parser
 		}
-		p := &pusher{Session: session, conn: c, roll: a.roll, id: id, client: client.Short(), since: time.Now()}
+		p := &pusher{Session: session, conn: c, seen: seen, roll: a.roll, id: id, client: client.Short(), since: time.Now()}
 		a.roll.enter(current, id, chain, p)
 		return p, parser
 	}, nil
@@ -149,6 +150,7 @@ func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
 		g := &feedbackReader{cancel}
 		a.roll.enter(current, id, chain, g)
 		defer a.roll.leave(id, g)
+		a.service.providers.ReadFeedback(app.Name, client.Short())
 		drained, err := a.service.drainer.Drain(ctx, client.Counted, app.Name, r)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")

@@ -131,7 +131,7 @@ func (a *agreement) judge(text string) (j judgement) {
 	}
 	refuse := func(err error) judgement {
 		var said bytes.Buffer
-		if code := report(err, &said); code != exitFailed {
+		if code := printError(err, &said); code != exitFailed {
 			a.t.Errorf("serve has exit code %d", code)
 		}
 		j.serve = said.String()

@@ -7,6 +7,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/report"
 	"apnsbridge/gateway"
 )
 
@@ -14,6 +15,7 @@ import (
 type pusher struct {
 	*bridge.Session
 	conn   *gateway.Conn
+	seen   *report.Conn
 	roll   *roll
 	id     identification
 	client string
@@ -39,6 +41,7 @@ func (p *pusher) Push(n *binproto.Notification) (room bool) {
 		p.roll.unheard.Add(1)
 		return true
 	}
+	p.seen.See(n)
 	return p.Session.Push(n)
 }
 
@@ -62,6 +65,7 @@ func (p *pusher) heard() {
 // Close also takes the provider off the roll.
 func (p *pusher) Close(err error) {
 	p.roll.leave(p.id, p)
+	p.seen.Close()
 	if !p.spoke.Load() && !p.silent.Load() {
 		p.roll.wordless.ended(p.id.app, p.client, p.since)
 	}

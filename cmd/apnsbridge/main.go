@@ -88,7 +88,7 @@ func run(args []string, std streams) int {
 		selected.BindTo(ctx, (*context.Context)(nil))
 		err = selected.Run(std, parser.Model)
 	}
-	return report(err, std.err)
+	return printError(err, std.err)
 }
 
 // helpWithDefault adds a flag's default to its help, which may say it itself.
@@ -99,8 +99,8 @@ func helpWithDefault(v *kong.Value) string {
 	return v.Help + " Default: " + v.Default + "."
 }
 
-// report prints an error as a person wants to read it, and gives its exit code.
-func report(err error, to io.Writer) int {
+// printError prints an error as a person wants to read it, and gives its exit code.
+func printError(err error, to io.Writer) int {
 	switch {
 	case err == nil:
 		return exitOK

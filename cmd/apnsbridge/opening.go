@@ -77,6 +77,7 @@ func (s *service) open(a *assembly, patience time.Duration) (err error) {
 	}); err != nil {
 		return err
 	}
+	s.loadProviders()
 	s.drainer = store.NewDrainer(s.store.Feedback(), appendTuple, a.now)
 	close(s.opened)
 	return nil

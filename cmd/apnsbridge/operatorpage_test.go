@@ -36,6 +36,11 @@ func TestOperatorPage(t *testing.T) {
 	b.shows("#apps", "4\u202f000")
 	b.fits("operator", 390, 768, 1280)
 
+	b.do(chromedp.Navigate("http://" + w.admin + "/providers"))
+	b.shows("#providers", "ApnsPHP")
+	b.fits("providers", 390, 768, 1280)
+	b.do(chromedp.Navigate("http://" + w.admin + "/"))
+
 	if err := w.sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
 		t.Fatal(err)
 	}

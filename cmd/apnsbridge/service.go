@@ -16,6 +16,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/metrics"
+	"apnsbridge/cmd/apnsbridge/report"
 	"apnsbridge/cmd/apnsbridge/succession"
 	"apnsbridge/gateway"
 	"apnsbridge/store"
@@ -39,6 +40,7 @@ type service struct {
 	reloads     *reloads
 	metrics     *metrics.Metrics
 	past        *past
+	providers   *report.Report
 	roll        *roll
 	sandbox     *sandboxAsked
 	asked       chan chan<- reloadOutcome // for reloads, by operators
@@ -74,6 +76,7 @@ func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecess
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
 	s.metrics, s.past = metrics.New(s.snapshot), newPast()
+	s.providers = report.New(a.now)
 	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
 	if err := s.start(a, predecessor); err != nil {
 		s.close()
@@ -164,6 +167,7 @@ func (s *service) keepUp(ctx context.Context, hangups <-chan os.Signal, manager 
 			s.tellFirsts()
 		case <-hourly.C:
 			s.summarise()
+			s.saveProviders()
 		case <-daily.C:
 			s.warn()
 		}
@@ -230,6 +234,9 @@ func (s *service) close() error {
 		errs = append(errs, s.admin.close())
 	}
 	if s.store != nil {
+		if s.bridge != nil {
+			s.saveProviders()
+		}
 		errs = append(errs, s.store.Close())
 	}
 	s.sockets.Close()
