@@ -47,7 +47,7 @@ func TestPage(t *testing.T) {
 			}
 		}
 	}
-	check("at the start", "apnsbridge ready 2026-11-22 12:00:00 UTC version ", "configuration read 2026-11-22 12:00:00 UTC To see to ",
+	check("at the start", "apnsbridge ready 2026-11-22 12:00:00 UTC version ", "configuration read 2026-11-22 12:00:00 UTC who still speaks it To see to ",
 		"Apps Search App APNs Last hour Taken Accepted Bad tokens p99 Waiting On disk Credential "+row+"nothing sent yet 0 0 0 – 0 0 "+token,
 		"Provider connections 0 of 10\u202f000 Handshakes 0 of 256", "Bounds limits. used peak of connections 0 0 10\u202f000")
 
