@@ -356,12 +356,6 @@ func (b *Bridge) Close() {
 		u.Close()
 	}
 	b.wg.Wait()
-	for _, u := range all {
-		u.Close() // of what was on its way to it
-	}
-	if b.spool == nil {
-		b.everyLane(func(l *appLane) { l.during(l.core.Abandon) })
-	}
 	b.endWriters()
 	b.writers.Wait()
 	b.saveLedgers()

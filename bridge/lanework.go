@@ -89,12 +89,12 @@ func (l *appLane) nudge(now lane.Now) {
 	}
 }
 
-// settle ends what is left at the end, once all is written, or never will be. It
-// reports whether that is so.
+// settle ends what is left at the end, once all that was handed on has come back, and is
+// written, or never will be. It reports whether that is so.
 func (l *appLane) settle() bool {
 	now := l.lock()
 	defer l.unlock()
-	if l.core.Unwritten() > 0 && l.failure == nil {
+	if l.core.Out() > 0 || l.core.Unwritten() > 0 && l.failure == nil {
 		return false
 	}
 	l.core.Abandon(now)

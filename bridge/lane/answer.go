@@ -18,17 +18,26 @@ func (l *Lane) Admit(it *Item, now Now) bool {
 // recall takes back the first of d, which was handed on and about which APNs was
 // not asked.
 func (l *Lane) recall(d *device) {
-	d.state = idle
+	l.comeBack(d)
 	d.first.Flags.Attempts--
 	l.next(d)
 }
+
+// comeBack says that the first of d is not with the upstream any more.
+func (l *Lane) comeBack(d *device) {
+	d.state = idle
+	l.out--
+}
+
+// Out is how many items were handed on, and have not come back.
+func (l *Lane) Out() int { return l.out }
 
 // Spare ends the way of an item that was handed on, and about which APNs need not be
 // asked: it has expired, or is known to be refused. Finish follows.
 func (l *Lane) Spare(it *Item, now Now) {
 	l.now = now
 	d := it.device
-	d.state = idle
+	l.comeBack(d)
 	if d.pass {
 		l.waste(d)
 	}
@@ -55,7 +64,8 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	} else {
 		l.tellDoors(d, it, c, alone)
 	}
-	d.state, d.pass = idle, false
+	l.comeBack(d)
+	d.pass = false
 	l.Wake = l.Wake || closed || l.closed(n)
 	f := &it.Flags
 	if c != Unlooked {

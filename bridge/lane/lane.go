@@ -95,6 +95,7 @@ type Lane struct {
 	waiting dueHeap
 	loading fifo[*device]
 	asleep  int // entries counted in Asleep
+	out     int // devices whose first was handed on
 
 	puts   fifo[put] // to be written, in this order
 	batch  []put     // being written

@@ -105,6 +105,7 @@ func (l *Lane) next(d *device) {
 		l.Wake = true
 	default:
 		d.state, d.late = out, false
+		l.out++
 		d.sent = l.now.Mono
 		increment(&it.Flags.Attempts)
 		l.Sink.Send(it, l.probes(d))

@@ -92,7 +92,8 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		d := it.device
 		to := toLog
 		if it.stored == inQueue || d.owns() && d.owned(it) &&
-			(it.place == chained || it.ID != 0 || !logged[d] && d.moving == 0 && (d.clear || it.Line.disk.Waiting() == 0)) {
+			(it.place == chained || it.ID != 0 ||
+				l.Mode == Overflow && !logged[d] && d.moving == 0 && (d.clear || it.Line.disk.Waiting() == 0)) {
 			to = toQueue
 		}
 		if it.ID != 0 && to == toLog { // it is there: its device goes on from memory meanwhile
@@ -116,7 +117,9 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		bytes -= it.Size
 	}
 	// What is for queues is put first: of one device it is the older. So log and queues can
-	// be written one after the other, and each wholly or not at all.
+	// be written one after the other, and each wholly or not at all. With Always that is
+	// nothing new: all goes to the log first, so that of what has arrived a full disk and a
+	// crash leave a beginning.
 	slices.SortStableFunc(l.batch, func(a, b put) int { return int(b.it.write) - int(a.it.write) })
 	for i, p := range l.batch {
 		items[i] = p.it

@@ -48,6 +48,7 @@ type Upstream struct {
 	dials     dialPolicy
 	vain      int // connections in a row that have ended without an answer
 	retired   bool
+	closed    bool      // nothing is taken
 	stale     string    // the last bearer for which connections were left
 	idleSince time.Time // of Config.Now: retired, with nothing to do; else zero
 	idle      []*attempt
@@ -79,9 +80,15 @@ func Open(ctx context.Context, c Config) *Upstream {
 func (u *Upstream) App() string { return u.app }
 
 // Send takes p and returns at once. Before the request it asks Begin, which may
-// say that p is not to go; else Answered is called exactly once.
+// say that p is not to go; else Answered is called exactly once. Of an Upstream that is
+// closed both are before Send returns.
 func (u *Upstream) Send(p *Push) {
 	u.mu.Lock()
+	if u.closed {
+		u.mu.Unlock()
+		u.turnAway(p)
+		return
+	}
 	if p.Fresh {
 		p.after = u.counts.dials
 		u.fresh.push(p)
@@ -118,16 +125,30 @@ func (u *Upstream) Retire() {
 }
 
 // Close ends the connections at once, and returns when nothing runs. What was
-// sent and has no verdict is answered with NoConnection or NoAnswer.
+// sent and has no verdict is answered with NoConnection or NoAnswer, and so is what comes
+// later.
 func (u *Upstream) Close() {
 	u.cancel()
 	u.wg.Wait()
 	u.mu.Lock()
+	u.closed = true
 	left, fresh := u.queue.takeAll(), u.fresh.takeAll()
 	u.mu.Unlock()
-	closed := Verdict{Class: NoConnection, Reason: "the upstream is closed"}
-	u.fail(left, closed)
-	u.fail(fresh, closed)
+	u.turnAway(left)
+	u.turnAway(fresh)
+}
+
+// turnAway gives back pushes that came to an Upstream that is closed. Their owner may
+// have another way for them.
+func (u *Upstream) turnAway(p *Push) {
+	for p != nil {
+		next := p.queued
+		p.queued = nil
+		if u.begin(p) {
+			u.answered(p, Verdict{Class: NoConnection, Reason: "the upstream is closed"})
+		}
+		p = next
+	}
 }
 
 // rouse has run look again. It is cheap while run has not yet done so.

@@ -1,10 +1,13 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/apnssim"
 )
@@ -143,5 +146,22 @@ func TestUniqueID(t *testing.T) {
 		if len(g.last.UniqueID) != 36 == sandbox || logged != sandbox {
 			t.Errorf("%s: verdict %+v, log %s", environment, g.last, g.said.String())
 		}
+	}
+}
+
+// What is sent to an upstream that is closed is answered before Send returns, unless Begin
+// finds another way for it.
+func TestSendWhenClosed(t *testing.T) {
+	for _, goes := range []bool{true, false} {
+		begun, verdicts := 0, []Verdict(nil)
+		u := Open(context.Background(), Config{Endpoint: endpoint(startSim(t, apnssim.Scenario{})), Credential: tokenCredential(t), Log: zerolog.Nop(),
+			Begin:    func(*Push) bool { begun++; return goes },
+			Answered: func(_ *Push, v Verdict) { verdicts = append(verdicts, v) }})
+		u.Close()
+		u.Send(note(deviceToken(goodDevice, 1), hello))
+		if begun != 1 || goes != (len(verdicts) == 1 && verdicts[0].Class == NoConnection) {
+			t.Errorf("goes %v: begun %d times, %v", goes, begun, verdicts)
+		}
+		u.Close()
 	}
 }
