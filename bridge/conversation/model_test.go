@@ -150,7 +150,11 @@ func TestResidual(t *testing.T) {
 			for j, identical := range shares {
 				t.Run(fmt.Sprintf("%s/%v", strings.ReplaceAll(h.name, " ", "_"), identical), func(t *testing.T) {
 					t.Parallel()
-					all[i][j] = ratesOf(t, i, identical, rounds)
+					r := ratesOf(t, i, identical, rounds)
+					if !h.exempt && 20*r.doubled > r.good {
+						t.Errorf("%d of %d are doubled", r.doubled, r.good)
+					}
+					all[i][j] = r
 				})
 			}
 		}
