@@ -225,7 +225,7 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	}
 	s.client.mu.Lock()
 	s.client.sessions++
-	s.talk = s.client.ledger.Open(origin.Address, !a.route.Load().app.continues(origin), s.opened)
+	s.talk = s.client.ledger.Open(origin.home(), !a.route.Load().app.continues(origin), s.opened)
 	s.talk.Owner = s
 	if origin.Mute {
 		s.talk.Mute()

@@ -76,7 +76,8 @@ type slot struct {
 	repeats bool // the identifier of the frame before it
 }
 
-// Open begins the conversation on a new connection from address. report says
+// Open begins the conversation on a new connection from address, the zero one if
+// programs are not to be told apart by it. report says
 // whether bad tokens are told by packets: if not, they go to the feedback list and
 // the connection goes on.
 func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {

@@ -58,7 +58,8 @@ func (e *entry) original() original {
 }
 
 // match finds the entry that the frame f of c, with the content k, is the
-// resend of: one of the same identifier rather than another, and the oldest.
+// resend of: one of the same identifier rather than the next that would come in a
+// round, that rather than another, and the oldest.
 func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 	var found *entry
 	seen := 0
@@ -70,12 +71,11 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 		case ep.conn == c && t-ep.packet > oldSocket:
 		case same:
 			return e
-		case found != nil:
 		case ep.conn == c: // under new numbers, round after round, as pushy does
-			if ep.mayComeInRounds(t) && ep.leads(e) {
+			if (found == nil || found.episode != ep) && ep.mayComeInRounds(t) && ep.leads(e) {
 				found = e
 			}
-		case c.mayResend(e, e.original().resent(f, h)):
+		case found == nil && c.mayResend(e, e.original().resent(f, h)):
 			found = e
 		}
 	}

@@ -101,6 +101,7 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 		App:         app.Name,
 		Client:      client.ID,
 		Address:     h.Remote.Addr(),
+		Roams:       client.Roams(),
 		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
 		Environment: environment(h),
 		Mute:        h.SplitsRecords(),

@@ -32,6 +32,10 @@ type Client struct {
 	Topics []string // further ones
 }
 
+// Roams reports whether the client is the same whatever its address: it was admitted
+// by CIDR.
+func (c Client) Roams() bool { return c.Counted != c.ID }
+
 // Short is the ID for logs: 16 digits of a fingerprint, or the whole network.
 func (c Client) Short() string {
 	if len(c.ID) == 2*sha256.Size {
