@@ -66,6 +66,10 @@ func foreignFile(file []byte) error {
 		return errors.New("the file is a Java key store (.jks): " + jksRemedy)
 	case bytes.HasPrefix(file, []byte("PK\x03\x04")):
 		return errors.New("the file is a .zip: unpack it, and name the .p12 or .p8 that is in it")
+	case strings.HasPrefix(start, `{\rtf`):
+		return errors.New("the file is rich text (.rtf), as a word processor saves it: take the key again, as a file")
+	case strings.HasPrefix(start, "{"):
+		return errors.New("the file is JSON, of another service perhaps: name the .p12 or .p8 for APNs")
 	case strings.HasPrefix(start, "<!doctype") || strings.HasPrefix(start, "<html"):
 		return errors.New("the file is a web page, of a download that wanted a login perhaps: download it again")
 	case strings.HasPrefix(start, "bplist") || strings.HasPrefix(start, "<?xml"):
@@ -177,13 +181,23 @@ func privateKey(b *pem.Block, password string) (crypto.Signer, error) {
 			return nil, err
 		}
 		key, err := pkcs8.ParsePKCS8PrivateKey(der, []byte(password))
-		if err != nil {
+		switch {
+		case err != nil && foreignCipher.MatchString(err.Error()):
+			return nil, errForeignCipher
+		case err != nil:
 			return nil, errWrongPassword
 		}
 		return supported(key)
 	}
 	return parsePrivateKey(der)
 }
+
+// foreignCipher matches what pkcs8 says of PKCS #5 v1 (openssl pkcs8 -v1) and of
+// what it does not know: no password opens that, and none is wrong.
+var foreignCipher = regexp.MustCompile(`unsupported|only PBES2|invalid (KDF|cipher|PBES2) parameters`)
+
+var errForeignCipher = errors.New("the private key is encrypted in a way that is not read here: encrypt it anew with " +
+	"openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out FILE2, or decrypt it with openssl pkey -in FILE -out FILE2")
 
 var errWrongPassword = errors.New("the password does not open the private key")
 

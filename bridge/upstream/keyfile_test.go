@@ -109,6 +109,17 @@ func TestKeyFilesAsEditorsLeaveThem(t *testing.T) {
 	}
 }
 
+// asAnother is an encrypted key that names another algorithm of PKCS #5 (RFC 8018,
+// appendix C), by the last two arcs of both.
+func asAnother(der []byte, arcs ...byte) []byte {
+	pkcs := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d}
+	if arcs[0] == 5 {
+		pkcs = append(pkcs, 1)
+	}
+	der = bytes.Replace(der, append(bytes.Clone(pkcs), arcs[0], arcs[1]), append(bytes.Clone(pkcs), arcs[2], arcs[3]), 1)
+	return pemBlock("ENCRYPTED PRIVATE KEY", der, nil)
+}
+
 // Each wrong file is told by its name.
 func TestKeyFilesThatAreOthers(t *testing.T) {
 	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
@@ -148,6 +159,12 @@ func TestKeyFilesThatAreOthers(t *testing.T) {
 		{"broken certificate", []byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"), "", "cannot be read"},
 		{"encrypted, no password", bytes.Join([][]byte{pair.CertPEM, encrypted}, nil), "", "the private key is encrypted: give its password"},
 		{"encrypted, wrong password", bytes.Join([][]byte{pair.CertPEM, encrypted}, nil), "x", "the password does not open the private key"},
+		{"encrypted as PKCS #5 v1", bytes.Join([][]byte{pair.CertPEM, asAnother(encryptedDER, 5, 13, 5, 3)}, nil), "secret",
+			"encrypted in a way that is not read here"},
+		{"encrypted with SHA-512", bytes.Join([][]byte{pair.CertPEM, asAnother(encryptedDER, 2, 9, 2, 11)}, nil), "secret",
+			"encrypted in a way that is not read here"},
+		{"rich text", append([]byte(`{\rtf1\ansi `), pki().TokenKey...), "", ".rtf"},
+		{"JSON", []byte(`{"type": "service_account"}`), "", "JSON"},
 		{".p12, no password", p12, "", "the .p12 file has a password"},
 		{".p12 without a key", trust, "secret", "no private key"},
 	} {

@@ -121,6 +121,12 @@ func validateTokens(s *source, path string, tokens []Token) {
 		require(s, at+".key", token.Key, "name the .p8 file from Apple's developer site")
 		require(s, at+".key_id", token.KeyID, "it is the ten characters in the .p8 file's name")
 		require(s, at+".team_id", token.TeamID, "it is the ten characters on Apple's membership page")
+		for _, id := range [][2]string{{"key_id", token.KeyID}, {"team_id", token.TeamID}} {
+			if IsKeyText(id[1]) { // it would be shown to APNs and everybody else
+				s.reject(at+"."+id[0], "%s is the text of a key, and has to be its name of ten characters: the text, or "+
+					"its file's name, belongs to key", id[0])
+			}
+		}
 		if _, named := s.places[at+".topics"]; named && len(token.Topics) == 0 {
 			s.reject(at+".topics", "the list is empty: name the topics that the key is for, or remove it")
 		}

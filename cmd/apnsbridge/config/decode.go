@@ -51,6 +51,9 @@ func (s *source) decode(node ast.Node, v reflect.Value, path string, kind fieldK
 		}
 	case reflect.Pointer:
 		if isNothing(node) {
+			if v.Type().Elem().Kind() != reflect.Struct {
+				s.text(node, comment, path, kind)
+			}
 			return
 		}
 		fresh := reflect.New(v.Type().Elem())
@@ -117,6 +120,9 @@ func (s *source) decodeTexts(node ast.Node, v reflect.Value, list texts, path st
 // decodeList takes a value for a list of one.
 func (s *source) decodeList(node ast.Node, v reflect.Value, path string, kind fieldKind) {
 	if isNothing(node) {
+		if isScalar(v.Type().Elem()) {
+			s.text(node, node.GetComment(), path, kind)
+		}
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), 0, 1)
@@ -163,6 +169,10 @@ func (s *source) decodeStruct(node ast.Node, v reflect.Value, path string) {
 		field, ok := fields[key]
 		if !ok {
 			s.unknown[path] = true
+			if mapping, ok := node.(*ast.MappingNode); ok && mapping.IsFlowStyle && isNothing(value) {
+				s.reject(at, "a value in %s has a comma in it, which ends the value here: put the value in quotes", section(path))
+				return
+			}
 			if len(s.problems) < mostProblems { // what is meant takes a while to find
 				s.reject(at, "%s", unknownKey(path, key, v.Type()))
 			} else {
@@ -195,7 +205,8 @@ func (s *source) decodeMap(node ast.Node, v reflect.Value, path string) {
 func (s *source) eachKey(node ast.Node, path string, t reflect.Type, do func(key string, value ast.Node, path string)) {
 	mapping, ok := node.(*ast.MappingNode)
 	if !ok {
-		s.reject(path, "%s", noMapping(path, t, s.doc.written(Clip(node.GetToken().Value))))
+		_, list := node.(*ast.SequenceNode)
+		s.reject(path, "%s", noMapping(path, t, list))
 		return
 	}
 	own := make(map[string]bool)

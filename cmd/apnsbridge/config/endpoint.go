@@ -3,8 +3,8 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -59,31 +59,28 @@ func checkEndpoint(s *source, path, address, environment string) {
 	if address == "" {
 		return
 	}
-	checkURL(s, path, address, "https")
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return
-	}
-	if u.User != nil {
+	if u, err := url.Parse(address); err == nil && u.Host != "" && u.User != nil {
 		s.reject(path, "an endpoint takes no user and no password: remove them")
 		return
 	}
-	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		s.reject(path, "%q must be like https://HOST:PORT: take away what stands behind the port", Clip(address))
+	u := checkURL(s, path, address, "https")
+	if u == nil {
 		return
 	}
-	for of, host := range appleHosts {
-		if strings.EqualFold(u.Hostname(), host) && environment != of {
-			s.reject(path, "%s is APNs' %s, and the environment is %s: %s", host, of, environment,
+	host := strings.ToLower(u.Hostname())
+	for of, apple := range appleHosts {
+		if host == apple && environment != of {
+			s.reject(path, "%s is APNs' %s, and the environment is %s: %s", apple, of, environment,
 				instead(environment, u.Port()))
 		}
 	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(address))
-		}
+	if oldHost.MatchString(host) {
+		s.reject(path, "%s is what providers connect to, and Apple has switched it off: remove endpoint", host)
 	}
 }
+
+// oldHost matches the names of the binary interface, which may lead back here.
+var oldHost = regexp.MustCompile(`^(gateway|feedback)(\.sandbox)?\.push\.apple\.com$`)
 
 // instead is what to write where one of Apple's hosts is not the environment's.
 func instead(environment, port string) string {

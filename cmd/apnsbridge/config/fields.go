@@ -99,16 +99,26 @@ func section(path string) string {
 }
 
 // noMapping says what a section wants in place of one value.
-func noMapping(path string, t reflect.Type, value string) string {
+func noMapping(path string, t reflect.Type, list bool) string {
 	example := "NAME"
 	if t.Kind() == reflect.Struct {
 		example = slices.Min(slices.Collect(maps.Keys(fieldsOf(t))))
 	}
-	if path == "" {
-		return fmt.Sprintf("%q is no key with a value: write KEY: VALUE, with a blank behind the colon", value)
+	what := "a value"
+	if list {
+		what = "a list"
 	}
-	return fmt.Sprintf("%s has keys of its own, and here stands a value: write them below it, indented, like %s: …",
-		leaf(path), example)
+	switch {
+	case path == "" && list:
+		return "the top of the file is a list: write KEY: VALUE, without a - before it"
+	case path == "": // any file may have been named here, a password's too
+		return "the line is no key with a value: write KEY: VALUE, with a blank behind the colon"
+	case t == reflect.TypeFor[Credentials]() || t == reflect.TypeFor[Credential]():
+		return fmt.Sprintf("%s has keys of its own, and here stands %s: write token: or certificate: below it; "+
+			"several keys are a list below token", leaf(path), what)
+	}
+	return fmt.Sprintf("%s has keys of its own, and here stands %s: write them below it, indented, like %s: …",
+		leaf(path), what, example)
 }
 
 // nearest gives the word that is most like key, or "" if none is like it.

@@ -6,23 +6,29 @@ import (
 )
 
 // IsKeyText reports whether a value is the text of a key or a certificate, and not
-// the name of its file: PEM, or the base64 of DER, as environments have it.
+// the name of its file: PEM, or the base64 of DER or PEM, as environments have it.
 func IsKeyText(value string) bool {
 	return strings.Contains(value, "-----BEGIN") || strings.ContainsAny(value, "\r\n") ||
-		strings.HasPrefix(value, "MI") && len(value) > 100
+		len(value) > 100 && (strings.HasPrefix(value, "MI") || strings.HasPrefix(value, beginInBase64))
 }
+
+// beginInBase64 is how the base64 of "-----BEGIN " begins.
+const beginInBase64 = "LS0tLS1CRUdJTi"
 
 // userinfo is what stands before the host of a URL, however broken the rest is.
 var userinfo = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)?.*@`)
 
+// query is what stands behind the path of a URL, where tokens are put too.
+var query = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://[^?#]*[?#]).+`)
+
 // Clip shortens what a message repeats from the file, and leaves out what may be
-// secret: the text of a key, and of an address the user and the password.
+// secret: the text of a key, and of an address the user, the password and the query.
 func Clip(value string) string {
 	const most = 60
 	if IsKeyText(value) {
 		return "(the text of a key)"
 	}
-	value = userinfo.ReplaceAllString(value, "${1}xxx@")
+	value = query.ReplaceAllString(userinfo.ReplaceAllString(value, "${1}xxx@"), "${1}xxx")
 	if len(value) > most {
 		value = strings.ToValidUTF8(value[:most], "") + "…"
 	}

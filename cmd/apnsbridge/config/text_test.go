@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -272,10 +273,11 @@ func TestNoMessageRepeatsAKey(t *testing.T) {
 	const secret = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg0123456789"
 	pem := "-----BEGIN PRIVATE KEY-----\n" + secret + "\n-----END PRIVATE KEY-----\n"
 	der := "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	for _, text := range []string{pem, der, strings.TrimSpace(pem)} {
+	inBase64 := base64.StdEncoding.EncodeToString([]byte(pem))
+	for _, text := range []string{pem, der, strings.TrimSpace(pem), inBase64} {
 		lookup := func(string) (string, bool) { return text, true }
 		for _, replace := range [][2]string{
-			{"AuthKey_ABC123.p8", "${P8}"}, {"com.example.mail", "${P8}"}, {"10.1.0.0/16", "${P8}"}, {"certificate: server.pem", "certificate: ${P8}"},
+			{"AuthKey_ABC123.p8", "${P8}"}, {"ABC123DEFG", "${P8}"}, {"DEF123GHIJ", "${P8}"}, {"com.example.mail", "${P8}"}, {"10.1.0.0/16", "${P8}"}, {"certificate: server.pem", "certificate: ${P8}"},
 			{"com.example.mail", "a\n    environment: ${P8}"}, {"com.example.mail", "a\n    endpoint: ${P8}"}, {"com.example.mail", "a\n    strict: ${P8}"},
 			{"com.example.mail", "a\n    endpoint: https://${P8}"}, {"com.example.mail", "a\n    push_type: ${P8}"},
 			{"cidr: 10.1.0.0/16", "sha256: ${P8}"}, {"cidr: 10.1.0.0/16", "ca: ${P8}"}, {"apps:", "limits: {window: ${P8}}\napps:"}, {"apps:", "limits: {drain: ${P8}}\napps:"},
@@ -283,7 +285,7 @@ func TestNoMessageRepeatsAKey(t *testing.T) {
 			{"apps:", "admin: {token_file: ${P8}}\napps:"}, {"apps:", "tls: {terminated: ${P8}}\napps:"},
 		} {
 			_, err := parse("f", []byte(strings.Replace(minimal, replace[0], replace[1], 1)), lookup)
-			if said := fmt.Sprint(err); text != der && strings.Contains(said, secret[:12]) || text == der && strings.Contains(said, der[:80]) {
+			if said := fmt.Sprint(err); strings.Contains(said, inBase64[:40]) || text != der && strings.Contains(said, secret[:12]) || text == der && strings.Contains(said, der[:80]) {
 				t.Errorf("%s: %s", replace[1], said)
 			}
 		}

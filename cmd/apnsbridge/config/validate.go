@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // The values that choose between ways.
@@ -34,6 +35,7 @@ func (c *Config) validate(s *source) {
 		s.lacks("apps", "no app is configured: add one under apps")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		checkName(s, name)
 		app := c.Apps[name]
 		app.validate(s, "apps."+name)
 		c.Apps[name] = app
@@ -115,6 +117,14 @@ func (a *App) validate(s *source, path string) {
 	}
 }
 
+// checkName keeps an app's name, which stands in every line and table, to a line.
+func checkName(s *source, name string) {
+	const most = 100
+	if len(name) > most || strings.ContainsFunc(name, unicode.IsControl) {
+		s.reject("apps."+name, "an app's name has at most %d bytes, and no line breaks: give it a short one", most)
+	}
+}
+
 func require(s *source, path, value, remedy string) {
 	if value == "" {
 		s.lacks(path, "%s is missing: %s", path, remedy)
@@ -152,11 +162,22 @@ func checkAddress(s *source, path, address string) {
 	}
 }
 
-func checkURL(s *source, path, text string, schemes ...string) {
+// checkURL takes a scheme, a host and a port, and gives nil after a problem.
+func checkURL(s *source, path, text string, schemes ...string) *url.URL {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+	switch {
+	case err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme):
 		s.reject(path, "%q is no address: write one that begins with %s://", Clip(text), strings.Join(schemes, ":// or "))
+		return nil
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		s.reject(path, "%q must be like %s://HOST:PORT: take away what stands behind the port", Clip(text), u.Scheme)
+		return nil
 	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(text))
+		return nil
+	}
+	return u
 }
 
 // checkTopic looks for what no topic is.
@@ -167,7 +188,7 @@ func checkTopic(s *source, path, topic string) {
 		s.reject(path, "%q is no topic: did you mean %s?", topic, TopicFromCertificate)
 	case strings.Contains(topic, "*"):
 		s.reject(path, "%q is a pattern for several apps: name the whole bundle identifier of one", Clip(topic))
-	case len(topic) > 255 || strings.ContainsFunc(topic, func(r rune) bool { return r <= ' ' || r > '~' }):
+	case len(topic) > 255 || strings.ContainsFunc(topic, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' }):
 		s.reject(path, "%q has characters that no topic has: write the bundle identifier, like com.example.mail", Clip(topic))
 	}
 }
