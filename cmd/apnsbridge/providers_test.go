@@ -35,7 +35,9 @@ func TestProvidersReport(t *testing.T) {
 	}
 	hello := []byte(`{"aps":{"alert":"Hello"}}`)
 	senders := map[string]func(i int) binproto.Notification{
-		"a PHP script": func(int) binproto.Notification { return binproto.Notification{Command: binproto.Simple, Payload: hello} },
+		"a PHP script": func(int) binproto.Notification {
+			return binproto.Notification{Command: binproto.Simple, Payload: hello}
+		},
 		"java-apns (Java)": func(i int) binproto.Notification {
 			return binproto.Notification{Command: binproto.Enhanced, Identifier: uint32(i + 1), Expiry: 0x7fffffff, Payload: hello}
 		},
