@@ -45,7 +45,7 @@ type Conn struct {
 	stash   []byte          // read and not decrypted, while parked
 	held    int             // as counted in Stats.UnparsedBytes
 
-	ours    side          // fin: ended by Fail or Close; reset: Session.Close was called
+	ours    side          // told, fin: ended by Fail or Close; reset: Session.Close was called
 	theirs  side          // not open: Session.Shutdown was called
 	holder  holder        // of the descriptor
 	full    bool          // the session has no room
@@ -70,6 +70,7 @@ type side uint8
 const (
 	open    side = iota
 	garbled      // the provider's alone: it writes what cannot be read
+	told         // ours alone: the packet was written, and its end has yet to be
 	fin          // ended in order
 	reset        // and nothing can be written or read any more
 )

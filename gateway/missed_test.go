@@ -49,7 +49,7 @@ func TestMissed(t *testing.T) {
 			provider.Close()
 			wait("the FIN", func() bool { return finCame(c.fd) })
 		}
-		if err := c.say(); err != nil {
+		if err := c.say(time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if !gone {

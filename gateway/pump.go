@@ -19,7 +19,7 @@ func (c *Conn) receive(raw []byte) {
 	c.pump()
 	rest := c.wire.raw
 	c.wire.raw = nil
-	if c.ours == open && c.last != nil && c.isTime() {
+	if c.ours < fin && c.last != nil && c.isTime() {
 		c.end()
 	}
 	if c.full {

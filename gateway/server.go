@@ -35,9 +35,10 @@ type Config struct {
 
 // Server is the push port.
 type Server struct {
-	front    *front
-	client   *gnet.Client
-	counters counters
+	front     *front
+	client    *gnet.Client
+	counters  counters
+	roundTrip func(fd int) (trip time.Duration, ok bool) // the kernel's, but in tests
 
 	mu        sync.Mutex
 	loops     map[gnet.EventLoop]*loop
@@ -61,6 +62,7 @@ func NewServer(c Config) (*Server, error) {
 		loops:      make(map[gnet.EventLoop]*loop),
 		conns:      make(map[*Conn]struct{}),
 		lingering:  make(map[*Conn]time.Time),
+		roundTrip:  roundTrip,
 		stopSweep:  make(chan struct{}),
 		sweepEnded: make(chan struct{}),
 	}

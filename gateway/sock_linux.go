@@ -1,6 +1,10 @@
 package gateway
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // unacknowledged is the number of bytes that the peer's kernel has not yet
 // acknowledged; our FIN counts as one. ok is false where nobody can tell.
@@ -32,6 +36,16 @@ func writtenTo(fd int) (n int64, ok bool) {
 	return p.acknowledged + int64(waiting), ok && known
 }
 
+// roundTrip is how long it takes to the peer and back, smoothed. ok is false where
+// nobody can tell.
+func roundTrip(fd int) (trip time.Duration, ok bool) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, false
+	}
+	return time.Duration(info.Rtt) * time.Microsecond, true
+}
+
 // hasten has the peer's kernel told at once what has come. Left to itself, ours waits
 // for an answer to go with it.
 func hasten(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
@@ -39,6 +53,9 @@ func hasten(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK
 // cork holds back what is written until our FIN goes with it: nobody then sees
 // one without the other.
 func cork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) }
+
+// uncork has what was held back sent.
+func uncork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 0) }
 
 // progressOf is how far the peer's kernel has come. ok is false where nobody
 // can tell.
