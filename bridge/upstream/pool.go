@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"apnsbridge/bridge/h2conn"
@@ -214,11 +212,11 @@ func (u *Upstream) lost(c *connection, err error) {
 	u.mu.Unlock()
 	u.forget(c)
 	if u.ctx.Err() == nil && !alone {
-		u.log.Warn().Err(err).Msg("another connection to APNs cannot be opened")
+		u.log.Warn().Err(Plain(err)).Msg("another connection to APNs cannot be opened")
 	}
 	v, trouble := judgeEnd(err)
 	if v.Class == NoConnection {
-		if v.Reason = steady(err); u.target.unusable == nil {
+		if v.Reason = Plain(err).Error(); u.target.unusable == nil {
 			v.Remedy = adviceOn(err)
 		}
 	}
@@ -234,17 +232,6 @@ func (u *Upstream) tell(v Verdict) {
 	if u.trouble != nil {
 		u.trouble(v)
 	}
-}
-
-// steady is what err says without our port, which is another each time: the app's
-// problem would seem to change.
-func steady(err error) string {
-	text := err.Error()
-	var op *net.OpError
-	if errors.As(err, &op) && op.Source != nil {
-		text = strings.ReplaceAll(text, op.Source.String()+"->", "")
-	}
-	return text
 }
 
 // forget drops a connection of which nothing runs any more.
