@@ -110,12 +110,21 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 		why.Class = NoConnection
 	}
 	if failed != nil || fresh != nil {
+		why.Remedy = u.inVain(why)
 		why.Reason = fmt.Sprintf("%d connections in a row ended without an answer, the last with: %s", vain, why.Reason)
-		why.Remedy = remedyVain
 	}
 	u.fail(failed, why)
 	u.fail(fresh, why)
 	return hopeless
+}
+
+// inVain is what to do where connections end in vain with v: what its word asks
+// for, unless that is to wait.
+func (u *Upstream) inVain(v Verdict) string {
+	if row := find(v.Code, v.Reason); row.class != Unprocessed || row.remedy == remedyLater {
+		return remedyVain
+	}
+	return (&Question{Credential: u.target.shown}).Advice(v)
 }
 
 const (
