@@ -143,7 +143,7 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 	for i, q := range done {
 		v := c.verdicts[i]
 		if hopeless && v.Class == Unprocessed {
-			v.Class, v.Remedy = NoConnection, remedyVain
+			v.Class, v.Remedy = NoConnection, u.inVain(v)
 		}
 		u.answered(q.Owner.(*attempt).push, v)
 	}

@@ -24,7 +24,8 @@ type Endpoint struct {
 type target struct {
 	address   string // host:port
 	authority string // as in the URL
-	unusable  error  // there is nothing to show
+	shown     *Credential
+	unusable  error // there is nothing to show
 	tls       *tls.Config
 	proxy     *url.URL
 	proxyTLS  *tls.Config // nil: the proxy is spoken to in the clear
@@ -35,7 +36,7 @@ type target struct {
 
 func newTarget(e Endpoint, c *Credential) *target {
 	t := &target{
-		unusable: c.unusable, proxy: e.Proxy, proxyTLS: proxyTLS(e.Proxy),
+		shown: c, unusable: c.unusable, proxy: e.Proxy, proxyTLS: proxyTLS(e.Proxy),
 		tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.CA},
 	}
 	if cert := c.certificate; cert != nil {

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"apnsbridge/bridge/h2conn"
@@ -112,12 +110,21 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 		why.Class = NoConnection
 	}
 	if failed != nil || fresh != nil {
+		why.Remedy = u.inVain(why)
 		why.Reason = fmt.Sprintf("%d connections in a row ended without an answer, the last with: %s", vain, why.Reason)
-		why.Remedy = remedyVain
 	}
 	u.fail(failed, why)
 	u.fail(fresh, why)
 	return hopeless
+}
+
+// inVain is what to do where connections end in vain with v: what its word asks
+// for, unless that is to wait.
+func (u *Upstream) inVain(v Verdict) string {
+	if row := find(v.Code, v.Reason); row.class != Unprocessed || row.remedy == remedyLater {
+		return remedyVain
+	}
+	return (&Question{Credential: u.target.shown}).Advice(v)
 }
 
 const (
@@ -214,11 +221,11 @@ func (u *Upstream) lost(c *connection, err error) {
 	u.mu.Unlock()
 	u.forget(c)
 	if u.ctx.Err() == nil && !alone {
-		u.log.Warn().Err(err).Msg("another connection to APNs cannot be opened")
+		u.log.Warn().Err(Plain(err)).Msg("another connection to APNs cannot be opened")
 	}
 	v, trouble := judgeEnd(err)
 	if v.Class == NoConnection {
-		if v.Reason = steady(err); u.target.unusable == nil {
+		if v.Reason = Plain(err).Error(); u.target.unusable == nil {
 			v.Remedy = adviceOn(err)
 		}
 	}
@@ -234,17 +241,6 @@ func (u *Upstream) tell(v Verdict) {
 	if u.trouble != nil {
 		u.trouble(v)
 	}
-}
-
-// steady is what err says without our port, which is another each time: the app's
-// problem would seem to change.
-func steady(err error) string {
-	text := err.Error()
-	var op *net.OpError
-	if errors.As(err, &op) && op.Source != nil {
-		text = strings.ReplaceAll(text, op.Source.String()+"->", "")
-	}
-	return text
 }
 
 // forget drops a connection of which nothing runs any more.

@@ -43,7 +43,7 @@ func Probe(ctx context.Context, q Question) (ahead time.Duration, err error) {
 	to := newTarget(q.Endpoint, q.Credential)
 	conn, _, err := to.open(ctx, h2conn.Config{})
 	if err != nil {
-		return 0, fmt.Errorf("cannot reach APNs: %w: %s", err, adviceOn(err))
+		return 0, fmt.Errorf("cannot reach APNs: %w: %s", Plain(err), adviceOn(err))
 	}
 	defer func() {
 		conn.Close()

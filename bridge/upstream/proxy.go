@@ -103,14 +103,28 @@ func readTunnel(from io.Reader, req *http.Request) error {
 	case err != nil && isNetwork(err):
 		return err
 	case err != nil:
-		return fmt.Errorf("answers CONNECT %s with what is no HTTP: %s", req.Host, clip(err.Error()))
+		return fmt.Errorf("answers CONNECT %s with what is no HTTP: %s", req.Host, clip(echoless(err.Error(), req)))
 	case res.StatusCode != http.StatusOK:
-		return fmt.Errorf("answers CONNECT %s with %s", req.Host, clip(res.Status))
+		return fmt.Errorf("answers CONNECT %s with %s", req.Host, clip(echoless(res.Status, req)))
 	// TLS begins with the client: whatever is here already is not APNs.
 	case in.Buffered() > 0:
 		return errors.New("sends data before it is asked")
 	}
 	return nil
+}
+
+// echoless is what a proxy says without the password that it may repeat.
+func echoless(words string, req *http.Request) string {
+	_, basic, _ := strings.Cut(req.Header.Get("Proxy-Authorization"), " ")
+	if basic == "" {
+		return words
+	}
+	words = strings.ReplaceAll(words, basic, "xxx")
+	pair, _ := base64.StdEncoding.DecodeString(basic)
+	if _, password, _ := strings.Cut(string(pair), ":"); password != "" {
+		words = strings.ReplaceAll(words, password, "xxx")
+	}
+	return words
 }
 
 var errProxySpeaksTLS = errors.New("speaks TLS, and was spoken to without")

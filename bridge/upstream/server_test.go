@@ -34,6 +34,13 @@ func (c *serverConn) answer(stream uint32, status string) {
 	c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: head.Bytes(), EndStream: true, EndHeaders: true})
 }
 
+func (c *serverConn) refuse(stream uint32, status, reason string) {
+	var head bytes.Buffer
+	hpack.NewEncoder(&head).WriteField(hpack.HeaderField{Name: ":status", Value: status})
+	c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: head.Bytes(), EndHeaders: true})
+	c.WriteData(stream, true, []byte(`{"reason":"`+reason+`"}`))
+}
+
 func (c *serverConn) goAway(reason string) {
 	c.WriteGoAway(0, http2.ErrCodeNo, []byte(`{"reason":"`+reason+`"}`))
 }

@@ -81,13 +81,19 @@ func TestConnectionsInVain(t *testing.T) {
 		complete func(c *serverConn, stream uint32) bool
 		class    Class // of the first four
 		reason   string
+		remedy   string
 	}{
-		{"GOAWAY", func(c *serverConn, stream uint32) bool { c.goAway("SomethingNew"); return true }, Unprocessed, "SomethingNew"},
+		{"GOAWAY", func(c *serverConn, stream uint32) bool { c.goAway("SomethingNew"); return true }, Unprocessed, "SomethingNew", remedyVain},
+		{"another key's connection", func(c *serverConn, stream uint32) bool {
+			c.refuse(stream, "403", "UnrelatedKeyIdInToken")
+			return true
+		}, Unprocessed, "UnrelatedKeyIdInToken", "correct key, key_id and team_id"},
+		{"shutdown", func(c *serverConn, stream uint32) bool { c.refuse(stream, "503", "Shutdown"); return true }, Unprocessed, "Shutdown", remedyVain},
 		{"REFUSED_STREAM", func(c *serverConn, stream uint32) bool {
 			c.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
 			return true
-		}, Unprocessed, "REFUSED_STREAM"},
-		{"cut", func(*serverConn, uint32) bool { return false }, NoAnswer, "closed the connection"},
+		}, Unprocessed, "REFUSED_STREAM", remedyVain},
+		{"cut", func(*serverConn, uint32) bool { return false }, NoAnswer, "closed the connection", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := startServer(t, nil, tt.complete)
@@ -104,7 +110,8 @@ func TestConnectionsInVain(t *testing.T) {
 			if got := g.counted(); fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("verdicts %v, want %v", got, want)
 			}
-			if !strings.Contains(g.last.Reason, tt.reason) {
+			if !strings.Contains(g.last.Reason, tt.reason) || !strings.Contains(g.last.Remedy, tt.remedy) ||
+				strings.Contains(g.last.Remedy, "{") {
 				t.Errorf("the last is %+v, want %q in it", g.last, tt.reason)
 			}
 			// 50, 50, 100, 200 and 400 ms apart.
