@@ -86,7 +86,8 @@ func (a *assembly) admits(id identification, chain []*x509.Certificate) error {
 }
 
 // push admits a provider to the push port.
-func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
+func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
+	defer a.remember(h, &err)
 	current := a.current.Load()
 	client, app, err := current.client(h.Chain, h.Remote.Addr())
 	if err != nil {
@@ -131,8 +132,16 @@ func (a *admission) push(h *gateway.Hello) (gateway.Opener, error) {
 	}, nil
 }
 
+// remember notes whom an operator may miss.
+func (a *admission) remember(h *gateway.Hello, refused *error) {
+	if *refused != nil {
+		a.service.refused.note(h, *refused)
+	}
+}
+
 // feedback admits a reader to the feedback port.
-func (a *admission) feedback(h *gateway.Hello) (gateway.FeedbackOpener, error) {
+func (a *admission) feedback(h *gateway.Hello) (open gateway.FeedbackOpener, err error) {
+	defer a.remember(h, &err)
 	current := a.current.Load()
 	client, app, err := current.client(h.Chain, h.Remote.Addr())
 	if err != nil {

@@ -32,6 +32,7 @@ func (s *service) facts(stopping bool) *page.Facts {
 		row.Refusal = refusals[app.Name]
 		f.Apps = append(f.Apps, row)
 	}
+	f.Refused = s.refused.list()
 	f.Limits = s.past.limits(m.Limits)
 	f.Hour, f.Day = s.past.plotted(f.Now)
 	return f

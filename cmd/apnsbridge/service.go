@@ -41,6 +41,7 @@ type service struct {
 	metrics     *metrics.Metrics
 	past        *past
 	providers   *report.Report
+	refused     *doorBook
 	roll        *roll
 	sandbox     *sandboxAsked
 	asked       chan chan<- reloadOutcome // for reloads, by operators
@@ -76,7 +77,7 @@ func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecess
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, log)
 	s.metrics, s.past = metrics.New(s.snapshot), newPast()
-	s.providers = report.New(a.now)
+	s.providers, s.refused = report.New(a.now), &doorBook{now: a.now}
 	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
 	if err := s.start(a, predecessor); err != nil {
 		s.close()

@@ -28,6 +28,7 @@ type Facts struct {
 	Whole   []Figure  // figures of the whole gateway
 	Limits  []Limit
 	Apps    []App
+	Refused []Refused // at the door, latest first
 	Hour    []history.Point
 	Day     []history.Point
 }
@@ -37,6 +38,13 @@ type Remark struct {
 	Level Level
 	Text  string
 	App   string // empty: no app's
+}
+
+// Refused is a client that was not admitted, and the line that would admit it.
+type Refused struct {
+	Last                           time.Time
+	Address, Subject, Reason, Line string
+	Times                          int
 }
 
 // Figure is a number that matters, and what it may be at most.
