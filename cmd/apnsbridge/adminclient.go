@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
@@ -33,7 +34,7 @@ type adminClient struct {
 const adminPatience = time.Minute
 
 func (f gatewayFlags) client() (*adminClient, error) {
-	settings, err := config.Load(f.Config)
+	settings, err := config.LoadAdmin(f.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -145,5 +146,5 @@ func adminProblem(base string, err error) error {
 	case strings.Contains(err.Error(), "connection refused"):
 		return fmt.Errorf("no gateway runs with this configuration: nothing listens on its admin port %s", base)
 	}
-	return fmt.Errorf("the admin port: %w", err)
+	return fmt.Errorf("the admin port: %w", upstream.Plain(err))
 }

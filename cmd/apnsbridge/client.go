@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // clientFlags are how a provider's side introduces itself, for send and
@@ -26,7 +28,7 @@ func (f clientFlags) tls() (*tls.Config, error) {
 		}
 		pair, err := tls.LoadX509KeyPair(f.Cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("the provider's certificate %s with key %s: %w", f.Cert, key, err)
+			return nil, fmt.Errorf("the provider's certificate %s with key %s: %w", f.Cert, key, pairProblem(err))
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
@@ -40,18 +42,20 @@ func (f clientFlags) tls() (*tls.Config, error) {
 	return config, nil
 }
 
-// clientProblem says what to do where the two sides do not take each other's
-// certificates.
+// clientProblem says, in plain words, why the gateway cannot be spoken to, and what
+// to do where the two sides do not take each other's certificates.
 func clientProblem(err error) error {
 	var foreign x509.UnknownAuthorityError
 	var name x509.HostnameError
+	refused := strings.Contains(err.Error(), "remote error: tls:")
+	err = upstream.Plain(err)
 	switch {
 	case errors.As(err, &foreign):
 		return fmt.Errorf("the gateway's certificate is signed by nobody whom this machine trusts: name who has "+
 			"signed it with --ca (%w)", err)
 	case errors.As(err, &name):
 		return fmt.Errorf("the gateway's certificate is for other names: name one of them with --server-name (%w)", err)
-	case strings.Contains(err.Error(), "remote error: tls:"):
+	case refused:
 		return fmt.Errorf("the gateway does not admit this certificate, or the lack of one: its log says why (%w)", err)
 	}
 	return err

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -23,7 +22,7 @@ type courierPort struct {
 func startCourier(sim *apnssim.Simulator, address string, certificate tls.Certificate) (*courierPort, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("courier: %w", err)
+		return nil, listenProblem("--courier", err)
 	}
 	c := courier.New(sim, nil)
 	return &courierPort{courier: c, listener: listener, server: &http.Server{

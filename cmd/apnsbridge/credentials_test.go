@@ -195,8 +195,9 @@ func TestExpiryOfOneEnvironment(t *testing.T) {
 	if want := "the push certificate of apps.demo.credential.sandbox expires on "; !strings.Contains(w.log.String(), want) {
 		t.Errorf("the log has no %q:\n%s", want, w.log.String())
 	}
-	if left := w.metric(t, `apnsbridge_credential_expires_seconds{app="demo"}`); left < 9*day.Seconds() || left > 10*day.Seconds() {
-		t.Errorf("the metric says %v s", left)
+	want := float64(pair.Leaf.NotAfter.Unix())
+	if got := w.metric(t, `apnsbridge_credential_expiry_timestamp_seconds{app="demo"}`); got != want {
+		t.Errorf("the metric says %v, want %v", got, want)
 	}
 	_, words := w.showPage(t)
 	if want := "sandbox: certificate until " + pair.Leaf.NotAfter.UTC().Format(time.DateOnly); !strings.Contains(words, want) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim/courier"
+	"apnsbridge/bridge/upstream"
 	"apnsbridge/gateway/identity"
 )
 
@@ -53,7 +54,7 @@ func (c deviceCommand) Run(ctx context.Context, std streams) error {
 	}
 	phone, err := courier.Connect(ctx, c.Sim, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, c.Name, installed)
 	if err != nil {
-		return fmt.Errorf("%w; does `apnsbridge sim` run?", err)
+		return fmt.Errorf("%w; does `apnsbridge sim` run?", upstream.Plain(err))
 	}
 	defer phone.Close()
 	if c.Uninstall {

@@ -93,6 +93,8 @@ func TestInit(t *testing.T) {
 		{"two credentials", "", []string{"--key", "a", "--certificate", "b"}, exitUsage, "exclude each other", ""},
 		{"no such certificate", "", []string{"--certificate", "gone.p12"}, exitFailed, "gone.p12", ""},
 		{"no certificate", "", []string{"--certificate", "apple/ca.pem"}, exitFailed, "without its private key", ""},
+		{"nothing answered, by Apple's name", "", nil, exitUsage, "the .p8 of Apple's developer site", ""},
+		{"names of two words", "", []string{"--certificate", "apple/push.pem", "--app", "my mail", "--pki", "my pki"}, exitOK, "--app 'my mail' --cert 'my pki/", "'my mail':"},
 		{"a topic with a slash", "", []string{"--topic", "../x", "--certificate", "apple/push.pem"}, exitFailed, "slash", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -88,11 +88,13 @@ func (a *asker) ask(question, flag string) (string, error) {
 		if err != nil {
 			fmt.Fprintln(a.out)
 		}
-		return "", usageError{fmt.Errorf("%s is needed: give it as an answer, or with %s", strings.ToLower(question),
+		return "", usageError{fmt.Errorf("%s is needed: give it as an answer, or with %s", lowerFirst(question),
 			flag)}
 	}
 	return line, nil
 }
+
+func lowerFirst(text string) string { return strings.ToLower(text[:1]) + text[1:] }
 
 var keyIDOfFile = regexp.MustCompile(`^AuthKey_([A-Z0-9]{10})\.p8$`)
 

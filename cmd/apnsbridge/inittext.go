@@ -19,6 +19,17 @@ func quoted(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
 }
 
+// shellWord matches what a shell takes for one word without quotes.
+var shellWord = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./-]+$`)
+
+// shellQuoted writes a value so that a shell reads it as one word.
+func shellQuoted(value string) string {
+	if shellWord.MatchString(value) {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+}
+
 // text is the configuration.
 func (c *initCommand) text(client string) string {
 	credential := fmt.Sprintf("token: {key: %s, key_id: %s, team_id: %s}", quoted(c.fromConfig(c.Key)),
@@ -77,12 +88,12 @@ func (c *initCommand) explain(out io.Writer, made madeFiles) {
 On the provider's machine, in /etc/hosts or its DNS, let these be the gateway's address:
   gateway.push.apple.com feedback.push.apple.com gateway.sandbox.push.apple.com feedback.sandbox.push.apple.com
 
-`, c.Config, c.App, c.tryCertificate(made))
+`, shellQuoted(c.Config), shellQuoted(c.App), c.tryCertificate(made))
 	printTrust(out, made.ca)
 	if made.client != "" {
 		key := strings.TrimSuffix(made.client, ".pem") + "-key.pem"
 		fmt.Fprintf(out, "\nIt shows %s with %s; both in one file, as most libraries want them:\n  cat %[1]s "+
-			"%[2]s > push.pem && chmod 600 push.pem\n", made.client, key)
+			"%[2]s > push.pem && chmod 600 push.pem\n", shellQuoted(made.client), shellQuoted(key))
 	}
 	fmt.Fprint(out, `
 Where the library takes a host, it may have the gateway's own name instead:
@@ -101,5 +112,5 @@ func (c *initCommand) tryCertificate(made madeFiles) string {
 	if made.client == "" {
 		return ""
 	}
-	return fmt.Sprintf(" --cert %s --key %s", made.client, strings.TrimSuffix(made.client, ".pem")+"-key.pem")
+	return fmt.Sprintf(" --cert %s --key %s", shellQuoted(made.client), shellQuoted(strings.TrimSuffix(made.client, ".pem")+"-key.pem"))
 }

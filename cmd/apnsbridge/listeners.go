@@ -2,7 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"syscall"
+
+	"apnsbridge/bridge/upstream"
 )
 
 // listenerNote is what check says of an address.
@@ -15,6 +19,7 @@ type listenerNote struct {
 const (
 	stateFree  = "free"
 	stateTaken = "taken"
+	stateWrong = "cannot be listened on"
 	stateHeld  = "held by the gateway that runs, or not tried because it runs: --listen tries it"
 )
 
@@ -30,7 +35,9 @@ func (a *assembly) checkListeners(must bool) (notes []listenerNote, err error) {
 		if !beside {
 			listener, err := net.Listen("tcp", address)
 			if note.State = stateFree; err != nil {
-				note.State = stateTaken
+				if note.State = stateWrong; errors.Is(err, syscall.EADDRINUSE) {
+					note.State = stateTaken
+				}
 				errs = append(errs, listenProblem(setting, err))
 			} else {
 				held = append(held, listener)
@@ -51,4 +58,25 @@ func (a *assembly) checkListeners(must bool) (notes []listenerNote, err error) {
 		l.Close()
 	}
 	return notes, errors.Join(errs...)
+}
+
+// listenProblem says what to do about an address that cannot be listened on.
+func listenProblem(setting string, err error) error {
+	var lookup *net.DNSError
+	remedy := ""
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &lookup):
+		remedy = ": write an address of this machine, or none, as in :2195"
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = ": end the program that has the port, or choose another"
+	case errors.Is(err, syscall.EACCES):
+		remedy = ": choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE"
+	}
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op // without who has asked
+		if op.Addr != nil {
+			setting += " " + op.Addr.String()
+		}
+	}
+	return fmt.Errorf("%s: %w%s", setting, upstream.Plain(err), remedy)
 }

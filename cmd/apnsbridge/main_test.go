@@ -66,7 +66,7 @@ func TestExitCodes(t *testing.T) {
 		{"a key without its certificate", []string{"send", "--token", "00", "--key", "k"}, exitUsage, "--key goes with --cert"},
 		{"devices and a file", []string{"send", "--from", "-", "--devices", "5"}, exitUsage, "--devices"},
 		{"nothing sent", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "0 sent in"},
-		{"no gateway", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "cannot connect to 127.0.0.1:1"},
+		{"no gateway", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "cannot connect to 127.0.0.1:1: connection refused"},
 		{"no certificate", []string{"feedback", "--cert", "/nowhere.pem"}, exitFailed, "/nowhere.pem"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

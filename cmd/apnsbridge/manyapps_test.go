@@ -132,6 +132,19 @@ func TestOperatorCommands(t *testing.T) {
 	expect(exitOK, "The way is open", "try", "--cert", w.path("client.pem"), "--key", w.path("client-key.pem"))
 	expect(exitFailed, "does not admit this provider", "try")
 	expect(exitUsage, "choose one of demo", "try", "--app", "nobody")
+
+	// A file that is wrong, or wants a variable of the unit's, is when one asks.
+	w.amend("topic:", "strikt: true\n    topic:")
+	expect(exitFailed, `unknown key "strikt"`, "reload")
+	expect(exitOK, "demo  com.example.demo  production", "status")
+	w.amend("strikt: true", "strict: ${APNSBRIDGE_UNSET}")
+	expect(exitFailed, "APNSBRIDGE_UNSET is not set", "reload")
+	expect(exitOK, "demo  com.example.demo  production", "status")
+	expect(exitOK, "nothing of this was traced", "trace", "--show")
+	w.amend("apps:", "admn: {}\napps:")
+	expect(exitOK, "demo  com.example.demo  production", "status")
+	w.amend("apps:", "  tokn: x\napps:")
+	expect(exitFailed, "something stands behind the value of tokn", "status")
 }
 
 // The first acceptance of an app is told once.

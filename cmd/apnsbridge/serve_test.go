@@ -180,7 +180,7 @@ func TestServeRefusals(t *testing.T) {
 		config []byte
 		want   string
 	}{
-		{"port in use", replace(`gateway: {listen: "127.0.0.1:0"}`, fmt.Sprintf("gateway: {listen: %q}", busy.Addr())), "gateway.listen: listen tcp " + busy.Addr().String() + ": bind: address already in use: end the program that has the port, or choose another"},
+		{"port in use", replace(`gateway: {listen: "127.0.0.1:0"}`, fmt.Sprintf("gateway: {listen: %q}", busy.Addr())), "gateway.listen " + busy.Addr().String() + ": address already in use: end the program that has the port, or choose another"},
 		{"unreadable key", replace("AuthKey_DEVELOPER.p8", "garbage"), "apps.demo.credential: " + w.path("garbage") + ": "},
 		{"store in a file", append(settings, "store: {path: garbage}\n"...), "store.path: "},
 	} {

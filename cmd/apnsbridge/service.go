@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -88,23 +87,6 @@ func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecess
 
 func appendTuple(b []byte, d store.Dead) []byte {
 	return binproto.Tuple{Time: uint32(d.Time.Unix()), Token: d.Token}.Append(b)
-}
-
-// listenProblem says what to do about an address that cannot be listened on.
-func listenProblem(setting string, err error) error {
-	if op := new(net.OpError); errors.As(err, &op) {
-		err = op // without who has asked
-	}
-	switch {
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: %w: write an address of this machine, or none, as in :2195", setting, err)
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: %w: end the program that has the port, or choose another", setting, err)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: %w: choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE",
-			setting, err)
-	}
-	return fmt.Errorf("%s: %w", setting, err)
 }
 
 // run serves until ctx ends, and then drains; a hangup reloads. The error says

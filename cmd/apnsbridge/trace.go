@@ -44,7 +44,7 @@ const tracePoll = 500 * time.Millisecond
 
 // Run switches the trace on, and prints what comes until it is over.
 func (c traceCommand) Run(ctx context.Context, std streams) error {
-	settings, err := config.Load(c.Config)
+	settings, err := config.LoadAdmin(c.Config)
 	if err != nil {
 		return err
 	}

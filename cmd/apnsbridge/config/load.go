@@ -26,18 +26,50 @@ func (p Problem) Error() string {
 // Load reads the configuration file at path, and those that it includes. Its
 // error joins a Problem for each thing that is wrong.
 func Load(path string) (*Config, error) {
-	text, err := readBounded(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or make one with "+
-			"`apnsbridge init`", path)
-	}
+	text, err := readMain(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, err
 	}
 	return parse(path, text, os.LookupEnv)
 }
 
+// LoadAdmin reads what it takes to ask the gateway that runs: Admin, and the names
+// of Apps, are to be believed. A mistake elsewhere is no reason not to ask, nor a
+// variable that only the gateway's environment has.
+func LoadAdmin(path string) (*Config, error) {
+	text, err := readMain(path)
+	if err != nil {
+		return nil, err
+	}
+	config, s := read(path, text, os.LookupEnv)
+	within := func(path string) bool { return path == "admin" || strings.HasPrefix(path, "admin.") }
+	if s.broken || slices.ContainsFunc(s.wrong, within) {
+		return nil, s.all()
+	}
+	return config, nil
+}
+
+func readMain(path string) ([]byte, error) {
+	text, err := readBounded(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or make one with "+
+			"`apnsbridge init`", path)
+	case err != nil:
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return text, nil
+}
+
 func parse(path string, text []byte, lookup func(string) (string, bool)) (*Config, error) {
+	config, s := read(path, text, lookup)
+	if len(s.problems) > 0 {
+		return nil, s.all()
+	}
+	return config, nil
+}
+
+func read(path string, text []byte, lookup func(string) (string, bool)) (*Config, *source) {
 	config := Default()
 	config.file = path
 	s := &source{main: path, lookup: lookup, places: make(map[string]place), unknown: make(map[string]bool),
@@ -48,10 +80,7 @@ func parse(path string, text []byte, lookup func(string) (string, bool)) (*Confi
 		config.validate(s)
 	}
 	config.secrets = s.secrets
-	if len(s.problems) > 0 {
-		return nil, s.all()
-	}
-	return config, nil
+	return config, s
 }
 
 // place is a line of a file.
