@@ -232,7 +232,10 @@ func TestSecondAttempts(t *testing.T) {
 			t.Parallel()
 			sim := startSim(t, tt.scenario)
 			clock := new(movableClock)
-			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})
+			app := mailApp(t, sim)
+			_, credential := newKey(t, "OWNKEY1234") // a JWT is renewed once in 20 minutes, for all who have its key
+			app.Credentials = ForAll(credential)
+			b := startBridge(t, Config{Apps: []App{app}, Now: clock.now})
 			s, p := open(t, b, Origin{})
 			n := note(deviceToken(goodDevice, 1), 1, tt.payload)
 			n.Expiry, n.HasExpiry = uint32(time.Now().Unix()+3600), true
