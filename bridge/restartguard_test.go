@@ -229,9 +229,11 @@ func TestTryNow(t *testing.T) {
 				pushMany(t, session, p, 0, count)
 				until(t, "it is closed", func() bool { return gateOf(g.Bridge, "mail").ClosedSince != 0 })
 				for range 6 { // the next probe is a while away
-					g.clock.forward(time.Minute)
 					asked := gateOf(g.Bridge, "mail").Probes
-					until(t, "a probe", func() bool { return gateOf(g.Bridge, "mail").Probes > asked })
+					until(t, "a probe", func() bool {
+						g.clock.forward(time.Second)
+						return gateOf(g.Bridge, "mail").Probes > asked
+					})
 				}
 				setScenario(t, sim, apnssim.Scenario{})
 				if err := g.Try("mail"); err != nil {

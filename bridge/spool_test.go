@@ -266,9 +266,15 @@ func TestSpoolExpiry(t *testing.T) {
 		}
 	}
 	session.Close(nil)
-	until(t, "all are on disk or read ahead", func() bool { return b.Stats().Apps["mail"].Replayed == 4 })
+	until(t, "all are on disk or read ahead", func() bool {
+		app := b.Stats().Apps["mail"]
+		return app.Replayed >= 4 || app.Waiting.OnDisk == 4
+	})
 	clock.forward(10 * time.Minute)
-	until(t, "those that expire have", func() bool { return b.Stats().Apps["mail"].Expired > 0 })
+	until(t, "those that expire have", func() bool {
+		clock.forward(100 * time.Millisecond)
+		return b.Stats().Apps["mail"].Expired > 0
+	})
 	setScenario(t, sim, apnssim.Scenario{})
 	clock.forward(10 * time.Minute)
 	delivered(t, b)

@@ -26,7 +26,9 @@ func (l *Lane) recall(d *device) {
 // comeBack says that the first of d is not with the upstream any more.
 func (l *Lane) comeBack(d *device) {
 	d.state = idle
-	l.out--
+	if l.out--; d.first.Flags.Repeated {
+		l.repeats--
+	}
 }
 
 // Out is how many items were handed on, and have not come back.
@@ -166,8 +168,12 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 			}
 			l.Door.failed(Unreachable, enough, sent, now)
 		}
-		if c == NoAnswer && l.Door.Reason != Open { // each may double, or be given up: probes only
-			l.Door.good, l.Door.credit, l.draws = 0, 0, nil
+		switch {
+		case c == Failed:
+			l.Door.spoke(sent)
+		case l.Door.Reason != Open: // each may double, or be given up
+			l.Door.lose()
+			l.draws, l.cut = nil, true
 		}
 		return
 	case Unlooked:

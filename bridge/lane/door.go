@@ -28,6 +28,10 @@ const (
 	atATime = 64 // probes, at most, where one good answer proves all
 )
 
+// spokenRounds are how many probes go at a time where APNs answers, with 5xx: soon so many
+// that it is an outage if all fail.
+var spokenRounds = [...]int{1, 4, 16, 64, 4}
+
 // Delays are the waits of doors, and of notifications that wait for themselves.
 type Delays struct {
 	First, Most time.Duration  // after a failure: First, twice that, and so on up to Most
@@ -63,7 +67,9 @@ type Door struct {
 	failures int  // in a row
 	vain     int  // rounds of probes in a row, while it is closed
 	dry      bool // the last draw from the logs found none that may go
-	stale    bool // the last probe was one that was asked before: there was no other
+	stale    bool // the last probe left none that was never asked
+	spoken   bool // the last failure was an answer, a 5xx: to ask more at once costs an attempt each
+	faith    int  // how many 5xx more are believed to be those of a few that fail for themselves
 	good     int  // answers that show that the reason is over, less the failures since
 }
 
@@ -88,7 +94,7 @@ func (d *Door) answered(c Class, sent, now time.Duration) {
 	case d.Reason == Open:
 		d.failures = 0
 	default:
-		d.vain, d.failures = 0, 0
+		d.vain, d.failures, d.faith = 0, 0, amid
 		d.credit += eased
 		d.Probe = now + d.wait()
 		if d.good++; d.good >= proved {
@@ -125,6 +131,22 @@ func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 	}
 }
 
+// spoke takes a 5xx to what was sent then, behind a door that 5xx have closed. As long as
+// a good answer is not far, another may be asked in its place: thousands may fail for
+// themselves, and those between them must go.
+func (d *Door) spoke(sent time.Duration) {
+	if d.Reason != Unreachable || sent < d.Since {
+		return
+	}
+	if d.spoken = true; d.faith > 0 {
+		d.faith--
+		d.credit++
+	}
+}
+
+// lose takes it that an answer was lost: what was asked may have arrived. Probes only.
+func (d *Door) lose() { d.good, d.credit, d.faith, d.spoken = 0, 0, 0, false }
+
 func (d *Door) shut(why Reason, now time.Duration) {
 	*d = Door{Reason: why, Since: now, Probes: d.Probes, delays: d.delays}
 	d.Probe = now + d.wait()
@@ -146,8 +168,11 @@ func (d *Door) due(now time.Duration) (n int) {
 		return 0
 	}
 	n = 1
-	if d.Reason == Suspect {
+	switch {
+	case d.Reason == Suspect:
 		n = min(1<<min(d.vain, 10), atATime)
+	case d.spoken: // nearly all of those that were asked may fail for themselves, and others not
+		n = spokenRounds[min(d.vain, len(spokenRounds)-1)]
 	}
 	d.vain++
 	d.Probes += uint64(n)
@@ -155,8 +180,8 @@ func (d *Door) due(now time.Duration) (n int) {
 	return n
 }
 
-// fresh says that one has come that was never asked: if there was none for the
-// last probe, another is due soon.
+// fresh says that one has come that was never asked: if the last probe left none,
+// another is due soon.
 func (d *Door) fresh(now time.Duration) {
 	if d.stale {
 		d.stale, d.Probe = false, min(d.Probe, now+d.delays.First)

@@ -23,6 +23,7 @@ func (l *Lane) Tend(now Now) {
 		l.sweep()
 	}
 	l.openDoors()
+	l.cut = l.shaky()
 	switch {
 	case l.givesWay():
 		l.fullAt = now.Mono
@@ -141,9 +142,7 @@ func (l *Lane) openDoors() {
 	}
 	if l.Door.Reason != Open {
 		if len(open)+len(shut) > 0 {
-			for range l.Door.due(l.now.Mono) {
-				l.draw(append(open[:len(open):len(open)], shut...))
-			}
+			l.draw(append(open[:len(open):len(open)], shut...), l.Door.due(l.now.Mono))
 		}
 		l.spend(&l.Door, open...)
 		return
@@ -154,11 +153,7 @@ func (l *Lane) openDoors() {
 		}
 	}
 	for _, n := range shut {
-		for range n.Door.due(l.now.Mono) {
-			if !l.draw([]*Line{n}) {
-				break // one of those that were asked is enough
-			}
-		}
+		l.draw([]*Line{n}, n.Door.due(l.now.Mono))
 		l.spend(&n.Door, n)
 	}
 }
@@ -208,35 +203,59 @@ type draw struct {
 	door  *Door // nil: a probe
 }
 
-// draw lets a probe go from ns: one that was never asked, from anywhere, or else
-// who was asked longest ago. It reports whether it is one that was never asked.
-func (l *Lane) draw(ns []*Line) (fresh bool) {
-	disk := false
+// draw lets k probes go from ns: such as were never asked, from anywhere, or else one of
+// those that were, who was asked longest ago.
+func (l *Lane) draw(ns []*Line, k int) {
+	if k == 0 {
+		return
+	}
+	left, logged := k, l.puts.len() // what is on its way to the log is written before it is drawn
 	for _, n := range ns {
-		if d := n.atDoor.never.anyInMemory(l.Random); d != nil {
+		for left > 0 {
+			d := n.atDoor.never.anyInMemory(l.Random)
+			if d == nil {
+				break
+			}
 			l.forget(d)
 			d.pass = true
 			l.next(d)
-			return true
+			left--
 		}
-		disk = disk || l.logged(n) || l.puts.len() > 0 // what is on its way there is written before it is drawn
+		if l.logged(n) {
+			logged += n.disk.Waiting()
+		}
 	}
-	if disk && !l.quiet {
-		l.draws, l.Wake = append(l.draws, draw{lines: ns, n: 1}), true
-		return true
+	if logged <= left && !slices.ContainsFunc(ns, func(n *Line) bool { return n.atDoor.never.size > 0 }) {
+		l.exhaust(ns)
 	}
-	l.askAgain(ns)
-	return false
+	switch {
+	case left > 0 && logged > 0 && !l.quiet:
+		l.draws, l.Wake = append(l.draws, draw{lines: ns, n: left}), true
+	case left == k:
+		l.askAgain(ns, k)
+	}
 }
 
-// askAgain lets one go who was asked before.
-func (l *Lane) askAgain(ns []*Line) {
+// exhaust says that none is left at the doors of ns that was never asked: one that comes
+// is asked soon.
+func (l *Lane) exhaust(ns []*Line) {
+	l.Door.stale = true
+	for _, n := range ns {
+		n.Door.stale = true
+	}
+}
+
+// askAgain lets one go that was asked before; behind 5xx, up to k.
+func (l *Lane) askAgain(ns []*Line, k int) {
 	from := l.Random.IntN(len(ns))
+	l.exhaust(ns)
 	for i := range ns {
-		if n := ns[(from+i)%len(ns)]; n.atDoor.size > 0 {
+		n := ns[(from+i)%len(ns)]
+		if !l.Door.spoken && !n.Door.spoken {
+			k = min(k, 1)
+		}
+		for ; k > 0 && n.atDoor.size > 0; k-- {
 			l.admit(n, n.atDoor.first())
-			l.Door.stale, n.Door.stale = true, true
-			return
 		}
 	}
 }

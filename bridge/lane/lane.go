@@ -94,8 +94,10 @@ type Lane struct {
 	seed    maphash.Seed
 	waiting dueHeap
 	loading fifo[*device]
-	asleep  int // entries counted in Asleep
-	out     int // devices whose first was handed on
+	asleep  int  // entries counted in Asleep
+	out     int  // devices whose first was handed on
+	repeats int  // of those, such as were asked without an answer before
+	cut     bool // the door was closed by lost answers, and has not been open for settled since
 
 	puts   fifo[put] // to be written, in this order
 	batch  []put     // being written

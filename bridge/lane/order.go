@@ -103,13 +103,27 @@ func (l *Lane) next(d *device) {
 		d.state = loads
 		l.loading.push(d)
 		l.Wake = true
+	case it.Flags.Repeated && l.repeats > 0 && l.shaky():
+		d.pass = false
+		l.park(d, l.delays.after(0))
 	default:
 		d.state, d.late = out, false
-		l.out++
+		if l.out++; it.Flags.Repeated {
+			l.repeats++
+		}
 		d.sent = l.now.Mono
 		increment(&it.Flags.Attempts)
 		l.Sink.Send(it, l.probes(d))
 	}
+}
+
+// settled is how long the door is open, after answers were lost, until it is believed.
+const settled = 2 * time.Second
+
+// shaky reports whether answers were lost lately. Then what was asked without an answer
+// goes one at a time: the second time it is given up.
+func (l *Lane) shaky() bool {
+	return l.cut && (l.Door.Reason != Open || l.now.Mono-l.Door.Since < settled)
 }
 
 // probes reports whether d goes to find out whether APNs takes a credential or topic

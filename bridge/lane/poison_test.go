@@ -141,6 +141,8 @@ func TestCaseManyPoisoned(t *testing.T) {
 		"two thousand":  {2000, 2000, 3 * time.Second},
 		"few streams":   {100, 50, 3 * time.Second}, // most are not asked about before the door closes
 		"more, and few": {500, 50, 30 * time.Second},
+		"half of all":   {2000, 50, 30 * time.Second},
+		"two thirds":    {4000, 50, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inEachMode(t, true, func(t *testing.T, m Mode) {

@@ -194,12 +194,14 @@ func (l *Lane) enterSample(r *Read) {
 		return
 	}
 	if got == 0 {
-		l.askAgain(r.Lines)
+		l.askAgain(r.Lines, r.Limit)
 	}
-	for _, it := range slices.Concat(r.Got, r.Broken) {
-		if d, _ := it.Line.find(it.Token); d == nil || d.state != out {
-			l.probeAgain(it.Line)
-		}
+	all := slices.Concat(r.Got, r.Broken)
+	if len(all) > 0 && !slices.ContainsFunc(all, func(it *Item) bool {
+		d, _ := it.Line.find(it.Token)
+		return d != nil && d.state == out
+	}) {
+		l.probeAgain(all[0].Line)
 	}
 }
 
