@@ -96,10 +96,11 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 	var done atomic.Bool
 	var writing sync.WaitGroup
 	firms := make([]*firm, providers)
+	faster := rounds(1, 5) // 2,000 a second each, 40,000 in all
 	for i := range firms {
-		firms[i] = &firm{goer: goer{frames: 60, bad: none, rate: 400}, first: i * all}
+		firms[i] = &firm{goer: goer{frames: 60 * faster, bad: none, rate: 400 * faster}, first: i * all}
 		if i%5 == 0 {
-			firms[i].frames = 600 // the predecessor reads it to its end
+			firms[i].frames = 600 * faster // the predecessor reads it to its end
 		}
 		writing.Go(func() {
 			if err := firms[i].run(t.Context(), w, &done); err != nil {
