@@ -59,20 +59,21 @@ func (h *holder) systemd(t *testing.T, args ...string) *exec.Cmd {
 func (w *world) settings() string { return w.path("apnsbridge.yaml") }
 
 // firm is a provider that gives up at the first connection that fails, or is not done
-// with its handshake in time. It writes list after list and goes.
+// with its handshake in two seconds. It writes list after list and goes.
 type firm struct {
 	goer
-	within time.Duration // for a handshake
-	first  int           // of all its lists
-	lists  int           // written
+	first int // of all its lists
+	lists int // written
 }
+
+const handshakeWithin = 2 * time.Second
 
 // run writes lists until done.
 func (p *firm) run(ctx context.Context, w *world, done *atomic.Bool) error {
 	config := w.clientTLS()
 	for !done.Load() {
 		began := time.Now()
-		dialing, cancel := context.WithTimeout(ctx, p.within)
+		dialing, cancel := context.WithTimeout(ctx, handshakeWithin)
 		conn, err := provider.Dial(dialing, w.push, config)
 		cancel()
 		if err != nil {
@@ -95,14 +96,10 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 	var done atomic.Bool
 	var writing sync.WaitGroup
 	firms := make([]*firm, providers)
-	faster, within := 1, 2*time.Second
-	if *long { // 40,000 a second in all are more than two processors have time for
-		faster, within = 5, 30*time.Second
-	}
 	for i := range firms {
-		firms[i] = &firm{goer: goer{frames: 60 * faster, bad: none, rate: 400 * faster}, within: within, first: i * all}
+		firms[i] = &firm{goer: goer{frames: 60, bad: none, rate: 400}, first: i * all}
 		if i%5 == 0 {
-			firms[i].frames = 600 * faster // the predecessor reads it to its end
+			firms[i].frames = 600 // the predecessor reads it to its end
 		}
 		writing.Go(func() {
 			if err := firms[i].run(t.Context(), w, &done); err != nil {
