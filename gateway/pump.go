@@ -17,11 +17,13 @@ func (c *Conn) receive(raw []byte) {
 	c.heardAt.Store(time.Now().UnixNano())
 	c.wire.raw = raw
 	c.pump()
+	if c.ours < fin && c.last != nil && c.isTime() {
+		if c.end(); c.ours != reset {
+			c.pump() // what there was no room for before
+		}
+	}
 	rest := c.wire.raw
 	c.wire.raw = nil
-	if c.ours < fin && c.last != nil && c.isTime() {
-		c.end()
-	}
 	if c.full {
 		c.stash = append([]byte(nil), rest...)
 		c.park()

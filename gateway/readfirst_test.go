@@ -86,24 +86,37 @@ func TestSpeaksInTheEnd(t *testing.T) {
 	r.wantNumbers(1, id-1)
 }
 
-// TestSpeaksWithoutRoom: where there is no room to read on, waiting leads nowhere.
+// TestSpeaksWithoutRoom: where there is no room to read on, waiting leads nowhere. All
+// is read behind the packet, however much had come when there was no room.
 func TestSpeaksWithoutRoom(t *testing.T) {
-	ss := newSessions(t)
-	ss.push = func(r *recorder, n *binproto.Notification) bool {
-		failing(time.Hour)(r, n)
-		return n.Identifier < 10
+	for _, tt := range []struct {
+		name          string
+		room, written int
+	}{
+		{"at once", 10, 100},
+		{"while it writes", 10_000, 20_000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ss := newSessions(t)
+			ss.push = func(r *recorder, n *binproto.Notification) bool {
+				failing(time.Hour)(r, n)
+				return int(n.Identifier) < tt.room
+			}
+			s := serve(t, ss.open, nil)
+			c := dial(t, s, tls.VersionTLS13)
+			for id := 1; id < tt.written; id += 10 {
+				write(t, c, enhanced(nil, id, id+9))
+			}
+			if got, err := c.ReadResponse(); got != badToken2 || err != nil {
+				t.Errorf("got %v, %v, want %v", got, err, badToken2)
+			}
+			wantEOF(t, c)
+			c.Close()
+			r := ss.next()
+			r.waitClosed()
+			r.wantNumbers(1, tt.written)
+		})
 	}
-	s := serve(t, ss.open, nil)
-	c := dial(t, s, tls.VersionTLS13)
-	write(t, c, enhanced(nil, 1, 100))
-	if got, err := c.ReadResponse(); got != badToken2 || err != nil {
-		t.Errorf("got %v, %v, want %v", got, err, badToken2)
-	}
-	wantEOF(t, c)
-	c.Close()
-	r := ss.next()
-	r.waitClosed()
-	r.wantNumbers(1, 100)
 }
 
 // TestResetBehindPacket: what had come when a provider closes its connection with the
