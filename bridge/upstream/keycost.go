@@ -18,8 +18,9 @@ const (
 
 // checkCost looks at what it takes to open a .p12 file or an encrypted key, as far
 // as it can be seen without the password, and does none of it.
-func checkCost(der []byte) error {
-	var c cost
+func checkCost(der []byte) error { return new(cost).spend(der) }
+
+func (c *cost) spend(der []byte) error {
 	c.walk(der, 0)
 	return c.err
 }

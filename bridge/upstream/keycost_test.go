@@ -124,3 +124,18 @@ func FuzzCost(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0x30, 0x82, 0x10, 0x00}, 1000))
 	f.Fuzz(func(t *testing.T, der []byte) { checkCost(der) })
 }
+
+// What keys in one file take to open adds up.
+func TestHostileNumberOfKeys(t *testing.T) {
+	_, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
+	der, err := pkcs8.MarshalPrivateKey(key, []byte("x"), &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: pkcs8.PBKDF2Opts{
+		SaltSize: 8, IterationCount: marked, HMACHash: pkcs8.DefaultOpts.KDFOpts.(pkcs8.PBKDF2Opts).HMACHash}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der})
+	_, err = NewCertificateCredential(bytes.Repeat(block, mostIterationsSum/marked+1), "x")
+	if want := "more than 2000000 iterations"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}

@@ -126,6 +126,7 @@ func pemBlocks(text string) (blocks []*pem.Block) {
 
 func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 	f := new(keyFile)
+	var spent cost
 	for _, b := range blocks {
 		switch {
 		case b.Type == "CERTIFICATE" || b.Type == "TRUSTED CERTIFICATE" || b.Type == "X509 CERTIFICATE":
@@ -143,7 +144,7 @@ func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 		case b.Type == "PKCS7":
 			return nil, errors.New("the file is a chain of certificates (.p7b) without a private key: " + cerRemedy)
 		case strings.HasSuffix(b.Type, "PRIVATE KEY"):
-			key, err := privateKey(b, password)
+			key, err := privateKey(b, password, &spent)
 			if err != nil {
 				return nil, err
 			}
@@ -160,8 +161,8 @@ func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 const cerRemedy = "export certificate and key together as .p12 from Keychain Access on the Mac that made the request"
 
 // privateKey reads a block in PKCS #1, PKCS #8 or SEC 1, encrypted in the way of
-// PKCS #8 or in PEM's own old one.
-func privateKey(b *pem.Block, password string) (crypto.Signer, error) {
+// PKCS #8 or in PEM's own old one. spent is what the file's others have cost.
+func privateKey(b *pem.Block, password string, spent *cost) (crypto.Signer, error) {
 	der := b.Bytes
 	//lint:ignore SA1019 openssl wrote keys so for 20 years
 	old := x509.IsEncryptedPEMBlock(b)
@@ -177,7 +178,7 @@ func privateKey(b *pem.Block, password string) (crypto.Signer, error) {
 			return nil, errWrongPassword
 		}
 	case b.Type == "ENCRYPTED PRIVATE KEY":
-		if err := checkCost(der); err != nil {
+		if err := spent.spend(der); err != nil {
 			return nil, err
 		}
 		key, err := pkcs8.ParsePKCS8PrivateKey(der, []byte(password))

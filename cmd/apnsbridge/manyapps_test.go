@@ -92,8 +92,12 @@ func TestReloadKeepsACredential(t *testing.T) {
 	if outcome.err != nil || !strings.Contains(outcome.changes, "apps changed: other") {
 		t.Fatalf("got %+v", outcome)
 	}
-	if want := "until then the app keeps the credential it had"; !strings.Contains(w.log.String(), want) {
+	want := "until then the app keeps the credential it had"
+	if !strings.Contains(w.log.String(), want) {
 		t.Errorf("the log has no %q:\n%s", want, w.log.String())
+	}
+	if got := fmt.Sprint(outcome.alarms); !strings.Contains(got, want) {
+		t.Errorf("whoever has asked for the reload is told %q, want %q", got, want)
 	}
 	w.write("push.pem", nil)
 	if _, err := w.tryDial(w.clientTLS()); err != nil {

@@ -15,6 +15,7 @@ import (
 type reloadOutcome struct {
 	changes string
 	err     error
+	alarms  []warning // what is not served all the same
 }
 
 // hangup reloads, and leaves word in the log.
@@ -31,7 +32,7 @@ func (s *service) hangup() reloadOutcome {
 	s.log.Info().Int("apps", len(current.apps)).Str("changes", changes).Msg("reloaded")
 	s.write(current.retopiced(before))
 	s.warn()
-	return reloadOutcome{changes: changes}
+	return reloadOutcome{changes: changes, alarms: current.alarms()}
 }
 
 // status is the outcome in short, for systemd.

@@ -45,11 +45,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// ports FILE puts free ports into a configuration, in place of those that init writes:
-// the tests' machine has others there. The push port is $PUSH afterwards.
+// ports FILE puts free ports into a configuration, in place of those that init writes
+// or that it has by default: the tests' machine has others there. The push port is
+// $PUSH afterwards.
 func scriptPorts(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[0])
 	text := ts.ReadFile(file)
+	if !strings.Contains(text, "\ngateway:") {
+		text += `
+gateway: {listen: ":2195"}
+feedback: {listen: ":2196"}
+admin: {listen: "127.0.0.1:9195"}
+`
+	}
 	for _, port := range []string{":2195", ":2196", "127.0.0.1:9195"} {
 		address := freePort(ts)
 		if !strings.Contains(text, `"`+port+`"`) {

@@ -5,8 +5,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"syscall"
+
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // mostFile is what a certificate, a key or a token may have, in bytes.
@@ -15,18 +17,13 @@ const mostFile = 1 << 20
 // readSmall reads a file of at most mostFile bytes. Its error names the file, and
 // the remedy.
 func readSmall(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fileProblem(err)
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, mostFile+1))
+	text, err := config.ReadBounded(path, mostFile)
 	switch {
-	case err != nil:
-		return nil, fileProblem(err)
-	case len(text) > mostFile:
+	case errors.Is(err, config.ErrTooLong):
 		return nil, fmt.Errorf("%s is longer than %d MiB, as no certificate or key is: correct the name", path,
 			mostFile>>20)
+	case err != nil:
+		return nil, fileProblem(err)
 	}
 	return text, nil
 }
@@ -38,6 +35,8 @@ func fileProblem(err error) error {
 		return fmt.Errorf("%w: put the file there, or correct its name", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: give the file to the user that apnsbridge runs as", err)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%w: name a file in it", err)
 	}
 	return err
 }
@@ -68,7 +67,7 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("a certificate in %s cannot be read: copy it again, as a file", path)
 		}
 		certs = append(certs, cert)
 	}

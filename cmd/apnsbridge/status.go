@@ -192,6 +192,9 @@ func (s *service) serveReload(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		fmt.Fprintf(w, "reloaded; changes: %s\n", outcome.changes)
+		for _, alarm := range outcome.alarms {
+			fmt.Fprintf(w, "alarm: %s\n", alarm.text)
+		}
 	case <-r.Context().Done():
 	}
 }

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
+	"time"
 
 	"github.com/goccy/go-yaml/scanner"
 	"github.com/goccy/go-yaml/token"
@@ -17,15 +20,35 @@ const (
 	mostValues = 100_000 // of all files together, also when every alias is followed
 )
 
-// readBounded reads a file of at most mostBytes.
-func readBounded(path string) ([]byte, error) {
-	file, err := os.Open(path)
+// patience is how long it may take to read a file that is none: a pipe.
+const patience = 5 * time.Second
+
+// ReadBounded reads a file of at most most bytes; the error is ErrTooLong for others.
+// It does not wait for ever for what comes through a pipe.
+func ReadBounded(path string, most int) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, mostBytes+1))
-	if err == nil && len(text) > mostBytes {
+	file.SetReadDeadline(time.Now().Add(patience)) // which only a pipe has
+	text, err := io.ReadAll(io.LimitReader(file, int64(most)+1))
+	switch info, _ := file.Stat(); {
+	case errors.Is(err, os.ErrDeadlineExceeded),
+		err == nil && len(text) == 0 && info != nil && info.Mode()&os.ModeNamedPipe != 0:
+		return nil, fmt.Errorf("%s is a pipe, and nothing comes through it: name a file", path)
+	case err == nil && len(text) > most:
+		err = ErrTooLong
+	}
+	return text, err
+}
+
+// ErrTooLong says that a file has more than it may.
+var ErrTooLong = errors.New("the file is too long")
+
+func readBounded(path string) ([]byte, error) {
+	text, err := ReadBounded(path, mostBytes)
+	if errors.Is(err, ErrTooLong) {
 		err = errTooLong
 	}
 	return text, err

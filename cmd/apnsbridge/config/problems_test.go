@@ -86,6 +86,8 @@ func TestProblems(t *testing.T) {
 			`f:5: "http://xxx@proxy:70000" has no port that can be: choose one from 1 to 65535`},
 		{"an endpoint that is the old gateway", "com.example.mail", "com.example.mail\n    endpoint: https://gateway.sandbox.push.apple.com:2195",
 			`f:5: gateway.sandbox.push.apple.com is what providers connect to, and Apple has switched it off: remove endpoint`},
+		{"a topic that is a key", "com.example.mail", "MIGH" + strings.Repeat("A", 200),
+			`f:4: "(the text of a key)" has characters that no topic has: write the bundle identifier, like com.example.mail`},
 		{"a topic that is an address", "com.example.mail", "https://example.com",
 			`f:4: "https://example.com" has characters that no topic has: write the bundle identifier, like com.example.mail`},
 		{"a name over two lines", "  mail:", "  \"mail\\nbox\":",

@@ -188,7 +188,7 @@ func checkTopic(s *source, path, topic string) {
 		s.reject(path, "%q is no topic: did you mean %s?", topic, TopicFromCertificate)
 	case strings.Contains(topic, "*"):
 		s.reject(path, "%q is a pattern for several apps: name the whole bundle identifier of one", Clip(topic))
-	case len(topic) > 255 || strings.ContainsFunc(topic, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' }):
+	case len(topic) > 255 || IsKeyText(topic) || strings.ContainsFunc(topic, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' }):
 		s.reject(path, "%q has characters that no topic has: write the bundle identifier, like com.example.mail", Clip(topic))
 	}
 }
