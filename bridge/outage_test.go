@@ -125,11 +125,13 @@ func TestCredentialHold(t *testing.T) {
 	s, p := open(t, b, Origin{})
 	pushInOrder(t, s, p, 0, 20, 20)
 	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 20 })
+	clock.forward(time.Second)
+	until(t, "another device is tried soon", func() bool { return gateOf(b, "mail").Probes == 1 && gateOf(b, "mail").AtDoor == 20 })
 	asked := sim.Stats().Received
-	clock.forward(heldPeriod - 5*time.Second)
+	clock.forward(heldPeriod/2 - 5*time.Second)
 	pushInOrder(t, s, p, 100, 20, 80)
 	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 40 })
-	if got := sim.Stats().Received; got != asked || gateOf(b, "mail").Probes != 0 {
+	if got := sim.Stats().Received; got != asked || gateOf(b, "mail").Probes != 1 {
 		t.Errorf("APNs was asked %d times before 30 s were over", got-asked)
 	}
 	clock.forward(heldPeriod + 5*time.Second)

@@ -197,6 +197,11 @@ func (d *Door) wait() time.Duration {
 	switch d.Reason {
 	case Unreachable:
 		return d.delays.after(d.vain)
+	case Refused: // another device soon tells whether it is the first one's alone
+		if d.vain == 0 {
+			return d.delays.after(0)
+		}
+		return d.delays.Held << min(d.vain-1, 1)
 	case Suspect:
 		return d.delays.Held << max(0, min(d.vain-suspectRounds, suspectDoubling))
 	}

@@ -140,7 +140,7 @@ func TestDoorProbes(t *testing.T) {
 		many  []int
 	}{
 		"unreachable":        {Unreachable, []int{1, 2, 4, 8, 16, 32, 64, 120, 120}, []int{1, 1, 1, 1, 1, 1, 1, 1, 1}},
-		"credential refused": {Refused, held, []int{1, 1, 1, 1}},
+		"credential refused": {Refused, []int{1, 60, 120, 120}, []int{1, 1, 1, 1}},
 		"topic refused":      {Topic, held, []int{1, 1, 1, 1}},
 		"suspect": {Suspect, []int{60, 60, 60, 60, 60, 60, 60, 60, 60, 60, 60, 120, 240, 480, 960, 960, 960},
 			[]int{1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64}},
@@ -186,7 +186,7 @@ func TestDoorProbesAfterAGoodAnswer(t *testing.T) {
 	if d.answered(Accepted, seconds(1000), seconds(1000)); d.Probe != seconds(1001) {
 		t.Errorf("it is due after %v", d.Probe-seconds(1000))
 	}
-	if d.failed(Refused, inARow, seconds(1001), seconds(1001)); d.Probe != seconds(1061) {
+	if d.failed(Refused, inARow, seconds(1001), seconds(1001)); d.Probe != seconds(1002) {
 		t.Errorf("for another reason it is due after %v", d.Probe-seconds(1001))
 	}
 }

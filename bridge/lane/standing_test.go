@@ -73,3 +73,17 @@ func TestOneRepeatAtATime(t *testing.T) {
 		}
 	})
 }
+
+// The first answer that a fresh app gets is a 403 for one device alone: the others do not wait
+// for as long as where only the operator can help.
+func TestCaseFirstIsRefused(t *testing.T) {
+	inEachMode(t, true, func(t *testing.T, m Mode) {
+		g := newRig(m, refuses(1, CredentialRefused))
+		g.arrive(&note{device: 0})
+		g.wait(3 * tick)
+		for i := range 50 {
+			g.arrive(&note{device: 100 + i})
+		}
+		within(t, "the others", g.until(time.Minute, func() bool { return g.accepted == 50 }), 3*time.Second)
+	})
+}
