@@ -150,7 +150,7 @@ func (n *Notification) setEnhancedHead(b []byte) {
 	n.Expiry, n.HasExpiry = binary.BigEndian.Uint32(b[4:]), true
 }
 
-// setItem takes one item of a framed notification, and says whether it is well
+// setItem takes one item of a framed notification, and reports whether it is well
 // formed: of its proper length, and no second token or payload.
 func (n *Notification) setItem(id byte, data []byte) bool {
 	n.Layout = n.Layout.with(id)

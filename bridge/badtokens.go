@@ -36,7 +36,7 @@ func newBadTokens(life, repeated time.Duration, limit int) *badTokens {
 	return &badTokens{list: newBadTokenList(life, repeated, limit)}
 }
 
-// listed says whether d is to be refused without asking APNs, as of when, and why:
+// listed reports whether d is to be refused without asking APNs, as of when, and why:
 // the time at which the push was sent that APNs refused, and its word.
 func (c *badTokens) listed(d device, now time.Time) (refused time.Time, why string, ok bool) {
 	if c.entries.Load() == 0 {

@@ -45,7 +45,7 @@ func (a *account) add(n int64) {
 	}
 }
 
-// room says whether the app may take another notification.
+// room reports whether the app may take another notification.
 func (a *account) room() bool {
 	return a.used.Load() < a.budget.share || a.budget.beyond.Load() < a.budget.common
 }
@@ -63,7 +63,7 @@ func (a *account) spare() bool {
 	return a.room() || a.budget.beyond.Load() < a.budget.common+a.budget.common/4
 }
 
-// plenty says whether there is room enough to read on after there was none.
+// plenty reports whether there is room enough to read on after there was none.
 func (a *account) plenty() bool {
 	return a.used.Load() < lowWater(a.budget.share) || a.budget.beyond.Load() < lowWater(a.budget.common)
 }

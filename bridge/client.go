@@ -245,7 +245,7 @@ func (b *Bridge) spare() {
 	}
 }
 
-// forgettable says whether a client without a session need not be kept: nothing
+// forgettable reports whether a client without a session need not be kept: nothing
 // is known of it, or there are too many.
 func (c *client) forgettable(crowded bool) bool {
 	st := c.ledger.Stats()

@@ -20,7 +20,7 @@ type news struct {
 	untold int       // changes since the last word
 }
 
-// changed says whether a change is told now.
+// changed reports whether a change is told now.
 func (n *news) changed() bool {
 	if n.told == newsAtOnce {
 		n.untold++

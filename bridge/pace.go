@@ -29,5 +29,5 @@ func (p *pace) take(now time.Time) {
 	p.free = p.free.Add(p.every)
 }
 
-// room says whether it may happen.
+// room reports whether it may happen.
 func (p *pace) room(now time.Time) bool { return p.free.Sub(now)+p.every <= p.burst }

@@ -58,7 +58,7 @@ type Session struct {
 	touched bool      // on the client's list of that name
 }
 
-// Push takes a notification and says whether there is room for another. n and
+// Push takes a notification and reports whether there is room for another. n and
 // what it points to are borrowed until it returns. When there was no room,
 // Peer.Resume follows, perhaps before Push has returned.
 func (s *Session) Push(frame *binproto.Notification) (room bool) {
@@ -195,7 +195,7 @@ func (s *Session) letGo() {
 	s.lane.unlock()
 }
 
-// room says whether the gateway may read on. If not, the client looks after the
+// room reports whether the gateway may read on. If not, the client looks after the
 // session until it may. The client's lock is held.
 func (s *Session) room(now time.Time) bool {
 	switch {
@@ -235,7 +235,7 @@ func (s *Session) mayLinger() bool {
 	return a.account.room() || s.bridge.spool != nil && a.account.spare()
 }
 
-// canResume says whether a session that stopped reading may read on. The
+// canResume reports whether a session that stopped reading may read on. The
 // client's lock is held.
 func (s *Session) canResume() bool {
 	if s.talk.Lingers() {

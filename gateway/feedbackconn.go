@@ -170,7 +170,7 @@ func (r *FeedbackConn) end() error {
 	return nil
 }
 
-// gone says whether a reader that ended its side before we ended ours resets
+// gone reports whether a reader that ended its side before we ended ours resets
 // our end, because it is no more, or takes it.
 func (r *FeedbackConn) gone() bool {
 	const often = 5 * time.Millisecond

@@ -193,7 +193,7 @@ func (f *front) accept(l labelled) error {
 	}
 }
 
-// passes says whether accept can work again later.
+// passes reports whether accept can work again later.
 func passes(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
 		syscall.ECONNABORTED} {

@@ -147,7 +147,7 @@ func newestVersion(offered []uint16) (newest uint16) {
 	return newest
 }
 
-// refusedSHA1 says whether crypto/tls has ended a handshake of TLS 1.2 because
+// refusedSHA1 reports whether crypto/tls has ended a handshake of TLS 1.2 because
 // the client wanted or made a signature with SHA-1. It has no error of its own
 // for that.
 func refusedSHA1(err error) bool {

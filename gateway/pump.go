@@ -77,7 +77,7 @@ func (c *Conn) readEnded(err error) {
 	}
 }
 
-// isEOF says whether err is close_notify or FIN, perhaps within a TLS record.
+// isEOF reports whether err is close_notify or FIN, perhaps within a TLS record.
 func isEOF(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -11,7 +11,7 @@ import (
 // exactly once and last.
 type Session interface {
 	// Push takes a notification. n and what it points to are borrowed until
-	// Push returns. It says whether there is room for another: if not, the
+	// Push returns. It reports whether there is room for another: if not, the
 	// gateway stops reading until Conn.Resume, unless a packet has been sent.
 	Push(n *binproto.Notification) (room bool)
 

@@ -75,7 +75,7 @@ func isLegacyCipher(id uint16) bool {
 	})
 }
 
-// admits says whether the port's settings admit a cipher.
+// admits reports whether the port's settings admit a cipher.
 func (f *front) admits(id uint16) bool {
 	return f.legacy && isLegacyCipher(id) ||
 		slices.ContainsFunc(tls.CipherSuites(), func(suite *tls.CipherSuite) bool { return suite.ID == id })

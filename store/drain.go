@@ -16,7 +16,7 @@ type Reader interface {
 	Write(tuples []byte) error
 
 	// Finish ends our side of the connection, waits for the client to end its
-	// own, and says whether it has read everything: it ended the connection
+	// own, and reports whether it has read everything: it ended the connection
 	// after its kernel had acknowledged all of it and our FIN, and did not reset
 	// it. If not, err says why.
 	Finish() (confirmed bool, err error)

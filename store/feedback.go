@@ -44,7 +44,7 @@ type Feedback interface {
 	// it was found dead before sent: a push that was sent then has been accepted.
 	Revive(ctx context.Context, app string, token []byte, sent time.Time) error
 
-	// Listed says whether there may be something for Revive to do: whether token
+	// Listed reports whether there may be something for Revive to do: whether token
 	// may be on the list of app or among what can be given again. It asks memory
 	// only and allocates nothing. It can be wrong only about a token that has
 	// left either by its age.

@@ -61,7 +61,7 @@ type SpoolBatch struct {
 // QueuedDevice is a device with a queue.
 type QueuedDevice struct {
 	Token   []byte
-	Records int // that are in nobody's hands
+	Records int // that are not checked out
 }
 
 // Spool keeps notifications. Each line has a log of what was never asked, in
@@ -70,7 +70,7 @@ type QueuedDevice struct {
 //
 // What was put, taken or sampled is in its caller's hands: nobody is given it again
 // until it is returned or the process has ended. A record that has expired is given
-// like any other; when there is no room, such as are in nobody's hands may leave.
+// like any other; when there is no room, records that are not checked out may leave.
 //
 // A read has three outcomes: nothing there (an empty list), an error (it cannot be
 // read now), and records, of which some may be Broken. What is read belongs to the
@@ -100,7 +100,7 @@ type Spool interface {
 
 	// Sample gives up to limit records from anywhere in the beginning of the line's
 	// log (100,000 records, less if they lie scattered), each the first of its device
-	// there, also counting those in somebody's hands, of devices for which free holds.
+	// there, also counting those checked out, of devices for which free holds.
 	// It calls free without a lock of its own.
 	Sample(ctx context.Context, line Line, limit int, free func(token []byte) bool) ([]SpoolRecord, error)
 
@@ -112,7 +112,7 @@ type Spool interface {
 	// they have ended is written with the next Put, and durable shortly after.
 	Done(line Line, keys ...SpoolKey)
 
-	// Waiting is how many records are in the line's log and in nobody's hands. It
+	// Waiting is how many records are in the line's log and not checked out. It
 	// asks memory only.
 	Waiting(line Line) int
 
@@ -123,8 +123,8 @@ type Spool interface {
 	// Lines gives the lines that are not empty, in the order of their names.
 	Lines() []Line
 
-	// Devices gives up to limit devices of which something in a queue is in nobody's
-	// hands: those behind after (nil: from the first), shorter tokens first.
+	// Devices gives up to limit devices of which something in a queue is not checked
+	// out: those behind after (nil: from the first), shorter tokens first.
 	Devices(ctx context.Context, line Line, after []byte, limit int) ([]QueuedDevice, error)
 
 	// Flush makes durable that records are done.
@@ -140,7 +140,7 @@ type OwnedSpool interface {
 	Spool
 
 	// Own takes up an app that this node has claimed in an epoch, with all that waits
-	// of it in nobody's hands. It is called once for each claim.
+	// of it not checked out. It is called once for each claim.
 	Own(ctx context.Context, app string, epoch uint64) error
 
 	// Disown forgets an app that is another's, or is to be: what is done should be

@@ -219,7 +219,7 @@ func checkTopic(q *question) Reason {
 	return ""
 }
 
-// isTopic says whether s could be a bundle ID.
+// isTopic reports whether s could be a bundle ID.
 func isTopic(s string) bool {
 	if s == "" || len(s) > 255 {
 		return false

@@ -38,7 +38,7 @@ func identify(state tls.ConnectionState) identity {
 	return id
 }
 
-// fits says whether the certificate is for the environment. One without
+// fits reports whether the certificate is for the environment. One without
 // Apple's extensions is for both.
 func (id identity) fits(environment string) bool {
 	switch {
@@ -52,7 +52,7 @@ func (id identity) fits(environment string) bool {
 	return true
 }
 
-// covers says whether the certificate is good for topic: its own, or one of
+// covers reports whether the certificate is good for topic: its own, or one of
 // its own with a suffix such as .voip.
 func (id identity) covers(topic string) bool {
 	rest, found := strings.CutPrefix(topic, id.topic)

@@ -185,7 +185,7 @@ func (q *question) newID() string {
 	return string(text[:])
 }
 
-// isID says whether s is a UUID in its canonical form of 8-4-4-4-12 digits.
+// isID reports whether s is a UUID in its canonical form of 8-4-4-4-12 digits.
 func isID(s string) bool {
 	if len(s) != 36 {
 		return false
@@ -205,7 +205,7 @@ func isID(s string) bool {
 	return true
 }
 
-// matches says whether a rule is for this push.
+// matches reports whether a rule is for this push.
 func (r *rule) matches(q *question) bool {
 	return (r.Topic == "" || r.Topic == q.topic) && hasPrefix(q.device, r.Prefix)
 }

@@ -29,7 +29,7 @@ func newLimiter(l *RateLimit) *limiter {
 	return &limiter{count: l.Count, period: milliseconds(1000 * l.Seconds), names: make(map[string]tally)}
 }
 
-// admit counts one for name, and says whether it is still within the limit.
+// admit counts one for name, and reports whether it is still within the limit.
 // A nil limiter admits everything.
 func (l *limiter) admit(name string, now time.Time) bool {
 	if l == nil {

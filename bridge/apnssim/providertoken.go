@@ -79,7 +79,7 @@ func (p *script) trust(compact string, t *providerToken, environment string) Rea
 	return ""
 }
 
-// covers says whether the key is good for topic, or one with a suffix such as
+// covers reports whether the key is good for topic, or one with a suffix such as
 // .voip. A key that is not known is good for all.
 func (k *trustedKey) covers(topic string) bool {
 	return k == nil || len(k.Topics) == 0 || slices.ContainsFunc(k.Topics, func(t string) bool {
@@ -136,7 +136,7 @@ func newUpdates(l *RateLimit) *updates {
 	return &updates{limit: newLimiter(l), known: make(map[string]struct{})}
 }
 
-// admit says whether the token is known, or the key may have a new one. A nil
+// admit reports whether the token is known, or the key may have a new one. A nil
 // updates admits everything.
 func (u *updates) admit(token, keyID string, now time.Time) bool {
 	if u == nil {

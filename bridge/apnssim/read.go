@@ -100,7 +100,7 @@ func (c *conn) handle(f http2.Frame) error {
 	return nil // PRIORITY, GOAWAY and unknown frames ask nothing of a server
 }
 
-// isIdle says whether the client has not yet opened the stream.
+// isIdle reports whether the client has not yet opened the stream.
 func (c *conn) isIdle(id uint32) bool { return id%2 == 0 || id > c.maxID }
 
 // fragment takes a piece of a header block.
@@ -173,7 +173,7 @@ func (c *conn) closed(id uint32) error {
 	return http2.ConnectionError(http2.ErrCodeProtocol)
 }
 
-// ignores says whether the client was told with GOAWAY that the stream is not
+// ignores reports whether the client was told with GOAWAY that the stream is not
 // looked at.
 func (c *conn) ignores(id uint32) bool { return c.leaving && id > c.last }
 

@@ -183,7 +183,7 @@ func (s *seen) init(limit int) {
 	*s = seen{seed: maphash.MakeSeed(), limit: limit, young: make(map[uint64]struct{})}
 }
 
-// before says whether the push was seen before, and remembers it.
+// before reports whether the push was seen before, and remembers it.
 func (s *seen) before(topic, token string, payload []byte) bool {
 	var h maphash.Hash
 	h.SetSeed(s.seed)

@@ -128,7 +128,7 @@ func (b *block) put(which headers, to *string, value string) {
 	*to = value
 }
 
-// complete says whether the block can begin a request.
+// complete reports whether the block can begin a request.
 func (b *block) complete() bool {
 	const needed = hasMethod | hasPath | hasScheme
 	return !b.malformed && b.list <= maxHeaders && b.request.has&needed == needed

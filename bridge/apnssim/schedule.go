@@ -34,7 +34,7 @@ func (h *schedule) before(i, j int) bool {
 	return a.at < b.at || a.at == b.at && a.order < b.order
 }
 
-// push says whether e is the earliest.
+// push reports whether e is the earliest.
 func (h *schedule) push(e event) (first bool) {
 	h.order++
 	e.order = h.order

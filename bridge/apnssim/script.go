@@ -116,7 +116,7 @@ func (p *script) random(connection int) *rand.Rand {
 	return rand.New(rand.NewPCG(p.Seed, uint64(connection)))
 }
 
-// draw says whether something of this probability happens; 0 is always.
+// draw reports whether something of this probability happens; 0 is always.
 func draw(lots *rand.Rand, probability float64) bool {
 	return probability == 0 || lots.Float64() < probability
 }

@@ -96,7 +96,7 @@ func (c *Conn) Mute() { c.tells = tellNone }
 // Len is the number of notifications in the window.
 func (c *Conn) Len() int { return c.window.Len() }
 
-// Settled says whether the notification at s has its verdict: it may have been
+// Settled reports whether the notification at s has its verdict: it may have been
 // taken over.
 func (c *Conn) Settled(s Seq) bool { return c.window.Settled(s) }
 
@@ -115,7 +115,7 @@ func (c *Conn) Open() bool { return c.phase < ended }
 // Latest is when the latest frame came, or else when the connection was opened.
 func (c *Conn) Latest() time.Time { return c.ledger.epoch.Add(max(c.opened, c.latest)) }
 
-// Take puts a notification behind all others. It says whether the owner is to
+// Take puts a notification behind all others. It reports whether the owner is to
 // forward it, and Settle it; if not, it is recognised as one that was sent
 // again, and the ledger answers for it.
 func (c *Conn) Take(v Content, f Frame, now time.Time) (s Seq, forward bool) {

@@ -7,7 +7,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// owes says whether the refusal of the notification at s is to be told by a
+// owes reports whether the refusal of the notification at s is to be told by a
 // packet. If not, its token goes to the feedback list.
 func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	l, st := c.ledger, &c.ledger.stats
@@ -54,7 +54,7 @@ func (c *Conn) pass(x *slot) {
 	c.passed = append(c.passed, x.frame.Identifier)
 }
 
-// reported says whether libraries understand status as "this one failed": what
+// reported reports whether libraries understand status as "this one failed": what
 // APNs says is one of 2 to 8, and 255 is a frame that makes no sense.
 func reported(s binproto.Status) bool {
 	return s >= binproto.MissingDeviceToken && s <= binproto.InvalidToken || s == binproto.Unknown

@@ -96,7 +96,7 @@ func (c *Conn) mayResend(e *entry, like likeness) bool {
 }
 
 // recognise decides on the frame just taken at s while there is something to
-// recognise. It says whether the owner is to forward it.
+// recognise. It reports whether the owner is to forward it.
 func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	l, slot := c.ledger, c.window.At(s)
 	if t >= l.due {

@@ -63,7 +63,7 @@ func (l *Ledger) Records(now time.Time) []Record {
 }
 
 // An episode that grows behind its packet is written down again after saveAfter,
-// and a while for each notification in it: one of many thousands shall not keep
+// and a while for each notification in it: one of many thousands must not keep
 // the disk busy.
 const (
 	saveAfter = 100 * time.Millisecond

@@ -57,7 +57,7 @@ func (w *Window[T]) Settle(s Seq, status binproto.Status) {
 	p.settled, p.status = true, status
 }
 
-// Settled says whether the notification at s has its verdict, or has left.
+// Settled reports whether the notification at s has its verdict, or has left.
 func (w *Window[T]) Settled(s Seq) bool {
 	return s < w.head || w.lookup(s).settled
 }

@@ -147,7 +147,7 @@ func (c *Conn) moved() {
 	}
 }
 
-// Cancel ends a request before its time. It says whether it was still under
+// Cancel ends a request before its time. It reports whether it was still under
 // way; then it is handed to Complete as Canceled.
 func (c *Conn) Cancel(r *Request) bool {
 	c.mu.Lock()

@@ -50,7 +50,7 @@ func (m *machine) drain(reason error) {
 func (m *machine) drained() bool { return m.state == Draining && m.open == 0 }
 
 // end completes every open request, drops what was not yet handed to the
-// network, and leaves a GOAWAY to be written. It says whether the connection was
+// network, and leaves a GOAWAY to be written. It reports whether the connection was
 // still alive.
 func (m *machine) end(code http2.ErrCode, reason error) bool {
 	if m.state == Closed {

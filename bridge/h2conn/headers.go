@@ -117,7 +117,7 @@ func (e *encoder) encode(p *Prefix) (pseudo, regular []byte) {
 	return c.pseudo, c.regular
 }
 
-// encodeField says whether the table has changed, which every index in a cached
+// encodeField reports whether the table has changed, which every index in a cached
 // prefix would feel.
 func (e *encoder) encodeField(f hpack.HeaderField) bool {
 	at := len(e.w.b)

@@ -19,7 +19,7 @@ func newLowWater(nc net.Conn) (l lowWater) {
 	return l
 }
 
-// set says whether the mark is now at bytes.
+// set reports whether the mark is now at bytes.
 func (l *lowWater) set(bytes int) bool {
 	if l.socket == nil || l.bytes == bytes {
 		return l.bytes == bytes

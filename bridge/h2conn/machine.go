@@ -201,7 +201,7 @@ func (m *machine) reuse(b batch) {
 }
 
 // maxBurst is how many answers are worth waiting for: more would cost no less,
-// and the server shall not run out of requests meanwhile.
+// and the server must not run out of requests meanwhile.
 const maxBurst = 128
 
 // worthwhile is how many bytes of answers are worth a moment's wait, so that

@@ -174,7 +174,7 @@ func (m *machine) readFields(s *slot, block []byte) (problem string, err error) 
 
 const notAllowed = "header field that HTTP does not allow"
 
-// reads says whether anybody wants to know the value of a field.
+// reads reports whether anybody wants to know the value of a field.
 func (m *machine) reads(s *slot, name []byte) bool {
 	return s.req.call != nil || string(name) == contentLength ||
 		slices.ContainsFunc(m.cfg.Want, func(want string) bool { return string(name) == want })

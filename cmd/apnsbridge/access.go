@@ -73,13 +73,13 @@ func (a *assembly) adminToken() (*[sha256.Size]byte, error) {
 	return &hash, nil
 }
 
-// bears says whether token is the right one, in a time that tells nothing of it.
+// bears reports whether token is the right one, in a time that tells nothing of it.
 func (to access) bears(token string) bool {
 	hash := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(hash[:], to.token[:]) == 1
 }
 
-// guarded says whether whoever can connect has still to show something.
+// guarded reports whether whoever can connect has still to show something.
 func (to access) guarded() bool { return to.token != nil || to.clients != nil }
 
 // tls is what a connection to the admin port is spoken with. Each of them shows

@@ -225,7 +225,7 @@ func (a authority) verify(chain []*x509.Certificate, now time.Time) error {
 	return err
 }
 
-// shares says whether one of the keys is trusted in both.
+// shares reports whether one of the keys is trusted in both.
 func (a authority) shares(others []*x509.Certificate) bool {
 	return slices.ContainsFunc(a.certificates, func(c *x509.Certificate) bool {
 		return slices.ContainsFunc(others, func(o *x509.Certificate) bool {
@@ -234,7 +234,7 @@ func (a authority) shares(others []*x509.Certificate) bool {
 	})
 }
 
-// holds says whether a has all of others.
+// holds reports whether a has all of others.
 func (a authority) holds(others []*x509.Certificate) bool {
 	for _, o := range others {
 		if !slices.ContainsFunc(a.certificates, o.Equal) {

@@ -169,7 +169,7 @@ func (s *sending) wrote(n int) {
 }
 
 // answer takes an error packet: what stands behind the named notification is to
-// be written again. It says whether that leads on.
+// be written again. It reports whether that leads on.
 func (s *sending) answer(r binproto.Response) (forward bool) {
 	p := Packet{Response: r, Index: -1}
 	s.mu.Lock()

@@ -14,7 +14,7 @@ const (
 	probeMax  = 16 << 20    // bytes of such an attempt
 )
 
-// failing says whether the file can be written. Small changes find room in a
+// failing reports whether the file can be written. Small changes find room in a
 // file when larger ones do not: so it is well again only when as much has been
 // written as what failed, if need be by an attempt of our own.
 type failing struct {

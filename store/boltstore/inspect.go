@@ -298,7 +298,7 @@ func cut(b []byte, id uint64, n int, at, size uint64) ([]byte, error) {
 	return b[at : at+size], nil
 }
 
-// follows says whether key stands at low or, if so asked, behind it, and before
+// follows reports whether key stands at low or, if so asked, behind it, and before
 // high.
 func follows(low, key, high []byte, behind bool) bool {
 	order := bytes.Compare(low, key)

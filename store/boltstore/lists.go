@@ -108,7 +108,7 @@ func (k *lists) undo(l *list) {
 // oldest is the time before which an entry that came then is too old.
 func (k *lists) oldest() uint64 { return millis(k.now().Add(-k.age)) }
 
-// news says whether d changes l, and what stands there so far. What is too old
+// news reports whether d changes l, and what stands there so far. What is too old
 // counts as gone, though it may still be there.
 func (k *lists) news(l *list, d store.Dead) (e entry, news bool) {
 	e, ok := l.find(d.Token)
@@ -127,7 +127,7 @@ func (k *lists) record(l *list, d store.Dead) (news bool, err error) {
 	return news, err
 }
 
-// has says whether token may be on the list of app.
+// has reports whether token may be on the list of app.
 func (k *lists) has(app string, token []byte) bool {
 	_, ok := k.index.Get(app, token)
 	return ok

@@ -78,7 +78,7 @@ type line struct {
 	name    string       // in frames
 	puts    int          // at work
 	log     int          // records in the log
-	waiting atomic.Int64 // of these, in nobody's hands
+	waiting atomic.Int64 // of these, not checked out
 	queued  int          // records in queues
 	bytes   int64        // of both
 	since   int64        // none of what there is was put before, in seconds since 1970; 0: there is nothing

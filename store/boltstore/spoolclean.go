@@ -80,7 +80,7 @@ func (s *Spool) sparse(parts int64) (run []*segment) {
 }
 
 // renew has one segment take the place of a run: first on disk, then in memory. If
-// expired is set, what has expired and is in nobody's hands leaves. The caller has
+// expired is set, what has expired and is not checked out leaves. The caller has
 // s.cleaning.
 func (s *Spool) renew(run []*segment, expired bool) (err error) {
 	name := run[0].name
@@ -140,7 +140,7 @@ func (s *Spool) renew(run []*segment, expired bool) (err error) {
 	return err
 }
 
-// expire ends a record of the log, unless it is in somebody's hands.
+// expire ends a record of the log, unless it is checked out.
 func (s *Spool) expire(f frame) bool {
 	l, _ := parseLine(string(f.name))
 	s.mu.Lock()

@@ -93,13 +93,13 @@ func (s *Spool) takeAny(ctx context.Context, l store.Line) (list []store.SpoolRe
 	return list, err
 }
 
-// Purge ends all of a line that is in nobody's hands, and says how many records that
+// Purge ends all of a line that is not checked out, and says how many records that
 // were.
 func (s *Spool) Purge(ctx context.Context, l store.Line) (n int, err error) {
 	return s.drain(ctx, l, func([]store.SpoolRecord) error { return nil })
 }
 
-// Move moves all of a line that is in nobody's hands to another one, behind what is
+// Move moves all of a line that is not checked out to another one, behind what is
 // there, and says how many records that were. They get new IDs. If the process ends
 // meanwhile some are in both.
 func (s *Spool) Move(ctx context.Context, from, to store.Line) (n int, err error) {

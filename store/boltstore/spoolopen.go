@@ -145,7 +145,7 @@ func (s *Spool) count(g *segment) error {
 			tally(f.line, 1, f.size)
 		}
 	}
-	for id, h := range s.held { // what is damaged now, and in somebody's hands, still ends there
+	for id, h := range s.held { // what is damaged now, and checked out, still ends there
 		if h.device == 0 && g.name.first <= id && id <= g.Last && !found.has(g.bit(id)) {
 			tally(h.line, 1, h.size)
 		}

@@ -82,8 +82,8 @@ func (s *Spool) isGone(g *segment) bool {
 	return g.gone
 }
 
-// claim has a record that was found in g be in the caller's hands, if it is there and
-// in nobody's.
+// claim checks out a record that was found in g, if it is there and not checked out
+// yet.
 func (s *Spool) claim(n *line, f frame, g *segment, off int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func (s *Spool) Sample(
 	return list, nil
 }
 
-// look says of a record of the log whether it is there, and in somebody's hands.
+// look says of a record of the log whether it is there, and checked out.
 func (s *Spool) look(id uint64) (there, held bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,7 +218,7 @@ func (s *Spool) Done(l store.Line, keys ...store.SpoolKey) {
 	s.flushSoon()
 }
 
-// eachHeld calls fn for each of keys that are in somebody's hands.
+// eachHeld calls fn for each of keys that are checked out.
 func (s *Spool) eachHeld(l store.Line, keys []store.SpoolKey, fn func(k store.SpoolKey, h hand)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

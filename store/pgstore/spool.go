@@ -52,7 +52,7 @@ type line struct {
 
 	log        []*batch // by first
 	logRecords int      // that are not gone
-	waiting    int      // of these, in nobody's hands
+	waiting    int      // of these, not checked out
 	changed    []*batch // of which the row is out of date
 
 	devices map[string]*device // that have a queue
@@ -65,7 +65,7 @@ type line struct {
 	doubts []doubt
 }
 
-// device is a device's queue. What is in nobody's hands is in the engine only.
+// device is a device's queue. What is not checked out is in the engine only.
 type device struct {
 	records int // that are not done
 	bytes   int64

@@ -19,7 +19,7 @@ type batch struct {
 	since   int64
 
 	hands, gone bitmap
-	held, ended int  // bits in them; a record that is gone is in nobody's hands
+	held, ended int  // bits in them; a record that is gone is not checked out
 	changed     bool // in its line's changed
 }
 
@@ -55,7 +55,7 @@ func (b *batch) giveBack(i int) {
 	b.held--
 }
 
-// end ends a record that is in nobody's hands.
+// end ends a record that is not checked out.
 func (b *batch) end(i int) {
 	b.gone.set(i)
 	b.ended++

@@ -61,7 +61,7 @@ func (s *Spool) endQueued(l *line, d *device, token []byte, id uint64) {
 	s.grow(l, -r.cost)
 }
 
-// endLogged ends a record of the log that is in nobody's hands, and has it be written.
+// endLogged ends a record of the log that is not checked out, and has it be written.
 func (s *Spool) endLogged(l *line, b *batch, i int) {
 	s.leaveLog(l, b, i)
 	l.change(b)

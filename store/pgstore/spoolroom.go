@@ -35,7 +35,7 @@ func newSpoolBounds(c Config) spoolBounds {
 	return b
 }
 
-// room says whether there is room for a put.
+// room reports whether there is room for a put.
 func (s *Spool) room(p *put) error {
 	fresh, moved := int64(0), int64(0)
 	within := true
@@ -74,7 +74,7 @@ func (s *Spool) room(p *put) error {
 // sweepEach is how often it is looked for what has expired.
 const sweepEach = time.Second
 
-// sweep ends what has expired and is in nobody's hands, in the lines of p, which are
+// sweep ends what has expired and is not checked out, in the lines of p, which are
 // held, and in those of which nothing is under way.
 func (s *Spool) sweep(ctx context.Context, p *put) error {
 	mine := make(map[*line]bool)

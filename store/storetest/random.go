@@ -51,7 +51,7 @@ func (m *lists) record(app string, dead []store.Dead) {
 	m.bound(app)
 }
 
-// put says whether that changes the list.
+// put reports whether that changes the list.
 func (m *lists) put(app, token string, time int) bool {
 	if i := find(m.apps[app], token); i >= 0 {
 		if m.apps[app][i].time >= time {

@@ -13,7 +13,7 @@ type Admin struct {
 	ClientCA    string `yaml:"client_ca" is:"file"`   // PEM file: who connects has a certificate of it
 }
 
-// OnLoopback says whether only this machine can reach the port.
+// OnLoopback reports whether only this machine can reach the port.
 func (a Admin) OnLoopback() bool {
 	host, _, _ := net.SplitHostPort(a.Listen)
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
