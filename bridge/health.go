@@ -103,7 +103,11 @@ func (h *health) note(at scope, only bool, v upstream.Verdict, about subject, lo
 	case upstream.ServerError:
 		h.say(all, "APNs is not well: "+about.says(v), log)
 	case upstream.NoConnection:
-		text := "APNs cannot be reached: " + clip(v.Reason)
+		text := "APNs cannot be reached: "
+		if v.Code != 0 { // it has answered
+			text = fmt.Sprintf("APNs takes nothing on any connection: %d ", v.Code)
+		}
+		text += clip(v.Reason)
 		if v.Remedy != "" {
 			text += ": " + v.Remedy
 		}

@@ -168,3 +168,19 @@ func TestServed(t *testing.T) {
 		t.Errorf("served %v, problems %v", h.served(), h.problems)
 	}
 }
+
+// What has answered can be reached, whatever it said.
+func TestReachedAndRefused(t *testing.T) {
+	h := health{app: "mail"}
+	for reason, want := range map[string]string{"dial tcp: refused": "APNs cannot be reached: dial tcp: refused",
+		"UnrelatedKeyIdInToken": "APNs takes nothing on any connection: 403 UnrelatedKeyIdInToken: see to the key"} {
+		v := upstream.Verdict{Class: upstream.NoConnection, Reason: reason}
+		if reason == "UnrelatedKeyIdInToken" {
+			v.Code, v.Remedy = 403, "see to the key"
+		}
+		h.note(scope{}, true, v, subject{}, zerolog.Nop())
+		if got := h.problems[scope{}]; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
