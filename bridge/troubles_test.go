@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestTroublesLoseAndDoubleNothing(t *testing.T) {
 type troubles struct {
 	*Bridge
 	app  *app
-	now  time.Time
+	time atomic.Int64 // nanoseconds since 1970
 	hand [2]*handUpstream
 
 	pushed   map[byte][]string // payloads, by device
@@ -36,10 +37,11 @@ type troubles struct {
 }
 
 func newTroubles(t rapid.TB) *troubles {
-	w := &troubles{now: time.Unix(1_700_000_000, 0), pushed: make(map[byte][]string), accepted: make(map[byte][]string)}
+	w := &troubles{pushed: make(map[byte][]string), accepted: make(map[byte][]string)}
 	w.hand = [2]*handUpstream{new(handUpstream), new(handUpstream)}
+	w.time.Store(1_700_000_000e9)
 	var err error
-	w.Bridge, err = newBridge(Config{Feedback: new(list), Now: func() time.Time { return w.now }, Limits: Limits{Window: 1 << 20},
+	w.Bridge, err = newBridge(Config{Feedback: new(list), Now: w.now, Limits: Limits{Window: 1 << 20},
 		Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +86,7 @@ func (w *troubles) upstream() int { return len(w.hand[0].sent) + len(w.hand[1].s
 
 // tick lets time pass, and the lanes do what is due.
 func (w *troubles) tick(d time.Duration) {
-	w.now = w.now.Add(d)
+	w.time.Add(int64(d))
 	for _, l := range w.app.lanes {
 		l.work()
 	}
@@ -184,7 +186,7 @@ func whileClosed(t *testing.T) *troubles {
 	for i := range 3 {
 		n := note(deviceToken([]byte{byte(i)}, 0), uint32(i), hello)
 		if i == 0 {
-			n.Expiry, n.HasExpiry = uint32(w.now.Unix()+10), true
+			n.Expiry, n.HasExpiry = uint32(w.now().Unix()+10), true
 		}
 		s.Push(n)
 	}
@@ -204,8 +206,10 @@ func TestProbeThatIsNotAsked(t *testing.T) {
 		name string
 		set  func(*troubles, *notification)
 	}{
-		{"expired", func(w *troubles, n *notification) { n.Expires = w.now.Unix() }},
-		{"a known bad token", func(w *troubles, n *notification) { w.app.badTokens.refused(n.lane.device(n), w.now, "BadDeviceToken") }},
+		{"expired", func(w *troubles, n *notification) { n.Expires = w.now().Unix() }},
+		{"a known bad token", func(w *troubles, n *notification) {
+			w.app.badTokens.refused(n.lane.device(n), w.now(), "BadDeviceToken")
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -238,3 +242,6 @@ func TestProbeAsksOnce(t *testing.T) {
 		t.Errorf("%d are upstream, %d wait; want 0 and 3", len(up.sent), st.AtDoor)
 	}
 }
+
+// now is the bridge's clock, which its upstreams ask too.
+func (w *troubles) now() time.Time { return time.Unix(0, w.time.Load()) }

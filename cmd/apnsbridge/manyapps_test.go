@@ -192,6 +192,7 @@ func TestHeldNotificationsGoAfterReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the notification", func() bool { return w.service.bridge.Stats().Apps["demo"].Taken == 1 })
+	conn.Close() // whom the gateway would wait for
 	w.stop()
 	w.start()
 	if got := w.sim.Stats().Received; got != 0 {

@@ -83,7 +83,9 @@ func TestKeyText(t *testing.T) {
 		t.Setenv("P8", text)
 		w.reconfigure("key: AuthKey_DEVELOPER.p8", `key: "${P8}"`)
 		w.start()
-		w.send(i, w.dial(w.clientTLS()))
+		conn := w.dial(w.clientTLS())
+		w.send(i, conn)
+		conn.Close() // whom the gateway would wait for
 		w.reconfigure(`key: "${P8}"`, "key: AuthKey_DEVELOPER.p8")
 	}
 }
