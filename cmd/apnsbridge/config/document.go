@@ -110,8 +110,10 @@ func (d *document) syntaxProblem(err error) *Problem {
 	}
 	line := d.lines[p.Line-1]
 	value := "the value"
-	if m := keyOfLine.FindStringSubmatch(line); m != nil {
-		value = "the value of " + Clip(m[1])
+	if len(line) <= longestLine {
+		if m := keyOfLine.FindStringSubmatch(line); m != nil {
+			value = "the value of " + Clip(m[1])
+		}
 	}
 	for _, known := range syntaxMistakes {
 		if strings.Contains(message, known.message) {
@@ -126,6 +128,9 @@ func (d *document) syntaxProblem(err error) *Problem {
 }
 
 var opening = regexp.MustCompile(`^[\s-]*[\w.-]+\s*:\s+[\[{]`)
+
+// longestLine is what a line may have whose key is named in a message, in bytes.
+const longestLine = 4 << 10
 
 // unclosed finds the line above in which the list or mapping begins that does not
 // end before the given line.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -24,9 +25,12 @@ var query = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://[^?#]*[?#]).+`)
 // Clip shortens what a message repeats from the file, and leaves out what may be
 // secret: the text of a key, and of an address the user, the password and the query.
 func Clip(value string) string {
-	const most = 60
+	const most, readable = 60, 8 << 10
 	if IsKeyText(value) {
 		return "(the text of a key)"
+	}
+	if len(value) > readable { // what may be secret in it is not looked for
+		return fmt.Sprintf("(a text of %d bytes)", len(value))
 	}
 	value = query.ReplaceAllString(userinfo.ReplaceAllString(value, "${1}xxx@"), "${1}xxx")
 	if len(value) > most {
