@@ -128,6 +128,7 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 // nothing: the main process goes at once, and leaves the sockets and a child that
 // drains.
 func TestRestartUnderSystemd(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end under the race detector
 	w := newWorld(t, slowVerdicts)
 	w.stop()
 	h := holdPorts(t, w)
