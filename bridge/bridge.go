@@ -254,7 +254,7 @@ func (b *Bridge) settled(n int64) {
 }
 
 // Shutdown lets all sessions come to their end, each when its provider has ended its
-// side or pauses in writing, or when three quarters of ctx's time are over. It
+// side or pauses in writing, or when half of ctx's time is over. It
 // returns when they have been told, all that was taken is settled or on disk, and
 // the feedback list has what it should. What providers still write meanwhile is
 // delivered too. An error says how much is left; with a spool Close writes that to
@@ -288,7 +288,7 @@ func patienceOf(ctx context.Context) time.Duration {
 	if !ok {
 		return math.MaxInt64
 	}
-	return time.Until(deadline) / 4 * 3
+	return time.Until(deadline) / 2
 }
 
 // everyApp gives all apps, those among them that are not configured any more.
