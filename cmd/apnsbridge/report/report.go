@@ -112,7 +112,10 @@ func (c *Conn) note() {
 	defer r.mu.Unlock()
 	now := r.now()
 	if c.entry == nil {
-		c.entry = r.enter(c, now)
+		if c.entry = r.enter(c, now); c.entry == nil {
+			c.noted = c.habits.Frames // until then it is asked again with as many more
+			return
+		}
 	}
 	p := c.entry
 	p.live[c] = c.habits
@@ -122,13 +125,14 @@ func (c *Conn) note() {
 	c.noted = c.habits.Frames
 }
 
-// enter finds or makes the provider of a connection. The caller holds r.mu.
+// enter finds or makes the provider of a connection; nil: there is no room while all
+// others are connected. The caller holds r.mu.
 func (r *Report) enter(c *Conn, now time.Time) *Provider {
 	k := keyOf(&c.who, &c.habits)
 	p := r.by[k]
 	if p == nil {
-		if len(r.by) >= most {
-			r.forget()
+		if len(r.by) >= most && !r.forget() {
+			return nil
 		}
 		p = &Provider{First: now, Day: dayOf(now), live: make(map[*Conn]Habits)}
 		r.by[k] = p
@@ -138,8 +142,9 @@ func (r *Report) enter(c *Conn, now time.Time) *Provider {
 	return p
 }
 
-// forget drops whom nothing was heard of for longest.
-func (r *Report) forget() {
+// forget drops the one that was heard of last longest ago, of those that are not
+// connected, and reports whether there was one.
+func (r *Report) forget() bool {
 	var oldest key
 	var last time.Time
 	for k, p := range r.by {
@@ -148,6 +153,7 @@ func (r *Report) forget() {
 		}
 	}
 	delete(r.by, oldest)
+	return !last.IsZero()
 }
 
 // Told counts an error packet.
@@ -168,6 +174,9 @@ func (c *Conn) Close() {
 	r := c.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if c.entry == nil {
+		return
+	}
 	delete(c.entry.live, c)
 	c.entry.Habits.Merge(c.habits)
 }

@@ -145,3 +145,31 @@ func TestReport(t *testing.T) {
 		t.Error("a broken file is taken")
 	}
 }
+
+// However many are connected at a time, the report does not grow, and those it has no
+// room for do it no harm.
+func TestAllConnected(t *testing.T) {
+	r := New(func() time.Time { return time.Unix(1_800_000_000, 0) })
+	n := enhancedFrom(1, 0, "{}")(0)
+	var conns []*Conn
+	for i := range most + 100 {
+		c := r.Open(Who{App: "mail", Address: fmt.Sprint(i)})
+		for range noteEvery + 1 {
+			c.See(&n)
+		}
+		c.Told()
+		conns = append(conns, c)
+	}
+	if got := len(r.Providers()); got != most {
+		t.Errorf("%d providers, want %d", got, most)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	late := r.Open(Who{App: "mail", Address: "late"})
+	late.See(&n)
+	late.Close()
+	if got := len(r.Providers()); got != most {
+		t.Errorf("%d providers after all have gone, want %d", got, most)
+	}
+}
