@@ -35,7 +35,7 @@ type setting struct {
 	Target      string // host:port to speak to
 	Anonymous   bool   // a provider has no certificate
 	Spool       string // a gateway's spool.mode; overflow if empty
-	Apps        int    // further ones of a gateway, which nobody pushes to
+	Apps        int    // further ones of a gateway, without traffic
 	Other       string // host:port of the APNs of a gateway's second app: whose providers have no certificate
 	Mute        bool   // APNs answers no request
 	Certificate string // PEM file of certificate and key, in place of PKI's server's

@@ -22,7 +22,7 @@ import (
 type watched struct {
 	bridge *bridge.Bridge
 	read   func() *metrics.Snapshot
-	stop   chan struct{} // nil: nobody scrapes
+	stop   chan struct{} // nil: not scraped
 }
 
 // tracedToken is the beginning of that of one device: with a million devices none else
@@ -75,7 +75,7 @@ func scrapeOnce(handler http.Handler) int {
 }
 
 // BenchmarkWatched has one op for a second of 50,000 notifications through one gateway
-// with a hundred further apps while nobody looks, while one token is traced, while all
+// with a hundred further apps while it is not watched, while one token is traced, while all
 // are, and while Prometheus scrapes once a second, in turn. Its figures are medians,
 // its ratios medians of the ratios within one turn, with the least and the most beside
 // them.

@@ -41,7 +41,7 @@ func flip(t *testing.T, dir, text string) {
 }
 
 // A record of the open spool that cannot be read any more stops no other. It is counted.
-func TestBrokenRecordStopsNobody(t *testing.T) {
+func TestBrokenRecordStopsNoOther(t *testing.T) {
 	for _, mode := range spoolModes {
 		for _, broken := range [][]int{{1000}, {300, 301, 302, 1999}, {0}} {
 			t.Run(fmt.Sprint(mode.name, broken), func(t *testing.T) {

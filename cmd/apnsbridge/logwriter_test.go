@@ -25,7 +25,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 	return s.lockedBuffer.Write(p)
 }
 
-// A reader that stalls holds up nobody who logs, costs 1 MiB, and is named; when it
+// A reader that stalls delays no writer, costs 1 MiB, and is named; when it
 // reads again the log says how much is missing.
 func TestLogReaderStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

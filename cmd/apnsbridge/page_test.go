@@ -139,7 +139,7 @@ func TestPagePolicy(t *testing.T) {
 	}
 }
 
-// A button of the page leads back to it, and works for nobody else's page.
+// A button of the page leads back to it, and works from no other site's page.
 func TestButtonsWithoutJavaScript(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	press := func(path string, header http.Header) *http.Response {

@@ -237,7 +237,7 @@ func TestOffline(t *testing.T) {
 	}
 }
 
-// A device that does not read counts as offline, and holds up nobody.
+// A device that does not read counts as offline, and delays no other device.
 func TestDeviceThatDoesNotRead(t *testing.T) {
 	w := newWorld(t, nil)
 	deaf, other := w.connect("deaf"), w.connect("other")

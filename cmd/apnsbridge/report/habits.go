@@ -25,7 +25,7 @@ type Habits struct {
 	last uint32
 }
 
-// Expiry is what a library writes where nobody has told it.
+// Expiry is what a library writes by default.
 type Expiry uint8
 
 // The expiries.

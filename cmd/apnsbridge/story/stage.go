@@ -95,7 +95,7 @@ type Asked struct {
 	Reason, Answer, Level string
 }
 
-// NewStage begins with nobody on it.
+// NewStage returns an empty stage.
 func NewStage(world World, now func() time.Time) *Stage {
 	world.Pause = cmp.Or(world.Pause, 3*time.Second)
 	s := &Stage{world: world, now: now, changed: make(chan struct{})}
