@@ -19,7 +19,7 @@ import (
 // The bounds of a device's connection.
 const (
 	maxMessage  = 16 << 10 // bytes of a message from a device
-	maxUnsent   = 64       // messages to a device that has stopped reading; then it counts as offline
+	maxUnsent   = 16       // messages to a device that has stopped reading; then it counts as offline
 	maxSessions = 1_000    // connections at once
 	pingEvery   = 30 * time.Second
 	writeWithin = 10 * time.Second

@@ -277,7 +277,7 @@ func TestNotADevice(t *testing.T) {
 		"no bundle":          {[]string{hello, `{"register":{"environment":"production"}}`}, "a bundle identifier has"},
 		"odd environment":    {[]string{hello, `{"register":{"bundle":"a","environment":"moon"}}`}, "production or sandbox"},
 		"unknown uninstalls": {[]string{hello, `{"uninstall":{"bundle":"a"}}`, `{}`}, "a message has one of"},
-		"too many apps":      {append([]string{hello}, registrations(65)...), "64 apps are registered"},
+		"too many apps":      {append([]string{hello}, registrations(17)...), "16 apps are registered"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := &http.Client{Transport: &http.Transport{TLSClientConfig: w.tls()}}

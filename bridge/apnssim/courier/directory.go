@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// The bounds of a directory.
+// The bounds of a directory. A payload that is kept has 5 KiB at most: 80 MiB in all.
 const (
-	maxDevices     = 10_000
-	maxAppsOfPhone = 64
+	maxDevices     = 1_000
+	maxAppsOfPhone = 16
 	maxName        = 255 // bytes of a device's name or of a bundle identifier
 )
 
