@@ -27,7 +27,7 @@ const refusedMost = 50
 func (d *doorBook) note(h *gateway.Hello, why error) {
 	r := page.Refused{Address: h.Remote.Addr().String(), Reason: identity.ClipTo(why.Error(), 300), Times: 1, Line: admittingLine(h)}
 	if len(h.Chain) > 0 {
-		r.Subject = identity.Clip(h.Chain[0].Subject.String())
+		r.Subject = identity.Subject(h.Chain[0])
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
