@@ -231,8 +231,10 @@ func (b *Bridge) Serves(app string) bool {
 
 // Problems says for each app why APNs does not take its notifications; apps
 // that are well, or have not tried yet, are not in it.
-func (b *Bridge) Problems() map[string]string {
-	stats := b.Stats()
+func (b *Bridge) Problems() map[string]string { return b.ProblemsBy(b.Stats()) }
+
+// ProblemsBy is Problems for those who have taken the figures already.
+func (b *Bridge) ProblemsBy(stats Stats) map[string]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	problems := make(map[string]string)

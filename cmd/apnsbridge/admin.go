@@ -57,7 +57,7 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	mux.HandleFunc("GET /page.css", a.reads(page.File))
 	mux.HandleFunc("GET /page.js", a.reads(page.File))
 	mux.HandleFunc("GET /changes", a.reads(func(w http.ResponseWriter, r *http.Request) {
-		page.ServeChanges(w, r, lookEvery, s.past.ended)
+		page.ServeChanges(w, r, refreshEvery, s.past.ended)
 	}))
 	mux.HandleFunc("GET /metrics", a.reads(s.metrics.Handler().ServeHTTP))
 	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway/identity"
 	"apnsbridge/store"
 )
@@ -23,8 +24,11 @@ type condition struct {
 // condition says how the gateway is. It is ready while new providers are welcome:
 // that is until it stops, while the store can be written, and while APNs serves
 // any app. Damaged files, and that of damaged notifications, are named until they are gone.
-func (s *service) condition(stopping bool) condition {
-	problems, unwritable := s.troubles(), s.store.Failing()
+func (s *service) condition(stopping bool) condition { return s.conditionBy(s.snapshot(), stopping) }
+
+// conditionBy is condition for those who have taken the figures already.
+func (s *service) conditionBy(m *metrics.Snapshot, stopping bool) condition {
+	problems, unwritable := m.Troubles, s.store.Failing()
 	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
 		unwritable = errors.New("the spool is full: raise spool.max_bytes, or see why APNs does not take what waits")
 	}
@@ -49,12 +53,12 @@ func (s *service) condition(stopping bool) condition {
 			strings.ReplaceAll(kept[app].Error(), "\n", "; "))
 	}
 	c.problems = append(c.problems, s.sandbox.sentences(s.current.Load())...)
-	c.problems = append(c.problems, s.current.Load().dryRunSentences(s.bridge.Stats())...)
+	c.problems = append(c.problems, s.current.Load().dryRunSentences(m.Bridge)...)
 	damaged, err := s.store.Damaged()
 	for _, path := range damaged {
 		c.problems = append(c.problems, path+" was damaged and set aside: move it away when you have seen to it")
 	}
-	if spool := s.store.Stats().Spool; spool.Kept != "" {
+	if spool := m.Store.Spool; spool.Kept != "" {
 		c.problems = append(c.problems, fmt.Sprintf("notifications that waited on disk were damaged, and are lost: %d; "+
 			"what is left of them is in %s: move it away when you have seen to it", spool.Broken, spool.Kept))
 	}
@@ -95,8 +99,8 @@ func (s *service) servesAny() bool {
 }
 
 // troubles say of each app that APNs does not serve why, by its name.
-func (s *service) troubles() map[string]string {
-	troubles := s.bridge.Problems()
+func (s *service) troubles(stats bridge.Stats) map[string]string {
+	troubles := s.bridge.ProblemsBy(stats)
 	if troubles == nil {
 		troubles = make(map[string]string)
 	}

@@ -17,7 +17,8 @@ import (
 
 // facts are how the gateway stands, for its page and /api/state.json.
 func (s *service) facts(stopping bool) *page.Facts {
-	a, condition, m := s.current.Load(), s.condition(stopping), s.snapshot()
+	a, m := s.current.Load(), s.snapshot()
+	condition := s.conditionBy(m, stopping)
 	f := &page.Facts{Ready: condition.ready, State: condition.state, Version: version(), Now: a.now().UTC(),
 		Loaded: time.Unix(m.Reloads.Loaded, 0).UTC(), Remarks: s.remarks(a, condition), Whole: s.whole(a, m)}
 	switch {
@@ -33,6 +34,7 @@ func (s *service) facts(stopping bool) *page.Facts {
 		f.Apps = append(f.Apps, row)
 	}
 	f.Refused = s.refused.list()
+	s.past.add(f.Now, m) // whoever looks sees this moment too
 	f.Limits = s.past.limits(m.Limits)
 	f.Hour, f.Day = s.past.plotted(f.Now)
 	return f
@@ -96,6 +98,7 @@ func (s *service) row(a *assembly, app bridge.App, m *metrics.Snapshot) page.App
 	row := page.App{
 		Name: app.Name, Topic: c.Topic, Environment: c.Environment, Level: page.Good, State: "serves",
 		Taken: st.Taken, Accepted: st.Accepted, BadTokens: st.BadTokens + st.BadTokensCached,
+		Gone: st.Unregistered, Refused: st.Refused + st.Malformed, Connections: st.Pool.Connections,
 		Waiting: st.Waiting.Notifications, OnDisk: st.Waiting.OnDisk, Oldest: oldest(m.Bridge.Now, st.Waiting),
 		Past: s.past.app(app.Name, a.now()),
 	}

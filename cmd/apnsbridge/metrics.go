@@ -14,10 +14,11 @@ func (s *service) snapshot() *metrics.Snapshot {
 	m := &metrics.Snapshot{
 		Version: version(),
 		Bridge:  s.bridge.Stats(), Push: s.push.Stats(), Feedback: s.feedback.Stats(), Store: s.store.Stats(),
-		Troubles: s.troubles(), Credentials: a.credentialExpiries(), Certificates: a.certificateExpiries(),
+		Credentials: a.credentialExpiries(), Certificates: a.certificateExpiries(),
 		Reloads: s.reloads.figures(), OldTLS: s.old.figures(), SHA1: sha1Signatures(),
 		Revoked: s.roll.stats(), Log: s.lines.figures(),
 	}
+	m.Troubles = s.troubles(m.Bridge)
 	if s.admin != nil {
 		m.Admin = s.admin.stats()
 	}

@@ -48,7 +48,7 @@ func (s *service) start(a *assembly, predecessor *succession.Predecessor) (err e
 		if s.admin, err = newAdmin(a.config, s); err != nil {
 			return listenProblem("admin.listen", err)
 		}
-		go s.past.watch(lookEvery, s.snapshot, a.now)
+		go s.past.watch(s.snapshot, a.now)
 		go func() { s.failed <- s.admin.serve() }()
 	}
 	return nil

@@ -21,16 +21,17 @@ type past struct {
 	ending  sync.Once
 }
 
-// lookEvery is how often the figures are looked at.
-const lookEvery = 2 * time.Second
+// refreshEvery is how often a page that is open is drawn anew. The figures are looked at
+// once in each step of the history, and whenever a page is drawn.
+const refreshEvery = 2 * time.Second
 
 func newPast() *past {
 	return &past{history: history.New(), peaks: make(map[string]int64), ended: make(chan struct{})}
 }
 
 // watch looks at the figures until end.
-func (p *past) watch(every time.Duration, snapshot func() *metrics.Snapshot, now func() time.Time) {
-	tick := time.NewTicker(every)
+func (p *past) watch(snapshot func() *metrics.Snapshot, now func() time.Time) {
+	tick := time.NewTicker(history.FineStep)
 	defer tick.Stop()
 	for {
 		p.add(now(), snapshot())

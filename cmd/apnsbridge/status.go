@@ -66,18 +66,16 @@ type stateApp struct {
 // state takes a snapshot.
 func (s *service) state(stopping bool) state {
 	f := s.facts(stopping)
-	stats := s.bridge.Stats()
 	st := state{Ready: f.Ready, State: f.State, Version: f.Version, Loaded: f.Loaded, Remarks: []stateRemark{},
 		Apps: []stateApp{}}
 	for _, r := range f.Remarks {
 		st.Remarks = append(st.Remarks, stateRemark{string(r.Level), r.App, r.Text})
 	}
 	for _, row := range f.Apps {
-		of := stats.Apps[row.Name]
 		st.Apps = append(st.Apps, stateApp{
 			Name: row.Name, Topic: row.Topic, Environment: row.Environment, Level: string(row.Level), State: row.State, Credential: row.Credential,
-			Connections: of.Pool.Connections, Taken: row.Taken, Accepted: row.Accepted, BadTokens: row.BadTokens, Gone: of.Unregistered,
-			Refused: of.Refused + of.Malformed, Waiting: row.Waiting, OnDisk: row.OnDisk, OldestAge: row.Oldest.Seconds(), P99: row.P99.Seconds(),
+			Connections: row.Connections, Taken: row.Taken, Accepted: row.Accepted, BadTokens: row.BadTokens, Gone: row.Gone,
+			Refused: row.Refused, Waiting: row.Waiting, OnDisk: row.OnDisk, OldestAge: row.Oldest.Seconds(), P99: row.P99.Seconds(),
 			Refusal: row.Refusal,
 		})
 	}

@@ -63,7 +63,8 @@ type App struct {
 	State                    string // a word, or the sentence that says what is wrong
 	Refusal                  string // what APNs has refused last, and why
 	Taken, Accepted          uint64
-	BadTokens                uint64
+	BadTokens, Gone, Refused uint64
+	Connections              int // to APNs
 	Waiting, OnDisk          int
 	Oldest                   time.Duration // of those that wait
 	P99                      time.Duration // from taken to verdict, since the start
