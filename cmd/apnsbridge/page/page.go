@@ -15,7 +15,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/history"
 )
 
-//go:embed overview.html app.html providers.html page.css page.js
+//go:embed head.html overview.html app.html providers.html page.css page.js
 var files embed.FS
 
 // Policy lets a browser use what the page brings along, and nothing else.
