@@ -63,9 +63,11 @@ type chaos struct {
 }
 
 // newChaos starts nothing yet. silence is how long APNs may be silent before it is
-// asked for a sign of life, and then.
+// asked for a sign of life, and then. What four providers write at full speed after an
+// outage, and send again behind each packet, is to fit into the ledger: what does not
+// would be doubled, which is another test's subject.
 func newChaos(t *testing.T, mode string, silence time.Duration) *chaos {
-	settings := fmt.Sprintf("spool: {mode: %s}\nlimits: {drain: 60s, retry_delay: 20ms, retry_delay_max: 200ms, apns_dial_interval: 20ms, apns_ping_after: %v, apns_ping_timeout: %[2]v}", mode, silence)
+	settings := fmt.Sprintf("spool: {mode: %s}\nlimits: {ledger_bytes: 256MiB, ledger_bytes_per_client: 256MiB, drain: 60s, retry_delay: 20ms, retry_delay_max: 200ms, apns_dial_interval: 20ms, apns_ping_after: %v, apns_ping_timeout: %[2]v}", mode, silence)
 	c := &chaos{killed: newKilled(t, settings)}
 	const providers = 4
 	for i := range providers {
