@@ -132,6 +132,30 @@ func TestCaseCrowdedByWhatIsThere(t *testing.T) {
 	within(t, "all have come", g.until(time.Minute, func() bool { return len(g.held) == 0 }), fullFor+time.Second)
 }
 
+// Behind an outage every device waits for itself, memory is full, and the machine may be
+// slow: what is asked again soon is not given up, however long that lasts.
+func TestCaseNotCrowdedBehindAnOutage(t *testing.T) {
+	g := newRig(Off, refuses(5, Strange))
+	for i := range 500 {
+		g.arrive(&note{device: i % 5, seq: i / 5})
+	}
+	g.wait(time.Second)
+	for _, d := range g.lane.waiting {
+		d.due = g.lane.now.Mono + fullFor - 1
+	}
+	g.lane.fullSince = g.lane.now.Mono - fullFor
+	g.lane.giveWay()
+	if len(g.ended) > 0 {
+		t.Errorf("%v given up of what is asked again soon", g.ended)
+	}
+	for _, d := range g.lane.waiting {
+		d.due = g.lane.now.Mono + fullFor
+	}
+	if g.lane.giveWay(); len(g.lane.waiting) == 0 || g.ended[Crowded] == 0 || g.lane.Sink.Full() {
+		t.Errorf("memory is full of what waits for long: %v given up", g.ended)
+	}
+}
+
 // At a closed door nothing is given up: all wait there for one reason.
 func TestCaseNotCrowdedAtADoor(t *testing.T) {
 	g := newRig(Off, func(*note) Class { return NoConnection })

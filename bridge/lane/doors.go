@@ -72,8 +72,11 @@ func (l *Lane) Next() (at int64) {
 	if l.stopped {
 		return at
 	}
-	if l.fullSince != 0 && l.givesWay() && slices.ContainsFunc(l.waiting, func(d *device) bool { return d.behind() > 0 }) {
-		at = min(at, int64(max(l.fullSince+fullFor, l.now.Mono)))
+	if l.fullSince != 0 && l.givesWay() {
+		from := max(l.fullSince+fullFor, l.now.Mono)
+		if slices.ContainsFunc(l.waiting, func(d *device) bool { return d.due-from >= fullFor && d.behind() > 0 }) {
+			at = min(at, int64(from))
+		}
 	}
 	if l.expires != 0 {
 		left := l.expires - l.now.Wall
@@ -267,21 +270,22 @@ func (l *Lane) givesWay() bool {
 }
 
 const (
-	fullFor  = 2 * time.Second // memory has to be full until what stands behind any device that waits gives way
+	fullFor  = 2 * time.Second // memory has to be full, and the device to wait from then on, for what stands behind it to give way
 	muchOfIt = 1000            // items behind one device, which give way at once
 )
 
 // giveWay ends the oldest behind the devices that wait for themselves, as long as
 // there is no room for what arrives: without a disk one device must not take all of
-// it. Memory that is full for a moment, as behind an outage, is no reason: what waits
-// then goes soon.
+// it. Memory that is full for a moment, as behind an outage, is no reason, and a device
+// that is soon asked again is none: what waits then goes soon, on a slow machine too.
 func (l *Lane) giveWay() {
 	if l.fullSince == 0 {
 		l.fullSince = max(1, l.now.Mono)
 	}
 	long := l.now.Mono-l.fullSince >= fullFor
 	for _, d := range l.waiting {
-		for (long || d.behind() >= muchOfIt) && d.first != nil && d.first.behind != nil && l.Sink.Full() {
+		gives := long && d.due-l.now.Mono >= fullFor || d.behind() >= muchOfIt
+		for gives && d.first != nil && d.first.behind != nil && l.Sink.Full() {
 			it := d.first.behind
 			if d.first.behind = it.behind; it.behind == nil {
 				d.last = d.first
