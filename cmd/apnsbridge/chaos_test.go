@@ -110,7 +110,10 @@ func (c *chaos) run(t *testing.T, moods []mood, kill bool) (listed map[string]bo
 // more lets providers take a few thousand notifications a second, whatever
 // becomes of them.
 func (c *chaos) more(int) bool {
-	const rate = 3000
+	rate := 3000.0
+	if raced {
+		rate = 300
+	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	number := c.taken.Add(1)
