@@ -211,6 +211,7 @@ func (a *agreement) with(name, text, old, with string) string {
 
 // check refuses what serve refuses, in the same words, and warns of the same.
 func TestCheckAgreesWithServe(t *testing.T) {
+	t.Parallel()
 	a := newAgreement(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	if len(mistakes) < 60 {

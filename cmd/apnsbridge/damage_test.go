@@ -126,6 +126,7 @@ func TestServeStoreInUse(t *testing.T) {
 // While the disk is full feedback waits, /readyz and a line of the log say why,
 // and with space all goes on without a restart.
 func TestServeDiskFull(t *testing.T) {
+	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
 	w := newWorld(t, apnssim.Scenario{})
 	w.reconfigure("apps:", fmt.Sprintf("store: {path: %q}\nlimits: {retry_delay: 50ms}\napps:", filepath.Join(disk.Dir, "data")))

@@ -12,6 +12,7 @@ import (
 // A phone in a terminal shows what a legacy provider sends to it, finds what came
 // while it was offline, and is gone from APNs once the app is uninstalled.
 func TestDevice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	certificate, err := pki().Server.TLS()
 	if err != nil {

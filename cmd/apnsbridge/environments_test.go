@@ -37,6 +37,7 @@ func TestSandboxAskedFor(t *testing.T) {
 // asked for, else what the provider's certificate is for; to an endpoint of its own for
 // each environment.
 func TestByListener(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	certificate, err := pki().Server.TLS()
 	if err != nil {

@@ -80,6 +80,7 @@ func (r *reader) take(t *testing.T, n int) {
 // Whatever readers do who have not read everything, nothing is lost: the list
 // stays whole, and who reads it properly then gets each entry exactly once.
 func TestFeedbackPort(t *testing.T) {
+	t.Parallel()
 	w := newFeedbackWorld(t)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, tt := range []struct {

@@ -135,6 +135,7 @@ func (b *beginner) checkFrame(command string) {
 
 // What demo --stay prints can be pasted, each line of it.
 func TestDemoCommands(t *testing.T) {
+	t.Parallel()
 	b := newBeginner(t)
 	out := b.start("apnsbridge demo --stay", "curl http")
 	_, commands, ok := strings.Cut(out.String(), "To try:\n\n")

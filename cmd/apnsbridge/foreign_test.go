@@ -121,6 +121,7 @@ func (n *nodeAPN) await(kind string) nodeEvent {
 // The library apn 1.7.8 sends 50 with a bad token in the middle: it reports
 // status 8 for that one, and all others arrive once.
 func TestNodeAPN(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	n := startNodeAPN(t, w, latestAPN)
 	bad := token("bad0", 25)

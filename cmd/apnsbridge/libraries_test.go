@@ -189,6 +189,7 @@ func (w *world) checkBooks(good, doubled int) {
 // java-apns keeps 100 notifications: at full speed thousands stand behind a bad one,
 // and it sends the last hundred again. All others have been delivered.
 func TestShortCache(t *testing.T) {
+	t.Parallel()
 	count := 20_000
 	if *long {
 		count = 250_000

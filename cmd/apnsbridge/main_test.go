@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,6 +31,7 @@ func (c checked) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
+	waitTogether()
 	// gnet's worker pool runs as long as the process, and its workers for a while.
 	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
 	code := c.m.Run()
@@ -36,6 +40,17 @@ func (c checked) Run() int {
 		return 1
 	}
 	return code
+}
+
+// waitTogether has more tests run at a time than there are processors, unless it is said
+// how many: most of their time they wait.
+func waitTogether() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }
 
 func TestMain(m *testing.M) {

@@ -15,6 +15,7 @@ import (
 // While APNs is away for 25,000 notifications everything an operator looks at says the
 // same number.
 func TestEverywhereTheSameNumberWaits(t *testing.T) {
+	t.Parallel()
 	const count, devices = 25_000, 5_000
 	w := newWorld(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	conn := w.dial(w.clientTLS())

@@ -12,6 +12,7 @@ import (
 // that makes no sense: what stands behind is delivered over the same connection, and
 // the token is on the feedback list.
 func TestOldTLSGetsNoPacket(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.reconfigure("key: server-key.pem", `key: server-key.pem, min_version: "1.0"`)
 	w.start()

@@ -62,6 +62,7 @@ func TestSendThousands(t *testing.T) {
 // A list of dead devices is given once: a second read finds none, and a reader
 // killed with bytes unread leaves it whole.
 func TestFeedback(t *testing.T) {
+	t.Parallel()
 	const count, since = 5000, 1_780_000_000
 	w := newWorld(t, apnssim.Scenario{})
 	var lines bytes.Buffer

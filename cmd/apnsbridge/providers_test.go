@@ -16,6 +16,7 @@ import (
 // The report tells providers apart that come from one address with one certificate, in
 // whatever order, and remembers them over a restart.
 func TestProvidersReport(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	send := func(write func(i int) binproto.Notification) {
 		t.Helper()

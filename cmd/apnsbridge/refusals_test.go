@@ -13,6 +13,7 @@ import (
 // topic, the environment, the device and what to do: in the log, on the page, and in
 // what status prints.
 func TestWhyRefused(t *testing.T) {
+	t.Parallel()
 	answers := func(reason apnssim.Reason, status int) apnssim.Scenario {
 		return apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "07", Reason: reason, Status: status}}}
 	}

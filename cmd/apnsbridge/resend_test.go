@@ -170,6 +170,7 @@ func TestPipelinedBehindFailure(t *testing.T) {
 // SIGTERM under load: a provider that resends after status 10, to the process
 // that was started in its place, has everything delivered once.
 func TestRestartUnderLoad(t *testing.T) {
+	t.Parallel()
 	const count = 20_000
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20, Jitter: 20}})
 	w.fixPorts()

@@ -27,6 +27,7 @@ import (
 // A client that the new configuration does not admit is told to go, in good
 // order: what it has sent is delivered. Whoever is still admitted stays.
 func TestReloadRevokes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}})
 	pin, pinned := w.pinned()
 	elsewhere := func(topic string) *tls.Config {

@@ -212,6 +212,7 @@ func TestSpoolImportSure(t *testing.T) {
 // While a gateway runs what waits can be looked at, and for the rest a sentence says
 // what to do.
 func TestSpoolInUse(t *testing.T) {
+	t.Parallel()
 	p := newSpoolPlace(t)
 	s := p.open()
 	defer s.Close()

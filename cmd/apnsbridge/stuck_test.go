@@ -82,6 +82,7 @@ func (w *world) knock(t *testing.T) {
 // A log that nobody reads holds up neither providers nor the end, and /readyz
 // tells of it; one whose reader is gone ends nothing.
 func TestLogIsNoWeapon(t *testing.T) {
+	t.Parallel()
 	for _, gone := range []bool{false, true} {
 		t.Run(fmt.Sprintf("gone=%v", gone), func(t *testing.T) {
 			w := newWorld(t, apnssim.Scenario{})

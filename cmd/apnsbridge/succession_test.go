@@ -175,6 +175,7 @@ func TestHandOverAborted(t *testing.T) {
 
 // Nor does one where the new process asks the old one for its ports.
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, slowVerdicts)
 	w.fixPorts()
 	p := startProcess(t, w)

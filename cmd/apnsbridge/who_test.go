@@ -68,6 +68,7 @@ func (p who) dial(t *testing.T, to string, config *tls.Config) (*tls.Conn, error
 // not gets an alert at once on both ports, and the log says who it was and what
 // would admit it.
 func TestWho(t *testing.T) {
+	t.Parallel()
 	w, all := newWhoWorld(t)
 	for i, p := range all {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
