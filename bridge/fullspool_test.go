@@ -10,14 +10,15 @@ import (
 
 // When the spool and memory are both full and APNs serves again, what is on disk
 // goes out at once, and what had no room there behind it: nothing waits for the
-// next attempt to write.
+// next attempt to write. One device may take all of so small a spool: what it may not
+// take is given up.
 func TestFullSpoolDrains(t *testing.T) {
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 			clock := new(movableClock)
-			s := openStore(t, t.TempDir(), boltstore.Options{SpoolBytes: 300_000})
+			s := openStore(t, t.TempDir(), boltstore.Options{SpoolBytes: 300_000, SpoolDevice: 300_000})
 			c := spooled(s, mode.mode, mailApp(t, sim))
 			c.Now, c.Limits = clock.now, Limits{QueuedBytes: 400_000, SpoolAhead: 50_000}
 			b := startBridge(t, c)
