@@ -36,7 +36,7 @@ type Notification struct {
 	Identifier uint32 // the provider's own; 0 is as good as any other
 	Expiry     uint32 // seconds since 1970; 0 asks for a single attempt
 	Layout     Layout // the order of a framed notification's items
-	Skipped    uint16 // items with an id nobody knows; counted to 65,535
+	Skipped    uint16 // items with an unknown id; counted to 65,535
 	Command    Command
 	Priority   uint8 // as sent; 0 if the frame names none
 

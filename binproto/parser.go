@@ -17,7 +17,7 @@ var ErrLarge = errors.New("binproto: frame is larger than an ordinary one")
 // it is complete. A frame with the largest payload that APNs takes has 5,251.
 const Ordinary = 8 << 10
 
-// A Violation is something after which nobody can say where the next frame
+// A Violation is something after which it cannot be said where the next frame
 // begins. The connection has to end.
 type Violation uint8
 

@@ -60,7 +60,7 @@ func (c *crowd) move(w *waiter, from source) {
 }
 
 // spare takes one out of the crowd, nil if it is empty. Strangers can thus fill
-// all places and keep nobody out.
+// all places and keep no provider out.
 func (c *crowd) spare(now time.Time) *waiter { return c.takeOut(c.all, now) }
 
 // spareOf takes one of a source out of the crowd, nil if it has none.

@@ -191,7 +191,7 @@ func (c *Conn) heard() bool {
 
 // missed reports whether the provider of a connection that has broken had ended it
 // before its packet came: that was written with something unread, and never
-// acknowledged. Of other resets nobody can tell.
+// acknowledged. Of other resets that cannot be known.
 func (c *Conn) missed() bool {
 	p, ok := progressOf(c.descriptor())
 	return c.packet.interrupts && ok && p.acknowledged < c.packet.tcp

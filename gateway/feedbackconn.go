@@ -113,7 +113,7 @@ const afterTuples = 150 * time.Millisecond
 // nothing, and waits for the reader to end it too. confirmed says that it has
 // got everything: the reader itself had ended after it had acknowledged our own
 // end, and nothing was reset. If not, err says why. Elsewhere than on Linux
-// nobody can tell, and nothing is ever confirmed.
+// that cannot be known, and nothing is ever confirmed.
 func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 	err = r.end()
 	last := r.progress()
@@ -233,7 +233,7 @@ func (r *FeedbackConn) reason(err error) error {
 	return err
 }
 
-// progress is zero where nobody can tell.
+// progress is zero where it cannot be known.
 func (r *FeedbackConn) progress() (p progress) {
 	r.control(func(fd int) { p, _ = progressOf(fd) })
 	return p

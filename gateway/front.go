@@ -23,7 +23,7 @@ import (
 var ErrServerClosed = errors.New("gateway: server closed")
 
 // Endpoint is something to listen on: an address, or a listener for TCP that
-// somebody else has opened and the server closes. Label says in Hello by which
+// its owner has opened and the server closes. Label says in Hello by which
 // endpoint a client came.
 //
 // From the addresses of ProxyProtocol a connection has to begin with a PROXY

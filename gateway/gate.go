@@ -23,7 +23,7 @@ type gate struct {
 	pausing int // until their turn by the rate
 	delayed uint64
 	queue   *handshakeQueue
-	timer   *time.Timer // set while somebody waits
+	timer   *time.Timer // set while a handshake waits
 }
 
 // newGate leaves those who have to wait for their turn by the rate half of their

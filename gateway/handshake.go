@@ -105,7 +105,7 @@ func (a *arrival) handshake() (err error) {
 		hello.release()
 		f.hellos.Add(-int64(a.held))
 		if a.turn != nil {
-			f.gate.leave(a.turn) // from here on nobody evicts it
+			f.gate.leave(a.turn) // from here on it is not evicted
 		}
 		if err == nil && a.evicted.Load() {
 			err = errEvicted
@@ -188,7 +188,7 @@ func (a *arrival) decide() error {
 }
 
 // join counts the connection as the client's, which by now has proven to be who
-// it says: nobody else can take its places. Between decide and join others may
+// it says: no other can take its places. Between decide and join others may
 // have come.
 //
 // Where no place is left, one of an app with more than its share of them gives

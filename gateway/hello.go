@@ -29,7 +29,7 @@ type Hello struct {
 	Client string
 
 	// App is for Admit to set too: of whose share of the connections this one is.
-	// One of "" has no share, and gives way to nobody.
+	// One of "" has no share, and gives way to none.
 	App string
 
 	// What the client offered, by which libraries can be told apart.

@@ -136,7 +136,7 @@ func (c *Conn) misled(b []byte) (speaks, remedy string) {
 	return "", ""
 }
 
-// newestVersion leaves out those that nobody knows (RFC 8701), and is 0 if there
+// newestVersion leaves out the reserved ones (GREASE, RFC 8701), and is 0 if there
 // is no other.
 func newestVersion(offered []uint16) (newest uint16) {
 	for _, v := range offered {

@@ -49,7 +49,7 @@ func (c *Conn) lookBack() {
 	}
 }
 
-// socketError is what the kernel has learnt of a connection that nobody reads
+// socketError is what the kernel has learnt of a connection that is not read
 // from or writes to.
 func socketError(fd int) error {
 	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)

@@ -34,7 +34,7 @@ func readProxyHeader(r io.Reader, limit int) (from netip.AddrPort, err error) {
 	begin := head[:len(proxySignature)] // no line is as short
 	switch _, err := io.ReadFull(r, begin); {
 	case err == io.EOF:
-		return from, err // nobody has said anything
+		return from, err // nothing was said
 	case err != nil:
 		return from, cutHeader(err)
 	}

@@ -136,7 +136,7 @@ func (c *Conn) next(b []byte, note *binproto.Notification) (size int, err error)
 	return size, err
 }
 
-// unreadable ends a stream in which nobody can find the next frame. For the
+// unreadable ends a stream in which the next frame cannot be found. For the
 // session that is the provider's end: what came before is still settled.
 func (c *Conn) unreadable(v binproto.Violation, b []byte) {
 	c.server.counters.violation(v)

@@ -135,7 +135,7 @@ func (q *handshakeQueue) goesOn(t *turn, now time.Time) {
 }
 
 // grant lets run whoever may. It is called after ask, goesOn and leave, and
-// again when patience has passed while somebody waits.
+// again when patience has passed while another waits.
 func (q *handshakeQueue) grant(now time.Time) {
 	for q.waiting > 0 {
 		p := q.next(now)

@@ -7,7 +7,7 @@ import (
 )
 
 // unacknowledged is the number of bytes that the peer's kernel has not yet
-// acknowledged; our FIN counts as one. ok is false where nobody can tell.
+// acknowledged; our FIN counts as one. ok is false where that cannot be known.
 func unacknowledged(fd int) (n int, ok bool) {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	return n, err == nil
@@ -29,7 +29,7 @@ func finCame(fd int) bool {
 }
 
 // writtenTo is how many bytes were written to fd so far, as TCP counts what is
-// acknowledged. ok is false where nobody can tell.
+// acknowledged. ok is false where that cannot be known.
 func writtenTo(fd int) (n int64, ok bool) {
 	p, ok := progressOf(fd)
 	waiting, known := unacknowledged(fd)
@@ -37,7 +37,7 @@ func writtenTo(fd int) (n int64, ok bool) {
 }
 
 // roundTrip is how long it takes to the peer and back, smoothed. ok is false where
-// nobody can tell.
+// it cannot be known.
 func roundTrip(fd int) (trip time.Duration, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -50,15 +50,15 @@ func roundTrip(fd int) (trip time.Duration, ok bool) {
 // for an answer to go with it.
 func hasten(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
 
-// cork holds back what is written until our FIN goes with it: nobody then sees
+// cork holds back what is written until our FIN goes with it: no peer then sees
 // one without the other.
 func cork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) }
 
 // uncork has what was held back sent.
 func uncork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 0) }
 
-// progressOf is how far the peer's kernel has come. ok is false where nobody
-// can tell.
+// progressOf is how far the peer's kernel has come. ok is false where it cannot
+// be known.
 func progressOf(fd int) (p progress, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {

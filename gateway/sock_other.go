@@ -16,7 +16,7 @@ func roundTrip(int) (trip time.Duration, ok bool) { return 0, false }
 
 func writtenTo(int) (n int64, ok bool) { return 0, false }
 
-// Elsewhere nobody can tell what the peer has acknowledged. The callers then
+// Elsewhere it cannot be known what the peer has acknowledged. The callers then
 // take the side on which nothing is lost.
 func unacknowledged(int) (n int, ok bool) { return 0, false }
 

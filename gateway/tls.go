@@ -9,7 +9,7 @@ import (
 // tlsConfig is what all handshakes of a port begin with.
 //
 // A client certificate is asked for with an empty authority list, since Java
-// sends none if the list is foreign, and verified by nobody but Admit: real push
+// sends none if the list is foreign, and verified by Admit alone: real push
 // certificates are expired, signed with SHA-1, or both.
 func (p *Port) tlsConfig() *tls.Config {
 	config := &tls.Config{

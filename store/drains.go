@@ -31,7 +31,7 @@ const (
 )
 
 // drains knows who is reading and how earlier reads ended. The zero value knows
-// of nobody. It has no clock and no lock.
+// of none. It has no clock and no lock.
 type drains struct {
 	clients map[drainKey]*clientDrains
 }

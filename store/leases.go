@@ -42,7 +42,7 @@ type FleetNode struct {
 // FleetApp says who has an app.
 type FleetApp struct {
 	Name  string
-	Node  string // empty: it was given to nobody
+	Node  string // empty: it was given up
 	Epoch uint64 // of its latest claim
 }
 

@@ -42,7 +42,7 @@ type SpoolKey struct {
 // SpoolRecord is a notification that is kept until it has come to an end.
 type SpoolRecord struct {
 	SpoolKey
-	Expires int64   // seconds since 1970 from which on nobody needs it; 0: never
+	Expires int64   // seconds since 1970 from which on it is not needed; 0: never
 	Flags   [8]byte // of attempts, opaque; the log keeps none
 	Body    []byte  // at most MaxSpoolBody, opaque
 
@@ -68,7 +68,7 @@ type QueuedDevice struct {
 // the order of arrival, and a queue for each device whose first was asked and has
 // to wait. Within each the order is that of IDs.
 //
-// What was put, taken or sampled is in its caller's hands: nobody is given it again
+// What was put, taken or sampled is in its caller's hands: it is not given again
 // until it is returned or the process has ended. A record that has expired is given
 // like any other; when there is no room, records that are not checked out may leave.
 //

@@ -42,7 +42,7 @@ type conn struct {
 	room      sync.Cond // out has been taken by the writer
 	dirty     bool      // the writer has to look again, even if out is empty
 	finish    bool      // write out, say goodbye, and end
-	gone      bool      // nobody reads any more
+	gone      bool      // it is not read any more
 	due       schedule
 	script    *script
 	lots      *rand.Rand

@@ -37,7 +37,7 @@ type record struct {
 	pages     []*page // oldest first; none if nothing is kept
 	maxPages  int
 	seen      seen
-	notice    chan struct{} // closed at the next change; nil: nobody waits
+	notice    chan struct{} // closed at the next change; nil: none waits
 }
 
 // page holds pushes and what they point to, so that keeping one costs no

@@ -130,7 +130,7 @@ const (
 type BlackHole struct {
 	After  int  `json:"after,omitempty"`
 	Times  int  `json:"times,omitempty"`  // so many connections, then no more; 0: no end
-	Accept bool `json:"accept,omitempty"` // pushes still get their verdict, which nobody hears
+	Accept bool `json:"accept,omitempty"` // pushes still get their verdict, which is not sent
 }
 
 // SlowBody sends the body of an answer in pieces.

@@ -36,7 +36,7 @@
 //	TakeOver              delivers a notification on its own account: a failure, or a full window, waits behind it
 //	Packet                commits the records, writes the error response, ends our side, reads on
 //	Close                 ends our side without a packet, reads on
-//	Feedback              puts a bad token on the feedback list: there is nobody to tell
+//	Feedback              puts a bad token on the feedback list: no provider is left to tell
 //	Persist               commits records
 //
 // As long as nothing has failed lately, nothing is hashed, nothing allocated,

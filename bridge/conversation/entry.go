@@ -120,7 +120,7 @@ func (e *episode) trim() {
 	e.entries, e.first = e.entries[gone:], e.first+gone
 }
 
-// giveUp forgets e. If it was refused, its token has nobody left to tell.
+// giveUp forgets e. If it was refused, no provider is left to tell.
 func (l *Ledger) giveUp(e *entry) {
 	l.unindex(e)
 	if e.state == refused {

@@ -194,8 +194,8 @@ const (
 	crowded                // there is no room
 )
 
-// end ends e: nothing is swallowed by it any more. Bad tokens that nobody is
-// known to have heard of go to the feedback list.
+// end ends e: nothing is swallowed by it any more. Bad tokens of which no
+// provider is known to have heard go to the feedback list.
 func (l *Ledger) end(e *episode, why ending) {
 	l.empty(e, why)
 	l.episodes = slices.DeleteFunc(l.episodes, isOver)

@@ -12,7 +12,7 @@ type Outcome uint8
 // To the provider the first five are the same.
 const (
 	Accepted Outcome = iota // by APNs
-	Spooled                 // somebody else answers for it now, and for what APNs will say
+	Spooled                 // the owner answers for it now, and for what APNs will say
 	Gone                    // the device has gone, and is on the feedback list
 	Expired                 // before it was delivered
 	Dropped                 // not delivered for another reason

@@ -47,7 +47,7 @@ func (w *Window[T]) Take(v T) Seq {
 }
 
 // Settle gives the verdict on the notification at s: NoError if it was
-// accepted, or if somebody else answers for it now; else the status for which
+// accepted, or if the owner answers for it now; else the status for which
 // it is refused.
 func (w *Window[T]) Settle(s Seq, status binproto.Status) {
 	p := w.lookup(s)

@@ -26,8 +26,8 @@ type fieldReader struct {
 func (f *fieldReader) reset(block []byte) { f.block, f.began = block, false }
 
 // next reads a field into name and value, which are borrowed until the next
-// call. It returns false at the end of the block. Most values are read by
-// nobody, and decoding one takes longer than all else that is done with a field.
+// call. It returns false at the end of the block. Most values are never
+// read, and decoding one takes longer than all else that is done with a field.
 func (f *fieldReader) next() (bool, error) {
 	for len(f.block) > 0 {
 		b := f.block[0]
@@ -75,7 +75,7 @@ func (f *fieldReader) indexing() error {
 	return nil
 }
 
-// rest reads what nobody wants to know, for the table's sake.
+// rest reads the fields that are of no interest, for the table's sake.
 func (f *fieldReader) rest() error {
 	for f.table.max > 0 {
 		if more, err := f.next(); err != nil || !more {

@@ -6,7 +6,7 @@ import (
 )
 
 // lowWater is a socket's receive low-water mark (SO_RCVLOWAT, socket(7)): with
-// fewer bytes unread nobody is woken, unless the connection ends.
+// fewer bytes unread no reader is woken, unless the connection ends.
 type lowWater struct {
 	socket syscall.RawConn // nil where there is none
 	bytes  int             // as it was set last

@@ -58,8 +58,8 @@ func isServer(topic string) bool {
 	return ok && service != "" && (rest == "XServer" || strings.HasPrefix(rest, "XServer."))
 }
 
-// IsUniform reports whether all payloads to topic are the same, so that nobody can
-// tell a notification that is sent again from the next one: device management,
+// IsUniform reports whether all payloads to topic are the same, so that a
+// notification that is sent again cannot be told from the next one: device management,
 // passes, and Apple's topics for servers.
 func IsUniform(topic string) bool {
 	return isMDM(topic) || isServer(topic) || strings.HasPrefix(topic, "pass.")

@@ -1,7 +1,7 @@
 package trace
 
 // withoutTexts is JSON with "…" in the place of every text: what the notification is
-// stays, what it says to somebody does not. Of what is no JSON as much is left out.
+// stays, what it says to a person does not. Of what is no JSON as much is left out.
 func withoutTexts(payload []byte) []byte {
 	out := make([]byte, 0, len(payload))
 	for i := 0; i < len(payload); {

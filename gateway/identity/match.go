@@ -74,7 +74,7 @@ func (f *found) admit(r rank, rule Rule) {
 
 // Match says which client presents chain, its own certificate first, from addr. A
 // pin beats a CA, a CA beats a CIDR; where rules of two apps are equally strong,
-// nobody is admitted. That the client has the private key is the caller's to
+// no client is admitted. That the client has the private key is the caller's to
 // verify, as crypto/tls does.
 //
 // The error says in one sentence who was refused and what would admit it.

@@ -14,7 +14,7 @@ const (
 )
 
 // A part of the bytes is each app's own, and never used by another: one whose
-// records nobody takes must not stop the others. With more apps than ownShares these
+// records are not taken must not stop the others. With more apps than ownShares these
 // parts go a little beyond the bound.
 const (
 	ownFraction = 256 // of the bound: one of these parts is an app's own

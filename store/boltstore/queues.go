@@ -238,7 +238,7 @@ func (s *Spool) TakeOf(
 	return list, nil
 }
 
-// hold takes a record of a queue into hands, unless it is in somebody's.
+// hold takes a record of a queue into hands, unless it is in a caller's already.
 func (s *Spool) hold(id uint64, h hand) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -87,7 +87,7 @@ type line struct {
 	cursor  uint64     // records of the log with a lower ID are done or held
 }
 
-// hand is a record that somebody holds.
+// hand is a record that a caller holds.
 type hand struct {
 	line   *line
 	size   int64  // bytes it takes

@@ -174,7 +174,7 @@ func (s *Spool) occupy(name string, size int64) error {
 }
 
 // probe looks whether the disk takes as much as could not be written, so that it is
-// known even if nobody writes.
+// known even if nothing is written.
 func (s *Spool) probe() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
