@@ -143,12 +143,13 @@ func (n *notification) answered(v upstream.Verdict) {
 	if watching && fate == lane.Waits {
 		l.noteWait(n, now)
 	}
+	ofLine := class == lane.Failed && l.core.Door.Reason == lane.Open // others may be served
 	decided := l.release()
 	if class == lane.Renewed {
 		a.route.Load().way(l.environment, about.topic).Renew(renew)
 	}
 	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // which goes again, and at once
-		a.health.note(at, way.only, v, about, a.bridge.log)
+		a.health.note(at, way.only && !ofLine, v, about, a.bridge.log)
 	}
 	switch {
 	case gone:

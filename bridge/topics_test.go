@@ -52,6 +52,76 @@ func TestOneTopicStopsNoOther(t *testing.T) {
 	}
 }
 
+// Topics of which APNs answers 5xx to all, with many devices each, hold up no other, whichever
+// came first, and are told of as long as they fail. A probe finds out that they do not any more.
+func TestTopicsThatFail(t *testing.T) {
+	for _, mode := range allModes {
+		for _, many := range []int{1, 3} {
+			for _, first := range []string{"the good first", "the bad first"} {
+				t.Run(fmt.Sprintf("%s, %d, %s", mode.name, many, first), func(t *testing.T) {
+					t.Parallel()
+					const devices, count = 500, 1000
+					failing := make([]apnssim.Rule, many)
+					for i := range failing {
+						failing[i] = apnssim.Rule{Topic: fmt.Sprint("com.example.bad", i), Reason: apnssim.InternalServerError}
+					}
+					sim := startSim(t, apnssim.Scenario{Reasons: failing})
+					clock := new(movableClock)
+					app := mailApp(t, sim)
+					app.Topic = ""
+					c := spooled(openStore(t, t.TempDir(), boltstore.Options{Now: clock.now}), mode.mode, app)
+					c.Now = clock.now
+					b := startBridge(t, c)
+					good, pg := open(t, b, Origin{Client: "good", Topic: topic})
+					serve := func(from, to int) {
+						t.Helper()
+						begin := time.Now()
+						for i := from; i < to; i++ {
+							pg.push(t, good, note(deviceToken(goodDevice, i), uint32(i), hello))
+						}
+						until(t, "the good ones are accepted", func() bool { return b.Stats().Apps["mail"].Accepted == uint64(to) })
+						if d := time.Since(begin); d > 10*time.Second {
+							t.Errorf("it took %v", d)
+						}
+					}
+					if first == "the good first" {
+						serve(0, 100)
+					}
+					for i, rule := range failing {
+						bad, pb := open(t, b, Origin{Client: "bad", Topic: rule.Topic})
+						for k := range devices {
+							pb.push(t, bad, note(deviceToken([]byte{0xbb}, devices*i+k), uint32(k), hello))
+						}
+					}
+					until(t, "their doors are closed", func() bool { return gateOf(b, "mail").TopicsShut == many })
+					clock.forward(time.Minute) // without a good one several may have been taken for an outage
+					if first != "the good first" {
+						pg.push(t, good, note(deviceToken(goodDevice, 0), 0, `{"aps":{}}`))
+						until(t, "the first is accepted", func() bool { clock.forward(time.Second); return b.Stats().Apps["mail"].Accepted == 1 })
+					}
+					asked := sim.Stats().Rejected
+					serve(int(b.Stats().Apps["mail"].Accepted), count)
+					if vain := sim.Stats().Rejected - asked; vain > 100*many {
+						t.Errorf("meanwhile the others were asked about %d times", vain)
+					}
+					if problem := b.Problems()["mail"]; !strings.Contains(problem, "com.example.bad") || !b.Serves("mail") {
+						t.Errorf("told: %q; the app is served: %v", problem, b.Serves("mail"))
+					}
+					setScenario(t, sim, apnssim.Scenario{})
+					until(t, "all are accepted", func() bool {
+						clock.forward(time.Second)
+						return b.Stats().Apps["mail"].Accepted == uint64(count+devices*many)
+					})
+					until(t, "that is told", func() bool { return b.Problems()["mail"] == "" })
+					if got := sim.Stats(); got.Duplicates != 0 {
+						t.Errorf("%d came twice", got.Duplicates)
+					}
+				})
+			}
+		}
+	}
+}
+
 // A wrong topic that is corrected by a reload frees what was sent under it and what
 // comes after, at once, also after a restart, and in the order of each device.
 func TestTopicCorrected(t *testing.T) {

@@ -60,7 +60,7 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	d := it.device
 	n, mono := d.line, now.Mono
 	closed := l.closed(n)
-	alone := l.alone(it)
+	alone := l.alone(it, c)
 	if alone && c == CredentialRefused { // it is refused for itself
 		c = Strange
 	} else {
@@ -122,7 +122,8 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 // ForItself reports whether c, the answer to it that has come, says nothing about
 // others: it has failed before, and these are served.
 func (l *Lane) ForItself(it *Item, c Class) bool {
-	return (c == CredentialRefused || c == Failed || c == NoAnswer) && it.Flags.Failures > 0 && (l.Door.Reason == Open || l.alone(it))
+	return (c == CredentialRefused || c == Failed || c == NoAnswer) && it.Flags.Failures > 0 &&
+		(!l.closed(it.Line) || l.alone(it, c))
 }
 
 // slowAfter is how long a request gets no answer until it is slow, if others do.
@@ -138,9 +139,14 @@ func (l *Lane) Slow(it *Item, now Now) bool {
 	return d.state == out && now.Mono-d.sent > slowAfter && l.lastGood > max(0, d.sent-slowAfter)
 }
 
-// alone reports whether others were served since it last failed.
-func (l *Lane) alone(it *Item) bool {
-	return it.Flags.Failures > 0 && l.lastGood > it.device.failed
+// alone reports whether others were served since it last failed; with a 5xx, others of
+// its line.
+func (l *Lane) alone(it *Item, c Class) bool {
+	good := l.lastGood
+	if c == Failed {
+		good = it.Line.lastGood
+	}
+	return it.Flags.Failures > 0 && good > it.device.failed
 }
 
 // over ends the way of the first of d.
@@ -150,110 +156,10 @@ func (l *Lane) over(d *device, f Fate) Fate {
 	return f
 }
 
-// tellDoors says what c, an answer to the first of d, means to others. alone says
-// that others were served since it last failed.
-func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
-	n, sent, now := d.line, d.sent, l.now.Mono
-	switch c {
-	case Renewed:
-		return
-	case NoConnection:
-		l.Door.failed(Unreachable, atOnce, sent, now)
-		return
-	case Failed, NoAnswer:
-		if it.Flags.Failures == 0 || l.Door.Reason != Open && !alone {
-			enough := inARow // of lost answers: it is a connection that fails, and not they
-			if c == Failed {
-				enough = l.enough(sent)
-			}
-			l.Door.failed(Unreachable, enough, sent, now)
-		}
-		switch {
-		case c == Failed:
-			l.Door.spoke(sent)
-		case l.Door.Reason != Open: // each may double, or be given up
-			l.Door.lose()
-			l.draws, l.cut = nil, true
-		}
-		return
-	case Unlooked:
-		return
-	case CredentialRefused:
-		enough := inARow
-		if l.lastGood <= l.Door.Since {
-			enough = atOnce
-		}
-		l.Door.failed(Refused, enough, sent, now)
-		return
-	case TopicRefused:
-		l.Door.answered(c, sent, now)
-		n.Door.failed(Topic, inARow, sent, now)
-		return
-	}
-	if c <= Throttled {
-		l.lastGood = max(l.lastGood, sent)
-	}
-	l.Door.answered(c, sent, now)
-	n.Door.answered(c, sent, now)
-	switch c {
-	case Accepted:
-		if n.Guard.accept(sent, l.now) {
-			l.Sink.Ruled(n, Ruling{Save: true})
-		}
-		if n.Door.Reason == Suspect && sent >= n.Guard.since { // also of one that was with APNs when it was closed
-			n.Door.open(now)
-		}
-	case BadToken:
-		if n.Door.Reason == Suspect {
-			return
-		}
-		ruling := n.Guard.refuse(it.Token, sent, l.now)
-		if ruling.Hold {
-			n.Door.shut(Suspect, now)
-		}
-		if ruling.Alarm || ruling.Save {
-			l.Sink.Ruled(n, ruling)
-		}
-	}
-}
-
-// enough is how many failures in a row close the lane's door, of which this one was
-// sent then. Where APNs has answered well to what was sent a moment before, or after,
-// a clump of notifications that fail for themselves must not stop the others: a real
-// outage brings as many failures as soon.
-func (l *Lane) enough(sent time.Duration) int {
-	if l.lastGood > l.Door.Since && sent-l.lastGood < time.Second {
-		return amid
-	}
-	return inARow
-}
-
 // Recall takes an item back that was handed on and about which APNs was not asked:
 // it goes another way.
 func (l *Lane) Recall(it *Item, now Now) {
 	l.now = now
 	d := it.device
 	l.recall(d)
-}
-
-// Trouble takes what APNs says of a connection, and not of one notification.
-func (l *Lane) Trouble(c Class, now Now) {
-	l.now, l.Wake = now, true
-	switch c {
-	case CredentialRefused, TopicRefused, Renewed:
-		l.Door.failed(Refused, atOnce, now.Mono, now.Mono)
-	case Failed, NoConnection:
-		enough := inARow
-		if c == NoConnection {
-			enough = atOnce
-		}
-		l.Door.failed(Unreachable, enough, now.Mono, now.Mono)
-	}
-}
-
-// LineTrouble takes what APNs says of a connection that is for n, and not for all of
-// the lane.
-func (l *Lane) LineTrouble(n *Line, now Now) {
-	l.now, l.Wake = now, true
-	n.Door.failed(Topic, atOnce, now.Mono, now.Mono)
 }

@@ -2,8 +2,8 @@ package lane
 
 import "time"
 
-// Reason is why a door is closed. Unreachable and Refused close a lane's door,
-// Topic and Suspect that of one line.
+// Reason is why a door is closed. Unreachable and Refused close a lane's door;
+// Unreachable, Topic and Suspect that of one line.
 type Reason uint8
 
 // The reasons.
@@ -70,6 +70,7 @@ type Door struct {
 	stale    bool // the last probe left none that was never asked
 	spoken   bool // the last failure was an answer, a 5xx: to ask more at once costs an attempt each
 	faith    int  // how many 5xx more are believed to be those of a few that fail for themselves
+	cut      bool // answers were lost behind it, and it has not been open for settled since
 	good     int  // answers that show that the reason is over, less the failures since
 }
 
@@ -145,21 +146,32 @@ func (d *Door) spoke(sent time.Duration) {
 }
 
 // lose takes it that an answer was lost: what was asked may have arrived. Probes only.
-func (d *Door) lose() { d.good, d.credit, d.faith, d.spoken = 0, 0, 0, false }
+func (d *Door) lose() { d.good, d.credit, d.faith, d.spoken, d.cut = 0, 0, 0, false, true }
+
+// settled is how long a door is open, after answers were lost, until it is believed.
+const settled = 2 * time.Second
+
+// shaky reports whether answers were lost lately. Then what was asked without an answer
+// goes one at a time: the second time it is given up.
+func (d *Door) shaky(now time.Duration) bool {
+	return d.cut && (d.Reason != Open || now-d.Since < settled)
+}
 
 func (d *Door) shut(why Reason, now time.Duration) {
-	*d = Door{Reason: why, Since: now, Probes: d.Probes, delays: d.delays}
+	*d = Door{Reason: why, Since: now, Probes: d.Probes, cut: d.shaky(now), delays: d.delays}
 	d.Probe = now + d.wait()
 }
 
 // open opens the door: the reason is proved to be over, or nothing waits any
 // more.
-func (d *Door) open(now time.Duration) { *d = Door{Since: now, Probes: d.Probes, delays: d.delays} }
+func (d *Door) open(now time.Duration) {
+	*d = Door{Since: now, Probes: d.Probes, cut: d.cut, delays: d.delays}
+}
 
 // renewed says that topic, credential or endpoint have changed, or that the
 // operator wants it tried: a probe is due at once.
 func (d *Door) renewed(now time.Duration) {
-	*d = Door{Reason: d.Reason, Since: now, Probe: now, Probes: d.Probes, delays: d.delays}
+	*d = Door{Reason: d.Reason, Since: now, Probe: now, Probes: d.Probes, cut: d.cut, delays: d.delays}
 }
 
 // due gives how many probes are to go now, and notes that they do.

@@ -23,7 +23,6 @@ func (l *Lane) Tend(now Now) {
 		l.sweep()
 	}
 	l.openDoors()
-	l.cut = l.shaky()
 	switch {
 	case l.givesWay():
 		l.fullAt = now.Mono
@@ -74,7 +73,7 @@ func (l *Lane) Next() (at int64) {
 	}
 	if l.fullSince != 0 && l.givesWay() {
 		from := max(l.fullSince+fullFor, l.now.Mono)
-		if slices.ContainsFunc(l.waiting, func(d *device) bool { return d.due-from >= fullFor && d.behind() > 0 }) {
+		if slices.ContainsFunc(l.waiting, func(d *device) bool { return d.due-from >= fullFor && l.yields(d) }) {
 			at = min(at, int64(from))
 		}
 	}
@@ -114,6 +113,17 @@ func (l *Lane) someone(n *Line) bool {
 // logged reports whether there are notifications in the log of n.
 func (l *Lane) logged(n *Line) bool { return l.Mode != Off && n.disk.Waiting() > 0 }
 
+// openLines gives the lines with open doors, each time from another one on, and those of which
+// nothing waits too: it may be on its way to the log.
+func (l *Lane) openLines() (all []*Line) {
+	for i := range l.lines {
+		if n := l.lines[(l.nextLine+i)%len(l.lines)]; n.Door.Reason == Open {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 // openDoors lets go who may.
 func (l *Lane) openDoors() {
 	waiting := false
@@ -145,7 +155,9 @@ func (l *Lane) openDoors() {
 	}
 	if l.Door.Reason != Open {
 		if len(open)+len(shut) > 0 {
-			l.draw(append(open[:len(open):len(open)], shut...), l.Door.due(l.now.Mono))
+			if k := l.Door.due(l.now.Mono); k > 0 {
+				l.draw(l.openLines(), shut, k)
+			}
 		}
 		l.spend(&l.Door, open...)
 		return
@@ -156,110 +168,10 @@ func (l *Lane) openDoors() {
 		}
 	}
 	for _, n := range shut {
-		l.draw([]*Line{n}, n.Door.due(l.now.Mono))
+		if k := n.Door.due(l.now.Mono); k > 0 {
+			l.draw(nil, []*Line{n}, k)
+		}
 		l.spend(&n.Door, n)
-	}
-}
-
-// spend lets go who stands at the doors of ns, as far as credit goes, and has the logs drawn from:
-// from anywhere, for those that fail for themselves may stand together. Of what is left for those
-// that come back, the most is for the logs: hundreds of them may fail for themselves, and each would
-// cost what a good answer has given.
-func (l *Lane) spend(door *Door, ns ...*Line) {
-	for _, n := range ns {
-		for door.credit > 0 && n.atDoor.never.size > 0 {
-			l.admit(n, n.atDoor.never.any(l.Random))
-			door.credit--
-		}
-	}
-	kept := 0
-	if !l.quiet && slices.ContainsFunc(ns, l.logged) {
-		kept = door.credit - door.credit/4
-	}
-	for _, n := range ns {
-		for door.credit > kept && n.atDoor.size > 0 {
-			l.admit(n, n.atDoor.first())
-			door.credit--
-			l.Wake = true // who stands behind it is perhaps not late
-		}
-	}
-	if door.dry {
-		return // the logs are read from their beginning, to pass over who waits
-	}
-	if kept > 0 {
-		l.draws, l.Wake = append(l.draws, draw{lines: ns, n: kept, door: door}), true
-		door.credit -= kept
-	}
-}
-
-// admit lets d through the doors of n, where it stands.
-func (l *Lane) admit(n *Line, d *device) {
-	l.forget(d)
-	d.pass = l.closed(n)
-	l.next(d)
-}
-
-// draw is what is to be drawn from the logs of lines: a probe, or what a door has credit for.
-type draw struct {
-	lines []*Line
-	n     int
-	door  *Door // nil: a probe
-}
-
-// draw lets k probes go from ns: such as were never asked, from anywhere, or else one of
-// those that were, who was asked longest ago.
-func (l *Lane) draw(ns []*Line, k int) {
-	if k == 0 {
-		return
-	}
-	left, logged := k, l.puts.len() // what is on its way to the log is written before it is drawn
-	for _, n := range ns {
-		for left > 0 {
-			d := n.atDoor.never.anyInMemory(l.Random)
-			if d == nil {
-				break
-			}
-			l.forget(d)
-			d.pass = true
-			l.next(d)
-			left--
-		}
-		if l.logged(n) {
-			logged += n.disk.Waiting()
-		}
-	}
-	if logged <= left && !slices.ContainsFunc(ns, func(n *Line) bool { return n.atDoor.never.size > 0 }) {
-		l.exhaust(ns)
-	}
-	switch {
-	case left > 0 && logged > 0 && !l.quiet:
-		l.draws, l.Wake = append(l.draws, draw{lines: ns, n: left}), true
-	case left == k:
-		l.askAgain(ns, k)
-	}
-}
-
-// exhaust says that none is left at the doors of ns that was never asked: one that comes
-// is asked soon.
-func (l *Lane) exhaust(ns []*Line) {
-	l.Door.stale = true
-	for _, n := range ns {
-		n.Door.stale = true
-	}
-}
-
-// askAgain lets one go that was asked before; behind 5xx, up to k.
-func (l *Lane) askAgain(ns []*Line, k int) {
-	from := l.Random.IntN(len(ns))
-	l.exhaust(ns)
-	for i := range ns {
-		n := ns[(from+i)%len(ns)]
-		if !l.Door.spoken && !n.Door.spoken {
-			k = min(k, 1)
-		}
-		for ; k > 0 && n.atDoor.size > 0; k-- {
-			l.admit(n, n.atDoor.first())
-		}
 	}
 }
 
@@ -284,8 +196,8 @@ func (l *Lane) giveWay() {
 	}
 	long := l.now.Mono-l.fullSince >= fullFor
 	for _, d := range l.waiting {
-		gives := long && d.due-l.now.Mono >= fullFor || d.behind() >= muchOfIt
-		for gives && d.first != nil && d.first.behind != nil && l.Sink.Full() {
+		gives := l.yields(d) && (long && d.due-l.now.Mono >= fullFor || d.behind() >= muchOfIt)
+		for gives && d.first.behind != nil && l.Sink.Full() {
 			it := d.first.behind
 			if d.first.behind = it.behind; it.behind == nil {
 				d.last = d.first
@@ -294,6 +206,12 @@ func (l *Lane) giveWay() {
 			l.endIt(it, Crowded)
 		}
 	}
+}
+
+// yields reports whether something stands behind the first of d, which waits for itself and
+// not with others for the end of an outage.
+func (l *Lane) yields(d *device) bool {
+	return d.first != nil && d.first.behind != nil && !l.unreachable(d.line)
 }
 
 // behind is how many items stand behind the first of d, as far as muchOfIt.

@@ -94,10 +94,9 @@ type Lane struct {
 	seed    maphash.Seed
 	waiting dueHeap
 	loading fifo[*device]
-	asleep  int  // entries counted in Asleep
-	out     int  // devices whose first was handed on
-	repeats int  // of those, such as were asked without an answer before
-	cut     bool // the door was closed by lost answers, and has not been open for settled since
+	asleep  int // entries counted in Asleep
+	out     int // devices whose first was handed on
+	repeats int // of those, such as were asked without an answer before
 
 	puts   fifo[put] // to be written, in this order
 	batch  []put     // being written
@@ -160,7 +159,9 @@ func (n *Line) Release() { n.holders-- }
 func (n *Line) Idle() bool { return len(n.devices) == 0 && !n.unlisted && n.disk.Waiting() == 0 }
 
 // Spent reports whether n is idle, has nothing to remember and is not held.
-func (n *Line) Spent() bool { return n.Idle() && n.holders == 0 && n.Door.Reason == Open }
+func (n *Line) Spent() bool {
+	return n.Idle() && n.holders == 0 && (n.Door.Reason == Open || n.Door.Reason == Unreachable)
+}
 
 // RemoveLine forgets a line that is spent.
 func (l *Lane) RemoveLine(n *Line) {
@@ -189,6 +190,11 @@ func (l *Lane) RemoveSpent() (removed bool) {
 }
 
 func (l *Lane) closed(n *Line) bool { return l.Door.Reason != Open || n.Door.Reason != Open }
+
+// unreachable reports whether those of n wait for APNs, and not for the operator.
+func (l *Lane) unreachable(n *Line) bool {
+	return l.Door.Reason == Unreachable || l.Door.Reason == Open && n.Door.Reason == Unreachable
+}
 
 // Troubled reports whether an upstream has to ask Admit.
 func (l *Lane) Troubled() bool {

@@ -26,7 +26,8 @@ type Line struct {
 	Door  Door
 	Guard Guard
 
-	holders  int // sessions that will put items into it
+	holders  int           // sessions that will put items into it
+	lastGood time.Duration // when the last push of it was sent that had a good answer
 	disk     Disk
 	devices  map[uint64]*device // something of which is in memory, or in its queue on disk
 	seed     maphash.Seed

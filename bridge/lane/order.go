@@ -13,7 +13,9 @@ func (l *Lane) Arrive(it *Item, now Now) {
 	l.unstored++
 	n := it.Line
 	d := l.device(n, it.Token)
-	l.Door.fresh(l.now.Mono)
+	if n.Door.Reason == Open || n.Door.stale { // else others of n are asked first
+		l.Door.fresh(l.now.Mono)
+	}
 	n.Door.fresh(l.now.Mono)
 	read := l.Mode != Off && !l.reading && n.disk.Waiting() == 0 // all of the log was, and has entered
 	if d.state == idle && d.first == nil && d.bare() {           // it has just come
@@ -103,7 +105,7 @@ func (l *Lane) next(d *device) {
 		d.state = loads
 		l.loading.push(d)
 		l.Wake = true
-	case it.Flags.Repeated && l.repeats > 0 && l.shaky():
+	case it.Flags.Repeated && l.repeats > 0 && (l.Door.shaky(l.now.Mono) || d.line.Door.shaky(l.now.Mono)):
 		d.pass = false
 		l.park(d, l.delays.after(0))
 	default:
@@ -115,15 +117,6 @@ func (l *Lane) next(d *device) {
 		increment(&it.Flags.Attempts)
 		l.Sink.Send(it, l.probes(d))
 	}
-}
-
-// settled is how long the door is open, after answers were lost, until it is believed.
-const settled = 2 * time.Second
-
-// shaky reports whether answers were lost lately. Then what was asked without an answer
-// goes one at a time: the second time it is given up.
-func (l *Lane) shaky() bool {
-	return l.cut && (l.Door.Reason != Open || l.now.Mono-l.Door.Since < settled)
 }
 
 // probes reports whether d goes to find out whether APNs takes a credential or topic
@@ -168,7 +161,7 @@ func (l *Lane) expireAt(d *device) {
 // releases reports whether the bridge answers for what waits of d though it is not
 // on disk: there is none, and nobody knows how long it will be.
 func (l *Lane) releases(d *device) bool {
-	return l.Mode == Off && (d.state == waits || d.state == door && l.Door.Reason == Unreachable)
+	return l.Mode == Off && (d.state == waits || d.state == door && l.unreachable(d.line))
 }
 
 func (l *Lane) releaseAll(d *device) {

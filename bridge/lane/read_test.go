@@ -156,10 +156,10 @@ func TestProbeThatIsNotSpent(t *testing.T) {
 		"it cannot be read": {func(_ *rig, r *Read) { r.Got, r.Broken = nil, r.Got }, true},
 		"it has expired":    {func(g *rig, r *Read) { r.Got[0].Expires = g.now.Wall }, true},
 		"its device waits": {func(g *rig, r *Read) {
-			g.lane.park(g.lane.device(r.Lines[0], token(0)), time.Hour)
-			g.lane.device(r.Lines[0], token(0)).queued = 1
+			g.lane.park(g.lane.device(r.Got[0].Line, token(0)), time.Hour)
+			g.lane.device(r.Got[0].Line, token(0)).queued = 1
 		}, true},
-		"there is none, and none asked": {func(g *rig, r *Read) { g.lane.giveBack(&device{line: r.Lines[0]}, r.Got[0]); r.Got = nil }, false},
+		"there is none, and none asked": {func(g *rig, r *Read) { g.lane.giveBack(&device{line: r.Got[0].Line}, r.Got[0]); r.Got = nil }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(Overflow, nil)

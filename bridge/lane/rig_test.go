@@ -32,6 +32,7 @@ type rig struct {
 	ended                  map[End]int
 	at                     map[key]time.Duration // when each came to its end
 	order                  []key                 // of all that was asked
+	flowed                 int
 	released               int
 	rulings                []Ruling
 	entries                int // devices known at a time, at most
@@ -58,11 +59,20 @@ func (g *rig) start(mode Mode, ahead int64, entries int) {
 		Random: g.disk.rnd,
 		Delays: Delays{First: time.Second, Most: 2 * time.Minute, Held: 30 * time.Second, Random: g.disk.rnd.Float64}})
 	for topic := range topics {
-		n := g.lane.AddLine(fmt.Sprint(topic), &fakeLine{g.disk, topic})
+		g.line(topic)
+	}
+	g.lane.Start(g.now)
+}
+
+// line finds or makes the line of a topic.
+func (g *rig) line(topic int) *Line {
+	n := g.lane.Line(fmt.Sprint(topic))
+	if n == nil {
+		n = g.lane.AddLine(fmt.Sprint(topic), &fakeLine{g.disk, topic})
 		n.Doubts(GuardTokens)
 		n.Under("production")
 	}
-	g.lane.Start(g.now)
+	return n
 }
 
 func (g *rig) Send(it *Item, _ bool)   { g.queue = append(g.queue, it.Owner.(*note)) }
@@ -72,7 +82,6 @@ func (g *rig) Full() bool              { return g.memory >= g.room }
 func (g *rig) Roomy() bool             { return g.memory <= g.room/2 }
 func (g *rig) Left(it *Item)           { g.Gone(it) }
 func (g *rig) over(n *note)            { g.at[n.key()] = g.now.Mono }
-func (g *rig) line(topic int) *Line    { return g.lane.Line(fmt.Sprint(topic)) }
 
 func (g *rig) Gone(it *Item) {
 	if !it.Read {

@@ -41,7 +41,11 @@ func (w *world) settle(what string, limit time.Duration, done func() bool) {
 			case 1:
 				w.badToken[d] = !w.badToken[d]
 			case 2:
-				w.refused[1] = w.refused[1] != w.shaky
+				if w.refused[1] == Accepted {
+					w.refused[1] = w.shaky
+				} else {
+					w.refused[1] = Accepted
+				}
 			default:
 				w.arrive(d)
 			}

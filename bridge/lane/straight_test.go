@@ -224,6 +224,10 @@ func TestLineIsSpent(t *testing.T) {
 	if g.run(); !n.Spent() || n.Disk() == nil || len(g.lane.Lines()) != topics {
 		t.Fatal("a line in which nothing was is not spent")
 	}
+	if n.Door.shut(Unreachable, 0); !n.Spent() {
+		t.Error("behind 5xx it is not")
+	}
+	n.Door.open(0)
 	for name, fill := range map[string]func(){
 		"a device": func() { g.lane.device(n, token(1)) },
 		"a door":   func() { n.Door.shut(Topic, 0) },

@@ -31,6 +31,7 @@ type world struct {
 	ended   map[key]int
 	lost    map[key]bool
 	silent  map[key]int
+	strange map[key]int
 	crashes int
 	held    []*note        // not taken for want of room
 	memory  int            // taken, and not gone
@@ -47,13 +48,13 @@ type world struct {
 	entries int
 	blur    uint64
 
-	down      Class // of all; Accepted: APNs is well
-	refused   [topics]bool
+	down      Class         // of all; Accepted: APNs is well
+	refused   [topics]Class // what is said of all of a topic; Accepted: nothing
 	throttled [devices]bool
 	badToken  [devices]bool
 	poison    map[key]Class
 	counts    func(key) bool
-	shaky     bool  // topic 1 comes and goes
+	shaky     Class // what is said of topic 1 now and then
 	bad       []int // devices that go on to be a nuisance while others settle
 	sick      float64
 	trace     []string
@@ -209,8 +210,8 @@ func (w *world) answer(i int) {
 	switch {
 	case w.down != Accepted:
 		c = w.down
-	case w.refused[n.topic]:
-		c = TopicRefused
+	case w.refused[n.topic] != Accepted:
+		c = w.refused[n.topic]
 	case w.badToken[n.device]:
 		c = BadToken
 	case w.throttled[n.device]:
@@ -229,6 +230,9 @@ func (w *world) answer(i int) {
 		if w.silent[k]++; w.silent[k] > 2+2*w.crashes {
 			w.fail("%v is asked %d times without an answer", k, w.silent[k])
 		}
+	}
+	if c == Strange {
+		w.strange[k]++
 	}
 	suspect := w.lane.Line(fmt.Sprint(n.topic)).Door.Reason == Suspect
 	w.log("answer %v %d", k, c)

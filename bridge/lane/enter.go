@@ -1,0 +1,168 @@
+package lane
+
+import "slices"
+
+// Enter takes in what was read.
+func (l *Lane) Enter(reads []*Read, now Now) {
+	l.now, l.Wake, l.reading = now, true, false
+	for _, r := range reads {
+		if r.device != nil {
+			l.enterQueue(r)
+		}
+	}
+	for _, r := range reads {
+		if r.Err != nil {
+			l.unread = now.Mono + l.Retry
+		}
+		if r.From == List {
+			l.enterList(r)
+			continue
+		}
+		for _, it := range r.Broken {
+			l.enterBroken(it)
+		}
+		moved := len(r.Got) > 0
+		for _, it := range r.Got {
+			l.ahead += it.Size
+			credit, limit := l.opens(it.Line)
+			goes := l.enterRead(it, r.pass, r.From != Log || limit > 0)
+			if goes && r.From == Log && credit != nil {
+				*credit-- // not for what is moved to its queue only
+			}
+			moved = moved && it.place == moving
+		}
+		if r.From == Log {
+			r.Lines[0].stride = 0
+			if !moved {
+				l.dry(r.Lines, false)
+			} else { // there may be 100,000 of one device, behind a door with credit for one
+				r.Lines[0].stride = min(2*len(r.Got), ofLog)
+			}
+		}
+		if r.From == Sample {
+			l.enterSample(r)
+		}
+	}
+}
+
+// enterSample sees to it that a probe goes though none of r does: there was none, it cannot be
+// read, or its device waits for itself.
+func (l *Lane) enterSample(r *Read) {
+	got := len(r.Got) + len(r.Broken)
+	if got < r.Limit {
+		l.dry(r.Lines, slices.ContainsFunc(r.Lines, l.logged))
+	}
+	if r.door != nil {
+		r.door.credit += r.Limit - got
+		return
+	}
+	if got == 0 {
+		l.askAgain(r.Lines, r.Limit)
+	}
+	all := slices.Concat(r.Got, r.Broken)
+	if len(all) > 0 && !slices.ContainsFunc(all, func(it *Item) bool {
+		d, _ := it.Line.find(it.Token)
+		return d != nil && d.state == out
+	}) {
+		l.probeAgain(all[0].Line)
+	}
+}
+
+// dry notes whether the logs of ns are to be read from their beginning: all that was looked
+// at is of devices that wait.
+func (l *Lane) dry(ns []*Line, is bool) {
+	l.Door.dry = is
+	for _, n := range ns {
+		n.Door.dry = is
+	}
+}
+
+// enterQueue takes what was read of a device's queue out of its figures.
+func (l *Lane) enterQueue(r *Read) {
+	d := r.device
+	d.moving--
+	n := len(r.Got) + len(r.Broken)
+	d.moving += n
+	d.queued = max(0, d.queued-n)
+	switch {
+	case n > 0:
+	case d.state != loads: // it was stopped meanwhile, and started again
+		if d.state == idle {
+			l.next(d)
+		}
+	case r.Skipped:
+		l.loading.push(d)
+	case r.Err != nil:
+		l.park(d, l.Retry)
+	default:
+		d.state, d.queued = idle, 0 // what gives nothing is empty
+		l.next(d)
+	}
+}
+
+// enterBroken ends the way of one that cannot be read: the next has its turn.
+func (l *Lane) enterBroken(it *Item) {
+	d := l.device(it.Line, it.Token)
+	if it.stored == inQueue {
+		d.moving--
+	}
+	it.place = ending
+	l.endIt(it, Unreadable)
+	if d.state == idle || it.stored == inQueue && d.state == loads {
+		l.next(d)
+	}
+}
+
+// enterRead takes in one that was read. pass lets it go through closed doors; without
+// room behind them it goes back to the log, unless it belongs in its device's queue. It
+// reports whether it stands in its chain now.
+func (l *Lane) enterRead(it *Item, pass, room bool) bool {
+	n := it.Line
+	d := l.device(n, it.Token)
+	switch {
+	case it.stored == inQueue:
+		d.moving--
+	case it.ID > n.returned, !room && !d.owns(): // or one that is older has come back meanwhile
+		l.giveBack(d, it)
+		if d.state == idle {
+			l.next(d)
+		}
+		return false
+	case d.owns():
+		d.moving++
+		it.device, it.place = d, moving
+		l.put(it)
+		return false
+	}
+	if d.state == loads {
+		d.state = idle
+	}
+	d.pass = d.pass || pass && d.state == idle
+	l.enter(d, it)
+	return true
+}
+
+// enterList makes entries for devices that have a queue and none.
+func (l *Lane) enterList(r *Read) {
+	n := r.Lines[0]
+	for _, token := range r.Devices {
+		if d, _ := n.find(token); d != nil {
+			continue
+		}
+		n.missed = true
+		d := l.device(n, token)
+		if d.state == waits { // it is due now
+			l.forget(d)
+		}
+		d.state, d.queued, d.late = idle, unknownMany, true
+		l.next(d)
+	}
+	if r.Err != nil {
+		return
+	}
+	if len(r.Devices) == r.Limit {
+		n.walked = r.Devices[len(r.Devices)-1]
+		return
+	}
+	n.walked, n.unlisted, n.missed = nil, n.missed, false
+}
