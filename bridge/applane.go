@@ -209,7 +209,7 @@ func (l *appLane) Ended(it *lane.Item, how lane.End) {
 		l.end(Expired, "")
 	case lane.Crowded:
 		l.end(Crowded, "")
-		l.app.health.crowded(l.app.bridge.log)
+		l.app.health.Crowded()
 	case lane.Unreadable:
 		l.end(Unreadable, "")
 	case lane.Abandoned:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/trace"
@@ -52,7 +53,7 @@ type Bridge struct {
 	mode     SpoolMode
 	spool    Spool // nil: there is none
 
-	spoolFault, readFault complaint
+	spoolFault, readFault *complaint.Complaint
 
 	ledgerBudget *conversation.Budget
 	ledgerLog    *ledgerLog
@@ -120,11 +121,10 @@ func newBridge(c Config) (*Bridge, error) {
 	}
 	b.clock = newClock(b.now)
 	b.asleep.Limit = int64(limits.WaitingDevices)
-	b.spoolFault = complaint{log: c.Log, now: time.Now,
-		what: "the spool cannot be written: what waits stays in memory, and connections are not read further when that is full",
-		over: "the spool can be written again"}
-	b.readFault = complaint{log: c.Log, now: time.Now,
-		what: "the spool cannot be read: what waits there stays there until it can", over: "the spool can be read again"}
+	b.spoolFault = complaint.New(c.Log, "the spool cannot be written: what waits stays in memory, and connections are not "+
+		"read further when that is full", "the spool can be written again")
+	b.readFault = complaint.New(c.Log, "the spool cannot be read: what waits there stays there until it can",
+		"the spool can be read again")
 	if c.Mode != SpoolOff {
 		b.spool = c.Spool
 	}

@@ -7,6 +7,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
@@ -102,13 +103,13 @@ func (n *notification) answered(v upstream.Verdict) {
 		a.badTokens.accepted(l.device(n))
 	}
 	if v.Class == upstream.BadToken || v.Class == upstream.Refused {
-		a.health.refusal.note(n.about(), v)
+		a.refusal.note(n.about(), v)
 	}
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
 	renew, about, watching := n.Bearer, n.subject(), l.watching(n)
-	at := scope{about.route.environment(l.environment), n.Line.Name}
+	at := scope(about.route.environment(l.environment), n.Line.Name)
 	if watching && !dry {
 		l.noteAnswer(n, v)
 	}
@@ -149,14 +150,14 @@ func (n *notification) answered(v upstream.Verdict) {
 		a.route.Load().way(l.environment, about.topic).Renew(renew)
 	}
 	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // which goes again, and at once
-		a.health.note(at, way.only && !ofLine, v, about, a.bridge.log)
+		a.health.Note(at, way.only && !ofLine, v, about.says)
 	}
 	switch {
 	case gone:
 		n.leave(conversation.Accepted, now.Time)
 	case fate == lane.Waits:
 		if v.Class == upstream.NoAnswer && l.troubled.Load() && !ended { // one lost connection is no problem
-			a.health.say(scope{environment: at.environment}, "APNs does not answer", a.bridge.log)
+			a.health.Say(health.Scope{Environment: at.Environment}, "APNs does not answer")
 		}
 		l.counters.retried.Add(1)
 		if v.Class == upstream.NoAnswer {
@@ -173,11 +174,11 @@ func (n *notification) answered(v upstream.Verdict) {
 // troubled takes what APNs says of a connection of the way w of rt to an environment,
 // and not of one notification.
 func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
-	note := func(at scope, topic string) {
-		a.health.note(at, w.only, v, subject{route: rt, environment: env, topic: topic}, a.bridge.log)
+	note := func(at health.Scope, topic string) {
+		a.health.Note(at, w.only, v, subject{route: rt, environment: env, topic: topic}.says)
 	}
 	if w.only {
-		note(scope{environment: env}, rt.app.Topic)
+		note(scope(env, ""), rt.app.Topic)
 	}
 	for _, l := range a.lanes {
 		now := a.route.Load()
@@ -201,7 +202,7 @@ func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
 			}
 		})
 		for _, name := range own {
-			note(scope{env, name}, cmp.Or(name, rt.app.Topic))
+			note(scope(env, name), cmp.Or(name, rt.app.Topic))
 		}
 	}
 }
@@ -225,8 +226,8 @@ func (l *appLane) drop(n *notification, v upstream.Verdict) {
 	if l.watching(n) {
 		l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
 	}
-	l.app.health.say(l.scope(n.Line), "APNs does not take a notification, and it is given up: "+
-		n.route.says(l.environment, n.Request.Topic, n.Token(), v), l.app.bridge.log)
+	l.app.health.Say(l.scope(n.Line), "APNs does not take a notification, and it is given up: "+
+		n.route.says(l.environment, n.Request.Topic, n.Token(), v))
 	l.app.bridge.log.Warn().Str("app", l.app.name).Str("apns_id", n.Request.ID.String()).Int("code", v.Code).
 		Str("reason", v.Reason).Int("attempts", int(n.Flags.Attempts)).Msg("given up")
 	l.finish(n, conversation.Dropped)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/store"
@@ -31,7 +32,7 @@ type feedback struct {
 	store Feedback
 	delay time.Duration // after an error, before the next attempt
 	log   zerolog.Logger
-	fault complaint
+	fault *complaint.Complaint
 	wake  chan struct{}
 
 	mu    sync.Mutex
@@ -52,9 +53,9 @@ type feedbackEntry struct {
 }
 
 func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback {
-	return &feedback{store: s, delay: delay, log: log, wake: make(chan struct{}, 1), fault: complaint{
-		log: log, now: time.Now, what: "the feedback list cannot be written: it is tried again until it can", over: "the feedback list can be written again",
-	}}
+	return &feedback{store: s, delay: delay, log: log, wake: make(chan struct{}, 1),
+		fault: complaint.New(log, "the feedback list cannot be written: it is tried again until it can",
+			"the feedback list can be written again")}
 }
 
 // dead puts the device of n on the list as of the time at, and then lets n
@@ -180,14 +181,14 @@ func (f *feedback) persist(ctx context.Context, app *app, do func(context.Contex
 		last := ctx.Err() != nil
 		err := do(context.WithoutCancel(ctx))
 		if err == nil {
-			f.fault.worked()
+			f.fault.Met(nil)
 			return true
 		}
 		if last {
 			f.log.Error().Err(err).Str("app", app.name).Msg("entries of the feedback list are lost: it could not be written before the end")
 			return false
 		}
-		f.fault.failed(err)
+		f.fault.Met(err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(f.delay):

@@ -124,7 +124,7 @@ func (l *appLane) write(batch []*lane.Item) {
 	}
 	l.todo.then = append(l.todo.then, l.core.Passed()...)
 	l.unlock()
-	l.app.bridge.spoolFault.met(err)
+	l.app.bridge.spoolFault.Met(err)
 }
 
 // put stores the first of records, all if it can. It gives how many that were, and
@@ -175,7 +175,7 @@ func (l *appLane) read(reads []*lane.Read, room int64) {
 	l.core.Enter(reads, now)
 	l.unlock()
 	for _, r := range reads {
-		l.app.bridge.readFault.met(r.Err)
+		l.app.bridge.readFault.Met(r.Err)
 		if r.Err != nil {
 			return
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/store"
@@ -33,7 +34,7 @@ type ledgerLog struct {
 	store Ledger        // nil: there is none
 	delay time.Duration // after an error, before the next attempt
 	log   zerolog.Logger
-	fault complaint
+	fault *complaint.Complaint
 	wake  chan struct{}
 
 	behind atomic.Int64 // records that wait until what they may speak of is on disk
@@ -58,7 +59,8 @@ type ledgerJob struct {
 func newLedgerLog(s Ledger, delay time.Duration, log zerolog.Logger) *ledgerLog {
 	return &ledgerLog{
 		store: s, delay: delay, log: log, unwritten: make(map[string]store.LedgerRecord), wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record),
-		fault: complaint{log: log, now: time.Now, what: "the resend ledger cannot be written: after a crash resends would arrive twice", over: "the resend ledger can be written again"},
+		fault: complaint.New(log, "the resend ledger cannot be written: after a crash resends would arrive twice",
+			"the resend ledger can be written again"),
 	}
 }
 
@@ -238,14 +240,12 @@ func (l *ledgerLog) replace(records []conversation.Record) {
 
 // wrote takes note of what came of writing.
 func (l *ledgerLog) wrote(err error) {
-	if err == nil {
-		l.fault.worked()
-		return
+	l.fault.Met(err)
+	if err != nil {
+		l.mu.Lock()
+		l.failures++
+		l.mu.Unlock()
 	}
-	l.mu.Lock()
-	l.failures++
-	l.mu.Unlock()
-	l.fault.failed(err)
 }
 
 // appendStored turns records into the store's. One without a value takes its

@@ -87,7 +87,7 @@ func (b *Bridge) Refusals() map[string]string {
 	defer b.mu.Unlock()
 	all := make(map[string]string)
 	for name, a := range b.apps {
-		if says := a.health.refusal.sentence(); says != "" && a.configured {
+		if says := a.refusal.sentence(); says != "" && a.configured {
 			all[name] = says
 		}
 	}

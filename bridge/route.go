@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
@@ -27,7 +28,8 @@ type app struct {
 	badTokens *badTokens
 	counters  appCounters
 	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced
-	health    health
+	health    *health.Health
+	refusal   lastRefusal
 
 	// Under the bridge's lock.
 	configured    bool
@@ -126,7 +128,7 @@ func (b *Bridge) newApp(name string) *app {
 	a := &app{name: name, bridge: b}
 	a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
 	a.account.budget = b.budget
-	a.health.app = name
+	a.health = health.New(name, b.log)
 	for e := range a.lanes {
 		a.lanes[e] = b.newLane(a, Environment(e))
 	}

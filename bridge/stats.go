@@ -226,7 +226,7 @@ func (b *Bridge) Serves(app string) bool {
 	b.mu.Lock()
 	a := b.apps[app]
 	b.mu.Unlock()
-	return a != nil && a.health.served()
+	return a != nil && a.health.Served()
 }
 
 // Problems says for each app why APNs does not take its notifications; apps
@@ -239,7 +239,7 @@ func (b *Bridge) ProblemsBy(stats Stats) map[string]string {
 	defer b.mu.Unlock()
 	problems := make(map[string]string)
 	for name, a := range b.apps {
-		problem := a.health.state()
+		problem := a.health.State()
 		if problem == "" || !a.configured || a.route.Load().app.DryRun {
 			continue
 		}

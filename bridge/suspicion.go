@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
 )
 
@@ -11,7 +12,7 @@ import (
 func (a *app) ruled(l *appLane, r guardRuling) {
 	b := a.bridge
 	if r.Alarm {
-		a.health.say(l.scope(r.line), a.suspicion()+". The last answer: "+a.health.refusal.sentence(), b.log)
+		a.health.Say(l.scope(r.line), a.suspicion()+". The last answer: "+a.refusal.sentence())
 	}
 	if r.Hold {
 		a.badTokens.flush(b.now())
@@ -27,9 +28,14 @@ func (a *app) suspicion() string {
 		"those of the app on the devices? If these tokens are really bad, say so: POST /apps/%s/believe", lane.GuardTokens, a.name)
 }
 
+// scope is what a problem with a line concerns.
+func scope(e Environment, line string) health.Scope {
+	return health.Scope{Environment: health.Environment(e), Line: line}
+}
+
 // scope is what a problem with n concerns.
-func (l *appLane) scope(n *lane.Line) scope {
-	return scope{l.app.route.Load().environment(l.environment), n.Name}
+func (l *appLane) scope(n *lane.Line) health.Scope {
+	return scope(l.app.route.Load().environment(l.environment), n.Name)
 }
 
 // recordable reports whether a token that APNs has refused, in a push sent at the
@@ -67,7 +73,7 @@ func (b *Bridge) Believe(name string) error {
 	b.mu.Lock()
 	a := b.apps[name]
 	b.mu.Unlock()
-	a.health.over(a.suspicion(), b.log)
+	a.health.Over(a.suspicion())
 	return nil
 }
 
@@ -100,18 +106,18 @@ func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
 // tendHealth tells the time to the health of a. What is wrong with a topic of which
 // there is nothing any more, or an environment that the app has left, is over.
 func (a *app) tendHealth(now time.Time) {
-	if a.health.ill.Load() {
+	if a.health.Ill() {
 		route := a.route.Load()
-		a.health.forget(func(at scope) bool {
+		a.health.Forget(func(at health.Scope) bool {
 			for _, l := range a.lanes {
-				if route.environment(l.environment) == at.environment && l.has(at.line) {
+				if health.Environment(route.environment(l.environment)) == at.Environment && l.has(at.Line) {
 					return false
 				}
 			}
 			return true
 		})
 	}
-	a.health.tick(now, a.bridge.log)
+	a.health.Tick(now)
 }
 
 // has reports whether there is something of a line; of that of the configured topic

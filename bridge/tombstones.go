@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 )
@@ -30,7 +31,7 @@ type Tombstones interface {
 // has no tombstone.
 type tombstones struct {
 	store Tombstones // nil: nothing is recognised
-	fault complaint
+	fault *complaint.Complaint
 
 	tidied time.Time // of the clock alone
 
@@ -45,11 +46,9 @@ type tombstones struct {
 // newTombstones begins to read what the run before has left, if it ended in a crash. It
 // is recognised for life.
 func newTombstones(s Tombstones, life time.Duration, now time.Time, log zerolog.Logger) *tombstones {
-	t := &tombstones{store: s, until: now.Add(life), tidied: now, loaded: make(chan struct{}), fault: complaint{
-		log: log, now: time.Now,
-		what: "it cannot be written down what is in the spool: after a crash resends of it would arrive twice",
-		over: "what is in the spool can be written down again",
-	}}
+	t := &tombstones{store: s, until: now.Add(life), tidied: now, loaded: make(chan struct{}),
+		fault: complaint.New(log, "it cannot be written down what is in the spool: after a crash resends of it would arrive twice",
+			"what is in the spool can be written down again")}
 	if s == nil {
 		return t
 	}
@@ -57,7 +56,7 @@ func newTombstones(s Tombstones, life time.Duration, now time.Time, log zerolog.
 	go func() {
 		defer close(t.loaded)
 		left, err := s.Load()
-		t.fault.met(err)
+		t.fault.Met(err)
 		t.left = left
 		t.active.Store(len(left) > 0)
 	}()
@@ -105,7 +104,7 @@ func (t *tombstones) add(batch []*lane.Item) {
 		}
 	}
 	if len(keys) > 0 {
-		t.fault.met(t.store.Add(keys...))
+		t.fault.Met(t.store.Add(keys...))
 	}
 }
 
@@ -120,7 +119,7 @@ func (t *tombstones) withdraw(n *notification) {
 	n.lane.mu.Unlock()
 	if stored {
 		n.named = false
-		t.fault.met(t.store.Withdraw(tombstoneKey(n)))
+		t.fault.Met(t.store.Withdraw(tombstoneKey(n)))
 	}
 }
 
@@ -147,13 +146,13 @@ func (t *tombstones) tick(now time.Time) {
 		t.mu.Unlock()
 		t.active.Store(false)
 	}
-	t.fault.met(t.store.Tidy())
+	t.fault.Met(t.store.Tidy())
 }
 
 // clear forgets all at an end in order: what providers may send again is in the ledger.
 func (t *tombstones) clear() {
 	if t.store != nil {
 		<-t.loaded
-		t.fault.met(t.store.Clear())
+		t.fault.Met(t.store.Clear())
 	}
 }

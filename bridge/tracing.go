@@ -164,9 +164,9 @@ func (l *appLane) noteAnswer(n *notification, v upstream.Verdict) {
 	took := l.app.bridge.now().Sub(n.Sent).Round(10 * time.Microsecond)
 	switch {
 	case v.Class == upstream.NoConnection:
-		l.note(n, trace.Answered, "there is no connection to APNs: %s", clip(v.Reason))
+		l.note(n, trace.Answered, "there is no connection to APNs: %s", v.Words())
 	case v.Code == 0:
-		l.note(n, trace.Answered, "no answer after %v: %s", took, clip(v.Reason))
+		l.note(n, trace.Answered, "no answer after %v: %s", took, v.Words())
 	case v.UniqueID != "":
 		l.note(n, trace.Answered, "%s after %v, apns-unique-id %s", answerWords(v), took, v.UniqueID)
 	default:
@@ -176,7 +176,7 @@ func (l *appLane) noteAnswer(n *notification, v upstream.Verdict) {
 
 // answerWords is what APNs has answered.
 func answerWords(v upstream.Verdict) string {
-	return strings.TrimSpace(fmt.Sprintf("%d %s", v.Code, clip(v.Reason)))
+	return strings.TrimSpace(fmt.Sprintf("%d %s", v.Code, v.Words()))
 }
 
 // endWords say how a notification came to its end without a verdict.

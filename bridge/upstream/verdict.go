@@ -157,9 +157,17 @@ func goAwayReason(debug string) string {
 // maxWord bounds the words of a stranger, in bytes. APNs' own have 27 at most.
 const maxWord = 100
 
-func clip(word string) string {
-	if len(word) > maxWord {
-		word = word[:maxWord] + "…"
+// maxWords is the same for an error.
+const maxWords = 200
+
+// Words is as much of Reason, which may be a stranger's, as fits in a sentence.
+func (v Verdict) Words() string { return clipAt(maxWords, v.Reason) }
+
+func clip(word string) string { return clipAt(maxWord, word) }
+
+func clipAt(most int, word string) string {
+	if len(word) > most {
+		word = word[:most] + "…"
 	}
 	return strings.ToValidUTF8(strings.Map(printable, word), "?")
 }

@@ -1,4 +1,4 @@
-package bridge
+package health
 
 import (
 	"encoding/json"
@@ -13,6 +13,8 @@ import (
 
 	"apnsbridge/bridge/upstream"
 )
+
+func says(v upstream.Verdict) string { return v.Reason }
 
 // told gives the lines of a log in short: the problem, with the changes that had
 // no line of their own.
@@ -60,17 +62,17 @@ func TestHealthLog(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var text strings.Builder
-			log, h, at := zerolog.New(&text), health{app: "mail"}, time.Unix(1_800_000_000, 0)
+			h, at := New("mail", zerolog.New(&text)), time.Unix(1_800_000_000, 0)
 			var seconds []int
 			for second, fares := range tt.fares {
 				before := text.Len()
-				h.tick(at, log)
+				h.Tick(at)
 				switch fares {
 				case 'w':
-					h.say(scope{}, "", log)
+					h.Say(Scope{}, "")
 				case '.':
 				default:
-					h.say(scope{}, string(fares), log)
+					h.Say(Scope{}, string(fares))
 				}
 				at = at.Add(time.Second)
 				for range strings.Count(text.String()[before:], "\n") {
@@ -89,7 +91,7 @@ func TestHealthLog(t *testing.T) {
 func TestHealthLogBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var text strings.Builder
-		log, h, start := zerolog.New(&text), health{app: "mail"}, time.Unix(1_800_000_000, 0)
+		h, start := New("mail", zerolog.New(&text)), time.Unix(1_800_000_000, 0)
 		now, problem, changes := start, "", 0
 		for range rapid.IntRange(1, 300).Draw(t, "events") {
 			next := rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(t, "problem")
@@ -97,10 +99,10 @@ func TestHealthLogBounded(t *testing.T) {
 				changes++
 			}
 			problem = next
-			h.say(scope{}, problem, log)
+			h.Say(Scope{}, problem)
 			for range rapid.SampledFrom([]int{0, 0, 1, 10, 130}).Draw(t, "seconds") {
 				now = now.Add(time.Second)
-				h.tick(now, log)
+				h.Tick(now)
 			}
 		}
 		minutes := int(now.Sub(start) / newsEvery)
@@ -109,7 +111,7 @@ func TestHealthLogBounded(t *testing.T) {
 		}
 		for range 61 {
 			now = now.Add(time.Second)
-			h.tick(now, log)
+			h.Tick(now)
 		}
 		lines := told(t, text.String())
 		said, last := 0, ""
@@ -135,12 +137,10 @@ func TestHealthLogBounded(t *testing.T) {
 // An app is served as long as something of it is, in whatever environment, and a
 // problem of one topic of several, or of single notifications, changes nothing.
 func TestServed(t *testing.T) {
-	h := health{app: "mail"}
-	own := []*way{{credential: Credential{Credential: tokenCredential(t)}}}
-	about := subject{route: &route{ways: [2][]*way{own, own}}, topic: "com.example.chat"}
-	production, sandbox, chat := scope{}, scope{environment: Sandbox}, scope{Sandbox, "com.example.chat"}
+	h := New("mail", zerolog.Nop())
+	production, sandbox, chat := Scope{}, Scope{Environment: 1}, Scope{1, "com.example.chat"}
 	for i, step := range []struct {
-		at     scope
+		at     Scope
 		class  upstream.Class
 		served bool
 	}{
@@ -155,31 +155,31 @@ func TestServed(t *testing.T) {
 		{production, upstream.TopicRefused, false},
 		{chat, upstream.Accepted, true},
 	} {
-		h.note(step.at, true, upstream.Verdict{Class: step.class}, about, zerolog.Nop())
-		if h.served() != step.served {
-			t.Errorf("step %d, %v: served %v", i, step.class, h.served())
+		h.Note(step.at, true, upstream.Verdict{Class: step.class}, says)
+		if h.Served() != step.served {
+			t.Errorf("step %d, %v: served %v", i, step.class, h.Served())
 		}
 	}
-	h = health{app: "mail"}
+	h = New("mail", zerolog.Nop())
 	for _, class := range []upstream.Class{upstream.Accepted, upstream.CredentialRefused} { // of one key of several
-		h.note(chat, false, upstream.Verdict{Class: class}, about, zerolog.Nop())
+		h.Note(chat, false, upstream.Verdict{Class: class}, says)
 	}
-	if !h.served() || h.problems[chat] == "" || len(h.problems) != 1 {
-		t.Errorf("served %v, problems %v", h.served(), h.problems)
+	if !h.Served() || h.problems[chat] == "" || len(h.problems) != 1 {
+		t.Errorf("served %v, problems %v", h.Served(), h.problems)
 	}
 }
 
 // What has answered can be reached, whatever it said.
 func TestReachedAndRefused(t *testing.T) {
-	h := health{app: "mail"}
+	h := New("mail", zerolog.Nop())
 	for reason, want := range map[string]string{"dial tcp: refused": "APNs cannot be reached: dial tcp: refused",
 		"UnrelatedKeyIdInToken": "APNs takes nothing on any connection: 403 UnrelatedKeyIdInToken: see to the key"} {
 		v := upstream.Verdict{Class: upstream.NoConnection, Reason: reason}
 		if reason == "UnrelatedKeyIdInToken" {
 			v.Code, v.Remedy = 403, "see to the key"
 		}
-		h.note(scope{}, true, v, subject{}, zerolog.Nop())
-		if got := h.problems[scope{}]; got != want {
+		h.Note(Scope{}, true, v, says)
+		if got := h.problems[Scope{}]; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

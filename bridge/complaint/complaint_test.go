@@ -1,4 +1,4 @@
-package bridge
+package complaint
 
 import (
 	"errors"
@@ -27,13 +27,14 @@ func TestComplaint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var log strings.Builder
 			at := time.Unix(1_800_000_000, 0)
-			c := complaint{log: zerolog.New(&log), what: bad, over: good, now: func() time.Time { return at }}
+			c := New(zerolog.New(&log), bad, good)
+			c.now = func() time.Time { return at }
 			for _, met := range tt.met {
 				switch met {
 				case 'f':
-					c.failed(errors.New("no space"))
+					c.Met(errors.New("no space"))
 				case 'w':
-					c.worked()
+					c.Met(nil)
 				}
 				at = at.Add(time.Second)
 			}
