@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/badtokens"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
@@ -37,7 +38,7 @@ func (n *notification) begin() bool {
 		l.finish(n, conversation.Expired)
 		return false
 	}
-	if refused, why, ok := a.badTokens.listed(l.device(n), now.Time); ok {
+	if refused, why, ok := a.badTokens.Listed(l.device(n), now.Time); ok {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		n.Sent = refused
 		l.end(Listed, "")
@@ -63,8 +64,8 @@ func dated(t time.Time) time.Time {
 }
 
 // device names the device of n to APNs.
-func (l *appLane) device(n *notification) device {
-	return device{n.route.environment(l.environment), n.Request.Topic, n.Token()}
+func (l *appLane) device(n *notification) badtokens.Device {
+	return badtokens.Device{Environment: uint8(n.route.environment(l.environment)), Topic: n.Request.Topic, Token: n.Token()}
 }
 
 // classes are what lanes make of upstreams' classes.
@@ -100,7 +101,7 @@ func (n *notification) answered(v upstream.Verdict) {
 		l.end(DryRun, "")
 	case v.Class == upstream.Accepted:
 		l.counters.accepted.Add(1)
-		a.badTokens.accepted(l.device(n))
+		a.badTokens.Accepted(l.device(n))
 	}
 	if v.Class == upstream.BadToken || v.Class == upstream.Refused {
 		a.refusal.note(n.about(), v)
@@ -242,7 +243,7 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 		a.bridge.feedback.alive(n)
 	case upstream.BadToken:
 		l.end(BadToken, reason(v))
-		a.badTokens.refused(l.device(n), dated(n.Sent), v.Reason)
+		a.badTokens.Refused(l.device(n), dated(n.Sent), v.Reason)
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Gone:
 		l.end(Unregistered, reason(v))

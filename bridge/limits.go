@@ -58,7 +58,7 @@ func (l Limits) withDefaults() Limits {
 
 		BadTokenTTL:         cmp.Or(l.BadTokenTTL, 5*time.Minute),
 		BadTokenTTLRepeated: cmp.Or(l.BadTokenTTLRepeated, 30*time.Minute),
-		BadTokenEntries:     cmp.Or(l.BadTokenEntries, badTokenEntries),
+		BadTokenEntries:     cmp.Or(l.BadTokenEntries, 100_000),
 
 		ClientRate: cmp.Or(l.ClientRate, Rate{1_000_000, time.Second}),
 		SpoolAhead: cmp.Or(l.SpoolAhead, 4<<20),

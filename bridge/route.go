@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"apnsbridge/bridge/badtokens"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
@@ -25,7 +26,7 @@ type app struct {
 	route     atomic.Pointer[route]
 	lanes     [2]*appLane // of Production and Sandbox
 	account   account
-	badTokens *badTokens
+	badTokens *badtokens.List
 	counters  appCounters
 	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced
 	health    *health.Health
@@ -126,7 +127,7 @@ var errNoTopic = errors.New("the app has no topic set and the client's certifica
 // newApp makes an app without a configuration.
 func (b *Bridge) newApp(name string) *app {
 	a := &app{name: name, bridge: b}
-	a.badTokens = newBadTokens(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
+	a.badTokens = badtokens.New(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
 	a.account.budget = b.budget
 	a.health = health.New(name, b.log)
 	for e := range a.lanes {
@@ -149,7 +150,7 @@ func (b *Bridge) reroute(a *app, conf App) (then func()) {
 		old.retire()
 	}
 	if old != nil {
-		a.badTokens.flush(b.now())
+		a.badTokens.Flush(b.now())
 	}
 	start := !a.configured
 	a.configured = true

@@ -162,7 +162,7 @@ func (a *app) stats(disk map[lanePart]WaitingStats, pool *[2]upstream.Stats) App
 		st.Waiting.add(lane.Waiting)
 		st.Pool.Add(lane.Pool)
 	}
-	st.BadTokensListed, st.BadTokensEvicted = a.badTokens.figures(a.bridge.now())
+	st.BadTokensListed, st.BadTokensEvicted = a.badTokens.Figures(a.bridge.now())
 	return st
 }
 

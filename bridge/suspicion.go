@@ -15,7 +15,7 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 		a.health.Say(l.scope(r.line), a.suspicion()+". The last answer: "+a.refusal.sentence())
 	}
 	if r.Hold {
-		a.badTokens.flush(b.now())
+		a.badTokens.Flush(b.now())
 	}
 	for _, w := range r.Withdraw {
 		b.feedback.withdraw(a, w)

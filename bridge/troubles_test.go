@@ -208,7 +208,7 @@ func TestProbeThatIsNotAsked(t *testing.T) {
 	}{
 		{"expired", func(w *troubles, n *notification) { n.Expires = w.now().Unix() }},
 		{"a known bad token", func(w *troubles, n *notification) {
-			w.app.badTokens.refused(n.lane.device(n), w.now(), "BadDeviceToken")
+			w.app.badTokens.Refused(n.lane.device(n), w.now(), "BadDeviceToken")
 		}},
 	}
 	for _, tt := range tests {

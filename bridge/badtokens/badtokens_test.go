@@ -1,4 +1,4 @@
-package bridge
+package badtokens
 
 import (
 	"fmt"
@@ -11,11 +11,17 @@ import (
 )
 
 const (
-	badTokenLife     = 5 * time.Minute
-	badTokenRepeated = 30 * time.Minute
+	topic               = "com.example.chat"
+	production, sandbox = 0, 1
+	entries             = 100_000
+	badTokenLife        = 5 * time.Minute
+	badTokenRepeated    = 30 * time.Minute
 )
 
-func inProduction(token string) device { return device{Production, topic, []byte(token)} }
+// numbered is the token of a device.
+func numbered(kind string, i int) []byte { return fmt.Appendf(nil, "%s%026d", kind, i) }
+
+func inProduction(token string) Device { return Device{production, topic, []byte(token)} }
 
 func TestBadTokens(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
@@ -23,72 +29,72 @@ func TestBadTokens(t *testing.T) {
 	bad := inProduction("bad")
 	tests := []struct {
 		name string
-		do   func(c *badTokens)
-		d    device
+		do   func(c *List)
+		d    Device
 		now  time.Time
 		want bool
 	}{
-		{"nothing is listed at first", func(c *badTokens) {}, bad, start, false},
-		{"a refusal lists for 5 min", func(c *badTokens) { c.refused(bad, start, "") }, bad, after(badTokenLife - 1), true},
-		{"and no longer", func(c *badTokens) { c.refused(bad, start, "") }, bad, after(badTokenLife), false},
-		{"not another token", func(c *badTokens) { c.refused(bad, start, "") }, inProduction("other"), start, false},
-		{"not in the other environment", func(c *badTokens) { c.refused(bad, start, "") }, device{Sandbox, topic, []byte("bad")}, start, false},
-		{"not for another topic", func(c *badTokens) { c.refused(bad, start, "") }, device{Production, topic + "x", []byte("bad")}, start, false},
-		{"where topic ends and token begins", func(c *badTokens) { c.refused(bad, start, "") }, device{Production, topic + "b", []byte("ad")}, start, false},
-		{"a second refusal lists for 30 min", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.refused(bad, after(badTokenLife), "")
+		{"nothing is listed at first", func(c *List) {}, bad, start, false},
+		{"a refusal lists for 5 min", func(c *List) { c.Refused(bad, start, "") }, bad, after(badTokenLife - 1), true},
+		{"and no longer", func(c *List) { c.Refused(bad, start, "") }, bad, after(badTokenLife), false},
+		{"not another token", func(c *List) { c.Refused(bad, start, "") }, inProduction("other"), start, false},
+		{"not in the other environment", func(c *List) { c.Refused(bad, start, "") }, Device{sandbox, topic, []byte("bad")}, start, false},
+		{"not for another topic", func(c *List) { c.Refused(bad, start, "") }, Device{production, topic + "x", []byte("bad")}, start, false},
+		{"where topic ends and token begins", func(c *List) { c.Refused(bad, start, "") }, Device{production, topic + "b", []byte("ad")}, start, false},
+		{"a second refusal lists for 30 min", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Refused(bad, after(badTokenLife), "")
 		}, bad, after(badTokenLife + badTokenRepeated - 1), true},
-		{"and no longer than that", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.refused(bad, after(badTokenLife), "")
+		{"and no longer than that", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Refused(bad, after(badTokenLife), "")
 		}, bad, after(badTokenLife + badTokenRepeated), false},
-		{"a second refusal within the hour", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.refused(bad, after(time.Hour-1), "")
+		{"a second refusal within the hour", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Refused(bad, after(time.Hour-1), "")
 		}, bad, after(time.Hour + badTokenLife), true},
-		{"a refusal after an hour is a first one", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.refused(bad, after(time.Hour), "")
+		{"a refusal after an hour is a first one", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Refused(bad, after(time.Hour), "")
 		}, bad, after(time.Hour + badTokenLife), false},
-		{"a third refusal too lists for 30 min", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.refused(bad, after(10*time.Minute), "")
-			c.refused(bad, after(50*time.Minute), "")
+		{"a third refusal too lists for 30 min", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Refused(bad, after(10*time.Minute), "")
+			c.Refused(bad, after(50*time.Minute), "")
 		}, bad, after(80*time.Minute - 1), true},
-		{"a reload flushes", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.flush(after(1))
+		{"a reload flushes", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Flush(after(1))
 		}, bad, after(1), false},
-		{"a verdict on what was sent before the reload", func(c *badTokens) {
-			c.flush(after(1))
-			c.refused(bad, after(1), "")
+		{"a verdict on what was sent before the reload", func(c *List) {
+			c.Flush(after(1))
+			c.Refused(bad, after(1), "")
 		}, bad, after(2), false},
-		{"the first refusal after a reload", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.flush(after(1))
-			c.refused(bad, after(2), "")
+		{"the first refusal after a reload", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Flush(after(1))
+			c.Refused(bad, after(2), "")
 		}, bad, after(2 + badTokenLife), false},
-		{"an acceptance ends it", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.accepted(bad)
+		{"an acceptance ends it", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Accepted(bad)
 		}, bad, start, false},
-		{"the first refusal after an acceptance", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.accepted(bad)
-			c.refused(bad, after(1), "")
+		{"the first refusal after an acceptance", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Accepted(bad)
+			c.Refused(bad, after(1), "")
 		}, bad, after(1 + badTokenLife), false},
-		{"an acceptance of another", func(c *badTokens) {
-			c.refused(bad, start, "")
-			c.accepted(inProduction("other"))
+		{"an acceptance of another", func(c *List) {
+			c.Refused(bad, start, "")
+			c.Accepted(inProduction("other"))
 		}, bad, start, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+			c := New(badTokenLife, badTokenRepeated, entries)
 			tt.do(c)
-			_, _, got := c.listed(tt.d, tt.now)
-			listed, evicted := c.figures(tt.now)
+			_, _, got := c.Listed(tt.d, tt.now)
+			listed, evicted := c.Figures(tt.now)
 			if got != tt.want || evicted != 0 {
 				t.Errorf("listed is %v, evicted %d; want %v", got, evicted, tt.want)
 			}
@@ -100,31 +106,31 @@ func TestBadTokens(t *testing.T) {
 }
 
 func TestBadTokensSayWhenAPNsRefused(t *testing.T) {
-	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+	c := New(badTokenLife, badTokenRepeated, entries)
 	sent := time.Unix(1_700_000_000, 0)
-	c.refused(inProduction("bad"), sent, "BadDeviceToken")
-	if got, why, ok := c.listed(inProduction("bad"), sent.Add(time.Minute)); !ok || !got.Equal(sent) || why != "BadDeviceToken" {
+	c.Refused(inProduction("bad"), sent, "BadDeviceToken")
+	if got, why, ok := c.Listed(inProduction("bad"), sent.Add(time.Minute)); !ok || !got.Equal(sent) || why != "BadDeviceToken" {
 		t.Errorf("got %v, %v; want %v", got, ok, sent)
 	}
 }
 
 func TestBadTokensAreBounded(t *testing.T) {
-	c := newBadTokens(badTokenLife, badTokenRepeated, 2)
+	c := New(badTokenLife, badTokenRepeated, 2)
 	now := time.Unix(1_700_000_000, 0)
 	for i, token := range []string{"a", "b", "a", "c"} { // b is the oldest at the end
-		c.refused(inProduction(token), now.Add(time.Duration(i)), "")
+		c.Refused(inProduction(token), now.Add(time.Duration(i)), "")
 	}
 	for token, want := range map[string]bool{"a": true, "b": false, "c": true} {
-		if _, _, got := c.listed(inProduction(token), now); got != want {
+		if _, _, got := c.Listed(inProduction(token), now); got != want {
 			t.Errorf("%s: listed is %v, want %v", token, got, want)
 		}
 	}
-	if listed, evicted := c.figures(now); listed != 2 || evicted != 1 {
+	if listed, evicted := c.Figures(now); listed != 2 || evicted != 1 {
 		t.Errorf("listed %d, evicted %d; want 2, 1", listed, evicted)
 	}
 	now = now.Add(time.Hour + time.Minute) // a and c are forgotten
-	c.refused(inProduction("d"), now, "")
-	if _, evicted := c.figures(now); evicted != 1 || c.list.len() != 1 {
+	c.Refused(inProduction("d"), now, "")
+	if _, evicted := c.Figures(now); evicted != 1 || c.list.len() != 1 {
 		t.Errorf("%d entries, evicted %d; want 1, 1", c.list.len(), evicted)
 	}
 }
@@ -138,7 +144,7 @@ func TestBadTokensAgainstModel(t *testing.T) {
 		at    time.Time
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		c := newBadTokens(badTokenLife, badTokenRepeated, limit)
+		c := New(badTokenLife, badTokenRepeated, limit)
 		now := time.Unix(1_700_000_000, 0)
 		var history []refusalAt // since the flush, without those accepted or evicted
 		var evicted uint64
@@ -187,16 +193,16 @@ func TestBadTokensAgainstModel(t *testing.T) {
 					drop(known[limit-1])
 					evicted++
 				}
-				c.refused(inProduction(tok), now, "")
+				c.Refused(inProduction(tok), now, "")
 				history = append(history, refusalAt{tok, now})
 			},
 			"accepted": func(t *rapid.T) {
 				tok := token.Draw(t, "token")
-				c.accepted(inProduction(tok))
+				c.Accepted(inProduction(tok))
 				drop(tok)
 			},
 			"flush": func(t *rapid.T) {
-				c.flush(now)
+				c.Flush(now)
 				history = nil
 				now = now.Add(1)
 			},
@@ -204,7 +210,7 @@ func TestBadTokensAgainstModel(t *testing.T) {
 				listed := 0
 				for _, tok := range []string{"a", "b", "c", "d", "e", "f"} {
 					wantAt, want := refusedAt(tok)
-					at, _, got := c.listed(inProduction(tok), now)
+					at, _, got := c.Listed(inProduction(tok), now)
 					if got != want || got && !at.Equal(wantAt) {
 						t.Fatalf("%s: got %v, %v; want %v, %v", tok, at, got, wantAt, want)
 					}
@@ -212,7 +218,7 @@ func TestBadTokensAgainstModel(t *testing.T) {
 						listed++
 					}
 				}
-				gotListed, gotEvicted := c.figures(now)
+				gotListed, gotEvicted := c.Figures(now)
 				if gotListed != listed || gotEvicted != evicted {
 					t.Fatalf("listed, evicted: got %d, %d; want %d, %d", gotListed, gotEvicted, listed, evicted)
 				}
@@ -224,7 +230,7 @@ func TestBadTokensAgainstModel(t *testing.T) {
 	})
 }
 
-func (l *badTokenList) ringLen() (n int) {
+func (l *list) ringLen() (n int) {
 	for e := l.ends.older; e != &l.ends; e = e.older {
 		n++
 	}
@@ -234,24 +240,24 @@ func (l *badTokenList) ringLen() (n int) {
 // Verdicts of different ages come in any order: the list forgets later then, but
 // it lists no longer.
 func TestBadTokensOutOfOrder(t *testing.T) {
-	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+	c := New(badTokenLife, badTokenRepeated, entries)
 	start := time.Unix(1_700_000_000, 0)
 	late, early, last := inProduction("late"), inProduction("early"), inProduction("last")
-	c.refused(late, start.Add(30*time.Second), "")
-	c.refused(early, start, "")
-	c.refused(last, start.Add(time.Hour), "")
+	c.Refused(late, start.Add(30*time.Second), "")
+	c.Refused(early, start, "")
+	c.Refused(last, start.Add(time.Hour), "")
 	if n := c.list.len(); n != 3 {
 		t.Errorf("%d are remembered, want 3: the oldest of the ring is not over yet", n)
 	}
-	c.refused(early, start.Add(time.Hour+time.Second), "")
-	if _, _, ok := c.listed(early, start.Add(time.Hour+badTokenLife+time.Second)); ok {
+	c.Refused(early, start.Add(time.Hour+time.Second), "")
+	if _, _, ok := c.Listed(early, start.Add(time.Hour+badTokenLife+time.Second)); ok {
 		t.Error("a refusal after more than an hour counts as the second")
 	}
 }
 
 func TestBadTokensFromManyGoroutines(t *testing.T) {
 	const workers, rounds = 8, 500
-	c := newBadTokens(badTokenLife, badTokenRepeated, 20)
+	c := New(badTokenLife, badTokenRepeated, 20)
 	now := time.Unix(1_700_000_000, 0)
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -260,15 +266,15 @@ func TestBadTokensFromManyGoroutines(t *testing.T) {
 				d := inProduction(fmt.Sprint((w + i) % 40))
 				switch i % 4 {
 				case 0, 1:
-					c.refused(d, now.Add(time.Duration(i)), "")
+					c.Refused(d, now.Add(time.Duration(i)), "")
 				case 2:
-					c.listed(d, now)
+					c.Listed(d, now)
 				case 3:
-					c.accepted(d)
+					c.Accepted(d)
 				}
 			}
 			if w == 0 {
-				c.flush(now)
+				c.Flush(now)
 			}
 		})
 	}
@@ -279,41 +285,41 @@ func TestBadTokensFromManyGoroutines(t *testing.T) {
 }
 
 func TestBadTokensAnswerWithoutAllocation(t *testing.T) {
-	c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+	c := New(badTokenLife, badTokenRepeated, entries)
 	now := time.Unix(1_700_000_000, 0)
-	known, other := deviceToken(badDevice, 1), deviceToken(goodDevice, 1)
+	known, other := numbered("bad", 1), numbered("good", 1)
 	ask := func() {
-		c.listed(device{Production, topic, known}, now)
-		c.listed(device{Production, topic, other}, now)
-		c.accepted(device{Production, topic, other})
+		c.Listed(Device{production, topic, known}, now)
+		c.Listed(Device{production, topic, other}, now)
+		c.Accepted(Device{production, topic, other})
 	}
 	if n := testing.AllocsPerRun(100, ask); n != 0 {
 		t.Errorf("%v allocations while it is empty, want 0", n)
 	}
-	c.refused(device{Production, topic, known}, now, "")
+	c.Refused(Device{production, topic, known}, now, "")
 	if n := testing.AllocsPerRun(100, ask); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
-	if _, _, known := c.listed(device{Production, topic, known}, now); !known {
+	if _, _, known := c.Listed(Device{production, topic, known}, now); !known {
 		t.Error("it was never listed")
 	}
 }
 
 // BenchmarkBadTokens is the question asked for each notification.
 func BenchmarkBadTokens(b *testing.B) {
-	for _, entries := range []int{0, badTokenEntries} {
+	for _, entries := range []int{0, entries} {
 		b.Run(fmt.Sprint("entries=", entries), func(b *testing.B) {
-			c := newBadTokens(badTokenLife, badTokenRepeated, badTokenEntries)
+			c := New(badTokenLife, badTokenRepeated, entries)
 			now := time.Unix(1_700_000_000, 0)
 			for i := range entries {
-				c.refused(device{Production, topic, deviceToken(badDevice, i)}, now, "")
+				c.Refused(Device{production, topic, numbered("bad", i)}, now, "")
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
-				good := deviceToken(goodDevice, 1)
+				good := numbered("bad", 1)
 				for pb.Next() {
-					c.listed(device{Production, topic, good}, now)
+					c.Listed(Device{production, topic, good}, now)
 				}
 			})
 		})
