@@ -227,8 +227,8 @@ func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
 	l.todo.rulings = append(l.todo.rulings, guardRuling{line: n, Ruling: r})
 }
 
-func (l *appLane) Full() bool  { return !l.app.account.room() }
-func (l *appLane) Roomy() bool { return l.app.account.roomy() }
+func (l *appLane) Full() bool  { return !l.app.account.Room() }
+func (l *appLane) Roomy() bool { return l.app.account.Roomy() }
 
 // arrive hands n, which has come now, to the lane. What is decided is to be carried
 // out by perform: a client's lock may be held.

@@ -16,6 +16,7 @@ import (
 	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
 )
@@ -46,7 +47,7 @@ type Bridge struct {
 	log      zerolog.Logger
 	now      func() time.Time
 	clock    *clock
-	budget   *budget
+	budget   *room.Budget
 	traces   *trace.Ring
 	asleep   lane.Entries // devices that wait, of all lanes
 	feedback *feedback
@@ -109,7 +110,7 @@ func newBridge(c Config) (*Bridge, error) {
 	limits := c.Limits.withDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
-		budget: newBudget(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
+		budget: room.New(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    newLedgerLog(c.Ledger, limits.RetryDelay, c.Log),

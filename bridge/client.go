@@ -8,6 +8,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/room"
 )
 
 // client is one client of an app over all its connections: its ledger knows
@@ -18,7 +19,7 @@ type client struct {
 
 	mu       sync.Mutex
 	ledger   *conversation.Ledger
-	pace     pace
+	pace     room.Pace
 	sessions int
 	watched  map[*Session]struct{} // those that wait for room, or for their end
 	touched  []*Session            // of these, the ones for which that may have come
@@ -65,7 +66,7 @@ func (c *client) carryOut() {
 			c.app.bridge.forget(s)
 		}
 		if freed > 0 {
-			c.app.account.give(freed)
+			c.app.account.Give(freed)
 		}
 		c.mu.Lock()
 	}
@@ -194,7 +195,7 @@ func (b *Bridge) tick() {
 	}
 	now, short := b.now(), false
 	for _, a := range b.everyApp() {
-		short = short || !a.account.room()
+		short = short || !a.account.Room()
 		a.tendHealth(now)
 		a.endTrace(now)
 		for _, l := range a.lanes {
@@ -271,7 +272,7 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 		return c
 	}
 	now := b.now()
-	c := &client{app: a, pace: newPace(b.limits.ClientRate), ledger: conversation.New(conversation.Options{
+	c := &client{app: a, pace: room.NewPace(b.limits.ClientRate), ledger: conversation.New(conversation.Options{
 		Client:     key.recordName(),
 		Budget:     b.ledgerBudget,
 		Bytes:      b.limits.LedgerBytesPerClient,

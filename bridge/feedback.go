@@ -74,7 +74,7 @@ func (f *feedback) alive(n *notification) {
 // token. Until it is stored it counts as a notification of its app.
 func (f *feedback) untold(a *app, token []byte, at time.Time) {
 	a.bridge.unsettled.Add(1)
-	a.account.add(untoldSize(token))
+	a.account.Add(untoldSize(token))
 	f.add(feedbackEntry{app: a, token: token, at: at, doubt: true})
 }
 
@@ -86,7 +86,7 @@ func (f *feedback) refused(n *notification) {
 // withdraw takes back what was recorded of a bad token.
 func (f *feedback) withdraw(a *app, w lane.Withdrawal) {
 	a.bridge.unsettled.Add(1)
-	a.account.add(untoldSize(w.Token))
+	a.account.Add(untoldSize(w.Token))
 	f.add(feedbackEntry{app: a, token: w.Token, at: w.Recorded.Add(time.Millisecond), alive: true})
 }
 
@@ -99,7 +99,7 @@ func (e feedbackEntry) stored() {
 		e.waits.lane.finish(e.waits, e.outcome)
 		return
 	}
-	e.app.account.give(untoldSize(e.token))
+	e.app.account.Give(untoldSize(e.token))
 	e.app.bridge.settled(1)
 }
 

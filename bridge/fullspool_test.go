@@ -83,7 +83,7 @@ func fill(t *testing.T, b *Bridge, s *Session, p *recorder) (count int) {
 			}
 		default:
 		}
-		return b.Unspooled() != nil && !s.app.account.plenty()
+		return b.Unspooled() != nil && !s.app.account.Plenty()
 	})
 	return count
 }

@@ -227,7 +227,7 @@ func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.SpoolRecord)
 	n.lane, n.Line = l, line
 	n.Stored(record.Queued)
 	l.app.bridge.unsettled.Add(1)
-	l.app.account.add(n.Size)
+	l.app.account.Add(n.Size)
 	if err != nil {
 		l.app.bridge.log.Error().Err(err).Str("app", l.app.name).Stringer("environment", l.environment).Uint64("id", record.ID).
 			Msg("a notification in the spool cannot be read: it is given up, and the others go on")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -26,8 +27,8 @@ type Limits struct {
 	BadTokenTTLRepeated time.Duration // and after a second refusal; 30 min
 	BadTokenEntries     int           // how many are remembered, for an app; 100,000
 
-	ClientRate Rate  // of the notifications of a client, over all its connections; 1,000,000 a second
-	SpoolAhead int64 // bytes that are read ahead from the spool for an app and environment; 4 MiB
+	ClientRate room.Rate // of the notifications of a client, over all its connections; 1,000,000 a second
+	SpoolAhead int64     // bytes that are read ahead from the spool for an app and environment; 4 MiB
 
 	WaitingDevices int // devices that are remembered to wait for their next attempt, in the process; 200,000
 	TopicsPerApp   int // topics of an app's certificates that are served at a time, in an environment; 1,000
@@ -60,7 +61,7 @@ func (l Limits) withDefaults() Limits {
 		BadTokenTTLRepeated: cmp.Or(l.BadTokenTTLRepeated, 30*time.Minute),
 		BadTokenEntries:     cmp.Or(l.BadTokenEntries, 100_000),
 
-		ClientRate: cmp.Or(l.ClientRate, Rate{1_000_000, time.Second}),
+		ClientRate: cmp.Or(l.ClientRate, room.Rate{Count: 1_000_000, Per: time.Second}),
 		SpoolAhead: cmp.Or(l.SpoolAhead, 4<<20),
 
 		WaitingDevices: cmp.Or(l.WaitingDevices, 200_000),
@@ -83,8 +84,3 @@ func (l Limits) upstream() upstream.Limits {
 		PingAfter: l.PingAfter, PingTimeout: l.PingTimeout,
 	}
 }
-
-// lowWater is the mark below which reading begins again that stopped at limit.
-// The distance keeps a connection from being parked and unparked for each
-// notification.
-func lowWater(limit int64) int64 { return limit * 3 / 4 }

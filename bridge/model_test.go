@@ -268,8 +268,8 @@ func checkSession(t *rapid.T) {
 		s.Close(nil)
 	}
 	b.feedback.write(b.ctx, b.feedback.queue)
-	if left := b.unsettled.Load(); left != 0 || b.budget.used.Load() != 0 {
-		t.Fatalf("%d notifications and %d bytes are left", left, b.budget.used.Load())
+	if left := b.unsettled.Load(); left != 0 || b.budget.Used() != 0 {
+		t.Fatalf("%d notifications and %d bytes are left", left, b.budget.Used())
 	}
 }
 

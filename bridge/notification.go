@@ -74,7 +74,7 @@ func (n *notification) leave(o conversation.Outcome, now time.Time) {
 	}
 	a, size := n.lane.app, n.Size
 	n.free()
-	a.account.give(size)
+	a.account.Give(size)
 	a.bridge.settled(1)
 }
 

@@ -14,6 +14,7 @@ import (
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
 )
@@ -25,7 +26,7 @@ type app struct {
 	bridge    *Bridge
 	route     atomic.Pointer[route]
 	lanes     [2]*appLane // of Production and Sandbox
-	account   account
+	account   *room.Account
 	badTokens *badtokens.List
 	counters  appCounters
 	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced
@@ -128,7 +129,7 @@ var errNoTopic = errors.New("the app has no topic set and the client's certifica
 func (b *Bridge) newApp(name string) *app {
 	a := &app{name: name, bridge: b}
 	a.badTokens = badtokens.New(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
-	a.account.budget = b.budget
+	a.account = b.budget.Account()
 	a.health = health.New(name, b.log)
 	for e := range a.lanes {
 		a.lanes[e] = b.newLane(a, Environment(e))

@@ -9,6 +9,7 @@ import (
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/pushtype"
+	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -67,12 +68,12 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	s.address(n, frame, now)
 	s.lane.counters.taken.Add(1)
 	s.lane.counters.skip(frame.Skipped)
-	s.app.account.add(n.Size)
+	s.app.account.Add(n.Size)
 
 	c := s.client
 	c.mu.Lock()
 	n.holders = 1
-	c.pace.take(now)
+	c.pace.Take(now)
 	var forward bool
 	n.identifier, n.named = frame.Identifier, c.names(frame)
 	n.seq, forward = s.talk.Take(n, conversation.FrameOf(frame), now)
@@ -203,9 +204,9 @@ func (s *Session) room(now time.Time) bool {
 		if s.mayLinger() {
 			return true
 		}
-	case !s.client.pace.room(now):
+	case !s.client.pace.Room(now):
 		s.lane.counters.overRate.Add(1)
-	case s.talk.Len() < s.bridge.limits.Window && s.app.account.room():
+	case s.talk.Len() < s.bridge.limits.Window && s.app.account.Room():
 		return true
 	}
 	s.parked = true
@@ -217,7 +218,7 @@ func (s *Session) room(now time.Time) bool {
 // as it answers about others: one device must not stop the connection. The client's
 // lock is held.
 func (s *Session) takeOverSlow(now time.Time) {
-	if !s.parked || s.talk.Lingers() || int64(s.talk.Len()) <= lowWater(int64(s.bridge.limits.Window)) {
+	if !s.parked || s.talk.Lingers() || int64(s.talk.Len()) <= room.LowWater(int64(s.bridge.limits.Window)) {
 		return
 	}
 	for _, l := range s.app.lanes {
@@ -232,7 +233,7 @@ func (s *Session) takeOverSlow(now time.Time) {
 // stops it.
 func (s *Session) mayLinger() bool {
 	a := s.app
-	return a.account.room() || s.bridge.spool != nil && a.account.spare()
+	return a.account.Room() || s.bridge.spool != nil && a.account.Spare()
 }
 
 // canResume reports whether a session that stopped reading may read on. The
@@ -241,15 +242,20 @@ func (s *Session) canResume() bool {
 	if s.talk.Lingers() {
 		return s.mayLinger()
 	}
-	if int64(s.talk.Len()) > lowWater(int64(s.bridge.limits.Window)) || !s.client.pace.room(s.bridge.now()) {
+	if int64(s.talk.Len()) > room.LowWater(int64(s.bridge.limits.Window)) || !s.client.pace.Room(s.bridge.now()) {
 		return false
 	}
-	return s.app.account.plenty() || !s.app.account.park(s)
+	return s.app.account.Plenty() || !s.app.account.Park(waiting{s})
 }
 
-// resume asks the gateway to read on if there is room.
-func (s *Session) resume() {
-	s.client.during(func(time.Time) { s.client.touch(s) })
+// waiting is a session that waits for bytes.
+type waiting struct{ *Session }
+
+func (w waiting) Account() *room.Account { return w.app.account }
+
+// Resume asks the gateway to read on if there is room.
+func (w waiting) Resume() {
+	w.client.during(func(time.Time) { w.client.touch(w.Session) })
 }
 
 // settled says how the delivery of n ended now. It must not be touched afterwards.

@@ -134,7 +134,7 @@ func (b *Bridge) Stats() Stats {
 	st.LedgerBytes = b.ledgerBudget.Used()
 	st.LedgerWait, st.LedgerFailed = b.ledgerLog.figures()
 	st.Unsettled = b.unsettled.Load()
-	st.QueuedBytes = b.budget.used.Load()
+	st.QueuedBytes = b.budget.Used()
 	st.Retrying = int(b.asleep.Used())
 	st.FeedbackWait = b.feedback.len()
 	st.Traced, _ = b.traces.Used()

@@ -13,6 +13,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/room"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
@@ -194,7 +195,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 		WaitingDevices:       int(l.WaitingDevices),
 		TopicsPerApp:         int(l.TopicsPerApp),
 		TraceEntries:         int(l.TraceEntries),
-		ClientRate:           bridge.Rate(rate(l.NotificationRatePerClient)),
+		ClientRate:           room.Rate(rate(l.NotificationRatePerClient)),
 		Connections:          int(l.APNsConnections),
 		Streams:              int(l.APNsStreams),
 		ConnectionAge:        time.Duration(l.APNsConnectionAge),

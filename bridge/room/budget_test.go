@@ -1,4 +1,4 @@
-package bridge
+package room
 
 import (
 	"testing"
@@ -6,27 +6,30 @@ import (
 	"pgregory.net/rapid"
 )
 
+// waiter is a session that is never woken.
+type waiter struct{ Waiter }
+
 func TestBudget(t *testing.T) {
 	const limit = 6400 // shares of 100, 4,800 in common
-	b := newBudget(limit)
-	busy, other := &account{budget: b}, &account{budget: b}
-	busy.add(4900)
-	if busy.room() {
+	b := New(limit)
+	busy, other := b.Account(), b.Account()
+	busy.Add(4900)
+	if busy.Room() {
 		t.Error("an app has room beyond the bound")
 	}
-	if !other.room() {
+	if !other.Room() {
 		t.Error("one app's bytes took another's share")
 	}
-	other.add(100)
-	if other.room() {
+	other.Add(100)
+	if other.Room() {
 		t.Error("an app has room beyond its share when the rest is used up")
 	}
-	busy.add(-1)
-	if !busy.room() || busy.plenty() {
-		t.Errorf("just under the bound: room %v, plenty %v; want true, false", busy.room(), busy.plenty())
+	busy.Add(-1)
+	if !busy.Room() || busy.Plenty() {
+		t.Errorf("just under the bound: room %v, plenty %v; want true, false", busy.Room(), busy.Plenty())
 	}
-	busy.add(-1200)
-	if !busy.plenty() {
+	busy.Add(-1200)
+	if !busy.Plenty() {
 		t.Error("no plenty at three quarters")
 	}
 	if got := b.used.Load(); got != 3799 {
@@ -37,13 +40,13 @@ func TestBudget(t *testing.T) {
 // What goes beyond the shares is the sum over the apps at every moment.
 func TestBudgetAddsUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := newBudget(640)
-		apps := []*account{{budget: b}, {budget: b}, {budget: b}}
+		b := New(640)
+		apps := []*Account{b.Account(), b.Account(), b.Account()}
 		used := make([]int64, len(apps))
 		for range rapid.IntRange(1, 50).Draw(t, "steps") {
 			i := rapid.IntRange(0, len(apps)-1).Draw(t, "app")
 			n := max(-used[i], rapid.Int64Range(-30, 30).Draw(t, "bytes"))
-			apps[i].add(n)
+			apps[i].Add(n)
 			used[i] += n
 			var all, beyond int64
 			for _, u := range used {
@@ -59,14 +62,14 @@ func TestBudgetAddsUp(t *testing.T) {
 
 // Bytes that come back while a session is being parked must not be missed.
 func TestParkLooksAgain(t *testing.T) {
-	b := newBudget(6400)
-	a := &account{budget: b}
-	a.add(5000)
-	if s := new(Session); !a.park(s) || b.waiting.Load() != 1 {
+	b := New(6400)
+	a := b.Account()
+	a.Add(5000)
+	if s := new(waiter); !a.Park(s) || b.waiting.Load() != 1 {
 		t.Error("not parked though there are no bytes")
 	}
-	a.add(-5000)
-	if s := new(Session); a.park(s) || b.waiting.Load() != 1 {
+	a.Add(-5000)
+	if s := new(waiter); a.Park(s) || b.waiting.Load() != 1 {
 		t.Error("parked though there are plenty of bytes")
 	}
 }
