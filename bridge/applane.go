@@ -88,7 +88,7 @@ func (l *appLane) line(topic string) *lane.Line {
 		b := l.app.bridge
 		n = l.core.AddLine(topic, &lineDisk{spool: b.spool, line: store.Line{App: l.app.name, Environment: l.environment.String(), Topic: topic}})
 		l.configure(n)
-		b.ledgerLog.restoreGuard(l, n, b.clock.now())
+		l.restoreGuard(n)
 		if n.Door.Reason == lane.Suspect {
 			l.Ruled(n, lane.Ruling{Alarm: true})
 		}
@@ -222,7 +222,7 @@ func (l *appLane) Gone(it *lane.Item) { l.todo.gone = append(l.todo.gone, of(it)
 func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
 	if r.Save { // at once: of two rulings the later one's record has to be the last
 		b := l.app.bridge
-		b.ledgerLog.saveGuard(guardKey(l, n), n.Record(), b.now())
+		b.ledgerLog.SaveGuard(guardKey(l, n), n.Record(), b.now().Add(lane.GuardLife))
 	}
 	l.todo.rulings = append(l.todo.rulings, guardRuling{line: n, Ruling: r})
 }

@@ -16,6 +16,7 @@ import (
 	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/ledgerlog"
 	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/store"
@@ -25,8 +26,8 @@ import (
 type Config struct {
 	Apps     []App
 	Feedback Feedback
-	Ledger   Ledger // nil: after a restart no resend is recognised
-	Spool    Spool  // not needed with SpoolOff
+	Ledger   ledgerlog.Store // nil: after a restart no resend is recognised
+	Spool    Spool           // not needed with SpoolOff
 	Mode     SpoolMode
 	Limits   Limits
 	Log      zerolog.Logger
@@ -57,7 +58,7 @@ type Bridge struct {
 	spoolFault, readFault *complaint.Complaint
 
 	ledgerBudget *conversation.Budget
-	ledgerLog    *ledgerLog
+	ledgerLog    *ledgerlog.Log
 	tombs        *tombstones
 
 	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
@@ -100,7 +101,7 @@ func New(c Config) (*Bridge, error) {
 	b.wg.Go(func() { b.runClock(b.ctx.Done()) })
 	b.writing, b.endWriters = context.WithCancel(context.Background())
 	b.writers.Go(func() { b.feedback.run(b.writing) })
-	b.writers.Go(func() { b.ledgerLog.run(b.writing.Done()) })
+	b.writers.Go(func() { b.ledgerLog.Run(b.writing.Done()) })
 	b.everyLane(func(l *appLane) { l.during(func(lane.Now) {}) })
 	return b, nil
 }
@@ -113,7 +114,7 @@ func newBridge(c Config) (*Bridge, error) {
 		budget: room.New(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
-		ledgerLog:    newLedgerLog(c.Ledger, limits.RetryDelay, c.Log),
+		ledgerLog:    ledgerlog.New(c.Ledger, limits.RetryDelay, c.Log),
 		idle:         make(chan struct{}, 1),
 		apps:         make(map[string]*app), sessions: make(map[*Session]struct{}), clients: make(map[clientKey]*client),
 	}
@@ -138,14 +139,14 @@ func newBridge(c Config) (*Bridge, error) {
 		}
 	}
 	b.tombs = newTombstones(c.Tombstones, limits.LedgerTTL, b.now(), c.Log)
-	if err := b.ledgerLog.load(); err != nil {
+	if err := b.ledgerLog.Load(); err != nil {
 		return nil, err
 	}
-	if err := b.ledgerLog.begin(c.Mode == SpoolAlways); err != nil {
+	if err := b.ledgerLog.Begin(c.Mode == SpoolAlways); err != nil {
 		return nil, fmt.Errorf("the resend ledger cannot be written: %w", err)
 	}
 	if c.SpoolBegins {
-		b.ledgerLog.committed = false
+		b.ledgerLog.SpoolLost()
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.Reload(c.Apps); err != nil {
@@ -374,5 +375,5 @@ func (b *Bridge) saveLedgers() {
 		records = append(records, c.ledger.Records(b.now())...)
 		c.mu.Unlock()
 	}
-	b.ledgerLog.replace(records)
+	b.ledgerLog.Replace(records)
 }

@@ -278,9 +278,11 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 		Bytes:      b.limits.LedgerBytesPerClient,
 		Life:       b.limits.LedgerTTL,
 		ProvenLife: b.limits.LedgerTTLProven,
-		Durable:    b.ledgerLog.store != nil,
+		Durable:    b.ledgerLog.Durable(),
 	}, now)}
-	b.ledgerLog.restore(c.ledger, key, now)
+	if err := b.ledgerLog.Restore(c.ledger, key.recordName(), now); err != nil {
+		b.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
+	}
 	b.clients[key] = c
 	return c
 }

@@ -54,10 +54,10 @@ func (a *app) perform(d conversation.Decision) {
 // they may speak of and that are on their way to disk.
 func (a *app) durable(records []conversation.Record, then func()) {
 	log := a.bridge.ledgerLog
-	log.behind.Add(int64(len(records)))
+	log.Behind.Add(int64(len(records)))
 	a.bridge.afterWritten(a.lanes[:], func() {
-		log.write(records, then)
-		log.behind.Add(-int64(len(records)))
+		log.Write(records, then)
+		log.Behind.Add(-int64(len(records)))
 	})
 }
 

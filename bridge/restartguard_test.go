@@ -270,9 +270,7 @@ func TestGuardRemembersTheLatest(t *testing.T) {
 	second := l.release()
 	l.perform(second)
 	l.perform(first)
-	b.ledgerLog.mu.Lock()
-	defer b.ledgerLog.mu.Unlock()
-	if got := b.ledgerLog.guards[guardKey(l, n)].Value; !bytes.Equal(got, latest) {
+	if got := b.ledgerLog.Guard(guardKey(l, n)); !bytes.Equal(got, latest) {
 		t.Errorf("% x is remembered, and the guard knew % x", got, latest)
 	}
 }

@@ -132,7 +132,7 @@ func (b *Bridge) Stats() Stats {
 	st.Clients, st.Now = len(b.clients), b.clock.nanos(b.now())/int64(time.Second)
 	b.mu.Unlock()
 	st.LedgerBytes = b.ledgerBudget.Used()
-	st.LedgerWait, st.LedgerFailed = b.ledgerLog.figures()
+	st.LedgerWait, st.LedgerFailed = b.ledgerLog.Figures()
 	st.Unsettled = b.unsettled.Load()
 	st.QueuedBytes = b.budget.Used()
 	st.Retrying = int(b.asleep.Used())

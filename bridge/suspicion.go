@@ -22,6 +22,23 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 	}
 }
 
+// guardKey names what is written of the guard of n.
+func guardKey(l *appLane, n *lane.Line) string {
+	return l.app.name + "\x00" + l.environment.String() + "\x00" + n.Name
+}
+
+// restoreGuard gives the guard of n what was written of it. l.mu is held.
+func (l *appLane) restoreGuard(n *lane.Line) {
+	b := l.app.bridge
+	record := b.ledgerLog.Guard(guardKey(l, n))
+	if record == nil {
+		return
+	}
+	if err := l.core.Restore(n, record, b.clock.now()); err != nil {
+		b.log.Error().Err(err).Str("app", l.app.name).Msg("it is not known when APNs last accepted a push")
+	}
+}
+
 // suspicion is what the operator is told when a guard is aroused.
 func (a *app) suspicion() string {
 	return fmt.Sprintf("APNs refuses the app's device tokens, %d different ones in a row: are environment, topic and credential "+

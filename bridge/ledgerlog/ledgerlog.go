@@ -1,4 +1,6 @@
-package bridge
+// Package ledgerlog writes down what the clients' ledgers, and the guards of lines, want to
+// find again after a restart.
+package ledgerlog
 
 import (
 	"bytes"
@@ -15,34 +17,31 @@ import (
 
 	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
-	"apnsbridge/bridge/lane"
 	"apnsbridge/store"
 )
 
-// Ledger is the log below the clients' ledgers as the bridge needs it: a
-// store.Ledger.
-type Ledger interface {
+// Store is what is below: a store.Ledger.
+type Store interface {
 	Append(ctx context.Context, records ...store.LedgerRecord) error
 	Load(ctx context.Context, fn func(store.LedgerRecord) error) error
 	Replace(ctx context.Context, records ...store.LedgerRecord) error
 }
 
-// ledgerLog writes what the ledgers want to find again after a restart. A packet
+// Log is one, of all apps. A packet
 // goes out when its records are durable: a provider that resends after a crash
 // of ours must be recognised. Without a store it goes out at once.
-type ledgerLog struct {
-	store Ledger        // nil: there is none
+type Log struct {
+	store Store         // nil: there is none
 	delay time.Duration // after an error, before the next attempt
-	log   zerolog.Logger
 	fault *complaint.Complaint
 	wake  chan struct{}
 
-	behind atomic.Int64 // records that wait until what they may speak of is on disk
+	Behind atomic.Int64 // records that wait until what they may speak of is on disk
 
 	unwritten map[string]store.LedgerRecord // by key; of run alone
 
 	mu       sync.Mutex
-	queue    []ledgerJob
+	queue    []job
 	writing  int                              // jobs
 	restored map[string][]conversation.Record // of clients that have not come yet
 	guards   map[string]conversation.Record   // by lane and line: what their guards know
@@ -51,14 +50,17 @@ type ledgerLog struct {
 	committed bool // what the last run took was on disk before it was forwarded, and still is
 }
 
-type ledgerJob struct {
+type job struct {
 	records []conversation.Record
 	then    func()
 }
 
-func newLedgerLog(s Ledger, delay time.Duration, log zerolog.Logger) *ledgerLog {
-	return &ledgerLog{
-		store: s, delay: delay, log: log, unwritten: make(map[string]store.LedgerRecord), wake: make(chan struct{}, 1), restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record),
+// New makes a log above s, or none with nil. An error of the store is followed by another
+// attempt after delay.
+func New(s Store, delay time.Duration, log zerolog.Logger) *Log {
+	return &Log{
+		store: s, delay: delay, wake: make(chan struct{}, 1), unwritten: make(map[string]store.LedgerRecord),
+		restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record),
 		fault: complaint.New(log, "the resend ledger cannot be written: after a crash resends would arrive twice",
 			"the resend ledger can be written again"),
 	}
@@ -73,9 +75,9 @@ const guardPrefix = "\x00guard\x00"
 // in order has nothing without a verdict, and takes the record away.
 var runRecord = conversation.Record{Key: []byte("\x00run"), Expires: time.Unix(1<<40, 0)}
 
-// begin says to whoever comes after a crash whether all is on disk. It is durable
+// Begin says to whoever comes after a crash whether all is on disk. It is durable
 // when it returns.
-func (l *ledgerLog) begin(allOnDisk bool) error {
+func (l *Log) Begin(allOnDisk bool) error {
 	if l.store == nil || allOnDisk == l.committed {
 		return nil
 	}
@@ -86,8 +88,14 @@ func (l *ledgerLog) begin(allOnDisk bool) error {
 	return l.store.Append(context.Background(), appendStored(nil, []conversation.Record{record})...)
 }
 
-// load reads what earlier runs have written.
-func (l *ledgerLog) load() error {
+// Durable reports whether there is a store.
+func (l *Log) Durable() bool { return l.store != nil }
+
+// SpoolLost says that what the last run had on disk is there no more.
+func (l *Log) SpoolLost() { l.committed = false }
+
+// Load reads what earlier runs have written.
+func (l *Log) Load() error {
 	if l.store == nil {
 		return nil
 	}
@@ -111,47 +119,34 @@ func (l *ledgerLog) load() error {
 	return nil
 }
 
-// restore gives a client's ledger what was written of it.
-func (l *ledgerLog) restore(ledger *conversation.Ledger, key clientKey, now time.Time) {
+// Restore gives the ledger of a client, by the name in its records, what was written of it.
+func (l *Log) Restore(ledger *conversation.Ledger, client string, now time.Time) error {
 	l.mu.Lock()
-	records := l.restored[key.recordName()]
-	delete(l.restored, key.recordName())
+	records := l.restored[client]
+	delete(l.restored, client)
 	l.mu.Unlock()
-	if err := ledger.Restore(records, l.committed, now); err != nil {
-		l.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
-	}
+	return ledger.Restore(records, l.committed, now)
 }
 
-// guardKey names what is written of a line's guard.
-func guardKey(l *appLane, n *lane.Line) string {
-	return l.app.name + "\x00" + l.environment.String() + "\x00" + n.Name
-}
-
-// restoreGuard gives a line's guard what was written of it. l.mu is held.
-func (l *ledgerLog) restoreGuard(to *appLane, n *lane.Line, now lane.Now) {
+// Guard gives what was written of the guard of that name, nil if there is nothing.
+func (l *Log) Guard(key string) []byte {
 	l.mu.Lock()
-	record, ok := l.guards[guardKey(to, n)]
-	l.mu.Unlock()
-	if !ok {
-		return
-	}
-	if err := to.core.Restore(n, record.Value, now); err != nil {
-		l.log.Error().Err(err).Str("app", to.app.name).Msg("it is not known when APNs last accepted a push")
-	}
+	defer l.mu.Unlock()
+	return l.guards[key].Value
 }
 
-// saveGuard writes what a line's guard knows. The lane's lock is held.
-func (l *ledgerLog) saveGuard(key string, state []byte, now time.Time) {
-	record := conversation.Record{Key: []byte(guardPrefix + key), Value: state, Expires: now.Add(lane.GuardLife)}
+// SaveGuard writes what the guard of that name knows, which is of use until expires.
+func (l *Log) SaveGuard(key string, state []byte, expires time.Time) {
+	record := conversation.Record{Key: []byte(guardPrefix + key), Value: state, Expires: expires}
 	l.mu.Lock()
 	l.guards[key] = record
 	l.mu.Unlock()
-	l.write([]conversation.Record{record}, nil)
+	l.Write([]conversation.Record{record}, nil)
 }
 
-// write makes records durable and then calls then, in the order of the calls. If
+// Write makes records durable and then calls then, in the order of the calls. If
 // the store fails, then is called all the same: the ledger in memory is whole.
-func (l *ledgerLog) write(records []conversation.Record, then func()) {
+func (l *Log) Write(records []conversation.Record, then func()) {
 	if l.store == nil || len(records) == 0 {
 		if then != nil {
 			then()
@@ -159,7 +154,7 @@ func (l *ledgerLog) write(records []conversation.Record, then func()) {
 		return
 	}
 	l.mu.Lock()
-	l.queue = append(l.queue, ledgerJob{records, then})
+	l.queue = append(l.queue, job{records, then})
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -167,8 +162,8 @@ func (l *ledgerLog) write(records []conversation.Record, then func()) {
 	}
 }
 
-// run writes until done, and then what is left.
-func (l *ledgerLog) run(done <-chan struct{}) {
+// Run writes until done, and then what is left.
+func (l *Log) Run(done <-chan struct{}) {
 	for {
 		ended := false
 		var again <-chan time.Time
@@ -197,7 +192,7 @@ func (l *ledgerLog) run(done <-chan struct{}) {
 
 // commit writes all that came during the last commit in one, behind what could
 // not be written then.
-func (l *ledgerLog) commit(jobs []ledgerJob) {
+func (l *Log) commit(jobs []job) {
 	all := slices.Collect(maps.Values(l.unwritten))
 	for _, job := range jobs {
 		all = appendStored(all, job.records)
@@ -220,9 +215,9 @@ func (l *ledgerLog) commit(jobs []ledgerJob) {
 	}
 }
 
-// replace writes records in place of all there are, besides those of
+// Replace writes records in place of all there are, besides those of
 // clients that have not come and of the guards.
-func (l *ledgerLog) replace(records []conversation.Record) {
+func (l *Log) Replace(records []conversation.Record) {
 	if l.store == nil {
 		return
 	}
@@ -239,7 +234,7 @@ func (l *ledgerLog) replace(records []conversation.Record) {
 }
 
 // wrote takes note of what came of writing.
-func (l *ledgerLog) wrote(err error) {
+func (l *Log) wrote(err error) {
 	l.fault.Met(err)
 	if err != nil {
 		l.mu.Lock()
@@ -260,9 +255,9 @@ func appendStored(to []store.LedgerRecord, records []conversation.Record) []stor
 	return to
 }
 
-// figures are how many jobs wait, and how many commits have failed.
-func (l *ledgerLog) figures() (waiting int, failures uint64) {
+// Figures are how many jobs wait, and how many commits have failed.
+func (l *Log) Figures() (waiting int, failures uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.queue) + l.writing + int(l.behind.Load()), l.failures
+	return len(l.queue) + l.writing + int(l.Behind.Load()), l.failures
 }
