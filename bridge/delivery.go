@@ -14,6 +14,10 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
+// begin and answered are what an upstream calls before and after each attempt at p.
+func begin(p *upstream.Push) bool                   { return p.Owner.(*notification).begin() }
+func answered(p *upstream.Push, v upstream.Verdict) { p.Owner.(*notification).answered(v) }
+
 // begin reports whether an attempt is to be made, and notes that it begins. If
 // not, n is its lane's again, or through, and the upstream must not touch it.
 func (n *notification) begin() bool {

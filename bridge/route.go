@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
-	"time"
 
 	"apnsbridge/bridge/badtokens"
 	"apnsbridge/bridge/conversation"
@@ -37,13 +35,6 @@ type app struct {
 	configured    bool
 	conversations conversation.Stats // of clients that were forgotten
 	pooled        [2]upstream.Stats  // of upstreams that were closed, by environment
-}
-
-// outlet is an upstream with whose notifications it carries, and where.
-type outlet struct {
-	*upstream.Upstream
-	app         *app
-	environment Environment
 }
 
 // route is how an app's notifications go at present.
@@ -252,15 +243,13 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 			w := &way{credential: c, index: i}
 			rt.ways[env] = append(rt.ways[env], w)
 			if conf.DryRun {
-				w.carrier = new(dryRun)
+				w.carrier = &upstream.DryRun{Begin: begin, Answered: answered}
 				continue
 			}
 			u := upstream.Open(b.ctx, upstream.Config{
 				App: conf.Name, Endpoint: conf.endpoint(env), Credential: c.Credential,
-				Limits: b.limits.upstream(), Log: b.log, Now: b.now,
-				Begin:    func(p *upstream.Push) bool { return p.Owner.(*notification).begin() },
-				Answered: func(p *upstream.Push, v upstream.Verdict) { p.Owner.(*notification).answered(v) },
-				Trouble:  func(v upstream.Verdict) { a.troubled(rt, env, w, v) },
+				Limits: b.limits.upstream(), Log: b.log, Now: b.now, Begin: begin, Answered: answered,
+				Trouble: func(v upstream.Verdict) { a.troubled(rt, env, w, v) },
 			})
 			w.carrier = u
 			b.outlets = append(b.outlets, outlet{u, a, env})
@@ -270,37 +259,4 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 		}
 	}
 	return rt
-}
-
-// spentFor is how long a retired upstream has to have had nothing to do before it
-// is closed: another goroutine that looked up the route before the reload may still
-// send to it.
-const spentFor = time.Minute
-
-// closeSpent closes the upstreams that no app goes by any more.
-func (b *Bridge) closeSpent(now time.Time) {
-	b.mu.Lock()
-	var spent []outlet
-	b.outlets = slices.DeleteFunc(b.outlets, func(u outlet) bool {
-		over := u.IdleFor(now) >= spentFor && !u.routed()
-		if over {
-			spent = append(spent, u)
-			u.app.pooled[u.environment].Add(u.Stats())
-		}
-		return over
-	})
-	b.mu.Unlock()
-	for _, u := range spent {
-		u.Close()
-	}
-}
-
-// routed reports whether its app goes by o. The bridge's lock is held.
-func (o outlet) routed() bool {
-	a := o.app
-	if !a.configured && a.bridge.spool != nil {
-		return false
-	}
-	ways := a.route.Load().ways
-	return slices.ContainsFunc(slices.Concat(ways[:]...), func(w *way) bool { return w.carrier == carrier(o.Upstream) })
 }

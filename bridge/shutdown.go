@@ -1,0 +1,118 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
+)
+
+// settled says that n notifications have left.
+func (b *Bridge) settled(n int64) {
+	if b.unsettled.Add(-n) == 0 {
+		select {
+		case b.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Shutdown lets all sessions come to their end, each when its provider has ended its
+// side or pauses in writing, or when half of ctx's time is over. It
+// returns when they have been told, all that was taken is settled or on disk, and
+// the feedback list has what it should. What providers still write meanwhile is
+// delivered too. An error says how much is left; with a spool Close writes that to
+// disk.
+func (b *Bridge) Shutdown(ctx context.Context) error {
+	b.mu.Lock()
+	b.stopping = true
+	b.mu.Unlock()
+	b.everyLane(func(l *appLane) { l.during(func(lane.Now) { l.core.Quiesce() }) })
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	enough := time.NewTimer(patienceOf(ctx))
+	defer enough.Stop()
+	for b.endSessions() > 0 || b.unsettled.Load() > 0 {
+		select {
+		case <-enough.C:
+			b.hurried.Store(true)
+		case <-b.idle:
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d notifications are without a verdict: %w", b.unsettled.Load(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// patienceOf is how long providers that go on writing are read before they are told
+// that the bridge stops: the rest of ctx's time is for what they answer.
+func patienceOf(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return math.MaxInt64
+	}
+	return time.Until(deadline) / 2
+}
+
+// settleIn is how long a provider has to have written nothing, or to be connected,
+// before its session can be ended in a way that loses nothing.
+const settleIn = time.Second
+
+// endSessions has all sessions read without waiting for room in their windows, and
+// lets those come to their end whose providers pause in writing. It reports how many
+// others there are. It is called again and again while the bridge is stopping.
+func (b *Bridge) endSessions() (writing int) {
+	now, hurried := b.now(), b.hurried.Load()
+	b.mu.Lock()
+	sessions := slices.Collect(maps.Keys(b.sessions))
+	b.mu.Unlock()
+	for _, s := range sessions {
+		if s.readOut(now) || hurried {
+			s.End()
+		} else {
+			writing++
+		}
+	}
+	return writing
+}
+
+// Close ends everything at once. What has no verdict yet goes to disk, or without
+// a spool is counted as abandoned; what is on its way to the feedback list is
+// still written.
+func (b *Bridge) Close() {
+	b.mu.Lock()
+	b.closed = true
+	all := b.outlets
+	b.mu.Unlock()
+	b.ended.Store(true)
+	b.everyLane(func(l *appLane) { l.during(l.core.Stop) })
+	b.cancel()
+	for _, u := range all {
+		u.Close()
+	}
+	b.wg.Wait()
+	b.endWriters()
+	b.writers.Wait()
+	b.saveLedgers()
+	b.tombs.clear()
+}
+
+// saveLedgers writes down what providers may send again to whoever comes after
+// us.
+func (b *Bridge) saveLedgers() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var records []conversation.Record
+	for _, c := range b.clients {
+		c.mu.Lock()
+		records = append(records, c.ledger.Records(b.now())...)
+		c.mu.Unlock()
+	}
+	b.ledgerLog.Replace(records)
+}
