@@ -10,12 +10,12 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/bridge/complaint"
+	"apnsbridge/bridge/budget"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/ledgerlog"
-	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/trace"
+	"apnsbridge/pace"
 	"apnsbridge/store"
 )
 
@@ -45,14 +45,14 @@ type Bridge struct {
 	log      zerolog.Logger
 	now      func() time.Time
 	clock    *clock
-	budget   *room.Budget
+	budget   *budget.Budget
 	traces   *trace.Ring
 	asleep   lane.Entries // devices that wait, of all lanes
 	feedback *feedback
 	mode     SpoolMode
 	spool    Spool // nil: there is none
 
-	spoolFault, readFault *complaint.Complaint
+	spoolFault, readFault *pace.Fault
 
 	ledgerBudget *conversation.Budget
 	ledgerLog    *ledgerlog.Log
@@ -108,7 +108,7 @@ func newBridge(c Config) (*Bridge, error) {
 	limits := c.Limits.withDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
-		budget: room.New(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
+		budget: budget.New(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
 		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    ledgerlog.New(c.Ledger, limits.RetryDelay, c.Log),
@@ -120,9 +120,9 @@ func newBridge(c Config) (*Bridge, error) {
 	}
 	b.clock = newClock(b.now)
 	b.asleep.Limit = int64(limits.WaitingDevices)
-	b.spoolFault = complaint.New(c.Log, "the spool cannot be written: what waits stays in memory, and connections are not "+
+	b.spoolFault = pace.NewFault(c.Log, time.Now, "the spool cannot be written: what waits stays in memory, and connections are not "+
 		"read further when that is full", "the spool can be written again")
-	b.readFault = complaint.New(c.Log, "the spool cannot be read: what waits there stays there until it can",
+	b.readFault = pace.NewFault(c.Log, time.Now, "the spool cannot be read: what waits there stays there until it can",
 		"the spool can be read again")
 	if c.Mode != SpoolOff {
 		b.spool = c.Spool

@@ -8,7 +8,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
-	"apnsbridge/bridge/room"
+	"apnsbridge/pace"
 )
 
 // client is one client of an app over all its connections: its ledger knows
@@ -19,7 +19,7 @@ type client struct {
 
 	mu       sync.Mutex
 	ledger   *conversation.Ledger
-	pace     room.Pace
+	pace     pace.Pace
 	sessions int
 	watched  map[*Session]struct{} // those that wait for room, or for their end
 	touched  []*Session            // of these, the ones for which that may have come
@@ -272,7 +272,7 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 		return c
 	}
 	now := b.now()
-	c := &client{app: a, pace: room.NewPace(b.limits.ClientRate), ledger: conversation.New(conversation.Options{
+	c := &client{app: a, pace: pace.New(b.limits.ClientRate), ledger: conversation.New(conversation.Options{
 		Client:     key.recordName(),
 		Budget:     b.ledgerBudget,
 		Bytes:      b.limits.LedgerBytesPerClient,

@@ -7,9 +7,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/pace"
 	"apnsbridge/store"
 )
 
@@ -32,7 +32,7 @@ type feedback struct {
 	store Feedback
 	delay time.Duration // after an error, before the next attempt
 	log   zerolog.Logger
-	fault *complaint.Complaint
+	fault *pace.Fault
 	wake  chan struct{}
 
 	mu    sync.Mutex
@@ -54,7 +54,7 @@ type feedbackEntry struct {
 
 func newFeedback(s Feedback, delay time.Duration, log zerolog.Logger) *feedback {
 	return &feedback{store: s, delay: delay, log: log, wake: make(chan struct{}, 1),
-		fault: complaint.New(log, "the feedback list cannot be written: it is tried again until it can",
+		fault: pace.NewFault(log, time.Now, "the feedback list cannot be written: it is tried again until it can",
 			"the feedback list can be written again")}
 }
 

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"time"
 
-	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/pace"
 )
 
 // Limits are the bounds of a bridge. A field that is zero has its default.
@@ -27,7 +27,7 @@ type Limits struct {
 	BadTokenTTLRepeated time.Duration // and after a second refusal; 30 min
 	BadTokenEntries     int           // how many are remembered, for an app; 100,000
 
-	ClientRate room.Rate // of the notifications of a client, over all its connections; 1,000,000 a second
+	ClientRate pace.Rate // of the notifications of a client, over all its connections; 1,000,000 a second
 	SpoolAhead int64     // bytes that are read ahead from the spool for an app and environment; 4 MiB
 
 	WaitingDevices int // devices that are remembered to wait for their next attempt, in the process; 200,000
@@ -61,7 +61,7 @@ func (l Limits) withDefaults() Limits {
 		BadTokenTTLRepeated: cmp.Or(l.BadTokenTTLRepeated, 30*time.Minute),
 		BadTokenEntries:     cmp.Or(l.BadTokenEntries, 100_000),
 
-		ClientRate: cmp.Or(l.ClientRate, room.Rate{Count: 1_000_000, Per: time.Second}),
+		ClientRate: l.ClientRate.Or(pace.Rate{Count: 1_000_000, Per: time.Second}),
 		SpoolAhead: cmp.Or(l.SpoolAhead, 4<<20),
 
 		WaitingDevices: cmp.Or(l.WaitingDevices, 200_000),

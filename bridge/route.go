@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 
 	"apnsbridge/bridge/badtokens"
+	"apnsbridge/bridge/budget"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
-	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
 )
@@ -24,7 +24,7 @@ type app struct {
 	bridge    *Bridge
 	route     atomic.Pointer[route]
 	lanes     [2]*appLane // of Production and Sandbox
-	account   *room.Account
+	account   *budget.Account
 	badTokens *badtokens.List
 	counters  appCounters
 	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/budget"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/pushtype"
-	"apnsbridge/bridge/room"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -73,7 +73,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	c := s.client
 	c.mu.Lock()
 	n.holders = 1
-	c.pace.Take(now)
+	c.pace.Take(1, now)
 	var forward bool
 	n.identifier, n.named = frame.Identifier, c.names(frame)
 	n.seq, forward = s.talk.Take(n, conversation.FrameOf(frame), now)
@@ -204,7 +204,7 @@ func (s *Session) room(now time.Time) bool {
 		if s.mayLinger() {
 			return true
 		}
-	case !s.client.pace.Room(now):
+	case !s.client.pace.Room(1, now):
 		s.lane.counters.overRate.Add(1)
 	case s.talk.Len() < s.bridge.limits.Window && s.app.account.Room():
 		return true
@@ -218,7 +218,7 @@ func (s *Session) room(now time.Time) bool {
 // as it answers about others: one device must not stop the connection. The client's
 // lock is held.
 func (s *Session) takeOverSlow(now time.Time) {
-	if !s.parked || s.talk.Lingers() || int64(s.talk.Len()) <= room.LowWater(int64(s.bridge.limits.Window)) {
+	if !s.parked || s.talk.Lingers() || int64(s.talk.Len()) <= budget.LowWater(int64(s.bridge.limits.Window)) {
 		return
 	}
 	for _, l := range s.app.lanes {
@@ -242,7 +242,7 @@ func (s *Session) canResume() bool {
 	if s.talk.Lingers() {
 		return s.mayLinger()
 	}
-	if int64(s.talk.Len()) > room.LowWater(int64(s.bridge.limits.Window)) || !s.client.pace.Room(s.bridge.now()) {
+	if int64(s.talk.Len()) > budget.LowWater(int64(s.bridge.limits.Window)) || !s.client.pace.Room(1, s.bridge.now()) {
 		return false
 	}
 	return s.app.account.Plenty() || !s.app.account.Park(waiting{s})
@@ -251,7 +251,7 @@ func (s *Session) canResume() bool {
 // waiting is a session that waits for bytes.
 type waiting struct{ *Session }
 
-func (w waiting) Account() *room.Account { return w.app.account }
+func (w waiting) Account() *budget.Account { return w.app.account }
 
 // Resume asks the gateway to read on if there is room.
 func (w waiting) Resume() {

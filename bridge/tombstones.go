@@ -9,9 +9,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/pace"
 )
 
 // Tombstones is the memory of what was put into the spool lately, as the bridge needs
@@ -31,7 +31,7 @@ type Tombstones interface {
 // has no tombstone.
 type tombstones struct {
 	store Tombstones // nil: nothing is recognised
-	fault *complaint.Complaint
+	fault *pace.Fault
 
 	tidied time.Time // of the clock alone
 
@@ -47,7 +47,7 @@ type tombstones struct {
 // is recognised for life.
 func newTombstones(s Tombstones, life time.Duration, now time.Time, log zerolog.Logger) *tombstones {
 	t := &tombstones{store: s, until: now.Add(life), tidied: now, loaded: make(chan struct{}),
-		fault: complaint.New(log, "it cannot be written down what is in the spool: after a crash resends of it would arrive twice",
+		fault: pace.NewFault(log, time.Now, "it cannot be written down what is in the spool: after a crash resends of it would arrive twice",
 			"what is in the spool can be written down again")}
 	if s == nil {
 		return t

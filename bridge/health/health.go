@@ -15,8 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/pace"
 )
 
 // Health is what an operator is told of an app: whether APNs takes its
@@ -26,7 +26,7 @@ type Health struct {
 	log      zerolog.Logger
 	ill      atomic.Bool    // there are problems
 	well     [2]atomic.Bool // by environment: something was accepted since all of it had a problem
-	crowd    *complaint.Complaint
+	crowd    *pace.Fault
 	mu       sync.Mutex
 	problems map[Scope]string
 	news     news // of problems
@@ -35,7 +35,7 @@ type Health struct {
 
 // New makes the health of an app, which is well.
 func New(app string, log zerolog.Logger) *Health {
-	return &Health{app: app, log: log, crowd: complaint.New(log.With().Str("app", app).Logger(),
+	return &Health{app: app, log: log, crowd: pace.NewFault(log.With().Str("app", app).Logger(), time.Now,
 		"notifications are given up", "none are given up any more")}
 }
 

@@ -15,8 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/bridge/complaint"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/pace"
 	"apnsbridge/store"
 )
 
@@ -33,7 +33,7 @@ type Store interface {
 type Log struct {
 	store Store         // nil: there is none
 	delay time.Duration // after an error, before the next attempt
-	fault *complaint.Complaint
+	fault *pace.Fault
 	wake  chan struct{}
 
 	Behind atomic.Int64 // records that wait until what they may speak of is on disk
@@ -61,7 +61,7 @@ func New(s Store, delay time.Duration, log zerolog.Logger) *Log {
 	return &Log{
 		store: s, delay: delay, wake: make(chan struct{}, 1), unwritten: make(map[string]store.LedgerRecord),
 		restored: make(map[string][]conversation.Record), guards: make(map[string]conversation.Record),
-		fault: complaint.New(log, "the resend ledger cannot be written: after a crash resends would arrive twice",
+		fault: pace.NewFault(log, time.Now, "the resend ledger cannot be written: after a crash resends would arrive twice",
 			"the resend ledger can be written again"),
 	}
 }

@@ -13,10 +13,10 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
-	"apnsbridge/bridge/room"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
+	"apnsbridge/pace"
 	"apnsbridge/store/boltstore"
 )
 
@@ -195,7 +195,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 		WaitingDevices:       int(l.WaitingDevices),
 		TopicsPerApp:         int(l.TopicsPerApp),
 		TraceEntries:         int(l.TraceEntries),
-		ClientRate:           room.Rate(rate(l.NotificationRatePerClient)),
+		ClientRate:           pace.Rate(rate(l.NotificationRatePerClient)),
 		Connections:          int(l.APNsConnections),
 		Streams:              int(l.APNsStreams),
 		ConnectionAge:        time.Duration(l.APNsConnectionAge),

@@ -70,7 +70,7 @@ func (c sendCommand) Run(ctx context.Context, std streams) error {
 		TLS:      config,
 		Number:   true,
 		Quiet:    c.Quiet,
-		Wait:     pace(c.Rate),
+		Wait:     turns(c.Rate),
 		Progress: func(r provider.Report) { screen.show(sent(r), r.Failed) },
 		Packet: func(p provider.Packet) {
 			screen.clear()
@@ -238,8 +238,8 @@ func (c sendCommand) source(template binproto.Notification, in io.Reader) (*note
 	return s, nil
 }
 
-// pace gives a function that waits for the next turn of so many a second.
-func pace(perSecond float64) func(context.Context) error {
+// turns gives a function that waits for the next turn of so many a second.
+func turns(perSecond float64) func(context.Context) error {
 	if perSecond <= 0 {
 		return nil
 	}

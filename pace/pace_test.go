@@ -1,4 +1,4 @@
-package room
+package pace
 
 import (
 	"testing"
@@ -12,18 +12,18 @@ import (
 func TestPace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := Rate{rapid.IntRange(1, 20).Draw(t, "count"), time.Second}
-		p := NewPace(rate)
+		p := New(rate)
 		now := time.Unix(1_800_000_000, 0)
 		var taken []time.Time
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 300).Draw(t, "ms")) * time.Millisecond)
-			if !p.Room(now) {
+			if !p.Room(1, now) {
 				if recent(taken, now, time.Second) == 0 {
 					t.Fatal("held up though nothing has happened for a second")
 				}
 				continue
 			}
-			p.Take(now)
+			p.Take(1, now)
 			taken = append(taken, now)
 		}
 		for i, from := range taken {

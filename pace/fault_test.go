@@ -1,4 +1,4 @@
-package complaint
+package pace
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-func TestComplaint(t *testing.T) {
+func TestFault(t *testing.T) {
 	const bad, good = "it cannot be written", "it can be written again"
 	for _, tt := range []struct {
 		name string
@@ -27,14 +27,13 @@ func TestComplaint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var log strings.Builder
 			at := time.Unix(1_800_000_000, 0)
-			c := New(zerolog.New(&log), bad, good)
-			c.now = func() time.Time { return at }
+			f := NewFault(zerolog.New(&log), func() time.Time { return at }, bad, good)
 			for _, met := range tt.met {
 				switch met {
 				case 'f':
-					c.Met(errors.New("no space"))
+					f.Failed(errors.New("no space"))
 				case 'w':
-					c.Met(nil)
+					f.Worked()
 				}
 				at = at.Add(time.Second)
 			}

@@ -1,6 +1,6 @@
-// Package room says whether there is room for more of what providers send: bytes, of
-// which each app has an Account, and a rate, to which a Pace holds a client.
-package room
+// Package budget bounds the bytes of all notifications without a verdict, of which each app
+// has an account.
+package budget
 
 import (
 	"sync"
