@@ -14,6 +14,7 @@ import (
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/ledgerlog"
+	"apnsbridge/bridge/tombstones"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/pace"
 	"apnsbridge/store"
@@ -31,7 +32,7 @@ type Config struct {
 	Now      func() time.Time // nil: time.Now
 
 	// Tombstones recognise after a crash what had been put into Spool; nil: nothing does.
-	Tombstones Tombstones
+	Tombstones tombstones.Store
 
 	// SpoolBegins says that the spool is a new one: what the last run wrote, if it
 	// wrote anything, is not in it.
@@ -56,7 +57,7 @@ type Bridge struct {
 
 	ledgerBudget *conversation.Budget
 	ledgerLog    *ledgerlog.Log
-	tombs        *tombstones
+	tombs        *tombstones.Tombstones
 
 	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
 	idle      chan struct{} // told when unsettled comes to 0
@@ -135,7 +136,7 @@ func newBridge(c Config) (*Bridge, error) {
 			return nil, err
 		}
 	}
-	b.tombs = newTombstones(c.Tombstones, limits.LedgerTTL, b.now(), c.Log)
+	b.tombs = tombstones.New(c.Tombstones, limits.LedgerTTL, b.now(), c.Log)
 	if err := b.ledgerLog.Load(); err != nil {
 		return nil, err
 	}

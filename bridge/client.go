@@ -207,7 +207,7 @@ func (b *Bridge) tick() {
 		b.spare()
 	}
 	b.closeSpent(b.now())
-	b.tombs.tick(now)
+	b.tombs.Tick(now)
 	b.mu.Lock()
 	for _, o := range b.outlets {
 		o.Nudge(now)

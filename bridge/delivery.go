@@ -269,7 +269,7 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 // refuse ends the way of n with the status its provider is to know, and APNs' word. If
 // there is no one to tell, a bad token goes to the feedback list.
 func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
-	l.app.bridge.tombs.withdraw(n)
+	l.app.bridge.exhume(n)
 	watching := l.watching(n)
 	if watching {
 		l.note(n, trace.Ended, "refused with status %d, %s", status, status)

@@ -105,7 +105,7 @@ func (l *appLane) settle() bool {
 func (l *appLane) write(batch []*lane.Item) {
 	records := l.bodies.records(batch)
 	k, err := l.put(batch, records)
-	l.app.bridge.tombs.add(batch[:k])
+	l.app.bridge.bury(batch[:k])
 	now := l.lock()
 	for i, it := range batch[:k] {
 		it.ID = records[i].ID

@@ -68,7 +68,9 @@ func of(it *lane.Item) *notification { return it.Owner.(*notification) }
 // leave says that its lane has let go of n, now. It must not be touched afterwards.
 func (n *notification) leave(o conversation.Outcome, now time.Time) {
 	if n.session != nil {
-		n.session.bridge.tombs.came(n, o)
+		if o == conversation.Expired || o == conversation.Dropped {
+			n.session.bridge.exhume(n)
+		}
 		n.session.settled(n, o, now)
 		return
 	}

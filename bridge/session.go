@@ -77,7 +77,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	var forward bool
 	n.identifier, n.named = frame.Identifier, c.names(frame)
 	n.seq, forward = s.talk.Take(n, conversation.FrameOf(frame), now)
-	if forward && s.bridge.tombs.took(n) {
+	if forward && s.bridge.tombs.Active() && n.named && s.bridge.tombs.Took(n.tombstone()) {
 		s.lane.counters.known.Add(1)
 		s.talk.Settle(n.seq, conversation.Spooled, now)
 		forward = false

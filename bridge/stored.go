@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/tombstones"
 	"apnsbridge/store"
 )
 
@@ -133,4 +134,43 @@ func (b *bodies) records(batch []*lane.Item) []store.SpoolRecord {
 		}
 	}
 	return b.record
+}
+
+// marked reports whether n may have a tombstone: not if its identifier is that of the
+// client's frame before it, for then it names no one frame.
+func (n *notification) marked() bool { return n.session != nil && n.named }
+
+// tombstone is the key of n's.
+func (n *notification) tombstone() uint64 {
+	return tombstones.Key(n.session.app.name, n.session.origin.Client, n.identifier, n.Token(), n.Payload())
+}
+
+// bury notes what was put into the spool for the first time. Nobody else may change what
+// is in batch.
+func (b *Bridge) bury(batch []*lane.Item) {
+	if !b.tombs.Written() {
+		return
+	}
+	var keys []uint64
+	for _, it := range batch {
+		if n := of(it); it.ID == 0 && n.marked() {
+			keys = append(keys, n.tombstone())
+		}
+	}
+	b.tombs.Add(keys...)
+}
+
+// exhume notes, before n's provider is told, that n was not delivered though it was put
+// into the spool.
+func (b *Bridge) exhume(n *notification) {
+	if !b.tombs.Written() || !n.marked() {
+		return
+	}
+	n.lane.mu.Lock()
+	stored := n.ID != 0
+	n.lane.mu.Unlock()
+	if stored {
+		n.named = false
+		b.tombs.Withdraw(n.tombstone())
+	}
 }
