@@ -12,6 +12,7 @@ import (
 
 	"apnsbridge/bridge/budget"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/ledgerlog"
 	"apnsbridge/bridge/tombstones"
@@ -23,7 +24,7 @@ import (
 // Config is what a bridge is made of.
 type Config struct {
 	Apps     []App
-	Feedback Feedback
+	Feedback feedback.Store
 	Ledger   ledgerlog.Store // nil: after a restart no resend is recognised
 	Spool    Spool           // not needed with SpoolOff
 	Mode     SpoolMode
@@ -49,7 +50,7 @@ type Bridge struct {
 	budget   *budget.Budget
 	traces   *trace.Ring
 	asleep   lane.Entries // devices that wait, of all lanes
-	feedback *feedback
+	feedback *feedback.Writer
 	mode     SpoolMode
 	spool    Spool // nil: there is none
 
@@ -98,7 +99,7 @@ func New(c Config) (*Bridge, error) {
 	}
 	b.wg.Go(func() { b.runClock(b.ctx.Done()) })
 	b.writing, b.endWriters = context.WithCancel(context.Background())
-	b.writers.Go(func() { b.feedback.run(b.writing) })
+	b.writers.Go(func() { b.feedback.Run(b.writing) })
 	b.writers.Go(func() { b.ledgerLog.Run(b.writing.Done()) })
 	b.everyLane(func(l *appLane) { l.during(func(lane.Now) {}) })
 	return b, nil
@@ -110,7 +111,7 @@ func newBridge(c Config) (*Bridge, error) {
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
 		budget: budget.New(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
-		feedback:     newFeedback(c.Feedback, limits.RetryDelay, c.Log),
+		feedback:     feedback.NewWriter(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    ledgerlog.New(c.Ledger, limits.RetryDelay, c.Log),
 		idle:         make(chan struct{}, 1),

@@ -2,15 +2,7 @@ package bridge
 
 import (
 	"sync/atomic"
-
-	"apnsbridge/binproto"
 )
-
-// appCounters are what an app counts as it happens, wherever it goes.
-type appCounters struct {
-	feedback, revived, feedbackLost atomic.Uint64
-	packets                         tally[binproto.Status]
-}
 
 // counters are what a lane counts as it happens.
 type counters struct {

@@ -31,7 +31,7 @@ func (a *app) perform(d conversation.Decision) {
 		}
 	case conversation.Packet:
 		s := d.Conn.Owner.(*Session)
-		a.counters.packets.add(d.Status)
+		a.packets.add(d.Status)
 		a.noteTold(s, d)
 		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
@@ -44,7 +44,7 @@ func (a *app) perform(d conversation.Decision) {
 	case conversation.Close:
 		d.Conn.Owner.(*Session).peer.Close()
 	case conversation.Feedback:
-		b.feedback.untold(a, d.Token, d.Time)
+		a.untold(d.Token, d.Time)
 	case conversation.Persist:
 		a.durable(d.Records, nil)
 	}

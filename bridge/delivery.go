@@ -99,7 +99,7 @@ func (n *notification) answered(v upstream.Verdict) {
 	a, class, way := l.app, classes[v.Class], n.route.way(l.environment, n.Request.Topic)
 	dry := n.route.app.DryRun      // then APNs has not been asked
 	ended := a.bridge.ended.Load() // then an answer that did not come says nothing
-	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.store.Listed(a.name, n.Token())
+	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.Listed(a.name, n.Token())
 	switch {
 	case dry:
 		l.end(DryRun, "")
@@ -244,7 +244,7 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 	a := l.app
 	switch v.Class {
 	case upstream.Accepted:
-		a.bridge.feedback.alive(n)
+		l.feedAlive(n)
 	case upstream.BadToken:
 		l.end(BadToken, reason(v))
 		a.badTokens.Refused(l.device(n), dated(n.Sent), v.Reason)
@@ -254,7 +254,7 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 		if l.watching(n) {
 			l.note(n, trace.Listed, "its device goes on the feedback list")
 		}
-		a.bridge.feedback.dead(n, v.GoneAt(dated(n.Sent), a.bridge.now()))
+		l.feedDead(n, v.GoneAt(dated(n.Sent), a.bridge.now()))
 	case upstream.Refused:
 		l.end(Refused, reason(v))
 		l.refuse(n, v.Status, v.Reason)
@@ -279,7 +279,7 @@ func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
 		l.note(n, trace.Listed, "there is no provider to tell: a bad token goes on the feedback list")
 	}
 	if !told && status == binproto.InvalidToken {
-		l.app.bridge.feedback.refused(n)
+		l.feedBad(n)
 		return
 	}
 	l.finish(n, conversation.Dropped)

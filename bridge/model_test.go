@@ -208,11 +208,7 @@ func checkSession(t *rapid.T) {
 			register()
 		},
 		"store": func(t *rapid.T) {
-			b.feedback.mu.Lock()
-			batch := b.feedback.queue
-			b.feedback.queue = nil
-			b.feedback.mu.Unlock()
-			b.feedback.write(b.ctx, batch)
+			b.feedback.Flush(b.ctx)
 			for _, n := range m.notes[m.head:] {
 				n.done = n.done || n.waits
 			}
@@ -243,7 +239,7 @@ func checkSession(t *rapid.T) {
 				t.Fatalf("%d in the window, want %d", got, want)
 			}
 			st := b.Stats().Apps["mail"]
-			if got := int(st.Feedback+st.Revived) + b.feedback.len(); got != len(m.feedback) {
+			if got := int(st.Feedback+st.Revived) + b.feedback.Len(); got != len(m.feedback) {
 				t.Fatalf("%d for the feedback list, want %d", got, len(m.feedback))
 			}
 			devices := make(map[string]bool)
@@ -267,7 +263,7 @@ func checkSession(t *rapid.T) {
 	if !m.gone {
 		s.Close(nil)
 	}
-	b.feedback.write(b.ctx, b.feedback.queue)
+	b.feedback.Flush(b.ctx)
 	if left := b.unsettled.Load(); left != 0 || b.budget.Used() != 0 {
 		t.Fatalf("%d notifications and %d bytes are left", left, b.budget.Used())
 	}

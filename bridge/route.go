@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/badtokens"
 	"apnsbridge/bridge/budget"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/trace"
@@ -26,9 +28,10 @@ type app struct {
 	lanes     [2]*appLane // of Production and Sandbox
 	account   *budget.Account
 	badTokens *badtokens.List
-	counters  appCounters
+	packets   tally[binproto.Status]      // that providers were told
 	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced
 	health    *health.Health
+	feedback  feedback.App
 	refusal   lastRefusal
 
 	// Under the bridge's lock.
@@ -122,6 +125,7 @@ func (b *Bridge) newApp(name string) *app {
 	a.badTokens = badtokens.New(b.limits.BadTokenTTL, b.limits.BadTokenTTLRepeated, b.limits.BadTokenEntries)
 	a.account = b.budget.Account()
 	a.health = health.New(name, b.log)
+	a.feedback.Name, a.feedback.Recordable = name, a.recordable
 	for e := range a.lanes {
 		a.lanes[e] = b.newLane(a, Environment(e))
 	}

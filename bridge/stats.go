@@ -136,7 +136,7 @@ func (b *Bridge) Stats() Stats {
 	st.Unsettled = b.unsettled.Load()
 	st.QueuedBytes = b.budget.Used()
 	st.Retrying = int(b.asleep.Used())
-	st.FeedbackWait = b.feedback.len()
+	st.FeedbackWait = b.feedback.Len()
 	st.Traced, _ = b.traces.Used()
 	return st
 }
@@ -145,11 +145,10 @@ func (b *Bridge) Stats() Stats {
 // in the spool, pool what its connections do; nil: there are none. The bridge's lock is
 // held.
 func (a *app) stats(disk map[lanePart]WaitingStats, pool *[2]upstream.Stats) AppStats {
-	c := &a.counters
 	st := AppStats{
 		Conversation: a.conversations,
-		Feedback:     c.feedback.Load(), Revived: c.revived.Load(), FeedbackLost: c.feedbackLost.Load(),
-		Packets: c.packets.counts(),
+		Feedback:     a.feedback.Recorded.Load(), Revived: a.feedback.Revived.Load(), FeedbackLost: a.feedback.Lost.Load(),
+		Packets: a.packets.counts(),
 	}
 	for e, lane := range [...]*LaneStats{&st.Lanes.Production, &st.Lanes.Sandbox} {
 		l := a.lanes[e]

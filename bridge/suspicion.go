@@ -18,7 +18,7 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 		a.badTokens.Flush(b.now())
 	}
 	for _, w := range r.Withdraw {
-		b.feedback.withdraw(a, w)
+		a.withdraw(w)
 	}
 }
 
