@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"time"
 
-	"apnsbridge/bridge/pace"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/pace"
 )
 
 // Limits are the bounds of a bridge. A field that is zero has its default.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/bridge/pace"
+	"apnsbridge/pace"
 	"apnsbridge/store"
 )
 

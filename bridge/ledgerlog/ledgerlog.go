@@ -16,7 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/conversation"
-	"apnsbridge/bridge/pace"
+	"apnsbridge/pace"
 	"apnsbridge/store"
 )
 
