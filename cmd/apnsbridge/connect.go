@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"apnsbridge/bridge"
@@ -13,11 +12,13 @@ import (
 // connectPatience is for each thing that is asked.
 const connectPatience = 20 * time.Second
 
-// connect shows each app's credentials and topics to APNs, and pushes nothing. The
-// error joins a sentence for each that APNs does not take.
-func (a *assembly) connect(ctx context.Context, out io.Writer) (clock []warning, err error) {
+// connect shows each app's credentials and topics to APNs, and pushes nothing. It gives
+// the answers by app; the error joins a sentence for each that APNs does not take.
+func (a *assembly) connect(ctx context.Context) (answers map[string]string, clock []warning, err error) {
+	answers = make(map[string]string)
 	var errs []error
 	for _, app := range a.apps {
+		var taken []string
 		for _, q := range app.Questions() {
 			trying, cancel := context.WithTimeout(ctx, connectPatience)
 			ahead, err := bridge.Probe(trying, app, q)
@@ -29,14 +30,17 @@ func (a *assembly) connect(ctx context.Context, out io.Writer) (clock []warning,
 			case err != nil:
 				errs = append(errs, fmt.Errorf("apps.%s, %s: %w", app.Name, q.Environment, err))
 			case q.Topic == "":
-				fmt.Fprintf(out, "app %s: APNs takes the credential in %s; its topics come from certificates and were not tried\n",
-					app.Name, q.Environment)
+				taken = append(taken, fmt.Sprintf("in %s, where its topics come from certificates and were not tried",
+					q.Environment))
 			default:
-				fmt.Fprintf(out, "app %s: APNs takes the credential for %s in %s\n", app.Name, q.Topic, q.Environment)
+				taken = append(taken, fmt.Sprintf("for %s in %s", q.Topic, q.Environment))
 			}
 		}
+		if len(taken) > 0 {
+			answers[app.Name] = "APNs takes it " + few(taken)
+		}
 	}
-	return clock, errors.Join(errs...)
+	return answers, clock, errors.Join(errs...)
 }
 
 // clockError says how far this machine's clock is from APNs'.

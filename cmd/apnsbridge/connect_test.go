@@ -70,11 +70,11 @@ func TestCheckConnect(t *testing.T) {
 		says      []string
 	}{
 		{"good", apnssim.Scenario{Keys: []apnssim.Key{key}, Topics: []string{demoTopic}}, "", "", exitOK,
-			[]string{"app demo: APNs takes the credential for com.example.demo in production\n", "no problems"}},
+			[]string{"; APNs takes it for com.example.demo in production\n", "no problems"}},
 		{"both environments", apnssim.Scenario{}, "topic:", "environment: by-listener\n    topic:", exitOK,
-			[]string{"for com.example.demo in production\n", "for com.example.demo in sandbox\n"}},
+			[]string{"; APNs takes it for com.example.demo in production, for com.example.demo in sandbox\n"}},
 		{"topic from certificate", apnssim.Scenario{}, "topic: " + demoTopic, "topic: from-certificate", exitOK,
-			[]string{"app demo: APNs takes the credential in production; its topics come from certificates and were not tried\n"}},
+			[]string{"; APNs takes it in production, where its topics come from certificates and were not tried\n"}},
 		{"another key", apnssim.Scenario{Keys: []apnssim.Key{key}}, "DEVELOPER1", "DEVELOPER2", exitFailed,
 			[]string{"apnsbridge: apps.demo, production: ", "403 InvalidProviderToken: the key is not one of team DEMOTEAM01 under the name DEVELOPER2"}},
 		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, "", "", exitFailed,

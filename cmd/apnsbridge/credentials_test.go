@@ -139,7 +139,7 @@ func TestKeyForEachEnvironment(t *testing.T) {
 		}
 	}
 	check(exitFailed, "alarm: apps.demo.credential.sandbox: open ", "AuthKey_GONE123456.p8",
-		"app demo: APNs takes the credential for com.example.demo in production\n", "apps.demo, sandbox: cannot reach APNs")
+		"; APNs takes it for com.example.demo in production\n", "apps.demo, sandbox: cannot reach APNs")
 	w.start()
 	if status, body := w.ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || !strings.Contains(body, "credential.sandbox") {
 		t.Errorf("readyz answers %d %s; want ready, with the problem", status, body)
@@ -156,8 +156,8 @@ func TestKeyForEachEnvironment(t *testing.T) {
 
 	w.amend("GONE123456", "SANDBOX123")
 	w.amend("GONE123456", "SANDBOX123")
-	check(exitOK, "app demo: production: token key PRODUCTION of team DEMOTEAM01, sandbox: token key SANDBOX123 of team "+
-		"DEMOTEAM01\n", "for com.example.demo in production\n", "for com.example.demo in sandbox\n")
+	check(exitOK, "production: token key PRODUCTION of team DEMOTEAM01, sandbox: token key SANDBOX123 of team DEMOTEAM01; "+
+		"APNs takes it for com.example.demo in production, for com.example.demo in sandbox\n")
 	w.reload()
 	w.await("what waited for sandbox", func(s apnssim.Stats) bool { return s.Accepted == 2 })
 	w.send(10, conn, waiting)
@@ -219,7 +219,7 @@ func TestKeyForEachTopic(t *testing.T) {
 	w.amend(demoToken, keys)
 	w.amend("{ca: ca.pem, uid: com.example.demo}", "{ca: ca.pem, any: true}")
 	code, stdout, stderr := w.apnsbridge("", "check", "--connect", "--config", w.path("apnsbridge.yaml"))
-	for _, say := range []string{"for com.example.demo in production\n", "for com.example.other in production\n",
+	for _, say := range []string{"for com.example.demo in production, for com.example.other in production\n",
 		"token key OTHERKEY12 of team DEMOTEAM01 for com.example.other"} {
 		if !strings.Contains(stdout, say) || code != exitOK {
 			t.Errorf("check ends with %d and does not say %q:\n%s%s", code, say, stdout, stderr)

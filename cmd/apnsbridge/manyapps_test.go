@@ -25,7 +25,7 @@ func TestFiveHundredApps(t *testing.T) {
 	start := time.Now()
 	code, stdout, stderr := w.apnsbridge("", "check", "--config", w.path("apnsbridge.yaml"))
 	t.Logf("check: %v", time.Since(start))
-	if code != exitOK || !strings.Contains(stdout, "apps: 501, with a token: 501") || strings.Contains(stdout, "app app7:") {
+	if code != exitOK || !strings.Contains(stdout, "apps: 501, with a token: 501") || strings.Contains(stdout, "app7 ") {
 		t.Errorf("got exit code %d and %s%s", code, stdout, stderr)
 	}
 	w.start()

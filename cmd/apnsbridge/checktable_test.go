@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// finds makes findings of so many apps: one whose problem, one whose alarm and one
+// whose warnings are the last of the apps' own, and the rest in order.
+func finds(inOrder int) *findings {
+	f := &findings{Config: "x.yaml", Listeners: []listenerNote{
+		{"gateway.listen", ":2195", stateFree}, {"feedback.listen", ":2196", stateFree},
+		{"admin.listen", ":9195", stateTaken}}}
+	add := func(name, credential, expires string) {
+		f.Apps = append(f.Apps, appFinding{Name: name, Topic: "com." + name, Environment: "production",
+			Credential: credential, Expires: expires})
+	}
+	for i := range inOrder {
+		add(fmt.Sprintf("a%d", i), "token", "")
+	}
+	add("a", "certificate", "2027-03-04")
+	add("a.b", "certificate", "2027-01-02")
+	add("b", "on hold", "")
+	add("c", "token", "")
+	f.Apps[len(f.Apps)-3].DryRun = true
+	f.Alarms = []finding{{Setting: "apps.b.credential", Text: "b has none"}}
+	f.Warnings = []finding{{Setting: "apps.a.b.dry_run", Text: "a.b goes nowhere"}, {Setting: "apps.b", Text: "b besides"},
+		{Setting: "limits.window", Text: "of no app"}}
+	f.rate()
+	return f
+}
+
+func TestCheckTable(t *testing.T) {
+	const sentences = "alarm: b has none\nwarning: a.b goes nowhere\nwarning: b besides\nwarning: of no app\n"
+	few := finds(1)
+	few.Problems = []finding{{Setting: "apps.c, sandbox", Text: "c is refused"}}
+	few.rate()
+	for _, tt := range []struct {
+		name  string
+		found *findings
+		want  string
+	}{
+		{"few", few, sentences + `STATE    APP  TOPIC    ENVIRONMENT          CREDENTIAL
+problem  c    com.c    production           token
+alarm    b    com.b    production           on hold
+warning  a.b  com.a.b  production, dry run  certificate
+ok       a0   com.a0   production           token
+ok       a    com.a    production           certificate
+admin.listen :9195: taken
+addresses that are free: 2
+`},
+		{"many", finds(498), sentences + `STATE    APP  TOPIC    ENVIRONMENT          CREDENTIAL
+alarm    b    com.b    production           on hold
+warning  a.b  com.a.b  production, dry run  certificate
+other apps: 500, with a token: 499, with a certificate: 1, of which the first expires on 2027-03-04
+admin.listen :9195: taken
+addresses that are free: 2
+x.yaml: no problems, alarms: 1, warnings: 3
+`},
+		{"none", &findings{Config: "x.yaml"}, "x.yaml: no problems\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var bare, colored strings.Builder
+			if err := tt.found.print(&bare, painter(&bare)); err != nil || bare.String() != tt.want {
+				t.Errorf("%v, got\n%s\nwant\n%s", err, bare.String(), tt.want)
+			}
+			if err := tt.found.print(&colored, paintAlways); err != nil {
+				t.Error(err)
+			}
+			codes := regexp.MustCompile(`\x1b\[[0-9;]*m`)
+			if got := codes.ReplaceAllString(colored.String(), ""); got != tt.want {
+				t.Errorf("without its colours it is\n%s\nwant\n%s", got, tt.want)
+			}
+			if tt.found.Apps != nil && !strings.Contains(colored.String(), "\x1b[1;31malarm\x1b[0m ") {
+				t.Errorf("an alarm is not red:\n%q", colored.String())
+			}
+		})
+	}
+}
+
+// What is no terminal gets no colours.
+func TestPainterLooksForATerminal(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	if got := painter(write)(red, "alarm"); got != "alarm" {
+		t.Errorf("a pipe gets %q", got)
+	}
+}
