@@ -96,6 +96,9 @@ func newAgreement(t *testing.T) *agreement {
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink("gone", filepath.Join(dir, "nowhere")); err != nil {
+		t.Fatal(err)
+	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

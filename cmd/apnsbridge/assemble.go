@@ -69,7 +69,7 @@ func assemble(c *config.Config) (*assembly, error) {
 			a.problems = append(a.problems, a.held[name])
 		}
 	}
-	if err := checkDirectory(c.Path(c.Store.Path)); err != nil {
+	if err := boltstore.Try(c.Path(c.Store.Path)); err != nil {
 		a.reject("store.path: %w", err)
 	}
 	return a, errors.Join(a.problems...)

@@ -41,7 +41,7 @@ func (c certsTryCommand) Run(std streams) error {
 		return err
 	}
 	if err := pki.Write(c.Dir); err != nil {
-		return err
+		return writeProblem(c.Dir, err, elsewhere)
 	}
 	fmt.Fprintf(std.out, `In %s:
   ca.pem                  give it to providers, so that they trust the gateway

@@ -36,7 +36,7 @@ Example:
 func (c certsInitCommand) Run(std streams) error {
 	a, err := authority.Create(c.Dir, c.Name, c.Only, time.Now())
 	if err != nil {
-		return err
+		return writeProblem(c.Dir, err, elsewhere)
 	}
 	fmt.Fprintf(std.out, `In %s:
   %s      give it to the providers; it is good until %s
@@ -97,11 +97,11 @@ func (c certsServerCommand) Run(std streams) error {
 		name string
 		kind authority.KeyKind
 	}{{c.Name, authority.RSA}, {c.Name + "-ecdsa", authority.ECDSA}} {
+		path := filepath.Join(c.Dir, pair.name)
 		cert, err := a.IssueServer(pair.name, hosts, pair.kind, time.Now())
 		if err != nil {
-			return err
+			return writeProblem(path+".pem", err, elsewhere)
 		}
-		path := filepath.Join(c.Dir, pair.name)
 		fmt.Fprintf(std.out, "%s.pem and %[1]s-key.pem, good until %s\n", path,
 			cert.NotAfter.UTC().Format(time.DateOnly))
 	}
@@ -148,7 +148,7 @@ func (c certsClientCommand) Run(std streams) error {
 	}
 	cert, err := a.IssueClient(name, c.Topic, kind, time.Now())
 	if err != nil {
-		return err
+		return writeProblem(filepath.Join(c.Dir, name+".pem"), err, elsewhere)
 	}
 	fmt.Fprintf(std.out, `%[1]s.pem and %[1]s-key.pem, good until %[2]s: give both to the provider
 

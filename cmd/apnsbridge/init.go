@@ -51,9 +51,11 @@ Example:
 
 // Run asks, writes and explains.
 func (c initCommand) Run(std streams) error {
-	if _, err := os.Lstat(c.Config); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(c.Config); err == nil {
 		return fmt.Errorf("%s is there already: give another name with --config, or add the app to it by hand",
 			c.Config)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return writeProblem(c.Config, err, elsewhere)
 	}
 	if err := c.complete(&asker{in: bufio.NewReader(std.in), out: std.out}); err != nil {
 		return err
@@ -165,8 +167,10 @@ type madeFiles struct{ ca, client string }
 func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err error) {
 	now := time.Now()
 	ca, err := authority.Open(c.PKI)
-	if _, missing := os.Stat(filepath.Join(c.PKI, authority.CertificateFile)); errors.Is(missing, fs.ErrNotExist) {
-		ca, err = authority.Create(c.PKI, "apnsbridge CA", nil, now)
+	if _, missing := os.Stat(filepath.Join(c.PKI, authority.CertificateFile)); missing != nil {
+		if ca, err = authority.Create(c.PKI, "apnsbridge CA", nil, now); err != nil {
+			return "", made, writeProblem(c.PKI, err, elsewhere)
+		}
 		fmt.Fprintf(out, "%s is a new authority. Whoever has %s can be any host for the providers: keep it away "+
 			"from the gateway.\n",
 			c.PKI, filepath.Join(c.PKI, authority.KeyFile))
@@ -177,7 +181,7 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 	if _, err := os.Stat(filepath.Join(c.PKI, "server.pem")); errors.Is(err, fs.ErrNotExist) {
 		if _, err := ca.IssueServer("server", append(append([]string{}, authority.AppleNames...), c.Host...),
 			authority.RSA, now); err != nil {
-			return "", made, err
+			return "", made, writeProblem(c.PKI, err, elsewhere)
 		}
 	}
 	made.ca = filepath.Join(c.PKI, authority.CertificateFile)
@@ -199,14 +203,14 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 		made.client = filepath.Join(c.PKI, c.Topic+".pem")
 		if _, err := os.Stat(made.client); errors.Is(err, fs.ErrNotExist) {
 			if _, err := ca.IssueClient(c.Topic, c.Topic, authority.RSA, now); err != nil {
-				return "", made, err
+				return "", made, writeProblem(c.PKI, err, elsewhere)
 			}
 		}
 		client = fmt.Sprintf("{ca: %s, uid: %s}   # the provider that shows a certificate of ours",
 			quoted(c.fromConfig(made.ca)), quoted(c.Topic))
 	}
 	text = c.text(client)
-	return text, made, writeConfiguration(c.Config, text)
+	return text, made, writeProblem(c.Config, writeConfiguration(c.Config, text), elsewhere)
 }
 
 // fromConfig is how the configuration names a file.

@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 const agreementBase = `gateway: {listen: "127.0.0.1:0"}
 feedback: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
@@ -105,6 +107,10 @@ var mistakes = []struct {
 	{"a short admin token", `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: "127.0.0.1:0", token: x}`, false},
 	{"a store in a file", "path: data", "path: server.pem", false},
 	{"a store below a file", "path: data", "path: server.pem/data", false},
+	{"a store where nothing can be made", "path: data", "path: /proc/apnsbridge", false},
+	{"a store below a device", "path: data", "path: /dev/null/data", false},
+	{"a store behind a link to nothing", "path: data", "path: nowhere/data", false},
+	{"a store in a name too long", "path: data", "path: " + strings.Repeat("a", 300), false},
 	{"no such include", "store:", "include: gone.yaml\nstore:", false},
 	{"no such apps_dir", "store:", "apps_dir: gone\nstore:", false},
 	{"a key's text for its file", "key: server-key.pem", "key: \"-----BEGIN\"", false},

@@ -113,7 +113,7 @@ func (c *simCommand) makeCertificates() error {
 	if err != nil {
 		return err
 	}
-	return pki.Write(c.Dir)
+	return writeProblem(c.Dir, pki.Write(c.Dir), elsewhere)
 }
 
 // printPaste writes what makes a gateway take the simulator for APNs.

@@ -18,8 +18,5 @@ func canServe() error {
 // storeInUse is false: no gateway runs here.
 func storeInUse(string) bool { return false }
 
-// writable leaves the answer to the first who writes.
-func writable(string) bool { return true }
-
 // openFiles has no bound here.
 func openFiles() uint64 { return math.MaxUint64 }

@@ -26,9 +26,6 @@ func storeInUse(dir string) bool {
 	return errors.Is(err, unix.EWOULDBLOCK)
 }
 
-// writable reports whether files can be made in dir.
-func writable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
-
 // openFiles is how many files this process may open. Go has raised the soft
 // limit to the hard one.
 func openFiles() uint64 {

@@ -83,7 +83,7 @@ func openFile(path string, now func() time.Time, leave bool) (*file, error) {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s is %w: stop that one, or give this one its own store.path", path, ErrInUse)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EROFS):
-		return nil, fmt.Errorf("cannot open the store (is store.path a directory this user may write to?): %w", err)
+		return nil, unwritable(path, err)
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum):
 		err = damage("%v", err)
 	}

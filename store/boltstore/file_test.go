@@ -112,7 +112,7 @@ func TestOpenNotAllowed(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Open(dir, Options{})
-			sentence(t, err, path, "permission denied", "store.path")
+			sentence(t, err, path, "cannot be written: permission denied: name a directory")
 			if err := os.Chmod(name, 0o700); err != nil {
 				t.Fatal(err)
 			}

@@ -164,7 +164,7 @@ func TestOpenReadOnly(t *testing.T) {
 	fill(t, disk.Dir, 10)
 	disk.ReadOnly()
 	_, err := Open(disk.Dir, Options{})
-	sentence(t, err, filepath.Join(disk.Dir, fileName), "read-only file system", "store.path")
+	sentence(t, err, filepath.Join(disk.Dir, fileName), "cannot be written: read-only file system: name a directory")
 	if damaged, err := damagedFiles(disk.Dir); len(damaged) > 0 || err != nil {
 		t.Errorf("got %v and error %v, want none set aside", damaged, err)
 	}

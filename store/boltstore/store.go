@@ -78,7 +78,7 @@ type Store struct {
 func Open(dir string, o Options) (*Store, error) {
 	o.setDefaults()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make the directory of the store: %w", err)
+		return nil, unwritable(dir, err)
 	}
 	s := &Store{dir: dir}
 	err := s.start(fileName, o.Now, func(f *file) error {

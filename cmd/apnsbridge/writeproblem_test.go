@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What cannot be written is said in one sentence with what to do, and nothing is said
+// to be made that is not.
+func TestWriteProblems(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := pki().Write("etc"); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key := []string{"--topic", "com.example.mail", "--key", "etc/AuthKey_DEVELOPER.p8", "--key-id", "ABC123DEFG",
+		"--team-id", "DEF123GHIJ"}
+	for _, place := range []string{file, filepath.Join(file, "below"), "/dev/null/x"} {
+		for name, args := range map[string][]string{
+			"certs":      {"certs", "--dir", place},
+			"certs init": {"certs", "init", "--dir", place},
+			"sim":        {"sim", "--dir", place},
+			"init":       append([]string{"init", "--config", filepath.Join(place, "apnsbridge.yaml")}, key...),
+			"init's pki": append([]string{"init", "--config", "new.yaml", "--pki", filepath.Join(place, "pki")}, key...),
+		} {
+			var stdout, stderr bytes.Buffer
+			code := run(args, streams{in: new(bytes.Buffer), out: &stdout, err: &stderr})
+			said := stderr.String()
+			if code != exitFailed || stdout.Len() > 0 || strings.Count(said, "\n") != 1 ||
+				!strings.HasPrefix(said, "apnsbridge: "+place) ||
+				!strings.HasSuffix(said, " cannot be written: not a directory: name a place where you may write\n") {
+				t.Errorf("%s in %s: exit code %d, %s%s", name, place, code, stdout.String(), said)
+			}
+		}
+	}
+}

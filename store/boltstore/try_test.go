@@ -1,0 +1,114 @@
+package boltstore
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"apnsbridge/store/storetest"
+)
+
+// Try refuses what Open does, in a sentence of one form, and leaves nothing behind.
+func TestTry(t *testing.T) {
+	const elsewhere = ": name a directory on a disk, where the user that apnsbridge runs as may write"
+	dir := t.TempDir()
+	in := func(names ...string) string { return filepath.Join(append([]string{dir}, names...)...) }
+	link := func(to, name string) string {
+		if err := os.Symlink(to, in(name)); err != nil {
+			t.Fatal(err)
+		}
+		return in(name)
+	}
+	write := func(names ...string) string {
+		if err := os.MkdirAll(filepath.Dir(in(names...)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(in(names...), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return in(names...)
+	}
+	file, dangling, loop := write("file"), link("gone", "dangling"), link("loop", "loop")
+	long := in(strings.Repeat("a", 300))
+	if err := os.MkdirAll(in("a directory for the lists", fileName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, path, want string }{
+		{"there is none", in("new"), ""},
+		{"nor a parent", in("new too", "a", "b"), ""},
+		{"a link", filepath.Join(link(".", "link"), "linked"), ""},
+		{"proc", "/proc/apnsbridge", " cannot be written: no such file or directory" + elsewhere},
+		{"proc itself", "/proc", " cannot be written: no such file or directory" + elsewhere},
+		{"below a device", "/dev/null/data", " cannot be written: not a directory" + elsewhere},
+		{"a file", file, " is a file: name a directory"},
+		{"below a file", filepath.Join(file, "data"), " cannot be written: not a directory" + elsewhere},
+		{"a link to nothing", dangling, " is, or is below, a link to what is not there: make the directory that is " +
+			"meant, or name another"},
+		{"below a link to nothing", filepath.Join(dangling, "data"), " is, or is below, a link to what is not there: " +
+			"make the directory that is meant, or name another"},
+		{"a link to itself", loop, " cannot be written: too many levels of symbolic links" + elsewhere},
+		{"a long name", long, " cannot be written: file name too long" + elsewhere},
+		{"a directory for a file", in("a directory for the lists"),
+			"/feedback.db cannot be written: is a directory" + elsewhere},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if strings.HasPrefix(tt.path, "/proc") {
+				if _, err := os.Stat("/proc/self"); err != nil {
+					t.Skip("there is no /proc")
+				}
+			}
+			want := tt.want
+			if want != "" {
+				want = tt.path + want
+			}
+			agree(t, tt.path, want)
+		})
+	}
+	t.Run("no room", func(t *testing.T) { // Open is not asked: bbolt's mapping would stay, and keep the disk
+		disk := storetest.NewDisk(t, 64<<10)
+		want := disk.Dir + " cannot be written: no space left on device: make room, or name a directory on another disk"
+		if err := Try(disk.Dir); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	})
+	t.Run("a full disk with a store", func(t *testing.T) {
+		disk := storetest.NewDisk(t, 1<<20)
+		fill(t, disk.Dir, 10)
+		disk.Fill()
+		agree(t, disk.Dir, "")
+		disk.ReadOnly()
+		agree(t, disk.Dir, filepath.Join(disk.Dir, fileName)+" cannot be written: read-only file system"+elsewhere)
+	})
+	t.Run("read-only", func(t *testing.T) {
+		disk := storetest.NewDisk(t, 1<<20)
+		disk.ReadOnly()
+		agree(t, disk.Dir, disk.Dir+" cannot be written: read-only file system"+elsewhere)
+		below := filepath.Join(disk.Dir, "data")
+		agree(t, below, below+" cannot be written: read-only file system"+elsewhere)
+	})
+}
+
+// agree has Try say want, "" for nothing, and Open succeed or not with it.
+func agree(t *testing.T, path, want string) {
+	t.Helper()
+	said := ""
+	if err := Try(path); err != nil {
+		said = err.Error()
+	}
+	if said != want {
+		t.Errorf("got %q, want %q", said, want)
+	}
+	for _, dir := range []string{path, filepath.Dir(path)} {
+		if left, err := filepath.Glob(filepath.Join(dir, ".apnsbridge-*")); err != nil || len(left) > 0 {
+			t.Errorf("%q are left, %v", left, err)
+		}
+	}
+	s, err := Open(path, Options{})
+	if err == nil {
+		err = s.Close()
+	}
+	if (err == nil) != (want == "") {
+		t.Errorf("Open says %v", err)
+	}
+}
