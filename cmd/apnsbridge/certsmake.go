@@ -44,7 +44,7 @@ func (c certsInitCommand) Run(std streams) error {
 
 `, c.Dir, authority.CertificateFile, a.Certificate.NotAfter.UTC().Format(time.DateOnly), authority.KeyFile)
 	printTrust(std.out, filepath.Join(c.Dir, authority.CertificateFile))
-	fmt.Fprintf(std.out, "\nNext: apnsbridge certs server --dir %s --host push.example.com\n", c.Dir)
+	fmt.Fprintf(std.out, "\nNext: apnsbridge certs server --dir %s --host push.example.com\n", shellPath(c.Dir))
 	return nil
 }
 
@@ -55,11 +55,11 @@ func printTrust(out io.Writer, ca string) {
   RHEL, Fedora     cp %[1]s /etc/pki/ca-trust/source/anchors/apnsbridge.pem && update-ca-trust
   Java             keytool -importcert -noprompt -alias apnsbridge -file %[1]s -keystore "$JAVA_HOME/jre/lib/security/cacerts" -storepass changeit
   Java 9 and later keytool -importcert -noprompt -alias apnsbridge -file %[1]s -cacerts -storepass changeit
-  NSS              certutil -A -n apnsbridge -t C,, -i %[1]s -d sql:$HOME/.pki/nssdb
+  NSS              certutil -A -n apnsbridge -t C,, -i %[1]s -d "sql:$HOME/.pki/nssdb"
   macOS            security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain %[1]s
-  PHP              stream_context_set_option($context, 'ssl', 'cafile', '%[1]s');
+  PHP              stream_context_set_option($context, 'ssl', 'cafile', %[2]s);
   Node             NODE_EXTRA_CA_CERTS=%[1]s, or the library's option ca
-`, ca)
+`, shellPath(ca), phpQuoted(ca))
 }
 
 type certsServerCommand struct {
@@ -93,6 +93,7 @@ func (c certsServerCommand) Run(std streams) error {
 	if hosts = append(hosts, c.Host...); len(hosts) == 0 {
 		return usageError{fmt.Errorf("--no-apple leaves no name: give one with --host")}
 	}
+	path := filepath.Join(c.Dir, c.Name)
 	for _, pair := range []struct {
 		name string
 		kind authority.KeyKind
@@ -107,9 +108,10 @@ func (c certsServerCommand) Run(std streams) error {
 	}
 	fmt.Fprintf(std.out, `
 In apnsbridge.yaml:
-  tls: {certificates: [{certificate: %[1]s.pem, key: %[1]s-key.pem}, {certificate: %[1]s-ecdsa.pem, key: %[1]s-ecdsa-key.pem}]}
-Before they expire: apnsbridge certs renew --dir %[2]s
-`, filepath.Join(c.Dir, c.Name), c.Dir)
+  tls: {certificates: [{certificate: %s, key: %s}, {certificate: %s, key: %s}]}
+Before they expire: apnsbridge certs renew --dir %s
+`, yamlQuoted(path+".pem"), yamlQuoted(path+"-key.pem"), yamlQuoted(path+"-ecdsa.pem"), yamlQuoted(path+"-ecdsa-key.pem"),
+		shellPath(c.Dir))
 	return nil
 }
 
@@ -154,7 +156,8 @@ func (c certsClientCommand) Run(std streams) error {
 
 In apnsbridge.yaml, at the app:
   clients: [{ca: %[3]s, uid: %[4]s}]
-`, filepath.Join(c.Dir, name), cert.NotAfter.UTC().Format(time.DateOnly), filepath.Join(c.Dir, authority.CertificateFile), c.Topic)
+`, filepath.Join(c.Dir, name), cert.NotAfter.UTC().Format(time.DateOnly),
+		yamlQuoted(filepath.Join(c.Dir, authority.CertificateFile)), yamlQuoted(c.Topic))
 	return nil
 }
 

@@ -203,7 +203,7 @@ func (d *demo) stay(ctx context.Context) error {
 		d.dir)
 	credentials := "--cert client.pem --key client-key.pem --ca ca.pem"
 	for _, command := range []string{
-		"cd " + d.dir,
+		"cd " + shellPath(d.dir),
 		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x --payload '{\"aps\":{\"alert\":\"Hi\"}}'", push,
 			credentials, token),
 		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x", push, credentials, story.Mistyped()),

@@ -186,7 +186,7 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 	}
 	made.ca = filepath.Join(c.PKI, authority.CertificateFile)
 	client := fmt.Sprintf("{cidr: %s}                     # any provider from there, with or without a certificate",
-		quoted(c.CIDR))
+		yamlQuoted(c.CIDR))
 	switch {
 	case c.Pin != "":
 		certs, err := readCertificates(c.Pin)
@@ -207,7 +207,7 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 			}
 		}
 		client = fmt.Sprintf("{ca: %s, uid: %s}   # the provider that shows a certificate of ours",
-			quoted(c.fromConfig(made.ca)), quoted(c.Topic))
+			yamlQuoted(c.fromConfig(made.ca)), yamlQuoted(c.Topic))
 	}
 	text = c.text(client)
 	return text, made, writeProblem(c.Config, writeConfiguration(c.Config, text), elsewhere)

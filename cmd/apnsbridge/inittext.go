@@ -4,50 +4,27 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
-// plainYAML is what YAML takes for a text without quotes.
-var plainYAML = regexp.MustCompile(`^[A-Za-z_./][A-Za-z0-9_./-]*$`)
-
-// quoted writes a value so that YAML reads it as it is.
-func quoted(value string) string {
-	if plainYAML.MatchString(value) {
-		return value
-	}
-	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
-}
-
-// shellWord matches what a shell takes for one word without quotes.
-var shellWord = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./-]+$`)
-
-// shellQuoted writes a value so that a shell reads it as one word.
-func shellQuoted(value string) string {
-	if shellWord.MatchString(value) {
-		return value
-	}
-	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
-}
-
 // text is the configuration.
 func (c *initCommand) text(client string) string {
-	credential := fmt.Sprintf("token: {key: %s, key_id: %s, team_id: %s}", quoted(c.fromConfig(c.Key)),
-		quoted(c.KeyID), quoted(c.TeamID))
+	credential := fmt.Sprintf("token: {key: %s, key_id: %s, team_id: %s}", yamlQuoted(c.fromConfig(c.Key)),
+		yamlQuoted(c.KeyID), yamlQuoted(c.TeamID))
 	if c.Certificate != "" {
 		password := ""
 		if c.PasswordEnv != "" {
 			password = ", password: \"${" + c.PasswordEnv + "}\""
 		}
-		credential = fmt.Sprintf("certificate: {file: %s%s}", quoted(c.fromConfig(c.Certificate)), password)
+		credential = fmt.Sprintf("certificate: {file: %s%s}", yamlQuoted(c.fromConfig(c.Certificate)), password)
 	}
 	endpoint := ""
 	if c.Endpoint != "" {
 		endpoint = fmt.Sprintf("    endpoint: %s            # a simulator: remove it, and endpoint_ca, for Apple's\n",
-			quoted(c.Endpoint))
+			yamlQuoted(c.Endpoint))
 	}
 	if c.EndpointCA != "" {
-		endpoint += fmt.Sprintf("    endpoint_ca: %s\n", quoted(c.fromConfig(c.EndpointCA)))
+		endpoint += fmt.Sprintf("    endpoint_ca: %s\n", yamlQuoted(c.fromConfig(c.EndpointCA)))
 	}
 	pki := c.fromConfig(c.PKI)
 	return fmt.Sprintf(`# apnsbridge, see docs/configuration.md for all settings. Files are relative to this one; ${NAME} and
@@ -74,8 +51,8 @@ apps:
       %s
     clients:                           # who may speak for this app
       - %s
-`, filepath.Base(c.Config), quoted(filepath.Join(pki, "server.pem")), quoted(filepath.Join(pki, "server-key.pem")),
-		quoted(c.App), quoted(c.Topic), c.Environment, endpoint, credential, client)
+`, shellPath(filepath.Base(c.Config)), yamlQuoted(filepath.Join(pki, "server.pem")), yamlQuoted(filepath.Join(pki, "server-key.pem")),
+		yamlQuoted(c.App), yamlQuoted(c.Topic), c.Environment, endpoint, credential, client)
 }
 
 // explain says what is to be done next, here and on the provider's machine.
@@ -88,12 +65,12 @@ func (c *initCommand) explain(out io.Writer, made madeFiles) {
 On the provider's machine, in /etc/hosts or its DNS, let these be the gateway's address:
   gateway.push.apple.com feedback.push.apple.com gateway.sandbox.push.apple.com feedback.sandbox.push.apple.com
 
-`, shellQuoted(c.Config), shellQuoted(c.App), c.tryCertificate(made))
+`, shellPath(c.Config), shellQuoted(c.App), c.tryCertificate(made))
 	printTrust(out, made.ca)
 	if made.client != "" {
 		key := strings.TrimSuffix(made.client, ".pem") + "-key.pem"
 		fmt.Fprintf(out, "\nIt shows %s with %s; both in one file, as most libraries want them:\n  cat %[1]s "+
-			"%[2]s > push.pem && chmod 600 push.pem\n", shellQuoted(made.client), shellQuoted(key))
+			"%[2]s > push.pem && chmod 600 push.pem\n", shellPath(made.client), shellPath(key))
 	}
 	fmt.Fprint(out, `
 Where the library takes a host, it may have the gateway's own name instead:
@@ -112,5 +89,5 @@ func (c *initCommand) tryCertificate(made madeFiles) string {
 	if made.client == "" {
 		return ""
 	}
-	return fmt.Sprintf(" --cert %s --key %s", shellQuoted(made.client), shellQuoted(strings.TrimSuffix(made.client, ".pem")+"-key.pem"))
+	return fmt.Sprintf(" --cert %s --key %s", shellPath(made.client), shellPath(strings.TrimSuffix(made.client, ".pem")+"-key.pem"))
 }

@@ -128,7 +128,7 @@ For an app in apnsbridge.yaml:
     endpoint_ca: %s
     credential: {token: {key: %s, key_id: DEVELOPER1, team_id: DEMOTEAM01}}
 
-`, url, filepath.Join(dir, "ca.pem"), filepath.Join(dir, "AuthKey_DEVELOPER.p8"))
+`, url, yamlQuoted(filepath.Join(dir, "ca.pem")), yamlQuoted(filepath.Join(dir, "AuthKey_DEVELOPER.p8")))
 }
 
 const simHelp = `This is the control API of apnsbridge's APNs simulator.

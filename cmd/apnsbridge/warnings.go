@@ -177,18 +177,19 @@ func (a *assembly) readable() (all []warning) {
 	}
 	say := func(setting, path, format string) {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o044 != 0 {
-			all = append(all, warning{setting: setting, text: fmt.Sprintf(format, setting, path, info.Mode().Perm())})
+			all = append(all, warning{setting: setting, text: fmt.Sprintf(format, setting, path, info.Mode().Perm(),
+				shellPath(path))})
 		}
 	}
 	look := func(setting, path string) {
-		say(setting, path, "%s: others than its owner may read %s (mode %04o): chmod 600 %[2]s")
+		say(setting, path, "%s: others than its owner may read %s (mode %04o): chmod 600 %[4]s")
 	}
 	named := make(map[string]bool)
 	for _, secret := range a.config.Secrets() {
 		if !named[secret.File] {
 			named[secret.File] = true
 			say(secret.Setting, secret.File, "%s is secret, and others than its owner may read %s (mode %04o): "+
-				"chmod 600 %[2]s, or take secrets from ${VARIABLES}")
+				"chmod 600 %[4]s, or take secrets from ${VARIABLES}")
 		}
 	}
 	for _, files := range providerFiles(a.config) {

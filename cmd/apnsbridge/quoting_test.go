@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"apnsbridge/cmd/apnsbridge/config"
+)
+
+// Each language reads back what was quoted for it.
+func TestQuoting(t *testing.T) {
+	for _, value := range []string{"pki/ca.pem", "my pki/ca.pem", "Jane's \"k\" $HOME ${X} `id` \\ \\' #1", "-x", "null",
+		"yes", "1e3",
+		"*", "&a", "{a: b}", "%x!"} {
+		file := filepath.Join(t.TempDir(), "apnsbridge.yaml")
+		text := strings.Replace(agreementBase, "path: data", "path: "+yamlQuoted(value), 1)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if read, err := config.Load(file); err != nil || read.Store.Path != value {
+			t.Errorf("%s: a configuration reads it as %+v, %v", value, read, err)
+		}
+		for program, args := range map[string][]string{
+			"sh":  {"-c", "printf %s " + shellQuoted(value)},
+			"php": {"-n", "-r", "echo " + phpQuoted(value) + ";"},
+		} {
+			if _, err := exec.LookPath(program); err != nil {
+				t.Logf("there is no %s", program)
+				continue
+			}
+			if got, err := exec.CommandContext(t.Context(), program, args...).Output(); err != nil || string(got) != value {
+				t.Errorf("%s: %s reads %q, %v", value, program, got, err)
+			}
+		}
+	}
+}
