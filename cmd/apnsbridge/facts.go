@@ -85,8 +85,8 @@ func (s *service) whole(a *assembly, m *metrics.Snapshot) []page.Figure {
 		{Name: "Handshakes", Value: page.Number(m.Push.Handshakes), Of: page.Number(limits.Handshakes)},
 		{Name: "Feedback readers", Value: page.Number(m.Feedback.Readers)},
 		{Name: "Waiting", Value: page.Number(waiting)},
-		{Name: "In memory, bytes", Value: page.Number(m.Bridge.QueuedBytes), Of: page.Number(limits.QueuedBytes)},
-		{Name: "On disk, bytes", Value: page.Number(spool.Bytes), Of: page.Number(spool.Bound)},
+		{Name: "In memory", Value: page.Bytes(m.Bridge.QueuedBytes), Of: page.Bytes(limits.QueuedBytes)},
+		{Name: "On disk", Value: page.Bytes(spool.Bytes), Of: page.Bytes(spool.Bound)},
 		{Name: "Feedback entries", Value: page.Number(m.Store.FeedbackEntries)},
 		{Name: "Server certificate", Value: days(a.certificate.Leaf.NotAfter.Sub(a.now()))},
 	}

@@ -56,7 +56,7 @@ func TestEverywhereTheSameNumberWaits(t *testing.T) {
 		t.Errorf("the metrics say that %v are on disk", got)
 	}
 	_, words := w.showPage(t)
-	for _, want := range []string{waiting, "Waiting 25\u202f000 ", " 25\u202f000 oldest ", " 25\u202f000 token key "} { // the last is on disk
+	for _, want := range []string{waiting, "Waiting 25,000 ", " 25,000 oldest ", " 25,000 token key "} { // the last is on disk
 		if !strings.Contains(words, want) {
 			t.Errorf("the page has no %q in %s", want, words)
 		}

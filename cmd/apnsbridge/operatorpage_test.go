@@ -33,7 +33,7 @@ func TestOperatorPage(t *testing.T) {
 	b.do(chromedp.Evaluate("window.before = document.querySelector('#plots').innerHTML", nil))
 	send(2001, 2000)
 	b.until("the plots move", "document.querySelector('#plots').innerHTML !== window.before")
-	b.shows("#apps", "4\u202f000")
+	b.shows("#apps", "4,000")
 	b.fits("operator", 390, 768, 1280)
 
 	b.do(chromedp.Navigate("http://" + w.admin + "/providers"))

@@ -49,7 +49,7 @@ func TestPage(t *testing.T) {
 	}
 	check("at the start", "apnsbridge ready 2026-11-22 12:00:00 UTC version ", "configuration read 2026-11-22 12:00:00 UTC who still speaks it To see to ",
 		"Apps Search App APNs Last hour Taken Accepted Bad tokens p99 Waiting On disk Credential "+row+"nothing sent yet 0 0 0 – 0 0 "+token,
-		"Provider connections 0 of 10\u202f000 Handshakes 0 of 256", "Bounds limits. used peak of connections 0 0 10\u202f000")
+		"Provider connections 0 of 10,000 Handshakes 0 of 256", "Bounds limits. used peak of connections 0 0 10,000")
 
 	conn := w.dial(w.clientTLS())
 	w.send(0, conn, conn)
@@ -63,7 +63,7 @@ func TestPage(t *testing.T) {
 	check("after some notifications", row+"serves last refused: 400 BadDeviceToken: ", "topic com.example.demo, device bad00000…)", " 4 2 1 25.0 % ", token)
 	status, source := w.ask(t, http.MethodGet, "/apps/demo", nil)
 	words := wordsOf(source)
-	for _, want := range []string{"apnsbridge demo com.example.demo, production", "Connections to APNs 1 of 1\u202f000 streams",
+	for _, want := range []string{"apnsbridge demo com.example.demo, production", "Connections to APNs 1 of 1,000 streams",
 		"accepted 2", "bad token: BadDeviceToken 1", "error packet 8, invalid token 1", "devices put on the feedback list 1",
 		"notifications_total production accepted 2"} {
 		if !strings.Contains(words, want) || status != http.StatusOK {

@@ -42,7 +42,7 @@ func TestSendThousands(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			w.sim.Reset()
 			code, stdout, stderr := w.apnsbridge("", w.credentials("send", "--gateway", w.push, "--format", format, "--from", file, "--quiet", "10ms")...)
-			if code != exitOK || !strings.HasPrefix(stdout, "10000 sent") {
+			if code != exitOK || !strings.HasPrefix(stdout, "10,000 sent") {
 				t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 			}
 			w.await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= count })

@@ -14,6 +14,7 @@ import (
 	limiter "golang.org/x/time/rate"
 
 	"apnsbridge/binproto"
+	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/gateway/provider"
 )
 
@@ -89,10 +90,10 @@ func (c sendCommand) Run(ctx context.Context, std streams) error {
 	case report.Taken == 0:
 		return errors.New("there was nothing to send: --from has no line with a device token")
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %d notifications were refused", report.Failed, report.Taken)
+		return fmt.Errorf("%s of %s notifications were refused", page.Number(report.Failed), page.Number(report.Taken))
 	case report.Uncertain+report.Forgotten > 0:
-		return fmt.Errorf("%d of %d notifications may not have arrived", report.Uncertain+report.Forgotten,
-			report.Taken)
+		return fmt.Errorf("%s of %s notifications may not have arrived", page.Number(report.Uncertain+report.Forgotten),
+			page.Number(report.Taken))
 	}
 	return nil
 }
@@ -125,10 +126,11 @@ func (c sendCommand) printEnd(out io.Writer, r provider.Report, took time.Durati
 		speed = float64(sent(r)) / seconds
 	}
 	if !c.JSON {
-		fmt.Fprintf(out, "%d sent in %v, %d refused, %d sent again, %d connections", sent(r),
-			took.Round(time.Millisecond), r.Failed, r.Resent, r.Connections)
+		fmt.Fprintf(out, "%s sent in %v, %s a second, %s refused, %s sent again, %s connections", page.Number(sent(r)),
+			took.Round(time.Millisecond), page.Number(int(speed)), page.Number(r.Failed), page.Number(r.Resent),
+			page.Number(r.Connections))
 		if lost := r.Uncertain + r.Forgotten; lost > 0 {
-			fmt.Fprintf(out, ", %d on connections that broke", lost)
+			fmt.Fprintf(out, ", %s on connections that broke", page.Number(lost))
 		}
 		fmt.Fprintln(out)
 		return

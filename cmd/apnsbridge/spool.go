@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
@@ -147,11 +148,11 @@ func writeJSON(to io.Writer, list []store.LineWaiting) error {
 
 func writeTable(to io.Writer, list []store.LineWaiting) error {
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "APP\tENVIRONMENT\tTOPIC\tRECORDS\tQUEUED\tBYTES\tNONE BEFORE")
+	fmt.Fprintln(table, "APP\tENVIRONMENT\tTOPIC\tRECORDS\tQUEUED\tSIZE\tNONE BEFORE")
 	for _, l := range list {
 		since := time.Unix(l.Since, 0).UTC().Format(time.RFC3339)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n",
-			l.App, l.Environment, topicName(l.Line), l.Log+l.Queued, l.Queued, l.Bytes, since)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.App, l.Environment, topicName(l.Line),
+			page.Number(l.Log+l.Queued), page.Number(l.Queued), page.Bytes(l.Bytes), since)
 	}
 	return table.Flush()
 }
@@ -188,8 +189,8 @@ func (c spoolPurgeCommand) Run(ctx context.Context, std streams) error {
 		}
 		for _, l := range list {
 			n, err := s.Purge(ctx, l.Line)
-			fmt.Fprintf(std.out, "%s/%s, topic %s: %d notifications are thrown away\n",
-				l.App, l.Environment, topicName(l.Line), n)
+			fmt.Fprintf(std.out, "%s/%s, topic %s: %s notifications are thrown away\n",
+				l.App, l.Environment, topicName(l.Line), page.Number(n))
 			if err != nil {
 				return err
 			}
@@ -237,10 +238,10 @@ func (c spoolMoveCommand) Run(ctx context.Context, std streams) error {
 			n, err := s.Move(ctx, l.Line, to)
 			moved += n
 			if err != nil {
-				return fmt.Errorf("after %d notifications: %w", moved, err)
+				return fmt.Errorf("after %s notifications: %w", page.Number(moved), err)
 			}
 		}
-		_, err := fmt.Fprintf(std.out, "%d notifications of %s are %s's now\n", moved, c.From, c.To)
+		_, err := fmt.Fprintf(std.out, "%s notifications of %s are %s's now\n", page.Number(moved), c.From, c.To)
 		return err
 	})
 }
@@ -269,7 +270,7 @@ func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(std.out, "%d notifications are imported\n", got.Put)
+		fmt.Fprintf(std.out, "%s notifications are imported\n", page.Number(got.Put))
 		for _, line := range []struct {
 			n    int
 			what string
@@ -280,7 +281,7 @@ func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
 			{got.Broken, "are damaged"},
 		} {
 			if line.n > 0 {
-				fmt.Fprintf(std.out, "%d %s\n", line.n, line.what)
+				fmt.Fprintf(std.out, "%s %s\n", page.Number(line.n), line.what)
 			}
 		}
 		return nil

@@ -140,8 +140,8 @@ func TestSpoolMove(t *testing.T) {
 	p.put("old", "production", true, 1500, time.Time{})
 	p.put("old", "sandbox", false, 1, time.Time{})
 	p.put("old/sandbox", "sandbox", false, 5, time.Time{})
-	p.want(exitOK, []string{"move", "old", "mail"}, "3501 notifications of old are mail's now\n")
-	p.want(exitOK, []string{"list"}, "mail          production    (configured)   3502      1500 ", "mail          sandbox       (configured)   1 ", "old/sandbox   sandbox       (configured)   5 ")
+	p.want(exitOK, []string{"move", "old", "mail"}, "3,501 notifications of old are mail's now\n")
+	p.want(exitOK, []string{"list"}, "mail          production    (configured)   3,502     1,500 ", "mail          sandbox       (configured)   1 ", "old/sandbox   sandbox       (configured)   5 ")
 	p.want(exitOK, []string{"list", "--app", "old"}, "no notifications wait")
 	p.want(exitOK, []string{"move", "old", "mail"}, "0 notifications of old are mail's now\n")
 }
@@ -185,7 +185,7 @@ func TestSpoolImport(t *testing.T) {
 	p.want(exitOK, []string{"list", "--app", "mail"}, "no notifications wait")
 	p.want(exitOK, []string{"import", kept[0]}, " notifications are imported\n", "of these may have been delivered before", "\n10 have expired\n")
 	p.want(exitFailed, []string{"import", kept[0]}, "no such file")
-	p.want(exitOK, []string{"list"}, "mail   production    (configured)   1500      1500 ", "news   production    (configured)   2000 ")
+	p.want(exitOK, []string{"list"}, "mail   production    (configured)   1,500     1,500 ", "news   production    (configured)   2,000 ")
 	if _, err := os.Stat(kept[0] + ".imported"); err != nil {
 		t.Error(err)
 	}
@@ -195,7 +195,7 @@ func TestSpoolImport(t *testing.T) {
 func TestSpoolImportSure(t *testing.T) {
 	p := newSpoolPlace(t)
 	p.put("mail", "production", true, 1500, time.Time{})
-	p.want(exitOK, []string{"purge", "--yes"}, "1500")
+	p.want(exitOK, []string{"purge", "--yes"}, "1,500")
 	p.put("news", "sandbox", true, 3, time.Time{})
 	copied := filepath.Join(t.TempDir(), "queues.db")
 	b, err := os.ReadFile(filepath.Join(p.dir, "spool", "queues.db"))

@@ -131,8 +131,9 @@ func (st *state) print(out io.Writer) error {
 	for _, troubled := range []bool{true, false} {
 		for _, app := range st.Apps {
 			if (app.Level == string(page.Bad)) == troubled {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n",
-					app.Name, app.Topic, app.Environment, app.Taken, app.Accepted, app.BadTokens, app.Gone, app.Refused, app.State)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", app.Name, app.Topic, app.Environment,
+					page.Number(app.Taken), page.Number(app.Accepted), page.Number(app.BadTokens), page.Number(app.Gone),
+					page.Number(app.Refused), app.State)
 			}
 		}
 	}

@@ -150,7 +150,7 @@ func TestProblems(t *testing.T) {
 		{"more than all for a device", "apps:", "limits: {spool_device_share: 101 %}\napps:",
 			`f:2: "101 %" is no share: write one like 10 %, from 1 % to 100 %`},
 		{"a reserve beyond any disk", "apps:", "limits: {spool_reserve: 2TiB}\napps:",
-			`f:2: limits.spool_reserve is at most 1099511627776`},
+			`f:2: limits.spool_reserve is at most 1TiB`},
 		{"a range", "apps:", "limits: {token_bytes: 100..32}\napps:",
 			`f:2: "100..32" is no range: write two numbers like 32..100`},
 		{"an address", "apps:", "gateway: {listen: [\":1\", nonsense]}\napps:",

@@ -54,6 +54,8 @@ func (l Limits) checkUpper(s *source) {
 			refuseOver(s, name, int64(v.Max), most, fmt.Sprint(most))
 		case Duration:
 			refuseOver(s, name, int64(v), most, inDays(most))
+		case Size:
+			refuseOver(s, name, int64(v), most, Size(most).String())
 		default:
 			refuseOver(s, name, fields.Field(i).Int(), most, fmt.Sprint(most))
 		}

@@ -44,11 +44,25 @@ type Fingerprint string
 // Range is two numbers with two dots between: 32..100.
 type Range struct{ Min, Max int }
 
+var sizeUnits = []string{"KiB", "MiB", "GiB", "TiB"}
+
+// String writes s exactly, as a configuration may have it.
+func (s Size) String() string {
+	unit := ""
+	for _, larger := range sizeUnits {
+		if s == 0 || s%1024 != 0 {
+			break
+		}
+		s, unit = s/1024, larger
+	}
+	return strconv.FormatInt(int64(s), 10) + unit
+}
+
 // UnmarshalText reads a size with an optional binary unit.
 func (s *Size) UnmarshalText(b []byte) error {
 	text := string(b)
 	number, factor := text, int64(1)
-	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
+	for i, unit := range sizeUnits {
 		if rest, ok := strings.CutSuffix(text, unit); ok {
 			number, factor = strings.TrimSpace(rest), 1<<(10*(i+1))
 		}

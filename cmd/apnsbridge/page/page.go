@@ -32,14 +32,15 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"number": func(n any) string {
 		switch n := n.(type) {
 		case int:
-			return number(n)
+			return Number(n)
 		case int64:
-			return number(n)
+			return Number(n)
 		case uint64:
-			return number(n)
+			return Number(n)
 		}
 		return fmt.Sprint(n)
 	},
+	"amount":   amount,
 	"duration": duration,
 	"percent":  percent,
 	"spark":    spark,

@@ -117,9 +117,15 @@ func TestPlots(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1\u202f000", 1234567: "1\u202f234\u202f567", -1000: "-1\u202f000", -100: "-100"} {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
 		if got := Number(n); got != want {
 			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+	for name, want := range map[string]string{"queued_bytes": "64 MiB", "spool.max_bytes": "64 MiB", "spool_ahead": "64 MiB",
+		"connections": "67,108,864"} {
+		if got := amount(name, 64<<20); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	for d, want := range map[time.Duration]string{0: "–", 1500 * time.Microsecond: "1.5 ms", 250 * time.Millisecond: "250 ms", 90 * time.Second: "2 min", 3 * time.Hour: "3 h", 100 * time.Hour: "4 days"} {

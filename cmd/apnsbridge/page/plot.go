@@ -245,7 +245,7 @@ func plots(points []history.Point, step time.Duration) []Plot {
 	return []Plot{rate.finish(), verdict.finish(), waiting.finish(), connections.finish()}
 }
 
-func asCount(v float64) string { return number(int64(math.Round(v))) }
+func asCount(v float64) string { return Number(int64(math.Round(v))) }
 
 func asRate(v float64) string {
 	if v < 10 {

@@ -2,21 +2,25 @@ package page
 
 import (
 	"fmt"
-	"strconv"
+	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
-// number writes n in groups of three digits.
-func number[N ~int | ~int64 | ~uint64 | ~uint32 | ~int32](n N) string {
-	digits := strconv.FormatInt(int64(n), 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "\u202f" + digits[i:]
-	}
-	return digits
-}
-
 // Number writes n in groups of three digits.
-func Number[N ~int | ~int64 | ~uint64](n N) string { return number(n) }
+func Number[N ~int | ~int64 | ~uint64](n N) string { return humanize.Comma(int64(n)) }
+
+// Bytes writes so many of them with the unit that fits.
+func Bytes[N ~int | ~int64](n N) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+// amount writes n of what the bound of that name bounds.
+func amount(name string, n int64) string {
+	if strings.Contains(name, "bytes") || name == "spool_ahead" {
+		return Bytes(n)
+	}
+	return Number(n)
+}
 
 // duration writes d with the two digits that matter.
 func duration(d time.Duration) string {
