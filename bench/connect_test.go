@@ -22,6 +22,7 @@ import (
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/identity"
+	"apnsbridge/pace"
 )
 
 // connections is how many a round of BenchmarkConnect makes, one after the other,
@@ -182,7 +183,7 @@ func startConnectGateway(s setting) (part, string, error) {
 		Port: gateway.Port{
 			Endpoints:   []gateway.Endpoint{{Address: "127.0.0.1:0"}},
 			Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
-			Limits:      gateway.Limits{HandshakeRatePerAddress: gateway.Rate{Count: 1_000_000, Per: time.Second}},
+			Limits:      gateway.Limits{HandshakeRatePerAddress: pace.Rate{Count: 1_000_000, Per: time.Second}},
 			Logger:      zerolog.Nop(),
 		},
 		Admit: func(h *gateway.Hello) (gateway.Opener, error) {

@@ -16,6 +16,7 @@ import (
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
+	"apnsbridge/pace"
 	"apnsbridge/store/boltstore"
 )
 
@@ -67,8 +68,9 @@ func startGateway(s setting) (part, string, error) {
 		Port: gateway.Port{
 			Endpoints:   []gateway.Endpoint{{Address: "127.0.0.1:0"}},
 			Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
-			Limits:      gateway.Limits{ConnectionsPerAddress: 10_000, HandshakesPerAddress: 256, HandshakeRatePerAddress: gateway.Rate{Count: 1_000_000, Per: time.Second}},
-			Logger:      zerolog.Nop(),
+			Limits: gateway.Limits{ConnectionsPerAddress: 10_000, HandshakesPerAddress: 256,
+				HandshakeRatePerAddress: pace.Rate{Count: 1_000_000, Per: time.Second}},
+			Logger: zerolog.Nop(),
 		},
 		Admit: func(h *gateway.Hello) (gateway.Opener, error) {
 			if s.Other != "" && len(h.Chain) == 0 {

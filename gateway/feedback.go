@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/pace"
 )
 
 // FeedbackOpener gives one reader what there is for it: tuples with r.Write,
@@ -72,7 +73,7 @@ func NewFeedbackServer(c FeedbackConfig) (*FeedbackServer, error) {
 		return nil, err
 	}
 	s.front.yield = s.yield
-	s.polls.pace = newPace[string](s.front.limits.FeedbackRatePerClient, s.front.limits.Connections)
+	s.polls.pace = pace.NewEach[string](s.front.limits.FeedbackRatePerClient, s.front.limits.Connections)
 	return s, nil
 }
 
@@ -187,20 +188,20 @@ func (s *FeedbackServer) yield(excess map[string]int) *place {
 // polls holds clients to their rate of reading.
 type polls struct {
 	mu   sync.Mutex
-	pace *pace[string]
+	pace *pace.Each[string]
 }
 
 func (p *polls) admit(client string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, ok := p.pace.take(client, time.Now(), 0)
+	_, ok := p.pace.Take(client, time.Now(), 0)
 	return ok
 }
 
 func (p *polls) remembered() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.pace.remembered()
+	return p.pace.Remembered()
 }
 
 var (

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/gateway/identity"
+	"apnsbridge/pace"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown and Close, and why a
@@ -113,8 +114,8 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 		trusted:  networks(p.Terminated),
 		legacy:   p.LegacyCiphers,
 		log:      p.Logger,
-		often:    Throttle(p.Logger, Rate{20, 5 * time.Second}),
-		seldom:   Throttle(p.Logger, Rate{10, time.Minute}),
+		often:    pace.Lines(p.Logger, pace.Rate{Count: 20, Per: 5 * time.Second}),
+		seldom:   pace.Lines(p.Logger, pace.Rate{Count: 10, Per: time.Minute}),
 		admit:    admit,
 		relieve:  func() bool { return false },
 		yield:    func(map[string]int) *place { return nil },

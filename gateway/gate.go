@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"apnsbridge/pace"
 )
 
 var errOverRate = errors.New("gateway: more handshakes from this address than handshake_rate_per_address allows")
@@ -19,7 +21,7 @@ type gate struct {
 	patience time.Duration // for one's turn by the rate
 
 	mu      sync.Mutex
-	pace    *pace[source]
+	pace    *pace.Each[source]
 	pausing int // until their turn by the rate
 	delayed uint64
 	queue   *handshakeQueue
@@ -31,7 +33,7 @@ type gate struct {
 func newGate(l Limits) *gate {
 	return &gate{
 		patience: l.HandshakeTimeout / 2,
-		pace:     newPace[source](l.HandshakeRatePerAddress, l.Connections),
+		pace:     pace.NewEach[source](l.HandshakeRatePerAddress, l.Connections),
 		queue:    newHandshakeQueue(l),
 	}
 }
@@ -63,7 +65,7 @@ func (g *gate) enter(ctx context.Context, from source, whole bool, drop func()) 
 // pause keeps from to its rate.
 func (g *gate) pause(ctx context.Context, from source) error {
 	g.mu.Lock()
-	wait, ok := g.pace.take(from, time.Now(), g.patience)
+	wait, ok := g.pace.Take(from, time.Now(), g.patience)
 	if ok && wait > 0 {
 		g.delayed++
 		g.pausing++
@@ -127,5 +129,5 @@ func (g *gate) figures(s *PortStats) {
 	s.Handshakes = g.queue.running
 	s.HandshakesWaiting = g.queue.waiting + g.pausing
 	s.HandshakesDelayed = g.delayed
-	s.AddressesPaced = g.pace.remembered()
+	s.AddressesPaced = g.pace.Remembered()
 }

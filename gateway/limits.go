@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"apnsbridge/pace"
+)
 
 // Limits are the bounds of one port. A field that is zero stands for its
 // default.
@@ -12,7 +16,7 @@ type Limits struct {
 	// HandshakeRatePerAddress is what an address may begin; 500 a second. What is
 	// over it waits for its turn, for half of HandshakeTimeout at most: whoever
 	// would have to wait longer is closed at once.
-	HandshakeRatePerAddress Rate
+	HandshakeRatePerAddress pace.Rate
 
 	// HelloBytes is the longest ClientHello; 16 KiB. One that is not complete may
 	// have 4 KiB, and needs one of Handshakes for more.
@@ -43,7 +47,7 @@ type Limits struct {
 
 	// FeedbackRatePerClient is how often one Hello.Client may read; 600 a minute.
 	// What is over it is closed at once, empty.
-	FeedbackRatePerClient Rate
+	FeedbackRatePerClient pace.Rate
 
 	FeedbackStall time.Duration // without a byte taken by the reader; 60 s
 	FeedbackTotal time.Duration // for one reader in all; 10 min
@@ -53,7 +57,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.HandshakeTimeout, 10*time.Second)
 	orDefault(&l.Handshakes, 256)
 	orDefault(&l.HandshakesPerAddress, 32)
-	l.HandshakeRatePerAddress.orDefault(Rate{500, time.Second})
+	l.HandshakeRatePerAddress = l.HandshakeRatePerAddress.Or(pace.Rate{Count: 500, Per: time.Second})
 	orDefault(&l.Connections, 10_000)
 	orDefault(&l.ConnectionsPerAddress, 1_000)
 	orDefault(&l.ConnectionsPerClient, 5_000)
@@ -63,7 +67,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.LingerIdle, 10*time.Minute)
 	orDefault(&l.LingerPressed, 5*time.Second)
 	orDefault(&l.LingerTotal, time.Hour)
-	l.FeedbackRatePerClient.orDefault(Rate{600, time.Minute})
+	l.FeedbackRatePerClient = l.FeedbackRatePerClient.Or(pace.Rate{Count: 600, Per: time.Minute})
 	orDefault(&l.FeedbackStall, time.Minute)
 	orDefault(&l.FeedbackTotal, 10*time.Minute)
 	l.UnparsedBytes = max(l.UnparsedBytes, leastUnparsed)
@@ -73,12 +77,6 @@ func (l Limits) withDefaults() Limits {
 func orDefault[T int | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
-	}
-}
-
-func (r *Rate) orDefault(value Rate) {
-	if r.Count <= 0 || r.Per <= 0 {
-		*r = value
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/gateway"
+	"apnsbridge/pace"
 )
 
 // proxyV1 and proxyV2 are headers for a connection from there.
@@ -150,7 +151,7 @@ func TestProxyProtocolLimits(t *testing.T) {
 		proxied(c)
 		c.Logger = zerolog.New(&said)
 		c.Limits.ConnectionsPerAddress = 1
-		c.Limits.HandshakeRatePerAddress = gateway.Rate{Count: 2, Per: time.Hour}
+		c.Limits.HandshakeRatePerAddress = pace.Rate{Count: 2, Per: time.Hour}
 	})
 	connect := func(from string) (leave func(), err error) {
 		c := rawDial(t, s)

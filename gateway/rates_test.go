@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/gateway"
+	"apnsbridge/pace"
 )
 
 // dialFrom connects from another of the loopback's addresses.
@@ -31,7 +32,7 @@ func dialFrom(t *testing.T, s interface{ Addr() net.Addr }, from string) *net.TC
 func TestHandshakeRateDelays(t *testing.T) {
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
-		c.Limits.HandshakeRatePerAddress = gateway.Rate{Count: 2, Per: 100 * time.Millisecond}
+		c.Limits.HandshakeRatePerAddress = pace.Rate{Count: 2, Per: 100 * time.Millisecond}
 	})
 	for range 4 {
 		dial(t, s, tls.VersionTLS12)
@@ -59,7 +60,7 @@ func TestHandshakeRateRefuses(t *testing.T) {
 	var said log
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
-		c.Limits.HandshakeRatePerAddress = gateway.Rate{Count: 3, Per: time.Hour}
+		c.Limits.HandshakeRatePerAddress = pace.Rate{Count: 3, Per: time.Hour}
 		c.Logger = zerolog.New(&said)
 	})
 	for range 3 {
@@ -91,7 +92,7 @@ func TestFeedbackRate(t *testing.T) {
 	var said log
 	open, outcomes := give(10)
 	s := serveFeedback(t, open, func(c *gateway.FeedbackConfig) {
-		c.Limits.FeedbackRatePerClient = gateway.Rate{Count: 2, Per: time.Hour}
+		c.Limits.FeedbackRatePerClient = pace.Rate{Count: 2, Per: time.Hour}
 		c.Logger = zerolog.New(&said)
 		admit := c.Admit
 		c.Admit = func(h *gateway.Hello) (gateway.FeedbackOpener, error) {

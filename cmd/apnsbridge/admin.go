@@ -16,7 +16,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/cmd/apnsbridge/page"
-	"apnsbridge/gateway"
+	"apnsbridge/pace"
 )
 
 // admin is the port for operators and their machines.
@@ -41,7 +41,7 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 		listener:  &bounded{Listener: listener, most: int64(c.Limits.AdminConnections)},
 		tls:       c.Admin.Certificate != "",
 		current:   &s.current,
-		strangers: gateway.Throttle(s.log, gateway.Rate{Count: 1, Per: time.Minute}),
+		strangers: pace.Lines(s.log, pace.Rate{Count: 1, Per: time.Minute}),
 	}
 	mux := http.NewServeMux()
 	now := func() condition { return s.condition(a.stopping.Load()) }

@@ -167,8 +167,8 @@ func (a *assembly) port(p config.Port, certificate func(*tls.ClientHelloInfo) *t
 	return port
 }
 
-func rate(r config.Rate) gateway.Rate {
-	return gateway.Rate{Count: int(r.Count), Per: time.Duration(r.Per)}
+func rate(r config.Rate) pace.Rate {
+	return pace.Rate{Count: int(r.Count), Per: time.Duration(r.Per)}
 }
 
 // parser bounds the frames of a connection; those of voip pushes may be larger.
@@ -195,7 +195,7 @@ func (a *assembly) bridgeLimits() bridge.Limits {
 		WaitingDevices:       int(l.WaitingDevices),
 		TopicsPerApp:         int(l.TopicsPerApp),
 		TraceEntries:         int(l.TraceEntries),
-		ClientRate:           pace.Rate(rate(l.NotificationRatePerClient)),
+		ClientRate:           rate(l.NotificationRatePerClient),
 		Connections:          int(l.APNsConnections),
 		Streams:              int(l.APNsStreams),
 		ConnectionAge:        time.Duration(l.APNsConnectionAge),

@@ -11,6 +11,7 @@ import (
 
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway/identity"
+	"apnsbridge/pace"
 )
 
 const (
@@ -25,9 +26,8 @@ const (
 // those for which there is no room are dropped and counted. Lines below an
 // error, which others can cause, have a rate in bytes; errors have another one.
 type logWriter struct {
-	out  io.Writer
-	rate int64 // bytes a second
-	now  func() time.Time
+	out io.Writer
+	now func() time.Time
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -35,22 +35,19 @@ type logWriter struct {
 	queued  int       // bytes in queue
 	writing time.Time // since when out has a line; zero: it has none
 	closed  bool
-	spent   [2]budget // below an error, and errors
+	paces   [2]pace.Pace // bytes below an error, and of errors
 	stats   metrics.Log
 	lost    time.Time // when a line was dropped last
 	untold  uint64
 	told    time.Time
 }
 
-// budget is a token bucket of bytes that holds four seconds' worth.
-type budget struct {
-	left int64
-	at   time.Time
-}
-
-// newLogWriter writes to out, at most so many bytes a second.
+// newLogWriter writes to out, at most so many bytes a second, and four seconds' worth
+// at once.
 func newLogWriter(out io.Writer, rate int64) *logWriter {
-	w := &logWriter{out: out, rate: rate, now: time.Now}
+	most := max(4*rate, logError)
+	p := pace.New(pace.Rate{Count: int(most), Per: time.Duration(float64(most) / float64(rate) * float64(time.Second))})
+	w := &logWriter{out: out, now: time.Now, paces: [2]pace.Pace{p, p}}
 	w.changed = sync.NewCond(&w.mu)
 	go w.write()
 	return w
@@ -75,12 +72,13 @@ func (w *logWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	}
 	switch now := w.now(); {
 	case w.closed:
-	case !w.spent[kind].take(now, int64(len(line)), w.rate):
+	case !w.paces[kind].Room(len(line), now):
 		w.stats.OverRate++
 		w.untold++
 	case w.queued+len(line) > logQueue:
 		w.drop(now)
 	default:
+		w.paces[kind].Take(len(line), now)
 		w.push(bytes.Clone(line))
 	}
 	return n, nil
@@ -96,22 +94,6 @@ func (w *logWriter) drop(now time.Time) {
 	w.stats.Dropped++
 	w.untold++
 	w.lost = now
-}
-
-// take spends n bytes, if there are as many.
-func (b *budget) take(now time.Time, n, rate int64) bool {
-	most := max(4*rate, logError)
-	if b.at.IsZero() {
-		b.left = most
-	} else if passed := now.Sub(b.at); passed > 0 {
-		b.left = min(most, b.left+int64(passed.Seconds()*float64(rate)))
-	}
-	b.at = now
-	if b.left < n {
-		return false
-	}
-	b.left -= n
-	return true
 }
 
 // write writes line by line. Out may hold it up for ever.

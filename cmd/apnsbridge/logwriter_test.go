@@ -144,7 +144,7 @@ func TestLogDropAllocates(t *testing.T) {
 	defer w.close(0)
 	defer close(out.hold)
 	line := []byte("{}\n")
-	w.spent[0] = budget{at: time.Now().Add(time.Hour)}
+	w.paces[0].Take(logError, time.Now())
 	if n := testing.AllocsPerRun(100, func() { w.WriteLevel(zerolog.InfoLevel, line) }); n > 0 {
 		t.Errorf("%v allocations for a dropped line", n)
 	}

@@ -11,11 +11,10 @@ import (
 	"strconv"
 	"time"
 
-	limiter "golang.org/x/time/rate"
-
 	"apnsbridge/binproto"
 	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/gateway/provider"
+	"apnsbridge/pace"
 )
 
 type sendCommand struct {
@@ -245,7 +244,19 @@ func turns(perSecond float64) func(context.Context) error {
 	if perSecond <= 0 {
 		return nil
 	}
-	return limiter.NewLimiter(limiter.Limit(perSecond), 1).Wait
+	p := pace.New(pace.Rate{Count: 1, Per: time.Duration(float64(time.Second) / perSecond)})
+	return func(ctx context.Context) error {
+		wait := p.Take(1, time.Now())
+		if wait == 0 {
+			return ctx.Err()
+		}
+		select {
+		case <-time.After(wait):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // shortToken is enough of a device token to find it, and too little to use it.

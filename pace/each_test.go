@@ -1,4 +1,4 @@
-package gateway
+package pace
 
 import (
 	"testing"
@@ -7,15 +7,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// paceModel remembers every turn it gave.
-type paceModel struct {
+// eachModel remembers every turn it gave.
+type eachModel struct {
 	rate  Rate
 	turns map[int][]time.Time
 }
 
 // take looks for the first moment at which no stretch of time that ends then has
 // more turns in it than the rate gives.
-func (m *paceModel) take(k int, now time.Time, patience time.Duration) (time.Duration, bool) {
+func (m *eachModel) take(k int, now time.Time, patience time.Duration) (time.Duration, bool) {
 	at, every := now, m.rate.Per/time.Duration(m.rate.Count)
 	for i, turn := range m.turns[k] {
 		within := len(m.turns[k]) - i + 1 // turns from this one to the new one
@@ -31,19 +31,19 @@ func (m *paceModel) take(k int, now time.Time, patience time.Duration) (time.Dur
 	return wait, true
 }
 
-// TestPace: where there is memory for all, it does what a model does that
+// TestEach: where there is memory for all, it does what a model does that
 // forgets nothing.
-func TestPace(t *testing.T) {
+func TestEach(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := Rate{rapid.IntRange(1, 7).Draw(t, "count"), time.Duration(rapid.IntRange(1, 2000).Draw(t, "per")) * time.Millisecond}
 		const most = 16
-		p, model := newPace[int](rate, most), paceModel{rate, make(map[int][]time.Time)}
+		p, model := NewEach[int](rate, most), eachModel{rate, make(map[int][]time.Time)}
 		now := time.Unix(0, 0)
 		for range rapid.IntRange(1, 100).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 700).Draw(t, "ms")) * time.Millisecond)
 			k := rapid.IntRange(1, most/2).Draw(t, "who")
 			patience := time.Duration(rapid.IntRange(0, 3000).Draw(t, "patience")) * time.Millisecond
-			wait, ok := p.take(k, now, patience)
+			wait, ok := p.Take(k, now, patience)
 			if wantWait, wantOK := model.take(k, now, patience); wait != wantWait || ok != wantOK {
 				t.Fatalf("%d waits for %v: %v, want %v: %v", k, wait, ok, wantWait, wantOK)
 			}
@@ -51,28 +51,28 @@ func TestPace(t *testing.T) {
 	})
 }
 
-// TestPaceForgets: where there is not, nobody has to wait who had no turn lately,
+// TestEachForgets: where there is not, nobody has to wait who had no turn lately,
 // and whoever came last is not forgotten.
-func TestPaceForgets(t *testing.T) {
+func TestEachForgets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := Rate{1, time.Hour}
 		most := rapid.IntRange(2, 9).Draw(t, "most")
-		p, last := newPace[int](rate, most), make(map[int]time.Time)
+		p, last := NewEach[int](rate, most), make(map[int]time.Time)
 		now := time.Unix(0, 0)
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "minutes")) * time.Minute)
 			k := rapid.IntRange(1, 20).Draw(t, "who")
 			turn, had := last[k]
-			if _, ok := p.take(k, now, 0); ok {
+			if _, ok := p.Take(k, now, 0); ok {
 				last[k] = now
 			} else if !had || now.Sub(turn) >= rate.Per {
 				t.Fatalf("%d has to wait, its last turn was %v ago", k, now.Sub(turn))
 			}
-			if _, again := p.take(k, now, 0); again {
+			if _, again := p.Take(k, now, 0); again {
 				t.Fatalf("%d is forgotten at once", k)
 			}
-			if p.remembered() > most {
-				t.Fatalf("%d are remembered, %d may be", p.remembered(), most)
+			if p.Remembered() > most {
+				t.Fatalf("%d are remembered, %d may be", p.Remembered(), most)
 			}
 		}
 	})

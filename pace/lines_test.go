@@ -1,4 +1,4 @@
-package gateway
+package pace
 
 import (
 	"bytes"
@@ -11,11 +11,11 @@ import (
 
 // A flood of lines leaves as many as its rate allows, and their number; another
 // level is not hidden by it, and an error never left out.
-func TestThrottle(t *testing.T) {
+func TestLines(t *testing.T) {
 	var out bytes.Buffer
 	at := time.Unix(1000, 0)
-	th := &throttle{rate: Rate{Count: 10, Per: time.Second}, now: func() time.Time { return at }}
-	log := zerolog.New(&out).Sample(th).Hook(th)
+	l := newLines(Rate{Count: 10, Per: time.Second}, func() time.Time { return at })
+	log := zerolog.New(&out).Sample(l).Hook(l)
 	for range 1000 {
 		log.Info().Msg("flood")
 	}
