@@ -3,73 +3,74 @@ package gateway
 import (
 	"time"
 
+	"apnsbridge/defaults"
 	"apnsbridge/pace"
 )
 
 // Limits are the bounds of one port. A field that is zero stands for its
-// default.
+// default, of package defaults.
 type Limits struct {
-	HandshakeTimeout     time.Duration // from accept to the end of the handshake; 10 s
-	Handshakes           int           // at a time; 256
-	HandshakesPerAddress int           // 32
+	HandshakeTimeout     time.Duration // from accept to the end of the handshake
+	Handshakes           int           // at a time
+	HandshakesPerAddress int
 
-	// HandshakeRatePerAddress is what an address may begin; 500 a second. What is
+	// HandshakeRatePerAddress is what an address may begin. What is
 	// over it waits for its turn, for half of HandshakeTimeout at most: whoever
 	// would have to wait longer is closed at once.
 	HandshakeRatePerAddress pace.Rate
 
-	// HelloBytes is the longest ClientHello; 16 KiB. One that is not complete may
+	// HelloBytes is the longest ClientHello. One that is not complete may
 	// have 4 KiB, and needs one of Handshakes for more.
 	HelloBytes int
 
-	Connections           int // 10,000
-	ConnectionsPerAddress int // 1,000
-	ConnectionsPerClient  int // 5,000, of one Hello.Client
+	Connections           int
+	ConnectionsPerAddress int
+	ConnectionsPerClient  int // of one Hello.Client
 
 	// AppConnectionsShare is the part of Connections, in percent, that every
-	// Hello.App gets though others have taken all; 10. Idle connections of apps
+	// Hello.App gets though others have taken all. Idle connections of apps
 	// that have more give way.
 	AppConnectionsShare int
 
 	// UnparsedBytes is what a connection may hold that is not yet a frame, and
-	// the most that is read in a handshake; 64 KiB, and never less than 48 KiB.
+	// the most that is read in a handshake; never less than 48 KiB.
 	UnparsedBytes int
 
 	// LingerIdle is how long a connection that we have ended may be silent
-	// before the provider ends it too; 10 min. When there is no room for another
-	// connection, or the server shuts down, it is LingerPressed; 5 s.
+	// before the provider ends it too. When there is no room for another
+	// connection, or the server shuts down, it is LingerPressed.
 	LingerIdle    time.Duration
 	LingerPressed time.Duration
 
 	// LingerTotal is how long such a connection lives in all, however much the
-	// provider goes on writing; 1 h.
+	// provider goes on writing.
 	LingerTotal time.Duration
 
-	// FeedbackRatePerClient is how often one Hello.Client may read; 600 a minute.
+	// FeedbackRatePerClient is how often one Hello.Client may read.
 	// What is over it is closed at once, empty.
 	FeedbackRatePerClient pace.Rate
 
-	FeedbackStall time.Duration // without a byte taken by the reader; 60 s
-	FeedbackTotal time.Duration // for one reader in all; 10 min
+	FeedbackStall time.Duration // without a byte taken by the reader
+	FeedbackTotal time.Duration // for one reader in all
 }
 
 func (l Limits) withDefaults() Limits {
-	orDefault(&l.HandshakeTimeout, 10*time.Second)
-	orDefault(&l.Handshakes, 256)
-	orDefault(&l.HandshakesPerAddress, 32)
-	l.HandshakeRatePerAddress = l.HandshakeRatePerAddress.Or(pace.Rate{Count: 500, Per: time.Second})
-	orDefault(&l.Connections, 10_000)
-	orDefault(&l.ConnectionsPerAddress, 1_000)
-	orDefault(&l.ConnectionsPerClient, 5_000)
-	orDefault(&l.AppConnectionsShare, 10)
-	orDefault(&l.HelloBytes, 16<<10)
-	orDefault(&l.UnparsedBytes, 64<<10)
-	orDefault(&l.LingerIdle, 10*time.Minute)
-	orDefault(&l.LingerPressed, 5*time.Second)
-	orDefault(&l.LingerTotal, time.Hour)
-	l.FeedbackRatePerClient = l.FeedbackRatePerClient.Or(pace.Rate{Count: 600, Per: time.Minute})
-	orDefault(&l.FeedbackStall, time.Minute)
-	orDefault(&l.FeedbackTotal, 10*time.Minute)
+	orDefault(&l.HandshakeTimeout, defaults.HandshakeTimeout)
+	orDefault(&l.Handshakes, defaults.Handshakes)
+	orDefault(&l.HandshakesPerAddress, defaults.HandshakesPerAddress)
+	l.HandshakeRatePerAddress = l.HandshakeRatePerAddress.Or(pace.Rate{Count: defaults.HandshakesASecond, Per: time.Second})
+	orDefault(&l.Connections, defaults.Connections)
+	orDefault(&l.ConnectionsPerAddress, defaults.ConnectionsPerAddress)
+	orDefault(&l.ConnectionsPerClient, defaults.ConnectionsPerClient)
+	orDefault(&l.AppConnectionsShare, defaults.AppConnectionsShare)
+	orDefault(&l.HelloBytes, defaults.HelloBytes)
+	orDefault(&l.UnparsedBytes, defaults.UnparsedBytes)
+	orDefault(&l.LingerIdle, defaults.LingerIdle)
+	orDefault(&l.LingerPressed, defaults.LingerIdlePressure)
+	orDefault(&l.LingerTotal, defaults.LingerTotal)
+	l.FeedbackRatePerClient = l.FeedbackRatePerClient.Or(pace.Rate{Count: defaults.FeedbackReadingsAMinute, Per: time.Minute})
+	orDefault(&l.FeedbackStall, defaults.FeedbackStall)
+	orDefault(&l.FeedbackTotal, defaults.FeedbackTotal)
 	l.UnparsedBytes = max(l.UnparsedBytes, leastUnparsed)
 	return l
 }

@@ -71,12 +71,6 @@ type Feedback interface {
 	Again(ctx context.Context, app string) (n int, err error)
 }
 
-// The defaults of the bounds that every store keeps.
-const (
-	DefaultFeedbackEntries = 1_000_000           // of one app
-	DefaultFeedbackAge     = 90 * 24 * time.Hour // since it was listed
-)
-
 // FeedbackGivenAge is how long what has been given can be given again.
 const FeedbackGivenAge = 24 * time.Hour
 

@@ -168,6 +168,3 @@ type LineWaiting struct {
 	Bytes  int64 // that both take
 	Since  int64 // seconds since 1970: none was put before that
 }
-
-// DefaultSpoolBytes is the default of the bound of a spool.
-const DefaultSpoolBytes int64 = 1 << 30

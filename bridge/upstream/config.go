@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"time"
 
+	"apnsbridge/defaults"
+
 	"github.com/rs/zerolog"
 )
 
@@ -35,28 +37,29 @@ type Config struct {
 	Trouble func(v Verdict)
 }
 
-// Limits are the bounds of an Upstream. A field that is zero has its default.
+// Limits are the bounds of an Upstream. A field that is zero has its default, of package
+// defaults.
 type Limits struct {
-	Connections    int           // HTTP/2 connections in use: it begins with one; 16
-	Streams        int           // requests in flight on a connection, where APNs allows more; 1,000
-	RequestTimeout time.Duration // how long APNs may take for one answer; 30 s
-	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read; 15 s
-	DialInterval   time.Duration // the least between two connections, for APNs takes rapid reconnecting for an attack; 1 s
-	ConnectionAge  time.Duration // after which a connection is replaced, or up to a quarter before; 4 h
-	PingAfter      time.Duration // of silence, APNs is asked for a sign of life; 15 s
-	PingTimeout    time.Duration // for that; 10 s
+	Connections    int           // HTTP/2 connections in use: it begins with one
+	Streams        int           // requests in flight on a connection, where APNs allows more
+	RequestTimeout time.Duration // how long APNs may take for one answer
+	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read
+	DialInterval   time.Duration // the least between two connections, for APNs takes rapid reconnecting for an attack
+	ConnectionAge  time.Duration // after which a connection is replaced, or up to a quarter before
+	PingAfter      time.Duration // of silence, APNs is asked for a sign of life
+	PingTimeout    time.Duration // for that
 }
 
 // WithDefaults returns l with the defaults where it has none of its own.
 func (l Limits) WithDefaults() Limits {
 	return Limits{
-		Connections:    cmp.Or(l.Connections, 16),
-		Streams:        cmp.Or(l.Streams, 1000),
-		RequestTimeout: cmp.Or(l.RequestTimeout, 30*time.Second),
-		DialTimeout:    cmp.Or(l.DialTimeout, 15*time.Second),
-		DialInterval:   cmp.Or(l.DialInterval, time.Second),
-		ConnectionAge:  cmp.Or(l.ConnectionAge, 4*time.Hour),
-		PingAfter:      cmp.Or(l.PingAfter, 15*time.Second),
-		PingTimeout:    cmp.Or(l.PingTimeout, 10*time.Second),
+		Connections:    cmp.Or(l.Connections, defaults.APNsConnections),
+		Streams:        cmp.Or(l.Streams, defaults.APNsStreams),
+		RequestTimeout: cmp.Or(l.RequestTimeout, defaults.APNsRequestTimeout),
+		DialTimeout:    cmp.Or(l.DialTimeout, defaults.APNsDialTimeout),
+		DialInterval:   cmp.Or(l.DialInterval, defaults.APNsDialInterval),
+		ConnectionAge:  cmp.Or(l.ConnectionAge, defaults.APNsConnectionAge),
+		PingAfter:      cmp.Or(l.PingAfter, defaults.APNsPingAfter),
+		PingTimeout:    cmp.Or(l.PingTimeout, defaults.APNsPingTimeout),
 	}
 }

@@ -77,6 +77,7 @@ var forbidden = []struct {
 	{"bridge/ledgerlog", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/upstream"}},
 	{"bridge/health", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/conversation", "apnsbridge/store"}},
 	{"bridge/lane", []string{"apnsbridge", "os", "net.", "io", "log", "context"}},
+	{"defaults", []string{"apnsbridge"}},
 	{"bridge/upstream", []string{"apnsbridge/bridge.", "apnsbridge/store"}},
 	{"bridge/apnssim", []string{"apnsbridge/bridge.", "testing"}},
 	{"bridge/apnssim.", []string{"apnsbridge/bridge/apnssim"}},

@@ -10,7 +10,6 @@ const (
 	maxSegment = 4 << 20 // bytes from which a segment is full
 	minSegment = 16 << 10
 	maxCommit  = 16 << 20 // bytes from which Puts wait for the next commit
-	minReserve = 16 << 20 // unless it is set
 )
 
 // A part of the bytes is each app's own, and never used by another: one whose
@@ -38,12 +37,6 @@ func newBounds(o Options) bounds {
 		total: o.SpoolBytes, common: o.SpoolBytes - ownShares*own, own: own,
 		reserve: o.SpoolReserve, device: o.SpoolDevice,
 		segment: max(minSegment, min(maxSegment, o.SpoolBytes/64)),
-	}
-	if b.reserve == 0 {
-		b.reserve = max(minReserve, o.SpoolBytes/32)
-	}
-	if b.device == 0 {
-		b.device = o.SpoolBytes / 100
 	}
 	b.room = min(b.reserve, b.segment) / 2
 	return b

@@ -19,6 +19,7 @@
 package boltstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -27,33 +28,29 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"apnsbridge/defaults"
 	"apnsbridge/store"
 )
 
-// Options are what can be set. The zero value has the defaults.
+// Options are what can be set. A field that is zero has its default, of package
+// defaults.
 type Options struct {
-	FeedbackEntries int              // of one app; 0 is store.DefaultFeedbackEntries
-	FeedbackAge     time.Duration    // since it was listed; 0 is store.DefaultFeedbackAge
-	SpoolBytes      int64            // that the spool may take; 0 is store.DefaultSpoolBytes
-	SpoolReserve    int64            // bytes beyond these for what moves within a full spool; 0 is 1/32 of them, 16 MiB at least
-	SpoolDevice     int64            // bytes of what is put into one device's queue; 0 is 1 % of SpoolBytes
-	TombstoneAge    time.Duration    // how far back Tombstones are kept; 0 is DefaultTombstoneAge
+	FeedbackEntries int              // of one app
+	FeedbackAge     time.Duration    // since it was listed
+	SpoolBytes      int64            // that the spool may take
+	SpoolReserve    int64            // bytes beyond these for what moves within a full spool
+	SpoolDevice     int64            // bytes of what is put into one device's queue
+	TombstoneAge    time.Duration    // how far back Tombstones are kept
 	Now             func() time.Time // the clock; nil is time.Now
 }
 
 func (o *Options) setDefaults() {
-	if o.FeedbackEntries == 0 {
-		o.FeedbackEntries = store.DefaultFeedbackEntries
-	}
-	if o.FeedbackAge == 0 {
-		o.FeedbackAge = store.DefaultFeedbackAge
-	}
-	if o.SpoolBytes == 0 {
-		o.SpoolBytes = store.DefaultSpoolBytes
-	}
-	if o.TombstoneAge == 0 {
-		o.TombstoneAge = DefaultTombstoneAge
-	}
+	o.FeedbackEntries = cmp.Or(o.FeedbackEntries, defaults.FeedbackEntries)
+	o.FeedbackAge = cmp.Or(o.FeedbackAge, defaults.FeedbackAge)
+	o.SpoolBytes = cmp.Or(o.SpoolBytes, defaults.SpoolBytes)
+	o.SpoolReserve = cmp.Or(o.SpoolReserve, defaults.SpoolReserve)
+	o.SpoolDevice = cmp.Or(o.SpoolDevice, o.SpoolBytes/100*defaults.SpoolDeviceShare)
+	o.TombstoneAge = cmp.Or(o.TombstoneAge, defaults.LedgerTTL)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

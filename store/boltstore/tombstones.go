@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// DefaultTombstoneAge is how far back tombstones are kept.
-	DefaultTombstoneAge = 10 * time.Minute
-
 	maxTombstoneBytes = 16 << 20 // both files; of a small spool a 64th
 	tombstoneShare    = 64
 	tombstoneSize     = 9                // a record

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"apnsbridge/defaults"
 	"apnsbridge/store"
 )
 
@@ -13,7 +14,6 @@ import (
 const (
 	ownFraction = 256
 	ownShares   = 16
-	minReserve  = 16 << 20
 )
 
 // spoolBounds are in bytes, of what the apps of this node may take.
@@ -28,10 +28,7 @@ type spoolBounds struct {
 func newSpoolBounds(c Config) spoolBounds {
 	own := c.SpoolBytes / ownFraction
 	b := spoolBounds{total: c.SpoolBytes, common: c.SpoolBytes - ownShares*own, own: own, reserve: c.SpoolReserve,
-		device: c.SpoolBytes / 100}
-	if b.reserve == 0 {
-		b.reserve = max(minReserve, c.SpoolBytes/32)
-	}
+		device: c.SpoolBytes / 100 * defaults.SpoolDeviceShare}
 	return b
 }
 

@@ -12,6 +12,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -21,20 +22,22 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"apnsbridge/defaults"
 	"apnsbridge/store"
 )
 
-// Config says where the engine is, who we are, and what may be kept.
+// Config says where the engine is, who we are, and what may be kept. A bound that is
+// zero has its default, of package defaults.
 type Config struct {
 	URL      string // as libpq has it; several hosts are tried in turn
 	Password string // empty: that of URL
 	Schema   string // of the fleet; empty: "apnsbridge"
 	Node     string // our name, at most store.MaxNodeName bytes
 
-	FeedbackEntries int           // of one app; 0 is store.DefaultFeedbackEntries
-	FeedbackAge     time.Duration // since it was listed; 0 is store.DefaultFeedbackAge
-	SpoolBytes      int64         // that what waits of this node's apps may take; 0 is store.DefaultSpoolBytes
-	SpoolReserve    int64         // bytes beyond these for moves; 0 is 1/32 of them, 16 MiB at least
+	FeedbackEntries int           // of one app
+	FeedbackAge     time.Duration // since it was listed
+	SpoolBytes      int64         // that what waits of this node's apps may take
+	SpoolReserve    int64         // bytes beyond these for moves
 	Follow          time.Duration // between two looks at what others have listed; 0 is a second
 
 	Now func() time.Time // the clock of all but leases; nil is time.Now
@@ -55,15 +58,10 @@ func (c *Config) connect() (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("%.40q cannot name a node: use at most %d bytes without a colon", c.Node,
 			store.MaxNodeName)
 	}
-	if c.FeedbackEntries == 0 {
-		c.FeedbackEntries = store.DefaultFeedbackEntries
-	}
-	if c.FeedbackAge == 0 {
-		c.FeedbackAge = store.DefaultFeedbackAge
-	}
-	if c.SpoolBytes == 0 {
-		c.SpoolBytes = store.DefaultSpoolBytes
-	}
+	c.FeedbackEntries = cmp.Or(c.FeedbackEntries, defaults.FeedbackEntries)
+	c.FeedbackAge = cmp.Or(c.FeedbackAge, defaults.FeedbackAge)
+	c.SpoolBytes = cmp.Or(c.SpoolBytes, defaults.SpoolBytes)
+	c.SpoolReserve = cmp.Or(c.SpoolReserve, defaults.SpoolReserve)
 	if c.Follow == 0 {
 		c.Follow = time.Second
 	}

@@ -3,7 +3,11 @@
 // line.
 package config
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"apnsbridge/defaults"
+)
 
 // Config is a whole configuration file, with defaults where the file is silent.
 type Config struct {
@@ -118,7 +122,7 @@ func Default() *Config {
 		Admin:    Admin{Listen: "127.0.0.1:9195"},
 		TLS:      TLS{MinVersion: "1.2"},
 		Store:    Store{Path: "data"},
-		Spool:    Spool{Mode: "overflow", MaxBytes: 1 << 30},
+		Spool:    Spool{Mode: "overflow", MaxBytes: defaults.SpoolBytes},
 		Limits:   defaultLimits(),
 	}
 }

@@ -1,6 +1,11 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/defaults"
+)
 
 // Limits are the bounds. Each has its unit in its value: 64KiB, 10s, 500/s, 1000.
 type Limits struct {
@@ -72,64 +77,65 @@ type Limits struct {
 }
 
 func defaultLimits() Limits {
+	frames := binproto.DefaultParser()
 	return Limits{
-		Frame2Bytes:      256 << 10,
-		PayloadBytes:     4096,
+		Frame2Bytes:      Size(frames.MaxFrame),
+		PayloadBytes:     Size(frames.MaxPayload),
 		VoIPPayloadBytes: 5120,
-		TokenBytes:       Range{Min: 32, Max: 100},
+		TokenBytes:       Range{Min: frames.MinToken, Max: frames.MaxToken},
 
-		HandshakeTimeout:        Duration(10 * time.Second),
-		Handshakes:              256,
-		HandshakesPerAddress:    32,
-		HandshakeRatePerAddress: Rate{500, Duration(time.Second)},
-		Connections:             10_000,
-		ConnectionsPerAddress:   1000,
-		ConnectionsPerClient:    5000,
-		AppConnectionsShare:     10,
-		HelloBytes:              16 << 10,
-		UnparsedBytes:           64 << 10,
-		LingerIdle:              Duration(10 * time.Minute),
-		LingerIdlePressure:      Duration(5 * time.Second),
-		LingerTotal:             Duration(time.Hour),
-		Drain:                   Duration(30 * time.Second),
+		HandshakeTimeout:        Duration(defaults.HandshakeTimeout),
+		Handshakes:              defaults.Handshakes,
+		HandshakesPerAddress:    defaults.HandshakesPerAddress,
+		HandshakeRatePerAddress: Rate{defaults.HandshakesASecond, Duration(time.Second)},
+		Connections:             defaults.Connections,
+		ConnectionsPerAddress:   defaults.ConnectionsPerAddress,
+		ConnectionsPerClient:    defaults.ConnectionsPerClient,
+		AppConnectionsShare:     defaults.AppConnectionsShare,
+		HelloBytes:              defaults.HelloBytes,
+		UnparsedBytes:           defaults.UnparsedBytes,
+		LingerIdle:              Duration(defaults.LingerIdle),
+		LingerIdlePressure:      Duration(defaults.LingerIdlePressure),
+		LingerTotal:             Duration(defaults.LingerTotal),
+		Drain:                   Duration(defaults.Drain),
 
-		NotificationRatePerClient: Rate{1_000_000, Duration(time.Second)},
+		NotificationRatePerClient: Rate{defaults.NotificationsASecond, Duration(time.Second)},
 
-		Window:      1000,
-		QueuedBytes: 64 << 20,
-		SpoolAhead:  4 << 20,
+		Window:      defaults.Window,
+		QueuedBytes: defaults.QueuedBytes,
+		SpoolAhead:  defaults.SpoolAhead,
 
-		WaitingDevices:   200_000,
-		TopicsPerApp:     1000,
-		SpoolReserve:     16 << 20,
-		SpoolDeviceShare: 1,
+		WaitingDevices:   defaults.WaitingDevices,
+		TopicsPerApp:     defaults.TopicsPerApp,
+		SpoolReserve:     defaults.SpoolReserve,
+		SpoolDeviceShare: defaults.SpoolDeviceShare,
 
-		APNsConnections:    16,
-		APNsStreams:        1000,
-		APNsConnectionAge:  Duration(4 * time.Hour),
-		APNsDialInterval:   Duration(time.Second),
-		APNsDialTimeout:    Duration(15 * time.Second),
-		APNsRequestTimeout: Duration(30 * time.Second),
-		APNsPingAfter:      Duration(15 * time.Second),
-		APNsPingTimeout:    Duration(10 * time.Second),
-		RetryDelay:         Duration(time.Second),
-		RetryDelayMax:      Duration(2 * time.Minute),
+		APNsConnections:    defaults.APNsConnections,
+		APNsStreams:        defaults.APNsStreams,
+		APNsConnectionAge:  Duration(defaults.APNsConnectionAge),
+		APNsDialInterval:   Duration(defaults.APNsDialInterval),
+		APNsDialTimeout:    Duration(defaults.APNsDialTimeout),
+		APNsRequestTimeout: Duration(defaults.APNsRequestTimeout),
+		APNsPingAfter:      Duration(defaults.APNsPingAfter),
+		APNsPingTimeout:    Duration(defaults.APNsPingTimeout),
+		RetryDelay:         Duration(defaults.RetryDelay),
+		RetryDelayMax:      Duration(defaults.RetryDelayMax),
 
-		FeedbackEntries:       1_000_000,
-		FeedbackAge:           Duration(90 * 24 * time.Hour),
-		FeedbackStall:         Duration(time.Minute),
-		FeedbackTotal:         Duration(10 * time.Minute),
-		FeedbackRatePerClient: Rate{600, Duration(time.Minute)},
-		BadTokenTTL:           Duration(5 * time.Minute),
-		BadTokenTTLRepeated:   Duration(30 * time.Minute),
-		BadTokenEntries:       100_000,
-		LedgerBytes:           64 << 20,
-		LedgerBytesPerClient:  16 << 20,
-		LedgerTTL:             Duration(10 * time.Minute),
-		LedgerTTLProven:       Duration(time.Hour),
+		FeedbackEntries:       defaults.FeedbackEntries,
+		FeedbackAge:           Duration(defaults.FeedbackAge),
+		FeedbackStall:         Duration(defaults.FeedbackStall),
+		FeedbackTotal:         Duration(defaults.FeedbackTotal),
+		FeedbackRatePerClient: Rate{defaults.FeedbackReadingsAMinute, Duration(time.Minute)},
+		BadTokenTTL:           Duration(defaults.BadTokenTTL),
+		BadTokenTTLRepeated:   Duration(defaults.BadTokenTTLRepeated),
+		BadTokenEntries:       defaults.BadTokenEntries,
+		LedgerBytes:           defaults.LedgerBytes,
+		LedgerBytesPerClient:  defaults.LedgerBytesPerClient,
+		LedgerTTL:             Duration(defaults.LedgerTTL),
+		LedgerTTLProven:       Duration(defaults.LedgerTTLProven),
 
-		TraceEntries:     10_000,
-		AdminConnections: 64,
-		LogRate:          64 << 10,
+		TraceEntries:     defaults.TraceEntries,
+		AdminConnections: defaults.AdminConnections,
+		LogRate:          defaults.LogRate,
 	}
 }
