@@ -80,7 +80,11 @@ func foreignFile(file []byte) error {
 	return nil
 }
 
-func isDER(file []byte) bool { return len(file) > 4 && file[0] == 0x30 && file[1] >= 0x80 }
+// isDER reports whether it is a sequence of DER: a long one, as most are, or a short one
+// that is all of the file, as an ECDSA key of SEC 1.
+func isDER(file []byte) bool {
+	return len(file) > 4 && file[0] == 0x30 && (file[1] >= 0x80 || int(file[1]) == len(file)-2)
+}
 
 // plainText undoes what editors and settings do to a text: a byte order mark,
 // UTF-16, \n written out.
@@ -200,7 +204,7 @@ var foreignCipher = regexp.MustCompile(`unsupported|only PBES2|invalid (KDF|ciph
 var errForeignCipher = errors.New("the private key is encrypted in a way that is not read here: encrypt it anew with " +
 	"openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out FILE2, or decrypt it with openssl pkey -in FILE -out FILE2")
 
-var errWrongPassword = errors.New("the password does not open the private key")
+var errWrongPassword = errors.New("the password does not open the private key: correct it")
 
 func parsePrivateKey(der []byte) (crypto.Signer, error) {
 	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
@@ -245,7 +249,7 @@ func fromDER(der []byte, password string) (*keyFile, error) {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
 		return nil, errors.New("the .p12 file has a password: give it as password")
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
-		return nil, errors.New("the password does not open the .p12 file")
+		return nil, errors.New("the password does not open the .p12 file: correct it")
 	case bytes.Contains(der, []byte("<plist")):
 		return nil, errors.New("the file is a provisioning profile, in which there is no key: name the .p12 or .p8 " +
 			"for APNs")

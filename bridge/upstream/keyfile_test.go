@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -106,6 +107,17 @@ func TestKeyFilesAsEditorsLeaveThem(t *testing.T) {
 	block, _ := pem.Decode(pki().TokenKey)
 	if _, err := NewTokenCredential(block.Bytes, "KEY", "TEAM"); err != nil {
 		t.Errorf("DER of a .p8: %v", err)
+	}
+	p8, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := x509.MarshalECPrivateKey(p8.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewTokenCredential(short, "KEY", "TEAM"); err != nil {
+		t.Errorf("DER of a key in SEC 1, which is short: %v", err)
 	}
 }
 

@@ -32,6 +32,7 @@ type assembly struct {
 	now         func() time.Time // the clock of what takes hours
 	problems    []error
 	held        map[string]error               // by app: why it, or a part of it, cannot be served, while others are
+	unserved    bool                           // all are held, which is a problem and no alarm
 	kept        map[string]error               // by app: why its new credential is not taken, in place of which it keeps the old one
 	authorities map[string][]*x509.Certificate // of clients, by the file that names them
 	doubts      []warning                      // of the apps' settings
@@ -64,7 +65,7 @@ func assemble(c *config.Config) (*assembly, error) {
 	if a.clients, err = identity.New(rules); err != nil {
 		a.reject("apps: %w", err)
 	}
-	if !slices.ContainsFunc(a.apps, isServed) {
+	if a.unserved = !slices.ContainsFunc(a.apps, isServed); a.unserved {
 		for _, name := range slices.Sorted(maps.Keys(a.held)) {
 			a.problems = append(a.problems, a.held[name])
 		}

@@ -66,6 +66,17 @@ func TestOneAppIsHeld(t *testing.T) {
 	}
 }
 
+// Where no app can be served that is a problem, which is said once.
+func TestAllAppsAreHeld(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.stop()
+	w.amend("AuthKey_DEVELOPER.p8", "gone.p8")
+	code, stdout, stderr := w.apnsbridge("", "check", "--config", w.path("apnsbridge.yaml"))
+	if code != exitFailed || strings.Count(stdout+stderr, "gone.p8") != 1 || !strings.Contains(stdout, "\nproblem  demo  ") {
+		t.Errorf("check: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
 // withExpired adds an app whose certificate has expired.
 func (w *world) withExpired(name string) {
 	w.t.Helper()

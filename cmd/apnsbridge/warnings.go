@@ -34,6 +34,9 @@ func (a *assembly) warnings() []warning {
 // alarms name the apps that are held, and those that go by an old credential.
 func (a *assembly) alarms() (all []warning) {
 	for _, name := range slices.Sorted(maps.Keys(a.held)) {
+		if a.unserved {
+			break
+		}
 		for line := range strings.SplitSeq(a.held[name].Error(), "\n") {
 			all = append(all, warning{setting: "apps." + name, text: line + "; until then the app's notifications wait",
 				alarm: true})
