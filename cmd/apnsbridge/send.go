@@ -125,9 +125,12 @@ func (c sendCommand) printEnd(out io.Writer, r provider.Report, took time.Durati
 		speed = float64(sent(r)) / seconds
 	}
 	if !c.JSON {
-		fmt.Fprintf(out, "%s sent in %v, %s a second, %s refused, %s sent again, %s connections", page.Number(sent(r)),
-			took.Round(time.Millisecond), page.Number(int(speed)), page.Number(r.Failed), page.Number(r.Resent),
-			page.Number(r.Connections))
+		rate := ""
+		if took-c.Quiet >= 100*time.Millisecond { // less is no measure
+			rate = fmt.Sprintf(", %s a second", page.Number(int(speed)))
+		}
+		fmt.Fprintf(out, "%s sent in %v%s, %s refused, %s sent again, %s connections", page.Number(sent(r)),
+			took.Round(time.Millisecond), rate, page.Number(r.Failed), page.Number(r.Resent), page.Number(r.Connections))
 		if lost := r.Uncertain + r.Forgotten; lost > 0 {
 			fmt.Fprintf(out, ", %s on connections that broke", page.Number(lost))
 		}
@@ -244,7 +247,9 @@ func turns(perSecond float64) func(context.Context) error {
 	if perSecond <= 0 {
 		return nil
 	}
-	p := pace.New(pace.Rate{Count: 1, Per: time.Duration(float64(time.Second) / perSecond)})
+	const slack = 100 // of a second: what a sleep that was too long has lost is made up for
+	count := max(1, int(perSecond/slack))
+	p := pace.New(pace.Rate{Count: count, Per: time.Duration(float64(count) / perSecond * float64(time.Second))})
 	return func(ctx context.Context) error {
 		wait := p.Take(1, time.Now())
 		if wait == 0 {
