@@ -27,6 +27,10 @@ var appleHosts = map[string]string{
 	"sandbox":    "api.sandbox.push.apple.com",
 }
 
+// olderSandbox is the sandbox by the name that it had in Apple's documents until 2019,
+// and still has.
+const olderSandbox = "api.development.push.apple.com"
+
 // validate looks for more than a host and port, and for one of Apple's that is not
 // the environment's. Where one of two is given, the other becomes Apple's.
 func (e *Endpoint) validate(s *source, path, environment string) {
@@ -67,10 +71,13 @@ func checkEndpoint(s *source, path, address, environment string) {
 	if u == nil {
 		return
 	}
-	host := strings.ToLower(u.Hostname())
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == olderSandbox {
+		host = appleHosts["sandbox"]
+	}
 	for of, apple := range appleHosts {
 		if host == apple && environment != of {
-			s.reject(path, "%s is APNs' %s, and the environment is %s: %s", apple, of, environment,
+			s.reject(path, "%s is APNs' %s, and the environment is %s: %s", strings.ToLower(u.Hostname()), of, environment,
 				instead(environment, u.Port()))
 		}
 	}

@@ -39,6 +39,13 @@ func TestProblems(t *testing.T) {
 			"https://api.push.apple.com:2197", `f:6: api.push.apple.com is APNs' production, and the environment is sandbox: correct one of them, or remove endpoint`},
 		{"one of Apple's endpoints for both", "com.example.mail", "a\n    environment: by-listener\n    endpoint: " +
 			"https://api.push.apple.com:2197", `f:6: api.push.apple.com is APNs' production, and the environment is by-listener: write both, as endpoint: {production: https://api.push.apple.com:2197, sandbox: https://api.sandbox.push.apple.com:2197}, or remove endpoint`},
+		{"Apple's sandbox by its older name", "com.example.mail", "a\n    endpoint: https://api.development.push.apple.com",
+			`f:5: api.development.push.apple.com is APNs' sandbox, and the environment is production: correct one of them, ` +
+				`or remove endpoint`},
+		{"Apple's production with a dot behind", "com.example.mail",
+			"a\n    environment: sandbox\n    endpoint: https://API.push.apple.com.",
+			`f:6: api.push.apple.com. is APNs' production, and the environment is sandbox: correct one of them, ` +
+				`or remove endpoint`},
 		{"Apple's endpoints exchanged", "com.example.mail", "a\n    environment: by-listener\n    endpoint:\n      production: https://api.sandbox.push.apple.com\n" +
 			"      sandbox: https://api.push.apple.com", `f:7: api.sandbox.push.apple.com is APNs' sandbox, and the environment is production: correct one of them, or remove endpoint`},
 		{"an endpoint where nothing goes", "com.example.mail", "a\n    environment: sandbox\n    endpoint: {production: " +
