@@ -159,6 +159,16 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: got %q and %v, want %q", tt.words, got, err, tt.want)
 		}
 	}
+	var page bytes.Buffer
+	if code := run([]string{"man"}, streams{out: &page, err: &page}); code != exitOK {
+		t.Errorf("man: exit code %d", code)
+	}
+	for _, want := range []string{"\n\\fBcheck [flags]\\fP", "Check a configuration and what it names\\&. Reads the configuration",
+		"\n.SH EXAMPLES\napnsbridge "} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the manual page has no %q", want)
+		}
+	}
 	for _, args := range [][]string{{"completion", "zsh"}, {"completion", "fish"}, {"man"}} {
 		var out bytes.Buffer
 		if code := run(args, streams{out: &out, err: &out}); code != exitOK || !strings.Contains(out.String(), "renew") {
