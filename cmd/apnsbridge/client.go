@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"apnsbridge/bridge/upstream"
 )
@@ -55,6 +56,8 @@ func clientProblem(err error) error {
 			"signed it with --ca (%w)", err)
 	case errors.As(err, &name):
 		return fmt.Errorf("the gateway's certificate is for other names: name one of them with --server-name (%w)", err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: start the gateway, or say where it listens, with --gateway or --feedback", err)
 	case refused:
 		return fmt.Errorf("the gateway does not admit this certificate, or the lack of one: its log says why (%w)", err)
 	}

@@ -236,7 +236,7 @@ func (c sendCommand) source(template binproto.Notification, in io.Reader) (*note
 	}
 	file, err := os.Open(c.From)
 	if err != nil {
-		return nil, fmt.Errorf("notifications: %w", err)
+		return nil, fmt.Errorf("--from: %w", fileProblem(err))
 	}
 	s.lines, s.file = file, file
 	return s, nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"apnsbridge/bridge/apnssim"
@@ -189,10 +190,11 @@ func (c simCommand) config() (apnssim.Config, error) {
 	if c.Scenario != "" {
 		text, err := os.ReadFile(c.Scenario)
 		if err != nil {
-			return config, fmt.Errorf("scenario: %w", err)
+			return config, fmt.Errorf("--scenario: %w", fileProblem(err))
 		}
 		if config.Scenario, err = apnssim.ParseScenario(text); err != nil {
-			return config, fmt.Errorf("%s: %w", c.Scenario, err)
+			return config, fmt.Errorf("--scenario %s: %s: docs/scenarios.md has what there is", c.Scenario,
+				strings.TrimPrefix(err.Error(), "apnssim: "))
 		}
 	}
 	return config, nil

@@ -268,7 +268,7 @@ func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
 	err := c.with(1, func(s *boltstore.Spool) error {
 		got, err := s.Import(ctx, c.File)
 		if err != nil {
-			return err
+			return fileProblem(err)
 		}
 		fmt.Fprintf(std.out, "%s notifications are imported\n", page.Number(got.Put))
 		for _, line := range []struct {

@@ -94,7 +94,8 @@ func Create(dir, commonName string, names []string, now time.Time) (*Authority, 
 func Open(dir string) (*Authority, error) {
 	certificate, err := readCertificate(filepath.Join(dir, CertificateFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no authority in %s: make one with `apnsbridge certs init --dir %[1]s`", dir)
+		return nil, fmt.Errorf("there is no authority in %s: make one there with `apnsbridge certs init`, and the same "+
+			"--dir", dir)
 	}
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -56,6 +57,10 @@ func readMain(path string) ([]byte, error) {
 		return nil, fmt.Errorf("there is no configuration file %s: name one with --config, or make one with "+
 			"`apnsbridge init`", path)
 	case err != nil:
+		if failed := new(fs.PathError); errors.As(err, &failed) {
+			return nil, fmt.Errorf("the configuration %s cannot be read: %w: name a file, with --config, that the user "+
+				"that apnsbridge runs as may read", path, failed.Err)
+		}
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	return text, nil
