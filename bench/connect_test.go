@@ -19,10 +19,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/identity"
-	"apnsbridge/pace"
 )
 
 // connections is how many a round of BenchmarkConnect makes, one after the other,

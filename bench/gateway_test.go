@@ -13,10 +13,10 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
-	"apnsbridge/pace"
 	"apnsbridge/store/boltstore"
 )
 

@@ -15,9 +15,9 @@ import (
 	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/ledgerlog"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/bridge/tombstones"
 	"apnsbridge/bridge/trace"
-	"apnsbridge/pace"
 	"apnsbridge/store"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
-	"apnsbridge/pace"
+	"apnsbridge/bridge/pace"
 )
 
 // client is one client of an app over all its connections: its ledger knows

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"time"
 
+	"apnsbridge/bridge/defaults"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/bridge/upstream"
-	"apnsbridge/defaults"
-	"apnsbridge/pace"
 )
 
 // Limits are the bounds of a bridge. A field that is zero has its default, of package

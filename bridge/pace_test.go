@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
-	"apnsbridge/pace"
+	"apnsbridge/bridge/pace"
 )
 
 // A client over its rate is not read on until its time has come, over all its

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
-	"apnsbridge/pace"
+	"apnsbridge/bridge/pace"
 )
 
 // FeedbackOpener gives one reader what there is for it: tuples with r.Write,

@@ -15,8 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/pace"
 	"apnsbridge/gateway/identity"
-	"apnsbridge/pace"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown and Close, and why a

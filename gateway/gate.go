@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"apnsbridge/pace"
+	"apnsbridge/bridge/pace"
 )
 
 var errOverRate = errors.New("gateway: more handshakes from this address than handshake_rate_per_address allows")

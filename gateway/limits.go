@@ -3,8 +3,8 @@ package gateway
 import (
 	"time"
 
-	"apnsbridge/defaults"
-	"apnsbridge/pace"
+	"apnsbridge/bridge/defaults"
+	"apnsbridge/bridge/pace"
 )
 
 // Limits are the bounds of one port. A field that is zero stands for its

@@ -12,8 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/pace"
 	"apnsbridge/gateway"
-	"apnsbridge/pace"
 )
 
 // proxyV1 and proxyV2 are headers for a connection from there.

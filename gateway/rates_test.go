@@ -11,8 +11,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/pace"
 	"apnsbridge/gateway"
-	"apnsbridge/pace"
 )
 
 // dialFrom connects from another of the loopback's addresses.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/pace"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/store"
 )
 

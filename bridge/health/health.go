@@ -15,8 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/pace"
 	"apnsbridge/bridge/upstream"
-	"apnsbridge/pace"
 )
 
 // Health is what an operator is told of an app: whether APNs takes its

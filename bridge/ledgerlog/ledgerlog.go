@@ -16,7 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/conversation"
-	"apnsbridge/pace"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/store"
 )
 

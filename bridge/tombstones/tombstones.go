@@ -12,7 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"apnsbridge/pace"
+	"apnsbridge/bridge/pace"
 )
 
 // Store is the memory of what was put into the spool lately: boltstore's. It may be used

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"time"
 
-	"apnsbridge/defaults"
+	"apnsbridge/bridge/defaults"
 
 	"github.com/rs/zerolog"
 )

@@ -13,10 +13,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/pace"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/cmd/apnsbridge/page"
-	"apnsbridge/pace"
 )
 
 // admin is the port for operators and their machines.

@@ -13,10 +13,10 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
-	"apnsbridge/pace"
 	"apnsbridge/store/boltstore"
 )
 

@@ -9,9 +9,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"apnsbridge/bridge/pace"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway/identity"
-	"apnsbridge/pace"
 )
 
 const (

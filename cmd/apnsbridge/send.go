@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/pace"
 	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/gateway/provider"
-	"apnsbridge/pace"
 )
 
 type sendCommand struct {

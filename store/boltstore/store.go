@@ -28,7 +28,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"apnsbridge/defaults"
+	"apnsbridge/bridge/defaults"
 	"apnsbridge/store"
 )
 

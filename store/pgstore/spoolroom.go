@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"apnsbridge/defaults"
+	"apnsbridge/bridge/defaults"
 	"apnsbridge/store"
 )
 

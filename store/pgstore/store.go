@@ -22,7 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"apnsbridge/defaults"
+	"apnsbridge/bridge/defaults"
 	"apnsbridge/store"
 )
 

@@ -6,7 +6,7 @@ package config
 import (
 	"path/filepath"
 
-	"apnsbridge/defaults"
+	"apnsbridge/bridge/defaults"
 )
 
 // Config is a whole configuration file, with defaults where the file is silent.

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
-	"apnsbridge/defaults"
+	"apnsbridge/bridge/defaults"
 )
 
 // Limits are the bounds. Each has its unit in its value: 64KiB, 10s, 500/s, 1000.
