@@ -194,6 +194,7 @@ func (b *Bridge) Reload(apps []App) error {
 			}
 		}
 	}
+	b.bringBack()
 	b.mu.Unlock()
 	for _, then := range after {
 		then()

@@ -3,6 +3,7 @@ package bridge
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -263,6 +264,18 @@ func (b *Bridge) forgetClient(key clientKey, c *client) {
 	}
 	delete(b.clients, key)
 	c.app.conversations.Add(c.ledger.Stats())
+}
+
+// bringBack makes the clients of configured apps of which an earlier run has left
+// something that comes to its end by itself: a bad token that was told and perhaps not
+// read goes to the feedback list, though its provider may never come again. b.mu is held.
+func (b *Bridge) bringBack() {
+	for _, name := range b.ledgerLog.Unfinished() {
+		app, id, _ := strings.Cut(name, " ")
+		if a := b.apps[app]; a != nil && a.configured {
+			b.clientOf(a, Origin{App: app, Client: id})
+		}
+	}
 }
 
 // clientOf finds or makes the client behind an origin. b.mu is held.

@@ -274,3 +274,37 @@ func TestGuardRemembersTheLatest(t *testing.T) {
 		t.Errorf("% x is remembered, and the guard knew % x", got, latest)
 	}
 }
+
+// A provider leaves its packet unread and goes, and the gateway is restarted: that the
+// token is bad is on the feedback list in the end, though the provider never comes again.
+func TestUnreadPacketSurvivesRestarts(t *testing.T) {
+	for _, restarts := range []int{0, 1, 2} {
+		t.Run(fmt.Sprint(restarts, " restarts"), func(t *testing.T) {
+			sim := startSim(t, apnssim.Scenario{})
+			app := mailApp(t, sim)
+			g := &guarded{t: t, dir: t.TempDir(), clock: new(movableClock), mode: SpoolOverflow}
+			g.start(app)
+			session, p := open(t, g.Bridge, Origin{Client: "pin"})
+			p.push(t, session, note(deviceToken(badDevice, 0), 1, hello))
+			for i := range 10 {
+				p.push(t, session, note(deviceToken(goodDevice, i), uint32(i+2), hello))
+			}
+			if fails, _ := p.wait(t); len(fails) != 1 {
+				t.Fatalf("told %v", fails)
+			}
+			session.Shutdown(true)
+			session.Close(nil)
+			for range restarts {
+				g.restart(app)
+				g.clock.forward(time.Second)
+			}
+			if g.store.Feedback().Listed("mail", deviceToken(badDevice, 0)) {
+				t.Error("it is on the list before it is known that it was not heard")
+			}
+			g.clock.forward(3 * time.Minute)
+			until(t, "it is on the feedback list", func() bool {
+				return g.store.Feedback().Listed("mail", deviceToken(badDevice, 0))
+			})
+		})
+	}
+}

@@ -100,7 +100,7 @@ func (b *Bridge) Close() {
 	b.endWriters()
 	b.writers.Wait()
 	b.saveLedgers()
-	b.tombs.Clear()
+	b.tombs.End()
 }
 
 // saveLedgers writes down what providers may send again to whoever comes after

@@ -14,6 +14,13 @@ type Record struct {
 	Expires time.Time
 }
 
+// IsEpisode reports whether r is about notifications that may come again: it comes to an
+// end by itself, whether its client comes or not.
+func (r Record) IsEpisode() bool {
+	_, rest, _ := bytes.Cut(r.Key, []byte{separator})
+	return len(rest) > 0 && rest[0] == episodeRecord
+}
+
 const (
 	recordVersion = 1
 	habitRecord   = 'h'

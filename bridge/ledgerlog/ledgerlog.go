@@ -128,6 +128,19 @@ func (l *Log) Restore(ledger *conversation.Ledger, client string, now time.Time)
 	return ledger.Restore(records, l.committed, now)
 }
 
+// Unfinished gives the names of the clients that have not come since the start, and of
+// which more is left than habits.
+func (l *Log) Unfinished() (clients []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for client, records := range l.restored {
+		if slices.ContainsFunc(records, conversation.Record.IsEpisode) {
+			clients = append(clients, client)
+		}
+	}
+	return clients
+}
+
 // Guard gives what was written of the guard of that name, nil if there is nothing.
 func (l *Log) Guard(key string) []byte {
 	l.mu.Lock()

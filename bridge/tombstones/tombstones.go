@@ -124,10 +124,22 @@ func (t *Tombstones) Tick(now time.Time) {
 	t.fault.Met(t.store.Tidy())
 }
 
-// Clear forgets all at an end in order: what providers may send again is in the ledger.
-func (t *Tombstones) Clear() {
-	if t.store != nil {
-		<-t.loaded
-		t.fault.Met(t.store.Clear())
+// End forgets at an end in order what this run has put: what providers may send again is
+// in the ledger. What is left of a run that crashed before is kept, and recognised for
+// life once more.
+func (t *Tombstones) End() {
+	if t.store == nil {
+		return
 	}
+	<-t.loaded
+	t.fault.Met(t.store.Clear())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var keys []uint64
+	for key, n := range t.left {
+		for range n {
+			keys = append(keys, key)
+		}
+	}
+	t.Add(keys...)
 }

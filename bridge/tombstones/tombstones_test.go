@@ -2,6 +2,7 @@ package tombstones
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -26,12 +27,12 @@ func (y *yard) Load() (map[uint64]int, error) {
 	if y.broken {
 		return nil, errors.New("it cannot be read")
 	}
-	return y.left, nil
+	return maps.Clone(y.left), nil
 }
 
 func (y *yard) Withdraw(key uint64) error { y.left[key]--; return nil }
 func (y *yard) Tidy() error               { y.tidied++; return nil }
-func (y *yard) Clear() error              { y.clear++; return nil }
+func (y *yard) Clear() error              { y.clear++; y.left = map[uint64]int{}; return nil }
 
 // What the run before had put into the spool is recognised as often as it had, for as long
 // as life, and not what this run puts there.
@@ -70,10 +71,29 @@ func TestTook(t *testing.T) {
 			if n.Written() != (c.store != nil) {
 				t.Error("it is not known whether there is a store")
 			}
-			if n.Clear(); c.store != nil && c.store.clear != 1 {
+			if n.End(); c.store != nil && c.store.clear != 1 {
 				t.Error("nothing is cleared")
 			}
 		})
+	}
+}
+
+// An end in order forgets what the run itself has put, and keeps what is left of the run
+// that had crashed before.
+func TestEndKeepsWhatACrashLeft(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	y := &yard{left: map[uint64]int{1: 2, 2: 1, 3: 1}}
+	n := New(y, time.Hour, start, zerolog.Nop())
+	if !n.Took(1) || !n.Took(2) {
+		t.Fatal("what had been put is not recognised")
+	}
+	n.Add(4)
+	if n.End(); !maps.Equal(y.left, map[uint64]int{1: 1, 3: 1}) {
+		t.Errorf("%v is kept", y.left)
+	}
+	next := New(y, time.Hour, start.Add(time.Minute), zerolog.Nop())
+	if !next.Took(1) || next.Took(1) || next.Took(2) || !next.Took(3) || next.Took(4) {
+		t.Error("the next run does not recognise what is left")
 	}
 }
 
