@@ -1,0 +1,88 @@
+%% Sends notifications as apns4erl 1.0 does: one process that writes what is cast to it,
+%% and is sent what comes from the socket between two of these.
+%%
+%%   escript apns4erl.escript HOST:PORT CERT CA MODE < notifications
+%%
+%% CERT has the key too. A notification is a line: a device token, a space, an alert.
+%% MODE is
+%%   again  what stands behind an error response is cast to the process once more: into
+%%          the old socket, until its end has been seen
+%%   never  an error response is reported, and that is all
+%% It prints a line for each error response: error, the status, the device token.
+%% It exits with 77 where an application is missing.
+
+-define(PATIENCE, 2000).
+-define(KEPT, 1000).
+
+-record(state, {open, again, socket, kept = queue:new()}).
+
+main([Address, Certificate, Authority, Mode]) ->
+    case application:ensure_all_started(ssl) of
+        {ok, _} -> ok;
+        {error, Missing} -> io:format("~p~n", [Missing]), halt(77)
+    end,
+    [Host, Port] = string:split(Address, ":"),
+    Options = [{certfile, Certificate}, {keyfile, Certificate}, {cacertfile, Authority}, {verify, verify_peer},
+               {server_name_indication, "gateway.push.apple.com"}, {mode, binary}, {log_level, error}],
+    Open = fun() ->
+        {ok, Socket} = ssl:connect(Host, list_to_integer(Port), Options, 30000),
+        Socket
+    end,
+    [cast(Message) || Message <- read(0)],
+    loop(#state{open = Open, again = Mode =:= "again", socket = Open()}),
+    io:put_chars("sent\n").
+
+read(Id) ->
+    case io:get_line("") of
+        eof -> [];
+        Line ->
+            [Token, Alert] = string:split(string:trim(Line), " "),
+            [{<<Id:32>>, Token, Alert} | read(Id + 1)]
+    end.
+
+cast(Message) -> self() ! {cast, Message}.
+
+loop(State = #state{socket = Socket}) ->
+    receive
+        {cast, Message} when Socket =:= undefined ->
+            write(Message, State#state{socket = (State#state.open)()});
+        {cast, Message} ->
+            write(Message, State);
+        {ssl, Socket, <<8, Status, Id:4/binary>>} ->
+            {Failed, Behind} = fail(Id, queue:to_list(State#state.kept)),
+            io:format("error ~b ~s~n", [Status, element(2, Failed)]),
+            [cast(Message) || State#state.again, Message <- Behind],
+            loop(State#state{kept = queue:new()});
+        {ssl_closed, Socket} ->
+            loop(State#state{socket = undefined});
+        {ssl_closed, _} ->
+            loop(State);
+        {ssl_error, _, Reason} ->
+            io:format("ended: ~p~n", [Reason]),
+            loop(State)
+    after ?PATIENCE -> ok
+    end.
+
+%% Where the socket has ended the library stops, and is started again by its supervisor
+%% for the next caller.
+write(Message, State = #state{socket = Socket}) ->
+    case ssl:send(Socket, frame(Message)) of
+        ok ->
+            Kept = queue:in(Message, State#state.kept),
+            loop(State#state{kept = case queue:len(Kept) > ?KEPT of true -> queue:drop(Kept); false -> Kept end});
+        {error, Reason} ->
+            io:format("write: ~p~n", [Reason]),
+            write(Message, State#state{socket = (State#state.open)()})
+    end.
+
+fail(Id, Kept) ->
+    [Failed | Behind] = lists:dropwhile(fun({I, _, _}) -> I =/= Id end, Kept),
+    {Failed, Behind}.
+
+frame({Id, Token, Alert}) ->
+    Expiry = os:system_time(second) + 3600,
+    Items = [item(1, binary:encode_unsigned(list_to_integer(Token, 16))), item(2, ["{\"aps\":{\"alert\":\"", Alert, "\"}}"]),
+             item(3, Id), item(4, <<Expiry:32>>), item(5, <<10>>)],
+    [<<2, (iolist_size(Items)):32>> | Items].
+
+item(Id, Data) -> [<<Id, (iolist_size(Data)):16>>, Data].
