@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -20,15 +21,16 @@ type driver struct {
 	name    string
 	command []string
 	mode    string
-	deaf    bool // it may be gone before it can be told
-	partly  bool // not all behind a failure is sent again: what was bad of the rest is listed in two minutes
+	deaf    bool          // it may be gone before it can be told
+	pause   time.Duration // behind every 50
+	partly  bool          // not all behind a failure is sent again: what was bad of the rest is listed in two minutes
 }
 
 var (
 	perl   = []string{"perl", "testdata/foreign/anyevent.pl"}
 	ruby   = []string{"ruby", "testdata/foreign/apns.rb"}
 	erlang = []string{"escript", "testdata/foreign/apns4erl.escript"}
-	java   = []string{"java", "-XX:TieredStopAtLevel=1", "testdata/foreign/Apns.java"}
+	java   = []string{"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "testdata/foreign/Apns.java"}
 )
 
 var drivers = []driver{
@@ -36,7 +38,7 @@ var drivers = []driver{
 	{name: "AnyEvent::APNS, drain", command: perl, mode: "drain", deaf: true},
 	{name: "rpush", command: ruby, mode: "rpush"},
 	{name: "houston", command: ruby, mode: "houston", deaf: true},
-	{name: "houston 2.2", command: ruby, mode: "houston-2.2", deaf: true, partly: true},
+	{name: "houston 2.2", command: ruby, mode: "houston-2.2", deaf: true, partly: true, pause: 150 * time.Millisecond},
 	{name: "apns4erl, again", command: erlang, mode: "again"},
 	{name: "apns4erl, never", command: erlang, mode: "never", partly: true},
 	{name: "java-apns", command: java, mode: "java-apns", partly: true},
@@ -46,8 +48,8 @@ var drivers = []driver{
 // The libraries of other languages: each good notification arrives once, and their
 // program is told of each bad token or finds it on the feedback list.
 func TestForeignLibraries(t *testing.T) {
-	for _, d := range drivers {
-		t.Run(d.name, func(t *testing.T) {
+	for _, d := range atEveryPace() {
+		t.Run(fmt.Sprintf("%s, pauses of %v", d.name, d.pause), func(t *testing.T) {
 			t.Parallel()
 			path := d.find(t)
 			m := newMailing(1000, 250)
@@ -63,6 +65,22 @@ func TestForeignLibraries(t *testing.T) {
 			m.arrives(t, w)
 		})
 	}
+}
+
+// atEveryPace are the drivers, in the long run each with pauses in which the gateway speaks, and
+// with shorter ones.
+func atEveryPace() []driver {
+	if !*long {
+		return drivers
+	}
+	var all []driver
+	for _, d := range drivers {
+		for _, milliseconds := range []time.Duration{0, 30, 70, 150, 300} {
+			d.pause = milliseconds * time.Millisecond
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // find skips the test where the driver's program is missing.
@@ -84,7 +102,7 @@ func (d driver) send(t *testing.T, w *world, path string, m mailing) (told map[s
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, append(d.command[1:len(d.command):len(d.command)], w.push, d.certificate(t, w), w.path("ca.pem"), d.mode)...)
+	cmd := exec.CommandContext(ctx, path, append(d.command[1:len(d.command):len(d.command)], w.push, d.certificate(t, w), w.path("ca.pem"), d.mode, fmt.Sprint(d.pause.Milliseconds()))...)
 	cmd.Stdin = strings.NewReader(m.lines())
 	out, err := cmd.CombinedOutput()
 	const skip = 77
@@ -135,7 +153,7 @@ func (m mailing) isTold(t *testing.T, w *world, told map[string]bool) {
 	t.Helper()
 	listed := make(map[string]bool)
 	var missing []string
-	for deadline := time.Now().Add(time.Duration(rounds(1, 3)) * time.Minute); ; {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
 		for token := range w.listed(t) {
 			listed[token] = true
 		}

@@ -10,9 +10,10 @@ import javax.net.ssl.*;
 /**
  * Sends notifications as Java's libraries do.
  *
- *   java Apns.java HOST:PORT P12 CA LIBRARY < notifications
+ *   java Apns.java HOST:PORT P12 CA LIBRARY PAUSE < notifications
  *
- * The password of P12 is secret. A notification is a line: a device token, a space, an alert. LIBRARY is
+ * The password of P12 is secret, PAUSE is the milliseconds behind every 50 notifications. A
+ * notification is a line: a device token, a space, an alert. LIBRARY is
  *   java-apns  1.0: a thread reads error responses; of the last hundred what stands behind
  *              the failed one is sent again under the same identifiers
  *   pushy      0.4: what stands behind the failed one is sent again under new identifiers,
@@ -28,12 +29,14 @@ class Apns {
 
     static String host;
     static int port;
+    static long pause;
     static SSLSocketFactory factory;
 
     public static void main(String[] args) throws Exception {
         String[] address = args[0].split(":");
         host = address[0];
         port = Integer.parseInt(address[1]);
+        pause = Long.parseLong(args[4]);
         factory = context(args[1], args[2]).getSocketFactory();
         List<Notification> notifications = new ArrayList<>();
         for (String line : new BufferedReader(new InputStreamReader(System.in)).lines().toList()) {
@@ -64,6 +67,14 @@ class Apns {
         return context;
     }
 
+    static void rest(Notification n) {
+        try {
+            if (n.identifier % 50 == 0) Thread.sleep(pause);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     static void report(int status, Notification failed) {
         System.out.println("error " + status + " " + HexFormat.of().formatHex(failed.token));
     }
@@ -83,6 +94,7 @@ class Apns {
             }
             for (Notification n : notifications) {
                 send(n);
+                rest(n);
             }
             do {
                 heard = System.currentTimeMillis();
@@ -122,12 +134,15 @@ class Apns {
                     again(identifier);
                 }
             } catch (IOException e) {
-                System.out.println("ended: " + e.getMessage());
+                // It is closed, by this thread as a rule.
             } finally {
-                synchronized (this) {
-                    close(socket);
-                }
+                closeCurrent();
             }
+        }
+
+        /** The library's monitor of the old socket ends with the new one's end. */
+        private synchronized void closeCurrent() {
+            close(socket);
         }
 
         /** All of the cache goes again, if the failed one is not in it. */
@@ -188,7 +203,10 @@ class Apns {
         private final BlockingQueue<Notification> retries = new LinkedBlockingQueue<>();
 
         void run(List<Notification> notifications) throws Exception {
-            queue.addAll(notifications);
+            new Thread(() -> notifications.forEach(n -> {
+                queue.add(n);
+                rest(n);
+            })).start();
             for (Connection last = null; last == null || !last.done; ) {
                 last = new Connection();
                 last.run();
@@ -209,11 +227,11 @@ class Apns {
             void run() throws Exception {
                 socket.startHandshake();
                 reader.start();
-                while (!closed && shutdown == 0) {
+                for (long idle = 0; !closed && shutdown == 0; ) {
                     Notification n = retries.poll();
-                    if (n == null) n = queue.poll();
-                    if (n == null) n = retries.poll(PATIENCE, TimeUnit.MILLISECONDS);
-                    write(n);
+                    if (n == null) n = queue.poll(10, TimeUnit.MILLISECONDS);
+                    idle = n == null ? idle + 10 : 0;
+                    if (n != null || idle >= PATIENCE) write(n);
                 }
                 reader.join();
                 socket.close();

@@ -2,10 +2,10 @@
 # field a write of its own, identifiers counted over all connections, so that one that is
 # sent again has a new one.
 #
-#   perl anyevent.pl HOST:PORT CERT CA MODE < notifications
+#   perl anyevent.pl HOST:PORT CERT CA MODE PAUSE < notifications
 #
-# CERT has the key too. A notification is a line: a device token, a space, an alert.
-# MODE is
+# CERT has the key too, PAUSE is the milliseconds behind every 50 notifications. A
+# notification is a line: a device token, a space, an alert. MODE is
 #   again  on an error response it connects anew and sends again what stood behind
 #   drain  as the module's synopsis: it ends as soon as all is written
 # It prints a line for each error response: error, the status, the device token.
@@ -18,12 +18,12 @@ BEGIN {
 }
 use AnyEvent::Socket;
 
-my ($address, $certificate, $authority, $mode) = @ARGV;
+my ($address, $certificate, $authority, $mode, $pause) = @ARGV;
 my ($host, $port) = split /:/, $address;
 my @notifications = map { chomp; [split / /, $_, 2] } <STDIN>;
 
 my $finished = AnyEvent->condvar;
-my ($handle, $silence);
+my ($handle, $timer);
 my $identifier = 0;
 my %place;    # of a notification in the list, by its identifier
 
@@ -45,6 +45,7 @@ sub heard {
     my ($status, $failed) = @_;
     print "error $status $notifications[$place{$failed}][0]\n";
     $handle->destroy;
+    undef $timer;
     begin($place{$failed} + 1) if $mode eq 'again';
 }
 
@@ -69,13 +70,23 @@ sub begin {
                 });
             },
         );
-        notify($_) for $from .. $#notifications;
-        if ($mode eq 'drain') {
-            $handle->on_drain(sub { undef $_[0]; $finished->send });
-        } else {
-            $silence = AnyEvent->timer(after => 2, cb => $finished);
-        }
+        go_on($from);
     };
+}
+
+# Sends the next 50, or ends.
+sub go_on {
+    my ($next) = @_;
+    my $last = $pause ? $next + 49 : $#notifications;
+    $last = $#notifications if $last > $#notifications;
+    notify($_) for $next .. $last;
+    if ($last < $#notifications) {
+        $timer = AnyEvent->timer(after => $pause / 1000, cb => sub { go_on($last + 1) });
+    } elsif ($mode eq 'drain') {
+        $handle->on_drain(sub { undef $_[0]; $finished->send });
+    } else {
+        $timer = AnyEvent->timer(after => 2, cb => $finished);
+    }
 }
 
 begin(0);

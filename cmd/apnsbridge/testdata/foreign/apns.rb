@@ -1,20 +1,22 @@
 # Sends notifications as Ruby's libraries do.
 #
-#   ruby apns.rb HOST:PORT CERT CA LIBRARY < notifications
+#   ruby apns.rb HOST:PORT CERT CA LIBRARY PAUSE < notifications
 #
-# CERT has the key too. A notification is a line: a device token, a space, an alert.
+# CERT has the key too, PAUSE is the milliseconds behind every 50 notifications. A
+# notification is a line: a device token, a space, an alert.
 # LIBRARY is
-#   rpush        batches of 100 in one write; a thread of its own reads error responses,
+#   rpush        batches of 50 in one write; a thread of its own reads error responses,
 #                and what stood behind one is sent again, by a later look at the database
 #   houston      asks after each write, and for half a second behind the last, whether
 #                there is something to read; sends the rest again under new identifiers
-#   houston-2.2  asks after each write, and goes on with the next whatever it reads; its
-#                caller looks for the next 250 in a database
+#   houston-2.2  asks after each write, and goes on with the next whatever it reads
 # It prints a line for each error response: error, the status, the device token.
 require "openssl"
 require "socket"
 
-ADDRESS, CERTIFICATE, AUTHORITY, LIBRARY = ARGV
+ADDRESS, CERTIFICATE, AUTHORITY, LIBRARY, pause = ARGV
+PAUSE = pause.to_f / 1000
+BATCH = 50
 Notification = Struct.new(:id, :token, :alert, :delivered)
 
 class Connection
@@ -56,14 +58,14 @@ def report(status, notification)
 end
 
 class Rpush
-  BATCH = 100
   POLL = 0.3     # the library's own is two seconds
   PATIENCE = 2.0
+  KEPT = 1000
 
   def initialize(notifications)
     @database = notifications
     @mutex = Mutex.new
-    @delivered = [] # identifiers, of the last ten batches
+    @delivered = [] # identifiers
   end
 
   def run
@@ -87,8 +89,9 @@ class Rpush
     @mutex.synchronize do
       write(batch.map { |n| frame(n.id, n, 5) }.join)
       batch.each { |n| n.delivered = true }
-      @delivered = (@delivered + batch.map(&:id)).last(BATCH * 10)
+      @delivered = (@delivered + batch.map(&:id)).last(KEPT)
     end
+    sleep PAUSE
   end
 
   def write(data)
@@ -137,7 +140,7 @@ class Houston
     connection = Connection.new
     ssl = connection.ssl
     notifications.each_with_index do |notification, index|
-      sleep 0.3 if !@resends && index % 250 == 249
+      sleep PAUSE if index % BATCH == BATCH - 1
       ssl.write(frame(index, notification, 3))
       readable, = IO.select([ssl], [ssl], [ssl], nil)
       next unless readable && readable[0] && (tuple = ssl.read(6))

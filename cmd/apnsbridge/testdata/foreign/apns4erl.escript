@@ -1,9 +1,10 @@
 %% Sends notifications as apns4erl 1.0 does: one process that writes what is cast to it,
 %% and is sent what comes from the socket between two of these.
 %%
-%%   escript apns4erl.escript HOST:PORT CERT CA MODE < notifications
+%%   escript apns4erl.escript HOST:PORT CERT CA MODE PAUSE < notifications
 %%
-%% CERT has the key too. A notification is a line: a device token, a space, an alert.
+%% CERT has the key too, PAUSE is the milliseconds behind every 50 notifications. A
+%% notification is a line: a device token, a space, an alert.
 %% MODE is
 %%   again  what stands behind an error response is cast to the process once more: into
 %%          the old socket, until its end has been seen
@@ -14,9 +15,9 @@
 -define(PATIENCE, 2000).
 -define(KEPT, 1000).
 
--record(state, {open, again, socket, kept = queue:new()}).
+-record(state, {open, again, all, socket, kept = queue:new()}).
 
-main([Address, Certificate, Authority, Mode]) ->
+main([Address, Certificate, Authority, Mode, Pause]) ->
     case application:ensure_all_started(ssl) of
         {ok, _} -> ok;
         {error, Missing} -> io:format("~p~n", [Missing]), halt(77)
@@ -28,8 +29,10 @@ main([Address, Certificate, Authority, Mode]) ->
         {ok, Socket} = ssl:connect(Host, list_to_integer(Port), Options, 30000),
         Socket
     end,
-    [cast(Message) || Message <- read(0)],
-    loop(#state{open = Open, again = Mode =:= "again", socket = Open()}),
+    All = read(1),
+    Self = self(),
+    spawn_link(fun() -> give(Self, All, list_to_integer(Pause)) end),
+    loop(#state{open = Open, again = Mode =:= "again", all = list_to_tuple(All), socket = Open()}),
     io:put_chars("sent\n").
 
 read(Id) ->
@@ -37,10 +40,15 @@ read(Id) ->
         eof -> [];
         Line ->
             [Token, Alert] = string:split(string:trim(Line), " "),
-            [{<<Id:32>>, Token, Alert} | read(Id + 1)]
+            [{Id, Token, Alert} | read(Id + 1)]
     end.
 
-cast(Message) -> self() ! {cast, Message}.
+%% The library's caller.
+give(_, [], _) -> ok;
+give(To, [Message = {Id, _, _} | Rest], Pause) ->
+    To ! {cast, Message},
+    [timer:sleep(Pause) || Pause > 0, Id rem 50 =:= 0],
+    give(To, Rest, Pause).
 
 loop(State = #state{socket = Socket}) ->
     receive
@@ -48,10 +56,10 @@ loop(State = #state{socket = Socket}) ->
             write(Message, State#state{socket = (State#state.open)()});
         {cast, Message} ->
             write(Message, State);
-        {ssl, Socket, <<8, Status, Id:4/binary>>} ->
-            {Failed, Behind} = fail(Id, queue:to_list(State#state.kept)),
-            io:format("error ~b ~s~n", [Status, element(2, Failed)]),
-            [cast(Message) || State#state.again, Message <- Behind],
+        {ssl, Socket, <<8, Status, Id:32>>} ->
+            {_, Token, _} = element(Id, State#state.all),
+            io:format("error ~b ~s~n", [Status, Token]),
+            [self() ! {cast, Message} || State#state.again, Message <- behind(Id, queue:to_list(State#state.kept))],
             loop(State#state{kept = queue:new()});
         {ssl_closed, Socket} ->
             loop(State#state{socket = undefined});
@@ -75,14 +83,17 @@ write(Message, State = #state{socket = Socket}) ->
             write(Message, State#state{socket = (State#state.open)()})
     end.
 
-fail(Id, Kept) ->
-    [Failed | Behind] = lists:dropwhile(fun({I, _, _}) -> I =/= Id end, Kept),
-    {Failed, Behind}.
+%% The library stops where it does not have the failed one any more.
+behind(Id, Kept) ->
+    case lists:dropwhile(fun({I, _, _}) -> I =/= Id end, Kept) of
+        [_Failed | Behind] -> Behind;
+        [] -> []
+    end.
 
 frame({Id, Token, Alert}) ->
     Expiry = os:system_time(second) + 3600,
     Items = [item(1, binary:encode_unsigned(list_to_integer(Token, 16))), item(2, ["{\"aps\":{\"alert\":\"", Alert, "\"}}"]),
-             item(3, Id), item(4, <<Expiry:32>>), item(5, <<10>>)],
+             item(3, <<Id:32>>), item(4, <<Expiry:32>>), item(5, <<10>>)],
     [<<2, (iolist_size(Items)):32>> | Items].
 
 item(Id, Data) -> [<<Id, (iolist_size(Data)):16>>, Data].
