@@ -7,7 +7,7 @@
 # CERT has the key too, PAUSE is the milliseconds behind every 50 notifications. A
 # notification is a line: a device token, a space, an alert. MODE is
 #   again  on an error response it connects anew and sends again what stood behind
-#   drain  as the module's synopsis: it ends as soon as all is written
+#   drain  as the module's synopsis: without a pause, and it ends as soon as all is written
 # It prints a line for each error response: error, the status, the device token.
 # It exits with 77 where a module is missing.
 use strict;
@@ -77,7 +77,7 @@ sub begin {
 # Sends the next 50, or ends.
 sub go_on {
     my ($next) = @_;
-    my $last = $pause ? $next + 49 : $#notifications;
+    my $last = $pause && $mode eq 'again' ? $next + 49 : $#notifications;
     $last = $#notifications if $last > $#notifications;
     notify($_) for $next .. $last;
     if ($last < $#notifications) {

@@ -8,7 +8,8 @@
 %% MODE is
 %%   again  what stands behind an error response is cast to the process once more: into
 %%          the old socket, until its end has been seen
-%%   never  an error response is reported, and that is all
+%%   never  an error response is reported, and that is all; without a pause, in which the
+%%          socket could end
 %% It prints a line for each error response: error, the status, the device token.
 %% It exits with 77 where an application is missing.
 
@@ -31,7 +32,7 @@ main([Address, Certificate, Authority, Mode, Pause]) ->
     end,
     All = read(1),
     Self = self(),
-    spawn_link(fun() -> give(Self, All, list_to_integer(Pause)) end),
+    spawn_link(fun() -> give(Self, All, case Mode of "again" -> list_to_integer(Pause); "never" -> 0 end) end),
     loop(#state{open = Open, again = Mode =:= "again", all = list_to_tuple(All), socket = Open()}),
     io:put_chars("sent\n").
 
@@ -57,10 +58,7 @@ loop(State = #state{socket = Socket}) ->
         {cast, Message} ->
             write(Message, State);
         {ssl, Socket, <<8, Status, Id:32>>} ->
-            {_, Token, _} = element(Id, State#state.all),
-            io:format("error ~b ~s~n", [Status, Token]),
-            [self() ! {cast, Message} || State#state.again, Message <- behind(Id, queue:to_list(State#state.kept))],
-            loop(State#state{kept = queue:new()});
+            loop(fail(Status, Id, State));
         {ssl_closed, Socket} ->
             loop(State#state{socket = undefined});
         {ssl_closed, _} ->
@@ -72,7 +70,9 @@ loop(State = #state{socket = Socket}) ->
     end.
 
 %% Where the socket has ended the library stops, and is started again by its supervisor
-%% for the next caller.
+%% for the next caller, who knows what the old socket had said. That is needed: Erlang's TLS
+%% answers a close_notify with its own, writes what is sent in this moment behind that, where
+%% nothing may be read any more, and says ok.
 write(Message, State = #state{socket = Socket}) ->
     case ssl:send(Socket, frame(Message)) of
         ok ->
@@ -80,8 +80,21 @@ write(Message, State = #state{socket = Socket}) ->
             loop(State#state{kept = case queue:len(Kept) > ?KEPT of true -> queue:drop(Kept); false -> Kept end});
         {error, Reason} ->
             io:format("write: ~p~n", [Reason]),
-            write(Message, State#state{socket = (State#state.open)()})
+            Known = State#state{socket = undefined, kept = queue:in(Message, State#state.kept)},
+            receive
+                {ssl, Socket, <<8, Status, Id:32>>} ->
+                    [self() ! {cast, Message} || not State#state.again],
+                    loop(fail(Status, Id, Known))
+            after 0 ->
+                write(Message, State#state{socket = (State#state.open)()})
+            end
     end.
+
+fail(Status, Id, State) ->
+    {_, Token, _} = element(Id, State#state.all),
+    io:format("error ~b ~s~n", [Status, Token]),
+    [self() ! {cast, Message} || State#state.again, Message <- behind(Id, queue:to_list(State#state.kept))],
+    State#state{kept = queue:new()}.
 
 %% The library stops where it does not have the failed one any more.
 behind(Id, Kept) ->
