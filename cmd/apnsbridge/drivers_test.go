@@ -83,13 +83,16 @@ func atEveryPace() []driver {
 	return all
 }
 
+var java17 = regexp.MustCompile(`^\w+ (1[7-9]|[2-9]\d)\b`) // or later
+
 // find skips the test where the driver's program is missing.
 func (d driver) find(t *testing.T) string {
 	t.Helper()
 	path := program(t, d.command[0])
 	if d.command[0] == "java" {
 		program(t, "javac") // which `java` compiles the source with
-		if out, err := exec.Command(path, "--version").Output(); err != nil || !regexp.MustCompile(`^\w+ (1[7-9]|[2-9]\d)\b`).Match(out) {
+		out, err := exec.Command(path, "--version").Output()
+		if err != nil || !java17.Match(out) {
 			t.Skipf("Java 17 is needed: %s, %v", out, err)
 		}
 	}
@@ -100,9 +103,10 @@ func (d driver) find(t *testing.T) string {
 // named.
 func (d driver) send(t *testing.T, w *world, path string, m mailing) (told map[string]bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, append(d.command[1:len(d.command):len(d.command)], w.push, d.certificate(t, w), w.path("ca.pem"), d.mode, fmt.Sprint(d.pause.Milliseconds()))...)
+	arguments := []string{w.push, d.certificate(t, w), w.path("ca.pem"), d.mode, fmt.Sprint(d.pause.Milliseconds())}
+	cmd := exec.CommandContext(ctx, path, slices.Concat(d.command[1:], arguments)...)
 	cmd.Stdin = strings.NewReader(m.lines())
 	out, err := cmd.CombinedOutput()
 	const skip = 77

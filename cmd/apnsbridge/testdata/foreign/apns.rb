@@ -48,7 +48,8 @@ def item(id, data) = [id, data.bytesize].pack("Cn") + data
 
 # The first three are houston's, all five rpush's.
 def frame(id, notification, items)
-  all = item(1, [notification.token].pack("H*")) + item(2, %({"aps":{"alert":"#{notification.alert}"}})) + item(3, [id].pack("N"))
+  all = item(1, [notification.token].pack("H*")) + item(2, %({"aps":{"alert":"#{notification.alert}"}}))
+  all += item(3, [id].pack("N"))
   all += item(4, [86400].pack("N")) + item(5, [10].pack("C")) if items == 5
   [2, all.bytesize].pack("CN") + all
 end

@@ -105,8 +105,8 @@ behind(Id, Kept) ->
 
 frame({Id, Token, Alert}) ->
     Expiry = os:system_time(second) + 3600,
-    Items = [item(1, binary:encode_unsigned(list_to_integer(Token, 16))), item(2, ["{\"aps\":{\"alert\":\"", Alert, "\"}}"]),
-             item(3, <<Id:32>>), item(4, <<Expiry:32>>), item(5, <<10>>)],
+    Items = [item(1, <<(list_to_integer(Token, 16)):256>>),
+             item(2, ["{\"aps\":{\"alert\":\"", Alert, "\"}}"]), item(3, <<Id:32>>), item(4, <<Expiry:32>>), item(5, <<10>>)],
     [<<2, (iolist_size(Items)):32>> | Items].
 
 item(Id, Data) -> [<<Id, (iolist_size(Data)):16>>, Data].
