@@ -16,7 +16,7 @@
 -define(PATIENCE, 2000).
 -define(KEPT, 1000).
 
--record(state, {open, again, all, socket, kept = queue:new()}).
+-record(state, {open, again, all, socket, kept = queue:new(), patience = infinity}).
 
 main([Address, Certificate, Authority, Mode, Pause]) ->
     case application:ensure_all_started(ssl) of
@@ -45,7 +45,7 @@ read(Id) ->
     end.
 
 %% The library's caller.
-give(_, [], _) -> ok;
+give(To, [], _) -> To ! given;
 give(To, [Message = {Id, _, _} | Rest], Pause) ->
     To ! {cast, Message},
     [timer:sleep(Pause) || Pause > 0, Id rem 50 =:= 0],
@@ -65,8 +65,10 @@ loop(State = #state{socket = Socket}) ->
             loop(State);
         {ssl_error, _, Reason} ->
             io:format("ended: ~p~n", [Reason]),
-            loop(State)
-    after ?PATIENCE -> ok
+            loop(State);
+        given ->
+            loop(State#state{patience = ?PATIENCE})
+    after State#state.patience -> ok
     end.
 
 %% Where the socket has ended the library stops, and is started again by its supervisor
