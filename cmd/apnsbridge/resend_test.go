@@ -16,17 +16,17 @@ import (
 // late is an APNs that answers when the provider has long written on.
 var late = apnssim.Scenario{Latency: apnssim.Latency{Fixed: 100}}
 
-// mailing is 2,000 notifications, no two alike, one in twenty with a bad token.
+// mailing is notifications, no two alike, of which some have a bad token.
 type mailing struct {
 	tokens []string
 	good   map[string]bool
 }
 
-func newMailing() mailing {
-	const count = 2000
+// newMailing is a mailing of so many, one in badEvery with a bad token.
+func newMailing(count, badEvery int) mailing {
 	m := mailing{good: make(map[string]bool)}
 	for i := range count {
-		if i%20 == 10 {
+		if i%badEvery == badEvery/2 {
 			m.tokens = append(m.tokens, token("bad0", i))
 			continue
 		}
@@ -69,7 +69,7 @@ func (m mailing) arrives(t *testing.T, w *world) {
 // Whatever a provider makes of an error packet, every good notification of its
 // mailing is delivered once.
 func TestExactlyOnce(t *testing.T) {
-	m := newMailing()
+	m := newMailing(2000, 20)
 	for version := range apnVersions {
 		t.Run(version, func(t *testing.T) {
 			if version != latestAPN && !*long {
