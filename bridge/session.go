@@ -103,6 +103,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	s.lane.end(Malformed, malformed(status))
 	s.lane.counters.skip(n.Skipped)
+	s.app.failures.add(s.failure(status, n.Identifier, n.HasIdentifier, s.bridge.now()))
 	s.client.during(func(now time.Time) {
 		s.talk.Reject(conversation.FrameOf(n), status, now)
 		room = s.room(now)

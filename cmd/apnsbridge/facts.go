@@ -182,12 +182,24 @@ func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 		page.Count{What: "packets that were not read", Times: talk.Blind})
 	f.Feedback = counts(page.Count{What: "devices put on the feedback list", Times: st.Feedback},
 		page.Count{What: "devices that took a push again", Times: st.Revived})
+	for _, failure := range s.bridge.Failures(name) {
+		f.Failures = append(f.Failures, failureFact(failure))
+	}
 	for _, figure := range s.metrics.Figures() {
 		if figure.App == name && figure.Value != 0 {
 			f.Figures = append(f.Figures, page.Figure{Name: figure.Name, Value: strconv.FormatFloat(figure.Value, 'f', -1, 64)})
 		}
 	}
 	return f, true
+}
+
+func failureFact(of bridge.Failure) page.Failure {
+	f := page.Failure{Time: of.Time, Status: fmt.Sprintf("%d, %v", of.Status, of.Status), Device: of.Device, Reason: of.Reason,
+		Provider: strings.TrimSpace(of.Client + " " + of.Address), Told: !of.Told.IsZero()}
+	if of.Named {
+		f.Identifier = strconv.FormatUint(uint64(of.Identifier), 10)
+	}
+	return f
 }
 
 // counts leaves out what did not come to pass.

@@ -41,6 +41,10 @@ func TestOperatorPage(t *testing.T) {
 	b.fits("providers", 390, 768, 1280)
 	b.do(chromedp.Navigate("http://" + w.admin + "/"))
 
+	if _, err := w.dial(w.clientTLS()).Write(enhanced("bad0"+strings.Repeat("0", 60), 7_000_001)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the failure", func() bool { return len(w.service.bridge.Failures("demo")) == 1 })
 	if err := w.sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +54,7 @@ func TestOperatorPage(t *testing.T) {
 	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo"))
 	b.shows("#state", "APNs is not well")
 	b.shows("#lanes", "notifications wait for APNs to take them again")
+	b.shows("#failures", "7000001")
 	b.fits("app", 390, 768, 1280)
 	if err := w.sim.SetScenario(apnssim.Scenario{}); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
@@ -61,6 +62,34 @@ type stateApp struct {
 	OldestAge   float64 `json:"oldest_waiting_age_seconds"`
 	P99         float64 `json:"verdict_p99_seconds"`    // from taken to APNs' verdict, since the start
 	Refusal     string  `json:"last_refusal,omitempty"` // what APNs has refused last, and why
+
+	Failures []stateFailure `json:"failures,omitempty"` // the latest refused frames and error packets, latest first
+}
+
+// stateFailure is a refused frame, or an error packet.
+type stateFailure struct {
+	Time       time.Time `json:"time"`
+	Status     uint8     `json:"status"`
+	Identifier *uint32   `json:"identifier,omitempty"`
+	Token      string    `json:"token,omitempty"` // its beginning
+	Reason     string    `json:"reason"`
+	Client     string    `json:"client,omitempty"` // the provider
+	Address    string    `json:"address,omitempty"`
+	Told       time.Time `json:"told,omitzero"` // when, if an error packet told it
+}
+
+func stateFailures(all []bridge.Failure) (shown []stateFailure) {
+	for _, f := range all {
+		one := stateFailure{Time: f.Time.UTC(), Status: uint8(f.Status), Token: f.Device, Reason: f.Reason, Client: f.Client, Address: f.Address}
+		if f.Named {
+			one.Identifier = &f.Identifier
+		}
+		if !f.Told.IsZero() {
+			one.Told = f.Told.UTC()
+		}
+		shown = append(shown, one)
+	}
+	return shown
 }
 
 // state takes a snapshot.
@@ -76,7 +105,7 @@ func (s *service) state(stopping bool) state {
 			Name: row.Name, Topic: row.Topic, Environment: row.Environment, Level: string(row.Level), State: row.State, Credential: row.Credential,
 			Connections: row.Connections, Taken: row.Taken, Accepted: row.Accepted, BadTokens: row.BadTokens, Gone: row.Gone,
 			Refused: row.Refused, Waiting: row.Waiting, OnDisk: row.OnDisk, OldestAge: row.Oldest.Seconds(), P99: row.P99.Seconds(),
-			Refusal: row.Refusal,
+			Refusal: row.Refusal, Failures: stateFailures(s.bridge.Failures(row.Name)),
 		})
 	}
 	return st

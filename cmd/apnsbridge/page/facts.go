@@ -81,7 +81,19 @@ type AppFacts struct {
 	Packets  []Count // error packets, by status
 	Feedback []Count
 	Resends  []Count
-	Figures  []Figure // all of its metrics that are not 0
+	Failures []Failure // refused frames and error packets, latest first
+	Figures  []Figure  // all of its metrics that are not 0
+}
+
+// Failure is a refused frame, or an error packet.
+type Failure struct {
+	Time       time.Time
+	Status     string
+	Identifier string // empty: it has none
+	Device     string // the beginning of its token
+	Reason     string
+	Provider   string // and its address; empty: not known
+	Told       bool
 }
 
 // Lane is an app's way into one environment of APNs.
