@@ -96,8 +96,8 @@ func (r *failures) latest() []failure {
 // failure is one on the connection of s.
 func (s *Session) failure(status binproto.Status, identifier uint32, named bool, now time.Time) failure {
 	o := &s.origin
-	return failure{at: now, session: s.number, client: shortClient(o.Client), address: o.Address, environment: o.Environment,
-		status: status, identifier: identifier, named: named}
+	return failure{at: now, session: s.number, client: shortClient(o.Client), address: o.Address,
+		environment: o.Environment, status: status, identifier: identifier, named: named}
 }
 
 // packet is the failure that d tells.

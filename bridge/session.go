@@ -160,6 +160,14 @@ func (s *Session) End() {
 	s.client.during(func(now time.Time) { s.talk.Shutdown(now) })
 }
 
+// Resending is what is known of providers that write such frames as this session's: what
+// they do behind an error packet. It may be called from any goroutine.
+func (s *Session) Resending(command binproto.Command, layout binproto.Layout) conversation.Resending {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.talk.Resending(command, layout, s.bridge.now())
+}
+
 // address fills in what APNs is asked for, and by which way.
 func (s *Session) address(n *notification, frame *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
