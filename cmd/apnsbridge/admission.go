@@ -163,8 +163,8 @@ func (a *admission) feedback(h *gateway.Hello) (open gateway.FeedbackOpener, err
 		a.roll.enter(current, id, chain, g)
 		defer a.roll.leave(id, g)
 		a.service.providers.Connected(version)
-		a.service.providers.ReadFeedback(app.Name, client.Short())
 		drained, err := a.service.drainer.Drain(ctx, client.Counted, app.Name, r)
+		a.service.providers.ReadFeedback(app.Name, client.Short(), drained.Tuples)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")
 	}, nil

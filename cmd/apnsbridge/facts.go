@@ -156,6 +156,9 @@ func days(left time.Duration) string {
 	}
 }
 
+// readsListed is of how many clients an app's page has the last read of feedback.
+const readsListed = 10
+
 // appFacts are an app's page; ok is whether there is such an app.
 func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	a, m := s.current.Load(), s.snapshot()
@@ -182,6 +185,11 @@ func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 		page.Count{What: "packets that were not read", Times: talk.Blind})
 	f.Feedback = counts(page.Count{What: "devices put on the feedback list", Times: st.Feedback},
 		page.Count{What: "devices that took a push again", Times: st.Revived})
+	for _, read := range s.providers.Reads(name) {
+		if len(f.Reads) < readsListed {
+			f.Reads = append(f.Reads, page.Read{Client: read.Client, Time: read.Time, Entries: read.Entries})
+		}
+	}
 	for _, failure := range s.bridge.Failures(name) {
 		f.Failures = append(f.Failures, failureFact(failure))
 	}

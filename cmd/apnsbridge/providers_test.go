@@ -150,6 +150,10 @@ func TestProvidersReportTellsHabits(t *testing.T) {
 	if words := wordsOf(source); !strings.Contains(words, " 22 22 1 4.5 % 1 yes ") {
 		t.Errorf("the page says %s", words)
 	}
+	_, source = w.ask(t, http.MethodGet, "/apps/demo", nil)
+	if words, want := wordsOf(source), "feedback read by "+answer.Providers[0].Client+" at "; !strings.Contains(words, want) {
+		t.Errorf("the app's page has no %q: %s", want, words)
+	}
 	_, text := w.ask(t, http.MethodGet, "/api/providers.csv", nil)
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 	if err != nil || len(rows) != 2 {

@@ -80,9 +80,17 @@ type AppFacts struct {
 	Lanes    []Lane
 	Packets  []Count // error packets, by status
 	Feedback []Count
+	Reads    []Read // the last of each client, latest first
 	Resends  []Count
 	Failures []Failure // refused frames and error packets, latest first
 	Figures  []Figure  // all of its metrics that are not 0
+}
+
+// Read is when a client has read the feedback list.
+type Read struct {
+	Client  string
+	Time    time.Time
+	Entries int
 }
 
 // Failure is a refused frame, or an error packet.

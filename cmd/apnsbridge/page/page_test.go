@@ -25,7 +25,7 @@ func TestHostileWords(t *testing.T) {
 		Limits: []Limit{{Name: hostile}}, Apps: []App{app}, Hour: make([]history.Point, 3)}, url.Values{"q": {hostile}})
 	WriteApp(one, &AppFacts{App: app, Lanes: []Lane{{Environment: hostile, Answers: []Count{{hostile, 1}}}}, Packets: []Count{{hostile, 1}},
 		Feedback: []Count{{hostile, 1}}, Resends: []Count{{hostile, 1}},
-		Failures: []Failure{{Status: hostile, Identifier: hostile, Device: hostile, Reason: hostile, Provider: hostile}}, Figures: []Figure{{Name: hostile, Value: hostile}}})
+		Reads: []Read{{Client: hostile}}, Failures: []Failure{{Status: hostile, Identifier: hostile, Device: hostile, Reason: hostile, Provider: hostile}}, Figures: []Figure{{Name: hostile, Value: hostile}}})
 	for name, text := range map[string]string{"overview": overview.Body.String(), "app": one.Body.String()} {
 		document, err := html.Parse(strings.NewReader(text))
 		if err != nil {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func TestConnected(t *testing.T) {
 	see(1000)
 	c.Close()
 	c.BadToken() // its verdict came late
-	r.ReadFeedback("mail", "a")
+	r.ReadFeedback("mail", "a", 3)
 	if p := one(); p.Habits.Frames != 1015 || p.BadTokens != 4 || p.Days[days-1] != 1005 || p.Resends != SendsAgain || p.ADay() != 507 {
 		t.Errorf("after its end: %+v", p)
 	}
@@ -84,14 +85,14 @@ func TestSentences(t *testing.T) {
 		want  []string
 	}{
 		{"it began yesterday", func(r *Report, after func(int)) { use(r, "TLS 1.2"); after(1) }, "1.0", nil},
-		{"all is well", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2"); r.ReadFeedback("mail", "a") }, "1.0", []string{tls10, tls11}},
+		{"all is well", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2"); r.ReadFeedback("mail", "a", 3) }, "1.0", []string{tls10, tls11}},
 		{"feedback is not read", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2") }, "1.0", []string{tls10, tls11, deaf}},
 		{"and the least is 1.2", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2") }, "1.2", []string{deaf}},
 		{"TLS 1.0, then 1.2 by the same", func(r *Report, after func(int)) {
 			after(31)
 			use(r, "TLS 1.0")
 			use(r, "TLS 1.2")
-			r.ReadFeedback("mail", "a")
+			r.ReadFeedback("mail", "a", 3)
 		}, "1.0", nil},
 		{"a reader of feedback alone", func(r *Report, after func(int)) { after(31); r.Connected("TLS 1.1") }, "1.0", []string{tls10}},
 		{"in front of the gateway", func(r *Report, after func(int)) { after(31); r.Connected("") }, "1.1", []string{tls11}},
@@ -102,7 +103,7 @@ func TestSentences(t *testing.T) {
 			c.See(&n)
 			r.Providers()
 			after(29)
-			r.ReadFeedback("mail", "a")
+			r.ReadFeedback("mail", "a", 3)
 		}, "1.0", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,5 +131,33 @@ func TestSentences(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The last read of each client is kept, also of one that sends nothing, over a restart.
+func TestReads(t *testing.T) {
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	r := New(clock)
+	for i := range most + 10 {
+		now = now.Add(time.Second)
+		r.ReadFeedback("mail", fmt.Sprint(i), i)
+	}
+	r.ReadFeedback("chat", "a", 1)
+	now = now.Add(time.Second)
+	r.ReadFeedback("mail", "20", 7)
+	text, err := r.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r = New(clock); r.Load(text) != nil {
+		t.Fatal("it is not taken")
+	}
+	all := r.Reads("mail")
+	if len(all) != most-1 || all[0] != (Read{"mail", "20", now, 7}) || all[1].Entries != most+9 || all[len(all)-1].Client != "11" {
+		t.Errorf("%d reads, from %+v and %+v to %+v", len(all), all[0], all[1], all[len(all)-1])
+	}
+	if all = r.Reads("chat"); len(all) != 1 || all[0].Client != "a" {
+		t.Errorf("of another app: %+v", all)
 	}
 }

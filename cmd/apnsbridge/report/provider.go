@@ -32,7 +32,7 @@ type Provider struct {
 	Packets     uint64       `json:"packets"`                     // error packets that it was told
 	BadTokens   uint64       `json:"bad_tokens"`                  // of its notifications, while it was known whose they are
 	Resends     Resends      `json:"resends,omitempty"`           // what it does behind an error packet
-	Feedback    time.Time    `json:"feedback_last_read,omitzero"` // by its client
+	Feedback    time.Time    `json:"feedback_last_read,omitzero"` // by its client, as Reads has it
 	Days        [days]uint32 `json:"notifications_by_day"`        // the last one is Day
 	Day         int64        `json:"day"`                         // since 1970
 

@@ -21,11 +21,13 @@ type Report struct {
 	by    map[key]*Provider
 	began time.Time            // since when it is watched
 	used  map[string]time.Time // when which version of TLS was last used, on either port
+	reads map[reader]Read
 }
 
 // New makes an empty report, with a clock of the wall.
 func New(now func() time.Time) *Report {
-	return &Report{now: now, by: make(map[key]*Provider), began: now(), used: make(map[string]time.Time)}
+	return &Report{now: now, by: make(map[key]*Provider), began: now(), used: make(map[string]time.Time),
+		reads: make(map[reader]Read)}
 }
 
 // Conn is a connection of a provider. See may be called by one goroutine only.
@@ -121,11 +123,6 @@ func (r *Report) enter(c *Conn, habits *Habits, now time.Time) *Provider {
 			return nil
 		}
 		p = &Provider{First: now, Day: dayOf(now), live: make(map[*Conn]Habits)}
-		for other, o := range r.by {
-			if other.app == k.app && other.client == k.client && o.Feedback.After(p.Feedback) {
-				p.Feedback = o.Feedback
-			}
-		}
 		r.by[k] = p
 	}
 	p.Who = c.who
@@ -179,17 +176,6 @@ func (c *Conn) Close() {
 	c.entry.Habits.Merge(habits)
 }
 
-// ReadFeedback notes that a client has read its feedback list.
-func (r *Report) ReadFeedback(app, client string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for k, p := range r.by {
-		if k.app == app && k.client == client {
-			p.Feedback = r.now()
-		}
-	}
-}
-
 // look has all that are connected say what they have seen.
 func (r *Report) look() {
 	var conns []*Conn
@@ -212,6 +198,7 @@ func (r *Report) Providers() []Provider {
 	for _, p := range r.by {
 		p.turn(r.now())
 		whole := *p
+		whole.Feedback = r.reads[reader{p.App, p.Client}].Time
 		for _, h := range p.live {
 			whole.Habits.Merge(h)
 		}

@@ -106,7 +106,7 @@ func TestReport(t *testing.T) {
 	r.Open(java).Close() // without a word
 	now = now.Add(24 * time.Hour)
 	write(r, java, 500, 1001).Close()
-	r.ReadFeedback("mail", "sha256:ab")
+	r.ReadFeedback("mail", "sha256:ab", 3)
 	text, err := r.Marshal()
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -11,6 +12,7 @@ import (
 type saved struct {
 	Began     time.Time            `json:"began"`
 	Used      map[string]time.Time `json:"tls_last_used"`
+	Reads     []Read               `json:"feedback_reads"`
 	Providers []Provider           `json:"providers"`
 }
 
@@ -18,7 +20,7 @@ type saved struct {
 func (r *Report) Marshal() ([]byte, error) {
 	providers := r.Providers()
 	r.mu.Lock()
-	s := saved{r.began, maps.Clone(r.used), providers}
+	s := saved{r.began, maps.Clone(r.used), slices.Collect(maps.Values(r.reads)), providers}
 	r.mu.Unlock()
 	return json.Marshal(s)
 }
@@ -38,6 +40,9 @@ func (r *Report) Load(text []byte) error {
 		if at.After(r.used[version]) {
 			r.used[version] = at
 		}
+	}
+	for _, read := range s.Reads[:min(len(s.Reads), most)] {
+		r.reads[reader{read.App, read.Client}] = read
 	}
 	for _, p := range s.Providers[:min(len(s.Providers), most)] {
 		p.live = make(map[*Conn]Habits)
