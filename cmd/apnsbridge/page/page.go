@@ -72,9 +72,10 @@ type group struct {
 // part of an app's name or topic, and span=day.
 func WriteOverview(w http.ResponseWriter, facts *Facts, query url.Values) {
 	o := overview{Facts: facts, Day: query.Get("span") == "day", Query: strings.TrimSpace(query.Get("q"))}
-	o.Plots = plots(facts.Hour, history.FineStep)
 	if o.Day {
 		o.Plots = plots(facts.Day, history.CoarseStep)
+	} else {
+		o.Plots = plots(facts.Hour, history.FineStep)
 	}
 	o.Groups = groups(facts.Remarks)
 	o.Listed = matching(facts.Apps, o.Query)
