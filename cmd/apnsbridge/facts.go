@@ -171,7 +171,7 @@ func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	f.Refusal = s.bridge.Refusals()[name]
 	for environment, l := range map[string]*bridge.LaneStats{"production": &st.Lanes.Production, "sandbox": &st.Lanes.Sandbox} {
 		if l.Used() || a.config.Apps[name].Environment == environment {
-			f.Lanes = append(f.Lanes, laneFacts(environment, l, m.Bridge.Now, int(a.config.Limits.APNsStreams)))
+			f.Lanes = append(f.Lanes, laneFacts(environment, l, m.Bridge.Now))
 		}
 	}
 	slices.SortFunc(f.Lanes, func(a, b page.Lane) int { return strings.Compare(a.Environment, b.Environment) })
@@ -215,9 +215,9 @@ func counts(all ...page.Count) []page.Count {
 	return slices.DeleteFunc(all, func(c page.Count) bool { return c.Times == 0 })
 }
 
-func laneFacts(environment string, l *bridge.LaneStats, now int64, streams int) page.Lane {
+func laneFacts(environment string, l *bridge.LaneStats, now int64) page.Lane {
 	f := page.Lane{
-		Environment: environment, Connections: l.Pool.Connections, InFlight: l.Pool.InFlight, Streams: l.Pool.Connections * streams,
+		Environment: environment, Connections: l.Pool.Connections, InFlight: l.Pool.InFlight, Streams: l.Pool.Streams,
 		Waiting: l.Waiting.Notifications, OnDisk: l.Waiting.OnDisk, Oldest: oldest(now, l.Waiting),
 		TopicsShut: l.TopicsShut, Probes: l.Probes, Dials: l.Pool.Dials, Fails: l.Pool.DialFailures,
 	}

@@ -109,7 +109,7 @@ type Lane struct {
 	Environment  string
 	Connections  int
 	InFlight     int
-	Streams      int // that APNs allows on a connection, at most
+	Streams      int // that may be open on these connections
 	Answers      []Count
 	Waiting      int
 	OnDisk       int
