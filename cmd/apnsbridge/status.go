@@ -35,7 +35,27 @@ type state struct {
 	Version string        `json:"version"`
 	Loaded  time.Time     `json:"loaded"` // when the configuration was read
 	Remarks []stateRemark `json:"remarks"`
+	Limits  []stateLimit  `json:"limits"`
+	Refused []stateClient `json:"refused_clients"` // at the door, latest first
 	Apps    []stateApp    `json:"apps"`
+}
+
+// stateLimit is a bound, by its name in the configuration.
+type stateLimit struct {
+	Name string `json:"name"`
+	Used int64  `json:"used"`
+	Peak int64  `json:"peak"` // since the start
+	Max  int64  `json:"max"`
+}
+
+// stateClient is one that was not admitted.
+type stateClient struct {
+	Last    time.Time `json:"last"`
+	Address string    `json:"address"`
+	Subject string    `json:"subject,omitempty"`
+	Reason  string    `json:"reason"`
+	Admit   string    `json:"admit"` // the line that would, under the clients of its app
+	Times   int       `json:"times"`
 }
 
 type stateRemark struct {
@@ -96,7 +116,13 @@ func stateFailures(all []bridge.Failure) (shown []stateFailure) {
 func (s *service) state(stopping bool) state {
 	f := s.facts(stopping)
 	st := state{Ready: f.Ready, State: f.State, Version: f.Version, Loaded: f.Loaded, Remarks: []stateRemark{},
-		Apps: []stateApp{}}
+		Limits: []stateLimit{}, Refused: []stateClient{}, Apps: []stateApp{}}
+	for _, l := range f.Limits {
+		st.Limits = append(st.Limits, stateLimit(l))
+	}
+	for _, r := range f.Refused {
+		st.Refused = append(st.Refused, stateClient{r.Last.UTC(), r.Address, r.Subject, r.Reason, r.Line, r.Times})
+	}
 	for _, r := range f.Remarks {
 		st.Remarks = append(st.Remarks, stateRemark{string(r.Level), r.App, r.Text})
 	}
