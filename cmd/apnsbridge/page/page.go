@@ -64,9 +64,20 @@ type overview struct {
 type group struct {
 	Level Level
 	Title string
-	All   []Remark
+	All   []shared
 	More  int
 }
+
+// shared is what is to be seen to for the same reason.
+type shared struct {
+	Level Level
+	Text  string
+	Apps  []string // the first of them; none: the whole gateway's
+	More  int      // apps
+}
+
+// appsOfARemark is how many apps are named with what they share at most.
+const appsOfARemark = 10
 
 // WriteOverview answers with the page of the whole gateway. The query may have q, a
 // part of an app's name or topic, and span=day.
@@ -85,12 +96,26 @@ func WriteOverview(w http.ResponseWriter, facts *Facts, query url.Values) {
 	write(w, "overview.html", o)
 }
 
-// groups sorts remarks by their urgency.
+// groups sorts remarks by their urgency, and says once what several apps share.
 func groups(remarks []Remark) (all []group) {
 	for _, g := range []group{{Level: Bad, Title: "At once"}, {Level: Warn, Title: "Soon"}} {
+		at := make(map[string]int)
 		for _, r := range remarks {
-			if r.Level == g.Level {
-				g.All = append(g.All, r)
+			if r.Level != g.Level {
+				continue
+			}
+			i, known := at[r.Text]
+			if !known {
+				i = len(g.All)
+				at[r.Text] = i
+				g.All = append(g.All, shared{Level: r.Level, Text: r.Text})
+			}
+			switch s := &g.All[i]; {
+			case r.App == "":
+			case len(s.Apps) < appsOfARemark:
+				s.Apps = append(s.Apps, r.App)
+			default:
+				s.More++
 			}
 		}
 		if g.More = len(g.All) - remarksOfAKind; g.More > 0 {

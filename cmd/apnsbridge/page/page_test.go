@@ -82,8 +82,22 @@ func TestManyApps(t *testing.T) {
 	if found := listed.FindAllStringSubmatch(show(url.Values{"q": {"APP49"}}), -1); len(found) != 10 {
 		t.Errorf("a search finds %v", found)
 	}
-	if groups := groups(facts.Remarks); len(groups) != 1 || len(groups[0].All) != remarksOfAKind || groups[0].More != 480 {
-		t.Errorf("got %+v", groups)
+	facts.Remarks = append(facts.Remarks, Remark{Level: Bad, Text: "something"}, Remark{Bad, "else", "app007"})
+	for i := range 30 {
+		facts.Remarks = append(facts.Remarks, Remark{Bad, fmt.Sprint(i), "app007"})
+	}
+	got := groups(facts.Remarks)
+	if len(got) != 2 || got[0].Level != Bad || len(got[0].All) != remarksOfAKind || got[0].More != 12 || got[0].All[0].Apps != nil {
+		t.Errorf("got %+v", got)
+	}
+	if soon := got[1].All; len(soon) != 1 || len(soon[0].Apps) != appsOfARemark || soon[0].More != 490 {
+		t.Errorf("what all apps share: got %+v", soon)
+	}
+	answer := httptest.NewRecorder()
+	WriteOverview(answer, &facts, nil)
+	if text := answer.Body.String(); !strings.Contains(text, `<a href="/apps/app009">app009</a> and 490 more: something`) ||
+		!strings.Contains(text, `<li class="bad">something</li>`) {
+		t.Error("it is not shown so")
 	}
 }
 
