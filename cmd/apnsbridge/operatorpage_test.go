@@ -63,6 +63,22 @@ func TestOperatorPage(t *testing.T) {
 	b.shows("#state", "serves")
 	b.shows("#lanes", "accepted")
 	b.until("the button has led back", "location.pathname === '/apps/demo'")
+
+	b.do(chromedp.SetValue("form[action$=trace] input", "0c", chromedp.ByQuery))
+	b.follow(chromedp.Evaluate("document.querySelector('form[action$=trace] button').click()", nil))
+	b.shows("h1", "demo")
+	if _, err := conn.Write(enhanced(token("0c", 1), 5000)); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo/trace"))
+	b.shows("#tracing", "begin with 0c")
+	b.shows("#notes", "answered")
+	b.do(chromedp.Evaluate("document.querySelector('details').open = true", nil))
+	b.fits("trace", 390, 768, 1280)
+	b.follow(chromedp.Evaluate("document.querySelector('#tracing button').click()", nil))
+	b.until("the button has led back", "location.pathname === '/apps/demo'")
+	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo/trace"))
+	b.shows("#tracing", "Nothing is traced now")
 }
 
 // With 500 apps the page is no mile long.
