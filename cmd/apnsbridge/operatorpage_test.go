@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -79,6 +80,14 @@ func TestOperatorPage(t *testing.T) {
 	b.until("the button has led back", "location.pathname === '/apps/demo'")
 	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo/trace"))
 	b.shows("#tracing", "Nothing is traced now")
+
+	ended := make(chan struct{})
+	control := httptest.NewServer(simControl(w.sim, ended))
+	defer control.Close()
+	defer close(ended)
+	b.do(chromedp.Navigate(control.URL))
+	b.shows("#pushes", token("0c", 1))
+	b.fits("simulator", 390, 768, 1280)
 }
 
 // With 500 apps the page is no mile long.

@@ -15,7 +15,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/history"
 )
 
-//go:embed head.html overview.html app.html providers.html trace.html page.css page.js
+//go:embed head.html overview.html app.html providers.html trace.html simulator.html page.css page.js
 var files embed.FS
 
 // Policy lets a browser use what the page brings along, and nothing else.
@@ -43,6 +43,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"amount":   amount,
 	"duration": duration,
 	"percent":  percent,
+	"payload":  payload,
 	"spark":    spark,
 	"part":     func(used, most int64) string { return percent(uint64(max(used, 0)), uint64(max(most, 0))) },
 	"utc":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") },

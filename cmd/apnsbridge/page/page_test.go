@@ -134,6 +134,20 @@ func TestPlots(t *testing.T) {
 	if got := len(plots(points, time.Second)); got != 4 {
 		t.Errorf("%d plots", got)
 	}
+	for _, test := range []struct {
+		span  string
+		facts Facts
+		shown bool
+	}{
+		{"", Facts{Hour: points}, true}, {"", Facts{Day: points}, false}, {"day", Facts{Day: points}, true}, {"day", Facts{Hour: points}, false},
+	} {
+		answer := httptest.NewRecorder()
+		WriteOverview(answer, &test.facts, url.Values{"span": {test.span}})
+		if strings.Contains(answer.Body.String(), "<polygon") != test.shown {
+			t.Errorf("span %q: plots of %d points of the hour and %d of the day are shown: %v", test.span, len(test.facts.Hour),
+				len(test.facts.Day), !test.shown)
+		}
+	}
 }
 
 func TestWords(t *testing.T) {
