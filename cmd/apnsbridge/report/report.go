@@ -192,6 +192,15 @@ func (r *Report) look() {
 // Providers returns what is known of each, those seen last first. The caller owns them.
 func (r *Report) Providers() []Provider {
 	r.look()
+	all := r.copies()
+	slices.SortFunc(all, func(a, b Provider) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.App, b.App), cmp.Compare(a.Client, b.Client),
+			cmp.Compare(a.Address, b.Address))
+	})
+	return all
+}
+
+func (r *Report) copies() []Provider {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]Provider, 0, len(r.by))
@@ -205,9 +214,5 @@ func (r *Report) Providers() []Provider {
 		whole.live = nil
 		all = append(all, whole)
 	}
-	slices.SortFunc(all, func(a, b Provider) int {
-		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.App, b.App), cmp.Compare(a.Client, b.Client),
-			cmp.Compare(a.Address, b.Address))
-	})
 	return all
 }
