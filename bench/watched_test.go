@@ -18,7 +18,8 @@ import (
 )
 
 // watched is what looks at a gateway while it works: the orders "trace", of one token
-// with Count 1 and of all with Count 2, and "scrape", once a second; 0 ends either.
+// with Count 1 and of all with Count 2, and "scrape", once a second, with its page drawn
+// every two; 0 ends either. To whoever looks all apps are busy.
 type watched struct {
 	bridge *bridge.Bridge
 	read   func() *metrics.Snapshot
@@ -50,15 +51,18 @@ func (w *watched) scrape(count int) {
 	if count == 0 {
 		return
 	}
-	stop, handler := make(chan struct{}), metrics.New(w.read).Handler()
+	stop, facts := make(chan struct{}), busyFacts(100)
+	handler := metrics.New(func() *metrics.Snapshot { return busy(w.read()) }).Handler()
 	w.stop = stop
 	go func() {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		for {
+		for i := 0; ; i++ {
 			select {
 			case <-tick.C:
-				scrapeOnce(handler)
+				if scrapeOnce(handler); i%2 == 0 {
+					drawOnce(facts)
+				}
 			case <-stop:
 				return
 			}
@@ -66,17 +70,44 @@ func (w *watched) scrape(count int) {
 	}()
 }
 
+// busy makes all apps of a snapshot such as have had something to do.
+func busy(s *metrics.Snapshot) *metrics.Snapshot {
+	for name, app := range s.Bridge.Apps {
+		if app.Lanes.Production.Times == nil {
+			app.Lanes.Production.Taken, app.Lanes.Production.Times = 1, new(bridge.Times)
+			s.Bridge.Apps[name] = app
+		}
+	}
+	return s
+}
+
 // scrapeOnce gives the size of an answer.
 func scrapeOnce(handler http.Handler) int {
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-	w := httptest.NewRecorder()
+	r.Header.Set("Accept-Encoding", "gzip") // as Prometheus does
+	w := &reader{header: make(http.Header)}
 	handler.ServeHTTP(w, r)
-	return w.Body.Len()
+	return w.size
+}
+
+// reader keeps nothing of an answer but its size.
+type reader struct {
+	header http.Header
+	size   int
+}
+
+func (r *reader) Header() http.Header { return r.header }
+
+func (*reader) WriteHeader(int) {}
+
+func (r *reader) Write(b []byte) (int, error) {
+	r.size += len(b)
+	return len(b), nil
 }
 
 // BenchmarkWatched has one op for a second of 50,000 notifications through one gateway
 // with a hundred further apps while it is not watched, while one token is traced, while all
-// are, and while Prometheus scrapes once a second, in turn. Its figures are medians,
+// are, and while Prometheus scrapes once a second and the page is open, in turn. Its figures are medians,
 // its ratios medians of the ratios within one turn, with the least and the most beside
 // them.
 func BenchmarkWatched(b *testing.B) {
@@ -138,13 +169,11 @@ func BenchmarkScrape(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer br.Close()
-		measure := func(name string, change func(*bridge.Stats)) {
+		measure := func(name string, change func(*metrics.Snapshot) *metrics.Snapshot) {
 			b.Run(fmt.Sprintf("apps=%d/%s", apps, name), func(b *testing.B) {
 				b.ReportAllocs()
 				handler := metrics.New(func() *metrics.Snapshot {
-					s := &metrics.Snapshot{Bridge: br.Stats()}
-					change(&s.Bridge)
-					return s
+					return change(&metrics.Snapshot{Bridge: br.Stats()})
 				}).Handler()
 				size := 0
 				for b.Loop() {
@@ -153,13 +182,8 @@ func BenchmarkScrape(b *testing.B) {
 				b.ReportMetric(float64(size)/1024, "KiB")
 			})
 		}
-		measure("idle", func(*bridge.Stats) {})
-		measure("used", func(st *bridge.Stats) {
-			for name, app := range st.Apps {
-				app.Lanes.Production.Taken, app.Lanes.Production.Times = 1, new(bridge.Times)
-				st.Apps[name] = app
-			}
-		})
+		measure("idle", func(s *metrics.Snapshot) *metrics.Snapshot { return s })
+		measure("used", busy)
 	}
 }
 

@@ -33,12 +33,14 @@ func (a *app) perform(d conversation.Decision) {
 		s := d.Conn.Owner.(*Session)
 		a.packets.add(d.Status)
 		a.noteTold(s, d)
+		f := s.packet(d, b.now())
+		a.failures.tell(f)
 		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
 		if d.Status == binproto.Shutdown {
 			e.Msg("ended")
 		} else {
-			e.Str("reason", s.reasonOf(d)).Msg("refused")
+			e.Str("reason", a.reasonOf(&f)).Msg("refused")
 		}
 		a.durable(d.Records, func() { s.peer.Fail(d.Status, d.Identifier, d.Within) })
 	case conversation.Close:

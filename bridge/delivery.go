@@ -270,6 +270,12 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 // there is no one to tell, a bad token goes to the feedback list.
 func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
 	l.app.bridge.exhume(n)
+	l.failed(n, status, why)
+	if n.session != nil && status == binproto.InvalidToken {
+		if witness, ok := n.session.peer.(Witness); ok {
+			witness.BadToken()
+		}
+	}
 	watching := l.watching(n)
 	if watching {
 		l.note(n, trace.Ended, "refused with status %d, %s", status, status)

@@ -25,3 +25,8 @@ type Peer interface {
 	// provider has still written is read.
 	Close()
 }
+
+// Witness is a Peer that wants to know of each notification to a bad token, whether it is
+// told or not. BadToken returns at once, may be called from any goroutine, and also after
+// the connection has gone. What was read from the spool is no session's any more.
+type Witness interface{ BadToken() }

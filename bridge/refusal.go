@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -106,17 +107,16 @@ var ourReasons = map[binproto.Status]string{
 	binproto.Unknown:         "the frame does not fit together: see how the provider builds it",
 }
 
-// reasonOf says why the provider of s is told what d says.
-func (s *Session) reasonOf(d conversation.Decision) string {
-	switch why, ok := ourReasons[d.Status]; {
-	case d.Why != "":
-		rt := s.app.route.Load()
-		q := question{rt, s.origin.Environment, rt.app.topicFor(s.origin), d.Device[:]}
-		return "APNs answers " + q.says(upstream.Refusal(d.Why))
-	case d.Status == binproto.InvalidToken:
-		return fmt.Sprintf("APNs has refused device %x… before", d.Device)
+// reasonOf says why a provider is told the status of f.
+func (a *app) reasonOf(f *failure) string {
+	switch why, ok := ourReasons[f.status]; {
+	case f.why != "":
+		rt := a.route.Load()
+		return "APNs answers " + question{rt, f.environment, cmp.Or(f.topic, rt.app.Topic), f.device[:]}.says(upstream.Refusal(f.why))
+	case f.status == binproto.InvalidToken:
+		return fmt.Sprintf("APNs has refused device %x… before", f.device)
 	case ok:
 		return why
 	}
-	return d.Status.Error()
+	return f.status.Error()
 }

@@ -33,6 +33,7 @@ type app struct {
 	health    *health.Health
 	feedback  feedback.App
 	refusal   lastRefusal
+	failures  failures
 
 	// Under the bridge's lock.
 	configured    bool

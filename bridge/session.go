@@ -103,6 +103,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	s.lane.end(Malformed, malformed(status))
 	s.lane.counters.skip(n.Skipped)
+	s.app.failures.add(s.failure(status, n.Identifier, n.HasIdentifier, s.bridge.now()))
 	s.client.during(func(now time.Time) {
 		s.talk.Reject(conversation.FrameOf(n), status, now)
 		room = s.room(now)
@@ -157,6 +158,14 @@ func (s *Session) Close(err error) {
 // delivered. It may be called from any goroutine and more than once.
 func (s *Session) End() {
 	s.client.during(func(now time.Time) { s.talk.Shutdown(now) })
+}
+
+// Resending is what is known of providers that write such frames as this session's: what
+// they do behind an error packet. It may be called from any goroutine.
+func (s *Session) Resending(command binproto.Command, layout binproto.Layout) conversation.Resending {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.talk.Resending(command, layout, s.bridge.now())
 }
 
 // address fills in what APNs is asked for, and by which way.

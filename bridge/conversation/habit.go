@@ -1,6 +1,10 @@
 package conversation
 
-import "time"
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
 
 // habit is what has been learned of a kind of provider.
 type habit struct {
@@ -56,6 +60,31 @@ func (h *habit) isNever(now time.Time) bool {
 		allowed = missesOfProven
 	}
 	return h.misses >= allowed && now.Sub(h.missed) < memory
+}
+
+// Resending is what was found out of a kind of provider.
+type Resending uint8
+
+// What it does behind a packet.
+const (
+	Unsettled    Resending = iota
+	SendsAgain             // what stood behind the failed one, in order
+	NeverResends           // nothing: it is told no failures any more
+)
+
+// Resending is what is known of those that write like this on c. It may be called at any
+// time.
+func (c *Conn) Resending(command binproto.Command, layout binproto.Layout, now time.Time) Resending {
+	h := c.ledger.habits[c.kind(Frame{Command: command, Layout: layout})]
+	switch {
+	case h == nil:
+		return Unsettled
+	case h.isNever(now):
+		return NeverResends
+	case h.resends:
+		return SendsAgain
+	}
+	return Unsettled
 }
 
 // ran reports whether a run of e has come again.

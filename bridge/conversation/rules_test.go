@@ -90,3 +90,44 @@ func TestRulesSixMisses(t *testing.T) {
 			A 1 x
 			A bad x -> feedback x`)
 }
+
+// What was found out of a kind of provider can be asked for, also on a later connection.
+func TestResending(t *testing.T) {
+	const failure = `
+		open A
+		A 9 x
+		A 11 a
+		A 12 b
+		A 13 c
+		A bad x -> packet A 8 9
+		A ok a
+		A ok b
+		A ok c
+		A ends heard
+		A closes`
+	const again = `
+		open B
+		B 11 a -> swallow
+		B 12 b -> swallow
+		B 13 c -> swallow`
+	for _, test := range []struct {
+		name, script, on string
+		want             Resending
+	}{
+		{"nothing has failed", "open A\nA 1 a\nA ok a", "A", Unsettled},
+		{"it may still come", failure + "\nopen B", "B", Unsettled},
+		{"it came", failure + again, "B", SendsAgain},
+		{"it came, and is asked for later", failure + again + "\nwait 2h\nopen C", "C", SendsAgain},
+		{"twice it did not come", failure + "\nwait 2m -> feedback x" + strings.NewReplacer("A", "B", "x", "y", "a\n", "d\n", "b\n", "e\n", "c\n", "f\n").
+			Replace(failure) + "\nwait 2m -> feedback y\nopen C", "C", NeverResends},
+		{"another kind", failure + again + "\nopen C elsewhere", "C", Unsettled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := play(t, test.script)
+			got := s.conns[test.on].Resending(s.traits[test.on].command, 0, s.now)
+			if got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
+	}
+}

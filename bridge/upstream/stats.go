@@ -10,6 +10,7 @@ import (
 // added up.
 type Stats struct {
 	Connections int // in use, against Limits.Connections
+	Streams     int // that may be open on these now, as APNs and Limits.Streams have it
 	Dialling    int // until APNs' SETTINGS are known
 	Leaving     int // no longer used, with requests under way
 	InFlight    int // requests on connections, against Limits.Streams for each
@@ -30,6 +31,7 @@ type Stats struct {
 // Add adds o to s.
 func (s *Stats) Add(o Stats) {
 	s.Connections += o.Connections
+	s.Streams += o.Streams
 	s.Dialling += o.Dialling
 	s.Leaving += o.Leaving
 	s.InFlight += o.InFlight
@@ -72,8 +74,21 @@ func (c *counts) end(fates [h2conn.Malformed + 1]uint64) {
 
 // Stats gives the present figures.
 func (u *Upstream) Stats() Stats {
+	st, conns := u.figures()
+	for _, conn := range conns {
+		st.Streams += conn.Stats().Limit
+	}
+	return st
+}
+
+// figures are the upstream's own, with the connections in use.
+func (u *Upstream) figures() (Stats, []*h2conn.Conn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	conns := make([]*h2conn.Conn, len(u.inUse))
+	for i, c := range u.inUse {
+		conns[i] = c.conn
+	}
 	c := &u.counts
 	st := Stats{
 		Connections: len(u.inUse), InFlight: c.inFlight, Queued: u.queue.size + u.fresh.size,
@@ -91,5 +106,5 @@ func (u *Upstream) Stats() Stats {
 			st.Leaving++
 		}
 	}
-	return st
+	return st, conns
 }

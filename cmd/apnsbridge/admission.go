@@ -119,6 +119,7 @@ func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
 			c.Cut()
 			return turnedAway{}, parser
 		}
+		a.service.providers.Connected(who.TLS)
 		seen := a.service.providers.Open(who)
 		session, err := a.service.bridge.Open(witness{c, seen}, origin)
 		if err != nil {
@@ -126,6 +127,7 @@ func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
 			c.Close()
 			return turnedAway{}, parser
 		}
+		seen.Asks(resends(session))
 		p := &pusher{Session: session, conn: c, seen: seen, roll: a.roll, id: id, client: client.Short(), since: time.Now()}
 		a.roll.enter(current, id, chain, p)
 		return p, parser
@@ -149,7 +151,7 @@ func (a *admission) feedback(h *gateway.Hello) (open gateway.FeedbackOpener, err
 	}
 	h.Client, h.App = client.Counted, app.Name
 	use, from := oldUse(app.Name, h), h.Remote
-	id, chain := newIdentification(false, app.Name, h), h.Chain
+	id, chain, version := newIdentification(false, app.Name, h), h.Chain, tlsOf(h)
 	return func(ctx context.Context, r *gateway.FeedbackConn) {
 		a.old.count(use, from)
 		if !a.ready() {
@@ -160,8 +162,9 @@ func (a *admission) feedback(h *gateway.Hello) (open gateway.FeedbackOpener, err
 		g := &feedbackReader{cancel}
 		a.roll.enter(current, id, chain, g)
 		defer a.roll.leave(id, g)
-		a.service.providers.ReadFeedback(app.Name, client.Short())
+		a.service.providers.Connected(version)
 		drained, err := a.service.drainer.Drain(ctx, client.Counted, app.Name, r)
+		a.service.providers.ReadFeedback(app.Name, client.Short(), drained.Tuples)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")
 	}, nil

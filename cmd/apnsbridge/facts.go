@@ -156,6 +156,9 @@ func days(left time.Duration) string {
 	}
 }
 
+// readsListed is of how many clients an app's page has the last read of feedback.
+const readsListed = 10
+
 // appFacts are an app's page; ok is whether there is such an app.
 func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	a, m := s.current.Load(), s.snapshot()
@@ -168,7 +171,7 @@ func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	f.Refusal = s.bridge.Refusals()[name]
 	for environment, l := range map[string]*bridge.LaneStats{"production": &st.Lanes.Production, "sandbox": &st.Lanes.Sandbox} {
 		if l.Used() || a.config.Apps[name].Environment == environment {
-			f.Lanes = append(f.Lanes, laneFacts(environment, l, m.Bridge.Now, int(a.config.Limits.APNsStreams)))
+			f.Lanes = append(f.Lanes, laneFacts(environment, l, m.Bridge.Now))
 		}
 	}
 	slices.SortFunc(f.Lanes, func(a, b page.Lane) int { return strings.Compare(a.Environment, b.Environment) })
@@ -182,6 +185,14 @@ func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 		page.Count{What: "packets that were not read", Times: talk.Blind})
 	f.Feedback = counts(page.Count{What: "devices put on the feedback list", Times: st.Feedback},
 		page.Count{What: "devices that took a push again", Times: st.Revived})
+	for _, read := range s.providers.Reads(name) {
+		if len(f.Reads) < readsListed {
+			f.Reads = append(f.Reads, page.Read{Client: read.Client, Time: read.Time, Entries: read.Entries})
+		}
+	}
+	for _, failure := range s.bridge.Failures(name) {
+		f.Failures = append(f.Failures, failureFact(failure))
+	}
 	for _, figure := range s.metrics.Figures() {
 		if figure.App == name && figure.Value != 0 {
 			f.Figures = append(f.Figures, page.Figure{Name: figure.Name, Value: strconv.FormatFloat(figure.Value, 'f', -1, 64)})
@@ -190,14 +201,23 @@ func (s *service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	return f, true
 }
 
+func failureFact(of bridge.Failure) page.Failure {
+	f := page.Failure{Time: of.Time, Status: fmt.Sprintf("%d, %v", of.Status, of.Status), Device: of.Device, Reason: of.Reason,
+		Provider: strings.TrimSpace(of.Client + " " + of.Address), Told: !of.Told.IsZero()}
+	if of.Named {
+		f.Identifier = strconv.FormatUint(uint64(of.Identifier), 10)
+	}
+	return f
+}
+
 // counts leaves out what did not come to pass.
 func counts(all ...page.Count) []page.Count {
 	return slices.DeleteFunc(all, func(c page.Count) bool { return c.Times == 0 })
 }
 
-func laneFacts(environment string, l *bridge.LaneStats, now int64, streams int) page.Lane {
+func laneFacts(environment string, l *bridge.LaneStats, now int64) page.Lane {
 	f := page.Lane{
-		Environment: environment, Connections: l.Pool.Connections, InFlight: l.Pool.InFlight, Streams: l.Pool.Connections * streams,
+		Environment: environment, Connections: l.Pool.Connections, InFlight: l.Pool.InFlight, Streams: l.Pool.Streams,
 		Waiting: l.Waiting.Notifications, OnDisk: l.Waiting.OnDisk, Oldest: oldest(now, l.Waiting),
 		TopicsShut: l.TopicsShut, Probes: l.Probes, Dials: l.Pool.Dials, Fails: l.Pool.DialFailures,
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -41,6 +42,10 @@ func TestOperatorPage(t *testing.T) {
 	b.fits("providers", 390, 768, 1280)
 	b.do(chromedp.Navigate("http://" + w.admin + "/"))
 
+	if _, err := w.dial(w.clientTLS()).Write(enhanced("bad0"+strings.Repeat("0", 60), 7_000_001)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the failure", func() bool { return len(w.service.bridge.Failures("demo")) == 1 })
 	if err := w.sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +55,7 @@ func TestOperatorPage(t *testing.T) {
 	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo"))
 	b.shows("#state", "APNs is not well")
 	b.shows("#lanes", "notifications wait for APNs to take them again")
+	b.shows("#failures", "7000001")
 	b.fits("app", 390, 768, 1280)
 	if err := w.sim.SetScenario(apnssim.Scenario{}); err != nil {
 		t.Fatal(err)
@@ -58,6 +64,30 @@ func TestOperatorPage(t *testing.T) {
 	b.shows("#state", "serves")
 	b.shows("#lanes", "accepted")
 	b.until("the button has led back", "location.pathname === '/apps/demo'")
+
+	b.do(chromedp.SetValue("form[action$=trace] input", "0c", chromedp.ByQuery))
+	b.follow(chromedp.Evaluate("document.querySelector('form[action$=trace] button').click()", nil))
+	b.shows("h1", "demo")
+	if _, err := conn.Write(enhanced(token("0c", 1), 5000)); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo/trace"))
+	b.shows("#tracing", "begin with 0c")
+	b.shows("#notes", "answered")
+	b.do(chromedp.Evaluate("document.querySelector('details').open = true", nil))
+	b.fits("trace", 390, 768, 1280)
+	b.follow(chromedp.Evaluate("document.querySelector('#tracing button').click()", nil))
+	b.until("the button has led back", "location.pathname === '/apps/demo'")
+	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo/trace"))
+	b.shows("#tracing", "Nothing is traced now")
+
+	ended := make(chan struct{})
+	control := httptest.NewServer(simControl(w.sim, ended))
+	defer control.Close()
+	defer close(ended)
+	b.do(chromedp.Navigate(control.URL))
+	b.shows("#pushes", token("0c", 1))
+	b.fits("simulator", 390, 768, 1280)
 }
 
 // With 500 apps the page is no mile long.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge"
+	"apnsbridge/bridge/conversation"
 	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/cmd/apnsbridge/report"
 	"apnsbridge/gateway"
@@ -25,8 +27,8 @@ const providersFile = "providers.json"
 // whoIs is a provider as its hello shows it.
 func whoIs(app string, client identity.Client, h *gateway.Hello) report.Who {
 	who := report.Who{App: app, Client: client.Short(), Address: h.Remote.Addr().String()}
-	if !h.Terminated {
-		who.TLS, who.Cipher, who.JA3 = tls.VersionName(h.Version), tls.CipherSuiteName(h.Cipher), h.JA3()
+	if who.TLS = tlsOf(h); who.TLS != "" {
+		who.Cipher, who.JA3 = tls.CipherSuiteName(h.Cipher), h.JA3()
 	}
 	if len(h.Chain) > 0 {
 		who.Expires = h.Chain[0].NotAfter
@@ -34,8 +36,16 @@ func whoIs(app string, client identity.Client, h *gateway.Hello) report.Who {
 	return who
 }
 
+// tlsOf is the version of TLS of a connection; empty: that ends in front of the gateway.
+func tlsOf(h *gateway.Hello) string {
+	if h.Terminated {
+		return ""
+	}
+	return tls.VersionName(h.Version)
+}
+
 // witness is a provider's connection as its session sees it, which counts what it is
-// told.
+// told, and its bad tokens.
 type witness struct {
 	*gateway.Conn
 	seen *report.Conn
@@ -45,6 +55,22 @@ type witness struct {
 func (w witness) Fail(status binproto.Status, identifier uint32, within time.Duration) {
 	w.seen.Told()
 	w.Conn.Fail(status, identifier, within)
+}
+
+// BadToken makes it a bridge.Witness.
+func (w witness) BadToken() { w.seen.BadToken() }
+
+// resends is what session has found out of such frames, in the report's words.
+func resends(session *bridge.Session) func(binproto.Command, binproto.Layout) report.Resends {
+	return func(command binproto.Command, layout binproto.Layout) report.Resends {
+		switch session.Resending(command, layout) {
+		case conversation.SendsAgain:
+			return report.SendsAgain
+		case conversation.NeverResends:
+			return report.NeverResends
+		}
+		return report.Unsettled
+	}
 }
 
 func (s *service) providersPath() string {
@@ -98,14 +124,16 @@ type providersAnswer struct {
 
 type providerAnswer struct {
 	report.Provider
-	Library string `json:"library"`
-	Frames  string `json:"frames"` // what they look like
+	Library string  `json:"library"`
+	Frames  string  `json:"frames"` // what they look like
+	ADay    int     `json:"notifications_a_day"`
+	Ratio   float64 `json:"bad_token_ratio"`
 }
 
 func (s *service) serveProvidersJSON(w http.ResponseWriter, _ *http.Request) {
 	answer := providersAnswer{Sentences: s.providers.Sentences(s.minVersion()), Providers: []providerAnswer{}}
 	for _, p := range s.providers.Providers() {
-		answer.Providers = append(answer.Providers, providerAnswer{p, p.Library(), p.Habits.String()})
+		answer.Providers = append(answer.Providers, providerAnswer{p, p.Library(), p.Habits.String(), p.ADay(), p.BadTokenRatio()})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	printJSON(w, answer)
@@ -116,11 +144,11 @@ func (s *service) serveProvidersCSV(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Disposition", "attachment; filename=providers.csv")
 	out := csv.NewWriter(w)
 	out.Write([]string{"app", "client", "address", "library", "frames", "tls", "cipher", "ja3", "certificate_expires", "first_seen",
-		"last_seen", "notifications", "a_day", "connections", "packets", "feedback_last_read"})
+		"last_seen", "notifications", "a_day", "connections", "packets", "bad_tokens", "bad_token_ratio", "resends", "feedback_last_read"})
 	for _, p := range s.providers.Providers() {
 		out.Write([]string{plain(p.App), plain(p.Client), p.Address, p.Library(), p.Habits.String(), p.TLS, p.Cipher, p.JA3, stamp(p.Expires),
 			stamp(p.First), stamp(p.Last), fmt.Sprint(p.Habits.Frames), strconv.Itoa(p.ADay()), fmt.Sprint(p.Connections),
-			fmt.Sprint(p.Packets), stamp(p.Feedback)})
+			fmt.Sprint(p.Packets), fmt.Sprint(p.BadTokens), fmt.Sprintf("%.4f", p.BadTokenRatio()), string(p.Resends), stamp(p.Feedback)})
 	}
 	out.Flush() // what is left is a reader that has gone
 }

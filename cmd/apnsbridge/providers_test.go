@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/report"
 )
 
 // The report tells providers apart that come from one address with one certificate, in
@@ -100,6 +102,67 @@ func TestProvidersReport(t *testing.T) {
 	for _, library := range want {
 		if !strings.Contains(words, library) || !strings.Contains(text, library) {
 			t.Errorf("page or CSV do not name %s", library)
+		}
+	}
+}
+
+// What a provider does behind an error packet, its bad tokens and when it has read its
+// feedback are in the report, on the page and in the CSV.
+func TestProvidersReportTellsHabits(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	bad, first := enhanced("bad0"+strings.Repeat("0", 60), 1), []byte(nil)
+	for i := 2; i < 12; i++ {
+		first = append(first, enhanced(token("0a", i), i)...)
+	}
+	conn := w.dial(w.clientTLS())
+	if _, err := conn.Write(append(bad, first...)); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := conn.ReadResponse(); err != nil || answer.Identifier != 1 {
+		t.Fatalf("got %v, %v", answer, err)
+	}
+	conn.Close()
+	w.await("ten", func(st apnssim.Stats) bool { return st.Accepted == 10 })
+	conn = w.dial(w.clientTLS())
+	if _, err := conn.Write(append(first, enhanced(token("dead", 12), 12)...)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the device that is gone is listed", func() bool { return w.service.bridge.Stats().Apps["demo"].Feedback == 1 })
+	w.checkFeedback(t, who{certificate: &w.clientTLS().Certificates[0]}, tls.VersionTLS13, token("dead", 12))
+	var answer providersAnswer
+	check := func(when string) {
+		t.Helper()
+		_, text := w.ask(t, http.MethodGet, "/api/providers.json", nil)
+		if err := json.Unmarshal([]byte(text), &answer); err != nil || len(answer.Providers) != 1 {
+			t.Fatalf("%s: got %s, %v", when, text, err)
+		}
+		p := answer.Providers[0]
+		if p.Resends != report.SendsAgain || p.BadTokens != 1 || p.Habits.Frames != 22 || p.Ratio != 1.0/22 || p.Packets != 1 || p.Feedback.IsZero() || p.ADay != 22 {
+			t.Errorf("%s: got %+v", when, p)
+		}
+	}
+	check("while it is connected")
+	conn.Close()
+	w.stop()
+	w.start()
+	check("after a restart")
+	_, source := w.ask(t, http.MethodGet, "/providers", nil)
+	if words := wordsOf(source); !strings.Contains(words, " 22 22 1 4.5 % 1 yes ") {
+		t.Errorf("the page says %s", words)
+	}
+	_, source = w.ask(t, http.MethodGet, "/apps/demo", nil)
+	if words, want := wordsOf(source), "feedback read by "+answer.Providers[0].Client+" at "; !strings.Contains(words, want) {
+		t.Errorf("the app's page has no %q: %s", want, words)
+	}
+	_, text := w.ask(t, http.MethodGet, "/api/providers.csv", nil)
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("the CSV has %d rows: %v", len(rows), err)
+	}
+	for i, name := range rows[0] {
+		want, ok := map[string]string{"bad_tokens": "1", "bad_token_ratio": "0.0455", "resends": "yes", "a_day": "22", "packets": "1"}[name]
+		if ok && rows[1][i] != want {
+			t.Errorf("%s is %q in the CSV, want %q", name, rows[1][i], want)
 		}
 	}
 }

@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/identity"
 )
@@ -43,7 +45,7 @@ Example:
 
   apnsbridge sim
   apnsbridge sim --cert certs/server.pem --key certs/server-key.pem
-  curl http://127.0.0.1:2198/received`
+  curl http://127.0.0.1:2198/received    # a browser has a page at http://127.0.0.1:2198/`
 }
 
 // Run serves until a signal.
@@ -70,7 +72,7 @@ func (c simCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return listenProblem("--control", err)
 	}
-	control := &http.Server{Handler: simControl(sim), ReadHeaderTimeout: 10 * time.Second}
+	control := &http.Server{Handler: simControl(sim, ctx.Done()), ReadHeaderTimeout: 10 * time.Second}
 	defer control.Close()
 	phones, err := startCourier(sim, c.Courier, config.Certificate)
 	if err != nil {
@@ -141,11 +143,27 @@ POST   /devices            {"token":"…","state":"active|uninstalled|absent"}
 POST   /scenario           {"outage":{}} and others, see docs/scenarios.md; {} is a healthy APNs
 `
 
-// simControl is the simulator's control API, and what it is for those who look.
-func simControl(sim *apnssim.Simulator) http.Handler {
+// pushesOnPage is how many pushes the page has at most; GET /received gives them all.
+const pushesOnPage = 100
+
+// simControl is the simulator's control API, and what it is for those who look: a page
+// for a browser, which is kept up to date until ended is closed.
+func simControl(sim *apnssim.Simulator, ended <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", sim.Control())
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /page.css", page.File)
+	mux.HandleFunc("GET /page.js", page.File)
+	mux.HandleFunc("GET /changes", func(w http.ResponseWriter, r *http.Request) {
+		page.ServeChanges(w, r, time.Second, ended)
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "text/html") {
+			stats := sim.Stats()
+			pushes := sim.Received(max(0, stats.Received-pushesOnPage)).Pushes
+			slices.Reverse(pushes)
+			page.WriteSimulator(w, &page.Simulator{URL: sim.URL(), Stats: stats, Pushes: pushes[:min(len(pushes), pushesOnPage)]})
+			return
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, simHelp)
 	})

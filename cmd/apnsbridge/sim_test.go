@@ -92,12 +92,40 @@ func TestSimWithoutFlags(t *testing.T) {
 
 func TestSimControl(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
-	handler := simControl(w.sim)
-	for path, want := range map[string]string{"/": "POST   /scenario", "/stats": `"received"`, "/received": `"pushes"`} {
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	handler := simControl(w.sim, t.Context().Done())
+	show := func(path, accept, want string) string {
+		t.Helper()
+		answer, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Accept", accept)
+		handler.ServeHTTP(answer, r)
 		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), want) {
-			t.Errorf("%s: got %d %s", path, answer.Code, answer.Body)
+			t.Errorf("%s: got %d, want %q in %s", path, answer.Code, want, answer.Body)
 		}
+		return answer.Body.String()
+	}
+	show("/", "*/*", "POST   /scenario")
+	show("/stats", "*/*", `"received"`)
+	show("/received", "*/*", `"pushes"`)
+	show("/page.css", "text/css", "body {")
+	show("/page.js", "*/*", "refresh")
+	const browser = "text/html,application/xhtml+xml"
+	show("/", browser, "nothing yet")
+	conn := w.dial(w.clientTLS())
+	for i := range pushesOnPage + 5 {
+		w.send(i, conn)
+	}
+	if _, err := conn.Write(enhanced(token("bad0", 1), 500)); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the bad one", func(st apnssim.Stats) bool { return st.Rejected == 1 })
+	words := wordsOf(show("/", browser, "APNs simulator"))
+	for _, want := range []string{"Pushes 106 Accepted 105 Refused 1 ", "106 400 BadDeviceToken " + token("bad0", 1) + " com.example.demo alert 10 {\"aps\":",
+		" 105 200 " + token("21", 104)} {
+		if !strings.Contains(words, want) {
+			t.Errorf("the page has no %q:\n%.2000s", want, words)
+		}
+	}
+	if rows := strings.Count(words, "com.example.demo alert"); rows != pushesOnPage {
+		t.Errorf("the page has %d pushes, want %d", rows, pushesOnPage)
 	}
 }

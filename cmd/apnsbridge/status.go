@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
@@ -34,7 +35,27 @@ type state struct {
 	Version string        `json:"version"`
 	Loaded  time.Time     `json:"loaded"` // when the configuration was read
 	Remarks []stateRemark `json:"remarks"`
+	Limits  []stateLimit  `json:"limits"`
+	Refused []stateClient `json:"refused_clients"` // at the door, latest first
 	Apps    []stateApp    `json:"apps"`
+}
+
+// stateLimit is a bound, by its name in the configuration.
+type stateLimit struct {
+	Name string `json:"name"`
+	Used int64  `json:"used"`
+	Peak int64  `json:"peak"` // since the start
+	Max  int64  `json:"max"`
+}
+
+// stateClient is one that was not admitted.
+type stateClient struct {
+	Last    time.Time `json:"last"`
+	Address string    `json:"address"`
+	Subject string    `json:"subject,omitempty"`
+	Reason  string    `json:"reason"`
+	Admit   string    `json:"admit"` // the line that would, under the clients of its app
+	Times   int       `json:"times"`
 }
 
 type stateRemark struct {
@@ -61,13 +82,47 @@ type stateApp struct {
 	OldestAge   float64 `json:"oldest_waiting_age_seconds"`
 	P99         float64 `json:"verdict_p99_seconds"`    // from taken to APNs' verdict, since the start
 	Refusal     string  `json:"last_refusal,omitempty"` // what APNs has refused last, and why
+
+	Failures []stateFailure `json:"failures,omitempty"` // the latest refused frames and error packets, latest first
+}
+
+// stateFailure is a refused frame, or an error packet.
+type stateFailure struct {
+	Time       time.Time `json:"time"`
+	Status     uint8     `json:"status"`
+	Identifier *uint32   `json:"identifier,omitempty"`
+	Token      string    `json:"token,omitempty"` // its beginning
+	Reason     string    `json:"reason"`
+	Client     string    `json:"client,omitempty"` // the provider
+	Address    string    `json:"address,omitempty"`
+	Told       time.Time `json:"told,omitzero"` // when, if an error packet told it
+}
+
+func stateFailures(all []bridge.Failure) (shown []stateFailure) {
+	for _, f := range all {
+		one := stateFailure{Time: f.Time.UTC(), Status: uint8(f.Status), Token: f.Device, Reason: f.Reason, Client: f.Client, Address: f.Address}
+		if f.Named {
+			one.Identifier = &f.Identifier
+		}
+		if !f.Told.IsZero() {
+			one.Told = f.Told.UTC()
+		}
+		shown = append(shown, one)
+	}
+	return shown
 }
 
 // state takes a snapshot.
 func (s *service) state(stopping bool) state {
 	f := s.facts(stopping)
 	st := state{Ready: f.Ready, State: f.State, Version: f.Version, Loaded: f.Loaded, Remarks: []stateRemark{},
-		Apps: []stateApp{}}
+		Limits: []stateLimit{}, Refused: []stateClient{}, Apps: []stateApp{}}
+	for _, l := range f.Limits {
+		st.Limits = append(st.Limits, stateLimit(l))
+	}
+	for _, r := range f.Refused {
+		st.Refused = append(st.Refused, stateClient{r.Last.UTC(), r.Address, r.Subject, r.Reason, r.Line, r.Times})
+	}
 	for _, r := range f.Remarks {
 		st.Remarks = append(st.Remarks, stateRemark{string(r.Level), r.App, r.Text})
 	}
@@ -76,7 +131,7 @@ func (s *service) state(stopping bool) state {
 			Name: row.Name, Topic: row.Topic, Environment: row.Environment, Level: string(row.Level), State: row.State, Credential: row.Credential,
 			Connections: row.Connections, Taken: row.Taken, Accepted: row.Accepted, BadTokens: row.BadTokens, Gone: row.Gone,
 			Refused: row.Refused, Waiting: row.Waiting, OnDisk: row.OnDisk, OldestAge: row.Oldest.Seconds(), P99: row.P99.Seconds(),
-			Refusal: row.Refusal,
+			Refusal: row.Refusal, Failures: stateFailures(s.bridge.Failures(row.Name)),
 		})
 	}
 	return st

@@ -71,6 +71,13 @@ func TestTraceCommand(t *testing.T) {
 		t.Fatalf("%v, %+v", err, answer)
 	}
 	w.curl(t, answer.Notes[0].Curl, token("21", 7))
+	_, source := w.ask(t, http.MethodGet, "/apps/demo/trace?identifier=7", func(r *http.Request) { r.Header.Set("Accept", "text/html") })
+	for _, want := range []string{"Tokens that begin with 21 are traced until ", "21000000… identifier 7, apns-id " + answer.Notes[0].APNsID,
+		" sent attempt 1 ", " answered 200 after ", "--header 'apns-topic: com.example.demo'"} {
+		if words := wordsOf(source); !strings.Contains(words, want) || strings.Contains(words, token("21", 7)) {
+			t.Errorf("the page has no %q, or a whole token:\n%s", want, words)
+		}
+	}
 	expect(exitOK, "app demo, tokens that begin with 21: traced for 1s\n", "--token", "21", "--for", "1s") // and waits for its end
 	w.send(9, conn)
 	if text := expect(exitOK, "identifier 7", "--show"); strings.Contains(text, "identifier 9") {

@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"apnsbridge/bridge/trace"
+	"apnsbridge/cmd/apnsbridge/page"
 )
 
 // tracing is what a trace has come to, as GET and POST /apps/NAME/trace answer.
@@ -24,8 +27,9 @@ type tracedNote struct {
 }
 
 const (
-	traceFor = 10 * time.Minute // unless it is said
-	notesFor = 1000             // at most in one answer
+	traceFor    = 10 * time.Minute // unless it is said
+	notesFor    = 1000             // at most in one answer
+	notesOnPage = 50
 )
 
 // startTrace answers POST /apps/NAME/trace?token=PREFIX&for=10m&payloads=yes.
@@ -50,7 +54,8 @@ func (s *service) startTrace(w http.ResponseWriter, r *http.Request) {
 	printJSON(w, tracing{App: app, Tracing: orNone(subjects), Notes: []tracedNote{}})
 }
 
-// showTrace answers GET /apps/NAME/trace?token=PREFIX&identifier=N&apns_id=ID&limit=N.
+// showTrace answers GET /apps/NAME/trace?token=PREFIX&identifier=N&apns_id=ID&limit=N, a
+// browser with a page.
 func (s *service) showTrace(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	q := trace.Question{
@@ -76,6 +81,17 @@ func (s *service) showTrace(w http.ResponseWriter, r *http.Request) {
 	subjects, notes, err := s.bridge.Traced(q)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		shown := page.Trace{App: q.App, Now: s.current.Load().now(), Token: q.Prefix, Identifier: query.Get("identifier"),
+			APNsID: q.APNsID, Tracing: subjects}
+		for i := range slices.Backward(notes) {
+			if len(shown.Notes) < notesOnPage {
+				shown.Notes = append(shown.Notes, page.TracedNote{Note: notes[i], Curl: notes[i].Curl()})
+			}
+		}
+		page.WriteTrace(w, &shown)
 		return
 	}
 	answer := tracing{App: q.App, Tracing: orNone(subjects), Notes: []tracedNote{}}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -41,6 +42,16 @@ func TestRefusedAtTheDoor(t *testing.T) {
 	})
 	if _, words := w.showPage(t); !strings.Contains(words, listed[0].Line) || !strings.Contains(listed[0].Subject, "com.example.stranger") {
 		t.Errorf("the page has no %q of %q:\n%s", listed[0].Line, listed[0].Subject, words)
+	}
+	var st state
+	if _, text := w.ask(t, http.MethodGet, "/api/state.json", nil); json.Unmarshal([]byte(text), &st) != nil || len(st.Refused) != 1 {
+		t.Fatalf("/api/state.json says %s", text)
+	}
+	if r := st.Refused[0]; r.Admit != listed[0].Line || r.Times != 2 || r.Address != "127.0.0.1" || r.Reason == "" || r.Last.IsZero() {
+		t.Errorf("/api/state.json says %+v", r)
+	}
+	if len(st.Limits) < 10 || st.Limits[0].Name != "connections" || st.Limits[0].Max != 10_000 {
+		t.Errorf("/api/state.json has the bounds %+v", st.Limits)
 	}
 	w.amend("clients:\n", "clients:\n      "+listed[0].Line+"\n")
 	w.reload()

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
@@ -189,14 +192,71 @@ func TestLabelsAreDistinct(t *testing.T) {
 	}
 }
 
-// Whoever asks for protobuf gets the classic buckets and the native ones.
+// The text is what the library would write of the same values, whatever the labels are.
+func TestText(t *testing.T) {
+	hostile := full()
+	hostile.Troubles["a\"b\\c\nd"] = "why"
+	hostile.Limits = append(hostile.Limits, Limit{"big", 999_999, 1_000_000}, Limit{"bigger", 12_345_678_901, -5})
+	for name, s := range map[string]*Snapshot{"full": full(), "hostile": hostile, "empty": {}} {
+		var want, got bytes.Buffer
+		m := New(func() *Snapshot { return s })
+		for _, f := range m.own() {
+			if _, err := expfmt.MetricFamilyToText(&want, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.writeText(&got, nil)
+		lines := func(b *bytes.Buffer) []string { return slices.Sorted(strings.Lines(b.String())) }
+		if wants, gots := lines(&want), lines(&got); !slices.Equal(wants, gots) || len(gots) < 20 {
+			for i := range min(len(wants), len(gots)) {
+				if wants[i] != gots[i] {
+					t.Fatalf("%s: got %swant %s", name, gots[i], wants[i])
+				}
+			}
+			t.Errorf("%s: got %d lines, want %d", name, len(gots), len(wants))
+		}
+	}
+	for _, f := range []float64{0, math.Copysign(0, -1), 1, -1, 0.001, 1e-9, 999_999, 1_000_000, -1_234_567, 1e21, math.NaN(), math.Inf(1), math.Inf(-1), 0.1 + 0.2} {
+		var want bytes.Buffer
+		name, gauge := "x", dto.MetricType_GAUGE
+		if _, err := expfmt.MetricFamilyToText(&want, &dto.MetricFamily{Name: &name, Type: &gauge, Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: &f}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := "# TYPE x gauge\nx " + string(appendFloat(nil, f)) + "\n"; got != want.String() {
+			t.Errorf("got %s, want %s", got, &want)
+		}
+	}
+	crowd, families := full(), 0
+	for i := range 100 {
+		crowd.Bridge.Apps[fmt.Sprint("app", i)] = crowd.Bridge.Apps["mail"]
+	}
+	for _, g := range groups {
+		families += len(g.families)
+	}
+	m := New(func() *Snapshot { return crowd })
+	if allocs := testing.AllocsPerRun(5, func() { m.writeText(io.Discard, nil) }); allocs > float64(100*20+10*families) {
+		t.Errorf("%v allocations for 100 apps: there is one for each line", allocs)
+	}
+	if got, _ := scrape(t, full(), ""); !strings.HasPrefix(got, "text/plain; version=0.0.4") {
+		t.Errorf("who asks for nothing gets %s", got)
+	}
+}
+
+// Whoever asks for protobuf gets the classic buckets and the native ones, on the wire.
 func TestNativeHistograms(t *testing.T) {
 	const protobuf = "application/vnd.google.protobuf"
-	if got, _ := scrape(t, full(), protobuf+";proto=io.prometheus.client.MetricFamily;encoding=delimited"); !strings.HasPrefix(got, protobuf) {
-		t.Errorf("got %s", got)
+	format, body := scrape(t, full(), protobuf+";proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;q=0.3")
+	if !strings.HasPrefix(format, protobuf) {
+		t.Fatalf("got %s", format)
 	}
 	seen := 0
-	for _, f := range New(full).own() {
+	for decoder := expfmt.NewDecoder(strings.NewReader(body), expfmt.Format(format)); ; {
+		var f dto.MetricFamily
+		if err := decoder.Decode(&f); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
 		if f.GetName() != "apnsbridge_notification_verdict_duration_seconds" {
 			continue
 		}

@@ -80,8 +80,28 @@ type AppFacts struct {
 	Lanes    []Lane
 	Packets  []Count // error packets, by status
 	Feedback []Count
+	Reads    []Read // the last of each client, latest first
 	Resends  []Count
-	Figures  []Figure // all of its metrics that are not 0
+	Failures []Failure // refused frames and error packets, latest first
+	Figures  []Figure  // all of its metrics that are not 0
+}
+
+// Read is when a client has read the feedback list.
+type Read struct {
+	Client  string
+	Time    time.Time
+	Entries int
+}
+
+// Failure is a refused frame, or an error packet.
+type Failure struct {
+	Time       time.Time
+	Status     string
+	Identifier string // empty: it has none
+	Device     string // the beginning of its token
+	Reason     string
+	Provider   string // and its address; empty: not known
+	Told       bool
 }
 
 // Lane is an app's way into one environment of APNs.
@@ -89,7 +109,7 @@ type Lane struct {
 	Environment  string
 	Connections  int
 	InFlight     int
-	Streams      int // that APNs allows on a connection, at most
+	Streams      int // that may be open on these connections
 	Answers      []Count
 	Waiting      int
 	OnDisk       int

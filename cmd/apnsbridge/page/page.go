@@ -15,7 +15,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/history"
 )
 
-//go:embed head.html overview.html app.html providers.html page.css page.js
+//go:embed head.html overview.html app.html providers.html trace.html simulator.html page.css page.js
 var files embed.FS
 
 // Policy lets a browser use what the page brings along, and nothing else.
@@ -43,9 +43,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"amount":   amount,
 	"duration": duration,
 	"percent":  percent,
+	"payload":  payload,
 	"spark":    spark,
 	"part":     func(used, most int64) string { return percent(uint64(max(used, 0)), uint64(max(most, 0))) },
 	"utc":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") },
+	"clock":    func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
 	"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }).ParseFS(files, "*.html"))
 
@@ -64,17 +66,29 @@ type overview struct {
 type group struct {
 	Level Level
 	Title string
-	All   []Remark
+	All   []shared
 	More  int
 }
+
+// shared is what is to be seen to for the same reason.
+type shared struct {
+	Level Level
+	Text  string
+	Apps  []string // the first of them; none: the whole gateway's
+	More  int      // apps
+}
+
+// appsOfARemark is how many apps are named with what they share at most.
+const appsOfARemark = 10
 
 // WriteOverview answers with the page of the whole gateway. The query may have q, a
 // part of an app's name or topic, and span=day.
 func WriteOverview(w http.ResponseWriter, facts *Facts, query url.Values) {
 	o := overview{Facts: facts, Day: query.Get("span") == "day", Query: strings.TrimSpace(query.Get("q"))}
-	o.Plots = plots(facts.Hour, history.FineStep)
 	if o.Day {
 		o.Plots = plots(facts.Day, history.CoarseStep)
+	} else {
+		o.Plots = plots(facts.Hour, history.FineStep)
 	}
 	o.Groups = groups(facts.Remarks)
 	o.Listed = matching(facts.Apps, o.Query)
@@ -84,12 +98,26 @@ func WriteOverview(w http.ResponseWriter, facts *Facts, query url.Values) {
 	write(w, "overview.html", o)
 }
 
-// groups sorts remarks by their urgency.
+// groups sorts remarks by their urgency, and says once what several apps share.
 func groups(remarks []Remark) (all []group) {
 	for _, g := range []group{{Level: Bad, Title: "At once"}, {Level: Warn, Title: "Soon"}} {
+		at := make(map[string]int)
 		for _, r := range remarks {
-			if r.Level == g.Level {
-				g.All = append(g.All, r)
+			if r.Level != g.Level {
+				continue
+			}
+			i, known := at[r.Text]
+			if !known {
+				i = len(g.All)
+				at[r.Text] = i
+				g.All = append(g.All, shared{Level: r.Level, Text: r.Text})
+			}
+			switch s := &g.All[i]; {
+			case r.App == "":
+			case len(s.Apps) < appsOfARemark:
+				s.Apps = append(s.Apps, r.App)
+			default:
+				s.More++
 			}
 		}
 		if g.More = len(g.All) - remarksOfAKind; g.More > 0 {

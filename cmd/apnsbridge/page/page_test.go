@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"apnsbridge/bridge/trace"
 	"apnsbridge/cmd/apnsbridge/history"
 )
 
@@ -24,8 +25,13 @@ func TestHostileWords(t *testing.T) {
 	WriteOverview(overview, &Facts{State: hostile, Version: hostile, Remarks: []Remark{remark}, Whole: []Figure{{hostile, hostile, hostile}},
 		Limits: []Limit{{Name: hostile}}, Apps: []App{app}, Hour: make([]history.Point, 3)}, url.Values{"q": {hostile}})
 	WriteApp(one, &AppFacts{App: app, Lanes: []Lane{{Environment: hostile, Answers: []Count{{hostile, 1}}}}, Packets: []Count{{hostile, 1}},
-		Feedback: []Count{{hostile, 1}}, Resends: []Count{{hostile, 1}}, Figures: []Figure{{Name: hostile, Value: hostile}}})
-	for name, text := range map[string]string{"overview": overview.Body.String(), "app": one.Body.String()} {
+		Feedback: []Count{{hostile, 1}}, Resends: []Count{{hostile, 1}},
+		Reads: []Read{{Client: hostile}}, Failures: []Failure{{Status: hostile, Identifier: hostile, Device: hostile, Reason: hostile, Provider: hostile}}, Figures: []Figure{{Name: hostile, Value: hostile}}})
+	traced := httptest.NewRecorder()
+	WriteTrace(traced, &Trace{App: hostile, Token: hostile, Identifier: hostile, APNsID: hostile, Tracing: []trace.Subject{{Prefix: hostile}},
+		Notes: []TracedNote{{Curl: hostile, Note: trace.Note{Token: hostile, APNsID: hostile, Topic: hostile, Environment: hostile, PushType: hostile,
+			Client: hostile, Address: hostile, Steps: []trace.Step{{What: hostile, Detail: hostile}}}}}})
+	for name, text := range map[string]string{"overview": overview.Body.String(), "app": one.Body.String(), "trace": traced.Body.String()} {
 		document, err := html.Parse(strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +50,7 @@ func TestHostileWords(t *testing.T) {
 				}
 			}
 		}
-		if shown < 10 {
+		if shown < 8 {
 			t.Errorf("%s shows the words %d times:\n%s", name, shown, text)
 		}
 	}
@@ -81,8 +87,22 @@ func TestManyApps(t *testing.T) {
 	if found := listed.FindAllStringSubmatch(show(url.Values{"q": {"APP49"}}), -1); len(found) != 10 {
 		t.Errorf("a search finds %v", found)
 	}
-	if groups := groups(facts.Remarks); len(groups) != 1 || len(groups[0].All) != remarksOfAKind || groups[0].More != 480 {
-		t.Errorf("got %+v", groups)
+	facts.Remarks = append(facts.Remarks, Remark{Level: Bad, Text: "something"}, Remark{Bad, "else", "app007"})
+	for i := range 30 {
+		facts.Remarks = append(facts.Remarks, Remark{Bad, fmt.Sprint(i), "app007"})
+	}
+	got := groups(facts.Remarks)
+	if len(got) != 2 || got[0].Level != Bad || len(got[0].All) != remarksOfAKind || got[0].More != 12 || got[0].All[0].Apps != nil {
+		t.Errorf("got %+v", got)
+	}
+	if soon := got[1].All; len(soon) != 1 || len(soon[0].Apps) != appsOfARemark || soon[0].More != 490 {
+		t.Errorf("what all apps share: got %+v", soon)
+	}
+	answer := httptest.NewRecorder()
+	WriteOverview(answer, &facts, nil)
+	if text := answer.Body.String(); !strings.Contains(text, `<a href="/apps/app009">app009</a> and 490 more: something`) ||
+		!strings.Contains(text, `<li class="bad">something</li>`) {
+		t.Error("it is not shown so")
 	}
 }
 
@@ -113,6 +133,20 @@ func TestPlots(t *testing.T) {
 	}
 	if got := len(plots(points, time.Second)); got != 4 {
 		t.Errorf("%d plots", got)
+	}
+	for _, test := range []struct {
+		span  string
+		facts Facts
+		shown bool
+	}{
+		{"", Facts{Hour: points}, true}, {"", Facts{Day: points}, false}, {"day", Facts{Day: points}, true}, {"day", Facts{Hour: points}, false},
+	} {
+		answer := httptest.NewRecorder()
+		WriteOverview(answer, &test.facts, url.Values{"span": {test.span}})
+		if strings.Contains(answer.Body.String(), "<polygon") != test.shown {
+			t.Errorf("span %q: plots of %d points of the hour and %d of the day are shown: %v", test.span, len(test.facts.Hour),
+				len(test.facts.Day), !test.shown)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,10 +94,10 @@ func (p plot) drawAreas(b *strings.Builder, top float64) {
 		}
 		fmt.Fprintf(b, `<polygon class="%s" points="`, s.class)
 		for i, v := range s.values {
-			fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n), yOf((below[i]+v)/top))
+			writePoint(b, xOf(i, n), yOf((below[i]+v)/top))
 		}
 		for i := n - 1; i >= 0; i-- {
-			fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n), yOf(below[i]/top))
+			writePoint(b, xOf(i, n), yOf(below[i]/top))
 		}
 		b.WriteString(`"/>`)
 		for i, v := range s.values {
@@ -119,15 +120,22 @@ func drawLine(b *strings.Builder, s series, top float64) {
 		case !open:
 			fmt.Fprintf(b, `<polyline class="%s" points="`, s.class)
 			if i == n-1 || s.values[i+1] == 0 { // alone, it would not be seen
-				fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n)-1, yOf(v/top))
+				writePoint(b, xOf(i, n)-1, yOf(v/top))
 			}
 			open = true
 		}
-		fmt.Fprintf(b, "%.1f,%.1f ", xOf(i, n), yOf(v/top))
+		writePoint(b, xOf(i, n), yOf(v/top))
 	}
 	if open {
 		b.WriteString(`"/>`)
 	}
+}
+
+// writePoint writes one of the thousands of points of a page.
+func writePoint(b *strings.Builder, x, y float64) {
+	var room [64]byte
+	text := append(strconv.AppendFloat(room[:0], x, 'f', 1, 64), ',')
+	b.Write(append(strconv.AppendFloat(text, y, 'f', 1, 64), ' '))
 }
 
 func xOf(i, n int) float64     { return marginX + (plotWidth-2*marginX)*float64(i)/float64(max(n-1, 1)) }
@@ -269,15 +277,26 @@ func spark(past []history.AppPoint) template.HTML {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="spark" viewBox="0 0 %g %g" aria-hidden="true">`, width, height)
 	bar := width / float64(len(past))
-	for i := range past {
-		good, bad := accepted[i]/most*height, failed[i]/most*height
-		if good > 0 {
-			fmt.Fprintf(&b, `<rect class="c0" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, float64(i)*bar, height-good, bar, good)
+	bars := func(class string, of func(i int) (top, bottom float64)) {
+		path := make([]byte, 0, 32*len(past))
+		for i := range past {
+			if top, bottom := of(i); bottom > top {
+				path = strconv.AppendFloat(append(path, 'M'), float64(i)*bar, 'f', 1, 64)
+				path = strconv.AppendFloat(append(path, ' '), top, 'f', 1, 64)
+				path = strconv.AppendFloat(append(path, 'h'), bar, 'f', 1, 64)
+				path = strconv.AppendFloat(append(path, 'V'), bottom, 'f', 1, 64)
+				path = append(strconv.AppendFloat(append(path, 'h'), -bar, 'f', 1, 64), 'z')
+			}
 		}
-		if bad > 0 {
-			fmt.Fprintf(&b, `<rect class="c1" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, float64(i)*bar, height-good-bad, bar, bad)
+		if len(path) > 0 {
+			fmt.Fprintf(&b, `<path class="%s" d="%s"/>`, class, path)
 		}
 	}
+	bars("c0", func(i int) (top, bottom float64) { return height * (1 - accepted[i]/most), height })
+	bars("c1", func(i int) (top, bottom float64) {
+		bottom = height * (1 - accepted[i]/most)
+		return bottom - failed[i]/most*height, bottom
+	})
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String())
 }

@@ -2,8 +2,7 @@ package report
 
 import (
 	"cmp"
-	"encoding/json"
-	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,124 +10,113 @@ import (
 	"apnsbridge/binproto"
 )
 
-// The bounds of a Report.
-const (
-	most = 2_000 // providers; the one that was seen last longest ago makes room
-	days = 30    // of which notifications are counted, and after which TLS 1.0 counts as given up
-)
-
-// Who is a provider as its connection shows it.
-type Who struct {
-	App     string    `json:"app"`
-	Client  string    `json:"client"`  // the name that logs have
-	Address string    `json:"address"` // without port
-	Expires time.Time `json:"certificate_expires,omitzero"`
-	TLS     string    `json:"tls"`    // the version; empty: terminated in front
-	Cipher  string    `json:"cipher"` //
-	JA3     string    `json:"ja3"`    // of its hello
-}
-
-// Provider is what is known of one: of a client at an address, for each shape of frames
-// that it writes.
-type Provider struct {
-	Who
-	Habits      Habits       `json:"habits"`
-	First       time.Time    `json:"first_seen"`
-	Last        time.Time    `json:"last_seen"`
-	Connections uint64       `json:"connections"`
-	Packets     uint64       `json:"packets"`                     // error packets that it was told
-	Feedback    time.Time    `json:"feedback_last_read,omitzero"` // by its client
-	Days        [days]uint32 `json:"notifications_by_day"`        // the last one is Day
-	Day         int64        `json:"day"`                         // since 1970
-
-	live map[*Conn]Habits
-}
-
-// Library is what its habits look like.
-func (p *Provider) Library() string { return p.Habits.Guess() }
-
-// ADay is how many notifications it sent a day, on the days of the last 30 on which it
-// sent any.
-func (p *Provider) ADay() int {
-	sum, active := 0, 0
-	for _, n := range p.Days {
-		sum += int(n)
-		active += min(1, int(n))
-	}
-	return sum / max(active, 1)
-}
-
-// key tells providers apart: two programs behind one certificate and address by what
-// their first frames look like.
-type key struct {
-	app, client, address string
-	command              binproto.Command
-	layout               binproto.Layout // without priority
-	expiry               Expiry
-	mdm                  bool
-}
-
-func keyOf(who *Who, h *Habits) key {
-	return key{who.App, who.Client, who.Address, h.Command, withoutPriority(h.Layout), h.Expiry, h.MDM}
-}
+// most is how many providers are remembered; the one that was seen last longest ago
+// makes room.
+const most = 2_000
 
 // Report is safe for concurrent use.
 type Report struct {
-	now func() time.Time
-	mu  sync.Mutex
-	by  map[key]*Provider
+	now   func() time.Time
+	mu    sync.Mutex
+	by    map[key]*Provider
+	began time.Time            // since when it is watched
+	used  map[string]time.Time // when which version of TLS was last used, on either port
+	reads map[reader]Read
 }
 
 // New makes an empty report, with a clock of the wall.
-func New(now func() time.Time) *Report { return &Report{now: now, by: make(map[key]*Provider)} }
+func New(now func() time.Time) *Report {
+	return &Report{now: now, by: make(map[key]*Provider), began: now(), used: make(map[string]time.Time),
+		reads: make(map[reader]Read)}
+}
 
 // Conn is a connection of a provider. See may be called by one goroutine only.
 type Conn struct {
 	report *Report
 	who    Who
+	ask    func(binproto.Command, binproto.Layout) Resends
+
+	mu     sync.Mutex
 	habits Habits
+
+	// Under the report's lock.
 	noted  uint64 // frames that the report knows of
 	entry  *Provider
+	closed bool
 }
 
 // Open begins a connection. It is not in the report before its first frame.
 func (r *Report) Open(who Who) *Conn { return &Conn{report: r, who: who} }
 
-// noteEvery is after how many frames of a connection the report hears of them.
+// Asks has the report ask what was found out of a provider that writes such frames. It
+// must be called before the first frame; ask may take locks of its own, but none under
+// which the methods of a Conn are called.
+func (c *Conn) Asks(ask func(binproto.Command, binproto.Layout) Resends) { c.ask = ask }
+
+// noteEvery is after how many frames of a connection the report hears of them, if it is
+// not looked at before.
 const noteEvery = 256
 
 // See takes a frame.
 func (c *Conn) See(n *binproto.Notification) {
+	c.mu.Lock()
 	c.habits.See(n)
-	if c.habits.Frames == 1 || c.habits.Frames-c.noted >= noteEvery {
+	due := c.habits.Frames%noteEvery == 1
+	c.mu.Unlock()
+	if due {
 		c.note()
 	}
 }
 
+// seen is what its frames have in common so far.
+func (c *Conn) seen() Habits {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.habits
+}
+
 // note lets the report know what was seen so far.
 func (c *Conn) note() {
+	habits, resends := c.seen(), Unsettled
+	if c.ask != nil {
+		resends = c.ask(habits.Command, habits.Layout)
+	}
 	r := c.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
+	if c.closed || habits.Frames <= c.noted {
+		c.learn(resends)
+		return
+	}
 	if c.entry == nil {
-		if c.entry = r.enter(c, now); c.entry == nil {
-			c.noted = c.habits.Frames // until then it is asked again with as many more
+		if c.entry = r.enter(c, &habits, now); c.entry == nil {
+			c.noted = habits.Frames // until then it is asked again with as many more
 			return
 		}
 	}
+	c.learn(resends)
 	p := c.entry
-	p.live[c] = c.habits
+	p.live[c] = habits
 	p.Last = now
+	r.use(c.who.TLS, now)
 	p.turn(now)
-	p.Days[days-1] += uint32(c.habits.Frames - c.noted)
-	c.noted = c.habits.Frames
+	p.Days[days-1] += uint32(habits.Frames - c.noted)
+	c.noted = habits.Frames
+}
+
+// learn takes what was found out; what was known before is not forgotten for nothing. The
+// caller holds r.mu.
+func (c *Conn) learn(resends Resends) {
+	if c.entry != nil && resends != Unsettled {
+		c.entry.Resends = resends
+	}
 }
 
 // enter finds or makes the provider of a connection; nil: there is no room while all
 // others are connected. The caller holds r.mu.
-func (r *Report) enter(c *Conn, now time.Time) *Provider {
-	k := keyOf(&c.who, &c.habits)
+func (r *Report) enter(c *Conn, habits *Habits, now time.Time) *Provider {
+	k := keyOf(&c.who, habits)
 	p := r.by[k]
 	if p == nil {
 		if len(r.by) >= most && !r.forget() {
@@ -157,115 +145,74 @@ func (r *Report) forget() bool {
 }
 
 // Told counts an error packet.
-func (c *Conn) Told() {
+func (c *Conn) Told() { c.count(func(p *Provider) { p.Packets++ }) }
+
+// BadToken counts a notification to a bad token. It may come after Close.
+func (c *Conn) BadToken() { c.count(func(p *Provider) { p.BadTokens++ }) }
+
+func (c *Conn) count(what func(*Provider)) {
 	c.report.mu.Lock()
 	defer c.report.mu.Unlock()
 	if c.entry != nil {
-		c.entry.Packets++
+		what(c.entry)
 	}
 }
 
 // Close ends a connection.
 func (c *Conn) Close() {
-	if c.habits.Frames == 0 {
+	habits := c.seen()
+	if habits.Frames == 0 {
 		return
 	}
 	c.note()
 	r := c.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	c.closed = true
 	if c.entry == nil {
 		return
 	}
 	delete(c.entry.live, c)
-	c.entry.Habits.Merge(c.habits)
+	c.entry.Habits.Merge(habits)
 }
 
-// ReadFeedback notes that a client has read its feedback list.
-func (r *Report) ReadFeedback(app, client string) {
+// look has all that are connected say what they have seen.
+func (r *Report) look() {
+	var conns []*Conn
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for k, p := range r.by {
-		if k.app == app && k.client == client {
-			p.Feedback = r.now()
-		}
+	for _, p := range r.by {
+		conns = slices.AppendSeq(conns, maps.Keys(p.live))
 	}
-}
-
-func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
-
-// turn makes the last day today's.
-func (p *Provider) turn(now time.Time) {
-	for today := dayOf(now); p.Day < today; p.Day++ {
-		if today-p.Day >= days {
-			p.Days, p.Day = [days]uint32{}, today
-			return
-		}
-		copy(p.Days[:], p.Days[1:])
-		p.Days[days-1] = 0
+	r.mu.Unlock()
+	for _, c := range conns {
+		c.note()
 	}
 }
 
 // Providers returns what is known of each, those seen last first. The caller owns them.
 func (r *Report) Providers() []Provider {
+	r.look()
+	all := r.copies()
+	slices.SortFunc(all, func(a, b Provider) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.App, b.App), cmp.Compare(a.Client, b.Client),
+			cmp.Compare(a.Address, b.Address))
+	})
+	return all
+}
+
+func (r *Report) copies() []Provider {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]Provider, 0, len(r.by))
 	for _, p := range r.by {
 		p.turn(r.now())
 		whole := *p
+		whole.Feedback = r.reads[reader{p.App, p.Client}].Time
 		for _, h := range p.live {
 			whole.Habits.Merge(h)
 		}
 		whole.live = nil
 		all = append(all, whole)
 	}
-	slices.SortFunc(all, func(a, b Provider) int {
-		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.App, b.App), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Address, b.Address))
-	})
 	return all
-}
-
-// Sentences say what an operator can make of it.
-func (r *Report) Sentences(minVersion string) (all []string) {
-	providers := r.Providers()
-	now := r.now()
-	oldest := now
-	for _, p := range providers {
-		if p.First.Before(oldest) {
-			oldest = p.First
-		}
-	}
-	since := now.Add(-days * 24 * time.Hour)
-	for _, version := range []string{"TLS 1.0", "TLS 1.1"} {
-		if "TLS "+minVersion > version {
-			continue
-		}
-		used := slices.ContainsFunc(providers, func(p Provider) bool { return p.TLS == version && p.Last.After(since) })
-		if used {
-			break
-		}
-		if oldest.Before(since) {
-			all = append(all, fmt.Sprintf("no provider has used %s for %d days: tls.min_version can go up", version, days))
-		}
-	}
-	return all
-}
-
-// Marshal returns all that is known, for Load.
-func (r *Report) Marshal() ([]byte, error) { return json.Marshal(r.Providers()) }
-
-// Load takes what Marshal has returned, before the first connection.
-func (r *Report) Load(text []byte) error {
-	var all []Provider
-	if err := json.Unmarshal(text, &all); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range all[:min(len(all), most)] {
-		p.live = make(map[*Conn]Habits)
-		r.by[keyOf(&p.Who, &p.Habits)] = &p
-	}
-	return nil
 }
