@@ -26,7 +26,7 @@ type notification struct {
 
 	upstream.Push        // Token and Payload are parts of bytes
 	lane.Item            // its place in the lane
-	taken         int64  // when it was, by clock.nanos
+	taken         int64  // when it was, by Clock.Nanos
 	identifier    uint32 // of its frame
 	named         bool   // by its identifier, while it may have a tombstone
 	bytes         []byte // token, then payload
@@ -49,7 +49,7 @@ var notifications = sync.Pool{New: func() any { return new(notification) }}
 // newNotification copies a frame. What it borrows is free afterwards.
 func newNotification(s *Session, frame *binproto.Notification, now time.Time) *notification {
 	n := notifications.Get().(*notification)
-	n.session, n.taken = s, s.bridge.clock.nanos(now)
+	n.session, n.taken = s, s.bridge.clock.Nanos(now)
 	n.copy(frame.Token, frame.Payload)
 	return n
 }
