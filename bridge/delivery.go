@@ -127,7 +127,7 @@ func (n *notification) answered(v upstream.Verdict) {
 			class = lane.Malformed
 		} else {
 			n.Flags.Amended = true
-			amend(&n.Request, v.Class)
+			n.Request.Amend(v.Class)
 		}
 	case lane.Renewed:
 		if n.Flags.Renewed {
