@@ -110,7 +110,7 @@ func (l *appLane) configure(n *lane.Line) {
 // lock takes the lock and gives the present time.
 func (l *appLane) lock() lane.Now {
 	l.mu.Lock()
-	return l.app.bridge.clock.now()
+	return l.app.bridge.clock.Now()
 }
 
 // unlock releases the lock, and carries out what was decided under it.
@@ -233,7 +233,7 @@ func (l *appLane) Roomy() bool { return l.app.account.Roomy() }
 // arrive hands n, which has come now, to the lane. What is decided is to be carried
 // out by perform: a client's lock may be held.
 func (l *appLane) arrive(n *notification, now time.Time) *todo {
-	at := l.app.bridge.clock.at(now)
+	at := l.app.bridge.clock.At(now)
 	n.lane = l
 	l.mu.Lock()
 	l.core.Arrive(&n.Item, at)

@@ -67,7 +67,7 @@ func TestTenMinutesAway(t *testing.T) {
 	t.Logf("%d on disk in %d bytes, %d bytes queued at most, heap grown by %d", s.Spool().Waiting(mailLine), s.Spool().Stats().Bytes, most, grown)
 
 	setScenario(t, sim, apnssim.Scenario{})
-	clock.forward(time.Minute)
+	clock.forward(2 * time.Minute) // the longest wait of a door
 	until(t, "all are delivered", func() bool {
 		st := b.Stats()
 		return st.Unsettled == 0 && st.Apps["mail"].Waiting.Notifications == 0

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/budget"
+	"apnsbridge/bridge/clock"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/lane"
@@ -46,7 +47,7 @@ type Bridge struct {
 	limits   Limits
 	log      zerolog.Logger
 	now      func() time.Time
-	clock    *clock
+	clock    *clock.Clock
 	budget   *budget.Budget
 	traces   *trace.Ring
 	asleep   lane.Entries // devices that wait, of all lanes
@@ -120,7 +121,7 @@ func newBridge(c Config) (*Bridge, error) {
 	if b.now == nil {
 		b.now = time.Now
 	}
-	b.clock = newClock(b.now)
+	b.clock = clock.New(b.now)
 	b.asleep.Limit = int64(limits.WaitingDevices)
 	b.spoolFault = pace.NewFault(c.Log, time.Now, "the spool cannot be written: what waits stays in memory, and connections are not "+
 		"read further when that is full", "the spool can be written again")

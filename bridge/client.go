@@ -200,7 +200,7 @@ func (b *Bridge) tick() {
 		a.tendHealth(now)
 		a.endTrace(now)
 		for _, l := range a.lanes {
-			l.nudge(b.clock.now())
+			l.nudge(b.clock.Now())
 		}
 	}
 	if short && now.Sub(b.spared) >= spareInterval {

@@ -5,88 +5,23 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/clock/clocktest"
 	"apnsbridge/store/boltstore"
 )
-
-// stepped gives t as it is read behind a step of the wall clock by whole seconds:
-// its monotonic reading is as it was. The layout is that of time.Time, which has no
-// other way to it; TestSteppedTime notices if it changes.
-func stepped(t time.Time, step time.Duration) time.Time {
-	const secondBit = 30 // of the first word, which has the monotonic flag above and nanoseconds below
-	words := (*struct {
-		wall uint64
-		ext  int64
-		loc  *time.Location
-	})(unsafe.Pointer(&t))
-	words.wall += uint64(int64(step/time.Second)) << secondBit
-	return t
-}
-
-func TestSteppedTime(t *testing.T) {
-	now := time.Now()
-	for _, step := range []time.Duration{-time.Hour, 0, time.Second, 400 * 24 * time.Hour} {
-		got := stepped(now, step)
-		if wall := got.Round(0).Sub(now.Round(0)); wall != step || got.Sub(now) != 0 {
-			t.Errorf("a step of %v moves the wall by %v and the monotonic reading by %v", step, wall, got.Sub(now))
-		}
-	}
-}
 
 // steppingClock is the machine's clock, of which the test can set the wall and put
 // forward both.
 type steppingClock struct{ step, ahead atomic.Int64 }
 
 func (c *steppingClock) now() time.Time {
-	return stepped(time.Now().Add(time.Duration(c.ahead.Load())), time.Duration(c.step.Load()))
+	return clocktest.Stepped(time.Now().Add(time.Duration(c.ahead.Load())), time.Duration(c.step.Load()))
 }
 
 func (c *steppingClock) set(step time.Duration) { c.step.Store(int64(step)) }
 
 func (c *steppingClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
-
-// What lanes are told of the wall: a step counts once it has lasted for ten minutes,
-// and what is monotonic never notices.
-func TestClock(t *testing.T) {
-	type reading struct {
-		after, step time.Duration // since the start, and of the wall from then on
-		want        time.Duration // the wall since its time at the start
-	}
-	const minute, hour = time.Minute, time.Hour
-	tests := []struct {
-		name     string
-		readings []reading
-	}{
-		{"steady", []reading{{minute, 0, minute}, {30 * hour, 0, 30 * hour}}},
-		{"slewed", []reading{{minute, time.Second, minute}, {20 * minute, 2 * time.Second, 20 * minute}, {hour, -time.Second, hour}}},
-		{"back, and right again", []reading{{minute, -hour, minute}, {10 * minute, -hour, 10 * minute}, {11 * minute, 0, 11 * minute}, {hour, 0, hour}}},
-		{"back for good", []reading{{minute, -hour, minute}, {11 * minute, -hour, 11*minute - hour}, {hour, -hour, 0}}},
-		{"forward for good", []reading{{minute, 9 * hour, minute}, {11 * minute, 9 * hour, 11*minute + 9*hour}}},
-		{"forward, right, and forward again", []reading{
-			{minute, hour, minute}, {9 * minute, 0, 9 * minute}, {10 * minute, hour, 10 * minute}, {12 * minute, hour, 12 * minute},
-			{20 * minute, hour, 20*minute + hour}}},
-		{"twice, and back both", []reading{
-			{minute, hour, minute}, {11 * minute, hour, 11*minute + hour}, {12 * minute, 0, 12*minute + hour}, {22 * minute, 0, 22 * minute}}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
-			var read time.Time
-			read = start
-			c := newClock(func() time.Time { return read })
-			for _, r := range tt.readings {
-				read = stepped(start.Add(r.after), r.step)
-				want := start.UnixNano() + int64(r.want)
-				if got := c.now(); got.Mono != r.after || max(got.Wall-want/1e9, want/1e9-got.Wall) > 2 {
-					t.Errorf("after %v and a step of %v: %v monotonic, wall %v; want %v and %v", r.after, r.step,
-						got.Mono, time.Duration(got.Wall*1e9-start.UnixNano()).Round(time.Second), r.after, r.want)
-				}
-			}
-		})
-	}
-}
 
 // Whichever way the wall clock is set while APNs is away: what waits goes out when it
 // is back, what comes then as well, and nothing has expired that had an hour to live.
@@ -147,8 +82,8 @@ func TestWallStepIsBelieved(t *testing.T) {
 	}
 	until(t, "the door is closed", isOpen(b, "mail"))
 	clock.set(2 * time.Hour)
-	until(t, "the step is seen", func() bool { return b.clock.stepped.Load() != 0 })
-	clock.forward(stepBelieved + time.Minute)
+	until(t, "the step is seen", func() bool { return b.clock.Doubts() })
+	clock.forward(11 * time.Minute) // more than clock.Believed
 	until(t, "all have expired", func() bool {
 		setScenario(t, sim, apnssim.Scenario{})
 		return b.Stats().Apps["mail"].Expired == 20 && b.Stats().Unsettled == 0
@@ -189,7 +124,7 @@ func TestWallStepsBesideBadTokens(t *testing.T) {
 func TestSentIsMonotonic(t *testing.T) {
 	now := time.Now()
 	sent := dated(now)
-	if d := stepped(now, time.Hour).Sub(sent); d < 0 || d >= time.Millisecond || sent.Nanosecond()%1e6 != 0 {
+	if d := clocktest.Stepped(now, time.Hour).Sub(sent); d < 0 || d >= time.Millisecond || sent.Nanosecond()%1e6 != 0 {
 		t.Errorf("%v after it, %d ns", d, sent.Nanosecond())
 	}
 }

@@ -22,7 +22,7 @@ func answered(p *upstream.Push, v upstream.Verdict) { p.Owner.(*notification).an
 // not, n is its lane's again, or through, and the upstream must not touch it.
 func (n *notification) begin() bool {
 	l := n.lane
-	a, now := l.app, l.app.bridge.clock.now()
+	a, now := l.app, l.app.bridge.clock.Now()
 	if moved := n.route != a.route.Load(); moved || l.troubled.Load() {
 		at := l.lock()
 		admitted := !moved && l.core.Admit(&n.Item, at)
@@ -127,7 +127,7 @@ func (n *notification) answered(v upstream.Verdict) {
 			class = lane.Malformed
 		} else {
 			n.Flags.Amended = true
-			amend(&n.Request, v.Class)
+			n.Request.Amend(v.Class)
 		}
 	case lane.Renewed:
 		if n.Flags.Renewed {

@@ -11,13 +11,10 @@
 // order of the frames: accepted ones in silence, dead devices into the feedback
 // list, the first refusal as an error packet.
 //
-// What fails for a reason of its own is tried again after a back-off. What fails
-// because APNs does not serve the app, or cannot be reached, opens the breaker of
-// the app and environment: all others then wait, but for a probe now and then.
-//
-// What has to wait leaves memory for the spool, if there is one, and is read again
-// a little ahead of its turn. A shelf is an app's part of it: it keeps the order of
-// each device between memory and disk.
+// What goes now, and what waits in memory or on disk, is decided by a lane.Lane for
+// each app and environment; an appLane carries it out. What is told, and what comes
+// again, is decided by a conversation.Ledger for each client, which a client carries
+// out. Packages below know no bridge, and docs/design.md draws the way between them.
 //
 // Source: Apple, "Sending notification requests to APNs" and "Handling
 // notification responses from APNs".

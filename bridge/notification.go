@@ -26,7 +26,7 @@ type notification struct {
 
 	upstream.Push        // Token and Payload are parts of bytes
 	lane.Item            // its place in the lane
-	taken         int64  // when it was, by clock.nanos
+	taken         int64  // when it was, by Clock.Nanos
 	identifier    uint32 // of its frame
 	named         bool   // by its identifier, while it may have a tombstone
 	bytes         []byte // token, then payload
@@ -49,7 +49,7 @@ var notifications = sync.Pool{New: func() any { return new(notification) }}
 // newNotification copies a frame. What it borrows is free afterwards.
 func newNotification(s *Session, frame *binproto.Notification, now time.Time) *notification {
 	n := notifications.Get().(*notification)
-	n.session, n.taken = s, s.bridge.clock.nanos(now)
+	n.session, n.taken = s, s.bridge.clock.Nanos(now)
 	n.copy(frame.Token, frame.Payload)
 	return n
 }
@@ -87,4 +87,36 @@ func (n *notification) free() {
 	*n = notification{}
 	n.bytes = bytes
 	notifications.Put(n)
+}
+
+// longestExpiry is how far ahead APNs stores a notification; libraries that
+// mean "for ever" ask for decades.
+const longestExpiry = 30 * 24 * time.Hour
+
+// onceExpiry is how long we wait with a push for which APNs is to make one
+// attempt.
+const onceExpiry = time.Minute
+
+// expiration gives the apns-expiration of a frame's expiry, and the second from
+// which it need not be sent any more. An expiry of 0 or in the past asks APNs for
+// one attempt; it ends ours only after once, for rpush sends 86400.
+func expiration(expiry uint32, once time.Duration, now time.Time) (header, expires int64) {
+	if int64(expiry) <= now.Unix() {
+		return 0, now.Add(once).Unix()
+	}
+	expires = min(int64(expiry), now.Add(longestExpiry).Unix())
+	return expires, expires
+}
+
+// expireAt notes until when n is worth an attempt; has says that its frame has
+// an expiry.
+func (a *app) expireAt(n *notification, expiry uint32, has bool, now time.Time) {
+	switch {
+	case !has:
+		n.Request.Expiration, n.Expires = upstream.NoExpiration, now.Add(longestExpiry).Unix()
+	case a.bridge.mode == SpoolAlways: // what is committed is delivered
+		n.Request.Expiration, n.Expires = expiration(expiry, longestExpiry, now)
+	default:
+		n.Request.Expiration, n.Expires = expiration(expiry, onceExpiry, now)
+	}
 }

@@ -62,7 +62,7 @@ func (o *ordeal) quiet() (due time.Time, quiet bool) {
 		l.mu.Lock()
 		awake := l.running && (l.core.Wake || l.core.Unwritten() > 0)
 		l.mu.Unlock()
-		at := o.Bridge.clock.start.Add(time.Duration(l.next.Load()))
+		at := now.Add(time.Duration(l.next.Load()) - o.Bridge.clock.At(now).Mono)
 		if awake || l.running && !at.After(now) {
 			return due, false
 		}

@@ -86,7 +86,7 @@ func (l *appLane) observe(n *notification, v upstream.Verdict, final bool, now t
 	t, answer := l.times, now.Sub(n.Sent)
 	t.Answer.Observe(answer)
 	if final {
-		age := time.Duration(l.app.bridge.clock.nanos(n.Sent) - n.taken)
+		age := time.Duration(l.app.bridge.clock.Nanos(n.Sent) - n.taken)
 		t.Queue.Observe(age)
 		t.Verdict.Observe(age + answer)
 	}

@@ -129,7 +129,7 @@ func (b *Bridge) Stats() Stats {
 			st.Apps[key.app] = app
 		}
 	}
-	st.Clients, st.Now = len(b.clients), b.clock.nanos(b.now())/int64(time.Second)
+	st.Clients, st.Now = len(b.clients), b.clock.Nanos(b.now())/int64(time.Second)
 	b.mu.Unlock()
 	st.LedgerBytes = b.ledgerBudget.Used()
 	st.LedgerWait, st.LedgerFailed = b.ledgerLog.Figures()

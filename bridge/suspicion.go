@@ -34,7 +34,7 @@ func (l *appLane) restoreGuard(n *lane.Line) {
 	if record == nil {
 		return
 	}
-	if err := l.core.Restore(n, record, b.clock.now()); err != nil {
+	if err := l.core.Restore(n, record, b.clock.Now()); err != nil {
 		b.log.Error().Err(err).Str("app", l.app.name).Msg("it is not known when APNs last accepted a push")
 	}
 }
