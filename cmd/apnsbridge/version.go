@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -33,7 +34,10 @@ func (c versionCommand) Run(std streams) error {
 	return nil
 }
 
-// version is that of the module, or the commit it was built from.
+// release is the version of a package: packaging/build has the linker set it.
+var release string
+
+// version is that of the package or the module, and the commit it was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -43,7 +47,7 @@ func version() string {
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
 	}
-	v := info.Main.Version
+	v := cmp.Or(release, info.Main.Version)
 	if v == "" || v == "(devel)" {
 		v = "devel"
 	}
