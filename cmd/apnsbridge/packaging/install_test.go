@@ -1,0 +1,147 @@
+package packaging_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// The Debian package's life, in a root of its own: installed, configured, started by a plain
+// supervisor, upgraded while a provider is connected, removed, purged. The connection
+// outlives the upgrade, the feedback list the restart behind it, the data the removal.
+func TestInstall(t *testing.T) {
+	for _, name := range []string{"dpkg", "systemd-sysusers"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip(err)
+		}
+	}
+	if os.Getuid() != 0 {
+		if _, err := exec.LookPath("fakeroot"); err != nil {
+			t.Skipf("dpkg wants to be root: %v", err)
+		}
+	}
+	old, raised := build(t, "1.0.0"), build(t, "1.1.0")
+	h := newHost(t, t.TempDir())
+	write(t, filepath.Join(h.root, "var/lib/dpkg/status"), "", 0o644)
+	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "etc"} {
+		if err := os.MkdirAll(filepath.Join(h.root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	h.dpkg("-i", h.deb(old, "1.0.0"))
+	h.expectVersion("1.0.0")
+	gid := strings.Split(h.line("etc/group", "apnsbridge:"), ":")[2]
+	if uid := strings.Split(h.line("etc/passwd", "apnsbridge:"), ":")[2]; uid == "0" || gid == "0" {
+		t.Errorf("the service's user is %s, its group %s", uid, gid)
+	}
+	h.expectMode("etc/apnsbridge", 0o750)
+	h.expectMode("etc/apnsbridge/apnsbridge.yaml", 0o640)
+	h.expectMode("var/lib/apnsbridge", 0o700)
+	for _, path := range []string{
+		"usr/lib/systemd/system/apnsbridge.service", "usr/lib/systemd/system/apnsbridge.socket", "usr/lib/sysusers.d/apnsbridge.conf",
+		"usr/share/man/man1/apnsbridge.1.gz", "usr/share/bash-completion/completions/apnsbridge",
+		"usr/share/zsh/vendor-completions/_apnsbridge", "usr/share/fish/vendor_completions.d/apnsbridge.fish",
+	} {
+		if !exists(filepath.Join(h.root, path)) {
+			t.Errorf("%s is not installed", path)
+		}
+	}
+	if got := read(t, filepath.Join(h.root, "usr/lib/systemd/system/apnsbridge.service")); !strings.Contains(got, "\nExecStart=/usr/bin/apnsbridge serve ") {
+		t.Errorf("the unit starts another binary:\n%s", got)
+	}
+
+	h.configure()
+	configured := read(t, h.config)
+	h.run("check", "--config", h.config)
+	gateway := supervise(t, h.binary, "serve", "--config", h.config)
+	h.awaitVersion("1.0.0")
+	h.run("send", "--gateway", h.push, "--cert", h.etc("pki/client.pem"), "--key", h.etc("pki/client-key.pem"),
+		"--ca", h.etc("pki/ca.pem"), "--token", "dead"+strings.Repeat("01", 30))
+	conn := h.dial()
+	h.deliver(conn, 1)
+
+	before := gateway.pid()
+	h.dpkg("-i", h.deb(raised, "1.1.0"))
+	h.expectVersion("1.1.0")
+	if got := read(t, h.config); got != configured {
+		t.Errorf("the upgrade has changed the configuration to\n%s", got)
+	}
+	h.deliver(conn, 2)
+	if got := gateway.pid(); got != before {
+		t.Errorf("the upgrade has ended process %d", before)
+	}
+	h.awaitVersion("1.0.0")
+
+	conn.Close()
+	gateway.restart()
+	h.awaitVersion("1.1.0")
+	listed := h.run("feedback", "--feedback", h.feedback, "--cert", h.etc("pki/client.pem"), "--key",
+		h.etc("pki/client-key.pem"), "--ca", h.etc("pki/ca.pem"))
+	if !strings.Contains(listed, "dead0101") {
+		t.Errorf("the feedback list behind the upgrade is %q", listed)
+	}
+
+	gateway.stop()
+	data := filepath.Join(h.root, "var/lib/apnsbridge/feedback.db")
+	h.dpkg("-r", "apnsbridge")
+	if exists(h.binary) || !exists(data) || read(t, h.config) != configured {
+		t.Errorf("behind the removal: binary %v, data %v; want the data and the configuration only", exists(h.binary), exists(data))
+	}
+	h.dpkg("-P", "apnsbridge")
+	if exists(data) || exists(h.config) || !exists(h.etc("AuthKey_DEVELOPER.p8")) {
+		t.Errorf("behind the purge: data %v, configuration %v, key %v; want the key only", exists(data), exists(h.config),
+			exists(h.etc("AuthKey_DEVELOPER.p8")))
+	}
+}
+
+func (h *host) deb(dir, version string) string {
+	return filepath.Join(dir, fmt.Sprintf("apnsbridge_%s_%s.deb", version, runtime.GOARCH))
+}
+
+// dpkg runs without a terminal: whoever is asked anything fails.
+func (h *host) dpkg(args ...string) {
+	h.t.Helper()
+	args = append([]string{"dpkg", "--root=" + h.root, "--log=/dev/null", "--force-script-chrootless", "--force-architecture"}, args...)
+	if os.Getuid() != 0 {
+		args = append([]string{"fakeroot"}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func (h *host) expectVersion(want string) {
+	h.t.Helper()
+	if got := h.run("version"); !strings.HasPrefix(got, "apnsbridge "+want) {
+		h.t.Errorf("what is installed is %q, want %s", got, want)
+	}
+}
+
+// line is the line of a file that begins so.
+func (h *host) line(path, begins string) string {
+	h.t.Helper()
+	for line := range strings.Lines(read(h.t, filepath.Join(h.root, path))) {
+		if strings.HasPrefix(line, begins) {
+			return strings.TrimSpace(line)
+		}
+	}
+	h.t.Fatalf("/%s has no line that begins with %s", path, begins)
+	return ""
+}
+
+func (h *host) expectMode(path string, want os.FileMode) {
+	h.t.Helper()
+	info, err := os.Stat(filepath.Join(h.root, path))
+	if err != nil {
+		h.t.Error(err)
+	} else if info.Mode().Perm() != want {
+		h.t.Errorf("/%s has mode %o, want %o", path, info.Mode().Perm(), want)
+	}
+}

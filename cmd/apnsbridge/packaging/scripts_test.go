@@ -1,0 +1,99 @@
+package packaging_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What a maintainer script asks of systemd, in a root of its own, with a systemctl and a
+// systemd-run that write down what they are told. A gateway that runs is stopped by a
+// removal only, and restarted only where no connection is refused for it.
+func TestMaintainerScripts(t *testing.T) {
+	for _, name := range []string{"sh", "sed", "rm", "rmdir"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip(err)
+		}
+	}
+	const (
+		update  = "systemctl daemon-reload\nsystemctl --quiet is-active apnsbridge.service\n"
+		looked  = update + "systemctl --quiet is-active apnsbridge.socket\n"
+		checked = looked + "systemd-run --quiet --wait --pipe --uid=apnsbridge " +
+			"--property=EnvironmentFile=-/etc/apnsbridge/environment /usr/bin/apnsbridge check --config /etc/apnsbridge/apnsbridge.yaml\n"
+		stopped = "systemctl --quiet disable --now apnsbridge.socket apnsbridge.service\n"
+	)
+	for _, tt := range []struct {
+		name, script string
+		args         []string
+		fails        string // the commands that fail, as "is-active apnsbridge.socket"
+		want         string // what systemd is told
+		says         string
+	}{
+		{"upgrade, the ports are systemd's", "postinst", []string{"configure", "1.0.0"}, "", checked + "systemctl restart apnsbridge.service\n", ""},
+		{"the same by rpm", "postinst", []string{"2"}, "", checked + "systemctl restart apnsbridge.service\n", ""},
+		{"upgrade, the ports are the gateway's", "postinst", []string{"configure", "1.0.0"}, "is-active apnsbridge.socket", looked, "runs on: without apnsbridge.socket"},
+		{"upgrade, the configuration is refused", "postinst", []string{"configure", "1.0.0"}, "apnsbridge check", checked, "runs on: this one does not accept"},
+		{"upgrade, the restart fails", "postinst", []string{"configure", "1.0.0"}, "restart", checked + "systemctl restart apnsbridge.service\n", "journalctl"},
+		{"upgrade of what does not run", "postinst", []string{"configure", "1.0.0"}, "is-active", update, ""},
+		{"upgrade given up", "postinst", []string{"abort-upgrade", "1.1.0"}, "", "", ""},
+		{"removal given up", "postinst", []string{"abort-remove"}, "", "", ""},
+
+		{"before an upgrade", "prerm", []string{"upgrade", "1.1.0"}, "", "", ""},
+		{"before an upgrade by rpm", "prerm", []string{"1"}, "", "", ""},
+		{"before a removal", "prerm", []string{"remove"}, "", stopped, ""},
+		{"before a removal by rpm", "prerm", []string{"0"}, "", stopped, ""},
+
+		{"behind an upgrade", "postrm", []string{"upgrade", "1.1.0"}, "", "", ""},
+		{"behind an upgrade by rpm", "postrm", []string{"1"}, "", "", ""},
+		{"behind a removal", "postrm", []string{"remove"}, "", "systemctl daemon-reload\n", ""},
+		{"behind a removal by rpm", "postrm", []string{"0"}, "", "systemctl daemon-reload\n", ""},
+		{"purge", "postrm", []string{"purge"}, "", "", "are left"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root, bin := t.TempDir(), t.TempDir()
+			told := filepath.Join(bin, "told")
+			for _, name := range []string{"systemctl", "systemd-run"} {
+				fails := ""
+				if tt.fails != "" {
+					fails = "case \"$*\" in *'" + tt.fails + "'*) exit 3 ;; esac\n"
+				}
+				write(t, filepath.Join(bin, name), "#!/bin/sh\necho "+name+" \"$*\" >>"+told+"\n"+fails, 0o755)
+			}
+			write(t, filepath.Join(bin, "systemd-sysusers"), "#!/bin/sh\n", 0o755)
+			write(t, filepath.Join(root, "run/systemd/system/unit"), "", 0o644)
+			write(t, filepath.Join(root, "var/lib/apnsbridge/feedback.db"), "", 0o600)
+			write(t, filepath.Join(root, "etc/apnsbridge/push.p8"), "", 0o600)
+
+			run := func() string {
+				cmd := exec.Command("sh", append([]string{filepath.Join("scripts", tt.script)}, tt.args...)...)
+				cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "DPKG_ROOT=" + root}
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				return string(out)
+			}
+			if out := run(); !strings.Contains(out, tt.says) || tt.says == "" && out != "" {
+				t.Errorf("it says %q, want %q", out, tt.says)
+			}
+			if got, _ := os.ReadFile(told); string(got) != tt.want {
+				t.Errorf("systemd is told\n%s, want\n%s", got, tt.want)
+			}
+			if got := exists(filepath.Join(root, "var/lib/apnsbridge/feedback.db")); got == (tt.args[0] == "purge") {
+				t.Errorf("the data is there: %v", got)
+			}
+			if !exists(filepath.Join(root, "etc/apnsbridge/push.p8")) {
+				t.Error("the operator's key is gone")
+			}
+
+			// Where there is no systemd, nothing is asked of it.
+			os.RemoveAll(filepath.Join(root, "run"))
+			os.Remove(told)
+			if run(); exists(told) {
+				t.Errorf("without systemd it is told\n%s", read(t, told))
+			}
+		})
+	}
+}
