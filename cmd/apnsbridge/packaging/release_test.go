@@ -1,0 +1,195 @@
+package packaging_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"apnsbridge/cmd/apnsbridge/config"
+)
+
+// The sample is a configuration as it stands, and what it says of the ports is what the
+// socket unit has.
+func TestSample(t *testing.T) {
+	c, err := config.Load("apnsbridge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := read(t, "systemd/apnsbridge.socket")
+	for _, listeners := range []config.Addresses{c.Gateway.Listen, c.Feedback.Listen} {
+		for _, l := range listeners {
+			if want := "\nListenStream=" + strings.TrimPrefix(l.Address, ":") + "\n"; !strings.Contains(socket, want) {
+				t.Errorf("the socket unit has no %q", want)
+			}
+		}
+	}
+	unit := read(t, "systemd/apnsbridge.service")
+	if want := "\nStateDirectory=" + filepath.Base(c.Store.Path) + "\n"; filepath.Dir(c.Store.Path) != "/var/lib" || !strings.Contains(unit, want) {
+		t.Errorf("the store is in %s, which is not the unit's StateDirectory", c.Store.Path)
+	}
+	if want := " --config /etc/apnsbridge/apnsbridge.yaml\n"; !strings.Contains(unit, want) {
+		t.Errorf("the unit has no %q", want)
+	}
+}
+
+// systemd knows every line of the units.
+func TestUnits(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "apnsbridge")
+	write(t, binary, "#!/bin/sh\n", 0o755)
+	for _, name := range []string{"apnsbridge.service", "apnsbridge.socket"} {
+		write(t, filepath.Join(dir, name), strings.ReplaceAll(read(t, "systemd/"+name), "/usr/local/bin/apnsbridge", binary), 0o644)
+	}
+	cmd := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, "apnsbridge.service"), filepath.Join(dir, "apnsbridge.socket"))
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, dir) || strings.Contains(line, "apnsbridge.") {
+			t.Errorf("%s", line)
+		}
+	}
+	if err != nil && !t.Failed() {
+		t.Skipf("systemd-analyze verify does not work here: %v\n%s", err, out)
+	}
+}
+
+// What goreleaser publishes is what packaging/build makes, by the name that it has in the
+// tree; .ci/run has goreleaser itself look at the file.
+func TestGoreleaser(t *testing.T) {
+	var c struct {
+		Version int
+		Before  struct{ Hooks []string }
+		Builds  []struct{ Skip bool }
+		Release struct {
+			ExtraFiles []struct{ Glob string } `yaml:"extra_files"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, filepath.Join(top, ".goreleaser.yaml"))), &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Version != 2 || len(c.Builds) != 1 || !c.Builds[0].Skip || len(c.Before.Hooks) != 2 || len(c.Release.ExtraFiles) != 1 {
+		t.Fatalf("got %+v", c)
+	}
+	script, argument, _ := strings.Cut(c.Before.Hooks[1], " ")
+	if info, err := os.Stat(filepath.Join(top, script)); err != nil || info.Mode()&0o100 == 0 || argument != "{{ .Version }}" {
+		t.Errorf("%s cannot be run with %s: %v", script, argument, err)
+	}
+	const published = "./release/*"
+	if got := c.Release.ExtraFiles[0].Glob; got != published || !strings.Contains(read(t, "build"), "${2:-release}") {
+		t.Errorf("%s is published, which is not where build writes", got)
+	}
+	if !strings.Contains(read(t, filepath.Join(top, ".gitignore")), "\n/release/\n") {
+		t.Error("git does not ignore release: goreleaser refuses a tree with changes")
+	}
+}
+
+// The workflow is .ci/run and nothing else.
+func TestWorkflow(t *testing.T) {
+	var c struct {
+		Jobs map[string]struct {
+			Steps []struct{ Uses, Run string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, filepath.Join(top, ".github/workflows/ci.yml"))), &c); err != nil {
+		t.Fatal(err)
+	}
+	var run []string
+	for _, job := range c.Jobs {
+		for _, step := range job.Steps {
+			if step.Run != "" {
+				run = append(run, step.Run)
+			}
+		}
+	}
+	if len(run) != 1 || run[0] != ".ci/run" {
+		t.Errorf("the workflow runs %q, want .ci/run alone", run)
+	}
+}
+
+// A commit gives the same bytes from another directory with nothing in Go's cache: the
+// binary, both packages and the SBOM. The checksums are theirs.
+func TestReproducible(t *testing.T) {
+	if !*long {
+		t.Skip("builds everything anew: run it with -args -long")
+	}
+	head, err := exec.Command("git", "-C", top, "rev-parse", "HEAD").Output()
+	if err != nil {
+		t.Skipf("there is no commit to build: %v", err)
+	}
+	sums := make([]string, 2)
+	for i, name := range []string{"here", "somewhere/else"} {
+		dir := filepath.Join(t.TempDir(), name)
+		for _, args := range [][]string{
+			{"clone", "--quiet", "--shared", "--no-checkout", filepath.Join(top), dir},
+			{"-C", dir, "checkout", "--quiet", strings.TrimSpace(string(head))},
+		} {
+			if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+				t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
+		}
+		var env []string
+		if i == 1 {
+			env = []string{"GOCACHE=" + t.TempDir(), "TZ=Asia/Kathmandu", "LC_ALL=C"}
+		}
+		out := filepath.Join(t.TempDir(), "release")
+		runBuild(t, filepath.Join(dir, "cmd/apnsbridge/packaging"), "1.0.0", out, env...)
+		sums[i] = read(t, filepath.Join(out, "SHA256SUMS"))
+		if i == 0 {
+			expectRelease(t, out, sums[0])
+		}
+	}
+	if sums[0] != sums[1] {
+		t.Errorf("two builds of %s differ:\n%s\n%s", head, sums[0], sums[1])
+	}
+}
+
+// expectRelease looks at what build has made: each file with its sum, and the SBOM with what
+// the binary is made of.
+func expectRelease(t *testing.T, dir, sums string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(sums, "\n"); lines != len(files)-1 || lines != 4 {
+		t.Errorf("%d files, of which SHA256SUMS has %d; want binary, .deb, .rpm and SBOM:\n%s", len(files), lines, sums)
+	}
+	for line := range strings.Lines(sums) {
+		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		if got := sha256.Sum256([]byte(read(t, filepath.Join(dir, name)))); hex.EncodeToString(got[:]) != sum {
+			t.Errorf("%s has another sum than SHA256SUMS says", name)
+		}
+	}
+	var bom struct {
+		Metadata struct {
+			Component struct{ Name, Version string }
+		}
+		Components []struct{ Name, Version string }
+	}
+	text := read(t, filepath.Join(dir, "apnsbridge_1.0.0_linux_"+runtime.GOARCH+".cdx.json"))
+	if err := json.Unmarshal([]byte(text), &bom); err != nil {
+		t.Fatal(err)
+	}
+	if got := bom.Metadata.Component; got.Name != "apnsbridge" || got.Version != "v1.0.0" {
+		t.Errorf("the SBOM is of %+v", got)
+	}
+	for _, want := range []string{"std", "github.com/panjf2000/gnet/v2", "go.etcd.io/bbolt"} {
+		found := false
+		for _, c := range bom.Components {
+			found = found || c.Name == want && c.Version != ""
+		}
+		if !found {
+			t.Errorf("the SBOM does not name %s", want)
+		}
+	}
+}
