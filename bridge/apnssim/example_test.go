@@ -1,9 +1,13 @@
 package apnssim_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/gateway/devpki"
 )
 
 // A scenario as it stands in a file for the sim command, or in POST /scenario:
@@ -34,4 +38,48 @@ func ExampleParseScenario() {
 	// Output:
 	// 20 InternalServerError <nil>
 	// apnssim: scenario: goaway: mode "rude" is none of graceful, double, abrupt, cut
+}
+
+// A push as a provider of today makes it, and what the simulator remembers of it. A test
+// has an easier way in with New.
+func ExampleStart() {
+	pki, err := devpki.Create("com.example.mail")
+	if err != nil {
+		panic(err)
+	}
+	certificate, err := pki.Server.TLS()
+	if err != nil {
+		panic(err)
+	}
+	client, err := pki.Client.TLS()
+	if err != nil {
+		panic(err)
+	}
+	sim, err := apnssim.Start(apnssim.Config{Certificate: certificate, ClientCAs: pki.Pool()})
+	if err != nil {
+		panic(err)
+	}
+	defer sim.Close()
+	transport := &http.Transport{ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{RootCAs: pki.Pool(), Certificates: []tls.Certificate{client}}}
+	defer transport.CloseIdleConnections()
+
+	for _, token := range []string{strings.Repeat("0a", 32), "dead" + strings.Repeat("0b", 30)} {
+		request, err := http.NewRequest(http.MethodPost, sim.URL()+"/3/device/"+token, strings.NewReader(`{"aps":{"alert":"Hello"}}`))
+		if err != nil {
+			panic(err)
+		}
+		request.Header = http.Header{"Apns-Topic": {"com.example.mail"}, "Apns-Push-Type": {"alert"}}
+		response, err := (&http.Client{Transport: transport}).Do(request)
+		if err != nil {
+			panic(err)
+		}
+		response.Body.Close()
+	}
+	for _, push := range sim.Received(0).Pushes {
+		fmt.Printf("%s… %s: %d %q\n", push.Token[:8], push.PushType, push.Status, push.Reason)
+	}
+	// Output:
+	// 0a0a0a0a… alert: 200 ""
+	// dead0b0b… alert: 410 "Unregistered"
 }
