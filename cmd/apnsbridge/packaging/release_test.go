@@ -63,8 +63,9 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// What goreleaser publishes is what packaging/build makes, by the name that it has in the
-// tree; .ci/run has goreleaser itself look at the file.
+// What goreleaser publishes is what packaging/build makes, where that puts it. goreleaser
+// itself is asked before a release, see CONTRIBUTING.md: to compile it takes longer than all
+// of CI.
 func TestGoreleaser(t *testing.T) {
 	var c struct {
 		Version int
