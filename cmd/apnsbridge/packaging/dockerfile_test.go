@@ -1,7 +1,6 @@
 package packaging_test
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/json"
 	"os"
@@ -112,7 +111,7 @@ func (m *image) take(i instruction) {
 		cmd := exec.Command("sh", "-ec", strings.ReplaceAll(i.rest, " /", " "+m.stage+"/"))
 		cmd.Dir, cmd.Env = m.work, m.env
 		if out, err := cmd.CombinedOutput(); err != nil {
-			if bytes.Contains(out, []byte("no such host")) {
+			if unavailable(out) {
 				m.t.Skipf("modules cannot be had:\n%s", out)
 			}
 			m.t.Fatalf("RUN %s: %v\n%s", i.rest, err, out)

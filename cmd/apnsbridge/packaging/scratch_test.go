@@ -1,12 +1,12 @@
 package packaging_test
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -61,11 +61,16 @@ func runBuild(t *testing.T, from, version, to string, env ...string) {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:
-	case strings.Contains(string(out), "no such host") || strings.Contains(string(out), "module lookup disabled"):
+	case unavailable(out):
 		t.Skipf("nfpm and its modules cannot be had:\n%s", out)
 	default:
 		t.Fatalf("build %s: %v\n%s", version, err, out)
 	}
+}
+
+// unavailable reports whether the go command has failed for want of a network.
+func unavailable(out []byte) bool {
+	return bytes.Contains(out, []byte("no such host")) || bytes.Contains(out, []byte("module lookup disabled"))
 }
 
 // write puts a file into a directory that it makes.
