@@ -65,7 +65,8 @@ func ExampleStart() {
 	defer transport.CloseIdleConnections()
 
 	for _, token := range []string{strings.Repeat("0a", 32), "dead" + strings.Repeat("0b", 30)} {
-		request, err := http.NewRequest(http.MethodPost, sim.URL()+"/3/device/"+token, strings.NewReader(`{"aps":{"alert":"Hello"}}`))
+		body := strings.NewReader(`{"aps":{"alert":"Hello"}}`)
+		request, err := http.NewRequest(http.MethodPost, sim.URL()+"/3/device/"+token, body)
 		if err != nil {
 			panic(err)
 		}

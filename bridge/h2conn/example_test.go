@@ -28,13 +28,15 @@ func ExampleConn_Submit() {
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 
-	prefix, err := h2conn.NewPrefix("POST", "https", "api.push.apple.com", h2conn.Field{Name: "apns-topic", Value: []byte("com.example.mail")})
+	prefix, err := h2conn.NewPrefix("POST", "https", "api.push.apple.com",
+		h2conn.Field{Name: "apns-topic", Value: []byte("com.example.mail")})
 	if err != nil {
 		panic(err)
 	}
 	var waiting []*h2conn.Request // of the callbacks alone, which never run at the same time
 	for _, token := range []string{"0a0a", "dead", "0b0b"} {
-		waiting = append(waiting, &h2conn.Request{Prefix: prefix, Path: []byte("/3/device/" + token), Body: []byte(`{"aps":{}}`)})
+		waiting = append(waiting, &h2conn.Request{Prefix: prefix, Path: []byte("/3/device/" + token),
+			Body: []byte(`{"aps":{}}`)})
 	}
 	ended := make(chan string, len(waiting))
 	conn, err := h2conn.Dial(context.Background(), server.Listener.Addr().String(), h2conn.Config{

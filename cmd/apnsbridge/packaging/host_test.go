@@ -67,7 +67,8 @@ func (h *host) configure() {
 	text := read(h.t, h.config)
 	h.push, h.feedback = freeAddress(h.t), freeAddress(h.t)
 	for _, change := range [][2]string{
-		{`":2195"`, `"` + h.push + `"`}, {`":2196"`, `"` + h.feedback + `"`}, {`"127.0.0.1:9195"`, `"` + freeAddress(h.t) + `"`},
+		{`":2195"`, `"` + h.push + `"`}, {`":2196"`, `"` + h.feedback + `"`},
+		{`"127.0.0.1:9195"`, `"` + freeAddress(h.t) + `"`},
 		{"/var/lib/apnsbridge}", filepath.Join(h.root, "var/lib/apnsbridge") + "}"},
 		{"AuthKey_ABC123DEFG.p8", "AuthKey_DEVELOPER.p8"},
 		{"    credential:\n", "    endpoint: " + h.sim.URL() + "\n    endpoint_ca: pki/ca.pem\n    credential:\n"},
@@ -108,7 +109,8 @@ func (h *host) awaitVersion(want string) {
 	var out []byte
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		var err error
-		if out, err = exec.Command(h.binary, "status", "--config", h.config).CombinedOutput(); err == nil && strings.Contains(string(out), "version "+want) {
+		out, err = exec.Command(h.binary, "status", "--config", h.config).CombinedOutput()
+		if err == nil && strings.Contains(string(out), "version "+want) {
 			return
 		}
 	}

@@ -23,11 +23,13 @@ func TestGoreleaser(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(read(t, filepath.Join(top, ".goreleaser.yaml"))), &c); err != nil {
 		t.Fatal(err)
 	}
-	if c.Version != 2 || len(c.Builds) != 1 || !c.Builds[0].Skip || len(c.Before.Hooks) != 2 || len(c.Release.ExtraFiles) != 1 {
+	if c.Version != 2 || len(c.Builds) != 1 || !c.Builds[0].Skip || len(c.Before.Hooks) != 2 ||
+		len(c.Release.ExtraFiles) != 1 {
 		t.Fatalf("got %+v", c)
 	}
 	script, argument, _ := strings.Cut(c.Before.Hooks[1], " ")
-	if info, err := os.Stat(filepath.Join(top, script)); err != nil || info.Mode()&0o100 == 0 || argument != "{{ .Version }}" {
+	info, err := os.Stat(filepath.Join(top, script))
+	if err != nil || info.Mode()&0o100 == 0 || argument != "{{ .Version }}" {
 		t.Errorf("%s cannot be run with %s: %v", script, argument, err)
 	}
 	const published = "./release/*"
@@ -69,7 +71,12 @@ func TestGoreleaserReads(t *testing.T) {
 		t.Skip("compiles goreleaser's reader: run it with -args -long")
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "go.mod"), "module check\n\ngo 1.26.0\n\nrequire github.com/goreleaser/goreleaser/v2 v2.16.0\n", 0o644)
+	write(t, filepath.Join(dir, "go.mod"), `module check
+
+go 1.26.0
+
+require github.com/goreleaser/goreleaser/v2 v2.16.0
+`, 0o644)
 	write(t, filepath.Join(dir, "main.go"), `package main
 
 import (

@@ -43,7 +43,8 @@ func TestInstall(t *testing.T) {
 	h.expectMode("etc/apnsbridge/apnsbridge.yaml", 0o640)
 	h.expectMode("var/lib/apnsbridge", 0o700)
 	for _, path := range []string{
-		"usr/lib/systemd/system/apnsbridge.service", "usr/lib/systemd/system/apnsbridge.socket", "usr/lib/sysusers.d/apnsbridge.conf",
+		"usr/lib/systemd/system/apnsbridge.service", "usr/lib/systemd/system/apnsbridge.socket",
+		"usr/lib/sysusers.d/apnsbridge.conf",
 		"usr/share/man/man1/apnsbridge.1.gz", "usr/share/bash-completion/completions/apnsbridge",
 		"usr/share/zsh/vendor-completions/_apnsbridge", "usr/share/fish/vendor_completions.d/apnsbridge.fish",
 	} {
@@ -51,8 +52,9 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s is not installed", path)
 		}
 	}
-	if got := read(t, filepath.Join(h.root, "usr/lib/systemd/system/apnsbridge.service")); !strings.Contains(got, "\nExecStart=/usr/bin/apnsbridge serve ") {
-		t.Errorf("the unit starts another binary:\n%s", got)
+	unit := read(t, filepath.Join(h.root, "usr/lib/systemd/system/apnsbridge.service"))
+	if !strings.Contains(unit, "\nExecStart=/usr/bin/apnsbridge serve ") {
+		t.Errorf("the unit starts another binary:\n%s", unit)
 	}
 
 	h.configure()
@@ -90,12 +92,13 @@ func TestInstall(t *testing.T) {
 	data := filepath.Join(h.root, "var/lib/apnsbridge/feedback.db")
 	h.dpkg("-r", "apnsbridge")
 	if exists(h.binary) || !exists(data) || read(t, h.config) != configured {
-		t.Errorf("behind the removal: binary %v, data %v; want the data and the configuration only", exists(h.binary), exists(data))
+		t.Errorf("behind the removal: binary %v, data %v; want the data and the configuration only", exists(h.binary),
+			exists(data))
 	}
 	h.dpkg("-P", "apnsbridge")
 	if exists(data) || exists(h.config) || !exists(h.etc("AuthKey_DEVELOPER.p8")) {
-		t.Errorf("behind the purge: data %v, configuration %v, key %v; want the key only", exists(data), exists(h.config),
-			exists(h.etc("AuthKey_DEVELOPER.p8")))
+		t.Errorf("behind the purge: data %v, configuration %v, key %v; want the key only", exists(data),
+			exists(h.config), exists(h.etc("AuthKey_DEVELOPER.p8")))
 	}
 }
 
@@ -106,7 +109,7 @@ func (h *host) deb(dir, version string) string {
 // dpkg runs without a terminal: whoever is asked anything fails.
 func (h *host) dpkg(args ...string) {
 	h.t.Helper()
-	args = append([]string{"dpkg", "--root=" + h.root, "--log=/dev/null", "--force-script-chrootless", "--force-architecture"}, args...)
+	args = append([]string{"dpkg", "--root=" + h.root, "--log=/dev/null", "--force-script-chrootless"}, args...)
 	if os.Getuid() != 0 {
 		args = append([]string{"fakeroot"}, args...)
 	}

@@ -30,7 +30,8 @@ func TestSample(t *testing.T) {
 		}
 	}
 	unit := read(t, "systemd/apnsbridge.service")
-	if want := "\nStateDirectory=" + filepath.Base(c.Store.Path) + "\n"; filepath.Dir(c.Store.Path) != "/var/lib" || !strings.Contains(unit, want) {
+	state := "\nStateDirectory=" + filepath.Base(c.Store.Path) + "\n"
+	if filepath.Dir(c.Store.Path) != "/var/lib" || !strings.Contains(unit, state) {
 		t.Errorf("the store is in %s, which is not the unit's StateDirectory", c.Store.Path)
 	}
 	if want := " --config /etc/apnsbridge/apnsbridge.yaml\n"; !strings.Contains(unit, want) {
@@ -47,9 +48,11 @@ func TestUnits(t *testing.T) {
 	binary := filepath.Join(dir, "apnsbridge")
 	write(t, binary, "#!/bin/sh\n", 0o755)
 	for _, name := range []string{"apnsbridge.service", "apnsbridge.socket"} {
-		write(t, filepath.Join(dir, name), strings.ReplaceAll(read(t, "systemd/"+name), "/usr/local/bin/apnsbridge", binary), 0o644)
+		unit := strings.ReplaceAll(read(t, "systemd/"+name), "/usr/local/bin/apnsbridge", binary)
+		write(t, filepath.Join(dir, name), unit, 0o644)
 	}
-	cmd := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, "apnsbridge.service"), filepath.Join(dir, "apnsbridge.socket"))
+	cmd := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, "apnsbridge.service"),
+		filepath.Join(dir, "apnsbridge.socket"))
 	out, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, dir) || strings.Contains(line, "apnsbridge.") {
@@ -88,7 +91,8 @@ func TestReproducible(t *testing.T) {
 		}
 		var env []string
 		if i == 1 {
-			env = []string{"GOCACHE=" + t.TempDir(), "TOOLCACHE=" + strings.TrimSpace(string(cache)), "TZ=Asia/Kathmandu", "LC_ALL=C"}
+			env = []string{"GOCACHE=" + t.TempDir(), "TOOLCACHE=" + strings.TrimSpace(string(cache)),
+				"TZ=Asia/Kathmandu", "LC_ALL=C"}
 		}
 		out := filepath.Join(t.TempDir(), "release")
 		runBuild(t, filepath.Join(dir, "cmd/apnsbridge/packaging"), "1.0.0", out, env...)

@@ -21,8 +21,10 @@ func TestMaintainerScripts(t *testing.T) {
 		update  = "systemctl daemon-reload\nsystemctl --quiet is-active apnsbridge.service\n"
 		looked  = update + "systemctl --quiet is-active apnsbridge.socket\n"
 		checked = looked + "systemd-run --quiet --wait --pipe --uid=apnsbridge " +
-			"--property=EnvironmentFile=-/etc/apnsbridge/environment /usr/bin/apnsbridge check --config /etc/apnsbridge/apnsbridge.yaml\n"
-		stopped = "systemctl --quiet disable --now apnsbridge.socket apnsbridge.service\n"
+			"--property=EnvironmentFile=-/etc/apnsbridge/environment " +
+			"/usr/bin/apnsbridge check --config /etc/apnsbridge/apnsbridge.yaml\n"
+		restarted = checked + "systemctl restart apnsbridge.service\n"
+		stopped   = "systemctl --quiet disable --now apnsbridge.socket apnsbridge.service\n"
 	)
 	for _, tt := range []struct {
 		name, script string
@@ -31,11 +33,13 @@ func TestMaintainerScripts(t *testing.T) {
 		want         string // what systemd is told
 		says         string
 	}{
-		{"upgrade, the ports are systemd's", "postinst", []string{"configure", "1.0.0"}, "", checked + "systemctl restart apnsbridge.service\n", ""},
-		{"the same by rpm", "postinst", []string{"2"}, "", checked + "systemctl restart apnsbridge.service\n", ""},
-		{"upgrade, the ports are the gateway's", "postinst", []string{"configure", "1.0.0"}, "is-active apnsbridge.socket", looked, "runs on: without apnsbridge.socket"},
-		{"upgrade, the configuration is refused", "postinst", []string{"configure", "1.0.0"}, "apnsbridge check", checked, "runs on: this one does not accept"},
-		{"upgrade, the restart fails", "postinst", []string{"configure", "1.0.0"}, "restart", checked + "systemctl restart apnsbridge.service\n", "journalctl"},
+		{"upgrade, the ports are systemd's", "postinst", []string{"configure", "1.0.0"}, "", restarted, ""},
+		{"the same by rpm", "postinst", []string{"2"}, "", restarted, ""},
+		{"upgrade, the ports are the gateway's", "postinst", []string{"configure", "1.0.0"}, "is-active apnsbridge.socket",
+			looked, "without apnsbridge.socket"},
+		{"upgrade, the configuration is refused", "postinst", []string{"configure", "1.0.0"}, "apnsbridge check",
+			checked, "does not accept"},
+		{"upgrade, the restart fails", "postinst", []string{"configure", "1.0.0"}, "restart", restarted, "journalctl"},
 		{"upgrade of what does not run", "postinst", []string{"configure", "1.0.0"}, "is-active", update, ""},
 		{"upgrade given up", "postinst", []string{"abort-upgrade", "1.1.0"}, "", "", ""},
 		{"removal given up", "postinst", []string{"abort-remove"}, "", "", ""},
