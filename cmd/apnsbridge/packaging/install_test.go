@@ -1,7 +1,9 @@
 package packaging_test
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +59,10 @@ func TestInstall(t *testing.T) {
 		t.Errorf("the unit starts another binary:\n%s", unit)
 	}
 
+	if got := h.manual(); !strings.Contains(got, "2001-09-09") {
+		t.Errorf("the manual page is not of the day that was asked for:\n%.200s", got)
+	}
+
 	h.configure()
 	configured := read(t, h.config)
 	h.run("check", "--config", h.config)
@@ -104,6 +110,25 @@ func TestInstall(t *testing.T) {
 
 func (h *host) deb(dir, version string) string {
 	return filepath.Join(dir, fmt.Sprintf("apnsbridge_%s_%s.deb", version, runtime.GOARCH))
+}
+
+// manual is the text of the manual page.
+func (h *host) manual() string {
+	h.t.Helper()
+	f, err := os.Open(filepath.Join(h.root, "usr/share/man/man1/apnsbridge.1.gz"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	text, err := io.ReadAll(unzipped)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // dpkg runs without a terminal: whoever is asked anything fails.
