@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -158,94 +156,6 @@ type clientKey struct{ app, id string }
 
 // recordName is the client's name in the ledger's records.
 func (k clientKey) recordName() string { return k.app + " " + k.id }
-
-const (
-	// tickInterval is how often ledgers and apps are asked what has become due:
-	// a failure waits for a second behind a head.
-	tickInterval = 100 * time.Millisecond
-
-	// idleClients is how many clients without a session are kept for what is
-	// known of their habits.
-	idleClients = 10_000
-
-	// spareInterval is how often memory is asked back while there is none.
-	spareInterval = time.Second
-)
-
-// runClock tells the time to clients and apps until done.
-func (b *Bridge) runClock(done <-chan struct{}) {
-	ticker := time.NewTicker(tickInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-ticker.C:
-			b.tick()
-		}
-	}
-}
-
-func (b *Bridge) tick() {
-	b.mu.Lock()
-	clients := maps.Clone(b.clients)
-	stopping := b.stopping
-	b.mu.Unlock()
-	if stopping {
-		b.endSessions()
-	}
-	now, short := b.now(), false
-	for _, a := range b.everyApp() {
-		short = short || !a.account.Room()
-		a.tendHealth(now)
-		a.endTrace(now)
-		for _, l := range a.lanes {
-			l.nudge(b.clock.Now())
-		}
-	}
-	if short && now.Sub(b.spared) >= spareInterval {
-		b.spared = now
-		b.spare()
-	}
-	b.closeSpent(b.now())
-	b.tombs.Tick(now)
-	b.mu.Lock()
-	for _, o := range b.outlets {
-		o.Nudge(now)
-	}
-	b.mu.Unlock()
-	idle := 0
-	for key, c := range clients {
-		now := b.now()
-		c.mu.Lock()
-		if due, ok := c.ledger.Deadline(); ok && !now.Before(due) {
-			c.ledger.Tick(now)
-		}
-		for s := range c.watched {
-			s.takeOverSlow(now)
-			c.touch(s) // a verdict that came to it over another session says nothing
-		}
-		forgettable := c.sessions == 0 && c.forgettable(idle >= idleClients)
-		if c.sessions == 0 {
-			idle++
-		}
-		c.carryOut()
-		if forgettable {
-			b.forgetClient(key, c)
-		}
-	}
-}
-
-// spare takes back what sessions keep of their latest notification: those of many
-// that send nothing could leave no room for others.
-func (b *Bridge) spare() {
-	b.mu.Lock()
-	sessions := slices.Collect(maps.Keys(b.sessions))
-	b.mu.Unlock()
-	for _, s := range sessions {
-		s.client.during(func(time.Time) { s.talk.Spare() })
-	}
-}
 
 // forgettable reports whether a client without a session need not be kept: nothing
 // is known of it, or there are too many.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/netip"
 	"time"
 
 	"apnsbridge/binproto"
@@ -30,3 +31,23 @@ type Peer interface {
 // told or not. BadToken returns at once, may be called from any goroutine, and also after
 // the connection has gone. What was read from the spool is no session's any more.
 type Witness interface{ BadToken() }
+
+// Origin says whose connection a session is.
+type Origin struct {
+	App         string      // the name of a configured app
+	Client      string      // who speaks for it: what it sends again is recognised over all its connections
+	Address     netip.Addr  // where from
+	Roams       bool        // the address may be another one the next time: programs are not told apart by it
+	Topic       string      // of the client's certificate, for apps that have none set
+	Environment Environment // of the port or the name asked for, for apps ByListener
+	Mute        bool        // the connection cannot carry an error packet
+}
+
+// home is the address by which the client's programs are told apart, none if its
+// connections come from here today and from there tomorrow.
+func (o Origin) home() netip.Addr {
+	if o.Roams {
+		return netip.Addr{}
+	}
+	return o.Address
+}

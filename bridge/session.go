@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"apnsbridge/binproto"
@@ -12,26 +11,6 @@ import (
 	"apnsbridge/bridge/pushtype"
 	"apnsbridge/bridge/upstream"
 )
-
-// Origin says whose connection a session is.
-type Origin struct {
-	App         string      // the name of a configured app
-	Client      string      // who speaks for it: what it sends again is recognised over all its connections
-	Address     netip.Addr  // where from
-	Roams       bool        // the address may be another one the next time: programs are not told apart by it
-	Topic       string      // of the client's certificate, for apps that have none set
-	Environment Environment // of the port or the name asked for, for apps ByListener
-	Mute        bool        // the connection cannot carry an error packet
-}
-
-// home is the address by which the client's programs are told apart, none if its
-// connections come from here today and from there tomorrow.
-func (o Origin) home() netip.Addr {
-	if o.Roams {
-		return netip.Addr{}
-	}
-	return o.Address
-}
 
 // Session is one provider's connection. Push, Reject, Shutdown and Close are
 // called one at a time and in the order of the stream, and do not block.
