@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -206,37 +205,4 @@ func expired(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
-}
-
-// systemd itself finds no fault with the units.
-func TestUnit(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze is not there: ", err)
-	}
-	const program = "/usr/local/bin/apnsbridge"
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	args := []string{"verify", "--man=no"}
-	for _, name := range []string{"apnsbridge.service", "apnsbridge.socket"} {
-		unit, err := os.ReadFile(filepath.Join("systemd", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name == "apnsbridge.service" && !strings.Contains(string(unit), "ExecStart="+program+" serve") {
-			t.Fatalf("the unit does not start %s", program)
-		}
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), program, self)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, path)
-	}
-	out, err := exec.Command(analyze, args...).CombinedOutput()
-	if err != nil || len(out) > 0 { // it goes by 0 where it only ignores a line
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
 }
