@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// toldPatience is how long a session whose provider was told of a failure has to end,
-	// before its app is given: what still comes behind the packet belongs to its record.
-	toldPatience = 500 * time.Millisecond
+	// toldPatience is how long a session whose provider was told of a failure, and still
+	// writes, has to end before its app is given: what comes behind the packet belongs to
+	// its record, and is lost to the next owner.
+	toldPatience = 5 * time.Second
 
 	losePatience = 5 * time.Second // until all that was being put into what is shared was put there, or not
 
@@ -94,7 +95,9 @@ func (b *Bridge) leave(a *app) {
 func (b *Bridge) anyTold(a *app) bool {
 	for _, s := range b.sessionsOf(a) {
 		told := false
-		s.client.during(func(time.Time) { told = s.talk.Told() && !s.gone })
+		s.client.during(func(now time.Time) {
+			told = s.talk.Told() && !s.gone && now.Sub(s.talk.Latest()) < settleIn
+		})
 		if told {
 			return true
 		}
