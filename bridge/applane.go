@@ -222,7 +222,7 @@ func (l *appLane) Gone(it *lane.Item) { l.todo.gone = append(l.todo.gone, of(it)
 func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
 	if r.Save { // at once: of two rulings the later one's record has to be the last
 		b := l.app.bridge
-		b.ledgerLog.SaveGuard(guardKey(l, n), n.Record(), b.now().Add(lane.GuardLife))
+		l.app.log.Load().SaveGuard(guardKey(l, n), n.Record(), b.now().Add(lane.GuardLife))
 	}
 	l.todo.rulings = append(l.todo.rulings, guardRuling{line: n, Ruling: r})
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Limits   Limits
 	Log      zerolog.Logger
 	Now      func() time.Time // nil: time.Now
+	Fleet    bool             // apps are another's until they are taken; Ledger is nil
 
 	// Tombstones recognise after a crash what had been put into Spool; nil: nothing does.
 	Tombstones tombstones.Store
@@ -54,6 +55,7 @@ type Bridge struct {
 	feedback *feedback.Writer
 	mode     SpoolMode
 	spool    Spool // nil: there is none
+	fleet    bool
 
 	spoolFault, readFault *pace.Fault
 
@@ -82,6 +84,7 @@ type Bridge struct {
 	mu       sync.Mutex
 	apps     map[string]*app // that are configured, or have been
 	sessions map[*Session]struct{}
+	leaving  map[*Session]time.Time // of sessions, and until when they may
 	clients  map[clientKey]*client
 	outlets  []outlet // that were not closed yet
 	stopping bool     // sessions come to their end, also those that are yet to begin
@@ -111,12 +114,12 @@ func newBridge(c Config) (*Bridge, error) {
 	limits := c.Limits.withDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
-		budget: budget.New(limits.QueuedBytes), mode: c.Mode, traces: trace.NewRing(limits.TraceEntries),
+		budget: budget.New(limits.QueuedBytes), mode: c.Mode, fleet: c.Fleet, traces: trace.NewRing(limits.TraceEntries),
 		feedback:     feedback.NewWriter(c.Feedback, limits.RetryDelay, c.Log),
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    ledgerlog.New(c.Ledger, limits.RetryDelay, c.Log),
 		idle:         make(chan struct{}, 1),
-		apps:         make(map[string]*app), sessions: make(map[*Session]struct{}), clients: make(map[clientKey]*client),
+		apps:         make(map[string]*app), sessions: make(map[*Session]struct{}), leaving: make(map[*Session]time.Time), clients: make(map[clientKey]*client),
 	}
 	if b.now == nil {
 		b.now = time.Now
@@ -218,6 +221,8 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 		return nil, errClosed
 	case a == nil || !a.configured:
 		return nil, fmt.Errorf("no app %q is configured", origin.App)
+	case a.tenure == away:
+		return nil, ErrAway
 	case a.route.Load().app.topicFor(origin) == "":
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
@@ -232,6 +237,9 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	s.talk.Owner = s
 	if origin.Mute {
 		s.talk.Mute()
+	}
+	if a.hushed.Load() {
+		s.talk.Hush(true, s.opened)
 	}
 	s.client.mu.Unlock()
 	b.sessions[s] = struct{}{}

@@ -201,9 +201,9 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 		Bytes:      b.limits.LedgerBytesPerClient,
 		Life:       b.limits.LedgerTTL,
 		ProvenLife: b.limits.LedgerTTLProven,
-		Durable:    b.ledgerLog.Durable(),
+		Durable:    b.fleet || b.ledgerLog.Durable(),
 	}, now)}
-	if err := b.ledgerLog.Restore(c.ledger, key.recordName(), now); err != nil {
+	if err := a.log.Load().Restore(c.ledger, key.recordName(), now); err != nil {
 		b.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
 	}
 	b.clients[key] = c

@@ -55,7 +55,7 @@ func (a *app) perform(d conversation.Decision) {
 // durable calls then when records are, and before them all notifications that
 // they may speak of and that are on their way to disk.
 func (a *app) durable(records []conversation.Record, then func()) {
-	log := a.bridge.ledgerLog
+	log := a.log.Load()
 	log.Behind.Add(int64(len(records)))
 	a.bridge.afterWritten(a.lanes[:], func() {
 		log.Write(records, then)

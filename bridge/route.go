@@ -15,6 +15,7 @@ import (
 	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/ledgerlog"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
 )
@@ -34,9 +35,13 @@ type app struct {
 	feedback  feedback.App
 	refusal   lastRefusal
 	failures  failures
+	log       atomic.Pointer[ledgerlog.Log] // the bridge's, unless it was taken with its own
+	hushed    atomic.Bool                   // no session tells of a failure
 
 	// Under the bridge's lock.
 	configured    bool
+	tenure        tenure
+	stopLog       func()             // of log, if it was taken with its own
 	conversations conversation.Stats // of clients that were forgotten
 	pooled        [2]upstream.Stats  // of upstreams that were closed, by environment
 }
@@ -127,6 +132,11 @@ func (b *Bridge) newApp(name string) *app {
 	a.account = b.budget.Account()
 	a.health = health.New(name, b.log)
 	a.feedback.Name, a.feedback.Recordable = name, a.recordable
+	a.log.Store(b.ledgerLog)
+	if b.fleet {
+		a.tenure = away
+		a.hushed.Store(true)
+	}
 	for e := range a.lanes {
 		a.lanes[e] = b.newLane(a, Environment(e))
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 )
 
@@ -108,11 +107,11 @@ func (b *Bridge) Close() {
 func (b *Bridge) saveLedgers() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var records []conversation.Record
-	for _, c := range b.clients {
-		c.mu.Lock()
-		records = append(records, c.ledger.Records(b.now())...)
-		c.mu.Unlock()
+	if !b.fleet {
+		b.ledgerLog.Replace(b.recordsOf(nil))
+		return
 	}
-	b.ledgerLog.Replace(records)
+	for _, a := range b.apps {
+		a.log.Load().Replace(b.recordsOf(a))
+	}
 }

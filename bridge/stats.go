@@ -132,7 +132,10 @@ func (b *Bridge) Stats() Stats {
 	st.Clients, st.Now = len(b.clients), b.clock.Nanos(b.now())/int64(time.Second)
 	b.mu.Unlock()
 	st.LedgerBytes = b.ledgerBudget.Used()
-	st.LedgerWait, st.LedgerFailed = b.ledgerLog.Figures()
+	for log := range b.logs() {
+		waiting, failures := log.Figures()
+		st.LedgerWait, st.LedgerFailed = st.LedgerWait+waiting, st.LedgerFailed+failures
+	}
 	st.Unsettled = b.unsettled.Load()
 	st.QueuedBytes = b.budget.Used()
 	st.Retrying = int(b.asleep.Used())

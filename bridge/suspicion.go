@@ -30,7 +30,7 @@ func guardKey(l *appLane, n *lane.Line) string {
 // restoreGuard gives the guard of n what was written of it. l.mu is held.
 func (l *appLane) restoreGuard(n *lane.Line) {
 	b := l.app.bridge
-	record := b.ledgerLog.Guard(guardKey(l, n))
+	record := l.app.log.Load().Guard(guardKey(l, n))
 	if record == nil {
 		return
 	}

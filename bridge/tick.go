@@ -54,6 +54,7 @@ func (b *Bridge) tick() {
 		b.spared = now
 		b.spare()
 	}
+	b.endLeaving(now)
 	b.closeSpent(b.now())
 	b.tombs.Tick(now)
 	b.mu.Lock()

@@ -19,6 +19,7 @@ type Conn struct {
 	number  uint64 // counted from 1
 	address netip.Addr
 	tells   telling
+	hushed  bool
 	phase   phase
 	window  Window[slot]
 	before  slot // the latest to leave the window; its content is still kept, unless
@@ -92,6 +93,19 @@ func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
 // Mute has the conversation do without packets, whatever fails. Call it before the
 // first frame.
 func (c *Conn) Mute() { c.tells = tellNone }
+
+// Hush has the conversation do without packets from now on, or not any more: it goes on
+// as it was opened. A packet that was decided on before stays decided on.
+func (c *Conn) Hush(on bool, now time.Time) {
+	if c.hushed = on; on {
+		c.oweNothing()
+		c.advance(c.ledger.at(now))
+	}
+}
+
+// Told reports whether a packet or an end was decided on, and the connection may still be
+// there.
+func (c *Conn) Told() bool { return c.phase == told }
 
 // Len is the number of notifications in the window.
 func (c *Conn) Len() int { return c.window.Len() }

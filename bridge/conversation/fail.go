@@ -15,7 +15,7 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	switch status := x.refusal.status; {
 	case c.phase >= ended:
 		why = &st.Untold
-	case c.tells == tellNone:
+	case c.tells == tellNone, c.hushed:
 		why = &st.SkippedMute
 	case c.tells == tellMalformed && status == binproto.InvalidToken:
 		why = &st.SkippedContinue

@@ -5,13 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"apnsbridge/binproto"
 )
 
-// Restore takes back what Records, or a Packet, handed out, before the first
-// connection is opened. settled says that the records come from an orderly
+// Restore takes back what Records, or a Packet, handed out. An episode that
+// is known already stays as it is. settled says that the records come from an orderly
 // shutdown or a spool that has everything: what had no verdict when its record
 // was written has been delivered, or will be. Otherwise such notifications are
 // forgotten, and delivered when they are sent again.
@@ -68,6 +69,9 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	}
 	if flags&16 != 0 {
 		e.cause, e.named = shutdown, 1
+	}
+	if slices.ContainsFunc(l.episodes, func(o *episode) bool { return o.number == e.number }) {
+		return nil // it was written down here, and is remembered still
 	}
 	l.lastNumber = max(l.lastNumber, e.number)
 	var list pair

@@ -65,6 +65,13 @@ const (
 	LedgerTTLProven      = time.Hour
 )
 
+// Of a fleet.
+const (
+	FleetLease     = 6 * time.Second
+	FleetClaim     = 8 * time.Second // that sessions wait for an app to be claimed
+	FleetLinkBytes = 64 << 20        // on their way to another node
+)
+
 // Of operators.
 const (
 	TraceEntries     = 10_000 // notifications, with a KiB each

@@ -22,6 +22,15 @@ func (l *Lane) Start(now Now) {
 	}
 }
 
+// Found says that there is more on disk than the lane has put there. Lines are there for
+// all that is.
+func (l *Lane) Found() {
+	l.Wake = true
+	for _, n := range l.lines {
+		n.unlisted = l.Mode != Off
+	}
+}
+
 // Stop has all go to disk, also what is with APNs: answers to it still count.
 // Nothing is sent until Start.
 func (l *Lane) Stop(now Now) {

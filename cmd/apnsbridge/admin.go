@@ -61,6 +61,8 @@ func newAdmin(c *config.Config, s *service) (*admin, error) {
 	}))
 	mux.HandleFunc("GET /metrics", a.reads(s.metrics.Handler().ServeHTTP))
 	mux.HandleFunc("GET /api/state.json", a.reads(s.serveState))
+	mux.HandleFunc("GET /api/fleet.json", a.reads(s.serveFleet))
+	mux.HandleFunc("POST /apps/{name}/move", a.changes(s.serveMove))
 	mux.HandleFunc("POST /reload", a.changes(s.serveReload))
 	mux.HandleFunc("POST /feedback/again", a.changes(onPage(s.feedbackAgain)))
 	mux.HandleFunc("POST /apps/{name}/trace", a.changes(onPage(s.startTrace)))

@@ -121,7 +121,7 @@ func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
 		}
 		a.service.providers.Connected(who.TLS)
 		seen := a.service.providers.Open(who)
-		session, err := a.service.bridge.Open(witness{c, seen}, origin)
+		session, err := a.service.session(witness{c, seen}, origin)
 		if err != nil {
 			a.log.Info().Str("app", app.Name).Str("client", client.Short()).Err(err).Msg("a provider came too late")
 			c.Close()
@@ -163,7 +163,7 @@ func (a *admission) feedback(h *gateway.Hello) (open gateway.FeedbackOpener, err
 		a.roll.enter(current, id, chain, g)
 		defer a.roll.leave(id, g)
 		a.service.providers.Connected(version)
-		drained, err := a.service.drainer.Drain(ctx, client.Counted, app.Name, r)
+		drained, err := a.service.drain(ctx, client.Counted, app.Name, r)
 		a.service.providers.ReadFeedback(app.Name, client.Short(), drained.Tuples)
 		a.log.Info().Str("app", app.Name).Str("client", client.Short()).Stringer("outcome", drained.Outcome).
 			Int("tuples", drained.Tuples).Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")

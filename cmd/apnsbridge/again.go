@@ -17,7 +17,7 @@ func (s *service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("app %q is not configured: say which with ?app=NAME", app), http.StatusNotFound)
 		return
 	}
-	n, err := s.store.Feedback().Again(r.Context(), app)
+	n, err := s.list.Again(r.Context(), app)
 	s.log.Info().Str("app", app).Int("entries", n).Err(err).Msg("feedback is to be given again")
 	if err != nil {
 		http.Error(w, fmt.Sprintf("%d entries are back on the list, and then: %v: ask again for the others", n, err), http.StatusInternalServerError)

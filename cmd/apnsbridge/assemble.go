@@ -36,6 +36,7 @@ type assembly struct {
 	kept        map[string]error               // by app: why its new credential is not taken, in place of which it keeps the old one
 	authorities map[string][]*x509.Certificate // of clients, by the file that names them
 	doubts      []warning                      // of the apps' settings
+	fleet       *fleetSettings                 // nil: there is none
 }
 
 // assemble reads the files that c names. Its error joins a sentence for each
@@ -70,6 +71,7 @@ func assemble(c *config.Config) (*assembly, error) {
 			a.problems = append(a.problems, a.held[name])
 		}
 	}
+	a.fleet = a.readFleet()
 	if err := boltstore.Try(c.Path(c.Store.Path)); err != nil {
 		a.reject("store.path: %w", err)
 	}

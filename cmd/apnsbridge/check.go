@@ -11,7 +11,8 @@ import (
 
 type checkCommand struct {
 	Config  string `default:"apnsbridge.yaml" placeholder:"FILE" help:"The configuration."`
-	Connect bool   `help:"Also reach APNs for each app, and show it credential and topic. Nothing is pushed to a device."`
+	Connect bool   `help:"Also reach APNs for each app, and show it credential and topic, and a fleet's PostgreSQL. Nothing is pushed to a device."`
+	Setup   bool   `help:"Make the schema of a fleet in its PostgreSQL, or bring it up to date. Nothing else does."`
 	Listen  bool   `help:"Try the addresses even if a gateway runs, which fails where it has them."`
 	Strict  bool   `help:"Fail on alarms and warnings too."`
 	JSON    bool   `name:"json" help:"Print one object: {ok, problems, alarms, warnings, apps, listeners}."`
@@ -87,6 +88,15 @@ func (c checkCommand) look(ctx context.Context, found *findings) error {
 		found.Apps = append(found.Apps, assembled.appFinding(app))
 	}
 	found.warn(assembled.warnings())
+	if c.Setup && usable {
+		err = errors.Join(err, assembled.setUp(ctx))
+	}
+	if (c.Connect || c.Setup) && usable {
+		state, doubts, unfit := assembled.reachPostgres(ctx)
+		found.Postgres = state
+		found.warn(doubts)
+		err = errors.Join(err, unfit)
+	}
 	if c.Connect && usable {
 		answers, clock, refused := assembled.connect(ctx)
 		for i, app := range found.Apps {

@@ -73,6 +73,9 @@ func (f *findings) printTable(out io.Writer, paint painting) error {
 	if free > 0 {
 		fmt.Fprintf(out, "addresses that are free: %d\n", free)
 	}
+	if f.Postgres != "" {
+		fmt.Fprintf(out, "store.postgres: %s\n", f.Postgres)
+	}
 	return nil
 }
 

@@ -32,12 +32,14 @@ func (s *service) conditionBy(m *metrics.Snapshot, stopping bool) condition {
 	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
 		unwritable = errors.New("the spool is full: raise spool.max_bytes, or see why APNs does not take what waits")
 	}
-	c := condition{ready: !stopping && unwritable == nil && s.servesAny()}
+	c := condition{ready: !stopping && unwritable == nil && s.servesAny() && (s.fleet == nil || s.fleet.member.Ready())}
 	switch {
 	case stopping:
 		c.state = "stopping"
 	case unwritable != nil:
 		c.state = fmt.Sprintf("the store cannot be written: %v", unwritable)
+	case s.fleet != nil && !s.fleet.member.Ready():
+		c.state = "this node has no lease, and another has: see whether it reaches PostgreSQL"
 	case len(problems) == 0:
 		c.state = "ok"
 	}
@@ -52,6 +54,7 @@ func (s *service) conditionBy(m *metrics.Snapshot, stopping bool) condition {
 		c.problems = append(c.problems, app+" keeps the credential it had: "+
 			strings.ReplaceAll(kept[app].Error(), "\n", "; "))
 	}
+	c.problems = append(c.problems, s.fleet.sentences()...)
 	c.problems = append(c.problems, s.sandbox.sentences(s.current.Load())...)
 	c.problems = append(c.problems, s.current.Load().dryRunSentences(m.Bridge)...)
 	damaged, err := s.store.Damaged()

@@ -80,7 +80,7 @@ func (s *service) whole(a *assembly, m *metrics.Snapshot) []page.Figure {
 	for _, app := range m.Bridge.Apps {
 		waiting += app.Waiting.Notifications
 	}
-	return []page.Figure{
+	figures := []page.Figure{
 		{Name: "Provider connections", Value: page.Number(m.Push.Connections), Of: page.Number(limits.Connections)},
 		{Name: "Handshakes", Value: page.Number(m.Push.Handshakes), Of: page.Number(limits.Handshakes)},
 		{Name: "Feedback readers", Value: page.Number(m.Feedback.Readers)},
@@ -90,6 +90,18 @@ func (s *service) whole(a *assembly, m *metrics.Snapshot) []page.Figure {
 		{Name: "Feedback entries", Value: page.Number(m.Store.FeedbackEntries)},
 		{Name: "Server certificate", Value: days(a.certificate.Leaf.NotAfter.Sub(a.now()))},
 	}
+	if f := m.Fleet; f != nil {
+		here := 0
+		for _, app := range f.Apps {
+			if app.Here {
+				here++
+			}
+		}
+		figures = append(figures, page.Figure{Name: "Nodes", Value: page.Number(f.Nodes)},
+			page.Figure{Name: "Apps on " + f.Node, Value: page.Number(here), Of: page.Number(len(f.Apps))},
+			page.Figure{Name: "Carried to other nodes", Value: page.Number(f.Carries)})
+	}
+	return figures
 }
 
 // row is how an app stands.
@@ -110,6 +122,8 @@ func (s *service) row(a *assembly, app bridge.App, m *metrics.Snapshot) page.App
 		row.Level, row.State = page.Bad, problem
 	case app.DryRun:
 		row.Level, row.State = page.Warn, dryRunState
+	case m.Fleet.Elsewhere(app.Name) != "":
+		row.Level, row.State = page.Idle, "lives on "+m.Fleet.Elsewhere(app.Name)
 	case st.Accepted == 0 && st.Pool.Answered == 0:
 		row.Level, row.State = page.Idle, "nothing sent yet"
 	}

@@ -21,6 +21,7 @@ type findings struct {
 	Warnings  []finding      `json:"warnings"`
 	Apps      []appFinding   `json:"apps"`
 	Listeners []listenerNote `json:"listeners"`
+	Postgres  string         `json:"postgres,omitempty"` // how a fleet's is, with --setup or --connect
 }
 
 type finding struct {

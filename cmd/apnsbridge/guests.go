@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
-	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/report"
+	"apnsbridge/fleet/link"
 	"apnsbridge/gateway"
 )
 
 // pusher is the session of a provider that is on the roll.
 type pusher struct {
-	*bridge.Session
+	link.Session
 	conn   *gateway.Conn
 	seen   *report.Conn
 	roll   *roll
@@ -24,7 +24,7 @@ type pusher struct {
 	silent atomic.Bool
 }
 
-func (p *pusher) end() { p.Session.End() }
+func (p *pusher) end() { p.Leave(0) }
 
 // silence has what is on its way read and counted, but not taken, and then cuts
 // the connection, however its provider trickles.

@@ -54,6 +54,9 @@ func (a *assembly) checkListeners(must bool) (notes []listenerNote, err error) {
 	if c.Admin.Listen != "" {
 		try("admin.listen", c.Admin.Listen)
 	}
+	if c.Fleet.Listen != "" {
+		try("fleet.listen", c.Fleet.Listen)
+	}
 	for _, l := range held {
 		l.Close()
 	}

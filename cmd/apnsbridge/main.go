@@ -32,6 +32,7 @@ type commands struct {
 	Reload   reloadCommand   `cmd:"" help:"Have the gateway that runs read its configuration anew."`
 	Version  versionCommand  `cmd:"" help:"Print what was built."`
 
+	Fleet      fleetCommand      `cmd:"" help:"See where the apps of a fleet live, and move them."`
 	Completion completionCommand `cmd:"" help:"Print what makes a shell complete commands and flags."`
 	Man        manCommand        `cmd:"" help:"Print the manual page."`
 	Spool      spoolCommand      `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`

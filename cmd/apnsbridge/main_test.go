@@ -35,6 +35,9 @@ func (c checked) Run() int {
 	// gnet's worker pool runs as long as the process, and its workers for a while.
 	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
 	code := c.m.Run()
+	if postgres != nil {
+		postgres.Stop()
+	}
 	if err := goleak.Find(pool, worker); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -108,7 +111,7 @@ func TestExitCodes(t *testing.T) {
 
 // Every command's help has an example, which names the command.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo", "device", "init", "try", "status", "trace", "reload", "version", "certs init", "certs server", "certs client", "certs renew", "completion", "man"} {
+	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo", "device", "init", "try", "status", "trace", "reload", "version", "certs init", "certs server", "certs client", "certs renew", "fleet status", "fleet move", "completion", "man"} {
 		var out bytes.Buffer
 		if code := run(append(strings.Fields(command), "--help"), streams{out: &out, err: &out}); code != exitOK {
 			t.Errorf("%s --help: exit code %d", command, code)

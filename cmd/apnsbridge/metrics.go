@@ -16,7 +16,10 @@ func (s *service) snapshot() *metrics.Snapshot {
 		Bridge:  s.bridge.Stats(), Push: s.push.Stats(), Feedback: s.feedback.Stats(), Store: s.store.Stats(),
 		Credentials: a.credentialExpiries(), Certificates: a.certificateExpiries(),
 		Reloads: s.reloads.figures(), OldTLS: s.old.figures(), SHA1: sha1Signatures(),
-		Revoked: s.roll.stats(), Log: s.lines.figures(),
+		Revoked: s.roll.stats(), Log: s.lines.figures(), Fleet: s.fleet.figures(),
+	}
+	if s.fleet != nil {
+		m.Store.Spool = s.fleet.spool.Stats()
 	}
 	m.Troubles = s.troubles(m.Bridge)
 	if s.admin != nil {

@@ -12,6 +12,7 @@ import (
 	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/succession"
+	"apnsbridge/fleet/link"
 	"apnsbridge/gateway"
 	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
@@ -70,17 +71,49 @@ func (s *service) open(a *assembly, patience time.Duration) (err error) {
 		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set " +
 			"aside, and an empty one has begun")
 	}
-	if s.bridge, err = bridge.New(bridge.Config{
-		Apps: a.apps, Feedback: s.store.Feedback(), Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(),
+	s.list = s.store.Feedback()
+	c := bridge.Config{
+		Apps: a.apps, Feedback: s.list, Ledger: s.store.Ledger(), Spool: s.store.Spool(), Mode: a.spoolMode(),
 		SpoolBegins: s.store.SpoolBegins(), Tombstones: s.store.Tombstones(),
 		Limits: a.bridgeLimits(), Log: s.log,
-	}); err != nil {
+	}
+	if a.fleet != nil {
+		if s.fleet, err = newFleetNode(s, a, s.store); err != nil {
+			return err
+		}
+		s.list = s.fleet.feedback
+		c.Feedback, c.Ledger, c.Spool, c.Fleet = s.list, nil, s.fleet.spool, true
+	}
+	if s.bridge, err = bridge.New(c); err != nil {
 		return err
 	}
 	s.loadProviders()
-	s.drainer = store.NewDrainer(s.store.Feedback(), appendTuple, a.now)
+	s.drainer = store.NewDrainer(s.list, appendTuple, a.now)
+	if s.fleet != nil {
+		s.fleet.start()
+	}
 	close(s.opened)
 	return nil
+}
+
+// session opens the session of a provider's connection, or seeks a place for it.
+func (s *service) session(provider link.Provider, o bridge.Origin) (link.Session, error) {
+	if s.fleet != nil {
+		return s.fleet.passenger(originOf(o), provider), nil
+	}
+	session, err := s.bridge.Open(provider, o)
+	if err != nil {
+		return nil, err
+	}
+	return session, nil
+}
+
+// drain gives a client its feedback list.
+func (s *service) drain(ctx context.Context, client, app string, r store.Reader) (store.Drained, error) {
+	if s.fleet != nil {
+		return s.fleet.drain(ctx, client, app, r)
+	}
+	return s.drainer.Drain(ctx, client, app, r)
 }
 
 // listen opens the two ports, on sockets that were given as far as there are some.

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
-	"apnsbridge/bridge"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/cmd/apnsbridge/report"
+	"apnsbridge/fleet/link"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
 )
@@ -61,9 +61,15 @@ func (w witness) Fail(status binproto.Status, identifier uint32, within time.Dur
 func (w witness) BadToken() { w.seen.BadToken() }
 
 // resends is what session has found out of such frames, in the report's words.
-func resends(session *bridge.Session) func(binproto.Command, binproto.Layout) report.Resends {
+func resends(session link.Session) func(binproto.Command, binproto.Layout) report.Resends {
 	return func(command binproto.Command, layout binproto.Layout) report.Resends {
-		switch session.Resending(command, layout) {
+		here, ok := session.(interface {
+			Resending(binproto.Command, binproto.Layout) conversation.Resending
+		})
+		if !ok { // another node knows
+			return report.Unsettled
+		}
+		switch here.Resending(command, layout) {
 		case conversation.SendsAgain:
 			return report.SendsAgain
 		case conversation.NeverResends:

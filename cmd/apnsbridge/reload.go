@@ -78,6 +78,9 @@ func (s *service) reload() error {
 	}
 	s.current.Store(next)
 	s.roll.review()
+	if s.fleet != nil {
+		s.fleet.member.Review()
+	}
 	return nil
 }
 

@@ -31,7 +31,9 @@ type service struct {
 	lines       *logWriter // what log is written to, nil if that is nothing to look after
 	store       *boltstore.Store
 	bridge      *bridge.Bridge
+	list        store.Feedback // of dead devices
 	drainer     *store.Drainer
+	fleet       *fleetNode // nil: there is none
 	push        *gateway.Server
 	feedback    *gateway.FeedbackServer
 	admin       *admin
@@ -182,16 +184,37 @@ func (s *service) stop(ctx context.Context) error {
 	if s.admin != nil {
 		s.admin.stopping.Store(true)
 	}
+	s.hush(ctx)
 	closed := make(chan error, 1)
 	go func() {
 		s.awaitSuccessor(ctx)
 		s.withdraw()
 		closed <- s.push.Shutdown(ctx) // no new connections; ends with the sessions
 	}()
-	err := s.bridge.Shutdown(ctx) // ends the sessions
+	var err error
+	if s.fleet != nil {
+		err = s.fleet.leave(ctx)
+	}
+	err = errors.Join(err, s.bridge.Shutdown(ctx)) // ends the sessions
 	err = errors.Join(err, <-closed)
+	if s.fleet != nil {
+		s.fleet.member.Settle(ctx)
+	}
 	err = errors.Join(err, s.bridge.Shutdown(ctx), s.feedback.Shutdown(ctx)) // providers may have written on until their connections were closed
 	return errors.Join(err, s.close())
+}
+
+// hush goes on accepting for a while, in which balancers find another node, and tells no
+// provider of a failure any more.
+func (s *service) hush(ctx context.Context) {
+	if s.fleet == nil {
+		return
+	}
+	s.fleet.member.Hush()
+	select {
+	case <-time.After(s.fleet.half):
+	case <-ctx.Done():
+	}
 }
 
 // close ends at once whatever has begun.
@@ -209,6 +232,9 @@ func (s *service) close() error {
 	}
 	if s.bridge != nil {
 		s.bridge.Close()
+	}
+	if s.fleet != nil {
+		errs = append(errs, s.fleet.close())
 	}
 	if s.feedback != nil {
 		errs = append(errs, s.feedback.Close())

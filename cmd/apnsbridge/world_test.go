@@ -44,6 +44,7 @@ type world struct {
 	push     string
 	feedback string
 	admin    string
+	client   *tls.Certificate // of providers; nil: that of the PKI
 }
 
 // lockedBuffer is a log that is read while it is written.
@@ -207,6 +208,9 @@ func (w *world) clientTLS() *tls.Config {
 	pair, err := pki().Client.TLS()
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.client != nil {
+		pair = *w.client
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pki().Pool(), MinVersion: tls.VersionTLS12}
 }

@@ -68,6 +68,10 @@ type Session interface {
 	ReadOn()
 	Shutdown(heard bool)
 	Close(err error)
+
+	// Leave has the session come to its end, when its provider pauses in writing or
+	// patience is over. It may be called at any time.
+	Leave(patience time.Duration)
 }
 
 // Peer is the provider at the other end of a session. Its methods return at once and
@@ -78,7 +82,7 @@ type Peer interface {
 	Close()
 }
 
-// Provider is a provider's connection at the entry. Cut ends it at once, as the end of
+// Provider is a provider's connection. Cut ends it at once, as the end of
 // the process would: what it has sent may be lost, and it must not take it for
 // delivered.
 type Provider interface {

@@ -157,9 +157,7 @@ func (c *conn) watch() {
 			c.fail(errSilent)
 			return
 		}
-		c.mu.Lock()
-		c.pending = appendMessage(c.pending, alive, 0, c.config.State())
-		c.unlock()
+		c.tell()
 	}
 }
 
@@ -182,6 +180,14 @@ func (c *conn) unlock() {
 func (c *conn) send(k kind, session uint32, body ...byte) {
 	c.mu.Lock()
 	c.pending = appendMessage(c.pending, k, session, body...)
+	c.unlock()
+}
+
+// tell says that we are alive, and what the other side is to know, before it is time.
+func (c *conn) tell() {
+	state := c.config.State()
+	c.mu.Lock()
+	c.pending = appendMessage(c.pending, alive, 0, state)
 	c.unlock()
 }
 

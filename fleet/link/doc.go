@@ -21,6 +21,7 @@
 //	        9 read      whose feedback is read, opaque
 //	       10 written   why not; empty: it was
 //	       11 finished  confirmed u8 · acknowledged u8 · why not
+//	       12 leave     milliseconds u32: the session is to end, the entry does
 //	owner  16 credit    notifications u32 · bytes u32
 //	       17 fail      status u8 · identifier u32 · milliseconds u32 within which
 //	       18 end
@@ -38,5 +39,6 @@
 // provider has ended, or was sent a packet, the owner takes what is under way whether it
 // has room or not. If the link breaks, the entry cuts its connections, as the end of a
 // gateway would, and the owner closes its sessions as broken. Nothing is sent twice
-// on a guess.
+// on a guess. An entry that ends has its sessions leave first: the owner ends each when its
+// provider pauses, as it would its own.
 package link

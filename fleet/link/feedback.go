@@ -41,7 +41,9 @@ func (c *ownerConn) openReader(number uint32, origin []byte) error {
 	r := &reader{conn: c, number: number, answers: make(chan answer, 1)}
 	c.readers[number] = r
 	whose := append([]byte(nil), origin...)
+	c.owner.open.Add(1)
 	c.reading.Go(func() {
+		defer c.owner.open.Add(-1)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		stop := make(chan struct{})

@@ -28,11 +28,12 @@ func TestCarry(t *testing.T) {
 	p.Reject(&binproto.Notification{Command: binproto.Framed, HasIdentifier: true, Identifier: 7,
 		Layout: binproto.LayoutOf(1, 2), Skipped: 3}, 5)
 	p.ReadOn()
+	p.Leave(1500 * time.Millisecond)
 	p.Shutdown(true)
 	p.Close2(nil)
 	s := o.of("a provider")
-	o.until("it is closed", func() bool { return s.closed && len(s.said) == 4 })
-	want := []string{"reject 2 true 7 21 3 status 5", "read on", "shutdown true", "close <nil>"}
+	o.until("it is closed", func() bool { return s.closed && len(s.said) == 5 })
+	want := []string{"reject 2 true 7 21 3 status 5", "read on", "leave 1.5s", "shutdown true", "close <nil>"}
 	if !slices.Equal(s.said, want) {
 		t.Errorf("got %q, want %q", s.said, want)
 	}
@@ -47,8 +48,11 @@ func TestCarry(t *testing.T) {
 	s = o.of("another")
 	s.Fail(8, 1<<31, 1500*time.Millisecond)
 	p.heard(t, "fail 8 2147483648 1.5s")
-	s.Peer.Close()
+	s.Provider.Close()
 	p.heard(t, "close")
+	p = carry(t, e, "mail", "one that is cut")
+	o.of("one that is cut").Cut()
+	p.heard(t, "cut")
 	p = carry(t, e, "mail", "refused")
 	p.heard(t, "cut")
 }
@@ -113,7 +117,7 @@ func TestBehindThePacket(t *testing.T) {
 		ends func(s *session, p *provider)
 	}{
 		{"failed", func(s *session, _ *provider) { s.Fail(8, 0, 0) }},
-		{"closed by the owner", func(s *session, _ *provider) { s.Peer.Close() }},
+		{"closed by the owner", func(s *session, _ *provider) { s.Provider.Close() }},
 		{"ended", func(_ *session, p *provider) { p.Shutdown(false) }},
 		{"broken", func(_ *session, p *provider) { p.Close2(errors.New("reset")) }},
 	} {

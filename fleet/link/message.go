@@ -26,6 +26,7 @@ const (
 	read     kind = 9
 	written  kind = 10
 	finished kind = 11
+	leave    kind = 12
 	credit   kind = 16
 	fail     kind = 17
 	end      kind = 18
@@ -124,6 +125,11 @@ func parseCredit(body []byte) (notifications, bytes int, err error) {
 		return 0, 0, err
 	}
 	return int(binary.BigEndian.Uint32(body)), int(binary.BigEndian.Uint32(body[4:])), nil
+}
+
+func appendLeave(b []byte, session uint32, patience time.Duration) []byte {
+	ms := min(max(patience.Milliseconds(), 0), math.MaxUint32)
+	return appendMessage(b, leave, session, binary.BigEndian.AppendUint32(nil, uint32(ms))...)
 }
 
 // failure is the body of a fail.

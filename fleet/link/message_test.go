@@ -45,6 +45,7 @@ func TestGoldenBytes(t *testing.T) {
 		{"read", appendMessage(nil, read, 8, 'x'), "09 00000008 00000001  78"},
 		{"written", appendText(nil, written, 8, nil, nil), "0a 00000008 00000000"},
 		{"finished", appendText(nil, finished, 8, []byte{1, 0}, errors.New("no")), "0b 00000008 00000004  01 00 6e6f"},
+		{"leave", appendLeave(nil, 7, 2*time.Second), "0c 00000007 00000004  000007d0"},
 		{"credit", appendCredit(nil, 7, 250, 65536), "10 00000007 00000008  000000fa 00010000"},
 		{"fail", appendFail(nil, 7, failure{8, 0x01020304, 2 * time.Second}),
 			"11 00000007 00000009  08 01020304 000007d0"},

@@ -1,6 +1,8 @@
 package link
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -26,7 +28,7 @@ type ownerConn struct {
 	rested []*owned
 }
 
-// owned is a session that is carried here. It is the Peer of its own Session.
+// owned is a session that is carried here. It is the Provider of its own Session.
 type owned struct {
 	conn   *ownerConn
 	number uint32
@@ -70,6 +72,17 @@ func (s *owned) Close() {
 	c := s.conn
 	c.mu.Lock()
 	c.pending = appendMessage(c.pending, end, s.number)
+	s.rest()
+}
+
+var errCut = errors.New("the owner has the connection be cut")
+
+// Cut implements Provider.
+func (s *owned) Cut() {
+	s.free.Store(true)
+	c := s.conn
+	c.mu.Lock()
+	c.pending = appendText(c.pending, gone, s.number, nil, errCut)
 	s.rest()
 }
 
@@ -125,6 +138,13 @@ func (c *ownerConn) goOn() {
 // take carries out a message, or keeps it until there is room. s.mu is held, as for
 // all below.
 func (s *owned) take(h header, body []byte) error {
+	if h.kind == leave {
+		if err := hasLength(leave, body, 4); err != nil || s.session == nil {
+			return err
+		}
+		s.session.Leave(time.Duration(binary.BigEndian.Uint32(body)) * time.Millisecond)
+		return nil
+	}
 	if h.kind != push && h.kind != reject {
 		s.free.Store(true) // nothing more comes, or what is worth its memory
 		err := s.drain()
@@ -240,6 +260,7 @@ func (s *owned) close(err error) {
 	_ = s.drain() // of frames that were parsed at the entry
 	s.session.Close(err)
 	s.session = nil
+	s.conn.owner.open.Add(-1)
 }
 
 // pay gives the entry credit for what the session has taken.

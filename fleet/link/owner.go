@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"apnsbridge/binproto"
 )
@@ -16,8 +17,8 @@ import (
 // it, and borrowed.
 type Handler interface {
 	// Open opens the session of a provider's connection, as bridge.Open does, and
-	// gives the bounds of its frames.
-	Open(node string, p Peer, origin []byte) (Session, binproto.Parser, error)
+	// gives the bounds of its frames. p may be cut at any time.
+	Open(node string, p Provider, origin []byte) (Session, binproto.Parser, error)
 
 	// Read gives a feedback list to r, and returns when that is done.
 	Read(ctx context.Context, node string, origin []byte, r Reader)
@@ -27,6 +28,8 @@ type Handler interface {
 type Owner struct {
 	config  Config
 	handler Handler
+
+	open atomic.Int64 // sessions and readers
 
 	mu        sync.Mutex
 	ends      bool
@@ -109,6 +112,20 @@ func (o *Owner) States() map[string]byte {
 	return states
 }
 
+// Tell tells all nodes at the other ends our state, before it is time.
+func (o *Owner) Tell() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c := range o.conns {
+		if c.greeted.Load() {
+			c.tell()
+		}
+	}
+}
+
+// Open is how many sessions and readers are carried here.
+func (o *Owner) Open() int { return int(o.open.Load()) }
+
 // Close ends all links and waits until their sessions are closed.
 func (o *Owner) Close() {
 	o.mu.Lock()
@@ -157,7 +174,7 @@ func (c *ownerConn) take(h header, body []byte) error {
 		return c.openReader(h.session, body)
 	case written, finished:
 		return c.answered(h, body)
-	case push, reject, readOn, shutdown, closed:
+	case push, reject, readOn, shutdown, closed, leave:
 	default:
 		return fmt.Errorf("link: a message of kind %d of an entry", h.kind)
 	}
@@ -201,6 +218,7 @@ func (c *ownerConn) open(number uint32, origin []byte) error {
 		return nil
 	}
 	s.session, s.parser = session, parser
+	c.owner.open.Add(1)
 	c.sessions[number] = s
 	return nil
 }

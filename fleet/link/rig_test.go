@@ -125,11 +125,11 @@ func (o *owner) start() {
 	}
 }
 
-func (o *owner) Open(_ string, p Peer, origin []byte) (Session, binproto.Parser, error) {
+func (o *owner) Open(_ string, p Provider, origin []byte) (Session, binproto.Parser, error) {
 	if string(origin) == "refused" {
 		return nil, binproto.Parser{}, errors.New("a provider came too late")
 	}
-	s := &session{owner: o, Peer: p, room: true}
+	s := &session{owner: o, Provider: p, room: true}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.setUp(s)
@@ -144,7 +144,7 @@ func (o *owner) Read(ctx context.Context, _ string, origin []byte, r Reader) {
 
 // session writes down what it is told.
 type session struct {
-	Peer
+	Provider
 	owner  *owner
 	room   bool // of each that comes
 	loose  bool // it does not look at what comes
@@ -181,8 +181,9 @@ func (s *session) Reject(n *binproto.Notification, status binproto.Status) bool 
 	return s.note("reject %d %v %d %x %d status %d", n.Command, n.HasIdentifier, n.Identifier, n.Layout, n.Skipped,
 		status)
 }
-func (s *session) ReadOn()             { s.note("read on") }
-func (s *session) Shutdown(heard bool) { s.note("shutdown %v", heard) }
+func (s *session) ReadOn()               { s.note("read on") }
+func (s *session) Leave(d time.Duration) { s.note("leave %v", d) }
+func (s *session) Shutdown(heard bool)   { s.note("shutdown %v", heard) }
 func (s *session) Close(err error) {
 	s.owner.mu.Lock()
 	s.closed = true

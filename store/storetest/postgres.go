@@ -101,7 +101,7 @@ func (p *Postgres) Start() error {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		text, _ := os.ReadFile(p.log.Name())
 		text = text[len(before):]
-		if bytes.Contains(text, []byte("ready to accept connections")) {
+		if bytes.Contains(text, []byte("ready to accept ")) {
 			return nil
 		}
 		if time.Now().After(deadline) || bytes.Contains(text, []byte("database system is shut down")) {

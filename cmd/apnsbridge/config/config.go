@@ -16,6 +16,7 @@ type Config struct {
 	Admin    Admin          `yaml:"admin"`
 	TLS      TLS            `yaml:"tls"`
 	Store    Store          `yaml:"store"`
+	Fleet    Fleet          `yaml:"fleet"`
 	Spool    Spool          `yaml:"spool"`
 	Apps     map[string]App `yaml:"apps"`
 	Limits   Limits         `yaml:"limits"`
@@ -70,7 +71,8 @@ func (t TLS) Pairs() []Pair {
 
 // Store is where the bridge remembers.
 type Store struct {
-	Path string `yaml:"path" is:"file"` // a directory
+	Path     string   `yaml:"path" is:"file"` // a directory
+	Postgres Postgres `yaml:"postgres"`       // of a fleet
 }
 
 // Spool says which notifications wait on disk.

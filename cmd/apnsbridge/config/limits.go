@@ -70,6 +70,11 @@ type Limits struct {
 	LedgerTTL             Duration `yaml:"ledger_ttl"`
 	LedgerTTLProven       Duration `yaml:"ledger_ttl_proven"`
 
+	// Of a fleet.
+	FleetLease     Duration `yaml:"fleet_lease"`      // of a node
+	FleetClaim     Duration `yaml:"fleet_claim"`      // that sessions wait for an app to be claimed
+	FleetLinkBytes Size     `yaml:"fleet_link_bytes"` // on their way to another node
+
 	// Of operators.
 	TraceEntries     Count `yaml:"trace_entries"` // notifications, with a KiB each
 	AdminConnections Count `yaml:"admin_connections"`
@@ -133,6 +138,10 @@ func defaultLimits() Limits {
 		LedgerBytesPerClient:  defaults.LedgerBytesPerClient,
 		LedgerTTL:             Duration(defaults.LedgerTTL),
 		LedgerTTLProven:       Duration(defaults.LedgerTTLProven),
+
+		FleetLease:     Duration(defaults.FleetLease),
+		FleetClaim:     Duration(defaults.FleetClaim),
+		FleetLinkBytes: defaults.FleetLinkBytes,
 
 		TraceEntries:     defaults.TraceEntries,
 		AdminConnections: defaults.AdminConnections,

@@ -9,6 +9,10 @@ import (
 // foreign are the words of Go and of the YAML library.
 var foreign = regexp.MustCompile(`config\.|ast\.|yaml\.|\bstruct\b|unmarshal|reflect|strconv|netip|\[\d+:\d+\]|\bint(64)?\b|\bfloat`)
 
+const fleet = `store: {postgres: {url: postgres://apns@db1/apns}}
+fleet: {node: gw1, listen: "10.0.0.1:2194", certificate: gw1.pem, key: gw1-key.pem, ca: fleet-ca.pem}
+`
+
 func TestProblems(t *testing.T) {
 	for _, tt := range []struct {
 		name, replace, with string
@@ -141,6 +145,20 @@ func TestProblems(t *testing.T) {
 			`f:2: "64MB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
 		{"a huge size", "apps:", "limits: {queued_bytes: 99999999999TiB}\napps:",
 			`f:2: "99999999999TiB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
+		{"a fleet without a spool", "apps:", fleet + "spool: {mode: off}\napps:", "f:4: a node of a fleet needs a " +
+			"spool: what waits goes with its app to the next node. Choose overflow or always"},
+		{"a node that cannot be reached", "apps:", strings.Replace(fleet, "10.0.0.1", "0.0.0.0", 1) + "apps:",
+			`f:3: "0.0.0.0:2194" is no address at which the other nodes reach this one: write one, like 10.0.0.1:2194`},
+		{"a node without a name", "apps:", strings.Replace(fleet, "gw1,", "'gw:1',", 1) + "apps:",
+			`f:3: "gw:1" cannot name a node: use at most 32 letters, digits, dots and dashes`},
+		{"a fleet without PostgreSQL", "apps:", fleet[strings.Index(fleet, "fleet:"):] + "apps:",
+			`f:1: store.postgres.url is missing: name the fleet's PostgreSQL, like postgres://apns@db1,db2/apns`},
+		{"PostgreSQL without a fleet", "apps:", fleet[:strings.Index(fleet, "fleet:")] + "apps:", "f:2: PostgreSQL is for " +
+			"several gateways that are one: say under fleet which node this is, or remove it"},
+		{"no such schema", "apps:", strings.Replace(fleet, "apns}", "apns, schema: A B}", 1) + "apps:",
+			`f:2: "A B" cannot name a schema: use small letters, digits and _`},
+		{"a claim shorter than a lease", "apps:", fleet + "limits: {fleet_claim: 5s}\napps:",
+			"f:4: 5s is less than fleet_lease, 6s: a dead node's app cannot be claimed earlier"},
 		{"a count", "apps:", "limits: {window: 0}\napps:", `f:2: "0" is no count: write a whole number from 1`},
 		{"a duration", "apps:", "limits: {drain: 30}\napps:",
 			`f:2: "30" is no duration: write one like 10s, 5m, 24h or 90d`},

@@ -37,6 +37,8 @@ var upper = map[string]int64{
 	"bad_token_ttl": 30 * day, "bad_token_ttl_repeated": 30 * day, "bad_token_entries": 100_000_000,
 	"ledger_bytes": 64 << 30, "ledger_bytes_per_client": 64 << 30, "ledger_ttl": 30 * day, "ledger_ttl_proven": 30 * day,
 
+	"fleet_lease": 10 * minute, "fleet_claim": 10 * minute, "fleet_link_bytes": 64 << 30,
+
 	"trace_entries": 1_000_000, "admin_connections": 10_000, "log_rate": 64 << 20,
 }
 

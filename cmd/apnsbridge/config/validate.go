@@ -31,6 +31,7 @@ func (c *Config) validate(s *source) {
 	oneOf(s, "tls.min_version", c.TLS.MinVersion, tlsVersions)
 	require(s, "store.path", c.Store.Path, "name a directory")
 	oneOf(s, "spool.mode", c.Spool.Mode, spoolModes)
+	c.validateFleet(s)
 	if len(c.Apps) == 0 {
 		s.lacks("apps", "no app is configured: add one under apps")
 	}

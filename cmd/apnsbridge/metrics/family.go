@@ -39,7 +39,7 @@ type group struct {
 }
 
 // groups are all there are, in the order of docs/metrics.md.
-var groups = []group{notifications, providers, apns, feedback, ports, push, store, configuration, process}
+var groups = []group{notifications, providers, apns, feedback, ports, push, store, inFleet, configuration, process}
 
 // of is a family with labels of its own.
 func of(k kind, name, help string, labels []string, read func(*view, sink)) family {

@@ -15,6 +15,7 @@ type Snapshot struct {
 	Push     gateway.Stats
 	Feedback gateway.FeedbackStats
 	Store    boltstore.Stats
+	Fleet    *Fleet            // nil: there is none
 	Troubles map[string]string // by app: why APNs does not take its notifications
 
 	Credentials  map[string]time.Time // by app: when its push certificate expires

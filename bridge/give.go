@@ -1,0 +1,216 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/ledgerlog"
+)
+
+const (
+	// toldPatience is how long a session whose provider was told of a failure, and still
+	// writes, has to end before its app is given: what comes behind the packet belongs to
+	// its record, and is lost to the next owner.
+	toldPatience = 5 * time.Second
+
+	losePatience = 5 * time.Second // until all that was being put into what is shared was put there, or not
+
+	loosePatience = time.Second // until APNs has answered what it was asked
+
+	giveStep = 5 * time.Millisecond // between two looks at whether that is so
+)
+
+// Give lets go of an app for another process. No session of it is opened from now on.
+// Those there are go without packets, and come to their end behind it. When what has no
+// verdict is in the spool, or ctx ends, and what providers may send again is written,
+// disown is called: from then on nothing is read of, or put into, what processes share.
+func (b *Bridge) Give(ctx context.Context, name string, disown func()) error {
+	a := b.appOf(name)
+	if a == nil {
+		return fmt.Errorf("no app %q is configured", name)
+	}
+	b.hold(a, away)
+	patience, cancel := context.WithTimeout(ctx, toldPatience)
+	wait(patience, func() bool { return !b.anyTold(a) })
+	cancel()
+	err := b.empty(ctx, a)
+	log, stop := b.letGoOfLog(a)
+	b.mu.Lock()
+	records := b.recordsOf(a)
+	b.mu.Unlock()
+	stop()
+	log.Replace(records)
+	disown()
+	// What was being put into what is shared must not come out of a lane again.
+	err = errors.Join(err, b.written(ctx, a))
+	b.fillAgain(a)
+	b.leave(a)
+	return err
+}
+
+// Lose lets go of an app that is another's by now. Nothing may be written for it any
+// more; what is in memory is delivered, and what was read of what processes share is
+// dropped once disown was called.
+func (b *Bridge) Lose(name string, disown func()) {
+	a := b.appOf(name)
+	if a == nil {
+		return
+	}
+	b.hold(a, away)
+	_, stop := b.letGoOfLog(a)
+	stop()
+	disown()
+	for _, l := range a.lanes {
+		l.during(l.core.Stop)
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, losePatience)
+	defer cancel()
+	_ = b.written(ctx, a) // what is not stays in memory
+	b.fillAgain(a)
+	b.leave(a)
+}
+
+// letGoOfLog has an app write nothing down any more. stop ends its log.
+func (b *Bridge) letGoOfLog(a *app) (log *ledgerlog.Log, stop func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	log, stop = a.log.Swap(b.ledgerLog), func() {}
+	if a.stopLog != nil {
+		stop, a.stopLog = a.stopLog, nil
+	}
+	return log, stop
+}
+
+// leave has all sessions of an app come to their end.
+func (b *Bridge) leave(a *app) {
+	for _, s := range b.sessionsOf(a) {
+		s.Leave(time.Minute)
+	}
+}
+
+func (b *Bridge) anyTold(a *app) bool {
+	for _, s := range b.sessionsOf(a) {
+		told := false
+		s.client.during(func(now time.Time) {
+			told = s.talk.Told() && !s.gone && now.Sub(s.talk.Latest()) < settleIn
+		})
+		if told {
+			return true
+		}
+	}
+	return false
+}
+
+// empty has all that waits in an app's lanes go to the spool.
+func (b *Bridge) empty(ctx context.Context, a *app) error {
+	for _, l := range a.lanes {
+		l.during(l.core.Stop)
+	}
+	out := 0
+	if !wait(ctx, func() bool { out = a.out(); return out == 0 }) {
+		return fmt.Errorf("app %s: %d notifications are without a verdict: %w", a.name, out, ctx.Err())
+	}
+	return b.written(ctx, a)
+}
+
+// written waits until what an app's lanes have to write by now is in the spool.
+func (b *Bridge) written(ctx context.Context, a *app) error {
+	written := make(chan struct{})
+	b.afterWritten(a.lanes[:], func() { close(written) })
+	select {
+	case <-written:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("app %s: the spool is not written: %w", a.name, ctx.Err())
+	}
+}
+
+// fillAgain has an app's lanes deliver what still comes to them, if it is configured.
+func (b *Bridge) fillAgain(a *app) {
+	b.mu.Lock()
+	configured := a.configured
+	b.mu.Unlock()
+	if !configured {
+		return
+	}
+	for _, l := range a.lanes {
+		l.during(func(now lane.Now) {
+			l.takeUp()
+			l.core.Start(now)
+		})
+	}
+}
+
+// out is how many notifications are with APNs.
+func (a *app) out() (n int) {
+	for _, l := range a.lanes {
+		l.mu.Lock()
+		n += l.core.Out()
+		l.mu.Unlock()
+	}
+	return n
+}
+
+// recordsOf are what an app's clients may send again; all clients with nil. b.mu is held.
+func (b *Bridge) recordsOf(a *app) (records []conversation.Record) {
+	for _, c := range b.clients {
+		if a == nil || c.app == a {
+			c.mu.Lock()
+			records = append(records, c.ledger.Records(b.now())...)
+			c.mu.Unlock()
+		}
+	}
+	return records
+}
+
+// wait returns when a condition holds, which it reports, or ctx ends.
+func wait(ctx context.Context, holds func() bool) bool {
+	tick := time.NewTicker(giveStep)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// Leave lets the session come to its end as soon as its provider pauses in writing, or
+// patience is over.
+func (s *Session) Leave(patience time.Duration) {
+	b := s.bridge
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, open := b.sessions[s]; open {
+		b.leaving[s] = b.now().Add(patience)
+	}
+}
+
+// endLeaving lets those come to their end that are to leave, and can.
+func (b *Bridge) endLeaving(now time.Time) {
+	var due []*Session
+	b.mu.Lock()
+	for s, until := range b.leaving {
+		if _, open := b.sessions[s]; !open {
+			delete(b.leaving, s)
+		} else if due = append(due, s); !now.Before(until) {
+			delete(b.leaving, s)
+			defer s.End()
+		}
+	}
+	b.mu.Unlock()
+	for _, s := range due {
+		if s.readOut(now) {
+			s.End()
+			b.mu.Lock()
+			delete(b.leaving, s)
+			b.mu.Unlock()
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/fleet"
+	"apnsbridge/gateway/devpki"
+	"apnsbridge/gateway/provider"
+	"apnsbridge/store/storetest"
+)
+
+// pushEach sends one notification for each device through a node.
+func (w *world) pushEach(t *testing.T, devices ...string) {
+	t.Helper()
+	conn, err := provider.Dial(t.Context(), w.push, w.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for i, device := range devices {
+		n := binproto.Notification{Command: binproto.Enhanced, Token: unhex(device), Identifier: uint32(i + 1), HasIdentifier: true,
+			Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, 99*ofProvider+i), Expiry: uint32(time.Now().Add(time.Hour).Unix()), HasExpiry: true}
+		if _, err := conn.Write(n.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Dead devices are on one list, whatever node their notifications came over and whichever
+// is asked. Readers on both nodes at a time get each of them at least once, and what was
+// read to its end is on no list any more.
+func TestFleetFeedback(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{}, "")
+	first, second := n.pair(usualLease)
+	want := make(map[string]bool)
+	for i, w := range []*world{first, second} {
+		var devices []string
+		for k := range 40 {
+			devices = append(devices, token("dead", 100*i+k))
+			want[string(unhex(devices[k]))] = true
+		}
+		w.pushEach(t, devices...)
+	}
+	got := make(map[string]bool)
+	readers := []*world{first.another(t), second.another(t)}
+	waitFor(t, "all are read", func() bool {
+		results := make(chan map[string]bool, len(readers))
+		for _, r := range readers {
+			go func() {
+				read := make(map[string]bool)
+				_, _ = provider.ReadFeedback(t.Context(), r.feedback, r.clientTLS(), func(tuple binproto.Tuple) error {
+					read[string(tuple.Token)] = true
+					return nil
+				})
+				results <- read
+			}()
+		}
+		for range readers {
+			for device := range <-results {
+				got[device] = true
+			}
+		}
+		return len(got) == len(want)
+	})
+	for device := range want {
+		if !got[device] {
+			t.Errorf("%x was not read", device)
+		}
+	}
+	waitFor(t, "the list is empty on both", func() bool { return len(first.listed(t))+len(second.listed(t)) == 0 })
+}
+
+// Three apps of one key on two nodes, of which one ends: APNs sees one provider token.
+func TestFleetKeyUpdates(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}}, "")
+	apps := []string{"demo", "second", "third"}
+	var clients []*tls.Certificate
+	for _, app := range apps {
+		pair, err := pki().Issue(devpki.ClientOptions{Topic: "com.example." + app})
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate, err := pair.TLS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, &certificate)
+	}
+	var all []*world
+	for range 2 {
+		w := n.configure(usualLease)
+		for _, app := range apps[1:] {
+			w.amend("apps:\n", fmt.Sprintf(`apps:
+  %[1]s:
+    topic: com.example.%[1]s
+    endpoint: %[2]s
+    endpoint_ca: ca.pem
+    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}
+    clients: [{ca: ca.pem, uid: com.example.%[1]s}]
+`, app, n.sim.URL()))
+		}
+		w.start()
+		t.Cleanup(w.stop)
+		all = append(all, w)
+	}
+	sent := 0
+	send := func(w *world) {
+		t.Helper()
+		for i, client := range clients {
+			(&world{t: t, dir: w.dir, sim: w.sim, push: w.push, client: client}).pushEach(t, token("ab", 1000*sent+i))
+		}
+		sent++
+		n.all[0].await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= sent*len(apps) })
+	}
+	slot := time.Now().Truncate(30 * time.Minute)
+	send(all[0])
+	send(all[1])
+	all[0].stop()
+	send(all[1])
+	if slot != time.Now().Truncate(30*time.Minute) {
+		t.Skip("a new half hour has begun")
+	}
+	for _, p := range n.sim.Received(0).Pushes {
+		if p.Status != 200 {
+			t.Errorf("a push for %s was answered %d %s", p.Topic, p.Status, p.Reason)
+		}
+	}
+}
+
+// An operator moves an app to and fro while its providers send: each good one arrives
+// once.
+func TestFleetMoves(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
+	first, second := n.pair("fleet_lease: 2s, fleet_claim: 4s")
+	moves := rounds(2, 20)
+	ends := make(chan struct{})
+	var all []sender
+	sent := make(chan error, 4)
+	for i := range cap(sent) {
+		p := &resender{base: (i + 1) * ofProvider}
+		all = append(all, p)
+		via := []*world{first, second}[i%2]
+		go func() {
+			sent <- p.send(t.Context(), via, func(taken int) bool {
+				select {
+				case <-ends:
+					return false
+				case <-time.After(4 * time.Millisecond):
+					return true
+				}
+			})
+		}()
+	}
+	from, to := first, second
+	for range moves {
+		before := n.sim.Stats().Accepted
+		first.await("there is load", func(s apnssim.Stats) bool { return s.Accepted > before+300 })
+		name := to.service.current.Load().fleet.node
+		if err := from.service.fleet.member.Move(t.Context(), "demo", name); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the app has moved", func() bool { return to.place() == fleet.Here && from.place() == fleet.Elsewhere })
+		from, to = to, from
+	}
+	close(ends)
+	for range cap(sent) {
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+	n.settle(t, first, all...)
+}
+
+// A fleet whose PostgreSQL is away delivers all the time, and tells no provider of a
+// failure; all nodes stay in service. When it is back one node has the app, and
+// the list has what was missed.
+func TestFleetEngineAway(t *testing.T) {
+	t.Parallel()
+	server, err := storetest.StartPostgres()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(server.Stop)
+	n := newNodesOn(t, server, apnssim.Scenario{}, "")
+	first, second := n.pair("fleet_lease: 2s, fleet_claim: 3s")
+	server.Kill()
+	waitFor(t, "the app is loose", func() bool { return first.place() == fleet.Loose })
+	waitFor(t, "all stay in service, as no other has the engine", func() bool {
+		return first.service.condition(false).ready && second.service.condition(false).ready
+	})
+	before := n.sim.Stats().Accepted
+	first.pushEach(t, token("bad0", 1), token("dead", 1), token("ab", 1), token("ab", 2))
+	second.pushEach(t, token("bad0", 2), token("dead", 2), token("ab", 3), token("ab", 4))
+	first.await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= before+4 })
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "one has the app, whichever was there first", func() bool {
+		a, b := first.place(), second.place()
+		return a == fleet.Here && b == fleet.Elsewhere || a == fleet.Elsewhere && b == fleet.Here
+	})
+	var want []string
+	for i := range 2 {
+		want = append(want, string(unhex(token("bad0", i+1))), string(unhex(token("dead", i+1))))
+	}
+	listed := make(map[string]bool)
+	waitFor(t, "what was missed is listed", func() bool {
+		for device := range second.listed(t) {
+			listed[device] = true
+		}
+		return !slices.ContainsFunc(want, func(device string) bool { return !listed[device] })
+	})
+	p := &resender{base: ofProvider}
+	if err := p.send(context.Background(), second, inBursts(300)); err != nil {
+		t.Fatal(err)
+	}
+	n.settle(t, second, p)
+	if len(p.packets) == 0 {
+		t.Error("providers are told of no failure any more")
+	}
+}
+
+// A node that is not configured with an app any more gives it to one that is.
+func TestFleetAppRemoved(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{}, "")
+	first, second := n.pair("fleet_lease: 2s, fleet_claim: 4s")
+	first.amend("  demo:\n", "  other:\n")
+	if err := first.service.reload(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the other node has the app", func() bool {
+		return first.place() == fleet.Elsewhere && second.place() == fleet.Here
+	})
+	second.pushEach(t, token("ab", 1))
+	second.await("it delivers", func(s apnssim.Stats) bool { return s.Accepted == 1 })
+	digests := make(map[string]bool)
+	waitFor(t, "their configurations differ", func() bool {
+		for _, node := range second.service.fleet.member.Stats().Nodes {
+			digests[node.Digest] = true
+		}
+		return len(digests) >= 2
+	})
+}

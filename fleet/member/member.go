@@ -1,0 +1,303 @@
+// Package member runs a node's part of a fleet: it asks the store for leases, holds links
+// to the other nodes, and has done what the rules of package fleet want.
+//
+// Time goes by in one goroutine, which renews the lease; claims have one each, and what is
+// done with an app happens in its order.
+package member
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/fleet"
+	"apnsbridge/fleet/link"
+	"apnsbridge/store"
+)
+
+// Config is what a member is made of.
+type Config struct {
+	Leases store.Leases
+	Rules  fleet.Rules
+	Link   link.Config // Node is our name; State is the member's
+	Self   func() store.FleetNode
+	Serves func(app string) bool // reports whether we are configured with an app
+	Apps   Apps
+	Log    zerolog.Logger
+}
+
+// Apps is what is done with apps. The calls for one app come one after the other.
+type Apps interface {
+	// Take loads what there is of an app that was claimed in an epoch.
+	Take(ctx context.Context, app string, epoch uint64) error
+
+	// Loosen has an app's sessions go on without packets, GoOn with them again.
+	Loosen(app string)
+	GoOn(app string)
+
+	// Hush has them go without packets, because the app is about to be given.
+	Hush(app string)
+
+	// Lose ends what is here of an app that is another's.
+	Lose(app string)
+
+	// Release writes down what is here of an app, which is given when it returns.
+	Release(ctx context.Context, app string)
+
+	// Open opens what is carried here; Read gives a feedback list to a reader that is.
+	link.Handler
+}
+
+// Guest is a connection for which a place is sought. One of its methods is called, once,
+// but for Here that gives an error.
+type Guest interface {
+	Here() error // it is served here
+	Carry(*link.Entry)
+	Cut()
+}
+
+// Member is a node's part of a fleet.
+type Member struct {
+	Config
+	began  time.Time
+	owner  *link.Owner
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	hurry  chan struct{} // the store is asked at once
+
+	deadline atomic.Int64 // of the lease, for state
+	given    atomic.Uint64
+
+	mu      sync.Mutex
+	machine *fleet.Machine
+	apps    map[string]*app
+	peers   map[string]*peer // by the name of their node
+	digests map[string]time.Time
+	leaving bool
+	stats   Stats
+	ticked  fleet.Instant
+}
+
+// app is what a member does with an app.
+type app struct {
+	jobs    []func()
+	busy    bool
+	waiting []Guest
+}
+
+// Bits of what a node tells with each sign of life.
+const (
+	hasLease = 1
+	oneGift  = 2 // beyond it: how many apps the node has given, modulo 128
+)
+
+// New returns a member whose links come from l. It begins with Start.
+func New(c Config) *Member {
+	m := &Member{Config: c, began: time.Now(), hurry: make(chan struct{}, 1), apps: make(map[string]*app),
+		peers: make(map[string]*peer), digests: make(map[string]time.Time)}
+	m.machine = fleet.New(c.Link.Node, c.Rules, fleet.Config{Serves: c.Serves, Reaches: m.reaches})
+	m.Link.State = m.state
+	m.owner = link.NewOwner(m.Link, c.Apps)
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	return m
+}
+
+// Start begins to renew the lease, and to take links from l.
+func (m *Member) Start(l net.Listener) {
+	m.wg.Go(func() { m.renew() })
+	m.wg.Go(func() { m.tick() })
+	m.wg.Go(func() { m.serve(l) })
+}
+
+// serve takes links until the listener is closed.
+func (m *Member) serve(l net.Listener) {
+	for {
+		err := m.owner.Serve(l)
+		if errors.Is(err, net.ErrClosed) || m.ctx.Err() != nil {
+			return
+		}
+		m.Log.Error().Err(err).Msg("a link cannot be accepted") // for want of descriptors, say
+		select {
+		case <-time.After(m.Rules.Retry):
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// Settle waits until other nodes have taken what was carried to them by sessions that are
+// closed, and until all that are carried here have come to their end.
+func (m *Member) Settle(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for m.owner.Open() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	m.mu.Lock()
+	peers := slices.Collect(maps.Values(m.peers))
+	m.mu.Unlock()
+	for _, p := range peers {
+		if e := p.live(); e != nil {
+			e.Settle(ctx)
+		}
+	}
+}
+
+// Close ends the links, and with them all that they carry. The listener is closed already.
+func (m *Member) Close() {
+	m.cancel()
+	m.owner.Close()
+	m.wg.Wait()
+	for name := range m.apps {
+		for _, g := range m.waiters(name) {
+			g.Cut()
+		}
+	}
+}
+
+func (m *Member) now() fleet.Instant { return time.Since(m.began) }
+
+// state is what others are told of us. It is called under a link's lock.
+func (m *Member) state() byte {
+	s := byte(m.given.Load()) * oneGift
+	if m.deadline.Load() > int64(m.now()) {
+		s |= hasLease
+	}
+	return s
+}
+
+// tell tells the machine something, and has done what it wants.
+func (m *Member) tell(event func(now fleet.Instant)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	event(m.now())
+	m.deadline.Store(int64(m.machine.Lease().Deadline()))
+	m.given.Store(m.stats.Given)
+	m.carryOut()
+}
+
+// renew keeps the lease.
+func (m *Member) renew() {
+	for {
+		m.mu.Lock()
+		wait := m.machine.Lease().Due() - m.now()
+		m.mu.Unlock()
+		select {
+		case <-time.After(max(wait, 0)):
+		case <-m.hurry:
+		case <-m.ctx.Done():
+			return
+		}
+		m.ask()
+	}
+}
+
+// ask renews the lease, or begins one.
+func (m *Member) ask() {
+	m.mu.Lock()
+	sent, joined := m.now(), m.machine.Lease().Joined()
+	m.machine.Sent(sent)
+	leaving := m.leaving && !joined
+	m.mu.Unlock()
+	if leaving {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, m.Rules.Trust)
+	defer cancel()
+	do := m.Leases.Join
+	if joined {
+		do = m.Leases.Renew
+	}
+	v, err := do(ctx, m.Self(), m.Rules.Length)
+	switch {
+	case err == nil:
+		m.tell(func(now fleet.Instant) {
+			m.stats.Failing = nil
+			m.machine.Renewed(sent, v, now)
+			m.noteDigests(v, now)
+			m.meet(v)
+		})
+	case err == store.ErrLeaseOver:
+		m.Log.Warn().Msg("the lease has run out: the node joins again")
+		m.tell(m.machine.Over)
+	default:
+		m.tell(func(fleet.Instant) {
+			if m.stats.Failing == nil && m.ctx.Err() == nil {
+				m.Log.Error().Err(err).Msg("the lease cannot be renewed")
+			}
+			m.stats.Failing = err
+		})
+	}
+}
+
+// tick lets time pass.
+func (m *Member) tick() {
+	tick := time.NewTicker(max(m.Rules.Retry/2, 5*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-m.ctx.Done():
+			return
+		}
+		if m.giftsSeen() {
+			m.askSoon()
+		}
+		m.tell(func(now fleet.Instant) {
+			m.countLoose(now)
+			m.machine.Tick(now)
+		})
+	}
+}
+
+// askSoon has the store be asked at once.
+func (m *Member) askSoon() {
+	select {
+	case m.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// Ready reports whether the node should be sent providers.
+func (m *Member) Ready() bool {
+	others := m.othersHaveLease()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.leaving && m.machine.Ready(others, m.now())
+}
+
+// May reports whether what nodes share may be read for an app now.
+func (m *Member) May(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.May(name, m.now())
+}
+
+// Answers is how long packets may still be written for an app: 0 if none may.
+func (m *Member) Answers(name string) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.machine.Place(name); p != fleet.Here && p != fleet.Giving {
+		return 0
+	}
+	return max(0, m.machine.Lease().Deadline()-m.now())
+}
+
+// Place is where an app lives.
+func (m *Member) Place(name string) fleet.Place {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.Place(name)
+}

@@ -1,0 +1,315 @@
+package member
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"apnsbridge/binproto"
+	"apnsbridge/fleet"
+	"apnsbridge/fleet/link"
+	"apnsbridge/gateway/devpki"
+	"apnsbridge/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// registry is leases in memory: what all nodes of a test ask.
+type registry struct {
+	mu    sync.Mutex
+	down  bool
+	nodes map[string]store.FleetNode
+	until map[string]time.Time
+	apps  map[string]store.FleetApp
+}
+
+func newRegistry() *registry {
+	return &registry{nodes: make(map[string]store.FleetNode), until: make(map[string]time.Time), apps: make(map[string]store.FleetApp)}
+}
+
+var errDown = errors.New("the registry is down")
+
+func (r *registry) set(down bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down = down
+}
+
+// leases is one node's part in it.
+type leases struct {
+	*registry
+	node string
+}
+
+func (l leases) Join(_ context.Context, n store.FleetNode, lease time.Duration) (store.FleetView, error) {
+	return l.renew(n, lease, false)
+}
+
+func (l leases) Renew(_ context.Context, n store.FleetNode, lease time.Duration) (store.FleetView, error) {
+	return l.renew(n, lease, true)
+}
+
+func (l leases) renew(n store.FleetNode, lease time.Duration, joined bool) (v store.FleetView, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.down:
+		return v, errDown
+	case joined && !l.lives(l.node):
+		return v, store.ErrLeaseOver
+	}
+	l.nodes[l.node], l.until[l.node] = n, time.Now().Add(lease)
+	for name, node := range l.nodes {
+		if l.lives(name) {
+			v.Nodes = append(v.Nodes, node)
+		}
+	}
+	for _, a := range l.apps {
+		v.Apps = append(v.Apps, a)
+	}
+	slices.SortFunc(v.Nodes, func(a, b store.FleetNode) int { return compare(a.Name, b.Name) })
+	slices.SortFunc(v.Apps, func(a, b store.FleetApp) int { return compare(a.Name, b.Name) })
+	return v, nil
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (r *registry) lives(node string) bool { return time.Now().Before(r.until[node]) }
+
+func (l leases) Claim(_ context.Context, app string) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.apps[app]
+	switch {
+	case l.down:
+		return 0, errDown
+	case !l.lives(l.node):
+		return 0, store.ErrLeaseOver
+	case a.Node != l.node && l.lives(a.Node):
+		return 0, &store.TakenError{What: "app " + app, By: a.Node, Left: time.Until(l.until[a.Node])}
+	}
+	l.apps[app] = store.FleetApp{Name: app, Node: l.node, Epoch: a.Epoch + 1}
+	return a.Epoch + 1, nil
+}
+
+func (l leases) Give(_ context.Context, app string, epoch uint64, to string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.apps[app]
+	switch {
+	case l.down:
+		return errDown
+	case a.Node != l.node || a.Epoch != epoch:
+		return store.ErrNotOurs
+	}
+	a.Node = to
+	l.apps[app] = a
+	return nil
+}
+
+func (l leases) Leave(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return errDown
+	}
+	delete(l.until, l.node)
+	return nil
+}
+
+// deeds writes down what is done with apps, and takes what is carried.
+type deeds struct {
+	mu   sync.Mutex
+	done []string
+}
+
+func (d *deeds) note(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.done = append(d.done, what)
+}
+
+func (d *deeds) said(what string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.done, what)
+}
+
+func (d *deeds) Take(context.Context, string, uint64) error {
+	d.note("take")
+	return nil
+}
+func (d *deeds) Loosen(string)                   { d.note("loosen") }
+func (d *deeds) GoOn(string)                     { d.note("go on") }
+func (d *deeds) Hush(string)                     { d.note("hush") }
+func (d *deeds) Lose(string)                     { d.note("lose") }
+func (d *deeds) Release(context.Context, string) { d.note("release") }
+
+func (d *deeds) Open(string, link.Provider, []byte) (link.Session, binproto.Parser, error) {
+	d.note("open")
+	return nil, binproto.Parser{}, errors.New("a provider came too late")
+}
+func (d *deeds) Read(context.Context, string, []byte, link.Reader) {}
+
+// guest says what place was found for it.
+type guest struct{ place chan string }
+
+func newGuest() guest { return guest{make(chan string, 1)} }
+
+func (g guest) Here() error {
+	g.place <- "here"
+	return nil
+}
+func (g guest) Carry(e *link.Entry) { g.place <- "carried to " + e.Node() }
+func (g guest) Cut()                { g.place <- "cut" }
+
+func (g guest) wants(t *testing.T, want string) {
+	t.Helper()
+	select {
+	case got := <-g.place:
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("no place was found, want %q", want)
+	}
+}
+
+var pki = sync.OnceValue(func() *devpki.PKI {
+	p, err := devpki.Create("fleet")
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+func start(t *testing.T, r *registry, name string) (*Member, *deeds) {
+	t.Helper()
+	certificate, err := pki().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(deeds)
+	m := New(Config{Leases: leases{r, name}, Rules: fleet.NewRules(600*time.Millisecond, 2*time.Second), Apps: d,
+		Link:   link.Config{Node: name, Certificate: certificate, CA: pool()},
+		Self:   func() store.FleetNode { return store.FleetNode{Name: name, Address: l.Addr().String()} },
+		Serves: func(string) bool { return true }, Log: zerolog.Nop()})
+	m.Start(l)
+	t.Cleanup(func() {
+		l.Close()
+		m.Close()
+	})
+	return m, d
+}
+
+func pool() *x509.CertPool { return pki().Pool() }
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) { // between two looks
+		if time.Now().After(deadline) {
+			t.Fatalf("not seen: %s", what)
+		}
+	}
+}
+
+// An app is taken by the node that is asked for it first; the others carry to that one. It
+// goes to another when the node leaves, and the first session there waits for it.
+func TestMember(t *testing.T) {
+	r := newRegistry()
+	first, did := start(t, r, "gw1")
+	g := newGuest()
+	first.Enter("mail", g)
+	g.wants(t, "here")
+	second, its := start(t, r, "gw2")
+	until(t, "the nodes are linked", func() bool {
+		linked := 0
+		for _, m := range []*Member{first, second} {
+			for _, n := range m.Stats().Nodes {
+				if n.Linked {
+					linked++
+				}
+			}
+		}
+		return linked == 4
+	})
+	g = newGuest()
+	second.Enter("mail", g)
+	g.wants(t, "carried to gw1")
+	if !first.May("mail") || second.May("mail") || first.Answers("mail") == 0 || second.Answers("mail") > 0 {
+		t.Error("the app may be written for by the second node, or not by the first")
+	}
+	first.Hush()
+	if first.Ready() {
+		t.Error("a node that is to leave is ready")
+	}
+	if err := first.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the second has the app", func() bool { return second.Place("mail") == fleet.Here })
+	g = newGuest()
+	second.Enter("mail", g)
+	g.wants(t, "here")
+	if !did.said("hush") || !did.said("release") || !its.said("take") {
+		t.Errorf("the first did %v, and the second %v", did.done, its.done)
+	}
+}
+
+// Without the store an app is loose when the deadline has passed, and here again when the
+// store is back; the node stays ready, for no other has a lease.
+func TestMemberLoose(t *testing.T) {
+	r := newRegistry()
+	m, did := start(t, r, "gw1")
+	g := newGuest()
+	m.Enter("mail", g)
+	g.wants(t, "here")
+	r.set(true)
+	until(t, "the app is loose", func() bool { return m.Place("mail") == fleet.Loose })
+	if m.May("mail") || m.Answers("mail") > 0 || !m.Ready() {
+		t.Error("a node without a lease may write for its app, or is not ready though it is alone")
+	}
+	g = newGuest()
+	m.Enter("mail", g)
+	g.wants(t, "here")
+	g = newGuest()
+	m.Enter("post", g)
+	g.wants(t, "here") // eight seconds later, or what stands for them
+	r.set(false)
+	until(t, "the app is here", func() bool { return m.Place("mail") == fleet.Here })
+	if !did.said("loosen") {
+		t.Errorf("did %v", did.done)
+	}
+	if st := m.Stats(); st.Loose == 0 || st.Failing != nil {
+		t.Errorf("got %+v", st)
+	}
+}
+
+// Connections that wait are cut when the member ends.
+func TestMemberCloses(t *testing.T) {
+	r := newRegistry()
+	r.set(true)
+	g := newGuest()
+	t.Cleanup(func() { g.wants(t, "cut") }) // behind the member's end
+	m, _ := start(t, r, "gw1")
+	m.Enter("mail", g)
+}

@@ -1,0 +1,282 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"time"
+
+	"apnsbridge/fleet"
+	"apnsbridge/store"
+)
+
+func (m *Member) of(name string) *app {
+	a := m.apps[name]
+	if a == nil {
+		a = new(app)
+		m.apps[name] = a
+	}
+	return a
+}
+
+// do has something be done for an app, behind what is. m.mu is held.
+func (m *Member) do(name string, job func()) {
+	a := m.of(name)
+	a.jobs = append(a.jobs, job)
+	if a.busy {
+		return
+	}
+	a.busy = true
+	m.wg.Go(func() {
+		for {
+			m.mu.Lock()
+			if len(a.jobs) == 0 {
+				a.busy = false
+				m.mu.Unlock()
+				return
+			}
+			job := a.jobs[0]
+			a.jobs = a.jobs[1:]
+			m.mu.Unlock()
+			job()
+		}
+	})
+}
+
+// carryOut begins what the machine wants, in its order. m.mu is held.
+func (m *Member) carryOut() {
+	for _, w := range m.machine.Actions() {
+		m.Log.Debug().Str("app", w.App).Stringer("verb", w.Verb).Uint64("epoch", w.Epoch).Str("node", w.Node).Msg("fleet")
+		switch w.Verb {
+		case fleet.Claim:
+			m.wg.Go(func() { m.claim(w.App) })
+		case fleet.Take:
+			m.do(w.App, func() { m.take(w) })
+		case fleet.Open:
+			m.Log.Info().Str("app", w.App).Msg("the app lives here")
+			m.do(w.App, func() { m.seat(w.App) })
+		case fleet.Loosen:
+			m.Log.Warn().Str("app", w.App).Msg("it is not known whose the app is: its providers are served without packets")
+			m.do(w.App, func() {
+				m.Apps.Loosen(w.App)
+				m.seat(w.App)
+			})
+		case fleet.GoOn:
+			m.Log.Info().Str("app", w.App).Msg("the app lives here, as before")
+			m.do(w.App, func() {
+				m.Apps.GoOn(w.App)
+				m.seat(w.App)
+			})
+		case fleet.End, fleet.Drop:
+			m.Log.Info().Str("app", w.App).Msg("the app is another node's")
+			m.do(w.App, func() { m.Apps.Lose(w.App) })
+		case fleet.Carry:
+			m.do(w.App, func() { m.sendOn(w.App, w.Node) })
+		case fleet.Release:
+			m.do(w.App, func() { m.release(w) })
+		}
+	}
+}
+
+func (m *Member) claim(name string) {
+	ctx, cancel := context.WithTimeout(m.ctx, m.Rules.Trust)
+	defer cancel()
+	epoch, err := m.Leases.Claim(ctx, name)
+	taken := (*store.TakenError)(nil)
+	switch {
+	case err == nil:
+	case errors.As(err, &taken):
+		m.askSoon() // who has it
+	default:
+		m.Log.Warn().Err(err).Str("app", name).Msg("the app cannot be claimed")
+	}
+	m.tell(func(now fleet.Instant) {
+		if err != nil {
+			m.machine.Refused(name, now)
+			return
+		}
+		m.machine.Claimed(name, epoch, now)
+	})
+}
+
+func (m *Member) take(w fleet.Action) {
+	ctx, cancel := context.WithTimeout(m.ctx, m.Rules.Claim)
+	defer cancel()
+	err := m.Apps.Take(ctx, w.App, w.Epoch)
+	if err != nil {
+		m.Log.Error().Err(err).Str("app", w.App).Msg("what there is of the app cannot be loaded")
+	}
+	m.tell(func(now fleet.Instant) {
+		if err == nil {
+			m.stats.Takeovers++
+		}
+		m.machine.Taken(w.App, w.Epoch, err == nil, now)
+	})
+}
+
+// release gives an app, once what is here of it is written down.
+func (m *Member) release(w fleet.Action) {
+	began := time.Now()
+	m.Apps.Release(m.ctx, w.App)
+	for {
+		ctx, cancel := context.WithTimeout(m.ctx, m.Rules.Trust)
+		err := m.Leases.Give(ctx, w.App, w.Epoch, w.Node)
+		cancel()
+		if err == nil || errors.Is(err, store.ErrNotOurs) || m.ctx.Err() != nil || m.leaseOver() {
+			break
+		}
+		m.Log.Error().Err(err).Str("app", w.App).Msg("the app cannot be given: it is tried again")
+		select {
+		case <-time.After(m.Rules.Retry):
+		case <-m.ctx.Done():
+		}
+	}
+	m.Log.Info().Str("app", w.App).Str("to", w.Node).Dur("took", time.Since(began)).Msg("the app is given")
+	m.tell(func(now fleet.Instant) {
+		m.stats.Given++
+		m.machine.Given(w.App, now)
+	})
+	m.owner.Tell()
+}
+
+// Review gives the apps away that this node is not configured with any more.
+func (m *Member) Review() {
+	m.tell(func(fleet.Instant) {
+		for name := range m.apps {
+			if !m.Serves(name) {
+				m.machine.Give(name, m.successor(name))
+			}
+		}
+	})
+}
+
+// leaseOver reports whether the lease may not be trusted in any more: others take the apps
+// then, whether they were given or not.
+func (m *Member) leaseOver() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.Lease().Deadline() <= m.now()
+}
+
+// hushed is how long an app goes without packets before it is given: those that were
+// decided on are written by then.
+func (m *Member) hushed() time.Duration { return min(m.Rules.Length/2, Hushed) }
+
+// Hushed is how long that is at most.
+const Hushed = 3 * time.Second
+
+// Move gives an app that lives here to another node.
+func (m *Member) Move(ctx context.Context, name, to string) error {
+	m.mu.Lock()
+	place, owner := m.machine.Place(name), ""
+	if o, ok := m.machine.Lease().Owner(name); ok {
+		owner = o.Name
+	}
+	_, alive := m.node(to)
+	m.mu.Unlock()
+	switch {
+	case !m.Serves(name):
+		return errors.New("no app of that name is configured")
+	case !alive:
+		return errors.New("no node of that name has a lease: see apnsbridge fleet status")
+	case place != fleet.Here && owner != "" && owner != m.Link.Node:
+		return errors.New("the app lives on " + owner + ": ask that node")
+	case place != fleet.Here:
+		return errors.New("the app lives nowhere: the first session to come takes it to its node")
+	case to == m.Link.Node:
+		return nil
+	}
+	m.Apps.Hush(name)
+	select {
+	case <-time.After(m.hushed()):
+	case <-ctx.Done():
+	}
+	m.tell(func(fleet.Instant) { m.machine.Give(name, to) })
+	return m.await(ctx, func() bool { p := m.machine.Place(name); return p != fleet.Here && p != fleet.Giving })
+}
+
+// Hush has all apps go without packets: the node is about to Leave.
+func (m *Member) Hush() {
+	m.mu.Lock()
+	m.leaving = true
+	var here []string
+	for name := range m.apps {
+		if m.machine.Place(name) == fleet.Here {
+			here = append(here, name)
+		}
+	}
+	m.mu.Unlock()
+	for _, name := range here {
+		m.Apps.Hush(name)
+	}
+}
+
+// Leave gives all apps to other nodes, as far as ctx lets it, and ends the lease.
+func (m *Member) Leave(ctx context.Context) error {
+	m.tell(func(fleet.Instant) {
+		m.leaving = true
+		for name := range m.apps {
+			m.machine.Give(name, m.successor(name))
+		}
+	})
+	if err := m.await(ctx, func() bool {
+		for name := range m.apps {
+			if m.machine.Place(name) == fleet.Giving {
+				return false
+			}
+		}
+		return true
+	}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.Rules.Trust)
+	defer cancel()
+	return m.Leases.Leave(ctx)
+}
+
+// await waits until something holds of the machine.
+func (m *Member) await(ctx context.Context, holds func() bool) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		m.mu.Lock()
+		over := holds()
+		m.mu.Unlock()
+		if over {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// node finds a node that has a lease. m.mu is held.
+func (m *Member) node(name string) (store.FleetNode, bool) {
+	for _, n := range m.machine.Lease().View().Nodes {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return store.FleetNode{}, false
+}
+
+// successor is the other node that an app is given to, when this one ends: each of them
+// gets its part. "" is none in particular. m.mu is held.
+func (m *Member) successor(app string) (name string) {
+	highest := uint32(0)
+	for _, n := range m.machine.Lease().View().Nodes {
+		p := m.peers[n.Name]
+		if p == nil || p.live() == nil || p.live().State()&hasLease == 0 {
+			continue
+		}
+		h := fnv.New32a()
+		h.Write([]byte(app + "\x00" + n.Name))
+		if sum := h.Sum32(); name == "" || sum > highest {
+			name, highest = n.Name, sum
+		}
+	}
+	return name
+}

@@ -1,0 +1,48 @@
+// Package memory is what a node of a fleet remembers: what all nodes share, and behind it
+// what is the node's own. The fleet's store is never in the way: what cannot be put there
+// goes behind it, and what the node's own store has is delivered, or handed over, by this
+// node alone.
+package memory
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"apnsbridge/store"
+)
+
+// Ledger is a store.Ledger that is waited for no longer than Patience.
+type Ledger struct {
+	store.Ledger
+	Patience time.Duration
+	Fenced   func() // as of SpoolConfig
+}
+
+func (l Ledger) count(err error) error {
+	if l.Fenced != nil && errors.Is(err, store.ErrNotOurs) {
+		l.Fenced()
+	}
+	return err
+}
+
+// Append implements store.Ledger.
+func (l Ledger) Append(ctx context.Context, records ...store.LedgerRecord) error {
+	ctx, cancel := context.WithTimeout(ctx, l.Patience)
+	defer cancel()
+	return l.count(l.Ledger.Append(ctx, records...))
+}
+
+// Load implements store.Ledger.
+func (l Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) error {
+	ctx, cancel := context.WithTimeout(ctx, l.Patience)
+	defer cancel()
+	return l.Ledger.Load(ctx, fn)
+}
+
+// Replace implements store.Ledger.
+func (l Ledger) Replace(ctx context.Context, records ...store.LedgerRecord) error {
+	ctx, cancel := context.WithTimeout(ctx, l.Patience)
+	defer cancel()
+	return l.count(l.Ledger.Replace(ctx, records...))
+}
