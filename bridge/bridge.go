@@ -198,7 +198,9 @@ func (b *Bridge) Reload(apps []App) error {
 			}
 		}
 	}
-	b.bringBack()
+	for name := range seen {
+		b.bringBack(b.apps[name])
+	}
 	b.mu.Unlock()
 	for _, then := range after {
 		then()

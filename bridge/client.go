@@ -176,13 +176,12 @@ func (b *Bridge) forgetClient(key clientKey, c *client) {
 	c.app.conversations.Add(c.ledger.Stats())
 }
 
-// bringBack makes the clients of configured apps of which an earlier run has left
-// something that comes to its end by itself: a bad token that was told and perhaps not
-// read goes to the feedback list, though its provider may never come again. b.mu is held.
-func (b *Bridge) bringBack() {
-	for _, name := range b.ledgerLog.Unfinished() {
-		app, id, _ := strings.Cut(name, " ")
-		if a := b.apps[app]; a != nil && a.configured {
+// bringBack makes the clients of a of which an earlier run has left something that comes
+// to its end by itself: a bad token that was told and perhaps not read goes to the
+// feedback list, though its provider may never come again. b.mu is held.
+func (b *Bridge) bringBack(a *app) {
+	for _, name := range a.log.Load().Unfinished() {
+		if app, id, _ := strings.Cut(name, " "); app == a.name {
 			b.clientOf(a, Origin{App: app, Client: id})
 		}
 	}

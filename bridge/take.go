@@ -50,6 +50,7 @@ func (b *Bridge) Take(name string, s Stores) error {
 	a.stopLog = b.begin(log)
 	a.log.Store(log)
 	b.restoreClients(a, log)
+	b.bringBack(a)
 	b.mu.Unlock()
 	b.hold(a, here)
 	for _, l := range a.lanes {
