@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -21,7 +23,9 @@ import (
 var (
 	postgres      *storetest.Postgres
 	startPostgres = sync.OnceValue(func() (err error) {
-		postgres, err = storetest.StartPostgres()
+		if postgres, err = storetest.StartPostgres(); err == nil {
+			stopPostgres = func() { postgres.Stop() }
+		}
 		return err
 	})
 	schemas atomic.Int64

@@ -21,6 +21,9 @@ import (
 // scratch is a folder for what all tests share. It goes with the process.
 var scratch string
 
+// stopPostgres stops the one that tests of a fleet have started.
+var stopPostgres = func() {}
+
 // checked runs the tests and looks for what they have left behind.
 type checked struct{ m *testing.M }
 
@@ -35,9 +38,7 @@ func (c checked) Run() int {
 	// gnet's worker pool runs as long as the process, and its workers for a while.
 	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
 	code := c.m.Run()
-	if postgres != nil {
-		postgres.Stop()
-	}
+	stopPostgres()
 	if err := goleak.Find(pool, worker); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
