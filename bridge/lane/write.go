@@ -178,7 +178,36 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 		if !full {
 			l.freed = false
 		}
+		if batch[k].it.place == moving {
+			l.leaveMoves()
+		}
 		l.cannot()
+	}
+}
+
+// leaveMoves leaves all that was to be moved to queues where it is, in the log: it cannot
+// be, and what waits for that may go. From there it is read again; what goes makes room.
+func (l *Lane) leaveMoves() {
+	of := make(map[*device]bool)
+	var left []*device
+	l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool {
+		it := p.it
+		if it.place != moving {
+			return false
+		}
+		d := it.device
+		if !of[d] {
+			of[d], left = true, append(left, d)
+		}
+		it.write = unwritten
+		d.moving--
+		l.giveBack(d, it)
+		return true
+	}))
+	for _, d := range left {
+		if d.state == idle {
+			l.next(d)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -285,5 +286,29 @@ func TestBarrierBehindABatch(t *testing.T) {
 	g.begin(1)
 	if g.lane.After(func() {}) || len(g.lane.Passed()) > 0 {
 		t.Error("it is not on disk")
+	}
+}
+
+// The disk breaks, or there is no room on it for anything, while what was read of the log
+// is moved to the queues of devices that wait: that stays in the log, and all goes.
+func TestCaseBrokenWhileMoved(t *testing.T) {
+	for _, m := range []Mode{Overflow, Always} {
+		for at := 100 * time.Millisecond; at <= 3*time.Second; at += 100 * time.Millisecond {
+			t.Run(fmt.Sprint(m, " after ", at), func(t *testing.T) {
+				g := newRig(m, func(*note) Class { return NoConnection })
+				for i := range 600 {
+					g.arrive(&note{device: i % 30, seq: i / 30})
+				}
+				g.wait(5 * time.Second)
+				g.apns = refuses(30, Throttled)
+				g.wait(at)
+				g.disk.broken, g.apns = true, refuses(0, Accepted)
+				written := len(g.disk.rows)
+				g.until(10*time.Minute, func() bool { return g.accepted >= written })
+				if g.accepted < written {
+					t.Errorf("%d accepted of %d that are on disk: %d are on their way there", g.accepted, written, g.lane.Unwritten())
+				}
+			})
+		}
 	}
 }
