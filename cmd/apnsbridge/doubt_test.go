@@ -92,7 +92,7 @@ func (r *repetitions) check(t *testing.T, twice map[int][]arrival) {
 		late += len(twice[process]) - known
 	}
 	t.Logf("%d were asked for again without an answer, and %d accepted twice, %d of them after the last count of a process", asked, doubled, late)
-	if asked == 0 {
+	if asked == 0 && !raced { // at a tenth of the rate none may be on its way
 		t.Error("no answer was lost")
 	}
 }
