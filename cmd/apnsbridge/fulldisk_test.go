@@ -24,8 +24,7 @@ type fullDisk struct {
 const fullMemory = 2 << 20 // queued_bytes
 
 func newFullDisk(t *testing.T, mode string) *fullDisk {
-	// Room, once it is free, for all that is written, in the log and again in queues.
-	d := &fullDisk{disk: storetest.NewDisk(t, 64<<20)}
+	d := &fullDisk{disk: storetest.NewDisk(t, 16<<20)}
 	d.killed = newKilled(t, fmt.Sprintf("spool: {mode: %s}\nlimits: {queued_bytes: %d, retry_delay: 20ms, retry_delay_max: 100ms}", mode, fullMemory))
 	d.stop()
 	if err := os.RemoveAll(d.path("data")); err != nil {
