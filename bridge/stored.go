@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 
 	"apnsbridge/bridge/lane"
@@ -81,7 +82,12 @@ func readBody(from *store.SpoolRecord) (*notification, error) {
 		return n, errStored
 	}
 	q := &n.Request
-	q.Priority, n.taken = b[1], int64(binary.BigEndian.Uint64(b[2:]))*int64(time.Second)
+	taken := binary.BigEndian.Uint64(b[2:])
+	if taken > math.MaxInt64/uint64(time.Second) { // no time that a clock can be at
+		n.copy(from.Token, nil)
+		return n, errStored
+	}
+	q.Priority, n.taken = b[1], int64(taken)*int64(time.Second)
 	copy(q.ID[:], b[10:])
 	q.Expiration = int64(binary.BigEndian.Uint64(b[26:]))
 	b = b[storedHead+1:]
