@@ -302,7 +302,7 @@ func FuzzEntry(f *testing.F) {
 	f.Add(appendMessage(appendMessage(nil, tuples, 3, 1, 2), finish, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e := &Entry{conn: unconnected(), sessions: make(map[uint32]*carried),
-			readers: make(map[uint32]chan<- readerOrder), account: newAccount(1 << 20)}
+			readers: make(map[uint32]chan<- readerOrder), unpaid: make(map[uint32]int), account: newAccount(1 << 20)}
 		for range 2 {
 			p := newProvider(e)
 			s, err := e.Open(p, "mail", nil)
