@@ -136,23 +136,36 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 // unmove leaves it, and all of d that was to be moved after it, where it is, in the
 // log.
 func (l *Lane) unmove(d *device, it *Item) {
-	stays := func(x *Item) {
-		x.write = unwritten
-		d.moving--
-		l.giveBack(d, x)
-	}
-	stays(it)
-	l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool {
-		x := p.it
-		same := x.place == moving && x.device == d
-		if same {
-			stays(x)
-		}
-		return same
-	}))
+	l.stay(d, it)
+	l.unmoveAll(func(x *device) bool { return x == d })
 	if d.state == idle {
 		l.next(d)
 	}
+}
+
+// stay has it, which is not to be moved any more, leave memory for its place in the log.
+func (l *Lane) stay(d *device, it *Item) {
+	it.write = unwritten
+	d.moving--
+	l.giveBack(d, it)
+}
+
+// unmoveAll leaves in the log what is to be moved of the devices for which of holds, and
+// gives these, each once.
+func (l *Lane) unmoveAll(of func(*device) bool) (devices []*device) {
+	seen := make(map[*device]bool)
+	l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool {
+		d := p.it.device
+		if p.it.place != moving || !of(d) {
+			return false
+		}
+		if !seen[d] {
+			seen[d], devices = true, append(devices, d)
+		}
+		l.stay(d, p.it)
+		return true
+	}))
+	return devices
 }
 
 // Commit takes what came of writing: the first k of the batch are on disk, with
@@ -188,23 +201,7 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 // leaveMoves leaves all that was to be moved to queues where it is, in the log: it cannot
 // be, and what waits for that may go. From there it is read again; what goes makes room.
 func (l *Lane) leaveMoves() {
-	of := make(map[*device]bool)
-	var left []*device
-	l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool {
-		it := p.it
-		if it.place != moving {
-			return false
-		}
-		d := it.device
-		if !of[d] {
-			of[d], left = true, append(left, d)
-		}
-		it.write = unwritten
-		d.moving--
-		l.giveBack(d, it)
-		return true
-	}))
-	for _, d := range left {
+	for _, d := range l.unmoveAll(func(*device) bool { return true }) {
 		if d.state == idle {
 			l.next(d)
 		}
