@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"apnsbridge/bridge/pushtype"
@@ -20,6 +21,7 @@ func FuzzReadBody(f *testing.F) {
 	f.Add([]byte("token"), body)
 	f.Add([]byte("token"), body[:storedHead])
 	f.Add([]byte{}, body)
+	f.Add([]byte("token"), slices.Concat(body[:2], bytes.Repeat([]byte{0x30}, 8), body[10:])) // a time that overflows
 	f.Fuzz(func(t *testing.T, token, body []byte) {
 		n, err := readBody(&store.SpoolRecord{SpoolKey: store.SpoolKey{Token: token}, Body: body})
 		if err != nil {
