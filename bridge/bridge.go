@@ -198,9 +198,7 @@ func (b *Bridge) Reload(apps []App) error {
 			}
 		}
 	}
-	for name := range seen {
-		b.bringBack(b.apps[name])
-	}
+	b.bringBack(b.ledgerLog)
 	b.mu.Unlock()
 	for _, then := range after {
 		then()

@@ -7,6 +7,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/ledgerlog"
 	"apnsbridge/bridge/pace"
 )
 
@@ -23,7 +24,7 @@ type client struct {
 	watched  map[*Session]struct{} // those that wait for room, or for their end
 	touched  []*Session            // of these, the ones for which that may have come
 	freed    int64                 // bytes of notifications that are not needed any more
-	busy     bool                  // somebody is carrying out decisions
+	busy     bool                  // decisions are being carried out
 	last     uint32                // the identifier of the latest frame that has one
 	several  bool                  // there was one
 }
@@ -176,12 +177,13 @@ func (b *Bridge) forgetClient(key clientKey, c *client) {
 	c.app.conversations.Add(c.ledger.Stats())
 }
 
-// bringBack makes the clients of a of which an earlier run has left something that comes
-// to its end by itself: a bad token that was told and perhaps not read goes to the
+// bringBack makes the clients of which an earlier run has left something in log that
+// comes to its end by itself: a bad token that was told and perhaps not read goes to the
 // feedback list, though its provider may never come again. b.mu is held.
-func (b *Bridge) bringBack(a *app) {
-	for _, name := range a.log.Load().Unfinished() {
-		if app, id, _ := strings.Cut(name, " "); app == a.name {
+func (b *Bridge) bringBack(log *ledgerlog.Log) {
+	for _, name := range log.Unfinished() {
+		app, id, _ := strings.Cut(name, " ")
+		if a := b.apps[app]; a != nil && a.configured && a.log.Load() == log {
 			b.clientOf(a, Origin{App: app, Client: id})
 		}
 	}

@@ -15,13 +15,13 @@ type Stores struct {
 	Ledger ledgerlog.Store
 }
 
-// tenure says whether an app of several processes is this one's. Without a fleet all
+// tenure is whose an app of several processes is. Without a fleet all
 // apps are here for life.
 type tenure uint8
 
 const (
 	here  tenure = iota
-	loose        // nobody knows: sessions are opened, and go without packets
+	loose        // it is not known: sessions are opened, and go without packets
 	away         // it is another's, or about to be: no session is opened
 )
 
@@ -50,7 +50,7 @@ func (b *Bridge) Take(name string, s Stores) error {
 	a.stopLog = b.begin(log)
 	a.log.Store(log)
 	b.restoreClients(a, log)
-	b.bringBack(a)
+	b.bringBack(log)
 	b.mu.Unlock()
 	b.hold(a, here)
 	for _, l := range a.lanes {
@@ -126,7 +126,7 @@ func (b *Bridge) Loosen(name string) {
 	b.fillAgain(a)
 }
 
-// GoOn has an app's sessions be answered again: it was nobody else's meanwhile.
+// GoOn has an app's sessions be answered again: it was no other's meanwhile.
 func (b *Bridge) GoOn(name string) {
 	a := b.appOf(name)
 	if a == nil {
