@@ -11,7 +11,7 @@ type counters struct {
 	known                                  atomic.Uint64
 }
 
-// skip counts the items of a frame that nobody knows.
+// skip counts the items of a frame that are not known.
 func (c *counters) skip(items uint16) {
 	if items > 0 {
 		c.skippedItems.Add(uint64(items))

@@ -22,7 +22,7 @@ type Peer interface {
 	Resume()
 
 	// Close ends our side of the connection without a packet: all that was
-	// taken is settled, or there is nobody to tell. As after Fail, what the
+	// taken is settled, or no provider is to be told. As after Fail, what the
 	// provider has still written is read.
 	Close()
 }

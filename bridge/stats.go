@@ -49,7 +49,7 @@ type AppStats struct {
 type Counts struct {
 	Taken        uint64 // good frames
 	OverRate     uint64 // of those and malformed ones: a connection was not read behind them, for its client's rate
-	SkippedItems uint64 // items of framed notifications that nobody knows
+	SkippedItems uint64 // items of framed notifications that are not known
 	Accepted     uint64 // by APNs
 	Retried      uint64 // attempts after the first
 	Ambiguous    uint64 // of those, after no answer: these may double

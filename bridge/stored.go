@@ -151,8 +151,8 @@ func (n *notification) tombstone() uint64 {
 	return tombstones.Key(n.session.app.name, n.session.origin.Client, n.identifier, n.Token(), n.Payload())
 }
 
-// bury notes what was put into the spool for the first time. Nobody else may change what
-// is in batch.
+// bury notes what was put into the spool for the first time. Only the caller may
+// change what is in batch.
 func (b *Bridge) bury(batch []*lane.Item) {
 	if !b.tombs.Written() {
 		return

@@ -16,7 +16,7 @@
 // without it: it delivers what its own connections bring and tells no provider of a
 // failure, which is exact for everybody without any memory.
 //
-//	Elsewhere → Claiming   a session comes and nobody has the app, or it falls to us
+//	Elsewhere → Claiming   a session comes and no node has the app, or it falls to us
 //	Claiming  → Here       it is claimed, and what waits of it is loaded
 //	          → Elsewhere  another has it
 //	          → Loose      eight seconds have passed

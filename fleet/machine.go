@@ -46,7 +46,7 @@ const (
 	// its feedback readers be closed.
 	Loosen
 
-	// GoOn has loose sessions be answered for again: the app was nobody else's meanwhile.
+	// GoOn has loose sessions be answered for again: the app was no other's meanwhile.
 	GoOn
 
 	// End ends the local sessions with status 10, delivers what is in memory, and drops

@@ -71,7 +71,7 @@ func (m *Machine) lose(a *app) {
 	m.want(End, a)
 }
 
-// advance claims an app that nobody has, or takes what is claimed, and reports whether
+// advance claims an app that no node has, or takes what is claimed, and reports whether
 // it is doing one of both.
 func (m *Machine) advance(a *app, now Instant, held uint64, owns bool) bool {
 	owner, owned := m.lease.Owner(a.name)
@@ -92,6 +92,6 @@ func (m *Machine) advance(a *app, now Instant, held uint64, owns bool) bool {
 	return false
 }
 
-// Ready reports whether the node should be sent providers: it has a lease, or nobody
+// Ready reports whether the node should be sent providers: it has a lease, or no node
 // has. others reports whether another node says over its link that it has one.
 func (m *Machine) Ready(others bool, now Instant) bool { return now < m.lease.Deadline() || !others }

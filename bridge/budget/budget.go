@@ -105,8 +105,8 @@ func (a *Account) Park(s Waiter) (parked bool) {
 func (a *Account) Give(n int64) {
 	a.Add(-n)
 	b := a.budget
-	// Where a's sessions find no room those of others have had it before. Nobody
-	// looks at a thousand of them for each notification.
+	// Where a's sessions find no room those of others have had it before. A
+	// thousand of them are not looked at for each notification.
 	if b.waiting.Load() == 0 || !a.Plenty() {
 		return
 	}

@@ -33,7 +33,7 @@ type Sink interface {
 	// Send hands an item to the upstream, which calls Admit before the request
 	// and Answered after it. fresh says that it is to go over a new connection.
 	Send(it *Item, fresh bool)
-	// Release says that an item waits, nobody knows how long, and that the bridge
+	// Release says that an item waits, it is not known how long, and that the bridge
 	// answers for it: its provider hears no more of it.
 	Release(*Item)
 	// Left says that an item is on disk only. The lane has let go of it.

@@ -159,7 +159,7 @@ func (l *Lane) expireAt(d *device) {
 }
 
 // releases reports whether the bridge answers for what waits of d though it is not
-// on disk: there is none, and nobody knows how long it will be.
+// on disk: there is none, and it is not known how long it will be.
 func (l *Lane) releases(d *device) bool {
 	return l.Mode == Off && (d.state == waits || d.state == door && l.unreachable(d.line))
 }

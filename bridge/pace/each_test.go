@@ -51,8 +51,8 @@ func TestEach(t *testing.T) {
 	})
 }
 
-// TestEachForgets: where there is not, nobody has to wait who had no turn lately,
-// and whoever came last is not forgotten.
+// TestEachForgets: where there is not, none has to wait that had no turn lately,
+// and the one that came last is not forgotten.
 func TestEachForgets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := Rate{1, time.Hour}

@@ -49,7 +49,7 @@ func (a *assembly) access() (access, error) {
 }
 
 // tokenBytes is the least that a token has. It is tried over the network as
-// often as somebody likes.
+// often as a caller likes.
 const tokenBytes = 16
 
 // adminToken gives the hash of the token. Its errors do not show what it is.

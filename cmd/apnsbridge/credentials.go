@@ -134,7 +134,7 @@ func open(text []byte, one shown, topic string) (*upstream.Credential, error) {
 }
 
 // openPatience is for the password of one file. What of its iterations is itself
-// encrypted is seen by nobody before.
+// encrypted is not seen before.
 const openPatience = 10 * time.Second
 
 // openPatiently gives up after openPatience. What goes on then ends by itself.

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// reads lets those requests through to next that come from somebody who may ask:
+// reads lets those requests through to next whose sender may ask:
 // with the token where there is one. On a port that asks for nothing, which only
 // this machine can reach, the request must name it by its address. A name may be
 // that of a web page whose owner has pointed it here, to have the operator's
@@ -45,10 +45,10 @@ func (a *admin) probed(word, whole http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// changes lets only those requests through to next that somebody who may ask has
+// changes lets only those requests through to next that a caller who may ask has
 // sent on purpose. A web page that they look at can have their browser send requests
 // too, with their certificate: it can set no header for a server that is not its own,
-// and the browser says whether a form is of the page it goes to (Fetch Metadata).
+// and the browser tells whether a form is of the page it goes to (Fetch Metadata).
 func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
 	return a.reads(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -82,8 +82,8 @@ func tokenOf(r *http.Request) string {
 	return token
 }
 
-// namesAddress says whether host, with or without a port, is an address or
-// localhost, and not a name that somebody else can point to this machine.
+// namesAddress reports whether host, with or without a port, is an address or
+// localhost, and not a name that others can point to this machine.
 func namesAddress(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -48,7 +48,7 @@ func (o reloadOutcome) status() string {
 // as they are, but for the connections of those who would not be admitted any
 // more, which come to their end.
 //
-// The bridge is first: for a moment it knows apps for which nobody is admitted
+// The bridge is first: for a moment it knows apps for which no client is admitted
 // yet, and an app that it knows no more turns providers away in good order.
 func (s *service) reload() error {
 	current := s.current.Load()

@@ -117,7 +117,7 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 }
 
 // tend lets the service serve until ctx ends, or until a part fails. What reads
-// files does so beside it: a file that takes for ever keeps nobody from stopping.
+// files does so beside it: a file that takes for ever does not keep it from stopping.
 func (s *service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
 	go s.keepUp(ctx, hangups, manager)
 	select {

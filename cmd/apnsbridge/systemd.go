@@ -11,7 +11,7 @@ import (
 )
 
 // systemd is told how the service is, if it is what has started it: sd_notify(3)
-// and sd_watchdog_enabled(3). The zero value tells nobody.
+// and sd_watchdog_enabled(3). The zero value tells nothing.
 type systemd struct {
 	listens  bool
 	watchdog time.Duration // for which it may hear nothing; 0: for ever

@@ -16,7 +16,7 @@ type account struct {
 	wait   []*share // that have parked sessions
 }
 
-// An app's own part of a link, and the part of it that is nobody's own.
+// An app's own part of a link, and the part of it that is no app's own.
 const (
 	ownParts    = 64
 	commonParts = 2

@@ -37,7 +37,7 @@ func newBatch(first uint64, records int) *batch {
 
 func (b *batch) waiting() int { return b.records - b.held - b.ended }
 
-// at is the place of a record that is somebody's. ok is whether it is.
+// at is the place of a record that a caller holds. ok is whether it is.
 func (b *batch) at(id uint64) (i int, held bool) {
 	i = int(id - b.first)
 	return i, b.hands.has(i)

@@ -32,7 +32,7 @@ func (a *Authority) Renew(within time.Duration, now time.Time) (all []Renewed, e
 		path := filepath.Join(a.Dir, entry.Name())
 		old, err := readCertificate(path)
 		if err != nil || old.IsCA || old.CheckSignatureFrom(a.Certificate) != nil {
-			continue // somebody else's
+			continue // another authority's
 		}
 		if old.NotAfter.Sub(now) > within {
 			all = append(all, Renewed{path, old.NotAfter, false})

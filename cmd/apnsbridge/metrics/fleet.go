@@ -16,7 +16,7 @@ type Fleet struct {
 	Differing []string // nodes that have been configured in another way for five minutes
 }
 
-// FleetApp says whether an app lives on this node.
+// FleetApp is whether an app lives on this node.
 type FleetApp struct {
 	Name  string
 	Here  bool

@@ -20,7 +20,7 @@ import (
 // https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 type text struct {
 	to     io.Writer
-	err    error // of to: what follows is for nobody
+	err    error // of to: what follows is not written
 	lines  []byte
 	labels []byte // of the present value, without braces
 	begun  bool   // the present family
