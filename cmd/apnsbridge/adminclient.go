@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -130,6 +131,34 @@ func (a *adminClient) ask(ctx context.Context, method, path string) ([]byte, err
 		return body, fmt.Errorf("%s", strings.TrimSpace(clipped(body)))
 	}
 	return body, nil
+}
+
+// notOurs says that what answers at the admin port is no gateway.
+func (a *adminClient) notOurs() error {
+	return fmt.Errorf("the admin port %s does not answer as a gateway does: is admin.listen right?", a.base)
+}
+
+// account is what a gateway says of itself, to be printed.
+type account interface{ print(out io.Writer) error }
+
+// show asks for what is at path, and prints it: the JSON as it came, or what it says.
+func (f gatewayFlags) show(ctx context.Context, path string, what account, asJSON bool, out io.Writer) error {
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	body, err := client.ask(ctx, http.MethodGet, path)
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(body, what) != nil {
+		return client.notOurs()
+	}
+	if asJSON {
+		_, err = out.Write(body)
+		return err
+	}
+	return what.print(out)
 }
 
 func clipped(body []byte) string {

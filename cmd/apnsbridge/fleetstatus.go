@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -150,23 +149,8 @@ func (s *service) serveMove(w http.ResponseWriter, r *http.Request) {
 
 // Run prints where apps live.
 func (c fleetStatusCommand) Run(ctx context.Context, std streams) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
-	body, err := client.ask(ctx, http.MethodGet, "/api/fleet.json")
-	if err != nil {
-		return err
-	}
 	var st fleetState
-	if err := json.Unmarshal(body, &st); err != nil {
-		return fmt.Errorf("the admin port %s does not answer as a gateway does: is admin.listen right?", client.base)
-	}
-	if c.JSON {
-		_, err = std.out.Write(body)
-	} else {
-		err = st.print(std.out)
-	}
+	err := c.show(ctx, "/api/fleet.json", &st, c.JSON, std.out)
 	if err == nil && !st.Leased {
 		return errSaid
 	}

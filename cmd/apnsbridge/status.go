@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -145,23 +144,8 @@ func (s *service) serveState(w http.ResponseWriter, _ *http.Request) {
 
 // Run prints what the gateway answers.
 func (c statusCommand) Run(ctx context.Context, std streams) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
-	body, err := client.ask(ctx, http.MethodGet, "/api/state.json")
-	if err != nil {
-		return err
-	}
 	var st state
-	if err := json.Unmarshal(body, &st); err != nil {
-		return fmt.Errorf("the admin port %s does not answer as a gateway does: is admin.listen right?", client.base)
-	}
-	if c.JSON {
-		_, err = std.out.Write(body)
-	} else {
-		err = st.print(std.out)
-	}
+	err := c.show(ctx, "/api/state.json", &st, c.JSON, std.out)
 	if err == nil && !st.Ready {
 		return errSaid
 	}

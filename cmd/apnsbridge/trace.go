@@ -81,7 +81,7 @@ func (c traceCommand) Run(ctx context.Context, std streams) error {
 		}
 		var answer tracing
 		if err := json.Unmarshal(body, &answer); err != nil {
-			return fmt.Errorf("the admin port %s does not answer as a gateway does: is admin.listen right?", client.base)
+			return client.notOurs()
 		}
 		c.print(std.out, answer.Notes, printed)
 		if c.Show && len(answer.Notes) == 0 {
