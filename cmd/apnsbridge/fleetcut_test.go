@@ -107,24 +107,7 @@ func TestFleetNodeCut(t *testing.T) {
 	waitFor(t, "the nodes know one another", func() bool {
 		return len(first.service.fleet.member.Stats().Nodes)+len(second.service.fleet.member.Stats().Nodes) == 4
 	})
-	ends := make(chan struct{})
-	var all []sender
-	sent := make(chan error, 4)
-	for i := range cap(sent) {
-		p := &resender{base: (i + 1) * ofProvider}
-		all = append(all, p)
-		via := []*world{first, second}[i%2]
-		go func() {
-			sent <- p.send(t.Context(), via, func(taken int) bool {
-				select {
-				case <-ends:
-					return false
-				case <-time.After(4 * time.Millisecond):
-					return true
-				}
-			})
-		}()
-	}
+	_, all, end := steady(t, first, second)
 	more := func() {
 		t.Helper()
 		before := n.sim.Stats().Accepted
@@ -149,12 +132,7 @@ func TestFleetNodeCut(t *testing.T) {
 		return first.place() == fleet.Elsewhere && first.service.condition(false).ready
 	})
 	more()
-	close(ends)
-	for range cap(sent) {
-		if err := <-sent; err != nil {
-			t.Error(err)
-		}
-	}
+	end()
 	n.settle(t, second, all...)
 }
 
@@ -171,23 +149,7 @@ func TestFleetOwnerSleeps(t *testing.T) {
 		apps := second.service.fleet.member.Stats().Apps
 		return len(apps) == 1 && apps[0].Owner == "gw1"
 	})
-	var all []*resender
-	sent := make(chan error, 4)
-	ends := make(chan struct{})
-	for i := range cap(sent) {
-		p := &resender{base: (i + 1) * ofProvider}
-		all = append(all, p)
-		go func() {
-			sent <- p.send(t.Context(), second, func(taken int) bool {
-				select {
-				case <-ends:
-					return false
-				case <-time.After(4 * time.Millisecond):
-					return true
-				}
-			})
-		}()
-	}
+	all, _, end := steady(t, second)
 	second.await("there is load", func(s apnssim.Stats) bool { return s.Accepted > 1000 })
 	if err := process.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -206,12 +168,7 @@ func TestFleetOwnerSleeps(t *testing.T) {
 	}
 	before := n.sim.Stats().Accepted
 	second.await("it goes on", func(s apnssim.Stats) bool { return s.Accepted > before+1000 })
-	close(ends)
-	for range cap(sent) {
-		if err := <-sent; err != nil {
-			t.Error(err)
-		}
-	}
+	end()
 	waitFor(t, "all has come to its end", func() bool {
 		st := second.service.bridge.Stats()
 		return st.Unsettled == 0 && st.Apps["demo"].Waiting.Notifications == 0

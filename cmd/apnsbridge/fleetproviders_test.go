@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -197,6 +196,35 @@ func (w *world) another(t *testing.T) *world {
 
 func some(numbers []int) []int { return numbers[:min(len(numbers), 10)] }
 
+// steady are four providers that send again, some 250 a second each, by turns through the
+// nodes via, until end. of is them, as settle takes them.
+func steady(t *testing.T, via ...*world) (all []*resender, of []sender, end func()) {
+	ends, sent := make(chan struct{}), make(chan error, 4)
+	for i := range cap(sent) {
+		p := &resender{base: (i + 1) * ofProvider}
+		all, of = append(all, p), append(of, p)
+		go func() {
+			sent <- p.send(t.Context(), via[i%len(via)], func(int) bool {
+				select {
+				case <-ends:
+					return false
+				case <-time.After(4 * time.Millisecond):
+					return true
+				}
+			})
+		}()
+	}
+	return all, of, func() {
+		t.Helper()
+		close(ends)
+		for range cap(sent) {
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // balance puts a haproxy in front of nodes, and gives what stands for all of them.
 func (n *nodes) balance(t *testing.T, how string) *world {
 	t.Helper()
@@ -208,18 +236,8 @@ func (n *nodes) balance(t *testing.T, how string) *world {
 		how + "\n")
 	var files []*os.File
 	for i, port := range []*string{&front.push, &front.feedback} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		f, err := l.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		files = append(files, f)
-		*port = l.Addr().String()
+		f, address := heldPort(t)
+		files, *port = append(files, f), address
 		fmt.Fprintf(&config, "listen port%d\n  bind fd@%d\n", i, 3+i)
 		for k, w := range n.all {
 			address := []string{w.push, w.feedback}[i]

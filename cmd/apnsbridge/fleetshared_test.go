@@ -148,24 +148,7 @@ func TestFleetMoves(t *testing.T) {
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
 	first, second := n.pair("fleet_lease: 2s, fleet_claim: 4s")
 	moves := rounds(2, 20)
-	ends := make(chan struct{})
-	var all []sender
-	sent := make(chan error, 4)
-	for i := range cap(sent) {
-		p := &resender{base: (i + 1) * ofProvider}
-		all = append(all, p)
-		via := []*world{first, second}[i%2]
-		go func() {
-			sent <- p.send(t.Context(), via, func(taken int) bool {
-				select {
-				case <-ends:
-					return false
-				case <-time.After(4 * time.Millisecond):
-					return true
-				}
-			})
-		}()
-	}
+	_, all, end := steady(t, first, second)
 	from, to := first, second
 	for range moves {
 		before := n.sim.Stats().Accepted
@@ -177,12 +160,7 @@ func TestFleetMoves(t *testing.T) {
 		waitFor(t, "the app has moved", func() bool { return to.place() == fleet.Here && from.place() == fleet.Elsewhere })
 		from, to = to, from
 	}
-	close(ends)
-	for range cap(sent) {
-		if err := <-sent; err != nil {
-			t.Error(err)
-		}
-	}
+	end()
 	n.settle(t, first, all...)
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -51,18 +50,9 @@ func startHAProxy(t *testing.T, w *world) []string {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	var addresses []string
 	for range strings.Count(haproxyConfig, "fd@") {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		f, err := l.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
+		f, address := heldPort(t)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-		addresses = append(addresses, l.Addr().String())
+		addresses = append(addresses, address)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -22,22 +22,28 @@ type holder struct {
 	sockets []*os.File
 }
 
+// heldPort opens a port that a process can be given, until the test ends.
+func heldPort(t *testing.T) (f *os.File, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if f, err = l.(*net.TCPListener).File(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, l.Addr().String()
+}
+
 // holdPorts has the world's ports held from now on.
 func holdPorts(t *testing.T, w *world) *holder {
 	t.Helper()
 	h := &holder{world: w}
 	for _, port := range []*string{&w.push, &w.feedback} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := l.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		t.Cleanup(func() { f.Close() })
-		h.sockets, *port = append(h.sockets, f), l.Addr().String()
+		f, address := heldPort(t)
+		h.sockets, *port = append(h.sockets, f), address
 		w.amend("127.0.0.1:0", *port)
 	}
 	w.admin = w.hold()
