@@ -64,30 +64,41 @@ func TestAway(t *testing.T) {
 	refused()
 }
 
+// tail is what stands behind a bad one.
+const tail = 40
+
+func pushTail(t *testing.T, session *Session, p *recorder) {
+	t.Helper()
+	for i := range tail {
+		p.push(t, session, note(deviceToken(goodDevice, i), uint32(i+2), fmt.Sprintf(`{"aps":{"badge":%d}}`, i)))
+	}
+}
+
+// tellBad has a provider be told of a bad one with a tail behind it.
+func tellBad(t *testing.T, b *Bridge) *Session {
+	t.Helper()
+	session, p := open(t, b, Origin{Client: "pin"})
+	p.push(t, session, note(deviceToken(badDevice, 0), 1, hello))
+	pushTail(t, session, p)
+	if fails, _ := p.wait(t); len(fails) != 1 || fails[0].Identifier != 1 {
+		t.Fatalf("told %v", fails)
+	}
+	return session
+}
+
 // What a provider was told by the first owner of an app it sends again to the second:
 // each notification is delivered once.
 func TestResendToTheNextOwner(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	first, second := two(t, s, SpoolOverflow, mailApp(t, sim))
-	const tail = 40
-	push := func(session *Session, p *recorder) {
-		for i := range tail {
-			p.push(t, session, note(deviceToken(goodDevice, i), uint32(i+2), fmt.Sprintf(`{"aps":{"badge":%d}}`, i)))
-		}
-	}
 	take(t, first, s)
-	session, p := open(t, first, Origin{Client: "pin"})
-	p.push(t, session, note(deviceToken(badDevice, 0), 1, hello))
-	push(session, p)
-	if fails, _ := p.wait(t); len(fails) != 1 || fails[0].Identifier != 1 {
-		t.Fatalf("told %v", fails)
-	}
+	session := tellBad(t, first)
 	session.Close(nil)
 	give(t, first)
 	take(t, second, s)
 	again, p := open(t, second, Origin{Client: "pin"})
-	push(again, p)
+	pushTail(t, again, p)
 	p.push(t, again, note(deviceToken(goodDevice, tail), tail+2, `{"aps":{"badge":1000}}`))
 	await(t, sim, "the first after the resend", tail+1)
 	delivered(t, second)
@@ -203,25 +214,14 @@ func TestTakenBack(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	b, _ := two(t, s, SpoolOverflow, mailApp(t, sim))
-	const tail = 40
-	push := func(session *Session, p *recorder) {
-		for i := range tail {
-			p.push(t, session, note(deviceToken(goodDevice, i), uint32(i+2), fmt.Sprintf(`{"aps":{"badge":%d}}`, i)))
-		}
-	}
 	take(t, b, s)
-	session, p := open(t, b, Origin{Client: "pin"})
-	p.push(t, session, note(deviceToken(badDevice, 0), 1, hello))
-	push(session, p)
-	if fails, _ := p.wait(t); len(fails) != 1 {
-		t.Fatalf("told %v", fails)
-	}
+	tellBad(t, b)
 	await(t, sim, "the tail", tail)
 	give(t, b) // while the connection is still there
 	take(t, b, s)
 	again, p := open(t, b, Origin{Client: "pin"})
-	push(again, p)
-	push(again, p)
+	pushTail(t, again, p)
+	pushTail(t, again, p)
 	await(t, sim, "the same again", 2*tail)
 	delivered(t, b)
 	if st := sim.Stats(); st.Accepted != 2*tail {
