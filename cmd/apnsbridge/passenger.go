@@ -32,9 +32,13 @@ type passenger struct {
 	over    bool
 }
 
-// maxKept is how many bytes of a connection are kept while its place is sought. Little
-// comes: it is read on only when its provider has ended.
-const maxKept = 4 << 20
+const (
+	// maxKept is how many bytes of a connection are kept while its place is sought. Little
+	// comes: it is read on only when its provider has ended.
+	maxKept = 4 << 20
+
+	ofFrame = 160 // bytes that a kept frame takes besides its token and payload
+)
 
 // Here is member.Guest's.
 func (p *passenger) Here() error {
@@ -98,15 +102,23 @@ func (p *passenger) Push(n *binproto.Notification) (room bool) {
 	if s := p.session.Load(); s != nil {
 		return (*s).Push(n)
 	}
-	copied := *n // which is borrowed
-	copied.Token, copied.Payload = bytes.Clone(n.Token), bytes.Clone(n.Payload)
-	return p.give(len(n.Token)+len(n.Payload)+100, func(s link.Session) bool { return s.Push(&copied) })
+	copied, size := keep(n)
+	return p.give(size, func(s link.Session) bool { return s.Push(copied) })
 }
 
 func (p *passenger) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
-	copied := *n
-	copied.Token, copied.Payload = bytes.Clone(n.Token), bytes.Clone(n.Payload)
-	return p.give(100, func(s link.Session) bool { return s.Reject(&copied, status) })
+	if s := p.session.Load(); s != nil {
+		return (*s).Reject(n, status)
+	}
+	copied, size := keep(n)
+	return p.give(size, func(s link.Session) bool { return s.Reject(copied, status) })
+}
+
+// keep copies n, which is borrowed. size is the bytes that the copy takes.
+func keep(n *binproto.Notification) (copied *binproto.Notification, size int) {
+	c := *n
+	c.Token, c.Payload = bytes.Clone(n.Token), bytes.Clone(n.Payload)
+	return &c, len(n.Token) + len(n.Payload) + ofFrame
 }
 
 func (p *passenger) ReadOn() {
