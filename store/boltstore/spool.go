@@ -237,13 +237,21 @@ func (s *Spool) Queued(l store.Line, token []byte) bool {
 	return n != nil && s.queues.devices.bytes(s.device(n, token)) > 0
 }
 
-// Lines implements store.Spool.
+// Lines implements store.Spool. It is asked with each Put of a fleet's node, and looks at
+// memory only.
 func (s *Spool) Lines() (lines []store.Line) {
-	for _, w := range s.Stats().Lines {
-		lines = append(lines, w.Line)
+	s.mu.Lock()
+	for _, n := range s.lines {
+		if n.log+n.queued > 0 {
+			lines = append(lines, n.Line)
+		}
 	}
+	s.mu.Unlock()
+	slices.SortFunc(lines, compareLines)
 	return lines
 }
+
+func compareLines(a, b store.Line) int { return strings.Compare(lineName(a), lineName(b)) }
 
 // Stats implements store.Spool.
 func (s *Spool) Stats() store.SpoolStats {
@@ -268,8 +276,6 @@ func (s *Spool) Stats() store.SpoolStats {
 		}
 		stats.Lines = append(stats.Lines, w)
 	}
-	slices.SortFunc(stats.Lines, func(a, b store.LineWaiting) int {
-		return strings.Compare(lineName(a.Line), lineName(b.Line))
-	})
+	slices.SortFunc(stats.Lines, func(a, b store.LineWaiting) int { return compareLines(a.Line, b.Line) })
 	return stats
 }
