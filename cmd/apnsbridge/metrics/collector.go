@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 
 	"apnsbridge/bridge"
 )
@@ -28,26 +27,10 @@ func New(read func() *Snapshot) *Metrics {
 	return m
 }
 
-// Handler answers a scrape: in the text format, unless it asks for protobuf. It does not
-// compress what it answers: that would cost more than all else of it, and Prometheus is
-// near as a rule.
+// Handler answers a scrape. It does not compress what it answers: that would cost more
+// than all else of it, and Prometheus is near as a rule.
 func (m *Metrics) Handler() http.Handler {
-	model := promhttp.HandlerFor(m, promhttp.HandlerOpts{DisableCompression: true})
-	formats := expfmt.DefaultAcceptedFormats()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		format := expfmt.NegotiateAccept(r.Header, formats...)
-		if format.FormatType() != expfmt.TypeTextPlain {
-			model.ServeHTTP(w, r)
-			return
-		}
-		others, err := m.other.Gather()
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", string(format))
-		m.writeText(w, others)
-	})
+	return promhttp.HandlerFor(m, promhttp.HandlerOpts{DisableCompression: true})
 }
 
 // Gather is part of prometheus.Gatherer. A registry would look at each of ten thousand

@@ -1,9 +1,6 @@
 package metrics
 
 import (
-	"slices"
-	"strings"
-
 	"apnsbridge/bridge"
 	"apnsbridge/gateway"
 )
@@ -14,7 +11,6 @@ type family struct {
 	kind   kind
 	help   string
 	labels []string
-	order  []int // of labels by their names
 	read   func(*view, sink)
 }
 
@@ -43,12 +39,7 @@ var groups = []group{notifications, providers, apns, feedback, ports, push, stor
 
 // of is a family with labels of its own.
 func of(k kind, name, help string, labels []string, read func(*view, sink)) family {
-	f := family{name: prefix + name, kind: k, help: help, labels: labels, read: read}
-	for i := range labels {
-		f.order = append(f.order, i)
-	}
-	slices.SortFunc(f.order, func(a, b int) int { return strings.Compare(labels[a], labels[b]) })
-	return f
+	return family{name: prefix + name, kind: k, help: help, labels: labels, read: read}
 }
 
 // whole is a family with one value for the gateway.

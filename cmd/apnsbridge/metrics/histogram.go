@@ -26,10 +26,6 @@ func timed(name, help string, which func(*bridge.Times) *histogram) family {
 // observe gives a histogram under labels: with classic buckets, which are all that the
 // text format shows, and native ones beside them for scrapers that ask for protobuf.
 func (s sink) observe(h *histogram, labels ...string) {
-	if s.text != nil {
-		s.text.observe(s.family, h, labels)
-		return
-	}
 	zero, native := h.Native()
 	count, sum := h.Count(), h.Sum().Seconds()
 	metric := new(dto.Metric)

@@ -7,10 +7,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// sink takes what a family has to say: as text, or in the data model.
+// sink takes what a family has to say.
 type sink struct {
 	family *family
-	text   *text // nil: in the data model
 	labels labelPairs
 	out    *dto.MetricFamily
 }
@@ -46,10 +45,6 @@ type value struct {
 // never been counted is not there.
 func (s sink) set(number float64, labels ...string) {
 	if s.family.kind == counter && number == 0 && len(labels) > 0 && s.family.labels[0] == "app" {
-		return
-	}
-	if s.text != nil {
-		s.text.set(s.family, number, labels)
 		return
 	}
 	v := &value{number: number}
