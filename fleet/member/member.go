@@ -226,7 +226,7 @@ func (m *Member) ask() {
 		m.tell(func(now fleet.Instant) {
 			m.stats.Failing = nil
 			m.machine.Renewed(sent, v, now)
-			m.noteDigests(v, now)
+			m.noteDigests(v)
 			m.meet(v)
 		})
 	case err == store.ErrLeaseOver:

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"apnsbridge/fleet"
 	"apnsbridge/fleet/link"
 	"apnsbridge/store"
 )
@@ -119,7 +118,7 @@ func (m *Member) giftsSeen() (seen bool) {
 }
 
 // noteDigests notes since when nodes are configured in another way. m.mu is held.
-func (m *Member) noteDigests(v store.FleetView, _ fleet.Instant) {
+func (m *Member) noteDigests(v store.FleetView) {
 	ours := m.Self().Digest
 	differ := make(map[string]time.Time)
 	for _, n := range v.Nodes {
