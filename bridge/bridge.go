@@ -101,12 +101,17 @@ func New(c Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.run()
 	b.wg.Go(func() { b.runClock(b.ctx.Done()) })
+	return b, nil
+}
+
+// run has lanes and what writes begin, but for the clock: tick is called by one at a time.
+func (b *Bridge) run() {
 	b.writing, b.endWriters = context.WithCancel(context.Background())
 	b.writers.Go(func() { b.feedback.Run(b.writing) })
 	b.writers.Go(func() { b.ledgerLog.Run(b.writing.Done()) })
 	b.everyLane(func(l *appLane) { l.during(func(lane.Now) {}) })
-	return b, nil
 }
 
 // newBridge makes a bridge in which nothing runs yet.

@@ -31,9 +31,10 @@ func startOrdeal(t *testing.T, mode SpoolMode, scenario apnssim.Scenario) *ordea
 	c := spooled(openStore(t, t.TempDir(), boltstore.Options{Now: o.clock.now}), mode, o.app)
 	c.Now = o.clock.now
 	var err error
-	if o.Bridge, err = New(c); err != nil {
+	if o.Bridge, err = newBridge(c); err != nil { // quiet tells it the time
 		t.Fatal(err)
 	}
+	o.run()
 	t.Cleanup(o.Close)
 	o.session, o.peer = open(t, o.Bridge, Origin{})
 	return o
