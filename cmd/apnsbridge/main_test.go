@@ -89,7 +89,7 @@ func TestExitCodes(t *testing.T) {
 		{"no such scenario", []string{"sim", "--dir", t.TempDir(), "--scenario", "gone"}, exitFailed,
 			"put the file there, or correct its name"},
 		{"a scenario that is none", []string{"sim", "--dir", t.TempDir(), "--scenario", "testdata/demo.txt"}, exitFailed,
-			"docs/scenarios.md has what there is"},
+			"docs/simulator.md has what there is"},
 		{"a folder for a configuration", []string{"check", "--config", "testdata"}, exitFailed,
 			"the configuration testdata cannot be read: is a directory: name a file"},
 		{"a gateway that does not run", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed,

@@ -28,7 +28,7 @@ type simCommand struct {
 	ClientCA string `name:"client-ca" placeholder:"FILE" help:"Who signs the certificates that stand for a provider token, PEM. Default: tokens only."`
 	Control  string `default:"127.0.0.1:2198" placeholder:"HOST:PORT" help:"Where the control API is."`
 	Courier  string `default:"127.0.0.1:2199" placeholder:"HOST:PORT" help:"Where devices connect; see apnsbridge device."`
-	Scenario string `placeholder:"FILE" help:"How it behaves, JSON; docs/scenarios.md has what there is. Default: as a healthy APNs."`
+	Scenario string `placeholder:"FILE" help:"How it behaves, JSON; docs/simulator.md has what there is. Default: as a healthy APNs."`
 	Quiet    bool   `help:"Print no line for each push."`
 }
 
@@ -140,7 +140,7 @@ GET    /received?since=N   the pushes after the Nth, as JSON
 DELETE /received           forgets them
 GET    /stats              its counters
 POST   /devices            {"token":"…","state":"active|uninstalled|absent"}
-POST   /scenario           {"outage":{}} and others, see docs/scenarios.md; {} is a healthy APNs
+POST   /scenario           {"outage":{}} and others, see docs/simulator.md; {} is a healthy APNs
 `
 
 // pushesOnPage is how many pushes the page has at most; GET /received gives them all.
@@ -211,7 +211,7 @@ func (c simCommand) config() (apnssim.Config, error) {
 			return config, fmt.Errorf("--scenario: %w", fileProblem(err))
 		}
 		if config.Scenario, err = apnssim.ParseScenario(text); err != nil {
-			return config, fmt.Errorf("--scenario %s: %s: docs/scenarios.md has what there is", c.Scenario,
+			return config, fmt.Errorf("--scenario %s: %s: docs/simulator.md has what there is", c.Scenario,
 				strings.TrimPrefix(err.Error(), "apnssim: "))
 		}
 	}

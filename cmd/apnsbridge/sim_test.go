@@ -18,7 +18,7 @@ import (
 
 // Each scenario in the documentation is one.
 func TestDocumentedScenarios(t *testing.T) {
-	text, err := os.ReadFile("../../docs/scenarios.md")
+	text, err := os.ReadFile("../../docs/simulator.md")
 	if err != nil {
 		t.Fatal(err)
 	}
