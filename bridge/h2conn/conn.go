@@ -86,14 +86,6 @@ func Dial(ctx context.Context, address string, cfg Config) (*Conn, error) {
 	return start(t, tc, cfg), nil
 }
 
-// New starts a connection on nc, which is ready for the client's preface and
-// belongs to the connection from here on.
-func New(nc net.Conn, cfg Config) *Conn {
-	cfg = cfg.withDefaults()
-	t := newTrunk(nc, cfg.ReadBytes)
-	return start(t, t, cfg)
-}
-
 func start(t *trunk, nc net.Conn, cfg Config) *Conn {
 	c := &Conn{cfg: cfg, trunk: t, nc: nc, made: time.Now(), done: make(chan struct{}), left: 2}
 	c.m = newMachine(&c.cfg)

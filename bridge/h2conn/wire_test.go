@@ -248,3 +248,10 @@ func block(fields ...string) []byte {
 	}
 	return b.Bytes()
 }
+
+// New starts a connection on nc without Dial's TLS. nc belongs to it from here on.
+func New(nc net.Conn, cfg Config) *Conn {
+	cfg = cfg.withDefaults()
+	t := newTrunk(nc, cfg.ReadBytes)
+	return start(t, t, cfg)
+}

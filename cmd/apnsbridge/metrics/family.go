@@ -26,8 +26,6 @@ const (
 	histograms
 )
 
-func (k kind) String() string { return [...]string{"counter", "gauge", "histogram"}[k] }
-
 // group are families that have something in common, under a heading.
 type group struct {
 	heading  string

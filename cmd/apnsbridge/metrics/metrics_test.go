@@ -26,6 +26,8 @@ import (
 
 var update = flag.Bool("update", false, "write docs/metrics.md")
 
+func (k kind) String() string { return [...]string{"counter", "gauge", "histogram"}[k] }
+
 // docs/metrics.md is made from the rows: go test ./cmd/apnsbridge/metrics -run TestDocument -update
 func TestDocument(t *testing.T) {
 	const page = "../../../docs/metrics.md"
