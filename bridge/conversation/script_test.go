@@ -17,6 +17,9 @@ import (
 // what the ledger decides. Connections are capital letters, contents anything.
 //
 //	open A [continue] [elsewhere] [framed]  a connection, from another address, with command 2
+//	open A mute         a connection that cannot carry a packet
+//	A hushes, A speaks  it is told nothing from now on; it is told again
+//	A stuck x           x may take long, the owner says
 //	A 7 x               the frame of identifier 7 and content x arrives on A; - is no identifier
 //	A 7 x until 60      with an expiry
 //	A rejects 7 4       a frame that is refused at parsing, with status 4
@@ -147,6 +150,9 @@ func (s *script) do(f []string) {
 			x.command = binproto.Framed
 		}
 		s.conns[f[1]] = s.ledger.Open(address, !slices.Contains(f, "continue"), s.now)
+		if slices.Contains(f, "mute") {
+			s.conns[f[1]].Mute()
+		}
 		s.traits[f[1]] = x
 	case "wait":
 		s.wait(f[1])
@@ -206,6 +212,10 @@ func (s *script) converse(name string, c *Conn, f []string) {
 		c.Closed(heard, s.now)
 	case "shuts":
 		c.Shutdown(s.now)
+	case "hushes", "speaks":
+		c.Hush(f[0] == "hushes", s.now)
+	case "stuck":
+		c.TakeOver(func(v Content) bool { return string(v.(word)) == f[1] }, s.now)
 	case "rejects":
 		c.Reject(s.frame(name, f[1], nil), binproto.Status(s.number(f[2])), s.now)
 	case "bad":
