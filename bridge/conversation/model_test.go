@@ -86,8 +86,11 @@ func (w *world) check() string {
 // once, whatever the habit.
 func TestExactlyOnce(t *testing.T) {
 	rounds := 100
-	if *long {
+	switch {
+	case *long:
 		rounds = 100_000 / len(habits)
+	case testing.Short(): // fuzz/mutate
+		rounds = 3
 	}
 	for i, h := range habits {
 		t.Run(strings.ReplaceAll(h.name, " ", "_"), func(t *testing.T) {

@@ -205,8 +205,11 @@ func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 func TestHistories(t *testing.T) {
 	n := uint64(*histories)
 	if n == 0 {
-		if n = 500; *long {
+		switch n = 500; {
+		case *long:
 			n = 10_000
+		case testing.Short(): // fuzz/mutate
+			n = 20
 		}
 	}
 	for seed := *first; seed < *first+n; seed++ {
