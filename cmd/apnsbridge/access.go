@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
 // access says who may ask on the admin port.
@@ -41,7 +43,7 @@ func (a *assembly) access() (access, error) {
 		problem(err)
 	}
 	if c.ClientCA != "" {
-		if to.clients, err = readPool(a.config.Path(c.ClientCA)); err != nil {
+		if to.clients, err = smallfile.Pool(a.config.Path(c.ClientCA)); err != nil {
 			problem(fmt.Errorf("admin.client_ca: %w", err))
 		}
 	}
@@ -56,7 +58,7 @@ const tokenBytes = 16
 func (a *assembly) adminToken() (*[sha256.Size]byte, error) {
 	setting, token := "admin.token", []byte(a.config.Admin.Token)
 	if file := a.config.Admin.TokenFile; file != "" {
-		text, err := readSmall(a.config.Path(file))
+		text, err := smallfile.Read(a.config.Path(file))
 		if err != nil {
 			return nil, fmt.Errorf("admin.token_file: %w", err)
 		}

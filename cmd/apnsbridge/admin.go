@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -130,4 +131,12 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
+}
+
+// answerJSON answers with an object in a line.
+func answerJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(v) // whoever reads has gone, if it fails
 }

@@ -16,6 +16,7 @@ import (
 
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
 // gatewayFlags say which gateway an operator speaks to: the one that runs with
@@ -46,7 +47,7 @@ func (f gatewayFlags) client() (*adminClient, error) {
 	}
 	a := &adminClient{base: "http://" + dialable(c.Listen), token: c.Token, http: http.Client{Timeout: adminPatience}}
 	if c.TokenFile != "" {
-		text, err := readSmall(settings.Path(c.TokenFile))
+		text, err := smallfile.Read(settings.Path(c.TokenFile))
 		if err != nil {
 			return nil, fmt.Errorf("admin.token_file: %w", err)
 		}
@@ -75,7 +76,7 @@ func dialable(listen string) string {
 // tls trusts the certificate that the configuration names, whatever its names
 // are: its owner wrote both.
 func (f gatewayFlags) tls(settings *config.Config) (*tls.Config, error) {
-	own, err := readCertificates(settings.Path(settings.Admin.Certificate))
+	own, err := smallfile.Certificates(settings.Path(settings.Admin.Certificate))
 	if err != nil {
 		return nil, fmt.Errorf("admin.certificate: %w", err)
 	}
@@ -93,7 +94,7 @@ func (f gatewayFlags) tls(settings *config.Config) (*tls.Config, error) {
 	if f.AdminCert != "" {
 		pair, err := tls.LoadX509KeyPair(f.AdminCert, f.AdminCert)
 		if err != nil {
-			return nil, fmt.Errorf("--admin-cert %s: %w", f.AdminCert, pairProblem(err))
+			return nil, fmt.Errorf("--admin-cert %s: %w", f.AdminCert, smallfile.PairProblem(err))
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

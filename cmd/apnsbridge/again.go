@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -23,8 +22,7 @@ func (s *service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("%d entries are back on the list, and then: %v: ask again for the others", n, err), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(struct {
+	answerJSON(w, struct {
 		App     string `json:"app"`
 		Entries int    `json:"entries"`
 	}{app, n})

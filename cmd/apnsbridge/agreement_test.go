@@ -149,7 +149,7 @@ func (a *agreement) judge(text string) (j judgement) {
 		return refuse(err)
 	}
 	log := new(lockedBuffer)
-	s, err := newService(assembled, zerolog.New(log), nil)
+	s, err := New(assembled, Options{Log: zerolog.New(log)})
 	if err != nil {
 		return refuse(err)
 	}

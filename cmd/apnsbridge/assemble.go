@@ -15,6 +15,7 @@ import (
 	"apnsbridge/bridge"
 	"apnsbridge/bridge/pace"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/identity"
 	"apnsbridge/store/boltstore"
@@ -100,7 +101,7 @@ func (a *assembly) app(name string, c config.App) bridge.App {
 	}
 	var unverified error
 	if c.EndpointCA != "" {
-		pool, err := readPool(a.config.Path(c.EndpointCA))
+		pool, err := smallfile.Pool(a.config.Path(c.EndpointCA))
 		if err != nil {
 			unverified = fmt.Errorf("apps.%s.endpoint_ca: %w", name, err)
 		}
@@ -126,7 +127,7 @@ func (a *assembly) rule(app string, c config.Client) (identity.Rule, error) {
 	case c.SPKISHA256 != "":
 		rule.SPKISHA256, err = identity.ParseFingerprint(string(c.SPKISHA256))
 	case c.CA != "":
-		rule.CA, err = readCertificates(a.config.Path(c.CA))
+		rule.CA, err = smallfile.Certificates(a.config.Path(c.CA))
 		a.authorities[c.CA] = rule.CA
 	default:
 		rule.CIDR, err = netip.ParsePrefix(c.CIDR)

@@ -8,6 +8,7 @@ import (
 
 	"apnsbridge/cmd/apnsbridge/authority"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/quoting"
 )
 
 // pkiFlags say where the authority is.
@@ -44,7 +45,7 @@ func (c certsInitCommand) Run(std streams) error {
 
 `, c.Dir, authority.CertificateFile, a.Certificate.NotAfter.UTC().Format(time.DateOnly), authority.KeyFile)
 	printTrust(std.out, filepath.Join(c.Dir, authority.CertificateFile))
-	fmt.Fprintf(std.out, "\nNext: apnsbridge certs server --dir %s --host push.example.com\n", shellPath(c.Dir))
+	fmt.Fprintf(std.out, "\nNext: apnsbridge certs server --dir %s --host push.example.com\n", quoting.ShellPath(c.Dir))
 	return nil
 }
 
@@ -59,7 +60,7 @@ func printTrust(out io.Writer, ca string) {
   macOS            security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain %[1]s
   PHP              stream_context_set_option($context, 'ssl', 'cafile', %[2]s);
   Node             NODE_EXTRA_CA_CERTS=%[1]s, or the library's option ca
-`, shellPath(ca), phpQuoted(ca))
+`, quoting.ShellPath(ca), quoting.PHP(ca))
 }
 
 type certsServerCommand struct {
@@ -110,8 +111,8 @@ func (c certsServerCommand) Run(std streams) error {
 In apnsbridge.yaml:
   tls: {certificates: [{certificate: %s, key: %s}, {certificate: %s, key: %s}]}
 Before they expire: apnsbridge certs renew --dir %s
-`, yamlQuoted(path+".pem"), yamlQuoted(path+"-key.pem"), yamlQuoted(path+"-ecdsa.pem"), yamlQuoted(path+"-ecdsa-key.pem"),
-		shellPath(c.Dir))
+`, quoting.YAML(path+".pem"), quoting.YAML(path+"-key.pem"), quoting.YAML(path+"-ecdsa.pem"), quoting.YAML(path+"-ecdsa-key.pem"),
+		quoting.ShellPath(c.Dir))
 	return nil
 }
 
@@ -157,7 +158,7 @@ func (c certsClientCommand) Run(std streams) error {
 In apnsbridge.yaml, at the app:
   clients: [{ca: %[3]s, uid: %[4]s}]
 `, filepath.Join(c.Dir, name), cert.NotAfter.UTC().Format(time.DateOnly),
-		yamlQuoted(filepath.Join(c.Dir, authority.CertificateFile)), yamlQuoted(c.Topic))
+		quoting.YAML(filepath.Join(c.Dir, authority.CertificateFile)), quoting.YAML(c.Topic))
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (a *assembly) changes(before *assembly) string {
 		names []string
 	}{{"apps added", added}, {"apps removed", removed}, {"apps changed", changed}} {
 		if len(apps.names) > 0 {
-			all = append(all, fmt.Sprintf("%s: %s", apps.what, few(apps.names)))
+			all = append(all, fmt.Sprintf("%s: %s", apps.what, config.Few(apps.names)))
 		}
 	}
 	if len(all) == 0 {

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-
-	"apnsbridge/cmd/apnsbridge/config"
 )
 
 type checkCommand struct {
@@ -43,14 +40,8 @@ func (c checkCommand) Run(ctx context.Context, std streams) error {
 	if c.Schema {
 		return printSchema(std.out)
 	}
-	found := &findings{
-		Config: c.Config, Problems: []finding{}, Alarms: []finding{}, Warnings: []finding{}, Apps: []appFinding{},
-		Listeners: []listenerNote{},
-	}
-	err := c.look(ctx, found)
-	found.add(err)
-	found.rate()
-	found.OK = len(found.Problems) == 0 && !(c.Strict && len(found.Alarms)+len(found.Warnings) > 0)
+	found, err := Check(ctx, c.Config, CheckOptions{Connect: c.Connect, Setup: c.Setup, Listen: c.Listen})
+	found.OK = found.OK && !(c.Strict && len(found.Alarms)+len(found.Warnings) > 0)
 	if c.JSON {
 		encoder := json.NewEncoder(std.out)
 		encoder.SetEscapeHTML(false)
@@ -64,46 +55,11 @@ func (c checkCommand) Run(ctx context.Context, std streams) error {
 		printError(err, std.err)
 		err = errSaid
 	}
-	if printed := found.print(std.out, painter(std.out)); printed != nil {
+	if printed := printFindings(std.out, found, painter(std.out)); printed != nil {
 		return printed
 	}
 	if err == nil && !found.OK {
 		return fmt.Errorf("%s: alarms: %d, warnings: %d", c.Config, len(found.Alarms), len(found.Warnings))
-	}
-	return err
-}
-
-// look collects what there is to be found. The error joins the problems.
-func (c checkCommand) look(ctx context.Context, found *findings) error {
-	settings, err := config.Load(c.Config)
-	if err != nil {
-		return err
-	}
-	assembled, err := assemble(settings)
-	usable := err == nil
-	listeners, listening := assembled.checkListeners(c.Listen)
-	found.Listeners = append(found.Listeners, listeners...)
-	err = errors.Join(err, listening)
-	for _, app := range assembled.apps {
-		found.Apps = append(found.Apps, assembled.appFinding(app))
-	}
-	found.warn(assembled.warnings())
-	if c.Setup && usable {
-		err = errors.Join(err, assembled.setUp(ctx))
-	}
-	if (c.Connect || c.Setup) && usable {
-		state, doubts, unfit := assembled.reachPostgres(ctx)
-		found.Postgres = state
-		found.warn(doubts)
-		err = errors.Join(err, unfit)
-	}
-	if c.Connect && usable {
-		answers, clock, refused := assembled.connect(ctx)
-		for i, app := range found.Apps {
-			found.Apps[i].APNs = answers[app.Name]
-		}
-		found.warn(clock)
-		err = errors.Join(err, refused)
 	}
 	return err
 }

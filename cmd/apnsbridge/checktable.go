@@ -13,16 +13,16 @@ import (
 // fewApps are as many in order as are listed one by one.
 const fewApps = 20
 
-// print writes alarms and warnings, the table, and how many problems there are not.
+// printFindings writes alarms and warnings, the table, and how many problems there are not.
 // The problems are printed before, as serve prints them.
-func (f *findings) print(out io.Writer, paint painting) error {
+func printFindings(out io.Writer, f *findings, paint painting) error {
 	for _, a := range f.Alarms {
 		fmt.Fprintf(out, "%s %s\n", paint(red, "alarm:"), a.Text)
 	}
 	for _, w := range f.Warnings {
 		fmt.Fprintf(out, "%s %s\n", paint(yellow, "warning:"), w.Text)
 	}
-	if err := f.printTable(out, paint); err != nil || len(f.Problems) > 0 {
+	if err := printTable(out, f, paint); err != nil || len(f.Problems) > 0 {
 		return err
 	}
 	_, err := fmt.Fprintf(out, "%s: no problems%s%s\n", f.Config, counted(", alarms: ", len(f.Alarms)),
@@ -32,7 +32,7 @@ func (f *findings) print(out io.Writer, paint painting) error {
 
 // printTable writes a line for each app that has trouble, and for the others too if
 // they are few; else it counts them. Addresses are told of like these.
-func (f *findings) printTable(out io.Writer, paint painting) error {
+func printTable(out io.Writer, f *findings, paint painting) error {
 	listed, ok := f.Apps, slices.IndexFunc(f.Apps, func(app appFinding) bool { return app.State == "ok" })
 	if ok >= 0 && len(f.Apps)-ok > fewApps {
 		listed = f.Apps[:ok]

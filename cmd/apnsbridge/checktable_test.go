@@ -64,10 +64,10 @@ x.yaml: no problems, alarms: 1, warnings: 3
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var bare, colored strings.Builder
-			if err := tt.found.print(&bare, painter(&bare)); err != nil || bare.String() != tt.want {
+			if err := printFindings(&bare, tt.found, painter(&bare)); err != nil || bare.String() != tt.want {
 				t.Errorf("%v, got\n%s\nwant\n%s", err, bare.String(), tt.want)
 			}
-			if err := tt.found.print(&colored, paintAlways); err != nil {
+			if err := printFindings(&colored, tt.found, paintAlways); err != nil {
 				t.Error(err)
 			}
 			codes := regexp.MustCompile(`\x1b\[[0-9;]*m`)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
 // clientFlags are how a provider's side introduces itself, for send and
@@ -29,12 +30,12 @@ func (f clientFlags) tls() (*tls.Config, error) {
 		}
 		pair, err := tls.LoadX509KeyPair(f.Cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("the provider's certificate %s with key %s: %w", f.Cert, key, pairProblem(err))
+			return nil, fmt.Errorf("the provider's certificate %s with key %s: %w", f.Cert, key, smallfile.PairProblem(err))
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	if f.CA != "" {
-		pool, err := readPool(f.CA)
+		pool, err := smallfile.Pool(f.CA)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/config"
 )
 
 // connectPatience is for each thing that is asked.
@@ -37,7 +38,7 @@ func (a *assembly) connect(ctx context.Context) (answers map[string]string, cloc
 			}
 		}
 		if len(taken) > 0 {
-			answers[app.Name] = "APNs takes it " + few(taken)
+			answers[app.Name] = "APNs takes it " + config.Few(taken)
 		}
 	}
 	return answers, clock, errors.Join(errs...)

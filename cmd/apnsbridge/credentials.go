@@ -11,6 +11,7 @@ import (
 	"apnsbridge/bridge"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/identity"
 )
 
@@ -100,12 +101,12 @@ func (a *assembly) credential(one shown, topic string) (*upstream.Credential, er
 	switch {
 	case one.certificate != nil:
 		file = a.config.Path(one.certificate.File)
-		text, err = readSmall(file)
+		text, err = smallfile.Read(file)
 	case config.IsKeyText(one.token.Key): // as a container gets it in a variable
 		text = []byte(one.token.Key)
 	default:
 		file = a.config.Path(one.token.Key)
-		text, err = readSmall(file)
+		text, err = smallfile.Read(file)
 	}
 	if err != nil {
 		return nil, err

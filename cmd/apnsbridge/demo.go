@@ -15,6 +15,7 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/quoting"
 	"apnsbridge/cmd/apnsbridge/story"
 	"apnsbridge/gateway/devpki"
 )
@@ -120,7 +121,7 @@ func startDemo(std streams, logged bool, pause time.Duration) (d *demo, err erro
 	if logged {
 		log = newLogger(std.err, zerolog.InfoLevel)
 	}
-	if d.service, err = newService(assembled, log, nil); err != nil {
+	if d.service, err = New(assembled, Options{Version: version(), Log: log}); err != nil {
 		return nil, err
 	}
 	push, feedback, _ := d.service.addresses()
@@ -203,7 +204,7 @@ func (d *demo) stay(ctx context.Context) error {
 		d.dir)
 	credentials := "--cert client.pem --key client-key.pem --ca ca.pem"
 	for _, command := range []string{
-		"cd " + shellPath(d.dir),
+		"cd " + quoting.ShellPath(d.dir),
 		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x --payload '{\"aps\":{\"alert\":\"Hi\"}}'", push,
 			credentials, token),
 		fmt.Sprintf("apnsbridge send --gateway %s %s --token %x", push, credentials, story.Mistyped()),

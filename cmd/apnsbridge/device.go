@@ -12,6 +12,7 @@ import (
 
 	"apnsbridge/bridge/apnssim/courier"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/identity"
 )
 
@@ -39,7 +40,7 @@ Example:
 
 // Run is online until a signal.
 func (c deviceCommand) Run(ctx context.Context, std streams) error {
-	pool, err := readPool(c.CA)
+	pool, err := smallfile.Pool(c.CA)
 	if err != nil {
 		return err
 	}

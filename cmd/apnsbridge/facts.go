@@ -19,7 +19,7 @@ import (
 func (s *service) facts(stopping bool) *page.Facts {
 	a, m := s.current.Load(), s.snapshot()
 	condition := s.conditionBy(m, stopping)
-	f := &page.Facts{Ready: condition.ready, State: condition.state, Version: version(), Now: a.now().UTC(),
+	f := &page.Facts{Ready: condition.ready, State: condition.state, Version: s.version, Now: a.now().UTC(),
 		Loaded: time.Unix(m.Reloads.Loaded, 0).UTC(), Remarks: s.remarks(a, condition), Whole: s.whole(a, m)}
 	switch {
 	case condition.ready:

@@ -8,6 +8,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/adminapi"
 )
 
 // An app's page and /api/state.json have each frame that was refused, by whom and why,
@@ -36,7 +37,7 @@ func TestFailuresAreShown(t *testing.T) {
 	write(simple.Append(nil), 0)
 
 	status, text := w.ask(t, http.MethodGet, "/api/state.json", nil)
-	var st state
+	var st adminapi.State
 	if err := json.Unmarshal([]byte(text), &st); err != nil || status != http.StatusOK {
 		t.Fatal(status, err)
 	}

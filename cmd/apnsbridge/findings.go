@@ -138,12 +138,12 @@ func describeAll(app bridge.App, describe func(upstream.Description) string) str
 				text = c.Environment.String() + ": " + text
 			}
 			if len(c.Topics) > 0 {
-				text += " for " + few(c.Topics)
+				text += " for " + config.Few(c.Topics)
 			}
 		}
 		all = append(all, text)
 	}
-	return few(all)
+	return config.Few(all)
 }
 
 func describe(d upstream.Description) string {

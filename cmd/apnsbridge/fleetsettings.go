@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/fleet"
 	"apnsbridge/fleet/link"
 	"apnsbridge/store"
@@ -49,7 +50,7 @@ func (a *assembly) readFleet() *fleetSettings {
 		a.problems = append(a.problems, err)
 	}
 	f.certificate = read.Certificate
-	if f.ca, err = readPool(c.Path(c.Fleet.CA)); err != nil {
+	if f.ca, err = smallfile.Pool(c.Path(c.Fleet.CA)); err != nil {
 		a.reject("fleet.ca: %w", err)
 	} else if err == nil && read.Leaf != nil {
 		if _, err := read.Leaf.Verify(x509.VerifyOptions{Roots: f.ca, CurrentTime: a.now(), Intermediates: intermediates(read.Certificate),
@@ -62,7 +63,7 @@ func (a *assembly) readFleet() *fleetSettings {
 		FeedbackAge: time.Duration(c.Limits.FeedbackAge), SpoolBytes: int64(c.Spool.MaxBytes),
 		SpoolReserve: int64(c.Limits.SpoolReserve)}
 	if p.PasswordFile != "" {
-		text, err := readSmall(c.Path(p.PasswordFile))
+		text, err := smallfile.Read(c.Path(p.PasswordFile))
 		if err != nil {
 			a.reject("store.postgres.password_file: %w", err)
 		}

@@ -17,6 +17,8 @@ import (
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/authority"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/quoting"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/identity"
 )
 
@@ -144,7 +146,7 @@ func (c *initCommand) complete(a *asker) (err error) {
 func (c *initCommand) readCertificate() error {
 	text, err := os.ReadFile(c.Certificate)
 	if err != nil {
-		return fmt.Errorf("--certificate: %w", fileProblem(err))
+		return fmt.Errorf("--certificate: %w", smallfile.Problem(err))
 	}
 	credential, err := upstream.ChooseCertificateCredential(text, os.Getenv(c.PasswordEnv),
 		func(leaf *x509.Certificate) bool {
@@ -186,10 +188,10 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 	}
 	made.ca = filepath.Join(c.PKI, authority.CertificateFile)
 	client := fmt.Sprintf("{cidr: %s}                     # any provider from there, with or without a certificate",
-		yamlQuoted(c.CIDR))
+		quoting.YAML(c.CIDR))
 	switch {
 	case c.Pin != "":
-		certs, err := readCertificates(c.Pin)
+		certs, err := smallfile.Certificates(c.Pin)
 		if err != nil {
 			return "", made, fmt.Errorf("--pin: %w", err)
 		}
@@ -207,7 +209,7 @@ func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err err
 			}
 		}
 		client = fmt.Sprintf("{ca: %s, uid: %s}   # the provider that shows a certificate of ours",
-			yamlQuoted(c.fromConfig(made.ca)), yamlQuoted(c.Topic))
+			quoting.YAML(c.fromConfig(made.ca)), quoting.YAML(c.Topic))
 	}
 	text = c.text(client)
 	return text, made, writeProblem(c.Config, writeConfiguration(c.Config, text), elsewhere)

@@ -5,26 +5,28 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+
+	"apnsbridge/cmd/apnsbridge/quoting"
 )
 
 // text is the configuration.
 func (c *initCommand) text(client string) string {
-	credential := fmt.Sprintf("token: {key: %s, key_id: %s, team_id: %s}", yamlQuoted(c.fromConfig(c.Key)),
-		yamlQuoted(c.KeyID), yamlQuoted(c.TeamID))
+	credential := fmt.Sprintf("token: {key: %s, key_id: %s, team_id: %s}", quoting.YAML(c.fromConfig(c.Key)),
+		quoting.YAML(c.KeyID), quoting.YAML(c.TeamID))
 	if c.Certificate != "" {
 		password := ""
 		if c.PasswordEnv != "" {
 			password = ", password: \"${" + c.PasswordEnv + "}\""
 		}
-		credential = fmt.Sprintf("certificate: {file: %s%s}", yamlQuoted(c.fromConfig(c.Certificate)), password)
+		credential = fmt.Sprintf("certificate: {file: %s%s}", quoting.YAML(c.fromConfig(c.Certificate)), password)
 	}
 	endpoint := ""
 	if c.Endpoint != "" {
 		endpoint = fmt.Sprintf("    endpoint: %s            # a simulator: remove it, and endpoint_ca, for Apple's\n",
-			yamlQuoted(c.Endpoint))
+			quoting.YAML(c.Endpoint))
 	}
 	if c.EndpointCA != "" {
-		endpoint += fmt.Sprintf("    endpoint_ca: %s\n", yamlQuoted(c.fromConfig(c.EndpointCA)))
+		endpoint += fmt.Sprintf("    endpoint_ca: %s\n", quoting.YAML(c.fromConfig(c.EndpointCA)))
 	}
 	pki := c.fromConfig(c.PKI)
 	return fmt.Sprintf(`# apnsbridge, see docs/configuration.md for all settings. Files are relative to this one; ${NAME} and
@@ -51,8 +53,8 @@ apps:
       %s
     clients:                           # who may speak for this app
       - %s
-`, shellPath(filepath.Base(c.Config)), yamlQuoted(filepath.Join(pki, "server.pem")), yamlQuoted(filepath.Join(pki, "server-key.pem")),
-		yamlQuoted(c.App), yamlQuoted(c.Topic), c.Environment, endpoint, credential, client)
+`, quoting.ShellPath(filepath.Base(c.Config)), quoting.YAML(filepath.Join(pki, "server.pem")), quoting.YAML(filepath.Join(pki, "server-key.pem")),
+		quoting.YAML(c.App), quoting.YAML(c.Topic), c.Environment, endpoint, credential, client)
 }
 
 // explain says what is to be done next, here and on the provider's machine.
@@ -65,12 +67,12 @@ func (c *initCommand) explain(out io.Writer, made madeFiles) {
 On the provider's machine, in /etc/hosts or its DNS, let these be the gateway's address:
   gateway.push.apple.com feedback.push.apple.com gateway.sandbox.push.apple.com feedback.sandbox.push.apple.com
 
-`, shellPath(c.Config), shellQuoted(c.App), c.tryCertificate(made))
+`, quoting.ShellPath(c.Config), quoting.Shell(c.App), c.tryCertificate(made))
 	printTrust(out, made.ca)
 	if made.client != "" {
 		key := strings.TrimSuffix(made.client, ".pem") + "-key.pem"
 		fmt.Fprintf(out, "\nIt shows %s with %s; both in one file, as most libraries want them:\n  cat %[1]s "+
-			"%[2]s > push.pem && chmod 600 push.pem\n", shellPath(made.client), shellPath(key))
+			"%[2]s > push.pem && chmod 600 push.pem\n", quoting.ShellPath(made.client), quoting.ShellPath(key))
 	}
 	fmt.Fprint(out, `
 Where the library takes a host, it may have the gateway's own name instead:
@@ -89,5 +91,5 @@ func (c *initCommand) tryCertificate(made madeFiles) string {
 	if made.client == "" {
 		return ""
 	}
-	return fmt.Sprintf(" --cert %s --key %s", shellPath(made.client), shellPath(strings.TrimSuffix(made.client, ".pem")+"-key.pem"))
+	return fmt.Sprintf(" --cert %s --key %s", quoting.ShellPath(made.client), quoting.ShellPath(strings.TrimSuffix(made.client, ".pem")+"-key.pem"))
 }

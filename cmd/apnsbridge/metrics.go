@@ -12,7 +12,7 @@ import (
 func (s *service) snapshot() *metrics.Snapshot {
 	a := s.current.Load()
 	m := &metrics.Snapshot{
-		Version: version(),
+		Version: s.version,
 		Bridge:  s.bridge.Stats(), Push: s.push.Stats(), Feedback: s.feedback.Stats(), Store: s.store.Stats(),
 		Credentials: a.credentialExpiries(), Certificates: a.certificateExpiries(),
 		Reloads: s.reloads.figures(), OldTLS: s.old.figures(), SHA1: sha1Signatures(),

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"encoding/json"
-	"net/http"
-)
+import "net/http"
 
 // command is what an operator has to say about an app, told by its name in the
 // path: do carries it out, and done says so in the log.
@@ -15,8 +12,7 @@ func (s *service) command(done string, do func(app string) error) http.HandlerFu
 			return
 		}
 		s.log.Info().Str("app", app).Msg(done)
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(struct {
+		answerJSON(w, struct {
 			App     string `json:"app"`
 			Waiting int    `json:"waiting"`
 		}{app, s.bridge.Stats().Apps[app].Waiting.Notifications})

@@ -141,8 +141,7 @@ func (s *service) serveProvidersJSON(w http.ResponseWriter, _ *http.Request) {
 	for _, p := range s.providers.Providers() {
 		answer.Providers = append(answer.Providers, providerAnswer{p, p.Library(), p.Habits.String(), p.ADay(), p.BadTokenRatio()})
 	}
-	w.Header().Set("Content-Type", "application/json")
-	printJSON(w, answer)
+	answerJSON(w, answer)
 }
 
 func (s *service) serveProvidersCSV(w http.ResponseWriter, _ *http.Request) {

@@ -14,6 +14,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/pace"
 	"apnsbridge/cmd/apnsbridge/page"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/provider"
 )
 
@@ -236,7 +237,7 @@ func (c sendCommand) source(template binproto.Notification, in io.Reader) (*note
 	}
 	file, err := os.Open(c.From)
 	if err != nil {
-		return nil, fmt.Errorf("--from: %w", fileProblem(err))
+		return nil, fmt.Errorf("--from: %w", smallfile.Problem(err))
 	}
 	s.lines, s.file = file, file
 	return s, nil

@@ -72,30 +72,16 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	lines := newLogWriter(logOutput(std.err), int64(settings.Limits.LogRate))
 	defer lines.close(logPatience)
 	log := zerolog.New(lines).Level(level).With().Timestamp().Logger()
-	ctx, leave := context.WithCancel(ctx)
-	defer leave()
 	sockets, predecessor, err := c.sockets(settings)
 	if err != nil {
 		return err
 	}
-	s, err := newServiceOn(sockets, predecessor, assembled, log, lines)
+	s, err := New(assembled, Options{Version: version(), Log: log, Lines: lines, Sockets: sockets,
+		Predecessor: predecessor, Accompanied: accompanied})
 	if err != nil {
 		return err
 	}
-	s.accompanied = accompanied
-	s.offer(leave)
-	push, feedback, admin := s.addresses()
-	ready := log.Info().Stringer("gateway", push).Stringer("feedback", feedback).Int("apps", len(assembled.apps))
-	if admin != nil {
-		ready.Stringer("admin", admin)
-	}
-	ready.Msg("serving")
-	s.warn()
-	manager, err := newSystemd()
-	if err != nil {
-		log.Warn().Err(err).Msg("systemd cannot be told that the service is ready")
-	}
-	return s.run(ctx, hangups, manager)
+	return s.Serve(ctx, hangups)
 }
 
 // handOver runs the same command without --hand-over in a child.

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
 // serverCertificate is what those who connect are shown, and the state of the
@@ -124,37 +124,9 @@ func (f certificateFiles) read() (serverCertificate, error) {
 	pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
 	if err != nil {
 		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key,
-			pairProblem(err))
+			smallfile.PairProblem(err))
 	}
 	return serverCertificate{pair, stamp}, err
-}
-
-// pairProblem says what is the matter with a certificate and its key.
-func pairProblem(err error) error {
-	text := err.Error()
-	for _, known := range []struct{ part, text string }{
-		{"private key does not match", "the key is not the certificate's: name the two that were made together"},
-		{"private key type does not match", "the key is not the certificate's: name the two that were made together"},
-		{"PEM inputs may have been switched", "the two names are exchanged: the certificate is in the key's place"},
-		{"find any PEM data in certificate", "the certificate is not PEM: convert it with openssl x509 -inform " +
-			"DER -in FILE -out server.pem"},
-		{"find any PEM data in key", "the key is not PEM: convert it with openssl pkey -inform DER -in FILE -out " +
-			"server-key.pem"},
-		{"parse private key", "the key cannot be read: decrypt it with openssl pkey -in FILE -out server-key.pem, " +
-			"if it has a password"},
-		{"find certificate PEM data", "the certificate's file has a key and no certificate: name the file with " +
-			"BEGIN CERTIFICATE in it"},
-		{"find PEM block with type ending in", "the key's file has no private key: decrypt it with openssl pkey, " +
-			"or name the file with the key"},
-	} {
-		if strings.Contains(text, known.part) {
-			return errors.New(known.text)
-		}
-	}
-	if strings.HasPrefix(text, "tls:") || strings.HasPrefix(text, "x509:") || strings.HasPrefix(text, "asn1:") {
-		return errors.New("they cannot be read: make new ones with `apnsbridge certs server`")
-	}
-	return fileProblem(err)
 }
 
 // expired is the reason not to take a certificate in place of another that

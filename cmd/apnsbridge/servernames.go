@@ -2,12 +2,15 @@ package main
 
 import (
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
 	"strings"
 
 	"apnsbridge/cmd/apnsbridge/authority"
+	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
 // shown looks at what providers will have against the server certificates.
@@ -78,7 +81,7 @@ func (a *assembly) reachable() (all []warning) {
 		all = append(all, warning{setting: "gateway.listen", text: fmt.Sprintf(
 			"gateway.listen: no listener has environment: sandbox, and %s is by-listener: only providers that ask "+
 				"for gateway.sandbox.push.apple.com by name reach the sandbox",
-			few(without))})
+			config.Few(without))})
 	}
 	if pool, err := x509.SystemCertPool(); apple && (err != nil || pool.Equal(x509.NewCertPool())) {
 		all = append(all, warning{setting: "apps", text: "this machine has no certificate authorities, so that " +
@@ -88,16 +91,31 @@ func (a *assembly) reachable() (all []warning) {
 	return all
 }
 
-// few names the first of many.
-func few(names []string) string {
-	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
 // besideCertificate is where `certs` puts the authority's certificate.
 func besideCertificate(certificate string) string {
 	return filepath.Join(filepath.Dir(certificate), authority.CertificateFile)
+}
+
+// ProviderTLS is how a redirected provider verifies the gateway: by one of Apple's
+// names, and by the authority that has signed the certificate, which lies beside it.
+// Where a certificate does not carry the name it is one that it carries.
+func ProviderTLS(settings *config.Config, name string) (*tls.Config, error) {
+	shown := &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12}
+	var err error
+	if shown.RootCAs, err = x509.SystemCertPool(); err != nil {
+		shown.RootCAs = x509.NewCertPool()
+	}
+	for _, files := range providerFiles(settings) {
+		pair, err := files.read()
+		if err != nil {
+			return nil, err
+		}
+		if pair.Leaf.VerifyHostname(shown.ServerName) != nil && len(pair.Leaf.DNSNames) > 0 {
+			shown.ServerName = pair.Leaf.DNSNames[0]
+		}
+		if text, err := smallfile.Read(besideCertificate(files.certificate)); err == nil {
+			shown.RootCAs.AppendCertsFromPEM(text)
+		}
+	}
+	return shown, nil
 }

@@ -24,6 +24,7 @@ import (
 
 // service is the running gateway with all its parts.
 type service struct {
+	version     string                      // of the program
 	current     atomic.Pointer[assembly]    // what admission goes by
 	spurned     map[string]certificateStamp // by section: of a pair of files that was of no use
 	poll        time.Duration               // how often the files of the server certificates are looked at
@@ -61,26 +62,35 @@ type service struct {
 	ending   bool       // nothing is applied any more
 }
 
-// newService starts everything. Its errors are sentences for the operator.
-func newService(a *assembly, log zerolog.Logger, lines *logWriter) (*service, error) {
-	return newServiceOn(new(succession.Sockets), nil, a, log, lines)
+// Options are what a gateway is started with besides its configuration.
+type Options struct {
+	Version string // of the program
+	Log     zerolog.Logger
+	Lines   *logWriter // what Log is written to, nil if that is nothing to look after
+
+	Sockets     *succession.Sockets     // that others have opened, and that are closed with the service; nil: none
+	Predecessor *succession.Predecessor // is told when this one accepts; nil: there is none
+	Accompanied bool                    // a successor is likely to follow
 }
 
-// newServiceOn is newService on sockets that others have opened, and that are closed
-// with it. predecessor, if there is one, is told once it accepts.
-func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecessor, a *assembly, log zerolog.Logger, lines *logWriter) (*service, error) {
+// New starts everything. Its errors are sentences for the operator.
+func New(a *assembly, o Options) (*service, error) {
+	if o.Sockets == nil {
+		o.Sockets = new(succession.Sockets)
+	}
 	s := &service{
-		log: log, lines: lines, old: newOldTLS(log), reloads: newReloads(a.now()),
+		version: o.Version, log: o.Log, lines: o.Lines, old: newOldTLS(o.Log), reloads: newReloads(a.now()),
 		spurned: make(map[string]certificateStamp), firsts: make(map[string]bool),
 		asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3),
-		sockets: sockets, withdraw: func() {}, taken: make(chan struct{}), opened: make(chan struct{}), closed: make(chan struct{}),
+		sockets: o.Sockets, withdraw: func() {}, accompanied: o.Accompanied,
+		taken: make(chan struct{}), opened: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.current.Store(a)
-	s.roll = newRoll(&s.current, log)
+	s.roll = newRoll(&s.current, s.log)
 	s.metrics, s.past = metrics.New(s.snapshot), newPast()
 	s.providers, s.refused = report.New(a.now), &doorBook{now: a.now}
-	s.sandbox = &sandboxAsked{log: log, now: a.now, last: make(map[string]time.Time)}
-	if err := s.start(a, predecessor); err != nil {
+	s.sandbox = &sandboxAsked{log: s.log, now: a.now, last: make(map[string]time.Time)}
+	if err := s.start(a, o.Predecessor); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -89,6 +99,27 @@ func newServiceOn(sockets *succession.Sockets, predecessor *succession.Predecess
 
 func appendTuple(b []byte, d store.Dead) []byte {
 	return binproto.Tuple{Time: uint32(d.Time.Unix()), Token: d.Token}.Append(b)
+}
+
+// Serve lets the service serve until ctx ends or a successor has taken its ports, and then
+// drains; a hangup reloads. Systemd, if that has started the process, hears how it is.
+// The error says why serving or draining failed.
+func (s *service) Serve(ctx context.Context, hangups <-chan os.Signal) error {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	s.offer(leave)
+	push, feedback, admin := s.addresses()
+	ready := s.log.Info().Stringer("gateway", push).Stringer("feedback", feedback).Int("apps", len(s.current.Load().apps))
+	if admin != nil {
+		ready.Stringer("admin", admin)
+	}
+	ready.Msg("serving")
+	s.warn()
+	manager, err := newSystemd()
+	if err != nil {
+		s.log.Warn().Err(err).Msg("systemd cannot be told that the service is ready")
+	}
+	return s.run(ctx, hangups, manager)
 }
 
 // run serves until ctx ends, and then drains; a hangup reloads. The error says

@@ -16,6 +16,8 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/page"
+	"apnsbridge/cmd/apnsbridge/quoting"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/identity"
 )
@@ -131,7 +133,7 @@ For an app in apnsbridge.yaml:
     endpoint_ca: %s
     credential: {token: {key: %s, key_id: DEVELOPER1, team_id: DEMOTEAM01}}
 
-`, url, yamlQuoted(filepath.Join(dir, "ca.pem")), yamlQuoted(filepath.Join(dir, "AuthKey_DEVELOPER.p8")))
+`, url, quoting.YAML(filepath.Join(dir, "ca.pem")), quoting.YAML(filepath.Join(dir, "AuthKey_DEVELOPER.p8")))
 }
 
 const simHelp = `This is the control API of apnsbridge's APNs simulator.
@@ -198,17 +200,17 @@ func (c simCommand) config() (apnssim.Config, error) {
 	config := apnssim.Config{Listen: c.Listen}
 	var err error
 	if config.Certificate, err = tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
-		return config, fmt.Errorf("the certificate %s with key %s: %w", c.Cert, c.Key, pairProblem(err))
+		return config, fmt.Errorf("the certificate %s with key %s: %w", c.Cert, c.Key, smallfile.PairProblem(err))
 	}
 	if c.ClientCA != "" {
-		if config.ClientCAs, err = readPool(c.ClientCA); err != nil {
+		if config.ClientCAs, err = smallfile.Pool(c.ClientCA); err != nil {
 			return config, err
 		}
 	}
 	if c.Scenario != "" {
 		text, err := os.ReadFile(c.Scenario)
 		if err != nil {
-			return config, fmt.Errorf("--scenario: %w", fileProblem(err))
+			return config, fmt.Errorf("--scenario: %w", smallfile.Problem(err))
 		}
 		if config.Scenario, err = apnssim.ParseScenario(text); err != nil {
 			return config, fmt.Errorf("--scenario %s: %s: docs/simulator.md has what there is", c.Scenario,

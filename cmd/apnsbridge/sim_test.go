@@ -14,6 +14,7 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
 // Each scenario in the documentation is one.
@@ -53,7 +54,7 @@ func TestSimWithoutFlags(t *testing.T) {
 	field := func(name string) string {
 		return regexp.MustCompile(name + `: ([^,}\s]+)`).FindStringSubmatch(out.String())[1]
 	}
-	pool, err := readPool(field("endpoint_ca"))
+	pool, err := smallfile.Pool(field("endpoint_ca"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/page"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
@@ -268,7 +269,7 @@ func (c spoolImportCommand) Run(ctx context.Context, std streams) error {
 	err := c.with(1, func(s *boltstore.Spool) error {
 		got, err := s.Import(ctx, c.File)
 		if err != nil {
-			return fileProblem(err)
+			return smallfile.Problem(err)
 		}
 		fmt.Fprintf(std.out, "%s notifications are imported\n", page.Number(got.Put))
 		for _, line := range []struct {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/trace"
+	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
@@ -79,7 +80,7 @@ func (c traceCommand) Run(ctx context.Context, std streams) error {
 			_, err := std.out.Write(body)
 			return err
 		}
-		var answer tracing
+		var answer adminapi.Trace
 		if err := json.Unmarshal(body, &answer); err != nil {
 			return client.notOurs()
 		}
@@ -128,7 +129,7 @@ func (c traceCommand) question() url.Values {
 }
 
 // print prints the steps that are new, a line each, and notes how many that were.
-func (c traceCommand) print(out io.Writer, notes []tracedNote, printed map[string]int) {
+func (c traceCommand) print(out io.Writer, notes []adminapi.TracedNote, printed map[string]int) {
 	for _, n := range notes {
 		seen, known := printed[n.APNsID]
 		if !known && c.Curl {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/adminapi"
 )
 
 // An operator traces a device, and reads what became of its notifications: as lines, as
@@ -65,7 +66,7 @@ func TestTraceCommand(t *testing.T) {
 	if strings.Contains(text, "identifier 8") || strings.Contains(text, token("21", 7)) {
 		t.Errorf("another device, or a whole token:\n%s", text)
 	}
-	var answer tracing
+	var answer adminapi.Trace
 	err := json.Unmarshal([]byte(expect(exitOK, `"what":"answered"`, "--show", "--json")), &answer)
 	if err != nil || len(answer.Notes) != 1 || len(answer.Tracing) != 1 {
 		t.Fatalf("%v, %+v", err, answer)

@@ -9,22 +9,9 @@ import (
 	"time"
 
 	"apnsbridge/bridge/trace"
+	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/page"
 )
-
-// tracing is what a trace has come to, as GET and POST /apps/NAME/trace answer.
-type tracing struct {
-	App     string          `json:"app"`
-	Tracing []trace.Subject `json:"tracing"` // now
-	Notes   []tracedNote    `json:"notes"`   // oldest first
-}
-
-// tracedNote is a notification with the push that a provider would make of it that
-// speaks HTTP/2 itself.
-type tracedNote struct {
-	trace.Note
-	Curl string `json:"curl"`
-}
 
 const (
 	traceFor    = 10 * time.Minute // unless it is said
@@ -50,8 +37,7 @@ func (s *service) startTrace(w http.ResponseWriter, r *http.Request) {
 	}
 	s.log.Info().Str("app", app).Int("token_digits", len(r.FormValue("token"))).Dur("for", during).
 		Bool("payloads", r.FormValue("payloads") == "yes").Msg("notifications are traced, as an operator wants it")
-	w.Header().Set("Content-Type", "application/json")
-	printJSON(w, tracing{App: app, Tracing: orNone(subjects), Notes: []tracedNote{}})
+	answerJSON(w, adminapi.Trace{App: app, Tracing: orNone(subjects), Notes: []adminapi.TracedNote{}})
 }
 
 // showTrace answers GET /apps/NAME/trace?token=PREFIX&identifier=N&apns_id=ID&limit=N, a
@@ -94,12 +80,11 @@ func (s *service) showTrace(w http.ResponseWriter, r *http.Request) {
 		page.WriteTrace(w, &shown)
 		return
 	}
-	answer := tracing{App: q.App, Tracing: orNone(subjects), Notes: []tracedNote{}}
+	answer := adminapi.Trace{App: q.App, Tracing: orNone(subjects), Notes: []adminapi.TracedNote{}}
 	for i := range notes {
-		answer.Notes = append(answer.Notes, tracedNote{notes[i], notes[i].Curl()})
+		answer.Notes = append(answer.Notes, adminapi.TracedNote{Note: notes[i], Curl: notes[i].Curl()})
 	}
-	w.Header().Set("Content-Type", "application/json")
-	printJSON(w, answer)
+	answerJSON(w, answer)
 }
 
 func orNone(subjects []trace.Subject) []trace.Subject {

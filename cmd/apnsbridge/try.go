@@ -16,6 +16,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/cmd/apnsbridge/authority"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/provider"
 )
 
@@ -96,7 +97,7 @@ func chosenApp(settings *config.Config, name string) (string, error) {
 		return names[0], nil
 	}
 	if _, ok := settings.Apps[name]; !ok {
-		return "", usageError{fmt.Errorf("--app %q is not configured: choose one of %s", config.Clip(name), few(names))}
+		return "", usageError{fmt.Errorf("--app %q is not configured: choose one of %s", config.Clip(name), config.Few(names))}
 	}
 	return name, nil
 }
@@ -126,28 +127,15 @@ func (c *tryCommand) address(settings *config.Config, app config.App) string {
 	return dialable(listeners[0].Address)
 }
 
-// tls verifies the gateway as a redirected provider does: by Apple's name, and
-// by the authority that has signed the certificate, which lies beside it.
+// tls is that of a redirected provider, with the certificate that --cert names.
 func (c *tryCommand) tls(settings *config.Config, app config.App) (*tls.Config, error) {
-	shown := &tls.Config{ServerName: authority.AppleNames[0], MinVersion: tls.VersionTLS12}
+	name := authority.AppleNames[0]
 	if app.Environment == "sandbox" {
-		shown.ServerName = authority.AppleNames[2]
+		name = authority.AppleNames[2]
 	}
-	var err error
-	if shown.RootCAs, err = x509.SystemCertPool(); err != nil {
-		shown.RootCAs = x509.NewCertPool()
-	}
-	for _, files := range providerFiles(settings) {
-		pair, err := files.read()
-		if err != nil {
-			return nil, err
-		}
-		if pair.Leaf.VerifyHostname(shown.ServerName) != nil && len(pair.Leaf.DNSNames) > 0 {
-			shown.ServerName = pair.Leaf.DNSNames[0]
-		}
-		if text, err := readSmall(besideCertificate(files.certificate)); err == nil {
-			shown.RootCAs.AppendCertsFromPEM(text)
-		}
+	shown, err := ProviderTLS(settings, name)
+	if err != nil {
+		return nil, err
 	}
 	if c.Cert == "" {
 		return shown, nil
@@ -158,7 +146,7 @@ func (c *tryCommand) tls(settings *config.Config, app config.App) (*tls.Config, 
 	}
 	own, err := tls.LoadX509KeyPair(c.Cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("--cert %s with key %s: %w", c.Cert, key, pairProblem(err))
+		return nil, fmt.Errorf("--cert %s with key %s: %w", c.Cert, key, smallfile.PairProblem(err))
 	}
 	shown.Certificates = []tls.Certificate{own}
 	return shown, nil

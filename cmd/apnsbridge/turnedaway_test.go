@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/gateway"
 	"apnsbridge/gateway/devpki"
@@ -43,7 +44,7 @@ func TestRefusedAtTheDoor(t *testing.T) {
 	if _, words := w.showPage(t); !strings.Contains(words, listed[0].Line) || !strings.Contains(listed[0].Subject, "com.example.stranger") {
 		t.Errorf("the page has no %q of %q:\n%s", listed[0].Line, listed[0].Subject, words)
 	}
-	var st state
+	var st adminapi.State
 	if _, text := w.ask(t, http.MethodGet, "/api/state.json", nil); json.Unmarshal([]byte(text), &st) != nil || len(st.Refused) != 1 {
 		t.Fatalf("/api/state.json says %s", text)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/authority"
+	"apnsbridge/cmd/apnsbridge/quoting"
+	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
 // warning is a sentence about something that is no problem yet.
@@ -132,7 +134,7 @@ func (a *assembly) ownAuthority() (file string, ca *x509.Certificate) {
 	certificates := a.serverCertificates()
 	for i, files := range providerFiles(a.config) {
 		file := besideCertificate(files.certificate)
-		certs, err := readCertificates(file)
+		certs, err := smallfile.Certificates(file)
 		if leaf := certificates[i].Leaf; err == nil && leaf != nil && leaf.CheckSignatureFrom(certs[0]) == nil {
 			return file, certs[0]
 		}
@@ -181,7 +183,7 @@ func (a *assembly) readable() (all []warning) {
 	say := func(setting, path, format string) {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o044 != 0 {
 			all = append(all, warning{setting: setting, text: fmt.Sprintf(format, setting, path, info.Mode().Perm(),
-				shellPath(path))})
+				quoting.ShellPath(path))})
 		}
 	}
 	look := func(setting, path string) {

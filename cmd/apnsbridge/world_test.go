@@ -118,7 +118,7 @@ func (w *world) start() {
 	if w.now != nil {
 		assembled.now = w.now
 	}
-	if w.service, err = newService(assembled, zerolog.New(&w.log), nil); err != nil {
+	if w.service, err = New(assembled, Options{Log: zerolog.New(&w.log)}); err != nil {
 		w.t.Fatal(err)
 	}
 	push, feedback, admin := w.service.addresses()

@@ -1,14 +1,22 @@
-package main
+package quoting
 
 import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"apnsbridge/cmd/apnsbridge/config"
 )
+
+// base is a configuration without a store.
+const base = `tls: {certificate: server.pem, key: server-key.pem}
+apps:
+  mail:
+    topic: com.example.demo
+    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}
+    clients: [{cidr: 10.1.0.0/16}]
+`
 
 // Each language reads back what was quoted for it.
 func TestQuoting(t *testing.T) {
@@ -16,7 +24,7 @@ func TestQuoting(t *testing.T) {
 		"yes", "1e3",
 		"*", "&a", "{a: b}", "%x!"} {
 		file := filepath.Join(t.TempDir(), "apnsbridge.yaml")
-		text := strings.Replace(agreementBase, "path: data", "path: "+yamlQuoted(value), 1)
+		text := base + "store: {path: " + YAML(value) + "}\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -24,8 +32,8 @@ func TestQuoting(t *testing.T) {
 			t.Errorf("%s: a configuration reads it as %+v, %v", value, read, err)
 		}
 		for program, args := range map[string][]string{
-			"sh":  {"-c", "printf %s " + shellQuoted(value)},
-			"php": {"-n", "-r", "echo " + phpQuoted(value) + ";"},
+			"sh":  {"-c", "printf %s " + Shell(value)},
+			"php": {"-n", "-r", "echo " + PHP(value) + ";"},
 		} {
 			if _, err := exec.LookPath(program); err != nil {
 				t.Logf("there is no %s", program)

@@ -1,4 +1,5 @@
-package main
+// Package quoting writes a value so that a configuration, a shell or PHP reads it as it is.
+package quoting
 
 import (
 	"regexp"
@@ -11,8 +12,8 @@ var plainYAML = regexp.MustCompile(`^[A-Za-z_./][A-Za-z0-9_./-]*$`)
 // yamlWord matches what YAML, or a reader of it, takes for something else than a text.
 var yamlWord = regexp.MustCompile(`^(?i:null|true|false|yes|no|on|off|y|n|\.inf|\.nan)$`)
 
-// yamlQuoted writes a value so that a configuration has it as it is.
-func yamlQuoted(value string) string {
+// YAML writes a value so that a configuration has it as it is.
+func YAML(value string) string {
 	if plainYAML.MatchString(value) && !yamlWord.MatchString(value) {
 		return value
 	}
@@ -23,24 +24,24 @@ func yamlQuoted(value string) string {
 // shellWord matches what a shell takes for one word without quotes.
 var shellWord = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./-]+$`)
 
-// shellQuoted writes a value so that a shell reads it as one word.
-func shellQuoted(value string) string {
+// Shell writes a value so that a shell reads it as one word.
+func Shell(value string) string {
 	if shellWord.MatchString(value) {
 		return value
 	}
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// shellPath writes a path so that a shell reads it as one word, and no command takes it
+// ShellPath writes a path so that a shell reads it as one word, and no command takes it
 // for a flag.
-func shellPath(path string) string {
+func ShellPath(path string) string {
 	if strings.HasPrefix(path, "-") {
 		path = "./" + path
 	}
-	return shellQuoted(path)
+	return Shell(path)
 }
 
-// phpQuoted writes a value as a text in PHP.
-func phpQuoted(value string) string {
+// PHP writes a value as a text in PHP.
+func PHP(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(value) + "'"
 }

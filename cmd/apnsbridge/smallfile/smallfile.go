@@ -1,4 +1,6 @@
-package main
+// Package smallfile reads the certificates, keys and tokens that a configuration or a flag names, and says what to do
+// about one that is of no use.
+package smallfile
 
 import (
 	"crypto/x509"
@@ -14,22 +16,22 @@ import (
 // mostFile is what a certificate, a key or a token may have, in bytes.
 const mostFile = 1 << 20
 
-// readSmall reads a file of at most mostFile bytes. Its error names the file, and
+// Read reads a file of at most mostFile bytes. Its error names the file, and
 // the remedy.
-func readSmall(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) {
 	text, err := config.ReadBounded(path, mostFile)
 	switch {
 	case errors.Is(err, config.ErrTooLong):
 		return nil, fmt.Errorf("%s is longer than %d MiB, as no certificate or key is: correct the name", path,
 			mostFile>>20)
 	case err != nil:
-		return nil, fileProblem(err)
+		return nil, Problem(err)
 	}
 	return text, nil
 }
 
-// fileProblem adds the remedy to why a file cannot be read.
-func fileProblem(err error) error {
+// Problem adds the remedy to why a file cannot be read.
+func Problem(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%w: put the file there, or correct its name", err)
@@ -41,9 +43,9 @@ func fileProblem(err error) error {
 	return err
 }
 
-// readPool reads a file of PEM certificates.
-func readPool(path string) (*x509.CertPool, error) {
-	certs, err := readCertificates(path)
+// Pool reads a file of PEM certificates.
+func Pool(path string) (*x509.CertPool, error) {
+	certs, err := Certificates(path)
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +56,9 @@ func readPool(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// readCertificates reads a file of PEM certificates, of which it has at least one.
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := readSmall(path)
+// Certificates reads a file of PEM certificates, of which it has at least one.
+func Certificates(path string) ([]*x509.Certificate, error) {
+	text, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
