@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -17,6 +18,8 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/server"
+	"apnsbridge/cmd/apnsbridge/servertest"
 	"apnsbridge/gateway/devpki"
 )
 
@@ -52,7 +55,7 @@ type agreement struct {
 func newAgreement(t *testing.T) *agreement {
 	a := &agreement{t: t, dir: t.TempDir()}
 	dir := filepath.Join(a.dir, "etc")
-	if err := pki().Write(dir); err != nil {
+	if err := servertest.PKI().Write(dir); err != nil {
 		t.Fatal(err)
 	}
 	for name, options := range map[string]devpki.ClientOptions{
@@ -60,7 +63,7 @@ func newAgreement(t *testing.T) *agreement {
 		"expired.pem": {Topic: "com.example.chat", NotBefore: time.Now().AddDate(-2, 0, 0),
 			NotAfter: time.Now().AddDate(-1, 0, 0)},
 	} {
-		pair, err := pki().Issue(options)
+		pair, err := servertest.PKI().Issue(options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +71,7 @@ func newAgreement(t *testing.T) *agreement {
 			t.Fatal(err)
 		}
 	}
-	chat, err := pki().Issue(devpki.ClientOptions{Topic: "com.example.chat"})
+	chat, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: "com.example.chat"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +83,12 @@ func newAgreement(t *testing.T) *agreement {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lapsed, err := pki().Issue(devpki.ClientOptions{NotBefore: time.Now().AddDate(-2, 0, 0), NotAfter: time.Now().AddDate(-1, 0, 0)})
+	lapsed, err := servertest.PKI().Issue(devpki.ClientOptions{NotBefore: time.Now().AddDate(-2, 0, 0), NotAfter: time.Now().AddDate(-1, 0, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string][]byte{
-		"aps.cer": pki().Client.Leaf.Raw, "push.jks": []byte("\xfe\xed\xfe\xed\x00\x00\x00\x02"), "empty": nil,
+		"aps.cer": servertest.PKI().Client.Leaf.Raw, "push.jks": []byte("\xfe\xed\xfe\xed\x00\x00\x00\x02"), "empty": nil,
 		"picture.p12": []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "chat.p12": p12,
 		"lapsed.pem": lapsed.CertPEM, "lapsed-key.pem": lapsed.KeyPEM,
 	} {
@@ -144,17 +147,18 @@ func (a *agreement) judge(text string) (j judgement) {
 	if err != nil {
 		return refuse(err)
 	}
-	assembled, err := assemble(settings)
+	assembled, err := server.Assemble(settings)
 	if err != nil {
 		return refuse(err)
 	}
-	log := new(lockedBuffer)
-	s, err := New(assembled, Options{Log: zerolog.New(log)})
+	log := new(servertest.Buffer)
+	s, err := server.New(assembled, server.Options{Log: zerolog.New(log)})
 	if err != nil {
 		return refuse(err)
 	}
-	s.warn()
-	if err := s.close(); err != nil {
+	ended, end := context.WithCancel(a.t.Context())
+	end()
+	if err := s.Serve(ended, nil); err != nil {
 		a.t.Error(err)
 	}
 	for line := range strings.Lines(log.String()) {

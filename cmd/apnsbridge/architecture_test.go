@@ -82,6 +82,7 @@ var forbidden = []struct {
 	{"bridge/upstream", []string{"apnsbridge/bridge.", "apnsbridge/store"}},
 	{"bridge/apnssim", []string{"apnsbridge/bridge.", "testing"}},
 	{"bridge/apnssim.", []string{"apnsbridge/bridge/apnssim"}},
+	{"cmd/apnsbridge/server", []string{"apnsbridge/cmd/apnsbridge/story", "github.com/alecthomas/kong"}},
 	{"store", []string{"apnsbridge/binproto", "apnsbridge/bridge", "apnsbridge/gateway", "apnsbridge/cmd"}},
 	{"store/boltstore", []string{"apnsbridge/store/pgstore"}},
 	{"store/pgstore", []string{"apnsbridge/store/boltstore"}},
@@ -106,7 +107,9 @@ var reserved = []struct {
 	{"github.com/goccy/go-yaml", []string{"cmd/apnsbridge/config"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},
 	{"flag", []string{"cmd"}},
-	{"testing", []string{"store/storetest"}},
+	{"testing", []string{"store/storetest", "cmd/apnsbridge/servertest"}},
+	{"apnsbridge/cmd/apnsbridge/server", []string{"cmd/apnsbridge."}},
+	{"apnsbridge/cmd/apnsbridge/servertest", nil},
 	{"apnsbridge/cmd", []string{"cmd"}},
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+
+	"apnsbridge/cmd/apnsbridge/server"
 )
 
 type checkCommand struct {
@@ -40,7 +42,7 @@ func (c checkCommand) Run(ctx context.Context, std streams) error {
 	if c.Schema {
 		return printSchema(std.out)
 	}
-	found, err := Check(ctx, c.Config, CheckOptions{Connect: c.Connect, Setup: c.Setup, Listen: c.Listen})
+	found, err := server.Check(ctx, c.Config, server.CheckOptions{Connect: c.Connect, Setup: c.Setup, Listen: c.Listen})
 	found.OK = found.OK && !(c.Strict && len(found.Alarms)+len(found.Warnings) > 0)
 	if c.JSON {
 		encoder := json.NewEncoder(std.out)

@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/mattn/go-isatty"
+
+	"apnsbridge/cmd/apnsbridge/server"
 )
 
 // fewApps are as many in order as are listed one by one.
@@ -15,7 +17,7 @@ const fewApps = 20
 
 // printFindings writes alarms and warnings, the table, and how many problems there are not.
 // The problems are printed before, as serve prints them.
-func printFindings(out io.Writer, f *findings, paint painting) error {
+func printFindings(out io.Writer, f *server.Findings, paint painting) error {
 	for _, a := range f.Alarms {
 		fmt.Fprintf(out, "%s %s\n", paint(red, "alarm:"), a.Text)
 	}
@@ -32,8 +34,8 @@ func printFindings(out io.Writer, f *findings, paint painting) error {
 
 // printTable writes a line for each app that has trouble, and for the others too if
 // they are few; else it counts them. Addresses are told of like these.
-func printTable(out io.Writer, f *findings, paint painting) error {
-	listed, ok := f.Apps, slices.IndexFunc(f.Apps, func(app appFinding) bool { return app.State == "ok" })
+func printTable(out io.Writer, f *server.Findings, paint painting) error {
+	listed, ok := f.Apps, slices.IndexFunc(f.Apps, func(app server.AppFinding) bool { return app.State == "ok" })
 	if ok >= 0 && len(f.Apps)-ok > fewApps {
 		listed = f.Apps[:ok]
 	}
@@ -64,7 +66,7 @@ func printTable(out io.Writer, f *findings, paint painting) error {
 	}
 	free := 0
 	for _, l := range f.Listeners {
-		if l.State == stateFree {
+		if l.State == server.StateFree {
 			free++
 		} else {
 			fmt.Fprintf(out, "%s %s: %s\n", l.Setting, l.Address, l.State)
@@ -80,7 +82,7 @@ func printTable(out io.Writer, f *findings, paint painting) error {
 }
 
 // printCounts says of many apps what they have in common.
-func printCounts(out io.Writer, what string, apps []appFinding) {
+func printCounts(out io.Writer, what string, apps []server.AppFinding) {
 	certificates, taken, soonest := 0, 0, ""
 	for _, app := range apps {
 		if app.APNs != "" {

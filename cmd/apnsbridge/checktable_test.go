@@ -6,41 +6,46 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"apnsbridge/cmd/apnsbridge/server"
 )
 
-// finds makes findings of so many apps: one whose problem, one whose alarm and one
-// whose warnings are the last of the apps' own, and the rest in order.
-func finds(inOrder int) *findings {
-	f := &findings{Config: "x.yaml", Listeners: []listenerNote{
-		{"gateway.listen", ":2195", stateFree}, {"feedback.listen", ":2196", stateFree},
-		{"admin.listen", ":9195", stateTaken}}}
-	add := func(name, credential, expires string) {
-		f.Apps = append(f.Apps, appFinding{Name: name, Topic: "com." + name, Environment: "production",
-			Credential: credential, Expires: expires})
+// finds makes findings of so many apps, those with trouble first: c's is given, b has an
+// alarm and a.b a warning.
+func finds(inOrder int, c string) *server.Findings {
+	f := &server.Findings{Config: "x.yaml", Listeners: []server.ListenerNote{
+		{Setting: "gateway.listen", Address: ":2195", State: server.StateFree},
+		{Setting: "feedback.listen", Address: ":2196", State: server.StateFree},
+		{Setting: "admin.listen", Address: ":9195", State: server.StateTaken}}}
+	add := func(name, state, credential, expires string, dry bool) {
+		f.Apps = append(f.Apps, server.AppFinding{Name: name, Topic: "com." + name, Environment: "production", State: state,
+			Credential: credential, Expires: expires, DryRun: dry})
 	}
+	if c == "problem" {
+		add("c", c, "token", "", false)
+	}
+	add("b", "alarm", "on hold", "", false)
+	add("a.b", "warning", "certificate", "2027-01-02", true)
 	for i := range inOrder {
-		add(fmt.Sprintf("a%d", i), "token", "")
+		add(fmt.Sprintf("a%d", i), "ok", "token", "", false)
 	}
-	add("a", "certificate", "2027-03-04")
-	add("a.b", "certificate", "2027-01-02")
-	add("b", "on hold", "")
-	add("c", "token", "")
-	f.Apps[len(f.Apps)-3].DryRun = true
-	f.Alarms = []finding{{Setting: "apps.b.credential", Text: "b has none"}}
-	f.Warnings = []finding{{Setting: "apps.a.b.dry_run", Text: "a.b goes nowhere"}, {Setting: "apps.b", Text: "b besides"},
+	add("a", "ok", "certificate", "2027-03-04", false)
+	if c == "ok" {
+		add("c", c, "token", "", false)
+	}
+	f.Alarms = []server.Finding{{Setting: "apps.b.credential", Text: "b has none"}}
+	f.Warnings = []server.Finding{{Setting: "apps.a.b.dry_run", Text: "a.b goes nowhere"}, {Setting: "apps.b", Text: "b besides"},
 		{Setting: "limits.window", Text: "of no app"}}
-	f.rate()
 	return f
 }
 
 func TestCheckTable(t *testing.T) {
 	const sentences = "alarm: b has none\nwarning: a.b goes nowhere\nwarning: b besides\nwarning: of no app\n"
-	few := finds(1)
-	few.Problems = []finding{{Setting: "apps.c, sandbox", Text: "c is refused"}}
-	few.rate()
+	few := finds(1, "problem")
+	few.Problems = []server.Finding{{Setting: "apps.c, sandbox", Text: "c is refused"}}
 	for _, tt := range []struct {
 		name  string
-		found *findings
+		found *server.Findings
 		want  string
 	}{
 		{"few", few, sentences + `STATE    APP  TOPIC    ENVIRONMENT          CREDENTIAL
@@ -52,7 +57,7 @@ ok       a    com.a    production           certificate
 admin.listen :9195: taken
 addresses that are free: 2
 `},
-		{"many", finds(498), sentences + `STATE    APP  TOPIC    ENVIRONMENT          CREDENTIAL
+		{"many", finds(498, "ok"), sentences + `STATE    APP  TOPIC    ENVIRONMENT          CREDENTIAL
 alarm    b    com.b    production           on hold
 warning  a.b  com.a.b  production, dry run  certificate
 other apps: 500, with a token: 499, with a certificate: 1, of which the first expires on 2027-03-04
@@ -60,7 +65,7 @@ admin.listen :9195: taken
 addresses that are free: 2
 x.yaml: no problems, alarms: 1, warnings: 3
 `},
-		{"none", &findings{Config: "x.yaml"}, "x.yaml: no problems\n"},
+		{"none", &server.Findings{Config: "x.yaml"}, "x.yaml: no problems\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var bare, colored strings.Builder

@@ -9,6 +9,7 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/apnssim/courier"
+	"apnsbridge/cmd/apnsbridge/server"
 )
 
 // courierPort is where the simulator's devices connect.
@@ -22,7 +23,7 @@ type courierPort struct {
 func startCourier(sim *apnssim.Simulator, address string, certificate tls.Certificate) (*courierPort, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, listenProblem("--courier", err)
+		return nil, server.ListenProblem("--courier", err)
 	}
 	c := courier.New(sim, nil)
 	return &courierPort{courier: c, listener: listener, server: &http.Server{

@@ -16,6 +16,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/quoting"
+	"apnsbridge/cmd/apnsbridge/server"
 	"apnsbridge/cmd/apnsbridge/story"
 	"apnsbridge/gateway/devpki"
 )
@@ -38,15 +39,13 @@ Example:
   apnsbridge demo --stay`
 }
 
-const demoTopic = "com.example.demo"
-
 // demo is a whole world on loopback.
 type demo struct {
 	dir     string
 	pki     *devpki.PKI
 	sim     *apnssim.Simulator
 	phones  *courierPort
-	service *service
+	service *server.Service
 	stage   *story.Stage
 	page    string // where it is to be
 	out     io.Writer
@@ -54,7 +53,7 @@ type demo struct {
 
 // Run tells the story.
 func (c demoCommand) Run(ctx context.Context, std streams) (err error) {
-	if err := canServe(); err != nil {
+	if err := server.CanServe(); err != nil {
 		return err
 	}
 	d, err := startDemo(std, c.Stay, 0)
@@ -88,7 +87,7 @@ func startDemo(std streams, logged bool, pause time.Duration) (d *demo, err erro
 	if d.dir, err = os.MkdirTemp("", "apnsbridge-demo-"); err != nil {
 		return nil, err
 	}
-	if d.pki, err = devpki.Create(demoTopic); err != nil {
+	if d.pki, err = devpki.Create(story.Topic); err != nil {
 		return nil, err
 	}
 	if err = d.pki.Write(d.dir); err != nil {
@@ -106,14 +105,14 @@ func startDemo(std streams, logged bool, pause time.Duration) (d *demo, err erro
 	}
 	go d.phones.serve()
 	path := filepath.Join(d.dir, "apnsbridge.yaml")
-	if err = os.WriteFile(path, fmt.Appendf(nil, demoConfig, demoTopic, d.sim.URL()), 0o600); err != nil {
+	if err = os.WriteFile(path, fmt.Appendf(nil, story.Settings, story.Topic, d.sim.URL()), 0o600); err != nil {
 		return nil, err
 	}
 	settings, err := config.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	assembled, err := assemble(settings)
+	assembled, err := server.Assemble(settings)
 	if err != nil {
 		return nil, err
 	}
@@ -121,32 +120,17 @@ func startDemo(std streams, logged bool, pause time.Duration) (d *demo, err erro
 	if logged {
 		log = newLogger(std.err, zerolog.InfoLevel)
 	}
-	if d.service, err = New(assembled, Options{Version: version(), Log: log}); err != nil {
+	if d.service, err = server.New(assembled, server.Options{Version: version(), Log: log}); err != nil {
 		return nil, err
 	}
-	push, feedback, _ := d.service.addresses()
+	push, feedback, _ := d.service.Addresses()
 	d.stage = story.NewStage(story.World{
 		Push: push.String(), Feedback: feedback.String(), Provider: d.clientTLS(), Sim: d.sim,
-		Courier: d.phones.address().String(), Bundle: demoTopic, Pause: pause,
+		Courier: d.phones.address().String(), Bundle: story.Topic, Pause: pause,
 		Phones: &tls.Config{RootCAs: d.pki.Pool(), MinVersion: tls.VersionTLS12},
 	}, time.Now)
 	return d, nil
 }
-
-const demoConfig = `gateway: {listen: "127.0.0.1:0"}
-feedback: {listen: "127.0.0.1:0"}
-admin: {listen: "127.0.0.1:0"}
-tls: {certificate: server.pem, key: server-key.pem}
-apps:
-  demo:
-    topic: %s
-    endpoint: %s
-    endpoint_ca: ca.pem
-    credential:
-      token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}
-    clients:
-      - {ca: ca.pem, uid: com.example.demo}
-`
 
 func (d *demo) close() error {
 	var err error
@@ -156,7 +140,7 @@ func (d *demo) close() error {
 	if d.service != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		err = d.service.stop(ctx)
+		err = d.service.Stop(ctx)
 	}
 	if d.phones != nil {
 		d.phones.close()
@@ -174,7 +158,7 @@ func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n",
 func (d *demo) tell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 50*time.Second)
 	defer cancel()
-	push, feedback, _ := d.service.addresses()
+	push, feedback, _ := d.service.Addresses()
 	d.say("The gateway listens on %s, its feedback service on %s; behind it is an APNs simulator, on %s.\n", push,
 		feedback, d.sim.Addr())
 	return d.stage.Tell(ctx, d.out)
@@ -195,7 +179,7 @@ func (d *demo) stay(ctx context.Context) error {
 		return err
 	}
 	defer page.Close()
-	push, feedback, admin := d.service.addresses()
+	push, feedback, admin := d.service.Addresses()
 	token, err := d.stage.Token(story.Ben)
 	if err != nil {
 		return err

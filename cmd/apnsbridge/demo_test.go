@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -15,7 +17,7 @@ var passing = regexp.MustCompile(`127\.0\.0\.1:\d+|[0-9a-f]{8}( +expiry)|[0-9a-f
 
 // The story, word by word.
 func TestDemoTellsTheStory(t *testing.T) {
-	out := &lockedBuffer{}
+	out := &servertest.Buffer{}
 	if code := run([]string{"demo"}, streams{in: strings.NewReader(""), out: out, err: out}); code != exitOK {
 		t.Fatalf("exit code %d\n%s", code, out)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/cmd/apnsbridge/story"
 )
 
 // A phone in a terminal shows what a legacy provider sends to it, finds what came
@@ -14,11 +16,11 @@ import (
 func TestDevice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
-	certificate, err := pki().Server.TLS()
+	certificate, err := servertest.PKI().Server.TLS()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := startCourier(w.sim, "127.0.0.1:0", certificate)
+	port, err := startCourier(w.Sim, "127.0.0.1:0", certificate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,21 +32,21 @@ func TestDevice(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	command := deviceCommand{Sim: port.address().String(), CA: w.path("ca.pem"), Name: "phone", Environment: "production",
-		Bundle: []string{demoTopic}}
+	command := deviceCommand{Sim: port.address().String(), CA: w.Path("ca.pem"), Name: "phone", Environment: "production",
+		Bundle: []string{story.Topic}}
 	send := func(token, text string) {
 		t.Helper()
-		args := []string{"send", "--gateway", w.push, "--cert", w.path("client.pem"), "--key", w.path("client-key.pem"),
-			"--ca", w.path("ca.pem"), "--token", token, "--payload", `{"aps":{"alert":"` + text + `","badge":2}}`}
-		out := &lockedBuffer{}
+		args := []string{"send", "--gateway", w.Push, "--cert", w.Path("client.pem"), "--key", w.Path("client-key.pem"),
+			"--ca", w.Path("ca.pem"), "--token", token, "--payload", `{"aps":{"alert":"` + text + `","badge":2}}`}
+		out := &servertest.Buffer{}
 		if code := run(args, streams{in: strings.NewReader(""), out: out, err: out}); code != exitOK {
 			t.Fatalf("send: %d %s", code, out)
 		}
 	}
 	// online runs the phone until do has returned.
-	online := func(do func(shown *lockedBuffer, token string)) {
+	online := func(do func(shown *servertest.Buffer, token string)) {
 		t.Helper()
-		out := &lockedBuffer{}
+		out := &servertest.Buffer{}
 		ctx, offline := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- command.Run(ctx, streams{out: out, err: out}) }()
@@ -54,23 +56,23 @@ func TestDevice(t *testing.T) {
 				t.Errorf("device: %v", err)
 			}
 		}()
-		waitFor(t, "its token", func() bool { return strings.Contains(out.String(), "has the device token") })
+		servertest.WaitFor(t, "its token", func() bool { return strings.Contains(out.String(), "has the device token") })
 		do(out, regexp.MustCompile(`token ([0-9a-f]{64})`).FindStringSubmatch(out.String())[1])
 	}
 	var token string
-	online(func(shown *lockedBuffer, its string) {
+	online(func(shown *servertest.Buffer, its string) {
 		token = its
 		send(token, "Good morning")
-		waitFor(t, "the banner", func() bool { return strings.Contains(shown.String(), "Good morning [badge 2]") })
+		servertest.WaitFor(t, "the banner", func() bool { return strings.Contains(shown.String(), "Good morning [badge 2]") })
 	})
 	send(token, "Lunch")
 	send(token, "Good night")
-	w.await("two more", func(s apnssim.Stats) bool { return s.Accepted == 3 })
-	online(func(shown *lockedBuffer, its string) {
+	w.Await("two more", func(s apnssim.Stats) bool { return s.Accepted == 3 })
+	online(func(shown *servertest.Buffer, its string) {
 		if its != token {
 			t.Error("the app has another token after the phone was offline")
 		}
-		waitFor(t, "the last of them", func() bool {
+		servertest.WaitFor(t, "the last of them", func() bool {
 			return strings.Contains(shown.String(), "Good night [badge 2] (sent while the device was offline)")
 		})
 		if strings.Contains(shown.String(), "Lunch") {
@@ -78,21 +80,21 @@ func TestDevice(t *testing.T) {
 		}
 	})
 	command.Uninstall = true
-	out := &lockedBuffer{}
+	out := &servertest.Buffer{}
 	if err := command.Run(t.Context(), streams{out: out, err: out}); err != nil || !strings.Contains(out.String(), "is uninstalled") {
 		t.Errorf("uninstall: %v %s", err, out)
 	}
-	waitFor(t, "410", func() bool {
+	servertest.WaitFor(t, "410", func() bool {
 		send(token, "Are you there?")
-		pushes := w.sim.Received(0).Pushes
+		pushes := w.Sim.Received(0).Pushes
 		return pushes[len(pushes)-1].Status == 410
 	})
 }
 
 func TestDeviceWithoutSimulator(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
-	out := &lockedBuffer{}
-	args := []string{"device", "--sim", w.hold(), "--ca", w.path("ca.pem")}
+	out := &servertest.Buffer{}
+	args := []string{"device", "--sim", w.Hold(), "--ca", w.Path("ca.pem")}
 	if code := run(args, streams{out: out, err: out}); code != exitFailed || !strings.Contains(out.String(), "does `apnsbridge sim` run?") {
 		t.Errorf("got %d %s", code, out)
 	}

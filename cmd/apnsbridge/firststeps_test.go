@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
 // beginner is somebody in an empty folder who has nothing but the program, and
@@ -27,13 +29,13 @@ type beginner struct {
 
 func newBeginner(t *testing.T) *beginner {
 	b := &beginner{t: t, dir: t.TempDir()}
-	program := called(t, "apnsbridge").Path
+	program := servertest.Called(t, "apnsbridge").Path
 	b.env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
 	return b
 }
 
-func (b *beginner) command(ctx context.Context, line string) (*exec.Cmd, *lockedBuffer) {
-	out := new(lockedBuffer)
+func (b *beginner) command(ctx context.Context, line string) (*exec.Cmd, *servertest.Buffer) {
+	out := new(servertest.Buffer)
 	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+line)
 	if strings.Contains(line, "&&") {
 		cmd = exec.CommandContext(ctx, "sh", "-c", line)
@@ -44,7 +46,7 @@ func (b *beginner) command(ctx context.Context, line string) (*exec.Cmd, *locked
 }
 
 // start runs a line in the background until the end of the test.
-func (b *beginner) start(line, ready string) *lockedBuffer {
+func (b *beginner) start(line, ready string) *servertest.Buffer {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd, out := b.command(ctx, line)
@@ -58,20 +60,20 @@ func (b *beginner) start(line, ready string) *lockedBuffer {
 			b.t.Errorf("%s: %v\n%s", line, err, out)
 		}
 	})
-	waitFor(b.t, line+": "+ready, func() bool { return strings.Contains(out.String(), ready) })
+	servertest.WaitFor(b.t, line+": "+ready, func() bool { return strings.Contains(out.String(), ready) })
 	return out
 }
 
 // init asks for what no flag says, takes what files tell, and replaces nothing.
 func TestInit(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := pki().Write("apple"); err != nil {
+	if err := servertest.PKI().Write("apple"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename("apple/AuthKey_DEVELOPER.p8", "apple/AuthKey_ABC123DEFG.p8"); err != nil {
 		t.Fatal(err)
 	}
-	both := append(bytes.Clone(pki().Client.CertPEM), pki().Client.KeyPEM...)
+	both := append(bytes.Clone(servertest.PKI().Client.CertPEM), servertest.PKI().Client.KeyPEM...)
 	if err := os.WriteFile("apple/push.pem", both, 0o600); err != nil {
 		t.Fatal(err)
 	}

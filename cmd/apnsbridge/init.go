@@ -18,6 +18,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/authority"
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/quoting"
+	"apnsbridge/cmd/apnsbridge/server"
 	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/identity"
 )
@@ -68,7 +69,7 @@ func (c initCommand) Run(std streams) error {
 	}
 	settings, err := config.Load(c.Config)
 	if err == nil {
-		_, err = assemble(settings)
+		_, err = server.Assemble(settings)
 	}
 	if err != nil {
 		return fmt.Errorf("%s is written, and has to be corrected by hand:\n%w", c.Config, err)
@@ -150,7 +151,7 @@ func (c *initCommand) readCertificate() error {
 	}
 	credential, err := upstream.ChooseCertificateCredential(text, os.Getenv(c.PasswordEnv),
 		func(leaf *x509.Certificate) bool {
-			return c.Topic == "" || serves(leaf, c.Topic) == nil
+			return c.Topic == "" || server.ServesTopic(leaf, c.Topic) == nil
 		})
 	if err != nil {
 		return fmt.Errorf("--certificate %s: %w; its password goes into a variable that --password-env names",

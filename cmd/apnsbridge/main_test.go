@@ -2,63 +2,19 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// scratch is a folder for what all tests share. It goes with the process.
-var scratch string
-
-// stopPostgres stops the one that tests of a fleet have started.
-var stopPostgres = func() {}
-
-// checked runs the tests and looks for what they have left behind.
-type checked struct{ m *testing.M }
-
-func (c checked) Run() int {
-	var err error
-	if scratch, err = os.MkdirTemp("", "apnsbridge-test-"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(scratch)
-	waitTogether()
-	// gnet's worker pool runs as long as the process, and its workers for a while.
-	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
-	code := c.m.Run()
-	stopPostgres()
-	if err := goleak.Find(pool, worker); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
-
-// waitTogether has more tests run at a time than there are processors, unless it is said
-// how many: most of their time they wait.
-func waitTogether() {
-	flag.Parse()
-	said := false
-	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
-	if !said {
-		flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
-	}
-}
-
 func TestMain(m *testing.M) {
-	testscript.Main(checked{m}, map[string]func(){"apnsbridge": main, "flooder": flood})
+	testscript.Main(servertest.Checked{M: m}, map[string]func(){"apnsbridge": main})
 }
 
 func TestExitCodes(t *testing.T) {
@@ -121,24 +77,6 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s --help has no example: %s", command, out.String())
 		}
 	}
-}
-
-// self is a command that runs apnsbridge as a process of its own.
-func self(t *testing.T, args ...string) *exec.Cmd { return called(t, "apnsbridge", args...) }
-
-// called is a command that runs this program under the name of one of TestMain's.
-func called(t *testing.T, name string, args ...string) *exec.Cmd {
-	t.Helper()
-	link := filepath.Join(t.TempDir(), name)
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(program, link); err != nil && !errors.Is(err, os.ErrExist) {
-		t.Fatal(err)
-	}
-	// testscript.Main goes by the name under which the test binary is called.
-	return exec.Command(link, args...)
 }
 
 // What a shell completes is what there is.

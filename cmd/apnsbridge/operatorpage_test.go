@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
 // An operator's browser: the plots move under load, a button leads back to the app's
@@ -17,13 +18,13 @@ import (
 func TestOperatorPage(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	b := openBrowser(t)
-	b.do(chromedp.Navigate("http://" + w.admin + "/"))
+	b.do(chromedp.Navigate("http://" + w.Admin + "/"))
 	b.shows("#remarks", "To see to")
-	conn := w.dial(w.clientTLS())
+	conn := w.Dial(w.ClientTLS())
 	send := func(from, count int) {
 		t.Helper()
 		for i := from; i < from+count; i++ {
-			if _, err := conn.Write(enhanced(fmt.Sprintf("%064x", i), i)); err != nil {
+			if _, err := conn.Write(servertest.Enhanced(fmt.Sprintf("%064x", i), i)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -37,27 +38,30 @@ func TestOperatorPage(t *testing.T) {
 	b.shows("#apps", "4,000")
 	b.fits("operator", 390, 768, 1280)
 
-	b.do(chromedp.Navigate("http://" + w.admin + "/providers"))
+	b.do(chromedp.Navigate("http://" + w.Admin + "/providers"))
 	b.shows("#providers", "ApnsPHP")
 	b.fits("providers", 390, 768, 1280)
-	b.do(chromedp.Navigate("http://" + w.admin + "/"))
+	b.do(chromedp.Navigate("http://" + w.Admin + "/"))
 
-	if _, err := w.dial(w.clientTLS()).Write(enhanced("bad0"+strings.Repeat("0", 60), 7_000_001)); err != nil {
+	if _, err := w.Dial(w.ClientTLS()).Write(servertest.Enhanced("bad0"+strings.Repeat("0", 60), 7_000_001)); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the failure", func() bool { return len(w.service.bridge.Failures("demo")) == 1 })
-	if err := w.sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
+	servertest.WaitFor(t, "the failure", func() bool {
+		_, state := w.Ask(t, http.MethodGet, "/api/state.json", nil)
+		return strings.Contains(state, `"identifier":7000001`)
+	})
+	if err := w.Sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{}}); err != nil {
 		t.Fatal(err)
 	}
 	send(4001, 100)
 	b.shows("#remarks", "APNs")
 	b.shows("#apps", "APNs is not well")
-	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo"))
+	b.do(chromedp.Navigate("http://" + w.Admin + "/apps/demo"))
 	b.shows("#state", "APNs is not well")
 	b.shows("#lanes", "notifications wait for APNs to take them again")
 	b.shows("#failures", "7000001")
 	b.fits("app", 390, 768, 1280)
-	if err := w.sim.SetScenario(apnssim.Scenario{}); err != nil {
+	if err := w.Sim.SetScenario(apnssim.Scenario{}); err != nil {
 		t.Fatal(err)
 	}
 	b.follow(chromedp.Evaluate("document.querySelector('form[action$=try] button').click()", nil))
@@ -68,25 +72,25 @@ func TestOperatorPage(t *testing.T) {
 	b.do(chromedp.SetValue("form[action$=trace] input", "0c", chromedp.ByQuery))
 	b.follow(chromedp.Evaluate("document.querySelector('form[action$=trace] button').click()", nil))
 	b.shows("h1", "demo")
-	if _, err := conn.Write(enhanced(token("0c", 1), 5000)); err != nil {
+	if _, err := conn.Write(servertest.Enhanced(servertest.Token("0c", 1), 5000)); err != nil {
 		t.Fatal(err)
 	}
-	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo/trace"))
+	b.do(chromedp.Navigate("http://" + w.Admin + "/apps/demo/trace"))
 	b.shows("#tracing", "begin with 0c")
 	b.shows("#notes", "answered")
 	b.do(chromedp.Evaluate("document.querySelector('details').open = true", nil))
 	b.fits("trace", 390, 768, 1280)
 	b.follow(chromedp.Evaluate("document.querySelector('#tracing button').click()", nil))
 	b.until("the button has led back", "location.pathname === '/apps/demo'")
-	b.do(chromedp.Navigate("http://" + w.admin + "/apps/demo/trace"))
+	b.do(chromedp.Navigate("http://" + w.Admin + "/apps/demo/trace"))
 	b.shows("#tracing", "Nothing is traced now")
 
 	ended := make(chan struct{})
-	control := httptest.NewServer(simControl(w.sim, ended))
+	control := httptest.NewServer(simControl(w.Sim, ended))
 	defer control.Close()
 	defer close(ended)
 	b.do(chromedp.Navigate(control.URL))
-	b.shows("#pushes", token("0c", 1))
+	b.shows("#pushes", servertest.Token("0c", 1))
 	b.fits("simulator", 390, 768, 1280)
 }
 
@@ -97,12 +101,12 @@ func TestOperatorPageOfManyApps(t *testing.T) {
 	for i := range 500 {
 		fmt.Fprintf(&apps, "  app%03d:\n    topic: com.example.app%03d\n    endpoint: %s\n    endpoint_ca: ca.pem\n"+
 			"    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}\n"+
-			"    clients: [{ca: ca.pem, uid: com.example.app%03d}]\n", i, i, w.sim.URL(), i)
+			"    clients: [{ca: ca.pem, uid: com.example.app%03d}]\n", i, i, w.Sim.URL(), i)
 	}
-	w.reconfigure("apps:\n", "apps:\n"+apps.String())
-	w.start()
+	w.Reconfigure("apps:\n", "apps:\n"+apps.String())
+	w.Start()
 	b := openBrowser(t)
-	b.do(chromedp.Navigate("http://" + w.admin + "/"))
+	b.do(chromedp.Navigate("http://" + w.Admin + "/"))
 	b.shows("#apps", "app000")
 	b.fits("many", 390, 1280)
 	for _, width := range []int64{390, 1280} {
@@ -110,7 +114,7 @@ func TestOperatorPageOfManyApps(t *testing.T) {
 			t.Errorf("at %d the page is %d pixels high", width, height)
 		}
 	}
-	if status, text := w.ask(t, http.MethodGet, "/?q=app49", nil); status != http.StatusOK || strings.Count(text, `href="/apps/app49`) != 10 {
+	if status, text := w.Ask(t, http.MethodGet, "/?q=app49", nil); status != http.StatusOK || strings.Count(text, `href="/apps/app49`) != 10 {
 		t.Errorf("a search answers %d with %d apps", status, strings.Count(text, `href="/apps/app49`))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/server"
 	"apnsbridge/cmd/apnsbridge/succession"
 )
 
@@ -45,7 +46,7 @@ Example:
 
 // Run serves until a signal.
 func (c serveCommand) Run(ctx context.Context, std streams) error {
-	if err := canServe(); err != nil {
+	if err := server.CanServe(); err != nil {
 		return err
 	}
 	if c.HandOver {
@@ -60,7 +61,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	assembled, err := assemble(settings)
+	assembled, err := server.Assemble(settings)
 	if err != nil {
 		return err
 	}
@@ -69,14 +70,14 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 		level = zerolog.DebugLevel
 	}
 	signal.Ignore(syscall.SIGPIPE) // the end of the log's reader is not ours
-	lines := newLogWriter(logOutput(std.err), int64(settings.Limits.LogRate))
-	defer lines.close(logPatience)
+	lines := server.NewLogWriter(logOutput(std.err), int64(settings.Limits.LogRate))
+	defer lines.Close(logPatience)
 	log := zerolog.New(lines).Level(level).With().Timestamp().Logger()
 	sockets, predecessor, err := c.sockets(settings)
 	if err != nil {
 		return err
 	}
-	s, err := New(assembled, Options{Version: version(), Log: log, Lines: lines, Sockets: sockets,
+	s, err := server.New(assembled, server.Options{Version: version(), Log: log, Lines: lines, Sockets: sockets,
 		Predecessor: predecessor, Accompanied: accompanied})
 	if err != nil {
 		return err

@@ -17,7 +17,9 @@ import (
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/cmd/apnsbridge/quoting"
+	"apnsbridge/cmd/apnsbridge/server"
 	"apnsbridge/cmd/apnsbridge/smallfile"
+	"apnsbridge/cmd/apnsbridge/story"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/identity"
 )
@@ -67,12 +69,12 @@ func (c simCommand) Run(ctx context.Context, std streams) error {
 	}
 	sim, err := apnssim.Start(config)
 	if err != nil {
-		return listenProblem("--listen", err)
+		return server.ListenProblem("--listen", err)
 	}
 	defer sim.Close()
 	listener, err := net.Listen("tcp", c.Control)
 	if err != nil {
-		return listenProblem("--control", err)
+		return server.ListenProblem("--control", err)
 	}
 	control := &http.Server{Handler: simControl(sim, ctx.Done()), ReadHeaderTimeout: 10 * time.Second}
 	defer control.Close()
@@ -114,7 +116,7 @@ func (c *simCommand) makeCertificates() error {
 	if _, err := os.Stat(c.Cert); err == nil {
 		return nil
 	}
-	pki, err := devpki.Create(demoTopic)
+	pki, err := devpki.Create(story.Topic)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,9 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/cmd/apnsbridge/servertest"
 	"apnsbridge/cmd/apnsbridge/smallfile"
+	"apnsbridge/cmd/apnsbridge/story"
 )
 
 // Each scenario in the documentation is one.
@@ -39,7 +41,7 @@ func TestDocumentedScenarios(t *testing.T) {
 func TestSimWithoutFlags(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "sim")
 	ctx, cancel := context.WithCancel(t.Context())
-	out := &lockedBuffer{}
+	out := &servertest.Buffer{}
 	done := make(chan error, 1)
 	go func() {
 		done <- simCommand{Listen: "127.0.0.1:0", Control: "127.0.0.1:0", Courier: "127.0.0.1:0", Dir: dir}.Run(ctx, streams{out: out, err: out})
@@ -50,7 +52,7 @@ func TestSimWithoutFlags(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	waitFor(t, "the lines to paste", func() bool { return strings.Contains(out.String(), "team_id") })
+	servertest.WaitFor(t, "the lines to paste", func() bool { return strings.Contains(out.String(), "team_id") })
 	field := func(name string) string {
 		return regexp.MustCompile(name + `: ([^,}\s]+)`).FindStringSubmatch(out.String())[1]
 	}
@@ -77,11 +79,11 @@ func TestSimWithoutFlags(t *testing.T) {
 	}
 	if _, err := upstream.Probe(ctx, upstream.Question{
 		Endpoint: upstream.Endpoint{URL: field("endpoint"), CA: pool}, Credential: credential, Environment: "production",
-		Topic: demoTopic, PushType: "alert", Priority: 10, Payload: []byte(`{"aps":{}}`),
+		Topic: story.Topic, PushType: "alert", Priority: 10, Payload: []byte(`{"aps":{}}`),
 	}); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "a line for the push", func() bool { return strings.Contains(out.String(), "push 1 to "+demoTopic) })
+	servertest.WaitFor(t, "a line for the push", func() bool { return strings.Contains(out.String(), "push 1 to "+story.Topic) })
 	if line := out.String(); !strings.Contains(line, "400 BadDeviceToken") {
 		t.Errorf("got %s", line)
 	}
@@ -93,7 +95,7 @@ func TestSimWithoutFlags(t *testing.T) {
 
 func TestSimControl(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
-	handler := simControl(w.sim, t.Context().Done())
+	handler := simControl(w.Sim, t.Context().Done())
 	show := func(path, accept, want string) string {
 		t.Helper()
 		answer, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil)
@@ -111,17 +113,17 @@ func TestSimControl(t *testing.T) {
 	show("/page.js", "*/*", "refresh")
 	const browser = "text/html,application/xhtml+xml"
 	show("/", browser, "nothing yet")
-	conn := w.dial(w.clientTLS())
+	conn := w.Dial(w.ClientTLS())
 	for i := range pushesOnPage + 5 {
-		w.send(i, conn)
+		w.Send(i, conn)
 	}
-	if _, err := conn.Write(enhanced(token("bad0", 1), 500)); err != nil {
+	if _, err := conn.Write(servertest.Enhanced(servertest.Token("bad0", 1), 500)); err != nil {
 		t.Fatal(err)
 	}
-	w.await("the bad one", func(st apnssim.Stats) bool { return st.Rejected == 1 })
-	words := wordsOf(show("/", browser, "APNs simulator"))
-	for _, want := range []string{"Pushes 106 Accepted 105 Refused 1 ", "106 400 BadDeviceToken " + token("bad0", 1) + " com.example.demo alert 10 {\"aps\":",
-		" 105 200 " + token("21", 104)} {
+	w.Await("the bad one", func(st apnssim.Stats) bool { return st.Rejected == 1 })
+	words := servertest.WordsOf(show("/", browser, "APNs simulator"))
+	for _, want := range []string{"Pushes 106 Accepted 105 Refused 1 ", "106 400 BadDeviceToken " + servertest.Token("bad0", 1) + " com.example.demo alert 10 {\"aps\":",
+		" 105 200 " + servertest.Token("21", 104)} {
 		if !strings.Contains(words, want) {
 			t.Errorf("the page has no %q:\n%.2000s", want, words)
 		}

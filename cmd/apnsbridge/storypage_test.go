@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
 // A visitor of the demo's page takes part, and then has the story told.
 func TestStoryPage(t *testing.T) {
-	d, err := startDemo(streams{out: &lockedBuffer{}, err: &lockedBuffer{}}, false, 50*time.Millisecond)
+	d, err := startDemo(streams{out: &servertest.Buffer{}, err: &servertest.Buffer{}}, false, 50*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func TestStoryPage(t *testing.T) {
 	send(token(carla), "Are you there?")
 	b.shows("#asked", "410 Unregistered")
 	// Until the gateway has written the answer down is a moment.
-	waitFor(t, "feedback tells of the token", func() bool {
+	servertest.WaitFor(t, "feedback tells of the token", func() bool {
 		var told bool
 		b.do(click(".send", "feedback"),
 			chromedp.Evaluate(`document.querySelector("#answers").innerText.includes("forgets the token")`, &told))

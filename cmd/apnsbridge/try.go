@@ -16,6 +16,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/cmd/apnsbridge/authority"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/server"
 	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/gateway/provider"
 )
@@ -133,7 +134,7 @@ func (c *tryCommand) tls(settings *config.Config, app config.App) (*tls.Config, 
 	if app.Environment == "sandbox" {
 		name = authority.AppleNames[2]
 	}
-	shown, err := ProviderTLS(settings, name)
+	shown, err := server.ProviderTLS(settings, name)
 	if err != nil {
 		return nil, err
 	}

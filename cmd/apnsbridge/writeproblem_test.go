@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
 // What cannot be written is said in one sentence with what to do, and nothing is said
@@ -13,7 +15,7 @@ import (
 func TestWriteProblems(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	if err := pki().Write("etc"); err != nil {
+	if err := servertest.PKI().Write("etc"); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "file")

@@ -1,0 +1,29 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"apnsbridge/bridge"
+)
+
+// feedbackAgain puts what an app's readers were given during the last day back
+// on its list.
+func (s *Service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
+	app := r.URL.Query().Get("app")
+	if !slices.ContainsFunc(s.current.Load().apps, func(a bridge.App) bool { return a.Name == app }) {
+		http.Error(w, fmt.Sprintf("app %q is not configured: say which with ?app=NAME", app), http.StatusNotFound)
+		return
+	}
+	n, err := s.list.Again(r.Context(), app)
+	s.log.Info().Str("app", app).Int("entries", n).Err(err).Msg("feedback is to be given again")
+	if err != nil {
+		http.Error(w, fmt.Sprintf("%d entries are back on the list, and then: %v: ask again for the others", n, err), http.StatusInternalServerError)
+		return
+	}
+	answerJSON(w, struct {
+		App     string `json:"app"`
+		Entries int    `json:"entries"`
+	}{app, n})
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/metrics"
+	"apnsbridge/gateway/identity"
+	"apnsbridge/store"
+)
+
+// condition is how the gateway is, for those who ask whether it is well.
+type condition struct {
+	ready    bool     // new providers are welcome
+	state    string   // in a word or a sentence; "" if problems say it
+	problems []string // a sentence for each
+}
+
+// condition says how the gateway is. It is ready while new providers are welcome:
+// that is until it stops, while the store can be written, and while APNs serves
+// any app. Damaged files, and that of damaged notifications, are named until they are gone.
+func (s *Service) condition(stopping bool) condition { return s.conditionBy(s.snapshot(), stopping) }
+
+// conditionBy is condition for those who have taken the figures already.
+func (s *Service) conditionBy(m *metrics.Snapshot, stopping bool) condition {
+	problems, unwritable := m.Troubles, s.store.Failing()
+	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
+		unwritable = errors.New("the spool is full: raise spool.max_bytes, or see why APNs does not take what waits")
+	}
+	c := condition{ready: !stopping && unwritable == nil && s.servesAny() && (s.fleet == nil || s.fleet.member.Ready())}
+	switch {
+	case stopping:
+		c.state = "stopping"
+	case unwritable != nil:
+		c.state = fmt.Sprintf("the store cannot be written: %v", unwritable)
+	case s.fleet != nil && !s.fleet.member.Ready():
+		c.state = "this node has no lease, and another has: see whether it reaches PostgreSQL"
+	case len(problems) == 0:
+		c.state = "ok"
+	}
+	for _, app := range slices.Sorted(maps.Keys(problems)) {
+		c.problems = append(c.problems, app+": "+identity.ClipTo(problems[app], 500))
+	}
+	if trouble := s.lines.trouble(); trouble != "" {
+		c.problems = append(c.problems, trouble)
+	}
+	kept := s.current.Load().kept
+	for _, app := range slices.Sorted(maps.Keys(kept)) {
+		c.problems = append(c.problems, app+" keeps the credential it had: "+
+			strings.ReplaceAll(kept[app].Error(), "\n", "; "))
+	}
+	c.problems = append(c.problems, s.fleet.sentences()...)
+	c.problems = append(c.problems, s.sandbox.sentences(s.current.Load())...)
+	c.problems = append(c.problems, s.current.Load().dryRunSentences(m.Bridge)...)
+	damaged, err := s.store.Damaged()
+	for _, path := range damaged {
+		c.problems = append(c.problems, path+" was damaged and set aside: move it away when you have seen to it")
+	}
+	if spool := m.Store.Spool; spool.Kept != "" {
+		c.problems = append(c.problems, fmt.Sprintf("notifications that waited on disk were damaged, and are lost: %d; "+
+			"what is left of them is in %s: move it away when you have seen to it", spool.Broken, spool.Kept))
+	}
+	if err != nil {
+		c.problems = append(c.problems, fmt.Sprintf("the store's directory cannot be read: %v", err))
+	}
+	return c
+}
+
+// writeWord answers /readyz to those who may know no more than that.
+func (c condition) writeWord(w http.ResponseWriter) {
+	if c.ready {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintln(w, "unready")
+}
+
+// write answers /readyz.
+func (c condition) write(w http.ResponseWriter) {
+	if !c.ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	if c.state != "" {
+		fmt.Fprintln(w, c.state)
+	}
+	for _, problem := range c.problems {
+		fmt.Fprintln(w, problem)
+	}
+}
+
+// servesAny reports whether APNs serves any app, or a part of it.
+func (s *Service) servesAny() bool {
+	return slices.ContainsFunc(s.current.Load().apps, func(app bridge.App) bool {
+		return isServed(app) && s.bridge.Serves(app.Name)
+	})
+}
+
+// troubles say of each app that APNs does not serve why, by its name.
+func (s *Service) troubles(stats bridge.Stats) map[string]string {
+	troubles := s.bridge.ProblemsBy(stats)
+	if troubles == nil {
+		troubles = make(map[string]string)
+	}
+	for app, reason := range s.current.Load().held {
+		troubles[app] = strings.ReplaceAll(reason.Error(), "\n", "; ")
+	}
+	return troubles
+}

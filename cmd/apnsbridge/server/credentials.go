@@ -1,0 +1,206 @@
+package server
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"apnsbridge/bridge"
+	"apnsbridge/bridge/upstream"
+	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/smallfile"
+	"apnsbridge/gateway/identity"
+)
+
+// credentials reads what the app shows to APNs in the environments that it is at
+// home in. Of what is of no use, or has no endpoint that can be verified, it notes
+// why: what is to be shown it waits.
+func (a *Assembly) credentials(name string, c config.App, app *bridge.App, unverified error) {
+	faults := []error{unverified}
+	add := func(e bridge.Environment, environment string) {
+		shown, setting := c.Credential.In(environment)
+		for _, one := range each(shown) {
+			credential, err := a.credential(one, c.Topic)
+			if err != nil {
+				err = fmt.Errorf("apps.%s.%s: %w", name, setting+one.setting, err)
+				faults = append(faults, err)
+			}
+			if err = errors.Join(unverified, err); err != nil {
+				credential = upstream.Unusable(err)
+			}
+			app.Credentials = append(app.Credentials, bridge.Credential{
+				Credential: credential, Environment: e, Topics: one.topics,
+			})
+		}
+	}
+	switch {
+	case !c.Credential.Split():
+		add(bridge.ByListener, "")
+	case app.Environment == bridge.ByListener:
+		add(bridge.Production, "production")
+		add(bridge.Sandbox, "sandbox")
+	default:
+		add(app.Environment, c.Environment)
+	}
+	faults = append(faults, uncovered(name, c, *app))
+	if err := errors.Join(faults...); err != nil {
+		a.held[name] = err
+	}
+}
+
+// shown is one thing that an app shows to APNs.
+type shown struct {
+	token       *config.Token // else
+	certificate *config.Certificate
+	topics      []string // of one of several tokens
+	setting     string   // behind that of the credential, where there are several
+}
+
+// each are the parts of a credential.
+func each(c config.Credential) (all []shown) {
+	for i, token := range c.Token {
+		one := shown{token: &token, topics: token.Topics}
+		if len(c.Token) > 1 {
+			one.setting = fmt.Sprintf(".token[%d]", i)
+		}
+		all = append(all, one)
+	}
+	if c.Certificate != nil {
+		all = append(all, shown{certificate: c.Certificate})
+	}
+	return all
+}
+
+// uncovered tells of an app whose topic no key is for.
+func uncovered(name string, c config.App, app bridge.App) error {
+	if app.Topic == "" {
+		return nil
+	}
+	for _, q := range app.Questions() {
+		if q.Credential != nil && q.Credential.Topics != nil && !q.Credential.Covers(app.Topic) {
+			return fmt.Errorf("apps.%s.credential: no key for %s is for the topic %s: name it under topics of the key "+
+				"that is for it", name, q.Environment, config.Clip(app.Topic))
+		}
+	}
+	return nil
+}
+
+// isServed reports whether something of the app can be shown to APNs.
+func isServed(app bridge.App) bool {
+	return slices.ContainsFunc(app.Credentials, func(c bridge.Credential) bool { return c.Unusable() == nil })
+}
+
+// credential reads one, and compares it with what the app is said to be.
+func (a *Assembly) credential(one shown, topic string) (*upstream.Credential, error) {
+	var text []byte
+	var err error
+	file := "key"
+	switch {
+	case one.certificate != nil:
+		file = a.config.Path(one.certificate.File)
+		text, err = smallfile.Read(file)
+	case config.IsKeyText(one.token.Key): // as a container gets it in a variable
+		text = []byte(one.token.Key)
+	default:
+		file = a.config.Path(one.token.Key)
+		text, err = smallfile.Read(file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	credential, err := openPatiently(func() (*upstream.Credential, error) { return open(text, one, topic) })
+	if err == nil {
+		err = credential.Check(a.now())
+	}
+	if leaf := leafOf(credential); err == nil && leaf != nil {
+		err = ServesTopic(leaf, topic)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return credential, nil
+}
+
+// open makes a credential of the text of its file.
+func open(text []byte, one shown, topic string) (*upstream.Credential, error) {
+	if token := one.token; token != nil {
+		return upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
+	}
+	return upstream.ChooseCertificateCredential(text, one.certificate.Password, func(leaf *x509.Certificate) bool {
+		return ServesTopic(leaf, topic) == nil
+	})
+}
+
+// openPatience is for the password of one file. What of its iterations is itself
+// encrypted is not seen before.
+const openPatience = 10 * time.Second
+
+// openPatiently gives up after openPatience. What goes on then ends by itself.
+func openPatiently(open func() (*upstream.Credential, error)) (*upstream.Credential, error) {
+	type opened struct {
+		credential *upstream.Credential
+		err        error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		credential, err := open()
+		done <- opened{credential, err}
+	}()
+	patience := time.NewTimer(openPatience)
+	defer patience.Stop()
+	select {
+	case o := <-done:
+		return o.credential, o.err
+	case <-patience.C:
+		return nil, fmt.Errorf("the file takes longer than %v to open: export it anew, with the number of iterations "+
+			"that its program sets by itself", openPatience)
+	}
+}
+
+func leafOf(c *upstream.Credential) *x509.Certificate {
+	if c == nil {
+		return nil
+	}
+	return c.Leaf()
+}
+
+// otherKinds are Apple's certificates that are for other things than pushes, by
+// how their common names begin.
+var otherKinds = []string{"iPhone Distribution", "iPhone Developer", "Apple Distribution",
+	"Apple Development: ", "Mac Developer", "Developer ID",
+	"3rd Party Mac Developer", "Apple Worldwide Developer Relations", "Merchant ID", "Apple Pay"}
+
+// furtherTopics are what stands behind a bundle identifier in the topics that come
+// with it: Apple lists them in newer certificates, not in all.
+var furtherTopics = []string{"voip", "voip-ptt", "complication", "pushkit.fileprovider", "location-query"}
+
+// comesWith reports whether topic is one that comes with the app's own.
+func comesWith(topic, app string) bool {
+	further, ok := strings.CutPrefix(topic, app+".")
+	return ok && app != "" && (slices.Contains(furtherTopics, further) || strings.HasPrefix(further, "push-type."))
+}
+
+// ServesTopic says why a push certificate is not for a topic, nil if it is.
+func ServesTopic(leaf *x509.Certificate, topic string) error {
+	for _, kind := range otherKinds {
+		if strings.HasPrefix(leaf.Subject.CommonName, kind) {
+			return fmt.Errorf("the certificate %q is not for pushes: make an Apple Push Services certificate for %s "+
+				"in Apple's developer site",
+				config.Clip(leaf.Subject.CommonName), topic)
+		}
+	}
+	first, further := identity.Topics(leaf)
+	switch {
+	case first == "" && len(further) == 0:
+		return fmt.Errorf("the certificate %q names no topic, so it is no push certificate: "+
+			"make an Apple Push Services certificate for %s in Apple's developer site",
+			config.Clip(leaf.Subject.CommonName), topic)
+	case topic == config.TopicFromCertificate, topic == first, slices.Contains(further, topic), comesWith(topic, first):
+		return nil
+	}
+	return fmt.Errorf("the push certificate is for %s, and the app's topic is %s: correct the topic, or name "+
+		"the certificate for it", first, topic)
+}

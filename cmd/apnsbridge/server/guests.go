@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/cmd/apnsbridge/report"
+	"apnsbridge/fleet/link"
+	"apnsbridge/gateway"
+)
+
+// pusher is the session of a provider that is on the roll.
+type pusher struct {
+	link.Session
+	conn   *gateway.Conn
+	seen   *report.Conn
+	roll   *roll
+	id     identification
+	client string
+	since  time.Time
+	spoke  atomic.Bool // it has sent something
+	silent atomic.Bool
+}
+
+func (p *pusher) end() { p.Leave(0) }
+
+// silence has what is on its way read and counted, but not taken, and then cuts
+// the connection, however its provider trickles.
+func (p *pusher) silence() {
+	const onItsWay = time.Second
+	p.silent.Store(true)
+	time.AfterFunc(onItsWay, p.conn.Cut)
+}
+
+// Push is the session's, until the provider is silenced.
+func (p *pusher) Push(n *binproto.Notification) (room bool) {
+	p.heard()
+	if p.silent.Load() {
+		p.roll.unheard.Add(1)
+		return true
+	}
+	p.seen.See(n)
+	return p.Session.Push(n)
+}
+
+// Reject is the session's, until the provider is silenced.
+func (p *pusher) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
+	p.heard()
+	if p.silent.Load() {
+		p.roll.unheard.Add(1)
+		return true
+	}
+	return p.Session.Reject(n, status)
+}
+
+// heard notes that the provider has sent something.
+func (p *pusher) heard() {
+	if !p.spoke.Load() {
+		p.spoke.Store(true)
+	}
+}
+
+// Close also takes the provider off the roll.
+func (p *pusher) Close(err error) {
+	p.roll.leave(p.id, p)
+	p.seen.Close()
+	if !p.spoke.Load() && !p.silent.Load() {
+		p.roll.wordless.ended(p.id.app, p.client, p.since)
+	}
+	p.Session.Close(err)
+}
+
+// feedbackReader is a client of the feedback port that is on the roll.
+type feedbackReader struct{ cancel context.CancelFunc }
+
+func (r *feedbackReader) end()   { r.cancel() }
+func (*feedbackReader) silence() {}

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"apnsbridge/bridge/upstream"
+)
+
+// ListenerNote is what check says of an address.
+type ListenerNote struct {
+	Setting string `json:"setting"`
+	Address string `json:"address"`
+	State   string `json:"state"`
+}
+
+const (
+	StateFree  = "free"
+	StateTaken = "taken"
+	stateWrong = "cannot be listened on"
+	stateHeld  = "held by the gateway that runs, or not tried because it runs: --listen tries it"
+)
+
+// checkListeners holds all addresses at one time, as serve does, and lets them go.
+// Beside a gateway that runs it tries none, unless it must.
+func (a *Assembly) checkListeners(must bool) (notes []ListenerNote, err error) {
+	c := a.config
+	beside := !must && storeInUse(c.Path(c.Store.Path))
+	var errs []error
+	var held []net.Listener
+	try := func(setting, address string) {
+		note := ListenerNote{setting, address, stateHeld}
+		if !beside {
+			listener, err := net.Listen("tcp", address)
+			if note.State = StateFree; err != nil {
+				if note.State = stateWrong; errors.Is(err, syscall.EADDRINUSE) {
+					note.State = StateTaken
+				}
+				errs = append(errs, ListenProblem(setting, err))
+			} else {
+				held = append(held, listener)
+			}
+		}
+		notes = append(notes, note)
+	}
+	for _, l := range c.Feedback.Listen {
+		try("feedback.listen", l.Address)
+	}
+	for _, l := range c.Gateway.Listen {
+		try("gateway.listen", l.Address)
+	}
+	if c.Admin.Listen != "" {
+		try("admin.listen", c.Admin.Listen)
+	}
+	if c.Fleet.Listen != "" {
+		try("fleet.listen", c.Fleet.Listen)
+	}
+	for _, l := range held {
+		l.Close()
+	}
+	return notes, errors.Join(errs...)
+}
+
+// ListenProblem says what to do about an address that cannot be listened on.
+func ListenProblem(setting string, err error) error {
+	var lookup *net.DNSError
+	remedy := ""
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &lookup):
+		remedy = ": write an address of this machine, or none, as in :2195"
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = ": end the program that has the port, or choose another"
+	case errors.Is(err, syscall.EACCES):
+		remedy = ": choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE"
+	}
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op // without who has asked
+		if op.Addr != nil {
+			setting += " " + op.Addr.String()
+		}
+	}
+	return fmt.Errorf("%s: %w%s", setting, upstream.Plain(err), remedy)
+}

@@ -1,0 +1,244 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/gateway/devpki"
+)
+
+// Five hundred customers have a file each. check and a reload that changes one of
+// them take their time by the clock of whoever waits: the bounds are generous
+// here, bench has the figures.
+func TestFiveHundredApps(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.Stop()
+	w.withApps(500)
+	start := time.Now()
+	code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	t.Logf("check: %v", time.Since(start))
+	if code != servertest.OK || !strings.Contains(stdout, "apps: 501, with a token: 501") || strings.Contains(stdout, "app7 ") {
+		t.Errorf("got exit code %d and %s%s", code, stdout, stderr)
+	}
+	w.Start()
+	old := w.Dial(w.ClientTLS())
+	w.writeApp(7, "sandbox")
+	start = time.Now()
+	w.service.hangup()
+	t.Logf("reload: %v", time.Since(start))
+	if want := `"changes":"apps changed: app7"`; !strings.Contains(w.Log.String(), want) {
+		t.Errorf("the log has no %s:\n%.2000s", want, w.Log.String())
+	}
+	w.Send(0, old, w.Dial(w.ClientTLS())) // the others are as they were
+}
+
+// One app whose credential is of no use is held, and told of everywhere; the
+// others are served.
+func TestOneAppIsHeld(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.Stop()
+	w.withExpired("held")
+	w.Start()
+	w.service.warn()
+	w.Send(0, w.Dial(w.ClientTLS()))
+	for where, text := range map[string]string{"log": w.Log.String(), "/readyz": fmt.Sprint(w.service.condition(false).problems), "state": fmt.Sprint(w.service.state(false).Remarks)} {
+		if !strings.Contains(text, "apps.held.credential: ") || !strings.Contains(text, "expired on") {
+			t.Errorf("%s does not tell of the app: %s", where, text)
+		}
+	}
+	if !w.service.condition(false).ready {
+		t.Error("the gateway is not ready for the others")
+	}
+	code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	if code != servertest.OK || !strings.HasPrefix(stdout, "alarm: apps.held.credential: ") || !strings.Contains(stdout, "no problems, alarms: 1") {
+		t.Errorf("check: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := w.Apnsbridge("", "check", "--strict", "--config", w.Path("apnsbridge.yaml")); code != servertest.Failed || !strings.Contains(stderr, "alarms: 1") {
+		t.Errorf("check --strict: exit code %d, %s", code, stderr)
+	}
+}
+
+// Where no app can be served that is a problem, which is said once.
+func TestAllAppsAreHeld(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.Stop()
+	w.Amend("AuthKey_DEVELOPER.p8", "gone.p8")
+	code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	if code != servertest.Failed || strings.Count(stdout+stderr, "gone.p8") != 1 || !strings.Contains(stdout, "\nproblem  demo  ") {
+		t.Errorf("check: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// withExpired adds an app whose certificate has expired.
+func (w *world) withExpired(name string) {
+	w.T.Helper()
+	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: "com.example.chat", NotBefore: time.Now().AddDate(-2, 0, 0),
+		NotAfter: time.Now().AddDate(-1, 0, 0)})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.Write("expired.pem", append(pair.CertPEM, pair.KeyPEM...))
+	w.Amend("apps:\n", "apps:\n  "+name+": {topic: com.example.chat, credential: {certificate: {file: expired.pem}}, clients: [{cidr: 127.0.0.9/32}]}\n")
+}
+
+// A reload with a credential that is of no use keeps the one that is there, and
+// takes what else has changed.
+func TestReloadKeepsACredential(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.withCertificate(100 * day)
+	w.Stop()
+	w.Amend("apps:\n", "apps:\n  other: {topic: com.example.other, credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}, clients: [{cidr: 127.0.0.9/32}]}\n")
+	w.Start()
+	w.Write("push.pem", []byte("garbage"))
+	w.Amend("127.0.0.9/32", "127.0.0.8/32")
+	outcome := w.service.hangup()
+	if outcome.err != nil || !strings.Contains(outcome.changes, "apps changed: other") {
+		t.Fatalf("got %+v", outcome)
+	}
+	want := "until then the app keeps the credential it had"
+	if !strings.Contains(w.Log.String(), want) {
+		t.Errorf("the log has no %q:\n%s", want, w.Log.String())
+	}
+	if got := fmt.Sprint(outcome.alarms); !strings.Contains(got, want) {
+		t.Errorf("whoever has asked for the reload is told %q, want %q", got, want)
+	}
+	w.Write("push.pem", nil)
+	if _, err := w.TryDial(w.ClientTLS()); err != nil {
+		t.Errorf("the app's provider: %v", err)
+	}
+}
+
+// status and reload ask the gateway that runs; check leaves its ports alone.
+func TestOperatorCommands(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.Stop()
+	w.FixPorts()
+	w.Start()
+	ctx, cancel := context.WithCancel(t.Context())
+	tended := make(chan error, 1)
+	go func() { tended <- w.service.tend(ctx, nil, &systemd{}) }()
+	defer func() {
+		cancel()
+		if err := <-tended; err != nil {
+			t.Error(err)
+		}
+	}()
+	flag := "--config=" + w.Path("apnsbridge.yaml")
+	expect := func(want int, says string, args ...string) {
+		t.Helper()
+		code, stdout, stderr := w.Apnsbridge("", append(args, flag)...)
+		if code != want || !strings.Contains(stdout+stderr, says) {
+			t.Errorf("%s: exit code %d, want %d and %q in\n%s%s", args, code, want, says, stdout, stderr)
+		}
+	}
+	expect(servertest.OK, "demo  com.example.demo  production", "status")
+	expect(servertest.OK, `"ready":true`, "status", "--json")
+	expect(servertest.OK, "held by the gateway that runs", "check")
+	expect(servertest.Failed, "address already in use", "check", "--listen")
+	expect(servertest.OK, "reloaded; changes: none", "reload")
+	expect(servertest.OK, "The way is open", "try", "--cert", w.Path("client.pem"), "--key", w.Path("client-key.pem"))
+	expect(servertest.Failed, "does not admit this provider", "try")
+	expect(servertest.Misused, "choose one of demo", "try", "--app", "nobody")
+
+	// A file that is wrong, or wants a variable of the unit's, is when one asks.
+	w.Amend("topic:", "strikt: true\n    topic:")
+	expect(servertest.Failed, `unknown key "strikt"`, "reload")
+	expect(servertest.OK, "demo  com.example.demo  production", "status")
+	w.Amend("strikt: true", "strict: ${APNSBRIDGE_UNSET}")
+	expect(servertest.Failed, "APNSBRIDGE_UNSET is not set", "reload")
+	expect(servertest.OK, "demo  com.example.demo  production", "status")
+	expect(servertest.OK, "nothing of this was traced", "trace", "--show")
+	w.Amend("apps:", "admn: {}\napps:")
+	expect(servertest.OK, "demo  com.example.demo  production", "status")
+	w.Amend("apps:", "  tokn: x\napps:")
+	expect(servertest.Failed, "something stands behind the value of tokn", "status")
+}
+
+// The first acceptance of an app is told once.
+func TestFirstAcceptance(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.service.tellFirsts()
+	w.Send(0, w.Dial(w.ClientTLS()))
+	servertest.WaitFor(t, "the verdict", func() bool { return w.service.bridge.Stats().Apps["demo"].Accepted == 1 })
+	for range 2 {
+		w.service.tellFirsts()
+	}
+	w.service.summarise()
+	if got := strings.Count(w.Log.String(), "APNs has accepted the app's first notification"); got != 1 {
+		t.Errorf("got %d lines:\n%s", got, w.Log.String())
+	}
+	w.service.summarise()
+	for i, want := range []string{`"taken":1,"accepted":1,`, `"taken":0,"accepted":0,`} {
+		if lines := linesWith(w.Log.String(), "the last hour"); len(lines) != 2 || !strings.Contains(lines[i], want) {
+			t.Errorf("summary %d has no %s:\n%s", i, want, w.Log.String())
+		}
+	}
+}
+
+// What a held app is sent waits, over a restart too, and goes when the credential
+// is good.
+func TestHeldNotificationsGoAfterReload(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.withCertificate(100 * day)
+	good, err := os.ReadFile(w.Path("push.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Stop()
+	w.Amend("apps:\n", "apps:\n  other: {topic: com.example.other, credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}, clients: [{cidr: 127.0.0.9/32}]}\n")
+	w.Amend("tls:", "limits: {drain: 100ms}\ntls:")
+	w.Write("push.pem", []byte("garbage"))
+	w.Start()
+	conn := w.Dial(w.ClientTLS())
+	n := binproto.Notification{Command: binproto.Enhanced, Identifier: 1, Token: servertest.Unhex(servertest.Token("0a", 1)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
+	if _, err := conn.Write(n.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	servertest.WaitFor(t, "the notification", func() bool { return w.service.bridge.Stats().Apps["demo"].Taken == 1 })
+	conn.Close() // whom the gateway would wait for
+	w.Stop()
+	w.Start()
+	if got := w.Sim.Stats().Received; got != 0 {
+		t.Errorf("APNs has heard of %d", got)
+	}
+	w.Write("push.pem", good)
+	w.reload()
+	w.Await("what has waited", func(s apnssim.Stats) bool { return s.Received == 1 })
+}
+
+// A container has its key in a variable: as PEM, with its line ends lost, or in
+// base64. Nothing that is said shows it.
+func TestKeyInAVariable(t *testing.T) {
+	block, _ := pem.Decode(servertest.PKI().TokenKey)
+	for name, text := range map[string]string{
+		"PEM":         string(servertest.PKI().TokenKey),
+		"written out": strings.ReplaceAll(string(servertest.PKI().TokenKey), "\n", `\n`),
+		"one line":    strings.ReplaceAll(string(servertest.PKI().TokenKey), "\n", " "),
+		"base64":      base64.StdEncoding.EncodeToString(block.Bytes),
+		"cut":         string(servertest.PKI().TokenKey[:100]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, apnssim.Scenario{})
+			w.Stop()
+			t.Setenv("P8", text)
+			w.Amend("key: AuthKey_DEVELOPER.p8", "key: ${P8}")
+			code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+			if (code == servertest.OK) != (name != "cut") || strings.Contains(stdout+stderr, text[40:70]) {
+				t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+			}
+			if code == servertest.OK {
+				w.Start()
+				w.Send(0, w.Dial(w.ClientTLS()))
+			}
+		})
+	}
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	rtmetrics "runtime/metrics"
+	"time"
+
+	"apnsbridge/bridge"
+	"apnsbridge/cmd/apnsbridge/metrics"
+)
+
+// snapshot reads the figures of all parts.
+func (s *Service) snapshot() *metrics.Snapshot {
+	a := s.current.Load()
+	m := &metrics.Snapshot{
+		Version: s.version,
+		Bridge:  s.bridge.Stats(), Push: s.push.Stats(), Feedback: s.feedback.Stats(), Store: s.store.Stats(),
+		Credentials: a.credentialExpiries(), Certificates: a.certificateExpiries(),
+		Reloads: s.reloads.figures(), OldTLS: s.old.figures(), SHA1: sha1Signatures(),
+		Revoked: s.roll.stats(), Log: s.lines.figures(), Fleet: s.fleet.figures(),
+	}
+	if s.fleet != nil {
+		m.Store.Spool = s.fleet.spool.Stats()
+	}
+	m.Troubles = s.troubles(m.Bridge)
+	if s.admin != nil {
+		m.Admin = s.admin.stats()
+	}
+	m.Limits = a.limits(m)
+	return m
+}
+
+// limits are the bounds of which it is known what is used.
+func (a *Assembly) limits(m *metrics.Snapshot) []metrics.Limit {
+	l, push, feedback := a.config.Limits, &m.Push.PortStats, &m.Feedback.PortStats
+	var badTokens, ahead, connections int64
+	for _, app := range m.Bridge.Apps {
+		badTokens = max(badTokens, int64(app.BadTokensListed))
+		for _, lane := range [...]*bridge.LaneStats{&app.Lanes.Production, &app.Lanes.Sandbox} {
+			ahead = max(ahead, lane.AheadBytes)
+			connections = max(connections, int64(lane.Pool.Connections))
+		}
+	}
+	busier := func(push, feedback int) int64 { return int64(max(push, feedback)) }
+	return []metrics.Limit{
+		{Name: "connections", Used: busier(push.Connections, feedback.Connections), Max: int64(l.Connections)},
+		{Name: "connections_per_address", Used: busier(push.ConnectionsOfBusiest, feedback.ConnectionsOfBusiest),
+			Max: int64(l.ConnectionsPerAddress)},
+		{Name: "connections_per_client", Used: busier(push.ConnectionsOfBusiestClient, feedback.ConnectionsOfBusiestClient),
+			Max: int64(l.ConnectionsPerClient)},
+		{Name: "handshakes", Used: busier(push.Handshakes, feedback.Handshakes), Max: int64(l.Handshakes)},
+		{Name: "handshakes_per_address", Used: busier(push.HandshakesOfBusiest, feedback.HandshakesOfBusiest),
+			Max: int64(l.HandshakesPerAddress)},
+		{Name: "queued_bytes", Used: m.Bridge.QueuedBytes, Max: int64(l.QueuedBytes)},
+		{Name: "waiting_devices", Used: int64(m.Bridge.Retrying), Max: int64(l.WaitingDevices)},
+		{Name: "spool_ahead", Used: ahead, Max: int64(l.SpoolAhead)},
+		{Name: "spool.max_bytes", Used: m.Store.Spool.Bytes, Max: m.Store.Spool.Bound},
+		{Name: "ledger_bytes", Used: m.Bridge.LedgerBytes, Max: int64(l.LedgerBytes)},
+		{Name: "bad_token_entries", Used: badTokens, Max: int64(l.BadTokenEntries)},
+		{Name: "apns_connections", Used: connections, Max: int64(l.APNsConnections)},
+		{Name: "trace_entries", Used: int64(m.Bridge.Traced), Max: int64(l.TraceEntries)},
+		{Name: "admin_connections", Used: int64(m.Admin.Connections), Max: int64(l.AdminConnections)},
+	}
+}
+
+// certificateExpiries are those of the certificates that this gateway shows, by the
+// section of the configuration that names them.
+func (a *Assembly) certificateExpiries() map[string]time.Time {
+	expiries := make(map[string]time.Time)
+	certificates := a.serverCertificates()
+	for i, files := range providerFiles(a.config) {
+		if leaf := certificates[i].Leaf; leaf != nil {
+			expiries[files.section] = leaf.NotAfter
+		}
+	}
+	if leaf := a.admin.certificate.Leaf; leaf != nil {
+		expiries["admin"] = leaf.NotAfter
+	}
+	return expiries
+}
+
+// sha1Signatures counts the handshakes of TLS 1.2 that were signed with SHA-1.
+func sha1Signatures() uint64 {
+	sample := []rtmetrics.Sample{{Name: "/godebug/non-default-behavior/tlssha1:events"}}
+	if rtmetrics.Read(sample); sample[0].Value.Kind() != rtmetrics.KindUint64 {
+		return 0
+	}
+	return sample[0].Value.Uint64()
+}

@@ -1,0 +1,240 @@
+package server
+
+import (
+	"bytes"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge"
+	"apnsbridge/bridge/conversation"
+	"apnsbridge/fleet/link"
+)
+
+// passenger is the session of a provider's connection in a fleet, whose app may live on
+// another node. Until a place is found for it, it has no room.
+type passenger struct {
+	provider link.Provider
+	carriage *carriage
+	app      string
+	origin   []byte                       // for another node
+	open     func() (link.Session, error) // of a session here
+
+	session atomic.Pointer[link.Session] // nil: its place is sought
+	away    atomic.Bool                  // that is another node's
+
+	mu      sync.Mutex
+	kept    []func(link.Session) (room bool) // what has come meanwhile
+	bytes   int
+	leaving time.Duration // 0: it is not
+	over    bool
+}
+
+const (
+	// maxKept is how many bytes of a connection are kept while its place is sought. Little
+	// comes: it is read on only when its provider has ended.
+	maxKept = 4 << 20
+
+	ofFrame = 160 // bytes that a kept frame takes besides its token and payload
+)
+
+// Here is member.Guest's.
+func (p *passenger) Here() error {
+	s, err := p.open()
+	if err == nil {
+		p.begin(s)
+	}
+	return err
+}
+
+// Carry is member.Guest's.
+func (p *passenger) Carry(e *link.Entry) {
+	s, err := e.Open(p.provider, p.app, p.origin)
+	if err != nil {
+		p.Cut()
+		return
+	}
+	p.away.Store(true)
+	p.begin(s)
+}
+
+// Cut is member.Guest's.
+func (p *passenger) Cut() { p.provider.Cut() }
+
+// begin gives s what has come so far.
+func (p *passenger) begin(s link.Session) {
+	p.mu.Lock()
+	room := true
+	for _, give := range p.kept {
+		room = give(s)
+	}
+	if p.kept = nil; p.leaving > 0 && !p.over {
+		s.Leave(p.leaving)
+	}
+	p.session.Store(&s)
+	p.mu.Unlock()
+	if room {
+		p.provider.Resume()
+	}
+}
+
+// give gives the session something, or keeps it. size is what that costs.
+func (p *passenger) give(size int, what func(s link.Session) (room bool)) (room bool) {
+	if s := p.session.Load(); s != nil {
+		return what(*s)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.session.Load(); s != nil {
+		return what(*s)
+	}
+	p.kept = append(p.kept, what)
+	if p.bytes += size; p.bytes > maxKept {
+		p.provider.Cut()
+	}
+	return false
+}
+
+// Push is gateway.Session's, and so are the methods below.
+func (p *passenger) Push(n *binproto.Notification) (room bool) {
+	if s := p.session.Load(); s != nil {
+		return (*s).Push(n)
+	}
+	copied, size := keep(n)
+	return p.give(size, func(s link.Session) bool { return s.Push(copied) })
+}
+
+func (p *passenger) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
+	if s := p.session.Load(); s != nil {
+		return (*s).Reject(n, status)
+	}
+	copied, size := keep(n)
+	return p.give(size, func(s link.Session) bool { return s.Reject(copied, status) })
+}
+
+// keep copies n, which is borrowed. size is the bytes that the copy takes.
+func keep(n *binproto.Notification) (copied *binproto.Notification, size int) {
+	c := *n
+	c.Token, c.Payload = bytes.Clone(n.Token), bytes.Clone(n.Payload)
+	return &c, len(n.Token) + len(n.Payload) + ofFrame
+}
+
+func (p *passenger) ReadOn() {
+	p.give(0, func(s link.Session) bool {
+		s.ReadOn()
+		return true
+	})
+}
+
+func (p *passenger) Shutdown(heard bool) {
+	p.give(0, func(s link.Session) bool {
+		s.Shutdown(heard)
+		return true
+	})
+}
+
+func (p *passenger) Close(err error) {
+	p.carriage.leave(p)
+	p.give(0, func(s link.Session) bool {
+		s.Close(err)
+		return true
+	})
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+}
+
+// Leave is link.Session's.
+func (p *passenger) Leave(patience time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.session.Load(); s != nil {
+		(*s).Leave(patience)
+	} else {
+		p.leaving = max(patience, 1)
+	}
+}
+
+// Resending is what is known of such frames' providers, if the session is here.
+func (p *passenger) Resending(command binproto.Command, layout binproto.Layout) conversation.Resending {
+	if s := p.session.Load(); s != nil {
+		if here, ok := (*s).(*bridge.Session); ok {
+			return here.Resending(command, layout)
+		}
+	}
+	return conversation.Unsettled
+}
+
+// carriage is the passengers of a node.
+type carriage struct {
+	mu      sync.Mutex
+	present map[*passenger]bool
+}
+
+func (c *carriage) enter(p *passenger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.present == nil {
+		c.present = make(map[*passenger]bool)
+	}
+	c.present[p] = true
+}
+
+func (c *carriage) leave(p *passenger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.present, p)
+}
+
+// away are those whose sessions are another node's.
+func (c *carriage) away() (all []*passenger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.present {
+		if p.away.Load() {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// voice is a provider that is told of a failure only while its app is here, and soon.
+type voice struct {
+	link.Provider
+	answers func() time.Duration // for how long packets may be written
+}
+
+// Fail is bridge.Peer's.
+func (v voice) Fail(status binproto.Status, identifier uint32, within time.Duration) {
+	left := v.answers()
+	if left <= 0 {
+		v.Cut() // what it sends again is another node's to recognise, which knows nothing of it
+		return
+	}
+	v.Provider.Fail(status, identifier, min(within, left))
+}
+
+// BadToken is bridge.Witness's.
+func (v voice) BadToken() {
+	if w, ok := v.Provider.(bridge.Witness); ok {
+		w.BadToken()
+	}
+}
+
+// seeker is a feedback reader for which a place is sought.
+type seeker struct{ found chan place }
+
+// place is where a feedback list is given: here, or over a link.
+type place struct {
+	entry *link.Entry
+	err   error
+}
+
+func (s seeker) Here() error {
+	s.found <- place{}
+	return nil
+}
+func (s seeker) Carry(e *link.Entry) { s.found <- place{entry: e} }
+func (s seeker) Cut()                { s.found <- place{err: io.ErrUnexpectedEOF} }

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"apnsbridge/cmd/apnsbridge/page"
+	"apnsbridge/gateway"
+	"apnsbridge/gateway/identity"
+)
+
+// doorBook remembers who was refused lately, for an operator who wonders why a provider
+// does not get through. It is bounded: strangers fill it.
+type doorBook struct {
+	now func() time.Time
+	mu  sync.Mutex
+	all []page.Refused // latest last
+}
+
+// refusedMost is how many are remembered.
+const refusedMost = 50
+
+// note takes a client that was refused. One that comes again is not listed twice.
+func (d *doorBook) note(h *gateway.Hello, why error) {
+	r := page.Refused{Address: h.Remote.Addr().String(), Reason: identity.ClipTo(why.Error(), 300), Times: 1, Line: admittingLine(h)}
+	if len(h.Chain) > 0 {
+		r.Subject = identity.Subject(h.Chain[0])
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r.Last = d.now()
+	if i := slices.IndexFunc(d.all, func(o page.Refused) bool { return o.Line == r.Line && o.Address == r.Address && o.Reason == r.Reason }); i >= 0 {
+		r.Times += d.all[i].Times
+		d.all = slices.Delete(d.all, i, i+1)
+	}
+	if len(d.all) == refusedMost {
+		d.all = slices.Delete(d.all, 0, 1)
+	}
+	d.all = append(d.all, r)
+}
+
+// list gives them, latest first.
+func (d *doorBook) list() []page.Refused {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := slices.Clone(d.all)
+	slices.Reverse(all)
+	return all
+}
+
+// admittingLine is what an app's clients need for this one to be admitted: its very
+// certificate, or, where it has none, its address.
+func admittingLine(h *gateway.Hello) string {
+	if len(h.Chain) > 0 {
+		return fmt.Sprintf("- {sha256: %q}", fmt.Sprintf("%x", sha256.Sum256(h.Chain[0].Raw)))
+	}
+	bits := 32
+	if h.Remote.Addr().Unmap().Is6() {
+		bits = 128
+	}
+	return fmt.Sprintf("- {cidr: %s/%d}", h.Remote.Addr().Unmap(), bits)
+}

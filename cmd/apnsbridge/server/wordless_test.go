@@ -1,0 +1,57 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/servertest"
+)
+
+// A provider that finds fault with our certificate only behind the handshake goes
+// without a word: a line an hour for its app. One that has pushed does not count.
+func TestWordless(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	const says = "a provider has ended its connection at once, and sent nothing"
+	conn := w.Dial(w.ClientTLS())
+	w.Send(0, conn)
+	conn.Close()
+	for range 3 {
+		w.Dial(w.ClientTLS()).Close()
+	}
+	servertest.WaitFor(t, "the line", func() bool { return strings.Contains(w.Log.String(), says) })
+	servertest.WaitFor(t, "the ends", func() bool { return w.service.push.Stats().Connections == 0 })
+	if n := strings.Count(w.Log.String(), says); n != 1 {
+		t.Errorf("%d lines:\n%s", n, w.Log.String())
+	}
+}
+
+func TestWordlessIsBounded(t *testing.T) {
+	var log servertest.Buffer
+	now := time.Unix(1_800_000_000, 0)
+	w := newWordless(zerolog.New(&log), func() time.Time { return now })
+	lines := func(want int) {
+		t.Helper()
+		if got := strings.Count(log.String(), "\n"); got != want {
+			t.Errorf("%d lines, want %d:\n%s", got, want, log.String())
+		}
+	}
+	w.ended("mail", "a", now.Add(-wordlessWithin-time.Second))
+	lines(0)
+	for range 50 {
+		w.ended("mail", "a", now)
+		now = now.Add(time.Minute)
+	}
+	lines(1)
+	w.ended("chat", "b", now)
+	lines(2)
+	now = now.Add(wordlessEvery)
+	w.ended("mail", "a", now)
+	lines(3)
+	if len(w.told) != 1 {
+		t.Errorf("%d apps are remembered", len(w.told))
+	}
+}

@@ -1,0 +1,57 @@
+package servertest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Scratch is a folder for what all tests share. It goes with the process.
+var Scratch string
+
+// endings are what ends with the tests.
+var endings []func()
+
+// AtEnd has do be done after the last test.
+func AtEnd(do func()) { endings = append(endings, do) }
+
+// Checked runs the tests and looks for what they have left behind.
+type Checked struct{ M *testing.M }
+
+// Run is what testing.M has too.
+func (c Checked) Run() int {
+	var err error
+	if Scratch, err = os.MkdirTemp("", "apnsbridge-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(Scratch)
+	waitTogether()
+	// gnet's worker pool runs as long as the process, and its workers for a while.
+	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
+	code := c.M.Run()
+	for _, do := range endings {
+		do()
+	}
+	if err := goleak.Find(pool, worker); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// waitTogether has more tests run at a time than there are processors, unless it is said
+// how many: most of their time they wait.
+func waitTogether() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
+}
