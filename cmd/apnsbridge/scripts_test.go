@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	if !ok {
 		t.Fatal("README.md has no example of a configuration")
 	}
-	foreign, err := filepath.Abs("testdata/foreign")
+	foreign, err := filepath.Abs("../../endtoend/testdata/foreign")
 	if err != nil {
 		t.Fatal(err)
 	}

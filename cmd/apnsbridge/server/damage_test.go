@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/servertest"
 	"apnsbridge/cmd/apnsbridge/story"
@@ -187,9 +189,13 @@ func TestServeDamagedNotifications(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	numbered := func(i int) binproto.Notification {
+		return binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(servertest.Token("c0", i)), Identifier: uint32(i),
+			Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, i), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
+	}
 	var frames []byte
 	for i := range n {
-		one := crowded(i)
+		one := numbered(i)
 		frames = one.Append(frames)
 	}
 	if _, err := conn.Write(frames); err != nil {
@@ -215,7 +221,7 @@ func TestServeDamagedNotifications(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range [][]byte{[]byte("number 100"), crowded(110).Token, crowded(n - 1).Token} {
+	for _, part := range [][]byte{[]byte("number 100"), numbered(110).Token, numbered(n - 1).Token} {
 		at := bytes.Index(b, part)
 		if at < 0 {
 			t.Fatalf("the segment has no %q", part)

@@ -1,13 +1,10 @@
 package server
 
 import (
+	"os"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/testscript"
 
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(servertest.Checked{M: m}, map[string]func(){"flooder": flood})
-}
+func TestMain(m *testing.M) { os.Exit(servertest.Checked{M: m}.Run()) }

@@ -52,7 +52,7 @@ func startHAProxy(t *testing.T, w *world) []string {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	var addresses []string
 	for range strings.Count(haproxyConfig, "fd@") {
-		f, address := heldPort(t)
+		f, address := servertest.HeldPort(t)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		addresses = append(addresses, address)
 	}

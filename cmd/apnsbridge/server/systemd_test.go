@@ -3,119 +3,20 @@ package server
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
-
-// manager is systemd's end of the notification socket.
-type manager struct {
-	t    *testing.T
-	conn *net.UnixConn
-	path string
-}
-
-func listenAsManager(t *testing.T) *manager {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "") // t.TempDir may be too long for a socket's name
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	m := &manager{t: t, path: filepath.Join(dir, "notify")}
-	if m.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.conn.Close() })
-	return m
-}
-
-// hears returns the next message, or "" if none comes in time.
-func (m *manager) hears(patience time.Duration) string {
-	m.t.Helper()
-	m.conn.SetReadDeadline(time.Now().Add(patience))
-	b := make([]byte, 4096)
-	n, err := m.conn.Read(b)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		m.t.Fatal(err)
-	}
-	return string(b[:n])
-}
-
-// started puts into the environment what systemd does, and hears the service begin.
-func (m *manager) started(watchdog, pid string) *systemd {
-	m.t.Helper()
-	m.t.Setenv("NOTIFY_SOCKET", m.path)
-	m.t.Setenv("WATCHDOG_USEC", watchdog)
-	m.t.Setenv("WATCHDOG_PID", pid)
-	told, _ := newSystemd()
-	if got := m.hears(30 * time.Second); got != "STATUS=starting" {
-		m.t.Fatalf("systemd hears %q", got)
-	}
-	return told
-}
-
-// serve as a process tells systemd when it is ready, that it reloads, whether
-// it did, and that it stops. SIGHUP during all of it ends nothing.
-func TestServeUnderSystemd(t *testing.T) {
-	m := listenAsManager(t)
-	t.Setenv("NOTIFY_SOCKET", m.path)
-	w := newWorld(t, apnssim.Scenario{})
-	p := startProcess(t, w)
-	conn := p.dial(w)
-	expect := func(want string) {
-		t.Helper()
-		got := m.hears(30 * time.Second)
-		if word, clock, ok := strings.Cut(got, "\nMONOTONIC_USEC="); ok {
-			if _, err := strconv.ParseUint(strings.TrimSpace(clock), 10, 64); err != nil {
-				t.Errorf("the clock is %q", clock)
-			}
-			got = word + " and when"
-		}
-		if got != want {
-			t.Fatalf("systemd hears %q, want %q", got, want)
-		}
-	}
-	hangup := func() {
-		t.Helper()
-		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		expect("RELOADING=1 and when")
-	}
-	expect("STATUS=starting")
-	expect("READY=1")
-	hangup()
-	expect("READY=1\nSTATUS=reloaded")
-	w.Amend("apps:", "appz:")
-	hangup()
-	expect("READY=1\nSTATUS=reload refused: everything stays as it was")
-	w.Send(0, conn)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	expect("STOPPING=1")
-	conn.Close()
-	if err := p.wait(); err != nil {
-		t.Errorf("%v\n%s", err, strings.Join(p.stdlog, "\n"))
-	}
-	if log := strings.Join(p.stdlog, "\n"); !strings.Contains(log, `unknown key \"appz\"`) {
-		t.Errorf("the log does not say why the file was refused:\n%s", log)
-	}
-}
 
 // The watchdog gets its sign of life while the gateway answers itself, and none
 // while it does not.
 func TestWatchdog(t *testing.T) {
-	m := listenAsManager(t)
-	told := m.started("30000", "") // 30 ms
+	m := servertest.ListenAsManager(t)
+	told := started(m, "30000", "") // 30 ms
 	w := newWorld(t, apnssim.Scenario{})
 	w.Send(0, w.Dial(w.ClientTLS())) // so that there is an event loop to ask
 	ctx, cancel := context.WithCancel(t.Context())
@@ -143,7 +44,7 @@ func TestWatchdog(t *testing.T) {
 		<-watched
 	}()
 	for range 3 {
-		if got := m.hears(30 * time.Second); got != "WATCHDOG=1" {
+		if got := m.Hears(30 * time.Second); got != "WATCHDOG=1" {
 			t.Fatalf("systemd hears %q, want a sign of life", got)
 		}
 	}
@@ -151,9 +52,9 @@ func TestWatchdog(t *testing.T) {
 	if err := <-complaints; err.Error() != "dead" {
 		t.Errorf("got complaint %v", err)
 	}
-	for m.hears(time.Millisecond) != "" { // signs from before
+	for m.Hears(time.Millisecond) != "" { // signs from before
 	}
-	if got := m.hears(100 * time.Millisecond); got != "" {
+	if got := m.Hears(100 * time.Millisecond); got != "" {
 		t.Errorf("systemd hears %q from a service that does not answer itself", got)
 	}
 }
@@ -161,20 +62,20 @@ func TestWatchdog(t *testing.T) {
 // A service that was not started by systemd, or whose watchdog is for another
 // process, keeps silent.
 func TestSystemdEnvironment(t *testing.T) {
-	m := listenAsManager(t)
+	m := servertest.ListenAsManager(t)
 	for _, tt := range []struct {
 		name, socket, usec, pid string
 		tells, failed           bool
 		watchdog                time.Duration
 	}{
 		{"none", "", "", "", false, false, 0},
-		{"no watchdog", m.path, "", "", true, false, 0},
-		{"a watchdog", m.path, "30000000", "", true, false, 30 * time.Second},
-		{"ours", m.path, "30000000", strconv.Itoa(os.Getpid()), true, false, 30 * time.Second},
-		{"another's watchdog", m.path, "30000000", "1", true, false, 0},
-		{"no number", m.path, "soon", "", true, true, 0},
-		{"less than nothing", m.path, "-1", "", true, true, 0},
-		{"nobody there", m.path + "-gone", "1", "", false, true, 0},
+		{"no watchdog", m.Path, "", "", true, false, 0},
+		{"a watchdog", m.Path, "30000000", "", true, false, 30 * time.Second},
+		{"ours", m.Path, "30000000", strconv.Itoa(os.Getpid()), true, false, 30 * time.Second},
+		{"another's watchdog", m.Path, "30000000", "1", true, false, 0},
+		{"no number", m.Path, "soon", "", true, true, 0},
+		{"less than nothing", m.Path, "-1", "", true, true, 0},
+		{"nobody there", m.Path + "-gone", "1", "", false, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("NOTIFY_SOCKET", tt.socket)
@@ -188,12 +89,12 @@ func TestSystemdEnvironment(t *testing.T) {
 			told.tell("READY=1", "STATUS=x")
 			if tt.tells {
 				for _, want := range []string{"STATUS=starting", "READY=1\nSTATUS=x"} {
-					if got := m.hears(time.Second); got != want {
+					if got := m.Hears(time.Second); got != want {
 						t.Errorf("systemd hears %q, want %q", got, want)
 					}
 				}
 			}
-			if got := m.hears(10 * time.Millisecond); got != "" {
+			if got := m.Hears(10 * time.Millisecond); got != "" {
 				t.Errorf("systemd hears %q besides", got)
 			}
 		})
@@ -205,4 +106,17 @@ func expired(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+// started puts into the environment what systemd does, and hears the service begin.
+func started(m *servertest.Manager, watchdog, pid string) *systemd {
+	m.T.Helper()
+	m.T.Setenv("NOTIFY_SOCKET", m.Path)
+	m.T.Setenv("WATCHDOG_USEC", watchdog)
+	m.T.Setenv("WATCHDOG_PID", pid)
+	told, _ := newSystemd()
+	if got := m.Hears(30 * time.Second); got != "STATUS=starting" {
+		m.T.Fatalf("systemd hears %q", got)
+	}
+	return told
 }

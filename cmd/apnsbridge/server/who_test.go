@@ -36,9 +36,6 @@ apps:
   net: {topic: com.example.net, <<: %[1]s, clients: [{cidr: 127.0.0.2/32}]}
 `
 
-// appOfWho is what all apps of whoConfig have in common.
-const appOfWho = `{endpoint: %q, endpoint_ca: ca.pem, credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}}`
-
 func (p who) tls(version uint16) *tls.Config {
 	config := &tls.Config{RootCAs: servertest.PKI().Pool(), MinVersion: version, MaxVersion: version, ServerName: "localhost"}
 	if p.certificate != nil {

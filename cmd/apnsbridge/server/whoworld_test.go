@@ -110,7 +110,7 @@ func newWhoWorld(t *testing.T) (*world, []who) {
 	}
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
-	common := fmt.Sprintf(appOfWho, w.Sim.URL())
+	common := fmt.Sprintf(servertest.App, w.Sim.URL())
 	w.Write("apnsbridge.yaml", fmt.Appendf(nil, whoConfig, common, fingerprint(pinned.Leaf.Raw), fingerprint(key.Leaf.RawSubjectPublicKeyInfo), fingerprint(expired.Leaf.Raw), fingerprint(mdm.Leaf.Raw), fingerprint(sha1.Leaf.Raw)))
 	w.Start()
 	return w, all

@@ -27,14 +27,6 @@ func newWorld(t *testing.T, scenario apnssim.Scenario) *world {
 	return w
 }
 
-// newFolder makes the folder of a gateway that is not started.
-func newFolder(t *testing.T, sim *apnssim.Simulator) *world {
-	t.Helper()
-	w := &world{}
-	w.World = servertest.Furnish(t, sim, w.serve)
-	return w
-}
-
 // serve starts the service.
 func (w *world) serve(settings *config.Config, log io.Writer) (servertest.Gateway, error) {
 	assembled, err := Assemble(settings)

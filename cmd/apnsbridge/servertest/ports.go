@@ -1,0 +1,22 @@
+package servertest
+
+import (
+	"net"
+	"os"
+	"testing"
+)
+
+// HeldPort opens a port that a process can be given, until the test ends.
+func HeldPort(t *testing.T) (f *os.File, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if f, err = l.(*net.TCPListener).File(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, l.Addr().String()
+}

@@ -1,0 +1,184 @@
+package endtoend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
+)
+
+// driver is a script that does on the wire what a library of its language does, with
+// that language's own runtime and TLS.
+type driver struct {
+	name    string
+	command []string
+	mode    string
+	deaf    bool          // it may be gone before it can be told
+	pause   time.Duration // behind every 50
+	partly  bool          // not all behind a failure is sent again: what was bad of the rest is listed in two minutes
+}
+
+var (
+	perl   = []string{"perl", "testdata/foreign/anyevent.pl"}
+	ruby   = []string{"ruby", "testdata/foreign/apns.rb"}
+	erlang = []string{"escript", "testdata/foreign/apns4erl.escript"}
+	java   = []string{"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "testdata/foreign/Apns.java"}
+)
+
+var drivers = []driver{
+	{name: "AnyEvent::APNS, again", command: perl, mode: "again"},
+	{name: "AnyEvent::APNS, drain", command: perl, mode: "drain", deaf: true},
+	{name: "rpush", command: ruby, mode: "rpush"},
+	{name: "houston", command: ruby, mode: "houston", deaf: true},
+	{name: "houston 2.2", command: ruby, mode: "houston-2.2", deaf: true, partly: true, pause: 150 * time.Millisecond},
+	{name: "apns4erl, again", command: erlang, mode: "again"},
+	{name: "apns4erl, never", command: erlang, mode: "never", partly: true},
+	{name: "java-apns", command: java, mode: "java-apns", partly: true},
+	{name: "pushy", command: java, mode: "pushy"},
+}
+
+// The libraries of other languages: each good notification arrives once, and their
+// program is told of each bad token or finds it on the feedback list.
+func TestForeignLibraries(t *testing.T) {
+	for _, d := range atEveryPace() {
+		t.Run(fmt.Sprintf("%s, pauses of %v", d.name, d.pause), func(t *testing.T) {
+			t.Parallel()
+			path := d.find(t)
+			m := newMailing(1000, 250)
+			if d.partly && !*long {
+				m = newMailing(1000, 1000)
+			}
+			w := newWorld(t, late)
+			told := d.send(t, w, path, m)
+			if len(told) == 0 && !d.deaf {
+				t.Error("it was told nothing")
+			}
+			m.isTold(t, w, told)
+			m.arrives(t, w)
+		})
+	}
+}
+
+// atEveryPace are the drivers, in the long run each with pauses in which the gateway speaks, and
+// with shorter ones.
+func atEveryPace() []driver {
+	if !*long {
+		return drivers
+	}
+	var all []driver
+	for _, d := range drivers {
+		for _, milliseconds := range []time.Duration{0, 30, 70, 150, 300} {
+			d.pause = milliseconds * time.Millisecond
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+var java17 = regexp.MustCompile(`^\w+ (1[7-9]|[2-9]\d)\b`) // or later
+
+// find skips the test where the driver's program is missing.
+func (d driver) find(t *testing.T) string {
+	t.Helper()
+	path := servertest.Foreign(t, d.command[0])
+	if d.command[0] == "java" {
+		servertest.Foreign(t, "javac") // which `java` compiles the source with
+		out, err := exec.Command(path, "--version").Output()
+		if err != nil || !java17.Match(out) {
+			t.Skipf("Java 17 is needed: %s, %v", out, err)
+		}
+	}
+	return path
+}
+
+// send has the driver send the mailing, and gives the tokens that error responses
+// named.
+func (d driver) send(t *testing.T, w *world, path string, m mailing) (told map[string]bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	arguments := []string{w.Push, d.certificate(t, w), w.Path("ca.pem"), d.mode, fmt.Sprint(d.pause.Milliseconds())}
+	cmd := exec.CommandContext(ctx, path, slices.Concat(d.command[1:], arguments)...)
+	cmd.Stdin = strings.NewReader(m.lines())
+	out, err := cmd.CombinedOutput()
+	const skip = 77
+	var ended *exec.ExitError
+	switch {
+	case errors.As(err, &ended) && ended.ExitCode() == skip:
+		t.Skipf("%s has not what the driver needs: %s", d.command[0], out)
+	case err != nil || !bytes.HasSuffix(out, []byte("sent\n")):
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+	told = make(map[string]bool)
+	for line := range strings.Lines(string(out)) {
+		response, ok := strings.CutPrefix(strings.TrimSpace(line), "error ")
+		if !ok {
+			continue
+		}
+		token, ok := strings.CutPrefix(response, "8 ")
+		if !ok || m.good[token] {
+			t.Errorf("it was told %q", response)
+		}
+		told[token] = true
+	}
+	return told
+}
+
+// certificate writes the client's certificate and key as the driver's language has
+// them.
+func (d driver) certificate(t *testing.T, w *world) string {
+	t.Helper()
+	own := servertest.PKI().Client
+	if d.command[0] != "java" {
+		return w.Write("both.pem", slices.Concat(own.CertPEM, own.KeyPEM))
+	}
+	pair, err := own.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p12, err := pkcs12.Modern2023.Encode(pair.PrivateKey, own.Leaf, nil, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Write("client.p12", p12)
+}
+
+// isTold waits until every bad token has been told or is on the feedback list.
+func (m mailing) isTold(t *testing.T, w *world, told map[string]bool) {
+	t.Helper()
+	listed := make(map[string]bool)
+	var missing []string
+	for deadline := time.Now().Add(3 * time.Minute); ; {
+		for token := range w.listed(t) {
+			listed[token] = true
+		}
+		missing = nil
+		for _, token := range m.tokens {
+			if m.good[token] && listed[string(servertest.Unhex(token))] {
+				t.Errorf("%s is on the feedback list", token)
+			}
+			if !m.good[token] && !told[token] && !listed[string(servertest.Unhex(token))] {
+				missing = append(missing, token)
+			}
+		}
+		if len(missing) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%q are neither told nor on the feedback list", missing)
+			return
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}

@@ -1,0 +1,161 @@
+//go:build unix
+
+package endtoend
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/fleet"
+	"apnsbridge/fleet/member"
+)
+
+// A provider that has connected to one node has its notifications delivered by the other,
+// where its app lives: the same packets, each good one once.
+func TestFleetCarries(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, late, "")
+	first, second := n.pair(usualLease)
+	p := &resender{base: ofProvider}
+	const count = 2000
+	if err := p.send(t.Context(), second, inBursts(count)); err != nil {
+		t.Fatal(err)
+	}
+	if first.place() != fleet.Here || second.place() != fleet.Elsewhere {
+		t.Errorf("the app is %v on the first node and %v on the second", first.place(), second.place())
+	}
+	if carried := second.Sum(t, "apnsbridge_fleet_carried_total"); carried < 2 {
+		t.Errorf("carried %v sessions", carried)
+	}
+	n.settle(t, second, p)
+	if len(p.packets) == 0 {
+		t.Error("no packet came")
+	}
+}
+
+// inBursts has a provider send so many, and pause often enough to hear of what has failed.
+func inBursts(count int) func(taken int) bool {
+	return func(taken int) bool {
+		if taken%250 == 249 {
+			time.Sleep(400 * time.Millisecond) // the provider's own pause
+		}
+		return taken < count
+	}
+}
+
+// Behind a balancer that sends each connection to another node than the one before,
+// providers of all kinds have each good notification delivered once: what one node has
+// told them they send again to the other.
+func TestFleetRoundRobin(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, late, "")
+	first, second := n.pair(usualLease)
+	front := n.balance(t, "roundrobin")
+	const resenders, each = 6, 2700
+	var all []sender
+	var sending sync.WaitGroup
+	send := func(p sender, do func() error) {
+		all = append(all, p)
+		sending.Go(func() {
+			if err := do(); err != nil {
+				t.Errorf("%T: %v", p, err)
+			}
+		})
+	}
+	for i := range resenders {
+		p := &resender{base: (i + 1) * ofProvider}
+		its := front.another(t) // by its certificate it is a client of its own
+		send(p, func() error {
+			return p.send(t.Context(), its, inBursts(each))
+		})
+	}
+	never := &stubborn{base: (resenders + 1) * ofProvider}
+	send(never, func() error { return never.send(t.Context(), front.another(t), 2000, 1000) })
+	goes := &leaver{base: (resenders + 2) * ofProvider, count: 2000}
+	send(goes, func() error { return goes.send(t.Context(), front.another(t)) })
+	sending.Wait()
+	n.settle(t, front, all...)
+	packets := 0
+	for _, p := range all {
+		if r, ok := p.(*resender); ok {
+			packets += len(r.packets)
+		}
+	}
+	a, b := first.accepted(t), second.accepted(t)
+	carried := second.Sum(t, "apnsbridge_fleet_carried_total")
+	t.Logf("packets %d, connections %v and %v, carried %v", packets, a, b, carried)
+	alone := &resender{base: (resenders + 3) * ofProvider}
+	if err := alone.send(t.Context(), front.another(t), inBursts(600)); err != nil {
+		t.Error(err)
+	}
+	n.settle(t, front, alone)
+	a, b = first.accepted(t)-a, second.accepted(t)-b
+	if a+b < 3 || max(a, b)-min(a, b) > 1 {
+		t.Errorf("a provider alone came %v times to one node and %v times to the other", a, b)
+	}
+	fewest := 5 * resenders
+	if servertest.Raced {
+		fewest = 1 // a machine that is ten times slower takes pauses for none
+	}
+	if packets < fewest || carried < float64(packets)/3 {
+		t.Errorf("%d packets, and %v sessions carried: providers do not come to the other node", packets, carried)
+	}
+}
+
+// The owner ends under load: nothing is lost or doubled, no connection refused, and the
+// next one delivers soon.
+func TestFleetOwnerEnds(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20, Jitter: 30}}, "")
+	first, second := n.pair(usualLease)
+	front := n.balance(t, "roundrobin")
+	const providers = 8
+	pause, enough, drain := 2*time.Millisecond, 4000, 16*time.Second // 4,000/s of all
+	if servertest.Raced {
+		pause, enough, drain = 10*pause, enough/10, 60*time.Second
+	}
+	var all []sender
+	var sending sync.WaitGroup
+	ends := make(chan struct{})
+	for i := range providers {
+		p := &resender{base: (i + 1) * ofProvider}
+		all = append(all, p)
+		sending.Go(func() {
+			over := func(int) bool {
+				select {
+				case <-ends:
+					return false
+				case <-time.After(pause):
+					return true
+				}
+			}
+			if err := p.send(t.Context(), front, over); err != nil {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	front.Await("there is load", func(s apnssim.Stats) bool { return s.Accepted > enough })
+	began := time.Now()
+	stopped := make(chan error, 1)
+	go func() { stopped <- first.StopWithin(drain) }()
+	servertest.WaitFor(t, "the second has the app", func() bool { return second.place() == fleet.Here })
+	took := time.Since(began) - min(usualLeaseLasts/2, member.Hushed)
+	now := n.sim.Stats().Accepted
+	front.Await("it goes on", func(s apnssim.Stats) bool { return s.Accepted > now+enough })
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	close(ends)
+	sending.Wait()
+	n.settle(t, second, all...)
+	if left := first.spooled(t); len(left) > 0 {
+		t.Errorf("the node that ended has left %d on its disk", len(left))
+	}
+	t.Logf("taken over %v after the end of accepting", took)
+	if took > 3*time.Second { // one, on a machine that has nothing else to do
+		t.Errorf("taken over after %v", took)
+	}
+}

@@ -1,0 +1,221 @@
+//go:build unix
+
+package endtoend
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/adminapi"
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/fleet"
+)
+
+// The libraries of others get the same verdicts through a node on which their app does not
+// live, and have every good notification delivered once.
+func TestFleetForeign(t *testing.T) {
+	m := newMailing(2000, 20)
+	t.Run(latestAPN, func(t *testing.T) {
+		t.Parallel()
+		servertest.Foreign(t, "node")
+		_, w := newNodes(t, late, "").pair(usualLease)
+		n := startNodeAPN(t, w, latestAPN)
+		go func() {
+			if _, err := io.WriteString(n.stdin, m.lines()); err != nil {
+				t.Error(err)
+			}
+		}()
+		for range len(m.tokens) - len(m.good) {
+			if e := n.await("transmissionError"); e.Status != 8 || !strings.HasPrefix(e.Token, "bad0") {
+				t.Errorf("the library reports %+v", e)
+			}
+		}
+		m.arrives(t, w)
+	})
+	for _, mode := range []string{"resend", "never"} {
+		t.Run("PHP, "+mode, func(t *testing.T) {
+			t.Parallel()
+			servertest.Foreign(t, "php")
+			_, w := newNodes(t, late, "").pair(usualLease)
+			out := w.php(mode, m.lines())
+			if got, want := strings.Count(out, "error 8 "), len(m.tokens)-len(m.good); mode != "never" && got != want {
+				t.Errorf("the script read %d error packets, want %d:\n%s", got, want, out)
+			}
+			m.arrives(t, w)
+		})
+	}
+}
+
+// The owner is killed under load, with all that it takes committed first: the other node
+// has the app within the lease and two seconds, what is lost of a connection was written
+// last, what is doubled was in flight, and dead devices are on the list.
+func TestFleetOwnerKilled(t *testing.T) {
+	t.Parallel()
+	const lease = 2 * time.Second
+	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20, Jitter: 30}}, spoolAll+"\n")
+	killed := n.configure("fleet_lease: 2s, fleet_claim: 4s")
+	process := startProcess(t, killed)
+	killed.Push = process.push
+	second := n.add("fleet_lease: 2s, fleet_claim: 4s")
+	process.dial(killed).Close()
+	servertest.WaitFor(t, "the first has the app", func() bool {
+		return slices.ContainsFunc(second.fleet().Apps, func(a adminapi.Place) bool { return a.Node == "gw1" })
+	})
+	providers, count := 4, 4000
+	if *long {
+		count = 50_000
+	}
+	var all []*resender
+	sent := make(chan error, providers)
+	for i := range providers {
+		p := &resender{base: (i + 1) * ofProvider}
+		all = append(all, p)
+		via := second.another(t) // carried, and able to come again
+		go func() {
+			sent <- p.send(t.Context(), via, func(taken int) bool {
+				if taken%20 == 0 {
+					time.Sleep(5 * time.Millisecond) // 4,000/s of each
+				}
+				return taken < count
+			})
+		}()
+	}
+	half := providers * count / 4
+	second.Await("there is load", func(s apnssim.Stats) bool { return s.Accepted > half })
+	began := time.Now()
+	process.kill()
+	servertest.WaitFor(t, "the second has the app", func() bool { return second.place() == fleet.Here })
+	took := time.Since(began)
+	for range providers {
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("taken over after %v", took)
+	if took > lease+4*time.Second { // two, on a machine that has nothing else to do
+		t.Errorf("taken over after %v, with a lease of %v", took, lease)
+	}
+	var last map[int][]arrival
+	second.deliver(t)
+	last = second.arrivals(t)
+	lost, doubled := 0, 0
+	for _, p := range all {
+		p.checkTails(t, last)
+		for i := range p.report.Taken {
+			arrives := fateOf(i) == toArrive
+			switch times := len(last[p.base+i]); {
+			case arrives && times == 0 && !p.isUnsure(i):
+				t.Errorf("number %d is lost, and was not on a connection that broke", p.base+i)
+			case arrives && times == 0:
+				lost++
+			case times > 1:
+				doubled++
+			}
+		}
+	}
+	listed := make(map[string]bool)
+	servertest.WaitFor(t, "dead devices are listed", func() bool {
+		for device := range second.listed(t) {
+			listed[device] = true
+		}
+		for _, p := range all {
+			for i := range p.report.Taken {
+				if fateOf(i) == toList && !p.isUnsure(i) && !listed[string(mixed(p.base+i).Token)] {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	t.Logf("%d were written last over connections that broke, and never taken; %d doubled", lost, doubled)
+	const inFlight = 4000 // 50 ms of the load, and what was accepted within the last flush of the spool
+	if doubled > inFlight {
+		t.Errorf("%d doubled", doubled)
+	}
+}
+
+// An operator sees the nodes and their apps, moves one, and asks what can go wrong.
+func TestFleetCommands(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{}, "")
+	var all []*world
+	for range 2 {
+		w := n.configure("fleet_lease: 2s, fleet_claim: 4s")
+		w.FixPorts()
+		w.Start()
+		t.Cleanup(w.Stop)
+		all = append(all, w)
+	}
+	first, second := all[0], all[1]
+	first.owns(t)
+	servertest.WaitFor(t, "the nodes know one another", func() bool { return len(first.fleet().Nodes) == 2 })
+	says := func(w *world, want int, parts []string, args ...string) {
+		t.Helper()
+		code, out, errs := w.Apnsbridge("", append(args, "--config", w.Path("apnsbridge.yaml"))...)
+		if code != want {
+			t.Errorf("%v: exit code %d: %s%s", args, code, out, errs)
+		}
+		for _, part := range parts {
+			if !strings.Contains(out+errs, part) {
+				t.Errorf("%v says %q, want %q in it", args, out+errs, part)
+			}
+		}
+	}
+	says(first, 0, []string{"gw1", "gw2", "demo", "asked"}, "fleet", "status")
+	says(first, 0, []string{`"node":"gw1"`}, "fleet", "status", "--json")
+	says(first, 1, []string{"no node of that name has a lease"}, "fleet", "move", "demo", "gw9")
+	says(first, 1, []string{"no app of that name is configured"}, "fleet", "move", "post", "gw2")
+	servertest.WaitFor(t, "the second knows", func() bool {
+		return second.place() == fleet.Elsewhere && len(second.fleet().Apps) > 0
+	})
+	says(second, 1, []string{"the app lives on gw1: ask that node"}, "fleet", "move", "demo", "gw2")
+	says(first, 0, []string{"demo lives on gw2"}, "fleet", "move", "demo", "gw2")
+	servertest.WaitFor(t, "the app has moved", func() bool { return second.place() == fleet.Here })
+	says(second, 0, []string{"the schema is there"}, "check", "--setup")
+	answer, err := http.Get("http://" + second.Admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{`apnsbridge_fleet_app_here{app="demo"} 1`, "apnsbridge_fleet_leased 1", "apnsbridge_fleet_takeovers_total 1"} {
+		if !bytes.Contains(text, []byte(line+"\n")) {
+			t.Errorf("no line %s among the metrics", line)
+		}
+	}
+	alone := newWorld(t, apnssim.Scenario{})
+	alone.FixPorts()
+	alone.Stop()
+	alone.Start()
+	says(alone, 1, []string{"this gateway is no node of a fleet"}, "fleet", "status")
+	says(alone, 1, []string{"there is none to be set up"}, "check", "--setup")
+}
+
+// A node that cannot be one does not start, and says why.
+func TestFleetMistakes(t *testing.T) {
+	n := newNodes(t, apnssim.Scenario{}, "")
+	for _, tt := range []struct{ name, old, with, want string }{
+		{"no schema", "schema: place", "schema: nowhere", "run apnsbridge check --setup"},
+		{"no PostgreSQL", fmt.Sprintf("url: %q", n.engine.URL), `url: "postgres://x@127.0.0.1:1/x"`, "PostgreSQL cannot be reached"},
+		{"the providers' CA", "ca: fleet-ca.pem", "ca: ca.pem", "it is not of fleet.ca"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := n.configure(usualLease)
+			w.Amend(tt.old, tt.with)
+			code, out, errs := w.Apnsbridge("", "serve", "--config", w.Path("apnsbridge.yaml"))
+			if code != 1 || !strings.Contains(out+errs, tt.want) {
+				t.Errorf("exit code %d: %s%s", code, out, errs)
+			}
+		})
+	}
+}

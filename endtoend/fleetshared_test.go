@@ -1,0 +1,241 @@
+//go:build unix
+
+package endtoend
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/adminapi"
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/fleet"
+	"apnsbridge/gateway/devpki"
+	"apnsbridge/gateway/provider"
+	"apnsbridge/store/storetest"
+)
+
+// pushEach sends one notification for each device through a node.
+func (w *world) pushEach(t *testing.T, devices ...string) {
+	t.Helper()
+	conn, err := provider.Dial(t.Context(), w.Push, w.ClientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for i, device := range devices {
+		n := binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(device), Identifier: uint32(i + 1), HasIdentifier: true,
+			Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, 99*ofProvider+i), Expiry: uint32(time.Now().Add(time.Hour).Unix()), HasExpiry: true}
+		if _, err := conn.Write(n.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Dead devices are on one list, whatever node their notifications came over and whichever
+// is asked. Readers on both nodes at a time get each of them at least once, and what was
+// read to its end is on no list any more.
+func TestFleetFeedback(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{}, "")
+	first, second := n.pair(usualLease)
+	want := make(map[string]bool)
+	for i, w := range []*world{first, second} {
+		var devices []string
+		for k := range 40 {
+			devices = append(devices, servertest.Token("dead", 100*i+k))
+			want[string(servertest.Unhex(devices[k]))] = true
+		}
+		w.pushEach(t, devices...)
+	}
+	got := make(map[string]bool)
+	readers := []*world{first.another(t), second.another(t)}
+	servertest.WaitFor(t, "all are read", func() bool {
+		results := make(chan map[string]bool, len(readers))
+		for _, r := range readers {
+			go func() {
+				read := make(map[string]bool)
+				_, _ = provider.ReadFeedback(t.Context(), r.Feedback, r.ClientTLS(), func(tuple binproto.Tuple) error {
+					read[string(tuple.Token)] = true
+					return nil
+				})
+				results <- read
+			}()
+		}
+		for range readers {
+			for device := range <-results {
+				got[device] = true
+			}
+		}
+		return len(got) == len(want)
+	})
+	for device := range want {
+		if !got[device] {
+			t.Errorf("%x was not read", device)
+		}
+	}
+	servertest.WaitFor(t, "the list is empty on both", func() bool { return len(first.listed(t))+len(second.listed(t)) == 0 })
+}
+
+// Three apps of one key on two nodes, of which one ends: APNs sees one provider token.
+func TestFleetKeyUpdates(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}}, "")
+	apps := []string{"demo", "second", "third"}
+	var clients []*tls.Certificate
+	for _, app := range apps {
+		pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: "com.example." + app})
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate, err := pair.TLS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, &certificate)
+	}
+	var all []*world
+	for range 2 {
+		w := n.configure(usualLease)
+		for _, app := range apps[1:] {
+			w.Amend("apps:\n", fmt.Sprintf(`apps:
+  %[1]s:
+    topic: com.example.%[1]s
+    endpoint: %[2]s
+    endpoint_ca: ca.pem
+    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}
+    clients: [{ca: ca.pem, uid: com.example.%[1]s}]
+`, app, n.sim.URL()))
+		}
+		w.Start()
+		t.Cleanup(w.Stop)
+		all = append(all, w)
+	}
+	sent := 0
+	send := func(w *world) {
+		t.Helper()
+		for i, client := range clients {
+			(&world{World: &servertest.World{T: t, Dir: w.Dir, Sim: w.Sim, Push: w.Push, Client: client}}).pushEach(t, servertest.Token("ab", 1000*sent+i))
+		}
+		sent++
+		n.all[0].Await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= sent*len(apps) })
+	}
+	slot := time.Now().Truncate(30 * time.Minute)
+	send(all[0])
+	send(all[1])
+	all[0].Stop()
+	send(all[1])
+	if slot != time.Now().Truncate(30*time.Minute) {
+		t.Skip("a new half hour has begun")
+	}
+	for _, p := range n.sim.Received(0).Pushes {
+		if p.Status != 200 {
+			t.Errorf("a push for %s was answered %d %s", p.Topic, p.Status, p.Reason)
+		}
+	}
+}
+
+// An operator moves an app to and fro while its providers send: each good one arrives
+// once.
+func TestFleetMoves(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
+	first, second := n.pair("fleet_lease: 2s, fleet_claim: 4s")
+	moves := rounds(2, 20)
+	_, all, end := steady(t, first, second)
+	from, to := first, second
+	for range moves {
+		before := n.sim.Stats().Accepted
+		first.Await("there is load", func(s apnssim.Stats) bool { return s.Accepted > before+300 })
+		if status, said := from.Ask(t, http.MethodPost, "/apps/demo/move?to="+to.fleet().Node, nil); status != http.StatusOK {
+			t.Fatal(said)
+		}
+		servertest.WaitFor(t, "the app has moved", func() bool { return to.place() == fleet.Here && from.place() == fleet.Elsewhere })
+		from, to = to, from
+	}
+	end()
+	n.settle(t, first, all...)
+}
+
+// A fleet whose PostgreSQL is away delivers all the time, and tells no provider of a
+// failure; all nodes stay in service. When it is back one node has the app, and
+// the list has what was missed.
+func TestFleetEngineAway(t *testing.T) {
+	t.Parallel()
+	server, err := storetest.StartPostgres()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(server.Stop)
+	n := newNodesOn(t, server, apnssim.Scenario{}, "")
+	first, second := n.pair("fleet_lease: 2s, fleet_claim: 3s")
+	server.Kill()
+	servertest.WaitFor(t, "the app is loose", func() bool { return first.place() == fleet.Loose })
+	servertest.WaitFor(t, "all stay in service, as no other has the engine", func() bool {
+		return first.ready() && second.ready()
+	})
+	before := n.sim.Stats().Accepted
+	first.pushEach(t, servertest.Token("bad0", 1), servertest.Token("dead", 1), servertest.Token("ab", 1), servertest.Token("ab", 2))
+	second.pushEach(t, servertest.Token("bad0", 2), servertest.Token("dead", 2), servertest.Token("ab", 3), servertest.Token("ab", 4))
+	first.Await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= before+4 })
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	servertest.WaitFor(t, "one has the app, whichever was there first", func() bool {
+		a, b := first.place(), second.place()
+		return a == fleet.Here && b == fleet.Elsewhere || a == fleet.Elsewhere && b == fleet.Here
+	})
+	var want []string
+	for i := range 2 {
+		want = append(want, string(servertest.Unhex(servertest.Token("bad0", i+1))), string(servertest.Unhex(servertest.Token("dead", i+1))))
+	}
+	listed := make(map[string]bool)
+	servertest.WaitFor(t, "what was missed is listed", func() bool {
+		for device := range second.listed(t) {
+			listed[device] = true
+		}
+		return !slices.ContainsFunc(want, func(device string) bool { return !listed[device] })
+	})
+	p := &resender{base: ofProvider}
+	if err := p.send(context.Background(), second, inBursts(300)); err != nil {
+		t.Fatal(err)
+	}
+	n.settle(t, second, p)
+	if len(p.packets) == 0 {
+		t.Error("providers are told of no failure any more")
+	}
+}
+
+// A node that is not configured with an app any more gives it to one that is.
+func TestFleetAppRemoved(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{}, "")
+	const limits = "fleet_lease: 2s, fleet_claim: 4s"
+	first := n.configure(limits)
+	first.FixPorts()
+	startProcess(t, first)
+	first.owns(t)
+	second := n.add(limits)
+	n.acquaint(first, second)
+	first.Amend("  demo:\n", "  other:\n")
+	if status, said := first.Ask(t, http.MethodPost, "/reload", nil); status != http.StatusOK {
+		t.Fatal(said)
+	}
+	servertest.WaitFor(t, "the other node has the app", func() bool {
+		return first.place() == fleet.Elsewhere && second.place() == fleet.Here
+	})
+	second.pushEach(t, servertest.Token("ab", 1))
+	second.Await("it delivers", func(s apnssim.Stats) bool { return s.Accepted == 1 })
+	servertest.WaitFor(t, "their configurations differ", func() bool {
+		return slices.ContainsFunc(second.fleet().Nodes, func(n adminapi.Node) bool { return n.Differing })
+	})
+}

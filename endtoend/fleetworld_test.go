@@ -1,0 +1,190 @@
+//go:build unix
+
+package endtoend
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/adminapi"
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/cmd/apnsbridge/story"
+	"apnsbridge/fleet"
+	"apnsbridge/gateway/devpki"
+	"apnsbridge/store/pgstore"
+	"apnsbridge/store/storetest"
+)
+
+// postgres is one PostgreSQL for all tests, started with the first that needs it.
+var (
+	postgres      *storetest.Postgres
+	startPostgres = sync.OnceValue(func() (err error) {
+		if postgres, err = storetest.StartPostgres(); err == nil {
+			servertest.AtEnd(postgres.Stop)
+		}
+		return err
+	})
+	schemas atomic.Int64
+)
+
+// fleetPKI is the fleet's own.
+var fleetPKI = sync.OnceValue(func() *devpki.PKI {
+	p, err := devpki.Create("fleet")
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+// nodes are gateways that are one, with one simulator behind them.
+type nodes struct {
+	t        *testing.T
+	sim      *apnssim.Simulator
+	engine   pgstore.Config
+	settings string // of all
+	all      []*world
+}
+
+// newNodes makes a fleet that has no node yet, or skips the test where PostgreSQL cannot
+// be had. settings are more of the configuration.
+func newNodes(t *testing.T, scenario apnssim.Scenario, settings string) *nodes {
+	t.Helper()
+	if err := startPostgres(); err != nil {
+		t.Skip(err)
+	}
+	return newNodesOn(t, postgres, scenario, settings)
+}
+
+func newNodesOn(t *testing.T, server *storetest.Postgres, scenario apnssim.Scenario, settings string) *nodes {
+	t.Helper()
+	certificate, err := servertest.PKI().Server.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &nodes{t: t, settings: settings, engine: pgstore.Config{URL: server.URL(),
+		Schema: fmt.Sprintf("place%d", schemas.Add(1))}}
+	if n.sim, err = apnssim.Start(apnssim.Config{Certificate: certificate, Scenario: scenario}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.sim.Close() })
+	if err := pgstore.Setup(t.Context(), n.engine); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// usualLease does not run out on a machine that has much else to do.
+const (
+	usualLease      = "fleet_lease: 15s, fleet_claim: 20s"
+	usualLeaseLasts = 15 * time.Second
+)
+
+// configure makes a node that is not started.
+func (n *nodes) configure(limits string) *world {
+	n.t.Helper()
+	w := newFolder(n.t, n.sim)
+	w.Write("fleet.pem", fleetPKI().Server.CertPEM)
+	w.Write("fleet-key.pem", fleetPKI().Server.KeyPEM)
+	w.Write("fleet-ca.pem", fleetPKI().CA.CertPEM)
+	text := fmt.Sprintf(story.Settings, story.Topic, n.sim.URL()) + fmt.Sprintf(`store: {path: data, postgres: {url: "%s", schema: %s}}
+fleet: {node: gw%d, listen: "127.0.0.1:0", certificate: fleet.pem, key: fleet-key.pem, ca: fleet-ca.pem}
+limits: {%s}
+`, n.engine.URL, n.engine.Schema, len(n.all)+1, limits) + n.settings
+	w.Write("apnsbridge.yaml", []byte(text))
+	n.all = append(n.all, w)
+	n.t.Cleanup(func() {
+		if n.t.Failed() {
+			n.t.Logf("%s:\n%s", w.Dir, w.Log.Whole())
+		}
+	})
+	n.t.Cleanup(func() { w.Search(w.Log.Whole()) })
+	return w
+}
+
+// add starts one more node.
+func (n *nodes) add(limits string) *world {
+	n.t.Helper()
+	w := n.configure(limits)
+	w.Start()
+	n.t.Cleanup(w.Stop)
+	return w
+}
+
+// pair starts two nodes that know one another, with the demo's app on the first.
+func (n *nodes) pair(limits string) (first, second *world) {
+	n.t.Helper()
+	first = n.add(limits)
+	first.owns(n.t)
+	second = n.add(limits)
+	n.acquaint(first, second)
+	return first, second
+}
+
+// acquaint waits until two nodes know one another.
+func (n *nodes) acquaint(first, second *world) {
+	n.t.Helper()
+	servertest.WaitFor(n.t, "the nodes know one another", func() bool {
+		for _, w := range []*world{first, second} {
+			linked := 0
+			for _, node := range w.fleet().Nodes {
+				if node.Linked {
+					linked++
+				}
+			}
+			if linked != 2 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// owns has a node own the demo's app: whoever is asked first takes it.
+func (w *world) owns(t *testing.T) {
+	t.Helper()
+	w.listed(t)
+	if p := w.place(); p != fleet.Here {
+		t.Fatalf("the app is %v", p)
+	}
+}
+
+// fleet is how a node sees its fleet.
+func (w *world) fleet() (st adminapi.Fleet) {
+	w.T.Helper()
+	status, body := w.Ask(w.T, http.MethodGet, "/api/fleet.json", nil)
+	if err := json.Unmarshal([]byte(body), &st); err != nil || status != http.StatusOK {
+		w.T.Fatalf("/api/fleet.json: %d, %s", status, body)
+	}
+	return st
+}
+
+// place is where the demo's app lives, as far as a node is concerned.
+func (w *world) place() fleet.Place {
+	w.T.Helper()
+	for _, a := range w.fleet().Apps {
+		for _, p := range []fleet.Place{fleet.Claiming, fleet.Here, fleet.Loose, fleet.Giving} {
+			if a.Name == "demo" && a.State == p.String() {
+				return p
+			}
+		}
+	}
+	return fleet.Elsewhere
+}
+
+// ready asks a node whether it is in service.
+func (w *world) ready() bool {
+	w.T.Helper()
+	status, _ := w.Ask(w.T, http.MethodGet, "/readyz", nil)
+	return status == http.StatusOK
+}
+
+// accepted is how many connections of providers a node has let in.
+func (w *world) accepted(t *testing.T) float64 {
+	return w.Sum(t, `apnsbridge_connections_accepted_total{port="push"}`)
+}

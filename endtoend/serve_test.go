@@ -1,0 +1,183 @@
+package endtoend
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"apnsbridge/binproto"
+	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/gateway/provider"
+)
+
+// process is `apnsbridge serve` as an operator runs it.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	push   string
+	ended  chan struct{} // closed when its log has ended
+	stdlog []string
+}
+
+// startProcess serves a world's configuration in a process of its own instead.
+func startProcess(t *testing.T, w *world) *process {
+	t.Helper()
+	w.Stop()
+	return startCommand(t, w, servertest.Program(t, "serve", "--config", w.Path("apnsbridge.yaml")))
+}
+
+// startCommand waits until what cmd starts is a gateway that serves.
+func startCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	serving := make(chan string, 1)
+	go func() {
+		defer close(p.ended)
+		defer close(serving)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			var event struct{ Message, Gateway string }
+			p.stdlog = append(p.stdlog, lines.Text())
+			if json.Unmarshal(lines.Bytes(), &event) == nil && event.Message == "serving" {
+				serving <- event.Gateway
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.ended
+		p.cmd.Wait()
+		w.Search(strings.Join(p.stdlog, "\n"))
+		if t.Failed() {
+			t.Logf("%s\n%s", p.cmd, strings.Join(p.stdlog, "\n"))
+		}
+	})
+	var ok bool
+	if p.push, ok = <-serving; !ok {
+		t.Fatalf("it does not serve:\n%s", strings.Join(p.stdlog, "\n"))
+	}
+	return p
+}
+
+// dial connects a provider to the process.
+func (p *process) dial(w *world) *provider.Conn {
+	p.t.Helper()
+	conn, err := provider.Dial(p.t.Context(), p.push, w.ClientTLS())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// terminate sends SIGTERM.
+func (p *process) terminate() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wait gives what the process ended with.
+func (p *process) wait() error {
+	<-p.ended
+	return p.cmd.Wait()
+}
+
+// SIGTERM drains: what was taken is delivered before the process ends.
+func TestServeDrains(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 300}})
+	p := startProcess(t, w)
+	conn := p.dial(w)
+	for i := range 100 {
+		if _, err := conn.Write(servertest.Enhanced(servertest.Token("11", i), i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Await("all are with APNs, none is answered", func(s apnssim.Stats) bool { return s.Streams == 100 || s.Received == 100 })
+	p.terminate()
+	// It was busy a moment ago: more may be on its way, which it is to send again.
+	answer, err := conn.ReadResponse()
+	if want := (binproto.Response{Status: binproto.Shutdown, Identifier: 99}); err != nil || answer.Status != want.Status || answer.Identifier > want.Identifier {
+		t.Errorf("the provider reads %v and error %v, want %v at the latest", answer, err, want)
+	}
+	conn.Close()
+	if err := p.wait(); err != nil {
+		t.Errorf("%v\n%s", err, strings.Join(p.stdlog, "\n"))
+	}
+	if s := w.Sim.Stats(); s.Accepted != 100 || s.Duplicates != 0 {
+		t.Errorf("APNs accepted %d with %d duplicates, want 100 and none", s.Accepted, s.Duplicates)
+	}
+}
+
+// A second signal ends the process at once, whatever it still has to do.
+func TestServeSecondSignal(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 60_000}})
+	p := startProcess(t, w)
+	conn := p.dial(w)
+	if _, err := conn.Write(servertest.Enhanced(servertest.Token("12", 1), 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.Await("it is with APNs", func(s apnssim.Stats) bool { return s.Streams == 1 })
+	p.terminate()
+	servertest.WaitFor(t, "it stops listening", func() bool {
+		c, err := net.Dial("tcp", p.push)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	p.terminate()
+	if err := p.wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("got %v, want an end by the signal", err)
+	}
+}
+
+// What an operator does wrong is one sentence and exit code 1.
+func TestServeRefusals(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.Stop()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	settings, err := os.ReadFile(w.Path("apnsbridge.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(old, with string) []byte {
+		return []byte(strings.Replace(string(settings), old, with, 1))
+	}
+	w.Write("garbage", []byte("garbage"))
+	for _, tt := range []struct {
+		name   string
+		config []byte
+		want   string
+	}{
+		{"port in use", replace(`gateway: {listen: "127.0.0.1:0"}`, fmt.Sprintf("gateway: {listen: %q}", busy.Addr())), "gateway.listen " + busy.Addr().String() + ": address already in use: end the program that has the port, or choose another"},
+		{"unreadable key", replace("AuthKey_DEVELOPER.p8", "garbage"), "apps.demo.credential: " + w.Path("garbage") + ": "},
+		{"store in a file", append(settings, "store: {path: garbage}\n"...), "store.path: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := w.Write("wrong.yaml", tt.config)
+			code, _, stderr := w.Apnsbridge("", "serve", "--config", file)
+			if code != servertest.Failed || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("got exit code %d and %q, want 1 and one line with %q", code, stderr, tt.want)
+			}
+		})
+	}
+}

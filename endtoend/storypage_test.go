@@ -1,0 +1,99 @@
+package endtoend
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
+)
+
+var update = flag.Bool("update", false, "write the picture of the page anew")
+
+// A visitor of the demo's page takes part, and then has the story told.
+func TestStoryPage(t *testing.T) {
+	page := prints(t, `On (http://\S+/) you can take part`, "demo", "--stay")
+	b := openBrowser(t)
+
+	phone := func(name string) string { return `article[data-phone="` + name + `"]` }
+	// In one go: the page may put another button in its place at any time.
+	click := func(within, do string) chromedp.Action {
+		return chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).click()", within+` button[value="`+do+`"]`), nil)
+	}
+	token := func(name string) string {
+		t.Helper()
+		var token string
+		b.do(chromedp.Evaluate(fmt.Sprintf("[...document.querySelectorAll('#tokens option')].find(o => o.text === %q).value", name), &token))
+		return token
+	}
+	send := func(to, text string) {
+		t.Helper()
+		b.do(chromedp.SetValue(`.send [name="token"]`, to, chromedp.ByQuery),
+			chromedp.SetValue(`.send [name="payload"]`, `{"aps":{"alert":"`+text+`","badge":3}}`, chromedp.ByQuery),
+			click(".send", "send"))
+	}
+
+	b.do(chromedp.Navigate(page[1]))
+	const carla = "Carla's phone"
+	b.do(chromedp.SetValue(`.new [name="name"]`, carla, chromedp.ByQuery), click(".new", "new"))
+	b.shows(phone(carla), "online")
+	b.shows("#users", carla)
+
+	sent := time.Now()
+	send(token(carla), "Hello, Carla")
+	b.shows(phone(carla)+" .banners", "Hello, Carla")
+	t.Logf("from the click to the banner: %v", time.Since(sent))
+	b.shows("#frames", "payload length")
+	b.shows("#asked", "200")
+
+	b.do(click(phone(carla), "off"))
+	b.shows(phone(carla), "offline")
+	send(token(carla), "Lunch?")
+	b.shows("#asked", "Lunch?")
+	send(token(carla), "Dinner?")
+	b.shows("#asked", "Dinner?")
+	b.do(click(phone(carla), "on"))
+	b.shows(phone(carla)+" .banners", "Dinner? kept by APNs")
+
+	b.do(click(".send", "bad"))
+	b.shows("#answers", "status 8 (invalid token)")
+
+	b.do(click("#outage", "cut"))
+	b.shows("#outage", "out of order")
+	send(token(carla), "Late, not lost")
+	b.shows("#asked", "503")
+	b.do(click("#outage", "restore"))
+	b.shows(phone(carla)+" .banners", "Late, not lost")
+
+	b.do(click(phone(carla), "uninstall"))
+	b.shows(phone(carla), "not installed")
+	send(token(carla), "Are you there?")
+	b.shows("#asked", "410 Unregistered")
+	// Until the gateway has written the answer down is a moment.
+	servertest.WaitFor(t, "feedback tells of the token", func() bool {
+		var told bool
+		b.do(click(".send", "feedback"),
+			chromedp.Evaluate(`document.querySelector("#answers").innerText.includes("forgets the token")`, &told))
+		return told
+	})
+	b.until("the provider has forgotten", fmt.Sprintf("!document.querySelector('#users').innerText.includes(%q)", carla))
+	b.do(click(phone(carla), "install"))
+	b.shows("#users", carla)
+	b.do(click(phone(carla), "erase"))
+	b.shows(phone(carla), "not installed")
+
+	send("bad", "no token")
+	b.shows("[role=alert]", "not hexadecimal")
+	b.do(click("#teller", "play"))
+	b.shows(".chapter", "of 10")
+	b.shows("#teller", "Tell the story")
+	b.until("the story has been told to its end", "document.querySelector('[role=alert]') === null")
+	b.shows(phone("Ben's tablet")+" .banners", "Late, not lost")
+	b.fits("story", 390, 768, 1280)
+	if *update {
+		b.picture("../docs/story.png", 1280, 1180)
+	}
+}

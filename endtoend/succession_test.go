@@ -1,0 +1,229 @@
+package endtoend
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/gateway/provider"
+)
+
+// holder has a world's two ports open as systemd does, and gives them to processes.
+type holder struct {
+	*world
+	sockets []*os.File
+}
+
+// holdPorts has the world's ports held from now on.
+func holdPorts(t *testing.T, w *world) *holder {
+	t.Helper()
+	h := &holder{world: w}
+	for _, port := range []*string{&w.Push, &w.Feedback} {
+		f, address := servertest.HeldPort(t)
+		h.sockets, *port = append(h.sockets, f), address
+		w.Amend("127.0.0.1:0", *port)
+	}
+	w.Admin = w.Hold()
+	w.Amend("127.0.0.1:0", w.Admin)
+	return h
+}
+
+// systemd is a command that is started as systemd does it, with the sockets.
+func (h *holder) systemd(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	inner := servertest.Program(t, args...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, inner.Path}, args...)...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("LISTEN_FDS=%d", len(h.sockets)))
+	cmd.ExtraFiles = h.sockets
+	return cmd
+}
+
+// settings is where the configuration is.
+func (w *world) settings() string { return w.Path("apnsbridge.yaml") }
+
+// firm is a provider that gives up at the first connection that fails, or is not done
+// with its handshake in two seconds. It writes list after list and goes.
+type firm struct {
+	goer
+	first int // of all its lists
+	lists int // written
+}
+
+const handshakeWithin = 2 * time.Second
+
+// run writes lists until done.
+func (p *firm) run(ctx context.Context, w *world, done *atomic.Bool) error {
+	config := w.ClientTLS()
+	for !done.Load() {
+		began := time.Now()
+		dialing, cancel := context.WithTimeout(ctx, handshakeWithin)
+		conn, err := provider.Dial(dialing, w.Push, config)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("list %d, after %v: %w", p.lists, time.Since(began), err)
+		}
+		err = p.put(conn, p.first+p.lists*p.frames)
+		p.lists++
+		if err != nil {
+			return fmt.Errorf("list %d: %w", p.lists-1, err)
+		}
+	}
+	return nil
+}
+
+// restarts has providers write while the gateway is restarted so often, and fails the
+// test if one gives up or anything is lost.
+func restarts(t *testing.T, w *world, providers, times int, restart func()) {
+	t.Helper()
+	const all = 1_000_000
+	var done atomic.Bool
+	var writing sync.WaitGroup
+	firms := make([]*firm, providers)
+	for i := range firms {
+		firms[i] = &firm{goer: goer{frames: 60, bad: none, rate: 400}, first: i * all}
+		if i%5 == 0 {
+			firms[i].frames = 600 // the predecessor reads it to its end
+		}
+		writing.Go(func() {
+			if err := firms[i].run(t.Context(), w, &done); err != nil {
+				t.Errorf("provider %d gives up: %v", i, err)
+			}
+		})
+	}
+	for range times {
+		before := w.Sim.Stats().Accepted
+		servertest.WaitFor(t, "the present gateway delivers", func() bool {
+			return w.Sim.Stats().Accepted > before+40*providers || t.Failed()
+		})
+		restart()
+	}
+	done.Store(true)
+	writing.Wait()
+	f := newFates(w)
+	for _, p := range firms {
+		p.frames *= p.lists
+		f.settle(t, p.goer, p.first)
+	}
+	t.Logf("%d notifications of %d providers over %d restarts", w.Sim.Stats().Accepted, providers, times)
+}
+
+// A restart as systemctl does it refuses no connection, lets none wait, and loses
+// nothing: the main process goes at once, and leaves the sockets and a child that
+// drains.
+func TestRestartUnderSystemd(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end under the race detector
+	w := newWorld(t, slowVerdicts)
+	w.Stop()
+	h := holdPorts(t, w)
+	start := func() *process {
+		return startCommand(t, w, h.systemd(t, "serve", "--hand-over", "--config", w.settings()))
+	}
+	main := start()
+	var children []*process
+	restarts(t, w, rounds(5, 20), rounds(3, 20), func() {
+		main.terminate()
+		began := time.Now()
+		if err := main.cmd.Wait(); err != nil {
+			t.Errorf("the main process: %v", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the main process went after %v", took)
+		}
+		children = append(children, main)
+		main = start()
+	})
+	main.terminate()
+	for _, p := range append(children, main) {
+		<-p.ended // the child has, too
+		if log := strings.Join(p.stdlog, "\n"); strings.Contains(log, "were cut") {
+			t.Errorf("connections were cut:\n%s", log)
+		}
+	}
+}
+
+// A watchdog that ends the main process ends the gateway, which would keep the store
+// from the next one.
+func TestHandOverAborted(t *testing.T) {
+	w := newWorld(t, slowVerdicts)
+	w.Stop()
+	h := holdPorts(t, w)
+	p := startCommand(t, w, h.systemd(t, "serve", "--hand-over", "--config", w.settings()))
+	if err := p.cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(); err == nil { // the log ends with the last process that has it
+		t.Error("the main process ended well")
+	}
+}
+
+// Nor does one where the new process asks the old one for its ports.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slowVerdicts)
+	w.FixPorts()
+	p := startProcess(t, w)
+	restarts(t, w, rounds(5, 20), rounds(3, 20), func() {
+		successor := startCommand(t, w, servertest.Program(t, "serve", "--take-over", "--config", w.settings()))
+		if err := p.wait(); err != nil {
+			t.Errorf("the predecessor: %v\n%s", err, strings.Join(p.stdlog, "\n"))
+		}
+		p = successor
+	})
+	p.terminate()
+	if err := p.wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// systemd's own test of socket activation starts the gateway at the first connection.
+func TestSocketActivate(t *testing.T) {
+	activate, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		t.Skip("systemd-socket-activate is not there: ", err)
+	}
+	w := newWorld(t, slowVerdicts)
+	w.Stop()
+	w.FixPorts()
+	inner := servertest.Program(t)
+	cmd := exec.Command(activate, "-l", w.Push, "-l", w.Feedback, inner.Path, "serve", "--config", w.settings())
+	started := make(chan *process, 1)
+	go func() { started <- startCommand(t, w, cmd) }()
+	servertest.WaitFor(t, "it listens", func() bool {
+		c, err := net.Dial("tcp", w.Push)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	g := goer{frames: 200, bad: early}
+	if err := g.write(t.Context(), w, w.ClientTLS(), 0); err != nil {
+		t.Fatal(err)
+	}
+	p := <-started
+	newFates(w).settle(t, g, 0)
+	p.terminate()
+	if err := p.wait(); err != nil {
+		t.Errorf("%v\n%s", err, strings.Join(p.stdlog, "\n"))
+	}
+}
+
+// A socket that the configuration does not name would have its clients wait for ever.
+func TestSocketNobodyNames(t *testing.T) {
+	w := newWorld(t, slowVerdicts)
+	w.Stop()
+	h := holdPorts(t, w)
+	w.Amend(w.Feedback, "127.0.0.1:0")
+	out, err := h.systemd(t, "serve", "--config", w.settings()).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), w.Feedback) || !strings.Contains(string(out), "ListenStream") {
+		t.Errorf("got %v\n%s", err, out)
+	}
+}
