@@ -14,6 +14,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
 	"apnsbridge/bridge/pace"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
@@ -48,12 +49,12 @@ func startGateway(s setting) (part, string, error) {
 	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{SpoolBytes: s.Spooled}); err != nil {
 		return nil, "", err
 	}
-	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credentials: bridge.ForAll(credential)}}
+	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credentials: settings.ForAll(credential)}}
 	if s.Topics {
 		apps[0].Topic = ""
 	}
 	if s.Other != "" {
-		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credentials: bridge.ForAll(credential)})
+		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credentials: settings.ForAll(credential)})
 	}
 	apps = append(apps, furtherApps(s.Apps, apps[0])...)
 	g.bridge, err = bridge.New(bridge.Config{

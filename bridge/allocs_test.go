@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
 // A notification that goes well costs no memory between its frame and its verdict:
 // its one copy is taken from a pool and goes back there.
 func TestGoodPathAllocatesNothing(t *testing.T) {
-	b, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
+	b, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,9 +77,6 @@ const heldPeriod = 30 * time.Second
 // ownShare is the part of waiting_devices that is one lane's own.
 const ownShare = 10
 
-// name names the environment as the spool does.
-func (e Environment) String() string { return [...]string{"production", "sandbox", "by-listener"}[e] }
-
 // line finds or makes the line of a topic that is written down; of the configured
 // one with "". l.mu is held.
 func (l *appLane) line(topic string) *lane.Line {
@@ -99,7 +96,7 @@ func (l *appLane) line(topic string) *lane.Line {
 // configure tells the guard of n what it is under. l.mu is held.
 func (l *appLane) configure(n *lane.Line) {
 	if route := l.app.route.Load(); route != nil {
-		n.Under(route.fingerprint(l.environment, n.Name))
+		n.Under(route.app.Fingerprint(route.app.EnvironmentOf(l.environment), route.topic(n)))
 		n.Doubts(0)
 		if !route.app.NoDoubt {
 			n.Doubts(lane.GuardTokens)

@@ -175,7 +175,7 @@ func (b *Bridge) Reload(apps []App) error {
 			return fmt.Errorf("app %s is configured twice", a.Name)
 		}
 		seen[a.Name] = true
-		if err := a.check(b.now()); err != nil {
+		if err := a.Check(b.now()); err != nil {
 			return err
 		}
 	}
@@ -228,7 +228,7 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 		return nil, fmt.Errorf("no app %q is configured", origin.App)
 	case a.tenure == away:
 		return nil, ErrAway
-	case a.route.Load().app.topicFor(origin) == "":
+	case a.route.Load().app.TopicOf(origin.Topic) == "":
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
 	b.opened++
@@ -238,7 +238,7 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	}
 	s.client.mu.Lock()
 	s.client.sessions++
-	s.talk = s.client.ledger.Open(origin.home(), !a.route.Load().app.continues(origin), s.opened)
+	s.talk = s.client.ledger.Open(origin.home(), !a.route.Load().app.Continues(origin.Topic), s.opened)
 	s.talk.Owner = s
 	if origin.Mute {
 		s.talk.Mute()

@@ -16,6 +16,7 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -80,7 +81,7 @@ func TestKeyForEachEnvironment(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			sim, app := startApple(t, apnssim.Scenario{Keys: []apnssim.Key{production, sandbox}})
-			app.Environment, app.Credentials = ByListener, ForAll(productionKey)
+			app.Environment, app.Credentials = ByListener, settings.ForAll(productionKey)
 			both := app
 			both.Credentials = []Credential{
 				{Credential: productionKey, Environment: Production}, {Credential: sandboxKey, Environment: Sandbox},
@@ -110,7 +111,7 @@ func TestKeyForEachEnvironment(t *testing.T) {
 				t.Errorf("%d accepted, %d doubled, problems %v; want %d", st.Accepted, st.Duplicates, b.Problems(), 4*count)
 			}
 			for _, q := range both.Questions() {
-				if _, err := Probe(within(t), both, q); err != nil {
+				if _, err := settings.Probe(within(t), both, q); err != nil {
 					t.Errorf("asked in %v: %v", q.Environment, err)
 				}
 			}
@@ -154,7 +155,7 @@ func TestKeyForEachTopic(t *testing.T) {
 		t.Errorf("%d accepted, %d refused, problems %v", st.Accepted, st.Rejected, b.Problems())
 	}
 	for _, q := range app.Questions() {
-		if _, err := Probe(within(t), app, q); err != nil {
+		if _, err := settings.Probe(within(t), app, q); err != nil {
 			t.Errorf("asked for %s: %v", q.Topic, err)
 		}
 	}
@@ -252,31 +253,5 @@ func TestTroubleOfOneKey(t *testing.T) {
 		if got := b.Problems()["mail"]; !strings.Contains(got, "Said") {
 			t.Errorf("%v: the problem is %q", class, got)
 		}
-	}
-}
-
-// Which credential is for a topic: the closest of those that name it, else the one
-// for all others, else any.
-func TestCredentialFor(t *testing.T) {
-	key := func(e Environment, topics ...string) Credential { return Credential{Environment: e, Topics: topics} }
-	app := App{Credentials: []Credential{
-		key(Production, "com.example"), key(Production, "com.example.mail", "com.example.news"), key(Production),
-		key(Sandbox, "com.example.chat"), key(Sandbox, "com.example.mail"),
-	}}
-	for _, tt := range []struct {
-		environment Environment
-		topic       string
-		want        int
-	}{
-		{Production, "com.example.mail", 1}, {Production, "com.example.mail.voip", 1}, {Production, "com.example.news", 1},
-		{Production, "com.example.mailbox", 0}, {Production, "com.example", 0}, {Production, "com.other", 2},
-		{Production, "", 2}, {Sandbox, "com.example.mail", 4}, {Sandbox, "com.example.chat", 3}, {Sandbox, "com.other", 3},
-	} {
-		if got := app.CredentialFor(tt.environment, tt.topic); got != &app.Credentials[tt.want] {
-			t.Errorf("%v, %s: got %+v, want the %d.", tt.environment, tt.topic, got, tt.want)
-		}
-	}
-	if got := (App{Credentials: app.Credentials[3:]}).CredentialFor(Production, "com.example.chat"); got != nil {
-		t.Errorf("got %+v, want none", got)
 	}
 }

@@ -34,7 +34,7 @@ func (a *app) perform(d conversation.Decision) {
 		a.packets.add(d.Status)
 		a.noteTold(s, d)
 		f := s.packet(d, b.now())
-		a.failures.tell(f)
+		a.failures.Tell(f)
 		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
 		if d.Status == binproto.Shutdown {

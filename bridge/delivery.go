@@ -69,7 +69,7 @@ func dated(t time.Time) time.Time {
 
 // device names the device of n to APNs.
 func (l *appLane) device(n *notification) badtokens.Device {
-	return badtokens.Device{Environment: uint8(n.route.environment(l.environment)), Topic: n.Request.Topic, Token: n.Token()}
+	return badtokens.Device{Environment: uint8(n.route.app.EnvironmentOf(l.environment)), Topic: n.Request.Topic, Token: n.Token()}
 }
 
 // classes are what lanes make of upstreams' classes.
@@ -108,13 +108,13 @@ func (n *notification) answered(v upstream.Verdict) {
 		a.badTokens.Accepted(l.device(n))
 	}
 	if v.Class == upstream.BadToken || v.Class == upstream.Refused {
-		a.refusal.note(n.about(), v)
+		a.refusal.note(n.subject(), v)
 	}
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
 	renew, about, watching := n.Bearer, n.subject(), l.watching(n)
-	at := scope(about.route.environment(l.environment), n.Line.Name)
+	at := scope(about.route.app.EnvironmentOf(l.environment), n.Line.Name)
 	if watching && !dry {
 		l.noteAnswer(n, v)
 	}
@@ -187,7 +187,7 @@ func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
 	}
 	for _, l := range a.lanes {
 		now := a.route.Load()
-		if !slices.Contains(now.ways[env], w) || rt.environment(l.environment) != env {
+		if !slices.Contains(now.ways[env], w) || rt.app.EnvironmentOf(l.environment) != env {
 			continue
 		}
 		class := w.class(classes[v.Class])
@@ -232,7 +232,7 @@ func (l *appLane) drop(n *notification, v upstream.Verdict) {
 		l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
 	}
 	l.app.health.Say(l.scope(n.Line), "APNs does not take a notification, and it is given up: "+
-		n.route.says(l.environment, n.Request.Topic, n.Token(), v))
+		n.subject().says(v))
 	l.app.bridge.log.Warn().Str("app", l.app.name).Str("apns_id", n.Request.ID.String()).Int("code", v.Code).
 		Str("reason", v.Reason).Int("attempts", int(n.Flags.Attempts)).Msg("given up")
 	l.finish(n, conversation.Dropped)

@@ -14,6 +14,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/store"
@@ -68,7 +69,7 @@ func tokenCredential(t *testing.T) *upstream.Credential {
 }
 
 func mailApp(t *testing.T, sim *apnssim.Simulator) App {
-	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(), Credentials: ForAll(tokenCredential(t))}
+	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(), Credentials: settings.ForAll(tokenCredential(t))}
 }
 
 // startBridge starts a bridge that is closed at the end of the test.

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -110,7 +111,7 @@ func TestSessionAgainstModel(t *testing.T) {
 
 func checkSession(t *rapid.T) {
 	lists := new(list)
-	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
+	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func checkSession(t *rapid.T) {
 
 // The way of a notification through session, chain and window, without the wire.
 func BenchmarkSession(b *testing.B) {
-	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
+	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		b.Fatal(err)
 	}

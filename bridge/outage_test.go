@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -148,7 +149,7 @@ func TestCredentialHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app.Credentials = ForAll(other)
+	app.Credentials = settings.ForAll(other)
 	if err := b.Reload([]App{app}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -22,7 +23,7 @@ func TestPutRight(t *testing.T) {
 	well := apnssim.Scenario{Keys: []apnssim.Key{key}, Topics: []string{topic}, Bind: true}
 	reload := func(c func(*testing.T) *upstream.Credential) func(*ordeal) {
 		return func(o *ordeal) {
-			o.app.Credentials = ForAll(c(o.t))
+			o.app.Credentials = settings.ForAll(c(o.t))
 			if err := o.Reload([]App{o.app}); err != nil {
 				o.t.Fatal(err)
 			}

@@ -1,84 +1,63 @@
 package bridge
 
 import (
-	"bytes"
 	"cmp"
-	"fmt"
 	"sync"
+	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/failures"
 	"apnsbridge/bridge/upstream"
 )
 
-// question is what APNs was asked about, for the sentence on its answer.
-type question struct {
+// subject is what APNs was asked about, for the sentence on its answer. It outlives its
+// notification, and is passed by value on the way of every verdict.
+type subject struct {
 	route       *route
 	environment Environment // of the lane
 	topic       string
-	token       []byte // borrowed; nil: no device
-}
-
-// about is what APNs is asked about with n.
-func (n *notification) about() question {
-	return question{n.route, n.lane.environment, n.Request.Topic, n.Token()}
-}
-
-func (q question) says(v upstream.Verdict) string {
-	return q.route.says(q.environment, q.topic, q.token, v)
-}
-
-// subject is a question without its token, of which it has the beginning: it outlives
-// its notification, and is passed by value on the way of every verdict.
-type subject struct {
-	route       *route
-	environment Environment
-	topic       string
-	device      conversation.Device
-	named       bool // the question was about a device
+	device      conversation.Device // zero: none
 }
 
 // subject is what n is about.
 func (n *notification) subject() (s subject) {
-	s = subject{route: n.route, environment: n.lane.environment, topic: n.Request.Topic, named: true}
+	s = subject{route: n.route, environment: n.lane.environment, topic: n.Request.Topic}
 	copy(s.device[:], n.Token())
 	return s
 }
 
 func (s subject) says(v upstream.Verdict) string {
-	var token []byte
-	if s.named {
-		token = s.device[:]
+	token := s.device[:]
+	if s.device == (conversation.Device{}) {
+		token = nil
 	}
-	return s.route.says(s.environment, s.topic, token, v)
+	app := &s.route.app
+	return app.Says(app.EnvironmentOf(s.environment), s.topic, token, v)
 }
 
 // lastRefusal is the latest bad token of an app, for its operator.
 type lastRefusal struct {
-	mu  sync.Mutex
-	ask question // its token is the latest's own copy
-	v   upstream.Verdict
+	mu    sync.Mutex
+	about subject
+	v     upstream.Verdict
 }
 
 // note takes APNs' verdict on what was asked.
-func (r *lastRefusal) note(q question, v upstream.Verdict) {
+func (r *lastRefusal) note(about subject, v upstream.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	own := append(r.ask.token[:0], q.token...)
-	r.ask, r.v = q, v
-	r.ask.token = own
+	r.about, r.v = about, v
 }
 
 // sentence says of it what APNs has, empty if there is none.
 func (r *lastRefusal) sentence() string {
 	r.mu.Lock()
-	q, v := r.ask, r.v
-	q.token = bytes.Clone(q.token)
-	r.mu.Unlock()
-	if q.route == nil {
+	defer r.mu.Unlock()
+	if r.about.route == nil {
 		return ""
 	}
-	return q.says(v)
+	return r.about.says(r.v)
 }
 
 // Refusals say of each app whose notifications APNs has refused since the start
@@ -95,28 +74,49 @@ func (b *Bridge) Refusals() map[string]string {
 	return all
 }
 
-// ourReasons are why the gateway refuses frames without asking APNs.
-var ourReasons = map[binproto.Status]string{
-	binproto.MissingDeviceToken: "the frame has no device token: have the provider leave such out",
-	binproto.MissingPayload:     "the frame has no payload: have the provider leave such out",
-	binproto.InvalidTokenSize: "the frame's device token is shorter or longer than limits.token_bytes: have the " +
-		"provider send a token's bytes, not its digits",
-	binproto.InvalidPayloadSize: "the frame's payload is longer than limits.payload_bytes: have the provider " +
-		"shorten it",
-	binproto.ProcessingError: "the frame does not fit together: see how the provider builds it",
-	binproto.Unknown:         "the frame does not fit together: see how the provider builds it",
+// failure is one on the connection of s.
+func (s *Session) failure(status binproto.Status, identifier uint32, named bool, now time.Time) failures.Failure {
+	o := &s.origin
+	return failures.Failure{Time: now, Session: s.number, Client: shortClient(o.Client), Address: o.Address,
+		Environment: o.Environment, Status: status, Identifier: identifier, Named: named}
+}
+
+// packet is the failure that d tells.
+func (s *Session) packet(d conversation.Decision, now time.Time) failures.Failure {
+	f := s.failure(d.Status, d.Identifier, true, now)
+	f.Word, f.Device, f.Topic = d.Why, d.Device, s.app.route.Load().app.TopicOf(s.origin.Topic)
+	return f
+}
+
+// failed keeps that n is refused with the status that its provider is to know.
+func (l *appLane) failed(n *notification, status binproto.Status, why string) {
+	f := failures.Failure{Time: l.app.bridge.now(), Status: status}
+	if s := n.session; s != nil {
+		f = s.failure(status, n.identifier, n.named, f.Time)
+	}
+	f.Environment, f.Topic, f.Word, f.Device = l.environment, n.Request.Topic, why, n.subject().device
+	l.app.failures.Add(f)
 }
 
 // reasonOf says why a provider is told the status of f.
-func (a *app) reasonOf(f *failure) string {
-	switch why, ok := ourReasons[f.status]; {
-	case f.why != "":
-		rt := a.route.Load()
-		return "APNs answers " + question{rt, f.environment, cmp.Or(f.topic, rt.app.Topic), f.device[:]}.says(upstream.Refusal(f.why))
-	case f.status == binproto.InvalidToken:
-		return fmt.Sprintf("APNs has refused device %x… before", f.device)
-	case ok:
-		return why
+func (a *app) reasonOf(f *failures.Failure) string {
+	if f.Word == "" {
+		return f.Ours()
 	}
-	return f.status.Error()
+	rt := a.route.Load()
+	return "APNs answers " + subject{rt, f.Environment, cmp.Or(f.Topic, rt.app.Topic), f.Device}.says(upstream.Refusal(f.Word))
+}
+
+// Failures gives the latest failures of an app, the latest first; none if there is no
+// such app.
+func (b *Bridge) Failures(name string) []failures.Failure {
+	a, err := b.configured(name)
+	if err != nil {
+		return nil
+	}
+	all := a.failures.Latest()
+	for i := range all {
+		all[i].Reason = a.reasonOf(&all[i])
+	}
+	return all
 }

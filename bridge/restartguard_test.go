@@ -9,6 +9,7 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -106,7 +107,7 @@ func TestAcceptanceSpeaksForItsOwn(t *testing.T) {
 			"environment": func(a *App) { a.Environment = Sandbox },
 			"topic":       func(a *App) { a.Topic = "com.example.other" },
 			"credential": func(a *App) {
-				a.Credentials = ForAll(certificateCredential(t))
+				a.Credentials = settings.ForAll(certificateCredential(t))
 			},
 		} {
 			for _, restart := range []bool{false, true} {

@@ -2,16 +2,14 @@ package bridge
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/badtokens"
 	"apnsbridge/bridge/budget"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/failures"
 	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
@@ -34,7 +32,7 @@ type app struct {
 	health    *health.Health
 	feedback  feedback.App
 	refusal   lastRefusal
-	failures  failures
+	failures  failures.List
 	log       atomic.Pointer[ledgerlog.Log] // the bridge's, unless it was taken with its own
 	hushed    atomic.Bool                   // no session tells of a failure
 
@@ -53,74 +51,9 @@ type route struct {
 	lanes [2]*appLane // that what arrives for them enters
 }
 
-// carrier is an upstream.Upstream, seen from a route.
-type carrier interface {
-	Send(*upstream.Push)
-	Renew(bearer string)
-	Retire()
-}
-
-// environment is where notifications from a listener of the environment e go.
-func (rt *route) environment(e Environment) Environment {
-	if rt.app.Environment == ByListener {
-		return e
-	}
-	return rt.app.Environment
-}
-
 // topic is what APNs is asked under for those of a line.
 func (rt *route) topic(n *lane.Line) string {
-	if n.Name == "" {
-		return rt.app.Topic
-	}
-	return n.Name
-}
-
-// topicWritten is the name of the line for a provider's notifications: empty while
-// the app has a topic of its own, which is looked up when they are sent.
-func (rt *route) topicWritten(o Origin) string {
-	if rt.app.Topic != "" {
-		return ""
-	}
-	return o.Topic
-}
-
-// fingerprint names what the guard of a line is under: credential, endpoint,
-// environment and topic.
-func (rt *route) fingerprint(e Environment, line string) string {
-	topic := line
-	if line == "" {
-		topic = rt.app.Topic
-	}
-	digest := rt.way(e, topic).credential.Digest()
-	endpoint := rt.app.Endpoint
-	if rt.environment(e) == Sandbox {
-		endpoint = cmp.Or(rt.app.SandboxEndpoint, endpoint)
-	}
-	what := fmt.Appendf(digest[:], "\x00%s\x00%s\x00%s", endpoint, rt.environment(e), topic)
-	if rt.app.DryRun {
-		what = append(what, "\x00dry run"...) // in which nothing speaks for the app
-	}
-	sum := sha256.Sum256(what)
-	return hex.EncodeToString(sum[:12])
-}
-
-// says is the sentence on what APNs has answered about a topic, and about the device if
-// token is not nil.
-func (rt *route) says(e Environment, topic string, token []byte, v upstream.Verdict) string {
-	c := rt.way(e, topic).credential
-	q := upstream.Question{Environment: rt.environment(e).String(), Topic: topic, Credential: c.Credential,
-		Both: rt.app.Environment == ByListener, Scoped: c.Topics != nil}
-	return q.Says(v, token)
-}
-
-// retire lets the connections end when they have done their work.
-func (rt *route) retire() {
-	for _, ways := range rt.ways {
-		for _, w := range ways {
-			w.Retire()
-		}
-	}
+	return cmp.Or(n.Name, rt.app.Topic)
 }
 
 var errNoTopic = errors.New("the app has no topic set and the client's certificate names none")
@@ -150,7 +83,7 @@ func (b *Bridge) reroute(a *app, conf App) (then func()) {
 	switch {
 	case old == nil:
 		a.route.Store(b.newRoute(a, conf))
-	case a.configured && old.app.same(conf):
+	case a.configured && old.app.Same(conf):
 		a.route.Store(&route{app: conf, ways: old.ways, lanes: a.lanesFor(conf)})
 	default:
 		a.route.Store(b.newRoute(a, conf))
@@ -205,7 +138,7 @@ func (l *appLane) reconfigure(old, now *route, start bool) {
 		}
 		switch {
 		case old == nil:
-		case !old.app.same(now.app):
+		case !old.app.Same(now.app):
 			l.core.Renewed(at)
 		case old.app.Topic != now.app.Topic:
 			if n := l.core.Line(""); n != nil {
@@ -246,32 +179,4 @@ func (b *Bridge) takeOut(a *app) (then func()) {
 		}
 		a.route.Load().retire()
 	}
-}
-
-func (b *Bridge) newRoute(a *app, conf App) *route {
-	rt := &route{app: conf, lanes: a.lanesFor(conf)}
-	for _, env := range conf.environments() {
-		for i, c := range conf.Credentials {
-			if !c.serves(env) {
-				continue
-			}
-			w := &way{credential: c, index: i}
-			rt.ways[env] = append(rt.ways[env], w)
-			if conf.DryRun {
-				w.carrier = &upstream.DryRun{Begin: begin, Answered: answered}
-				continue
-			}
-			u := upstream.Open(b.ctx, upstream.Config{
-				App: conf.Name, Endpoint: conf.endpoint(env), Credential: c.Credential,
-				Limits: b.limits.upstream(), Log: b.log, Now: b.now, Begin: begin, Answered: answered,
-				Trouble: func(v upstream.Verdict) { a.troubled(rt, env, w, v) },
-			})
-			w.carrier = u
-			b.outlets = append(b.outlets, outlet{u, a, env})
-		}
-		for _, w := range rt.ways[env] {
-			w.only = len(rt.ways[env]) == 1
-		}
-	}
-	return rt
 }

@@ -82,7 +82,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	s.lane.end(Malformed, malformed(status))
 	s.lane.counters.skip(n.Skipped)
-	s.app.failures.add(s.failure(status, n.Identifier, n.HasIdentifier, s.bridge.now()))
+	s.app.failures.Add(s.failure(status, n.Identifier, n.HasIdentifier, s.bridge.now()))
 	s.client.during(func(now time.Time) {
 		s.talk.Reject(conversation.FrameOf(n), status, now)
 		room = s.room(now)
@@ -150,7 +150,7 @@ func (s *Session) Resending(command binproto.Command, layout binproto.Layout) co
 // address fills in what APNs is asked for, and by which way.
 func (s *Session) address(n *notification, frame *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
-		s.route, s.rule = route, pushtype.NewRule(route.app.PushType, route.app.topicFor(s.origin))
+		s.route, s.rule = route, pushtype.NewRule(route.app.PushType, route.app.TopicOf(s.origin.Topic))
 		s.letGo()
 		s.hold(route) // which refuses only a new session
 	}
@@ -165,8 +165,11 @@ func (s *Session) address(n *notification, frame *binproto.Notification, now tim
 // line costs memory as long as there is something in it or to remember of it: when
 // there are too many, those go of which there is nothing.
 func (s *Session) hold(route *route) error {
-	a, topic := s.app, route.topicWritten(s.origin)
-	l, most := route.lanes[route.environment(s.origin.Environment)], a.bridge.limits.TopicsPerApp
+	a, topic := s.app, ""
+	if route.app.Topic == "" { // else it is looked up when they are sent
+		topic = s.origin.Topic
+	}
+	l, most := route.lanes[route.app.EnvironmentOf(s.origin.Environment)], a.bridge.limits.TopicsPerApp
 	l.lock()
 	defer l.unlock()
 	if topic != "" && l.core.Line(topic) == nil && len(l.core.Lines()) >= most && !l.core.RemoveSpent() && s.line == nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -24,7 +25,7 @@ func TestReloadsLeaveNoPools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		app.Credentials = ForAll(another)
+		app.Credentials = settings.ForAll(another)
 		if err := b.Reload([]App{app}); err != nil {
 			t.Fatal(err)
 		}

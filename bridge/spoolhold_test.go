@@ -5,6 +5,7 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/lane"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -23,7 +24,7 @@ func TestSpoolTakesAHold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			app.Credentials = ForAll(other)
+			app.Credentials = settings.ForAll(other)
 			if err := b.Reload([]App{app}); err != nil {
 				t.Fatal(err)
 			}

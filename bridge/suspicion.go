@@ -52,7 +52,7 @@ func scope(e Environment, line string) health.Scope {
 
 // scope is what a problem with n concerns.
 func (l *appLane) scope(n *lane.Line) health.Scope {
-	return scope(l.app.route.Load().environment(l.environment), n.Name)
+	return scope(l.app.route.Load().app.EnvironmentOf(l.environment), n.Name)
 }
 
 // recordable reports whether a token that APNs has refused, in a push sent at the
@@ -127,7 +127,7 @@ func (a *app) tendHealth(now time.Time) {
 		route := a.route.Load()
 		a.health.Forget(func(at health.Scope) bool {
 			for _, l := range a.lanes {
-				if health.Environment(route.environment(l.environment)) == at.Environment && l.has(at.Line) {
+				if health.Environment(route.app.EnvironmentOf(l.environment)) == at.Environment && l.has(at.Line) {
 					return false
 				}
 			}

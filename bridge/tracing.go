@@ -79,11 +79,11 @@ func (l *appLane) note(n *notification, what trace.What, format string, args ...
 // describe is what is known of n by what APNs is asked.
 func (l *appLane) describe(n *notification) trace.Note {
 	q, route := &n.Request, l.app.route.Load()
-	env := route.environment(l.environment)
+	env := route.app.EnvironmentOf(l.environment)
 	note := trace.Note{
 		APNsID: q.ID.String(), App: l.app.name, Environment: env.String(), Topic: route.topic(n.Line),
 		PushType: q.PushType, Priority: q.Priority, Expiration: q.Expiration, Size: len(n.Payload()),
-		Endpoint: route.app.endpoint(env).URL, Credential: route.way(l.environment, route.topic(n.Line)).credential.Describe().Kind,
+		Endpoint: route.app.EndpointFor(env).URL, Credential: route.way(l.environment, route.topic(n.Line)).credential.Describe().Kind,
 	}
 	if w := l.app.watch.Load(); w != nil {
 		note.Token, note.Payload = w.Describe(n.Token(), n.Payload())

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -42,7 +43,7 @@ func newTroubles(t rapid.TB) *troubles {
 	w.time.Store(1_700_000_000e9)
 	var err error
 	w.Bridge, err = newBridge(Config{Feedback: new(list), Now: w.now, Limits: Limits{Window: 1 << 20},
-		Apps: []App{{Name: "mail", Topic: topic, Credentials: ForAll(new(upstream.Credential))}}})
+		Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/bridge/settings"
 )
 
 const hello = `{"aps":{"alert":"hi"}}`
@@ -234,7 +235,7 @@ func TestSecondAttempts(t *testing.T) {
 			clock := new(movableClock)
 			app := mailApp(t, sim)
 			_, credential := newKey(t, "OWNKEY1234") // a JWT is renewed once in 20 minutes, for all who have its key
-			app.Credentials = ForAll(credential)
+			app.Credentials = settings.ForAll(credential)
 			b := startBridge(t, Config{Apps: []App{app}, Now: clock.now})
 			s, p := open(t, b, Origin{})
 			n := note(deviceToken(goodDevice, 1), 1, tt.payload)

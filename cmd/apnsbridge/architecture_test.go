@@ -76,6 +76,8 @@ var forbidden = []struct {
 	{"bridge/tombstones", []string{"apnsbridge/bridge.", "apnsbridge/store"}},
 	{"bridge/feedback", []string{"apnsbridge/bridge."}},
 	{"bridge/clock.", []string{"apnsbridge/bridge.", "apnsbridge/bridge/conversation", "apnsbridge/bridge/upstream", "apnsbridge/store"}},
+	{"bridge/settings", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/conversation", "apnsbridge/store"}},
+	{"bridge/failures", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/store"}},
 	{"bridge/ledgerlog", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/upstream"}},
 	{"bridge/health", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/conversation", "apnsbridge/store"}},
 	{"bridge/lane", []string{"apnsbridge", "os", "net.", "io", "log", "context"}},

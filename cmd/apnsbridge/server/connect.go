@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"apnsbridge/bridge"
+	"apnsbridge/bridge/settings"
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
@@ -22,7 +22,7 @@ func (a *Assembly) connect(ctx context.Context) (answers map[string]string, cloc
 		var taken []string
 		for _, q := range app.Questions() {
 			trying, cancel := context.WithTimeout(ctx, connectPatience)
-			ahead, err := bridge.Probe(trying, app, q)
+			ahead, err := settings.Probe(trying, app, q)
 			cancel()
 			if ahead != 0 && clock == nil {
 				clock = []warning{{setting: "clock", text: "this machine's clock is " + clockError(ahead) + ": set it right"}}

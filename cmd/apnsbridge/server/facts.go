@@ -10,6 +10,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/failures"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/cmd/apnsbridge/page"
@@ -215,9 +216,9 @@ func (s *Service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	return f, true
 }
 
-func failureFact(of bridge.Failure) page.Failure {
-	f := page.Failure{Time: of.Time, Status: fmt.Sprintf("%d, %v", of.Status, of.Status), Device: of.Device, Reason: of.Reason,
-		Provider: strings.TrimSpace(of.Client + " " + of.Address), Told: !of.Told.IsZero()}
+func failureFact(of failures.Failure) page.Failure {
+	f := page.Failure{Time: of.Time, Status: fmt.Sprintf("%d, %v", of.Status, of.Status), Device: of.Digits(), Reason: of.Reason,
+		Provider: strings.TrimSpace(of.Client + " " + of.From()), Told: !of.Told.IsZero()}
 	if of.Named {
 		f.Identifier = strconv.FormatUint(uint64(of.Identifier), 10)
 	}

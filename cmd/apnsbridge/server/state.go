@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"net/http"
 
-	"apnsbridge/bridge"
+	"apnsbridge/bridge/failures"
 	"apnsbridge/cmd/apnsbridge/adminapi"
 )
 
 // stateFailures are an app's, as the answer has them.
-func stateFailures(all []bridge.Failure) (shown []adminapi.Failure) {
+func stateFailures(all []failures.Failure) (shown []adminapi.Failure) {
 	for _, f := range all {
-		one := adminapi.Failure{Time: f.Time.UTC(), Status: uint8(f.Status), Token: f.Device, Reason: f.Reason, Client: f.Client, Address: f.Address}
+		one := adminapi.Failure{Time: f.Time.UTC(), Status: uint8(f.Status), Token: f.Digits(), Reason: f.Reason, Client: f.Client, Address: f.From()}
 		if f.Named {
 			one.Identifier = &f.Identifier
 		}

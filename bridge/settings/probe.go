@@ -1,4 +1,4 @@
-package bridge
+package settings
 
 import (
 	"context"
@@ -20,7 +20,7 @@ type Question struct {
 // Questions are all that there is to ask for an app: those for its topic, or, where
 // topics come from providers, for each that a key is for.
 func (a App) Questions() (all []Question) {
-	for _, e := range a.environments() {
+	for _, e := range a.Environments() {
 		if a.Topic != "" {
 			all = append(all, Question{e, a.Topic, a.CredentialFor(e, a.Topic)})
 			continue
@@ -28,12 +28,12 @@ func (a App) Questions() (all []Question) {
 		for i := range a.Credentials {
 			c := &a.Credentials[i]
 			switch {
-			case !c.serves(e):
+			case !c.Serves(e):
 			case len(c.Topics) == 0:
 				all = append(all, Question{e, "", c})
 			}
 			for _, topic := range c.Topics {
-				if c.serves(e) {
+				if c.Serves(e) {
 					all = append(all, Question{e, topic, c})
 				}
 			}
@@ -48,14 +48,24 @@ func (a App) Questions() (all []Question) {
 // machine's clock is ahead of APNs', 0 if that is little or APNs does not say. It
 // takes as long as ctx lets it.
 func Probe(ctx context.Context, app App, ask Question) (ahead time.Duration, err error) {
-	if err := app.check(time.Now()); err != nil {
+	if err := app.Check(time.Now()); err != nil {
 		return 0, err
 	}
-	q := upstream.Question{
-		Endpoint: app.endpoint(ask.Environment), Credential: ask.Credential.Credential,
-		Environment: ask.Environment.String(), Both: app.Environment == ByListener,
-		Topic: ask.Topic, Scoped: ask.Credential.Topics != nil, Payload: []byte(`{"aps":{}}`),
-	}
+	q := app.about(ask.Environment, ask.Topic, ask.Credential)
+	q.Endpoint, q.Payload = app.EndpointFor(ask.Environment), []byte(`{"aps":{}}`)
 	q.PushType, q.Priority = pushtype.NewRule(app.PushType, ask.Topic).Choose(q.Payload, 10)
 	return upstream.Probe(ctx, q)
+}
+
+// Says is the sentence on what APNs has answered about a topic, and about the device if
+// token is not nil.
+func (a App) Says(e Environment, topic string, token []byte, v upstream.Verdict) string {
+	q := a.about(e, topic, a.CredentialFor(e, topic))
+	return q.Says(v, token)
+}
+
+// about is what APNs is asked, for what is said on its answer.
+func (a App) about(e Environment, topic string, c *Credential) upstream.Question {
+	return upstream.Question{Credential: c.Credential, Environment: e.String(), Both: a.Environment == ByListener,
+		Topic: topic, Scoped: c.Topics != nil}
 }

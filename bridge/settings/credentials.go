@@ -1,4 +1,4 @@
-package bridge
+package settings
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -25,8 +24,8 @@ func ForAll(c *upstream.Credential) []Credential {
 	return []Credential{{Credential: c, Environment: ByListener}}
 }
 
-// serves reports whether the credential is for an environment.
-func (c Credential) serves(e Environment) bool {
+// Serves reports whether the credential is for an environment.
+func (c Credential) Serves(e Environment) bool {
 	return c.Environment == ByListener || c.Environment == e
 }
 
@@ -45,16 +44,17 @@ func under(own, topic string) bool {
 // the environment, which is Production or Sandbox. For a topic that is no key's
 // own it is the key for all others, or else any: APNs says then what is wrong.
 func (a App) CredentialFor(e Environment, topic string) *Credential {
-	if i := a.credentialFor(e, topic); i >= 0 {
+	if i := a.CredentialIndex(e, topic); i >= 0 {
 		return &a.Credentials[i]
 	}
 	return nil
 }
 
-func (a App) credentialFor(e Environment, topic string) (best int) {
+// CredentialIndex is the place of CredentialFor among Credentials, -1 if there is none.
+func (a App) CredentialIndex(e Environment, topic string) (best int) {
 	best, closest := -1, -1
 	for i, c := range a.Credentials {
-		if !c.serves(e) {
+		if !c.Serves(e) {
 			continue
 		}
 		if best < 0 || c.Topics == nil && closest < 0 {
@@ -69,19 +69,11 @@ func (a App) credentialFor(e Environment, topic string) (best int) {
 	return best
 }
 
-// environments are those to which notifications of the app go.
-func (a App) environments() []Environment {
-	if a.Environment == ByListener {
-		return []Environment{Production, Sandbox}
-	}
-	return []Environment{a.Environment}
-}
-
 func (a App) checkCredentials(now time.Time) error {
 	if len(a.Credentials) == 0 {
 		return fmt.Errorf("app %s has no credential", a.Name)
 	}
-	for _, e := range a.environments() {
+	for _, e := range a.Environments() {
 		if a.CredentialFor(e, a.Topic) == nil {
 			return fmt.Errorf("app %s has no credential for %s", a.Name, e)
 		}
@@ -99,34 +91,4 @@ func sameCredentials(a, b []Credential) bool {
 	return slices.EqualFunc(a, b, func(a, b Credential) bool {
 		return a.Environment == b.Environment && slices.Equal(a.Topics, b.Topics) && a.Equal(b.Credential)
 	})
-}
-
-// way is how an app's notifications of one credential go to one environment.
-type way struct {
-	carrier
-	credential Credential
-	index      int  // of it among the app's
-	only       bool // there is no other to the environment
-}
-
-// class is what a verdict on something that went this way means to its lane. What
-// APNs has against one of several keys is the trouble of that key's topics: those
-// of the others go on.
-func (w *way) class(c lane.Class) lane.Class {
-	unusable := c == lane.NoConnection && w.credential.Unusable() != nil
-	if !w.only && (unusable || c == lane.CredentialRefused) {
-		return lane.TopicRefused
-	}
-	return c
-}
-
-// way is by which the notifications of a lane of the environment e go that have the
-// given topic. What waited when the app's environment was another goes the new way.
-func (rt *route) way(e Environment, topic string) *way {
-	ways := rt.ways[rt.environment(e)]
-	if len(ways) == 1 {
-		return ways[0]
-	}
-	i := rt.app.credentialFor(rt.environment(e), topic)
-	return ways[slices.IndexFunc(ways, func(w *way) bool { return w.index == i })]
 }

@@ -1,0 +1,22 @@
+package bridge
+
+import "apnsbridge/bridge/settings"
+
+// What an app is configured to be is said in package settings.
+type (
+	App         = settings.App
+	Environment = settings.Environment
+	Credential  = settings.Credential
+	OnBadToken  = settings.OnBadToken
+)
+
+// The names of package settings that a configuration is made with.
+const (
+	Production = settings.Production
+	Sandbox    = settings.Sandbox
+	ByListener = settings.ByListener
+
+	ByTopic  = settings.ByTopic
+	Report   = settings.Report
+	Continue = settings.Continue
+)
