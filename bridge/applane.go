@@ -197,7 +197,7 @@ func (l *appLane) Left(it *lane.Item) {
 func (l *appLane) Ended(it *lane.Item, how lane.End) {
 	n := of(it)
 	if l.watching(n) {
-		l.note(n, trace.Ended, "%s", endWords[how])
+		l.note(n, trace.Ended, "%s", how)
 	}
 	n.outcome = conversation.Dropped
 	switch how {

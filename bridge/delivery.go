@@ -37,7 +37,7 @@ func (n *notification) begin() bool {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		l.end(Expired, "")
 		if l.watching(n) {
-			l.note(n, trace.Ended, "%s", endWords[lane.Expired])
+			l.note(n, trace.Ended, "%s", lane.Expired)
 		}
 		l.finish(n, conversation.Expired)
 		return false

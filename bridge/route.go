@@ -27,8 +27,8 @@ type app struct {
 	lanes     [2]*appLane // of Production and Sandbox
 	account   *budget.Account
 	badTokens *badtokens.List
-	packets   tally[binproto.Status]      // that providers were told
-	watch     atomic.Pointer[trace.Watch] // nil: nothing is traced
+	packets   tally[binproto.Status] // that providers were told
+	watched   trace.Watched
 	health    *health.Health
 	feedback  feedback.App
 	refusal   lastRefusal

@@ -45,7 +45,7 @@ func (b *Bridge) tick() {
 	for _, a := range b.everyApp() {
 		short = short || !a.account.Room()
 		a.tendHealth(now)
-		a.endTrace(now)
+		a.watched.Tick(now)
 		for _, l := range a.lanes {
 			l.nudge(b.clock.Now())
 		}

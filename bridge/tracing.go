@@ -12,9 +12,6 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// TraceMost is how long a trace can be switched on for.
-const TraceMost = 24 * time.Hour
-
 // Trace traces the notifications of an app to tokens that begin with prefix, in hex, or
 // all of them with "", for so long; 0 ends that. With payloads their texts are kept
 // too. It gives what is traced of the app now.
@@ -23,21 +20,7 @@ func (b *Bridge) Trace(name, prefix string, payloads bool, during time.Duration)
 	if err != nil {
 		return nil, err
 	}
-	prefix, err = trace.ParsePrefix(prefix)
-	if err != nil {
-		return nil, err
-	}
-	if during < 0 || during > TraceMost {
-		return nil, fmt.Errorf("a trace is for %v at most, not for %v", TraceMost, during)
-	}
-	now := b.now()
-	for {
-		old := a.watch.Load()
-		watch := old.With(trace.Subject{Prefix: prefix, Payloads: payloads, Until: now.Add(during)}, now)
-		if a.watch.CompareAndSwap(old, watch) {
-			return watch.Subjects(), nil
-		}
-	}
+	return a.watched.Trace(prefix, payloads, during, b.now())
 }
 
 // Traced gives what is traced of an app now, and what has come to pass.
@@ -49,20 +32,13 @@ func (b *Bridge) Traced(q trace.Question) ([]trace.Subject, []trace.Note, error)
 	if q.Prefix, err = trace.ParsePrefix(q.Prefix); err != nil {
 		return nil, nil, err
 	}
-	a.endTrace(b.now())
-	return a.watch.Load().Subjects(), b.traces.Ask(q), nil
-}
-
-// endTrace ends what has been traced for long enough.
-func (a *app) endTrace(now time.Time) {
-	if old := a.watch.Load(); old != nil {
-		a.watch.CompareAndSwap(old, old.At(now))
-	}
+	a.watched.Tick(b.now())
+	return a.watched.Load().Subjects(), b.traces.Ask(q), nil
 }
 
 // watching reports whether n is traced. While nothing is, that is one atomic load.
 func (l *appLane) watching(n *notification) bool {
-	w := l.app.watch.Load()
+	w := l.app.watched.Load()
 	return w != nil && w.Wants(n.Token())
 }
 
@@ -85,7 +61,7 @@ func (l *appLane) describe(n *notification) trace.Note {
 		PushType: q.PushType, Priority: q.Priority, Expiration: q.Expiration, Size: len(n.Payload()),
 		Endpoint: route.app.EndpointFor(env).URL, Credential: route.way(l.environment, route.topic(n.Line)).credential.Describe().Kind,
 	}
-	if w := l.app.watch.Load(); w != nil {
+	if w := l.app.watched.Load(); w != nil {
 		note.Token, note.Payload = w.Describe(n.Token(), n.Payload())
 	}
 	return note
@@ -120,7 +96,7 @@ func shortClient(id string) string {
 
 // noteTold adds an error packet to the trace of the notification that it names.
 func (a *app) noteTold(s *Session, d conversation.Decision) {
-	if a.watch.Load() != nil {
+	if a.watched.Load() != nil {
 		a.bridge.traces.AddNamed(s.number, d.Identifier, trace.Step{At: a.bridge.now(), What: trace.Told,
 			Detail: fmt.Sprintf("an error packet with status %d, %s", d.Status, d.Status)})
 	}
@@ -128,26 +104,9 @@ func (a *app) noteTold(s *Session, d conversation.Decision) {
 
 // noteWait adds why n waits, if it does. l.mu is held.
 func (l *appLane) noteWait(n *notification, now lane.Now) {
-	wait, door, after := l.core.Why(&n.Item, now)
-	switch wait {
-	case lane.AtDoor:
-		l.note(n, trace.Waits, "%s", doorWords[door])
-	case lane.ForItself:
-		l.note(n, trace.Waits, "for its next attempt, in %v", after.Round(time.Millisecond))
-	case lane.Behind:
-		l.note(n, trace.Waits, "behind another notification to the same device")
-	case lane.InLog:
-		l.note(n, trace.Waits, "behind what came before it and waits on disk, or for room in memory")
+	if why := l.core.Why(&n.Item, now); why != "" {
+		l.note(n, trace.Waits, "%s", why)
 	}
-}
-
-// doorWords say for what notifications wait at a door.
-var doorWords = [...]string{
-	lane.Open:        "until its device's turn comes",
-	lane.Unreachable: "until APNs can be reached and serves again",
-	lane.Refused:     "until APNs takes the app's credential",
-	lane.Topic:       "until APNs takes the topic",
-	lane.Suspect:     "until it is known that the app's device tokens are really bad",
 }
 
 // noteSent adds an attempt.
@@ -161,6 +120,7 @@ func (l *appLane) noteSent(n *notification) {
 
 // noteAnswer adds what APNs has said of n.
 func (l *appLane) noteAnswer(n *notification, v upstream.Verdict) {
+	words := strings.TrimSpace(fmt.Sprintf("%d %s", v.Code, v.Words()))
 	took := l.app.bridge.now().Sub(n.Sent).Round(10 * time.Microsecond)
 	switch {
 	case v.Class == upstream.NoConnection:
@@ -168,21 +128,8 @@ func (l *appLane) noteAnswer(n *notification, v upstream.Verdict) {
 	case v.Code == 0:
 		l.note(n, trace.Answered, "no answer after %v: %s", took, v.Words())
 	case v.UniqueID != "":
-		l.note(n, trace.Answered, "%s after %v, apns-unique-id %s", answerWords(v), took, v.UniqueID)
+		l.note(n, trace.Answered, "%s after %v, apns-unique-id %s", words, took, v.UniqueID)
 	default:
-		l.note(n, trace.Answered, "%s after %v", answerWords(v), took)
+		l.note(n, trace.Answered, "%s after %v", words, took)
 	}
-}
-
-// answerWords is what APNs has answered.
-func answerWords(v upstream.Verdict) string {
-	return strings.TrimSpace(fmt.Sprintf("%d %s", v.Code, v.Words()))
-}
-
-// endWords say how a notification came to its end without a verdict.
-var endWords = [...]string{
-	lane.Expired:    "it has expired",
-	lane.Crowded:    "there is no room for what waits for its device: memory, or one device's part of the spool, is full",
-	lane.Unreadable: "it cannot be read from the spool",
-	lane.Abandoned:  "the gateway ends, and has no spool to keep it in",
 }

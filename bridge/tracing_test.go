@@ -198,7 +198,7 @@ func TestTraceEnds(t *testing.T) {
 	traced(t, b, "aa", time.Minute)
 	push(2)
 	clock.forward(2 * time.Minute)
-	until(t, "it is over", func() bool { return b.apps["mail"].watch.Load() == nil })
+	until(t, "it is over", func() bool { return b.apps["mail"].watched.Load() == nil })
 	push(3)
 	traced(t, b, "aa", time.Minute)
 	traced(t, b, "aa", 0)

@@ -83,8 +83,8 @@ func TestOfATopicThatFailsNoneWaitsForItself(t *testing.T) {
 	for !g.lane.Wake || n.Flags.Failures == 0 {
 		g.step()
 	}
-	if w, _, _ := g.lane.Why(&n.Item, g.now); w != AtDoor || len(g.lane.waiting) > 0 {
-		t.Errorf("it waits %d, %d for themselves", w, len(g.lane.waiting))
+	if why := g.lane.Why(&n.Item, g.now); why != doorWords[Unreachable] || len(g.lane.waiting) > 0 {
+		t.Errorf("it waits %s, %d for themselves", why, len(g.lane.waiting))
 	}
 	if g.lane.ForItself(&n.Item, Failed) {
 		t.Error("it is said to fail for itself")

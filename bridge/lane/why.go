@@ -1,43 +1,51 @@
 package lane
 
-import "time"
-
-// Wait is why an item is not with APNs.
-type Wait uint8
-
-// The reasons.
-const (
-	NoWait    Wait = iota // it was handed on
-	AtDoor                // until APNs serves the app, or its topic: Why gives the door's Reason
-	ForItself             // until its device is due
-	Behind                // another of its device
-	InLog                 // until what came before it on disk has gone
+import (
+	"fmt"
+	"time"
 )
 
-// Why gives the reason why it is not with APNs, that of the door at which it waits, and
-// for how long at least it waits for itself. It is for whoever is curious: nothing is
-// decided by it.
-func (l *Lane) Why(it *Item, now Now) (w Wait, at Reason, wait time.Duration) {
+// doorWords say for what items wait at a door.
+var doorWords = [...]string{
+	Open:        "until its device's turn comes",
+	Unreachable: "until APNs can be reached and serves again",
+	Refused:     "until APNs takes the app's credential",
+	Topic:       "until APNs takes the topic",
+	Suspect:     "until it is known that the app's device tokens are really bad",
+}
+
+// Why gives the reason why it is not with APNs, in words; empty if it was handed on. It is
+// for whoever is curious: nothing is decided by it.
+func (l *Lane) Why(it *Item, now Now) string {
 	n, d := it.Line, it.device
-	switch {
-	case d == nil && it.place != arriving:
-		return NoWait, Open, 0
-	case l.Door.Reason != Open:
-		at = l.Door.Reason
-	default:
+	if d == nil && it.place != arriving {
+		return ""
+	}
+	at := l.Door.Reason
+	if at == Open {
 		at = n.Door.Reason
 	}
 	switch {
 	case it.place == arriving && at != Open:
-		return AtDoor, at, 0
+		return doorWords[at]
 	case it.place == arriving && d.state == waits, it.place == chained && d.first == it && d.state == waits:
-		return ForItself, Open, max(0, d.due-now.Mono)
+		return fmt.Sprintf("for its next attempt, in %v", max(0, d.due-now.Mono).Round(time.Millisecond))
 	case it.place == arriving:
-		return InLog, Open, 0
+		return "behind what came before it and waits on disk, or for room in memory"
 	case d.first != it:
-		return Behind, at, 0
+		return "behind another notification to the same device"
 	case d.state == door:
-		return AtDoor, at, 0
+		return doorWords[at]
 	}
-	return NoWait, Open, 0
+	return ""
+}
+
+// String says how an item has come to its end.
+func (e End) String() string {
+	return [...]string{
+		Expired:    "it has expired",
+		Crowded:    "there is no room for what waits for its device: memory, or one device's part of the spool, is full",
+		Unreadable: "it cannot be read from the spool",
+		Abandoned:  "the gateway ends, and has no spool to keep it in",
+	}[e]
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -134,4 +135,36 @@ func (w *Watch) Describe(token, payload []byte) (string, string) {
 		payload = withoutTexts(payload)
 	}
 	return digits[:min(shown, max(0, len(digits)-1))], strings.ToValidUTF8(string(payload), "?")
+}
+
+// Most is how long a trace can be switched on for.
+const Most = 24 * time.Hour
+
+// Watched is the Watch of an app at present. It is safe for concurrent use.
+type Watched struct{ atomic.Pointer[Watch] } // nil: nothing is traced
+
+// Trace traces tokens that begin with prefix for so long from now on, or with 0 no more. It
+// gives what is traced then.
+func (w *Watched) Trace(prefix string, payloads bool, during time.Duration, now time.Time) ([]Subject, error) {
+	prefix, err := ParsePrefix(prefix)
+	if err != nil {
+		return nil, err
+	}
+	if during < 0 || during > Most {
+		return nil, fmt.Errorf("a trace is for %v at most, not for %v", Most, during)
+	}
+	for {
+		old := w.Load()
+		watch := old.With(Subject{Prefix: prefix, Payloads: payloads, Until: now.Add(during)}, now)
+		if w.CompareAndSwap(old, watch) {
+			return watch.Subjects(), nil
+		}
+	}
+}
+
+// Tick ends what has been traced for long enough.
+func (w *Watched) Tick(now time.Time) {
+	if old := w.Load(); old != nil {
+		w.CompareAndSwap(old, old.At(now))
+	}
 }
