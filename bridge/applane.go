@@ -258,3 +258,10 @@ func (l *appLane) during(event func(now lane.Now)) {
 	l.core.Wake = true
 	l.unlock()
 }
+
+// during lets something happen to each of the app's lanes.
+func (a *app) during(event func(l *appLane, now lane.Now)) {
+	for _, l := range a.lanes {
+		l.during(func(now lane.Now) { event(l, now) })
+	}
+}

@@ -256,6 +256,7 @@ func (b *Bridge) forget(s *Session) {
 	s.letGo()
 	b.mu.Lock()
 	delete(b.sessions, s)
+	delete(b.leaving, s)
 	b.mu.Unlock()
 }
 

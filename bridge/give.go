@@ -64,9 +64,7 @@ func (b *Bridge) Lose(name string, disown func()) {
 	_, stop := b.letGoOfLog(a)
 	stop()
 	disown()
-	for _, l := range a.lanes {
-		l.during(l.core.Stop)
-	}
+	a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 	ctx, cancel := context.WithTimeout(b.ctx, losePatience)
 	defer cancel()
 	_ = b.written(ctx, a) // what is not stays in memory
@@ -107,9 +105,7 @@ func (b *Bridge) anyTold(a *app) bool {
 
 // empty has all that waits in an app's lanes go to the spool.
 func (b *Bridge) empty(ctx context.Context, a *app) error {
-	for _, l := range a.lanes {
-		l.during(l.core.Stop)
-	}
+	a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 	out := 0
 	if !wait(ctx, func() bool { out = a.out(); return out == 0 }) {
 		return fmt.Errorf("app %s: %d notifications are without a verdict: %w", a.name, out, ctx.Err())
@@ -137,12 +133,10 @@ func (b *Bridge) fillAgain(a *app) {
 	if !configured {
 		return
 	}
-	for _, l := range a.lanes {
-		l.during(func(now lane.Now) {
-			l.takeUp()
-			l.core.Start(now)
-		})
-	}
+	a.during(func(l *appLane, now lane.Now) {
+		l.takeUp()
+		l.core.Start(now)
+	})
 }
 
 // out is how many notifications are with APNs.
@@ -179,38 +173,4 @@ func wait(ctx context.Context, holds func() bool) bool {
 		}
 	}
 	return true
-}
-
-// Leave lets the session come to its end as soon as its provider pauses in writing, or
-// patience is over.
-func (s *Session) Leave(patience time.Duration) {
-	b := s.bridge
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, open := b.sessions[s]; open {
-		b.leaving[s] = b.now().Add(patience)
-	}
-}
-
-// endLeaving lets those come to their end that are to leave, and can.
-func (b *Bridge) endLeaving(now time.Time) {
-	var due []*Session
-	b.mu.Lock()
-	for s, until := range b.leaving {
-		if _, open := b.sessions[s]; !open {
-			delete(b.leaving, s)
-		} else if due = append(due, s); !now.Before(until) {
-			delete(b.leaving, s)
-			defer s.End()
-		}
-	}
-	b.mu.Unlock()
-	for _, s := range due {
-		if s.readOut(now) {
-			s.End()
-			b.mu.Lock()
-			delete(b.leaving, s)
-			b.mu.Unlock()
-		}
-	}
 }

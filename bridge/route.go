@@ -95,9 +95,7 @@ func (b *Bridge) reroute(a *app, conf App) (then func()) {
 	start := !a.configured
 	a.configured = true
 	return func() {
-		for _, l := range a.lanes {
-			l.reconfigure(old, a.route.Load(), start)
-		}
+		a.during(func(l *appLane, at lane.Now) { l.reconfigure(old, a.route.Load(), start, at) })
 	}
 }
 
@@ -130,26 +128,24 @@ func (l *appLane) inUse() bool {
 }
 
 // reconfigure tells the lane of another configuration. start says that the app has
-// had none.
-func (l *appLane) reconfigure(old, now *route, start bool) {
-	l.during(func(at lane.Now) {
-		for _, n := range l.core.Lines() {
-			l.configure(n)
+// had none. l.mu is held.
+func (l *appLane) reconfigure(old, now *route, start bool, at lane.Now) {
+	for _, n := range l.core.Lines() {
+		l.configure(n)
+	}
+	switch {
+	case old == nil:
+	case !old.app.Same(now.app):
+		l.core.Renewed(at)
+	case old.app.Topic != now.app.Topic:
+		if n := l.core.Line(""); n != nil {
+			l.core.TopicRenewed(n, at)
 		}
-		switch {
-		case old == nil:
-		case !old.app.Same(now.app):
-			l.core.Renewed(at)
-		case old.app.Topic != now.app.Topic:
-			if n := l.core.Line(""); n != nil {
-				l.core.TopicRenewed(n, at)
-			}
-		}
-		if start {
-			l.takeUp()
-			l.core.Start(at)
-		}
-	})
+	}
+	if start {
+		l.takeUp()
+		l.core.Start(at)
+	}
 }
 
 // takeUp makes the lines of what waits on disk. l.mu is held.
@@ -174,9 +170,7 @@ func (b *Bridge) takeOut(a *app) (then func()) {
 		return func() {}
 	}
 	return func() {
-		for _, l := range a.lanes {
-			l.during(l.core.Stop)
-		}
+		a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 		a.route.Load().retire()
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 	"time"
 
 	"apnsbridge/bridge/lane"
@@ -36,7 +35,7 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	defer tick.Stop()
 	enough := time.NewTimer(patienceOf(ctx))
 	defer enough.Stop()
-	for b.endSessions() > 0 || b.unsettled.Load() > 0 {
+	for b.endLeaving(b.now()) > 0 || b.unsettled.Load() > 0 {
 		select {
 		case <-enough.C:
 			b.hurried.Store(true)
@@ -63,20 +62,41 @@ func patienceOf(ctx context.Context) time.Duration {
 // before its session can be ended in a way that loses nothing.
 const settleIn = time.Second
 
-// endSessions has all sessions read without waiting for room in their windows, and
-// lets those come to their end whose providers pause in writing. It reports how many
-// others there are. It is called again and again while the bridge is stopping.
-func (b *Bridge) endSessions() (writing int) {
-	now, hurried := b.now(), b.hurried.Load()
+// Leave lets the session come to its end as soon as its provider pauses in writing, or
+// patience is over.
+func (s *Session) Leave(patience time.Duration) {
+	b := s.bridge
 	b.mu.Lock()
-	sessions := slices.Collect(maps.Keys(b.sessions))
-	b.mu.Unlock()
-	for _, s := range sessions {
-		if s.readOut(now) || hurried {
-			s.End()
-		} else {
-			writing++
+	defer b.mu.Unlock()
+	if _, open := b.sessions[s]; open {
+		b.leaving[s] = b.now().Add(patience)
+	}
+}
+
+// endLeaving has the sessions that are to leave, while the bridge stops all, read without
+// waiting for room in their windows, and lets those come to their end whose providers
+// pause in writing, or whose time is over. It reports how many others there are. It is
+// called again and again.
+func (b *Bridge) endLeaving(now time.Time) (writing int) {
+	hurried := b.hurried.Load()
+	b.mu.Lock()
+	leaving := maps.Clone(b.leaving)
+	for s := range b.sessions {
+		if _, due := leaving[s]; b.stopping && !due {
+			leaving[s] = time.Time{} // as long as Shutdown has patience
 		}
+	}
+	b.mu.Unlock()
+	for s, until := range leaving {
+		late := hurried || !until.IsZero() && !now.Before(until)
+		if !s.readOut(now) && !late {
+			writing++
+			continue
+		}
+		s.End()
+		b.mu.Lock()
+		delete(b.leaving, s)
+		b.mu.Unlock()
 	}
 	return writing
 }

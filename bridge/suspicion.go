@@ -109,14 +109,12 @@ func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range a.lanes {
-		l.during(func(now lane.Now) {
-			what(l.core, now)
-			for _, n := range l.core.Lines() {
-				l.Ruled(n, lane.Ruling{Save: true})
-			}
-		})
-	}
+	a.during(func(l *appLane, now lane.Now) {
+		what(l.core, now)
+		for _, n := range l.core.Lines() {
+			l.Ruled(n, lane.Ruling{Save: true})
+		}
+	})
 	return nil
 }
 

@@ -53,14 +53,12 @@ func (b *Bridge) Take(name string, s Stores) error {
 	b.bringBack(log)
 	b.mu.Unlock()
 	b.hold(a, here)
-	for _, l := range a.lanes {
-		l.during(func(lane.Now) {
-			for _, n := range l.core.Lines() {
-				l.restoreGuard(n)
-			}
-			l.found()
-		})
-	}
+	a.during(func(l *appLane, _ lane.Now) {
+		for _, n := range l.core.Lines() {
+			l.restoreGuard(n)
+		}
+		l.found()
+	})
 	return nil
 }
 
@@ -117,9 +115,7 @@ func (b *Bridge) Loosen(name string) {
 		return
 	}
 	b.hold(a, loose)
-	for _, l := range a.lanes {
-		l.during(l.core.Stop)
-	}
+	a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 	ctx, cancel := context.WithTimeout(b.ctx, loosePatience)
 	defer cancel()
 	wait(ctx, func() bool { return a.out() == 0 }) // what is not with APNs yet comes back
@@ -133,9 +129,7 @@ func (b *Bridge) GoOn(name string) {
 		return
 	}
 	b.hold(a, here)
-	for _, l := range a.lanes {
-		l.during(func(lane.Now) { l.found() })
-	}
+	a.during(func(l *appLane, _ lane.Now) { l.found() })
 }
 
 // found has the lane look for more on disk than it has put there. l.mu is held.

@@ -36,11 +36,7 @@ func (b *Bridge) runClock(done <-chan struct{}) {
 func (b *Bridge) tick() {
 	b.mu.Lock()
 	clients := maps.Clone(b.clients)
-	stopping := b.stopping
 	b.mu.Unlock()
-	if stopping {
-		b.endSessions()
-	}
 	now, short := b.now(), false
 	for _, a := range b.everyApp() {
 		short = short || !a.account.Room()
