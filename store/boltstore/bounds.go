@@ -49,7 +49,7 @@ func (s *Spool) fits(w *put) error {
 	for _, queued := range []bool{false, true} {
 		for n, r := range w.records(queued) {
 			if r.ID == 0 {
-				if added += n.cost(r); queued && s.total > s.bounds.total/2 {
+				if added += n.cost(r); queued && s.total() > s.bounds.total/2 {
 					device := s.device(n, r.Token)
 					devices[device] += n.cost(r)
 					if s.queues.devices.bytes(device)+devices[device] > s.bounds.device {
@@ -69,14 +69,14 @@ func (s *Spool) fits(w *put) error {
 	switch {
 	case added+moved == 0:
 		return nil
-	case s.total+added+moved > s.bounds.total+s.bounds.reserve-s.bounds.room:
+	case s.total()+added+moved > s.bounds.total+s.bounds.reserve-s.bounds.room:
 		return store.ErrSpoolFull
-	case added == 0 || s.total+added <= s.bounds.common:
+	case added == 0 || s.total()+added <= s.bounds.common:
 		return nil
 	}
 	apps := make(map[string]int64)
 	for l, n := range s.lines {
-		apps[l.App] += n.bytes
+		apps[l.App] += n.Bytes.Load() + n.bytes
 	}
 	for _, n := range w.lines {
 		if apps[n.App]+added > s.bounds.own {

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"go.etcd.io/bbolt"
+
+	"apnsbridge/store/boltstore/seglog"
 )
 
 // queues is queues.db:
@@ -22,9 +24,9 @@ import (
 type queues struct {
 	*file
 	devices   deviceIndex
-	viewing   sync.RWMutex       // by who reads: what is deleted stays held until no one sees it any more; before mu
-	moved     []uint64           // in order: IDs that may be in the log as well, and are done there; until it is open
-	summaries map[string]summary // until the log is open
+	viewing   sync.RWMutex              // by who reads: what is deleted stays held until no one sees it any more; before mu
+	moved     []uint64                  // in order: IDs that may be in the log as well, and are done there; until it is open
+	summaries map[string]seglog.Summary // until the log is open
 }
 
 // queueEnd is a record that is done.
@@ -62,9 +64,6 @@ func splitKey(key []byte) (token []byte, id uint64, ok bool) {
 	return key[2 : len(key)-8], u64(key[len(key)-8:]), true
 }
 
-// valueSize is what a record in queues.db counts: see cost.
-func valueSize(value []byte) int64 { return int64(max(frameMin, len(value)-flagsSize)) }
-
 // openQueues opens queues.db, and counts what is in it. If it is damaged a new one
 // takes its place, or it is left as it is.
 func (s *Spool) openQueues(leave bool) error {
@@ -73,7 +72,7 @@ func (s *Spool) openQueues(leave bool) error {
 		if err != nil {
 			return err
 		}
-		s.queues = &queues{file: f, devices: deviceIndex{sizes: make(map[uint64]int64)}, summaries: make(map[string]summary)}
+		s.queues = &queues{file: f, devices: deviceIndex{sizes: make(map[uint64]int64)}, summaries: make(map[string]seglog.Summary)}
 		if err := f.prepare(prepareVersion(spoolVersion), s.prepareQueues, s.countQueues); err != nil {
 			return f.refuse(err)
 		}
@@ -84,7 +83,7 @@ func (s *Spool) openQueues(leave bool) error {
 	switch {
 	case errors.As(err, &s.aside):
 		clear(s.lines)
-		s.lastID, s.total = 0, 0
+		s.lastID, s.queued = 0, 0
 		err = open()
 	case err == nil && len(s.lines) == 0 && s.queues.size() > emptyMax:
 		lastID := s.lastID // a bbolt file does not shrink by itself
@@ -126,17 +125,17 @@ func (s *Spool) countQueues(tx *bbolt.Tx) error {
 			if !ok {
 				return damage("a key has %d bytes", len(key))
 			}
-			size := valueSize(value)
+			size := seglog.ValueSize(value)
 			s.lastID = max(s.lastID, id)
 			s.queues.devices.add(s.device(n, token), size)
 			n.queued++
 			n.bytes += size
-			s.total += size
-			f, ok := readFrame(value, s.salt)
+			s.queued += size
+			f, ok := seglog.ReadFrame(value, s.salt)
 			if ok {
-				n.seen(int64(f.put))
+				n.seen(int64(f.Put))
 			}
-			if !ok || f.kind == movedFrame {
+			if !ok || f.Kind == seglog.Moved {
 				s.queues.moved = append(s.queues.moved, id)
 			}
 			return nil
@@ -146,7 +145,7 @@ func (s *Spool) countQueues(tx *bbolt.Tx) error {
 	}
 	slices.Sort(s.queues.moved)
 	return tx.Bucket(segmentsBucket).ForEach(func(name, value []byte) error {
-		var of summary
+		var of seglog.Summary
 		if json.Unmarshal(value, &of) == nil {
 			s.queues.summaries[string(name)] = of
 		}
@@ -156,37 +155,34 @@ func (s *Spool) countQueues(tx *bbolt.Tx) error {
 
 // enqueue does what w has for queues.
 func (s *Spool) enqueue(w *put) error {
-	s.writing.Lock()
-	err := s.keepRoom()
-	s.writing.Unlock()
-	if err != nil {
+	if err := s.log.KeepRoom(); err != nil {
 		return err
 	}
 	return s.queues.update(context.Background(), func(tx *bbolt.Tx) error {
-		put := unix32(s.now())
+		now := s.now()
 		root := tx.Bucket(queuesBucket)
 		if err := s.saveLastID(root); err != nil {
 			return err
 		}
 		for n, r := range w.records(true) {
-			b, err := root.CreateBucketIfNotExists([]byte(n.name))
+			b, err := root.CreateBucketIfNotExists([]byte(n.Name))
 			if err != nil {
 				return err
 			}
-			key, kind, r := queueKey(r.Token, r.ID), queueFrame, *r
-			if r.ID < w.first {
-				kind = movedFrame
+			key, kind, r := queueKey(r.Token, r.ID), seglog.InQueue, *r
+			if r.ID < w.log.First {
+				kind = seglog.Moved
 			}
 			if old := b.Get(key); old != nil { // its flags are rewritten
-				f, ok := readFrame(old, s.salt)
-				before := f.record(old)
+				f, ok := seglog.ReadFrame(old, s.salt)
+				before := f.Record(old)
 				if !ok || before.Broken != nil {
 					continue // an error would be that of all who share the transaction
 				}
-				kind, r.Expires, r.Body = f.kind, before.Expires, before.Body
+				kind, r.Expires, r.Body = f.Kind, before.Expires, before.Body
 			}
-			value := make([]byte, 0, frameSize(len(n.name), len(r.Token), flagsSize+len(r.Body)))
-			if err := b.Put(key, appendFrame(value, s.salt, kind, n.name, put, &r)); err != nil {
+			value := make([]byte, 0, seglog.FrameSize(len(n.Name), len(r.Token), len(r.Flags)+len(r.Body)))
+			if err := b.Put(key, seglog.AppendFrame(value, s.salt, kind, n.Name, now, &r)); err != nil {
 				return err
 			}
 		}

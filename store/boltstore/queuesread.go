@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/seglog"
 )
 
 // TakeOf implements store.Spool.
@@ -19,17 +20,17 @@ func (s *Spool) TakeOf(
 		return nil, err
 	}
 	err = s.viewQueue(ctx, n, queueKey(token, 0), func(of []byte, id uint64, value []byte) bool {
-		payload := valueSize(value) - int64(frameSize(len(n.name), 0, 0))
+		payload := seglog.ValueSize(value) - int64(seglog.FrameSize(len(n.Name), 0, 0))
 		if !bytes.Equal(of, token) || len(list) >= limit || len(list) > 0 && payload > most {
 			return false
 		}
-		if !s.hold(id, hand{line: n, size: valueSize(value), device: s.device(n, token)}) {
+		if !s.hold(id, hand{line: n, size: seglog.ValueSize(value), device: s.device(n, token)}) {
 			return true
 		}
 		most -= payload
-		r := store.SpoolRecord{Broken: errBroken}
-		if f, ok := readFrame(value, s.salt); ok && f.id == id {
-			r = f.record(value)
+		r := store.SpoolRecord{Broken: seglog.ErrBroken}
+		if f, ok := seglog.ReadFrame(value, s.salt); ok && f.ID == id {
+			r = f.Record(value)
 		}
 		r.ID, r.Token, r.Queued = id, bytes.Clone(of), true
 		list = append(list, s.told(r, value))
@@ -62,7 +63,7 @@ func (s *Spool) viewQueue(
 	s.queues.viewing.RLock()
 	defer s.queues.viewing.RUnlock()
 	return s.queues.view(ctx, func(tx *bbolt.Tx) error {
-		b := tx.Bucket(queuesBucket).Bucket([]byte(n.name))
+		b := tx.Bucket(queuesBucket).Bucket([]byte(n.Name))
 		if b == nil {
 			return nil
 		}

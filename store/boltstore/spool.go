@@ -6,42 +6,41 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"iter"
 	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/seglog"
 )
 
 // Spool implements store.Spool, in the directory spool:
 //
-//	*.log      segments of one log for all lines: see frame and segment
-//	*.done     what is done of a segment
+//	*.log      segments of one log for all lines, and
+//	*.done     what is done of each: see seglog
 //	queues.db  the devices' queues, and what segments contain: see queues
-//	room       bytes that are given up when the disk is full: see flush
-//	broken     the first bytes of what could not be read, for the operator
+//	room       bytes that are given up when the disk is full, and
+//	broken     the first bytes of what could not be read, for the operator: the same
 //	waiting    what waits, as of a second ago, for those who look from outside
 //
-// A record is appended to the current segment; one write and one fsync do that for
-// all Puts that wait. A segment goes when all in it is done, and is written anew, with
-// its neighbours, when less than half of it is not. IDs grow along the log, so an ID
-// says where its record is and a bitmap what is done. What waits in the log is not
-// known in memory, but for its number: lines read through it.
+// A record comes into the log, or into its device's queue, to which what waits for its
+// device is moved. What waits in the log is not known in memory, but for its number:
+// lines read through it.
 type Spool struct {
-	dir     string
-	now     func() time.Time
-	bounds  bounds
-	queues  *queues
-	salt    uint32
-	begins  bool
-	aside   *SetAside // nil, or what was damaged when it was opened
-	seed    maphash.Seed
-	buffers sync.Pool // of *[]byte
+	dir    string
+	now    func() time.Time
+	bounds bounds
+	log    *seglog.Log
+	queues *queues
+	salt   uint32
+	begins bool
+	aside  *SetAside // nil, or what was damaged when it was opened
+	seed   maphash.Seed
 
 	failing failing // the log, or what makes a full disk emptier
 
@@ -50,23 +49,15 @@ type Spool struct {
 	ended   chan struct{}
 	wake    chan struct{}
 
-	cleaning sync.Mutex // by who flushes, or writes segments anew; before writing
-	writing  sync.Mutex // by who writes the log; before mu
-	file     *os.File   // the current segment
-	buf      []byte
-	room     bool // there is the file of that name
+	cleaning sync.Mutex // by who flushes, or writes segments anew
 
-	mu       sync.Mutex
-	closed   bool
-	segments []*segment // in the order of IDs
-	current  *segment   // the last of them, or nil
-	pending  []*put     // for the log
-	held     map[uint64]hand
-	done     []queueEnd // to be deleted from queues
-	lastID   uint64
-	total    int64 // bytes on disk, and of Puts at work
-	expired  uint64
-	broken   uint64
+	mu      sync.Mutex // before the log's
+	closed  bool
+	held    map[uint64]hand
+	done    []queueEnd // to be deleted from queues
+	lastID  uint64
+	queued  int64 // bytes in queues, and of Puts at work there
+	expired uint64
 
 	naming sync.RWMutex         // behind mu
 	lines  map[store.Line]*line // written under mu too
@@ -75,13 +66,11 @@ type Spool struct {
 // line is what is known of a line.
 type line struct {
 	store.Line
-	name    string       // in frames
-	puts    int          // at work
-	log     int          // records in the log
-	waiting atomic.Int64 // of these, not checked out
-	queued  int          // records in queues
-	bytes   int64        // of both
-	since   int64        // none of what there is was put before, in seconds since 1970; 0: there is nothing
+	seglog.Tally       // what is in the log
+	puts         int   // at work
+	queued       int   // records in queues
+	bytes        int64 // of these
+	since        int64 // none of what there is was put before, in seconds since 1970; 0: there is nothing
 
 	reading sync.Mutex // by who takes from the log; before mu
 	cursor  uint64     // records of the log with a lower ID are done or held
@@ -94,6 +83,13 @@ type hand struct {
 	device uint64 // in its queue; 0: in the log
 	done   bool   // and in queues.db as yet
 }
+
+// out is a record of the log with its ID.
+func (h hand) out(id uint64) seglog.Out {
+	return seglog.Out{ID: id, Size: h.size, Tally: &h.line.Tally}
+}
+
+func (n *line) empty() bool { return n.Records.Load() == 0 && n.queued == 0 }
 
 func lineName(l store.Line) string { return l.App + "\x00" + l.Environment + "\x00" + l.Topic }
 
@@ -116,7 +112,8 @@ func (s *Spool) known(l store.Line) *line {
 func (s *Spool) line(l store.Line) *line {
 	n := s.known(l)
 	if n == nil {
-		n = &line{Line: l, name: lineName(l)}
+		n = &line{Line: l}
+		n.Name = lineName(l)
 		s.naming.Lock()
 		defer s.naming.Unlock()
 		s.lines[l] = n
@@ -142,7 +139,7 @@ func (s *Spool) forgetLines() {
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	for key, n := range s.lines {
-		if n.log+n.queued+n.puts == 0 {
+		if n.empty() && n.puts == 0 {
 			delete(s.lines, key)
 		}
 	}
@@ -155,9 +152,12 @@ func (n *line) seen(put int64) {
 	}
 }
 
+// total is how many bytes there are on disk, and of Puts at work.
+func (s *Spool) total() int64 { return s.log.Size() + s.queued }
+
 // device is the hash of a device of n.
 func (s *Spool) device(n *line, token []byte) uint64 {
-	return maphash.Bytes(s.seed, token) ^ bits.RotateLeft64(maphash.String(s.seed, n.name), 1) | 1
+	return maphash.Bytes(s.seed, token) ^ bits.RotateLeft64(maphash.String(s.seed, n.Name), 1) | 1
 }
 
 func (s *Spool) path(name string) string { return filepath.Join(s.dir, name) }
@@ -186,8 +186,7 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 	}
 	s := &Spool{
 		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(),
-		buffers: sync.Pool{New: func() any { return new([]byte) }},
-		quit:    make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		quit: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		held: make(map[uint64]hand), lines: make(map[store.Line]*line),
 	}
 	if err := s.openQueues(leaveDamaged); err != nil {
@@ -198,6 +197,65 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 	}
 	go s.tend()
 	return s, nil
+}
+
+// openLog opens the log. The queues are open.
+func (s *Spool) openLog() (err error) {
+	s.log, err = seglog.Open(seglog.Config{
+		Dir: s.dir, Salt: s.salt, Now: s.now, Segment: s.bounds.segment, Room: s.bounds.room,
+		Known: s.queues.summaries, Moved: s.queues.moved,
+		Tally: s.tally, CheckedOut: s.checkedOut, Expire: s.expire, Note: s.note,
+	})
+	if err != nil {
+		return err
+	}
+	s.queues.moved, s.queues.summaries = nil, nil
+	s.lastID = max(s.lastID, s.log.LastID())
+	for _, n := range s.lines {
+		if since := s.log.Since(&n.Tally); since != 0 {
+			n.seen(since)
+		}
+	}
+	return nil
+}
+
+// tally is that of the line with a name.
+func (s *Spool) tally(name string) *seglog.Tally {
+	l, ok := parseLine(name)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &s.line(l).Tally
+}
+
+// checkedOut calls fn with the records of the log that are.
+func (s *Spool) checkedOut(fn func(iter.Seq[seglog.Out])) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn(func(yield func(seglog.Out) bool) {
+		for id, h := range s.held {
+			if h.device == 0 && !yield(h.out(id)) {
+				return
+			}
+		}
+	})
+}
+
+// expire ends a record of the log, unless it is checked out.
+func (s *Spool) expire(f seglog.Frame) bool {
+	l, _ := parseLine(string(f.Name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.known(l)
+	if _, held := s.held[f.ID]; held || n == nil || !s.log.Has(f.ID) {
+		return false
+	}
+	s.expired++
+	n.Waiting.Add(-1)
+	s.log.End(hand{line: n, size: int64(f.Size)}.out(f.ID))
+	return true
 }
 
 func fileExists(path string) bool {
@@ -212,12 +270,10 @@ func (s *Spool) Close() error {
 	s.closing.Do(func() {
 		close(s.quit)
 		<-s.ended
-		s.writing.Lock()
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
-		s.roll()
-		s.writing.Unlock()
+		s.log.Roll()
 		err = errors.Join(s.flush(), s.queues.close())
 	})
 	return err
@@ -226,7 +282,7 @@ func (s *Spool) Close() error {
 // Waiting implements store.Spool.
 func (s *Spool) Waiting(l store.Line) int {
 	if n := s.known(l); n != nil {
-		return int(n.waiting.Load())
+		return int(n.Waiting.Load())
 	}
 	return 0
 }
@@ -242,7 +298,7 @@ func (s *Spool) Queued(l store.Line, token []byte) bool {
 func (s *Spool) Lines() (lines []store.Line) {
 	s.mu.Lock()
 	for _, n := range s.lines {
-		if n.log+n.queued > 0 {
+		if !n.empty() {
 			lines = append(lines, n.Line)
 		}
 	}
@@ -259,20 +315,17 @@ func (s *Spool) Stats() store.SpoolStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := store.SpoolStats{
-		Bytes: s.total, Bound: s.bounds.total, Segments: len(s.segments),
-		Expired: s.expired, Broken: s.broken, SetAside: aside,
+		Bytes: s.total(), Bound: s.bounds.total, Segments: s.log.Segments(),
+		Expired: s.expired, SetAside: aside,
 	}
-	if path := s.path(brokenName); s.broken > 0 && fileExists(path) {
-		stats.Kept = path
-	}
+	stats.Broken, stats.Kept = s.log.Broken()
 	for _, n := range s.lines {
-		if n.log+n.queued == 0 {
+		if n.empty() {
 			continue
 		}
-		w := store.LineWaiting{Line: n.Line, Log: n.log, Queued: n.queued, Bytes: n.bytes, Since: n.since}
-		at := slices.IndexFunc(s.segments, func(g *segment) bool { return g.counts[n].Records > 0 })
-		if n.queued == 0 && at >= 0 {
-			w.Since = max(w.Since, s.segments[at].Put)
+		w := store.LineWaiting{Line: n.Line, Log: int(n.Records.Load()), Queued: n.queued, Bytes: n.Bytes.Load() + n.bytes, Since: n.since}
+		if n.queued == 0 {
+			w.Since = max(w.Since, s.log.Since(&n.Tally))
 		}
 		stats.Lines = append(stats.Lines, w)
 	}

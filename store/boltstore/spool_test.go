@@ -27,8 +27,6 @@ func copyOf(t testing.TB, s *Spool) string {
 	t.Helper()
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
-	s.writing.Lock()
-	defer s.writing.Unlock()
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, spoolDir), os.DirFS(s.dir)); err != nil {
 		t.Fatal(err)
@@ -44,7 +42,7 @@ func (s *cleaned) Flush(ctx context.Context) error {
 	err := s.Spool.Flush(ctx)
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
-	for s.clean(2) {
+	for s.log.Clean(2) {
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/seglog"
 )
 
 var (
@@ -148,19 +149,19 @@ func TestSegmentDamaged(t *testing.T) {
 				lost := 0
 				for i := range n + 2 {
 					body := fmt.Sprint("record ", i, " end")
-					end := bytes.Index(whole, []byte(body)) + len(body) + frameSum // if it is a segment
-					start := end - frameSize(len(lineName(newsLine)), len("device 10"), len(body))
-					hit := filepath.Ext(path) == segmentEnd && at < end && (cut || at >= start)
+					end := bytes.Index(whole, []byte(body)) + len(body) + 4 // if it is a segment
+					start := end - seglog.FrameSize(len(lineName(newsLine)), len("device 10"), len(body))
+					hit := filepath.Ext(path) == ".log" && at < end && (cut || at >= start)
 					switch {
 					case i < n && !there[body] && !hit:
 						t.Errorf("%s: record %d is lost", name, i)
 					case i < n && !there[body]:
 						lost++
-					case i >= n && there[body] && filepath.Ext(path) == segmentEnd:
+					case i >= n && there[body] && filepath.Ext(path) == ".log":
 						t.Errorf("%s: record %d was done and has come again", name, i)
 					}
 				}
-				if _, err := os.Stat(s.path(brokenName)); lost > 0 && !cut && (err != nil || lost > 1) {
+				if _, err := os.Stat(s.path("broken")); lost > 0 && !cut && (err != nil || lost > 1) {
 					t.Errorf("%s: %d records are lost, kept for the operator with error %v", name, lost, err)
 				}
 				if err := s.Close(); err != nil {
@@ -298,7 +299,7 @@ func TestBrokenWhileOpen(t *testing.T) {
 		if got := s.Stats(); got.Broken != 3 || got.Lines[0].Log+got.Lines[0].Queued != 2019 {
 			t.Errorf("got %+v, want 3 broken and 2019 that are there", got)
 		}
-		kept, err := os.ReadFile(s.path(brokenName))
+		kept, err := os.ReadFile(s.path("broken"))
 		if err != nil || bytes.Count(kept, []byte(" end")) != 3*(round+1) {
 			t.Errorf("got %q kept and error %v, want the three records", kept, err)
 		}
@@ -340,7 +341,7 @@ func TestReplacedSegments(t *testing.T) {
 	if err := os.CopyFS(before, os.DirFS(s.dir)); err != nil {
 		t.Fatal(err)
 	}
-	for s.clean(2) {
+	for s.log.Clean(2) {
 	}
 	s.cleaning.Unlock()
 	if err := s.Close(); err != nil {
@@ -391,7 +392,7 @@ func TestCleanBesideHands(t *testing.T) {
 		}
 	}
 	before := s.Stats().Bytes
-	for s.flush() == nil && s.clean(2) {
+	for s.flush() == nil && s.log.Clean(2) {
 	}
 	s.cleaning.Unlock()
 	if got := s.Stats().Bytes; got > before/2 {
@@ -471,42 +472,4 @@ func TestOldSpool(t *testing.T) {
 	}
 	_, err = OpenSpool(dir, Options{})
 	sentence(t, err, filepath.Join(dir, "spool.db"), "earlier version")
-}
-
-// Whatever stands between two frames, they are found, and nothing else is: the salt
-// of a store is not known to those who send it something.
-func FuzzScan(f *testing.F) {
-	const salt = 77
-	record := func(id uint64) []byte {
-		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: id, Token: []byte("token")}, Body: []byte("body")}
-		return appendFrame(nil, salt, logFrame, lineName(mailLine), 5, &r)
-	}
-	f.Add([]byte{}, uint8(0))
-	f.Add(magic, uint8(3))
-	forged := store.SpoolRecord{Body: []byte("forged")}
-	f.Add(appendFrame(nil, salt+1, logFrame, "", 5, &forged), uint8(9))
-	f.Fuzz(func(t *testing.T, between []byte, cut uint8) {
-		first, second := record(1), record(2)
-		whole := slices.Concat(first, between, second)
-		whole = whole[:len(whole)-int(cut)%len(second)]
-		want := []uint64{1, 2}
-		if int(cut)%len(second) > 0 {
-			want = want[:1]
-		}
-		s := scanner{from: bytes.NewReader(whole), salt: salt, size: int64(len(whole))}
-		var got []uint64
-		for {
-			f, at, ok := s.next()
-			if !ok {
-				break
-			}
-			if r := f.record(s.read(at, f.size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.id {
-				t.Fatalf("got %+v", r)
-			}
-			got = append(got, f.id)
-		}
-		if !slices.Equal(got, want) {
-			t.Fatalf("got records %v, want %v", got, want)
-		}
-	})
 }

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/seglog"
 )
 
 const (
@@ -53,15 +53,15 @@ func (s *Spool) tend() {
 		}
 		s.cleaning.Lock()
 		if errors.Is(s.Failing(), syscall.ENOSPC) {
-			s.rollSparse()
+			s.log.RollSparse()
 		}
 		err := s.flush()
-		for err == nil && s.clean(2) {
+		for err == nil && s.log.Clean(2) {
 			err = s.flush()
 		}
 		s.cleaning.Unlock()
 		if s.failing.is() != nil {
-			s.probe()
+			s.log.Probe(s.failing.room())
 		}
 		if wait = flushWait; err != nil || s.failing.is() != nil {
 			wait = probeWait
@@ -78,10 +78,10 @@ func (s *Spool) tell() {
 	defer s.cleaning.Unlock()
 	b, err := json.Marshal(s.Stats())
 	if err == nil {
-		err = os.WriteFile(s.path(waitingName+newEnd), b, 0o600)
+		err = os.WriteFile(s.path(waitingName+".new"), b, 0o600)
 	}
 	if err == nil {
-		os.Rename(s.path(waitingName+newEnd), s.path(waitingName))
+		os.Rename(s.path(waitingName+".new"), s.path(waitingName))
 	}
 }
 
@@ -97,115 +97,44 @@ func (s *Spool) Flush(ctx context.Context) error {
 
 // flush makes durable what is done, first in the log: what was moved to a queue and is
 // deleted there must not come again. The caller has s.cleaning.
-func (s *Spool) flush() error { return s.withRoom(s.flushAll) }
-
-// withRoom does what makes a full disk emptier, if need be with the room that was kept
-// for it.
-func (s *Spool) withRoom(do func() error) error {
-	err := do()
-	if errors.Is(err, syscall.ENOSPC) && s.giveRoom() {
-		err = do()
-	}
-	s.note(err, 0)
-	return err
-}
+func (s *Spool) flush() error { return s.log.WithRoom(s.flushAll) }
 
 func (s *Spool) flushAll() error {
 	s.mu.Lock()
 	ended := s.done
 	s.mu.Unlock()
-	s.writing.Lock()
-	err := s.writeMarks()
-	s.writing.Unlock()
-	s.mu.Lock()
-	var unsynced []*segment
-	for _, g := range s.segments {
-		if g.unsynced {
-			g.unsynced = false
-			unsynced = append(unsynced, g)
-		}
+	if err := s.log.Flush(); err != nil {
+		return err
 	}
-	s.mu.Unlock()
-	for _, g := range unsynced {
-		if failed := syncMarks(g.path); failed != nil {
-			s.mu.Lock()
-			g.unsynced = true
-			s.mu.Unlock()
-			err = errors.Join(err, failed)
-		}
-	}
-	if err == nil {
-		err = s.removeDone()
-	}
-	if err == nil {
-		err = s.flushQueues(ended)
-	}
-	return err
+	return s.flushQueues(ended)
 }
 
-// writeMarks writes what is done since the last time. The caller has s.writing.
-func (s *Spool) writeMarks() (failed error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, g := range slices.Clone(s.segments) {
-		from, to := g.from, g.to
-		if from == to || g.gone {
-			continue
-		}
-		words := slices.Clone(g.done[from:to])
-		g.from, g.to, g.unsynced = 0, 0, true
-		s.mu.Unlock()
-		err := writeMarks(g.path, words, from)
-		s.mu.Lock()
-		if err != nil {
-			failed = errors.Join(failed, err)
-			g.unwritten(from, to)
-		}
+// makeRoom gives back what is done or has expired, for a Put that has no room, even if
+// only one of so many parts of some segments is.
+func (s *Spool) makeRoom(parts int64) {
+	s.cleaning.Lock()
+	defer s.cleaning.Unlock()
+	s.log.RollSparse()
+	s.flush()
+	s.log.DropExpired()
+	for s.log.Clean(8) {
 	}
-	return failed
+	s.log.Clean(parts)
+	s.flush()
 }
 
-// removeDone removes the segments in which all is done, and known to be. The last one
-// stays, for the IDs it has.
-func (s *Spool) removeDone() (err error) {
-	s.mu.Lock()
-	var done []*segment
-	for i, g := range slices.Backward(s.segments) {
-		if i < len(s.segments)-1 && g.live.Records == 0 && g.from == g.to && !g.unsynced {
-			s.segments = slices.Delete(s.segments, i, i+1)
-			s.total -= g.Size
-			g.gone = true
-			done = append(done, g)
-		}
+// note takes what came of writing so many bytes of the log.
+func (s *Spool) note(err error, bytes int64) {
+	s.failing.note(err, bytes, s.now())
+	if err != nil {
+		s.flushSoon() // which looks whether it can be written again
 	}
-	s.mu.Unlock()
-	for _, g := range done {
-		err = errors.Join(err, g.remove())
-	}
-	if len(done) > 0 {
-		err = errors.Join(err, syncDir(s.dir))
-	}
-	return err
 }
 
 // flushQueues deletes what is done, some in each transaction, and brings what is known
 // of segments up to date.
 func (s *Spool) flushQueues(ended []queueEnd) error {
-	s.mu.Lock()
-	ready, names := make(map[*segment]summary), make(map[string]bool)
-	for _, g := range s.segments {
-		if names[g.name.String()] = true; g != s.current && !g.summarized {
-			of := g.summary
-			for n, c := range g.counts {
-				of.Lines = append(of.Lines, lineSummary{n.Line, c})
-			}
-			if g.done != nil {
-				of.Lines = nil
-			}
-			ready[g] = of
-		}
-	}
-	s.mu.Unlock()
+	ready, names := s.log.Summaries()
 	for tries := s.queues.failing.is() != nil; tries || len(ended)+len(ready) > 0; tries = false {
 		some := ended[:min(len(ended), maxEnded)]
 		err := s.queues.update(context.Background(), func(tx *bbolt.Tx) error {
@@ -215,13 +144,14 @@ func (s *Spool) flushQueues(ended []queueEnd) error {
 		if err != nil {
 			return err
 		}
-		s.forgetEnded(some, ready)
+		s.forgetEnded(some)
+		s.log.Summarized(ready)
 		ended, ready = ended[len(some):], nil
 	}
 	return nil
 }
 
-func (s *Spool) forgetEnded(ended []queueEnd, ready map[*segment]summary) {
+func (s *Spool) forgetEnded(ended []queueEnd) {
 	s.queues.viewing.Lock() // a transaction that began before the change still shows it
 	defer s.queues.viewing.Unlock()
 	s.mu.Lock()
@@ -231,9 +161,6 @@ func (s *Spool) forgetEnded(ended []queueEnd, ready map[*segment]summary) {
 	}
 	if s.done = s.done[len(ended):]; len(s.done) == 0 {
 		s.done = nil
-	}
-	for g := range ready {
-		g.summarized = true
 	}
 }
 
@@ -257,10 +184,10 @@ func deleteEnded(root *bbolt.Bucket, ended []queueEnd) (err error) {
 }
 
 // saveSummaries adds some, and deletes those of files that are not there any more.
-func saveSummaries(b *bbolt.Bucket, ready map[*segment]summary, names map[string]bool) (err error) {
-	for g, of := range ready {
+func saveSummaries(b *bbolt.Bucket, ready map[string]seglog.Summary, names map[string]bool) (err error) {
+	for name, of := range ready {
 		value, failed := json.Marshal(of)
-		err = errors.Join(err, failed, b.Put([]byte(g.name.String()), value))
+		err = errors.Join(err, failed, b.Put([]byte(name), value))
 	}
 	c := b.Cursor()
 	for key, _ := c.First(); key != nil; key, _ = c.Next() {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/seglog"
 )
 
 // Imported says what an import has brought.
@@ -71,24 +72,23 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 func (s *Spool) survey(f *os.File, size int64, result *Imported) (list []importable, err error) {
 	inUse := pagesInUse(f, size)
 	salts, salt := make(map[uint32]int), uint32(0)
-	sc := scanner{from: f, size: size}
-	for frame, at, ok := sc.next(); ok; frame, at, ok = sc.next() {
-		if salts[frame.salt]++; salts[frame.salt] > salts[salt] {
-			salt = frame.salt
+	sc := seglog.Scanner{From: f, Size: size}
+	for frame, at, ok := sc.Next(); ok; frame, at, ok = sc.Next() {
+		if salts[frame.Salt]++; salts[frame.Salt] > salts[salt] {
+			salt = frame.Salt
 		}
 		if used, sure := inUse(at); used || !sure {
-			whole := frame.record(sc.read(at, frame.size)).Broken == nil
-			list = append(list, importable{frame.id, at, frame.size, frame.salt, frame.expires, whole, used})
+			whole := frame.Record(sc.Read(at, frame.Size)).Broken == nil
+			list = append(list, importable{frame.ID, at, frame.Size, frame.Salt, frame.Expires, whole, used})
 		}
 	}
 	if len(salts) == 0 {
 		return nil, fmt.Errorf("%s has no notification that can be recognised; "+
 			"a spool.db is imported by the version that wrote it", f.Name())
 	}
-	g := segment{}
+	isDone := func(uint64) bool { return false }
 	if name, ok := segmentOf(f.Name()); ok {
-		g.name = name
-		if g.done, err = readMarks(f.Name()); err != nil {
+		if isDone, err = seglog.ReadDone(f.Name(), name); err != nil {
 			return nil, err
 		}
 	}
@@ -99,7 +99,7 @@ func (s *Spool) survey(f *os.File, size int64, result *Imported) (list []importa
 			return true
 		case !r.whole:
 			result.Broken++
-		case g.isDone(r.id):
+		case isDone(r.id):
 			result.Done++
 		case r.expires != 0 && r.expires <= now:
 			result.Expired++
@@ -118,9 +118,9 @@ func (s *Spool) survey(f *os.File, size int64, result *Imported) (list []importa
 }
 
 // segmentOf is the name of the segment that is at a path, if one is.
-func segmentOf(path string) (segmentName, bool) {
+func segmentOf(path string) (seglog.Name, bool) {
 	name, _, _ := strings.Cut(filepath.Base(path), damagedInfix)
-	return parseSegmentName(name)
+	return seglog.ParseName(name)
 }
 
 // pagesInUse says of the pages of queues.db whether what stands there is in use, and
@@ -152,9 +152,9 @@ func (s *Spool) importAll(ctx context.Context, f *os.File, list []importable, re
 		if _, err = f.ReadAt(b, from.off); err != nil {
 			break
 		}
-		frame, _ := readFrame(b, from.salt)
-		if l, ok := parseLine(string(frame.name)); ok {
-			r := frame.record(b)
+		frame, _ := seglog.ReadFrame(b, from.salt)
+		if l, ok := parseLine(string(frame.Name)); ok {
+			r := frame.Record(b)
 			r.ID = 0
 			batches[l] = append(batches[l], r)
 			if result.Put++; !from.used {

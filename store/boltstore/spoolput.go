@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/seglog"
 )
 
 // put is a Put at work.
 type put struct {
 	batches []store.SpoolBatch
-	lines   []*line // of batches
-	logged  int64   // bytes of frames for the log
-	queued  int     // records for queues
-	first   uint64  // IDs from here on were given by this Put
-	written bool    // the log's part is done with; err says how
-	err     error
+	lines   []*line      // of batches
+	queued  int          // records for queues
+	since   int64        // when it was admitted, in seconds since 1970
+	log     seglog.Batch // those for the log; IDs from its First on were given by this Put
+	err     error        // of writing that
 }
 
 // records gives those for queues, or for the log.
@@ -35,10 +35,19 @@ func (w *put) records(queued bool) iter.Seq2[*line, *store.SpoolRecord] {
 	}
 }
 
+// logged gives those for the log.
+func (w *put) logged(yield func(*seglog.Tally, *store.SpoolRecord) bool) {
+	for n, r := range w.records(false) {
+		if !yield(&n.Tally, r) {
+			return
+		}
+	}
+}
+
 // cost is how many bytes a record takes: as many in a queue as in the log, so that a
 // move needs no room that it does not give back.
 func (n *line) cost(r *store.SpoolRecord) int64 {
-	return int64(frameSize(len(n.name), len(r.Token), len(r.Body)))
+	return int64(seglog.FrameSize(len(n.Name), len(r.Token), len(r.Body)))
 }
 
 // Put implements store.Spool.
@@ -58,8 +67,9 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 	if err != nil {
 		return err
 	}
-	if w.logged > 0 {
-		err = s.append(w)
+	if w.log.Bytes > 0 {
+		w.err = s.log.Commit(&w.log)
+		err = w.err
 	}
 	if err == nil && w.queued > 0 {
 		err = s.enqueue(w)
@@ -101,7 +111,8 @@ func (s *Spool) admit(w *put) error {
 	if s.closed {
 		return store.ErrClosed
 	}
-	w.lines, w.logged, w.queued = w.lines[:0], 0, 0
+	w.since = s.now().Unix()
+	w.lines, w.log, w.queued = w.lines[:0], seglog.Batch{Records: w.logged, First: s.lastID + 1}, 0
 	for _, batch := range w.batches {
 		w.lines = append(w.lines, s.line(batch.Line))
 	}
@@ -111,7 +122,6 @@ func (s *Spool) admit(w *put) error {
 	for _, n := range w.lines {
 		n.puts++
 	}
-	w.first = s.lastID + 1
 	for i, batch := range w.batches {
 		for j := range batch.Records {
 			n, r := w.lines[i], &batch.Records[j]
@@ -127,15 +137,14 @@ func (s *Spool) admit(w *put) error {
 				s.held[r.ID] = h
 			}
 			if !r.Queued {
-				w.logged += h.size
-				s.total += h.size
+				w.log.Bytes += h.size
 			} else if w.queued++; !old || h.device == 0 {
 				s.inQueue(n, r, n.cost(r))
 			}
 		}
 	}
-	if w.logged > 0 {
-		s.pending = append(s.pending, w)
+	if w.log.Bytes > 0 {
+		s.log.Announce(&w.log)
 	}
 	return nil
 }
@@ -144,7 +153,7 @@ func (s *Spool) admit(w *put) error {
 func (s *Spool) inQueue(n *line, r *store.SpoolRecord, size int64) {
 	s.queues.devices.add(s.device(n, r.Token), size)
 	n.bytes += size
-	s.total += size
+	s.queued += size
 }
 
 // settle ends a Put: what it has done to queues counts, or all is undone.
@@ -155,33 +164,34 @@ func (s *Spool) settle(w *put, err error) {
 		n.puts--
 	}
 	for n, r := range w.records(true) {
-		h, old := s.held[r.ID], r.ID < w.first
+		h, old := s.held[r.ID], r.ID < w.log.First
 		switch {
 		case old && h.device != 0: // its flags were rewritten
 		case err != nil:
 			s.inQueue(n, r, -n.cost(r))
 		default:
 			if old {
-				s.endLogged(r.ID, h)
+				s.log.End(h.out(r.ID))
 				s.held[r.ID] = hand{line: n, size: n.cost(r), device: s.device(n, r.Token)}
 			}
 			n.queued++
-			n.seen(s.now().Unix())
+			n.seen(w.since)
+		}
+	}
+	for n, r := range w.records(false) {
+		switch {
+		case err == nil:
+			n.seen(w.since)
+		case w.err == nil: // it has come into the log, but others not into queues
+			s.log.End(s.held[r.ID].out(r.ID))
 		}
 	}
 	if err == nil {
 		return
 	}
-	for n, r := range w.records(false) {
-		if w.err == nil { // it has come into the log, but others not into queues
-			s.endLogged(r.ID, s.held[r.ID])
-		} else {
-			s.total -= n.cost(r)
-		}
-	}
 	for _, batch := range w.batches {
 		for j := range batch.Records {
-			if r := &batch.Records[j]; r.ID >= w.first {
+			if r := &batch.Records[j]; r.ID >= w.log.First {
 				delete(s.held, r.ID)
 				r.ID = 0
 			}
