@@ -48,67 +48,13 @@ func SpoolBeside(dir string) (stats store.SpoolStats, asOf time.Time, err error)
 	return stats, info.ModTime(), err
 }
 
-// drained is how much drain has in memory.
-const (
-	drainRecords = 10_000
-	drainBytes   = 16 << 20
-)
-
-// drain takes all of a line, that of queues first, and ends what fn has done with it.
-// What cannot be read ends too.
-func (s *Spool) drain(ctx context.Context, l store.Line, fn func([]store.SpoolRecord) error) (n int, err error) {
-	for {
-		list, err := s.takeAny(ctx, l)
-		if err != nil || len(list) == 0 {
-			return n, errors.Join(err, s.Flush(context.WithoutCancel(ctx)))
-		}
-		var keys []store.SpoolKey
-		whole := list[:0]
-		for _, r := range list {
-			if keys = append(keys, r.SpoolKey); r.Broken == nil {
-				whole = append(whole, r)
-			}
-		}
-		if err := fn(whole); err != nil {
-			s.Return(l, keys...)
-			return n, err
-		}
-		n += len(whole)
-		s.Done(l, keys...)
-	}
-}
-
-// takeAny takes what is in the queues of some devices of a line, or of the log if
-// there are none.
-func (s *Spool) takeAny(ctx context.Context, l store.Line) (list []store.SpoolRecord, err error) {
-	devices, err := s.Devices(ctx, l, nil, 100)
-	for i := 0; i < len(devices) && err == nil && len(list) < drainRecords; i++ {
-		var more []store.SpoolRecord
-		more, err = s.TakeOf(ctx, l, devices[i].Token, drainRecords, drainBytes/100)
-		list = append(list, more...)
-	}
-	if len(devices) == 0 && err == nil {
-		list, err = s.Take(ctx, l, drainRecords, drainBytes)
-	}
-	return list, err
-}
-
 // Purge ends all of a line that is not checked out, and says how many records that
 // were.
 func (s *Spool) Purge(ctx context.Context, l store.Line) (n int, err error) {
-	return s.drain(ctx, l, func([]store.SpoolRecord) error { return nil })
+	return store.DrainSpool(ctx, s, l, func([]store.SpoolRecord) error { return nil })
 }
 
-// Move moves all of a line that is not checked out to another one, behind what is
-// there, and says how many records that were. They get new IDs. If the process ends
-// meanwhile some are in both.
+// Move is store.MoveSpool.
 func (s *Spool) Move(ctx context.Context, from, to store.Line) (n int, err error) {
-	return s.drain(ctx, from, func(list []store.SpoolRecord) error {
-		moved := make([]store.SpoolRecord, len(list))
-		for i, r := range list {
-			r.ID = 0
-			moved[i] = r
-		}
-		return s.Put(ctx, store.SpoolBatch{Line: to, Records: moved})
-	})
+	return store.MoveSpool(ctx, s, from, to)
 }
