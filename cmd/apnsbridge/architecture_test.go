@@ -87,6 +87,7 @@ var forbidden = []struct {
 	{"cmd/apnsbridge/server", []string{"apnsbridge/cmd/apnsbridge/story", "github.com/alecthomas/kong"}},
 	{"store", []string{"apnsbridge/binproto", "apnsbridge/bridge", "apnsbridge/gateway", "apnsbridge/cmd"}},
 	{"store/boltstore", []string{"apnsbridge/store/pgstore"}},
+	{"store/boltstore/seglog", []string{"apnsbridge/store/boltstore.", "go.etcd.io"}},
 	{"store/pgstore", []string{"apnsbridge/store/boltstore"}},
 	{"fleet", []string{"apnsbridge/gateway", "apnsbridge/bridge", "apnsbridge/cmd", "apnsbridge/store/boltstore", "apnsbridge/store/pgstore"}},
 	{"fleet/lease", []string{"os", "net.", "io", "sync.", "log", "context"}},

@@ -3,7 +3,6 @@ package boltstore
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -20,13 +19,11 @@ import (
 //	meta      version · u32; salt · u32
 //	queues    its sequence is the last ID that was given; a bucket by name of a line:
 //	            u16 len(token) · token · u64 ID → frame
-//	segments  name of a segment's file → summary
 type queues struct {
 	*file
-	devices   deviceIndex
-	viewing   sync.RWMutex              // by who reads: what is deleted stays held until no one sees it any more; before mu
-	moved     []uint64                  // in order: IDs that may be in the log as well, and are done there; until it is open
-	summaries map[string]seglog.Summary // until the log is open
+	devices deviceIndex
+	viewing sync.RWMutex // by who reads: what is deleted stays held until no one sees it any more; before mu
+	moved   []uint64     // in order: IDs that may be in the log as well, and are done there; until it is open
 }
 
 // queueEnd is a record that is done.
@@ -45,9 +42,8 @@ const (
 )
 
 var (
-	queuesBucket   = []byte("queues")
-	segmentsBucket = []byte("segments")
-	saltKey        = []byte("salt")
+	queuesBucket = []byte("queues")
+	saltKey      = []byte("salt")
 )
 
 func queueKey(token []byte, id uint64) []byte {
@@ -72,7 +68,7 @@ func (s *Spool) openQueues(leave bool) error {
 		if err != nil {
 			return err
 		}
-		s.queues = &queues{file: f, devices: deviceIndex{sizes: make(map[uint64]int64)}, summaries: make(map[string]seglog.Summary)}
+		s.queues = &queues{file: f, devices: deviceIndex{sizes: make(map[uint64]int64)}}
 		if err := f.prepare(prepareVersion(spoolVersion), s.prepareQueues, s.countQueues); err != nil {
 			return f.refuse(err)
 		}
@@ -96,10 +92,8 @@ func (s *Spool) openQueues(leave bool) error {
 }
 
 func (s *Spool) prepareQueues(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{queuesBucket, segmentsBucket} {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-			return err
-		}
+	if _, err := tx.CreateBucketIfNotExists(queuesBucket); err != nil {
+		return err
 	}
 	meta := tx.Bucket(metaBucket)
 	if b := meta.Get(saltKey); len(b) == 4 {
@@ -144,13 +138,7 @@ func (s *Spool) countQueues(tx *bbolt.Tx) error {
 		return err
 	}
 	slices.Sort(s.queues.moved)
-	return tx.Bucket(segmentsBucket).ForEach(func(name, value []byte) error {
-		var of seglog.Summary
-		if json.Unmarshal(value, &of) == nil {
-			s.queues.summaries[string(name)] = of
-		}
-		return nil
-	})
+	return nil
 }
 
 // enqueue does what w has for queues.

@@ -22,8 +22,9 @@ import (
 // Spool implements store.Spool, in the directory spool:
 //
 //	*.log      segments of one log for all lines, and
-//	*.done     what is done of each: see seglog
-//	queues.db  the devices' queues, and what segments contain: see queues
+//	*.done     what is done of each, and
+//	*.sum      what it contains, so that it need not be read: see seglog
+//	queues.db  the devices' queues: see queues
 //	room       bytes that are given up when the disk is full, and
 //	broken     the first bytes of what could not be read, for the operator: the same
 //	waiting    what waits, as of a second ago, for those who look from outside
@@ -203,13 +204,12 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 func (s *Spool) openLog() (err error) {
 	s.log, err = seglog.Open(seglog.Config{
 		Dir: s.dir, Salt: s.salt, Now: s.now, Segment: s.bounds.segment, Room: s.bounds.room,
-		Known: s.queues.summaries, Moved: s.queues.moved,
-		Tally: s.tally, CheckedOut: s.checkedOut, Expire: s.expire, Note: s.note,
+		Moved: s.queues.moved, Tally: s.tally, CheckedOut: s.checkedOut, Expire: s.expire, Note: s.note,
 	})
 	if err != nil {
 		return err
 	}
-	s.queues.moved, s.queues.summaries = nil, nil
+	s.queues.moved = nil
 	s.lastID = max(s.lastID, s.log.LastID())
 	for _, n := range s.lines {
 		if since := s.log.Since(&n.Tally); since != 0 {

@@ -11,7 +11,6 @@ import (
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
-	"apnsbridge/store/boltstore/seglog"
 )
 
 const (
@@ -131,22 +130,19 @@ func (s *Spool) note(err error, bytes int64) {
 	}
 }
 
-// flushQueues deletes what is done, some in each transaction, and brings what is known
-// of segments up to date.
+// flushQueues deletes what is done, some in each transaction.
 func (s *Spool) flushQueues(ended []queueEnd) error {
-	ready, names := s.log.Summaries()
-	for tries := s.queues.failing.is() != nil; tries || len(ended)+len(ready) > 0; tries = false {
+	for tries := s.queues.failing.is() != nil; tries || len(ended) > 0; tries = false {
 		some := ended[:min(len(ended), maxEnded)]
 		err := s.queues.update(context.Background(), func(tx *bbolt.Tx) error {
 			root := tx.Bucket(queuesBucket)
-			return errors.Join(s.saveLastID(root), deleteEnded(root, some), saveSummaries(tx.Bucket(segmentsBucket), ready, names))
+			return errors.Join(s.saveLastID(root), deleteEnded(root, some))
 		}, func() {})
 		if err != nil {
 			return err
 		}
 		s.forgetEnded(some)
-		s.log.Summarized(ready)
-		ended, ready = ended[len(some):], nil
+		ended = ended[len(some):]
 	}
 	return nil
 }
@@ -178,21 +174,6 @@ func deleteEnded(root *bbolt.Bucket, ended []queueEnd) (err error) {
 	for name, b := range touched {
 		if first, _ := b.Cursor().First(); first == nil {
 			err = errors.Join(err, root.DeleteBucket([]byte(name)))
-		}
-	}
-	return err
-}
-
-// saveSummaries adds some, and deletes those of files that are not there any more.
-func saveSummaries(b *bbolt.Bucket, ready map[string]seglog.Summary, names map[string]bool) (err error) {
-	for name, of := range ready {
-		value, failed := json.Marshal(of)
-		err = errors.Join(err, failed, b.Put([]byte(name), value))
-	}
-	c := b.Cursor()
-	for key, _ := c.First(); key != nil; key, _ = c.Next() {
-		if !names[string(key)] {
-			err = errors.Join(err, c.Delete())
 		}
 	}
 	return err

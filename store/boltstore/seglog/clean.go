@@ -146,7 +146,7 @@ func (g *segment) doneIn(run []*segment) (all bitmap) {
 // carryMarks marks in the new segment what was done since it was copied.
 func (l *Log) carryMarks(to *segment, run []*segment, before bitmap) error {
 	// Marks of a segment of that name, which did not come to be, may be there.
-	if err := os.Remove(marksPath(to.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(beside(to.path, marksEnd)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	l.mu.Lock()

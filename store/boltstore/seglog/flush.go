@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Flush makes durable what is done, and removes the segments in which all is.
+// Flush makes durable what is done, removes the segments in which all is, and writes down
+// what others contain.
 func (l *Log) Flush() error {
 	l.writing.Lock()
 	err := l.writeMarks()
@@ -30,6 +31,7 @@ func (l *Log) Flush() error {
 	if err == nil {
 		err = l.removeDone()
 	}
+	l.summarize()
 	return err
 }
 
@@ -76,37 +78,4 @@ func (l *Log) removeDone() (err error) {
 		err = errors.Join(err, syncDir(l.Dir))
 	}
 	return err
-}
-
-// Summaries are those of the segments that have none yet, by their names, and the names
-// of all segments.
-func (l *Log) Summaries() (ready map[string]Summary, names map[string]bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ready, names = make(map[string]Summary), make(map[string]bool)
-	for _, g := range l.segments {
-		if names[g.name.String()] = true; g == l.current || g.summarized {
-			continue
-		}
-		of := g.Summary
-		if g.done == nil {
-			of.Counts = make(map[string]Count)
-			for t, c := range g.counts {
-				of.Counts[t.Name] = c
-			}
-		}
-		ready[g.name.String()] = of
-	}
-	return ready, names
-}
-
-// Summarized says that summaries are kept.
-func (l *Log) Summarized(kept map[string]Summary) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, g := range l.segments {
-		if _, ok := kept[g.name.String()]; ok {
-			g.summarized = true
-		}
-	}
 }

@@ -38,10 +38,9 @@ type Config struct {
 	Dir     string
 	Salt    uint32
 	Now     func() time.Time
-	Segment int64              // bytes from which a segment is full
-	Room    int64              // bytes of the disk that are kept for the time when it is full
-	Known   map[string]Summary // of segments, by their names
-	Moved   []uint64           // in order: IDs that are done, for they stand elsewhere
+	Segment int64    // bytes from which a segment is full
+	Room    int64    // bytes of the disk that are kept for the time when it is full
+	Moved   []uint64 // in order: IDs that are done, for they stand elsewhere
 
 	Tally      func(name string) *Tally     // of a name; nil: it is none
 	CheckedOut func(fn func(iter.Seq[Out])) // calls fn with all that is, and stays so meanwhile

@@ -2,6 +2,8 @@ package seglog
 
 import (
 	"iter"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -52,7 +54,7 @@ func TestDoneWhileWrittenAnew(t *testing.T) {
 	name := run[0].name
 	name.generation++
 	to := newSegment(dir, name)
-	to.Summary = run[0].Summary
+	to.summary = run[0].summary
 	before := to.doneIn(run)
 	l.End(first)
 	l.replace(run, to, before)
@@ -61,5 +63,66 @@ func TestDoneWhileWrittenAnew(t *testing.T) {
 	}
 	if records, waiting := tally.Records.Load(), tally.Waiting.Load(); records != 1 || waiting != 0 {
 		t.Errorf("%d records are there, and %d wait; want one, that is checked out", records, waiting)
+	}
+}
+
+// A segment with a summary is not read when the log is opened, unless something of it is
+// done; what became of a summary at a crash does no harm.
+func TestSummary(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(t *testing.T, log, summary string)
+		done   bool
+		want   int64
+	}{
+		"whole":   {func(*testing.T, string, string) {}, false, 2},
+		"cut":     {func(t *testing.T, _, summary string) { cut(t, summary, 10) }, false, 1},
+		"empty":   {func(t *testing.T, _, summary string) { cut(t, summary, 0) }, false, 1},
+		"missing": {func(t *testing.T, _, summary string) { os.Remove(summary) }, false, 1},
+		"of more than there is": {func(t *testing.T, log, _ string) {
+			info, err := os.Stat(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cut(t, log, info.Size()-1)
+		}, false, 1},
+		"one is done": {func(*testing.T, string, string) {}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l, tally := openLog(t, dir)
+			first := put(t, l, tally, 1)
+			put(t, l, tally, 2)
+			if tt.done {
+				l.End(first)
+			}
+			l.Roll()
+			if err := l.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentEnd))
+			if err != nil || len(paths) != 1 {
+				t.Fatalf("%v, %v", paths, err)
+			}
+			// The second cannot be told any more by who reads.
+			f, err := os.OpenFile(paths[0], os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteAt([]byte{0}, first.Size)
+			}
+			if err != nil || f.Close() != nil {
+				t.Fatal(err)
+			}
+			tt.change(t, paths[0], beside(paths[0], summaryEnd))
+			_, again := openLog(t, dir)
+			if got := again.Records.Load(); got != tt.want {
+				t.Errorf("%d records are there, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func cut(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 )
 
@@ -36,8 +35,6 @@ func (m bitmap) without(other bitmap) bitmap {
 	return m
 }
 
-func marksPath(path string) string { return strings.TrimSuffix(path, segmentEnd) + marksEnd }
-
 // Marks say what is done: u64 word of the bitmap · u32 CRC-32C of it · u32 0, in the
 // order of words. A disk writes all of one or nothing.
 const markSize = 16
@@ -49,7 +46,7 @@ func appendMark(b []byte, word uint64) []byte {
 
 // readMarks gives what is done of the segment at path.
 func readMarks(path string) (done bitmap, err error) {
-	b, err := os.ReadFile(marksPath(path))
+	b, err := os.ReadFile(beside(path, marksEnd))
 	// What the disk does not give is done again.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO) {
 		return nil, err
@@ -66,7 +63,7 @@ func readMarks(path string) (done bitmap, err error) {
 
 // writeMarks writes words of done to their place, which is that of the word from.
 func writeMarks(path string, words bitmap, from int) error {
-	f, err := os.OpenFile(marksPath(path), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(beside(path, marksEnd), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -80,7 +77,7 @@ func writeMarks(path string, words bitmap, from int) error {
 
 // syncMarks makes durable what was written.
 func syncMarks(path string) error {
-	f, err := os.Open(marksPath(path))
+	f, err := os.Open(beside(path, marksEnd))
 	if err != nil {
 		return err
 	}

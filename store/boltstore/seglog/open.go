@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,10 +22,10 @@ func Open(c Config) (*Log, error) {
 	var names []Name
 	for _, e := range entries {
 		path := l.path(e.Name())
-		log, marks := strings.CutSuffix(path, marksEnd)
+		end := filepath.Ext(path)
 		if name, ok := ParseName(e.Name()); ok {
 			names = append(names, name)
-		} else if strings.HasSuffix(path, newEnd) || marks && !exists(log+segmentEnd) {
+		} else if end == newEnd || (end == marksEnd || end == summaryEnd) && !exists(strings.TrimSuffix(path, end)+segmentEnd) {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}
@@ -43,7 +44,7 @@ func Open(c Config) (*Log, error) {
 		l.segments = append(l.segments, g)
 		l.size += g.Size
 	}
-	l.Known, l.Moved = nil, nil
+	l.Moved = nil
 	return l, err
 }
 
@@ -63,8 +64,8 @@ func (l *Log) openSegment(g *segment) (err error) {
 		return err
 	}
 	g.Size = info.Size()
-	if known, ok := l.Known[g.name.String()]; ok && known.Size <= g.Size {
-		g.Summary, g.summarized = known, true
+	if known, ok := readSummary(g.path); ok && known.Size <= g.Size {
+		g.summary, g.summarized = known, true
 	}
 	from, _ := slices.BinarySearch(l.Moved, g.name.first)
 	for _, id := range l.Moved[from:] {
@@ -143,10 +144,10 @@ func (l *Log) recount(g *segment, there []counted, gaps []gap, unknown bool, hel
 		}
 	}
 	g.holes = gaps
-	counts, found := make(map[*Tally]Count), bitmap(nil)
+	counts, found := make(map[*Tally]count), bitmap(nil)
 	tally := func(t *Tally, records int, bytes int64) {
 		c := counts[t]
-		counts[t] = Count{c.Records + records, c.Bytes + bytes}
+		counts[t] = count{c.Records + records, c.Bytes + bytes}
 	}
 	for _, f := range there {
 		g.found(f.id, f.at)

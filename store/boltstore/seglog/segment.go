@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // segment is a file of the log. Frames are appended to the last of them, the current.
@@ -14,33 +15,17 @@ import (
 type segment struct {
 	name   Name
 	path   string
-	counts map[*Tally]Count
-	live   Count // of all names
+	counts map[*Tally]count
+	live   count // of all names
 	done   bitmap
 	holes  []gap      // that are known
 	points []waypoint // where a reader may begin
-	Summary
+	summary
 
 	from, to   int  // the words of done that are to be written
 	unsynced   bool // something was written since the last sync
 	summarized bool
 	gone       bool // another has taken its place, or its file is removed
-}
-
-// Summary is what its owner keeps of a segment that is not appended to any more, so that
-// it need not be read when the log is opened.
-type Summary struct {
-	Size    int64            // bytes of frames
-	Last    uint64           // no ID is higher
-	Soonest int64            `json:",omitempty"` // when the first record may expire; 0: none does
-	Put     int64            // when the first was put, in seconds since 1970; 0: not known
-	Counts  map[string]Count // by names; nil: something was done by then
-}
-
-// Count is what there is of a name, and not done.
-type Count struct {
-	Records int
-	Bytes   int64
 }
 
 // waypoint says that no frame before off has the ID id or a higher one.
@@ -58,7 +43,7 @@ const maxSegmentIDs = 1 << 22
 // add counts records of a name that come or, below 0, go.
 func (g *segment) add(t *Tally, records int, bytes int64) {
 	c := g.counts[t]
-	if c.Records, c.Bytes = c.Records+records, c.Bytes+bytes; c == (Count{}) {
+	if c.Records, c.Bytes = c.Records+records, c.Bytes+bytes; c == (count{}) {
 		delete(g.counts, t)
 	} else {
 		g.counts[t] = c
@@ -90,7 +75,7 @@ func (g *segment) before(id uint64) int64 {
 }
 
 // expires notes when a record does.
-func (g *Summary) expires(at int64) {
+func (g *summary) expires(at int64) {
 	if at != 0 && (g.Soonest == 0 || at < g.Soonest) {
 		g.Soonest = at
 	}
@@ -124,6 +109,7 @@ type Name struct {
 const (
 	segmentEnd = ".log"
 	marksEnd   = ".done"
+	summaryEnd = ".sum"
 	newEnd     = ".new" // of a file that is not whole yet
 )
 
@@ -140,13 +126,16 @@ func ParseName(s string) (n Name, ok bool) {
 func newSegment(dir string, name Name) *segment {
 	return &segment{
 		name: name, path: filepath.Join(dir, name.String()),
-		counts: make(map[*Tally]Count), Summary: Summary{Last: name.first},
+		counts: make(map[*Tally]count), summary: summary{Last: name.first},
 	}
 }
 
-// remove takes the files away: first the log, since marks without it do no harm.
+// beside is the path of a segment's file of another kind.
+func beside(path, end string) string { return strings.TrimSuffix(path, segmentEnd) + end }
+
+// remove takes the files away: first the log, since others without it do no harm.
 func (g *segment) remove() error {
-	for _, path := range []string{g.path, marksPath(g.path)} {
+	for _, path := range []string{g.path, beside(g.path, marksEnd), beside(g.path, summaryEnd)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

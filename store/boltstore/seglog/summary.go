@@ -1,0 +1,65 @@
+package seglog
+
+import (
+	"encoding/json"
+	"os"
+)
+
+// summary is what stands beside a segment that is not appended to any more, so that it
+// need not be read when the log is opened: JSON, which does without a sync, for one that
+// is not whole is as none.
+type summary struct {
+	Size    int64            // bytes of frames
+	Last    uint64           // no ID is higher
+	Soonest int64            `json:",omitempty"` // when the first record may expire; 0: none does
+	Put     int64            // when the first was put, in seconds since 1970; 0: not known
+	Counts  map[string]count // by names; nil: something was done by then
+}
+
+// count is what there is of a name, and not done.
+type count struct {
+	Records int
+	Bytes   int64
+}
+
+func readSummary(path string) (of summary, ok bool) {
+	b, err := os.ReadFile(beside(path, summaryEnd))
+	ok = err == nil && json.Unmarshal(b, &of) == nil
+	return of, ok
+}
+
+// summarize writes the summaries that are not there. What goes wrong with that costs
+// reading a segment.
+func (l *Log) summarize() {
+	ready := make(map[*segment]summary)
+	l.mu.Lock()
+	for _, g := range l.segments {
+		if g == l.current || g.summarized {
+			continue
+		}
+		of := g.summary
+		if g.done == nil {
+			of.Counts = make(map[string]count)
+			for t, c := range g.counts {
+				of.Counts[t.Name] = c
+			}
+		}
+		ready[g] = of
+	}
+	l.mu.Unlock()
+	for g, of := range ready {
+		path := beside(g.path, summaryEnd)
+		b, err := json.Marshal(of)
+		if err == nil {
+			err = os.WriteFile(path+newEnd, b, 0o600)
+		}
+		if err == nil {
+			err = os.Rename(path+newEnd, path)
+		}
+		if err == nil {
+			l.mu.Lock()
+			g.summarized = true
+			l.mu.Unlock()
+		}
+	}
+}
