@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
-	"iter"
 	"math/bits"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,7 +68,7 @@ type line struct {
 	puts         int   // at work
 	queued       int   // records in queues
 	bytes        int64 // of these
-	since        int64 // none of what there is was put before, in seconds since 1970; 0: there is nothing
+	since        int64 // none of these was put before, in seconds since 1970; 0: there is none
 
 	reading sync.Mutex // by who takes from the log; before mu
 	cursor  uint64     // records of the log with a lower ID are done or held
@@ -146,7 +143,7 @@ func (s *Spool) forgetLines() {
 	}
 }
 
-// seen notes when a record of n was put that is there.
+// seen notes when a record was put that is in a queue of n.
 func (n *line) seen(put int64) {
 	if n.since == 0 || put < n.since {
 		n.since = put
@@ -169,99 +166,6 @@ func (s *Spool) Begins() bool { return s.begins }
 // Failing says why the spool cannot be written, in words for the operator; nil if
 // it can.
 func (s *Spool) Failing() error { return cmp.Or(s.failing.words(), s.queues.failing.words()) }
-
-// OpenSpool opens the spool of the store in dir, and makes one where there is
-// none. A file that is damaged is set aside under another name. An error is a
-// sentence for the operator. The caller closes it.
-func OpenSpool(dir string, o Options) (*Spool, error) { return openSpool(dir, o, false) }
-
-func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
-	o.setDefaults()
-	if old := filepath.Join(dir, "spool.db"); fileExists(old) {
-		return nil, fmt.Errorf("%s is of an earlier version: run that version until what waits in it is delivered, "+
-			"and move the file away", old)
-	}
-	dir = filepath.Join(dir, spoolDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make the directory of the spool: %w", err)
-	}
-	s := &Spool{
-		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(),
-		quit: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
-		held: make(map[uint64]hand), lines: make(map[store.Line]*line),
-	}
-	if err := s.openQueues(leaveDamaged); err != nil {
-		return nil, err
-	}
-	if err := s.openLog(); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot open the spool: %w", err), s.queues.close())
-	}
-	go s.tend()
-	return s, nil
-}
-
-// openLog opens the log. The queues are open.
-func (s *Spool) openLog() (err error) {
-	s.log, err = seglog.Open(seglog.Config{
-		Dir: s.dir, Salt: s.salt, Now: s.now, Segment: s.bounds.segment, Room: s.bounds.room,
-		Moved: s.queues.moved, Tally: s.tally, CheckedOut: s.checkedOut, Expire: s.expire, Note: s.note,
-	})
-	if err != nil {
-		return err
-	}
-	s.queues.moved = nil
-	s.lastID = max(s.lastID, s.log.LastID())
-	for _, n := range s.lines {
-		if since := s.log.Since(&n.Tally); since != 0 {
-			n.seen(since)
-		}
-	}
-	return nil
-}
-
-// tally is that of the line with a name.
-func (s *Spool) tally(name string) *seglog.Tally {
-	l, ok := parseLine(name)
-	if !ok {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return &s.line(l).Tally
-}
-
-// checkedOut calls fn with the records of the log that are.
-func (s *Spool) checkedOut(fn func(iter.Seq[seglog.Out])) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fn(func(yield func(seglog.Out) bool) {
-		for id, h := range s.held {
-			if h.device == 0 && !yield(h.out(id)) {
-				return
-			}
-		}
-	})
-}
-
-// expire ends a record of the log, unless it is checked out.
-func (s *Spool) expire(f seglog.Frame) bool {
-	l, _ := parseLine(string(f.Name))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.known(l)
-	if _, held := s.held[f.ID]; held || n == nil || !s.log.Has(f.ID) {
-		return false
-	}
-	s.expired++
-	n.Waiting.Add(-1)
-	s.log.End(hand{line: n, size: int64(f.Size)}.out(f.ID))
-	return true
-}
-
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
 
 // Close makes durable what is done and closes the spool. What comes later gets
 // store.ErrClosed.
@@ -324,8 +228,8 @@ func (s *Spool) Stats() store.SpoolStats {
 			continue
 		}
 		w := store.LineWaiting{Line: n.Line, Log: int(n.Records.Load()), Queued: n.queued, Bytes: n.Bytes.Load() + n.bytes, Since: n.since}
-		if n.queued == 0 {
-			w.Since = max(w.Since, s.log.Since(&n.Tally))
+		if since := s.log.Since(&n.Tally); since != 0 && (w.Since == 0 || since < w.Since) {
+			w.Since = since
 		}
 		stats.Lines = append(stats.Lines, w)
 	}

@@ -1,13 +1,11 @@
 package boltstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"apnsbridge/store"
@@ -21,17 +19,6 @@ type Imported struct {
 	Expired int // not put, because they had
 	Done    int // not put, because they were
 	Broken  int // that are damaged
-}
-
-// importable is a record in a file that is imported.
-type importable struct {
-	id      uint64
-	off     int64
-	size    int
-	salt    uint32
-	expires int64
-	whole   bool
-	used    bool // what stands there is in use
 }
 
 // Import puts what is whole in a file into the spool, behind what is there: a
@@ -54,10 +41,18 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 	case filepath.Dir(path) == filepath.Clean(s.dir) && !strings.Contains(path, damagedInfix):
 		return result, fmt.Errorf("%s is of the spool itself", path)
 	}
-	list, err := s.survey(f, info.Size(), &result)
+	var name *seglog.Name
+	if segment, ok := segmentOf(path); ok {
+		name = &segment
+	}
+	list, lost, err := seglog.Salvage(f, info.Size(), name, s.now().Unix(), pagesInUse(f, info.Size()))
+	if errors.Is(err, seglog.ErrNoFrames) {
+		err = fmt.Errorf("%s has no notification that can be recognised; a spool.db is imported by the version that wrote it", path)
+	}
 	if err != nil {
 		return result, err
 	}
+	result.Done, result.Expired, result.Broken = lost.Done, lost.Expired, lost.Broken
 	if err := s.importAll(ctx, f, list, &result); err != nil {
 		return Imported{}, err
 	}
@@ -65,56 +60,6 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 		return result, fmt.Errorf("all is imported; move %s away, so that it is not imported again: %w", path, err)
 	}
 	return result, nil
-}
-
-// survey finds what is to be imported, in the order of IDs: of the frames those with
-// the salt that most have, since what a provider has put into a body is not many.
-func (s *Spool) survey(f *os.File, size int64, result *Imported) (list []importable, err error) {
-	inUse := pagesInUse(f, size)
-	salts, salt := make(map[uint32]int), uint32(0)
-	sc := seglog.Scanner{From: f, Size: size}
-	for frame, at, ok := sc.Next(); ok; frame, at, ok = sc.Next() {
-		if salts[frame.Salt]++; salts[frame.Salt] > salts[salt] {
-			salt = frame.Salt
-		}
-		if used, sure := inUse(at); used || !sure {
-			whole := frame.Record(sc.Read(at, frame.Size)).Broken == nil
-			list = append(list, importable{frame.ID, at, frame.Size, frame.Salt, frame.Expires, whole, used})
-		}
-	}
-	if len(salts) == 0 {
-		return nil, fmt.Errorf("%s has no notification that can be recognised; "+
-			"a spool.db is imported by the version that wrote it", f.Name())
-	}
-	isDone := func(uint64) bool { return false }
-	if name, ok := segmentOf(f.Name()); ok {
-		if isDone, err = seglog.ReadDone(f.Name(), name); err != nil {
-			return nil, err
-		}
-	}
-	now := s.now().Unix()
-	list = slices.DeleteFunc(list, func(r importable) bool {
-		switch {
-		case r.salt != salt:
-			return true
-		case !r.whole:
-			result.Broken++
-		case isDone(r.id):
-			result.Done++
-		case r.expires != 0 && r.expires <= now:
-			result.Expired++
-		default:
-			return false
-		}
-		return true
-	})
-	slices.SortStableFunc(list, func(a, b importable) int {
-		if a.id == b.id && a.used != b.used {
-			return map[bool]int{true: -1, false: 1}[a.used]
-		}
-		return cmp.Compare(a.id, b.id)
-	})
-	return slices.CompactFunc(list, func(a, b importable) bool { return a.id == b.id }), nil
 }
 
 // segmentOf is the name of the segment that is at a path, if one is.
@@ -143,25 +88,22 @@ func pagesInUse(f *os.File, size int64) func(at int64) (used, sure bool) {
 }
 
 // importAll puts what was found, or nothing.
-func (s *Spool) importAll(ctx context.Context, f *os.File, list []importable, result *Imported) (err error) {
+func (s *Spool) importAll(ctx context.Context, f *os.File, list []seglog.Salvaged, result *Imported) (err error) {
 	const together = 4 << 20 // bytes of a Put
 	put := make(map[store.Line][]store.SpoolKey)
 	batches, bytes := make(map[store.Line][]store.SpoolRecord), 0
 	for i, from := range list {
-		b := make([]byte, from.size)
-		if _, err = f.ReadAt(b, from.off); err != nil {
+		r, name, size, failed := from.Read(f)
+		if err = failed; err != nil {
 			break
 		}
-		frame, _ := seglog.ReadFrame(b, from.salt)
-		if l, ok := parseLine(string(frame.Name)); ok {
-			r := frame.Record(b)
-			r.ID = 0
+		if l, ok := parseLine(name); ok {
 			batches[l] = append(batches[l], r)
-			if result.Put++; !from.used {
+			if result.Put++; !from.Used {
 				result.Doubted++
 			}
 		}
-		if bytes += len(b); bytes < together && i < len(list)-1 {
+		if bytes += size; bytes < together && i < len(list)-1 {
 			continue
 		}
 		var all []store.SpoolBatch
@@ -172,9 +114,7 @@ func (s *Spool) importAll(ctx context.Context, f *os.File, list []importable, re
 			break
 		}
 		for _, b := range all {
-			for _, r := range b.Records {
-				put[b.Line] = append(put[b.Line], r.SpoolKey)
-			}
+			put[b.Line] = append(put[b.Line], store.KeysOf(b.Records)...)
 		}
 		clear(batches)
 		bytes = 0

@@ -178,16 +178,13 @@ func (s *Spool) settle(w *put, err error) {
 			n.seen(w.since)
 		}
 	}
-	for n, r := range w.records(false) {
-		switch {
-		case err == nil:
-			n.seen(w.since)
-		case w.err == nil: // it has come into the log, but others not into queues
-			s.log.End(s.held[r.ID].out(r.ID))
-		}
-	}
 	if err == nil {
 		return
+	}
+	if w.err == nil { // what is for the log has come there, but others not into queues
+		for _, r := range w.records(false) {
+			s.log.End(s.held[r.ID].out(r.ID))
+		}
 	}
 	for _, batch := range w.batches {
 		for j := range batch.Records {

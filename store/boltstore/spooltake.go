@@ -158,7 +158,7 @@ func (s *Spool) Done(l store.Line, keys ...store.SpoolKey) {
 			n.bytes -= h.size
 			s.queued -= h.size
 		}
-		if n.empty() {
+		if n.queued == 0 {
 			n.since = 0
 		}
 	})

@@ -91,7 +91,7 @@ func (l *Log) renew(run []*segment, expired bool) (err error) {
 	w := bufio.NewWriterSize(f, scanBytes)
 	now := l.Now().Unix()
 	for _, g := range run {
-		err = errors.Join(err, l.scan(g, 0, g.Size, func(sc *Scanner, f Frame, at int64) bool {
+		err = errors.Join(err, l.scan(g, 0, g.Size, func(sc *scanner, f Frame, at int64) bool {
 			switch {
 			case before.has(to.bit(f.ID)):
 				return true
@@ -104,7 +104,7 @@ func (l *Log) renew(run []*segment, expired bool) (err error) {
 			}
 			to.found(f.ID, to.Size)
 			to.Size += int64(f.Size)
-			w.Write(sc.Read(at, f.Size)[:f.Size]) // what goes wrong Flush says
+			w.Write(sc.read(at, f.Size)[:f.Size]) // what goes wrong Flush says
 			return true
 		}))
 	}

@@ -83,10 +83,3 @@ func syncMarks(path string) error {
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
-
-// ReadDone gives what is done of the segment that was under a name and is at path now.
-func ReadDone(path string, name Name) (isDone func(id uint64) bool, err error) {
-	done, err := readMarks(path)
-	g := segment{name: name, done: done}
-	return g.isDone, err
-}

@@ -102,7 +102,7 @@ func (l *Log) count(g *segment) error {
 	var there []counted
 	var t *Tally
 	unknown := g.Put == 0
-	gaps, err := l.readSegment(g, 0, g.Size, func(_ *Scanner, f Frame, at int64) bool {
+	gaps, err := l.readSegment(g, 0, g.Size, func(_ *scanner, f Frame, at int64) bool {
 		if t == nil || t.Name != string(f.Name) {
 			if t = l.Tally(string(f.Name)); t == nil {
 				return true
@@ -172,7 +172,7 @@ func (l *Log) recount(g *segment, there []counted, gaps []gap, unknown bool, hel
 // readSegment calls fn for the frames in a part of a segment, until it is false, and
 // says what there is beside frames.
 func (l *Log) readSegment(
-	g *segment, from, end int64, fn func(sc *Scanner, f Frame, at int64) bool,
+	g *segment, from, end int64, fn func(sc *scanner, f Frame, at int64) bool,
 ) (gaps []gap, err error) {
 	file, err := os.Open(g.path)
 	if err != nil {
@@ -180,8 +180,8 @@ func (l *Log) readSegment(
 	}
 	defer file.Close()
 	buf := l.buffers.Get().(*[]byte)
-	sc := Scanner{From: file, Salt: g.name.salt, Size: end, At: from, buf: (*buf)[:0]}
-	for f, at, ok := sc.Next(); ok && fn(&sc, f, at); f, at, ok = sc.Next() {
+	sc := scanner{from: file, salt: g.name.salt, size: end, at: from, buf: (*buf)[:0]}
+	for f, at, ok := sc.next(); ok && fn(&sc, f, at); f, at, ok = sc.next() {
 	}
 	*buf = sc.buf
 	l.buffers.Put(buf)
@@ -190,7 +190,7 @@ func (l *Log) readSegment(
 
 // scan is readSegment for one that is in use. What is damaged of it is told and does
 // not count any more.
-func (l *Log) scan(g *segment, from, end int64, fn func(sc *Scanner, f Frame, at int64) bool) error {
+func (l *Log) scan(g *segment, from, end int64, fn func(sc *scanner, f Frame, at int64) bool) error {
 	gaps, err := l.readSegment(g, from, end, fn)
 	if err != nil {
 		return err

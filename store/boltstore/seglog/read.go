@@ -8,13 +8,13 @@ import (
 // Found is a record of the log that a reader has come to.
 type Found struct {
 	Frame
-	from *Scanner
+	from *scanner
 	at   int64
 }
 
 // Bytes are all of its frame, or as much as there is, and good as long as the frame.
 func (f *Found) Bytes() []byte {
-	b := f.from.Read(f.at, f.Size)
+	b := f.from.read(f.at, f.Size)
 	return b[:min(len(b), f.Size)]
 }
 
@@ -28,7 +28,7 @@ func (l *Log) Each(t *Tally, id uint64, bytes int64, fn func(*Found) bool) (next
 		}
 		var found Found
 		on, point := true, from+waypointBytes
-		err := l.scan(g, from, end, func(sc *Scanner, f Frame, at int64) bool {
+		err := l.scan(g, from, end, func(sc *scanner, f Frame, at int64) bool {
 			if at >= point {
 				l.mu.Lock()
 				g.found(f.ID, at)

@@ -5,13 +5,13 @@ import (
 	"io"
 )
 
-// Scanner finds the frames of a file. It passes over what is none, or cannot be
+// scanner finds the frames of a file. It passes over what is none, or cannot be
 // read.
-type Scanner struct {
-	From io.ReaderAt
-	Salt uint32 // 0: any
-	Size int64
-	At   int64 // behind the frame that was found last
+type scanner struct {
+	from io.ReaderAt
+	salt uint32 // 0: any
+	size int64
+	at   int64 // behind the frame that was found last
 
 	buf   []byte
 	start int64 // of buf in the file
@@ -22,15 +22,15 @@ type gap struct{ at, size int64 }
 
 const scanBytes = 1 << 20 // that are read at a time
 
-// Next gives the next frame, whose slices are good until the Scanner reads again, and
+// next gives the next frame, whose slices are good until the scanner reads again, and
 // where it stands. ok is false behind the last.
-func (s *Scanner) Next() (f Frame, at int64, ok bool) {
-	from := s.At
-	for at = from; s.Size-at >= frameFixed; {
-		b := s.Read(at, frameHead)
-		if f, ok = ReadFrame(b, s.Salt); ok && at+int64(f.Size) <= s.Size {
+func (s *scanner) next() (f Frame, at int64, ok bool) {
+	from := s.at
+	for at = from; s.size-at >= frameFixed; {
+		b := s.read(at, frameHead)
+		if f, ok = ReadFrame(b, s.salt); ok && at+int64(f.Size) <= s.size {
 			s.skip(from, at)
-			s.At = at + int64(f.Size)
+			s.at = at + int64(f.Size)
 			return f, at, true
 		}
 		if skip := bytes.Index(b[1:], magic); skip >= 0 {
@@ -39,41 +39,41 @@ func (s *Scanner) Next() (f Frame, at int64, ok bool) {
 			at += int64(max(1, len(b)-len(magic)+1))
 		}
 	}
-	s.skip(from, s.Size)
-	s.At = s.Size
-	return f, s.Size, false
+	s.skip(from, s.size)
+	s.at = s.size
+	return f, s.size, false
 }
 
-func (s *Scanner) skip(from, to int64) {
+func (s *scanner) skip(from, to int64) {
 	if to > from {
 		s.gaps = append(s.gaps, gap{from, to - from})
 	}
 }
 
-// Read gives what there is of the file from at on: need bytes at least, or all. They
+// read gives what there is of the file from at on: need bytes at least, or all. They
 // are good until it reads again.
-func (s *Scanner) Read(at int64, need int) []byte {
-	need = int(min(int64(need), s.Size-at))
+func (s *scanner) read(at int64, need int) []byte {
+	need = int(min(int64(need), s.size-at))
 	if in := at - s.start; in >= 0 && in+int64(need) <= int64(len(s.buf)) {
 		return s.buf[in:]
 	}
-	n := int(min(int64(max(scanBytes, need)), s.Size-at))
+	n := int(min(int64(max(scanBytes, need)), s.size-at))
 	if cap(s.buf) < n {
 		s.buf = make([]byte, n)
 	}
 	s.buf, s.start = s.buf[:n], at
-	if _, err := s.From.ReadAt(s.buf, at); err != nil {
+	if _, err := s.from.ReadAt(s.buf, at); err != nil {
 		s.readPages()
 	}
 	return s.buf
 }
 
 // readPages reads what can be read of a piece that cannot be read as a whole.
-func (s *Scanner) readPages() {
+func (s *scanner) readPages() {
 	const page = 4096
 	for at := 0; at < len(s.buf); at += page {
 		b := s.buf[at:min(at+page, len(s.buf))]
-		if _, err := s.From.ReadAt(b, s.start+int64(at)); err != nil {
+		if _, err := s.from.ReadAt(b, s.start+int64(at)); err != nil {
 			clear(b)
 		}
 	}

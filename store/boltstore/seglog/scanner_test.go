@@ -29,14 +29,14 @@ func FuzzScan(f *testing.F) {
 		if int(cut)%len(second) > 0 {
 			want = want[:1]
 		}
-		s := Scanner{From: bytes.NewReader(whole), Salt: salt, Size: int64(len(whole))}
+		s := scanner{from: bytes.NewReader(whole), salt: salt, size: int64(len(whole))}
 		var got []uint64
 		for {
-			f, at, ok := s.Next()
+			f, at, ok := s.next()
 			if !ok {
 				break
 			}
-			if r := f.Record(s.Read(at, f.Size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.ID {
+			if r := f.Record(s.read(at, f.Size)); r.Broken != nil || string(r.Body) != "body" || r.ID != f.ID {
 				t.Fatalf("got %+v", r)
 			}
 			got = append(got, f.ID)
