@@ -45,8 +45,8 @@ var damages = []struct {
 		return b
 	}},
 	{"a bit", func(r *rand.Rand, b []byte, at int) []byte { flip(r, b[at:at+page], 1); return b }},
-	{"bits of a page's head", func(r *rand.Rand, b []byte, at int) []byte { flip(r, b[at:at+pageHead], 2); return b }},
-	{"bits of its elements", func(r *rand.Rand, b []byte, at int) []byte { flip(r, b[at+pageHead:at+10*elementSize], 2); return b }},
+	{"bits of a page's head", func(r *rand.Rand, b []byte, at int) []byte { flip(r, b[at:at+16], 2); return b }},
+	{"bits of its elements", func(r *rand.Rand, b []byte, at int) []byte { flip(r, b[at+16:at+10*16], 2); return b }},
 	{"bytes anywhere", func(r *rand.Rand, b []byte, _ int) []byte {
 		for range 8 {
 			b[r.IntN(len(b))] = byte(r.Uint32())

@@ -8,19 +8,20 @@ import (
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 )
 
 // Feedback implements store.Feedback.
 type Feedback struct {
-	file   *file
+	file   *boltfile.File
 	now    func() time.Time
 	listed *lists // what is to be given
 	given  *lists // what has been given, and can be given again
 }
 
-func newFeedback(f *file, o Options) *Feedback {
+func newFeedback(o Options) *Feedback {
 	return &Feedback{
-		file: f, now: o.Now,
+		now:    o.Now,
 		listed: newLists("feedback", o.FeedbackEntries, o.FeedbackAge, o.Now),
 		given:  newLists("given", o.FeedbackEntries, store.FeedbackGivenAge, o.Now),
 	}
@@ -29,7 +30,7 @@ func newFeedback(f *file, o Options) *Feedback {
 // change runs fn on both lists of app within the writer's transaction.
 func (f *Feedback) change(ctx context.Context, app string, fn func(listed, given *list) error) error {
 	var listed, given *list
-	return f.file.update(ctx, func(tx *bbolt.Tx) (err error) {
+	return f.file.Update(ctx, func(tx *bbolt.Tx) (err error) {
 		if listed, err = f.listed.begin(tx, app); err != nil {
 			return err
 		}
@@ -60,7 +61,7 @@ func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) e
 		return err
 	}
 	news := false
-	err := f.file.view(ctx, func(tx *bbolt.Tx) error {
+	err := f.file.View(ctx, func(tx *bbolt.Tx) error {
 		l := f.listed.of(tx, app)
 		for i := 0; i < len(dead) && !news; i++ {
 			_, news = f.listed.news(l, dead[i])
@@ -133,7 +134,7 @@ const againLen = 1000
 // Again implements store.Feedback.
 func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
 	var last uint64 // what is given while this goes on is for the next time
-	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
+	err = f.file.View(ctx, func(tx *bbolt.Tx) error {
 		last = f.given.of(tx, app).revision()
 		return nil
 	})
@@ -178,7 +179,7 @@ func (f *Feedback) Listed(app string, token []byte) bool {
 
 // Revision implements store.Feedback.
 func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, err error) {
-	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
+	err = f.file.View(ctx, func(tx *bbolt.Tx) error {
 		revision = f.listed.of(tx, app).revision()
 		return nil
 	})
@@ -187,7 +188,7 @@ func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, e
 
 // Pending implements store.Feedback.
 func (f *Feedback) Pending(ctx context.Context, app string, after uint64, limit int) (page []store.Dead, err error) {
-	err = f.file.view(ctx, func(tx *bbolt.Tx) error {
+	err = f.file.View(ctx, func(tx *bbolt.Tx) error {
 		page = f.listed.of(tx, app).page(after, limit, f.listed.oldest())
 		return nil
 	})

@@ -283,7 +283,7 @@ func TestSharedCommits(t *testing.T) {
 		}
 		defer s.Close()
 		release := make(chan struct{})
-		go s.file.update(ctx, func(*bbolt.Tx) error { <-release; return nil }, func() {})
+		go s.file.Update(ctx, func(*bbolt.Tx) error { <-release; return nil }, func() {})
 		synctest.Wait()
 		const writers = 100
 		for i := range writers {
@@ -326,14 +326,14 @@ func TestFailedCommit(t *testing.T) {
 			t.Fatal(err)
 		}
 		release, full := make(chan struct{}), errors.New("disk full")
-		go s.file.update(ctx, func(*bbolt.Tx) error { <-release; return nil }, func() {})
+		go s.file.Update(ctx, func(*bbolt.Tx) error { <-release; return nil }, func() {})
 		synctest.Wait()
 		for _, change := range []func() error{
 			func() error { return f.Record(ctx, "mail", dead(1, 2), dead(4, 1), dead(5, 1)) },
 			func() error { return f.Forget(ctx, "mail", dead(2, 1)) },
 			func() error { return f.Record(ctx, "news", dead(1, 1)) },
 			func() error { _, err := f.Again(ctx, "mail"); return err },
-			func() error { return s.file.update(ctx, func(*bbolt.Tx) error { return full }, func() {}) },
+			func() error { return s.file.Update(ctx, func(*bbolt.Tx) error { return full }, func() {}) },
 		} {
 			go func() {
 				if err := change(); !errors.Is(err, full) {

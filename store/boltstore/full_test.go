@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 	"apnsbridge/store/storetest"
 )
 
@@ -165,7 +166,7 @@ func TestOpenReadOnly(t *testing.T) {
 	disk.ReadOnly()
 	_, err := Open(disk.Dir, Options{})
 	sentence(t, err, filepath.Join(disk.Dir, fileName), "cannot be written: read-only file system: name a directory")
-	if damaged, err := damagedFiles(disk.Dir); len(damaged) > 0 || err != nil {
+	if damaged, err := boltfile.Damaged(disk.Dir); len(damaged) > 0 || err != nil {
 		t.Errorf("got %v and error %v, want none set aside", damaged, err)
 	}
 }

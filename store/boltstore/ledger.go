@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 )
 
 var ledgerBucket = []byte("ledger")
@@ -17,7 +18,7 @@ const expiresSize = 8
 
 // Ledger implements store.Ledger.
 type Ledger struct {
-	file *file
+	file *boltfile.File
 	now  func() time.Time
 }
 
@@ -28,7 +29,7 @@ func (l *Ledger) prepare(tx *bbolt.Tx) error {
 	}
 	return b.ForEach(func(key, v []byte) error {
 		if len(v) < expiresSize {
-			return damage("a ledger record of %d bytes", len(v))
+			return boltfile.Damage("a ledger record of %d bytes", len(v))
 		}
 		return nil
 	})
@@ -51,7 +52,7 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 			return fmt.Errorf("store: a ledger key of %d bytes; 1 to %d can be kept", len(r.Key), maxKey)
 		}
 	}
-	return l.file.update(ctx, func(tx *bbolt.Tx) error {
+	return l.file.Update(ctx, func(tx *bbolt.Tx) error {
 		if replace {
 			if err := tx.DeleteBucket(ledgerBucket); err != nil {
 				return err
@@ -80,7 +81,7 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 func (l *Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) error {
 	now := l.now()
 	var failed error // of fn, to be handed on as it is
-	err := l.file.view(ctx, func(tx *bbolt.Tx) error {
+	err := l.file.View(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(ledgerBucket).Cursor()
 		for key, v := c.First(); key != nil; key, v = c.Next() {
 			r := store.LedgerRecord{Key: key, Value: v[expiresSize:], Expires: fromMillis(u64(v))}

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 )
 
 // lists are the lists of one kind, one per app, each bounded in number and in
@@ -51,7 +52,7 @@ func (k *lists) prepare(tx *bbolt.Tx) error {
 		l := k.of(tx, app)
 		if err := l.bucket.ForEach(func(key, v []byte) error {
 			if len(key) != 8 || len(v) <= entryHead || u64(key) == 0 || u64(key) > l.bucket.Sequence() {
-				return damage("a %s entry of %d bytes under %x", k.bucket, len(v), key)
+				return boltfile.Damage("a %s entry of %d bytes under %x", k.bucket, len(v), key)
 			}
 			e := decodeEntry(key, v)
 			k.index.Put(app, e.token, e.revision)

@@ -5,9 +5,8 @@ import (
 	"context"
 	"math"
 
-	"go.etcd.io/bbolt"
-
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/queuedb"
 	"apnsbridge/store/boltstore/seglog"
 )
 
@@ -19,21 +18,15 @@ func (s *Spool) TakeOf(
 	if err != nil || n == nil || !s.Queued(l, token) {
 		return nil, err
 	}
-	err = s.viewQueue(ctx, n, queueKey(token, 0), func(of []byte, id uint64, value []byte) bool {
-		payload := seglog.ValueSize(value) - int64(seglog.FrameSize(len(n.Name), 0, 0))
-		if !bytes.Equal(of, token) || len(list) >= limit || len(list) > 0 && payload > most {
+	err = s.viewQueue(ctx, n, token, 0, func(v queuedb.Value) bool {
+		payload := v.Size() - int64(seglog.FrameSize(len(n.Name), 0, 0))
+		if !bytes.Equal(v.Token, token) || len(list) >= limit || len(list) > 0 && payload > most {
 			return false
 		}
-		if !s.hold(id, hand{line: n, size: seglog.ValueSize(value), device: s.device(n, token)}) {
-			return true
+		if s.hold(v.ID, hand{line: n, size: v.Size(), device: s.device(n, token)}) {
+			most -= payload
+			list = append(list, s.told(v.Record(s.salt()), v.Bytes))
 		}
-		most -= payload
-		r := store.SpoolRecord{Broken: seglog.ErrBroken}
-		if f, ok := seglog.ReadFrame(value, s.salt); ok && f.ID == id {
-			r = f.Record(value)
-		}
-		r.ID, r.Token, r.Queued = id, bytes.Clone(of), true
-		list = append(list, s.told(r, value))
 		return true
 	})
 	if err != nil {
@@ -56,25 +49,11 @@ func (s *Spool) hold(id uint64, h hand) bool {
 	return true
 }
 
-// viewQueue calls fn for what is in the queues of n from a key on, until it is false.
-func (s *Spool) viewQueue(
-	ctx context.Context, n *line, from []byte, fn func(token []byte, id uint64, value []byte) bool,
-) error {
+// viewQueue is queuedb.DB.Each for who looks whether what there is is held.
+func (s *Spool) viewQueue(ctx context.Context, n *line, token []byte, id uint64, fn func(queuedb.Value) bool) error {
 	s.queues.viewing.RLock()
 	defer s.queues.viewing.RUnlock()
-	return s.queues.view(ctx, func(tx *bbolt.Tx) error {
-		b := tx.Bucket(queuesBucket).Bucket([]byte(n.Name))
-		if b == nil {
-			return nil
-		}
-		c := b.Cursor()
-		for key, value := c.Seek(from); key != nil; key, value = c.Next() {
-			if token, id, ok := splitKey(key); ok && !fn(token, id, value) {
-				return nil
-			}
-		}
-		return nil
-	})
+	return s.queues.Each(ctx, n.Name, token, id, fn)
 }
 
 // Devices implements store.Spool.
@@ -85,20 +64,16 @@ func (s *Spool) Devices(
 	if err != nil || n == nil {
 		return nil, err
 	}
-	from := []byte{}
-	if after != nil {
-		from = queueKey(after, math.MaxUint64)
-	}
-	err = s.viewQueue(ctx, n, from, func(token []byte, id uint64, _ []byte) bool {
+	err = s.viewQueue(ctx, n, after, math.MaxUint64, func(v queuedb.Value) bool {
 		last := len(devices) - 1
-		switch _, held := s.look(id); {
+		switch _, held := s.look(v.ID); {
 		case held:
-		case last >= 0 && bytes.Equal(devices[last].Token, token):
+		case last >= 0 && bytes.Equal(devices[last].Token, v.Token):
 			devices[last].Records++
 		case len(devices) >= limit:
 			return false
 		default:
-			devices = append(devices, store.QueuedDevice{Token: bytes.Clone(token), Records: 1})
+			devices = append(devices, store.QueuedDevice{Token: bytes.Clone(v.Token), Records: 1})
 		}
 		return true
 	})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
+	"apnsbridge/store/boltstore/queuedb"
 	"apnsbridge/store/boltstore/seglog"
 )
 
@@ -34,13 +36,12 @@ type Spool struct {
 	now    func() time.Time
 	bounds bounds
 	log    *seglog.Log
-	queues *queues
-	salt   uint32
+	queues queues
 	begins bool
-	aside  *SetAside // nil, or what was damaged when it was opened
+	aside  *boltfile.SetAside // nil, or what was damaged when it was opened
 	seed   maphash.Seed
 
-	failing failing // the log, or what makes a full disk emptier
+	failing boltfile.Failing // the log, or what makes a full disk emptier
 
 	closing sync.Once
 	quit    chan struct{}
@@ -52,7 +53,7 @@ type Spool struct {
 	mu      sync.Mutex // before the log's
 	closed  bool
 	held    map[uint64]hand
-	done    []queueEnd // to be deleted from queues
+	done    []queuedb.Key // to be deleted from queues
 	lastID  uint64
 	queued  int64 // bytes in queues, and of Puts at work there
 	expired uint64
@@ -150,6 +151,9 @@ func (n *line) seen(put int64) {
 	}
 }
 
+// salt is that of frames.
+func (s *Spool) salt() uint32 { return s.queues.Salt }
+
 // total is how many bytes there are on disk, and of Puts at work.
 func (s *Spool) total() int64 { return s.log.Size() + s.queued }
 
@@ -165,7 +169,7 @@ func (s *Spool) Begins() bool { return s.begins }
 
 // Failing says why the spool cannot be written, in words for the operator; nil if
 // it can.
-func (s *Spool) Failing() error { return cmp.Or(s.failing.words(), s.queues.failing.words()) }
+func (s *Spool) Failing() error { return cmp.Or(s.failing.Words(), s.queues.Failing.Words()) }
 
 // Close makes durable what is done and closes the spool. What comes later gets
 // store.ErrClosed.
@@ -178,7 +182,7 @@ func (s *Spool) Close() error {
 		s.closed = true
 		s.mu.Unlock()
 		s.log.Roll()
-		err = errors.Join(s.flush(), s.queues.close())
+		err = errors.Join(s.flush(), s.queues.Close())
 	})
 	return err
 }
@@ -215,7 +219,7 @@ func compareLines(a, b store.Line) int { return strings.Compare(lineName(a), lin
 
 // Stats implements store.Spool.
 func (s *Spool) Stats() store.SpoolStats {
-	aside, _ := damagedFiles(s.dir)
+	aside, _ := boltfile.Damaged(s.dir)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := store.SpoolStats{

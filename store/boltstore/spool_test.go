@@ -89,7 +89,7 @@ func TestQueuesBeginAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = openTestSpool(t, dir, Options{})
-		if got := s.queues.size() > emptyMax; got != large || s.Begins() {
+		if got := s.queues.Size() > emptyMax; got != large || s.Begins() {
 			t.Errorf("got a large file: %v, begins: %v, want %v and false", got, s.Begins(), large)
 		}
 		if whole, _ := takeAll(t, s, mailLine); large {

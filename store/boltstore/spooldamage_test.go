@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 	"apnsbridge/store/boltstore/seglog"
 )
 
@@ -225,12 +226,12 @@ func TestQueuesDamaged(t *testing.T) {
 			}
 			for _, l := range []store.Line{mailLine, newsLine} {
 				devices, err := s.Devices(ctx, l, nil, 1000)
-				if err != nil && !isDamage(err) {
+				if err != nil && !boltfile.IsDamage(err) {
 					t.Errorf("%s: %v", name, err)
 				}
 				for _, d := range devices {
 					list, err := s.TakeOf(ctx, l, d.Token, 100, 1<<40)
-					if err != nil && !isDamage(err) {
+					if err != nil && !boltfile.IsDamage(err) {
 						t.Errorf("%s: %v", name, err)
 					}
 					for _, r := range list {
@@ -436,7 +437,7 @@ func TestCleanBesideHands(t *testing.T) {
 // If queues cannot be written nothing of a Put is there, though the log was.
 func TestPutHalf(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{})
-	if err := s.queues.close(); err != nil {
+	if err := s.queues.Close(); err != nil {
 		t.Fatal(err)
 	}
 	list := spoolRecords(0, 10)

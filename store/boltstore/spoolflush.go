@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
+	"apnsbridge/store/boltstore/queuedb"
 )
 
 const (
@@ -59,11 +59,11 @@ func (s *Spool) tend() {
 			err = s.flush()
 		}
 		s.cleaning.Unlock()
-		if s.failing.is() != nil {
-			s.log.Probe(s.failing.room())
+		if s.failing.Err() != nil {
+			s.log.Probe(s.failing.Needs())
 		}
-		if wait = flushWait; err != nil || s.failing.is() != nil {
-			wait = probeWait
+		if wait = flushWait; err != nil || s.failing.Err() != nil {
+			wait = boltfile.ProbeWait
 			s.flushSoon()
 		}
 		s.forgetLines()
@@ -124,20 +124,17 @@ func (s *Spool) makeRoom(parts int64) {
 
 // note takes what came of writing so many bytes of the log.
 func (s *Spool) note(err error, bytes int64) {
-	s.failing.note(err, bytes, s.now())
+	s.failing.Note(err, bytes, s.now())
 	if err != nil {
 		s.flushSoon() // which looks whether it can be written again
 	}
 }
 
 // flushQueues deletes what is done, some in each transaction.
-func (s *Spool) flushQueues(ended []queueEnd) error {
-	for tries := s.queues.failing.is() != nil; tries || len(ended) > 0; tries = false {
+func (s *Spool) flushQueues(ended []queuedb.Key) error {
+	for tries := s.queues.Failing.Err() != nil; tries || len(ended) > 0; tries = false {
 		some := ended[:min(len(ended), maxEnded)]
-		err := s.queues.update(context.Background(), func(tx *bbolt.Tx) error {
-			root := tx.Bucket(queuesBucket)
-			return errors.Join(s.saveLastID(root), deleteEnded(root, some))
-		}, func() {})
+		err := s.queues.Delete(context.Background(), some)
 		if err != nil {
 			return err
 		}
@@ -147,34 +144,15 @@ func (s *Spool) flushQueues(ended []queueEnd) error {
 	return nil
 }
 
-func (s *Spool) forgetEnded(ended []queueEnd) {
+func (s *Spool) forgetEnded(ended []queuedb.Key) {
 	s.queues.viewing.Lock() // a transaction that began before the change still shows it
 	defer s.queues.viewing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range ended {
-		delete(s.held, e.id)
+		delete(s.held, e.ID)
 	}
 	if s.done = s.done[len(ended):]; len(s.done) == 0 {
 		s.done = nil
 	}
-}
-
-// deleteEnded deletes what is done, and buckets that are empty then.
-func deleteEnded(root *bbolt.Bucket, ended []queueEnd) (err error) {
-	touched := make(map[string]*bbolt.Bucket)
-	for _, e := range ended {
-		if touched[e.name] == nil {
-			touched[e.name] = root.Bucket([]byte(e.name))
-		}
-		if b := touched[e.name]; b != nil {
-			err = errors.Join(err, b.Delete(e.key))
-		}
-	}
-	for name, b := range touched {
-		if first, _ := b.Cursor().First(); first == nil {
-			err = errors.Join(err, root.DeleteBucket([]byte(name)))
-		}
-	}
-	return err
 }

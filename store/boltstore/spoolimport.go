@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 	"apnsbridge/store/boltstore/seglog"
 )
 
@@ -38,14 +39,16 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 	switch {
 	case !info.Mode().IsRegular():
 		return result, fmt.Errorf("%s is not a file", path)
-	case filepath.Dir(path) == filepath.Clean(s.dir) && !strings.Contains(path, damagedInfix):
+	case filepath.Dir(path) == filepath.Clean(s.dir) && !strings.Contains(path, boltfile.DamagedInfix):
 		return result, fmt.Errorf("%s is of the spool itself", path)
 	}
-	var name *seglog.Name
-	if segment, ok := segmentOf(path); ok {
-		name = &segment
+	inUse := func(int64) (used, sure bool) { return true, true } // a segment has no pages
+	of, _, _ := strings.Cut(filepath.Base(path), boltfile.DamagedInfix)
+	name, ok := seglog.ParseName(of)
+	if !ok {
+		inUse = boltfile.PagesInUse(f, info.Size())
 	}
-	list, lost, err := seglog.Salvage(f, info.Size(), name, s.now().Unix(), pagesInUse(f, info.Size()))
+	list, lost, err := seglog.Salvage(f, info.Size(), name, s.now().Unix(), inUse)
 	if errors.Is(err, seglog.ErrNoFrames) {
 		err = fmt.Errorf("%s has no notification that can be recognised; a spool.db is imported by the version that wrote it", path)
 	}
@@ -56,35 +59,10 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 	if err := s.importAll(ctx, f, list, &result); err != nil {
 		return Imported{}, err
 	}
-	if err := os.Rename(path, path+importedEnd); err != nil {
+	if err := os.Rename(path, path+boltfile.ImportedEnd); err != nil {
 		return result, fmt.Errorf("all is imported; move %s away, so that it is not imported again: %w", path, err)
 	}
 	return result, nil
-}
-
-// segmentOf is the name of the segment that is at a path, if one is.
-func segmentOf(path string) (seglog.Name, bool) {
-	name, _, _ := strings.Cut(filepath.Base(path), damagedInfix)
-	return seglog.ParseName(name)
-}
-
-// pagesInUse says of the pages of queues.db whether what stands there is in use, and
-// whether that is sure. A segment has no pages.
-func pagesInUse(f *os.File, size int64) func(at int64) (used, sure bool) {
-	if _, ok := segmentOf(f.Name()); ok {
-		return func(int64) (used, sure bool) { return true, true }
-	}
-	m, ok, err := readMeta(f, size)
-	if !ok || err != nil {
-		return func(int64) (used, sure bool) { return false, false }
-	}
-	i := newInspection(f, m)
-	i.lenient = true
-	sure := i.tree(m.root, 0, nil, nil) == nil && !i.broken
-	return func(at int64) (bool, bool) {
-		page := uint64(at) / m.pageSize
-		return page < m.pages && i.used[page/64]&(1<<(page%64)) != 0, sure
-	}
 }
 
 // importAll puts what was found, or nothing.

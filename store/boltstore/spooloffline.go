@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 )
 
 // ErrNoSpool says that a directory has no spool.
@@ -27,7 +28,7 @@ func OpenSpoolOffline(dir string, o Options) (*Spool, error) {
 	switch {
 	case errors.Is(err, ErrInUse):
 		return nil, fmt.Errorf("%s is %w: stop the gateway that runs, and do this again", path, ErrInUse)
-	case isDamage(err):
+	case boltfile.IsDamage(err):
 		return nil, fmt.Errorf("%w: start the gateway, which sets it aside and begins a new one, and import it then", err)
 	}
 	return s, err

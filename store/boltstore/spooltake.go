@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/queuedb"
 	"apnsbridge/store/boltstore/seglog"
 )
 
@@ -105,7 +106,7 @@ func (s *Spool) Sample(
 			}
 			if i < limit {
 				b := bytes.Clone(f.Bytes())
-				frame, _ := seglog.ReadFrame(b, s.salt) // whose slices are of the copy
+				frame, _ := seglog.ReadFrame(b, s.salt()) // whose slices are of the copy
 				chosen[i] = sampled{frame, b}
 			}
 		}
@@ -152,7 +153,7 @@ func (s *Spool) Done(l store.Line, keys ...store.SpoolKey) {
 		case h.device == s.device(n, k.Token):
 			h.done = true
 			s.held[k.ID] = h
-			s.done = append(s.done, queueEnd{n.Name, queueKey(k.Token, k.ID), k.ID})
+			s.done = append(s.done, queuedb.KeyOf(n.Name, k.Token, k.ID))
 			s.queues.devices.add(h.device, -h.size)
 			n.queued--
 			n.bytes -= h.size

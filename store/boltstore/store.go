@@ -20,8 +20,8 @@ package boltstore
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +30,7 @@ import (
 
 	"apnsbridge/bridge/defaults"
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 )
 
 // Options are what can be set. A field that is zero has its default, of package
@@ -59,8 +60,9 @@ func (o *Options) setDefaults() {
 // Store is a directory with what must be remembered.
 type Store struct {
 	dir      string
-	aside    []*SetAside
-	file     *file
+	now      func() time.Time
+	aside    []*boltfile.SetAside
+	file     *boltfile.File
 	feedback *Feedback
 	ledger   *Ledger
 	tombs    *Tombstones
@@ -77,16 +79,25 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, unwritable(dir, err)
 	}
-	s := &Store{dir: dir}
-	err := s.start(fileName, o.Now, func(f *file) error {
-		s.file, s.feedback, s.ledger = f, newFeedback(f, o), &Ledger{file: f, now: o.Now}
-		return f.prepare(prepareVersion(layoutVersion), s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare)
+	s := &Store{dir: dir, now: o.Now}
+	file, aside, err := boltfile.Open(filepath.Join(dir, fileName), boltfile.Options{Version: layoutVersion, Now: o.Now}, func(tx *bbolt.Tx) error {
+		s.feedback, s.ledger = newFeedback(o), &Ledger{now: o.Now}
+		for _, prepare := range []func(*bbolt.Tx) error{s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare} {
+			if err := prepare(tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.file, s.feedback.file, s.ledger.file = file, file, file
+	if aside != nil {
+		s.aside = append(s.aside, aside)
+	}
 	if s.spool, err = OpenSpool(dir, o); err != nil {
-		return nil, errors.Join(err, s.file.close())
+		return nil, errors.Join(err, s.file.Close())
 	}
 	if s.spool.aside != nil {
 		s.aside = append(s.aside, s.spool.aside)
@@ -96,32 +107,9 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// start opens a file of the store, has prepare read what is in it, and starts its
-// writer. If it is damaged, a new one takes its place.
-func (s *Store) start(name string, now func() time.Time, prepare func(*file) error) error {
-	open := func() error {
-		f, err := openFile(filepath.Join(s.dir, name), now, false)
-		if err != nil {
-			return err
-		}
-		if err := prepare(f); err != nil {
-			return f.refuse(err)
-		}
-		go f.write()
-		return nil
-	}
-	err := open()
-	var aside *SetAside
-	if errors.As(err, &aside) {
-		s.aside = append(s.aside, aside)
-		err = open()
-	}
-	return err
-}
-
 // SetAside says which files were damaged when the store was opened, and have begun
 // anew.
-func (s *Store) SetAside() []*SetAside { return s.aside }
+func (s *Store) SetAside() []*boltfile.SetAside { return s.aside }
 
 // SpoolBegins says that Open found no spool, or a damaged one.
 func (s *Store) SpoolBegins() bool { return s.spoolBegins }
@@ -129,14 +117,14 @@ func (s *Store) SpoolBegins() bool { return s.spoolBegins }
 // Damaged gives the paths of the files that were set aside at any time and are
 // still there.
 func (s *Store) Damaged() ([]string, error) {
-	paths, err := damagedFiles(s.dir)
+	paths, err := boltfile.Damaged(s.dir)
 	return append(paths, s.spool.Stats().SetAside...), err
 }
 
 // Close waits for what is being written and closes the store. What comes
 // later gets store.ErrClosed.
 func (s *Store) Close() error {
-	return errors.Join(s.spool.Close(), s.tombs.end(), s.file.close())
+	return errors.Join(s.spool.Close(), s.tombs.end(), s.file.Close())
 }
 
 // Feedback is the store's lists of dead devices.
@@ -172,7 +160,7 @@ type Stats struct {
 // Stats returns a snapshot.
 func (s *Store) Stats() Stats {
 	damaged, _ := s.Damaged()
-	lasting, failures := s.file.failing.figures(s.file.now())
+	lasting, failures := s.file.Failing.Figures(s.now())
 	listed, given := s.feedback.listed, s.feedback.given
 	return Stats{
 		FeedbackEntries: listed.index.Len(),
@@ -181,9 +169,9 @@ func (s *Store) Stats() Stats {
 		Given:           given.index.Len(),
 		GivenEvicted:    given.evicted.Load(),
 		GivenExpired:    given.expired.Load(),
-		Writes:          s.file.writes.Load(),
-		Commits:         s.file.commits.Load(),
-		FileBytes:       s.file.size(),
+		Writes:          s.file.Writes.Load(),
+		Commits:         s.file.Commits.Load(),
+		FileBytes:       s.file.Size(),
 		TombstoneBytes:  s.tombs.Bytes(),
 		DamagedFiles:    len(damaged),
 		Failing:         lasting,
@@ -192,31 +180,25 @@ func (s *Store) Stats() Stats {
 	}
 }
 
+const fileName = "feedback.db"
+
 // layoutVersion is that of the package's documentation.
 const layoutVersion = 1
 
-var (
-	metaBucket = []byte("meta")
-	versionKey = []byte("version")
-)
+// ErrInUse says that another process has a file open.
+var ErrInUse = boltfile.ErrInUse
 
-// prepareVersion makes sure that a file is of a version, which a new one gets.
-func prepareVersion(version uint32) func(*bbolt.Tx) error {
-	return func(tx *bbolt.Tx) error {
-		meta, err := tx.CreateBucketIfNotExists(metaBucket)
-		if err != nil {
-			return err
-		}
-		v := meta.Get(versionKey)
-		switch {
-		case v == nil:
-			return meta.Put(versionKey, appendU32(nil, version))
-		case len(v) != 4:
-			return damage("a version of %d bytes", len(v))
-		case u32(v) != version:
-			return fmt.Errorf("is of version %d and this program knows version %d: use the program that wrote it, "+
-				"or another store.path", u32(v), version)
-		}
-		return nil
+// Failing says why the store cannot be written, in words for the operator; nil
+// if it can. A store that is full, or was made read-only, comes back by itself.
+func (s *Store) Failing() error {
+	if err := s.file.Failing.Words(); err != nil {
+		return err
 	}
+	return s.spool.Failing()
 }
+
+func u64(b []byte) uint64                 { return binary.BigEndian.Uint64(b) }
+func appendU32(b []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(b, v) }
+func appendU64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
+func millis(t time.Time) uint64           { return uint64(max(0, t.UnixMilli())) }
+func fromMillis(v uint64) time.Time       { return time.UnixMilli(int64(v)).UTC() }

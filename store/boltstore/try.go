@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"apnsbridge/store/boltstore/boltfile"
 )
 
 // newBytes is more than what a new store takes on disk.
@@ -45,20 +47,10 @@ func Try(dir string) error {
 
 // unwritable says why path cannot be the store's, and what to do.
 func unwritable(path string, err error) error {
-	remedy := "name a directory on a disk, where the user that apnsbridge runs as may write"
-	var failed *fs.PathError
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errNowhere):
+	if errors.Is(err, errNowhere) {
 		return fmt.Errorf("%s %w: make the directory that is meant, or name another", path, errNowhere)
-	case errors.Is(err, syscall.ENOSPC):
-		remedy = "make room, or name a directory on another disk"
 	}
-	if errors.As(err, &failed) {
-		err = failed.Err
-	}
-	return fmt.Errorf("%s cannot be written: %w: %s", path, err, remedy)
+	return boltfile.Unwritable(path, err)
 }
 
 var errNowhere = errors.New("is, or is below, a link to what is not there")

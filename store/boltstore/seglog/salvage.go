@@ -28,9 +28,9 @@ var ErrNoFrames = errors.New("there is no frame in it")
 
 // Salvage finds the records in a file, in the order of IDs: of the frames those with the
 // salt that most have, since what a provider has put into a body is not many. Those of a
-// segment that is called name, if it is one, are done as the marks beside it say. inUse
+// segment, which has a name, are done as the marks beside it say. inUse
 // tells whether what stands somewhere in the file is in use, and whether that is sure.
-func Salvage(f *os.File, size int64, name *Name, now int64, inUse func(at int64) (used, sure bool)) (list []Salvaged, lost Losses, err error) {
+func Salvage(f *os.File, size int64, name Name, now int64, inUse func(at int64) (used, sure bool)) (list []Salvaged, lost Losses, err error) {
 	salts, salt := make(map[uint32]int), uint32(0)
 	sc := scanner{from: f, size: size}
 	for frame, at, ok := sc.next(); ok; frame, at, ok = sc.next() {
@@ -45,9 +45,8 @@ func Salvage(f *os.File, size int64, name *Name, now int64, inUse func(at int64)
 	if len(salts) == 0 {
 		return nil, lost, ErrNoFrames
 	}
-	g := segment{}
-	if name != nil {
-		g.name = *name
+	g := segment{name: name}
+	if name != (Name{}) {
 		if g.done, err = readMarks(f.Name()); err != nil {
 			return nil, lost, err
 		}

@@ -1,4 +1,4 @@
-package boltstore
+package boltfile
 
 import (
 	"errors"
@@ -13,10 +13,10 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
+// What is in the name of a file that is not the store's any more.
 const (
-	fileName     = "feedback.db"
-	damagedInfix = ".damaged-" // before the time at which a file was set aside
-	importedEnd  = ".imported" // behind the name of a file that has been imported
+	DamagedInfix = ".damaged-" // before the time at which a file was set aside
+	ImportedEnd  = ".imported" // behind the name of a file that has been imported
 )
 
 // SetAside says that a damaged file was found at Open, and where it is now. It
@@ -35,7 +35,7 @@ func (s *SetAside) Unwrap() error { return s.Was }
 
 // setAside renames a damaged file and lets go of it. The lock is held until
 // then, and whoever waits for it looks again at what is under the path.
-func (f *file) setAside(was error, now time.Time) error {
+func (f *File) setAside(was error, now time.Time) error {
 	defer f.abandon()
 	if _, err := f.opened.Stat(); err != nil {
 		// bbolt has let go of it, and another process may have it now.
@@ -51,7 +51,7 @@ func (f *file) setAside(was error, now time.Time) error {
 // setAside renames a file, and says to what.
 func setAside(path string, now time.Time) (to string, err error) {
 	for n := 1; ; n++ {
-		to := path + damagedInfix + now.UTC().Format("20060102T150405Z")
+		to := path + DamagedInfix + now.UTC().Format("20060102T150405Z")
 		if n > 1 {
 			to = fmt.Sprintf("%s-%d", to, n)
 		}
@@ -68,15 +68,15 @@ func setAside(path string, now time.Time) (to string, err error) {
 	}
 }
 
-// damagedFiles are the files that were set aside in dir and are still there.
-func damagedFiles(dir string) ([]string, error) {
+// Damaged are the files that were set aside in dir and are still there.
+func Damaged(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var damaged []string
 	for _, e := range entries {
-		if strings.Contains(e.Name(), damagedInfix) && !strings.HasSuffix(e.Name(), importedEnd) {
+		if strings.Contains(e.Name(), DamagedInfix) && !strings.HasSuffix(e.Name(), ImportedEnd) {
 			damaged = append(damaged, filepath.Join(dir, e.Name()))
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package boltstore
+package boltfile
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package boltstore
+package boltfile
 
 import (
 	"bytes"
@@ -49,9 +49,8 @@ type inspection struct {
 	used     []uint64 // a bit for each page
 	bufs     [][]byte // by depth
 
-	lenient bool                         // what is damaged is passed over
-	broken  bool                         // something was
-	whole   func(key, value []byte) bool // nil, or whether a value is as it was written
+	lenient bool // what is damaged is passed over
+	broken  bool // something was
 }
 
 // lenientMax bounds the bytes of a page with what it overflows into, if damage is
@@ -82,10 +81,10 @@ func inspect(from io.ReaderAt, size int64) error {
 		return err
 	}
 	if !ok {
-		return damage("neither of its two heads is whole")
+		return Damage("neither of its two heads is whole")
 	}
 	if uint64(size)/m.pageSize < m.pages {
-		return damage("%d bytes are left of %d pages of %d", size, m.pages, m.pageSize)
+		return Damage("%d bytes are left of %d pages of %d", size, m.pages, m.pageSize)
 	}
 	i := newInspection(from, m)
 	if err := i.tree(m.root, 0, nil, nil); err != nil {
@@ -97,10 +96,10 @@ func inspect(from io.ReaderAt, size int64) error {
 // page reads a page with what it overflows into, and marks it used.
 func (i *inspection) page(id uint64, depth int) ([]byte, error) {
 	if depth >= maxDepth {
-		return nil, damage("its tree is deeper than %d pages", maxDepth)
+		return nil, Damage("its tree is deeper than %d pages", maxDepth)
 	}
 	if id < 2 || id >= i.pages {
-		return nil, damage("page %d of %d is asked for", id, i.pages)
+		return nil, Damage("page %d of %d is asked for", id, i.pages)
 	}
 	for depth >= len(i.bufs) {
 		i.bufs = append(i.bufs, make([]byte, i.pageSize))
@@ -111,7 +110,7 @@ func (i *inspection) page(id uint64, depth int) ([]byte, error) {
 	}
 	more := uint64(native.Uint32(b[12:]))
 	if native.Uint64(b) != id || id+more >= i.pages || i.lenient && more*i.pageSize > lenientMax {
-		return nil, damage("page %d says that it is page %d and %d more of %d", id, native.Uint64(b), more, i.pages)
+		return nil, Damage("page %d says that it is page %d and %d more of %d", id, native.Uint64(b), more, i.pages)
 	}
 	for n := id; n <= id+more; n++ {
 		if err := i.use(n); err != nil {
@@ -130,7 +129,7 @@ func (i *inspection) page(id uint64, depth int) ([]byte, error) {
 
 func (i *inspection) use(id uint64) error {
 	if i.used[id/64]&(1<<(id%64)) != 0 {
-		return damage("page %d is used twice", id)
+		return Damage("page %d is used twice", id)
 	}
 	i.used[id/64] |= 1 << (id % 64)
 	return nil
@@ -149,14 +148,14 @@ func (i *inspection) tree(id uint64, depth int, low, high []byte) error {
 	case branchPage:
 		return i.branch(b, id, depth, low, high)
 	default:
-		return damage("page %d of a tree is of kind %#x", id, flags)
+		return Damage("page %d of a tree is of kind %#x", id, flags)
 	}
 }
 
 func (i *inspection) branch(b []byte, id uint64, depth int, low, high []byte) error {
 	count := int(native.Uint16(b[10:]))
 	if count == 0 {
-		return damage("page %d has no children", id)
+		return Damage("page %d has no children", id)
 	}
 	var key []byte
 	var child uint64
@@ -176,7 +175,7 @@ func (i *inspection) branch(b []byte, id uint64, depth int, low, high []byte) er
 				before = low
 			}
 			if !follows(before, next, high, n > 0) {
-				return damage("page %d has keys in disorder", id)
+				return Damage("page %d has keys in disorder", id)
 			}
 		}
 		if n > 0 {
@@ -206,14 +205,13 @@ func (i *inspection) leaf(b []byte, id uint64, depth int, low, high []byte) erro
 			return err
 		}
 		if !follows(low, key, high, n > 0) {
-			return damage("page %d has keys in disorder", id)
+			return Damage("page %d has keys in disorder", id)
 		}
 		low = key
 		switch flags := native.Uint32(e); {
 		case flags == 0:
-			i.broken = i.broken || i.whole != nil && !i.whole(key, value)
 		case flags != bucketElement || id == 0: // a bucket within its parent's page has none below
-			return damage("page %d has an element of kind %#x", id, flags)
+			return Damage("page %d has an element of kind %#x", id, flags)
 		default:
 			if err := i.below(i.bucket(value, id, depth)); err != nil {
 				return err
@@ -225,14 +223,14 @@ func (i *inspection) leaf(b []byte, id uint64, depth int, low, high []byte) erro
 
 func (i *inspection) bucket(value []byte, id uint64, depth int) error {
 	if len(value) < bucketHead {
-		return damage("page %d has a bucket of %d bytes", id, len(value))
+		return Damage("page %d has a bucket of %d bytes", id, len(value))
 	}
 	if root := native.Uint64(value); root != 0 {
 		return i.tree(root, depth+1, nil, nil)
 	}
 	inline := value[bucketHead:]
 	if len(inline) < pageHead || native.Uint64(inline) != 0 || native.Uint16(inline[8:]) != leafPage || native.Uint32(inline[12:]) != 0 {
-		return damage("page %d has a bucket without a page", id)
+		return Damage("page %d has a bucket without a page", id)
 	}
 	return i.leaf(inline, 0, depth, nil, nil)
 }
@@ -242,14 +240,14 @@ func element(b []byte, id uint64, n, count int) ([]byte, error) {
 	if at := pageHead + n*elementSize; at+elementSize <= len(b) {
 		return b[at : at+elementSize], nil
 	}
-	return nil, damage("page %d has %d elements in %d bytes", id, count, len(b))
+	return nil, Damage("page %d has %d elements in %d bytes", id, count, len(b))
 }
 
 // cut is the size bytes at the offset at from the nth element of a page.
 func cut(b []byte, id uint64, n int, at, size uint64) ([]byte, error) {
 	at += uint64(pageHead + n*elementSize)
 	if at+size > uint64(len(b)) {
-		return nil, damage("element %d of page %d ends at byte %d of %d", n, id, at+size, len(b))
+		return nil, Damage("element %d of page %d ends at byte %d of %d", n, id, at+size, len(b))
 	}
 	return b[at : at+size], nil
 }
@@ -268,20 +266,20 @@ func (i *inspection) freelist(id uint64) error {
 		return err
 	}
 	if flags := native.Uint16(b[8:]); flags != freelistPage {
-		return damage("page %d has no list of free pages but is of kind %#x", id, flags)
+		return Damage("page %d has no list of free pages but is of kind %#x", id, flags)
 	}
 	count, ids := uint64(native.Uint16(b[10:])), b[pageHead:]
 	if count == 1<<16-1 {
 		count, ids = native.Uint64(ids), ids[8:]
 	}
 	if count > uint64(len(ids)/8) {
-		return damage("%d free pages are listed in %d bytes", count, len(ids))
+		return Damage("%d free pages are listed in %d bytes", count, len(ids))
 	}
 	for ; count > 0; count-- {
 		free := native.Uint64(ids)
 		ids = ids[8:]
 		if free < 2 || free >= i.pages {
-			return damage("page %d of %d is free", free, i.pages)
+			return Damage("page %d of %d is free", free, i.pages)
 		}
 		if err := i.use(free); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package boltstore
+package boltfile
 
 import (
 	"errors"
@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	probeWait = time.Second // between two attempts to write, while that fails
+	ProbeWait = time.Second // between two attempts to write, while that fails
 	probeMax  = 16 << 20    // bytes of such an attempt
 )
 
-// failing reports whether the file can be written. Small changes find room in a
+// Failing is why a file cannot be written, if it cannot. Small changes find room in a
 // file when larger ones do not: so it is well again only when as much has been
 // written as what failed, if need be by an attempt of our own.
-type failing struct {
+type Failing struct {
 	mu       sync.Mutex
 	since    time.Time // zero: it can be written
 	why      error
@@ -25,8 +25,8 @@ type failing struct {
 	failures uint64
 }
 
-// note takes what came of writing size bytes of pages.
-func (f *failing) note(err error, size int64, now time.Time) {
+// Note takes what came of writing size bytes of pages.
+func (f *Failing) Note(err error, size int64, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -41,21 +41,22 @@ func (f *failing) note(err error, size int64, now time.Time) {
 	}
 }
 
-// is says why the file cannot be written; nil if it can.
-func (f *failing) is() error {
+// Err says why the file cannot be written; nil if it can.
+func (f *Failing) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.why
 }
 
-// room is how many bytes must be written to know that it is well again.
-func (f *failing) room() int64 {
+// Needs is how many bytes must be written to know that it is well again.
+func (f *Failing) Needs() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.needs
 }
 
-func (f *failing) figures(now time.Time) (lasting time.Duration, failures uint64) {
+// Figures are for how long it could not be written, and how often that was tried.
+func (f *Failing) Figures(now time.Time) (lasting time.Duration, failures uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.since.IsZero() {
@@ -64,18 +65,9 @@ func (f *failing) figures(now time.Time) (lasting time.Duration, failures uint64
 	return lasting, f.failures
 }
 
-// Failing says why the store cannot be written, in words for the operator; nil
-// if it can. A store that is full, or was made read-only, comes back by itself.
-func (s *Store) Failing() error {
-	if err := s.file.failing.words(); err != nil {
-		return err
-	}
-	return s.spool.Failing()
-}
-
-// words say it for the operator.
-func (f *failing) words() error {
-	why := f.is()
+// Words say it for the operator.
+func (f *Failing) Words() error {
+	why := f.Err()
 	var errno syscall.Errno
 	if errors.As(why, &errno) {
 		return errno
@@ -84,16 +76,16 @@ func (f *failing) words() error {
 }
 
 // probe writes as much as what failed, and takes it away again.
-func (f *file) probe() {
+func (f *File) probe() {
 	key := []byte("probe")
 	size, err := f.transact(func(tx *bbolt.Tx) error {
-		return tx.Bucket(metaBucket).Put(key, make([]byte, f.failing.room()))
+		return tx.Bucket(MetaBucket).Put(key, make([]byte, f.Failing.Needs()))
 	})
 	if err == nil {
-		_, err = f.transact(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(key) })
+		_, err = f.transact(func(tx *bbolt.Tx) error { return tx.Bucket(MetaBucket).Delete(key) })
 	}
 	if err != nil {
 		size = 0 // what it needs is not what is needed
 	}
-	f.failing.note(err, size, f.now())
+	f.Failing.Note(err, size, f.now())
 }

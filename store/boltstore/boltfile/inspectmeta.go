@@ -1,4 +1,4 @@
-package boltstore
+package boltfile
 
 import (
 	"fmt"
@@ -47,4 +47,20 @@ func readMeta(from io.ReaderAt, size int64) (latest meta, ok bool, err error) {
 		}
 	}
 	return latest, ok && latest.pageSize >= smallest && latest.pageSize <= largest, err
+}
+
+// PagesInUse tells of a place in a file that may be damaged whether what stands there is in
+// use, and whether that is sure.
+func PagesInUse(from io.ReaderAt, size int64) func(at int64) (used, sure bool) {
+	m, ok, err := readMeta(from, size)
+	if !ok || err != nil {
+		return func(int64) (used, sure bool) { return false, false }
+	}
+	i := newInspection(from, m)
+	i.lenient = true
+	sure := i.tree(m.root, 0, nil, nil) == nil && !i.broken
+	return func(at int64) (bool, bool) {
+		page := uint64(at) / m.pageSize
+		return page < m.pages && i.used[page/64]&(1<<(page%64)) != 0, sure
+	}
 }

@@ -1,17 +1,16 @@
-package boltstore
+// Package boltfile is a bbolt file with one writer, which is looked at before bbolt trusts
+// it, and set aside if it is damaged.
+package boltfile
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -27,23 +26,24 @@ const lockWait = time.Second
 // maxShared bounds how many changes share a transaction.
 const maxShared = 1024
 
-// file is one bbolt file with one writer. Whatever is asked to be written
+// File is one bbolt file with one writer. Whatever is asked to be written
 // during a commit shares the next one, so that a slow disk makes larger
 // transactions and not a queue of small ones.
-type file struct {
+type File struct {
 	path   string
 	leave  bool     // if it is damaged, under its name
 	opened *os.File // bbolt's own
 	bolt   *bbolt.DB
 	now    func() time.Time
 	queue  chan change
-	quit   chan struct{} // closed by close
+	quit   chan struct{} // closed by Close
 	ended  chan struct{} // closed when the writer has ended
 	broken error         // the writer's: bbolt has panicked, nothing can be written any more
 
-	failing         failing
-	closing         sync.Once
-	writes, commits atomic.Uint64
+	closing sync.Once
+
+	Failing         Failing
+	Writes, Commits atomic.Uint64 // changes made, and the transactions they took
 }
 
 // ErrInUse says that another process has a file open.
@@ -56,76 +56,19 @@ type change struct {
 	done  chan error
 }
 
-// openFile opens the file at path without starting its writer. One that is
-// damaged has been set aside when it returns, unless it is to be left.
-func openFile(path string, now func() time.Time, leave bool) (*file, error) {
-	f := &file{path: path, leave: leave, now: now, queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{})}
-	open := func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-		if f.opened, err = openLocked(name, flag, mode); err != nil {
-			return nil, err
-		}
-		info, err := f.opened.Stat()
-		if err != nil {
-			return nil, err
-		}
-		if err := inspect(f.opened, info.Size()); err != nil {
-			return nil, err // and not the file, which bbolt would close and so unlock
-		}
-		return f.opened, nil
-	}
-	err := f.guard(func() (err error) {
-		f.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: open})
-		return err
-	})
-	switch {
-	case err == nil:
-		return f, nil
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is %w: stop that one, or give this one its own store.path", path, ErrInUse)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EROFS):
-		return nil, unwritable(path, err)
-	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum):
-		err = damage("%v", err)
-	}
-	return nil, f.refuse(f.explain(err))
-}
-
-// refuse lets go of the file that gave err, and sets it aside if it is damaged.
-func (f *file) refuse(err error) error {
-	if isDamage(err) && !f.leave {
-		return f.setAside(err, f.now())
-	}
-	f.abandon()
-	return err
-}
-
-// prepare runs the steps of opening on one transaction.
-func (f *file) prepare(steps ...func(*bbolt.Tx) error) error {
-	return f.explain(f.guard(func() error {
-		return f.bolt.Update(func(tx *bbolt.Tx) error {
-			for _, step := range steps {
-				if err := step(tx); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}))
-}
-
-// view runs fn on what is in the file now.
-func (f *file) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
+// View runs fn on what is in the file now.
+func (f *File) View(ctx context.Context, fn func(*bbolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return f.explain(f.guard(func() error { return f.bolt.View(fn) }))
 }
 
-// update has fn run by the writer and returns when its transaction is
+// Update has fn run by the writer and returns when its transaction is
 // committed, or has failed together with all that share it; then undo is called.
 // Both may use their caller's memory. ctx ends the waiting for the writer, not
 // the writing.
-func (f *file) update(ctx context.Context, fn func(*bbolt.Tx) error, undo func()) error {
+func (f *File) Update(ctx context.Context, fn func(*bbolt.Tx) error, undo func()) error {
 	c := change{apply: fn, undo: undo, done: make(chan error, 1)}
 	select {
 	case f.queue <- c:
@@ -138,15 +81,15 @@ func (f *file) update(ctx context.Context, fn func(*bbolt.Tx) error, undo func()
 }
 
 // write is the writer.
-func (f *file) write() {
+func (f *File) write() {
 	defer close(f.ended)
 	var probe <-chan time.Time // while writing fails
 	for {
-		switch failing := f.broken == nil && f.failing.is() != nil; {
+		switch failing := f.broken == nil && f.Failing.Err() != nil; {
 		case !failing:
 			probe = nil
 		case probe == nil:
-			probe = time.After(probeWait)
+			probe = time.After(ProbeWait)
 		}
 		select {
 		case c := <-f.queue:
@@ -161,7 +104,7 @@ func (f *file) write() {
 }
 
 // share takes the changes that have been waiting beside first.
-func (f *file) share(first change) []change {
+func (f *File) share(first change) []change {
 	changes := []change{first}
 	for len(changes) < maxShared {
 		select {
@@ -174,7 +117,7 @@ func (f *file) share(first change) []change {
 	return changes
 }
 
-func (f *file) commit(changes []change) {
+func (f *File) commit(changes []change) {
 	size, err := f.transact(func(tx *bbolt.Tx) error {
 		for _, c := range changes {
 			if err := c.apply(tx); err != nil {
@@ -182,12 +125,12 @@ func (f *file) commit(changes []change) {
 			}
 		}
 		tx.OnCommit(func() {
-			f.commits.Add(1)
-			f.writes.Add(uint64(len(changes)))
+			f.Commits.Add(1)
+			f.Writes.Add(uint64(len(changes)))
 		})
 		return nil
 	})
-	f.failing.note(err, size, f.now())
+	f.Failing.Note(err, size, f.now())
 	if err != nil {
 		for _, c := range slices.Backward(changes) {
 			c.undo()
@@ -200,7 +143,7 @@ func (f *file) commit(changes []change) {
 
 // transact changes the file. size is what it wrote or could not write, in bytes
 // of pages.
-func (f *file) transact(fn func(*bbolt.Tx) error) (size int64, err error) {
+func (f *File) transact(fn func(*bbolt.Tx) error) (size int64, err error) {
 	if f.broken != nil {
 		return 0, f.broken
 	}
@@ -216,15 +159,15 @@ func (f *file) transact(fn func(*bbolt.Tx) error) (size int64, err error) {
 		}
 		return err
 	}))
-	if isDamage(err) {
+	if IsDamage(err) {
 		f.broken = fmt.Errorf("%w: start the program again to have the file set aside", err) // bbolt may hold its locks
 		err = f.broken
 	}
 	return stats.GetPageAlloc(), err
 }
 
-// size is that of the file in bytes.
-func (f *file) size() int64 {
+// Size is that of the file in bytes.
+func (f *File) Size() int64 {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return 0
@@ -232,7 +175,8 @@ func (f *file) size() int64 {
 	return info.Size()
 }
 
-func (f *file) close() error {
+// Close ends the writer and closes the file.
+func (f *File) Close() error {
 	err := store.ErrClosed
 	f.closing.Do(func() {
 		close(f.quit)
@@ -248,7 +192,7 @@ func (f *file) close() error {
 
 // abandon lets go of the file where bbolt cannot any more. The mapping stays,
 // and would keep the lock.
-func (f *file) abandon() {
+func (f *File) abandon() {
 	if f.opened == nil {
 		return
 	}
@@ -258,46 +202,25 @@ func (f *file) abandon() {
 
 // guard runs fn, which reads mapped pages. bbolt trusts them: a bad one makes
 // it panic, or touch memory that is not there.
-func (f *file) guard(fn func() error) (err error) {
+func (f *File) guard(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = damage("%v", cause)
+			err = Damage("%v", cause)
 		}
 	}()
 	return fn()
 }
 
 // explain makes of an error of bbolt one that names the file.
-func (f *file) explain(err error) error {
+func (f *File) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
 		return store.ErrClosed
-	case isDamage(err):
+	case IsDamage(err):
 		return fmt.Errorf("%s is damaged: %w", f.path, err)
 	}
 	return fmt.Errorf("%s: %w", f.path, err)
 }
-
-// damaged says what in a file cannot be.
-type damaged struct{ what string }
-
-func (d *damaged) Error() string { return d.what }
-
-func isDamage(err error) bool {
-	var d *damaged
-	return errors.As(err, &d)
-}
-
-func damage(format string, args ...any) error {
-	return &damaged{fmt.Sprintf(format, args...)}
-}
-
-func u32(b []byte) uint32                 { return binary.BigEndian.Uint32(b) }
-func u64(b []byte) uint64                 { return binary.BigEndian.Uint64(b) }
-func appendU32(b []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(b, v) }
-func appendU64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
-func millis(t time.Time) uint64           { return uint64(max(0, t.UnixMilli())) }
-func fromMillis(v uint64) time.Time       { return time.UnixMilli(int64(v)).UTC() }
