@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,6 +34,58 @@ func TestFullSpoolDrains(t *testing.T) {
 			if st := sim.Stats(); st.Accepted != count {
 				t.Errorf("%d accepted of %d", st.Accepted, count)
 			}
+			checkEmpty(t, b, s)
+		})
+	}
+}
+
+// A device that was asked before all of its app waits has a small part of the spool. What
+// has no room there waits like all else when the spool is full: nothing more is read,
+// nothing is given up, and all comes in order when APNs serves again.
+func TestFullPartOfADevice(t *testing.T) {
+	for _, mode := range spoolModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+			clock := new(movableClock)
+			s := openStore(t, t.TempDir(), boltstore.Options{SpoolBytes: 100_000, SpoolDevice: 5_000})
+			c := spooled(s, mode.mode, mailApp(t, sim))
+			c.Now, c.Limits = clock.now, Limits{QueuedBytes: 200_000, SpoolAhead: 50_000}
+			b := startBridge(t, c)
+			session, p := open(t, b, Origin{})
+			const devices = 5 // whose failures close the door
+			count := 0
+			push := func() (room bool) {
+				n := note(deviceToken(goodDevice, count%devices), uint32(count), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+count))
+				count++
+				return session.Push(n)
+			}
+			for range devices {
+				push()
+			}
+			until(t, "the door is closed", isOpen(b, "mail"))
+			until(t, "nothing more is read", func() bool {
+				for push() {
+				}
+				select {
+				case <-p.room:
+					return false
+				default:
+					return b.Unspooled() != nil
+				}
+			})
+			for len(p.room) > 0 {
+				<-p.room
+			}
+			if st := b.Stats().Apps["mail"]; st.Crowded != 0 {
+				t.Fatalf("%d are given up of %d", st.Crowded, count)
+			}
+			setScenario(t, sim, apnssim.Scenario{})
+			clock.forward(time.Hour)
+			session.Shutdown(false)
+			delivered(t, b)
+			session.Close(nil)
+			checkOrder(t, sim, count)
 			checkEmpty(t, b, s)
 		})
 	}

@@ -110,13 +110,14 @@ func (l *appLane) write(batch []*lane.Item) {
 	for i, it := range batch[:k] {
 		it.ID = records[i].ID
 	}
-	full := errors.Is(err, store.ErrSpoolFull)
-	l.core.Commit(k, full, now)
+	full, crowded := errors.Is(err, store.ErrSpoolFull), errors.Is(err, store.ErrDeviceFull)
+	spills := crowded && l.core.Spills(batch[k])
+	l.core.Commit(k, full || crowded && !spills, now)
 	switch {
-	case errors.Is(err, store.ErrDeviceFull), errors.Is(err, store.ErrUnstorable):
+	case spills, errors.Is(err, store.ErrUnstorable):
 		l.core.GiveUp(batch[k], now)
 		err = nil
-	case full:
+	case full, crowded:
 		l.core.RetrySoon(now.Mono + roomAfter)
 	}
 	if err != nil || !l.core.Stuck() {

@@ -1,5 +1,18 @@
 package lane
 
+// Spills reports whether an item is to be given up whose device has all that it may take of
+// the disk: the device waits for itself, or for its topic, and others must not wait for that.
+// Else it waits for room, as at a full disk: either nothing of the app goes, and what comes
+// is not read, or its device is served, which makes room. At the end nothing waits.
+func (l *Lane) Spills(it *Item) bool {
+	shut := true
+	for _, n := range l.lines {
+		shut = shut && (l.closed(n) || n.Idle())
+	}
+	d := it.device // nil: it has come to its end meanwhile
+	return l.stopped || d == nil || !shut && (d.state == waits || l.closed(it.Line))
+}
+
 // GiveUp ends the way of an item that can never be written: it is too large for the
 // disk, or its device has all that it may take of it. It stands in puts, as Commit
 // has left it there.

@@ -56,6 +56,45 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
+// What has no room beside its device's own on disk is given up where others would wait for
+// it, and else waits.
+func TestSpills(t *testing.T) {
+	for name, c := range map[string]struct {
+		setup func(*rig, *note)
+		want  bool
+	}{
+		"its device is served":    {func(*rig, *note) {}, false},
+		"its device waits":        {func(g *rig, n *note) { g.lane.Answered(&n.Item, Throttled, false, g.now) }, true},
+		"APNs cannot be reached":  {func(g *rig, _ *note) { g.lane.Trouble(NoConnection, g.now) }, false},
+		"its topic, the only one": {func(g *rig, _ *note) { g.lane.LineTrouble(g.line(0), g.now) }, false},
+		"its topic, beside others": {func(g *rig, _ *note) {
+			g.arrive(&note{topic: 1, device: 1})
+			g.lane.LineTrouble(g.line(0), g.now)
+		}, true},
+		"all topics": {func(g *rig, _ *note) {
+			g.arrive(&note{topic: 1, device: 1})
+			g.lane.LineTrouble(g.line(0), g.now)
+			g.lane.LineTrouble(g.line(1), g.now)
+		}, false},
+		"the process ends": {func(g *rig, _ *note) {
+			g.lane.Trouble(NoConnection, g.now)
+			g.lane.Stop(g.now)
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(Overflow, nil)
+			g.run() // which finds that nothing is on disk
+			n, behind := &note{}, &note{seq: 1}
+			g.arrive(n)
+			g.arrive(behind)
+			c.setup(g, n)
+			if got := g.lane.Spills(&behind.Item); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
 // waiting has k of one device stand in memory, the first of which waits for itself.
 func waiting(g *rig, k int) (notes []*note) {
 	for i := range k {
