@@ -10,8 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,6 +59,11 @@ func measureConnect(b *testing.B, s setting, way string) {
 	servers := []connectServer{
 		{"listener", listener.address, func() time.Duration { return listener.ask(order{Do: "usage"}).Usage.CPU }},
 		{"gateway", bridge.address, func() time.Duration { return bridge.ask(order{Do: "usage"}).Usage.CPU }},
+	}
+	if *against != "" {
+		s.Program = *against
+		before := startChild(b, "connect-gateway", s)
+		servers = append(servers, connectServer{"before", before.address, func() time.Duration { return before.ask(order{Do: "usage"}).Usage.CPU }})
 	}
 	if program := find("haproxy"); program != "" {
 		servers = append(servers, startHAProxy(b, program, s))
@@ -276,21 +279,16 @@ listen push
 	return connectServer{"haproxy", address, func() time.Duration { return processorOf(b, cmd.Process.Pid) }}
 }
 
-// processorOf is what a process has used, to 10 ms.
+// processorOf is what a process of one thread has used.
 func processorOf(b *testing.B, pid int) time.Duration {
 	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	var ticks int
-	for _, f := range fields[11:13] { // user and system mode, in hundredths of a second
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			b.Fatal(err)
-		}
-		ticks += n
+	var used time.Duration
+	if _, err := fmt.Sscan(string(text), &used); err != nil {
+		b.Fatalf("schedstat %q: %v", text, err)
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond
+	return used
 }
