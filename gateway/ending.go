@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"time"
 
 	"apnsbridge/binproto"
@@ -136,6 +137,10 @@ func (c *Conn) part() {
 	}
 	c.ours = fin
 	err := c.stream.CloseWrite()
+	if c.theirs >= fin && c.packet.end == 0 { // neither is there more to read, nor a packet to hear of
+		c.finish(cmp.Or(err, c.untold()))
+		return
+	}
 	unix.Shutdown(c.descriptor(), unix.SHUT_WR)
 	if c.holder == kept {
 		if err != nil {
