@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"sync"
@@ -100,26 +99,6 @@ func (c *Conn) become(h holder) {
 	c.holder = h
 }
 
-// errand is whether act is on its way.
-type errand uint8
-
-const (
-	none errand = iota
-	underway
-	never // the connection has gone
-)
-
-// request is what has been asked of the connection and not yet done.
-type request struct {
-	last        *lastWord // Fail or Close was called; stays
-	resume      bool
-	speak       bool // it is time to look whether our side may end
-	lookBack    bool // it is time to look how the packet fared
-	enrollError error
-	retry       bool
-	abort       error
-}
-
 func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
 	c := &Conn{server: s, place: a.place, remote: remote, stream: a.stream, fd: -1}
 	c.heardAt.Store(time.Now().UnixNano())
@@ -163,87 +142,14 @@ func (c *Conn) abort(err error) {
 	c.ask(func(r *request) { r.abort = err })
 }
 
-// ask notes a request and sees that act runs. Once the connection is dead it
-// does nothing: the loops may be gone.
-func (c *Conn) ask(note func(*request)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.errand == never {
-		return
-	}
-	note(&c.asked)
-	c.kick()
-}
-
-func (c *Conn) kick() {
-	if c.loop == nil || c.errand == underway {
-		return // attach will, or act is on its way
-	}
-	if c.loop.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-		c.act()
-		return nil
-	})) == nil {
-		c.errand = underway
-	}
-}
-
-// take returns what has been asked. The last word stays, so that there is but one.
-func (c *Conn) take() request {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.asked
-	c.asked = request{last: r.last}
-	if c.errand == underway {
-		c.errand = none
-	}
-	return r
-}
-
-func (c *Conn) opened() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.loop != nil
-}
-
-// act does what has been asked.
-func (c *Conn) act() {
-	r := c.take()
-	if c.ours == reset {
-		return
-	}
-	watched := c.gnet
-	if r.abort != nil {
-		c.finish(r.abort)
-	} else {
-		c.mayEnd(r)
-		if r.resume {
-			c.full = false
-		}
-		if r.lookBack {
-			c.lookBack()
-		}
-		if r.enrollError != nil {
-			c.enrollFailed(r.enrollError)
-		}
-		c.goOn()
-	}
-	if watched != nil && c.gnet != watched {
-		c.loop.Close(watched)
-	}
-}
+func (c *Conn) opened() bool { return c.attached.Load() > 0 }
 
 // attach is called when gnet has taken the descriptor: behind the handshake,
 // when the first frames may already be inside the tls.Conn, and again whenever
 // it was parked.
 func (c *Conn) attach(gc gnet.Conn) {
 	if c.loop == nil {
-		l := c.server.loopOf(gc.EventLoop())
-		c.mu.Lock()
-		c.loop = l
-		if c.asked != (request{}) {
-			c.kick()
-		}
-		c.mu.Unlock()
+		c.join(c.server.loopOf(gc.EventLoop()))
 	}
 	c.attached.Add(1)
 	if c.ours == reset {

@@ -8,3 +8,6 @@ func (s *Server) MoveAway(trip time.Duration) {
 	defer s.mu.Unlock()
 	s.roundTrip = func(int) (time.Duration, bool) { return trip, true }
 }
+
+// OnLoop reports whether a loop has the connection.
+func (c *Conn) OnLoop() bool { return c.opened() }

@@ -46,8 +46,7 @@ func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
 	}
 	if _, err := s.client.EnrollContext(a.tcp, c); err != nil || !c.opened() {
 		s.front.often.Warn().Err(err).Stringer("address", remote).Msg("no event loop took the connection")
-		s.remove(c)
-		c.session.Close(errNotEnrolled)
+		c.finish(errNotEnrolled)
 	}
 }
 
@@ -60,7 +59,9 @@ type handler struct {
 
 func (h *handler) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c := gc.Context().(*Conn)
+	c.beginCall()
 	c.attach(gc)
+	c.endCall()
 	return nil, c.actionFor(gc)
 }
 
@@ -74,14 +75,18 @@ func (h *handler) OnTraffic(gc gnet.Conn) gnet.Action {
 		c.finish(err)
 		return gnet.Close
 	}
+	c.beginCall()
 	c.receive(raw)
+	c.endCall()
 	return c.actionFor(gc)
 }
 
 // OnClose runs before the descriptor is closed.
 func (h *handler) OnClose(gc gnet.Conn, err error) gnet.Action {
 	if c := gc.Context().(*Conn); c.gnet == gc {
+		c.beginCall()
 		c.detached(err)
+		c.endCall()
 	}
 	return gnet.None
 }
