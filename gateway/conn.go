@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -21,11 +22,12 @@ var (
 
 // Conn is one provider's connection. Its exported methods may be called from
 // any goroutine, also within the Session's own methods and after its Close; they
-// return at once. All else happens on the connection's loop.
+// return at once. All else happens on the connection's loop, and before it has one
+// on the goroutine of its handshake.
 //
 // The descriptor is gnet's while the loop reads. It is ours, and gnet knows
-// nothing of it, while the session has no room, and when the provider has ended its
-// side and ours waits for a verdict: see holder.
+// nothing of it, at first, while the session has no room, and when the provider has
+// ended its side and ours waits for a verdict: see holder.
 type Conn struct {
 	server  *Server
 	session Session
@@ -35,9 +37,11 @@ type Conn struct {
 	stream  stream
 	wire    *loopWire
 
-	loop *loop     // set once; for kick under mu
-	gnet gnet.Conn // nil unless the loop watches the descriptor
-	fd   int       // -1 unless the descriptor is ours
+	loop    *loop        // set once; for kick under mu
+	scratch *scratch     // the loop's, or one of the server's as long as there is none
+	gnet    gnet.Conn    // nil unless the loop watches the descriptor
+	fd      int          // -1 unless the descriptor is ours
+	tcp     *net.TCPConn // whose it is while it arrives
 
 	partial []byte          // of a frame
 	large   *binproto.Large // of a frame that is not worth a buffer
@@ -79,6 +83,7 @@ type holder uint8
 
 const (
 	watched   holder = iota // gnet, which reads it
+	arriving                // we have, and read it where the handshake was done
 	parked                  // we have, and do not read it
 	enrolling               // we have, and gnet is about to
 	kept                    // we have: the provider has ended its side
@@ -158,6 +163,10 @@ func (c *Conn) attach(gc gnet.Conn) {
 	c.closeDescriptor()
 	c.gnet = gc
 	c.become(watched)
+	if c.full {
+		c.park()
+		return
+	}
 	c.receive(nil)
 }
 
@@ -183,10 +192,13 @@ func (c *Conn) descriptor() int {
 
 // closeDescriptor closes the one that is ours, if any.
 func (c *Conn) closeDescriptor() {
-	if c.fd >= 0 {
+	switch {
+	case c.tcp != nil:
+		c.tcp.Close()
+	case c.fd >= 0:
 		unix.Close(c.fd)
-		c.fd = -1
 	}
+	c.tcp, c.fd = nil, -1
 }
 
 // silence is how long the provider has sent nothing that can be read.

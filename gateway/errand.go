@@ -109,6 +109,7 @@ func (c *Conn) endCall() {
 
 // join gives the connection its loop.
 func (c *Conn) join(l *loop) {
+	c.scratch = &l.scratch
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.loop = l

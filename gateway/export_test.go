@@ -11,3 +11,6 @@ func (s *Server) MoveAway(trip time.Duration) {
 
 // OnLoop reports whether a loop has the connection.
 func (c *Conn) OnLoop() bool { return c.opened() }
+
+// ReadBriefly has connections wait for a loop for so long.
+func (c *Config) ReadBriefly(d time.Duration) { c.briefly = d }

@@ -12,10 +12,19 @@ import (
 // loop is what the connections of one event loop share, one after the other.
 type loop struct {
 	gnet.EventLoop
-	plain []byte // what crypto/tls has decrypted
-	raw   []byte // what is read from a parked descriptor
-	note  binproto.Notification
+	scratch
 	spare int // a descriptor to be given up for one that is needed, -1 if there is none
+}
+
+// scratch is what a connection is read with.
+type scratch struct {
+	plain []byte // what crypto/tls has decrypted
+	raw   []byte // what is read from a descriptor that gnet does not watch
+	note  binproto.Notification
+}
+
+func newScratch(size int) scratch {
+	return scratch{plain: make([]byte, 64<<10), raw: make([]byte, size)}
 }
 
 func (s *Server) loopOf(el gnet.EventLoop) *loop {
@@ -23,15 +32,20 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 	defer s.mu.Unlock()
 	l := s.loops[el]
 	if l == nil {
-		l = &loop{
-			EventLoop: el,
-			plain:     make([]byte, 64<<10),
-			raw:       make([]byte, s.front.limits.readBuffer()),
-			spare:     spareDescriptor(),
-		}
+		l = &loop{EventLoop: el, scratch: newScratch(s.front.limits.readBuffer()), spare: spareDescriptor()}
 		s.loops[el] = l
 	}
 	return l
+}
+
+// anyLoop is nil until the first has had a connection.
+func (s *Server) anyLoop() *loop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.loops {
+		return l
+	}
+	return nil
 }
 
 // welcome opens the session of a connection and gives it to a loop.
@@ -42,6 +56,9 @@ func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
 		a.tcp.Close()
 		s.front.census.leave(c.place)
 		c.session.Close(ErrServerClosed)
+		return
+	}
+	if c.readBriefly(a.tcp) {
 		return
 	}
 	if _, err := s.client.EnrollContext(a.tcp, c); err != nil || !c.opened() {
