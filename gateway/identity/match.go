@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -170,8 +171,7 @@ func (m *Matcher) search(chain []*x509.Certificate, addr netip.Addr, now time.Ti
 // ask has the authorities judge. A signature is verified only where the
 // certificate would then be admitted.
 func (m *Matcher) ask(chain []*x509.Certificate, now time.Time, f *found) (reason error) {
-	uid, topics := uid(chain[0]), listedTopics(chain[0])
-	reason = fmt.Errorf("it is not pinned, and no ca is trusted for its uid %q", Clip(uid))
+	uid, topics := uid(chain[0]), sync.OnceValue(func() []string { return listedTopics(chain[0]) })
 	for _, a := range m.authorities {
 		verified := false
 		for _, r := range a.rules {
@@ -190,15 +190,18 @@ func (m *Matcher) ask(chain []*x509.Certificate, now time.Time, f *found) (reaso
 			f.admit(rank, r)
 		}
 	}
+	if f.rank == byNothing && reason == nil {
+		reason = fmt.Errorf("it is not pinned, and no ca is trusted for its uid %q", Clip(uid))
+	}
 	return reason
 }
 
 // admits says how strongly a rule for a CA admits its certificate.
-func (r Rule) admits(uid string, topics []string) rank {
+func (r Rule) admits(uid string, topics func() []string) rank {
 	switch {
 	case r.Any || r.UID == uid:
 		return byAuthority
-	case slices.Contains(topics, r.UID):
+	case slices.Contains(topics(), r.UID):
 		return byTopic
 	}
 	return byNothing
