@@ -113,7 +113,7 @@ func (n *notification) answered(v upstream.Verdict) {
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
-	renew, about, watching := n.Bearer, n.subject(), l.watching(n)
+	renew, about, watching := n.Bearer, n.judged(v), l.watching(n)
 	at := scope(about.route.app.EnvironmentOf(l.environment), n.Line.Name)
 	if watching && !dry {
 		l.noteAnswer(n, v)

@@ -27,6 +27,15 @@ func (n *notification) subject() (s subject) {
 	return s
 }
 
+// judged is what v is about, which was said of n. An acceptance is not put in words: its
+// token, which is out of the processor's caches by then, is left alone.
+func (n *notification) judged(v upstream.Verdict) subject {
+	if v.Class != upstream.Accepted {
+		return n.subject()
+	}
+	return subject{route: n.route, environment: n.lane.environment, topic: n.Request.Topic}
+}
+
 func (s subject) says(v upstream.Verdict) string {
 	token := s.device[:]
 	if s.device == (conversation.Device{}) {

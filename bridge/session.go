@@ -33,6 +33,7 @@ type Session struct {
 	// Under the client's lock.
 	talk    *conversation.Conn
 	parked  bool      // the gateway was told that there is no room
+	since   time.Time // it is parked
 	waited  time.Time // until when it was, at the latest when the bridge stopped
 	gone    bool      // the connection is
 	touched bool      // on the client's list of that name
@@ -200,16 +201,22 @@ func (s *Session) room(now time.Time) bool {
 	case s.talk.Len() < s.bridge.limits.Window && s.app.account.Room():
 		return true
 	}
-	s.parked = true
+	if !s.parked {
+		s.parked, s.since = true, now
+	}
 	s.client.watch(s)
 	return false
 }
 
-// takeOverSlow takes what APNs does not answer out of a window that is full, as long
+// lookAfter is how long a window is full before it is looked through. Those of a busy
+// provider are for moments, and nothing is slow any sooner.
+const lookAfter = time.Second
+
+// takeOverSlow takes what APNs does not answer out of a window that stays full, as long
 // as it answers about others: one device must not stop the connection. The client's
 // lock is held.
 func (s *Session) takeOverSlow(now time.Time) {
-	if !s.parked || s.talk.Lingers() || int64(s.talk.Len()) <= budget.LowWater(int64(s.bridge.limits.Window)) {
+	if !s.parked || now.Sub(s.since) < lookAfter || s.talk.Lingers() || int64(s.talk.Len()) <= budget.LowWater(int64(s.bridge.limits.Window)) {
 		return
 	}
 	for _, l := range s.app.lanes {
