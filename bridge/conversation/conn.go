@@ -168,7 +168,9 @@ func (c *Conn) arrive(v Content, f Frame, t instant) Seq {
 		c.expected++
 	}
 	c.frames++
-	return c.window.Take(slot{content: v, frame: f, taken: t, order: c.ledger.frames, repeats: repeats})
+	s, x := c.window.Take()
+	x.content, x.frame, x.taken, x.order, x.repeats = v, f, t, c.ledger.frames, repeats
+	return s
 }
 
 // Ended says that the provider has ended its side, or that its stream cannot be
@@ -206,7 +208,7 @@ func (c *Conn) Closed(heard bool, now time.Time) {
 	c.run, c.previous = sequence{}, glimpse{}
 	c.advance(t)
 	if c.window.Len() == 0 {
-		c.release(c.window.Tail(), slot{})
+		c.release(c.window.Tail(), &slot{})
 	}
 }
 

@@ -83,11 +83,12 @@ func (c *Conn) advance(t instant) {
 		}
 		if status != binproto.NoError {
 			c.owed--
-			if c.owes(s, &x, t) {
-				c.fail(s, &x, t)
+			if c.owes(s, x, t) {
+				c.fail(s, x, t)
 			}
 		}
 		c.release(s, x)
+		*x = slot{}
 	}
 	if c.owed > 0 {
 		c.findStuck()
@@ -103,11 +104,11 @@ func (c *Conn) advance(t instant) {
 // release gives contents back one place late: the frame before a failed one
 // tells whether a provider repeats its list. Once the failure was told there is
 // no need.
-func (c *Conn) release(s Seq, x slot) {
+func (c *Conn) release(s Seq, x *slot) {
 	if content := c.before.content; content != nil {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s - 1, Content: content})
 	}
-	c.before, c.spared = x, false
+	c.before, c.spared = *x, false
 	if c.phase == told && x.content != nil {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s, Content: x.content})
 		c.before.content = nil

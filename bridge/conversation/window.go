@@ -35,15 +35,15 @@ const keptRing = 8
 // Len is the number of notifications in the window.
 func (w *Window[T]) Len() int { return int(w.next - w.head) }
 
-// Take puts v behind all others and returns its place.
-func (w *Window[T]) Take(v T) Seq {
+// Take makes a place behind all others, empty, which the owner fills: a T is large, and
+// is written once. The pointer is good until the next Take.
+func (w *Window[T]) Take() (Seq, *T) {
 	if w.Len() == len(w.ring) {
 		w.grow()
 	}
 	s := w.next
 	w.next++
-	*w.at(s) = cell[T]{value: v}
-	return s
+	return s, &w.at(s).value
 }
 
 // Settle gives the verdict on the notification at s: NoError if it was
@@ -63,22 +63,23 @@ func (w *Window[T]) Settled(s Seq) bool {
 }
 
 // Next removes the head of the window if it is settled, and returns it with its
-// verdict. Call it after Settle until ok is false.
-func (w *Window[T]) Next() (v T, status binproto.Status, ok bool) {
+// verdict. Call it after Settle until ok is false. The owner clears what v points to
+// before the next Take, which may use the same place.
+func (w *Window[T]) Next() (v *T, status binproto.Status, ok bool) {
 	if w.head == w.next {
-		return v, 0, false
+		return nil, 0, false
 	}
 	p := w.at(w.head)
 	if !p.settled {
-		return v, 0, false
+		return nil, 0, false
 	}
-	v, status = p.value, p.status
-	*p = cell[T]{}
+	status = p.status
+	p.settled, p.status = false, binproto.NoError
 	w.head++
 	if w.head == w.next && len(w.ring) > keptRing {
 		w.ring = nil
 	}
-	return v, status, true
+	return &p.value, status, true
 }
 
 // Head is the oldest notification of the window, settled or not.

@@ -8,6 +8,13 @@ import (
 	"pgregory.net/rapid"
 )
 
+// put puts v behind all others of w.
+func put[T any](w *Window[T], v T) Seq {
+	s, p := w.Take()
+	*p = v
+	return s
+}
+
 // naive is a window as one would write it down: everything ever taken, in a
 // slice.
 type naive struct {
@@ -39,7 +46,7 @@ func TestWindowModel(t *testing.T) {
 			"take": func(t *rapid.T) {
 				for range rapid.IntRange(1, 12).Draw(t, "count") {
 					v := fmt.Sprint("n", len(n.all))
-					if s := w.Take(v); s != Seq(len(n.all)) {
+					if s := put(&w, v); s != Seq(len(n.all)) {
 						t.Fatalf("Take: got place %d, want %d", s, len(n.all))
 					}
 					n.all = append(n.all, naivePlace{value: v})
@@ -72,9 +79,10 @@ func TestWindowModel(t *testing.T) {
 				if !ok {
 					return
 				}
-				if want := n.all[n.head]; v != want.value || status != want.status {
-					t.Fatalf("Next: got %s, status %d; want %s, status %d", v, status, want.value, want.status)
+				if want := n.all[n.head]; *v != want.value || status != want.status {
+					t.Fatalf("Next: got %s, status %d; want %s, status %d", *v, status, want.value, want.status)
 				}
+				*v = ""
 				n.head++
 			},
 			"": func(t *rapid.T) {
@@ -122,8 +130,8 @@ func TestWindowMisuse(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var w Window[int]
-			w.Take(1)
-			w.Take(2)
+			put(&w, 1)
+			put(&w, 2)
 			defer func() {
 				if recover() == nil {
 					t.Error("did not panic")
@@ -138,7 +146,7 @@ func TestWindowMisuse(t *testing.T) {
 func TestWindowAllStops(t *testing.T) {
 	var w Window[int]
 	for i := range 3 {
-		w.Take(i)
+		put(&w, i)
 	}
 	for s := range w.All() {
 		if s == 1 {
@@ -154,7 +162,7 @@ func TestWindowAllStops(t *testing.T) {
 func TestWindowShrinks(t *testing.T) {
 	var w Window[int]
 	for i := range 1000 {
-		w.Take(i)
+		put(&w, i)
 	}
 	for i := range 1000 {
 		if cap(w.ring) < 1000 {
@@ -166,7 +174,7 @@ func TestWindowShrinks(t *testing.T) {
 	if cap(w.ring) > keptRing {
 		t.Errorf("%d places are kept, want %d at most", cap(w.ring), keptRing)
 	}
-	if s := w.Take(1000); s != 1000 || *w.At(s) != 1000 {
+	if s := put(&w, 1000); s != 1000 || *w.At(s) != 1000 {
 		t.Errorf("got place %d with %d after the window was empty, want 1000", s, *w.At(s))
 	}
 }
