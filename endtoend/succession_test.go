@@ -89,9 +89,9 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 	var writing sync.WaitGroup
 	firms := make([]*firm, providers)
 	for i := range firms {
-		firms[i] = &firm{goer: goer{frames: 60, bad: none, rate: 400}, first: i * all}
+		firms[i] = &firm{goer: goer{frames: 60, bad: none, rate: 2000}, first: i * all}
 		if i%5 == 0 {
-			firms[i].frames = 600 // the predecessor reads it to its end
+			firms[i].frames = 3000 // the predecessor reads it to its end
 		}
 		writing.Go(func() {
 			if err := firms[i].run(t.Context(), w, &done); err != nil {
