@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +28,7 @@ type driver struct {
 	deaf    bool          // it may be gone before it can be told
 	pause   time.Duration // behind every 50
 	partly  bool          // not all behind a failure is sent again: what was bad of the rest is listed in two minutes
+	oldTLS  bool          // it speaks TLS 1.0, over which it is told nothing
 }
 
 var (
@@ -33,6 +36,7 @@ var (
 	ruby   = []string{"ruby", "testdata/foreign/apns.rb"}
 	erlang = []string{"escript", "testdata/foreign/apns4erl.escript"}
 	java   = []string{"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "testdata/foreign/Apns.java"}
+	libssl = []string{"cc", "testdata/foreign/capn.c", "-lssl", "-lcrypto"} // is compiled first
 )
 
 var drivers = []driver{
@@ -45,6 +49,9 @@ var drivers = []driver{
 	{name: "apns4erl, never", command: erlang, mode: "never", partly: true},
 	{name: "java-apns", command: java, mode: "java-apns", partly: true},
 	{name: "pushy", command: java, mode: "pushy"},
+	{name: "libcapn, apn_send", command: libssl, mode: "send"},
+	{name: "libcapn, apn_send2", command: libssl, mode: "send2"},
+	{name: "libcapn, TLS 1.0", command: libssl, mode: "send2-1.0", oldTLS: true},
 }
 
 // The libraries of other languages: each good notification arrives once, and their
@@ -53,15 +60,19 @@ func TestForeignLibraries(t *testing.T) {
 	for _, d := range atEveryPace() {
 		t.Run(fmt.Sprintf("%s, pauses of %v", d.name, d.pause), func(t *testing.T) {
 			t.Parallel()
-			path := d.find(t)
+			command := d.find(t)
 			m := newMailing(1000, 250)
 			if d.partly && !*long {
 				m = newMailing(1000, 1000)
 			}
 			w := newWorld(t, late)
-			told := d.send(t, w, path, m)
-			if len(told) == 0 && !d.deaf {
-				t.Error("it was told nothing")
+			if d.oldTLS {
+				w.Reconfigure("key: server-key.pem", `key: server-key.pem, min_version: "1.0"`)
+				w.Start()
+			}
+			told := d.send(t, w, command, m)
+			if len(told) == 0 && !d.deaf && !d.oldTLS || len(told) > 0 && d.oldTLS {
+				t.Errorf("it was told of %d bad tokens", len(told))
 			}
 			m.isTold(t, w, told)
 			m.arrives(t, w)
@@ -87,28 +98,41 @@ func atEveryPace() []driver {
 
 var java17 = regexp.MustCompile(`^\w+ (1[7-9]|[2-9]\d)\b`) // or later
 
-// find skips the test where the driver's program is missing.
-func (d driver) find(t *testing.T) string {
+// find gives the command that runs the driver, and skips the test where its program is
+// missing.
+func (d driver) find(t *testing.T) []string {
 	t.Helper()
 	path := servertest.Foreign(t, d.command[0])
-	if d.command[0] == "java" {
+	switch d.command[0] {
+	case "java":
 		servertest.Foreign(t, "javac") // which `java` compiles the source with
 		out, err := exec.Command(path, "--version").Output()
 		if err != nil || !java17.Match(out) {
 			t.Skipf("Java 17 is needed: %s, %v", out, err)
 		}
+	case "cc":
+		headers := exec.Command(path, "-E", "-include", "openssl/ssl.h", "-x", "c", os.DevNull)
+		if out, err := headers.CombinedOutput(); err != nil {
+			t.Skipf("OpenSSL's headers are not installed on this machine: %.300s", out)
+		}
+		compiled := filepath.Join(t.TempDir(), "driver")
+		compile := exec.Command(path, slices.Concat([]string{"-o", compiled}, d.command[1:])...)
+		if out, err := compile.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return []string{compiled}
 	}
-	return path
+	return slices.Concat([]string{path}, d.command[1:])
 }
 
 // send has the driver send the mailing, and gives the tokens that error responses
 // named.
-func (d driver) send(t *testing.T, w *world, path string, m mailing) (told map[string]bool) {
+func (d driver) send(t *testing.T, w *world, command []string, m mailing) (told map[string]bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	arguments := []string{w.Push, d.certificate(t, w), w.Path("ca.pem"), d.mode, fmt.Sprint(d.pause.Milliseconds())}
-	cmd := exec.CommandContext(ctx, path, slices.Concat(d.command[1:], arguments)...)
+	cmd := exec.CommandContext(ctx, command[0], slices.Concat(command[1:], arguments)...)
 	cmd.Stdin = strings.NewReader(m.lines())
 	out, err := cmd.CombinedOutput()
 	const skip = 77
