@@ -71,11 +71,12 @@ const (
 // begin opens an episode on c.
 func (l *Ledger) begin(c *Conn, why cause, h *habit, t instant) *episode {
 	l.makeRoom(episodeBytes, nil)
+	l.notes.packet = l.notes.count()
 	number := max(l.epoch.Add(t).UnixNano(), l.lastNumber+1)
 	l.lastNumber = number
 	e := &episode{
 		number: number, cause: why, habit: h, conn: c, positional: c.numbered, packet: t, base: t,
-		closed: t, since: l.notes.count(),
+		closed: t, since: l.notes.packet,
 	}
 	l.episodes = append(l.episodes, e)
 	l.account(episodeBytes)

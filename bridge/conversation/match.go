@@ -110,7 +110,7 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	c.noticeList(k, e == nil, h, t)
 	h.seen = t
 	early := e == nil && c.episode != nil && c.pairEarly(s, k, h, t)
-	if c.othersRead() && l.noteRoom() {
+	if c.othersRead() && !c.noted(k, t) && l.noteRoom() {
 		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c.number, positional: c.numbered})))
 	}
 	switch {

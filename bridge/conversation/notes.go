@@ -18,8 +18,9 @@ type note struct {
 
 // notes is a ring: the latest maxNotes frames.
 type notes struct {
-	ring  []note
-	first uint64 // ordinal of the oldest
+	ring   []note
+	first  uint64 // ordinal of the oldest
+	packet uint64 // of the first since the latest packet
 }
 
 func (n *notes) count() uint64 { return n.first + uint64(len(n.ring)) }
@@ -35,6 +36,9 @@ func (n *notes) add(x note) int {
 	n.ring = append(n.ring, x)
 	return len(n.ring) - was
 }
+
+// sincePacket are the notes since the latest packet.
+func (n *notes) sincePacket() []note { return n.ring[max(n.packet, n.first)-n.first:] }
 
 // clear returns how many notes there were.
 func (n *notes) clear() int {
@@ -52,6 +56,21 @@ func (c *Conn) othersRead() bool {
 		others--
 	}
 	return others > 0
+}
+
+// noted reports whether a frame with the content k may have come in an earlier round on
+// c, and is noted: rounds without end must not push out what else there is. Notes from
+// before the latest packet do not count: for its connection they are too old.
+func (c *Conn) noted(k key, t instant) bool {
+	if c.episode == nil || !c.episode.mayComeInRounds(t) {
+		return false
+	}
+	for _, n := range c.ledger.notes.sincePacket() {
+		if n.conn == c.number && n.key == k {
+			return true
+		}
+	}
+	return false
 }
 
 // pairEarly recognises the late original of a frame that has overtaken it. It is

@@ -45,6 +45,40 @@ func TestRulesStatus10Forgotten(t *testing.T) {
 		`)
 }
 
+// Rounds on two connections, however many, do not push out the notes by which those on
+// the first are recognised.
+func TestRulesRoundsLeaveNotes(t *testing.T) {
+	rounds := func(format string) string {
+		var all strings.Builder
+		for i := range maxNotes + 1 {
+			fmt.Fprintf(&all, format+"\n", 9+i)
+		}
+		return all.String()
+	}
+	play(t, `
+			open A
+			A 1 x
+			A 2 a
+			A 3 y
+			A 4 b
+			A bad y
+			A bad x   -> packet A 8 1
+			A ok a
+			A ok b
+			wait 50ms
+			open B
+			B 1 a     -> swallow
+			B 2 y     -> swallow, packet B 8 2
+			B 3 b     -> swallow
+			wait 50ms
+			`+rounds("B %d b -> swallow")+`
+			A 5 a     -> swallow
+			A 6 y     -> swallow
+			`+rounds("A %d y -> swallow")+`
+			A 7 a     -> swallow
+		`)
+}
+
 // A proven resender is allowed six misses in a row.
 func TestRulesSixMisses(t *testing.T) {
 	proven := func(n int) string {
