@@ -41,6 +41,7 @@ var (
 
 var drivers = []driver{
 	{name: "AnyEvent::APNS, again", command: perl, mode: "again"},
+	{name: "AnyEvent::APNS, again, later", command: perl, mode: "later"},
 	{name: "AnyEvent::APNS, drain", command: perl, mode: "drain", deaf: true},
 	{name: "rpush", command: ruby, mode: "rpush"},
 	{name: "houston", command: ruby, mode: "houston", deaf: true},

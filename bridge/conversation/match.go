@@ -30,6 +30,7 @@ type likeness uint8
 
 const (
 	different likeness = iota
+	countedOn          // only as the next that its provider would send again, and before anything new
 	inOrder            // only as the next that its provider would send again
 	alike
 )
@@ -46,6 +47,9 @@ func (o original) resent(f Frame, h *habit) likeness {
 	case same:
 		return alike
 	case !o.positional && !o.constant && o.frame.has && !h.renames:
+		if !h.keeps && f.HasIdentifier && f.Identifier > o.frame.identifier {
+			return countedOn // by a counter of all its connections
+		}
 		return different
 	case h.keeps && !h.renames: // but another program of this kind may not
 		return inOrder
@@ -89,11 +93,22 @@ func (e *episode) mayComeInRounds(t instant) bool {
 }
 
 // mayResend reports whether a frame on c that is like the original of e may be it
-// sent again. A program that numbers each connection anew does so on c too.
+// sent again. A program that numbers each connection anew does so on c too; one that
+// counts over all of them begins a new one with what it sends again.
 func (c *Conn) mayResend(e *entry, like likeness) bool {
-	ep := e.episode
-	return like == alike || like == inOrder && (ep.renumbers() || c.numbered && c.opened >= ep.packet && ep.leads(e))
+	switch ep := e.episode; like {
+	case alike:
+		return true
+	case inOrder:
+		return ep.renumbers() || c.numbered && c.comesNext(e)
+	case countedOn:
+		return ep.renumbers() || !c.previous.unmatched && c.comesNext(e)
+	}
+	return false
 }
+
+// comesNext reports whether e is what its provider would send again next, over c.
+func (c *Conn) comesNext(e *entry) bool { return c.opened >= e.episode.packet && e.episode.leads(e) }
 
 // recognise decides on the frame just taken at s while there is something to
 // recognise. It reports whether the owner is to forward it.

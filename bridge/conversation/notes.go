@@ -86,7 +86,7 @@ func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
 			continue
 		}
 		like := late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit)
-		if like == alike || like == inOrder && n.positional {
+		if like == alike || like == countedOn || like == inOrder && n.positional {
 			n.paired = c.number
 			return true
 		}

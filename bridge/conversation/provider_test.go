@@ -19,6 +19,7 @@ const (
 	byUser                   // the row of the user
 	databaseID               // growing, with gaps
 	nameless                 // command 0
+	anew                     // counted through the life of the program, another each time it is written
 )
 
 // resending is where a library puts what it sends again.
@@ -209,6 +210,8 @@ func (p *program) write(s *socket, x *letter) {
 	case byUser:
 		x.id = x.content.user
 	case zero:
+	case anew:
+		x.id = p.name()
 	case nameless:
 		f.HasIdentifier, f.Command = false, binproto.Simple
 	default:

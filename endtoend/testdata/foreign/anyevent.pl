@@ -7,6 +7,7 @@
 # CERT has the key too, PAUSE is the milliseconds behind every 50 notifications. A
 # notification is a line: a device token, a space, an alert. MODE is
 #   again  on an error response it connects anew and sends again what stood behind
+#   later  the same of a process that has sent 5,000 before
 #   drain  as the module's synopsis: without a pause, and it ends as soon as all is written
 # It prints a line for each error response: error, the status, the device token.
 # It exits with 77 where a module is missing.
@@ -24,7 +25,8 @@ my @notifications = map { chomp; [split / /, $_, 2] } <STDIN>;
 
 my $finished = AnyEvent->condvar;
 my ($handle, $timer);
-my $identifier = 0;
+my $again = $mode ne 'drain';
+my $identifier = $mode eq 'later' ? 5000 : 0;
 my %place;    # of a notification in the list, by its identifier
 
 sub notify {
@@ -46,7 +48,7 @@ sub heard {
     print "error $status $notifications[$place{$failed}][0]\n";
     $handle->destroy;
     undef $timer;
-    begin($place{$failed} + 1) if $mode eq 'again';
+    begin($place{$failed} + 1) if $again;
 }
 
 # Sends what stands from here on over a new connection.
@@ -77,7 +79,7 @@ sub begin {
 # Sends the next 50, or ends.
 sub go_on {
     my ($next) = @_;
-    my $last = $pause && $mode eq 'again' ? $next + 49 : $#notifications;
+    my $last = $pause && $again ? $next + 49 : $#notifications;
     $last = $#notifications if $last > $#notifications;
     notify($_) for $next .. $last;
     if ($last < $#notifications) {
