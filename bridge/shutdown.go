@@ -25,17 +25,20 @@ func (b *Bridge) settled(n int64) {
 // returns when they have been told, all that was taken is settled or on disk, and
 // the feedback list has what it should. What providers still write meanwhile is
 // delivered too. An error says how much is left; with a spool Close writes that to
-// disk.
+// disk. There it waits for the next start; a node of a fleet, which may have none, first
+// delivers what has come to its own disk since it gave its apps.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopping = true
 	b.mu.Unlock()
-	b.everyLane(func(l *appLane) { l.during(func(lane.Now) { l.core.Quiesce() }) })
+	if !b.fleet {
+		b.everyLane(func(l *appLane) { l.during(func(lane.Now) { l.core.Quiesce() }) })
+	}
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
 	enough := time.NewTimer(patienceOf(ctx))
 	defer enough.Stop()
-	for b.endLeaving(b.now()) > 0 || b.unsettled.Load() > 0 {
+	for b.endLeaving(b.now()) > 0 || b.unsettled.Load() > 0 || b.fleet && b.reads() {
 		select {
 		case <-enough.C:
 			b.hurried.Store(true)
@@ -46,6 +49,16 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// reads reports whether a lane still reads what waits on disk.
+func (b *Bridge) reads() (any bool) {
+	b.everyLane(func(l *appLane) {
+		l.lock()
+		any = any || l.core.Reads()
+		l.unlock()
+	})
+	return any
 }
 
 // patienceOf is how long providers that go on writing are read before they are told

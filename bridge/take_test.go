@@ -201,6 +201,30 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// A node that ends delivers what has come to its own disk meanwhile: it may have no next
+// start.
+func TestNodeEndsWithNothingLeft(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+	s := openStore(t, t.TempDir(), boltstore.Options{})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: s.Feedback(), Spool: s.Spool(), Mode: SpoolOverflow, Fleet: true})
+	take(t, b, s)
+	session, p := open(t, b, Origin{})
+	const count = 3000
+	for i := range count {
+		p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+	}
+	session.Close(nil)
+	until(t, "all is on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count })
+	setScenario(t, sim, apnssim.Scenario{})
+	await(t, sim, "the door is open again", 200)
+	if err := b.Shutdown(within(t)); err != nil {
+		t.Error(err)
+	}
+	if st := sim.Stats(); st.Accepted != count || st.Duplicates > 0 {
+		t.Errorf("accepted %d, of %d; doubled %d", st.Accepted, count, st.Duplicates)
+	}
+}
+
 func await(t *testing.T, sim *apnssim.Simulator, what string, accepted int) {
 	t.Helper()
 	if err := sim.Wait(within(t), func(s apnssim.Stats) bool { return int(s.Accepted) >= accepted }); err != nil {

@@ -93,6 +93,9 @@ func (l *Lane) hasReads() bool {
 	return false
 }
 
+// Reads reports whether something is being read from disk, or is to be as soon as it can.
+func (l *Lane) Reads() bool { return l.reading || l.hasReads() }
+
 // Plan gives what is to be read now, in this order, of room bytes in all and at
 // least one item each. Until Enter nothing that arrives overtakes it.
 func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
