@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"apnsbridge/bridge/conversation"
@@ -12,11 +13,6 @@ import (
 )
 
 const (
-	// toldPatience is how long a session whose provider was told of a failure, and still
-	// writes, has to end before its app is given: what comes behind the packet belongs to
-	// its record, and is lost to the next owner.
-	toldPatience = 5 * time.Second
-
 	losePatience = 5 * time.Second // until all that was being put into what is shared was put there, or not
 
 	loosePatience = time.Second // until APNs has answered what it was asked
@@ -28,15 +24,20 @@ const (
 // Those there are go without packets, and come to their end behind it. When what has no
 // verdict is in the spool, or ctx ends, and what providers may send again is written,
 // disown is called: from then on nothing is read of, or put into, what processes share.
+//
+// What comes behind a packet belongs to its record, and is lost to the next owner. So
+// sessions whose providers were told of a failure and still write come to their end first,
+// unless that takes half of ctx's time: what those send again will arrive twice.
 func (b *Bridge) Give(ctx context.Context, name string, disown func()) error {
 	a := b.appOf(name)
 	if a == nil {
 		return fmt.Errorf("no app %q is configured", name)
 	}
 	b.hold(a, away)
-	patience, cancel := context.WithTimeout(ctx, toldPatience)
-	wait(patience, func() bool { return !b.anyTold(a) })
-	cancel()
+	if writing := b.awaitTold(ctx, a); writing > 0 {
+		b.log.Warn().Str("app", name).Int("connections", writing).
+			Msg("the app is given while providers that were told of a failure still write: what they send again may arrive twice")
+	}
 	err := b.empty(ctx, a)
 	log, stop := b.letGoOfLog(a)
 	b.mu.Lock()
@@ -90,17 +91,22 @@ func (b *Bridge) leave(a *app) {
 	}
 }
 
-func (b *Bridge) anyTold(a *app) bool {
-	for _, s := range b.sessionsOf(a) {
-		told := false
-		s.client.during(func(now time.Time) {
-			told = s.talk.Told() && !s.gone && now.Sub(s.talk.Latest()) < settleIn
+// awaitTold waits for the sessions of an app, which is hushed, that write on behind a
+// packet, for half of ctx's time at most. It gives how many still do.
+func (b *Bridge) awaitTold(ctx context.Context, a *app) (writing int) {
+	ctx, cancel := context.WithTimeout(ctx, patienceOf(ctx))
+	defer cancel()
+	told := b.sessionsOf(a) // of which fewer are left with each look: no more are told
+	wait(ctx, func() bool {
+		told = slices.DeleteFunc(told, func(s *Session) (over bool) {
+			s.client.during(func(now time.Time) {
+				over = s.gone || !s.talk.Remembers() || now.Sub(s.talk.Latest()) >= settleIn
+			})
+			return over
 		})
-		if told {
-			return true
-		}
-	}
-	return false
+		return len(told) == 0
+	})
+	return len(told)
 }
 
 // empty has all that waits in an app's lanes go to the spool.

@@ -103,9 +103,9 @@ func (c *Conn) Hush(on bool, now time.Time) {
 	}
 }
 
-// Told reports whether a packet or an end was decided on, and the connection may still be
-// there.
-func (c *Conn) Told() bool { return c.phase == told }
+// Remembers reports whether what still comes is remembered, because it stands behind a
+// packet.
+func (c *Conn) Remembers() bool { return c.episode != nil && c.episode.stage == reading }
 
 // Len is the number of notifications in the window.
 func (c *Conn) Len() int { return c.window.Len() }
