@@ -98,7 +98,17 @@ type Machine struct {
 	config Config
 	apps   map[string]*app
 	wanted []Action
+	leaves leaving
 }
+
+// leaving is how far the end of a node has come.
+type leaving uint8
+
+const (
+	stays  leaving = iota
+	leaves         // it claims nothing more
+	left           // it has no lease any more
+)
 
 // Config is what a machine asks its owner. Both answer from memory.
 type Config struct {
@@ -148,16 +158,25 @@ func (m *Machine) May(name string, now Instant) bool {
 // Session says where a session that comes now belongs: to be carried to node, if that
 // is not empty; else local (Here, Loose), or waiting for an action (Claiming, Giving).
 // A node without a lease carries on as long as the owner that it knew answers.
-func (m *Machine) Session(name string, now Instant) (p Place, node string) {
+//
+// from is the node that carries the session here, empty if none does. If that is the owner
+// that is known, it has given the app since, and to this node.
+func (m *Machine) Session(name, from string, now Instant) (p Place, node string) {
 	a := m.of(name)
-	if a.place == Elsewhere {
-		if owner := m.owner(name, now); owner != "" {
-			return Elsewhere, owner
-		}
-		m.beginClaim(a, now)
-		m.settle(a, now)
+	if a.place != Elsewhere {
+		return a.place, ""
 	}
-	return a.place, ""
+	owner := m.owner(name, now)
+	if owner != "" && (owner != from || now < a.retry) {
+		return Elsewhere, owner
+	}
+	m.beginClaim(a, now)
+	if owner != "" && m.leaves == stays {
+		a.asking = true
+		m.want(Claim, a)
+	}
+	m.settle(a, now)
+	return Claiming, "" // if it is loose by now, it waits for that action
 }
 
 // owner is the other node that has an app and can be reached, empty if none does.
@@ -187,6 +206,9 @@ func (m *Machine) Sent(now Instant) { m.lease.Sent(now) }
 
 // Renewed takes note that the join or renewal that was sent then has succeeded.
 func (m *Machine) Renewed(sent Instant, v store.FleetView, now Instant) {
+	if m.leaves == left {
+		return // the answer was on its way
+	}
 	m.lease.Renewed(sent, v)
 	m.Tick(now)
 }
@@ -195,6 +217,20 @@ func (m *Machine) Renewed(sent Instant, v store.FleetView, now Instant) {
 func (m *Machine) Over(now Instant) {
 	m.lease.Over(now)
 	m.Tick(now)
+}
+
+// Leave takes note that the node is about to end: it claims nothing more. Sessions of
+// apps that no other is known to have are loose from now on. What is here is to be given.
+func (m *Machine) Leave(now Instant) {
+	m.leaves = max(m.leaves, leaves)
+	m.Tick(now)
+}
+
+// Left takes note that the store is about to be told that the lease is over. Nothing is
+// here any more, also what was claimed and not given.
+func (m *Machine) Left(now Instant) {
+	m.leaves = left
+	m.Over(now)
 }
 
 // Claimed takes note that a claim has succeeded.
@@ -249,7 +285,7 @@ func (m *Machine) Given(name string, now Instant) {
 	if a.place != Giving {
 		return
 	}
-	m.lease.Given(name, a.epoch)
+	m.lease.Given(name, a.epoch, a.to)
 	a.place, a.epoch, a.retry = Elsewhere, 0, now+m.rules.Retry
 	m.want(Carry, a)
 	m.wanted[len(m.wanted)-1].Node = a.to
@@ -257,9 +293,11 @@ func (m *Machine) Given(name string, now Instant) {
 
 // Tick lets time pass, and gives all apps their places.
 func (m *Machine) Tick(now Instant) {
-	for _, name := range m.lease.Claims(now, m.config.Serves) {
-		if a := m.of(name); a.place == Elsewhere && now >= a.retry {
-			m.beginClaim(a, now)
+	if m.leaves == stays {
+		for _, name := range m.lease.Claims(now, m.config.Serves) {
+			if a := m.of(name); a.place == Elsewhere && now >= a.retry {
+				m.beginClaim(a, now)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.apps)) {

@@ -61,7 +61,7 @@ func (r *rig) wants(want ...string) {
 // session wants a session that comes to belong there.
 func (r *rig) session(now Instant, want Place, node string) {
 	r.t.Helper()
-	if p, to := r.Session("mail", now); p != want || to != node {
+	if p, to := r.Session("mail", "", now); p != want || to != node {
 		r.t.Errorf("at %v: got a session %v at %q, want %v at %q", now, p, to, want, node)
 	}
 }
@@ -195,6 +195,63 @@ func TestGive(t *testing.T) {
 	r.Renewed(2*second, view("mail gw2 1"), 2*second)
 	r.wants()
 	r.session(2*second, Elsewhere, "gw2")
+}
+
+// A session that comes behind what was given is carried after it, though the store was
+// not asked since.
+func TestGivenToTheNext(t *testing.T) {
+	r := here(t)
+	r.Renewed(0, view("mail gw1 1"), 0)
+	r.Give("mail", "gw2")
+	r.wants("release mail 1 gw2")
+	r.Given("mail", second)
+	r.wants("carry mail gw2")
+	r.session(second, Elsewhere, "gw2")
+	r.wants()
+}
+
+// What the owner that is known carries here it has given to this node, which claims it
+// though it was not told yet. If it is refused, the owner is right.
+func TestCarriedByTheOwner(t *testing.T) {
+	r := newRig(t)
+	r.Renewed(0, view("mail gw2 1"), 0)
+	if p, to := r.Session("mail", "gw2", 0); p != Claiming || to != "" {
+		t.Errorf("got a session %v at %q", p, to)
+	}
+	r.wants("claim mail")
+	r.Refused("mail", 0)
+	r.wants("carry mail gw2")
+	if p, to := r.Session("mail", "gw2", 0); p != Elsewhere || to != "gw2" {
+		t.Errorf("once more: got a session %v at %q", p, to)
+	}
+	r.Session("mail", "gw2", second)
+	r.wants("claim mail")
+	r.Claimed("mail", 2, second)
+	r.wants("take mail 2")
+}
+
+// A node that is about to end claims nothing: what no other has goes on loosely at once.
+func TestLeave(t *testing.T) {
+	r := here(t)
+	r.Renewed(0, view("mail gw1 1", "news gw2 1"), 0)
+	r.Leave(0)
+	r.wants()
+	if p, to := r.Session("news", "", second); p != Elsewhere || to != "gw2" {
+		t.Errorf("got a session %v at %q", p, to)
+	}
+	if p, _ := r.Session("zoo", "", second); p != Claiming {
+		t.Errorf("got a session %v", p)
+	}
+	r.wants("loosen zoo")
+	if r.Left(second); r.May("mail", second) {
+		t.Error("packets may be written without a lease")
+	}
+	r.wants("loosen mail")
+	r.Renewed(0, view("mail gw1 1"), second) // was under way
+	r.wants()
+	if r.May("mail", second) || r.Lease().Joined() {
+		t.Error("the lease is back")
+	}
 }
 
 // An answer that comes late is still of use, or what was taken by then is dropped.

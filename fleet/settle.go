@@ -35,7 +35,7 @@ func (m *Machine) settleClaiming(a *app, now Instant, held uint64, owns bool) {
 	case owns && a.epoch == held:
 		a.place = Here
 		m.want(Open, a)
-	case now >= a.since+m.rules.Claim:
+	case now >= a.since+m.rules.Claim, m.leaves != stays && !a.asking && m.owner(a.name, now) == "":
 		a.place = Loose
 		m.want(Loosen, a)
 	default:
@@ -78,7 +78,7 @@ func (m *Machine) advance(a *app, now Instant, held uint64, owns bool) bool {
 	switch {
 	case a.asking:
 		return true
-	case now < a.retry:
+	case now < a.retry, m.leaves != stays:
 		return false
 	case owns:
 		a.asking = true

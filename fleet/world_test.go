@@ -57,6 +57,8 @@ type node struct {
 	skew    time.Duration
 	paused  time.Duration
 	asked   bool
+	leaves  bool
+	left    bool
 	life    int
 	number  int // of the process under that name
 	bridges map[string]*bridge
@@ -112,7 +114,7 @@ func (n *node) start() {
 		Reaches: func(name string) bool { return n.w.node(name).paused <= n.w.now },
 	})
 	n.m.Sent(n.now() - time.Hour)
-	n.life, n.asked, n.paused = 0, false, 0
+	n.life, n.asked, n.paused, n.leaves, n.left = 0, false, 0, false, false
 	n.bridges = map[string]*bridge{}
 }
 
@@ -179,11 +181,34 @@ func (n *node) step() {
 	if n.paused > w.now {
 		return
 	}
-	if now := n.now(); !n.asked && now >= n.m.Lease().Due() {
+	if now := n.now(); !n.asked && !n.left && now >= n.m.Lease().Due() {
 		n.renew(now)
 	}
 	n.m.Tick(n.now())
 	n.carryOut()
+	if n.leaves && !n.left {
+		n.leave()
+	}
+}
+
+// leave ends the lease, once nothing is being given any more.
+func (n *node) leave() {
+	for i := range appCount {
+		if n.m.Place(fmt.Sprint("app", i)) == Giving {
+			return
+		}
+	}
+	n.w.note("%s leaves", n.name)
+	n.left = true
+	n.m.Left(n.now())
+	n.carryOut()
+	life := n.life
+	n.ask(func() func() {
+		if n.w.table.lives[n.name] == life {
+			n.w.table.expires[n.name] = min(n.w.now, n.w.table.expires[n.name])
+		}
+		return func() {}
+	}, func() {})
 }
 
 func (n *node) renew(sent time.Duration) {
@@ -219,9 +244,10 @@ func (n *node) renew(sent time.Duration) {
 	}, func() { n.asked = false })
 }
 
-// session is a provider that connects, or one that is told to ask again.
-func (n *node) session(app string) {
-	p, to := n.m.Session(app, n.now())
+// session is a provider that connects, or one that is told to ask again. from carries it
+// here.
+func (n *node) session(app, from string) {
+	p, to := n.m.Session(app, from, n.now())
 	b := n.bridge(app)
 	switch {
 	case to == n.name:
@@ -293,7 +319,7 @@ func (n *node) do(a Action) {
 		b.waits = nil
 		for range waits {
 			if a.Node == "" {
-				n.session(a.App)
+				n.session(a.App, "")
 			}
 		}
 	case Release:
@@ -354,7 +380,11 @@ func (w *world) stir() {
 	switch r := w.rnd.IntN(100); {
 	case r < 60:
 		if n.paused <= w.now {
-			n.session(app)
+			from := "" // or any other node, which may be wrong
+			if by := w.nodes[w.rnd.IntN(nodeCount)]; by != n && w.rnd.IntN(3) == 0 {
+				from = by.name
+			}
+			n.session(app, from)
 		}
 	case r < 70:
 		n.paused = w.now + time.Duration(w.rnd.IntN(20000))*time.Millisecond
@@ -362,6 +392,16 @@ func (w *world) stir() {
 	case r < 74:
 		w.note("%s is killed", n.name)
 		n.start()
+	case r < 77:
+		if n.paused <= w.now && !n.leaves {
+			w.note("%s is about to leave", n.name)
+			n.leaves = true
+			n.m.Leave(n.now())
+			for i := range appCount {
+				n.m.Give(fmt.Sprint("app", i), w.nodes[(slices.Index(w.nodes, n)+1)%nodeCount].name)
+			}
+			n.carryOut()
+		}
 	case r < 82:
 		w.away[n.name] = !w.away[n.name]
 		w.note("%s away: %v", n.name, w.away[n.name])
@@ -438,7 +478,9 @@ func TestHistories(t *testing.T) {
 		w.calm = true
 		clear(w.away)
 		for _, n := range w.nodes {
-			n.paused = min(n.paused, w.now)
+			if n.paused = min(n.paused, w.now); n.leaves {
+				n.start()
+			}
 		}
 		w.run(40*time.Second, false)
 		for i := range appCount {

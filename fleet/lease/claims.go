@@ -18,12 +18,15 @@ func (l *Lease) latest(app string) (store.FleetApp, bool) {
 	return l.view.Apps[i], true
 }
 
-// Owner names the node that has an app, as far as the latest view tells, if that node
-// lives.
+// Owner names the node that has an app, or may claim it next, if that node lives: as far
+// as the latest view tells, or this node knows that has given it since.
 func (l *Lease) Owner(app string) (node store.FleetNode, ok bool) {
 	a, ok := l.latest(app)
 	if !ok {
 		return node, false
+	}
+	if h := l.held[app]; h != nil && h.state == given {
+		return l.living(h.to) // until a view shows that the store knows
 	}
 	return l.living(a.Node)
 }

@@ -38,6 +38,7 @@ type Lease struct {
 type holding struct {
 	epoch uint64
 	state state
+	to    string // of given: the node that may claim it next, empty if that is any
 }
 
 type state uint8
@@ -147,9 +148,9 @@ func (l *Lease) Give(app string) (epoch uint64, ok bool) {
 }
 
 // Given takes note that the store knows that the node has let go of an app in that
-// epoch, or that it was another's by then.
-func (l *Lease) Given(app string, epoch uint64) {
+// epoch for the node to, or that it was another's by then.
+func (l *Lease) Given(app string, epoch uint64, to string) {
 	if h := l.held[app]; h != nil && h.state == giving && h.epoch == epoch {
-		h.state = given
+		h.state, h.to = given, to
 	}
 }

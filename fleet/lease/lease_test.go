@@ -133,9 +133,12 @@ func TestGive(t *testing.T) {
 	if epoch, ok := l.Give("mail"); epoch != 2 || !ok { // again, after an error
 		t.Errorf("once more: got epoch %d, %v, want 2", epoch, ok)
 	}
-	l.Given("mail", 2)
+	l.Given("mail", 2, "gw2")
 	l.Renewed(second, view("mail gw1 2")) // made before
 	checkClaims(t, l, second)
+	if n, ok := l.Owner("mail"); n.Name != "gw2" || !ok {
+		t.Errorf("got owner %v, %v, want gw2, to which it was given", n, ok)
+	}
 	l.Renewed(2*second, view("mail gw2 2"))
 	checkClaims(t, l, 2*second)
 	alone := view("mail gw2 2")

@@ -286,7 +286,7 @@ func (p *process) give(app, to string) {
 func (p *process) tell(app string, epoch uint64, to string) {
 	p.ask(func() func() {
 		p.w.table.give(p.name, app, epoch, to)
-		return func() { p.lease.Given(app, epoch) }
+		return func() { p.lease.Given(app, epoch, to) }
 	}, func() {
 		if p.lease.held[app] != nil && p.lease.held[app].epoch == epoch {
 			p.tell(app, epoch, to)

@@ -6,69 +6,78 @@ import (
 	"apnsbridge/fleet"
 )
 
-// Enter seeks a place for a connection of an app. It may wait there for a while, unread.
-func (m *Member) Enter(name string, g Guest) { m.enter(name, g, 0) }
+// Enter seeks a place for a connection of an app, which the node from carries here if that
+// is not empty. It may wait there for a while, unread.
+func (m *Member) Enter(name, from string, g Guest) { m.enter(&visit{Guest: g, app: name, from: from}) }
+
+// visit is a guest whose place is sought.
+type visit struct {
+	Guest
+	app, from string
+	failed    int // attempts
+}
 
 // attempts are how often a place is sought for a connection that was not taken.
 const attempts = 20
 
-func (m *Member) enter(name string, g Guest, failed int) {
-	if failed == attempts || m.ctx.Err() != nil {
-		g.Cut()
+func (m *Member) enter(v *visit) {
+	if v.failed == attempts || m.ctx.Err() != nil {
+		v.Cut()
 		return
 	}
 	var to string
 	m.tell(func(now fleet.Instant) {
 		var p fleet.Place
-		p, to = m.machine.Session(name, now)
+		p, to = m.machine.Session(v.app, v.from, now)
 		switch {
 		case to != "":
 		case p == fleet.Here || p == fleet.Loose:
-			m.do(name, func() { m.seatOne(name, g, failed) })
+			m.do(v.app, func() { m.seatOne(v) })
 		default:
-			a := m.of(name)
-			a.waiting = append(a.waiting, g)
+			a := m.of(v.app)
+			a.waiting = append(a.waiting, v)
 		}
 	})
 	if to != "" {
-		m.bring(name, to, g, failed)
+		m.bring(to, v)
 	}
 }
 
 // seatOne serves a connection here, or seeks another place if the app is away by now.
-func (m *Member) seatOne(name string, g Guest, failed int) {
-	if err := g.Here(); err != nil {
-		m.later(func() { m.enter(name, g, failed+1) })
+func (m *Member) seatOne(v *visit) {
+	if err := v.Here(); err != nil {
+		m.later(v)
 	}
 }
 
-// later does something in a moment.
-func (m *Member) later(do func()) {
+// later seeks a place once more in a moment.
+func (m *Member) later(v *visit) {
+	v.failed++
 	m.wg.Go(func() {
 		select {
 		case <-time.After(m.Rules.Claim / attempts):
 		case <-m.ctx.Done():
 		}
-		do()
+		m.enter(v)
 	})
 }
 
 // bring carries a connection to a node. One that cannot be reached now may be soon.
-func (m *Member) bring(name, to string, g Guest, failed int) {
+func (m *Member) bring(to string, v *visit) {
 	m.mu.Lock()
 	p := m.peers[to]
 	m.mu.Unlock()
 	if p != nil {
 		if e := p.live(); e != nil {
 			m.count(func(s *Stats) { s.Carried++ })
-			g.Carry(e)
+			v.Carry(e)
 			return
 		}
 	}
-	m.later(func() { m.enter(name, g, failed+1) })
+	m.later(v)
 }
 
-func (m *Member) waiters(name string) []Guest {
+func (m *Member) waiters(name string) []*visit {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := m.of(name)
@@ -79,18 +88,18 @@ func (m *Member) waiters(name string) []Guest {
 
 // seat serves here those who wait.
 func (m *Member) seat(name string) {
-	for _, g := range m.waiters(name) {
-		m.seatOne(name, g, 0)
+	for _, v := range m.waiters(name) {
+		m.seatOne(v)
 	}
 }
 
 // sendOn carries those who wait to a node, or asks again if that is empty.
 func (m *Member) sendOn(name, to string) {
-	for _, g := range m.waiters(name) {
+	for _, v := range m.waiters(name) {
 		if to != "" && to != m.Link.Node {
-			m.bring(name, to, g, 0)
+			m.bring(to, v)
 		} else {
-			m.enter(name, g, 0)
+			m.enter(v)
 		}
 	}
 }

@@ -90,7 +90,7 @@ type Member struct {
 type app struct {
 	jobs    []func()
 	busy    bool
-	waiting []Guest
+	waiting []*visit
 }
 
 // Bits of what a node tells with each sign of life.
@@ -161,8 +161,8 @@ func (m *Member) Close() {
 	m.owner.Close()
 	m.wg.Wait()
 	for name := range m.apps {
-		for _, g := range m.waiters(name) {
-			g.Cut()
+		for _, v := range m.waiters(name) {
+			v.Cut()
 		}
 	}
 }

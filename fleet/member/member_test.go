@@ -239,7 +239,7 @@ func TestMember(t *testing.T) {
 	r := newRegistry()
 	first, did := start(t, r, "gw1")
 	g := newGuest()
-	first.Enter("mail", g)
+	first.Enter("mail", "", g)
 	g.wants(t, "here")
 	second, its := start(t, r, "gw2")
 	until(t, "the nodes are linked", func() bool {
@@ -254,7 +254,7 @@ func TestMember(t *testing.T) {
 		return linked == 4
 	})
 	g = newGuest()
-	second.Enter("mail", g)
+	second.Enter("mail", "", g)
 	g.wants(t, "carried to gw1")
 	if !first.May("mail") || second.May("mail") || first.Answers("mail") == 0 || second.Answers("mail") > 0 {
 		t.Error("the app may be written for by the second node, or not by the first")
@@ -268,7 +268,7 @@ func TestMember(t *testing.T) {
 	}
 	until(t, "the second has the app", func() bool { return second.Place("mail") == fleet.Here })
 	g = newGuest()
-	second.Enter("mail", g)
+	second.Enter("mail", "", g)
 	g.wants(t, "here")
 	if !did.said("hush") || !did.said("release") || !its.said("take") {
 		t.Errorf("the first did %v, and the second %v", did.done, its.done)
@@ -281,7 +281,7 @@ func TestMemberLoose(t *testing.T) {
 	r := newRegistry()
 	m, did := start(t, r, "gw1")
 	g := newGuest()
-	m.Enter("mail", g)
+	m.Enter("mail", "", g)
 	g.wants(t, "here")
 	r.set(true)
 	until(t, "the app is loose", func() bool { return m.Place("mail") == fleet.Loose })
@@ -289,10 +289,10 @@ func TestMemberLoose(t *testing.T) {
 		t.Error("a node without a lease may write for its app, or is not ready though it is alone")
 	}
 	g = newGuest()
-	m.Enter("mail", g)
+	m.Enter("mail", "", g)
 	g.wants(t, "here")
 	g = newGuest()
-	m.Enter("post", g)
+	m.Enter("post", "", g)
 	g.wants(t, "here") // eight seconds later, or what stands for them
 	r.set(false)
 	until(t, "the app is here", func() bool { return m.Place("mail") == fleet.Here })
@@ -311,5 +311,5 @@ func TestMemberCloses(t *testing.T) {
 	g := newGuest()
 	t.Cleanup(func() { g.wants(t, "cut") }) // behind the member's end
 	m, _ := start(t, r, "gw1")
-	m.Enter("mail", g)
+	m.Enter("mail", "", g)
 }

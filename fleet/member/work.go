@@ -213,8 +213,9 @@ func (m *Member) Hush() {
 
 // Leave gives all apps to other nodes, as far as ctx lets it, and ends the lease.
 func (m *Member) Leave(ctx context.Context) error {
-	m.tell(func(fleet.Instant) {
+	m.tell(func(now fleet.Instant) {
 		m.leaving = true
+		m.machine.Leave(now)
 		for name := range m.apps {
 			m.machine.Give(name, m.successor(name))
 		}
@@ -229,6 +230,7 @@ func (m *Member) Leave(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	m.tell(m.machine.Left) // first: once the store knows, others may claim what is here
 	ctx, cancel := context.WithTimeout(ctx, m.Rules.Trust)
 	defer cancel()
 	return m.Leases.Leave(ctx)

@@ -92,9 +92,7 @@ func (f *fleetNode) leave(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = time.Until(deadline) / 2
 	}
-	for _, p := range f.carriage.away() {
-		p.Leave(patience)
-	}
+	f.carriage.leaveAll(patience)
 	if err := f.member.Leave(ctx); err != nil {
 		return fmt.Errorf("the node's apps are not given: %w", err)
 	}
@@ -181,8 +179,9 @@ func (o origin) encode() []byte {
 	return text
 }
 
-// passenger seeks a place for the session of a provider's connection.
-func (f *fleetNode) passenger(o origin, provider link.Provider) *passenger {
+// passenger seeks a place for the session of a provider's connection, which the node from
+// carries here if that is not empty.
+func (f *fleetNode) passenger(o origin, from string, provider link.Provider) *passenger {
 	p := &passenger{provider: provider, carriage: &f.carriage, app: o.App}
 	p.open = func() (link.Session, error) {
 		s, err := f.service.bridge.Open(voice{provider, func() time.Duration {
@@ -196,7 +195,7 @@ func (f *fleetNode) passenger(o origin, provider link.Provider) *passenger {
 	o.Hops++
 	p.origin = o.encode()
 	f.carriage.enter(p)
-	f.member.Enter(o.App, p)
+	f.member.Enter(o.App, from, p)
 	return p
 }
 
@@ -214,7 +213,7 @@ func (f *fleetNode) Open(node string, provider link.Provider, text []byte) (link
 	}
 	app := current.bridged(o.App)
 	parser := current.parser(app.PushType == "voip" || strings.HasSuffix(o.Topic, ".voip"))
-	return f.passenger(o, provider), parser, nil
+	return f.passenger(o, node, provider), parser, nil
 }
 
 // reading is whose feedback list is read, as nodes tell one another.
@@ -236,7 +235,7 @@ func (f *fleetNode) Read(ctx context.Context, node string, text []byte, r link.R
 // client gets nothing: what it would read it would be given again.
 func (f *fleetNode) drain(ctx context.Context, client, app string, r store.Reader) (store.Drained, error) {
 	s := seeker{make(chan place, 1)}
-	f.member.Enter(app, s)
+	f.member.Enter(app, "", s)
 	var p place
 	select {
 	case p = <-s.found:

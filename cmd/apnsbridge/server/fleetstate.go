@@ -31,7 +31,7 @@ func (f *fleetNode) figures() *metrics.Fleet {
 	}
 	m := f.member.Stats()
 	st := &metrics.Fleet{Node: m.Node, Leased: m.Leased, Nodes: len(m.Nodes), Takeovers: m.Takeovers, Carried: m.Carried,
-		Carries: len(f.carriage.away()), Loose: m.Loose, Fenced: f.fenced.Load(), Differing: m.Differing}
+		Carries: f.carriage.away(), Loose: m.Loose, Fenced: f.fenced.Load(), Differing: m.Differing}
 	for _, a := range m.Apps {
 		st.Apps = append(st.Apps, metrics.FleetApp{Name: a.Name, Here: a.Place == fleet.Here, Owner: a.Owner, Epoch: a.Epoch})
 	}

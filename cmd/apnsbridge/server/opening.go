@@ -99,7 +99,7 @@ func (s *Service) open(a *Assembly, patience time.Duration) (err error) {
 // session opens the session of a provider's connection, or seeks a place for it.
 func (s *Service) session(provider link.Provider, o bridge.Origin) (link.Session, error) {
 	if s.fleet != nil {
-		return s.fleet.passenger(originOf(o), provider), nil
+		return s.fleet.passenger(originOf(o), "", provider), nil
 	}
 	session, err := s.bridge.Open(provider, o)
 	if err != nil {

@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,7 @@ type passenger struct {
 	kept    []func(link.Session) (room bool) // what has come meanwhile
 	bytes   int
 	leaving time.Duration // 0: it is not
+	leaves  time.Duration // the same, once it is another node's
 	over    bool
 }
 
@@ -56,7 +59,10 @@ func (p *passenger) Carry(e *link.Entry) {
 		p.Cut()
 		return
 	}
-	p.away.Store(true)
+	p.mu.Lock()
+	p.leaving = max(p.leaving, p.leaves)
+	p.away.Store(true) // under the lock: leaveAll has been before, or sees it
+	p.mu.Unlock()
 	p.begin(s)
 }
 
@@ -171,6 +177,7 @@ func (p *passenger) Resending(command binproto.Command, layout binproto.Layout) 
 type carriage struct {
 	mu      sync.Mutex
 	present map[*passenger]bool
+	leaving time.Duration // which all that go to other nodes have to come to their end; 0: they have not
 }
 
 func (c *carriage) enter(p *passenger) {
@@ -180,6 +187,7 @@ func (c *carriage) enter(p *passenger) {
 		c.present = make(map[*passenger]bool)
 	}
 	c.present[p] = true
+	p.leaves = c.leaving
 }
 
 func (c *carriage) leave(p *passenger) {
@@ -188,16 +196,32 @@ func (c *carriage) leave(p *passenger) {
 	delete(c.present, p)
 }
 
-// away are those whose sessions are another node's.
-func (c *carriage) away() (all []*passenger) {
+// away is how many sessions are another node's.
+func (c *carriage) away() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for p := range c.present {
 		if p.away.Load() {
-			all = append(all, p)
+			n++
 		}
 	}
-	return all
+	return n
+}
+
+// leaveAll has all whose sessions are another node's, or come to be, come to their end.
+func (c *carriage) leaveAll(patience time.Duration) {
+	c.mu.Lock()
+	c.leaving = patience
+	all := slices.Collect(maps.Keys(c.present))
+	c.mu.Unlock()
+	for _, p := range all {
+		p.mu.Lock()
+		p.leaves = patience
+		p.mu.Unlock()
+		if p.away.Load() {
+			p.Leave(patience)
+		}
+	}
 }
 
 // voice is a provider that is told of a failure only while its app is here, and soon.
