@@ -4,14 +4,18 @@ package endtoend
 
 import (
 	"bytes"
+	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/servertest"
@@ -50,6 +54,60 @@ func TestFleetForeign(t *testing.T) {
 			}
 			m.arrives(t, w)
 		})
+	}
+}
+
+// wire notes what comes in below TLS.
+type wire struct {
+	net.Conn
+	got bytes.Buffer
+}
+
+func (c *wire) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.got.Write(b[:n])
+	return n, err
+}
+
+// A packet that is the owner's to write leaves the node where the provider is as one
+// record, and behind it comes the end.
+func TestFleetPacketIsOneRecord(t *testing.T) {
+	t.Parallel()
+	_, w := newNodes(t, late, "").pair(usualLease)
+	tcp, err := net.Dial("tcp", w.push)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	below := &wire{Conn: tcp}
+	config := w.clientTLS()
+	config.ServerName = "127.0.0.1"
+	c := tls.Client(below, config)
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	below.got.Reset()
+	const bad = 133
+	var frames []byte
+	for i := range 2 * bad {
+		n := mixed(i)
+		frames = n.Append(frames)
+	}
+	if _, err := c.Write(frames); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if want := (binproto.Response{Status: binproto.InvalidToken, Identifier: bad}).Append(nil); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got % x, %v, want % x and a clean end", got, err, want)
+	}
+	var sizes []int
+	for b := below.got.Bytes(); len(b) > 0; {
+		size := int(binary.BigEndian.Uint16(b[3:]))
+		sizes = append(sizes, size)
+		b = b[5+size:]
+	}
+	if len(sizes) != 2 || sizes[0] != sizes[1]+4 { // close_notify has two bytes
+		t.Errorf("got records of %d bytes, want one with six bytes and one with two, each with its overhead", sizes)
 	}
 }
 
