@@ -15,6 +15,10 @@ import (
 const (
 	losePatience = 5 * time.Second // until all that was being put into what is shared was put there, or not
 
+	// toldQuiet is how long a provider that was told of a failure has to write nothing to be
+	// taken for one that never ends the connection.
+	toldQuiet = 5 * time.Second
+
 	loosePatience = time.Second // until APNs has answered what it was asked
 
 	giveStep = 5 * time.Millisecond // between two looks at whether that is so
@@ -100,7 +104,7 @@ func (b *Bridge) awaitTold(ctx context.Context, a *app) (writing int) {
 	wait(ctx, func() bool {
 		told = slices.DeleteFunc(told, func(s *Session) (over bool) {
 			s.client.during(func(now time.Time) {
-				over = s.gone || !s.talk.Remembers() || now.Sub(s.talk.Latest()) >= settleIn
+				over = s.gone || !s.talk.Remembers() || now.Sub(s.talk.Latest()) >= toldQuiet
 			})
 			return over
 		})

@@ -70,21 +70,21 @@ func (e *Entry) Close() {
 }
 
 // Settle waits until the owner has taken all that was carried by sessions which are
-// closed, the link has ended, or ctx.
-func (e *Entry) Settle(ctx context.Context) {
+// closed, the link has ended, or ctx, of which it gives the error.
+func (e *Entry) Settle(ctx context.Context) error {
 	for {
 		e.mu.Lock()
 		over := len(e.unpaid) == 0
 		e.mu.Unlock()
 		if over {
-			return
+			return nil
 		}
 		select {
 		case <-e.idle:
 		case <-e.closed:
-			return
+			return nil
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		}
 	}
 }

@@ -8,6 +8,7 @@ package member
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -134,15 +135,16 @@ func (m *Member) serve(l net.Listener) {
 }
 
 // Settle waits until other nodes have taken what was carried to them by sessions that are
-// closed, and until all that are carried here have come to their end.
-func (m *Member) Settle(ctx context.Context) {
+// closed, and until all that are carried here have come to their end. An error says what is
+// cut when ctx ends before.
+func (m *Member) Settle(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for m.owner.Open() > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return
+			return fmt.Errorf("%d connections that other nodes carry here have not come to their end: %w", m.owner.Open(), ctx.Err())
 		}
 	}
 	m.mu.Lock()
@@ -150,9 +152,12 @@ func (m *Member) Settle(ctx context.Context) {
 	m.mu.Unlock()
 	for _, p := range peers {
 		if e := p.live(); e != nil {
-			e.Settle(ctx)
+			if err := e.Settle(ctx); err != nil {
+				return fmt.Errorf("node %s has not taken all that is carried to it: %w", e.Node(), err)
+			}
 		}
 	}
+	return nil
 }
 
 // Close ends the links, and with them all that they carry. The listener is closed already.

@@ -229,7 +229,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	err = errors.Join(err, s.bridge.Shutdown(ctx)) // ends the sessions
 	err = errors.Join(err, <-closed)
 	if s.fleet != nil {
-		s.fleet.member.Settle(ctx)
+		err = errors.Join(err, s.fleet.member.Settle(ctx))
 	}
 	err = errors.Join(err, s.bridge.Shutdown(ctx), s.feedback.Shutdown(ctx)) // providers may have written on until their connections were closed
 	return errors.Join(err, s.close())
