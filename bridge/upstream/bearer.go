@@ -37,6 +37,7 @@ type bearer struct {
 	value   string    // "bearer " and the JWT
 	issued  time.Time // its iat
 	renewed time.Time // when APNs last made us mint before the time
+	skipped time.Time // the half hour for which APNs lets us keep the JWT of the one before
 	used    time.Time // when it was last asked for
 }
 
@@ -89,10 +90,28 @@ func (b *bearer) current(now time.Time) (string, error) {
 	defer b.mu.Unlock()
 	b.used = now
 	slot := now.Truncate(bearerSlot)
-	if b.value != "" && (!slot.After(b.issued) || b.justRenewed(now)) {
+	if b.value != "" && (!slot.After(b.issued) || slot.Equal(b.skipped) || b.justRenewed(now)) {
 		return b.value, nil
 	}
 	return b.value, b.mint(slot)
+}
+
+// stepBack goes on with the JWT of the half hour before, until the next one begins,
+// because APNs has had the key come with that not long ago: from another machine, whose
+// clock is behind, or from this one. It is good for as long. It reports whether another
+// than the one refused is in use now.
+func (b *bearer) stepBack(refused string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slot := now.Truncate(bearerSlot)
+	switch {
+	case refused != b.value:
+		return true
+	case !b.issued.Equal(slot):
+		return false
+	}
+	b.skipped = slot
+	return b.mint(slot.Add(-bearerSlot)) == nil
 }
 
 // renew mints a JWT with the present time because APNs calls the one given

@@ -76,6 +76,76 @@ func TestBearer(t *testing.T) {
 	}
 }
 
+// APNs calls the JWT of a new half hour one too many: that of the one before is kept until
+// the next begins, and is no reason to step back once more.
+func TestBearerStepsBack(t *testing.T) {
+	const m = time.Minute
+	b := newBearer(t)
+	shown := func(at, want time.Duration) string {
+		t.Helper()
+		value, err := b.current(noon.Add(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := issuedAt(t, value); !got.Equal(noon.Add(want)) {
+			t.Errorf("at %v: of %v, want %v", at, got.Sub(noon), want)
+		}
+		return value
+	}
+	refused := shown(31*m, 30*m)
+	for range 2 { // of two that were on their way with it
+		if !b.stepBack(refused, noon.Add(31*m)) {
+			t.Error("there is no other")
+		}
+	}
+	if older := shown(31*m, 0); b.stepBack(older, noon.Add(32*m)) {
+		t.Error("there is an older one than the older")
+	}
+	shown(59*m, 0)
+	shown(60*m, 60*m)
+	if !b.renew(b.value, noon.Add(62*m)) || b.stepBack(b.value, noon.Add(63*m)) {
+		t.Error("what APNs made us mint is stepped back from")
+	}
+}
+
+// The clocks of two nodes are minutes apart when a half hour begins: APNs hears of the key
+// by the JWT of the one before, and refuses the new one. What was refused goes with the
+// older one, and so does the rest.
+func TestClocksApart(t *testing.T) {
+	sim := startSim(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}})
+	credential := func() *Credential {
+		c, err := NewTokenCredential(pki().TokenKey, "APART67890", "DEF123GHIJ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	other := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential()})
+	other.bearer = &bearer{key: other.bearer.key, keyID: other.bearer.keyID, teamID: other.bearer.teamID}
+	if err := other.bearer.mint(time.Now().Truncate(bearerSlot).Add(-bearerSlot)); err != nil {
+		t.Fatal(err)
+	}
+	other.bearer.skipped = time.Now().Truncate(bearerSlot)
+	other.push(goodDevice, 1, hello)
+	g := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential()})
+	const count = 20
+	var all []*Push
+	for i := range count {
+		all = append(all, note(deviceToken(goodDevice, i), hello))
+	}
+	g.send(all...)
+	if got := g.counted(); got[StaleToken] != count {
+		t.Fatalf("verdicts %v, want all refused because of the JWT", got)
+	}
+	g.Renew(all[0].Bearer)
+	g.send(all...)
+	g.push(goodDevice, count, hello)
+	other.push(goodDevice, count, hello)
+	if got := g.counted(); got[StaleToken] != count || got[Accepted] != 2*count || other.counted()[Accepted] != count+1 {
+		t.Errorf("verdicts %v and %v, want all accepted", got, other.counted())
+	}
+}
+
 // Restarts and other machines show the same bytes.
 func TestBearerIsTheSameEverywhere(t *testing.T) {
 	seen := make(map[string]bool)

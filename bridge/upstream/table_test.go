@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"apnsbridge/bridge/apnssim"
 )
@@ -61,8 +62,18 @@ func overTheWire(t *testing.T) (all []wireAnswer) {
 		pushes = append(pushes, note(deviceToken(device, 1), hello))
 	}
 	sim := startSim(t, apnssim.Scenario{Reasons: rules})
-	g := newRig(t, sim, Limits{})
+	credential, err := NewTokenCredential(pki().TokenKey, "TABLE67890", "DEF123GHIJ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential})
 	g.once = true
+	for again := range 2 { // of one JWT too many there is an older one at first
+		value, err := g.bearer.current(time.Now())
+		if err != nil || g.bearer.stepBack(value, time.Now()) != (again == 0) {
+			t.Fatal("the older JWT is not in use: ", err)
+		}
+	}
 	for _, p := range pushes {
 		g.send(p)
 		all = append(all, wireAnswer{g.last.Code, g.last.Reason, g.last.Class})

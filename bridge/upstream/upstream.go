@@ -199,12 +199,14 @@ func (u *Upstream) run() {
 	}
 }
 
-// judge is verdictOn for p. A JWT from the future is stale as well: the clock went
-// ahead and was set right, and only another one helps.
+// judge is verdictOn for p. A JWT is also stale if another one helps: one from the future,
+// when the clock went ahead and was set right, and one that comes too soon.
 func (u *Upstream) judge(p *Push, q *h2conn.Request) Verdict {
 	v := verdictOn(q)
-	if v.Class == CredentialRefused && v.Reason == "InvalidProviderToken" &&
-		u.bearer != nil && u.bearer.ahead(p.Bearer, time.Now()) {
+	switch {
+	case u.bearer == nil:
+	case v.Class == CredentialRefused && v.Reason == "InvalidProviderToken" && u.bearer.ahead(p.Bearer, time.Now()),
+		v.Class == TokenUpdates && u.bearer.stepBack(p.Bearer, time.Now()):
 		v.Class = StaleToken
 	}
 	return v

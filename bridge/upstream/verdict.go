@@ -26,7 +26,7 @@ const (
 	CredentialRefused       // our credential: not the provider's fault
 	TopicRefused            // our topic, under this credential: not the provider's fault either
 	StaleToken              // our JWT: mint once and ask again
-	TokenUpdates            // too many JWTs: keep the one we have and wait
+	TokenUpdates            // too many JWTs, and no older one to go back to: keep the one we have and wait
 	Throttled               // too many requests for one device
 	ServerError             // APNs, or what stands in its place, is not well
 	NoConnection            // there is no connection to APNs
