@@ -124,7 +124,7 @@ func TestFleetOwnerEnds(t *testing.T) {
 	ends := make(chan struct{})
 	var firms []*firm // which a connection that is refused, or waits for two seconds, has give up
 	for i := range 3 {
-		if raced {
+		if servertest.Raced {
 			break // then all waits
 		}
 		p := &firm{goer: goer{frames: 60, bad: none, rate: 400}, first: (providers + 1 + i) * ofProvider}
@@ -176,7 +176,7 @@ func TestFleetOwnerEnds(t *testing.T) {
 		t.Errorf("the node that ended has left %d on its disk", len(left))
 	}
 	t.Logf("taken over %v after the end of accepting", took)
-	if limit := 3 * time.Second; took > limit && !raced || *long && took > time.Second { // where -long runs there is nothing else
+	if limit := 3 * time.Second; took > limit && !servertest.Raced || *long && took > time.Second { // where -long runs there is nothing else
 		t.Errorf("taken over after %v", took)
 	}
 }

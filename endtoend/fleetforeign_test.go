@@ -74,13 +74,13 @@ func (c *wire) Read(b []byte) (int, error) {
 func TestFleetPacketIsOneRecord(t *testing.T) {
 	t.Parallel()
 	_, w := newNodes(t, late, "").pair(usualLease)
-	tcp, err := net.Dial("tcp", w.push)
+	tcp, err := net.Dial("tcp", w.Push)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
 	below := &wire{Conn: tcp}
-	config := w.clientTLS()
+	config := w.ClientTLS()
 	config.ServerName = "127.0.0.1"
 	c := tls.Client(below, config)
 	if err := c.Handshake(); err != nil {
@@ -178,20 +178,25 @@ func TestFleetOwnerKilled(t *testing.T) {
 			}
 		}
 	}
-	listed := make(map[string]bool)
+	tuples := make(map[string]int)
 	servertest.WaitFor(t, "dead devices are listed", func() bool {
-		for device := range second.listed(t) {
-			listed[device] = true
+		for device, times := range second.tuples(t) {
+			tuples[device] += times
 		}
 		for _, p := range all {
 			for i := range p.report.Taken {
-				if fateOf(i) == toList && !p.isUnsure(i) && !listed[string(mixed(p.base+i).Token)] {
+				if fateOf(i) == toList && !p.isUnsure(i) && tuples[string(mixed(p.base+i).Token)] == 0 {
 					return false
 				}
 			}
 		}
 		return true
 	})
+	for device, times := range tuples {
+		if times > 1 {
+			t.Errorf("%x was given %d times", device, times)
+		}
+	}
 	t.Logf("%d were written last over connections that broke, and never taken; %d doubled", lost, doubled)
 	const inFlight = 4000 // 50 ms of the load, and what was accepted within the last flush of the spool
 	if doubled > inFlight {

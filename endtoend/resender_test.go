@@ -197,11 +197,21 @@ func (p *resender) checkTails(t *testing.T, arrivals map[int][]arrival) {
 func (w *world) listed(t *testing.T) map[string]bool {
 	t.Helper()
 	listed := make(map[string]bool)
+	for device := range w.tuples(t) {
+		listed[device] = true
+	}
+	return listed
+}
+
+// tuples reads the feedback list, and counts how often it has each device.
+func (w *world) tuples(t *testing.T) map[string]int {
+	t.Helper()
+	tuples := make(map[string]int)
 	if _, err := provider.ReadFeedback(t.Context(), w.Feedback, w.ClientTLS(), func(tuple binproto.Tuple) error {
-		listed[string(tuple.Token)] = true
+		tuples[string(tuple.Token)]++
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	return listed
+	return tuples
 }
