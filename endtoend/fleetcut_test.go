@@ -17,10 +17,11 @@ import (
 	"apnsbridge/fleet"
 )
 
-// way is the way from one node to PostgreSQL, which can be cut.
+// way is the way from one node to PostgreSQL, which can be cut, or swallow what goes by.
 type way struct {
 	dir    string // of its socket
 	target string
+	gate   sync.RWMutex // held while something swallows
 
 	mu    sync.Mutex
 	cut   bool
@@ -67,6 +68,18 @@ func (w *way) set(cut bool) {
 	}
 }
 
+// gated is one direction of a connection.
+type gated struct {
+	net.Conn
+	gate *sync.RWMutex
+}
+
+func (g gated) Write(b []byte) (int, error) {
+	g.gate.RLock()
+	defer g.gate.RUnlock()
+	return g.Conn.Write(b)
+}
+
 func (w *way) carry(c net.Conn) {
 	defer c.Close()
 	to, err := net.Dial("unix", w.target)
@@ -85,10 +98,10 @@ func (w *way) carry(c net.Conn) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		_, _ = io.Copy(to, c)
+		_, _ = io.Copy(gated{to, &w.gate}, c)
 		to.Close()
 	})
-	_, _ = io.Copy(c, to)
+	_, _ = io.Copy(gated{c, &w.gate}, to)
 	c.Close()
 	both.Wait()
 }

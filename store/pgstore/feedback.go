@@ -2,7 +2,9 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,8 +26,10 @@ type Feedback struct {
 	mu    sync.Mutex
 	lists map[string]*list
 
-	end context.CancelFunc
-	wg  sync.WaitGroup
+	loaded    atomic.Bool
+	following context.Context
+	end       context.CancelFunc
+	wg        sync.WaitGroup
 }
 
 // list is what is known of an app's list beside its tokens.
@@ -44,29 +48,48 @@ const (
 	givenTable    = "given"
 )
 
-func openFeedback(ctx context.Context, e *engine, c Config) (*Feedback, error) {
+func newFeedback(e *engine, c Config) *Feedback {
 	f := &Feedback{engine: e, now: c.Now, entries: c.FeedbackEntries, age: c.FeedbackAge,
 		listed: store.NewTokenIndex(), given: store.NewTokenIndex(), lists: make(map[string]*list)}
-	rows, err := e.pool.Query(ctx, "select app from feedback_app")
+	f.following, f.end = context.WithCancel(context.Background())
+	return f
+}
+
+// load fills the indexes, which follow what others list from then on.
+func (f *Feedback) load(ctx context.Context, follow time.Duration) error {
+	rows, err := f.engine.pool.Query(ctx, "select app from feedback_app")
 	if err != nil {
-		return nil, e.failure(err)
+		return f.engine.failure(err)
 	}
 	apps, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, e.failure(err)
+		return f.engine.failure(err)
 	}
 	for _, app := range apps { // lets go of what is too old or too much by now
 		if err := f.change(ctx, app, func(*change) error { return nil }); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := f.catchUp(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	ctx, f.end = context.WithCancel(context.Background())
-	f.wg.Go(func() { f.follow(ctx, c.Follow) })
-	return f, nil
+	f.loaded.Store(true)
+	f.wg.Go(func() { f.follow(f.following, follow) })
+	return nil
 }
+
+// admit refuses what comes with a context that has ended, or before the lists are known.
+func (f *Feedback) admit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !f.loaded.Load() {
+		return errNotLoaded
+	}
+	return nil
+}
+
+var errNotLoaded = errors.New("store: the feedback lists are not loaded yet")
 
 func (f *Feedback) close() {
 	f.end()
@@ -76,7 +99,7 @@ func (f *Feedback) close() {
 // Record implements store.Feedback. It asks the engine only if there is news: APNs says
 // the same of a dead device at every push to it.
 func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) error {
-	if err := ctx.Err(); err != nil {
+	if err := f.admit(ctx); err != nil {
 		return err
 	}
 	if err := store.CheckDead(app, dead); err != nil {
@@ -100,7 +123,7 @@ func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) e
 
 // Revive implements store.Feedback.
 func (f *Feedback) Revive(ctx context.Context, app string, token []byte, sent time.Time) error {
-	if err := ctx.Err(); err != nil {
+	if err := f.admit(ctx); err != nil {
 		return err
 	}
 	if !f.Listed(app, token) {
@@ -128,7 +151,7 @@ func (f *Feedback) Listed(app string, token []byte) bool {
 
 // Revision implements store.Feedback.
 func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := f.admit(ctx); err != nil {
 		return 0, err
 	}
 	err = f.engine.pool.QueryRow(ctx, "select coalesce(max(revision), 0)::bigint from feedback_app where app = $1",
@@ -138,7 +161,7 @@ func (f *Feedback) Revision(ctx context.Context, app string) (revision uint64, e
 
 // Pending implements store.Feedback.
 func (f *Feedback) Pending(ctx context.Context, app string, after uint64, limit int) (page []store.Dead, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := f.admit(ctx); err != nil {
 		return nil, err
 	}
 	rows, err := f.engine.pool.Query(ctx, `
@@ -160,7 +183,7 @@ func (f *Feedback) Pending(ctx context.Context, app string, after uint64, limit 
 
 // Forget implements store.Feedback.
 func (f *Feedback) Forget(ctx context.Context, app string, dead ...store.Dead) error {
-	if err := ctx.Err(); err != nil {
+	if err := f.admit(ctx); err != nil {
 		return err
 	}
 	var tokens [][]byte
@@ -179,7 +202,7 @@ const againLen = 1000
 
 // Again implements store.Feedback.
 func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := f.admit(ctx); err != nil {
 		return 0, err
 	}
 	last := int64(-1) // what is given while this goes on is for the next time

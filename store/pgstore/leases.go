@@ -18,10 +18,15 @@ type Leases struct {
 	engine *engine
 	node   string
 	life   atomic.Int64 // of the last Join; 0: none yet
+
+	prepare func(context.Context) error // the Store
 }
 
-// Join implements store.Leases.
+// Join implements store.Leases. It prepares the Store if that has not been done.
 func (l *Leases) Join(ctx context.Context, node store.FleetNode, lease time.Duration) (v store.FleetView, err error) {
+	if err := l.prepare(ctx); err != nil {
+		return v, err
+	}
 	var life *int64
 	b := &pgx.Batch{}
 	b.Queue("select join_fleet($1, $2, $3, $4)", l.node, node.Address, node.Digest, lease).

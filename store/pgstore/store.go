@@ -97,54 +97,43 @@ const connectTimeout = 5 * time.Second
 
 // Store is a node's part in what a fleet remembers.
 type Store struct {
-	config   Config
-	engine   *engine
-	warnings []string
-	leases   *Leases
-	feedback *Feedback
-	spool    *Spool
+	config      Config
+	engine      *engine
+	preparation preparation
+	leases      *Leases
+	feedback    *Feedback
+	spool       *Spool
 }
 
-// Open connects to the engine and loads the feedback lists' index. Its errors are
-// sentences for the operator.
+// Open returns a Store that is prepared. Its errors are sentences for the operator.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	config, err := c.connect()
+	s, err := New(c)
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEngine(ctx, config)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{config: c, engine: e, leases: &Leases{engine: e, node: c.Node}}
-	if err := s.prepare(ctx); err != nil {
-		e.close()
+	if err := s.Prepare(ctx); err != nil {
+		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Store) prepare(ctx context.Context) (err error) {
-	pool := s.engine.pool
-	if err := pool.Ping(ctx); err != nil {
-		return fmt.Errorf("PostgreSQL cannot be reached: %w", err)
+// New returns a Store that has yet to be prepared: until then it takes nothing. A node
+// joins the fleet once that is done.
+func New(c Config) (*Store, error) {
+	config, err := c.connect()
+	if err != nil {
+		return nil, err
 	}
-	if s.warnings, err = checkServer(ctx, pool); err != nil {
-		return err
+	e, err := newEngine(context.Background(), config)
+	if err != nil {
+		return nil, err
 	}
-	if err := checkSchema(ctx, pool, s.config.Schema); err != nil {
-		return err
-	}
-	if s.feedback, err = openFeedback(ctx, s.engine, s.config); err != nil {
-		return err
-	}
-	s.spool = newSpool(s.engine, s.config)
-	return nil
+	s := &Store{config: c, engine: e, feedback: newFeedback(e, c), spool: newSpool(e, c)}
+	s.leases = &Leases{engine: e, node: c.Node, prepare: s.Prepare}
+	s.preparation.ctx, s.preparation.end = context.WithCancel(context.Background())
+	return s, nil
 }
-
-// Warnings are sentences about settings of the server that its operator should think
-// over.
-func (s *Store) Warnings() []string { return s.warnings }
 
 // Leases is this node's part in who has which app.
 func (s *Store) Leases() *Leases { return s.leases }
@@ -164,6 +153,7 @@ func (s *Store) Spool() *Spool { return s.spool }
 // Close waits for what is under way and ends the connections. What comes later gets
 // store.ErrClosed.
 func (s *Store) Close() error {
+	s.preparation.stop()
 	s.spool.close()
 	s.feedback.close()
 	s.engine.close()

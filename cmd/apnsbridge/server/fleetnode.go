@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,17 +46,21 @@ type fleetNode struct {
 // fleetPatience is how long the start waits for the fleet's store.
 const fleetPatience = 15 * time.Second
 
-// newFleetNode connects to the fleet's store. The node begins with start.
+// newFleetNode connects to the fleet's store. If that is away the node goes without a
+// lease, as it would if that went away now. The node begins with start.
 func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, err error) {
 	rules := a.rules()
 	f = &fleetNode{service: s, log: s.log, patience: min(rules.Trust, 5*time.Second), half: min(rules.Length/2, member.Hushed), handed: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), fleetPatience)
 	defer cancel()
-	if f.store, err = pgstore.Open(ctx, a.fleet.postgres); err != nil {
+	if f.store, err = pgstore.New(a.fleet.postgres); err != nil {
 		return nil, fmt.Errorf("store.postgres: %w", err)
 	}
-	for _, w := range f.store.Warnings() {
-		s.log.Warn().Msg(w)
+	if err := f.store.Prepare(ctx); errors.Is(err, pgstore.ErrAway) {
+		s.log.Error().Err(err).Msg("the node begins without a lease: it serves providers without packets, and joins the fleet when it can")
+	} else if err != nil {
+		_ = f.store.Close()
+		return nil, fmt.Errorf("store.postgres: %w", err)
 	}
 	if f.listener, err = net.Listen("tcp", a.config.Fleet.Listen); err != nil {
 		_ = f.store.Close()
@@ -69,10 +74,30 @@ func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, 
 		Loose:   func(app string) bool { return f.member.Place(app) == fleet.Loose }})
 	f.feedback = memory.NewFeedback(memory.FeedbackConfig{Shared: f.store.Feedback(), Own: own.Feedback(), Patience: f.patience,
 		Retry: rules.Renew, Apps: func() []string { return s.current.Load().appNames() }})
-	f.member = member.New(member.Config{Leases: f.store.Leases(), Rules: rules, Link: a.link(), Apps: f, Log: s.log,
+	f.member = member.New(member.Config{Leases: &joining{Leases: f.store.Leases(), node: f}, Rules: rules, Link: a.link(), Apps: f, Log: s.log,
 		Self:   func() store.FleetNode { return s.current.Load().self(address) },
 		Serves: func(app string) bool { return s.current.Load().has(app) }})
 	return f, nil
+}
+
+// joining tells of the server's settings once they are known.
+type joining struct {
+	store.Leases
+	node *fleetNode
+	once sync.Once
+}
+
+// Join is store.Leases'.
+func (j *joining) Join(ctx context.Context, n store.FleetNode, lease time.Duration) (store.FleetView, error) {
+	v, err := j.Leases.Join(ctx, n, lease)
+	if err == nil {
+		j.once.Do(func() {
+			for _, w := range j.node.store.Warnings() {
+				j.node.log.Warn().Msg(w)
+			}
+		})
+	}
+	return v, err
 }
 
 // start begins to be a node: apps may come from now on.
