@@ -270,7 +270,9 @@ func (f *fleetNode) drain(ctx context.Context, client, app string, r store.Reade
 	switch {
 	case p.err == nil && p.entry != nil:
 		text, _ := json.Marshal(reading{app, client})
-		return store.Drained{}, p.entry.Read(ctx, text, r)
+		carried := &carriedReader{Reader: r}
+		err := p.entry.Read(ctx, text, carried)
+		return carried.drained(), err
 	case p.err == nil && f.member.Place(app) == fleet.Here:
 		return f.service.drainer.Drain(ctx, client, app, r)
 	}

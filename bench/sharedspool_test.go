@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"apnsbridge/store"
+	"apnsbridge/store/pgstore"
+	"apnsbridge/store/storetest"
+)
+
+// sharedSpool is the spool of an app that this node has in a PostgreSQL of its own, and a
+// connection to that.
+func sharedSpool(t testing.TB) (*pgstore.Spool, *pgx.Conn) {
+	t.Helper()
+	server, err := storetest.StartPostgres()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(server.Stop)
+	c := pgstore.Config{URL: server.URL(), Node: "gw1", SpoolBytes: 16 << 30}
+	if err := pgstore.Setup(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	s, err := pgstore.Open(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if _, err := s.Leases().Join(ctx, store.FleetNode{Name: "gw1"}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	epoch, err := s.Leases().Claim(ctx, app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Spool().Own(ctx, app, epoch); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(ctx, server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(ctx) })
+	return s.Spool(), conn
+}
+
+// BenchmarkSharedSpoolThrough is BenchmarkSpoolThrough with PostgreSQL, by so many Puts
+// one after the other; its CPU is without the server's.
+func BenchmarkSharedSpoolThrough(b *testing.B) {
+	for _, batch := range []int{1, 64, 256, 1024} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			s, _ := sharedSpool(b)
+			next, last := spoolBatch(linesIn, 0, batch), spoolBatch(linesIn, batch, batch)
+			if err := s.Put(ctx, last); err != nil {
+				b.Fatal(err)
+			}
+			before := presentUsage()
+			for b.Loop() {
+				var ending sync.WaitGroup
+				ending.Go(func() { s.Done(last.Line, lineKeys(last)...) })
+				again(next)
+				if err := s.Put(ctx, next); err != nil {
+					b.Fatal(err)
+				}
+				ending.Wait()
+				next, last = last, next
+			}
+			perRecord(b, before, batch*b.N)
+		})
+	}
+}
+
+// What goes through the shared spool leaves nothing behind: its tables have the size that
+// they soon had, however much comes. -long has ten million go through, and fails if they
+// are larger than at half of it.
+func TestSharedSpoolDoesNotBloat(t *testing.T) {
+	const batch = 1000
+	count := 100_000
+	if *long {
+		count = 10_000_000
+	}
+	s, conn := sharedSpool(t)
+	size := func() (bytes int64) {
+		t.Helper()
+		if err := conn.QueryRow(ctx, "select pg_total_relation_size('apnsbridge.spool_log')").Scan(&bytes); err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	began := time.Now()
+	half, most := int64(0), int64(0)
+	last := spoolBatch(linesIn, 0, 0)
+	for from := 0; from < count; from += batch {
+		next := spoolBatch(linesIn, from, batch)
+		if err := s.Put(ctx, next); err != nil {
+			t.Fatal(err)
+		}
+		s.Done(linesIn, lineKeys(last)...)
+		last = next
+		if from%50_000 != 0 {
+			continue
+		}
+		if most = max(most, size()); from < count/2 {
+			half = most
+		}
+	}
+	s.Done(linesIn, lineKeys(last)...)
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	if err := conn.QueryRow(ctx, "select count(*) from apnsbridge.spool_log").Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d of 300 bytes in %v; the table has had %d MiB at most, %d MiB in the first half", count,
+		time.Since(began).Round(time.Second), most>>20, half>>20)
+	if rows != 0 {
+		t.Errorf("%d rows are left when all is done", rows)
+	}
+	if *long && most > half+half/4 {
+		t.Errorf("the table has grown from %d to %d bytes", half, most)
+	}
+}
