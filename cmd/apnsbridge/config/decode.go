@@ -30,7 +30,7 @@ func (s *source) decode(node ast.Node, v reflect.Value, path string, kind fieldK
 		s.decodeTexts(node, v, t, path)
 		return
 	case encoding.TextUnmarshaler:
-		if !scalar && v.Kind() == reflect.Struct {
+		if !scalar && v.Kind() == reflect.Struct && len(fieldsOf(v.Type())) > 0 {
 			break // in full
 		}
 		if text, ok := s.text(node, comment, path, kind); ok {
