@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"maps"
@@ -74,7 +75,8 @@ func unknownKey(path, key string, t reflect.Type) string {
 	if len(homes) > 0 {
 		return fmt.Sprintf("%s has no key %s: it belongs %s", section(path), key, strings.Join(homes, " or "))
 	}
-	if near := nearest(key, slices.Collect(maps.Keys(fieldsOf(t)))); near != "" {
+	own := slices.Collect(maps.Keys(fieldsOf(t)))
+	if near := cmp.Or(begun(key, own), nearest(key, own)); near != "" {
 		return fmt.Sprintf("unknown key %q: did you mean %s?", Clip(key), near)
 	}
 	if near := nearest(key, all); near != "" {
@@ -121,30 +123,50 @@ func noMapping(path string, t reflect.Type, list bool) string {
 		leaf(path), what, example)
 }
 
-// nearest gives the word that is most like key, or "" if none is like it.
+// nearest gives the word that is most like key, or "" if none is like it: two
+// words of three letters always have something in common, and say nothing.
 func nearest(key string, words []string) string {
-	best, least := "", 1+len(key)/3
 	if !strings.ContainsFunc(key, unicode.IsLetter) {
 		return ""
 	}
+	key = strings.ReplaceAll(strings.ToLower(key), "-", "_")
+	best, least := "", min(max(2, (len(key)+4)/3), longestWord)
 	slices.Sort(words)
 	for _, word := range slices.Compact(words) {
-		if d := distance(strings.ReplaceAll(strings.ToLower(key), "-", "_"), word); d < least ||
-			d == least && best == "" {
+		if d := distance(key, word); d < least {
 			best, least = word, d
 		}
 	}
 	return best
 }
 
+// begun gives the word of which key is the beginning, as env is of environment, or
+// which is the beginning of key; "" if that may be any of several.
+func begun(key string, words []string) string {
+	const least = 3
+	key = strings.ReplaceAll(strings.ToLower(key), "-", "_")
+	var found []string
+	for _, word := range words {
+		if min(len(key), len(word)) >= least && (strings.HasPrefix(word, key) || strings.HasPrefix(key, word)) {
+			found = append(found, word)
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0]
+}
+
+// longestWord is beyond every key; what is longer is like none.
+const longestWord = 64
+
 // distance counts the letters to add, take away, replace or swap with their
 // neighbours that make b of a.
 func distance(a, b string) int {
-	const most = 64
-	if len(a) > most || len(b) > most {
-		return most
+	if len(a) > longestWord || len(b) > longestWord {
+		return longestWord
 	}
-	var rows [most + 1][most + 1]int
+	var rows [longestWord + 1][longestWord + 1]int
 	for i := range len(a) + 1 {
 		rows[i][0] = i
 	}

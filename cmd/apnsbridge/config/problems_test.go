@@ -140,7 +140,7 @@ func TestProblems(t *testing.T) {
 		{"no certificate", "certificate: server.pem, ", "", "f:1: tls.certificate is missing: name the PEM file " +
 			"that providers are shown; `apnsbridge certs` makes one for trying out"},
 		{"a choice", "com.example.mail", "a\n    environment: prod",
-			`f:5: "prod" is not possible here: choose production, sandbox, by-listener`},
+			`f:5: "prod" is not possible here: did you mean production? choose production, sandbox, by-listener`},
 		{"a size", "apps:", "limits: {window: 1, queued_bytes: 64MB}\napps:",
 			`f:2: "64MB" is no size: write a positive number of bytes, or one with KiB, MiB or GiB`},
 		{"a huge size", "apps:", "limits: {queued_bytes: 99999999999TiB}\napps:",

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -136,7 +137,7 @@ func oneOf(s *source, path, value string, allowed []string) {
 	if slices.Contains(allowed, value) {
 		return
 	}
-	if near := nearest(value, slices.Clone(allowed)); near != "" {
+	if near := cmp.Or(begun(value, allowed), nearest(value, slices.Clone(allowed))); near != "" {
 		s.reject(path, "%q is not possible here: did you mean %s? choose %s", Clip(value), near, strings.Join(allowed, ", "))
 		return
 	}
