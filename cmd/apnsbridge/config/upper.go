@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -42,6 +43,9 @@ var upper = map[string]int64{
 	"trace_entries": 1_000_000, "admin_connections": 10_000, "log_rate": 64 << 20,
 }
 
+// mostSpool is as much as file systems hold.
+const mostSpool = 1 << 50
+
 // checkUpper refuses what is over its upper limit.
 func (l Limits) checkUpper(s *source) {
 	fields := reflect.ValueOf(l)
@@ -53,20 +57,20 @@ func (l Limits) checkUpper(s *source) {
 		}
 		switch v := fields.Field(i).Interface().(type) {
 		case Range:
-			refuseOver(s, name, int64(v.Max), most, fmt.Sprint(most))
+			refuseOver(s, "limits."+name, int64(v.Max), most, fmt.Sprint(most))
 		case Duration:
-			refuseOver(s, name, int64(v), most, inDays(most))
+			refuseOver(s, "limits."+name, int64(v), most, inDays(most))
 		case Size:
-			refuseOver(s, name, int64(v), most, Size(most).String())
+			refuseOver(s, "limits."+name, int64(v), most, Size(most).String())
 		default:
-			refuseOver(s, name, fields.Field(i).Int(), most, fmt.Sprint(most))
+			refuseOver(s, "limits."+name, fields.Field(i).Int(), most, fmt.Sprint(most))
 		}
 	}
 }
 
-func refuseOver(s *source, name string, value, most int64, text string) {
+func refuseOver(s *source, path string, value, most int64, text string) {
 	if value > most {
-		s.reject("limits."+name, "limits.%s is at most %s", name, text)
+		s.reject(path, "%s is at most %s", path, text)
 	}
 }
 
@@ -74,5 +78,9 @@ func inDays(d int64) string {
 	if d >= day {
 		return fmt.Sprintf("%dd", d/day)
 	}
-	return time.Duration(d).String()
+	text := time.Duration(d).String()
+	if minutes, ok := strings.CutSuffix(text, "m0s"); ok {
+		return minutes + "m"
+	}
+	return text
 }

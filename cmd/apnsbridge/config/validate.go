@@ -43,10 +43,8 @@ func (c *Config) validate(s *source) {
 		c.Apps[name] = app
 	}
 	c.Limits.checkUpper(s)
-	if low, high := c.Limits.PayloadBytes, c.Limits.VoIPPayloadBytes; high < low {
-		s.reject("limits.voip_payload_bytes", "%d is less than payload_bytes, %d: voip pushes may be larger, not "+
-			"smaller", high, low)
-	}
+	c.Limits.checkLower(s)
+	refuseOver(s, "spool.max_bytes", int64(c.Spool.MaxBytes), mostSpool, Size(mostSpool).String())
 }
 
 func (t TLS) validate(s *source) {

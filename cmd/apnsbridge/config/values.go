@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" // to tell those who have copied the wrong line
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -67,17 +68,27 @@ func (s *Size) UnmarshalText(b []byte) error {
 			number, factor = strings.TrimSpace(rest), 1<<(10*(i+1))
 		}
 	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 1 || n > (1<<62)/factor {
+	n, err := wholeNumber(number, 62)
+	if err != nil || n < 1 {
 		return fmt.Errorf("%q is no size: write a positive number of bytes, or one with KiB, MiB or GiB", Clip(text))
 	}
-	*s = Size(n * factor)
+	*s = Size(min(n, (1<<62)/factor) * factor)
 	return nil
+}
+
+// wholeNumber reads a number for which bits are room; one that is larger is the
+// largest, of which a limit says that it is too large.
+func wholeNumber(text string, bits int) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, bits)
+	if errors.Is(err, strconv.ErrRange) && n > 0 {
+		err = nil
+	}
+	return n, err
 }
 
 // UnmarshalText reads a positive number.
 func (c *Count) UnmarshalText(text []byte) error {
-	n, err := strconv.ParseInt(string(text), 10, 32)
+	n, err := wholeNumber(string(text), 32)
 	if err != nil || n < 1 {
 		return fmt.Errorf("%q is no count: write a whole number from 1", Clip(string(text)))
 	}
@@ -102,7 +113,7 @@ func (l *Loops) UnmarshalText(text []byte) error {
 		*l = 0
 		return nil
 	}
-	n, err := strconv.ParseInt(string(text), 10, 16)
+	n, err := wholeNumber(string(text), 16)
 	if err != nil || n < 1 {
 		return fmt.Errorf("%q is no number of loops: write auto, or a whole number from 1", Clip(string(text)))
 	}
@@ -117,7 +128,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	var err error
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		var n int64
-		n, err = strconv.ParseInt(days, 10, 16)
+		n, err = wholeNumber(days, 16)
 		v = time.Duration(n) * 24 * time.Hour
 	} else {
 		v, err = time.ParseDuration(text)
@@ -145,8 +156,8 @@ func (r *Rate) UnmarshalText(text []byte) error {
 // UnmarshalText reads two positive numbers, the smaller first.
 func (r *Range) UnmarshalText(text []byte) error {
 	low, high, _ := strings.Cut(string(text), "..")
-	minimum, err1 := strconv.ParseInt(low, 10, 16)
-	maximum, err2 := strconv.ParseInt(high, 10, 16)
+	minimum, err1 := wholeNumber(low, 16)
+	maximum, err2 := wholeNumber(high, 16)
 	if err1 != nil || err2 != nil || minimum < 1 || maximum < minimum {
 		return fmt.Errorf("%q is no range: write two numbers like 32..100", Clip(string(text)))
 	}
