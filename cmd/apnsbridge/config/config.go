@@ -107,13 +107,13 @@ const TopicFromCertificate = "from-certificate"
 // CIDR. Beside CA stands UID or Any, beside SPKISHA256 what its owner may push
 // to: UID, or Topics.
 type Client struct {
-	SHA256     Fingerprint `yaml:"sha256"`
-	SPKISHA256 Fingerprint `yaml:"spki_sha256"`
-	CA         string      `yaml:"ca" is:"file"` // PEM file
-	UID        string      `yaml:"uid"`
-	Any        bool        `yaml:"any"`
-	Topics     Strings     `yaml:"topics"`
-	CIDR       string      `yaml:"cidr"`
+	SHA256     Fingerprint    `yaml:"sha256"`
+	SPKISHA256 KeyFingerprint `yaml:"spki_sha256"`
+	CA         string         `yaml:"ca" is:"file"` // PEM file
+	UID        string         `yaml:"uid"`
+	Any        bool           `yaml:"any"`
+	Topics     Strings        `yaml:"topics"`
+	CIDR       string         `yaml:"cidr"`
 }
 
 // Default is the configuration of an empty file.

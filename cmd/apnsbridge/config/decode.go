@@ -173,6 +173,11 @@ func (s *source) decodeStruct(node ast.Node, v reflect.Value, path string) {
 				s.reject(at, "a value in %s has a comma in it, which ends the value here: put the value in quotes", section(path))
 				return
 			}
+			if s.own != "" && path == s.own && (key == "apps" || join("apps", key) == path) {
+				s.reject(at, "the file's name says which app this is: write its keys without %s: above them, and without "+
+					"indentation", key)
+				return
+			}
 			if len(s.problems) < mostProblems { // what is meant takes a while to find
 				s.reject(at, "%s", unknownKey(path, key, v.Type()))
 			} else {
@@ -206,6 +211,10 @@ func (s *source) eachKey(node ast.Node, path string, t reflect.Type, do func(key
 	mapping, ok := node.(*ast.MappingNode)
 	if !ok {
 		_, list := node.(*ast.SequenceNode)
+		if path == "" { // and lacks everything
+			s.breakOff(Problem{s.doc.file, lineOf(node), noMapping(path, t, list)})
+			return
+		}
 		s.reject(path, "%s", noMapping(path, t, list))
 		return
 	}

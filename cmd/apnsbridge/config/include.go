@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 )
 
 // include reads the files that the configuration names in include, and those of
@@ -21,15 +22,32 @@ func (s *source) include(config *Config) {
 	dir := config.Path(config.AppsDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		s.reject("apps_dir", "%s is no directory that can be read: make it, with a file NAME.yaml for each app",
-			clipPath(dir))
+		s.reject("apps_dir", "%s", noDirectory(dir, err))
+		s.wrong = append(s.wrong, "apps") // which it lacks only for that
 	}
 	for _, entry := range entries {
-		name, ok := strings.CutSuffix(strings.TrimSuffix(entry.Name(), ".yml"), ".yaml")
-		if ok = ok || strings.HasSuffix(entry.Name(), ".yml"); ok && !strings.HasPrefix(name, ".") {
+		extension := filepath.Ext(entry.Name())
+		name := strings.TrimSuffix(entry.Name(), extension)
+		if extension = strings.ToLower(extension); (extension == ".yaml" || extension == ".yml") &&
+			!strings.HasPrefix(name, ".") {
 			s.includeApp(config, name, filepath.Join(dir, entry.Name()))
 		}
 	}
+	if err == nil && len(config.Apps) == 0 {
+		s.lacks("apps", "no app is configured: put a file NAME.yaml for each into %s, or add one under apps", clipPath(dir))
+	}
+}
+
+// noDirectory says what is the matter with a directory that cannot be read.
+func noDirectory(dir string, err error) string {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Sprintf("%s cannot be read: give its group or owner, which apnsbridge runs as, the right to read and "+
+			"enter it", clipPath(dir))
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Sprintf("there is no directory %s: make it, with a file NAME.yaml for each app", clipPath(dir))
+	}
+	return fmt.Sprintf("%s is no directory: name one, with a file NAME.yaml for each app", clipPath(dir))
 }
 
 // includeFiles reads the files that config.Include names, as it stands in the file
@@ -46,6 +64,12 @@ func (s *source) includeFiles(config *Config, from string) {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 && !strings.ContainsAny(pattern, "*?[") {
 			s.reject(at, "there is no file %s: correct the name, or write a pattern like conf.d/*.yaml", clipPath(pattern))
+		}
+		if dir := filepath.Dir(pattern); len(files) == 0 && err == nil {
+			if _, err := os.ReadDir(dir); errors.Is(err, os.ErrPermission) { // in which a pattern finds nothing
+				s.reject(at, "%s", noDirectory(dir, err))
+				s.wrong = append(s.wrong, "apps")
+			}
 		}
 		for _, file := range files {
 			name := withoutLinks(file)
@@ -94,8 +118,16 @@ func (s *source) takeFile(file string, v reflect.Value, path string) {
 	text, err := readBounded(file)
 	if err != nil {
 		remedy := "the file cannot be read: give its group or owner, which apnsbridge runs as, the right to read it"
-		if errors.Is(err, errTooLong) {
+		switch {
+		case errors.Is(err, errTooLong):
 			remedy = errTooLong.Error()
+		case errors.Is(err, syscall.EISDIR):
+			remedy = "this is a directory: name its files, like " + clipPath(filepath.Join(file, "*.yaml"))
+			if path != "" {
+				remedy = "this is a directory: an app has a file of its own here, NAME.yaml"
+			}
+		case errors.Is(err, os.ErrNotExist):
+			remedy = "this is a link to what is not there: remove it, or make the file that is meant"
 		}
 		s.breakOff(Problem{file, 1, remedy})
 		return
@@ -112,7 +144,9 @@ func (s *source) includeApp(config *Config, name, file string) {
 	}
 	s.places[path] = place{file, 1}
 	app := App{dir: filepath.Dir(file)}
+	s.own = path
 	s.takeFile(file, reflect.ValueOf(&app).Elem(), path)
+	s.own = ""
 	app.Credential.findByTopic(filepath.Dir(file), app.Topic, config.file)
 	if config.Apps == nil {
 		config.Apps = make(map[string]App)

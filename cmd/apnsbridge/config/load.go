@@ -108,6 +108,7 @@ type source struct {
 	wrong    []string        // the paths of problems
 	unknown  map[string]bool // sections that have a key which they should not have
 	broken   bool            // a file is missing, or no YAML
+	own      string          // apps.NAME of the app of which the present file is
 }
 
 // take reads one file into v.

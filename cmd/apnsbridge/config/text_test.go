@@ -210,7 +210,7 @@ func TestIncludeProblems(t *testing.T) {
 		"DIR/a.yaml:2: limits.window stands in DIR/apnsbridge.yaml:4 already: keep one of them",
 		`DIR/a.yaml:3: "x" is no duration: write one like 10s, 5m, 24h or 90d`,
 		"DIR/apps.d/one.yaml:1: the app one stands in DIR/a.yaml:4 already: keep one of them",
-		"DIR/apps.d/two.yaml:1: two has no key apps: it belongs to the top of the file, without indentation",
+		"DIR/apps.d/two.yaml:1: the file's name says which app this is: write its keys without apps: above them, and without indentation",
 	} {
 		if want = strings.ReplaceAll(want, "DIR", dir); !strings.Contains(fmt.Sprint(err)+"\n", want+"\n") {
 			t.Errorf("got %v,\nwant the line %s", err, want)

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 )
@@ -77,12 +75,16 @@ func (p Port) validate(s *source, path string) {
 		if _, list := s.places[path+"[0]"]; list {
 			at = fmt.Sprintf("%s[%d]", path, i)
 		}
-		checkAddress(s, at, a.Address)
+		if a.Address == "" {
+			s.lacks(at+".address", "%q is no address: write HOST:PORT or :PORT", a.Address)
+		} else {
+			checkAddress(s, at, a.Address)
+		}
 		if a.Environment != "" {
 			oneOf(s, at+".environment", a.Environment, environments)
 		}
 		if a.ProxyProtocol != nil && len(a.ProxyProtocol) == 0 {
-			s.reject(at+".proxy_protocol", "the list is empty: name the addresses of the programs in front, or take "+
+			s.lacks(at+".proxy_protocol", "the list is empty: name the addresses of the programs in front, or take "+
 				"proxy_protocol out")
 		}
 	}
@@ -146,38 +148,6 @@ func defaultTo(value *string, def string) {
 	if *value == "" {
 		*value = def
 	}
-}
-
-func checkAddress(s *source, path, address string) {
-	_, port, err := net.SplitHostPort(address)
-	switch number, numeric := strconv.Atoi(port); {
-	case err != nil || port == "":
-		s.reject(path, "%q is no address: write HOST:PORT or :PORT", Clip(address))
-	case numeric == nil && (number < 0 || number > 65535):
-		s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(address))
-	case numeric != nil:
-		if _, err := net.LookupPort("tcp", port); err != nil {
-			s.reject(path, "%q has no port that is known: write its number", Clip(address))
-		}
-	}
-}
-
-// checkURL takes a scheme, a host and a port, and gives nil after a problem.
-func checkURL(s *source, path, text string, schemes ...string) *url.URL {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme):
-		s.reject(path, "%q is no address: write one that begins with %s://", Clip(text), strings.Join(schemes, ":// or "))
-		return nil
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		s.reject(path, "%q must be like %s://HOST:PORT: take away what stands behind the port", Clip(text), u.Scheme)
-		return nil
-	}
-	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
-		s.reject(path, "%q has no port that can be: choose one from 1 to 65535", Clip(text))
-		return nil
-	}
-	return u
 }
 
 // checkTopic looks for what no topic is.

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha1" // to tell those who have copied the wrong line
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -39,8 +40,11 @@ type Networks []netip.Prefix
 // Strings is one text or a list of them.
 type Strings []string
 
-// Fingerprint is the SHA-256 of a certificate or a public key, in hexadecimal.
+// Fingerprint is the SHA-256 of a certificate, in hexadecimal.
 type Fingerprint string
+
+// KeyFingerprint is the SHA-256 of a public key, in hexadecimal.
+type KeyFingerprint string
 
 // Range is two numbers with two dots between: 32..100.
 type Range struct{ Min, Max int }
@@ -195,24 +199,48 @@ func (a *Address) UnmarshalText(text []byte) error {
 // line in which openssl prints them. Whether it may be empty is for validate to
 // say.
 func (f *Fingerprint) UnmarshalText(text []byte) error {
-	s := string(text)
-	if label, digits, ok := strings.Cut(s, "="); ok && strings.HasSuffix(strings.ToLower(strings.TrimSpace(label)),
-		"fingerprint") {
-		s = digits
-	}
-	if s = strings.TrimSpace(s); s == "" {
+	digits, n := fingerprint(string(text))
+	switch n {
+	case 0, sha256.Size:
+		*f = Fingerprint(digits)
 		return nil
-	}
-	digits := strings.NewReplacer(":", "", " ", "").Replace(s)
-	sum, err := hex.DecodeString(digits)
-	switch {
-	case err == nil && len(sum) == sha1.Size:
+	case sha1.Size:
 		return fmt.Errorf("%q is a SHA-1 fingerprint: print the other one with openssl x509 -noout -fingerprint "+
-			"-sha256", Clip(s))
-	case err != nil || len(sum) != sha256.Size:
-		return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout "+
-			"-fingerprint -sha256 prints them", Clip(s))
+			"-sha256", Clip(digits))
 	}
-	*f = Fingerprint(digits)
+	return fmt.Errorf("%q is no SHA-256 fingerprint: give 64 hexadecimal digits, as openssl x509 -noout "+
+		"-fingerprint -sha256 prints them", Clip(string(text)))
+}
+
+// UnmarshalText reads what Fingerprint's does, and base64, as key pins of the web are
+// written.
+func (f *KeyFingerprint) UnmarshalText(text []byte) error {
+	digits, n := fingerprint(string(text))
+	if sum, err := base64.StdEncoding.DecodeString(digits); err == nil && len(sum) == sha256.Size {
+		digits, n = hex.EncodeToString(sum), sha256.Size
+	}
+	if n != 0 && n != sha256.Size {
+		return fmt.Errorf("%q is no SHA-256 fingerprint of a key: give 64 hexadecimal digits, as openssl x509 -noout "+
+			"-pubkey -in FILE | openssl pkey -pubin -outform DER | openssl dgst -sha256 prints them", Clip(string(text)))
+	}
+	*f = KeyFingerprint(digits)
 	return nil
+}
+
+// fingerprint takes off what openssl prints before the digits and between them, and
+// gives how many bytes they are, -1 if they are none.
+func fingerprint(s string) (digits string, size int) {
+	if label, rest, ok := strings.Cut(s, "= "); ok && strings.Contains(label, "(") { // of openssl dgst
+		s = rest
+	}
+	if label, rest, ok := strings.Cut(s, "="); ok && strings.HasSuffix(strings.ToLower(strings.TrimSpace(label)),
+		"fingerprint") {
+		s = rest
+	}
+	s = strings.NewReplacer(":", "", " ", "").Replace(strings.TrimSpace(s))
+	sum, err := hex.DecodeString(s)
+	if err != nil {
+		return s, -1
+	}
+	return s, len(sum)
 }
