@@ -27,7 +27,10 @@ var query = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://[^?#]*[?#]).+`)
 func Clip(value string) string {
 	const most, readable = 60, 8 << 10
 	if IsKeyText(value) {
-		return "(the text of a key)"
+		if strings.Contains(value, "-----BEGIN") || len(value) > 100 {
+			return "(the text of a key)"
+		}
+		return "(several lines)"
 	}
 	if len(value) > readable { // what may be secret in it is not looked for
 		return fmt.Sprintf("(a text of %d bytes)", len(value))

@@ -158,9 +158,19 @@ func checkTopic(s *source, path, topic string) {
 		s.reject(path, "%q is no topic: did you mean %s?", topic, TopicFromCertificate)
 	case strings.Contains(topic, "*"):
 		s.reject(path, "%q is a pattern for several apps: name the whole bundle identifier of one", Clip(topic))
-	case len(topic) > 255 || IsKeyText(topic) || strings.ContainsFunc(topic, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' }):
+	case len(topic) > 255:
+		s.reject(path, "%q is longer than any topic: write the bundle identifier, like com.example.mail", Clip(topic))
+	case IsKeyText(topic) || strings.ContainsFunc(topic, noTopic):
 		s.reject(path, "%q has characters that no topic has: write the bundle identifier, like com.example.mail", Clip(topic))
+	case strings.HasPrefix(topic, ".") || strings.HasSuffix(topic, ".") || strings.Contains(topic, ".."):
+		s.reject(path, "%q has a dot too many: write the bundle identifier, like com.example.mail", Clip(topic))
 	}
+}
+
+// noTopic reports whether r is in no topic. Apple admits letters, digits, dots and
+// dashes; $ and { are what is left of a variable.
+func noTopic(r rune) bool {
+	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r)
 }
 
 // checkOverlap looks for two ports at the same address. Whether a wildcard leaves
