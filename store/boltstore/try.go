@@ -27,22 +27,66 @@ func Try(dir string) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is a file: name a directory", dir)
 	}
-	path := filepath.Join(dir, fileName)
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return unwritable(dir, tryFile(dir, newBytes))
-	case err != nil:
-		return unwritable(path, err)
-	}
-	file.Close()
-	// On a full disk a store goes on with the room that it has.
-	for _, dir := range []string{dir, filepath.Join(dir, spoolDir)} {
-		if err := tryFile(dir, 0); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOSPC) {
-			return unwritable(dir, err)
+	room := int64(0) // on a full disk a store goes on with the room that it has
+	for _, name := range []string{fileName, filepath.Join(spoolDir, queuesFileName)} {
+		path := filepath.Join(dir, name)
+		switch err := tryOpen(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			room = newBytes
+		case errors.Is(err, syscall.ENOTDIR):
+			return within(dir, filepath.Dir(path), err)
+		case err != nil:
+			return within(dir, path, err)
+		}
+		folder := filepath.Dir(path)
+		if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
+			continue // it is made in dir, which has been tried
+		}
+		if err := tryFile(folder, room); err != nil && (room > 0 || !errors.Is(err, syscall.ENOSPC)) {
+			return within(dir, folder, err)
 		}
 	}
 	return nil
+}
+
+// tryOpen tries whether a file of the store can be written.
+func tryOpen(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return syscall.EISDIR
+	case !info.Mode().IsRegular():
+		return errNoFile
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+var errNoFile = errors.New("it is a device or a pipe")
+
+// within says why what there is at path, in the store's directory, is of no use to it.
+func within(dir, path string, err error) error {
+	switch {
+	case path == dir || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC):
+		return unwritable(path, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s cannot be written: %w: give %s and all in it to the user that apnsbridge runs as", path,
+			cause(err), dir)
+	}
+	return fmt.Errorf("%s cannot be written: %w: remove it, or name another directory", path, cause(err))
+}
+
+// cause is err without the name of the file.
+func cause(err error) error {
+	if failed := new(fs.PathError); errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // unwritable says why path cannot be the store's, and what to do.
@@ -73,7 +117,7 @@ func tryNew(dir string) error {
 }
 
 // tryFile makes a file of so many bytes in dir, and removes it.
-func tryFile(dir string, size int) error {
+func tryFile(dir string, size int64) error {
 	file, err := os.CreateTemp(dir, ".apnsbridge-*")
 	if err != nil {
 		return err

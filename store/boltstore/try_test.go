@@ -12,6 +12,7 @@ import (
 // Try refuses what Open does, in a sentence of one form, and leaves nothing behind.
 func TestTry(t *testing.T) {
 	const elsewhere = ": name a directory on a disk, where the user that apnsbridge runs as may write"
+	const remove = ": remove it, or name another directory"
 	dir := t.TempDir()
 	in := func(names ...string) string { return filepath.Join(append([]string{dir}, names...)...) }
 	link := func(to, name string) string {
@@ -31,9 +32,15 @@ func TestTry(t *testing.T) {
 	}
 	file, dangling, loop := write("file"), link("gone", "dangling"), link("loop", "loop")
 	long := in(strings.Repeat("a", 300))
-	if err := os.MkdirAll(in("a directory for the lists", fileName), 0o700); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{in("a directory for the lists", fileName), in("queues", spoolDir, queuesFileName),
+		in("no spool"), in("device")} {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
+	write("a file for the spool", spoolDir)
+	link("gone", filepath.Join("no spool", spoolDir))
+	link("/dev/full", filepath.Join("device", fileName))
 	for _, tt := range []struct{ name, path, want string }{
 		{"there is none", in("new"), ""},
 		{"nor a parent", in("new too", "a", "b"), ""},
@@ -49,8 +56,11 @@ func TestTry(t *testing.T) {
 			"make the directory that is meant, or name another"},
 		{"a link to itself", loop, " cannot be written: too many levels of symbolic links" + elsewhere},
 		{"a long name", long, " cannot be written: file name too long" + elsewhere},
-		{"a directory for a file", in("a directory for the lists"),
-			"/feedback.db cannot be written: is a directory" + elsewhere},
+		{"a directory for a file", in("a directory for the lists"), "/feedback.db cannot be written: is a directory" + remove},
+		{"a directory for the queues", in("queues"), "/spool/queues.db cannot be written: is a directory" + remove},
+		{"a file for the spool", in("a file for the spool"), "/spool cannot be written: not a directory" + remove},
+		{"a link to nothing for the spool", in("no spool"), "/spool cannot be written: no such file or directory" + remove},
+		{"a device for a file", in("device"), "/feedback.db cannot be written: it is a device or a pipe" + remove},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if strings.HasPrefix(tt.path, "/proc") {
@@ -110,5 +120,32 @@ func agree(t *testing.T, path, want string) {
 	}
 	if (err == nil) != (want == "") {
 		t.Errorf("Open says %v", err)
+	}
+}
+
+// Where the store was another user's, as after a trial as root, the remedy is for all of it.
+func TestTryAnothersStore(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root writes everything")
+	}
+	for _, name := range []string{fileName, spoolDir, filepath.Join(spoolDir, queuesFileName)} {
+		dir := filepath.Join(t.TempDir(), "data")
+		fill(t, dir, 1)
+		path := filepath.Join(dir, name)
+		mode := os.FileMode(0o400)
+		if name == spoolDir {
+			mode = 0o500
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Chmod(path, 0o700) })
+		want := path + " cannot be written: permission denied: give " + dir + " and all in it to the user that apnsbridge " +
+			"runs as"
+		if name != spoolDir { // Open finds out at the first segment that it wants to begin
+			agree(t, dir, want)
+		} else if err := Try(dir); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
