@@ -43,6 +43,12 @@ func NewTokenCredential(p8 []byte, keyID, teamID string) (*Credential, error) {
 	}
 	f, err := readKeyFile(p8, "")
 	switch {
+	case errors.Is(err, errKeyLocked):
+		return nil, errors.New("the private key is encrypted, and Apple's developer site gives none out that is: name " +
+			"that file, or decrypt this one with openssl pkey -in FILE -out FILE2")
+	case errors.Is(err, errStoreLocked):
+		return nil, errors.New("the file is a .p12, and a token wants the key of Apple's developer site, " +
+			"AuthKey_….p8: name that, or give the .p12 under credential.certificate")
 	case err != nil:
 		return nil, err
 	case len(f.keys) == 0:
@@ -64,18 +70,20 @@ func NewTokenCredential(p8 []byte, keyID, teamID string) (*Credential, error) {
 // or PEM blocks in any order. password opens the file or its key; it is empty
 // where there is none.
 func NewCertificateCredential(file []byte, password string) (*Credential, error) {
-	return ChooseCertificateCredential(file, password, func(*x509.Certificate) bool { return false })
+	return ChooseCertificateCredential(file, password, time.Time{}, func(*x509.Certificate) bool { return false })
 }
 
 // ChooseCertificateCredential is NewCertificateCredential for files that may have
 // several certificates with keys: of those that fit it takes the one that lasts
-// longest. What fits matters only where there are several.
-func ChooseCertificateCredential(file []byte, password string, fits func(*x509.Certificate) bool) (*Credential, error) {
+// longest, and one that is not good yet at now only for want of another. What fits
+// matters only where there are several.
+func ChooseCertificateCredential(file []byte, password string, now time.Time, fits func(*x509.Certificate) bool,
+) (*Credential, error) {
 	f, err := readKeyFile(file, password)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := f.identity(fits)
+	cert, err := f.identity(now, fits)
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // identity is the certificate that belongs to one of the keys. Of several it
-// takes the one that fits, and of several of these the one that lasts longest.
-func (f *keyFile) identity(fits func(*x509.Certificate) bool) (*tls.Certificate, error) {
+// takes the one that fits, and of several of these the one that lasts longest, of
+// those that are good at now if any is.
+func (f *keyFile) identity(now time.Time, fits func(*x509.Certificate) bool) (*tls.Certificate, error) {
 	switch {
 	case len(f.keys) == 0:
 		return nil, fmt.Errorf("the file has the certificate %s without its private key, as a .cer of Apple's "+
@@ -39,7 +41,7 @@ func (f *keyFile) identity(fits func(*x509.Certificate) bool) (*tls.Certificate,
 	}
 	var best *tls.Certificate
 	for i := range all {
-		if fits(all[i].Leaf) && (best == nil || all[i].Leaf.NotAfter.After(best.Leaf.NotAfter)) {
+		if fits(all[i].Leaf) && (best == nil || better(all[i].Leaf, best.Leaf, now)) {
 			best = &all[i]
 		}
 	}
@@ -49,6 +51,14 @@ func (f *keyFile) identity(fits func(*x509.Certificate) bool) (*tls.Certificate,
 			"export the right one alone", len(all), subjects(all))
 	}
 	return best, nil
+}
+
+// better reports whether a serves longer from now on than b.
+func better(a, b *x509.Certificate, now time.Time) bool {
+	if early := now.Before(a.NotBefore); early != now.Before(b.NotBefore) {
+		return !early
+	}
+	return a.NotAfter.After(b.NotAfter)
 }
 
 // chain is leaf and those of the other certificates that belong to no key: who

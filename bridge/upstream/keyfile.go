@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode/utf16"
 
 	"github.com/youmark/pkcs8"
 	"software.sslmate.com/src/go-pkcs12"
@@ -45,6 +44,9 @@ func readKeyFile(file []byte, password string) (*keyFile, error) {
 		return fromDER(decoded, password)
 	case err == nil && len(pemBlocks(plainText(decoded))) > 0:
 		return fromBlocks(pemBlocks(plainText(decoded)), password)
+	case strings.Contains(text, "-----BEGIN") && strings.Contains(text, "-----END"):
+		return nil, errors.New("what stands between the lines BEGIN and END is no key or certificate: copy it again, " +
+			"as a file")
 	case strings.Contains(text, "-----BEGIN"):
 		return nil, errors.New("the file has a line BEGIN and no END, it is cut: copy it again, as a file")
 	}
@@ -84,48 +86,6 @@ func foreignFile(file []byte) error {
 // that is all of the file, as an ECDSA key of SEC 1.
 func isDER(file []byte) bool {
 	return len(file) > 4 && file[0] == 0x30 && (file[1] >= 0x80 || int(file[1]) == len(file)-2)
-}
-
-// plainText undoes what editors and settings do to a text: a byte order mark,
-// UTF-16, \n written out.
-func plainText(file []byte) string {
-	text := string(bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")))
-	if little := bytes.HasPrefix(file, []byte("\xff\xfe")); little || bytes.HasPrefix(file, []byte("\xfe\xff")) {
-		var units []uint16
-		for i := 2; i+1 < len(file); i += 2 {
-			low, high := file[i], file[i+1]
-			if !little {
-				low, high = high, low
-			}
-			units = append(units, uint16(high)<<8|uint16(low))
-		}
-		text = string(utf16.Decode(units))
-	}
-	return strings.NewReplacer(`\r\n`, "\n", `\n`, "\n", "\r\n", "\n", "\r", "\n").Replace(text)
-}
-
-var pemText = regexp.MustCompile(`(?s)-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END [A-Z0-9 ]+-----`)
-
-// pemBlocks are the blocks in a text, also where their lines are indented or have
-// run together. Those that cannot be decoded are left out.
-func pemBlocks(text string) (blocks []*pem.Block) {
-	for _, found := range pemText.FindAllStringSubmatch(text, -1) {
-		kind, body := found[1], found[2]
-		if strings.Contains(body, ":") { // headers, which have lines of their own
-			var lines []string
-			for line := range strings.SplitSeq(body, "\n") {
-				lines = append(lines, strings.TrimSpace(line))
-			}
-			body = strings.Trim(strings.Join(lines, "\n"), "\n")
-		} else {
-			body = strings.Join(strings.Fields(body), "\n")
-		}
-		if block, _ := pem.Decode([]byte("-----BEGIN " + kind + "-----\n" + body + "\n-----END " + kind +
-			"-----\n")); block != nil {
-			blocks = append(blocks, block)
-		}
-	}
-	return blocks
 }
 
 func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
@@ -171,8 +131,7 @@ func privateKey(b *pem.Block, password string, spent *cost) (crypto.Signer, erro
 	//lint:ignore SA1019 openssl wrote keys so for 20 years
 	old := x509.IsEncryptedPEMBlock(b)
 	if encrypted := old || b.Type == "ENCRYPTED PRIVATE KEY"; encrypted && password == "" {
-		return nil, errors.New("the private key is encrypted: give its password, or decrypt it with openssl pkey " +
-			"-in FILE -out FILE2")
+		return nil, errKeyLocked
 	}
 	switch {
 	case old:
@@ -204,6 +163,17 @@ var foreignCipher = regexp.MustCompile(`unsupported|only PBES2|invalid (KDF|ciph
 var errForeignCipher = errors.New("the private key is encrypted in a way that is not read here: encrypt it anew with " +
 	"openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out FILE2, or decrypt it with openssl pkey -in FILE -out FILE2")
 
+var (
+	errKeyLocked = errors.New("the private key is encrypted: give its password, or decrypt it with openssl pkey " +
+		"-in FILE -out FILE2")
+	errStoreLocked = errors.New("the .p12 file has a password: give it as password")
+)
+
+// NeedsPassword reports whether err is that a file is encrypted, and no password was given.
+func NeedsPassword(err error) bool {
+	return errors.Is(err, errKeyLocked) || errors.Is(err, errStoreLocked)
+}
+
 var errWrongPassword = errors.New("the password does not open the private key: correct it")
 
 func parsePrivateKey(der []byte) (crypto.Signer, error) {
@@ -226,7 +196,7 @@ func supported(key any) (crypto.Signer, error) {
 	case *ecdsa.PrivateKey:
 		return key, nil
 	}
-	return nil, errors.New("the private key is neither RSA nor ECDSA, and APNs takes no other")
+	return nil, errors.New("the private key is neither RSA nor ECDSA, and APNs takes no other: name the .p12 or .p8 for APNs")
 }
 
 // fromDER reads what is no text: .p12, .cer, a key.
@@ -247,7 +217,7 @@ func fromDER(der []byte, password string) (*keyFile, error) {
 	case errors.Is(err, errNoKeyInside):
 		return nil, err
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
-		return nil, errors.New("the .p12 file has a password: give it as password")
+		return nil, errStoreLocked
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, errors.New("the password does not open the .p12 file: correct it")
 	case bytes.Contains(der, []byte("<plist")):

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/youmark/pkcs8"
@@ -46,6 +47,8 @@ var edits = []struct {
 	{"trailing blanks", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte(" \n")) }},
 	{"UTF-16", func(b []byte) []byte { return asUTF16(b, binary.LittleEndian) }},
 	{"UTF-16, the other way round", func(b []byte) []byte { return asUTF16(b, binary.BigEndian) }},
+	{"UTF-16 without a mark", func(b []byte) []byte { return asUTF16(b, binary.LittleEndian)[2:] }},
+	{"UTF-16 without a mark, the other way round", func(b []byte) []byte { return asUTF16(b, binary.BigEndian)[2:] }},
 	{"text around", func(b []byte) []byte {
 		return bytes.Join([][]byte{[]byte("Bag Attributes\n"), b, []byte("that is all\n")}, nil)
 	}},
@@ -167,6 +170,7 @@ func TestKeyFilesThatAreOthers(t *testing.T) {
 		{"property list", []byte("<?xml version=\"1.0\"?><plist>"), "", "property list"},
 		{"nothing", []byte(" \n"), "", "empty"},
 		{"cut PEM", pair.KeyPEM[:len(pair.KeyPEM)/2], "", "is cut"},
+		{"spoilt PEM", bytes.Replace(pair.KeyPEM, []byte("A"), []byte("!"), -1), "", "no key or certificate: copy it again"},
 		{"text", []byte("hello"), "", "neither PEM"},
 		{"broken certificate", []byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"), "", "cannot be read"},
 		{"encrypted, no password", bytes.Join([][]byte{pair.CertPEM, encrypted}, nil), "", "the private key is encrypted: give its password"},
@@ -192,7 +196,8 @@ func TestKeyFilesThatAreOthers(t *testing.T) {
 		want string
 	}{
 		"certificate":   {pair.CertPEM, "credential.certificate"},
-		"encrypted key": {encrypted, "the private key is encrypted"},
+		"encrypted key": {encrypted, "decrypt this one with openssl pkey"}, // there is no password to give
+		".p12":          {p12, "or give the .p12 under credential.certificate"},
 		"two keys":      {bytes.Repeat(pki().TokenKey, 2), "2 private keys"},
 	} {
 		if _, err := NewTokenCredential(tt.file, "KEY", "TEAM"); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -208,7 +213,7 @@ func TestSeveralIdentities(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"com.example.one", "com.example.two"} {
-		c, err := ChooseCertificateCredential(file, "secret", func(leaf *x509.Certificate) bool { return topicOf(leaf.Subject) == want })
+		c, err := ChooseCertificateCredential(file, "secret", time.Now(), func(leaf *x509.Certificate) bool { return topicOf(leaf.Subject) == want })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,5 +224,31 @@ func TestSeveralIdentities(t *testing.T) {
 	_, err = NewCertificateCredential(file, "secret")
 	if err == nil || !strings.Contains(err.Error(), "com.example.one") || !strings.Contains(err.Error(), "com.example.two") {
 		t.Errorf("got %v, want a list of both", err)
+	}
+}
+
+// Of certificates for one topic the one is taken that lasts longest of those that are good today: a renewal that begins
+// tomorrow may lie beside it.
+func TestSeveralOfOneTopic(t *testing.T) {
+	now := time.Now()
+	var file []byte
+	ends := make(map[string]time.Time)
+	for _, of := range []struct {
+		name       string
+		begin, end time.Duration // in days from now
+	}{{"old", -300, -10}, {"present", -30, 100}, {"shorter", -30, 50}, {"next", 1, 400}} {
+		pair, _ := issue(t, devpki.ClientOptions{Topic: topic, NotBefore: now.Add(of.begin * 24 * time.Hour),
+			NotAfter: now.Add(of.end * 24 * time.Hour)})
+		file = bytes.Join([][]byte{file, pair.CertPEM, pair.KeyPEM}, nil)
+		ends[of.name] = pair.Leaf.NotAfter
+	}
+	for want, at := range map[string]time.Time{"present": now, "next": now.AddDate(0, 0, 2)} {
+		c, err := ChooseCertificateCredential(file, "", at, func(*x509.Certificate) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Describe().Expires; !got.Equal(ends[want]) {
+			t.Errorf("got the one until %s, want %s, until %s", got, want, ends[want])
+		}
 	}
 }

@@ -83,6 +83,9 @@ Example:
 
 // Run makes the certificates.
 func (c certsServerCommand) Run(std streams) error {
+	if err := checkHosts(c.Host); err != nil {
+		return err
+	}
 	a, err := authority.Open(c.Dir)
 	if err != nil {
 		return err
@@ -135,6 +138,9 @@ Example:
 
 // Run makes the certificate.
 func (c certsClientCommand) Run(std streams) error {
+	if why := config.NoTopic(c.Topic); why != "" {
+		return usageError{fmt.Errorf("--topic: %s", why)}
+	}
 	a, err := authority.Open(c.Dir)
 	if err != nil {
 		return err

@@ -145,17 +145,23 @@ func (c *initCommand) complete(a *asker) (err error) {
 
 // readCertificate takes the topic from the push certificate.
 func (c *initCommand) readCertificate() error {
-	text, err := os.ReadFile(c.Certificate)
+	text, err := smallfile.Read(c.Certificate)
 	if err != nil {
-		return fmt.Errorf("--certificate: %w", smallfile.Problem(err))
+		return fmt.Errorf("--certificate: %w", err)
 	}
-	credential, err := upstream.ChooseCertificateCredential(text, os.Getenv(c.PasswordEnv),
-		func(leaf *x509.Certificate) bool {
-			return c.Topic == "" || server.ServesTopic(leaf, c.Topic) == nil
-		})
+	password, set := os.LookupEnv(c.PasswordEnv)
+	if c.PasswordEnv != "" && !set {
+		return fmt.Errorf("--password-env: the environment variable %s is not set: set it, as the gateway needs it too",
+			config.Clip(c.PasswordEnv))
+	}
+	credential, err := upstream.ChooseCertificateCredential(text, password, time.Now(), func(leaf *x509.Certificate) bool {
+		return c.Topic == "" || server.ServesTopic(leaf, c.Topic) == nil
+	})
+	if upstream.NeedsPassword(err) {
+		return fmt.Errorf("--certificate %s: %w; it goes into a variable that --password-env names", c.Certificate, err)
+	}
 	if err != nil {
-		return fmt.Errorf("--certificate %s: %w; its password goes into a variable that --password-env names",
-			c.Certificate, err)
+		return fmt.Errorf("--certificate %s: %w", c.Certificate, err)
 	}
 	if topic, _ := identity.Topics(credential.Leaf()); c.Topic == "" {
 		c.Topic = topic
@@ -166,54 +172,101 @@ func (c *initCommand) readCertificate() error {
 // madeFiles are the certificates that init has made or found.
 type madeFiles struct{ ca, client string }
 
-// write makes the certificates and the configuration.
+// write makes the configuration and the certificates that it names, once it is clear
+// that it is going to be accepted: what is written has to be moved away by hand.
 func (c *initCommand) write(out io.Writer) (text string, made madeFiles, err error) {
+	made.ca = filepath.Join(c.PKI, authority.CertificateFile)
+	client, err := c.client(&made)
+	if err != nil {
+		return "", made, err
+	}
+	text = c.text(client)
+	if err := c.foresee(text); err != nil {
+		return "", made, err
+	}
+	if err := c.makeCertificates(out, made); err != nil {
+		return "", made, err
+	}
+	return text, made, writeProblem(c.Config, writeConfiguration(c.Config, text), elsewhere)
+}
+
+// client is who may speak for the app, as the configuration has it.
+func (c *initCommand) client(made *madeFiles) (string, error) {
+	switch {
+	case c.Pin != "":
+		certs, err := smallfile.Certificates(c.Pin)
+		if err != nil {
+			return "", fmt.Errorf("--pin: %w", err)
+		}
+		return fmt.Sprintf("{sha256: %x} # %s", sha256.Sum256(certs[0].Raw),
+			strings.ReplaceAll(identity.Subject(certs[0]), "\n", " ")), nil
+	case c.CIDR != "":
+		return fmt.Sprintf("{cidr: %s}                     # any provider from there, with or without a certificate",
+			quoting.YAML(c.CIDR)), nil
+	}
+	if filepath.Base(c.Topic) != c.Topic {
+		return "", fmt.Errorf("--topic %q has a slash: a topic is a bundle identifier, like com.example.mail",
+			config.Clip(c.Topic))
+	}
+	made.client = filepath.Join(c.PKI, c.Topic+".pem")
+	return fmt.Sprintf("{ca: %s, uid: %s}   # the provider that shows a certificate of ours",
+		quoting.YAML(c.fromConfig(made.ca)), quoting.YAML(c.Topic)), nil
+}
+
+// foresee says what check would say of the text, and of the files that are there
+// already.
+func (c *initCommand) foresee(text string) error {
+	if err := checkHosts(c.Host); err != nil {
+		return err
+	}
+	settings, err := config.Parse(c.Config, []byte(text))
+	if err != nil {
+		return fmt.Errorf("nothing is written, for check would refuse it:\n%w", err)
+	}
+	if err := server.CheckCredentials(settings); err != nil {
+		return fmt.Errorf("nothing is written, for check would refuse it:\n%w", err)
+	}
+	for _, app := range settings.Apps {
+		if app.EndpointCA == "" {
+			continue
+		}
+		if _, err := smallfile.Pool(settings.Path(app.EndpointCA)); err != nil {
+			return fmt.Errorf("--endpoint-ca: %w", err)
+		}
+	}
+	return nil
+}
+
+// makeCertificates makes those that are not there yet.
+func (c *initCommand) makeCertificates(out io.Writer, made madeFiles) error {
 	now := time.Now()
 	ca, err := authority.Open(c.PKI)
-	if _, missing := os.Stat(filepath.Join(c.PKI, authority.CertificateFile)); missing != nil {
+	if _, missing := os.Stat(made.ca); missing != nil {
 		if ca, err = authority.Create(c.PKI, "apnsbridge CA", nil, now); err != nil {
-			return "", made, writeProblem(c.PKI, err, elsewhere)
+			return writeProblem(c.PKI, err, elsewhere)
 		}
 		fmt.Fprintf(out, "%s is a new authority. Whoever has %s can be any host for the providers: keep it away "+
 			"from the gateway.\n",
 			c.PKI, filepath.Join(c.PKI, authority.KeyFile))
 	}
 	if err != nil {
-		return "", made, err
+		return err
 	}
 	if _, err := os.Stat(filepath.Join(c.PKI, "server.pem")); errors.Is(err, fs.ErrNotExist) {
 		if _, err := ca.IssueServer("server", append(append([]string{}, authority.AppleNames...), c.Host...),
 			authority.RSA, now); err != nil {
-			return "", made, writeProblem(c.PKI, err, elsewhere)
+			return writeProblem(c.PKI, err, elsewhere)
 		}
 	}
-	made.ca = filepath.Join(c.PKI, authority.CertificateFile)
-	client := fmt.Sprintf("{cidr: %s}                     # any provider from there, with or without a certificate",
-		quoting.YAML(c.CIDR))
-	switch {
-	case c.Pin != "":
-		certs, err := smallfile.Certificates(c.Pin)
-		if err != nil {
-			return "", made, fmt.Errorf("--pin: %w", err)
-		}
-		client = fmt.Sprintf("{sha256: %x} # %s", sha256.Sum256(certs[0].Raw),
-			strings.ReplaceAll(identity.Subject(certs[0]), "\n", " "))
-	case c.CIDR == "":
-		if filepath.Base(c.Topic) != c.Topic {
-			return "", made, fmt.Errorf("--topic %q has a slash: a topic is a bundle identifier, like com.example.mail",
-				config.Clip(c.Topic))
-		}
-		made.client = filepath.Join(c.PKI, c.Topic+".pem")
-		if _, err := os.Stat(made.client); errors.Is(err, fs.ErrNotExist) {
-			if _, err := ca.IssueClient(c.Topic, c.Topic, authority.RSA, now); err != nil {
-				return "", made, writeProblem(c.PKI, err, elsewhere)
-			}
-		}
-		client = fmt.Sprintf("{ca: %s, uid: %s}   # the provider that shows a certificate of ours",
-			quoting.YAML(c.fromConfig(made.ca)), quoting.YAML(c.Topic))
+	if made.client == "" {
+		return nil
 	}
-	text = c.text(client)
-	return text, made, writeProblem(c.Config, writeConfiguration(c.Config, text), elsewhere)
+	if _, err := os.Stat(made.client); errors.Is(err, fs.ErrNotExist) {
+		if _, err := ca.IssueClient(c.Topic, c.Topic, authority.RSA, now); err != nil {
+			return writeProblem(c.PKI, err, elsewhere)
+		}
+	}
+	return nil
 }
 
 // fromConfig is how the configuration names a file.

@@ -62,12 +62,12 @@ func (c *initCommand) explain(out io.Writer, made madeFiles) {
 	fmt.Fprintf(out, `Here:
   apnsbridge check --config %[1]s --connect
   apnsbridge serve --config %[1]s
-  apnsbridge try --config %[1]s --app %[2]s%[3]s
+  apnsbridge try --config %[1]s %[2]s%[3]s
 
 On the provider's machine, in /etc/hosts or its DNS, let these be the gateway's address:
   gateway.push.apple.com feedback.push.apple.com gateway.sandbox.push.apple.com feedback.sandbox.push.apple.com
 
-`, quoting.ShellPath(c.Config), quoting.Shell(c.App), c.tryCertificate(made))
+`, quoting.ShellPath(c.Config), quoting.ShellFlag("--app", c.App), c.tryCertificate(made))
 	printTrust(out, made.ca)
 	if made.client != "" {
 		key := strings.TrimSuffix(made.client, ".pem") + "-key.pem"

@@ -34,6 +34,9 @@ func Load(path string) (*Config, error) {
 	return parse(path, text, os.LookupEnv)
 }
 
+// Parse is Load of a text that is not yet in its file.
+func Parse(path string, text []byte) (*Config, error) { return parse(path, text, os.LookupEnv) }
+
 // LoadAdmin reads what it takes to ask the gateway that runs: Admin, and the names
 // of Apps, are to be believed. A mistake elsewhere is no reason not to ask, nor a
 // variable that only the gateway's environment has.

@@ -122,6 +122,9 @@ func (a *App) validate(s *source, path string) {
 // checkName keeps an app's name, which stands in every line and table, to a line.
 func checkName(s *source, name string) {
 	const most = 100
+	if name == "" {
+		s.reject("apps", "an app has no name: write one before its colon")
+	}
 	if len(name) > most || strings.ContainsFunc(name, unicode.IsControl) {
 		s.reject("apps."+name, "an app's name has at most %d bytes, and no line breaks: give it a short one", most)
 	}
@@ -152,24 +155,34 @@ func defaultTo(value *string, def string) {
 
 // checkTopic looks for what no topic is.
 func checkTopic(s *source, path, topic string) {
-	switch alike := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(topic)); {
-	case topic == TopicFromCertificate || topic == "":
-	case alike == TopicFromCertificate:
-		s.reject(path, "%q is no topic: did you mean %s?", topic, TopicFromCertificate)
-	case strings.Contains(topic, "*"):
-		s.reject(path, "%q is a pattern for several apps: name the whole bundle identifier of one", Clip(topic))
-	case len(topic) > 255:
-		s.reject(path, "%q is longer than any topic: write the bundle identifier, like com.example.mail", Clip(topic))
-	case IsKeyText(topic) || strings.ContainsFunc(topic, noTopic):
-		s.reject(path, "%q has characters that no topic has: write the bundle identifier, like com.example.mail", Clip(topic))
-	case strings.HasPrefix(topic, ".") || strings.HasSuffix(topic, ".") || strings.Contains(topic, ".."):
-		s.reject(path, "%q has a dot too many: write the bundle identifier, like com.example.mail", Clip(topic))
+	if why := NoTopic(topic); why != "" {
+		s.reject(path, "%s", why)
 	}
 }
 
-// noTopic reports whether r is in no topic. Apple admits letters, digits, dots and
+// NoTopic says what is the matter with a topic, "" if nothing is.
+func NoTopic(topic string) string {
+	const remedy = "write the bundle identifier, like com.example.mail"
+	switch alike := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(topic)); {
+	case topic == TopicFromCertificate || topic == "":
+		return ""
+	case alike == TopicFromCertificate:
+		return fmt.Sprintf("%q is no topic: did you mean %s?", topic, TopicFromCertificate)
+	case strings.Contains(topic, "*"):
+		return fmt.Sprintf("%q is a pattern for several apps: name the whole bundle identifier of one", Clip(topic))
+	case len(topic) > 255:
+		return fmt.Sprintf("%q is longer than any topic: %s", Clip(topic), remedy)
+	case IsKeyText(topic) || strings.ContainsFunc(topic, foreignToTopics):
+		return fmt.Sprintf("%q has characters that no topic has: %s", Clip(topic), remedy)
+	case strings.HasPrefix(topic, ".") || strings.HasSuffix(topic, ".") || strings.Contains(topic, ".."):
+		return fmt.Sprintf("%q has a dot too many: %s", Clip(topic), remedy)
+	}
+	return ""
+}
+
+// foreignToTopics reports whether r is in no topic. Apple admits letters, digits, dots and
 // dashes; $ and { are what is left of a variable.
-func noTopic(r rune) bool {
+func foreignToTopics(r rune) bool {
 	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r)
 }
 

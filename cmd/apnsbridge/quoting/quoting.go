@@ -3,7 +3,9 @@ package quoting
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // plainYAML is what YAML takes for a text without quotes.
@@ -18,6 +20,9 @@ func YAML(value string) string {
 		return value
 	}
 	value = strings.ReplaceAll(value, "${", "$${") // or it would be a variable
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		return strconv.Quote(value) // of which YAML knows every escape
+	}
 	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
 }
 
@@ -39,6 +44,15 @@ func ShellPath(path string) string {
 		path = "./" + path
 	}
 	return Shell(path)
+}
+
+// ShellFlag writes a flag and its value so that neither a shell nor the command takes
+// the value for something else.
+func ShellFlag(flag, value string) string {
+	if value == "" || strings.HasPrefix(value, "-") {
+		return flag + "=" + Shell(value)
+	}
+	return flag + " " + Shell(value)
 }
 
 // PHP writes a value as a text in PHP.

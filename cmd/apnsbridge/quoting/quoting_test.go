@@ -22,7 +22,7 @@ apps:
 func TestQuoting(t *testing.T) {
 	for _, value := range []string{"pki/ca.pem", "my pki/ca.pem", "Jane's \"k\" $HOME ${X} `id` \\ \\' #1", "-x", "null",
 		"yes", "1e3",
-		"*", "&a", "{a: b}", "%x!"} {
+		"*", "&a", "{a: b}", "%x!", "a\tb", "\x1b[31m"} {
 		file := filepath.Join(t.TempDir(), "apnsbridge.yaml")
 		text := base + "store: {path: " + YAML(value) + "}\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

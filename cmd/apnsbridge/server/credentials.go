@@ -59,6 +59,20 @@ type shown struct {
 	setting     string   // behind that of the credential, where there are several
 }
 
+// CheckCredentials reads the credentials of all apps. An error names the app whose
+// credential is of no use.
+func CheckCredentials(c *config.Config) error {
+	a := &Assembly{config: c, now: time.Now}
+	for name, app := range c.Apps {
+		for _, one := range each(app.Credential.Credential) {
+			if _, err := a.credential(one, app.Topic); err != nil {
+				return fmt.Errorf("apps.%s.credential: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // each are the parts of a credential.
 func each(c config.Credential) (all []shown) {
 	for i, token := range c.Token {
@@ -111,7 +125,9 @@ func (a *Assembly) credential(one shown, topic string) (*upstream.Credential, er
 	if err != nil {
 		return nil, err
 	}
-	credential, err := openPatiently(func() (*upstream.Credential, error) { return open(text, one, topic) })
+	credential, err := openPatiently(func() (*upstream.Credential, error) {
+		return open(text, one, topic, a.now())
+	})
 	if err == nil {
 		err = credential.Check(a.now())
 	}
@@ -125,11 +141,11 @@ func (a *Assembly) credential(one shown, topic string) (*upstream.Credential, er
 }
 
 // open makes a credential of the text of its file.
-func open(text []byte, one shown, topic string) (*upstream.Credential, error) {
+func open(text []byte, one shown, topic string, now time.Time) (*upstream.Credential, error) {
 	if token := one.token; token != nil {
 		return upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
 	}
-	return upstream.ChooseCertificateCredential(text, one.certificate.Password, func(leaf *x509.Certificate) bool {
+	return upstream.ChooseCertificateCredential(text, one.certificate.Password, now, func(leaf *x509.Certificate) bool {
 		return ServesTopic(leaf, topic) == nil
 	})
 }
