@@ -92,9 +92,9 @@ func (f gatewayFlags) tls(settings *config.Config) (*tls.Config, error) {
 		},
 	}
 	if f.AdminCert != "" {
-		pair, err := tls.LoadX509KeyPair(f.AdminCert, f.AdminCert)
+		pair, err := smallfile.Pair(f.AdminCert, f.AdminCert)
 		if err != nil {
-			return nil, fmt.Errorf("--admin-cert %s: %w", f.AdminCert, smallfile.PairProblem(err))
+			return nil, fmt.Errorf("--admin-cert %s: %w", f.AdminCert, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -28,9 +28,9 @@ func (f clientFlags) tls() (*tls.Config, error) {
 		if key == "" {
 			key = f.Cert
 		}
-		pair, err := tls.LoadX509KeyPair(f.Cert, key)
+		pair, err := smallfile.Pair(f.Cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("the provider's certificate %s with key %s: %w", f.Cert, key, smallfile.PairProblem(err))
+			return nil, fmt.Errorf("the provider's certificate %s with key %s: %w", f.Cert, key, err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}

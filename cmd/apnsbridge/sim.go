@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -201,8 +200,8 @@ func printPushes(ctx context.Context, sim *apnssim.Simulator, out io.Writer) {
 func (c simCommand) config() (apnssim.Config, error) {
 	config := apnssim.Config{Listen: c.Listen}
 	var err error
-	if config.Certificate, err = tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
-		return config, fmt.Errorf("the certificate %s with key %s: %w", c.Cert, c.Key, smallfile.PairProblem(err))
+	if config.Certificate, err = smallfile.Pair(c.Cert, c.Key); err != nil {
+		return config, fmt.Errorf("the certificate %s with key %s: %w", c.Cert, c.Key, err)
 	}
 	if c.ClientCA != "" {
 		if config.ClientCAs, err = smallfile.Pool(c.ClientCA); err != nil {

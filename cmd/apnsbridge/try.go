@@ -145,9 +145,9 @@ func (c *tryCommand) tls(settings *config.Config, app config.App) (*tls.Config, 
 	if key == "" {
 		key = c.Cert
 	}
-	own, err := tls.LoadX509KeyPair(c.Cert, key)
+	own, err := smallfile.Pair(c.Cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("--cert %s with key %s: %w", c.Cert, key, smallfile.PairProblem(err))
+		return nil, fmt.Errorf("--cert %s with key %s: %w", c.Cert, key, err)
 	}
 	shown.Certificates = []tls.Certificate{own}
 	return shown, nil

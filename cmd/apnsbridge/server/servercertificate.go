@@ -121,10 +121,9 @@ func stampFile(path string) fileStamp {
 // one afterwards.
 func (f certificateFiles) read() (serverCertificate, error) {
 	stamp := f.stamp()
-	pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
+	pair, err := smallfile.Pair(f.certificate, f.key)
 	if err != nil {
-		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key,
-			smallfile.PairProblem(err))
+		err = fmt.Errorf("%[1]s.certificate %[2]s with %[1]s.key %[3]s: %[4]w", f.section, f.certificate, f.key, err)
 	}
 	return serverCertificate{pair, stamp}, err
 }
