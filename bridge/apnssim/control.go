@@ -89,6 +89,22 @@ func reply(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
+// notJSON says where a text is no JSON, or no object.
+func notJSON(text []byte, err error) string {
+	var syntax *json.SyntaxError
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong):
+		return fmt.Sprintf("its value is of the kind %s, and has to be an object, {…}", wrong.Value)
+	case errors.As(err, &syntax):
+		at := min(int(syntax.Offset), len(text))
+		return fmt.Sprintf("it cannot be read in line %d", 1+bytes.Count(text[:at], []byte("\n")))
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it breaks off at its end"
+	}
+	return "a value is of another kind"
+}
+
 // decode reads one JSON value and nothing else. An unknown key is an error.
 func decode(text []byte, value any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -103,7 +119,7 @@ func decode(text []byte, value any) error {
 		case errors.Is(err, io.EOF):
 			return errors.New("apnssim: the body is empty, a JSON object is expected")
 		}
-		return fmt.Errorf("apnssim: not the JSON expected: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return fmt.Errorf("apnssim: not the JSON expected: %s", notJSON(text, err))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("apnssim: there is more behind the JSON object")
