@@ -17,7 +17,7 @@ func CanServe() error { return nil }
 // storeInUse reports whether a gateway runs with the store in dir: it holds a
 // lock on its files. The lock that is tried is shared and gone at once.
 func storeInUse(dir string) bool {
-	file, err := os.Open(filepath.Join(dir, "feedback.db"))
+	file, err := os.OpenFile(filepath.Join(dir, "feedback.db"), os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
 	if err != nil {
 		return false
 	}

@@ -181,7 +181,8 @@ func (a *Assembly) readable() (all []warning) {
 		return nil // its modes say nothing of others
 	}
 	say := func(setting, path, format string) {
-		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o044 != 0 {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() &&
+			info.Mode().Perm()&0o044 != 0 {
 			all = append(all, warning{setting: setting, text: fmt.Sprintf(format, setting, path, info.Mode().Perm(),
 				quoting.ShellPath(path))})
 		}

@@ -253,3 +253,19 @@ func TestCertificatesForOtherThings(t *testing.T) {
 		}
 	}
 }
+
+// Nothing but a file gets another mode: not a device, nor a directory that was named by mistake.
+func TestModesOfWhatIsNoFile(t *testing.T) {
+	for _, path := range []string{os.DevNull, "/tmp"} {
+		text := strings.Replace(agreementBase, "key: server-key.pem", "key: "+path, 1)
+		settings, err := config.Parse("apnsbridge.yaml", []byte(text))
+		if err != nil || text == agreementBase {
+			t.Fatal(err, text)
+		}
+		for _, w := range (&assembly{config: settings}).readable() {
+			if strings.Contains(w.text, path) {
+				t.Errorf("%s", w.text)
+			}
+		}
+	}
+}
