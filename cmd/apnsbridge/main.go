@@ -111,7 +111,10 @@ func printError(err error, to io.Writer) int {
 	text, code := fmt.Sprintf("apnsbridge: %v\n", err), exitFailed
 	var usage usageError
 	var parse *kong.ParseError
-	if errors.As(err, &usage) || errors.As(err, &parse) {
+	if errors.As(err, &parse) {
+		text = fmt.Sprintf("apnsbridge: %s\n", inWords(parse.Error()))
+	}
+	if errors.As(err, &usage) || parse != nil {
 		text += "apnsbridge: --help shows how it is done, with an example\n"
 		code = exitUsage
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"time"
@@ -161,6 +162,8 @@ func (c sendCommand) sensible() error {
 	switch {
 	case c.Count < 0 || c.Devices < 0 || c.Rate < 0 || c.Quiet < 0:
 		return errors.New("--count, --devices, --rate and --quiet cannot be less than 0")
+	case math.IsNaN(c.Rate) || math.IsInf(c.Rate, 0):
+		return errors.New("--rate is no rate: write a number like 100, or leave it out")
 	case c.Devices > 1 && c.From != "":
 		return errors.New("--devices makes tokens of --token, and --from has its own: give one of them")
 	case c.Format != "frame" && c.Priority != 10:

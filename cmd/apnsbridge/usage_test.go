@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// typesOfPrograms are the words of the parser of flags for what Go's types are.
+var typesOfPrograms = regexp.MustCompile(`\bint\b|\buint\b|\bfloat\b|\bbool\b|\bstring\b|\d bit|EOL|time: |short flag|long flag`)
+
+// Whatever is behind a flag, the message is in the words of those who have typed it.
+func TestFlagsOutOfPlace(t *testing.T) {
+	send := []string{"send", "--token", strings.Repeat("aa", 32)}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{append(send, "--count=x"), `--count: "x" is no whole number`}, {append(send, "--count=1.5"), "is no whole number"},
+		{append(send, "--count="), "is no whole number"}, {append(send, "--count", "-1"), `write --count="-1"`},
+		{append(send, "--rate=x"), `--rate: "x" is no number`}, {append(send, "--rate", "-1"), `write --rate="-1"`},
+		{append(send, "--priority=300"), "is no whole number from 0 to 255"}, {append(send, "--priority=-1"), "from 0 to 255"},
+		{append(send, "--quiet=5"), `--quiet: "5" is no duration: write one like 10s or 5m`},
+		{append(send, "--quiet", "-1s"), `write --quiet="-1s"`}, {append(send, "--cert", "--key"), `"--key" is taken for another flag`},
+		{append(send, "--json=x"), "is neither yes nor no"}, {append(send, "--format"), "--format: the value is missing"},
+		{append(send, "--format=x"), "--format must be one of"}, {append(send, "--rate=NaN"), "--rate is no rate"},
+		{append(send, "--rate=Inf"), "--rate is no rate"},
+		{[]string{"check", "--config"}, "--config: the value is missing"}, {[]string{"spool", "move"}, "<from> <to> is missing"},
+		{[]string{"spool", "move", "a"}, "<to> is missing"}, {[]string{"certs", "renew", "--days=x"}, "is no whole number"},
+		{[]string{"trace", "--for", "5"}, "is no duration"}, {[]string{"try", "--app", "-x"}, `write --app="-x"`},
+	} {
+		var out bytes.Buffer
+		code := run(tt.args, streams{in: strings.NewReader(""), out: &out, err: &out})
+		if code != exitUsage || !strings.Contains(out.String(), tt.want) || typesOfPrograms.MatchString(out.String()) {
+			t.Errorf("%q: exit code %d, want %q: %s", tt.args, code, tt.want, out.String())
+		}
+	}
+}
