@@ -257,12 +257,17 @@ func TestCertificatesForOtherThings(t *testing.T) {
 // Nothing but a file gets another mode: not a device, nor a directory that was named by mistake.
 func TestModesOfWhatIsNoFile(t *testing.T) {
 	for _, path := range []string{os.DevNull, "/tmp"} {
-		text := strings.Replace(agreementBase, "key: server-key.pem", "key: "+path, 1)
-		settings, err := config.Parse("apnsbridge.yaml", []byte(text))
-		if err != nil || text == agreementBase {
-			t.Fatal(err, text)
+		settings, err := config.Parse("apnsbridge.yaml", fmt.Appendf(nil, `tls: {certificate: server.pem, key: %s}
+apps:
+  mail:
+    topic: com.example.mail
+    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}
+    clients: [{cidr: 10.1.0.0/16}]
+`, path))
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, w := range (&assembly{config: settings}).readable() {
+		for _, w := range (&Assembly{config: settings}).readable() {
 			if strings.Contains(w.text, path) {
 				t.Errorf("%s", w.text)
 			}
