@@ -92,12 +92,13 @@ func TestSimulatorPage(t *testing.T) {
 		"--courier", "127.0.0.1:0", "--cert", w.Path("server.pem"), "--key", w.Path("server-key.pem"))
 	w.Reconfigure(w.Sim.URL(), printed[1])
 	w.Start()
+	b := openBrowser(t)
+	b.do(chromedp.Navigate(printed[2]))
+	b.shows("#pushes", "nothing yet")
 	if _, err := w.Dial(w.ClientTLS()).Write(servertest.Enhanced(servertest.Token("0c", 1), 1)); err != nil {
 		t.Fatal(err)
 	}
-	b := openBrowser(t)
-	b.do(chromedp.Navigate(printed[2]))
-	b.shows("#pushes", servertest.Token("0c", 1))
+	b.shows("#pushes", servertest.Token("0c", 1)) // which came while the page was open
 	b.fits("simulator", 390, 768, 1280)
 }
 
