@@ -149,3 +149,18 @@ func (g *rig) counted() map[Class]int {
 	defer g.mu.Unlock()
 	return maps.Clone(g.verdicts)
 }
+
+// takeOlderJWT has the rig go on with the JWT of the half hour before: where APNs calls one too
+// many, there is none to go back to.
+func (g *rig) takeOlderJWT() {
+	g.t.Helper()
+	now := time.Now()
+	value, err := g.bearer.current(now)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.bearer.stepBack(value, now)
+	if value, err = g.bearer.current(now); err != nil || g.bearer.stepBack(value, now) {
+		g.t.Fatal("there is an older JWT still: ", err)
+	}
+}

@@ -41,6 +41,7 @@ func TestGoAwayIsJudged(t *testing.T) {
 					return true
 				})
 				g := openRig(t, Config{Endpoint: s.endpoint(), Credential: tokenCredential(t)})
+				g.takeOlderJWT()
 				g.once = true
 				for i := range after + 1 {
 					g.send(note(deviceToken(goodDevice, i), hello))
