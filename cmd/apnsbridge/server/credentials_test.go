@@ -42,9 +42,12 @@ func (w *world) asApple(scenario apnssim.Scenario) {
 		w.T.Fatal(err)
 	}
 	w.Sim.Close()
-	if w.Sim, err = apnssim.Start(apnssim.Config{Certificate: pair, Scenario: scenario}); err != nil {
+	sim, err := apnssim.Start(apnssim.Config{Certificate: pair, Scenario: scenario})
+	if err != nil {
 		w.T.Fatal(err)
 	}
+	w.T.Cleanup(func() { sim.Close() })
+	w.Sim = sim
 	w.Amend("endpoint: ", "proxy: http://"+startTunnel(w.T, w.Sim.Addr())+"\n    # ")
 }
 
