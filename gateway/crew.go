@@ -27,13 +27,20 @@ func newCrew() *crew {
 	return c
 }
 
-// do has job run on a member.
-func (c *crew) do(job func()) {
+// do runs f on a member, and returns when it has ended.
+func (c *crew) do(f func() error) (err error) {
+	done := make(chan struct{})
+	job := func() {
+		defer close(done)
+		err = f()
+	}
 	select {
 	case c.work <- job:
 	default:
 		c.members.Go(func() { c.serve(job) })
 	}
+	<-done
+	return err
 }
 
 func (c *crew) serve(job func()) {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"time"
 
 	"apnsbridge/binproto"
@@ -137,10 +136,6 @@ func (c *Conn) part() {
 	}
 	c.ours = fin
 	err := c.stream.CloseWrite()
-	if c.theirs >= fin && c.packet.end == 0 { // neither is there more to read, nor a packet to hear of
-		c.finish(cmp.Or(err, c.untold()))
-		return
-	}
 	unix.Shutdown(c.descriptor(), unix.SHUT_WR)
 	if c.holder == kept {
 		if err != nil {

@@ -8,9 +8,3 @@ func (s *Server) MoveAway(trip time.Duration) {
 	defer s.mu.Unlock()
 	s.roundTrip = func(int) (time.Duration, bool) { return trip, true }
 }
-
-// OnLoop reports whether a loop has the connection.
-func (c *Conn) OnLoop() bool { return c.opened() }
-
-// ReadBriefly has connections wait for a loop for so long.
-func (c *Config) ReadBriefly(d time.Duration) { c.briefly = d }

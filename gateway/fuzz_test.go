@@ -180,7 +180,7 @@ type adapter struct {
 func newAdapter(t *testing.T, version uint16) *adapter {
 	a := new(adapter)
 	server := &Server{front: &front{often: zerolog.Nop()}}
-	a.conn = &Conn{server: server, session: a, parser: binproto.DefaultParser(), fd: -1, loop: &loop{}, scratch: &scratch{plain: make([]byte, 64<<10)}}
+	a.conn = &Conn{server: server, session: a, parser: binproto.DefaultParser(), fd: -1, loop: &loop{plain: make([]byte, 64<<10)}}
 	a.conn.wire = &loopWire{conn: a.conn}
 	if version == 0 {
 		a.conn.stream = plain{&wire{Conn: a.conn.wire}}

@@ -31,8 +31,7 @@ type arrival struct {
 	stream  stream
 	place   *place // what the census counts it as
 	turn    *turn  // of its handshake, once it has asked for one
-	reader  *helloReader
-	held    int // bytes of its hello that are counted in front.hellos
+	held    int    // bytes of its hello that are counted in front.hellos
 	hello   Hello
 	proxied bool           // a PROXY header has to come
 	via     netip.AddrPort // the program in front, where the header has named another
@@ -68,61 +67,65 @@ func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	return a
 }
 
-// run waits for the hello. The handshake, and what follows if it succeeds, has a
-// goroutine of the crew; a failure may take its time, and has one of its own again.
 func (a *arrival) run() {
-	f := a.front
-	conn, err := a.listen()
-	if err != nil || conn == nil {
-		a.conclude(err)
+	err := a.handshake()
+	if err != nil && a.evicted.Load() && a.refusal == nil {
+		a.ignore()
+	}
+	a.cancel()
+	a.front.remove(a)
+	if err == nil {
+		err = a.join()
+	}
+	if err != nil {
+		a.fail(err)
+		a.front.census.leave(a.place)
 		return
 	}
-	f.running.Add(1)
-	f.crew.do(func() {
-		defer f.running.Done()
-		if err := a.shakeHands(conn); err != nil {
-			f.running.Go(func() { a.conclude(err) })
-			return
-		}
-		a.conclude(nil)
-	})
+	a.front.counters.admitted(&a.hello)
+	a.welcome(a)
 }
 
-// listen reads what the client has to say first, and returns what the handshake is to
-// be done with, nil if there is none to be done.
-func (a *arrival) listen() (*tls.Conn, error) {
+func (a *arrival) handshake() (err error) {
 	f := a.front
 	if err := a.prepare(); err != nil {
-		return nil, err
+		return err
 	}
 	if a.proxied {
 		if err := a.reveal(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if a.hello.Terminated {
-		return nil, a.introduce()
+		return a.introduce()
 	}
-	a.reader = new(helloReader)
 	f.counters.awaitingHello.Add(1)
-	head, err := a.reader.read(a.tcp, f.limits.HelloBytes, a.grow)
+	hello := new(helloReader)
+	defer func() {
+		hello.release()
+		f.hellos.Add(-int64(a.held))
+		if a.turn != nil {
+			f.gate.leave(a.turn) // from here on it is not evicted
+		}
+		if err == nil && a.evicted.Load() {
+			err = errEvicted
+		}
+	}()
+	head, err := hello.read(a.tcp, f.limits.HelloBytes, a.grow)
 	f.counters.awaitingHello.Add(-1)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.greeted.Store(true)
 	a.spoken = languageOf(head)
 	if a.turn != nil {
 		f.gate.goesOn(a.turn)
 	} else if err := a.enter(true); err != nil {
-		return nil, err
+		return err
 	}
 	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a, left: f.limits.UnparsedBytes}
-	return tls.Server(a.wire, f.tls), nil
-}
-
-func (a *arrival) shakeHands(conn *tls.Conn) error {
-	err := conn.Handshake()
+	conn := tls.Server(a.wire, f.tls)
+	err = f.crew.do(conn.Handshake)
 	if a.desk != nil {
 		a.desk.leave()
 	}
@@ -135,38 +138,6 @@ func (a *arrival) shakeHands(conn *tls.Conn) error {
 	}
 	a.release()
 	return nil
-}
-
-// conclude gives up what only a handshake needs, and takes the connection in, or
-// ends it for err.
-func (a *arrival) conclude(err error) {
-	f := a.front
-	if a.reader != nil {
-		a.reader.release()
-		a.reader = nil
-	}
-	f.hellos.Add(-int64(a.held))
-	if a.turn != nil {
-		f.gate.leave(a.turn) // from here on it is not evicted
-	}
-	if err == nil && a.evicted.Load() {
-		err = errEvicted
-	}
-	if err != nil && a.evicted.Load() && a.refusal == nil {
-		a.ignore()
-	}
-	a.cancel()
-	f.remove(a)
-	if err == nil {
-		err = a.join()
-	}
-	if err != nil {
-		a.fail(err)
-		f.census.leave(a.place)
-		return
-	}
-	f.counters.admitted(&a.hello)
-	a.welcome(a)
 }
 
 // reveal reads the PROXY header. From then on a is from the address that it

@@ -12,19 +12,10 @@ import (
 // loop is what the connections of one event loop share, one after the other.
 type loop struct {
 	gnet.EventLoop
-	scratch
-	spare int // a descriptor to be given up for one that is needed, -1 if there is none
-}
-
-// scratch is what a connection is read with.
-type scratch struct {
 	plain []byte // what crypto/tls has decrypted
-	raw   []byte // what is read from a descriptor that gnet does not watch
+	raw   []byte // what is read from a parked descriptor
 	note  binproto.Notification
-}
-
-func newScratch(size int) scratch {
-	return scratch{plain: make([]byte, 64<<10), raw: make([]byte, size)}
+	spare int // a descriptor to be given up for one that is needed, -1 if there is none
 }
 
 func (s *Server) loopOf(el gnet.EventLoop) *loop {
@@ -32,20 +23,15 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 	defer s.mu.Unlock()
 	l := s.loops[el]
 	if l == nil {
-		l = &loop{EventLoop: el, scratch: newScratch(s.front.limits.readBuffer()), spare: spareDescriptor()}
+		l = &loop{
+			EventLoop: el,
+			plain:     make([]byte, 64<<10),
+			raw:       make([]byte, s.front.limits.readBuffer()),
+			spare:     spareDescriptor(),
+		}
 		s.loops[el] = l
 	}
 	return l
-}
-
-// anyLoop is nil until the first has had a connection.
-func (s *Server) anyLoop() *loop {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.loops {
-		return l
-	}
-	return nil
 }
 
 // welcome opens the session of a connection and gives it to a loop.
@@ -58,12 +44,10 @@ func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
 		c.session.Close(ErrServerClosed)
 		return
 	}
-	if c.readBriefly(a.tcp) {
-		return
-	}
 	if _, err := s.client.EnrollContext(a.tcp, c); err != nil || !c.opened() {
 		s.front.often.Warn().Err(err).Stringer("address", remote).Msg("no event loop took the connection")
-		c.finish(errNotEnrolled)
+		s.remove(c)
+		c.session.Close(errNotEnrolled)
 	}
 }
 
@@ -76,9 +60,7 @@ type handler struct {
 
 func (h *handler) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c := gc.Context().(*Conn)
-	c.beginCall()
 	c.attach(gc)
-	c.endCall()
 	return nil, c.actionFor(gc)
 }
 
@@ -92,18 +74,14 @@ func (h *handler) OnTraffic(gc gnet.Conn) gnet.Action {
 		c.finish(err)
 		return gnet.Close
 	}
-	c.beginCall()
 	c.receive(raw)
-	c.endCall()
 	return c.actionFor(gc)
 }
 
 // OnClose runs before the descriptor is closed.
 func (h *handler) OnClose(gc gnet.Conn, err error) gnet.Action {
 	if c := gc.Context().(*Conn); c.gnet == gc {
-		c.beginCall()
 		c.detached(err)
-		c.endCall()
 	}
 	return gnet.None
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -32,8 +31,6 @@ type Config struct {
 	// no more than two processors (GOMAXPROCS): a loop that waits keeps the Go
 	// scheduler from using its processor for up to 10 ms, so another must be left.
 	Loops int
-
-	briefly time.Duration // another one, in tests
 }
 
 // Server is the push port.
@@ -42,7 +39,6 @@ type Server struct {
 	client    *gnet.Client
 	counters  counters
 	roundTrip func(fd int) (trip time.Duration, ok bool) // the kernel's, but in tests
-	briefly   time.Duration                              // for which a connection has no loop
 
 	mu        sync.Mutex
 	loops     map[gnet.EventLoop]*loop
@@ -53,7 +49,6 @@ type Server struct {
 	closing   bool                // Close was called
 	gone      *sync.Cond
 
-	scratch    sync.Pool // of *scratch, for connections that have no loop yet
 	enrolling  sync.WaitGroup
 	stopSweep  chan struct{}
 	sweepEnded chan struct{}
@@ -68,12 +63,10 @@ func NewServer(c Config) (*Server, error) {
 		conns:      make(map[*Conn]struct{}),
 		lingering:  make(map[*Conn]time.Time),
 		roundTrip:  roundTrip,
-		briefly:    cmp.Or(c.briefly, briefly),
 		stopSweep:  make(chan struct{}),
 		sweepEnded: make(chan struct{}),
 	}
 	s.gone = sync.NewCond(&s.mu)
-	s.scratch.New = func() any { room := newScratch(8 << 10); return &room }
 	var err error
 	s.front, err = newFront(c.Port, func(h *Hello) (func(*arrival), error) {
 		open, err := c.Admit(h)
