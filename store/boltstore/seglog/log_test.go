@@ -4,6 +4,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,5 +125,28 @@ func cut(t *testing.T, path string, size int64) {
 	t.Helper()
 	if err := os.Truncate(path, size); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A name is any bytes, as a topic in a certificate may be: it is the same when the log is opened again.
+func TestSummaryKeepsAnyName(t *testing.T) {
+	for _, name := range []string{"mail", "mail\x00production\x00com.example.\xff", "\xff\xfe", "<&>\u2028", "\ufffd"} {
+		dir := t.TempDir()
+		l, tally := openLog(t, dir)
+		tally.Name = name
+		put(t, l, tally, 1)
+		l.Roll()
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		c := l.Config
+		c.Tally = func(name string) *Tally {
+			found = append(found, name)
+			return &Tally{Name: name}
+		}
+		if _, err := Open(c); err != nil || !slices.Equal(found, []string{name}) {
+			t.Errorf("%q is found as %q, %v", name, found, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package seglog
 import (
 	"encoding/json"
 	"os"
+	"unicode/utf8"
 )
 
 // summary is what stands beside a segment that is not appended to any more, so that it
@@ -13,7 +14,7 @@ type summary struct {
 	Last    uint64           // no ID is higher
 	Soonest int64            `json:",omitempty"` // when the first record may expire; 0: none does
 	Put     int64            // when the first was put, in seconds since 1970; 0: not known
-	Counts  map[string]count // by names; nil: something was done by then
+	Counts  map[string]count // by names; nil: something was done by then, or a name is no text
 }
 
 // count is what there is of a name, and not done.
@@ -43,6 +44,9 @@ func (l *Log) summarize() {
 			for t, c := range g.counts {
 				of.Counts[t.Name] = c
 			}
+			if !textsOnly(of.Counts) {
+				of.Counts = nil
+			}
 		}
 		ready[g] = of
 	}
@@ -62,4 +66,14 @@ func (l *Log) summarize() {
 			l.mu.Unlock()
 		}
 	}
+}
+
+// textsOnly reports whether JSON keeps all names as they are: a topic may be any bytes.
+func textsOnly(counts map[string]count) bool {
+	for name := range counts {
+		if !utf8.ValidString(name) {
+			return false
+		}
+	}
+	return true
 }
