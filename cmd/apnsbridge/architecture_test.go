@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -160,6 +161,54 @@ func TestProcessBelongsToMain(t *testing.T) {
 				}
 				return true
 			})
+		}
+	}
+}
+
+// The diagram of docs/design.md has the imports that there are, and no others. A package that
+// is not drawn belongs to the one above it.
+func TestDiagram(t *testing.T) {
+	text, err := os.ReadFile("../../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, diagram, _ := strings.Cut(string(text), "```mermaid\n")
+	diagram, _, _ = strings.Cut(diagram, "```")
+	type arrow struct{ from, to string }
+	shown, boxes := make(map[arrow]bool), make(map[string]bool)
+	for line := range strings.Lines(diagram) {
+		if from, to, ok := strings.Cut(strings.TrimSpace(line), " --> "); ok {
+			shown[arrow{from, to}], boxes[from], boxes[to] = true, true, true
+		}
+	}
+	if len(shown) == 0 {
+		t.Fatal("docs/design.md has no diagram")
+	}
+	box := func(path string) string {
+		for ; path != "." && !boxes[path]; path = filepath.Dir(path) {
+		}
+		return path
+	}
+	there := make(map[arrow]bool)
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			to, ours := strings.CutPrefix(imported, module+"/")
+			if !ours || slices.Contains(common, imported) {
+				continue
+			}
+			if a := (arrow{box(p.ImportPath), box(to)}); a.from != a.to && a.from != "." && a.to != "." {
+				there[a] = true
+			}
+		}
+	}
+	for a := range shown {
+		if !there[a] {
+			t.Errorf("%s --> %s is drawn, and not so", a.from, a.to)
+		}
+	}
+	for a := range there {
+		if !shown[a] {
+			t.Errorf("%s --> %s is not drawn", a.from, a.to)
 		}
 	}
 }
