@@ -147,7 +147,7 @@ func TestOperatorCommands(t *testing.T) {
 	expect(servertest.OK, "reloaded; changes: none", "reload")
 	expect(servertest.OK, "The way is open", "try", "--cert", w.Path("client.pem"), "--key", w.Path("client-key.pem"))
 	expect(servertest.Failed, "does not admit this provider", "try")
-	expect(servertest.Misused, "choose one of demo", "try", "--app", "nobody")
+	expect(servertest.Misused, "choose one of demo", "try", "--app", "gone")
 
 	// A file that is wrong, or wants a variable of the unit's, is when one asks.
 	w.Amend("topic:", "strikt: true\n    topic:")

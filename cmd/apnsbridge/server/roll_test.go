@@ -190,7 +190,7 @@ func TestRollBetweenReloads(t *testing.T) {
 		app := settings.Apps["demo"]
 		app.Clients = []config.Client{{CIDR: cidr}}
 		settings.Apps["demo"] = app
-		a, _ := Assemble(settings) // which misses the certificates, that nobody needs here
+		a, _ := Assemble(settings) // which misses the certificates, of no use here
 		return a
 	}
 	old, same, other, moved := rules("127.0.0.1/32"), rules("127.0.0.0/8"), rules("192.0.2.0/24"), rules("127.0.0.1/32")

@@ -75,7 +75,7 @@ func TestSystemdEnvironment(t *testing.T) {
 		{"another's watchdog", m.Path, "30000000", "1", true, false, 0},
 		{"no number", m.Path, "soon", "", true, true, 0},
 		{"less than nothing", m.Path, "-1", "", true, true, 0},
-		{"nobody there", m.Path + "-gone", "1", "", false, true, 0},
+		{"no socket there", m.Path + "-gone", "1", "", false, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("NOTIFY_SOCKET", tt.socket)

@@ -34,8 +34,8 @@ func TestTraceCommand(t *testing.T) {
 	expect(servertest.Misused, "--token: the beginning of a device token", "--token", "xyz")
 	expect(servertest.Misused, "--json goes with --show", "--json")
 	expect(servertest.Failed, "a trace is for 24h0m0s at most", "--for", "100h")
-	status, body := w.Ask(t, http.MethodPost, "/apps/nobody/trace", nil)
-	if status != http.StatusBadRequest || !strings.Contains(body, `"nobody"`) {
+	status, body := w.Ask(t, http.MethodPost, "/apps/gone/trace", nil)
+	if status != http.StatusBadRequest || !strings.Contains(body, `"gone"`) {
 		t.Errorf("an unknown app: got %d and %s", status, body)
 	}
 	const start = "/apps/demo/trace?token=21&for=1h&payloads=yes"

@@ -103,7 +103,7 @@ func newWhoWorld(t *testing.T) (*world, []who) {
 		{name: "no certificate, from the network's neighbour", from: "127.0.0.3", remedy: "add {cidr: 127.0.0.3/32}"},
 		{name: "an app's topic from another CA", certificate: servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.uid"}), remedy: "add {sha256: "},
 		{name: "the pinned one's topic from our CA", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.pinned"}), remedy: "add {sha256: "},
-		{name: "a UID that nobody has", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.nobody"}), remedy: "add {sha256: "},
+		{name: "a UID of no app", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.gone"}), remedy: "add {sha256: "},
 		{name: "no UID at all", certificate: servertest.Issue(t, ours, devpki.ClientOptions{}), remedy: "add {sha256: "},
 		{name: "a UID of the CA, signed with SHA-1", certificate: ancient(t, "com.example.uid"), remedy: "add {sha256: "},
 		{name: "a UID of the CA, expired", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid", NotBefore: past.Add(-time.Hour), NotAfter: past}), remedy: "add {sha256: "},

@@ -41,7 +41,7 @@ func TestLeaks(t *testing.T) {
 		{"nothing", "serving", ""},
 		{"a token", "token " + device, "64 hexadecimal digits"},
 		{"one in capitals", "token " + strings.ToUpper(device), "64 hexadecimal digits"},
-		{"one that nobody knows", Token("ffff", 7), "64 hexadecimal digits"},
+		{"one of no device", Token("ffff", 7), "64 hexadecimal digits"},
 		{"the beginning of one", device[:16] + "…", ""},
 		{"one in base64", base64.StdEncoding.EncodeToString(raw), "base64"},
 		{"one in base64 for addresses", base64.RawURLEncoding.EncodeToString(raw), "base64"},
