@@ -12,7 +12,6 @@ import (
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/cmd/apnsbridge/servertest"
 	"apnsbridge/fleet"
-	"apnsbridge/store/storetest"
 )
 
 // PostgreSQL takes connections and does not answer: all nodes deliver all the time and
@@ -56,11 +55,7 @@ func TestFleetEngineHangs(t *testing.T) {
 // When PostgreSQL is there it joins; and while the schema is not, it says that.
 func TestFleetStartsWithoutEngine(t *testing.T) {
 	t.Parallel()
-	server, err := storetest.StartPostgres()
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(server.Stop)
+	server := ownPostgres(t)
 	n := newNodesOn(t, server, apnssim.Scenario{}, "")
 	server.Kill()
 	w := n.add("fleet_lease: 2s, fleet_claim: 3s")

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"apnsbridge/cmd/apnsbridge/servertest"
-	"apnsbridge/store/storetest"
 )
 
 var (
@@ -26,11 +25,7 @@ func TestFleetDocument(t *testing.T) {
 	for _, name := range []string{"bash", "createdb", "sed"} {
 		servertest.Foreign(t, name)
 	}
-	server, err := storetest.StartPostgres()
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(server.Stop)
+	server := ownPostgres(t)
 	document, err := os.ReadFile("../docs/fleet.md")
 	if err != nil {
 		t.Fatal(err)

@@ -19,11 +19,7 @@ import (
 func TestFleetFailover(t *testing.T) {
 	t.Parallel()
 	servertest.Foreign(t, "psql")
-	primary, err := storetest.StartPostgres()
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(primary.Stop)
+	primary := ownPostgres(t)
 	n := newNodesOn(t, primary, apnssim.Scenario{}, "")
 	standby, err := primary.Standby()
 	if err != nil {

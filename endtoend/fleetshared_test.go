@@ -18,7 +18,6 @@ import (
 	"apnsbridge/fleet"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/provider"
-	"apnsbridge/store/storetest"
 )
 
 // pushEach sends one notification for each device through a node.
@@ -171,11 +170,7 @@ func TestFleetMoves(t *testing.T) {
 // the list has what was missed.
 func TestFleetEngineAway(t *testing.T) {
 	t.Parallel()
-	server, err := storetest.StartPostgres()
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(server.Stop)
+	server := ownPostgres(t)
 	n := newNodesOn(t, server, apnssim.Scenario{}, "")
 	first, second := n.pair("fleet_lease: 2s, fleet_claim: 3s")
 	server.Kill()

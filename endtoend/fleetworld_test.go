@@ -51,6 +51,17 @@ type nodes struct {
 	all      []*world
 }
 
+// ownPostgres is a server for one test, which may kill it.
+func ownPostgres(t *testing.T) *storetest.Postgres {
+	t.Helper()
+	server, err := storetest.StartPostgres()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(server.Stop)
+	return server
+}
+
 // newNodes makes a fleet that has no node yet, or skips the test where PostgreSQL cannot
 // be had. settings are more of the configuration.
 func newNodes(t *testing.T, scenario apnssim.Scenario, settings string) *nodes {
