@@ -23,7 +23,7 @@ func DrainSpool(ctx context.Context, s Spool, l Line, fn func([]SpoolRecord) err
 		}
 		keys := KeysOf(list)
 		whole := slices.DeleteFunc(list, func(r SpoolRecord) bool { return r.Broken != nil })
-		if err == nil {
+		if err == nil && len(whole) > 0 {
 			err = fn(whole)
 		}
 		if err != nil {

@@ -318,6 +318,7 @@ func TestEveryAnswerOverTheWire(t *testing.T) {
 			t.Parallel()
 			sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: reason}}})
 			g := newRig(t, sim, Limits{})
+			g.takeOlderJWT()
 			g.once = true
 			g.send(note(deviceToken(goodDevice, 1), hello))
 			i := slices.IndexFunc(judgements, func(j judgement) bool { return j.code == status && j.body == said(string(reason)) })
