@@ -109,6 +109,9 @@ func (l *Log) renew(run []*segment, expired bool) (err error) {
 		}))
 	}
 	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
+	if err == nil { // the new one may have a lower ID than was given
+		err = writeSummary(to.path, to.summary, true)
+	}
 	// No Put returns from here on until the new segment is there in memory too: it
 	// carries what was done before it, and the old segments' marks go with them.
 	l.writing.Lock()

@@ -150,3 +150,36 @@ func TestSummaryKeepsAnyName(t *testing.T) {
 		}
 	}
 }
+
+// An ID is not given twice: the last one may be of a record that was done, and left when its segment was written anew
+// before the end of the process.
+func TestLastIDOutlivesItsRecord(t *testing.T) {
+	for _, reopened := range []bool{false, true} {
+		dir := t.TempDir()
+		l, tally := openLog(t, dir)
+		put(t, l, tally, 1)
+		l.End(put(t, l, tally, 2))
+		l.Roll()
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if reopened { // as a killed process leaves it
+			if err := os.Remove(beside(l.segments[0].path, summaryEnd)); err != nil {
+				t.Fatal(err)
+			}
+			l, _ = openLog(t, dir)
+		}
+		if !l.Clean(2) {
+			t.Fatal("nothing is written anew")
+		}
+		if l, _ = openLog(t, dir); l.LastID() != 2 {
+			t.Errorf("the last ID is %d, want 2", l.LastID())
+		}
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if of, ok := readSummary(l.segments[0].path); !ok || of.Last != 2 || of.Counts["mail"].Records != 1 {
+			t.Errorf("the summary says %+v", of)
+		}
+	}
+}

@@ -83,6 +83,7 @@ func (l *Log) openSegment(g *segment) (err error) {
 			}
 		}
 	}
+	g.summarized = g.summarized && (g.done != nil || g.Counts != nil) // else there is more to say
 	g.Counts = nil
 	return err
 }

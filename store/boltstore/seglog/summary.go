@@ -2,19 +2,21 @@ package seglog
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"unicode/utf8"
 )
 
 // summary is what stands beside a segment that is not appended to any more, so that it
-// need not be read when the log is opened: JSON, which does without a sync, for one that
-// is not whole is as none.
+// need not be read when the log is opened: JSON, of which what is not whole is as none.
+// That of one that was written anew is made before it, for it alone knows the IDs that
+// have left; others do without a sync.
 type summary struct {
 	Size    int64            // bytes of frames
 	Last    uint64           // no ID is higher
 	Soonest int64            `json:",omitempty"` // when the first record may expire; 0: none does
 	Put     int64            // when the first was put, in seconds since 1970; 0: not known
-	Counts  map[string]count // by names; nil: something was done by then, or a name is no text
+	Counts  map[string]count // by names; nil: it is to be read, for something was done by then, or a name is no text
 }
 
 // count is what there is of a name, and not done.
@@ -52,20 +54,32 @@ func (l *Log) summarize() {
 	}
 	l.mu.Unlock()
 	for g, of := range ready {
-		path := beside(g.path, summaryEnd)
-		b, err := json.Marshal(of)
-		if err == nil {
-			err = os.WriteFile(path+newEnd, b, 0o600)
-		}
-		if err == nil {
-			err = os.Rename(path+newEnd, path)
-		}
-		if err == nil {
+		if writeSummary(g.path, of, false) == nil {
 			l.mu.Lock()
 			g.summarized = true
 			l.mu.Unlock()
 		}
 	}
+}
+
+// writeSummary writes that of the segment at path, durably if sync is set.
+func writeSummary(path string, of summary, sync bool) error {
+	path = beside(path, summaryEnd)
+	b, err := json.Marshal(of)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+newEnd, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(b); err == nil && sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+newEnd, path)
 }
 
 // textsOnly reports whether JSON keeps all names as they are: a topic may be any bytes.
