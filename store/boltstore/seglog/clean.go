@@ -137,11 +137,7 @@ func (l *Log) renew(run []*segment, expired bool) (err error) {
 // doneIn is what is done of a run, with the places that it has in g.
 func (g *segment) doneIn(run []*segment) (all bitmap) {
 	for _, old := range run {
-		at := g.bit(old.name.first&^63) / 64
-		all = append(all, make(bitmap, max(0, at+len(old.done)-len(all)))...)
-		for i, word := range old.done {
-			all[at+i] |= word
-		}
+		all.join(old.done, g.bit(old.name.first&^63)/64)
 	}
 	return all
 }
@@ -165,7 +161,10 @@ func (l *Log) carryMarks(to *segment, run []*segment, before bitmap) error {
 func (l *Log) replace(run []*segment, to *segment, before bitmap) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	to.done = to.doneIn(run).without(before)
+	to.done, to.left = to.doneIn(run).without(before), before
+	for _, g := range run {
+		to.left.join(g.left, to.bit(g.name.first&^63)/64)
+	}
 	to.unwritten(0, len(to.done))
 	for _, g := range run { // so that never fewer seem to wait than do
 		for n, c := range g.counts {

@@ -183,3 +183,32 @@ func TestLastIDOutlivesItsRecord(t *testing.T) {
 		}
 	}
 }
+
+// A reader may be in a file that another takes the place of: what was done before has left, and is done for it all the
+// same, however often that happens.
+func TestDoneForAReaderOfTheOldFile(t *testing.T) {
+	l, tally := openLog(t, t.TempDir())
+	var all []Out
+	for id := range uint64(8) {
+		all = append(all, put(t, l, tally, 1+id))
+	}
+	l.Roll()
+	for _, n := range []int{4, 6} {
+		for _, o := range all[:n] {
+			if l.Has(o.ID) {
+				l.End(o)
+			}
+		}
+		if !l.Clean(2) {
+			t.Fatal("nothing is written anew")
+		}
+		for i, o := range all {
+			if got := l.Has(o.ID); got != (i >= n) {
+				t.Errorf("with %d done, the log has %d: %v", n, o.ID, got)
+			}
+		}
+	}
+	if records := tally.Records.Load(); records != 2 {
+		t.Errorf("%d records are counted, want 2", records)
+	}
+}

@@ -20,6 +20,14 @@ func (m *bitmap) add(i int) {
 	(*m)[i/64] |= 1 << (i % 64)
 }
 
+// join adds what is in other, whose first word is m's at.
+func (m *bitmap) join(other bitmap, at int) {
+	*m = append(*m, make(bitmap, max(0, at+len(other)-len(*m)))...)
+	for i, word := range other {
+		(*m)[at+i] |= word
+	}
+}
+
 // without is m without what is in other, nil if nothing is left.
 func (m bitmap) without(other bitmap) bitmap {
 	left := false

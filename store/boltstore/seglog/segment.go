@@ -18,6 +18,7 @@ type segment struct {
 	counts map[*Tally]count
 	live   count // of all names
 	done   bitmap
+	left   bitmap     // done too, and not copied here: a reader may still have the file that this one took the place of
 	holes  []gap      // that are known
 	points []waypoint // where a reader may begin
 	summary
@@ -84,7 +85,7 @@ func (g *summary) expires(at int64) {
 // bit is the place of id in done: words are the same for all segments.
 func (g *segment) bit(id uint64) int { return int(id - g.name.first&^63) }
 
-func (g *segment) isDone(id uint64) bool { return g.done.has(g.bit(id)) }
+func (g *segment) isDone(id uint64) bool { return g.done.has(g.bit(id)) || g.left.has(g.bit(id)) }
 
 func (g *segment) setDone(id uint64) {
 	g.done.add(g.bit(id))
