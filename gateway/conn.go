@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -257,6 +258,9 @@ func (c *Conn) attach(gc gnet.Conn) {
 
 // detached is called when gnet gives the descriptor up, and before it is closed.
 func (c *Conn) detached(err error) {
+	if isEOF(err) { // gnet says so of a reset too that came with nothing to read
+		err = cmp.Or(socketError(c.descriptor()), err)
+	}
 	switch {
 	case isEOF(err):
 		c.sawFIN()
