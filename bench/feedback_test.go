@@ -191,7 +191,7 @@ func BenchmarkFeedbackDrain(b *testing.B) {
 	}
 }
 
-// unread is a sink of which nobody knows whether it has read.
+// unread is a sink of which it is not known whether it has read.
 type unread struct{ sink }
 
 func (*unread) Finish() (bool, error) { return false, nil }

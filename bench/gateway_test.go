@@ -14,7 +14,6 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
 	"apnsbridge/bridge/pace"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway"
@@ -49,12 +48,12 @@ func startGateway(s setting) (part, string, error) {
 	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{SpoolBytes: s.Spooled}); err != nil {
 		return nil, "", err
 	}
-	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credentials: settings.ForAll(credential)}}
+	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credentials: []bridge.Credential{{Credential: credential}}}}
 	if s.Topics {
 		apps[0].Topic = ""
 	}
 	if s.Other != "" {
-		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credentials: settings.ForAll(credential)})
+		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credentials: []bridge.Credential{{Credential: credential}}})
 	}
 	apps = append(apps, furtherApps(s.Apps, apps[0])...)
 	g.bridge, err = bridge.New(bridge.Config{
@@ -190,9 +189,10 @@ func serverIdentity(dir string) (tls.Certificate, *x509.CertPool, error) {
 // patience is how long a round may take.
 const patience = 10 * time.Minute
 
-// await asks every millisecond until done says so.
+// await asks until done says so, and not so often that the asking counts: it has allocations, and is done in the
+// process that is measured.
 func await(done func() bool) error {
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); !done(); <-tick.C {
 		if time.Now().After(end) {

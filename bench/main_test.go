@@ -45,6 +45,9 @@ type setting struct {
 	Topics      bool   // the gateway's app has none configured: providers without a certificate have otherTopic
 	Profile     string // file for a CPU profile; none if empty
 	Program     string // the test binary that plays the part; this one if empty
+	Postgres    string // URL of a node's; empty: the gateway is alone
+	Node        string // name of a node
+	FleetPKI    string // directory of the nodes' own
 }
 
 // order is what a child is to do.
@@ -80,6 +83,7 @@ type part interface {
 var parts = map[string]func(setting) (p part, address string, err error){
 	"apns":     startAPNs,
 	"gateway":  startGateway,
+	"serve":    startServe,
 	"listener": startListener,
 	"apns2":    startPusher,
 	"provider": startProvider,

@@ -15,9 +15,9 @@ import (
 
 // sharedSpool is the spool of an app that this node has in a PostgreSQL of its own, and a
 // connection to that.
-func sharedSpool(t testing.TB) (*pgstore.Spool, *pgx.Conn) {
+func sharedSpool(t testing.TB, settings ...string) (*pgstore.Spool, *pgx.Conn) {
 	t.Helper()
-	server, err := storetest.StartPostgres()
+	server, err := storetest.StartPostgres(settings...)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -84,7 +84,7 @@ func TestSharedSpoolDoesNotBloat(t *testing.T) {
 	if *long {
 		count = 10_000_000
 	}
-	s, conn := sharedSpool(t)
+	s, conn := sharedSpool(t, "autovacuum_naptime=5s")
 	size := func() (bytes int64) {
 		t.Helper()
 		if err := conn.QueryRow(ctx, "select pg_total_relation_size('apnsbridge.spool_log')").Scan(&bytes); err != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/metrics"
 )
@@ -165,7 +164,7 @@ func BenchmarkScrape(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, apps := range []int{1, 100, 500} {
-		br, err := bridge.New(bridge.Config{Apps: furtherApps(apps, bridge.App{Topic: topic, Endpoint: "https://127.0.0.1:1", Credentials: settings.ForAll(credential)}), Log: zerolog.Nop()})
+		br, err := bridge.New(bridge.Config{Apps: furtherApps(apps, bridge.App{Topic: topic, Endpoint: "https://127.0.0.1:1", Credentials: []bridge.Credential{{Credential: credential}}}), Log: zerolog.Nop()})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -203,7 +202,7 @@ func TestWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	br, err := bridge.New(bridge.Config{Apps: []bridge.App{{Name: app, Topic: topic, Credentials: settings.ForAll(credential)}}, Log: zerolog.New(io.Discard)})
+	br, err := bridge.New(bridge.Config{Apps: []bridge.App{{Name: app, Topic: topic, Credentials: []bridge.Credential{{Credential: credential}}}}, Log: zerolog.New(io.Discard)})
 	if err != nil {
 		t.Fatal(err)
 	}

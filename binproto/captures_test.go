@@ -101,8 +101,10 @@ func (want captured) compare(t *testing.T, got Notification, status error) {
 	if want.Token != "" && status != nil {
 		t.Errorf("got %v", status)
 	}
-	if got.Command != want.Command || hex.EncodeToString(got.Token) != want.Token || string(got.Payload) != want.Payload || got.Priority != want.Priority {
-		t.Errorf("got command %d, token %x, payload %q, priority %d; want %d, %s, %q, %d", got.Command, got.Token, got.Payload, got.Priority, want.Command, want.Token, want.Payload, want.Priority)
+	if got.Command != want.Command || hex.EncodeToString(got.Token) != want.Token ||
+		string(got.Payload) != want.Payload || got.Priority != want.Priority {
+		t.Errorf("got command %d, token %x, payload %q, priority %d; want %d, %s, %q, %d", got.Command, got.Token,
+			got.Payload, got.Priority, want.Command, want.Token, want.Payload, want.Priority)
 	}
 	optional(t, "identifier", got.Identifier, got.HasIdentifier, want.Identifier)
 	optional(t, "expiry", got.Expiry, got.HasExpiry, want.Expiry)

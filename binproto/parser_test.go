@@ -41,20 +41,27 @@ var frames = []struct {
 	{"simple", join([]byte{0}, fields(token32, hello)), nil,
 		Notification{Command: Simple, Token: token32, Payload: hello}},
 	{"enhanced", join([]byte{1}, u32(7), u32(1700000000), fields(token32, hello)), nil,
-		Notification{Command: Enhanced, Token: token32, Payload: hello, Identifier: 7, HasIdentifier: true, Expiry: 1700000000, HasExpiry: true}},
+		Notification{Command: Enhanced, Token: token32, Payload: hello, Identifier: 7, HasIdentifier: true,
+			Expiry: 1700000000, HasExpiry: true}},
 	{"enhanced, identifier and expiry 0", join([]byte{1}, u32(0), u32(0), fields(token32, hello)), nil,
 		Notification{Command: Enhanced, Token: token32, Payload: hello, HasIdentifier: true, HasExpiry: true}},
-	{"framed, all items", frame(item(1, token32), item(2, hello), item(3, u32(9)), item(4, u32(5)), item(5, []byte{5})), nil,
-		Notification{Command: Framed, Token: token32, Payload: hello, Identifier: 9, HasIdentifier: true, Expiry: 5, HasExpiry: true, Priority: 5, Layout: LayoutOf(1, 2, 3, 4, 5)}},
-	{"framed, pushy's order", frame(item(3, u32(9)), item(1, token32), item(2, hello), item(4, u32(5)), item(5, []byte{10})), nil,
-		Notification{Command: Framed, Token: token32, Payload: hello, Identifier: 9, HasIdentifier: true, Expiry: 5, HasExpiry: true, Priority: 10, Layout: LayoutOf(3, 1, 2, 4, 5)}},
+	{"framed, all items", frame(item(1, token32), item(2, hello), item(3, u32(9)), item(4, u32(5)),
+		item(5, []byte{5})), nil,
+		Notification{Command: Framed, Token: token32, Payload: hello, Identifier: 9, HasIdentifier: true, Expiry: 5,
+			HasExpiry: true, Priority: 5, Layout: LayoutOf(1, 2, 3, 4, 5)}},
+	{"framed, pushy's order", frame(item(3, u32(9)), item(1, token32), item(2, hello), item(4, u32(5)),
+		item(5, []byte{10})), nil,
+		Notification{Command: Framed, Token: token32, Payload: hello, Identifier: 9, HasIdentifier: true, Expiry: 5,
+			HasExpiry: true, Priority: 10, Layout: LayoutOf(3, 1, 2, 4, 5)}},
 	{"framed, no identifier", frame(item(1, token32), item(2, hello)), nil,
 		Notification{Command: Framed, Token: token32, Payload: hello, Layout: LayoutOf(1, 2)}},
 	{"unknown items are skipped", frame(item(77, []byte("x")), item(1, token32), item(6, nil), item(2, hello)), nil,
 		Notification{Command: Framed, Token: token32, Payload: hello, Skipped: 2, Layout: LayoutOf(15, 1, 6, 2)}},
 	{"the last of two identifiers, expiries and priorities wins",
-		frame(item(3, u32(1)), item(4, u32(2)), item(5, []byte{5}), item(1, token32), item(2, hello), item(3, u32(3)), item(4, u32(4)), item(5, []byte{10})), nil,
-		Notification{Command: Framed, Token: token32, Payload: hello, Identifier: 3, HasIdentifier: true, Expiry: 4, HasExpiry: true, Priority: 10, Layout: LayoutOf(3, 4, 5, 1, 2, 3, 4, 5)}},
+		frame(item(3, u32(1)), item(4, u32(2)), item(5, []byte{5}), item(1, token32), item(2, hello), item(3, u32(3)),
+			item(4, u32(4)), item(5, []byte{10})), nil,
+		Notification{Command: Framed, Token: token32, Payload: hello, Identifier: 3, HasIdentifier: true, Expiry: 4,
+			HasExpiry: true, Priority: 10, Layout: LayoutOf(3, 4, 5, 1, 2, 3, 4, 5)}},
 	{"one trailing NUL is stripped", join([]byte{0}, fields(token32, append(bytes.Clone(hello), 0))), nil,
 		Notification{Command: Simple, Token: token32, Payload: hello}},
 	{"only one trailing NUL is stripped", join([]byte{0}, fields(token32, append(bytes.Clone(hello), 0, 0))), nil,
@@ -65,8 +72,10 @@ var frames = []struct {
 		Notification{Command: Simple, Token: token32, Payload: bytes.Repeat([]byte{'x'}, 4096)}},
 	{"payload of 4096 and a NUL", join([]byte{0}, fields(token32, append(bytes.Repeat([]byte{'x'}, 4096), 0))), nil,
 		Notification{Command: Simple, Token: token32, Payload: bytes.Repeat([]byte{'x'}, 4096)}},
-	{"payload of 4096 behind 60,000 unknown bytes", frame(item(99, make([]byte, 60000)), item(2, bytes.Repeat([]byte{'x'}, 4096)), item(3, u32(6)), item(1, token32)), nil,
-		Notification{Command: Framed, Token: token32, Payload: bytes.Repeat([]byte{'x'}, 4096), Identifier: 6, HasIdentifier: true, Skipped: 1, Layout: LayoutOf(15, 2, 3, 1)}},
+	{"payload of 4096 behind 60,000 unknown bytes", frame(item(99, make([]byte, 60000)),
+		item(2, bytes.Repeat([]byte{'x'}, 4096)), item(3, u32(6)), item(1, token32)), nil,
+		Notification{Command: Framed, Token: token32, Payload: bytes.Repeat([]byte{'x'}, 4096), Identifier: 6,
+			HasIdentifier: true, Skipped: 1, Layout: LayoutOf(15, 2, 3, 1)}},
 
 	{"no token", join([]byte{1}, u32(7), u32(8), fields(nil, hello)), MissingDeviceToken,
 		Notification{Command: Enhanced, Identifier: 7, HasIdentifier: true, Expiry: 8, HasExpiry: true}},
@@ -74,15 +83,21 @@ var frames = []struct {
 		Notification{Command: Enhanced, HasIdentifier: true, HasExpiry: true}},
 	{"token of 31", join([]byte{0}, fields(token32[:31], hello)), InvalidTokenSize, Notification{Command: Simple}},
 	{"token of 101", join([]byte{0}, fields(make([]byte, 101), hello)), InvalidTokenSize, Notification{Command: Simple}},
-	{"longest token and payload", join([]byte{1}, u32(7), u32(8), fields(make([]byte, 65535), make([]byte, 65535))), InvalidTokenSize,
+	{"longest token and payload", join([]byte{1}, u32(7), u32(8), fields(make([]byte, 65535), make([]byte, 65535))),
+		InvalidTokenSize,
 		Notification{Command: Enhanced, Identifier: 7, HasIdentifier: true, Expiry: 8, HasExpiry: true}},
 	{"no payload", join([]byte{0}, fields(token32, nil)), MissingPayload, Notification{Command: Simple}},
 	{"payload of one NUL", join([]byte{0}, fields(token32, []byte{0})), MissingPayload, Notification{Command: Simple}},
-	{"payload of 4097", join([]byte{0}, fields(token32, bytes.Repeat([]byte{'x'}, 4097))), InvalidPayloadSize, Notification{Command: Simple}},
-	{"payload of 4097 and a NUL", join([]byte{0}, fields(token32, append(bytes.Repeat([]byte{'x'}, 4097), 0))), InvalidPayloadSize, Notification{Command: Simple}},
-	{"longest payload", join([]byte{0}, fields(token32, make([]byte, 65535))), InvalidPayloadSize, Notification{Command: Simple}},
-	{"pushy's farewell", frame(item(3, u32(5)), item(1, nil), item(2, nil), item(4, u32(0)), item(5, []byte{10})), MissingDeviceToken,
-		Notification{Command: Framed, Identifier: 5, HasIdentifier: true, HasExpiry: true, Priority: 10, Layout: LayoutOf(3, 1, 2, 4, 5)}},
+	{"payload of 4097", join([]byte{0}, fields(token32, bytes.Repeat([]byte{'x'}, 4097))), InvalidPayloadSize,
+		Notification{Command: Simple}},
+	{"payload of 4097 and a NUL", join([]byte{0}, fields(token32, append(bytes.Repeat([]byte{'x'}, 4097), 0))),
+		InvalidPayloadSize, Notification{Command: Simple}},
+	{"longest payload", join([]byte{0}, fields(token32, make([]byte, 65535))), InvalidPayloadSize,
+		Notification{Command: Simple}},
+	{"pushy's farewell", frame(item(3, u32(5)), item(1, nil), item(2, nil), item(4, u32(0)), item(5, []byte{10})),
+		MissingDeviceToken,
+		Notification{Command: Framed, Identifier: 5, HasIdentifier: true, HasExpiry: true, Priority: 10,
+			Layout: LayoutOf(3, 1, 2, 4, 5)}},
 	{"empty frame", frame(), MissingDeviceToken, Notification{Command: Framed}},
 	{"no token item", frame(item(2, hello), item(3, u32(5))), MissingDeviceToken,
 		Notification{Command: Framed, Identifier: 5, HasIdentifier: true, Layout: LayoutOf(2, 3)}},
@@ -114,7 +129,8 @@ var frames = []struct {
 func check(t *testing.T, got Notification, want Notification) {
 	t.Helper()
 	if !bytes.Equal(got.Token, want.Token) || !bytes.Equal(got.Payload, want.Payload) {
-		t.Errorf("got token %x and payload %.60q (%d bytes), want %x and %.60q (%d)", got.Token, got.Payload, len(got.Payload), want.Token, want.Payload, len(want.Payload))
+		t.Errorf("got token %x and payload %.60q (%d bytes), want %x and %.60q (%d)", got.Token, got.Payload,
+			len(got.Payload), want.Token, want.Payload, len(want.Payload))
 	}
 	got.Token, got.Payload, want.Token, want.Payload = nil, nil, nil, nil
 	if gotFlat, wantFlat := flat(got), flat(want); gotFlat != wantFlat {
@@ -253,7 +269,8 @@ func TestAppendParse(t *testing.T) {
 }
 
 func TestAppendGolden(t *testing.T) {
-	n := Notification{Command: Framed, Token: token32[:2], Payload: []byte("{}"), Identifier: 0x01020304, HasIdentifier: true, Expiry: 5, HasExpiry: true, Priority: 10}
+	n := Notification{Command: Framed, Token: token32[:2], Payload: []byte("{}"), Identifier: 0x01020304,
+		HasIdentifier: true, Expiry: 5, HasExpiry: true, Priority: 10}
 	for _, tt := range []struct {
 		command Command
 		want    string
@@ -293,7 +310,8 @@ func TestParseAllocs(t *testing.T) {
 
 func TestStatusText(t *testing.T) {
 	for status, want := range map[Status]string{
-		NoError: "no errors encountered", InvalidToken: "invalid token", Shutdown: "shutdown", Unknown: "unknown error", 42: "status 42",
+		NoError: "no errors encountered", InvalidToken: "invalid token", Shutdown: "shutdown", Unknown: "unknown error",
+		42: "status 42",
 	} {
 		if got := status.Error(); got != want {
 			t.Errorf("status %d: got %q, want %q", uint8(status), got, want)

@@ -50,7 +50,8 @@ func TestAppendPanics(t *testing.T) {
 
 // A layout holds eight items, more than any library writes, and knows an id above 14 as 15.
 func TestLayoutHoldsEight(t *testing.T) {
-	if got, want := LayoutOf(1, 2, 3, 4, 5, 6, 7, 14, 9), LayoutOf(1, 2, 3, 4, 5, 6, 7, 14); got != want || got.Len() != 8 {
+	if got, want := LayoutOf(1, 2, 3, 4, 5, 6, 7, 14, 9), LayoutOf(1, 2, 3, 4, 5, 6, 7, 14); got != want ||
+		got.Len() != 8 {
 		t.Errorf("nine items are %x, eight are %x", got, want)
 	}
 	if got := LayoutOf(0, 200).AppendItems(nil); string(got) != "\x0f\x0f" {

@@ -4,16 +4,16 @@ package bridge
 
 import (
 	"testing"
+	"unsafe"
 
 	"apnsbridge/binproto"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
 // A notification that goes well costs no memory between its frame and its verdict:
 // its one copy is taken from a pool and goes back there.
 func TestGoodPathAllocatesNothing(t *testing.T) {
-	b, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
+	b, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +30,18 @@ func TestGoodPathAllocatesNothing(t *testing.T) {
 		s.Push(&note)
 		n := hand.sent[0]
 		hand.sent = hand.sent[:0]
-		n.answered(upstream.Verdict{Class: upstream.Accepted, Code: 200})
+		n.answered(upstream.Verdict{Class: upstream.Accepted, Code: 200}, b.now())
 	}
 	if got := testing.AllocsPerRun(1000, once); got != 0 {
 		t.Errorf("%v allocations a notification", got)
 	}
 	s.Close(nil)
+}
+
+// A notification has six cache lines and no more: as many are on their way as the processor's
+// caches have no room for.
+func TestNotificationSize(t *testing.T) {
+	if size := unsafe.Sizeof(notification{}); size > 6*64 {
+		t.Errorf("it has %d bytes", size)
+	}
 }

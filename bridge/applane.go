@@ -61,7 +61,9 @@ func (b *Bridge) newLane(a *app, e Environment) *appLane {
 	l := &appLane{app: a, environment: e, wake: make(chan struct{}, 1), todo: new(todo)}
 	l.core = lane.New(lane.Config{
 		Mode: lane.Mode(b.mode), Sink: l,
-		Delays:  lane.Delays{First: b.limits.RetryDelay, Most: b.limits.RetryDelayMax, Held: heldPeriod, Random: rand.Float64},
+		Delays: lane.Delays{
+			First: b.limits.RetryDelay, Most: b.limits.RetryDelayMax, Held: heldPeriod, Random: rand.Float64,
+		},
 		Ahead:   b.limits.SpoolAhead,
 		Entries: b.limits.WaitingDevices / ownShare, Asleep: &b.asleep,
 		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
@@ -83,7 +85,8 @@ func (l *appLane) line(topic string) *lane.Line {
 	n := l.core.Line(topic)
 	if n == nil {
 		b := l.app.bridge
-		n = l.core.AddLine(topic, &lineDisk{spool: b.spool, line: store.Line{App: l.app.name, Environment: l.environment.String(), Topic: topic}})
+		line := store.Line{App: l.app.name, Environment: l.environment.String(), Topic: topic}
+		n = l.core.AddLine(topic, &lineDisk{spool: b.spool, line: line})
 		l.configure(n)
 		l.restoreGuard(n)
 		if n.Door.Reason == lane.Suspect {
@@ -177,9 +180,7 @@ func (l *appLane) Send(it *lane.Item, fresh bool) {
 
 func (l *appLane) Release(it *lane.Item) {
 	n := of(it)
-	if l.watching(n) {
-		l.note(n, trace.Released, "its wait has no known end: its provider hears no more of it")
-	}
+	l.note(n, trace.Released, "its wait has no known end: its provider hears no more of it")
 	if n.session != nil { // n itself may have gone when this is carried out
 		l.todo.release = append(l.todo.release, place{n.session, n.seq})
 	}
@@ -187,31 +188,27 @@ func (l *appLane) Release(it *lane.Item) {
 
 func (l *appLane) Left(it *lane.Item) {
 	n := of(it)
-	if l.watching(n) {
-		l.note(n, trace.Stored, "")
-	}
+	l.note(n, trace.Stored, "")
 	n.outcome = conversation.Spooled
 	l.todo.gone = append(l.todo.gone, n)
 }
 
 func (l *appLane) Ended(it *lane.Item, how lane.End) {
 	n := of(it)
-	if l.watching(n) {
-		l.note(n, trace.Ended, "%s", how)
-	}
+	l.note(n, trace.Ended, "%s", how)
+	l.end(outcomeOf[how], "")
 	n.outcome = conversation.Dropped
 	switch how {
 	case lane.Expired:
 		n.outcome = conversation.Expired
-		l.end(Expired, "")
 	case lane.Crowded:
-		l.end(Crowded, "")
 		l.app.health.Crowded()
-	case lane.Unreadable:
-		l.end(Unreadable, "")
-	case lane.Abandoned:
-		l.end(Abandoned, "")
 	}
+}
+
+// outcomeOf is what an end in a lane is counted as.
+var outcomeOf = [...]Outcome{
+	lane.Expired: Expired, lane.Crowded: Crowded, lane.Unreadable: Unreadable, lane.Abandoned: Abandoned,
 }
 
 func (l *appLane) Gone(it *lane.Item) { l.todo.gone = append(l.todo.gone, of(it)) }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +21,6 @@ import (
 	"apnsbridge/bridge/pace"
 	"apnsbridge/bridge/tombstones"
 	"apnsbridge/bridge/trace"
-	"apnsbridge/store"
 )
 
 // Config is what a bridge is made of.
@@ -116,7 +117,7 @@ func (b *Bridge) run() {
 
 // newBridge makes a bridge in which nothing runs yet.
 func newBridge(c Config) (*Bridge, error) {
-	limits := c.Limits.withDefaults()
+	limits := c.Limits.WithDefaults()
 	b := &Bridge{
 		limits: limits, log: c.Log, now: c.Now,
 		budget: budget.New(limits.QueuedBytes), mode: c.Mode, fleet: c.Fleet, traces: trace.NewRing(limits.TraceEntries),
@@ -124,15 +125,18 @@ func newBridge(c Config) (*Bridge, error) {
 		ledgerBudget: conversation.NewBudget(limits.LedgerBytes),
 		ledgerLog:    ledgerlog.New(c.Ledger, limits.RetryDelay, c.Log),
 		idle:         make(chan struct{}, 1),
-		apps:         make(map[string]*app), sessions: make(map[*Session]struct{}), leaving: make(map[*Session]time.Time), clients: make(map[clientKey]*client),
+		apps:         make(map[string]*app),
+		sessions:     make(map[*Session]struct{}),
+		leaving:      make(map[*Session]time.Time),
+		clients:      make(map[clientKey]*client),
 	}
 	if b.now == nil {
 		b.now = time.Now
 	}
 	b.clock = clock.New(b.now)
 	b.asleep.Limit = int64(limits.WaitingDevices)
-	b.spoolFault = pace.NewFault(c.Log, time.Now, "the spool cannot be written: what waits stays in memory, and connections are not "+
-		"read further when that is full", "the spool can be written again")
+	b.spoolFault = pace.NewFault(c.Log, time.Now, "the spool cannot be written: what waits stays in memory, and "+
+		"connections are not read further when that is full", "the spool can be written again")
 	b.readFault = pace.NewFault(c.Log, time.Now, "the spool cannot be read: what waits there stays there until it can",
 		"the spool can be read again")
 	if c.Mode != SpoolOff {
@@ -147,11 +151,8 @@ func newBridge(c Config) (*Bridge, error) {
 		}
 	}
 	b.tombs = tombstones.New(c.Tombstones, limits.LedgerTTL, b.now(), c.Log)
-	if err := b.ledgerLog.Load(); err != nil {
+	if err := b.ledgerLog.Open(c.Mode == SpoolAlways); err != nil {
 		return nil, err
-	}
-	if err := b.ledgerLog.Begin(c.Mode == SpoolAlways); err != nil {
-		return nil, fmt.Errorf("the resend ledger cannot be written: %w", err)
 	}
 	if c.SpoolBegins {
 		b.ledgerLog.SpoolLost()
@@ -191,25 +192,15 @@ func (b *Bridge) Reload(apps []App) error {
 		}
 		after = append(after, b.reroute(a, conf))
 	}
-	var ended []*Session
 	for name, a := range b.apps {
-		if seen[name] || !a.configured {
-			continue
-		}
-		after = append(after, b.takeOut(a))
-		for s := range b.sessions {
-			if s.app == a {
-				ended = append(ended, s)
-			}
+		if !seen[name] && a.configured {
+			after = append(after, b.takeOut(a))
 		}
 	}
 	b.bringBack(b.ledgerLog)
 	b.mu.Unlock()
 	for _, then := range after {
 		then()
-	}
-	for _, s := range ended {
-		s.End()
 	}
 	return nil
 }
@@ -232,7 +223,9 @@ func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 		return nil, fmt.Errorf("app %s: %w", a.name, errNoTopic)
 	}
 	b.opened++
-	s := &Session{bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now(), number: b.opened}
+	s := &Session{
+		bridge: b, app: a, client: b.clientOf(a, origin), peer: peer, origin: origin, opened: b.now(), number: b.opened,
+	}
 	if err := s.hold(a.route.Load()); err != nil {
 		return nil, err
 	}
@@ -264,11 +257,7 @@ func (b *Bridge) forget(s *Session) {
 func (b *Bridge) everyApp() []*app {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make([]*app, 0, len(b.apps))
-	for _, a := range b.apps {
-		all = append(all, a)
-	}
-	return all
+	return slices.Collect(maps.Values(b.apps))
 }
 
 // everyLane calls do with all lanes, one after the other.
@@ -278,12 +267,4 @@ func (b *Bridge) everyLane(do func(*appLane)) {
 			do(l)
 		}
 	}
-}
-
-// lines gives the lines of which something is in the spool.
-func (b *Bridge) lines() []store.Line {
-	if b.spool == nil {
-		return nil
-	}
-	return b.spool.Lines()
 }

@@ -77,21 +77,18 @@ func (c *client) carryOut() {
 // nextDecision gives the next decision that is not to be done under the lock.
 func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 	for {
-		if d, ok = c.ledger.Next(); !ok {
-			return d, false
+		d, ok = c.ledger.Next()
+		if !ok || d.Do != conversation.Release {
+			break
 		}
-		switch d.Do {
-		case conversation.Release:
-			c.touch(d.Conn.Owner.(*Session))
-			c.drop(d.Content.(*notification))
-		case conversation.Forward:
-			d.Content.(*notification).holders++
-			c.app.bridge.unsettled.Add(1)
-			return d, true
-		default:
-			return d, true
-		}
+		c.touch(d.Conn.Owner.(*Session))
+		c.drop(d.Content.(*notification))
 	}
+	if ok && d.Do == conversation.Forward {
+		d.Content.(*notification).holders++
+		c.app.bridge.unsettled.Add(1)
+	}
+	return d, ok
 }
 
 // names reports whether the identifier of a frame is not that of the one before it,
@@ -195,7 +192,6 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 	if c := b.clients[key]; c != nil {
 		return c
 	}
-	now := b.now()
 	c := &client{app: a, pace: pace.New(b.limits.ClientRate), ledger: conversation.New(conversation.Options{
 		Client:     key.recordName(),
 		Budget:     b.ledgerBudget,
@@ -203,10 +199,16 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 		Life:       b.limits.LedgerTTL,
 		ProvenLife: b.limits.LedgerTTLProven,
 		Durable:    b.fleet || b.ledgerLog.Durable(),
-	}, now)}
-	if err := a.log.Load().Restore(c.ledger, key.recordName(), now); err != nil {
-		b.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
-	}
+	}, b.now())}
+	c.restore(a.log.Load(), key)
 	b.clients[key] = c
 	return c
+}
+
+// restore gives the client what was written of it. c.mu is held, or nothing else knows c yet.
+func (c *client) restore(log *ledgerlog.Log, key clientKey) {
+	b := c.app.bridge
+	if err := log.Restore(c.ledger, key.recordName(), b.now()); err != nil {
+		b.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
+	}
 }

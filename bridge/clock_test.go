@@ -26,6 +26,7 @@ func (c *steppingClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 // Whichever way the wall clock is set while APNs is away: what waits goes out when it
 // is back, what comes then as well, and nothing has expired that had an hour to live.
 func TestWallStepsInAnOutage(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		for _, step := range []time.Duration{-24 * time.Hour, -time.Hour, -5 * time.Minute, time.Hour, 24 * time.Hour} {
 			t.Run(fmt.Sprintf("%s, %v", mode.name, step), func(t *testing.T) {
@@ -92,6 +93,7 @@ func TestWallStepIsBelieved(t *testing.T) {
 
 // A token is on the list of bad ones for its time, wherever the wall goes meanwhile.
 func TestWallStepsBesideBadTokens(t *testing.T) {
+	t.Parallel()
 	for _, step := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(step.String(), func(t *testing.T) {
 			t.Parallel()

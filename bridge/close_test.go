@@ -1,7 +1,9 @@
 package bridge
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/upstream"
@@ -46,6 +48,92 @@ func TestClosedWhileSending(t *testing.T) {
 			st := b.Stats()
 			if app := st.Apps["mail"]; st.Unsettled != 0 || int(app.Abandoned)+app.Waiting.OnDisk != 1 || app.Accepted != 0 {
 				t.Errorf("%d unsettled, %d abandoned, %d on disk, %d accepted", st.Unsettled, app.Abandoned, app.Waiting.OnDisk, app.Accepted)
+			}
+		})
+	}
+}
+
+// seeming is a context that seems to end early, and has time.
+type seeming struct {
+	context.Context
+	end time.Time
+}
+
+func (s seeming) Deadline() (time.Time, bool) { return s.end, true }
+
+// While a bridge is shut down, what APNs was asked about gets its verdict, and what waits
+// behind it goes to disk: the next one delivers that, and nothing twice.
+func TestShutdownLeavesNothingAsked(t *testing.T) {
+	t.Parallel()
+	for _, mode := range spoolModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 100, Jitter: 100}})
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			first := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+			session, p := open(t, first, Origin{})
+			const count, devices = 60, 3 // one at a time of each: for three seconds at least
+			pushInOrder(t, session, p, 0, devices, count)
+			session.Close(nil)
+			if err := first.Shutdown(seeming{within(t), time.Now().Add(1500 * time.Millisecond)}); err != nil {
+				t.Error(err)
+			}
+			if left := first.Stats().Apps["mail"].Waiting; left.Notifications == 0 || left.OnDisk != left.Notifications {
+				t.Errorf("%d are left, of them %d on disk; want some, and all there", left.Notifications, left.OnDisk)
+			}
+			first.Close()
+			sim.SetScenario(apnssim.Scenario{})
+			second := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+			delivered(t, second)
+			if got := sim.Received(0); len(got.Pushes) != count || got.Duplicates != 0 {
+				t.Errorf("%d pushes, %d of them again; want %d", len(got.Pushes), got.Duplicates, count)
+			}
+		})
+	}
+}
+
+// With all the time there is, all that waits is delivered.
+func TestShutdownWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}})
+	b := startBridge(t, spooled(openStore(t, t.TempDir(), boltstore.Options{}), SpoolOverflow, mailApp(t, sim)))
+	session, p := open(t, b, Origin{})
+	const count = 20
+	pushInOrder(t, session, p, 0, 2, count)
+	session.Close(nil)
+	if err := b.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if got := b.Stats().Apps["mail"]; got.Accepted != count || got.Waiting.Notifications != 0 {
+		t.Errorf("%d are accepted, and %d wait; want %d and none", got.Accepted, got.Waiting.Notifications, count)
+	}
+}
+
+// Where APNs takes longer to answer than the last quarter of the time, what it was asked
+// about has its verdict too.
+func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
+	t.Parallel()
+	for _, mode := range spoolModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 2800}})
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			first := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+			session, p := open(t, first, Origin{})
+			const count, devices = 60, 3
+			pushInOrder(t, session, p, 0, devices, count)
+			session.Close(nil)
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			defer cancel()
+			if err := first.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+			first.Close()
+			sim.SetScenario(apnssim.Scenario{})
+			second := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+			delivered(t, second)
+			if got := sim.Received(0); len(got.Pushes) != count || got.Duplicates != 0 {
+				t.Errorf("%d pushes, %d of them again; want %d", len(got.Pushes), got.Duplicates, count)
 			}
 		})
 	}

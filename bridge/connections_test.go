@@ -11,9 +11,10 @@ import (
 // A connection falls silent. PING finds it long before the requests' time is
 // over; they are asked once more.
 func TestASilentConnectionIsLeft(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 300, Times: 1, Accept: true}})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{
-		Connections: 2, Streams: 100, PingAfter: 200 * time.Millisecond, PingTimeout: 400 * time.Millisecond,
+		Connections: 2, Streams: 100, PingAfter: 200 * time.Millisecond, PingTimeout: 3 * time.Second,
 	}})
 	s, p := open(t, b, Origin{})
 	const count = 1000
@@ -36,6 +37,7 @@ func TestASilentConnectionIsLeft(t *testing.T) {
 
 // No connection can be opened for a while.
 func TestNoConnection(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
 	s, p := open(t, b, Origin{})

@@ -1,8 +1,6 @@
 package bridge
 
-import (
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // counters are what a lane counts as it happens.
 type counters struct {
@@ -41,17 +39,25 @@ func (c *Counts) outcomes() [Abandoned + 1]*uint64 {
 	}
 }
 
+// all finds each figure.
+func (c *Counts) all() []*uint64 {
+	outcomes := c.outcomes()
+	return append(outcomes[:],
+		&c.Taken, &c.OverRate, &c.SkippedItems, &c.Accepted, &c.Retried, &c.Ambiguous, &c.Replayed, &c.Known)
+}
+
 func (c *Counts) add(o Counts) {
-	c.Taken += o.Taken
-	c.OverRate += o.OverRate
-	c.SkippedItems += o.SkippedItems
-	c.Accepted += o.Accepted
-	c.Retried += o.Retried
-	c.Ambiguous += o.Ambiguous
-	c.Replayed += o.Replayed
-	c.Known += o.Known
-	more := o.outcomes()
-	for i, sum := range c.outcomes() {
+	more := o.all()
+	for i, sum := range c.all() {
 		*sum += *more[i]
 	}
+}
+
+// Ended are the notifications that an outcome is counted of: what is sent again and recognised has none.
+func (c Counts) Ended() uint64 {
+	sum := c.Accepted
+	for _, part := range c.outcomes() {
+		sum += *part
+	}
+	return sum
 }

@@ -74,6 +74,7 @@ func newKey(t *testing.T, keyID string) (apnssim.Key, *upstream.Credential) {
 // With one of them alone the other environment waits, its problem says what to do,
 // and a reload with both is enough.
 func TestKeyForEachEnvironment(t *testing.T) {
+	t.Parallel()
 	production, productionKey := newKey(t, "PRODUCTION")
 	sandbox, sandboxKey := newKey(t, "SANDBOX123")
 	production.Environment, sandbox.Environment = apnssim.Production, apnssim.Sandbox
@@ -81,7 +82,7 @@ func TestKeyForEachEnvironment(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			sim, app := startApple(t, apnssim.Scenario{Keys: []apnssim.Key{production, sandbox}})
-			app.Environment, app.Credentials = ByListener, settings.ForAll(productionKey)
+			app.Environment, app.Credentials = ByListener, forAll(productionKey)
 			both := app
 			both.Credentials = []Credential{
 				{Credential: productionKey, Environment: Production}, {Credential: sandboxKey, Environment: Sandbox},
@@ -164,6 +165,7 @@ func TestKeyForEachTopic(t *testing.T) {
 // One of the keys is no good, in whatever way: the topics of the other go on, the
 // problem names the key's, and they go within one probe of it being put right.
 func TestKeyOfOneTopicIsRefused(t *testing.T) {
+	t.Parallel()
 	mail, chat, credentials := scoped(t)
 	good := apnssim.Scenario{Keys: []apnssim.Key{mail, chat}, Bind: true}
 	for _, tt := range []struct {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/trace"
 )
@@ -16,24 +17,21 @@ func (a *app) perform(d conversation.Decision) {
 		now := b.now()
 		a.expireAt(n, d.Expiry, d.Expiry != conversation.NoExpiry, now)
 		l := n.session.lane
-		if l.watching(n) {
-			l.note(n, trace.Forwarded, "the one sent before it was not delivered")
-		}
+		l.note(n, trace.Forwarded, "the one sent before it was not delivered")
 		l.perform(l.arrive(n, now))
 	case conversation.TakeOver:
 		// Whoever is delivering it goes on. A crash must not lose it: its Release
 		// follows, until then it can be touched.
 		if n := d.Content.(*notification); n.lane != nil {
-			if n.lane.watching(n) {
-				n.lane.note(n, trace.Released, "it held up a failure behind it: its provider hears no more of it")
-			}
+			n.lane.note(n, trace.Released, "it held up a failure behind it: its provider hears no more of it")
 			n.lane.during(func(now lane.Now) { n.lane.core.Keep(&n.Item, now) })
 		}
 	case conversation.Packet:
 		s := d.Conn.Owner.(*Session)
 		a.packets.add(d.Status)
 		a.noteTold(s, d)
-		f := s.packet(d, b.now())
+		f := s.failure(d.Status, d.Identifier, true, b.now())
+		f.Word, f.Device, f.Topic = d.Why, d.Device, a.route.Load().app.TopicOf(s.origin.Topic)
 		a.failures.Tell(f)
 		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
@@ -46,7 +44,7 @@ func (a *app) perform(d conversation.Decision) {
 	case conversation.Close:
 		d.Conn.Owner.(*Session).peer.Close()
 	case conversation.Feedback:
-		a.untold(d.Token, d.Time)
+		a.feed(feedback.Entry{Token: d.Token, At: d.Time, Doubt: true}) // no provider was told
 	case conversation.Persist:
 		a.durable(d.Records, nil)
 	}

@@ -8,6 +8,7 @@ import (
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/badtokens"
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/trace"
@@ -15,14 +16,17 @@ import (
 )
 
 // begin and answered are what an upstream calls before and after each attempt at p.
-func begin(p *upstream.Push) bool                   { return p.Owner.(*notification).begin() }
-func answered(p *upstream.Push, v upstream.Verdict) { p.Owner.(*notification).answered(v) }
+func begin(p *upstream.Push, now time.Time) bool { return p.Owner.(*notification).begin(now) }
+
+func answered(p *upstream.Push, v upstream.Verdict, now time.Time) {
+	p.Owner.(*notification).answered(v, now)
+}
 
 // begin reports whether an attempt is to be made, and notes that it begins. If
 // not, n is its lane's again, or through, and the upstream must not touch it.
-func (n *notification) begin() bool {
+func (n *notification) begin(begun time.Time) bool {
 	l := n.lane
-	a, now := l.app, l.app.bridge.clock.Now()
+	a, now := l.app, l.app.bridge.clock.At(begun)
 	if moved := n.route != a.route.Load(); moved || l.troubled.Load() {
 		at := l.lock()
 		admitted := !moved && l.core.Admit(&n.Item, at)
@@ -36,9 +40,7 @@ func (n *notification) begin() bool {
 	if n.Expires != 0 && n.Expires <= now.Wall {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		l.end(Expired, "")
-		if l.watching(n) {
-			l.note(n, trace.Ended, "%s", lane.Expired)
-		}
+		l.note(n, trace.Ended, "%s", lane.Expired)
 		l.finish(n, conversation.Expired)
 		return false
 	}
@@ -46,9 +48,8 @@ func (n *notification) begin() bool {
 		l.during(func(at lane.Now) { l.core.Spare(&n.Item, at) })
 		n.Sent = refused
 		l.end(Listed, "")
-		if l.watching(n) {
-			l.note(n, trace.Ended, "APNs is not asked: it has refused the token lately")
-		}
+		l.note(n, trace.Ended, "APNs is not asked: it has refused the token lately")
+		n.session.witnessed(Witness.Judged)
 		l.refuse(n, binproto.InvalidToken, why)
 		return false
 	}
@@ -69,7 +70,8 @@ func dated(t time.Time) time.Time {
 
 // device names the device of n to APNs.
 func (l *appLane) device(n *notification) badtokens.Device {
-	return badtokens.Device{Environment: uint8(n.route.app.EnvironmentOf(l.environment)), Topic: n.Request.Topic, Token: n.Token()}
+	environment := n.route.app.EnvironmentOf(l.environment)
+	return badtokens.Device{Environment: uint8(environment), Topic: n.Request.Topic, Token: n.Token()}
 }
 
 // classes are what lanes make of upstreams' classes.
@@ -93,49 +95,27 @@ var classes = [...]lane.Class{
 	upstream.Unknown:           lane.Strange,
 }
 
-// answered takes the verdict on an attempt and sees to what follows it.
-func (n *notification) answered(v upstream.Verdict) {
+// answered takes the verdict on an attempt, which came then, and sees to what follows it.
+func (n *notification) answered(v upstream.Verdict, came time.Time) {
 	l := n.lane
 	a, class, way := l.app, classes[v.Class], n.route.way(l.environment, n.Request.Topic)
 	dry := n.route.app.DryRun      // then APNs has not been asked
 	ended := a.bridge.ended.Load() // then an answer that did not come says nothing
 	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.Listed(a.name, n.Token())
-	switch {
-	case dry:
-		l.end(DryRun, "")
-	case v.Class == upstream.Accepted:
-		l.counters.accepted.Add(1)
-		a.badTokens.Accepted(l.device(n))
-	}
-	if v.Class == upstream.BadToken || v.Class == upstream.Refused {
-		a.refusal.note(n.subject(), v)
-	}
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
 	}
+	l.heard(n, v, dry)
 	renew, about, watching := n.Bearer, n.judged(v), l.watching(n)
 	at := scope(about.route.app.EnvironmentOf(l.environment), n.Line.Name)
-	if watching && !dry {
-		l.noteAnswer(n, v)
-	}
+	served := &n.Line.Disk().(*lineDisk).served
+	session := n.session // n may have gone once the lane's lock is free
 
-	now := l.lock()
+	now := a.bridge.clock.At(came)
+	l.mu.Lock()
+	now = l.core.Ordered(now)
 	forItself := l.core.ForItself(&n.Item, class)
-	switch class {
-	case lane.Amended:
-		if n.Flags.Amended {
-			class = lane.Malformed
-		} else {
-			n.Flags.Amended = true
-			n.Request.Amend(v.Class)
-		}
-	case lane.Renewed:
-		if n.Flags.Renewed {
-			class = lane.CredentialRefused // another JWT was no better
-		}
-		n.Flags.Renewed = true
-	}
-	class = way.class(class)
+	class = way.class(n.amend(v, class))
 	if v.OfConnection && (class == lane.CredentialRefused || class == lane.TopicRefused) {
 		l.refused(n.Line, way, class, now)
 		class = lane.Unlooked
@@ -155,18 +135,22 @@ func (n *notification) answered(v upstream.Verdict) {
 		a.route.Load().way(l.environment, about.topic).Renew(renew)
 	}
 	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // which goes again, and at once
-		a.health.Note(at, way.only && !ofLine, v, about.says)
+		a.health.Note(at, health.Came{When: now.Mono, Line: served}, way.only && !ofLine, v, about.says)
+	}
+	if fate == lane.Over && !dry {
+		session.witnessed(Witness.Judged)
 	}
 	switch {
 	case gone:
 		n.leave(conversation.Accepted, now.Time)
 	case fate == lane.Waits:
-		if v.Class == upstream.NoAnswer && l.troubled.Load() && !ended { // one lost connection is no problem
-			a.health.Say(health.Scope{Environment: at.Environment}, "APNs does not answer")
-		}
 		l.counters.retried.Add(1)
-		if v.Class == upstream.NoAnswer {
-			l.counters.ambiguous.Add(1)
+		if v.Class != upstream.NoAnswer {
+			break
+		}
+		l.counters.ambiguous.Add(1)
+		if l.troubled.Load() && !ended { // one lost connection is no problem
+			a.health.Say(health.Scope{Environment: at.Environment}, "APNs does not answer")
 		}
 	case fate == lane.GivenUp:
 		l.drop(n, v)
@@ -176,11 +160,30 @@ func (n *notification) answered(v upstream.Verdict) {
 	l.perform(decided)
 }
 
+// heard counts a verdict on n, and notes what it says of its token. dry says that APNs has not been asked.
+func (l *appLane) heard(n *notification, v upstream.Verdict, dry bool) {
+	if dry {
+		l.end(DryRun, "")
+		return
+	}
+	switch v.Class {
+	case upstream.Accepted:
+		l.counters.accepted.Add(1)
+		l.app.badTokens.Accepted(l.device(n))
+	case upstream.BadToken, upstream.Refused:
+		l.app.refusal.note(n.subject(), v)
+	}
+	if l.watching(n) {
+		l.note(n, trace.Answered, "%s", v.Told(l.app.bridge.now().Sub(n.Sent).Round(10*time.Microsecond)))
+	}
+}
+
 // troubled takes what APNs says of a connection of the way w of rt to an environment,
 // and not of one notification.
 func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
+	came := health.Came{When: a.bridge.clock.Now().Mono}
 	note := func(at health.Scope, topic string) {
-		a.health.Note(at, w.only, v, subject{route: rt, environment: env, topic: topic}.says)
+		a.health.Note(at, came, w.only, v, subject{route: rt, environment: env, topic: topic}.says)
 	}
 	if w.only {
 		note(scope(env, ""), rt.app.Topic)
@@ -227,10 +230,8 @@ func (l *appLane) refused(n *lane.Line, w *way, c lane.Class, now lane.Now) {
 
 // drop ends the way of n, about which APNs was asked often enough.
 func (l *appLane) drop(n *notification, v upstream.Verdict) {
-	l.end(Dropped, reason(v))
-	if l.watching(n) {
-		l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
-	}
+	l.end(Dropped, v.Why())
+	l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
 	l.app.health.Say(l.scope(n.Line), "APNs does not take a notification, and it is given up: "+
 		n.subject().says(v))
 	l.app.bridge.log.Warn().Str("app", l.app.name).Str("apns_id", n.Request.ID.String()).Int("code", v.Code).
@@ -244,22 +245,20 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 	a := l.app
 	switch v.Class {
 	case upstream.Accepted:
-		l.feedAlive(n)
+		l.feed(n, feedback.Entry{At: dated(n.Sent), Alive: true}, conversation.Accepted) // it comes off the list
 	case upstream.BadToken:
-		l.end(BadToken, reason(v))
+		l.end(BadToken, v.Why())
 		a.badTokens.Refused(l.device(n), dated(n.Sent), v.Reason)
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Gone:
-		l.end(Unregistered, reason(v))
-		if l.watching(n) {
-			l.note(n, trace.Listed, "its device goes on the feedback list")
-		}
-		l.feedDead(n, v.GoneAt(dated(n.Sent), a.bridge.now()))
+		l.end(Unregistered, v.Why())
+		l.note(n, trace.Listed, "its device goes on the feedback list")
+		l.feed(n, feedback.Entry{At: v.GoneAt(dated(n.Sent), a.bridge.now())}, conversation.Gone)
 	case upstream.Refused:
-		l.end(Refused, reason(v))
+		l.end(Refused, v.Why())
 		l.refuse(n, v.Status, v.Reason)
 	case upstream.Unknown:
-		l.end(Unknown, reason(v))
+		l.end(Unknown, v.Why())
 		l.refuse(n, binproto.Unknown, v.Reason)
 	default: // it was amended, and that was no better
 		l.drop(n, v)
@@ -271,22 +270,28 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
 	l.app.bridge.exhume(n)
 	l.failed(n, status, why)
-	if n.session != nil && status == binproto.InvalidToken {
-		if witness, ok := n.session.peer.(Witness); ok {
-			witness.BadToken()
-		}
+	if status == binproto.InvalidToken {
+		n.session.witnessed(Witness.BadToken)
 	}
-	watching := l.watching(n)
-	if watching {
-		l.note(n, trace.Ended, "refused with status %d, %s", status, status)
-	}
+	l.note(n, trace.Ended, "refused with status %d, %s", status, status)
 	told := n.session != nil && n.session.refused(n, status, why)
-	if watching && !told {
+	if !told {
 		l.note(n, trace.Listed, "there is no provider to tell: a bad token goes on the feedback list")
 	}
 	if !told && status == binproto.InvalidToken {
-		l.feedBad(n)
+		l.feed(n, feedback.Entry{At: dated(n.Sent), Doubt: true}, conversation.Dropped)
 		return
 	}
 	l.finish(n, conversation.Dropped)
+}
+
+// witnessed lets the peer know of a verdict on a notification of s, nil if it is no session's
+// any more, if it wants to know.
+func (s *Session) witnessed(what func(Witness)) {
+	if s == nil {
+		return
+	}
+	if witness, ok := s.peer.(Witness); ok {
+		what(witness)
+	}
 }

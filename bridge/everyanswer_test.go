@@ -52,6 +52,7 @@ var someGoAways = []apnssim.Reason{apnssim.BadCertificate, apnssim.BadEnvironmen
 // to do, APNs sees few connections, and once it is put right all goes without a
 // restart.
 func TestAnswersForEver(t *testing.T) {
+	t.Parallel()
 	type ever struct {
 		name     string
 		scenario apnssim.Scenario

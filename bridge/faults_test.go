@@ -33,6 +33,7 @@ func pushMany(t *testing.T, s *Session, p *recorder, from, count int) {
 // Whatever the wire does, as long as it says what it has not looked at,
 // everything arrives once.
 func TestTroubleOnTheWireLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name     string
 		scenario apnssim.Scenario
@@ -72,6 +73,7 @@ func TestTroubleOnTheWireLosesAndDoublesNothing(t *testing.T) {
 
 // Where nobody can know, it is tried once more under the same apns-id.
 func TestNoAnswerIsAskedOnceMore(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name     string
 		scenario apnssim.Scenario
@@ -120,6 +122,7 @@ func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 
 // Servers that are not APNs. Each is said in the app's problem, and everything is delivered once the endpoint is right.
 func TestEndpointFaults(t *testing.T) {
+	t.Parallel()
 	server, err := pki().Server.TLS()
 	if err != nil {
 		t.Fatal(err)
@@ -173,11 +176,15 @@ func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	ctx := within(t)
+	busy := 4 * patience
+	if *long { // a million, with the race detector
+		busy = 40 * patience
+	}
+	late := time.After(busy)
 	for !cond() {
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-late:
 			t.Fatalf("not seen: %s", what)
 		}
 	}

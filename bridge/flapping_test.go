@@ -11,12 +11,14 @@ import (
 // APNs' connections are cut again and again with requests in flight: next to nothing
 // is given up, and nothing is lost uncounted.
 func TestConnectionsCut(t *testing.T) {
+	t.Parallel()
 	count, up := 12_000, time.Second
 	if *long {
 		count = 40_000
 	}
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			healthy := apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}}
 			sim := startSim(t, healthy)
 			s := openStore(t, t.TempDir(), boltstore.Options{})

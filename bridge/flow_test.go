@@ -14,6 +14,7 @@ import (
 )
 
 func TestOrderOfEachDevice(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Jitter: 8},
 		Reasons: []apnssim.Rule{{Probability: 0.01, Reason: apnssim.ServiceUnavailable}}})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
@@ -88,6 +89,7 @@ func TestFullWindowStopsReading(t *testing.T) {
 
 // The process' bytes run out: other sessions stop too, and all go on.
 func TestQueuedBytesStopReading(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	const size = notificationOverhead + 32 + len(hello)
 	// 1/64 of it is less than a notification; 48/64 hold twelve.
@@ -204,6 +206,7 @@ func TestFeedbackIsNeverLost(t *testing.T) {
 }
 
 func TestShutdownEndsSessions(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
 	busy, busyPeer := open(t, b, Origin{})
@@ -216,6 +219,7 @@ func TestShutdownEndsSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := binproto.Response{Status: binproto.Shutdown, Identifier: 1}
+	busyPeer.wait(t) // whoever was at it when Shutdown returned may be telling it still
 	if fails, closes := busyPeer.told(); closes != 0 || len(fails) != 1 || fails[0] != last || sim.Stats().Accepted != 1 {
 		t.Errorf("told %v, closed %d times with %d accepted; want %v, 0 and 1", fails, closes, sim.Stats().Accepted, last)
 	}
@@ -233,6 +237,7 @@ func TestShutdownEndsSessions(t *testing.T) {
 // A provider that comes while the bridge is stopping is heard, and told what it
 // has to send again.
 func TestShutdownHearsLatecomers(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
 	_, first := open(t, b, Origin{})
@@ -257,6 +262,7 @@ func TestShutdownHearsLatecomers(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	mail := mailApp(t, sim)
 	chat := mail

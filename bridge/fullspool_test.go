@@ -1,11 +1,15 @@
 package bridge
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
 
@@ -14,6 +18,7 @@ import (
 // next attempt to write. One device may take all of so small a spool: what it may not
 // take is given up.
 func TestFullSpoolDrains(t *testing.T) {
+	t.Parallel()
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -39,10 +44,38 @@ func TestFullSpoolDrains(t *testing.T) {
 	}
 }
 
+// A spool that took nothing is not told to be full once nothing waits to be written: all of
+// it went to APNs from memory.
+func TestFullSpoolIsToldNoLonger(t *testing.T) {
+	t.Parallel()
+	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+	clock := new(movableClock)
+	s := openStore(t, t.TempDir(), boltstore.Options{SpoolBytes: 1000})
+	c := spooled(s, SpoolOverflow, mailApp(t, sim))
+	c.Now = clock.now
+	b := startBridge(t, c)
+	session, p := open(t, b, Origin{})
+	for i := range 500 {
+		p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+	}
+	until(t, "the spool is full", func() bool { return b.Unspooled() != nil })
+	setScenario(t, sim, apnssim.Scenario{})
+	until(t, "all are accepted", func() bool {
+		clock.forward(time.Second)
+		return b.Stats().Apps["mail"].Accepted == 500
+	})
+	until(t, "it is told no longer", func() bool {
+		clock.forward(time.Second)
+		return b.Unspooled() == nil
+	})
+	session.Close(nil)
+}
+
 // A device that was asked before all of its app waits has a small part of the spool. What
 // has no room there waits like all else when the spool is full: nothing more is read,
 // nothing is given up, and all comes in order when APNs serves again.
 func TestFullPartOfADevice(t *testing.T) {
+	t.Parallel()
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -94,6 +127,7 @@ func TestFullPartOfADevice(t *testing.T) {
 // An app whose APNs is away fills the spool. Another one goes on, and its
 // providers are told of bad tokens.
 func TestFullSpoolOfOneApp(t *testing.T) {
+	t.Parallel()
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,6 +142,9 @@ func TestFullSpoolOfOneApp(t *testing.T) {
 			fill(t, b, session, p)
 			other, peer := open(t, b, Origin{App: "chat"})
 			pushInOrder(t, other, peer, 0, 20, 500)
+			// What comes while others of its app are in the spool goes there too, and its provider
+			// is not told.
+			until(t, "none of the other app's waits", func() bool { return b.Stats().Apps["chat"].Waiting.Notifications == 0 })
 			peer.push(t, other, note(deviceToken(badDevice, 0), 1000, hello))
 			if fails, _ := peer.wait(t); len(fails) != 1 || fails[0].Identifier != 1000 {
 				t.Errorf("told %v, want the bad token", fails)
@@ -115,6 +152,32 @@ func TestFullSpoolOfOneApp(t *testing.T) {
 			checkOrder(t, sim, 500)
 			until(t, "the spool is still full", func() bool { return b.Unspooled() != nil }) // but while one is tried
 		})
+	}
+}
+
+// brokenSpool is one to which nothing can be written.
+type brokenSpool struct{ Spool }
+
+func (brokenSpool) Put(context.Context, ...store.SpoolBatch) error {
+	return errors.New("the disk is broken")
+}
+
+// A packet waits for what came before it to be on disk, or to need that no more. What is
+// refused before it could be written does not hold up its own.
+func TestPacketAboutWhatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	sim := startSim(t, apnssim.Scenario{})
+	c := spooled(openStore(t, t.TempDir(), boltstore.Options{}), SpoolOverflow, mailApp(t, sim))
+	c.Spool, c.Limits = brokenSpool{c.Spool}, Limits{QueuedBytes: 4000}
+	b := startBridge(t, c)
+	session, p := open(t, b, Origin{})
+	large := fmt.Sprintf(`{"aps":{"alert":%q}}`, strings.Repeat("x", 3000)) // more than goes straight
+	session.Push(note(deviceToken(badDevice, 0), 1, large))
+	if fails, _ := p.wait(t); len(fails) != 1 || fails[0].Identifier != 1 {
+		t.Errorf("told %v, want the bad token", fails)
+	}
+	if b.Unspooled() == nil {
+		t.Error("it was not to be written")
 	}
 }
 

@@ -31,28 +31,33 @@ const (
 //
 // What comes behind a packet belongs to its record, and is lost to the next owner. So
 // sessions whose providers were told of a failure and still write come to their end first,
-// unless that takes half of ctx's time: what those send again will arrive twice.
+// unless that takes half of ctx's time: what those send again will arrive twice. Others
+// are not read meanwhile: what they wrote would have to be put into the spool as well, and
+// the next owner waits for that.
 func (b *Bridge) Give(ctx context.Context, name string, disown func()) error {
 	a := b.appOf(name)
 	if a == nil {
 		return fmt.Errorf("no app %q is configured", name)
 	}
 	b.hold(a, away)
+	a.unread.Store(true)
 	if writing := b.awaitTold(ctx, a); writing > 0 {
-		b.log.Warn().Str("app", name).Int("connections", writing).
-			Msg("the app is given while providers that were told of a failure still write: what they send again may arrive twice")
+		b.log.Warn().Str("app", name).Int("connections", writing).Msg("the app is given while providers " +
+			"that were told of a failure still write: what they send again may arrive twice")
 	}
 	err := b.empty(ctx, a)
 	log, stop := b.letGoOfLog(a)
-	b.mu.Lock()
-	records := b.recordsOf(a)
-	b.mu.Unlock()
+	clients := b.clientsOf(a)
+	records := recordsOf(clients, b.now())
 	stop()
-	log.Replace(records)
+	if log.Replace(ctx, records) != nil && log.Failing() { // else each record was written when it came
+		abandon(clients)
+	}
 	disown()
 	// What was being put into what is shared must not come out of a lane again.
 	err = errors.Join(err, b.written(ctx, a))
 	b.fillAgain(a)
+	b.readOn(a)
 	b.leave(a)
 	return err
 }
@@ -66,8 +71,11 @@ func (b *Bridge) Lose(name string, disown func()) {
 		return
 	}
 	b.hold(a, away)
-	_, stop := b.letGoOfLog(a)
+	log, stop := b.letGoOfLog(a)
 	stop()
+	if log.Failing() {
+		abandon(b.clientsOf(a))
+	}
 	disown()
 	a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 	ctx, cancel := context.WithTimeout(b.ctx, losePatience)
@@ -75,6 +83,13 @@ func (b *Bridge) Lose(name string, disown func()) {
 	_ = b.written(ctx, a) // what is not stays in memory
 	b.fillAgain(a)
 	b.leave(a)
+}
+
+// Unwritten reports whether something of what an app's providers may send again could not be
+// written down, when that was tried last.
+func (b *Bridge) Unwritten(name string) bool {
+	a := b.appOf(name)
+	return a != nil && a.log.Load().Failing()
 }
 
 // letGoOfLog has an app write nothing down any more. stop ends its log.
@@ -86,6 +101,14 @@ func (b *Bridge) letGoOfLog(a *app) (log *ledgerlog.Log, stop func()) {
 		stop, a.stopLog = a.stopLog, nil
 	}
 	return log, stop
+}
+
+// readOn has the sessions of an app read again, which were not.
+func (b *Bridge) readOn(a *app) {
+	a.unread.Store(false)
+	for _, s := range b.sessionsOf(a) {
+		s.lookAgain()
+	}
 }
 
 // leave has all sessions of an app come to their end.
@@ -104,7 +127,7 @@ func (b *Bridge) awaitTold(ctx context.Context, a *app) (writing int) {
 	wait(ctx, func() bool {
 		told = slices.DeleteFunc(told, func(s *Session) (over bool) {
 			s.client.during(func(now time.Time) {
-				over = s.gone || !s.talk.Remembers() || now.Sub(s.talk.Latest()) >= toldQuiet
+				over = s.gone || !s.talk.Remembers() || s.pauses(toldQuiet, now)
 			})
 			return over
 		})
@@ -137,10 +160,7 @@ func (b *Bridge) written(ctx context.Context, a *app) error {
 
 // fillAgain has an app's lanes deliver what still comes to them, if it is configured.
 func (b *Bridge) fillAgain(a *app) {
-	b.mu.Lock()
-	configured := a.configured
-	b.mu.Unlock()
-	if !configured {
+	if _, err := b.configured(a.name); err != nil {
 		return
 	}
 	a.during(func(l *appLane, now lane.Now) {
@@ -159,16 +179,34 @@ func (a *app) out() (n int) {
 	return n
 }
 
-// recordsOf are what an app's clients may send again; all clients with nil. b.mu is held.
-func (b *Bridge) recordsOf(a *app) (records []conversation.Record) {
-	for _, c := range b.clients {
-		if a == nil || c.app == a {
-			c.mu.Lock()
-			records = append(records, c.ledger.Records(b.now())...)
-			c.mu.Unlock()
-		}
+// recordsOf are what clients may send again.
+func recordsOf(clients []*client, now time.Time) (records []conversation.Record) {
+	for _, c := range clients {
+		c.mu.Lock()
+		records = append(records, c.ledger.Records(now)...)
+		c.mu.Unlock()
 	}
 	return records
+}
+
+// abandon lets go of what clients may send again, of which whoever comes next does not know.
+// Bad tokens that are told of there alone go to the feedback list.
+func abandon(clients []*client) {
+	for _, c := range clients {
+		c.during(func(time.Time) { c.ledger.Abandon() })
+	}
+}
+
+// clientsOf are those of an app; all with nil.
+func (b *Bridge) clientsOf(a *app) (clients []*client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.clients {
+		if a == nil || c.app == a {
+			clients = append(clients, c)
+		}
+	}
+	return clients
 }
 
 // wait returns when a condition holds, which it reports, or ctx ends.

@@ -57,7 +57,16 @@ func (l *appLane) work() time.Duration {
 	l.core.Tend(now)
 	batch := l.core.Begin(putItems, putBytes, now)
 	l.bodies.inFlight(batch)
+	l.pass() // what was to be written may have come to its end
+	noRoom := errors.Is(l.failure, store.ErrSpoolFull) || errors.Is(l.failure, store.ErrDeviceFull)
+	over := noRoom && l.core.Unwritten() == 0 // a broken disk is not mended by that
+	if over {
+		l.failure = nil
+	}
 	l.unlock()
+	if over {
+		l.app.bridge.spoolFault.Met(nil)
+	}
 	if len(batch) > 0 {
 		l.write(batch)
 	}
@@ -123,10 +132,13 @@ func (l *appLane) write(batch []*lane.Item) {
 	if err != nil || !l.core.Stuck() {
 		l.failure = err
 	}
-	l.todo.then = append(l.todo.then, l.core.Passed()...)
+	l.pass()
 	l.unlock()
 	l.app.bridge.spoolFault.Met(err)
 }
+
+// pass lets those go on who waited for what is on disk by now. l.mu is held.
+func (l *appLane) pass() { l.todo.then = append(l.todo.then, l.core.Passed()...) }
 
 // put stores the first of records, all if it can. It gives how many that were, and
 // what kept it from storing the next.
@@ -145,7 +157,8 @@ func (l *appLane) put(batch []*lane.Item, records []store.SpoolRecord) (k int, e
 		case err == nil:
 			k += size
 			size = len(records) - k
-		case size > 1 && (errors.Is(err, store.ErrSpoolFull) || errors.Is(err, store.ErrDeviceFull) || errors.Is(err, store.ErrUnstorable)):
+		case size > 1 &&
+			(errors.Is(err, store.ErrSpoolFull) || errors.Is(err, store.ErrDeviceFull) || errors.Is(err, store.ErrUnstorable)):
 			size /= 2
 		default:
 			return k, err
@@ -230,15 +243,13 @@ func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.SpoolRecord)
 	l.app.bridge.unsettled.Add(1)
 	l.app.account.Add(n.Size)
 	if err != nil {
-		l.app.bridge.log.Error().Err(err).Str("app", l.app.name).Stringer("environment", l.environment).Uint64("id", record.ID).
-			Msg("a notification in the spool cannot be read: it is given up, and the others go on")
+		l.app.bridge.log.Error().Err(err).Str("app", l.app.name).Stringer("environment", l.environment).
+			Uint64("id", record.ID).Msg("a notification in the spool cannot be read: it is given up, and the others go on")
 		r.Broken = append(r.Broken, &n.Item)
 		return n.Size
 	}
 	l.counters.replayed.Add(1)
-	if l.watching(n) {
-		l.note(n, trace.Read, "")
-	}
+	l.note(n, trace.Read, "")
 	r.Got = append(r.Got, &n.Item)
 	return n.Size
 }

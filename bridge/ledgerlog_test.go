@@ -26,6 +26,7 @@ func crashed(t *testing.T, dir string) string {
 // A provider is told of a bad token, and the process is killed before the rest is
 // delivered. It sends that again to the next one: each is delivered once.
 func TestResendAfterACrash(t *testing.T) {
+	t.Parallel()
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -14,21 +16,32 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/store"
+	"apnsbridge/store/storetest"
 )
 
 var long = flag.Bool("long", false, "run the long rounds")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more tests run at a time than there are processors, unless it is said how
+// many: most of their time they wait.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	if err := storetest.InMemory(); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const topic = "com.example.demo"
 
-// pki is made once: RSA keys take their time.
+// pki is made once: RSA keys take their time. That of the simulator signs quickly.
 var pki = sync.OnceValue(func() *devpki.PKI {
 	p, err := devpki.Create(topic)
+	if err == nil {
+		p.Server, err = p.IssueServer(devpki.ECDSA)
+	}
 	if err != nil {
 		panic(err)
 	}
@@ -68,8 +81,14 @@ func tokenCredential(t *testing.T) *upstream.Credential {
 	return c
 }
 
+// forAll are the credentials of an app with one, for both environments and all
+// topics.
+func forAll(c *upstream.Credential) []Credential {
+	return []Credential{{Credential: c, Environment: ByListener}}
+}
+
 func mailApp(t *testing.T, sim *apnssim.Simulator) App {
-	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(), Credentials: settings.ForAll(tokenCredential(t))}
+	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(), Credentials: forAll(tokenCredential(t))}
 }
 
 // startBridge starts a bridge that is closed at the end of the test.

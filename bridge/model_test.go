@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"apnsbridge/binproto"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -111,7 +110,7 @@ func TestSessionAgainstModel(t *testing.T) {
 
 func checkSession(t *rapid.T) {
 	lists := new(list)
-	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
+	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +174,7 @@ func checkSession(t *rapid.T) {
 			r := hand.sent[i]
 			hand.sent = slices.Delete(hand.sent, i, i+1)
 			n := places[r]
-			if begun := r.begin(); begun == m.bad[n.device] {
+			if begun := r.begin(b.now()); begun == m.bad[n.device] {
 				t.Fatalf("device %d: begin says %v, its token is known as bad: %v", n.device, begun, m.bad[n.device])
 			} else if !begun {
 				m.refuse(n, binproto.InvalidToken, true)
@@ -205,7 +204,7 @@ func checkSession(t *rapid.T) {
 			}
 			m.advance()
 			delete(places, r)
-			r.answered(v)
+			r.answered(v, b.now())
 			register()
 		},
 		"store": func(t *rapid.T) {
@@ -257,8 +256,8 @@ func checkSession(t *rapid.T) {
 	for len(hand.sent) > 0 {
 		r := hand.sent[0]
 		hand.sent = hand.sent[1:]
-		if r.begin() {
-			r.answered(upstream.Verdict{Class: upstream.Accepted})
+		if r.begin(b.now()) {
+			r.answered(upstream.Verdict{Class: upstream.Accepted}, b.now())
 		}
 	}
 	if !m.gone {
@@ -272,7 +271,7 @@ func checkSession(t *rapid.T) {
 
 // The way of a notification through session, chain and window, without the wire.
 func BenchmarkSession(b *testing.B) {
-	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
+	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -290,7 +289,7 @@ func BenchmarkSession(b *testing.B) {
 		s.Push(n)
 		r := hand.sent[0]
 		hand.sent = hand.sent[:0]
-		r.begin()
-		r.answered(upstream.Verdict{Class: upstream.Accepted})
+		r.begin(br.now())
+		r.answered(upstream.Verdict{Class: upstream.Accepted}, br.now())
 	}
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -24,12 +25,11 @@ type notification struct {
 	lane    *appLane
 	route   *route // by which it was handed to an upstream
 
-	upstream.Push        // Token and Payload are parts of bytes
+	upstream.Push        // Payload stands behind Token in its memory
 	lane.Item            // its place in the lane
 	taken         int64  // when it was, by Clock.Nanos
 	identifier    uint32 // of its frame
 	named         bool   // by its identifier, while it may have a tombstone
-	bytes         []byte // token, then payload
 }
 
 // Token is the device token. With Payload it makes the notification a
@@ -43,7 +43,7 @@ func (n *notification) Payload() []byte { return n.Push.Payload }
 // places in window and queues.
 const notificationOverhead = 512
 
-// notifications are free: all of each is zero but for its bytes, which are empty.
+// notifications are free: all of each is zero but for its Token, which is empty.
 var notifications = sync.Pool{New: func() any { return new(notification) }}
 
 // newNotification copies a frame. What it borrows is free afterwards.
@@ -56,9 +56,10 @@ func newNotification(s *Session, frame *binproto.Notification, now time.Time) *n
 
 // copy makes token and payload those of n.
 func (n *notification) copy(token, payload []byte) {
-	n.bytes = append(append(n.bytes[:0], token...), payload...)
-	n.Push.Token, n.Push.Payload = n.bytes[:len(token)], n.bytes[len(token):]
-	n.Item.Token, n.Item.Size = n.Push.Token, int64(notificationOverhead+len(n.bytes))
+	size := len(token) + len(payload)
+	b := append(append(slices.Grow(n.Push.Token[:0], size), token...), payload...)
+	n.Push.Token, n.Push.Payload = b[:len(token)], b[len(token):]
+	n.Item.Token, n.Item.Size = n.Push.Token, int64(notificationOverhead+size)
 	n.Push.Owner, n.Item.Owner = n, n
 }
 
@@ -83,9 +84,9 @@ func (n *notification) leave(o conversation.Outcome, now time.Time) {
 // free gives the notification's memory back. Neither session nor lane may hold it
 // any more.
 func (n *notification) free() {
-	bytes := n.bytes[:0]
+	memory := n.Push.Token[:0]
 	*n = notification{}
-	n.bytes = bytes
+	n.Push.Token = memory
 	notifications.Put(n)
 }
 
@@ -119,4 +120,22 @@ func (a *app) expireAt(n *notification, expiry uint32, has bool, now time.Time) 
 	default:
 		n.Request.Expiration, n.Expires = expiration(expiry, onceExpiry, now)
 	}
+}
+
+// amend changes n as an answer wants it, once, and gives what the answer means then.
+func (n *notification) amend(v upstream.Verdict, class lane.Class) lane.Class {
+	switch class {
+	case lane.Amended:
+		if n.Flags.Amended {
+			return lane.Malformed
+		}
+		n.Flags.Amended = true
+		n.Request.Amend(v.Class)
+	case lane.Renewed:
+		if n.Flags.Renewed {
+			return lane.CredentialRefused // another JWT was no better
+		}
+		n.Flags.Renewed = true
+	}
+	return class
 }

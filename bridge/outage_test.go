@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -60,6 +59,7 @@ func checkOrder(t *testing.T, sim *apnssim.Simulator, count int) {
 // While APNs answers nothing but 503, or takes no connection, it is asked by
 // probes only, however many wait. Then all are delivered, each once.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		outage apnssim.Outage
@@ -149,7 +149,7 @@ func TestCredentialHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app.Credentials = settings.ForAll(other)
+	app.Credentials = forAll(other)
 	if err := b.Reload([]App{app}); err != nil {
 		t.Fatal(err)
 	}
@@ -265,6 +265,7 @@ func TestExpiryInAnOutage(t *testing.T) {
 // answer. What was asked for is asked once more, as far as it was a probe; the
 // others wait until somebody answers.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []struct {
 		name string
 		mode SpoolMode

@@ -1,12 +1,10 @@
 package bridge
 
 import (
-	"cmp"
 	"maps"
 	"sync"
 	"time"
 
-	"apnsbridge/binproto"
 	"apnsbridge/bridge/histogram"
 	"apnsbridge/bridge/upstream"
 )
@@ -69,11 +67,6 @@ func (t *tally[K]) counts() map[K]uint64 {
 // and none of a stranger's words.
 func (l *appLane) end(o Outcome, reason string) { l.endings.add(Ending{o, reason}) }
 
-// reason is why a notification has come to its end with v.
-func reason(v upstream.Verdict) string {
-	return cmp.Or(v.Word(), v.Class.String())
-}
-
 // observe counts how long n took until v came; final says that it is the last word. The
 // lane's lock is held.
 func (l *appLane) observe(n *notification, v upstream.Verdict, final bool, now time.Time) {
@@ -91,6 +84,3 @@ func (l *appLane) observe(n *notification, v upstream.Verdict, final bool, now t
 		t.Verdict.Observe(age + answer)
 	}
 }
-
-// malformed is why a frame was refused at parsing: the name of its status.
-func malformed(s binproto.Status) string { return s.Error() }

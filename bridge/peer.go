@@ -27,10 +27,17 @@ type Peer interface {
 	Close()
 }
 
-// Witness is a Peer that wants to know of each notification to a bad token, whether it is
-// told or not. BadToken returns at once, may be called from any goroutine, and also after
-// the connection has gone. What was read from the spool is no session's any more.
-type Witness interface{ BadToken() }
+// Witness is a Peer that wants to know of the verdicts on its notifications, whether it is
+// told of them or not. Its methods return at once, may be called from any goroutine, and also
+// after the connection has gone. What was read from the spool is no session's any more.
+type Witness interface {
+	// Judged says that APNs has given its last word on a notification, now or when its token
+	// was refused lately. What is sent again and swallowed has no verdict of its own.
+	Judged()
+
+	// BadToken says that this word was that the token is bad. Judged comes before it.
+	BadToken()
+}
 
 // Origin says whose connection a session is.
 type Origin struct {

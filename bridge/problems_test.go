@@ -12,6 +12,7 @@ import (
 // What is wrong with one topic is told as long as it is, though others are accepted
 // all the time; and no longer than something of it waits.
 func TestProblemOfATopic(t *testing.T) {
+	t.Parallel()
 	const wrong, other = "com.example.wrong", "com.example.other"
 	for name, tt := range map[string]struct {
 		rule apnssim.Rule
@@ -62,6 +63,7 @@ func TestProblemOfATopic(t *testing.T) {
 // A device that fails for itself is no problem of its app, however often it is asked
 // about while nothing else comes.
 func TestDeviceIsNoProblemOfItsApp(t *testing.T) {
+	t.Parallel()
 	for name, rule := range map[string]apnssim.Rule{
 		"500":            {Status: 500, Reason: apnssim.InternalServerError},
 		"403":            {Status: 403, Reason: "InventedForbidden"},

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
 // What the operator puts right at Apple, which connections that were refused never
 // learn, or here: the next probe finds it out, and all goes, without a restart.
 func TestPutRight(t *testing.T) {
+	t.Parallel()
 	key := apnssim.Key{KeyID: "ABC123DEFG", TeamID: "DEF123GHIJ", PEM: string(pki().TokenKey)}
 	other := key
 	other.KeyID = "XYZ123DEFG"
@@ -23,7 +23,7 @@ func TestPutRight(t *testing.T) {
 	well := apnssim.Scenario{Keys: []apnssim.Key{key}, Topics: []string{topic}, Bind: true}
 	reload := func(c func(*testing.T) *upstream.Credential) func(*ordeal) {
 		return func(o *ordeal) {
-			o.app.Credentials = settings.ForAll(c(o.t))
+			o.app.Credentials = forAll(c(o.t))
 			if err := o.Reload([]App{o.app}); err != nil {
 				o.t.Fatal(err)
 			}
@@ -88,6 +88,7 @@ const maxFreshWait = 30 * time.Second
 // with growing waits; then it is given up and counted, and neither its provider nor the
 // feedback list hears of it. Others go on.
 func TestUnknownWordsForADay(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		for _, reason := range []apnssim.Reason{"SomethingNew", apnssim.DuplicateHeaders} {
 			t.Run(fmt.Sprint(reason, ", ", mode.name), func(t *testing.T) {
@@ -128,12 +129,13 @@ func TestUnknownWordsForADay(t *testing.T) {
 // APNs ends connections with too many errors, and 30 % of the tokens are bad: the good
 // ones arrive, connections come a second apart, and no door is ever closed.
 func TestManyBadTokens(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			o := startOrdeal(t, mode.mode, apnssim.Scenario{ErrorLimit: &apnssim.ErrorLimit{Errors: 20, BadTokens: 20}})
 			const count = 1000
-			bad := 0
+			bad, begin := 0, o.clock.now()
 			for i := range count {
 				prefix := []byte{0xa0}
 				if i%10 < 3 {
@@ -143,7 +145,6 @@ func TestManyBadTokens(t *testing.T) {
 				n.HasIdentifier = false
 				o.peer.push(t, o.session, n)
 			}
-			begin := o.clock.now()
 			done := o.pass(time.Hour, func() bool {
 				if told := o.Problems()["mail"]; strings.Contains(told, "connections end") {
 					t.Errorf("the problem is %q", told)

@@ -90,13 +90,6 @@ func (s *Session) failure(status binproto.Status, identifier uint32, named bool,
 		Environment: o.Environment, Status: status, Identifier: identifier, Named: named}
 }
 
-// packet is the failure that d tells.
-func (s *Session) packet(d conversation.Decision, now time.Time) failures.Failure {
-	f := s.failure(d.Status, d.Identifier, true, now)
-	f.Word, f.Device, f.Topic = d.Why, d.Device, s.app.route.Load().app.TopicOf(s.origin.Topic)
-	return f
-}
-
 // failed keeps that n is refused with the status that its provider is to know.
 func (l *appLane) failed(n *notification, status binproto.Status, why string) {
 	f := failures.Failure{Time: l.app.bridge.now(), Status: status}
@@ -113,7 +106,8 @@ func (a *app) reasonOf(f *failures.Failure) string {
 		return f.Ours()
 	}
 	rt := a.route.Load()
-	return "APNs answers " + subject{rt, f.Environment, cmp.Or(f.Topic, rt.app.Topic), f.Device}.says(upstream.Refusal(f.Word))
+	about := subject{rt, f.Environment, cmp.Or(f.Topic, rt.app.Topic), f.Device}
+	return "APNs answers " + about.says(upstream.Refusal(f.Word))
 }
 
 // Failures gives the latest failures of an app, the latest first; none if there is no

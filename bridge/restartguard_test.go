@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +10,6 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/lane"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -60,6 +60,7 @@ var badTokenRule = []apnssim.Rule{{Reason: apnssim.BadDeviceToken}}
 // The guard's hold is as it was after any number of restarts: no device that waits
 // behind it is spent or called dead, and all go when the configuration is right.
 func TestHoldSurvivesRestarts(t *testing.T) {
+	t.Parallel()
 	for _, mode := range spoolModes {
 		for _, count := range []int{60, 91, 600} {
 			t.Run(fmt.Sprintf("%s, %d", mode.name, count), func(t *testing.T) {
@@ -102,12 +103,13 @@ func TestHoldSurvivesRestarts(t *testing.T) {
 // An acceptance speaks only for the environment, topic and credential under which it
 // came: a reload, or a restart, that makes one of these wrong puts nobody on the list.
 func TestAcceptanceSpeaksForItsOwn(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		for name, change := range map[string]func(*App){
 			"environment": func(a *App) { a.Environment = Sandbox },
 			"topic":       func(a *App) { a.Topic = "com.example.other" },
 			"credential": func(a *App) {
-				a.Credentials = settings.ForAll(certificateCredential(t))
+				a.Credentials = forAll(certificateCredential(t))
 			},
 		} {
 			for _, restart := range []bool{false, true} {
@@ -146,7 +148,7 @@ func TestAcceptanceSpeaksForItsOwn(t *testing.T) {
 
 func certificateCredential(t *testing.T) *upstream.Credential {
 	t.Helper()
-	c, err := upstream.NewCertificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
+	c, err := upstream.NewCertificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "", time.Now(), func(*x509.Certificate) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +158,7 @@ func certificateCredential(t *testing.T) *upstream.Credential {
 // A list that begins with dead tokens, on a fresh gateway: the operator says that they
 // are really bad, or beforehand that nothing is to be doubted, and all good ones go.
 func TestOldListFirst(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		for _, how := range []string{"believe", "no doubt", "found by itself"} {
 			t.Run(mode.name+", "+how, func(t *testing.T) {
@@ -208,6 +211,7 @@ func TestOldListFirst(t *testing.T) {
 
 // The operator's "try now" gets through a closed door at once, of whatever kind.
 func TestTryNow(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		for _, tt := range []struct {
 			name string
@@ -257,6 +261,7 @@ func TestTryNow(t *testing.T) {
 // What is remembered of a guard is what it knew last, whoever is first to carry out what
 // was decided: two answers of APNs come over two connections.
 func TestGuardRemembersTheLatest(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
 	l := b.apps["mail"].lanes[Production]
@@ -279,6 +284,7 @@ func TestGuardRemembersTheLatest(t *testing.T) {
 // A provider leaves its packet unread and goes, and the gateway is restarted: that the
 // token is bad is on the feedback list in the end, though the provider never comes again.
 func TestUnreadPacketSurvivesRestarts(t *testing.T) {
+	t.Parallel()
 	for _, restarts := range []int{0, 1, 2} {
 		t.Run(fmt.Sprint(restarts, " restarts"), func(t *testing.T) {
 			sim := startSim(t, apnssim.Scenario{})

@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"apnsbridge/binproto"
@@ -16,6 +17,7 @@ import (
 	"apnsbridge/bridge/ledgerlog"
 	"apnsbridge/bridge/trace"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/store"
 )
 
 // app is what lasts of an app, as long as the process: while its configuration is
@@ -35,6 +37,7 @@ type app struct {
 	failures  failures.List
 	log       atomic.Pointer[ledgerlog.Log] // the bridge's, unless it was taken with its own
 	hushed    atomic.Bool                   // no session tells of a failure
+	unread    atomic.Bool                   // but for sessions that come to their end, none is read
 
 	// Under the bridge's lock.
 	configured    bool
@@ -119,12 +122,18 @@ func (l *appLane) inUse() bool {
 			return true
 		}
 	}
-	for _, line := range l.app.bridge.lines() {
-		if line.App == l.app.name && line.Environment == l.environment.String() {
-			return true
-		}
+	return len(l.spooled()) > 0
+}
+
+// spooled gives the lines of the lane of which something is in the spool.
+func (l *appLane) spooled() []store.Line {
+	spool := l.app.bridge.spool
+	if spool == nil {
+		return nil
 	}
-	return false
+	return slices.DeleteFunc(spool.Lines(), func(line store.Line) bool {
+		return line.App != l.app.name || line.Environment != l.environment.String()
+	})
 }
 
 // reconfigure tells the lane of another configuration. start says that the app has
@@ -150,27 +159,23 @@ func (l *appLane) reconfigure(old, now *route, start bool, at lane.Now) {
 
 // takeUp makes the lines of what waits on disk. l.mu is held.
 func (l *appLane) takeUp() {
-	b := l.app.bridge
-	if b.spool == nil {
-		return
-	}
-	for _, line := range b.lines() {
-		if line.App == l.app.name && line.Environment == l.environment.String() {
-			l.line(line.Topic)
-		}
+	for _, line := range l.spooled() {
+		l.line(line.Topic)
 	}
 }
 
-// takeOut ends the way of an app that is not configured any more. What it has taken
-// waits on disk, if there is one; else it goes on. b.mu is held; when it is free, then
-// tells the lanes.
+// takeOut ends the way of an app that is not configured any more, and its sessions. What it
+// has taken waits on disk, if there is one; else it goes on. b.mu is held; when it is free,
+// then tells the lanes.
 func (b *Bridge) takeOut(a *app) (then func()) {
 	a.configured = false
-	if b.spool == nil {
-		return func() {}
-	}
 	return func() {
-		a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
-		a.route.Load().retire()
+		if b.spool != nil {
+			a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
+			a.route.Load().retire()
+		}
+		for _, s := range b.sessionsOf(a) {
+			s.End()
+		}
 	}
 }

@@ -34,7 +34,7 @@ type Session struct {
 	talk    *conversation.Conn
 	parked  bool      // the gateway was told that there is no room
 	since   time.Time // it is parked
-	waited  time.Time // until when it was, at the latest when the bridge stopped
+	waited  time.Time // until when it was, when pauses was last asked
 	gone    bool      // the connection is
 	touched bool      // on the client's list of that name
 }
@@ -81,7 +81,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 // Reject takes a frame that was refused at parsing, in its place. n is borrowed
 // as in Push.
 func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
-	s.lane.end(Malformed, malformed(status))
+	s.lane.end(Malformed, status.Error())
 	s.lane.counters.skip(n.Skipped)
 	s.app.failures.Add(s.failure(status, n.Identifier, n.HasIdentifier, s.bridge.now()))
 	s.client.during(func(now time.Time) {
@@ -105,20 +105,6 @@ func (s *Session) ReadOn() {
 		s.talk.ReadOn()
 		s.client.touch(s)
 	})
-}
-
-// readOut has what the provider still writes read, while the bridge stops, and
-// reports whether it has ended its side or written nothing for settleIn.
-func (s *Session) readOut(now time.Time) (silent bool) {
-	s.client.during(func(time.Time) {
-		s.talk.ReadOn()
-		if s.parked {
-			s.waited = now
-			s.client.touch(s)
-		}
-		silent = !s.talk.Open() || now.Sub(s.waited) >= settleIn && now.Sub(s.talk.Latest()) >= settleIn
-	})
-	return silent
 }
 
 // Close says that the connection is gone. What was taken is delivered all the
@@ -174,7 +160,8 @@ func (s *Session) hold(route *route) error {
 	l.lock()
 	defer l.unlock()
 	if topic != "" && l.core.Line(topic) == nil && len(l.core.Lines()) >= most && !l.core.RemoveSpent() && s.line == nil {
-		return fmt.Errorf("app %s: the client's certificate names one topic more than the %d that are served at a time: raise limits.topics_per_app", a.name, most)
+		return fmt.Errorf("app %s: the client's certificate names one topic more than the %d that are served at a time: "+
+			"raise limits.topics_per_app", a.name, most)
 	}
 	s.lane, s.line = l, l.line(topic)
 	s.line.Hold()
@@ -196,6 +183,7 @@ func (s *Session) room(now time.Time) bool {
 		if s.mayLinger() {
 			return true
 		}
+	case s.app.unread.Load():
 	case !s.client.pace.Room(1, now):
 		s.lane.counters.overRate.Add(1)
 	case s.talk.Len() < s.bridge.limits.Window && s.app.account.Room():
@@ -216,7 +204,7 @@ const lookAfter = time.Second
 // as it answers about others: one device must not stop the connection. The client's
 // lock is held.
 func (s *Session) takeOverSlow(now time.Time) {
-	if !s.parked || now.Sub(s.since) < lookAfter || s.talk.Lingers() || int64(s.talk.Len()) <= budget.LowWater(int64(s.bridge.limits.Window)) {
+	if !s.parked || now.Sub(s.since) < lookAfter || s.talk.Lingers() || s.belowLowWater() {
 		return
 	}
 	for _, l := range s.app.lanes {
@@ -240,10 +228,15 @@ func (s *Session) canResume() bool {
 	if s.talk.Lingers() {
 		return s.mayLinger()
 	}
-	if int64(s.talk.Len()) > budget.LowWater(int64(s.bridge.limits.Window)) || !s.client.pace.Room(1, s.bridge.now()) {
+	if s.app.unread.Load() || !s.belowLowWater() || !s.client.pace.Room(1, s.bridge.now()) {
 		return false
 	}
 	return s.app.account.Plenty() || !s.app.account.Park(waiting{s})
+}
+
+// belowLowWater reports whether the window is empty enough for reading to begin again.
+func (s *Session) belowLowWater() bool {
+	return int64(s.talk.Len()) <= budget.LowWater(int64(s.bridge.limits.Window))
 }
 
 // waiting is a session that waits for bytes.
@@ -252,9 +245,10 @@ type waiting struct{ *Session }
 func (w waiting) Account() *budget.Account { return w.app.account }
 
 // Resume asks the gateway to read on if there is room.
-func (w waiting) Resume() {
-	w.client.during(func(time.Time) { w.client.touch(w.Session) })
-}
+func (w waiting) Resume() { w.lookAgain() }
+
+// lookAgain has the gateway asked to read on, if it may.
+func (s *Session) lookAgain() { s.client.during(func(time.Time) { s.client.touch(s) }) }
 
 // settled says how the delivery of n ended now. It must not be touched afterwards.
 func (s *Session) settled(n *notification, o conversation.Outcome, now time.Time) {

@@ -2,9 +2,10 @@ package bridge
 
 import "apnsbridge/bridge/settings"
 
-// What an app is configured to be is said in package settings.
+// What a bridge and its apps are configured to be is said in package settings.
 type (
 	App         = settings.App
+	Limits      = settings.Limits
 	Environment = settings.Environment
 	Credential  = settings.Credential
 	OnBadToken  = settings.OnBadToken

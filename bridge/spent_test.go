@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -25,7 +24,7 @@ func TestReloadsLeaveNoPools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		app.Credentials = settings.ForAll(another)
+		app.Credentials = forAll(another)
 		if err := b.Reload([]App{app}); err != nil {
 			t.Fatal(err)
 		}

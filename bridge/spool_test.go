@@ -45,6 +45,7 @@ var allModes = append(spoolModes[:2:2], struct {
 // wrote is on disk and not in memory. It is delivered in the order of each
 // device, with what comes while it is.
 func TestSpoolTakesAnOutage(t *testing.T) {
+	t.Parallel()
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,6 +98,7 @@ var mailLine = store.Line{App: "mail", Environment: "production"}
 // the same devices: whether it ended in order or at once, with notifications
 // waiting, in flight or not sent yet.
 func TestSpoolOverARestart(t *testing.T) {
+	t.Parallel()
 	scenarios := []struct {
 		name     string
 		scenario apnssim.Scenario
@@ -156,6 +158,7 @@ func TestSpoolOverARestart(t *testing.T) {
 // APNs comes and goes. Whatever meets whatever, each notification is delivered
 // once, and in the order of its device.
 func TestSpoolKeepsOrder(t *testing.T) {
+	t.Parallel()
 	rounds := 6
 	if *long {
 		rounds = 100
@@ -287,6 +290,7 @@ func TestSpoolExpiry(t *testing.T) {
 // APNs is slow, and memory is full: after a moment disk takes what comes. Behind an
 // error packet, where reading never stops, it does at once.
 func TestSpoolWhenMemoryIsFull(t *testing.T) {
+	t.Parallel()
 	const devices = 500
 	tests := []struct {
 		name    string

@@ -5,7 +5,6 @@ import (
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/lane"
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
 )
@@ -13,6 +12,7 @@ import (
 // An app on hold keeps nobody from writing: what comes goes to disk, in any number,
 // and in its order to APNs when the hold is over.
 func TestSpoolTakesAHold(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		reason apnssim.Reason
@@ -24,7 +24,7 @@ func TestSpoolTakesAHold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			app.Credentials = settings.ForAll(other)
+			app.Credentials = forAll(other)
 			if err := b.Reload([]App{app}); err != nil {
 				t.Fatal(err)
 			}

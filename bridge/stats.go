@@ -2,12 +2,14 @@ package bridge
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/upstream"
+	"apnsbridge/store"
 )
 
 // Stats is a snapshot of a bridge.
@@ -147,7 +149,7 @@ func (b *Bridge) Stats() Stats {
 // stats gives the app's figures but for what its clients were told: disk is what waits
 // in the spool, pool what its connections do; nil: there are none. The bridge's lock is
 // held.
-func (a *app) stats(disk map[lanePart]WaitingStats, pool *[2]upstream.Stats) AppStats {
+func (a *app) stats(disk map[store.Line]diskStats, pool *[2]upstream.Stats) AppStats {
 	st := AppStats{
 		Conversation: a.conversations,
 		Feedback:     a.feedback.Recorded.Load(), Revived: a.feedback.Revived.Load(), FeedbackLost: a.feedback.Lost.Load(),
@@ -155,7 +157,7 @@ func (a *app) stats(disk map[lanePart]WaitingStats, pool *[2]upstream.Stats) App
 	}
 	for e, lane := range [...]*LaneStats{&st.Lanes.Production, &st.Lanes.Sandbox} {
 		l := a.lanes[e]
-		*lane = l.stats(disk[lanePart{a.name, l.environment.String()}])
+		*lane = l.stats(disk[store.Line{App: a.name, Environment: l.environment.String()}])
 		lane.Pool = a.pooled[e]
 		if pool != nil {
 			lane.Pool.Add(pool[e])
@@ -168,26 +170,37 @@ func (a *app) stats(disk map[lanePart]WaitingStats, pool *[2]upstream.Stats) App
 	return st
 }
 
-// lanePart names what is a lane's in the spool.
-type lanePart struct{ app, environment string }
+// diskStats is what waits in the spool, and how much has become unreadable there.
+type diskStats struct {
+	WaitingStats
+	lost uint64
+}
 
-// onDisk gives what waits in the spool.
-func (b *Bridge) onDisk() map[lanePart]WaitingStats {
+// onDisk gives what there is in the spool, of each lane: a line's name but for its topic.
+func (b *Bridge) onDisk() map[store.Line]diskStats {
 	if b.spool == nil {
 		return nil
 	}
-	all := make(map[lanePart]WaitingStats)
-	for _, line := range b.spool.Stats().Lines {
-		part, n := lanePart{line.App, line.Environment}, line.Log+line.Queued
+	all := make(map[store.Line]diskStats)
+	spool := b.spool.Stats()
+	for _, line := range spool.Lines {
+		part, n := store.Line{App: line.App, Environment: line.Environment}, line.Log+line.Queued
 		w := all[part]
 		w.add(WaitingStats{Notifications: n, OnDisk: n, Oldest: line.Since})
+		all[part] = w
+	}
+	for _, line := range spool.Lost {
+		part := store.Line{App: line.App, Environment: line.Environment}
+		w := all[part]
+		w.lost += uint64(line.Records)
 		all[part] = w
 	}
 	return all
 }
 
-// stats gives the lane's figures but for its connections; w is what waits of it on disk.
-func (l *appLane) stats(w WaitingStats) LaneStats {
+// stats gives the lane's figures but for its connections; disk is what the spool says of it.
+func (l *appLane) stats(disk diskStats) LaneStats {
+	w := disk.WaitingStats
 	now := l.lock()
 	core := l.core.Stats()
 	oldest := l.core.Oldest(func(it *lane.Item) int64 { return of(it).taken })
@@ -199,24 +212,25 @@ func (l *appLane) stats(w WaitingStats) LaneStats {
 	l.mu.Unlock()
 	w.add(WaitingStats{Notifications: core.Unstored, Oldest: oldest / int64(time.Second)})
 	endings := l.endings.counts()
+	if disk.lost > 0 {
+		if endings == nil {
+			endings = make(map[Ending]uint64)
+		}
+		endings[Ending{Outcome: Unreadable}] += disk.lost
+	}
 	st := LaneStats{
 		Counts: l.counts(endings), Endings: endings, Times: times, Waiting: w,
 		Probes: core.Probes, Asleep: core.Asleep, AtDoor: core.AtDoor, Unwritten: core.Unwritten, AheadBytes: core.Ahead,
 		TopicsShut: len(core.Closed),
 	}
-	since := core.Since
+	since := time.Duration(math.MaxInt64)
+	if core.Reason != lane.Open {
+		since = core.Since
+	}
 	for _, n := range core.Closed {
 		since = min(since, n.Since)
 	}
-	if core.Reason == lane.Open {
-		since = 0
-		for _, n := range core.Closed {
-			if since == 0 || n.Since < since {
-				since = n.Since
-			}
-		}
-	}
-	if core.Reason != lane.Open || len(core.Closed) > 0 {
+	if since != math.MaxInt64 {
 		st.ClosedSince = now.Time.Add(since - now.Mono).Unix()
 	}
 	return st
@@ -225,9 +239,7 @@ func (l *appLane) stats(w WaitingStats) LaneStats {
 // Serves reports whether APNs takes the notifications of an app, or a part of them,
 // as far as is known.
 func (b *Bridge) Serves(app string) bool {
-	b.mu.Lock()
-	a := b.apps[app]
-	b.mu.Unlock()
+	a := b.appOf(app)
 	return a != nil && a.health.Served()
 }
 
@@ -248,7 +260,8 @@ func (b *Bridge) ProblemsBy(stats Stats) map[string]string {
 		st := stats.Apps[name]
 		for _, l := range [...]LaneStats{st.Lanes.Production, st.Lanes.Sandbox} {
 			if l.ClosedSince != 0 {
-				problem += fmt.Sprintf("; since %s, %d notifications wait", time.Unix(l.ClosedSince, 0).UTC().Format(time.RFC3339), st.Waiting.Notifications)
+				since := time.Unix(l.ClosedSince, 0).UTC().Format(time.RFC3339)
+				problem += fmt.Sprintf("; since %s, %d notifications wait", since, st.Waiting.Notifications)
 			}
 		}
 		problems[name] = problem

@@ -6,16 +6,19 @@ import (
 	"math"
 	"time"
 
+	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/tombstones"
 	"apnsbridge/store"
 )
 
-// lineDisk is a line's part of the spool.
+// lineDisk is a line's part of the spool, and what else of it lasts as long as it does.
 type lineDisk struct {
 	spool Spool
 	line  store.Line
 	key   [1]store.SpoolKey
+
+	served health.Served
 }
 
 // lineOf names the part of the spool that is n's.
@@ -72,29 +75,32 @@ func readBody(from *store.SpoolRecord) (*notification, error) {
 	n := notifications.Get().(*notification)
 	n.Item.ID, n.Flags, n.Expires = from.ID, lane.FlagsOf(from.Flags), from.Expires
 	n.Flags.Amended, n.Flags.Renewed, n.Flags.Unlooked = false, false, 0 // the request is as it was at first
-	b := from.Body
-	if from.Broken != nil {
+	if err := faultOf(from); err != nil {
 		n.copy(from.Token, nil)
-		return n, from.Broken
+		return n, err
 	}
-	if len(b) < storedHead+1 || b[0] != storedVersion || len(b) < storedHead+1+int(b[storedHead]) || len(from.Token) == 0 {
-		n.copy(from.Token, nil)
-		return n, errStored
-	}
-	q := &n.Request
-	taken := binary.BigEndian.Uint64(b[2:])
-	if taken > math.MaxInt64/uint64(time.Second) { // no time that a clock can be at
-		n.copy(from.Token, nil)
-		return n, errStored
-	}
-	q.Priority, n.taken = b[1], int64(taken)*int64(time.Second)
+	b, q := from.Body, &n.Request
+	q.Priority, n.taken = b[1], int64(binary.BigEndian.Uint64(b[2:]))*int64(time.Second)
 	copy(q.ID[:], b[10:])
 	q.Expiration = int64(binary.BigEndian.Uint64(b[26:]))
-	b = b[storedHead+1:]
-	size := int(from.Body[storedHead])
-	q.PushType = string(b[:size])
-	n.copy(from.Token, b[size:])
+	pushType, payload := b[storedHead+1:][:b[storedHead]], b[storedHead+1:][b[storedHead]:]
+	q.PushType = string(pushType)
+	n.copy(from.Token, payload)
 	return n, nil
+}
+
+// faultOf is why a record cannot be read; nil: it can.
+func faultOf(from *store.SpoolRecord) error {
+	b := from.Body
+	switch {
+	case from.Broken != nil:
+		return from.Broken
+	case len(from.Token) == 0,
+		len(b) < storedHead+1, b[0] != storedVersion, len(b) < storedHead+1+int(b[storedHead]),
+		binary.BigEndian.Uint64(b[2:]) > math.MaxInt64/uint64(time.Second): // no time that a clock can be at
+		return errStored
+	}
+	return nil
 }
 
 // bodies writes down what goes to the spool in one commit. It is the lane's
@@ -121,23 +127,22 @@ func (b *bodies) inFlight(batch []*lane.Item) {
 func (b *bodies) records(batch []*lane.Item) []store.SpoolRecord {
 	b.record = b.record[:0]
 	start := 0
-	for i, it := range batch { // those that inFlight wrote are in front, in their order
-		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: it.ID, Queued: it.ToQueue(), Token: it.Token}, Expires: it.Expires}
+	for i, it := range batch {
+		key := store.SpoolKey{ID: it.ID, Queued: it.ToQueue(), Token: it.Token}
+		r := store.SpoolRecord{SpoolKey: key, Expires: it.Expires}
 		if r.Queued {
 			r.Flags = it.SavedFlags().Bytes()
 		}
-		if end := b.ends[i]; end > 0 {
-			r.Body = b.arena[start:end:end]
+		from, end := start, b.ends[i]
+		if end > 0 { // inFlight has written these, one behind the other
 			start = end
-		}
-		b.record = append(b.record, r)
-	}
-	for i, it := range batch {
-		if b.ends[i] == 0 {
-			at := len(b.arena)
+		} else {
+			from = len(b.arena)
 			b.arena = appendBody(b.arena, of(it))
-			b.record[i].Body = b.arena[at:len(b.arena):len(b.arena)]
+			end = len(b.arena)
 		}
+		r.Body = b.arena[from:end:end]
+		b.record = append(b.record, r)
 	}
 	return b.record
 }

@@ -33,6 +33,7 @@ func addsUp(t *testing.T, b *Bridge) {
 // Whatever APNs answers: what was taken is what was accepted, refused by reason,
 // swallowed, expired, given up or waits.
 func TestFiguresAddUp(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -77,6 +78,7 @@ func TestFiguresAddUp(t *testing.T) {
 // An app that is taken out of the configuration and put back, again and again, has all
 // of its memory then, in whatever its connections were in the middle of.
 func TestAppTakenOutAndPutBack(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()

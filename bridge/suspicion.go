@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"apnsbridge/bridge/feedback"
 	"apnsbridge/bridge/health"
 	"apnsbridge/bridge/lane"
 )
@@ -18,7 +19,7 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 		a.badTokens.Flush(b.now())
 	}
 	for _, w := range r.Withdraw {
-		a.withdraw(w)
+		a.feed(feedback.Entry{Token: w.Token, At: w.Recorded.Add(time.Millisecond), Alive: true})
 	}
 }
 
@@ -41,8 +42,9 @@ func (l *appLane) restoreGuard(n *lane.Line) {
 
 // suspicion is what the operator is told when a guard is aroused.
 func (a *app) suspicion() string {
-	return fmt.Sprintf("APNs refuses the app's device tokens, %d different ones in a row: are environment, topic and credential "+
-		"those of the app on the devices? If these tokens are really bad, say so: POST /apps/%s/believe", lane.GuardTokens, a.name)
+	return fmt.Sprintf("APNs refuses the app's device tokens, %d different ones in a row: "+
+		"are environment, topic and credential those of the app on the devices? "+
+		"If these tokens are really bad, say so: POST /apps/%s/believe", lane.GuardTokens, a.name)
 }
 
 // scope is what a problem with a line concerns.
@@ -79,19 +81,19 @@ func (a *app) recordable(token []byte, at time.Time) bool {
 
 // Try makes a probe due at once wherever notifications of an app wait, as its
 // operator wants it.
-func (b *Bridge) Try(name string) error { return b.tell(name, (*lane.Lane).Try) }
+func (b *Bridge) Try(name string) error {
+	_, err := b.tell(name, (*lane.Lane).Try)
+	return err
+}
 
 // Believe says that the tokens of an app that APNs refuses are really bad, on its
 // operator's word.
 func (b *Bridge) Believe(name string) error {
-	if err := b.tell(name, (*lane.Lane).Believe); err != nil {
-		return err
+	a, err := b.tell(name, (*lane.Lane).Believe)
+	if err == nil {
+		a.health.Over(a.suspicion())
 	}
-	b.mu.Lock()
-	a := b.apps[name]
-	b.mu.Unlock()
-	a.health.Over(a.suspicion())
-	return nil
+	return err
 }
 
 // configured finds an app by its name.
@@ -104,10 +106,10 @@ func (b *Bridge) configured(name string) (*app, error) {
 	return nil, fmt.Errorf("no app %q is configured", name)
 }
 
-func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
+func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) (*app, error) {
 	a, err := b.configured(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.during(func(l *appLane, now lane.Now) {
 		what(l.core, now)
@@ -115,7 +117,7 @@ func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) error {
 			l.Ruled(n, lane.Ruling{Save: true})
 		}
 	})
-	return nil
+	return a, nil
 }
 
 // tendHealth tells the time to the health of a. What is wrong with a topic of which

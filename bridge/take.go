@@ -10,11 +10,6 @@ import (
 	"apnsbridge/bridge/ledgerlog"
 )
 
-// Stores is where an app keeps what it remembers of its own, while this process has it.
-type Stores struct {
-	Ledger ledgerlog.Store
-}
-
 // tenure is whose an app of several processes is. Without a fleet all
 // apps are here for life.
 type tenure uint8
@@ -30,14 +25,12 @@ var ErrAway = errors.New("the app is not here")
 
 // Take makes an app this process's own: what its clients may send again is loaded, and
 // what waits of it in the spool is delivered from now on. It is the app's start; for
-// sessions that were loose, their answers return.
-func (b *Bridge) Take(name string, s Stores) error {
-	log := ledgerlog.New(s.Ledger, b.limits.RetryDelay, b.log)
-	if err := log.Load(); err != nil {
+// sessions that were loose, their answers return. In ledger the app keeps what it
+// remembers while this process has it.
+func (b *Bridge) Take(name string, ledger ledgerlog.Store) error {
+	log := ledgerlog.New(ledger, b.limits.RetryDelay, b.log)
+	if err := log.Open(b.mode == SpoolAlways); err != nil {
 		return err
-	}
-	if err := log.Begin(b.mode == SpoolAlways); err != nil {
-		return fmt.Errorf("the resend ledger cannot be written: %w", err)
 	}
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
@@ -98,9 +91,7 @@ func (b *Bridge) restoreClients(a *app, log *ledgerlog.Log) {
 			delete(b.clients, key)
 			a.conversations.Add(c.ledger.Stats())
 		} else {
-			if err := log.Restore(c.ledger, key.recordName(), b.now()); err != nil {
-				b.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
-			}
+			c.restore(log, key)
 		}
 		c.mu.Unlock()
 	}
@@ -141,7 +132,6 @@ func (l *appLane) found() {
 // Hush has an app's sessions go without packets, as it is about to be given.
 func (b *Bridge) Hush(name string) {
 	if a := b.appOf(name); a != nil {
-		a.hushed.Store(true)
 		b.hush(a, true)
 	}
 }
@@ -157,21 +147,23 @@ func (b *Bridge) hold(a *app, t tenure) {
 	b.mu.Lock()
 	a.tenure = t
 	b.mu.Unlock()
-	a.hushed.Store(t != here)
 	b.hush(a, t != here)
 }
 
+// hush has the sessions of an app go without packets, or not, and those that are yet to come.
 func (b *Bridge) hush(a *app, on bool) {
+	a.hushed.Store(on)
 	for _, s := range b.sessionsOf(a) {
 		s.client.during(func(now time.Time) { s.talk.Hush(on, now) })
 	}
 }
 
+// sessionsOf are those of an app; all with nil.
 func (b *Bridge) sessionsOf(a *app) (sessions []*Session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for s := range b.sessions {
-		if s.app == a {
+		if a == nil || s.app == a {
 			sessions = append(sessions, s)
 		}
 	}

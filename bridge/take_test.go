@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -23,7 +24,7 @@ func two(t *testing.T, s *boltstore.Store, mode SpoolMode, apps ...App) (first, 
 
 func take(t *testing.T, b *Bridge, s *boltstore.Store) {
 	t.Helper()
-	if err := b.Take("mail", Stores{Ledger: s.Ledger()}); err != nil {
+	if err := b.Take("mail", s.Ledger()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -51,7 +52,7 @@ func TestAway(t *testing.T) {
 		}
 	}
 	refused()
-	if err := b.Take("post", Stores{Ledger: s.Ledger()}); err == nil {
+	if err := b.Take("post", s.Ledger()); err == nil {
 		t.Error("an app was taken that nobody has configured")
 	}
 	take(t, b, s)
@@ -110,6 +111,7 @@ func TestResendToTheNextOwner(t *testing.T) {
 // What waits of an app goes with it, once, in both modes; and so does what still comes
 // over connections that its first owner reads to their end.
 func TestGiveWhatWaits(t *testing.T) {
+	t.Parallel()
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -182,6 +184,7 @@ func TestHushed(t *testing.T) {
 // A session that is to leave is ended when its provider pauses, and at the latest when
 // patience is over.
 func TestLeave(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
 	idle, p := open(t, b, Origin{})
@@ -225,6 +228,46 @@ func TestNodeEndsWithNothingLeft(t *testing.T) {
 	}
 }
 
+// It tries again what waits for its device, and for APNs, while it has time.
+func TestNodeEndsThoughSomeWait(t *testing.T) {
+	t.Parallel()
+	busy := func(reason apnssim.Reason) apnssim.Scenario {
+		return apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: hex.EncodeToString(goodDevice), Reason: reason}}}
+	}
+	for name, trouble := range map[string]apnssim.Scenario{
+		"for their devices": busy(apnssim.TooManyRequests),
+		"for APNs":          {Outage: &apnssim.Outage{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, trouble)
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: s.Feedback(), Spool: s.Spool(), Mode: SpoolOverflow, Fleet: true})
+			take(t, b, s)
+			session, p := open(t, b, Origin{})
+			const count = 20
+			for i := range count {
+				p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+			}
+			session.Close(nil)
+			until(t, "all is on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count })
+			asked := sim.Stats().Received
+			over := make(chan error, 1)
+			go func() { over <- b.Shutdown(within(t)) }()
+			if err := sim.Wait(within(t), func(s apnssim.Stats) bool { return s.Received > asked }); err != nil {
+				t.Fatal(err)
+			}
+			setScenario(t, sim, apnssim.Scenario{})
+			if err := <-over; err != nil {
+				t.Error(err)
+			}
+			if st := sim.Stats(); st.Accepted != count || st.Duplicates > 0 {
+				t.Errorf("accepted %d, of %d; doubled %d", st.Accepted, count, st.Duplicates)
+			}
+		})
+	}
+}
+
 func await(t *testing.T, sim *apnssim.Simulator, what string, accepted int) {
 	t.Helper()
 	if err := sim.Wait(within(t), func(s apnssim.Stats) bool { return int(s.Accepted) >= accepted }); err != nil {
@@ -235,6 +278,7 @@ func await(t *testing.T, sim *apnssim.Simulator, what string, accepted int) {
 // An app that comes back to where it was is remembered there once, though it was written
 // down: a resend is swallowed once, and the same again is delivered.
 func TestTakenBack(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	b, _ := two(t, s, SpoolOverflow, mailApp(t, sim))
@@ -269,6 +313,7 @@ func (a *ahead) Waiting(l store.Line) int {
 // What was read of what processes share, and is not with APNs, is not delivered while it is
 // not known whose the app is.
 func TestLoosenedReads(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	spool := &ahead{Spool: s.Spool()}

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"maps"
-	"slices"
 	"time"
 )
 
@@ -48,7 +47,11 @@ func (b *Bridge) tick() {
 	}
 	if short && now.Sub(b.spared) >= spareInterval {
 		b.spared = now
-		b.spare()
+		// What sessions keep of their latest notification: those of many that send nothing
+		// could leave no room for others.
+		for _, s := range b.sessionsOf(nil) {
+			s.client.during(func(time.Time) { s.talk.Spare() })
+		}
 	}
 	b.endLeaving(now)
 	b.closeSpent(b.now())
@@ -77,16 +80,5 @@ func (b *Bridge) tick() {
 		if forgettable {
 			b.forgetClient(key, c)
 		}
-	}
-}
-
-// spare takes back what sessions keep of their latest notification: those of many
-// that send nothing could leave no room for others.
-func (b *Bridge) spare() {
-	b.mu.Lock()
-	sessions := slices.Collect(maps.Keys(b.sessions))
-	b.mu.Unlock()
-	for _, s := range sessions {
-		s.client.during(func(time.Time) { s.talk.Spare() })
 	}
 }

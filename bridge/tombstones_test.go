@@ -12,6 +12,7 @@ import (
 // told, and the rest is on disk. The provider sends all again to the next one: what is
 // on disk or was delivered is not sent to APNs again, the bad token is told again.
 func TestListSentAgainAfterACrash(t *testing.T) {
+	t.Parallel()
 	const count = 200
 	bad := count / 4
 	token := func(i int) []byte {

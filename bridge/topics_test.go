@@ -13,6 +13,7 @@ import (
 // One topic of an app's certificates that APNs does not take, or all of whose tokens
 // it refuses, stops no other topic.
 func TestOneTopicStopsNoOther(t *testing.T) {
+	t.Parallel()
 	const wrong = "com.example.other"
 	for _, mode := range allModes {
 		for _, tt := range []struct {
@@ -55,6 +56,7 @@ func TestOneTopicStopsNoOther(t *testing.T) {
 // Topics of which APNs answers 5xx to all, with many devices each, hold up no other, whichever
 // came first, and are told of as long as they fail. A probe finds out that they do not any more.
 func TestTopicsThatFail(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		for _, many := range []int{1, 3} {
 			for _, first := range []string{"the good first", "the bad first"} {
@@ -104,13 +106,16 @@ func TestTopicsThatFail(t *testing.T) {
 					if vain := sim.Stats().Rejected - asked; vain > 200*many {
 						t.Errorf("meanwhile the others were asked about %d times", vain)
 					}
+					all := count
 					until(t, "it is told of the others, and that the app is served", func() bool {
+						serve(all, all+1) // with nothing but failures for a while it is an outage
+						all++
 						return strings.Contains(b.Problems()["mail"], "com.example.bad") && b.Serves("mail")
 					})
 					setScenario(t, sim, apnssim.Scenario{})
 					until(t, "all are accepted", func() bool {
 						clock.forward(time.Second)
-						return b.Stats().Apps["mail"].Accepted == uint64(count+devices*many)
+						return b.Stats().Apps["mail"].Accepted == uint64(all+devices*many)
 					})
 					until(t, "that is told", func() bool { return b.Problems()["mail"] == "" })
 					if got := sim.Stats(); got.Duplicates != 0 {
@@ -125,6 +130,7 @@ func TestTopicsThatFail(t *testing.T) {
 // A wrong topic that is corrected by a reload frees what was sent under it and what
 // comes after, at once, also after a restart, and in the order of each device.
 func TestTopicCorrected(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		for _, restart := range []bool{false, true} {
 			if restart && mode.mode == SpoolOff {

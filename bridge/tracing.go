@@ -2,14 +2,12 @@ package bridge
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/conversation"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/trace"
-	"apnsbridge/bridge/upstream"
 )
 
 // Trace traces the notifications of an app to tokens that begin with prefix, in hex, or
@@ -42,9 +40,12 @@ func (l *appLane) watching(n *notification) bool {
 	return w != nil && w.Wants(n.Token())
 }
 
-// note adds a step to the trace of n, which is traced. One that was taken before the
+// note adds a step to the trace of n, if it is traced. One that was taken before the
 // trace was switched on is known by its request alone.
 func (l *appLane) note(n *notification, what trace.What, format string, args ...any) {
+	if !l.watching(n) {
+		return
+	}
 	b := l.app.bridge
 	if id := trace.ID(n.Request.ID); !b.traces.Knows(id) {
 		b.traces.Begin(id, l.describe(n))
@@ -55,11 +56,11 @@ func (l *appLane) note(n *notification, what trace.What, format string, args ...
 // describe is what is known of n by what APNs is asked.
 func (l *appLane) describe(n *notification) trace.Note {
 	q, route := &n.Request, l.app.route.Load()
-	env := route.app.EnvironmentOf(l.environment)
+	env, topic := route.app.EnvironmentOf(l.environment), route.topic(n.Line)
 	note := trace.Note{
-		APNsID: q.ID.String(), App: l.app.name, Environment: env.String(), Topic: route.topic(n.Line),
+		APNsID: q.ID.String(), App: l.app.name, Environment: env.String(), Topic: topic,
 		PushType: q.PushType, Priority: q.Priority, Expiration: q.Expiration, Size: len(n.Payload()),
-		Endpoint: route.app.EndpointFor(env).URL, Credential: route.way(l.environment, route.topic(n.Line)).credential.Describe().Kind,
+		Endpoint: route.app.EndpointFor(env).URL, Credential: route.way(l.environment, topic).credential.Describe().Kind,
 	}
 	if w := l.app.watched.Load(); w != nil {
 		note.Token, note.Payload = w.Describe(n.Token(), n.Payload())
@@ -116,20 +117,4 @@ func (l *appLane) noteSent(n *notification) {
 		return
 	}
 	l.note(n, trace.Sent, "attempt %d", n.Flags.Attempts)
-}
-
-// noteAnswer adds what APNs has said of n.
-func (l *appLane) noteAnswer(n *notification, v upstream.Verdict) {
-	words := strings.TrimSpace(fmt.Sprintf("%d %s", v.Code, v.Words()))
-	took := l.app.bridge.now().Sub(n.Sent).Round(10 * time.Microsecond)
-	switch {
-	case v.Class == upstream.NoConnection:
-		l.note(n, trace.Answered, "there is no connection to APNs: %s", v.Words())
-	case v.Code == 0:
-		l.note(n, trace.Answered, "no answer after %v: %s", took, v.Words())
-	case v.UniqueID != "":
-		l.note(n, trace.Answered, "%s after %v, apns-unique-id %s", words, took, v.UniqueID)
-	default:
-		l.note(n, trace.Answered, "%s after %v", words, took)
-	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"apnsbridge/bridge/settings"
 	"apnsbridge/bridge/upstream"
 )
 
@@ -17,6 +16,7 @@ import (
 // one notification is on its way at a time, in the order in which they came, and
 // in the end each is accepted once.
 func TestTroublesLoseAndDoubleNothing(t *testing.T) {
+	t.Parallel()
 	rounds := 20
 	if *long {
 		rounds = 2000
@@ -43,7 +43,7 @@ func newTroubles(t rapid.TB) *troubles {
 	w.time.Store(1_700_000_000e9)
 	var err error
 	w.Bridge, err = newBridge(Config{Feedback: new(list), Now: w.now, Limits: Limits{Window: 1 << 20},
-		Apps: []App{{Name: "mail", Topic: topic, Credentials: settings.ForAll(new(upstream.Credential))}}})
+		Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,14 +72,14 @@ func (w *troubles) answer(i int, c upstream.Class) {
 	}
 	n := u.sent[i]
 	u.sent = slices.Delete(u.sent, i, i+1)
-	if c != upstream.NoConnection && !n.begin() {
+	if c != upstream.NoConnection && !n.begin(w.now()) {
 		return
 	}
 	if c == upstream.Accepted {
 		device := n.Token()[0]
 		w.accepted[device] = append(w.accepted[device], string(n.Payload()))
 	}
-	n.answered(upstream.Verdict{Class: c})
+	n.answered(upstream.Verdict{Class: c}, w.now())
 	w.tick(0)
 }
 
@@ -222,7 +222,7 @@ func TestProbeThatIsNotAsked(t *testing.T) {
 			probe := up.sent[0]
 			device := probe.Token()[0]
 			up.sent = nil
-			if tt.set(w, probe); probe.begin() {
+			if tt.set(w, probe); probe.begin(w.now()) {
 				t.Fatal("an attempt begins")
 			}
 			w.tick(0)

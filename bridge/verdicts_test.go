@@ -9,7 +9,6 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
-	"apnsbridge/bridge/settings"
 )
 
 const hello = `{"aps":{"alert":"hi"}}`
@@ -175,6 +174,7 @@ func TestWhoIsTold(t *testing.T) {
 // A device that gets too many pushes holds nobody up: what is behind it is
 // settled, and a failure there told, before it is tried again.
 func TestThrottledDeviceLeavesTheWindow(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "aa", Reason: apnssim.TooManyRequests}}})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
 	s, p := open(t, b, Origin{})
@@ -200,6 +200,7 @@ func TestThrottledDeviceLeavesTheWindow(t *testing.T) {
 
 // What APNs blames on the request is changed once, and asked again.
 func TestSecondAttempts(t *testing.T) {
+	t.Parallel()
 	rule := func(r apnssim.Reason, times int) apnssim.Scenario {
 		return apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: r, Times: times}}}
 	}
@@ -236,7 +237,7 @@ func TestSecondAttempts(t *testing.T) {
 			clock := new(movableClock)
 			app := mailApp(t, sim)
 			_, credential := newKey(t, "OWNKEY1234") // a JWT is renewed once in 20 minutes, for all who have its key
-			app.Credentials = settings.ForAll(credential)
+			app.Credentials = forAll(credential)
 			b := startBridge(t, Config{Apps: []App{app}, Now: clock.now})
 			s, p := open(t, b, Origin{})
 			n := note(deviceToken(goodDevice, 1), 1, tt.payload)

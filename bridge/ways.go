@@ -57,12 +57,12 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 			w := &way{credential: c, index: i}
 			rt.ways[env] = append(rt.ways[env], w)
 			if conf.DryRun {
-				w.carrier = &upstream.DryRun{Begin: begin, Answered: answered}
+				w.carrier = &upstream.DryRun{Now: b.now, Begin: begin, Answered: answered}
 				continue
 			}
 			u := upstream.Open(b.ctx, upstream.Config{
 				App: conf.Name, Endpoint: conf.EndpointFor(env), Credential: c.Credential,
-				Limits: b.limits.upstream(), Log: b.log, Now: b.now, Begin: begin, Answered: answered,
+				Limits: b.limits.Upstream(), Log: b.log, Now: b.now, Begin: begin, Answered: answered,
 				Trouble: func(v upstream.Verdict) { a.troubled(rt, env, w, v) },
 			})
 			w.carrier = u

@@ -110,22 +110,25 @@ func (b *browser) shows(selector, text string) {
 	b.until(selector+" shows "+text, fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))", selector, text))
 }
 
-// fits looks at the page in each width: nothing may stand out sideways. Screenshots
+// fits looks at the page in each width, light and dark: nothing may stand out sideways. Screenshots
 // go where `go test -artifacts` puts them.
 func (b *browser) fits(name string, widths ...int64) {
 	b.t.Helper()
-	for _, width := range widths {
-		var over int64
-		var picture []byte
-		b.do(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 700),
-			chromedp.Evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth", &over),
-			chromedp.FullScreenshot(&picture, 100))
-		if over > 0 {
-			b.t.Errorf("%s: %d pixels stand out sideways at %d", name, over, width)
-		}
-		path := filepath.Join(b.t.ArtifactDir(), fmt.Sprintf("%s-%d.png", name, width))
-		if err := os.WriteFile(path, picture, 0o644); err != nil {
-			b.t.Fatal(err)
+	for _, scheme := range []string{"dark", "light"} { // it stays light
+		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+		for _, width := range widths {
+			var over int64
+			var picture []byte
+			b.do(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 700),
+				chromedp.Evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth", &over),
+				chromedp.FullScreenshot(&picture, 100))
+			if over > 0 {
+				b.t.Errorf("%s: %d pixels stand out sideways at %d", name, over, width)
+			}
+			path := filepath.Join(b.t.ArtifactDir(), fmt.Sprintf("%s-%s-%d.png", name, scheme, width))
+			if err := os.WriteFile(path, picture, 0o644); err != nil {
+				b.t.Fatal(err)
+			}
 		}
 	}
 }

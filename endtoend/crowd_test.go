@@ -158,7 +158,7 @@ type end struct {
 	upTo      int          // the last push that APNs had judged
 }
 
-// accepted says whether n, with these arrivals, was accepted before that end.
+// accepted reports whether n, with these arrivals, was accepted before that end.
 func (e end) accepted(arrivals []arrival) bool {
 	return len(arrivals) > 0 && arrivals[0].seq <= e.upTo
 }

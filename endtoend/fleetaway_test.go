@@ -33,7 +33,9 @@ func TestFleetEngineHangs(t *testing.T) {
 	to.gate.Lock()
 	answer := sync.OnceFunc(to.gate.Unlock)
 	t.Cleanup(answer)
-	servertest.WaitFor(t, "the app is loose, and the other node still carries to it", func() bool { return first.place() == fleet.Loose })
+	servertest.WaitFor(t, "the app is loose, and the other node still carries to it", func() bool {
+		return first.place() == fleet.Loose
+	})
 	servertest.WaitFor(t, "both are in service, as no other is better", func() bool {
 		return first.ready() && second.ready()
 	})
@@ -42,13 +44,45 @@ func TestFleetEngineHangs(t *testing.T) {
 	const drain = 20 * time.Second
 	began := time.Now()
 	_ = first.StopWithin(drain) // it cannot tell PostgreSQL
-	if took := time.Since(began); took > drain+10*time.Second {
+	took := time.Since(began)
+	t.Logf("a node ended after %v", took)
+	if took > drain+10*time.Second {
 		t.Errorf("a node ended after %v", took)
 	}
 	answer()
 	servertest.WaitFor(t, "the app is here", func() bool { return second.place() == fleet.Here })
 	first.Start() // it has kept what it could not hand over
 	n.settle(t, second, all...)
+}
+
+// While the place of an app is sought its connections wait, and do not count for their address:
+// programs that write and go open more of them than an address may have.
+func TestFleetWritesAndGoesWhileClaiming(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t, apnssim.Scenario{}, "")
+	to := newWay(t, postgres.Dir)
+	n.engine.URL = strings.Replace(n.engine.URL, postgres.Dir, to.dir, 1)
+	w := n.add(usualLease + ", connections_per_address: 3")
+	servertest.WaitFor(t, "the node has joined", func() bool { return len(w.fleet().Nodes) == 1 })
+	to.gate.Lock()
+	answer := sync.OnceFunc(to.gate.Unlock)
+	t.Cleanup(answer)
+	g := goer{frames: 60, bad: none}
+	const lists = 12
+	for i := range lists {
+		if err := g.write(t.Context(), w, w.ClientTLS(), i*g.frames); err != nil {
+			t.Errorf("list %d: %v", i, err)
+		}
+		servertest.WaitFor(t, "it does not count", func() bool {
+			return w.Sum(t, `apnsbridge_limit_used{limit="connections_per_address"}`) == 0
+		})
+	}
+	if p := w.place(); p != fleet.Claiming {
+		t.Errorf("the app is %v", p)
+	}
+	answer()
+	g.frames *= lists
+	newFates(w).settle(t, g, 0)
 }
 
 // A node starts while PostgreSQL is away: it says so, and serves providers without packets.
@@ -76,4 +110,79 @@ func TestFleetStartsWithoutEngine(t *testing.T) {
 		}
 		return len(listed) == 2
 	})
+}
+
+// The owner is killed while PostgreSQL is away.
+func TestFleetKilledWithoutEngine(t *testing.T) {
+	inLong(t)
+	t.Parallel()
+	server := ownPostgres(t)
+	n := newNodesOn(t, server, usualLatency, "")
+	first, p := n.process(shortLease)
+	first.owns(t)
+	second := n.add(shortLease)
+	n.acquaint(first, second)
+	all, _, end := steady(t, second)
+	n.more(t, 300)
+	server.Kill()
+	n.more(t, 300)
+	p.kill()
+	servertest.WaitFor(t, "the second is loose", func() bool { return second.place() == fleet.Loose })
+	n.more(t, 300)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	servertest.WaitFor(t, "the second has it", func() bool { return second.place() == fleet.Here })
+	n.more(t, 300)
+	end()
+	n.audit(t, second, all, 1000)
+}
+
+// The owner ends while PostgreSQL is away, with what waits on its own disk, and starts again.
+func TestFleetEndsWithoutEngine(t *testing.T) {
+	inLong(t)
+	t.Parallel()
+	server := ownPostgres(t)
+	n := newNodesOn(t, server, usualLatency, "")
+	first, p := n.process(shortLease + ", drain: 10s")
+	first.owns(t)
+	second := n.add(shortLease)
+	n.acquaint(first, second)
+	_, of, end := steady(t, first, second)
+	n.more(t, 300)
+	server.Kill()
+	n.more(t, 100)
+	p.terminate()
+	_ = p.wait()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	startProcess(t, first)
+	servertest.WaitFor(t, "one has it", oneHas(first, second))
+	n.more(t, 300)
+	end()
+	n.settle(t, second, of...)
+}
+
+// PostgreSQL is too slow for the ledger of a node that ends: no provider was told of what
+// could not be written, so that none sends again what the next node does not know.
+func TestFleetEndsWithSlowLedger(t *testing.T) {
+	inLong(t)
+	t.Parallel()
+	n := newNodes(t, usualLatency, "")
+	first, second := n.pair("fleet_lease: 8s, fleet_claim: 10s, drain: 10s")
+	_, of, end := steady(t, second)
+	n.more(t, 500)
+	n.sql(t, "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(8); return new; end $$",
+		"create trigger f before insert or update on ledger for each row execute function slow()")
+	servertest.WaitFor(t, "it says so", func() bool {
+		return strings.Contains(first.Log.Whole(), "the resend ledger cannot be written")
+	})
+	n.more(t, 2000)
+	_ = first.StopWithin(30 * time.Second)
+	n.sql(t, "drop function slow() cascade")
+	servertest.WaitFor(t, "the second has it", func() bool { return second.place() == fleet.Here })
+	n.more(t, 500)
+	end()
+	n.settle(t, second, of...)
 }

@@ -51,7 +51,8 @@ func TestFleetDocument(t *testing.T) {
 			_, number, _ := strings.Cut(ports["127.0.0.1:"+old], ":")
 			return number
 		}
-		script = strings.Replace(script, fmt.Sprintf("s/%s/%s/", pair[0], pair[1]), fmt.Sprintf("s/%s/%s/", port(pair[0]), port(pair[1])), 1)
+		old, with := fmt.Sprintf("s/%s/%s/", pair[0], pair[1]), fmt.Sprintf("s/%s/%s/", port(pair[0]), port(pair[1]))
+		script = strings.Replace(script, old, with, 1)
 	}
 	dir := t.TempDir()
 	if err := os.Symlink(servertest.Program(t).Path, filepath.Join(dir, "apnsbridge")); err != nil {

@@ -21,20 +21,7 @@ func TestFleetFailover(t *testing.T) {
 	servertest.Foreign(t, "psql")
 	primary := ownPostgres(t)
 	n := newNodesOn(t, primary, apnssim.Scenario{}, "")
-	standby, err := primary.Standby()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(standby.Stop)
-	if err := primary.Synchronize(); err != nil {
-		t.Fatal(err)
-	}
-	n.engine.URL = storetest.URLOf(primary, standby)
-	if s, err := pgstore.Open(t.Context(), n.engine); err != nil {
-		t.Fatal(err)
-	} else if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	standby := n.standby(t, primary)
 	first, second := n.pair("fleet_lease: 2s, fleet_claim: 3s")
 	want := make(map[string]bool)
 	sent := 0
@@ -65,7 +52,9 @@ func TestFleetFailover(t *testing.T) {
 	if err := standby.Promote(); err != nil {
 		t.Fatal(err)
 	}
-	servertest.WaitFor(t, "one has the app", func() bool { return first.place() == fleet.Here || second.place() == fleet.Here })
+	servertest.WaitFor(t, "one has the app", func() bool {
+		return first.place() == fleet.Here || second.place() == fleet.Here
+	})
 	send()
 	listed := make(map[string]bool)
 	servertest.WaitFor(t, fmt.Sprintf("all %d dead ones are listed", len(want)), func() bool {
@@ -81,4 +70,25 @@ func TestFleetFailover(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// standby starts a second server, which has all that primary acknowledges and which the nodes
+// know of.
+func (n *nodes) standby(t *testing.T, primary *storetest.Postgres) *storetest.Postgres {
+	t.Helper()
+	standby, err := primary.Standby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Stop)
+	if err := primary.Synchronize(); err != nil {
+		t.Fatal(err)
+	}
+	n.engine.URL = storetest.URLOf(primary, standby)
+	if s, err := pgstore.Open(t.Context(), n.engine); err != nil {
+		t.Fatal(err)
+	} else if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return standby
 }

@@ -183,9 +183,15 @@ func (n *nodes) settle(t *testing.T, from *world, all ...sender) {
 }
 
 // another is the world of a provider that has a certificate of its own.
-func (w *world) another(t *testing.T) *world {
+func (w *world) another(t *testing.T) *world { return w.of(t, story.Topic) }
+
+// clientOf is the world of a provider of an app that a node was made to serve.
+func (w *world) clientOf(t *testing.T, app string) *world { return w.of(t, "com.example."+app) }
+
+// of is the world of a provider with a certificate for a topic.
+func (w *world) of(t *testing.T, topic string) *world {
 	t.Helper()
-	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: story.Topic})
+	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: topic})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +199,8 @@ func (w *world) another(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{World: &servertest.World{T: w.T, Dir: w.Dir, Sim: w.Sim, Push: w.Push, Feedback: w.Feedback, Client: &certificate}}
+	return &world{World: &servertest.World{T: w.T, Dir: w.Dir, Sim: w.Sim, Push: w.Push, Feedback: w.Feedback,
+		Client: &certificate}}
 }
 
 func some(numbers []int) []int { return numbers[:min(len(numbers), 10)] }
@@ -201,17 +208,31 @@ func some(numbers []int) []int { return numbers[:min(len(numbers), 10)] }
 // steady are four providers that send again, some 250 a second each, by turns through the
 // nodes via, until end. of is them, as settle takes them.
 func steady(t *testing.T, via ...*world) (all []*resender, of []sender, end func()) {
-	ends, sent := make(chan struct{}), make(chan error, 4)
-	for i := range cap(sent) {
+	return load(t, 4, paced(4*time.Millisecond), via...)
+}
+
+// paced has a provider send on, with so much time between two.
+func paced(pause time.Duration) func(int) bool {
+	return func(int) bool {
+		<-time.After(pause)
+		return true
+	}
+}
+
+// load are so many providers that send again, as long as more lets them, by turns through the
+// nodes via, until end.
+func load(t *testing.T, count int, more func(taken int) bool, via ...*world) (all []*resender, of []sender, end func()) {
+	ends, sent := make(chan struct{}), make(chan error, count)
+	for i := range count {
 		p := &resender{base: (i + 1) * ofProvider}
 		all, of = append(all, p), append(of, p)
 		go func() {
-			sent <- p.send(t.Context(), via[i%len(via)], func(int) bool {
+			sent <- p.send(t.Context(), via[i%len(via)], func(taken int) bool {
 				select {
 				case <-ends:
 					return false
-				case <-time.After(4 * time.Millisecond):
-					return true
+				default:
+					return more(taken)
 				}
 			})
 		}()
@@ -233,9 +254,17 @@ func (n *nodes) balance(t *testing.T, how string) *world {
 	path := servertest.Foreign(t, "haproxy")
 	front := &world{World: &servertest.World{T: t, Dir: n.all[0].Dir, Sim: n.sim}}
 	config := strings.Builder{}
-	config.WriteString("defaults\n  mode tcp\n  timeout connect 1s\n  timeout client 24h\n  timeout server 24h\n  timeout check 5s\n  retries 3\n  " +
-		"option redispatch\n  option httpchk\n  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost\n  balance " +
-		how + "\n")
+	config.WriteString(`defaults
+  mode tcp
+  timeout connect 1s
+  timeout client 24h
+  timeout server 24h
+  timeout check 5s
+  retries 3
+  option redispatch
+  option httpchk
+  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
+  balance ` + how + "\n")
 	var files []*os.File
 	for i, port := range []*string{&front.Push, &front.Feedback} {
 		f, address := servertest.HeldPort(t)
@@ -247,7 +276,8 @@ func (n *nodes) balance(t *testing.T, how string) *world {
 				w.Admin[strings.LastIndex(w.Admin, ":")+1:])
 		}
 	}
-	cmd := exec.Command(path, "-db", "-q", "-f", front.Write(fmt.Sprintf("haproxy%d.cfg", schemas.Add(1)), []byte(config.String())))
+	written := front.Write(fmt.Sprintf("haproxy%d.cfg", schemas.Add(1)), []byte(config.String()))
+	cmd := exec.Command(path, "-db", "-q", "-f", written)
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, files
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

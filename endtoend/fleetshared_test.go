@@ -4,7 +4,6 @@ package endtoend
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/servertest"
 	"apnsbridge/fleet"
-	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/provider"
 )
 
@@ -29,8 +27,10 @@ func (w *world) pushEach(t *testing.T, devices ...string) {
 	}
 	defer conn.Close()
 	for i, device := range devices {
-		n := binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(device), Identifier: uint32(i + 1), HasIdentifier: true,
-			Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, 99*ofProvider+i), Expiry: uint32(time.Now().Add(time.Hour).Unix()), HasExpiry: true}
+		n := binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(device),
+			Identifier: uint32(i + 1), HasIdentifier: true,
+			Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, 99*ofProvider+i),
+			Expiry:  uint32(time.Now().Add(time.Hour).Unix()), HasExpiry: true}
 		if _, err := conn.Write(n.Append(nil)); err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,9 @@ func TestFleetFeedback(t *testing.T) {
 			t.Errorf("%x was not read", device)
 		}
 	}
-	servertest.WaitFor(t, "the list is empty on both", func() bool { return len(first.listed(t))+len(second.listed(t)) == 0 })
+	servertest.WaitFor(t, "the list is empty on both", func() bool {
+		return len(first.listed(t))+len(second.listed(t)) == 0
+	})
 }
 
 // Three apps of one key on two nodes, of which one ends: APNs sees one provider token.
@@ -90,40 +92,19 @@ func TestFleetKeyUpdates(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}}, "")
 	apps := []string{"demo", "second", "third"}
-	var clients []*tls.Certificate
-	for _, app := range apps {
-		pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: "com.example." + app})
-		if err != nil {
-			t.Fatal(err)
-		}
-		certificate, err := pair.TLS()
-		if err != nil {
-			t.Fatal(err)
-		}
-		clients = append(clients, &certificate)
-	}
 	var all []*world
 	for range 2 {
 		w := n.configure(usualLease)
-		for _, app := range apps[1:] {
-			w.Amend("apps:\n", fmt.Sprintf(`apps:
-  %[1]s:
-    topic: com.example.%[1]s
-    endpoint: %[2]s
-    endpoint_ca: ca.pem
-    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}
-    clients: [{ca: ca.pem, uid: com.example.%[1]s}]
-`, app, n.sim.URL()))
-		}
+		w.serve(apps[1:]...)
 		w.Start()
-		t.Cleanup(w.Stop)
+		t.Cleanup(n.stop)
 		all = append(all, w)
 	}
 	sent := 0
 	send := func(w *world) {
 		t.Helper()
-		for i, client := range clients {
-			(&world{World: &servertest.World{T: t, Dir: w.Dir, Sim: w.Sim, Push: w.Push, Client: client}}).pushEach(t, servertest.Token("ab", 1000*sent+i))
+		for i, app := range apps {
+			w.clientOf(t, app).pushEach(t, servertest.Token("ab", 1000*sent+i))
 		}
 		sent++
 		n.all[0].Await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= sent*len(apps) })
@@ -158,7 +139,9 @@ func TestFleetMoves(t *testing.T) {
 		if status, said := from.Ask(t, http.MethodPost, "/apps/demo/move?to="+to.fleet().Node, nil); status != http.StatusOK {
 			t.Fatal(said)
 		}
-		servertest.WaitFor(t, "the app has moved", func() bool { return to.place() == fleet.Here && from.place() == fleet.Elsewhere })
+		servertest.WaitFor(t, "the app has moved", func() bool {
+			return to.place() == fleet.Here && from.place() == fleet.Elsewhere
+		})
 		from, to = to, from
 	}
 	end()
@@ -179,8 +162,9 @@ func TestFleetEngineAway(t *testing.T) {
 		return first.ready() && second.ready()
 	})
 	before := n.sim.Stats().Accepted
-	first.pushEach(t, servertest.Token("bad0", 1), servertest.Token("dead", 1), servertest.Token("ab", 1), servertest.Token("ab", 2))
-	second.pushEach(t, servertest.Token("bad0", 2), servertest.Token("dead", 2), servertest.Token("ab", 3), servertest.Token("ab", 4))
+	token := servertest.Token
+	first.pushEach(t, token("bad0", 1), token("dead", 1), token("ab", 1), token("ab", 2))
+	second.pushEach(t, token("bad0", 2), token("dead", 2), token("ab", 3), token("ab", 4))
 	first.Await("all arrive", func(s apnssim.Stats) bool { return s.Accepted >= before+4 })
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -191,7 +175,9 @@ func TestFleetEngineAway(t *testing.T) {
 	})
 	var want []string
 	for i := range 2 {
-		want = append(want, string(servertest.Unhex(servertest.Token("bad0", i+1))), string(servertest.Unhex(servertest.Token("dead", i+1))))
+		for _, kind := range []string{"bad0", "dead"} {
+			want = append(want, string(servertest.Unhex(token(kind, i+1))))
+		}
 	}
 	listed := make(map[string]bool)
 	servertest.WaitFor(t, "what was missed is listed", func() bool {

@@ -118,13 +118,36 @@ limits: {%s}
 	return w
 }
 
+// serve configures a node with more apps, whose providers clientOf gives.
+func (w *world) serve(apps ...string) {
+	for _, app := range apps {
+		w.Amend("apps:\n", fmt.Sprintf(`apps:
+  %[1]s:
+    topic: com.example.%[1]s
+    endpoint: %[2]s
+    endpoint_ca: ca.pem
+    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}
+    clients: [{ca: ca.pem, uid: com.example.%[1]s}]
+`, app, w.Sim.URL()))
+	}
+}
+
 // add starts one more node.
 func (n *nodes) add(limits string) *world {
 	n.t.Helper()
 	w := n.configure(limits)
 	w.Start()
-	n.t.Cleanup(w.Stop)
+	n.t.Cleanup(n.stop)
 	return w
+}
+
+// stop ends all nodes that run, at the same time: each needs some seconds.
+func (n *nodes) stop() {
+	var ends sync.WaitGroup
+	for _, w := range n.all {
+		ends.Go(w.Stop)
+	}
+	ends.Wait()
 }
 
 // pair starts two nodes that know one another, with the demo's app on the first.
@@ -141,19 +164,19 @@ func (n *nodes) pair(limits string) (first, second *world) {
 func (n *nodes) acquaint(first, second *world) {
 	n.t.Helper()
 	servertest.WaitFor(n.t, "the nodes know one another", func() bool {
-		for _, w := range []*world{first, second} {
-			linked := 0
-			for _, node := range w.fleet().Nodes {
-				if node.Linked {
-					linked++
-				}
-			}
-			if linked != 2 {
-				return false
-			}
-		}
-		return true
+		return first.linked() == 2 && second.linked() == 2
 	})
+}
+
+// linked is how many nodes a node has a link to, itself among them.
+func (w *world) linked() (nodes int) {
+	w.T.Helper()
+	for _, node := range w.fleet().Nodes {
+		if node.Linked {
+			nodes++
+		}
+	}
+	return nodes
 }
 
 // owns has a node own the demo's app: whoever is asked first takes it.
@@ -186,6 +209,17 @@ func (w *world) place() fleet.Place {
 		}
 	}
 	return fleet.Elsewhere
+}
+
+// epoch is that of the demo's app, 0 if the node does not know of it yet.
+func (w *world) epoch() uint64 {
+	w.T.Helper()
+	for _, a := range w.fleet().Apps {
+		if a.Name == "demo" {
+			return a.Epoch
+		}
+	}
+	return 0
 }
 
 // ready asks a node whether it is in service.

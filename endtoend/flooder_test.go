@@ -273,7 +273,7 @@ func (f *flooderProcess) says() (last flooded, still int) {
 // stop lets it end its connections behind what it has begun to write.
 func (f *flooderProcess) stop() { f.stdin.Close() }
 
-// over says whether it has come to its end, which its last words are about.
+// over reports whether it has come to its end, which its last words are about.
 func (f *flooderProcess) over() bool {
 	select {
 	case <-f.ended:

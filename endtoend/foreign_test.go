@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,18 +180,5 @@ func TestOpenSSL(t *testing.T) {
 			t.Fatalf("openssl s_client %s: %v\n%s", version, err, out)
 		}
 		w.Await(version, func(s apnssim.Stats) bool { return s.Accepted == i+1 })
-	}
-}
-
-// The report names node-apn by what it writes.
-func TestProvidersReportKnowsNode(t *testing.T) {
-	w := newWorld(t, apnssim.Scenario{})
-	n := startNodeAPN(t, w, latestAPN)
-	for i := range 5 {
-		fmt.Fprintf(n.stdin, "%064x alert-%d\n", 0x0e00+i, i)
-	}
-	w.Await("all", func(st apnssim.Stats) bool { return st.Accepted >= 5 })
-	if _, report := w.Ask(t, http.MethodGet, "/api/providers.json", nil); !strings.Contains(report, `"library":"node-apn 1.x (Node)"`) {
-		t.Errorf("got %s", report)
 	}
 }

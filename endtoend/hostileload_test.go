@@ -131,8 +131,15 @@ func TestHostileLoad(t *testing.T) {
 	pid := p.cmd.Process.Pid
 	wordy := servertest.Issue(t, servertest.Strangers(), devpki.ClientOptions{CommonName: strings.Repeat("\x01", 40_000)})
 
-	for range 4 { // both event loops have what they need
-		p.dial(w).Close()
+	for range 4 { // who is told of an error lasts long enough for an event loop, which has all it needs then
+		c := p.dial(w)
+		if _, err := c.Write(servertest.Enhanced("", 0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ReadResponse(); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
 	}
 	connected := p.dial(w)
 	before := openDescriptors(t, pid)

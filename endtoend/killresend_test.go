@@ -72,6 +72,7 @@ func (k *killed) momentOf(all []*resender) {
 // The same with providers that are told of bad tokens and send again what stands
 // behind them, over the next process too if need be: that doubles nothing.
 func TestKilledBetweenResends(t *testing.T) {
+	t.Parallel()
 	const providers = 4
 	rounds := 2
 	if *long {

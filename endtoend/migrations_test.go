@@ -33,6 +33,7 @@ var senders = map[string]struct {
 
 // The programs of docs/migrations.md send what they say, with the files that stand there.
 func TestMigrations(t *testing.T) {
+	t.Parallel()
 	document, err := os.ReadFile("../docs/migrations.md")
 	if err != nil {
 		t.Fatal(err)

@@ -117,7 +117,7 @@ func allWrite(all []*resender) bool {
 	return !slices.ContainsFunc(all, func(p *resender) bool { return p.written() == 0 })
 }
 
-// isUnsure says whether the nth was last written on a connection that ended
+// isUnsure reports whether the nth was last written on a connection that ended
 // without a packet.
 func (p *resender) isUnsure(n int) bool {
 	return slices.ContainsFunc(p.unsure, func(s stretch) bool { return s.from <= n && n < s.to })
@@ -128,7 +128,7 @@ func (p *resender) isUnsure(n int) bool {
 // each of thousands, on a busy machine.
 const lastMoment = time.Second
 
-// heardSoonBefore says whether the nth stood behind a packet that came in the last
+// heardSoonBefore reports whether the nth stood behind a packet that came in the last
 // moment before one of these times, or was read a little later.
 func (p *resender) heardSoonBefore(times []time.Time, n int) bool {
 	for i, packet := range p.packets {

@@ -93,7 +93,7 @@ func TestLogIsNoWeapon(t *testing.T) {
 			}
 			w.knock(t)
 			w.Send(0, w.Dial(w.ClientTLS()))
-			want := map[bool]string{true: "ok\nthe log cannot be written: ", false: "ok\nnobody reads the log: "}[gone]
+			want := map[bool]string{true: "ok\nthe log cannot be written: ", false: "ok\nthe log is not read: "}[gone]
 			servertest.WaitFor(t, "/readyz tells of it", func() bool {
 				_, body := w.Ask(t, http.MethodGet, "/readyz", nil)
 				return strings.HasPrefix(body, want)

@@ -24,58 +24,9 @@ const (
 	Loose
 )
 
+// String is the word by which the admin port and the log tell of the place.
 func (p Place) String() string {
 	return [...]string{"elsewhere", "claiming", "here", "giving", "loose"}[p]
-}
-
-// Verb is what the machine wants done.
-type Verb uint8
-
-// What the machine wants done for an app.
-const (
-	// Claim asks the store for it; answer with Claimed or Refused.
-	Claim Verb = iota + 1
-
-	// Take loads what was written and what waits of it, in Epoch; answer with Taken.
-	Take
-
-	// Open has sessions that wait be local ones, and what comes is answered for.
-	Open
-
-	// Loosen has sessions that wait, and those there are, go on without answers, and
-	// its feedback readers be closed.
-	Loosen
-
-	// GoOn has loose sessions be answered for again: the app was no other's meanwhile.
-	GoOn
-
-	// End ends the local sessions with status 10, delivers what is in memory, and drops
-	// what came from what others share: it is another's.
-	End
-
-	// Drop forgets what was taken of it, before any session was opened on that: it has
-	// gone on meanwhile.
-	Drop
-
-	// Carry has sessions that wait be carried to Node, or, if that is empty, ask again.
-	Carry
-
-	// Release reads its sessions out, writes down what is left, and gives the app in
-	// Epoch to Node; answer with Given.
-	Release
-)
-
-func (v Verb) String() string {
-	return [...]string{"", "claim", "take", "open", "loosen", "go on", "end", "drop", "carry", "release"}[v]
-}
-
-// Action is something that the machine wants done. Each is to be begun in its order;
-// none waits for another.
-type Action struct {
-	Verb  Verb
-	App   string
-	Epoch uint64 // of Take and Release
-	Node  string // of Carry and Release
 }
 
 // Rules are the times of a fleet.
@@ -89,6 +40,11 @@ type Rules struct {
 func NewRules(length, claim time.Duration) Rules {
 	return Rules{Rules: lease.NewRules(length), Claim: claim, Retry: length / 12}
 }
+
+// Seek is how long a place is sought for a session whose app's owner cannot be reached: the
+// owner may have died, and others see that when its lease is over and theirs is renewed, of
+// which one may fail.
+func (r Rules) Seek() time.Duration { return max(r.Claim, r.Length+2*r.Renew) }
 
 // Machine knows where apps live.
 type Machine struct {
@@ -291,9 +247,35 @@ func (m *Machine) Given(name string, now Instant) {
 	m.wanted[len(m.wanted)-1].Node = a.to
 }
 
+// decline has an app be any other node's, which the store gives to this one in an epoch.
+func (m *Machine) decline(a *app, epoch uint64) {
+	m.lease.Give(a.name)
+	a.asking = true
+	m.wanted = append(m.wanted, Action{Verb: Decline, App: a.name, Epoch: epoch})
+}
+
+// Declined takes note that the store knows that an app was declined in an epoch, or could
+// not be told: then it is tried again.
+func (m *Machine) Declined(name string, epoch uint64, ok bool, now Instant) {
+	a := m.of(name)
+	a.asking, a.retry = false, now+m.rules.Retry
+	if ok {
+		m.lease.Given(name, epoch, "")
+	}
+	if a.place == Claiming {
+		a.place = Elsewhere
+		m.want(Carry, a)
+	}
+}
+
 // Tick lets time pass, and gives all apps their places.
 func (m *Machine) Tick(now Instant) {
 	if m.leaves == stays {
+		for _, given := range m.lease.Strays(now, m.config.Serves) {
+			if a := m.of(given.Name); a.place == Elsewhere && !a.asking && now >= a.retry {
+				m.decline(a, given.Epoch)
+			}
+		}
 		for _, name := range m.lease.Claims(now, m.config.Serves) {
 			if a := m.of(name); a.place == Elsewhere && now >= a.retry {
 				m.beginClaim(a, now)

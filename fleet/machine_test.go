@@ -165,16 +165,39 @@ func TestClaimTaken(t *testing.T) {
 	r.session(2*second, Elsewhere, "gw2")
 }
 
-// What falls to the node is claimed, unless it is not configured with it.
+// What falls to the node is claimed, or declined if it is not configured with it.
 func TestHeirs(t *testing.T) {
 	v := view("mail gw1 4", "unknown gw1 2")
 	r := newRig(t)
 	r.Renewed(0, v, 0)
-	r.wants("claim mail")
+	r.wants("decline unknown 2", "claim mail")
 	v.Nodes = v.Nodes[:1]
 	v.Apps = append(v.Apps, store.FleetApp{Name: "zoo", Node: "gw2", Epoch: 1})
 	r.Renewed(0, v, 0)
 	r.wants("claim zoo")
+	r.Declined("unknown", 2, false, 0)
+	r.Renewed(second, v, second)
+	r.wants("decline unknown 2")
+	r.Declined("unknown", 2, true, second)
+	r.Renewed(2*second, view("unknown gw2 2"), 2*second)
+	r.wants()
+}
+
+// What the node has claimed and is not configured with by now is declined, and those who
+// wait for it look elsewhere.
+func TestDecline(t *testing.T) {
+	r := newRig(t)
+	r.Renewed(0, view(), 0)
+	r.Session("unknown", "", 0)
+	r.wants("claim unknown")
+	r.Claimed("unknown", 1, 0)
+	r.wants("decline unknown 1")
+	r.Declined("unknown", 1, true, 0)
+	r.wants("carry unknown")
+	r.Renewed(second, view("unknown gw2 2"), second)
+	if p, to := r.Session("unknown", "", second); p != Elsewhere || to != "gw2" {
+		t.Errorf("got a session %v at %q", p, to)
+	}
 }
 
 func TestGive(t *testing.T) {

@@ -32,6 +32,8 @@ func (m *Machine) settleClaiming(a *app, now Instant, held uint64, owns bool) {
 		m.want(Drop, a)
 	}
 	switch {
+	case owns && a.epoch == 0 && !a.asking && !m.config.Serves(a.name):
+		m.decline(a, held)
 	case owns && a.epoch == held:
 		a.place = Here
 		m.want(Open, a)
@@ -84,7 +86,7 @@ func (m *Machine) advance(a *app, now Instant, held uint64, owns bool) bool {
 		a.asking = true
 		m.wanted = append(m.wanted, Action{Verb: Take, App: a.name, Epoch: held})
 		return true
-	case now < m.lease.Deadline() && (!owned || owner.Name == m.node):
+	case now < m.lease.Deadline() && (!owned || owner.Name == m.node) && !m.lease.Spared(a.name, now):
 		a.asking = true
 		m.want(Claim, a)
 		return true

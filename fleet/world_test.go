@@ -59,6 +59,7 @@ type node struct {
 	asked   bool
 	leaves  bool
 	left    bool
+	lacks   string // the app that it is not configured with; empty: it is with all
 	life    int
 	number  int // of the process under that name
 	bridges map[string]*bridge
@@ -110,7 +111,7 @@ func (n *node) start() {
 	n.number++
 	n.skew = max(-n.w.now, time.Duration(n.w.rnd.IntN(600)-300)*time.Minute)
 	n.m = New(n.name, n.w.rules, Config{
-		Serves:  func(string) bool { return true },
+		Serves:  func(app string) bool { return app != n.lacks },
 		Reaches: func(name string) bool { return n.w.node(name).paused <= n.w.now },
 	})
 	n.m.Sent(n.now() - time.Hour)
@@ -186,6 +187,9 @@ func (n *node) step() {
 	}
 	n.m.Tick(n.now())
 	n.carryOut()
+	if n.lacks != "" && n.m.Give(n.lacks, "") { // as Member.Review does
+		n.carryOut()
+	}
 	if n.leaves && !n.left {
 		n.leave()
 	}
@@ -328,6 +332,11 @@ func (n *node) do(a Action) {
 		}
 		b.giving = true
 		n.release(a)
+	case Decline:
+		if b.loaded != 0 || a.App != n.lacks {
+			wrong("it is of use here")
+		}
+		n.decline(a)
 	}
 }
 
@@ -374,12 +383,22 @@ func (n *node) release(a Action) {
 	}, func() { n.release(a) })
 }
 
+func (n *node) decline(a Action) {
+	w := n.w
+	n.ask(func() func() {
+		if row := w.table.apps[a.App]; row.Node == n.name && row.Epoch == a.Epoch {
+			row.Node = ""
+		}
+		return func() { n.m.Declined(a.App, a.Epoch, true, n.now()) }
+	}, func() { n.m.Declined(a.App, a.Epoch, false, n.now()) })
+}
+
 func (w *world) stir() {
 	n := w.nodes[w.rnd.IntN(nodeCount)]
 	app := fmt.Sprint("app", w.rnd.IntN(appCount))
 	switch r := w.rnd.IntN(100); {
 	case r < 60:
-		if n.paused <= w.now {
+		if n.paused <= w.now && app != n.lacks {
 			from := "" // or any other node, which may be wrong
 			if by := w.nodes[w.rnd.IntN(nodeCount)]; by != n && w.rnd.IntN(3) == 0 {
 				from = by.name
@@ -389,10 +408,15 @@ func (w *world) stir() {
 	case r < 70:
 		n.paused = w.now + time.Duration(w.rnd.IntN(20000))*time.Millisecond
 		w.note("%s is paused until %v", n.name, n.paused)
-	case r < 74:
+	case r < 73:
 		w.note("%s is killed", n.name)
 		n.start()
-	case r < 77:
+	case r < 80:
+		if n.lacks = ""; w.rnd.IntN(3) > 0 {
+			n.lacks = app
+		}
+		w.note("%s lacks %q", n.name, n.lacks)
+	case r < 83:
 		if n.paused <= w.now && !n.leaves {
 			w.note("%s is about to leave", n.name)
 			n.leaves = true
@@ -402,10 +426,10 @@ func (w *world) stir() {
 			}
 			n.carryOut()
 		}
-	case r < 82:
+	case r < 87:
 		w.away[n.name] = !w.away[n.name]
 		w.note("%s away: %v", n.name, w.away[n.name])
-	case r < 86:
+	case r < 90:
 		on := w.rnd.IntN(2) == 0
 		for _, n := range w.nodes {
 			w.away[n.name] = on
@@ -482,12 +506,16 @@ func TestHistories(t *testing.T) {
 				n.start()
 			}
 		}
+		w.nodes[0].lacks = "" // each app is somewhere
 		w.run(40*time.Second, false)
 		for i := range appCount {
 			app, here := fmt.Sprint("app", i), 0
 			for _, n := range w.nodes {
 				if n.m.May(app, n.now()) {
 					here++
+					if app == n.lacks {
+						w.fail("seed %d: %s is on %s, which is not configured with it", seed, app, n.name)
+					}
 				}
 				if p, b := n.m.Place(app), n.bridge(app); p != Here && p != Elsewhere || b.loose || len(b.waits) > 0 {
 					w.fail("seed %d: %s is %v on %s when all is calm: %+v", seed, app, p, n.name, *b)
@@ -501,7 +529,7 @@ func TestHistories(t *testing.T) {
 			done[v] += count
 		}
 	}
-	for v := Claim; v <= Release; v++ {
+	for v := Claim; v <= Decline; v++ {
 		if v != Drop && done[v] < n {
 			t.Errorf("got %v only %d times in %d histories: they do not show much", v, done[v], n)
 		}

@@ -25,8 +25,13 @@ func (stuck) Shutdown(bool)                                       {}
 func (stuck) Close(error)                                         {}
 
 func TestAlive(t *testing.T) {
+	t.Parallel()
 	session := stuck{make(chan struct{}), make(chan struct{})}
-	s := serve(t, func(*gateway.Conn) (gateway.Session, binproto.Parser) { return session, binproto.DefaultParser() }, nil)
+	opened := make(chan *gateway.Conn, 1)
+	s := serve(t, func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
+		opened <- c
+		return session, binproto.DefaultParser()
+	}, nil)
 	ask := func(patience time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -36,10 +41,12 @@ func TestAlive(t *testing.T) {
 		t.Errorf("no connection yet: %v", err)
 	}
 	conn := dial(t, s, tls.VersionTLS12)
+	eventually(t, "the connection is on its loop", (<-opened).OnLoop)
 	note := binproto.Notification{Command: binproto.Simple, Token: make([]byte, 32), Payload: []byte("{}")}
 	write(t, conn, note.Append(nil))
 	<-session.pushed
-	if err := ask(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "1 of 1 event loops do not answer: context deadline exceeded") {
+	if err := ask(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(),
+		"1 of 1 event loops do not answer: context deadline exceeded") {
 		t.Errorf("with a loop that is blocked: got %v", err)
 	}
 	close(session.release)

@@ -32,6 +32,7 @@ type place struct {
 	tls    uint16 // the version, once it is joined; 0: none
 	app    string // once it is joined
 	joined bool   // its client is admitted
+	waits  bool   // it is counted for no source: see wait
 	left   bool
 }
 
@@ -121,6 +122,27 @@ func (c *census) reveal(p *place, from source) bool {
 	return !full
 }
 
+// wait counts one that is admitted for its source no more, until goOn: it waits for us and
+// not we for it, and the program that opened it may have written, gone, and opened the next.
+func (c *census) wait(p *place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !p.waits && !p.left {
+		p.waits = true
+		decrease(c.bySource, p.from)
+	}
+}
+
+// goOn counts one that has waited for its source again, within its bound or not.
+func (c *census) goOn(p *place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.waits && !p.left {
+		p.waits = false
+		c.bySource[p.from]++
+	}
+}
+
 // fullOfClient reports whether one more of the client would be too many.
 func (c *census) fullOfClient(client string) bool {
 	c.mu.Lock()
@@ -184,7 +206,9 @@ func (c *census) leave(p *place) {
 	}
 	p.left = true
 	c.total--
-	decrease(c.bySource, p.from)
+	if !p.waits {
+		decrease(c.bySource, p.from)
+	}
 	if !p.joined {
 		return
 	}

@@ -27,6 +27,7 @@ func bySubject(h *gateway.Hello) {
 // TestConnectionsPerClient: a client at its bound gets an alert before it can
 // have written anything, from wherever it comes, and others are served.
 func TestConnectionsPerClient(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		var said log
 		ss := newSessions(t)
@@ -72,7 +73,8 @@ func TestConnectionsPerClient(t *testing.T) {
 			t.Errorf("%d of one client, %d of one address; want 2, 1", got.ConnectionsOfBusiestClient, got.ConnectionsOfBusiest)
 		}
 		var alert *net.OpError
-		if err := connect(dialFrom(t, s, "127.0.0.3"), ours); !errors.As(err, &alert) || !strings.Contains(err.Error(), "bad certificate") {
+		if err := connect(dialFrom(t, s, "127.0.0.3"), ours); !errors.As(err, &alert) ||
+			!strings.Contains(err.Error(), "bad certificate") {
 			t.Errorf("got %v, want the alert", err)
 		}
 		if err := connect(rawDial(t, s), other); err != nil {
@@ -81,7 +83,8 @@ func TestConnectionsPerClient(t *testing.T) {
 		ss.next()
 		sum := sha256.Sum256(ours.Certificate[0])
 		line := said.line(t, "no room for another connection of this client")
-		if got, _ := line["sha256"].(string); got != hex.EncodeToString(sum[:]) || line["connections_per_client"] != 2.0 || !strings.HasPrefix(line["address"].(string), "127.0.0.3:") {
+		if got, _ := line["sha256"].(string); got != hex.EncodeToString(sum[:]) ||
+			line["connections_per_client"] != 2.0 || !strings.HasPrefix(line["address"].(string), "127.0.0.3:") {
 			t.Errorf("the log says %v", line)
 		}
 		if got := s.Stats(); got.OverLimitPerClient != 1 || got.Refused != 0 {
@@ -102,6 +105,7 @@ func TestConnectionsPerClient(t *testing.T) {
 // TestConnectionsPerClientAtOnce: however many come in one moment, no more than
 // may have a session.
 func TestConnectionsPerClientAtOnce(t *testing.T) {
+	t.Parallel()
 	const may, come = 3, 30
 	ss := newSessions(t)
 	s := serve(t, nil, func(c *gateway.Config) {
@@ -115,7 +119,9 @@ func TestConnectionsPerClientAtOnce(t *testing.T) {
 	for range come {
 		rawDial(t, s)
 	}
-	eventually(t, "all others are closed", func() bool { return s.Stats().OverLimitPerClient == come-may && len(ss.ch) == may })
+	eventually(t, "all others are closed", func() bool {
+		return s.Stats().OverLimitPerClient == come-may && len(ss.ch) == may
+	})
 	if got := s.Stats(); got.Terminated != may || got.ConnectionsOfBusiestClient != may {
 		t.Errorf("%d admitted, %d counted; want %d", got.Terminated, got.ConnectionsOfBusiestClient, may)
 	}
@@ -150,6 +156,7 @@ func (h *hesitant) Write(b []byte) (int, error) {
 // TestStolenCertificateTakesNoPlace: who shows a client's certificate and has not
 // proven to have its key keeps nobody out.
 func TestStolenCertificateTakesNoPlace(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	shown := make(chan struct{}, 2)
 	s := serve(t, nil, func(c *gateway.Config) {
@@ -170,7 +177,9 @@ func TestStolenCertificateTakesNoPlace(t *testing.T) {
 	ss.next()
 	close(wire.on)
 	<-stolen
-	eventually(t, "the second is closed", func() bool { return s.Stats().OverLimitPerClient == 1 && s.Stats().Connections == 1 })
+	eventually(t, "the second is closed", func() bool {
+		return s.Stats().OverLimitPerClient == 1 && s.Stats().Connections == 1
+	})
 	if len(ss.ch) != 0 {
 		t.Error("a second session was opened")
 	}
@@ -178,6 +187,7 @@ func TestStolenCertificateTakesNoPlace(t *testing.T) {
 
 // TestFeedbackConnectionsPerClient: readers are counted too.
 func TestFeedbackConnectionsPerClient(t *testing.T) {
+	t.Parallel()
 	open, outcomes := give(100_000) // more than a socket holds
 	s := serveFeedback(t, open, func(c *gateway.FeedbackConfig) {
 		c.Limits.ConnectionsPerClient = 1

@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"cmp"
-	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -23,11 +23,12 @@ var (
 
 // Conn is one provider's connection. Its exported methods may be called from
 // any goroutine, also within the Session's own methods and after its Close; they
-// return at once. All else happens on the connection's loop.
+// return at once. All else happens on the connection's loop, and before it has one
+// on the goroutine of its handshake.
 //
 // The descriptor is gnet's while the loop reads. It is ours, and gnet knows
-// nothing of it, while the session has no room, and when the provider has ended its
-// side and ours waits for a verdict: see holder.
+// nothing of it, at first, while the session has no room, and when the provider has
+// ended its side and ours waits for a verdict: see holder.
 type Conn struct {
 	server  *Server
 	session Session
@@ -37,9 +38,11 @@ type Conn struct {
 	stream  stream
 	wire    *loopWire
 
-	loop *loop     // set once; for kick under mu
-	gnet gnet.Conn // nil unless the loop watches the descriptor
-	fd   int       // -1 unless the descriptor is ours
+	loop    *loop        // set once; for kick under mu
+	scratch *scratch     // the loop's, or one of the server's as long as there is none
+	gnet    gnet.Conn    // nil unless the loop watches the descriptor
+	fd      int          // -1 unless the descriptor is ours
+	tcp     *net.TCPConn // whose it is while it arrives
 
 	partial []byte          // of a frame
 	large   *binproto.Large // of a frame that is not worth a buffer
@@ -81,12 +84,14 @@ type holder uint8
 
 const (
 	watched   holder = iota // gnet, which reads it
+	arriving                // we have, and read it where the handshake was done
 	parked                  // we have, and do not read it
 	enrolling               // we have, and gnet is about to
 	kept                    // we have: the provider has ended its side
 )
 
-// become changes the holder. It is parked on the way back to gnet, too.
+// become changes the holder. It is parked on the way back to gnet, too. As long as we do not
+// read, the connection waits for us, and does not count for its address.
 func (c *Conn) become(h holder) {
 	count := func(h holder, n int64) {
 		switch h {
@@ -98,31 +103,14 @@ func (c *Conn) become(h holder) {
 	}
 	count(c.holder, -1)
 	count(h, 1)
+	if h == parked || h == kept {
+		c.server.front.census.wait(c.place)
+	}
 	c.holder = h
 }
 
-// errand is whether act is on its way.
-type errand uint8
-
-const (
-	none errand = iota
-	underway
-	never // the connection has gone
-)
-
-// request is what has been asked of the connection and not yet done.
-type request struct {
-	last        *lastWord // Fail or Close was called; stays
-	resume      bool
-	speak       bool // it is time to look whether our side may end
-	lookBack    bool // it is time to look how the packet fared
-	enrollError error
-	retry       bool
-	abort       error
-}
-
 func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
-	c := &Conn{server: s, place: a.place, remote: remote, stream: a.stream, fd: -1}
+	c := &Conn{server: s, place: a.place, remote: remote, stream: a.stream, partial: a.behind, fd: -1}
 	c.heardAt.Store(time.Now().UnixNano())
 	c.wire = &loopWire{conn: c}
 	a.wire.Conn = c.wire
@@ -164,87 +152,14 @@ func (c *Conn) abort(err error) {
 	c.ask(func(r *request) { r.abort = err })
 }
 
-// ask notes a request and sees that act runs. Once the connection is dead it
-// does nothing: the loops may be gone.
-func (c *Conn) ask(note func(*request)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.errand == never {
-		return
-	}
-	note(&c.asked)
-	c.kick()
-}
-
-func (c *Conn) kick() {
-	if c.loop == nil || c.errand == underway {
-		return // attach will, or act is on its way
-	}
-	if c.loop.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-		c.act()
-		return nil
-	})) == nil {
-		c.errand = underway
-	}
-}
-
-// take returns what has been asked. The last word stays, so that there is but one.
-func (c *Conn) take() request {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.asked
-	c.asked = request{last: r.last}
-	if c.errand == underway {
-		c.errand = none
-	}
-	return r
-}
-
-func (c *Conn) opened() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.loop != nil
-}
-
-// act does what has been asked.
-func (c *Conn) act() {
-	r := c.take()
-	if c.ours == reset {
-		return
-	}
-	watched := c.gnet
-	if r.abort != nil {
-		c.finish(r.abort)
-	} else {
-		c.mayEnd(r)
-		if r.resume {
-			c.full = false
-		}
-		if r.lookBack {
-			c.lookBack()
-		}
-		if r.enrollError != nil {
-			c.enrollFailed(r.enrollError)
-		}
-		c.goOn()
-	}
-	if watched != nil && c.gnet != watched {
-		c.loop.Close(watched)
-	}
-}
+func (c *Conn) opened() bool { return c.attached.Load() > 0 }
 
 // attach is called when gnet has taken the descriptor: behind the handshake,
 // when the first frames may already be inside the tls.Conn, and again whenever
 // it was parked.
 func (c *Conn) attach(gc gnet.Conn) {
 	if c.loop == nil {
-		l := c.server.loopOf(gc.EventLoop())
-		c.mu.Lock()
-		c.loop = l
-		if c.asked != (request{}) {
-			c.kick()
-		}
-		c.mu.Unlock()
+		c.join(c.server.loopOf(gc.EventLoop()))
 	}
 	c.attached.Add(1)
 	if c.ours == reset {
@@ -253,6 +168,13 @@ func (c *Conn) attach(gc gnet.Conn) {
 	c.closeDescriptor()
 	c.gnet = gc
 	c.become(watched)
+	if c.full {
+		c.park()
+		return
+	}
+	if !finCame(gc.Fd()) { // or it has gone, and waits to be read
+		c.server.front.census.goOn(c.place)
+	}
 	c.receive(nil)
 }
 
@@ -281,10 +203,13 @@ func (c *Conn) descriptor() int {
 
 // closeDescriptor closes the one that is ours, if any.
 func (c *Conn) closeDescriptor() {
-	if c.fd >= 0 {
+	switch {
+	case c.tcp != nil:
+		c.tcp.Close()
+	case c.fd >= 0:
 		unix.Close(c.fd)
-		c.fd = -1
 	}
+	c.tcp, c.fd = nil, -1
 }
 
 // silence is how long the provider has sent nothing that can be read.

@@ -1,61 +1,103 @@
 package gateway
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
 
 // crew are the goroutines that handshakes run on. They are kept for a while, for
-// a handshake needs a stack of many times that which a goroutine begins with; a
-// connection that waits for its turn keeps its small one.
+// a handshake needs a stack of many times that which a goroutine begins with.
+//
+// One timer looks after all that are idle. Of their own they would each start one behind
+// every job, and Go's scheduler wakes a thread for a timer that is the next to fire.
 type crew struct {
-	work      chan func()
-	dismissed chan struct{}
-	dismiss   func() // ends the members when they have nothing left to do; waits for them
+	mu        sync.Mutex
+	within    time.Duration // another idleMember, in tests
+	idle      []*member     // the last used last, and used first: its stack is in the processor's caches
+	watched   bool          // rest will be called
+	dismissed bool
 	members   sync.WaitGroup
 }
 
-// idleMember is how long a member of the crew waits for work.
+type member struct {
+	work   chan func() // closed to end it
+	rested bool        // idle since the look before
+}
+
+// idleMember is how long a member of the crew waits for work: once or twice as long.
 const idleMember = 5 * time.Second
 
-func newCrew() *crew {
-	c := &crew{work: make(chan func()), dismissed: make(chan struct{})}
-	c.dismiss = sync.OnceFunc(func() {
-		close(c.dismissed)
-		c.members.Wait()
-	})
-	return c
+// do has job run on a member.
+func (c *crew) do(job func()) {
+	c.mu.Lock()
+	var m *member
+	if n := len(c.idle); n > 0 {
+		m = c.idle[n-1]
+		c.idle = c.idle[:n-1]
+	}
+	c.mu.Unlock()
+	if m == nil {
+		m = &member{work: make(chan func(), 1)}
+		c.members.Go(func() { c.serve(m) })
+	}
+	m.work <- job
 }
 
-// do runs f on a member, and returns when it has ended.
-func (c *crew) do(f func() error) (err error) {
-	done := make(chan struct{})
-	job := func() {
-		defer close(done)
-		err = f()
-	}
-	select {
-	case c.work <- job:
-	default:
-		c.members.Go(func() { c.serve(job) })
-	}
-	<-done
-	return err
-}
-
-func (c *crew) serve(job func()) {
-	job()
-	patience := time.NewTimer(idleMember)
-	defer patience.Stop()
-	for {
-		select {
-		case job := <-c.work:
-			job()
-			patience.Reset(idleMember)
-		case <-patience.C:
-			return
-		case <-c.dismissed:
+func (c *crew) serve(m *member) {
+	for job := range m.work {
+		job()
+		if !c.keep(m) {
 			return
 		}
 	}
+}
+
+// keep makes m idle. It reports false if the crew is dismissed.
+func (c *crew) keep(m *member) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dismissed {
+		return false
+	}
+	m.rested = false
+	c.idle = append(c.idle, m)
+	if !c.watched {
+		c.watched = true
+		time.AfterFunc(cmp.Or(c.within, idleMember), c.rest)
+	}
+	return true
+}
+
+// rest ends the members that have had nothing to do since it looked before.
+func (c *crew) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := 0
+	for _, m := range c.idle {
+		if m.rested {
+			close(m.work)
+			continue
+		}
+		m.rested = true
+		c.idle[kept] = m
+		kept++
+	}
+	clear(c.idle[kept:])
+	c.idle = c.idle[:kept]
+	if c.watched = kept > 0; c.watched {
+		time.AfterFunc(cmp.Or(c.within, idleMember), c.rest)
+	}
+}
+
+// dismiss ends the members when they have nothing left to do, and waits for them.
+func (c *crew) dismiss() {
+	c.mu.Lock()
+	c.dismissed = true
+	for _, m := range c.idle {
+		close(m.work)
+	}
+	c.idle = nil
+	c.mu.Unlock()
+	c.members.Wait()
 }

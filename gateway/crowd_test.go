@@ -13,6 +13,8 @@ func sourceNumber(n int) source {
 	return source(netip.AddrFrom4([4]byte{127, 0, byte(n >> 8), byte(n)}))
 }
 
+func nothing() bool { return false }
+
 // TestCrowdSparesProviders: strangers of many addresses fill all places and come
 // again; a provider of another that has just connected does not go for them,
 // though it opens several connections, and though it has not said hello yet.
@@ -25,7 +27,7 @@ func TestCrowdSparesProviders(t *testing.T) {
 		places := rapid.IntRange(200, 1000).Draw(t, "places")
 		next := 0
 		enter := func() {
-			w := &waiter{from: sourceNumber(1 + next/each%200), since: now}
+			w := &waiter{from: sourceNumber(1 + next/each%200), since: now, unread: nothing}
 			w.greeted.Store(says)
 			next++
 			c.add(w)
@@ -36,7 +38,7 @@ func TestCrowdSparesProviders(t *testing.T) {
 		}
 		provider := make(map[*waiter]bool)
 		for range rapid.IntRange(1, 4).Draw(t, "connections of the provider") {
-			w := &waiter{from: sourceNumber(0), since: now}
+			w := &waiter{from: sourceNumber(0), since: now, unread: nothing}
 			provider[w] = true
 			c.add(w)
 		}
@@ -52,7 +54,7 @@ func TestCrowdSparesProviders(t *testing.T) {
 
 // TestCrowd plays random histories: what is in is in both indexes, and whoever
 // goes is of the source that was asked for, and silent while one that was looked
-// at is.
+// at is, and never one whose client may believe that it is connected.
 func TestCrowd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCrowd(helloPatience)
@@ -62,25 +64,44 @@ func TestCrowd(t *testing.T) {
 			from := sourceNumber(rapid.IntRange(0, 3).Draw(t, "source"))
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0, 1:
-				w := &waiter{from: from, since: now}
+				w := &waiter{from: from, since: now, unread: nothing}
 				w.greeted.Store(rapid.Bool().Draw(t, "greeted"))
+				w.answered.Store(w.greeted.Load() && rapid.Bool().Draw(t, "answered"))
+				w.owed.Store(rapid.Bool().Draw(t, "owed"))
+				some := rapid.Bool().Draw(t, "something unread")
+				w.unread = func() bool { return some }
 				c.add(w)
 				all[w] = true
 			case 2:
 				gone := c.spare(now)
-				if (gone == nil) != (len(all) == 0) {
-					t.Fatalf("%v goes of %d", gone, len(all))
+				free := 0
+				for w := range all {
+					if !w.believes() {
+						free++
+					}
+				}
+				if gone == nil {
+					if free > 0 {
+						t.Fatalf("none goes of %d", free)
+					}
+					break
+				}
+				if gone.believes() || !all[gone] {
+					t.Fatal("one goes that may believe that it is connected, or that is not there")
 				}
 				delete(all, gone)
 				for w := range all {
-					if gone.greeted.Load() && !w.greeted.Load() && now.Sub(w.since) >= helloPatience {
+					if !w.believes() && gone.greeted.Load() && !w.greeted.Load() && now.Sub(w.since) >= helloPatience {
 						t.Fatal("one goes that has said hello before one that has not")
+					}
+					if !w.believes() && gone.answered.Load() && !w.answered.Load() {
+						t.Fatal("one goes whose hello was answered before one whose was not")
 					}
 				}
 			case 3:
 				if gone := c.spareOf(from, now); gone != nil {
-					if gone.from != from || !all[gone] {
-						t.Fatal("one of another source goes")
+					if gone.from != from || !all[gone] || gone.believes() {
+						t.Fatal("one of another source goes, or one that may believe that it is connected")
 					}
 					delete(all, gone)
 				}
@@ -109,7 +130,8 @@ func TestCrowd(t *testing.T) {
 // TestCensus: shares are owed and exceeded as they are counted, and nobody is
 // counted out twice.
 func TestCensus(t *testing.T) {
-	c := newCensus(Limits{Connections: 10, ConnectionsPerAddress: 10, ConnectionsPerClient: 10, AppConnectionsShare: 20, Handshakes: 2})
+	c := newCensus(Limits{Connections: 10, ConnectionsPerAddress: 10, ConnectionsPerClient: 10,
+		AppConnectionsShare: 20, Handshakes: 2})
 	var busy []*place
 	for range 10 {
 		p := &place{from: sourceNumber(1)}
@@ -122,7 +144,8 @@ func TestCensus(t *testing.T) {
 		busy = append(busy, p)
 	}
 	quiet := &place{from: sourceNumber(2)}
-	if c.enter(quiet, false) != tooMany || c.enterBeyond(quiet) != welcome || c.join(quiet, "", "quiet", tls.VersionTLS12) != tooMany {
+	if c.enter(quiet, false) != tooMany || c.enterBeyond(quiet) != welcome ||
+		c.join(quiet, "", "quiet", tls.VersionTLS12) != tooMany {
 		t.Error("there is a place where there is none")
 	}
 	if !c.owed("quiet") || c.owed("busy") || c.owed("") || c.excess()["busy"] != 8 {

@@ -7,7 +7,10 @@ import (
 
 // TestDesks: a desk serves one handshake at a time, and another when that is over.
 func TestDesks(t *testing.T) {
-	base := &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }}
+	base := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil },
+	}
 	for _, tickets := range []bool{false, true} {
 		s := &desks{base: base, tickets: tickets}
 		var a, b, c arrival
@@ -19,7 +22,8 @@ func TestDesks(t *testing.T) {
 			if d.arrival != want {
 				t.Error("a desk does not know whose it is")
 			}
-			if got := d.config; got.SessionTicketsDisabled == tickets || got.GetConfigForClient != nil || got.MinVersion != tls.VersionTLS12 {
+			if got := d.config; got.SessionTicketsDisabled == tickets || got.GetConfigForClient != nil ||
+				got.MinVersion != tls.VersionTLS12 {
 				t.Errorf("tickets %v: got %+v", tickets, got)
 			}
 		}

@@ -135,7 +135,11 @@ func (c *Conn) part() {
 		return
 	}
 	c.ours = fin
-	err := c.stream.CloseWrite()
+	err := c.stream.CloseWrite()              // may fail where the provider has closed its socket: see broke
+	if c.theirs >= fin && c.packet.end == 0 { // neither is there more to read, nor a packet to hear of
+		c.finish(c.untold())
+		return
+	}
 	unix.Shutdown(c.descriptor(), unix.SHUT_WR)
 	if c.holder == kept {
 		if err != nil {

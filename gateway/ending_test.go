@@ -45,6 +45,7 @@ func (c *tap) Read(b []byte) (int, error) {
 // the packet and one with close_notify, above all no session ticket, which a
 // client that waits with select and reads six bytes could not stand.
 func TestPacketIsOneRecord(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)
@@ -96,6 +97,7 @@ func TestPacketIsOneRecord(t *testing.T) {
 // TestPipelineBehindFailure: a provider has thousands of frames on the wire when
 // it is told. It reads its packet, sees no reset, and all frames are delivered.
 func TestPipelineBehindFailure(t *testing.T) {
+	t.Parallel()
 	const frames = 10_000
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
@@ -139,11 +141,14 @@ func TestPipelineBehindFailure(t *testing.T) {
 // TestHalfClosed: a provider that has ended its side is told nothing, and its
 // connection is closed in order.
 func TestHalfClosed(t *testing.T) {
+	t.Parallel()
 	endings := []struct {
 		name string
 		end  func(c *tls.Conn, tcp *net.TCPConn) error
 	}{
-		{"close_notify and FIN", func(c *tls.Conn, tcp *net.TCPConn) error { return errors.Join(c.CloseWrite(), tcp.CloseWrite()) }},
+		{"close_notify and FIN", func(c *tls.Conn, tcp *net.TCPConn) error {
+			return errors.Join(c.CloseWrite(), tcp.CloseWrite())
+		}},
 		{"FIN alone", func(_ *tls.Conn, tcp *net.TCPConn) error { return tcp.CloseWrite() }},
 		{"close_notify alone", func(c *tls.Conn, _ *net.TCPConn) error { return c.CloseWrite() }},
 	}
@@ -177,6 +182,7 @@ func TestHalfClosed(t *testing.T) {
 // TestGoneBeforePacket: a provider that has gone altogether refuses the packet,
 // and its session hears so. Nothing such a provider sends later is a resend.
 func TestGoneBeforePacket(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)
@@ -201,6 +207,7 @@ func TestGoneBeforePacket(t *testing.T) {
 
 // TestWriteAndClose: a provider that writes and closes at once is normal.
 func TestWriteAndClose(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)
@@ -245,6 +252,7 @@ func (c *corked) SetWriteDeadline(time.Time) error { return nil }
 // the end of the handshake. With TLS 1.2 that takes a resumption, where the
 // client has the last word.
 func TestDataWithFinished(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)
@@ -292,6 +300,7 @@ func rawDial(t testing.TB, s interface{ Addr() net.Addr }) *net.TCPConn {
 
 // TestReset: what came before a reset is delivered, and nobody can be told.
 func TestReset(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	c := dial(t, s, tls.VersionTLS13)
@@ -313,6 +322,7 @@ func TestReset(t *testing.T) {
 
 // TestFailAtOnce: the owner may end a connection before anything was read.
 func TestFailAtOnce(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
@@ -342,6 +352,7 @@ func TestLingerIdle(t *testing.T) {
 	c := dial(t, s, tls.VersionTLS13)
 	r := ss.next()
 	r.conn.Close()
+	eventually(t, "our side has ended", func() bool { return s.Stats().Lingering == 1 })
 	const frames = 10
 	for id := range frames {
 		write(t, c, enhanced(nil, id, id))

@@ -8,3 +8,31 @@ func (s *Server) MoveAway(trip time.Duration) {
 	defer s.mu.Unlock()
 	s.roundTrip = func(int) (time.Duration, bool) { return trip, true }
 }
+
+// OnLoop reports whether a loop has the connection.
+func (c *Conn) OnLoop() bool { return c.opened() }
+
+// ReadBriefly has connections wait for a loop for so long.
+func (c *Config) ReadBriefly(d time.Duration) { c.briefly = d }
+
+// Early is how many arrivals wait for their hellos on the crew.
+func (s *Server) Early() int64 { return s.front.early.Load() }
+
+// WaitToCompute is how many handshakes wait for their turn with a processor.
+func (s *Server) WaitToCompute() (n int) {
+	c := s.front.computing
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, of := range c.waiting {
+		n += len(of)
+	}
+	return n
+}
+
+// RestAfter has the goroutines of handshakes wait for work for so long.
+func (s *Server) RestAfter(d time.Duration) {
+	c := s.front.crew
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.within = d
+}

@@ -140,6 +140,7 @@ func (s *FeedbackServer) serve(a *arrival, open FeedbackOpener) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.front.limits.FeedbackTotal)
 	defer cancel()
+	a.tcp.SetKeepAliveConfig(keepAlive)
 	r := newFeedbackConn(s, a, ctx, cancel)
 	defer r.close()
 	s.enter(r, a.place)

@@ -46,37 +46,50 @@ var oddInput = []struct {
 	cut     bool   // it is never complete
 }{
 	{name: "token length 0", in: number(7, nil, hello), status: 2, id: 7, hasID: true},
-	{name: "pushy's farewell", in: framed(item(3, u32(5)), item(1, nil), item(2, nil), item(4, u32(0)), item(5, []byte{10})), status: 2, id: 5, hasID: true},
+	{name: "pushy's farewell", in: framed(item(3, u32(5)), item(1, nil), item(2, nil), item(4, u32(0)),
+		item(5, []byte{10})), status: 2, id: 5, hasID: true},
 	{name: "java-apns tests its connection", in: number(0, []byte{0}, []byte{0}), status: 5, hasID: true},
 	{name: "token length 31", in: number(7, token32[:31], hello), status: 5, id: 7, hasID: true},
 	{name: "token length 101", in: number(7, make([]byte, 101), hello), status: 5, id: 7, hasID: true},
 	{name: "token length 100", in: number(7, make([]byte, 100), hello), id: 7, hasID: true, payload: hello},
 	{name: "payload length 0", in: number(7, token32, nil), status: 4, id: 7, hasID: true},
 	{name: "payload length 4097", in: number(7, token32, bytes.Repeat([]byte{'x'}, 4097)), status: 7, id: 7, hasID: true},
-	{name: "payload of 2049", in: number(7, token32, bytes.Repeat([]byte{'x'}, 2049)), id: 7, hasID: true, payload: bytes.Repeat([]byte{'x'}, 2049)},
+	{name: "payload of 2049", in: number(7, token32, bytes.Repeat([]byte{'x'}, 2049)), id: 7, hasID: true,
+		payload: bytes.Repeat([]byte{'x'}, 2049)},
 	{name: "131,083 bytes", in: number(7, make([]byte, 65535), make([]byte, 65535)), status: 5, id: 7, hasID: true},
 	{name: "65,535 bytes of payload", in: number(7, token32, make([]byte, 65535)), status: 7, id: 7, hasID: true},
-	{name: "frame of 256 KiB", in: framed(item(3, u32(7)), item(1, token32), item(2, make([]byte, 65535)), item(9, make([]byte, 65535)), item(9, make([]byte, 65535)), item(9, make([]byte, 65485))), status: 7, id: 7, hasID: true},
-	{name: "payload is not JSON", in: number(7, token32, []byte("\xff not JSON <&>\u2028")), id: 7, hasID: true, payload: []byte("\xff not JSON <&>\u2028")},
+	{name: "frame of 256 KiB", in: framed(item(3, u32(7)), item(1, token32), item(2, make([]byte, 65535)),
+		item(9, make([]byte, 65535)), item(9, make([]byte, 65535)), item(9,
+			make([]byte, 65485))), status: 7, id: 7, hasID: true},
+	{name: "payload is not JSON", in: number(7, token32, []byte("\xff not JSON <&>\u2028")), id: 7, hasID: true,
+		payload: []byte("\xff not JSON <&>\u2028")},
 	{name: "one trailing NUL", in: number(7, token32, append(slices.Clone(hello), 0)), id: 7, hasID: true, payload: hello},
 	{name: "nothing but a NUL", in: number(7, token32, []byte{0}), status: 4, id: 7, hasID: true},
 	{name: "no token", in: framed(item(2, hello), item(3, u32(7))), status: 2, id: 7, hasID: true},
 	{name: "no payload", in: framed(item(1, token32), item(3, u32(7))), status: 4, id: 7, hasID: true},
 	{name: "identifier of 3 bytes", in: framed(item(1, token32), item(2, hello), item(3, []byte{1, 2, 3})), status: 255},
-	{name: "expiry of 8 bytes", in: framed(item(1, token32), item(2, hello), item(3, u32(7)), item(4, make([]byte, 8))), status: 255, id: 7, hasID: true},
-	{name: "priority of 4 bytes", in: framed(item(1, token32), item(2, hello), item(3, u32(7)), item(5, u32(10))), status: 255, id: 7, hasID: true},
-	{name: "two tokens", in: framed(item(1, token32), item(1, token32), item(2, hello), item(3, u32(7))), status: 255, id: 7, hasID: true},
-	{name: "two payloads", in: framed(item(1, token32), item(2, hello), item(2, hello), item(3, u32(7))), status: 255, id: 7, hasID: true},
-	{name: "unknown item", in: framed(item(77, []byte("x")), item(1, token32), item(2, hello), item(3, u32(7))), id: 7, hasID: true, payload: hello},
-	{name: "two identifiers", in: framed(item(3, u32(1)), item(1, token32), item(2, hello), item(3, u32(7))), id: 7, hasID: true, payload: hello},
-	{name: "pushy's order", in: framed(item(3, u32(7)), item(1, token32), item(2, hello), item(4, u32(5)), item(5, []byte{10})), id: 7, hasID: true, payload: hello},
+	{name: "expiry of 8 bytes", in: framed(item(1, token32), item(2, hello), item(3, u32(7)),
+		item(4, make([]byte, 8))), status: 255, id: 7, hasID: true},
+	{name: "priority of 4 bytes", in: framed(item(1, token32), item(2, hello), item(3, u32(7)), item(5, u32(10))),
+		status: 255, id: 7, hasID: true},
+	{name: "two tokens", in: framed(item(1, token32), item(1, token32), item(2, hello), item(3, u32(7))), status: 255,
+		id: 7, hasID: true},
+	{name: "two payloads", in: framed(item(1, token32), item(2, hello), item(2, hello), item(3, u32(7))), status: 255,
+		id: 7, hasID: true},
+	{name: "unknown item", in: framed(item(77, []byte("x")), item(1, token32), item(2, hello), item(3, u32(7))), id: 7,
+		hasID: true, payload: hello},
+	{name: "two identifiers", in: framed(item(3, u32(1)), item(1, token32), item(2, hello), item(3, u32(7))), id: 7,
+		hasID: true, payload: hello},
+	{name: "pushy's order", in: framed(item(3, u32(7)), item(1, token32), item(2, hello), item(4, u32(5)),
+		item(5, []byte{10})), id: 7, hasID: true, payload: hello},
 	{name: "identifier 0", in: number(0, token32, hello), hasID: true, payload: hello},
 	{name: "command 0", in: slices.Concat([]byte{0}, fields(token32, hello)), payload: hello},
 	{name: "frame without identifier", in: framed(item(1, token32), item(2, hello)), payload: hello},
 	{name: "unknown command", in: []byte{3, 0, 0}, ends: true},
 	{name: "HTTP", in: []byte("GET / HTTP/1.1\r\n\r\n"), ends: true},
 	{name: "item over the end", in: []byte{2, 0, 0, 0, 4, 1, 0, 2, 0xab}, ends: true},
-	{name: "item over the end of a large frame", in: slices.Concat([]byte{2}, u32(60000), item(9, make([]byte, 59000)), []byte{1, 0xff, 0xff}, make([]byte, 2000)), ends: true},
+	{name: "item over the end of a large frame", in: slices.Concat([]byte{2}, u32(60000), item(9, make([]byte, 59000)),
+		[]byte{1, 0xff, 0xff}, make([]byte, 2000)), ends: true},
 	{name: "frame over 256 KiB", in: []byte{2, 0, 4, 0, 1}, ends: true},
 	{name: "cut in the head", in: []byte{1, 0, 0}, cut: true},
 	{name: "cut in the payload", in: number(7, token32, hello)[:60], cut: true},
@@ -84,6 +97,7 @@ var oddInput = []struct {
 }
 
 func TestOddInput(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	for _, tt := range oddInput {
@@ -127,7 +141,8 @@ func TestOddInput(t *testing.T) {
 				return
 			}
 			got := r.frames[1]
-			if got.status != tt.status || got.Identifier != tt.id || got.HasIdentifier != tt.hasID || !bytes.Equal(got.Payload, tt.payload) {
+			if got.status != tt.status || got.Identifier != tt.id || got.HasIdentifier != tt.hasID ||
+				!bytes.Equal(got.Payload, tt.payload) {
 				t.Errorf("got status %d, identifier %d (%v), payload %.40q, want %d, %d (%v), %.40q",
 					got.status, got.Identifier, got.HasIdentifier, got.Payload, tt.status, tt.id, tt.hasID, tt.payload)
 			}
@@ -140,6 +155,7 @@ func TestOddInput(t *testing.T) {
 
 // TestUnreadableBehindFailure: the failure of an earlier frame is still told.
 func TestUnreadableBehindFailure(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	c := dial(t, s, tls.VersionTLS13)
@@ -173,6 +189,7 @@ func (s slowly) Write(b []byte) (int, error) {
 }
 
 func TestByteByByte(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)

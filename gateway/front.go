@@ -54,10 +54,19 @@ type Port struct {
 	// GODEBUG=tlssha1=1.
 	LegacyCiphers bool
 
+	// Ready is closed when sessions can be opened; nil: they always can. Until then a
+	// connection waits behind its handshake, and does not count for its address: the
+	// program that opened it may have written and gone, and opened the next.
+	Ready <-chan struct{}
+
 	// Terminated are the addresses from which connections come without TLS,
 	// because a program there (stunnel, haproxy) has ended it. They are spoken to
 	// in plain TCP only, and no other address is.
 	Terminated []netip.Prefix
+
+	// Failed is told of a handshake that failed for a reason that the operator can do something about: the log
+	// has both sentences too. nil: it is not wanted. It is called from several goroutines, and borrows the Hello.
+	Failed func(h *Hello, reason, remedy string)
 
 	Limits Limits
 	Logger zerolog.Logger
@@ -66,21 +75,26 @@ type Port struct {
 // front accepts connections for a port, within its bounds, and does their
 // handshakes.
 type front struct {
-	limits   Limits
-	tls      *tls.Config
-	trusted  []netip.Prefix // Port.Terminated
-	legacy   bool           // Port.LegacyCiphers
-	log      zerolog.Logger
-	often    zerolog.Logger // for what a stranger can make happen as often as he likes
-	seldom   zerolog.Logger // for what one who is over a rate goes on doing
-	admit    func(*Hello) (welcome func(*arrival), err error)
-	relieve  func() bool                        // ends a connection that can be spared, if there is one
-	yield    func(excess map[string]int) *place // has one of an app with excess give way, and returns its place
-	census   *census
-	gate     *gate
-	crew     *crew
-	hellos   atomic.Int64 // bytes of hellos that are longer than firstHello
-	counters portCounters
+	limits    Limits
+	tls       *tls.Config
+	trusted   []netip.Prefix // Port.Terminated
+	legacy    bool           // Port.LegacyCiphers
+	ready     <-chan struct{}
+	log       zerolog.Logger
+	often     zerolog.Logger // for what a stranger can make happen at will
+	seldom    zerolog.Logger // for what one who is over a rate goes on doing
+	admit     func(*Hello) (welcome func(*arrival), err error)
+	failed    func(h *Hello, reason, remedy string) // Port.Failed
+	relieve   func() bool                           // ends a connection that can be spared, if there is one
+	yield     func(excess map[string]int) *place    // has one of an app with excess give way, and returns its place
+	census    *census
+	pending   *pending
+	gate      *gate
+	crew      *crew
+	computing *computing
+	early     atomic.Int64 // arrivals that wait for their hellos on the crew
+	hellos    atomic.Int64 // bytes of hellos that are longer than firstHello
+	counters  portCounters
 
 	ctx    context.Context // until handshakes have to end
 	cancel context.CancelFunc
@@ -107,23 +121,30 @@ func newFront(p Port, admit func(*Hello) (func(*arrival), error)) (*front, error
 	if p.Certificate == nil {
 		return nil, errors.New("gateway: no server certificate")
 	}
+	if p.Failed == nil {
+		p.Failed = func(*Hello, string, string) {}
+	}
 	limits := p.Limits.withDefaults()
 	f := &front{
-		limits:   limits,
-		tls:      p.tlsConfig(),
-		trusted:  networks(p.Terminated),
-		legacy:   p.LegacyCiphers,
-		log:      p.Logger,
-		often:    pace.Lines(p.Logger, pace.Rate{Count: 20, Per: 5 * time.Second}),
-		seldom:   pace.Lines(p.Logger, pace.Rate{Count: 10, Per: time.Minute}),
-		admit:    admit,
-		relieve:  func() bool { return false },
-		yield:    func(map[string]int) *place { return nil },
-		census:   newCensus(limits),
-		gate:     newGate(limits),
-		crew:     newCrew(),
-		crowd:    newCrowd(helloPatience),
-		arrivals: make(map[*waiter]*arrival),
+		limits:    limits,
+		tls:       p.tlsConfig(),
+		trusted:   networks(p.Terminated),
+		legacy:    p.LegacyCiphers,
+		ready:     p.Ready,
+		log:       p.Logger,
+		often:     pace.Lines(p.Logger, pace.Rate{Count: 20, Per: 5 * time.Second}),
+		seldom:    pace.Lines(p.Logger, pace.Rate{Count: 10, Per: time.Minute}),
+		admit:     admit,
+		failed:    p.Failed,
+		relieve:   func() bool { return false },
+		yield:     func(map[string]int) *place { return nil },
+		census:    newCensus(limits),
+		pending:   newPending(limits),
+		gate:      newGate(limits),
+		crew:      new(crew),
+		computing: newComputing(),
+		crowd:     newCrowd(helloPatience),
+		arrivals:  make(map[*waiter]*arrival),
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for _, e := range p.Endpoints {

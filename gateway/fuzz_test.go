@@ -17,7 +17,7 @@ import (
 )
 
 // FuzzHello: however a client's first bytes come, helloReader stops at the same
-// place or behind it, within its limit, and what they are can be named.
+// place or behind it, within its limit, and what they are can be named and compared.
 func FuzzHello(f *testing.F) {
 	f.Add([]byte{22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 1}, byte(1))
 	f.Add([]byte{22, 3, 1, 0, 2, 1, 0, 22, 3, 1, 0, 4, 0, 2, 3, 1}, byte(3))
@@ -27,7 +27,8 @@ func FuzzHello(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, cut byte) {
 		const limit = 2048
 		held := firstHello
-		got, err := new(helloReader).read(&cutReader{in: in, size: int(cut) + 1}, limit, func(size int) error { held = size; return nil })
+		got, err := new(helloReader).read(&cutReader{in: in, size: int(cut) + 1}, limit,
+			func(size int) error { held = size; return nil })
 		if len(got) > min(limit, held) || !bytes.HasPrefix(in, got) {
 			t.Fatalf("read %d bytes that are not the first %d of the input", len(got), limit)
 		}
@@ -41,6 +42,9 @@ func FuzzHello(f *testing.F) {
 		}
 		if speaks := languageOf(got); speaks > speaksElse {
 			t.Fatalf("speaks %d", speaks)
+		}
+		if is := looksOf(got); len(got) < 5+4+2+32 && is != (looks{}) {
+			t.Fatalf("%d bytes look like %v", len(got), is)
 		}
 	})
 }
@@ -113,9 +117,11 @@ var fuzzCertificate = sync.OnceValue(func() tls.Certificate {
 // byte of records and cuts is the size of a piece, 0 for 4096; the last is what
 // is left. version is that of TLS, 0 for none.
 func FuzzAdapter(f *testing.F) {
-	one := (&binproto.Notification{Command: binproto.Enhanced, Token: bytes.Repeat([]byte{7}, 32), Payload: []byte(`{"aps":{}}`), Identifier: 1, HasIdentifier: true}).Append(nil)
+	one := (&binproto.Notification{Command: binproto.Enhanced, Token: bytes.Repeat([]byte{7}, 32),
+		Payload: []byte(`{"aps":{}}`), Identifier: 1, HasIdentifier: true}).Append(nil)
 	short := (&binproto.Notification{Command: binproto.Simple, Token: []byte{7}, Payload: []byte(`{}`)}).Append(nil)
-	large := slices.Concat([]byte{1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 32}, make([]byte, 32), []byte{0xff, 0xff}, make([]byte, 0xffff))
+	large := slices.Concat([]byte{1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 32}, make([]byte, 32), []byte{0xff, 0xff},
+		make([]byte, 0xffff))
 	for version := range byte(5) {
 		f.Add(slices.Concat(one, one, short, one), []byte{1, 2, 3}, []byte{1, 1, 1, 5, 40, 1, 1, 7}, version)
 		f.Add(slices.Concat(one, large, one), []byte{0, 0, 1, 0}, []byte{0, 3, 0, 0, 1, 0}, version)
@@ -180,7 +186,8 @@ type adapter struct {
 func newAdapter(t *testing.T, version uint16) *adapter {
 	a := new(adapter)
 	server := &Server{front: &front{often: zerolog.Nop()}}
-	a.conn = &Conn{server: server, session: a, parser: binproto.DefaultParser(), fd: -1, loop: &loop{plain: make([]byte, 64<<10)}}
+	a.conn = &Conn{server: server, session: a, parser: binproto.DefaultParser(), fd: -1, loop: &loop{},
+		scratch: &scratch{plain: make([]byte, 64<<10)}}
 	a.conn.wire = &loopWire{conn: a.conn}
 	if version == 0 {
 		a.conn.stream = plain{&wire{Conn: a.conn.wire}}
@@ -188,9 +195,11 @@ func newAdapter(t *testing.T, version uint16) *adapter {
 	}
 	ours, theirs := net.Pipe()
 	w := &wire{Conn: ours}
-	stream := tls.Server(w, &tls.Config{Certificates: []tls.Certificate{fuzzCertificate()}, MinVersion: tls.VersionTLS10, SessionTicketsDisabled: true})
+	stream := tls.Server(w, &tls.Config{Certificates: []tls.Certificate{fuzzCertificate()},
+		MinVersion: tls.VersionTLS10, SessionTicketsDisabled: true})
 	below := &wire{Conn: theirs}
-	a.provider = tls.Client(below, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10 - 1 + version, MaxVersion: tls.VersionTLS10 - 1 + version})
+	a.provider = tls.Client(below, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10 - 1 + version,
+		MaxVersion: tls.VersionTLS10 - 1 + version})
 	failed := make(chan error, 1)
 	go func() { failed <- a.provider.Handshake() }()
 	if err := stream.Handshake(); err != nil {

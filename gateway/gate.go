@@ -38,32 +38,41 @@ func newGate(l Limits) *gate {
 	}
 }
 
-// enter waits until a handshake from there may run, and returns its turn; whole
-// says that its hello is complete. drop is called if it must go before leave. The
-// error is errOverRate at once if the rate would let it wait for too long.
-func (g *gate) enter(ctx context.Context, from source, whole bool, drop func()) (*turn, error) {
-	if err := g.pause(ctx, from); err != nil {
-		return nil, err
+// enter waits until the handshake of t may run, until deadline at most. t.drop is called if
+// it must go before leave. The error is errOverRate at once if the rate would let it wait
+// for too long.
+func (g *gate) enter(ctx context.Context, deadline time.Time, t *turn) error {
+	if err := g.pause(ctx, deadline, t.from); err != nil {
+		return err
 	}
 	begun, evicted := make(chan struct{}), make(chan struct{})
-	t := &turn{from: from, whole: whole, begin: func() { close(begun) }, drop: func() { drop(); close(evicted) }}
+	begin, drop := t.begin, t.drop
+	t.begin = func() { begin(); close(begun) }
+	t.drop = func() { drop(); close(evicted) }
 	g.mu.Lock()
 	g.queue.ask(t)
 	g.grant()
 	g.mu.Unlock()
 	select {
 	case <-begun:
-		return t, nil
+		return nil
+	default: // most need no timer
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	select {
+	case <-begun:
+		return nil
 	case <-evicted:
-		return nil, errEvicted
+		return errEvicted
 	case <-ctx.Done():
 		g.leave(t)
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 
 // pause keeps from to its rate.
-func (g *gate) pause(ctx context.Context, from source) error {
+func (g *gate) pause(ctx context.Context, deadline time.Time, from source) error {
 	g.mu.Lock()
 	wait, ok := g.pace.Take(from, time.Now(), g.patience)
 	if ok && wait > 0 {
@@ -82,6 +91,8 @@ func (g *gate) pause(ctx context.Context, from source) error {
 		defer g.mu.Unlock()
 		g.pausing--
 	}()
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	turn := time.NewTimer(wait)
 	defer turn.Stop()
 	select {
@@ -92,7 +103,7 @@ func (g *gate) pause(ctx context.Context, from source) error {
 	}
 }
 
-// goesOn says that the client of a turn has done its part.
+// goesOn says that a turn has come further: its client has done its part, or we have.
 func (g *gate) goesOn(t *turn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

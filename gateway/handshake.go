@@ -25,35 +25,46 @@ var errAddressFull = errors.New("gateway: the address has as many connections as
 // arrival is a connection between accept and the end of its handshake.
 type arrival struct {
 	waiter
-	front   *front
-	tcp     *net.TCPConn
-	wire    *wire
-	stream  stream
-	place   *place // what the census counts it as
-	turn    *turn  // of its handshake, once it has asked for one
-	held    int    // bytes of its hello that are counted in front.hellos
-	hello   Hello
-	proxied bool           // a PROXY header has to come
-	via     netip.AddrPort // the program in front, where the header has named another
-	spoken  language       // by the first bytes
-	welcome func(*arrival) // what to do with it when it is done; owns it and its place in the census
-	refusal error
-	dropped atomic.Bool
-	evicted atomic.Bool     // from its place among the handshakes; the connection is left in peace
-	ctx     context.Context // until the handshake has to be done
-	cancel  context.CancelFunc
+	front    *front
+	tcp      *net.TCPConn
+	wire     *wire
+	stream   stream
+	place    *place // what the census counts it as
+	turn     *turn  // of its handshake, once it has asked for one
+	reader   *helloReader
+	held     int // bytes of its hello that are counted in front.hellos
+	hello    Hello
+	proxied  bool           // a PROXY header has to come
+	via      netip.AddrPort // the program in front, where the header has named another
+	spoken   language       // by the first bytes
+	welcome  func(*arrival) // what to do with it when it is done; owns it and its place in the census
+	refusal  error
+	dropped  atomic.Bool
+	evicted  atomic.Bool     // from its place among the handshakes; the connection is left in peace
+	ctx      context.Context // until others need its place, or the port closes
+	cancel   context.CancelFunc
+	deadline time.Time // of the handshake
 
 	desk  *desk               // from its ClientHello on, until the handshake is over
 	peers []*x509.Certificate // crypto/tls's own slice
 	shown *x509.Certificate   // our certificate, once the client has been sent it
 	last  lastBytes           // that the client has sent
+
+	yields chan struct{} // closed when it has to give way while it waits for Port.Ready
+	behind []byte        // what its provider's first frames begin with, where that had to be read before
+	stake  stake         // by the last look, under the lock of front.pending
 }
 
 func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
 	a := &arrival{front: f, tcp: tcp, place: new(place)}
+	a.unread = func() (some bool) {
+		control(tcp, func(fd int) { some = received(fd) > 0 })
+		return some
+	}
 	a.since = time.Now()
-	a.ctx, a.cancel = context.WithTimeout(f.ctx, f.limits.HandshakeTimeout)
+	a.ctx, a.cancel = context.WithCancel(f.ctx)
+	a.deadline = a.since.Add(f.limits.HandshakeTimeout)
 	if remote != nil {
 		ap := remote.AddrPort()
 		a.hello.Remote = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
@@ -67,65 +78,44 @@ func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	return a
 }
 
-func (a *arrival) run() {
-	err := a.handshake()
-	if err != nil && a.evicted.Load() && a.refusal == nil {
-		a.ignore()
-	}
-	a.cancel()
-	a.front.remove(a)
-	if err == nil {
-		err = a.join()
-	}
-	if err != nil {
-		a.fail(err)
-		a.front.census.leave(a.place)
-		return
-	}
-	a.front.counters.admitted(&a.hello)
-	a.welcome(a)
-}
-
-func (a *arrival) handshake() (err error) {
+// listen reads what the client has to say first, and returns what the handshake is to
+// be done with, nil if there is none to be done.
+func (a *arrival) listen() (*tls.Conn, error) {
 	f := a.front
-	if err := a.prepare(); err != nil {
-		return err
+	if err := a.tcp.SetDeadline(a.deadline); err != nil {
+		return nil, err
 	}
 	if a.proxied {
 		if err := a.reveal(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if a.hello.Terminated {
-		return a.introduce()
+		return nil, a.introduce()
 	}
+	a.reader = new(helloReader)
 	f.counters.awaitingHello.Add(1)
-	hello := new(helloReader)
-	defer func() {
-		hello.release()
-		f.hellos.Add(-int64(a.held))
-		if a.turn != nil {
-			f.gate.leave(a.turn) // from here on it is not evicted
-		}
-		if err == nil && a.evicted.Load() {
-			err = errEvicted
-		}
-	}()
-	head, err := hello.read(a.tcp, f.limits.HelloBytes, a.grow)
+	head, err := a.reader.read(a.tcp, f.limits.HelloBytes, a.grow)
 	f.counters.awaitingHello.Add(-1)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.greeted.Store(true)
 	a.spoken = languageOf(head)
 	if a.turn != nil {
+		a.owed.Store(true)
 		f.gate.goesOn(a.turn)
-	} else if err := a.enter(true); err != nil {
-		return err
+	} else if err := a.enter(true, looksOf(head)); err != nil {
+		return nil, err
 	}
-	a.wire = &wire{Conn: &prefixed{a.tcp, head}, arrival: a, left: f.limits.UnparsedBytes}
-	conn := tls.Server(a.wire, f.tls)
-	err = f.crew.do(conn.Handshake)
+	a.wire = &wire{Conn: &prefixed{a.tcp, head, a}, arrival: a, left: f.limits.UnparsedBytes}
+	return tls.Server(a.wire, f.tls), nil
+}
+
+func (a *arrival) shakeHands(conn *tls.Conn) error {
+	a.front.computing.begin(a.place.from)
+	err := conn.Handshake()
+	a.front.computing.end()
 	if a.desk != nil {
 		a.desk.leave()
 	}
@@ -138,6 +128,46 @@ func (a *arrival) handshake() (err error) {
 	}
 	a.release()
 	return nil
+}
+
+// conclude gives up what only a handshake needs, and takes the connection in, or
+// ends it for err.
+func (a *arrival) conclude(err error) {
+	f := a.front
+	if a.reader != nil {
+		a.reader.release()
+		a.reader = nil
+	}
+	f.hellos.Add(-int64(a.held))
+	if a.turn != nil {
+		f.gate.leave(a.turn) // from here on it is not evicted
+	}
+	if err == nil && a.evicted.Load() { // when it needed no place any more
+		a.tcp.SetDeadline(a.deadline)
+	}
+	if err != nil && a.evicted.Load() && a.refusal == nil {
+		a.ignore()
+	}
+	a.cancel()
+	f.remove(a)
+	if err == nil {
+		err = a.join()
+	}
+	if err != nil {
+		a.fail(err)
+		f.census.leave(a.place)
+		return
+	}
+	f.counters.admitted(&a.hello)
+	if err = a.awaitReady(); err == nil {
+		a.welcome(a)
+		return
+	}
+	a.fail(err)
+	f.census.leave(a.place)
+	if errors.Is(err, errGaveWay) {
+		f.pending.gone()
+	}
 }
 
 // reveal reads the PROXY header. From then on a is from the address that it
@@ -205,7 +235,7 @@ func (a *arrival) join() error {
 		}
 		var gives *place
 		if f.census.owed(a.hello.App) {
-			gives = f.yield(f.census.excess())
+			gives = f.makeWay(f.census.excess())
 		}
 		if gives == nil {
 			a.refusal = errFull
@@ -225,16 +255,8 @@ func (a *arrival) release() {
 }
 
 // keepAlive finds peers that have gone without a word. No connection is ever
-// closed for being idle.
+// closed for being idle. It is set once a connection lasts: a handshake has its deadline.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
-
-func (a *arrival) prepare() error {
-	deadline, _ := a.ctx.Deadline()
-	if err := a.tcp.SetKeepAliveConfig(keepAlive); err != nil {
-		return err
-	}
-	return a.tcp.SetDeadline(deadline)
-}
 
 // verify runs within the handshake, where an error becomes an alert.
 func (a *arrival) verify(state tls.ConnectionState) error {

@@ -95,7 +95,8 @@ func (a *attack) annoy(i int, c net.Conn, stop <-chan struct{}) {
 	case "loris": // a frame that never ends
 		key, err := x509.ParsePKCS8PrivateKey(a.Key)
 		must(err)
-		t := tls.Client(c, &tls.Config{Certificates: []tls.Certificate{{Certificate: a.Certificate, PrivateKey: key}}, InsecureSkipVerify: true})
+		t := tls.Client(c, &tls.Config{Certificates: []tls.Certificate{{Certificate: a.Certificate, PrivateKey: key}},
+			InsecureSkipVerify: true})
 		frame := enhanced(nil, 1, 1)
 		for _, b := range frame[:len(frame)-1] {
 			if _, err := t.Write([]byte{b}); err != nil {
@@ -122,9 +123,7 @@ func (a attack) start(t *testing.T) (stop func()) {
 	must(err)
 	stdout, err := cmd.StdoutPipe()
 	must(err)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(cmd.Start())
 	must(json.NewEncoder(stdin).Encode(a))
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
 		t.Errorf("the attacker says %q, %v", line, err)
@@ -137,12 +136,44 @@ func (a attack) start(t *testing.T) (stop func()) {
 	})
 }
 
+// attackers are processes of one test, each with an address of its own.
+type attackers struct {
+	t     *testing.T
+	base  attack
+	from  int // the last byte of the last address
+	stops []func()
+}
+
+// launch has so many addresses share count, and returns when all have begun.
+func (a *attackers) launch(kind string, count, addresses int) {
+	begun := make(chan func(), addresses)
+	for range addresses {
+		a.from++
+		one := a.base
+		one.Kind, one.From, one.Count = kind, fmt.Sprintf("127.0.0.%d", a.from), count/addresses
+		go func() { begun <- one.start(a.t) }()
+	}
+	for range addresses {
+		a.stops = append(a.stops, <-begun)
+	}
+}
+
+// stop ends them all at once: a process that looks for races takes a second to exit.
+func (a *attackers) stop() {
+	var stopping sync.WaitGroup
+	for _, stop := range a.stops {
+		stopping.Go(stop)
+	}
+	stopping.Wait()
+}
+
 // TestHostileLoad: strangers who say hello and no more, admitted clients who send
 // frames that never end, and one address far over its limit, all at once and
 // again whenever they are closed. Who is connected goes on, newcomers get in, and
 // when it is over nothing is left.
 func TestHostileLoad(t *testing.T) {
-	limits := gateway.Limits{Connections: 400, ConnectionsPerAddress: 50, Handshakes: 32, HandshakesPerAddress: 8, HandshakeTimeout: 2 * time.Second}
+	limits := gateway.Limits{Connections: 400, ConnectionsPerAddress: 50, Handshakes: 32, HandshakesPerAddress: 8,
+		HandshakeTimeout: 2 * time.Second}
 	halfOpen, loris, flood, addresses, newcomers, pause := 500, 40, 250, 12, 20, 200*time.Millisecond
 	if *long {
 		limits = gateway.Limits{} // as they are
@@ -158,9 +189,11 @@ func TestHostileLoad(t *testing.T) {
 			return lorises.open, nil
 		}
 	})
+	s.RestAfter(100 * time.Millisecond)
 	key, err := x509.MarshalPKCS8PrivateKey(certificates().client.PrivateKey)
 	must(err)
-	base := attack{Server: s.Addr().String(), Pause: pause, Certificate: certificates().client.Certificate, Key: key, Hello: clientHello(t)}
+	base := attack{Server: s.Addr().String(), Pause: pause, Certificate: certificates().client.Certificate, Key: key,
+		Hello: clientHello(t)}
 
 	connected := dial(t, s, tls.VersionTLS13)
 	connected.SetDeadline(time.Time{})
@@ -170,28 +203,12 @@ func TestHostileLoad(t *testing.T) {
 	}
 	descriptorsBefore, goroutinesBefore := descriptors(t), runtime.NumGoroutine()
 
-	var stops []func()
-	from := 1
-	launch := func(kind string, count, addresses int) {
-		for range addresses {
-			from++
-			a := base
-			a.Kind, a.From, a.Count = kind, fmt.Sprintf("127.0.0.%d", from), count/addresses
-			stops = append(stops, a.start(t))
-		}
-	}
-	stopAll := func() { // a process that looks for races takes a second to exit
-		var stopping sync.WaitGroup
-		for _, stop := range stops {
-			stopping.Go(stop)
-		}
-		stopping.Wait()
-	}
-	defer stopAll()
-	launch("loris", loris, 4)
+	attackers := attackers{t: t, base: base, from: 1}
+	defer attackers.stop()
+	attackers.launch("loris", loris, 4)
 	eventually(t, "the lorises are in", func() bool { return len(lorises.ch) >= loris })
-	launch("flood", flood, 1)
-	launch("half-open", halfOpen, addresses)
+	attackers.launch("flood", flood, 1)
+	attackers.launch("half-open", halfOpen, addresses)
 
 	sent := 0
 	var slowest time.Duration
@@ -207,13 +224,15 @@ func TestHostileLoad(t *testing.T) {
 	eventually(t, "all frames of who was connected", func() bool { return old.len() == sent })
 	old.wantNumbers(1, sent)
 	under := s.Stats()
-	t.Logf("%d newcomers with 10 notifications each, the slowest in %v, and %d of who was connected, delivered; %d descriptors, %d goroutines", newcomers, slowest.Round(time.Millisecond), sent, descriptors(t), runtime.NumGoroutine())
+	t.Logf("%d newcomers with 10 notifications each, the slowest in %v, and %d of who was connected, delivered; "+
+		"%d descriptors, %d goroutines", newcomers, slowest.Round(time.Millisecond), sent, descriptors(t),
+		runtime.NumGoroutine())
 	t.Logf("%+v", under.PortStats)
 	if under.OverLimitPerAddress == 0 || under.Connections < limits.Connections*9/10 {
 		t.Error("there was no attack")
 	}
 
-	stopAll()
+	attackers.stop()
 	for range len(lorises.ch) {
 		r := lorises.next()
 		r.closeWhenOver()
@@ -225,6 +244,7 @@ func TestHostileLoad(t *testing.T) {
 	eventually(t, "all connections are gone but the first", func() bool { return s.Stats().Connections == 1 })
 	eventually(t, "all descriptors are back", func() bool { return descriptors(t) <= descriptorsBefore })
 	eventually(t, "all goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutinesBefore })
-	t.Logf("afterwards %d descriptors (before: %d), %d goroutines (before: %d)", descriptors(t), descriptorsBefore, runtime.NumGoroutine(), goroutinesBefore)
+	t.Logf("afterwards %d descriptors (before: %d), %d goroutines (before: %d)", descriptors(t), descriptorsBefore,
+		runtime.NumGoroutine(), goroutinesBefore)
 	pass(t, s, ss)
 }

@@ -13,6 +13,7 @@ import (
 // as soon as it has read the six bytes, has all delivered that it wrote: our end, lying
 // unread, would have made its kernel throw away what was still on its way.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		ss.push = failing(50 * time.Millisecond)
@@ -53,6 +54,7 @@ func TestInterrupted(t *testing.T) {
 // TestFarProvider: one that writes its list and goes, and is farther away than
 // quietFor, is told nothing.
 func TestFarProvider(t *testing.T) {
+	t.Parallel()
 	const pause = 120 * time.Millisecond
 	for _, tt := range []struct {
 		name string

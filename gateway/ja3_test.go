@@ -48,7 +48,8 @@ func TestJA3(t *testing.T) {
 		})
 	}
 	t.Run("GREASE", func(t *testing.T) {
-		h := Hello{OfferedVersions: []uint16{0x7a7a, tls.VersionTLS12}, OfferedCiphers: []uint16{0x0a0a, 47, 0xfafa, 0x0afa}, OfferedPoints: []uint8{0}}
+		h := Hello{OfferedVersions: []uint16{0x7a7a, tls.VersionTLS12},
+			OfferedCiphers: []uint16{0x0a0a, 47, 0xfafa, 0x0afa}, OfferedPoints: []uint8{0}}
 		if got, want := string(h.appendJA3(nil)), "771,47-2810,,,0"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

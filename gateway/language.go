@@ -69,8 +69,10 @@ const (
 	speaksAsHTTP  = "HTTP"
 	otherPort     = "this port takes the binary interface only"
 	speaksAsProxy = "the PROXY protocol"
-	noProxy       = "list the address of the program in front under proxy_protocol of this listener, or switch it off there"
-	wantsProxy    = "switch the PROXY protocol on in the program in front, or take its address off proxy_protocol of this listener"
+	noProxy       = "list the address of the program in front under proxy_protocol of this listener, or switch it " +
+		"off there"
+	wantsProxy = "switch the PROXY protocol on in the program in front, or take its address off proxy_protocol " +
+		"of this listener"
 )
 
 // diagnosis says of a failed handshake what the client speaks, and what the
@@ -84,11 +86,13 @@ func (a *arrival) diagnosis(err error) (speaks, remedy string) {
 	}
 	switch a.spoken {
 	case speaksSSLv2:
-		return "a hello in SSLv2's form", "switch SSLv2 off in the provider, so that it begins with TLS; if that cannot be, " + terminate
+		return "a hello in SSLv2's form",
+			"switch SSLv2 off in the provider, so that it begins with TLS; if that cannot be, " + terminate
 	case speaksSSLv3:
 		return "SSLv3", "switch TLS on in the provider; if that cannot be, " + terminate
 	case speaksFrames:
-		return "frames without TLS", "switch TLS on in the provider; if a program in front of the gateway has ended it, list its address under tls.terminated"
+		return "frames without TLS", "switch TLS on in the provider; if a program in front of the gateway has ended " +
+			"it, list its address under tls.terminated"
 	case speaksHTTP:
 		return speaksAsHTTP, otherPort
 	case speaksProxy:
@@ -127,7 +131,8 @@ func (c *Conn) misled(b []byte) (speaks, remedy string) {
 	}
 	switch languageOf(b) {
 	case speaksTLS, speaksSSLv2, speaksSSLv3:
-		return "TLS", "the address is listed under tls.terminated: end TLS in the program there, or take the address off the list"
+		return "TLS",
+			"the address is listed under tls.terminated: end TLS in the program there, or take the address off the list"
 	case speaksHTTP:
 		return speaksAsHTTP, otherPort
 	case speaksProxy:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -36,6 +37,7 @@ func sslv3Hello() []byte {
 // TestLanguages: whoever does not speak TLS, or none that is admitted, is named
 // in the log with what can be done about it.
 func TestLanguages(t *testing.T) {
+	t.Parallel()
 	offer := func(version uint16, ciphers ...uint16) func(io.ReadWriter) {
 		return func(c io.ReadWriter) {
 			config := clientTLS(version)
@@ -64,15 +66,21 @@ func TestLanguages(t *testing.T) {
 		{"PROXY, version 2", say([]byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c")), nil, "PROXY", "switch it off", 0, 1},
 		{"TLS 1.0", offer(tls.VersionTLS10), nil, "TLS 1.0", `tls.min_version: "1.0"`, 0, 0},
 		{"TLS 1.1", offer(tls.VersionTLS11), nil, "TLS 1.1", `tls.min_version: "1.1"`, 0, 0},
-		{"RSA key exchange", offer(tls.VersionTLS12, tls.TLS_RSA_WITH_AES_128_CBC_SHA), nil, "old ciphers", "tls.legacy_ciphers", 0, 0},
-		{"RC4", offer(tls.VersionTLS12, tls.TLS_RSA_WITH_RC4_128_SHA), func(c *gateway.Config) { c.LegacyCiphers = true }, "does not know", "tls.terminated", 0, 0},
+		{"RSA key exchange", offer(tls.VersionTLS12, tls.TLS_RSA_WITH_AES_128_CBC_SHA), nil, "old ciphers",
+			"tls.legacy_ciphers", 0, 0},
+		{"RC4", offer(tls.VersionTLS12, tls.TLS_RSA_WITH_RC4_128_SHA), func(c *gateway.Config) { c.LegacyCiphers = true },
+			"does not know", "tls.terminated", 0, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var said log
 			ss := newSessions(t)
+			told := make(chan string, 1)
 			s := serve(t, ss.open, func(c *gateway.Config) {
 				c.Logger = zerolog.New(&said)
+				c.Failed = func(h *gateway.Hello, reason, remedy string) {
+					told <- h.Remote.Addr().String() + " " + reason + " " + remedy
+				}
 				if tt.change != nil {
 					tt.change(c)
 				}
@@ -82,13 +90,19 @@ func TestLanguages(t *testing.T) {
 			c.CloseWrite()
 			io.Copy(io.Discard, c)
 			line := said.line(t, "handshake failed")
-			for field, want := range map[string]string{"speaks": tt.speaks, "remedy": tt.remedy, "address": "127.0.0.1:", "level": "warn"} {
+			if got, want := <-told, fmt.Sprintf("127.0.0.1 the client speaks %s %s", line["speaks"],
+				line["remedy"]); got != want {
+				t.Errorf("the operator is told %q, want %q", got, want)
+			}
+			for field, want := range map[string]string{"speaks": tt.speaks, "remedy": tt.remedy, "address": "127.0.0.1:",
+				"level": "warn"} {
 				if got, _ := line[field].(string); !strings.Contains(got, want) {
 					t.Errorf("%s is %q, want %q in it", field, got, want)
 				}
 			}
 			if s := s.Stats(); s.HandshakesFailed != 1 || s.OlderThanTLS != tt.older || s.WithoutTLS != tt.without {
-				t.Errorf("%d failed, %d older than TLS, %d without TLS; want 1, %d, %d", s.HandshakesFailed, s.OlderThanTLS, s.WithoutTLS, tt.older, tt.without)
+				t.Errorf("%d failed, %d older than TLS, %d without TLS; want 1, %d, %d", s.HandshakesFailed, s.OlderThanTLS,
+					s.WithoutTLS, tt.older, tt.without)
 			}
 			if len(ss.ch) != 0 {
 				t.Error("a session was opened")
@@ -104,6 +118,7 @@ var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 // however they are cut, the packet and our end behind it, the provider's end,
 // and waiting where a session has no room.
 func TestTerminated(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	hellos := make(chan gateway.Hello, 10)
 	s := serve(t, nil, func(c *gateway.Config) {
@@ -130,7 +145,8 @@ func TestTerminated(t *testing.T) {
 			t.Error(err)
 		}
 		r.wantNumbers(1, 30)
-		if h := <-hellos; !h.Terminated || h.Version != 0 || len(h.Chain) != 0 || h.Label != "production" || !h.Remote.Addr().IsLoopback() {
+		if h := <-hellos; !h.Terminated || h.Version != 0 || len(h.Chain) != 0 || h.Label != "production" ||
+			!h.Remote.Addr().IsLoopback() {
 			t.Errorf("got %+v", h)
 		}
 	})
@@ -155,6 +171,7 @@ func TestTerminated(t *testing.T) {
 
 // TestTerminatedWaits: a session without room stops plain TCP too.
 func TestTerminatedWaits(t *testing.T) {
+	t.Parallel()
 	const frames, between = 5_000, 500
 	ss := newSessions(t)
 	ss.push = func(_ *recorder, n *binproto.Notification) bool { return n.Identifier%between != 0 }
@@ -184,6 +201,7 @@ func TestTerminatedWaits(t *testing.T) {
 // TestTerminatedOnly: an address that is not listed gets no plain TCP, a listed
 // one no TLS, and the log says so.
 func TestTerminatedOnly(t *testing.T) {
+	t.Parallel()
 	var said log
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
@@ -194,7 +212,8 @@ func TestTerminatedOnly(t *testing.T) {
 	go tls.Client(c, clientTLS(tls.VersionTLS12)).Handshake()
 	r := ss.next()
 	r.closeWhenOver()
-	if got, _ := said.line(t, "the stream cannot be read further")["remedy"].(string); !strings.Contains(got, "tls.terminated") {
+	if got, _ := said.line(t, "the stream cannot be read further")["remedy"].(string); !strings.Contains(got,
+		"tls.terminated") {
 		t.Errorf("remedy is %q", got)
 	}
 	c.Close()
@@ -223,6 +242,7 @@ func TestTerminatedOnly(t *testing.T) {
 
 // TestTerminatedRefused: nobody is admitted for coming from there.
 func TestTerminatedRefused(t *testing.T) {
+	t.Parallel()
 	var said log
 	s := serve(t, nil, func(c *gateway.Config) {
 		c.Terminated = loopback
@@ -239,6 +259,7 @@ func TestTerminatedRefused(t *testing.T) {
 
 // TestTerminatedFeedback: the list arrives without TLS, and is known to have.
 func TestTerminatedFeedback(t *testing.T) {
+	t.Parallel()
 	open, outcomes := give(1_000)
 	s := serveFeedback(t, open, func(c *gateway.FeedbackConfig) { c.Terminated = loopback })
 	c := rawDial(t, s)

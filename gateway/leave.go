@@ -29,7 +29,7 @@ func (c *Conn) takeLeave() {
 // untold is why the session of a connection that ended in order was not told all it
 // had to say, nil if it was.
 func (c *Conn) untold() error {
-	if c.last.packet && c.packet.end == 0 {
+	if c.last != nil && c.last.packet && c.packet.end == 0 {
 		return io.EOF
 	}
 	return nil
@@ -64,7 +64,15 @@ func socketError(fd int) error {
 
 // broke ends a connection that the provider or the network has broken. All that our
 // kernel had of it has been read.
+//
+// One that had ended its stream before, and that was told nothing, has ended in order:
+// a provider that closes its socket with our session ticket unread sends a reset behind
+// its close_notify.
 func (c *Conn) broke(err error) {
+	if c.theirs != open && c.packet.end == 0 {
+		c.finish(c.untold())
+		return
+	}
 	c.server.counters.resets.Add(1)
 	if c.theirs == open {
 		if !c.framed {

@@ -58,7 +58,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.HandshakeTimeout, defaults.HandshakeTimeout)
 	orDefault(&l.Handshakes, defaults.Handshakes)
 	orDefault(&l.HandshakesPerAddress, defaults.HandshakesPerAddress)
-	l.HandshakeRatePerAddress = l.HandshakeRatePerAddress.Or(pace.Rate{Count: defaults.HandshakesASecond, Per: time.Second})
+	l.HandshakeRatePerAddress = l.HandshakeRatePerAddress.Or(
+		pace.Rate{Count: defaults.HandshakesASecond, Per: time.Second})
 	orDefault(&l.Connections, defaults.Connections)
 	orDefault(&l.ConnectionsPerAddress, defaults.ConnectionsPerAddress)
 	orDefault(&l.ConnectionsPerClient, defaults.ConnectionsPerClient)
@@ -68,7 +69,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.LingerIdle, defaults.LingerIdle)
 	orDefault(&l.LingerPressed, defaults.LingerIdlePressure)
 	orDefault(&l.LingerTotal, defaults.LingerTotal)
-	l.FeedbackRatePerClient = l.FeedbackRatePerClient.Or(pace.Rate{Count: defaults.FeedbackReadingsAMinute, Per: time.Minute})
+	l.FeedbackRatePerClient = l.FeedbackRatePerClient.Or(
+		pace.Rate{Count: defaults.FeedbackReadingsAMinute, Per: time.Minute})
 	orDefault(&l.FeedbackStall, defaults.FeedbackStall)
 	orDefault(&l.FeedbackTotal, defaults.FeedbackTotal)
 	l.UnparsedBytes = max(l.UnparsedBytes, leastUnparsed)

@@ -52,6 +52,7 @@ func clientHello(t *testing.T) []byte {
 // TestSilentSockets: they take no place among the handshakes, and not for long
 // one among the connections.
 func TestSilentSockets(t *testing.T) {
+	t.Parallel()
 	hello := clientHello(t)
 	for _, tt := range []struct {
 		name string
@@ -81,6 +82,7 @@ func TestSilentSockets(t *testing.T) {
 // TestStalledHandshakes: sockets that say hello and nothing more fill every
 // place. The longest of them goes for one who needs it.
 func TestStalledHandshakes(t *testing.T) {
+	t.Parallel()
 	hello := clientHello(t)
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
@@ -104,13 +106,15 @@ func TestStalledHandshakes(t *testing.T) {
 
 // TestConnectionLimits: what is over a bound is closed before TLS.
 func TestConnectionLimits(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(*gateway.Config)
 		over   func(gateway.Stats) uint64
 	}{
 		{"in all", func(c *gateway.Config) { c.Limits.Connections = 3 }, func(s gateway.Stats) uint64 { return s.OverLimit }},
-		{"per address", func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 3 }, func(s gateway.Stats) uint64 { return s.OverLimitPerAddress }},
+		{"per address", func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 3 },
+			func(s gateway.Stats) uint64 { return s.OverLimitPerAddress }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,6 +148,7 @@ func TestConnectionLimits(t *testing.T) {
 // TestLingeringMakesRoom: a silent provider that does not end its connection
 // has to go for a new one.
 func TestLingeringMakesRoom(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
 		c.Limits.Connections = 1
@@ -184,6 +189,7 @@ func TestNoDescriptors(t *testing.T) {
 // TestRandomBytes: whatever comes on either port, the port stays, and nothing is
 // left behind (serve looks at the descriptors, TestMain at the goroutines).
 func TestRandomBytes(t *testing.T) {
+	t.Parallel()
 	soon := gateway.Limits{HandshakeTimeout: time.Second}
 	t.Run("push", func(t *testing.T) {
 		ss := newSessions(t)
@@ -240,6 +246,7 @@ func sendRandomBytes(t *testing.T, s interface{ Addr() net.Addr }) {
 
 // TestRandomRecords: the same behind the handshake, below TLS and within it.
 func TestRandomRecords(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	rng := newRand(t)
@@ -270,6 +277,7 @@ func TestRandomRecords(t *testing.T) {
 
 // TestShutdown: it waits for the sessions, and no new connection is accepted.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	c := dial(t, s, tls.VersionTLS13)
@@ -304,6 +312,7 @@ func TestShutdown(t *testing.T) {
 
 // TestCloseEndsAll: connections in every state there is.
 func TestCloseEndsAll(t *testing.T) {
+	t.Parallel()
 	hello := clientHello(t)
 	ss := newSessions(t)
 	full(ss)
@@ -332,7 +341,8 @@ func TestCloseEndsAll(t *testing.T) {
 	rawDial(t, s)
 	eventually(t, "every state is there", func() bool {
 		s := s.Stats()
-		return s.Parked == 1 && s.HalfClosed == 1 && s.Lingering == 2 && s.Handshakes == 1 && s.AwaitingHello == 1 && s.Connections == 7
+		return s.Parked == 1 && s.HalfClosed == 1 && s.Lingering == 2 && s.Handshakes == 1 && s.AwaitingHello == 1 &&
+			s.Connections == 7
 	})
 	if t.Failed() {
 		t.Logf("%+v", s.Stats())

@@ -12,10 +12,19 @@ import (
 // loop is what the connections of one event loop share, one after the other.
 type loop struct {
 	gnet.EventLoop
-	plain []byte // what crypto/tls has decrypted
-	raw   []byte // what is read from a parked descriptor
-	note  binproto.Notification
+	scratch
 	spare int // a descriptor to be given up for one that is needed, -1 if there is none
+}
+
+// scratch is what a connection is read with.
+type scratch struct {
+	plain []byte // what crypto/tls has decrypted
+	raw   []byte // what is read from a descriptor that gnet does not watch
+	note  binproto.Notification
+}
+
+func newScratch(plain, raw int) scratch {
+	return scratch{plain: make([]byte, plain), raw: make([]byte, raw)}
 }
 
 func (s *Server) loopOf(el gnet.EventLoop) *loop {
@@ -23,15 +32,20 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 	defer s.mu.Unlock()
 	l := s.loops[el]
 	if l == nil {
-		l = &loop{
-			EventLoop: el,
-			plain:     make([]byte, 64<<10),
-			raw:       make([]byte, s.front.limits.readBuffer()),
-			spare:     spareDescriptor(),
-		}
+		l = &loop{EventLoop: el, scratch: newScratch(64<<10, s.front.limits.readBuffer()), spare: spareDescriptor()}
 		s.loops[el] = l
 	}
 	return l
+}
+
+// anyLoop is nil until the first has had a connection.
+func (s *Server) anyLoop() *loop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.loops {
+		return l
+	}
+	return nil
 }
 
 // welcome opens the session of a connection and gives it to a loop.
@@ -44,10 +58,13 @@ func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
 		c.session.Close(ErrServerClosed)
 		return
 	}
+	if c.readBriefly(a.tcp) {
+		return
+	}
+	a.tcp.SetKeepAliveConfig(keepAlive)
 	if _, err := s.client.EnrollContext(a.tcp, c); err != nil || !c.opened() {
 		s.front.often.Warn().Err(err).Stringer("address", remote).Msg("no event loop took the connection")
-		s.remove(c)
-		c.session.Close(errNotEnrolled)
+		c.finish(errNotEnrolled)
 	}
 }
 
@@ -60,7 +77,9 @@ type handler struct {
 
 func (h *handler) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c := gc.Context().(*Conn)
+	c.beginCall()
 	c.attach(gc)
+	c.endCall()
 	return nil, c.actionFor(gc)
 }
 
@@ -74,14 +93,18 @@ func (h *handler) OnTraffic(gc gnet.Conn) gnet.Action {
 		c.finish(err)
 		return gnet.Close
 	}
+	c.beginCall()
 	c.receive(raw)
+	c.endCall()
 	return c.actionFor(gc)
 }
 
 // OnClose runs before the descriptor is closed.
 func (h *handler) OnClose(gc gnet.Conn, err error) gnet.Action {
 	if c := gc.Context().(*Conn); c.gnet == gc {
+		c.beginCall()
 		c.detached(err)
+		c.endCall()
 	}
 	return gnet.None
 }

@@ -123,17 +123,19 @@ func (a *arrival) mistrusted(err error) bool {
 		why := refusedBecause(alert, a.shown, a.hello.ServerName, time.Now())
 		a.log(a.front.seldom.Warn()).Str("alert", strings.TrimPrefix(alert.Error(), "tls: ")).Str("reason", why.reason).
 			Str("remedy", why.remedy).Msg("handshake failed")
+		a.front.failed(&a.hello, why.reason, why.remedy)
 		return true
 	}
 	_, clear := a.last.alert()
 	if (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && (clear || !a.wire.replied) {
+		why := mistrust{"the client ended the connection when it had seen the gateway's certificate, and did not say why",
+			"if it is a provider, it may not trust the certificate: " + giveAuthority}
 		e := a.front.seldom.Info() // something that looks at certificates, perhaps
 		if strings.HasSuffix(a.hello.ServerName, ".push.apple.com") {
 			e = a.front.seldom.Warn() // a redirected provider; Node's goes so
+			a.front.failed(&a.hello, why.reason, why.remedy)
 		}
-		a.log(e).Str("reason", "the client ended the connection when it had seen the gateway's certificate, and did "+
-			"not say why").Str("remedy", "if it is a provider, it may not trust the certificate: "+giveAuthority).
-			Msg("handshake failed")
+		a.log(e).Str("reason", why.reason).Str("remedy", why.remedy).Msg("handshake failed")
 		return true
 	}
 	return false

@@ -16,6 +16,7 @@ import (
 // TestParkAndResume: sessions that have room now and then lose nothing, and get
 // everything in order.
 func TestParkAndResume(t *testing.T) {
+	t.Parallel()
 	const conns = 4
 	frames := rounds(4_000, 100_000)
 	eachVersion(t, func(t *testing.T, version uint16) {
@@ -103,6 +104,7 @@ const blocking = 300_000 // frames that no kernel buffers hold
 // TestBackpressure: without room the provider has to wait, and the gateway holds
 // no more than it may.
 func TestBackpressure(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	full(ss)
 	s := serve(t, ss.open, nil)
@@ -135,6 +137,7 @@ func TestBackpressure(t *testing.T) {
 // TestFailWhileParked: the packet does not wait for room, and behind it nobody
 // waits any more.
 func TestFailWhileParked(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	full(ss)
 	s := serve(t, ss.open, nil)
@@ -161,6 +164,7 @@ func TestFailWhileParked(t *testing.T) {
 
 // TestEndWhileParked: what a provider has written is delivered, however it went.
 func TestEndWhileParked(t *testing.T) {
+	t.Parallel()
 	for _, reset := range []bool{false, true} {
 		ss := newSessions(t)
 		full(ss)
@@ -200,7 +204,7 @@ func TestParkWithoutDescriptors(t *testing.T) {
 	c := dial(t, s, tls.VersionTLS13)
 	write(t, c, enhanced(nil, 0, 0))
 	r := ss.next()
-	eventually(t, "the connection is on its loop", func() bool { return r.len() == 1 })
+	eventually(t, "the connection is on its loop", func() bool { return r.len() == 1 && r.conn.OnLoop() })
 	give := takeAllDescriptors(t, 0)
 	write(t, c, enhanced(nil, 1, 100))
 	eventually(t, "the connection is parked", func() bool { return s.Stats().Parked == 1 })

@@ -24,7 +24,7 @@ func (f *front) take(c net.Conn, l labelled) {
 	case welcome:
 		f.counters.accepted.Add(1)
 		if f.add(a) {
-			f.running.Go(a.run)
+			a.start()
 			return
 		}
 		f.census.leave(a.place)
@@ -53,6 +53,14 @@ func (f *front) findPlace(a *arrival) verdict {
 // makeRoom ends a connection that can be spared: one that lingers, or a handshake.
 func (f *front) makeRoom() bool {
 	return f.relieve() || f.drop(f.spare())
+}
+
+// makeWay has a connection of an app with excess give way, and returns its place, nil if there is none.
+func (f *front) makeWay(excess map[string]int) *place {
+	if p := f.pending.yield(excess); p != nil {
+		return p
+	}
+	return f.yield(excess)
 }
 
 // drop reports whether there was one to drop.

@@ -23,7 +23,8 @@ func proxyV1(from string) []byte {
 	if a.Addr().Is6() {
 		family = "TCP6"
 	}
-	return []byte("PROXY " + family + " " + a.Addr().String() + " " + a.Addr().String() + " " + from[strings.LastIndex(from, ":")+1:] + " 2195\r\n")
+	return []byte("PROXY " + family + " " + a.Addr().String() + " " + a.Addr().String() + " " +
+		from[strings.LastIndex(from, ":")+1:] + " 2195\r\n")
 }
 
 func proxyV2(from string) []byte {
@@ -50,6 +51,7 @@ func proxied(c *gateway.Config) { c.Endpoints[0].ProxyProtocol = loopback }
 // TestProxyProtocol: with TLS behind the header and without, however the header
 // is cut, the provider is who it names.
 func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
 	const provider, other = "203.0.113.7:40000", "[2001:db8::7]:40000"
 	for _, tt := range []struct {
 		name       string
@@ -119,6 +121,7 @@ func TestProxyProtocol(t *testing.T) {
 
 // TestProxyProtocolFeedback: the feedback port understands it too.
 func TestProxyProtocolFeedback(t *testing.T) {
+	t.Parallel()
 	open, outcomes := give(1_000)
 	remotes := make(chan netip.AddrPort, 1)
 	s := serveFeedback(t, open, func(c *gateway.FeedbackConfig) {
@@ -145,6 +148,7 @@ func TestProxyProtocolFeedback(t *testing.T) {
 // TestProxyProtocolLimits: what is bounded per address is bounded for the
 // provider's, not for that of the program in front.
 func TestProxyProtocolLimits(t *testing.T) {
+	t.Parallel()
 	var said log
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
@@ -178,7 +182,8 @@ func TestProxyProtocolLimits(t *testing.T) {
 		}
 	}
 	if got := s.Stats(); got.Connections != 8 || got.ConnectionsOfBusiest != 1 || got.AddressesPaced != 3 {
-		t.Errorf("%d connections, %d of the busiest address, %d addresses; want 8, 1, 3", got.Connections, got.ConnectionsOfBusiest, got.AddressesPaced)
+		t.Errorf("%d connections, %d of the busiest address, %d addresses; want 8, 1, 3", got.Connections,
+			got.ConnectionsOfBusiest, got.AddressesPaced)
 	}
 	for _, from := range []string{"203.0.113.1:2", "[2001:db8::2]:2"} { // the /64 of one subscriber
 		if _, err := connect(from); err == nil {
@@ -206,6 +211,7 @@ func TestProxyProtocolLimits(t *testing.T) {
 // TestProxyProtocolIsTold: who has to send a header and does not, and who sends
 // one and is not believed, is named in the log with what can be done about it.
 func TestProxyProtocolIsTold(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name           string
 		change         func(*gateway.Config)
@@ -214,9 +220,11 @@ func TestProxyProtocolIsTold(t *testing.T) {
 		bad, without   uint64
 	}{
 		{"no header, but TLS", proxied, clientHello(t), "no PROXY header", "switch the PROXY protocol on", 1, 0},
-		{"no header, but frames", proxied, enhanced(nil, 1, 1), "no PROXY header", "take its address off proxy_protocol", 1, 0},
+		{"no header, but frames", proxied, enhanced(nil, 1, 1), "no PROXY header", "take its address off proxy_protocol",
+			1, 0},
 		{"a broken header", proxied, []byte("PROXY TCP4 somewhere\r\n"), "a broken PROXY header", "version 1 or 2", 1, 0},
-		{"two headers", proxied, append(proxyV1("203.0.113.7:1"), proxyV1("203.0.113.8:1")...), "the PROXY protocol", "switch it off", 0, 1},
+		{"two headers", proxied, append(proxyV1("203.0.113.7:1"), proxyV1("203.0.113.8:1")...), "the PROXY protocol",
+			"switch it off", 0, 1},
 		{"a header from elsewhere", func(c *gateway.Config) {
 			c.Endpoints[0].ProxyProtocol = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}, proxyV2("203.0.113.7:1"), "the PROXY protocol", "under proxy_protocol", 0, 1},
@@ -252,6 +260,7 @@ func TestProxyProtocolIsTold(t *testing.T) {
 // TestProxyProtocolFromElsewhere: who is not behind the program is served as on
 // any other port.
 func TestProxyProtocolFromElsewhere(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, proxied)
 	if err := tls.Client(dialFrom(t, s, "127.0.0.2"), clientTLS(tls.VersionTLS12)).Handshake(); err != nil {
@@ -263,6 +272,7 @@ func TestProxyProtocolFromElsewhere(t *testing.T) {
 // TestProxyProtocolSilence: headers that do not come cost nobody else anything,
 // and their own connections the time of a handshake.
 func TestProxyProtocolSilence(t *testing.T) {
+	t.Parallel()
 	const silent = 50
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
@@ -280,5 +290,7 @@ func TestProxyProtocolSilence(t *testing.T) {
 		t.Error(err)
 	}
 	ss.next()
-	eventually(t, "all others are timed out", func() bool { return s.Stats().HandshakesTimedOut == silent && s.Stats().Connections == 1 })
+	eventually(t, "all others are timed out", func() bool {
+		return s.Stats().HandshakesTimedOut == silent && s.Stats().Connections == 1
+	})
 }

@@ -50,7 +50,8 @@ var proxyCases = []struct {
 }{
 	{"version 1", "PROXY TCP4 203.0.113.7 10.0.0.2 40000 2195\r\n", "203.0.113.7:40000", nil},
 	{"version 1, shortest", "PROXY TCP4 1.1.1.1 2.2.2.2 3 4\r\n", "1.1.1.1:3", nil},
-	{"version 1, longest IPv4", "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", "255.255.255.255:65535", nil},
+	{"version 1, longest IPv4", "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", "255.255.255.255:65535",
+		nil},
 	{"version 1, IPv6", "PROXY TCP6 2001:db8::7 2001:db8::2 40000 2195\r\n", "[2001:db8::7]:40000", nil},
 	{"version 1, shortest IPv6", "PROXY TCP6 :: :: 0 0\r\n", "[::]:0", nil},
 	{"version 1, IPv4 in IPv6", "PROXY TCP6 ::ffff:203.0.113.7 ::ffff:10.0.0.2 40000 2195\r\n", "203.0.113.7:40000", nil},
@@ -60,10 +61,13 @@ var proxyCases = []struct {
 	{"version 1, of 107 bytes", "PROXY UNKNOWN " + strings.Repeat("f", 107-14-2) + "\r\n", "", nil},
 	{"version 2", block(1, 0x11, four...), "203.0.113.7:40000", nil},
 	{"version 2, IPv6", block(1, 0x21, six...), "[2001:db8::7]:40000", nil},
-	{"version 2, IPv4 in IPv6", block(1, 0x21, ends("[::ffff:203.0.113.7]:40000", "[::ffff:10.0.0.2]:2195")...), "203.0.113.7:40000", nil},
+	{"version 2, IPv4 in IPv6", block(1, 0x21, ends("[::ffff:203.0.113.7]:40000", "[::ffff:10.0.0.2]:2195")...),
+		"203.0.113.7:40000", nil},
 	{"version 2 with a certificate", block(1, 0x11, slices.Concat(four, certified)...), "203.0.113.7:40000", nil},
-	{"version 2 with a broken TLV", block(1, 0x11, slices.Concat(four, []byte{1, 0xff, 0xff, 0})...), "203.0.113.7:40000", nil},
-	{"version 2 with much behind", block(1, 0x11, slices.Concat(four, tlv(4, make([]byte, 40_000)...))...), "203.0.113.7:40000", nil},
+	{"version 2 with a broken TLV", block(1, 0x11, slices.Concat(four, []byte{1, 0xff, 0xff, 0})...),
+		"203.0.113.7:40000", nil},
+	{"version 2 with much behind", block(1, 0x11, slices.Concat(four, tlv(4, make([]byte, 40_000)...))...),
+		"203.0.113.7:40000", nil},
 	{"version 2, local", block(0, 0), "", nil},
 	{"version 2, local with addresses", block(0, 0x11, four...), "", nil},
 	{"version 2, local of a family that is not", block(0, 0xff, 1, 2, 3), "", nil},
@@ -131,7 +135,8 @@ func TestProxyHeader(t *testing.T) {
 				if cut == 0 {
 					want = io.EOF
 				}
-				if from, err := readProxyHeader(strings.NewReader(tt.header[:cut]), proxyTestLimit); !errors.Is(err, want) || from.IsValid() {
+				if from, err := readProxyHeader(strings.NewReader(tt.header[:cut]), proxyTestLimit); !errors.Is(err, want) ||
+					from.IsValid() {
 					t.Errorf("cut at %d: got %v, %v, want %v", cut, from, err, want)
 				}
 			}
@@ -152,8 +157,10 @@ func FuzzProxyHeader(f *testing.F) {
 		whole := &cutReader{in: in, size: len(in) + 1}
 		from, err := readProxyHeader(whole, limit)
 		cutUp := &cutReader{in: in, size: int(cut) + 1}
-		if from2, err2 := readProxyHeader(cutUp, limit); from2 != from || (err2 == nil) != (err == nil) || err == nil && len(cutUp.in) != len(whole.in) {
-			t.Fatalf("whole: %v, %v, %d left; in pieces of %d: %v, %v, %d left", from, err, len(whole.in), int(cut)+1, from2, err2, len(cutUp.in))
+		if from2, err2 := readProxyHeader(cutUp, limit); from2 != from || (err2 == nil) != (err == nil) || err == nil &&
+			len(cutUp.in) != len(whole.in) {
+			t.Fatalf("whole: %v, %v, %d left; in pieces of %d: %v, %v, %d left", from, err, len(whole.in), int(cut)+1, from2,
+				err2, len(cutUp.in))
 		}
 		read := in[:len(in)-len(whole.in)]
 		if len(read) > limit || bytes.HasPrefix(read, []byte(proxyLine)) && len(read) > proxyLineMax {

@@ -37,7 +37,7 @@ func (c *Conn) receive(raw []byte) {
 // pump decrypts and gives frames to the session until there is nothing more to
 // read, or no more room.
 func (c *Conn) pump() {
-	plain := c.loop.plain
+	plain := c.scratch.plain
 	start, end := 0, copy(plain, c.partial)
 	c.partial = c.partial[:0] // what of it is left is kept, or cut, below
 	var err error
@@ -85,7 +85,7 @@ func isEOF(err error) bool {
 // parse gives the frames in b to the session and returns how many bytes they
 // had.
 func (c *Conn) parse(b []byte) (used int) {
-	note := &c.loop.note
+	note := &c.scratch.note
 	frames, rejected := 0, 0
 loop:
 	for used < len(b) {

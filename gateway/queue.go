@@ -6,41 +6,46 @@ import (
 )
 
 // handshakeQueue decides whose handshake may run. A complete hello comes before
-// one that is not, the source with the fewest running comes first, and of each
-// source the turn that was asked for last: where more is asked for than can run,
-// those served would otherwise be the ones that are about to give up.
+// one that is not, the source with the fewest running comes first, of several the
+// one whose last turn is longest ago, and of each source the turn whose hello is like
+// the fewest of those running: strangers who stall use one library, or send one hello
+// again and again, and a provider behind their address another. Of several it is the
+// one that was asked for last: where more is asked for than can run, those served would
+// otherwise be the ones that are about to give up.
 //
 // Where there is no place, whoever has been at it longest, of the source that
 // has most, has to go, once it has had patience to come to an end: a peer that
-// says hello and then nothing would keep its place for nothing. A hello that is
-// not complete has a quarter of that, and goes first.
+// says hello and then nothing would keep its place for nothing. One whose hello is
+// like no other's of its source has that twice: a provider may be far away, or its
+// network lose a segment. A hello that is not complete has a quarter, and goes first.
+// Only who owes us something goes: with TLS 1.3 a client that has answered believes
+// that it is connected, and loses what it goes on to write.
 //
 // It has neither lock nor clock.
 type handshakeQueue struct {
 	max, maxPerSource int
 	patience          time.Duration
 
-	asked            uint64 // how often
+	asked, granted   uint64 // how often
 	running, waiting int
 	parts            int // of waiting: without a whole hello; max at most
-	parties          map[source]*party
-}
 
-type party struct {
-	running []*turn // longest first
-	waiting []*turn // longest first, with a whole hello
-	parts   []*turn // longest first, that wait without
-	partial int     // of running: without a whole hello
+	parties map[source]*party
+	line    line                // of parties, those that could have one more run
+	busy    []*party            // of parties, those of which some run; max at most
+	partial map[*party]struct{} // of parties, those of which some wait without a whole hello; max and one at most
 }
 
 // turn is one handshake.
 type turn struct {
 	from  source
-	whole bool      // its hello is complete
-	place uint64    // among all that have asked
-	since time.Time // when it began to run
-	begin func()    // called when it may run
-	drop  func()    // called when it has to go
+	whole bool        // its hello is complete
+	looks looks       // of that
+	place uint64      // among all that have asked
+	since time.Time   // when it began to run, or its client to have its time anew
+	begin func()      // called when it may run
+	owes  func() bool // asked whether it waits for its client, and nothing of that has come
+	drop  func()      // called when it has to go
 }
 
 func newHandshakeQueue(l Limits) *handshakeQueue {
@@ -49,6 +54,7 @@ func newHandshakeQueue(l Limits) *handshakeQueue {
 		maxPerSource: min(l.HandshakesPerAddress, l.Handshakes),
 		patience:     min(500*time.Millisecond, l.HandshakeTimeout/4),
 		parties:      make(map[source]*party),
+		partial:      make(map[*party]struct{}),
 	}
 }
 
@@ -56,18 +62,20 @@ func newHandshakeQueue(l Limits) *handshakeQueue {
 func (q *handshakeQueue) ask(t *turn) {
 	p := q.parties[t.from]
 	if p == nil {
-		p = new(party)
+		p = &party{from: t.from, inLine: outside, inBusy: outside}
 		q.parties[t.from] = p
 	}
 	q.asked++
 	t.place = q.asked
 	q.waiting++
 	if t.whole {
-		p.waiting = append(p.waiting, t)
-		return
+		p.waits(t)
+	} else {
+		p.parts = append(p.parts, t)
+		q.parts++
 	}
-	p.parts = append(p.parts, t)
-	if q.parts++; q.parts > q.max {
+	q.file(p)
+	if q.parts > q.max {
 		q.dropPart()
 	}
 }
@@ -76,9 +84,9 @@ func (q *handshakeQueue) ask(t *turn) {
 // that has most of them.
 func (q *handshakeQueue) dropPart() {
 	var most *party
-	for _, p := range q.parties {
+	for p := range q.partial {
 		if most == nil || len(p.parts) > len(most.parts) ||
-			len(p.parts) == len(most.parts) && len(p.parts) > 0 && p.parts[0].place < most.parts[0].place {
+			len(p.parts) == len(most.parts) && p.parts[0].place < most.parts[0].place {
 			most = p
 		}
 	}
@@ -92,17 +100,12 @@ func (q *handshakeQueue) leave(t *turn) {
 		return
 	}
 	if i := slices.Index(p.running, t); i >= 0 {
-		p.running = slices.Delete(p.running, i, i+1)
+		p.ends(i)
 		q.running--
-		if !t.whole {
-			p.partial--
-		}
 	} else {
 		q.stopWaiting(p, t)
 	}
-	if len(p.running)+len(p.waiting)+len(p.parts) == 0 {
-		delete(q.parties, t.from)
-	}
+	q.file(p)
 }
 
 // stopWaiting takes t out of those of p that wait, if it is there.
@@ -110,6 +113,9 @@ func (q *handshakeQueue) stopWaiting(p *party, t *turn) {
 	if i := slices.Index(p.waiting, t); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 		q.waiting--
+		if p.chosen == t {
+			p.chosen = nil
+		}
 	} else if i := slices.Index(p.parts, t); i >= 0 {
 		p.parts = slices.Delete(p.parts, i, i+1)
 		q.waiting--
@@ -117,8 +123,8 @@ func (q *handshakeQueue) stopWaiting(p *party, t *turn) {
 	}
 }
 
-// goesOn notes that the client of t, which runs, has done its part: its hello is
-// complete, or it has answered ours. It has the same time again.
+// goesOn notes that t, which runs, has come further: its hello is complete, its client has
+// answered, or we have. Its client has the same time again.
 func (q *handshakeQueue) goesOn(t *turn, now time.Time) {
 	p := q.parties[t.from]
 	if p == nil {
@@ -145,42 +151,20 @@ func (q *handshakeQueue) grant(now time.Time) {
 		t := p.foremost()
 		q.stopWaiting(p, t)
 		t.since = now
-		p.running = append(p.running, t)
+		p.begins(t)
 		q.running++
-		if !t.whole {
-			p.partial++
-		}
+		q.granted++
+		p.granted = q.granted
+		q.file(p)
 		t.begin()
 	}
-}
-
-// foremost is the turn that p has next, nil for none: the last with a whole
-// hello, or else the last.
-func (p *party) foremost() *turn {
-	if n := len(p.waiting); n > 0 {
-		return p.waiting[n-1]
-	}
-	if n := len(p.parts); n > 0 {
-		return p.parts[n-1]
-	}
-	return nil
 }
 
 // next makes a place and returns whose foremost turn it is for, nil if there is
 // none.
 func (q *handshakeQueue) next(now time.Time) *party {
-	var first, full *party // with room for one more; with one of its own that has had its time
-	for _, p := range q.parties {
-		switch {
-		case p.foremost() == nil:
-		case len(p.running) < q.maxPerSource:
-			if first == nil || p.before(first) {
-				first = p
-			}
-		case q.stale(p, now) != nil && (full == nil || p.before(full)):
-			full = p
-		}
-	}
+	first := q.line.first()
+	full, stale := q.full(now)
 	if first != nil && full != nil && full.foremost().whole && !first.foremost().whole {
 		first = nil
 	}
@@ -196,23 +180,25 @@ func (q *handshakeQueue) next(now time.Time) *party {
 	if full == nil {
 		return nil
 	}
-	q.evict(q.stale(full, now))
+	q.evict(stale)
 	if first != nil && first.before(full) {
 		return first
 	}
 	return full
 }
 
-// before reports whether the foremost turn of p comes before that of o.
-func (p *party) before(o *party) bool {
-	t, u := p.foremost(), o.foremost()
-	if t.whole != u.whole {
-		return t.whole
+// full is the party that comes first of those that have as many running as they may, and of
+// these one that has had its time; nil if there is none.
+func (q *handshakeQueue) full(now time.Time) (full *party, stale *turn) {
+	for _, p := range q.busy {
+		if len(p.running) < q.maxPerSource || p.foremost() == nil || full != nil && !p.before(full) {
+			continue
+		}
+		if t := q.stale(p, now); t != nil {
+			full, stale = p, t
+		}
 	}
-	if len(p.running) != len(o.running) {
-		return len(p.running) < len(o.running)
-	}
-	return t.place < u.place
+	return full, stale
 }
 
 // spare is the turn that gives way to another source's, nil if there is none: of
@@ -220,7 +206,7 @@ func (p *party) before(o *party) bool {
 func (q *handshakeQueue) spare(now time.Time) *turn {
 	var victim *turn
 	most := 0
-	for _, p := range q.parties {
+	for _, p := range q.busy {
 		if p.partial > most {
 			if t := q.stale(p, now); t != nil && !t.whole {
 				victim, most = t, p.partial
@@ -235,37 +221,38 @@ func (q *handshakeQueue) spare(now time.Time) *turn {
 
 func (q *handshakeQueue) busiest() *party {
 	var most *party
-	for _, p := range q.parties {
+	for _, p := range q.busy {
 		if most == nil || len(p.running) > len(most.running) ||
-			len(p.running) == len(most.running) && len(p.running) > 0 && p.running[0].since.Before(most.running[0].since) {
+			len(p.running) == len(most.running) && p.running[0].since.Before(most.running[0].since) {
 			most = p
 		}
 	}
 	return most
 }
 
-// stale is the turn of p that has had its time for longest, nil if none has:
-// first of those without a whole hello.
-func (q *handshakeQueue) stale(p *party, now time.Time) *turn {
-	if p.partial > 0 {
-		for _, t := range p.running {
-			if !t.whole {
-				if now.Sub(t.since) >= q.patience/4 {
-					return t
-				}
-				break
-			}
-		}
-	}
+// stale is the turn of p that has had its time for longest and owes us something, nil if
+// there is none: first of those without a whole hello.
+func (q *handshakeQueue) stale(p *party, now time.Time) (longest *turn) {
 	for _, t := range p.running {
-		if t.whole {
-			if now.Sub(t.since) >= q.patience {
-				return t
-			}
-			break
+		had := now.Sub(t.since)
+		switch {
+		case had < q.patience/4:
+			return longest
+		case !t.whole && t.owes():
+			return t
+		case longest == nil && t.whole && had >= q.patienceWith(t, p) && t.owes():
+			longest = t
 		}
 	}
-	return nil
+	return longest
+}
+
+// patienceWith is what t of p has to come to its end, or one step further.
+func (q *handshakeQueue) patienceWith(t *turn, p *party) time.Duration {
+	if itself := 1 + len(p.running); len(p.running) > 1 && p.alike.to(t.looks) == itself {
+		return 2 * q.patience
+	}
+	return q.patience
 }
 
 func (q *handshakeQueue) evict(t *turn) {

@@ -13,90 +13,112 @@ import (
 // each step.
 func TestHandshakeQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{
+		q := newHandshakeQueue(Limits{
 			Handshakes:           rapid.IntRange(1, 8).Draw(t, "max"),
 			HandshakesPerAddress: rapid.IntRange(1, 4).Draw(t, "maxPerSource"),
 			HandshakeTimeout:     10 * time.Second,
-		}
-		q := newHandshakeQueue(limits)
-		now := time.Unix(0, 0)
-		var running, waiting []*turn // as the callbacks tell it
-		ask := func(from source, whole bool) {
-			one := &turn{from: from, whole: whole}
-			one.begin = func() {
-				for i, w := range waiting {
-					if w.from == from && w != one && (w.whole && !one.whole || w.whole == one.whole && i > slices.Index(waiting, one)) {
-						t.Fatal("a turn began out of its source's order")
-					}
-					if w.whole && !one.whole && runningOf(running, w.from) < q.maxPerSource {
-						t.Fatal("a turn without a whole hello began before one that has it")
-					}
-				}
-				i := slices.Index(waiting, one)
-				waiting = slices.Delete(waiting, i, i+1)
-				running = append(running, one)
-			}
-			one.drop = func() {
-				if i := slices.Index(waiting, one); i >= 0 {
-					if one.whole || q.parts < q.max {
-						t.Fatal("dropped while it waited")
-					}
-					waiting = slices.Delete(waiting, i, i+1)
-					return
-				}
-				patience := q.patience
-				if !one.whole {
-					patience /= 4
-				}
-				if now.Sub(one.since) < patience {
-					t.Fatalf("dropped after %v", now.Sub(one.since))
-				}
-				if len(waiting) == 0 {
-					t.Fatal("dropped for nobody")
-				}
-				i := slices.Index(running, one)
-				running = slices.Delete(running, i, i+1)
-			}
-			waiting = append(waiting, one)
-			q.ask(one)
-		}
+		})
+		h := &queueHistory{T: t, q: q, now: time.Unix(0, 0), owed: make(map[*turn]bool)}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 5).Draw(t, "step") {
-			case 0, 1:
-				ask(source(netip.AddrFrom4([4]byte{127, 0, 0, byte(rapid.IntRange(1, 5).Draw(t, "source"))})), rapid.Bool().Draw(t, "whole"))
-			case 5:
-				if len(running) > 0 {
-					one := running[rapid.IntRange(0, len(running)-1).Draw(t, "comes to its end")]
-					q.goesOn(one, now)
-					if !one.whole {
-						t.Fatal("a hello stays in pieces")
-					}
-				}
-			case 2:
-				if len(running) > 0 {
-					i := rapid.IntRange(0, len(running)-1).Draw(t, "done")
-					q.leave(running[i])
-					running = slices.Delete(running, i, i+1)
-				}
-			case 3:
-				if len(waiting) > 0 {
-					i := rapid.IntRange(0, len(waiting)-1).Draw(t, "gives up")
-					q.leave(waiting[i])
-					waiting = slices.Delete(waiting, i, i+1)
-				}
-			case 4:
-				now = now.Add(time.Duration(rapid.IntRange(1, 1500).Draw(t, "ms")) * time.Millisecond)
-			}
-			q.grant(now)
-			checkQueue(t, q, running, waiting, now)
+			h.step()
+			q.grant(h.now)
+			checkQueue(t, q, h.running, h.waiting, h.now)
 		}
-		for _, one := range slices.Concat(running, waiting) {
+		for _, one := range slices.Concat(h.running, h.waiting) {
 			q.leave(one)
 		}
 		if q.running != 0 || q.waiting != 0 || len(q.parties) != 0 {
 			t.Fatalf("%d run and %d wait of %d sources when all have left", q.running, q.waiting, len(q.parties))
 		}
 	})
+}
+
+// queueHistory is what has become of a handshakeQueue's turns, as they were told it.
+type queueHistory struct {
+	*rapid.T
+	q                *handshakeQueue
+	now              time.Time
+	running, waiting []*turn
+	owed             map[*turn]bool // something of ours, or its client's that has come
+}
+
+func (h *queueHistory) step() {
+	switch rapid.IntRange(0, 6).Draw(h.T, "step") {
+	case 0, 1:
+		h.ask(sourceNumber(rapid.IntRange(1, 5).Draw(h.T, "source")), rapid.Bool().Draw(h.T, "whole"), looks{
+			library: rapid.Uint64Range(1, 3).Draw(h.T, "library"),
+			random:  rapid.Uint64Range(1, 20).Draw(h.T, "random"),
+		})
+	case 2:
+		if len(h.running) > 0 {
+			i := rapid.IntRange(0, len(h.running)-1).Draw(h.T, "done")
+			h.q.leave(h.running[i])
+			h.running = slices.Delete(h.running, i, i+1)
+		}
+	case 3:
+		if len(h.waiting) > 0 {
+			i := rapid.IntRange(0, len(h.waiting)-1).Draw(h.T, "gives up")
+			h.q.leave(h.waiting[i])
+			h.waiting = slices.Delete(h.waiting, i, i+1)
+		}
+	case 4:
+		h.now = h.now.Add(time.Duration(rapid.IntRange(1, 1500).Draw(h.T, "ms")) * time.Millisecond)
+	case 5:
+		if len(h.running) > 0 {
+			one := rapid.SampledFrom(h.running).Draw(h.T, "comes to its end")
+			if h.q.goesOn(one, h.now); !one.whole {
+				h.Fatal("a hello stays in pieces")
+			}
+		}
+	case 6:
+		if len(h.running) > 0 {
+			one := rapid.SampledFrom(h.running).Draw(h.T, "of whom something comes, or is done")
+			h.owed[one] = !h.owed[one]
+		}
+	}
+}
+
+func (h *queueHistory) ask(from source, whole bool, is looks) {
+	one := &turn{from: from, whole: whole, looks: is}
+	one.owes = func() bool { return !h.owed[one] }
+	one.begin = func() { h.begins(one) }
+	one.drop = func() { h.drops(one) }
+	h.waiting = append(h.waiting, one)
+	h.q.ask(one)
+}
+
+func (h *queueHistory) begins(one *turn) {
+	place := slices.Index(h.waiting, one)
+	for i, w := range h.waiting {
+		if w.from == one.from && w != one && comesBefore(w, one, i > place, h.running) {
+			h.Fatal("a turn began out of its source's order")
+		}
+		if w.whole && !one.whole && runningOf(h.running, w.from) < h.q.maxPerSource {
+			h.Fatal("a turn without a whole hello began before one that has it")
+		}
+	}
+	h.waiting = slices.Delete(h.waiting, place, place+1)
+	h.running = append(h.running, one)
+}
+
+func (h *queueHistory) drops(one *turn) {
+	if i := slices.Index(h.waiting, one); i >= 0 {
+		if one.whole || h.q.parts < h.q.max {
+			h.Fatal("dropped while it waited")
+		}
+		h.waiting = slices.Delete(h.waiting, i, i+1)
+		return
+	}
+	switch {
+	case h.owed[one]:
+		h.Fatal("dropped though its client owes nothing")
+	case !hadItsTime(h.q, h.running, one, h.now):
+		h.Fatalf("dropped after %v", h.now.Sub(one.since))
+	case len(h.waiting) == 0:
+		h.Fatal("dropped though none waits")
+	}
+	i := slices.Index(h.running, one)
+	h.running = slices.Delete(h.running, i, i+1)
 }
 
 func checkQueue(t *rapid.T, q *handshakeQueue, running, waiting []*turn, now time.Time) {
@@ -118,6 +140,7 @@ func checkQueue(t *rapid.T, q *handshakeQueue, running, waiting []*turn, now tim
 	if partial != 0 {
 		t.Fatalf("%d more are counted without a whole hello than are", partial)
 	}
+	checkFiled(t, q)
 	for _, r := range running {
 		if n := runningOf(running, r.from); n > q.maxPerSource {
 			t.Fatalf("%d of one source run, %d may", n, q.maxPerSource)
@@ -130,6 +153,46 @@ func checkQueue(t *rapid.T, q *handshakeQueue, running, waiting []*turn, now tim
 	}
 }
 
+// checkFiled looks whether each source is in the indexes where it belongs, and the line in its order.
+func checkFiled(t *rapid.T, q *handshakeQueue) {
+	busy, partial, inLine := 0, 0, 0
+	for from, p := range q.parties {
+		_, noted := q.partial[p]
+		if p.from != from || noted != (len(p.parts) > 0) {
+			t.Fatal("a source is not noted for what it waits with")
+		}
+		if noted {
+			partial++
+		}
+		if len(p.running) > 0 {
+			if busy++; q.busy[p.inBusy] != p {
+				t.Fatal("a source of which some run is not among the busy")
+			}
+		}
+		if len(p.running) < q.maxPerSource && p.foremost() != nil {
+			if inLine++; q.line[p.inLine] != p || p != q.line[0] && p.before(q.line[0]) {
+				t.Fatal("a source is not in the line, or before who comes first")
+			}
+		}
+	}
+	if busy != len(q.busy) || partial != len(q.partial) || inLine != len(q.line) {
+		t.Fatalf("%d, %d and %d are filed, want %d, %d and %d", len(q.busy), len(q.partial), len(q.line), busy, partial,
+			inLine)
+	}
+}
+
+// comesBefore reports whether w, of the same source as one, is to begin before it.
+func comesBefore(w, one *turn, later bool, running []*turn) bool {
+	if w.whole != one.whole {
+		return w.whole
+	}
+	running = slices.DeleteFunc(slices.Clone(running), func(r *turn) bool { return r.from != one.from })
+	if a, b := among(w.looks, running), among(one.looks, running); w.whole && a != b {
+		return a < b
+	}
+	return later
+}
+
 func runningOf(running []*turn, from source) (n int) {
 	for _, r := range running {
 		if r.from == from {
@@ -139,31 +202,56 @@ func runningOf(running []*turn, from source) (n int) {
 	return n
 }
 
-// hadItsTime reports whether r may be dropped.
-func hadItsTime(q *handshakeQueue, r *turn, now time.Time) bool {
-	if !r.whole {
-		return now.Sub(r.since) >= q.patience/4
+// among is how much the hellos of all are like l.
+func among(l looks, all []*turn) (n int) {
+	for _, t := range all {
+		if t.looks.library == l.library {
+			n++
+		}
+		if t.looks.random == l.random {
+			n += len(all)
+		}
 	}
-	return now.Sub(r.since) >= q.patience
+	return n
+}
+
+// hadItsTime reports whether r may be dropped.
+func hadItsTime(q *handshakeQueue, running []*turn, r *turn, now time.Time) bool {
+	patience, alike := q.patience, 0
+	for _, o := range running {
+		if o != r && o.from == r.from && (o.looks.library == r.looks.library || o.looks.random == r.looks.random) {
+			alike++
+		}
+	}
+	switch {
+	case !r.whole:
+		patience /= 4
+	case alike == 0 && runningOf(running, r.from) > 1:
+		patience *= 2
+	}
+	return r.owes() && now.Sub(r.since) >= patience
 }
 
 // roomFor reports, by what runs, whether w could run.
 func roomFor(q *handshakeQueue, running []*turn, w *turn, now time.Time) bool {
 	if runningOf(running, w.from) >= q.maxPerSource {
-		return slices.ContainsFunc(running, func(r *turn) bool { return r.from == w.from && hadItsTime(q, r, now) })
+		return slices.ContainsFunc(running, func(r *turn) bool { return r.from == w.from && hadItsTime(q, running, r, now) })
 	}
 	if len(running) < q.max {
 		return true
 	}
 	most, oldestOfMost := 0, time.Time{}
+	gives := make(map[source]bool)
 	for _, r := range running { // the first of each source has run for longest
+		gives[r.from] = gives[r.from] || hadItsTime(q, running, r, now)
 		if n := runningOf(running, r.from); n > most || n == most && r.since.Before(oldestOfMost) {
 			most, oldestOfMost = n, r.since
 		}
 	}
-	return slices.ContainsFunc(running, func(r *turn) bool {
-		return hadItsTime(q, r, now) && (!r.whole || runningOf(running, r.from) == most && r.since.Equal(oldestOfMost))
-	})
+	// Which source is the busiest is left to chance where two are.
+	busiest := func(r *turn) bool { return runningOf(running, r.from) == most && r.since.Equal(oldestOfMost) }
+	return slices.ContainsFunc(running, func(r *turn) bool { return !r.whole && hadItsTime(q, running, r, now) }) ||
+		!slices.ContainsFunc(running, func(r *turn) bool { return busiest(r) && !gives[r.from] })
 }
 
 func TestSourceOf(t *testing.T) {
@@ -181,54 +269,6 @@ func TestSourceOf(t *testing.T) {
 	for _, tt := range tests {
 		if same := sourceOf(netip.MustParseAddr(tt.a)) == sourceOf(netip.MustParseAddr(tt.b)); same != tt.same {
 			t.Errorf("%s and %s: same source is %v, want %v", tt.a, tt.b, same, tt.same)
-		}
-	}
-}
-
-// TestHelloComplete cuts a ClientHello into records and at bytes as it likes:
-// it is complete with its last byte, and not before.
-func TestHelloComplete(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		size := rapid.IntRange(0, 40_000).Draw(t, "size")
-		message := append([]byte{1, byte(size >> 16), byte(size >> 8), byte(size)}, make([]byte, size)...)
-		var records []byte
-		for rest := message; len(rest) > 0; {
-			n := rapid.IntRange(1, min(len(rest), maxPlaintext)).Draw(t, "record")
-			if rapid.Bool().Draw(t, "full") {
-				n = min(len(rest), maxPlaintext)
-			}
-			records = append(records, 22, 3, 1, byte(n>>8), byte(n))
-			records = append(records, rest[:n]...)
-			rest = rest[n:]
-		}
-		if !completeIn(t, records) {
-			t.Fatal("a complete one is not")
-		}
-		if cut := rapid.IntRange(0, len(records)-1).Draw(t, "cut"); completeIn(t, records[:cut]) {
-			t.Fatalf("complete with %d of %d bytes", cut, len(records))
-		}
-	})
-}
-
-// completeIn feeds b in pieces.
-func completeIn(t *rapid.T, b []byte) bool {
-	var scan helloScan
-	for len(b) > 0 {
-		n := rapid.IntRange(1, len(b)).Draw(t, "piece")
-		if scan.feed(b[:n]) {
-			return true
-		}
-		b = b[n:]
-	}
-	return false
-}
-
-// TestHeldBytes: what a connection can hold without room fits its bound.
-func TestHeldBytes(t *testing.T) {
-	for _, unparsed := range []int{1, 48 << 10, 64 << 10, 100_000, 1 << 20} {
-		l := Limits{UnparsedBytes: unparsed}.withDefaults()
-		if held := l.readBuffer() + maxPlaintext + 8<<10; held > l.UnparsedBytes {
-			t.Errorf("unparsed_bytes %d: %d can be held, %d may", unparsed, held, l.UnparsedBytes)
 		}
 	}
 }

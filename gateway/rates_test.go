@@ -49,7 +49,8 @@ func TestHandshakeRateDelays(t *testing.T) {
 		}
 		ss.next()
 	}
-	if got := s.Stats(); got.HandshakesDelayed == 0 || got.HandshakesOverRate != 0 || got.HandshakesDone != 8 || got.AddressesPaced != 1 {
+	if got := s.Stats(); got.HandshakesDelayed == 0 || got.HandshakesOverRate != 0 || got.HandshakesDone != 8 ||
+		got.AddressesPaced != 1 {
 		t.Errorf("got %+v, want some delayed, all 8 done, of one address", got.PortStats)
 	}
 }
@@ -57,6 +58,7 @@ func TestHandshakeRateDelays(t *testing.T) {
 // TestHandshakeRateRefuses: who would have to wait for too long is closed at
 // once, and the log names the setting; other addresses are not concerned.
 func TestHandshakeRateRefuses(t *testing.T) {
+	t.Parallel()
 	var said log
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
@@ -89,6 +91,7 @@ func TestHandshakeRateRefuses(t *testing.T) {
 // TestFeedbackRate: a client that reads too often is closed without a tuple, in
 // good order, and another is served.
 func TestFeedbackRate(t *testing.T) {
+	t.Parallel()
 	var said log
 	open, outcomes := give(10)
 	s := serveFeedback(t, open, func(c *gateway.FeedbackConfig) {
@@ -124,7 +127,8 @@ func TestFeedbackRate(t *testing.T) {
 		(<-outcomes).check(t, true)
 	}
 	line := said.line(t, "reads its feedback too often")
-	if got, _ := line["subject"].(string); !strings.Contains(got, "com.example.demo") || line["limit"] != "feedback_rate_per_client" {
+	if got, _ := line["subject"].(string); !strings.Contains(got, "com.example.demo") ||
+		line["limit"] != "feedback_rate_per_client" {
 		t.Errorf("the log says %v", line)
 	}
 	eventually(t, "all are counted", func() bool {

@@ -29,6 +29,7 @@ func TestReadBeforeSpeaking(t *testing.T) {
 		ss := newSessions(t)
 		ss.push = failing(10 * time.Second)
 		s := serve(t, ss.open, nil)
+		s.MoveAway(time.Second / 2) // so that it may be kept from writing for a second, by a busy machine
 		for range rounds(3, 100) {
 			c := dial(t, s, version)
 			for id := 1; id < frames; id += 100 {
@@ -53,6 +54,7 @@ func TestReadBeforeSpeaking(t *testing.T) {
 // TestSpeaksInTheEnd: one that goes on writing is told all the same, when it has been
 // read for long enough.
 func TestSpeaksInTheEnd(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	ss.push = failing(200 * time.Millisecond)
 	s := serve(t, ss.open, nil)
@@ -89,6 +91,7 @@ func TestSpeaksInTheEnd(t *testing.T) {
 // TestSpeaksWithoutRoom: where there is no room to read on, waiting leads nowhere. All
 // is read behind the packet, however much had come when there was no room.
 func TestSpeaksWithoutRoom(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name          string
 		room, written int
@@ -122,6 +125,7 @@ func TestSpeaksWithoutRoom(t *testing.T) {
 // TestResetBehindPacket: what had come when a provider closes its connection with the
 // packet unread is read to its end. Its kernel answers with a reset.
 func TestResetBehindPacket(t *testing.T) {
+	t.Parallel()
 	const frames = 5000
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
@@ -148,6 +152,7 @@ func TestResetBehindPacket(t *testing.T) {
 // TestFullSessionHearsOfTheEnd: a session without room is told that the provider has
 // ended its side behind what is still unread.
 func TestFullSessionHearsOfTheEnd(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	ss.push = func(r *recorder, n *binproto.Notification) bool { return n.Identifier > 2 }
 	s := serve(t, ss.open, nil)

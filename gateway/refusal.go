@@ -33,6 +33,9 @@ func (a *arrival) fail(err error) {
 	case a.refusal != nil:
 		c.refused.Add(1)
 		a.log(a.front.often.Warn()).AnErr("reason", a.refusal).Msg("client refused")
+	case errors.Is(err, errGaveWay):
+		a.log(a.front.often.Warn()).Str("app", a.hello.App).Bool("unread", a.stake > noLoss).
+			Msg("connection ended before there was a session: an app with less than its share needed its place")
 	case a.evicted.Load():
 		a.log(a.front.often.Info()).Msg("handshake dropped: others needed its place")
 		return
@@ -65,6 +68,7 @@ func (a *arrival) fail(err error) {
 		switch {
 		case remedy != "":
 			e = a.front.often.Warn().Str("speaks", speaks).Str("remedy", remedy)
+			a.front.failed(&a.hello, "the client speaks "+speaks, remedy)
 		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 			e = a.front.often.Debug() // a port scan, or a load balancer that asks whether we are there
 		}

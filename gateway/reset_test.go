@@ -8,21 +8,46 @@ import (
 // TestResetAtOnce: what a provider writes and resets its connection behind is
 // delivered, as far as our kernel has it.
 func TestResetAtOnce(t *testing.T) {
+	t.Parallel()
+	writeAndReset(t, func(c *tls.Conn) { c.NetConn().Close() }, true)
+}
+
+// TestResetBehindTheEnd: a reset behind close_notify takes nothing away. A provider that
+// closes its socket with our session ticket unread sends one, and has ended in order.
+func TestResetBehindTheEnd(t *testing.T) {
+	t.Parallel()
+	writeAndReset(t, func(c *tls.Conn) { c.Close() }, false)
+}
+
+// writeAndReset has a provider write, and reset its connection by ending it as it says. It
+// looks whether that is taken for a broken one.
+func writeAndReset(t *testing.T, end func(*tls.Conn), broken bool) {
 	const frames = 100
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)
-		for range rounds(20, 500) {
+		many := rounds(20, 500)
+		for range many {
 			tcp := rawDial(t, s)
 			c := tls.Client(tcp, clientTLS(version))
 			write(t, c, enhanced(nil, 1, frames))
 			tcp.SetLinger(0)
-			tcp.Close()
+			end(c)
 			r := ss.next()
-			if err := r.waitClosed(); err == nil {
-				t.Error("the session's connection ended in order")
+			if !broken {
+				r.closeWhenOver()
+			}
+			if err := r.waitClosed(); (err != nil) != broken {
+				t.Errorf("the session was closed with %v, want an error: %v", err, broken)
 			}
 			r.wantNumbers(1, frames)
+		}
+		want := uint64(0)
+		if broken {
+			want = uint64(many)
+		}
+		if got := s.Stats().Resets; got != want {
+			t.Errorf("%d resets are counted, want %d", got, want)
 		}
 	})
 }
@@ -33,6 +58,7 @@ func TestResetAtOnce(t *testing.T) {
 // away what the client has written. That is a race: it is won most of the time, and
 // without haste hardly ever.
 func TestResetBehindHandshake(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	delivered := 0
@@ -56,6 +82,7 @@ func TestResetBehindHandshake(t *testing.T) {
 
 // TestResetBeforeFrames: what a reset takes with it is counted.
 func TestResetBeforeFrames(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	c := dial(t, s, tls.VersionTLS13)
@@ -69,6 +96,7 @@ func TestResetBeforeFrames(t *testing.T) {
 	c.Abort()
 	r.waitClosed()
 	if got := s.Stats(); got.Resets != 2 || got.ResetsUnread != 1 || got.CutFrames != 1 {
-		t.Errorf("%d resets, %d of them before a frame, and %d cut frames counted, want 2, 1 and 1", got.Resets, got.ResetsUnread, got.CutFrames)
+		t.Errorf("%d resets, %d of them before a frame, and %d cut frames counted, want 2, 1 and 1", got.Resets,
+			got.ResetsUnread, got.CutFrames)
 	}
 }

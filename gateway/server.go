@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -31,6 +32,8 @@ type Config struct {
 	// no more than two processors (GOMAXPROCS): a loop that waits keeps the Go
 	// scheduler from using its processor for up to 10 ms, so another must be left.
 	Loops int
+
+	briefly time.Duration // another one, in tests
 }
 
 // Server is the push port.
@@ -39,6 +42,7 @@ type Server struct {
 	client    *gnet.Client
 	counters  counters
 	roundTrip func(fd int) (trip time.Duration, ok bool) // the kernel's, but in tests
+	briefs    *briefs
 
 	mu        sync.Mutex
 	loops     map[gnet.EventLoop]*loop
@@ -49,6 +53,7 @@ type Server struct {
 	closing   bool                // Close was called
 	gone      *sync.Cond
 
+	scratch    sync.Pool // of *scratch, for connections that have no loop yet
 	enrolling  sync.WaitGroup
 	stopSweep  chan struct{}
 	sweepEnded chan struct{}
@@ -67,6 +72,7 @@ func NewServer(c Config) (*Server, error) {
 		sweepEnded: make(chan struct{}),
 	}
 	s.gone = sync.NewCond(&s.mu)
+	s.scratch.New = func() any { room := newScratch(32<<10, 8<<10); return &room }
 	var err error
 	s.front, err = newFront(c.Port, func(h *Hello) (func(*arrival), error) {
 		open, err := c.Admit(h)
@@ -80,6 +86,8 @@ func NewServer(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.front.relieve, s.front.yield = s.relieve, s.yield
+	s.briefs = &briefs{max: s.front.limits.Handshakes, within: cmp.Or(c.briefly, briefly),
+		reading: make(map[*net.TCPConn]bool)}
 	if c.Loops <= 0 {
 		c.Loops = max(1, min(2, runtime.GOMAXPROCS(0)-1))
 	}

@@ -5,8 +5,8 @@ import (
 )
 
 // Session is what the gateway's owner makes of one provider's connection. Its
-// methods are called on the connection's event loop, one at a time and in the
-// order of the stream; none may block. They may call the methods of their Conn,
+// methods are called one at a time and in the order of the stream, on an event loop
+// that other connections share; none may block. They may call the methods of their Conn,
 // which take effect when they have returned. Shutdown comes at most once, Close
 // exactly once and last.
 type Session interface {

@@ -39,6 +39,7 @@ func helloOf(n, size int) []byte {
 // complete needs a handshake's place beyond 4 KiB, and one that is honest and long
 // is taken.
 func TestLongHello(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) { c.Limits.Handshakes = 2 })
 	endless := rawDial(t, s)
@@ -47,7 +48,10 @@ func TestLongHello(t *testing.T) {
 		t.Error("a hello of 17 KiB is waited for")
 	}
 	write(t, rawDial(t, s), helloOf(3000, 15000))
-	eventually(t, "3,000 bytes wait without a place", func() bool { g := s.Stats(); return g.HelloBytes == 4096 && g.Handshakes == 0 })
+	eventually(t, "3,000 bytes wait without a place", func() bool {
+		g := s.Stats()
+		return g.HelloBytes == 4096 && g.Handshakes == 0
+	})
 	write(t, rawDial(t, s), helloOf(5000, 15000))
 	eventually(t, "5,000 bytes have one", func() bool { return s.Stats().Handshakes == 1 })
 	for range 3 {
@@ -75,7 +79,8 @@ func selfSigned(t *testing.T, name string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	must(err)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
@@ -84,6 +89,7 @@ func selfSigned(t *testing.T, name string) tls.Certificate {
 // TestHostileTexts: whatever a stranger says of itself, wherever the log has it,
 // its line is short and one line, and a stream of them is bounded.
 func TestHostileTexts(t *testing.T) {
+	t.Parallel()
 	var out safeBuffer
 	refuse := func(*gateway.Hello) (gateway.Opener, error) { return nil, fmt.Errorf("not listed") }
 	s := serve(t, nil, func(c *gateway.Config) { c.Admit, c.Logger = refuse, zerolog.New(&out) })
@@ -99,7 +105,8 @@ func TestHostileTexts(t *testing.T) {
 		ask(strings.Repeat(text, 9000/len(text)))
 	}
 	ask(strings.Repeat("\x01", 120_000)) // beyond what a handshake may read
-	for _, line := range [][]byte{[]byte("GET /" + strings.Repeat("\x1b[2J", 500) + " HTTP/1.1\r\n\r\n"), bytes.Repeat([]byte{0xff}, 3000), helloOf(100, 1<<20)} {
+	for _, line := range [][]byte{[]byte("GET /" + strings.Repeat("\x1b[2J", 500) + " HTTP/1.1\r\n\r\n"),
+		bytes.Repeat([]byte{0xff}, 3000), helloOf(100, 1<<20)} {
 		c := rawDial(t, s)
 		c.Write(line)
 		io.Copy(io.Discard, c)
@@ -129,6 +136,7 @@ func TestHostileTexts(t *testing.T) {
 // TestAddressFullOfStrangers: sockets that say nothing have all places of their
 // address; a provider there gets in, and one that is established stays.
 func TestAddressFullOfStrangers(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 5 })
 	first := dial(t, s, tls.VersionTLS12)
@@ -147,6 +155,7 @@ func TestAddressFullOfStrangers(t *testing.T) {
 // TestLingerTotal: a provider that trickles behind its packet has its time, and no
 // more.
 func TestLingerTotal(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
 		c.Limits.LingerTotal = 300 * time.Millisecond
@@ -169,6 +178,7 @@ func TestLingerTotal(t *testing.T) {
 
 // TestCut: a connection is ended at once, whatever its provider still writes.
 func TestCut(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	s := serve(t, ss.open, nil)
 	dial(t, s, tls.VersionTLS13)
@@ -183,6 +193,7 @@ func TestCut(t *testing.T) {
 // TestAppShare: idle clients of one app have all places. Another app's gets its
 // share, one after the other, at the expense of who has been idle for longest.
 func TestAppShare(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	app := make(chan string, 1)
 	s := serve(t, nil, func(c *gateway.Config) {
@@ -226,6 +237,7 @@ func TestAppShare(t *testing.T) {
 
 // TestMappedNetworks: a network of IPv4 addresses within IPv6 is what it means.
 func TestMappedNetworks(t *testing.T) {
+	t.Parallel()
 	mapped := []netip.Prefix{netip.MustParsePrefix("::ffff:127.0.0.0/104")}
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) { c.Terminated, c.Endpoints[0].ProxyProtocol = mapped, mapped })
@@ -247,6 +259,7 @@ func (b *safeBuffer) Write(p []byte) (int, error) {
 	return b.buf.Write(p)
 }
 
+// String is what was written so far.
 func (b *safeBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -40,7 +40,8 @@ func (l *log) line(t *testing.T, message string) map[string]any {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for line := range bytes.Lines(l.buf.Bytes()) {
-			if fields := map[string]any{}; json.Unmarshal(line, &fields) == nil && strings.Contains(fields["message"].(string), message) {
+			if fields := map[string]any{}; json.Unmarshal(line, &fields) == nil &&
+				strings.Contains(fields["message"].(string), message) {
 				found = fields
 				return true
 			}
@@ -53,6 +54,7 @@ func (l *log) line(t *testing.T, message string) map[string]any {
 // TestRefused: a refused client gets an alert at once, and the log says who it
 // was and why.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		var said log
 		s := serve(t, nil, func(c *gateway.Config) {
@@ -92,6 +94,7 @@ func TestRefused(t *testing.T) {
 
 // TestHello: what Admit is told.
 func TestHello(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		hellos := make(chan gateway.Hello, 10)
@@ -106,7 +109,8 @@ func TestHello(t *testing.T) {
 		if len(h.Chain) == 0 || !strings.Contains(h.Chain[0].Subject.String(), "com.example.demo") {
 			t.Errorf("chain of %d certificates, want the client's", len(h.Chain))
 		}
-		if h.Remote.String() != c.LocalAddr().String() || h.Label != "production" || h.ServerName != "gateway.push.apple.com" {
+		if h.Remote.String() != c.LocalAddr().String() || h.Label != "production" ||
+			h.ServerName != "gateway.push.apple.com" {
 			t.Errorf("got %v, %q, %q", h.Remote, h.Label, h.ServerName)
 		}
 		if h.Version != version || h.Cipher != c.ConnectionState().CipherSuite || h.Resumed {
@@ -135,6 +139,7 @@ func TestHello(t *testing.T) {
 
 // TestHelloIsOnesOwn: of many handshakes at a time, each is told apart.
 func TestHelloIsOnesOwn(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	var told sync.Map // address to the server name it asked for
 	s := serve(t, nil, func(c *gateway.Config) {
@@ -172,6 +177,7 @@ func TestHelloIsOnesOwn(t *testing.T) {
 
 // TestTickets: TLS 1.2 resumes, and Admit decides again; TLS 1.3 has none.
 func TestTickets(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		var mu sync.Mutex
@@ -226,6 +232,7 @@ func TestTickets(t *testing.T) {
 // TestStolenCertificate: Admit sees a chain before the client has proven that it
 // has the key; no session is opened until it has.
 func TestStolenCertificate(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, nil)
@@ -248,6 +255,7 @@ func TestStolenCertificate(t *testing.T) {
 
 // TestOldTLS: what is off by default, and what the settings admit.
 func TestOldTLS(t *testing.T) {
+	t.Parallel()
 	old := func(c *gateway.Config) { c.MinVersion = tls.VersionTLS10 }
 	ciphers := func(c *gateway.Config) { c.LegacyCiphers = true }
 	tests := []struct {
@@ -305,6 +313,7 @@ func TestOldTLS(t *testing.T) {
 
 // TestCertificateIsAskedFor: a new certificate is used for the next connection.
 func TestCertificateIsAskedFor(t *testing.T) {
+	t.Parallel()
 	ss := newSessions(t)
 	var mu sync.Mutex
 	present := certificates().server

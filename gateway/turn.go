@@ -15,13 +15,18 @@ func (a *arrival) grow(size int) error {
 		}
 		a.front.hellos.Add(-more)
 	}
-	return a.enter(false)
+	return a.enter(false, looks{})
 }
 
 // enter waits until the handshake may run.
-func (a *arrival) enter(whole bool) (err error) {
-	a.turn, err = a.front.gate.enter(a.ctx, a.place.from, whole, a.evict)
-	return err
+func (a *arrival) enter(whole bool, is looks) error {
+	t := &turn{from: a.place.from, whole: whole, looks: is, owes: a.owes, drop: a.evict}
+	t.begin = func() { a.owed.Store(whole) }
+	if err := a.front.gate.enter(a.ctx, a.deadline, t); err != nil {
+		return err
+	}
+	a.turn = t
+	return nil
 }
 
 // evict gives a's place among the handshakes to another. The connection stays: a
@@ -33,17 +38,24 @@ func (a *arrival) evict() {
 }
 
 // ignore lets an evicted connection be, until its time for the handshake is over,
-// its client ends it, or others need the place it has among the connections.
+// its client ends it, or others need the place it has among the connections. One whose
+// client answers our hello after all is reset at once: with TLS 1.3 that believes that it is
+// connected, and would go on to write what is not read.
 func (a *arrival) ignore() {
 	const most = 64 << 10
+	answered := a.answered.Load()
 	a.greeted.Store(false) // no hello of it counts any more
+	a.answered.Store(false)
 	a.wire, a.stream, a.welcome, a.desk, a.turn, a.peers = nil, nil, nil, nil, nil, nil
 	a.hello = Hello{Remote: a.hello.Remote, Label: a.hello.Label} // no more is kept
-	deadline, _ := a.ctx.Deadline()
-	a.tcp.SetDeadline(deadline)
+	a.tcp.SetDeadline(a.deadline)
 	var buf [64]byte
 	for n := 0; n < most && a.ctx.Err() == nil; {
 		k, err := a.tcp.Read(buf[:])
+		if k > 0 && answered {
+			a.tcp.SetLinger(0)
+			return
+		}
 		if n += k; err != nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"apnsbridge/gateway/unix"
@@ -43,10 +44,16 @@ func (w *wire) Read(b []byte) (int, error) {
 // client's: until it is acknowledged, Nagle's algorithm keeps back the frames behind
 // it, and a client that resets the connection throws them away.
 func (w *wire) Write(b []byte) (int, error) {
-	n, err := w.Conn.Write(b)
-	if a := w.arrival; a != nil {
-		control(a.tcp, hasten)
+	a := w.arrival
+	if a == nil {
+		return w.Conn.Write(b)
 	}
+	a.answered.Store(true) // before the client can know of it
+	a.front.computing.end()
+	n, err := w.Conn.Write(b)
+	a.front.computing.begin(a.place.from)
+	control(a.tcp, hasten)
+	a.front.gate.goesOn(a.turn)
 	return n, err
 }
 
@@ -62,10 +69,11 @@ type plain struct{ *wire }
 
 func (plain) CloseWrite() error { return nil }
 
-// prefixed is a connection of which something has been read already.
+// prefixed is the connection of a handshake, of which something has been read already.
 type prefixed struct {
 	*net.TCPConn
-	head []byte
+	head    []byte
+	arrival *arrival
 }
 
 func (p *prefixed) Read(b []byte) (int, error) {
@@ -74,7 +82,41 @@ func (p *prefixed) Read(b []byte) (int, error) {
 		p.head = p.head[n:]
 		return n, nil
 	}
-	return p.TCPConn.Read(b)
+	return p.read(b)
+}
+
+// read reads what the client owes us. It is we who owe before that is out of the kernel,
+// so that whoever asks finds it on one side or the other.
+func (p *prefixed) read(b []byte) (n int, err error) {
+	raw, err := p.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	p.arrival.front.computing.end()
+	defer p.arrival.front.computing.begin(p.arrival.place.from)
+	failed := raw.Read(func(fd uintptr) (done bool) {
+		for {
+			p.arrival.owed.Store(true)
+			switch n, err = unix.Read(int(fd), b); err {
+			case unix.EINTR:
+				continue
+			case unix.EAGAIN:
+				p.arrival.owed.Store(false)
+				return false
+			}
+			return true
+		}
+	})
+	switch {
+	case failed != nil:
+		return 0, failed
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0:
+		p.arrival.owed.Store(false)
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // wouldBlock says that the loop has nothing more to read. crypto/tls takes a
@@ -82,11 +124,17 @@ func (p *prefixed) Read(b []byte) (int, error) {
 // of a record it has.
 type wouldBlock struct{}
 
+// Error says what it is, where it would be logged.
 func (wouldBlock) Error() string   { return "gateway: nothing more to read for now" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
 
 var errWouldBlock net.Error = wouldBlock{}
+
+// dry is a connection of which nothing more is read for now.
+type dry struct{ net.Conn }
+
+func (dry) Read([]byte) (int, error) { return 0, errWouldBlock }
 
 // errSendBuffer ends a provider that makes us write (a TLS KeyUpdate asks for an
 // answer) and does not read: an error response and its close_notify always fit.

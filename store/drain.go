@@ -130,7 +130,9 @@ func (d *Drainer) end(key drainKey) {
 
 // give writes to r what stands on the list of app, or the first limit entries of it.
 // What changes while it is given is for the next time.
-func (d *Drainer) give(ctx context.Context, app string, limit int, r Reader) (given portion, result Drained, err error) {
+func (d *Drainer) give(
+	ctx context.Context, app string, limit int, r Reader,
+) (given portion, result Drained, err error) {
 	result.Outcome = Unread
 	given.revision, err = d.list.Revision(ctx, app)
 	if err == nil {
@@ -152,7 +154,9 @@ func (d *Drainer) give(ctx context.Context, app string, limit int, r Reader) (gi
 }
 
 // write gives the list as of a revision, or the first limit entries of it.
-func (d *Drainer) write(ctx context.Context, app string, revision uint64, limit int, r Reader) (given portion, err error) {
+func (d *Drainer) write(
+	ctx context.Context, app string, revision uint64, limit int, r Reader,
+) (given portion, err error) {
 	given.revision = revision
 	buf := make([]byte, 0, recordSize)
 	waiting := 0    // tuples in buf

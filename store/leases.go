@@ -25,6 +25,7 @@ type TakenError struct {
 	Left time.Duration // of its lease
 }
 
+// Error says by whom, and for how long.
 func (e *TakenError) Error() string {
 	return fmt.Sprintf("store: %s is taken by %s for another %v", e.What, e.By, e.Left.Round(time.Millisecond))
 }

@@ -34,7 +34,7 @@ type Line struct {
 
 // SpoolKey names a record that the caller holds.
 type SpoolKey struct {
-	ID     uint64 // given once by the first Put, growing over the whole store, never changed by a move; 0: not stored yet
+	ID     uint64 // given once by the first Put, growing over the store, never changed by a move; 0: not stored yet
 	Queued bool   // it is, or goes, into its device's queue; else the log
 	Token  []byte // the device token, at most MaxSpoolToken
 }
@@ -153,11 +153,19 @@ type SpoolStats struct {
 	Bytes    int64 // on disk
 	Bound    int64 // of Bytes
 	Lines    []LineWaiting
+	Lost     []LineLost
 	Segments int      // files of the log
 	Expired  uint64   // records that left for want of room
 	Broken   uint64   // records met that cannot be read
 	Kept     string   // the file with their bytes, until it is moved away; "": there is none
 	SetAside []string // files that were set aside at any time and are still there
+}
+
+// LineLost is how many records of a line became unreadable where they waited: they were
+// given to no caller.
+type LineLost struct {
+	Line
+	Records int
 }
 
 // LineWaiting is what there is of a line, in hands or not.

@@ -1,7 +1,7 @@
 // Package apnssim is an HTTP/2 server that behaves like APNs, on the real wire,
 // for tests, benchmarks, the demo and the sim command.
 //
-//	sim := apnssim.New(t)
+//	sim, err := apnssim.Start(apnssim.Config{})
 //	// point a client that trusts sim.CA() at sim.URL(), then
 //	err = sim.Wait(ctx, func(s apnssim.Stats) bool { return s.Accepted == 100 })
 //	for _, push := range sim.Received(0).Pushes { … }
@@ -23,12 +23,11 @@ import (
 	"time"
 )
 
-// Config is what a simulator needs to start. Only the certificate has no
-// default.
+// Config is what a simulator needs to start. Everything has a default.
 type Config struct {
 	Listen      string          // host:port, default 127.0.0.1:0
 	Listener    net.Listener    // instead of Listen; the simulator closes it
-	Certificate tls.Certificate // what the simulator shows to its clients
+	Certificate tls.Certificate // what the simulator shows to its clients; default one of its own, for loopback
 	ClientCAs   *x509.CertPool  // if set, a client certificate of these stands for a provider token
 	Scenario    Scenario
 	Now         func() time.Time // for the age of provider tokens and the timestamps of 410; default time.Now
@@ -61,12 +60,14 @@ type Simulator struct {
 
 // Start listens and serves until Close.
 func Start(config Config) (*Simulator, error) {
-	if len(config.Certificate.Certificate) == 0 {
-		return nil, errors.New("apnssim: Config.Certificate is missing")
-	}
 	script, err := newScript(config.Scenario)
 	if err != nil {
 		return nil, err
+	}
+	if len(config.Certificate.Certificate) == 0 {
+		if config.Certificate, err = selfSigned(time.Now()); err != nil {
+			return nil, fmt.Errorf("apnssim: %w", err)
+		}
 	}
 	s := &Simulator{
 		tls: &tls.Config{

@@ -24,7 +24,11 @@ import (
 
 // Other people's clients of APNs find in the simulator what they know.
 func TestAPNs2(t *testing.T) {
-	sim := apnssim.New(t)
+	sim, err := apnssim.Start(apnssim.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +56,11 @@ func TestH2load(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no h2load here: it is in Debian's nghttp2-client")
 	}
-	sim := apnssim.New(t)
+	sim, err := apnssim.Start(apnssim.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
 	payload := filepath.Join(t.TempDir(), "payload")
 	if err := os.WriteFile(payload, []byte(`{"aps":{"alert":"Hello"}}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,6 +87,7 @@ func bearer(t *testing.T) string {
 
 // @parse/node-apn is what most Node programs of today send with.
 func TestNodeAPN(t *testing.T) {
+	t.Parallel() // most of it is waiting for npm
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("there is no %s here", program)
@@ -89,7 +98,11 @@ func TestNodeAPN(t *testing.T) {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Skipf("npm cannot install @parse/node-apn: %v: %s", err, out)
 	}
-	sim := apnssim.New(t)
+	sim, err := apnssim.Start(apnssim.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

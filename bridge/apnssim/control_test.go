@@ -70,6 +70,7 @@ func TestControl(t *testing.T) {
 		{"bad device", nil, "POST", "/devices", `{"token":"a"}`, 400, `{"error":"device token \"a\"… is not 64 to 200 hexadecimal digits"}`},
 		{"wrong type", nil, "POST", "/scenario", `{"latency":5}`, 400, `{"error":"latency cannot be a number"}`},
 		{"bad scenario", nil, "POST", "/scenario", `{"goaway":{"mode":"rude"}}`, 400, `{"error":"scenario: goaway: mode \"rude\" is none of graceful, double, abrupt, cut"}`},
+		{"misspelt reason", nil, "POST", "/scenario", `{"outage":{"reason":"serviceUnavailable"}}`, 400, `{"error":"scenario: outage: reason \"serviceUnavailable\" is written ServiceUnavailable"}`},
 		{"no body", nil, "POST", "/scenario", ``, 400, `{"error":"the body is empty, a JSON object is expected"}`},
 		{"two values", nil, "POST", "/scenario", `{}{}`, 400, `{"error":"there is more behind the JSON object"}`},
 		{"not JSON", nil, "POST", "/scenario", `latency: 5`, 400, `{"error":"not the JSON expected: it cannot be read in line 1"}`},

@@ -45,7 +45,8 @@ func (ds *devices) set(d Device) error {
 	d.Token = strings.ToLower(d.Token)
 	switch {
 	case !isToken(d.Token):
-		return fmt.Errorf("apnssim: device token %.16q… is not %d to %d hexadecimal digits", d.Token, minTokenDigits, maxTokenDigits)
+		return fmt.Errorf("apnssim: device token %.16q… is not %d to %d hexadecimal digits",
+			d.Token, minTokenDigits, maxTokenDigits)
 	case d.State != "" && d.State != Active && d.State != Uninstalled && d.State != Absent:
 		return fmt.Errorf("apnssim: device state %q is none of active, uninstalled, absent", d.State)
 	case !isEnvironment(d.Environment):

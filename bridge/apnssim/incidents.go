@@ -13,7 +13,8 @@ func (c *conn) incidents() {
 	if g := p.GoAway; g != nil && !c.away && !c.leaving && c.requests >= g.After && p.goAways.take() {
 		c.sendAway(g)
 	}
-	if e := p.ErrorLimit; e != nil && (e.Errors > 0 && c.errors >= e.Errors || e.BadTokens > 0 && c.badTokens >= e.BadTokens) {
+	if e := p.ErrorLimit; e != nil &&
+		(e.Errors > 0 && c.errors >= e.Errors || e.BadTokens > 0 && c.badTokens >= e.BadTokens) {
 		c.goAway(c.maxID)
 	}
 	if b := p.BlackHole; b != nil && !c.out.muted && c.requests >= b.After && p.darkens.take() {

@@ -394,8 +394,8 @@ func TestBadScenarios(t *testing.T) {
 	if err := sim.SetScenario(Scenario{MaxConcurrentStreams: -1}); err == nil {
 		t.Error("a bad scenario was taken")
 	}
-	if _, err := Start(Config{}); err == nil {
-		t.Error("started without a certificate")
+	if _, err := Start(Config{Scenario: Scenario{MaxConcurrentStreams: -1}}); err == nil {
+		t.Error("started with a bad scenario")
 	}
 }
 

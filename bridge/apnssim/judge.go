@@ -34,26 +34,7 @@ func (c *conn) complete(s *stream, body []byte) error {
 	q := &c.question
 	q.ask(c, s, body)
 	v := q.verdict()
-	push := Push{
-		Connection: c.number,
-		Token:      q.device,
-		Topic:      q.topic,
-		PushType:   s.request.pushType,
-		Priority:   q.priority,
-		APNSID:     q.id,
-		Payload:    body,
-		Status:     v.status,
-		Reason:     string(v.reason),
-	}
-	c.sim.record.add(push, q.expiration, q.hasExpiration)
-	if accepted := c.sim.accepted.Load(); accepted != nil && v.status == 200 {
-		push.Payload = bytes.Clone(body)
-		if q.hasExpiration {
-			expiration := q.expiration
-			push.Expiration = &expiration
-		}
-		(*accepted)(push)
-	}
+	c.note(s, v, body)
 	if resets != nil {
 		c.sim.counts.resets.Add(1)
 		return http2.StreamError{StreamID: s.id, Code: p.resetCode}
@@ -81,6 +62,31 @@ func (c *conn) complete(s *stream, body []byte) error {
 		c.advance(s)
 	}
 	return nil
+}
+
+// note records the push that was asked about, with its verdict, and tells of it if it was accepted.
+func (c *conn) note(s *stream, v verdict, body []byte) {
+	q := &c.question
+	push := Push{
+		Connection: c.number,
+		Token:      q.device,
+		Topic:      q.topic,
+		PushType:   s.request.pushType,
+		Priority:   q.priority,
+		APNSID:     q.id,
+		Payload:    body,
+		Status:     v.status,
+		Reason:     string(v.reason),
+	}
+	c.sim.record.add(push, q.expiration, q.hasExpiration)
+	if accepted := c.sim.accepted.Load(); accepted != nil && v.status == 200 {
+		push.Payload = bytes.Clone(body)
+		if q.hasExpiration {
+			expiration := q.expiration
+			push.Expiration = &expiration
+		}
+		(*accepted)(push)
+	}
 }
 
 // verdict is the outcome of a push.

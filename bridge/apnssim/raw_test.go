@@ -151,7 +151,7 @@ func (c *rawClient) goAway() *http2.GoAwayFrame {
 	}
 }
 
-// ping says whether the simulator still answers, and that it has seen all that
+// ping reports whether the simulator still answers, and that it has seen all that
 // was sent before.
 func (c *rawClient) ping() {
 	c.t.Helper()

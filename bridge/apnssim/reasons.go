@@ -1,8 +1,10 @@
 package apnssim
 
 import (
+	"fmt"
 	"iter"
 	"maps"
+	"strings"
 )
 
 // Reason is Apple's word for why a push was rejected, the "reason" of an
@@ -83,6 +85,19 @@ var statuses = map[Reason]int{
 	InternalServerError:         500,
 	ServiceUnavailable:          503,
 	Shutdown:                    503,
+}
+
+// check wants a status beside a reason that has none of its own.
+func (r Reason) check(status int) error {
+	if _, known := statuses[r]; known || status != 0 {
+		return nil
+	}
+	for own := range Reasons() {
+		if strings.EqualFold(string(own), string(r)) {
+			return fmt.Errorf("reason %q is written %s", r, own)
+		}
+	}
+	return fmt.Errorf("reason %q is not one of Apple's, so it needs a status", r)
 }
 
 // Reasons gives all reasons with the status of each.

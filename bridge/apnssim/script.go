@@ -1,6 +1,7 @@
 package apnssim
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
@@ -160,11 +161,8 @@ func (s *Scenario) check() error {
 		}
 	}
 	if o := s.Outage; o != nil {
-		if err := errors.Join(isProbability(o.Probability), isStatus(o.Status)); err != nil {
+		if err := cmp.Or(isProbability(o.Probability), isStatus(o.Status), o.Reason.check(o.Status)); err != nil {
 			return fmt.Errorf("outage: %w", err)
-		}
-		if _, known := statuses[o.Reason]; !known && o.Status == 0 {
-			return fmt.Errorf("outage: reason %q is not one of Apple's, so it needs a status", o.Reason)
 		}
 	}
 	for _, k := range s.Keys {
@@ -198,7 +196,8 @@ func (s *Scenario) checkWire() error {
 		return fmt.Errorf("windows: stream %d is no number of bytes", w.Stream)
 	}
 	if w := s.Windows; w.Connection != 0 && w.Connection < defaultWindow || w.Connection > maxWindow {
-		return fmt.Errorf("windows: connection %d is less than %d, with which every connection begins, or too large", w.Connection, defaultWindow)
+		return fmt.Errorf("windows: connection %d is less than %d, with which every connection begins, or too large",
+			w.Connection, defaultWindow)
 	}
 	if s.Windows.Return < 0 {
 		return fmt.Errorf("windows: return_ms %v is negative", s.Windows.Return)
@@ -236,19 +235,17 @@ func (s *Scenario) checkWire() error {
 }
 
 func (r *Rule) check() error {
-	switch _, known := statuses[r.Reason]; {
+	switch {
 	case strings.Trim(r.Prefix, "0123456789abcdef") != "":
 		return fmt.Errorf("prefix %q is not lower-case hexadecimal", r.Prefix)
 	case r.Times < 0:
 		return fmt.Errorf("times %d is negative", r.Times)
-	case !known && r.Status == 0:
-		return fmt.Errorf("reason %q is not one of Apple's, so it needs a status", r.Reason)
 	case r.Timestamp != nil && !json.Valid(r.Timestamp):
 		return fmt.Errorf("timestamp %q is not JSON", r.Timestamp)
 	case r.Body != nil && len(*r.Body) > defaultWindow:
 		return fmt.Errorf("body has %d bytes, at most %d are allowed", len(*r.Body), defaultWindow)
 	}
-	if err := errors.Join(isProbability(r.Probability), isStatus(r.Status)); err != nil {
+	if err := cmp.Or(isProbability(r.Probability), isStatus(r.Status), r.Reason.check(r.Status)); err != nil {
 		return err
 	}
 	if r.Latency != nil {

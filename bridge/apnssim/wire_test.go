@@ -163,6 +163,7 @@ func TestWindowsForBodies(t *testing.T) {
 		"long round trip": {Return: 0.2},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			sim := start(t, Scenario{Windows: windows})
 			c := client(t)
 			// The first answer comes behind the first SETTINGS. It is to a push without
@@ -303,6 +304,7 @@ func TestStreamLimit(t *testing.T) {
 
 // A client that sends without reading is not read on, and loses nothing.
 func TestClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	sim := start(t, Scenario{})
 	c := dial(t, sim)
 	const pings = 200_000 // 3.4 MB of answers

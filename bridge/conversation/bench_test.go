@@ -18,7 +18,7 @@ var home = netip.MustParseAddr("192.0.2.1")
 // notifications that have no verdict yet.
 func goodPath() (next func()) {
 	now := time.Now()
-	l := New(DefaultOptions(), now)
+	l := New(defaultOptions(), now)
 	c := l.Open(home, true, now)
 	content := &plain{make([]byte, 32), make([]byte, 200)}
 	id := uint32(0)
@@ -58,7 +58,7 @@ func TestGoodPathAllocs(t *testing.T) {
 func BenchmarkEpisodeOpen(b *testing.B) {
 	b.ReportAllocs()
 	now := time.Now()
-	l := New(DefaultOptions(), now)
+	l := New(defaultOptions(), now)
 	failing := l.Open(home, true, now)
 	s, _ := failing.Take(&plain{[]byte("x"), nil}, Frame{HasIdentifier: true}, now)
 	failing.Refuse(s, 8, "", now)

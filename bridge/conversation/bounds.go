@@ -8,7 +8,7 @@ import "sync/atomic"
 const (
 	entryBytes   = 256
 	episodeBytes = 384
-	noteBytes    = 56
+	noteBytes    = 144
 )
 
 // Budget is memory that the ledgers of all clients share. Each of them has an

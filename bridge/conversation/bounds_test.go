@@ -9,11 +9,20 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/defaults"
 )
+
+// defaultOptions are those of a client without store, with a budget of its own.
+func defaultOptions() Options {
+	return Options{
+		Budget: NewBudget(defaults.LedgerBytes), Bytes: defaults.LedgerBytesPerClient,
+		Life: defaults.LedgerTTL, ProvenLife: defaults.LedgerTTLProven,
+	}
+}
 
 // small has room for so many entries beside its episodes.
 func small(entries, episodes int) Options {
-	o := DefaultOptions()
+	o := defaultOptions()
 	o.Client = "client"
 	o.Bytes = int64(entries)*entryBytes + int64(episodes)*episodeBytes
 	return o
@@ -122,7 +131,7 @@ func TestBoundsEpisodes(t *testing.T) {
 // rest back.
 func TestBoundsShared(t *testing.T) {
 	budget := NewBudget(2*entryBytes + 2*episodeBytes)
-	o := DefaultOptions()
+	o := defaultOptions()
 	o.Client, o.Budget = "client", budget
 	first := playWith(t, o, `
 		open A
@@ -165,7 +174,7 @@ func TestBoundsShared(t *testing.T) {
 // The connections of a hostile client make kinds without end.
 func TestBoundsKinds(t *testing.T) {
 	now := time.Now()
-	l := New(DefaultOptions(), now)
+	l := New(defaultOptions(), now)
 	failing := l.Open(home, true, now)
 	s, _ := failing.Take(word("x"), Frame{HasIdentifier: true}, now)
 	failing.Refuse(s, 8, "", now)
@@ -188,7 +197,7 @@ func TestEntryBytes(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	now := time.Now()
-	l := New(DefaultOptions(), now)
+	l := New(defaultOptions(), now)
 	c := l.Open(home, true, now)
 	take := func(i int) Seq {
 		s, _ := c.Take(word(fmt.Sprint(i, rand.Uint64())), Frame{Identifier: uint32(i), HasIdentifier: true}, now)

@@ -40,7 +40,7 @@ type Conn struct {
 
 	episode  *episode // behind the packet, while the connection lasts
 	newest   *entry   // the latest of episode
-	previous glimpse
+	previous *glimpse
 	run      sequence
 }
 
@@ -83,7 +83,10 @@ type slot struct {
 // the connection goes on.
 func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
 	l.conns++
-	c := &Conn{ledger: l, number: l.conns, address: address, tells: tellMalformed, opened: l.at(now), numbered: true, stuck: never}
+	c := &Conn{
+		ledger: l, number: l.conns, address: address, tells: tellMalformed, opened: l.at(now),
+		numbered: true, stuck: never, previous: new(glimpse),
+	}
 	if report {
 		c.tells = tellAll
 	}
@@ -205,7 +208,7 @@ func (c *Conn) Closed(heard bool, now time.Time) {
 	}
 	c.phase = told
 	c.oweNothing()
-	c.run, c.previous = sequence{}, glimpse{}
+	c.run, c.previous = sequence{}, new(glimpse)
 	c.advance(t)
 	if c.window.Len() == 0 {
 		c.release(c.window.Tail(), &slot{})

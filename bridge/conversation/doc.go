@@ -60,15 +60,15 @@
 // the order of the episode, from the first that has not come again, are taken for
 // resends under any number: behind the packet on the failed connection itself, and
 // on a later one of a kind of which another program is known to keep its numbers. So
-// are those with which a later connection begins, under numbers that go on.
+// are those with which a later connection begins, under numbers of any kind.
 //
 // An episode ends at once if the provider cannot have read the packet: it ended
 // its side before, and its kernel then refused the packet; or if the provider
 // begins its whole list again. Otherwise it lives for ten minutes from its last
 // news, or until the kind of provider has been silent for two; for a provider known
-// to send again, for an hour. Bad tokens in it that never came again then go to the
-// feedback list; so does the failed one, where nothing shows that its packet was
-// read.
+// to send again, for an hour. Bad tokens in it that have not come again two minutes
+// after its connection ended go to the feedback list; so does the failed one, where
+// nothing shows that its packet was read.
 //
 // Three frames sent again in their order, none left out, prove a kind that sends
 // again. A tail of which less than half has come again two minutes after the

@@ -25,6 +25,8 @@ type entry struct {
 	state    state
 	constant bool // its identifier is that of a neighbour
 	indexed  bool // it can still swallow a frame
+	listed   bool // its refusal went to the feedback list
+	noteless bool // it stands in place of a note
 }
 
 // place is a notification in the window of a connection.
@@ -123,8 +125,14 @@ func (e *episode) trim() {
 // giveUp forgets e. If it was refused, no provider is left to tell.
 func (l *Ledger) giveUp(e *entry) {
 	l.unindex(e)
-	if e.state == refused {
+	l.list(e)
+}
+
+// list puts e on the feedback list, if it was refused.
+func (l *Ledger) list(e *entry) {
+	if e.state == refused && !e.listed {
 		l.feedback(e.refusal)
+		e.listed = true
 	}
 }
 

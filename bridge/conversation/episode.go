@@ -28,6 +28,7 @@ type episode struct {
 	live    int      // entries that can still swallow
 	pending int      // entries whose original has no verdict
 	matched int      // entries that have come again
+	strays  int      // of these, behind an older packet, which says nothing of this one
 	excused int      // entries that need not come again
 	named   int      // entries in front that a status 10 names: it was delivered, and some send it again
 	reach   int      // index of the entry with which the first run began
@@ -164,9 +165,11 @@ func (l *Ledger) close(e *episode, heard bool, t instant) {
 func (l *Ledger) detach(e *episode, heard bool, t instant) {
 	cut := e.stage == reading && !heard // by a reset, which says nothing of the packet
 	l.close(e, true, t)
+	conn := e.conn
 	e.conn = nil
 	switch {
 	case e.stage == unheard && !heard:
+		l.leaveNotes(e, conn)
 		l.end(e, unread)
 	case e.stage == unheard:
 		e.stage = waiting
@@ -231,6 +234,15 @@ func (l *Ledger) empty(e *episode, why ending) {
 		}
 	}
 	e.stage = over
+}
+
+// Abandon ends all that is remembered, because the process ends and it could not be written
+// down. Bad tokens of which no provider is known to have heard go to the feedback list.
+func (l *Ledger) Abandon() {
+	for _, e := range l.episodes {
+		l.empty(e, crowded)
+	}
+	l.episodes = slices.DeleteFunc(l.episodes, isOver)
 }
 
 func isOver(e *episode) bool { return e.stage == over }

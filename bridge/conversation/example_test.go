@@ -21,7 +21,9 @@ func (n note) Payload() []byte { return []byte(n.payload) }
 func ExampleLedger() {
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	address := netip.MustParseAddr("10.1.2.3")
-	ledger := conversation.New(conversation.DefaultOptions(), now)
+	ledger := conversation.New(conversation.Options{
+		Budget: conversation.NewBudget(64 << 20), Bytes: 16 << 20, Life: 10 * time.Minute, ProvenLife: time.Hour,
+	}, now)
 	carryOut := func() {
 		for d, ok := ledger.Next(); ok; d, ok = ledger.Next() {
 			switch d.Do {

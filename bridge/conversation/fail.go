@@ -78,8 +78,9 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 // A provider that goes on writing when it is to be told a failure is read on before
 // that: one that has its list written and then goes would answer the packet with a
 // reset, which takes with it what is on its way. One that is known to send again
-// does read packets, and the sooner it does, the less it has to send again. Before a
-// status 10 it has been read for long enough.
+// does read packets, and the sooner it does, the less it has to send again; if all of its
+// kind do, for another program may write frames like its own, and go. Before a status 10
+// it has been read for long enough.
 const (
 	writesOn  = 10 * time.Second
 	resendsOn = time.Second
@@ -90,11 +91,13 @@ func (c *Conn) tell(e *episode, r *refusal, identifier uint32, t instant) {
 	l := c.ledger
 	c.phase, c.episode = told, e
 	c.rememberWindow(e, t)
-	d := Decision{Do: Packet, Conn: c, Status: r.status, Identifier: identifier, Within: writesOn, Why: r.why, Device: r.device}
+	d := Decision{
+		Do: Packet, Conn: c, Status: r.status, Identifier: identifier, Within: writesOn, Why: r.why, Device: r.device,
+	}
 	if r.token != nil {
 		copy(d.Device[:], r.token) // it may have been read from disk
 	}
-	if e.habit.resends || e.cause == shutdown {
+	if e.habit.onlyResends(l.epoch.Add(t)) || e.cause == shutdown {
 		d.Within = resendsOn
 	}
 	if l.options.Durable {

@@ -30,7 +30,9 @@ type Frame struct {
 
 // FrameOf is the frame in which n came. Nothing of n is kept.
 func FrameOf(n *binproto.Notification) Frame {
-	f := Frame{Identifier: n.Identifier, Expiry: NoExpiry, Layout: n.Layout, Command: n.Command, HasIdentifier: n.HasIdentifier}
+	f := Frame{
+		Identifier: n.Identifier, Expiry: NoExpiry, Layout: n.Layout, Command: n.Command, HasIdentifier: n.HasIdentifier,
+	}
 	if n.HasExpiry {
 		f.Expiry = n.Expiry
 	}

@@ -62,6 +62,12 @@ func (h *habit) isNever(now time.Time) bool {
 	return h.misses >= allowed && now.Sub(h.missed) < memory
 }
 
+// onlyResends reports whether all of the kind are known to send again: one did, and no
+// tail has been missing lately.
+func (h *habit) onlyResends(now time.Time) bool {
+	return h.resends && now.Sub(h.missed) >= memory
+}
+
 // Resending is what was found out of a kind of provider.
 type Resending uint8
 
@@ -95,14 +101,24 @@ func (e *episode) ran() bool { return e.longest >= run }
 func (e *episode) renumbers() bool { return e.renamed >= 2 }
 
 // judge decides whether the tail of e came again. If not, the provider may not have
-// read the packet either.
+// read the packet either. What was refused and has not come again is told at once: of a
+// proven kind the rest of the tail is remembered for an hour.
 func (l *Ledger) judge(e *episode, t instant) {
 	e.stage = judged
 	l.dropOutOfReach(e)
+	for _, x := range e.entries {
+		if x.live() && x.state == refused {
+			l.list(x)
+			l.changed(e, t)
+		}
+	}
 	tail := e.len() - e.excused - e.named
 	if tail > 0 && !e.ran() && 2*e.matched < tail {
 		l.miss(e, tail, t)
 		return
+	}
+	if 2*(e.matched-e.strays) < tail {
+		l.tellFeedback(e)
 	}
 	e.failure = nil
 }
@@ -140,6 +156,10 @@ type sequence struct {
 func (c *Conn) learn(e *entry, f Frame) {
 	l, s, ep := c.ledger, &c.run, e.episode
 	ep.matched++
+	stray := c.isBehindPacketBefore(ep)
+	if stray {
+		ep.strays++
+	}
 	if s.episode != ep || e.index <= s.last || ep.remembers(s.last+1, e.index) {
 		*s = sequence{episode: ep, first: e.index}
 	}
@@ -159,7 +179,9 @@ func (c *Conn) learn(e *entry, f Frame) {
 	if s.length < run {
 		return
 	}
-	ep.failure = nil
+	if !stray {
+		ep.failure = nil
+	}
 	if !ep.habit.resends {
 		l.stats.ProvedResending++
 	}
@@ -170,6 +192,12 @@ func (c *Conn) learn(e *entry, f Frame) {
 	if ep.matched == s.length { // nothing had come before
 		ep.reach = s.first
 	}
+}
+
+// isBehindPacketBefore reports whether c was told a failure before that of ep was told: what
+// comes on c is sent again because of that one, and does not show that the other was read.
+func (c *Conn) isBehindPacketBefore(ep *episode) bool {
+	return c.episode != nil && c.episode.number < ep.number
 }
 
 // teach notes that h sends again, as s did.

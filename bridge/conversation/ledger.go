@@ -14,11 +14,6 @@ type Options struct {
 	Durable    bool          // there is a store: a Packet carries the Record of its episode
 }
 
-// DefaultOptions are those of a client without store, with a budget of its own.
-func DefaultOptions() Options {
-	return Options{Budget: NewBudget(64 << 20), Bytes: 16 << 20, Life: 600 * time.Second, ProvenLife: 3600 * time.Second}
-}
-
 // Ledger is what is known of one client, over all its connections: which
 // notifications it may send again, and whether it is a kind that does.
 //
@@ -50,7 +45,10 @@ type instant = time.Duration
 
 // New makes a ledger that knows nothing.
 func New(o Options, now time.Time) *Ledger {
-	return &Ledger{options: o, epoch: now, habits: make(map[Kind]*habit), byKey: make(map[key]chain), lists: make(map[key][]*episode), due: never, saveAt: never}
+	return &Ledger{
+		options: o, epoch: now, due: never, saveAt: never,
+		habits: make(map[Kind]*habit), byKey: make(map[key]chain), lists: make(map[key][]*episode),
+	}
 }
 
 func (l *Ledger) at(now time.Time) instant { return now.Sub(l.epoch) }

@@ -30,7 +30,7 @@ type likeness uint8
 
 const (
 	different likeness = iota
-	countedOn          // only as the next that its provider would send again, and before anything new
+	namedAnew          // only as the next that its provider would send again, and before anything new
 	inOrder            // only as the next that its provider would send again
 	alike
 )
@@ -47,8 +47,8 @@ func (o original) resent(f Frame, h *habit) likeness {
 	case same:
 		return alike
 	case !o.positional && !o.constant && o.frame.has && !h.renames:
-		if !h.keeps && f.HasIdentifier && f.Identifier > o.frame.identifier {
-			return countedOn // by a counter of all its connections
+		if !h.keeps && f.HasIdentifier {
+			return namedAnew // by a counter of all its connections, or at random
 		}
 		return different
 	case h.keeps && !h.renames: // but another program of this kind may not
@@ -76,7 +76,7 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 		case same:
 			return e
 		case ep.conn == c: // under new numbers, round after round, as pushy does
-			if (found == nil || found.episode != ep) && ep.mayComeInRounds(t) && ep.leads(e) {
+			if (found == nil || found.episode != ep) && ep.renamesInRounds() && ep.mayComeInRounds(t) && ep.leads(e) {
 				found = e
 			}
 		case found == nil && c.mayResend(e, e.original().resent(f, h)):
@@ -86,22 +86,32 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 	return found
 }
 
-// mayComeInRounds reports whether frames on the failed connection may be resends under
-// new numbers.
+// mayComeInRounds reports whether frames on the failed connection may be resends, and come
+// again and again: under the same number, or under new ones.
 func (e *episode) mayComeInRounds(t instant) bool {
-	return e.positional && t-e.packet >= soonest && t-e.packet <= oldSocket
+	return t-e.packet >= soonest && t-e.packet <= oldSocket
+}
+
+// renamesInRounds reports whether what comes in rounds may have new numbers each time.
+func (e *episode) renamesInRounds() bool { return e.positional || e.habit.renames }
+
+// comesInRounds reports whether the frame f on c may be one of a round behind the packet there.
+// e is what it is the resend of, if anything.
+func (c *Conn) comesInRounds(e *entry, f Frame, t instant) bool {
+	ep := c.episode
+	return ep != nil && ep.mayComeInRounds(t) && (e == nil || e.frame == f.name() || ep.renamesInRounds())
 }
 
 // mayResend reports whether a frame on c that is like the original of e may be it
 // sent again. A program that numbers each connection anew does so on c too; one that
-// counts over all of them begins a new one with what it sends again.
+// names each frame anew begins a new one with what it sends again.
 func (c *Conn) mayResend(e *entry, like likeness) bool {
 	switch ep := e.episode; like {
 	case alike:
 		return true
 	case inOrder:
-		return ep.renumbers() || c.numbered && c.comesNext(e)
-	case countedOn:
+		return ep.renumbers() || c.numbered && (c.comesNext(e) || c.comesFromTheMiddle(e))
+	case namedAnew:
 		return ep.renumbers() || !c.previous.unmatched && c.comesNext(e)
 	}
 	return false
@@ -109,6 +119,18 @@ func (c *Conn) mayResend(e *entry, like likeness) bool {
 
 // comesNext reports whether e is what its provider would send again next, over c.
 func (c *Conn) comesNext(e *entry) bool { return c.opened >= e.episode.packet && e.episode.leads(e) }
+
+// comesFromTheMiddle reports whether c may have begun with e because what its provider sent
+// again before it lies unread: on a connection that failed too, and that it left for c.
+func (c *Conn) comesFromTheMiddle(e *entry) bool {
+	ep, s := e.episode, &c.run
+	if c.frames > 1 && (s.episode != ep || e.index <= s.last || ep.remembers(s.last+1, e.index)) {
+		return false
+	}
+	return slices.ContainsFunc(c.ledger.episodes, func(left *episode) bool {
+		return left.stage == reading && left.number > ep.number && left.conn != c && left.conn.opened >= ep.packet
+	})
+}
 
 // recognise decides on the frame just taken at s while there is something to
 // recognise. It reports whether the owner is to forward it.
@@ -120,13 +142,21 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	f := slot.frame
 	var k key
 	k, l.scratch = keyOf(slot.content, l.scratch)
+	if c.episode != nil && (k == c.previous.key || c.newest != nil && k == c.newest.key) {
+		// The same frame again, as a tail of one comes in rounds: that is no constant identifier.
+		slot.repeats = false
+	}
 	h := l.habit(c.kind(f))
 	e := l.match(c, k, f, h, t)
 	c.noticeList(k, e == nil, h, t)
 	h.seen = t
 	early := e == nil && c.episode != nil && c.pairEarly(s, k, h, t)
-	if c.othersRead() && !c.noted(k, t) && l.noteRoom() {
-		l.account(noteBytes * int64(l.notes.add(note{key: k, frame: f.name(), habit: h, conn: c.number, positional: c.numbered})))
+	inRounds := c.comesInRounds(e, f, t)
+	switch {
+	case !c.othersRead():
+	case inRounds && (e != nil || c.noted(k)): // they would push out what else there is
+	default:
+		l.addNote(note{key: k, frame: f.name(), habit: h, conn: c.number, glimpse: c.previous, positional: c.numbered})
 	}
 	switch {
 	case early:
@@ -135,6 +165,9 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 		return false
 	case e != nil:
 		c.swallow(s, k, e, t)
+		if inRounds && c.newest != nil && c.newest.key == k {
+			c.newest.noteless = true
+		}
 		return false
 	case c.episode == nil:
 		return true
@@ -176,7 +209,7 @@ func (c *Conn) swallow(s Seq, k key, e *entry, t instant) {
 func (c *Conn) noticeList(k key, unmatched bool, h *habit, t instant) {
 	l := c.ledger
 	before := c.previous
-	c.previous = glimpse{key: k, unmatched: unmatched}
+	c.previous = &glimpse{key: k, unmatched: unmatched}
 	if !before.unmatched || !unmatched {
 		return
 	}
@@ -193,5 +226,5 @@ func (c *Conn) noticeList(k key, unmatched bool, h *habit, t instant) {
 // glimpse is what is kept of a connection's latest frame.
 type glimpse struct {
 	key       key
-	unmatched bool
+	unmatched bool // and no original of it has come late
 }

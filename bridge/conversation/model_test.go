@@ -94,6 +94,7 @@ func TestExactlyOnce(t *testing.T) {
 	}
 	for i, h := range habits {
 		t.Run(strings.ReplaceAll(h.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
 			if *seed != 0 {
 				w := history(i, 0, *seed, true)
 				t.Log("\n" + strings.Join(w.trace, "\n"))

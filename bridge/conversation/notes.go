@@ -1,8 +1,10 @@
 package conversation
 
-// maxNotes is how many frames taken elsewhere are noted while an episode is
-// open.
-const maxNotes = 4096
+import "iter"
+
+// maxNotes is how many frames taken elsewhere are noted while an episode is open: a tail
+// that is sent again over another connection is noted whole if it is not longer.
+const maxNotes = 12_288
 
 // note is a frame that was taken on another connection while an episode was
 // open. Its original may still lie unread on the connection that failed.
@@ -12,6 +14,9 @@ type note struct {
 	habit  *habit
 	conn   uint64 // its number
 	paired uint64 // with an original on this one; 0: not yet
+	older  uint64 // one more than the ordinal of the latest before it with the same key; 0: none
+
+	glimpse *glimpse // its connection's, until the next frame there
 
 	positional bool // its connection was
 }
@@ -19,8 +24,9 @@ type note struct {
 // notes is a ring: the latest maxNotes frames.
 type notes struct {
 	ring   []note
-	first  uint64 // ordinal of the oldest
-	packet uint64 // of the first since the latest packet
+	latest map[key]uint64 // one more than the ordinal of the latest with the key
+	first  uint64         // ordinal of the oldest
+	packet uint64         // of the first since the latest packet
 }
 
 func (n *notes) count() uint64 { return n.first + uint64(len(n.ring)) }
@@ -29,22 +35,48 @@ func (n *notes) count() uint64 { return n.first + uint64(len(n.ring)) }
 func (n *notes) add(x note) int {
 	was := len(n.ring)
 	if was == maxNotes {
-		// Half at a time, so that a note costs little.
-		n.first += maxNotes / 2
-		n.ring = append(n.ring[:0], n.ring[maxNotes/2:]...)
+		n.forget(maxNotes / 2) // at a time, so that a note costs little
 	}
+	if n.latest == nil {
+		n.latest = make(map[key]uint64)
+	}
+	x.older = n.latest[x.key]
 	n.ring = append(n.ring, x)
+	n.latest[x.key] = n.count()
 	return len(n.ring) - was
 }
 
-// sincePacket are the notes since the latest packet.
-func (n *notes) sincePacket() []note { return n.ring[max(n.packet, n.first)-n.first:] }
+// forget drops the m oldest.
+func (n *notes) forget(m int) {
+	for i := range n.ring[:m] {
+		if k := n.ring[i].key; n.latest[k] == n.first+uint64(i)+1 {
+			delete(n.latest, k)
+		}
+	}
+	n.first += uint64(m)
+	n.ring = append(n.ring[:0], n.ring[m:]...)
+}
+
+// of gives those of the content k since the given ordinal, the latest first, and of many
+// the chainLimit latest.
+func (n *notes) of(k key, since uint64) iter.Seq[*note] {
+	return func(yield func(*note) bool) {
+		next, oldest := n.latest[k], max(since, n.first)
+		for seen := 0; next > oldest && seen < chainLimit; seen++ {
+			x := &n.ring[next-1-n.first]
+			if !yield(x) {
+				return
+			}
+			next = x.older
+		}
+	}
+}
 
 // clear returns how many notes there were.
 func (n *notes) clear() int {
 	was := len(n.ring)
 	n.first = n.count()
-	n.ring = nil
+	n.ring, n.latest = nil, nil
 	return was
 }
 
@@ -58,38 +90,61 @@ func (c *Conn) othersRead() bool {
 	return others > 0
 }
 
-// noted reports whether a frame with the content k may have come in an earlier round on
-// c, and is noted: rounds without end must not push out what else there is. Notes from
-// before the latest packet do not count: for its connection they are too old.
-func (c *Conn) noted(k key, t instant) bool {
-	if c.episode == nil || !c.episode.mayComeInRounds(t) {
-		return false
-	}
-	for _, n := range c.ledger.notes.sincePacket() {
-		if n.conn == c.number && n.key == k {
+// noted reports whether a frame with the content k has come in an earlier round on c, and
+// is noted. Notes from before the latest packet do not count: for its connection they are
+// too old.
+func (c *Conn) noted(k key) bool {
+	notes := &c.ledger.notes
+	for n := range notes.of(k, notes.packet) {
+		if n.conn == c.number {
 			return true
 		}
 	}
 	return false
 }
 
+// addNote notes a frame, if there is room.
+func (l *Ledger) addNote(n note) {
+	if l.noteRoom() {
+		l.account(noteBytes * int64(l.notes.add(n)))
+	}
+}
+
+// leaveNotes notes what e, which is about to end and was behind a packet on c, remembers in
+// place of notes.
+func (l *Ledger) leaveNotes(e *episode, c *Conn) {
+	for _, x := range e.entries {
+		if x.live() && x.noteless && l.open > 0 {
+			l.addNote(note{
+				key: x.key, frame: x.frame, habit: x.habit, conn: c.number, glimpse: new(glimpse), positional: e.positional,
+			})
+		}
+	}
+}
+
 // pairEarly recognises the late original of a frame that has overtaken it. It is
 // to be swallowed, and not remembered: it has been sent again already. One that comes
-// in rounds may come on the failed connection several times.
+// in rounds, under its own number or under new ones, may come on the failed connection
+// several times.
 func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
 	l, f := c.ledger, c.window.At(s).frame
 	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, positional: c.numbered}
-	for i := range l.notes.ring {
-		n := &l.notes.ring[i]
-		again := n.paired == c.number && c.episode.mayComeInRounds(t)
-		if n.key != k || n.conn == c.number || n.paired != 0 && !again || l.notes.first+uint64(i) < c.episode.since {
+	var first *note
+	for n := range l.notes.of(k, c.episode.since) {
+		same := late.frame == n.frame && late.frame.has && !late.constant
+		again := n.paired == c.number && (same || c.episode.renamesInRounds()) && c.episode.mayComeInRounds(t)
+		if n.conn == c.number || n.paired != 0 && !again {
 			continue
 		}
 		like := late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit)
-		if like == alike || like == countedOn || like == inOrder && n.positional {
-			n.paired = c.number
-			return true
+		if like == alike || like == namedAnew || like == inOrder && n.positional {
+			first = n
 		}
 	}
-	return false
+	if first == nil {
+		return false
+	}
+	first.paired = c.number
+	first.glimpse.unmatched = false
+	return true
 }

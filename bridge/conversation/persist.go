@@ -162,7 +162,7 @@ func (l *Ledger) episodeRecord(e *episode, t instant) Record {
 			continue
 		}
 		v = append(v, x.key[:]...)
-		v = appendFlags(v, x.frame.has, x.constant, x.state == pending, x.state == refused)
+		v = appendFlags(v, x.frame.has, x.constant, x.state == pending, x.state == refused, x.listed)
 		v = binary.BigEndian.AppendUint32(v, x.frame.identifier)
 		v = appendKind(v, x.habit.kind)
 		if x.state == refused {

@@ -90,7 +90,7 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Add([]byte("client\x00h"), []byte{1, 4, 192, 0, 2, 1, 1, 0, 0, 0, 0, 7, 2, 0, 0, 0, 0, 0, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, key, value []byte) {
-		o := DefaultOptions()
+		o := defaultOptions()
 		o.Client = "client"
 		now := time.Now()
 		l := New(o, now)

@@ -20,6 +20,7 @@ const (
 	databaseID               // growing, with gaps
 	nameless                 // command 0
 	anew                     // counted through the life of the program, another each time it is written
+	anything                 // another one at random each time it is written
 )
 
 // resending is where a library puts what it sends again.
@@ -212,6 +213,8 @@ func (p *program) write(s *socket, x *letter) {
 	case zero:
 	case anew:
 		x.id = p.name()
+	case anything:
+		x.id = p.w.rng.Uint32()
 	case nameless:
 		f.HasIdentifier, f.Command = false, binproto.Simple
 	default:

@@ -52,6 +52,8 @@ func (l *Ledger) restore(r Record, settled bool, now time.Time) error {
 	return errRecord
 }
 
+// restoreEpisode takes the record of an episode. settled says that what had no verdict when it
+// was written down has one by now, or will have.
 func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instant) error {
 	if len(number) != 8 {
 		return errRecord
@@ -93,21 +95,11 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	l.account(episodeBytes)
 	l.due = min(l.due, t)
 	for len(b.rest) > 0 {
-		x := &entry{}
-		copy(x.key[:], b.take(len(x.key)))
-		flags := b.byte()
-		x.frame.has, x.constant = flags&1 != 0, flags&2 != 0
-		x.frame.identifier = b.uint32()
-		x.habit = l.habit(b.kind())
-		x.state = accepted
-		if flags&8 != 0 {
-			x.state = refused
-			x.refusal = b.refusal()
-		}
+		x, unsettled := l.restoreEntry(b)
 		if b.failed {
 			return errRecord
 		}
-		if flags&4 != 0 && !settled {
+		if unsettled && !settled {
 			continue
 		}
 		if l.enter(e, x) != nil {
@@ -115,6 +107,22 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 		}
 	}
 	return nil
+}
+
+// restoreEntry reads the next entry of an episode; unsettled says that it had no verdict
+// when it was written down.
+func (l *Ledger) restoreEntry(b *reader) (x *entry, unsettled bool) {
+	x = &entry{state: accepted}
+	copy(x.key[:], b.take(len(x.key)))
+	flags := b.byte()
+	x.frame.has, x.constant, x.listed = flags&1 != 0, flags&2 != 0, flags&16 != 0
+	x.frame.identifier = b.uint32()
+	x.habit = l.habit(b.kind())
+	if flags&8 != 0 {
+		x.state = refused
+		x.refusal = b.refusal()
+	}
+	return x, flags&4 != 0
 }
 
 // reader takes a record apart. Behind its end it reads zeros, and has failed.

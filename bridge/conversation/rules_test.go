@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The histories of testdata/histories, in the words of a script. Each fails if
@@ -42,40 +43,6 @@ func TestRulesStatus10Forgotten(t *testing.T) {
 			C ok a
 			`+strings.Repeat("B - m\n", 99)+`
 			C shuts    -> packet C 10 1
-		`)
-}
-
-// Rounds on two connections, however many, do not push out the notes by which those on
-// the first are recognised.
-func TestRulesRoundsLeaveNotes(t *testing.T) {
-	rounds := func(format string) string {
-		var all strings.Builder
-		for i := range maxNotes + 1 {
-			fmt.Fprintf(&all, format+"\n", 9+i)
-		}
-		return all.String()
-	}
-	play(t, `
-			open A
-			A 1 x
-			A 2 a
-			A 3 y
-			A 4 b
-			A bad y
-			A bad x   -> packet A 8 1
-			A ok a
-			A ok b
-			wait 50ms
-			open B
-			B 1 a     -> swallow
-			B 2 y     -> swallow, packet B 8 2
-			B 3 b     -> swallow
-			wait 50ms
-			`+rounds("B %d b -> swallow")+`
-			A 5 a     -> swallow
-			A 6 y     -> swallow
-			`+rounds("A %d y -> swallow")+`
-			A 7 a     -> swallow
 		`)
 }
 
@@ -161,6 +128,92 @@ func TestResending(t *testing.T) {
 			got := s.conns[test.on].Resending(s.traits[test.on].command, 0, s.now)
 			if got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// What is swallowed is counted by what it was known by.
+func TestSwallowedCounts(t *testing.T) {
+	s := play(t, `
+			open A
+			A 1 x
+			A 2 a
+			A 3 b
+			A 4 c
+			A bad x   -> packet A 8 1
+			A ok a
+			A ok b
+			A ok c
+			open B
+			B 2 a     -> swallow
+			B 9 b     -> swallow
+			B 9 c     -> swallow
+			open C
+			C 70 d
+			C closes
+			open D
+			D 70 d    -> swallow
+		`)
+	got := s.ledger.Stats()
+	if got.SwallowedSame != 1 || got.SwallowedOther != 2 || got.SwallowedReset != 1 {
+		t.Errorf("%d under the same identifier, %d under another, %d after a reset; want 1, 2 and 1",
+			got.SwallowedSame, got.SwallowedOther, got.SwallowedReset)
+	}
+}
+
+// One that writes on is read for a second before it is told, if its kind sends again; for
+// ten if that is not known, and if another that writes such frames has not lately.
+func TestRulesHowLongIsRead(t *testing.T) {
+	resends := func(name string) string {
+		return strings.NewReplacer("A", name, "B", name+"2").Replace(`
+			open A
+			A 1 x
+			A 2 a
+			A 3 b
+			A 4 c
+			A bad x   -> packet A 8 1
+			A ends heard
+			A closes
+			A ok a
+			A ok b
+			A ok c
+			open B
+			B 2 a     -> swallow
+			B 3 b     -> swallow
+			B 4 c     -> swallow
+		`)
+	}
+	goes := `
+			open G
+			G 1 y
+			G 2 d
+			G 3 e
+			G bad y   -> packet G 8 1
+			G ends heard
+			G closes
+			G ok d
+			G ok e
+			wait 121s  -> feedback y
+		`
+	for _, tt := range []struct {
+		name, history string
+		want          time.Duration
+	}{
+		{"not known", "", writesOn},
+		{"sends again", resends("A"), resendsOn},
+		{"another goes", resends("A") + goes, writesOn},
+		{"another goes, and it sends again once more", resends("A") + goes + resends("C"), writesOn},
+		{"another went a day ago", resends("A") + goes + "wait 24h\n", resendsOn},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := play(t, tt.history+`
+			open L
+			L 1 z
+			L bad z   -> packet L 8 1
+			`)
+			if s.within != tt.want {
+				t.Errorf("read for %v, want %v", s.within, tt.want)
 			}
 		})
 	}

@@ -41,6 +41,7 @@ type script struct {
 	traits map[string]traits
 	taken  map[string][]Seq // by connection and content
 	disk   map[string]Record
+	within time.Duration // of the last packet
 	said   []string
 }
 
@@ -60,7 +61,7 @@ var elsewhere = netip.MustParseAddr("2001:db8::7")
 // twice: memory may be short at any time, and changes nothing of that.
 func play(t *testing.T, text string) *script {
 	t.Helper()
-	o := DefaultOptions()
+	o := defaultOptions()
 	o.Client = "client"
 	playThrough(t, o, text, true)
 	return playWith(t, o, text)
@@ -125,6 +126,7 @@ func (s *script) listen() {
 			s.say("take over %s %s", name, d.Content)
 			s.forget(name, string(d.Content.(word)), d.Seq)
 		case Packet:
+			s.within = d.Within
 			s.say("packet %s %d %d", name, d.Status, d.Identifier)
 		case Close:
 			s.say("close %s", name)

@@ -79,7 +79,7 @@ func newWorld(seed uint64) *world {
 		want: map[content]int{}, got: map[content]int{}, told: map[content]bool{}, excused: map[content]bool{}, disk: map[string]Record{}, put: map[tomb]int{},
 		address: home,
 	}
-	o := DefaultOptions()
+	o := defaultOptions()
 	o.Client, o.Durable = "client", true
 	w.ledger = New(o, w.start)
 	w.window, w.kernel = 1000, 1000

@@ -159,7 +159,8 @@ func (w *Writer) persist(ctx context.Context, app *App, do func(context.Context)
 			return true
 		}
 		if last {
-			w.log.Error().Err(err).Str("app", app.Name).Msg("entries of the feedback list are lost: it could not be written before the end")
+			w.log.Error().Err(err).Str("app", app.Name).
+				Msg("entries of the feedback list are lost: it could not be written before the end")
 			return false
 		}
 		select {

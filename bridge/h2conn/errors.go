@@ -53,7 +53,8 @@ var (
 	ErrSilent   = errors.New("h2conn: no answer to PING")
 	ErrStuck    = errors.New("h2conn: the server does not read")
 	ErrNotReady = errors.New("h2conn: the server did not settle on SETTINGS in time")
-	ErrBarren   = errors.New("h2conn: the server gives no room for requests: neither window nor streams, though it has nothing to do")
+	ErrBarren   = errors.New("h2conn: the server gives no room for requests: neither window nor streams, " +
+		"though it has nothing to do")
 	ErrDrained  = errors.New("h2conn: connection was drained")
 	ErrIDsSpent = errors.New("h2conn: all stream identifiers are spent")
 
@@ -66,6 +67,7 @@ var (
 // the server takes.
 type RequestError struct{ Reason string }
 
+// Error says what is wrong with the request.
 func (e *RequestError) Error() string { return "h2conn: request cannot be sent: " + e.Reason }
 
 // GoAway is what the server said when it ended the connection (RFC 9113, 6.8).
@@ -76,8 +78,10 @@ type GoAway struct {
 	Debug      string // at most 1 KiB of what the server added
 }
 
+// Error has all of it, with at most 100 bytes of the debug data.
 func (g *GoAway) Error() string {
-	return fmt.Sprintf("h2conn: server sent GOAWAY, code %v, last stream %d, debug data %q", g.Code, g.LastStream, g.Debug[:min(len(g.Debug), 100)])
+	return fmt.Sprintf("h2conn: server sent GOAWAY, code %v, last stream %d, debug data %q",
+		g.Code, g.LastStream, g.Debug[:min(len(g.Debug), 100)])
 }
 
 // A violation is a breach of HTTP/2 by the server that ends the connection.
@@ -86,6 +90,7 @@ type violation struct {
 	text string
 }
 
+// Error says what the server did, and by which code it is told.
 func (v *violation) Error() string {
 	return fmt.Sprintf("h2conn: server broke the protocol: %s (%v)", v.text, v.code)
 }

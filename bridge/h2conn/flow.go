@@ -102,7 +102,8 @@ func (m *machine) shiftWindows(initial int64) *violation {
 	var err *violation
 	m.all(func(s *slot) {
 		if s.window += by; s.window > maxWindow {
-			err = breach(http2.ErrCodeFlowControl, "SETTINGS_INITIAL_WINDOW_SIZE %d brings the window of stream %d to %d", initial, s.id, s.window)
+			err = breach(http2.ErrCodeFlowControl, "SETTINGS_INITIAL_WINDOW_SIZE %d brings the window of stream %d to %d",
+				initial, s.id, s.window)
 		}
 		m.enqueue(s)
 	})

@@ -53,7 +53,8 @@ func readFailure(f *http2.Framer, fh http2.FrameHeader, err error) (http2.ErrCod
 	var conn http2.ConnectionError
 	switch {
 	case errors.Is(err, http2.ErrFrameTooLarge):
-		return http2.ErrCodeFrameSize, breach(http2.ErrCodeFrameSize, "%v of %d bytes, of %d allowed: %v", fh.Type, fh.Length, maxReadFrame, err)
+		return http2.ErrCodeFrameSize, breach(http2.ErrCodeFrameSize, "%v of %d bytes, of %d allowed: %v",
+			fh.Type, fh.Length, maxReadFrame, err)
 	case errors.As(err, &conn):
 		return http2.ErrCode(conn), breach(http2.ErrCode(conn), "%v", f.ErrorDetail())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):

@@ -197,7 +197,9 @@ type commonPrefix struct {
 }
 
 func (c *Conn) prefixOf(req *http.Request) (*Prefix, error) {
-	want := commonPrefix{method: cmp.Or(req.Method, http.MethodGet), scheme: req.URL.Scheme, host: cmp.Or(req.Host, req.URL.Host)}
+	want := commonPrefix{
+		method: cmp.Or(req.Method, http.MethodGet), scheme: req.URL.Scheme, host: cmp.Or(req.Host, req.URL.Host),
+	}
 	c.mu.Lock()
 	last := c.common
 	c.mu.Unlock()

@@ -30,7 +30,9 @@ type settings struct {
 }
 
 func initialSettings() settings {
-	return settings{maxStreams: math.MaxUint32, initialWindow: defaultWindow, maxFrame: minMaxFrame, maxHeaderList: math.MaxUint32}
+	return settings{
+		maxStreams: math.MaxUint32, initialWindow: defaultWindow, maxFrame: minMaxFrame, maxHeaderList: math.MaxUint32,
+	}
 }
 
 // appendGreeting is the client's connection preface (RFC 9113, 3.4). The header

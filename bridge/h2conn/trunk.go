@@ -30,7 +30,10 @@ type trunk struct {
 }
 
 func newTrunk(nc net.Conn, readBytes int) *trunk {
-	return &trunk{Conn: nc, buf: make([]byte, readBytes), lowWater: newLowWater(nc), patience: patience, idle: func() int { return 1 }}
+	return &trunk{
+		Conn: nc, buf: make([]byte, readBytes), lowWater: newLowWater(nc), patience: patience,
+		idle: func() int { return 1 },
+	}
 }
 
 // begin is called when the handshake is over. What idle returns is the number of

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -20,23 +21,26 @@ import (
 )
 
 // Health is what an operator is told of an app: whether APNs takes its
-// notifications, and each strange word of APNs once. It is safe for concurrent use.
+// notifications, and each strange word of APNs once, as far as they are few. It is safe for concurrent use.
 type Health struct {
 	app      string
 	log      zerolog.Logger
-	ill      atomic.Bool    // there are problems
-	well     [2]atomic.Bool // by environment: something was accepted since all of it had a problem
+	ill      atomic.Bool // there are problems
+	served   [2]Served   // environments
+	unserved [2]Served   // when all of an environment had a problem last
 	crowd    *pace.Fault
 	mu       sync.Mutex
-	problems map[Scope]string
+	problems map[Scope]problem
 	news     news // of problems
 	strange  map[answer]struct{}
+	stranger zerolog.Logger // for strange words beyond strangeWords
 }
 
 // New makes the health of an app, which is well.
 func New(app string, log zerolog.Logger) *Health {
 	return &Health{app: app, log: log, crowd: pace.NewFault(log.With().Str("app", app).Logger(), time.Now,
-		"notifications are given up", "none are given up any more")}
+		"notifications are given up", "none are given up any more"),
+		stranger: pace.Lines(log, pace.Rate{Count: 1, Per: time.Minute})}
 }
 
 // Environment is one of APNs' two, 0 or 1.
@@ -61,13 +65,14 @@ type answer struct {
 	reason string
 }
 
-// strangeWords is how many unknown reasons an app remembers having logged.
+// strangeWords is how many unknown reasons an app remembers having logged. A server that has a new one for each
+// notification is no APNs: of the others a line tells now and then.
 const strangeWords = 64
 
 // Note takes the verdict on an attempt, or of a connection, which says puts in a sentence;
 // only is whether it concerns all topics in the environment. It logs changes only, and of
-// these not too many.
-func (h *Health) Note(at Scope, only bool, v upstream.Verdict, says func(upstream.Verdict) string) {
+// these not too many. Verdicts may be noted in another order than that in which they came.
+func (h *Health) Note(at Scope, came Came, only bool, v upstream.Verdict, says func(upstream.Verdict) string) {
 	all := Scope{Environment: at.Environment}
 	if !only {
 		all = at
@@ -75,28 +80,27 @@ func (h *Health) Note(at Scope, only bool, v upstream.Verdict, says func(upstrea
 	switch v.Class {
 	case upstream.Accepted:
 		all.Line = ""
-		if well := &h.well[at.Environment]; !well.Load() {
-			well.Store(true)
-		}
+		h.served[at.Environment].note(came.When)
+		came.Line.note(came.When)
 	case upstream.CredentialRefused, upstream.StaleToken, upstream.TokenUpdates, upstream.ServerError, upstream.NoConnection:
-		h.unwell(all)
+		h.unserve(all, came)
 	case upstream.TopicRefused:
-		h.unwell(at)
+		h.unserve(at, came)
 	}
 	switch v.Class {
 	case upstream.Accepted:
 		if h.ill.Load() {
-			h.Say(all, "")
-			h.Say(at, "")
+			h.say(all, problem{since: came.When}, nil)
+			h.say(at, problem{since: came.When}, nil)
 		}
 	case upstream.CredentialRefused, upstream.StaleToken:
-		h.Say(all, "APNs does not take this app's pushes: "+says(v))
+		h.say(all, problem{"APNs does not take this app's pushes: " + says(v), came.When}, h.lastServed(all, came))
 	case upstream.TopicRefused:
-		h.Say(at, "APNs does not take this app's pushes: "+says(v))
+		h.say(at, problem{"APNs does not take this app's pushes: " + says(v), came.When}, h.lastServed(at, came))
 	case upstream.TokenUpdates:
-		h.Say(all, "APNs takes no pushes under another JWT so soon: "+says(v))
+		h.say(all, problem{"APNs takes no pushes under another JWT so soon: " + says(v), came.When}, h.lastServed(all, came))
 	case upstream.ServerError:
-		h.Say(all, "APNs is not well: "+says(v))
+		h.say(all, problem{"APNs is not well: " + says(v), came.When}, h.lastServed(all, came))
 	case upstream.NoConnection:
 		text := "APNs cannot be reached: "
 		if v.Code != 0 { // it has answered
@@ -106,19 +110,12 @@ func (h *Health) Note(at Scope, only bool, v upstream.Verdict, says func(upstrea
 		if v.Remedy != "" {
 			text += ": " + v.Remedy
 		}
-		h.Say(all, text)
+		h.say(all, problem{text, came.When}, h.lastServed(all, came))
 	case upstream.Unprocessed:
-		h.Say(all, "APNs is not well: "+v.Words()+": "+v.Remedy)
+		h.say(all, problem{"APNs is not well: " + v.Words() + ": " + v.Remedy, came.When}, h.lastServed(all, came))
 	case upstream.Unknown:
-		h.Say(all, "APNs answers in words that are not known here: "+says(v))
+		h.say(all, problem{"APNs answers in words that are not known here: " + says(v), came.When}, h.lastServed(all, came))
 		h.wonder(answer{v.Code, v.Reason})
-	}
-}
-
-// unwell notes that nothing is accepted of a scope.
-func (h *Health) unwell(at Scope) {
-	if at.Line == "" {
-		h.well[at.Environment].Store(false)
 	}
 }
 
@@ -127,47 +124,90 @@ func (h *Health) Ill() bool { return h.ill.Load() }
 
 // Served reports whether APNs takes what is the app's, or a part of it.
 func (h *Health) Served() bool {
-	return !h.ill.Load() || h.well[0].Load() || h.well[1].Load()
+	if !h.ill.Load() {
+		return true
+	}
+	for e := range h.served {
+		if h.served[e].last() > h.unserved[e].last() {
+			return true
+		}
+	}
+	return false
 }
 
+// problem is a sentence, empty for none, with the time of the latest verdict behind it.
+type problem struct {
+	says  string
+	since time.Duration
+}
+
+// unknown is the time of what is said without a verdict: that of the problem before.
+const unknown = -1
+
 // Say says what the problem with at is; "" that there is none any more.
-func (h *Health) Say(at Scope, problem string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if withoutExample(h.problems[at]) == withoutExample(problem) {
+func (h *Health) Say(at Scope, says string) {
+	if says == "" {
+		h.say(at, problem{since: math.MaxInt64}, nil)
 		return
 	}
-	if problem == "" {
+	h.say(at, problem{says, unknown}, nil)
+}
+
+// say is Say for a verdict. It is of no interest where at was served since.
+func (h *Health) say(at Scope, p problem, served *Served) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.problems[at]
+	if p.since == unknown {
+		p.since = old.since
+	}
+	if p.since < old.since {
+		return
+	}
+	if p.says != "" {
+		h.ill.Store(true) // before the look at served: who notes an acceptance looks the other way round
+		defer func() { h.ill.Store(len(h.problems) > 0) }()
+		if served.last() > p.since {
+			return
+		}
+	}
+	if withoutExample(old.says) == withoutExample(p.says) {
+		if old.says != "" {
+			h.problems[at] = problem{old.says, p.since}
+		}
+		return
+	}
+	if p.says == "" {
 		delete(h.problems, at)
 	} else {
 		if h.problems == nil {
-			h.problems = make(map[Scope]string)
+			h.problems = make(map[Scope]problem)
 		}
-		h.problems[at] = problem
+		h.problems[at] = p
 	}
 	h.ill.Store(len(h.problems) > 0)
 	if h.news.changed() {
-		h.tell(problem, 0)
+		h.tell(p.says, 0)
 	}
 }
 
 // withoutExample is a problem without the topic and device, of many, that it was met
 // with: the same problem with others is no news.
-func withoutExample(problem string) string {
+func withoutExample(says string) string {
 	for _, environment := range []string{"production", "sandbox"} {
-		if said, _, ok := strings.Cut(problem, " ("+environment); ok {
+		if said, _, ok := strings.Cut(says, " ("+environment); ok {
 			return said
 		}
 	}
-	return problem
+	return says
 }
 
 // Over says that what was told in a sentence that begins so is over, wherever it was.
-func (h *Health) Over(problem string) {
+func (h *Health) Over(says string) {
 	h.mu.Lock()
 	var all []Scope
 	for at, p := range h.problems {
-		if strings.HasPrefix(p, problem) {
+		if strings.HasPrefix(p.says, says) {
 			all = append(all, at)
 		}
 	}
@@ -181,7 +221,7 @@ func (h *Health) Over(problem string) {
 func (h *Health) Forget(gone func(Scope) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	maps.DeleteFunc(h.problems, func(at Scope, _ string) bool { return gone(at) })
+	maps.DeleteFunc(h.problems, func(at Scope, _ problem) bool { return gone(at) })
 	h.ill.Store(len(h.problems) > 0)
 }
 
@@ -213,7 +253,8 @@ func (h *Health) tell(says string, changes int) {
 func (h *Health) wonder(said answer) {
 	h.mu.Lock()
 	_, old := h.strange[said]
-	if !old && len(h.strange) < strangeWords {
+	full := len(h.strange) >= strangeWords
+	if !old && !full {
 		if h.strange == nil {
 			h.strange = make(map[answer]struct{})
 		}
@@ -221,7 +262,11 @@ func (h *Health) wonder(said answer) {
 	}
 	h.mu.Unlock()
 	if !old {
-		h.log.Error().Str("app", h.app).Int("code", said.code).Str("reason", said.reason).
+		e := h.log.Error()
+		if full {
+			e = h.stranger.Warn()
+		}
+		e.Str("app", h.app).Int("code", said.code).Str("reason", said.reason).
 			Msg("APNs answers in words that are not known here")
 	}
 }
@@ -242,7 +287,7 @@ func (h *Health) sentence() string {
 	first := slices.MinFunc(slices.Collect(maps.Keys(h.problems)), func(a, b Scope) int {
 		return cmp.Or(cmp.Compare(a.Environment, b.Environment), strings.Compare(a.Line, b.Line))
 	})
-	text := h.problems[first]
+	text := h.problems[first].says
 	if n := len(h.problems) - 1; n > 0 {
 		text += fmt.Sprintf(" (and so for %d other topics or environments)", n)
 	}

@@ -137,7 +137,7 @@ func TestHealthLogBounded(t *testing.T) {
 // An app is served as long as something of it is, in whatever environment, and a
 // problem of one topic of several, or of single notifications, changes nothing.
 func TestServed(t *testing.T) {
-	h := New("mail", zerolog.Nop())
+	h, came := New("mail", zerolog.Nop()), comer()
 	production, sandbox, chat := Scope{}, Scope{Environment: 1}, Scope{1, "com.example.chat"}
 	for i, step := range []struct {
 		at     Scope
@@ -155,31 +155,31 @@ func TestServed(t *testing.T) {
 		{production, upstream.TopicRefused, false},
 		{chat, upstream.Accepted, true},
 	} {
-		h.Note(step.at, true, upstream.Verdict{Class: step.class}, says)
+		h.Note(step.at, came(), true, upstream.Verdict{Class: step.class}, says)
 		if h.Served() != step.served {
 			t.Errorf("step %d, %v: served %v", i, step.class, h.Served())
 		}
 	}
 	h = New("mail", zerolog.Nop())
 	for _, class := range []upstream.Class{upstream.Accepted, upstream.CredentialRefused} { // of one key of several
-		h.Note(chat, false, upstream.Verdict{Class: class}, says)
+		h.Note(chat, came(), false, upstream.Verdict{Class: class}, says)
 	}
-	if !h.Served() || h.problems[chat] == "" || len(h.problems) != 1 {
+	if !h.Served() || h.problems[chat].says == "" || len(h.problems) != 1 {
 		t.Errorf("served %v, problems %v", h.Served(), h.problems)
 	}
 }
 
 // What has answered can be reached, whatever it said.
 func TestReachedAndRefused(t *testing.T) {
-	h := New("mail", zerolog.Nop())
+	h, came := New("mail", zerolog.Nop()), comer()
 	for reason, want := range map[string]string{"dial tcp: refused": "APNs cannot be reached: dial tcp: refused",
 		"UnrelatedKeyIdInToken": "APNs takes nothing on any connection: 403 UnrelatedKeyIdInToken: see to the key"} {
 		v := upstream.Verdict{Class: upstream.NoConnection, Reason: reason}
 		if reason == "UnrelatedKeyIdInToken" {
 			v.Code, v.Remedy = 403, "see to the key"
 		}
-		h.Note(Scope{}, true, v, says)
-		if got := h.problems[Scope{}]; got != want {
+		h.Note(Scope{}, came(), true, v, says)
+		if got := h.problems[Scope{}].says; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -34,6 +34,10 @@ func (l *Lane) comeBack(d *device) {
 // Out is how many items were handed on, and have not come back.
 func (l *Lane) Out() int { return l.out }
 
+// AnswersTake is how long the latest push that had a good answer was on its way, its wait
+// for its turn included.
+func (l *Lane) AnswersTake() time.Duration { return l.goodTook }
+
 // Spare ends the way of an item that was handed on, and about which APNs need not be
 // asked: it has expired, or is known to be refused. Finish follows.
 func (l *Lane) Spare(it *Item, now Now) {
@@ -67,7 +71,8 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 		l.tellDoors(d, it, c, alone)
 	}
 	l.comeBack(d)
-	d.pass = false
+	early := d.early
+	d.pass, d.early = false, false
 	l.Wake = l.Wake || closed || l.closed(n)
 	f := &it.Flags
 	if c != Unlooked {
@@ -81,19 +86,9 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 			return l.over(d, Over)
 		}
 	case Throttled:
-		if int(f.Throttled) >= len(throttled) {
-			return l.over(d, GivenUp)
-		}
-		f.Throttled++
-		l.park(d, throttled[f.Throttled-1])
-		return Waits
+		return l.askLater(d, &f.Throttled, throttled[:], early)
 	case Strange:
-		if int(f.Strange) >= len(strange) {
-			return l.over(d, GivenUp)
-		}
-		f.Strange++
-		l.park(d, strange[f.Strange-1])
-		return Waits
+		return l.askLater(d, &f.Strange, strange[:], early)
 	case Unlooked:
 		if increment(&f.Unlooked); f.Unlooked > 1 {
 			l.park(d, l.delays.after(int(f.Unlooked)-2))
@@ -119,6 +114,20 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	return Waits
 }
 
+// askLater has d wait as long as is due behind so many tries, or gives its first up behind
+// the last one. One that was early, at a start or because the operator wanted it, does not
+// count: a gateway that restarts again and again has not tried for as long as it should.
+func (l *Lane) askLater(d *device, tries *uint8, waits []time.Duration, early bool) Fate {
+	if !early || *tries == 0 {
+		if int(*tries) >= len(waits) {
+			return l.over(d, GivenUp)
+		}
+		*tries++
+	}
+	l.park(d, waits[*tries-1])
+	return Waits
+}
+
 // ForItself reports whether c, the answer to it that has come, says nothing about
 // others: it has failed before, and these are served.
 func (l *Lane) ForItself(it *Item, c Class) bool {
@@ -126,17 +135,19 @@ func (l *Lane) ForItself(it *Item, c Class) bool {
 		(!l.closed(it.Line) || l.alone(it, c))
 }
 
-// slowAfter is how long a request gets no answer until it is slow, if others do.
+// slowAfter is how much longer than others a request is without an answer until it is
+// slow.
 const slowAfter = time.Second
 
 // Slow reports whether it, or what it waits behind, is with APNs and gets no answer,
-// while what was sent at about the same time, or later, has one.
+// while what was sent at about the same time, or later, has one. What others had to wait
+// for their turn, where more is sent than APNs takes, says nothing about it.
 func (l *Lane) Slow(it *Item, now Now) bool {
 	if l.byName[it.Line.Name] != it.Line || it.place != chained {
 		return false
 	}
 	d := it.device
-	return d.state == out && now.Mono-d.sent > slowAfter && l.lastGood > max(0, d.sent-slowAfter)
+	return d.state == out && now.Mono-d.sent > slowAfter+l.goodTook && l.lastGood > max(0, d.sent-slowAfter)
 }
 
 // alone reports whether others were served since it last failed; with a 5xx, others of

@@ -92,3 +92,44 @@ func TestNoConnectionIsNoAttempt(t *testing.T) {
 		t.Errorf("%+v, the door is %v", n.Flags, g.lane.Door.Reason)
 	}
 }
+
+// Answers that came together have one reading of the clock, and an order all the same: what
+// goes because of one was not sent when the one before it changed a door.
+func TestAnswersThatComeTogetherHaveAnOrder(t *testing.T) {
+	g := newRig(Off, nil)
+	for i := range inARow + 1 {
+		g.arrive(&note{device: i})
+	}
+	came := g.now
+	came.Mono += time.Second
+	g.now.Mono += time.Minute // the lane was told of a later time meanwhile
+	g.arrive(&note{device: inARow + 1})
+	last := g.now.Mono
+	for _, n := range g.queue[:inARow] {
+		now := g.lane.Ordered(came)
+		if now.Mono <= last || now.Mono > last+time.Microsecond || now.Time != came.Time {
+			t.Fatalf("%v behind %v", now.Mono, last)
+		}
+		last = now.Mono
+		g.lane.Answered(&n.Item, Failed, false, now)
+	}
+	if g.line(0).Door.Reason != Unreachable || g.line(0).Door.Since != last {
+		t.Errorf("%+v, want it closed by the last one, at %v", g.line(0).Door, last)
+	}
+}
+
+// Each wait of a device is longer than the one before, and all that APNs' unknown words cost is a day.
+func TestWaitsGrow(t *testing.T) {
+	var sum time.Duration
+	for _, waits := range [][]time.Duration{throttled[:], strange[:]} {
+		sum = 0
+		for i, wait := range waits {
+			if sum += wait; wait < time.Second || i > 0 && wait <= waits[i-1] {
+				t.Errorf("wait %d of %v", i, waits)
+			}
+		}
+	}
+	if sum < 23*time.Hour || sum > 24*time.Hour {
+		t.Errorf("%v in all", sum)
+	}
+}

@@ -9,6 +9,7 @@ import (
 // 100,000 devices are throttled, a thousand entries are there for them, and fresh ones go. Those
 // whose entry was given up are found again by List.
 func TestCaseMoreDevicesThanEntries(t *testing.T) {
+	t.Parallel()
 	const many, entries = 100_000, 1000
 	var g *rig
 	g = newRig(Overflow, func(n *note) Class {

@@ -118,6 +118,7 @@ func TestCaseOutage(t *testing.T) {
 
 // C16: connections are cut every second. Few are given up: those that were cut off twice.
 func TestCaseFlap(t *testing.T) {
+	t.Parallel()
 	inEachMode(t, false, func(t *testing.T, m Mode) {
 		var g *rig
 		g = newRig(m, func(*note) Class {

@@ -15,6 +15,7 @@ const (
 	Suspect            // APNs refuses one token after another: the app is misconfigured
 )
 
+// String is the reason in words.
 func (r Reason) String() string {
 	return [...]string{"open", "unreachable", "credential refused", "topic refused", "suspect"}[r]
 }

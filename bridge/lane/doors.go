@@ -105,6 +105,19 @@ func (l *Lane) Next() (at int64) {
 	return at
 }
 
+// Rests is for how long from now the lane has nothing to do, if nothing happens. It does not rest
+// while something is with APNs, being read or being written: that may have to wait again.
+func (l *Lane) Rests(now Now) time.Duration {
+	switch next := l.Next(); {
+	case l.reading || l.out > 0 || l.Unwritten() > 0:
+		return 0
+	case next == math.MaxInt64:
+		return math.MaxInt64
+	default:
+		return max(0, time.Duration(next)-now.Mono)
+	}
+}
+
 // someone reports whether there are notifications that wait at the doors of n.
 func (l *Lane) someone(n *Line) bool {
 	return n.atDoor.size > 0 || l.logged(n)
@@ -182,8 +195,10 @@ func (l *Lane) givesWay() bool {
 }
 
 const (
-	fullFor  = 2 * time.Second // memory has to be full, and the device to wait from then on, for what stands behind it to give way
-	muchOfIt = 1000            // items behind one device, which give way at once
+	// Memory has to be full, and the device to wait from then on, for what stands behind it to give way.
+	fullFor = 2 * time.Second
+
+	muchOfIt = 1000 // items behind one device, which give way at once
 )
 
 // giveWay ends the oldest behind the devices that wait for themselves, as long as

@@ -81,7 +81,7 @@ func (l *Lane) dry(ns []*Line, is bool) {
 func (l *Lane) enterQueue(r *Read) {
 	d := r.device
 	d.moving--
-	n := len(r.Got) + len(r.Broken)
+	n := int32(len(r.Got) + len(r.Broken))
 	d.moving += n
 	d.queued = max(0, d.queued-n)
 	switch {
@@ -154,7 +154,7 @@ func (l *Lane) enterList(r *Read) {
 		if d.state == waits { // it is due now
 			l.forget(d)
 		}
-		d.state, d.queued, d.late = idle, unknownMany, true
+		d.state, d.queued, d.late, d.early = idle, unknownMany, true, n.restarts
 		l.next(d)
 	}
 	if r.Err != nil {
@@ -164,5 +164,5 @@ func (l *Lane) enterList(r *Read) {
 		n.walked = r.Devices[len(r.Devices)-1]
 		return
 	}
-	n.walked, n.unlisted, n.missed = nil, n.missed, false
+	n.walked, n.unlisted, n.missed, n.restarts = nil, n.missed, false, false
 }

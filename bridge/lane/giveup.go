@@ -1,5 +1,7 @@
 package lane
 
+import "slices"
+
 // Spills reports whether an item is to be given up whose device has all that it may take of
 // the disk: the device waits for itself, or for its topic, and others must not wait for that.
 // Else it waits for room, as at a full disk: either nothing of the app goes, and what comes
@@ -24,7 +26,11 @@ func (l *Lane) GiveUp(it *Item, now Now) {
 		d.arriving--
 	case it.place == chained && (it != d.first || d.state != out):
 		l.unchain(d, it)
-	default: // with APNs, or on disk already: there it stays
+	case it.place == chained: // with APNs: there it stays, and others are written meanwhile
+		it.write = unwritten
+		l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool { return p.it == it }))
+		return
+	default: // it has come to its end, or stays on disk
 		return
 	}
 	it.place = ending

@@ -56,6 +56,43 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
+// What is with APNs and can never be written holds up no other that is to be: at the end of
+// the process too. If it has to wait, it is tried again.
+func TestGiveUpWithAPNs(t *testing.T) {
+	for _, stopped := range []bool{false, true} {
+		g := newRig(Overflow, nil)
+		g.run()
+		n, other := &note{}, &note{device: 1}
+		g.arrive(n)
+		g.arrive(other)
+		g.lane.Keep(&n.Item, g.now)
+		g.lane.Keep(&other.Item, g.now)
+		if stopped {
+			g.lane.Stop(g.now)
+		}
+		for times := 0; g.lane.Unwritten() > 0; times++ {
+			if times > 2 {
+				t.Fatalf("it is tried again and again; stopped: %v", stopped)
+			}
+			items := g.lane.Begin(100, 1<<20, g.now)
+			if items[0] != &n.Item {
+				g.disk.put(items)
+				g.lane.Commit(len(items), false, g.now)
+				continue
+			}
+			g.lane.Commit(0, false, g.now)
+			g.lane.GiveUp(&n.Item, g.now)
+		}
+		if n.ID != 0 || other.ID == 0 || len(g.ended) > 0 {
+			t.Errorf("stopped: %v: it has ID %d, the other %d; %v ended", stopped, n.ID, other.ID, g.ended)
+		}
+		g.lane.Answered(&n.Item, Throttled, false, g.now)
+		if g.run(); n.ID == 0 {
+			t.Errorf("stopped: %v: it waits, and is not written", stopped)
+		}
+	}
+}
+
 // What has no room beside its device's own on disk is given up where others would wait for
 // it, and else waits.
 func TestSpills(t *testing.T) {

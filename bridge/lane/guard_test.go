@@ -229,3 +229,11 @@ func FuzzGuardRestore(f *testing.F) {
 		}
 	})
 }
+
+// What a guard has written is kept as long as it looks back.
+func TestGuardLife(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	if GuardLife != week || guardMemory*time.Second != week {
+		t.Errorf("kept for %v, and looked back for %d seconds", GuardLife, int64(guardMemory))
+	}
+}

@@ -212,13 +212,18 @@ func TestHistories(t *testing.T) {
 			n = 20
 		}
 	}
-	for seed := *first; seed < *first+n; seed++ {
-		for _, m := range []Mode{Off, Overflow, Always} {
+	for _, m := range []Mode{Off, Overflow, Always} {
+		for _, crashes := range []bool{false, true} {
 			for _, sick := range []bool{false, true} {
-				history(t, seed, m, false, sick)
-				if m != Off {
-					history(t, seed, m, true, sick)
+				if crashes && m == Off {
+					continue
 				}
+				t.Run(fmt.Sprintf("%d/crashes=%t/sick=%t", m, crashes, sick), func(t *testing.T) {
+					t.Parallel()
+					for seed := *first; seed < *first+n; seed++ {
+						history(t, seed, m, crashes, sick)
+					}
+				})
 			}
 		}
 	}

@@ -19,10 +19,10 @@ func (w *world) check() {
 	figures := w.checkMemory()
 	for _, n := range l.lines {
 		for hash, d := range n.devices {
-			if x, at := n.find(d.token); x != d || at != hash || d.hash != hash {
-				w.fail("device %s is not found", d.token)
+			if x, at := n.find(d.token.bytes()); x != d || at != hash || d.hash != hash {
+				w.fail("device %s is not found", d.token.bytes())
 			}
-			w.checkDevice(d, figures[d.token[len(d.token)-1]-'0'])
+			w.checkDevice(d, figures[d.token.bytes()[len(d.token.bytes())-1]-'0'])
 		}
 	}
 }
@@ -87,37 +87,37 @@ func (w *world) checkDevice(d *device, f figures) {
 		}
 	}
 	if (d.state == idle || d.state == loads) && d.first != nil || d.state == out && d.first == nil {
-		w.fail("device %s: %d, and %v in memory", d.token, d.state, d.first)
+		w.fail("device %s: %d, and %v in memory", d.token.bytes(), d.state, d.first)
 	}
 	last := -1
 	for it := d.first; it != nil; it = it.behind {
 		n := it.Owner.(*note)
 		if !w.live[n] || it.place != chained || n.seq <= last || it.behind == nil && d.last != it {
-			w.fail("the chain of %s is out of order at %d", d.token, n.seq)
+			w.fail("the chain of %s is out of order at %d", d.token.bytes(), n.seq)
 		}
 		f.chained--
 		last = n.seq
 	}
 	if f.chained != 0 {
-		w.fail("%d of device %s are in no chain", f.chained, d.token)
+		w.fail("%d of device %s are in no chain", f.chained, d.token.bytes())
 	}
-	if d.arriving != f.arriving || d.moving != f.moving+reading {
-		w.fail("device %s: %d arrive and not %d, %d move and not %d", d.token, d.arriving, f.arriving, d.moving, f.moving+reading)
+	if int(d.arriving) != f.arriving || int(d.moving) != f.moving+reading {
+		w.fail("device %s: %d arrive and not %d, %d move and not %d", d.token.bytes(), d.arriving, f.arriving, d.moving, f.moving+reading)
 	}
-	if q := w.disk.queued(d); d.queued < unknownMany/2 && reading == 0 && d.queued != q {
-		w.fail("device %s: %d in its queue, and not %d", d.token, d.queued, q)
+	if q := w.disk.queued(d); d.queued < unknownMany/2 && reading == 0 && int(d.queued) != q {
+		w.fail("device %s: %d in its queue, and not %d", d.token.bytes(), d.queued, q)
 	}
 	if d.asleep() && d.first != nil && w.mode != Off && w.lane.Unwritten() == 0 {
-		w.fail("device %s is asleep (%d), written, and in memory", d.token, d.state)
+		w.fail("device %s is asleep (%d), written, and in memory", d.token.bytes(), d.state)
 	}
 	if d.first == nil && d.queued+d.moving+d.arriving == 0 {
-		w.fail("device %s has an entry for nothing", d.token)
+		w.fail("device %s has an entry for nothing", d.token.bytes())
 	}
 }
 
 // queued counts what is in the queue of d, and not checked out.
 func (f *fakeDisk) queued(d *device) (k int) {
-	o := f.queues[d.line.disk.(*fakeLine).topic][string(d.token)]
+	o := f.queues[d.line.disk.(*fakeLine).topic][string(d.token.bytes())]
 	if o == nil {
 		return 0
 	}

@@ -27,6 +27,13 @@ type Now struct {
 	Time time.Time
 }
 
+// Ordered gives the time of an answer that came at now, which is one reading of the clock
+// for all that came together: in it none is as old as what the lane was told before.
+func (l *Lane) Ordered(now Now) Now {
+	now.Mono = max(now.Mono, l.now.Mono+1)
+	return now
+}
+
 // Sink is told what a lane has decided. Its methods are called under the lane's
 // lock: they note what is to be done after it is released.
 type Sink interface {
@@ -119,6 +126,7 @@ type Lane struct {
 	fullAt    time.Duration // when it was seen last
 	expires   int64         // the second from which on something asleep in memory has expired; 0: nothing does
 	lastGood  time.Duration // when the last push was sent that had a good answer
+	goodTook  time.Duration // how long that was on its way
 	stopped   bool          // nothing is sent
 	quiet     bool          // nothing is read: the end is near
 	now       Now

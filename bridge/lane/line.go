@@ -37,6 +37,7 @@ type Line struct {
 	stride   int    // how many are read of the log, though fewer may go: the last ones read were all moved
 	returned uint64 // the oldest that came back to the log since it was last read
 	unlisted bool   // there may be queues on disk without an entry
+	restarts bool   // those that are listed were there at the start
 	missed   bool   // one was found since the list was begun
 	walked   []byte // the last device of these that was looked at
 }
@@ -64,17 +65,18 @@ const (
 
 // device is the order of one device. It is its entry, too, while it is asleep.
 type device struct {
-	token       []byte
 	hash        uint64
+	token       deviceToken
 	line        *Line
 	state       state
 	pass        bool  // its first goes through closed doors
 	clear       bool  // since it has its entry, nothing of it was in the log and not checked out
+	early       bool  // its first is asked about before its wait is over
 	late        bool  // at a door it stands behind those never asked: its first was, or it has waited for itself
 	first, last *Item // in memory, in their order
-	queued      int   // in its queue, and not checked out
-	arriving    int   // on their way to disk, and in no chain
-	moving      int   // between disk and memory, or log and queue: checked out, and in no chain
+	queued      int32 // in its queue, and not checked out
+	arriving    int32 // on their way to disk, and in no chain
+	moving      int32 // between disk and memory, or log and queue: checked out, and in no chain
 	due         time.Duration
 	sent        time.Duration // when the first was handed on, or its last attempt began
 	failed      time.Duration // when the first last failed
@@ -110,7 +112,7 @@ func (d *device) bare() bool { return d.queued+d.moving+d.arriving == 0 }
 // a hash, and then by the token: one that finds its place taken has the next.
 func (n *Line) find(token []byte) (d *device, hash uint64) {
 	for hash = maphash.Bytes(n.seed, token) &^ n.blur; ; hash++ {
-		if d = n.devices[hash]; d == nil || bytes.Equal(d.token, token) {
+		if d = n.devices[hash]; d == nil || bytes.Equal(d.token.bytes(), token) {
 			return d, hash
 		}
 		n.crowded = true
@@ -124,7 +126,8 @@ func (l *Lane) device(n *Line, token []byte) *device {
 		return d
 	}
 	d = freeDevices.Get().(*device)
-	*d = device{token: append(d.token[:0], token...), hash: hash, line: n}
+	*d = device{token: deviceToken{other: d.token.other}, hash: hash, line: n}
+	d.token.set(token)
 	n.devices[hash] = d
 	if n.unlisted && n.disk.Queued(token) {
 		d.queued = unknownMany
@@ -147,7 +150,7 @@ func (l *Lane) drop(d *device) {
 			break
 		}
 		delete(n.devices, hash)
-		_, x.hash = n.find(x.token)
+		_, x.hash = n.find(x.token.bytes())
 		n.devices[x.hash] = x
 	}
 	freeDevices.Put(d)

@@ -43,6 +43,7 @@ func TestCasePoisonOfAQuietApp(t *testing.T) {
 // After an outage every third, fifth or twentieth of those that wait always gets 5xx. A probe may
 // be one of these, and then the next goes two minutes later.
 func TestCaseRecoveryAmongPoison(t *testing.T) {
+	t.Parallel()
 	for name, nth := range map[string]int{"third": 3, "fifth": 5, "twentieth": 20} {
 		t.Run(name, func(t *testing.T) {
 			inEachMode(t, true, func(t *testing.T, m Mode) {
@@ -132,6 +133,7 @@ func TestCaseClumpOfPoison(t *testing.T) {
 // Hundreds that always get 5xx come at once, and good ones behind them in a steady
 // stream: they close the door, and the good ones go nevertheless.
 func TestCaseManyPoisoned(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		many, streams int
 		bound         time.Duration

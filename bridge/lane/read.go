@@ -93,9 +93,6 @@ func (l *Lane) hasReads() bool {
 	return false
 }
 
-// Reads reports whether something is being read from disk, or is to be as soon as it can.
-func (l *Lane) Reads() bool { return l.reading || l.hasReads() }
-
 // Plan gives what is to be read now, in this order, of room bytes in all and at
 // least one item each. Until Enter nothing that arrives overtakes it.
 func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
@@ -136,8 +133,10 @@ func (l *Lane) planQueues(reads []*Read) []*Read {
 	for range min(l.loading.len(), queues) {
 		d := l.loading.pop()
 		d.moving++ // for what is read
-		reads = append(reads, &Read{From: Queue, Lines: []*Line{d.line}, Device: slices.Clone(d.token), Limit: ofQueue,
-			pass: d.pass, device: d})
+		reads = append(reads, &Read{
+			From: Queue, Lines: []*Line{d.line}, Device: slices.Clone(d.token.bytes()), Limit: ofQueue,
+			pass: d.pass, device: d,
+		})
 	}
 	return reads
 }

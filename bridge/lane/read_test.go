@@ -211,7 +211,7 @@ func TestUnmove(t *testing.T) {
 		}
 	}
 	d, _ := g.line(0).find(token(0))
-	x := &Item{Line: d.line, Token: d.token, Owner: &note{}} // it went on from memory
+	x := &Item{Line: d.line, Token: d.token.bytes(), Owner: &note{}} // it went on from memory
 	x.place, x.write = chained, due
 	d.first, d.last, d.state = x, x, out
 	if items := g.begin(100); len(items) != 2 || !items[0].ToQueue() {
@@ -258,7 +258,7 @@ func TestUnmovedDeviceGoesOn(t *testing.T) {
 	d := g.lane.device(g.line(0), token(0))
 	d.queued, d.moving = 1, 1
 	g.disk.add(&row{id: 1, out: true})
-	it := &Item{Line: d.line, Token: d.token, Owner: &note{}, ID: 1}
+	it := &Item{Line: d.line, Token: d.token.bytes(), Owner: &note{}, ID: 1}
 	it.Stored(false)
 	if g.lane.unmove(d, it); d.state != loads || d.moving != 0 {
 		t.Errorf("it is %d", d.state)
@@ -272,7 +272,7 @@ func TestBrokenInTheLogWhileTheQueueIsRead(t *testing.T) {
 	d.queued = 1
 	g.lane.next(d)
 	g.disk.add(&row{id: 1, out: true})
-	it := &Item{Line: d.line, Token: d.token, Owner: &note{}, ID: 1}
+	it := &Item{Line: d.line, Token: d.token.bytes(), Owner: &note{}, ID: 1}
 	it.Stored(false)
 	g.lane.Enter([]*Read{{From: Log, Lines: []*Line{d.line}, Broken: []*Item{it}}}, g.now)
 	if g.ended[Unreadable] != 1 || g.lane.loading.len() != 1 {

@@ -127,13 +127,7 @@ func (g *rig) until(limit time.Duration, done func() bool) time.Duration {
 }
 
 func (g *rig) step() {
-	for range 20 {
-		if g.lane.Next() > int64(g.now.Mono) {
-			break
-		}
-		g.run()
-		g.offer()
-	}
+	g.settle()
 	g.pass(tick)
 	answered := g.flight
 	g.write()
@@ -148,6 +142,17 @@ func (g *rig) step() {
 		if at := g.lane.Next(); at > int64(g.now.Mono+time.Second) && at < math.MaxInt64 {
 			g.pass(time.Second)
 		}
+	}
+}
+
+// settle has the lane's goroutine do what is to be done now.
+func (g *rig) settle() {
+	for range 20 {
+		if g.lane.Next() > int64(g.now.Mono) {
+			break
+		}
+		g.run()
+		g.offer()
 	}
 }
 

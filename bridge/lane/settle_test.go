@@ -70,7 +70,7 @@ func (w *world) dump() (s string) {
 	for _, n := range l.lines {
 		s += fmt.Sprintf("[%s: door %v log %d atDoor %d unlisted %v:", n.Name, n.Door, n.disk.Waiting(), n.atDoor.size, n.unlisted)
 		for _, d := range n.devices {
-			s += fmt.Sprintf(" %s(state %d queued %d moving %d arriving %d first %v)", d.token, d.state, d.queued, d.moving, d.arriving, d.first != nil)
+			s += fmt.Sprintf(" %s(state %d queued %d moving %d arriving %d first %v)", d.token.bytes(), d.state, d.queued, d.moving, d.arriving, d.first != nil)
 		}
 		s += "]"
 	}

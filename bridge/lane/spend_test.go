@@ -87,3 +87,21 @@ func TestWake(t *testing.T) {
 		})
 	}
 }
+
+// Of the probes that are due, what memory has not is drawn from the log, and no more.
+func TestDrawnBesideMemory(t *testing.T) {
+	for k, want := range map[int][]draw{1: nil, 3: {{n: 2}}} {
+		g := newRig(Overflow, nil)
+		n := g.line(0)
+		n.Door.shut(Topic, g.now.Mono)
+		x := &note{}
+		x.Owner, x.Token, x.Line = x, token(0), n
+		g.lane.enter(g.lane.device(n, x.Token), &x.Item)
+		g.disk.waiting[0] = 5
+		g.lane.draw(nil, []*Line{n}, k)
+		got := g.lane.draws
+		if len(g.queue) != 1 || len(got) != len(want) || len(got) > 0 && got[0].n != want[0].n {
+			t.Errorf("of %d, %d go from memory, and drawn are %+v", k, len(g.queue), got)
+		}
+	}
+}

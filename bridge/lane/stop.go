@@ -11,10 +11,12 @@ func (l *Lane) Start(now Now) {
 	l.loading.set(nil)
 	for _, n := range l.lines {
 		n.unlisted = l.Mode != Off
+		n.restarts = n.unlisted
 		for _, d := range n.every() {
 			if d.state == out {
 				continue
 			}
+			d.early = d.state == waits
 			l.forget(d)
 			d.state = idle
 			l.next(d)
@@ -39,20 +41,18 @@ func (l *Lane) Stop(now Now) {
 	l.loading.set(nil)
 	for _, n := range l.lines {
 		for _, d := range n.every() {
-			switch {
+			switch { // what is asleep was put when it fell asleep
 			case d.state == out:
 				l.spill(d)
 			case d.first != nil && !d.asleep():
 				l.next(d)
-			case d.first != nil:
-				l.stow(d)
 			}
 		}
 	}
 }
 
 // Quiesce lets nothing more be read from disk: the end is near.
-func (l *Lane) Quiesce() { l.quiet = true }
+func (l *Lane) Quiesce(now Now) { l.now, l.quiet = now, true }
 
 // every gives the devices of n.
 func (n *Line) every() []*device {
@@ -86,7 +86,9 @@ func (l *Lane) TopicRenewed(n *Line, now Now) {
 // be true any more. There may be very many, which do not go all at once.
 func (l *Lane) hurry() {
 	for i, d := range l.waiting {
-		d.due = min(d.due, l.now.Mono+time.Duration(i)*time.Second/hurried)
+		if soon := l.now.Mono + time.Duration(i)*time.Second/hurried; soon < d.due {
+			d.due, d.early = soon, true
+		}
 	}
 	heap.Init(&l.waiting)
 }

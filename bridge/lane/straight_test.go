@@ -211,7 +211,7 @@ func TestQuiesce(t *testing.T) {
 	}
 	g.wait(10 * time.Second)
 	down = false
-	g.lane.Quiesce()
+	g.lane.Quiesce(g.now)
 	if g.wait(time.Minute); g.accepted > 1 || g.lane.mayRead() || g.line(0).disk.Waiting() < 90 {
 		t.Errorf("%d accepted, %d wait in the log", g.accepted, g.line(0).disk.Waiting())
 	}

@@ -39,7 +39,10 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 		return
 	}
 	if c <= Throttled {
-		l.lastGood, n.lastGood = max(l.lastGood, sent), max(n.lastGood, sent)
+		if sent >= l.lastGood {
+			l.lastGood, l.goodTook = sent, now-sent
+		}
+		n.lastGood = max(n.lastGood, sent)
 	}
 	l.Door.answered(c, sent, now)
 	n.Door.answered(c, sent, now)

@@ -53,6 +53,7 @@ func (g *rig) failed(topics, each int) {
 // APNs answers 5xx to all of one topic, or of a few, with 1,000 devices each: another flows on at
 // its full rate, whichever came first, and soon after that is over all go.
 func TestCaseTopicsThatFail(t *testing.T) {
+	t.Parallel()
 	for _, many := range []int{1, 2, 5} {
 		for _, goodFirst := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%d, good first %v", many, goodFirst), func(t *testing.T) {

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,5 +150,35 @@ func TestSlow(t *testing.T) {
 	alone.pass(time.Minute)
 	if alone.lane.Slow(&n.Item, alone.now) {
 		t.Error("it is slow though APNs answers nothing at all")
+	}
+}
+
+// Where more is sent than APNs takes, all wait for their turn for seconds, and none is slow
+// but one that gets no answer.
+func TestSlowIsNotTheQueue(t *testing.T) {
+	g := newRig(Off, func(*note) Class { return Accepted })
+	g.room, g.streams = 10_000*sizeOf, 10
+	var sent []*note
+	arrive := func(count int) {
+		for range count {
+			n := &note{device: len(sent)}
+			g.arrive(n)
+			sent = append(sent, n)
+		}
+	}
+	arrive(60 * g.streams) // three seconds of work
+	silent := sent[len(sent)/2]
+	for range 100 {
+		g.step()
+		g.flight = slices.DeleteFunc(g.flight, func(n *note) bool { return n == silent })
+		arrive(g.streams)
+		for _, n := range sent {
+			if n != silent && g.lane.Slow(&n.Item, g.now) {
+				t.Fatalf("after %v %d is slow, sent %v ago", g.now.Mono-time.Second, n.device, g.now.Mono-n.Item.device.sent)
+			}
+		}
+	}
+	if g.accepted < 900 || !g.lane.Slow(&silent.Item, g.now) {
+		t.Errorf("%d are accepted; the one without an answer is slow: %v", g.accepted, g.lane.Slow(&silent.Item, g.now))
 	}
 }

@@ -72,7 +72,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	if !moves {
 		l.freed, l.retry = false, 0
 	}
-	var logged map[*device]bool // some of it goes to the log
+	logged := make(map[*device]bool) // of these some goes to the log, though they have a queue
 	var skipped []put
 	var items []*Item
 	for len(l.batch) < n && bytes > 0 && l.puts.len() > 0 {
@@ -90,28 +90,19 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 			continue
 		}
 		d := it.device
-		to := toLog
-		if it.stored == inQueue || d.owns() && d.owned(it) &&
-			(it.place == chained || it.ID != 0 ||
-				l.Mode == Overflow && !logged[d] && d.moving == 0 && (d.clear || it.Line.disk.Waiting() == 0)) {
-			to = toQueue
-		}
-		if it.ID != 0 && to == toLog { // it is there: its device goes on from memory meanwhile
-			switch it.write = unwritten; {
-			case it.place == moving:
-				l.unmove(d, it)
-			case d.asleep() && !d.owns():
-				l.stow(d)
-			}
+		switch {
+		case l.toQueue(it, logged):
+			it.write = toQueue
+		case it.ID != 0: // it is there: its device goes on from memory meanwhile
+			l.leaveInLog(d, it)
 			continue
-		}
-		if to == toLog && d.owns() {
-			if logged == nil {
-				logged = make(map[*device]bool)
+		default:
+			it.write = toLog
+			if d.owns() {
+				logged[d] = true
 			}
-			logged[d] = true
 		}
-		it.write, it.saved = to, it.Flags
+		it.saved = it.Flags
 		l.batch = append(l.batch, p)
 		items = append(items, it)
 		bytes -= it.Size
@@ -131,6 +122,27 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		l.moves = false
 	}
 	return items
+}
+
+// toQueue reports whether it goes to its device's queue, and not to the log: it is there, or
+// all that is older of the device is or goes there before it. Of the devices that are logged
+// something goes to the log before it.
+func (l *Lane) toQueue(it *Item, logged map[*device]bool) bool {
+	d := it.device
+	return it.stored == inQueue || d.owns() && d.owned(it) &&
+		(it.place == chained || it.ID != 0 ||
+			l.Mode == Overflow && !logged[d] && d.moving == 0 && (d.clear || it.Line.disk.Waiting() == 0))
+}
+
+// leaveInLog does not write it, which is in the log.
+func (l *Lane) leaveInLog(d *device, it *Item) {
+	it.write = unwritten
+	switch {
+	case it.place == moving:
+		l.unmove(d, it)
+	case d.asleep() && !d.owns():
+		l.stow(d)
+	}
 }
 
 // unmove leaves it, and all of d that was to be moved after it, where it is, in the

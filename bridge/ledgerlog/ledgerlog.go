@@ -36,7 +36,8 @@ type Log struct {
 	fault *pace.Fault
 	wake  chan struct{}
 
-	Behind atomic.Int64 // records that wait until what they may speak of is on disk
+	Behind  atomic.Int64 // records that wait until what they may speak of is on disk
+	failing atomic.Bool  // the latest commit was
 
 	unwritten map[string]store.LedgerRecord // by key; of run alone
 
@@ -75,9 +76,17 @@ const guardPrefix = "\x00guard\x00"
 // in order has nothing without a verdict, and takes the record away.
 var runRecord = conversation.Record{Key: []byte("\x00run"), Expires: time.Unix(1<<40, 0)}
 
-// Begin says to whoever comes after a crash whether all is on disk. It is durable
-// when it returns.
-func (l *Log) Begin(allOnDisk bool) error {
+// Open reads what earlier runs have written, and says to whoever comes after a crash whether
+// all that this one takes is on disk before it is forwarded.
+func (l *Log) Open(allOnDisk bool) error {
+	if err := l.load(); err != nil {
+		return err
+	}
+	return l.begin(allOnDisk)
+}
+
+// begin notes whether everything is on disk from now on. That is durable when it returns.
+func (l *Log) begin(allOnDisk bool) error {
 	if l.store == nil || allOnDisk == l.committed {
 		return nil
 	}
@@ -85,7 +94,10 @@ func (l *Log) Begin(allOnDisk bool) error {
 	if allOnDisk {
 		record.Value = []byte{1}
 	}
-	return l.store.Append(context.Background(), appendStored(nil, []conversation.Record{record})...)
+	if err := l.store.Append(context.Background(), appendStored(nil, []conversation.Record{record})...); err != nil {
+		return fmt.Errorf("the resend ledger cannot be written: %w", err)
+	}
+	return nil
 }
 
 // Durable reports whether there is a store.
@@ -94,8 +106,8 @@ func (l *Log) Durable() bool { return l.store != nil }
 // SpoolLost says that what the last run had on disk is there no more.
 func (l *Log) SpoolLost() { l.committed = false }
 
-// Load reads what earlier runs have written.
-func (l *Log) Load() error {
+// load reads what earlier runs have written.
+func (l *Log) load() error {
 	if l.store == nil {
 		return nil
 	}
@@ -215,6 +227,7 @@ func (l *Log) commit(jobs []job) {
 	}
 	err := l.store.Append(context.Background(), all...)
 	l.wrote(err)
+	l.failing.Store(err != nil)
 	clear(l.unwritten)
 	if err != nil {
 		for _, r := range all {
@@ -229,10 +242,10 @@ func (l *Log) commit(jobs []job) {
 }
 
 // Replace writes records in place of all there are, besides those of
-// clients that have not come and of the guards.
-func (l *Log) Replace(records []conversation.Record) {
+// clients that have not come and of the guards. Without a store there is no error.
+func (l *Log) Replace(ctx context.Context, records []conversation.Record) error {
 	if l.store == nil {
-		return
+		return nil
 	}
 	all := appendStored(nil, records)
 	l.mu.Lock()
@@ -243,7 +256,9 @@ func (l *Log) Replace(records []conversation.Record) {
 		all = appendStored(all, []conversation.Record{guard})
 	}
 	l.mu.Unlock()
-	l.wrote(l.store.Replace(context.Background(), all...))
+	err := l.store.Replace(ctx, all...)
+	l.wrote(err)
+	return err
 }
 
 // wrote takes note of what came of writing.
@@ -267,6 +282,10 @@ func appendStored(to []store.LedgerRecord, records []conversation.Record) []stor
 	}
 	return to
 }
+
+// Failing reports whether there are records that could not be written, when that was tried
+// last.
+func (l *Log) Failing() bool { return l.failing.Load() }
 
 // Figures are how many jobs wait, and how many commits have failed.
 func (l *Log) Figures() (waiting int, failures uint64) {

@@ -87,6 +87,9 @@ func TestWrites(t *testing.T) {
 			}
 			go func() { l.Run(done); close(ended) }()
 			<-told
+			if l.Failing() != full {
+				t.Errorf("failing: %t", l.Failing())
+			}
 			if value, _ := d.get("key"); (value == "new") == full || !slices.Equal(order, []int{0, 1, 2}) {
 				t.Errorf("%q is written, told %v", value, order)
 			}
@@ -116,22 +119,24 @@ func TestSurvivesRestarts(t *testing.T) {
 	l.Run(done)
 	for range 2 {
 		l = New(d, time.Millisecond, zerolog.Nop())
-		if err := l.Load(); err != nil {
+		if err := l.load(); err != nil {
 			t.Fatal(err)
 		}
 		if got := string(l.Guard("mail")); got != "knows" || l.Guard("other") != nil {
 			t.Errorf("of the guard %q is left", got)
 		}
-		l.Replace(nil)
+		if err := l.Replace(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := l.Begin(true); err != nil || d.has["\x00run"] == "" {
+	if err := l.begin(true); err != nil || d.has["\x00run"] == "" {
 		t.Errorf("%v, %q", err, d.has)
 	}
 	l = New(d, time.Millisecond, zerolog.Nop())
-	if err := l.Load(); err != nil || !l.committed {
+	if err := l.load(); err != nil || !l.committed {
 		t.Errorf("%v; all was on disk: %v", err, l.committed)
 	}
-	if l.SpoolLost(); l.Begin(false) != nil || d.has["\x00run"] == "" {
+	if l.SpoolLost(); l.begin(false) != nil || d.has["\x00run"] == "" {
 		t.Error("it is said anew that nothing is on disk")
 	}
 }

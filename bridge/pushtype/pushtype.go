@@ -1,3 +1,8 @@
+// Package pushtype chooses the push type of a notification, which the old protocol did
+// not have, and the priority that goes with it: as the app is set, else by its topic, else
+// by what its payload asks of the device.
+//
+// Source: Apple, "Sending notification requests to APNs".
 package pushtype
 
 import "strings"

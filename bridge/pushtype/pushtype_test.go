@@ -2,6 +2,7 @@ package pushtype
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -161,6 +162,22 @@ func TestScanAgreesWithEncodingJSON(t *testing.T) {
 	})
 	if objects == 0 {
 		t.Error("no object was drawn")
+	}
+}
+
+// Each character of a name may be written as its number, and what is no number is none.
+func TestUnescape(t *testing.T) {
+	for c := rune(0); c < 0x10000; c++ {
+		for _, format := range []string{`\u%04x`, `\u%04X`} {
+			if got, size := unescape(fmt.Appendf(nil, format, c)); got != c || size != 6 {
+				t.Fatalf(format+" is %q of %d bytes", c, got, size)
+			}
+		}
+	}
+	for _, written := range []string{``, `\`, `\u`, `\u006`, `\n0061`, `\u006/`, `\u006:`, `\u006@`, `\u006G`, "\\u006`", `\u006g`} {
+		if _, size := unescape([]byte(written)); size != 0 {
+			t.Errorf("%q is a character of %d bytes", written, size)
+		}
 	}
 }
 

@@ -248,8 +248,8 @@ func keyIs(key []byte, name string) bool {
 	return len(key) == 0
 }
 
-// unescape reads the first character of a written key; a byte of a longer
-// character stands for itself, since no name has any.
+// unescape reads the first character of a written key, of size 0 if it is none; a
+// byte of a longer character stands for itself, since no name has any.
 func unescape(key []byte) (c rune, size int) {
 	if len(key) == 0 {
 		return 0, 0
@@ -258,7 +258,7 @@ func unescape(key []byte) (c rune, size int) {
 		return rune(key[0]), 1
 	}
 	if len(key) < 6 || key[1] != 'u' {
-		return -1, 0
+		return 0, 0
 	}
 	for _, h := range key[2:6] {
 		switch {
@@ -267,7 +267,7 @@ func unescape(key []byte) (c rune, size int) {
 		case h|0x20 >= 'a' && h|0x20 <= 'f':
 			c = c<<4 | rune(h|0x20-'a'+10)
 		default:
-			return -1, 0
+			return 0, 0
 		}
 	}
 	return c, 6

@@ -1,5 +1,6 @@
-// Package settings is what an app is configured to be, and what follows from that for
-// its notifications: to which endpoint they go, under which topic and credential.
+// Package settings is what a bridge and its apps are configured to be, and what follows
+// for notifications: to which endpoint they go, under which topic and credential, and
+// within which bounds.
 package settings
 
 import (
@@ -73,13 +74,15 @@ func (a App) Check(now time.Time) error {
 
 // Same reports whether b leads to the same connections as a.
 func (a App) Same(b App) bool {
-	if !a.EndpointCA.Equal(b.EndpointCA) || !sameCredentials(a.Credentials, b.Credentials) || (a.Proxy == nil) != (b.Proxy == nil) {
+	if !a.EndpointCA.Equal(b.EndpointCA) || !sameCredentials(a.Credentials, b.Credentials) ||
+		(a.Proxy == nil) != (b.Proxy == nil) {
 		return false
 	}
 	if a.Proxy != nil && a.Proxy.String() != b.Proxy.String() {
 		return false
 	}
-	return a.Endpoint == b.Endpoint && a.SandboxEndpoint == b.SandboxEndpoint && a.Environment == b.Environment && a.DryRun == b.DryRun
+	return a.Endpoint == b.Endpoint && a.SandboxEndpoint == b.SandboxEndpoint &&
+		a.Environment == b.Environment && a.DryRun == b.DryRun
 }
 
 // TopicOf is the topic of what comes from a provider whose certificate names one.
@@ -119,7 +122,8 @@ func (a App) EndpointFor(e Environment) upstream.Endpoint {
 	if e == Sandbox {
 		apple = "https://api.sandbox.push.apple.com"
 	}
-	return upstream.Endpoint{URL: cmp.Or(strings.TrimRight(a.ownEndpoint(e), "/"), apple), CA: a.EndpointCA, Proxy: a.Proxy}
+	url := cmp.Or(strings.TrimRight(a.ownEndpoint(e), "/"), apple)
+	return upstream.Endpoint{URL: url, CA: a.EndpointCA, Proxy: a.Proxy}
 }
 
 // ownEndpoint is the one that is configured for an environment, if one is.

@@ -18,12 +18,6 @@ type Credential struct {
 	Topics      []string    // with what APNs knows them by behind a dot, as .voip; none: those that no other has
 }
 
-// ForAll are the credentials of an app with one, for both environments and all
-// topics.
-func ForAll(c *upstream.Credential) []Credential {
-	return []Credential{{Credential: c, Environment: ByListener}}
-}
-
 // Serves reports whether the credential is for an environment.
 func (c Credential) Serves(e Environment) bool {
 	return c.Environment == ByListener || c.Environment == e

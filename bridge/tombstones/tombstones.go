@@ -44,7 +44,8 @@ type Tombstones struct {
 // recognised for life. With nil nothing is, now or later.
 func New(s Store, life time.Duration, now time.Time, log zerolog.Logger) *Tombstones {
 	t := &Tombstones{store: s, until: now.Add(life), tidied: now, loaded: make(chan struct{}),
-		fault: pace.NewFault(log, time.Now, "it cannot be written down what is in the spool: after a crash resends of it would arrive twice",
+		fault: pace.NewFault(log, time.Now,
+			"it cannot be written down what is in the spool: after a crash resends of it would arrive twice",
 			"what is in the spool can be written down again")}
 	if s == nil {
 		return t

@@ -114,10 +114,10 @@ const (
 	remedyKey      = "the key {key} is for {other} alone: {instead}"
 	remedyTopic    = "the credential is not for the topic {topic}: {for topic}"
 	remedyPushType = "set the app's push_type to the one that its topic takes"
-	remedyVain     = "it is not well, or the endpoint is not APNs: see Apple's system status"
+	remedyVain     = "see Apple's system status, and whether the endpoint is APNs"
 	remedyToken    = "it is no token of {environment}: if the app on the devices was built for {other}, set the app's environment; " +
 		"else have the provider delete the token"
-	remedyLater    = "it is not well: try again later"
+	remedyLater    = "wait, and see Apple's system status"
 	remedyEndpoint = "this says nothing about the credential: is the endpoint APNs?"
 	remedyUnknown  = "this says nothing about the credential: is the endpoint APNs, " +
 		"and the app's push_type one for its topic?"

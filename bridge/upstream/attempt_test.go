@@ -73,12 +73,13 @@ func TestPrefixesForgetTheOldest(t *testing.T) {
 }
 
 // The way of a push through an Upstream, without its connection, allocates
-// nothing.
+// nothing, and the clock is read for all that go together and for all that come together.
 func TestAllocs(t *testing.T) {
 	const count = 100
-	verdicts := 0
-	u := &Upstream{bearer: bearerOf(tokenCredential(t), time.Now()), prefixes: prefixes{authority: "localhost"}, begin: begin}
-	u.answered = func(_ *Push, v Verdict) {
+	verdicts, readings := 0, 0
+	u := &Upstream{bearer: bearers.of(tokenCredential(t), time.Now()), prefixes: prefixes{authority: "localhost"}, begin: begin}
+	u.now = func() time.Time { readings++; return time.Now() }
+	u.answered = func(_ *Push, v Verdict, _ time.Time) {
 		if v.Class == Accepted {
 			verdicts++
 		}
@@ -105,8 +106,8 @@ func TestAllocs(t *testing.T) {
 	if n := testing.AllocsPerRun(runs, once); n != 0 {
 		t.Errorf("%v allocations for %d pushes, want 0", n, count)
 	}
-	if verdicts != (runs+1)*count {
-		t.Errorf("%d accepted, want %d", verdicts, (runs+1)*count)
+	if verdicts != (runs+1)*count || readings != (runs+1)*2 {
+		t.Errorf("%d accepted, want %d; the clock was read %d times for %d batches", verdicts, (runs+1)*count, readings, runs+1)
 	}
 }
 
@@ -123,7 +124,7 @@ func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
 		Endpoint: endpoint(sim), Credential: credential,
 		Limits: Limits{Connections: 2, RequestTimeout: 100 * time.Millisecond, DialInterval: 50 * time.Millisecond},
 		Log:    zerolog.Nop(), Begin: begin,
-		Answered: func(p *Push, v Verdict) {
+		Answered: func(p *Push, v Verdict, _ time.Time) {
 			if v.Class == NoAnswer {
 				late.Add(1)
 			}

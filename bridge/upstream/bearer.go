@@ -46,14 +46,17 @@ type signer struct{ public, keyID, teamID string }
 
 // bearers are those of the process. They outlive apps and reloads, for APNs
 // remembers as well.
-var bearers = struct {
+var bearers bearerSet
+
+// bearerSet has one bearer for each signing key.
+type bearerSet struct {
 	mu  sync.Mutex
 	all map[signer]*bearer
-}{all: make(map[signer]*bearer)}
+}
 
-// bearerOf finds the bearer of c, or nil for a certificate. Those that were not
+// of finds the bearer of c, or nil for a certificate. Those that were not
 // asked for as long as a JWT lives are forgotten.
-func bearerOf(c *Credential, now time.Time) *bearer {
+func (s *bearerSet) of(c *Credential, now time.Time) *bearer {
 	if c.key == nil {
 		return nil
 	}
@@ -62,17 +65,20 @@ func bearerOf(c *Credential, now time.Time) *bearer {
 		panic(err) // NewTokenCredential takes P-256 only
 	}
 	name := signer{string(public), c.keyID, c.teamID}
-	bearers.mu.Lock()
-	defer bearers.mu.Unlock()
-	b := bearers.all[name]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.all[name]
 	if b == nil {
-		for name, old := range bearers.all {
+		for name, old := range s.all {
 			if old.unusedFor(now) > bearerLife {
-				delete(bearers.all, name)
+				delete(s.all, name)
 			}
 		}
+		if s.all == nil {
+			s.all = make(map[signer]*bearer)
+		}
 		b = &bearer{key: c.key, keyID: c.keyID, teamID: c.teamID, used: now}
-		bearers.all[name] = b
+		s.all[name] = b
 	}
 	return b
 }

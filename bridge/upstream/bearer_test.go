@@ -2,8 +2,10 @@ package upstream
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +33,19 @@ func issuedAt(t *testing.T, header string) time.Time {
 	}
 	return claims.IssuedAt.UTC()
 }
+
+// ownCredential is one whose JWTs no other test has seen, nor the same one in its last run: the
+// bearers are the process's.
+func ownCredential(t *testing.T) *Credential {
+	t.Helper()
+	c, err := NewTokenCredential(pki().TokenKey, fmt.Sprintf("OWN%07d", ownKeys.Add(1)), "DEF123GHIJ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+var ownKeys atomic.Int32
 
 func newBearer(t *testing.T) *bearer {
 	c := tokenCredential(t)
@@ -113,21 +128,15 @@ func TestBearerStepsBack(t *testing.T) {
 // older one, and so does the rest.
 func TestClocksApart(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}})
-	credential := func() *Credential {
-		c, err := NewTokenCredential(pki().TokenKey, "APART67890", "DEF123GHIJ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	other := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential()})
+	credential := ownCredential(t)
+	other := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential})
 	other.bearer = &bearer{key: other.bearer.key, keyID: other.bearer.keyID, teamID: other.bearer.teamID}
 	if err := other.bearer.mint(time.Now().Truncate(bearerSlot).Add(-bearerSlot)); err != nil {
 		t.Fatal(err)
 	}
 	other.bearer.skipped = time.Now().Truncate(bearerSlot)
 	other.push(goodDevice, 1, hello)
-	g := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential()})
+	g := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential})
 	const count = 20
 	var all []*Push
 	for i := range count {
@@ -188,6 +197,7 @@ func TestBearerIsRenewedOnceForAll(t *testing.T) {
 // All apps with the same key have the same bearer, however its file is written,
 // and one that is used is not forgotten.
 func TestBearerOfAKey(t *testing.T) {
+	var all bearerSet // of no other test, nor of this one before
 	now := time.Now()
 	read := func(p8, keyID string) *Credential {
 		c, err := NewTokenCredential([]byte(p8), keyID, "DEF123GHIJ")
@@ -197,25 +207,24 @@ func TestBearerOfAKey(t *testing.T) {
 		return c
 	}
 	p8 := string(pki().TokenKey)
-	one := bearerOf(read(p8, "ONE"), now)
-	if bearerOf(read("\n"+p8+"\n", "ONE"), now) != one {
+	one := all.of(read(p8, "ONE"), now)
+	if all.of(read("\n"+p8+"\n", "ONE"), now) != one {
 		t.Error("the same key has two bearers")
 	}
-	if bearerOf(read(p8, "TWO"), now) == one {
+	if all.of(read(p8, "TWO"), now) == one {
 		t.Error("one bearer for two key identifiers")
 	}
 	one.current(now.Add(bearerLife))
-	bearerOf(read(p8, "THREE"), now.Add(bearerLife+time.Minute))
-	if bearerOf(read(p8, "ONE"), now) != one {
+	all.of(read(p8, "THREE"), now.Add(bearerLife+time.Minute))
+	if all.of(read(p8, "ONE"), now) != one {
 		t.Error("one in use was forgotten")
 	}
-	before := len(bearers.all)
-	bearerOf(read(p8, "FOUR"), now.Add(3*bearerLife))
-	if got := len(bearers.all); got >= before {
-		t.Errorf("%d bearers, want fewer than %d", got, before)
+	all.of(read(p8, "FOUR"), now.Add(3*bearerLife))
+	if got := len(all.all); got != 1 {
+		t.Errorf("%d bearers, want the one that was just asked for", got)
 	}
-	c, err := NewCertificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
-	if err != nil || bearerOf(c, now) != nil {
+	c, err := certificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
+	if err != nil || all.of(c, now) != nil {
 		t.Errorf("a certificate has a bearer, or %v", err)
 	}
 }
@@ -250,10 +259,7 @@ func TestOneKeyShowsOneJWT(t *testing.T) {
 // key, and each takes fresh connections.
 func TestExpiredJWT(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.ExpiredProviderToken, Times: 4}}})
-	credential, err := NewTokenCredential(pki().TokenKey, "EXPIRED890", "DEF123GHIJ")
-	if err != nil {
-		t.Fatal(err)
-	}
+	credential := ownCredential(t)
 	shown := make(map[string]bool)
 	rigs := []*rig{
 		openRig(t, Config{Endpoint: endpoint(sim), Credential: credential}),
@@ -289,11 +295,8 @@ func TestExpiredJWT(t *testing.T) {
 // the JWT invalid, and the next one is good.
 func TestJWTFromTheFuture(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
-	credential, err := NewTokenCredential(pki().TokenKey, "FUTURE7890", "DEF123GHIJ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bearerOf(credential, time.Now()).current(time.Now().Add(3 * time.Hour)); err != nil {
+	credential := ownCredential(t)
+	if _, err := bearers.of(credential, time.Now()).current(time.Now().Add(3 * time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	g := openRig(t, Config{Endpoint: endpoint(sim), Credential: credential})

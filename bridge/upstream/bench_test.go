@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -32,7 +33,7 @@ func BenchmarkUpstream(b *testing.B) {
 	total := int64(b.N)
 	u = Open(b.Context(), Config{
 		Endpoint: endpoint(sim), Credential: credential, Log: zerolog.Nop(), Begin: begin,
-		Answered: func(p *Push, v Verdict) {
+		Answered: func(p *Push, v Verdict, _ time.Time) {
 			if v.Class != Accepted {
 				panic(fmt.Sprint(v))
 			}

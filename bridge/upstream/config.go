@@ -19,14 +19,15 @@ type Config struct {
 	Now        func() time.Time // nil: time.Now
 
 	// Begin reports whether an attempt at p is to be made. If so it sets p.Sent
-	// and counts p.Attempts; if not, p is its owner's again. It is called on one
-	// goroutine, and holds up all others while it runs.
-	Begin func(p *Push) bool
+	// and counts p.Attempts; if not, p is its owner's again. now is what Now gave for all
+	// that are begun together. It is called on one goroutine, and holds up all others
+	// while it runs.
+	Begin func(p *Push, now time.Time) bool
 
-	// Answered takes the verdict on p, which is its owner's again. It is called
-	// from any goroutine and with no lock held, and holds up other verdicts of the
-	// same connection while it runs.
-	Answered func(p *Push, v Verdict)
+	// Answered takes the verdict on p, which is its owner's again. now is what Now gave for
+	// all verdicts that came together. It is called from any goroutine and with no lock
+	// held, and holds up other verdicts of the same connection while it runs.
+	Answered func(p *Push, v Verdict, now time.Time)
 
 	// Trouble, if set, is told what APNs says of the connection and not of a push:
 	// the reason of a GOAWAY that all others would hear too (CredentialRefused,

@@ -140,12 +140,13 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 	if burst.left.Class != 0 { // before anything is sent again
 		hopeless = u.leave(c, burst.left)
 	}
+	came := u.now()
 	for i, q := range done {
 		v := c.verdicts[i]
 		if hopeless && v.Class == Unprocessed {
 			v.Class, v.Remedy = NoConnection, u.inVain(v)
 		}
-		u.answered(q.Owner.(*attempt).push, v)
+		u.answered(q.Owner.(*attempt).push, v, came)
 	}
 	u.mu.Lock()
 	for _, q := range done {

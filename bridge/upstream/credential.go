@@ -69,15 +69,11 @@ func NewTokenCredential(p8 []byte, keyID, teamID string) (*Credential, error) {
 // NewCertificateCredential reads a push certificate with its key from a .p12 file
 // or PEM blocks in any order. password opens the file or its key; it is empty
 // where there is none.
-func NewCertificateCredential(file []byte, password string) (*Credential, error) {
-	return ChooseCertificateCredential(file, password, time.Time{}, func(*x509.Certificate) bool { return false })
-}
-
-// ChooseCertificateCredential is NewCertificateCredential for files that may have
-// several certificates with keys: of those that fit it takes the one that lasts
-// longest, and one that is not good yet at now only for want of another. What fits
-// matters only where there are several.
-func ChooseCertificateCredential(file []byte, password string, now time.Time, fits func(*x509.Certificate) bool,
+//
+// Of several certificates with keys it takes, of those that fit, the one that lasts
+// longest, and one that is not good yet at now only for want of another. Where there
+// is only one, fits is not asked.
+func NewCertificateCredential(file []byte, password string, now time.Time, fits func(*x509.Certificate) bool,
 ) (*Credential, error) {
 	f, err := readKeyFile(file, password)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"strings"
@@ -31,6 +32,11 @@ func issue(t *testing.T, o devpki.ClientOptions) (devpki.Pair, any) {
 		t.Fatal(err)
 	}
 	return pair, cert.PrivateKey
+}
+
+// certificateCredential is for a file with one certificate, or with none that fits.
+func certificateCredential(file []byte, password string) (*Credential, error) {
+	return NewCertificateCredential(file, password, time.Now(), func(*x509.Certificate) bool { return false })
 }
 
 func pemBlock(kind string, der []byte, err error) []byte {
@@ -86,7 +92,7 @@ func TestCertificateCredentials(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := NewCertificateCredential(tt.file, tt.password)
+			c, err := certificateCredential(tt.file, tt.password)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +123,7 @@ func TestCredentialFaults(t *testing.T) {
 	p384PEM := pemBlock("PRIVATE KEY", der, err)
 	encrypted := append(bytes.Clone(pair.CertPEM), encryptedPEM(t, key.(*rsa.PrivateKey), "secret")...)
 	certificate := func(file []byte, password string) func() error {
-		return func() error { _, err := NewCertificateCredential(file, password); return err }
+		return func() error { _, err := certificateCredential(file, password); return err }
 	}
 	token := func(file []byte, keyID, teamID string) func() error {
 		return func() error { _, err := NewTokenCredential(file, keyID, teamID); return err }
@@ -165,5 +171,38 @@ func TestUnusableCredential(t *testing.T) {
 	}
 	if got := sim.Stats(); got.Connections != 0 {
 		t.Errorf("%d connections", got.Connections)
+	}
+}
+
+// The app of a certificate is its UID, else what its name has behind the colon.
+func TestTopicOf(t *testing.T) {
+	for want, subject := range map[string]pkix.Name{
+		"com.example.mail": {CommonName: "Apple Push Services: com.example.chat", Names: []pkix.AttributeTypeAndValue{
+			{Type: oidUserID, Value: "com.example.mail"}}},
+		"com.example.chat": {CommonName: "Apple Push Services: com.example.chat"},
+		"chat":             {CommonName: "chat"},
+	} {
+		if got := topicOf(subject); got != want {
+			t.Errorf("%v is for %q, want %q", subject, got, want)
+		}
+	}
+}
+
+// A certificate has a time, a token's key has none, and each is known by a digest.
+func TestCredentialIsKnown(t *testing.T) {
+	token := tokenCredential(t)
+	pair, err := certificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := pair.Leaf()
+	if leaf == nil || token.Leaf() != nil || token.Check(leaf.NotBefore.Add(-time.Second)) != nil {
+		t.Errorf("the certificates are %v and %v", leaf, token.Leaf())
+	}
+	if err := pair.Check(leaf.NotBefore.Add(-time.Second)); err == nil || !strings.Contains(err.Error(), "not valid before") {
+		t.Errorf("before its time: %v", err)
+	}
+	if token.Digest() == pair.Digest() || token.Digest() != tokenCredential(t).Digest() {
+		t.Error("the digests do not tell them apart")
 	}
 }

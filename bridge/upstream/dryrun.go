@@ -1,12 +1,16 @@
 package upstream
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // DryRun stands in the place of an Upstream whose pushes do not go to APNs: each is
 // answered as if APNs had accepted it, and that is all.
 type DryRun struct {
-	Begin    func(*Push) bool     // as in Config
-	Answered func(*Push, Verdict) // the same
+	Now      func() time.Time // as in Config, and so are the others
+	Begin    func(*Push, time.Time) bool
+	Answered func(*Push, Verdict, time.Time)
 
 	mu      sync.Mutex
 	sent    []*Push
@@ -36,9 +40,10 @@ func (d *DryRun) run() {
 		if len(batch) == 0 {
 			return
 		}
+		now := d.Now()
 		for i, p := range batch {
-			if batch[i] = nil; d.Begin(p) {
-				d.Answered(p, Verdict{Class: Accepted})
+			if batch[i] = nil; d.Begin(p, now) {
+				d.Answered(p, Verdict{Class: Accepted}, now)
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func (u *Upstream) fillOne(c *connection) (filled bool) {
 		}
 		a := rest[0].Owner.(*attempt)
 		rest = rest[1:]
-		u.answered(a.push, Verdict{Class: TopicRefused, Reason: bad.Error()}) // nothing else in it is not ours
+		u.answered(a.push, Verdict{Class: TopicRefused, Reason: bad.Error()}, u.now()) // nothing else in it is not ours
 		u.free(a)
 	}
 	u.putBack(rest)
@@ -79,6 +79,7 @@ func (u *Upstream) take(c *connection, room int, bytes int64) bool {
 // nothing to ask.
 func (u *Upstream) prepare() {
 	u.requests = u.requests[:0]
+	now := u.now()
 	var bearer string
 	var unsigned error
 	if u.bearer != nil {
@@ -86,19 +87,19 @@ func (u *Upstream) prepare() {
 	}
 	for _, a := range u.batch {
 		p := a.push
-		if !u.begin(p) {
+		if !u.begin(p, now) {
 			u.free(a)
 			continue
 		}
 		p.Bearer = bearer
 		if unsigned != nil {
-			u.answered(p, Verdict{Class: CredentialRefused, Reason: unsigned.Error()})
+			u.answered(p, Verdict{Class: CredentialRefused, Reason: unsigned.Error()}, now)
 			u.free(a)
 			continue
 		}
 		prefix, err := u.prefixes.find(bearer, &p.Request)
 		if err != nil {
-			u.answered(p, Verdict{Class: TopicRefused, Reason: err.Error()})
+			u.answered(p, Verdict{Class: TopicRefused, Reason: err.Error()}, now)
 			u.free(a)
 			continue
 		}

@@ -39,6 +39,7 @@ func TestFreshIsAccepted(t *testing.T) {
 // One that is refused there leaves the others where they are. The next one takes
 // the place of the first.
 func TestFreshIsRefused(t *testing.T) {
+	t.Parallel()
 	const other = "com.example.other"
 	sim := startSim(t, apnssim.Scenario{Topics: []string{topic}})
 	g := newRig(t, sim, Limits{})

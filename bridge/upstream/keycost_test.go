@@ -18,10 +18,10 @@ import (
 // marked is a number that the files of these tests have where it can be found.
 const marked = 70_001
 
-// hugely puts a huge number in place of one of the marked, after place others of
-// them. It reports false if there are not as many.
-func hugely(der []byte, place int) bool {
-	old, _ := asn1.Marshal(marked)
+// hugely puts a huge number in place of one that is number, which takes three bytes as
+// marked does, after place others of them. It reports false if there are not as many.
+func hugely(der []byte, number, place int) bool {
+	old, _ := asn1.Marshal(number)
 	huge, _ := asn1.Marshal(1<<23 - 1) // as long
 	for range place {
 		at := bytes.Index(der, old)
@@ -44,7 +44,7 @@ func refusedUnopened(t *testing.T, name string, file []byte, want string) {
 	t.Helper()
 	begin := time.Now()
 	for _, wrapped := range [][]byte{file, []byte(base64.StdEncoding.EncodeToString(file))} {
-		if _, err := NewCertificateCredential(wrapped, "x"); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := certificateCredential(wrapped, "x"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 		if _, err := NewTokenCredential(wrapped, "ABC123DEFG", "DEF123GHIJ"); err == nil ||
@@ -67,7 +67,7 @@ func TestHostileP12(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if hugely(file, place) {
+			if hugely(file, marked, place) {
 				refusedUnopened(t, name, file, "more than 2000000 iterations")
 			} else if place == 0 {
 				t.Errorf("%s: no iterations to change", name)
@@ -77,7 +77,7 @@ func TestHostileP12(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := NewCertificateCredential(file, "x"); err != nil {
+		if _, err := certificateCredential(file, "x"); err != nil {
 			t.Errorf("%s: an ordinary file: %v", name, err)
 		}
 	}
@@ -88,31 +88,32 @@ func TestHostilePKCS8(t *testing.T) {
 	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
 	for name, tt := range map[string]struct {
 		kdf  pkcs8.KDFOpts
+		huge int // what becomes huge once the file is made, for to make it takes as long as to open it; 0: nothing
 		want string
 	}{
 		"PBKDF2": {pkcs8.PBKDF2Opts{SaltSize: 8, IterationCount: marked,
-			HMACHash: pkcs8.DefaultOpts.KDFOpts.(pkcs8.PBKDF2Opts).HMACHash}, "more than 2000000 iterations"},
-		"scrypt, N": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 18, BlockSize: 8,
-			ParallelizationParameter: 1}, "more than 128 MiB"},
-		"scrypt, r": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1 << 20,
-			ParallelizationParameter: 1}, "more than 128 MiB"},
+			HMACHash: pkcs8.DefaultOpts.KDFOpts.(pkcs8.PBKDF2Opts).HMACHash}, marked, "more than 2000000 iterations"},
+		"scrypt, N": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 16, BlockSize: 1,
+			ParallelizationParameter: 1}, 1 << 16, "more than 128 MiB"},
+		"scrypt, r": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: marked,
+			ParallelizationParameter: 1}, marked, "more than 128 MiB"},
 		"scrypt, p": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 2, BlockSize: 1,
-			ParallelizationParameter: 1 << 20}, "more than 128 MiB"},
+			ParallelizationParameter: marked}, marked, "more than 128 MiB"},
 		"scrypt, as openssl's": {pkcs8.ScryptOpts{SaltSize: 8, CostParameter: 1 << 14, BlockSize: 8,
-			ParallelizationParameter: 1}, ""},
+			ParallelizationParameter: 1}, 0, ""},
 	} {
 		der, err := pkcs8.MarshalPrivateKey(key, []byte("x"), &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: tt.kdf})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name == "PBKDF2" && !hugely(der, 0) {
-			t.Fatal("no iterations to change")
+		if tt.huge > 0 && !hugely(der, tt.huge, 0) {
+			t.Fatalf("%s: there is nothing to change", name)
 		}
 		text := append(pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), pair.CertPEM...)
 		if tt.want != "" {
 			refusedUnopened(t, name, der, tt.want)
 		}
-		_, err = NewCertificateCredential(text, "x")
+		_, err = certificateCredential(text, "x")
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s in PEM: got error %v, want %q", name, err, tt.want)
 		}
@@ -125,7 +126,7 @@ func FuzzCost(f *testing.F) {
 	f.Fuzz(func(t *testing.T, der []byte) { checkCost(der) })
 }
 
-// What keys in one file take to open adds up.
+// What keys in one file take to open adds up, before the first of them is opened.
 func TestHostileNumberOfKeys(t *testing.T) {
 	_, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
 	der, err := pkcs8.MarshalPrivateKey(key, []byte("x"), &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: pkcs8.PBKDF2Opts{
@@ -134,7 +135,7 @@ func TestHostileNumberOfKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der})
-	_, err = NewCertificateCredential(bytes.Repeat(block, mostIterationsSum/marked+1), "x")
+	_, err = certificateCredential(bytes.Repeat(block, mostIterationsSum/marked+1), "x")
 	if want := "more than 2000000 iterations"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
 	}

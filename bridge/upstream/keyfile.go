@@ -63,7 +63,7 @@ func foreignFile(file []byte) error {
 		[]byte("\xef\xbb\xbf")))))
 	switch {
 	case len(bytes.TrimSpace(file)) == 0:
-		return errors.New("the file is empty: put the key there")
+		return errors.New("the file is empty: copy the .p8, or the certificate with its key, there again")
 	case bytes.HasPrefix(file, []byte("\xfe\xed\xfe\xed")), bytes.HasPrefix(file, []byte("\xce\xce\xce\xce")):
 		return errors.New("the file is a Java key store (.jks): " + jksRemedy)
 	case bytes.HasPrefix(file, []byte("PK\x03\x04")):
@@ -90,7 +90,14 @@ func isDER(file []byte) bool {
 
 func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 	f := new(keyFile)
-	var spent cost
+	var all cost // before any is opened
+	for _, b := range blocks {
+		if b.Type == encryptedKey {
+			if err := all.spend(b.Bytes); err != nil {
+				return nil, err
+			}
+		}
+	}
 	for _, b := range blocks {
 		switch {
 		case b.Type == "CERTIFICATE" || b.Type == "TRUSTED CERTIFICATE" || b.Type == "X509 CERTIFICATE":
@@ -108,7 +115,7 @@ func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 		case b.Type == "PKCS7":
 			return nil, errors.New("the file is a chain of certificates (.p7b) without a private key: " + cerRemedy)
 		case strings.HasSuffix(b.Type, "PRIVATE KEY"):
-			key, err := privateKey(b, password, &spent)
+			key, err := privateKey(b, password)
 			if err != nil {
 				return nil, err
 			}
@@ -122,15 +129,18 @@ func fromBlocks(blocks []*pem.Block, password string) (*keyFile, error) {
 	return f, nil
 }
 
+// encryptedKey is the type of a block whose key is encrypted in the way of PKCS #8.
+const encryptedKey = "ENCRYPTED PRIVATE KEY"
+
 const cerRemedy = "export certificate and key together as .p12 from Keychain Access on the Mac that made the request"
 
 // privateKey reads a block in PKCS #1, PKCS #8 or SEC 1, encrypted in the way of
-// PKCS #8 or in PEM's own old one. spent is what the file's others have cost.
-func privateKey(b *pem.Block, password string, spent *cost) (crypto.Signer, error) {
+// PKCS #8 or in PEM's own old one.
+func privateKey(b *pem.Block, password string) (crypto.Signer, error) {
 	der := b.Bytes
 	//lint:ignore SA1019 openssl wrote keys so for 20 years
 	old := x509.IsEncryptedPEMBlock(b)
-	if encrypted := old || b.Type == "ENCRYPTED PRIVATE KEY"; encrypted && password == "" {
+	if encrypted := old || b.Type == encryptedKey; encrypted && password == "" {
 		return nil, errKeyLocked
 	}
 	switch {
@@ -140,10 +150,7 @@ func privateKey(b *pem.Block, password string, spent *cost) (crypto.Signer, erro
 		if der, err = x509.DecryptPEMBlock(b, []byte(password)); err != nil {
 			return nil, errWrongPassword
 		}
-	case b.Type == "ENCRYPTED PRIVATE KEY":
-		if err := spent.spend(der); err != nil {
-			return nil, err
-		}
+	case b.Type == encryptedKey:
 		key, err := pkcs8.ParsePKCS8PrivateKey(der, []byte(password))
 		switch {
 		case err != nil && foreignCipher.MatchString(err.Error()):
@@ -196,7 +203,8 @@ func supported(key any) (crypto.Signer, error) {
 	case *ecdsa.PrivateKey:
 		return key, nil
 	}
-	return nil, errors.New("the private key is neither RSA nor ECDSA, and APNs takes no other: name the .p12 or .p8 for APNs")
+	return nil, errors.New("the private key is neither RSA nor ECDSA, and APNs takes no other: " +
+		"name the .p12 or .p8 for APNs")
 }
 
 // fromDER reads what is no text: .p12, .cer, a key.

@@ -78,7 +78,7 @@ func TestKeyFilesAsEditorsLeaveThem(t *testing.T) {
 	for content, file := range contents {
 		for _, e := range edits {
 			t.Run(content+", "+e.name, func(t *testing.T) {
-				c, err := NewCertificateCredential(e.edit(file), "secret")
+				c, err := certificateCredential(e.edit(file), "secret")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -96,7 +96,7 @@ func TestKeyFilesAsEditorsLeaveThem(t *testing.T) {
 			t.Errorf(".p8, %s: %v", e.name, err)
 		}
 	}
-	if _, err := NewCertificateCredential(oneLine(join(pair.CertPEM, encrypted)), "secret"); err != nil {
+	if _, err := certificateCredential(oneLine(join(pair.CertPEM, encrypted)), "secret"); err != nil {
 		t.Errorf("in one line: %v", err)
 	}
 	p12, err := pkcs12.Legacy.Encode(key, pair.Leaf, nil, "secret")
@@ -104,7 +104,7 @@ func TestKeyFilesAsEditorsLeaveThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := regexp.MustCompile(".{64}").ReplaceAll([]byte(base64.StdEncoding.EncodeToString(p12)), []byte("$0\r\n"))
-	if _, err := NewCertificateCredential(lines, "secret"); err != nil {
+	if _, err := certificateCredential(lines, "secret"); err != nil {
 		t.Errorf("base64 of a .p12: %v", err)
 	}
 	block, _ := pem.Decode(pki().TokenKey)
@@ -185,7 +185,7 @@ func TestKeyFilesThatAreOthers(t *testing.T) {
 		{".p12 without a key", trust, "secret", "no private key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := NewCertificateCredential(tt.file, tt.password)
+			_, err := certificateCredential(tt.file, tt.password)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "asn1") {
 				t.Errorf("got %v, want a sentence with %q", err, tt.want)
 			}
@@ -213,7 +213,7 @@ func TestSeveralIdentities(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"com.example.one", "com.example.two"} {
-		c, err := ChooseCertificateCredential(file, "secret", time.Now(), func(leaf *x509.Certificate) bool { return topicOf(leaf.Subject) == want })
+		c, err := NewCertificateCredential(file, "secret", time.Now(), func(leaf *x509.Certificate) bool { return topicOf(leaf.Subject) == want })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func TestSeveralIdentities(t *testing.T) {
 			t.Errorf("got the certificate for %s, want %s", got, want)
 		}
 	}
-	_, err = NewCertificateCredential(file, "secret")
+	_, err = certificateCredential(file, "secret")
 	if err == nil || !strings.Contains(err.Error(), "com.example.one") || !strings.Contains(err.Error(), "com.example.two") {
 		t.Errorf("got %v, want a list of both", err)
 	}
@@ -243,7 +243,7 @@ func TestSeveralOfOneTopic(t *testing.T) {
 		ends[of.name] = pair.Leaf.NotAfter
 	}
 	for want, at := range map[string]time.Time{"present": now, "next": now.AddDate(0, 0, 2)} {
-		c, err := ChooseCertificateCredential(file, "", at, func(*x509.Certificate) bool { return true })
+		c, err := NewCertificateCredential(file, "", at, func(*x509.Certificate) bool { return true })
 		if err != nil {
 			t.Fatal(err)
 		}

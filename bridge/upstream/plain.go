@@ -8,7 +8,10 @@ type plainError struct {
 	err   error
 }
 
+// Error is said in the words of the field.
 func (e *plainError) Error() string { return e.words }
+
+// Unwrap gives the error that the words stand for.
 func (e *plainError) Unwrap() error { return e.err }
 
 // plainWords stand for what Go and its libraries say of connections. In order: what

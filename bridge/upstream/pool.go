@@ -87,23 +87,31 @@ const maxVain = 5
 // ended its use; without one it is our doing. It reports whether that was one
 // connection too many that has brought no answer, with none in use that has: then
 // what waits must not wait any longer.
+//
+// A server error may be of the push and not of the connection: the only one serves
+// until there is another, or a few that always fail would hold up all others.
 func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	var failed, fresh *Push
+	replace := why.leave && why.Class == ServerError
 	u.mu.Lock()
-	if c.state < draining {
+	switch {
+	case replace:
+		u.replace(c)
+	case c.state < draining:
 		u.move(c, draining)
 	}
-	if why.Class != 0 && c.conn != nil && !c.counted && u.countEnd(c) {
+	again := c.counted // a GOAWAY, and then the end: what has come between them has the next connection
+	if why.Class != 0 && c.conn != nil && !c.counted && u.countEnd(c) && !replace {
 		c.again = why
 	}
 	vain := u.vain
 	hopeless = !c.isUseful() && vain >= maxVain && !slices.ContainsFunc(u.inUse, (*connection).isUseful)
-	if hopeless && len(u.inUse) == 0 {
+	if hopeless && !again && len(u.inUse) == 0 {
 		failed, fresh = u.queue.takeAll(), u.fresh.takeAll()
 	}
 	u.mu.Unlock()
 	u.rouse()
-	if why.leave && why.Class == ServerError { // another address may be better
+	if replace { // another address may be better
 		u.target.avoid(c.address, time.Now())
 	}
 	if why.Class == Unprocessed {
@@ -263,15 +271,23 @@ func (u *Upstream) forget(c *connection) {
 	u.rouse()
 }
 
-// age ends the time of c. The only connection serves until there is another.
+// age ends the time of c.
 func (u *Upstream) age(c *connection) {
 	u.mu.Lock()
 	if c.state == serving {
 		u.counts.rotations++
-		if u.move(c, aging); len(u.inUse) > 1 {
-			u.move(c, draining)
-		}
+		u.replace(c)
 	}
 	u.mu.Unlock()
 	u.rouse()
+}
+
+// replace gives no more requests to c once there is another connection. u.mu is held.
+func (u *Upstream) replace(c *connection) {
+	if c.state != serving {
+		return
+	}
+	if u.move(c, aging); len(u.inUse) > 1 {
+		u.move(c, draining)
+	}
 }

@@ -82,7 +82,7 @@ func (q *Question) request(ctx context.Context) (*http.Request, error) {
 			r.Header.Set(name, value)
 		}
 	}
-	if bearer := bearerOf(q.Credential, time.Now()); bearer != nil {
+	if bearer := bearers.of(q.Credential, time.Now()); bearer != nil {
 		value, err := bearer.current(time.Now())
 		if err != nil {
 			return nil, fmt.Errorf("the provider token cannot be signed: %w", err)

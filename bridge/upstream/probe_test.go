@@ -41,7 +41,7 @@ func TestProbe(t *testing.T) {
 		return []apnssim.Key{k}
 	}
 	same := func(*apnssim.Key) {}
-	certificate, err := NewCertificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
+	certificate, err := certificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestProbe(t *testing.T) {
 		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, Question{},
 			"400 TopicDisallowed: the credential is not for the topic com.example.demo: correct the app's topic"},
 		{"too often", apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.TooManyProviderTokenUpdates}}}, Question{}, "429 TooManyProviderTokenUpdates: too much was asked lately: wait 20 minutes"},
-		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, Question{}, "503 ServiceUnavailable: it is not well: try again later"},
+		{"an outage", apnssim.Scenario{Outage: &apnssim.Outage{}}, Question{}, "503 ServiceUnavailable: wait, and see Apple's system status"},
 		{"words that are not known", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 418, Reason: "Teapot"}}}, Question{}, "418 Teapot: this says nothing about the credential"},
 		{"no words", apnssim.Scenario{Reasons: []apnssim.Rule{{Status: 404}}}, Question{}, "404 an answer without a reason: this says nothing about the credential"},
 		{"no connection", apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}, Question{}, "cannot reach APNs"},

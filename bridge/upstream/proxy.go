@@ -26,7 +26,10 @@ type proxyError struct {
 	err     error
 }
 
+// Error names the proxy.
 func (e *proxyError) Error() string { return fmt.Sprintf("proxy %s: %v", e.address, e.err) }
+
+// Unwrap gives the error behind it.
 func (e *proxyError) Unwrap() error { return e.err }
 
 // proxyTLS is how a proxy that is spoken to over TLS has to prove itself: to the

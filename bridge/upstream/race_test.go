@@ -186,6 +186,7 @@ func TestAvoid(t *testing.T) {
 
 // An Upstream behind a name whose first address is silent delivers over the other.
 func TestUpstreamPassesASilentAddress(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	to, port := named(t, sim, "127.0.0.2", "127.0.0.1")
 	mute(t, net.JoinHostPort("127.0.0.2", port))

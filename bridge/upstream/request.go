@@ -74,4 +74,5 @@ func (u UUID) appendText(b []byte) []byte {
 	return b
 }
 
+// String is u in its usual form: 36 characters.
 func (u UUID) String() string { return string(u.appendText(make([]byte, 0, 36))) }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -55,7 +56,7 @@ func newRig(t *testing.T, sim *apnssim.Simulator, limits Limits) *rig {
 func openRig(t *testing.T, c Config) *rig {
 	g := &rig{t: t, verdicts: make(map[Class]int), reasons: make(map[string]int), done: make(chan struct{})}
 	c.App = "mail"
-	c.Limits.DialInterval = 50 * time.Millisecond
+	c.Limits.DialInterval = cmp.Or(c.Limits.DialInterval, 50*time.Millisecond)
 	c.Log = zerolog.New(&g.said)
 	c.Begin, c.Answered = begin, g.take
 	c.Trouble = func(v Verdict) {
@@ -69,14 +70,14 @@ func openRig(t *testing.T, c Config) *rig {
 }
 
 // begin lets every push go.
-func begin(p *Push) bool {
+func begin(p *Push, now time.Time) bool {
 	p.Attempts++
-	p.Sent = time.Now()
+	p.Sent = now
 	return true
 }
 
 // take sends again what APNs has not looked at, and what nobody answered.
-func (g *rig) take(p *Push, v Verdict) {
+func (g *rig) take(p *Push, v Verdict, _ time.Time) {
 	g.mu.Lock()
 	g.verdicts[v.Class]++
 	g.last = v

@@ -1,7 +1,10 @@
 package upstream
 
 import (
+	"fmt"
+	"reflect"
 	"testing"
+	"time"
 
 	"apnsbridge/bridge/apnssim"
 )
@@ -29,5 +32,41 @@ func TestStreams(t *testing.T) {
 				return st.Connections == 1 && st.Leaving == 0 && st.Streams == test.all
 			})
 		})
+	}
+}
+
+// Each figure is added up.
+func TestStatsAdd(t *testing.T) {
+	var one, sum Stats
+	fields := reflect.ValueOf(&one).Elem()
+	for i := range fields.NumField() {
+		fields.Field(i).Set(reflect.ValueOf(i + 1).Convert(fields.Field(i).Type()))
+	}
+	sum.Add(one)
+	sum.Add(one)
+	added := reflect.ValueOf(sum)
+	for i := range added.NumField() {
+		if got, want := fmt.Sprint(added.Field(i)), fmt.Sprint(2*(i+1)); got != want {
+			t.Errorf("%s is %s, want %s", added.Type().Field(i).Name, got, want)
+		}
+	}
+}
+
+// One that is retired ends its connections, and then has had nothing to do for a while.
+func TestRetire(t *testing.T) {
+	g := newRig(t, startSim(t, apnssim.Scenario{}), Limits{})
+	g.push(goodDevice, 1, hello)
+	now := time.Now()
+	if g.IdleFor(now.Add(time.Hour)) != 0 || g.App() != "mail" {
+		t.Errorf("the upstream of %s is idle before it is retired", g.App())
+	}
+	g.Retire()
+	until(t, "its connections have ended", func() bool { return g.IdleFor(time.Now().Add(time.Hour)) >= time.Hour })
+	if st := g.Stats(); st.Connections+st.Leaving != 0 {
+		t.Errorf("%+v", st)
+	}
+	g.push(goodDevice, 1, hello) // by another goroutine, which has looked up the way before
+	if got := g.counted(); got[Accepted] != 2 {
+		t.Errorf("verdicts %v, want 2 accepted", got)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Each row of the table matters: without it, one of the checks that the table is
-// Apple's page fails.
+// Apple's page fails. It runs alone, for it changes the table that all go by.
 func TestEachRowIsChecked(t *testing.T) {
 	wire := overTheWire(t)
 	if faults := tableFaults(wire); len(faults) > 0 {

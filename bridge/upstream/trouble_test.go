@@ -77,6 +77,7 @@ func TestGoAwayInsteadOfSettings(t *testing.T) {
 // Connections that bring no answer, whatever the way, are no connections: the
 // fifth in a row is told as such, and they come further and further apart.
 func TestConnectionsInVain(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		complete func(c *serverConn, stream uint32) bool
@@ -97,6 +98,7 @@ func TestConnectionsInVain(t *testing.T) {
 		{"cut", func(*serverConn, uint32) bool { return false }, NoAnswer, "closed the connection", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, nil, tt.complete)
 			g := openRig(t, Config{Endpoint: s.endpoint(), Credential: tokenCredential(t)})
 			g.once = true
@@ -125,6 +127,7 @@ func TestConnectionsInVain(t *testing.T) {
 
 // What waits behind them does not wait for ever, and an answer ends the row.
 func TestConnectionsInVainFailWhatWaits(t *testing.T) {
+	t.Parallel()
 	good := make(chan struct{})
 	s := startServer(t, []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 1}}, func(c *serverConn, stream uint32) bool {
 		select {
@@ -156,8 +159,30 @@ func TestConnectionsInVainFailWhatWaits(t *testing.T) {
 	}
 }
 
+// A connection has sent GOAWAY, and ends: what has come since then waits for the next one.
+func TestConnectionInVainEndsOnce(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil, func(c *serverConn, stream uint32) bool { c.answer(stream, "200"); return true })
+	g := openRig(t, Config{Endpoint: s.endpoint(), Credential: tokenCredential(t)})
+	g.once = true
+	g.Upstream.mu.Lock()
+	g.Upstream.vain = maxVain
+	g.Upstream.mu.Unlock()
+	g.left, g.done = 1, make(chan struct{})
+	g.Send(note(goodDevice, hello))
+	g.leave(&connection{upstream: g.Upstream, state: draining, counted: true}, Verdict{Class: NoAnswer})
+	select {
+	case <-g.done:
+	case <-within(t).Done():
+	}
+	if got := g.counted(); got[Accepted] != 1 {
+		t.Errorf("verdicts %v, want one accepted", got)
+	}
+}
+
 // Connections in vain say nothing of APNs while another brings answers.
 func TestConnectionsInVainBesideAGoodOne(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
 		if c.number == 1 {
 			c.answer(stream, "200")
@@ -180,6 +205,7 @@ func TestConnectionsInVainBesideAGoodOne(t *testing.T) {
 
 // An answer that is the connection's own has it left.
 func TestAnswersThatLeaveTheConnection(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		reason apnssim.Reason
 		class  Class
@@ -209,6 +235,7 @@ func TestAnswersThatLeaveTheConnection(t *testing.T) {
 			if tt.left {
 				want = 2
 			}
+			until(t, "there is another connection", func() bool { return sim.Stats().Connections >= want })
 			if got := sim.Stats().Connections; got != want {
 				t.Errorf("%d connections, want %d", got, want)
 			}
@@ -230,6 +257,7 @@ func bearerAt(g *rig) string {
 // A server that never gives its window back is told, and its connections left: all
 // get through all the same.
 func TestWindowIsNeverGivenBack(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
 		c.answer(stream, "200")
 		return true
@@ -248,6 +276,7 @@ func TestWindowIsNeverGivenBack(t *testing.T) {
 // APNs ends connections with too many errors. The good ones arrive all the same,
 // and connections come no faster than is allowed.
 func TestDisconnectsAfterErrors(t *testing.T) {
+	t.Parallel()
 	const count, interval = 500, 50 * time.Millisecond
 	sim := startSim(t, apnssim.Scenario{
 		ErrorLimit: &apnssim.ErrorLimit{Errors: 20, BadTokens: 20},

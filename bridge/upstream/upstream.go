@@ -22,8 +22,8 @@ type Upstream struct {
 	target   *target
 	bearer   *bearer // nil with a certificate
 	limits   Limits
-	begin    func(*Push) bool
-	answered func(*Push, Verdict)
+	begin    func(*Push, time.Time) bool
+	answered func(*Push, Verdict, time.Time)
 	trouble  func(Verdict)
 	log      zerolog.Logger
 	now      func() time.Time
@@ -60,7 +60,7 @@ type Upstream struct {
 func Open(ctx context.Context, c Config) *Upstream {
 	limits := c.Limits.WithDefaults()
 	u := &Upstream{
-		app: c.App, target: newTarget(c.Endpoint, c.Credential), bearer: bearerOf(c.Credential, time.Now()), limits: limits,
+		app: c.App, target: newTarget(c.Endpoint, c.Credential), bearer: bearers.of(c.Credential, time.Now()), limits: limits,
 		begin: c.Begin, answered: c.Answered, trouble: c.Trouble, now: c.Now,
 		log:   c.Log.With().Str("app", c.App).Logger(),
 		wake:  make(chan struct{}, 1),
@@ -141,11 +141,12 @@ func (u *Upstream) Close() {
 // turnAway gives back pushes that came to an Upstream that is closed. Their owner may
 // have another way for them.
 func (u *Upstream) turnAway(p *Push) {
+	now := u.now()
 	for p != nil {
 		next := p.queued
 		p.queued = nil
-		if u.begin(p) {
-			u.answered(p, Verdict{Class: NoConnection, Reason: "the upstream is closed"})
+		if u.begin(p, now) {
+			u.answered(p, Verdict{Class: NoConnection, Reason: "the upstream is closed"}, now)
 		}
 		p = next
 	}
@@ -222,10 +223,11 @@ func (u *Upstream) logUnique(p *Push, v Verdict) {
 
 // fail answers pushes for which there is no connection, all with v.
 func (u *Upstream) fail(p *Push, v Verdict) {
+	now := u.now()
 	for p != nil {
 		next := p.queued
 		p.queued = nil
-		u.answered(p, v)
+		u.answered(p, v, now)
 		p = next
 	}
 }

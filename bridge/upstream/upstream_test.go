@@ -81,6 +81,7 @@ func TestUpstreamGoAway(t *testing.T) {
 
 // Bytes in flight bound a connection, not its streams: so more are opened.
 func TestUpstreamGrowsByBytes(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Windows: apnssim.Windows{Stream: 2500, Return: 20}})
 	const count, connections = 800, 3
 	g := newRig(t, sim, Limits{Connections: connections})
@@ -106,6 +107,7 @@ func TestUpstreamGrowsByBytes(t *testing.T) {
 
 // A connection is replaced for its age while it works: nobody notices.
 func TestUpstreamRotates(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Jitter: 10}})
 	g := newRig(t, sim, Limits{Streams: 10, ConnectionAge: 100 * time.Millisecond})
 	g.push(goodDevice, 1000, hello)
@@ -155,8 +157,8 @@ func TestSendWhenClosed(t *testing.T) {
 	for _, goes := range []bool{true, false} {
 		begun, verdicts := 0, []Verdict(nil)
 		u := Open(context.Background(), Config{Endpoint: endpoint(startSim(t, apnssim.Scenario{})), Credential: tokenCredential(t), Log: zerolog.Nop(),
-			Begin:    func(*Push) bool { begun++; return goes },
-			Answered: func(_ *Push, v Verdict) { verdicts = append(verdicts, v) }})
+			Begin:    func(*Push, time.Time) bool { begun++; return goes },
+			Answered: func(_ *Push, v Verdict, _ time.Time) { verdicts = append(verdicts, v) }})
 		u.Close()
 		u.Send(note(deviceToken(goodDevice, 1), hello))
 		if begun != 1 || goes != (len(verdicts) == 1 && verdicts[0].Class == NoConnection) {

@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 // Class is what an attempt's end means for the notification.
 type Class uint8
 
+// What an attempt can end in.
 const (
 	Accepted          Class = iota + 1
 	Refused                 // the provider's fault: it is told Verdict.Status
@@ -61,6 +64,24 @@ func (v Verdict) Word() string {
 		return ""
 	}
 	return v.Reason
+}
+
+// Why is one of few words for why a notification has come to its end with v: APNs' own, or
+// else the class.
+func (v Verdict) Why() string { return cmp.Or(v.Word(), v.Class.String()) }
+
+// Told is what was answered, after so long, in a sentence's words.
+func (v Verdict) Told(after time.Duration) string {
+	words := strings.TrimSpace(fmt.Sprintf("%d %s", v.Code, v.Words()))
+	switch {
+	case v.Class == NoConnection:
+		return "there is no connection to APNs: " + v.Words()
+	case v.Code == 0:
+		return fmt.Sprintf("no answer after %v: %s", after, v.Words())
+	case v.UniqueID != "":
+		return fmt.Sprintf("%s after %v, apns-unique-id %s", words, after, v.UniqueID)
+	}
+	return fmt.Sprintf("%s after %v", words, after)
 }
 
 // String is the class in words.

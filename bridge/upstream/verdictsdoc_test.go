@@ -37,7 +37,8 @@ Made from [answers.go](../bridge/upstream/answers.go) by its test; do not edit. 
 [Apple's page](https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns).
 
 An answer is judged by its status and its word. A word that is not known here goes by its status, and never blames the
-provider or the device. Our own or Apple's trouble never reaches a provider as status 8, and never fills the feedback list.
+provider or the device. Our own or Apple's trouble never reaches a provider as status 8, and never fills the feedback
+list.
 
 | answer | it says | class |
 | --- | --- | --- |
@@ -64,8 +65,8 @@ provider or the device. Our own or Apple's trouble never reaches a provider as s
 	row("any other", &otherStatus)
 	row("any, without a reason in JSON", &wordless)
 	b.WriteString(`
-A GOAWAY may bring a reason too. It is judged by the same table, where everything else that is asked would hear the same:
-credential, topic, JWT, and a server that is not well.
+A GOAWAY may bring a reason too. It is judged by the same table, where everything else that is asked would hear the
+same: credential, topic, JWT, and a server that is not well.
 
 | class | the provider sees | then |
 | --- | --- | --- |

@@ -83,7 +83,8 @@ func newAgreement(t *testing.T) *agreement {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lapsed, err := servertest.PKI().Issue(devpki.ClientOptions{NotBefore: time.Now().AddDate(-2, 0, 0), NotAfter: time.Now().AddDate(-1, 0, 0)})
+	lapsed, err := servertest.PKI().Issue(devpki.ClientOptions{NotBefore: time.Now().AddDate(-2, 0, 0),
+		NotAfter: time.Now().AddDate(-1, 0, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,12 +20,13 @@ const module = "apnsbridge"
 // goPackage is what `go list -json` says of a package's non-test files.
 type goPackage struct {
 	ImportPath, Dir  string
+	Name, Doc        string
 	GoFiles, Imports []string
 }
 
 func packages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", module+"/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Name,Doc,GoFiles,Imports", module+"/...")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
@@ -43,7 +44,7 @@ func packages(t *testing.T) []goPackage {
 	}
 }
 
-// below says whether path is one of roots or lies below one of them. A root
+// below reports whether path is one of roots or lies below one of them. A root
 // that ends in "." is that package alone.
 func below(path string, roots ...string) bool {
 	return slices.ContainsFunc(roots, func(root string) bool {
@@ -65,7 +66,8 @@ var forbidden = []struct {
 	{"gateway/provider", []string{"apnsbridge/gateway", "apnsbridge/bridge"}},
 	{"gateway/devpki", []string{"apnsbridge"}},
 	{"bridge", []string{"apnsbridge/gateway", "apnsbridge/cmd"}},
-	{"bridge/conversation", []string{"apnsbridge/store", "apnsbridge/bridge", "os", "net.", "io", "sync.", "log", "context"}},
+	{"bridge/conversation", []string{"apnsbridge/store", "apnsbridge/bridge", "os", "net.", "io", "sync.", "log",
+		"context"}},
 	{"bridge/h2conn", []string{"apnsbridge"}},
 	{"bridge/pushtype", []string{"apnsbridge"}},
 	{"bridge/histogram", []string{"apnsbridge"}},
@@ -76,11 +78,14 @@ var forbidden = []struct {
 	{"bridge/budget", []string{"apnsbridge"}},
 	{"bridge/tombstones", []string{"apnsbridge/bridge.", "apnsbridge/store"}},
 	{"bridge/feedback", []string{"apnsbridge/bridge."}},
-	{"bridge/clock.", []string{"apnsbridge/bridge.", "apnsbridge/bridge/conversation", "apnsbridge/bridge/upstream", "apnsbridge/store"}},
-	{"bridge/settings", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/conversation", "apnsbridge/store"}},
+	{"bridge/clock.", []string{"apnsbridge/bridge.", "apnsbridge/bridge/conversation", "apnsbridge/bridge/upstream",
+		"apnsbridge/store"}},
+	{"bridge/settings", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/conversation",
+		"apnsbridge/store"}},
 	{"bridge/failures", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/store"}},
 	{"bridge/ledgerlog", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/upstream"}},
-	{"bridge/health", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/conversation", "apnsbridge/store"}},
+	{"bridge/health", []string{"apnsbridge/bridge.", "apnsbridge/bridge/lane", "apnsbridge/bridge/conversation",
+		"apnsbridge/store"}},
 	{"bridge/lane", []string{"apnsbridge", "os", "net.", "io", "log", "context"}},
 	{"bridge/upstream", []string{"apnsbridge/bridge.", "apnsbridge/store"}},
 	{"bridge/apnssim", []string{"apnsbridge/bridge.", "testing"}},
@@ -92,7 +97,8 @@ var forbidden = []struct {
 	{"store/boltstore/boltfile", []string{"apnsbridge/store/boltstore"}},
 	{"store/boltstore/queuedb", []string{"apnsbridge/store/boltstore."}},
 	{"store/pgstore", []string{"apnsbridge/store/boltstore"}},
-	{"fleet", []string{"apnsbridge/gateway", "apnsbridge/bridge", "apnsbridge/cmd", "apnsbridge/store/boltstore", "apnsbridge/store/pgstore"}},
+	{"fleet", []string{"apnsbridge/gateway", "apnsbridge/bridge", "apnsbridge/cmd", "apnsbridge/store/boltstore",
+		"apnsbridge/store/pgstore"}},
 	{"fleet/lease", []string{"os", "net.", "io", "sync.", "log", "context"}},
 }
 
@@ -120,6 +126,7 @@ var reserved = []struct {
 }
 
 func TestImports(t *testing.T) {
+	t.Parallel()
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {
 			for _, rule := range forbidden {
@@ -132,9 +139,23 @@ func TestImports(t *testing.T) {
 					t.Errorf("%s imports %s, which only %s may", p.ImportPath, imported, strings.Join(rule.in, ", "))
 				}
 			}
-			if p.ImportPath == "binproto" && !slices.Contains([]string{"encoding/binary", "errors", "math", "strconv"}, imported) {
+			if p.ImportPath == "binproto" && !slices.Contains([]string{"encoding/binary", "errors", "math", "strconv"},
+				imported) {
 				t.Errorf("binproto imports %s: it is a leaf", imported)
 			}
+		}
+	}
+}
+
+// Each package begins with what it is.
+func TestPackagesAreDescribed(t *testing.T) {
+	for _, p := range packages(t) {
+		begins := "Package " + p.Name + " "
+		if p.Name == "main" {
+			begins = "Command " + filepath.Base(p.ImportPath) + " "
+		}
+		if len(p.GoFiles) > 0 && !strings.HasPrefix(p.Doc, begins) {
+			t.Errorf("%s: the package's comment begins with %q, not with %q", p.ImportPath, p.Doc, begins)
 		}
 	}
 }
@@ -156,7 +177,8 @@ func TestProcessBelongsToMain(t *testing.T) {
 				if !ok {
 					return true
 				}
-				if from, ok := call.X.(*ast.Ident); ok && from.Name == "os" && slices.Contains([]string{"Exit", "Getenv", "LookupEnv", "Environ", "Args"}, call.Sel.Name) {
+				if from, ok := call.X.(*ast.Ident); ok && from.Name == "os" &&
+					slices.Contains([]string{"Exit", "Getenv", "LookupEnv", "Environ", "Args"}, call.Sel.Name) {
 					t.Errorf("%s: os.%s belongs to cmd", fset.Position(call.Pos()), call.Sel.Name)
 				}
 				return true
@@ -168,6 +190,7 @@ func TestProcessBelongsToMain(t *testing.T) {
 // The diagram of docs/design.md has the imports that there are, and no others. A package that
 // is not drawn belongs to the one above it.
 func TestDiagram(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../docs/design.md")
 	if err != nil {
 		t.Fatal(err)

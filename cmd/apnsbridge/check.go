@@ -57,7 +57,7 @@ func (c checkCommand) Run(ctx context.Context, std streams) error {
 		printError(err, std.err)
 		err = errSaid
 	}
-	if printed := printFindings(std.out, found, painter(std.out)); printed != nil {
+	if printed := found.Print(std.out); printed != nil {
 		return printed
 	}
 	if err == nil && !found.OK {

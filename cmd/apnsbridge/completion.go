@@ -137,7 +137,12 @@ func (manCommand) Run(model *kong.Application, std streams) error {
 func forPage(node *kong.Node) (page *kong.Node, examples []string) {
 	copied := *node
 	page = &copied
-	page.Children, page.Detail = nil, ""
+	page.Children, page.Flags, page.Detail = nil, nil, ""
+	for _, flag := range node.Flags {
+		shown, value := *flag, *flag.Value
+		value.Help, shown.Value = helpWithDefault(flag.Value), &value
+		page.Flags = append(page.Flags, &shown)
+	}
 	text, example, _ := strings.Cut(node.Detail, "Example:\n")
 	page.Help = strings.Join(append(strings.Fields(node.Help), strings.Fields(text)...), " ")
 	for line := range strings.Lines(example) {

@@ -22,8 +22,8 @@ import (
 )
 
 type demoCommand struct {
-	Stay bool   `help:"Keep running, with a page to take part, and print commands to try."`
-	Page string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the page of --stay is. Default: a free port of loopback."`
+	Stay bool    `help:"Keep running, with a page to take part, and print commands to try."`
+	Page address `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the page of --stay is. Default: a free port of loopback."`
 }
 
 // Help is the command's example.
@@ -69,7 +69,7 @@ func (c demoCommand) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	if c.Stay {
-		d.page = c.Page
+		d.page = string(c.Page)
 		return d.stay(ctx)
 	}
 	return nil

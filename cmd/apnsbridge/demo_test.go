@@ -17,6 +17,7 @@ var passing = regexp.MustCompile(`127\.0\.0\.1:\d+|[0-9a-f]{8}( +expiry)|[0-9a-f
 
 // The story, word by word.
 func TestDemoTellsTheStory(t *testing.T) {
+	t.Parallel()
 	out := &servertest.Buffer{}
 	if code := run([]string{"demo"}, streams{in: strings.NewReader(""), out: out, err: out}); code != exitOK {
 		t.Fatalf("exit code %d\n%s", code, out)
@@ -33,7 +34,8 @@ func TestDemoTellsTheStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("the story has changed; -args -update writes %s anew if that is meant\n%s", golden, firstDifference(got, string(want)))
+		t.Errorf("the story has changed; -args -update writes %s anew if that is meant\n%s", golden,
+			firstDifference(got, string(want)))
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 )
 
 type deviceCommand struct {
-	Sim         string   `default:"127.0.0.1:2199" placeholder:"HOST:PORT" help:"The simulator's courier."`
+	Sim         address  `default:"127.0.0.1:2199" placeholder:"HOST:PORT" help:"The simulator's courier."`
 	CA          string   `name:"ca" default:"apnsbridge-sim/ca.pem" placeholder:"FILE" help:"Who signs the simulator's certificate, PEM."`
 	Bundle      []string `default:"com.example.demo" placeholder:"ID" help:"The app, by its bundle identifier; may be given again."`
 	Environment string   `default:"production" enum:"production,sandbox" help:"For which the app is built."`
@@ -53,9 +54,15 @@ func (c deviceCommand) Run(ctx context.Context, std streams) error {
 	if !c.Uninstall {
 		installed = c.apps()
 	}
-	phone, err := courier.Connect(ctx, c.Sim, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, c.Name, installed)
+	phone, err := courier.Connect(ctx, string(c.Sim), &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, c.Name,
+		installed)
 	if err != nil {
-		return fmt.Errorf("%w; does `apnsbridge sim` run?", upstream.Plain(err))
+		var foreign x509.UnknownAuthorityError
+		if errors.As(err, &foreign) {
+			return fmt.Errorf("the certificate of the simulator at %s is of another authority than %s: name the simulator's "+
+				"own ca.pem with --ca", c.Sim, c.CA)
+		}
+		return fmt.Errorf("%w: start it with `apnsbridge sim`, or say where it is with --sim", upstream.Plain(err))
 	}
 	defer phone.Close()
 	if c.Uninstall {

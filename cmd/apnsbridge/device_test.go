@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -32,8 +33,9 @@ func TestDevice(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	command := deviceCommand{Sim: port.address().String(), CA: w.Path("ca.pem"), Name: "phone", Environment: "production",
-		Bundle: []string{story.Topic}}
+	command := deviceCommand{Sim: address(port.address().String()), CA: w.Path("ca.pem"), Name: "phone",
+		Environment: "production",
+		Bundle:      []string{story.Topic}}
 	send := func(token, text string) {
 		t.Helper()
 		args := []string{"send", "--gateway", w.Push, "--cert", w.Path("client.pem"), "--key", w.Path("client-key.pem"),
@@ -42,6 +44,12 @@ func TestDevice(t *testing.T) {
 		if code := run(args, streams{in: strings.NewReader(""), out: out, err: out}); code != exitOK {
 			t.Fatalf("send: %d %s", code, out)
 		}
+	}
+	strange := command
+	strange.CA = w.Write("strange.pem", servertest.Strangers().CA.CertPEM)
+	if err := strange.Run(t.Context(), streams{out: io.Discard}); err == nil ||
+		!strings.Contains(err.Error(), "own ca.pem with --ca") {
+		t.Errorf("with another simulator's authority: %v", err)
 	}
 	// online runs the phone until do has returned.
 	online := func(do func(shown *servertest.Buffer, token string)) {
@@ -81,7 +89,8 @@ func TestDevice(t *testing.T) {
 	})
 	command.Uninstall = true
 	out := &servertest.Buffer{}
-	if err := command.Run(t.Context(), streams{out: out, err: out}); err != nil || !strings.Contains(out.String(), "is uninstalled") {
+	if err := command.Run(t.Context(), streams{out: out, err: out}); err != nil ||
+		!strings.Contains(out.String(), "is uninstalled") {
 		t.Errorf("uninstall: %v %s", err, out)
 	}
 	servertest.WaitFor(t, "410", func() bool {
@@ -92,10 +101,12 @@ func TestDevice(t *testing.T) {
 }
 
 func TestDeviceWithoutSimulator(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	out := &servertest.Buffer{}
 	args := []string{"device", "--sim", w.Hold(), "--ca", w.Path("ca.pem")}
-	if code := run(args, streams{out: out, err: out}); code != exitFailed || !strings.Contains(out.String(), "does `apnsbridge sim` run?") {
+	if code := run(args, streams{out: out, err: out}); code != exitFailed ||
+		!strings.Contains(out.String(), "refused: start it with `apnsbridge sim`") {
 		t.Errorf("got %d %s", code, out)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 type feedbackCommand struct {
-	Feedback    string `default:"127.0.0.1:2196" placeholder:"HOST:PORT" help:"The feedback service."`
+	Feedback    address `default:"127.0.0.1:2196" placeholder:"HOST:PORT" help:"The feedback service."`
 	clientFlags `embed:""`
 	JSON        bool `name:"json" help:"Print an object a line: {\"time\":epoch,\"token\":hex}."`
 }
@@ -48,7 +48,7 @@ func (c feedbackCommand) Run(ctx context.Context, std streams) error {
 			}{t.Time, hex.EncodeToString(t.Token)})
 		}
 	}
-	if _, err = provider.ReadFeedback(ctx, c.Feedback, config, print); err != nil {
+	if _, err = provider.ReadFeedback(ctx, string(c.Feedback), config, print); err != nil {
 		return clientProblem(err)
 	}
 	return nil

@@ -84,33 +84,42 @@ func TestInit(t *testing.T) {
 		says          string
 		writes        string
 	}{
-		{"everything asked", "apple/AuthKey_ABC123DEFG.p8\nDEF123GHIJ\ncom.example.mail\n", nil, exitOK, "is written", "key_id: ABC123DEFG, team_id: DEF123GHIJ"},
+		{"everything asked", "apple/AuthKey_ABC123DEFG.p8\nDEF123GHIJ\ncom.example.mail\n", nil, exitOK, "is written",
+			"key_id: ABC123DEFG, team_id: DEF123GHIJ"},
 		{"a certificate, asked", "apple/push.pem\n", nil, exitOK, "is written", "topic: com.example.demo"},
-		{"a certificate", "", []string{"--certificate", "apple/push.pem"}, exitOK, "is written", "certificate: {file: apple/push.pem}"},
-		{"a pin", "", []string{"--certificate", "apple/push.pem", "--pin", "apple/client.pem"}, exitOK, "is written", "sha256: "},
-		{"addresses", "", []string{"--certificate", "apple/push.pem", "--cidr", "10.0.0.0/8"}, exitOK, "is written", "{cidr: '10.0.0.0/8'}"},
-		{"an environment", "", []string{"--certificate", "apple/push.pem", "--environment", "by-listener"}, exitOK, "is written", "environment: by-listener"},
+		{"a certificate", "", []string{"--certificate", "apple/push.pem"}, exitOK, "is written",
+			"certificate: {file: apple/push.pem}"},
+		{"a pin", "", []string{"--certificate", "apple/push.pem", "--pin", "apple/client.pem"}, exitOK, "is written",
+			"sha256: "},
+		{"addresses", "", []string{"--certificate", "apple/push.pem", "--cidr", "10.0.0.0/8"}, exitOK, "is written",
+			"{cidr: '10.0.0.0/8'}"},
+		{"an environment", "", []string{"--certificate", "apple/push.pem", "--environment", "by-listener"}, exitOK,
+			"is written", "environment: by-listener"},
 		{"nothing answered", "", nil, exitUsage, "--key or --certificate", ""},
 		{"half answered", "apple/AuthKey_ABC123DEFG.p8\n", nil, exitUsage, "--team-id", ""},
 		{"two credentials", "", []string{"--key", "a", "--certificate", "b"}, exitUsage, "exclude each other", ""},
 		{"no such certificate", "", []string{"--certificate", "gone.p12"}, exitFailed, "gone.p12", ""},
 		{"no certificate", "", []string{"--certificate", "apple/ca.pem"}, exitFailed, "without its private key", ""},
 		{"nothing answered, by Apple's name", "", nil, exitUsage, "the .p8 of Apple's developer site", ""},
-		{"names of two words", "", []string{"--certificate", "apple/push.pem", "--app", "my mail", "--pki", "my pki"}, exitOK, "--app 'my mail' --cert 'my pki/", "'my mail':"},
+		{"names of two words", "", []string{"--certificate", "apple/push.pem", "--app", "my mail", "--pki", "my pki"}, exitOK,
+			"--app 'my mail' --cert 'my pki/", "'my mail':"},
 		{"a topic with a slash", "", []string{"--topic", "../x", "--certificate", "apple/push.pem"}, exitFailed, "slash", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := strings.ReplaceAll(tt.name, " ", "-") + ".yaml"
 			var out bytes.Buffer
-			code := run(append([]string{"init", "--config", file}, tt.args...), streams{in: strings.NewReader(tt.answers), out: &out, err: &out})
+			code := run(append([]string{"init", "--config", file}, tt.args...),
+				streams{in: strings.NewReader(tt.answers), out: &out, err: &out})
 			text, _ := os.ReadFile(file)
-			if code != tt.code || !strings.Contains(out.String(), tt.says) || !strings.Contains(string(text), tt.writes) || (len(text) > 0) != (code == exitOK) {
+			if code != tt.code || !strings.Contains(out.String(), tt.says) || !strings.Contains(string(text), tt.writes) ||
+				(len(text) > 0) != (code == exitOK) {
 				t.Errorf("exit code %d\n%s\n%s", code, out.String(), text)
 			}
 			if code != exitOK {
 				return
 			}
-			if code := run([]string{"init", "--config", file, "--certificate", "apple/push.pem"}, streams{in: strings.NewReader(""), out: &out, err: &out}); code != exitFailed {
+			if code := run([]string{"init", "--config", file, "--certificate", "apple/push.pem"},
+				streams{in: strings.NewReader(""), out: &out, err: &out}); code != exitFailed {
 				t.Errorf("a second init: exit code %d", code)
 			}
 			if again, _ := os.ReadFile(file); !bytes.Equal(again, text) {
@@ -170,7 +179,8 @@ func TestDemoCommands(t *testing.T) {
 		}
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
 		cmd.Dir, cmd.Env = b.dir, b.env
-		if text, err := cmd.CombinedOutput(); err != nil && !bytes.Contains(text, []byte("1 of 1 notifications were refused")) {
+		if text, err := cmd.CombinedOutput(); err != nil &&
+			!bytes.Contains(text, []byte("1 of 1 notifications were refused")) {
 			t.Errorf("%s: %v\n%s", line, err, text)
 		}
 	}

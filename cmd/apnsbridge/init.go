@@ -154,7 +154,7 @@ func (c *initCommand) readCertificate() error {
 		return fmt.Errorf("--password-env: the environment variable %s is not set: set it, as the gateway needs it too",
 			config.Clip(c.PasswordEnv))
 	}
-	credential, err := upstream.ChooseCertificateCredential(text, password, time.Now(), func(leaf *x509.Certificate) bool {
+	credential, err := upstream.NewCertificateCredential(text, password, time.Now(), func(leaf *x509.Certificate) bool {
 		return c.Topic == "" || server.ServesTopic(leaf, c.Topic) == nil
 	})
 	if upstream.NeedsPassword(err) {

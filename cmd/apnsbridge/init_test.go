@@ -20,7 +20,8 @@ func TestInitWritesNothingThatCheckRefuses(t *testing.T) {
 	if err := os.WriteFile("apple/push.pem", both, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p8 := []string{"--topic", "com.example.mail", "--key", "apple/AuthKey_DEVELOPER.p8", "--key-id", "ABC123DEFG", "--team-id", "DEF123GHIJ"}
+	p8 := []string{"--topic", "com.example.mail", "--key", "apple/AuthKey_DEVELOPER.p8", "--key-id", "ABC123DEFG",
+		"--team-id", "DEF123GHIJ"}
 	certificate := []string{"--certificate", "apple/push.pem"}
 	for _, tt := range []struct {
 		name string
@@ -40,7 +41,8 @@ func TestInitWritesNothingThatCheckRefuses(t *testing.T) {
 		{"no such pin", p8, []string{"--pin", "gone.pem"}, "--pin: "},
 		{"a key for a pin", p8, []string{"--pin", "apple/client-key.pem"}, "has no certificate"},
 		{"an endpoint without a scheme", p8, []string{"--endpoint", "127.0.0.1:2197"}, "write one that begins with https://"},
-		{"no such authority", p8, []string{"--endpoint", "https://127.0.0.1:2197", "--endpoint-ca", "gone.pem"}, "--endpoint-ca: "},
+		{"no such authority", p8, []string{"--endpoint", "https://127.0.0.1:2197", "--endpoint-ca", "gone.pem"},
+			"--endpoint-ca: "},
 		{"an address for a host", p8, []string{"--host", "https://push.example.com"}, "--host"},
 		{"no variable", certificate, []string{"--password-env", "APNSBRIDGE_TEST_NONE"}, "APNSBRIDGE_TEST_NONE is not set"},
 		{"a device", nil, []string{"--certificate", "/dev/zero"}, "is longer than"},
@@ -63,7 +65,8 @@ func TestInitWritesNothingThatCheckRefuses(t *testing.T) {
 
 // A certificate has only names that a provider can look for.
 func TestHosts(t *testing.T) {
-	for _, host := range []string{"push.example.com", "localhost", "10.1.2.3", "::1", "*.example.com", "xn--bcher-kva.de", "my_host", "2x"} {
+	for _, host := range []string{"push.example.com", "localhost", "10.1.2.3", "::1", "*.example.com", "xn--bcher-kva.de",
+		"my_host", "2x"} {
 		if err := checkHosts([]string{host}); err != nil {
 			t.Errorf("%s: %v", host, err)
 		}
@@ -81,8 +84,9 @@ func TestHosts(t *testing.T) {
 
 // A value is never taken for a flag.
 func TestShellFlags(t *testing.T) {
-	for value, want := range map[string]string{"mail": "--app mail", "my mail": "--app 'my mail'", "-x": "--app=-x", "--help": "--app=--help",
-		"- x": "--app='- x'", "": "--app=''"} {
+	for value, want := range map[string]string{"mail": "--app mail", "my mail": "--app 'my mail'", "-x": "--app=-x",
+		"--help": "--app=--help",
+		"- x":    "--app='- x'", "": "--app=''"} {
 		if got := quoting.ShellFlag("--app", value); got != want {
 			t.Errorf("%q: got %s, want %s", value, got, want)
 		}

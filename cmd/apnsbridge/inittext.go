@@ -82,7 +82,7 @@ Where the library takes a host, it may have the gateway's own name instead:
   Ruby (grocer)    Grocer.pusher(certificate: 'push.pem', gateway: 'HOST')
   Node (apn 1.x)   new apn.Connection({ cert: 'push.pem', key: 'push.pem', gateway: 'HOST', ca: ['ca.pem'] })
   Java (notnoop)   APNS.newService().withCert(…).withGatewayDestination("HOST", 2195)
-  .NET (PushSharp) new ApnsConfiguration("HOST", 2195, "HOST", 2196, …)
+  .NET (PushSharp) config.OverrideServer("HOST", 2195);
 `)
 }
 
@@ -91,5 +91,6 @@ func (c *initCommand) tryCertificate(made madeFiles) string {
 	if made.client == "" {
 		return ""
 	}
-	return fmt.Sprintf(" --cert %s --key %s", quoting.ShellPath(made.client), quoting.ShellPath(strings.TrimSuffix(made.client, ".pem")+"-key.pem"))
+	return fmt.Sprintf(" --cert %s --key %s", quoting.ShellPath(made.client),
+		quoting.ShellPath(strings.TrimSuffix(made.client, ".pem")+"-key.pem"))
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"apnsbridge/cmd/apnsbridge/quoting"
 )
 
 // commands is the command line.
@@ -35,7 +37,7 @@ type commands struct {
 	Fleet      fleetCommand      `cmd:"" help:"See where the apps of a fleet live, and move them."`
 	Completion completionCommand `cmd:"" help:"Print what makes a shell complete commands and flags."`
 	Man        manCommand        `cmd:"" help:"Print the manual page."`
-	Spool      spoolCommand      `cmd:"" help:"See to the notifications that wait on disk, while the gateway is at rest."`
+	Spool      spoolCommand      `cmd:"" help:"Inspect what waits on disk, and repair it while the gateway is stopped."`
 }
 
 // Exit codes.
@@ -62,7 +64,8 @@ func main() {
 }
 
 func run(args []string, std streams) int {
-	helped := false
+	helped, out := false, &output{to: std.out}
+	std.out = out
 	parser, err := kong.New(&commands{},
 		kong.Name("apnsbridge"),
 		kong.Description("The address for providers that still speak Apple's binary push interface: frames in, "+
@@ -80,14 +83,17 @@ func run(args []string, std streams) int {
 		args = []string{"--help"}
 	}
 	selected, err := parser.Parse(args)
-	if helped {
-		return exitOK
-	}
-	if err == nil {
+	switch {
+	case helped:
+		err = nil
+	case err == nil:
 		ctx, stop := untilSignal(context.Background())
 		defer stop()
 		selected.BindTo(ctx, (*context.Context)(nil))
 		err = selected.Run(std, parser.Model)
+	}
+	if out.err != nil {
+		err = writeProblem("the output", out.err, elsewhere)
 	}
 	return printError(err, std.err)
 }
@@ -122,7 +128,7 @@ func printError(err error, to io.Writer) int {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		io.WriteString(to, text)
+		io.WriteString(to, quoting.Terminal(text))
 	}()
 	select {
 	case <-written:

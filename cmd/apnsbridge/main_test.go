@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"apnsbridge/cmd/apnsbridge/servertest"
@@ -18,6 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestExitCodes(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -34,14 +36,21 @@ func TestExitCodes(t *testing.T) {
 		{"expiry", []string{"send", "--token", "00", "--expiry", "soon"}, exitUsage, `--expiry "soon"`},
 		{"no configuration", []string{"serve", "--config", "/nowhere.yaml"}, exitFailed, "/nowhere.yaml"},
 		{"a rate below 0", []string{"send", "--token", "00", "--rate=-1"}, exitUsage, "--rate"},
-		{"priority where there is none", []string{"send", "--token", "00", "--priority", "5"}, exitUsage, "--priority goes with --format frame"},
-		{"priority that is none", []string{"send", "--token", "00", "--format", "frame", "--priority", "7"}, exitUsage, "--priority 7"},
-		{"expiry where there is none", []string{"send", "--token", "00", "--format", "simple", "--expiry", "1h"}, exitUsage, "--expiry goes with"},
-		{"no expiry where there must be one", []string{"send", "--token", "00", "--expiry", "none"}, exitUsage, "--expiry none"},
-		{"a key without its certificate", []string{"send", "--token", "00", "--key", "k"}, exitUsage, "--key goes with --cert"},
+		{"priority where there is none", []string{"send", "--token", "00", "--priority", "5"}, exitUsage,
+			"--priority goes with --format frame"},
+		{"priority that is none", []string{"send", "--token", "00", "--format", "frame", "--priority", "7"}, exitUsage,
+			"--priority 7"},
+		{"expiry where there is none", []string{"send", "--token", "00", "--format", "simple", "--expiry", "1h"}, exitUsage,
+			"--expiry goes with"},
+		{"no expiry where there must be one", []string{"send", "--token", "00", "--expiry", "none"}, exitUsage,
+			"--expiry none"},
+		{"a key without its certificate", []string{"send", "--token", "00", "--key", "k"}, exitUsage,
+			"--key goes with --cert"},
 		{"devices and a file", []string{"send", "--from", "-", "--devices", "5"}, exitUsage, "--devices"},
 		{"nothing sent", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "0 sent in"},
 		{"no such notifications", []string{"send", "--from", "gone"}, exitFailed, "put the file there, or correct its name"},
+		{"a folder of notifications", []string{"send", "--from", "testdata"}, exitFailed,
+			"apnsbridge: --from: read testdata: is a directory: name a file in it\n"},
 		{"no such scenario", []string{"sim", "--dir", t.TempDir(), "--scenario", "gone"}, exitFailed,
 			"put the file there, or correct its name"},
 		{"a scenario that is none", []string{"sim", "--dir", t.TempDir(), "--scenario", "testdata/demo.txt"}, exitFailed,
@@ -50,7 +59,8 @@ func TestExitCodes(t *testing.T) {
 			"the configuration testdata cannot be read: is a directory: name a file"},
 		{"a gateway that does not run", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed,
 			"refused: start the gateway, or say where it listens"},
-		{"no gateway", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed, "cannot connect to 127.0.0.1:1: connection refused"},
+		{"no gateway", []string{"send", "--gateway", "127.0.0.1:1", "--token", "00"}, exitFailed,
+			"cannot connect to 127.0.0.1:1: connection refused"},
 		{"no certificate", []string{"feedback", "--cert", "/nowhere.pem"}, exitFailed, "/nowhere.pem"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,18 +78,22 @@ func TestExitCodes(t *testing.T) {
 
 // Every command's help has an example, which names the command.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"serve", "sim", "send", "feedback", "check", "certs", "demo", "device", "init", "try", "status", "trace", "reload", "version", "certs init", "certs server", "certs client", "certs renew", "fleet status", "fleet move", "completion", "man"} {
+	eachCommand(model(t).Node, nil, func(words []string, node *kong.Node) {
+		if !node.Leaf() && node.Detail == "" {
+			return
+		}
 		var out bytes.Buffer
-		if code := run(append(strings.Fields(command), "--help"), streams{out: &out, err: &out}); code != exitOK {
+		command := strings.Join(words, " ")
+		if code := run(append(words, "--help"), streams{out: &out, err: &out}); code != exitOK {
 			t.Errorf("%s --help: exit code %d", command, code)
 		}
 		if !strings.Contains(out.String(), "Example:\n") || !strings.Contains(out.String(), "apnsbridge "+command) {
 			t.Errorf("%s --help has no example: %s", command, out.String())
 		}
-	}
+	})
 }
 
-// What a shell completes is what there is.
+// What a shell completes, and the manual page has, is what there is.
 func TestCompletion(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
@@ -101,7 +115,8 @@ func TestCompletion(t *testing.T) {
 		{"apnsbridge completion f", []string{"fish"}},
 	} {
 		words := strings.Fields(tt.words)
-		script := fmt.Sprintf("%s\nCOMP_WORDS=(%s); COMP_CWORD=%d; _apnsbridge; echo \"${COMPREPLY[@]}\"", script.String(), tt.words, len(words)-1)
+		script := fmt.Sprintf("%s\nCOMP_WORDS=(%s); COMP_CWORD=%d; _apnsbridge; echo \"${COMPREPLY[@]}\"", script.String(),
+			tt.words, len(words)-1)
 		out, err := exec.Command(bash, "-c", script).CombinedOutput()
 		got := strings.Fields(string(out))
 		slices.Sort(got)
@@ -114,16 +129,28 @@ func TestCompletion(t *testing.T) {
 	if code := run([]string{"man"}, streams{out: &page, err: &page}); code != exitOK {
 		t.Errorf("man: exit code %d", code)
 	}
-	for _, want := range []string{"\n\\fBcheck [flags]\\fP", "Check a configuration and what it names\\&. Reads the configuration",
-		"\n.SH EXAMPLES\napnsbridge "} {
+	for _, want := range []string{"\n\\fBcheck [flags]\\fP",
+		"Check a configuration and what it names\\&. Reads the configuration",
+		"\n.SH EXAMPLES\napnsbridge ", "The authority's directory\\&. Default: pki\\&."} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the manual page has no %q", want)
 		}
 	}
-	for _, args := range [][]string{{"completion", "zsh"}, {"completion", "fish"}, {"man"}} {
+	for _, args := range [][]string{{"completion", "bash"}, {"completion", "zsh"}, {"completion", "fish"}, {"man"}} {
 		var out bytes.Buffer
-		if code := run(args, streams{out: &out, err: &out}); code != exitOK || !strings.Contains(out.String(), "renew") {
+		if code := run(args, streams{out: &out, err: &out}); code != exitOK {
 			t.Errorf("%s: exit code %d, %.200s", args, code, out.String())
 		}
+		text := strings.ReplaceAll(out.String(), `\-`, "-")
+		eachCommand(model(t).Node, nil, func(words []string, node *kong.Node) {
+			for _, flag := range node.Flags {
+				words = append(words, flag.Name)
+			}
+			for _, word := range words {
+				if !strings.Contains(text, word) {
+					t.Errorf("%s has no %s of %s", args, word, node.FullPath())
+				}
+			}
+		})
 	}
 }

@@ -130,7 +130,8 @@ var mistakes = []struct {
 	{"an empty file", "AuthKey_DEVELOPER.p8", "empty", true},
 	{"a picture", "file: chat.pem", "file: picture.p12", true},
 	{"a port that another program has", `gateway: {listen: "127.0.0.1:0"}`, `gateway: {listen: "TAKEN"}`, false},
-	{"the feedback port that another program has", `feedback: {listen: "127.0.0.1:0"}`, `feedback: {listen: "TAKEN"}`, false},
+	{"the feedback port that another program has", `feedback: {listen: "127.0.0.1:0"}`, `feedback: {listen: "TAKEN"}`,
+		false},
 	{"a file that includes itself", "store:", "include: apnsbridge.yaml\nstore:", false},
 	{"a dry run that is no choice", "environment: production", "dry_run: maybe", false},
 }

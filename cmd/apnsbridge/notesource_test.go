@@ -50,7 +50,8 @@ func TestNotesForDevices(t *testing.T) {
 		t.Fatalf("got %x, %v", token, err)
 	}
 	s := &noteSource{template: binproto.Notification{Token: token}, count: 5, devices: 3}
-	want := []string{"0101010100000000 ", "0101010100000001 ", "0101010100000002 ", "0101010100000000 ", "0101010100000001 "}
+	want := []string{"0101010100000000 ", "0101010100000001 ", "0101010100000002 ", "0101010100000000 ",
+		"0101010100000001 "}
 	if got := read(s); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -131,7 +131,8 @@ func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func awaitText(ts *testscript.TestScript, file, text string) {
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(ts.ReadFile(file), text); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(ts.ReadFile(file),
+		text); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s never has %q:\n%s", file, text, ts.ReadFile(file))
 		}

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"apnsbridge/binproto"
@@ -20,7 +22,7 @@ import (
 )
 
 type sendCommand struct {
-	Gateway     string `default:"127.0.0.1:2195" placeholder:"HOST:PORT" help:"The gateway."`
+	Gateway     address `default:"127.0.0.1:2195" placeholder:"HOST:PORT" help:"The gateway."`
 	clientFlags `embed:""`
 
 	Format   string        `enum:"simple,enhanced,frame" default:"enhanced" help:"How notifications are written: simple, enhanced or frame."`
@@ -29,7 +31,7 @@ type sendCommand struct {
 	Payload  string        `placeholder:"JSON" default:"{\"aps\":{\"alert\":\"Hello\"}}" help:"The payload, sent as it is."`
 	From     string        `placeholder:"FILE" help:"Read notifications from a file, or - for standard input: a line each, a device token and, behind a space, a payload in place of --payload. Blank lines and those with # are left out."`
 	Count    int           `default:"0" help:"How many to send. Default: 1, or all that --from has."`
-	Rate     float64       `default:"0" help:"At most so many a second. Default: as fast as the gateway takes them."`
+	Rate     float64       `default:"0" help:"At most so many a second, also of what is sent again. Default: as fast as the gateway takes them."`
 	Expiry   string        `default:"24h" help:"When APNs gives up: seconds since 1970, a duration from now such as 24h, 0 for a single attempt, or none (frame only)."`
 	Priority uint8         `default:"10" help:"10, 5 or 1; 0 leaves it out (frame only)."`
 	Quiet    time.Duration `default:"1s" help:"How long to listen for an error packet behind the last notification."`
@@ -68,11 +70,11 @@ func (c sendCommand) Run(ctx context.Context, std streams) error {
 
 	screen := newProgress(std.err, source.count)
 	client := provider.Client{
-		Addr:     c.Gateway,
+		Addr:     string(c.Gateway),
 		TLS:      config,
 		Number:   true,
 		Quiet:    c.Quiet,
-		Wait:     turns(c.Rate),
+		Turn:     turns(c.Rate, time.Now),
 		Progress: func(r provider.Report) { screen.show(sent(r), r.Failed) },
 		Packet: func(p provider.Packet) {
 			screen.clear()
@@ -242,30 +244,23 @@ func (c sendCommand) source(template binproto.Notification, in io.Reader) (*note
 	if err != nil {
 		return nil, fmt.Errorf("--from: %w", smallfile.Problem(err))
 	}
+	if info, err := file.Stat(); err == nil && info.IsDir() { // which can be opened, and not read
+		file.Close()
+		return nil, fmt.Errorf("--from: %w", smallfile.Problem(&fs.PathError{Op: "read", Path: c.From, Err: syscall.EISDIR}))
+	}
 	s.lines, s.file = file, file
 	return s, nil
 }
 
-// turns gives a function that waits for the next turn of so many a second.
-func turns(perSecond float64) func(context.Context) error {
+// turns gives a function that says how long to wait for the next turn of so many a second.
+func turns(perSecond float64, now func() time.Time) func() time.Duration {
 	if perSecond <= 0 {
 		return nil
 	}
 	const slack = 100 // of a second: what a sleep that was too long has lost is made up for
 	count := max(1, int(perSecond/slack))
 	p := pace.New(pace.Rate{Count: count, Per: time.Duration(float64(count) / perSecond * float64(time.Second))})
-	return func(ctx context.Context) error {
-		wait := p.Take(1, time.Now())
-		if wait == 0 {
-			return ctx.Err()
-		}
-		select {
-		case <-time.After(wait):
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return func() time.Duration { return p.Take(1, now()) }
 }
 
 // shortToken is enough of a device token to find it, and too little to use it.

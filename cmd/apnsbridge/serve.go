@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/logwriter"
 	"apnsbridge/cmd/apnsbridge/server"
 	"apnsbridge/cmd/apnsbridge/succession"
 )
@@ -70,7 +71,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 		level = zerolog.DebugLevel
 	}
 	signal.Ignore(syscall.SIGPIPE) // the end of the log's reader is not ours
-	lines := server.NewLogWriter(logOutput(std.err), int64(settings.Limits.LogRate))
+	lines := logwriter.New(logOutput(std.err), int64(settings.Limits.LogRate))
 	defer lines.Close(logPatience)
 	log := zerolog.New(lines).Level(level).With().Timestamp().Logger()
 	sockets, predecessor, err := c.sockets(settings)

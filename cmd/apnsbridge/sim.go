@@ -24,15 +24,15 @@ import (
 )
 
 type simCommand struct {
-	Listen   string `default:"127.0.0.1:2197" placeholder:"HOST:PORT" help:"Where it is APNs."`
-	Cert     string `placeholder:"FILE" help:"Its certificate, PEM. Default: one that it makes in --dir."`
-	Key      string `placeholder:"FILE" help:"The certificate's key, PEM."`
-	Dir      string `default:"apnsbridge-sim" placeholder:"DIR" help:"Where it makes its certificates, and finds them the next time."`
-	ClientCA string `name:"client-ca" placeholder:"FILE" help:"Who signs the certificates that stand for a provider token, PEM. Default: tokens only."`
-	Control  string `default:"127.0.0.1:2198" placeholder:"HOST:PORT" help:"Where the control API is."`
-	Courier  string `default:"127.0.0.1:2199" placeholder:"HOST:PORT" help:"Where devices connect; see apnsbridge device."`
-	Scenario string `placeholder:"FILE" help:"How it behaves, JSON; docs/simulator.md has what there is. Default: as a healthy APNs."`
-	Quiet    bool   `help:"Print no line for each push."`
+	Listen   address `default:"127.0.0.1:2197" placeholder:"HOST:PORT" help:"Where it is APNs."`
+	Cert     string  `placeholder:"FILE" help:"Its certificate, PEM. Default: one that it makes in --dir."`
+	Key      string  `placeholder:"FILE" help:"The certificate's key, PEM."`
+	Dir      string  `default:"apnsbridge-sim" placeholder:"DIR" help:"Where it makes its certificates, and finds them the next time."`
+	ClientCA string  `name:"client-ca" placeholder:"FILE" help:"Who signs the certificates that stand for a provider token, PEM. Default: tokens only."`
+	Control  address `default:"127.0.0.1:2198" placeholder:"HOST:PORT" help:"Where the control API is."`
+	Courier  address `default:"127.0.0.1:2199" placeholder:"HOST:PORT" help:"Where devices connect; see apnsbridge device."`
+	Scenario string  `placeholder:"FILE" help:"How it behaves, JSON; docs/simulator.md has what there is. Default: as a healthy APNs."`
+	Quiet    bool    `help:"Print no line for each push."`
 }
 
 // Help is the command's example.
@@ -71,13 +71,13 @@ func (c simCommand) Run(ctx context.Context, std streams) error {
 		return server.ListenProblem("--listen", err)
 	}
 	defer sim.Close()
-	listener, err := net.Listen("tcp", c.Control)
+	listener, err := net.Listen("tcp", string(c.Control))
 	if err != nil {
 		return server.ListenProblem("--control", err)
 	}
 	control := &http.Server{Handler: simControl(sim, ctx.Done()), ReadHeaderTimeout: 10 * time.Second}
 	defer control.Close()
-	phones, err := startCourier(sim, c.Courier, config.Certificate)
+	phones, err := startCourier(sim, string(c.Courier), config.Certificate)
 	if err != nil {
 		listener.Close()
 		return err
@@ -164,7 +164,8 @@ func simControl(sim *apnssim.Simulator, ended <-chan struct{}) http.Handler {
 			stats := sim.Stats()
 			pushes := sim.Received(max(0, stats.Received-pushesOnPage)).Pushes
 			slices.Reverse(pushes)
-			page.WriteSimulator(w, &page.Simulator{URL: sim.URL(), Stats: stats, Pushes: pushes[:min(len(pushes), pushesOnPage)]})
+			page.WriteSimulator(w, &page.Simulator{URL: sim.URL(), Stats: stats,
+				Pushes: pushes[:min(len(pushes), pushesOnPage)]})
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -198,7 +199,7 @@ func printPushes(ctx context.Context, sim *apnssim.Simulator, out io.Writer) {
 }
 
 func (c simCommand) config() (apnssim.Config, error) {
-	config := apnssim.Config{Listen: c.Listen}
+	config := apnssim.Config{Listen: string(c.Listen)}
 	var err error
 	if config.Certificate, err = smallfile.Pair(c.Cert, c.Key); err != nil {
 		return config, fmt.Errorf("the certificate %s with key %s: %w", c.Cert, c.Key, err)

@@ -51,7 +51,8 @@ func (p *spoolPlace) put(app, environment string, queued bool, n int, expires ti
 	defer s.Close()
 	batch := store.SpoolBatch{Line: store.Line{App: app, Environment: environment}, Records: make([]store.SpoolRecord, n)}
 	for i := range batch.Records {
-		batch.Records[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("token"), Queued: queued}, Body: make([]byte, 1000)}
+		batch.Records[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: []byte("token"), Queued: queued},
+			Body: make([]byte, 1000)}
 		if !expires.IsZero() {
 			batch.Records[i].Expires = expires.Unix()
 		}
@@ -103,9 +104,11 @@ func TestSpoolList(t *testing.T) {
 	p.put("mail", "production", true, 4, time.Time{})
 	p.put("mail", "sandbox", false, 2, time.Time{})
 	p.put("news", "production", false, 1, time.Time{})
-	p.want(exitOK, []string{"list"}, "APP    ENVIRONMENT   TOPIC          RECORDS   QUEUED", "mail   production    (configured)   7         4 ",
+	p.want(exitOK, []string{"list"}, "APP    ENVIRONMENT   TOPIC          RECORDS   QUEUED",
+		"mail   production    (configured)   7         4 ",
 		"mail   sandbox       (configured)   2         0 ", "news   production    (configured)   1         0 ", before.UTC().Format("2006-01-02T15:"))
-	p.want(exitOK, []string{"list", "--app", "mail", "--json"}, `{"app":"mail","environment":"production","topic":"","records":7,"queued":4,"bytes":`)
+	p.want(exitOK, []string{"list", "--app", "mail", "--json"},
+		`{"app":"mail","environment":"production","topic":"","records":7,"queued":4,"bytes":`)
 	for app, want := range map[string]int{"mail": 2, "mail/sandbox": 1, "mail/other": 0, "mai": 0} {
 		if _, got, _ := p.run("list", "--json", "--app", app); strings.Count(got, "\n") != want {
 			t.Errorf("--app %s: got %q, want %d lines", app, got, want)
@@ -120,7 +123,8 @@ func TestSpoolPurge(t *testing.T) {
 	p.put("mail", "production", true, 2, time.Time{})
 	p.put("news", "production", false, 4, time.Time{})
 	p.want(exitUsage, []string{"purge", "--app", "mail"}, "mail   production    (configured)   5 ")
-	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"}, "mail/production, topic (configured): 5 notifications are thrown away\n")
+	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"},
+		"mail/production, topic (configured): 5 notifications are thrown away\n")
 	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"}, "no notifications wait")
 	p.want(exitOK, []string{"list"}, "news   production    (configured)   4 ")
 	p.want(exitOK, []string{"purge", "--yes"}, "news/production, topic (configured): 4 notifications are thrown away\n")
@@ -139,7 +143,8 @@ func TestSpoolMove(t *testing.T) {
 	p.put("old", "sandbox", false, 1, time.Time{})
 	p.put("old/sandbox", "sandbox", false, 5, time.Time{})
 	p.want(exitOK, []string{"move", "old", "mail"}, "3,501 notifications of old are mail's now\n")
-	p.want(exitOK, []string{"list"}, "mail          production    (configured)   3,502     1,500 ", "mail          sandbox       (configured)   1 ", "old/sandbox   sandbox       (configured)   5 ")
+	p.want(exitOK, []string{"list"}, "mail          production    (configured)   3,502     1,500 ",
+		"mail          sandbox       (configured)   1 ", "old/sandbox   sandbox       (configured)   5 ")
 	p.want(exitOK, []string{"list", "--app", "old"}, "no notifications wait")
 	p.want(exitOK, []string{"move", "old", "mail"}, "0 notifications of old are mail's now\n")
 }
@@ -181,9 +186,11 @@ func TestSpoolImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.want(exitOK, []string{"list", "--app", "mail"}, "no notifications wait")
-	p.want(exitOK, []string{"import", kept[0]}, " notifications are imported\n", "of these may have been delivered before", "\n10 have expired\n")
+	p.want(exitOK, []string{"import", kept[0]}, " notifications are imported\n", "of these may have been delivered before",
+		"\n10 have expired\n")
 	p.want(exitFailed, []string{"import", kept[0]}, "no such file")
-	p.want(exitOK, []string{"list"}, "mail   production    (configured)   1,500     1,500 ", "news   production    (configured)   2,000 ")
+	p.want(exitOK, []string{"list"}, "mail   production    (configured)   1,500     1,500 ",
+		"news   production    (configured)   2,000 ")
 	if _, err := os.Stat(kept[0] + ".imported"); err != nil {
 		t.Error(err)
 	}

@@ -94,11 +94,15 @@ func (c *tryCommand) app(settings *config.Config) (app config.App, err error) {
 // chosenApp is the app that --app names, or the only one.
 func chosenApp(settings *config.Config, name string) (string, error) {
 	names := slices.Sorted(maps.Keys(settings.Apps))
-	if name == "" && len(names) == 1 {
+	switch {
+	case name == "" && len(names) == 1:
 		return names[0], nil
+	case name == "":
+		return "", usageError{fmt.Errorf("there are several apps: give --app with one of %s", config.Few(names))}
 	}
 	if _, ok := settings.Apps[name]; !ok {
-		return "", usageError{fmt.Errorf("--app %q is not configured: choose one of %s", config.Clip(name), config.Few(names))}
+		return "", usageError{fmt.Errorf("--app %q is not configured: choose one of %s", config.Clip(name),
+			config.Few(names))}
 	}
 	return name, nil
 }

@@ -42,18 +42,46 @@ func (l *Lease) living(name string) (node store.FleetNode, ok bool) {
 
 // Claims are the apps that the node is to claim though no session asks for them, in
 // the order of their names: what was given to it or was its own in an earlier life, and
-// what it is heir to. serves reports whether the node is configured with an app.
+// what it is heir to, or what the heir has not claimed for as long as a lease: it may not
+// be configured with it. serves reports whether this node is.
 func (l *Lease) Claims(now Instant, serves func(app string) bool) (apps []string) {
 	if now >= l.deadline {
 		return nil
 	}
 	for _, a := range l.view.Apps {
-		if h := l.held[a.Name]; h != nil || !serves(a.Name) {
+		if h := l.held[a.Name]; h != nil || !serves(a.Name) || l.Spared(a.Name, now) {
 			continue
 		}
 		_, owned := l.living(a.Node)
-		if a.Node == l.node || !owned && l.heir(a.Name) == l.node {
+		if a.Node == l.node || !owned && (l.heir(a.Name) == l.node || now-l.orphans[a.Name] >= l.rules.Length) {
 			apps = append(apps, a.Name)
+		}
+	}
+	return apps
+}
+
+// Spared reports whether an app is not to be claimed now, though the node that had it has no
+// lease: this node could not ask the store either until a moment ago. The other is likely to
+// live, and knows of the app what it could not write down meanwhile; in the time of a lease
+// it will have come back.
+func (l *Lease) Spared(app string, now Instant) bool {
+	a, ok := l.latest(app)
+	if !ok || a.Node == "" || a.Node == l.node || now >= l.sparing {
+		return false
+	}
+	_, lives := l.living(a.Node)
+	return !lives
+}
+
+// Strays are the apps that the store gives to this node, which has not claimed them and is
+// not configured with them: as long as it lives no other node would have them.
+func (l *Lease) Strays(now Instant, serves func(app string) bool) (apps []store.FleetApp) {
+	if now >= l.deadline {
+		return nil
+	}
+	for _, a := range l.view.Apps {
+		if a.Node == l.node && l.held[a.Name] == nil && !serves(a.Name) {
+			apps = append(apps, a)
 		}
 	}
 	return apps

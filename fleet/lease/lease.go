@@ -32,6 +32,10 @@ type Lease struct {
 	next     Instant // when the next renewal, or attempt to join, is due
 	view     store.FleetView
 	held     map[string]*holding
+	orphans  map[string]Instant // apps that no living node has, and since which answer
+
+	unanswered int     // joins and renewals in a row that have not succeeded, the latest sent included
+	sparing    Instant // until when apps are left to the nodes that had them
 }
 
 // holding is an app that this process has claimed.
@@ -51,7 +55,7 @@ const (
 
 // New returns the lease of a node that has yet to join.
 func New(node string, r Rules) *Lease {
-	return &Lease{node: node, rules: r, held: make(map[string]*holding)}
+	return &Lease{node: node, rules: r, held: make(map[string]*holding), orphans: make(map[string]Instant)}
 }
 
 // Due is when the next renewal is to be sent; or, unless it has Joined, the next
@@ -69,7 +73,10 @@ func (l *Lease) Deadline() Instant { return l.deadline }
 func (l *Lease) View() store.FleetView { return l.view }
 
 // Sent takes note that a join or a renewal is sent now.
-func (l *Lease) Sent(now Instant) { l.next = now + l.rules.Renew }
+func (l *Lease) Sent(now Instant) {
+	l.next = now + l.rules.Renew
+	l.unanswered++
+}
 
 // Renewed takes note that the join or the renewal that was sent at the given instant
 // has succeeded. It gives the apps that were held and are another's, in the order of
@@ -77,8 +84,19 @@ func (l *Lease) Sent(now Instant) { l.next = now + l.rules.Renew }
 func (l *Lease) Renewed(sent Instant, v store.FleetView) (lost []string) {
 	l.joined = true
 	l.deadline = max(l.deadline, sent+l.rules.Trust)
+	if l.unanswered > 1 {
+		// The store was away, perhaps from all. Other nodes' leases have run out as this one's
+		// may have, and they come back as this one does.
+		l.sparing = sent + l.rules.Length
+	}
+	l.unanswered = 0
 	l.view = v
 	for _, a := range v.Apps {
+		if _, lives := l.living(a.Node); lives {
+			delete(l.orphans, a.Name)
+		} else if _, known := l.orphans[a.Name]; !known {
+			l.orphans[a.Name] = sent
+		}
 		h := l.held[a.Name]
 		if h == nil || !l.goneOn(a, h.epoch) {
 			continue

@@ -196,3 +196,71 @@ func TestHeirs(t *testing.T) {
 		t.Errorf("%d of %d are claimed", len(taken), apps)
 	}
 }
+
+// What its heir does not claim for as long as a lease, because it is not configured with
+// it, the others do.
+func TestHeirThatDoesNotClaim(t *testing.T) {
+	others := 0
+	for i := range 20 {
+		l, v := New("gw1", NewRules(6*second)), view(fmt.Sprintf("app%d gw0 1", i))
+		l.Renewed(0, v)
+		if len(l.Claims(second, every)) > 0 {
+			continue
+		}
+		others++
+		l.Renewed(5*second, v)
+		checkClaims(t, l, 5999*time.Millisecond)
+		checkClaims(t, l, 6*second, fmt.Sprint("app", i))
+		l.Renewed(6*second, view(fmt.Sprintf("app%d gw2 2", i)))
+		checkClaims(t, l, 7*second)
+		l.Renewed(10*second, v)
+		checkClaims(t, l, 12*second)
+	}
+	if others == 0 {
+		t.Error("gw1 is heir to all")
+	}
+}
+
+func TestStrays(t *testing.T) {
+	l := joined("ad gw1 1", "mail gw2 1", "news gw1 4")
+	none := func(string) bool { return false }
+	if got := l.Strays(second, none); len(got) != 2 || got[0].Name != "ad" || got[1].Epoch != 4 {
+		t.Errorf("got %v, want what is given to gw1", got)
+	}
+	if l.Claimed("news", 5); len(l.Strays(second, none)) != 1 || l.Strays(5*second, none) != nil ||
+		l.Strays(second, every) != nil {
+		t.Error("got what it has claimed, what is not known any more, or what it is configured with")
+	}
+}
+
+// After the store was away a node leaves apps to those who had them, for as long as a lease:
+// they come back as it does. What was given up is anyone's.
+func TestSparesWhoComesBack(t *testing.T) {
+	alone := store.FleetView{Nodes: []store.FleetNode{{Name: "gw1"}}, Apps: []store.FleetApp{
+		{Name: "given", Epoch: 1}, {Name: "mail", Node: "gw2", Epoch: 3}, {Name: "ours", Node: "gw1", Epoch: 1}}}
+	for name, asks := range map[string]func(l *Lease){
+		"a renewal failed":      func(l *Lease) { l.Sent(8 * second); l.Sent(10 * second) },
+		"the lease has run out": func(l *Lease) { l.Sent(8 * second); l.Over(9 * second); l.Sent(10 * second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := joined()
+			asks(l)
+			l.Renewed(10*second, alone)
+			l.orphans["given"], l.orphans["mail"] = 0, 0 // whoever its heir is
+			checkClaims(t, l, 10*second, "given", "ours")
+			for i := range Instant(4) {
+				l.Sent((11 + i) * second)
+				l.Renewed((11+i)*second, alone)
+			}
+			if !l.Spared("mail", 15999*time.Millisecond) || l.Spared("given", 11*second) || l.Spared("ours", 11*second) {
+				t.Error("it spares the wrong ones")
+			}
+			checkClaims(t, l, 16*second, "given", "mail", "ours")
+		})
+	}
+	l := joined()
+	l.Sent(2 * second)
+	l.Renewed(2*second, alone)
+	l.orphans["mail"] = -6 * second
+	checkClaims(t, l, 2*second, "given", "mail", "ours") // the store was there all the time
+}

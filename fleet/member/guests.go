@@ -55,7 +55,7 @@ func (m *Member) later(v *visit) {
 	v.failed++
 	m.wg.Go(func() {
 		select {
-		case <-time.After(m.Rules.Claim / attempts):
+		case <-time.After(m.Rules.Seek() / attempts):
 		case <-m.ctx.Done():
 		}
 		m.enter(v)

@@ -43,6 +43,10 @@ type Apps interface {
 	Loosen(app string)
 	GoOn(app string)
 
+	// Givable is why an app cannot be given without losing what is known of it, nil if it can.
+	// It asks memory only.
+	Givable(app string) error
+
 	// Hush has them go without packets, because the app is about to be given.
 	Hush(app string)
 
@@ -75,6 +79,7 @@ type Member struct {
 	hurry  chan struct{} // the store is asked at once
 
 	deadline atomic.Int64 // of the lease, for state
+	ending   atomic.Bool  // the node is about to leave, for state
 	given    atomic.Uint64
 
 	mu      sync.Mutex
@@ -91,20 +96,22 @@ type Member struct {
 type app struct {
 	jobs    []func()
 	busy    bool
+	moving  bool // it goes without packets, to be given in a moment
 	waiting []*visit
 }
 
 // Bits of what a node tells with each sign of life.
 const (
-	hasLease = 1
-	oneGift  = 2 // beyond it: how many apps the node has given, modulo 128
+	takesApps = 1 // it has a lease, and is not about to end
+	ends      = 2 // it is about to
+	oneGift   = 4 // beyond them: how many apps the node has given, modulo 64
 )
 
 // New returns a member whose links come from l. It begins with Start.
 func New(c Config) *Member {
 	m := &Member{Config: c, began: time.Now(), hurry: make(chan struct{}, 1), apps: make(map[string]*app),
 		peers: make(map[string]*peer), digests: make(map[string]time.Time)}
-	m.machine = fleet.New(c.Link.Node, c.Rules, fleet.Config{Serves: c.Serves, Reaches: m.reaches})
+	m.machine = fleet.New(c.Link.Node, c.Rules, fleet.Config{Serves: c.Serves, Reaches: m.carriesTo})
 	m.Link.State = m.state
 	m.owner = link.NewOwner(m.Link, c.Apps)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -144,7 +151,8 @@ func (m *Member) Settle(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d connections that other nodes carry here have not come to their end: %w", m.owner.Open(), ctx.Err())
+			return fmt.Errorf("%d connections that other nodes carry here have not come to their end: %w",
+				m.owner.Open(), ctx.Err())
 		}
 	}
 	m.mu.Lock()
@@ -177,8 +185,10 @@ func (m *Member) now() fleet.Instant { return time.Since(m.began) }
 // state is what others are told of us. It is called under a link's lock.
 func (m *Member) state() byte {
 	s := byte(m.given.Load()) * oneGift
-	if m.deadline.Load() > int64(m.now()) {
-		s |= hasLease
+	if m.ending.Load() {
+		s |= ends
+	} else if m.deadline.Load() > int64(m.now()) {
+		s |= takesApps
 	}
 	return s
 }
@@ -263,6 +273,7 @@ func (m *Member) tick() {
 		m.tell(func(now fleet.Instant) {
 			m.countLoose(now)
 			m.machine.Tick(now)
+			m.review()
 		})
 	}
 }
@@ -273,36 +284,4 @@ func (m *Member) askSoon() {
 	case m.hurry <- struct{}{}:
 	default:
 	}
-}
-
-// Ready reports whether the node should be sent providers.
-func (m *Member) Ready() bool {
-	others := m.othersHaveLease()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return !m.leaving && m.machine.Ready(others, m.now())
-}
-
-// May reports whether what nodes share may be read for an app now.
-func (m *Member) May(name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.machine.May(name, m.now())
-}
-
-// Answers is how long packets may still be written for an app: 0 if none may.
-func (m *Member) Answers(name string) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if p := m.machine.Place(name); p != fleet.Here && p != fleet.Giving {
-		return 0
-	}
-	return max(0, m.machine.Lease().Deadline()-m.now())
-}
-
-// Place is where an app lives.
-func (m *Member) Place(name string) fleet.Place {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.machine.Place(name)
 }

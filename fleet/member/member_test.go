@@ -32,7 +32,8 @@ type registry struct {
 }
 
 func newRegistry() *registry {
-	return &registry{nodes: make(map[string]store.FleetNode), until: make(map[string]time.Time), apps: make(map[string]store.FleetApp)}
+	return &registry{nodes: make(map[string]store.FleetNode), until: make(map[string]time.Time),
+		apps: make(map[string]store.FleetApp)}
 }
 
 var errDown = errors.New("the registry is down")
@@ -135,8 +136,9 @@ func (l leases) Leave(context.Context) error {
 
 // deeds writes down what is done with apps, and takes what is carried.
 type deeds struct {
-	mu   sync.Mutex
-	done []string
+	mu    sync.Mutex
+	done  []string
+	keeps error // why apps cannot be given
 }
 
 func (d *deeds) note(what string) {
@@ -145,10 +147,24 @@ func (d *deeds) note(what string) {
 	d.done = append(d.done, what)
 }
 
+func (d *deeds) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.done = nil
+}
+
 func (d *deeds) said(what string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Contains(d.done, what)
+}
+
+// saidBehind reports whether something was done, and something else behind it.
+func (d *deeds) saidBehind(what, first string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.Index(d.done, first)
+	return i >= 0 && slices.Contains(d.done[i:], what)
 }
 
 func (d *deeds) Take(context.Context, string, uint64) error {
@@ -158,6 +174,7 @@ func (d *deeds) Take(context.Context, string, uint64) error {
 func (d *deeds) Loosen(string)                   { d.note("loosen") }
 func (d *deeds) GoOn(string)                     { d.note("go on") }
 func (d *deeds) Hush(string)                     { d.note("hush") }
+func (d *deeds) Givable(string) error            { return d.keeps }
 func (d *deeds) Lose(string)                     { d.note("lose") }
 func (d *deeds) Release(context.Context, string) { d.note("release") }
 
@@ -201,6 +218,19 @@ var pki = sync.OnceValue(func() *devpki.PKI {
 
 func start(t *testing.T, r *registry, name string) (*Member, *deeds) {
 	t.Helper()
+	return startServing(t, r, name, "", func(string) bool { return true })
+}
+
+// startServing starts a node that is configured in a way of its own.
+func startServing(t *testing.T, r *registry, name, digest string, serves func(app string) bool) (*Member, *deeds) {
+	t.Helper()
+	return startBy(t, fleet.NewRules(600*time.Millisecond, 2*time.Second), r, name, digest, serves)
+}
+
+// startBy starts a node with rules of its own.
+func startBy(t *testing.T, rules fleet.Rules, r *registry, name, digest string,
+	serves func(app string) bool) (*Member, *deeds) {
+	t.Helper()
 	certificate, err := pki().Server.TLS()
 	if err != nil {
 		t.Fatal(err)
@@ -210,10 +240,10 @@ func start(t *testing.T, r *registry, name string) (*Member, *deeds) {
 		t.Fatal(err)
 	}
 	d := new(deeds)
-	m := New(Config{Leases: leases{r, name}, Rules: fleet.NewRules(600*time.Millisecond, 2*time.Second), Apps: d,
+	m := New(Config{Leases: leases{r, name}, Rules: rules, Apps: d,
 		Link:   link.Config{Node: name, Certificate: certificate, CA: pool()},
-		Self:   func() store.FleetNode { return store.FleetNode{Name: name, Address: l.Addr().String()} },
-		Serves: func(string) bool { return true }, Log: zerolog.Nop()})
+		Self:   func() store.FleetNode { return store.FleetNode{Name: name, Address: l.Addr().String(), Digest: digest} },
+		Serves: serves, Log: zerolog.Nop()})
 	m.Start(l)
 	t.Cleanup(func() {
 		l.Close()
@@ -233,26 +263,33 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// An app is taken by the node that is asked for it first; the others carry to that one. It
-// goes to another when the node leaves, and the first session there waits for it.
-func TestMember(t *testing.T) {
-	r := newRegistry()
-	first, did := start(t, r, "gw1")
-	g := newGuest()
-	first.Enter("mail", "", g)
-	g.wants(t, "here")
-	second, its := start(t, r, "gw2")
+// acquaint waits until each node has links to all others.
+func acquaint(t *testing.T, all ...*Member) {
+	t.Helper()
 	until(t, "the nodes are linked", func() bool {
 		linked := 0
-		for _, m := range []*Member{first, second} {
+		for _, m := range all {
 			for _, n := range m.Stats().Nodes {
 				if n.Linked {
 					linked++
 				}
 			}
 		}
-		return linked == 4
+		return linked == len(all)*len(all)
 	})
+}
+
+// An app is taken by the node that is asked for it first; the others carry to that one. It
+// goes to another when the node leaves, and the first session there waits for it.
+func TestMember(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	first, did := start(t, r, "gw1")
+	g := newGuest()
+	first.Enter("mail", "", g)
+	g.wants(t, "here")
+	second, its := start(t, r, "gw2")
+	acquaint(t, first, second)
 	g = newGuest()
 	second.Enter("mail", "", g)
 	g.wants(t, "carried to gw1")
@@ -278,6 +315,7 @@ func TestMember(t *testing.T) {
 // Without the store an app is loose when the deadline has passed, and here again when the
 // store is back; the node stays ready, for no other has a lease.
 func TestMemberLoose(t *testing.T) {
+	t.Parallel()
 	r := newRegistry()
 	m, did := start(t, r, "gw1")
 	g := newGuest()

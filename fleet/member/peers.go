@@ -86,17 +86,28 @@ func (m *Member) reaches(name string) bool {
 	return p != nil && p.live() != nil
 }
 
-// othersHaveLease reports whether another node says that it has a lease.
-func (m *Member) othersHaveLease() bool {
+// carriesTo reports whether a node without a lease may carry to another: the link to it
+// stands, and it is not about to end. m.mu is held.
+func (m *Member) carriesTo(name string) bool {
+	p := m.peers[name]
+	if p == nil {
+		return false
+	}
+	e := p.live()
+	return e != nil && e.State()&ends == 0
+}
+
+// othersTakeApps reports whether another node says that it has a lease, and stays.
+func (m *Member) othersTakeApps() bool {
 	for _, s := range m.owner.States() {
-		if s&hasLease != 0 {
+		if s&takesApps != 0 {
 			return true
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.peers {
-		if e := p.live(); e != nil && e.State()&hasLease != 0 {
+		if e := p.live(); e != nil && e.State()&takesApps != 0 {
 			return true
 		}
 	}

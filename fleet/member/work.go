@@ -19,7 +19,7 @@ func (m *Member) of(name string) *app {
 	return a
 }
 
-// do has something be done for an app, behind what is. m.mu is held.
+// do queues a job of an app behind those that it has. m.mu is held.
 func (m *Member) do(name string, job func()) {
 	a := m.of(name)
 	a.jobs = append(a.jobs, job)
@@ -46,7 +46,8 @@ func (m *Member) do(name string, job func()) {
 // carryOut begins what the machine wants, in its order. m.mu is held.
 func (m *Member) carryOut() {
 	for _, w := range m.machine.Actions() {
-		m.Log.Debug().Str("app", w.App).Stringer("verb", w.Verb).Uint64("epoch", w.Epoch).Str("node", w.Node).Msg("fleet")
+		m.Log.Debug().Str("app", w.App).Stringer("verb", w.Verb).Uint64("epoch", w.Epoch).Str("node", w.Node).
+			Msg("fleet")
 		switch w.Verb {
 		case fleet.Claim:
 			m.wg.Go(func() { m.claim(w.App) })
@@ -54,7 +55,10 @@ func (m *Member) carryOut() {
 			m.do(w.App, func() { m.take(w) })
 		case fleet.Open:
 			m.Log.Info().Str("app", w.App).Msg("the app lives here")
-			m.do(w.App, func() { m.seat(w.App) })
+			m.do(w.App, func() {
+				m.keepHushed(w.App)
+				m.seat(w.App)
+			})
 		case fleet.Loosen:
 			m.Log.Warn().Str("app", w.App).Msg("it is not known whose the app is: its providers are served without packets")
 			m.do(w.App, func() {
@@ -65,6 +69,7 @@ func (m *Member) carryOut() {
 			m.Log.Info().Str("app", w.App).Msg("the app lives here, as before")
 			m.do(w.App, func() {
 				m.Apps.GoOn(w.App)
+				m.keepHushed(w.App)
 				m.seat(w.App)
 			})
 		case fleet.End, fleet.Drop:
@@ -74,8 +79,32 @@ func (m *Member) carryOut() {
 			m.do(w.App, func() { m.sendOn(w.App, w.Node) })
 		case fleet.Release:
 			m.do(w.App, func() { m.release(w) })
+		case fleet.Decline:
+			m.wg.Go(func() { m.decline(w) })
 		}
 	}
+}
+
+// decline has an app be any other node's that is configured with it.
+func (m *Member) decline(w fleet.Action) {
+	ctx, cancel := context.WithTimeout(m.ctx, m.Rules.Trust)
+	defer cancel()
+	err := m.Leases.Give(ctx, w.App, w.Epoch, "")
+	if errors.Is(err, store.ErrNotOurs) {
+		err = nil
+	}
+	if err == nil {
+		m.Log.Warn().Str("app", w.App).
+			Msg("the app was to live here, and this node is not configured with it: any other may have it")
+	}
+	m.tell(func(now fleet.Instant) {
+		if err == nil {
+			m.stats.Given++
+		}
+		m.machine.Declined(w.App, w.Epoch, err == nil, now)
+	})
+	m.owner.Tell()
+	m.askSoon()
 }
 
 func (m *Member) claim(name string) {
@@ -140,14 +169,15 @@ func (m *Member) release(w fleet.Action) {
 }
 
 // Review gives the apps away that this node is not configured with any more.
-func (m *Member) Review() {
-	m.tell(func(fleet.Instant) {
-		for name := range m.apps {
-			if !m.Serves(name) {
-				m.machine.Give(name, m.successor(name))
-			}
+func (m *Member) Review() { m.tell(func(fleet.Instant) { m.review() }) }
+
+// review is Review. m.mu is held.
+func (m *Member) review() {
+	for name := range m.apps {
+		if !m.Serves(name) {
+			m.machine.Give(name, m.successor(name))
 		}
-	})
+	}
 }
 
 // leaseOver reports whether the lease may not be trusted in any more: others take the apps
@@ -165,40 +195,11 @@ func (m *Member) hushed() time.Duration { return min(m.Rules.Length/2, Hushed) }
 // Hushed is how long that is at most.
 const Hushed = 3 * time.Second
 
-// Move gives an app that lives here to another node.
-func (m *Member) Move(ctx context.Context, name, to string) error {
-	m.mu.Lock()
-	place, owner := m.machine.Place(name), ""
-	if o, ok := m.machine.Lease().Owner(name); ok {
-		owner = o.Name
-	}
-	_, alive := m.node(to)
-	m.mu.Unlock()
-	switch {
-	case !m.Serves(name):
-		return errors.New("no app of that name is configured")
-	case !alive:
-		return errors.New("no node of that name has a lease: see apnsbridge fleet status")
-	case place != fleet.Here && owner != "" && owner != m.Link.Node:
-		return errors.New("the app lives on " + owner + ": ask that node")
-	case place != fleet.Here:
-		return errors.New("the app lives nowhere: the first session to come takes it to its node")
-	case to == m.Link.Node:
-		return nil
-	}
-	m.Apps.Hush(name)
-	select {
-	case <-time.After(m.hushed()):
-	case <-ctx.Done():
-	}
-	m.tell(func(fleet.Instant) { m.machine.Give(name, to) })
-	return m.await(ctx, func() bool { p := m.machine.Place(name); return p != fleet.Here && p != fleet.Giving })
-}
-
 // Hush has all apps go without packets: the node is about to Leave.
 func (m *Member) Hush() {
 	m.mu.Lock()
 	m.leaving = true
+	m.ending.Store(true)
 	var here []string
 	for name := range m.apps {
 		if m.machine.Place(name) == fleet.Here {
@@ -206,7 +207,18 @@ func (m *Member) Hush() {
 		}
 	}
 	m.mu.Unlock()
+	m.owner.Tell()
 	for _, name := range here {
+		m.Apps.Hush(name)
+	}
+}
+
+// keepHushed has an app that came here, or back, go without packets if it is about to be given.
+func (m *Member) keepHushed(name string) {
+	m.mu.Lock()
+	soon := m.leaving || m.of(name).moving
+	m.mu.Unlock()
+	if soon {
 		m.Apps.Hush(name)
 	}
 }
@@ -215,6 +227,7 @@ func (m *Member) Hush() {
 func (m *Member) Leave(ctx context.Context) error {
 	m.tell(func(now fleet.Instant) {
 		m.leaving = true
+		m.ending.Store(true)
 		m.machine.Leave(now)
 		for name := range m.apps {
 			m.machine.Give(name, m.successor(name))
@@ -266,18 +279,19 @@ func (m *Member) node(name string) (store.FleetNode, bool) {
 }
 
 // successor is the other node that an app is given to, when this one ends: each of them
-// gets its part. "" is none in particular. m.mu is held.
+// gets its part, or of those that are configured as this one is, if there are any. "" is
+// none in particular. m.mu is held.
 func (m *Member) successor(app string) (name string) {
-	highest := uint32(0)
+	highest, ours, alike := uint32(0), m.Self().Digest, false
 	for _, n := range m.machine.Lease().View().Nodes {
 		p := m.peers[n.Name]
-		if p == nil || p.live() == nil || p.live().State()&hasLease == 0 {
+		if p == nil || p.live() == nil || p.live().State()&takesApps == 0 || alike && n.Digest != ours {
 			continue
 		}
 		h := fnv.New32a()
 		h.Write([]byte(app + "\x00" + n.Name))
-		if sum := h.Sum32(); name == "" || sum > highest {
-			name, highest = n.Name, sum
+		if sum := h.Sum32(); name == "" || sum > highest || !alike && n.Digest == ours {
+			name, highest, alike = n.Name, sum, n.Digest == ours
 		}
 	}
 	return name

@@ -12,7 +12,7 @@ import (
 	"apnsbridge/store"
 )
 
-// Ledger is a store.Ledger that is waited for no longer than Patience.
+// Ledger is a store.Ledger that is waited for no longer than Patience, but for Replace.
 type Ledger struct {
 	store.Ledger
 	Patience time.Duration
@@ -40,9 +40,19 @@ func (l Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) err
 	return l.Ledger.Load(ctx, fn)
 }
 
-// Replace implements store.Ledger.
+// Replace implements store.Ledger. It is what a node writes last before it gives an app: a
+// connection that has broken since the last write is no reason to give it without, nor is
+// that it is much and the store slow: it is waited for until ctx ends.
 func (l Ledger) Replace(ctx context.Context, records ...store.LedgerRecord) error {
-	ctx, cancel := context.WithTimeout(ctx, l.Patience)
-	defer cancel()
-	return l.count(l.Ledger.Replace(ctx, records...))
+	for {
+		err := l.count(l.Ledger.Replace(ctx, records...))
+		if err == nil || errors.Is(err, store.ErrNotOurs) || errors.Is(err, store.ErrClosed) {
+			return err
+		}
+		select {
+		case <-time.After(l.Patience / 50):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }

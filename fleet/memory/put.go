@@ -57,12 +57,12 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 		}
 	}
 	for _, line := range behind {
-		if s.Commits && (s.owns(line.App) || s.Loose(line.App)) {
+		if s.Commits && s.Loose(line.App) {
 			return errLoose
 		}
 	}
 	if err := s.putShared(ctx, &shared); err != nil {
-		if isOfRecords(err) || !shared.fresh || s.Commits || len(own.batches) > 0 {
+		if isOfRecords(err) || !s.mayGoBehind(&shared) || len(own.batches) > 0 {
 			return err
 		}
 		own, shared = shared, part{}
@@ -82,7 +82,21 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 
 // goesFirst reports whether what is new of a line goes into the shared part.
 func (s *Spool) goesFirst(line store.Line) bool {
-	return s.reads(line.App) && (s.Commits || !slices.Contains(s.Local.Lines(), line))
+	switch {
+	case s.reads(line.App):
+		return s.Commits || !slices.Contains(s.Local.Lines(), line)
+	case s.owns(line.App) && s.Gives(line.App): // what went behind would have to be read again, and put there
+		return !slices.Contains(s.Local.Lines(), line)
+	}
+	return false
+}
+
+// mayGoBehind reports whether all of a part may go behind, because it cannot be put into
+// what is shared.
+func (s *Spool) mayGoBehind(p *part) bool {
+	return p.fresh && !slices.ContainsFunc(p.batches, func(b store.SpoolBatch) bool {
+		return s.Commits && !s.Gives(b.Line.App)
+	})
 }
 
 func (s *Spool) putShared(ctx context.Context, p *part) error {

@@ -22,9 +22,13 @@ type SpoolConfig struct {
 	// May reports whether what is shared may be read for an app now. It asks memory only.
 	May func(app string) bool
 
+	// Gives reports whether an app is being given: what is shared of it may be written and
+	// not read. It asks memory only.
+	Gives func(app string) bool
+
 	// Commits says that nothing is forwarded before the fleet's store has it. Then
-	// nothing goes behind it while the node has the app, or Loose says that it is not
-	// known who has.
+	// nothing goes behind it while Loose reports that it is not known who has the app.
+	// What comes while the app is given may: it is handed over, or delivered from here.
 	Commits bool
 	Loose   func(app string) bool
 
@@ -104,7 +108,8 @@ func behind(records []store.SpoolRecord, err error) ([]store.SpoolRecord, error)
 }
 
 // TakeOf implements store.Spool.
-func (s *Spool) TakeOf(ctx context.Context, line store.Line, token []byte, limit int, size int64) ([]store.SpoolRecord, error) {
+func (s *Spool) TakeOf(ctx context.Context, line store.Line, token []byte,
+	limit int, size int64) ([]store.SpoolRecord, error) {
 	if s.reads(line.App) && s.Shared.Queued(line, token) {
 		ctx, cancel := context.WithTimeout(ctx, s.Patience)
 		defer cancel()
@@ -116,7 +121,8 @@ func (s *Spool) TakeOf(ctx context.Context, line store.Line, token []byte, limit
 }
 
 // Sample implements store.Spool.
-func (s *Spool) Sample(ctx context.Context, line store.Line, limit int, free func(token []byte) bool) ([]store.SpoolRecord, error) {
+func (s *Spool) Sample(ctx context.Context, line store.Line,
+	limit int, free func(token []byte) bool) ([]store.SpoolRecord, error) {
 	if s.reads(line.App) && s.Shared.Waiting(line) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, s.Patience)
 		defer cancel()
@@ -184,7 +190,8 @@ func (s *Spool) Lines() []store.Line {
 }
 
 func compareLines(a, b store.Line) int {
-	return cmp.Or(strings.Compare(a.App, b.App), strings.Compare(a.Environment, b.Environment), strings.Compare(a.Topic, b.Topic))
+	return cmp.Or(strings.Compare(a.App, b.App), strings.Compare(a.Environment, b.Environment),
+		strings.Compare(a.Topic, b.Topic))
 }
 
 // Devices implements store.Spool.

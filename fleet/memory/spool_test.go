@@ -65,7 +65,8 @@ func openBolt(t *testing.T) *boltstore.Store {
 func newSpool(t *testing.T, change func(*SpoolConfig)) (*Spool, *shared) {
 	t.Helper()
 	first := &shared{Spool: openBolt(t).Spool()}
-	c := SpoolConfig{Shared: first, Local: openBolt(t).Spool(), May: func(string) bool { return true }, Patience: time.Second}
+	c := SpoolConfig{Shared: first, Local: openBolt(t).Spool(), May: func(string) bool { return true },
+		Gives: func(string) bool { return false }, Patience: time.Second}
 	if change != nil {
 		change(&c)
 	}
@@ -145,7 +146,8 @@ func TestDisowned(t *testing.T) {
 	s.Done(line, store.SpoolKey{ID: behindBit | 1})
 	held := put(t, s, "1")
 	s.Disown("mail")
-	move := []store.SpoolRecord{{SpoolKey: store.SpoolKey{ID: held.ID, Queued: true, Token: held.Token}, Body: []byte("1")}}
+	key := store.SpoolKey{ID: held.ID, Queued: true, Token: held.Token}
+	move := []store.SpoolRecord{{SpoolKey: key, Body: []byte("1")}}
 	if err := s.Put(ctx, store.SpoolBatch{Line: line, Records: move}); err != nil {
 		t.Error(err)
 	}
@@ -180,11 +182,14 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// What has to be committed is not put behind while the engine is away or nobody knows
-// whose the app is; it is once the app was given.
+// What has to be committed is not put behind while the engine is away or it is not known
+// whose the app is; it is while the app is given and the engine away, and handed over then.
 func TestCommits(t *testing.T) {
-	loose := false
-	s, first := newSpool(t, func(c *SpoolConfig) { c.Commits, c.Loose = true, func(string) bool { return loose } })
+	loose, may, gives := false, true, false
+	s, first := newSpool(t, func(c *SpoolConfig) {
+		c.Commits, c.Loose, c.May = true, func(string) bool { return loose }, func(string) bool { return may }
+		c.Gives = func(string) bool { return gives }
+	})
 	refuses := func(why error) {
 		t.Helper()
 		records := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("x")}}}
@@ -197,8 +202,18 @@ func TestCommits(t *testing.T) {
 	}
 	first.away = true
 	refuses(errAway)
+	may, gives = false, true
+	k := put(t, s, "0")
+	if !isBehind(k.ID) {
+		t.Error("what comes while the app is given, and cannot be put there, is not behind")
+	}
+	first.away = false
+	s.Return(line, k)
+	if err := s.HandOver(ctx, "mail"); err != nil || first.Waiting(line) != 1 || s.Behind("mail") != 0 {
+		t.Errorf("%d are handed over, %d are not: %v", first.Waiting(line), s.Behind("mail"), err)
+	}
 	s.Disown("mail")
-	loose = true
+	gives, loose = false, true
 	refuses(errLoose)
 	loose = false
 	if k := put(t, s, "1"); !isBehind(k.ID) {
@@ -206,54 +221,35 @@ func TestCommits(t *testing.T) {
 	}
 }
 
-// failing is a list that can be away.
-type failing struct {
-	store.Feedback
-	away bool
-}
-
-func (f *failing) Record(ctx context.Context, app string, dead ...store.Dead) error {
-	if f.away {
-		return errAway
-	}
-	return f.Feedback.Record(ctx, app, dead...)
-}
-
-func (f *failing) Revive(ctx context.Context, app string, token []byte, sent time.Time) error {
-	if f.away {
-		return errAway
-	}
-	return f.Feedback.Revive(ctx, app, token, sent)
-}
-
-// What a list that is away misses it is told when it is back.
-func TestFeedbackAway(t *testing.T) {
-	fleet := &failing{Feedback: openBolt(t).Feedback()}
-	f := NewFeedback(FeedbackConfig{Shared: fleet, Own: openBolt(t).Feedback(), Apps: func() []string { return []string{"mail"} },
-		Patience: time.Second})
-	now := time.Now().Truncate(time.Millisecond).UTC()
-	record := func(token string) {
-		t.Helper()
-		if err := f.Record(ctx, "mail", store.Dead{Token: []byte(token), Time: now}); err != nil {
+// While an app is given, what comes goes at once to where the next owner finds it, and is not
+// read. What comes behind the node's own stays behind it.
+func TestGiven(t *testing.T) {
+	for _, commits := range []bool{false, true} {
+		may, gives := true, false
+		s, first := newSpool(t, func(c *SpoolConfig) {
+			c.Commits, c.Loose = commits, func(string) bool { return false }
+			c.May, c.Gives = func(string) bool { return may }, func(string) bool { return gives }
+		})
+		if err := s.Own(ctx, "mail", 1); err != nil {
 			t.Fatal(err)
 		}
-	}
-	record("one")
-	fleet.away = true
-	record("two")
-	record("three")
-	for _, token := range []string{"one", "two"} {
-		if err := f.Revive(ctx, "mail", []byte(token), now.Add(time.Second)); err != nil {
-			t.Fatal(err)
+		may, gives = false, true
+		k := put(t, s, "0")
+		s.Return(line, k)
+		if bodies, _ := takeAll(t, s); isBehind(k.ID) || len(bodies) > 0 {
+			t.Errorf("commits %t: behind %t, read %q", commits, isBehind(k.ID), bodies)
 		}
-	}
-	if !f.Listed("mail", []byte("three")) {
-		t.Error("what the node's own list has is not listed")
-	}
-	fleet.away = false
-	f.HandOver(ctx)
-	list, err := fleet.Pending(ctx, "mail", 0, 10)
-	if err != nil || len(list) != 1 || string(list[0].Token) != "three" {
-		t.Errorf("the fleet's list is %v, %v", list, err)
+		gives = false // the node has lost the lease, or not yet taken the app
+		if !commits {
+			s.Return(line, put(t, s, "1"))
+			gives = true
+			k := put(t, s, "2")
+			if s.Return(line, k); !isBehind(k.ID) {
+				t.Error("before what has come earlier")
+			}
+			if err := s.HandOver(ctx, "mail"); err != nil || first.Waiting(line) != 3 {
+				t.Errorf("%d are handed over: %v", first.Waiting(line), err)
+			}
+		}
 	}
 }

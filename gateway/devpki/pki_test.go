@@ -93,14 +93,20 @@ func TestIssue(t *testing.T) {
 		topics  string // Apple's extension that lists topics
 		expired bool
 	}{
-		{"as Apple issues", ClientOptions{Topic: "a"}, "Apple Push Services: a", "a", null, "303a" + a + aVoip + aComplication, false},
-		{"only its topic", ClientOptions{Topic: "a", Topics: []string{}}, "Apple Push Services: a", "a", null, "300a" + a, false},
-		{"further topic", ClientOptions{Topic: "a", Topics: []string{"b"}}, "Apple Push Services: a", "a", null, "3014" + a + "0c0162" + "3005" + "0c03617070", false},
-		{"no UID", ClientOptions{Topic: "a", NoUID: true, Topics: []string{}}, "Apple Push Services: a", "", null, "300a" + a, false},
-		{"own name", ClientOptions{Topic: "a", CommonName: "APSP:1", Topics: []string{}}, "APSP:1", "a", null, "300a" + a, false},
+		{"as Apple issues", ClientOptions{Topic: "a"}, "Apple Push Services: a", "a", null, "303a" + a + aVoip +
+			aComplication, false},
+		{"only its topic", ClientOptions{Topic: "a", Topics: []string{}}, "Apple Push Services: a", "a", null, "300a" + a,
+			false},
+		{"further topic", ClientOptions{Topic: "a", Topics: []string{"b"}}, "Apple Push Services: a", "a", null, "3014" +
+			a + "0c0162" + "3005" + "0c03617070", false},
+		{"no UID", ClientOptions{Topic: "a", NoUID: true, Topics: []string{}}, "Apple Push Services: a", "", null,
+			"300a" + a, false},
+		{"own name", ClientOptions{Topic: "a", CommonName: "APSP:1", Topics: []string{}}, "APSP:1", "a", null, "300a" + a,
+			false},
 		{"RSA", ClientOptions{CommonName: "some client", Key: RSA}, "some client", "", "", "", false},
 		{"nothing of Apple's", ClientOptions{CommonName: "some client"}, "some client", "", "", "", false},
-		{"expired", ClientOptions{CommonName: "old", NotBefore: now.AddDate(-2, 0, 0), NotAfter: now.AddDate(-1, 0, 0)}, "old", "", "", "", true},
+		{"expired", ClientOptions{CommonName: "old", NotBefore: now.AddDate(-2, 0, 0), NotAfter: now.AddDate(-1, 0, 0)},
+			"old", "", "", "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cert := issue(t, tt.options).Leaf
@@ -118,7 +124,8 @@ func TestIssue(t *testing.T) {
 			if _, isRSA := cert.PublicKey.(*rsa.PublicKey); isRSA != (tt.options.Key == RSA) {
 				t.Errorf("got key %T", cert.PublicKey)
 			}
-			_, err := cert.Verify(x509.VerifyOptions{Roots: create(t).Pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+			_, err := cert.Verify(x509.VerifyOptions{Roots: create(t).Pool(), CurrentTime: now,
+				KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 			if (err != nil) != tt.expired {
 				t.Errorf("got %v for a certificate that is expired: %v", err, tt.expired)
 			}
@@ -129,7 +136,8 @@ func TestIssue(t *testing.T) {
 // A provider and a server with these certificates accept one another.
 func TestHandshake(t *testing.T) {
 	p := create(t)
-	for name, client := range map[string]Pair{"RSA": p.Client, "ECDSA": issue(t, ClientOptions{Topic: "com.example.other"})} {
+	for name, client := range map[string]Pair{"RSA": p.Client,
+		"ECDSA": issue(t, ClientOptions{Topic: "com.example.other"})} {
 		t.Run(name, func(t *testing.T) { handshake(t, p, client) })
 	}
 }
@@ -146,10 +154,12 @@ func handshake(t *testing.T, p *PKI, client Pair) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	server := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{serverCert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.Pool()})
+	server := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{serverCert},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.Pool()})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
-	if err := tls.Client(b, &tls.Config{Certificates: []tls.Certificate{clientCert}, RootCAs: p.Pool(), ServerName: "gateway.push.apple.com"}).Handshake(); err != nil {
+	if err := tls.Client(b, &tls.Config{Certificates: []tls.Certificate{clientCert}, RootCAs: p.Pool(),
+		ServerName: "gateway.push.apple.com"}).Handshake(); err != nil {
 		t.Errorf("client: %v", err)
 		b.Close()
 	}

@@ -22,7 +22,8 @@ func TestMatch(t *testing.T) {
 	mail := issue(t, a.ours, devpki.ClientOptions{Topic: "com.example.mail"})
 	anonymous := issue(t, a.ours, devpki.ClientOptions{CommonName: "some client"})
 	foreign := issue(t, a.others, devpki.ClientOptions{Topic: "com.example.mail"})
-	expired := issue(t, a.ours, devpki.ClientOptions{Topic: "com.example.mail", NotBefore: a.now.AddDate(-2, 0, 0), NotAfter: a.now.AddDate(-1, 0, 0)})
+	expired := issue(t, a.ours, devpki.ClientOptions{Topic: "com.example.mail", NotBefore: a.now.AddDate(-2, 0, 0),
+		NotAfter: a.now.AddDate(-1, 0, 0)})
 	early := issue(t, a.ours, devpki.ClientOptions{Topic: "com.example.mail", NotBefore: a.now.Add(time.Hour)})
 	many := issue(t, a.ours, devpki.ClientOptions{Topic: "com.example.many", Topics: []string{"com.example.mail"}})
 	ancient := old(t)
@@ -49,8 +50,10 @@ func TestMatch(t *testing.T) {
 		{"pin of one signed with SHA-1", []Rule{{App: "mail", SHA256: fingerprint(ancient)}}, ancient, outside, "mail", ""},
 		{"pin of a key", []Rule{{App: "mail", SPKISHA256: keyPrint(ancient)}}, ancient, outside, "mail", ""},
 		{"pin of another key", []Rule{{App: "mail", SPKISHA256: keyPrint(mail)}}, foreign, outside, "", "not pinned"},
-		{"a pin needs the leaf", []Rule{{App: "mail", SHA256: fingerprint(mail)}}, append(slices.Clone(foreign), mail...), outside, "", "not pinned"},
-		{"a key's fingerprint is not a certificate's", []Rule{{App: "mail", SHA256: keyPrint(mail)}}, mail, outside, "", "not pinned"},
+		{"a pin needs the leaf", []Rule{{App: "mail", SHA256: fingerprint(mail)}}, append(slices.Clone(foreign), mail...),
+			outside, "", "not pinned"},
+		{"a key's fingerprint is not a certificate's", []Rule{{App: "mail", SHA256: keyPrint(mail)}}, mail, outside, "",
+			"not pinned"},
 
 		{"CA and UID", []Rule{byMail}, mail, outside, "mail", ""},
 		{"CA and another UID", []Rule{byChat}, mail, outside, "", `no ca is trusted for its uid "com.example.mail"`},
@@ -62,13 +65,16 @@ func TestMatch(t *testing.T) {
 		{"CA and not yet valid", []Rule{byMail}, early, outside, "", "not yet valid"},
 		{"CA and SHA-1", []Rule{{App: "mail", CA: a.ca(), Any: true}}, ancient, outside, "", "not good enough"},
 		{"CA and a topic", []Rule{byMail}, many, outside, "mail", ""},
-		{"a UID beats a topic", []Rule{byMail, {App: "many", CA: a.ca(), UID: "com.example.many"}}, many, outside, "many", ""},
+		{"a UID beats a topic", []Rule{byMail, {App: "many", CA: a.ca(), UID: "com.example.many"}}, many, outside, "many",
+			""},
 		{"intermediate", []Rule{{App: "mail", CA: chain[2:], UID: "com.example.mail"}}, chain[:2], outside, "mail", ""},
 		{"intermediate, and the root sent too", []Rule{{App: "mail", CA: chain[2:], Any: true}}, chain, outside, "mail", ""},
-		{"intermediate not sent", []Rule{{App: "mail", CA: chain[2:], Any: true}}, chain[:1], outside, "", "unknown authority"},
+		{"intermediate not sent", []Rule{{App: "mail", CA: chain[2:], Any: true}}, chain[:1], outside, "",
+			"unknown authority"},
 		{"a root of the stranger's own", []Rule{byMail}, chain, outside, "", "unknown authority"},
 		{"for any use", []Rule{{App: "mail", CA: anyUse[2:], Any: true}}, anyUse, outside, "mail", ""},
-		{"a server's certificate", []Rule{{App: "mail", CA: server[2:], Any: true}}, server, outside, "", "incompatible key usage"},
+		{"a server's certificate", []Rule{{App: "mail", CA: server[2:], Any: true}}, server, outside, "",
+			"incompatible key usage"},
 		{"several apps of one CA", []Rule{byChat, byMail}, mail, outside, "mail", ""},
 
 		{"CIDR", []Rule{{App: "mail", CIDR: ten}}, nil, inside, "mail", ""},
@@ -76,24 +82,31 @@ func TestMatch(t *testing.T) {
 		{"outside", []Rule{{App: "mail", CIDR: ten}}, nil, outside, "", "in no app's cidr"},
 		{"outside with a strange certificate", []Rule{{App: "mail", CIDR: ten}}, foreign, outside, "", "not pinned"},
 		{"IPv4 in IPv6", []Rule{{App: "mail", CIDR: ten}}, nil, netip.MustParseAddr("::ffff:10.1.2.3"), "mail", ""},
-		{"CIDR of IPv4 in IPv6", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("::ffff:10.1.0.0/112")}}, nil, inside, "mail", ""},
+		{"CIDR of IPv4 in IPv6", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("::ffff:10.1.0.0/112")}}, nil, inside,
+			"mail", ""},
 		{"CIDR with host bits", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("10.1.9.9/16")}}, nil, inside, "mail", ""},
-		{"IPv6", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("fe80::/10")}}, nil, netip.MustParseAddr("fe80::1%eth0"), "mail", ""},
+		{"IPv6", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("fe80::/10")}}, nil,
+			netip.MustParseAddr("fe80::1%eth0"), "mail", ""},
 		{"the whole of IPv4", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("0.0.0.0/0")}}, nil, outside, "mail", ""},
-		{"IPv6 is not in it", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("0.0.0.0/0")}}, nil, netip.MustParseAddr("2001:db8::1"), "", "2001:db8::1/128"},
+		{"IPv6 is not in it", []Rule{{App: "mail", CIDR: netip.MustParsePrefix("0.0.0.0/0")}}, nil,
+			netip.MustParseAddr("2001:db8::1"), "", "2001:db8::1/128"},
 		{"no address", []Rule{{App: "mail", CIDR: ten}}, nil, netip.Addr{}, "", "presented no certificate"},
 
 		{"a pin beats a CA", []Rule{byMail, {App: "chat", SHA256: fingerprint(mail)}}, mail, outside, "chat", ""},
 		{"a key's pin beats a CA", []Rule{byMail, {App: "chat", SPKISHA256: keyPrint(mail)}}, mail, outside, "chat", ""},
-		{"a pin beats a CIDR", []Rule{{App: "chat", CIDR: ten}, {App: "mail", SHA256: fingerprint(mail)}}, mail, inside, "mail", ""},
+		{"a pin beats a CIDR", []Rule{{App: "chat", CIDR: ten}, {App: "mail", SHA256: fingerprint(mail)}}, mail, inside,
+			"mail", ""},
 		{"a CA beats a CIDR", []Rule{{App: "chat", CIDR: ten}, byMail}, mail, inside, "mail", ""},
 		{"a topic beats a CIDR", []Rule{{App: "chat", CIDR: ten}, byMail}, many, inside, "mail", ""},
 		{"a CIDR behind a CA that refuses", []Rule{{App: "chat", CIDR: ten}, byMail}, expired, inside, "chat", ""},
 
-		{"two pins of one app", []Rule{{App: "mail", SHA256: fingerprint(mail)}, {App: "mail", SPKISHA256: keyPrint(mail)}}, mail, outside, "mail", ""},
-		{"two apps pin certificate and key", []Rule{{App: "mail", SHA256: fingerprint(mail)}, {App: "chat", SPKISHA256: keyPrint(mail)}}, mail, outside, "", "by apps mail and chat alike"},
+		{"two pins of one app", []Rule{{App: "mail", SHA256: fingerprint(mail)},
+			{App: "mail", SPKISHA256: keyPrint(mail)}}, mail, outside, "mail", ""},
+		{"two apps pin certificate and key", []Rule{{App: "mail", SHA256: fingerprint(mail)},
+			{App: "chat", SPKISHA256: keyPrint(mail)}}, mail, outside, "", "by apps mail and chat alike"},
 		{"two apps by two topics", []Rule{byMail, {App: "chat", CA: a.ca(), UID: "b"}},
-			issue(t, a.ours, devpki.ClientOptions{Topic: "a", Topics: []string{"b", "com.example.mail"}}), outside, "", "by apps mail and chat alike"},
+			issue(t, a.ours, devpki.ClientOptions{Topic: "a", Topics: []string{"b",
+				"com.example.mail"}}), outside, "", "by apps mail and chat alike"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, err := New(tt.rules)
@@ -141,9 +154,12 @@ func TestClient(t *testing.T) {
 		want Client
 		log  string
 	}{
-		{"pin", Rule{App: "mail", SHA256: fingerprint(mail)}, outside, Client{"mail", digits, digits, "com.example.mail", topics}, digits[:16]},
-		{"CA", Rule{App: "mail", CA: a.ca(), Any: true}, outside, Client{"mail", digits, digits, "com.example.mail", topics}, digits[:16]},
-		{"CIDR", Rule{App: "mail", CIDR: ten}, netip.MustParseAddr("::ffff:10.1.2.3"), Client{"mail", "10.1.0.0/16", "10.1.0.0/16 10.1.2.3", "", nil}, "10.1.0.0/16"},
+		{"pin", Rule{App: "mail", SHA256: fingerprint(mail)}, outside,
+			Client{"mail", digits, digits, "com.example.mail", topics}, digits[:16]},
+		{"CA", Rule{App: "mail", CA: a.ca(), Any: true}, outside,
+			Client{"mail", digits, digits, "com.example.mail", topics}, digits[:16]},
+		{"CIDR", Rule{App: "mail", CIDR: ten}, netip.MustParseAddr("::ffff:10.1.2.3"),
+			Client{"mail", "10.1.0.0/16", "10.1.0.0/16 10.1.2.3", "", nil}, "10.1.0.0/16"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, err := New([]Rule{tt.rule})
@@ -151,7 +167,8 @@ func TestClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := m.Match(mail, tt.addr, a.now)
-			if err != nil || got.App != tt.want.App || got.ID != tt.want.ID || got.Counted != tt.want.Counted || got.Topic != tt.want.Topic || !slices.Equal(got.Topics, tt.want.Topics) {
+			if err != nil || got.App != tt.want.App || got.ID != tt.want.ID || got.Counted != tt.want.Counted ||
+				got.Topic != tt.want.Topic || !slices.Equal(got.Topics, tt.want.Topics) {
 				t.Errorf("got %+v and error %v, want %+v", got, err, tt.want)
 			}
 			if got.Short() != tt.log {

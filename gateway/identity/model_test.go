@@ -56,7 +56,8 @@ func TestNeverAnotherApp(t *testing.T) {
 		}
 		all = append(all,
 			presented{issue(t, p, devpki.ClientOptions{CommonName: "x"}), i, "", nil},
-			presented{issue(t, p, devpki.ClientOptions{Topic: "x", NotBefore: a.now.AddDate(-2, 0, 0), NotAfter: a.now.AddDate(-1, 0, 0)}), -1, "x", nil})
+			presented{issue(t, p, devpki.ClientOptions{Topic: "x", NotBefore: a.now.AddDate(-2, 0, 0),
+				NotAfter: a.now.AddDate(-1, 0, 0)}), -1, "x", nil})
 	}
 	var certificates []presented
 	for _, p := range all {

@@ -106,7 +106,8 @@ func TestTopicsBound(t *testing.T) {
 func TestTopicsOfCertificate(t *testing.T) {
 	chain := issue(t, create(t).ours, devpki.ClientOptions{Topic: "com.example.mail", NoUID: true})
 	topic, further := Topics(chain[0])
-	if want := []string{"com.example.mail.voip", "com.example.mail.complication"}; topic != "com.example.mail" || !slices.Equal(further, want) {
+	if want := []string{"com.example.mail.voip", "com.example.mail.complication"}; topic != "com.example.mail" ||
+		!slices.Equal(further, want) {
 		t.Errorf("got %q and %q, want com.example.mail and %q", topic, further, want)
 	}
 	if topic, _ := Topics(old(t)[0]); topic != "com.example.old" {
@@ -116,7 +117,8 @@ func TestTopicsOfCertificate(t *testing.T) {
 
 // A stranger's extension yields bounded, printable topics, or none.
 func FuzzTopics(f *testing.F) {
-	for _, seed := range []string{"", "0500", "0c0161", "3003" + "0c0161", "300a" + "0c0161" + "3005" + "0c03617070", "3080" + "0c0161" + "0000", "30840000000a", "3003" + "0c0261"} {
+	for _, seed := range []string{"", "0500", "0c0161", "3003" + "0c0161", "300a" + "0c0161" + "3005" + "0c03617070",
+		"3080" + "0c0161" + "0000", "30840000000a", "3003" + "0c0261"} {
 		f.Add(listing(6, seed).Value)
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {

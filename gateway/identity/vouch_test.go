@@ -37,7 +37,8 @@ func TestPinnedKeyVouchesForNothingElse(t *testing.T) {
 		{"no word", "", []string{"com.example.mail"}, "com.example.mail", ""},
 		{"the same word", "com.example.mail", []string{"com.example.mail"}, "com.example.mail", ""},
 		{"one of several", "b", []string{"a", "b"}, "b", ""},
-		{"another", "com.apple.mgmt.External.victim", []string{"com.example.mail"}, "", `"com.apple.mgmt.External.victim" is not one of those`},
+		{"another", "com.apple.mgmt.External.victim", []string{"com.example.mail"}, "",
+			`"com.apple.mgmt.External.victim" is not one of those`},
 		{"none of several", "", []string{"a", "b"}, "", `"" is not one of those`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,7 +84,8 @@ func TestSubscriber(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, addr := range []string{"2001:db8::1", "2001:db8::ffff:1"} {
-		if c, err := m.Match(nil, netip.MustParseAddr(addr), time.Now()); err != nil || c.ID != "2001:db8::/32" || c.Counted != "2001:db8::/32 2001:db8::/64" {
+		if c, err := m.Match(nil, netip.MustParseAddr(addr), time.Now()); err != nil || c.ID != "2001:db8::/32" ||
+			c.Counted != "2001:db8::/32 2001:db8::/64" {
 			t.Errorf("%s: got %+v and error %v", addr, c, err)
 		}
 	}

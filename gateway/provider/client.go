@@ -41,8 +41,10 @@ type Client struct {
 	// is some 10 s. The very first one has to succeed.
 	Attempts int
 
-	// Wait, if set, is called before each notification is taken. It limits the rate.
-	Wait func(context.Context) error
+	// Turn, if set, is called once for each time that a notification is written, also
+	// for those that are written again, and returns how long that has to wait. It limits
+	// the rate.
+	Turn func() time.Duration
 
 	// Progress, if set, is called after each write, of many notifications as a rule.
 	Progress func(Report)
@@ -99,15 +101,9 @@ func (c *Client) Send(ctx context.Context, notes iter.Seq[binproto.Notification]
 		defer close(s.done)
 		s.err = s.run(ctx)
 	}()
-	err := s.takeAll(ctx, notes)
-	if err != nil {
-		cancel()
-	}
+	s.takeAll(notes)
 	<-s.done
-	if err == nil {
-		err = s.err
-	}
-	return s.snapshot(), err
+	return s.snapshot(), s.err
 }
 
 func (c *Client) withDefaults() Client {

@@ -98,7 +98,8 @@ func TestSend(t *testing.T) {
 		},
 		{
 			"two bad ones", binproto.Enhanced, 4,
-			[][]step{{expect(1, 4), refuse(bad, 1), end, rest}, {expect(2, 4), refuse(bad, 3), end, rest}, {expect(4, 4), expectEnd, end}},
+			[][]step{{expect(1, 4), refuse(bad, 1), end, rest}, {expect(2, 4), refuse(bad, 3), end, rest},
+				{expect(4, 4), expectEnd, end}},
 			Report{Taken: 4, Written: 8, Resent: 4, Failed: 2, Connections: 3, Packets: 2},
 			[]binproto.Response{{Status: bad, Identifier: 1}, {Status: bad, Identifier: 3}}, []int{0, 2},
 		},
@@ -172,6 +173,42 @@ func TestSendBareEnd(t *testing.T) {
 	}
 }
 
+// Every writing has its turn: of what was taken meanwhile, and what is written again, no more
+// comes over the next connection than over the one before.
+func TestSendTurns(t *testing.T) {
+	c := serve(t, []step{expect(1, 5), refuse(binproto.InvalidToken, 3), end, rest}, []step{expect(4, 5), expectEnd, end})
+	turns := 0
+	c.Turn = func() time.Duration {
+		turns++
+		return time.Millisecond
+	}
+	got, _, err := sendAll(t, c, binproto.Enhanced, 5)
+	if err != nil || got.Resent != 2 || turns != got.Written {
+		t.Errorf("got %+v and error %v with %d turns, want one for each that was written", got, err, turns)
+	}
+}
+
+// A packet that comes while the next notification waits for its turn is heard at once, and
+// nothing is written before that.
+func TestSendBeforeItsTurn(t *testing.T) {
+	c := serve(t, []step{expect(1, 2), refuse(binproto.InvalidToken, 1), rest})
+	c.Number = true
+	left := 2
+	c.Turn = func() time.Duration {
+		if left--; left >= 0 {
+			return 0
+		}
+		return time.Hour
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c.Packet = func(Packet) { cancel() }
+	got, err := c.Send(ctx, notes(binproto.Enhanced, 3))
+	if !errors.Is(err, context.Canceled) || got.Packets != 1 || got.Written != 2 {
+		t.Errorf("got %+v and error %v, want a packet and two that were written", got, err)
+	}
+}
+
 // The first connection has to succeed.
 func TestSendNobodyThere(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -222,7 +259,8 @@ func TestSendGivesUp(t *testing.T) {
 
 // What is further back than Remember is not sent again, and counted.
 func TestSendForgotten(t *testing.T) {
-	c := serve(t, []step{expect(1, 100), refuse(binproto.InvalidToken, 5), end, rest}, []step{expect(91, 100), expectEnd, end})
+	c := serve(t, []step{expect(1, 100), refuse(binproto.InvalidToken, 5), end, rest},
+		[]step{expect(91, 100), expectEnd, end})
 	c.Remember = 10
 	got, _, err := sendAll(t, c, binproto.Enhanced, 100)
 	want := Report{Taken: 100, Written: 110, Resent: 10, Forgotten: 90, Connections: 2, Packets: 1}
@@ -273,31 +311,6 @@ func TestSendCancelled(t *testing.T) {
 	r, err := c.Send(ctx, notes(binproto.Enhanced, 3))
 	if !errors.Is(err, context.Canceled) || r.Uncertain != 3 {
 		t.Errorf("got %+v and error %v, want %v", r, err, context.Canceled)
-	}
-}
-
-// Wait is asked before each notification, and can end it all.
-func TestSendWait(t *testing.T) {
-	full := errors.New("enough")
-	c := serve(t, []step{expect(1, 2), rest})
-	c.Number = true
-	written := make(chan struct{})
-	c.Progress = func(r Report) {
-		if r.Written == 2 {
-			close(written)
-		}
-	}
-	asked := 0
-	c.Wait = func(context.Context) error {
-		if asked++; asked < 3 {
-			return nil
-		}
-		<-written
-		return full
-	}
-	r, err := c.Send(context.Background(), notes(binproto.Enhanced, 10))
-	if err != full || r.Taken != 2 || r.Written != 2 {
-		t.Errorf("got %+v and error %v, want %v after 2", r, err, full)
 	}
 }
 

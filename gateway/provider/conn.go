@@ -45,7 +45,8 @@ func (c *Conn) ReadResponse() (binproto.Response, error) {
 	var b [binproto.ResponseSize]byte
 	n, err := io.ReadFull(c, b[:])
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return binproto.Response{}, fmt.Errorf("connection ended after %d of the %d bytes of an error packet: % x: %w", n, len(b), b[:n], err)
+		return binproto.Response{}, fmt.Errorf("connection ended after %d of the %d bytes of an error packet: % x: %w",
+			n, len(b), b[:n], err)
 	}
 	if err != nil {
 		return binproto.Response{}, err

@@ -1,6 +1,10 @@
 package provider
 
-import "apnsbridge/binproto"
+import (
+	"time"
+
+	"apnsbridge/binproto"
+)
 
 // history remembers notifications from the moment they are taken until they are
 // known to be accepted or are forgotten: first those that were written on the
@@ -51,12 +55,16 @@ func (h *history) put(n *binproto.Notification) bool {
 
 func (h *history) at(index int) *sent { return &h.slots[index%h.limit] }
 
-// unwritten appends frames to be written to b until it has at least size bytes.
-func (h *history) unwritten(b []byte, size int) []byte {
+// unwritten appends frames to be written to b until it has at least size bytes, or one has
+// to wait for its turn: for so long.
+func (h *history) unwritten(b []byte, size int, turn func() time.Duration) (_ []byte, wait time.Duration) {
 	for i := h.next; i < h.end && len(b) < size; i++ {
+		if wait = turn(); wait > 0 {
+			break
+		}
 		b = append(b, h.at(i).frame...)
 	}
-	return b
+	return b, wait
 }
 
 // wrote says that the first n bytes of what unwritten gave are on their way. It

@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"apnsbridge/binproto"
 
@@ -45,7 +46,7 @@ func TestHistory(t *testing.T) {
 				for i := m.next; i < len(m.all) && len(want) < size; i++ {
 					want = m.all[i].Append(want)
 				}
-				got := h.unwritten(nil, size)
+				got, _ := h.unwritten(nil, size, atOnce)
 				if !bytes.Equal(got, want) {
 					t.Fatalf("unwritten: got %x, want %x", got, want)
 				}
@@ -104,6 +105,8 @@ func TestHistory(t *testing.T) {
 	})
 }
 
+func atOnce() time.Duration { return 0 }
+
 // In its second round the ring allocates nothing.
 func TestHistoryAllocs(t *testing.T) {
 	h := history{limit: 100}
@@ -112,7 +115,8 @@ func TestHistoryAllocs(t *testing.T) {
 	round := func() {
 		for h.put(&n) {
 		}
-		h.wrote(len(h.unwritten(buf, 1<<16)))
+		b, _ := h.unwritten(buf, 1<<16, atOnce)
+		h.wrote(len(b))
 	}
 	for range 3 {
 		round()

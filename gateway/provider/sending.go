@@ -29,6 +29,7 @@ type sending struct {
 	report Report
 	writes int // how far the history was ever written
 	buf    []byte
+	turn   time.Time // of the next notification, whichever that will be; zero: not asked for
 }
 
 func newSending(c Client) *sending {
@@ -42,22 +43,16 @@ func newSending(c Client) *sending {
 }
 
 // takeAll takes what notes yields, until run returns.
-func (s *sending) takeAll(ctx context.Context, notes iter.Seq[binproto.Notification]) error {
+func (s *sending) takeAll(notes iter.Seq[binproto.Notification]) {
 	for n := range notes {
-		if s.Wait != nil {
-			if err := s.Wait(ctx); err != nil {
-				return err
-			}
-		}
 		if !s.take(&n) {
-			return nil
+			return
 		}
 	}
 	s.mu.Lock()
 	s.complete = true
 	s.mu.Unlock()
 	signal(s.more)
-	return nil
 }
 
 func (s *sending) take(n *binproto.Notification) bool {
@@ -144,13 +139,28 @@ func pause(ctx context.Context, failed int) error {
 	}
 }
 
-// unwritten gives the next bytes to be written; with none, whether all is taken.
-func (s *sending) unwritten() (b []byte, complete bool) {
+// unwritten gives the next bytes to be written. Where there are none yet, wait is how long
+// the next notification has to wait for its turn; with none to wait for, complete says that all is taken.
+func (s *sending) unwritten() (b []byte, wait time.Duration, complete bool) {
 	const batch = 64 << 10
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buf = s.history.unwritten(s.buf[:0], batch)
-	return s.buf, s.complete
+	s.buf, wait = s.history.unwritten(s.buf[:0], batch, s.nextTurn)
+	return s.buf, wait, s.complete
+}
+
+// nextTurn takes the turn of the next notification, or says how long that has to wait.
+func (s *sending) nextTurn() (wait time.Duration) {
+	if s.Turn == nil {
+		return 0
+	}
+	if s.turn.IsZero() {
+		s.turn = time.Now().Add(s.Turn())
+	}
+	if wait = time.Until(s.turn); wait <= 0 {
+		s.turn = time.Time{}
+	}
+	return wait
 }
 
 // wrote counts what the connection took of the last bytes from unwritten.

@@ -72,7 +72,7 @@ func listen(c *Conn, replies chan<- reply) {
 // side ended before it came.
 func (s *sending) talk(ctx context.Context, c *Conn, replies <-chan reply) (r reply, ended bool) {
 	for {
-		b, complete := s.unwritten()
+		b, wait, complete := s.unwritten()
 		if len(b) > 0 {
 			n, err := c.Write(b)
 			s.wrote(n)
@@ -86,11 +86,19 @@ func (s *sending) talk(ctx context.Context, c *Conn, replies <-chan reply) (r re
 				continue
 			}
 		}
-		if complete {
+		if complete && wait <= 0 {
 			return s.end(ctx, c, replies)
 		}
+		var more <-chan struct{} // what is there already comes first
+		var turn <-chan time.Time
+		if wait > 0 {
+			turn = time.After(wait)
+		} else {
+			more = s.more
+		}
 		select {
-		case <-s.more:
+		case <-more:
+		case <-turn:
 		case r := <-replies:
 			return r, false
 		case <-ctx.Done():
@@ -145,7 +153,8 @@ func (s *sending) judge(r reply, ended bool) outcome {
 		if s.answer(r.Response) {
 			return outcome{forward: true}
 		}
-		return outcome{err: fmt.Errorf("gateway %s: its error packet (%w) names identifier %d, which is not remembered", s.Addr, r.Status, r.Identifier)}
+		return outcome{err: fmt.Errorf("gateway %s: its error packet (%w) names identifier %d, which is not remembered",
+			s.Addr, r.Status, r.Identifier)}
 	case ended && errors.Is(r.err, io.EOF):
 		return outcome{finished: true}
 	case errors.Is(r.err, io.EOF):

@@ -46,24 +46,22 @@ func newBounds(o Options) bounds {
 // caller has s.mu.
 func (s *Spool) fits(w *put) error {
 	moved, added, devices := int64(0), int64(0), make(map[uint64]int64)
-	for _, queued := range []bool{false, true} {
-		for n, r := range w.records(queued) {
-			if r.ID == 0 {
-				if added += n.cost(r); queued && s.total() > s.bounds.total/2 {
-					device := s.device(n, r.Token)
-					devices[device] += n.cost(r)
-					if s.queues.devices.bytes(device)+devices[device] > s.bounds.device {
-						return store.ErrDeviceFull
-					}
+	for n, r := range w.all {
+		if r.ID == 0 {
+			if added += n.cost(r); r.Queued && s.total() > s.bounds.total/2 {
+				device := s.device(n, r.Token)
+				devices[device] += n.cost(r)
+				if s.queues.devices.bytes(device)+devices[device] > s.bounds.device {
+					return store.ErrDeviceFull
 				}
-				continue
 			}
-			switch h := s.held[r.ID]; {
-			case h.line != n || h.done || h.device != 0 && h.device != s.device(n, r.Token):
-				return fmt.Errorf("%w: record %d is not in the caller's hands", store.ErrUnstorable, r.ID)
-			case h.device == 0:
-				moved += n.cost(r)
-			}
+			continue
+		}
+		switch h := s.held[r.ID]; {
+		case h.line != n || h.done || h.device != 0 && h.device != s.device(n, r.Token):
+			return fmt.Errorf("%w: record %d is not in the caller's hands", store.ErrUnstorable, r.ID)
+		case h.device == 0:
+			moved += n.cost(r)
 		}
 	}
 	switch {

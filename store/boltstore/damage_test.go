@@ -72,6 +72,7 @@ func flip(r *rand.Rand, b []byte, bits int) {
 // Whatever befalls a file, the store opens: with what is in it, or with the file
 // set aside. The rounds run in a process of their own, which none may end.
 func TestOpenDamaged(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(damagedIn) != "" {
 		t.Skip("this is the process of its own")
 	}

@@ -70,6 +70,7 @@ func sentence(t *testing.T, err error, parts ...string) {
 }
 
 func TestOpenLocked(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s, err := Open(dir, Options{})
 	if err != nil {
@@ -124,7 +125,7 @@ func TestOpenOtherVersion(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 1)
 	edit(t, dir, func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("meta")).Put([]byte("version"), appendU32(nil, 2))
+		return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte{0, 0, 0, 2})
 	})
 	_, err := Open(dir, Options{})
 	sentence(t, err, filepath.Join(dir, "feedback.db"), "version 2", "version 1")
@@ -150,6 +151,7 @@ func editFile(t *testing.T, path string, fn func(*bbolt.Tx) error) {
 
 // Well-formed bbolt files that say what cannot be.
 func TestOpenInconsistent(t *testing.T) {
+	t.Parallel()
 	mail := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket([]byte("feedback")).Bucket([]byte("mail")) }
 	for name, damage := range map[string]func(*bbolt.Tx) error{
 		"a short entry":            func(tx *bbolt.Tx) error { return mail(tx).Put(appendU64(nil, 1), []byte("short")) },

@@ -37,6 +37,7 @@ func batch(from, n int) []store.Dead {
 // With a full disk changes fail and say so, small ones perhaps not. What was
 // there stays, and with space the store is well again though nobody writes.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
 	dir := filepath.Join(disk.Dir, "data")
 	s, err := Open(dir, Options{})
@@ -89,6 +90,7 @@ func TestDiskFull(t *testing.T) {
 // The disk fills at any moment: what was said to be written is there afterwards,
 // and nothing else.
 func TestDiskFullAtRandom(t *testing.T) {
+	t.Parallel()
 	rounds := 80
 	if *long {
 		rounds = 5000

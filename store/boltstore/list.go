@@ -152,7 +152,8 @@ func (l *list) page(after uint64, limit int, oldest uint64) []store.Dead {
 		}
 		at := len(tokens)
 		tokens = append(tokens, e.token...)
-		page = append(page, store.Dead{Token: tokens[at:len(tokens):len(tokens)], Time: fromMillis(e.dead), Revision: e.revision})
+		token := tokens[at:len(tokens):len(tokens)]
+		page = append(page, store.Dead{Token: token, Time: fromMillis(e.dead), Revision: e.revision})
 	}
 	return page
 }

@@ -84,7 +84,7 @@ func (k *lists) begin(tx *bbolt.Tx, app string) (*list, error) {
 	return l, k.bound(tx, l)
 }
 
-// bound has leave l what is too much or too old.
+// bound removes from l what is too much or too old.
 func (k *lists) bound(tx *bbolt.Tx, l *list) error {
 	leaving, expired := l.excess(k.entries, k.oldest())
 	for _, e := range leaving {

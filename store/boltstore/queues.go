@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"apnsbridge/store/boltstore/queuedb"
 )
@@ -14,8 +15,9 @@ import (
 type queues struct {
 	*queuedb.DB
 	devices deviceIndex
-	viewing sync.RWMutex // by who reads: what is deleted stays held until no one sees it any more; before mu
-	moved   []uint64     // in order: IDs that may be in the log as well, and are done there; until it is open
+	viewing sync.RWMutex  // by who reads: what is deleted stays held until no one sees it any more; before mu
+	flags   atomic.Uint64 // how often those of a record were rewritten
+	moved   []uint64      // in order: IDs that may be in the log as well, and are done there; until it is open
 }
 
 const (

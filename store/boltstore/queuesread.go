@@ -18,6 +18,7 @@ func (s *Spool) TakeOf(
 	if err != nil || n == nil || !s.Queued(l, token) {
 		return nil, err
 	}
+	flags := s.queues.flags.Load()
 	err = s.viewQueue(ctx, n, token, 0, func(v queuedb.Value) bool {
 		payload := v.Size() - int64(seglog.FrameSize(len(n.Name), 0, 0))
 		if !bytes.Equal(v.Token, token) || len(list) >= limit || len(list) > 0 && payload > most {
@@ -25,10 +26,13 @@ func (s *Spool) TakeOf(
 		}
 		if s.hold(v.ID, hand{line: n, size: v.Size(), device: s.device(n, token)}) {
 			most -= payload
-			list = append(list, s.told(v.Record(s.salt()), v.Bytes))
+			list = append(list, s.told(v.Record(s.queues.Salt), v.Bytes))
 		}
 		return true
 	})
+	if err == nil && len(list) > 0 && s.queues.flags.Load() != flags {
+		err = s.readAgain(ctx, n, list)
+	}
 	if err != nil {
 		for _, r := range list {
 			s.Return(l, r.SpoolKey)
@@ -38,15 +42,17 @@ func (s *Spool) TakeOf(
 	return list, nil
 }
 
-// hold takes a record of a queue into hands, unless it is in a caller's already.
-func (s *Spool) hold(id uint64, h hand) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, held := s.held[id]; held {
-		return false
-	}
-	s.held[id] = h
-	return true
+// readAgain reads records of one queue that are held now: before that they may have been
+// rewritten behind what the reader saw.
+func (s *Spool) readAgain(ctx context.Context, n *line, list []store.SpoolRecord) error {
+	at := 0
+	return s.viewQueue(ctx, n, list[0].Token, list[0].ID, func(v queuedb.Value) bool {
+		if v.ID == list[at].ID {
+			list[at] = v.Record(s.queues.Salt)
+			at++
+		}
+		return at < len(list)
+	})
 }
 
 // viewQueue is queuedb.DB.Each for who looks whether what there is is held.

@@ -37,7 +37,7 @@ type Spool struct {
 	bounds bounds
 	log    *seglog.Log
 	queues queues
-	begins bool
+	begins bool               // there was none when it was opened, or a damaged one
 	aside  *boltfile.SetAside // nil, or what was damaged when it was opened
 	seed   maphash.Seed
 
@@ -138,7 +138,7 @@ func (s *Spool) forgetLines() {
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	for key, n := range s.lines {
-		if n.empty() && n.puts == 0 {
+		if n.empty() && n.puts == 0 && n.Lost.Load() == 0 {
 			delete(s.lines, key)
 		}
 	}
@@ -151,9 +151,6 @@ func (n *line) seen(put int64) {
 	}
 }
 
-// salt is that of frames.
-func (s *Spool) salt() uint32 { return s.queues.Salt }
-
 // total is how many bytes there are on disk, and of Puts at work.
 func (s *Spool) total() int64 { return s.log.Size() + s.queued }
 
@@ -163,9 +160,6 @@ func (s *Spool) device(n *line, token []byte) uint64 {
 }
 
 func (s *Spool) path(name string) string { return filepath.Join(s.dir, name) }
-
-// Begins reports whether there was no spool when it was opened, or a damaged one.
-func (s *Spool) Begins() bool { return s.begins }
 
 // Failing says why the spool cannot be written, in words for the operator; nil if
 // it can.
@@ -182,7 +176,9 @@ func (s *Spool) Close() error {
 		s.closed = true
 		s.mu.Unlock()
 		s.log.Roll()
-		err = errors.Join(s.flush(), s.queues.Close())
+		err = s.flush()
+		s.tell()
+		err = errors.Join(err, s.queues.Close())
 	})
 	return err
 }
@@ -205,17 +201,23 @@ func (s *Spool) Queued(l store.Line, token []byte) bool {
 // memory only.
 func (s *Spool) Lines() (lines []store.Line) {
 	s.mu.Lock()
-	for _, n := range s.lines {
-		if !n.empty() {
-			lines = append(lines, n.Line)
-		}
+	defer s.mu.Unlock()
+	for _, n := range s.waiting() {
+		lines = append(lines, n.Line)
 	}
-	s.mu.Unlock()
-	slices.SortFunc(lines, compareLines)
 	return lines
 }
 
-func compareLines(a, b store.Line) int { return strings.Compare(lineName(a), lineName(b)) }
+// waiting gives the lines that are not empty, in the order of their names. The caller has s.mu.
+func (s *Spool) waiting() (list []*line) {
+	for _, n := range s.lines {
+		if !n.empty() {
+			list = append(list, n)
+		}
+	}
+	slices.SortFunc(list, func(a, b *line) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
 
 // Stats implements store.Spool.
 func (s *Spool) Stats() store.SpoolStats {
@@ -227,16 +229,19 @@ func (s *Spool) Stats() store.SpoolStats {
 		Expired: s.expired, SetAside: aside,
 	}
 	stats.Broken, stats.Kept = s.log.Broken()
-	for _, n := range s.lines {
-		if n.empty() {
-			continue
+	for l, n := range s.lines {
+		if lost := n.Lost.Load(); lost > 0 {
+			stats.Lost = append(stats.Lost, store.LineLost{Line: l, Records: int(lost)})
 		}
-		w := store.LineWaiting{Line: n.Line, Log: int(n.Records.Load()), Queued: n.queued, Bytes: n.Bytes.Load() + n.bytes, Since: n.since}
+	}
+	for _, n := range s.waiting() {
+		w := store.LineWaiting{
+			Line: n.Line, Log: int(n.Records.Load()), Queued: n.queued, Bytes: n.Bytes.Load() + n.bytes, Since: n.since,
+		}
 		if since := s.log.Since(&n.Tally); since != 0 && (w.Since == 0 || since < w.Since) {
 			w.Since = since
 		}
 		stats.Lines = append(stats.Lines, w)
 	}
-	slices.SortFunc(stats.Lines, func(a, b store.LineWaiting) int { return compareLines(a.Line, b.Line) })
 	return stats
 }

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,6 +49,7 @@ func (s *cleaned) Flush(ctx context.Context) error {
 }
 
 func TestSpool(t *testing.T) {
+	t.Parallel()
 	storetest.Spool(t, func(t *testing.T) storetest.SpoolPlace {
 		var open *Spool
 		dir := t.TempDir()
@@ -73,9 +75,10 @@ func TestSpool(t *testing.T) {
 // A file of queues that has become large begins anew when nothing is in it, and gives
 // no ID twice.
 func TestQueuesBeginAnew(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := openTestSpool(t, dir, Options{SpoolDevice: 1 << 30})
-	if !s.Begins() {
+	if !s.begins {
 		t.Error("a new spool does not begin")
 	}
 	list := spoolRecords(0, 300)
@@ -89,8 +92,8 @@ func TestQueuesBeginAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = openTestSpool(t, dir, Options{})
-		if got := s.queues.Size() > emptyMax; got != large || s.Begins() {
-			t.Errorf("got a large file: %v, begins: %v, want %v and false", got, s.Begins(), large)
+		if got := s.queues.Size() > emptyMax; got != large || s.begins {
+			t.Errorf("got a large file: %v, begins: %v, want %v and false", got, s.begins, large)
 		}
 		if whole, _ := takeAll(t, s, mailLine); large {
 			s.Done(mailLine, whole[0].SpoolKey)
@@ -119,6 +122,22 @@ func TestSpoolAllocs(t *testing.T) {
 		}); got > 100 {
 			t.Errorf("%d records: got %.0f allocations, want at most 100", n, got)
 		}
+	}
+}
+
+// Naming the lines, as each Put of a fleet's node does, costs the list and no more, however many there are.
+func TestLinesAllocs(t *testing.T) {
+	s := openTestSpool(t, t.TempDir(), Options{})
+	var batches []store.SpoolBatch
+	for i := range 1000 {
+		l := store.Line{App: "mail", Environment: "production", Topic: fmt.Sprint("topic ", i)}
+		batches = append(batches, store.SpoolBatch{Line: l, Records: spoolRecords(i, 1)})
+	}
+	if err := s.Put(ctx, batches...); err != nil {
+		t.Fatal(err)
+	}
+	if got := testing.AllocsPerRun(20, func() { s.Lines() }); got > 50 {
+		t.Errorf("got %.0f allocations, want those of two lists", got)
 	}
 }
 

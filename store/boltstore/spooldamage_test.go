@@ -102,6 +102,7 @@ func copyTree(t testing.TB, from, path string, change func([]byte) []byte) (dir 
 // Whatever byte of a segment or of its marks is another, or the last: the record that
 // is hit is lost and told, or those behind the end, and nobody stops at it.
 func TestSegmentDamaged(t *testing.T) {
+	t.Parallel()
 	const n = 12
 	from := t.TempDir()
 	s := openTestSpool(t, from, Options{})
@@ -186,6 +187,7 @@ func fileSize(t testing.TB, path string) int {
 // Whatever befalls the file of the queues: it opens, perhaps anew, what it gives is
 // as it was put, and the log has lost nothing.
 func TestQueuesDamaged(t *testing.T) {
+	t.Parallel()
 	from := t.TempDir()
 	s := openTestSpool(t, from, Options{})
 	for i := range 60 {

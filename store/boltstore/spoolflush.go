@@ -3,14 +3,13 @@ package boltstore
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
-	"syscall"
 	"time"
 
 	"apnsbridge/store"
 	"apnsbridge/store/boltstore/boltfile"
 	"apnsbridge/store/boltstore/queuedb"
+	"apnsbridge/store/boltstore/seglog"
 )
 
 const (
@@ -51,11 +50,11 @@ func (s *Spool) tend() {
 			return
 		}
 		s.cleaning.Lock()
-		if errors.Is(s.Failing(), syscall.ENOSPC) {
+		if seglog.IsFull(s.Failing()) {
 			s.log.RollSparse()
 		}
 		err := s.flush()
-		for err == nil && s.log.Clean(2) {
+		for err == nil && s.clean() {
 			err = s.flush()
 		}
 		s.cleaning.Unlock()
@@ -68,6 +67,16 @@ func (s *Spool) tend() {
 		}
 		s.forgetLines()
 	}
+}
+
+// clean writes a part of the log anew if that is worth it now, and reports whether. Where
+// it may be soon, it is asked again.
+func (s *Spool) clean() bool {
+	cleaned, later := s.log.CleanAtRest(2)
+	if later {
+		s.flushSoon()
+	}
+	return cleaned
 }
 
 // tell writes what waits, for those who look while the spool is open. What goes wrong

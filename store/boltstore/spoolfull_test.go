@@ -13,6 +13,7 @@ import (
 
 // A full disk is an error and nothing more.
 func TestSpoolDiskFull(t *testing.T) {
+	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
 	s := openTestSpool(t, disk.Dir, Options{SpoolBytes: 64 << 20})
 	keys := putAll(t, s, mailLine, spoolRecords(0, 1000))
@@ -55,6 +56,7 @@ func TestSpoolDiskFull(t *testing.T) {
 // A disk that the spool itself has filled: what is done can be said, and then there is
 // room again, whether the spool stays open or not.
 func TestSpoolFillsDisk(t *testing.T) {
+	t.Parallel()
 	for _, queued := range []bool{false, true} {
 		for _, again := range []bool{false, true} {
 			t.Run(fmt.Sprintf("queued %v, opened again %v", queued, again), func(t *testing.T) {

@@ -50,7 +50,8 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 	}
 	list, lost, err := seglog.Salvage(f, info.Size(), name, s.now().Unix(), inUse)
 	if errors.Is(err, seglog.ErrNoFrames) {
-		err = fmt.Errorf("%s has no notification that can be recognised; a spool.db is imported by the version that wrote it", path)
+		err = fmt.Errorf("%s has no notification that can be recognised; "+
+			"a spool.db is imported by the version that wrote it", path)
 	}
 	if err != nil {
 		return result, err
@@ -105,7 +106,8 @@ func (s *Spool) importAll(ctx context.Context, f *os.File, list []seglog.Salvage
 		}
 	}
 	if errors.Is(err, store.ErrSpoolFull) {
-		err = fmt.Errorf("%w: nothing of %s was imported: raise spool.max_bytes, which is %d", err, f.Name(), s.bounds.total)
+		err = fmt.Errorf("%w: nothing of %s was imported: raise spool.max_bytes, which is %d",
+			err, f.Name(), s.bounds.total)
 	}
 	return errors.Join(err, s.Flush(context.WithoutCancel(ctx)))
 }

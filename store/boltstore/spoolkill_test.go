@@ -32,6 +32,7 @@ type spoolFates struct {
 // of the log that were done before a later Put not at all, and in a queue what was
 // moved there.
 func TestSpoolKilled(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(linesKilledIn) != "" {
 		t.Skip("this is the process that is killed")
 	}

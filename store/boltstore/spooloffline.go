@@ -29,7 +29,8 @@ func OpenSpoolOffline(dir string, o Options) (*Spool, error) {
 	case errors.Is(err, ErrInUse):
 		return nil, fmt.Errorf("%s is %w: stop the gateway that runs, and do this again", path, ErrInUse)
 	case boltfile.IsDamage(err):
-		return nil, fmt.Errorf("%w: start the gateway, which sets it aside and begins a new one, and import it then", err)
+		return nil, fmt.Errorf("%w: start the gateway, which sets it aside and begins a new one, and import it then",
+			err)
 	}
 	return s, err
 }

@@ -45,7 +45,7 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 // openLog opens the log. The queues are open.
 func (s *Spool) openLog() (err error) {
 	s.log, err = seglog.Open(seglog.Config{
-		Dir: s.dir, Salt: s.salt(), Now: s.now, Segment: s.bounds.segment, Room: s.bounds.room,
+		Dir: s.dir, Salt: s.queues.Salt, Now: s.now, Segment: s.bounds.segment, Room: s.bounds.room,
 		Moved: s.queues.moved, Tally: s.tally, CheckedOut: s.checkedOut, Expire: s.expire, Note: s.note,
 	})
 	if err != nil {

@@ -22,14 +22,23 @@ type put struct {
 	err     error        // of writing that
 }
 
+// all gives all records.
+func (w *put) all(yield func(*line, *store.SpoolRecord) bool) {
+	for i, batch := range w.batches {
+		for j := range batch.Records {
+			if !yield(w.lines[i], &batch.Records[j]) {
+				return
+			}
+		}
+	}
+}
+
 // records gives those for queues, or for the log.
 func (w *put) records(queued bool) iter.Seq2[*line, *store.SpoolRecord] {
 	return func(yield func(*line, *store.SpoolRecord) bool) {
-		for i, batch := range w.batches {
-			for j := range batch.Records {
-				if r := &batch.Records[j]; r.Queued == queued && !yield(w.lines[i], r) {
-					return
-				}
+		for n, r := range w.all {
+			if r.Queued == queued && !yield(n, r) {
+				return
 			}
 		}
 	}
@@ -60,7 +69,7 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 		return err
 	}
 	err := s.admit(w)
-	for parts := int64(8); errors.Is(err, store.ErrSpoolFull) && parts <= 32; parts *= 4 {
+	for parts := int64(8); errors.Is(err, store.ErrSpoolFull) && parts <= finestPart; parts *= 4 {
 		s.makeRoom(parts)
 		err = s.admit(w)
 	}
@@ -122,25 +131,20 @@ func (s *Spool) admit(w *put) error {
 	for _, n := range w.lines {
 		n.puts++
 	}
-	for i, batch := range w.batches {
-		for j := range batch.Records {
-			n, r := w.lines[i], &batch.Records[j]
-			old, h := r.ID != 0, hand{}
-			if old {
-				h = s.held[r.ID]
-			} else {
-				s.lastID++
-				r.ID = s.lastID
-				if h = (hand{line: n, size: n.cost(r)}); r.Queued {
-					h.device = s.device(n, r.Token)
-				}
-				s.held[r.ID] = h
+	for n, r := range w.all {
+		h, old := s.held[r.ID]
+		if !old {
+			s.lastID++
+			r.ID = s.lastID
+			if h = (hand{line: n, size: n.cost(r)}); r.Queued {
+				h.device = s.device(n, r.Token)
 			}
-			if !r.Queued {
-				w.log.Bytes += h.size
-			} else if w.queued++; !old || h.device == 0 {
-				s.inQueue(n, r, n.cost(r))
-			}
+			s.held[r.ID] = h
+		}
+		if !r.Queued {
+			w.log.Bytes += h.size
+		} else if w.queued++; !old || h.device == 0 {
+			s.inQueue(n, r, n.cost(r))
 		}
 	}
 	if w.log.Bytes > 0 {
@@ -167,6 +171,7 @@ func (s *Spool) settle(w *put, err error) {
 		h, old := s.held[r.ID], r.ID < w.log.First
 		switch {
 		case old && h.device != 0: // its flags were rewritten
+			s.queues.flags.Add(1)
 		case err != nil:
 			s.inQueue(n, r, -n.cost(r))
 		default:
@@ -186,12 +191,10 @@ func (s *Spool) settle(w *put, err error) {
 			s.log.End(s.held[r.ID].out(r.ID))
 		}
 	}
-	for _, batch := range w.batches {
-		for j := range batch.Records {
-			if r := &batch.Records[j]; r.ID >= w.log.First {
-				delete(s.held, r.ID)
-				r.ID = 0
-			}
+	for _, r := range w.all {
+		if r.ID >= w.log.First {
+			delete(s.held, r.ID)
+			r.ID = 0
 		}
 	}
 }

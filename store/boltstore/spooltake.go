@@ -31,7 +31,7 @@ func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (
 			if len(list) >= limit || len(list) > 0 && payload > most {
 				return false
 			}
-			if s.claim(n, &f.Frame) {
+			if s.hold(f.ID, hand{line: n, size: int64(f.Size)}) {
 				most -= payload
 				list = append(list, s.told(f.Record(f.Bytes()), f.Bytes()))
 			}
@@ -47,16 +47,17 @@ func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (
 	return list, err
 }
 
-// claim checks out a record that was found in the log, if it is there and not checked out
-// yet.
-func (s *Spool) claim(n *line, f *seglog.Frame) bool {
+// hold checks out a record that a reader has found, unless it is checked out already, or is
+// not in the log any more.
+func (s *Spool) hold(id uint64, h hand) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, held := s.held[f.ID]; held || !s.log.Has(f.ID) {
+	if _, held := s.held[id]; held || h.device == 0 && !s.log.Has(id) {
 		return false
 	}
-	s.held[f.ID] = hand{line: n, size: int64(f.Size)}
-	n.Waiting.Add(-1)
+	if s.held[id] = h; h.device == 0 {
+		h.line.Waiting.Add(-1)
+	}
 	return true
 }
 
@@ -106,7 +107,7 @@ func (s *Spool) Sample(
 			}
 			if i < limit {
 				b := bytes.Clone(f.Bytes())
-				frame, _ := seglog.ReadFrame(b, s.salt()) // whose slices are of the copy
+				frame, _ := seglog.ReadFrame(b, s.queues.Salt) // whose slices are of the copy
 				chosen[i] = sampled{frame, b}
 			}
 		}
@@ -117,7 +118,7 @@ func (s *Spool) Sample(
 		return nil, err
 	}
 	for i := range chosen {
-		if c := &chosen[i]; s.claim(n, &c.Frame) {
+		if c := &chosen[i]; s.hold(c.ID, hand{line: n, size: int64(c.Size)}) {
 			list = append(list, s.told(c.Record(c.bytes), c.bytes))
 		}
 	}
@@ -136,7 +137,7 @@ func (s *Spool) look(id uint64) (there, held bool) {
 func (s *Spool) Return(l store.Line, keys ...store.SpoolKey) {
 	s.eachHeld(l, keys, func(k store.SpoolKey, h hand) {
 		if delete(s.held, k.ID); h.device == 0 {
-			h.line.Waiting.Add(1)
+			s.log.Return(h.out(k.ID))
 			h.line.cursor = min(h.line.cursor, k.ID)
 		}
 	})
@@ -170,9 +171,8 @@ func (s *Spool) Done(l store.Line, keys ...store.SpoolKey) {
 func (s *Spool) eachHeld(l store.Line, keys []store.SpoolKey, fn func(k store.SpoolKey, h hand)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.known(l)
 	for _, k := range keys {
-		if h, held := s.held[k.ID]; held && h.line == n && !h.done {
+		if h, held := s.held[k.ID]; held && h.line.Line == l && !h.done {
 			fn(k, h)
 		}
 	}

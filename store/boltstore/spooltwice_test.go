@@ -68,3 +68,45 @@ func TestDoneIsNotTakenAgain(t *testing.T) {
 		}
 	}
 }
+
+// A segment between two others goes while Sample holds something of it, and these two become
+// one: what was done of it is not given again.
+func TestDoneBetweenSegmentsIsNotGivenAgain(t *testing.T) {
+	s := openTestSpool(t, t.TempDir(), Options{SpoolBytes: 4 << 20, SpoolDevice: 1 << 40}) // segments of 64 KiB
+	const count, kept = 3_000, 10
+	var keys []store.SpoolKey
+	for from := 0; from < count; from += count / 3 { // each fills a segment
+		records := spoolRecords(from, count/3)
+		if err := s.Put(ctx, store.SpoolBatch{Line: mailLine, Records: records}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			keys = append(keys, r.SpoolKey)
+		}
+	}
+	s.Return(mailLine, keys...)
+	seen := 0
+	list, err := s.Sample(ctx, mailLine, 1, func([]byte) bool {
+		if seen++; seen == count { // all of the segments have been read
+			if all, err := s.Take(ctx, mailLine, count, 1<<30); len(all) != count || err != nil {
+				t.Fatalf("took %d, error %v", len(all), err)
+			}
+			s.Return(mailLine, append(keys[:kept:kept], keys[count-kept:]...)...)
+			s.Done(mailLine, keys[count/3:2*count/3]...)
+			for range 2 { // marks what is done, and removes the segments that it fills
+				if err := s.Flush(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Done(mailLine, append(keys[kept:count/3:count/3], keys[2*count/3:count-kept]...)...)
+			s.makeRoom(8)
+		}
+		return seen == count/2
+	})
+	if err != nil || len(list) != 0 {
+		t.Errorf("sampled %d, error %v: want none, for it is done", len(list), err)
+	}
+	if got := s.Waiting(mailLine); got != 2*kept {
+		t.Errorf("%d wait, want %d", got, 2*kept)
+	}
+}

@@ -67,8 +67,6 @@ type Store struct {
 	ledger   *Ledger
 	tombs    *Tombstones
 	spool    *Spool
-
-	spoolBegins bool
 }
 
 // Open opens the store in dir, and makes both where there is none. A file that is
@@ -80,9 +78,12 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, unwritable(dir, err)
 	}
 	s := &Store{dir: dir, now: o.Now}
-	file, aside, err := boltfile.Open(filepath.Join(dir, fileName), boltfile.Options{Version: layoutVersion, Now: o.Now}, func(tx *bbolt.Tx) error {
+	path, options := filepath.Join(dir, fileName), boltfile.Options{Version: layoutVersion, Now: o.Now}
+	file, aside, err := boltfile.Open(path, options, func(tx *bbolt.Tx) error {
 		s.feedback, s.ledger = newFeedback(o), &Ledger{now: o.Now}
-		for _, prepare := range []func(*bbolt.Tx) error{s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare} {
+		for _, prepare := range []func(*bbolt.Tx) error{
+			s.feedback.listed.prepare, s.feedback.given.prepare, s.ledger.prepare,
+		} {
 			if err := prepare(tx); err != nil {
 				return err
 			}
@@ -102,7 +103,6 @@ func Open(dir string, o Options) (*Store, error) {
 	if s.spool.aside != nil {
 		s.aside = append(s.aside, s.spool.aside)
 	}
-	s.spoolBegins = s.spool.Begins()
 	s.tombs = newTombstones(dir, o)
 	return s, nil
 }
@@ -112,7 +112,7 @@ func Open(dir string, o Options) (*Store, error) {
 func (s *Store) SetAside() []*boltfile.SetAside { return s.aside }
 
 // SpoolBegins says that Open found no spool, or a damaged one.
-func (s *Store) SpoolBegins() bool { return s.spoolBegins }
+func (s *Store) SpoolBegins() bool { return s.spool.begins }
 
 // Damaged gives the paths of the files that were set aside at any time and are
 // still there.
@@ -152,15 +152,15 @@ type Stats struct {
 	FileBytes       int64
 	TombstoneBytes  int64         // on disk
 	DamagedFiles    int           // set aside at any time and still there
-	Failing         time.Duration // for how long it could not be written; 0 if it can
-	Failures        uint64        // transactions that could not be written
+	Failing         time.Duration // for how long it, or the spool, could not be written; 0 if both can
+	Failures        uint64        // transactions, and writes of the spool, that could not be written
 	Spool           store.SpoolStats
 }
 
 // Stats returns a snapshot.
 func (s *Store) Stats() Stats {
 	damaged, _ := s.Damaged()
-	lasting, failures := s.file.Failing.Figures(s.now())
+	lasting, failures := s.failures()
 	listed, given := s.feedback.listed, s.feedback.given
 	return Stats{
 		FeedbackEntries: listed.index.Len(),
@@ -178,6 +178,15 @@ func (s *Store) Stats() Stats {
 		Failures:        failures,
 		Spool:           s.spool.Stats(),
 	}
+}
+
+// failures are for how long something of the store could not be written, and how often that was tried.
+func (s *Store) failures() (lasting time.Duration, failures uint64) {
+	for _, f := range []*boltfile.Failing{&s.file.Failing, &s.spool.failing, &s.spool.queues.Failing} {
+		since, count := f.Figures(s.now())
+		lasting, failures = max(lasting, since), failures+count
+	}
+	return lasting, failures
 }
 
 const fileName = "feedback.db"
@@ -198,7 +207,6 @@ func (s *Store) Failing() error {
 }
 
 func u64(b []byte) uint64                 { return binary.BigEndian.Uint64(b) }
-func appendU32(b []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(b, v) }
 func appendU64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
 func millis(t time.Time) uint64           { return uint64(max(0, t.UnixMilli())) }
 func fromMillis(v uint64) time.Time       { return time.UnixMilli(int64(v)).UTC() }

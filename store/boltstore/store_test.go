@@ -12,7 +12,12 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if err := storetest.InMemory(); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // place makes a directory whose store is closed and checked at the end.
 func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
@@ -58,12 +63,14 @@ func consistent(t *testing.T, path string) {
 }
 
 func TestFeedback(t *testing.T) {
+	t.Parallel()
 	storetest.Feedback(t, func(t *testing.T) storetest.Place[store.Feedback] {
 		return place(t, func(s *Store) store.Feedback { return s.Feedback() })
 	})
 }
 
 func TestLedger(t *testing.T) {
+	t.Parallel()
 	storetest.Ledger(t, func(t *testing.T) storetest.Place[store.Ledger] {
 		return place(t, func(s *Store) store.Ledger { return s.Ledger() })
 	})

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore/boltfile"
 )
 
@@ -48,6 +49,36 @@ func Try(dir string) error {
 	}
 	return nil
 }
+
+// Full says why the store in dir takes nothing more, also while a store is open there:
+// that there is no space on its disk, or store.ErrSpoolFull by the bounds of o; nil if
+// there is nothing of the kind, or no store. What waits is known as of a second or two ago.
+func Full(dir string, o Options) error {
+	var errno syscall.Errno
+	if err := tryFile(filepath.Join(dir, spoolDir), newBytes); errors.As(err, &errno) &&
+		(errno == syscall.ENOSPC || errno == syscall.EDQUOT) {
+		return errno
+	}
+	stats, _, err := SpoolBeside(dir)
+	if err != nil {
+		return nil
+	}
+	waiting, common := int64(0), newBounds(o).common
+	for _, l := range stats.Lines {
+		waiting += l.Bytes
+	}
+	if waiting+largest > common-common/finestPart {
+		return store.ErrSpoolFull
+	}
+	return nil
+}
+
+// A spool is full where the next notification does not fit, though room was made: what is
+// done stays in a segment of which it is less than one part of finestPart.
+const (
+	largest    = 8 << 10 // bytes of a notification, and more
+	finestPart = 32
+)
 
 // tryOpen tries whether a file of the store can be written.
 func tryOpen(path string) error {

@@ -48,6 +48,7 @@ func run(m *testing.M) int {
 	if !*long {
 		_ = flag.Set("rapid.checks", "6") // each of them some hundred transactions
 		_ = flag.Set("rapid.steps", "20")
+		_ = flag.Set("test.parallel", "6") // they wait for locks and leases more than for a processor
 	}
 	code := m.Run()
 	if server != nil {
@@ -122,20 +123,40 @@ func open(t testing.TB, c Config) *Store {
 	return s
 }
 
-// former are stores of the place before: storetest makes many, one after another, and
-// each has connections.
-var former []*Store
+// former are the stores that tests have opened, of the place that each was at last: storetest
+// makes many, one after another, and each has connections.
+var former struct {
+	sync.Mutex
+	of map[*testing.T][]*Store
+}
 
-func closeFormer() {
-	for _, s := range former {
+// formerOf are those of a test.
+func formerOf(t *testing.T) []*Store {
+	former.Lock()
+	defer former.Unlock()
+	return former.of[t]
+}
+
+// setFormer says what those of a test are.
+func setFormer(t *testing.T, stores []*Store) {
+	former.Lock()
+	defer former.Unlock()
+	if former.of == nil {
+		former.of = make(map[*testing.T][]*Store)
+	}
+	former.of[t] = stores
+}
+
+func closeFormer(t *testing.T) {
+	for _, s := range formerOf(t) {
 		s.Close()
 	}
-	former = nil
+	setFormer(t, nil)
 }
 
 // place makes a schema in which part is taken of one store after another.
 func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
-	closeFormer()
+	closeFormer(t)
 	c := newSchema(t)
 	var last *Store
 	return func(s storetest.Settings) S {
@@ -147,18 +168,20 @@ func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 		}
 		c.FeedbackEntries, c.FeedbackAge, c.Now = s.Entries, s.Age, s.Now
 		last = open(t, c)
-		former = append(former, last)
+		setFormer(t, append(formerOf(t), last))
 		return part(last)
 	}
 }
 
 func TestFeedback(t *testing.T) {
+	t.Parallel()
 	storetest.Feedback(t, func(t *testing.T) storetest.Place[store.Feedback] {
 		return place(t, func(s *Store) store.Feedback { return s.Feedback() })
 	})
 }
 
 func TestLedger(t *testing.T) {
+	t.Parallel()
 	storetest.Ledger(t, func(t *testing.T) storetest.Place[store.Ledger] {
 		return place(t, func(s *Store) store.Ledger { return s.Ledger("mail", claimed(t, s, "mail")) })
 	})

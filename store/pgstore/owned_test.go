@@ -50,6 +50,7 @@ func alter(t *testing.T, c Config, name string, parts ...string) {
 var dawdling = []string{"  end if;\n", "  end if;\n  perform pg_sleep(0.15 * random()) where random() < 0.2;\n"}
 
 func TestOwned(t *testing.T) {
+	t.Parallel()
 	takeovers := 40
 	if *long {
 		takeovers = 200
@@ -66,6 +67,7 @@ func TestOwned(t *testing.T) {
 // A fence that is held for key share is seen to be wrong: that the right one passes is
 // no accident.
 func TestFenceForKeyShare(t *testing.T) {
+	t.Parallel()
 	seen := false
 	for i := 0; i < 10 && !seen; i++ {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -84,7 +86,7 @@ func TestFenceForKeyShare(t *testing.T) {
 // A claim that dawdles gets a higher epoch than one that came and went meanwhile. That of
 // a sequence, which is drawn before the row is locked, is a lower one.
 func TestEpochOfADawdlingClaim(t *testing.T) {
-	const dawdle = "  until timestamptz;\nbegin\n  perform pg_sleep(0.4) where who = 'gw1';\n"
+	const dawdle = "  until timestamptz;\nbegin\n  if who = 'gw1' then " + draws + " perform pg_sleep(0.4); end if;\n"
 	for _, tt := range []struct {
 		name   string
 		change []string
@@ -98,6 +100,7 @@ func TestEpochOfADawdlingClaim(t *testing.T) {
 		}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			c := newSchema(t)
 			execute(t, c, "create sequence epochs")
 			alter(t, c, "claim", tt.change...)
@@ -135,11 +138,14 @@ func join(t *testing.T, p storetest.Process, lease time.Duration) {
 	}
 }
 
-// drawn waits until a claim dawdles.
+// draws has a function of a test's schema be known by its connection, for drawn.
+const draws = "perform set_config('application_name', 'dawdling in ' || current_schema(), false);"
+
+// drawn waits until a function of the schema of c dawdles.
 func drawn(t *testing.T, c Config) {
 	t.Helper()
 	waitFor(t, c, "select exists (select from pg_stat_activity where wait_event = 'PgSleep' and "+
-		"starts_with(application_name, 'apnsbridge:gw1:'))")
+		"application_name = 'dawdling in "+c.Schema+"')")
 }
 
 // A renewal that is on its way to the disk holds off a claim, though the lease that
@@ -170,7 +176,7 @@ func TestClaimDuringRenewal(t *testing.T) {
 				t.Fatal(err)
 			}
 			alter(t, c, "renew", "  return found;",
-				"  if not found then return false; end if;\n  perform pg_sleep(2.5);\n  return true;")
+				"  if not found then return false; end if;\n  "+draws+" perform pg_sleep(2.5);\n  return true;")
 			renewed := make(chan error)
 			go func() {
 				v, err := gw1.Leases.Renew(ctx, store.FleetNode{}, time.Hour)
@@ -195,6 +201,7 @@ func TestClaimDuringRenewal(t *testing.T) {
 // A node that was stopped in the middle of a write holds its locks for as long as its
 // kernel answers. It does not hold up who takes over.
 func TestClaimFromAStoppedOwner(t *testing.T) {
+	t.Parallel()
 	c := newSchema(t)
 	f := fleet(t, c)
 	gw1, gw2 := f("gw1"), f("gw2")

@@ -44,6 +44,7 @@ func TestOpenAnotherVersion(t *testing.T) {
 
 // Several setups at once, and once more: one schema.
 func TestSetupAgain(t *testing.T) {
+	t.Parallel()
 	c := newSchema(t)
 	s := open(t, c)
 	if err := s.Feedback().Record(ctx, "mail", store.Dead{Token: []byte{1}, Time: fromMillis(1)}); err != nil {
@@ -67,6 +68,28 @@ func TestSetupAgain(t *testing.T) {
 	if list, err := s.Feedback().Pending(ctx, "mail", 0, 9); len(list) != 1 || err != nil {
 		t.Errorf("got %v and error %v, want what was there before", list, err)
 	}
+}
+
+// A schema of the version before is refused until it is brought up to date, and has then what it had.
+func TestSetupOlder(t *testing.T) {
+	c := newSchema(t)
+	c.Schema += "_older"
+	defer execute(t, c, "drop schema "+c.Schema+" cascade")
+	all := migrations
+	migrations = all[:1]
+	err := Setup(ctx, c)
+	migrations = all
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, c, "insert into feedback_app (app, turn) values ('mail', 7)")
+	refusal(t, c, "version 1", "apnsbridge check --setup")
+	if err := Setup(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	open(t, c)
+	waitFor(t, c, "select turn = 7 from feedback_app where app = 'mail'")
+	waitFor(t, c, "select 'autovacuum_vacuum_cost_delay=0' = any(reloptions) from pg_class where oid = 'spool_log'::regclass")
 }
 
 // What was acknowledged must not be lost.
@@ -110,6 +133,7 @@ func TestOpenConfig(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
+	t.Parallel()
 	s := open(t, newSchema(t))
 	join(t, process(s), 1)
 	s.Close()

@@ -126,6 +126,26 @@ func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
 	b := &pgx.Batch{}
 	a.owner.fence(b)
 	b.Queue("select nextval('spool_turn')").QueryRow(func(row pgx.Row) error { return row.Scan(&turn) })
+	ownLogs(b, app, of)
+	ownQueues(b, app, of)
+	if err := s.engine.send(ctx, b); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.disown(app)
+	s.apps[app] = a
+	s.last = max(s.last, uint64(turn)<<turnBits)
+	for name, l := range lines {
+		s.lines[name] = l
+		a.bytes += l.bytes
+		s.total += l.bytes
+	}
+	return nil
+}
+
+// ownLogs asks what is in the logs of an app, for its lines.
+func ownLogs(b *pgx.Batch, app string, of func(environment, topic string) *line) {
 	b.Queue(`
 		select environment, topic, first, records, soonest, since, gone, octet_length(heads) + octet_length(bodies)
 		from spool_log where app = $1 order by first`, app).Query(func(rows pgx.Rows) error {
@@ -143,6 +163,10 @@ func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
 			})
 		return err
 	})
+}
+
+// ownQueues asks what is in the queues of an app, for its lines.
+func ownQueues(b *pgx.Batch, app string, of func(environment, topic string) *line) {
 	b.Queue(`
 		select environment, topic, device, count(*), sum(octet_length(body) + octet_length(device) - 2)::bigint,
 			coalesce(min(nullif(expires, 0)), 0), min(since)
@@ -163,20 +187,6 @@ func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
 			})
 		return err
 	})
-	if err := s.engine.send(ctx, b); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.disown(app)
-	s.apps[app] = a
-	s.last = max(s.last, uint64(turn)<<turnBits)
-	for name, l := range lines {
-		s.lines[name] = l
-		a.bytes += l.bytes
-		s.total += l.bytes
-	}
-	return nil
 }
 
 // turnBits is how many IDs there are in a turn: what an owner can give.

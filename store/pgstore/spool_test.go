@@ -52,7 +52,7 @@ func own(t testing.TB, s *Spool, leases *Leases, app string) (epoch uint64) {
 
 // spoolPlace makes a schema in which spools live one after another.
 func spoolPlace(t *testing.T) storetest.SpoolPlace {
-	closeFormer()
+	closeFormer(t)
 	c := newSchema(t)
 	var last *Store
 	start := func(s storetest.Settings) store.Spool {
@@ -62,11 +62,11 @@ func spoolPlace(t *testing.T) storetest.SpoolPlace {
 			}
 		}
 		c.SpoolBytes, c.SpoolReserve, c.Now = s.Spool, s.Reserve, s.Now
-		if len(former) > 4 {
-			closeFormer()
+		if len(formerOf(t)) > 4 {
+			closeFormer(t)
 		}
 		last = open(t, c)
-		former = append(former, last)
+		setFormer(t, append(formerOf(t), last))
 		v, err := last.Leases().Join(ctx, store.FleetNode{}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +88,7 @@ func spoolPlace(t *testing.T) storetest.SpoolPlace {
 }
 
 func TestSpool(t *testing.T) {
+	t.Parallel()
 	storetest.Spool(t, spoolPlace)
 }
 
@@ -144,6 +145,7 @@ func newCut(t *testing.T) *cut {
 // A commit whose answer never comes is in doubt. What is put again is there once, and
 // what is not put again is not there.
 func TestSpoolInDoubt(t *testing.T) {
+	t.Parallel()
 	for _, again := range []bool{true, false} {
 		t.Run(fmt.Sprintf("put again %v", again), func(t *testing.T) {
 			c, way := newSchema(t), newCut(t)
@@ -242,6 +244,7 @@ func bodies(list []store.SpoolRecord) string {
 // A row that cannot be made out stops nobody: its records are told to be broken, and
 // those behind have their turn.
 func TestSpoolBroken(t *testing.T) {
+	t.Parallel()
 	for _, damage := range []string{"heads = '\\xff'", "bodies = ''", "heads = '\\x'"} {
 		t.Run(damage, func(t *testing.T) {
 			c := newSchema(t)

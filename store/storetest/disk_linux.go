@@ -14,3 +14,12 @@ func unmount(dir string) error { return syscall.Unmount(dir, 0) }
 func remountReadOnly(dir string) error {
 	return syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
 }
+
+// free is how many bytes the file system of dir has room for; 0: that is not known.
+func free(dir string) int64 {
+	var of syscall.Statfs_t
+	if err := syscall.Statfs(dir, &of); err != nil {
+		return 0
+	}
+	return int64(of.Bavail) * of.Bsize
+}

@@ -9,3 +9,6 @@ var errMount = errors.New("this test knows how to on Linux only")
 func mount(string, int) error      { return errMount }
 func unmount(string) error         { return errMount }
 func remountReadOnly(string) error { return errMount }
+
+// free is not known.
+func free(string) int64 { return 0 }

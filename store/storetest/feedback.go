@@ -45,9 +45,13 @@ func Feedback(t *testing.T, place func(t *testing.T) Place[store.Feedback]) {
 		{"memory stays the caller's", testCopies},
 		{"many at once", testConcurrent},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.test(t, place(t)) })
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.test(t, place(t))
+		})
 	}
 	t.Run("random histories", func(t *testing.T) {
+		t.Parallel()
 		randomFeedback(t, func() Place[store.Feedback] { return place(t) })
 	})
 }
@@ -197,7 +201,9 @@ func testPages(t *testing.T, open Place[store.Feedback]) {
 			page, err := f.Pending(ctx, app, after, limit)
 			must(t, err)
 			want := all[i:min(len(all), i+limit)]
-			if !slices.EqualFunc(page, want, func(a, b store.Dead) bool { return bytes.Equal(a.Token, b.Token) && a.Time.Equal(b.Time) }) {
+			if !slices.EqualFunc(page, want, func(a, b store.Dead) bool {
+				return bytes.Equal(a.Token, b.Token) && a.Time.Equal(b.Time)
+			}) {
 				t.Errorf("at most %d behind revision %d: got %v, want %v", limit, after, page, want)
 			}
 		}
@@ -347,7 +353,8 @@ func testConcurrent(t *testing.T, open Place[store.Feedback]) {
 				default:
 				}
 				list, err := f.Pending(ctx, app, 0, 1000)
-				if err != nil || !slices.IsSortedFunc(list, func(a, b store.Dead) int { return cmp.Compare(a.Revision, b.Revision) }) {
+				byRevision := func(a, b store.Dead) int { return cmp.Compare(a.Revision, b.Revision) }
+				if err != nil || !slices.IsSortedFunc(list, byRevision) {
 					t.Errorf("got %s and error %v", text(list), err)
 					return
 				}

@@ -27,9 +27,13 @@ func Ledger(t *testing.T, place func(t *testing.T) Place[store.Ledger]) {
 		{"load ends at the first error", testLoadError},
 		{"keys that cannot be kept", testLedgerKeys},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.test(t, place(t)) })
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.test(t, place(t))
+		})
 	}
 	t.Run("random histories", func(t *testing.T) {
+		t.Parallel()
 		randomLedger(t, func() Place[store.Ledger] { return place(t) })
 	})
 }
@@ -123,7 +127,8 @@ func testLedgerKeys(t *testing.T, open Place[store.Ledger]) {
 
 func randomLedger(t *testing.T, place func() Place[store.Ledger]) {
 	record := rapid.Custom(func(t *rapid.T) store.LedgerRecord {
-		return note(rapid.StringMatching(`[a-e]`).Draw(t, "key"), rapid.StringMatching(`[0-9]{0,3}`).Draw(t, "value"), rapid.IntRange(0, 20).Draw(t, "expires"))
+		key, value := rapid.StringMatching(`[a-e]`).Draw(t, "key"), rapid.StringMatching(`[0-9]{0,3}`).Draw(t, "value")
+		return note(key, value, rapid.IntRange(0, 20).Draw(t, "expires"))
 	})
 	records := rapid.SliceOfN(record, 0, 6)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -159,7 +164,8 @@ func randomLedger(t *testing.T, place func() Place[store.Ledger]) {
 				var want []string
 				for _, key := range slices.Sorted(maps.Keys(model)) {
 					if r := model[key]; r.Expires.After(now) {
-						want = append(want, fmt.Sprintf("%s=%s@%d", r.Key, r.Value, r.Expires.Sub(epoch).Milliseconds()))
+						expires := r.Expires.Sub(epoch).Milliseconds()
+						want = append(want, fmt.Sprintf("%s=%s@%d", r.Key, r.Value, expires))
 					}
 				}
 				checkLedger(rt, l, strings.Join(want, " "))

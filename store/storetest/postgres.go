@@ -39,13 +39,8 @@ func StartPostgres(settings ...string) (p *Postgres, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// In memory where there is some: what is tested is not how fast a disk is.
-	base := "/dev/shm"
-	if _, err := os.Stat(base); err != nil {
-		base = ""
-	}
 	p = new(Postgres)
-	if p.Dir, err = os.MkdirTemp(base, "pg"); err != nil {
+	if p.Dir, err = os.MkdirTemp(memory(), "pg"); err != nil {
 		return nil, err
 	}
 	defer func() {

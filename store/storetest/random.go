@@ -121,7 +121,8 @@ func randomFeedback(t *testing.T, place func() Place[store.Feedback]) {
 	})
 	rapid.Check(t, func(rt *rapid.T) {
 		now := epoch
-		s := Settings{Entries: rapid.IntRange(1, 6).Draw(rt, "entries"), Age: time.Hour, Now: func() time.Time { return now }}
+		entries := rapid.IntRange(1, 6).Draw(rt, "entries")
+		s := Settings{Entries: entries, Age: time.Hour, Now: func() time.Time { return now }}
 		model := &lists{s: s, apps: make(map[string][]listed), given: make(map[string][]listed)}
 		open := place()
 		f := open(s)
@@ -166,19 +167,26 @@ func randomFeedback(t *testing.T, place func() Place[store.Feedback]) {
 			"": func(rt *rapid.T) {
 				for _, app := range []string{"mail", "news"} {
 					check(rt, f, app, text(model.pending(app)))
-					revision, err := f.Revision(ctx, app)
-					must(rt, err)
-					if revision < revisions[app] {
-						rt.Errorf("%s: the revision went back from %d to %d", app, revisions[app], revision)
-					}
-					revisions[app] = revision
-					for _, d := range pending(rt, f, app) {
-						if d.Revision == 0 || d.Revision > revision {
-							rt.Errorf("%s: an entry of revision %d on a list of revision %d", app, d.Revision, revision)
-						}
-					}
+					revisions[app] = checkRevision(rt, f, app, revisions[app])
 				}
 			},
 		})
 	})
+}
+
+// checkRevision gives the revision of a list, which is none before the last one known, and that of
+// no entry is behind.
+func checkRevision(t rapid.TB, f store.Feedback, app string, last uint64) (revision uint64) {
+	t.Helper()
+	revision, err := f.Revision(ctx, app)
+	must(t, err)
+	if revision < last {
+		t.Errorf("%s: the revision went back from %d to %d", app, last, revision)
+	}
+	for _, d := range pending(t, f, app) {
+		if d.Revision == 0 || d.Revision > revision {
+			t.Errorf("%s: an entry of revision %d on a list of revision %d", app, d.Revision, revision)
+		}
+	}
+	return revision
 }

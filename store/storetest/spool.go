@@ -39,9 +39,15 @@ func Spool(t *testing.T, place func(t *testing.T) SpoolPlace) {
 		{"a context that has ended", testSpoolContext},
 		{"many at once", testSpoolConcurrent},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.test(t, place(t)) })
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.test(t, place(t))
+		})
 	}
-	t.Run("random histories", func(t *testing.T) { randomSpool(t, func() SpoolPlace { return place(t) }) })
+	t.Run("random histories", func(t *testing.T) {
+		t.Parallel()
+		randomSpool(t, func() SpoolPlace { return place(t) })
+	})
 }
 
 var (
@@ -55,7 +61,7 @@ var (
 func logged(from, n int) []store.SpoolRecord {
 	list := make([]store.SpoolRecord, n)
 	for i := range list {
-		list[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: fmt.Append(nil, "device ", from+i)}, Body: fmt.Append(nil, from+i)}
+		list[i].Token, list[i].Body = fmt.Append(nil, "device ", from+i), fmt.Append(nil, from+i)
 	}
 	return list
 }
@@ -131,7 +137,9 @@ func testSpoolPut(t *testing.T, p SpoolPlace) {
 	must(t, s.Put(ctx))
 	must(t, s.Put(ctx, onto(mail, nil)))
 	checkLines(t, s)
-	batches := []store.SpoolBatch{onto(mail, logged(0, 2)), onto(news, logged(10, 1)), onto(mail, queued("d", 20, 1)), onto(mail, logged(2, 1))}
+	batches := []store.SpoolBatch{
+		onto(mail, logged(0, 2)), onto(news, logged(10, 1)), onto(mail, queued("d", 20, 1)), onto(mail, logged(2, 1)),
+	}
 	must(t, s.Put(ctx, batches...))
 	last := uint64(0)
 	for _, b := range batches {
@@ -262,7 +270,8 @@ func testSpoolContext(t *testing.T, p SpoolPlace) {
 	_, sample := s.Sample(ended, mail, 1, func([]byte) bool { return true })
 	_, devices := s.Devices(ended, mail, nil, 1)
 	for name, err := range map[string]error{
-		"Put": s.Put(ended, onto(mail, logged(1, 1))), "Take": take, "TakeOf": takeOf, "Sample": sample, "Devices": devices, "Flush": s.Flush(ended),
+		"Put": s.Put(ended, onto(mail, logged(1, 1))), "Take": take, "TakeOf": takeOf, "Sample": sample,
+		"Devices": devices, "Flush": s.Flush(ended),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v, want %v", name, err, context.Canceled)

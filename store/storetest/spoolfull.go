@@ -38,7 +38,9 @@ func testSpoolFull(t *testing.T, p SpoolPlace) {
 	}
 	full := func() {
 		t.Helper()
-		for _, batches := range [][]store.SpoolBatch{{onto(mail, sized(10))}, {onto(other, sized(10))}, {onto(news, sized(1)), onto(mail, sized(10))}} {
+		for _, batches := range [][]store.SpoolBatch{
+			{onto(mail, sized(10))}, {onto(other, sized(10))}, {onto(news, sized(1)), onto(mail, sized(10))},
+		} {
 			if err := s.Put(ctx, batches...); !errors.Is(err, store.ErrSpoolFull) {
 				t.Errorf("got %v, want %v", err, store.ErrSpoolFull)
 			}
@@ -138,7 +140,8 @@ func testSpoolDeviceFull(t *testing.T, p SpoolPlace) {
 	putLine(t, s, mail, queued("e", 0, 1))
 	keys := putLine(t, s, mail, sized(20))
 	for _, k := range keys { // what is moved may always
-		putLine(t, s, mail, []store.SpoolRecord{{SpoolKey: store.SpoolKey{ID: k.ID, Token: []byte("d"), Queued: true}, Body: make([]byte, 1000)}})
+		moved := store.SpoolKey{ID: k.ID, Token: []byte("d"), Queued: true}
+		putLine(t, s, mail, []store.SpoolRecord{{SpoolKey: moved, Body: make([]byte, 1000)}})
 	}
 	for _, got := range s.Stats().Lines {
 		if got.Line == mail && (got.Queued != 3*early+21 || got.Log != 0) {

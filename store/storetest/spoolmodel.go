@@ -112,8 +112,9 @@ func (m *spoolModel) put() {
 		}
 		for range rapid.SampledFrom([]int{0, 1, 3, 40}).Draw(m.T, "new") {
 			m.n++
-			body := fmt.Appendf(nil, "%d %s", m.n, bytes.Repeat([]byte{'x'}, rapid.SampledFrom([]int{0, 10, 300, 4000}).Draw(m.T, "size")))
-			r := store.SpoolRecord{SpoolKey: store.SpoolKey{Token: m.token(), Queued: rapid.IntRange(0, 3).Draw(m.T, "queued") == 0}, Body: body}
+			size := rapid.SampledFrom([]int{0, 10, 300, 4000}).Draw(m.T, "size")
+			r := store.SpoolRecord{Body: fmt.Appendf(nil, "%d %s", m.n, bytes.Repeat([]byte{'x'}, size))}
+			r.Token, r.Queued = m.token(), rapid.IntRange(0, 3).Draw(m.T, "queued") == 0
 			r.Flags[0] = byte(m.n)
 			b.Records = append(b.Records, r)
 		}
@@ -170,7 +171,8 @@ func (m *spoolModel) got(what string, got []store.SpoolRecord, want []*row) {
 }
 
 func sameRecord(a, b store.SpoolRecord) bool {
-	return a.ID == b.ID && a.Queued == b.Queued && bytes.Equal(a.Token, b.Token) && a.Expires == b.Expires && a.Flags == b.Flags && bytes.Equal(a.Body, b.Body)
+	return a.ID == b.ID && a.Queued == b.Queued && bytes.Equal(a.Token, b.Token) && a.Expires == b.Expires &&
+		a.Flags == b.Flags && bytes.Equal(a.Body, b.Body)
 }
 
 func (m *spoolModel) take() {

@@ -98,7 +98,9 @@ func (m *spoolModel) check() {
 		}
 	}
 	got := m.s.Stats().Lines
-	if !slices.EqualFunc(got, want, func(a, b store.LineWaiting) bool { return a.Line == b.Line && a.Log == b.Log && a.Queued == b.Queued }) {
+	if !slices.EqualFunc(got, want, func(a, b store.LineWaiting) bool {
+		return a.Line == b.Line && a.Log == b.Log && a.Queued == b.Queued
+	}) {
 		m.Fatalf("got %+v, want %+v", got, want)
 	}
 }

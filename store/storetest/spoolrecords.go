@@ -118,7 +118,7 @@ func testSpoolSample(t *testing.T, p SpoolPlace) {
 	got, err := s.Sample(ctx, mail, 1, func([]byte) bool { return true })
 	must(t, err)
 	if len(got) != 0 {
-		t.Errorf("got %v, want none: the first of each is in somebody's hands", got)
+		t.Errorf("got %v, want none: the first of each is checked out", got)
 	}
 }
 
@@ -140,14 +140,17 @@ func testSpoolNotHeld(t *testing.T, p SpoolPlace) {
 
 func testSpoolRecords(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
-	long := store.Line{App: strings.Repeat("a", 500), Environment: strings.Repeat("e", 24), Topic: strings.Repeat("t", 500)}
+	long := store.Line{
+		App: strings.Repeat("a", 500), Environment: strings.Repeat("e", 24), Topic: strings.Repeat("t", 500),
+	}
+	token, body := bytes.Repeat([]byte{7}, store.MaxSpoolToken), bytes.Repeat([]byte{8}, store.MaxSpoolBody)
 	want := []store.SpoolRecord{
 		{SpoolKey: store.SpoolKey{Token: []byte("token")}, Body: []byte("body"), Expires: 1 << 33},
 		{},
 		{Body: []byte{0}, Expires: 1},
-		{SpoolKey: store.SpoolKey{Token: bytes.Repeat([]byte{7}, store.MaxSpoolToken)}, Body: bytes.Repeat([]byte{8}, store.MaxSpoolBody)},
+		{SpoolKey: store.SpoolKey{Token: token}, Body: body},
 		{SpoolKey: store.SpoolKey{Queued: true}, Flags: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Expires: math.MaxInt64},
-		{SpoolKey: store.SpoolKey{Queued: true}, Body: bytes.Repeat([]byte{8}, store.MaxSpoolBody)},
+		{SpoolKey: store.SpoolKey{Queued: true}, Body: body},
 	}
 	list := slices.Clone(want)
 	list[0].Token, list[0].Body = []byte("token"), []byte("body")
@@ -179,18 +182,20 @@ func testSpoolRefuses(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	good := logged(0, 1)
 	held := putLine(t, s, mail, logged(1, 1))
+	longToken := store.SpoolKey{Token: make([]byte, store.MaxSpoolToken+1)}
+	moved := store.SpoolKey{ID: held[0].ID, Token: held[0].Token, Queued: true}
 	for name, bad := range map[string]store.SpoolBatch{
 		"no app":               onto(store.Line{Environment: "sandbox"}, logged(0, 1)),
 		"no environment":       onto(store.Line{App: "mail"}, logged(0, 1)),
 		"a long name":          onto(store.Line{App: strings.Repeat("q", 1025), Environment: "sandbox"}, logged(0, 1)),
 		"a zero in a name":     onto(store.Line{App: "a\x00b", Environment: "sandbox"}, logged(0, 1)),
 		"a name of no letters": onto(store.Line{App: "a\xff", Environment: "sandbox"}, logged(0, 1)),
-		"a long token":         onto(mail, []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: make([]byte, store.MaxSpoolToken+1)}}}),
+		"a long token":         onto(mail, []store.SpoolRecord{{SpoolKey: longToken}}),
 		"a large body":         onto(mail, []store.SpoolRecord{{Body: make([]byte, store.MaxSpoolBody+1)}}),
 		"an early end":         onto(mail, []store.SpoolRecord{{Expires: -1}}),
 		"into the log again":   onto(mail, []store.SpoolRecord{{SpoolKey: held[0]}}),
 		"not in hands":         onto(mail, []store.SpoolRecord{{SpoolKey: store.SpoolKey{ID: 1 << 40, Queued: true}}}),
-		"of another line":      onto(other, []store.SpoolRecord{{SpoolKey: store.SpoolKey{ID: held[0].ID, Token: held[0].Token, Queued: true}}}),
+		"of another line":      onto(other, []store.SpoolRecord{{SpoolKey: moved}}),
 	} {
 		err := s.Put(ctx, onto(mail, good), onto(mail, queued("d", 0, 1)), bad)
 		if !errors.Is(err, store.ErrUnstorable) || strings.ContainsRune(err.Error(), '\n') {

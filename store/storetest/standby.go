@@ -47,7 +47,8 @@ func (p *Postgres) Standby() (s *Postgres, err error) {
 
 // Promote has a standby take writes.
 func (p *Postgres) Promote() error {
-	out, err := p.command(filepath.Join(filepath.Dir(p.args[0]), "pg_ctl"), "promote", "-w", "-D", p.data).CombinedOutput()
+	program := filepath.Join(filepath.Dir(p.args[0]), "pg_ctl")
+	out, err := p.command(program, "promote", "-w", "-D", p.data).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("pg_ctl promote: %w: %s", err, out)
 	}
@@ -67,5 +68,6 @@ func (p *Postgres) Synchronize() error {
 
 // URLOf is how to reach whichever of two servers takes writes.
 func URLOf(a, b *Postgres) string {
-	return fmt.Sprintf("postgres:///postgres?user=postgres&host=%s,%s&port=%d,%d", a.Dir, b.Dir, postgresPort, postgresPort)
+	return fmt.Sprintf("postgres:///postgres?user=postgres&host=%s,%s&port=%d,%d",
+		a.Dir, b.Dir, postgresPort, postgresPort)
 }

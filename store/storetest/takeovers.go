@@ -23,6 +23,7 @@ type Found struct {
 	Err       error
 }
 
+// String is f in a line.
 func (f Found) String() string {
 	return fmt.Sprintf("%d takeovers, %d writes, %d of an old epoch refused; %d late, %d backward, %d overlapping; "+
 		"error: %v",

@@ -94,7 +94,8 @@ func (d *directory) register(name string, app App) (token string, fresh bool, er
 // that starts again gives its phones the tokens that they had.
 func makeToken(device string, erased int, app App, installs int) string {
 	for try := 0; ; try++ {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q %q %d %d", device, erased, app.Bundle, app.Environment, installs, try))
+		sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q %q %d %d",
+			device, erased, app.Bundle, app.Environment, installs, try))
 		token := hex.EncodeToString(sum[:])
 		// The simulator takes these prefixes for bad and for dead.
 		if !strings.HasPrefix(token, "bad0") && !strings.HasPrefix(token, "dead") {

@@ -23,11 +23,13 @@ func create(t *testing.T, names ...string) *Authority {
 	return a
 }
 
-func (a *Authority) verify(t *testing.T, cert *x509.Certificate, host string, usage x509.ExtKeyUsage, at time.Time) error {
+func (a *Authority) verify(t *testing.T, cert *x509.Certificate, host string, usage x509.ExtKeyUsage,
+	at time.Time) error {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(a.Certificate)
-	_, err := cert.Verify(x509.VerifyOptions{Roots: pool, DNSName: host, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}})
+	_, err := cert.Verify(x509.VerifyOptions{Roots: pool, DNSName: host, CurrentTime: at,
+		KeyUsages: []x509.ExtKeyUsage{usage}})
 	return err
 }
 
@@ -49,7 +51,8 @@ func TestServer(t *testing.T) {
 		if isRSA != (kind == RSA) || isECDSA != (kind == ECDSA) {
 			t.Errorf("%s has the key %T", name, cert.PublicKey)
 		}
-		if _, err := tls.LoadX509KeyPair(filepath.Join(a.Dir, name+".pem"), filepath.Join(a.Dir, name+"-key.pem")); err != nil {
+		if _, err := tls.LoadX509KeyPair(filepath.Join(a.Dir, name+".pem"),
+			filepath.Join(a.Dir, name+"-key.pem")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -115,7 +118,8 @@ func TestRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(renewed.RawSubject) != string(client.RawSubject) || string(renewed.RawSubjectPublicKeyInfo) != string(client.RawSubjectPublicKeyInfo) {
+	if string(renewed.RawSubject) != string(client.RawSubject) ||
+		string(renewed.RawSubjectPublicKeyInfo) != string(client.RawSubjectPublicKeyInfo) {
 		t.Error("subject or key is another")
 	}
 	if err := a.verify(t, renewed, "", x509.ExtKeyUsageClientAuth, later.AddDate(2, 0, 0)); err != nil {
@@ -150,7 +154,8 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(a.Dir); err == nil || !strings.Contains(err.Error(), "is not the key") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := (&Authority{Dir: a.Dir, Certificate: a.Certificate, key: a.key}).IssueServer("late", AppleNames, ECDSA, now.AddDate(21, 0, 0)); err == nil {
+	if _, err := (&Authority{Dir: a.Dir, Certificate: a.Certificate, key: a.key}).IssueServer("late", AppleNames, ECDSA,
+		now.AddDate(21, 0, 0)); err == nil {
 		t.Error("an expired authority signs")
 	}
 }

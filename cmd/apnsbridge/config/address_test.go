@@ -35,7 +35,8 @@ func TestAddresses(t *testing.T) {
 		if err == nil && tt.want == fine {
 			continue
 		}
-		if err == nil || tt.want == fine || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || tt.want == fine || !strings.Contains(err.Error(), tt.want) ||
+			strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: got %v, want %q", tt.proxy, err, tt.want)
 		}
 	}

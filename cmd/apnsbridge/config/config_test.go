@@ -45,7 +45,7 @@ func TestMinimal(t *testing.T) {
 	}
 }
 
-// What contract.md shows is accepted and means what it says.
+// A configuration with something of everything is accepted and means what it says.
 func TestFull(t *testing.T) {
 	c, err := parse("apnsbridge.yaml", []byte(`
 gateway:  {listen: [":${PORT}", {address: "10.0.0.2:2195", environment: sandbox}]}

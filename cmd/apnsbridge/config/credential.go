@@ -109,7 +109,8 @@ func (c Credential) validate(s *source, path string) {
 // validateTokens also sees that it can be told which key is for which topic.
 func validateTokens(s *source, path string, tokens []Token) {
 	if len(tokens) > mostTokens {
-		s.reject(path, "there are %d keys, and an app can have %d: give the topics apps of their own", len(tokens), mostTokens)
+		s.reject(path, "there are %d keys, and an app can have %d: give the topics apps of their own", len(tokens),
+			mostTokens)
 		return
 	}
 	others, taken := false, make(map[string]bool)

@@ -81,9 +81,10 @@ type Limits struct {
 	LogRate          Size  `yaml:"log_rate"` // bytes a second of lines below an error
 }
 
+// defaultLimits are the bounds that hold where none are set.
 func defaultLimits() Limits {
 	frames := binproto.DefaultParser()
-	return Limits{
+	l := Limits{
 		Frame2Bytes:      Size(frames.MaxFrame),
 		PayloadBytes:     Size(frames.MaxPayload),
 		VoIPPayloadBytes: 5120,
@@ -114,37 +115,42 @@ func defaultLimits() Limits {
 		TopicsPerApp:     defaults.TopicsPerApp,
 		SpoolReserve:     defaults.SpoolReserve,
 		SpoolDeviceShare: defaults.SpoolDeviceShare,
-
-		APNsConnections:    defaults.APNsConnections,
-		APNsStreams:        defaults.APNsStreams,
-		APNsConnectionAge:  Duration(defaults.APNsConnectionAge),
-		APNsDialInterval:   Duration(defaults.APNsDialInterval),
-		APNsDialTimeout:    Duration(defaults.APNsDialTimeout),
-		APNsRequestTimeout: Duration(defaults.APNsRequestTimeout),
-		APNsPingAfter:      Duration(defaults.APNsPingAfter),
-		APNsPingTimeout:    Duration(defaults.APNsPingTimeout),
-		RetryDelay:         Duration(defaults.RetryDelay),
-		RetryDelayMax:      Duration(defaults.RetryDelayMax),
-
-		FeedbackEntries:       defaults.FeedbackEntries,
-		FeedbackAge:           Duration(defaults.FeedbackAge),
-		FeedbackStall:         Duration(defaults.FeedbackStall),
-		FeedbackTotal:         Duration(defaults.FeedbackTotal),
-		FeedbackRatePerClient: Rate{defaults.FeedbackReadingsAMinute, Duration(time.Minute)},
-		BadTokenTTL:           Duration(defaults.BadTokenTTL),
-		BadTokenTTLRepeated:   Duration(defaults.BadTokenTTLRepeated),
-		BadTokenEntries:       defaults.BadTokenEntries,
-		LedgerBytes:           defaults.LedgerBytes,
-		LedgerBytesPerClient:  defaults.LedgerBytesPerClient,
-		LedgerTTL:             Duration(defaults.LedgerTTL),
-		LedgerTTLProven:       Duration(defaults.LedgerTTLProven),
-
-		FleetLease:     Duration(defaults.FleetLease),
-		FleetClaim:     Duration(defaults.FleetClaim),
-		FleetLinkBytes: defaults.FleetLinkBytes,
-
-		TraceEntries:     defaults.TraceEntries,
-		AdminConnections: defaults.AdminConnections,
-		LogRate:          defaults.LogRate,
 	}
+	l.setOnward()
+	return l
+}
+
+// setOnward sets the defaults of what comes behind the ports: the way to APNs, what is remembered, a fleet and operators.
+func (l *Limits) setOnward() {
+	l.APNsConnections = defaults.APNsConnections
+	l.APNsStreams = defaults.APNsStreams
+	l.APNsConnectionAge = Duration(defaults.APNsConnectionAge)
+	l.APNsDialInterval = Duration(defaults.APNsDialInterval)
+	l.APNsDialTimeout = Duration(defaults.APNsDialTimeout)
+	l.APNsRequestTimeout = Duration(defaults.APNsRequestTimeout)
+	l.APNsPingAfter = Duration(defaults.APNsPingAfter)
+	l.APNsPingTimeout = Duration(defaults.APNsPingTimeout)
+	l.RetryDelay = Duration(defaults.RetryDelay)
+	l.RetryDelayMax = Duration(defaults.RetryDelayMax)
+
+	l.FeedbackEntries = defaults.FeedbackEntries
+	l.FeedbackAge = Duration(defaults.FeedbackAge)
+	l.FeedbackStall = Duration(defaults.FeedbackStall)
+	l.FeedbackTotal = Duration(defaults.FeedbackTotal)
+	l.FeedbackRatePerClient = Rate{defaults.FeedbackReadingsAMinute, Duration(time.Minute)}
+	l.BadTokenTTL = Duration(defaults.BadTokenTTL)
+	l.BadTokenTTLRepeated = Duration(defaults.BadTokenTTLRepeated)
+	l.BadTokenEntries = defaults.BadTokenEntries
+	l.LedgerBytes = defaults.LedgerBytes
+	l.LedgerBytesPerClient = defaults.LedgerBytesPerClient
+	l.LedgerTTL = Duration(defaults.LedgerTTL)
+	l.LedgerTTLProven = Duration(defaults.LedgerTTLProven)
+
+	l.FleetLease = Duration(defaults.FleetLease)
+	l.FleetClaim = Duration(defaults.FleetClaim)
+	l.FleetLinkBytes = defaults.FleetLinkBytes
+
+	l.TraceEntries = defaults.TraceEntries
+	l.AdminConnections = defaults.AdminConnections
+	l.LogRate = defaults.LogRate
 }

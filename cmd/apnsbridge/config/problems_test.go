@@ -50,13 +50,15 @@ func TestProblems(t *testing.T) {
 			"a\n    environment: sandbox\n    endpoint: https://API.push.apple.com.",
 			`f:6: api.push.apple.com. is APNs' production, and the environment is sandbox: correct one of them, ` +
 				`or remove endpoint`},
-		{"Apple's endpoints exchanged", "com.example.mail", "a\n    environment: by-listener\n    endpoint:\n      production: https://api.sandbox.push.apple.com\n" +
-			"      sandbox: https://api.push.apple.com", `f:7: api.sandbox.push.apple.com is APNs' sandbox, and the environment is production: correct one of them, or remove endpoint`},
+		{"Apple's endpoints exchanged", "com.example.mail",
+			"a\n    environment: by-listener\n    endpoint:\n      production: https://api.sandbox.push.apple.com\n" +
+				"      sandbox: https://api.push.apple.com", `f:7: api.sandbox.push.apple.com is APNs' sandbox, and the environment is production: correct one of them, or remove endpoint`},
 		{"an endpoint where nothing goes", "com.example.mail", "a\n    environment: sandbox\n    endpoint: {production: " +
 			"https://h:1}", `f:6: the app's environment is sandbox, so that nothing goes there: correct one of them, or remove production`},
 		{"an empty endpoint of two", "com.example.mail", "a\n    environment: by-listener\n    endpoint: {production: \"\"}",
 			`f:6: apps.mail.endpoint.production is missing: give an address like https://HOST:PORT, or remove it for Apple's`},
-		{"an endpoint with a path of two", "com.example.mail", "a\n    environment: by-listener\n    endpoint: {sandbox: https://h/3/device}",
+		{"an endpoint with a path of two", "com.example.mail",
+			"a\n    environment: by-listener\n    endpoint: {sandbox: https://h/3/device}",
 			`f:6: "https://h/3/device" must be like https://HOST:PORT: take away what stands behind the port`},
 		{"a third environment", "com.example.mail", "a\n    endpoint: {staging: https://h}",
 			`f:5: unknown key "staging": correct its name or remove it`},
@@ -109,7 +111,8 @@ func TestProblems(t *testing.T) {
 			`f:5: "http://proxy?xxx" must be like http://HOST:PORT: take away what stands behind the port`},
 		{"a proxy's port too high", "com.example.mail", "com.example.mail\n    proxy: http://user:secret@proxy:70000",
 			`f:5: "http://xxx@proxy:70000" has no port that can be: choose one from 1 to 65535`},
-		{"an endpoint that is the old gateway", "com.example.mail", "com.example.mail\n    endpoint: https://gateway.sandbox.push.apple.com:2195",
+		{"an endpoint that is the old gateway", "com.example.mail",
+			"com.example.mail\n    endpoint: https://gateway.sandbox.push.apple.com:2195",
 			`f:5: gateway.sandbox.push.apple.com is what providers connect to, and Apple has switched it off: remove endpoint`},
 		{"a topic that is a key", "com.example.mail", "MIGH" + strings.Repeat("A", 200),
 			`f:4: "(the text of a key)" has characters that no topic has: write the bundle identifier, like com.example.mail`},

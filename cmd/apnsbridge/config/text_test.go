@@ -36,7 +36,8 @@ func TestTextArrivesAsWritten(t *testing.T) {
 				t.Errorf("%s, in flow style %v: got %q and %v", written, flow, got, err)
 			}
 		}
-		for _, quoted := range []string{"'" + strings.ReplaceAll(written, "'", "''") + "'", "!!str '" + strings.ReplaceAll(written, "'", "''") + "'"} {
+		for _, quoted := range []string{"'" + strings.ReplaceAll(written, "'", "''") + "'", "!!str '" +
+			strings.ReplaceAll(written, "'", "''") + "'"} {
 			if got, err := password(quoted, false); err != nil || got != written {
 				t.Errorf("%s: got %q and %v", quoted, got, err)
 			}

@@ -34,14 +34,13 @@ func TestDocument(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString(`# Metrics
 
-Made from the rows of [cmd/apnsbridge/metrics](../cmd/apnsbridge/metrics) by its test; do not edit. ` + "`GET /metrics`" + ` on the
-admin port gives them to Prometheus, beside those of Go's runtime and of the process. [monitoring](monitoring) has a dashboard for Grafana and
-rules for alerts.
+Made from the rows of [cmd/apnsbridge/metrics](../cmd/apnsbridge/metrics) by its test; do not edit. ` + "`GET /metrics`" + `
+on the admin port gives them to Prometheus, beside those of Go's runtime and of the process. [monitoring](monitoring)
+has a dashboard for Grafana and rules for alerts.
 
 What has the label ` + "`app`" + ` is there once that app has had something to do since the start, and a counter once it has
-counted; ` + "`environment`" + ` is APNs' (production or
-sandbox). Histograms have classic buckets, and native ones of schema 2 for a Prometheus that asks for them
-(` + "`scrape_native_histograms`" + `).
+counted; ` + "`environment`" + ` is APNs' (production or sandbox). Histograms have classic buckets, and native ones of schema 2
+for a Prometheus that asks for them (` + "`scrape_native_histograms`" + `).
 `)
 	for _, g := range groups {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | |\n| --- | --- | --- | --- |\n", g.heading)

@@ -107,7 +107,8 @@ var push = group{"The push port", []family{
 		func(s *view) float64 { return float64(s.Push.Rejected) }),
 	whole(counter, "frames_large_total", "Frames that needed memory of their own.",
 		func(s *view) float64 { return float64(s.Push.LargeFrames) }),
-	whole(counter, "frames_cut_total", "Frames that were not complete when the provider ended its side or the connection broke.",
+	whole(counter, "frames_cut_total",
+		"Frames that were not complete when the provider ended its side or the connection broke.",
 		func(s *view) float64 { return float64(s.Push.CutFrames) }),
 	parts(counter, "stream_violations_total", "Streams that could not be read further.", "reason",
 		func(s *view) []part {

@@ -54,6 +54,14 @@ var providers = group{"What providers are told, and send again", []family{
 			c := &app.Conversation
 			return []part{{"forgotten", float64(c.Evicted)}, {"out_of_reach", float64(c.OutOfReach)}}
 		}),
+	appParts(counter, "habits_learned_total", "What was learned of providers behind error packets: a tail came again in "+
+		"its order (resends), it did not (missed) and they are told nothing more (never), or the whole list began anew "+
+		"(repeats).", "habit",
+		func(app *bridge.AppStats) []part {
+			c := &app.Conversation
+			return []part{{"resends", float64(c.ProvedResending)}, {"missed", float64(c.Misses)},
+				{"never", float64(c.BecameNever)}, {"repeats", float64(c.ListsRepeated)}}
+		}),
 	perApp(gauge, "ledger_entries", "Notifications remembered now.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.Entries) }),
 	perApp(gauge, "ledger_bytes", "Memory of what is remembered behind error packets.",

@@ -49,6 +49,8 @@ func TestInstall(t *testing.T) {
 		"usr/lib/sysusers.d/apnsbridge.conf",
 		"usr/share/man/man1/apnsbridge.1.gz", "usr/share/bash-completion/completions/apnsbridge",
 		"usr/share/zsh/vendor-completions/_apnsbridge", "usr/share/fish/vendor_completions.d/apnsbridge.fish",
+		"usr/share/doc/apnsbridge/README.md", "usr/share/doc/apnsbridge/docs/configuration.md",
+		"usr/share/doc/apnsbridge/docs/monitoring/alerts.yml",
 	} {
 		if !exists(filepath.Join(h.root, path)) {
 			t.Errorf("%s is not installed", path)

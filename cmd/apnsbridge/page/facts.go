@@ -40,15 +40,31 @@ type Remark struct {
 	App   string // empty: no app's
 }
 
-// Refused is a client that was not admitted, and the line that would admit it.
+// Refused is a client that was not admitted, and what would admit it: a line of its app's clients, or, where its
+// handshake failed, what its sentence says.
 type Refused struct {
-	Last                           time.Time
-	Address, Subject, Reason, Line string
-	Times                          int
+	Last                                   time.Time
+	Address, Subject, Reason, Line, Remedy string
+	Times                                  int
 }
 
 // Figure is a number that matters, and what it may be at most.
-type Figure struct{ Name, Value, Of string }
+type Figure struct {
+	Name  string
+	Unit  Unit
+	Value int64
+	Of    int64 // 0: it has no bound
+}
+
+// Unit is what a figure counts.
+type Unit string
+
+// The units.
+const (
+	Things Unit = ""
+	Octets Unit = "bytes"
+	Days   Unit = "days" // left
+)
 
 // Limit is a bound, by its name in the configuration.
 type Limit struct {
@@ -63,6 +79,7 @@ type App struct {
 	State                    string // a word, or the sentence that says what is wrong
 	Refusal                  string // what APNs has refused last, and why
 	Taken, Accepted          uint64
+	Ended                    uint64 // of Taken, that something has become of; others wait, or were sent again and recognised
 	BadTokens, Gone, Refused uint64
 	Connections              int // to APNs
 	Waiting, OnDisk          int
@@ -83,8 +100,11 @@ type AppFacts struct {
 	Reads    []Read // the last of each client, latest first
 	Resends  []Count
 	Failures []Failure // refused frames and error packets, latest first
-	Figures  []Figure  // all of its metrics that are not 0
+	Metrics  []Metric  // all of its own that are not 0
 }
+
+// Metric is a figure of an app by its name in /metrics.
+type Metric struct{ Name, Value string }
 
 // Read is when a client has read the feedback list.
 type Read struct {
@@ -96,12 +116,13 @@ type Read struct {
 // Failure is a refused frame, or an error packet.
 type Failure struct {
 	Time       time.Time
-	Status     string
-	Identifier string // empty: it has none
-	Device     string // the beginning of its token
+	Status     uint8
+	Identifier *uint32 // nil: it has none
+	Token      string  // its beginning
 	Reason     string
-	Provider   string // and its address; empty: not known
-	Told       bool
+	Client     string // the provider; empty: not known
+	Address    string
+	Told       time.Time // when; zero: it was not
 }
 
 // Lane is an app's way into one environment of APNs.
@@ -116,6 +137,7 @@ type Lane struct {
 	Oldest       time.Duration
 	ClosedSince  time.Time // since when notifications wait for APNs; zero: they do not
 	TopicsShut   int
+	Retrying     int // devices that wait, each for its own next attempt
 	Probes       uint64
 	Dials, Fails uint64
 }

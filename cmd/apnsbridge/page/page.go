@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/cmd/apnsbridge/history"
 )
 
@@ -44,6 +45,9 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"duration": duration,
 	"percent":  percent,
 	"payload":  payload,
+	"path":     url.PathEscape,
+	"status":   func(s uint8) string { return fmt.Sprintf("%d, %v", s, binproto.Status(s)) },
+	"join":     func(all []string) string { return strings.Join(all, ", ") },
 	"spark":    spark,
 	"part":     func(used, most int64) string { return percent(uint64(max(used, 0)), uint64(max(most, 0))) },
 	"utc":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") },
@@ -172,7 +176,7 @@ func write(w http.ResponseWriter, name string, data any) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", Policy)
-	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Referrer-Policy", "same-origin") // with none, a form's Origin would be null
 	w.Write(text.Bytes())
 }
 

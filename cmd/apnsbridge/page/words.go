@@ -22,6 +22,38 @@ func amount(name string, n int64) string {
 	return Number(n)
 }
 
+// String writes the figure's value.
+func (f Figure) String() string { return f.Unit.write(f.Value) }
+
+// Most writes the figure's bound, if it has one.
+func (f Figure) Most() string {
+	if f.Of == 0 {
+		return ""
+	}
+	return f.Unit.write(f.Of)
+}
+
+func (u Unit) write(n int64) string {
+	switch u {
+	case Octets:
+		return Bytes(n)
+	case Days:
+		return DaysLeft(n)
+	}
+	return Number(n)
+}
+
+// DaysLeft says that something ends in n days.
+func DaysLeft(n int64) string {
+	switch {
+	case n < 0:
+		return "expired"
+	case n == 1:
+		return "1 day left"
+	}
+	return fmt.Sprintf("%d days left", n)
+}
+
 // duration writes d with the two digits that matter.
 func duration(d time.Duration) string {
 	switch {

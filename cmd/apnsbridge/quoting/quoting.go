@@ -1,4 +1,5 @@
-// Package quoting writes a value so that a configuration, a shell or PHP reads it as it is.
+// Package quoting writes a value so that a configuration, a shell or PHP reads it as it is,
+// and a terminal shows it.
 package quoting
 
 import (
@@ -6,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // plainYAML is what YAML takes for a text without quotes.
@@ -53,6 +55,24 @@ func ShellFlag(flag, value string) string {
 		return flag + "=" + Shell(value)
 	}
 	return flag + " " + Shell(value)
+}
+
+// Terminal writes a text so that a terminal shows all of it and obeys nothing: of what
+// cannot be seen only the ends of lines and tabs stay as they are.
+func Terminal(text string) string {
+	var shown strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch one := text[:size]; {
+		case r == '\n' || r == '\t' || unicode.IsPrint(r) && (r != utf8.RuneError || size > 1):
+			shown.WriteString(one)
+		default:
+			quoted := strconv.Quote(one)
+			shown.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[size:]
+	}
+	return shown.String()
 }
 
 // PHP writes a value as a text in PHP.

@@ -45,3 +45,19 @@ func TestQuoting(t *testing.T) {
 		}
 	}
 }
+
+// Nothing of a text moves a terminal's cursor or changes what it shows.
+func TestTerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"two lines,\n\tand a tab: “größer” 漢\n": "two lines,\n\tand a tab: “größer” 漢\n",
+		`C:\"x"`:                `C:\"x"`,
+		"\x1b[31mred\x07\r":     `\x1b[31mred\a\r`,
+		"\u009b2J\x7f":          `\u009b2J\x7f`,
+		"\u202eback\u00a0wards": `\u202eback\u00a0wards`,
+		"latin1 \xe9, \ufffd":   `latin1 \xe9, ` + "\ufffd",
+	} {
+		if got := Terminal(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}

@@ -3,24 +3,28 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"apnsbridge/binproto"
 )
 
-// Habits are what a connection's frames have in common, by which old libraries can be
-// told apart. The zero value has seen none. It has no lock.
+// Habits are what the frames of a provider's connections have in common, by which old libraries can be told apart. The
+// zero value has seen none. It has no lock. Whatever the order is in which connections are merged, they are the same.
 type Habits struct {
 	Frames     uint64           `json:"frames"`
-	Command    binproto.Command `json:"command"`    // of the first
-	Layout     binproto.Layout  `json:"layout"`     // of the first framed notification
-	Mixed      bool             `json:"mixed"`      // commands, or layouts beyond a priority that comes and goes
-	Priorities bool             `json:"priorities"` // a priority comes and goes
-	First      uint32           `json:"first"`      // identifier
-	Counts     bool             `json:"counts"`     // identifiers go up by one
-	Same       bool             `json:"same"`       // they are all the same
-	Nameless   bool             `json:"nameless"`   // there are none
+	Conns      uint64           `json:"connections"` // on which they came
+	Command    binproto.Command `json:"command"`     // of the first
+	Layout     binproto.Layout  `json:"layout"`      // of framed notifications; where priorities come and go, without one
+	Mixed      bool             `json:"mixed"`       // commands, or layouts beyond a priority that comes and goes
+	Priorities bool             `json:"priorities"`  // a priority comes and goes
+	First      uint32           `json:"first"`       // the lowest identifier that a connection began with
+	Highest    uint32           `json:"highest"`     // the highest one
+	Counts     bool             `json:"counts"`      // identifiers go up by one
+	Same       bool             `json:"same"`        // they are all the same
+	Nameless   bool             `json:"nameless"`    // there are none
 	Expiry     Expiry           `json:"expiry"`
 	MDM        bool             `json:"mdm"` // payloads are {"mdm": …}
+	Pace       Pace             `json:"pace"`
 
 	last uint32
 }
@@ -34,31 +38,32 @@ const (
 	ZeroExpiry               // 0: now or never
 	IntMax                   // 0x7fffffff, Java's largest int
 	UintMax                  // 0xffffffff
-	SomeExpiry               // a time
+	SomeExpiry               // a time, or one now and another then
+	OneDay                   // 86400: the seconds of a day, for a time
 )
 
-// See takes a frame. It allocates nothing and keeps nothing of it.
-func (h *Habits) See(n *binproto.Notification) {
+// particular reports whether only one library writes it.
+func (e Expiry) particular() bool { return e == IntMax || e == UintMax || e == OneDay }
+
+// See takes a frame that has come at a time. It allocates nothing and keeps nothing of it.
+func (h *Habits) See(n *binproto.Notification, at time.Time) {
 	named := n.Command == binproto.Enhanced || n.HasIdentifier
 	if h.Frames == 0 {
-		*h = Habits{Command: n.Command, Layout: n.Layout, First: n.Identifier, Counts: named, Same: named, Nameless: !named,
-			Expiry: expiryOf(n), MDM: isMDM(n.Payload)}
+		*h = Habits{Conns: 1, Command: n.Command, Layout: n.Layout, First: n.Identifier, Highest: n.Identifier, Counts: named,
+			Same: named, Nameless: !named, Expiry: expiryOf(n), MDM: isMDM(n.Payload)}
 	} else {
 		h.compare(n, named)
 	}
+	h.Pace.see(h.Frames, at)
 	h.Frames++
 	h.last = n.Identifier
 }
 
 func (h *Habits) compare(n *binproto.Notification, named bool) {
-	switch {
-	case n.Command != h.Command:
-		h.Mixed = true
-	case n.Layout != h.Layout && withoutPriority(n.Layout) == withoutPriority(h.Layout):
-		h.Priorities = true
-	case n.Layout != h.Layout:
+	if n.Command != h.Command {
 		h.Mixed = true
 	}
+	h.take(n.Layout)
 	h.Nameless = h.Nameless && !named
 	h.Counts = h.Counts && named && n.Identifier == h.last+1
 	h.Same = h.Same && named && n.Identifier == h.last
@@ -66,6 +71,19 @@ func (h *Habits) compare(n *binproto.Notification, named bool) {
 	if e := expiryOf(n); e != h.Expiry {
 		h.Expiry = SomeExpiry
 	}
+}
+
+// take compares a layout.
+func (h *Habits) take(l binproto.Layout) {
+	if l == h.Layout {
+		return
+	}
+	bare := withoutPriority(l)
+	if bare != withoutPriority(h.Layout) {
+		h.Mixed, h.Layout = true, 0
+		return
+	}
+	h.Priorities, h.Layout = true, bare
 }
 
 func withoutPriority(l binproto.Layout) binproto.Layout {
@@ -84,6 +102,8 @@ func expiryOf(n *binproto.Notification) Expiry {
 		return IntMax
 	case n.Expiry == 0xffffffff:
 		return UintMax
+	case n.Expiry == 86400:
+		return OneDay
 	}
 	return SomeExpiry
 }
@@ -92,29 +112,39 @@ func isMDM(payload []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(payload, " "), []byte(`{"mdm"`))
 }
 
-// Merge takes what another connection of the same provider was seen to do, a later one.
+// Merge takes what other connections of the same provider were seen to do.
 func (h *Habits) Merge(o Habits) {
 	if h.Frames == 0 {
 		*h = o
 		return
 	}
-	h.Frames += o.Frames
-	h.Mixed = h.Mixed || o.Mixed || o.Command != h.Command || withoutPriority(o.Layout) != withoutPriority(h.Layout)
-	h.Priorities = h.Priorities || o.Priorities || o.Layout != h.Layout
-	h.Counts, h.Same, h.Nameless, h.MDM = h.Counts && o.Counts, h.Same && o.Same, h.Nameless && o.Nameless, h.MDM && o.MDM
-	if o.First > h.First { // a counter that goes on from one connection to the next
-		h.First = o.First
+	if o.Frames == 0 {
+		return
 	}
+	h.Mixed = h.Mixed || o.Mixed || o.Command != h.Command
+	h.Priorities = h.Priorities || o.Priorities
+	h.take(o.Layout)
+	h.Counts, h.Nameless, h.MDM = h.Counts && o.Counts, h.Nameless && o.Nameless, h.MDM && o.MDM
+	h.First, h.Highest = min(h.First, o.First), max(h.Highest, o.Highest)
+	h.Same = h.Same && o.Same && h.First == h.Highest
 	if o.Expiry != h.Expiry {
 		h.Expiry = SomeExpiry
 	}
+	h.Frames, h.Conns = h.Frames+o.Frames, h.Conns+o.Conns
+	h.Pace.merge(o.Pace)
 }
+
+// single reports whether each connection is for one notification.
+func (h *Habits) single() bool { return h.Frames == h.Conns }
 
 // String says what the frames look like.
 func (h *Habits) String() string {
 	text := [...]string{"simple", "enhanced", "framed"}[h.Command%3]
-	if h.Command == binproto.Framed {
+	if h.Command == binproto.Framed && !h.Mixed {
 		text += fmt.Sprintf(" %v", h.Layout.AppendItems(nil))
+	}
+	if h.Priorities && !h.Mixed {
+		text += " and now and then 5"
 	}
 	switch {
 	case h.Mixed:
@@ -123,7 +153,7 @@ func (h *Habits) String() string {
 		text += ", no identifiers"
 	case h.Same && h.Frames > 1:
 		text += fmt.Sprintf(", identifier always %d", h.First)
-	case h.Counts:
+	case h.Counts && !h.single():
 		text += ", identifiers count"
 	}
 	return text

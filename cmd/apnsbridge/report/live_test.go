@@ -41,19 +41,25 @@ func TestConnected(t *testing.T) {
 		t.Errorf("a day without a frame: %+v", p)
 	}
 	see(5)
-	c.BadToken()
-	c.BadToken()
-	c.BadToken()
+	for i := range 6 { // of the 15, some are written again, and swallowed
+		if c.Judged(); i%2 == 0 {
+			c.BadToken()
+		}
+	}
+	c.Told()
 	found = SendsAgain
-	if p := one(); p.Last != now || p.Days[days-1] != 5 || p.Habits.Frames != 15 || p.BadTokens != 3 || p.BadTokenRatio() != 0.2 || p.Resends != SendsAgain {
+	if p := one(); p.Last != now || p.Days[days-1] != 5 || p.Habits.Frames != 15 || p.BadTokens != 3 ||
+		p.BadTokenRatio() != 0.5 || p.Packets != 1 || p.Resends != SendsAgain {
 		t.Errorf("after 5 more: %+v", p)
 	}
 	found = Unsettled // a miss is not remembered for ever
 	see(1000)
 	c.Close()
-	c.BadToken() // its verdict came late
+	c.Judged() // late
+	c.BadToken()
 	r.ReadFeedback("mail", "a", 3)
-	if p := one(); p.Habits.Frames != 1015 || p.BadTokens != 4 || p.Days[days-1] != 1005 || p.Resends != SendsAgain || p.ADay() != 507 {
+	if p := one(); p.Habits.Frames != 1015 || p.Verdicts != 7 || p.BadTokens != 4 || p.Days[days-1] != 1005 ||
+		p.Resends != SendsAgain || p.ADay() != 507 {
 		t.Errorf("after its end: %+v", p)
 	}
 	read := now
@@ -85,8 +91,10 @@ func TestSentences(t *testing.T) {
 		want  []string
 	}{
 		{"it began yesterday", func(r *Report, after func(int)) { use(r, "TLS 1.2"); after(1) }, "1.0", nil},
-		{"all is well", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2"); r.ReadFeedback("mail", "a", 3) }, "1.0", []string{tls10, tls11}},
-		{"feedback is not read", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2") }, "1.0", []string{tls10, tls11, deaf}},
+		{"all is well", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2"); r.ReadFeedback("mail", "a", 3) },
+			"1.0", []string{tls10, tls11}},
+		{"feedback is not read", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2") }, "1.0",
+			[]string{tls10, tls11, deaf}},
 		{"and the least is 1.2", func(r *Report, after func(int)) { after(31); use(r, "TLS 1.2") }, "1.2", []string{deaf}},
 		{"TLS 1.0, then 1.2 by the same", func(r *Report, after func(int)) {
 			after(31)
@@ -94,7 +102,8 @@ func TestSentences(t *testing.T) {
 			use(r, "TLS 1.2")
 			r.ReadFeedback("mail", "a", 3)
 		}, "1.0", nil},
-		{"a reader of feedback alone", func(r *Report, after func(int)) { after(31); r.Connected("TLS 1.1") }, "1.0", []string{tls10}},
+		{"a reader of feedback alone", func(r *Report, after func(int)) { after(31); r.Connected("TLS 1.1") }, "1.0",
+			[]string{tls10}},
 		{"in front of the gateway", func(r *Report, after func(int)) { after(31); r.Connected("") }, "1.1", []string{tls11}},
 		{"a connection that lasts", func(r *Report, after func(int)) {
 			c := r.Open(Who{App: "mail", Client: "a", TLS: "TLS 1.0"})
@@ -154,10 +163,31 @@ func TestReads(t *testing.T) {
 		t.Fatal("it is not taken")
 	}
 	all := r.Reads("mail")
-	if len(all) != most-1 || all[0] != (Read{"mail", "20", now, 7}) || all[1].Entries != most+9 || all[len(all)-1].Client != "11" {
+	if len(all) != most-1 || all[0] != (Read{"mail", "20", now, 7}) || all[1].Entries != most+9 ||
+		all[len(all)-1].Client != "11" {
 		t.Errorf("%d reads, from %+v and %+v to %+v", len(all), all[0], all[1], all[len(all)-1])
 	}
 	if all = r.Reads("chat"); len(all) != 1 || all[0].Client != "a" {
 		t.Errorf("of another app: %+v", all)
+	}
+}
+
+// What was found out is asked for by the layout of the first frame, also where the later ones have no priority.
+func TestAsksByFirstLayout(t *testing.T) {
+	r := New(func() time.Time { return time.Unix(1_800_000_000, 0) })
+	c := r.Open(Who{App: "mail"})
+	five := binproto.LayoutOf(1, 2, 3, 4, 5)
+	c.Asks(func(command binproto.Command, layout binproto.Layout) Resends {
+		if command != binproto.Framed || layout != five {
+			t.Errorf("asked for command %d, items %v", command, layout.AppendItems(nil))
+		}
+		return SendsAgain
+	})
+	for i, layout := range []binproto.Layout{five, binproto.LayoutOf(1, 2, 3, 4), five} {
+		c.See(&binproto.Notification{Command: binproto.Framed, Layout: layout, Identifier: uint32(i), HasIdentifier: true})
+	}
+	c.Close()
+	if p := r.Providers()[0]; p.Resends != SendsAgain || !p.Habits.Priorities {
+		t.Errorf("got %+v", p)
 	}
 }

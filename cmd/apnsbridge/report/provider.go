@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"apnsbridge/binproto"
@@ -19,18 +20,21 @@ type Who struct {
 	TLS     string    `json:"tls"`    // the version; empty: terminated in front
 	Cipher  string    `json:"cipher"` //
 	JA3     string    `json:"ja3"`    // of its hello
+	Stack   Stack     `json:"stack"`  // what its hello looks like
 }
 
 // Provider is what is known of one: of a client at an address, for each shape of frames
 // that it writes.
 type Provider struct {
 	Who
+	Kind        Kind         `json:"kind"`
 	Habits      Habits       `json:"habits"`
 	First       time.Time    `json:"first_seen"`
 	Last        time.Time    `json:"last_seen"`
 	Connections uint64       `json:"connections"`
 	Packets     uint64       `json:"packets"`                     // error packets that it was told
-	BadTokens   uint64       `json:"bad_tokens"`                  // of its notifications, while it was known whose they are
+	Verdicts    uint64       `json:"verdicts"`                    // of APNs, while it was known whose the notification is
+	BadTokens   uint64       `json:"bad_tokens"`                  // of these
 	Resends     Resends      `json:"resends,omitempty"`           // what it does behind an error packet
 	Feedback    time.Time    `json:"feedback_last_read,omitzero"` // by its client, as Reads has it
 	Days        [days]uint32 `json:"notifications_by_day"`        // the last one is Day
@@ -49,12 +53,13 @@ const (
 	NeverResends Resends = "never" // it is told nothing any more: its bad tokens go to the feedback list
 )
 
-// Library is what its habits look like.
-func (p *Provider) Library() string { return p.Habits.Guess() }
+// Guess is which library it may be.
+func (p *Provider) Guess() Guess { return p.Habits.guess(p.Stack) }
 
-// BadTokenRatio is the part of its notifications that went to bad tokens, 0 to 1.
+// BadTokenRatio is the part of the verdicts that were for bad tokens, 0 to 1. Frames are no measure: one bad token
+// has a provider write all again that stood behind it.
 func (p *Provider) BadTokenRatio() float64 {
-	return min(1, float64(p.BadTokens)/float64(max(1, p.Habits.Frames)))
+	return min(1, float64(p.BadTokens)/float64(max(1, p.Verdicts)))
 }
 
 // ADay is how many notifications it sent a day, on the days of the last 30 on which it
@@ -68,19 +73,37 @@ func (p *Provider) ADay() int {
 	return sum / max(active, 1)
 }
 
-// key tells providers apart: two programs behind one certificate and address by what
-// their first frames look like.
-type key struct {
-	app, client, address string
-	command              binproto.Command
-	layout               binproto.Layout // without priority
-	expiry               Expiry
-	mdm                  bool
+// Kind is what the first frame of a connection looks like. It tells two programs behind one certificate and address
+// apart, on whichever connection they come first. There are few, so that who varies its frames has few rows.
+type Kind struct {
+	Command  binproto.Command `json:"command"`
+	Layout   binproto.Layout  `json:"layout"`    // without priority, if a library that is known writes it
+	Expiry   Expiry           `json:"expiry"`    // if only one library writes it
+	FromZero bool             `json:"from_zero"` // its identifier is 0, which a counter has once only
+	MDM      bool             `json:"mdm"`
 }
 
-func keyOf(who *Who, h *Habits) key {
-	return key{who.App, who.Client, who.Address, h.Command, withoutPriority(h.Layout), h.Expiry, h.MDM}
+func kindOf(h *Habits) Kind {
+	k := Kind{Command: h.Command, FromZero: !h.Nameless && h.First == 0, MDM: h.MDM}
+	if bare := withoutPriority(h.Layout); slices.ContainsFunc(libraries, func(l library) bool {
+		return l.command == binproto.Framed && withoutPriority(binproto.LayoutOf(l.items...)) == bare
+	}) {
+		k.Layout = bare
+	}
+	if h.Expiry.particular() {
+		k.Expiry = h.Expiry
+	}
+	return k
 }
+
+// key tells providers apart.
+type key struct {
+	app, client, address string
+	stack                Stack
+	kind                 Kind
+}
+
+func keyOf(who *Who, k Kind) key { return key{who.App, who.Client, who.Address, who.Stack, k} }
 
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"apnsbridge/binproto"
@@ -38,11 +39,15 @@ type Conn struct {
 
 	mu     sync.Mutex
 	habits Habits
+	kind   Kind            // of the first frame
+	layout binproto.Layout // of the first frame, by which the ledger knows it
+
+	packets, judged, bad atomic.Uint64 // that the report does not know of
 
 	// Under the report's lock.
-	noted  uint64 // frames that the report knows of
-	entry  *Provider
-	closed bool
+	noted uint64 // frames that the report knows of
+	entry *Provider
+	over  atomic.Bool // Close was called; read without the lock too
 }
 
 // Open begins a connection. It is not in the report before its first frame.
@@ -60,7 +65,14 @@ const noteEvery = 256
 // See takes a frame.
 func (c *Conn) See(n *binproto.Notification) {
 	c.mu.Lock()
-	c.habits.See(n)
+	var at time.Time // is of no interest later
+	if c.habits.Frames < paced {
+		at = c.report.now()
+	}
+	c.habits.See(n, at)
+	if c.habits.Frames == 1 {
+		c.kind, c.layout = kindOf(&c.habits), n.Layout
+	}
 	due := c.habits.Frames%noteEvery == 1
 	c.mu.Unlock()
 	if due {
@@ -79,18 +91,18 @@ func (c *Conn) seen() Habits {
 func (c *Conn) note() {
 	habits, resends := c.seen(), Unsettled
 	if c.ask != nil {
-		resends = c.ask(habits.Command, habits.Layout)
+		resends = c.ask(habits.Command, c.layout)
 	}
 	r := c.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	if c.closed || habits.Frames <= c.noted {
+	if c.over.Load() || habits.Frames <= c.noted {
 		c.learn(resends)
 		return
 	}
 	if c.entry == nil {
-		if c.entry = r.enter(c, &habits, now); c.entry == nil {
+		if c.entry = r.enter(c, now); c.entry == nil {
 			c.noted = habits.Frames // until then it is asked again with as many more
 			return
 		}
@@ -105,9 +117,10 @@ func (c *Conn) note() {
 	c.noted = habits.Frames
 }
 
-// learn takes what was found out; what was known before is not forgotten for nothing. The
-// caller holds r.mu.
+// learn takes what was found out and counted; what was known before is not forgotten for
+// nothing. The caller holds r.mu.
 func (c *Conn) learn(resends Resends) {
+	c.collect()
 	if c.entry != nil && resends != Unsettled {
 		c.entry.Resends = resends
 	}
@@ -115,14 +128,14 @@ func (c *Conn) learn(resends Resends) {
 
 // enter finds or makes the provider of a connection; nil: there is no room while all
 // others are connected. The caller holds r.mu.
-func (r *Report) enter(c *Conn, habits *Habits, now time.Time) *Provider {
-	k := keyOf(&c.who, habits)
+func (r *Report) enter(c *Conn, now time.Time) *Provider {
+	k := keyOf(&c.who, c.kind)
 	p := r.by[k]
 	if p == nil {
 		if len(r.by) >= most && !r.forget() {
 			return nil
 		}
-		p = &Provider{First: now, Day: dayOf(now), live: make(map[*Conn]Habits)}
+		p = &Provider{Kind: c.kind, First: now, Day: dayOf(now), live: make(map[*Conn]Habits)}
 		r.by[k] = p
 	}
 	p.Who = c.who
@@ -145,16 +158,32 @@ func (r *Report) forget() bool {
 }
 
 // Told counts an error packet.
-func (c *Conn) Told() { c.count(func(p *Provider) { p.Packets++ }) }
+func (c *Conn) Told() { c.count(&c.packets) }
 
-// BadToken counts a notification to a bad token. It may come after Close.
-func (c *Conn) BadToken() { c.count(func(p *Provider) { p.BadTokens++ }) }
+// Judged counts a verdict of APNs on a notification. It may come after Close.
+func (c *Conn) Judged() { c.count(&c.judged) }
 
-func (c *Conn) count(what func(*Provider)) {
+// BadToken counts a verdict that was for a bad token. It may come after Close.
+func (c *Conn) BadToken() { c.count(&c.bad) }
+
+// count adds one without the report's lock, of which there is one for all verdicts of all
+// connections. Behind Close no note comes that would collect it.
+func (c *Conn) count(what *atomic.Uint64) {
+	what.Add(1)
+	if !c.over.Load() {
+		return
+	}
 	c.report.mu.Lock()
 	defer c.report.mu.Unlock()
-	if c.entry != nil {
-		what(c.entry)
+	c.collect()
+}
+
+// collect takes into the report what was counted. The caller holds r.mu.
+func (c *Conn) collect() {
+	if p := c.entry; p != nil {
+		p.Packets += c.packets.Swap(0)
+		p.BadTokens += c.bad.Swap(0) // first: each was counted as a verdict before
+		p.Verdicts += c.judged.Swap(0)
 	}
 }
 
@@ -168,7 +197,8 @@ func (c *Conn) Close() {
 	r := c.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.closed = true
+	c.over.Store(true)
+	c.collect()
 	if c.entry == nil {
 		return
 	}

@@ -2,84 +2,17 @@ package report
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"apnsbridge/binproto"
 )
 
-// What was recorded of each library is told apart as far as its frames can tell.
-func TestCaptures(t *testing.T) {
-	for name, want := range map[string]string{
-		"node-apn": "node-apn 1.x (Node)", "pushy": "pushy (Java)", "houston": "houston (Ruby)", "php-simple": "a PHP script",
-		"php-enhanced-poll": "apnagent (Node) or a PHP script", "apnagent-enhanced": "apnagent (Node) or a PHP script",
-		"apns4erl": "apns4erl (Erlang) or node-apn 1.x (Node)", "timehop": "timehop/apns or anachronistic/apns (Go)",
-		"anachronistic": "timehop/apns or anachronistic/apns (Go)", "pyapns-frame": "PyAPNs (Python) or rpush (Ruby)",
-		"apnsphp": "ApnsPHP (PHP)",
-	} {
-		bytes, err := os.ReadFile(filepath.Join("../../../binproto/testdata/captures", name+".bin"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var h Habits
-		parser := binproto.DefaultParser()
-		for len(bytes) > 0 {
-			var n binproto.Notification
-			used, err := parser.Parse(bytes, &n)
-			if used == 0 {
-				t.Fatalf("%s: %v", name, err)
-			}
-			if err == nil {
-				h.See(&n)
-			}
-			bytes = bytes[used:]
-		}
-		if got := h.Guess(); got != want {
-			t.Errorf("%s: got %s, want %s: %+v", name, got, want, h)
-		}
-	}
-}
-
 func enhancedFrom(first uint32, expiry uint32, payload string) func(i int) binproto.Notification {
 	return func(i int) binproto.Notification {
-		return binproto.Notification{Command: binproto.Enhanced, Identifier: first + uint32(i), Expiry: expiry, Payload: []byte(payload)}
-	}
-}
-
-func TestGuess(t *testing.T) {
-	const hello = `{"aps":{}}`
-	for name, test := range map[string]struct {
-		write func(i int) binproto.Notification
-		want  string
-	}{
-		"java-apns":          {enhancedFrom(1, 0x7fffffff, hello), "java-apns (Java)"},
-		"a counter goes on":  {enhancedFrom(4711, 1_900_000_000, hello), "java-apns or JavaPNS (Java)"},
-		"PushSharp":          {enhancedFrom(1, 0xffffffff, hello), "PushSharp (.NET)"},
-		"MDM":                {enhancedFrom(1, 0, ` {"mdm":"7B4E"}`), "an MDM server"},
-		"random identifiers": {func(i int) binproto.Notification { return enhancedFrom(uint32(i*i*7919), 5, hello)(0) }, Unknown},
-		"items turned around": {func(i int) binproto.Notification {
-			return binproto.Notification{Command: binproto.Framed, Layout: binproto.LayoutOf(5, 4, 3, 2, 1), Identifier: uint32(i), HasIdentifier: true}
-		}, Unknown},
-		"two formats": {func(i int) binproto.Notification { return binproto.Notification{Command: binproto.Command(i % 2)} }, Unknown},
-		"a changing set of items": {func(i int) binproto.Notification {
-			return binproto.Notification{Command: binproto.Framed, Layout: binproto.LayoutOf(1, 2, byte(3+i%2))}
-		}, Unknown},
-	} {
-		var h Habits
-		for i := range 10 {
-			n := test.write(i)
-			h.See(&n)
-		}
-		if got := h.Guess(); got != test.want {
-			t.Errorf("%s: got %s, want %s: %v", name, got, test.want, &h)
-		}
-	}
-	n := enhancedFrom(1, 0, hello)(0)
-	var h Habits
-	if allocs := testing.AllocsPerRun(100, func() { h.See(&n) }); allocs != 0 {
-		t.Errorf("%v allocations a frame", allocs)
+		return binproto.Notification{Command: binproto.Enhanced, Identifier: first + uint32(i), Expiry: expiry,
+			Payload: []byte(payload)}
 	}
 }
 
@@ -99,7 +32,8 @@ func TestReport(t *testing.T) {
 	java := Who{App: "mail", Client: "sha256:ab", Address: "10.0.0.1", TLS: "TLS 1.0", Cipher: "C", JA3: "j"}
 	c := write(r, java, 1000, 1)
 	c.Told()
-	if got := r.Providers(); len(got) != 1 || got[0].Habits.Frames < 1000-noteEvery || got[0].Library() != "java-apns (Java)" || got[0].Packets != 1 {
+	if got := r.Providers(); len(got) != 1 || got[0].Habits.Frames < 1000-noteEvery ||
+		got[0].Guess().Library != "java-apns (Java)" || got[0].Packets != 1 {
 		t.Fatalf("an open connection: %+v", got)
 	}
 	c.Close()
@@ -116,7 +50,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := r.Providers()[0]
-	if p.Habits.Frames != 1500 || p.Connections != 2 || p.ADay() != 750 || p.Days[days-1] != 500 || p.Days[days-2] != 1000 || p.Feedback.IsZero() || p.Library() != "java-apns (Java)" {
+	if p.Habits.Frames != 1500 || p.Connections != 2 || p.ADay() != 750 || p.Days[days-1] != 500 ||
+		p.Days[days-2] != 1000 || p.Feedback.IsZero() || p.Guess().Library != "java-apns (Java)" {
 		t.Errorf("after a restart: %+v", p)
 	}
 	for i := range most + 100 {
@@ -157,5 +92,26 @@ func TestAllConnected(t *testing.T) {
 	late.Close()
 	if got := len(r.Providers()); got != most {
 		t.Errorf("%d providers after all have gone, want %d", got, most)
+	}
+}
+
+// A provider whose frames are ever others has a few rows, and pushes no other out of the report.
+func TestChangingFrames(t *testing.T) {
+	r := New(func() time.Time { return time.Unix(1_800_000_000, 0) })
+	quiet := r.Open(Who{App: "mail", Address: "quiet"})
+	n := enhancedFrom(1, 0, "{}")(0)
+	quiet.See(&n)
+	quiet.Close()
+	for i := range 3 * most {
+		c := r.Open(Who{App: "mail", Address: "loud"})
+		odd := binproto.Notification{Command: binproto.Framed, HasIdentifier: true, Identifier: uint32(i), HasExpiry: true,
+			Expiry: uint32(i * 7919),
+			Layout: binproto.LayoutOf(1, 2, 3, byte(i%10), byte(i/10%10), byte(i/100%10), byte(i/1000))}
+		c.See(&odd)
+		c.Close()
+	}
+	all := r.Providers()
+	if len(all) > 10 || !slices.ContainsFunc(all, func(p Provider) bool { return p.Address == "quiet" }) {
+		t.Errorf("%d rows", len(all))
 	}
 }

@@ -45,8 +45,11 @@ func (r *Report) Load(text []byte) error {
 		r.reads[reader{read.App, read.Client}] = read
 	}
 	for _, p := range s.Providers[:min(len(s.Providers), most)] {
+		if p.Verdicts == 0 { // written by a version that did not count them, which would make the ratio 1
+			p.BadTokens = 0
+		}
 		p.live = make(map[*Conn]Habits)
-		r.by[keyOf(&p.Who, &p.Habits)] = &p
+		r.by[keyOf(&p.Who, p.Kind)] = &p
 	}
 	return nil
 }

@@ -68,8 +68,10 @@ func newAdmin(c *config.Config, s *Service) (*admin, error) {
 	mux.HandleFunc("POST /feedback/again", a.changes(onPage(s.feedbackAgain)))
 	mux.HandleFunc("POST /apps/{name}/trace", a.changes(onPage(s.startTrace)))
 	mux.HandleFunc("GET /apps/{name}/trace", a.reads(s.showTrace))
-	mux.HandleFunc("POST /apps/{name}/try", a.changes(onPage(s.command("the app is tried, on its operator's word", s.bridge.Try))))
-	mux.HandleFunc("POST /apps/{name}/believe", a.changes(onPage(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe))))
+	mux.HandleFunc("POST /apps/{name}/try", a.changes(onPage(s.command("the app is tried, on its operator's word",
+		s.bridge.Try))))
+	mux.HandleFunc("POST /apps/{name}/believe",
+		a.changes(onPage(s.command("refused tokens are really bad, on the operator's word", s.bridge.Believe))))
 	a.server = http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,

@@ -108,6 +108,7 @@ func TestAdminTokenReload(t *testing.T) {
 // With client_ca nobody gets beyond the handshake without a certificate of it,
 // and with a token too both are asked for.
 func TestAdminCertificates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	operators := servertest.PKI().CA
 	w.Write("operators.pem", operators.CertPEM)
@@ -198,6 +199,7 @@ func TestAdminNames(t *testing.T) {
 
 // The port has only so many connections, those that say nothing included.
 func TestAdminBounded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Reconfigure("apps:", "limits: {admin_connections: 2}\napps:")
 	w.Start()
@@ -233,6 +235,7 @@ func TestAdminBounded(t *testing.T) {
 
 // What is wrong with the port's guards is told before it serves.
 func TestAdminCheck(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	settings, err := os.ReadFile(w.Path("apnsbridge.yaml"))
@@ -264,7 +267,7 @@ func TestAdminCheck(t *testing.T) {
 		{`{listen: "0.0.0.0:0", token_file: token}`, "warning: the token of the admin port 0.0.0.0:0 goes over the network in the clear: add admin.certificate and key", true},
 	} {
 		w.Write("apnsbridge.yaml", []byte(strings.Replace(string(settings), `admin: {listen: "127.0.0.1:0"}`, "admin: "+tt.admin, 1)))
-		code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+		code, stdout, stderr := w.check(CheckOptions{})
 		wantCode := servertest.Failed
 		said := stderr
 		if tt.warning {

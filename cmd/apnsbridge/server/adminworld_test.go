@@ -12,7 +12,8 @@ import (
 
 // askAs sends a request to the admin port over a connection of its own, in TLS
 // if config is not nil.
-func (w *world) askAs(t *testing.T, config *tls.Config, method, path string, header http.Header) (status int, body string, err error) {
+func (w *world) askAs(t *testing.T, config *tls.Config, method, path string, header http.Header) (status int,
+	body string, err error) {
 	t.Helper()
 	scheme := "http://"
 	if config != nil {

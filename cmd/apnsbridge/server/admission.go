@@ -30,22 +30,6 @@ type admission struct {
 	log     zerolog.Logger
 }
 
-// ready waits until the bridge and the drainer are there. It reports whether they are:
-// the service may end before.
-func (a *admission) ready() bool {
-	select {
-	case <-a.service.opened:
-		return true
-	default:
-	}
-	select {
-	case <-a.service.opened:
-		return true
-	case <-a.service.closed:
-		return false
-	}
-}
-
 // client says who shows chain from address, and its app's configuration.
 func (a *Assembly) client(chain []*x509.Certificate, address netip.Addr) (identity.Client, bridge.App, error) {
 	client, err := a.clients.Match(chain, address, time.Now())
@@ -99,11 +83,12 @@ func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
 		return nil, err
 	}
 	origin := bridge.Origin{
-		App:         app.Name,
-		Client:      client.ID,
-		Address:     h.Remote.Addr(),
-		Roams:       client.Roams(),
-		Topic:       cmp.Or(client.Topic, topic), // not "", should the app come to take it from the certificate while this one leaves
+		App:     app.Name,
+		Client:  client.ID,
+		Address: h.Remote.Addr(),
+		Roams:   client.Roams(),
+		// Not "", should the app come to take it from the certificate while this one leaves.
+		Topic:       cmp.Or(client.Topic, topic),
 		Environment: environment(h),
 		Mute:        h.SplitsRecords(),
 	}
@@ -115,10 +100,6 @@ func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
 	parser := current.parser(app.PushType == "voip" || strings.HasSuffix(topic, ".voip"))
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
 		a.old.count(use, from)
-		if !a.ready() {
-			c.Cut()
-			return turnedAway{}, parser
-		}
 		a.service.providers.Connected(who.TLS)
 		seen := a.service.providers.Open(who)
 		session, err := a.service.session(witness{c, seen}, origin)
@@ -154,9 +135,6 @@ func (a *admission) feedback(h *gateway.Hello) (open gateway.FeedbackOpener, err
 	id, chain, version := newIdentification(false, app.Name, h), h.Chain, tlsOf(h)
 	return func(ctx context.Context, r *gateway.FeedbackConn) {
 		a.old.count(use, from)
-		if !a.ready() {
-			return
-		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		g := &feedbackReader{cancel}

@@ -19,7 +19,8 @@ func (s *Service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
 	n, err := s.list.Again(r.Context(), app)
 	s.log.Info().Str("app", app).Int("entries", n).Err(err).Msg("feedback is to be given again")
 	if err != nil {
-		http.Error(w, fmt.Sprintf("%d entries are back on the list, and then: %v: ask again for the others", n, err), http.StatusInternalServerError)
+		http.Error(w, fmt.Sprintf("%d entries are back on the list, and then: %v: ask again for the others", n, err),
+			http.StatusInternalServerError)
 		return
 	}
 	answerJSON(w, struct {

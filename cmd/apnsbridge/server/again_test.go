@@ -28,6 +28,7 @@ func (w *world) again(t *testing.T, app string) int {
 }
 
 func TestFeedbackAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	lists := w.service.store.Feedback()
 	dead := []store.Dead{
@@ -39,12 +40,9 @@ func TestFeedbackAgain(t *testing.T) {
 	}
 	read := func() string {
 		t.Helper()
-		code, stdout, stderr := w.Apnsbridge("", w.Credentials("feedback", "--feedback", w.Feedback)...)
-		if code != servertest.OK {
-			t.Fatalf("feedback: exit %d\n%s", code, stderr)
-		}
+		listed := w.readFeedback(t)
 		servertest.WaitFor(t, "the drain ends", func() bool { return w.service.feedback.Stats().Readers == 0 })
-		return stdout
+		return listed
 	}
 	want := read()
 	if got := strings.Count(want, "\n"); got != len(dead) {
@@ -53,7 +51,8 @@ func TestFeedbackAgain(t *testing.T) {
 	if got := read(); got != "" {
 		t.Errorf("then: got %q, want nothing", got)
 	}
-	if status, body := w.Ask(t, http.MethodPost, "/feedback/again?app=demo", nil); status != http.StatusOK || body != `{"app":"demo","entries":2}`+"\n" {
+	if status, body := w.Ask(t, http.MethodPost, "/feedback/again?app=demo", nil); status != http.StatusOK ||
+		body != `{"app":"demo","entries":2}`+"\n" {
 		t.Errorf("got %d and %q", status, body)
 	}
 	if got := read(); got != want {
@@ -61,9 +60,7 @@ func TestFeedbackAgain(t *testing.T) {
 	}
 
 	// A push to the device has been accepted since: it is not dead any more.
-	if code, stdout, stderr := w.Apnsbridge("", w.Credentials("send", "--gateway", w.Push, "--token", servertest.Token("0e", 1), "--quiet", "10ms")...); code != servertest.OK {
-		t.Fatalf("send: exit %d\n%s%s", code, stdout, stderr)
-	}
+	w.sendTo(t, servertest.Token("0e", 1))
 	servertest.WaitFor(t, "it is revived", func() bool { return !lists.Listed("demo", dead[0].Token) })
 	if got := w.again(t, "demo"); got != 1 {
 		t.Errorf("after one was revived: got %d entries, want 1", got)
@@ -84,16 +81,25 @@ func TestFeedbackAgainRefused(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"no header", http.MethodPost, path, func(r *http.Request) { r.Header.Del("X-Apnsbridge") }, http.StatusForbidden, "X-Apnsbridge: yes"},
-		{"another header", http.MethodPost, path, func(r *http.Request) { r.Header.Set("X-Apnsbridge", "no") }, http.StatusForbidden, "X-Apnsbridge: yes"},
-		{"a name that may be anybody's", http.MethodPost, path, func(r *http.Request) { r.Host = "rebound.example.com:9195" }, http.StatusForbidden, "by its address or as localhost"},
-		{"from a web page", http.MethodPost, path, func(r *http.Request) { r.Header.Set("Origin", "https://example.com") }, http.StatusForbidden, "not taken from web pages"},
-		{"from a web page, says the browser", http.MethodPost, path, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, http.StatusForbidden, "not taken from web pages"},
+		{"no header", http.MethodPost, path, func(r *http.Request) { r.Header.Del("X-Apnsbridge") }, http.StatusForbidden,
+			"X-Apnsbridge: yes"},
+		{"another header", http.MethodPost, path, func(r *http.Request) { r.Header.Set("X-Apnsbridge", "no") },
+			http.StatusForbidden, "X-Apnsbridge: yes"},
+		{"a name that may be anybody's", http.MethodPost, path, func(r *http.Request) { r.Host = "rebound.example.com:9195" },
+			http.StatusForbidden, "by its address or as localhost"},
+		{"from a web page", http.MethodPost, path, func(r *http.Request) { r.Header.Set("Origin", "https://example.com") },
+			http.StatusForbidden, "not taken from web pages"},
+		{"from a web page, says the browser", http.MethodPost, path,
+			func(r *http.Request) {
+				r.Header.Set("Sec-Fetch-Site",
+					"cross-site")
+			}, http.StatusForbidden, "not taken from web pages"},
 		{"localhost", http.MethodPost, path, func(r *http.Request) { r.Host = "localhost" }, http.StatusOK, `"entries":0`},
 		{"IPv6", http.MethodPost, path, func(r *http.Request) { r.Host = "[::1]:9195" }, http.StatusOK, `"entries":0`},
 		{"GET", http.MethodGet, path, nil, http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{"no app", http.MethodPost, "/feedback/again", nil, http.StatusNotFound, "?app=NAME"},
-		{"unknown app", http.MethodPost, "/feedback/again?app=news", nil, http.StatusNotFound, `app "news" is not configured`},
+		{"unknown app", http.MethodPost, "/feedback/again?app=news", nil, http.StatusNotFound,
+			`app "news" is not configured`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			status, body := w.Ask(t, tt.method, tt.path, tt.change)

@@ -236,3 +236,11 @@ func (a *Assembly) spoolMode() bridge.SpoolMode {
 	return map[string]bridge.SpoolMode{"off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow,
 		"always": bridge.SpoolAlways}[a.config.Spool.Mode]
 }
+
+func (a *Assembly) appNames() (names []string) {
+	for _, app := range a.apps {
+		names = append(names, app.Name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/findings"
 )
 
 // CheckOptions say how far Check goes.
@@ -17,20 +18,17 @@ type CheckOptions struct {
 // Check reads a configuration and everything that it names, as New would have it, and
 // serves nothing. The error joins the problems that it has found, in the words in which
 // a gateway refuses to start.
-func Check(ctx context.Context, file string, how CheckOptions) (*Findings, error) {
-	f := &Findings{
-		Config: file, Problems: []Finding{}, Alarms: []Finding{}, Warnings: []Finding{}, Apps: []AppFinding{},
-		Listeners: []ListenerNote{},
-	}
-	err := f.look(ctx, how)
-	f.add(err)
-	f.rate()
+func Check(ctx context.Context, file string, how CheckOptions) (*findings.Findings, error) {
+	f := findings.New(file)
+	err := look(ctx, f, how)
+	f.Add(err)
+	f.Rate()
 	f.OK = len(f.Problems) == 0
 	return f, err
 }
 
-// look collects what there is to be f. The error joins the problems.
-func (f *Findings) look(ctx context.Context, how CheckOptions) error {
+// look collects in f all but the problems, which the error joins.
+func look(ctx context.Context, f *findings.Findings, how CheckOptions) error {
 	settings, err := config.Load(f.Config)
 	if err != nil {
 		return err
@@ -43,14 +41,14 @@ func (f *Findings) look(ctx context.Context, how CheckOptions) error {
 	for _, app := range assembled.apps {
 		f.Apps = append(f.Apps, assembled.appFinding(app))
 	}
-	f.warn(assembled.warnings())
+	warn(f, sortWarnings(append(assembled.warnings(), assembled.full()...)))
 	if how.Setup && usable {
 		err = errors.Join(err, assembled.setUp(ctx))
 	}
 	if (how.Connect || how.Setup) && usable {
 		state, doubts, unfit := assembled.reachPostgres(ctx)
 		f.Postgres = state
-		f.warn(doubts)
+		warn(f, doubts)
 		err = errors.Join(err, unfit)
 	}
 	if how.Connect && usable {
@@ -58,8 +56,20 @@ func (f *Findings) look(ctx context.Context, how CheckOptions) error {
 		for i, app := range f.Apps {
 			f.Apps[i].APNs = answers[app.Name]
 		}
-		f.warn(clock)
+		warn(f, clock)
 		err = errors.Join(err, refused)
 	}
 	return err
+}
+
+// warn puts alarms and warnings into f.
+func warn(f *findings.Findings, all []warning) {
+	for _, w := range all {
+		one := findings.Finding{Setting: w.setting, Text: w.text}
+		if w.alarm {
+			f.Alarms = append(f.Alarms, one)
+		} else {
+			f.Warnings = append(f.Warnings, one)
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,13 +10,13 @@ import (
 	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/gateway/identity"
-	"apnsbridge/store"
 )
 
 // condition is how the gateway is, for those who ask whether it is well.
 type condition struct {
 	ready    bool     // new providers are welcome
 	state    string   // in a word or a sentence; "" if problems say it
+	fault    bool     // state is something to see to
 	problems []string // a sentence for each
 }
 
@@ -28,25 +27,22 @@ func (s *Service) condition(stopping bool) condition { return s.conditionBy(s.sn
 
 // conditionBy is condition for those who have taken the figures already.
 func (s *Service) conditionBy(m *metrics.Snapshot, stopping bool) condition {
-	problems, unwritable := m.Troubles, s.store.Failing()
-	if unspooled := s.bridge.Unspooled(); unwritable == nil && errors.Is(unspooled, store.ErrSpoolFull) {
-		unwritable = errors.New("the spool is full: raise spool.max_bytes, or see why APNs does not take what waits")
-	}
+	problems, unwritable := m.Troubles, s.unwritable()
 	c := condition{ready: !stopping && unwritable == nil && s.servesAny() && (s.fleet == nil || s.fleet.member.Ready())}
 	switch {
 	case stopping:
 		c.state = "stopping"
 	case unwritable != nil:
-		c.state = fmt.Sprintf("the store cannot be written: %v", unwritable)
+		c.state, c.fault = fmt.Sprintf("%s: %v", storeFull, unwritable), true
 	case s.fleet != nil && !s.fleet.member.Ready():
-		c.state = "this node has no lease, and another has: see whether it reaches PostgreSQL"
+		c.state, c.fault = "this node has no lease, and another has: see whether it reaches PostgreSQL", true
 	case len(problems) == 0:
 		c.state = "ok"
 	}
 	for _, app := range slices.Sorted(maps.Keys(problems)) {
 		c.problems = append(c.problems, app+": "+identity.ClipTo(problems[app], 500))
 	}
-	if trouble := s.lines.trouble(); trouble != "" {
+	if trouble := s.lines.Trouble(); trouble != "" {
 		c.problems = append(c.problems, trouble)
 	}
 	kept := s.current.Load().kept

@@ -21,6 +21,11 @@ func (a *Assembly) connect(ctx context.Context) (answers map[string]string, cloc
 	for _, app := range a.apps {
 		var taken []string
 		for _, q := range app.Questions() {
+			if q.Credential.Describe().Kind == "none" { // an alarm says why
+				errs = append(errs, fmt.Errorf("apps.%s, %s: APNs is not asked: the app has no credential of use for that",
+					app.Name, q.Environment))
+				continue
+			}
 			trying, cancel := context.WithTimeout(ctx, connectPatience)
 			ahead, err := settings.Probe(trying, app, q)
 			cancel()

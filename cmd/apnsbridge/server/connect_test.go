@@ -36,6 +36,7 @@ func settingsOf(t *testing.T, more string) *config.Config {
 
 // A clock that is off is said with the rest, once, also where APNs takes all.
 func TestCheckConnectClock(t *testing.T) {
+	t.Parallel()
 	pair, err := servertest.PKI().Server.TLS()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestCheckConnectClock(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Amend(w.Sim.URL(), apns.URL)
 	w.Amend("topic:", "environment: by-listener\n    topic:")
-	code, stdout, stderr := w.Apnsbridge("", "check", "--connect", "--config", w.Path("apnsbridge.yaml"))
+	code, stdout, stderr := w.check(CheckOptions{Connect: true})
 	line := regexp.MustCompile(`(?m)^warning: this machine's clock is (2h0m\d|1h59m\d\d)s behind that of APNs: set it right$`)
 	if found := line.FindAllString(stdout, -1); code != servertest.OK || len(found) != 1 {
 		t.Errorf("check ends with %d and says\n%s%s", code, stdout, stderr)
@@ -58,6 +59,7 @@ func TestCheckConnectClock(t *testing.T) {
 
 // check --connect says what APNs thinks of each app, in each environment it has.
 func TestCheckConnect(t *testing.T) {
+	t.Parallel()
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -78,10 +80,13 @@ func TestCheckConnect(t *testing.T) {
 		{"topic from certificate", apnssim.Scenario{}, "topic: " + story.Topic, "topic: from-certificate", servertest.OK,
 			[]string{"; APNs takes it in production, where its topics come from certificates and were not tried\n"}},
 		{"another key", apnssim.Scenario{Keys: []apnssim.Key{key}}, "DEVELOPER1", "DEVELOPER2", servertest.Failed,
-			[]string{"apnsbridge: apps.demo, production: ", "403 InvalidProviderToken: the key is not one of team DEMOTEAM01 under the name DEVELOPER2"}},
+			[]string{"apnsbridge: apps.demo, production: ",
+				"403 InvalidProviderToken: the key is not one of team DEMOTEAM01 under the name DEVELOPER2"}},
 		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, "", "", servertest.Failed,
-			[]string{"apnsbridge: apps.demo, production: ", "400 TopicDisallowed: the credential is not for the topic com.example.demo"}},
-		{"unreachable", apnssim.Scenario{}, "endpoint_ca:", "proxy: http://" + gone.Addr().String() + "\n    endpoint_ca:", servertest.Failed,
+			[]string{"apnsbridge: apps.demo, production: ",
+				"400 TopicDisallowed: the credential is not for the topic com.example.demo"}},
+		{"unreachable", apnssim.Scenario{}, "endpoint_ca:", "proxy: http://" + gone.Addr().String() + "\n    endpoint_ca:",
+			servertest.Failed,
 			[]string{"apps.demo, production: cannot reach APNs: ", "connection refused"}},
 		{"files first", apnssim.Scenario{}, "AuthKey_DEVELOPER", "gone", servertest.Failed,
 			[]string{"apps.demo.credential: open "}},
@@ -91,7 +96,7 @@ func TestCheckConnect(t *testing.T) {
 			if tt.old != "" {
 				w.Amend(tt.old, tt.with)
 			}
-			code, stdout, stderr := w.Apnsbridge("", "check", "--connect", "--config", w.Path("apnsbridge.yaml"))
+			code, stdout, stderr := w.check(CheckOptions{Connect: true})
 			for _, want := range tt.says {
 				if !strings.Contains(stdout+stderr, want) {
 					t.Errorf("it does not say %q:\n%s%s", want, stdout, stderr)

@@ -145,7 +145,7 @@ func open(text []byte, one shown, topic string, now time.Time) (*upstream.Creden
 	if token := one.token; token != nil {
 		return upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
 	}
-	return upstream.ChooseCertificateCredential(text, one.certificate.Password, now, func(leaf *x509.Certificate) bool {
+	return upstream.NewCertificateCredential(text, one.certificate.Password, now, func(leaf *x509.Certificate) bool {
 		return ServesTopic(leaf, topic) == nil
 	})
 }

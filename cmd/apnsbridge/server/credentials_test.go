@@ -121,19 +121,22 @@ const demoToken = "token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_i
 // alarm of that environment alone, a reload puts it right, and all is told where a
 // credential is.
 func TestKeyForEachEnvironment(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	production, sandbox := w.writeKey("PRODUCTION"), w.writeKey("SANDBOX123")
 	production.Environment, sandbox.Environment = apnssim.Production, apnssim.Sandbox
 	w.asApple(apnssim.Scenario{Keys: []apnssim.Key{production, sandbox}})
 	w.Amend("topic:", "environment: by-listener\n    topic:")
-	w.Amend(demoToken, "production: {token: "+keySetting("PRODUCTION")+"}\n      sandbox: {token: "+keySetting("GONE123456")+"}")
+	w.Amend(demoToken,
+		"production: {token: "+keySetting("PRODUCTION")+"}\n      sandbox: {token: "+keySetting("GONE123456")+"}")
 	sandboxPort := w.Hold()
-	w.Amend(`gateway: {listen: "127.0.0.1:0"}`, `gateway: {listen: ["127.0.0.1:0", {address: "`+sandboxPort+`", environment: sandbox}]}`)
+	w.Amend(`gateway: {listen: "127.0.0.1:0"}`,
+		`gateway: {listen: ["127.0.0.1:0", {address: "`+sandboxPort+`", environment: sandbox}]}`)
 
 	check := func(want int, says ...string) {
 		t.Helper()
-		code, stdout, stderr := w.Apnsbridge("", "check", "--connect", "--config", w.Path("apnsbridge.yaml"))
+		code, stdout, stderr := w.check(CheckOptions{Connect: true})
 		for _, say := range says {
 			if !strings.Contains(stdout+stderr, say) {
 				t.Errorf("check does not say %q:\n%s%s", say, stdout, stderr)
@@ -144,9 +147,10 @@ func TestKeyForEachEnvironment(t *testing.T) {
 		}
 	}
 	check(servertest.Failed, "alarm: apps.demo.credential.sandbox: open ", "AuthKey_GONE123456.p8",
-		"; APNs takes it for com.example.demo in production\n", "apps.demo, sandbox: cannot reach APNs")
+		"; APNs takes it for com.example.demo in production\n", "apps.demo, sandbox: APNs is not asked: the app has no credential of use for that\n")
 	w.Start()
-	if status, body := w.Ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || !strings.Contains(body, "credential.sandbox") {
+	if status, body := w.Ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK ||
+		!strings.Contains(body, "credential.sandbox") {
 		t.Errorf("readyz answers %d %s; want ready, with the problem", status, body)
 	}
 	conn := w.Dial(w.ClientTLS())
@@ -161,8 +165,9 @@ func TestKeyForEachEnvironment(t *testing.T) {
 
 	w.Amend("GONE123456", "SANDBOX123")
 	w.Amend("GONE123456", "SANDBOX123")
-	check(servertest.OK, "production: token key PRODUCTION of team DEMOTEAM01, sandbox: token key SANDBOX123 of team DEMOTEAM01; "+
-		"APNs takes it for com.example.demo in production, for com.example.demo in sandbox\n")
+	check(servertest.OK,
+		"production: token key PRODUCTION of team DEMOTEAM01, sandbox: token key SANDBOX123 of team DEMOTEAM01; "+
+			"APNs takes it for com.example.demo in production, for com.example.demo in sandbox\n")
 	w.reload()
 	w.Await("what waited for sandbox", func(s apnssim.Stats) bool { return s.Accepted == 2 })
 	w.Send(10, conn, waiting)
@@ -172,15 +177,17 @@ func TestKeyForEachEnvironment(t *testing.T) {
 
 	// The keys exchanged: each is refused where it is not for.
 	w.Amend("sandbox: {token: "+keySetting("SANDBOX123"), "sandbox: {token: "+keySetting("PRODUCTION"))
-	check(servertest.Failed, "apps.demo, sandbox: ", "403 BadEnvironmentKeyInToken: the key PRODUCTION is for production alone: "+
-		"give each environment its own, under credential.production and credential.sandbox")
+	check(servertest.Failed, "apps.demo, sandbox: ",
+		"403 BadEnvironmentKeyInToken: the key PRODUCTION is for production alone: "+
+			"give each environment its own, under credential.production and credential.sandbox")
 
 	// A file that is broken later: the app keeps what it had.
 	w.Amend("sandbox: {token: "+keySetting("PRODUCTION"), "sandbox: {token: "+keySetting("SANDBOX123"))
 	w.Write("AuthKey_SANDBOX123.p8", []byte("cut"))
 	w.reload()
 	w.Send(20, conn, waiting)
-	if got := w.service.current.Load().kept["demo"]; got == nil || !strings.Contains(got.Error(), "apps.demo.credential.sandbox: ") {
+	if got := w.service.current.Load().kept["demo"]; got == nil ||
+		!strings.Contains(got.Error(), "apps.demo.credential.sandbox: ") {
 		t.Errorf("kept: %v", got)
 	}
 }
@@ -197,7 +204,8 @@ func TestExpiryOfOneEnvironment(t *testing.T) {
 	w.Amend(demoToken, "production: {"+demoToken+"}\n      sandbox: {certificate: {file: push.pem}}")
 	w.reload()
 	w.service.warn()
-	if want := "the push certificate of apps.demo.credential.sandbox expires on "; !strings.Contains(w.Log.String(), want) {
+	if want := "the push certificate of apps.demo.credential.sandbox expires on "; !strings.Contains(w.Log.String(),
+		want) {
 		t.Errorf("the log has no %q:\n%s", want, w.Log.String())
 	}
 	want := float64(pair.Leaf.NotAfter.Unix())
@@ -205,13 +213,15 @@ func TestExpiryOfOneEnvironment(t *testing.T) {
 		t.Errorf("the metric says %v, want %v", got, want)
 	}
 	_, words := w.showPage(t)
-	if want := "sandbox: certificate until " + pair.Leaf.NotAfter.UTC().Format(time.DateOnly); !strings.Contains(words, want) {
+	if want := "sandbox: certificate until " + pair.Leaf.NotAfter.UTC().Format(time.DateOnly); !strings.Contains(words,
+		want) {
 		t.Errorf("the page has no %q: %s", want, words)
 	}
 }
 
 // Two topics with a key each, by the providers' certificates.
 func TestKeyForEachTopic(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	demo, other := w.writeKey("DEMOKEY123"), w.writeKey("OTHERKEY12")
 	demo.Topics, other.Topics = []string{story.Topic}, []string{"com.example.other"}
@@ -219,11 +229,12 @@ func TestKeyForEachTopic(t *testing.T) {
 		t.Fatal(err)
 	}
 	with := func(id, topic string) string { return strings.Replace(keySetting(id), "}", ", topics: "+topic+"}", 1) }
-	keys := "token:\n        - " + with("DEMOKEY123", story.Topic) + "\n        - " + with("OTHERKEY12", "com.example.other")
+	keys := "token:\n        - " + with("DEMOKEY123", story.Topic) + "\n        - " +
+		with("OTHERKEY12", "com.example.other")
 	w.Amend("topic: "+story.Topic, "topic: from-certificate")
 	w.Amend(demoToken, keys)
 	w.Amend("{ca: ca.pem, uid: com.example.demo}", "{ca: ca.pem, any: true}")
-	code, stdout, stderr := w.Apnsbridge("", "check", "--connect", "--config", w.Path("apnsbridge.yaml"))
+	code, stdout, stderr := w.check(CheckOptions{Connect: true})
 	for _, say := range []string{"for com.example.demo in production, for com.example.other in production\n",
 		"token key OTHERKEY12 of team DEMOTEAM01 for com.example.other"} {
 		if !strings.Contains(stdout, say) || code != servertest.OK {
@@ -253,7 +264,7 @@ func TestKeyForEachTopic(t *testing.T) {
 
 	// One for a topic that is no key's own, where the app has the topic.
 	w.Amend("topic: from-certificate", "topic: com.example.third")
-	code, stdout, stderr = w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	code, stdout, stderr = w.check(CheckOptions{})
 	if want := "no key for production is for the topic com.example.third"; !strings.Contains(stdout+stderr, want) {
 		t.Errorf("check ends with %d and does not say %q:\n%s%s", code, want, stdout, stderr)
 	}

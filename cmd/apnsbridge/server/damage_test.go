@@ -11,70 +11,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/findings"
 	"apnsbridge/cmd/apnsbridge/servertest"
-	"apnsbridge/cmd/apnsbridge/story"
 	"apnsbridge/gateway/provider"
 	"apnsbridge/store/storetest"
 )
 
-// sendTo sends a notification to each token, and waits until APNs has answered
-// them all.
-func (w *world) sendTo(t *testing.T, tokens ...string) {
-	t.Helper()
-	before := w.Sim.Stats()
-	code, stdout, stderr := w.Apnsbridge(strings.Join(tokens, "\n")+"\n", w.Credentials("send", "--gateway", w.Push, "--from", "-", "--quiet", "10ms")...)
-	if code != servertest.OK {
-		t.Fatalf("send: exit %d\n%s%s", code, stdout, stderr)
-	}
-	w.Await("all are answered", func(s apnssim.Stats) bool {
-		return s.Accepted+s.Rejected >= before.Accepted+before.Rejected+len(tokens)
-	})
-}
-
-// uninstall makes n dead devices.
-func (w *world) uninstall(t *testing.T, n int) (tokens []string) {
-	t.Helper()
-	for i := range n {
-		tokens = append(tokens, servertest.Token("0b", i))
-		if err := w.Sim.SetDevice(apnssim.Device{Token: tokens[i], Topic: story.Topic, State: apnssim.Uninstalled, Since: listSince}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return tokens
-}
-
-// checkDead reads the list of dead devices, which must be want.
-func (w *world) checkDead(t *testing.T, want []string) {
-	t.Helper()
-	code, stdout, stderr := w.Apnsbridge("", w.Credentials("feedback", "--feedback", w.Feedback)...)
-	if code != servertest.OK {
-		t.Fatalf("feedback: exit %d\n%s", code, stderr)
-	}
-	for _, token := range want {
-		if !strings.Contains(stdout, token) {
-			t.Errorf("%s is not on the list", token)
-		}
-	}
-	if got := strings.Count(stdout, "\n"); got != len(want) {
-		t.Errorf("got %d entries, want %d", got, len(want))
-	}
-}
-
-// errorLines counts the lines of the log at level error with what in them.
-func (w *world) errorLines(what string) (n int) {
-	for line := range strings.Lines(w.Log.String()) {
-		if strings.Contains(line, `"level":"error"`) && strings.Contains(line, what) {
-			n++
-		}
-	}
-	return n
-}
-
 // A store that is all zeros is set aside with a word to the operator, and
 // everything works.
 func TestServeDamagedStore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	file := filepath.Join(w.Path("data"), "feedback.db")
@@ -93,7 +43,8 @@ func TestServeDamagedStore(t *testing.T) {
 	if got := w.errorLines(kept[0]); got != 1 || w.errorLines("") != 1 {
 		t.Errorf("got %d lines at level error that name it, want this one only:\n%s", got, w.Log.String())
 	}
-	if status, body := w.Ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || body != fmt.Sprintf("ok\n%s was damaged and set aside: move it away when you have seen to it\n", kept[0]) {
+	if status, body := w.Ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK ||
+		body != fmt.Sprintf("ok\n%s was damaged and set aside: move it away when you have seen to it\n", kept[0]) {
 		t.Errorf("/readyz: got %d and %q", status, body)
 	}
 	if got, want := w.Metrics(), "apnsbridge_store_damaged_files 1\n"; !strings.Contains(got, want) {
@@ -102,7 +53,8 @@ func TestServeDamagedStore(t *testing.T) {
 
 	dead := w.uninstall(t, 3)
 	w.sendTo(t, append(dead, servertest.Token("0c", 1))...)
-	servertest.WaitFor(t, "the dead are listed", func() bool { return w.service.store.Stats().FeedbackEntries == len(dead) })
+	servertest.WaitFor(t, "the dead are listed",
+		func() bool { return w.service.store.Stats().FeedbackEntries == len(dead) })
 	w.Stop()
 	w.Start()
 	w.checkDead(t, dead)
@@ -117,10 +69,16 @@ func TestServeDamagedStore(t *testing.T) {
 
 // A store that another process has is left to it.
 func TestServeStoreInUse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
-	code, _, stderr := w.Apnsbridge("", "serve", "--config", w.Path("apnsbridge.yaml"))
-	if want := "feedback.db is in use by another process"; code != servertest.Failed || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("got exit code %d and %q, want 1 and one line with %q", code, stderr, want)
+	assembled, err := Assemble(w.service.current.Load().config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(assembled, Options{Log: zerolog.Nop()})
+	if want := "feedback.db is in use by another process"; err == nil || !strings.Contains(err.Error(), want) ||
+		strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one line with %q", err, want)
 	}
 	if damaged, err := w.service.store.Damaged(); len(damaged) > 0 || err != nil {
 		t.Errorf("got %q set aside and error %v, want none", damaged, err)
@@ -133,22 +91,37 @@ func TestServeDiskFull(t *testing.T) {
 	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
 	w := newWorld(t, apnssim.Scenario{})
-	w.Reconfigure("apps:", fmt.Sprintf("store: {path: %q}\nlimits: {retry_delay: 50ms}\napps:", filepath.Join(disk.Dir, "data")))
+	w.Reconfigure("apps:", fmt.Sprintf("store: {path: %q}\nlimits: {retry_delay: 50ms}\napps:",
+		filepath.Join(disk.Dir, "data")))
 	w.Start()
 	t.Cleanup(w.Stop) // before the disk goes
+	w.service.poll = 5 * time.Millisecond
+	go w.service.keepUp(t.Context(), nil, &systemd{})
 
 	disk.Fill()
 	dead := w.uninstall(t, 3000)
-	sent := make(chan string, 1)
+	sent := make(chan error, 1)
 	go func() { // the gateway ends the connection only when it has recorded all
-		_, stdout, stderr := w.Apnsbridge(strings.Join(dead, "\n")+"\n", w.Credentials("send", "--gateway", w.Push, "--from", "-", "--quiet", "10ms")...)
-		sent <- stdout + stderr
+		report, err := w.provide(dead...)
+		if err == nil && report.Failed > 0 {
+			err = fmt.Errorf("%d are refused", report.Failed)
+		}
+		sent <- err
 	}()
-	const full = "the store cannot be written: no space left on device\n"
+	const unwritten = "the store cannot be written"
+	remedy := "no space left on device: make room on the disk of " + filepath.Join(disk.Dir, "data")
+	full := unwritten + ": " + remedy + "\n"
 	servertest.WaitFor(t, "/readyz says that the disk is full", func() bool {
 		status, body := w.Ask(t, http.MethodGet, "/readyz", nil)
 		return status == http.StatusServiceUnavailable && body == full
 	})
+	if _, words := w.showPage(t); !strings.Contains(words, "To see to At once "+strings.TrimSpace(full)) {
+		t.Errorf("the page says %s", words)
+	}
+	if got := w.alarms(t); len(got) != 1 || got[0] != (findings.Finding{Setting: "store.path",
+		Text: strings.TrimSpace(full)}) {
+		t.Errorf("check says %+v, want %q", got, full)
+	}
 	failures := w.service.store.Stats().Failures
 	servertest.WaitFor(t, "it is tried again", func() bool { return w.service.store.Stats().Failures > failures+5 })
 	if got := w.service.bridge.Stats(); got.FeedbackWait == 0 && got.Unsettled == 0 {
@@ -161,20 +134,31 @@ func TestServeDiskFull(t *testing.T) {
 	w.sendTo(t, servertest.Token("0c", 1))
 
 	disk.Free()
-	if got := <-sent; !strings.Contains(got, " 0 refused") || strings.Contains(got, "did not end") {
-		t.Errorf("send: %s", got)
+	if err := <-sent; err != nil {
+		t.Errorf("send: %v", err)
 	}
 	servertest.WaitFor(t, "all is recorded", func() bool { return w.service.store.Stats().FeedbackEntries == len(dead) })
 	servertest.WaitFor(t, "/readyz is well again", func() bool {
 		status, body := w.Ask(t, http.MethodGet, "/readyz", nil)
 		return status == http.StatusOK && body == "ok\n"
 	})
+	if got := w.alarms(t); len(got) != 0 {
+		t.Errorf("check says %+v when there is room again", got)
+	}
 	w.checkDead(t, dead)
 	if got := w.errorLines("the feedback list cannot be written"); got == 0 || got > 2 {
 		t.Errorf("got %d lines of the log that it cannot be written, want 1 a minute", got)
 	}
-	if !strings.Contains(w.Log.String(), "the feedback list can be written again") {
-		t.Errorf("nothing says that it can be written again:\n%s", w.Log.String())
+	for _, over := range []string{"the feedback list can be written again", "the store can be written again"} {
+		servertest.WaitFor(t, over, func() bool { return strings.Contains(w.Log.String(), over) })
+	}
+	for line := range strings.Lines(w.Log.String()) {
+		if strings.Contains(line, unwritten) && !strings.Contains(line, remedy) {
+			t.Errorf("the log has no remedy: %s", line)
+		}
+	}
+	if w.errorLines(unwritten) == 0 {
+		t.Errorf("the log does not say that %s:\n%s", unwritten, w.Log.String())
 	}
 }
 
@@ -182,6 +166,7 @@ func TestServeDiskFull(t *testing.T) {
 // the last of all: all others are delivered, and the operator is told until the file
 // with the rest of them is gone.
 func TestServeDamagedNotifications(t *testing.T) {
+	t.Parallel()
 	const n = 200
 	w := newWorld(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	conn, err := provider.Dial(t.Context(), w.Push, w.ClientTLS())
@@ -190,8 +175,9 @@ func TestServeDamagedNotifications(t *testing.T) {
 	}
 	defer conn.Close()
 	numbered := func(i int) binproto.Notification {
-		return binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(servertest.Token("c0", i)), Identifier: uint32(i),
-			Payload: fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, i), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
+		return binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(servertest.Token("c0", i)),
+			Identifier: uint32(i),
+			Payload:    fmt.Appendf(nil, `{"aps":{"alert":"number %d"}}`, i), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
 	}
 	var frames []byte
 	for i := range n {
@@ -207,7 +193,10 @@ func TestServeDamagedNotifications(t *testing.T) {
 		}
 		return all
 	}
-	servertest.WaitFor(t, "all are on disk only", func() bool { return waiting() == n && w.Metric(t, "apnsbridge_notifications_unsettled") == 0 })
+	servertest.WaitFor(t, "all are on disk only", func() bool {
+		return waiting() == n &&
+			w.Metric(t, "apnsbridge_notifications_unsettled") == 0
+	})
 	files, err := filepath.Glob(filepath.Join(w.Path("data"), "spool", "*.log"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("got %q and error %v, want a segment", files, err)

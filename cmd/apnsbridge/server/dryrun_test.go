@@ -12,6 +12,7 @@ import (
 // An app's dry run takes everything and asks APNs nothing; it is told wherever an
 // operator looks, and ends with a reload.
 func TestDryRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.Amend("topic:", "dry_run: true\n    topic:")
@@ -31,13 +32,17 @@ func TestDryRun(t *testing.T) {
 		st := w.service.bridge.Stats()
 		return st.Apps["demo"].Taken, st.Apps["demo"].DryRun, st.Apps["demo"].Accepted, st.Unsettled
 	}
-	servertest.WaitFor(t, "all are through", func() bool { _, dry, _, unsettled := app(); return dry == count+1 && unsettled == 0 })
+	servertest.WaitFor(t, "all are through", func() bool {
+		_, dry, _, unsettled := app()
+		return dry == count+1 &&
+			unsettled == 0
+	})
 	if taken, _, accepted, _ := app(); taken != count+1 || accepted != 0 || w.Sim.Stats().Received != 0 {
 		t.Errorf("taken %d, accepted %d, APNs was asked for %d", taken, accepted, w.Sim.Stats().Received)
 	}
 	w.service.tellFirsts()
 	_, page := w.showPage(t)
-	_, check, _ := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	_, check, _ := w.check(CheckOptions{})
 	for where, text := range map[string]string{"log": w.Log.String(), "check": check} {
 		if !strings.Contains(text, "apps.demo.dry_run: ") || strings.Contains(text, "first notification") {
 			t.Errorf("%s: %s", where, text)
@@ -66,6 +71,7 @@ func TestDryRun(t *testing.T) {
 // What a dry run has taken says nothing about whether the app is right: behind it
 // an app whose tokens APNs all refuses is held as any other.
 func TestDryRunProvesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.BadDeviceToken}}})
 	w.Stop()
 	w.Amend("topic:", "dry_run: true\n    on_bad_token: continue\n    topic:")

@@ -14,6 +14,7 @@ import (
 // A provider that asks for the sandbox by its name is not sent to production
 // without a word.
 func TestSandboxAskedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	config := w.ClientTLS()
 	config.ServerName = "gateway.sandbox.push.apple.com"
@@ -24,7 +25,8 @@ func TestSandboxAskedFor(t *testing.T) {
 	if got := strings.Count(w.Log.String(), "a provider asks for the sandbox"); got != 1 {
 		t.Errorf("got %d lines:\n%s", got, w.Log.String())
 	}
-	if got := fmt.Sprint(w.service.condition(false).problems); !strings.Contains(got, "demo: a provider asks for the sandbox") {
+	if got := fmt.Sprint(w.service.condition(false).problems); !strings.Contains(got,
+		"demo: a provider asks for the sandbox") {
 		t.Errorf("/readyz says %s", got)
 	}
 	w.Amend("topic:", "environment: by-listener\n    topic:")
@@ -50,14 +52,16 @@ func TestByListener(t *testing.T) {
 	}
 	defer sandbox.Close()
 	w.Stop()
-	w.Amend("endpoint: "+w.Sim.URL(), fmt.Sprintf("environment: by-listener\n    endpoint: {production: %s, sandbox: %s}", w.Sim.URL(), sandbox.URL()))
+	w.Amend("endpoint: "+w.Sim.URL(), fmt.Sprintf("environment: by-listener\n    endpoint: {production: %s, sandbox: %s}",
+		w.Sim.URL(), sandbox.URL()))
 	w.Amend("{ca: ca.pem, uid: com.example.demo}", "{ca: ca.pem, any: true}")
 	const apple, appleSandbox, own = "gateway.push.apple.com", "gateway.sandbox.push.apple.com", "localhost"
 	both, only := servertest.Issue(t, servertest.PKI(), devpki.ClientOptions{Topic: "com.example.demo"}), servertest.Issue(t, servertest.PKI(), devpki.ClientOptions{Topic: "com.example.demo", Sandbox: true})
 	sent := 0
 	for _, listener := range []string{"", "production", "sandbox"} {
 		if listener != "" {
-			before := map[string]string{"production": `"127.0.0.1:0"`, "sandbox": `{address: "127.0.0.1:0", environment: production}`}[listener]
+			before := map[string]string{"production": `"127.0.0.1:0"`,
+				"sandbox": `{address: "127.0.0.1:0", environment: production}`}[listener]
 			w.Amend("gateway: {listen: "+before, `gateway: {listen: {address: "127.0.0.1:0", environment: `+listener+"}")
 		}
 		w.Start()
@@ -81,13 +85,15 @@ func TestByListener(t *testing.T) {
 					t.Fatal(err)
 				}
 				conn.Close()
-				servertest.WaitFor(t, "the notification", func() bool { return w.Sim.Stats().Accepted+sandbox.Stats().Accepted == sent })
+				servertest.WaitFor(t, "the notification",
+					func() bool { return w.Sim.Stats().Accepted+sandbox.Stats().Accepted == sent })
 				got := "production"
 				if sandbox.Stats().Accepted > other {
 					got = "sandbox"
 				}
 				if got != want || w.Sim.Stats().Accepted-production+sandbox.Stats().Accepted-other != 1 {
-					t.Errorf("listener %q, asked for %q, a certificate %s: it went to %s, want %s", listener, name, certificate, got, want)
+					t.Errorf("listener %q, asked for %q, a certificate %s: it went to %s, want %s", listener, name, certificate, got,
+						want)
 				}
 			}
 		}

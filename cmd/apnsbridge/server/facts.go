@@ -16,9 +16,13 @@ import (
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
-// facts are how the gateway stands, for its page and /api/state.json.
+// facts are how the gateway stands, for its page.
 func (s *Service) facts(stopping bool) *page.Facts {
-	a, m := s.current.Load(), s.snapshot()
+	return s.factsBy(s.current.Load(), s.snapshot(), stopping)
+}
+
+// factsBy are those of a snapshot.
+func (s *Service) factsBy(a *Assembly, m *metrics.Snapshot, stopping bool) *page.Facts {
 	condition := s.conditionBy(m, stopping)
 	f := &page.Facts{Ready: condition.ready, State: condition.state, Version: s.version, Now: a.now().UTC(),
 		Loaded: time.Unix(m.Reloads.Loaded, 0).UTC(), Remarks: s.remarks(a, condition), Whole: s.whole(a, m)}
@@ -37,6 +41,7 @@ func (s *Service) facts(stopping bool) *page.Facts {
 	f.Refused = s.refused.list()
 	s.past.add(f.Now, m) // whoever looks sees this moment too
 	f.Limits = s.past.limits(m.Limits)
+	f.Remarks = append(f.Remarks, nearlyUsed(f.Limits)...)
 	f.Hour, f.Day = s.past.plotted(f.Now)
 	return f
 }
@@ -51,13 +56,16 @@ func (s *Service) remarks(a *Assembly, c condition) (all []page.Remark) {
 		}
 		all = append(all, r)
 	}
+	if c.fault {
+		add(page.Bad, c.state)
+	}
 	for _, problem := range c.problems {
 		add(page.Bad, problem)
 	}
 	if s.reloads.refused.Load() {
 		add(page.Bad, "the last reload was refused, the log says why: the gateway goes by the configuration it read before")
 	}
-	for _, w := range a.warnings() {
+	for _, w := range a.notices() {
 		add(w.level(), w.text)
 	}
 	return all
@@ -81,15 +89,18 @@ func (s *Service) whole(a *Assembly, m *metrics.Snapshot) []page.Figure {
 	for _, app := range m.Bridge.Apps {
 		waiting += app.Waiting.Notifications
 	}
+	count := func(name string, n, of int) page.Figure {
+		return page.Figure{Name: name, Value: int64(n), Of: int64(of)}
+	}
 	figures := []page.Figure{
-		{Name: "Provider connections", Value: page.Number(m.Push.Connections), Of: page.Number(limits.Connections)},
-		{Name: "Handshakes", Value: page.Number(m.Push.Handshakes), Of: page.Number(limits.Handshakes)},
-		{Name: "Feedback readers", Value: page.Number(m.Feedback.Readers)},
-		{Name: "Waiting", Value: page.Number(waiting)},
-		{Name: "In memory", Value: page.Bytes(m.Bridge.QueuedBytes), Of: page.Bytes(limits.QueuedBytes)},
-		{Name: "On disk", Value: page.Bytes(spool.Bytes), Of: page.Bytes(spool.Bound)},
-		{Name: "Feedback entries", Value: page.Number(m.Store.FeedbackEntries)},
-		{Name: "Server certificate", Value: days(a.certificate.Leaf.NotAfter.Sub(a.now()))},
+		count("Provider connections", m.Push.Connections, int(limits.Connections)),
+		count("Handshakes", m.Push.Handshakes, int(limits.Handshakes)),
+		count("Feedback readers", m.Feedback.Readers, 0),
+		count("Waiting", waiting, 0),
+		{Name: "In memory", Unit: page.Octets, Value: m.Bridge.QueuedBytes, Of: int64(limits.QueuedBytes)},
+		{Name: "On disk", Unit: page.Octets, Value: spool.Bytes, Of: spool.Bound},
+		count("Feedback entries", m.Store.FeedbackEntries, 0),
+		{Name: "Server certificate", Unit: page.Days, Value: daysLeft(a.certificate.Leaf.NotAfter.Sub(a.now()))},
 	}
 	if f := m.Fleet; f != nil {
 		here := 0
@@ -98,9 +109,8 @@ func (s *Service) whole(a *Assembly, m *metrics.Snapshot) []page.Figure {
 				here++
 			}
 		}
-		figures = append(figures, page.Figure{Name: "Nodes", Value: page.Number(f.Nodes)},
-			page.Figure{Name: "Apps on " + f.Node, Value: page.Number(here), Of: page.Number(len(f.Apps))},
-			page.Figure{Name: "Carried to other nodes", Value: page.Number(f.Carries)})
+		figures = append(figures, count("Nodes", f.Nodes, 0), count("Apps on "+f.Node, here, len(f.Apps)),
+			count("Carried to other nodes", f.Carries, 0))
 	}
 	return figures
 }
@@ -110,7 +120,7 @@ func (s *Service) row(a *Assembly, app bridge.App, m *metrics.Snapshot) page.App
 	c, st := a.config.Apps[app.Name], m.Bridge.Apps[app.Name]
 	row := page.App{
 		Name: app.Name, Topic: c.Topic, Environment: c.Environment, Level: page.Good, State: "serves",
-		Taken: st.Taken, Accepted: st.Accepted, BadTokens: st.BadTokens + st.BadTokensCached,
+		Taken: st.Taken, Ended: st.Ended(), Accepted: st.Accepted, BadTokens: st.BadTokens + st.BadTokensCached,
 		Gone: st.Unregistered, Refused: st.Refused + st.Malformed, Connections: st.Pool.Connections,
 		Waiting: st.Waiting.Notifications, OnDisk: st.Waiting.OnDisk, Oldest: oldest(m.Bridge.Now, st.Waiting),
 		Past: s.past.app(app.Name, a.now()),
@@ -154,21 +164,18 @@ func (a *Assembly) credentialFact(app bridge.App) (text string, end *page.Remark
 	if first, ok := firstExpiry(app); ok {
 		left := first.Sub(a.now())
 		if within := nearEnd(left); within > 0 {
-			end = &page.Remark{Level: warning{within: within}.level(), Text: days(left)}
+			end = &page.Remark{Level: warning{within: within}.level(), Text: page.DaysLeft(daysLeft(left))}
 		}
 	}
 	return text, end
 }
 
-func days(left time.Duration) string {
-	switch n := int(left.Hours() / 24); {
-	case left < 0:
-		return "expired"
-	case n == 1:
-		return "1 day left"
-	default:
-		return fmt.Sprintf("%d days left", n)
+// daysLeft is how many whole days that is; less than 0: it is over.
+func daysLeft(left time.Duration) int64 {
+	if left < 0 {
+		return -1
 	}
+	return int64(left.Hours() / 24)
 }
 
 // readsListed is of how many clients an app's page has the last read of feedback.
@@ -181,10 +188,23 @@ func (s *Service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	if at < 0 {
 		return nil, false
 	}
-	st := m.Bridge.Apps[name]
-	f = &page.AppFacts{App: s.row(a, a.apps[at], m), Now: a.now().UTC()}
+	f = s.detail(a, m, s.row(a, a.apps[at], m))
 	f.Refusal = s.bridge.Refusals()[name]
-	for environment, l := range map[string]*bridge.LaneStats{"production": &st.Lanes.Production, "sandbox": &st.Lanes.Sandbox} {
+	for _, figure := range s.metrics.Figures() {
+		if figure.App == name && figure.Value != 0 {
+			f.Metrics = append(f.Metrics, page.Metric{Name: figure.Name, Value: strconv.FormatFloat(figure.Value, 'f', -1, 64)})
+		}
+	}
+	return f, true
+}
+
+// detail is what is known of an app beyond its row.
+func (s *Service) detail(a *Assembly, m *metrics.Snapshot, row page.App) *page.AppFacts {
+	name := row.Name
+	st := m.Bridge.Apps[name]
+	f := &page.AppFacts{App: row, Now: a.now().UTC()}
+	for environment, l := range map[string]*bridge.LaneStats{"production": &st.Lanes.Production,
+		"sandbox": &st.Lanes.Sandbox} {
 		if l.Used() || a.config.Apps[name].Environment == environment {
 			f.Lanes = append(f.Lanes, laneFacts(environment, l, m.Bridge.Now))
 		}
@@ -192,11 +212,13 @@ func (s *Service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	slices.SortFunc(f.Lanes, func(a, b page.Lane) int { return strings.Compare(a.Environment, b.Environment) })
 	for status := range 256 {
 		if n := st.Packets[binproto.Status(status)]; n > 0 {
-			f.Packets = append(f.Packets, page.Count{What: fmt.Sprintf("error packet %d, %v", status, binproto.Status(status)), Times: n})
+			f.Packets = append(f.Packets, page.Count{What: fmt.Sprintf("error packet %d, %v", status, binproto.Status(status)),
+				Times: n})
 		}
 	}
 	talk := st.Conversation
-	f.Resends = counts(page.Count{What: "sent again and recognised", Times: talk.SwallowedSame + talk.SwallowedOther + talk.SwallowedReset},
+	f.Resends = counts(page.Count{What: "sent again and recognised", Times: talk.SwallowedSame + talk.SwallowedOther +
+		talk.SwallowedReset},
 		page.Count{What: "packets that were not read", Times: talk.Blind})
 	f.Feedback = counts(page.Count{What: "devices put on the feedback list", Times: st.Feedback},
 		page.Count{What: "devices that took a push again", Times: st.Revived})
@@ -208,19 +230,17 @@ func (s *Service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	for _, failure := range s.bridge.Failures(name) {
 		f.Failures = append(f.Failures, failureFact(failure))
 	}
-	for _, figure := range s.metrics.Figures() {
-		if figure.App == name && figure.Value != 0 {
-			f.Figures = append(f.Figures, page.Figure{Name: figure.Name, Value: strconv.FormatFloat(figure.Value, 'f', -1, 64)})
-		}
-	}
-	return f, true
+	return f
 }
 
 func failureFact(of failures.Failure) page.Failure {
-	f := page.Failure{Time: of.Time, Status: fmt.Sprintf("%d, %v", of.Status, of.Status), Device: of.Digits(), Reason: of.Reason,
-		Provider: strings.TrimSpace(of.Client + " " + of.From()), Told: !of.Told.IsZero()}
+	f := page.Failure{Time: of.Time.UTC(), Status: uint8(of.Status), Token: of.Digits(), Reason: of.Reason,
+		Client: of.Client, Address: of.From()}
 	if of.Named {
-		f.Identifier = strconv.FormatUint(uint64(of.Identifier), 10)
+		f.Identifier = &of.Identifier
+	}
+	if !of.Told.IsZero() {
+		f.Told = of.Told.UTC()
 	}
 	return f
 }
@@ -234,7 +254,7 @@ func laneFacts(environment string, l *bridge.LaneStats, now int64) page.Lane {
 	f := page.Lane{
 		Environment: environment, Connections: l.Pool.Connections, InFlight: l.Pool.InFlight, Streams: l.Pool.Streams,
 		Waiting: l.Waiting.Notifications, OnDisk: l.Waiting.OnDisk, Oldest: oldest(now, l.Waiting),
-		TopicsShut: l.TopicsShut, Probes: l.Probes, Dials: l.Pool.Dials, Fails: l.Pool.DialFailures,
+		TopicsShut: l.TopicsShut, Retrying: l.Asleep - l.AtDoor, Probes: l.Probes, Dials: l.Pool.Dials, Fails: l.Pool.DialFailures,
 	}
 	if l.ClosedSince != 0 {
 		f.ClosedSince = time.Unix(l.ClosedSince, 0)
@@ -260,44 +280,4 @@ func (s *Service) serveApp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page.WriteApp(w, facts)
-}
-
-// onPage has a button of the page lead back to it: others get next's own answer.
-func onPage(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.Header.Get("Accept"), "text/html") {
-			next(w, r)
-			return
-		}
-		answer := &heldAnswer{ResponseWriter: w}
-		next(answer, r)
-		if answer.status >= http.StatusBadRequest {
-			return
-		}
-		app := r.PathValue("name")
-		if app == "" {
-			app = r.FormValue("app")
-		}
-		w.Header().Del("Content-Type")
-		http.Redirect(w, r, "/apps/"+app, http.StatusSeeOther)
-	}
-}
-
-// heldAnswer lets only mistakes through.
-type heldAnswer struct {
-	http.ResponseWriter
-	status int
-}
-
-func (h *heldAnswer) WriteHeader(status int) {
-	if h.status = status; status >= http.StatusBadRequest {
-		h.ResponseWriter.WriteHeader(status)
-	}
-}
-
-func (h *heldAnswer) Write(b []byte) (int, error) {
-	if h.status >= http.StatusBadRequest {
-		return h.ResponseWriter.Write(b)
-	}
-	return len(b), nil
 }

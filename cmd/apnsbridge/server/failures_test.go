@@ -15,6 +15,7 @@ import (
 // An app's page and /api/state.json have each frame that was refused, by whom and why,
 // and whether its provider was told.
 func TestFailuresAreShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	bad := "bad0" + strings.Repeat("0", 60)
 	write := func(frame []byte, told byte) {
@@ -34,7 +35,8 @@ func TestFailuresAreShown(t *testing.T) {
 	}
 	simple := binproto.Notification{Command: binproto.Simple, Token: servertest.Unhex("07"), Payload: []byte("{}")}
 	write(servertest.Enhanced(bad, 7_000_001), 8)
-	write((&binproto.Notification{Command: binproto.Enhanced, Identifier: 7_000_002, Token: servertest.Unhex("07" + bad[2:])}).Append(nil), 4)
+	write((&binproto.Notification{Command: binproto.Enhanced, Identifier: 7_000_002,
+		Token: servertest.Unhex("07" + bad[2:])}).Append(nil), 4)
 	write(simple.Append(nil), 0)
 
 	status, text := w.Ask(t, http.MethodGet, "/api/state.json", nil)
@@ -57,7 +59,8 @@ func TestFailuresAreShown(t *testing.T) {
 		{8, 7_000_001, "bad00000", "400 BadDeviceToken", true, true},
 	} {
 		got := all[i]
-		if got.Status != want.status || (got.Identifier != nil) != want.named || want.named && *got.Identifier != want.identifier ||
+		if got.Status != want.status || (got.Identifier != nil) != want.named || want.named &&
+			*got.Identifier != want.identifier ||
 			got.Token != want.token || !strings.Contains(got.Reason, want.why) || got.Told.IsZero() == want.told ||
 			got.Time.IsZero() || got.Client == "" || got.Address != "127.0.0.1" {
 			t.Errorf("failure %d is %+v, want %+v", i, got, want)
@@ -66,7 +69,8 @@ func TestFailuresAreShown(t *testing.T) {
 	_, source := w.Ask(t, http.MethodGet, "/apps/demo", nil)
 	words := servertest.WordsOf(source)
 	for _, want := range []string{"8, invalid token told 7000001 bad00000… APNs answers 400 BadDeviceToken: ",
-		"told 7000002 the frame has no payload", "not told the frame's device token is shorter", all[0].Client + " 127.0.0.1"} {
+		"told 7000002 the frame has no payload", "not told the frame's device token is shorter", all[0].Client +
+			" 127.0.0.1"} {
 		if !strings.Contains(words, want) {
 			t.Errorf("the app's page has no %q:\n%s", want, words)
 		}
@@ -81,7 +85,8 @@ func TestFailuresAreShown(t *testing.T) {
 		t.Errorf("after a restart there is %+v", got)
 	}
 	write(servertest.Enhanced(bad, 1), 0)
-	if got := w.service.bridge.Failures("demo")[0]; !got.Told.IsZero() || got.Status != binproto.InvalidToken || got.Identifier != 1 {
+	if got := w.service.bridge.Failures("demo")[0]; !got.Told.IsZero() || got.Status != binproto.InvalidToken ||
+		got.Identifier != 1 {
 		t.Errorf("where bad tokens are not told: got %+v", got)
 	}
 }

@@ -59,6 +59,9 @@ func (w *feedbackWorld) dial(t *testing.T, version uint16) *reader {
 	}
 	t.Cleanup(func() { c.Close() })
 	r := &reader{tcp: c.(*net.TCPConn), got: newTally(t)}
+	if err := r.tcp.SetReadBuffer(64 << 10); err != nil { // or the kernel in time takes the whole list for it
+		t.Fatal(err)
+	}
 	config := w.ClientTLS()
 	config.ServerName, config.MinVersion, config.MaxVersion = "127.0.0.1", version, version
 	r.Conn = tls.Client(&byRecord{TCPConn: r.tcp}, config)
@@ -81,39 +84,44 @@ func (r *reader) take(t *testing.T, n int) {
 // Whatever readers do who have not read everything, nothing is lost: the list
 // stays whole, and who reads it properly then gets each entry exactly once.
 func TestFeedbackPort(t *testing.T) {
-	t.Parallel()
-	w := newFeedbackWorld(t)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		for _, tt := range []struct {
-			name string
-			read func(*testing.T, *feedbackWorld, uint16)
-		}{
-			{"two at once", twoAtOnce},
-			{"killed half-way", killedHalfWay},
-			{"reads once", readsOnce},
-			{"stalls", stalls},
-			{"s_client with nothing to say", sClient},
-		} {
-			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
-				w.Stop() // so that it does not matter what the readers before did
-				w.Start()
-				tt.read(t, w, version)
-				w.checkNext(t, "unread")
-				w.checkListed(t, listLen)
-				w.checkReads(t, version, 0, "refused")
-				w.pass(10 * time.Second)
-			})
-		}
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			w := newFeedbackWorld(t)
+			for _, tt := range []struct {
+				name string
+				read func(*testing.T, *feedbackWorld, uint16)
+			}{
+				{"two at once", twoAtOnce},
+				{"killed half-way", killedHalfWay},
+				{"reads once", readsOnce},
+				{"stalls", stalls},
+				{"s_client with nothing to say", sClient},
+			} {
+				t.Run(tt.name, func(t *testing.T) {
+					w.Stop() // so that it does not matter what the readers before did
+					w.Start()
+					tt.read(t, w, version)
+					w.checkNext(t, "unread")
+					w.checkListed(t, listLen)
+					w.checkReads(t, version, 0, "refused")
+					w.pass(10 * time.Second)
+				})
+			}
+			w.checkReads(t, version, listLen, "confirmed")
+			w.checkListed(t, 0)
+			w.checkReads(t, version, 0, "empty")
+			if version == tls.VersionTLS13 {
+				return // what remains does not depend on it
+			}
+			t.Run("stops by count", func(t *testing.T) { stopsByCount(t, w) })
+			t.Run("s_client and a short list", func(t *testing.T) { looks(t, w) })
+			if got := w.again(t, "demo"); got != listLen {
+				t.Errorf("got %d entries to be given again, want %d", got, listLen)
+			}
+			t.Run("reads 8 KiB", func(t *testing.T) { readsEightKiB(t, w) })
+		})
 	}
-	w.checkReads(t, tls.VersionTLS13, listLen, "confirmed")
-	w.checkListed(t, 0)
-	w.checkReads(t, tls.VersionTLS13, 0, "empty")
-	t.Run("stops by count", func(t *testing.T) { stopsByCount(t, w) })
-	t.Run("s_client and a short list", func(t *testing.T) { looks(t, w) })
-	if got := w.again(t, "demo"); got != listLen {
-		t.Errorf("got %d entries to be given again, want %d", got, listLen)
-	}
-	t.Run("reads 8 KiB", func(t *testing.T) { readsEightKiB(t, w) })
 }
 
 // readsEightKiB: a reader that never takes more comes through the list, and what it
@@ -178,13 +186,15 @@ func stalls(t *testing.T, w *feedbackWorld, version uint16) {
 	before := w.service.feedback.Stats().Stalled
 	r := w.dial(t, version)
 	r.take(t, 1000)
-	servertest.WaitFor(t, "the gateway has waited long enough", func() bool { return w.service.feedback.Stats().Stalled > before })
+	servertest.WaitFor(t, "the gateway has waited long enough",
+		func() bool { return w.service.feedback.Stats().Stalled > before })
 	servertest.WaitFor(t, "it has ended the connection", func() bool { return w.service.feedback.Stats().Readers == 0 })
 }
 
 func sClient(t *testing.T, w *feedbackWorld, version uint16) {
 	flag := map[uint16]string{tls.VersionTLS12: "-tls1_2", tls.VersionTLS13: "-tls1_3"}[version]
-	cmd := exec.Command(servertest.Foreign(t, "openssl"), "s_client", "-connect", w.Feedback, flag, "-CAfile", w.Path("ca.pem"), "-cert", w.Path("client.pem"), "-key", w.Path("client-key.pem"))
+	cmd := exec.Command(servertest.Foreign(t, "openssl"), "s_client", "-connect", w.Feedback, flag, "-CAfile",
+		w.Path("ca.pem"), "-cert", w.Path("client.pem"), "-key", w.Path("client-key.pem"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%.2000s", err, out)
 	}

@@ -40,7 +40,7 @@ func newFeedbackWorld(t *testing.T) *feedbackWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const batch = 10_000
+	const batch = 50_000
 	for i := 0; i < listLen; i += batch {
 		dead := make([]store.Dead, batch)
 		for j := range dead {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,7 +49,8 @@ const fleetPatience = 15 * time.Second
 // lease, as it would if that went away now. The node begins with start.
 func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, err error) {
 	rules := a.rules()
-	f = &fleetNode{service: s, log: s.log, patience: min(rules.Trust, 5*time.Second), half: min(rules.Length/2, member.Hushed), handed: make(chan struct{})}
+	f = &fleetNode{service: s, log: s.log, patience: min(rules.Trust, 5*time.Second),
+		half: min(rules.Length/2, member.Hushed), handed: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), fleetPatience)
 	defer cancel()
 	if f.store, err = pgstore.New(a.fleet.postgres); err != nil {
@@ -71,10 +71,13 @@ func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, 
 		Fenced:  func() { f.fenced.Add(1) },
 		Commits: a.spoolMode() == bridge.SpoolAlways,
 		May:     func(app string) bool { return f.member.May(app) },
-		Loose:   func(app string) bool { return f.member.Place(app) == fleet.Loose }})
-	f.feedback = memory.NewFeedback(memory.FeedbackConfig{Shared: f.store.Feedback(), Own: own.Feedback(), Patience: f.patience,
-		Retry: rules.Renew, Apps: func() []string { return s.current.Load().appNames() }})
-	f.member = member.New(member.Config{Leases: &joining{Leases: f.store.Leases(), node: f}, Rules: rules, Link: a.link(), Apps: f, Log: s.log,
+		Gives:   func(app string) bool { return f.member.Place(app) == fleet.Giving },
+		Loose:   func(app string) bool { return f.member.Loose(app) }})
+	f.feedback = memory.NewFeedback(memory.FeedbackConfig{Shared: f.store.Feedback(), Own: own.Feedback(),
+		Patience: f.patience,
+		Retry:    rules.Renew, Apps: func() []string { return s.current.Load().appNames() }})
+	f.member = member.New(member.Config{Leases: &joining{Leases: f.store.Leases(), node: f}, Rules: rules, Link: a.link(),
+		Apps: f, Log: s.log,
 		Self:   func() store.FleetNode { return s.current.Load().self(address) },
 		Serves: func(app string) bool { return s.current.Load().has(app) }})
 	return f, nil
@@ -141,7 +144,7 @@ func (f *fleetNode) Take(ctx context.Context, app string, epoch uint64) error {
 		return err
 	}
 	ledger := memory.Ledger{Ledger: f.store.Ledger(app, epoch), Patience: f.patience, Fenced: func() { f.fenced.Add(1) }}
-	if err := f.service.bridge.Take(app, bridge.Stores{Ledger: ledger}); err != nil {
+	if err := f.service.bridge.Take(app, ledger); err != nil {
 		f.spool.Disown(app)
 		return err
 	}
@@ -151,6 +154,14 @@ func (f *fleetNode) Take(ctx context.Context, app string, epoch uint64) error {
 func (f *fleetNode) Loosen(app string) { f.service.bridge.Loosen(app) }
 func (f *fleetNode) GoOn(app string)   { f.service.bridge.GoOn(app) }
 func (f *fleetNode) Hush(app string)   { f.service.bridge.Hush(app) }
+
+func (f *fleetNode) Givable(app string) error {
+	if f.service.bridge.Unwritten(app) {
+		return errors.New("it stays here, because PostgreSQL takes too long to write down what providers may send again: see the log")
+	}
+	return nil
+}
+
 func (f *fleetNode) Lose(app string) {
 	f.service.bridge.Lose(app, func() { f.spool.Disown(app) })
 }
@@ -163,7 +174,7 @@ func (f *fleetNode) Release(ctx context.Context, app string) {
 		if err := f.spool.HandOver(ctx, app); err != nil {
 			f.log.Warn().Err(err).Str("app", app).Msg("what is this node's own of what waits stays here")
 		}
-		if err := f.spool.Flush(ctx); err != nil {
+		if err := f.spool.Flush(context.WithoutCancel(ctx)); err != nil { // which has a patience of its own
 			f.log.Error().Err(err).Str("app", app).Msg("it cannot be written down what is delivered: some may be again")
 		}
 		f.spool.Disown(app)
@@ -209,9 +220,8 @@ func (o origin) encode() []byte {
 func (f *fleetNode) passenger(o origin, from string, provider link.Provider) *passenger {
 	p := &passenger{provider: provider, carriage: &f.carriage, app: o.App}
 	p.open = func() (link.Session, error) {
-		s, err := f.service.bridge.Open(voice{provider, func() time.Duration {
-			return min(f.member.Answers(o.App), f.half)
-		}}, o.bridge())
+		answers := func() time.Duration { return f.answers(o.App) }
+		s, err := f.service.bridge.Open(voice{provider, answers, &p.untold}, o.bridge())
 		if err != nil {
 			return nil, err
 		}
@@ -278,12 +288,4 @@ func (f *fleetNode) drain(ctx context.Context, client, app string, r store.Reade
 	}
 	_, err := r.Finish()
 	return store.Drained{Outcome: store.Refused}, errors.Join(p.err, err)
-}
-
-func (a *Assembly) appNames() (names []string) {
-	for _, app := range a.apps {
-		names = append(names, app.Name)
-	}
-	slices.Sort(names)
-	return names
 }

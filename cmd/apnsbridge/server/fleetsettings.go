@@ -26,6 +26,7 @@ type fleetSettings struct {
 	node        string
 	certificate tls.Certificate
 	ca          *x509.CertPool
+	authorities []*x509.Certificate // those of ca
 	postgres    pgstore.Config
 	digest      string // of what all nodes should have alike
 }
@@ -50,11 +51,17 @@ func (a *Assembly) readFleet() *fleetSettings {
 		a.problems = append(a.problems, err)
 	}
 	f.certificate = read.Certificate
-	if f.ca, err = smallfile.Pool(c.Path(c.Fleet.CA)); err != nil {
+	f.ca = x509.NewCertPool()
+	if f.authorities, err = smallfile.Certificates(c.Path(c.Fleet.CA)); err != nil {
 		a.reject("fleet.ca: %w", err)
-	} else if err == nil && read.Leaf != nil {
-		if _, err := read.Leaf.Verify(x509.VerifyOptions{Roots: f.ca, CurrentTime: a.now(), Intermediates: intermediates(read.Certificate),
-			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+	}
+	for _, ca := range f.authorities {
+		f.ca.AddCert(ca)
+	}
+	if err == nil && read.Leaf != nil {
+		if _, err := read.Leaf.Verify(x509.VerifyOptions{Roots: f.ca, CurrentTime: a.now(),
+			Intermediates: intermediates(read.Certificate),
+			KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 			a.reject("fleet.certificate: it is not of fleet.ca, so that no other node would talk to this one: %w", err)
 		}
 	}
@@ -113,7 +120,8 @@ func (a *Assembly) rules() fleet.Rules {
 
 func (a *Assembly) link() link.Config {
 	l := a.config.Limits
-	return link.Config{Node: a.fleet.node, Certificate: a.fleet.certificate, CA: a.fleet.ca, Bytes: int64(l.FleetLinkBytes),
+	return link.Config{Node: a.fleet.node, Certificate: a.fleet.certificate, CA: a.fleet.ca,
+		Bytes:    int64(l.FleetLinkBytes),
 		Sessions: int(l.Connections)}
 }
 

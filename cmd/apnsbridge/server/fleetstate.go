@@ -1,12 +1,14 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
 	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/fleet"
+	"apnsbridge/store"
 )
 
 func (f *fleetNode) state() adminapi.Fleet {
@@ -16,7 +18,8 @@ func (f *fleetNode) state() adminapi.Fleet {
 		st.Reason = m.Failing.Error()
 	}
 	for _, n := range m.Nodes {
-		st.Nodes = append(st.Nodes, adminapi.Node{Name: n.Name, Address: n.Address, Linked: n.Linked, Differing: n.Digest != ours})
+		st.Nodes = append(st.Nodes, adminapi.Node{Name: n.Name, Address: n.Address, Linked: n.Linked,
+			Differing: n.Digest != ours})
 	}
 	for _, a := range m.Apps {
 		st.Apps = append(st.Apps, adminapi.Place{Name: a.Name, Node: a.Owner, Epoch: a.Epoch, State: a.Place.String()})
@@ -44,17 +47,29 @@ func (f *fleetNode) sentences() (all []string) {
 		return nil
 	}
 	m := f.member.Stats()
-	if m.Failing != nil {
+	var taken *store.TakenError
+	switch {
+	case errors.As(m.Failing, &taken):
+		all = append(all,
+			fmt.Sprintf("%s is the name of another node too, at %s, and this one is without a lease: give one of both another "+
+				"fleet.node, unless that is this node's process before a restart, whose lease ends in a moment", m.Node, taken.By))
+	case m.Failing != nil:
 		all = append(all, fmt.Sprintf("the lease of this node cannot be renewed: %s", m.Failing))
 	}
 	for _, a := range m.Apps {
-		if a.Place == fleet.Loose {
-			all = append(all, a.Name+": it is not known on which node it lives: its providers are told of no failure until it is")
+		switch {
+		case a.Place == fleet.Loose && f.spool.Commits:
+			all = append(all,
+				a.Name+": it is not known on which node it lives: with spool.mode always its providers are not read until it is")
+		case a.Place == fleet.Loose:
+			all = append(all,
+				a.Name+": it is not known on which node it lives: its providers are told of no failure until it is")
 		}
 	}
 	for _, name := range m.Differing {
-		all = append(all, fmt.Sprintf("node %s has other apps, clients or credentials than this one: make both configurations "+
-			"agree, and reload", name))
+		all = append(all,
+			fmt.Sprintf("node %s has other apps, clients or credentials than this one: make both configurations "+
+				"agree, and reload", name))
 	}
 	return all
 }

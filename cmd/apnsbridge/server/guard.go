@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ import (
 // with the token where there is one. On a port that asks for nothing, which only
 // this machine can reach, the request must name it by its address. A name may be
 // that of a web page whose owner has pointed it here, to have the operator's
-// browser ask for him.
+// browser ask in the owner's place.
 func (a *admin) reads(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -48,11 +49,11 @@ func (a *admin) probed(word, whole http.HandlerFunc) http.HandlerFunc {
 // changes lets only those requests through to next that a caller who may ask has
 // sent on purpose. A web page that they look at can have their browser send requests
 // too, with their certificate: it can set no header for a server that is not its own,
-// and the browser tells whether a form is of the page it goes to (Fetch Metadata).
+// and the browser tells whether a form is of the page it goes to.
 func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
 	return a.reads(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.Header.Get("X-Apnsbridge") != "yes" && r.Header.Get("Sec-Fetch-Site") != "same-origin":
+		case r.Header.Get("X-Apnsbridge") != "yes" && !ofOwnPage(r):
 			a.forbid(w, "requests that change something need the header X-Apnsbridge: yes")
 		case a.sameOrigin.Check(r) != nil:
 			a.forbid(w, "requests that change something are not taken from web pages")
@@ -60,6 +61,16 @@ func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 		}
 	})
+}
+
+// ofOwnPage reports whether a browser says that r comes of a page of the port itself: by Fetch Metadata, or by its Origin
+// where it sends none, as to an address without TLS that is not this machine's.
+func ofOwnPage(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	origin, err := url.Parse(r.Header.Get("Origin"))
+	return err == nil && origin.Host != "" && origin.Host == r.Host
 }
 
 func (a *admin) forbid(w http.ResponseWriter, why string) {

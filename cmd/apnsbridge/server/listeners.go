@@ -7,36 +7,23 @@ import (
 	"syscall"
 
 	"apnsbridge/bridge/upstream"
-)
-
-// ListenerNote is what check says of an address.
-type ListenerNote struct {
-	Setting string `json:"setting"`
-	Address string `json:"address"`
-	State   string `json:"state"`
-}
-
-const (
-	StateFree  = "free"
-	StateTaken = "taken"
-	stateWrong = "cannot be listened on"
-	stateHeld  = "held by the gateway that runs, or not tried because it runs: --listen tries it"
+	"apnsbridge/cmd/apnsbridge/findings"
 )
 
 // checkListeners holds all addresses at one time, as serve does, and lets them go.
 // Beside a gateway that runs it tries none, unless it must.
-func (a *Assembly) checkListeners(must bool) (notes []ListenerNote, err error) {
+func (a *Assembly) checkListeners(must bool) (notes []findings.Listener, err error) {
 	c := a.config
 	beside := !must && storeInUse(c.Path(c.Store.Path))
 	var errs []error
 	var held []net.Listener
 	try := func(setting, address string) {
-		note := ListenerNote{setting, address, stateHeld}
+		note := findings.Listener{Setting: setting, Address: address, State: findings.Held}
 		if !beside {
 			listener, err := net.Listen("tcp", address)
-			if note.State = StateFree; err != nil {
-				if note.State = stateWrong; errors.Is(err, syscall.EADDRINUSE) {
-					note.State = StateTaken
+			if note.State = findings.Free; err != nil {
+				if note.State = findings.Wrong; errors.Is(err, syscall.EADDRINUSE) {
+					note.State = findings.Taken
 				}
 				errs = append(errs, ListenProblem(setting, err))
 			} else {
@@ -70,6 +57,10 @@ func ListenProblem(setting string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &lookup):
 		remedy = ": write an address of this machine, or none, as in :2195"
+	case errors.Is(err, syscall.EINVAL): // link-local, of no interface or of one that is not there
+		remedy = ": write an address that needs no interface, or its interface behind it, as in [fe80::1%eth0]:2195"
+	case errors.Is(err, syscall.EAFNOSUPPORT):
+		remedy = ": this machine has no IPv6: write an address of IPv4, or none, as in :2195"
 	case errors.Is(err, syscall.EADDRINUSE):
 		remedy = ": end the program that has the port, or choose another"
 	case errors.Is(err, syscall.EACCES):

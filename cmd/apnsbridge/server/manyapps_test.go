@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -20,13 +19,15 @@ import (
 // them take their time by the clock of whoever waits: the bounds are generous
 // here, bench has the figures.
 func TestFiveHundredApps(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.withApps(500)
 	start := time.Now()
-	code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	code, stdout, stderr := w.check(CheckOptions{})
 	t.Logf("check: %v", time.Since(start))
-	if code != servertest.OK || !strings.Contains(stdout, "apps: 501, with a token: 501") || strings.Contains(stdout, "app7 ") {
+	if code != servertest.OK || !strings.Contains(stdout, "apps: 501, with a token: 501") ||
+		strings.Contains(stdout, "app7 ") {
 		t.Errorf("got exit code %d and %s%s", code, stdout, stderr)
 	}
 	w.Start()
@@ -44,26 +45,30 @@ func TestFiveHundredApps(t *testing.T) {
 // One app whose credential is of no use is held, and told of everywhere; the
 // others are served.
 func TestOneAppIsHeld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.withExpired("held")
 	w.Start()
 	w.service.warn()
 	w.Send(0, w.Dial(w.ClientTLS()))
-	for where, text := range map[string]string{"log": w.Log.String(), "/readyz": fmt.Sprint(w.service.condition(false).problems), "state": fmt.Sprint(w.service.state(false).Remarks)} {
-		if !strings.Contains(text, "apps.held.credential: ") || !strings.Contains(text, "expired on") {
-			t.Errorf("%s does not tell of the app: %s", where, text)
+	for where, text := range map[string]string{"log": w.Log.String(),
+		"/readyz": fmt.Sprint(w.service.condition(false).problems), "state": fmt.Sprint(w.service.state(false).Remarks)} {
+		if strings.Count(text, "apps.held.credential: ") != 1 || !strings.Contains(text, "expired on") {
+			t.Errorf("%s does not tell of the app, or not once: %s", where, text)
 		}
 	}
 	if !w.service.condition(false).ready {
 		t.Error("the gateway is not ready for the others")
 	}
-	code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
-	if code != servertest.OK || !strings.HasPrefix(stdout, "alarm: apps.held.credential: ") || !strings.Contains(stdout, "no problems, alarms: 1") {
+	code, stdout, stderr := w.check(CheckOptions{})
+	if code != servertest.OK || !strings.HasPrefix(stdout, "alarm: apps.held.credential: ") ||
+		!strings.Contains(stdout, "no problems, alarms: 1") {
 		t.Errorf("check: exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if code, _, stderr := w.Apnsbridge("", "check", "--strict", "--config", w.Path("apnsbridge.yaml")); code != servertest.Failed || !strings.Contains(stderr, "alarms: 1") {
-		t.Errorf("check --strict: exit code %d, %s", code, stderr)
+	if _, _, said := w.check(CheckOptions{Connect: true}); !strings.HasSuffix(said,
+		"apps.held, production: APNs is not asked: the app has no credential of use for that\n") {
+		t.Errorf("check --connect: %s", said)
 	}
 }
 
@@ -72,8 +77,9 @@ func TestAllAppsAreHeld(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.Amend("AuthKey_DEVELOPER.p8", "gone.p8")
-	code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
-	if code != servertest.Failed || strings.Count(stdout+stderr, "gone.p8") != 1 || !strings.Contains(stdout, "\nproblem  demo  ") {
+	code, stdout, stderr := w.check(CheckOptions{})
+	if code != servertest.Failed || strings.Count(stdout+stderr, "gone.p8") != 1 ||
+		!strings.Contains(stdout, "\nproblem  demo  ") {
 		t.Errorf("check: exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
@@ -81,8 +87,9 @@ func TestAllAppsAreHeld(t *testing.T) {
 // withExpired adds an app whose certificate has expired.
 func (w *world) withExpired(name string) {
 	w.T.Helper()
-	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: "com.example.chat", NotBefore: time.Now().AddDate(-2, 0, 0),
-		NotAfter: time.Now().AddDate(-1, 0, 0)})
+	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: "com.example.chat",
+		NotBefore: time.Now().AddDate(-2, 0, 0),
+		NotAfter:  time.Now().AddDate(-1, 0, 0)})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -115,52 +122,6 @@ func TestReloadKeepsACredential(t *testing.T) {
 	if _, err := w.TryDial(w.ClientTLS()); err != nil {
 		t.Errorf("the app's provider: %v", err)
 	}
-}
-
-// status and reload ask the gateway that runs; check leaves its ports alone.
-func TestOperatorCommands(t *testing.T) {
-	w := newWorld(t, apnssim.Scenario{})
-	w.Stop()
-	w.FixPorts()
-	w.Start()
-	ctx, cancel := context.WithCancel(t.Context())
-	tended := make(chan error, 1)
-	go func() { tended <- w.service.tend(ctx, nil, &systemd{}) }()
-	defer func() {
-		cancel()
-		if err := <-tended; err != nil {
-			t.Error(err)
-		}
-	}()
-	flag := "--config=" + w.Path("apnsbridge.yaml")
-	expect := func(want int, says string, args ...string) {
-		t.Helper()
-		code, stdout, stderr := w.Apnsbridge("", append(args, flag)...)
-		if code != want || !strings.Contains(stdout+stderr, says) {
-			t.Errorf("%s: exit code %d, want %d and %q in\n%s%s", args, code, want, says, stdout, stderr)
-		}
-	}
-	expect(servertest.OK, "demo  com.example.demo  production", "status")
-	expect(servertest.OK, `"ready":true`, "status", "--json")
-	expect(servertest.OK, "held by the gateway that runs", "check")
-	expect(servertest.Failed, "address already in use", "check", "--listen")
-	expect(servertest.OK, "reloaded; changes: none", "reload")
-	expect(servertest.OK, "The way is open", "try", "--cert", w.Path("client.pem"), "--key", w.Path("client-key.pem"))
-	expect(servertest.Failed, "does not admit this provider", "try")
-	expect(servertest.Misused, "choose one of demo", "try", "--app", "gone")
-
-	// A file that is wrong, or wants a variable of the unit's, is when one asks.
-	w.Amend("topic:", "strikt: true\n    topic:")
-	expect(servertest.Failed, `unknown key "strikt"`, "reload")
-	expect(servertest.OK, "demo  com.example.demo  production", "status")
-	w.Amend("strikt: true", "strict: ${APNSBRIDGE_UNSET}")
-	expect(servertest.Failed, "APNSBRIDGE_UNSET is not set", "reload")
-	expect(servertest.OK, "demo  com.example.demo  production", "status")
-	expect(servertest.OK, "nothing of this was traced", "trace", "--show")
-	w.Amend("apps:", "admn: {}\napps:")
-	expect(servertest.OK, "demo  com.example.demo  production", "status")
-	w.Amend("apps:", "  tokn: x\napps:")
-	expect(servertest.Failed, "something stands behind the value of tokn", "status")
 }
 
 // The first acceptance of an app is told once.
@@ -199,7 +160,9 @@ func TestHeldNotificationsGoAfterReload(t *testing.T) {
 	w.Write("push.pem", []byte("garbage"))
 	w.Start()
 	conn := w.Dial(w.ClientTLS())
-	n := binproto.Notification{Command: binproto.Enhanced, Identifier: 1, Token: servertest.Unhex(servertest.Token("0a", 1)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
+	n := binproto.Notification{Command: binproto.Enhanced, Identifier: 1,
+		Token: servertest.Unhex(servertest.Token("0a",
+			1)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
 	if _, err := conn.Write(n.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +194,7 @@ func TestKeyInAVariable(t *testing.T) {
 			w.Stop()
 			t.Setenv("P8", text)
 			w.Amend("key: AuthKey_DEVELOPER.p8", "key: ${P8}")
-			code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+			code, stdout, stderr := w.check(CheckOptions{})
 			if (code == servertest.OK) != (name != "cut") || strings.Contains(stdout+stderr, text[40:70]) {
 				t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 			}

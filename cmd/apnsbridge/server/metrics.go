@@ -1,11 +1,14 @@
 package server
 
 import (
+	"fmt"
 	rtmetrics "runtime/metrics"
+	"strings"
 	"time"
 
 	"apnsbridge/bridge"
 	"apnsbridge/cmd/apnsbridge/metrics"
+	"apnsbridge/cmd/apnsbridge/page"
 )
 
 // snapshot reads the figures of all parts.
@@ -16,7 +19,7 @@ func (s *Service) snapshot() *metrics.Snapshot {
 		Bridge:  s.bridge.Stats(), Push: s.push.Stats(), Feedback: s.feedback.Stats(), Store: s.store.Stats(),
 		Credentials: a.credentialExpiries(), Certificates: a.certificateExpiries(),
 		Reloads: s.reloads.figures(), OldTLS: s.old.figures(), SHA1: sha1Signatures(),
-		Revoked: s.roll.stats(), Log: s.lines.figures(), Fleet: s.fleet.figures(),
+		Revoked: s.roll.stats(), Log: s.lines.Figures(), Fleet: s.fleet.figures(),
 	}
 	if s.fleet != nil {
 		m.Store.Spool = s.fleet.spool.Stats()
@@ -62,6 +65,24 @@ func (a *Assembly) limits(m *metrics.Snapshot) []metrics.Limit {
 	}
 }
 
+// nearlyUsed are remarks on the bounds of which more than four fifths are used now, in the words of the alert for them. Two
+// fill in good health: what is read ahead of the spool, and what a trace remembers.
+func nearlyUsed(limits []page.Limit) (all []page.Remark) {
+	for _, l := range limits {
+		if l.Name == "spool_ahead" || l.Name == "trace_entries" || l.Max <= 0 || 5*l.Used <= 4*l.Max {
+			continue
+		}
+		name := l.Name
+		if !strings.Contains(name, ".") {
+			name = "limits." + name
+		}
+		all = append(all, page.Remark{Level: page.Warn,
+			Text: fmt.Sprintf("%d %% of %s is used: raise it, or see what uses it; "+
+				"beyond it providers have to wait or are refused", 100*l.Used/l.Max, name)})
+	}
+	return all
+}
+
 // certificateExpiries are those of the certificates that this gateway shows, by the
 // section of the configuration that names them.
 func (a *Assembly) certificateExpiries() map[string]time.Time {
@@ -74,6 +95,9 @@ func (a *Assembly) certificateExpiries() map[string]time.Time {
 	}
 	if leaf := a.admin.certificate.Leaf; leaf != nil {
 		expiries["admin"] = leaf.NotAfter
+	}
+	if a.fleet != nil && a.fleet.certificate.Leaf != nil {
+		expiries["fleet"] = a.fleet.certificate.Leaf.NotAfter
 	}
 	return expiries
 }

@@ -1,16 +1,18 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/page"
 	"apnsbridge/cmd/apnsbridge/servertest"
+	"apnsbridge/store/boltstore"
 )
 
 // While APNs is away for 25,000 notifications everything an operator looks at says the
@@ -32,17 +34,13 @@ func TestEverywhereTheSameNumberWaits(t *testing.T) {
 		return st.Taken == count && st.Waiting.OnDisk == count
 	})
 	servertest.WaitFor(t, "the list says so", func() bool {
-		code, stdout, stderr := w.Apnsbridge("", "spool", "list", "--json", "--config", w.Path("apnsbridge.yaml"))
-		if code != servertest.OK {
-			t.Fatalf("spool list: exit code %d, %s", code, stderr)
+		stats, _, err := boltstore.SpoolBeside(w.Path("data")) // which spool list prints
+		if err != nil {
+			t.Fatal(err)
 		}
 		sum := 0
-		for line := range strings.Lines(stdout) {
-			var of struct{ Records int }
-			if err := json.Unmarshal([]byte(line), &of); err != nil {
-				t.Fatal(err)
-			}
-			sum += of.Records
+		for _, line := range stats.Lines {
+			sum += line.Log + line.Queued
 		}
 		return sum == count
 	})
@@ -53,11 +51,13 @@ func TestEverywhereTheSameNumberWaits(t *testing.T) {
 	if got := w.Sum(t, "apnsbridge_notifications_waiting"); got != count {
 		t.Errorf("the metrics say %v", got)
 	}
-	if got := w.Metric(t, `apnsbridge_notifications_waiting{app="demo",environment="production",place="disk"}`); got != count {
+	if got := w.Metric(t,
+		`apnsbridge_notifications_waiting{app="demo",environment="production",place="disk"}`); got != count {
 		t.Errorf("the metrics say that %v are on disk", got)
 	}
 	_, words := w.showPage(t)
-	for _, want := range []string{waiting, "Waiting 25,000 ", " 25,000 oldest ", " 25,000 token key "} { // the last is on disk
+	for _, want := range []string{waiting, "Waiting 25,000 ", " 25,000 oldest ",
+		" 25,000 token key "} { // the last is on disk
 		if !strings.Contains(words, want) {
 			t.Errorf("the page has no %q in %s", want, words)
 		}
@@ -92,6 +92,7 @@ func (w *world) checkWithPromtool(t *testing.T) {
 // Of five hundred apps that have had nothing to do a scrape says next to nothing; how
 // long it takes is in bench.
 func TestIdleAppsAreNotExported(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.withApps(500)
@@ -131,4 +132,18 @@ endpoint_ca: ../ca.pem
 credential: {token: {key: ../AuthKey_DEVELOPER.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}
 clients: {ca: ../ca.pem, uid: com.example.app%[1]d}
 `, number, environment, w.Sim.URL()))
+}
+
+// What is nearly used up is to see to, but for what fills in good health.
+func TestNearlyUsed(t *testing.T) {
+	got := nearlyUsed([]page.Limit{{Name: "connections", Used: 80, Max: 100}, {Name: "handshakes", Used: 81, Max: 100},
+		{Name: "none"},
+		{Name: "spool.max_bytes", Used: 100, Max: 100}, {Name: "trace_entries", Used: 100, Max: 100}, {Name: "spool_ahead",
+			Used: 100, Max: 100}})
+	const most = " is used: raise it, or see what uses it; beyond it providers have to wait or are refused"
+	want := []page.Remark{{Level: page.Warn, Text: "81 % of limits.handshakes" + most},
+		{Level: page.Warn, Text: "100 % of spool.max_bytes" + most}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
 }

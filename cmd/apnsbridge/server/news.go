@@ -34,7 +34,8 @@ func (s *Service) summarise() {
 	}
 	before := s.summary
 	s.summary = now
-	line := s.log.Info().Int("connections", push.Connections).Int("waiting", waiting).Int("troubles", len(s.troubles(stats)))
+	line := s.log.Info().Int("connections", push.Connections).Int("waiting", waiting).Int("troubles",
+		len(s.troubles(stats)))
 	for _, figure := range []struct {
 		name        string
 		now, before uint64

@@ -70,7 +70,8 @@ func (o *oldTLS) count(u use, from netip.AddrPort) {
 	first := o.uses[u] == 1
 	o.mu.Unlock()
 	if first {
-		o.log.Info().Str("app", u.App).Stringer("address", from).Str("tls", u.Version).Str("cipher", u.Cipher).Str("ja3", u.Client).Msg("old TLS is used: this line comes once for each kind, the metric counts all")
+		o.log.Info().Str("app", u.App).Stringer("address", from).Str("tls", u.Version).Str("cipher", u.Cipher).Str("ja3",
+			u.Client).Msg("old TLS is used: this line comes once for each kind, the metric counts all")
 	}
 }
 

@@ -147,9 +147,10 @@ func (s *Service) listen(a *Assembly, admission *admission) (err error) {
 }
 
 // port is a port of a with its sockets.
-func (s *Service) port(a *Assembly, setting string, c config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) (gateway.Port, error) {
+func (s *Service) port(a *Assembly, setting string, c config.Port,
+	certificate func(*tls.ClientHelloInfo) *tls.Certificate) (gateway.Port, error) {
 	p := a.port(c, certificate)
-	p.Logger = s.log
+	p.Logger, p.Ready, p.Failed = s.log, s.opened, s.refused.failed
 	for i := range p.Endpoints {
 		l, err := s.sockets.Listen(p.Endpoints[i].Address)
 		if err != nil {

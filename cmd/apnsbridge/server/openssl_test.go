@@ -17,8 +17,9 @@ import (
 
 // sclient is `openssl s_client` as a provider of the demo app.
 func (w *world) sclient(args ...string) *exec.Cmd {
-	return exec.Command(servertest.Foreign(w.T, "openssl"), append([]string{"s_client", "-connect", w.Push, "-CAfile", w.Path("ca.pem"), "-verify_return_error",
-		"-cert", w.Path("client.pem"), "-key", w.Path("client-key.pem"), "-no_ign_eof"}, args...)...)
+	return exec.Command(servertest.Foreign(w.T, "openssl"),
+		append([]string{"s_client", "-connect", w.Push, "-CAfile", w.Path("ca.pem"), "-verify_return_error",
+			"-cert", w.Path("client.pem"), "-key", w.Path("client-key.pem"), "-no_ign_eof"}, args...)...)
 }
 
 func simpleFrame(device string) string {
@@ -204,7 +205,7 @@ func converse(t *testing.T, cmd *exec.Cmd) (stdin io.WriteCloser, said <-chan st
 	return stdin, lines
 }
 
-// hears says whether a line with part in it comes before the end.
+// hears reports whether a line with part in it comes before the end.
 func hears(said <-chan string, part string) bool {
 	for line := range said {
 		if strings.Contains(line, part) {

@@ -1,6 +1,10 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
 
 // command is what an operator has to say about an app, told by its name in the
 // path: do carries it out, and done says so in the log.
@@ -17,4 +21,44 @@ func (s *Service) command(done string, do func(app string) error) http.HandlerFu
 			Waiting int    `json:"waiting"`
 		}{app, s.bridge.Stats().Apps[app].Waiting.Notifications})
 	}
+}
+
+// onPage has a button of the page lead back to it: others get next's own answer.
+func onPage(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+			next(w, r)
+			return
+		}
+		answer := &heldAnswer{ResponseWriter: w}
+		next(answer, r)
+		if answer.status >= http.StatusBadRequest {
+			return
+		}
+		app := r.PathValue("name")
+		if app == "" {
+			app = r.FormValue("app")
+		}
+		w.Header().Del("Content-Type")
+		http.Redirect(w, r, "/apps/"+url.PathEscape(app), http.StatusSeeOther)
+	}
+}
+
+// heldAnswer lets only mistakes through.
+type heldAnswer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (h *heldAnswer) WriteHeader(status int) {
+	if h.status = status; status >= http.StatusBadRequest {
+		h.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (h *heldAnswer) Write(b []byte) (int, error) {
+	if h.status >= http.StatusBadRequest {
+		return h.ResponseWriter.Write(b)
+	}
+	return len(b), nil
 }

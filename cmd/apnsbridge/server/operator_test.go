@@ -21,7 +21,8 @@ func TestOperatorsWord(t *testing.T) {
 		}{
 			{"said", http.MethodPost, "demo", http.Header{"X-Apnsbridge": {"yes"}}, http.StatusOK, `"app":"demo","waiting":0`},
 			{"without the header", http.MethodPost, "demo", http.Header{}, http.StatusForbidden, "X-Apnsbridge"},
-			{"another app", http.MethodPost, "news", http.Header{"X-Apnsbridge": {"yes"}}, http.StatusNotFound, `no app "news" is configured`},
+			{"another app", http.MethodPost, "news", http.Header{"X-Apnsbridge": {"yes"}}, http.StatusNotFound,
+				`no app "news" is configured`},
 			{"read only", http.MethodGet, "demo", http.Header{"X-Apnsbridge": {"yes"}}, http.StatusMethodNotAllowed, ""},
 		} {
 			t.Run(verb+", "+tt.name, func(t *testing.T) {

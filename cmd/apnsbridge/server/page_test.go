@@ -1,7 +1,10 @@
 package server
 
 import (
+	"html"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +27,7 @@ func (w *world) showPage(t *testing.T) (source, words string) {
 
 // The page says how each app fares, and what is to be seen to.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	w.Stop()
@@ -40,23 +44,26 @@ func TestPage(t *testing.T) {
 			}
 		}
 	}
-	check("at the start", "apnsbridge ready 2026-11-22 12:00:00 UTC version ", "configuration read 2026-11-22 12:00:00 UTC who still speaks it To see to ",
+	check("at the start", "apnsbridge ready 2026-11-22 12:00:00 UTC version ",
+		"configuration read 2026-11-22 12:00:00 UTC who still speaks it To see to ",
 		"Apps Search App APNs Last hour Taken Accepted Bad tokens p99 Waiting On disk Credential "+row+"nothing sent yet 0 0 0 – 0 0 "+token,
 		"Provider connections 0 of 10,000 Handshakes 0 of 256", "Bounds limits. used peak of connections 0 0 10,000")
 
 	conn := w.Dial(w.ClientTLS())
 	w.Send(0, conn, conn)
-	if _, err := conn.Write(append(servertest.Enhanced("dead"+strings.Repeat("0", 60), 3), servertest.Enhanced("bad0"+strings.Repeat("0", 60), 4)...)); err != nil {
+	if _, err := conn.Write(append(servertest.Enhanced("dead"+strings.Repeat("0", 60), 3),
+		servertest.Enhanced("bad0"+strings.Repeat("0", 60), 4)...)); err != nil {
 		t.Fatal(err)
 	}
 	servertest.WaitFor(t, "all have their verdicts", func() bool {
 		st := w.service.bridge.Stats()
 		return st.Apps["demo"].BadTokens == 1 && st.Apps["demo"].Pool.InFlight == 0 && st.Unsettled == 0
 	})
-	check("after some notifications", row+"serves last refused: 400 BadDeviceToken: ", "topic com.example.demo, device bad00000…)", " 4 2 1 25.0 % ", token)
+	check("after some notifications", row+"serves last refused: 400 BadDeviceToken: ",
+		"topic com.example.demo, device bad00000…)", " 4 2 1 25.0 % ", token)
 	status, source := w.Ask(t, http.MethodGet, "/apps/demo", nil)
 	words := servertest.WordsOf(source)
-	for _, want := range []string{"apnsbridge demo com.example.demo, production", "Connections to APNs 1 of 1,000 streams",
+	for _, want := range []string{"apnsbridge demo com.example.demo, production", "Connections to APNs 1 1,000 streams",
 		"accepted 2", "bad token: BadDeviceToken 1", "error packet 8, invalid token 1", "devices put on the feedback list 1",
 		"notifications_total production accepted 2"} {
 		if !strings.Contains(words, want) || status != http.StatusOK {
@@ -121,7 +128,7 @@ func TestPagePolicy(t *testing.T) {
 	response.Body.Close()
 	for header, want := range map[string]string{
 		"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": page.Policy, "X-Content-Type-Options": "nosniff",
-		"Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		"Referrer-Policy": "same-origin", "Cache-Control": "no-store",
 	} {
 		if got := response.Header.Get(header); got != want {
 			t.Errorf("%s: got %q, want %q", header, got, want)
@@ -137,7 +144,8 @@ func TestButtonsWithoutJavaScript(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	press := func(path string, header http.Header) *http.Response {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.Admin+path, strings.NewReader("token=31ab"))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.Admin+path,
+			strings.NewReader("token=31ab"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,6 +165,12 @@ func TestButtonsWithoutJavaScript(t *testing.T) {
 		if own.StatusCode != http.StatusSeeOther || own.Header.Get("Location") != "/apps/demo" {
 			t.Errorf("%s: got %d, to %q", path, own.StatusCode, own.Header.Get("Location"))
 		}
+		for origin, want := range map[string]int{"http://" + w.Admin: http.StatusSeeOther, "null": http.StatusForbidden,
+			"": http.StatusForbidden} {
+			if plain := press(path, http.Header{"Origin": {origin}}); plain.StatusCode != want { // a browser that says no more
+				t.Errorf("%s from %q: got %d", path, origin, plain.StatusCode)
+			}
+		}
 		for _, site := range []string{"cross-site", "same-site", "none", ""} {
 			header := http.Header{"Origin": {"http://evil.example"}}
 			if site != "" {
@@ -167,7 +181,56 @@ func TestButtonsWithoutJavaScript(t *testing.T) {
 			}
 		}
 	}
-	if unknown := press("/apps/nothing/try", http.Header{"Sec-Fetch-Site": {"same-origin"}}); unknown.StatusCode != http.StatusNotFound {
+	if unknown := press("/apps/nothing/try",
+		http.Header{"Sec-Fetch-Site": {"same-origin"}}); unknown.StatusCode != http.StatusNotFound {
 		t.Errorf("an unknown app: got %d", unknown.StatusCode)
+	}
+}
+
+// Whatever an app is called, the page's links and buttons lead to it and back.
+func TestOddNames(t *testing.T) {
+	const odd = `a/../b?c=d#e&"f%2Fg <i> שלום`
+	w := newWorld(t, apnssim.Scenario{})
+	w.Stop()
+	w.Amend("  demo:", "  "+strconv.Quote(odd)+":")
+	w.Start()
+	source, _ := w.showPage(t)
+	link := regexp.MustCompile(`href="(/apps/[^"]+)"`).FindStringSubmatch(source)
+	if link == nil {
+		t.Fatalf("the page has no link to the app:\n%s", source)
+	}
+	status, source := w.Ask(t, http.MethodGet, html.UnescapeString(link[1]), nil)
+	if status != http.StatusOK {
+		t.Fatalf("%s: got %d", link[1], status)
+	}
+	actions := regexp.MustCompile(`(?:action|href)="(/(?:apps|feedback)/[^"]+)"`).FindAllStringSubmatch(source, -1)
+	if len(actions) != 5 {
+		t.Fatalf("the app's page leads to %q", actions)
+	}
+	for _, action := range actions {
+		method := http.MethodPost
+		if strings.HasPrefix(action[0], "href") {
+			method = http.MethodGet
+		}
+		status, text := w.Ask(t, method, html.UnescapeString(action[1]),
+			func(r *http.Request) { r.Header.Set("Accept", "text/html") })
+		if status != http.StatusOK { // where it has led back to, too
+			t.Errorf("%s: got %d, %s", action[1], status, text)
+		}
+	}
+}
+
+// A device for which APNs takes no more for now is no trouble of the app's, and the app's page says why notifications wait.
+func TestPageOfDevicesThatWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "07", Reason: "TooManyRequests"}}})
+	w.sendTo(t, servertest.Token("07", 1))
+	servertest.WaitFor(t, "the app's page says that a device waits", func() bool {
+		_, source := w.Ask(t, http.MethodGet, "/apps/demo", nil)
+		return strings.Contains(servertest.WordsOf(source),
+			"Devices that wait each for its own next attempt: 1. APNs wants fewer")
+	})
+	if status, text := w.Ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK || text != "ok\n" {
+		t.Errorf("/readyz says %d, %s", status, text)
 	}
 }

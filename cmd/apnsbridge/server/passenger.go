@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -26,6 +27,7 @@ type passenger struct {
 
 	session atomic.Pointer[link.Session] // nil: its place is sought
 	away    atomic.Bool                  // that is another node's
+	untold  atomic.Bool                  // of a failure that a packet was to name
 
 	mu      sync.Mutex
 	kept    []func(link.Session) (room bool) // what has come meanwhile
@@ -143,6 +145,9 @@ func (p *passenger) Shutdown(heard bool) {
 
 func (p *passenger) Close(err error) {
 	p.carriage.leave(p)
+	if err == nil && p.untold.Load() {
+		err = errUntold
+	}
 	p.give(0, func(s link.Session) bool {
 		s.Close(err)
 		return true
@@ -224,20 +229,42 @@ func (c *carriage) leaveAll(patience time.Duration) {
 	}
 }
 
-// voice is a provider that is told of a failure only while its app is here, and soon.
+// answers is for how long packets may be written for an app: 0 if none may.
+func (f *fleetNode) answers(app string) time.Duration {
+	if f.service.bridge.Unwritten(app) {
+		return 0
+	}
+	return min(f.member.Answers(app), f.half)
+}
+
+// voice is a passenger's provider, which is told of a failure only while its app is here and
+// what it may send again is written down, and soon.
 type voice struct {
 	link.Provider
 	answers func() time.Duration // for how long packets may be written
+	untold  *atomic.Bool
 }
 
-// Fail is bridge.Peer's.
+var errUntold = errors.New("the provider was not told of a failure: the app's next owner would not know of it")
+
+// Fail is bridge.Peer's. Where it is too late the connection ends without a packet: what the
+// provider sent again would be another node's to recognise, which knows nothing of it. What
+// it has written is read, and the failure goes to the feedback list.
 func (v voice) Fail(status binproto.Status, identifier uint32, within time.Duration) {
 	left := v.answers()
 	if left <= 0 {
-		v.Cut() // what it sends again is another node's to recognise, which knows nothing of it
+		v.untold.Store(true)
+		v.Provider.Close()
 		return
 	}
 	v.Provider.Fail(status, identifier, min(within, left))
+}
+
+// Judged is bridge.Witness's.
+func (v voice) Judged() {
+	if w, ok := v.Provider.(bridge.Witness); ok {
+		w.Judged()
+	}
 }
 
 // BadToken is bridge.Witness's.

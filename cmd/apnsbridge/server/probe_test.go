@@ -50,11 +50,13 @@ func TestProbes(t *testing.T) {
 				t.Errorf("admin%s, %q: got %q and %q", guard, request, line, body)
 			}
 		}
-		if line, body := w.raw(t, "GET / HTTP/1.0\r\n\r\n"); !strings.Contains(line, " 40") || strings.Contains(body, "demo") {
+		if line, body := w.raw(t, "GET / HTTP/1.0\r\n\r\n"); !strings.Contains(line, " 40") ||
+			strings.Contains(body, "demo") {
 			t.Errorf("admin%s, the page without a Host header: got %q and %q", guard, line, body)
 		}
 		w.service.admin.stopping.Store(true)
-		if line, body := w.raw(t, "GET /readyz HTTP/1.0\r\n\r\n"); !strings.HasSuffix(line, " 503 Service Unavailable") || body != "unready\n" {
+		if line, body := w.raw(t, "GET /readyz HTTP/1.0\r\n\r\n"); !strings.HasSuffix(line, " 503 Service Unavailable") ||
+			body != "unready\n" {
 			t.Errorf("admin%s, while it stops: got %q and %q", guard, line, body)
 		}
 		w.service.admin.stopping.Store(false)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"apnsbridge/binproto"
@@ -29,6 +30,7 @@ func whoIs(app string, client identity.Client, h *gateway.Hello) report.Who {
 	who := report.Who{App: app, Client: client.Short(), Address: h.Remote.Addr().String()}
 	if who.TLS = tlsOf(h); who.TLS != "" {
 		who.Cipher, who.JA3 = tls.CipherSuiteName(h.Cipher), h.JA3()
+		who.Stack = report.StackOf(h.OfferedCiphers, h.OfferedExtensions, h.OfferedPoints)
 	}
 	if len(h.Chain) > 0 {
 		who.Expires = h.Chain[0].NotAfter
@@ -45,7 +47,7 @@ func tlsOf(h *gateway.Hello) string {
 }
 
 // witness is a provider's connection as its session sees it, which counts what it is
-// told, and its bad tokens.
+// told, and the verdicts on what it has sent.
 type witness struct {
 	*gateway.Conn
 	seen *report.Conn
@@ -57,7 +59,10 @@ func (w witness) Fail(status binproto.Status, identifier uint32, within time.Dur
 	w.Conn.Fail(status, identifier, within)
 }
 
-// BadToken makes it a bridge.Witness.
+// Judged and BadToken make it a bridge.Witness.
+func (w witness) Judged() { w.seen.Judged() }
+
+// BadToken counts a verdict that was that the token is bad.
 func (w witness) BadToken() { w.seen.BadToken() }
 
 // resends is what session has found out of such frames, in the report's words.
@@ -130,16 +135,19 @@ type providersAnswer struct {
 
 type providerAnswer struct {
 	report.Provider
-	Library string  `json:"library"`
-	Frames  string  `json:"frames"` // what they look like
-	ADay    int     `json:"notifications_a_day"`
-	Ratio   float64 `json:"bad_token_ratio"`
+	Library string   `json:"library"`
+	Because []string `json:"library_because"` // what bears the guess out, or speaks against it
+	Frames  string   `json:"frames"`          // what they look like
+	ADay    int      `json:"notifications_a_day"`
+	Ratio   float64  `json:"bad_token_ratio"`
 }
 
 func (s *Service) serveProvidersJSON(w http.ResponseWriter, _ *http.Request) {
 	answer := providersAnswer{Sentences: s.providers.Sentences(s.minVersion()), Providers: []providerAnswer{}}
 	for _, p := range s.providers.Providers() {
-		answer.Providers = append(answer.Providers, providerAnswer{p, p.Library(), p.Habits.String(), p.ADay(), p.BadTokenRatio()})
+		guess := p.Guess()
+		answer.Providers = append(answer.Providers, providerAnswer{p, guess.Library, guess.Because, p.Habits.String(),
+			p.ADay(), p.BadTokenRatio()})
 	}
 	answerJSON(w, answer)
 }
@@ -148,12 +156,18 @@ func (s *Service) serveProvidersCSV(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", "attachment; filename=providers.csv")
 	out := csv.NewWriter(w)
-	out.Write([]string{"app", "client", "address", "library", "frames", "tls", "cipher", "ja3", "certificate_expires", "first_seen",
-		"last_seen", "notifications", "a_day", "connections", "packets", "bad_tokens", "bad_token_ratio", "resends", "feedback_last_read"})
+	out.Write([]string{"app", "client", "address", "library", "frames", "tls", "cipher", "ja3", "certificate_expires",
+		"first_seen",
+		"last_seen", "notifications", "a_day", "connections", "packets", "verdicts", "bad_tokens", "bad_token_ratio", "resends", "feedback_last_read",
+		"library_because"})
 	for _, p := range s.providers.Providers() {
-		out.Write([]string{plain(p.App), plain(p.Client), p.Address, p.Library(), p.Habits.String(), p.TLS, p.Cipher, p.JA3, stamp(p.Expires),
+		guess := p.Guess()
+		out.Write([]string{plain(p.App), plain(p.Client), p.Address, guess.Library, p.Habits.String(), p.TLS, p.Cipher, p.JA3,
+			stamp(p.Expires),
 			stamp(p.First), stamp(p.Last), fmt.Sprint(p.Habits.Frames), strconv.Itoa(p.ADay()), fmt.Sprint(p.Connections),
-			fmt.Sprint(p.Packets), fmt.Sprint(p.BadTokens), fmt.Sprintf("%.4f", p.BadTokenRatio()), string(p.Resends), stamp(p.Feedback)})
+			fmt.Sprint(p.Packets), fmt.Sprint(p.Verdicts), fmt.Sprint(p.BadTokens), fmt.Sprintf("%.4f",
+				p.BadTokenRatio()), string(p.Resends), stamp(p.Feedback),
+			strings.Join(guess.Because, "; ")})
 	}
 	out.Flush() // what is left is a reader that has gone
 }

@@ -12,6 +12,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/report"
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
@@ -39,21 +40,24 @@ func TestProvidersReport(t *testing.T) {
 	}
 	hello := []byte(`{"aps":{"alert":"Hello"}}`)
 	senders := map[string]func(i int) binproto.Notification{
-		"a PHP script": func(int) binproto.Notification {
+		"a script (PHP), PyAPNs (Python) or apnagent (Node)": func(int) binproto.Notification {
 			return binproto.Notification{Command: binproto.Simple, Payload: hello}
 		},
 		"java-apns (Java)": func(i int) binproto.Notification {
-			return binproto.Notification{Command: binproto.Enhanced, Identifier: uint32(i + 1), Expiry: 0x7fffffff, Payload: hello}
+			return binproto.Notification{Command: binproto.Enhanced, Identifier: uint32(i + 1), Expiry: 0x7fffffff,
+				Payload: hello}
 		},
 		"an MDM server": func(i int) binproto.Notification {
-			return binproto.Notification{Command: binproto.Enhanced, Identifier: uint32(i + 1), Payload: []byte(`{"mdm":"F7B1"}`)}
+			return binproto.Notification{Command: binproto.Enhanced, Identifier: uint32(i + 1),
+				Payload: []byte(`{"mdm":"F7B1"}`)}
 		},
 		"unknown": func(i int) binproto.Notification {
-			return binproto.Notification{Command: binproto.Framed, Layout: binproto.LayoutOf(2, 1, 5, 4, 3), Identifier: uint32(i * 977), HasIdentifier: true,
+			return binproto.Notification{Command: binproto.Framed, Layout: binproto.LayoutOf(2, 1, 5, 4, 3),
+				Identifier: uint32(i * 977), HasIdentifier: true,
 				HasExpiry: true, Priority: 10, Payload: hello}
 		},
 	}
-	want := []string{"a PHP script", "an MDM server", "java-apns (Java)", "unknown"}
+	want := []string{"a script (PHP), PyAPNs (Python) or apnagent (Node)", "an MDM server", "java-apns (Java)", "unknown"}
 	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 0, 1}} {
 		for _, i := range order {
 			send(senders[want[i]])
@@ -99,8 +103,10 @@ func TestProvidersReport(t *testing.T) {
 }
 
 // What a provider does behind an error packet, its bad tokens and when it has read its
-// feedback are in the report, on the page and in the CSV.
+// feedback are in the report, on the page and in the CSV. What it had to send again does not
+// make its bad tokens fewer of all.
 func TestProvidersReportTellsHabits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	bad, first := servertest.Enhanced("bad0"+strings.Repeat("0", 60), 1), []byte(nil)
 	for i := 2; i < 12; i++ {
@@ -119,7 +125,8 @@ func TestProvidersReportTellsHabits(t *testing.T) {
 	if _, err := conn.Write(append(first, servertest.Enhanced(servertest.Token("dead", 12), 12)...)); err != nil {
 		t.Fatal(err)
 	}
-	servertest.WaitFor(t, "the device that is gone is listed", func() bool { return w.service.bridge.Stats().Apps["demo"].Feedback == 1 })
+	servertest.WaitFor(t, "the device that is gone is listed",
+		func() bool { return w.service.bridge.Stats().Apps["demo"].Feedback == 1 })
 	w.checkFeedback(t, who{certificate: &w.ClientTLS().Certificates[0]}, tls.VersionTLS13, servertest.Token("dead", 12))
 	var answer providersAnswer
 	check := func(when string) {
@@ -129,17 +136,27 @@ func TestProvidersReportTellsHabits(t *testing.T) {
 			t.Fatalf("%s: got %s, %v", when, text, err)
 		}
 		p := answer.Providers[0]
-		if p.Resends != report.SendsAgain || p.BadTokens != 1 || p.Habits.Frames != 22 || p.Ratio != 1.0/22 || p.Packets != 1 || p.Feedback.IsZero() || p.ADay != 22 {
+		if p.Resends != report.SendsAgain || p.BadTokens != 1 || p.Habits.Frames != 22 || p.Verdicts != 12 ||
+			p.Ratio != 1.0/12 || p.Packets != 1 || p.Feedback.IsZero() || p.ADay != 22 {
 			t.Errorf("%s: got %+v", when, p)
 		}
 	}
 	check("while it is connected")
+	var st adminapi.State
+	_, state := w.Ask(t, http.MethodGet, "/api/state.json", nil)
+	if err := json.Unmarshal([]byte(state), &st); err != nil || len(st.Apps) != 1 || st.Apps[0].Taken != 22 ||
+		st.Apps[0].Ended != 12 {
+		t.Errorf("got %s, %v, want 22 taken, of which 12 have ended", state, err)
+	}
+	if _, words := w.showPage(t); !strings.Contains(words, "1 8.3 %") { // of the twelve
+		t.Errorf("the page says %s", words)
+	}
 	conn.Close()
 	w.Stop()
 	w.Start()
 	check("after a restart")
 	_, source := w.Ask(t, http.MethodGet, "/providers", nil)
-	if words := servertest.WordsOf(source); !strings.Contains(words, " 22 22 1 4.5 % 1 yes ") {
+	if words := servertest.WordsOf(source); !strings.Contains(words, " 22 22 1 8.3 % 1 yes ") {
 		t.Errorf("the page says %s", words)
 	}
 	_, source = w.Ask(t, http.MethodGet, "/apps/demo", nil)
@@ -152,7 +169,8 @@ func TestProvidersReportTellsHabits(t *testing.T) {
 		t.Fatalf("the CSV has %d rows: %v", len(rows), err)
 	}
 	for i, name := range rows[0] {
-		want, ok := map[string]string{"bad_tokens": "1", "bad_token_ratio": "0.0455", "resends": "yes", "a_day": "22", "packets": "1"}[name]
+		want, ok := map[string]string{"verdicts": "12", "bad_tokens": "1", "bad_token_ratio": "0.0833", "resends": "yes",
+			"a_day": "22", "packets": "1"}[name]
 		if ok && rows[1][i] != want {
 			t.Errorf("%s is %q in the CSV, want %q", name, rows[1][i], want)
 		}

@@ -48,7 +48,8 @@ func startHAProxy(t *testing.T, w *world) []string {
 		pair = append(pair, text...)
 	}
 	w.Write("haproxy.pem", pair)
-	cmd := exec.Command(path, "-db", "-q", "-f", w.Write("haproxy.cfg", fmt.Appendf(nil, haproxyConfig, w.Dir, w.Push, w.Feedback)))
+	cmd := exec.Command(path, "-db", "-q", "-f", w.Write("haproxy.cfg",
+		fmt.Appendf(nil, haproxyConfig, w.Dir, w.Push, w.Feedback)))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	var addresses []string
 	for range strings.Count(haproxyConfig, "fd@") {
@@ -69,11 +70,13 @@ func startHAProxy(t *testing.T, w *world) []string {
 // TestHAProxy: behind a real haproxy the provider's own address is what admits,
 // is refused and stands in the log, and not what haproxy says of a certificate.
 func TestHAProxy(t *testing.T) {
+	t.Parallel()
 	servertest.Foreign(t, "haproxy")
 	w, all := newWhoWorld(t)
 	w.Stop()
 	for _, port := range []string{"gateway", "feedback"} {
-		w.Amend(port+`: {listen: "127.0.0.1:0"}`, port+`: {listen: {address: "127.0.0.1:0", proxy_protocol: [127.0.0.9, 127.0.0.10]}}`)
+		w.Amend(port+`: {listen: "127.0.0.1:0"}`,
+			port+`: {listen: {address: "127.0.0.1:0", proxy_protocol: [127.0.0.9, 127.0.0.10]}}`)
 	}
 	w.Amend("key: server-key.pem", "key: server-key.pem, terminated: 127.0.0.10")
 	w.Start()
@@ -119,7 +122,8 @@ func TestHAProxy(t *testing.T) {
 		w.checkLogged(t, c.LocalAddr().String(), "client refused", "reason", "presented no certificate")
 	})
 	if got := w.service.push.Stats(); got.BadProxyHeaders != 0 || got.Proxied == 0 || got.WithoutTLS != 0 {
-		t.Errorf("%d bad headers, %d proxied, %d without TLS; want none, some, none", got.BadProxyHeaders, got.Proxied, got.WithoutTLS)
+		t.Errorf("%d bad headers, %d proxied, %d without TLS; want none, some, none", got.BadProxyHeaders, got.Proxied,
+			got.WithoutTLS)
 	}
 	servertest.WaitFor(t, "haproxy asks for itself whether the gateway is there", func() bool {
 		got := w.service.push.Stats()

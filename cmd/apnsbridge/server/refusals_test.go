@@ -30,12 +30,14 @@ func TestWhyRefused(t *testing.T) {
 		asked    bool // the page tells of it too
 	}{
 		{"a token of no app", apnssim.Scenario{}, "", servertest.Enhanced("bad0"+strings.Repeat("0", 60), 1), 8,
-			[]string{"400 BadDeviceToken: ", of + "bad00000…", "if the app on the devices was built for sandbox", "delete the token"}, true},
+			[]string{"400 BadDeviceToken: ", of + "bad00000…", "if the app on the devices was built for sandbox",
+				"delete the token"}, true},
 		{"another app's token", answers("DeviceTokenNotForTopic", 0), "", servertest.Enhanced(device, 1), 8,
 			[]string{"400 DeviceTokenNotForTopic: ", of + device[:8] + "…", "another app than com.example.demo"}, true},
 		{"in the sandbox", answers("BadDeviceToken", 0), "environment: sandbox", servertest.Enhanced(device, 1), 8,
 			[]string{"400 BadDeviceToken: it is no token of sandbox", "sandbox, topic com.example.demo"}, true},
-		{"under the certificate's topic", answers("DeviceTokenNotForTopic", 0), "from-certificate", servertest.Enhanced(device, 1), 8,
+		{"under the certificate's topic", answers("DeviceTokenNotForTopic", 0), "from-certificate",
+			servertest.Enhanced(device, 1), 8,
 			[]string{"400 DeviceTokenNotForTopic: ", of}, true},
 		{"too large a payload", answers("PayloadTooLarge", 0), "", servertest.Enhanced(device, 1), 7,
 			[]string{"413 PayloadTooLarge: have the provider send at most 4096 bytes", of}, true},
@@ -46,7 +48,8 @@ func TestWhyRefused(t *testing.T) {
 		{"a short token", apnssim.Scenario{}, "", servertest.Enhanced("07", 1), 5,
 			[]string{"limits.token_bytes", "not its digits"}, false},
 		{"a long payload", apnssim.Scenario{}, "", (&binproto.Notification{Command: binproto.Enhanced, Identifier: 1,
-			Token: servertest.Unhex(device), Payload: make([]byte, 5000)}).Append(nil), 7, []string{"limits.payload_bytes"}, false},
+			Token: servertest.Unhex(device), Payload: make([]byte,
+				5000)}).Append(nil), 7, []string{"limits.payload_bytes"}, false},
 		{"no payload", apnssim.Scenario{}, "", (&binproto.Notification{Command: binproto.Enhanced, Identifier: 1,
 			Token: servertest.Unhex(device)}).Append(nil), 4, []string{"no payload"}, false},
 	} {
@@ -99,12 +102,14 @@ func TestWhyRefused(t *testing.T) {
 // Why an app is held is said in the same words by the log, /readyz, the page and
 // check --connect.
 func TestWhyHeld(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		reason apnssim.Reason
 		says   string
 	}{
-		{"a topic that is not allowed", "TopicDisallowed", "400 TopicDisallowed: the credential is not for the topic com.example.demo"},
+		{"a topic that is not allowed", "TopicDisallowed",
+			"400 TopicDisallowed: the credential is not for the topic com.example.demo"},
 		{"a key that is not the team's", "InvalidProviderToken", "403 InvalidProviderToken: the key is not one of team"},
 		{"a key of the sandbox", "BadEnvironmentKeyIdInToken", "403 BadEnvironmentKeyIdInToken: the key "},
 	} {
@@ -117,7 +122,7 @@ func TestWhyHeld(t *testing.T) {
 			}
 			servertest.WaitFor(t, "the problem", func() bool { return w.service.bridge.Problems()["demo"] != "" })
 			_, page := w.showPage(t)
-			_, _, check := w.Apnsbridge("", "check", "--connect", "--config", w.Path("apnsbridge.yaml"))
+			_, _, check := w.check(CheckOptions{Connect: true})
 			for where, text := range map[string]string{"log": w.Log.String(), "page": page, "check": check,
 				"/readyz": fmt.Sprint(w.service.condition(false).problems)} {
 				for _, want := range []string{tt.says, "(production, topic com.example.demo, device "} {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/servertest"
 	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/provider"
@@ -19,6 +21,7 @@ import (
 // again, with new settings, new credentials, new certificates and new faults:
 // none loses its connection, nothing is lost, nothing doubled.
 func TestReloadUnderLoad(t *testing.T) {
+	t.Parallel()
 	const providers, reloads = 4, 30
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 5, Jitter: 20}})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -28,9 +31,9 @@ func TestReloadUnderLoad(t *testing.T) {
 	reports := make([]provider.Report, providers)
 	for i := range providers {
 		all.Go(func() {
-			c := provider.Client{Addr: w.Push, TLS: w.ClientTLS(), Number: true, Wait: paced(1000)}
+			c := provider.Client{Addr: w.Push, TLS: w.ClientTLS(), Number: true}
 			var err error
-			if reports[i], err = c.Send(ctx, numbered(i, &enough)); err != nil {
+			if reports[i], err = c.Send(ctx, paced(1000, numbered(i, &enough))); err != nil {
 				t.Errorf("provider %d: %v", i, err)
 			}
 		})
@@ -60,6 +63,7 @@ func TestReloadUnderLoad(t *testing.T) {
 // A file that is of no use, or that asks for what only a restart can do, is
 // refused with its reason, and changes nothing: not even what is good in it.
 func TestReloadRefusals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	old := w.Dial(w.ClientTLS())
 	settings, err := os.ReadFile(w.Path("apnsbridge.yaml"))
@@ -72,14 +76,20 @@ func TestReloadRefusals(t *testing.T) {
 	const restart = " need a restart: restart the gateway, or take them back and reload"
 	for i, tt := range []struct{ name, old, with, want string }{
 		{"unknown key", "gateway:", "gatway:", `apnsbridge.yaml:1: unknown key "gatway"`},
-		{"unreadable key", "AuthKey_DEVELOPER.p8", "garbage", "apps.demo.credential: " + w.Path("garbage") + ": the file is neither PEM"},
-		{"no such file", "AuthKey_DEVELOPER.p8", "gone.p8", "apps.demo.credential: open " + w.Path("gone.p8") + ": no such file"},
-		{"certificate of another key", "certificate: server.pem", "certificate: stranger.pem", "tls.certificate " + w.Path("stranger.pem") + " with tls.key " + w.Path("server-key.pem") + ": the key is not the certificate's"},
-		{"listener", `gateway: {listen: "127.0.0.1:0"}`, `gateway: {listen: ["127.0.0.1:0", "127.0.0.2:0"]}`, "changes to gateway.listen" + restart},
-		{"feedback listener", `feedback: {listen: "127.0.0.1:0"}`, `feedback: {listen: "127.0.0.2:0"}`, "changes to feedback.listen" + restart},
+		{"unreadable key", "AuthKey_DEVELOPER.p8", "garbage", "apps.demo.credential: " + w.Path("garbage") +
+			": the file is neither PEM"},
+		{"no such file", "AuthKey_DEVELOPER.p8", "gone.p8", "apps.demo.credential: open " + w.Path("gone.p8") +
+			": no such file"},
+		{"certificate of another key", "certificate: server.pem", "certificate: stranger.pem", "tls.certificate " +
+			w.Path("stranger.pem") + " with tls.key " + w.Path("server-key.pem") + ": the key is not the certificate's"},
+		{"listener", `gateway: {listen: "127.0.0.1:0"}`, `gateway: {listen: ["127.0.0.1:0", "127.0.0.2:0"]}`,
+			"changes to gateway.listen" + restart},
+		{"feedback listener", `feedback: {listen: "127.0.0.1:0"}`, `feedback: {listen: "127.0.0.2:0"}`,
+			"changes to feedback.listen" + restart},
 		{"store", "tls:", "store: {path: elsewhere}\ntls:", "changes to store.path" + restart},
 		{"versions", "tls: {", `tls: {min_version: "1.0", `, "changes to tls.min_version" + restart},
-		{"bounds", "tls:", "limits: {window: 10, drain: 5s, connections: 10}\ntls:", "changes to limits.connections, limits.window" + restart},
+		{"bounds", "tls:", "limits: {window: 10, drain: 5s, connections: 10}\ntls:",
+			"changes to limits.connections, limits.window" + restart},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			text := strings.Replace(string(settings), tt.old, tt.with, 1)
@@ -90,7 +100,8 @@ func TestReloadRefusals(t *testing.T) {
 			before := w.Log.String()
 			w.service.hangup()
 			said := strings.TrimPrefix(w.Log.String(), before)
-			if quoted := strings.ReplaceAll(tt.want, `"`, `\"`); !strings.Contains(said, quoted) || !strings.Contains(said, "reload refused: everything stays as it was") {
+			if quoted := strings.ReplaceAll(tt.want, `"`, `\"`); !strings.Contains(said, quoted) ||
+				!strings.Contains(said, "reload refused: everything stays as it was") {
 				t.Errorf("the log says %q, want %q in it", said, tt.want)
 			}
 			if _, err := w.TryDial(newcomer); err == nil {
@@ -104,6 +115,7 @@ func TestReloadRefusals(t *testing.T) {
 // The server certificate is taken from its files by a reload, and without one
 // when both have changed and belong together.
 func TestReloadServerCertificate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	connected := w.Dial(w.ClientTLS())
 	trusting := w.ClientTLS()
@@ -112,7 +124,8 @@ func TestReloadServerCertificate(t *testing.T) {
 	shows := func(want devpki.Pair, when string) {
 		t.Helper()
 		if got := w.Dial(trusting).ConnectionState().PeerCertificates[0]; !got.Equal(want.Leaf) {
-			t.Errorf("%s: the gateway shows the certificate with serial number %v, want %v", when, got.SerialNumber, want.Leaf.SerialNumber)
+			t.Errorf("%s: the gateway shows the certificate with serial number %v, want %v", when, got.SerialNumber,
+				want.Leaf.SerialNumber)
 		}
 	}
 	warnings := func() int {
@@ -205,6 +218,25 @@ func TestReloadMetrics(t *testing.T) {
 	for _, result := range []string{"taken", "refused"} {
 		if got := w.Metric(t, `apnsbridge_certificate_reloads_total{result="`+result+`",section="tls"}`); got != 1 {
 			t.Errorf("certificates %s: got %v, want 1", result, got)
+		}
+	}
+}
+
+// What can change by a reload is a setting of that name.
+func TestReloadableSettings(t *testing.T) {
+	all := make(map[string]bool)
+	for _, section := range reflect.VisibleFields(reflect.TypeFor[config.Config]()) {
+		name := section.Tag.Get("yaml")
+		all[name] = section.Type.Kind() != reflect.Struct
+		if section.Type.Kind() == reflect.Struct {
+			for _, setting := range reflect.VisibleFields(section.Type) {
+				all[name+"."+setting.Tag.Get("yaml")] = true
+			}
+		}
+	}
+	for _, name := range reloadable {
+		if !all[name] {
+			t.Errorf("there is no setting %s", name)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 // A pin that is new admits, one that is gone does not, not even with a TLS
 // session from before.
 func TestReloadIdentities(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	oldRule, oldcomer := w.Pinned()
 	newRule, newcomer := w.Pinned()
@@ -44,6 +45,7 @@ func TestReloadIdentities(t *testing.T) {
 // The providers of an app that is gone are told, and what they sent before is
 // delivered; those of other apps see nothing of it.
 func TestReloadRemovesApp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}})
 	rule, leaver := w.Pinned()
 	settings, err := os.ReadFile(w.Path("apnsbridge.yaml"))
@@ -66,7 +68,8 @@ func TestReloadRemovesApp(t *testing.T) {
 	leaving.SetReadDeadline(time.Now().Add(30 * time.Second))
 	answer, err := leaving.ReadResponse()
 	switch {
-	case err == nil && answer.Status == binproto.Shutdown && (answer.Identifier == 1 || answer.Identifier == 7): // the last that is settled
+	case err == nil && answer.Status == binproto.Shutdown &&
+		(answer.Identifier == 1 || answer.Identifier == 7): // the last that is settled
 	case errors.Is(err, io.EOF):
 	default:
 		t.Errorf("the provider of the app that is gone reads %v and error %v, want status 10 behind 1 or 7, or an orderly end", answer, err)

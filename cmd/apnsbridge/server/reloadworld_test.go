@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"iter"
 	"sync/atomic"
@@ -54,15 +53,15 @@ func (w *world) changeSomething(n int) error {
 }
 
 // paced lets so many notifications through in a second.
-func paced(rate int) func(context.Context) error {
-	start, n := time.Now(), 0
-	return func(ctx context.Context) error {
-		n++
-		select {
-		case <-time.After(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate)))):
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+func paced(rate int, notes iter.Seq[binproto.Notification]) iter.Seq[binproto.Notification] {
+	return func(yield func(binproto.Notification) bool) {
+		n, start := 0, time.Now()
+		for note := range notes {
+			n++
+			<-time.After(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate))))
+			if !yield(note) {
+				return
+			}
 		}
 	}
 }
@@ -71,7 +70,9 @@ func paced(rate int) func(context.Context) error {
 func numbered(sender int, enough *atomic.Bool) iter.Seq[binproto.Notification] {
 	return func(yield func(binproto.Notification) bool) {
 		for i := 0; !enough.Load(); i++ {
-			n := binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(servertest.Token(fmt.Sprintf("%02x", 0x20+sender), i)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
+			n := binproto.Notification{Command: binproto.Enhanced,
+				Token: servertest.Unhex(servertest.Token(fmt.Sprintf("%02x", 0x20+sender),
+					i)), Payload: []byte(`{"aps":{"alert":"x"}}`), Expiry: uint32(time.Now().Add(time.Hour).Unix())}
 			if !yield(n) {
 				return
 			}

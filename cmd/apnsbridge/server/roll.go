@@ -16,8 +16,8 @@ import (
 	"apnsbridge/gateway"
 )
 
-// roll lists who is connected, and what he has shown for it. A reload looks at
-// it: whoever would not be admitted any more is not to stay either.
+// roll lists the connections, with what was shown for each. A reload looks at it:
+// a client that would not be admitted any more is not to stay either.
 type roll struct {
 	current  *atomic.Pointer[Assembly]
 	log      zerolog.Logger
@@ -59,7 +59,8 @@ type guest interface {
 }
 
 func newRoll(current *atomic.Pointer[Assembly], log zerolog.Logger) *roll {
-	return &roll{current: current, log: log, wordless: newWordless(log, time.Now), present: make(map[identification]*party)}
+	return &roll{current: current, log: log, wordless: newWordless(log, time.Now),
+		present: make(map[identification]*party)}
 }
 
 // enter adds a guest whom the assembly by has admitted. If there is another one

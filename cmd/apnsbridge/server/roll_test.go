@@ -34,7 +34,8 @@ func TestReloadRevokes(t *testing.T) {
 	pin, pinned := w.Pinned()
 	elsewhere := func(topic string) *tls.Config {
 		config := w.ClientTLS()
-		config.Certificates = []tls.Certificate{*servertest.Issue(t, servertest.Strangers(), devpki.ClientOptions{Topic: topic})}
+		config.Certificates = []tls.Certificate{*servertest.Issue(t, servertest.Strangers(),
+			devpki.ClientOptions{Topic: topic})}
 		return config
 	}
 	w.Write("theirs.pem", servertest.Strangers().CA.CertPEM)
@@ -47,10 +48,14 @@ func TestReloadRevokes(t *testing.T) {
 		reason        string
 	}{
 		{"a pin that is gone", ours + also + pin, ours, "", "", pinned, "it is not pinned"},
-		{"a CA that is gone", ours + also + "{ca: theirs.pem, any: true}", ours, "", "", elsewhere("com.example.strange"), "it is not pinned"},
-		{"another UID", ours + also + "{ca: theirs.pem, uid: com.example.strange}", ours + also + "{ca: theirs.pem, uid: com.example.stranger}", "", "", elsewhere("com.example.strange"), "it is not pinned"},
-		{"a network that is gone", ours + also + "{cidr: 127.0.0.0/8}", ours, "", "", elsewhere("com.example.strange"), "it is not pinned"},
-		{"a certificate without a topic", ours + also + pin, ours + also + pin, story.Topic, "from-certificate", pinned, "names none: set the app's topic"},
+		{"a CA that is gone", ours + also + "{ca: theirs.pem, any: true}", ours, "", "", elsewhere("com.example.strange"),
+			"it is not pinned"},
+		{"another UID", ours + also + "{ca: theirs.pem, uid: com.example.strange}", ours + also +
+			"{ca: theirs.pem, uid: com.example.stranger}", "", "", elsewhere("com.example.strange"), "it is not pinned"},
+		{"a network that is gone", ours + also + "{cidr: 127.0.0.0/8}", ours, "", "", elsewhere("com.example.strange"),
+			"it is not pinned"},
+		{"a certificate without a topic", ours + also + pin, ours + also + pin, story.Topic, "from-certificate", pinned,
+			"names none: set the app's topic"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.topic == "" {
@@ -74,7 +79,8 @@ func TestReloadRevokes(t *testing.T) {
 			if got := w.service.roll.stats().Connections; got != ended+1 {
 				t.Errorf("%d connections are ended, want 1", got-ended)
 			}
-			if said := strings.TrimPrefix(w.Log.String(), log); !strings.Contains(said, tt.reason) || strings.Count(said, "its connections end") != 1 {
+			if said := strings.TrimPrefix(w.Log.String(), log); !strings.Contains(said, tt.reason) ||
+				strings.Count(said, "its connections end") != 1 {
 				t.Errorf("the log does not say %q once:\n%s", tt.reason, said)
 			}
 			if _, err := w.TryDial(tt.leaves); err == nil {
@@ -103,6 +109,7 @@ func hearsOfTheEnd(t *testing.T, c *provider.Conn, last uint32) {
 // A client that has to go and sends on is heard for as long as the gateway takes
 // to drain, and no longer.
 func TestReloadSilences(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	pin, pinned := w.Pinned()
 	w.Amend("{ca: ca.pem, uid: com.example.demo}", pin)
@@ -125,11 +132,13 @@ func TestReloadSilences(t *testing.T) {
 	if _, err := conn.Write(append([]byte{1}, make([]byte, 12)...)); err != nil { // refused at parsing
 		t.Fatal(err)
 	}
-	servertest.WaitFor(t, "that is not heard either", func() bool { return w.service.bridge.Stats().Unsettled == 0 && w.service.push.Stats().Rejected == 1 })
+	servertest.WaitFor(t, "that is not heard either",
+		func() bool { return w.service.bridge.Stats().Unsettled == 0 && w.service.push.Stats().Rejected == 1 })
 	taken := w.service.bridge.Stats().Apps["demo"]
 	silenced := w.service.roll.stats().Frames
 	if taken.Malformed != 0 || taken.Taken+silenced != uint64(sent)+1 || taken.Accepted != taken.Taken {
-		t.Errorf("of %d frames and a bad one %d were taken, %d accepted, %d refused and %d not heard", sent, taken.Taken, taken.Accepted, taken.Malformed, silenced)
+		t.Errorf("of %d frames and a bad one %d were taken, %d accepted, %d refused and %d not heard", sent, taken.Taken,
+			taken.Accepted, taken.Malformed, silenced)
 	}
 	w.Send(1000, w.Dial(w.ClientTLS()))
 }
@@ -137,6 +146,7 @@ func TestReloadSilences(t *testing.T) {
 // Who is reading the feedback list when he is revoked does not get the rest of
 // it, and it stays.
 func TestReloadEndsFeedback(t *testing.T) {
+	t.Parallel()
 	const entries, tuple = 50_000, 4 + 2 + 100 // more than the sockets' buffers hold
 	w := newWorld(t, apnssim.Scenario{})
 	pin, pinned := w.Pinned()
@@ -144,7 +154,8 @@ func TestReloadEndsFeedback(t *testing.T) {
 	w.reload()
 	dead := make([]store.Dead, entries)
 	for i := range dead {
-		dead[i] = store.Dead{Token: append(make([]byte, 68), servertest.Unhex(servertest.Token("25", i))...), Time: time.Unix(listSince, 0)}
+		dead[i] = store.Dead{Token: append(make([]byte, 68), servertest.Unhex(servertest.Token("25", i))...),
+			Time: time.Unix(listSince, 0)}
 	}
 	lists := w.service.store.Feedback()
 	if err := lists.Record(t.Context(), "demo", dead...); err != nil {
@@ -169,7 +180,8 @@ func TestReloadEndsFeedback(t *testing.T) {
 	}
 	conn.Close()
 	servertest.WaitFor(t, "the drain ends", func() bool { return w.service.feedback.Stats().Readers == 0 })
-	if got := w.service.store.Stats(); !lists.Listed("demo", dead[0].Token) || !lists.Listed("demo", dead[entries-1].Token) {
+	if got := w.service.store.Stats(); !lists.Listed("demo", dead[0].Token) ||
+		!lists.Listed("demo", dead[entries-1].Token) {
 		t.Errorf("the list has lost entries: %+v", got)
 	}
 	if len(w.service.roll.present) != 0 {
@@ -196,7 +208,8 @@ func TestRollBetweenReloads(t *testing.T) {
 	old, same, other, moved := rules("127.0.0.1/32"), rules("127.0.0.0/8"), rules("192.0.2.0/24"), rules("127.0.0.1/32")
 	moved.apps[0].Name = "moved"
 	var err error
-	if moved.clients, err = identity.New([]identity.Rule{{App: "moved", CIDR: netip.MustParsePrefix("127.0.0.1/32")}}); err != nil {
+	if moved.clients, err = identity.New([]identity.Rule{{App: "moved",
+		CIDR: netip.MustParsePrefix("127.0.0.1/32")}}); err != nil {
 		t.Fatal(err)
 	}
 	var current atomic.Pointer[Assembly]

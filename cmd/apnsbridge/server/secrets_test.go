@@ -13,7 +13,7 @@ func (w *world) refusal(old, with string) string {
 	w.T.Helper()
 	w.Amend(old, with)
 	defer w.Amend(with, old)
-	_, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	_, stdout, stderr := w.check(CheckOptions{})
 	w.Log.Reset()
 	w.service.hangup()
 	return stdout + stderr + w.Log.String()
@@ -106,7 +106,7 @@ func TestReadableConfiguration(t *testing.T) {
 		if err := os.Chmod(path, tt.mode); err != nil {
 			t.Fatal(err)
 		}
-		_, stdout, stderr := w.Apnsbridge("", "check", "--config", path)
+		_, stdout, stderr := w.check(CheckOptions{})
 		if got := strings.Contains(stdout, "admin.token is secret, and others than its owner may read "+
 			""+path); got != tt.warns {
 			t.Errorf("token %s with mode %o: got %s%s", tt.token, tt.mode, stdout, stderr)

@@ -14,6 +14,8 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge"
+	"apnsbridge/bridge/pace"
+	"apnsbridge/cmd/apnsbridge/logwriter"
 	"apnsbridge/cmd/apnsbridge/metrics"
 	"apnsbridge/cmd/apnsbridge/report"
 	"apnsbridge/cmd/apnsbridge/succession"
@@ -29,8 +31,9 @@ type Service struct {
 	spurned     map[string]certificateStamp // by section: of a pair of files that was of no use
 	poll        time.Duration               // how often the files of the server certificates are looked at
 	log         zerolog.Logger
-	lines       *LogWriter // what log is written to, nil if that is nothing to look after
+	lines       *logwriter.Writer // what log is written to, nil if that is nothing to look after
 	store       *boltstore.Store
+	storeFault  *pace.Fault // that it cannot be written
 	bridge      *bridge.Bridge
 	list        store.Feedback // of dead devices
 	drainer     *store.Drainer
@@ -54,9 +57,7 @@ type Service struct {
 	withdraw    func()        // the offer of the sockets
 	taken       chan struct{} // closed when a successor accepts
 	opened      chan struct{} // closed when bridge and store are there
-	closed      chan struct{} // closed when they are not any more, or are not going to be
-	closing     sync.Once
-	accompanied bool // a successor is likely to follow
+	accompanied bool          // a successor is likely to follow
 
 	applying sync.Mutex // what a reload has read
 	ending   bool       // nothing is applied any more
@@ -66,7 +67,7 @@ type Service struct {
 type Options struct {
 	Version string // of the program
 	Log     zerolog.Logger
-	Lines   *LogWriter // what Log is written to, nil if that is nothing to look after
+	Lines   *logwriter.Writer // what Log is written to, nil if that is nothing to look after
 
 	Sockets     *succession.Sockets     // that others have opened, and that are closed with the service; nil: none
 	Predecessor *succession.Predecessor // is told when this one accepts; nil: there is none
@@ -83,12 +84,13 @@ func New(a *Assembly, o Options) (*Service, error) {
 		spurned: make(map[string]certificateStamp), firsts: make(map[string]bool),
 		asked: make(chan chan<- reloadOutcome), poll: 10 * time.Second, failed: make(chan error, 3),
 		sockets: o.Sockets, withdraw: func() {}, accompanied: o.Accompanied,
-		taken: make(chan struct{}), opened: make(chan struct{}), closed: make(chan struct{}),
+		taken: make(chan struct{}), opened: make(chan struct{}),
 	}
 	s.current.Store(a)
 	s.roll = newRoll(&s.current, s.log)
 	s.metrics, s.past = metrics.New(s.snapshot), newPast()
 	s.providers, s.refused = report.New(a.now), &doorBook{now: a.now}
+	s.storeFault = pace.NewFault(s.log, time.Now, storeFull, "the store can be written again")
 	s.sandbox = &sandboxAsked{log: s.log, now: a.now, last: make(map[string]time.Time)}
 	if err := s.start(a, o.Predecessor); err != nil {
 		s.close()
@@ -181,6 +183,7 @@ func (s *Service) keepUp(ctx context.Context, hangups <-chan os.Signal, manager 
 		case <-poll.C:
 			s.renewCertificates()
 			s.tellFirsts()
+			s.storeFault.Met(s.unwritable())
 		case <-hourly.C:
 			s.summarise()
 			s.saveProviders()
@@ -231,7 +234,8 @@ func (s *Service) Stop(ctx context.Context) error {
 	if s.fleet != nil {
 		err = errors.Join(err, s.fleet.member.Settle(ctx))
 	}
-	err = errors.Join(err, s.bridge.Shutdown(ctx), s.feedback.Shutdown(ctx)) // providers may have written on until their connections were closed
+	// Providers may have written on until their connections were closed.
+	err = errors.Join(err, s.bridge.Shutdown(ctx), s.feedback.Shutdown(ctx))
 	return errors.Join(err, s.close())
 }
 
@@ -252,7 +256,6 @@ func (s *Service) hush(ctx context.Context) {
 func (s *Service) close() error {
 	var errs []error
 	s.past.end()
-	s.closing.Do(func() { close(s.closed) })
 	s.withdraw()
 	if s.push != nil {
 		errs = append(errs, s.push.Close())

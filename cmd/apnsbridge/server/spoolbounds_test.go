@@ -5,10 +5,12 @@ import (
 	"testing"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/cmd/apnsbridge/findings"
 	"apnsbridge/store"
 )
 
-// spool.max_bytes, spool_reserve and spool_device_share are what the store keeps to.
+// spool.max_bytes, spool_reserve and spool_device_share are what the store keeps to, and
+// check says when it has come to them, as /readyz does.
 func TestSpoolBounds(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
@@ -40,8 +42,30 @@ func TestSpoolBounds(t *testing.T) {
 	if got := fill("device", true, store.ErrDeviceFull); got < 700 || got > 820 {
 		t.Errorf("a device took %d KiB, want a fifth of 4 MiB", got)
 	}
+	if got := w.alarms(t); len(got) != 0 {
+		t.Errorf("check says %+v of a spool that is not full", got)
+	}
 	fill("", false, store.ErrSpoolFull)
 	if got := s.Stats(); got.Bound != 4<<20 || got.Bytes < 7<<19 || got.Bytes > 4<<20 {
 		t.Errorf("got %d bytes of %d, want almost 4 MiB", got.Bytes, got.Bound)
 	}
+	w.Stop()
+	full := "the store cannot be written: the spool is full: raise spool.max_bytes, or see why APNs does not take what waits"
+	if got := w.alarms(t); len(got) != 1 || got[0] != (findings.Finding{Setting: "spool.max_bytes", Text: full}) {
+		t.Errorf("check says %+v, want %q", got, full)
+	}
+	w.Reconfigure("max_bytes: 4MiB", "max_bytes: 8MiB")
+	if got := w.alarms(t); len(got) != 0 {
+		t.Errorf("check says %+v of a spool of 8 MiB", got)
+	}
+}
+
+// alarms are those of check.
+func (w *world) alarms(t *testing.T) []findings.Finding {
+	t.Helper()
+	found, err := Check(t.Context(), w.Path("apnsbridge.yaml"), CheckOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Alarms
 }

@@ -25,14 +25,26 @@ const refusedMost = 50
 
 // note takes a client that was refused. One that comes again is not listed twice.
 func (d *doorBook) note(h *gateway.Hello, why error) {
-	r := page.Refused{Address: h.Remote.Addr().String(), Reason: identity.ClipTo(why.Error(), 300), Times: 1, Line: admittingLine(h)}
+	d.add(h, page.Refused{Reason: why.Error(), Line: admittingLine(h)})
+}
+
+// failed takes a client whose handshake failed, and what can be done about it.
+func (d *doorBook) failed(h *gateway.Hello, reason, remedy string) {
+	d.add(h, page.Refused{Reason: reason, Remedy: remedy})
+}
+
+func (d *doorBook) add(h *gateway.Hello, r page.Refused) {
+	r.Address, r.Times = h.Remote.Addr().String(), 1
+	r.Reason, r.Remedy = identity.ClipTo(r.Reason, 300), identity.ClipTo(r.Remedy, 300)
 	if len(h.Chain) > 0 {
 		r.Subject = identity.Subject(h.Chain[0])
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r.Last = d.now()
-	if i := slices.IndexFunc(d.all, func(o page.Refused) bool { return o.Line == r.Line && o.Address == r.Address && o.Reason == r.Reason }); i >= 0 {
+	if i := slices.IndexFunc(d.all, func(o page.Refused) bool {
+		return o.Line == r.Line && o.Address == r.Address && o.Reason == r.Reason
+	}); i >= 0 {
 		r.Times += d.all[i].Times
 		d.all = slices.Delete(d.all, i, i+1)
 	}

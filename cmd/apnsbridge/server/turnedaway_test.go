@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,6 +21,7 @@ import (
 
 // Who is refused is on the page with the line that admits it, and that line does.
 func TestRefusedAtTheDoor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	stranger, err := devpki.Create("com.example.stranger")
 	if err != nil {
@@ -42,14 +45,17 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		listed = w.service.refused.list()
 		return len(listed) == 1 && listed[0].Times == 2
 	})
-	if _, words := w.showPage(t); !strings.Contains(words, listed[0].Line) || !strings.Contains(listed[0].Subject, "com.example.stranger") {
+	if _, words := w.showPage(t); !strings.Contains(words, listed[0].Line) ||
+		!strings.Contains(listed[0].Subject, "com.example.stranger") {
 		t.Errorf("the page has no %q of %q:\n%s", listed[0].Line, listed[0].Subject, words)
 	}
 	var st adminapi.State
-	if _, text := w.Ask(t, http.MethodGet, "/api/state.json", nil); json.Unmarshal([]byte(text), &st) != nil || len(st.Refused) != 1 {
+	if _, text := w.Ask(t, http.MethodGet, "/api/state.json", nil); json.Unmarshal([]byte(text), &st) != nil ||
+		len(st.Refused) != 1 {
 		t.Fatalf("/api/state.json says %s", text)
 	}
-	if r := st.Refused[0]; r.Admit != listed[0].Line || r.Times != 2 || r.Address != "127.0.0.1" || r.Reason == "" || r.Last.IsZero() {
+	if r := st.Refused[0]; r.Admit != listed[0].Line || r.Times != 2 || r.Address != "127.0.0.1" || r.Reason == "" ||
+		r.Last.IsZero() {
 		t.Errorf("/api/state.json says %+v", r)
 	}
 	if len(st.Limits) < 10 || st.Limits[0].Name != "connections" || st.Limits[0].Max != 10_000 {
@@ -64,6 +70,34 @@ func TestRefusedAtTheDoor(t *testing.T) {
 	w.Send(0, conn)
 	if status, _ := w.Ask(t, http.MethodGet, "/", nil); status != http.StatusOK {
 		t.Errorf("got %d", status)
+	}
+}
+
+// A provider that speaks too old a TLS, and one that does not trust the gateway's certificate, are on the page with what
+// to do about it, as in the log.
+func TestFailedHandshakesAreOnThePage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, apnssim.Scenario{})
+	old, wary := w.ClientTLS(), w.ClientTLS()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
+	wary.RootCAs = x509.NewCertPool()
+	for _, config := range []*tls.Config{old, wary} {
+		if conn, err := w.TryDial(config); err == nil {
+			conn.Close()
+			t.Fatal("the handshake succeeds")
+		}
+	}
+	servertest.WaitFor(t, "both are listed", func() bool { return len(w.service.refused.list()) == 2 })
+	_, words := w.showPage(t)
+	for _, want := range []string{`the client speaks TLS 1.0 set tls.min_version: "1.0"`,
+		"does not trust the gateway's certificate", "apnsbridge certs"} {
+		if !strings.Contains(words, want) {
+			t.Errorf("the page has no %q:\n%s", want, words)
+		}
+	}
+	_, state := w.Ask(t, http.MethodGet, "/api/state.json", nil)
+	if !strings.Contains(state, `"remedy":"set tls.min_version: \"1.0\""`) {
+		t.Errorf("/api/state.json says %s", state)
 	}
 }
 

@@ -27,7 +27,8 @@ func minted(t *testing.T, c *tls.Certificate, topic string, serial int64) *tls.C
 	key := c.PrivateKey.(crypto.Signer)
 	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour)}
 	if topic != "" {
-		template.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: topic}}
+		template.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1,
+			1}, Value: topic}}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -46,6 +47,7 @@ func (w *world) as(c *tls.Certificate) *tls.Config {
 // Whoever has a pinned key pushes to the topics beside it and to no other, and is
 // one client however many certificates it makes.
 func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	pinned := servertest.Issue(t, servertest.Strangers(), devpki.ClientOptions{Topic: "com.example.alpha"})
 	sum := sha256.Sum256(pinned.Leaf.RawSubjectPublicKeyInfo)
@@ -56,7 +58,10 @@ func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
 	if _, err := w.TryDial(w.as(minted(t, pinned, "com.example.beta", 1))); err == nil {
 		t.Error("it names another topic, and is admitted")
 	}
-	servertest.WaitFor(t, "the log says why", func() bool { return strings.Contains(w.Log.String(), `\"com.example.beta\" is not one of those`) })
+	servertest.WaitFor(t, "the log says why", func() bool {
+		return strings.Contains(w.Log.String(),
+			`\"com.example.beta\" is not one of those`)
+	})
 	for i, topic := range []string{"com.example.alpha", "", "com.example.alpha"} {
 		w.Send(i, w.Dial(w.as(minted(t, pinned, topic, int64(i)))))
 	}
@@ -72,6 +77,7 @@ func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
 
 // Networks that mean everybody are named, in whatever list and form.
 func TestEverybody(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ settings, want string }{
 		{"terminated: [0.0.0.0/0]", "tls.terminated: 0.0.0.0/0 lets everybody speak without TLS"},
 		{"proxy_protocol: [\"::ffff:0.0.0.0/96\"]", "proxy_protocol of 127.0.0.1:0: ::ffff:0.0.0.0/96 lets everybody say"},
@@ -79,7 +85,8 @@ func TestEverybody(t *testing.T) {
 		{"proxy_protocol: [10.0.0.0/8, \"2001:db8::/32\"]", ""},
 	} {
 		settings := settingsOf(t, "")
-		for part, list := range map[string]*config.Networks{"terminated: ": &settings.TLS.Terminated, "proxy_protocol: ": &settings.Gateway.Listen[0].ProxyProtocol} {
+		for part, list := range map[string]*config.Networks{"terminated: ": &settings.TLS.Terminated,
+			"proxy_protocol: ": &settings.Gateway.Listen[0].ProxyProtocol} {
 			if _, networks, ok := strings.Cut(tt.settings, part); ok {
 				for _, n := range strings.Split(strings.Trim(networks, "[]"), ", ") {
 					*list = append(*list, netip.MustParsePrefix(strings.Trim(n, `"`)))
@@ -98,7 +105,7 @@ func TestEverybody(t *testing.T) {
 		w.Log.Reset()
 		w.service.hangup()
 		want := "apps.demo.clients[0]: " + network + " admits everybody who can connect"
-		_, stdout, _ := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+		_, stdout, _ := w.check(CheckOptions{})
 		if !strings.Contains(stdout, want) || !strings.Contains(w.Log.String(), want) {
 			t.Errorf("%s: check says %s, the reload %s", network, stdout, w.Log.String())
 		}
@@ -115,7 +122,8 @@ func TestServerCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Write("ec.pem", append(pair.CertPEM, pair.KeyPEM...))
-	w.Reconfigure("certificate: server.pem, key: server-key.pem", "certificates: [{certificate: server.pem, key: server-key.pem}, {certificate: ec.pem, key: ec.pem}]")
+	w.Reconfigure("certificate: server.pem, key: server-key.pem",
+		"certificates: [{certificate: server.pem, key: server-key.pem}, {certificate: ec.pem, key: ec.pem}]")
 	w.Start()
 	shown := func(change func(*tls.Config)) x509.PublicKeyAlgorithm {
 		config := w.ClientTLS()
@@ -133,7 +141,7 @@ func TestServerCertificates(t *testing.T) {
 		change func(*tls.Config)
 		want   x509.PublicKeyAlgorithm
 	}{
-		{"TLS 1.3", func(*tls.Config) {}, x509.ECDSA},
+		{"TLS 1.3", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS13 }, x509.ECDSA},
 		{"TLS 1.2", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, x509.ECDSA},
 		{"another name", func(c *tls.Config) { c.ServerName = "push.example" }, x509.ECDSA},
 		{"RSA alone", func(c *tls.Config) {
@@ -158,6 +166,7 @@ func TestServerCertificates(t *testing.T) {
 // A client whose pin is gone loses its connections when the gateway has drained,
 // however it trickles.
 func TestRevokedTrickler(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	pin, pinned := w.Pinned()
 	w.Amend("      - {ca:", "      - "+pin+"\n      - {ca:")

@@ -29,8 +29,13 @@ type warning struct {
 
 // warnings are for check, and for the log of serve once a day.
 func (a *Assembly) warnings() []warning {
-	return sortWarnings(slices.Concat(a.alarms(), a.expiring(), a.readable(), a.overheard(),
-		a.everybody(), a.descriptors(openFiles()), a.shown(), a.reachable(), a.dryRuns(), a.doubts))
+	return sortWarnings(append(a.alarms(), a.notices()...))
+}
+
+// notices are the warnings besides those that a gateway that runs has among its problems.
+func (a *Assembly) notices() []warning {
+	return sortWarnings(slices.Concat(a.expiring(), a.readable(), a.overheard(), a.everybody(), a.descriptors(openFiles()),
+		a.shown(), a.reachable(), a.dryRuns(), a.doubts))
 }
 
 // alarms name the apps that are held, and those that go by an old credential.
@@ -115,6 +120,16 @@ func (a *Assembly) expiring() (all []warning) {
 	if file, ca := a.ownAuthority(); ca != nil {
 		add("tls.certificate", "the authority "+file+" of tls.certificate", "make a new one with `apnsbridge certs "+
 			"init`, and give it to the providers before", ca.NotAfter)
+	}
+	if f := a.fleet; f != nil {
+		if leaf := f.certificate.Leaf; leaf != nil {
+			add("fleet.certificate", "fleet.certificate "+a.config.Path(a.config.Fleet.Certificate),
+				"put a new one and its key in place, and restart this node", leaf.NotAfter)
+		}
+		for _, ca := range f.authorities {
+			add("fleet.ca", "the authority "+a.config.Path(a.config.Fleet.CA)+" of the fleet", "add a new one to that file, "+
+				"restart node by node, and then give each a certificate of it", ca.NotAfter)
+		}
 	}
 	for _, app := range a.apps {
 		for _, c := range app.Credentials {

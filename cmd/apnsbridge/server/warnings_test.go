@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ const day = 24 * time.Hour
 // A certificate that will expire is named in the log once a day, in check, and
 // in the metrics.
 func TestExpiryWarnings(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		lasts  time.Duration
 		within string // in the log; "": no warning
@@ -71,7 +73,7 @@ func TestExpiryWarnings(t *testing.T) {
 			} else if !strings.Contains(got, want) || !strings.Contains(got, tt.within) || !strings.Contains(got, `"level":"`+tt.level+`"`) {
 				t.Errorf("got %q, want %q with %s at level %s", got, want, tt.within, tt.level)
 			}
-			code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+			code, stdout, stderr := w.check(CheckOptions{})
 			if code != servertest.OK || strings.Contains(stdout, "warning: "+want) != (tt.within != "") {
 				t.Errorf("check: exit code %d\n%s%s", code, stdout, stderr)
 			}
@@ -112,6 +114,7 @@ func TestExpiryMetrics(t *testing.T) {
 
 // A private key that others may read is named with what to do.
 func TestKeyModeWarnings(t *testing.T) {
+	t.Parallel()
 	for _, file := range []struct{ name, setting string }{
 		{"server-key.pem", "tls.key"},
 		{"AuthKey_DEVELOPER.p8", "apps.demo.credential"},
@@ -131,7 +134,7 @@ func TestKeyModeWarnings(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := fmt.Sprintf("warning: %s: others than its owner may read %s (mode %04o): chmod 600 %s\n", file.setting, path, tt.mode, path)
-				code, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+				code, stdout, stderr := w.check(CheckOptions{})
 				if code != servertest.OK || strings.Contains(stdout, want) != tt.warned || strings.Contains(stdout, "chmod") != tt.warned {
 					t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 				}
@@ -170,13 +173,53 @@ func TestAuthoritiesExpire(t *testing.T) {
 	if err := os.Chmod(w.Path("ca-key.pem"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, stdout, _ := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml")); !strings.Contains(stdout, "others than its owner may read "+w.Path("ca-key.pem")) {
+	if _, stdout, _ := w.check(CheckOptions{}); !strings.Contains(stdout, "others than its owner may read "+w.Path("ca-key.pem")) {
 		t.Errorf("check does not tell of the authority's key:\n%s", stdout)
+	}
+}
+
+// So do a node's certificate and the authority of its fleet.
+func TestFleetCertificatesExpire(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, apnssim.Scenario{})
+	expires := time.Now().Add(10 * day)
+	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: story.Topic, NotAfter: expires})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write("fleet.pem", pair.CertPEM)
+	w.Write("fleet-key.pem", pair.KeyPEM)
+	w.Amend("apps:\n", `store: {path: data, postgres: {url: "postgres://127.0.0.1:1/none", schema: none}}
+fleet: {node: gw1, listen: "127.0.0.1:0", certificate: fleet.pem, key: fleet-key.pem, ca: ca.pem}
+apps:
+`)
+	_, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	want := "fleet.certificate " + w.Path("fleet.pem") + " expires on " + expires.UTC().Format(time.DateOnly) +
+		", in 9 days: put a new one and its key in place, and restart this node\n"
+	if !strings.Contains(stdout, want) {
+		t.Errorf("check has no %q:\n%s%s", want, stdout, stderr)
+	}
+	settings, err := config.Load(w.Path("apnsbridge.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := Assemble(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := a.certificateExpiries()["fleet"]; got.Unix() != expires.Unix() {
+		t.Errorf("in the metrics it expires on %v, want %v", got, expires)
+	}
+	a.now = func() time.Time { return servertest.PKI().CA.Leaf.NotAfter.Add(-10 * day) }
+	want = "the authority " + w.Path("ca.pem") + " of the fleet expires on "
+	if !slices.ContainsFunc(a.expiring(), func(w warning) bool { return strings.HasPrefix(w.text, want) && w.setting == "fleet.ca" }) {
+		t.Errorf("the warnings have no %q: %v", want, a.expiring())
 	}
 }
 
 // What is hardly meant so is asked about.
 func TestDoubts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	settings, err := os.ReadFile(w.Path("apnsbridge.yaml"))
@@ -212,7 +255,7 @@ func TestDoubts(t *testing.T) {
 				t.Fatal("the case changes nothing")
 			}
 			w.Write("apnsbridge.yaml", []byte(text))
-			_, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+			_, stdout, stderr := w.check(CheckOptions{})
 			for line := range strings.Lines(stdout) {
 				if strings.HasPrefix(line, "warning: ") && strings.Contains(line, tt.want) {
 					return

@@ -37,9 +37,13 @@ apps:
 `
 
 func (p who) tls(version uint16) *tls.Config {
-	config := &tls.Config{RootCAs: servertest.PKI().Pool(), MinVersion: version, MaxVersion: version, ServerName: "localhost"}
+	config := &tls.Config{RootCAs: servertest.PKI().Pool(), MinVersion: version, MaxVersion: version,
+		ServerName: "localhost"}
 	if p.certificate != nil {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return p.certificate, nil }
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return p.certificate,
+				nil
+		}
 	}
 	return config
 }
@@ -108,7 +112,8 @@ func (w *world) checkPushes(t *testing.T, p who, version uint16, good, gone stri
 	if got := w.Sim.Received(0).Pushes[pushed(good)]; got.Topic != p.topic || got.Status != 200 {
 		t.Errorf("pushed to %s with status %d, want %s with 200", got.Topic, got.Status, p.topic)
 	}
-	servertest.WaitFor(t, "the device that is gone is listed", func() bool { return w.service.bridge.Stats().Apps[p.app].Feedback > recorded })
+	servertest.WaitFor(t, "the device that is gone is listed",
+		func() bool { return w.service.bridge.Stats().Apps[p.app].Feedback > recorded })
 }
 
 func (w *world) checkFeedback(t *testing.T, p who, version uint16, want string) {
@@ -152,7 +157,8 @@ func (w *world) checkRefused(t *testing.T, to string, p who, version uint16) {
 	}
 	var line map[string]any
 	servertest.WaitFor(t, "the log has a line", func() bool {
-		line = w.loggedSince(before, "client refused", func(fields map[string]any) bool { return fields["address"] == address })
+		line = w.loggedSince(before, "client refused",
+			func(fields map[string]any) bool { return fields["address"] == address })
 		return line != nil
 	})
 	for field, part := range want {
@@ -183,6 +189,7 @@ func (w *world) loggedSince(bytes int, message string, one func(map[string]any) 
 // its network is refused with its ticket from elsewhere, and one app's ticket
 // is not good for the other port.
 func TestWhoResumes(t *testing.T) {
+	t.Parallel()
 	w, _ := newWhoWorld(t)
 	visitor := who{from: "127.0.0.2"}
 	config := visitor.tls(tls.VersionTLS12)
@@ -208,6 +215,7 @@ func TestWhoResumes(t *testing.T) {
 
 // TestTerminatedByConfiguration: plain TCP, admitted by network.
 func TestTerminatedByConfiguration(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Reconfigure("key: server-key.pem", "key: server-key.pem, terminated: 127.0.0.1")
 	w.Start()
@@ -227,7 +235,8 @@ func TestTerminatedByConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	n := binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(servertest.Token("bad0", 1)), Payload: []byte(`{}`), Identifier: 7, HasIdentifier: true}
+	n := binproto.Notification{Command: binproto.Enhanced, Token: servertest.Unhex(servertest.Token("bad0", 1)),
+		Payload: []byte(`{}`), Identifier: 7, HasIdentifier: true}
 	if _, err := c.Write(n.Append(nil)); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@ type who struct {
 func renewed(t *testing.T, c *tls.Certificate) *tls.Certificate {
 	t.Helper()
 	key := c.PrivateKey.(crypto.Signer)
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "renewed"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "renewed"},
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +83,8 @@ func newWhoWorld(t *testing.T) (*world, []who) {
 	ours := servertest.PKI()
 	pinned := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything"})
 	key := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything"})
-	expired := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything", NotBefore: past.Add(-time.Hour), NotAfter: past})
+	expired := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything",
+		NotBefore: past.Add(-time.Hour), NotAfter: past})
 	sha1 := ancient(t, "com.example.sha1")
 	mdm := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.apple.mgmt.example"})
 	all := []who{
@@ -91,22 +93,34 @@ func newWhoWorld(t *testing.T) (*world, []who) {
 		{"the same key in another certificate", renewed(t, key), "", "key", "com.example.key", ""},
 		{"an expired certificate that is pinned", expired, "", "expired", "com.example.expired", ""},
 		{"a certificate signed with SHA-1 that is pinned", sha1, "", "sha1", "com.example.sha1", ""},
-		{"a UID of the CA", servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid"}), "", "uid", "com.example.uid", ""},
-		{"a topic in Apple's extension", servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.holder", Topics: []string{"com.example.oid"}}), "", "oid", "com.example.oid", ""},
-		{"a UID of one app and a topic of another", servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid", Topics: []string{"com.example.oid"}}), "", "uid", "com.example.uid", ""},
+		{"a UID of the CA", servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid"}), "", "uid",
+			"com.example.uid", ""},
+		{"a topic in Apple's extension", servertest.Issue(t, ours,
+			devpki.ClientOptions{Topic: "com.example.holder",
+				Topics: []string{"com.example.oid"}}), "", "oid", "com.example.oid", ""},
+		{"a UID of one app and a topic of another", servertest.Issue(t, ours,
+			devpki.ClientOptions{Topic: "com.example.uid",
+				Topics: []string{"com.example.oid"}}), "", "uid", "com.example.uid", ""},
 		{"the topic from the certificate", mdm, "", "mdm", "com.apple.mgmt.example", ""},
 		{"no certificate, from a listed network", nil, "127.0.0.2", "net", "com.example.net", ""},
-		{"a stranger's certificate, from a listed network", servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.pinned"}), "127.0.0.2", "net", "com.example.net", ""},
+		{"a stranger's certificate, from a listed network",
+			servertest.Issue(t, elsewhere,
+				devpki.ClientOptions{Topic: "com.example.pinned"}), "127.0.0.2", "net", "com.example.net", ""},
 		{"a pin beats a network", pinned, "127.0.0.2", "pinned", "com.example.pinned", ""},
 
 		{name: "no certificate", remedy: "add {cidr: 127.0.0.1/32}"},
 		{name: "no certificate, from the network's neighbour", from: "127.0.0.3", remedy: "add {cidr: 127.0.0.3/32}"},
-		{name: "an app's topic from another CA", certificate: servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.uid"}), remedy: "add {sha256: "},
-		{name: "the pinned one's topic from our CA", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.pinned"}), remedy: "add {sha256: "},
-		{name: "a UID of no app", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.gone"}), remedy: "add {sha256: "},
+		{name: "an app's topic from another CA", certificate: servertest.Issue(t, elsewhere,
+			devpki.ClientOptions{Topic: "com.example.uid"}), remedy: "add {sha256: "},
+		{name: "the pinned one's topic from our CA", certificate: servertest.Issue(t, ours,
+			devpki.ClientOptions{Topic: "com.example.pinned"}), remedy: "add {sha256: "},
+		{name: "a UID of no app", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.gone"}),
+			remedy: "add {sha256: "},
 		{name: "no UID at all", certificate: servertest.Issue(t, ours, devpki.ClientOptions{}), remedy: "add {sha256: "},
 		{name: "a UID of the CA, signed with SHA-1", certificate: ancient(t, "com.example.uid"), remedy: "add {sha256: "},
-		{name: "a UID of the CA, expired", certificate: servertest.Issue(t, ours, devpki.ClientOptions{Topic: "com.example.uid", NotBefore: past.Add(-time.Hour), NotAfter: past}), remedy: "add {sha256: "},
+		{name: "a UID of the CA, expired", certificate: servertest.Issue(t, ours,
+			devpki.ClientOptions{Topic: "com.example.uid", NotBefore: past.Add(-time.Hour),
+				NotAfter: past}), remedy: "add {sha256: "},
 	}
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()

@@ -14,6 +14,7 @@ import (
 // A provider that finds fault with our certificate only behind the handshake goes
 // without a word: a line an hour for its app. One that has pushed does not count.
 func TestWordless(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	const says = "a provider has ended its connection at once, and sent nothing"
 	conn := w.Dial(w.ClientTLS())

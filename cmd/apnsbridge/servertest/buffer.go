@@ -25,6 +25,7 @@ func (b *Buffer) Reset() {
 	b.start = b.buf.Len()
 }
 
+// String is what was written since Reset.
 func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

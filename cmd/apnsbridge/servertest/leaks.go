@@ -63,7 +63,7 @@ var (
 	base64Run = regexp.MustCompile(`[\w+/-]{43,}`)
 )
 
-// hasToken says whether one of the known tokens' 32 bytes are anywhere in base64
+// hasToken reports whether one of the known tokens' 32 bytes are anywhere in base64
 // of either alphabet: the token may stand in the middle of something longer.
 func hasToken(run string, known map[string]bool) bool {
 	run = strings.NewReplacer("-", "+", "_", "/").Replace(run)

@@ -17,7 +17,7 @@ var Scratch string
 // endings are what ends with the tests.
 var endings []func()
 
-// AtEnd has do be done after the last test.
+// AtEnd has do called after the last test.
 func AtEnd(do func()) { endings = append(endings, do) }
 
 // Checked runs the tests and looks for what they have left behind.

@@ -45,6 +45,6 @@ func WaitFor(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)
 		}
-		time.Sleep(20 * time.Millisecond) // between two looks at a condition
+		time.Sleep(5 * time.Millisecond) // between two looks at a condition
 	}
 }

@@ -25,7 +25,7 @@ var PKI = sync.OnceValue(func() *devpki.PKI {
 	return p
 })
 
-// Strangers is the PKI of somebody else.
+// Strangers is a PKI that the gateway does not know.
 var Strangers = sync.OnceValue(func() *devpki.PKI {
 	p, err := devpki.Create("com.example.strange")
 	if err != nil {
@@ -34,6 +34,7 @@ var Strangers = sync.OnceValue(func() *devpki.PKI {
 	return p
 })
 
+// Issue makes a client certificate of p.
 func Issue(t *testing.T, p *devpki.PKI, o devpki.ClientOptions) *tls.Certificate {
 	t.Helper()
 	pair, err := p.Issue(o)
@@ -70,14 +71,21 @@ func (w *World) Send(first int, conns ...*provider.Conn) {
 	w.Await("notifications after a reload", func(s apnssim.Stats) bool { return s.Accepted >= before+len(conns) })
 }
 
-// TryDial also learns of a refusal that comes after the handshake, as it does
-// in TLS 1.3.
+// TryDial connects with TLS 1.2 unless config says how, as old providers do: then a refusal
+// is known when the handshake ends. With TLS 1.3 it may come behind that, and is waited for.
 func (w *World) TryDial(config *tls.Config) (*provider.Conn, error) {
+	if config.MaxVersion == 0 {
+		config = config.Clone()
+		config.MaxVersion = tls.VersionTLS12
+	}
 	conn, err := provider.Dial(w.T.Context(), w.Push, config)
 	if err != nil {
 		return nil, err
 	}
 	w.T.Cleanup(func() { conn.Close() })
+	if conn.ConnectionState().Version < tls.VersionTLS13 {
+		return conn, nil
+	}
 	conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	_, err = conn.Read(make([]byte, 1))
 	conn.SetReadDeadline(time.Time{})

@@ -16,6 +16,7 @@ type Manager struct {
 	Path string
 }
 
+// ListenAsManager listens until the test ends; a program gets its Path as NOTIFY_SOCKET.
 func ListenAsManager(t *testing.T) *Manager {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "") // t.TempDir may be too long for a socket's name

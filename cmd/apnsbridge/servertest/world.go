@@ -178,6 +178,7 @@ func (w *World) Await(what string, done func(apnssim.Stats) bool) {
 	}
 }
 
+// ClientTLS is what an admitted provider dials with: its certificate, and the gateway's CA.
 func (w *World) ClientTLS() *tls.Config {
 	w.T.Helper()
 	pair, err := PKI().Client.TLS()

@@ -68,8 +68,10 @@ func TestPairs(t *testing.T) {
 		{"an encrypted key", cert, encrypted, "the key is encrypted: decrypt it with openssl pkey"},
 		{"a cut certificate", cert[:len(cert)/2], key, "the certificate's file is cut"},
 		{"a cut key", cert, key[:len(key)/2], "the key's file is cut"},
-		{"a spoilt key", cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}), "the key cannot be read"},
-		{"a spoilt certificate", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), key, "they cannot be read"},
+		{"a spoilt key", cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}),
+			"the key cannot be read"},
+		{"a spoilt certificate", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), key,
+			"they cannot be read"},
 		{"nothing", []byte("\n"), key, "the certificate's file is empty"},
 		{"a text", []byte("hello"), key, "the certificate's file is not PEM"},
 	} {
@@ -86,7 +88,8 @@ func TestPairs(t *testing.T) {
 				t.Errorf("got %v", err)
 			case tt.want == "" && !bytes.Equal(pair.Certificate[0], der(cert)):
 				t.Error("the first certificate is another")
-			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || foreignToOperators.MatchString(err.Error())):
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) ||
+				foreignToOperators.MatchString(err.Error())):
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})

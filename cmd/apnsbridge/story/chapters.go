@@ -27,7 +27,8 @@ var chapters = []Chapter{
 		func(s *Stage, ctx context.Context) error { return s.appear(ctx, Anna) }},
 	{2, "The provider has not been changed since 2010: it writes five fields into a socket, and the phone shows the notification.",
 		func(s *Stage, ctx context.Context) error {
-			return s.deliver(ctx, Anna, binproto.Notification{Command: binproto.Simple, Payload: []byte(`{"aps":{"alert":"Good morning"}}`)}, "Good morning")
+			return s.deliver(ctx, Anna, binproto.Notification{Command: binproto.Simple,
+				Payload: []byte(`{"aps":{"alert":"Good morning"}}`)}, "Good morning")
 		}},
 	{3, "The enhanced frame has an identifier and an expiry besides. This notification sets the badge and plays a sound.",
 		func(s *Stage, ctx context.Context) error {
@@ -78,7 +79,8 @@ func (s *Stage) inAnHour() uint32 { return uint32(s.now().Add(time.Hour).Unix())
 
 // enhanced is a notification of today for the next hour.
 func enhanced(s *Stage, text string) binproto.Notification {
-	return binproto.Notification{Command: binproto.Enhanced, Expiry: s.inAnHour(), Payload: fmt.Appendf(nil, `{"aps":{"alert":%q}}`, text)}
+	return binproto.Notification{Command: binproto.Enhanced, Expiry: s.inAnHour(),
+		Payload: fmt.Appendf(nil, `{"aps":{"alert":%q}}`, text)}
 }
 
 // sendTo sends to a user.
@@ -227,7 +229,9 @@ func (s *Stage) endure(ctx context.Context) error {
 	if err := s.CutOff(true); err != nil {
 		return err
 	}
-	if err := s.expectAnswer(ctx, 503, func() error { return s.sendTo(ctx, Ben, enhanced(s, "Late, not lost")) }); err != nil {
+	if err := s.expectAnswer(ctx, 503, func() error {
+		return s.sendTo(ctx, Ben, enhanced(s, "Late, not lost"))
+	}); err != nil {
 		return err
 	}
 	return s.expectAnswer(ctx, 200, func() error {

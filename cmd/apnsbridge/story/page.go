@@ -176,7 +176,7 @@ func (s *Stage) complain(err error) {
 	defer s.mu.Unlock()
 	s.problem = ""
 	if err != nil {
-		s.problem = strings.TrimPrefix(err.Error(), "story: ")
+		s.problem = strings.ReplaceAll(err.Error(), "story: ", "") // also of an error within another
 	}
 	s.touch()
 }

@@ -171,15 +171,17 @@ func (s *Stage) Install(ctx context.Context, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.installed, p.token = true, fmt.Sprintf("%x", token)
-	s.tellLocked(Event{Who: Phone, Text: fmt.Sprintf("the app on %s has the device token %.8s…, and gives it to its provider",
-		name, p.token)})
+	s.tellLocked(Event{Who: Phone,
+		Text: fmt.Sprintf("the app on %s has the device token %.8s…, and gives it to its provider",
+			name, p.token)})
 	s.provider.know(name, token)
 	return nil
 }
 
 // Uninstall removes the app. APNs knows when the phone is online.
 func (s *Stage) Uninstall(ctx context.Context, name string) error {
-	return s.remove(name, "the app is removed from "+name, func(line *courier.Phone) error { return line.Uninstall(ctx, s.app()) })
+	return s.remove(name, "the app is removed from "+name,
+		func(line *courier.Phone) error { return line.Uninstall(ctx, s.app()) })
 }
 
 // Erase removes everything from a phone.

@@ -80,6 +80,7 @@ const (
 	Feedback
 )
 
+// String is how the story calls it.
 func (w Who) String() string {
 	return [...]string{"phone", "provider", "APNs", "phone", "gateway", "provider", "feedback"}[w]
 }
@@ -164,7 +165,11 @@ func (s *Stage) until(ctx context.Context, what string, done func() bool) error 
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("story: %s: %w", what, ctx.Err())
+			err := ctx.Err()
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = errors.New("this has taken too long")
+			}
+			return fmt.Errorf("story: %s: %w", what, err)
 		case <-s.ctx.Done():
 			return errors.New("story: the stage is closed")
 		}
@@ -181,8 +186,9 @@ func (s *Stage) watchAPNs() {
 			s.mu.Lock()
 			a := askedOf(p, s.now())
 			s.asked = keepLast(append(s.asked, a), maxShown)
-			s.tellLocked(Event{Who: APNs, Text: fmt.Sprintf("POST /3/device/%.8s…  apns-push-type %s, apns-priority %d: %s  → %s",
-				a.Token, a.PushType, a.Priority, a.Payload, a.Answer)})
+			s.tellLocked(Event{Who: APNs,
+				Text: fmt.Sprintf("POST /3/device/%.8s…  apns-push-type %s, apns-priority %d: %s  → %s",
+					a.Token, a.PushType, a.Priority, a.Payload, a.Answer)})
 			s.mu.Unlock()
 		}
 	}

@@ -26,6 +26,7 @@ type SetAside struct {
 	Was  error
 }
 
+// Error is that sentence.
 func (s *SetAside) Error() string {
 	return fmt.Sprintf("%v: it is kept as %s, and an empty one has begun", s.Was, s.Path)
 }

@@ -195,7 +195,8 @@ func (i *inspection) leaf(b []byte, id uint64, depth int, low, high []byte) erro
 		if err != nil {
 			return err
 		}
-		at, keySize, valueSize := uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
+		at := uint64(native.Uint32(e[4:]))
+		keySize, valueSize := uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
 		key, err := cut(b, id, n, at, keySize)
 		if err != nil {
 			return err
@@ -229,7 +230,8 @@ func (i *inspection) bucket(value []byte, id uint64, depth int) error {
 		return i.tree(root, depth+1, nil, nil)
 	}
 	inline := value[bucketHead:]
-	if len(inline) < pageHead || native.Uint64(inline) != 0 || native.Uint16(inline[8:]) != leafPage || native.Uint32(inline[12:]) != 0 {
+	if len(inline) < pageHead || native.Uint64(inline) != 0 || native.Uint16(inline[8:]) != leafPage ||
+		native.Uint32(inline[12:]) != 0 {
 		return Damage("page %d has a bucket without a page", id)
 	}
 	return i.leaf(inline, 0, depth, nil, nil)

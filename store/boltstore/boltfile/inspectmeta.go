@@ -26,7 +26,8 @@ func readMeta(from io.ReaderAt, size int64) (latest meta, ok bool, err error) {
 			return m, false
 		}
 		if version := native.Uint32(b[4:]); version != boltVersion {
-			err = fmt.Errorf("is of bbolt's version %d and this program knows version %d: use the program that wrote it, or another store.path", version, boltVersion)
+			err = fmt.Errorf("is of bbolt's version %d and this program knows version %d: "+
+				"use the program that wrote it, or another store.path", version, boltVersion)
 			return m, false
 		}
 		return meta{

@@ -56,7 +56,10 @@ func open(path string, o Options, prepare func(*bbolt.Tx) error) (*File, error) 
 // openFile opens the file at path and looks at its structure. One that is damaged has
 // been set aside when it returns, unless it is to be left.
 func openFile(path string, o Options) (*File, error) {
-	f := &File{path: path, leave: o.Leave, now: o.Now, queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{})}
+	f := &File{
+		path: path, leave: o.Leave, now: o.Now,
+		queue: make(chan change), quit: make(chan struct{}), ended: make(chan struct{}),
+	}
 	open := func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 		if f.opened, err = openLocked(name, flag, mode); err != nil {
 			return nil, err
@@ -71,7 +74,8 @@ func openFile(path string, o Options) (*File, error) {
 		return f.opened, nil
 	}
 	err := f.guard(func() (err error) {
-		f.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: open})
+		options := &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: open}
+		f.bolt, err = bbolt.Open(path, 0o600, options)
 		return err
 	})
 	switch {
@@ -99,6 +103,7 @@ func (f *File) refuse(err error) error {
 // damaged says what in a file cannot be.
 type damaged struct{ what string }
 
+// Error says it.
 func (d *damaged) Error() string { return d.what }
 
 // IsDamage reports whether an error is about what in a file cannot be.

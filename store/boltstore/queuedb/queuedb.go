@@ -92,7 +92,8 @@ func splitKey(key []byte) (token []byte, id uint64, ok bool) {
 // and a new one takes its place, or it is left as it is.
 func Open(path string, o Options) (*DB, *boltfile.SetAside, error) {
 	db := &DB{Options: o}
-	f, aside, err := boltfile.Open(path, boltfile.Options{Version: version, Now: o.Now, Leave: o.Leave}, func(tx *bbolt.Tx) error {
+	options := boltfile.Options{Version: version, Now: o.Now, Leave: o.Leave}
+	f, aside, err := boltfile.Open(path, options, func(tx *bbolt.Tx) error {
 		o.Begin()
 		if err := db.prepare(tx); err != nil {
 			return err

@@ -102,7 +102,15 @@ func (l *Log) write(g *segment, batches []*Batch, now time.Time) error {
 
 // appended says that b is in g, and in its caller's hands.
 func (g *segment) appended(b *Batch) {
+	next := g.name.first
+	if g.Size > 0 {
+		next = g.Last + 1
+	}
 	for t, r := range b.Records {
+		for ; next < r.ID; next++ { // it went to a queue, or could not be written
+			g.left.add(g.bit(next))
+		}
+		next++
 		size := int64(FrameSize(len(t.Name), len(r.Token), len(r.Body)))
 		g.found(r.ID, g.Size)
 		g.Size += size
@@ -118,7 +126,7 @@ func (l *Log) segmentFor(first uint64, now time.Time) (*segment, error) {
 	if err := l.keepRoom(); err != nil {
 		return nil, err
 	}
-	if g := l.current; g != nil && g.Size < l.Segment && first-g.name.first < maxSegmentIDs {
+	if g := l.current; g != nil && g.Size < l.Segment && first-g.name.first < maxSegmentIDs && isAt(l.file, g.path) {
 		return g, nil
 	}
 	l.roll()
@@ -139,6 +147,17 @@ func (l *Log) segmentFor(first uint64, now time.Time) (*segment, error) {
 	l.file, l.current = f, g
 	l.segments = append(l.segments, g)
 	return g, nil
+}
+
+// isAt reports whether a file that is open is what others find at path: one that has been
+// removed takes with it what is appended.
+func isAt(f *os.File, path string) bool {
+	ours, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(ours, there)
 }
 
 // Roll ends the current segment, if there is one: nothing is appended to it any more.

@@ -1,38 +1,46 @@
 package seglog
 
 import (
-	"bufio"
-	"errors"
-	"io/fs"
-	"os"
 	"slices"
+	"strings"
+	"time"
 )
 
 // manySegments is how many neighbours become one in any case, if all that is left in
 // them has room in one: each start of the program begins one.
 const manySegments = 16
 
+// restTime is for how long a segment is left alone that cannot be written anew.
+const restTime = time.Minute
+
 // DropExpired writes segments anew without what has expired.
 func (l *Log) DropExpired() {
+	now := l.Now()
 	l.mu.Lock()
-	due := slices.DeleteFunc(slices.Clone(l.segments), func(g *segment) bool { return g == l.current || !l.isDue(g) })
+	due := slices.DeleteFunc(slices.Clone(l.segments), func(g *segment) bool {
+		return g == l.current || g.rests(now) || !g.isDue(now.Unix())
+	})
 	l.mu.Unlock()
 	for _, g := range due {
-		l.WithRoom(func() error { return l.renew([]*segment{g}, true) })
+		l.renew([]*segment{g}, true)
 	}
 }
 
 // isDue reports whether something in a segment has expired.
-func (l *Log) isDue(g *segment) bool { return g.Soonest != 0 && g.Soonest <= l.Now().Unix() }
+func (g *summary) isDue(now int64) bool { return g.Soonest != 0 && g.Soonest <= now }
+
+// rests reports whether a segment is not to be written anew.
+func (g *segment) rests(now time.Time) bool { return g.lost || g.restsUntil.After(now) }
 
 // RollSparse ends the current segment if an eighth of it is done or something has
 // expired, so that it can be removed or written anew.
 func (l *Log) RollSparse() {
+	now := l.Now().Unix()
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	l.mu.Lock()
 	g := l.current
-	ends := g != nil && (l.isDue(g) || g.Size > g.live.Bytes && (g.Size-g.live.Bytes)*8 >= g.Size)
+	ends := g != nil && (g.isDue(now) || g.dead() > 0 && g.dead()*8 >= g.Size)
 	l.mu.Unlock()
 	if ends {
 		l.roll()
@@ -40,26 +48,38 @@ func (l *Log) RollSparse() {
 }
 
 // Clean writes neighbouring segments anew if at least one of so many parts of their
-// bytes is done, and reports whether. It is called by one at a time, and so are Flush,
-// DropExpired and RollSparse.
+// bytes is done, and reports whether to go on: then there are fewer of them, or fewer bytes,
+// and what has come of them is not taken again before more of it is done, or it has more
+// neighbours; or they rest. It is called by one at a time, and so are Flush, DropExpired and
+// RollSparse.
 func (l *Log) Clean(parts int64) bool {
+	now := l.Now()
 	l.mu.Lock()
-	run := l.sparse(parts)
+	run := l.sparse(parts, false, now)
 	l.mu.Unlock()
-	if len(run) == 0 {
-		return false
-	}
-	return l.WithRoom(func() error { return l.renew(run, false) }) == nil
+	return l.renew(run, false)
 }
 
-// sparse gives the neighbours of which most is done, if it is enough.
-func (l *Log) sparse(parts int64) (run []*segment) {
+// CleanAtRest is Clean for segments that do not drain. later reports that there are
+// others, which are to be looked at again behind the next Flush.
+func (l *Log) CleanAtRest(parts int64) (cleaned, later bool) {
+	now := l.Now()
+	l.mu.Lock()
+	run := l.sparse(parts, true, now)
+	later = len(run) == 0 && len(l.sparse(parts, false, now)) > 0
+	l.mu.Unlock()
+	return l.renew(run, false), later
+}
+
+// sparse gives the neighbours of which most is done, if it is enough; atRest: and of which
+// none drains.
+func (l *Log) sparse(parts int64, atRest bool, now time.Time) (run []*segment) {
 	most := int64(0)
 	for i, first := range l.segments {
 		size, live, n := int64(0), int64(0), 0
 		for _, g := range l.segments[i:] {
-			if g == l.current || g.name.salt != first.name.salt || g.Last-first.name.first >= maxSegmentIDs ||
-				n > 0 && live+g.live.Bytes > l.Segment {
+			if g == l.current || g.rests(now) || atRest && g.drains || g.name.salt != first.name.salt ||
+				g.Last-first.name.first >= maxSegmentIDs || n > 0 && live+g.live.Bytes > l.Segment {
 				break
 			}
 			size, live, n = size+g.Size, live+g.live.Bytes, n+1
@@ -71,114 +91,38 @@ func (l *Log) sparse(parts int64) (run []*segment) {
 	return run
 }
 
-// renew has one segment take the place of a run: first on disk, then in memory. If
-// expired is set, what has expired and is not checked out leaves.
-func (l *Log) renew(run []*segment, expired bool) (err error) {
-	name := run[0].name
-	for _, g := range run {
-		name.generation = max(name.generation, g.name.generation+1)
+// renew writes a run anew, and reports whether to go on: not if there is none, or the disk is
+// full. One that fails for another reason rests for a while, so that others have their turn.
+// On a full disk the sparsest of the run may have room where all of it has none.
+func (l *Log) renew(run []*segment, expired bool) bool {
+	if len(run) == 0 {
+		return false
 	}
-	to := newSegment(l.Dir, name)
-	to.Last, to.Put = run[len(run)-1].Last, run[0].Put
-	f, err := os.OpenFile(to.path+newEnd, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+	var unread error // what is wrong with one of them, and not with the disk
+	rests := run
+	err := l.WithRoom(func() (err error) {
+		var at *segment
+		if at, err = l.rewrite(run, expired); at != nil {
+			rests, unread, err = []*segment{at}, err, nil
+		}
 		return err
+	})
+	switch {
+	case err == nil && unread == nil:
+		return true
+	case IsFull(err):
+		one := slices.MaxFunc(run, func(a, b *segment) int { return int(a.dead() - b.dead()) })
+		return len(run) > 1 && one.dead() > 0 && l.renew([]*segment{one}, expired)
 	}
-	defer os.Remove(to.path + newEnd) // if it still has that name
+	until := l.Now().Add(restTime)
 	l.mu.Lock()
-	before := to.doneIn(run)
+	told := !rests[0].restsUntil.IsZero()
+	for _, g := range rests {
+		g.restsUntil = until
+	}
 	l.mu.Unlock()
-	w := bufio.NewWriterSize(f, scanBytes)
-	now := l.Now().Unix()
-	for _, g := range run {
-		err = errors.Join(err, l.scan(g, 0, g.Size, func(sc *scanner, f Frame, at int64) bool {
-			switch {
-			case before.has(to.bit(f.ID)):
-				return true
-			case expired && f.Expires != 0 && f.Expires <= now:
-				if l.Expire(f) {
-					return true
-				}
-			default:
-				to.expires(f.Expires)
-			}
-			to.found(f.ID, to.Size)
-			to.Size += int64(f.Size)
-			w.Write(sc.read(at, f.Size)[:f.Size]) // what goes wrong Flush says
-			return true
-		}))
+	if unread != nil && !told {
+		l.Quarantine(strings.NewReader(unread.Error() + "\n"))
 	}
-	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
-	if err == nil { // the new one may have a lower ID than was given
-		err = writeSummary(to.path, to.summary, true)
-	}
-	// No Put returns from here on until the new segment is there in memory too: it
-	// carries what was done before it, and the old segments' marks go with them.
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	if err == nil {
-		err = l.carryMarks(to, run, before)
-	}
-	if err == nil {
-		err = os.Rename(to.path+newEnd, to.path)
-	}
-	if err == nil {
-		err = syncDir(l.Dir)
-	}
-	if err == nil {
-		l.replace(run, to, before)
-		for _, g := range run {
-			err = errors.Join(err, g.remove())
-		}
-	}
-	return err
-}
-
-// doneIn is what is done of a run, with the places that it has in g.
-func (g *segment) doneIn(run []*segment) (all bitmap) {
-	for _, old := range run {
-		all.join(old.done, g.bit(old.name.first&^63)/64)
-	}
-	return all
-}
-
-// carryMarks marks in the new segment what was done since it was copied.
-func (l *Log) carryMarks(to *segment, run []*segment, before bitmap) error {
-	// Marks of a segment of that name, which did not come to be, may be there.
-	if err := os.Remove(beside(to.path, marksEnd)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	l.mu.Lock()
-	since := to.doneIn(run).without(before)
-	l.mu.Unlock()
-	if len(since) == 0 {
-		return nil
-	}
-	return errors.Join(writeMarks(to.path, since, 0), syncMarks(to.path))
-}
-
-// replace has a segment take the place of a run, of which some may be done meanwhile.
-func (l *Log) replace(run []*segment, to *segment, before bitmap) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	to.done, to.left = to.doneIn(run).without(before), before
-	for _, g := range run {
-		to.left.join(g.left, to.bit(g.name.first&^63)/64)
-	}
-	to.unwritten(0, len(to.done))
-	for _, g := range run { // so that never fewer seem to wait than do
-		for n, c := range g.counts {
-			to.add(n, c.Records, c.Bytes)
-		}
-	}
-	for _, g := range run {
-		for n, c := range g.counts {
-			g.add(n, -c.Records, -c.Bytes)
-		}
-		g.gone = true
-		l.size -= g.Size
-	}
-	l.size += to.Size
-	at := slices.Index(l.segments, run[0])
-	l.segments = slices.Replace(l.segments, at, at+len(run), to)
+	return true
 }

@@ -5,12 +5,14 @@ import (
 	"slices"
 )
 
+// soon is within how many Flushes a segment is done that is not worth writing anew before.
+const soon = 16
+
 // Flush makes durable what is done, removes the segments in which all is, and writes down
 // what others contain.
 func (l *Log) Flush() error {
 	l.writing.Lock()
 	err := l.writeMarks()
-	l.writing.Unlock()
 	l.mu.Lock()
 	var unsynced []*segment
 	for _, g := range l.segments {
@@ -18,8 +20,10 @@ func (l *Log) Flush() error {
 			g.unsynced = false
 			unsynced = append(unsynced, g)
 		}
+		g.drains, g.ended = g.ended > 0 && g.ended*soon > g.live.Records, 0
 	}
 	l.mu.Unlock()
+	l.writing.Unlock() // not before: what a Put is at writing would be taken for synced
 	for _, g := range unsynced {
 		if failed := syncMarks(g.path); failed != nil {
 			l.mu.Lock()
@@ -27,6 +31,9 @@ func (l *Log) Flush() error {
 			l.mu.Unlock()
 			err = errors.Join(err, failed)
 		}
+	}
+	if err == nil {
+		err = l.removeReplaced()
 	}
 	if err == nil {
 		err = l.removeDone()
@@ -72,7 +79,9 @@ func (l *Log) removeDone() (err error) {
 	}
 	l.mu.Unlock()
 	for _, g := range done {
-		err = errors.Join(err, g.remove())
+		if !g.lost {
+			err = errors.Join(err, g.remove())
+		}
 	}
 	if len(done) > 0 {
 		err = errors.Join(err, syncDir(l.Dir))

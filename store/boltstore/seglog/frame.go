@@ -107,7 +107,10 @@ func ReadFrame(b []byte, salt uint32) (f Frame, ok bool) {
 	if len(b) < frameFixed || !bytes.HasPrefix(b, magic) {
 		return f, false
 	}
-	f = Frame{Kind: Kind(b[8]), Salt: be.Uint32(b[4:]), ID: be.Uint64(b[20:]), Expires: int64(be.Uint64(b[28:])), Put: be.Uint32(b[36:])}
+	f = Frame{
+		Kind: Kind(b[8]), Salt: be.Uint32(b[4:]), ID: be.Uint64(b[20:]),
+		Expires: int64(be.Uint64(b[28:])), Put: be.Uint32(b[36:]),
+	}
 	name, token, body := int(be.Uint16(b[10:])), int(be.Uint16(b[12:])), int(be.Uint32(b[16:]))
 	end := frameFixed + name + token
 	if salt != 0 && f.Salt != salt || f.Kind < InLog || f.Kind > Moved || name > store.MaxSpoolName+2 ||

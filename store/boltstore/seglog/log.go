@@ -19,10 +19,10 @@ import (
 )
 
 // Tally counts what is in the log of a name, and not done. Its owner takes from Waiting
-// what is checked out.
+// what is checked out. Lost are those that became unreadable while they waited.
 type Tally struct {
-	Name                    string
-	Records, Bytes, Waiting atomic.Int64
+	Name                          string
+	Records, Bytes, Waiting, Lost atomic.Int64
 }
 
 // Out is a record that is checked out.
@@ -53,6 +53,8 @@ type Log struct {
 	Config
 	buffers sync.Pool // of *[]byte
 	broken  atomic.Uint64
+
+	replaced []*segment // that could not be removed yet; of those who are called one at a time
 
 	writing sync.Mutex // by who writes; before mu
 	file    *os.File   // the current segment
@@ -92,17 +94,17 @@ func (l *Log) LastID() uint64 {
 	return l.segments[len(l.segments)-1].Last
 }
 
-// Since is the second since 1970 before which nothing was put that there is of a name; 0:
-// there is nothing.
-func (l *Log) Since(t *Tally) (since int64) {
+// Since is the second since 1970, as the clock was, at which the first segment was begun that
+// has something of a name; 0: there is nothing.
+func (l *Log) Since(t *Tally) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, g := range l.segments {
-		if g.counts[t].Records > 0 && (since == 0 || g.Put < since) {
-			since = g.Put
+		if g.counts[t].Records > 0 {
+			return g.Put
 		}
 	}
-	return since
+	return 0
 }
 
 // Has reports whether a record is in the log, and not done.
@@ -121,6 +123,20 @@ func (l *Log) End(o Out) {
 	o.Tally.Waiting.Add(1) // which add takes back
 	g.add(o.Tally, -1, -o.Size)
 	g.setDone(o.ID)
+}
+
+// Return has a record wait that was checked out. One that has become unreadable meanwhile
+// has left, since no reader would come to it.
+func (l *Log) Return(o Out) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o.Tally.Waiting.Add(1)
+	if g := l.segment(o.ID); g.absent.has(g.bit(o.ID)) {
+		g.add(o.Tally, -1, -o.Size)
+		g.left.add(g.bit(o.ID))
+		o.Tally.Lost.Add(1)
+		l.broken.Add(1)
+	}
 }
 
 const (
@@ -147,7 +163,7 @@ func (l *Log) keep(from io.Reader) {
 	}
 }
 
-// Broken is how many pieces have been found to be, and the file that has the first bytes
+// Broken is how many records have been found to be, or pieces of which it is not known, and the file that has the first bytes
 // of them, if there is one.
 func (l *Log) Broken() (pieces uint64, kept string) {
 	if pieces = l.broken.Load(); pieces > 0 && exists(l.path(brokenName)) {

@@ -9,7 +9,15 @@ import (
 	"time"
 
 	"apnsbridge/store"
+	"apnsbridge/store/storetest"
 )
+
+func TestMain(m *testing.M) {
+	if err := storetest.InMemory(); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
 
 // openLog is a log in dir with one name, of which nothing is checked out.
 func openLog(t *testing.T, dir string) (*Log, *Tally) {
@@ -54,11 +62,12 @@ func TestDoneWhileWrittenAnew(t *testing.T) {
 	run := l.segments[:1:1]
 	name := run[0].name
 	name.generation++
-	to := newSegment(dir, name)
+	to := &renewal{segment: newSegment(dir, name), run: run}
 	to.summary = run[0].summary
-	before := to.doneIn(run)
+	to.before = to.doneIn(run)
+	to.there = []counted{{tally, first.ID, 0, first.Size}, {tally, second.ID, first.Size, second.Size}}
 	l.End(first)
-	l.replace(run, to, before)
+	l.CheckedOut(func(held iter.Seq[Out]) { l.replace(to, held) })
 	if l.Has(first.ID) || !l.Has(second.ID) {
 		t.Errorf("the first is there: %v, the second: %v", l.Has(first.ID), l.Has(second.ID))
 	}
@@ -210,5 +219,41 @@ func TestDoneForAReaderOfTheOldFile(t *testing.T) {
 	}
 	if records := tally.Records.Load(); records != 2 {
 		t.Errorf("%d records are counted, want 2", records)
+	}
+}
+
+// What is about to be done altogether is not written anew first; what stays is, though a little of it goes now and then.
+func TestCleanAtRest(t *testing.T) {
+	l, tally := openLog(t, t.TempDir())
+	var all []Out
+	for id := range uint64(100) {
+		all = append(all, put(t, l, tally, 1+id))
+	}
+	l.Roll()
+	for _, step := range []struct {
+		name           string
+		ends           int
+		cleaned, later bool
+	}{
+		{"most is done at once", 60, false, true},
+		{"a quarter of the rest", 10, false, true},
+		{"one of thirty", 1, true, false},
+		{"nothing", 0, false, false},
+		{"most of what is left", 20, false, true},
+		{"nothing more", 0, true, false},
+	} {
+		for _, o := range all[:step.ends] {
+			l.End(o)
+		}
+		all = all[step.ends:]
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if cleaned, later := l.CleanAtRest(2); cleaned != step.cleaned || later != step.later {
+			t.Errorf("%s: cleaned %t, later %t; want %t, %t", step.name, cleaned, later, step.cleaned, step.later)
+		}
+	}
+	if records := tally.Records.Load(); records != int64(len(all)) {
+		t.Errorf("%d records are counted, want %d", records, len(all))
 	}
 }

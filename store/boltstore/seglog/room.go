@@ -67,12 +67,15 @@ func (l *Log) Probe(bytes int64) {
 // for it.
 func (l *Log) WithRoom(do func() error) error {
 	err := do()
-	if errors.Is(err, syscall.ENOSPC) && l.giveRoom() {
+	if IsFull(err) && l.giveRoom() {
 		err = do()
 	}
 	l.Note(err, 0)
 	return err
 }
+
+// IsFull reports whether err is that of a disk which is full, or of which no more is ours.
+func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // giveRoom gives the file up, and reports whether it was there.
 func (l *Log) giveRoom() bool {

@@ -30,7 +30,9 @@ var ErrNoFrames = errors.New("there is no frame in it")
 // salt that most have, since what a provider has put into a body is not many. Those of a
 // segment, which has a name, are done as the marks beside it say. inUse
 // tells whether what stands somewhere in the file is in use, and whether that is sure.
-func Salvage(f *os.File, size int64, name Name, now int64, inUse func(at int64) (used, sure bool)) (list []Salvaged, lost Losses, err error) {
+func Salvage(
+	f *os.File, size int64, name Name, now int64, inUse func(at int64) (used, sure bool),
+) (list []Salvaged, lost Losses, err error) {
 	salts, salt := make(map[uint32]int), uint32(0)
 	sc := scanner{from: f, size: size}
 	for frame, at, ok := sc.next(); ok; frame, at, ok = sc.next() {

@@ -20,6 +20,10 @@ type scanner struct {
 
 type gap struct{ at, size int64 }
 
+// within reports whether g is a part of other: who does not read a file from its beginning
+// may come to the second half of one.
+func (g gap) within(other gap) bool { return other.at <= g.at && g.at+g.size <= other.at+other.size }
+
 const scanBytes = 1 << 20 // that are read at a time
 
 // next gives the next frame, whose slices are good until the scanner reads again, and

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // segment is a file of the log. Frames are appended to the last of them, the current.
@@ -18,14 +19,20 @@ type segment struct {
 	counts map[*Tally]count
 	live   count // of all names
 	done   bitmap
-	left   bitmap     // done too, and not copied here: a reader may still have the file that this one took the place of
+	left   bitmap     // neither counted nor given, though a reader may have it, of a file whose place this one took
+	absent bitmap     // not here any more, and counted: it was checked out, until it ends or is returned
 	holes  []gap      // that are known
 	points []waypoint // where a reader may begin
 	summary
 
+	ended      int       // records done since the latest Flush
+	drains     bool      // so many were before it that all of them soon may be
+	restsUntil time.Time // it is not written anew before: that has failed
+
 	from, to   int  // the words of done that are to be written
 	unsynced   bool // something was written since the last sync
 	summarized bool
+	lost       bool // its file cannot be read as a whole, and is left for the next process, which may
 	gone       bool // another has taken its place, or its file is removed
 }
 
@@ -50,15 +57,23 @@ func (g *segment) add(t *Tally, records int, bytes int64) {
 		g.counts[t] = c
 	}
 	g.live.Records += records
+	g.ended += max(0, -records)
 	g.live.Bytes += bytes
 	t.Records.Add(int64(records))
 	t.Bytes.Add(bytes)
 	t.Waiting.Add(int64(records))
 }
 
+// dead is how many bytes of it are of no use.
+func (g *segment) dead() int64 { return g.Size - g.live.Bytes }
+
 // found notes where a frame stands.
 func (g *segment) found(id uint64, off int64) {
-	if last := len(g.points) - 1; last < 0 && off >= waypointBytes || last >= 0 && off >= g.points[last].off+waypointBytes {
+	from := int64(0) // of the last
+	if last := len(g.points) - 1; last >= 0 {
+		from = g.points[last].off
+	}
+	if off >= from+waypointBytes {
 		g.points = append(g.points, waypoint{id, off})
 	}
 }
@@ -114,6 +129,7 @@ const (
 	newEnd     = ".new" // of a file that is not whole yet
 )
 
+// String is the file name.
 func (n Name) String() string {
 	return fmt.Sprintf("%016x-%d-%08x%s", n.first, n.generation, n.salt, segmentEnd)
 }

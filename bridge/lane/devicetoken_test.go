@@ -1,0 +1,27 @@
+package lane
+
+import (
+	"bytes"
+	"testing"
+	"unsafe"
+)
+
+// An entry that serves one device after another has the token of the last, of whatever size.
+func TestDeviceToken(t *testing.T) {
+	var d deviceToken
+	for _, size := range []int{32, 1, 32, 100, 31, 33, 0, 32} {
+		token := bytes.Repeat([]byte{byte(size + 1)}, size)
+		d.set(token)
+		if got := d.bytes(); !bytes.Equal(got, token) {
+			t.Errorf("of %d bytes: %x", size, got)
+		}
+	}
+}
+
+// An entry has two cache lines: as many are looked up as there are notifications on their way,
+// which is more than the processor's caches have room for.
+func TestDeviceSize(t *testing.T) {
+	if size := unsafe.Sizeof(device{}); size > 128 {
+		t.Errorf("it has %d bytes", size)
+	}
+}

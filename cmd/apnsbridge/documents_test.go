@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// model is the command line as kong has it.
+func model(t *testing.T) *kong.Application {
+	t.Helper()
+	parser, err := kong.New(&commands{}, kong.Name("apnsbridge"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parser.Model
+}
+
+var (
+	// Where apnsbridge is what is run, and what it is given.
+	invocation = regexp.MustCompile(`(?:^|[=(] ?|&& |\| |; |do |until )(?:\S*/|go run \./cmd/)?apnsbridge ([a-z][^&|;#)]*)`)
+	flagName   = regexp.MustCompile(`(?:^|[\s\[])--([a-z][a-z-]*)`)
+)
+
+// mistake tells what the words behind apnsbridge name that is not there.
+func mistake(model *kong.Application, words string) string {
+	node := model.Node
+	for word := range strings.FieldsSeq(words) {
+		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == word })
+		if i < 0 {
+			if node == model.Node {
+				return "there is no command " + word
+			}
+			break
+		}
+		node = node.Children[i]
+	}
+	for _, found := range flagName.FindAllStringSubmatch(words, -1) {
+		if found[1] != "help" && !slices.Contains(completions(node), "--"+found[1]) {
+			return node.FullPath() + " has no --" + found[1]
+		}
+	}
+	return ""
+}
+
+// shown are the pieces of a document that are code, by line; of other files all lines.
+func shown(name, text string) (all []string) {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	code := filepath.Ext(name) != ".md"
+	for line := range strings.Lines(text) {
+		line = strings.TrimLeft(strings.TrimSpace(line), "# ")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			code = !code
+		case code:
+			all = append(all, strings.NewReplacer(`"`, "", ",", "", "'", "").Replace(line))
+		default:
+			for i, span := range strings.Split(line, "`") {
+				if i%2 == 1 {
+					all = append(all, span)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Commands and flags that stand in documents, units, packages and help are there.
+func TestDocumentedCommands(t *testing.T) {
+	model := model(t)
+	texts := make(map[string]string)
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		name := entry.Name()
+		if err == nil && entry.IsDir() && (name == ".git" || name == "release") {
+			return fs.SkipDir
+		}
+		kind := filepath.Ext(name)
+		packaged := strings.Contains(filepath.ToSlash(path), "cmd/apnsbridge/packaging/") && kind != ".go"
+		if err != nil || entry.IsDir() || kind != ".md" && name != "Dockerfile" && !packaged {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		texts[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eachCommand(model.Node, nil, func(words []string, node *kong.Node) {
+		_, example, _ := strings.Cut(node.Detail, "Example:\n")
+		texts["help of "+strings.Join(words, " ")] = example
+	})
+	var flags []string
+	eachCommand(model.Node, nil, func(_ []string, node *kong.Node) { flags = append(flags, completions(node)...) })
+	invocations := 0
+	for name, text := range texts {
+		for _, line := range shown(name, text) {
+			for _, found := range invocation.FindAllStringSubmatch(line, -1) {
+				invocations++
+				if problem := mistake(model, found[1]); problem != "" {
+					t.Errorf("%s: %s: %s", name, line, problem)
+				}
+			}
+			if strings.HasPrefix(line, "--") && strings.HasSuffix(name, ".md") {
+				if flag, _, _ := strings.Cut(line, " "); !slices.Contains(flags, flag) {
+					t.Errorf("%s: no command has %s", name, flag)
+				}
+			}
+		}
+	}
+	if invocations < 80 {
+		t.Errorf("apnsbridge is called %d times", invocations)
+	}
+}
+
+// The README, or a document that it links to, shows each command.
+func TestCommandsAreDocumented(t *testing.T) {
+	var all bytes.Buffer
+	paths, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(paths, "../../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	eachCommand(model(t).Node, nil, func(words []string, node *kong.Node) {
+		if command := strings.Join(words, " "); node.Leaf() && !strings.Contains(all.String(), "apnsbridge "+command) {
+			t.Errorf("no document shows apnsbridge %s", command)
+		}
+	})
+}

@@ -1,0 +1,10 @@
+package logwriter
+
+import (
+	"os"
+	"testing"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
+)
+
+func TestMain(m *testing.M) { os.Exit(servertest.Checked{M: m}.Run()) }

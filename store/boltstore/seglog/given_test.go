@@ -1,0 +1,132 @@
+package seglog
+
+import (
+	"iter"
+	"math"
+	"os"
+	"slices"
+	"testing"
+)
+
+// What has become unreadable, and was not checked out then, is not there any more, though a
+// reader has read it before and comes with it now: it does not count.
+func TestUnreadableIsNotThere(t *testing.T) {
+	l, tally := openLog(t, t.TempDir())
+	first, second := put(t, l, tally, 1), put(t, l, tally, 2)
+	third := put(t, l, tally, 3)
+	l.CheckedOut = func(fn func(iter.Seq[Out])) { fn(slices.Values([]Out{third})) }
+	tally.Waiting.Add(2)
+	damage(t, l.current.path, first.Size, 2*first.Size)
+	if _, err := l.Each(tally, 0, math.MaxInt64, func(*Found) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if !l.Has(first.ID) || l.Has(second.ID) || !l.Has(third.ID) || tally.Records.Load() != 2 {
+		t.Errorf("there are %v, %v and %v, and %d count", l.Has(first.ID), l.Has(second.ID), l.Has(third.ID), tally.Records.Load())
+	}
+	l.End(third)
+	if got := tally.Waiting.Load(); got != 1 {
+		t.Errorf("%d wait, want 1", got)
+	}
+}
+
+// An ID that was passed over is of no record: who has it in hand, as a Put has what could not be
+// written, does not have it count.
+func TestPassedOverIsNotThere(t *testing.T) {
+	l, tally := openLog(t, t.TempDir())
+	first, third := put(t, l, tally, 1), put(t, l, tally, 3)
+	second := Out{ID: 2, Size: first.Size, Tally: tally}
+	l.CheckedOut = func(fn func(iter.Seq[Out])) { fn(slices.Values([]Out{second, third})) }
+	damage(t, l.current.path, 0, first.Size)
+	if _, err := l.Each(tally, 0, math.MaxInt64, func(*Found) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if l.Has(second.ID) || tally.Records.Load() != 1 {
+		t.Errorf("it is there: %v; %d count, want 1", l.Has(second.ID), tally.Records.Load())
+	}
+}
+
+// What became unreadable while it was checked out has left when it is returned: it would wait for ever.
+func TestUnreadableIsNotReturned(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		l, tally := openLog(t, t.TempDir())
+		first, second := put(t, l, tally, 1), put(t, l, tally, 2)
+		l.Roll()
+		put(t, l, tally, 3)
+		l.CheckedOut = func(fn func(iter.Seq[Out])) { fn(slices.Values([]Out{first, second})) }
+		damage(t, l.segments[0].path, first.Size, first.Size+second.Size)
+		if _, err := l.Each(tally, 0, math.MaxInt64, func(*Found) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+		if anew {
+			l.segments[0].Soonest = 1
+			l.DropExpired()
+		}
+		l.Return(first)
+		l.Return(second)
+		if !l.Has(first.ID) || l.Has(second.ID) || tally.Records.Load() != 2 || tally.Waiting.Load() != 1 {
+			t.Errorf("there are %v and %v; %d count, and %d wait; want the first, of two", l.Has(first.ID), l.Has(second.ID),
+				tally.Records.Load(), tally.Waiting.Load())
+		}
+	}
+}
+
+// What became unreadable while it was checked out counts as long as it is, and not with the next
+// process, which would wait for it for ever: it is not in the segment any more.
+func TestUnreadableIsNotSummed(t *testing.T) {
+	dir := t.TempDir()
+	l, tally := openLog(t, dir)
+	first, second := put(t, l, tally, 1), put(t, l, tally, 2)
+	l.Roll()
+	put(t, l, tally, 3)
+	l.CheckedOut = func(fn func(iter.Seq[Out])) { fn(slices.Values([]Out{second})) }
+	damage(t, l.segments[0].path, first.Size, first.Size+second.Size)
+	l.segments[0].Soonest = 1
+	l.DropExpired()
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := tally.Records.Load(); got != 3 {
+		t.Errorf("%d count, want 3", got)
+	}
+	checkThere(t, "behind a kill", imageOf(t, dir).write(t), []uint64{1, 3})
+	l.End(second)
+	if got := tally.Records.Load(); got != 2 {
+		t.Errorf("%d count at last, want 2", got)
+	}
+}
+
+// What can be read again is not there again, and no reason to write its segment anew for ever.
+func TestReadableAgainIsNotKept(t *testing.T) {
+	l, tally := openLog(t, t.TempDir())
+	first := put(t, l, tally, 1)
+	put(t, l, tally, 2)
+	put(t, l, tally, 3)
+	path := l.current.path
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, path, 0, 2*first.Size)
+	there(t, l, tally)
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	put(t, l, tally, 4)
+	cleanAll(t, l)
+	if got := there(t, l, tally); !slices.Equal(got, []uint64{3, 4}) || l.segments[0].dead() != 0 {
+		t.Errorf("there are %v, and %d bytes of no use", got, l.segments[0].dead())
+	}
+}
+
+// damage overwrites a part of a file.
+func damage(t *testing.T, path string, from, to int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, to-from), from)
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
