@@ -14,19 +14,22 @@ import (
 func addsUp(t *testing.T, b *Bridge) {
 	t.Helper()
 	var st AppStats
-	sum := func() uint64 {
+	var counted uint64
+	end := time.Now().Add(patience)
+	for { // the figures of one moment: the disk's are read before the lane's
 		st = b.Stats().Apps["mail"]
 		c := st.Conversation
 		swallowed := c.SwallowedSame + c.SwallowedOther + c.SwallowedReset + st.Known
-		return st.Accepted + st.BadTokens + st.BadTokensCached + st.Refused + st.Unregistered + st.Unknown + swallowed +
+		counted = st.Accepted + st.BadTokens + st.BadTokensCached + st.Refused + st.Unregistered + st.Unknown + swallowed +
 			st.Expired + st.Dropped + st.Crowded + st.Unreadable + st.Abandoned + uint64(st.Waiting.Notifications)
-	}
-	end := time.Now().Add(10 * time.Second)
-	for sum() != st.Taken && time.Now().Before(end) {
-		time.Sleep(10 * time.Millisecond) // between two counters
-	}
-	if got := sum(); got != st.Taken {
-		t.Errorf("%d taken, %d counted: %+v", st.Taken, got, st)
+		if counted == st.Taken {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("%d taken, %d counted: %+v", st.Taken, counted, st)
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
