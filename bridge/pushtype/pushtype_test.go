@@ -165,18 +165,54 @@ func TestScanAgreesWithEncodingJSON(t *testing.T) {
 	}
 }
 
+// Strings of every length about what is looked at byte by byte, with an escape at each
+// place, end where they end.
+func TestStringsEndWhereTheyEnd(t *testing.T) {
+	for length := range 3 * short {
+		for at := range length + 1 {
+			for _, escape := range []string{"", `\"`, `\\`, `\u0022`} {
+				text := strings.Repeat("a", at) + escape + strings.Repeat("b", length-at)
+				for payload, want := range map[string]facts{
+					`{"aps":{"alert":"` + text + `"},"mdm":1}`: {aps: true, visible: text != "", mdm: true},
+					`{"` + text + `":0,"mdm":1}`:               {mdm: true},
+					`{"` + text + `":"` + text + `,"mdm":1}`:   {},
+				} {
+					if got := scan([]byte(payload)); got != want {
+						t.Fatalf("%s: %+v, want %+v", payload, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Each character of a name may be written as its number, and what is no number is none.
-func TestUnescape(t *testing.T) {
+func TestEscapedNames(t *testing.T) {
 	for c := rune(0); c < 0x10000; c++ {
 		for _, format := range []string{`\u%04x`, `\u%04X`} {
-			if got, size := unescape(fmt.Appendf(nil, format, c)); got != c || size != 6 {
+			got, size := firstOf(fmt.Appendf(nil, format, c))
+			if c <= 0xff && (rune(got) != c || size != 6) || c > 0xff && size != 0 {
 				t.Fatalf(format+" is %q of %d bytes", c, got, size)
 			}
 		}
 	}
-	for _, written := range []string{``, `\`, `\u`, `\u006`, `\n0061`, `\u006/`, `\u006:`, `\u006@`, `\u006G`, "\\u006`", `\u006g`} {
-		if _, size := unescape([]byte(written)); size != 0 {
+	for _, written := range []string{`\`, `\u`, `\u006`, `\n0061`, `\u006/`, `\u006:`, `\u006@`, `\u006G`, "\\u006`", `\u006g`} {
+		if _, size := firstOf([]byte(written)); size != 0 {
 			t.Errorf("%q is a character of %d bytes", written, size)
+		}
+	}
+	for payload, want := range map[string]facts{
+		`{"\u0061\u0070\u0073":{"badge":1}}`:                         {aps: true, visible: true},
+		`{"aps\u0000":{"badge":1}}`:                                  {},
+		`{"\"":1,"\\":"\"","mdm":1}`:                                 {mdm: true},
+		`{"aps":{"content-availabl\u0065":1}}`:                       {aps: true, background: true},
+		`{"aps":{"content-availabl\u0065\u0065":1}}`:                 {aps: true},
+		`{"aps":{"content-available\u0065":1,"\u0073ound":"a\"\""}}`: {aps: true, visible: true},
+		`{"mdm\u00e9":1,"\u00e9":1}`:                                 {},
+		`{"mdm\n":1,"\u006ddm":"\\`:                                  {mdm: true},
+	} {
+		if got := scan([]byte(payload)); got != want {
+			t.Errorf("%s: %+v, want %+v", payload, got, want)
 		}
 	}
 }
@@ -211,11 +247,15 @@ func TestPushTypeAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkPushType(b *testing.B) {
-	payload := []byte(`{"aps":{"alert":"You have a new message","badge":3,"sound":"default"},"id":"0123456789"}`)
-	rule := NewRule("auto", "com.example.demo")
-	b.ReportAllocs()
-	for b.Loop() {
-		rule.Choose(payload, 10)
+	for name, alert := range map[string]string{"short": "You have a new message", "long": strings.Repeat("message ", 25)} {
+		b.Run(name, func(b *testing.B) {
+			payload := []byte(`{"aps":{"alert":"` + alert + `","badge":3,"sound":"default"},"id":"0123456789"}`)
+			rule := NewRule("auto", "com.example.demo")
+			b.ReportAllocs()
+			for b.Loop() {
+				rule.Choose(payload, 10)
+			}
+		})
 	}
 }
 
