@@ -21,6 +21,9 @@ func TestDeviceToken(t *testing.T) {
 // An entry has two cache lines: as many are looked up as there are notifications on their way,
 // which is more than the processor's caches have room for.
 func TestDeviceSize(t *testing.T) {
+	if at := unsafe.Offsetof(device{}.token); at > 64 {
+		t.Errorf("what comes before a device's token has %d bytes, want a cache line at most", at)
+	}
 	if size := unsafe.Sizeof(device{}); size > 128 {
 		t.Errorf("it has %d bytes", size)
 	}

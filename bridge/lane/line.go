@@ -65,22 +65,24 @@ const (
 
 // device is the order of one device. It is its entry, too, while it is asleep.
 type device struct {
+	// What one that goes well looks at comes first, in one cache line.
 	hash        uint64
-	token       deviceToken
 	line        *Line
-	state       state
-	pass        bool  // its first goes through closed doors
-	clear       bool  // since it has its entry, nothing of it was in the log and not checked out
-	early       bool  // its first is asked about before its wait is over
-	late        bool  // at a door it stands behind those never asked: its first was, or it has waited for itself
-	first, last *Item // in memory, in their order
-	queued      int32 // in its queue, and not checked out
-	arriving    int32 // on their way to disk, and in no chain
-	moving      int32 // between disk and memory, or log and queue: checked out, and in no chain
-	due         time.Duration
+	first, last *Item         // in memory, in their order
 	sent        time.Duration // when the first was handed on, or its last attempt began
-	failed      time.Duration // when the first last failed
-	at          int           // in the line's atDoor or the lane's waiting, plus one; 0: in neither
+	queued      int32         // in its queue, and not checked out
+	arriving    int32         // on their way to disk, and in no chain
+	moving      int32         // between disk and memory, or log and queue: checked out, and in no chain
+	state       state
+	pass        bool // its first goes through closed doors
+	clear       bool // since it has its entry, nothing of it was in the log and not checked out
+	early       bool // its first is asked about before its wait is over
+	late        bool // at a door it stands behind those never asked: its first was, or it has waited for itself
+
+	token  deviceToken
+	due    time.Duration
+	failed time.Duration // when the first last failed, if it has
+	at     int           // in the line's atDoor or the lane's waiting, plus one; 0: in neither
 }
 
 // unknownMany stands for the length of a queue that was not read.

@@ -189,7 +189,10 @@ func (l *Lane) leave(d *device) *Item {
 	if d.first = it.behind; d.first == nil {
 		d.last = nil
 	}
-	it.behind, it.device, it.place, d.failed = nil, nil, ending, 0
+	if it.Flags.Failures > 0 {
+		d.failed = 0
+	}
+	it.behind, it.device, it.place = nil, nil, ending
 	l.free(it)
 	return it
 }
