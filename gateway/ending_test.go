@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -347,29 +348,40 @@ func TestFailAtOnce(t *testing.T) {
 // TestLingerIdle: a provider that does not end what we have ended is left after
 // a while, and not as long as it writes.
 func TestLingerIdle(t *testing.T) {
-	ss := newSessions(t)
-	s := serve(t, ss.open, func(c *gateway.Config) { c.Limits.LingerIdle = 300 * time.Millisecond })
-	c := dial(t, s, tls.VersionTLS13)
-	r := ss.next()
-	r.conn.Close()
-	eventually(t, "our side has ended", func() bool { return s.Stats().Lingering == 1 })
-	const frames = 10
-	for id := range frames {
-		write(t, c, enhanced(nil, id, id))
-		eventually(t, "the frame", func() bool { return r.len() == id+1 })
-		select {
-		case <-r.done:
-			t.Fatal("closed while the provider wrote")
-		case <-time.After(50 * time.Millisecond):
+	const idle = 300 * time.Millisecond
+	inTime(t, func() (late bool, err error) {
+		ss := newSessions(t)
+		s := serve(t, ss.open, func(c *gateway.Config) { c.Limits.LingerIdle = idle })
+		c := dial(t, s, tls.VersionTLS13)
+		r := ss.next()
+		wrote := time.Now() // the last that has come for certain
+		r.conn.Close()
+		eventually(t, "our side has ended", func() bool { return s.Stats().Lingering == 1 })
+		const frames = 10
+		for id := range frames {
+			began := time.Now()
+			if _, err := c.Write(enhanced(nil, id, id)); err != nil {
+				return time.Since(wrote) >= idle, err
+			}
+			eventually(t, "the frame", func() bool { return r.len() == id+1 || r.isClosed() })
+			if r.len() == id+1 {
+				wrote = began
+			}
+			select {
+			case <-r.done:
+				return time.Since(wrote) >= idle, errors.New("closed while the provider wrote")
+			case <-time.After(50 * time.Millisecond):
+			}
 		}
-	}
-	if got := s.Stats().Lingering; got != 1 {
-		t.Errorf("%d connections linger, want 1", got)
-	}
-	if err := r.waitClosed(); err == nil {
-		t.Error("session closed without a reason")
-	}
-	if got := s.Stats(); got.LingerEnded != 1 || got.Lingering != 0 {
-		t.Errorf("after it: %+v", got)
-	}
+		if got := s.Stats().Lingering; got != 1 {
+			return time.Since(wrote) >= idle, fmt.Errorf("%d connections linger, want 1", got)
+		}
+		if err := r.waitClosed(); err == nil {
+			t.Error("session closed without a reason")
+		}
+		if got := s.Stats(); got.LingerEnded != 1 || got.Lingering != 0 {
+			t.Errorf("after it: %+v", got)
+		}
+		return false, nil
+	})
 }

@@ -36,3 +36,11 @@ func (s *Server) RestAfter(d time.Duration) {
 	defer c.mu.Unlock()
 	c.within = d
 }
+
+// ComputeAtATime has so many handshakes use a processor at a time. None has begun yet.
+func (s *Server) ComputeAtATime(n int) {
+	c := s.front.computing
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.free = n
+}

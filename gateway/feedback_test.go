@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"sync"
@@ -238,8 +239,9 @@ func TestFeedbackUnread(t *testing.T) {
 
 // TestFeedbackStall: a reader that takes nothing is left; one that is slow is not.
 func TestFeedbackStall(t *testing.T) {
+	const stall = 300 * time.Millisecond
 	serve, outcomes := give(300_000)
-	s := serveFeedback(t, serve, func(c *gateway.FeedbackConfig) { c.Limits.FeedbackStall = 300 * time.Millisecond })
+	s := serveFeedback(t, serve, func(c *gateway.FeedbackConfig) { c.Limits.FeedbackStall = stall })
 	dial(t, s, tls.VersionTLS13) // reads nothing
 	o := <-outcomes
 	o.check(t, false)
@@ -251,23 +253,29 @@ func TestFeedbackStall(t *testing.T) {
 		t.Error("no stall counted")
 	}
 
-	c := dial(t, s, tls.VersionTLS13)
-	var got int
-	for begin, buf := time.Now(), make([]byte, 256<<10); ; {
-		n, err := io.ReadAtLeast(c, buf, len(buf))
-		got += n
-		if err != nil {
-			break
+	inTime(t, func() (late bool, err error) {
+		c := dial(t, s, tls.VersionTLS13)
+		var got int
+		begin := time.Now()
+		for last, buf := begin, make([]byte, 256<<10); ; last = time.Now() {
+			n, err := io.ReadAtLeast(c, buf, len(buf))
+			got += n
+			late = late || time.Since(last) > stall/2
+			if err != nil {
+				break
+			}
+			if time.Since(begin) < 2*stall {
+				time.Sleep(50 * time.Millisecond)
+			}
 		}
-		if time.Since(begin) < 600*time.Millisecond {
-			time.Sleep(50 * time.Millisecond)
+		c.Close()
+		o := <-outcomes
+		if want := len(tuples(300_000)); got != want || o.err != nil {
+			return late, fmt.Errorf("a slow reader got %d bytes of %d, and %v", got, want, o.err)
 		}
-	}
-	c.Close()
-	if want := len(tuples(300_000)); got != want {
-		t.Errorf("a slow reader got %d bytes of %d", got, want)
-	}
-	(<-outcomes).check(t, true)
+		o.check(t, true)
+		return false, nil
+	})
 }
 
 // TestFeedbackTotal: nobody is served for longer than FeedbackTotal.

@@ -173,7 +173,7 @@ func (a *attackers) stop() {
 // when it is over nothing is left.
 func TestHostileLoad(t *testing.T) {
 	limits := gateway.Limits{Connections: 400, ConnectionsPerAddress: 50, Handshakes: 32, HandshakesPerAddress: 8,
-		HandshakeTimeout: 2 * time.Second}
+		HandshakeTimeout: aHandshake}
 	halfOpen, loris, flood, addresses, newcomers, pause := 500, 40, 250, 12, 20, 200*time.Millisecond
 	if *long {
 		limits = gateway.Limits{} // as they are

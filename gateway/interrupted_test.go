@@ -2,11 +2,10 @@ package gateway_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"testing"
 	"time"
-
-	"apnsbridge/binproto"
 )
 
 // TestInterrupted: a provider that is told while it writes, and closes its connection
@@ -51,40 +50,69 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
+// TestNearProvider: one that writes on and pauses now and then is told in a pause.
+func TestNearProvider(t *testing.T) {
+	t.Parallel()
+	ss := newSessions(t)
+	ss.push = failing(time.Hour)
+	s := serve(t, ss.open, nil)
+	s.MoveAway(0)
+	c := dial(t, s, tls.VersionTLS13)
+	told := make(chan error, 1)
+	go func() {
+		answer, err := c.ReadResponse()
+		if err == nil && answer != badToken2 {
+			err = fmt.Errorf("got %v", answer)
+		}
+		told <- err
+	}()
+	last := 0
+	for writing := true; writing; {
+		last++
+		write(t, c, enhanced(nil, last, last))
+		select {
+		case err := <-told:
+			if err != nil {
+				t.Fatal("the provider is told: ", err)
+			}
+			writing = false
+		case <-time.After(120 * time.Millisecond): // more than quietFor
+		}
+	}
+	c.Close()
+	r := ss.next()
+	r.waitClosed()
+	r.wantNumbers(1, last)
+}
+
 // TestFarProvider: one that writes its list and goes, and is farther away than
 // quietFor, is told nothing.
 func TestFarProvider(t *testing.T) {
 	t.Parallel()
-	const pause = 120 * time.Millisecond
-	for _, tt := range []struct {
-		name string
-		trip time.Duration
-		want binproto.Response
-	}{
-		{"near", 0, badToken2},
-		{"far", 5 * pause, binproto.Response{}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			ss := newSessions(t)
-			ss.push = failing(10 * time.Second)
-			s := serve(t, ss.open, nil)
-			s.MoveAway(tt.trip)
-			c := dial(t, s, tls.VersionTLS13)
-			for id := 1; id < 10; id++ {
-				if _, err := c.Write(enhanced(nil, id, id)); err != nil {
-					t.Fatal(err)
-				}
-				<-time.After(pause)
-			}
-			c.CloseWrite()
-			answer, err := c.ReadResponse()
-			if wantErr := tt.want == (binproto.Response{}); answer != tt.want || (err == io.EOF) != wantErr {
-				t.Errorf("got %v, %v, want %v", answer, err, tt.want)
-			}
-			c.Close()
-			r := ss.next()
-			r.waitClosed()
-			r.wantNumbers(1, 9)
-		})
-	}
+	const farthest = time.Second // two trips, and what its pauses are to be less than
+	inTime(t, func() (late bool, err error) {
+		ss := newSessions(t)
+		ss.push = failing(time.Hour)
+		s := serve(t, ss.open, nil)
+		s.MoveAway(farthest / 2)
+		c := dial(t, s, tls.VersionTLS13)
+		last := time.Now()
+		for id := 1; id < 10; id++ {
+			began := time.Now()
+			write(t, c, enhanced(nil, id, id))
+			late = late || time.Since(last) >= farthest
+			last = began
+			<-time.After(120 * time.Millisecond) // more than quietFor
+		}
+		c.CloseWrite()
+		late = late || time.Since(last) >= farthest
+		if answer, err := c.ReadResponse(); err != io.EOF {
+			return late, fmt.Errorf("got %v, %v, want the end alone", answer, err)
+		}
+		c.Close()
+		r := ss.next()
+		r.waitClosed()
+		r.wantNumbers(1, 9)
+		return false, nil
+	})
 }

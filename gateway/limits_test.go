@@ -13,6 +13,9 @@ import (
 	"apnsbridge/gateway"
 )
 
+// aHandshake is enough for one that is honest, on a machine that has much else to do; for others it is waited.
+const aHandshake = 5 * time.Second
+
 // pass connects, is told, and leaves: what a legitimate provider wants.
 func pass(t *testing.T, s *gateway.Server, ss *sessions) {
 	t.Helper()
@@ -66,7 +69,7 @@ func TestSilentSockets(t *testing.T) {
 			ss := newSessions(t)
 			s := serve(t, ss.open, func(c *gateway.Config) {
 				c.Limits.Handshakes = 1
-				c.Limits.HandshakeTimeout = time.Second
+				c.Limits.HandshakeTimeout = aHandshake
 			})
 			const silent = 100
 			for range silent {
@@ -88,7 +91,7 @@ func TestStalledHandshakes(t *testing.T) {
 	s := serve(t, ss.open, func(c *gateway.Config) {
 		c.Limits.Handshakes = 4
 		c.Limits.HandshakesPerAddress = 3
-		c.Limits.HandshakeTimeout = 2 * time.Second
+		c.Limits.HandshakeTimeout = aHandshake
 	})
 	for range 10 {
 		write(t, rawDial(t, s), hello)
@@ -190,7 +193,7 @@ func TestNoDescriptors(t *testing.T) {
 // left behind (serve looks at the descriptors, TestMain at the goroutines).
 func TestRandomBytes(t *testing.T) {
 	t.Parallel()
-	soon := gateway.Limits{HandshakeTimeout: time.Second}
+	soon := gateway.Limits{HandshakeTimeout: aHandshake}
 	t.Run("push", func(t *testing.T) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, func(c *gateway.Config) { c.Limits = soon })

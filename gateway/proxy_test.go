@@ -277,7 +277,7 @@ func TestProxyProtocolSilence(t *testing.T) {
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
 		proxied(c)
-		c.Limits.HandshakeTimeout = 2 * time.Second
+		c.Limits.HandshakeTimeout = aHandshake
 		c.Limits.Handshakes = 1
 	})
 	header := proxyV1("203.0.113.7:40000")

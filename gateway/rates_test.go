@@ -32,7 +32,7 @@ func dialFrom(t *testing.T, s interface{ Addr() net.Addr }, from string) *net.TC
 func TestHandshakeRateDelays(t *testing.T) {
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
-		c.Limits.HandshakeRatePerAddress = pace.Rate{Count: 2, Per: 100 * time.Millisecond}
+		c.Limits.HandshakeRatePerAddress = pace.Rate{Count: 2, Per: 600 * time.Millisecond}
 	})
 	for range 4 {
 		dial(t, s, tls.VersionTLS12)

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/gateway"
+	"apnsbridge/gateway/provider"
 )
 
 // helloOf is n bytes of a ClientHello that says it has size.
@@ -201,23 +201,38 @@ func TestAppShare(t *testing.T) {
 		c.Limits.LingerPressed = 50 * time.Millisecond
 		c.Admit = func(h *gateway.Hello) (gateway.Opener, error) { h.App = <-app; return ss.open, nil }
 	})
-	enter := func(name string) (open bool) {
+	enter := func(name string) (c *provider.Conn, open bool) {
 		app <- name
-		c := dial(t, s, tls.VersionTLS12)
-		c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		_, err := c.Read(make([]byte, 1))
-		ne, ok := err.(net.Error)
-		return ok && ne.Timeout()
+		c = dial(t, s, tls.VersionTLS12)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c.Read(make([]byte, 1))
+		}()
+		eventually(t, "it is in, or out", func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+				return len(ss.ch) > 0
+			}
+		})
+		return c, len(ss.ch) > 0
 	}
 	var busy []*recorder
 	for i := range 10 {
-		if !enter("busy") {
+		c, open := enter("busy")
+		if !open {
 			t.Fatalf("number %d is not in", i)
 		}
-		busy = append(busy, ss.next())
+		r := ss.next()
+		busy = append(busy, r)
+		eventually(t, "it is on its loop", r.conn.OnLoop)
+		write(t, c, enhanced(nil, 1, 1)) // from then on it is idle
+		eventually(t, "its frame", func() bool { return r.len() == 1 })
 	}
 	for i := range 3 {
-		if !enter("quiet") {
+		if _, open := enter("quiet"); !open {
 			t.Errorf("number %d of its share is not in", i)
 		}
 		ss.next()
@@ -226,7 +241,7 @@ func TestAppShare(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"quiet", "busy"} {
-		if enter(name) {
+		if _, open := enter(name); open {
 			t.Errorf("%s gets more than there is", name)
 		}
 	}
