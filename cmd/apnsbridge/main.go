@@ -79,10 +79,7 @@ func run(args []string, std streams) int {
 	if err != nil {
 		panic(err) // the structs above contradict themselves
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	selected, err := parser.Parse(args)
+	selected, err := parser.Parse(asMeant(args, parser.Model.Node))
 	switch {
 	case helped:
 		err = nil
