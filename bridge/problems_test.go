@@ -99,3 +99,51 @@ func TestDeviceIsNoProblemOfItsApp(t *testing.T) {
 		})
 	}
 }
+
+// What waits over a restart has failed before it. That APNs still takes nothing is told all the
+// same, until something is taken.
+func TestProblemIsToldAfterARestart(t *testing.T) {
+	t.Parallel()
+	for name, rule := range map[string]apnssim.Rule{
+		"503": {Status: 503, Reason: apnssim.ServiceUnavailable},
+		"403": {Status: 403, Reason: apnssim.InvalidProviderToken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{rule}})
+			g := &guarded{t: t, dir: t.TempDir(), clock: new(movableClock), mode: SpoolOverflow}
+			app := mailApp(t, sim)
+			g.start(app)
+			session, p := open(t, g.Bridge, Origin{})
+			const devices = 3 // too few to close a door behind which all wait
+			pushInOrder(t, session, p, 0, devices, devices)
+			session.Close(nil)
+			waits := func() bool {
+				problem := g.Problems()["mail"]
+				return strings.Contains(problem, string(rule.Reason)) && strings.HasSuffix(problem, " 3 notifications wait") &&
+					g.Stats().Apps["mail"].Waiting.OnDisk == devices
+			}
+			until(t, "it is told", waits)
+			later := func(cond func() bool) func() bool {
+				return func() bool {
+					if st := gateOf(g.Bridge, "mail"); st.Pool.InFlight+st.Pool.Queued+st.Unwritten == 0 { // else it is this machine that takes long
+						g.clock.forward(time.Second)
+					}
+					return cond()
+				}
+			}
+			for range 3 {
+				g.restart(app)
+				until(t, "it is told again", later(waits))
+			}
+			setScenario(t, sim, apnssim.Scenario{})
+			until(t, "all are taken", later(func() bool {
+				st := g.Stats().Apps["mail"]
+				return st.Accepted == devices && st.Waiting.Notifications == 0
+			}))
+			if problem := g.Problems()["mail"]; problem != "" {
+				t.Errorf("then it is told: %s", problem)
+			}
+		})
+	}
+}

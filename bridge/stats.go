@@ -258,11 +258,14 @@ func (b *Bridge) ProblemsBy(stats Stats) map[string]string {
 			continue
 		}
 		st := stats.Apps[name]
+		since := ""
 		for _, l := range [...]LaneStats{st.Lanes.Production, st.Lanes.Sandbox} {
 			if l.ClosedSince != 0 {
-				since := time.Unix(l.ClosedSince, 0).UTC().Format(time.RFC3339)
-				problem += fmt.Sprintf("; since %s, %d notifications wait", since, st.Waiting.Notifications)
+				since += fmt.Sprintf(" since %s,", time.Unix(l.ClosedSince, 0).UTC().Format(time.RFC3339))
 			}
+		}
+		if since != "" || st.Waiting.Notifications > 0 {
+			problem += fmt.Sprintf(";%s %d notifications wait", since, st.Waiting.Notifications)
 		}
 		problems[name] = problem
 	}

@@ -129,10 +129,20 @@ func (l *Lane) askLater(d *device, tries *uint8, waits []time.Duration, early bo
 }
 
 // ForItself reports whether c, the answer to it that has come, says nothing about
-// others: it has failed before, and these are served.
+// others: it has failed before, and these are served. After a start all that waits has
+// failed before, and who is served is not known until one is.
 func (l *Lane) ForItself(it *Item, c Class) bool {
 	return (c == CredentialRefused || c == Failed || c == NoAnswer) && it.Flags.Failures > 0 &&
-		(!l.closed(it.Line) || l.alone(it, c))
+		(!l.closed(it.Line) && l.served(it.Line, c) > 0 || l.alone(it, c))
+}
+
+// served is when the last push was sent that had a good answer, of all that c, one to n,
+// may concern: with a 5xx that is its line; 0: there was none since the start.
+func (l *Lane) served(n *Line, c Class) time.Duration {
+	if c == Failed {
+		return n.lastGood
+	}
+	return l.lastGood
 }
 
 // slowAfter is how much longer than others a request is without an answer until it is
@@ -153,11 +163,7 @@ func (l *Lane) Slow(it *Item, now Now) bool {
 // alone reports whether others were served since it last failed; with a 5xx, others of
 // its line.
 func (l *Lane) alone(it *Item, c Class) bool {
-	good := l.lastGood
-	if c == Failed {
-		good = it.Line.lastGood
-	}
-	return it.Flags.Failures > 0 && good > it.device.failed
+	return it.Flags.Failures > 0 && l.served(it.Line, c) > it.device.failed
 }
 
 // over ends the way of the first of d.
