@@ -2,9 +2,9 @@ package lane
 
 import "time"
 
-// Admit reports whether the upstream is to write the request for it, which was
-// handed on. If not, the lane has it back, and the upstream must not touch it
-// again.
+// Admit reports whether the upstream may write the request for an item that was
+// sent to it. If not, the lane has taken the item back, and the upstream must not
+// touch it again.
 func (l *Lane) Admit(it *Item, now Now) bool {
 	l.now = now
 	d := it.device
@@ -15,15 +15,15 @@ func (l *Lane) Admit(it *Item, now Now) bool {
 	return false
 }
 
-// recall takes back the first of d, which was handed on and about which APNs was
-// not asked.
+// recall takes back the first item of d, which was sent to the upstream but never
+// asked about at APNs.
 func (l *Lane) recall(d *device) {
 	l.comeBack(d)
 	d.first.Flags.Attempts--
 	l.next(d)
 }
 
-// comeBack says that the first of d is not with the upstream any more.
+// comeBack notes that the upstream no longer has the first item of d.
 func (l *Lane) comeBack(d *device) {
 	d.state = idle
 	if l.out--; d.first.Flags.Repeated {
@@ -31,15 +31,15 @@ func (l *Lane) comeBack(d *device) {
 	}
 }
 
-// Out is how many items were handed on, and have not come back.
+// Out is how many items the upstream has.
 func (l *Lane) Out() int { return l.out }
 
-// AnswersTake is how long the latest push that had a good answer was on its way, its wait
-// for its turn included.
+// AnswersTake is how long the latest push with a good answer took, including its wait
+// for its turn.
 func (l *Lane) AnswersTake() time.Duration { return l.goodTook }
 
-// Spare ends the way of an item that was handed on, and about which APNs need not be
-// asked: it has expired, or is known to be refused. Finish follows.
+// Spare ends an item that was sent to the upstream but need not be asked about at
+// APNs: it has expired, or is known to be refused. Finish follows.
 func (l *Lane) Spare(it *Item, now Now) {
 	l.now = now
 	d := it.device
@@ -51,9 +51,9 @@ func (l *Lane) Spare(it *Item, now Now) {
 	l.next(d)
 }
 
-// Answered takes the end of an attempt at it. One that is Over or GivenUp has left
-// its chain; Finish follows when what is to be remembered of it is durable. With
-// nothing to remember, it may be called with finish set.
+// Answered takes the outcome of an attempt at an item. An item that is Over or
+// GivenUp has left its chain; Finish follows once what has to be remembered of it is
+// durable. If there is nothing to remember, finish makes Answered call Finish itself.
 func (l *Lane) Answered(it *Item, c Class, finish bool, now Now) (f Fate, gone bool) {
 	f = l.answered(it, c, now)
 	return f, finish && f == Over && l.Finish(it)
@@ -65,7 +65,7 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	n, mono := d.line, now.Mono
 	closed := l.closed(n)
 	alone := l.alone(it, c)
-	if alone && c == CredentialRefused { // it is refused for itself
+	if alone && c == CredentialRefused { // only this item is refused
 		c = Strange
 	} else {
 		l.tellDoors(d, it, c, alone)
@@ -95,7 +95,7 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 			return Waits
 		}
 	case NoConnection:
-		f.Attempts-- // it was not begun
+		f.Attempts-- // the attempt never began
 	case NoAnswer:
 		if f.Repeated {
 			return l.over(d, GivenUp)
@@ -114,9 +114,9 @@ func (l *Lane) answered(it *Item, c Class, now Now) Fate {
 	return Waits
 }
 
-// askLater has d wait as long as is due behind so many tries, or gives its first up behind
-// the last one. One that was early, at a start or because the operator wanted it, does not
-// count: a gateway that restarts again and again has not tried for as long as it should.
+// askLater makes d wait as long as the number of tries demands, or gives up its first item
+// after the last one. A try that came early, at a start or because the operator asked for
+// it, does not count: a gateway that restarts again and again would otherwise give up too soon.
 func (l *Lane) askLater(d *device, tries *uint8, waits []time.Duration, early bool) Fate {
 	if !early || *tries == 0 {
 		if int(*tries) >= len(waits) {
@@ -128,16 +128,16 @@ func (l *Lane) askLater(d *device, tries *uint8, waits []time.Duration, early bo
 	return Waits
 }
 
-// ForItself reports whether c, the answer to it that has come, says nothing about
-// others: it has failed before, and these are served. After a start all that waits has
-// failed before, and who is served is not known until one is.
+// ForItself reports whether c, the answer that has come for the item, says nothing about
+// other items: this one has failed before, and they are being served. After a start
+// everything that waits has failed before, and who is served is not known until one is.
 func (l *Lane) ForItself(it *Item, c Class) bool {
 	return (c == CredentialRefused || c == Failed || c == NoAnswer) && it.Flags.Failures > 0 &&
 		(!l.closed(it.Line) && l.served(it.Line, c) > 0 || l.alone(it, c))
 }
 
-// served is when the last push was sent that had a good answer, of all that c, one to n,
-// may concern: with a 5xx that is its line; 0: there was none since the start.
+// served is when the last push was sent that had a good answer, of all those that c, an
+// answer in line n, may concern: a 5xx concerns its line alone. 0: none since the start.
 func (l *Lane) served(n *Line, c Class) time.Duration {
 	if c == Failed {
 		return n.lastGood
@@ -145,13 +145,13 @@ func (l *Lane) served(n *Line, c Class) time.Duration {
 	return l.lastGood
 }
 
-// slowAfter is how much longer than others a request is without an answer until it is
-// slow.
+// slowAfter is how much longer than others a request may go without an answer before
+// it counts as slow.
 const slowAfter = time.Second
 
-// Slow reports whether it, or what it waits behind, is with APNs and gets no answer,
-// while what was sent at about the same time, or later, has one. What others had to wait
-// for their turn, where more is sent than APNs takes, says nothing about it.
+// Slow reports whether the item, or the one it waits behind, is with APNs and gets no
+// answer, while pushes that were sent at about the same time or later have one. Time that
+// others spent waiting for their turn, when more is sent than APNs takes, does not count.
 func (l *Lane) Slow(it *Item, now Now) bool {
 	if l.byName[it.Line.Name] != it.Line || it.place != chained {
 		return false
@@ -160,21 +160,21 @@ func (l *Lane) Slow(it *Item, now Now) bool {
 	return d.state == out && now.Mono-d.sent > slowAfter+l.goodTook && l.lastGood > max(0, d.sent-slowAfter)
 }
 
-// alone reports whether others were served since it last failed; with a 5xx, others of
-// its line.
+// alone reports whether others were served since the item last failed; after a 5xx, others
+// of its line.
 func (l *Lane) alone(it *Item, c Class) bool {
 	return it.Flags.Failures > 0 && l.served(it.Line, c) > it.device.failed
 }
 
-// over ends the way of the first of d.
+// over ends the first item of d.
 func (l *Lane) over(d *device, f Fate) Fate {
 	l.leave(d)
 	l.next(d)
 	return f
 }
 
-// Recall takes an item back that was handed on and about which APNs was not asked:
-// it goes another way.
+// Recall takes back an item that was sent to the upstream but never asked about at
+// APNs: it will go another way.
 func (l *Lane) Recall(it *Item, now Now) {
 	l.now = now
 	d := it.device

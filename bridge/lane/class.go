@@ -2,32 +2,32 @@ package lane
 
 import "time"
 
-// Class is what the end of one attempt says.
+// Class is what the outcome of one attempt says.
 type Class uint8
 
-// The classes, in an order that doors make use of.
+// The classes. Doors rely on their order.
 const (
 	Accepted          Class = iota
-	BadToken                // the token alone is wrong: APNs has looked at credential and topic
-	Gone                    // the device has gone; the same
-	Throttled               // 429 for the device; the same
-	Malformed               // the request is wrong: APNs answers, but may not have looked further
-	Amended                 // the same, and the request was changed: it is to be asked again
-	Strange                 // words that are not known
-	TopicRefused            // the credential was looked at
+	BadToken                // only the token is wrong: APNs has checked credential and topic
+	Gone                    // the device is gone; credential and topic were checked
+	Throttled               // 429 for the device; credential and topic were checked
+	Malformed               // the request is wrong: APNs answers, but may not have checked anything else
+	Amended                 // the same, and the request was changed: ask again
+	Strange                 // an unknown reason
+	TopicRefused            // the credential was checked
 	CredentialRefused       //
 	Failed                  // 5xx
 	NoConnection            // there is none to APNs
 	NoAnswer                // the request was written, and perhaps read
-	Unlooked                // APNs has not looked at the request
-	Renewed                 // there is another JWT: it is to be asked again
+	Unlooked                // APNs has not processed the request
+	Renewed                 // there is a new JWT: ask again
 )
 
 // throttled are the waits for a device for which APNs gets too many requests.
-// Behind the last one the notification is given up.
+// After the last one the notification is given up.
 var throttled = [...]time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
 
-// strange are the waits behind words that are not known: ten tries in a day.
+// strange are the waits after an unknown reason: ten tries in a day.
 var strange = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute,
 	time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour, 10 * time.Hour}
 
@@ -37,6 +37,6 @@ type Fate uint8
 // The fates.
 const (
 	Over    Fate = iota // the verdict is final
-	GivenUp             // it was asked about often enough, without a verdict
-	Waits               // it is asked about again, now or later
+	GivenUp             // asked about often enough, without a verdict
+	Waits               // asked about again, now or later
 )

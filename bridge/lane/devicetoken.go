@@ -1,13 +1,14 @@
 package lane
 
-// deviceToken is the token of a device. One of the usual size is a part of the entry, so
-// that what is looked up is in the processor's caches with what is found.
+// deviceToken is the token of a device. One of the usual size lies within the entry, so
+// that a lookup brings both into the processor's caches together.
 type deviceToken struct {
-	other *[]byte // nil: it is usual
+	other *[]byte // nil: the token has the usual size
 	usual [32]byte
 }
 
-// set makes it a copy of token, in the memory of the one before where that has room.
+// set makes t a copy of token. It reuses the memory of the previous one where that is
+// large enough.
 func (t *deviceToken) set(token []byte) {
 	if len(token) == len(t.usual) {
 		t.other = nil
@@ -20,7 +21,7 @@ func (t *deviceToken) set(token []byte) {
 	*t.other = append((*t.other)[:0], token...)
 }
 
-// bytes gives the token, which is borrowed.
+// bytes gives the token. It is valid until the next set.
 func (t *deviceToken) bytes() []byte {
 	if t.other != nil {
 		return *t.other

@@ -3,7 +3,7 @@ package lane
 import "time"
 
 // Reason is why a door is closed. Unreachable and Refused close a lane's door;
-// Unreachable, Topic and Suspect that of one line.
+// Unreachable, Topic and Suspect close that of one line.
 type Reason uint8
 
 // The reasons.
@@ -11,7 +11,7 @@ const (
 	Open        Reason = iota
 	Unreachable        // no connection, 5xx, or no answers
 	Refused            // APNs does not take the credential
-	Topic              // nor the topic
+	Topic              // APNs does not take the topic
 	Suspect            // APNs refuses one token after another: the app is misconfigured
 )
 
@@ -21,28 +21,27 @@ func (r Reason) String() string {
 }
 
 const (
-	atOnce  = 1  // failure closes a door, if it says enough
-	inARow  = 5  // failures do,
-	amid    = 64 // or, amid good answers, so many: some in a clump may fail for themselves
-	proved  = 64 // more good answers than failures, that open it
-	eased   = 2  // how many more may go for each good answer
-	atATime = 64 // probes, at most, where one good answer proves all
+	atOnce  = 1  // failure closes a door, if it is conclusive
+	inARow  = 5  // failures close it otherwise,
+	amid    = 64 // or this many amid good answers: some in a clump may fail on their own account
+	proved  = 64 // more good answers than failures open it again
+	eased   = 2  // more may go for each good answer
+	atATime = 64 // probes at most, where one good answer proves all
 )
 
-// spokenRounds are how many probes go at a time where APNs answers, with 5xx: soon so many
-// that it is an outage if all fail.
+// spokenRounds are how many probes go at a time where APNs does answer, with 5xx. They grow
+// quickly to a number of which not all would fail unless there is an outage.
 var spokenRounds = [...]int{1, 4, 16, 64, 4}
 
-// Delays are the waits of doors, and of notifications that wait for themselves.
+// Delays are the waits of doors, and of notifications that wait on their own account.
 type Delays struct {
 	First, Most time.Duration  // after a failure: First, twice that, and so on up to Most
-	Held        time.Duration  // between probes where only the operator can mend it
+	Held        time.Duration  // between probes where only the operator can help
 	Random      func() float64 // at least 0 and less than 1
 }
 
-// after is the wait behind n failures more than one. What many wait for at once
-// must not be asked for by all at the same moment: so the last half of each wait is
-// left to chance.
+// after is the wait after n+1 failures. The last half of each wait is random, so that
+// many who wait for the same thing do not all ask for it at the same moment.
 func (d *Delays) after(n int) time.Duration {
 	wait := d.Most
 	if d.First <= d.Most>>n {
@@ -59,23 +58,23 @@ func (d *Delays) chance(wait time.Duration) time.Duration {
 // monotonic.
 type Door struct {
 	Reason Reason
-	Since  time.Duration // its last change; verdicts on what was sent before say nothing
+	Since  time.Duration // its last change; verdicts on what was sent earlier say nothing
 	Probe  time.Duration // when the next is due
-	Probes uint64        // that it has let through, ever
+	Probes uint64        // let through so far
 
 	delays   *Delays
 	credit   int  // how many of those that wait may go
 	failures int  // in a row
-	vain     int  // rounds of probes in a row, while it is closed
+	vain     int  // rounds of probes in a row without a good answer, while it is closed
 	dry      bool // the last draw from the logs found none that may go
-	stale    bool // the last probe left none that was never asked
-	spoken   bool // the last failure was an answer, a 5xx: to ask more at once costs an attempt each
-	faith    int  // how many 5xx more are believed to be those of a few that fail for themselves
-	cut      bool // answers were lost behind it, and it has not been open for settled since
-	good     int  // answers that show that the reason is over, less the failures since
+	stale    bool // after the last probe, none was left that had never been asked about
+	spoken   bool // the last failure was an answer, a 5xx: asking more at once costs an attempt each
+	faith    int  // how many more 5xx are put down to a few items that fail on their own account
+	cut      bool // answers were lost while it was closed, and it has not been open for settled since
+	good     int  // answers that show that the reason is gone, less the failures since
 }
 
-// proves reports whether an answer of class c shows that the reason is over.
+// proves reports whether an answer of class c shows that the reason is gone.
 func (d *Door) proves(c Class) bool {
 	switch d.Reason {
 	case Suspect:
@@ -88,8 +87,8 @@ func (d *Door) proves(c Class) bool {
 	return c <= CredentialRefused
 }
 
-// answered takes an answer that is not the door's own failure, to what was sent
-// then.
+// answered takes an answer that is not this door's kind of failure, to a push that was
+// sent at sent.
 func (d *Door) answered(c Class, sent, now time.Duration) {
 	switch {
 	case sent < d.Since || !d.proves(c):
@@ -105,8 +104,8 @@ func (d *Door) answered(c Class, sent, now time.Duration) {
 	}
 }
 
-// failed takes an answer that others would have had as well, to what was sent
-// then. So many of them in a row close the door.
+// failed takes an answer that others would have got as well, to a push that was sent at
+// sent. A number of them in a row, enough, close the door.
 func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 	if sent < d.Since {
 		return
@@ -117,12 +116,12 @@ func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 		}
 		return
 	}
-	if d.Reason == Refused && why == Refused { // perhaps for itself: others may have been taken
+	if d.Reason == Refused && why == Refused { // perhaps this one alone: others may have been taken
 		if d.failures++; d.failures < inARow {
 			return
 		}
 	}
-	if d.Reason == Unreachable && why == Unreachable { // perhaps for itself: it costs its own credit
+	if d.Reason == Unreachable && why == Unreachable { // perhaps this one alone: it costs its own credit
 		d.good = max(0, d.good-1)
 		return
 	}
@@ -133,9 +132,9 @@ func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 	}
 }
 
-// spoke takes a 5xx to what was sent then, behind a door that 5xx have closed. As long as
-// a good answer is not far, another may be asked in its place: thousands may fail for
-// themselves, and those between them must go.
+// spoke takes a 5xx to a push that was sent at sent, at a door that 5xx have closed. As long
+// as there was a good answer not long ago, another item may be asked about in its place:
+// thousands may fail on their own account, and those between them must go.
 func (d *Door) spoke(sent time.Duration) {
 	if d.Reason != Unreachable || sent < d.Since {
 		return
@@ -146,14 +145,15 @@ func (d *Door) spoke(sent time.Duration) {
 	}
 }
 
-// lose takes it that an answer was lost: what was asked may have arrived. Probes only.
+// lose notes that an answer was lost: the notification may have arrived. From now on only
+// probes go.
 func (d *Door) lose() { d.good, d.credit, d.faith, d.spoken, d.cut = 0, 0, 0, false, true }
 
-// settled is how long a door is open, after answers were lost, until it is believed.
+// settled is how long a door has to be open, after answers were lost, before it is trusted.
 const settled = 2 * time.Second
 
-// shaky reports whether answers were lost lately. Then what was asked without an answer
-// goes one at a time: the second time it is given up.
+// shaky reports whether answers were lost lately. Items that were once left without an
+// answer then go one at a time, for the second time they are given up.
 func (d *Door) shaky(now time.Duration) bool {
 	return d.cut && (d.Reason != Open || now-d.Since < settled)
 }
@@ -163,19 +163,19 @@ func (d *Door) shut(why Reason, now time.Duration) {
 	d.Probe = now + d.wait()
 }
 
-// open opens the door: the reason is proved to be over, or nothing waits any
+// open opens the door: the reason is proved to be gone, or nothing waits any
 // more.
 func (d *Door) open(now time.Duration) {
 	*d = Door{Since: now, Probes: d.Probes, cut: d.cut, delays: d.delays}
 }
 
-// renewed says that topic, credential or endpoint have changed, or that the
-// operator wants it tried: a probe is due at once.
+// renewed notes that topic, credential or endpoint have changed, or that the
+// operator asks for a try: a probe is due at once.
 func (d *Door) renewed(now time.Duration) {
 	*d = Door{Reason: d.Reason, Since: now, Probe: now, Probes: d.Probes, cut: d.cut, delays: d.delays}
 }
 
-// due gives how many probes are to go now, and notes that they do.
+// due gives how many probes are to go now, and counts them as gone.
 func (d *Door) due(now time.Duration) (n int) {
 	if d.Reason == Open || now < d.Probe {
 		return 0
@@ -184,7 +184,7 @@ func (d *Door) due(now time.Duration) (n int) {
 	switch {
 	case d.Reason == Suspect:
 		n = min(1<<min(d.vain, 10), atATime)
-	case d.spoken: // nearly all of those that were asked may fail for themselves, and others not
+	case d.spoken: // nearly all that were asked about may fail on their own account, and others may not
 		n = spokenRounds[min(d.vain, len(spokenRounds)-1)]
 	}
 	d.vain++
@@ -193,8 +193,8 @@ func (d *Door) due(now time.Duration) (n int) {
 	return n
 }
 
-// fresh says that one has come that was never asked: if the last probe left none,
-// another is due soon.
+// fresh notes that an item has come that was never asked about: if the last probe left
+// no such item, another probe is due soon.
 func (d *Door) fresh(now time.Duration) {
 	if d.stale {
 		d.stale, d.Probe = false, min(d.Probe, now+d.delays.First)
@@ -203,14 +203,14 @@ func (d *Door) fresh(now time.Duration) {
 
 const (
 	suspectRounds   = 10 // of probes, after which they come less often: each costs entries
-	suspectDoubling = 4  // times
+	suspectDoubling = 4  // times that their interval doubles
 )
 
 func (d *Door) wait() time.Duration {
 	switch d.Reason {
 	case Unreachable:
 		return d.delays.after(d.vain)
-	case Refused: // another device soon tells whether it is the first one's alone
+	case Refused: // another device soon shows whether only the first one is refused
 		if d.vain == 0 {
 			return d.delays.after(0)
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Tend does what is due: it wakes the devices whose time has come, and lets go who
+// Tend does what is due: it wakes the devices whose time has come, and sends what
 // may go through the doors.
 func (l *Lane) Tend(now Now) {
 	l.now, l.Wake = now, false
@@ -32,8 +32,8 @@ func (l *Lane) Tend(now Now) {
 	}
 }
 
-// sweep ends what has expired in memory while its device is asleep: it must not hold
-// memory for as long as a door is closed.
+// sweep ends what has expired in memory while its device is asleep. Otherwise it would
+// hold memory for as long as a door is closed.
 func (l *Lane) sweep() {
 	l.expires = 0
 	var expired []*device
@@ -59,7 +59,7 @@ func (l *Lane) sweep() {
 	}
 }
 
-// Next is when the lane's goroutine has something to do at the latest.
+// Next is the latest moment at which the lane's goroutine has something to do.
 func (l *Lane) Next() (at int64) {
 	if l.Wake || l.mayWrite() || l.mayRead() {
 		return int64(l.now.Mono)
@@ -82,7 +82,7 @@ func (l *Lane) Next() (at int64) {
 		if left <= 0 {
 			return int64(l.now.Mono)
 		}
-		// The wall's present second may be over any moment.
+		// The present second of the wall clock may end at any moment.
 		at = min(at, int64(l.now.Mono+max(time.Duration(left-1)*time.Second, 50*time.Millisecond)))
 	}
 	if l.hasReads() {
@@ -92,7 +92,7 @@ func (l *Lane) Next() (at int64) {
 		at = min(at, int64(l.waiting[0].due))
 	}
 	for _, n := range l.lines {
-		switch { // the lane's door first: behind a closed one, that of a line is not asked
+		switch { // the lane's door first: while it is closed, that of a line does not count
 		case !l.someone(n):
 		case l.Door.Reason != Open:
 			at = min(at, int64(l.Door.Probe))
@@ -105,8 +105,8 @@ func (l *Lane) Next() (at int64) {
 	return at
 }
 
-// Rests is for how long from now the lane has nothing to do, if nothing happens. It does not rest
-// while something is with APNs, being read or being written: that may have to wait again.
+// Rests is for how long from now the lane has nothing to do, if nothing happens. It does not
+// rest while something is with APNs, being read or being written: that may have to wait again.
 func (l *Lane) Rests(now Now) time.Duration {
 	switch next := l.Next(); {
 	case l.reading || l.out > 0 || l.Unwritten() > 0:
@@ -126,8 +126,8 @@ func (l *Lane) someone(n *Line) bool {
 // logged reports whether there are notifications in the log of n.
 func (l *Lane) logged(n *Line) bool { return l.Mode != Off && n.disk.Waiting() > 0 }
 
-// openLines gives the lines with open doors, each time from another one on, and those of which
-// nothing waits too: it may be on its way to the log.
+// openLines gives the lines with open doors, starting with another one each time. It includes
+// lines of which nothing waits: something may be on its way to their logs.
 func (l *Lane) openLines() (all []*Line) {
 	for i := range l.lines {
 		if n := l.lines[(l.nextLine+i)%len(l.lines)]; n.Door.Reason == Open {
@@ -137,7 +137,7 @@ func (l *Lane) openLines() (all []*Line) {
 	return all
 }
 
-// openDoors lets go who may.
+// openDoors sends what may go through the doors.
 func (l *Lane) openDoors() {
 	waiting := false
 	for _, n := range l.lines {
@@ -188,23 +188,23 @@ func (l *Lane) openDoors() {
 	}
 }
 
-// givesWay reports whether what stands behind devices that wait for themselves takes the room of
-// what arrives.
+// givesWay reports whether items behind devices that wait on their own account take the room
+// that arrivals need.
 func (l *Lane) givesWay() bool {
 	return l.Mode == Off && l.Door.Reason == Open && len(l.waiting) > 0 && l.Sink.Full()
 }
 
 const (
-	// Memory has to be full, and the device to wait from then on, for what stands behind it to give way.
+	// Items give way once memory has been full, and their device has been waiting, for this long.
 	fullFor = 2 * time.Second
 
-	muchOfIt = 1000 // items behind one device, which give way at once
+	muchOfIt = 1000 // items of one device give way at once
 )
 
-// giveWay ends the oldest behind the devices that wait for themselves, as long as
-// there is no room for what arrives: without a disk one device must not take all of
-// it. Memory that is full for a moment, as behind an outage, is no reason, and a device
-// that is soon asked again is none: what waits then goes soon, on a slow machine too.
+// giveWay ends the oldest items behind the devices that wait on their own account, as long
+// as there is no room for arrivals: without a disk one device must not take all of it.
+// Memory that is full for a moment, as after an outage, is no reason, nor is a device that
+// is about to be asked about again: what waits then goes soon, even on a slow machine.
 func (l *Lane) giveWay() {
 	if l.fullSince == 0 {
 		l.fullSince = max(1, l.now.Mono)
@@ -223,13 +223,13 @@ func (l *Lane) giveWay() {
 	}
 }
 
-// yields reports whether something stands behind the first of d, which waits for itself and
-// not with others for the end of an outage.
+// yields reports whether something stands behind the first item of d, which waits on its own
+// account and not, like others, for the end of an outage.
 func (l *Lane) yields(d *device) bool {
 	return d.first != nil && d.first.behind != nil && !l.unreachable(d.line)
 }
 
-// behind is how many items stand behind the first of d, as far as muchOfIt.
+// behind is how many items stand behind the first of d, counted up to muchOfIt.
 func (d *device) behind() (n int) {
 	if d.first == nil {
 		return 0

@@ -2,10 +2,11 @@ package lane
 
 import "slices"
 
-// spend lets go who stands at the doors of ns, as far as credit goes, and has the logs drawn from:
-// from anywhere, for those that fail for themselves may stand together. Of what is left for those
-// that come back, the most is for the logs: hundreds of them may fail for themselves, and each would
-// cost what a good answer has given.
+// spend sends what stands at the doors of ns, as far as the credit goes, and has the logs drawn
+// from. Draws come from anywhere in a log, for items that fail on their own account may stand
+// together. Most of the credit that could go to items that were asked about before is kept for
+// the logs: hundreds of those may fail on their own account, and each would use up what a good
+// answer has given.
 func (l *Lane) spend(door *Door, ns ...*Line) {
 	for _, n := range ns {
 		for door.credit > 0 && n.atDoor.never.size > 0 {
@@ -21,11 +22,11 @@ func (l *Lane) spend(door *Door, ns ...*Line) {
 		for door.credit > kept && n.atDoor.size > 0 {
 			l.admit(n, n.atDoor.first())
 			door.credit--
-			l.Wake = true // who stands behind it is perhaps not late
+			l.Wake = true // the next of its device may never have been asked about
 		}
 	}
 	if door.dry {
-		return // the logs are read from their beginning, to pass over who waits
+		return // the logs are read from their beginning, to pass over devices that wait
 	}
 	if kept > 0 {
 		l.draws, l.Wake = append(l.draws, draw{lines: ns, n: kept, door: door}), true
@@ -47,12 +48,13 @@ type draw struct {
 	door  *Door // nil: a probe
 }
 
-// draw lets k probes go: such as were never asked, from anywhere, of the lines in open, else of
-// those in shut, or else of all such as were, who were asked longest ago.
+// draw sends k probes. It takes items that were never asked about, from anywhere, first of the
+// lines in open and then of those in shut. If there are none, it takes those that were asked
+// about longest ago.
 func (l *Lane) draw(open, shut []*Line, k int) {
 	all := slices.Concat(open, shut)
 	left := l.drawFromMemory(open, k)
-	before := l.puts.len() + l.inLogs(open) // what is on its way to a log is written before it is drawn
+	before := l.puts.len() + l.inLogs(open) // what is on its way to a log is written before the draw
 	if before == 0 || len(open) == 0 || l.quiet {
 		left = l.drawFromMemory(shut, left)
 	}
@@ -72,8 +74,8 @@ func (l *Lane) draw(open, shut []*Line, k int) {
 	}
 }
 
-// drawFromMemory lets up to k probes go from ns that were never asked, and gives how many of
-// k are left.
+// drawFromMemory sends up to k probes from ns that were never asked about, and gives how many
+// of k are left.
 func (l *Lane) drawFromMemory(ns []*Line, k int) int {
 	for _, n := range ns {
 		for k > 0 {
@@ -100,11 +102,11 @@ func (l *Lane) inLogs(ns []*Line) (k int) {
 	return k
 }
 
-// hasNew reports whether a device stands at the doors of n that was never asked.
+// hasNew reports whether a device waits at the doors of n whose first item was never asked about.
 func (n *Line) hasNew() bool { return n.atDoor.never.size > 0 }
 
-// askAgain lets one go that was asked before; behind 5xx up to k, of each line in turn. None
-// is left that was not: one that comes is asked soon.
+// askAgain sends one item that was asked about before; after 5xx up to k, from each line in
+// turn. No other is left: the next one that comes is asked about soon.
 func (l *Lane) askAgain(ns []*Line, k int) {
 	l.Door.stale = true
 	spoken := l.Door.spoken

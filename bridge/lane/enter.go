@@ -2,7 +2,7 @@ package lane
 
 import "slices"
 
-// Enter takes in what was read.
+// Enter takes in what was read from disk.
 func (l *Lane) Enter(reads []*Read, now Now) {
 	l.now, l.Wake, l.reading = now, true, false
 	for _, r := range reads {
@@ -27,7 +27,7 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 			credit, limit := l.opens(it.Line)
 			goes := l.enterRead(it, r.pass, r.From != Log || limit > 0)
 			if goes && r.From == Log && credit != nil {
-				*credit-- // not for what is moved to its queue only
+				*credit-- // moving an item to its queue costs nothing
 			}
 			moved = moved && it.place == moving
 		}
@@ -35,7 +35,7 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 			r.Lines[0].stride = 0
 			if !moved {
 				l.dry(r.Lines, false)
-			} else { // there may be 100,000 of one device, behind a door with credit for one
+			} else { // there may be 100,000 of one device, at a door with credit for one
 				r.Lines[0].stride = min(2*len(r.Got), ofLog)
 			}
 		}
@@ -45,8 +45,8 @@ func (l *Lane) Enter(reads []*Read, now Now) {
 	}
 }
 
-// enterSample sees to it that a probe goes though none of r does: there was none, it cannot be
-// read, or its device waits for itself.
+// enterSample makes sure that a probe goes even if nothing that r has read does: nothing was
+// found, it cannot be read, or its device waits on its own account.
 func (l *Lane) enterSample(r *Read) {
 	got := len(r.Got) + len(r.Broken)
 	if got < r.Limit {
@@ -68,8 +68,8 @@ func (l *Lane) enterSample(r *Read) {
 	}
 }
 
-// dry notes whether the logs of ns are to be read from their beginning: all that was looked
-// at is of devices that wait.
+// dry notes whether the logs of ns are to be read from their beginning, because everything
+// that was looked at belongs to devices that wait.
 func (l *Lane) dry(ns []*Line, is bool) {
 	l.Door.dry = is
 	for _, n := range ns {
@@ -77,7 +77,7 @@ func (l *Lane) dry(ns []*Line, is bool) {
 	}
 }
 
-// enterQueue takes what was read of a device's queue out of its figures.
+// enterQueue subtracts what was read of a device's queue from its counts.
 func (l *Lane) enterQueue(r *Read) {
 	d := r.device
 	d.moving--
@@ -86,7 +86,7 @@ func (l *Lane) enterQueue(r *Read) {
 	d.queued = max(0, d.queued-n)
 	switch {
 	case n > 0:
-	case d.state != loads: // it was stopped meanwhile, and started again
+	case d.state != loads: // the lane was stopped meanwhile, and started again
 		if d.state == idle {
 			l.next(d)
 		}
@@ -100,7 +100,7 @@ func (l *Lane) enterQueue(r *Read) {
 	}
 }
 
-// enterBroken ends the way of one that cannot be read: the next has its turn.
+// enterBroken ends an item that cannot be read: it is the next one's turn.
 func (l *Lane) enterBroken(it *Item) {
 	d := l.device(it.Line, it.Token)
 	if it.stored == inQueue {
@@ -113,16 +113,16 @@ func (l *Lane) enterBroken(it *Item) {
 	}
 }
 
-// enterRead takes in one that was read. pass lets it go through closed doors; without
-// room behind them it goes back to the log, unless it belongs in its device's queue. It
-// reports whether it stands in its chain now.
+// enterRead takes in one item that was read. With pass it goes through closed doors; without
+// room it goes back to the log, unless it belongs in its device's queue. It reports whether
+// the item is now in its device's chain.
 func (l *Lane) enterRead(it *Item, pass, room bool) bool {
 	n := it.Line
 	d := l.device(n, it.Token)
 	switch {
 	case it.stored == inQueue:
 		d.moving--
-	case it.ID > n.returned, !room && !d.owns(): // or one that is older has come back meanwhile
+	case it.ID > n.returned, !room && !d.owns(): // in the first case an older one has come back meanwhile
 		l.giveBack(d, it)
 		if d.state == idle {
 			l.next(d)
@@ -142,7 +142,7 @@ func (l *Lane) enterRead(it *Item, pass, room bool) bool {
 	return true
 }
 
-// enterList makes entries for devices that have a queue and none.
+// enterList makes entries for devices that have a queue but no entry.
 func (l *Lane) enterList(r *Read) {
 	n := r.Lines[0]
 	for _, token := range r.Devices {
@@ -151,7 +151,7 @@ func (l *Lane) enterList(r *Read) {
 		}
 		n.missed = true
 		d := l.device(n, token)
-		if d.state == waits { // it is due now
+		if d.state == waits { // its wait is over: it is due now
 			l.forget(d)
 		}
 		d.state, d.queued, d.late, d.early = idle, unknownMany, true, n.restarts

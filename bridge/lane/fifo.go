@@ -29,7 +29,7 @@ func (f *fifo[T]) pop() T {
 	return x
 }
 
-// all gives what is in the queue, in its order. It is the queue's.
+// all gives what is in the queue, in order. The slice belongs to the queue.
 func (f *fifo[T]) all() []T { return f.list[f.head:] }
 
 // set replaces what is in the queue.

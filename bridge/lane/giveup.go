@@ -2,22 +2,22 @@ package lane
 
 import "slices"
 
-// Spills reports whether an item is to be given up whose device has all that it may take of
-// the disk: the device waits for itself, or for its topic, and others must not wait for that.
-// Else it waits for room, as at a full disk: either nothing of the app goes, and what comes
-// is not read, or its device is served, which makes room. At the end nothing waits.
+// Spills reports whether an item is to be given up because its device has reached its limit
+// on disk. It is if the device waits on its own account or for its topic, for others must not
+// wait for that. Otherwise the item waits for room, as it does when the disk is full: either
+// nothing of the app goes, and connections are not read, or the device is being served, which
+// makes room. When the process ends, nothing waits.
 func (l *Lane) Spills(it *Item) bool {
 	shut := true
 	for _, n := range l.lines {
 		shut = shut && (l.closed(n) || n.Idle())
 	}
-	d := it.device // nil: it has come to its end meanwhile
+	d := it.device // nil: the item has ended meanwhile
 	return l.stopped || d == nil || !shut && (d.state == waits || l.closed(it.Line))
 }
 
-// GiveUp ends the way of an item that can never be written: it is too large for the
-// disk, or its device has all that it may take of it. It stands in puts, as Commit
-// has left it there.
+// GiveUp ends an item that can never be written: it is too large for the disk, or its
+// device has reached its limit there. The item is in puts, where Commit has left it.
 func (l *Lane) GiveUp(it *Item, now Now) {
 	l.now, l.retry, l.Wake = now, 0, true
 	d := it.device
@@ -26,11 +26,11 @@ func (l *Lane) GiveUp(it *Item, now Now) {
 		d.arriving--
 	case it.place == chained && (it != d.first || d.state != out):
 		l.unchain(d, it)
-	case it.place == chained: // with APNs: there it stays, and others are written meanwhile
+	case it.place == chained: // with APNs: it stays there, and others are written meanwhile
 		it.write = unwritten
 		l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool { return p.it == it }))
 		return
-	default: // it has come to its end, or stays on disk
+	default: // it has ended, or stays on disk
 		return
 	}
 	it.place = ending
@@ -40,7 +40,7 @@ func (l *Lane) GiveUp(it *Item, now Now) {
 	}
 }
 
-// unchain takes it out of the chain of d, from wherever it stands.
+// unchain takes the item out of the chain of d, wherever it stands there.
 func (l *Lane) unchain(d *device, it *Item) {
 	if d.first == it {
 		l.leave(d)
@@ -57,8 +57,8 @@ func (l *Lane) unchain(d *device, it *Item) {
 	l.free(it)
 }
 
-// Abandon ends the way of all that is in memory only: the process ends, and there is
-// no disk, or it cannot be written. Nothing is with APNs any more.
+// Abandon ends everything that is in memory only: the process ends, and there is no
+// disk, or it cannot be written. Nothing is with APNs any more.
 func (l *Lane) Abandon(now Now) {
 	l.now, l.stopped = now, true
 	for _, p := range l.puts.all() {

@@ -8,43 +8,44 @@ import (
 )
 
 const (
-	GuardTokens = 50                        // different tokens refused, none accepted: misconfigured
-	guardMemory = 7 * 24 * 3600             // seconds that an acceptance speaks for a line, over restarts
-	guardGrain  = 3600                      // seconds: how exactly, and so how often, one is remembered
-	GuardLife   = guardMemory * time.Second // how long what Guard.Record gives is of use
+	GuardTokens = 50                        // different tokens refused and none accepted: the app is misconfigured
+	guardMemory = 7 * 24 * 3600             // seconds that an acceptance vouches for a line, also after a restart
+	guardGrain  = 3600                      // seconds: how precisely, and so how often, one is recorded
+	GuardLife   = guardMemory * time.Second // how long a Record is of use
 )
 
-// Guard knows a line by what APNs says of its device tokens, and finds out whether
-// it is the app that is wrong and not the tokens: sandbox against production.
-// Providers delete a token that is refused, so the line's door is then closed
-// before APNs has refused all of them.
+// Guard watches what APNs says of a line's device tokens, to find out whether the app
+// is wrong rather than the tokens: sandbox instead of production, for instance.
+// Providers delete a token that is refused, so the line's door is then closed before
+// APNs has refused them all.
 //
-// It is closed by fifty different tokens refused in a row, if no push was accepted
-// under the present credential, endpoint, environment and topic, now or in the
-// seven days before a restart. A line that has such an acceptance is never held, for
-// then any of its clients could stop it: there is one alarm.
+// The door closes when fifty different tokens have been refused in a row and no push
+// was accepted under the present credential, endpoint, environment and topic, neither
+// in this run nor in the seven days before a restart. A line that has such an
+// acceptance is never held, or else any one of its clients could stop it; the operator
+// is told once.
 //
 // Attempts are dated by when they were sent: a verdict on one that was sent under
 // another configuration says nothing of the present one.
 type Guard struct {
-	tokens   int           // that arouse suspicion; 0: none do
+	tokens   int           // how many arouse suspicion; 0: the guard is off
 	under    string        // names credential, endpoint, environment and topic
-	since    time.Duration // from when on they are these
+	since    time.Duration // when these came into effect
 	proven   bool          // a push was accepted under them
-	alarmed  bool          // there was the alarm
+	alarmed  bool          // the operator has been told
 	believed bool          // the operator has said that these tokens are bad
-	accepted int64         // the second since 1970 of the last acceptance that Record has told of
-	refusals []refusal     // of different tokens since the last acceptance; at most so many
-	doubted  time.Time     // refusals until then, when the last hold began, were the app's fault
+	accepted int64         // the last acceptance that was recorded, in seconds since 1970
+	refusals []refusal     // of different tokens since the last acceptance, at most tokens of them
+	doubted  time.Time     // when the last hold began: refusals until then were the app's fault
 }
 
 // refusal is a token that APNs has refused.
 type refusal struct {
 	token    string
-	recorded time.Time // with which it went to feedback; zero if it did not
+	recorded time.Time // the time with which it went to feedback; zero if it did not
 }
 
-// Withdrawal is an entry that is to be taken off the feedback list.
+// Withdrawal is an entry to be taken off the feedback list.
 type Withdrawal struct {
 	Token    []byte
 	Recorded time.Time
@@ -52,13 +53,13 @@ type Withdrawal struct {
 
 // Ruling is what a verdict leads to.
 type Ruling struct {
-	Hold     bool         // the refusal is not to be believed: the line's door closes
-	Alarm    bool         // the operator is to be told
+	Hold     bool         // the refusal is not believed: the line's door closes
+	Alarm    bool         // tell the operator
 	Save     bool         // what Record gives has changed
-	Withdraw []Withdrawal // as the hold begins
+	Withdraw []Withdrawal // when a hold begins
 }
 
-// refuse takes APNs' verdict that token, in a push sent at sent, is bad.
+// refuse takes APNs' verdict that the token of a push sent at sent is bad.
 func (g *Guard) refuse(token []byte, sent time.Duration, now Now) Ruling {
 	if g.tokens == 0 || g.believed || sent < g.since {
 		return Ruling{}
@@ -91,9 +92,8 @@ func (g *Guard) hold(now Now) Ruling {
 	return r
 }
 
-// recordable reports whether a bad token may go to feedback as of the time at,
-// that of its refusal. If so, the entry is remembered in case it has to be
-// withdrawn.
+// recordable reports whether a bad token may go to feedback with the time at, that of
+// its refusal. If so, the entry is remembered in case it has to be withdrawn.
 func (g *Guard) recordable(token []byte, at time.Time) (ok, save bool) {
 	if !at.After(g.doubted) {
 		return false, false
@@ -124,18 +124,18 @@ func (g *Guard) accept(sent time.Duration, now Now) (save bool) {
 	return save
 }
 
-// renewed says that credential, endpoint, environment or topic are others.
+// renewed notes that credential, endpoint, environment or topic have changed.
 func (g *Guard) renewed(now Now) {
 	*g = Guard{tokens: g.tokens, under: g.under, since: now.Mono, doubted: g.doubted}
 }
 
-// believe says that the tokens that APNs refuses are bad.
+// believe notes that the tokens that APNs refuses are indeed bad.
 func (g *Guard) believe() { g.believed, g.refusals, g.doubted = true, nil, time.Time{} }
 
 const guardVersion = 1
 
-// Record is what is to be remembered over a restart; suspect is whether the line's
-// door is closed by it. Integers are big-endian:
+// record is what has to survive a restart; suspect is whether the guard has closed the
+// line's door. Integers are big-endian:
 //
 //	version u8 · suspect u8 · believed u8 · last acceptance, seconds since 1970, 0 for none: i64 ·
 //	what it was under: length u8, text · doubted until, milliseconds: i64 ·
@@ -170,9 +170,8 @@ func (g *Guard) record(suspect bool) []byte {
 
 var errGuard = errors.New("what is remembered of a line's acceptances is of another version, or cut short")
 
-// restore takes what record gave before the restart. What was under another
-// configuration says nothing. It reports whether the line's door was closed by the
-// guard.
+// restore takes what record gave before the restart. A record from another
+// configuration says nothing. It reports whether the guard had closed the line's door.
 func (g *Guard) restore(b []byte, now Now) (suspect bool, err error) {
 	if len(b) < 12 || b[0] != guardVersion || len(b) < 20+int(b[11]) {
 		return false, errGuard

@@ -18,41 +18,41 @@ const (
 	Always               // all, before they are sent
 )
 
-// Now is the time: Mono dates attempts and waits and never goes back; Wall, in
-// seconds since 1970, is for what has gone over the wire; Time is the clock's, for
-// what others are told.
+// Now is the time. Mono dates attempts and waits and never goes back. Wall, in seconds
+// since 1970, is compared with times from the wire. Time is the clock's, for what others
+// are told.
 type Now struct {
 	Mono time.Duration
 	Wall int64
 	Time time.Time
 }
 
-// Ordered gives the time of an answer that came at now, which is one reading of the clock
-// for all that came together: in it none is as old as what the lane was told before.
+// Ordered gives the time of an answer that came at now. Answers that come together share one
+// reading of the clock; Ordered makes each later than anything the lane was told before.
 func (l *Lane) Ordered(now Now) Now {
 	now.Mono = max(now.Mono, l.now.Mono+1)
 	return now
 }
 
 // Sink is told what a lane has decided. Its methods are called under the lane's
-// lock: they note what is to be done after it is released.
+// lock: they only note what is to be done once it is released.
 type Sink interface {
-	// Send hands an item to the upstream, which calls Admit before the request
-	// and Answered after it. fresh says that it is to go over a new connection.
+	// Send gives an item to the upstream, which calls Admit before the request
+	// and Answered after it. With fresh it has to go over a new connection.
 	Send(it *Item, fresh bool)
-	// Release says that an item waits, it is not known how long, and that the bridge
+	// Release says that an item has to wait for an unknown time, and that the bridge
 	// answers for it: its provider hears no more of it.
 	Release(*Item)
-	// Left says that an item is on disk only. The lane has let go of it.
+	// Left says that an item is now only on disk. The lane has no more use for the value.
 	Left(*Item)
-	// Ended says that an item comes to an end without a verdict. Gone follows.
+	// Ended says that an item ends without a verdict. Gone follows.
 	Ended(*Item, End)
-	// Gone says that the lane has let go of an item that has come to its end.
+	// Gone says that the lane has no more use for an item that has ended.
 	Gone(*Item)
-	// Ruled says what the guard of a line makes of APNs' answers.
+	// Ruled gives the conclusion that a line's guard has drawn from APNs' answers.
 	Ruled(*Line, Ruling)
-	// Full reports whether there is no memory for arrivals, and Roomy whether less
-	// than half of it is used.
+	// Full reports whether there is no memory left for arrivals, and Roomy whether
+	// less than half of it is used.
 	Full() bool
 	Roomy() bool
 }
@@ -63,9 +63,9 @@ type End uint8
 // The ends.
 const (
 	Expired    End = iota // before APNs took it
-	Crowded               // memory, or what its device may take of the disk, is full of what waits for the device
-	Unreadable            // on disk
-	Abandoned             // at the end of the process
+	Crowded               // memory, or its device's share of the disk, is full of what waits for the device
+	Unreadable            // its record on disk cannot be read
+	Abandoned             // the process ended
 )
 
 // Config is what a lane is made of.
@@ -73,11 +73,11 @@ type Config struct {
 	Mode    Mode
 	Sink    Sink
 	Delays  Delays
-	Ahead   int64         // bytes of what was read from disk, in memory
-	Entries int           // of devices asleep that are this lane's own
-	Asleep  *Entries      // and of all lanes
+	Ahead   int64         // bytes in memory that were read from disk, at most
+	Entries int           // devices asleep that this lane may always have
+	Asleep  *Entries      // devices asleep in all lanes
 	Random  *rand.Rand    // for draws
-	Retry   time.Duration // after a failure to write
+	Retry   time.Duration // the wait after the disk has failed
 }
 
 // Entries are the devices asleep in all lanes of a process, against Limit.
@@ -102,37 +102,37 @@ type Lane struct {
 	waiting dueHeap
 	loading fifo[*device]
 	asleep  int // entries counted in Asleep
-	out     int // devices whose first was handed on
-	repeats int // of those, such as were asked without an answer before
+	out     int // devices whose first item the upstream has
+	repeats int // of those, the ones that were once asked about without an answer
 
 	puts   fifo[put] // to be written, in this order
 	batch  []put     // being written
 	order  uint64    // of the last put
 	barred fifo[barrier]
-	retry  time.Duration // when what could not be written is tried again
-	full   bool          // meanwhile what is on disk already may be moved
-	moves  bool          // there may be some of that in puts
-	freed  bool          // something has left the disk meanwhile
+	retry  time.Duration // when what could not be written is tried again; 0: nothing failed
+	full   bool          // until then, what is already on disk may be moved
+	moves  bool          // puts may have some of that
+	freed  bool          // something has left the disk since
 
-	ahead    int64 // bytes in memory of what was read
+	ahead    int64 // bytes in memory that were read from disk
 	unstored int   // items that are in memory only
 	draws    []draw
 	unread   time.Duration // when what could not be read is tried again
-	reading  bool          // a read is under way: what comes does not overtake it
-	turn     bool          // queues are read before logs, the next time after them
-	nextLine int           // has its turn first
+	reading  bool          // a read is under way: arrivals do not overtake it
+	turn     bool          // queues are read before logs this time, and after them the next
+	nextLine int           // the line whose turn comes first
 
-	fullSince time.Duration // since when memory is full while devices wait, in off, but for moments; 0: it is not
-	fullAt    time.Duration // when it was seen last
-	expires   int64         // the second from which on something asleep in memory has expired; 0: nothing does
-	lastGood  time.Duration // when the last push was sent that had a good answer
-	goodTook  time.Duration // how long that was on its way
+	fullSince time.Duration // in Off: since when memory has been full, but for moments, while devices wait; 0: it is not
+	fullAt    time.Duration // when it was last seen full
+	expires   int64         // when the first item that sleeps in memory expires, seconds since 1970; 0: none does
+	lastGood  time.Duration // when the last push with a good answer was sent
+	goodTook  time.Duration // how long that one took
 	stopped   bool          // nothing is sent
-	quiet     bool          // nothing is read: the end is near
+	quiet     bool          // nothing is read: the process is about to end
 	now       Now
 }
 
-// New makes a lane without lines, in which all doors are open.
+// New makes a lane without lines, whose door is open.
 func New(c Config) *Lane {
 	l := &Lane{Config: c, byName: make(map[string]*Line), seed: maphash.MakeSeed()}
 	l.delays = &l.Config.Delays
@@ -140,11 +140,11 @@ func New(c Config) *Lane {
 	return l
 }
 
-// Line finds the line of that name, which is empty for the app's configured topic,
-// and nil if there is none.
+// Line finds the line of that name, which is empty for the app's configured topic.
+// It is nil if there is none.
 func (l *Lane) Line(name string) *Line { return l.byName[name] }
 
-// Lines gives all lines. They are the lane's.
+// Lines gives all lines. The slice belongs to the lane.
 func (l *Lane) Lines() []*Line { return l.lines }
 
 // AddLine makes a line.
@@ -156,8 +156,8 @@ func (l *Lane) AddLine(name string, disk Disk) *Line {
 	return n
 }
 
-// Hold says that a session will put items into n: until as many calls of Release n
-// is not spent.
+// Hold says that a session will put items into n, which is not spent until Release has
+// been called as often as Hold.
 func (n *Line) Hold() { n.holders++ }
 
 // Release takes back a Hold.
@@ -181,9 +181,9 @@ func (l *Lane) RemoveLine(n *Line) {
 	delete(l.byName, n.Name)
 }
 
-// RemoveSpent forgets the lines that are spent, but for that of the configured topic.
-// It reports whether there were any. While something is being read none is: it may
-// be of theirs.
+// RemoveSpent forgets the lines that are spent, except that of the configured topic.
+// It reports whether there were any. It does nothing during a read, which may be of
+// one of these lines.
 func (l *Lane) RemoveSpent() (removed bool) {
 	if l.reading {
 		return false
@@ -199,12 +199,12 @@ func (l *Lane) RemoveSpent() (removed bool) {
 
 func (l *Lane) closed(n *Line) bool { return l.Door.Reason != Open || n.Door.Reason != Open }
 
-// unreachable reports whether those of n wait for APNs, and not for the operator.
+// unreachable reports whether the items of n wait for APNs, and not for the operator.
 func (l *Lane) unreachable(n *Line) bool {
 	return l.Door.Reason == Unreachable || l.Door.Reason == Open && n.Door.Reason == Unreachable
 }
 
-// Troubled reports whether an upstream has to ask Admit.
+// Troubled reports whether an upstream has to call Admit.
 func (l *Lane) Troubled() bool {
 	if l.stopped || l.Door.Reason != Open {
 		return true

@@ -8,96 +8,97 @@ import (
 	"time"
 )
 
-// Disk is what a line asks of its part of the disk. It asks memory only.
+// Disk is what a line needs of its part of the disk. All of it is answered from memory.
 type Disk interface {
-	// Waiting is how many are in the log and not checked out.
+	// Waiting is how many items are in the log and not checked out.
 	Waiting() int
-	// Queued reports whether a device may have a queue. It is never wrongly false.
+	// Queued reports whether a device may have a queue. It may err only by saying yes.
 	Queued(token []byte) bool
-	// Return gives back one that is checked out.
+	// Return gives back an item that is checked out.
 	Return(*Item)
-	// Done ends the life of one that is checked out.
+	// Done removes an item that is checked out.
 	Done(*Item)
 }
 
-// Line is the part of a lane for one topic that is written down.
+// Line is the part of a lane that has one topic.
 type Line struct {
 	Name  string
 	Door  Door
 	Guard Guard
 
 	holders  int           // sessions that will put items into it
-	lastGood time.Duration // when the last push of it was sent that had a good answer
+	lastGood time.Duration // when its last push with a good answer was sent
 	disk     Disk
-	devices  map[uint64]*device // something of which is in memory, or in its queue on disk
+	devices  map[uint64]*device // those that have something in memory, or in their queue on disk
 	seed     maphash.Seed
-	blur     uint64 // bits of hashes that are not looked at, so that tests see them collide
+	blur     uint64 // bits of hashes that are ignored, so that tests see collisions
 	crowded  bool   // a device has found the place of its hash taken
 	atDoor   waitingRoom
-	stride   int    // how many are read of the log, though fewer may go: the last ones read were all moved
+	stride   int    // how many to read of the log, though fewer may go: the last ones read were all moved
 	returned uint64 // the oldest that came back to the log since it was last read
 	unlisted bool   // there may be queues on disk without an entry
-	restarts bool   // those that are listed were there at the start
-	missed   bool   // one was found since the list was begun
-	walked   []byte // the last device of these that was looked at
+	restarts bool   // the queues being listed were there at the start
+	missed   bool   // a queue without an entry was found since the list was begun
+	walked   []byte // the last device that was listed
 }
 
-// Disk gives the line's part of the disk, as AddLine was given it.
+// Disk is the line's part of the disk, as given to AddLine.
 func (n *Line) Disk() Disk { return n.disk }
 
 // Knows reports whether a device has an entry: something of it is in memory, or
-// waits for it.
+// waits in its queue.
 func (n *Line) Knows(token []byte) bool {
 	d, _ := n.find(token)
 	return d != nil
 }
 
-// state is what the first of a device does.
+// state is what the first item of a device does.
 type state uint8
 
 const (
 	idle  state = iota
-	out         // it is with APNs
+	out         // it is with the upstream
 	door        // it waits at a door
-	waits       // it waits for itself, until due
-	loads       // it is to be read from its queue
+	waits       // it waits on its own account, until due
+	loads       // it has to be read from its queue
 )
 
-// device is the order of one device. It is its entry, too, while it is asleep.
+// device keeps the order of one device. It is also the entry that the device costs
+// while it is asleep.
 type device struct {
-	// What one that goes well looks at comes first, in one cache line.
+	// What a push that goes well touches comes first, in one cache line.
 	hash        uint64
 	line        *Line
-	first, last *Item         // in memory, in their order
-	sent        time.Duration // when the first was handed on, or its last attempt began
-	queued      int32         // in its queue, and not checked out
-	arriving    int32         // on their way to disk, and in no chain
-	moving      int32         // between disk and memory, or log and queue: checked out, and in no chain
+	first, last *Item         // in memory, in order
+	sent        time.Duration // when the first item was handed on, or its last attempt began
+	queued      int32         // items in its queue, not checked out
+	arriving    int32         // items on their way to disk, in no chain
+	moving      int32         // items between disk and memory or log and queue: checked out, in no chain
 	state       state
-	pass        bool // its first goes through closed doors
-	clear       bool // since it has its entry, nothing of it was in the log and not checked out
-	early       bool // its first is asked about before its wait is over
-	late        bool // at a door it stands behind those never asked: its first was, or it has waited for itself
+	pass        bool // its first item goes through closed doors
+	clear       bool // since the entry was made, the log had nothing of it that was not checked out
+	early       bool // its first item is asked about before its wait is over
+	late        bool // stands behind those never asked about: its first was, or it has waited on its own account
 
 	token  deviceToken
 	due    time.Duration
-	failed time.Duration // when the first last failed, if it has
-	at     int           // in the line's atDoor or the lane's waiting, plus one; 0: in neither
+	failed time.Duration // when the first item last failed, if it has
+	at     int           // its place in the line's atDoor or the lane's waiting, plus one; 0: in neither
 }
 
-// unknownMany stands for the length of a queue that was not read.
+// unknownMany stands for the length of a queue that has not been read yet.
 const unknownMany = 1 << 30
 
 func (d *device) asleep() bool { return d.state >= door }
 
-// owns reports whether what comes now of d belongs in its queue.
+// owns reports whether what comes now for d belongs in its queue.
 func (d *device) owns() bool {
 	return d.queued > 0 || d.moving > 0 ||
 		d.asleep() && d.first != nil && (d.first.stored == inQueue || d.first.Flags.Attempts > 0)
 }
 
-// owned reports whether all of d in memory before it is in its queue, or comes
-// there with it or before.
+// owned reports whether everything of d in memory before the item is in the device's
+// queue, or gets there no later than the item.
 func (d *device) owned(it *Item) bool {
 	for x := d.first; x != nil && x != it; x = x.behind {
 		if x.stored != inQueue && x.write != toQueue {
@@ -107,11 +108,11 @@ func (d *device) owned(it *Item) bool {
 	return true
 }
 
-// bare reports whether nothing of d is on disk only, or on its way there.
+// bare reports whether nothing of d is only on disk, or on its way there.
 func (d *device) bare() bool { return d.queued+d.moving+d.arriving == 0 }
 
 // find gives the device of token, if it has an entry. Devices are told apart by
-// a hash, and then by the token: one that finds its place taken has the next.
+// a hash, and then by the token: one that finds its place taken has the next place.
 func (n *Line) find(token []byte) (d *device, hash uint64) {
 	for hash = maphash.Bytes(n.seed, token) &^ n.blur; ; hash++ {
 		if d = n.devices[hash]; d == nil || bytes.Equal(d.token.bytes(), token) {
@@ -138,11 +139,11 @@ func (l *Lane) device(n *Line, token []byte) *device {
 	return d
 }
 
-// freeDevices are entries without a device, of all lanes: as many come and go as there are
-// notifications on their way.
+// freeDevices are unused entries, shared by all lanes: one comes and goes with every
+// notification that is on its way.
 var freeDevices = sync.Pool{New: func() any { return new(device) }}
 
-// drop takes the entry of d away, of which nothing is left.
+// drop removes the entry of d, of which nothing is left.
 func (l *Lane) drop(d *device) {
 	n := d.line
 	delete(n.devices, d.hash)
@@ -158,8 +159,8 @@ func (l *Lane) drop(d *device) {
 	freeDevices.Put(d)
 }
 
-// waitingRoom holds the devices at a line's doors: those whose first was never asked
-// before those that come back, each in the order in which they came.
+// waitingRoom holds the devices at a line's doors: those whose first item was never
+// asked about before those that come back, each kind in order of arrival.
 type waitingRoom struct {
 	never, late queue
 	size        int
@@ -182,7 +183,7 @@ func (w *waitingRoom) remove(d *device) {
 	w.size--
 }
 
-// first is who goes next; nil if there is none.
+// first is the device that goes next; nil if there is none.
 func (w *waitingRoom) first() *device {
 	if d := w.never.first(); d != nil {
 		return d
@@ -190,10 +191,10 @@ func (w *waitingRoom) first() *device {
 	return w.late.first()
 }
 
-// queue holds devices in the order in which they came, and lets any of them go.
-// device.at is one more than the index.
+// queue holds devices in order of arrival, and can remove any of them. device.at is
+// one more than the index.
 type queue struct {
-	list []*device // nil: it has gone
+	list []*device // nil: removed
 	head int       // all before are nil
 	size int
 }
@@ -235,12 +236,12 @@ func (w *queue) first() *device {
 	return nil
 }
 
-// any is one from behind a random place; nil if there is none.
+// any gives a device at or after a random place; nil if there is none.
 func (w *queue) any(random *rand.Rand) *device {
 	return w.anyThat(random, func(*device) bool { return true })
 }
 
-// anyInMemory is one whose first is in memory, from somewhere behind a random place;
+// anyInMemory gives a device at or after a random place whose first item is in memory;
 // nil if there is none.
 func (w *queue) anyInMemory(random *rand.Rand) *device {
 	return w.anyThat(random, func(d *device) bool { return d.first != nil })
@@ -259,7 +260,7 @@ func (w *queue) anyThat(random *rand.Rand, fits func(*device) bool) *device {
 	return nil
 }
 
-// dueHeap has the devices that wait for themselves, the next that is due in front.
+// dueHeap has the devices that wait on their own account, the next one due in front.
 type dueHeap []*device
 
 func (h dueHeap) Len() int           { return len(h) }

@@ -13,11 +13,11 @@ func (l *Lane) Arrive(it *Item, now Now) {
 	l.unstored++
 	n := it.Line
 	d := l.device(n, it.Token)
-	if n.Door.Reason == Open || n.Door.stale { // else others of n are asked first
+	if n.Door.Reason == Open || n.Door.stale { // else others of n are asked about first
 		l.Door.fresh(l.now.Mono)
 	}
 	n.Door.fresh(l.now.Mono)
-	read := l.Mode != Off && !l.reading && n.disk.Waiting() == 0 // all of the log was, and has entered
+	read := l.Mode != Off && !l.reading && n.disk.Waiting() == 0 // all of the log was read, and has entered
 	if d.state == idle && d.first == nil && d.bare() {           // it has just come
 		d.clear = read
 	}
@@ -35,14 +35,14 @@ func (l *Lane) Arrive(it *Item, now Now) {
 	l.put(it)
 }
 
-// goesStraight reports whether what arrives for d need not be put on disk: none has
-// its turn before it. The log has nothing that was not read.
+// goesStraight reports whether what arrives for d need not be put on disk, because
+// nothing has its turn before it. All of the log has been read.
 func (l *Lane) goesStraight(d *device) bool {
 	return l.Mode == Overflow && !l.stopped && !l.closed(d.line) && !d.asleep() && d.bare() && l.Sink.Roomy()
 }
 
-// Keep has an item stored that is with APNs, and what is in memory before it: the
-// bridge answers for it from now on.
+// Keep stores an item that is with APNs, and what is in memory before it: the bridge
+// answers for it from now on.
 func (l *Lane) Keep(it *Item, now Now) {
 	l.now = now
 	if d, _ := it.Line.find(it.Token); d != nil {
@@ -50,7 +50,7 @@ func (l *Lane) Keep(it *Item, now Now) {
 	}
 }
 
-// spill has all of d on disk, before anything younger is.
+// spill puts all of d on disk, before anything younger.
 func (l *Lane) spill(d *device) {
 	for it := d.first; it != nil; it = it.behind {
 		if it.ID == 0 {
@@ -75,8 +75,8 @@ func (l *Lane) enter(d *device, it *Item) {
 	}
 }
 
-// next does what is due for d, of which nothing is with APNs and which need not
-// wait for itself.
+// next does what is due for d, which has nothing with APNs and need not wait on its own
+// account.
 func (l *Lane) next(d *device) {
 	for d.first != nil && d.first.Expires != 0 && d.first.Expires <= l.now.Wall {
 		l.end(d, Expired)
@@ -120,18 +120,18 @@ func (l *Lane) next(d *device) {
 }
 
 // probes reports whether d goes to find out whether APNs takes a credential or topic
-// again, which it binds to a connection at its first push.
+// again. APNs binds both to a connection at its first push.
 func (l *Lane) probes(d *device) bool {
 	return d.pass && (l.Door.Reason == Refused && l.Door.good == 0 || d.line.Door.Reason == Topic && d.line.Door.good == 0)
 }
 
-// waste notes that APNs was not asked about one that was let through.
+// waste notes that APNs was not asked about a device that was let through.
 func (l *Lane) waste(d *device) {
 	d.pass = false
 	l.probeAgain(d.line)
 }
 
-// probeAgain makes a probe due at the doors of n: the last one was not spent.
+// probeAgain makes a probe due at the doors of n: the last one was not used.
 func (l *Lane) probeAgain(n *Line) {
 	l.Wake = true
 	if l.Door.Reason != Open {
@@ -140,7 +140,7 @@ func (l *Lane) probeAgain(n *Line) {
 	n.Door.Probe = l.now.Mono
 }
 
-// park has d wait for itself.
+// park makes d wait on its own account.
 func (l *Lane) park(d *device, wait time.Duration) {
 	d.state, d.due = waits, l.now.Mono+wait
 	heap.Push(&l.waiting, d)
@@ -151,15 +151,15 @@ func (l *Lane) park(d *device, wait time.Duration) {
 	l.stow(d)
 }
 
-// expireAt notes when the first of d, which is asleep, expires.
+// expireAt notes when the first item of d, which is asleep, expires.
 func (l *Lane) expireAt(d *device) {
 	if d.first != nil && d.first.Expires != 0 && (l.expires == 0 || d.first.Expires < l.expires) {
 		l.expires = d.first.Expires
 	}
 }
 
-// releases reports whether the bridge answers for what waits of d though it is not
-// on disk: there is none, and it is not known how long it will be.
+// releases reports whether the bridge answers for what waits of d although it is not on
+// disk: there is no disk, and it is not known how long the wait will be.
 func (l *Lane) releases(d *device) bool {
 	return l.Mode == Off && (d.state == waits || d.state == door && l.unreachable(d.line))
 }
@@ -173,7 +173,7 @@ func (l *Lane) releaseAll(d *device) {
 	}
 }
 
-// end ends the way of the first of d without a verdict.
+// end ends the first item of d without a verdict.
 func (l *Lane) end(d *device, how End) { l.endIt(l.leave(d), how) }
 
 func (l *Lane) endIt(it *Item, how End) {
@@ -183,7 +183,7 @@ func (l *Lane) endIt(it *Item, how End) {
 	}
 }
 
-// leave takes the first of d out of its chain.
+// leave takes the first item of d out of its chain.
 func (l *Lane) leave(d *device) *Item {
 	it := d.first
 	if d.first = it.behind; d.first == nil {
@@ -197,8 +197,8 @@ func (l *Lane) leave(d *device) *Item {
 	return it
 }
 
-// Finish says that what was to be remembered of an item that has come to its end is
-// durable. It reports whether the lane has let go of it; otherwise Gone follows.
+// Finish says that what has to be remembered of an item that has ended is durable. It
+// reports whether the lane has no more use for the item; otherwise Gone follows.
 func (l *Lane) Finish(it *Item) (gone bool) {
 	it.place = left
 	if it.write != unwritten {
@@ -208,7 +208,7 @@ func (l *Lane) Finish(it *Item) (gone bool) {
 	return true
 }
 
-// done takes an item that has come to its end from the disk.
+// done removes an item that has ended from the disk.
 func (l *Lane) done(it *Item) {
 	if it.ID == 0 {
 		l.unstored--

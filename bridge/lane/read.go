@@ -5,27 +5,27 @@ import (
 	"slices"
 )
 
-// Read is one thing that is to be read from disk. The lane's goroutine carries it
-// out without the lock, sets what came of it, and gives it to Enter.
+// Read is one read from disk. The lane's goroutine carries it out without the lock,
+// fills in the results, and gives it to Enter.
 type Read struct {
 	From   Source
-	Lines  []*Line // the one it is about; of a Sample, those that are asked in turn until one gives
-	Device []byte  // of a Queue
-	After  []byte  // of a List
-	Limit  int     // the most items, or devices
+	Lines  []*Line // one; for a Sample, those that are tried in turn until one has something
+	Device []byte  // for a Queue
+	After  []byte  // for a List
+	Limit  int     // of items or devices
 
-	Got     []*Item  // in their order, with Line, ID, Flags and Stored set
-	Broken  []*Item  // the same, of which no more can be read
-	Devices [][]byte // of a List, in their order
-	Err     error    // it could not be read now
-	Skipped bool     // there was no room for it any more
+	Got     []*Item  // in order, with Line, ID, Flags and Stored set
+	Broken  []*Item  // the same, but the rest of them cannot be read
+	Devices [][]byte // for a List, in order
+	Err     error    // the read failed for now
+	Skipped bool     // there was no room left for it
 
 	pass   bool // what was read goes through closed doors
 	device *device
-	door   *Door // whose credit a Sample is for; nil: it is a probe
+	door   *Door // whose credit a Sample spends; nil: it is a probe
 }
 
-// Source is where a Read reads.
+// Source is what a Read reads.
 type Source uint8
 
 // The sources.
@@ -37,7 +37,7 @@ const (
 )
 
 const (
-	ofQueue   = 4   // items are read of a device at a time
+	ofQueue   = 4   // items of a device are read at a time
 	queues    = 256 // devices' queues are read at a time
 	listed    = 512 // devices are listed at a time
 	ofLog     = 1024
@@ -47,8 +47,8 @@ const (
 // room is how many bytes may still be read.
 func (l *Lane) room() int64 { return l.Ahead - l.ahead }
 
-// opens gives how many of n's log may be read in their order: all, or, where nothing could be
-// drawn, as many as a door that is closed has credit for.
+// opens gives how much of n's log may be read in order: all of it, or, where nothing could be
+// drawn, as many items as a closed door has credit for.
 func (l *Lane) opens(n *Line) (credit *int, limit int) {
 	door := &n.Door
 	if l.Door.Reason != Open {
@@ -65,8 +65,8 @@ func (l *Lane) opens(n *Line) (credit *int, limit int) {
 	return &door.credit, door.credit
 }
 
-// lists reports whether queues without an entry are to be looked for now. Those found count, though
-// they are not asleep but to be read: there may be millions.
+// lists reports whether to look for queues without an entry now. Those already found count
+// against the limit, though they are not asleep but about to be read: there may be millions.
 func (l *Lane) lists(n *Line) bool {
 	return n.unlisted && l.asleep+l.loading.len() < l.Entries/2+1 && (!l.closed(n) || n.atDoor.size == 0)
 }
@@ -93,8 +93,8 @@ func (l *Lane) hasReads() bool {
 	return false
 }
 
-// Plan gives what is to be read now, in this order, of room bytes in all and at
-// least one item each. Until Enter nothing that arrives overtakes it.
+// Plan gives what is to be read now, in this order: at most room bytes in all, but at
+// least one item for each Read. Until Enter no arrival overtakes what is being read.
 func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 	l.now = now
 	if !l.mayRead() {
@@ -107,7 +107,7 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 	for _, n := range l.lines {
 		n.returned = math.MaxUint64
 	}
-	many := min(len(l.draws), manyDraws) // beyond the bound: they are few
+	many := min(len(l.draws), manyDraws) // they may exceed the bound on memory, being few
 	for _, w := range l.draws[:many] {
 		reads = append(reads, &Read{From: Sample, Lines: w.lines, Limit: w.n, pass: true, door: w.door})
 	}
@@ -132,7 +132,7 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 func (l *Lane) planQueues(reads []*Read) []*Read {
 	for range min(l.loading.len(), queues) {
 		d := l.loading.pop()
-		d.moving++ // for what is read
+		d.moving++ // for what will be read
 		reads = append(reads, &Read{
 			From: Queue, Lines: []*Line{d.line}, Device: slices.Clone(d.token.bytes()), Limit: ofQueue,
 			pass: d.pass, device: d,

@@ -5,15 +5,15 @@ import "time"
 // Stats is a snapshot of a lane.
 type Stats struct {
 	Reason    Reason        // why its door is closed
-	Since     time.Duration // of it
-	Probes    uint64        // that its doors have let through
+	Since     time.Duration // when that door last changed
+	Probes    uint64        // let through by all its doors
 	Lines     int
 	Closed    []LineStats // lines whose doors are closed
 	Unstored  int         // items that are in memory only
-	Unwritten int         // of those, and of others, on their way to disk
-	Asleep    int         // devices that wait, with an entry
-	AtDoor    int         // of those, at a door
-	Ahead     int64       // bytes in memory of what was read from disk
+	Unwritten int         // items on their way to disk, some of them unstored
+	Asleep    int         // devices that wait, each with an entry
+	AtDoor    int         // of those, the ones at a door
+	Ahead     int64       // bytes in memory that were read from disk
 }
 
 // LineStats is a line whose door is closed.
@@ -37,7 +37,7 @@ func (l *Lane) Stats() Stats {
 	return st
 }
 
-// Oldest is the earliest of what taken says of the items in memory whose device is
+// Oldest is the earliest time that taken gives for an item in memory whose device is
 // asleep; 0 if there is none.
 func (l *Lane) Oldest(taken func(*Item) int64) (oldest int64) {
 	look := func(d *device) {

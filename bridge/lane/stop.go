@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Start takes up what is on disk. Lines are there for all that is.
+// Start begins with what is on disk. The owner has added a line for all of it.
 func (l *Lane) Start(now Now) {
 	l.now, l.stopped, l.Wake = now, false, true
 	l.loading.set(nil)
@@ -24,8 +24,8 @@ func (l *Lane) Start(now Now) {
 	}
 }
 
-// Found says that there is more on disk than the lane has put there. Lines are there for
-// all that is.
+// Found says that there is more on disk than the lane has put there. The owner has added
+// a line for all of it.
 func (l *Lane) Found() {
 	l.Wake = true
 	for _, n := range l.lines {
@@ -33,15 +33,15 @@ func (l *Lane) Found() {
 	}
 }
 
-// Stop has all go to disk, also what is with APNs: answers to it still count.
-// Nothing is sent until Start.
+// Stop writes everything to disk, including what is with APNs, whose answers still
+// count. Nothing is sent until Start.
 func (l *Lane) Stop(now Now) {
 	l.now, l.stopped, l.Wake = now, true, true
 	l.draws = nil
 	l.loading.set(nil)
 	for _, n := range l.lines {
 		for _, d := range n.every() {
-			switch { // what is asleep was put when it fell asleep
+			switch { // what is asleep was written when it fell asleep
 			case d.state == out:
 				l.spill(d)
 			case d.first != nil && !d.asleep():
@@ -51,7 +51,7 @@ func (l *Lane) Stop(now Now) {
 	}
 }
 
-// Quiesce lets nothing more be read from disk: the end is near.
+// Quiesce stops reading from disk: the process is about to end.
 func (l *Lane) Quiesce(now Now) { l.now, l.quiet = now, true }
 
 // every gives the devices of n.
@@ -64,7 +64,7 @@ func (n *Line) every() []*device {
 }
 
 // Renewed says that credential or endpoint have changed: what was learned under
-// the old ones says nothing.
+// the old ones no longer counts.
 func (l *Lane) Renewed(now Now) {
 	l.now, l.Wake = now, true
 	l.hurry()
@@ -75,15 +75,15 @@ func (l *Lane) Renewed(now Now) {
 	}
 }
 
-// TopicRenewed says the same of the configured topic, of one line.
+// TopicRenewed says the same of the topic of one line.
 func (l *Lane) TopicRenewed(n *Line, now Now) {
 	l.now, l.Wake = now, true
 	n.Door.renewed(now.Mono)
 	n.Guard.renewed(now)
 }
 
-// hurry makes all devices that wait for themselves due: what was said about them may not
-// be true any more. There may be very many, which do not go all at once.
+// hurry makes all devices that wait on their own account due: what was said about them may
+// no longer be true. There may be very many, so they do not go all at once.
 func (l *Lane) hurry() {
 	for i, d := range l.waiting {
 		if soon := l.now.Mono + time.Duration(i)*time.Second/hurried; soon < d.due {
@@ -93,11 +93,11 @@ func (l *Lane) hurry() {
 	heap.Init(&l.waiting)
 }
 
-// hurried is how many that waited for themselves go in a second.
+// hurried is how many of them go in a second.
 const hurried = 5000
 
-// Try makes a probe due at each door, and all that waits for itself, as the operator
-// wants it.
+// Try makes a probe due at each door, and every device that waits on its own account,
+// because the operator asks for it.
 func (l *Lane) Try(now Now) {
 	l.now, l.Wake = now, true
 	l.hurry()
@@ -107,8 +107,7 @@ func (l *Lane) Try(now Now) {
 	}
 }
 
-// Believe says that the tokens that APNs refuses are really bad, on the operator's
-// word.
+// Believe says, on the operator's word, that the tokens that APNs refuses really are bad.
 func (l *Lane) Believe(now Now) {
 	l.now, l.Wake = now, true
 	for _, n := range l.lines {
@@ -119,16 +118,16 @@ func (l *Lane) Believe(now Now) {
 	}
 }
 
-// Doubts sets how many different tokens arouse the suspicion of n's guard; 0: it is
+// Doubts sets how many different tokens arouse the suspicion of n's guard; 0 turns it
 // off.
 func (n *Line) Doubts(tokens int) { n.Guard.tokens = tokens }
 
-// Under says which credential, endpoint, environment and topic n is under, by a
-// name of at most 255 bytes.
+// Under names the combination of credential, endpoint, environment and topic of n, in
+// at most 255 bytes.
 func (n *Line) Under(name string) { n.Guard.under = name }
 
-// Recordable reports whether a token of n that APNs has refused, in a push sent at
-// the time at, may go to the feedback list. save says that Record has changed.
+// Recordable reports whether a token of n that APNs refused at the time at may go to
+// the feedback list. save says that Record has changed.
 func (n *Line) Recordable(token []byte, at time.Time) (ok, save bool) {
 	if n.Door.Reason == Suspect {
 		return false, false
@@ -136,7 +135,7 @@ func (n *Line) Recordable(token []byte, at time.Time) (ok, save bool) {
 	return n.Guard.recordable(token, at)
 }
 
-// Record is what is to be remembered of n over a restart.
+// Record is what has to survive a restart of n.
 func (n *Line) Record() []byte { return n.Guard.record(n.Door.Reason == Suspect) }
 
 // Restore takes what Record gave before the restart.

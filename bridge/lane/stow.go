@@ -8,8 +8,9 @@ func (l *Lane) sleep(n int) {
 	l.Asleep.used.Add(int64(n))
 }
 
-// stow puts all of d, which is asleep, on disk, and out of memory when it is there:
-// to its queue if it has one or its first was asked, else in the log.
+// stow writes all of d, which is asleep, to disk, and drops it from memory once it is
+// there. It goes to the device's queue if there is one or the first item was asked about,
+// else to the log.
 func (l *Lane) stow(d *device) {
 	if l.Mode == Off || d.first == nil {
 		return
@@ -43,18 +44,17 @@ func (l *Lane) stow(d *device) {
 	}
 }
 
-// crowded reports whether there are more entries than there may be.
+// crowded reports whether there are more entries than allowed.
 func (l *Lane) crowded() bool { return l.asleep > l.Entries && l.Asleep.used.Load() > l.Asleep.Limit }
 
-// evict forgets d, all of which is in its queue on disk. It is found there again in
-// its turn.
+// evict forgets d, all of which is in its queue on disk. It will be found there again.
 func (l *Lane) evict(d *device) {
 	l.forget(d)
 	d.line.unlisted = true
 	l.drop(d)
 }
 
-// giveBack has it, which is on disk, leave memory.
+// giveBack drops an item that is on disk from memory.
 func (l *Lane) giveBack(d *device, it *Item) {
 	d.line.disk.Return(it)
 	if it.stored == inQueue {
@@ -76,7 +76,7 @@ func (l *Lane) free(it *Item) {
 	}
 }
 
-// forget takes d out of where it waits.
+// forget takes d off wherever it waits.
 func (l *Lane) forget(d *device) {
 	switch {
 	case d.at == 0:

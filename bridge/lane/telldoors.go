@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tellDoors says what c, an answer to the first of d, means to others. alone says
-// that others were served since it last failed.
+// tellDoors tells the doors what c, an answer to the first item of d, means for others.
+// alone says that others were served since the item last failed.
 func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 	n, sent, now := d.line, d.sent, l.now.Mono
 	switch c {
@@ -18,7 +18,7 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 	case Failed:
 		l.tellFailed(n, sent, it.Flags.Failures == 0, alone)
 		return
-	case NoAnswer: // it is a connection that fails, and not they
+	case NoAnswer: // a connection has failed, and not its notifications
 		if it.Flags.Failures == 0 || l.Door.Reason != Open && !alone {
 			l.Door.failed(Unreachable, inARow, sent, now)
 		}
@@ -51,7 +51,7 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 		if n.Guard.accept(sent, l.now) {
 			l.Sink.Ruled(n, Ruling{Save: true})
 		}
-		if n.Door.Reason == Suspect && sent >= n.Guard.since { // also of one that was with APNs when it was closed
+		if n.Door.Reason == Suspect && sent >= n.Guard.since { // even one that was with APNs when it was closed
 			n.Door.open(now)
 		}
 	case BadToken:
@@ -68,9 +68,9 @@ func (l *Lane) tellDoors(d *device, it *Item, c Class, alone bool) {
 	}
 }
 
-// tellFailed takes a 5xx of n, to what was sent then. It closes the door of n, for one
-// topic may always be answered so. That of the lane is closed when it is an outage.
-// first is that it is the first failure of its notification.
+// tellFailed takes a 5xx to a push of n that was sent at sent. Such answers close the door
+// of n, for one topic may always get them; the lane's door closes when it is an outage.
+// first says that it is the first failure of its notification.
 func (l *Lane) tellFailed(n *Line, sent time.Duration, first, alone bool) {
 	now := l.now.Mono
 	if l.Door.Reason != Open {
@@ -95,20 +95,20 @@ func (l *Lane) tellFailed(n *Line, sent time.Duration, first, alone bool) {
 	}
 }
 
-// amid reports whether a failure of what was sent then is one amid good answers, of which the
-// last was to what was sent at good: a clump of notifications that fail for themselves must
-// not stop the others, and a real outage brings as many failures as soon.
+// amid reports whether a push that was sent at sent has failed amid good answers, the last of
+// them to a push sent at good. A clump of notifications that fail on their own account must
+// not stop the others, and a real outage soon brings as many failures.
 func (d *Door) amid(good, sent time.Duration) bool { return good > d.Since && sent-good < time.Second }
 
-// down reports whether 5xx have closed the doors of n and of another line, and nothing that was
-// sent since had a good answer: it is an outage, and one probe is enough for all lines.
+// down reports whether 5xx have closed the doors of n and of another line, and nothing sent
+// since has had a good answer: then it is an outage, and one probe is enough for all lines.
 func (l *Lane) down(n *Line) bool {
 	lost := func(x *Line) bool { return x.Door.Reason == Unreachable && x.Door.Since > l.lastGood }
 	return lost(n) && slices.ContainsFunc(l.lines, func(x *Line) bool { return x != n && lost(x) })
 }
 
-// lose takes it that an answer to one of n was lost. Behind closed doors each that is asked may
-// double, or be given up.
+// lose notes that an answer to an item of n was lost. While doors are closed, every item that
+// is asked about may be delivered twice, or be given up.
 func (l *Lane) lose(n *Line) {
 	if l.Door.Reason != Open {
 		l.Door.lose()
@@ -121,7 +121,7 @@ func (l *Lane) lose(n *Line) {
 	}
 }
 
-// Trouble takes what APNs says of a connection, and not of one notification.
+// Trouble takes what APNs says of a connection rather than of one notification.
 func (l *Lane) Trouble(c Class, now Now) {
 	l.now, l.Wake = now, true
 	switch c {
@@ -136,8 +136,8 @@ func (l *Lane) Trouble(c Class, now Now) {
 	}
 }
 
-// LineTrouble takes what APNs says of a connection that is for n, and not for all of
-// the lane.
+// LineTrouble takes what APNs says of a connection that serves only n, and not the whole
+// lane.
 func (l *Lane) LineTrouble(n *Line, now Now) {
 	l.now, l.Wake = now, true
 	n.Door.failed(Topic, atOnce, now.Mono, now.Mono)

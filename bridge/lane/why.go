@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// doorWords say for what items wait at a door.
+// doorWords say what items at a door wait for.
 var doorWords = [...]string{
 	Open:        "until its device's turn comes",
 	Unreachable: "until APNs can be reached and serves again",
@@ -14,8 +14,8 @@ var doorWords = [...]string{
 	Suspect:     "until it is known that the app's device tokens are really bad",
 }
 
-// Why gives the reason why it is not with APNs, in words; empty if it was handed on. It is
-// for whoever is curious: nothing is decided by it.
+// Why says in words why an item is not with APNs; it is empty if the upstream has the item.
+// It is only for people to read: nothing is decided by it.
 func (l *Lane) Why(it *Item, now Now) string {
 	n, d := it.Line, it.device
 	if d == nil && it.place != arriving {
@@ -40,7 +40,7 @@ func (l *Lane) Why(it *Item, now Now) string {
 	return ""
 }
 
-// String says how an item has come to its end.
+// String says how an item has ended.
 func (e End) String() string {
 	return [...]string{
 		Expired:    "it has expired",

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// put is one that is to be written.
+// put is an item to be written.
 type put struct {
 	it    *Item
 	order uint64
 }
 
-// barrier waits until all that was put before it is on disk.
+// barrier waits until everything that was put before it is on disk.
 type barrier struct {
 	order uint64
 	then  func()
@@ -27,9 +27,9 @@ func (l *Lane) put(it *Item) {
 	}
 }
 
-// After calls then when all that is to be written by now is on disk, or, but with
-// Always, when it is known that it cannot be. It reports whether that is so
-// already: then it does not call it.
+// After has Passed give then once everything that is due for writing now is on disk, or,
+// except with Always, once it is known that it cannot be written. It reports whether that
+// is so already; in that case then will not be called.
 func (l *Lane) After(then func()) (now bool) {
 	if l.puts.len()+len(l.batch) == 0 {
 		return true
@@ -38,7 +38,8 @@ func (l *Lane) After(then func()) (now bool) {
 	return false
 }
 
-// Passed takes out what After has waited for, all of it if nothing can be written.
+// Passed removes and returns the functions whose wait is over; all of them if nothing can
+// be written.
 func (l *Lane) Passed() (then []func()) {
 	oldest := uint64(1<<64 - 1)
 	switch {
@@ -61,18 +62,18 @@ func (l *Lane) mayWrite() bool {
 	return len(l.batch) == 0 && l.puts.len() > 0 && (l.now.Mono >= l.retry || l.freed || l.full && l.moves)
 }
 
-// Begin takes what is to be written now: at most n items and, behind the first,
-// bytes. Each is to be written as ToQueue says, with Flags if it goes to its queue.
+// Begin takes what is to be written now: at most n items, and no more once they come to
+// that many bytes. ToQueue says where each goes, and SavedFlags go with it to a queue.
 func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	l.now = now
 	if !l.mayWrite() {
 		return nil
 	}
-	moves := now.Mono < l.retry && !l.freed // only what needs no room: the disk is full
+	moves := now.Mono < l.retry && !l.freed // the disk is full: only what needs no room
 	if !moves {
 		l.freed, l.retry = false, 0
 	}
-	logged := make(map[*device]bool) // of these some goes to the log, though they have a queue
+	logged := make(map[*device]bool) // devices with a queue of which something goes to the log
 	var skipped []put
 	var items []*Item
 	for len(l.batch) < n && bytes > 0 && l.puts.len() > 0 {
@@ -93,7 +94,7 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		switch {
 		case l.toQueue(it, logged):
 			it.write = toQueue
-		case it.ID != 0: // it is there: its device goes on from memory meanwhile
+		case it.ID != 0: // it is in the log already: its device goes on from memory meanwhile
 			l.leaveInLog(d, it)
 			continue
 		default:
@@ -107,10 +108,10 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 		items = append(items, it)
 		bytes -= it.Size
 	}
-	// What is for queues is put first: of one device it is the older. So log and queues can
-	// be written one after the other, and each wholly or not at all. With Always that is
-	// nothing new: all goes to the log first, so that of what has arrived a full disk and a
-	// crash leave a beginning.
+	// What is for queues comes first: of one device it is the older part. So log and queues
+	// can be written one after the other, each of them wholly or not at all. With Always,
+	// queues get nothing new: everything goes to the log first, so that a full disk followed
+	// by a crash leaves the beginning of what has arrived.
 	slices.SortStableFunc(l.batch, func(a, b put) int { return int(b.it.write) - int(a.it.write) })
 	for i, p := range l.batch {
 		items[i] = p.it
@@ -124,9 +125,9 @@ func (l *Lane) Begin(n int, bytes int64, now Now) []*Item {
 	return items
 }
 
-// toQueue reports whether it goes to its device's queue, and not to the log: it is there, or
-// all that is older of the device is or goes there before it. Of the devices that are logged
-// something goes to the log before it.
+// toQueue reports whether an item goes to its device's queue and not to the log: it is there
+// already, or everything older of the device is, or gets there before it. logged has the
+// devices of which something goes to the log before it.
 func (l *Lane) toQueue(it *Item, logged map[*device]bool) bool {
 	d := it.device
 	return it.stored == inQueue || d.owns() && d.owned(it) &&
@@ -134,7 +135,7 @@ func (l *Lane) toQueue(it *Item, logged map[*device]bool) bool {
 			l.Mode == Overflow && !logged[d] && d.moving == 0 && (d.clear || it.Line.disk.Waiting() == 0))
 }
 
-// leaveInLog does not write it, which is in the log.
+// leaveInLog cancels the write of an item that is in the log already.
 func (l *Lane) leaveInLog(d *device, it *Item) {
 	it.write = unwritten
 	switch {
@@ -145,8 +146,8 @@ func (l *Lane) leaveInLog(d *device, it *Item) {
 	}
 }
 
-// unmove leaves it, and all of d that was to be moved after it, where it is, in the
-// log.
+// unmove leaves an item, and everything of d that was to be moved after it, where it is:
+// in the log.
 func (l *Lane) unmove(d *device, it *Item) {
 	l.stay(d, it)
 	l.unmoveAll(func(x *device) bool { return x == d })
@@ -155,15 +156,16 @@ func (l *Lane) unmove(d *device, it *Item) {
 	}
 }
 
-// stay has it, which is not to be moved any more, leave memory for its place in the log.
+// stay drops an item that will not be moved after all from memory; it keeps its place in
+// the log.
 func (l *Lane) stay(d *device, it *Item) {
 	it.write = unwritten
 	d.moving--
 	l.giveBack(d, it)
 }
 
-// unmoveAll leaves in the log what is to be moved of the devices for which of holds, and
-// gives these, each once.
+// unmoveAll leaves in the log what was to be moved of the devices for which of is true, and
+// gives those devices, each once.
 func (l *Lane) unmoveAll(of func(*device) bool) (devices []*device) {
 	seen := make(map[*device]bool)
 	l.puts.set(slices.DeleteFunc(l.puts.all(), func(p put) bool {
@@ -180,9 +182,9 @@ func (l *Lane) unmoveAll(of func(*device) bool) (devices []*device) {
 	return devices
 }
 
-// Commit takes what came of writing: the first k of the batch are on disk, with
-// their IDs set, and the others could not be written, for want of room if full is
-// set. They are tried again.
+// Commit takes the result of a write: the first k of the batch are on disk, with their
+// IDs set; the others could not be written, for want of room if full is set, and are
+// tried again.
 func (l *Lane) Commit(k int, full bool, now Now) {
 	l.now = now
 	batch := l.batch
@@ -194,7 +196,7 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 		for _, p := range batch[k:] {
 			p.it.write, p.it.saved = due, Flags{}
 			if p.it.ID != 0 {
-				p.it.saved = Flags{Attempts: 255, Failures: 255, Strange: 255} // not what it is
+				p.it.saved = Flags{Attempts: 255, Failures: 255, Strange: 255} // unlike any real ones: they have to be written
 			}
 		}
 		left := slices.SortedFunc(slices.Values(batch[k:]), func(a, b put) int { return cmp.Compare(a.order, b.order) })
@@ -210,8 +212,9 @@ func (l *Lane) Commit(k int, full bool, now Now) {
 	}
 }
 
-// leaveMoves leaves all that was to be moved to queues where it is, in the log: it cannot
-// be, and what waits for that may go. From there it is read again; what goes makes room.
+// leaveMoves leaves everything that was to be moved to queues in the log, because it cannot
+// be moved now, and lets the devices that wait for it go on. It will be read again from the
+// log; what goes meanwhile makes room.
 func (l *Lane) leaveMoves() {
 	for _, d := range l.unmoveAll(func(*device) bool { return true }) {
 		if d.state == idle {
@@ -220,7 +223,7 @@ func (l *Lane) leaveMoves() {
 	}
 }
 
-// written takes one that is on disk.
+// written takes an item that is now on disk.
 func (l *Lane) written(it *Item) {
 	n := it.Line
 	if it.stored == nowhere {
@@ -262,8 +265,8 @@ func (l *Lane) written(it *Item) {
 	}
 }
 
-// cannot says that not all can be written. What is on its way goes from memory if
-// nothing of its line or its device is on disk only: it is the oldest there is.
+// cannot notes that not everything can be written. What is on its way to disk is sent from
+// memory if nothing else of its line or device is only on disk: then it is the oldest.
 func (l *Lane) cannot() {
 	if l.Mode == Always || l.stopped {
 		return
@@ -275,7 +278,7 @@ func (l *Lane) cannot() {
 		}
 		if d := it.device; d.queued+d.moving == 0 && it.Line.disk.Waiting() == 0 {
 			d.arriving--
-			l.enter(d, it) // and stays in puts
+			l.enter(d, it) // it stays in puts
 		}
 	}
 }
@@ -283,8 +286,9 @@ func (l *Lane) cannot() {
 // Unwritten is how many items are on their way to disk.
 func (l *Lane) Unwritten() int { return l.puts.len() + len(l.batch) }
 
-// Stuck reports whether something could not be written, and was not tried again yet.
+// Stuck reports whether something could not be written and has not been tried again yet.
 func (l *Lane) Stuck() bool { return l.retry != 0 }
 
-// RetrySoon lets what could not be written be tried again at the latest then.
+// RetrySoon makes sure that what could not be written is tried again at that time at the
+// latest.
 func (l *Lane) RetrySoon(at time.Duration) { l.retry = min(l.retry, at) }
