@@ -12,15 +12,15 @@ import (
 	"apnsbridge/store"
 )
 
-// appLane is an app's way into one environment of APNs, for all goroutines: a
-// lane.Lane with its lock, and what it decides carried out after the lock is
-// released. Its lock is taken behind a client's, and no other behind it but the
-// store's.
+// appLane is an app's way into one environment of APNs, safe for use by several
+// goroutines. It is a lane.Lane with its lock, and carries out what the lane decides
+// after the lock is released. The lock may be taken while a client's is held; while
+// it is held, no lock but the store's may be taken.
 type appLane struct {
 	app         *app
 	environment Environment
 	wake        chan struct{} // for run
-	troubled    atomic.Bool   // core.Troubled: upstreams have to ask
+	troubled    atomic.Bool   // core.Troubled: upstreams have to ask before a request
 	counters    counters
 	endings     tally[Ending]
 
@@ -28,15 +28,15 @@ type appLane struct {
 	core    *lane.Lane
 	todo    *todo
 	running bool         // its goroutine was started
-	next    atomic.Int64 // when it has something to do, in nanoseconds since the start of the clock
+	next    atomic.Int64 // when the goroutine has something to do, in nanoseconds since the start of the clock
 	failure error        // of the last attempt to write; nil: it succeeded
-	bodies  bodies       // of the goroutine alone
-	times   *Times       // nil: nothing was answered yet
+	bodies  bodies       // used by the goroutine alone
+	times   *Times       // nil: APNs has not answered yet
 
 	spare atomic.Pointer[todo]
 }
 
-// todo is what was decided under a lane's lock and is carried out without it.
+// todo is what was decided under a lane's lock and is carried out once it is released.
 type todo struct {
 	send    []*notification
 	release []place
@@ -45,13 +45,13 @@ type todo struct {
 	then    []func()
 }
 
-// place is that of a notification in its provider's window.
+// place is the place of a notification in its provider's window.
 type place struct {
 	session *Session
 	seq     conversation.Seq
 }
 
-// guardRuling is what the guard of a line made of APNs' answers.
+// guardRuling is what a line's guard has concluded from APNs' answers.
 type guardRuling struct {
 	line *lane.Line
 	lane.Ruling
@@ -73,14 +73,14 @@ func (b *Bridge) newLane(a *app, e Environment) *appLane {
 }
 
 // heldPeriod is the time between two probes for an app whose credential or topic
-// APNs does not take: only its operator can mend that.
+// APNs does not take: only its operator can put that right.
 const heldPeriod = 30 * time.Second
 
-// ownShare is the part of waiting_devices that is one lane's own.
+// ownShare is the part of waiting_devices that each lane has for itself: one in so many.
 const ownShare = 10
 
-// line finds or makes the line of a topic that is written down; of the configured
-// one with "". l.mu is held.
+// line finds or makes the line of a topic; "" is the configured topic. The caller
+// holds l.mu.
 func (l *appLane) line(topic string) *lane.Line {
 	n := l.core.Line(topic)
 	if n == nil {
@@ -96,7 +96,8 @@ func (l *appLane) line(topic string) *lane.Line {
 	return n
 }
 
-// configure tells the guard of n what it is under. l.mu is held.
+// configure tells the guard of n which configuration it works under. The caller holds
+// l.mu.
 func (l *appLane) configure(n *lane.Line) {
 	if route := l.app.route.Load(); route != nil {
 		n.Under(route.app.Fingerprint(route.app.EnvironmentOf(l.environment), route.topic(n)))
@@ -113,10 +114,10 @@ func (l *appLane) lock() lane.Now {
 	return l.app.bridge.clock.Now()
 }
 
-// unlock releases the lock, and carries out what was decided under it.
+// unlock releases the lock and carries out what was decided under it.
 func (l *appLane) unlock() { l.perform(l.release()) }
 
-// release releases the lock, and gives what was decided under it.
+// release releases the lock and gives what was decided under it.
 func (l *appLane) release() *todo {
 	if l.core.Wake {
 		l.troubled.Store(l.core.Troubled())
@@ -140,7 +141,7 @@ func (l *appLane) release() *todo {
 	return t
 }
 
-// perform carries out what was decided. No lock of the lane or of a client is held.
+// perform carries out what was decided. The caller holds no lock of a lane or client.
 func (l *appLane) perform(t *todo) {
 	if t == nil {
 		return
@@ -169,7 +170,7 @@ func (l *appLane) perform(t *todo) {
 	l.spare.Store(t)
 }
 
-// Send is lane.Sink's, and so are the methods below. l.mu is held.
+// Send and the methods below implement lane.Sink. The lane calls them while l.mu is held.
 func (l *appLane) Send(it *lane.Item, fresh bool) {
 	n := of(it)
 	n.Fresh = fresh
@@ -181,7 +182,7 @@ func (l *appLane) Send(it *lane.Item, fresh bool) {
 func (l *appLane) Release(it *lane.Item) {
 	n := of(it)
 	l.note(n, trace.Released, "its wait has no known end: its provider hears no more of it")
-	if n.session != nil { // n itself may have gone when this is carried out
+	if n.session != nil { // n itself may be gone by the time this is carried out
 		l.todo.release = append(l.todo.release, place{n.session, n.seq})
 	}
 }
@@ -206,7 +207,7 @@ func (l *appLane) Ended(it *lane.Item, how lane.End) {
 	}
 }
 
-// outcomeOf is what an end in a lane is counted as.
+// outcomeOf is the outcome that an end in a lane counts as.
 var outcomeOf = [...]Outcome{
 	lane.Expired: Expired, lane.Crowded: Crowded, lane.Unreadable: Unreadable, lane.Abandoned: Abandoned,
 }
@@ -214,7 +215,7 @@ var outcomeOf = [...]Outcome{
 func (l *appLane) Gone(it *lane.Item) { l.todo.gone = append(l.todo.gone, of(it)) }
 
 func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
-	if r.Save { // at once: of two rulings the later one's record has to be the last
+	if r.Save { // at once, so that the record of a later ruling is written later
 		b := l.app.bridge
 		l.app.log.Load().SaveGuard(guardKey(l, n), n.Record(), b.now().Add(lane.GuardLife))
 	}
@@ -224,8 +225,8 @@ func (l *appLane) Ruled(n *lane.Line, r lane.Ruling) {
 func (l *appLane) Full() bool  { return !l.app.account.Room() }
 func (l *appLane) Roomy() bool { return l.app.account.Roomy() }
 
-// arrive hands n, which has come now, to the lane. What is decided is to be carried
-// out by perform: a client's lock may be held.
+// arrive gives n, which has just come, to the lane. The caller may hold a client's lock,
+// and passes what was decided to perform once it has released that.
 func (l *appLane) arrive(n *notification, now time.Time) *todo {
 	at := l.app.bridge.clock.At(now)
 	n.lane = l
@@ -237,8 +238,8 @@ func (l *appLane) arrive(n *notification, now time.Time) *todo {
 	return l.release()
 }
 
-// finish says that what was to be remembered of the end of n is durable, or that
-// there is nothing.
+// finish says that what has to be remembered of the end of n is durable, or that there is
+// nothing to remember.
 func (l *appLane) finish(n *notification, o conversation.Outcome) {
 	now := l.lock()
 	n.outcome = o
@@ -249,14 +250,14 @@ func (l *appLane) finish(n *notification, o conversation.Outcome) {
 	}
 }
 
-// during lets something happen to the lane.
+// during lets event happen to the lane, under its lock.
 func (l *appLane) during(event func(now lane.Now)) {
 	event(l.lock())
 	l.core.Wake = true
 	l.unlock()
 }
 
-// during lets something happen to each of the app's lanes.
+// during lets event happen to each of the app's lanes, under its lock.
 func (a *app) during(event func(l *appLane, now lane.Now)) {
 	for _, l := range a.lanes {
 		l.during(func(now lane.Now) { event(l, now) })

@@ -33,18 +33,18 @@ type Config struct {
 	Limits   Limits
 	Log      zerolog.Logger
 	Now      func() time.Time // nil: time.Now
-	Fleet    bool             // apps are another's until they are taken; Ledger is nil
+	Fleet    bool             // apps belong to other processes until they are taken; Ledger is nil
 
-	// Tombstones recognise after a crash what had been put into Spool; nil: nothing does.
+	// Tombstones recognise, after a crash, notifications that had been put into Spool; may be nil.
 	Tombstones tombstones.Store
 
-	// SpoolBegins says that the spool is a new one: what the last run wrote, if it
-	// wrote anything, is not in it.
+	// SpoolBegins says that the spool is new: it has nothing that the last run may
+	// have written.
 	SpoolBegins bool
 }
 
-// Bridge delivers for all apps. Its work does not end with a connection, only
-// with Close.
+// Bridge delivers for all apps. Its work goes on when a connection ends, and stops
+// only with Close.
 type Bridge struct {
 	limits   Limits
 	log      zerolog.Logger
@@ -52,7 +52,7 @@ type Bridge struct {
 	clock    *clock.Clock
 	budget   *budget.Budget
 	traces   *trace.Ring
-	asleep   lane.Entries // devices that wait, of all lanes
+	asleep   lane.Entries // devices that wait, in all lanes
 	feedback *feedback.Writer
 	mode     SpoolMode
 	spool    Spool // nil: there is none
@@ -65,38 +65,38 @@ type Bridge struct {
 	tombs        *tombstones.Tombstones
 
 	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
-	idle      chan struct{} // told when unsettled comes to 0
+	idle      chan struct{} // receives when unsettled comes to 0
 
 	ended   atomic.Bool     // by Close: nothing is sent any more
-	hurried atomic.Bool     // Shutdown waits for no provider any more
-	ctx     context.Context // of all work that was taken
+	hurried atomic.Bool     // Shutdown no longer waits for any provider
+	ctx     context.Context // of all work that was accepted
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
-	// What writes to the store outlives the rest, for what the rest leaves to it.
+	// What writes to the store outlives the rest, which leaves work to it.
 	writers    sync.WaitGroup
 	writing    context.Context // nil: nothing runs yet
 	endWriters context.CancelFunc
 
-	spared time.Time // when sessions were last asked for memory; of the clock alone
+	spared time.Time // when sessions were last asked to free memory; used by tick alone
 
-	reloading sync.Mutex // before mu
+	reloading sync.Mutex // taken before mu
 
 	mu       sync.Mutex
-	apps     map[string]*app // that are configured, or have been
+	apps     map[string]*app // configured now, or earlier
 	sessions map[*Session]struct{}
-	leaving  map[*Session]time.Time // of sessions, and until when they may
+	leaving  map[*Session]time.Time // sessions that are to end, and by when
 	clients  map[clientKey]*client
-	outlets  []outlet // that were not closed yet
-	stopping bool     // sessions come to their end, also those that are yet to begin
+	outlets  []outlet // not closed yet
+	stopping bool     // all sessions are to end, even those that have yet to begin
 	closed   bool
-	opened   uint64 // sessions, ever
+	opened   uint64 // sessions so far
 }
 
 var errClosed = errors.New("the bridge is closed")
 
-// New starts a bridge. It dials when the first notification comes. Its errors
-// are sentences for the one who configured the apps.
+// New starts a bridge. It dials when the first notification comes. Its errors are
+// sentences for whoever configured the apps.
 func New(c Config) (*Bridge, error) {
 	b, err := newBridge(c)
 	if err != nil {
@@ -107,7 +107,8 @@ func New(c Config) (*Bridge, error) {
 	return b, nil
 }
 
-// run has lanes and what writes begin, but for the clock: tick is called by one at a time.
+// run starts the lanes and the writers. It does not start the clock: only one goroutine may
+// call tick.
 func (b *Bridge) run() {
 	b.writing, b.endWriters = context.WithCancel(context.Background())
 	b.writers.Go(func() { b.feedback.Run(b.writing) })
@@ -145,7 +146,7 @@ func newBridge(c Config) (*Bridge, error) {
 	switch {
 	case b.spool == nil:
 		c.Tombstones = nil
-	case c.SpoolBegins && c.Tombstones != nil: // what had been put into the spool is lost
+	case c.SpoolBegins && c.Tombstones != nil: // what was put into the old spool is lost
 		if err := c.Tombstones.Clear(); err != nil {
 			return nil, err
 		}
@@ -165,10 +166,10 @@ func newBridge(c Config) (*Bridge, error) {
 	return b, nil
 }
 
-// Reload takes a new list of apps, or none of it: the first fault is returned
-// and all stays as it was. Sessions of apps that are kept go on with the new
-// settings, and with their connections to APNs where credential and endpoint are
-// the same. Sessions of removed apps come to their end.
+// Reload takes a new list of apps as a whole or not at all: if there is a fault in it,
+// the first one is returned and everything stays as it was. Sessions of apps that are
+// kept go on with the new settings, and with their connections to APNs where
+// credential and endpoint are the same. Sessions of removed apps end.
 func (b *Bridge) Reload(apps []App) error {
 	seen := make(map[string]bool)
 	for _, a := range apps {
@@ -205,9 +206,9 @@ func (b *Bridge) Reload(apps []App) error {
 	return nil
 }
 
-// Open begins a session for the provider behind peer. During Shutdown it still
-// does, for whoever was about to come: such a session ends a moment later, when
-// it is known what the provider had to say.
+// Open begins a session for the provider behind peer. It still does during Shutdown,
+// for providers that were about to connect: such a session ends a moment later, once
+// the provider has sent what it had to send.
 func (b *Bridge) Open(peer Peer, origin Origin) (*Session, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -253,14 +254,14 @@ func (b *Bridge) forget(s *Session) {
 	b.mu.Unlock()
 }
 
-// everyApp gives all apps, those among them that are not configured any more.
+// everyApp gives all apps, including those that are no longer configured.
 func (b *Bridge) everyApp() []*app {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Collect(maps.Values(b.apps))
 }
 
-// everyLane calls do with all lanes, one after the other.
+// everyLane calls do with every lane, one after the other.
 func (b *Bridge) everyLane(do func(*appLane)) {
 	for _, a := range b.everyApp() {
 		for _, l := range a.lanes {

@@ -11,9 +11,8 @@ import (
 	"apnsbridge/bridge/pace"
 )
 
-// client is one client of an app over all its connections: its ledger knows
-// what it was told and may therefore send again. The client's lock is that of
-// all its sessions.
+// client is one client of an app over all its connections. Its ledger knows what the
+// client was told and may therefore send again. All its sessions share its lock.
 type client struct {
 	app *app
 
@@ -22,14 +21,14 @@ type client struct {
 	pace     pace.Pace
 	sessions int
 	watched  map[*Session]struct{} // those that wait for room, or for their end
-	touched  []*Session            // of these, the ones for which that may have come
-	freed    int64                 // bytes of notifications that are not needed any more
+	touched  []*Session            // of these, the ones whose wait may be over
+	freed    int64                 // bytes of notifications that are no longer needed
 	busy     bool                  // decisions are being carried out
 	last     uint32                // the identifier of the latest frame that has one
-	several  bool                  // there was one
+	several  bool                  // there has been such a frame
 }
 
-// during lets an event happen to the client, and does what follows from it.
+// during lets an event happen to the client under its lock, and does what follows from it.
 func (c *client) during(event func(now time.Time)) {
 	now := c.app.bridge.now()
 	c.mu.Lock()
@@ -37,10 +36,10 @@ func (c *client) during(event func(now time.Time)) {
 	c.carryOut()
 }
 
-// carryOut does what the ledger has decided, in its order, and wakes those who
-// wait for it. c.mu is held, and free afterwards and whenever something is done,
-// for peers, upstreams and other sessions may call back. Whoever comes while
-// another is at it leaves it to that one.
+// carryOut does what the ledger has decided, in order, and wakes the sessions that wait
+// for it. The caller holds c.mu; carryOut releases it, and does not hold it while a
+// decision is carried out, for peers, upstreams and other sessions may call back. If
+// another goroutine is already carrying out decisions, that one does the rest.
 func (c *client) carryOut() {
 	if c.busy {
 		c.mu.Unlock()
@@ -74,7 +73,7 @@ func (c *client) carryOut() {
 	c.mu.Unlock()
 }
 
-// nextDecision gives the next decision that is not to be done under the lock.
+// nextDecision does what can be done under the lock, and gives the next decision that cannot.
 func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 	for {
 		d, ok = c.ledger.Next()
@@ -91,8 +90,8 @@ func (c *client) nextDecision() (d conversation.Decision, ok bool) {
 	return d, ok
 }
 
-// names reports whether the identifier of a frame is not that of the one before it,
-// over all the client's connections: else it names no one of them.
+// names reports whether a frame's identifier differs from that of the frame before it, over
+// all the client's connections: if not, it does not tell the two apart.
 func (c *client) names(f *binproto.Notification) bool {
 	if !f.HasIdentifier {
 		return false
@@ -102,7 +101,7 @@ func (c *client) names(f *binproto.Notification) bool {
 	return !same
 }
 
-// drop says that one of those who hold n does not need it any more.
+// drop says that one of the holders of n no longer needs it.
 func (c *client) drop(n *notification) {
 	if n.holders--; n.holders == 0 {
 		c.freed += n.Size
@@ -119,7 +118,7 @@ func (c *client) watch(s *Session) {
 	c.touch(s)
 }
 
-// touch notes that what s waits for may have come, if it waits for anything.
+// touch notes that the wait of s may be over, if it waits for anything.
 func (c *client) touch(s *Session) {
 	if (s.parked || s.gone) && !s.touched {
 		s.touched = true
@@ -127,7 +126,7 @@ func (c *client) touch(s *Session) {
 	}
 }
 
-// lookAtTouched finds the sessions that can read on, and those that are over.
+// lookAtTouched finds the sessions that can read on, and those that have ended.
 func (c *client) lookAtTouched() (resumed, over []*Session) {
 	for _, s := range c.touched {
 		s.touched = false
@@ -155,8 +154,8 @@ type clientKey struct{ app, id string }
 // recordName is the client's name in the ledger's records.
 func (k clientKey) recordName() string { return k.app + " " + k.id }
 
-// forgettable reports whether a client without a session need not be kept: nothing
-// is known of it, or there are too many.
+// forgettable reports whether a client without a session need not be kept: nothing is
+// remembered of it, or, if crowded, no more than its habits.
 func (c *client) forgettable(crowded bool) bool {
 	st := c.ledger.Stats()
 	return st.Episodes == 0 && (st.Kinds == 0 || crowded)
@@ -174,9 +173,9 @@ func (b *Bridge) forgetClient(key clientKey, c *client) {
 	c.app.conversations.Add(c.ledger.Stats())
 }
 
-// bringBack makes the clients of which an earlier run has left something in log that
-// comes to its end by itself: a bad token that was told and perhaps not read goes to the
-// feedback list, though its provider may never come again. b.mu is held.
+// bringBack makes the clients of which an earlier run has left something unfinished in log.
+// A bad token that was told but perhaps not read then goes to the feedback list, even if its
+// provider never comes again. The caller holds b.mu.
 func (b *Bridge) bringBack(log *ledgerlog.Log) {
 	for _, name := range log.Unfinished() {
 		app, id, _ := strings.Cut(name, " ")
@@ -186,7 +185,7 @@ func (b *Bridge) bringBack(log *ledgerlog.Log) {
 	}
 }
 
-// clientOf finds or makes the client behind an origin. b.mu is held.
+// clientOf finds or makes the client behind an origin. The caller holds b.mu.
 func (b *Bridge) clientOf(a *app, o Origin) *client {
 	key := clientKey{a.name, o.Client}
 	if c := b.clients[key]; c != nil {
@@ -205,7 +204,8 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 	return c
 }
 
-// restore gives the client what was written of it. c.mu is held, or nothing else knows c yet.
+// restore gives the client what was recorded of it. The caller holds c.mu, or nothing else
+// knows c yet.
 func (c *client) restore(log *ledgerlog.Log, key clientKey) {
 	b := c.app.bridge
 	if err := log.Restore(c.ledger, key.recordName(), b.now()); err != nil {

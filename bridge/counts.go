@@ -9,14 +9,14 @@ type counters struct {
 	known                                  atomic.Uint64
 }
 
-// skip counts the items of a frame that are not known.
+// skip counts the unknown items of a frame.
 func (c *counters) skip(items uint16) {
 	if items > 0 {
 		c.skippedItems.Add(uint64(items))
 	}
 }
 
-// counts are a lane's, with the sums of its endings.
+// counts gives a lane's counts, with the sums of its endings.
 func (l *appLane) counts(endings map[Ending]uint64) Counts {
 	c := &l.counters
 	n := Counts{
@@ -39,7 +39,7 @@ func (c *Counts) outcomes() [Abandoned + 1]*uint64 {
 	}
 }
 
-// all finds each figure.
+// all finds every figure.
 func (c *Counts) all() []*uint64 {
 	outcomes := c.outcomes()
 	return append(outcomes[:],
@@ -53,7 +53,7 @@ func (c *Counts) add(o Counts) {
 	}
 }
 
-// Ended are the notifications that an outcome is counted of: what is sent again and recognised has none.
+// Ended is the number of notifications with an outcome. What is sent again and recognised has none.
 func (c Counts) Ended() uint64 {
 	sum := c.Accepted
 	for _, part := range c.outcomes() {

@@ -8,7 +8,7 @@ import (
 	"apnsbridge/bridge/trace"
 )
 
-// perform does what a ledger has decided. The client's lock is free.
+// perform does what a ledger has decided. The caller does not hold the client's lock.
 func (a *app) perform(d conversation.Decision) {
 	b := a.bridge
 	switch d.Do {
@@ -20,8 +20,8 @@ func (a *app) perform(d conversation.Decision) {
 		l.note(n, trace.Forwarded, "the one sent before it was not delivered")
 		l.perform(l.arrive(n, now))
 	case conversation.TakeOver:
-		// Whoever is delivering it goes on. A crash must not lose it: its Release
-		// follows, until then it can be touched.
+		// Its delivery goes on as before. It is stored, so that a crash does not lose it.
+		// The notification may be used until its Release, which follows.
 		if n := d.Content.(*notification); n.lane != nil {
 			n.lane.note(n, trace.Released, "it held up a failure behind it: its provider hears no more of it")
 			n.lane.during(func(now lane.Now) { n.lane.core.Keep(&n.Item, now) })
@@ -50,8 +50,8 @@ func (a *app) perform(d conversation.Decision) {
 	}
 }
 
-// durable calls then when records are, and before them all notifications that
-// they may speak of and that are on their way to disk.
+// durable calls then once records are durable. Before that it waits for the notifications
+// that they may speak of and that are still on their way to disk.
 func (a *app) durable(records []conversation.Record, then func()) {
 	log := a.log.Load()
 	log.Behind.Add(int64(len(records)))
@@ -61,8 +61,8 @@ func (a *app) durable(records []conversation.Record, then func()) {
 	})
 }
 
-// afterWritten calls then when all that the lanes have to write by now is on disk,
-// or, but in SpoolAlways, when it is known that it cannot be.
+// afterWritten calls then once everything that the lanes have to write by now is on disk,
+// or, except in SpoolAlways, once it is known that it cannot be written.
 func (b *Bridge) afterWritten(lanes []*appLane, then func()) {
 	if len(lanes) == 0 {
 		then()

@@ -15,22 +15,22 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// begin and answered are what an upstream calls before and after each attempt at p.
+// begin and answered are called by an upstream before and after each attempt at p.
 func begin(p *upstream.Push, now time.Time) bool { return p.Owner.(*notification).begin(now) }
 
 func answered(p *upstream.Push, v upstream.Verdict, now time.Time) {
 	p.Owner.(*notification).answered(v, now)
 }
 
-// begin reports whether an attempt is to be made, and notes that it begins. If
-// not, n is its lane's again, or through, and the upstream must not touch it.
+// begin reports whether an attempt is to be made, and notes that it begins. If not, n has
+// gone back to its lane or has ended, and the upstream must not touch it.
 func (n *notification) begin(begun time.Time) bool {
 	l := n.lane
 	a, now := l.app, l.app.bridge.clock.At(begun)
 	if moved := n.route != a.route.Load(); moved || l.troubled.Load() {
 		at := l.lock()
 		admitted := !moved && l.core.Admit(&n.Item, at)
-		if moved { // the route has changed since it was sent: it goes the new way
+		if moved { // the route has changed since n was sent: it goes the new way
 			l.core.Recall(&n.Item, at)
 		}
 		if l.unlock(); !admitted {
@@ -61,9 +61,9 @@ func (n *notification) begin(begun time.Time) bool {
 	return true
 }
 
-// dated is t to the millisecond, as the store keeps it. It has the monotonic reading,
-// which Truncate and UTC would take away: a bad token is listed for its time though
-// the wall is set back.
+// dated is t to the millisecond, as the store keeps it. It keeps the monotonic reading,
+// which Truncate and UTC would strip: a bad token stays listed for as long as it should
+// even if the wall clock is set back.
 func dated(t time.Time) time.Time {
 	return t.Add(-time.Duration(t.Nanosecond()) % time.Millisecond)
 }
@@ -74,7 +74,7 @@ func (l *appLane) device(n *notification) badtokens.Device {
 	return badtokens.Device{Environment: uint8(environment), Topic: n.Request.Topic, Token: n.Token()}
 }
 
-// classes are what lanes make of upstreams' classes.
+// classes are the lane's classes for those of upstreams.
 var classes = [...]lane.Class{
 	upstream.Accepted:          lane.Accepted,
 	upstream.Refused:           lane.Malformed,
@@ -95,12 +95,12 @@ var classes = [...]lane.Class{
 	upstream.Unknown:           lane.Strange,
 }
 
-// answered takes the verdict on an attempt, which came then, and sees to what follows it.
+// answered takes the verdict on an attempt, which came at came, and does what follows from it.
 func (n *notification) answered(v upstream.Verdict, came time.Time) {
 	l := n.lane
 	a, class, way := l.app, classes[v.Class], n.route.way(l.environment, n.Request.Topic)
 	dry := n.route.app.DryRun      // then APNs has not been asked
-	ended := a.bridge.ended.Load() // then an answer that did not come says nothing
+	ended := a.bridge.ended.Load() // then a missing answer says nothing
 	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.Listed(a.name, n.Token())
 	if v.Class == upstream.Unknown && a.route.Load().app.Strict {
 		class = lane.Malformed
@@ -109,7 +109,7 @@ func (n *notification) answered(v upstream.Verdict, came time.Time) {
 	renew, about, watching := n.Bearer, n.judged(v), l.watching(n)
 	at := scope(about.route.app.EnvironmentOf(l.environment), n.Line.Name)
 	served := &n.Line.Disk().(*lineDisk).served
-	session := n.session // n may have gone once the lane's lock is free
+	session := n.session // n may be gone once the lane's lock is released
 
 	now := a.bridge.clock.At(came)
 	l.mu.Lock()
@@ -134,7 +134,7 @@ func (n *notification) answered(v upstream.Verdict, came time.Time) {
 	if class == lane.Renewed {
 		a.route.Load().way(l.environment, about.topic).Renew(renew)
 	}
-	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // which goes again, and at once
+	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // such a one goes again at once
 		a.health.Note(at, health.Came{When: now.Mono, Line: served}, way.only && !ofLine, v, about.says)
 	}
 	if fate == lane.Over && !dry {
@@ -160,7 +160,7 @@ func (n *notification) answered(v upstream.Verdict, came time.Time) {
 	l.perform(decided)
 }
 
-// heard counts a verdict on n, and notes what it says of its token. dry says that APNs has not been asked.
+// heard counts a verdict on n, and notes what it says of the token. dry says that APNs has not been asked.
 func (l *appLane) heard(n *notification, v upstream.Verdict, dry bool) {
 	if dry {
 		l.end(DryRun, "")
@@ -178,8 +178,8 @@ func (l *appLane) heard(n *notification, v upstream.Verdict, dry bool) {
 	}
 }
 
-// troubled takes what APNs says of a connection of the way w of rt to an environment,
-// and not of one notification.
+// troubled takes what APNs says of a connection, and not of one notification. The connection
+// is one of w, a way of rt to the environment env.
 func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
 	came := health.Came{When: a.bridge.clock.Now().Mono}
 	note := func(at health.Scope, topic string) {
@@ -215,9 +215,9 @@ func (a *app) troubled(rt *route, env Environment, w *way, v upstream.Verdict) {
 	}
 }
 
-// refused closes the door that is for what APNs has said of a connection of w, before
-// those that it hit come to it. What is said while it is closed comes by troubled.
-// l.mu is held.
+// refused closes the door that stands for what APNs has said of a connection of w, before the
+// notifications that were refused with it come back. While the door is closed, such answers
+// are taken by troubled. The caller holds l.mu.
 func (l *appLane) refused(n *lane.Line, w *way, c lane.Class, now lane.Now) {
 	switch {
 	case l.core.Door.Reason != lane.Open || !w.only && n.Door.Reason != lane.Open:
@@ -228,7 +228,7 @@ func (l *appLane) refused(n *lane.Line, w *way, c lane.Class, now lane.Now) {
 	}
 }
 
-// drop ends the way of n, about which APNs was asked often enough.
+// drop gives up n, about which APNs was asked often enough.
 func (l *appLane) drop(n *notification, v upstream.Verdict) {
 	l.end(Dropped, v.Why())
 	l.note(n, trace.Ended, "given up after %d attempts", n.Flags.Attempts)
@@ -239,13 +239,13 @@ func (l *appLane) drop(n *notification, v upstream.Verdict) {
 	l.finish(n, conversation.Dropped)
 }
 
-// judged makes of a final verdict what the provider and the feedback list are to
-// know. n has left its chain.
+// judged turns a final verdict into what the provider and the feedback list have to know.
+// n has left its chain.
 func (l *appLane) judged(n *notification, v upstream.Verdict) {
 	a := l.app
 	switch v.Class {
 	case upstream.Accepted:
-		l.feed(n, feedback.Entry{At: dated(n.Sent), Alive: true}, conversation.Accepted) // it comes off the list
+		l.feed(n, feedback.Entry{At: dated(n.Sent), Alive: true}, conversation.Accepted) // takes it off the list
 	case upstream.BadToken:
 		l.end(BadToken, v.Why())
 		a.badTokens.Refused(l.device(n), dated(n.Sent), v.Reason)
@@ -260,13 +260,13 @@ func (l *appLane) judged(n *notification, v upstream.Verdict) {
 	case upstream.Unknown:
 		l.end(Unknown, v.Why())
 		l.refuse(n, binproto.Unknown, v.Reason)
-	default: // it was amended, and that was no better
+	default: // it was amended, which did not help
 		l.drop(n, v)
 	}
 }
 
-// refuse ends the way of n with the status its provider is to know, and APNs' word. If
-// there is no one to tell, a bad token goes to the feedback list.
+// refuse ends n with the status that its provider is to be told, and APNs' reason. If there
+// is no provider to tell, a bad token goes to the feedback list.
 func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
 	l.app.bridge.exhume(n)
 	l.failed(n, status, why)
@@ -285,8 +285,8 @@ func (l *appLane) refuse(n *notification, status binproto.Status, why string) {
 	l.finish(n, conversation.Dropped)
 }
 
-// witnessed lets the peer know of a verdict on a notification of s, nil if it is no session's
-// any more, if it wants to know.
+// witnessed tells the peer of s about a verdict, if it is a Witness. s is nil for a notification
+// that no longer belongs to a session.
 func (s *Session) witnessed(what func(Witness)) {
 	if s == nil {
 		return

@@ -12,9 +12,10 @@
 // list, the first refusal as an error packet.
 //
 // What goes now, and what waits in memory or on disk, is decided by a lane.Lane for
-// each app and environment; an appLane carries it out. What is told, and what comes
-// again, is decided by a conversation.Ledger for each client, which a client carries
-// out. Packages below know no bridge, and docs/design.md draws the way between them.
+// each app and environment; an appLane carries it out. What a provider is told, and
+// which frames it has sent again, is decided by a conversation.Ledger for each client;
+// a client carries it out. The packages below this one do not know it; docs/design.md
+// draws the path of a notification through them.
 //
 // Source: Apple, "Sending notification requests to APNs" and "Handling
 // notification responses from APNs".

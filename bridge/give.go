@@ -13,27 +13,28 @@ import (
 )
 
 const (
-	losePatience = 5 * time.Second // until all that was being put into what is shared was put there, or not
+	losePatience = 5 * time.Second // for writes to the shared store that are under way
 
-	// toldQuiet is how long a provider that was told of a failure has to write nothing to be
-	// taken for one that never ends the connection.
+	// toldQuiet is how long a provider that was told of a failure has to stay silent before
+	// it is taken for one that never ends the connection.
 	toldQuiet = 5 * time.Second
 
 	loosePatience = time.Second // until APNs has answered what it was asked
 
-	giveStep = 5 * time.Millisecond // between two looks at whether that is so
+	giveStep = 5 * time.Millisecond // between two checks of a condition
 )
 
-// Give lets go of an app for another process. No session of it is opened from now on.
-// Those there are go without packets, and come to their end behind it. When what has no
-// verdict is in the spool, or ctx ends, and what providers may send again is written,
-// disown is called: from then on nothing is read of, or put into, what processes share.
+// Give hands an app over to another process. From now on no session of it is opened; those
+// that are open send no packets any more, and end afterwards. Give waits until everything
+// without a verdict is in the spool, or ctx ends, and until what providers may send again is
+// recorded. Then it calls disown: from then on nothing is read from, or put into, what the
+// processes share.
 //
-// What comes behind a packet belongs to its record, and is lost to the next owner. So
-// sessions whose providers were told of a failure and still write come to their end first,
-// unless that takes half of ctx's time: what those send again will arrive twice. Others
-// are not read meanwhile: what they wrote would have to be put into the spool as well, and
-// the next owner waits for that.
+// Frames behind a packet belong to its record, and would be lost to the next owner. So
+// sessions whose providers were told of a failure and still write end first, unless that
+// takes more than half of ctx's time: what such a provider then sends again will arrive
+// twice. Other sessions are not read meanwhile: their frames would have to go to the spool
+// as well, while the next owner waits.
 func (b *Bridge) Give(ctx context.Context, name string, disown func()) error {
 	a := b.appOf(name)
 	if a == nil {
@@ -54,7 +55,7 @@ func (b *Bridge) Give(ctx context.Context, name string, disown func()) error {
 		abandon(clients)
 	}
 	disown()
-	// What was being put into what is shared must not come out of a lane again.
+	// What was being written to the shared store must not come out of a lane again.
 	err = errors.Join(err, b.written(ctx, a))
 	b.fillAgain(a)
 	b.readOn(a)
@@ -62,9 +63,9 @@ func (b *Bridge) Give(ctx context.Context, name string, disown func()) error {
 	return err
 }
 
-// Lose lets go of an app that is another's by now. Nothing may be written for it any
-// more; what is in memory is delivered, and what was read of what processes share is
-// dropped once disown was called.
+// Lose lets go of an app that another process already owns. Nothing may be written for it
+// any more. What is in memory is delivered; what was read from the shared store is dropped
+// once disown was called.
 func (b *Bridge) Lose(name string, disown func()) {
 	a := b.appOf(name)
 	if a == nil {
@@ -80,19 +81,20 @@ func (b *Bridge) Lose(name string, disown func()) {
 	a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 	ctx, cancel := context.WithTimeout(b.ctx, losePatience)
 	defer cancel()
-	_ = b.written(ctx, a) // what is not stays in memory
+	_ = b.written(ctx, a) // what is not written stays in memory
 	b.fillAgain(a)
 	b.leave(a)
 }
 
-// Unwritten reports whether something of what an app's providers may send again could not be
-// written down, when that was tried last.
+// Unwritten reports whether the last attempt to record what an app's providers may send again
+// has failed.
 func (b *Bridge) Unwritten(name string) bool {
 	a := b.appOf(name)
 	return a != nil && a.log.Load().Failing()
 }
 
-// letGoOfLog has an app write nothing down any more. stop ends its log.
+// letGoOfLog detaches an app from its log, so that it records nothing more there. stop ends
+// the log.
 func (b *Bridge) letGoOfLog(a *app) (log *ledgerlog.Log, stop func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +105,7 @@ func (b *Bridge) letGoOfLog(a *app) (log *ledgerlog.Log, stop func()) {
 	return log, stop
 }
 
-// readOn has the sessions of an app read again, which were not.
+// readOn resumes reading an app's sessions.
 func (b *Bridge) readOn(a *app) {
 	a.unread.Store(false)
 	for _, s := range b.sessionsOf(a) {
@@ -111,19 +113,19 @@ func (b *Bridge) readOn(a *app) {
 	}
 }
 
-// leave has all sessions of an app come to their end.
+// leave ends all sessions of an app.
 func (b *Bridge) leave(a *app) {
 	for _, s := range b.sessionsOf(a) {
 		s.Leave(time.Minute)
 	}
 }
 
-// awaitTold waits for the sessions of an app, which is hushed, that write on behind a
-// packet, for half of ctx's time at most. It gives how many still do.
+// awaitTold waits, for at most half of ctx's time, for the sessions of a hushed app whose
+// providers go on writing behind a packet. It gives how many still do.
 func (b *Bridge) awaitTold(ctx context.Context, a *app) (writing int) {
 	ctx, cancel := context.WithTimeout(ctx, patienceOf(ctx))
 	defer cancel()
-	told := b.sessionsOf(a) // of which fewer are left with each look: no more are told
+	told := b.sessionsOf(a) // they only become fewer: no more providers are told
 	wait(ctx, func() bool {
 		told = slices.DeleteFunc(told, func(s *Session) (over bool) {
 			s.client.during(func(now time.Time) {
@@ -136,7 +138,7 @@ func (b *Bridge) awaitTold(ctx context.Context, a *app) (writing int) {
 	return len(told)
 }
 
-// empty has all that waits in an app's lanes go to the spool.
+// empty moves everything that waits in an app's lanes to the spool.
 func (b *Bridge) empty(ctx context.Context, a *app) error {
 	a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 	out := 0
@@ -158,7 +160,7 @@ func (b *Bridge) written(ctx context.Context, a *app) error {
 	}
 }
 
-// fillAgain has an app's lanes deliver what still comes to them, if it is configured.
+// fillAgain makes an app's lanes deliver what still comes to them, if the app is configured.
 func (b *Bridge) fillAgain(a *app) {
 	if _, err := b.configured(a.name); err != nil {
 		return
@@ -189,15 +191,15 @@ func recordsOf(clients []*client, now time.Time) (records []conversation.Record)
 	return records
 }
 
-// abandon lets go of what clients may send again, of which whoever comes next does not know.
-// Bad tokens that are told of there alone go to the feedback list.
+// abandon forgets what clients may send again, because it could not be recorded for the next
+// process. Bad tokens that only these records would have told of go to the feedback list.
 func abandon(clients []*client) {
 	for _, c := range clients {
 		c.during(func(time.Time) { c.ledger.Abandon() })
 	}
 }
 
-// clientsOf are those of an app; all with nil.
+// clientsOf gives the clients of an app, or of all apps if a is nil.
 func (b *Bridge) clientsOf(a *app) (clients []*client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -209,7 +211,7 @@ func (b *Bridge) clientsOf(a *app) (clients []*client) {
 	return clients
 }
 
-// wait returns when a condition holds, which it reports, or ctx ends.
+// wait waits until a condition holds or ctx ends. It reports whether the condition holds.
 func wait(ctx context.Context, holds func() bool) bool {
 	tick := time.NewTicker(giveStep)
 	defer tick.Stop()

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	putItems = 1024    // in one commit of a lane
-	putBytes = 4 << 20 // the same
+	putItems = 1024    // at most, in one commit of a lane
+	putBytes = 4 << 20 // at most, in one commit of a lane
 
 	// roomAfter is how soon writing is tried again after the spool was full while
 	// what is on disk goes to APNs, which makes room.
@@ -28,8 +28,8 @@ func (l *appLane) start() {
 	}
 }
 
-// run does what is due, writes and reads, until done is closed and all is written
-// that can be.
+// run does what is due, writes and reads, until done is closed and everything that can be
+// written is.
 func (l *appLane) run(done <-chan struct{}) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -50,16 +50,16 @@ func (l *appLane) run(done <-chan struct{}) {
 	}
 }
 
-// work is one round: what is due, one write and one read. It gives how long there is
-// nothing to do, if nothing happens.
+// work is one round: what is due, one write and one read. It gives how long there will be
+// nothing to do, unless something happens.
 func (l *appLane) work() time.Duration {
 	now := l.lock()
 	l.core.Tend(now)
 	batch := l.core.Begin(putItems, putBytes, now)
 	l.bodies.inFlight(batch)
-	l.pass() // what was to be written may have come to its end
+	l.pass() // what was to be written may have ended
 	noRoom := errors.Is(l.failure, store.ErrSpoolFull) || errors.Is(l.failure, store.ErrDeviceFull)
-	over := noRoom && l.core.Unwritten() == 0 // a broken disk is not mended by that
+	over := noRoom && l.core.Unwritten() == 0 // a full disk is no trouble then, but a broken one still is
 	if over {
 		l.failure = nil
 	}
@@ -87,8 +87,8 @@ func (l *appLane) work() time.Duration {
 	return max(0, time.Duration(next)-now.Mono)
 }
 
-// nudge wakes the lane's goroutine if it has something to do by now: its timer goes by
-// the machine's clock alone.
+// nudge wakes the lane's goroutine if it has something to do by now: its timer knows only
+// the machine's clock.
 func (l *appLane) nudge(now lane.Now) {
 	if l.next.Load() <= int64(now.Mono) {
 		select {
@@ -98,8 +98,8 @@ func (l *appLane) nudge(now lane.Now) {
 	}
 }
 
-// settle ends what is left at the end, once all that was handed on has come back, and is
-// written, or never will be. It reports whether that is so.
+// settle ends what is left when the process ends, once everything has come back from the
+// upstreams and is written or never will be. It reports whether that is so.
 func (l *appLane) settle() bool {
 	now := l.lock()
 	defer l.unlock()
@@ -137,16 +137,16 @@ func (l *appLane) write(batch []*lane.Item) {
 	l.app.bridge.spoolFault.Met(err)
 }
 
-// pass lets those go on who waited for what is on disk by now. l.mu is held.
+// pass schedules what was waiting for something that is on disk by now. The caller holds l.mu.
 func (l *appLane) pass() { l.todo.then = append(l.todo.then, l.core.Passed()...) }
 
-// put stores the first of records, all if it can. It gives how many that were, and
-// what kept it from storing the next.
+// put stores as many of records as it can, from the first. It gives how many those were, and
+// the error that kept it from storing the next.
 func (l *appLane) put(batch []*lane.Item, records []store.SpoolRecord) (k int, err error) {
 	spool := l.app.bridge.spool
 	for size := len(records); k < len(records); {
-		// Log and queues by themselves: where one cannot be written, nothing of the same
-		// Put may be found in the other after a crash.
+		// Log and queues go separately: if one cannot be written, nothing of the same Put
+		// may be found in the other after a crash.
 		same := 1
 		for same < size && records[k+same].Queued == records[k].Queued {
 			same++
@@ -167,7 +167,7 @@ func (l *appLane) put(batch []*lane.Item, records []store.SpoolRecord) (k int, e
 	return k, nil
 }
 
-// batchesOf groups records by their lines. The order within each stays.
+// batchesOf groups records by their lines, and keeps the order within each.
 func batchesOf(batch []*lane.Item, records []store.SpoolRecord) (all []store.SpoolBatch) {
 	start := 0
 	for i := range batch {
@@ -196,14 +196,14 @@ func (l *appLane) read(reads []*lane.Read, room int64) {
 	}
 }
 
-// readOne carries out r, with room for so many bytes. It gives how many it took.
+// readOne carries out r, with room for that many bytes. It gives how many it took.
 func (l *appLane) readOne(r *lane.Read, room int64) (took int64) {
 	spool, bytes := l.app.bridge.spool, max(1, room/2)
 	if room <= 0 && (r.From == lane.Log || r.From == lane.Queue) {
 		r.Skipped = true
 		return 0
 	}
-	// Half of the room is for what a notification costs besides its bytes.
+	// Half of the room is for what notifications cost besides their bytes.
 	limit := int(min(int64(r.Limit), max(1, bytes/notificationOverhead)))
 	for _, n := range r.Lines {
 		var records []store.SpoolRecord
@@ -235,7 +235,7 @@ func (l *appLane) readOne(r *lane.Read, room int64) (took int64) {
 	return took
 }
 
-// take makes a notification of what was read.
+// take makes a notification of a record that was read.
 func (l *appLane) take(r *lane.Read, line *lane.Line, record *store.SpoolRecord) (size int64) {
 	n, err := readBody(record)
 	n.lane, n.Line = l, line

@@ -11,14 +11,14 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// notification is one on its way: the only copy that is made of it. Two hold it:
-// the conversation, from Push until it gives it back, and its lane, from Arrive or
-// from disk until it lets go of it. When neither does any more it goes back to the
+// notification is a notification on its way: the only copy that is made of it. It has
+// two holders: the conversation, from Push to Release, and its lane, from Arrive or
+// Enter until the lane lets go of it. When it has no holder left it goes back to the
 // pool.
 type notification struct {
-	// What an answer looks at comes first, and all has room in six cache lines: those
-	// on their way are more than the processor's caches have room for.
-	session *Session // nil: it was read from disk, and its provider has no part in it any more
+	// What an answer looks at comes first, and the whole fits in six cache lines: there
+	// are more notifications on their way than the processor's caches can hold.
+	session *Session // nil: it was read from disk, and its provider hears no more of it
 	seq     conversation.Seq
 	holders int32                // under the client's lock
 	outcome conversation.Outcome // once its delivery has ended
@@ -27,9 +27,9 @@ type notification struct {
 
 	upstream.Push        // Payload stands behind Token in its memory
 	lane.Item            // its place in the lane
-	taken         int64  // when it was, by Clock.Nanos
+	taken         int64  // when it was taken, by Clock.Nanos
 	identifier    uint32 // of its frame
-	named         bool   // by its identifier, while it may have a tombstone
+	named         bool   // its identifier names it alone, and it may have a tombstone
 }
 
 // Token is the device token. With Payload it makes the notification a
@@ -39,14 +39,14 @@ func (n *notification) Token() []byte { return n.Push.Token }
 // Payload is the payload as the provider wrote it.
 func (n *notification) Payload() []byte { return n.Push.Payload }
 
-// notificationOverhead is what a notification costs besides its bytes, with its
+// notificationOverhead is what a notification costs besides its bytes, including its
 // places in window and queues.
 const notificationOverhead = 512
 
-// notifications are free: all of each is zero but for its Token, which is empty.
+// notifications has free ones: all fields are zero, but Token is empty with some capacity.
 var notifications = sync.Pool{New: func() any { return new(notification) }}
 
-// newNotification copies a frame. What it borrows is free afterwards.
+// newNotification copies a frame, and keeps nothing of the original.
 func newNotification(s *Session, frame *binproto.Notification, now time.Time) *notification {
 	n := notifications.Get().(*notification)
 	n.session, n.taken = s, s.bridge.clock.Nanos(now)
@@ -63,10 +63,10 @@ func (n *notification) copy(token, payload []byte) {
 	n.Push.Owner, n.Item.Owner = n, n
 }
 
-// of gives the notification of which it is the place in the lane.
+// of gives the notification that an item stands for.
 func of(it *lane.Item) *notification { return it.Owner.(*notification) }
 
-// leave says that its lane has let go of n, now. It must not be touched afterwards.
+// leave says that the lane has let go of n. The caller must not touch n afterwards.
 func (n *notification) leave(o conversation.Outcome, now time.Time) {
 	if n.session != nil {
 		if o == conversation.Expired || o == conversation.Dropped {
@@ -81,8 +81,7 @@ func (n *notification) leave(o conversation.Outcome, now time.Time) {
 	a.bridge.settled(1)
 }
 
-// free gives the notification's memory back. Neither session nor lane may hold it
-// any more.
+// free gives the notification's memory back. Neither session nor lane may still hold it.
 func (n *notification) free() {
 	memory := n.Push.Token[:0]
 	*n = notification{}
@@ -94,13 +93,12 @@ func (n *notification) free() {
 // mean "for ever" ask for decades.
 const longestExpiry = 30 * 24 * time.Hour
 
-// onceExpiry is how long we wait with a push for which APNs is to make one
-// attempt.
+// onceExpiry is how long a push may wait here if APNs is to attempt it only once.
 const onceExpiry = time.Minute
 
-// expiration gives the apns-expiration of a frame's expiry, and the second from
-// which it need not be sent any more. An expiry of 0 or in the past asks APNs for
-// one attempt; it ends ours only after once, for rpush sends 86400.
+// expiration gives the apns-expiration for a frame's expiry, and the second from which
+// the notification need not be sent any more. An expiry of 0 or in the past asks APNs
+// for a single attempt, but ours go on for the time once: rpush sends 86400.
 func expiration(expiry uint32, once time.Duration, now time.Time) (header, expires int64) {
 	if int64(expiry) <= now.Unix() {
 		return 0, now.Add(once).Unix()
@@ -109,20 +107,20 @@ func expiration(expiry uint32, once time.Duration, now time.Time) (header, expir
 	return expires, expires
 }
 
-// expireAt notes until when n is worth an attempt; has says that its frame has
-// an expiry.
+// expireAt notes until when n is worth an attempt. has says that its frame has an
+// expiry.
 func (a *app) expireAt(n *notification, expiry uint32, has bool, now time.Time) {
 	switch {
 	case !has:
 		n.Request.Expiration, n.Expires = upstream.NoExpiration, now.Add(longestExpiry).Unix()
-	case a.bridge.mode == SpoolAlways: // what is committed is delivered
+	case a.bridge.mode == SpoolAlways: // what is on disk is delivered
 		n.Request.Expiration, n.Expires = expiration(expiry, longestExpiry, now)
 	default:
 		n.Request.Expiration, n.Expires = expiration(expiry, onceExpiry, now)
 	}
 }
 
-// amend changes n as an answer wants it, once, and gives what the answer means then.
+// amend changes n as an answer demands, once, and gives what the answer then means.
 func (n *notification) amend(v upstream.Verdict, class lane.Class) lane.Class {
 	switch class {
 	case lane.Amended:
@@ -133,7 +131,7 @@ func (n *notification) amend(v upstream.Verdict, class lane.Class) lane.Class {
 		n.Request.Amend(v.Class)
 	case lane.Renewed:
 		if n.Flags.Renewed {
-			return lane.CredentialRefused // another JWT was no better
+			return lane.CredentialRefused // another JWT did not help
 		}
 		n.Flags.Renewed = true
 	}

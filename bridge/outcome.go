@@ -15,21 +15,21 @@ type Outcome uint8
 // The outcomes.
 const (
 	Malformed    Outcome = iota // refused at parsing
-	DryRun                      // ended in place of APNs, as the app's dry run has it
+	DryRun                      // not sent, because the app's dry run is on
 	BadToken                    // refused for its token
-	Listed                      // the same, without asking APNs: it has refused the token lately
-	Refused                     // for another fault of the provider
-	Unregistered                // its device has gone
-	Unknown                     // answered in words not known here
+	Listed                      // the same, without asking APNs, which has refused the token lately
+	Refused                     // refused for another fault of the provider
+	Unregistered                // its device is gone
+	Unknown                     // answered with a reason not known here
 	Expired                     // before APNs took it
 	Dropped                     // given up after retries
 	Crowded                     // given up behind a device that waits, for want of room
-	Unreadable                  // of the spool
-	Abandoned                   // without a verdict at the end, and not in the spool
+	Unreadable                  // its record in the spool cannot be read
+	Abandoned                   // without a verdict when the process ended, and not in the spool
 )
 
-// Ending is an outcome with its reason: APNs' word where it has said one of its own,
-// else one of ours; empty where the outcome says it all.
+// Ending is an outcome with its reason: APNs' own where it gave one, else one of ours;
+// empty where the outcome says it all.
 type Ending struct {
 	Outcome Outcome
 	Reason  string
@@ -42,7 +42,7 @@ type Times struct {
 	Answer  histogram.Histogram // from an attempt to APNs' answer, whatever it was
 }
 
-// tally counts what is rare by its kind, of which there are few.
+// tally counts rare events by their kind, of which there are few.
 type tally[K comparable] struct {
 	mu sync.Mutex
 	by map[K]uint64
@@ -63,12 +63,12 @@ func (t *tally[K]) counts() map[K]uint64 {
 	return maps.Clone(t.by)
 }
 
-// end counts a notification that APNs has not accepted. The reason must be one of few,
-// and none of a stranger's words.
+// end counts a notification that APNs has not accepted. The reason must come from a small
+// fixed set, never from a stranger.
 func (l *appLane) end(o Outcome, reason string) { l.endings.add(Ending{o, reason}) }
 
-// observe counts how long n took until v came; final says that it is the last word. The
-// lane's lock is held.
+// observe counts how long n took until v came. final says that v is the last word. The
+// caller holds the lane's lock.
 func (l *appLane) observe(n *notification, v upstream.Verdict, final bool, now time.Time) {
 	if v.Code == 0 { // there was no answer
 		return

@@ -11,8 +11,8 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// subject is what APNs was asked about, for the sentence on its answer. It outlives its
-// notification, and is passed by value on the way of every verdict.
+// subject is what APNs was asked about, as the sentence about its answer needs it. It outlives
+// its notification, and is passed by value along with every verdict.
 type subject struct {
 	route       *route
 	environment Environment // of the lane
@@ -27,8 +27,8 @@ func (n *notification) subject() (s subject) {
 	return s
 }
 
-// judged is what v is about, which was said of n. An acceptance is not put in words: its
-// token, which is out of the processor's caches by then, is left alone.
+// judged is what v, a verdict on n, is about. An acceptance is never put into words, so its
+// token, which has left the processor's caches by then, is not read.
 func (n *notification) judged(v upstream.Verdict) subject {
 	if v.Class != upstream.Accepted {
 		return n.subject()
@@ -52,14 +52,14 @@ type lastRefusal struct {
 	v     upstream.Verdict
 }
 
-// note takes APNs' verdict on what was asked.
+// note keeps APNs' verdict.
 func (r *lastRefusal) note(about subject, v upstream.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.about, r.v = about, v
 }
 
-// sentence says of it what APNs has, empty if there is none.
+// sentence says what APNs answered; empty if there is no such token.
 func (r *lastRefusal) sentence() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,8 +69,8 @@ func (r *lastRefusal) sentence() string {
 	return r.about.says(r.v)
 }
 
-// Refusals say of each app whose notifications APNs has refused since the start
-// what it has answered last, in a sentence.
+// Refusals gives, for each app whose notifications APNs has refused since the start, a
+// sentence about its latest answer.
 func (b *Bridge) Refusals() map[string]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,14 +83,14 @@ func (b *Bridge) Refusals() map[string]string {
 	return all
 }
 
-// failure is one on the connection of s.
+// failure makes a failure on the connection of s.
 func (s *Session) failure(status binproto.Status, identifier uint32, named bool, now time.Time) failures.Failure {
 	o := &s.origin
 	return failures.Failure{Time: now, Session: s.number, Client: shortClient(o.Client), Address: o.Address,
 		Environment: o.Environment, Status: status, Identifier: identifier, Named: named}
 }
 
-// failed keeps that n is refused with the status that its provider is to know.
+// failed records that n was refused with the status that its provider is to be told.
 func (l *appLane) failed(n *notification, status binproto.Status, why string) {
 	f := failures.Failure{Time: l.app.bridge.now(), Status: status}
 	if s := n.session; s != nil {
@@ -100,7 +100,7 @@ func (l *appLane) failed(n *notification, status binproto.Status, why string) {
 	l.app.failures.Add(f)
 }
 
-// reasonOf says why a provider is told the status of f.
+// reasonOf says why the provider is told the status of f.
 func (a *app) reasonOf(f *failures.Failure) string {
 	if f.Word == "" {
 		return f.Ours()

@@ -20,8 +20,8 @@ import (
 	"apnsbridge/store"
 )
 
-// app is what lasts of an app, as long as the process: while its configuration is
-// reloaded, taken out and put back.
+// app is the part of an app that lasts as long as the process, even when its configuration
+// is reloaded, taken out or put back.
 type app struct {
 	name      string
 	bridge    *Bridge
@@ -29,32 +29,32 @@ type app struct {
 	lanes     [2]*appLane // of Production and Sandbox
 	account   *budget.Account
 	badTokens *badtokens.List
-	packets   tally[binproto.Status] // that providers were told
+	packets   tally[binproto.Status] // sent to providers
 	watched   trace.Watched
 	health    *health.Health
 	feedback  feedback.App
 	refusal   lastRefusal
 	failures  failures.List
-	log       atomic.Pointer[ledgerlog.Log] // the bridge's, unless it was taken with its own
+	log       atomic.Pointer[ledgerlog.Log] // the bridge's, unless the app was taken with one of its own
 	hushed    atomic.Bool                   // no session tells of a failure
-	unread    atomic.Bool                   // but for sessions that come to their end, none is read
+	unread    atomic.Bool                   // no session is read, except those that are ending
 
 	// Under the bridge's lock.
 	configured    bool
 	tenure        tenure
-	stopLog       func()             // of log, if it was taken with its own
+	stopLog       func()             // ends log, if the app was taken with one of its own
 	conversations conversation.Stats // of clients that were forgotten
 	pooled        [2]upstream.Stats  // of upstreams that were closed, by environment
 }
 
-// route is how an app's notifications go at present.
+// route is how an app's notifications reach APNs at present.
 type route struct {
 	app   App
 	ways  [2][]*way   // to Production and Sandbox
-	lanes [2]*appLane // that what arrives for them enters
+	lanes [2]*appLane // which arrivals enter
 }
 
-// topic is what APNs is asked under for those of a line.
+// topic is the apns-topic of a line's notifications.
 func (rt *route) topic(n *lane.Line) string {
 	return cmp.Or(n.Name, rt.app.Topic)
 }
@@ -79,8 +79,8 @@ func (b *Bridge) newApp(name string) *app {
 	return a
 }
 
-// reroute gives a the configuration conf. b.mu is held; when it is free, then tells
-// the lanes.
+// reroute gives a the configuration conf. The caller holds b.mu, and calls then, which
+// tells the lanes, after releasing it.
 func (b *Bridge) reroute(a *app, conf App) (then func()) {
 	old := a.route.Load()
 	switch {
@@ -102,9 +102,8 @@ func (b *Bridge) reroute(a *app, conf App) (then func()) {
 	}
 }
 
-// lanesFor gives the lanes that what arrives is to enter. An app that goes to another
-// environment than before stays in the lane in which something waits: so each device
-// keeps its order.
+// lanesFor gives the lanes that arrivals are to enter. An app that changes its environment
+// stays in the lane in which something waits, so that each device keeps its order.
 func (a *app) lanesFor(conf App) [2]*appLane {
 	lanes := a.lanes
 	if e := conf.Environment; e != ByListener && !lanes[e].inUse() && lanes[1-e].inUse() {
@@ -125,7 +124,7 @@ func (l *appLane) inUse() bool {
 	return len(l.spooled()) > 0
 }
 
-// spooled gives the lines of the lane of which something is in the spool.
+// spooled gives the lane's lines that have something in the spool.
 func (l *appLane) spooled() []store.Line {
 	spool := l.app.bridge.spool
 	if spool == nil {
@@ -136,8 +135,8 @@ func (l *appLane) spooled() []store.Line {
 	})
 }
 
-// reconfigure tells the lane of another configuration. start says that the app has
-// had none. l.mu is held.
+// reconfigure tells the lane of a new configuration. start says that the app had none
+// before. The caller holds l.mu.
 func (l *appLane) reconfigure(old, now *route, start bool, at lane.Now) {
 	for _, n := range l.core.Lines() {
 		l.configure(n)
@@ -157,16 +156,16 @@ func (l *appLane) reconfigure(old, now *route, start bool, at lane.Now) {
 	}
 }
 
-// takeUp makes the lines of what waits on disk. l.mu is held.
+// takeUp makes a line for everything that waits on disk. The caller holds l.mu.
 func (l *appLane) takeUp() {
 	for _, line := range l.spooled() {
 		l.line(line.Topic)
 	}
 }
 
-// takeOut ends the way of an app that is not configured any more, and its sessions. What it
-// has taken waits on disk, if there is one; else it goes on. b.mu is held; when it is free,
-// then tells the lanes.
+// takeOut stops an app that is no longer configured. What it has taken waits in the spool, if
+// there is one; otherwise it is still delivered. The caller holds b.mu, and calls then, which
+// stops the lanes and ends the sessions, after releasing it.
 func (b *Bridge) takeOut(a *app) (then func()) {
 	a.configured = false
 	return func() {

@@ -14,7 +14,7 @@ import (
 
 // Session is one provider's connection. Push, Reject, Shutdown and Close are
 // called one at a time and in the order of the stream, and do not block.
-// Verdicts come from any goroutine.
+// Verdicts may come from any goroutine.
 type Session struct {
 	bridge *Bridge
 	app    *app
@@ -24,7 +24,7 @@ type Session struct {
 	opened time.Time
 	number uint64 // of all sessions, for traces
 
-	// Of Push alone.
+	// Used by Push alone.
 	route *route
 	rule  pushtype.Rule
 	lane  *appLane
@@ -33,15 +33,15 @@ type Session struct {
 	// Under the client's lock.
 	talk    *conversation.Conn
 	parked  bool      // the gateway was told that there is no room
-	since   time.Time // it is parked
-	waited  time.Time // until when it was, when pauses was last asked
-	gone    bool      // the connection is
+	since   time.Time // when it was parked
+	waited  time.Time // the last time at which pauses has found it parked
+	gone    bool      // the connection is gone
 	touched bool      // on the client's list of that name
 }
 
-// Push takes a notification and reports whether there is room for another. n and
-// what it points to are borrowed until it returns. When there was no room,
-// Peer.Resume follows, perhaps before Push has returned.
+// Push takes a notification and reports whether there is room for another. frame and
+// what it points to are borrowed until Push returns. When there is no room,
+// Peer.Resume follows later, perhaps even before Push returns.
 func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	now := s.bridge.now()
 	n := newNotification(s, frame, now)
@@ -69,7 +69,7 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	if forward {
 		n.holders++
 		s.bridge.unsettled.Add(1)
-		// Still under the lock: what an episode remembers is on its way to disk.
+		// Still under the lock, so that what an episode remembers is on its way to disk.
 		decided = s.lane.arrive(n, now)
 	}
 	room = s.room(now)
@@ -78,8 +78,8 @@ func (s *Session) Push(frame *binproto.Notification) (room bool) {
 	return room
 }
 
-// Reject takes a frame that was refused at parsing, in its place. n is borrowed
-// as in Push.
+// Reject takes a frame that was refused at parsing, in its place in the stream. n is
+// borrowed as in Push.
 func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	s.lane.end(Malformed, status.Error())
 	s.lane.counters.skip(n.Skipped)
@@ -92,14 +92,14 @@ func (s *Session) Reject(n *binproto.Notification, status binproto.Status) (room
 }
 
 // Shutdown says that the provider has ended its side. What it sent is delivered,
-// and a failure among it is still reported. heard says that it has an error
-// packet already.
+// and a failure among it is still reported. heard says that it has already received
+// an error packet.
 func (s *Session) Shutdown(heard bool) {
 	s.client.during(func(now time.Time) { s.talk.Ended(heard, now) })
 }
 
-// ReadOn says that the provider has ended its side behind what is still unread:
-// the window does not stop that from being read.
+// ReadOn says that the provider has ended its side behind data that is still unread:
+// that is read even when the window is full.
 func (s *Session) ReadOn() {
 	s.client.during(func(time.Time) {
 		s.talk.ReadOn()
@@ -107,9 +107,8 @@ func (s *Session) ReadOn() {
 	})
 }
 
-// Close says that the connection is gone. What was taken is delivered all the
-// same. err is nil if both sides came to their end in order, and what we had
-// written was acknowledged.
+// Close says that the connection is gone. What was taken is delivered all the same. err
+// is nil if both sides ended in an orderly way and what we had written was acknowledged.
 func (s *Session) Close(err error) {
 	s.client.during(func(now time.Time) {
 		s.gone, s.parked = true, false
@@ -118,28 +117,28 @@ func (s *Session) Close(err error) {
 	})
 }
 
-// End lets the session come to its end, because the bridge does or its app is not
-// configured any more: the provider is told with status 10 where something may be
-// lost otherwise, and what it has written until it ends the connection is still
-// delivered. It may be called from any goroutine and more than once.
+// End ends the session, because the bridge ends or the app is no longer configured. The
+// provider is told with status 10 where something might be lost otherwise. What it
+// writes before it ends the connection is still delivered. End may be called from any
+// goroutine and more than once.
 func (s *Session) End() {
 	s.client.during(func(now time.Time) { s.talk.Shutdown(now) })
 }
 
-// Resending is what is known of providers that write such frames as this session's: what
-// they do behind an error packet. It may be called from any goroutine.
+// Resending is what is known of how providers that write such frames on this session behave
+// after an error packet. It may be called from any goroutine.
 func (s *Session) Resending(command binproto.Command, layout binproto.Layout) conversation.Resending {
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
 	return s.talk.Resending(command, layout, s.bridge.now())
 }
 
-// address fills in what APNs is asked for, and by which way.
+// address fills in the request to APNs, and picks the line that n goes by.
 func (s *Session) address(n *notification, frame *binproto.Notification, now time.Time) {
 	if route := s.app.route.Load(); route != s.route {
 		s.route, s.rule = route, pushtype.NewRule(route.app.PushType, route.app.TopicOf(s.origin.Topic))
 		s.letGo()
-		s.hold(route) // which refuses only a new session
+		s.hold(route) // it fails only for a new session
 	}
 	n.Line = s.line
 	q := &n.Request
@@ -148,12 +147,12 @@ func (s *Session) address(n *notification, frame *binproto.Notification, now tim
 	q.PushType, q.Priority = s.rule.Choose(frame.Payload, frame.PushPriority())
 }
 
-// hold finds or makes the line of what comes to the session by route, and holds it. A
-// line costs memory as long as there is something in it or to remember of it: when
-// there are too many, those go of which there is nothing.
+// hold finds or makes the line that the session's notifications go by under route, and holds
+// it. A line costs memory, so when there are too many, those are removed that have nothing
+// in them and nothing to remember.
 func (s *Session) hold(route *route) error {
 	a, topic := s.app, ""
-	if route.app.Topic == "" { // else it is looked up when they are sent
+	if route.app.Topic == "" { // else the topic is looked up when a notification is sent
 		topic = s.origin.Topic
 	}
 	l, most := route.lanes[route.app.EnvironmentOf(s.origin.Environment)], a.bridge.limits.TopicsPerApp
@@ -168,15 +167,15 @@ func (s *Session) hold(route *route) error {
 	return nil
 }
 
-// letGo takes back hold.
+// letGo undoes hold.
 func (s *Session) letGo() {
 	s.lane.lock()
 	s.line.Release()
 	s.lane.unlock()
 }
 
-// room reports whether the gateway may read on. If not, the client looks after the
-// session until it may. The client's lock is held.
+// room reports whether the gateway may read on. If not, the client watches the session
+// until it may. The caller holds the client's lock.
 func (s *Session) room(now time.Time) bool {
 	switch {
 	case s.talk.Lingers():
@@ -196,13 +195,13 @@ func (s *Session) room(now time.Time) bool {
 	return false
 }
 
-// lookAfter is how long a window is full before it is looked through. Those of a busy
-// provider are for moments, and nothing is slow any sooner.
+// lookAfter is how long a window has to be full before it is searched for slow items. A
+// busy provider's window is often full for moments, and nothing counts as slow any sooner.
 const lookAfter = time.Second
 
-// takeOverSlow takes what APNs does not answer out of a window that stays full, as long
-// as it answers about others: one device must not stop the connection. The client's
-// lock is held.
+// takeOverSlow clears a window that stays full of the items that APNs does not answer, as
+// long as it answers others: one device must not stop the connection. The caller holds the
+// client's lock.
 func (s *Session) takeOverSlow(now time.Time) {
 	if !s.parked || now.Sub(s.since) < lookAfter || s.talk.Lingers() || s.belowLowWater() {
 		return
@@ -214,16 +213,16 @@ func (s *Session) takeOverSlow(now time.Time) {
 	}
 }
 
-// mayLinger reports whether a session is read on behind its error packet: its
-// provider's resends wait until it has been read to its end, so that only memory
-// stops it.
+// mayLinger reports whether a session may be read on behind its error packet. The
+// provider's resends wait until the connection has been read to its end, so only a lack
+// of memory stops it.
 func (s *Session) mayLinger() bool {
 	a := s.app
 	return a.account.Room() || s.bridge.spool != nil && a.account.Spare()
 }
 
-// canResume reports whether a session that stopped reading may read on. The
-// client's lock is held.
+// canResume reports whether a session that stopped reading may read on. The caller holds
+// the client's lock.
 func (s *Session) canResume() bool {
 	if s.talk.Lingers() {
 		return s.mayLinger()
@@ -247,14 +246,14 @@ func (w waiting) Account() *budget.Account { return w.app.account }
 // Resume asks the gateway to read on if there is room.
 func (w waiting) Resume() { w.lookAgain() }
 
-// lookAgain has the gateway asked to read on, if it may.
+// lookAgain asks the gateway to read on, if it may.
 func (s *Session) lookAgain() { s.client.during(func(time.Time) { s.client.touch(s) }) }
 
-// settled says how the delivery of n ended now. It must not be touched afterwards.
+// settled says how the delivery of n has ended. The caller must not touch n afterwards.
 func (s *Session) settled(n *notification, o conversation.Outcome, now time.Time) {
 	c := s.client
 	c.mu.Lock()
-	if !s.talk.Settled(n.seq) { // otherwise it was taken over
+	if !s.talk.Settled(n.seq) { // else it was taken over
 		s.talk.Settle(n.seq, o, now)
 	}
 	c.drop(n)
@@ -274,8 +273,8 @@ func (s *Session) release(seq conversation.Seq) {
 	})
 }
 
-// refused says that APNs refuses n with the word why, for which its provider is to
-// know status. If it was taken over there is no one to tell.
+// refused says that APNs has refused n with the reason why, for which its provider is to be
+// told status. If n was taken over, there is no provider to tell.
 func (s *Session) refused(n *notification, status binproto.Status, why string) (told bool) {
 	s.client.during(func(now time.Time) {
 		if told = !s.talk.Settled(n.seq); told {

@@ -2,7 +2,7 @@ package bridge
 
 import "apnsbridge/bridge/settings"
 
-// What a bridge and its apps are configured to be is said in package settings.
+// The configuration of a bridge and its apps. Package settings documents it.
 type (
 	App         = settings.App
 	Limits      = settings.Limits
@@ -11,7 +11,7 @@ type (
 	OnBadToken  = settings.OnBadToken
 )
 
-// The names of package settings that a configuration is made with.
+// The constants of package settings that a configuration needs.
 const (
 	Production = settings.Production
 	Sandbox    = settings.Sandbox

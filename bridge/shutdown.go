@@ -10,7 +10,7 @@ import (
 	"apnsbridge/bridge/lane"
 )
 
-// settled says that n notifications have left.
+// settled says that n notifications have left the bridge.
 func (b *Bridge) settled(n int64) {
 	if b.unsettled.Add(-n) == 0 {
 		select {
@@ -20,17 +20,17 @@ func (b *Bridge) settled(n int64) {
 	}
 }
 
-// Shutdown lets all sessions come to their end, each when its provider has ended its side or
-// pauses in writing, or when half of ctx's time is over. It returns when they have been told,
-// all that was taken is settled or on disk, and the feedback list has what it should. What
+// Shutdown ends all sessions, each when its provider has ended its side or pauses in writing,
+// or when half of ctx's time is over. It returns once the providers have been told, everything
+// that was taken is settled or on disk, and the feedback list has all its entries. What
 // providers still write meanwhile is delivered too.
 //
-// With a spool nothing is handed to APNs in the last quarter of that time, or for longer where
-// APNs is slow: what waits goes to disk, and what was handed on gets its verdict, without which
-// it would arrive twice. On disk it waits for the next start; a node of a fleet, which may have
-// none, first delivers what has come to its own disk since it gave its apps: what waits there,
-// for its device or for APNs, is tried at once and again for as long as there is time. An error
-// says how much is left.
+// With a spool, nothing is sent to APNs in the last quarter of ctx's time, or longer if APNs
+// is slow. What waits goes to disk until the next start, and what was already sent gets its
+// verdict, without which it would arrive twice. A node of a fleet may never start again, so
+// it first delivers what has come to its own disk since it gave its apps away: it tries what
+// waits there, for its device or for APNs, at once and again for as long as there is time. An
+// error says how much is left.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopping = true
@@ -49,7 +49,7 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	toDisk, decided := false, !ends
 	for {
 		settled := b.endLeaving(b.now()) == 0 && b.unsettled.Load() == 0
-		out, slowest, rest := b.lookAtLanes() // now, for a lane does not rest with what it has read since
+		out, slowest, rest := b.lookAtLanes() // after unsettled: a lane does not rest while it has what it read since
 		left := partOf(ctx, 1, 1) - min(max(2*slowest, shortest), longest)
 		if settled && (!b.fleet || rest > max(0, left)) && (!toDisk || out == 0) {
 			return nil
@@ -71,8 +71,8 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	}
 }
 
-// lookAtLanes gives how many notifications are with APNs, how long it took for its latest good
-// answer in the slowest lane, and for how long no lane has anything to do.
+// lookAtLanes gives how many notifications are with APNs, how long the latest good answer took
+// in the slowest lane, and for how long no lane will have anything to do.
 func (b *Bridge) lookAtLanes() (out int, slowest, rest time.Duration) {
 	rest = math.MaxInt64
 	b.everyLane(func(l *appLane) {
@@ -86,10 +86,10 @@ func (b *Bridge) lookAtLanes() (out int, slowest, rest time.Duration) {
 }
 
 // patienceOf is how long providers that go on writing are read before they are told
-// that the bridge stops: the rest of ctx's time is for what they answer.
+// that the bridge stops. The rest of ctx's time is for what they send after that.
 func patienceOf(ctx context.Context) time.Duration { return partOf(ctx, 1, 2) }
 
-// partOf is so many parts, of all, of ctx's time.
+// partOf is parts/all of the time left in ctx.
 func partOf(ctx context.Context, parts, all time.Duration) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -98,12 +98,11 @@ func partOf(ctx context.Context, parts, all time.Duration) time.Duration {
 	return time.Until(deadline) / all * parts
 }
 
-// settleIn is how long a provider has to have written nothing, or to be connected,
-// before its session can be ended in a way that loses nothing.
+// settleIn is how long a provider has to have been connected and silent before its session
+// can be ended without losing anything.
 const settleIn = time.Second
 
-// Leave lets the session come to its end as soon as its provider pauses in writing, or
-// patience is over.
+// Leave ends the session as soon as its provider pauses in writing, or patience is over.
 func (s *Session) Leave(patience time.Duration) {
 	b := s.bridge
 	b.mu.Lock()
@@ -113,17 +112,17 @@ func (s *Session) Leave(patience time.Duration) {
 	}
 }
 
-// endLeaving has the sessions that are to leave, while the bridge stops all, read without
-// waiting for room in their windows, and lets those come to their end whose providers
-// pause in writing, or whose time is over. It reports how many others there are. It is
-// called again and again.
+// endLeaving looks at the sessions that are to end: those in leaving, and all of them while
+// the bridge stops. They are read without waiting for room in their windows. It ends those
+// whose providers pause in writing, or whose time is over, and gives how many others there
+// are. It is called again and again.
 func (b *Bridge) endLeaving(now time.Time) (writing int) {
 	hurried := b.hurried.Load()
 	b.mu.Lock()
 	leaving := maps.Clone(b.leaving)
 	for s := range b.sessions {
 		if _, due := leaving[s]; b.stopping && !due {
-			leaving[s] = time.Time{} // as long as Shutdown has patience
+			leaving[s] = time.Time{} // for as long as Shutdown has patience
 		}
 	}
 	b.mu.Unlock()
@@ -141,8 +140,8 @@ func (b *Bridge) endLeaving(now time.Time) (writing int) {
 	return writing
 }
 
-// readOut has what the provider still writes read, while the bridge stops, and
-// reports whether it has ended its side or written nothing for settleIn.
+// readOut makes sure that what the provider still writes is read, and reports whether the
+// provider has ended its side or been silent for settleIn.
 func (s *Session) readOut(now time.Time) (silent bool) {
 	s.client.during(func(time.Time) {
 		s.talk.ReadOn()
@@ -151,8 +150,8 @@ func (s *Session) readOut(now time.Time) (silent bool) {
 	return silent
 }
 
-// pauses reports whether the provider has written nothing for so long. What it wrote while
-// it was not read is not known. It is to be asked again and again; the client's lock is held.
+// pauses reports whether the provider has written nothing for d. Time in which it was not
+// read does not count. The caller holds the client's lock, and has to ask again and again.
 func (s *Session) pauses(d time.Duration, now time.Time) bool {
 	if s.parked {
 		s.waited = now
@@ -161,9 +160,9 @@ func (s *Session) pauses(d time.Duration, now time.Time) bool {
 	return now.Sub(s.waited) >= d && now.Sub(s.talk.Latest()) >= d
 }
 
-// Close ends everything at once. What has no verdict yet goes to disk, or without
-// a spool is counted as abandoned; what is on its way to the feedback list is
-// still written.
+// Close ends everything at once. What has no verdict yet goes to disk, or counts as
+// abandoned if there is no spool. What is on its way to the feedback list is still
+// written.
 func (b *Bridge) Close() {
 	b.mu.Lock()
 	b.closed = true
@@ -182,12 +181,12 @@ func (b *Bridge) Close() {
 	b.tombs.End()
 }
 
-// saveLedgers writes down what providers may send again to whoever comes after
-// us. Where that cannot be, bad tokens that may be told of there alone go to the feedback list.
+// saveLedgers records what providers may send again, for the process that comes next. Where
+// that fails, bad tokens that only these records would have told of go to the feedback list.
 func (b *Bridge) saveLedgers() {
 	ctx, cancel := context.WithTimeout(context.Background(), losePatience)
 	defer cancel()
-	apps := []*app{nil} // all in one
+	apps := []*app{nil} // nil: all of them together
 	if b.fleet {
 		apps = b.everyApp()
 	}
@@ -198,7 +197,7 @@ func (b *Bridge) saveLedgers() {
 		}
 		clients := b.clientsOf(a)
 		records := recordsOf(clients, b.now())
-		if log.Replace(ctx, records) != nil { // which the log has told of
+		if log.Replace(ctx, records) != nil { // the log has reported the error
 			abandon(clients)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"apnsbridge/store"
 )
 
-// SpoolMode says which notifications are written to disk.
+// SpoolMode is which notifications are written to disk.
 type SpoolMode lane.Mode
 
 // The modes, as in the configuration.
@@ -33,8 +33,8 @@ type Spool interface {
 	Stats() store.SpoolStats
 }
 
-// Unspooled says why notifications that are to be on disk are not; nil if they
-// are. In SpoolAlways they are not forwarded then.
+// Unspooled says why notifications that should be on disk are not; nil if they are.
+// In SpoolAlways such notifications are not forwarded.
 func (b *Bridge) Unspooled() (err error) {
 	b.everyLane(func(l *appLane) {
 		l.mu.Lock()

@@ -14,15 +14,15 @@ import (
 
 // Stats is a snapshot of a bridge.
 type Stats struct {
-	Now          int64  // the second since 1970 in which it was made, as WaitingStats.Oldest goes
-	Sessions     int    // connections open, or with notifications without a verdict
+	Now          int64  // when it was made, in seconds since 1970, by the clock of WaitingStats.Oldest
+	Sessions     int    // connections that are open, or have notifications without a verdict
 	Unsettled    int64  // notifications without a verdict
 	QueuedBytes  int64  // what they cost, against Limits.QueuedBytes
 	Retrying     int    // devices that wait for another attempt, against Limits.WaitingDevices
-	FeedbackWait int    // of those, waiting for the store
+	FeedbackWait int    // feedback entries that wait for the store
 	Clients      int    // with a session, or with something remembered
 	LedgerBytes  int64  // what is remembered behind error packets, against Limits.LedgerBytes
-	LedgerWait   int    // records of it, and the packets that wait for them
+	LedgerWait   int    // records of it that wait for the store, with the packets behind them
 	LedgerFailed uint64 // commits of it that the store has refused
 	Traced       int    // notifications whose trace is kept, against Limits.TraceEntries
 	Limits       Limits
@@ -33,15 +33,15 @@ type Stats struct {
 type AppStats struct {
 	Counts
 	Waiting WaitingStats // what has no verdict yet
-	Lanes   LanesStats   // its ways to APNs
+	Lanes   LanesStats   // the app's ways to APNs
 
 	Feedback     uint64                     // entries recorded
-	Revived      uint64                     // entries taken off the list, for the device took a push again
-	FeedbackLost uint64                     // entries the store did not take before the end
-	Packets      map[binproto.Status]uint64 // that providers are told
+	Revived      uint64                     // entries taken off the list, because the device took a push again
+	FeedbackLost uint64                     // entries that the store did not take before the process ended
+	Packets      map[binproto.Status]uint64 // sent to providers
 
-	BadTokensListed  int    // tokens that are answered without asking APNs
-	BadTokensEvicted uint64 // tokens forgotten for want of room
+	BadTokensListed  int    // tokens that are refused without asking APNs
+	BadTokensEvicted uint64 // tokens that were forgotten for want of room
 
 	Conversation conversation.Stats // what providers were told, and have sent again
 	Pool         upstream.Stats     // what carries them to APNs
@@ -50,25 +50,24 @@ type AppStats struct {
 // Counts count notifications since the start.
 type Counts struct {
 	Taken        uint64 // good frames
-	OverRate     uint64 // of those and malformed ones: a connection was not read behind them, for its client's rate
-	SkippedItems uint64 // items of framed notifications that are not known
+	OverRate     uint64 // frames after which a connection was not read, because its client was over its rate
+	SkippedItems uint64 // unknown items of framed notifications
 	Accepted     uint64 // by APNs
 	Retried      uint64 // attempts after the first
-	Ambiguous    uint64 // of those, after no answer: these may double
+	Ambiguous    uint64 // of those, after no answer: these may arrive twice
 	Replayed     uint64 // read from the spool, to be sent
-	Known        uint64 // sent again after a crash, and in the spool before it: delivered since, or to be
+	Known        uint64 // sent again after a crash, and in the spool before it: delivered since, or waiting there
 
-	// What became of the others, as Outcome has it: the sums of LaneStats.Endings.
+	// What became of the others, by Outcome: the sums of LaneStats.Endings.
 	Malformed, DryRun, BadTokens, BadTokensCached, Refused, Unregistered, Unknown uint64
 	Expired, Dropped, Crowded, Unreadable, Abandoned                              uint64
 }
 
-// WaitingStats is what an app has taken and has no verdict on: one figure, wherever
-// it waits.
+// WaitingStats is what an app has taken and has no verdict on, wherever it waits.
 type WaitingStats struct {
 	Notifications int   // in memory, with APNs or on disk
-	OnDisk        int   // of those
-	Oldest        int64 // the second since 1970 before which none of them was taken; 0: none waits, or for no longer than a moment
+	OnDisk        int   // of those, the ones on disk
+	Oldest        int64 // none was taken before it, in seconds since 1970; 0: none has waited longer than a moment
 }
 
 // LanesStats are an app's ways to the environments of APNs.
@@ -82,17 +81,17 @@ type LaneStats struct {
 	Waiting WaitingStats
 	Pool    upstream.Stats
 
-	ClosedSince int64  // the second since 1970 from which on notifications wait, but for probes; 0: they do not
-	TopicsShut  int    // topics of which the same is true
+	ClosedSince int64  // seconds since 1970 from which all but probes wait; 0: they do not
+	TopicsShut  int    // topics of which all but probes wait
 	Probes      uint64 // sent to find out whether APNs serves again
 	Asleep      int    // devices that wait
-	AtDoor      int    // of those, until APNs serves the app, or its topic
+	AtDoor      int    // of those, the ones that wait until APNs serves the app, or its topic
 	Unwritten   int    // notifications on their way to disk
-	AheadBytes  int64  // read from there, without a verdict, against Limits.SpoolAhead
+	AheadBytes  int64  // read from disk, without a verdict, against Limits.SpoolAhead
 }
 
-// Used reports whether there is anything to say of the lane: it has taken or sent
-// something since the start, or something waits in it.
+// Used reports whether the lane is in use: it has taken or sent something since the
+// start, or something waits in it.
 func (st *LaneStats) Used() bool {
 	return st.Taken+st.Replayed+st.Pool.Dials > 0 || st.Waiting.Notifications > 0 || len(st.Endings) > 0
 }
@@ -146,9 +145,9 @@ func (b *Bridge) Stats() Stats {
 	return st
 }
 
-// stats gives the app's figures but for what its clients were told: disk is what waits
-// in the spool, pool what its connections do; nil: there are none. The bridge's lock is
-// held.
+// stats gives the app's figures, except what its clients were told. disk is what waits in
+// the spool; pool is what the app's connections do, nil if there are none. The caller holds
+// the bridge's lock.
 func (a *app) stats(disk map[store.Line]diskStats, pool *[2]upstream.Stats) AppStats {
 	st := AppStats{
 		Conversation: a.conversations,
@@ -176,7 +175,8 @@ type diskStats struct {
 	lost uint64
 }
 
-// onDisk gives what there is in the spool, of each lane: a line's name but for its topic.
+// onDisk gives what is in the spool for each lane. A lane is named like its lines, without
+// a topic.
 func (b *Bridge) onDisk() map[store.Line]diskStats {
 	if b.spool == nil {
 		return nil
@@ -198,7 +198,8 @@ func (b *Bridge) onDisk() map[store.Line]diskStats {
 	return all
 }
 
-// stats gives the lane's figures but for its connections; disk is what the spool says of it.
+// stats gives the lane's figures, except those of its connections. disk is what the spool
+// says of the lane.
 func (l *appLane) stats(disk diskStats) LaneStats {
 	w := disk.WaitingStats
 	now := l.lock()
@@ -243,11 +244,11 @@ func (b *Bridge) Serves(app string) bool {
 	return a != nil && a.health.Served()
 }
 
-// Problems says for each app why APNs does not take its notifications; apps
-// that are well, or have not tried yet, are not in it.
+// Problems says for each app why APNs does not take its notifications. Apps that are
+// well, or have not sent anything yet, are not in it.
 func (b *Bridge) Problems() map[string]string { return b.ProblemsBy(b.Stats()) }
 
-// ProblemsBy is Problems for those who have taken the figures already.
+// ProblemsBy is Problems for a caller that has the figures already.
 func (b *Bridge) ProblemsBy(stats Stats) map[string]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"apnsbridge/store"
 )
 
-// lineDisk is a line's part of the spool, and what else of it lasts as long as it does.
+// lineDisk is a line's part of the spool, and other state that lasts as long as the line.
 type lineDisk struct {
 	spool Spool
 	line  store.Line
@@ -21,10 +21,10 @@ type lineDisk struct {
 	served health.Served
 }
 
-// lineOf names the part of the spool that is n's.
+// lineOf names the part of the spool that belongs to n.
 func lineOf(n *lane.Line) store.Line { return n.Disk().(*lineDisk).line }
 
-// Waiting is lane.Disk's, and so are the methods below.
+// Waiting and the methods below implement lane.Disk.
 func (d *lineDisk) Waiting() int {
 	if d.spool == nil {
 		return 0
@@ -38,8 +38,8 @@ func (d *lineDisk) Return(it *lane.Item) { d.spool.Return(d.line, d.keyOf(it)...
 
 func (d *lineDisk) Done(it *lane.Item) { d.spool.Done(d.line, d.keyOf(it)...) }
 
-// keyOf gives the key of it, which is borrowed until the next call: the lane's lock
-// is held.
+// keyOf gives the key of an item. It is valid until the next call. The caller holds the
+// lane's lock.
 func (d *lineDisk) keyOf(it *lane.Item) []store.SpoolKey {
 	d.key[0] = store.SpoolKey{ID: it.ID, Queued: it.Queued(), Token: it.Token}
 	return d.key[:]
@@ -51,12 +51,12 @@ func (d *lineDisk) keyOf(it *lane.Item) []store.SpoolKey {
 //	version u8 · priority u8 · taken, seconds since 1970: i64 · apns-id 16 bytes ·
 //	expiration i64 · push type: length u8, text · payload
 //
-// Its topic is that of its line; what attempts have come to is in the record's flags.
+// The topic is that of the line, and what attempts have led to is in the record's flags.
 const storedVersion = 2
 
 const storedHead = 2 + 8 + 16 + 8
 
-// appendBody writes down what is to be asked of APNs for n.
+// appendBody appends the body of n: what the request to APNs needs.
 func appendBody(b []byte, n *notification) []byte {
 	q := &n.Request
 	b = append(b, storedVersion, q.Priority)
@@ -69,12 +69,12 @@ func appendBody(b []byte, n *notification) []byte {
 
 var errStored = errors.New("it is of another version, or cut short")
 
-// readBody makes a notification of what was written down, with a copy of its
-// bytes. With an error it has an identity and nothing more.
+// readBody makes a notification of a record, with a copy of its bytes. With an error the
+// notification has an identity and nothing more.
 func readBody(from *store.SpoolRecord) (*notification, error) {
 	n := notifications.Get().(*notification)
 	n.Item.ID, n.Flags, n.Expires = from.ID, lane.FlagsOf(from.Flags), from.Expires
-	n.Flags.Amended, n.Flags.Renewed, n.Flags.Unlooked = false, false, 0 // the request is as it was at first
+	n.Flags.Amended, n.Flags.Renewed, n.Flags.Unlooked = false, false, 0 // the request is the original one
 	if err := faultOf(from); err != nil {
 		n.copy(from.Token, nil)
 		return n, err
@@ -89,7 +89,7 @@ func readBody(from *store.SpoolRecord) (*notification, error) {
 	return n, nil
 }
 
-// faultOf is why a record cannot be read; nil: it can.
+// faultOf is why a record cannot be read; nil if it can.
 func faultOf(from *store.SpoolRecord) error {
 	b := from.Body
 	switch {
@@ -97,22 +97,21 @@ func faultOf(from *store.SpoolRecord) error {
 		return from.Broken
 	case len(from.Token) == 0,
 		len(b) < storedHead+1, b[0] != storedVersion, len(b) < storedHead+1+int(b[storedHead]),
-		binary.BigEndian.Uint64(b[2:]) > math.MaxInt64/uint64(time.Second): // no time that a clock can be at
+		binary.BigEndian.Uint64(b[2:]) > math.MaxInt64/uint64(time.Second): // not a time that a clock can show
 		return errStored
 	}
 	return nil
 }
 
-// bodies writes down what goes to the spool in one commit. It is the lane's
-// goroutine's alone.
+// bodies encodes what goes to the spool in one commit. Only the lane's goroutine uses it.
 type bodies struct {
 	arena  []byte
 	ends   []int // of each item's body in arena; 0: not written yet
 	record []store.SpoolRecord
 }
 
-// inFlight writes down those that may be with APNs, whose request may change: the
-// lane's lock is held.
+// inFlight encodes the items that may be with APNs and whose request may therefore change.
+// The caller holds the lane's lock.
 func (b *bodies) inFlight(batch []*lane.Item) {
 	b.arena, b.ends = b.arena[:0], b.ends[:0]
 	for _, it := range batch {
@@ -123,7 +122,7 @@ func (b *bodies) inFlight(batch []*lane.Item) {
 	}
 }
 
-// records gives what is to be put. It is borrowed until the next call of inFlight.
+// records gives the records of a batch. They are valid until the next call of inFlight.
 func (b *bodies) records(batch []*lane.Item) []store.SpoolRecord {
 	b.record = b.record[:0]
 	start := 0
@@ -134,7 +133,7 @@ func (b *bodies) records(batch []*lane.Item) []store.SpoolRecord {
 			r.Flags = it.SavedFlags().Bytes()
 		}
 		from, end := start, b.ends[i]
-		if end > 0 { // inFlight has written these, one behind the other
+		if end > 0 { // inFlight has encoded these, one after the other
 			start = end
 		} else {
 			from = len(b.arena)
@@ -147,17 +146,17 @@ func (b *bodies) records(batch []*lane.Item) []store.SpoolRecord {
 	return b.record
 }
 
-// marked reports whether n may have a tombstone: not if its identifier is that of the
-// client's frame before it, for then it names no one frame.
+// marked reports whether n may have a tombstone. It may not if its identifier is also that of
+// the client's frame before it, for then the identifier does not tell the two apart.
 func (n *notification) marked() bool { return n.session != nil && n.named }
 
-// tombstone is the key of n's.
+// tombstone is the key of the tombstone of n.
 func (n *notification) tombstone() uint64 {
 	return tombstones.Key(n.session.app.name, n.session.origin.Client, n.identifier, n.Token(), n.Payload())
 }
 
-// bury notes what was put into the spool for the first time. Only the caller may
-// change what is in batch.
+// bury makes tombstones for what was put into the spool for the first time. Nothing else may
+// change the items of batch meanwhile.
 func (b *Bridge) bury(batch []*lane.Item) {
 	if !b.tombs.Written() {
 		return
@@ -171,8 +170,8 @@ func (b *Bridge) bury(batch []*lane.Item) {
 	b.tombs.Add(keys...)
 }
 
-// exhume notes, before n's provider is told, that n was not delivered though it was put
-// into the spool.
+// exhume takes back the tombstone of n before its provider is told that n was not delivered,
+// although it was put into the spool.
 func (b *Bridge) exhume(n *notification) {
 	if !b.tombs.Written() || !n.marked() {
 		return

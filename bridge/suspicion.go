@@ -9,7 +9,7 @@ import (
 	"apnsbridge/bridge/lane"
 )
 
-// ruled carries out what the guard of a line has made of APNs' answers.
+// ruled carries out what a line's guard has concluded from APNs' answers.
 func (a *app) ruled(l *appLane, r guardRuling) {
 	b := a.bridge
 	if r.Alarm {
@@ -23,12 +23,12 @@ func (a *app) ruled(l *appLane, r guardRuling) {
 	}
 }
 
-// guardKey names what is written of the guard of n.
+// guardKey names the record of the guard of n.
 func guardKey(l *appLane, n *lane.Line) string {
 	return l.app.name + "\x00" + l.environment.String() + "\x00" + n.Name
 }
 
-// restoreGuard gives the guard of n what was written of it. l.mu is held.
+// restoreGuard gives the guard of n what was recorded of it. The caller holds l.mu.
 func (l *appLane) restoreGuard(n *lane.Line) {
 	b := l.app.bridge
 	record := l.app.log.Load().Guard(guardKey(l, n))
@@ -40,26 +40,26 @@ func (l *appLane) restoreGuard(n *lane.Line) {
 	}
 }
 
-// suspicion is what the operator is told when a guard is aroused.
+// suspicion is what the operator is told when a guard becomes suspicious.
 func (a *app) suspicion() string {
 	return fmt.Sprintf("APNs refuses the app's device tokens, %d different ones in a row: "+
 		"are environment, topic and credential those of the app on the devices? "+
 		"If these tokens are really bad, say so: POST /apps/%s/believe", lane.GuardTokens, a.name)
 }
 
-// scope is what a problem with a line concerns.
+// scope is the scope of a problem with a line.
 func scope(e Environment, line string) health.Scope {
 	return health.Scope{Environment: health.Environment(e), Line: line}
 }
 
-// scope is what a problem with n concerns.
+// scope is the scope of a problem with n.
 func (l *appLane) scope(n *lane.Line) health.Scope {
 	return scope(l.app.route.Load().app.EnvironmentOf(l.environment), n.Name)
 }
 
-// recordable reports whether a token that APNs has refused, in a push sent at the
-// time at, may go to the feedback list: no line of the app is under suspicion of
-// being to blame itself.
+// recordable reports whether a token that APNs refused at the time at may go to the
+// feedback list: it may not while a line of the app is suspected of being to blame
+// itself.
 func (a *app) recordable(token []byte, at time.Time) bool {
 	for _, l := range a.lanes {
 		l.lock()
@@ -79,15 +79,15 @@ func (a *app) recordable(token []byte, at time.Time) bool {
 	return true
 }
 
-// Try makes a probe due at once wherever notifications of an app wait, as its
-// operator wants it.
+// Try makes a probe due at once wherever notifications of an app wait, because its
+// operator asks for it.
 func (b *Bridge) Try(name string) error {
 	_, err := b.tell(name, (*lane.Lane).Try)
 	return err
 }
 
-// Believe says that the tokens of an app that APNs refuses are really bad, on its
-// operator's word.
+// Believe says, on the operator's word, that the tokens of an app that APNs refuses
+// really are bad.
 func (b *Bridge) Believe(name string) error {
 	a, err := b.tell(name, (*lane.Lane).Believe)
 	if err == nil {
@@ -120,8 +120,8 @@ func (b *Bridge) tell(name string, what func(*lane.Lane, lane.Now)) (*app, error
 	return a, nil
 }
 
-// tendHealth tells the time to the health of a. What is wrong with a topic of which
-// there is nothing any more, or an environment that the app has left, is over.
+// tendHealth tells the time to the health of a. Problems of a topic of which nothing is
+// left, or of an environment that the app has left, are forgotten.
 func (a *app) tendHealth(now time.Time) {
 	if a.health.Ill() {
 		route := a.route.Load()
@@ -137,8 +137,8 @@ func (a *app) tendHealth(now time.Time) {
 	a.health.Tick(now)
 }
 
-// has reports whether there is something of a line; of that of the configured topic
-// there always is.
+// has reports whether a line has anything in it. That of the configured topic always
+// counts as if it had.
 func (l *appLane) has(line string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,23 +10,22 @@ import (
 	"apnsbridge/bridge/ledgerlog"
 )
 
-// tenure is whose an app of several processes is. Without a fleet all
-// apps are here for life.
+// tenure says which process owns an app. Without a fleet all apps are here for good.
 type tenure uint8
 
 const (
 	here  tenure = iota
-	loose        // it is not known: sessions are opened, and go without packets
-	away         // it is another's, or about to be: no session is opened
+	loose        // the owner is not known: sessions are opened, but send no packets
+	away         // another process owns it, or is about to: no session is opened
 )
 
-// ErrAway says that an app lives in another process, or nowhere yet.
+// ErrAway says that another process owns an app, or none does yet.
 var ErrAway = errors.New("the app is not here")
 
-// Take makes an app this process's own: what its clients may send again is loaded, and
-// what waits of it in the spool is delivered from now on. It is the app's start; for
-// sessions that were loose, their answers return. In ledger the app keeps what it
-// remembers while this process has it.
+// Take makes an app this process's own: it loads what the app's clients may send again, and
+// from now on delivers what waits for the app in the spool. This is the app's start; sessions
+// that were loose send packets again. ledger is where the app keeps what it remembers while
+// this process owns it.
 func (b *Bridge) Take(name string, ledger ledgerlog.Store) error {
 	log := ledgerlog.New(ledger, b.limits.RetryDelay, b.log)
 	if err := log.Open(b.mode == SpoolAlways); err != nil {
@@ -55,7 +54,7 @@ func (b *Bridge) Take(name string, ledger ledgerlog.Store) error {
 	return nil
 }
 
-// begin has log write until stop, or the bridge's end. b.mu is held.
+// begin starts log, which writes until stop or the bridge's end. The caller holds b.mu.
 func (b *Bridge) begin(log *ledgerlog.Log) (stop func()) {
 	ctx, end := context.WithCancel(b.writing)
 	ended := make(chan struct{})
@@ -70,7 +69,7 @@ func (b *Bridge) begin(log *ledgerlog.Log) (stop func()) {
 	}
 }
 
-// logs are where something is written down.
+// logs gives all logs in use.
 func (b *Bridge) logs() map[*ledgerlog.Log]bool {
 	logs := map[*ledgerlog.Log]bool{b.ledgerLog: true}
 	for _, a := range b.everyApp() {
@@ -79,8 +78,8 @@ func (b *Bridge) logs() map[*ledgerlog.Log]bool {
 	return logs
 }
 
-// restoreClients gives the clients that there are what was written of them; those
-// without a session begin with it anew. b.mu is held.
+// restoreClients gives the clients with a session what was recorded of them. Those without
+// one are dropped, and made anew from the record when they come. The caller holds b.mu.
 func (b *Bridge) restoreClients(a *app, log *ledgerlog.Log) {
 	for key, c := range b.clients {
 		if c.app != a {
@@ -97,9 +96,9 @@ func (b *Bridge) restoreClients(a *app, log *ledgerlog.Log) {
 	}
 }
 
-// Loosen has an app's sessions go on without packets, and new ones be opened that way: it
-// is not known whose it is. What was read of what processes share, and is not with APNs,
-// goes out of memory.
+// Loosen makes an app's sessions go on without packets, and new ones begin without, because
+// it is not known which process owns the app. What was read from the shared store and is not
+// with APNs leaves memory.
 func (b *Bridge) Loosen(name string) {
 	a := b.appOf(name)
 	if a == nil {
@@ -109,11 +108,11 @@ func (b *Bridge) Loosen(name string) {
 	a.during(func(l *appLane, now lane.Now) { l.core.Stop(now) })
 	ctx, cancel := context.WithTimeout(b.ctx, loosePatience)
 	defer cancel()
-	wait(ctx, func() bool { return a.out() == 0 }) // what is not with APNs yet comes back
+	wait(ctx, func() bool { return a.out() == 0 }) // what has not been sent yet comes back
 	b.fillAgain(a)
 }
 
-// GoOn has an app's sessions be answered again: it was no other's meanwhile.
+// GoOn makes an app's sessions send packets again: no other process has owned it meanwhile.
 func (b *Bridge) GoOn(name string) {
 	a := b.appOf(name)
 	if a == nil {
@@ -123,13 +122,13 @@ func (b *Bridge) GoOn(name string) {
 	a.during(func(l *appLane, _ lane.Now) { l.found() })
 }
 
-// found has the lane look for more on disk than it has put there. l.mu is held.
+// found makes the lane look for more on disk than it has put there. The caller holds l.mu.
 func (l *appLane) found() {
 	l.takeUp()
 	l.core.Found()
 }
 
-// Hush has an app's sessions go without packets, as it is about to be given.
+// Hush stops an app's sessions from sending packets, because the app is about to be given away.
 func (b *Bridge) Hush(name string) {
 	if a := b.appOf(name); a != nil {
 		b.hush(a, true)
@@ -142,7 +141,7 @@ func (b *Bridge) appOf(name string) *app {
 	return b.apps[name]
 }
 
-// hold gives an app its tenure, and its sessions their voice.
+// hold sets an app's tenure, and whether its sessions may send packets.
 func (b *Bridge) hold(a *app, t tenure) {
 	b.mu.Lock()
 	a.tenure = t
@@ -150,7 +149,8 @@ func (b *Bridge) hold(a *app, t tenure) {
 	b.hush(a, t != here)
 }
 
-// hush has the sessions of an app go without packets, or not, and those that are yet to come.
+// hush stops the sessions of an app, and those yet to come, from sending packets; or lets them
+// again.
 func (b *Bridge) hush(a *app, on bool) {
 	a.hushed.Store(on)
 	for _, s := range b.sessionsOf(a) {
@@ -158,7 +158,7 @@ func (b *Bridge) hush(a *app, on bool) {
 	}
 }
 
-// sessionsOf are those of an app; all with nil.
+// sessionsOf gives the sessions of an app, or of all apps if a is nil.
 func (b *Bridge) sessionsOf(a *app) (sessions []*Session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

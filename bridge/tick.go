@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	// tickInterval is how often ledgers and apps are asked what has become due:
-	// a failure waits for a second behind a head.
+	// tickInterval is how often ledgers and apps do what has become due: a failure, for
+	// one, waits no more than a second for the heads before it.
 	tickInterval = 100 * time.Millisecond
 
-	// idleClients is how many clients without a session are kept for what is
-	// known of their habits.
+	// idleClients is how many clients without a session are kept because their
+	// habits are known.
 	idleClients = 10_000
 
-	// spareInterval is how often memory is asked back while there is none.
+	// spareInterval is how often sessions are asked to free memory while there is none.
 	spareInterval = time.Second
 )
 
@@ -47,8 +47,8 @@ func (b *Bridge) tick() {
 	}
 	if short && now.Sub(b.spared) >= spareInterval {
 		b.spared = now
-		// What sessions keep of their latest notification: those of many that send nothing
-		// could leave no room for others.
+		// Sessions keep their latest notification. Those of many silent sessions could
+		// leave no room for others.
 		for _, s := range b.sessionsOf(nil) {
 			s.client.during(func(time.Time) { s.talk.Spare() })
 		}
@@ -70,7 +70,7 @@ func (b *Bridge) tick() {
 		}
 		for s := range c.watched {
 			s.takeOverSlow(now)
-			c.touch(s) // a verdict that came to it over another session says nothing
+			c.touch(s) // a verdict that came by way of another session has not touched it
 		}
 		forgettable := c.sessions == 0 && c.forgettable(idle >= idleClients)
 		if c.sessions == 0 {

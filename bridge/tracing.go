@@ -10,9 +10,9 @@ import (
 	"apnsbridge/bridge/trace"
 )
 
-// Trace traces the notifications of an app to tokens that begin with prefix, in hex, or
-// all of them with "", for so long; 0 ends that. With payloads their texts are kept
-// too. It gives what is traced of the app now.
+// Trace traces the notifications of an app to tokens that begin with prefix, in hex, for the
+// given time; "" is all of them, and a time of 0 ends the trace. With payloads their texts
+// are kept too. It gives what is now traced of the app.
 func (b *Bridge) Trace(name, prefix string, payloads bool, during time.Duration) ([]trace.Subject, error) {
 	a, err := b.configured(name)
 	if err != nil {
@@ -21,7 +21,7 @@ func (b *Bridge) Trace(name, prefix string, payloads bool, during time.Duration)
 	return a.watched.Trace(prefix, payloads, during, b.now())
 }
 
-// Traced gives what is traced of an app now, and what has come to pass.
+// Traced gives what is traced of an app now, and what the trace has recorded.
 func (b *Bridge) Traced(q trace.Question) ([]trace.Subject, []trace.Note, error) {
 	a, err := b.configured(q.App)
 	if err != nil {
@@ -34,14 +34,14 @@ func (b *Bridge) Traced(q trace.Question) ([]trace.Subject, []trace.Note, error)
 	return a.watched.Load().Subjects(), b.traces.Ask(q), nil
 }
 
-// watching reports whether n is traced. While nothing is, that is one atomic load.
+// watching reports whether n is traced. While nothing is, it costs one atomic load.
 func (l *appLane) watching(n *notification) bool {
 	w := l.app.watched.Load()
 	return w != nil && w.Wants(n.Token())
 }
 
-// note adds a step to the trace of n, if it is traced. One that was taken before the
-// trace was switched on is known by its request alone.
+// note adds a step to the trace of n, if it is traced. Of a notification that was taken
+// before the trace was switched on, only the request is known.
 func (l *appLane) note(n *notification, what trace.What, format string, args ...any) {
 	if !l.watching(n) {
 		return
@@ -53,7 +53,7 @@ func (l *appLane) note(n *notification, what trace.What, format string, args ...
 	b.traces.Add(trace.ID(n.Request.ID), trace.Step{At: b.now(), What: what, Detail: fmt.Sprintf(format, args...)})
 }
 
-// describe is what is known of n by what APNs is asked.
+// describe gives what is known of n from its request.
 func (l *appLane) describe(n *notification) trace.Note {
 	q, route := &n.Request, l.app.route.Load()
 	env, topic := route.app.EnvironmentOf(l.environment), route.topic(n.Line)
@@ -87,7 +87,7 @@ func (s *Session) noteTaken(n *notification, frame *binproto.Notification, forwa
 	}
 }
 
-// shortClient is a client's name as logs have it: of a fingerprint 16 digits.
+// shortClient is a client's name as it appears in logs: the first 16 digits of a fingerprint.
 func shortClient(id string) string {
 	if len(id) == 64 {
 		return id[:16]
@@ -103,7 +103,7 @@ func (a *app) noteTold(s *Session, d conversation.Decision) {
 	}
 }
 
-// noteWait adds why n waits, if it does. l.mu is held.
+// noteWait adds why n waits, if it does. The caller holds l.mu.
 func (l *appLane) noteWait(n *notification, now lane.Now) {
 	if why := l.core.Why(&n.Item, now); why != "" {
 		l.note(n, trace.Waits, "%s", why)

@@ -12,13 +12,13 @@ import (
 type way struct {
 	carrier
 	credential Credential
-	index      int  // of it among the app's
-	only       bool // there is no other to the environment
+	index      int  // of the credential among the app's
+	only       bool // the app has no other to the environment
 }
 
-// class is what a verdict on something that went this way means to its lane. What
-// APNs has against one of several keys is the trouble of that key's topics: those
-// of the others go on.
+// class is what a verdict on something that went this way means to its lane. If APNs
+// refuses one of several keys, that concerns only that key's topics: those of the others
+// go on.
 func (w *way) class(c lane.Class) lane.Class {
 	unusable := c == lane.NoConnection && w.credential.Unusable() != nil
 	if !w.only && (unusable || c == lane.CredentialRefused) {
@@ -27,8 +27,8 @@ func (w *way) class(c lane.Class) lane.Class {
 	return c
 }
 
-// way is by which the notifications of a lane of the environment e go that have the
-// given topic. What waited when the app's environment was another goes the new way.
+// way gives the way of notifications with the given topic in a lane of the environment e.
+// What waited while the app had another environment goes the new way.
 func (rt *route) way(e Environment, topic string) *way {
 	e = rt.app.EnvironmentOf(e)
 	ways := rt.ways[e]
@@ -46,7 +46,7 @@ type carrier interface {
 	Retire()
 }
 
-// newRoute makes the ways of an app. b.mu is held.
+// newRoute makes the ways of an app. The caller holds b.mu.
 func (b *Bridge) newRoute(a *app, conf App) *route {
 	rt := &route{app: conf, lanes: a.lanesFor(conf)}
 	for _, env := range conf.Environments() {
@@ -75,7 +75,7 @@ func (b *Bridge) newRoute(a *app, conf App) *route {
 	return rt
 }
 
-// retire lets the connections end when they have done their work.
+// retire lets the connections end once they have done their work.
 func (rt *route) retire() {
 	for _, ways := range rt.ways {
 		for _, w := range ways {
