@@ -7,28 +7,28 @@ import (
 )
 
 const (
-	maxSegment = 4 << 20 // bytes from which a segment is full
+	maxSegment = 4 << 20 // bytes at which a segment is full, at most
 	minSegment = 16 << 10
-	maxCommit  = 16 << 20 // bytes from which Puts wait for the next commit
+	maxCommit  = 16 << 20 // bytes in one commit; further Puts wait for the next
 )
 
-// A part of the bytes is each app's own, and never used by another: one whose
+// Each app has a part of the bytes for itself, which no other app uses: an app whose
 // records are not taken must not stop the others. With more apps than ownShares these
-// parts go a little beyond the bound.
+// parts exceed the bound a little.
 const (
-	ownFraction = 256 // of the bound: one of these parts is an app's own
+	ownFraction = 256 // an app's own part is this fraction of the bound
 	ownShares   = 16
 )
 
 // bounds are in bytes.
 type bounds struct {
 	total   int64
-	common  int64 // of total, for what goes beyond an app's own part
+	common  int64 // of total: shared, for what exceeds an app's own part
 	own     int64
 	reserve int64 // beyond total, for moves and rewrites
-	room    int64 // of reserve, kept on disk for the time when that is full: so much is written to make it emptier
-	device  int64 // of one device's queue, for what is not moved there
-	segment int64 // from which one is full
+	room    int64 // of reserve: kept on disk for when the disk is full, to be able to write what frees space
+	device  int64 // of one device's queue, for what is put there and not moved there
+	segment int64 // at which a segment is full
 }
 
 func newBounds(o Options) bounds {
@@ -42,8 +42,8 @@ func newBounds(o Options) bounds {
 	return b
 }
 
-// fits makes sure that w is its caller's to put, and that there is room for it. The
-// caller has s.mu.
+// fits makes sure that the caller of w may put its records, and that there is room for
+// them. The caller of fits holds s.mu.
 func (s *Spool) fits(w *put) error {
 	moved, added, devices := int64(0), int64(0), make(map[uint64]int64)
 	for n, r := range w.all {

@@ -15,8 +15,8 @@ import (
 type Feedback struct {
 	file   *boltfile.File
 	now    func() time.Time
-	listed *lists // what is to be given
-	given  *lists // what has been given, and can be given again
+	listed *lists // entries still to be given
+	given  *lists // entries that have been given, and can be given again
 }
 
 func newFeedback(o Options) *Feedback {
@@ -54,7 +54,7 @@ func (f *Feedback) change(ctx context.Context, app string, fn func(listed, given
 	})
 }
 
-// Record implements store.Feedback. It writes only if there is news: APNs says
+// Record implements store.Feedback. It writes only if something is new: APNs says
 // the same of a dead device at every push to it.
 func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) error {
 	if err := store.CheckDead(app, dead); err != nil {
@@ -133,7 +133,7 @@ const againLen = 1000
 
 // Again implements store.Feedback.
 func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
-	var last uint64 // what is given while this goes on is for the next time
+	var last uint64 // entries given after this revision are left for the next call
 	err = f.file.View(ctx, func(tx *bbolt.Tx) error {
 		last = f.given.of(tx, app).revision()
 		return nil
@@ -150,8 +150,8 @@ func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
 	return n, err
 }
 
-// takeBack moves at most againLen entries from given up to the revision last
-// back to listed, as long as that has room. n of them are news there.
+// takeBack moves at most againLen entries of given, up to the revision last, back to
+// listed, as long as that has room. n of them are new there.
 func (f *Feedback) takeBack(listed, given *list, last uint64) (n int, more bool, err error) {
 	page := given.page(0, againLen, f.given.oldest())
 	for _, d := range page {

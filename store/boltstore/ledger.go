@@ -13,7 +13,7 @@ import (
 
 var ledgerBucket = []byte("ledger")
 
-// expiresSize is the length of what stands before a record's value.
+// expiresSize is the length of the expiration that stands before a record's value.
 const expiresSize = 8
 
 // Ledger implements store.Ledger.
@@ -80,7 +80,7 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 // Load implements store.Ledger.
 func (l *Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) error {
 	now := l.now()
-	var failed error // of fn, to be handed on as it is
+	var failed error // from fn, to be returned unchanged
 	err := l.file.View(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(ledgerBucket).Cursor()
 		for key, v := c.First(); key != nil; key, v = c.Next() {

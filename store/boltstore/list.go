@@ -9,19 +9,19 @@ import (
 	"apnsbridge/store"
 )
 
-// onlyGrows is how full bbolt makes the pages of a list.
+// onlyGrows is how full bbolt makes the pages of a list: entries are only appended.
 const onlyGrows = 1
 
-// list is a list of one app within a transaction. What it does to the index can
-// be undone.
+// list is the list of one app within a transaction. Its changes to the index can be
+// undone.
 type list struct {
 	app    string
-	all    *bbolt.Bucket // that has the lists of all apps
+	all    *bbolt.Bucket // has the lists of all apps
 	bucket *bbolt.Bucket // nil as long as the app has no list
 	index  *store.TokenIndex
 	steps  []step
-	before int // entries at first
-	grown  int // entries more than that
+	before int // entries at the beginning
+	grown  int // entries added since, less those removed
 }
 
 // step is one change of the index.
@@ -31,12 +31,12 @@ type step struct {
 	removed uint64 // 0 if the token was not there
 }
 
-// entry is what stands on a list.
+// entry is one entry of a list.
 type entry struct {
 	revision uint64
 	dead     uint64
 	since    uint64 // when it came to the list or last changed
-	token    []byte // within the transaction
+	token    []byte // valid within the transaction
 }
 
 const entryHead = 2 * 8
@@ -59,10 +59,10 @@ func (l *list) find(token []byte) (e entry, ok bool) {
 		return e, false
 	}
 	e = decodeEntry(key, v)
-	return e, bytes.Equal(e.token, token) // or another has its hash
+	return e, bytes.Equal(e.token, token) // if not, another token has the same hash
 }
 
-// put puts token at the end of the list, where e is its entry so far, or none.
+// put puts token at the end of the list. e is its entry so far; zero if it has none.
 func (l *list) put(token []byte, e entry, dead, since uint64) (err error) {
 	if l.bucket == nil {
 		if l.bucket, err = l.all.CreateBucket([]byte(l.app)); err != nil {
@@ -87,7 +87,7 @@ func (l *list) put(token []byte, e entry, dead, since uint64) (err error) {
 	return l.bucket.Put(appendU64(nil, revision), v)
 }
 
-// remove takes e off the list. token is its token in memory of the caller.
+// remove takes e off the list. token is its token, in memory that the caller owns.
 func (l *list) remove(e entry, token []byte) error {
 	l.grown--
 	l.index.Remove(l.app, token, e.revision)
@@ -95,7 +95,7 @@ func (l *list) remove(e entry, token []byte) error {
 	return l.bucket.Delete(appendU64(nil, e.revision))
 }
 
-// undo brings the index back to where it was.
+// undo restores the index.
 func (l *list) undo() {
 	for _, s := range slices.Backward(l.steps) {
 		if s.removed != 0 {
@@ -106,10 +106,9 @@ func (l *list) undo() {
 	}
 }
 
-// excess gives the entries at the start of the list that came before oldest,
-// and those behind them that are too many. It looks for all before any leaves:
-// bbolt's cursor would have to find its way through the pages they have left
-// empty, again and again.
+// excess gives the entries at the start of the list that came before oldest, and those
+// after them that are too many. It finds all of them before any is removed: otherwise
+// bbolt's cursor would have to find its way through the emptied pages again and again.
 func (l *list) excess(entries int, oldest uint64) (excess []entry, expired int) {
 	if l.bucket == nil {
 		return nil, 0
@@ -127,7 +126,7 @@ func (l *list) excess(entries int, oldest uint64) (excess []entry, expired int) 
 	return excess, expired
 }
 
-// revision is that of the latest entry that came or changed.
+// revision is that of the latest entry that was added or changed.
 func (l *list) revision() uint64 {
 	if l.bucket == nil {
 		return 0
@@ -135,15 +134,15 @@ func (l *list) revision() uint64 {
 	return l.bucket.Sequence()
 }
 
-// page gives at most limit entries that came at oldest or later, behind the
-// revision after.
+// page gives at most limit entries after the revision after, leaving out those that came
+// before oldest.
 func (l *list) page(after uint64, limit int, oldest uint64) []store.Dead {
 	if l.bucket == nil || limit <= 0 {
 		return nil
 	}
 	room := min(uint64(limit), l.revision()-min(after, l.revision()))
 	page := make([]store.Dead, 0, room)
-	tokens := make([]byte, 0, 32*room) // one piece of memory for most of them
+	tokens := make([]byte, 0, 32*room) // one allocation for most of them
 	c := l.bucket.Cursor()
 	for key, v := c.Seek(appendU64(nil, after)); key != nil && len(page) < limit; key, v = c.Next() {
 		e := decodeEntry(key, v)

@@ -11,18 +11,18 @@ import (
 	"apnsbridge/store/boltstore/boltfile"
 )
 
-// lists are the lists of one kind, one per app, each bounded in number and in
-// time.
+// lists are the lists of one kind, one for each app, each bounded in number and in
+// age.
 type lists struct {
-	bucket  []byte // the one that has theirs
-	entries int    // of one list
+	bucket  []byte // has a bucket for each list
+	entries int    // of one list, at most
 	age     time.Duration
 	now     func() time.Time
 
-	// Both are ahead of the file while a transaction is at work. The writer
-	// changes them, and undoes that if the transaction fails.
+	// Both are ahead of the file while a transaction is under way. The writer
+	// changes them, and undoes its changes if the transaction fails.
 	index  *store.TokenIndex
-	counts map[string]int // entries by app; the writer's own
+	counts map[string]int // entries by app; used by the writer alone
 
 	evicted, expired atomic.Uint64
 }
@@ -34,8 +34,8 @@ func newLists(bucket string, entries int, age time.Duration, now func() time.Tim
 	}
 }
 
-// prepare reads all lists into memory, and lets go of what is too old or too
-// much by now.
+// prepare reads all lists into memory, and removes what is too old or too much by
+// now.
 func (k *lists) prepare(tx *bbolt.Tx) error {
 	apps, err := tx.CreateBucketIfNotExists(k.bucket)
 	if err != nil {
@@ -68,13 +68,13 @@ func (k *lists) prepare(tx *bbolt.Tx) error {
 	return nil
 }
 
-// of is the list of app within tx, to be read.
+// of gives the list of app within tx, for reading.
 func (k *lists) of(tx *bbolt.Tx, app string) *list {
 	all := tx.Bucket(k.bucket)
 	return &list{app: app, all: all, bucket: all.Bucket([]byte(app)), index: k.index}
 }
 
-// begin is the list of app within the writer's tx, without what is too old.
+// begin gives the list of app within the writer's tx, without entries that are too old.
 func (k *lists) begin(tx *bbolt.Tx, app string) (*list, error) {
 	l := k.of(tx, app)
 	l.before = k.counts[app]
@@ -84,7 +84,7 @@ func (k *lists) begin(tx *bbolt.Tx, app string) (*list, error) {
 	return l, k.bound(tx, l)
 }
 
-// bound removes from l what is too much or too old.
+// bound removes the entries of l that are too many or too old.
 func (k *lists) bound(tx *bbolt.Tx, l *list) error {
 	leaving, expired := l.excess(k.entries, k.oldest())
 	for _, e := range leaving {
@@ -100,17 +100,17 @@ func (k *lists) bound(tx *bbolt.Tx, l *list) error {
 	return nil
 }
 
-// undo brings memory back to where it was before l changed.
+// undo restores memory to what it was before l changed.
 func (k *lists) undo(l *list) {
 	l.undo()
 	k.counts[l.app] = l.before
 }
 
-// oldest is the time before which an entry that came then is too old.
+// oldest is the earliest time at which an entry may have come without being too old.
 func (k *lists) oldest() uint64 { return millis(k.now().Add(-k.age)) }
 
-// news reports whether d changes l, and what stands there so far. What is too old
-// counts as gone, though it may still be there.
+// news reports whether d changes l, and gives the entry that is there so far. An entry
+// that is too old counts as gone, though it may still be there.
 func (k *lists) news(l *list, d store.Dead) (e entry, news bool) {
 	e, ok := l.find(d.Token)
 	if !ok {
@@ -119,7 +119,7 @@ func (k *lists) news(l *list, d store.Dead) (e entry, news bool) {
 	return e, e.dead < millis(d.Time) || e.since < k.oldest()
 }
 
-// record puts d on l if it is news.
+// record puts d on l if that changes l.
 func (k *lists) record(l *list, d store.Dead) (news bool, err error) {
 	e, news := k.news(l, d)
 	if news {

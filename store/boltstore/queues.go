@@ -11,24 +11,24 @@ import (
 	"apnsbridge/store/boltstore/queuedb"
 )
 
-// queues are the devices'.
+// queues are the devices' queues.
 type queues struct {
 	*queuedb.DB
 	devices deviceIndex
-	viewing sync.RWMutex  // by who reads: what is deleted stays held until no one sees it any more; before mu
-	flags   atomic.Uint64 // how often those of a record were rewritten
-	moved   []uint64      // in order: IDs that may be in the log as well, and are done there; until it is open
+	viewing sync.RWMutex  // held by readers: a deleted record stays held until no reader can see it; taken before mu
+	flags   atomic.Uint64 // how often a record's flags were rewritten
+	moved   []uint64      // in order: IDs that may be in the log as well, and are done there; nil once the log is open
 }
 
 const (
 	queuesFileName = "queues.db"
 	spoolDir       = "spool"
-	emptyMax       = 16 << 20 // bytes of a file with nothing in it
-	maxEnded       = 1024     // records that are deleted in a transaction
+	emptyMax       = 16 << 20 // bytes that a file with nothing in it may have
+	maxEnded       = 1024     // records deleted in one transaction
 )
 
-// openQueues opens queues.db, and counts what is in it. If it is damaged a new one
-// takes its place, or it is left as it is.
+// openQueues opens queues.db and counts what is in it. If the file is damaged a new one
+// takes its place; with leave it is left as it is, and an error is returned.
 func (s *Spool) openQueues(leave bool) error {
 	open := func() (err error) {
 		s.queues.DB, s.aside, err = queuedb.Open(s.path(queuesFileName), queuedb.Options{
@@ -52,7 +52,7 @@ func (s *Spool) openQueues(leave bool) error {
 	return nil
 }
 
-// ids is the last ID that was given.
+// ids gives the last ID that was assigned.
 func (s *Spool) ids() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +85,7 @@ func (s *Spool) foundQueued(f queuedb.Found) bool {
 	return true
 }
 
-// enqueue does what w has for queues.
+// enqueue writes what w has for queues.
 func (s *Spool) enqueue(w *put) error {
 	if err := s.log.KeepRoom(); err != nil {
 		return err
@@ -99,8 +99,8 @@ func (s *Spool) enqueue(w *put) error {
 	})
 }
 
-// deviceIndex is how many bytes devices have in their queues, by hashes: two can
-// share one.
+// deviceIndex is how many bytes devices have in their queues, by the hash of the device:
+// two devices may share one.
 type deviceIndex struct {
 	mu    sync.RWMutex
 	sizes map[uint64]int64

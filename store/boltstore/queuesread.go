@@ -42,8 +42,8 @@ func (s *Spool) TakeOf(
 	return list, nil
 }
 
-// readAgain reads records of one queue that are held now: before that they may have been
-// rewritten behind what the reader saw.
+// readAgain reads records of one queue once more, now that they are held: before that they
+// may have been rewritten after the reader saw them.
 func (s *Spool) readAgain(ctx context.Context, n *line, list []store.SpoolRecord) error {
 	at := 0
 	return s.viewQueue(ctx, n, list[0].Token, list[0].ID, func(v queuedb.Value) bool {
@@ -55,7 +55,7 @@ func (s *Spool) readAgain(ctx context.Context, n *line, list []store.SpoolRecord
 	})
 }
 
-// viewQueue is queuedb.DB.Each for who looks whether what there is is held.
+// viewQueue is queuedb.DB.Each for readers that check whether a record is held.
 func (s *Spool) viewQueue(ctx context.Context, n *line, token []byte, id uint64, fn func(queuedb.Value) bool) error {
 	s.queues.viewing.RLock()
 	defer s.queues.viewing.RUnlock()

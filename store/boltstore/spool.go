@@ -20,70 +20,70 @@ import (
 
 // Spool implements store.Spool, in the directory spool:
 //
-//	*.log      segments of one log for all lines, and
-//	*.done     what is done of each, and
-//	*.sum      what it contains, so that it need not be read: see seglog
-//	queues.db  the devices' queues: see queues
-//	room       bytes that are given up when the disk is full, and
-//	broken     the first bytes of what could not be read, for the operator: the same
-//	waiting    what waits, as of a second ago, for those who look from outside
+//	*.log      segments of one log for all lines; for these files see seglog
+//	*.done     which records of a segment are done
+//	*.sum      what a segment contains, so that it need not be read
+//	room       bytes that are given up when the disk is full
+//	broken     the first bytes of what could not be read, for the operator
+//	queues.db  the devices' queues; see queues
+//	waiting    what waits, as of a second ago, for other processes to read
 //
-// A record comes into the log, or into its device's queue, to which what waits for its
-// device is moved. What waits in the log is not known in memory, but for its number:
-// lines read through it.
+// A record goes into the log, or into its device's queue; what waits for its device is
+// moved there from the log. Of what waits in the log only the number is known in memory:
+// each line reads through the log.
 type Spool struct {
 	dir    string
 	now    func() time.Time
 	bounds bounds
 	log    *seglog.Log
 	queues queues
-	begins bool               // there was none when it was opened, or a damaged one
-	aside  *boltfile.SetAside // nil, or what was damaged when it was opened
+	begins bool               // when it was opened there was no spool, or a damaged one
+	aside  *boltfile.SetAside // what was found damaged when it was opened; may be nil
 	seed   maphash.Seed
 
-	failing boltfile.Failing // the log, or what makes a full disk emptier
+	failing boltfile.Failing // of the log, and of what frees space on a full disk
 
 	closing sync.Once
 	quit    chan struct{}
 	ended   chan struct{}
 	wake    chan struct{}
 
-	cleaning sync.Mutex // by who flushes, or writes segments anew
+	cleaning sync.Mutex // held while flushing, or writing segments anew
 
-	mu      sync.Mutex // before the log's
+	mu      sync.Mutex // taken before the log's
 	closed  bool
 	held    map[uint64]hand
 	done    []queuedb.Key // to be deleted from queues
 	lastID  uint64
-	queued  int64 // bytes in queues, and of Puts at work there
+	queued  int64 // bytes in queues, including Puts under way
 	expired uint64
 
-	naming sync.RWMutex         // behind mu
-	lines  map[store.Line]*line // written under mu too
+	naming sync.RWMutex         // taken after mu
+	lines  map[store.Line]*line // changed only while mu is held too
 }
 
 // line is what is known of a line.
 type line struct {
 	store.Line
 	seglog.Tally       // what is in the log
-	puts         int   // at work
+	puts         int   // under way
 	queued       int   // records in queues
-	bytes        int64 // of these
-	since        int64 // none of these was put before, in seconds since 1970; 0: there is none
+	bytes        int64 // of the records in queues
+	since        int64 // none of these was put earlier, in seconds since 1970; 0: there are none
 
-	reading sync.Mutex // by who takes from the log; before mu
-	cursor  uint64     // records of the log with a lower ID are done or held
+	reading sync.Mutex // held while taking from the log; taken before mu
+	cursor  uint64     // records in the log with a lower ID are done or held
 }
 
 // hand is a record that a caller holds.
 type hand struct {
 	line   *line
-	size   int64  // bytes it takes
-	device uint64 // in its queue; 0: in the log
-	done   bool   // and in queues.db as yet
+	size   int64  // in bytes
+	device uint64 // of the queue that it is in; 0: it is in the log
+	done   bool   // but not yet deleted from queues.db
 }
 
-// out is a record of the log with its ID.
+// out gives the record of the log that has the ID id.
 func (h hand) out(id uint64) seglog.Out {
 	return seglog.Out{ID: id, Size: h.size, Tally: &h.line.Tally}
 }
@@ -100,14 +100,14 @@ func parseLine(name string) (l store.Line, ok bool) {
 	return store.Line{App: sections[0], Environment: sections[1], Topic: sections[2]}, true
 }
 
-// known is the line l, or nil.
+// known gives the line l, or nil.
 func (s *Spool) known(l store.Line) *line {
 	s.naming.RLock()
 	defer s.naming.RUnlock()
 	return s.lines[l]
 }
 
-// line is the line l, new if there was none.
+// line gives the line l, a new one if there was none.
 func (s *Spool) line(l store.Line) *line {
 	n := s.known(l)
 	if n == nil {
@@ -120,8 +120,8 @@ func (s *Spool) line(l store.Line) *line {
 	return n
 }
 
-// begin is what a reading method begins with: the line, or nil if there is nothing of
-// it.
+// begin is what every reading method begins with. It gives the line, or nil if there is
+// nothing of it.
 func (s *Spool) begin(ctx context.Context, l store.Line) (*line, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *Spool) begin(ctx context.Context, l store.Line) (*line, error) {
 	return s.known(l), ctx.Err()
 }
 
-// forgetLines takes lines away of which there is nothing.
+// forgetLines removes lines that have nothing.
 func (s *Spool) forgetLines() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,14 +144,14 @@ func (s *Spool) forgetLines() {
 	}
 }
 
-// seen notes when a record was put that is in a queue of n.
+// seen notes when a record in a queue of n was put.
 func (n *line) seen(put int64) {
 	if n.since == 0 || put < n.since {
 		n.since = put
 	}
 }
 
-// total is how many bytes there are on disk, and of Puts at work.
+// total is how many bytes are on disk, including Puts under way.
 func (s *Spool) total() int64 { return s.log.Size() + s.queued }
 
 // device is the hash of a device of n.
@@ -165,7 +165,7 @@ func (s *Spool) path(name string) string { return filepath.Join(s.dir, name) }
 // it can.
 func (s *Spool) Failing() error { return cmp.Or(s.failing.Words(), s.queues.Failing.Words()) }
 
-// Close makes durable what is done and closes the spool. What comes later gets
+// Close makes durable what is done and closes the spool. Later calls get
 // store.ErrClosed.
 func (s *Spool) Close() error {
 	err := store.ErrClosed
@@ -197,8 +197,8 @@ func (s *Spool) Queued(l store.Line, token []byte) bool {
 	return n != nil && s.queues.devices.bytes(s.device(n, token)) > 0
 }
 
-// Lines implements store.Spool. It is asked with each Put of a fleet's node, and looks at
-// memory only.
+// Lines implements store.Spool. A fleet's node calls it with each Put; it reads only
+// memory.
 func (s *Spool) Lines() (lines []store.Line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +208,8 @@ func (s *Spool) Lines() (lines []store.Line) {
 	return lines
 }
 
-// waiting gives the lines that are not empty, in the order of their names. The caller has s.mu.
+// waiting gives the lines that are not empty, in the order of their names. The caller holds
+// s.mu.
 func (s *Spool) waiting() (list []*line) {
 	for _, n := range s.lines {
 		if !n.empty() {

@@ -14,7 +14,7 @@ import (
 
 const (
 	flushWait   = 50 * time.Millisecond // from a change until what is done is durable
-	tellWait    = time.Second           // and until it is told
+	tellWait    = time.Second           // from a change until it is in the file waiting
 	waitingName = "waiting"
 )
 
@@ -25,7 +25,7 @@ func (s *Spool) flushSoon() {
 	}
 }
 
-// tend flushes soon after something was put or done, gives back space, and tells what
+// tend flushes soon after something was put or done, frees space, and writes down what
 // waits.
 func (s *Spool) tend() {
 	defer close(s.ended)
@@ -69,8 +69,8 @@ func (s *Spool) tend() {
 	}
 }
 
-// clean writes a part of the log anew if that is worth it now, and reports whether. Where
-// it may be soon, it is asked again.
+// clean writes a part of the log anew if that is worth while, and reports whether it did. If
+// that may soon be worth while, it makes sure to be called again.
 func (s *Spool) clean() bool {
 	cleaned, later := s.log.CleanAtRest(2)
 	if later {
@@ -79,8 +79,8 @@ func (s *Spool) clean() bool {
 	return cleaned
 }
 
-// tell writes what waits, for those who look while the spool is open. What goes wrong
-// with that harms nothing.
+// tell writes down what waits, for other processes to read while the spool is open. If
+// that fails, no harm is done.
 func (s *Spool) tell() {
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
@@ -103,8 +103,8 @@ func (s *Spool) Flush(ctx context.Context) error {
 	return s.flush()
 }
 
-// flush makes durable what is done, first in the log: what was moved to a queue and is
-// deleted there must not come again. The caller has s.cleaning.
+// flush makes durable what is done. The log comes first: what was moved to a queue and is
+// deleted there must not come again. The caller holds s.cleaning.
 func (s *Spool) flush() error { return s.log.WithRoom(s.flushAll) }
 
 func (s *Spool) flushAll() error {
@@ -117,8 +117,8 @@ func (s *Spool) flushAll() error {
 	return s.flushQueues(ended)
 }
 
-// makeRoom gives back what is done or has expired, for a Put that has no room, even if
-// only one of so many parts of some segments is.
+// makeRoom frees the space of what is done or has expired, for a Put that has no room, even
+// in segments of which that is no more than one part in so many.
 func (s *Spool) makeRoom(parts int64) {
 	s.cleaning.Lock()
 	defer s.cleaning.Unlock()
@@ -131,15 +131,15 @@ func (s *Spool) makeRoom(parts int64) {
 	s.flush()
 }
 
-// note takes what came of writing so many bytes of the log.
+// note takes the result of writing that many bytes of the log.
 func (s *Spool) note(err error, bytes int64) {
 	s.failing.Note(err, bytes, s.now())
 	if err != nil {
-		s.flushSoon() // which looks whether it can be written again
+		s.flushSoon() // which tries whether the log can be written again
 	}
 }
 
-// flushQueues deletes what is done, some in each transaction.
+// flushQueues deletes what is done, a limited number in each transaction.
 func (s *Spool) flushQueues(ended []queuedb.Key) error {
 	for tries := s.queues.Failing.Err() != nil; tries || len(ended) > 0; tries = false {
 		some := ended[:min(len(ended), maxEnded)]
@@ -154,7 +154,7 @@ func (s *Spool) flushQueues(ended []queuedb.Key) error {
 }
 
 func (s *Spool) forgetEnded(ended []queuedb.Key) {
-	s.queues.viewing.Lock() // a transaction that began before the change still shows it
+	s.queues.viewing.Lock() // transactions that began before the deletion still show the records
 	defer s.queues.viewing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()

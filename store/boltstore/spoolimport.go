@@ -13,19 +13,19 @@ import (
 	"apnsbridge/store/boltstore/seglog"
 )
 
-// Imported says what an import has brought.
+// Imported says what an import has done.
 type Imported struct {
 	Put     int // records that are in the spool now
-	Doubted int // of these, that may have been done: where the file would say so is damaged
-	Expired int // not put, because they had
-	Done    int // not put, because they were
-	Broken  int // that are damaged
+	Doubted int // of these, ones that may already be done: the part of the file that would tell is damaged
+	Expired int // records not put because they had expired
+	Done    int // records not put because they were done
+	Broken  int // records that are damaged
 }
 
-// Import puts what is whole in a file into the spool, behind what is there: a
-// queues.db that was set aside, or a segment, with the marks beside it. It puts all
-// or, with an error, none, and then gives the file another name, so that it is not
-// imported again. What it takes of memory are 48 bytes a record.
+// Import puts the undamaged records of a file into the spool, behind what is there. The
+// file is a queues.db that was set aside, or a segment with the marks beside it. Import
+// puts all of them or, with an error, none. Then it renames the file, so that it is not
+// imported again. It needs 48 bytes of memory for each record.
 func (s *Spool) Import(ctx context.Context, path string) (result Imported, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -66,9 +66,9 @@ func (s *Spool) Import(ctx context.Context, path string) (result Imported, err e
 	return result, nil
 }
 
-// importAll puts what was found, or nothing.
+// importAll puts everything that was found, or nothing.
 func (s *Spool) importAll(ctx context.Context, f *os.File, list []seglog.Salvaged, result *Imported) (err error) {
-	const together = 4 << 20 // bytes of a Put
+	const together = 4 << 20 // bytes in one Put
 	put := make(map[store.Line][]store.SpoolKey)
 	batches, bytes := make(map[store.Line][]store.SpoolRecord), 0
 	for i, from := range list {

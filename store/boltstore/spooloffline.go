@@ -16,9 +16,9 @@ import (
 // ErrNoSpool says that a directory has no spool.
 var ErrNoSpool = errors.New("there is no spool")
 
-// OpenSpoolOffline opens the spool of the store in dir for a command, and makes
-// none. A file that is damaged is left as it is. The caller closes it. ErrNoSpool
-// and ErrInUse are told from other errors.
+// OpenSpoolOffline opens the spool of the store in dir for a command. It does not make
+// one, and leaves a damaged file as it is. The caller closes the spool. Its errors
+// include ErrNoSpool and ErrInUse.
 func OpenSpoolOffline(dir string, o Options) (*Spool, error) {
 	path := filepath.Join(dir, spoolDir, queuesFileName)
 	if !fileExists(path) {
@@ -35,8 +35,8 @@ func OpenSpoolOffline(dir string, o Options) (*Spool, error) {
 	return s, err
 }
 
-// SpoolBeside is what waits in the store in dir while another process has it open,
-// and as of when.
+// SpoolBeside gives what waits in the store in dir while another process has it open,
+// and the time of these figures.
 func SpoolBeside(dir string) (stats store.SpoolStats, asOf time.Time, err error) {
 	path := filepath.Join(dir, spoolDir, waitingName)
 	info, err := os.Stat(path)
@@ -50,7 +50,7 @@ func SpoolBeside(dir string) (stats store.SpoolStats, asOf time.Time, err error)
 	return stats, info.ModTime(), err
 }
 
-// Purge ends all of a line that is not checked out, and says how many records that
+// Purge ends every record of a line that is not checked out, and gives how many those
 // were.
 func (s *Spool) Purge(ctx context.Context, l store.Line) (n int, err error) {
 	return store.DrainSpool(ctx, s, l, func([]store.SpoolRecord) error { return nil })

@@ -12,9 +12,9 @@ import (
 	"apnsbridge/store/boltstore/seglog"
 )
 
-// OpenSpool opens the spool of the store in dir, and makes one where there is
-// none. A file that is damaged is set aside under another name. An error is a
-// sentence for the operator. The caller closes it.
+// OpenSpool opens the spool of the store in dir, and makes one if there is none. A
+// damaged file is set aside under another name. An error is a sentence for the
+// operator. The caller closes the spool.
 func OpenSpool(dir string, o Options) (*Spool, error) { return openSpool(dir, o, false) }
 
 func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
@@ -42,7 +42,7 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 	return s, nil
 }
 
-// openLog opens the log. The queues are open.
+// openLog opens the log. The queues are open already.
 func (s *Spool) openLog() (err error) {
 	s.log, err = seglog.Open(seglog.Config{
 		Dir: s.dir, Salt: s.queues.Salt, Now: s.now, Segment: s.bounds.segment, Room: s.bounds.room,
@@ -56,7 +56,7 @@ func (s *Spool) openLog() (err error) {
 	return nil
 }
 
-// tally is that of the line with a name.
+// tally gives the tally of the line with that name.
 func (s *Spool) tally(name string) *seglog.Tally {
 	l, ok := parseLine(name)
 	if !ok {
@@ -67,7 +67,7 @@ func (s *Spool) tally(name string) *seglog.Tally {
 	return &s.line(l).Tally
 }
 
-// checkedOut calls fn with the records of the log that are.
+// checkedOut calls fn with the records of the log that are checked out.
 func (s *Spool) checkedOut(fn func(iter.Seq[seglog.Out])) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,14 +12,14 @@ import (
 	"apnsbridge/store/boltstore/seglog"
 )
 
-// put is a Put at work.
+// put is a Put under way.
 type put struct {
 	batches []store.SpoolBatch
 	lines   []*line      // of batches
 	queued  int          // records for queues
 	since   int64        // when it was admitted, in seconds since 1970
-	log     seglog.Batch // those for the log; IDs from its First on were given by this Put
-	err     error        // of writing that
+	log     seglog.Batch // records for the log; this Put has assigned the IDs from its First on
+	err     error        // from writing log
 }
 
 // all gives all records.
@@ -33,7 +33,7 @@ func (w *put) all(yield func(*line, *store.SpoolRecord) bool) {
 	}
 }
 
-// records gives those for queues, or for the log.
+// records gives the records for queues, or those for the log.
 func (w *put) records(queued bool) iter.Seq2[*line, *store.SpoolRecord] {
 	return func(yield func(*line, *store.SpoolRecord) bool) {
 		for n, r := range w.all {
@@ -44,7 +44,7 @@ func (w *put) records(queued bool) iter.Seq2[*line, *store.SpoolRecord] {
 	}
 }
 
-// logged gives those for the log.
+// logged gives the records for the log.
 func (w *put) logged(yield func(*seglog.Tally, *store.SpoolRecord) bool) {
 	for n, r := range w.records(false) {
 		if !yield(&n.Tally, r) {
@@ -53,8 +53,8 @@ func (w *put) logged(yield func(*seglog.Tally, *store.SpoolRecord) bool) {
 	}
 }
 
-// cost is how many bytes a record takes: as many in a queue as in the log, so that a
-// move needs no room that it does not give back.
+// cost is how many bytes a record takes. It is the same in a queue as in the log, so that
+// a move gives back as much room as it needs.
 func (n *line) cost(r *store.SpoolRecord) int64 {
 	return int64(seglog.FrameSize(len(n.Name), len(r.Token), len(r.Body)))
 }
@@ -88,7 +88,7 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 	return err
 }
 
-// check makes sure that what is put can be kept, whatever else there is.
+// check makes sure that the records of w could be stored in an empty spool.
 func (w *put) check() error {
 	for _, batch := range w.batches {
 		l, name := batch.Line, lineName(batch.Line)
@@ -112,8 +112,8 @@ func (w *put) check() error {
 	return nil
 }
 
-// admit finds room for w, counts it and gives IDs. What is new is in its caller's
-// hands from now on, and what is for the log waits to be written.
+// admit finds room for w, counts it and assigns IDs. From now on its new records are
+// checked out by the caller, and what is for the log waits to be written.
 func (s *Spool) admit(w *put) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,14 +153,15 @@ func (s *Spool) admit(w *put) error {
 	return nil
 }
 
-// inQueue counts what a record takes in its queue.
+// inQueue counts the bytes that a record takes in its queue.
 func (s *Spool) inQueue(n *line, r *store.SpoolRecord, size int64) {
 	s.queues.devices.add(s.device(n, r.Token), size)
 	n.bytes += size
 	s.queued += size
 }
 
-// settle ends a Put: what it has done to queues counts, or all is undone.
+// settle ends a Put: its changes to queues are counted or, with an error, everything is
+// undone.
 func (s *Spool) settle(w *put, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +187,7 @@ func (s *Spool) settle(w *put, err error) {
 	if err == nil {
 		return
 	}
-	if w.err == nil { // what is for the log has come there, but others not into queues
+	if w.err == nil { // the log has been written, but not the queues
 		for _, r := range w.records(false) {
 			s.log.End(s.held[r.ID].out(r.ID))
 		}

@@ -12,8 +12,8 @@ import (
 	"apnsbridge/store/boltstore/seglog"
 )
 
-// Take implements store.Spool. It reads on from where it was, or from the first that
-// was returned.
+// Take implements store.Spool. It reads on from where it stopped, or from the first record
+// that was returned since.
 func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (list []store.SpoolRecord, err error) {
 	n, err := s.begin(ctx, l)
 	if err != nil || n == nil {
@@ -23,7 +23,7 @@ func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (
 	defer n.reading.Unlock()
 	s.mu.Lock()
 	at := n.cursor
-	n.cursor = math.MaxUint64 // which Return lowers
+	n.cursor = math.MaxUint64 // Return lowers it
 	s.mu.Unlock()
 	if limit > 0 {
 		at, err = s.log.Each(&n.Tally, at, math.MaxInt64, func(f *seglog.Found) bool {
@@ -42,13 +42,13 @@ func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (
 	n.cursor = min(n.cursor, at)
 	s.mu.Unlock()
 	if len(list) > 0 {
-		err = nil // it comes again, if it is still so
+		err = nil // it comes again, if its cause persists
 	}
 	return list, err
 }
 
-// hold checks out a record that a reader has found, unless it is checked out already, or is
-// not in the log any more.
+// hold checks out a record that a reader has found, unless it is already checked out or no
+// longer in the log.
 func (s *Spool) hold(id uint64, h hand) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +61,7 @@ func (s *Spool) hold(id uint64, h hand) bool {
 	return true
 }
 
-// told is r, which stands in b. If it is broken that is counted, and b kept for the
+// told returns r, whose bytes are b. If r is broken it counts that, and keeps b for the
 // operator.
 func (s *Spool) told(r store.SpoolRecord, b []byte) store.SpoolRecord {
 	if r.Broken != nil {
@@ -72,7 +72,7 @@ func (s *Spool) told(r store.SpoolRecord, b []byte) store.SpoolRecord {
 
 const (
 	sampleRecords = 100_000
-	sampleBytes   = 48 << 20 // of segments, with what others have there
+	sampleBytes   = 48 << 20 // of segments, including what other lines have there
 )
 
 // Sample implements store.Spool.
@@ -97,7 +97,7 @@ func (s *Spool) Sample(
 		records++
 		device := maphash.Bytes(s.seed, f.Token)
 		if !seen[device] && !held && free(f.Token) {
-			// Each has the same chance to be among the chosen.
+			// Each of them is equally likely to be chosen.
 			firsts++
 			i := len(chosen)
 			if i < limit {
@@ -107,7 +107,7 @@ func (s *Spool) Sample(
 			}
 			if i < limit {
 				b := bytes.Clone(f.Bytes())
-				frame, _ := seglog.ReadFrame(b, s.queues.Salt) // whose slices are of the copy
+				frame, _ := seglog.ReadFrame(b, s.queues.Salt) // its slices point into the copy
 				chosen[i] = sampled{frame, b}
 			}
 		}
@@ -125,7 +125,7 @@ func (s *Spool) Sample(
 	return list, nil
 }
 
-// look says of a record of the log whether it is there, and checked out.
+// look reports whether a record is in the log, and whether it is checked out.
 func (s *Spool) look(id uint64) (there, held bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

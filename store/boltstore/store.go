@@ -1,21 +1,21 @@
-// Package boltstore keeps in bbolt files what the bridge must remember.
+// Package boltstore keeps on disk, mostly in bbolt files, what the bridge must remember.
 //
 // Lists and ledger are in feedback.db; what waits for APNs is in the directory spool,
-// see Spool: damage to one is not damage to both. Integers are big-endian, times
-// are in milliseconds since 1970 unless another unit is named.
+// see Spool. They are apart so that damage to one leaves the other whole. Integers are
+// big-endian; times are in milliseconds since 1970 unless another unit is named.
 //
 // feedback.db:
 //
 //	meta      version · u32
-//	feedback  a bucket per app, whose sequence is the list's revision:
+//	feedback  a bucket for each app, whose sequence is the list's revision:
 //	            u64 revision → u64 dead since · u64 listed since · token
-//	given     a bucket per app, of what has been given:
+//	given     a bucket for each app, with the entries that have been given:
 //	            u64 number → u64 dead since · u64 given since · token
 //	ledger    key → u64 expires · value
 //
-// A list is a log of which parts leave: it grows at its end, is read from its
-// start and forgotten from its start, so that few pages are touched however
-// tokens scatter. Where a token stands in it is known in memory.
+// A list is kept like a log: it grows at its end, and is read and forgotten from its
+// start, so that few pages are touched however scattered the tokens are. An index in
+// memory tells where in the list a token is.
 package boltstore
 
 import (
@@ -33,15 +33,15 @@ import (
 	"apnsbridge/store/boltstore/boltfile"
 )
 
-// Options are what can be set. A field that is zero has its default, of package
-// defaults.
+// Options are what can be set. A field that is zero stands for its default, which
+// package defaults has.
 type Options struct {
-	FeedbackEntries int              // of one app
-	FeedbackAge     time.Duration    // since it was listed
+	FeedbackEntries int              // of one app, at most
+	FeedbackAge     time.Duration    // for how long an entry stays listed
 	SpoolBytes      int64            // that the spool may take
-	SpoolReserve    int64            // bytes beyond these for what moves within a full spool
-	SpoolDevice     int64            // bytes of what is put into one device's queue
-	TombstoneAge    time.Duration    // how far back Tombstones are kept
+	SpoolReserve    int64            // bytes beyond SpoolBytes, for moves within a full spool
+	SpoolDevice     int64            // bytes that may be put into one device's queue
+	TombstoneAge    time.Duration    // how far back Tombstones go
 	Now             func() time.Time // the clock; nil is time.Now
 }
 
@@ -69,9 +69,9 @@ type Store struct {
 	spool    *Spool
 }
 
-// Open opens the store in dir, and makes both where there is none. A file that is
-// damaged is set aside under another name, and a new one begins. An error is a
-// sentence for the operator.
+// Open opens the store in dir, and makes directory and store if there are none. A
+// damaged file is set aside under another name, and a new one takes its place. An
+// error is a sentence for the operator.
 func Open(dir string, o Options) (*Store, error) {
 	o.setDefaults()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -107,11 +107,11 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// SetAside says which files were damaged when the store was opened, and have begun
-// anew.
+// SetAside gives the files that were found damaged when the store was opened, and were
+// replaced by new ones.
 func (s *Store) SetAside() []*boltfile.SetAside { return s.aside }
 
-// SpoolBegins says that Open found no spool, or a damaged one.
+// SpoolBegins reports whether Open found no spool, or a damaged one.
 func (s *Store) SpoolBegins() bool { return s.spool.begins }
 
 // Damaged gives the paths of the files that were set aside at any time and are
@@ -121,8 +121,8 @@ func (s *Store) Damaged() ([]string, error) {
 	return append(paths, s.spool.Stats().SetAside...), err
 }
 
-// Close waits for what is being written and closes the store. What comes
-// later gets store.ErrClosed.
+// Close waits for what is being written and closes the store. Later calls get
+// store.ErrClosed.
 func (s *Store) Close() error {
 	return errors.Join(s.spool.Close(), s.tombs.end(), s.file.Close())
 }
@@ -133,27 +133,27 @@ func (s *Store) Feedback() *Feedback { return s.feedback }
 // Tombstones are the store's memory of what was put into the spool lately.
 func (s *Store) Tombstones() *Tombstones { return s.tombs }
 
-// Ledger is the store's log below the resend ledger.
+// Ledger is the store's log of the resend ledger.
 func (s *Store) Ledger() *Ledger { return s.ledger }
 
 // Spool is the store's notifications that wait for APNs.
 func (s *Store) Spool() *Spool { return s.spool }
 
-// Stats says how the store is doing. Counters run from Open.
+// Stats says how the store is doing. Counters start at Open.
 type Stats struct {
 	FeedbackEntries int    // on the lists of all apps
 	FeedbackEvicted uint64 // entries that left a list because it was full
-	FeedbackExpired uint64 // entries that left a list by their age
+	FeedbackExpired uint64 // entries that left a list because of their age
 	Given           int    // entries of all apps that have been given and can be given again
-	GivenEvicted    uint64 // of these, that cannot any more because there were too many
-	GivenExpired    uint64 // and because they were too old
+	GivenEvicted    uint64 // given entries that were forgotten because there were too many
+	GivenExpired    uint64 // given entries that were forgotten because of their age
 	Writes          uint64 // changes made
-	Commits         uint64 // transactions they took
+	Commits         uint64 // transactions that these took
 	FileBytes       int64
 	TombstoneBytes  int64         // on disk
 	DamagedFiles    int           // set aside at any time and still there
-	Failing         time.Duration // for how long it, or the spool, could not be written; 0 if both can
-	Failures        uint64        // transactions, and writes of the spool, that could not be written
+	Failing         time.Duration // how long writes of the store, or of its spool, have failed; 0: they do not
+	Failures        uint64        // transactions, and writes of the spool, that have failed
 	Spool           store.SpoolStats
 }
 
@@ -180,7 +180,7 @@ func (s *Store) Stats() Stats {
 	}
 }
 
-// failures are for how long something of the store could not be written, and how often that was tried.
+// failures gives for how long some part of the store could not be written, and how many writes have failed.
 func (s *Store) failures() (lasting time.Duration, failures uint64) {
 	for _, f := range []*boltfile.Failing{&s.file.Failing, &s.spool.failing, &s.spool.queues.Failing} {
 		since, count := f.Figures(s.now())
@@ -191,7 +191,7 @@ func (s *Store) failures() (lasting time.Duration, failures uint64) {
 
 const fileName = "feedback.db"
 
-// layoutVersion is that of the package's documentation.
+// layoutVersion is the version of the layout that the package's documentation describes.
 const layoutVersion = 1
 
 // ErrInUse says that another process has a file open.

@@ -12,29 +12,29 @@ import (
 )
 
 const (
-	maxTombstoneBytes = 16 << 20 // both files; of a small spool a 64th
+	maxTombstoneBytes = 16 << 20 // of both files; for a small spool, a 64th of its bytes
 	tombstoneShare    = 64
-	tombstoneSize     = 9                // a record
+	tombstoneSize     = 9                // bytes of a record
 	clockInterval     = time.Second      // between two records of the time
 	tombstoneFile     = "tombstones"     // the present one
-	tombstonesBefore  = "tombstones.old" // and the one before
+	tombstonesBefore  = "tombstones.old" // the one before
 )
 
-// What a record of a tombstone file says of the number behind it.
+// The kinds of a record of a tombstone file: what it says of its number.
 const (
 	tombPut       = iota + 1 // a key was put into the spool
-	tombWithdrawn            // it came to nothing
+	tombWithdrawn            // that notification was not delivered after all
 	tombClock                // milliseconds since 1970: what follows is not older
 )
 
-// Tombstones say which notifications were put into the spool lately, delivered since or
-// not, to whoever comes after a crash: their provider may send all of them again. Each
-// is a key of the caller's in a record of nine bytes, kind u8 · number u64, in a file
-// that is only appended to. When it holds half of what they may take, or a time of
-// their age, it replaces the one before it.
+// Tombstones tell the process that comes after a crash which notifications were put into
+// the spool lately, whether or not they were delivered since: their provider may send all
+// of them again. Each is a key of the caller's, in a record of nine bytes, kind u8 · number
+// u64, in a file that is only appended to. When that file holds half of the bytes that
+// tombstones may take, or spans their age, it replaces the file before it.
 //
-// They are written behind a Put and not synced: a kill loses none, a power cut the last
-// seconds, of which resends are doubled then.
+// They are written after a Put and not synced. A kill loses none of them; a power cut loses
+// the last seconds, whose resends then arrive twice.
 type Tombstones struct {
 	dir   string
 	age   time.Duration
@@ -44,10 +44,10 @@ type Tombstones struct {
 	mu     sync.Mutex
 	file   *os.File // nil until something is written
 	size   int64
-	began  time.Time // the file
-	clock  time.Time // of the latest record of the time in it
-	latest time.Time // when a key was added
-	before int64     // bytes of the one before
+	began  time.Time // when file began
+	clock  time.Time // the latest record of the time in file
+	latest time.Time // when a key was last added
+	before int64     // bytes of the file before
 	buffer []byte
 }
 
@@ -96,7 +96,7 @@ func (t *Tombstones) write(kind byte, keys []uint64) error {
 	n, err := t.file.Write(t.buffer)
 	t.latest = now
 	if t.size += int64(n); err != nil {
-		// What was written in part would shift all behind it.
+		// A record that was written in part would shift all records after it.
 		t.size -= t.size % tombstoneSize
 		err = errors.Join(err, t.file.Truncate(t.size))
 		return fmt.Errorf("store: tombstones: %w", err)
@@ -108,7 +108,7 @@ func appendTombstone(b []byte, kind byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, kind), n)
 }
 
-// prepare opens the file, and begins another if it is full or of old.
+// prepare opens the file, and begins a new one if it is full or too old.
 func (t *Tombstones) prepare(now time.Time) (err error) {
 	if t.file != nil && (t.size >= t.limit || now.Sub(t.began) >= t.age) {
 		t.file.Close()
@@ -132,9 +132,9 @@ func (t *Tombstones) prepare(now time.Time) (err error) {
 	return t.file.Truncate(t.size)
 }
 
-// Load gives the keys, each as often as it was put and not withdrawn, that are not
-// older than the age of tombstones before the last record: the time for which nothing
-// was running does not count.
+// Load gives the keys, and how often each was added and not withdrawn. It leaves out keys
+// that are older than tombstones may be, counted back from the last record: the time in
+// which no process was running does not count.
 func (t *Tombstones) Load() (map[uint64]int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -172,7 +172,7 @@ func (t *Tombstones) Load() (map[uint64]int, error) {
 	return keys, nil
 }
 
-// Tidy forgets them all if the latest is too old to be of use.
+// Tidy forgets all tombstones if the latest is too old to be of use.
 func (t *Tombstones) Tidy() error {
 	t.mu.Lock()
 	idle := t.size+t.before > 0 && t.now().Sub(t.latest) >= t.age
@@ -183,7 +183,7 @@ func (t *Tombstones) Tidy() error {
 	return t.Clear()
 }
 
-// Clear forgets them all, at an end in order.
+// Clear forgets all tombstones, after an orderly shutdown.
 func (t *Tombstones) Clear() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -197,21 +197,21 @@ func (t *Tombstones) Clear() error {
 	return err
 }
 
-// Bytes is what they take on disk.
+// Bytes is what tombstones take on disk.
 func (t *Tombstones) Bytes() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.size + t.before
 }
 
-// end closes the file; what was written stays.
+// end closes the file, and keeps what was written.
 func (t *Tombstones) end() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.close()
 }
 
-// close closes the file, with t.mu held.
+// close closes the file. The caller holds t.mu.
 func (t *Tombstones) close() (err error) {
 	if t.file != nil {
 		err = t.file.Close()

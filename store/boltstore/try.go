@@ -12,12 +12,12 @@ import (
 	"apnsbridge/store/boltstore/boltfile"
 )
 
-// newBytes is more than what a new store takes on disk.
+// newBytes is more than a new store takes on disk.
 const newBytes = 128 << 10
 
-// Try tries whether Open could write in dir, also while a store is open there, and
-// leaves nothing behind: what a mode, a mount or a pseudo file system refuses is known
-// only by writing. An error is a sentence for the operator, as Open's is.
+// Try finds out whether Open could write in dir, even while a store is open there, and
+// leaves nothing behind. It has to write: what a mode, a mount or a pseudo file system
+// refuses cannot be known otherwise. An error is a sentence for the operator, like Open's.
 func Try(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
@@ -28,7 +28,7 @@ func Try(dir string) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is a file: name a directory", dir)
 	}
-	room := int64(0) // on a full disk a store goes on with the room that it has
+	room := int64(0) // on a full disk an existing store goes on with the room that it has
 	for _, name := range []string{fileName, filepath.Join(spoolDir, queuesFileName)} {
 		path := filepath.Join(dir, name)
 		switch err := tryOpen(path); {
@@ -41,7 +41,7 @@ func Try(dir string) error {
 		}
 		folder := filepath.Dir(path)
 		if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-			continue // it is made in dir, which has been tried
+			continue // it will be made in dir, which was tried already
 		}
 		if err := tryFile(folder, room); err != nil && (room > 0 || !errors.Is(err, syscall.ENOSPC)) {
 			return within(dir, folder, err)
@@ -50,9 +50,9 @@ func Try(dir string) error {
 	return nil
 }
 
-// Full says why the store in dir takes nothing more, also while a store is open there:
-// that there is no space on its disk, or store.ErrSpoolFull by the bounds of o; nil if
-// there is nothing of the kind, or no store. What waits is known as of a second or two ago.
+// Full says why the store in dir takes nothing more, even while a store is open there:
+// there is no space on its disk, or, as store.ErrSpoolFull, it has reached the bounds of o.
+// It is nil if neither is so, or there is no store. Its figures are a second or two old.
 func Full(dir string, o Options) error {
 	var errno syscall.Errno
 	if err := tryFile(filepath.Join(dir, spoolDir), newBytes); errors.As(err, &errno) &&
@@ -73,8 +73,8 @@ func Full(dir string, o Options) error {
 	return nil
 }
 
-// A spool is full where the next notification does not fit, though room was made: what is
-// done stays in a segment of which it is less than one part of finestPart.
+// A spool is full if the next notification does not fit even after room was made. What is
+// done stays in a segment if it is less than one part in finestPart of it.
 const (
 	largest    = 8 << 10 // bytes of a notification, and more
 	finestPart = 32
@@ -100,7 +100,7 @@ func tryOpen(path string) error {
 
 var errNoFile = errors.New("it is a device or a pipe")
 
-// within says why what there is at path, in the store's directory, is of no use to it.
+// within says why what is at path, in the store's directory, is of no use to the store.
 func within(dir, path string, err error) error {
 	switch {
 	case path == dir || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC):
@@ -120,7 +120,7 @@ func cause(err error) error {
 	return err
 }
 
-// unwritable says why path cannot be the store's, and what to do.
+// unwritable says why path cannot hold the store, and what to do.
 func unwritable(path string, err error) error {
 	if errors.Is(err, errNowhere) {
 		return fmt.Errorf("%s %w: make the directory that is meant, or name another", path, errNowhere)
@@ -130,7 +130,7 @@ func unwritable(path string, err error) error {
 
 var errNowhere = errors.New("is, or is below, a link to what is not there")
 
-// tryNew tries to make a directory where dir is to be, below the nearest that there is.
+// tryNew tries to make a directory below the nearest existing parent of dir.
 func tryNew(dir string) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return errNowhere
@@ -147,7 +147,7 @@ func tryNew(dir string) error {
 	return tryFile(made, newBytes)
 }
 
-// tryFile makes a file of so many bytes in dir, and removes it.
+// tryFile makes a file of size bytes in dir, and removes it.
 func tryFile(dir string, size int64) error {
 	file, err := os.CreateTemp(dir, ".apnsbridge-*")
 	if err != nil {
