@@ -7,9 +7,9 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Alive has every event loop that ever had a connection answer, and returns when
-// all have. If ctx ends before, the error says how many have not: something
-// blocks them. A server that is being closed has no more to say, and is alive.
+// Alive asks every event loop that ever had a connection for an answer, and returns
+// when all have answered. If ctx ends before that, the error says how many have not:
+// something blocks them. A server that is being closed counts as alive.
 func (s *Server) Alive(ctx context.Context) error {
 	s.mu.Lock()
 	var loops []*loop

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// Who connects for each message writes it behind the handshake and goes. To give such a connection to a loop costs
-// more than to read it: another descriptor, epoll twice over, threads that wake one another, and a processor that Go's
-// monitor looks at every 20 µs while the loop waits. So it is read first where its handshake was done, and a loop gets
-// what lasts: once or twice as long as this.
+// briefly is how long a connection is read where its handshake was done, or up to twice that. A provider that
+// connects for each message writes it right after the handshake and goes. Giving such a connection to a loop costs
+// more than reading it: another descriptor, two calls of epoll, threads that wake one another, and a processor that
+// Go's monitor looks at every 20 µs while the loop waits. So a loop gets only connections that last.
 const briefly = 20 * time.Millisecond
 
 // briefs are the connections that are read where their handshakes were done, max at most.
-// One timer looks after all of them, as after the crew.
+// One timer serves all of them, as it does for the crew.
 type briefs struct {
 	max    int
 	within time.Duration
 
 	mu      sync.Mutex
-	reading map[*net.TCPConn]bool // since the look before
+	reading map[*net.TCPConn]bool // true: the previous look has seen it already
 	watched bool                  // look will be called
 }
 
@@ -46,7 +46,7 @@ func (b *briefs) leave(c *net.TCPConn) {
 	delete(b.reading, c)
 }
 
-// look ends the reading of those that it has seen before.
+// look ends the reading of those that the previous look has seen already.
 func (b *briefs) look() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,9 +61,9 @@ func (b *briefs) look() {
 	}
 }
 
-// readBriefly reads what a connection begins with. It reports whether a loop has nothing to read of it: it has gone, or
-// the provider has ended its side and ours waits for the session. What the session asks for waits until the next bytes
-// come, or a loop has the connection.
+// readBriefly reads what a connection begins with. It reports whether there is nothing left for a loop to read: the
+// connection is gone, or the provider has ended its side and ours waits for the session. What the session asks for
+// waits until more bytes come, or until a loop has the connection.
 func (c *Conn) readBriefly(tcp *net.TCPConn) (done bool) {
 	fd, err := descriptorOf(tcp)
 	if err != nil || !c.server.briefs.enter(tcp) {
@@ -92,8 +92,8 @@ func (c *Conn) readBriefly(tcp *net.TCPConn) (done bool) {
 	return true
 }
 
-// endBriefly sees to the provider's end. What the session asks for later needs a loop, any one; a connection that is
-// given to the first of all sees its end again.
+// endBriefly handles the provider's end. What the session asks for later needs some loop. If there is none yet, the
+// connection is given to the first one, which sees the end again.
 func (c *Conn) endBriefly() (done bool) {
 	l := c.server.anyLoop()
 	if l == nil {

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// source is the address that a bound per address is counted for: an IPv4
-// address, or the /64 that one IPv6 subscriber has.
+// source is what a bound per address counts for: an IPv4 address, or the /64 that
+// one IPv6 subscriber has.
 type source netip.Addr
 
 func sourceOf(a netip.Addr) source {
@@ -21,18 +21,18 @@ func sourceOf(a netip.Addr) source {
 	return source(a)
 }
 
-// unknown is the source of connections whose PROXY header has not come. As many
-// as the port takes may be on their way through one program.
+// unknown is the source of connections whose PROXY header has not come yet. It has no
+// bound of its own, for all of them may come through one program.
 var unknown source
 
-// place is what a connection is counted as. A census alone changes it.
+// place is what a connection is counted as. Only a census changes it.
 type place struct {
 	from   source
-	client string // "" if it is not known, or of no interest
-	tls    uint16 // the version, once it is joined; 0: none
-	app    string // once it is joined
+	client string // "" if it is not known, or not counted
+	tls    uint16 // the version, once joined; 0: none
+	app    string // once joined
 	joined bool   // its client is admitted
-	waits  bool   // it is counted for no source: see wait
+	waits  bool   // it does not count for its source: see wait
 	left   bool
 }
 
@@ -40,17 +40,17 @@ type place struct {
 type census struct {
 	max, maxPerSource, maxPerClient int
 
-	share int // of max, that every app gets
-	spare int // beyond max, for handshakes of those who may have a share to claim
+	share int // of max: what every app is entitled to
+	spare int // beyond max: for handshakes of clients whose app may be entitled to more
 
 	mu       sync.Mutex
 	total    int
 	joined   int // of total: with an admitted client
 	bySource map[source]int
 	byClient map[string]int
-	byApp    map[string]int // of joined
-	byTLS    map[uint16]int // of joined, by the version
-	admitted map[uint16]uint64
+	byApp    map[string]int    // of joined
+	byTLS    map[uint16]int    // of joined, by version
+	admitted map[uint16]uint64 // since the start, by version
 }
 
 func newCensus(l Limits) *census {
@@ -77,8 +77,8 @@ const (
 	tooManyOfClient
 )
 
-// enter counts one more, if the bounds allow it. force lets it over them: the
-// place of another is about to become free.
+// enter counts one more connection, if the bounds allow it. force ignores the bounds:
+// another connection's place is about to become free.
 func (c *census) enter(p *place, force bool) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,8 +93,8 @@ func (c *census) enter(p *place, force bool) verdict {
 	return welcome
 }
 
-// enterBeyond counts one more where all places are those of admitted clients, and
-// some of apps with more than their share: it may be of one that has less.
+// enterBeyond counts one more connection when admitted clients have all places, and some
+// app has more than its share: the new one may be of an app that has less.
 func (c *census) enterBeyond(p *place) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +110,7 @@ func (c *census) fullOf(from source) bool {
 	return from != unknown && c.bySource[from] >= c.maxPerSource
 }
 
-// reveal counts one that entered as unknown as from another source. It reports
+// reveal counts a connection that entered as unknown for its real source. It reports
 // whether the bounds allow that.
 func (c *census) reveal(p *place, from source) bool {
 	c.mu.Lock()
@@ -122,8 +122,9 @@ func (c *census) reveal(p *place, from source) bool {
 	return !full
 }
 
-// wait counts one that is admitted for its source no more, until goOn: it waits for us and
-// not we for it, and the program that opened it may have written, gone, and opened the next.
+// wait stops counting an admitted connection for its source, until goOn. The connection waits
+// for us and not we for it: the program that opened it may have written, gone, and opened the
+// next one.
 func (c *census) wait(p *place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +134,7 @@ func (c *census) wait(p *place) {
 	}
 }
 
-// goOn counts one that has waited for its source again, within its bound or not.
+// goOn counts a connection that has waited for its source again, even beyond the bound.
 func (c *census) goOn(p *place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,9 +151,9 @@ func (c *census) fullOfClient(client string) bool {
 	return client != "" && c.byClient[client] >= c.maxPerClient
 }
 
-// join counts one that has entered as the client's and the app's, and by its version of
-// TLS, if the bounds allow it. It is tooMany where another of an app with more than its share has to
-// give way first.
+// join counts a connection that has entered for its client, its app and its version of TLS,
+// if the bounds allow it. The verdict is tooMany if a connection of an app with more than its
+// share has to give way first.
 func (c *census) join(p *place, client, app string, version uint16) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -197,7 +198,7 @@ func (c *census) beyond() map[string]int {
 	return beyond
 }
 
-// leave takes one out, once.
+// leave stops counting a connection. Only the first call for a place has an effect.
 func (c *census) leave(p *place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,7 +227,7 @@ func decrease[K comparable](by map[K]int, k K) {
 	}
 }
 
-// figures fills in what is known here.
+// figures fills in the figures that the census has.
 func (c *census) figures(s *PortStats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,15 +6,16 @@ import (
 	"sync"
 )
 
-// computing gives the handshakes that use a processor their turns, one processor each. Go's
-// scheduler knows no order but that of their coming: in a storm a provider would wait
-// twice for the signatures of all others that a port lets run at once, and the loops, and who is
-// connected, with it. Here one source has its turn after the other, and of each source the
-// handshake that has asked last; of which, and how many, the handshakeQueue has decided.
+// computing gives turns to the handshakes that use a processor, as many at a time as there are
+// processors. Go's scheduler would run them in order of arrival: in a storm a provider would
+// wait twice for the signatures of all others that a port lets run at once, and so would the
+// loops with the established connections. Here one source has its turn after the other, and of
+// each source the handshake that has asked last. The handshakeQueue has decided before which
+// handshakes may run, and how many.
 type computing struct {
 	mu      sync.Mutex
 	free    int
-	sources []source // of those that wait, in the order of their turns
+	sources []source // those with a handshake that waits, in the order of their turns
 	waiting map[source][]chan struct{}
 }
 
@@ -39,7 +40,7 @@ func (c *computing) begin(from source) {
 	<-turn
 }
 
-// end ends a turn: the handshake is over, or waits for its client.
+// end ends a turn: the handshake is done, or waits for its client.
 func (c *computing) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,14 +21,14 @@ var (
 	errLingered    = errors.New("gateway: the provider did not end a connection that we had ended")
 )
 
-// Conn is one provider's connection. Its exported methods may be called from
-// any goroutine, also within the Session's own methods and after its Close; they
-// return at once. All else happens on the connection's loop, and before it has one
-// on the goroutine of its handshake.
+// Conn is one provider's connection. Its exported methods may be called from any
+// goroutine, even within the Session's own methods and after its Close; they return at
+// once. Everything else happens on the connection's loop or, before it has one, on the
+// goroutine of its handshake.
 //
-// The descriptor is gnet's while the loop reads. It is ours, and gnet knows
-// nothing of it, at first, while the session has no room, and when the provider has
-// ended its side and ours waits for a verdict: see holder.
+// While the loop reads, the descriptor is gnet's. It is ours, and unknown to gnet, at
+// first, while the session has no room, and when the provider has ended its side and
+// ours waits for a verdict: see holder.
 type Conn struct {
 	server  *Server
 	session Session
@@ -39,15 +39,15 @@ type Conn struct {
 	wire    *loopWire
 
 	loop    *loop        // set once; for kick under mu
-	scratch *scratch     // the loop's, or one of the server's as long as there is none
+	scratch *scratch     // the loop's, or one of the server's as long as there is no loop
 	gnet    gnet.Conn    // nil unless the loop watches the descriptor
 	fd      int          // -1 unless the descriptor is ours
-	tcp     *net.TCPConn // whose it is while it arrives
+	tcp     *net.TCPConn // owns the descriptor while the holder is arriving
 
-	partial []byte          // of a frame
-	large   *binproto.Large // of a frame that is not worth a buffer
-	stash   []byte          // read and not decrypted, while parked
-	held    int             // as counted in Stats.UnparsedBytes
+	partial []byte          // the beginning of a frame
+	large   *binproto.Large // a frame that is too large for a buffer
+	stash   []byte          // read but not decrypted, while parked
+	held    int             // what is counted in Stats.UnparsedBytes
 
 	ours    side          // told, fin: ended by Fail or Close; reset: Session.Close was called
 	theirs  side          // not open: Session.Shutdown was called
@@ -56,11 +56,11 @@ type Conn struct {
 	framed  bool          // a frame was read
 	last    *lastWord     // what our side is to end with, once Fail or Close was called
 	packet  packet        // the error response that was written
-	leaving time.Duration // until the next look how it fared
+	leaving time.Duration // until the next check of whether it arrived
 
 	attached atomic.Uint32 // how often gnet has taken the descriptor
-	heardAt  atomic.Int64  // Unix nanoseconds
-	pressed  atomic.Bool   // its place is given to another
+	heardAt  atomic.Int64  // when the provider last sent something, in Unix nanoseconds
+	pressed  atomic.Bool   // its place was given to another
 	drained  atomic.Bool   // nothing readable can come any more
 
 	mu     sync.Mutex
@@ -73,10 +73,10 @@ type side uint8
 
 const (
 	open    side = iota
-	garbled      // the provider's alone: it writes what cannot be read
-	told         // ours alone: the packet was written, and its end has yet to be
-	fin          // ended in order
-	reset        // and nothing can be written or read any more
+	garbled      // only the provider's side: it writes what cannot be read
+	told         // only our side: the packet was written, but the side has not ended yet
+	fin          // ended in an orderly way
+	reset        // nothing can be written or read any more
 )
 
 // holder is who has a connection's descriptor.
@@ -84,14 +84,14 @@ type holder uint8
 
 const (
 	watched   holder = iota // gnet, which reads it
-	arriving                // we have, and read it where the handshake was done
-	parked                  // we have, and do not read it
-	enrolling               // we have, and gnet is about to
-	kept                    // we have: the provider has ended its side
+	arriving                // we; it is read where the handshake was done
+	parked                  // we; it is not read
+	enrolling               // we; gnet is about to take it
+	kept                    // we; the provider has ended its side
 )
 
-// become changes the holder. It is parked on the way back to gnet, too. As long as we do not
-// read, the connection waits for us, and does not count for its address.
+// become changes the holder. On its way back to gnet a connection still counts as parked. As
+// long as we do not read, it waits for us, and does not count for its address.
 func (c *Conn) become(h holder) {
 	count := func(h holder, n int64) {
 		switch h {
@@ -117,17 +117,16 @@ func newConn(s *Server, a *arrival, remote netip.AddrPort) *Conn {
 	return c
 }
 
-// Fail sends the error response in one TLS record, ends our side of the
-// connection, and goes on reading until the provider ends its own. Before that it
-// reads until the provider pauses in writing, for as long as within at most; one
-// that has ended its side by then is told nothing. Only the first call of Fail or
-// Close has an effect.
+// Fail first reads on until the provider pauses in writing, for within at most. Then it
+// sends the error response in one TLS record, ends our side of the connection, and goes
+// on reading until the provider ends its own. A provider that has ended its side before
+// is told nothing. Only the first call of Fail or Close has an effect.
 func (c *Conn) Fail(status binproto.Status, identifier uint32, within time.Duration) {
 	c.endWith(lastWord{packet: true, response: binproto.Response{Status: status, Identifier: identifier}, within: within})
 }
 
 // Close ends our side of the connection without a packet. As with Fail, what the
-// provider writes is read before and after.
+// provider writes is read both before and after that.
 func (c *Conn) Close() { c.endWith(lastWord{within: closeWithin}) }
 
 func (c *Conn) endWith(w lastWord) {
@@ -139,10 +138,10 @@ func (c *Conn) endWith(w lastWord) {
 	})
 }
 
-// Cut ends the connection at once, whatever the provider has still written.
+// Cut ends the connection at once, whatever the provider may still have written.
 func (c *Conn) Cut() { c.abort(errCut) }
 
-// Resume says that a session which had no room has room again.
+// Resume says that a session that had no room has room again.
 func (c *Conn) Resume() {
 	c.ask(func(r *request) { r.resume = true })
 }
@@ -154,9 +153,9 @@ func (c *Conn) abort(err error) {
 
 func (c *Conn) opened() bool { return c.attached.Load() > 0 }
 
-// attach is called when gnet has taken the descriptor: behind the handshake,
-// when the first frames may already be inside the tls.Conn, and again whenever
-// it was parked.
+// attach is called when gnet has taken the descriptor: after the handshake, when the
+// first frames may already be inside the tls.Conn, and again each time after it was
+// parked.
 func (c *Conn) attach(gc gnet.Conn) {
 	if c.loop == nil {
 		c.join(c.server.loopOf(gc.EventLoop()))
@@ -172,7 +171,7 @@ func (c *Conn) attach(gc gnet.Conn) {
 		c.park()
 		return
 	}
-	if !finCame(gc.Fd()) { // or it has gone, and waits to be read
+	if !finCame(gc.Fd()) { // else the provider is gone, and what it wrote waits to be read
 		c.server.front.census.goOn(c.place)
 	}
 	c.receive(nil)
@@ -180,7 +179,7 @@ func (c *Conn) attach(gc gnet.Conn) {
 
 // detached is called when gnet gives the descriptor up, and before it is closed.
 func (c *Conn) detached(err error) {
-	if isEOF(err) { // gnet says so of a reset too that came with nothing to read
+	if isEOF(err) { // gnet also reports this for a reset that came with nothing to read
 		err = cmp.Or(socketError(c.descriptor()), err)
 	}
 	switch {
@@ -193,7 +192,7 @@ func (c *Conn) detached(err error) {
 	}
 }
 
-// descriptor is the connection's, whoever owns it.
+// descriptor is the connection's descriptor, whoever holds it.
 func (c *Conn) descriptor() int {
 	if c.gnet != nil {
 		return c.gnet.Fd()
@@ -201,7 +200,7 @@ func (c *Conn) descriptor() int {
 	return c.fd
 }
 
-// closeDescriptor closes the one that is ours, if any.
+// closeDescriptor closes the descriptor if it is ours.
 func (c *Conn) closeDescriptor() {
 	switch {
 	case c.tcp != nil:
@@ -212,7 +211,7 @@ func (c *Conn) closeDescriptor() {
 	c.tcp, c.fd = nil, -1
 }
 
-// silence is how long the provider has sent nothing that can be read.
+// silence is how long the provider has sent nothing readable.
 func (c *Conn) silence(now time.Time) time.Duration {
 	return now.Sub(time.Unix(0, c.heardAt.Load()))
 }

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// crew are the goroutines that handshakes run on. They are kept for a while, for
-// a handshake needs a stack of many times that which a goroutine begins with.
+// crew are the goroutines that handshakes run on. They are kept for a while, for a
+// handshake needs a stack many times larger than a goroutine begins with.
 //
-// One timer looks after all that are idle. Of their own they would each start one behind
-// every job, and Go's scheduler wakes a thread for a timer that is the next to fire.
+// One timer serves all idle members. If each had its own, it would start it after every
+// job, and Go's scheduler wakes a thread for a timer that becomes the next to fire.
 type crew struct {
 	mu        sync.Mutex
 	within    time.Duration // another idleMember, in tests
-	idle      []*member     // the last used last, and used first: its stack is in the processor's caches
+	idle      []*member     // most recently used last; that one is used first, as its stack is still cached
 	watched   bool          // rest will be called
 	dismissed bool
 	members   sync.WaitGroup
@@ -22,13 +22,13 @@ type crew struct {
 
 type member struct {
 	work   chan func() // closed to end it
-	rested bool        // idle since the look before
+	rested bool        // idle since before the last call of rest
 }
 
-// idleMember is how long a member of the crew waits for work: once or twice as long.
+// idleMember is how long a member of the crew waits for work, or up to twice that.
 const idleMember = 5 * time.Second
 
-// do has job run on a member.
+// do runs job on a member of the crew.
 func (c *crew) do(job func()) {
 	c.mu.Lock()
 	var m *member
@@ -69,7 +69,7 @@ func (c *crew) keep(m *member) bool {
 	return true
 }
 
-// rest ends the members that have had nothing to do since it looked before.
+// rest ends the members that have had nothing to do since its previous call.
 func (c *crew) rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +90,7 @@ func (c *crew) rest() {
 	}
 }
 
-// dismiss ends the members when they have nothing left to do, and waits for them.
+// dismiss ends the members once they have nothing left to do, and waits for them.
 func (c *crew) dismiss() {
 	c.mu.Lock()
 	c.dismissed = true

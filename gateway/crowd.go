@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// crowd are the connections that are within their handshakes, by source. It
-// chooses who gives way where there is no place for another.
+// crowd has the connections whose handshakes are under way, by source. It chooses which
+// of them gives way when there is no place for another.
 //
 // It has neither lock nor clock.
 type crowd struct {
@@ -21,16 +21,16 @@ type waiter struct {
 	from     source
 	since    time.Time
 	greeted  atomic.Bool // its hello is complete
-	answered atomic.Bool // by our hello, or what goes before that
-	owed     atomic.Bool // something of ours: its client has done its part for now
-	unread   func() bool // asked whether something has come that has not been read
+	answered atomic.Bool // our hello, or what goes before it, was sent
+	owed     atomic.Bool // the next step is ours: the client has done its part for now
+	unread   func() bool // reports whether something has come that was not read yet
 }
 
-// owes reports whether its client owes us something that has not come either. What comes
-// meanwhile, and is read, is owed by us before it is read, so that is asked last.
+// owes reports whether the next step is the client's, and nothing of it has come. Whatever
+// comes meanwhile sets owed before it is read, so owed is looked at last.
 func (w *waiter) owes() bool { return !w.unread() && !w.owed.Load() }
 
-// believes reports whether its client may believe that it is connected: with TLS 1.3 it does
+// believes reports whether the client may believe that it is connected: with TLS 1.3 it does
 // as soon as it has answered our hello.
 func (w *waiter) believes() bool { return w.answered.Load() && !w.owes() }
 
@@ -70,21 +70,22 @@ func (c *crowd) move(w *waiter, from source) {
 	}
 }
 
-// spare takes one out of the crowd, nil if it is empty. Strangers can thus fill
-// all places and keep no provider out.
+// spare takes one out of the crowd; nil if there is none to take. So strangers may fill all
+// places without keeping a provider out.
 func (c *crowd) spare(now time.Time) *waiter { return c.takeOut(c.all, now) }
 
-// spareOf takes one of a source out of the crowd, nil if it has none.
+// spareOf takes one of a source out of the crowd; nil if there is none to take.
 func (c *crowd) spareOf(from source, now time.Time) *waiter {
 	return c.takeOut(c.bySource[from], now)
 }
 
-// takeOut looks at a few, as they come, and takes out whoever costs most: the
-// time it has taken, as often as its source has others in the crowd. Those who
-// have had time to say hello, and have not, go first, and those whose hello we have
-// answered last: what they say to it may be on its way. None goes who may believe that
-// it is connected: it would lose what it writes. Both have handshakes that run, and
-// are few. Established connections count for nothing: a busy provider is no attacker.
+// takeOut looks at a few, in no particular order, and takes out the one that costs most:
+// the time since it came, multiplied by how many its source has in the crowd. Those that
+// had time to say hello but have not go first. Those whose hello we have answered go last,
+// for their next message may be on its way. None goes that may believe that it is
+// connected, for it would lose what it writes. The last two kinds have running handshakes,
+// so there are few of them. Established connections do not count: a busy provider is no
+// attacker.
 func (c *crowd) takeOut(some map[*waiter]struct{}, now time.Time) *waiter {
 	const few = 32
 	var spared *waiter

@@ -5,25 +5,25 @@ import (
 	"sync"
 )
 
-// desks are the configurations of a port's handshakes. Each serves one at a time
-// and knows which, for what crypto/tls says about a client it says to a function
-// of the configuration. A tls.Conn keeps its configuration for as long as it is
-// open: with one for each connection, an idle one would need half a KiB more.
+// desks are the tls.Configs of a port's handshakes. Each serves one handshake at a time
+// and knows which, because crypto/tls reports on a client by calling a function of the
+// configuration. A tls.Conn keeps its configuration for as long as it is open; one for
+// each connection would cost every idle connection half a KiB.
 type desks struct {
 	base    *tls.Config
-	tickets bool // are given
+	tickets bool // clients are given session tickets
 
 	mu   sync.Mutex
-	free []*desk // as many as there were handshakes at a time
+	free []*desk // with those in use, as many as there ever were handshakes at a time
 }
 
 type desk struct {
 	desks   *desks
 	config  *tls.Config
-	arrival *arrival // whose handshake it is, nil for none
+	arrival *arrival // whose handshake it serves; nil for none
 }
 
-// take gives a a desk until it leaves.
+// take gives the arrival a a desk, until desk.leave.
 func (s *desks) take(a *arrival) *desk {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +46,7 @@ func (s *desks) make() *desk {
 	return d
 }
 
-// leave frees the desk when the handshake is over: crypto/tls verifies nothing
-// afterwards.
+// leave frees the desk after the handshake: crypto/tls verifies nothing after that.
 func (d *desk) leave() {
 	d.desks.mu.Lock()
 	defer d.desks.mu.Unlock()

@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// quietFor is how long a provider has to have written nothing before our side
-	// ends, or two round trips to it if these take longer, slowestTrips at most. One that
-	// writes its list and goes has closed by then: the packet would meet a closed socket,
-	// and the reset that answers it throws away what lies unread.
+	// quietFor is how long a provider has to be silent before our side ends. If two round
+	// trips to it take longer, it is those, up to slowestTrips. A provider that writes its
+	// list and goes has closed by then. Otherwise the packet could meet a closed socket,
+	// and the reset that answers it would throw away what is still unread.
 	quietFor     = 50 * time.Millisecond
 	slowestTrips = time.Second
 
-	// catchUp is how many times as long it is read that writes faster than we read:
-	// among what lies unread may be its end.
+	// catchUp is how many times longer a provider is read that writes faster than we
+	// read: its end may be among what is still unread.
 	catchUp = 6
 
 	// closeWithin is how long a provider that goes on writing is read before our side
 	// ends without a packet.
 	closeWithin = time.Second
 
-	// partingWithin is how long our end waits behind a packet for which the provider was
-	// interrupted: see part.
+	// partingWithin is how long our side waits to end after a packet that interrupted the
+	// provider: see part.
 	partingWithin = 2 * time.Second
 )
 
@@ -33,18 +33,18 @@ type lastWord struct {
 	packet   bool
 	response binproto.Response
 	decided  time.Time
-	within   time.Duration // for which the provider is read before, at most
+	within   time.Duration // for how long the provider is read before that, at most
 }
 
 // packet is an error response that was written.
 type packet struct {
 	at         time.Time
-	end        int   // loopWire.sent behind it, 0 if none was written
-	tcp        int64 // the same in what TCP counts as acknowledged
-	interrupts bool  // there was something unread, perhaps the provider's end
+	end        int   // loopWire.sent after it; 0 if none was written
+	tcp        int64 // the same position in TCP's count of acknowledged bytes
+	interrupts bool  // something was unread when it was written, perhaps the provider's end
 }
 
-// mayEnd ends our side if that was asked for and it is time.
+// mayEnd ends our side if that was asked for and the time has come.
 func (c *Conn) mayEnd(r request) {
 	switch {
 	case c.ours >= fin || r.last == nil:
@@ -66,15 +66,15 @@ func (c *Conn) listen() {
 	time.AfterFunc(c.quietFor(), func() { c.ask(func(r *request) { r.speak = true }) })
 }
 
-// quietFor is how long this provider has to have written nothing.
+// quietFor is how long this provider has to be silent.
 func (c *Conn) quietFor() time.Duration {
 	trip, _ := c.server.roundTrip(c.descriptor())
 	return max(quietFor, min(2*trip, slowestTrips))
 }
 
-// isTime reports whether our side may go on to end: the provider's has, or it pauses
-// in writing, or it has been waited for as long as there is time or room. As long as
-// something is unread it may have gone, and its time is longer.
+// isTime reports whether our side may end now: the provider has ended its own or pauses in
+// writing, or there is no more time or room to wait. As long as something is unread, the
+// provider may have gone already, and is given more time.
 func (c *Conn) isTime() bool {
 	now := time.Now()
 	since, within := c.last.decided, c.last.within
@@ -92,21 +92,21 @@ func (c *Conn) isTime() bool {
 	}
 }
 
-// pauses reports whether the provider has written nothing for as long as it takes to
-// see that, of the time that has been waited.
+// pauses reports whether the provider has been silent for long enough, within the time
+// that we have waited.
 func (c *Conn) pauses(now time.Time, waited time.Duration) bool {
 	quiet := min(waited, c.silence(now))
 	return quiet >= quietFor && quiet >= c.quietFor() && !c.unread()
 }
 
-// unread reports whether our kernel has something of the provider's, or its end.
+// unread reports whether there is something of the provider's that was not read, or its end.
 func (c *Conn) unread() bool {
 	fd := c.descriptor()
 	return len(c.stash) > 0 || received(fd) > 0 || finCame(fd)
 }
 
-// end says what our side ends with and then ends it, all in one segment where the
-// provider pauses: apns4erl loses what it writes between packet and FIN.
+// end writes our last word and then ends our side. If the provider pauses, all of this goes
+// out in one segment: apns4erl loses what it writes between packet and FIN.
 func (c *Conn) end() {
 	now := time.Now()
 	if c.ours == open {
@@ -122,21 +122,21 @@ func (c *Conn) end() {
 	c.part()
 }
 
-// part ends our side: close_notify and FIN. What fails here, reading will report,
-// behind what the provider had written before.
+// part ends our side with close_notify and FIN. If that fails, reading will report it, once
+// it has read everything that the provider wrote before.
 //
-// A provider that closes its connection with our end unread answers with a reset, for
-// which its kernel throws away what it has not yet put on the wire, and many close it
-// when they have read the six bytes. One that was interrupted has much on its way, and
-// is given the time to close before our end comes.
+// A provider that closes its connection while our end is unread answers with a reset, for
+// which its kernel throws away what it has not yet put on the wire. Many providers close
+// as soon as they have read the six bytes. One that was interrupted has much on its way,
+// so it is given the time to close before our end comes.
 func (c *Conn) part() {
 	if c.theirs >= fin && c.heard() && (c.holder == kept || finCame(c.descriptor())) {
 		c.finish(nil) // it has read all it needs
 		return
 	}
 	c.ours = fin
-	err := c.stream.CloseWrite()              // may fail where the provider has closed its socket: see broke
-	if c.theirs >= fin && c.packet.end == 0 { // neither is there more to read, nor a packet to hear of
+	err := c.stream.CloseWrite()              // may fail if the provider has closed its socket: see broke
+	if c.theirs >= fin && c.packet.end == 0 { // there is neither more to read nor a packet to be acknowledged
 		c.finish(c.untold())
 		return
 	}
@@ -154,9 +154,9 @@ func (c *Conn) part() {
 	c.server.linger(c)
 }
 
-// say writes the packet. One Write is one TLS record: split into 1 and 5 bytes,
-// node-apn crashes and PHP misses it. A provider that has ended its side gets no
-// packet: one that reads on cannot be told from one that has gone.
+// say writes the packet, in one Write and so in one TLS record: if it comes as 1 and 5
+// bytes, node-apn crashes and PHP misses it. A provider that has ended its side gets no
+// packet: if it still reads, it cannot be told from one that is gone.
 func (c *Conn) say(now time.Time) error {
 	if !c.last.packet || c.theirs >= fin {
 		return nil

@@ -6,28 +6,28 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// errand is whether act is on its way.
+// errand tells whether a call of act is on its way.
 type errand uint8
 
 const (
 	none errand = iota
 	underway
-	never // the connection has gone
+	never // the connection is gone
 )
 
-// request is what has been asked of the connection and not yet done.
+// request is what was asked of the connection and is not done yet.
 type request struct {
-	last        *lastWord // Fail or Close was called; stays
+	last        *lastWord // set by the first call of Fail or Close; stays
 	resume      bool
-	speak       bool // it is time to look whether our side may end
-	lookBack    bool // it is time to look how the packet fared
+	speak       bool // check whether our side may end
+	lookBack    bool // check whether the packet arrived
 	enrollError error
 	retry       bool
 	abort       error
 }
 
-// ask notes a request and sees that act runs. Once the connection is dead it
-// does nothing: the loops may be gone.
+// ask notes a request and makes sure that act runs. Once the connection is gone it
+// does nothing: the loops may be gone too.
 func (c *Conn) ask(note func(*request)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +40,7 @@ func (c *Conn) ask(note func(*request)) {
 
 func (c *Conn) kick() {
 	if c.errand == underway || c.loop == nil {
-		return // join will, or act is on its way
+		return // join will call kick, or act is on its way
 	}
 	if c.loop.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
 		c.act()
@@ -50,7 +50,7 @@ func (c *Conn) kick() {
 	}
 }
 
-// take returns what has been asked. The last word stays, so that there is but one.
+// take returns what was asked. The last word stays, so that there is only one.
 func (c *Conn) take() request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *Conn) take() request {
 	return r
 }
 
-// act is the errand: it does what has been asked.
+// act does what was asked, on the loop.
 func (c *Conn) act() {
 	watched := c.gnet
 	c.do(c.take())
@@ -92,7 +92,7 @@ func (c *Conn) do(r request) {
 }
 
 // beginCall is called before gnet's loop does anything with the connection. What is
-// asked from then on waits for endCall, and costs no errand.
+// asked from then on is done by endCall, and needs no errand.
 func (c *Conn) beginCall() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,17 +12,17 @@ import (
 	"apnsbridge/bridge/pace"
 )
 
-// FeedbackOpener gives one reader what there is for it: tuples with r.Write,
-// then r.Finish, in a goroutine of its own. The first tuple has to be written at
-// once: some readers wait for 100 ms only. ctx ends with the reader, after
-// FeedbackTotal, and with the server. r is closed when FeedbackOpener returns.
+// FeedbackOpener gives one reader what there is for it: tuples with r.Write, then
+// r.Finish. It runs in a goroutine of its own. The first tuple has to be written at
+// once: some readers wait for only 100 ms. ctx ends with the reader, after
+// FeedbackTotal, or with the server. r is closed when FeedbackOpener returns.
 type FeedbackOpener func(ctx context.Context, r *FeedbackConn)
 
 // FeedbackConfig says how a FeedbackServer works.
 type FeedbackConfig struct {
 	Port
 
-	// Admit decides about a client as in Config.
+	// Admit decides about a client, as in Config.
 	Admit func(*Hello) (FeedbackOpener, error)
 }
 
@@ -45,18 +45,18 @@ type FeedbackServer struct {
 type FeedbackStats struct {
 	PortStats
 	Readers      int // being served
-	ClientsPaced int // whose rate of reading is known; Connections at most
+	ClientsPaced int // clients whose rate of reading is known; Connections at most
 	Bytes        uint64
 	Tuples       uint64 // written, not necessarily read
 	Confirmed    uint64 // readers that got everything
-	Unconfirmed  uint64 // and those of whom it is not known
+	Unconfirmed  uint64 // readers that may not have got everything
 	Broken       uint64 // of Unconfirmed: reset
 	Stalled      uint64 // of Unconfirmed: took nothing for FeedbackStall
 	TooOften     uint64 // closed at once: FeedbackRatePerClient
 }
 
-// NewFeedbackServer opens the endpoints. Serve accepts; Close must be called in
-// any case.
+// NewFeedbackServer opens the endpoints. Serve accepts connections. Close must be
+// called in any case.
 func NewFeedbackServer(c FeedbackConfig) (*FeedbackServer, error) {
 	s := &FeedbackServer{serving: make(map[*FeedbackConn]*place)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -87,8 +87,8 @@ func (s *FeedbackServer) Addr() net.Addr { return s.front.addrs()[0] }
 // ErrServerClosed, at once.
 func (s *FeedbackServer) Serve() error { return s.front.serve() }
 
-// Shutdown stops accepting and waits for the readers that are being served. If
-// ctx ends before, it returns its error: call Close.
+// Shutdown stops accepting and waits for the readers that are being served. If ctx
+// ends before that, Shutdown returns its error, and Close is to be called.
 func (s *FeedbackServer) Shutdown(ctx context.Context) error {
 	s.front.stop()
 	done := make(chan struct{})
@@ -166,8 +166,8 @@ func (s *FeedbackServer) reading() int {
 	return len(s.serving)
 }
 
-// yield ends the reader that has taken longest, of the app that is furthest
-// beyond its share. What it has not read stays on the list.
+// yield ends the reader that was connected longest, of the app that is furthest beyond its
+// share. What it has not read stays on the list.
 func (s *FeedbackServer) yield(excess map[string]int) *place {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,12 +208,12 @@ func (p *polls) remembered() int {
 var (
 	errCutTuple   = errors.New("gateway: feedback ends within a tuple")
 	errStalled    = errors.New("gateway: the reader has taken nothing for too long")
-	errEarlyFIN   = errors.New("gateway: the reader had ended its side before it can have read everything")
+	errEarlyFIN   = errors.New("gateway: the reader ended its side before it could have read everything")
 	errNotReading = errors.New("gateway: the reader writes instead of reading")
 )
 
-// wholeTuples is the number of bytes at the start of b that one TLS record takes
-// without cutting a tuple, and how many tuples they are.
+// wholeTuples gives how many bytes at the start of b fit in one TLS record without
+// cutting a tuple, and how many tuples they are.
 func wholeTuples(b []byte) (size, count int) {
 	var t binproto.Tuple
 	for size < len(b) {
@@ -227,10 +227,10 @@ func wholeTuples(b []byte) (size, count int) {
 	return size, count
 }
 
-// feedbackWire writes as long as the reader takes something now and then.
+// feedbackWire goes on writing as long as the reader takes something now and then.
 type feedbackWire struct {
 	*net.TCPConn
-	ctx   context.Context // whose end sets all deadlines to the present
+	ctx   context.Context // when it ends, all deadlines are set to the present
 	stall time.Duration
 	sent  int64
 }
@@ -252,8 +252,8 @@ func (w *feedbackWire) Write(b []byte) (int, error) {
 	}
 }
 
-// SetWriteDeadline is what crypto/tls calls around close_notify. Write sets its
-// own.
+// SetWriteDeadline does nothing. crypto/tls calls it around close_notify, but Write sets
+// its own deadlines.
 func (w *feedbackWire) SetWriteDeadline(time.Time) error { return nil }
 
 func isTimeout(err error) bool {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// FeedbackConn is one reader of the feedback port. Write and Finish are called
-// by one goroutine; Finish once, and last.
+// FeedbackConn is one reader of the feedback port. Write and Finish are called by one
+// goroutine, Finish only once and last.
 type FeedbackConn struct {
 	server *FeedbackServer
 	tcp    *net.TCPConn
@@ -19,20 +19,20 @@ type FeedbackConn struct {
 	cancel context.CancelFunc
 	since  time.Time
 
-	base      int64 // what the kernel counts as acknowledged when nothing of ours is
-	tuplesEnd int64 // wire.sent behind the last tuple, 0 if none was written
-	failed    error // of Write: not everything was written, and nothing can be behind it
+	base      int64 // the kernel's count of acknowledged bytes before we have written anything
+	tuplesEnd int64 // wire.sent after the last tuple; 0 if none was written
+	failed    error // from Write: not everything was written, and nothing can follow
 	acked     bool
 
 	ended     chan struct{} // closed when the reader has ended its side or is gone
 	endReason error         // io.EOF for a FIN
-	atEnd     progress      // as it was when the end was seen
+	atEnd     progress      // when the end was seen
 }
 
 // progress is how far a peer's kernel has come.
 type progress struct {
-	acknowledged int64 // bytes since the connection began, our FIN for one
-	endedFirst   bool  // its FIN had come before it acknowledged ours
+	acknowledged int64 // bytes since the connection began; our FIN counts as one
+	endedFirst   bool  // its FIN came before it acknowledged ours
 	over         bool  // both sides have ended, or it was reset
 }
 
@@ -50,7 +50,7 @@ func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel 
 	a.wire.Conn = r.wire
 	r.control(func(fd int) {
 		p, _ := progressOf(fd)
-		left, _ := unacknowledged(fd) // of the handshake
+		left, _ := unacknowledged(fd) // bytes of the handshake
 		r.base = p.acknowledged + int64(left)
 	})
 	a.tcp.SetReadDeadline(time.Time{})
@@ -59,8 +59,8 @@ func newFeedbackConn(s *FeedbackServer, a *arrival, ctx context.Context, cancel 
 	return r
 }
 
-// watch waits for the reader's end. A reader has nothing to say: what it writes
-// is not even decrypted.
+// watch waits for the reader's end. A reader has nothing to say, so what it writes is
+// not even decrypted.
 func (r *FeedbackConn) watch() {
 	defer close(r.ended)
 	var buf [512]byte
@@ -81,8 +81,8 @@ func (r *FeedbackConn) watch() {
 	}
 }
 
-// Write writes whole tuples, cutting none between two TLS records, and waits
-// until the kernel has taken them.
+// Write writes whole tuples, none of them split over two TLS records, and waits until
+// the kernel has taken them.
 func (r *FeedbackConn) Write(tuples []byte) error {
 	for len(tuples) > 0 {
 		size, count := wholeTuples(tuples)
@@ -105,15 +105,14 @@ func (r *FeedbackConn) Write(tuples []byte) error {
 	return nil
 }
 
-// afterTuples is how long the connection stays open behind the last tuple: some
-// readers take its end for an error while they still read.
+// afterTuples is how long the connection stays open after the last tuple: some readers
+// take an end that comes while they still read for an error.
 const afterTuples = 150 * time.Millisecond
 
-// Finish ends the connection behind what was written, at once if that is
-// nothing, and waits for the reader to end it too. confirmed says that it has
-// got everything: the reader itself had ended after it had acknowledged our own
-// end, and nothing was reset. If not, err says why. Elsewhere than on Linux
-// that cannot be known, and nothing is ever confirmed.
+// Finish ends the connection after what was written, at once if that is nothing, and
+// waits for the reader to end it too. confirmed says that the reader has got everything:
+// it ended its side after it had acknowledged our end, and nothing was reset. If not, err
+// says why. This can be known only on Linux; elsewhere nothing is ever confirmed.
 func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 	err = r.end()
 	last := r.progress()
@@ -134,10 +133,10 @@ func (r *FeedbackConn) Finish() (confirmed bool, err error) {
 	return true, nil
 }
 
-// Acknowledged says, after Finish, that the reader's kernel had every tuple when
-// the reader ended the connection. That is less than to have read them, and more
-// than to have had nothing to say: a reader that ends its side and then takes our
-// end, as `openssl s_client </dev/null` does, has not acknowledged them.
+// Acknowledged reports, after Finish, whether the reader's kernel had every tuple when
+// the reader ended the connection. That proves less than that the reader has read them,
+// but something: a reader that ends its side early and then takes our end, as
+// `openssl s_client </dev/null` does, has not acknowledged them.
 func (r *FeedbackConn) Acknowledged() bool { return r.acked }
 
 // end ends our side, and returns nil if the reader's FIN has come too.
@@ -155,8 +154,8 @@ func (r *FeedbackConn) end() error {
 	} else {
 		patience = min(patience, r.server.front.limits.LingerPressed)
 	}
-	// In one segment with close_notify: readers that end at close_notify have
-	// then acknowledged our FIN.
+	// In one segment with close_notify, so that readers that end at close_notify
+	// have acknowledged our FIN by then.
 	r.control(cork)
 	if err := r.stream.CloseWrite(); err != nil {
 		return r.reason(err)
@@ -170,8 +169,8 @@ func (r *FeedbackConn) end() error {
 	return nil
 }
 
-// gone reports whether a reader that ended its side before we ended ours resets
-// our end, because it is no more, or takes it.
+// gone reports whether a reader that ended its side before we ended ours is gone: it then
+// resets the connection in answer to our end, instead of acknowledging it.
 func (r *FeedbackConn) gone() bool {
 	const often = 5 * time.Millisecond
 	tick := time.NewTicker(often)
@@ -192,7 +191,7 @@ func (r *FeedbackConn) gone() bool {
 	}
 }
 
-// awaitEnd waits for the reader's FIN as long as it takes something now and
+// awaitEnd waits for the reader's FIN, as long as the reader takes something now and
 // then.
 func (r *FeedbackConn) awaitEnd(patience time.Duration) error {
 	tick := time.NewTicker(max(patience/100, time.Millisecond))
@@ -217,7 +216,7 @@ func (r *FeedbackConn) awaitEnd(patience time.Duration) error {
 	}
 }
 
-// reason prefers what the reader did to what came of it here.
+// reason prefers what the reader did, if that is known, to the error that it led to here.
 func (r *FeedbackConn) reason(err error) error {
 	select {
 	case <-r.ended:

@@ -19,17 +19,16 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// ErrServerClosed is what Serve returns after Shutdown and Close, and why a
-// session ends that Close has cut.
+// ErrServerClosed is what Serve returns after Shutdown and Close, and the reason given
+// to sessions that Close has cut.
 var ErrServerClosed = errors.New("gateway: server closed")
 
-// Endpoint is something to listen on: an address, or a listener for TCP that
-// its owner has opened and the server closes. Label says in Hello by which
-// endpoint a client came.
+// Endpoint is something to listen on: an address, or a TCP listener that its owner has
+// opened and the server closes. Label tells in Hello by which endpoint a client came.
 //
-// From the addresses of ProxyProtocol a connection has to begin with a PROXY
-// header, version 1 or 2, and the address in it is believed. Connections from
-// elsewhere are taken as they are: a header of theirs is no TLS and no frame.
+// A connection from an address in ProxyProtocol has to begin with a PROXY header of
+// version 1 or 2, and the address in it is believed. Connections from elsewhere are
+// taken as they are: a PROXY header from there is neither TLS nor a frame.
 type Endpoint struct {
 	Address       string
 	Listener      net.Listener
@@ -41,12 +40,11 @@ type Endpoint struct {
 type Port struct {
 	Endpoints []Endpoint
 
-	// Certificate gives the server's certificate to each new connection. It must
-	// be RSA for the oldest clients.
+	// Certificate gives the server's certificate for each new connection. For the
+	// oldest clients it must be RSA.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-	// MinVersion is tls.VersionTLS12 if it is zero. With TLS 1.0 see
-	// Hello.SplitsRecords.
+	// MinVersion defaults to tls.VersionTLS12. For TLS 1.0 see Hello.SplitsRecords.
 	MinVersion uint16
 
 	// LegacyCiphers admits RSA key exchange, CBC with SHA-256, and 3DES. Whether
@@ -54,18 +52,18 @@ type Port struct {
 	// GODEBUG=tlssha1=1.
 	LegacyCiphers bool
 
-	// Ready is closed when sessions can be opened; nil: they always can. Until then a
-	// connection waits behind its handshake, and does not count for its address: the
-	// program that opened it may have written and gone, and opened the next.
+	// Ready is closed when sessions can be opened; nil means always. Until then a
+	// connection waits after its handshake, and does not count for its address: the
+	// program that opened it may have written, gone, and opened the next one.
 	Ready <-chan struct{}
 
-	// Terminated are the addresses from which connections come without TLS,
-	// because a program there (stunnel, haproxy) has ended it. They are spoken to
-	// in plain TCP only, and no other address is.
+	// Terminated are the addresses from which connections come without TLS, because a
+	// program there (stunnel, haproxy) has ended it. These speak plain TCP only, and no
+	// other address may.
 	Terminated []netip.Prefix
 
-	// Failed is told of a handshake that failed for a reason that the operator can do something about: the log
-	// has both sentences too. nil: it is not wanted. It is called from several goroutines, and borrows the Hello.
+	// Failed, unless nil, is told of each handshake that failed for a reason that the operator can do something
+	// about. The log has both sentences too. It is called from several goroutines, and borrows the Hello.
 	Failed func(h *Hello, reason, remedy string)
 
 	Limits Limits
@@ -81,31 +79,31 @@ type front struct {
 	legacy    bool           // Port.LegacyCiphers
 	ready     <-chan struct{}
 	log       zerolog.Logger
-	often     zerolog.Logger // for what a stranger can make happen at will
-	seldom    zerolog.Logger // for what one who is over a rate goes on doing
+	often     zerolog.Logger // limited: for what any stranger can cause
+	seldom    zerolog.Logger // limited more: for what one client over a rate causes again and again
 	admit     func(*Hello) (welcome func(*arrival), err error)
 	failed    func(h *Hello, reason, remedy string) // Port.Failed
 	relieve   func() bool                           // ends a connection that can be spared, if there is one
-	yield     func(excess map[string]int) *place    // has one of an app with excess give way, and returns its place
+	yield     func(excess map[string]int) *place    // ends a connection of an app with excess, and returns its place
 	census    *census
 	pending   *pending
 	gate      *gate
 	crew      *crew
 	computing *computing
-	early     atomic.Int64 // arrivals that wait for their hellos on the crew
+	early     atomic.Int64 // arrivals on the crew that wait for their hellos
 	hellos    atomic.Int64 // bytes of hellos that are longer than firstHello
 	counters  portCounters
 
-	ctx    context.Context // until handshakes have to end
+	ctx    context.Context // ends when handshakes have to
 	cancel context.CancelFunc
 
 	mu        sync.Mutex
 	listeners []labelled
-	closed    bool // no more is accepted
-	aborted   bool // and no handshake begins
+	closed    bool // no connection is accepted any more
+	aborted   bool // no handshake begins any more
 	crowd     *crowd
-	arrivals  map[*waiter]*arrival // in the handshake
-	running   sync.WaitGroup       // accept loops, arrivals and what welcomes them
+	arrivals  map[*waiter]*arrival // whose handshakes are under way
+	running   sync.WaitGroup       // accept loops, arrivals, and the functions that welcome them
 }
 
 type labelled struct {
@@ -189,7 +187,7 @@ func (f *front) serve() error {
 	return fmt.Errorf("gateway: %w", err)
 }
 
-// accept goes on when no descriptor is left: others will end.
+// accept goes on when no descriptor is left: other connections will end.
 func (f *front) accept(l labelled) error {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	pause := shortest
@@ -215,7 +213,7 @@ func (f *front) accept(l labelled) error {
 	}
 }
 
-// passes reports whether accept can work again later.
+// passes reports whether accept may succeed again later.
 func passes(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
 		syscall.ECONNABORTED} {
@@ -226,7 +224,7 @@ func passes(err error) bool {
 	return false
 }
 
-// networks gives those of IPv4 their own form, as addresses are compared in it.
+// networks brings IPv4 networks into IPv4 form, in which addresses are compared.
 func networks(given []netip.Prefix) []netip.Prefix {
 	var all []netip.Prefix
 	for _, n := range given {
@@ -235,7 +233,7 @@ func networks(given []netip.Prefix) []netip.Prefix {
 	return all
 }
 
-// contains reports whether a is in one of networks, in whatever form it comes.
+// contains reports whether a, in whatever form, is in one of networks.
 func contains(networks []netip.Prefix, a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
@@ -247,7 +245,7 @@ func (f *front) stopped() bool {
 	return f.closed
 }
 
-// stop ends accepting. What was accepted has its handshake.
+// stop ends accepting. Connections that were accepted still have their handshake.
 func (f *front) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -260,7 +258,7 @@ func (f *front) stop() {
 	}
 }
 
-// abort ends the handshakes too, and returns when all goroutines have.
+// abort ends the handshakes too, and returns when all goroutines have ended.
 func (f *front) abort() {
 	f.stop()
 	f.cancel()

@@ -11,25 +11,23 @@ import (
 
 var errOverRate = errors.New("gateway: more handshakes from this address than handshake_rate_per_address allows")
 
-// errEvicted is why a handshake ends that has had its time when others needed its
-// place.
+// errEvicted ends a handshake that has had its time when others need its place.
 var errEvicted = errors.New("gateway: others needed the handshake's place")
 
-// gate lets handshakes run: a pace for each source, then a handshakeQueue, with
-// a lock and a clock.
+// gate lets handshakes run. It keeps each source to its pace, and then asks a
+// handshakeQueue, to which it adds a lock and a clock.
 type gate struct {
-	patience time.Duration // for one's turn by the rate
+	patience time.Duration // how long a handshake may wait for its turn by the rate
 
 	mu      sync.Mutex
 	pace    *pace.Each[source]
-	pausing int // until their turn by the rate
+	pausing int // handshakes that wait for their turn by the rate
 	delayed uint64
 	queue   *handshakeQueue
 	timer   *time.Timer // set while a handshake waits
 }
 
-// newGate leaves those who have to wait for their turn by the rate half of their
-// time for the handshake.
+// newGate leaves handshakes that wait for their turn by the rate half of their time.
 func newGate(l Limits) *gate {
 	return &gate{
 		patience: l.HandshakeTimeout / 2,
@@ -38,9 +36,9 @@ func newGate(l Limits) *gate {
 	}
 }
 
-// enter waits until the handshake of t may run, until deadline at most. t.drop is called if
-// it must go before leave. The error is errOverRate at once if the rate would let it wait
-// for too long.
+// enter waits until the handshake of t may run, but not beyond deadline. t.drop is called if
+// it has to go before leave. If the rate would make it wait for too long, the error is
+// errOverRate at once.
 func (g *gate) enter(ctx context.Context, deadline time.Time, t *turn) error {
 	if err := g.pause(ctx, deadline, t.from); err != nil {
 		return err
@@ -103,7 +101,7 @@ func (g *gate) pause(ctx context.Context, deadline time.Time, from source) error
 	}
 }
 
-// goesOn says that a turn has come further: its client has done its part, or we have.
+// goesOn says that a handshake has made a step: its client has done its part, or we have.
 func (g *gate) goesOn(t *turn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,7 +128,7 @@ func (g *gate) grant() {
 	}
 }
 
-// figures fills in what is known here.
+// figures fills in the figures that the gate has.
 func (g *gate) figures(s *PortStats) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -12,14 +12,13 @@ import (
 	"time"
 )
 
-// errClientFull is sent as an alert, or seen as an end behind the handshake.
+// errClientFull reaches the client as an alert, or as an end right after the handshake.
 var errClientFull = errors.New("gateway: the client has as many connections as connections_per_client allows")
 
-// errFull is seen as an end behind the handshake.
+// errFull reaches the client as an end right after the handshake.
 var errFull = errors.New("gateway: all connections are taken, and the client's app has its share of them")
 
-// errAddressFull is why a connection ends whose address is known only from its
-// PROXY header.
+// errAddressFull ends a connection whose address is known only from its PROXY header.
 var errAddressFull = errors.New("gateway: the address has as many connections as connections_per_address allows")
 
 // arrival is a connection between accept and the end of its handshake.
@@ -35,24 +34,24 @@ type arrival struct {
 	held     int // bytes of its hello that are counted in front.hellos
 	hello    Hello
 	proxied  bool           // a PROXY header has to come
-	via      netip.AddrPort // the program in front, where the header has named another
-	spoken   language       // by the first bytes
-	welcome  func(*arrival) // what to do with it when it is done; owns it and its place in the census
+	via      netip.AddrPort // the program in front, if the header has named another address
+	spoken   language       // what the first bytes are
+	welcome  func(*arrival) // takes the connection after the handshake; owns it and its place in the census
 	refusal  error
 	dropped  atomic.Bool
-	evicted  atomic.Bool     // from its place among the handshakes; the connection is left in peace
-	ctx      context.Context // until others need its place, or the port closes
+	evicted  atomic.Bool     // from its place among the handshakes; the connection stays for now
+	ctx      context.Context // ends when others need its place, or the port closes
 	cancel   context.CancelFunc
 	deadline time.Time // of the handshake
 
-	desk  *desk               // from its ClientHello on, until the handshake is over
+	desk  *desk               // from its ClientHello to the end of the handshake
 	peers []*x509.Certificate // crypto/tls's own slice
-	shown *x509.Certificate   // our certificate, once the client has been sent it
+	shown *x509.Certificate   // our certificate, once it was sent to the client
 	last  lastBytes           // that the client has sent
 
 	yields chan struct{} // closed when it has to give way while it waits for Port.Ready
-	behind []byte        // what its provider's first frames begin with, where that had to be read before
-	stake  stake         // by the last look, under the lock of front.pending
+	behind []byte        // the beginning of the provider's frames, if it had to be read early
+	stake  stake         // when last looked at; under the lock of front.pending
 }
 
 func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
@@ -78,8 +77,8 @@ func newArrival(f *front, tcp *net.TCPConn, l labelled) *arrival {
 	return a
 }
 
-// listen reads what the client has to say first, and returns what the handshake is to
-// be done with, nil if there is none to be done.
+// listen reads what the client says first, and returns the tls.Conn to do the handshake
+// with; nil if there is no handshake to do.
 func (a *arrival) listen() (*tls.Conn, error) {
 	f := a.front
 	if err := a.tcp.SetDeadline(a.deadline); err != nil {
@@ -130,8 +129,8 @@ func (a *arrival) shakeHands(conn *tls.Conn) error {
 	return nil
 }
 
-// conclude gives up what only a handshake needs, and takes the connection in, or
-// ends it for err.
+// conclude frees what only a handshake needs, and then welcomes the connection, or ends
+// it because of err.
 func (a *arrival) conclude(err error) {
 	f := a.front
 	if a.reader != nil {
@@ -142,7 +141,7 @@ func (a *arrival) conclude(err error) {
 	if a.turn != nil {
 		f.gate.leave(a.turn) // from here on it is not evicted
 	}
-	if err == nil && a.evicted.Load() { // when it needed no place any more
+	if err == nil && a.evicted.Load() { // it was evicted when it no longer needed the place
 		a.tcp.SetDeadline(a.deadline)
 	}
 	if err != nil && a.evicted.Load() && a.refusal == nil {
@@ -170,8 +169,8 @@ func (a *arrival) conclude(err error) {
 	}
 }
 
-// reveal reads the PROXY header. From then on a is from the address that it
-// names: for its place, for Admit, and for the log.
+// reveal reads the PROXY header. From then on a counts as coming from the address that
+// the header names: for its place, for Admit, and for the log.
 func (a *arrival) reveal() error {
 	f := a.front
 	f.counters.awaitingHello.Add(1)
@@ -200,8 +199,8 @@ func (a *arrival) reveal() error {
 	return errAddressFull
 }
 
-// introduce decides about a client that comes through a program in front of us,
-// which has ended its TLS: all that is known is the address.
+// introduce decides about a client that comes through a program in front of us which has
+// ended its TLS: all that is known is its address.
 func (a *arrival) introduce() error {
 	a.wire = &wire{Conn: a.tcp}
 	a.stream = plain{a.wire}
@@ -217,12 +216,11 @@ func (a *arrival) decide() error {
 	return a.refusal
 }
 
-// join counts the connection as the client's, which by now has proven to be who
-// it says: no other can take its places. Between decide and join others may
-// have come.
+// join counts the connection for its client, which by now has proven who it is, so that
+// no other can take its places. Between decide and join other connections may have come.
 //
-// Where no place is left, one of an app with more than its share of them gives
-// way to an app that has less.
+// If no place is left, a connection of an app with more than its share gives way to one of
+// an app that has less.
 func (a *arrival) join() error {
 	f := a.front
 	for {
@@ -246,16 +244,16 @@ func (a *arrival) join() error {
 	}
 }
 
-// release lets go of what a tls.Conn would keep for as long as it is open,
-// more than a third of its memory: the client's certificates, and a.
+// release frees what a tls.Conn would otherwise keep for as long as it is open, more than a
+// third of its memory: the client's certificates, and a.
 func (a *arrival) release() {
 	clear(a.peers)
 	a.peers = nil
 	a.wire.arrival = nil
 }
 
-// keepAlive finds peers that have gone without a word. No connection is ever
-// closed for being idle. It is set once a connection lasts: a handshake has its deadline.
+// keepAlive finds peers that are gone without a word; no connection is ever closed for
+// being idle. It is set once a connection lasts: until then a handshake has its deadline.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
 
 // verify runs within the handshake, where an error becomes an alert.
@@ -270,7 +268,7 @@ func (a *arrival) verify(state tls.ConnectionState) error {
 	return a.decide()
 }
 
-// drop gives a's place to another.
+// drop gives the place of a to another.
 func (a *arrival) drop() {
 	a.dropped.Store(true)
 	a.cancel()

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// language is what a client's first bytes are.
+// language is the protocol of a client's first bytes.
 type language uint8
 
 const (
-	speaksTLS language = iota // or something that crypto/tls may judge
+	speaksTLS language = iota // or something that crypto/tls is left to judge
 	speaksSSLv2
 	speaksSSLv3
 	speaksFrames
@@ -22,7 +22,7 @@ const (
 	speaksElse
 )
 
-// languageOf looks at the bytes up to what readHello takes for complete.
+// languageOf looks at the bytes that helloReader has read.
 func languageOf(head []byte) language {
 	const (
 		handshake = 22
@@ -75,8 +75,8 @@ const (
 		"of this listener"
 )
 
-// diagnosis says of a failed handshake what the client speaks, and what the
-// operator can do about it; nothing if that is not known.
+// diagnosis says for a failed handshake what the client speaks, and what the operator can
+// do about it; both are empty if that is not known.
 func (a *arrival) diagnosis(err error) (speaks, remedy string) {
 	switch {
 	case errors.Is(err, errNoProxyHeader):
@@ -101,7 +101,7 @@ func (a *arrival) diagnosis(err error) (speaks, remedy string) {
 	return a.front.diagnosis(&a.hello, err)
 }
 
-// diagnosis of a hello that crypto/tls has understood.
+// diagnosis does the same for a hello that crypto/tls has understood.
 func (f *front) diagnosis(h *Hello, err error) (speaks, remedy string) {
 	newest := newestVersion(h.OfferedVersions)
 	if newest == 0 || newest >= tls.VersionTLS13 {
@@ -123,7 +123,7 @@ func (f *front) diagnosis(h *Hello, err error) (speaks, remedy string) {
 	return "", ""
 }
 
-// misled is the diagnosis of a connection without TLS whose first bytes are no
+// misled is the diagnosis of a connection without TLS whose first bytes are not a
 // frame.
 func (c *Conn) misled(b []byte) (speaks, remedy string) {
 	if _, ok := c.stream.(plain); !ok {
@@ -141,8 +141,8 @@ func (c *Conn) misled(b []byte) (speaks, remedy string) {
 	return "", ""
 }
 
-// newestVersion leaves out the reserved ones (GREASE, RFC 8701), and is 0 if there
-// is no other.
+// newestVersion gives the newest version offered, leaving out reserved ones (GREASE,
+// RFC 8701); 0 if there is no other.
 func newestVersion(offered []uint16) (newest uint16) {
 	for _, v := range offered {
 		if v >= tls.VersionTLS10 && v <= tls.VersionTLS13 {
@@ -152,9 +152,8 @@ func newestVersion(offered []uint16) (newest uint16) {
 	return newest
 }
 
-// refusedSHA1 reports whether crypto/tls has ended a handshake of TLS 1.2 because
-// the client wanted or made a signature with SHA-1. It has no error of its own
-// for that.
+// refusedSHA1 reports whether crypto/tls has ended a handshake of TLS 1.2 because the
+// client wanted or made a signature with SHA-1. crypto/tls has no error value for that.
 func refusedSHA1(err error) bool {
 	return slices.ContainsFunc([]string{
 		"missing signature_algorithms",

@@ -7,9 +7,10 @@ import (
 	"apnsbridge/gateway/unix"
 )
 
-// Both sides have ended. A provider that has gone altogether answers the packet
-// with a reset; one that still reads, with an acknowledgement. The session has
-// to know which, for only the second will send anything again.
+// firstLook and longestLook are the waits between checks of whether the packet arrived,
+// once both sides have ended. A provider that is gone altogether answers the packet with a
+// reset; one that still reads, with an acknowledgement. The session has to know which, for
+// only the second kind will send anything again.
 const (
 	firstLook, longestLook = time.Millisecond, 100 * time.Millisecond
 )
@@ -26,8 +27,8 @@ func (c *Conn) takeLeave() {
 	c.lookBack()
 }
 
-// untold is why the session of a connection that ended in order was not told all it
-// had to say, nil if it was.
+// untold is io.EOF if the provider of a connection that ended in an orderly way was not
+// sent the packet that the session had asked for, and nil otherwise.
 func (c *Conn) untold() error {
 	if c.last != nil && c.last.packet && c.packet.end == 0 {
 		return io.EOF
@@ -35,8 +36,8 @@ func (c *Conn) untold() error {
 	return nil
 }
 
-// lookBack finishes the connection if it is known how the packet fared, and
-// else looks again later. The sweep ends one of which it never is.
+// lookBack finishes the connection if it is known whether the packet arrived, and else
+// checks again later. If that is never known, the sweep ends the connection.
 func (c *Conn) lookBack() {
 	switch err := socketError(c.fd); {
 	case err != nil:
@@ -49,8 +50,8 @@ func (c *Conn) lookBack() {
 	}
 }
 
-// socketError is what the kernel has learnt of a connection that is not read
-// from or writes to.
+// socketError is the error that the kernel has noted for a connection that we neither read
+// from nor write to.
 func socketError(fd int) error {
 	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -62,12 +63,12 @@ func socketError(fd int) error {
 	return nil
 }
 
-// broke ends a connection that the provider or the network has broken. All that our
-// kernel had of it has been read.
+// broke ends a connection that the provider or the network has broken. Everything that
+// our kernel had of it has been read.
 //
-// One that had ended its stream before, and that was told nothing, has ended in order:
-// a provider that closes its socket with our session ticket unread sends a reset behind
-// its close_notify.
+// If the provider had ended its stream before, and was told nothing, this still counts as
+// an orderly end: a provider that closes its socket with our session ticket unread sends
+// a reset after its close_notify.
 func (c *Conn) broke(err error) {
 	if c.theirs != open && c.packet.end == 0 {
 		c.finish(c.untold())
@@ -85,8 +86,8 @@ func (c *Conn) broke(err error) {
 	c.finish(err)
 }
 
-// finish closes the descriptor and the session; idempotent. A descriptor that is
-// gnet's is closed by who called us.
+// finish closes the descriptor and the session. It may be called more than once. If gnet
+// holds the descriptor, the caller closes that.
 func (c *Conn) finish(err error) {
 	if c.ours == reset {
 		return

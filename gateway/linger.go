@@ -42,9 +42,9 @@ func (s *Server) sweepOnce(now time.Time) {
 	}
 }
 
-// relieve ends the connection that has lingered in silence for longest, or, where
-// all of them go on writing, for longest in all. It reports whether there is one
-// that has had its time.
+// relieve ends the connection that has lingered in silence for longest, or, if all of them
+// go on writing, the one that has lingered for longest in all. It reports whether there is
+// one that has had its time.
 func (s *Server) relieve() bool {
 	now := time.Now()
 	s.mu.Lock()
@@ -68,18 +68,18 @@ func (s *Server) relieve() bool {
 	return true
 }
 
-// ender is a session that can be asked to come to its end in good order.
+// ender is a session that can be asked to end in an orderly way.
 type ender interface{ End() }
 
-// yield has the connection give way that has been idle for longest, of the app
-// that is furthest beyond its share, and returns its place; nil if no app is. The
-// provider is told as at a shutdown, and has LingerPressed to end its side.
+// yield makes a connection give way: the one that has been idle for longest, of the app
+// that is furthest beyond its share. It returns its place; nil if no app is beyond its
+// share. The provider is told as at a shutdown, and has LingerPressed to end its side.
 func (s *Server) yield(excess map[string]int) *place {
 	now := time.Now()
 	s.mu.Lock()
 	if s.pressed >= s.front.limits.Handshakes {
 		s.mu.Unlock()
-		return nil // as many as that are still on their way out
+		return nil // that many are already on their way out
 	}
 	var gives *Conn
 	for c := range s.conns {

@@ -9,17 +9,17 @@ import (
 	"apnsbridge/binproto"
 )
 
-// loop is what the connections of one event loop share, one after the other.
+// loop is what the connections of one event loop share, one at a time.
 type loop struct {
 	gnet.EventLoop
 	scratch
-	spare int // a descriptor to be given up for one that is needed, -1 if there is none
+	spare int // a descriptor to be closed when another one is needed; -1 if there is none
 }
 
-// scratch is what a connection is read with.
+// scratch is the memory that a connection is read with.
 type scratch struct {
 	plain []byte // what crypto/tls has decrypted
-	raw   []byte // what is read from a descriptor that gnet does not watch
+	raw   []byte // what was read from a descriptor that gnet does not watch
 	note  binproto.Notification
 }
 
@@ -38,7 +38,7 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 	return l
 }
 
-// anyLoop is nil until the first has had a connection.
+// anyLoop gives some loop; nil until one has had a connection.
 func (s *Server) anyLoop() *loop {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *Server) welcome(a *arrival, remote netip.AddrPort, open Opener) {
 	}
 }
 
-// handler is what gnet calls, always on the connection's loop. The three calls
-// end with Close if the descriptor is no longer gnet's to watch.
+// handler is what gnet calls, always on the connection's loop. Its methods return
+// gnet.Close if gnet is not to watch the descriptor any longer.
 type handler struct {
 	gnet.BuiltinEventEngine
 	server *Server
@@ -116,8 +116,8 @@ func (c *Conn) actionFor(gc gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// gnetLogger puts gnet's own words where ours are. Nothing it says at its info
-// level is of interest to who runs a gateway.
+// gnetLogger writes gnet's messages to our log. Nothing that gnet logs at info level is of
+// interest to whoever runs a gateway.
 type gnetLogger struct{ log zerolog.Logger }
 
 func (l gnetLogger) Debugf(format string, args ...any) { l.log.Trace().Msgf(format, args...) }

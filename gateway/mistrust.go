@@ -15,11 +15,11 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// lastBytes are the last that a client has sent within its handshake, as many as a
-// record has whose content is an alert in the clear.
+// lastBytes are the last bytes that a client has sent in its handshake, as many as a
+// record with an unencrypted alert has.
 type lastBytes [7]byte
 
-// add takes what has come.
+// add takes bytes that have come.
 func (l *lastBytes) add(b []byte) {
 	if keep := len(l) - len(b); keep > 0 {
 		copy(l[:], l[len(b):])
@@ -29,10 +29,10 @@ func (l *lastBytes) add(b []byte) {
 	copy(l[:], b[len(b)-len(l):])
 }
 
-// alert is the one that they are (RFC 5246, section 7.2), if they are one. In TLS
-// 1.3 OpenSSL sends in the clear what it has against a server's certificate, since
-// it has no keys yet to write with (RFC 8446, appendix D.4); crypto/tls expects it
-// encrypted, and calls it a bad record.
+// alert gives the alert that the bytes are (RFC 5246, section 7.2), if they are one. In
+// TLS 1.3 OpenSSL sends its alert about a server's certificate unencrypted, since it has
+// no keys to write with yet (RFC 8446, appendix D.4). crypto/tls expects it to be
+// encrypted, and reports a bad record.
 func (l *lastBytes) alert() (tls.AlertError, bool) {
 	if !bytes.Equal(l[:2], []byte{21, 3}) || !bytes.Equal(l[3:5], []byte{0, 2}) {
 		return 0, false
@@ -41,7 +41,7 @@ func (l *lastBytes) alert() (tls.AlertError, bool) {
 }
 
 // The alerts with which clients refuse a certificate (RFC 8446, section 6.2).
-// Erlang's sends a handshake failure for a wrong host name.
+// Erlang's library sends a handshake failure for a wrong host name.
 const (
 	handshakeFailure       tls.AlertError = 40
 	badCertificate         tls.AlertError = 42
@@ -56,13 +56,13 @@ const (
 var refusals = []tls.AlertError{handshakeFailure, badCertificate, unsupportedCertificate, certificateRevoked,
 	certificateExpired, certificateUnknown, unknownCA, accessDenied}
 
-// refusalOf is the alert with which a client has refused our certificate, if it has.
+// refusalOf gives the alert with which a client has refused our certificate, if it has.
 func refusalOf(err error, last *lastBytes) (tls.AlertError, bool) {
 	sent, clear := last.alert()
 	var op *net.OpError
 	remote := errors.As(err, &op) && op.Op == "remote error"
 	for _, refusal := range refusals {
-		// crypto/tls's own type for alerts is not exported, its words are the same.
+		// The type that crypto/tls uses for alerts is not exported, but its words are the same.
 		if remote && op.Err.Error() == refusal.Error() || !remote && clear && sent == refusal {
 			return refusal, true
 		}
@@ -70,8 +70,8 @@ func refusalOf(err error, last *lastBytes) (tls.AlertError, bool) {
 	return 0, false
 }
 
-// mistrust is why a client has ended its handshake when it had seen our
-// certificate, and what the operator can do about it.
+// mistrust is why a client has ended its handshake after it had seen our certificate, and
+// what the operator can do about it.
 type mistrust struct{ reason, remedy string }
 
 const (
@@ -80,8 +80,8 @@ const (
 	makeServer = "make another with `apnsbridge certs server --host NAME`, for every name that providers connect to"
 )
 
-// refusedBecause says what an alert of a client, which asked for name, means where
-// it was shown that certificate.
+// refusedBecause says what the alert of a client means that asked for name and was shown
+// the certificate shown.
 func refusedBecause(alert tls.AlertError, shown *x509.Certificate, name string, now time.Time) mistrust {
 	const refuses = "the provider does not trust the gateway's certificate: "
 	switch {
@@ -112,8 +112,8 @@ func refusedBecause(alert tls.AlertError, shown *x509.Certificate, name string, 
 		giveAuthority + "; if it has that, " + makeServer}
 }
 
-// mistrusted reports whether the client has ended its handshake because of our
-// certificate, by all that can be known, and logs it.
+// mistrusted reports whether the client has, as far as can be known, ended its handshake
+// because of our certificate. If so it logs that.
 func (a *arrival) mistrusted(err error) bool {
 	if a.shown == nil {
 		return false
@@ -141,7 +141,7 @@ func (a *arrival) mistrusted(err error) bool {
 	return false
 }
 
-// showing notes which certificate each client is shown.
+// showing wraps certificate to note which certificate each client is shown.
 func showing(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error),
 ) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {

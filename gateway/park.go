@@ -12,15 +12,14 @@ import (
 	"apnsbridge/gateway/unix"
 )
 
-// gnet has no pause: it reads whatever comes. A connection whose session has no
-// room is parked instead: its descriptor is taken away from gnet, so that the
-// kernel's window closes and the provider has to wait. When there is room again
-// it is read from directly, and goes back to gnet when nothing more is there.
-// Once we have ended our side no connection is parked.
+// gnet cannot pause: it reads whatever comes. A connection whose session has no room is
+// parked instead: its descriptor is taken away from gnet, so that the kernel's window
+// closes and the provider has to wait. When there is room again, the descriptor is read
+// directly, and goes back to gnet when there is nothing more to read. Once we have ended
+// our side, a connection is no longer parked.
 
-// park takes the descriptor away from gnet, which closes its own when the
-// present call returns. What was read before is in stash and partial, or still
-// inside the tls.Conn.
+// park takes the descriptor away from gnet, which closes its own when the present call
+// returns. What was read before is in stash and partial, or still inside the tls.Conn.
 func (c *Conn) park() {
 	if c.holder != watched || c.ours == reset {
 		return
@@ -43,7 +42,7 @@ func (c *Conn) goOn() {
 	if c.takeStash(); c.full || c.ours == reset {
 		return
 	}
-	// A neighbour on the loop waits at most as long as gnet would make it.
+	// Other connections on the loop wait no longer than gnet would make them.
 	for range 2 {
 		n, err := unix.Read(c.fd, c.loop.raw)
 		switch {
@@ -77,8 +76,8 @@ func (c *Conn) takeStash() {
 	c.countHeld()
 }
 
-// enroll gives the descriptor back to gnet, to the same loop. Ours stays open
-// until gnet has it.
+// enroll gives the descriptor back to gnet, to the same loop. Our own stays open until
+// gnet has it.
 func (c *Conn) enroll() {
 	fd, err := c.loop.dup(c.fd)
 	if err != nil {
@@ -106,7 +105,7 @@ func (l *loop) enroll(fd int, c *Conn) error {
 	if err != nil {
 		return err
 	}
-	if conn.RemoteAddr() == nil { // it has gone, and gnet would panic
+	if conn.RemoteAddr() == nil { // the connection is gone, and gnet would panic
 		conn.Close()
 		return unix.ENOTCONN
 	}
@@ -118,9 +117,8 @@ func (l *loop) enroll(fd int, c *Conn) error {
 	return (<-enrolled).Err
 }
 
-// enrollFailed tries again soon. The commonest reason is that the provider has
-// just ended the connection, which the next read says; the other is that no
-// descriptor is left.
+// enrollFailed tries again soon. The commonest reason is that the provider has just ended
+// the connection, which the next read will show; the other is that no descriptor is left.
 func (c *Conn) enrollFailed(err error) {
 	if c.ours != reset {
 		c.become(parked)
@@ -131,8 +129,8 @@ func (c *Conn) enrollFailed(err error) {
 	})
 }
 
-// dup duplicates fd. A loop keeps a spare descriptor for it: dup is what a
-// connection needs so as to end well, and gnet gives one back right after.
+// dup duplicates fd. A loop keeps a spare descriptor for this: a connection needs dup to
+// end well, and gnet closes another descriptor right after.
 func (l *loop) dup(fd int) (int, error) {
 	if l.spare < 0 {
 		l.spare = spareDescriptor()
@@ -151,7 +149,7 @@ func duplicate(fd int) (int, error) {
 	return n, os.NewSyscallError("dup", err)
 }
 
-// spareDescriptor is -1 if there is none.
+// spareDescriptor opens a descriptor to keep in reserve; -1 if there is none.
 func spareDescriptor() int {
 	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -9,19 +9,19 @@ import (
 type party struct {
 	from    source
 	inLine  int     // its index in line, or outside
-	inBusy  int     // and in busy
+	inBusy  int     // its index in busy, or outside
 	running []*turn // longest first
 	alike   alike   // of running
-	waiting []*turn // longest first, with a whole hello
-	parts   []*turn // longest first, that wait without
+	waiting []*turn // with a whole hello, longest first
+	parts   []*turn // that wait without a whole hello, longest first
 	partial int     // of running: without a whole hello
-	granted uint64  // of all that were granted, its last, 0 for none
-	chosen  *turn   // of waiting, who is first; nil: not known
+	granted uint64  // number of its last grant, among all; 0 for none
+	chosen  *turn   // of waiting: the one that is first; nil: not known
 }
 
 const outside = -1
 
-// line is a heap of the parties of which one waits, and may run by the bound of its source.
+// line is a heap of the parties that have a turn waiting which their source's bound allows.
 type line []*party
 
 func (l line) Len() int           { return len(l) }
@@ -48,7 +48,7 @@ func (l *line) Pop() any {
 	return p
 }
 
-// first is the party whose turn comes first, nil if there is none.
+// first is the party whose turn comes first; nil if there is none.
 func (l line) first() *party {
 	if len(l) == 0 {
 		return nil
@@ -56,7 +56,7 @@ func (l line) first() *party {
 	return l[0]
 }
 
-// begins and ends note what runs.
+// begins and ends note which turns run.
 func (p *party) begins(t *turn) {
 	p.running = append(p.running, t)
 	p.alike.add(t.looks, 1)
@@ -76,7 +76,7 @@ func (p *party) ends(i int) {
 	}
 }
 
-// waits notes one that waits with a whole hello.
+// waits notes a turn that waits with a whole hello.
 func (p *party) waits(t *turn) {
 	p.waiting = append(p.waiting, t)
 	if p.chosen != nil && p.alike.to(t.looks) <= p.alike.to(p.chosen.looks) {
@@ -84,8 +84,8 @@ func (p *party) waits(t *turn) {
 	}
 }
 
-// foremost is the turn that p has next, nil for none: of those with a whole hello the
-// one like the fewest that run, or else the last.
+// foremost is the turn that p has next; nil for none. Of those with a whole hello it is the
+// one whose hello is like the fewest that run. If there is none, it is the last of the others.
 func (p *party) foremost() *turn {
 	if p.chosen == nil && len(p.waiting) > 0 {
 		fewest := 0
@@ -104,8 +104,8 @@ func (p *party) foremost() *turn {
 	return p.chosen
 }
 
-// before reports whether the foremost turn of p comes before that of o. By place alone, a
-// source that has asked last would wait for all that the others have asked for.
+// before reports whether the foremost turn of p comes before that of o. If only the place
+// counted, a source that has asked last would wait for everything that others have asked for.
 func (p *party) before(o *party) bool {
 	t, u := p.foremost(), o.foremost()
 	if t.whole != u.whole {
@@ -120,7 +120,7 @@ func (p *party) before(o *party) bool {
 	return t.place < u.place
 }
 
-// file notes what p has, whenever that has changed.
+// file updates the indexes of the queue whenever what p has changes.
 func (q *handshakeQueue) file(p *party) {
 	switch runs := len(p.running) > 0; {
 	case runs && p.inBusy == outside:

@@ -33,9 +33,9 @@ func (f *front) take(c net.Conn, l labelled) {
 	c.Close()
 }
 
-// findPlace counts a new connection. Where there is no place for it, another one
-// has to go: of its own address if that has too many, or one that can be spared.
-// Where all places are those of admitted clients, it is let in for its handshake.
+// findPlace counts a new connection. If there is no place for it, another one has to go:
+// one of its own address if that has too many, or else one that can be spared. If admitted
+// clients have all places, the new one is let in for its handshake.
 func (f *front) findPlace(a *arrival) verdict {
 	v := f.census.enter(a.place, false)
 	switch {
@@ -55,7 +55,7 @@ func (f *front) makeRoom() bool {
 	return f.relieve() || f.drop(f.spare())
 }
 
-// makeWay has a connection of an app with excess give way, and returns its place, nil if there is none.
+// makeWay makes a connection of an app with excess give way, and returns its place; nil if there is none.
 func (f *front) makeWay(excess map[string]int) *place {
 	if p := f.pending.yield(excess); p != nil {
 		return p
@@ -63,7 +63,7 @@ func (f *front) makeWay(excess map[string]int) *place {
 	return f.yield(excess)
 }
 
-// drop reports whether there was one to drop.
+// drop drops a, unless it is nil, and reports whether it has.
 func (f *front) drop(a *arrival) bool {
 	if a == nil {
 		return false
@@ -72,8 +72,7 @@ func (f *front) drop(a *arrival) bool {
 	return true
 }
 
-// helloPatience is what a connection gets to say hello where others have no
-// place.
+// helloPatience is how long a connection has to say hello while others have no place.
 const helloPatience = time.Second
 
 func (f *front) spare() *arrival {
@@ -88,7 +87,7 @@ func (f *front) spareOf(from source) *arrival {
 	return f.takeOut(f.crowd.spareOf(from, time.Now()))
 }
 
-// takeOut gives the arrival of one that is out of the crowd, nil for none.
+// takeOut gives the arrival of a waiter that was taken out of the crowd; nil for none.
 func (f *front) takeOut(w *waiter) *arrival {
 	a := f.arrivals[w]
 	delete(f.arrivals, w)
@@ -106,7 +105,7 @@ func (f *front) add(a *arrival) bool {
 	return true
 }
 
-// remove takes a from those that abort closes.
+// remove takes a off the arrivals that abort closes.
 func (f *front) remove(a *arrival) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -22,16 +22,16 @@ const (
 	proxyLineMax   = 107 // bytes with CRLF
 )
 
-// readProxyHeader reads the header that a program in front puts before a
-// connection, and not a byte more. from is the address it had the connection
-// from, and is not valid where the program speaks for itself or does not know:
-// then the connection's own address holds. Of version 2, up to limit bytes are
-// read, and what stands behind the addresses is skipped.
+// readProxyHeader reads the header that a program in front puts before a connection, and
+// not a byte more. from is the address that the program had the connection from. It is not
+// valid if the program speaks for itself or does not know the address; the connection's own
+// address then counts. Of version 2, up to limit bytes are read, and what follows the
+// addresses is skipped.
 //
 // https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt
 func readProxyHeader(r io.Reader, limit int) (from netip.AddrPort, err error) {
 	var head [proxyLineMax]byte
-	begin := head[:len(proxySignature)] // no line is as short
+	begin := head[:len(proxySignature)] // every line is longer than this
 	switch _, err := io.ReadFull(r, begin); {
 	case err == io.EOF:
 		return from, err // nothing was said
@@ -51,8 +51,9 @@ func readProxyHeader(r io.Reader, limit int) (from netip.AddrPort, err error) {
 	return from, errNoProxyHeader
 }
 
-// readProxyLine reads version 1 behind the first have bytes of buf, as many at a
-// time as are sure to be of it, and returns the line without its end.
+// readProxyLine reads the rest of a header of version 1 whose first have bytes are in buf.
+// It reads no more bytes at a time than are sure to belong to the line, and returns the
+// line without its end.
 func readProxyLine(r io.Reader, buf []byte, have int) (string, error) {
 	for {
 		line := buf[:have]
@@ -74,9 +75,8 @@ func readProxyLine(r io.Reader, buf []byte, have int) (string, error) {
 	}
 }
 
-// leastOfProxyLine is how many bytes at least are still to come of a line that
-// has not ended: CRLF, and before it each of five spaces that is missing with a
-// byte behind it.
+// leastOfProxyLine is how many bytes a line that has not ended must still have at least:
+// CRLF and, before that, each missing one of its five spaces with a byte after it.
 func leastOfProxyLine(line []byte) int {
 	const known, spaces = proxyLine + "TCP", 5
 	switch {
@@ -111,9 +111,9 @@ func parseProxyLine(line string) (from netip.AddrPort, err error) {
 	return ends[0], nil
 }
 
-// readProxyBlock reads version 2 behind the signature: a byte for version and
-// command, a byte for family and protocol, the length of the rest, then both
-// addresses, both ports, and what we skip.
+// readProxyBlock reads a header of version 2 after its signature: a byte for version and
+// command, a byte for family and protocol, the length of the rest, then both addresses,
+// both ports, and what we skip.
 func readProxyBlock(r io.Reader, limit int) (from netip.AddrPort, err error) {
 	const (
 		fixed          = len(proxySignature) + 4
@@ -163,7 +163,7 @@ func readProxyBlock(r io.Reader, limit int) (from netip.AddrPort, err error) {
 	return from, nil
 }
 
-// cutHeader is why a header was not complete.
+// cutHeader says why a header was not complete.
 func cutHeader(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: it is cut short", errBadProxyHeader)

@@ -8,7 +8,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// receive takes what the loop has read. It borrows raw until it returns.
+// receive takes what was read from the descriptor. It borrows raw until it returns.
 func (c *Conn) receive(raw []byte) {
 	c.server.counters.bytesIn.Add(uint64(len(raw)))
 	if c.theirs != open {
@@ -19,7 +19,7 @@ func (c *Conn) receive(raw []byte) {
 	c.pump()
 	if c.ours < fin && c.last != nil && c.isTime() {
 		if c.end(); c.ours != reset {
-			c.pump() // what there was no room for before
+			c.pump() // for what there was no room before
 		}
 	}
 	rest := c.wire.raw
@@ -34,12 +34,12 @@ func (c *Conn) receive(raw []byte) {
 	c.countHeld()
 }
 
-// pump decrypts and gives frames to the session until there is nothing more to
-// read, or no more room.
+// pump decrypts, and gives frames to the session until there is nothing more to read, or
+// no more room.
 func (c *Conn) pump() {
 	plain := c.scratch.plain
 	start, end := 0, copy(plain, c.partial)
-	c.partial = c.partial[:0] // what of it is left is kept, or cut, below
+	c.partial = c.partial[:0] // what is left of it is kept, or cut, below
 	var err error
 	for {
 		start += c.parse(plain[start:end])
@@ -65,8 +65,8 @@ func (c *Conn) pump() {
 	c.keep(plain[start:end])
 }
 
-// readEnded is called with what crypto/tls says instead of bytes. A Temporary
-// error is the loop's own; all others stay with the tls.Conn and come again.
+// readEnded is called with the error that crypto/tls returns instead of bytes. errWouldBlock
+// is our own, and temporary; all others stay with the tls.Conn and come again.
 func (c *Conn) readEnded(err error) {
 	switch {
 	case err == error(errWouldBlock):
@@ -77,13 +77,12 @@ func (c *Conn) readEnded(err error) {
 	}
 }
 
-// isEOF reports whether err is close_notify or FIN, perhaps within a TLS record.
+// isEOF reports whether err stands for close_notify or FIN, even within a TLS record.
 func isEOF(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// parse gives the frames in b to the session and returns how many bytes they
-// had.
+// parse gives the frames in b to the session, and returns how many bytes they had.
 func (c *Conn) parse(b []byte) (used int) {
 	note := &c.scratch.note
 	frames, rejected := 0, 0
@@ -131,13 +130,13 @@ func (c *Conn) next(b []byte, note *binproto.Notification) (size int, err error)
 	}
 	size, err = c.large.Feed(b, note)
 	if err != binproto.ErrShort {
-		c.large = nil // note still borrows from it
+		c.large = nil // note still borrows its memory
 	}
 	return size, err
 }
 
-// unreadable ends a stream in which the next frame cannot be found. For the
-// session that is the provider's end: what came before is still settled.
+// unreadable ends a stream in which the next frame cannot be found. To the session this is
+// the provider's end: what came before it is still settled.
 func (c *Conn) unreadable(v binproto.Violation, b []byte) {
 	c.server.counters.violation(v)
 	e := c.server.front.often.Warn().Stringer("address", c.remote).Err(v)
@@ -160,7 +159,7 @@ func (c *Conn) keep(rest []byte) {
 	c.partial = append(c.partial[:0], rest...)
 }
 
-// cut throws away the part of a frame behind which the stream has ended.
+// cut throws away the part of a frame with which the stream has ended.
 func (c *Conn) cut(rest []byte) {
 	if len(rest) > 0 || c.large != nil {
 		c.server.counters.cut.Add(1)

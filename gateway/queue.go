@@ -5,46 +5,48 @@ import (
 	"time"
 )
 
-// handshakeQueue decides whose handshake may run. A complete hello comes before
-// one that is not, the source with the fewest running comes first, of several the
-// one whose last turn is longest ago, and of each source the turn whose hello is like
-// the fewest of those running: strangers who stall use one library, or send one hello
-// again and again, and a provider behind their address another. Of several it is the
-// one that was asked for last: where more is asked for than can run, those served would
-// otherwise be the ones that are about to give up.
+// handshakeQueue decides which handshakes may run.
 //
-// Where there is no place, whoever has been at it longest, of the source that
-// has most, has to go, once it has had patience to come to an end: a peer that
-// says hello and then nothing would keep its place for nothing. One whose hello is
-// like no other's of its source has that twice: a provider may be far away, or its
-// network lose a segment. A hello that is not complete has a quarter, and goes first.
-// Only who owes us something goes: with TLS 1.3 a client that has answered believes
-// that it is connected, and loses what it goes on to write.
+// A complete hello comes before an incomplete one. Then the source with the fewest
+// running handshakes comes first; of several such, the one whose last turn is longest
+// ago. Of each source, the turn comes first whose hello is like the fewest of those
+// running: strangers that stall use one library, or send one hello again and again,
+// while a provider behind the same address uses another. Of several such turns it is the
+// one that asked last: when more ask than can run, those that asked first are about to
+// give up.
+//
+// When there is no place left, one has to go: of the source that has most, the one that
+// has been running longest, once its patience is over. Otherwise a peer that says hello
+// and then nothing would keep its place for nothing. One whose hello is like no other of
+// its source has twice that patience: a provider may be far away, or its network may
+// lose a segment. An incomplete hello has a quarter of it, and goes first. Only one whose
+// client owes us something goes: with TLS 1.3 a client that has answered believes that it
+// is connected, and would lose what it goes on to write.
 //
 // It has neither lock nor clock.
 type handshakeQueue struct {
 	max, maxPerSource int
 	patience          time.Duration
 
-	asked, granted   uint64 // how often
+	asked, granted   uint64 // since the start
 	running, waiting int
 	parts            int // of waiting: without a whole hello; max at most
 
 	parties map[source]*party
-	line    line                // of parties, those that could have one more run
-	busy    []*party            // of parties, those of which some run; max at most
-	partial map[*party]struct{} // of parties, those of which some wait without a whole hello; max and one at most
+	line    line                // the parties that could have one more turn run
+	busy    []*party            // the parties that have a turn running; max at most
+	partial map[*party]struct{} // the parties that have a turn waiting without a whole hello; max and one at most
 }
 
 // turn is one handshake.
 type turn struct {
 	from  source
 	whole bool        // its hello is complete
-	looks looks       // of that
-	place uint64      // among all that have asked
-	since time.Time   // when it began to run, or its client to have its time anew
+	looks looks       // of its hello
+	place uint64      // its number among all that have asked
+	since time.Time   // when it began to run, or when its client was given its time anew
 	begin func()      // called when it may run
-	owes  func() bool // asked whether it waits for its client, and nothing of that has come
+	owes  func() bool // reports whether it waits for its client, and nothing of that has come
 	drop  func()      // called when it has to go
 }
 
@@ -58,7 +60,7 @@ func newHandshakeQueue(l Limits) *handshakeQueue {
 	}
 }
 
-// ask puts t behind all that wait.
+// ask puts t behind all others that wait.
 func (q *handshakeQueue) ask(t *turn) {
 	p := q.parties[t.from]
 	if p == nil {
@@ -80,8 +82,8 @@ func (q *handshakeQueue) ask(t *turn) {
 	}
 }
 
-// dropPart drops who has waited for longest without a whole hello, of the source
-// that has most of them.
+// dropPart drops the turn that has waited longest without a whole hello, of the source that
+// has most of these.
 func (q *handshakeQueue) dropPart() {
 	var most *party
 	for p := range q.partial {
@@ -93,7 +95,7 @@ func (q *handshakeQueue) dropPart() {
 	q.evict(most.parts[0])
 }
 
-// leave takes t out, whether it ran, waited or was gone already.
+// leave takes t out, whether it is running, waiting or already gone.
 func (q *handshakeQueue) leave(t *turn) {
 	p := q.parties[t.from]
 	if p == nil {
@@ -108,7 +110,7 @@ func (q *handshakeQueue) leave(t *turn) {
 	q.file(p)
 }
 
-// stopWaiting takes t out of those of p that wait, if it is there.
+// stopWaiting takes t out of those turns of p that wait, if it is among them.
 func (q *handshakeQueue) stopWaiting(p *party, t *turn) {
 	if i := slices.Index(p.waiting, t); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
@@ -123,8 +125,8 @@ func (q *handshakeQueue) stopWaiting(p *party, t *turn) {
 	}
 }
 
-// goesOn notes that t, which runs, has come further: its hello is complete, its client has
-// answered, or we have. Its client has the same time again.
+// goesOn notes that t, which runs, has made a step: its hello is complete, its client has
+// answered, or we have. Its client is given its time anew.
 func (q *handshakeQueue) goesOn(t *turn, now time.Time) {
 	p := q.parties[t.from]
 	if p == nil {
@@ -140,8 +142,8 @@ func (q *handshakeQueue) goesOn(t *turn, now time.Time) {
 	}
 }
 
-// grant lets run whoever may. It is called after ask, goesOn and leave, and
-// again when patience has passed while another waits.
+// grant lets every turn run that may. It is called after ask, goesOn and leave, and again
+// when time has passed while another waits.
 func (q *handshakeQueue) grant(now time.Time) {
 	for q.waiting > 0 {
 		p := q.next(now)
@@ -160,7 +162,7 @@ func (q *handshakeQueue) grant(now time.Time) {
 	}
 }
 
-// next makes a place and returns whose foremost turn it is for, nil if there is
+// next makes a place, and returns the party whose foremost turn may have it; nil if there is
 // none.
 func (q *handshakeQueue) next(now time.Time) *party {
 	first := q.line.first()
@@ -187,8 +189,8 @@ func (q *handshakeQueue) next(now time.Time) *party {
 	return full
 }
 
-// full is the party that comes first of those that have as many running as they may, and of
-// these one that has had its time; nil if there is none.
+// full gives the first of the parties that have as many running as they may and a turn that
+// has had its time, and gives that turn; nil if there is none.
 func (q *handshakeQueue) full(now time.Time) (full *party, stale *turn) {
 	for _, p := range q.busy {
 		if len(p.running) < q.maxPerSource || p.foremost() == nil || full != nil && !p.before(full) {
@@ -201,8 +203,8 @@ func (q *handshakeQueue) full(now time.Time) (full *party, stale *turn) {
 	return full, stale
 }
 
-// spare is the turn that gives way to another source's, nil if there is none: of
-// whoever has most without a whole hello, or else of whoever has most.
+// spare is the turn that gives way to another source's; nil if there is none. It is one of
+// the source that has most without a whole hello, or else of the source that has most.
 func (q *handshakeQueue) spare(now time.Time) *turn {
 	var victim *turn
 	most := 0
@@ -230,8 +232,8 @@ func (q *handshakeQueue) busiest() *party {
 	return most
 }
 
-// stale is the turn of p that has had its time for longest and owes us something, nil if
-// there is none: first of those without a whole hello.
+// stale is the turn of p whose time has been over for longest and whose client owes us
+// something; nil if there is none. Those without a whole hello come first.
 func (q *handshakeQueue) stale(p *party, now time.Time) (longest *turn) {
 	for _, t := range p.running {
 		had := now.Sub(t.since)
@@ -247,7 +249,7 @@ func (q *handshakeQueue) stale(p *party, now time.Time) (longest *turn) {
 	return longest
 }
 
-// patienceWith is what t of p has to come to its end, or one step further.
+// patienceWith is how long the turn t of p has to end, or to make its next step.
 func (q *handshakeQueue) patienceWith(t *turn, p *party) time.Duration {
 	if itself := 1 + len(p.running); len(p.running) > 1 && p.alike.to(t.looks) == itself {
 		return 2 * q.patience

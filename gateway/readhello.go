@@ -6,32 +6,32 @@ import (
 	"sync"
 )
 
-// A ClientHello is read before a handshake has a place, so that whoever stays
-// silent takes none. Its first bytes are any connection's; up to smallHello
-// bytes come out of what all of a port may hold together, Connections x 512
-// bytes; for more, or when that is used up, it needs the place of a handshake.
+// A ClientHello is read before its handshake has a place, so that a silent connection
+// takes none. Every connection has room for the first bytes of its hello. Up to smallHello
+// bytes come out of what all connections of a port may hold together, Connections x 512
+// bytes. For more, or when that is used up, the hello needs a place among the handshakes.
 const (
 	firstHello = 512
 	smallHello = 4 << 10
 	helloShare = 1 << 9
 )
 
-// smallHellos are buffers of smallHello bytes: strangers make no garbage.
+// smallHellos has buffers of smallHello bytes, so that strangers make no garbage.
 var smallHellos = sync.Pool{New: func() any { return new([smallHello]byte) }}
 
 var errHelloTooLong = errors.New("gateway: the ClientHello is longer than hello_bytes")
 
-// helloReader holds a hello while it is read, and until the handshake has it.
+// helloReader holds a hello while it is read, and until the handshake has taken it.
 type helloReader struct {
 	first [firstHello]byte
 	small *[smallHello]byte
 	scan  helloScan
 }
 
-// read reads from r until the client's first message is complete, or until it is
-// clear that crypto/tls will not like it, and returns what it has read; that is
-// h's. It asks grow before it holds so many bytes, of which the first 512 are
-// free. A message that says it is longer than limit is not waited for.
+// read reads from r until the client's first message is complete, or until it is clear
+// that crypto/tls will not take it. It returns what it has read, in memory that belongs to
+// h. Before it holds more than the first 512 bytes it asks grow for the new size. It does
+// not wait for a message that claims to be longer than limit.
 func (h *helloReader) read(r io.Reader, limit int, grow func(size int) error) ([]byte, error) {
 	buf := h.first[:0:min(firstHello, limit)]
 	for {
@@ -81,20 +81,20 @@ func (h *helloReader) release() {
 	}
 }
 
-// helloScan looks for the end of a handshake message, which may come in several
-// records (RFC 5246, section 6.2.1), or for something else altogether. It sees
+// helloScan looks for the end of a handshake message, which may come in several records
+// (RFC 5246, section 6.2.1), or for bytes that are something else altogether. It looks at
 // each byte once.
 type helloScan struct {
 	record  [5]byte // the head of the present record
 	message [4]byte // the head of the message
-	inHead  int     // bytes of record
-	left    int     // bytes of the present record that have not come
-	have    int     // bytes of the message
+	inHead  int     // bytes of record that have come
+	left    int     // bytes of the present record that have not come yet
+	have    int     // bytes of the message that have come
 	done    bool
 }
 
-// feed takes the next bytes, and reports whether the message is complete with
-// them, or is none.
+// feed takes the next bytes, and reports whether they complete the message, or show that
+// it is none.
 func (h *helloScan) feed(b []byte) (complete bool) {
 	const handshake = 22
 	for len(b) > 0 && !h.done {
@@ -123,8 +123,7 @@ func (h *helloScan) feed(b []byte) (complete bool) {
 	return h.done
 }
 
-// size is that of the message as its head says it, 0 as long as that has not
-// come.
+// size is the size of the message according to its head; 0 as long as that is incomplete.
 func (h *helloScan) size() int {
 	if h.have < len(h.message) {
 		return 0

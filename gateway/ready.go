@@ -5,26 +5,26 @@ import (
 	"sync"
 )
 
-// errGaveWay ends a connection that has waited for Port.Ready when an app had less than
-// its share of the connections.
+// errGaveWay ends a connection that waits for Port.Ready when an app with less than its
+// share of the connections needs the place.
 var errGaveWay = errors.New("gateway: an app with less than its share of the connections needed the place")
 
-// pending are the admitted connections that wait for Port.Ready behind their handshakes, by app.
+// pending has the admitted connections that wait for Port.Ready after their handshakes, by app.
 type pending struct {
-	most int // that are on their way out at a time
+	most int // connections that may be on their way out at a time
 
 	mu     sync.Mutex
 	byApp  map[string]map[*arrival]struct{}
 	ending int
 }
 
-// stake is what is lost with a connection that is ended before its session is opened.
+// stake is what would be lost if a connection were ended before its session is opened.
 type stake uint8
 
 const (
-	noLoss stake = iota // it has written nothing that is unread
+	noLoss stake = iota // nothing is unread
 	resent              // its provider is there, sees the end, and can send again
-	lost                // its provider has written and gone; stays so
+	lost                // its provider has written and gone; this does not change any more
 )
 
 func newPending(l Limits) *pending {
@@ -42,7 +42,7 @@ func (p *pending) enter(a *arrival) {
 	of[a] = struct{}{}
 }
 
-// leave takes a out. It reports false if a has been chosen to give way: its place is another's.
+// leave takes a out. It reports false if a was chosen to give way: its place is no longer its own.
 func (p *pending) leave(a *arrival) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,9 +54,9 @@ func (p *pending) leave(a *arrival) bool {
 	return there
 }
 
-// yield has a connection give way of the app that is furthest beyond its share, and returns
-// its place; nil if no app is. It is the one that loses least, and of several the one that has
-// been there for longest.
+// yield makes a connection give way, of the app that is furthest beyond its share, and returns
+// its place; nil if no app is beyond its share. It chooses the connection that loses least, and
+// of several the one that has been there longest.
 func (p *pending) yield(excess map[string]int) *place {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,15 +88,15 @@ func (p *pending) yield(excess map[string]int) *place {
 	return gives.place
 }
 
-// gone counts one that gave way out, once it is closed.
+// gone says that a connection that gave way is closed.
 func (p *pending) gone() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ending--
 }
 
-// awaitReady waits until sessions can be opened. The error says why there will be none: the
-// port closes before, or a has given way.
+// awaitReady waits until sessions can be opened. The error says why a will have none: the
+// port closes before that, or a has given way.
 func (a *arrival) awaitReady() error {
 	f := a.front
 	if f.ready == nil {
@@ -125,18 +125,18 @@ func (a *arrival) awaitReady() error {
 	return nil
 }
 
-// readBehind takes out of the tls.Conn what has come with the last of the handshake: whatever
-// else the provider writes, the kernel knows of.
+// readBehind takes out of the tls.Conn what came together with the end of the handshake. The
+// kernel knows of everything else that the provider writes.
 func (a *arrival) readBehind() {
 	var buf [firstHello]byte
 	below := a.wire.Conn
 	a.wire.Conn = dry{below}
-	n, _ := a.stream.Read(buf[:]) // an error that lasts comes again
+	n, _ := a.stream.Read(buf[:]) // a lasting error will come again
 	a.wire.Conn = below
 	a.behind = append(a.behind, buf[:n]...)
 }
 
-// lookUnread sees what is at stake by now.
+// lookUnread finds out what is at stake by now.
 func (a *arrival) lookUnread() {
 	if a.stake == lost {
 		return

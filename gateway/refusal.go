@@ -16,8 +16,8 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// fail counts and logs why there will be no connection, and closes it so that
-// the alert is read.
+// fail counts and logs why there will be no session, and closes the connection in a way that
+// lets the client read the alert.
 func (a *arrival) fail(err error) {
 	defer a.tcp.Close()
 	c := &a.front.counters
@@ -70,22 +70,22 @@ func (a *arrival) fail(err error) {
 			e = a.front.often.Warn().Str("speaks", speaks).Str("remedy", remedy)
 			a.front.failed(&a.hello, "the client speaks "+speaks, remedy)
 		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-			e = a.front.often.Debug() // a port scan, or a load balancer that asks whether we are there
+			e = a.front.often.Debug() // a port scan, or the health check of a load balancer
 		}
 		a.log(e).Str("error", identity.Clip(err.Error())).Msg("handshake failed")
 	}
 	a.farewell()
 }
 
-// tooMany counts and logs a connection that was one too many of its address.
+// tooMany counts and logs a connection that was one too many for its address.
 func (a *arrival) tooMany() {
 	a.front.counters.overLimitPerAddress.Add(1)
 	a.log(a.front.often.Warn()).Int("connections_per_address", a.front.limits.ConnectionsPerAddress).
 		Msg("no room for another connection from this address")
 }
 
-// farewell lets the client read the alert, if there is one: closing with bytes
-// unread would send a reset that overtakes it.
+// farewell lets the client read the alert, if there is one: closing with unread bytes
+// would send a reset that overtakes it.
 func (a *arrival) farewell() {
 	const patience, most = 500 * time.Millisecond, 64 << 10
 	if a.wire == nil {

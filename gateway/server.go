@@ -14,26 +14,26 @@ import (
 	"apnsbridge/binproto"
 )
 
-// Opener makes the session of a connection whose handshake is done, and says
-// within which bounds its frames are accepted. c may be used from then on. The
-// Session's methods are called after it has returned.
+// Opener makes the session of a connection whose handshake is done, and gives the parser
+// with the bounds for its frames. c may be used from then on. The Session's methods are
+// called only after Opener has returned.
 type Opener func(c *Conn) (Session, binproto.Parser)
 
 // Config says how a Server works.
 type Config struct {
 	Port
 
-	// Admit decides about a client within its handshake, also when it resumes a
-	// TLS session. Its error refuses the client with a TLS alert; the log has its
-	// text. Admit is called from several goroutines.
+	// Admit decides about a client during its handshake, even when the client resumes a
+	// TLS session. An error refuses the client with a TLS alert; its text goes to the
+	// log. Admit is called from several goroutines.
 	Admit func(*Hello) (Opener, error)
 
-	// Loops is the number of event loops; by default two, or one where there are
-	// no more than two processors (GOMAXPROCS): a loop that waits keeps the Go
-	// scheduler from using its processor for up to 10 ms, so another must be left.
+	// Loops is the number of event loops; by default two, or one if there are no more
+	// than two processors (GOMAXPROCS). A loop that waits keeps the Go scheduler from
+	// using its processor for up to 10 ms, so another processor must be left.
 	Loops int
 
-	briefly time.Duration // another one, in tests
+	briefly time.Duration // in tests: instead of the constant
 }
 
 // Server is the push port.
@@ -41,14 +41,14 @@ type Server struct {
 	front     *front
 	client    *gnet.Client
 	counters  counters
-	roundTrip func(fd int) (trip time.Duration, ok bool) // the kernel's, but in tests
+	roundTrip func(fd int) (trip time.Duration, ok bool) // the kernel's, except in tests
 	briefs    *briefs
 
 	mu        sync.Mutex
 	loops     map[gnet.EventLoop]*loop
 	conns     map[*Conn]struct{}
-	lingering map[*Conn]time.Time // since when
-	pressed   int                 // of conns: their places are given to others
+	lingering map[*Conn]time.Time // since when each of them lingers
+	pressed   int                 // of conns: those whose places were given to others
 	draining  bool                // Shutdown was called
 	closing   bool                // Close was called
 	gone      *sync.Cond
@@ -61,7 +61,8 @@ type Server struct {
 	closeErr   error
 }
 
-// NewServer opens the endpoints. Serve accepts; Close must be called in any case.
+// NewServer opens the endpoints. Serve accepts connections. Close must be called in any
+// case.
 func NewServer(c Config) (*Server, error) {
 	s := &Server{
 		loops:      make(map[gnet.EventLoop]*loop),
@@ -116,11 +117,11 @@ func (s *Server) Addr() net.Addr { return s.front.addrs()[0] }
 // ErrServerClosed, at once.
 func (s *Server) Serve() error { return s.front.serve() }
 
-// Shutdown stops accepting, waits until every handshake has ended and the
-// owner's sessions have ended every connection, and then does what Close does.
-// A connection that we have ended and its provider has not is waited for while
-// it is not silent for longer than LingerPressed. If ctx ends before, Shutdown
-// returns its error: call Close.
+// Shutdown stops accepting, waits until every handshake has ended and the owner's
+// sessions have ended every connection, and then does what Close does. A connection that
+// we have ended but its provider has not is waited for until it has been silent for
+// LingerPressed. If ctx ends before that, Shutdown returns its error, and Close is to be
+// called.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.front.stop()
 	s.mu.Lock()
@@ -140,9 +141,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close ends everything at once: listeners, handshakes and connections, those
-// too that are not read from, lingering, or half closed. Their sessions see
-// ErrServerClosed. It returns when all descriptors and goroutines are gone.
+// Close ends everything at once: listeners, handshakes and all connections, including
+// those that are parked, lingering, or half closed. Their sessions get ErrServerClosed.
+// Close returns when all descriptors and goroutines are gone.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		s.front.abort()

@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unacknowledged is the number of bytes that the peer's kernel has not yet
-// acknowledged; our FIN counts as one. ok is false where that cannot be known.
+// unacknowledged is the number of bytes that the peer's kernel has not acknowledged
+// yet; our FIN counts as one. ok is false where that cannot be known.
 func unacknowledged(fd int) (n int, ok bool) {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	return n, err == nil
 }
 
-// received is how many bytes our kernel has that were not read.
+// received is how many bytes our kernel has that were not read yet.
 func received(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	if err != nil {
@@ -22,22 +22,23 @@ func received(fd int) int {
 	return n
 }
 
-// finCame reports whether our kernel has the peer's FIN, and ours was not sent.
+// finCame reports whether our kernel has the peer's FIN, and that came before ours was
+// acknowledged.
 func finCame(fd int) bool {
 	p, ok := progressOf(fd)
 	return ok && p.endedFirst
 }
 
-// writtenTo is how many bytes were written to fd so far, as TCP counts what is
-// acknowledged. ok is false where that cannot be known.
+// writtenTo is how many bytes were written to fd so far, on the scale of TCP's count of
+// acknowledged bytes. ok is false where that cannot be known.
 func writtenTo(fd int) (n int64, ok bool) {
 	p, ok := progressOf(fd)
 	waiting, known := unacknowledged(fd)
 	return p.acknowledged + int64(waiting), ok && known
 }
 
-// roundTrip is how long it takes to the peer and back, smoothed. ok is false where
-// it cannot be known.
+// roundTrip is the smoothed round-trip time to the peer. ok is false where it cannot be
+// known.
 func roundTrip(fd int) (trip time.Duration, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -46,19 +47,19 @@ func roundTrip(fd int) (trip time.Duration, ok bool) {
 	return time.Duration(info.Rtt) * time.Microsecond, true
 }
 
-// hasten has the peer's kernel told at once what has come. Left to itself, ours waits
-// for an answer to go with it.
+// hasten makes our kernel acknowledge at once what has come. Left to itself, it waits for
+// an answer that the acknowledgement can go with.
 func hasten(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
 
-// cork holds back what is written until our FIN goes with it: no peer then sees
-// one without the other.
+// cork holds back what is written until our FIN goes with it, so that no peer sees one
+// without the other.
 func cork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) }
 
-// uncork has what was held back sent.
+// uncork sends what was held back.
 func uncork(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 0) }
 
-// progressOf is how far the peer's kernel has come. ok is false where it cannot
-// be known.
+// progressOf is how far the peer's kernel has come. ok is false where that cannot be
+// known.
 func progressOf(fd int) (p progress, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {

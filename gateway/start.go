@@ -2,12 +2,13 @@ package gateway
 
 import "crypto/tls"
 
-// mostEarly is how many arrivals at most wait for their hellos on the crew.
+// mostEarly is how many arrivals may wait for their hellos on the crew.
 const mostEarly = 32
 
-// start does the handshake, and what follows if it succeeds, on a goroutine of the
-// crew, whose stack has grown for it. A few wait for their hellos there too, and are
-// spared a switch; of more, as of strangers who say nothing, each has a small goroutine.
+// start does the handshake, and what follows if it succeeds, on a goroutine of the crew,
+// whose stack has already grown for it. A few arrivals also wait for their hellos there,
+// which saves a switch. If there are more, as with strangers that say nothing, each of
+// them waits in a small goroutine of its own.
 func (a *arrival) start() {
 	f := a.front
 	f.running.Add(1)
@@ -35,8 +36,8 @@ func (a *arrival) start() {
 	}()
 }
 
-// goOn does the handshake over conn, if there is one, and ends the arrival. A failure may
-// take its time, and has a goroutine of its own.
+// goOn does the handshake over conn, if that is not nil, and concludes the arrival. After a
+// failure that may take some time, so it gets a goroutine of its own.
 func (a *arrival) goOn(conn *tls.Conn, err error) {
 	if conn != nil {
 		err = a.shakeHands(conn)

@@ -6,8 +6,8 @@ import (
 	"apnsbridge/binproto"
 )
 
-// PortStats are the figures of one port. Those in the first group say how things
-// stand and belong to a bound of Limits, the others count from the start.
+// PortStats are the figures of one port. Those up to AwaitingHello are the present state,
+// most of them under a bound of Limits; the others count from the start.
 type PortStats struct {
 	Connections                int // accepted and not yet closed
 	ConnectionsOfBusiest       int // of the address that has most
@@ -16,26 +16,26 @@ type PortStats struct {
 	HelloBytes                 int // of hellos longer than 512 bytes; Connections x 512 at most
 	Handshakes                 int // running
 	HandshakesOfBusiest        int // of the address that has most
-	HandshakesWaiting          int // with a complete ClientHello, for their turn
-	AddressesPaced             int // whose rate of handshakes is known; Connections at most
-	AwaitingHello              int // silent since they were accepted
+	HandshakesWaiting          int // for their turn, with a complete ClientHello
+	AddressesPaced             int // addresses whose rate of handshakes is known; Connections at most
+	AwaitingHello              int // connections that were accepted, and whose hello is not complete
 	Accepted                   uint64
-	AcceptErrors               uint64 // no descriptor left, mostly
+	AcceptErrors               uint64 // mostly because no descriptor was left
 	OverLimit                  uint64 // closed at once: Connections
-	OverLimitPerAddress        uint64 // one was closed, or a handshake of its address in its place: ConnectionsPerAddress
+	OverLimitPerAddress        uint64 // closed, or a handshake of the same address instead: ConnectionsPerAddress
 	OverLimitPerClient         uint64 // refused: ConnectionsPerClient
 	HandshakesDone             uint64
-	HandshakesFailed           uint64 // not TLS, no common version or cipher, gone in the middle
+	HandshakesFailed           uint64 // not TLS, no common version or cipher, or gone halfway
 	HandshakesTimedOut         uint64
 	HandshakesDropped          uint64 // ended when others needed their place
-	OverShare                  uint64 // connections ended when an app had less than AppConnectionsShare
+	OverShare                  uint64 // connections ended for an app that had less than AppConnectionsShare
 	HandshakesDelayed          uint64 // by HandshakeRatePerAddress
 	HandshakesOverRate         uint64 // closed at once: HandshakeRatePerAddress
 	Refused                    uint64 // by Admit
 	ResumedTLS                 uint64 // of HandshakesDone
 	Terminated                 uint64 // admitted without a handshake: Port.Terminated
 	Proxied                    uint64 // whose address came in a PROXY header
-	BadProxyHeaders            uint64 // of HandshakesFailed: none or a broken one, where one has to come
+	BadProxyHeaders            uint64 // of HandshakesFailed: a PROXY header was due, and was missing or broken
 	OlderThanTLS               uint64 // of HandshakesFailed: SSLv3, or a hello in SSLv2's form
 	Mistrusted                 uint64 // of HandshakesFailed: the client does not trust our certificate, and says so
 	WithoutTLS                 uint64 // of HandshakesFailed: frames, HTTP or anything else that is not TLS
@@ -48,7 +48,7 @@ type PortStats struct {
 type Stats struct {
 	PortStats
 
-	Parked        int   // not read from: their sessions have no room
+	Parked        int   // not read: their sessions have no room
 	HalfClosed    int   // the provider has ended its side, ours waits for verdicts
 	Lingering     int   // we have ended our side, the provider has not
 	UnparsedBytes int64 // of all connections
@@ -57,12 +57,12 @@ type Stats struct {
 	Frames       uint64 // given to sessions
 	Rejected     uint64 // of Frames: refused at parsing
 	LargeFrames  uint64
-	CutFrames    uint64 // not complete when the provider ended its side, or the connection broke
+	CutFrames    uint64 // incomplete when the provider ended its side, or the connection broke
 	Parks        uint64
 	Packets      uint64 // error responses written
 	Resets       uint64 // connections that the provider or the network broke
-	ResetsUnread uint64 // of Resets: before a single frame came; what was written is lost
-	CutOff       uint64 // connections that Close has ended before their providers had
+	ResetsUnread uint64 // of Resets: those before a single frame came; what was written is lost
+	CutOff       uint64 // connections that Close ended before their providers had
 	LingerEnded  uint64 // silent for too long after we had ended our side
 	Violations   ViolationStats
 }

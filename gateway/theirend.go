@@ -11,8 +11,8 @@ func (c *Conn) nothingMore(theirs side) {
 	c.session.Shutdown(c.heard())
 }
 
-// heard reports whether an error packet was written and has been acknowledged.
-// Behind it in the queue are close_notify and our FIN.
+// heard reports whether an error packet was written and has been acknowledged. Only
+// close_notify and our FIN follow it.
 func (c *Conn) heard() bool {
 	if c.packet.end == 0 {
 		return false
@@ -21,17 +21,16 @@ func (c *Conn) heard() bool {
 	return ok && n <= c.wire.sent-c.packet.end+1
 }
 
-// missed reports whether the provider of a connection that has broken had ended it
-// before its packet came: that was written with something unread, and never
-// acknowledged. Of other resets that cannot be known.
+// missed reports whether the provider of a connection that broke had ended it before our
+// packet came: the packet was written while something was unread, and was never
+// acknowledged. For other resets that cannot be known.
 func (c *Conn) missed() bool {
 	p, ok := progressOf(c.descriptor())
 	return c.packet.interrupts && ok && p.acknowledged < c.packet.tcp
 }
 
-// sawFIN is called when the provider's FIN has been read, behind all it wrote.
-// If our side has not ended, the descriptor stays for the packet: gnet would
-// close it.
+// sawFIN is called when the provider's FIN was read, after everything that it wrote. If
+// our side has not ended, we keep the descriptor for the packet: gnet would close it.
 func (c *Conn) sawFIN() {
 	c.wire.eof = true
 	if c.theirs == open {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// tlsConfig is what all handshakes of a port begin with.
+// tlsConfig gives the configuration that all handshakes of a port begin with.
 //
-// A client certificate is asked for with an empty authority list, since Java
-// sends none if the list is foreign, and verified by Admit alone: real push
+// A client certificate is asked for with an empty list of authorities, since Java sends
+// none if it does not find its own in the list. Only Admit verifies it: real push
 // certificates are expired, signed with SHA-1, or both.
 func (p *Port) tlsConfig() *tls.Config {
 	config := &tls.Config{
@@ -24,10 +24,9 @@ func (p *Port) tlsConfig() *tls.Config {
 	if p.LegacyCiphers {
 		config.CipherSuites = legacyCiphers()
 	}
-	// Tickets are for TLS 1.2 alone: in TLS 1.3 they come after the handshake, where
-	// providers that wait for six bytes with select choke on them, and those that
-	// never read lose what they wrote last to a reset. crypto/tls takes the keys of
-	// tickets from config.
+	// Tickets are for TLS 1.2 only. In TLS 1.3 they come after the handshake, where providers
+	// that wait for six bytes with select choke on them, and those that never read lose what
+	// they wrote last to a reset. crypto/tls takes the keys for tickets from config.
 	tls12, tls13 := &desks{base: config, tickets: true}, &desks{base: config}
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		a := hello.Conn.(*wire).arrival
@@ -52,8 +51,8 @@ func (a *arrival) heard(hello *tls.ClientHelloInfo) {
 	a.hello.OfferedPoints = hello.SupportedPoints
 }
 
-// legacyCiphers are those that crypto/tls offers by itself, and behind them the
-// old ones.
+// legacyCiphers gives the ciphers that crypto/tls offers by default, followed by the old
+// ones.
 func legacyCiphers() []uint16 {
 	var ids []uint16
 	for _, suite := range tls.CipherSuites() {
@@ -67,8 +66,8 @@ func legacyCiphers() []uint16 {
 	return ids
 }
 
-// isLegacyCipher is true of key exchange with RSA, CBC with SHA-256, and 3DES.
-// RC4 stays away: every library that knows it knows 3DES.
+// isLegacyCipher reports whether a cipher has key exchange with RSA, CBC with SHA-256, or
+// 3DES. RC4 is left out: every library that knows it also knows 3DES.
 func isLegacyCipher(id uint16) bool {
 	return slices.ContainsFunc(tls.InsecureCipherSuites(), func(suite *tls.CipherSuite) bool {
 		return suite.ID == id && !strings.Contains(suite.Name, "_RC4_")

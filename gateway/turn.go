@@ -2,7 +2,7 @@ package gateway
 
 import "time"
 
-// grow asks for more room for a hello that is not complete.
+// grow asks for more room for an incomplete hello.
 func (a *arrival) grow(size int) error {
 	if a.turn != nil {
 		return nil
@@ -29,25 +29,25 @@ func (a *arrival) enter(whole bool, is looks) error {
 	return nil
 }
 
-// evict gives a's place among the handshakes to another. The connection stays: a
-// stranger that were told would be back at once, and would ask for the next place.
+// evict gives the place of a among the handshakes to another. The connection stays open: a
+// stranger that saw it end would be back at once, and ask for the next place.
 func (a *arrival) evict() {
 	a.evicted.Store(true)
 	a.front.counters.dropped.Add(1)
 	a.tcp.SetDeadline(time.Unix(1, 0)) // ends the handshake
 }
 
-// ignore lets an evicted connection be, until its time for the handshake is over,
-// its client ends it, or others need the place it has among the connections. One whose
-// client answers our hello after all is reset at once: with TLS 1.3 that believes that it is
-// connected, and would go on to write what is not read.
+// ignore keeps an evicted connection open until its time for the handshake is over, its
+// client ends it, or others need its place among the connections. If its client answers our
+// hello after all, the connection is reset at once: with TLS 1.3 the client believes that it
+// is connected, and would go on to write what is never read.
 func (a *arrival) ignore() {
 	const most = 64 << 10
 	answered := a.answered.Load()
-	a.greeted.Store(false) // no hello of it counts any more
+	a.greeted.Store(false) // its hello does not count any more
 	a.answered.Store(false)
 	a.wire, a.stream, a.welcome, a.desk, a.turn, a.peers = nil, nil, nil, nil, nil, nil
-	a.hello = Hello{Remote: a.hello.Remote, Label: a.hello.Label} // no more is kept
+	a.hello = Hello{Remote: a.hello.Remote, Label: a.hello.Label} // the rest is freed
 	a.tcp.SetDeadline(a.deadline)
 	var buf [64]byte
 	for n := 0; n < most && a.ctx.Err() == nil; {

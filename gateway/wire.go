@@ -10,18 +10,18 @@ import (
 	"apnsbridge/gateway/unix"
 )
 
-// wire is the net.Conn under a tls.Conn. What is below it changes when the
-// handshake is done.
+// wire is the net.Conn under a tls.Conn. What is below it changes when the handshake is
+// done.
 type wire struct {
 	net.Conn
-	arrival *arrival // nil from then on
+	arrival *arrival // nil once the handshake is done
 	left    int      // bytes that the handshake may still read
 	replied bool     // the client has answered our hello
 }
 
 var errHandshakeTooLong = errors.New("gateway: the handshake is longer than unparsed_bytes")
 
-// Read bounds a handshake: a certificate may have 256 KiB, as crypto/tls has it.
+// Read bounds what is read in a handshake: crypto/tls would take a certificate of 256 KiB.
 func (w *wire) Read(b []byte) (int, error) {
 	if w.arrival == nil {
 		return w.Conn.Read(b)
@@ -32,23 +32,23 @@ func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b[:min(len(b), w.left)])
 	w.left -= n
 	w.arrival.last.add(b[:n])
-	if n > 0 && !w.replied && w.arrival.desk != nil { // it has had its hello read
+	if n > 0 && !w.replied && w.arrival.desk != nil { // its hello was read before
 		w.replied = true
 		w.arrival.front.gate.goesOn(w.arrival.turn)
 	}
 	return n, err
 }
 
-// Write has the client's kernel told of what has come, with what we answer in the
-// handshake and then at once. With TLS 1.3 the last word of the handshake is the
-// client's: until it is acknowledged, Nagle's algorithm keeps back the frames behind
-// it, and a client that resets the connection throws them away.
+// Write makes our kernel acknowledge what has come at once, both with our answers in the
+// handshake and after them. With TLS 1.3 the last word of the handshake is the client's:
+// until that is acknowledged, Nagle's algorithm holds back the frames after it, and a
+// client that resets the connection throws them away.
 func (w *wire) Write(b []byte) (int, error) {
 	a := w.arrival
 	if a == nil {
 		return w.Conn.Write(b)
 	}
-	a.answered.Store(true) // before the client can know of it
+	a.answered.Store(true) // before the client can see the answer
 	a.front.computing.end()
 	n, err := w.Conn.Write(b)
 	a.front.computing.begin(a.place.from)
@@ -57,19 +57,18 @@ func (w *wire) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// stream is what a provider's bytes are once its client is admitted: a tls.Conn,
-// or plain.
+// stream is where the provider's plain bytes come from: a tls.Conn, or plain.
 type stream interface {
 	io.ReadWriter
-	CloseWrite() error // says close_notify; our FIN is sent apart
+	CloseWrite() error // sends close_notify; our FIN is sent separately
 }
 
-// plain is the stream of a client whose TLS has ended before us.
+// plain is the stream of a client whose TLS was ended by a program in front of us.
 type plain struct{ *wire }
 
 func (plain) CloseWrite() error { return nil }
 
-// prefixed is the connection of a handshake, of which something has been read already.
+// prefixed is the connection of a handshake of which something was read already.
 type prefixed struct {
 	*net.TCPConn
 	head    []byte
@@ -85,8 +84,8 @@ func (p *prefixed) Read(b []byte) (int, error) {
 	return p.read(b)
 }
 
-// read reads what the client owes us. It is we who owe before that is out of the kernel,
-// so that whoever asks finds it on one side or the other.
+// read reads what the client owes us. It sets owed before it takes anything out of the kernel,
+// so that whoever looks finds it in one place or the other.
 func (p *prefixed) read(b []byte) (n int, err error) {
 	raw, err := p.SyscallConn()
 	if err != nil {
@@ -119,33 +118,32 @@ func (p *prefixed) read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// wouldBlock says that the loop has nothing more to read. crypto/tls takes a
-// net.Error that is temporary for no end of the connection, and keeps the part
-// of a record it has.
+// wouldBlock says that there is nothing more to read for now. To crypto/tls a net.Error that
+// is temporary is not the end of the connection: it keeps the part of a record that it has.
 type wouldBlock struct{}
 
-// Error says what it is, where it would be logged.
+// Error is the text for a log, should it ever get there.
 func (wouldBlock) Error() string   { return "gateway: nothing more to read for now" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
 
 var errWouldBlock net.Error = wouldBlock{}
 
-// dry is a connection of which nothing more is read for now.
+// dry is a connection from which nothing more is read for now.
 type dry struct{ net.Conn }
 
 func (dry) Read([]byte) (int, error) { return 0, errWouldBlock }
 
-// errSendBuffer ends a provider that makes us write (a TLS KeyUpdate asks for an
-// answer) and does not read: an error response and its close_notify always fit.
+// errSendBuffer ends the connection of a provider that makes us write (a TLS KeyUpdate asks
+// for an answer) but does not read. An error response with its close_notify always fits.
 var errSendBuffer = errors.New("gateway: the provider does not read what we have to write")
 
-// loopWire is the wire of a connection on its loop: it gives what the loop has
-// read and writes to the descriptor, neither ever waiting.
+// loopWire is the wire of a connection on its loop. It hands out what the loop has read, and
+// writes to the descriptor; neither ever waits.
 type loopWire struct {
 	conn *Conn
-	raw  []byte // what has been read and crypto/tls has not taken
-	eof  bool   // the provider's FIN is behind raw
+	raw  []byte // what was read and crypto/tls has not taken yet
+	eof  bool   // the provider's FIN follows raw
 	sent int    // bytes written since the handshake
 }
 
@@ -161,8 +159,8 @@ func (w *loopWire) Read(b []byte) (int, error) {
 	return 0, errWouldBlock
 }
 
-// Write writes all of b or fails. It goes past gnet: its buffer would have to be
-// waited for, and the kernel's is empty when we write our few bytes.
+// Write writes all of b or fails. It bypasses gnet, for whose buffer we would have to wait;
+// the kernel's is empty when we write our few bytes.
 func (w *loopWire) Write(b []byte) (int, error) {
 	for {
 		n, err := unix.Write(w.conn.descriptor(), b)
