@@ -115,7 +115,7 @@ func TestGoAwayGraceful(t *testing.T) {
 }
 
 func TestGoAwayDouble(t *testing.T) {
-	sim := start(t, Scenario{GoAway: &GoAway{After: 1, Mode: Double, Pause: 50}})
+	sim := start(t, Scenario{GoAway: &GoAway{After: 1, Mode: Double, Pause: 2000}}) // in which this test writes once
 	c := dial(t, sim)
 	c.push(1)
 	if got := c.goAway().LastStreamID; got != math.MaxInt32 {

@@ -54,8 +54,9 @@ func start(t testing.TB, scenario Scenario, changes ...func(*Config)) *Simulator
 	return sim
 }
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+// patience is how long a test waits for what must happen: 200,000 frames on a busy machine of
+// two processors take longer than half a minute.
+const patience = 3 * time.Minute
 
 func wait(t testing.TB, sim *Simulator, done func(Stats) bool) {
 	t.Helper()
