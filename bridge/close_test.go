@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,41 @@ func (c *slowCarrier) Send(p *upstream.Push) {
 	close(c.entered)
 	<-c.goOn
 	c.carrier.Send(p)
+}
+
+// heldCarrier is a carrier that passes on nothing until it is let go.
+type heldCarrier struct {
+	carrier
+	mu     sync.Mutex
+	gone   bool
+	pushes []*upstream.Push
+}
+
+// hold holds all that b hands to APNs' production for the app mail.
+func hold(b *Bridge) *heldCarrier {
+	way := b.apps["mail"].route.Load().ways[Production][0]
+	h := &heldCarrier{carrier: way.carrier}
+	way.carrier = h
+	return h
+}
+
+func (c *heldCarrier) Send(p *upstream.Push) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		c.carrier.Send(p)
+		return
+	}
+	c.pushes = append(c.pushes, p)
+}
+
+func (c *heldCarrier) letGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = true
+	for _, p := range c.pushes {
+		c.carrier.Send(p)
+	}
 }
 
 // What is just being handed to an upstream while the bridge is closed comes back, and is
@@ -116,14 +152,15 @@ func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 2800}})
+			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 4200}})
 			s := openStore(t, t.TempDir(), boltstore.Options{})
 			first := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
 			session, p := open(t, first, Origin{})
 			const count, devices = 60, 3
 			pushInOrder(t, session, p, 0, devices, count)
 			session.Close(nil)
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			until(t, "the first are with APNs", func() bool { return sim.Stats().Streams == devices })
+			ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 			defer cancel()
 			if err := first.Shutdown(ctx); err != nil {
 				t.Error(err)

@@ -77,15 +77,16 @@ func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 	tests := []struct {
 		name     string
 		scenario apnssim.Scenario
+		timeout  time.Duration
 	}{
-		{"silence", apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1, Times: 1, Accept: true}}},
-		{"connection cut", apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}, GoAway: &apnssim.GoAway{After: 2, Mode: apnssim.Cut, Times: 1}}},
+		{"silence", apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1, Times: 1, Accept: true}}, 5 * time.Second},
+		{"connection cut", apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}, GoAway: &apnssim.GoAway{After: 2, Mode: apnssim.Cut, Times: 1}}, time.Hour},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			sim := startSim(t, tt.scenario)
-			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{RequestTimeout: 500 * time.Millisecond}})
+			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{RequestTimeout: tt.timeout}})
 			s, p := open(t, b, Origin{})
 			pushMany(t, s, p, 0, 1)
 			until(t, "the first is accepted", func() bool { return b.Stats().Apps["mail"].Accepted == 1 })

@@ -10,21 +10,50 @@ import (
 	"apnsbridge/bridge/lane"
 )
 
-// movableClock is the bridge's clock, which the test can put forward.
-type movableClock struct{ ahead atomic.Int64 }
+// movableClock is the bridge's clock, which the test can put forward, and stop: then it goes
+// on with the test, and not with the machine, which may be busy.
+type movableClock struct {
+	ahead   atomic.Int64
+	stopped atomic.Pointer[time.Time]
+}
 
 func (c *movableClock) now() time.Time {
-	return time.Now().Add(time.Duration(c.ahead.Load()))
+	now := time.Now()
+	if at := c.stopped.Load(); at != nil {
+		now = *at
+	}
+	return now.Add(time.Duration(c.ahead.Load()))
 }
 
 func (c *movableClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// stopped is a clock that the test alone puts forward.
+func stopped() *movableClock {
+	c, now := new(movableClock), time.Now()
+	c.stopped.Store(&now)
+	return c
+}
+
+// late waits until cond and gives how long that takes by the clock, which goes on while
+// nothing is on its way to APNs or to disk: else it is this machine that takes long.
+func (c *movableClock) late(t *testing.T, b *Bridge, what string, cond func() bool) time.Duration {
+	t.Helper()
+	before := c.ahead.Load()
+	until(t, what, func() bool {
+		if st := gateOf(b, "mail"); st.Pool.InFlight+st.Pool.Queued+st.Unwritten == 0 {
+			c.forward(50 * time.Millisecond)
+		}
+		return cond()
+	})
+	return time.Duration(c.ahead.Load() - before)
+}
 
 // An app that speaks to the wrong environment has every token refused. It is
 // put on hold before its provider has deleted them all, and goes on when APNs
 // accepts.
 func TestMisconfiguredApp(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.BadDeviceToken}}})
-	feedback, clock := new(list), new(movableClock)
+	feedback, clock := new(list), stopped()
 	app := mailApp(t, sim)
 	app.OnBadToken = Continue
 	b := startBridge(t, Config{Apps: []App{app}, Feedback: feedback, Now: clock.now})
@@ -40,7 +69,7 @@ func TestMisconfiguredApp(t *testing.T) {
 	}
 
 	asked := sim.Stats().Received
-	clock.forward(heldPeriod)
+	clock.forward(heldPeriod + time.Second)
 	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Received == asked+1 }); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +77,7 @@ func TestMisconfiguredApp(t *testing.T) {
 	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
 		t.Fatal(err)
 	}
-	clock.forward(heldPeriod)
+	clock.forward(heldPeriod + time.Second)
 	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Accepted == count-told }); err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func TestOutage(t *testing.T) {
 // is then tried at once.
 func TestCredentialHold(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.InvalidProviderToken}}})
-	clock := new(movableClock)
+	clock := stopped()
 	app := mailApp(t, sim)
 	b := startBridge(t, Config{Apps: []App{app}, Now: clock.now})
 	s, p := open(t, b, Origin{})
@@ -275,7 +275,7 @@ func TestSilence(t *testing.T) {
 			sim := startSim(t, apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1}})
 			s := openStore(t, t.TempDir(), boltstore.Options{})
 			c := spooled(s, mode.mode, mailApp(t, sim))
-			c.Limits = Limits{RequestTimeout: 300 * time.Millisecond, Connections: 2}
+			c.Limits = Limits{RequestTimeout: 3 * time.Second, Connections: 2}
 			b := startBridge(t, c)
 			session, p := open(t, b, Origin{})
 			const count = 400

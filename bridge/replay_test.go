@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/store/boltstore"
@@ -17,7 +18,9 @@ func TestReplayUnderLoad(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 			s := openStore(t, t.TempDir(), boltstore.Options{})
-			b := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+			c := spooled(s, mode.mode, mailApp(t, sim))
+			c.Limits.RetryDelayMax = 200 * time.Millisecond // else what is taken until the next probe depends on this machine
+			b := startBridge(t, c)
 			const sessions, devices, waiting, enough, most = 8, 300, 50_000, 20_000, 400_000
 			var taken atomic.Int64
 			var wg sync.WaitGroup

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -125,11 +124,7 @@ func TestSpoolOverARestart(t *testing.T) {
 					p.push(t, session, note(deviceToken(goodDevice, i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+i)))
 				}
 				if tt.inOrder {
-					ctx, cancel := context.WithTimeout(within(t), 10*time.Second)
-					defer cancel()
-					if err := b.Shutdown(ctx); err != nil {
-						t.Error(err)
-					}
+					shutdown(t, b)
 				}
 				b.Close()
 				if st := b.Stats(); st.Apps["mail"].Abandoned != 0 {
@@ -218,7 +213,7 @@ func TestSpoolTellsFeedback(t *testing.T) {
 	for i, prefix := range [][]byte{goodDevice, badDevice, deadDevice, goodDevice, badDevice} {
 		p.push(t, session, note(deviceToken(prefix, i), uint32(i), hello))
 	}
-	until(t, "all are on disk or read ahead", func() bool { return b.Stats().Apps["mail"].Replayed == 5 })
+	until(t, "all are on disk or read ahead", func() bool { return b.Stats().Apps["mail"].Replayed >= 5 })
 	session.Shutdown(false)
 	if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 		t.Errorf("told %v, closed %d; want one close", fails, closes)

@@ -149,11 +149,12 @@ func TestGiveWhatWaits(t *testing.T) {
 // the moment on in which it is about to be given; they are on the feedback list. It does
 // again once the app is here.
 func TestHushed(t *testing.T) {
-	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20}})
+	sim := startSim(t, apnssim.Scenario{})
 	list := new(list)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: list, Fleet: true})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	take(t, b, s)
+	held := hold(b)
 	session, p := open(t, b, Origin{})
 	bad := func(number int) {
 		p.push(t, session, note(deviceToken(badDevice, number), uint32(number), hello))
@@ -167,6 +168,7 @@ func TestHushed(t *testing.T) {
 	}
 	bad(1)
 	b.Hush("mail") // while its verdict is on the way
+	held.letGo()
 	listed(1)
 	bad(2)
 	listed(2)
@@ -326,7 +328,7 @@ func TestLoosenedReads(t *testing.T) {
 		p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
 	}
 	until(t, "all is on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count })
-	if err := sim.SetScenario(apnssim.Scenario{Latency: apnssim.Latency{Fixed: 100}}); err != nil {
+	if err := sim.SetScenario(apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Try("mail"); err != nil {

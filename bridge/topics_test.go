@@ -29,10 +29,13 @@ func TestOneTopicStopsNoOther(t *testing.T) {
 			t.Run(mode.name+", "+tt.name, func(t *testing.T) {
 				t.Parallel()
 				sim := startSim(t, tt.scenario)
-				s := openStore(t, t.TempDir(), boltstore.Options{})
+				clock := new(movableClock)
+				s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
 				app := mailApp(t, sim)
 				app.Topic, app.OnBadToken = "", Continue
-				b := startBridge(t, spooled(s, mode.mode, app))
+				c := spooled(s, mode.mode, app)
+				c.Now = clock.now
+				b := startBridge(t, c)
 				bad, pb := open(t, b, Origin{Client: "bad", Topic: wrong})
 				good, pg := open(t, b, Origin{Client: "good", Topic: topic})
 				for i := range tt.count {
@@ -40,12 +43,12 @@ func TestOneTopicStopsNoOther(t *testing.T) {
 				}
 				until(t, "the wrong topic's door is closed", func() bool { return gateOf(b, "mail").TopicsShut == 1 })
 				const count = 300
-				start := time.Now()
 				for i := range count { // the same devices
 					pg.push(t, good, note(deviceToken(goodDevice, i), uint32(i), hello))
 				}
-				until(t, "the good topic is served", func() bool { return b.Stats().Apps["mail"].Accepted == count })
-				if d := time.Since(start); d > 15*time.Second {
+				if d := clock.late(t, b, "the good topic is served", func() bool {
+					return b.Stats().Apps["mail"].Accepted == count
+				}); d > 15*time.Second {
 					t.Errorf("it took %v", d)
 				}
 			})
@@ -77,12 +80,12 @@ func TestTopicsThatFail(t *testing.T) {
 					good, pg := open(t, b, Origin{Client: "good", Topic: topic})
 					serve := func(from, to int) {
 						t.Helper()
-						begin := time.Now()
 						for i := from; i < to; i++ {
 							pg.push(t, good, note(deviceToken(goodDevice, i), uint32(i), hello))
 						}
-						until(t, "the good ones are accepted", func() bool { return b.Stats().Apps["mail"].Accepted == uint64(to) })
-						if d := time.Since(begin); d > 10*time.Second {
+						if d := clock.late(t, b, "the good ones are accepted", func() bool {
+							return b.Stats().Apps["mail"].Accepted == uint64(to)
+						}); d > 10*time.Second {
 							t.Errorf("it took %v", d)
 						}
 					}

@@ -127,7 +127,7 @@ func TestTraceSaysWhyItWaits(t *testing.T) {
 	p.push(t, session, note(deviceToken(goodDevice, 2), 2, `{"aps":{}}`))
 	p.push(t, session, note(deviceToken([]byte{0xab}, 3), 3, `{"aps":{}}`))
 	late := note(deviceToken(goodDevice, 9), 4, `{"aps":{}}`)
-	late.Expiry, late.HasExpiry = uint32(clock.now().Unix()+5), true
+	late.Expiry, late.HasExpiry = uint32(clock.now().Unix()+50), true
 	p.push(t, session, late)
 	until(t, "all are on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == 4 })
 	clock.forward(time.Minute)
@@ -165,7 +165,7 @@ func TestTraceSaysWhyItWaits(t *testing.T) {
 // behind what they wait.
 func TestTraceOfOneDevice(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "c0", Reason: apnssim.TooManyRequests}}})
-	clock := new(movableClock)
+	clock := stopped()
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})
 	traced(t, b, "c", time.Hour)
 	session, p := open(t, b, Origin{})

@@ -3,7 +3,6 @@ package bridge
 import (
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,7 +243,9 @@ func TestSecondAttempts(t *testing.T) {
 			n.Expiry, n.HasExpiry = uint32(time.Now().Unix()+3600), true
 			p.push(t, s, n)
 			if tt.held {
-				until(t, "it waits at the door", func() bool { return gateOf(b, "mail").AtDoor == 1 })
+				until(t, "it waits at the door, or did", func() bool {
+					return gateOf(b, "mail").AtDoor == 1 || gateOf(b, "mail").Probes > 0 // by itself, on a busy machine
+				})
 				clock.forward(heldPeriod)
 			}
 			s.Shutdown(false)
@@ -274,13 +275,11 @@ func TestSecondAttempts(t *testing.T) {
 
 func TestExpiredWhileWaiting(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
-	var clock atomic.Int64
-	clock.Store(1_800_000_000)
-	start := time.Now()
-	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: func() time.Time { return time.Unix(clock.Load(), 0).Add(time.Since(start)) }})
+	clock := stopped()
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})
 	s, p := open(t, b, Origin{})
 	n := note(deviceToken(goodDevice, 1), 1, hello)
-	n.Expiry, n.HasExpiry = 1_800_000_040, true
+	n.Expiry, n.HasExpiry = uint32(clock.now().Unix()+40), true
 	p.push(t, s, n)
 	never := note(deviceToken(goodDevice, 2), 2, hello)
 	never.Expiry, never.HasExpiry = 86400, true
@@ -288,12 +287,12 @@ func TestExpiredWhileWaiting(t *testing.T) {
 	if err := sim.Wait(within(t), func(st apnssim.Stats) bool { return st.Rejected >= 2 }); err != nil {
 		t.Fatal(err)
 	}
-	clock.Store(1_800_000_050)
+	clock.forward(42 * time.Second) // the other one has a minute
 	if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
 		t.Fatal(err)
 	}
 	s.Shutdown(false)
-	delivered(t, b)
+	clock.late(t, b, "both have come to their end", func() bool { return b.Stats().Unsettled == 0 })
 	if fails, closes := p.wait(t); len(fails) != 0 || closes != 1 {
 		t.Errorf("told %v, closed %d; want silence", fails, closes)
 	}
