@@ -250,7 +250,7 @@ func TestDialNeedsHTTP2(t *testing.T) {
 			nc.Close()
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
 	defer cancel()
 	_, err = Dial(ctx, ln.Addr().String(), Config{TLS: clientTLS()})
 	if err == nil || !strings.Contains(err.Error(), "does not speak HTTP/2") {

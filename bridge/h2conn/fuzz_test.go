@@ -114,7 +114,7 @@ func FuzzServer(f *testing.F) {
 		}})
 		select {
 		case <-c.Done():
-		case <-time.After(10 * time.Second):
+		case <-time.After(testPatience):
 			t.Fatalf("the connection does not end: %+v", c.Stats())
 		}
 		if len(ended) != sent || sent != 5 {

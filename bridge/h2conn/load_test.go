@@ -187,7 +187,7 @@ func TestGoAwayInTheMiddle(t *testing.T) {
 		}
 	}}
 	connections := 0
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(testPatience)
 	for run := true; run; connections++ {
 		nc, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
@@ -291,7 +291,7 @@ func TestUnrest(t *testing.T) {
 	case <-c.Done():
 		_, reason := c.State()
 		t.Fatalf("connection ended: %v", reason)
-	case <-time.After(60 * time.Second):
+	case <-time.After(testPatience):
 		t.Fatalf("%d of %d have ended: %+v", len(ended), count, c.Stats())
 	}
 	if st := c.Stats(); st.Open != 0 || st.Limit != 50 || st.Requests != uint64(count) {

@@ -22,6 +22,9 @@ import (
 
 var long = flag.Bool("long", false, "run the long rounds")
 
+// testPatience ends a test that waits for something that does not come, however busy the machine is.
+const testPatience = 2 * time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // authority makes a certificate for localhost, signed by itself.
@@ -82,7 +85,7 @@ func dial(t testing.TB, address string, cfg Config) *Conn {
 	if cfg.TLS == nil {
 		cfg.TLS = clientTLS()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
 	defer cancel()
 	c, err := Dial(ctx, address, cfg)
 	if err != nil {
@@ -181,17 +184,17 @@ func (f *feeder) wait(t testing.TB) {
 	t.Helper()
 	select {
 	case <-f.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(testPatience):
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		t.Fatalf("after 30 s: %d to be sent, %d under way, fates %v, errors %v", f.left, f.pending, f.fates, f.errors)
+		t.Fatalf("after %v: %d to be sent, %d under way, fates %v, errors %v", testPatience, f.left, f.pending, f.fates, f.errors)
 	}
 }
 
 // waitOpen waits until the connection takes requests.
 func waitOpen(t testing.TB, c *Conn) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(testPatience)
 	for {
 		if requests, _ := c.Room(); requests > 0 {
 			return
@@ -208,8 +211,8 @@ func receive[T any](t testing.TB, from <-chan T) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing came in 10 s")
+	case <-time.After(testPatience):
+		t.Fatalf("nothing came in %v", testPatience)
 		panic("unreachable")
 	}
 }
