@@ -80,35 +80,47 @@ func TestRace(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			to, port := named(t, startSim(t, apnssim.Scenario{}), tt.addresses...)
+			sim := startSim(t, apnssim.Scenario{})
+			to, port := named(t, sim, tt.addresses...)
 			for _, a := range tt.mute {
 				mute(t, net.JoinHostPort(a, port))
 			}
-			for _, limit := range []time.Duration{tt.within, connectDelay} {
-				begin := time.Now()
-				conn, address, err := to.open(within(t), h2conn.Config{})
+			// A machine that is busy may take longer than allowed, but not each time.
+			for try := 1; ; try++ {
+				late := ""
+				for _, limit := range []time.Duration{tt.within, connectDelay} {
+					begin := time.Now()
+					conn, address, err := to.open(within(t), h2conn.Config{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if took := time.Since(begin); took > limit+time.Second {
+						late += fmt.Sprintf(" took %v, want %v", took, limit)
+					}
+					if address.Addr().String() != good {
+						t.Errorf("connected to %v", address)
+					}
+					conn.Close()
+					<-conn.Done()
+				}
+				all, err := to.lookUp(within(t))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if took := time.Since(begin); took > limit+time.Second {
-					t.Errorf("took %v, want %v", took, limit)
+				var order []string
+				for _, a := range to.best(all) {
+					order = append(order, a.Addr().String())
 				}
-				if address.Addr().String() != good {
-					t.Errorf("connected to %v", address)
+				if !slices.Equal(order, tt.then) {
+					t.Errorf("the order is %v then, want %v", order, tt.then)
 				}
-				conn.Close()
-				<-conn.Done()
-			}
-			all, err := to.lookUp(within(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var order []string
-			for _, a := range to.best(all) {
-				order = append(order, a.Addr().String())
-			}
-			if !slices.Equal(order, tt.then) {
-				t.Errorf("the order is %v then, want %v", order, tt.then)
+				if late == "" {
+					return
+				}
+				if try == 20 {
+					t.Fatalf("20 times, the last%s", late)
+				}
+				to, _ = named(t, sim, tt.addresses...)
 			}
 		})
 	}

@@ -86,9 +86,17 @@ func TestUpstreamGrowsByBytes(t *testing.T) {
 	const count, connections = 800, 3
 	g := newRig(t, sim, Limits{Connections: connections})
 	payload := `{"aps":{"alert":"` + strings.Repeat("x", 4000) + `"}}`
-	g.push(goodDevice, count, payload)
+	total := 0
+	for sim.Stats().PeakConnections < connections && total < 50*count { // to open one may take longer than to push so many
+		all := make([]*Push, count)
+		for i := range all {
+			all[i] = note(deviceToken(goodDevice, total+i), payload)
+		}
+		g.send(all...)
+		total += count
+	}
 	st := sim.Stats()
-	if st.Accepted != count || st.Duplicates != 0 || st.Violations != 0 {
+	if st.Accepted != total || st.Duplicates != 0 || st.Violations != 0 {
 		t.Errorf("%+v", st)
 	}
 	if st.PeakConnections != connections {
