@@ -56,7 +56,7 @@ func TestServerCrashes(t *testing.T) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := s.Leases().Renew(ctx, store.FleetNode{}, time.Hour); err == nil {
 			break
 		} else if time.Now().After(deadline) {
@@ -103,7 +103,7 @@ func TestServerReadOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 			if err := ledger.Append(ctx, note("x")); (err != nil) == (value == "on") {
 				return
 			} else if time.Now().After(deadline) {

@@ -27,7 +27,7 @@ func TestFollow(t *testing.T) {
 	there := open(t, c)
 	record(t, here, dead(1, 1), dead(2, 2))
 	for i := 1; i <= 2; i++ {
-		for deadline := time.Now().Add(20 * time.Second); !there.Feedback().Listed("mail",
+		for deadline := time.Now().Add(patience); !there.Feedback().Listed("mail",
 			dead(i, 0).Token); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("the other node never learned that device %d is listed", i)

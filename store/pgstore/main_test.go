@@ -25,6 +25,9 @@ var (
 	places atomic.Int64
 )
 
+// patience ends a test that waits for something that does not come, however busy the machine is.
+const patience = 2 * time.Minute
+
 // needServer starts it with the first test that needs it, which is skipped with the
 // reason where it cannot be had.
 func needServer(t testing.TB) {
@@ -101,7 +104,7 @@ func execute(t testing.TB, c Config, sql string) {
 func waitFor(t testing.TB, c Config, question string) {
 	t.Helper()
 	conn := connect(t, c)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var answer bool
 		if err := conn.QueryRow(ctx, question).Scan(&answer); err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ func TestFenceForKeyShare(t *testing.T) {
 // A claim that dawdles gets a higher epoch than one that came and went meanwhile. That of
 // a sequence, which is drawn before the row is locked, is a lower one.
 func TestEpochOfADawdlingClaim(t *testing.T) {
-	const dawdle = "  until timestamptz;\nbegin\n  if who = 'gw1' then " + draws + " perform pg_sleep(0.4); end if;\n"
+	const dawdle = "  until timestamptz;\nbegin\n  if who = 'gw1' then " + dawdles + " end if;\n"
 	for _, tt := range []struct {
 		name   string
 		change []string
@@ -108,6 +108,7 @@ func TestEpochOfADawdlingClaim(t *testing.T) {
 			gw1, gw2 := f("gw1"), f("gw2")
 			join(t, gw1, time.Hour)
 			join(t, gw2, time.Hour)
+			goOn := hold(t, c)
 			late := make(chan uint64)
 			go func() {
 				epoch, err := gw1.Leases.Claim(ctx, "mail")
@@ -124,6 +125,7 @@ func TestEpochOfADawdlingClaim(t *testing.T) {
 			if err := gw2.Leases.Leave(ctx); err != nil {
 				t.Fatal(err)
 			}
+			goOn()
 			if epoch := <-late; (epoch > early) != tt.grows {
 				t.Errorf("got epoch %d behind epoch %d", epoch, early)
 			}
@@ -138,21 +140,42 @@ func join(t *testing.T, p storetest.Process, lease time.Duration) {
 	}
 }
 
-// draws has a function of a test's schema be known by its connection, for drawn.
-const draws = "perform set_config('application_name', 'dawdling in ' || current_schema(), false);"
+// dawdles has a function of a test's schema wait for as long as the schema is held, and be
+// known by its connection meanwhile, for drawn.
+const dawdles = "perform set_config('application_name', 'dawdling in ' || current_schema(), false); " +
+	"perform pg_advisory_lock_shared(hashtext(current_schema()::text)); " +
+	"perform pg_advisory_unlock_shared(hashtext(current_schema()::text));"
+
+// hold has whatever dawdles in the schema of c do so until it is told to go on.
+func hold(t *testing.T, c Config) (goOn func()) {
+	t.Helper()
+	conn := connect(t, c)
+	say := func(what string) {
+		t.Helper()
+		if _, err := conn.Exec(ctx, "select "+what+"(hashtext(current_schema()::text))"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("pg_advisory_lock")
+	return func() { t.Helper(); say("pg_advisory_unlock") }
+}
+
+// dawdlingIn is the process that does, in the schema of c.
+func dawdlingIn(c Config) string {
+	return "(select pid from pg_stat_activity where wait_event = 'advisory' and application_name = 'dawdling in " + c.Schema + "')"
+}
 
 // drawn waits until a function of the schema of c dawdles.
 func drawn(t *testing.T, c Config) {
 	t.Helper()
-	waitFor(t, c, "select exists (select from pg_stat_activity where wait_event = 'PgSleep' and "+
-		"application_name = 'dawdling in "+c.Schema+"')")
+	waitFor(t, c, "select exists "+dawdlingIn(c))
 }
 
 // A renewal that is on its way to the disk holds off a claim, though the lease that
 // everybody can see has run out. A claim that does not lock the lease has the app while
 // its owner is told that it has it too.
 func TestClaimDuringRenewal(t *testing.T) {
-	const lease = time.Second
+	const lease = 2 * time.Second
 	for _, tt := range []struct {
 		name   string
 		change []string
@@ -172,11 +195,12 @@ func TestClaimDuringRenewal(t *testing.T) {
 			if _, err := gw1.Leases.Claim(ctx, "mail"); err != nil {
 				t.Fatal(err)
 			}
+			alter(t, c, "renew", "  return found;",
+				"  if not found then return false; end if;\n  if lease >= interval '1 hour' then "+dawdles+" end if;\n  return true;")
+			goOn := hold(t, c)
 			if _, err := gw1.Leases.Renew(ctx, store.FleetNode{}, lease); err != nil { // once all is there, however long that took
 				t.Fatal(err)
 			}
-			alter(t, c, "renew", "  return found;",
-				"  if not found then return false; end if;\n  "+draws+" perform pg_sleep(2.5);\n  return true;")
 			renewed := make(chan error)
 			go func() {
 				v, err := gw1.Leases.Renew(ctx, store.FleetNode{}, time.Hour)
@@ -187,7 +211,20 @@ func TestClaimDuringRenewal(t *testing.T) {
 			}()
 			drawn(t, c)
 			waitFor(t, c, "select not exists (select from node where name = 'gw1' and expires > clock_timestamp())")
-			_, err := gw2.Leases.Claim(ctx, "mail")
+			claimed := make(chan error, 1)
+			go func() {
+				_, err := gw2.Leases.Claim(ctx, "mail")
+				claimed <- err
+			}()
+			var err error
+			if tt.taken { // for it waits for the renewal
+				waitFor(t, c, "select exists (select from pg_stat_activity where pg_blocking_pids(pid) && array"+dawdlingIn(c)+")")
+				goOn()
+				err = <-claimed
+			} else {
+				err = <-claimed
+				goOn()
+			}
 			if taken := errors.As(err, new(*store.TakenError)); taken != tt.taken {
 				t.Errorf("got %v from the claim", err)
 			}

@@ -93,7 +93,7 @@ func (p *Postgres) Start() error {
 		defer close(ended)
 		_ = cmd.Wait()
 	}()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		text, _ := os.ReadFile(p.log.Name())
 		text = text[len(before):]
 		if bytes.Contains(text, []byte("ready to accept ")) {
