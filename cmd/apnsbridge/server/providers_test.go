@@ -152,6 +152,8 @@ func TestProvidersReportTellsHabits(t *testing.T) {
 		t.Errorf("the page says %s", words)
 	}
 	conn.Close()
+	servertest.WaitFor(t, "its end is seen, or it would be told of ours",
+		func() bool { return w.service.push.Stats().Connections == 0 })
 	w.Stop()
 	w.Start()
 	check("after a restart")

@@ -24,16 +24,17 @@ func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	const providers, reloads = 4, 30
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 5, Jitter: 20}})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var enough atomic.Bool
 	var all sync.WaitGroup
+	var given atomic.Int64
 	reports := make([]provider.Report, providers)
 	for i := range providers {
 		all.Go(func() {
 			c := provider.Client{Addr: w.Push, TLS: w.ClientTLS(), Number: true}
 			var err error
-			if reports[i], err = c.Send(ctx, paced(1000, numbered(i, &enough))); err != nil {
+			if reports[i], err = c.Send(ctx, w.followed(&given, paced(1000, numbered(i, &enough)))); err != nil {
 				t.Errorf("provider %d: %v", i, err)
 			}
 		})

@@ -66,6 +66,22 @@ func paced(rate int, notes iter.Seq[binproto.Notification]) iter.Seq[binproto.No
 	}
 }
 
+// followed are notifications with which the gateway keeps up, also on a machine that has much else to do: no more
+// than some thousands that were given, to all providers together, are not accepted.
+func (w *world) followed(given *atomic.Int64, notes iter.Seq[binproto.Notification]) iter.Seq[binproto.Notification] {
+	const ahead = 4000
+	return func(yield func(binproto.Notification) bool) {
+		for note := range notes {
+			for n := given.Add(1); int(n)-w.Sim.Stats().Accepted > ahead; {
+				<-time.After(10 * time.Millisecond)
+			}
+			if !yield(note) {
+				return
+			}
+		}
+	}
+}
+
 // numbered are notifications to devices of their own, until there are enough.
 func numbered(sender int, enough *atomic.Bool) iter.Seq[binproto.Notification] {
 	return func(yield func(binproto.Notification) bool) {

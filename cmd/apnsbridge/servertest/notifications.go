@@ -37,10 +37,13 @@ func Enhanced(deviceToken string, identifier int) []byte {
 	return n.Append(nil)
 }
 
+// Patience is for what comes to pass for certain, however busy the machine is: it is spent where something is broken.
+const Patience = 3 * time.Minute
+
 // WaitFor fails the test unless done comes true.
 func WaitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(Patience)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)

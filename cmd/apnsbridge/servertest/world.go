@@ -93,7 +93,7 @@ func (w *World) Start() {
 
 // Stop drains the gateway, if one runs.
 func (w *World) Stop() {
-	if err := w.StopWithin(30 * time.Second); err != nil {
+	if err := w.StopWithin(Patience); err != nil {
 		w.T.Errorf("stop: %v\n%s", err, w.Log.String())
 	}
 }
@@ -171,7 +171,7 @@ func (w *World) Amend(old, with string) {
 // Await fails the test unless the simulator comes to the given state.
 func (w *World) Await(what string, done func(apnssim.Stats) bool) {
 	w.T.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	if err := w.Sim.Wait(ctx, done); err != nil {
 		w.T.Fatalf("%s: %v\n%s", what, err, w.Log.String())
