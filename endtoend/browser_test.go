@@ -36,9 +36,9 @@ func openBrowser(t *testing.T) *browser {
 		t.Skip("there is no chromium here")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", true))
+		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(servertest.Patience), chromedp.Flag("hide-scrollbars", true))
 	// The test's own context ends before Chromium can be closed in good order.
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)

@@ -72,6 +72,13 @@ func TestForeignLibraries(t *testing.T) {
 				w.Start()
 			}
 			told := d.send(t, w, command, m)
+			// Some wait for a second, in which a machine that has much else to do may not have told them.
+			for try := 1; try < 5 && len(told) == 0 && !d.deaf && !d.oldTLS; try++ {
+				m.isTold(t, w, told)
+				m.arrives(t, w)
+				w = newWorld(t, late)
+				told = d.send(t, w, command, m)
+			}
 			if len(told) == 0 && !d.deaf && !d.oldTLS || len(told) > 0 && d.oldTLS {
 				t.Errorf("it was told of %d bad tokens", len(told))
 			}
@@ -130,7 +137,7 @@ func (d driver) find(t *testing.T) []string {
 // named.
 func (d driver) send(t *testing.T, w *world, command []string, m mailing) (told map[string]bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*servertest.Patience)
 	defer cancel()
 	arguments := []string{w.Push, d.certificate(t, w), w.Path("ca.pem"), d.mode, fmt.Sprint(d.pause.Milliseconds())}
 	cmd := exec.CommandContext(ctx, command[0], slices.Concat(command[1:], arguments)...)

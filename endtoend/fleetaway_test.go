@@ -22,7 +22,7 @@ func TestFleetEngineHangs(t *testing.T) {
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
 	to := newWay(t, postgres.Dir)
 	n.engine.URL = strings.Replace(n.engine.URL, postgres.Dir, to.dir, 1)
-	first, second := n.pair("fleet_lease: 2s, fleet_claim: 3s")
+	first, second := n.pair(shortLease)
 	_, all, end := steady(t, first, second)
 	more := func() {
 		t.Helper()
@@ -46,7 +46,7 @@ func TestFleetEngineHangs(t *testing.T) {
 	_ = first.StopWithin(drain) // it cannot tell PostgreSQL
 	took := time.Since(began)
 	t.Logf("a node ended after %v", took)
-	if took > drain+10*time.Second {
+	if !within(t, took, drain+10*time.Second) {
 		t.Errorf("a node ended after %v", took)
 	}
 	answer()

@@ -114,10 +114,10 @@ func TestFleetNodeCut(t *testing.T) {
 	engine := n.engine.URL
 	to := newWay(t, postgres.Dir)
 	n.engine.URL = strings.Replace(engine, postgres.Dir, to.dir, 1)
-	first := n.add("fleet_lease: 2s, fleet_claim: 4s")
+	first := n.add(shortLease)
 	first.owns(t)
 	n.engine.URL = engine
-	second := n.add("fleet_lease: 2s, fleet_claim: 4s")
+	second := n.add(shortLease)
 	servertest.WaitFor(t, "the nodes know one another", func() bool {
 		return len(first.fleet().Nodes)+len(second.fleet().Nodes) == 4
 	})
@@ -133,7 +133,7 @@ func TestFleetNodeCut(t *testing.T) {
 	servertest.WaitFor(t, "the second has the app, and the first is out of service", func() bool {
 		return second.place() == fleet.Here && first.place() == fleet.Loose && !first.ready()
 	})
-	t.Logf("out of service after %v, with a lease of 2 s", time.Since(began))
+	t.Logf("out of service after %v, with a lease of 6 s", time.Since(began))
 	if !second.ready() {
 		t.Error("the second is not ready")
 	}
@@ -152,9 +152,9 @@ func TestFleetNodeCut(t *testing.T) {
 func TestFleetOwnerSleeps(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, spoolAll+"\n")
-	sleeper := n.configure("fleet_lease: 2s, fleet_claim: 4s")
+	sleeper := n.configure(shortLease)
 	process := startProcess(t, sleeper)
-	second := n.add("fleet_lease: 2s, fleet_claim: 4s")
+	second := n.add(shortLease)
 	process.dial(sleeper).Close()
 	servertest.WaitFor(t, "the first has the app", func() bool {
 		apps := second.fleet().Apps

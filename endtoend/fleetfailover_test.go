@@ -22,7 +22,7 @@ func TestFleetFailover(t *testing.T) {
 	primary := ownPostgres(t)
 	n := newNodesOn(t, primary, apnssim.Scenario{}, "")
 	standby := n.standby(t, primary)
-	first, second := n.pair("fleet_lease: 2s, fleet_claim: 3s")
+	first, second := n.pair(shortLease)
 	want := make(map[string]bool)
 	sent := 0
 	send := func() {
@@ -41,7 +41,7 @@ func TestFleetFailover(t *testing.T) {
 		return first.Sum(t, "apnsbridge_notifications_unsettled")+second.Sum(t, "apnsbridge_notifications_unsettled") == 0
 	})
 	primary.Kill()
-	wait := 3 * time.Second
+	wait := 7 * time.Second // longer than a lease
 	if *long {
 		wait = 20 * time.Second
 	}

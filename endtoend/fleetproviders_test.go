@@ -143,7 +143,7 @@ func (n *nodes) settle(t *testing.T, from *world, all ...sender) {
 	listed := make(map[string]bool)
 	var lost, untold, doubled []int
 	good, again := 0, 0
-	for deadline := time.Now().Add(40 * time.Second); ; {
+	for deadline := time.Now().Add(servertest.Patience); ; {
 		arrivals := from.arrivals(t)
 		for token := range from.listed(t) {
 			listed[token] = true

@@ -129,7 +129,7 @@ func TestFleetKeyUpdates(t *testing.T) {
 func TestFleetMoves(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
-	first, second := n.pair("fleet_lease: 2s, fleet_claim: 4s")
+	first, second := n.pair(shortLease)
 	moves := rounds(2, 20)
 	_, all, end := steady(t, first, second)
 	from, to := first, second
@@ -155,7 +155,7 @@ func TestFleetEngineAway(t *testing.T) {
 	t.Parallel()
 	server := ownPostgres(t)
 	n := newNodesOn(t, server, apnssim.Scenario{}, "")
-	first, second := n.pair("fleet_lease: 2s, fleet_claim: 3s")
+	first, second := n.pair(shortLease)
 	server.Kill()
 	servertest.WaitFor(t, "the app is loose", func() bool { return first.place() == fleet.Loose })
 	servertest.WaitFor(t, "all stay in service, as no other has the engine", func() bool {
@@ -200,7 +200,7 @@ func TestFleetEngineAway(t *testing.T) {
 func TestFleetAppRemoved(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{}, "")
-	const limits = "fleet_lease: 2s, fleet_claim: 4s"
+	const limits = shortLease
 	first := n.configure(limits)
 	first.FixPorts()
 	startProcess(t, first)

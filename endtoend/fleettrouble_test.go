@@ -96,7 +96,7 @@ func TestFleetEndsWhileUnwell(t *testing.T) {
 		began := time.Now()
 		p.terminate()
 		err := p.wait()
-		if took := time.Since(began); took > drain+2*time.Second {
+		if took := time.Since(began); !within(t, took, drain+2*time.Second) {
 			t.Errorf("it has ended after %v: %v", took, err)
 		} else {
 			t.Logf("it has ended after %v: %v", took, err)
@@ -140,7 +140,7 @@ func TestFleetFiftyApps(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- first.StopWithin(20 * time.Second) }()
 	servertest.WaitFor(t, "the second has all", func() bool { return second.lives() == len(apps) })
-	if took := time.Since(began) - member.Hushed; took > 3*time.Second {
+	if took := time.Since(began) - member.Hushed; !within(t, took, 3*time.Second) {
 		t.Errorf("taken over after %v", took)
 	} else {
 		t.Logf("taken over after %v", took)
@@ -218,8 +218,9 @@ func TestFleetEndsWhileLoose(t *testing.T) {
 			n.becomes(t, trouble)
 			began := time.Now()
 			p.terminate()
-			_ = p.wait()                                          // it cannot tell PostgreSQL
-			if took := time.Since(began); took > 17*time.Second { // five more than drain, in which PostgreSQL is asked
+			_ = p.wait() // it cannot tell PostgreSQL
+			// five more than drain, in which PostgreSQL is asked
+			if took := time.Since(began); !within(t, took, 17*time.Second) {
 				t.Errorf("it has ended after %v", took)
 			}
 			n.becomes(t, usualLatency)

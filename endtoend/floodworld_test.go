@@ -102,7 +102,7 @@ func (w *floodWorld) roundTrips(count int) (took []time.Duration) {
 			w.T.Fatal(err)
 		}
 		w.sent++
-		ctx, cancel := context.WithTimeout(w.T.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(w.T.Context(), servertest.Patience)
 		err := w.well.Wait(ctx, func(s apnssim.Stats) bool { return s.Accepted >= w.sent })
 		cancel()
 		if err != nil {

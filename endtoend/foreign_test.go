@@ -137,7 +137,8 @@ func (w *world) php(mode, notifications string) string {
 	w.T.Helper()
 	php := servertest.Foreign(w.T, "php")
 	both := w.Write("both.pem", append(append([]byte{}, servertest.PKI().Client.CertPEM...), servertest.PKI().Client.KeyPEM...))
-	cmd := exec.Command(php, "testdata/foreign/tutorial.php", w.Push, both, w.Path("ca.pem"), mode)
+	cmd := exec.Command(php, "testdata/foreign/tutorial.php", w.Push, both, w.Path("ca.pem"), mode,
+		fmt.Sprint(strings.Count(notifications, "bad0")))
 	cmd.Stdin = strings.NewReader(notifications)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

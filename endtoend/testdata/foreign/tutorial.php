@@ -2,14 +2,15 @@
 // A sender as PHP tutorials of the 2010s have it: enhanced frames on a TLS
 // stream, and six bytes read back.
 //
-//   php tutorial.php HOST:PORT CERT CA MODE < notifications
+//   php tutorial.php HOST:PORT CERT CA MODE BAD < notifications
 //
+// BAD is how many error packets are to come: it is patient until they have.
 // A notification is a line: a device token, a space, an alert. MODE is
 //   resend  after an error packet everything behind the failed one goes again
 //   end     the same, but the answer is read only when all has been written
 //   never   nothing is ever read: write, close, done
 
-[, $address, $certificate, $authority, $mode] = $argv;
+[, $address, $certificate, $authority, $mode, $awaited] = $argv;
 
 function connect($address, $certificate, $authority)
 {
@@ -18,7 +19,7 @@ function connect($address, $certificate, $authority)
         'cafile' => $authority,
         'peer_name' => 'gateway.push.apple.com',
     ]]);
-    $stream = stream_socket_client("tls://$address", $code, $text, 10, STREAM_CLIENT_CONNECT, $context);
+    $stream = stream_socket_client("tls://$address", $code, $text, 60, STREAM_CLIENT_CONNECT, $context);
     if (!$stream) {
         fwrite(STDERR, "connect: $code $text\n");
         exit(1);
@@ -58,6 +59,7 @@ while ($line = fgets(STDIN)) {
 
 $stream = connect($address, $certificate, $authority);
 $next = 0;
+$told = 0;
 while (true) {
     $bad = null;
     while ($next < count($notifications) && $bad === null) {
@@ -71,11 +73,12 @@ while (true) {
         break;
     }
     if ($bad === null) {
-        $bad = failed($stream, 5);
+        $bad = failed($stream, $told < $awaited ? 120 : 5);
     }
     if ($bad === null) {
         break;
     }
+    $told++;
     fclose($stream);
     $stream = connect($address, $certificate, $authority);
     $next = $bad + 1;
