@@ -7,7 +7,7 @@ import "sync/atomic"
 // adds.
 const (
 	entryBytes   = 256
-	episodeBytes = 384
+	episodeBytes = 512
 	noteBytes    = 144
 )
 

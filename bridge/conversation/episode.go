@@ -17,6 +17,7 @@ type episode struct {
 	conn       *Conn    // until it has gone
 	failure    *refusal // what the packet told; nil once that is known to have been read
 	list       *pair    // nil: not known
+	stale      []key    // the failed one, and the first that were not delivered behind it
 
 	packet instant // when it was decided on
 	closed instant // when the provider ended the connection
@@ -68,6 +69,16 @@ const (
 	recorded
 	outdated
 )
+
+// maxStale is how many of what may come again in front of its entries are kept of an episode.
+const maxStale = 8
+
+// outdate notes that what has the content k will come again, and is not remembered.
+func (e *episode) outdate(k key) {
+	if len(e.stale) < maxStale {
+		e.stale = append(e.stale, k)
+	}
+}
 
 // begin opens an episode on c.
 func (l *Ledger) begin(c *Conn, why cause, h *habit, t instant) *episode {

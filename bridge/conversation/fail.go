@@ -66,10 +66,11 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 	l := c.ledger
 	e := l.begin(c, failure, l.habit(c.kind(x.frame)), t)
 	e.failure = x.refusal
-	if k, ok := c.keyBefore(); ok {
-		p := pair{before: k}
-		p.failed, l.scratch = keyOf(x.content, l.scratch)
-		l.watchList(e, p)
+	var failed key
+	failed, l.scratch = keyOf(x.content, l.scratch)
+	e.outdate(failed)
+	if before, ok := c.keyBefore(); ok {
+		l.watchList(e, pair{before: before, failed: failed})
 	}
 	l.stats.Packets++
 	c.tell(e, x.refusal, x.frame.Identifier, t)

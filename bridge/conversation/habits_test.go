@@ -14,6 +14,7 @@ var habits = []struct {
 	live    func(w *world, lib library, mail func() content) // nil: one program, messages now and then
 	exempt  bool                                             // known not to come out even, see docs/promises.md
 	bad     float64                                          // share of bad tokens; 0: any
+	leave   bool                                             // of devices, one in seven has gone
 }{
 	{name: "keeps its identifiers (java-apns)", library: library{naming: counting, resending: atFront}},
 	{name: "keeps, from a database", library: library{naming: databaseID, resending: atEnd, delay: 20 * time.Second}},
@@ -27,6 +28,7 @@ var habits = []struct {
 	{name: "after 3 s, on the close (apnagent)", library: library{naming: fromZero, resending: atFront, delay: 3 * time.Second, lingers: true}},
 	{name: "inclusive, three tries (ApnsPHP)", library: library{naming: counting, resending: atFront, inclusive: true}},
 	{name: "inclusive, renumbers", library: library{naming: fromOne, resending: atFront, inclusive: true}},
+	{name: "inclusive, one counter", library: library{naming: anew, resending: atFront, inclusive: true, offset: 5000}},
 	{name: "cache of 50, keeps", library: library{naming: counting, resending: atFront, cache: 50}},
 	{name: "cache of 50, renumbers", library: library{naming: fromZero, resending: atFront, cache: 50}},
 	{name: "cache of 100, keeps", library: library{naming: counting, resending: atEnd, cache: 100}},
@@ -62,9 +64,12 @@ var habits = []struct {
 	{name: "one counter over all connections (AnyEvent)", library: library{naming: anew, resending: atFront}},
 	{name: "one counter, thousands before", library: library{naming: anew, resending: atFront, offset: 5000}},
 	{name: "one counter, reads at the end", library: library{naming: anew, resending: atFront, batch: 60, offset: 5000}},
+	{name: "one counter, devices have gone", library: library{naming: anew, resending: atFront, offset: 5000}, leave: true},
 	{name: "another identifier each time, at random", library: library{naming: anything, resending: atFront}},
 	{name: "keeps, then another renumbers", library: library{naming: fromOne, resending: atFront}, live: besideKeeper},
 	{name: "keeps, then another renumbers at the end", library: library{naming: fromZero, resending: atEnd}, live: besideKeeper},
+	{name: "keeps, then another counts on (AnyEvent)", library: library{naming: anew, resending: atFront, offset: 5000}, live: besideKeeper},
+	{name: "keeps, then another draws identifiers", library: library{naming: anything, resending: atFront}, live: besideKeeper},
 	{name: "two layouts, beside one that keeps (node-apn)", library: library{naming: fromZero, resending: atEnd, mixed: true}, live: besideKeeper},
 	{name: "cache of 20, a long tail, 1 % bad", library: library{naming: counting, resending: atFront, cache: 20, pace: time.Millisecond}, live: many, bad: 0.01},
 	{name: "cache of 20, a long tail, 0.1 % bad", library: library{naming: counting, resending: atFront, cache: 20, pace: time.Millisecond}, live: many, bad: 0.001},

@@ -47,8 +47,8 @@ func (o original) resent(f Frame, h *habit) likeness {
 	case same:
 		return alike
 	case !o.positional && !o.constant && o.frame.has && !h.renames:
-		if !h.keeps && f.HasIdentifier {
-			return namedAnew // by a counter of all its connections, or at random
+		if f.HasIdentifier {
+			return namedAnew // by a counter of all its connections, or at random; another program may keep them
 		}
 		return different
 	case h.keeps && !h.renames: // but another program of this kind may not
@@ -112,7 +112,7 @@ func (c *Conn) mayResend(e *entry, like likeness) bool {
 	case inOrder:
 		return ep.renumbers() || c.numbered && (c.comesNext(e) || c.comesFromTheMiddle(e))
 	case namedAnew:
-		return ep.renumbers() || !c.previous.unmatched && c.comesNext(e)
+		return ep.renumbers() || c.previous.isNothingNew() && c.comesNext(e)
 	}
 	return false
 }
@@ -148,7 +148,9 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	}
 	h := l.habit(c.kind(f))
 	e := l.match(c, k, f, h, t)
+	stale := e == nil && c.isStale(k)
 	c.noticeList(k, e == nil, h, t)
+	c.previous.stale = stale
 	h.seen = t
 	early := e == nil && c.episode != nil && c.pairEarly(s, k, h, t)
 	inRounds := c.comesInRounds(e, f, t)
@@ -227,4 +229,24 @@ func (c *Conn) noticeList(k key, unmatched bool, h *habit, t instant) {
 type glimpse struct {
 	key       key
 	unmatched bool // and no original of it has come late
+	stale     bool // it is sent again all the same, and there was nothing new on its connection before it
+}
+
+// isNothingNew reports whether what its provider sends again may follow.
+func (g *glimpse) isNothingNew() bool { return !g.unmatched || g.stale }
+
+// isStale reports whether c has begun with what was sent before, and goes on with k, that
+// was too, though nothing remembers it: a library sends again what has failed, and knows
+// nothing of what was not delivered behind it.
+func (c *Conn) isStale(k key) bool {
+	if !c.previous.isNothingNew() {
+		return false
+	}
+	episodes := c.ledger.episodes
+	for i := len(episodes) - 1; i >= 0 && i >= len(episodes)-chainLimit; i-- {
+		if ep := episodes[i]; c.opened >= ep.packet && slices.Contains(ep.stale, k) {
+			return true
+		}
+	}
+	return false
 }

@@ -32,6 +32,7 @@ func history(habit int, identical float64, seed uint64, tracing bool) *world {
 	w.tracing = tracing
 	w.harsh = w.chance(0.3)
 	h := habits[habit]
+	w.leave = h.leave
 	bad := 0.02 + 0.28*w.rng.Float64()*w.rng.Float64()
 	if h.bad > 0 {
 		bad = h.bad
@@ -130,7 +131,7 @@ func ratesOf(t *testing.T, habit int, identical float64, rounds int) (r rates) {
 			t.Fatalf("seed %d: %s", seed, problem)
 		}
 		for c, n := range w.want {
-			if !c.bad() {
+			if !c.bad() && !w.gone(c) {
 				r.good += n
 			}
 		}

@@ -23,6 +23,7 @@ type world struct {
 	order  int
 	harsh  bool // connections stay unread for long
 	lossy  bool // the network breaks connections
+	leave  bool // some devices have gone
 	near   bool // a round trip is shorter than the gateway's waiting for silence
 
 	ledger  *Ledger
@@ -56,6 +57,9 @@ type content struct {
 
 // badUsers have tokens that APNs refuses.
 func (c content) bad() bool { return c.user%badEvery == 0 }
+
+// gone reports whether a user's device is no more, which is none of the provider's business.
+func (w *world) gone(c content) bool { return w.leave && !c.bad() && c.user%badEvery%7 == 3 }
 
 const badEvery = 1 << 8 // users are drawn so that the share of bad ones is right
 
@@ -226,7 +230,7 @@ func (w *world) forward(c *Conn, s Seq, m *message) {
 	if w.chance(0.01) {
 		latency = w.between(time.Second, 15*time.Second)
 	}
-	if w.chance(0.01) && !m.bad() {
+	if w.chance(0.01) && !m.bad() && !w.gone(m.content) {
 		// 429 or 503: the spool has it from now on.
 		w.after(w.between(0, 50*time.Millisecond), func() {
 			if !m.settled {
@@ -242,6 +246,11 @@ func (w *world) verdict(c *Conn, s Seq, m *message) {
 	settle := !m.settled
 	m.settled = true
 	switch {
+	case w.gone(m.content):
+		if settle {
+			w.put[m.name]--
+			c.Settle(s, Gone, w.clock())
+		}
 	case m.bad() && settle:
 		w.put[m.name]-- // it was not delivered
 		c.Refuse(s, binproto.InvalidToken, "", w.clock())
@@ -259,7 +268,7 @@ func (w *world) verdict(c *Conn, s Seq, m *message) {
 // lost and doubled compare what devices got with what they should have got.
 func (w *world) lost() (n int) {
 	for c, want := range w.want {
-		if !c.bad() && !w.excused[c] {
+		if !c.bad() && !w.gone(c) && !w.excused[c] {
 			n += max(0, want-w.got[c])
 		}
 	}
