@@ -70,16 +70,6 @@ const (
 	outdated
 )
 
-// maxStale is how many of what may come again in front of its entries are kept of an episode.
-const maxStale = 8
-
-// outdate notes that what has the content k will come again, and is not remembered.
-func (e *episode) outdate(k key) {
-	if len(e.stale) < maxStale {
-		e.stale = append(e.stale, k)
-	}
-}
-
 // begin opens an episode on c.
 func (l *Ledger) begin(c *Conn, why cause, h *habit, t instant) *episode {
 	l.makeRoom(episodeBytes, nil)

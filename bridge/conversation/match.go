@@ -232,6 +232,16 @@ type glimpse struct {
 	stale     bool // it is sent again all the same, and there was nothing new on its connection before it
 }
 
+// maxStale is how many of what may come again in front of its entries are kept of an episode.
+const maxStale = 8
+
+// outdate notes that what has the content k will come again, and is not remembered.
+func (e *episode) outdate(k key) {
+	if len(e.stale) < maxStale {
+		e.stale = append(e.stale, k)
+	}
+}
+
 // isNothingNew reports whether what its provider sends again may follow.
 func (g *glimpse) isNothingNew() bool { return !g.unmatched || g.stale }
 
