@@ -171,7 +171,7 @@ func (h *Health) say(at Scope, p problem, served *Served) {
 			return
 		}
 	}
-	if withoutExample(old.says) == withoutExample(p.says) {
+	if WithoutExample(old.says) == WithoutExample(p.says) {
 		if old.says != "" {
 			h.problems[at] = problem{old.says, p.since}
 		}
@@ -191,9 +191,9 @@ func (h *Health) say(at Scope, p problem, served *Served) {
 	}
 }
 
-// withoutExample is a problem without the topic and device, of many, that it was met
-// with: the same problem with others is no news.
-func withoutExample(says string) string {
+// WithoutExample is a problem without the topic and device, of many, that it was met
+// with, and what follows on them: the same problem with others is no news.
+func WithoutExample(says string) string {
 	for _, environment := range []string{"production", "sandbox"} {
 		if said, _, ok := strings.Cut(says, " ("+environment); ok {
 			return said

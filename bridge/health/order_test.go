@@ -62,7 +62,7 @@ func TestOrderOfNotes(t *testing.T) {
 func problemsOf(h *Health) map[string]bool {
 	all := make(map[string]bool)
 	for at, p := range h.problems {
-		all[fmt.Sprint(at, withoutExample(p.says))] = true
+		all[fmt.Sprint(at, WithoutExample(p.says))] = true
 	}
 	return all
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/bridge/health"
 	"apnsbridge/cmd/apnsbridge/history"
 )
 
@@ -23,11 +24,20 @@ var files embed.FS
 const Policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// rows is how many apps are listed at most; the others are found by their names.
-const rows = 20
+// A long list is cut, so that the page stays one: of apps, where the others are found by
+// their names, and of the sentences of one level.
+var rows, remarksOfAKind = cut{all: 20, first: 15}, cut{all: 10, first: 5}
 
-// remarksOfAKind is how many sentences of one level are shown at most.
-const remarksOfAKind = 20
+// cut is how long a list may be to be shown as it is, and how much of it is shown else.
+type cut struct{ all, first int }
+
+// list gives what is shown of a list, and how many others there are.
+func list[E any](all []E, c cut) (shown []E, more int) {
+	if len(all) <= c.all {
+		return all, 0
+	}
+	return all[:c.first], len(all) - c.first
+}
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"number": func(n any) string {
@@ -44,6 +54,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"amount":   amount,
 	"duration": duration,
 	"percent":  percent,
+	"gist":     health.WithoutExample,
+	"beside":   beside,
 	"payload":  payload,
 	"path":     url.PathEscape,
 	"status":   func(s uint8) string { return fmt.Sprintf("%d, %v", s, binproto.Status(s)) },
@@ -95,14 +107,12 @@ func WriteOverview(w http.ResponseWriter, facts *Facts, query url.Values) {
 		o.Plots = plots(facts.Hour, history.FineStep)
 	}
 	o.Groups = groups(facts.Remarks)
-	o.Listed = matching(facts.Apps, o.Query)
-	if o.More = len(o.Listed) - rows; o.More > 0 {
-		o.Listed = o.Listed[:rows]
-	}
+	o.Listed, o.More = list(matching(facts.Apps, o.Query), rows)
 	write(w, "overview.html", o)
 }
 
-// groups sorts remarks by their urgency, and says once what several apps share.
+// groups sorts remarks by their urgency, and says once what several apps share: that
+// differs from one to the other in the device it was met with, which the app's page names.
 func groups(remarks []Remark) (all []group) {
 	for _, g := range []group{{Level: Bad, Title: "At once"}, {Level: Warn, Title: "Soon"}} {
 		at := make(map[string]int)
@@ -110,13 +120,19 @@ func groups(remarks []Remark) (all []group) {
 			if r.Level != g.Level {
 				continue
 			}
-			i, known := at[r.Text]
+			r.Text = beside(r.App, r.Text)
+			gist := health.WithoutExample(r.Text)
+			i, known := at[gist]
 			if !known {
 				i = len(g.All)
-				at[r.Text] = i
+				at[gist] = i
 				g.All = append(g.All, shared{Level: r.Level, Text: r.Text})
 			}
-			switch s := &g.All[i]; {
+			s := &g.All[i]
+			if s.Text != r.Text {
+				s.Text = gist
+			}
+			switch {
 			case r.App == "":
 			case len(s.Apps) < appsOfARemark:
 				s.Apps = append(s.Apps, r.App)
@@ -124,10 +140,12 @@ func groups(remarks []Remark) (all []group) {
 				s.More++
 			}
 		}
-		if g.More = len(g.All) - remarksOfAKind; g.More > 0 {
-			g.All = g.All[:remarksOfAKind]
+		if len(g.All) > remarksOfAKind.all { // those of apps must not hide the whole gateway's
+			slices.SortStableFunc(g.All, func(a, b shared) int {
+				return cmp.Compare(min(len(a.Apps), 1), min(len(b.Apps), 1))
+			})
 		}
-		if len(g.All) > 0 {
+		if g.All, g.More = list(g.All, remarksOfAKind); len(g.All) > 0 {
 			all = append(all, g)
 		}
 	}

@@ -98,10 +98,10 @@ func TestManyApps(t *testing.T) {
 	}
 	listed := regexp.MustCompile(`href="/apps/(app\d+)"`)
 	all := listed.FindAllStringSubmatch(show(nil), -1)
-	if len(all) != rows || all[0][1] != "app321" || all[1][1] != "app077" || all[2][1] != "app000" {
+	if len(all) != rows.first || all[0][1] != "app321" || all[1][1] != "app077" || all[2][1] != "app000" {
 		t.Errorf("got %d rows: %v", len(all), all)
 	}
-	if text := show(nil); !strings.Contains(text, "and 480 more") {
+	if text := show(nil); !strings.Contains(text, "and 485 more") {
 		t.Error("what is not listed is not told")
 	}
 	if found := listed.FindAllStringSubmatch(show(url.Values{"q": {"APP49"}}), -1); len(found) != 10 {
@@ -112,12 +112,33 @@ func TestManyApps(t *testing.T) {
 		facts.Remarks = append(facts.Remarks, Remark{Bad, fmt.Sprint(i), "app007"})
 	}
 	got := groups(facts.Remarks)
-	if len(got) != 2 || got[0].Level != Bad || len(got[0].All) != remarksOfAKind || got[0].More != 12 ||
+	if len(got) != 2 || got[0].Level != Bad || len(got[0].All) != remarksOfAKind.first || got[0].More != 27 ||
 		got[0].All[0].Apps != nil {
 		t.Errorf("got %+v", got)
 	}
 	if soon := got[1].All; len(soon) != 1 || len(soon[0].Apps) != appsOfARemark || soon[0].More != 490 {
 		t.Errorf("what all apps share: got %+v", soon)
+	}
+	held := groups([]Remark{{Bad, "apps.mail.credential: it has expired", "mail"}})[0].All[0]
+	if held.Text != "credential: it has expired" {
+		t.Errorf("beside its app a sentence is: %s", held.Text)
+	}
+	late := append(slices.Clone(facts.Remarks), Remark{Level: Bad, Text: "the whole gateway's"})
+	if got := groups(late)[0].All; got[0].Text != "something" || got[1].Text != "the whole gateway's" || len(got[2].Apps) != 1 {
+		t.Errorf("what is the whole gateway's is not first: got %+v", got)
+	}
+	const outage = "APNs is not well: 503 ServiceUnavailable: wait"
+	for i := range 500 {
+		facts.Remarks = append(facts.Remarks, Remark{Bad, fmt.Sprintf("%s (production, topic com.example.%d, device %08x…); "+
+			"%d notifications wait", outage, i, i, i), facts.Apps[i].Name})
+		facts.Apps[i].Level, facts.Apps[i].State = Bad, facts.Remarks[len(facts.Remarks)-1].Text
+	}
+	if got := groups(facts.Remarks[len(facts.Remarks)-500:]); len(got) != 1 || len(got[0].All) != 1 ||
+		got[0].All[0].Text != outage || got[0].All[0].More != 490 {
+		t.Errorf("an outage, with the device that each app met it with: got %+v", got)
+	}
+	if text := show(nil); strings.Count(text, outage+"<") != rows.first {
+		t.Error("a row does not say what an outage is, without a device")
 	}
 	answer := httptest.NewRecorder()
 	WriteOverview(answer, &facts, nil)

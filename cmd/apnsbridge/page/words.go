@@ -54,6 +54,10 @@ func DaysLeft(n int64) string {
 	return fmt.Sprintf("%d days left", n)
 }
 
+// beside is a sentence where it stands beside the app that it is about: its setting needs no
+// name of an app in it.
+func beside(app, text string) string { return strings.TrimPrefix(text, "apps."+app+".") }
+
 // duration writes d with the two digits that matter.
 func duration(d time.Duration) string {
 	switch {

@@ -46,42 +46,6 @@ func (s *Service) factsBy(a *Assembly, m *metrics.Snapshot, stopping bool) *page
 	return f
 }
 
-// remarks are what is to be seen to.
-func (s *Service) remarks(a *Assembly, c condition) (all []page.Remark) {
-	add := func(level page.Level, text string) {
-		r := page.Remark{Level: level, Text: text}
-		// Sentences about an app begin with its name.
-		if name, rest, ok := strings.Cut(text, ": "); ok && a.has(name) {
-			r.App, r.Text = name, rest
-		}
-		all = append(all, r)
-	}
-	if c.fault {
-		add(page.Bad, c.state)
-	}
-	for _, problem := range c.problems {
-		add(page.Bad, problem)
-	}
-	if s.reloads.refused.Load() {
-		add(page.Bad, "the last reload was refused, the log says why: the gateway goes by the configuration it read before")
-	}
-	for _, w := range a.notices() {
-		add(w.level(), w.text)
-	}
-	return all
-}
-
-func (a *Assembly) has(app string) bool {
-	return slices.ContainsFunc(a.apps, func(b bridge.App) bool { return b.Name == app })
-}
-
-func (w warning) level() page.Level {
-	if w.within == 3 || w.alarm {
-		return page.Bad
-	}
-	return page.Warn
-}
-
 // whole are the figures of the gateway as a whole that matter first.
 func (s *Service) whole(a *Assembly, m *metrics.Snapshot) []page.Figure {
 	limits, spool := a.config.Limits, m.Store.Spool
