@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -107,28 +108,50 @@ func TestSimulatorPage(t *testing.T) {
 	b.fits("simulator", 390, 768, 1280)
 }
 
-// With 500 apps the page is no mile long.
+// With 500 apps the page is no mile long, be they in order or each in a trouble of its own.
 func TestOperatorPageOfManyApps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	var apps strings.Builder
+	const well = "{token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}"
 	for i := range 500 {
 		fmt.Fprintf(&apps, "  app%03d:\n    topic: com.example.app%03d\n    endpoint: %s\n    endpoint_ca: ca.pem\n"+
-			"    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}\n"+
-			"    clients: [{ca: ca.pem, uid: com.example.app%03d}]\n", i, i, w.Sim.URL(), i)
+			"    credential: %s\n    clients: [{ca: ca.pem, uid: com.example.app%03d}]\n", i, i, w.Sim.URL(), well, i)
 	}
 	w.Reconfigure("apps:\n", "apps:\n"+apps.String())
 	w.Start()
 	b := openBrowser(t)
 	b.do(chromedp.Navigate("http://" + w.Admin + "/"))
 	b.shows("#apps", "app000")
-	b.fits("many", 390, 1280)
-	for _, width := range []int64{390, 1280} {
-		if height := b.height(width); height >= 5000 {
-			t.Errorf("at %d the page is %d pixels high", width, height)
+	short := func(name string) {
+		t.Helper()
+		b.fits(name, 390, 768, 1280)
+		for _, width := range []int64{390, 768, 1280} {
+			if height := b.height(width); height >= 5000 {
+				t.Errorf("%s: at %d the page is %d pixels high", name, width, height)
+			}
 		}
 	}
+	short("many")
 	if status, text := w.Ask(t, http.MethodGet, "/?q=app49", nil); status != http.StatusOK || strings.Count(text, `href="/apps/app49`) != 10 {
 		t.Errorf("a search answers %d with %d apps", status, strings.Count(text, `href="/apps/app49`))
 	}
+
+	var another []byte // app's certificate
+	for _, name := range []string{"client.pem", "client-key.pem"} {
+		pem, err := os.ReadFile(w.Path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		another = append(another, pem...)
+	}
+	w.Write("another.pem", another)
+	b.do(chromedp.Navigate("about:blank"))
+	w.Stop()
+	const clients = "\n    clients: [{ca: ca.pem, uid: com.example.app"
+	w.Reconfigure("    credential: "+well+clients, "    credential: {certificate: {file: another.pem}}"+clients)
+	w.Start()
+	b.do(chromedp.Navigate("http://" + w.Admin + "/"))
+	b.shows("#apps", "the push certificate is for com.example.demo")
+	short("many in trouble")
 }
