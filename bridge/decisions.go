@@ -33,7 +33,7 @@ func (a *app) perform(d conversation.Decision) {
 		f := s.failure(d.Status, d.Identifier, true, b.now())
 		f.Word, f.Device, f.Topic = d.Why, d.Device, a.route.Load().app.TopicOf(s.origin.Topic)
 		a.failures.Tell(f)
-		e := b.log.Info().Str("app", a.name).Str("client", s.origin.Client).Stringer("address", s.origin.Address).
+		e := b.log.Info().Str("app", a.name).Str("client", shortClient(s.origin.Client)).Stringer("address", s.origin.Address).
 			Uint8("status", uint8(d.Status)).Uint32("identifier", d.Identifier)
 		if d.Status == binproto.Shutdown {
 			e.Msg("ended")

@@ -20,6 +20,7 @@ import (
 	"apnsbridge/fleet/link"
 	"apnsbridge/fleet/member"
 	"apnsbridge/fleet/memory"
+	"apnsbridge/gateway/identity"
 	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 	"apnsbridge/store/pgstore"
@@ -262,7 +263,8 @@ func (f *fleetNode) Read(ctx context.Context, node string, text []byte, r link.R
 		return
 	}
 	drained, err := f.service.drainer.Drain(ctx, who.Client, who.App, r)
-	f.log.Info().Str("app", who.App).Str("node", node).Stringer("outcome", drained.Outcome).Int("tuples", drained.Tuples).
+	f.log.Info().Str("app", who.App).Str("client", identity.Client{ID: who.Client}.Short()).Str("node", node).
+		Stringer("outcome", drained.Outcome).Int("tuples", drained.Tuples).
 		Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")
 }
 

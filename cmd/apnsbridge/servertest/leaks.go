@@ -59,7 +59,7 @@ func leaks(log string, tokens, secrets []string) (found []string) {
 }
 
 var (
-	hexRun    = regexp.MustCompile(`("client":"|"sha256":")?([0-9a-fA-F]{64,})`) // in these fields stands a certificate's SHA-256
+	hexRun    = regexp.MustCompile(`("sha256":")?([0-9a-fA-F]{64,})`) // in this field stands a certificate's SHA-256
 	base64Run = regexp.MustCompile(`[\w+/-]{43,}`)
 )
 
