@@ -77,8 +77,9 @@ type Drainer struct {
 	encode func(b []byte, d Dead) []byte
 	now    func() time.Time
 
-	mu     sync.Mutex
-	drains drains
+	finishing finishing
+	mu        sync.Mutex
+	drains    drains
 }
 
 // NewDrainer returns a Drainer of list. encode appends the tuple of an entry to
@@ -99,8 +100,10 @@ func (d *Drainer) Drain(ctx context.Context, client, app string, r Reader) (Drai
 		_, err := r.Finish()
 		return Drained{Outcome: Refused}, err
 	}
+	given, err := d.give(ctx, app, limit, r)
+	defer d.finishing.enter(app)()
 	defer d.end(key)
-	given, result, err := d.give(ctx, app, limit, r)
+	result, err := finish(r, given, err)
 	if read := d.judge(key, given, result.Outcome); read > 0 {
 		var failed error
 		if result.Forgotten, failed = d.forget(context.WithoutCancel(ctx), app, read); failed != nil {
@@ -130,19 +133,21 @@ func (d *Drainer) end(key drainKey) {
 
 // give writes to r what stands on the list of app, or the first limit entries of it.
 // What changes while it is given is for the next time.
-func (d *Drainer) give(
-	ctx context.Context, app string, limit int, r Reader,
-) (given portion, result Drained, err error) {
-	result.Outcome = Unread
-	given.revision, err = d.list.Revision(ctx, app)
-	if err == nil {
-		given, err = d.write(ctx, app, given.revision, limit, r)
-		result.Tuples = given.tuples
+func (d *Drainer) give(ctx context.Context, app string, limit int, r Reader) (given portion, err error) {
+	if given.revision, err = d.list.Revision(ctx, app); err != nil {
+		return given, err
 	}
+	return d.write(ctx, app, given.revision, limit, r)
+}
+
+// finish ends the connection of r, to whom that was given, and says what came of it; err
+// is why it was not all.
+func finish(r Reader, given portion, err error) (Drained, error) {
+	result := Drained{Outcome: Unread, Tuples: given.tuples}
 	confirmed, failed := r.Finish()
 	switch {
 	case err != nil:
-		return given, result, err
+		return result, err
 	case result.Tuples == 0:
 		result.Outcome = Empty
 	case confirmed:
@@ -150,7 +155,7 @@ func (d *Drainer) give(
 	case r.Acknowledged():
 		result.Outcome = Acknowledged
 	}
-	return given, result, failed
+	return result, failed
 }
 
 // write gives the list as of a revision, or the first limit entries of it.

@@ -414,3 +414,50 @@ func TestDrainLong(t *testing.T) {
 		t.Errorf("got %d entries left", len(left))
 	}
 }
+
+// Who is through with a list before its drain is waited for, and nobody else.
+func TestSettle(t *testing.T) {
+	s := open(t, t.TempDir())
+	f := s.Feedback()
+	if err := f.Record(ctx, app, many(1, 5)...); err != nil {
+		t.Fatal(err)
+	}
+	d := store.NewDrainer(f, encode, time.Now)
+	d.Settle(ctx, app) // there is nobody
+	has, goes, drained := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	r := &reader{acknowledged: true, confirmed: true, left: func() { close(has); <-goes }}
+	go func() {
+		defer close(drained)
+		if _, err := d.Drain(ctx, client, app, r); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-has
+	d.Settle(ctx, "another")
+	short, cancel := context.WithCancel(ctx)
+	cancel()
+	d.Settle(short, app)
+	if n, err := f.Again(ctx, app); n != 0 || err != nil {
+		t.Errorf("before it is known what was read: got %d and error %v", n, err)
+	}
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		d.Settle(ctx, app)
+		if n, err := f.Again(ctx, app); n != 5 || err != nil {
+			t.Errorf("got %d and error %v, want 5", n, err)
+		}
+		again := &reader{}
+		if _, err := d.Drain(ctx, client, app, again); err != nil || len(again.tuples) != 5 {
+			t.Errorf("then it is given %d, with error %v", len(again.tuples), err)
+		}
+	}()
+	select {
+	case <-settled:
+		t.Error("it is not waited for")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(goes)
+	<-settled
+	<-drained
+}

@@ -1,12 +1,18 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"apnsbridge/bridge"
 )
+
+// settlePatience is for readers who have got everything and do not end: these have
+// nothing to be given again.
+const settlePatience = 5 * time.Second
 
 // feedbackAgain puts what an app's readers were given during the last day back
 // on its list.
@@ -16,6 +22,9 @@ func (s *Service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("app %q is not configured: say which with ?app=NAME", app), http.StatusNotFound)
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), settlePatience)
+	defer cancel()
+	s.drainer.Settle(ctx, app)
 	n, err := s.list.Again(r.Context(), app)
 	s.log.Info().Str("app", app).Int("entries", n).Err(err).Msg("feedback is to be given again")
 	if err != nil {
