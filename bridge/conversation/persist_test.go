@@ -60,8 +60,8 @@ func TestRestoreRecords(t *testing.T) {
 		if got := Client(r.Key); got != "client" {
 			t.Errorf("got client %q, want %q", got, "client")
 		}
-		if life := r.Expires.Sub(s.now); life != episodeKept {
-			t.Errorf("got a life of %v, want %v", life, episodeKept)
+		if life := r.Expires.Sub(s.now); life != 72*time.Hour {
+			t.Errorf("got a life of %v, want three days", life)
 		}
 	}
 }
