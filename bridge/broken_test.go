@@ -13,7 +13,7 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// flip flips a bit of the only place in the files under dir where text stands.
+// flip flips a bit of text in each file under dir that has it.
 func flip(t *testing.T, dir, text string) {
 	t.Helper()
 	found := 0
@@ -40,104 +40,133 @@ func flip(t *testing.T, dir, text string) {
 	}
 }
 
-// A record of the open spool that cannot be read any more stops no other. It is counted.
+// spoolInOutage is a bridge whose spool holds what was pushed during an outage.
+type spoolInOutage struct {
+	sim     *apnssim.Simulator
+	dir     string
+	clock   *movableClock
+	store   *boltstore.Store
+	bridge  *Bridge
+	session *Session
+}
+
+// outageCount is how many notifications a spoolInOutage holds.
+const outageCount = 2000
+
+// fillInOutage makes a spoolInOutage of notifications to 500 devices with the given payloads.
+func fillInOutage(t *testing.T, mode SpoolMode, payload func(b *Bridge, i int) string) *spoolInOutage {
+	t.Helper()
+	w := &spoolInOutage{
+		sim: startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}}), dir: t.TempDir(), clock: new(movableClock),
+	}
+	w.store = openStore(t, w.dir, boltstore.Options{Now: w.clock.now})
+	c := spooled(w.store, mode, mailApp(t, w.sim))
+	c.Now, c.Limits.SpoolAhead = w.clock.now, 50_000
+	w.bridge = startBridge(t, c)
+	var p *recorder
+	w.session, p = open(t, w.bridge, Origin{})
+	for i := range outageCount {
+		p.push(t, w.session, note(deviceToken(goodDevice, i%500), uint32(i), payload(w.bridge, i)))
+	}
+	until(t, "all are on disk", func() bool {
+		return w.bridge.Stats().Apps["mail"].Waiting.OnDisk == outageCount && gateOf(w.bridge, "mail").Unwritten == 0
+	})
+	return w
+}
+
+// recover ends the outage, waits until nothing is left, and returns what became of the app.
+func (w *spoolInOutage) recover(t *testing.T) AppStats {
+	t.Helper()
+	setScenario(t, w.sim, apnssim.Scenario{})
+	until(t, "all others go", func() bool {
+		w.clock.forward(100 * time.Millisecond)
+		return w.bridge.Stats().Apps["mail"].Waiting.Notifications == 0
+	})
+	w.session.Close(nil)
+	delivered(t, w.bridge)
+	return w.bridge.Stats().Apps["mail"]
+}
+
+// Damaged records of the open spool are counted, and stop no others.
 func TestBrokenRecordStopsNoOther(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
 		for _, broken := range [][]int{{1000}, {300, 301, 302, 1999}, {0}} {
 			t.Run(fmt.Sprint(mode.name, broken), func(t *testing.T) {
 				t.Parallel()
-				sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
-				dir, clock := t.TempDir(), new(movableClock)
-				s := openStore(t, dir, boltstore.Options{Now: clock.now})
-				c := spooled(s, mode.mode, mailApp(t, sim))
-				c.Now, c.Limits.SpoolAhead = clock.now, 50_000
-				b := startBridge(t, c)
-				session, p := open(t, b, Origin{})
-				const count = 2000
-				for i := range count {
-					p.push(t, session, note(deviceToken(goodDevice, i%500), uint32(i), fmt.Sprintf(`{"aps":{"alert":"needle%05d"}}`, i)))
-				}
-				until(t, "all are on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count && gateOf(b, "mail").Unwritten == 0 })
-				for _, i := range broken {
-					flip(t, dir, fmt.Sprintf("needle%05d", i))
-				}
-				setScenario(t, sim, apnssim.Scenario{})
-				until(t, "all others go", func() bool {
-					clock.forward(100 * time.Millisecond)
-					return b.Stats().Apps["mail"].Waiting.Notifications == 0
+				w := fillInOutage(t, mode.mode, func(_ *Bridge, i int) string {
+					return fmt.Sprintf(`{"aps":{"alert":"needle%05d"}}`, i)
 				})
-				session.Close(nil)
-				delivered(t, b)
-				st := b.Stats().Apps["mail"]
-				if int(st.Unreadable) > len(broken) || int(st.Accepted+st.Unreadable) != count {
-					t.Errorf("%d accepted, %d unreadable, want %d and %d at most", st.Accepted, st.Unreadable, count, len(broken))
+				for _, i := range broken {
+					flip(t, w.dir, fmt.Sprintf("needle%05d", i))
 				}
-				inOrder(t, sim, "aa", int(st.Accepted))
+				st := w.recover(t)
+				if int(st.Unreadable) > len(broken) || st.Accepted+st.Unreadable != outageCount {
+					t.Errorf("%d accepted, %d unreadable, want %d and %d at most",
+						st.Accepted, st.Unreadable, outageCount, len(broken))
+				}
+				inOrder(t, w.sim, "aa", int(st.Accepted))
 			})
 		}
 	}
 }
 
-// A stretch of the open spool's log is overwritten, its end cut off, or the file removed: what
-// was in it is counted as unreadable, each notification of it, and told.
+// overwrite overwrites 4 KiB in the middle of a file.
+func overwrite(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteAt(make([]byte, 4096), size/2)
+	return err
+}
+
+// damages are what can happen to a file of the open spool.
+var damages = map[string]func(path string, size int64) error{
+	"overwritten": overwrite,
+	"cut":         func(path string, size int64) error { return os.Truncate(path, size/2) },
+	"removed":     func(path string, _ int64) error { return os.Remove(path) },
+}
+
+// When a stretch of the open spool's log is overwritten, its end cut off, or the file removed,
+// each notification that was in it is counted as unreadable, and reported.
 func TestBrokenStretchIsCounted(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
-		for name, hurt := range map[string]func(path string, size int64) error{
-			"overwritten": func(path string, size int64) error {
-				f, err := os.OpenFile(path, os.O_WRONLY, 0)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				_, err = f.WriteAt(make([]byte, 4096), size/2)
-				return err
-			},
-			"cut":     func(path string, size int64) error { return os.Truncate(path, size/2) },
-			"removed": func(path string, _ int64) error { return os.Remove(path) },
-		} {
+		for name, damage := range damages {
 			t.Run(mode.name+" "+name, func(t *testing.T) {
 				t.Parallel()
-				sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
-				dir, clock := t.TempDir(), new(movableClock)
-				s := openStore(t, dir, boltstore.Options{Now: clock.now})
-				c := spooled(s, mode.mode, mailApp(t, sim))
-				c.Now, c.Limits.SpoolAhead = clock.now, 50_000
-				b := startBridge(t, c)
-				session, p := open(t, b, Origin{})
-				const count = 2000
-				for i := range count {
-					if i == 20 { // what comes behind a closed door goes to the log, not to queues
+				w := fillInOutage(t, mode.mode, func(b *Bridge, i int) string {
+					if i == 20 { // what comes while the door is closed goes to the log, not to queues
 						until(t, "the door is closed", isOpen(b, "mail"))
 					}
-					p.push(t, session, note(deviceToken(goodDevice, i%500), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, i)))
-				}
-				until(t, "all are on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count && gateOf(b, "mail").Unwritten == 0 })
-				files, err := filepath.Glob(filepath.Join(dir, "spool", "*.log"))
-				if err != nil || len(files) != 1 {
-					t.Fatalf("got %d files, error %v", len(files), err)
-				}
-				info, err := os.Stat(files[0])
+					return fmt.Sprintf(`{"aps":{"badge":%d}}`, i)
+				})
+				path := onlyFile(t, filepath.Join(w.dir, "spool", "*.log"))
+				info, err := os.Stat(path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := hurt(files[0], info.Size()); err != nil {
+				if err := damage(path, info.Size()); err != nil {
 					t.Fatal(err)
 				}
-				setScenario(t, sim, apnssim.Scenario{})
-				until(t, "all others go", func() bool {
-					clock.forward(100 * time.Millisecond)
-					return b.Stats().Apps["mail"].Waiting.Notifications == 0
-				})
-				session.Close(nil)
-				delivered(t, b)
-				addsUp(t, b)
-				st := b.Stats().Apps["mail"]
-				if broken := s.Spool().Stats().Broken; st.Unreadable == 0 || broken != st.Unreadable {
+				st := w.recover(t)
+				addsUp(t, w.bridge)
+				if broken := w.store.Spool().Stats().Broken; st.Unreadable == 0 || broken != st.Unreadable {
 					t.Errorf("%d are counted, and %d told", st.Unreadable, broken)
 				}
 			})
 		}
 	}
+}
+
+// onlyFile is the path of the one file that pattern matches.
+func onlyFile(t *testing.T, pattern string) string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%s: got %d files, error %v", pattern, len(files), err)
+	}
+	return files[0]
 }

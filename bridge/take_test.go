@@ -206,28 +206,46 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// nodeWithWaiting is a fleet's node that has the app, with count notifications on its disk, each for
+// another device, which wait because of sim's scenario. The session that brought them is still open.
+func nodeWithWaiting(
+	t *testing.T, sim *apnssim.Simulator, s *boltstore.Store, spool Spool, limits Limits, count int,
+) (*Bridge, *Session) {
+	t.Helper()
+	b := startBridge(t, Config{
+		Apps: []App{mailApp(t, sim)}, Feedback: s.Feedback(), Spool: spool, Mode: SpoolOverflow, Fleet: true, Limits: limits,
+	})
+	take(t, b, s)
+	session, p := open(t, b, Origin{})
+	for i := range count {
+		p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+	}
+	until(t, "all is on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count })
+	return b, session
+}
+
+// eachOnce checks that APNs has accepted count notifications, none of them twice.
+func eachOnce(t *testing.T, sim *apnssim.Simulator, count int) {
+	t.Helper()
+	if st := sim.Stats(); int(st.Accepted) != count || st.Duplicates > 0 {
+		t.Errorf("accepted %d, of %d; doubled %d", st.Accepted, count, st.Duplicates)
+	}
+}
+
 // A node that ends delivers what has come to its own disk meanwhile: it may have no next
 // start.
 func TestNodeEndsWithNothingLeft(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
-	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: s.Feedback(), Spool: s.Spool(), Mode: SpoolOverflow, Fleet: true})
-	take(t, b, s)
-	session, p := open(t, b, Origin{})
 	const count = 3000
-	for i := range count {
-		p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
-	}
+	b, session := nodeWithWaiting(t, sim, s, s.Spool(), Limits{}, count)
 	session.Close(nil)
-	until(t, "all is on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count })
 	setScenario(t, sim, apnssim.Scenario{})
 	await(t, sim, "the door is open again", 200)
 	if err := b.Shutdown(within(t)); err != nil {
 		t.Error(err)
 	}
-	if st := sim.Stats(); st.Accepted != count || st.Duplicates > 0 {
-		t.Errorf("accepted %d, of %d; doubled %d", st.Accepted, count, st.Duplicates)
-	}
+	eachOnce(t, sim, count)
 }
 
 // It tries again what waits for its device, and for APNs, while it has time.
@@ -244,15 +262,9 @@ func TestNodeEndsThoughSomeWait(t *testing.T) {
 			t.Parallel()
 			sim := startSim(t, trouble)
 			s := openStore(t, t.TempDir(), boltstore.Options{})
-			b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: s.Feedback(), Spool: s.Spool(), Mode: SpoolOverflow, Fleet: true})
-			take(t, b, s)
-			session, p := open(t, b, Origin{})
 			const count = 20
-			for i := range count {
-				p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
-			}
+			b, session := nodeWithWaiting(t, sim, s, s.Spool(), Limits{}, count)
 			session.Close(nil)
-			until(t, "all is on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count })
 			asked := sim.Stats().Received
 			over := make(chan error, 1)
 			go func() { over <- b.Shutdown(within(t)) }()
@@ -263,9 +275,7 @@ func TestNodeEndsThoughSomeWait(t *testing.T) {
 			if err := <-over; err != nil {
 				t.Error(err)
 			}
-			if st := sim.Stats(); st.Accepted != count || st.Duplicates > 0 {
-				t.Errorf("accepted %d, of %d; doubled %d", st.Accepted, count, st.Duplicates)
-			}
+			eachOnce(t, sim, count)
 		})
 	}
 }
@@ -319,15 +329,8 @@ func TestLoosenedReads(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	spool := &ahead{Spool: s.Spool()}
-	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: s.Feedback(), Spool: spool, Mode: SpoolOverflow, Fleet: true,
-		Limits: Limits{Connections: 1, Streams: 10}})
-	take(t, b, s)
-	session, p := open(t, b, Origin{})
 	const count, most = 1000, 500
-	for i := range count {
-		p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
-	}
-	until(t, "all is on disk", func() bool { return b.Stats().Apps["mail"].Waiting.OnDisk == count })
+	b, _ := nodeWithWaiting(t, sim, s, spool, Limits{Connections: 1, Streams: 10}, count)
 	if err := sim.SetScenario(apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}}); err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +351,5 @@ func TestLoosenedReads(t *testing.T) {
 	b.GoOn("mail")
 	await(t, sim, "all", count)
 	delivered(t, b)
-	if st := sim.Stats(); st.Accepted != count || st.Duplicates > 0 {
-		t.Errorf("accepted %d, of %d; doubled %d", st.Accepted, count, st.Duplicates)
-	}
+	eachOnce(t, sim, count)
 }
