@@ -118,10 +118,7 @@ func TestFleetKilledWithoutEngine(t *testing.T) {
 	t.Parallel()
 	server := ownPostgres(t)
 	n := newNodesOn(t, server, usualLatency, "")
-	first, p := n.process(shortLease)
-	first.owns(t)
-	second := n.add(shortLease)
-	n.acquaint(first, second)
+	_, p, second := n.processAnd("")
 	all, _, end := steady(t, second)
 	n.more(t, 300)
 	server.Kill()
@@ -138,30 +135,53 @@ func TestFleetKilledWithoutEngine(t *testing.T) {
 	n.audit(t, second, all, 1000)
 }
 
-// The owner ends while PostgreSQL is away, with what waits on its own disk, and starts again.
+// The owner ends while PostgreSQL is away, with what waits on its own disk, and starts again: at once,
+// or when it has been loose, when APNs is well or answers 503. PostgreSQL is there before it starts.
 func TestFleetEndsWithoutEngine(t *testing.T) {
 	inLong(t)
-	t.Parallel()
-	server := ownPostgres(t)
-	n := newNodesOn(t, server, usualLatency, "")
-	first, p := n.process(shortLease + ", drain: 10s")
-	first.owns(t)
-	second := n.add(shortLease)
-	n.acquaint(first, second)
-	_, of, end := steady(t, first, second)
-	n.more(t, 300)
-	server.Kill()
-	n.more(t, 100)
-	p.terminate()
-	_ = p.wait()
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
+	for name, tt := range map[string]struct {
+		loose   bool
+		trouble apnssim.Scenario
+	}{
+		"at once":    {false, usualLatency},
+		"loose":      {true, usualLatency},
+		"loose, 503": {true, troubles["503"]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := ownPostgres(t)
+			n := newNodesOn(t, server, usualLatency, "")
+			first, p, second := n.processAnd(", drain: 10s")
+			_, of, end := steady(t, first, second)
+			n.more(t, 300)
+			server.Kill()
+			if tt.loose {
+				servertest.WaitFor(t, "the app is loose", func() bool { return first.place() == fleet.Loose })
+			} else {
+				n.more(t, 100)
+			}
+			n.becomes(t, tt.trouble)
+			began := time.Now()
+			p.terminate()
+			_ = p.wait() // it cannot tell PostgreSQL
+			// five more than drain, in which PostgreSQL is asked
+			if took := time.Since(began); !within(t, took, 17*time.Second) {
+				t.Errorf("it has ended after %v", took)
+			}
+			n.becomes(t, usualLatency)
+			if tt.loose {
+				n.more(t, 100)
+			}
+			if err := server.Start(); err != nil {
+				t.Fatal(err)
+			}
+			startProcess(t, first)
+			servertest.WaitFor(t, "one has it", oneHas(first, second))
+			n.more(t, 300)
+			end()
+			n.settle(t, second, of...)
+		})
 	}
-	startProcess(t, first)
-	servertest.WaitFor(t, "one has it", oneHas(first, second))
-	n.more(t, 300)
-	end()
-	n.settle(t, second, of...)
 }
 
 // PostgreSQL is too slow for the ledger of a node that ends: no provider was told of what

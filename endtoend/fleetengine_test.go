@@ -112,32 +112,28 @@ func TestFleetEngineReadOnly(t *testing.T) {
 // PostgreSQL is full but for the leases: nothing can be put into the spool, the ledger and the lists.
 func TestFleetEngineFull(t *testing.T) {
 	inLong(t)
-	for _, mode := range []string{"overflow", "always"} {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			n := newNodes(t, usualLatency, "spool: {mode: "+mode+"}\n")
-			first, second := n.pair(shortLease)
-			_, of, end := steady(t, first, second)
-			n.more(t, 300)
-			n.sql(t, `create function full_up() returns trigger language plpgsql as
+	eachMode(t, func(t *testing.T, n *nodes, mode string) {
+		first, second := n.pair(shortLease)
+		_, of, end := steady(t, first, second)
+		n.more(t, 300)
+		n.sql(t, `create function full_up() returns trigger language plpgsql as
 					$$ begin raise exception 'full' using errcode='53100'; end $$;
 				create trigger f before insert or update on spool_log for each row execute function full_up();
 				create trigger f before insert or update on spool_queue for each row execute function full_up();
 				create trigger f before insert or update on ledger for each row execute function full_up();
 				create trigger f before insert or update on feedback for each row execute function full_up();`)
-			if mode == "overflow" {
-				n.more(t, 500)
-			} else {
-				servertest.WaitFor(t, "it says so", func() bool {
-					return strings.Contains(first.Log.Whole(), "the spool cannot be written")
-				})
-			}
-			n.sql(t, "drop function full_up() cascade")
+		if mode == "overflow" {
 			n.more(t, 500)
-			end()
-			n.settle(t, first, of...)
-		})
-	}
+		} else {
+			servertest.WaitFor(t, "it says so", func() bool {
+				return strings.Contains(first.Log.Whole(), "the spool cannot be written")
+			})
+		}
+		n.sql(t, "drop function full_up() cascade")
+		n.more(t, 500)
+		end()
+		n.settle(t, first, of...)
+	})
 }
 
 // PostgreSQL needs half a second for each row that is written. An app of which not all can be

@@ -23,10 +23,7 @@ func TestFleetMovesAlways(t *testing.T) {
 	from, to := first, second
 	for range 3 {
 		n.more(t, 300)
-		if status, said := from.move(t, to.fleet().Node); status != http.StatusOK {
-			t.Fatal(said)
-		}
-		servertest.WaitFor(t, "it has moved", func() bool { return to.place() == fleet.Here })
+		n.moves(t, from, to)
 		from, to = to, from
 	}
 	n.more(t, 300)
@@ -60,10 +57,7 @@ func TestFleetRestartsWithoutTheApp(t *testing.T) {
 	inLong(t)
 	t.Parallel()
 	n := newNodes(t, usualLatency, spoolAll+"\n")
-	first, p := n.process(shortLease)
-	first.owns(t)
-	second := n.add(shortLease)
-	n.acquaint(first, second)
+	first, p, second := n.processAnd("")
 	all, _, end := steady(t, second)
 	n.more(t, 300)
 	first.Amend("  demo:\n", "  other:\n")
@@ -102,10 +96,7 @@ func TestFleetKilledWhileGiving(t *testing.T) {
 		t.Run(after.String(), func(t *testing.T) {
 			t.Parallel()
 			n := newNodes(t, usualLatency, spoolAll+"\n")
-			first, p := n.process(shortLease)
-			first.owns(t)
-			second := n.add(shortLease)
-			n.acquaint(first, second)
+			first, p, second := n.processAnd("")
 			all, _, end := steady(t, second)
 			n.more(t, 500)
 			go func() {

@@ -69,10 +69,7 @@ func TestFleetMovesWhileUnwell(t *testing.T) {
 		for _, next := range []*world{third, first} {
 			n.more(t, 200)
 			n.ail(t, trouble)
-			if status, said := from.move(t, to.fleet().Node); status != http.StatusOK {
-				t.Fatal(said)
-			}
-			servertest.WaitFor(t, "it has moved", func() bool { return to.place() == fleet.Here })
+			n.moves(t, from, to)
 			n.becomes(t, usualLatency)
 			from, to = to, next
 		}
@@ -86,10 +83,7 @@ func TestFleetMovesWhileUnwell(t *testing.T) {
 func TestFleetEndsWhileUnwell(t *testing.T) {
 	unwell(t, func(t *testing.T, n *nodes, trouble apnssim.Scenario) {
 		const drain = 10 * time.Second
-		first, p := n.process(shortLease + ", drain: 10s")
-		first.owns(t)
-		second := n.add(shortLease)
-		n.acquaint(first, second)
+		first, p, second := n.processAnd(", drain: 10s")
 		_, of, end := steady(t, first, second)
 		n.more(t, 200)
 		n.ail(t, trouble)
@@ -198,75 +192,32 @@ func TestFleetEngineRestartsWhileGiven(t *testing.T) {
 	}
 }
 
-// The node that has the app ends while it is not known whose the app is, and starts again when
-// PostgreSQL is there.
-func TestFleetEndsWhileLoose(t *testing.T) {
-	inLong(t)
-	for name, trouble := range map[string]apnssim.Scenario{"well": usualLatency, "503": troubles["503"]} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := ownPostgres(t)
-			n := newNodesOn(t, server, usualLatency, "")
-			first, p := n.process(shortLease + ", drain: 10s")
-			first.owns(t)
-			second := n.add(shortLease)
-			n.acquaint(first, second)
-			_, of, end := steady(t, first, second)
-			n.more(t, 300)
-			server.Kill()
-			servertest.WaitFor(t, "the app is loose", func() bool { return first.place() == fleet.Loose })
-			n.becomes(t, trouble)
-			began := time.Now()
-			p.terminate()
-			_ = p.wait() // it cannot tell PostgreSQL
-			// five more than drain, in which PostgreSQL is asked
-			if took := time.Since(began); !within(t, took, 17*time.Second) {
-				t.Errorf("it has ended after %v", took)
-			}
-			n.becomes(t, usualLatency)
-			n.more(t, 100)
-			if err := server.Start(); err != nil {
-				t.Fatal(err)
-			}
-			startProcess(t, first)
-			servertest.WaitFor(t, "one has it", oneHas(first, second))
-			n.more(t, 300)
-			end()
-			n.settle(t, second, of...)
-		})
-	}
-}
-
 // The disk of the node that has the app is full, and it gives the app.
 func TestFleetMovesFromAFullDisk(t *testing.T) {
 	inLong(t)
-	for _, mode := range []string{"overflow", "always"} {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			disk := storetest.NewDisk(t, 16<<20)
-			n := newNodes(t, usualLatency, "spool: {mode: "+mode+"}\n")
-			first := n.configure(shortLease)
-			if err := os.Symlink(disk.Dir, first.Path("data")); err != nil {
-				t.Fatal(err)
-			}
-			first.Start()
-			t.Cleanup(n.stop)
-			first.owns(t)
-			second := n.add(shortLease)
-			n.acquaint(first, second)
-			_, of, end := steady(t, first, second)
-			n.more(t, 300)
-			disk.Fill()
-			n.ail(t, troubles["503"])
-			if status, said := first.move(t, "gw2"); status != http.StatusOK {
-				t.Error(said)
-			}
-			servertest.WaitFor(t, "it has moved", func() bool { return second.place() == fleet.Here })
-			n.becomes(t, usualLatency)
-			n.more(t, 300)
-			disk.Free()
-			end()
-			n.settle(t, second, of...)
-		})
-	}
+	eachMode(t, func(t *testing.T, n *nodes, _ string) {
+		disk := storetest.NewDisk(t, 16<<20)
+		first := n.configure(shortLease)
+		if err := os.Symlink(disk.Dir, first.Path("data")); err != nil {
+			t.Fatal(err)
+		}
+		first.Start()
+		t.Cleanup(n.stop)
+		first.owns(t)
+		second := n.add(shortLease)
+		n.acquaint(first, second)
+		_, of, end := steady(t, first, second)
+		n.more(t, 300)
+		disk.Fill()
+		n.ail(t, troubles["503"])
+		if status, said := first.move(t, "gw2"); status != http.StatusOK {
+			t.Error(said)
+		}
+		servertest.WaitFor(t, "it has moved", func() bool { return second.place() == fleet.Here })
+		n.becomes(t, usualLatency)
+		n.more(t, 300)
+		disk.Free()
+		end()
+		n.settle(t, second, of...)
+	})
 }

@@ -160,6 +160,36 @@ func (n *nodes) pair(limits string) (first, second *world) {
 	return first, second
 }
 
+// processAnd starts two nodes that know one another, with the demo's app on the first, which is a
+// process of its own and can be killed. limits are those of the first, beside its lease.
+func (n *nodes) processAnd(limits string) (first *world, p *process, second *world) {
+	n.t.Helper()
+	first, p = n.process(shortLease + limits)
+	first.owns(n.t)
+	second = n.add(shortLease)
+	n.acquaint(first, second)
+	return first, p, second
+}
+
+// moves moves the demo's app from one node to another.
+func (n *nodes) moves(t *testing.T, from, to *world) {
+	t.Helper()
+	if status, said := from.move(t, to.fleet().Node); status != http.StatusOK {
+		t.Fatal(said)
+	}
+	servertest.WaitFor(t, "it has moved", func() bool { return to.place() == fleet.Here })
+}
+
+// eachMode calls do for each mode of the spool in which it waits on disk, with a fleet of that mode.
+func eachMode(t *testing.T, do func(t *testing.T, n *nodes, mode string)) {
+	for _, mode := range []string{"overflow", "always"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			do(t, newNodes(t, usualLatency, "spool: {mode: "+mode+"}\n"), mode)
+		})
+	}
+}
+
 // acquaint waits until two nodes know one another.
 func (n *nodes) acquaint(first, second *world) {
 	n.t.Helper()
