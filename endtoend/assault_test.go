@@ -40,7 +40,7 @@ func (a *assault) hang(c net.Conn) {
 	<-ended
 }
 
-// leaveHalfOpen says all of a hello, all but its end, or nothing, and then no more.
+// leaveHalfOpen sends a whole hello, all but its end, or nothing, and then stays silent.
 func (a *assault) leaveHalfOpen(i int) {
 	c, err := a.dial(i)
 	if err != nil {
@@ -51,8 +51,8 @@ func (a *assault) leaveHalfOpen(i int) {
 	a.hang(c)
 }
 
-// sayTooMuch sends a hello of 64 KB that has no end: by turns one that says so at
-// once, and one that says it has 16,000 bytes and comes in small records.
+// sayTooMuch sends a hello of 64 KB that has no end. By turns it is one that declares
+// this size at once, and one that claims to have 16,000 bytes and comes in small records.
 func (a *assault) sayTooMuch(i int) {
 	c, err := a.dial(i)
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *assault) sayTooMuch(i int) {
 	a.hang(c)
 }
 
-// floodLog shows a certificate that nobody knows, with a long name.
+// floodLog shows an unknown certificate with a long name.
 func (a *assault) floodLog(i int, certificate *tls.Certificate) {
 	c, err := a.dial(i)
 	if err != nil {

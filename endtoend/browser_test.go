@@ -22,8 +22,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// browser is a Chromium of the test's own, which fails the test for whatever the
-// page complains of in the console.
+// browser is a Chromium of the test's own. It fails the test for every error that the
+// page writes to the console.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -37,7 +37,7 @@ func openBrowser(t *testing.T) *browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
 		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(servertest.Patience), chromedp.Flag("hide-scrollbars", true))
-	// The test's own context ends before Chromium can be closed in good order.
+	// The test's own context ends before Chromium can be closed in an orderly way.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
@@ -85,7 +85,7 @@ func (b *browser) do(actions ...chromedp.Action) {
 	}
 }
 
-// follow does what leads to another page, and waits for that.
+// follow does something that leads to another page, and waits for that page.
 func (b *browser) follow(action chromedp.Action) {
 	b.t.Helper()
 	if _, err := chromedp.RunResponse(b.ctx, action); err != nil {
@@ -110,7 +110,7 @@ func (b *browser) shows(selector, text string) {
 	b.until(selector+" shows "+text, fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))", selector, text))
 }
 
-// fits looks at the page in each width, light and dark: nothing may stand out sideways. Screenshots
+// fits looks at the page in each width, light and dark: nothing may stick out sideways. Screenshots
 // go where `go test -artifacts` puts them.
 func (b *browser) fits(name string, widths ...int64) {
 	b.t.Helper()
@@ -133,7 +133,7 @@ func (b *browser) fits(name string, widths ...int64) {
 	}
 }
 
-// picture writes what a window of this size shows.
+// picture writes a screenshot of a window of this size.
 func (b *browser) picture(path string, width, height int64) {
 	b.t.Helper()
 	var picture []byte
@@ -143,15 +143,15 @@ func (b *browser) picture(path string, width, height int64) {
 	}
 }
 
-// height is the page's, in a window of this width.
+// height is the height of the page in a window of this width.
 func (b *browser) height(width int64) (height int64) {
 	b.t.Helper()
 	b.do(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 700), chromedp.Evaluate("document.documentElement.scrollHeight", &height))
 	return height
 }
 
-// prints starts a command of ours, which ends with the test, and gives the groups of the
-// first line it prints that is like that.
+// prints starts a command of ours, which ends with the test. It gives the groups of the
+// first line printed that matches like.
 func prints(t *testing.T, like string, args ...string) []string {
 	t.Helper()
 	cmd := servertest.Program(t, args...)

@@ -12,7 +12,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// mood is how APNs may be for a while.
+// mood is how APNs behaves for a while.
 type mood struct {
 	name     string
 	scenario apnssim.Scenario
@@ -24,8 +24,8 @@ var (
 	// fair is APNs at its best.
 	fair = mood{"fair", apnssim.Scenario{Latency: quick}}
 
-	// certain moods leave no doubt about any request: what has no answer was not
-	// looked at.
+	// certain moods leave no doubt about any request: one without an answer was never
+	// processed.
 	certain = []mood{
 		fair,
 		{"outage", apnssim.Scenario{Latency: quick, Outage: &apnssim.Outage{}}},
@@ -53,20 +53,20 @@ var (
 type chaos struct {
 	*killed
 	process   *process
-	number    atomic.Int64 // of processes that have ended
+	number    atomic.Int64 // how many processes have ended
 	resenders []*resender
 	kills     []time.Time
-	gaveUp    int // notifications that were given up, as the logs say
+	gaveUp    int // notifications that were given up, according to the logs
 
 	began   time.Time
 	taken   atomic.Int64
 	stopped atomic.Bool // nothing more is taken
 }
 
-// newChaos starts nothing yet. silence is how long APNs may be silent before it is
-// asked for a sign of life, and then. What four providers write at full speed after an
-// outage, and send again behind each packet, is to fit into the ledger: what does not
-// would be doubled, which is another test's subject.
+// newChaos starts nothing yet. silence is how long APNs may be silent before it is asked
+// for a sign of life, and how long it then has to give one. The ledger is large enough for
+// everything that four providers write at full speed after an outage and send again behind
+// each packet: what does not fit would arrive twice, which is another test's subject.
 func newChaos(t *testing.T, mode string, silence time.Duration) *chaos {
 	settings := fmt.Sprintf("spool: {mode: %s}\nlimits: {ledger_bytes: 256MiB, ledger_bytes_per_client: 256MiB, drain: 60s, retry_delay: 20ms, retry_delay_max: 200ms, apns_dial_interval: 20ms, apns_ping_after: %v, apns_ping_timeout: %[2]v}", mode, silence)
 	c := &chaos{killed: newKilled(t, settings)}
@@ -77,8 +77,8 @@ func newChaos(t *testing.T, mode string, silence time.Duration) *chaos {
 	return c
 }
 
-// run lets providers send while APNs has its moods, and then until everything has
-// come to its end. It returns the feedback list.
+// run lets providers send while APNs has its moods, and then waits until every
+// notification has ended. It returns the feedback list.
 func (c *chaos) run(t *testing.T, moods []mood, kill bool) (listed map[string]bool) {
 	t.Helper()
 	decks := 1
@@ -127,8 +127,8 @@ func (c *chaos) more(int) bool {
 	return false
 }
 
-// play has APNs go through its moods in any order. In between the gateway is
-// stopped, and if kill is set killed, and started again.
+// play takes APNs through moods in random order. In between the gateway is stopped, or
+// if kill is set sometimes killed, and started again.
 func (c *chaos) play(t *testing.T, moods []mood, kill bool) {
 	t.Helper()
 	deck := []func(){func() { c.process.stop(); c.restart(t) }}
@@ -167,8 +167,8 @@ func (c *chaos) readLog() {
 	}
 }
 
-// APNs changes its mind again and again, the gateway is stopped and killed, and
-// providers go on: everything comes to its end, once.
+// APNs changes its mood again and again, the gateway is stopped and killed, and providers
+// go on: every notification ends, once.
 func TestChaos(t *testing.T) {
 	for _, tt := range []struct {
 		name, mode string

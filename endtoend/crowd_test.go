@@ -26,7 +26,7 @@ var (
 	seed = flag.Uint64("seed", 0, "of what is left to chance; 0: another each time")
 )
 
-// lots are what a test leaves to chance. The seed is in its log.
+// lots is a test's source of randomness. Its seed is in the test's log.
 func lots(t *testing.T) *rand.Rand {
 	n := *seed
 	if n == 0 {
@@ -46,8 +46,8 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 // its place among those.
 const ofProvider = 10_000_000
 
-// crowded is a notification of a crowd, to a device of its provider's. It is to
-// be told apart from all others by its number.
+// crowded is a notification of a crowd, to one of its provider's devices. Its number tells
+// it apart from all others.
 func crowded(number int) binproto.Notification {
 	const devices = 300
 	owner, n := number/ofProvider, number%ofProvider
@@ -57,7 +57,7 @@ func crowded(number int) binproto.Notification {
 	}
 }
 
-// crowdNumber finds the number of a notification in what has its payload.
+// crowdNumber finds the number of a notification in something that has its payload.
 func crowdNumber(t *testing.T, in []byte) int {
 	t.Helper()
 	_, after, _ := bytes.Cut(in, []byte(`"number `))
@@ -75,7 +75,7 @@ type arrival struct {
 	apnsID string
 }
 
-// arrivals are all acceptances so far by the number of the notification, oldest
+// arrivals are all acceptances so far, by the number of the notification, oldest
 // first.
 func (w *world) arrivals(t *testing.T) map[int][]arrival {
 	t.Helper()
@@ -89,7 +89,7 @@ func (w *world) arrivals(t *testing.T) map[int][]arrival {
 	return all
 }
 
-// checkOrder wants the notifications for a device to have been accepted first in
+// checkOrder checks that the first acceptances of the notifications for each device came in
 // the order in which their provider wrote them.
 func checkOrder(t *testing.T, w *world) {
 	t.Helper()
@@ -114,8 +114,8 @@ func checkOrder(t *testing.T, w *world) {
 	}
 }
 
-// spooled are the numbers of what is in the spool of a gateway that has ended:
-// what was committed, and is not known to have come to its end.
+// spooled are the numbers of the notifications in the spool of a gateway that has ended:
+// those that were committed, and are not known to be done.
 func (w *world) spooled(t *testing.T) map[int]bool {
 	t.Helper()
 	dir := t.TempDir()
@@ -154,7 +154,7 @@ func (w *world) spooled(t *testing.T) map[int]bool {
 
 // end is how a process ended.
 type end struct {
-	committed map[int]bool // by its spool, and not known to be done
+	committed map[int]bool // in its spool, and not known to be done
 	upTo      int          // the last push that APNs had judged
 }
 
@@ -163,17 +163,17 @@ func (e end) accepted(arrivals []arrival) bool {
 	return len(arrivals) > 0 && arrivals[0].seq <= e.upTo
 }
 
-// repeats are acceptances of what had been accepted already.
+// repeats are acceptances of notifications that had been accepted before.
 type repeats struct {
 	again   int               // from the spool of a process that had ended
-	bound   int               // and so many could have been
-	twice   map[int][]arrival // from one process: by its number, the later acceptances
+	bound   int               // how many of these there could have been
+	twice   map[int][]arrival // from one process, by its number: the later acceptances
 	doubled []int             // notifications that were sent again and not recognised
 }
 
-// findRepeats finds what was accepted more than once from processes of which all
-// but the last ended so. It wants one that was accepted again from another process
-// to have stood in its spool.
+// findRepeats finds the notifications that were accepted more than once. ends is how all
+// processes but the last one ended. It checks that a notification that a later process had
+// accepted again was in the spool of the one before.
 func findRepeats(t *testing.T, ends []end, arrivals map[int][]arrival) repeats {
 	t.Helper()
 	r := repeats{twice: make(map[int][]arrival)}
@@ -217,8 +217,7 @@ func latest(arrivals []arrival, apnsID string) (last *arrival) {
 	return last
 }
 
-// ended gives what a process leaves that has ended, when APNs has seen the end
-// of its connections.
+// ended gives what a process has left behind, once APNs has seen the end of its connections.
 func (w *world) ended(t *testing.T, p *process) end {
 	t.Helper()
 	w.Await("APNs sees the end of the connections", func(s apnssim.Stats) bool { return s.OpenConnections == 0 })
@@ -236,7 +235,7 @@ func (p *process) kill() {
 	p.cmd.Wait()
 }
 
-// stop lets the process drain, which it must manage.
+// stop lets the process drain, and fails the test if it does not manage that.
 func (p *process) stop() {
 	p.t.Helper()
 	p.terminate()
@@ -245,8 +244,8 @@ func (p *process) stop() {
 	}
 }
 
-// deliver waits until the gateway has nothing left to deliver. It looks twice: a
-// notification on its way between memory and disk may be seen in neither.
+// deliver waits until the gateway has nothing left to deliver. It looks twice, for a
+// notification on its way between memory and disk may be seen in neither place.
 func (w *world) deliver(t *testing.T) {
 	t.Helper()
 	idle := 0

@@ -13,7 +13,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// repetitions counts how often each process has asked once more because it had no
+// repetitions counts how often each process has asked again because it had no
 // answer.
 type repetitions struct {
 	c      *chaos
@@ -23,7 +23,7 @@ type repetitions struct {
 	counts []repetition
 }
 
-// repetition is the count of a process, when APNs had judged so many pushes.
+// repetition is the count of a process at the time when APNs had judged upTo pushes.
 type repetition struct{ count, upTo int }
 
 // countRepetitions counts until the test ends.
@@ -57,7 +57,7 @@ func (r *repetitions) look() {
 	if err != nil || response.StatusCode != http.StatusOK || process != int(r.c.number.Load()) {
 		return
 	}
-	var count float64 // while none was repeated the metric is not there
+	var count float64 // the metric does not exist until something was repeated
 	const name = `apnsbridge_notifications_ambiguous_total{app="demo",environment="production"} `
 	if _, after, ok := strings.Cut(string(text), "\n"+name); ok {
 		if _, err := fmt.Sscan(after, &count); err != nil {
@@ -72,8 +72,8 @@ func (r *repetitions) look() {
 	r.counts[process] = repetition{int(count), upTo}
 }
 
-// check wants no more to have been accepted twice from a process than it asked for
-// again without an answer.
+// check checks that no process had more accepted twice than it had asked for again without
+// an answer.
 func (r *repetitions) check(t *testing.T, twice map[int][]arrival) {
 	t.Helper()
 	r.mu.Lock()
@@ -94,13 +94,14 @@ func (r *repetitions) check(t *testing.T, twice map[int][]arrival) {
 		late += len(twice[process]) - known
 	}
 	t.Logf("%d were asked for again without an answer, and %d accepted twice, %d of them after the last count of a process", asked, doubled, late)
-	if asked == 0 && !servertest.Raced { // at a tenth of the rate none may be on its way
+	if asked == 0 && !servertest.Raced { // under the race detector, at a tenth of the rate, there may be none
 		t.Error("no answer was lost")
 	}
 }
 
-// Where APNs' answers are lost too, what was delivered twice had no answer, and
-// what is lost was given up after two requests without one. Both are counted.
+// When APNs' answers are lost too, only notifications without an answer are delivered
+// twice, and only those given up after two requests without an answer are lost. Both are
+// counted.
 func TestChaosInDoubt(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, "overflow", 300*time.Millisecond)

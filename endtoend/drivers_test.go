@@ -26,8 +26,8 @@ type driver struct {
 	command []string
 	mode    string
 	deaf    bool          // it may be gone before it can be told
-	pause   time.Duration // behind every 50
-	partly  bool          // not all behind a failure is sent again: what was bad of the rest is listed in two minutes
+	pause   time.Duration // after every 50
+	partly  bool          // sends again only a part behind a failure: bad tokens of the rest are listed in two minutes
 	oldTLS  bool          // it speaks TLS 1.0, over which it is told nothing
 }
 
@@ -55,7 +55,7 @@ var drivers = []driver{
 	{name: "libcapn, TLS 1.0", command: libssl, mode: "send2-1.0", oldTLS: true},
 }
 
-// The libraries of other languages: each good notification arrives once, and their
+// With the libraries of other languages each good notification arrives once, and the
 // program is told of each bad token or finds it on the feedback list.
 func TestForeignLibraries(t *testing.T) {
 	for _, d := range atEveryPace() {
@@ -88,8 +88,8 @@ func TestForeignLibraries(t *testing.T) {
 	}
 }
 
-// atEveryPace are the drivers, in the long run each with pauses in which the gateway speaks, and
-// with shorter ones.
+// atEveryPace are the drivers. In the long run each also comes with pauses in which the gateway
+// answers, and with shorter ones.
 func atEveryPace() []driver {
 	if !*long {
 		return drivers
@@ -106,14 +106,14 @@ func atEveryPace() []driver {
 
 var java17 = regexp.MustCompile(`^\w+ (1[7-9]|[2-9]\d)\b`) // or later
 
-// find gives the command that runs the driver, and skips the test where its program is
+// find gives the command that runs the driver, and skips the test if its program is
 // missing.
 func (d driver) find(t *testing.T) []string {
 	t.Helper()
 	path := servertest.Foreign(t, d.command[0])
 	switch d.command[0] {
 	case "java":
-		servertest.Foreign(t, "javac") // which `java` compiles the source with
+		servertest.Foreign(t, "javac") // `java` compiles the source with it
 		out, err := exec.Command(path, "--version").Output()
 		if err != nil || !java17.Match(out) {
 			t.Skipf("Java 17 is needed: %s, %v", out, err)
@@ -133,7 +133,7 @@ func (d driver) find(t *testing.T) []string {
 	return slices.Concat([]string{path}, d.command[1:])
 }
 
-// send has the driver send the mailing, and gives the tokens that error responses
+// send makes the driver send the mailing, and gives the tokens that error responses
 // named.
 func (d driver) send(t *testing.T, w *world, command []string, m mailing) (told map[string]bool) {
 	t.Helper()
@@ -167,8 +167,8 @@ func (d driver) send(t *testing.T, w *world, command []string, m mailing) (told 
 	return told
 }
 
-// certificate writes the client's certificate and key as the driver's language has
-// them.
+// certificate writes the client's certificate and key in the form that the driver's
+// language wants.
 func (d driver) certificate(t *testing.T, w *world) string {
 	t.Helper()
 	own := servertest.PKI().Client
@@ -186,7 +186,7 @@ func (d driver) certificate(t *testing.T, w *world) string {
 	return w.Write("client.p12", p12)
 }
 
-// isTold waits until every bad token has been told or is on the feedback list.
+// isTold waits until the provider was told of every bad token, or it is on the feedback list.
 func (m mailing) isTold(t *testing.T, w *world, told map[string]bool) {
 	t.Helper()
 	listed := make(map[string]bool)

@@ -14,8 +14,8 @@ import (
 	"apnsbridge/fleet/member"
 )
 
-// A provider that has connected to one node has its notifications delivered by the other,
-// where its app lives: the same packets, each good one once.
+// A provider connects to one node, and its notifications are delivered by the other, where
+// its app lives. It gets the same packets, and each good notification arrives once.
 func TestFleetCarries(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, late, "")
@@ -37,7 +37,7 @@ func TestFleetCarries(t *testing.T) {
 	}
 }
 
-// inBursts has a provider send so many, and pause often enough to hear of what has failed.
+// inBursts makes a provider send count notifications, and pause often enough to hear of failures.
 func inBursts(count int) func(taken int) bool {
 	return func(taken int) bool {
 		if taken%250 == 249 {
@@ -47,9 +47,9 @@ func inBursts(count int) func(taken int) bool {
 	}
 }
 
-// Behind a balancer that sends each connection to another node than the one before,
-// providers of all kinds have each good notification delivered once: what one node has
-// told them they send again to the other.
+// Behind a balancer that sends each connection to a different node than the one before,
+// each good notification of providers of all kinds is delivered once: after one node has
+// told them of a failure, they send again to the other.
 func TestFleetRoundRobin(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, late, "")
@@ -68,7 +68,7 @@ func TestFleetRoundRobin(t *testing.T) {
 	}
 	for i := range resenders {
 		p := &resender{base: (i + 1) * ofProvider}
-		its := front.another(t) // by its certificate it is a client of its own
+		its := front.another(t) // its certificate makes it a client of its own
 		send(p, func() error {
 			return p.send(t.Context(), its, inBursts(each))
 		})
@@ -106,8 +106,8 @@ func TestFleetRoundRobin(t *testing.T) {
 	}
 }
 
-// The owner ends under load: nothing is lost or doubled, no connection refused, and the
-// next one delivers soon.
+// The owner ends under load: nothing is lost or doubled, no connection is refused, and the
+// next owner soon delivers.
 func TestFleetOwnerEnds(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, someLatency, "")
@@ -116,7 +116,7 @@ func TestFleetOwnerEnds(t *testing.T) {
 	const providers = 8
 	pause, enough, drain := 2*time.Millisecond, 4000, 16*time.Second // 4,000/s of all
 	goers := 3
-	if servertest.Raced { // then all waits
+	if servertest.Raced { // then everything takes longer
 		pause, enough, drain, goers = 10*pause, enough/10, 60*time.Second, 0
 	}
 	firms, ended := goAndCome(t, front, goers, (providers+1)*ofProvider)
@@ -148,14 +148,14 @@ func TestFleetOwnerEnds(t *testing.T) {
 	}
 }
 
-// The owner ends while providers write as fast as they can, thousands of notifications behind
-// their packets: what takes time is to write that down.
+// The owner ends while providers write as fast as they can, with thousands of notifications
+// behind their packets: recording these takes time.
 func TestFleetOwnerEndsAtFullRate(t *testing.T) {
 	inLong(t)
 	t.Parallel()
 	const providers, each = 8, 25_000
 	n := newNodes(t, someLatency, "")
-	// As much as is written behind their packets is remembered.
+	// Enough memory for everything that is written behind their packets.
 	first, second := n.pair(usualLease + ", ledger_bytes: 512MiB, ledger_bytes_per_client: 256MiB")
 	front := n.balance(t, "roundrobin")
 	_, all, end := load(t, providers, func(taken int) bool { return taken < each }, front)
@@ -169,11 +169,11 @@ func TestFleetOwnerEndsAtFullRate(t *testing.T) {
 	n.settle(t, second, all...)
 }
 
-// someLatency is as much as to have some under way at a time.
+// someLatency is long enough for some requests to be under way at any time.
 var someLatency = apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20, Jitter: 30}}
 
-// endsBefore has a node end within drain, and waits until the next one has the app. It gives
-// how long that took after the end of accepting; what came of the end follows.
+// endsBefore makes a node end within drain, and waits until the next one has the app. It gives
+// how long that took after the node stopped accepting. stopped receives the result of the end.
 func (w *world) endsBefore(t *testing.T, next *world, drain time.Duration) (took time.Duration, stopped <-chan error) {
 	t.Helper()
 	began := time.Now()
@@ -185,8 +185,9 @@ func (w *world) endsBefore(t *testing.T, next *world, drain time.Duration) (took
 	return took, result
 }
 
-// goAndCome are so many providers that write lists of their own, from first on, and go, until
-// end. One whose connection is refused, or waits for two seconds, gives up.
+// goAndCome starts count providers that write list after list and go, until end; first is the
+// number of the first notification. A provider gives up if a connection is refused, or has to
+// wait for two seconds.
 func goAndCome(t *testing.T, w *world, count, first int) (all []*firm, end func()) {
 	var ended atomic.Bool
 	var sending sync.WaitGroup

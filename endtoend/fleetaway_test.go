@@ -14,9 +14,9 @@ import (
 	"apnsbridge/fleet"
 )
 
-// PostgreSQL takes connections and does not answer: all nodes deliver all the time and
-// stay in service, and one of them ends in its time. When it answers again, the other has
-// the app, and the list has what was missed, once the first has started again.
+// PostgreSQL takes connections and does not answer: all nodes go on delivering and stay in
+// service, and one of them ends within its time. When PostgreSQL answers again, the other node
+// has the app, and once the first has started again the list has what was missed.
 func TestFleetEngineHangs(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
@@ -55,7 +55,7 @@ func TestFleetEngineHangs(t *testing.T) {
 	n.settle(t, second, all...)
 }
 
-// While the place of an app is sought its connections wait, and do not count for their address:
+// While a place for an app is sought, its connections wait, and do not count for their address:
 // programs that write and go open more of them than an address may have.
 func TestFleetWritesAndGoesWhileClaiming(t *testing.T) {
 	t.Parallel()
@@ -86,7 +86,7 @@ func TestFleetWritesAndGoesWhileClaiming(t *testing.T) {
 }
 
 // A node starts while PostgreSQL is away: it says so, and serves providers without packets.
-// When PostgreSQL is there it joins; and while the schema is not, it says that.
+// When PostgreSQL is back, the node joins.
 func TestFleetStartsWithoutEngine(t *testing.T) {
 	t.Parallel()
 	server := ownPostgres(t)
@@ -135,8 +135,9 @@ func TestFleetKilledWithoutEngine(t *testing.T) {
 	n.audit(t, second, all, 1000)
 }
 
-// The owner ends while PostgreSQL is away, with what waits on its own disk, and starts again: at once,
-// or when it has been loose, when APNs is well or answers 503. PostgreSQL is there before it starts.
+// The owner ends while PostgreSQL is away, with notifications waiting on its own disk, and starts
+// again once PostgreSQL is back. It ends at once or after the app has become loose, and in the
+// second case while APNs is well or answers 503.
 func TestFleetEndsWithoutEngine(t *testing.T) {
 	inLong(t)
 	for name, tt := range map[string]struct {
@@ -184,8 +185,8 @@ func TestFleetEndsWithoutEngine(t *testing.T) {
 	}
 }
 
-// PostgreSQL is too slow for the ledger of a node that ends: no provider was told of what
-// could not be written, so that none sends again what the next node does not know.
+// PostgreSQL is too slow for the ledger of a node that ends. No provider is told of a failure
+// whose record could not be written, so that none sends again what the next node does not know.
 func TestFleetEndsWithSlowLedger(t *testing.T) {
 	inLong(t)
 	t.Parallel()

@@ -17,18 +17,18 @@ import (
 	"apnsbridge/fleet"
 )
 
-// way is the way from one node to PostgreSQL, which can be cut, or swallow what goes by.
+// way is the path from one node to PostgreSQL. It can be cut, or swallow what passes.
 type way struct {
 	dir    string // of its socket
 	target string
-	gate   sync.RWMutex // held while something swallows
+	gate   sync.RWMutex // locked while everything is swallowed
 
 	mu    sync.Mutex
 	cut   bool
 	conns map[net.Conn]bool
 }
 
-// newWay opens a way to the PostgreSQL whose socket is in a directory.
+// newWay opens a way to the PostgreSQL whose socket is in the directory to.
 func newWay(t *testing.T, to string) *way {
 	t.Helper()
 	const socket = ".s.PGSQL.5432"
@@ -55,7 +55,7 @@ func newWay(t *testing.T, to string) *way {
 	return w
 }
 
-// set cuts the way, or mends it.
+// set cuts the way, or repairs it.
 func (w *way) set(cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,8 +106,9 @@ func (w *way) carry(c net.Conn) {
 	both.Wait()
 }
 
-// The owner is cut off from PostgreSQL: it goes out of service once another has the app,
-// tells no provider of a failure, and delivers what comes. When it is back it carries.
+// The owner is cut off from PostgreSQL: once another node has the app, it goes out of service,
+// tells no provider of a failure, and delivers what comes. When the connection is back, it
+// passes notifications on to the new owner.
 func TestFleetNodeCut(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
@@ -147,8 +148,8 @@ func TestFleetNodeCut(t *testing.T) {
 	n.settle(t, second, all...)
 }
 
-// The owner sleeps for longer than its lease, and wakes up under load: it has gone on in
-// the meantime, and what it writes is refused.
+// The owner sleeps for longer than its lease, and wakes up under load: meanwhile the app has
+// gone to another node, and what the old owner writes is refused.
 func TestFleetOwnerSleeps(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, spoolAll+"\n")

@@ -19,7 +19,7 @@ var (
 	localPort  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 )
 
-// The commands of docs/fleet.md do what they say, one after the other.
+// The commands of docs/fleet.md do what the document says, one after the other.
 func TestFleetDocument(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"bash", "createdb", "sed"} {
@@ -34,7 +34,7 @@ func TestFleetDocument(t *testing.T) {
 	for _, block := range shellBlock.FindAllSubmatch(document, -1) {
 		script += string(block[1])
 	}
-	// Ports that the system gives to nobody else, in place of those that are written.
+	// Ports that the system gives to no other process, instead of those in the document.
 	w := &world{World: &servertest.World{T: t}}
 	ports := make(map[string]string)
 	script = localPort.ReplaceAllStringFunc(script, func(address string) string {

@@ -13,15 +13,15 @@ import (
 	"apnsbridge/fleet"
 )
 
-// With always a node without a lease stops reading and says why; then all arrives once, as the
-// app comes back to the node that had it.
+// With always, a node that has lost its lease stops reading and says why. Everything arrives
+// once, as the app comes back to the node that had it.
 func TestFleetLooseAlways(t *testing.T) {
 	t.Parallel()
 	server := ownPostgres(t)
 	n := newNodesOn(t, server, usualLatency, spoolAll+"\n")
 	other, first := n.add(shortLease), n.add(shortLease)
 	n.acquaint(other, first)
-	first.owns(t) // to which it would not fall
+	first.owns(t) // the app would not fall to this node by itself
 	var epoch uint64
 	servertest.WaitFor(t, "it sees its own claim", func() bool {
 		epoch = first.epoch()
@@ -36,7 +36,7 @@ func TestFleetLooseAlways(t *testing.T) {
 		return strings.Contains(text, "always")
 	})
 	before := n.sim.Stats().Accepted
-	<-time.After(time.Second) // in which a thousand would be taken
+	<-time.After(time.Second) // enough to take a thousand
 	if more := n.sim.Stats().Accepted - before; more > 100 {
 		t.Errorf("%d were forwarded that are not committed", more)
 	}
@@ -52,7 +52,7 @@ func TestFleetLooseAlways(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// Readers of both nodes get nothing while the app is loose, and all afterwards.
+// Readers of both nodes get nothing while the app is loose, and everything afterwards.
 func TestFleetLooseReaders(t *testing.T) {
 	t.Parallel()
 	server := ownPostgres(t)
@@ -109,7 +109,7 @@ func TestFleetEngineReadOnly(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// PostgreSQL is full but for the leases: nothing can be put into the spool, the ledger and the lists.
+// PostgreSQL takes nothing but leases: nothing can be put into the spool, the ledger and the lists.
 func TestFleetEngineFull(t *testing.T) {
 	inLong(t)
 	eachMode(t, func(t *testing.T, n *nodes, mode string) {
@@ -136,8 +136,8 @@ func TestFleetEngineFull(t *testing.T) {
 	})
 }
 
-// PostgreSQL needs half a second for each row that is written. An app of which not all can be
-// written stays where it is, until it is faster.
+// PostgreSQL needs half a second for each row that is written. An app whose state cannot be written
+// in time stays where it is until PostgreSQL is faster.
 func TestFleetEngineSlow(t *testing.T) {
 	inLong(t)
 	t.Parallel()
@@ -171,7 +171,7 @@ func TestFleetEngineSlow(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// PostgreSQL is killed under load and comes again, at once and when leases have run out.
+// PostgreSQL is killed under load and comes back, at once or after leases have run out.
 func TestFleetEngineRestarts(t *testing.T) {
 	inLong(t)
 	for _, mode := range []string{"overflow", "always"} {
@@ -216,7 +216,7 @@ func TestFleetEngineEndsConnections(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// The schema is dropped under running nodes, and made again.
+// The schema is dropped while nodes run, and made again.
 func TestFleetEngineSchemaDropped(t *testing.T) {
 	inLong(t)
 	t.Parallel()
@@ -238,7 +238,7 @@ func TestFleetEngineSchemaDropped(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// PostgreSQL takes no connection of the nodes' for a while, and ends those there are.
+// PostgreSQL refuses the nodes' connections for a while, and ends the existing ones.
 func TestFleetEngineRefuses(t *testing.T) {
 	inLong(t)
 	t.Parallel()

@@ -14,8 +14,8 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// The primary is killed, and its standby promoted some time later: the nodes deliver all
-// the time, and what was recorded before and meanwhile is on the list.
+// The primary is killed, and its standby is promoted some time later. The nodes go on
+// delivering, and everything recorded before and meanwhile is on the list.
 func TestFleetFailover(t *testing.T) {
 	t.Parallel()
 	servertest.Foreign(t, "psql")
@@ -72,8 +72,8 @@ func TestFleetFailover(t *testing.T) {
 	})
 }
 
-// standby starts a second server, which has all that primary acknowledges and which the nodes
-// know of.
+// standby starts a second server that has everything primary has acknowledged, and tells the
+// nodes of it.
 func (n *nodes) standby(t *testing.T, primary *storetest.Postgres) *storetest.Postgres {
 	t.Helper()
 	standby, err := primary.Standby()

@@ -21,8 +21,8 @@ import (
 	"apnsbridge/fleet"
 )
 
-// The libraries of others get the same verdicts through a node on which their app does not
-// live, and have every good notification delivered once.
+// Foreign libraries get the same verdicts through a node on which their app does not live, and
+// every good notification is delivered once.
 func TestFleetForeign(t *testing.T) {
 	m := newMailing(600, 20)
 	t.Run(latestAPN, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestFleetForeign(t *testing.T) {
 	}
 }
 
-// wire notes what comes in below TLS.
+// wire records what comes in below TLS.
 type wire struct {
 	net.Conn
 	got bytes.Buffer
@@ -68,8 +68,8 @@ func (c *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// A packet that is the owner's to write leaves the node where the provider is as one
-// record, and behind it comes the end.
+// A packet that the owner decides on leaves the node that the provider is connected to as one
+// record, followed by the end.
 func TestFleetPacketIsOneRecord(t *testing.T) {
 	t.Parallel()
 	_, w := newNodes(t, late, "").pair(usualLease)
@@ -111,9 +111,9 @@ func TestFleetPacketIsOneRecord(t *testing.T) {
 	}
 }
 
-// The owner is killed under load, with all that it takes committed first: the other node
-// has the app within the lease and two seconds, what is lost of a connection was written
-// last, what is doubled was in flight, and dead devices are on the list.
+// The owner is killed under load, in a mode that commits everything before it is taken. The
+// other node has the app within the lease and two seconds; what is lost of a connection was
+// written last; what is doubled was in flight; and dead devices are on the list.
 func TestFleetOwnerKilled(t *testing.T) {
 	t.Parallel()
 	const lease = 2 * time.Second
@@ -135,7 +135,7 @@ func TestFleetOwnerKilled(t *testing.T) {
 	for i := range providers {
 		p := &resender{base: (i + 1) * ofProvider}
 		all = append(all, p)
-		via := second.another(t) // carried, and able to come again
+		via := second.another(t) // passed on by the second node, which survives
 		go func() {
 			sent <- p.send(t.Context(), via, func(taken int) bool {
 				if taken%20 == 0 {
@@ -157,7 +157,7 @@ func TestFleetOwnerKilled(t *testing.T) {
 		}
 	}
 	t.Logf("taken over after %v", took)
-	if !within(t, took, lease+4*time.Second) { // two, on a machine that has nothing else to do
+	if !within(t, took, lease+4*time.Second) { // two on an otherwise idle machine
 		t.Errorf("taken over after %v, with a lease of %v", took, lease)
 	}
 	second.deliver(t)
@@ -170,8 +170,8 @@ func TestFleetOwnerKilled(t *testing.T) {
 	}
 }
 
-// lastWords counts what is lost of connections that broke, which is to be what was written
-// last, and what arrived more than once.
+// lastWords counts what is lost of connections that broke, and checks that it was written last.
+// It also counts what arrived more than once.
 func lastWords(t *testing.T, all []*resender, arrivals map[int][]arrival) (lost, doubled int) {
 	t.Helper()
 	for _, p := range all {
@@ -191,7 +191,7 @@ func lastWords(t *testing.T, all []*resender, arrivals map[int][]arrival) (lost,
 	return lost, doubled
 }
 
-// listedOnce waits until each dead device is on the list, and wants it to be given once.
+// listedOnce waits until each dead device was on the list, and checks that it was given once.
 func listedOnce(t *testing.T, from *world, all []*resender) {
 	t.Helper()
 	tuples := make(map[string]int)
@@ -215,7 +215,7 @@ func listedOnce(t *testing.T, from *world, all []*resender) {
 	}
 }
 
-// An operator sees the nodes and their apps, moves one, and asks what can go wrong.
+// An operator lists the nodes and their apps, moves an app, and asks what can go wrong.
 func TestFleetCommands(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{}, "")
@@ -274,7 +274,7 @@ func TestFleetCommands(t *testing.T) {
 	says(alone, 1, []string{"there is none to be set up"}, "check", "--setup")
 }
 
-// A node that cannot be one does not start, and says why.
+// A node with a mistake in its configuration does not start, and says why.
 func TestFleetMistakes(t *testing.T) {
 	n := newNodes(t, apnssim.Scenario{}, "")
 	for _, tt := range []struct{ name, old, with, want string }{

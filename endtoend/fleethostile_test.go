@@ -17,8 +17,8 @@ import (
 	"apnsbridge/fleet"
 )
 
-// audit waits until all that providers have sent has come to its end: what was written last on a connection that
-// broke may be lost, and so many may arrive twice.
+// audit waits until every notification that providers have sent has ended. Those written last on a connection that
+// broke may be lost, and mostDoubled may arrive twice.
 func (n *nodes) audit(t *testing.T, from *world, all []*resender, mostDoubled int) {
 	t.Helper()
 	listed := make(map[string]bool)
@@ -47,7 +47,7 @@ func (n *nodes) audit(t *testing.T, from *world, all []*resender, mostDoubled in
 		if len(lost)+len(untold) == 0 || time.Now().After(deadline) {
 			break
 		}
-		time.Sleep(100 * time.Millisecond) // between two looks at a condition
+		time.Sleep(100 * time.Millisecond) // between two checks of a condition
 	}
 	if len(lost)+len(untold) > 0 || len(doubled) > mostDoubled {
 		t.Errorf("%d lost (%v), %d doubled (%v), %d bad ones without a word (%v)", len(lost), some(lost), len(doubled),
@@ -56,7 +56,7 @@ func (n *nodes) audit(t *testing.T, from *world, all []*resender, mostDoubled in
 	t.Logf("%d doubled", len(doubled))
 }
 
-// sql has the fleet's PostgreSQL carry something out.
+// sql runs statements in the fleet's PostgreSQL.
 func (n *nodes) sql(t *testing.T, all ...string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), n.engine.URL)
@@ -95,7 +95,7 @@ func (w *world) move(t *testing.T, to string) (int, string) {
 	return w.Ask(t, http.MethodPost, "/apps/demo/move?to="+to, nil)
 }
 
-// process starts a node as a process.
+// process starts a node as a process of its own.
 func (n *nodes) process(limits string) (*world, *process) {
 	w := n.configure(limits)
 	w.FixPorts()
@@ -110,7 +110,8 @@ func inLong(t *testing.T) {
 	}
 }
 
-// Strangers at the link: of the providers' CA, without a certificate, in plain text, with another version.
+// Strangers connect to the fleet's link: with a certificate of the providers' CA, with none, in plain text, and with
+// another version.
 func TestFleetLinkStrangers(t *testing.T) {
 	inLong(t)
 	t.Parallel()

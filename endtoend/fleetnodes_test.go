@@ -14,7 +14,7 @@ import (
 	"apnsbridge/fleet"
 )
 
-// The app is moved to and fro with always, and nothing waits for a provider's end.
+// The app is moved back and forth with always, and nothing waits for a provider to end.
 func TestFleetMovesAlways(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, usualLatency, spoolAll+"\n")
@@ -52,7 +52,7 @@ func TestFleetMovedToOneWithoutTheApp(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// A killed node comes again without the app.
+// A killed node comes back without the app in its configuration.
 func TestFleetRestartsWithoutTheApp(t *testing.T) {
 	inLong(t)
 	t.Parallel()
@@ -69,7 +69,7 @@ func TestFleetRestartsWithoutTheApp(t *testing.T) {
 	n.audit(t, second, all, 1000)
 }
 
-// The app is moved to a node that was killed just before, whose lease still runs.
+// The app is moved to a node that was killed just before, and whose lease still runs.
 func TestFleetMovedToADeadNode(t *testing.T) {
 	inLong(t)
 	t.Parallel()
@@ -89,7 +89,7 @@ func TestFleetMovedToADeadNode(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// The owner is killed while it gives the app.
+// The owner is killed while it gives the app away.
 func TestFleetKilledWhileGiving(t *testing.T) {
 	inLong(t)
 	for _, after := range []time.Duration{500 * time.Millisecond, 1100 * time.Millisecond} { // hush is 1 s with this lease
@@ -112,7 +112,7 @@ func TestFleetKilledWhileGiving(t *testing.T) {
 	}
 }
 
-// The node that is given the app is cut from PostgreSQL meanwhile.
+// The node that is being given the app is cut off from PostgreSQL meanwhile.
 func TestFleetCutWhileGiven(t *testing.T) {
 	inLong(t)
 	for _, after := range []time.Duration{100 * time.Millisecond, 900 * time.Millisecond, 1050 * time.Millisecond} {
@@ -146,7 +146,7 @@ func TestFleetCutWhileGiven(t *testing.T) {
 	}
 }
 
-// The receiver of an app sleeps while it is given the app, longer than its lease.
+// The receiver of an app sleeps for longer than its lease while it is being given the app.
 func TestFleetReceiverSleeps(t *testing.T) {
 	inLong(t)
 	t.Parallel()
@@ -173,7 +173,7 @@ func TestFleetReceiverSleeps(t *testing.T) {
 	n.settle(t, first, of...)
 }
 
-// Both nodes are killed at once and start at once.
+// Both nodes are killed, or end, at the same time, and start at the same time.
 func TestFleetBothRestart(t *testing.T) {
 	inLong(t)
 	for _, kill := range []bool{true, false} {

@@ -18,11 +18,11 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// A sender is a provider of a fleet: what it has sent is to come to its end.
+// A sender is a provider of a fleet, as settle sees it.
 type sender interface {
 	sent() (numbers []int)
-	told(number int) bool // by a packet, that it has failed
-	resends() bool        // what stands behind a packet
+	told(number int) bool // of its failure, by a packet
+	resends() bool        // sends again what stands behind a packet
 }
 
 func (p *resender) sent() (numbers []int) {
@@ -38,8 +38,8 @@ func (*resender) resends() bool { return true }
 func (*stubborn) resends() bool { return false }
 func (*leaver) resends() bool   { return false }
 
-// stubborn is a provider that sends nothing again: it goes on behind a packet with what
-// it has not written yet.
+// stubborn is a provider that sends nothing again: after a packet it goes on with what it
+// has not written yet.
 type stubborn struct {
 	base, next  int
 	connections int
@@ -55,7 +55,7 @@ func (p *stubborn) sent() (numbers []int) {
 
 func (p *stubborn) told(number int) bool { return p.named[number-p.base] }
 
-// send sends until count were written, at a rate.
+// send sends count notifications at the given rate.
 func (p *stubborn) send(ctx context.Context, w *world, count, rate int) error {
 	p.named = make(map[int]bool)
 	for p.next < count {
@@ -105,7 +105,7 @@ func (p *stubborn) talk(ctx context.Context, w *world, count, rate int) error {
 	return nil
 }
 
-// leaver is a provider that writes its list and goes, whatever comes.
+// leaver is a provider that writes its list and goes, whatever it is told.
 type leaver struct{ base, count int }
 
 func (p *leaver) sent() (numbers []int) {
@@ -135,9 +135,9 @@ func (p *leaver) send(ctx context.Context, w *world) error {
 	return conn.Close()
 }
 
-// settle waits until all that was sent has come to its end: each good notification was
-// accepted, each other named by a packet or listed. It wants each good one to have been
-// accepted once.
+// settle waits until everything that was sent has ended: each good notification was accepted,
+// and each other one was named by a packet or is on the feedback list. It checks that each
+// good one was accepted only once.
 func (n *nodes) settle(t *testing.T, from *world, all ...sender) {
 	t.Helper()
 	listed := make(map[string]bool)
@@ -160,7 +160,7 @@ func (n *nodes) settle(t *testing.T, from *world, all ...sender) {
 					lost = append(lost, number)
 				case arrives:
 					good++
-				case !p.told(number) && !listed[string(token)] && p.resends(): // others' are listed two minutes later
+				case !p.told(number) && !listed[string(token)] && p.resends(): // others' are listed in two minutes
 					untold = append(untold, number)
 				case p.told(number) && listed[string(token)]:
 					again++
@@ -173,7 +173,7 @@ func (n *nodes) settle(t *testing.T, from *world, all ...sender) {
 		if len(lost)+len(untold) == 0 || time.Now().After(deadline) {
 			break
 		}
-		time.Sleep(100 * time.Millisecond) // between two looks at a condition
+		time.Sleep(100 * time.Millisecond) // between two checks of a condition
 	}
 	if len(lost)+len(doubled)+len(untold) > 0 {
 		t.Errorf("%d lost (%v), %d doubled (%v), %d bad ones without a word (%v)", len(lost), some(lost), len(doubled),
@@ -182,13 +182,13 @@ func (n *nodes) settle(t *testing.T, from *world, all ...sender) {
 	t.Logf("%d good ones were accepted once; of the others %d were told of twice", good, again)
 }
 
-// another is the world of a provider that has a certificate of its own.
+// another is w as seen by a provider that has a certificate of its own.
 func (w *world) another(t *testing.T) *world { return w.of(t, story.Topic) }
 
-// clientOf is the world of a provider of an app that a node was made to serve.
+// clientOf is w as seen by a provider of an app that serve has added.
 func (w *world) clientOf(t *testing.T, app string) *world { return w.of(t, "com.example."+app) }
 
-// of is the world of a provider with a certificate for a topic.
+// of is w as seen by a provider with a certificate for topic.
 func (w *world) of(t *testing.T, topic string) *world {
 	t.Helper()
 	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: topic})
@@ -205,13 +205,14 @@ func (w *world) of(t *testing.T, topic string) *world {
 
 func some(numbers []int) []int { return numbers[:min(len(numbers), 10)] }
 
-// steady are four providers that send again, some 250 a second each, by turns through the
-// nodes via, until end. of is them, as settle takes them.
+// steady starts four providers that send again what stands behind a packet, each at some 250 a
+// second. They connect to the nodes via by turns, until end. of has the same providers, as
+// settle takes them.
 func steady(t *testing.T, via ...*world) (all []*resender, of []sender, end func()) {
 	return load(t, 4, paced(4*time.Millisecond), via...)
 }
 
-// paced has a provider send on, with so much time between two.
+// paced makes a provider go on sending, with a pause between two notifications.
 func paced(pause time.Duration) func(int) bool {
 	return func(int) bool {
 		<-time.After(pause)
@@ -219,8 +220,8 @@ func paced(pause time.Duration) func(int) bool {
 	}
 }
 
-// load are so many providers that send again, as long as more lets them, by turns through the
-// nodes via, until end.
+// load starts count providers that send again what stands behind a packet, as long as more
+// lets them. They connect to the nodes via by turns, until end.
 func load(t *testing.T, count int, more func(taken int) bool, via ...*world) (all []*resender, of []sender, end func()) {
 	ends, sent := make(chan struct{}), make(chan error, count)
 	for i := range count {
@@ -248,7 +249,7 @@ func load(t *testing.T, count int, more func(taken int) bool, via ...*world) (al
 	}
 }
 
-// balance puts a haproxy in front of nodes, and gives what stands for all of them.
+// balance puts a haproxy in front of the nodes, and gives a world that stands for all of them.
 func (n *nodes) balance(t *testing.T, how string) *world {
 	t.Helper()
 	path := servertest.Foreign(t, "haproxy")

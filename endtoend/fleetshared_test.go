@@ -40,9 +40,9 @@ func (w *world) pushEach(t *testing.T, devices ...string) {
 	}
 }
 
-// Dead devices are on one list, whatever node their notifications came over and whichever
-// is asked. Readers on both nodes at a time get each of them at least once, and what was
-// read to its end is on no list any more.
+// Dead devices are on one list, whichever node their notifications came through and
+// whichever node is asked. Readers on both nodes at the same time get each of them at least
+// once, and what was read to its end is on no list any more.
 func TestFleetFeedback(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{}, "")
@@ -87,7 +87,7 @@ func TestFleetFeedback(t *testing.T) {
 	})
 }
 
-// Three apps of one key on two nodes, of which one ends: APNs sees one provider token.
+// Three apps with one key are on two nodes, one of which ends: APNs sees a single provider token.
 func TestFleetKeyUpdates(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}}, "")
@@ -124,8 +124,8 @@ func TestFleetKeyUpdates(t *testing.T) {
 	}
 }
 
-// An operator moves an app to and fro while its providers send: each good one arrives
-// once.
+// An operator moves an app back and forth while its providers send: each good notification
+// arrives once.
 func TestFleetMoves(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 10, Jitter: 10}}, "")
@@ -148,9 +148,9 @@ func TestFleetMoves(t *testing.T) {
 	n.settle(t, first, all...)
 }
 
-// A fleet whose PostgreSQL is away delivers all the time, and tells no provider of a
-// failure; all nodes stay in service. When it is back one node has the app, and
-// the list has what was missed.
+// A fleet whose PostgreSQL is away goes on delivering, and tells no provider of a failure; all
+// nodes stay in service. When PostgreSQL is back, one node has the app, and the list has what
+// was missed.
 func TestFleetEngineAway(t *testing.T) {
 	t.Parallel()
 	server := ownPostgres(t)
@@ -196,7 +196,7 @@ func TestFleetEngineAway(t *testing.T) {
 	}
 }
 
-// A node that is not configured with an app any more gives it to one that is.
+// A node whose configuration no longer has an app gives it to a node whose configuration has it.
 func TestFleetAppRemoved(t *testing.T) {
 	t.Parallel()
 	n := newNodes(t, apnssim.Scenario{}, "")

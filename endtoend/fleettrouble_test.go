@@ -16,7 +16,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// troubles are what may ail APNs while an app goes to another node.
+// troubles are what may be wrong with APNs while an app goes to another node.
 var troubles = map[string]apnssim.Scenario{
 	"no connection": {Outage: &apnssim.Outage{Refuse: true}},
 	"503":           {Outage: &apnssim.Outage{}},
@@ -24,7 +24,7 @@ var troubles = map[string]apnssim.Scenario{
 	"slow":          {Latency: apnssim.Latency{Fixed: 1500, Jitter: 1000}},
 }
 
-// unwell calls do for each trouble and mode of the spool, with a fleet whose settings are that mode.
+// unwell calls do for each trouble and mode of the spool, with a fleet of that mode.
 func unwell(t *testing.T, do func(t *testing.T, n *nodes, trouble apnssim.Scenario)) {
 	inLong(t)
 	for _, mode := range []string{"overflow", "always"} {
@@ -37,8 +37,9 @@ func unwell(t *testing.T, do func(t *testing.T, n *nodes, trouble apnssim.Scenar
 	}
 }
 
-// ail has APNs be unwell for a while, in which some notifications come to wait. Connections are
-// cut only when it accepts nothing any more: an answer that is lost is asked for again.
+// ail brings APNs into trouble, for long enough that some notifications have to wait. It cuts
+// connections only when APNs accepts nothing any more: a push whose answer is lost would be
+// repeated.
 func (n *nodes) ail(t *testing.T, trouble apnssim.Scenario) {
 	t.Helper()
 	if trouble.Outage != nil {
@@ -56,7 +57,7 @@ func (n *nodes) becomes(t *testing.T, s apnssim.Scenario) {
 	}
 }
 
-// The app is moved while APNs is unwell, and moved on once it is well.
+// The app is moved while APNs is in trouble, and moved on once it is well.
 func TestFleetMovesWhileUnwell(t *testing.T) {
 	unwell(t, func(t *testing.T, n *nodes, trouble apnssim.Scenario) {
 		first, second := n.pair(shortLease)
@@ -79,7 +80,7 @@ func TestFleetMovesWhileUnwell(t *testing.T) {
 	})
 }
 
-// The owner ends while APNs is unwell, in no more than its time, and starts again.
+// The owner ends while APNs is in trouble, within its time, and starts again.
 func TestFleetEndsWhileUnwell(t *testing.T) {
 	unwell(t, func(t *testing.T, n *nodes, trouble apnssim.Scenario) {
 		const drain = 10 * time.Second
@@ -103,7 +104,7 @@ func TestFleetEndsWhileUnwell(t *testing.T) {
 	})
 }
 
-// A node with half of fifty apps ends: the other one has them all at once.
+// A node with half of fifty apps ends: the other node takes them all within seconds.
 func TestFleetFiftyApps(t *testing.T) {
 	inLong(t)
 	t.Parallel()
@@ -160,7 +161,7 @@ func (w *world) lives() (apps int) {
 	return apps
 }
 
-// PostgreSQL is restarted while a node gives the app.
+// PostgreSQL is restarted while a node gives the app away.
 func TestFleetEngineRestartsWhileGiven(t *testing.T) {
 	inLong(t)
 	for _, after := range []time.Duration{900 * time.Millisecond, time.Second, 1100 * time.Millisecond} { // hush is 1 s with this lease
@@ -192,7 +193,7 @@ func TestFleetEngineRestartsWhileGiven(t *testing.T) {
 	}
 }
 
-// The disk of the node that has the app is full, and it gives the app.
+// The disk of the node that has the app is full, and the node gives the app away.
 func TestFleetMovesFromAFullDisk(t *testing.T) {
 	inLong(t)
 	eachMode(t, func(t *testing.T, n *nodes, _ string) {

@@ -21,7 +21,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// postgres is one PostgreSQL for all tests, started with the first that needs it.
+// postgres is one PostgreSQL for all tests, started by the first test that needs it.
 var (
 	postgres      *storetest.Postgres
 	startPostgres = sync.OnceValue(func() (err error) {
@@ -33,7 +33,7 @@ var (
 	schemas atomic.Int64
 )
 
-// fleetPKI is the fleet's own.
+// fleetPKI is the fleet's own PKI.
 var fleetPKI = sync.OnceValue(func() *devpki.PKI {
 	p, err := devpki.Create("fleet")
 	if err != nil {
@@ -42,7 +42,7 @@ var fleetPKI = sync.OnceValue(func() *devpki.PKI {
 	return p
 })
 
-// nodes are gateways that are one, with one simulator behind them.
+// nodes are the gateways of one fleet, with one simulator behind them.
 type nodes struct {
 	t        *testing.T
 	sim      *apnssim.Simulator
@@ -51,7 +51,7 @@ type nodes struct {
 	all      []*world
 }
 
-// ownPostgres is a server for one test, which may kill it.
+// ownPostgres starts a server for one test, which may kill it.
 func ownPostgres(t *testing.T) *storetest.Postgres {
 	t.Helper()
 	server, err := storetest.StartPostgres()
@@ -62,8 +62,8 @@ func ownPostgres(t *testing.T) *storetest.Postgres {
 	return server
 }
 
-// newNodes makes a fleet that has no node yet, or skips the test where PostgreSQL cannot
-// be had. settings are more of the configuration.
+// newNodes makes a fleet that has no node yet, or skips the test if there is no PostgreSQL.
+// settings are added to the configuration of each node.
 func newNodes(t *testing.T, scenario apnssim.Scenario, settings string) *nodes {
 	t.Helper()
 	if err := startPostgres(); err != nil {
@@ -90,13 +90,13 @@ func newNodesOn(t *testing.T, server *storetest.Postgres, scenario apnssim.Scena
 	return n
 }
 
-// usualLease does not run out on a machine that has much else to do.
+// usualLease does not run out even on a busy machine.
 const (
 	usualLease      = "fleet_lease: 15s, fleet_claim: 20s"
 	usualLeaseLasts = 15 * time.Second
 )
 
-// configure makes a node that is not started.
+// configure makes a node without starting it.
 func (n *nodes) configure(limits string) *world {
 	n.t.Helper()
 	w := newFolder(n.t, n.sim)
@@ -118,7 +118,7 @@ limits: {%s}
 	return w
 }
 
-// serve configures a node with more apps, whose providers clientOf gives.
+// serve adds apps to the configuration of a node. clientOf gives their providers.
 func (w *world) serve(apps ...string) {
 	for _, app := range apps {
 		w.Amend("apps:\n", fmt.Sprintf(`apps:
@@ -141,7 +141,7 @@ func (n *nodes) add(limits string) *world {
 	return w
 }
 
-// stop ends all nodes that run, at the same time: each needs some seconds.
+// stop ends all running nodes at the same time, for each needs some seconds.
 func (n *nodes) stop() {
 	var ends sync.WaitGroup
 	for _, w := range n.all {
@@ -161,7 +161,7 @@ func (n *nodes) pair(limits string) (first, second *world) {
 }
 
 // processAnd starts two nodes that know one another, with the demo's app on the first, which is a
-// process of its own and can be killed. limits are those of the first, beside its lease.
+// process of its own and can be killed. limits are further limits of the first.
 func (n *nodes) processAnd(limits string) (first *world, p *process, second *world) {
 	n.t.Helper()
 	first, p = n.process(shortLease + limits)
@@ -180,7 +180,7 @@ func (n *nodes) moves(t *testing.T, from, to *world) {
 	servertest.WaitFor(t, "it has moved", func() bool { return to.place() == fleet.Here })
 }
 
-// eachMode calls do for each mode of the spool in which it waits on disk, with a fleet of that mode.
+// eachMode calls do for each mode with a spool, with a fleet of that mode.
 func eachMode(t *testing.T, do func(t *testing.T, n *nodes, mode string)) {
 	for _, mode := range []string{"overflow", "always"} {
 		t.Run(mode, func(t *testing.T) {
@@ -209,7 +209,7 @@ func (w *world) linked() (nodes int) {
 	return nodes
 }
 
-// owns has a node own the demo's app: whoever is asked first takes it.
+// owns makes a node own the demo's app: the node that is asked first takes it.
 func (w *world) owns(t *testing.T) {
 	t.Helper()
 	w.listed(t)

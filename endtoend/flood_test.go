@@ -12,10 +12,10 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// Many connections flood the gateway with notifications for an app whose APNs
-// takes them and answers nothing. Memory is bounded: their senders are blocked by
-// TCP. Another app on the same event loops goes on. When APNs answers again all
-// that was written is delivered.
+// Many connections flood the gateway with notifications for an app whose APNs takes
+// them but does not answer. Memory stays bounded, as TCP blocks the senders, and another
+// app on the same event loops goes on. When APNs answers again, everything that was
+// written is delivered.
 func TestFlood(t *testing.T) {
 	connections, queued := 200, 16<<20
 	switch {
@@ -29,7 +29,7 @@ func TestFlood(t *testing.T) {
 	for _, tt := range []struct {
 		name, spool string
 		scenario    apnssim.Scenario
-		ofSpool     float64 // bytes of a connection, beside its part of queued_bytes
+		ofSpool     float64 // bytes for each connection, besides its part of queued_bytes
 		says        string
 	}{
 		{"off", "mode: off", late, 0, ""},
@@ -55,7 +55,7 @@ func TestFlood(t *testing.T) {
 			if len(flooded) < 200 {
 				flooded = append(flooded, w.roundTrips(200-len(flooded))...)
 			}
-			// Of a connection: what is read and not parsed, and a TLS record.
+			// For each connection: what was read and not parsed, and a TLS record.
 			const ofConnection, ofRest = 64<<10 + 16<<10, 8 << 20
 			w.checkMemory("flooded", float64(queued)+float64(connections)*(ofConnection+tt.ofSpool)+ofRest)
 			if got := w.Metric(t, `apnsbridge_provider_connections{state="parked"}`); int(got) != connections {
@@ -87,15 +87,14 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// A provider does not read the error response to its first notification and goes
-// on writing, while APNs is away: it is never stopped, since then it would miss
-// the response. What it writes goes to disk. Without a spool its memory is bounded
-// by the provider only.
+// A provider does not read the error response to its first notification and goes on
+// writing while APNs is away. It is never stopped, for then it would miss the response.
+// What it writes goes to disk; without a spool only the provider bounds the memory needed.
 func TestFloodBehindPacket(t *testing.T) {
 	const (
-		at     = 5000     // notifications at a time, so that the disk can follow
-		ahead  = 4 << 20  // bytes that are read from disk
-		ledger = 16 << 20 // bytes that are remembered of what stands behind the response
+		at     = 5000     // notifications at a time, so that the disk can keep up
+		ahead  = 4 << 20  // bytes read from disk
+		ledger = 16 << 20 // bytes to remember what stands behind the response
 		one    = 700      // bytes of a notification in memory
 	)
 	count := 100_000

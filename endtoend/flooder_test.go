@@ -23,28 +23,28 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// flooding is what a flooder does: a process of its own with many connections,
-// each of which writes notifications of a crowd without end.
+// flooding tells a flooder what to do. A flooder is a process of its own with many
+// connections, each of which writes notifications of a crowd without end.
 type flooding struct {
 	Server        string
 	From          string // address
 	Connections   int
-	First         int // owner of the crowd; each connection is the next one
+	First         int // provider number of the first connection; each further one has the next
 	Cert, Key, CA string
 }
 
-// flooded is what it says of that, again and again.
+// flooded is what a flooder reports, again and again.
 type flooded struct {
 	Open    int    // connections
 	Bytes   int64  // that the kernel has taken
 	Blocked int    // connections whose write has not returned
-	Numbers []int  // at the end: how many notifications each connection has written
+	Numbers []int  // in the last report: how many notifications each connection has written
 	Packets int    // error responses read
 	Failed  string // the first thing that went wrong
 }
 
-// flood is the flooder's main: it reads a flooding, writes until stdin ends, and
-// then ends each connection behind a whole notification.
+// flood is the flooder's main function: it reads a flooding, writes until stdin ends, and
+// then ends each connection after a whole notification.
 func flood() {
 	var f flooder
 	in := json.NewDecoder(os.Stdin)
@@ -132,7 +132,7 @@ func (f *flooder) tls() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, ServerName: host}, err
 }
 
-// dial connects with a small send buffer, so that not too much is under way.
+// dial connects with a small send buffer, so that little is on its way.
 func (f *flooder) dial(config *tls.Config) (*provider.Conn, error) {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(f.From)}, Timeout: time.Minute}
 	raw, err := dialer.Dial("tcp", f.Server)
@@ -152,8 +152,8 @@ func (f *flooder) dial(config *tls.Config) (*provider.Conn, error) {
 	return conn, nil
 }
 
-// write writes notifications numbered from first on until stop, ends its side,
-// and waits for the gateway's. It says how many it has written.
+// write writes notifications numbered from first on until stop, ends its side, and waits
+// for the gateway to end its own. It gives how many it has written.
 func (f *flooder) write(conn *provider.Conn, first int, stop <-chan struct{}) (count int) {
 	var frames []byte
 	for stopped := false; !stopped; {
@@ -189,7 +189,7 @@ func (f *flooder) write(conn *provider.Conn, first int, stop <-chan struct{}) (c
 	return count
 }
 
-// paddedCrowd is crowded for thousands of owners, with payloads of many sizes.
+// paddedCrowd is crowded for thousands of providers, with payloads of many sizes.
 func paddedCrowd(number int) binproto.Notification {
 	const devices = 100
 	n := crowded(number)
@@ -199,7 +199,7 @@ func paddedCrowd(number int) binproto.Notification {
 	return n
 }
 
-// flooderProcess is a flooder as a test has it.
+// flooderProcess is a flooder as a test sees it.
 type flooderProcess struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -208,7 +208,7 @@ type flooderProcess struct {
 
 	mu    sync.Mutex
 	last  flooded
-	still int // reports in a row that say the same, and that all are blocked
+	still int // reports in a row that say the same: all are blocked
 }
 
 // startFlooder starts a flooder with connections from an address of its own.
@@ -259,8 +259,8 @@ func (f *flooderProcess) listen(stdout io.Reader) {
 	}
 }
 
-// says is what it has said last, and how often in a row that no byte was taken
-// and all its connections were blocked.
+// says is the flooder's latest report, and how often in a row it has said that no byte was
+// taken and all its connections were blocked.
 func (f *flooderProcess) says() (last flooded, still int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -270,10 +270,10 @@ func (f *flooderProcess) says() (last flooded, still int) {
 	return f.last, f.still
 }
 
-// stop lets it end its connections behind what it has begun to write.
+// stop lets the flooder end its connections after what it has begun to write.
 func (f *flooderProcess) stop() { f.stdin.Close() }
 
-// over reports whether it has come to its end, which its last words are about.
+// over reports whether the flooder has ended; its last report is then complete.
 func (f *flooderProcess) over() bool {
 	select {
 	case <-f.ended:

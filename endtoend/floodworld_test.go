@@ -15,8 +15,8 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// floodConfig has two apps, each with an APNs of its own: one whose provider
-// floods the gateway, and one that has nothing to do with it.
+// floodConfig has two apps, each with an APNs of its own: one whose providers flood the
+// gateway, and one that has nothing to do with that.
 const floodConfig = `gateway: {listen: "127.0.0.1:0"}
 feedback: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
@@ -28,7 +28,7 @@ apps:
   well: {topic: com.example.well, <<: %[4]s, clients: [%[5]s]}
 `
 
-// floodWorld is such a gateway, as a process of its own.
+// floodWorld is a gateway with floodConfig, as a process of its own.
 type floodWorld struct {
 	*world  // with the APNs of flood
 	well    *apnssim.Simulator
@@ -37,10 +37,10 @@ type floodWorld struct {
 	conns   []*provider.Conn // of well
 	sent    int              // to well
 	before  usage
-	peak    float64 // bytes resident
+	peak    float64 // resident bytes, at most
 }
 
-// usage is what the gateway's process needs.
+// usage is what the gateway's process uses.
 type usage struct {
 	resident    float64 // bytes
 	descriptors float64
@@ -49,7 +49,7 @@ type usage struct {
 
 func newFloodWorld(t *testing.T, spool, limits string) *floodWorld {
 	t.Helper()
-	if !*long { // whose figures are to be read
+	if !*long { // the long run's figures are for reading
 		t.Parallel()
 	}
 	w := &floodWorld{world: newWorld(t, apnssim.Scenario{})}
@@ -88,8 +88,8 @@ func (w *floodWorld) usage() usage {
 	}
 }
 
-// roundTrips has the provider of well send notifications one after the other,
-// each when the one before it has arrived, and gives how long each took.
+// roundTrips makes the provider of well send notifications one at a time, each after the one
+// before it has arrived, and gives how long each took.
 func (w *floodWorld) roundTrips(count int) (took []time.Duration) {
 	w.T.Helper()
 	for range count {
@@ -113,14 +113,14 @@ func (w *floodWorld) roundTrips(count int) (took []time.Duration) {
 	return took
 }
 
-// percentiles are the middle, the 99th and the last.
+// percentiles are the median, the 99th percentile and the maximum.
 func percentiles(took []time.Duration) string {
 	slices.Sort(took)
 	at := func(p int) time.Duration { return took[(len(took)-1)*p/100].Round(10 * time.Microsecond) }
 	return fmt.Sprintf("p50 %v, p99 %v, at most %v", at(50), at(99), at(100))
 }
 
-// figures are the metrics that say how a flood fares.
+// figures are the metrics that say how a flood is going.
 func (w *floodWorld) figures() string {
 	w.T.Helper()
 	var lines strings.Builder
@@ -138,7 +138,7 @@ func (w *floodWorld) figures() string {
 	return lines.String()
 }
 
-// look notes the memory that the gateway needs.
+// look notes how much memory the gateway uses.
 func (w *floodWorld) look() { w.peak = max(w.peak, w.usage().resident) }
 
 // deliver waits until the gateway has nothing left to deliver.
@@ -150,9 +150,9 @@ func (w *floodWorld) deliver() {
 	})
 }
 
-// checkMemory wants the process to have needed no more than it had before, the
-// spool's file, which it maps, and twice what is counted: Go lets the heap double
-// before it looks for garbage.
+// checkMemory checks that the process never used more than the sum of what it used before,
+// the spool's file, which it maps, and twice the bytes counted: Go lets the heap double
+// before it collects garbage.
 func (w *floodWorld) checkMemory(what string, counted float64) {
 	w.T.Helper()
 	bound := w.before.resident + 2*counted + w.Metric(w.T, "apnsbridge_spool_bytes")
@@ -162,9 +162,9 @@ func (w *floodWorld) checkMemory(what string, counted float64) {
 	}
 }
 
-// checkDelivered wants the notifications of each owner, so many as numbers says,
-// to have been accepted in the order of their devices, and again only where
-// attempts without an answer say so.
+// checkDelivered checks that the notifications of each provider, as many as numbers says, were
+// accepted in order for each device, and twice only where attempts without an answer explain
+// that.
 func (w *floodWorld) checkDelivered(first int, numbers []int) {
 	w.T.Helper()
 	arrivals := w.arrivals(w.T)
@@ -190,7 +190,7 @@ func (w *floodWorld) checkDelivered(first int, numbers []int) {
 	checkOrder(w.T, w.world)
 }
 
-// end lets the gateway drain, which has to wait for nobody.
+// end lets the gateway drain, which has nothing to wait for.
 func (w *floodWorld) end() {
 	for _, conn := range w.conns {
 		conn.Close()
@@ -198,11 +198,11 @@ func (w *floodWorld) end() {
 	w.process.stop()
 }
 
-// checkReturned wants descriptors and goroutines to be what they were, but for
+// checkReturned checks that descriptors and goroutines are back to what they were, apart from
 // the connections to APNs.
 func (w *floodWorld) checkReturned() {
 	w.T.Helper()
-	const ofConnection, other = 4, 4 // goroutines; and what is by chance under way
+	const ofConnection, other = 4, 4 // goroutines of a connection, and those that happen to run
 	servertest.WaitFor(w.T, "descriptors and goroutines return", func() bool {
 		now, pool := w.usage(), w.Metric(w.T, `apnsbridge_apns_connections{app="flood",environment="production",state="in_use"}`)
 		return now.descriptors <= w.before.descriptors+pool+other && now.goroutines <= w.before.goroutines+ofConnection*pool+other

@@ -42,7 +42,7 @@ type nodeAPN struct {
 	events chan nodeEvent
 }
 
-// nodeEvent is what the library reported.
+// nodeEvent is something that the library has reported.
 type nodeEvent struct {
 	Event, Token, Text string
 	Status             int
@@ -94,7 +94,7 @@ func startNodeAPN(t *testing.T, w *world, version string) *nodeAPN {
 	return n
 }
 
-// await gives the next event of a kind, and fails on an error.
+// await gives the next event of a kind, and fails the test on an error.
 func (n *nodeAPN) await(kind string) nodeEvent {
 	n.t.Helper()
 	for e := range n.events {
@@ -109,7 +109,7 @@ func (n *nodeAPN) await(kind string) nodeEvent {
 	return nodeEvent{}
 }
 
-// The library apn 1.7.8 sends 50 with a bad token in the middle: it reports
+// The library apn 1.7.8 sends 50 notifications with a bad token in the middle: it reports
 // status 8 for that one, and all others arrive once.
 func TestNodeAPN(t *testing.T) {
 	t.Parallel()
@@ -132,7 +132,7 @@ func TestNodeAPN(t *testing.T) {
 	}
 }
 
-// php runs the tutorial sender to its end and gives what it printed.
+// php runs the tutorial's sender to its end and gives what it printed.
 func (w *world) php(mode, notifications string) string {
 	w.T.Helper()
 	php := servertest.Foreign(w.T, "php")

@@ -13,7 +13,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// fullDisk is a gateway whose disk is full at times, and whose providers write.
+// fullDisk is a gateway whose disk is full at times while providers write.
 type fullDisk struct {
 	*killed
 	process *process
@@ -42,8 +42,8 @@ func newFullDisk(t *testing.T, mode string) *fullDisk {
 	return d
 }
 
-// write has each provider write so many notifications over a connection. broken
-// says that it may break.
+// write makes each provider write a number of notifications over a connection. broken says
+// that the connection may break.
 func (d *fullDisk) write(t *testing.T, each int, broken bool) {
 	for _, w := range d.writers {
 		d.writing.Go(func() {
@@ -58,7 +58,7 @@ func (d *fullDisk) taken(t *testing.T) int {
 	return int(d.Sum(t, "apnsbridge_notifications_taken_total"))
 }
 
-// stands waits until nothing more is read, because the disk is full.
+// stands waits until nothing more is read because the disk is full.
 func (d *fullDisk) stands(t *testing.T, most int) {
 	t.Helper()
 	servertest.WaitFor(t, "/readyz says that the disk is full", func() bool {
@@ -82,15 +82,15 @@ func (d *fullDisk) stands(t *testing.T, most int) {
 	}
 }
 
-// The disk is full while providers write, with nothing to be had from APNs, or
-// with a spool that has everything first. Then nothing more is read, /readyz says
-// why, and as soon as there is space all goes on and everything is delivered. A
-// process that is killed meanwhile has lost nothing that was committed.
+// The disk is full while providers write, either while APNs takes nothing, or with a spool
+// that has to have everything first. Then nothing more is read, /readyz says why, and as
+// soon as there is space everything is delivered. A process that is killed meanwhile loses
+// nothing that was committed.
 func TestDiskFullUnderLoad(t *testing.T) {
 	const each = 10_000
 	for _, tt := range []struct {
 		name, mode string
-		early      bool // it is full before there is anything
+		early      bool // full before anything was written
 		scenario   apnssim.Scenario
 		kill       bool
 	}{

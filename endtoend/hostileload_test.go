@@ -26,7 +26,7 @@ func (a *assault) dial(i int) (net.Conn, error) {
 	return d.Dial("tcp", a.target)
 }
 
-// again does something until the end, with a pause between.
+// again does something until the end, with pauses in between.
 func (a *assault) again(pause time.Duration, something func()) {
 	a.running.Go(func() {
 		for {
@@ -40,7 +40,7 @@ func (a *assault) again(pause time.Duration, something func()) {
 	})
 }
 
-// slowRelay is a way to the gateway from an address, with a round-trip time.
+// slowRelay is a path to the gateway from an address, with a round-trip time.
 func slowRelay(t *testing.T, to, from string, rtt time.Duration) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -54,7 +54,7 @@ func slowRelay(t *testing.T, to, from string, rtt time.Duration) string {
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := a.Read(buf)
-			time.Sleep(rtt / 2) // the way
+			time.Sleep(rtt / 2) // one way
 			if n > 0 {
 				if _, err := b.Write(buf[:n]); err != nil {
 					return
@@ -110,10 +110,10 @@ func openDescriptors(t *testing.T, pid int) int {
 	return len(entries)
 }
 
-// Strangers half open, with hellos without end, floods for the log and a revoked
-// client that trickles, all at once: every new connection of a busy and of a quiet
-// provider comes in within two seconds, from an address of its own and from one of
-// the strangers', and memory, log and descriptors stay within their bounds.
+// Strangers leave connections half open, send hellos without end and flood the log, and a
+// revoked client trickles data, all at the same time. Still every new connection of a busy
+// and of a quiet provider gets in within two seconds, from an address of its own or from
+// one of the strangers', and memory, log and descriptors stay within their bounds.
 func TestHostileLoad(t *testing.T) {
 	halfOpen, hellos, tries, busyConns := 900, 1000, 4, 10
 	limits := "connections: 1000, connections_per_address: 100, drain: 1s"
@@ -131,7 +131,7 @@ func TestHostileLoad(t *testing.T) {
 	pid := p.cmd.Process.Pid
 	wordy := servertest.Issue(t, servertest.Strangers(), devpki.ClientOptions{CommonName: strings.Repeat("\x01", 40_000)})
 
-	for range 4 { // who is told of an error lasts long enough for an event loop, which has all it needs then
+	for range 4 { // told of an error, a connection lasts long enough for a loop, which then has its memory
 		c := p.dial(w)
 		if _, err := c.Write(servertest.Enhanced("", 0)); err != nil {
 			t.Fatal(err)
@@ -227,7 +227,7 @@ func TestHostileLoad(t *testing.T) {
 	}
 	t.Logf("after %v: %d half open, %d hellos", time.Since(began).Round(time.Second), a.halfOpen.Load(), a.hellos.Load())
 	for *long && a.hellos.Load() < int64(hellos) {
-		time.Sleep(time.Second) // between two looks
+		time.Sleep(time.Second) // between two checks
 	}
 	took := time.Since(began)
 	var logged int
@@ -254,7 +254,7 @@ func TestHostileLoad(t *testing.T) {
 	}
 }
 
-// clientTLS12 is clientTLS of TLS 1.2, which ends with the gateway's word.
+// clientTLS12 is ClientTLS with TLS 1.2, whose handshake ends with the gateway's message.
 func (w *world) clientTLS12() *tls.Config {
 	c := w.ClientTLS()
 	c.ServerName, c.MaxVersion = "gateway.push.apple.com", tls.VersionTLS12

@@ -12,8 +12,8 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// killed are the rounds of a test that kills its gateway under load. The gateway
-// is a process of its own, with a spool that has everything first.
+// killed has the rounds of a test that kills its gateway under load. The gateway is a
+// process of its own, with a spool that has to have everything first.
 type killed struct {
 	*world
 	r    *rand.Rand
@@ -30,7 +30,7 @@ func newKilled(t *testing.T, settings string) *killed {
 
 const spoolAll = "spool: {mode: always}"
 
-// committed is what stood in the spool at any of the kills.
+// committed is what was in the spool at any of the kills.
 func (k *killed) committed() map[int]bool {
 	all := make(map[int]bool)
 	for _, e := range k.ends {
@@ -39,7 +39,7 @@ func (k *killed) committed() map[int]bool {
 	return all
 }
 
-// drain lets a process deliver all there is and stop. Nothing is left then.
+// drain lets a process deliver everything and stop, and checks that nothing is left.
 func (k *killed) drain(t *testing.T, p *process) {
 	t.Helper()
 	k.deliver(t)
@@ -49,7 +49,7 @@ func (k *killed) drain(t *testing.T, p *process) {
 	}
 }
 
-// feel gives APNs another scenario.
+// feel gives APNs a new scenario.
 func (k *killed) feel(t *testing.T, scenario apnssim.Scenario) {
 	t.Helper()
 	scenario.Seed = k.r.Uint64()
@@ -58,8 +58,8 @@ func (k *killed) feel(t *testing.T, scenario apnssim.Scenario) {
 	}
 }
 
-// moment waits for a moment in which the present process is to be killed: at
-// times soon after it began to serve, else under load.
+// moment waits for a moment at which the present process is to be killed: sometimes soon
+// after it began to serve, otherwise under load.
 func (k *killed) moment() {
 	wait := between(k.r, 0, 100*time.Millisecond)
 	if k.r.IntN(4) > 0 {
@@ -70,18 +70,18 @@ func (k *killed) moment() {
 	<-time.After(wait)
 }
 
-// writer is a provider that hears nothing and sends nothing again.
+// writer is a provider that reads nothing and sends nothing again.
 type writer struct {
 	number int // of its next notification
 	wrote  []stretch
 }
 
-// stretch is the notifications numbered from to below to.
+// stretch is the notifications from number from up to, but not including, to.
 type stretch struct{ from, to int }
 
-// write writes notifications over a connection as fast as that takes them, at
-// most so many, and waits for the gateway to end it. final is the last of its
-// connections, which it ends itself.
+// write writes at most that many notifications over a connection, as fast as it takes them,
+// and waits for the gateway to end it. final says that it is the writer's last connection,
+// which it ends itself.
 func (p *writer) write(w *killed, addr string, most int, final bool) error {
 	wrote := stretch{p.number, p.number}
 	defer func() { p.wrote = append(p.wrote, wrote) }()
@@ -112,9 +112,9 @@ func (p *writer) write(w *killed, addr string, most int, final bool) error {
 	return err
 }
 
-// A gateway that is killed at any moment under load has lost nothing that was
-// committed, and of what it sends again all was committed and not known to be
-// done. What nobody has of what a provider wrote it wrote last.
+// A gateway that is killed at any moment under load loses nothing that was committed, and
+// whatever it sends again was committed and not known to be done. What is lost of a
+// provider's notifications was written last.
 func TestKilledUnderLoad(t *testing.T) {
 	const providers, most = 4, 15_000
 	rounds := 2

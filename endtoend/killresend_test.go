@@ -9,15 +9,15 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// headway lets providers be so far ahead of APNs' answers, and no further.
+// headway lets providers get only so far ahead of APNs' answers.
 type headway struct {
 	w       *world
 	stopped atomic.Bool
 
 	mu       sync.Mutex
 	taken    int
-	begun    int // so many were taken when the present process began
-	answered int // so many were, and will be that an earlier process has left
+	begun    int // how many were taken when the present process began
+	answered int // how many were answered, or left by an earlier process and will be
 }
 
 func (p *headway) begin(left int) {
@@ -45,8 +45,8 @@ func (p *headway) more(int) bool {
 	return false
 }
 
-// momentOf waits for a moment in which the present process is to be killed: half of
-// them soon after a provider has heard of a bad token.
+// momentOf waits for a moment at which the present process is to be killed: in half of all
+// cases soon after a provider has heard of a bad token.
 func (k *killed) momentOf(all []*resender) {
 	if len(k.ends) > 0 && k.r.IntN(2) == 0 {
 		k.moment()
@@ -69,8 +69,8 @@ func (k *killed) momentOf(all []*resender) {
 	<-time.After(between(k.r, 0, 50*time.Millisecond))
 }
 
-// The same with providers that are told of bad tokens and send again what stands
-// behind them, over the next process too if need be: that doubles nothing.
+// The same with providers that are told of bad tokens and send again what stands behind
+// them, if need be to the next process: nothing arrives twice because of that.
 func TestKilledBetweenResends(t *testing.T) {
 	t.Parallel()
 	const providers = 4
@@ -115,8 +115,8 @@ func TestKilledBetweenResends(t *testing.T) {
 	k.checkResenders(t, resenders, listed, kills)
 }
 
-// checkResenders wants everything that providers wrote to have come to its end,
-// once, but for what a kill can cost.
+// checkResenders checks that everything that providers wrote has ended, once, apart from what
+// a kill can cost.
 func (k *killed) checkResenders(t *testing.T, resenders []*resender, listed map[string]bool, kills []time.Time) {
 	t.Helper()
 	arrivals, committed := k.arrivals(t), k.committed()
@@ -134,8 +134,8 @@ func (k *killed) checkResenders(t *testing.T, resenders []*resender, listed map[
 		switch {
 		case len(kills) > 0 && p.isUnsure(n) && !committed[number]:
 		case fateOf(n) == toRefuse && p.heardSoonBefore(kills, n):
-			// It was refused when its tail had been written down, and is
-			// recognised as one that was not.
+			// It was refused after its tail had been recorded, and is
+			// recognised as one that was not refused.
 			untold++
 		default:
 			t.Errorf("number %d is lost; committed %t", number, committed[number])
@@ -153,7 +153,7 @@ func (k *killed) checkResenders(t *testing.T, resenders []*resender, listed map[
 	checkOrder(t, k.world)
 	t.Logf("%d packets, %d sent again; %d accepted, %d named, %d listed, %d lost with a kill", packets, resent, all.accepted, all.named, all.listed, len(all.lost)-untold)
 	t.Logf("%d were accepted again of %d that stood in the spool; behind packets of the last moment %d were doubled, and %d bad tokens not told", r.again, r.bound, len(r.doubled), untold)
-	if *long && (packets == 0 || resent == 0) { // while something waits on disk nobody is
+	if *long && (packets == 0 || resent == 0) { // a short run may see none: no provider is told while the spool waits
 		t.Error("nobody was told of a bad token")
 	}
 }

@@ -12,31 +12,31 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// habit is how a library sends and sends again, as ../docs/promises.md has it.
+// habit is how a library sends and sends again, as docs/promises.md describes it.
 type habit struct {
 	command   binproto.Command
-	priority  byte          // with an item of its own, every second time; 0: never
+	priority  byte          // sent as an item in every second frame; 0: never
 	renumbers bool          // identifiers count from 1 on each connection; else over all of them
 	cache     int           // notifications it can send again; 0: all
-	atEnd     bool          // it sends them again behind the others
-	rounds    time.Duration // for so long it writes them into the old socket, again and again
-	pause     time.Duration // behind each 20
+	atEnd     bool          // it sends them again after all others
+	rounds    time.Duration // how long it writes them into the old socket, again and again
+	pause     time.Duration // after each 20
 }
 
-// library is a provider at work. Its notifications are tokens, each with a payload of
-// its own.
+// library is a provider at work. Its notifications are given by their tokens; each has a
+// payload of its own.
 type library struct {
 	habit
 	w       *world
-	waits   time.Duration // for a packet, when all is written
+	waits   time.Duration // for a packet, after everything is written
 	queue   []int         // of tokens, to be written
 	tokens  []string
-	written int // in all: identifiers that are kept count these
+	written int // in all; identifiers that go on over connections count these
 	names   map[int]uint32
 	packets int
 }
 
-// connection is one of a library's.
+// connection is a connection of a library.
 type connection struct {
 	*provider.Conn
 	answer chan binproto.Response // closed at the end
@@ -59,7 +59,7 @@ func (l *library) dial() (*connection, error) {
 	return c, nil
 }
 
-// frame names a notification and writes it down.
+// frame gives a notification its identifier, and encodes it.
 func (l *library) frame(c *connection, i int) []byte {
 	name, known := l.names[i]
 	switch {
@@ -81,7 +81,7 @@ func (l *library) frame(c *connection, i int) []byte {
 	return n.Append(nil)
 }
 
-// send writes all that is to be sent, and what is to be sent again.
+// send writes everything that is to be sent, and then what is to be sent again.
 func (l *library) send() error {
 	l.names = make(map[int]uint32)
 	for i := range l.tokens {
@@ -102,7 +102,7 @@ func (l *library) send() error {
 	}
 }
 
-// write writes until a packet comes, or all is written and none does.
+// write writes until a packet comes, or everything is written and none has come.
 func (l *library) write(c *connection) (answer binproto.Response, failed bool) {
 	for len(l.queue) > 0 {
 		select {
@@ -135,14 +135,14 @@ func (l *library) write(c *connection) (answer binproto.Response, failed bool) {
 	return answer, failed
 }
 
-// again puts what stood behind the failed one where the library has it.
+// again puts what stood behind the failed notification where the library would put it.
 func (l *library) again(c *connection, answer binproto.Response) {
 	known := c.sent
 	if l.cache > 0 {
 		known = known[max(0, len(known)-l.cache):]
 	}
 	first := len(c.sent) - len(known)
-	tail := known // all of it, if the failed one is not among them
+	tail := known // all of them, if the failed one is not among them
 	for i, name := range c.names[first:] {
 		if name == answer.Identifier {
 			tail = known[i+1:]
@@ -166,7 +166,7 @@ func (l *library) again(c *connection, answer binproto.Response) {
 	}
 }
 
-// tokensOf are n devices', of which one in badEvery is bad.
+// tokensOf are the tokens of n devices, of which one in badEvery is bad.
 func tokensOf(prefix string, n, badEvery int) (tokens []string, good int) {
 	for i := range n {
 		if badEvery > 0 && i%badEvery == badEvery/2 {
@@ -179,7 +179,7 @@ func tokensOf(prefix string, n, badEvery int) (tokens []string, good int) {
 	return tokens, good
 }
 
-// checkBooks wants so many good ones to have arrived, and no more than doubled twice.
+// checkBooks checks that good notifications have arrived, at most doubled of them twice.
 func (w *world) checkBooks(good, doubled int) {
 	w.T.Helper()
 	w.Await("all good ones arrive", func(s apnssim.Stats) bool { return s.Accepted-s.Duplicates >= good })
@@ -191,8 +191,8 @@ func (w *world) checkBooks(good, doubled int) {
 	w.T.Logf("%d arrived, %d of them twice", good, s.Duplicates)
 }
 
-// java-apns keeps 100 notifications: at full speed thousands stand behind a bad one,
-// and it sends the last hundred again. All others have been delivered.
+// java-apns keeps 100 notifications. At full speed thousands stand behind a bad one, and it
+// sends the last hundred again; all others have been delivered.
 func TestShortCache(t *testing.T) {
 	t.Parallel()
 	count := 20_000
@@ -213,7 +213,7 @@ func TestShortCache(t *testing.T) {
 			w.Start()
 			tokens, good := tokensOf("2c", count, 1000)
 			l := &library{habit: habit{command: binproto.Enhanced, cache: 100}, w: w, tokens: tokens}
-			l.waits = 2*time.Second + time.Duration(count/10_000)*time.Second // it is read to its end before it is told
+			l.waits = 2*time.Second + time.Duration(count/10_000)*time.Second // it is read out before the packet
 			if err := l.send(); err != nil {
 				t.Fatal(err)
 			}
@@ -226,8 +226,8 @@ func TestShortCache(t *testing.T) {
 	}
 }
 
-// Libraries that number each connection anew, alone or beside one of the same layout
-// that keeps its numbers: exactly once.
+// Libraries that number each connection anew have everything delivered exactly once, alone or
+// beside one with the same layout that keeps its numbers.
 func TestRenumbering(t *testing.T) {
 	runs := 1
 	if *long {
@@ -238,7 +238,7 @@ func TestRenumbering(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		habit  habit
-		beside *habit // nil: none is
+		beside *habit // nil: none
 		count  int
 	}{
 		{"pushy, 20", habit{command: binproto.Framed, renumbers: true, rounds: 60 * time.Millisecond}, nil, 20},

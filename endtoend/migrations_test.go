@@ -18,8 +18,8 @@ import (
 
 // senders run the blocks of docs/migrations.md, by their language.
 var senders = map[string]struct {
-	command []string // a file with the block follows
-	begin   string   // what the file has before the block
+	command []string // run with the path of a file that has the block
+	begin   string   // comes before the block in that file
 }{
 	"php":    {command: []string{"php"}, begin: "<?php\n"},
 	"js":     {command: []string{"node", "--no-deprecation"}},
@@ -27,11 +27,11 @@ var senders = map[string]struct {
 	"python": {command: []string{"python3"}},
 	"perl":   {command: []string{"perl"}},
 	"erlang": {command: []string{"escript"}, begin: "#!/usr/bin/env escript\n"},
-	"sh":     {command: []string{"sh", "-e"}, begin: "java() { :; }\n"}, // there is no provider.jar
+	"sh":     {command: []string{"sh", "-e"}, begin: "java() { :; }\n"}, // there is no provider.jar to run
 	"csharp": {command: []string{"dotnet-script"}},
 }
 
-// The programs of docs/migrations.md send what they say, with the files that stand there.
+// The programs of docs/migrations.md send what they say, with the files shown there.
 func TestMigrations(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../docs/migrations.md")

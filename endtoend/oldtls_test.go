@@ -8,9 +8,9 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// Over TLS 1.0 with CBC no error packet is written, for a bad token as for a frame
-// that makes no sense: what stands behind is delivered over the same connection, and
-// the token is on the feedback list.
+// Over TLS 1.0 with CBC no error packet is written, neither for a bad token nor for a
+// malformed frame. What stands behind is delivered over the same connection, and the
+// token goes to the feedback list.
 func TestOldTLSGetsNoPacket(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -33,7 +33,7 @@ func TestOldTLSGetsNoPacket(t *testing.T) {
 		t.Fatal(err)
 	}
 	newFates(w).settle(t, list, 0)
-	w.Stop() // at which there is no packet either
+	w.Stop() // there is no packet then either
 	if got, err := conn.ReadResponse(); err == nil {
 		t.Errorf("got the packet %v", got)
 	}

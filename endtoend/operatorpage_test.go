@@ -14,8 +14,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// An operator's browser: the plots move under load, a button leads back to the app's
-// page, and nothing stands out sideways.
+// In an operator's browser the plots move under load, a button leads back to the app's page,
+// and nothing sticks out sideways.
 func TestOperatorPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -104,11 +104,11 @@ func TestSimulatorPage(t *testing.T) {
 	if _, err := w.Dial(w.ClientTLS()).Write(servertest.Enhanced(servertest.Token("0c", 1), 1)); err != nil {
 		t.Fatal(err)
 	}
-	b.shows("#pushes", servertest.Token("0c", 1)) // which came while the page was open
+	b.shows("#pushes", servertest.Token("0c", 1)) // it came while the page was open
 	b.fits("simulator", 390, 768, 1280)
 }
 
-// With 500 apps the page is no mile long, be they in order or each in a trouble of its own.
+// With 500 apps the page is not a mile long, whether they are in order or each has a trouble of its own.
 func TestOperatorPageOfManyApps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})

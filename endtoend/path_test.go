@@ -16,7 +16,7 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// oddPayloads are what a JSON library would not leave alone.
+// oddPayloads are payloads that a JSON library would change.
 var oddPayloads = []string{
 	`{"aps":{"alert":"plain"}}`,
 	`{"aps":{"alert":"<b>&amp;</b>"}}`,
@@ -27,8 +27,8 @@ var oddPayloads = []string{
 	"not JSON at all",
 }
 
-// 10,000 notifications from one send arrive exactly once, payload bytes
-// unchanged, in all formats.
+// 10,000 notifications from one send arrive exactly once in each format, with their
+// payload bytes unchanged.
 func TestSendThousands(t *testing.T) {
 	const count = 10_000
 	w := newWorld(t, apnssim.Scenario{})
@@ -61,8 +61,8 @@ func TestSendThousands(t *testing.T) {
 	}
 }
 
-// A list of dead devices is given once: a second read finds none, and a reader
-// killed with bytes unread leaves it whole.
+// A list of dead devices is given once: a second read finds none. A reader that is killed
+// with unread bytes leaves the list whole.
 func TestFeedback(t *testing.T) {
 	t.Parallel()
 	const count, since = 5000, 1_780_000_000
@@ -109,7 +109,7 @@ func TestFeedback(t *testing.T) {
 	}
 }
 
-// One bad token: send reports it, and everything else arrives.
+// With one bad token, send reports it, and everything else arrives.
 func TestSendReportsBadToken(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	var lines bytes.Buffer
@@ -161,7 +161,7 @@ func TestRandomBytes(t *testing.T) {
 		for j := range b {
 			b[j] = byte(rng.Uint32())
 		}
-		c.TCP.Write(b[:len(b)/2]) // below TLS, in the middle of nothing
+		c.TCP.Write(b[:len(b)/2]) // below TLS
 		c.Write(b[len(b)/2:])
 		c.Close()
 	}
@@ -171,7 +171,7 @@ func TestRandomBytes(t *testing.T) {
 	w.Await("a good one still arrives", func(s apnssim.Stats) bool { return s.Accepted == 1 })
 }
 
-// Who is not admitted has sent nothing, whatever was written before the alert.
+// A client that is not admitted has sent nothing, whatever it wrote before the alert came.
 func TestSendThatIsNotAdmitted(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	for name, tt := range map[string]struct {

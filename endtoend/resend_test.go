@@ -14,16 +14,16 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// late is an APNs that answers when the provider has long written on.
+// late is an APNs that answers long after the provider has written more.
 var late = apnssim.Scenario{Latency: apnssim.Latency{Fixed: 100}}
 
-// mailing is notifications, no two alike, of which some have a bad token.
+// mailing is a list of notifications, no two alike, some with a bad token.
 type mailing struct {
 	tokens []string
 	good   map[string]bool
 }
 
-// newMailing is a mailing of so many, one in badEvery with a bad token.
+// newMailing makes a mailing of count, one in badEvery with a bad token.
 func newMailing(count, badEvery int) mailing {
 	m := mailing{good: make(map[string]bool)}
 	for i := range count {
@@ -37,7 +37,7 @@ func newMailing(count, badEvery int) mailing {
 	return m
 }
 
-// lines is the mailing as the foreign senders read it.
+// lines is the mailing in the form that the foreign senders read.
 func (m mailing) lines() string {
 	var b strings.Builder
 	for i, t := range m.tokens {
@@ -50,7 +50,7 @@ func (m mailing) lines() string {
 func (m mailing) arrives(t *testing.T, w *world) {
 	t.Helper()
 	w.Await("all good ones arrive", func(s apnssim.Stats) bool { return s.Accepted >= len(m.good) })
-	w.Stop() // and what else is on its way
+	w.Stop() // delivers what else is on its way
 	times := make(map[string]int)
 	for _, p := range w.Sim.Received(0).Pushes {
 		if p.Status == 200 {
@@ -67,7 +67,7 @@ func (m mailing) arrives(t *testing.T, w *world) {
 	}
 }
 
-// Whatever a provider makes of an error packet, every good notification of its
+// Whatever a provider does after an error packet, every good notification of its
 // mailing is delivered once.
 func TestExactlyOnce(t *testing.T) {
 	m := newMailing(2000, 20)
@@ -124,8 +124,8 @@ func TestExactlyOnce(t *testing.T) {
 	})
 }
 
-// Ten thousand frames pipelined behind a bad one: the provider reads its six
-// bytes and then an orderly end, and nothing is lost.
+// With ten thousand frames pipelined behind a bad one, the provider reads its six bytes and
+// then an orderly end, and nothing is lost.
 func TestPipelinedBehindFailure(t *testing.T) {
 	const count = 10_000
 	w := newWorld(t, late)
@@ -168,8 +168,8 @@ func TestPipelinedBehindFailure(t *testing.T) {
 	}
 }
 
-// SIGTERM under load: a provider that resends after status 10, to the process
-// that was started in its place, has everything delivered once.
+// After SIGTERM under load, a provider that sends again after status 10, to the process
+// started in its place, has everything delivered once.
 func TestRestartUnderLoad(t *testing.T) {
 	t.Parallel()
 	const count = 20_000

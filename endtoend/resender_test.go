@@ -12,17 +12,17 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// fate is what is to become of a notification of a crowd.
+// fate is what should become of a notification of a crowd.
 type fate int
 
 const (
 	toArrive fate = iota
-	toRefuse      // its token is bad: somebody is to be told
-	toList        // its device has gone: that is for the feedback list
+	toRefuse      // its token is bad: its provider is told, or the feedback list has it
+	toList        // its device is gone: the feedback list has it
 )
 
-// fateOf is that of the nth notification of a provider whose devices are not all
-// well.
+// fateOf is the fate of the nth notification of a provider some of whose devices are bad or
+// gone.
 func fateOf(n int) fate {
 	switch n % 250 {
 	case 133:
@@ -33,7 +33,7 @@ func fateOf(n int) fate {
 	return toArrive
 }
 
-// mixed is a notification of a crowd whose devices are not all well.
+// mixed is a notification of a crowd with the fates that fateOf gives.
 func mixed(number int) binproto.Notification {
 	n := crowded(number)
 	switch fateOf(number % ofProvider) {
@@ -45,23 +45,22 @@ func mixed(number int) binproto.Notification {
 	return n
 }
 
-// resender is a provider that sends again what stands behind an error packet, and
-// knows of what else it cannot know the fate.
+// resender is a provider that sends again what stands behind an error packet, and keeps track
+// of the other notifications whose fate it cannot know.
 type resender struct {
 	base int // the number of its first notification
 
 	mu      sync.Mutex
 	report  provider.Report
 	next    int       // to be written
-	times   []int     // so often each was written
-	unsure  []stretch // on connections that ended without a packet
+	times   []int     // how often each was written
+	unsure  []stretch // written on connections that ended without a packet
 	packets []provider.Packet
-	heard   []time.Time  // when they came
-	named   map[int]bool // by packets, as failed
+	heard   []time.Time  // when packets came
+	named   map[int]bool // as failed, by packets
 }
 
-// send sends notifications as long as more lets it, which is told how many were
-// taken.
+// send sends notifications as long as more lets it. more is told how many were taken.
 func (p *resender) send(ctx context.Context, w *world, more func(taken int) bool) error {
 	client := provider.Client{
 		Addr: w.Push, TLS: w.ClientTLS(), Quiet: 300 * time.Millisecond, Attempts: 10_000,
@@ -105,31 +104,31 @@ func (p *resender) packet(answer provider.Packet) {
 	}
 }
 
-// written is how many notifications were written, each time counted.
+// written is how many notifications were written, those sent again counted each time.
 func (p *resender) written() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.report.Written
 }
 
-// allWrite says that each has had a connection.
+// allWrite reports whether each has had a connection.
 func allWrite(all []*resender) bool {
 	return !slices.ContainsFunc(all, func(p *resender) bool { return p.written() == 0 })
 }
 
-// isUnsure reports whether the nth was last written on a connection that ended
-// without a packet.
+// isUnsure reports whether the nth notification was last written on a connection that
+// ended without a packet.
 func (p *resender) isUnsure(n int) bool {
 	return slices.ContainsFunc(p.unsure, func(s stretch) bool { return s.from <= n && n < s.to })
 }
 
-// lastMoment is how long after a packet, or after it has come again, a
-// notification may not yet be written down: a tenth of a second and a while for
-// each of thousands, on a busy machine.
+// lastMoment is how long it may take to record a notification after a packet, or after it
+// has come again: a tenth of a second, and some time for each of thousands on a busy
+// machine.
 const lastMoment = time.Second
 
-// heardSoonBefore reports whether the nth stood behind a packet that came in the last
-// moment before one of these times, or was read a little later.
+// heardSoonBefore reports whether the nth notification stood behind a packet that came in
+// the last moment before one of these times, or was read a little later.
 func (p *resender) heardSoonBefore(times []time.Time, n int) bool {
 	for i, packet := range p.packets {
 		for _, at := range times {
@@ -141,7 +140,7 @@ func (p *resender) heardSoonBefore(times []time.Time, n int) bool {
 	return false
 }
 
-// books is what became of notifications.
+// books counts what became of notifications.
 type books struct {
 	accepted, named, listed int
 	lost                    []int // none of these
@@ -172,8 +171,8 @@ func (b *books) count(t *testing.T, p *resender, arrivals map[int][]arrival, lis
 	}
 }
 
-// checkTails wants what is lost of a connection that ended without a packet to
-// have been written last.
+// checkTails checks that what is lost of a connection that ended without a packet was
+// written last.
 func (p *resender) checkTails(t *testing.T, arrivals map[int][]arrival) {
 	t.Helper()
 	for _, s := range p.unsure {

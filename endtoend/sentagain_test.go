@@ -8,13 +8,13 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// acceptances are how many APNs had accepted when, for a test that asks later.
+// acceptances records how many notifications APNs had accepted at each time.
 type acceptances struct {
 	at    []time.Time
 	count []int
 }
 
-// watch looks on until done, and gives what it has seen.
+// watch records acceptances until done.
 func (w *world) watch(done func(accepted int, since time.Duration) bool) (a acceptances) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -28,7 +28,7 @@ func (w *world) watch(done func(accepted int, since time.Duration) bool) (a acce
 	return a
 }
 
-// before is how many had been accepted at a time.
+// before is how many had been accepted at the time at.
 func (a acceptances) before(at time.Time) (n int) {
 	for i := range a.at {
 		if !a.at[i].After(at) {
@@ -38,9 +38,9 @@ func (a acceptances) before(at time.Time) (n int) {
 	return n
 }
 
-// A provider writes 2,000, the gateway is killed, and the provider sends all of them
-// again to the next one. In `always` the disk knows what it has had: doubled is only
-// what was in flight, or had been delivered in the last moment.
+// A provider writes 2,000 notifications, the gateway is killed, and the provider sends all of
+// them again to the next process. In `always` the disk tells what it has had: only those that
+// were in flight, or delivered in the last moment, arrive twice.
 func TestKilledAndAllSentAgain(t *testing.T) {
 	const count = 2000
 	for _, tt := range []struct {
@@ -84,7 +84,7 @@ func TestKilledAndAllSentAgain(t *testing.T) {
 			p = startProcess(t, w)
 			<-write(p, 0)
 			w.Await("all arrive", func(s apnssim.Stats) bool { return s.Accepted-s.Duplicates >= count })
-			p.terminate() // and what else is on its way
+			p.terminate() // delivers what else is on its way
 			if err := p.wait(); err != nil {
 				t.Error(err)
 			}

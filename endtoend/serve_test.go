@@ -26,14 +26,14 @@ type process struct {
 	stdlog []string
 }
 
-// startProcess serves a world's configuration in a process of its own instead.
+// startProcess serves a world's configuration in a process of its own.
 func startProcess(t *testing.T, w *world) *process {
 	t.Helper()
 	w.Stop()
 	return startCommand(t, w, servertest.Program(t, "serve", "--config", w.Path("apnsbridge.yaml")))
 }
 
-// startCommand waits until what cmd starts is a gateway that serves.
+// startCommand starts cmd, and waits until the gateway that it is serves.
 func startCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
@@ -91,7 +91,7 @@ func (p *process) terminate() {
 	}
 }
 
-// wait gives what the process ended with.
+// wait waits for the process to end, and gives its result.
 func (p *process) wait() error {
 	<-p.ended
 	return p.cmd.Wait()
@@ -109,7 +109,7 @@ func TestServeDrains(t *testing.T) {
 	}
 	w.Await("all are with APNs, none is answered", func(s apnssim.Stats) bool { return s.Streams == 100 || s.Received == 100 })
 	p.terminate()
-	// It was busy a moment ago: more may be on its way, which it is to send again.
+	// The provider was busy a moment ago, and may have more on its way, so it is told to send that again.
 	answer, err := conn.ReadResponse()
 	if want := (binproto.Response{Status: binproto.Shutdown, Identifier: 99}); err != nil || answer.Status != want.Status || answer.Identifier > want.Identifier {
 		t.Errorf("the provider reads %v and error %v, want %v at the latest", answer, err, want)
@@ -146,7 +146,7 @@ func TestServeSecondSignal(t *testing.T) {
 	}
 }
 
-// What an operator does wrong is one sentence and exit code 1.
+// Each mistake of an operator yields one sentence and exit code 1.
 func TestServeRefusals(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()

@@ -11,8 +11,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// serve as a process tells systemd when it is ready, that it reloads, whether
-// it did, and that it stops. SIGHUP during all of it ends nothing.
+// serve tells systemd when it is ready, that it reloads, whether that worked, and that it
+// stops. SIGHUP ends it at no time.
 func TestServeUnderSystemd(t *testing.T) {
 	m := servertest.ListenAsManager(t)
 	t.Setenv("NOTIFY_SOCKET", m.Path)

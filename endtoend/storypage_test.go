@@ -13,14 +13,14 @@ import (
 
 var update = flag.Bool("update", false, "write the picture of the page anew")
 
-// A visitor of the demo's page takes part, and then has the story told.
+// A visitor of the demo's page takes part, and then watches the story.
 func TestStoryPage(t *testing.T) {
 	t.Parallel()
 	page := prints(t, `On (http://\S+/) you can take part`, "demo", "--stay")
 	b := openBrowser(t)
 
 	phone := func(name string) string { return `article[data-phone="` + name + `"]` }
-	// In one go: the page may put another button in its place at any time.
+	// In one step, for the page may replace the button at any time.
 	click := func(within, do string) chromedp.Action {
 		return chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).click()", within+` button[value="`+do+`"]`), nil)
 	}
@@ -73,7 +73,7 @@ func TestStoryPage(t *testing.T) {
 	b.shows(phone(carla), "not installed")
 	send(token(carla), "Are you there?")
 	b.shows("#asked", "410 Unregistered")
-	// Until the gateway has written the answer down is a moment.
+	// It takes a moment until the gateway has recorded the answer.
 	forgets := func() (times int) { // the story has told it before
 		b.do(chromedp.Evaluate(`document.querySelector("#answers").innerText.split("forgets the token").length`, &times))
 		return times

@@ -18,7 +18,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// A reload that takes for ever keeps nobody from stopping.
+// A reload that takes for ever does not keep the gateway from stopping.
 func TestStuckReload(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	if out, err := exec.Command("mkfifo", w.Path("fifo")).CombinedOutput(); err != nil {
@@ -42,7 +42,7 @@ func TestStuckReload(t *testing.T) {
 	}
 }
 
-// stalledLog serves a world with a log that nobody reads.
+// stalledLog serves a world with a log that is not read.
 func stalledLog(t *testing.T, w *world) (cmd *exec.Cmd, log *os.File) {
 	t.Helper()
 	w.FixPorts()
@@ -63,13 +63,13 @@ func stalledLog(t *testing.T, w *world) (cmd *exec.Cmd, log *os.File) {
 	}
 	pipe.Close()
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	if _, err := log.Read(make([]byte, 1)); err != nil { // the first line: it serves
+	if _, err := log.Read(make([]byte, 1)); err != nil { // with its first line it serves
 		t.Fatal(err)
 	}
 	return cmd, log
 }
 
-// knock has strangers fill the log until more than 4 KiB are in it.
+// knock lets strangers fill the log until more than 4 KiB are in it.
 func (w *world) knock(t *testing.T) {
 	t.Helper()
 	for range 200 {
@@ -80,8 +80,8 @@ func (w *world) knock(t *testing.T) {
 	}
 }
 
-// A log that nobody reads holds up neither providers nor the end, and /readyz
-// tells of it; one whose reader is gone ends nothing.
+// A log that is not read holds up neither providers nor the end, and /readyz reports it. A log
+// whose reader is gone does not end the gateway.
 func TestLogIsNoWeapon(t *testing.T) {
 	t.Parallel()
 	for _, gone := range []bool{false, true} {

@@ -17,13 +17,13 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// holder has a world's two ports open as systemd does, and gives them to processes.
+// holder keeps a world's two ports open, as systemd does, and gives them to processes.
 type holder struct {
 	*world
 	sockets []*os.File
 }
 
-// holdPorts has the world's ports held from now on.
+// holdPorts makes a holder of the world's ports.
 func holdPorts(t *testing.T, w *world) *holder {
 	t.Helper()
 	h := &holder{world: w}
@@ -37,7 +37,7 @@ func holdPorts(t *testing.T, w *world) *holder {
 	return h
 }
 
-// systemd is a command that is started as systemd does it, with the sockets.
+// systemd is a command that is started with the sockets, as systemd does.
 func (h *holder) systemd(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	inner := servertest.Program(t, args...)
@@ -47,15 +47,16 @@ func (h *holder) systemd(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// settings is where the configuration is.
+// settings is the path of the configuration.
 func (w *world) settings() string { return w.Path("apnsbridge.yaml") }
 
-// firm is a provider that gives up at the first connection that fails, or is not done
-// with its handshake in two seconds, or as much longer as the machine is slower. It writes list after list and goes.
+// firm is a provider that gives up at the first connection that fails, or has not done its
+// handshake in two seconds, or as much longer as the machine is slower. It writes list after
+// list, each over a connection of its own.
 type firm struct {
 	goer
-	first int // of all its lists
-	lists int // written
+	first int // number of its first notification
+	lists int // how many were written
 }
 
 const handshakeWithin = 2 * time.Second
@@ -85,8 +86,8 @@ func (p *firm) run(ctx context.Context, w *world, done *atomic.Bool) error {
 	return nil
 }
 
-// restarts has providers write while the gateway is restarted so often, and fails the
-// test if one gives up or anything is lost.
+// restarts lets providers write while the gateway is restarted times times, and fails the
+// test if one of them gives up or anything is lost.
 func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 	t.Helper()
 	const all = 1_000_000
@@ -121,9 +122,8 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 	t.Logf("%d notifications of %d providers over %d restarts", w.Sim.Stats().Accepted, providers, times)
 }
 
-// A restart as systemctl does it refuses no connection, lets none wait, and loses
-// nothing: the main process goes at once, and leaves the sockets and a child that
-// drains.
+// A restart by systemctl refuses no connection, makes none wait, and loses nothing: the main
+// process goes at once, and leaves behind the sockets and a child that drains.
 func TestRestartUnderSystemd(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end under the race detector
 	w := newWorld(t, slowVerdicts)
@@ -148,15 +148,15 @@ func TestRestartUnderSystemd(t *testing.T) {
 	})
 	main.terminate()
 	for _, p := range append(children, main) {
-		<-p.ended // the child has, too
+		<-p.ended // the child has ended, too
 		if log := strings.Join(p.stdlog, "\n"); strings.Contains(log, "were cut") {
 			t.Errorf("connections were cut:\n%s", log)
 		}
 	}
 }
 
-// A watchdog that ends the main process ends the gateway, which would keep the store
-// from the next one.
+// When a watchdog ends the main process, the gateway ends too: otherwise it would keep the
+// store from the next one.
 func TestHandOverAborted(t *testing.T) {
 	w := newWorld(t, slowVerdicts)
 	w.Stop()
@@ -165,12 +165,12 @@ func TestHandOverAborted(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGABRT); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.wait(); err == nil { // the log ends with the last process that has it
+	if err := p.wait(); err == nil { // the log ends with the last process that has it open
 		t.Error("the main process ended well")
 	}
 }
 
-// Nor does one where the new process asks the old one for its ports.
+// A restart in which the new process asks the old one for its ports loses nothing either.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, slowVerdicts)
@@ -189,7 +189,7 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// systemd's own test of socket activation starts the gateway at the first connection.
+// systemd's own tool for socket activation starts the gateway at the first connection.
 func TestSocketActivate(t *testing.T) {
 	activate, err := exec.LookPath("systemd-socket-activate")
 	if err != nil {
@@ -221,7 +221,7 @@ func TestSocketActivate(t *testing.T) {
 	}
 }
 
-// A socket that the configuration does not name would have its clients wait for ever.
+// The clients of a socket that the configuration does not name would wait for ever.
 func TestSocketNobodyNames(t *testing.T) {
 	w := newWorld(t, slowVerdicts)
 	w.Stop()

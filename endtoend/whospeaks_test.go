@@ -13,8 +13,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// The report tells apart, behind one certificate and address and whichever comes first, Node's apn 1.7.8, PHP's
-// tutorial, a Java program and an MDM server, and knows that it does not know a fifth, which was made up.
+// The report tells apart Node's apn 1.7.8, PHP's tutorial, a Java program and an MDM server, behind one certificate
+// and address and in any order. Of a fifth, which was made up, it says that it does not know it.
 func TestWhoSpeaks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})

@@ -12,8 +12,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// world is a gateway as its users have it, with what stands around it. It runs in the test's process until a process
-// of its own takes its place.
+// world is a gateway as its users have it, with everything around it. It runs in the test's process until a process of
+// its own takes its place.
 type world struct{ *servertest.World }
 
 // newWorld starts everything and ends it with the test.
@@ -22,7 +22,7 @@ func newWorld(t *testing.T, scenario apnssim.Scenario) *world {
 	return &world{servertest.New(t, scenario, serve)}
 }
 
-// newFolder makes the folder of a gateway that is not started.
+// newFolder makes the folder of a gateway without starting it.
 func newFolder(t *testing.T, sim *apnssim.Simulator) *world {
 	t.Helper()
 	return &world{servertest.Furnish(t, sim, serve)}

@@ -15,14 +15,14 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// goer is a provider that writes its list and goes: it reads nothing, and sends
-// nothing again.
+// goer is a provider that writes its list and goes. It reads nothing, and sends nothing
+// again.
 type goer struct {
 	frames int
-	bad    func(i int) bool // the token of its i-th, from 0
-	rate   int              // in frames a second, 0 for as fast as it can
+	bad    func(i int) bool // whether the token of the i-th is bad, counted from 0
+	rate   int              // in frames a second; 0: as fast as it can
 	simple bool             // frames without identifier
-	began  chan<- struct{}  // is sent to when the connection is there
+	began  chan<- struct{}  // receives when the connection is there
 }
 
 func (g goer) String() string {
@@ -33,13 +33,13 @@ func (g goer) String() string {
 	return fmt.Sprintf("%d frames, %s", g.frames, how)
 }
 
-// Where the bad tokens of a list are.
+// none and the others say where the bad tokens of a list are.
 func none(int) bool                 { return false }
 func early(i int) bool              { return i == 10 }
 func atTheEnd(n int) func(int) bool { return func(i int) bool { return i == n-3 } }
 func oneIn(n int) func(int) bool    { return func(i int) bool { return i%n == n/2 } }
 
-// note is the i-th of a list that begins with the given number. Every one goes to
+// note is the i-th notification of a list whose first one has the number first. Each goes to
 // a device of its own.
 func (g goer) note(first, i int) binproto.Notification {
 	n := binproto.Notification{
@@ -89,10 +89,10 @@ func (g goer) put(conn *provider.Conn, first int) error {
 	return conn.Close()
 }
 
-// fates is what becomes of lists.
+// fates is what becomes of the notifications of lists.
 type fates struct {
 	*world
-	seen   int // of what APNs got
+	seen   int // pushes that APNs got and look has read
 	times  map[string]int
 	listed map[string]bool
 }
@@ -101,11 +101,11 @@ func newFates(w *world) *fates {
 	return &fates{world: w, times: make(map[string]int), listed: make(map[string]bool)}
 }
 
-// settle waits until APNs has accepted every good one of g's list, and the feedback
-// list has every bad token, and fails the test if one came twice.
+// settle waits until APNs has accepted every good notification of g's list, and the feedback
+// list has every bad token. It fails the test if a notification was accepted twice.
 func (f *fates) settle(t *testing.T, g goer, first int) {
 	t.Helper()
-	const slowest = 4 * time.Minute // a tail behind a packet that was not read is given up after two
+	const slowest = 4 * time.Minute // a tail behind an unread packet is given up after two
 	var lost, unlisted, firstLost int
 	for deadline := time.Now().Add(slowest); ; {
 		f.look(t)
@@ -138,7 +138,7 @@ func (f *fates) settle(t *testing.T, g goer, first int) {
 	}
 }
 
-// look reads what has come since.
+// look reads what has come since the last look.
 func (f *fates) look(t *testing.T) {
 	t.Helper()
 	got := f.Sim.Received(f.seen)
@@ -155,8 +155,8 @@ func (f *fates) look(t *testing.T) {
 
 var slowVerdicts = apnssim.Scenario{Latency: apnssim.Latency{Fixed: 100}}
 
-// A provider that writes its list and goes has each good notification delivered
-// once and each bad token on the feedback list, wherever in the list that is.
+// When a provider writes its list and goes, each good notification is delivered once, and each
+// bad token, wherever it is in the list, goes to the feedback list.
 func TestWritesAndGoes(t *testing.T) {
 	for _, mode := range []string{"overflow", "always"} {
 		t.Run(mode, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestWritesAndGoes(t *testing.T) {
 	}
 }
 
-// The same where the gateway is stopped at any moment and started again.
+// The same when the gateway is stopped at any moment and started again.
 func TestWritesAndGoesAcrossRestart(t *testing.T) {
 	for _, mode := range []string{"overflow", "always"} {
 		t.Run(mode, func(t *testing.T) {
@@ -215,8 +215,7 @@ func TestWritesAndGoesAcrossRestart(t *testing.T) {
 	}
 }
 
-// Long lists, and writers that take their time, on a machine that has something else
-// to do as well.
+// Long lists, and slow writers, on a machine that is busy with other work.
 func TestLongListsWrittenAndGone(t *testing.T) {
 	if !*long {
 		t.Skip("takes minutes: -long")
@@ -269,7 +268,7 @@ func keepBusy() (stop func()) {
 	return func() { done.Store(true) }
 }
 
-// goers are the lists of a round.
+// goers are the providers of a round.
 func goers() []goer {
 	all := []goer{
 		{frames: 2000, bad: early},
@@ -282,7 +281,7 @@ func goers() []goer {
 	return all
 }
 
-// rounds is how often a test does what goes wrong seldom.
+// rounds is how often a test repeats what seldom goes wrong.
 func rounds(short, longer int) int {
 	if *long {
 		return longer
