@@ -2,41 +2,40 @@ package conversation
 
 import "sync/atomic"
 
-// What a remembered notification, an episode and a note take of a Budget, in
-// bytes: their structs, their places in slices and maps, and what the allocator
-// adds.
+// What a remembered notification, an episode and a note cost a Budget, in bytes: their
+// structs, their places in slices and maps, and what the allocator adds.
 const (
 	entryBytes   = 256
 	episodeBytes = 512
 	noteBytes    = 144
 )
 
-// Budget is memory that the ledgers of all clients share. Each of them has an
-// equal share of it for itself: who holds more than that while there is too little
-// gives the rest back at its next Tick. It may be used from several goroutines.
+// Budget is memory that the ledgers of all clients share. Each of them is entitled to an
+// equal share: a ledger that holds more than that while there is too little gives the
+// rest back at its next Tick. A Budget may be used from several goroutines.
 type Budget struct {
 	limit   int64
 	used    atomic.Int64
 	holders atomic.Int64 // ledgers that hold some of it
 }
 
-// NewBudget is a budget of so many bytes.
+// NewBudget makes a budget of that many bytes.
 func NewBudget(bytes int64) *Budget { return &Budget{limit: bytes} }
 
-// Used is what is taken of the budget, in bytes. Until the next Tick of those who
-// hold too much it may be over the limit, never over its double.
+// Used is how many bytes of the budget are taken. It may exceed the limit until the next
+// Tick of the ledgers that hold too much, but never by more than the limit again.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-// share is what each ledger may hold whatever the others do.
+// share is what each ledger may hold, whatever the others hold.
 func (b *Budget) share() int64 { return b.limit / max(1, b.holders.Load()) }
 
-// fits reports whether n more bytes may be taken by l.
+// fits reports whether l may take n more bytes.
 func (l *Ledger) fits(n int64) bool {
 	b := l.options.Budget
 	return l.bytes+n <= l.options.Bytes && (b.used.Load()+n <= b.limit || l.bytes+n <= b.share())
 }
 
-// overdrawn reports whether l holds what is the share of another.
+// overdrawn reports whether l holds a part of the shares of others.
 func (l *Ledger) overdrawn() bool {
 	b := l.options.Budget
 	return b.used.Load() > b.limit && l.bytes > b.share()
@@ -55,8 +54,8 @@ func (l *Ledger) account(n int64) {
 	}
 }
 
-// makeRoom gives up the oldest until n more bytes fit, but for the episode keep. It
-// reports whether they do.
+// makeRoom gives up what is oldest until n more bytes fit, but not the episode keep. It
+// reports whether they fit.
 func (l *Ledger) makeRoom(n int64, keep *episode) bool {
 	for !l.fits(n) {
 		if !l.evict(keep) {
@@ -66,9 +65,10 @@ func (l *Ledger) makeRoom(n int64, keep *episode) bool {
 	return true
 }
 
-// evict gives up the notes where they are many, or all there is; else the oldest entry, or if there is
-// none the oldest episode that its provider has read, but for keep. What it was is
-// doubled should it come again. It reports whether there was one.
+// evict gives up the notes if they are many, or all that there is; else the oldest entry; if
+// there is none, the oldest episode that its provider may have read, except keep. What is
+// given up is delivered twice should it come again. evict reports whether there was anything
+// to give up.
 func (l *Ledger) evict(keep *episode) bool {
 	if notes := noteBytes * int64(len(l.notes.ring)); notes > l.bytes/8 || notes > 0 && l.live.oldest == nil {
 		l.account(-noteBytes * int64(l.notes.clear()))
@@ -89,8 +89,8 @@ func (l *Ledger) evict(keep *episode) bool {
 	return false
 }
 
-// noteRoom reports whether there is room for a note: they leave seven eighths of it
-// to what is remembered.
+// noteRoom reports whether there is room for a note: notes leave seven eighths of the room to
+// what is remembered.
 func (l *Ledger) noteRoom() bool {
 	return int64(len(l.notes.ring)+1)*noteBytes <= l.options.Bytes/8 && l.fits(noteBytes)
 }

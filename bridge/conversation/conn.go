@@ -13,7 +13,7 @@ import (
 // After the connection has gone a Conn lives on until all that was taken is
 // settled.
 type Conn struct {
-	Owner any // for the owner, to find its own again from a Decision
+	Owner any // for the owner, to find its own session from a Decision
 
 	ledger  *Ledger
 	number  uint64 // counted from 1
@@ -22,9 +22,9 @@ type Conn struct {
 	hushed  bool
 	phase   phase
 	window  Window[slot]
-	before  slot // the latest to leave the window; its content is still kept, unless
-	spared  bool // only its key is:
-	key     key
+	before  slot // the latest to leave the window, with its content
+	spared  bool // the content of before was given back, and
+	key     key  // is its key
 	opened  instant
 
 	last     name    // of the latest frame
@@ -33,8 +33,8 @@ type Conn struct {
 	expected uint32
 	numbered bool // identifiers first, first+1, … from 0 or 1
 
-	passed []uint32 // identifiers of notifications that may have failed without being told
-	owed   int      // refused notifications in the window that will be reported at the head
+	passed []uint32 // identifiers of notifications that may have failed untold
+	owed   int      // refused notifications in the window that are to be reported at the head
 	stuck  instant  // when the heads in front of them are to be taken over
 	listed bool     // in the ledger's list of such connections
 
@@ -49,38 +49,37 @@ type phase uint8
 
 const (
 	talking   phase = iota
-	readingOn       // the window does not stop it: it is at its end, or the gateway is
-	ended           // by the provider, which was told nothing and is not going to be
-	told            // a Packet or Close was decided on, or the connection has gone
+	readingOn       // read on even if the window is full: the provider has ended its side, or the gateway ends
+	ended           // by the provider, which was told nothing and will not be
+	told            // a Packet or Close was decided on, or the connection is gone
 )
 
-// telling is which failures packets are written for.
+// telling is which failures are told by packets.
 type telling uint8
 
 const (
 	tellNone      telling = iota
-	tellMalformed         // those that are not about a bad token
+	tellMalformed         // failures that are not about a bad token
 	tellAll
 )
 
 // slot is a notification in the window.
 type slot struct {
 	content Content
-	entry   *entry   // that is told this notification's verdict
-	follows *entry   // whose verdict this notification waits for
-	refusal *refusal // if that is its outcome
+	entry   *entry   // is given this notification's verdict
+	follows *entry   // this notification waits for its verdict
+	refusal *refusal // if that is the outcome
 	taken   instant
 	order   uint64  // among all the client's frames
-	waits   instant // a refused one: until when it lets heads hold it up
+	waits   instant // if refused: until when it waits for the heads before it
 	frame   Frame
 	outcome Outcome
-	repeats bool // the identifier of the frame before it
+	repeats bool // it has the identifier of the frame before it
 }
 
-// Open begins the conversation on a new connection from address, the zero one if
-// programs are not to be told apart by it. report says
-// whether bad tokens are told by packets: if not, they go to the feedback list and
-// the connection goes on.
+// Open begins the conversation on a new connection from address. A zero address means that
+// it does not tell programs apart. report says whether bad tokens are told by packets: if
+// not, they go to the feedback list and the connection goes on.
 func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
 	l.conns++
 	c := &Conn{
@@ -93,12 +92,12 @@ func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
 	return c
 }
 
-// Mute has the conversation do without packets, whatever fails. Call it before the
-// first frame.
+// Mute makes the conversation do without packets, whatever fails. It has to be called
+// before the first frame.
 func (c *Conn) Mute() { c.tells = tellNone }
 
-// Hush has the conversation do without packets from now on, or not any more: it goes on
-// as it was opened. A packet that was decided on before stays decided on.
+// Hush makes the conversation do without packets from now on, or, with on false, go on as
+// it was opened. A packet that was decided on before is not taken back.
 func (c *Conn) Hush(on bool, now time.Time) {
 	if c.hushed = on; on {
 		c.oweNothing()
@@ -106,35 +105,34 @@ func (c *Conn) Hush(on bool, now time.Time) {
 	}
 }
 
-// Remembers reports whether what still comes is remembered, because it stands behind a
-// packet.
+// Remembers reports whether frames that still come are remembered, because they stand
+// behind a packet.
 func (c *Conn) Remembers() bool { return c.episode != nil && c.episode.stage == reading }
 
 // Len is the number of notifications in the window.
 func (c *Conn) Len() int { return c.window.Len() }
 
-// Settled reports whether the notification at s has its verdict: it may have been
-// taken over.
+// Settled reports whether the notification at s has its verdict, be it by being taken
+// over.
 func (c *Conn) Settled(s Seq) bool { return c.window.Settled(s) }
 
-// Lingers reports whether what still arrives is to be taken and delivered without
-// waiting for room in the window: our side has ended or is about to, or the
-// provider's has.
+// Lingers reports whether frames that still arrive are to be taken without waiting for
+// room in the window: our side has ended or is about to, or the provider's has.
 func (c *Conn) Lingers() bool { return c.phase != talking }
 
-// ReadOn has the connection read without waiting for room in the window: its
-// provider has ended its side, behind what is still unread, or Shutdown follows.
+// ReadOn lets the connection be read without waiting for room in the window: its provider
+// has ended its side after what is still unread, or Shutdown follows.
 func (c *Conn) ReadOn() { c.phase = max(c.phase, readingOn) }
 
-// Open reports whether frames may still come, and nothing was decided about the end.
+// Open reports whether frames may still come, and the end was not decided on yet.
 func (c *Conn) Open() bool { return c.phase < ended }
 
-// Latest is when the latest frame came, or else when the connection was opened.
+// Latest is when the latest frame came, or, without one, when the connection was opened.
 func (c *Conn) Latest() time.Time { return c.ledger.epoch.Add(max(c.opened, c.latest)) }
 
-// Take puts a notification behind all others. It reports whether the owner is to
-// forward it, and Settle it; if not, it is recognised as one that was sent
-// again, and the ledger answers for it.
+// Take puts a notification behind all others. It reports whether the owner is to forward
+// it and Settle it. If not, it was recognised as one that was sent again, and the ledger
+// settles it.
 func (c *Conn) Take(v Content, f Frame, now time.Time) (s Seq, forward bool) {
 	l := c.ledger
 	t := l.at(now)
@@ -145,7 +143,7 @@ func (c *Conn) Take(v Content, f Frame, now time.Time) (s Seq, forward bool) {
 	return s, c.recognise(s, t)
 }
 
-// Reject takes a frame that was refused at parsing with status, in its place.
+// Reject takes a frame that was refused at parsing with status, in its place in the stream.
 func (c *Conn) Reject(f Frame, status binproto.Status, now time.Time) {
 	t := c.ledger.at(now)
 	s := c.arrive(nil, f, t)
@@ -159,7 +157,7 @@ func (c *Conn) Reject(f Frame, status binproto.Status, now time.Time) {
 	c.settle(s, verdict{refusedOutcome, &refusal{status: status}}, t)
 }
 
-// arrive gives a frame its place.
+// arrive gives a frame its place in the window.
 func (c *Conn) arrive(v Content, f Frame, t instant) Seq {
 	c.ledger.frames++
 	n := name{f.Identifier, f.HasIdentifier}
@@ -178,11 +176,10 @@ func (c *Conn) arrive(v Content, f Frame, t instant) Seq {
 	return s
 }
 
-// Ended says that the provider has ended its side, or that its stream cannot be
-// read further; nothing will be taken any more. A provider that was told nothing
-// by then is not going to be: one that reads on cannot be told from one that has
-// gone. heard says that a packet had been written and that the provider's kernel
-// had acknowledged it by then.
+// Ended says that the provider has ended its side, or that its stream cannot be read
+// further: nothing more will be taken. A provider that was told nothing by then will not
+// be: if it still reads, it cannot be told from one that is gone. heard says that a
+// packet had been written, and that the provider's kernel had acknowledged it by then.
 func (c *Conn) Ended(heard bool, now time.Time) {
 	t := c.ledger.at(now)
 	if c.phase < ended {
@@ -195,10 +192,10 @@ func (c *Conn) Ended(heard bool, now time.Time) {
 	c.advance(t)
 }
 
-// Closed says that the connection has gone. heard says that a packet that was
-// written after Ended, or not acknowledged then, has been acknowledged since,
-// and that the provider has not reset the connection. Without a packet it says
-// that the end was an orderly one.
+// Closed says that the connection is gone. heard says that a packet that was written
+// after Ended, or had not been acknowledged then, has been acknowledged since, and that
+// the provider has not reset the connection. Without a packet it says that the end was
+// orderly.
 func (c *Conn) Closed(heard bool, now time.Time) {
 	l, t := c.ledger, c.ledger.at(now)
 	switch e := c.episode; {
@@ -222,8 +219,8 @@ func (c *Conn) kind(f Frame) Kind {
 	return Kind{Address: c.address, Layout: f.Layout, Command: f.Command}
 }
 
-// constant says that the notification at s, in the window or the last to leave
-// it, has the identifier of a neighbour, so that it names no one frame.
+// constant reports whether the notification at s, in the window or the last to leave it,
+// has the identifier of a neighbour, so that the identifier does not name one frame.
 func (c *Conn) constant(s Seq, x *slot) bool {
 	if x.repeats {
 		return true

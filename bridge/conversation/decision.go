@@ -9,13 +9,13 @@ import (
 // Action is what a Decision asks of the owner.
 type Action uint8
 
-// What the owner of a Ledger is asked to do, and the fields that say with what.
+// What the owner of a Ledger is asked to do, and the fields of Decision that go with it.
 const (
-	// Release: the content at Seq is not needed here any more.
+	// Release: the content at Seq is no longer needed here.
 	Release Action = iota + 1
 	// Forward: the content at Seq was waiting for the verdict on an earlier
-	// notification with the same content, and that one was not delivered. Send
-	// it, with Expiry, and Settle it.
+	// notification with the same content, which was not delivered. Send this one,
+	// with Expiry, and Settle it.
 	Forward
 	// TakeOver: the content at Seq holds up a failure behind it. It has been
 	// settled as accepted: deliver it on your own account, and never Settle it.
@@ -51,11 +51,11 @@ type Decision struct {
 	Records    []Record
 }
 
-// Device is the beginning of a device token, as much as is said of one; zero where no
-// device is spoken of.
+// Device is the beginning of a device token, as much as messages show of it; zero for no
+// device.
 type Device [4]byte
 
-// queue holds decisions until they are asked for. Its memory is used again.
+// queue holds decisions until they are asked for. Its memory is reused.
 type queue struct {
 	waiting []Decision
 	first   int

@@ -6,8 +6,8 @@ import (
 	"apnsbridge/binproto"
 )
 
-// entry is one notification that its provider counts as not sent, and that was
-// taken all the same: it swallows one frame with the same content.
+// entry is a notification that its provider counts as not sent although it was taken. It
+// swallows one frame with the same content.
 type entry struct {
 	key      key
 	episode  *episode
@@ -16,8 +16,8 @@ type entry struct {
 	younger  *entry
 	before   *entry // of all live ones, by age
 	behind   *entry
-	origin   place // while the verdict is out
-	follower place // the frame that was swallowed meanwhile
+	origin   place // of the notification, until it has its verdict
+	follower place // of the frame that was swallowed before that
 	refusal  *refusal
 	frame    name
 	expiry   uint32
@@ -26,7 +26,7 @@ type entry struct {
 	constant bool // its identifier is that of a neighbour
 	indexed  bool // it can still swallow a frame
 	listed   bool // its refusal went to the feedback list
-	noteless bool // it stands in place of a note
+	noteless bool // it was remembered instead of being noted
 }
 
 // place is a notification in the window of a connection.
@@ -43,17 +43,17 @@ const (
 	refused
 )
 
-// refusal is what was said of a notification that was refused. token is nil if
-// the refusal says nothing about the device.
+// refusal is what was said of a notification that was refused. token is nil if the
+// refusal says nothing about the device.
 type refusal struct {
 	token  []byte
 	time   time.Time
-	why    string // APNs' word; empty: none, or it was before a restart
-	device Device // that it was said of
+	why    string // APNs' reason; empty: none, or it was before a restart
+	device Device // the notification's
 	status binproto.Status
 }
 
-// live says that e can still swallow a frame.
+// live reports whether e can still swallow a frame.
 func (e *entry) live() bool { return e != nil && e.indexed }
 
 // chain is the live entries with one key, or all of them, oldest first.
@@ -113,7 +113,7 @@ func (l *Ledger) unindex(e *entry) {
 	l.account(-entryBytes)
 }
 
-// trim drops what stands before the oldest live entry.
+// trim drops the empty places before the oldest live entry.
 func (e *episode) trim() {
 	gone := 0
 	for gone < len(e.entries) && e.entries[gone] == nil {
@@ -122,7 +122,7 @@ func (e *episode) trim() {
 	e.entries, e.first = e.entries[gone:], e.first+gone
 }
 
-// giveUp forgets e. If it was refused, no provider is left to tell.
+// giveUp forgets e. If it was refused, no provider is left to be told, so it is listed.
 func (l *Ledger) giveUp(e *entry) {
 	l.unindex(e)
 	l.list(e)
@@ -136,7 +136,7 @@ func (l *Ledger) list(e *entry) {
 	}
 }
 
-// settled gives e the verdict on its original, and the frame that follows it.
+// settled gives the verdict v on its original to e, and to the frame that follows e.
 func (l *Ledger) settled(e *entry, v verdict, t instant) {
 	e.episode.base = max(e.episode.base, t)
 	l.changed(e.episode, t)
@@ -162,7 +162,7 @@ func (l *Ledger) settled(e *entry, v verdict, t instant) {
 		if v.outcome == refusedOutcome {
 			l.feedback(v.refusal)
 		}
-	case e.episode.cause == reset: // where only what has no verdict is recognised
+	case e.episode.cause == reset: // then only what has no verdict is recognised
 		l.giveUp(e)
 	case !v.outcome.delivered() && v.outcome != refusedOutcome:
 		e.episode.excused++

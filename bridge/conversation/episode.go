@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// episode is what stands behind one packet on one connection: the frames that
-// the provider will send again, if it is one that does.
+// episode is what stands behind one packet on one connection: the frames that the
+// provider will send again, if it is one that does.
 type episode struct {
 	number     int64 // nanoseconds since 1970 at the packet, made unique
 	cause      cause
@@ -14,8 +14,8 @@ type episode struct {
 	record     recordState
 	positional bool     // the identifiers of the connection were first, first+1, …, see Conn.count
 	habit      *habit   // of the kind that wrote the failed frame
-	conn       *Conn    // until it has gone
-	failure    *refusal // what the packet told; nil once that is known to have been read
+	conn       *Conn    // until it is gone
+	failure    *refusal // what the packet told; nil once the packet is known to have been read
 	list       *pair    // nil: not known
 	stale      []key    // the failed one, and the first that were not delivered behind it
 
@@ -24,21 +24,21 @@ type episode struct {
 	base   instant // latest of packet, original settled, closed
 	since  uint64  // ordinal of the first note taken after the packet
 
-	entries []*entry // in the order of the frames from the oldest live one; nil once used or given up
+	entries []*entry // in the order of the frames, from the oldest live one on; nil: used or given up
 	first   int      // index of entries[0]
 	live    int      // entries that can still swallow
 	pending int      // entries whose original has no verdict
 	matched int      // entries that have come again
-	strays  int      // of these, behind an older packet, which says nothing of this one
+	strays  int      // of these, the ones that came behind an older packet, which say nothing of this one
 	excused int      // entries that need not come again
-	named   int      // entries in front that a status 10 names: it was delivered, and some send it again
+	named   int      // entries in front that a status 10 names: delivered, but some providers send that again
 	reach   int      // index of the entry with which the first run began
-	longest int      // matches in their order on one connection
+	longest int      // the most matches in order on one connection
 	renamed int      // the same, all of them under other identifiers
 }
 
-// pair is the failed notification and the one before it. A provider that sends one
-// after the other again has begun its list anew.
+// pair is the failed notification and the one before it. A provider that sends both again,
+// one after the other, has begun its list anew.
 type pair struct{ before, failed key }
 
 // cause is what began an episode.
@@ -55,13 +55,13 @@ type stage uint8
 
 const (
 	reading stage = iota // the provider has not ended the connection
-	unheard              // it has, perhaps without having read the packet
-	waiting              // for what comes again
-	judged               // it is known whether that has come
+	unheard              // the provider has ended it, perhaps without having read the packet
+	waiting              // for frames to come again
+	judged               // it was decided whether they have come
 	over
 )
 
-// recordState is whether the store has an episode as it is.
+// recordState tells whether the store has an episode's present state.
 type recordState uint8
 
 const (
@@ -90,7 +90,7 @@ func (l *Ledger) begin(c *Conn, why cause, h *habit, t instant) *episode {
 	return e
 }
 
-// remember adds the notification at s of c to ep, which is told its verdict.
+// remember adds the notification at s of c to ep.
 func (c *Conn) remember(ep *episode, s Seq, k key) {
 	x := c.window.At(s)
 	e := c.ledger.enter(ep, &entry{
@@ -107,8 +107,8 @@ func (c *Conn) remember(ep *episode, s Seq, k key) {
 	c.ledger.changed(ep, x.taken)
 }
 
-// enter puts e behind the others of ep, its verdict still out. It returns nil
-// if there is no room.
+// enter puts e behind the other entries of ep, without a verdict yet. It returns nil if
+// there is no room.
 func (l *Ledger) enter(ep *episode, e *entry) *entry {
 	if !l.makeRoom(entryBytes, ep) {
 		l.stats.Evicted++
@@ -125,8 +125,8 @@ func (l *Ledger) enter(ep *episode, e *entry) *entry {
 // len is how many entries e has had.
 func (e *episode) len() int { return e.first + len(e.entries) }
 
-// leads reports whether x is the first entry of e that has yet to come again, or
-// the first behind one that need not.
+// leads reports whether x is the first entry of e that has yet to come again; entries that
+// need not come again may stand before it.
 func (e *episode) leads(x *entry) bool {
 	for i, front := range e.entries {
 		if front == x {
@@ -145,8 +145,8 @@ func (e *episode) remembers(i, j int) bool {
 	return i < j && slices.ContainsFunc(e.entries[i:j], (*entry).live)
 }
 
-// close notes that the provider has ended the connection of e. heard says that it
-// can have read the packet.
+// close notes that the provider has ended the connection of e. heard says that it may have
+// read the packet.
 func (l *Ledger) close(e *episode, heard bool, t instant) {
 	if e.stage > reading {
 		return
@@ -161,8 +161,8 @@ func (l *Ledger) close(e *episode, heard bool, t instant) {
 	}
 }
 
-// detach notes that the connection of e has gone, and whether the provider can
-// have read the packet.
+// detach notes that the connection of e is gone, and whether the provider may have read the
+// packet.
 func (l *Ledger) detach(e *episode, heard bool, t instant) {
 	cut := e.stage == reading && !heard // by a reset, which says nothing of the packet
 	l.close(e, true, t)
@@ -180,8 +180,8 @@ func (l *Ledger) detach(e *episode, heard bool, t instant) {
 	l.due = min(l.due, t)
 }
 
-// tellFeedback puts the failed token of e on the feedback list, if it is not known
-// that the provider has read of it.
+// tellFeedback puts the failed token of e on the feedback list, unless the provider is known
+// to have read of it.
 func (l *Ledger) tellFeedback(e *episode) {
 	if e.failure != nil {
 		l.feedback(e.failure)
@@ -199,8 +199,8 @@ const (
 	crowded                // there is no room
 )
 
-// end ends e: nothing is swallowed by it any more. Bad tokens of which no
-// provider is known to have heard go to the feedback list.
+// end ends e: it swallows nothing any more. Bad tokens that no provider is known to have
+// heard of go to the feedback list.
 func (l *Ledger) end(e *episode, why ending) {
 	l.empty(e, why)
 	l.episodes = slices.DeleteFunc(l.episodes, isOver)
@@ -237,8 +237,8 @@ func (l *Ledger) empty(e *episode, why ending) {
 	e.stage = over
 }
 
-// Abandon ends all that is remembered, because the process ends and it could not be written
-// down. Bad tokens of which no provider is known to have heard go to the feedback list.
+// Abandon ends everything that is remembered, because the process ends and it could not be
+// recorded. Bad tokens that no provider is known to have heard of go to the feedback list.
 func (l *Ledger) Abandon() {
 	for _, e := range l.episodes {
 		l.empty(e, crowded)
@@ -257,7 +257,7 @@ func (l *Ledger) watchList(e *episode, p pair) {
 // never is an instant that does not come.
 const never instant = math.MaxInt64
 
-// lasts is until when e is kept if no more is heard.
+// lasts is until when e is kept if nothing more happens.
 func (l *Ledger) lasts(e *episode) instant {
 	switch {
 	case e.cause == reset && e.pending == 0:

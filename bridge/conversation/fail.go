@@ -38,12 +38,12 @@ func (c *Conn) owes(s Seq, x *slot, t instant) bool {
 	return false
 }
 
-// maxPassed is how many identifiers are kept that may have failed untold.
+// maxPassed is how many identifiers are kept of notifications that may have failed untold.
 const maxPassed = 256
 
-// pass notes that the failure of x may not be told. Should a later notification
-// of the same identifier fail, the provider would take that for this one, and
-// send again what lies between the two.
+// pass notes that x may have failed untold. Should a later notification with the same
+// identifier fail, the provider would mistake it for this one, and send again what lies
+// between the two.
 func (c *Conn) pass(x *slot) {
 	if !x.frame.HasIdentifier || slices.Contains(c.passed, x.frame.Identifier) {
 		return
@@ -54,8 +54,8 @@ func (c *Conn) pass(x *slot) {
 	c.passed = append(c.passed, x.frame.Identifier)
 }
 
-// reported reports whether libraries understand status as "this one failed": what
-// APNs says is one of 2 to 8, and 255 is a frame that makes no sense.
+// reported reports whether libraries take status to mean "this one failed": APNs' verdicts
+// become one of 2 to 8, and 255 stands for a malformed frame.
 func reported(s binproto.Status) bool {
 	return s >= binproto.MissingDeviceToken && s <= binproto.InvalidToken || s == binproto.Unknown
 }
@@ -76,12 +76,12 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 	c.tell(e, x.refusal, x.frame.Identifier, t)
 }
 
-// A provider that goes on writing when it is to be told a failure is read on before
-// that: one that has its list written and then goes would answer the packet with a
-// reset, which takes with it what is on its way. One that is known to send again
-// does read packets, and the sooner it does, the less it has to send again; if all of its
-// kind do, for another program may write frames like its own, and go. Before a status 10
-// it has been read for long enough.
+// A provider that goes on writing when it is to be told a failure is first read on, for
+// writesOn at most: one that writes its list and then goes would answer the packet with a
+// reset, which takes with it what is on its way. A provider that is known to send again
+// does read packets, and the sooner it does, the less it has to send again: it is read on
+// for resendsOn only. That holds if its whole kind sends again, for another program may
+// write frames like its own, and go. Before a status 10 it has been read for long enough.
 const (
 	writesOn  = 10 * time.Second
 	resendsOn = time.Second
@@ -96,7 +96,7 @@ func (c *Conn) tell(e *episode, r *refusal, identifier uint32, t instant) {
 		Do: Packet, Conn: c, Status: r.status, Identifier: identifier, Within: writesOn, Why: r.why, Device: r.device,
 	}
 	if r.token != nil {
-		copy(d.Device[:], r.token) // it may have been read from disk
+		copy(d.Device[:], r.token) // r may come from disk, where it has no device
 	}
 	if e.habit.onlyResends(l.epoch.Add(t)) || e.cause == shutdown {
 		d.Within = resendsOn
@@ -108,7 +108,7 @@ func (c *Conn) tell(e *episode, r *refusal, identifier uint32, t instant) {
 	l.out.put(d)
 }
 
-// rememberWindow makes entries of what is in the window and may be sent again.
+// rememberWindow makes entries of the notifications in the window that may be sent again.
 func (c *Conn) rememberWindow(e *episode, t instant) {
 	l := c.ledger
 	for s := c.window.head; s < c.window.next; s++ {
@@ -128,8 +128,8 @@ func (c *Conn) rememberWindow(e *episode, t instant) {
 	c.oweNothing()
 }
 
-// oweNothing puts the bad tokens in the window that will not be reported on the
-// feedback list.
+// oweNothing puts bad tokens in the window on the feedback list: they will not be reported
+// by a packet.
 func (c *Conn) oweNothing() {
 	for s := c.window.head; c.owed > 0 && s < c.window.next; s++ {
 		if p := c.window.at(s); p.settled && p.status != binproto.NoError {
@@ -141,8 +141,8 @@ func (c *Conn) oweNothing() {
 	c.owed, c.stuck = 0, never
 }
 
-// broken remembers what had no verdict when the connection broke without a
-// packet. Some libraries send that again.
+// broken remembers what had no verdict when the connection broke without a packet. Some
+// libraries send that again.
 func (c *Conn) broken(t instant) {
 	if c.window.Len() == 0 {
 		return

@@ -8,9 +8,9 @@ import (
 	"apnsbridge/binproto"
 )
 
-// Content is a notification as its owner keeps it. It must stay readable from
-// Take until the Release of its place. It is read only while there is something
-// to recognise: on the good way of a notification it never is.
+// Content is a notification as its owner keeps it. It must stay readable from Take until
+// the Release of its place. It is read only while there is something to recognise: as
+// long as nothing fails, it never is.
 type Content interface {
 	Token() []byte
 	Payload() []byte
@@ -28,7 +28,7 @@ type Frame struct {
 	HasIdentifier bool
 }
 
-// FrameOf is the frame in which n came. Nothing of n is kept.
+// FrameOf is the frame in which n came. It keeps nothing of n.
 func FrameOf(n *binproto.Notification) Frame {
 	f := Frame{
 		Identifier: n.Identifier, Expiry: NoExpiry, Layout: n.Layout, Command: n.Command, HasIdentifier: n.HasIdentifier,
@@ -39,7 +39,7 @@ func FrameOf(n *binproto.Notification) Frame {
 	return f
 }
 
-// name is how a frame was named, if it was.
+// name is a frame's identifier, if it has one.
 type name struct {
 	identifier uint32
 	has        bool
@@ -47,20 +47,20 @@ type name struct {
 
 func (f Frame) name() name { return name{f.Identifier, f.HasIdentifier} }
 
-// Kind is what can be known of the program that wrote a frame: where it runs
-// and how its library lays a frame out. Programs of one kind are taken for one.
+// Kind is what can be known of the program that wrote a frame: where it runs, and how its
+// library lays out a frame. Programs of one kind are taken for the same.
 type Kind struct {
 	Address netip.Addr
 	Layout  binproto.Layout
 	Command binproto.Command
 }
 
-// key stands for a notification's token and payload. It has no seed, so that it
-// means the same after a restart.
+// key stands for a notification's token and payload. It is a hash without a seed, so that
+// it means the same after a restart.
 type key [16]byte
 
-// keyOf hashes c, which is nil for a frame that was refused at parsing: all of
-// those are alike. scratch is room for the two of them.
+// keyOf hashes c. It is nil for a frame that was refused at parsing: all of those have the
+// same key. scratch is room for token and payload.
 func keyOf(c Content, scratch []byte) (k key, room []byte) {
 	if c == nil {
 		return k, scratch

@@ -13,18 +13,18 @@ type habit struct {
 	resends bool    // it has sent a tail again, in order
 	keeps   bool    // under the same identifiers
 	renames bool    // under other ones
-	misses  int     // tails that did not come again since the last that did
+	misses  int     // tails that did not come again, since the last one that did
 	missed  time.Time
 }
 
 const (
 	run            = 3                 // matches in order that prove a resender
-	patience       = 120 * time.Second // from the end of a connection until its tail is called missing
+	patience       = 120 * time.Second // from the end of a connection until its tail counts as missing
 	silence        = 120 * time.Second // of a kind, after which it is not expected to send again
 	longTail       = 5                 // entries whose miss counts twice
 	missesAllowed  = 2
 	missesOfProven = 6
-	memory         = 24 * time.Hour // of misses
+	memory         = 24 * time.Hour // how long misses count
 	maxKinds       = 1024           // of a client
 )
 
@@ -52,8 +52,8 @@ func (l *Ledger) forgetKind() {
 	delete(l.habits, oldest.kind)
 }
 
-// isNever says that packets are wasted on h: it does not send again what stood
-// behind a failure, and is better served without being told.
+// isNever reports whether packets are wasted on h: it does not send again what stood behind
+// a failure, and is better served without being told.
 func (h *habit) isNever(now time.Time) bool {
 	allowed := missesAllowed
 	if h.resends {
@@ -62,24 +62,24 @@ func (h *habit) isNever(now time.Time) bool {
 	return h.misses >= allowed && now.Sub(h.missed) < memory
 }
 
-// onlyResends reports whether all of the kind are known to send again: one did, and no
-// tail has been missing lately.
+// onlyResends reports whether all programs of the kind are known to send again: one did, and
+// no tail has been missing lately.
 func (h *habit) onlyResends(now time.Time) bool {
 	return h.resends && now.Sub(h.missed) >= memory
 }
 
-// Resending is what was found out of a kind of provider.
+// Resending is what was found out about a kind of provider.
 type Resending uint8
 
 // What it does behind a packet.
 const (
 	Unsettled    Resending = iota
 	SendsAgain             // what stood behind the failed one, in order
-	NeverResends           // nothing: it is told no failures any more
+	NeverResends           // nothing: it is not told of failures any more
 )
 
-// Resending is what is known of those that write like this on c. It may be called at any
-// time.
+// Resending is what is known of programs that write such frames on c. It may be called at
+// any time.
 func (c *Conn) Resending(command binproto.Command, layout binproto.Layout, now time.Time) Resending {
 	h := c.ledger.habits[c.kind(Frame{Command: command, Layout: layout})]
 	switch {
@@ -96,13 +96,13 @@ func (c *Conn) Resending(command binproto.Command, layout binproto.Layout, now t
 // ran reports whether a run of e has come again.
 func (e *episode) ran() bool { return e.longest >= run }
 
-// renumbers reports whether e has come again under other identifiers, by more than
-// chance.
+// renumbers reports whether entries of e have come again under other identifiers, more
+// often than by chance.
 func (e *episode) renumbers() bool { return e.renamed >= 2 }
 
-// judge decides whether the tail of e came again. If not, the provider may not have
-// read the packet either. What was refused and has not come again is told at once: of a
-// proven kind the rest of the tail is remembered for an hour.
+// judge decides whether the tail of e has come again. If not, the provider may not have
+// read the packet either. Refused entries that have not come again go to the feedback list
+// at once; for a proven kind the rest of the tail is remembered for an hour.
 func (l *Ledger) judge(e *episode, t instant) {
 	e.stage = judged
 	l.dropOutOfReach(e)
@@ -150,9 +150,8 @@ type sequence struct {
 	same, other int // matches under the same identifier, and under another one
 }
 
-// learn notes that a frame on c was the resend of e. A run leaves nothing out
-// that has not come again already: identical notifications, that match here and
-// there, prove nothing.
+// learn notes that the frame f on c was the resend of e. A run leaves out only what has
+// already come again: identical notifications that match here and there prove nothing.
 func (c *Conn) learn(e *entry, f Frame) {
 	l, s, ep := c.ledger, &c.run, e.episode
 	ep.matched++
@@ -169,7 +168,7 @@ func (c *Conn) learn(e *entry, f Frame) {
 	case e.constant || !e.frame.has || !f.HasIdentifier:
 	case e.frame.identifier != f.Identifier:
 		s.other++
-	case !c.numbered: // one that counts anew may have come by the same identifier
+	case !c.numbered: // one that counts anew may have come to the same identifier by chance
 		s.same++
 	}
 	ep.longest = max(ep.longest, s.length)
@@ -194,8 +193,9 @@ func (c *Conn) learn(e *entry, f Frame) {
 	}
 }
 
-// isBehindPacketBefore reports whether c was told a failure before that of ep was told: what
-// comes on c is sent again because of that one, and does not show that the other was read.
+// isBehindPacketBefore reports whether c was told a failure before that of ep was told. What
+// comes on c is then sent again because of that earlier packet, and does not show that the
+// packet of ep was read.
 func (c *Conn) isBehindPacketBefore(ep *episode) bool {
 	return c.episode != nil && c.episode.number < ep.number
 }
@@ -211,10 +211,9 @@ func (l *Ledger) teach(h *habit, s *sequence) {
 	}
 }
 
-// dropOutOfReach gives up the entries of e before the one with which its first run
-// began: the library does not keep so many, and sends the others only. Other
-// connections may yet have some of them on their way, so that this is known when e
-// is judged.
+// dropOutOfReach gives up the entries of e before the one with which its first run began:
+// the library does not keep that many, and sends only the others. Some of them may still be
+// on their way on other connections, so this waits until e is judged.
 func (l *Ledger) dropOutOfReach(e *episode) {
 	for e.live > 0 && e.first < e.reach {
 		l.stats.OutOfReach++

@@ -14,10 +14,10 @@ type Options struct {
 	Durable    bool          // there is a store: a Packet carries the Record of its episode
 }
 
-// Ledger is what is known of one client, over all its connections: which
-// notifications it may send again, and whether it is a kind that does.
+// Ledger is what is known of one client, over all its connections: which notifications it
+// may send again, and whether it is of a kind that does.
 //
-// A Ledger and its Conns belong together under one lock of the owner's.
+// The owner guards a Ledger and its Conns with one lock.
 type Ledger struct {
 	options    Options
 	epoch      time.Time
@@ -29,7 +29,7 @@ type Ledger struct {
 	notes      notes
 	open       int     // episodes whose connection the provider has not ended
 	due        instant // when expire has something to do, at the earliest
-	saveAt     instant // when save has
+	saveAt     instant // when save has something to do
 	stuck      []*Conn // that have, or had, a failure waiting behind a head
 	frames     uint64  // of all connections
 	lastNumber int64
@@ -53,11 +53,11 @@ func New(o Options, now time.Time) *Ledger {
 
 func (l *Ledger) at(now time.Time) instant { return now.Sub(l.epoch) }
 
-// Next gives the decisions, in order, that the events since have led to. Call
-// it after every event until ok is false.
+// Next gives the decisions that events have led to, in order. It has to be called after
+// every event until ok is false.
 func (l *Ledger) Next() (d Decision, ok bool) { return l.out.next() }
 
-// Deadline is when Tick has something to do, if nothing happens before.
+// Deadline is when Tick has something to do, if nothing happens before that.
 func (l *Ledger) Deadline() (at time.Time, ok bool) {
 	due := min(l.due, l.saveAt)
 	for _, c := range l.stuck {
@@ -95,7 +95,7 @@ func (l *Ledger) Tick(now time.Time) {
 	}
 }
 
-// feedback puts the token of r on the feedback list, if r says that it is bad.
+// feedback puts the token of r on the feedback list, if r says that the token is bad.
 func (l *Ledger) feedback(r *refusal) {
 	if r.token != nil {
 		l.out.put(Decision{Do: Feedback, Token: r.token, Time: r.time})

@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	// oldSocket is how long a library may send again into the connection that failed,
-	// after the decision on its packet: it takes seconds to see the end.
+	// oldSocket is how long after the decision on a packet a library may still send again
+	// into the connection that failed: it may take seconds to notice the end.
 	oldSocket = writesOn + 5*time.Second
 
-	// soonest is how long after that decision a provider may have its packet: until
-	// then the gateway waits for it to be silent.
+	// soonest is how long after that decision a provider has its packet at the earliest:
+	// until then the gateway waits for it to be silent.
 	soonest = 50 * time.Millisecond
 
-	chainLimit = 256 // entries with one content that are looked at for one frame
+	chainLimit = 256 // how many entries with one content are looked at for one frame
 )
 
 // original is a frame that may have been sent again.
@@ -25,18 +25,18 @@ type original struct {
 	positional bool // its connection was
 }
 
-// likeness is whether one frame may be another one sent again.
+// likeness says whether one frame may be another one sent again.
 type likeness uint8
 
 const (
 	different likeness = iota
-	namedAnew          // only as the next that its provider would send again, and before anything new
-	inOrder            // only as the next that its provider would send again
+	namedAnew          // only if it is the next that its provider would send again, and nothing new came before it
+	inOrder            // only if it is the next that its provider would send again
 	alike
 )
 
-// resent tells whether a frame f of the kind h, with the content of o, is o sent
-// again: whether a library may have given it that name.
+// resent tells whether a frame f of the kind h, with the content of o, is o sent again:
+// whether a library may have given it that identifier.
 func (o original) resent(f Frame, h *habit) likeness {
 	same := o.frame == f.name()
 	switch {
@@ -48,10 +48,10 @@ func (o original) resent(f Frame, h *habit) likeness {
 		return alike
 	case !o.positional && !o.constant && o.frame.has && !h.renames:
 		if f.HasIdentifier {
-			return namedAnew // by a counter of all its connections, or at random; another program may keep them
+			return namedAnew // by a counter over all its connections, or at random; another program may keep them
 		}
 		return different
-	case h.keeps && !h.renames: // but another program of this kind may not
+	case h.keeps && !h.renames: // but another program of this kind may not keep them
 		return inOrder
 	}
 	return alike
@@ -61,9 +61,9 @@ func (e *entry) original() original {
 	return original{frame: e.frame, habit: e.habit, constant: e.constant, positional: e.episode.positional}
 }
 
-// match finds the entry that the frame f of c, with the content k, is the
-// resend of: one of the same identifier rather than the next that would come in a
-// round, that rather than another, and the oldest.
+// match finds the entry that the frame f of c, with the content k, is a resend of. It
+// prefers one with the same identifier, then the next that would come in a round, then any
+// other; of several it takes the oldest.
 func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 	var found *entry
 	seen := 0
@@ -86,25 +86,25 @@ func (l *Ledger) match(c *Conn, k key, f Frame, h *habit, t instant) *entry {
 	return found
 }
 
-// mayComeInRounds reports whether frames on the failed connection may be resends, and come
-// again and again: under the same number, or under new ones.
+// mayComeInRounds reports whether frames on the failed connection may be resends that come
+// again and again, be it under the same identifiers or under new ones.
 func (e *episode) mayComeInRounds(t instant) bool {
 	return t-e.packet >= soonest && t-e.packet <= oldSocket
 }
 
-// renamesInRounds reports whether what comes in rounds may have new numbers each time.
+// renamesInRounds reports whether frames that come in rounds may have new identifiers each time.
 func (e *episode) renamesInRounds() bool { return e.positional || e.habit.renames }
 
-// comesInRounds reports whether the frame f on c may be one of a round behind the packet there.
-// e is what it is the resend of, if anything.
+// comesInRounds reports whether the frame f on c may belong to a round behind the packet there.
+// e is what f is a resend of; nil for none.
 func (c *Conn) comesInRounds(e *entry, f Frame, t instant) bool {
 	ep := c.episode
 	return ep != nil && ep.mayComeInRounds(t) && (e == nil || e.frame == f.name() || ep.renamesInRounds())
 }
 
-// mayResend reports whether a frame on c that is like the original of e may be it
-// sent again. A program that numbers each connection anew does so on c too; one that
-// names each frame anew begins a new one with what it sends again.
+// mayResend reports whether a frame on c that is like the original of e may be that sent
+// again. A program that numbers each connection anew does so on c too; one that names each
+// frame anew begins a new connection with what it sends again.
 func (c *Conn) mayResend(e *entry, like likeness) bool {
 	switch ep := e.episode; like {
 	case alike:
@@ -121,7 +121,7 @@ func (c *Conn) mayResend(e *entry, like likeness) bool {
 func (c *Conn) comesNext(e *entry) bool { return c.opened >= e.episode.packet && e.episode.leads(e) }
 
 // comesFromTheMiddle reports whether c may have begun with e because what its provider sent
-// again before it lies unread: on a connection that failed too, and that it left for c.
+// again before that is still unread, on a connection that failed too and that it left for c.
 func (c *Conn) comesFromTheMiddle(e *entry) bool {
 	ep, s := e.episode, &c.run
 	if c.frames > 1 && (s.episode != ep || e.index <= s.last || ep.remembers(s.last+1, e.index)) {
@@ -143,7 +143,7 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	var k key
 	k, l.scratch = keyOf(slot.content, l.scratch)
 	if c.episode != nil && (k == c.previous.key || c.newest != nil && k == c.newest.key) {
-		// The same frame again, as a tail of one comes in rounds: that is no constant identifier.
+		// The same frame again, as when a tail of one frame comes in rounds: its identifier is not constant.
 		slot.repeats = false
 	}
 	h := l.habit(c.kind(f))
@@ -156,7 +156,7 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	inRounds := c.comesInRounds(e, f, t)
 	switch {
 	case !c.othersRead():
-	case inRounds && (e != nil || c.noted(k)): // they would push out what else there is
+	case inRounds && (e != nil || c.noted(k)): // notes of these would push out all others
 	default:
 		l.addNote(note{key: k, frame: f.name(), habit: h, conn: c.number, glimpse: c.previous, positional: c.numbered})
 	}
@@ -178,7 +178,7 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	return true
 }
 
-// swallow puts the verdict on e's original in place of a second delivery.
+// swallow gives the frame at s the verdict on the original of e, instead of delivering it again.
 func (c *Conn) swallow(s Seq, k key, e *entry, t instant) {
 	l, slot := c.ledger, c.window.At(s)
 	switch {
@@ -206,8 +206,8 @@ func (c *Conn) swallow(s Seq, k key, e *entry, t instant) {
 	}
 }
 
-// noticeList gives up the episodes of a provider that has begun its whole list
-// again: it sends the frame before the failed one, and then the failed one.
+// noticeList gives up the episodes of a provider that has begun its whole list again: it
+// sends the frame before the failed one, and then the failed one.
 func (c *Conn) noticeList(k key, unmatched bool, h *habit, t instant) {
 	l := c.ledger
 	before := c.previous
@@ -228,26 +228,27 @@ func (c *Conn) noticeList(k key, unmatched bool, h *habit, t instant) {
 // glimpse is what is kept of a connection's latest frame.
 type glimpse struct {
 	key       key
-	unmatched bool // and no original of it has come late
-	stale     bool // it is sent again all the same, and there was nothing new on its connection before it
+	unmatched bool // it was no resend, and no original of it has come late
+	stale     bool // it was sent before all the same, and nothing new came before it on its connection
 }
 
-// maxStale is how many of what may come again in front of its entries are kept of an episode.
+// maxStale is how many keys an episode keeps of frames that may come again in front of its
+// entries.
 const maxStale = 8
 
-// outdate notes that what has the content k will come again, and is not remembered.
+// outdate notes that a frame with the key k may come again, though no entry remembers it.
 func (e *episode) outdate(k key) {
 	if len(e.stale) < maxStale {
 		e.stale = append(e.stale, k)
 	}
 }
 
-// isNothingNew reports whether what its provider sends again may follow.
+// isNothingNew reports whether what comes next may still be the beginning of a resend.
 func (g *glimpse) isNothingNew() bool { return !g.unmatched || g.stale }
 
-// isStale reports whether c has begun with what was sent before, and goes on with k, that
-// was too, though nothing remembers it: a library sends again what has failed, and knows
-// nothing of what was not delivered behind it.
+// isStale reports whether k, and all that came before it on c, was sent before, though no
+// entry remembers it: a library begins its resend with what has failed, and knows nothing
+// of what was not delivered behind that.
 func (c *Conn) isStale(k key) bool {
 	if !c.previous.isNothingNew() {
 		return false

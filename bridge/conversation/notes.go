@@ -2,8 +2,8 @@ package conversation
 
 import "iter"
 
-// maxNotes is how many frames taken elsewhere are noted while an episode is open: a tail
-// that is sent again over another connection is noted whole if it is not longer.
+// maxNotes is how many frames on other connections are noted while an episode is open. A
+// tail of up to this length that is sent again over another connection is noted whole.
 const maxNotes = 12_288
 
 // note is a frame that was taken on another connection while an episode was
@@ -13,10 +13,10 @@ type note struct {
 	frame  name
 	habit  *habit
 	conn   uint64 // its number
-	paired uint64 // with an original on this one; 0: not yet
+	paired uint64 // number of the connection on which its original has come; 0: not yet
 	older  uint64 // one more than the ordinal of the latest before it with the same key; 0: none
 
-	glimpse *glimpse // its connection's, until the next frame there
+	glimpse *glimpse // of its connection, until the next frame there
 
 	positional bool // its connection was
 }
@@ -26,7 +26,7 @@ type notes struct {
 	ring   []note
 	latest map[key]uint64 // one more than the ordinal of the latest with the key
 	first  uint64         // ordinal of the oldest
-	packet uint64         // of the first since the latest packet
+	packet uint64         // ordinal of the first since the latest packet
 }
 
 func (n *notes) count() uint64 { return n.first + uint64(len(n.ring)) }
@@ -35,7 +35,7 @@ func (n *notes) count() uint64 { return n.first + uint64(len(n.ring)) }
 func (n *notes) add(x note) int {
 	was := len(n.ring)
 	if was == maxNotes {
-		n.forget(maxNotes / 2) // at a time, so that a note costs little
+		n.forget(maxNotes / 2) // many at a time, so that each note costs little
 	}
 	if n.latest == nil {
 		n.latest = make(map[key]uint64)
@@ -46,7 +46,7 @@ func (n *notes) add(x note) int {
 	return len(n.ring) - was
 }
 
-// forget drops the m oldest.
+// forget drops the m oldest notes.
 func (n *notes) forget(m int) {
 	for i := range n.ring[:m] {
 		if k := n.ring[i].key; n.latest[k] == n.first+uint64(i)+1 {
@@ -57,8 +57,8 @@ func (n *notes) forget(m int) {
 	n.ring = append(n.ring[:0], n.ring[m:]...)
 }
 
-// of gives those of the content k since the given ordinal, the latest first, and of many
-// the chainLimit latest.
+// of gives the notes of the content k since the given ordinal, the latest first, and at most
+// chainLimit of them.
 func (n *notes) of(k key, since uint64) iter.Seq[*note] {
 	return func(yield func(*note) bool) {
 		next, oldest := n.latest[k], max(since, n.first)
@@ -72,7 +72,7 @@ func (n *notes) of(k key, since uint64) iter.Seq[*note] {
 	}
 }
 
-// clear returns how many notes there were.
+// clear drops all notes, and returns how many there were.
 func (n *notes) clear() int {
 	was := len(n.ring)
 	n.first = n.count()
@@ -80,8 +80,8 @@ func (n *notes) clear() int {
 	return was
 }
 
-// othersRead reports whether another connection of the client is being read behind
-// its packet.
+// othersRead reports whether another connection of the client is being read behind its
+// packet.
 func (c *Conn) othersRead() bool {
 	others := c.ledger.open
 	if c.episode != nil && c.episode.stage == reading {
@@ -90,9 +90,8 @@ func (c *Conn) othersRead() bool {
 	return others > 0
 }
 
-// noted reports whether a frame with the content k has come in an earlier round on c, and
-// is noted. Notes from before the latest packet do not count: for its connection they are
-// too old.
+// noted reports whether a frame with the content k from an earlier round on c is noted.
+// Notes from before the latest packet do not count: they are too old for its connection.
 func (c *Conn) noted(k key) bool {
 	notes := &c.ledger.notes
 	for n := range notes.of(k, notes.packet) {
@@ -110,8 +109,8 @@ func (l *Ledger) addNote(n note) {
 	}
 }
 
-// leaveNotes notes what e, which is about to end and was behind a packet on c, remembers in
-// place of notes.
+// leaveNotes makes notes of what e remembers instead of notes. e is about to end, and was
+// behind a packet on c.
 func (l *Ledger) leaveNotes(e *episode, c *Conn) {
 	for _, x := range e.entries {
 		if x.live() && x.noteless && l.open > 0 {
@@ -122,10 +121,10 @@ func (l *Ledger) leaveNotes(e *episode, c *Conn) {
 	}
 }
 
-// pairEarly recognises the late original of a frame that has overtaken it. It is
-// to be swallowed, and not remembered: it has been sent again already. One that comes
-// in rounds, under its own number or under new ones, may come on the failed connection
-// several times.
+// pairEarly recognises the late original of a frame that has overtaken it. The original is
+// swallowed and not remembered, for it was sent again already. One that comes in rounds,
+// under its own identifier or under new ones, may come on the failed connection several
+// times.
 func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
 	l, f := c.ledger, c.window.At(s).frame
 	late := original{frame: f.name(), habit: h, constant: c.window.At(s).repeats, positional: c.numbered}

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Record is something to be remembered over a restart. A record without Value
-// deletes the one of its Key.
+// Record is something that has to survive a restart. A record without Value deletes the
+// one with its Key.
 type Record struct {
 	Key     []byte
 	Value   []byte
 	Expires time.Time
 }
 
-// IsEpisode reports whether r is about notifications that may come again: it comes to an
-// end by itself, whether its client comes or not.
+// IsEpisode reports whether r is about notifications that may come again: such a record
+// ends by itself, whether or not its client comes.
 func (r Record) IsEpisode() bool {
 	_, rest, _ := bytes.Cut(r.Key, []byte{separator})
 	return len(rest) > 0 && rest[0] == episodeRecord
@@ -26,7 +26,7 @@ const (
 	habitRecord   = 'h'
 	episodeRecord = 'e'
 	habitKept     = 90 * 24 * time.Hour
-	episodeKept   = 72 * time.Hour // downtime, which does not count as part of a life
+	episodeKept   = 72 * time.Hour // of downtime, which does not count towards an episode's life
 	separator     = 0
 )
 
@@ -44,8 +44,8 @@ func (l *Ledger) episodeKey(e *episode) []byte {
 	return binary.BigEndian.AppendUint64(l.recordKey(episodeRecord), uint64(e.number))
 }
 
-// Records is all that is remembered, for a shutdown. They replace those of the
-// same keys that were handed out before. Notifications that have no verdict yet
+// Records gives everything that is remembered, for a shutdown. These records replace
+// those with the same keys that were handed out before. Notifications without a verdict
 // are left out: settle them first.
 func (l *Ledger) Records(now time.Time) []Record {
 	t := l.at(now)
@@ -65,9 +65,8 @@ func (l *Ledger) Records(now time.Time) []Record {
 	return rs
 }
 
-// An episode that grows behind its packet is written down again after saveAfter,
-// and a while for each notification in it: one of many thousands must not keep
-// the disk busy.
+// An episode that grows behind its packet is recorded again after saveAfter, plus saveEach
+// for each notification in it: one of many thousands must not keep the disk busy.
 const (
 	saveAfter = 100 * time.Millisecond
 	saveEach  = 100 * time.Microsecond
@@ -81,7 +80,7 @@ func (l *Ledger) changed(e *episode, t instant) {
 	}
 }
 
-// save writes down what has changed.
+// save records the episodes that have changed.
 func (l *Ledger) save(t instant) {
 	l.saveAt = never
 	for _, e := range l.episodes {
@@ -138,8 +137,8 @@ func appendRefusal(v []byte, r *refusal) []byte {
 	return append(v, r.token...)
 }
 
-// episodeRecord writes down the live entries of e. How long they have yet to
-// live counts from the moment they are loaded.
+// episodeRecord makes a record of the live entries of e. The rest of their life counts from
+// the moment at which they are loaded.
 func (l *Ledger) episodeRecord(e *episode, t instant) Record {
 	v := appendKind([]byte{recordVersion}, e.habit.kind)
 	v = appendFlags(v, e.positional, e.list != nil, e.stage == judged, e.ran(), e.cause == shutdown, e.failure != nil)

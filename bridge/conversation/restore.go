@@ -11,13 +11,13 @@ import (
 	"apnsbridge/binproto"
 )
 
-// Restore takes back what Records, or a Packet, handed out. An episode that
-// is known already stays as it is. settled says that the records come from an orderly
-// shutdown or a spool that has everything: what had no verdict when its record
-// was written has been delivered, or will be. Otherwise such notifications are
-// forgotten, and delivered when they are sent again.
+// Restore takes back what Records or a Packet handed out. An episode that is known already
+// stays as it is. settled says that the records come from an orderly shutdown, or from a
+// time when a spool had everything: notifications without a verdict in their record have
+// been delivered since, or will be. Otherwise these are forgotten, and delivered when they
+// are sent again.
 //
-// An error names the record that cannot be read; the others are taken.
+// An error names each record that cannot be read; the others are taken.
 func (l *Ledger) Restore(rs []Record, settled bool, now time.Time) error {
 	var failed []error
 	for _, r := range rs {
@@ -52,8 +52,8 @@ func (l *Ledger) restore(r Record, settled bool, now time.Time) error {
 	return errRecord
 }
 
-// restoreEpisode takes the record of an episode. settled says that what had no verdict when it
-// was written down has one by now, or will have.
+// restoreEpisode takes the record of an episode. settled says that what had no verdict when the
+// record was made has one by now, or will have.
 func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instant) error {
 	if len(number) != 8 {
 		return errRecord
@@ -73,7 +73,7 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 		e.cause, e.named = shutdown, 1
 	}
 	if slices.ContainsFunc(l.episodes, func(o *episode) bool { return o.number == e.number }) {
-		return nil // it was written down here, and is remembered still
+		return nil // it was recorded by this ledger, and is still remembered
 	}
 	l.lastNumber = max(l.lastNumber, e.number)
 	var list pair
@@ -110,8 +110,8 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	return nil
 }
 
-// restoreEntry reads the next entry of an episode; unsettled says that it had no verdict
-// when it was written down.
+// restoreEntry reads the next entry of an episode. unsettled says that it had no verdict
+// when it was recorded.
 func (l *Ledger) restoreEntry(b *reader) (x *entry, unsettled bool) {
 	x = &entry{state: accepted}
 	copy(x.key[:], b.take(len(x.key)))
@@ -126,7 +126,7 @@ func (l *Ledger) restoreEntry(b *reader) (x *entry, unsettled bool) {
 	return x, flags&4 != 0
 }
 
-// reader takes a record apart. Behind its end it reads zeros, and has failed.
+// reader takes a record apart. Beyond the end of the record it reads zeros, and has failed.
 type reader struct {
 	rest   []byte
 	failed bool

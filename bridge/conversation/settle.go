@@ -6,20 +6,20 @@ import (
 	"apnsbridge/binproto"
 )
 
-// Outcome is how the owner got on with a notification.
+// Outcome is what became of a notification.
 type Outcome uint8
 
-// To the provider the first five are the same.
+// The outcomes. To a provider these five are the same.
 const (
 	Accepted Outcome = iota // by APNs
-	Spooled                 // the owner answers for it now, and for what APNs will say
-	Gone                    // the device has gone, and is on the feedback list
+	Spooled                 // the owner answers for it now, whatever APNs will say
+	Gone                    // the device is gone, and is on the feedback list
 	Expired                 // before it was delivered
 	Dropped                 // not delivered for another reason
 	refusedOutcome
 )
 
-// delivered says that o is as good as a delivery.
+// delivered reports whether o is as good as a delivery.
 func (o Outcome) delivered() bool { return o == Accepted || o == Spooled }
 
 type verdict struct {
@@ -33,7 +33,7 @@ func (c *Conn) Settle(s Seq, o Outcome, now time.Time) {
 }
 
 // Refuse gives the verdict that the notification at s is refused. A status of
-// InvalidToken says that the device token is bad; why is APNs' word.
+// InvalidToken says that the device token is bad. why is APNs' reason.
 func (c *Conn) Refuse(s Seq, status binproto.Status, why string, now time.Time) {
 	r := &refusal{status: status, why: why, time: now}
 	token := c.window.At(s).content.Token()
@@ -62,7 +62,7 @@ func (c *Conn) settle(s Seq, v verdict, t instant) {
 		}
 	}
 	c.window.Settle(s, status)
-	if c.phase == told && x.content != nil { // the order does not matter any more
+	if c.phase == told && x.content != nil { // the order no longer matters
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s, Content: x.content})
 		x.content = nil
 	}
@@ -101,9 +101,8 @@ func (c *Conn) advance(t instant) {
 	}
 }
 
-// release gives contents back one place late: the frame before a failed one
-// tells whether a provider repeats its list. Once the failure was told there is
-// no need.
+// release gives back contents one place late, because the frame before a failed one tells
+// whether a provider repeats its list. Once a failure was told, that is not needed.
 func (c *Conn) release(s Seq, x *slot) {
 	if content := c.before.content; content != nil {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: s - 1, Content: content})
@@ -115,8 +114,8 @@ func (c *Conn) release(s Seq, x *slot) {
 	}
 }
 
-// Spare gives back the content that is still kept of the latest notification to
-// leave the window. It may be called at any time, and costs a hash.
+// Spare gives back the content of the latest notification to leave the window, which is
+// otherwise kept. It may be called at any time, and costs one hash.
 func (c *Conn) Spare() {
 	if k, ok := c.keyBefore(); ok && !c.spared {
 		c.ledger.out.put(Decision{Do: Release, Conn: c, Seq: c.window.head - 1, Content: c.before.content})
@@ -125,8 +124,8 @@ func (c *Conn) Spare() {
 	}
 }
 
-// keyBefore is the key of the latest notification to leave the window, if that
-// was one with a content.
+// keyBefore is the key of the latest notification to leave the window, if that had a
+// content.
 func (c *Conn) keyBefore() (k key, ok bool) {
 	if c.spared || c.before.content == nil {
 		return c.key, c.spared

@@ -7,16 +7,15 @@ import (
 )
 
 const (
-	nameable    = 100              // of the client's latest frames, those that a status 10 may name
-	nameableFor = 60 * time.Second // and how old they may be
+	nameable    = 100              // how many of the client's latest frames a status 10 may name
+	nameableFor = 60 * time.Second // how old these frames may be
 	quiet       = 5 * time.Second  // without a frame: nothing is likely to be on its way
 )
 
-// Shutdown ends the conversation because the gateway stops, or the client's app
-// is gone. Call it when what was taken is settled or taken over as far as that
-// can be. The packet, if there is one, names the latest notification of which
-// and of all before which the verdict is known; what is behind it is remembered
-// with it.
+// Shutdown ends the conversation because the gateway stops, or the client's app is gone.
+// It has to be called once everything that can be is settled or taken over. The packet,
+// if there is one, names the last notification that has its verdict together with all
+// before it; what stands behind that one is remembered.
 func (c *Conn) Shutdown(now time.Time) {
 	l, t := c.ledger, c.ledger.at(now)
 	if c.phase >= ended {
@@ -47,8 +46,8 @@ func (c *Conn) Shutdown(now time.Time) {
 	c.tell(e, &refusal{status: binproto.Shutdown}, named.frame.Identifier, t)
 }
 
-// rememberNamed puts the accepted notification x, which a status 10 names, with
-// its key in front of e: some libraries send that one again too.
+// rememberNamed puts the accepted notification x, which a status 10 names, in front of e:
+// some libraries send that one again too. k is its key.
 func (l *Ledger) rememberNamed(c *Conn, e *episode, x *slot, k key, t instant) {
 	n := l.enter(e, &entry{key: k, habit: e.habit, frame: x.frame.name(), expiry: x.frame.Expiry, constant: x.repeats})
 	if n != nil {

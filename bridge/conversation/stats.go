@@ -2,20 +2,20 @@ package conversation
 
 import "reflect"
 
-// Stats counts what a client's ledger has done since it was made, and says what
-// it holds now.
+// Stats counts what a client's ledger has done since it was made, and tells what it holds
+// now.
 type Stats struct {
-	// Failures that were told, and that were not because of a gate.
+	// Failures that were told by a packet, and those that were not, by reason.
 	Packets           uint64
 	Shutdowns         uint64 // packets of status 10
-	SkippedContinue   uint64 // failures with packets switched off for them
-	SkippedNever      uint64 // of a kind that never sends again
-	SkippedMute       uint64 // on a connection that cannot carry a packet: TLS 1.0 with CBC
-	SkippedNoName     uint64 // without identifier
-	SkippedConstant   uint64 // with the identifier of its neighbour
-	SkippedStatus     uint64 // with a status that is never reported
+	SkippedContinue   uint64 // packets are switched off for such failures
+	SkippedNever      uint64 // the kind never sends again
+	SkippedMute       uint64 // the connection cannot carry a packet, as with CBC in TLS 1.0, or must not now
+	SkippedNoName     uint64 // the frame has no identifier
+	SkippedConstant   uint64 // the frame has the identifier of its neighbour
+	SkippedStatus     uint64 // the status is never reported
 	TakenOver         uint64 // heads that held up a failure for too long
-	Untold            uint64 // refused behind a failure or with the connection gone
+	Untold            uint64 // refused behind a failure, or after the connection was gone
 	Blind             uint64 // packets that the provider did not get
 	Remembered        uint64 // notifications behind a packet
 	SwallowedSame     uint64 // sent again under the same identifier
@@ -26,14 +26,14 @@ type Stats struct {
 	SentAfterAll      uint64 // swallowed, then sent because the original was not
 	ListsRepeated     uint64 // episodes given up because the provider began its list anew
 	Misses            uint64 // episodes whose tail did not come again
-	ProvedResending   uint64 // runs of a tail in its order
+	ProvedResending   uint64 // kinds that were found to send again
 	BecameNever       uint64
 	Evicted           uint64 // remembered notifications given up for want of room
-	OutOfReach        uint64 // given up because a run began behind them: the library keeps no more
+	OutOfReach        uint64 // given up because a run began behind them: the library does not keep that many
 	ExpiredUnused     uint64 // remembered notifications that did not come again in their time
 	Entries, Episodes int    // remembered now
-	Unsaved           int    // episodes whose record is to be written again
-	Bytes             int64  // their memory
+	Unsaved           int    // episodes whose record is out of date
+	Bytes             int64  // memory held
 	Kinds             int
 }
 

@@ -6,8 +6,8 @@ import (
 	"apnsbridge/binproto"
 )
 
-// longestWait is how long a failure waits for the verdicts on the notifications
-// before it. Longer, and the provider has written that much more to send again.
+// longestWait is how long a failure waits for the verdicts on the notifications before it.
+// The longer it waits, the more the provider has written, and has to send again.
 const longestWait = time.Second
 
 // findStuck sets when the heads of c's window are to be taken over.
@@ -24,7 +24,7 @@ func (c *Conn) findStuck() {
 	}
 }
 
-// takeOverHeads settles what stands before a failure that has waited too long.
+// takeOverHeads takes over what stands before a failure that has waited for too long.
 func (c *Conn) takeOverHeads(t instant) {
 	var end Seq
 	for s := c.window.head; s < c.window.next; s++ {
@@ -39,8 +39,8 @@ func (c *Conn) takeOverHeads(t instant) {
 	}
 }
 
-// TakeOver hands over those without a verdict for which the owner's slow says that it
-// may take long, so that they do not fill the window.
+// TakeOver takes over the notifications without a verdict for which slow reports that the
+// verdict may take long, so that they do not fill the window.
 func (c *Conn) TakeOver(slow func(Content) bool, now time.Time) {
 	t := c.ledger.at(now)
 	for s := c.window.head; s < c.window.next; s++ {
@@ -52,8 +52,8 @@ func (c *Conn) TakeOver(slow func(Content) bool, now time.Time) {
 	}
 }
 
-// takeOver hands the notification at s to the owner. One that only follows
-// another is settled by handing over that.
+// takeOver leaves the notification at s to the owner. One that only follows another is
+// settled by taking over that other one.
 func (c *Conn) takeOver(s Seq, t instant) {
 	x := c.window.At(s)
 	if e := x.follows; e != nil {

@@ -10,11 +10,11 @@ import (
 // Seq is the place of a notification on its connection, counted from 0.
 type Seq uint64
 
-// Window is the ordered list of what one connection has sent and not yet been
-// judged on. Verdicts come in any order; they leave in the order of the frames.
-// T is what the owner wants to find again with each verdict.
+// Window is the ordered list of notifications on one connection that have no verdict yet.
+// Verdicts come in any order, and leave in the order of the frames. T is what the owner
+// wants to find with each verdict.
 //
-// The zero value is empty. A Window is not safe for concurrent use. Misuse, as
+// The zero value is empty. A Window is not safe for concurrent use. Misuse, such as
 // settling a notification twice, panics: it would tell a provider a lie.
 type Window[T any] struct {
 	ring []cell[T] // length is a power of two
@@ -28,15 +28,15 @@ type cell[T any] struct {
 	status  binproto.Status
 }
 
-// keptRing is how many places an empty window keeps. Most connections are silent
-// most of the time, and a burst must not cost memory for as long as they last.
+// keptRing is how many places an empty window keeps. Most connections are silent most of
+// the time, and a burst must not cost memory for as long as they last.
 const keptRing = 8
 
 // Len is the number of notifications in the window.
 func (w *Window[T]) Len() int { return int(w.next - w.head) }
 
-// Take makes a place behind all others, empty, which the owner fills: a T is large, and
-// is written once. The pointer is good until the next Take.
+// Take makes an empty place behind all others, for the owner to fill in: a T is large, and
+// so it is written only once. The pointer is valid until the next Take.
 func (w *Window[T]) Take() (Seq, *T) {
 	if w.Len() == len(w.ring) {
 		w.grow()
@@ -46,9 +46,8 @@ func (w *Window[T]) Take() (Seq, *T) {
 	return s, &w.at(s).value
 }
 
-// Settle gives the verdict on the notification at s: NoError if it was
-// accepted, or if the owner answers for it now; else the status for which
-// it is refused.
+// Settle gives the verdict on the notification at s: NoError if it was accepted, or if the
+// owner answers for it now; else the status with which it is refused.
 func (w *Window[T]) Settle(s Seq, status binproto.Status) {
 	p := w.lookup(s)
 	if p.settled {
@@ -90,14 +89,13 @@ func (w *Window[T]) Head() (s Seq, v T, ok bool) {
 	return w.head, w.at(w.head).value, true
 }
 
-// At is what the owner put at s, to be read or changed in place until the next
-// Take.
+// At is what the owner put at s. It may be read, or changed in place, until the next Take.
 func (w *Window[T]) At(s Seq) *T { return &w.lookup(s).value }
 
 // Tail is the place that the next notification will get.
 func (w *Window[T]) Tail() Seq { return w.next }
 
-// All gives what is in the window, oldest first.
+// All gives the notifications in the window, oldest first.
 func (w *Window[T]) All() iter.Seq2[Seq, T] {
 	return func(yield func(Seq, T) bool) {
 		for s := w.head; s < w.next; s++ {
