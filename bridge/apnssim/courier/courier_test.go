@@ -75,7 +75,7 @@ func (w *world) tls() *tls.Config { return &tls.Config{RootCAs: pki().Pool()} }
 
 // context is the test's, with patience.
 func (w *world) context() context.Context {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	w.t.Cleanup(cancel)
 	return ctx
 }
