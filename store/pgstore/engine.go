@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,10 +36,24 @@ func newEngine(ctx context.Context, config *pgxpool.Config) (e *engine, err erro
 	return e, nil
 }
 
+// closePatience is how long the connections' ends are waited for. pgx has an interrupted one ask the server to
+// cancel what it does, and waits for a quarter of a minute, in each of the pools, where that does not answer.
+const closePatience = 2 * time.Second
+
 func (e *engine) close() {
 	e.closed.Store(true)
-	e.pool.Close()
-	e.renewals.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		var both sync.WaitGroup
+		both.Go(e.pool.Close)
+		both.Go(e.renewals.Close)
+		both.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(closePatience):
+	}
 }
 
 // owner is in whose name something is written.

@@ -150,8 +150,8 @@ func (s *Store) Ledger(app string, epoch uint64) *Ledger {
 // Spool is what waits of the apps that this node has.
 func (s *Store) Spool() *Spool { return s.spool }
 
-// Close waits for what is under way and ends the connections. What comes later gets
-// store.ErrClosed.
+// Close waits for what is under way and ends the connections, for two seconds at most where the
+// server does not answer. What comes later gets store.ErrClosed.
 func (s *Store) Close() error {
 	s.preparation.stop()
 	s.spool.close()

@@ -1,0 +1,102 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"apnsbridge/store"
+)
+
+// gated writes when it may.
+type gated struct {
+	net.Conn
+	gate *sync.RWMutex
+}
+
+func (g gated) Write(b []byte) (int, error) {
+	g.gate.RLock()
+	defer g.gate.RUnlock()
+	return g.Conn.Write(b)
+}
+
+// newGate is a way to the server on which nothing comes through while its gate is locked.
+func newGate(t *testing.T) (dir string, gate *sync.RWMutex) {
+	t.Helper()
+	const socket = ".s.PGSQL.5432"
+	dir, gate = t.TempDir(), new(sync.RWMutex)
+	l, err := net.Listen("unix", filepath.Join(dir, socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var copying sync.WaitGroup
+	pass := func(to, from net.Conn) {
+		_, _ = io.Copy(gated{to, gate}, from)
+		to.Close()
+	}
+	copying.Go(func() {
+		for {
+			here, err := l.Accept()
+			if err != nil {
+				return
+			}
+			there, err := net.Dial("unix", filepath.Join(server.Dir, socket))
+			if err != nil {
+				here.Close()
+				continue
+			}
+			copying.Go(func() { pass(there, here) })
+			copying.Go(func() { pass(here, there) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		copying.Wait()
+	})
+	return dir, gate
+}
+
+// A server that does not answer keeps nobody from ending: pgx has connections on which something was
+// interrupted wait for it for 15 s, in one pool after the other.
+func TestCloseWithoutAnswers(t *testing.T) {
+	t.Parallel()
+	c := newSchema(t)
+	dir, gate := newGate(t)
+	c.URL = fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=5432", dir)
+	s, err := Open(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	join(t, process(s), time.Hour)
+	gate.Lock()
+	defer gate.Unlock()
+	var asking sync.WaitGroup
+	for _, ask := range []func(context.Context) error{
+		func(ctx context.Context) error { // over the connection for renewals
+			_, err := s.Leases().Renew(ctx, store.FleetNode{}, time.Hour)
+			return err
+		},
+		func(ctx context.Context) error { return s.Feedback().Record(ctx, "mail", dead(1, 1)) },
+	} {
+		asking.Go(func() {
+			brief, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+			defer cancel()
+			if err := ask(brief); err == nil {
+				t.Error("there was an answer")
+			}
+		})
+	}
+	asking.Wait()
+	began := time.Now()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 12*time.Second {
+		t.Errorf("it is closed after %v", took)
+	}
+}
