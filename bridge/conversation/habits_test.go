@@ -68,6 +68,7 @@ var habits = []struct {
 	{name: "another identifier each time, at random", library: library{naming: anything, resending: atFront}},
 	{name: "keeps, then another renumbers", library: library{naming: fromOne, resending: atFront}, live: besideKeeper},
 	{name: "keeps, then another renumbers at the end", library: library{naming: fromZero, resending: atEnd}, live: besideKeeper},
+	{name: "keeps, then another counts from 1 (AnyEvent)", library: library{naming: anew, resending: atFront}, live: besideKeeper},
 	{name: "keeps, then another counts on (AnyEvent)", library: library{naming: anew, resending: atFront, offset: 5000}, live: besideKeeper},
 	{name: "keeps, then another draws identifiers", library: library{naming: anything, resending: atFront}, live: besideKeeper},
 	{name: "two layouts, beside one that keeps (node-apn)", library: library{naming: fromZero, resending: atEnd, mixed: true}, live: besideKeeper},

@@ -110,11 +110,17 @@ func (c *Conn) mayResend(e *entry, like likeness) bool {
 	case alike:
 		return true
 	case inOrder:
-		return ep.renumbers() || c.numbered && (c.comesNext(e) || c.comesFromTheMiddle(e))
+		return ep.renumbers() || c.isBegunBy(e) || c.numbered && (c.comesNext(e) || c.comesFromTheMiddle(e))
 	case namedAnew:
-		return ep.renumbers() || c.previous.isNothingNew() && c.comesNext(e)
+		return ep.renumbers() || c.isBegunBy(e)
 	}
 	return false
+}
+
+// isBegunBy reports whether e is what its provider would send again next, and c, which begins
+// with that, does so under new identifiers.
+func (c *Conn) isBegunBy(e *entry) bool {
+	return c.previous.isNothingNew() && c.run.same == 0 && c.comesNext(e)
 }
 
 // comesNext reports whether e is what its provider would send again next, over c.
