@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,8 +26,9 @@ import (
 // browser is a Chromium of the test's own. It fails the test for every error that the
 // page writes to the console.
 type browser struct {
-	t   *testing.T
-	ctx context.Context
+	t       *testing.T
+	ctx     context.Context
+	expects string // what it may complain of, and has to: part of each such text
 }
 
 func openBrowser(t *testing.T) *browser {
@@ -49,7 +51,7 @@ func openBrowser(t *testing.T) *browser {
 		}
 		cancel()
 	})
-	b := &browser{t, ctx}
+	b := &browser{t: t, ctx: ctx}
 	var mu sync.Mutex
 	var complaints []string
 	complain := func(text string) {
@@ -71,6 +73,13 @@ func openBrowser(t *testing.T) *browser {
 	t.Cleanup(func() {
 		mu.Lock()
 		defer mu.Unlock()
+		all := len(complaints)
+		complaints = slices.DeleteFunc(complaints, func(text string) bool {
+			return b.expects != "" && strings.Contains(text, b.expects)
+		})
+		if b.expects != "" && len(complaints) == all {
+			t.Errorf("the console does not say %s", b.expects)
+		}
 		if len(complaints) > 0 {
 			t.Errorf("the console says:\n%s", strings.Join(complaints, "\n"))
 		}

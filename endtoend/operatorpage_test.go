@@ -90,6 +90,30 @@ func TestOperatorPage(t *testing.T) {
 	b.shows("#tracing", "Nothing is traced now")
 }
 
+// A page that is left open says that its gateway has gone, or its app, and goes on when it
+// is back.
+func TestOperatorPageLeftOpen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, apnssim.Scenario{})
+	w.FixPorts()
+	w.Reconfigure("apps:\n", "apps:\n  other:\n    topic: com.example.other\n    endpoint: "+w.Sim.URL()+"\n    endpoint_ca: ca.pem\n"+
+		"    credential: {token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}}\n"+
+		"    clients: [{ca: ca.pem, uid: com.example.other}]\n")
+	w.Start()
+	b := openBrowser(t)
+	b.expects = "Failed to load resource"
+	b.do(chromedp.Navigate("http://" + w.Admin + "/apps/other"))
+	b.shows("#state", "nothing sent yet")
+	w.Stop()
+	b.shows(".lost", "the gateway does not answer: what stands here is from then")
+	b.fits("lost", 390, 768, 1280)
+	w.Start()
+	b.until("it is found again", "!document.querySelector('.lost')")
+	w.Reconfigure("  other:\n", "  another:\n")
+	w.Start()
+	b.shows(".lost", `the gateway answers app "other" is not configured`)
+}
+
 // The simulator's page shows what a gateway pushes to it.
 func TestSimulatorPage(t *testing.T) {
 	t.Parallel()
@@ -147,11 +171,10 @@ func TestOperatorPageOfManyApps(t *testing.T) {
 	}
 	w.Write("another.pem", another)
 	b.do(chromedp.Navigate("about:blank"))
-	w.Stop()
-	const clients = "\n    clients: [{ca: ca.pem, uid: com.example.app"
-	w.Reconfigure("    credential: "+well+clients, "    credential: {certificate: {file: another.pem}}"+clients)
+	w.Reconfigure(apps.String(), strings.ReplaceAll(apps.String(), well, "{certificate: {file: another.pem}}"))
 	w.Start()
 	b.do(chromedp.Navigate("http://" + w.Admin + "/"))
-	b.shows("#apps", "the push certificate is for com.example.demo")
+	b.until("each row tells of it",
+		"document.querySelectorAll('#apps .bad').length === document.querySelectorAll('#apps tbody tr').length")
 	short("many in trouble")
 }

@@ -245,12 +245,13 @@ func (s *Stage) written(r *http.Request) (n binproto.Notification, err error) {
 	return n, nil
 }
 
-// playAlone plays the story in the background, slowly enough to be watched.
+// playAlone plays the story in the background, slowly enough to be watched. It goes on if
+// another browser has begun it.
 func (s *Stage) playAlone() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.playing {
-		return errors.New("the story is being told")
+		return nil
 	}
 	s.playing = true
 	s.running.Go(func() {
