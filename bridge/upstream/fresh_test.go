@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"context"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -66,14 +68,24 @@ func TestFreshIsRefused(t *testing.T) {
 // Those that come together share a new connection, also while another is dialled,
 // and others do not wait for it.
 func TestFreshTogether(t *testing.T) {
-	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20}})
+	sim := startSim(t, apnssim.Scenario{})
 	g := newRig(t, sim, Limits{Connections: 1})
+	to, _ := named(t, sim, "127.0.0.1")
+	found, together := to.lookup, make(chan struct{})
+	g.target = to
 	g.push(goodDevice, 1, hello)
+	to.lookup = func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+		<-together
+		return found(ctx, network, host)
+	}
 	all := []*Push{note(deviceToken(goodDevice, 100), hello)}
 	for i := range 50 {
 		all = append(all, fresh(i))
 	}
-	g.send(all...)
+	g.hand(all...)
+	until(t, "the other is accepted", func() bool { return sim.Stats().Accepted == 2 })
+	close(together)
+	g.wait()
 	if got := g.Stats().Dials; got != 2 {
 		t.Errorf("%d connections, want one new", got)
 	}

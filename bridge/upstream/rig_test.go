@@ -111,12 +111,23 @@ func (g *rig) push(prefix []byte, count int, payload string) {
 // send sends pushes and waits for their verdicts.
 func (g *rig) send(all ...*Push) {
 	g.t.Helper()
+	g.hand(all...)
+	g.wait()
+}
+
+// hand sends pushes, for wait.
+func (g *rig) hand(all ...*Push) {
 	g.mu.Lock()
 	g.left, g.done = len(all), make(chan struct{})
 	g.mu.Unlock()
 	for _, p := range all {
 		g.Send(p)
 	}
+}
+
+// wait waits for the verdicts of what was handed.
+func (g *rig) wait() {
+	g.t.Helper()
 	select {
 	case <-g.done:
 	case <-within(g.t).Done():
