@@ -203,6 +203,21 @@ func TestReleasedIfItMayTakeLong(t *testing.T) {
 	}
 }
 
+// What comes for a device of which nothing waits is released once, as it falls asleep: when it
+// has come, its device may be gone already, and another lane's.
+func TestReleasedOnce(t *testing.T) {
+	g := newRig(Off, nil)
+	g.lane.Door.shut(Unreachable, g.now.Mono)
+	if g.arrive(&note{}); g.released != 1 {
+		t.Errorf("it is released %d times", g.released)
+	}
+	expired := &note{device: 1}
+	expired.Expires = g.now.Wall
+	if g.arrive(expired); g.released != 1 || g.ended[Expired] != 1 {
+		t.Errorf("one that has expired is released, or is not: %d; ended %v", g.released, g.ended)
+	}
+}
+
 // At a closed door some keep their entries, so that there are probes.
 func TestEvictedAtADoor(t *testing.T) {
 	g := newRig(Overflow, func(*note) Class { return NoConnection })

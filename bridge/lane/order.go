@@ -22,8 +22,9 @@ func (l *Lane) Arrive(it *Item, now Now) {
 		d.clear = read
 	}
 	if l.Mode == Off || read && l.goesStraight(d) {
+		released := l.releases(d) // else next sees to it, behind which d may be gone with an item that has expired
 		l.enter(d, it)
-		if l.releases(d) {
+		if released {
 			l.Sink.Release(it)
 		}
 		l.Wake = l.Wake || l.givesWay()
