@@ -89,7 +89,10 @@ func TestFleetRoundRobin(t *testing.T) {
 	carried := second.Sum(t, "apnsbridge_fleet_carried_total")
 	t.Logf("packets %d, connections %v and %v, carried %v", packets, a, b, carried)
 	alone := &resender{base: (resenders + 3) * ofProvider}
-	if err := alone.send(t.Context(), front.another(t), inBursts(600)); err != nil {
+	some := inBursts(600)
+	if err := alone.send(t.Context(), front.another(t), func(taken int) bool { // until it has come again, and more than once
+		return some(taken) || alone.heardOf() < 3 && inBursts(20_000)(taken)
+	}); err != nil {
 		t.Error(err)
 	}
 	n.settle(t, front, alone)

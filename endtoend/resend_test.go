@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,8 +179,10 @@ func TestRestartUnderLoad(t *testing.T) {
 	before := startProcess(t, w)
 	started := make(chan struct{})
 	quarter := sync.OnceFunc(func() { close(started) })
+	var told atomic.Bool
 	client := provider.Client{
 		Addr: before.push, TLS: w.ClientTLS(), Quiet: 2 * time.Second, Attempts: 100,
+		Packet: func(provider.Packet) { told.Store(true) },
 		Progress: func(r provider.Report) {
 			if r.Taken >= count/4 {
 				quarter()
@@ -193,6 +196,9 @@ func TestRestartUnderLoad(t *testing.T) {
 		defer close(sent)
 		report, err = client.Send(t.Context(), func(yield func(binproto.Notification) bool) {
 			for i := range count {
+				if i > count/2 && !told.Load() { // there is something left to write when the gateway goes
+					<-time.After(5 * time.Millisecond)
+				}
 				n := binproto.Notification{
 					Command: binproto.Enhanced, Token: servertest.Unhex(servertest.Token("1c", i)), Identifier: uint32(i),
 					HasIdentifier: true, Payload: fmt.Appendf(nil, `{"aps":{"alert":"%d"}}`, i), Expiry: uint32(time.Now().Add(time.Hour).Unix()),

@@ -111,6 +111,13 @@ func (p *resender) written() int {
 	return p.report.Written
 }
 
+// heardOf is how many packets have come.
+func (p *resender) heardOf() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.packets)
+}
+
 // allWrite reports whether each has had a connection.
 func allWrite(all []*resender) bool {
 	return !slices.ContainsFunc(all, func(p *resender) bool { return p.written() == 0 })

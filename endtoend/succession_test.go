@@ -73,14 +73,13 @@ func (p *firm) run(ctx context.Context, w *world, done *atomic.Bool) error {
 		if err != nil {
 			return fmt.Errorf("list %d, after %v: %w", p.lists, took, err)
 		}
-		if !within(w.T, took, handshakeWithin) {
-			conn.Close()
-			return fmt.Errorf("list %d: its handshake took %v", p.lists, took)
-		}
 		err = p.put(conn, p.first+p.lists*p.frames)
 		p.lists++
 		if err != nil {
 			return fmt.Errorf("list %d: %w", p.lists-1, err)
+		}
+		if !within(w.T, took, handshakeWithin) {
+			return fmt.Errorf("list %d: its handshake took %v", p.lists-1, took)
 		}
 	}
 	return nil

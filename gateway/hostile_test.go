@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"apnsbridge/gateway"
+	"apnsbridge/gateway/provider"
 )
 
 // attack is what a process of its own does: descriptors are short in one.
@@ -198,9 +199,16 @@ func TestHostileLoad(t *testing.T) {
 	connected := dial(t, s, tls.VersionTLS13)
 	connected.SetDeadline(time.Time{})
 	old := ss.next()
-	for range 4 { // both loops have what they need
-		pass(t, s, ss)
+	var lasting []*provider.Conn
+	for range 2 * runtime.GOMAXPROCS(0) { // a loop has what it needs once it has a connection
+		lasting = append(lasting, dial(t, s, tls.VersionTLS13))
+		eventually(t, "the connection is on a loop", ss.next().conn.OnLoop)
 	}
+	for _, c := range lasting {
+		c.Abort()
+	}
+	eventually(t, "they are gone", func() bool { return s.Stats().Connections == 1 })
+	pass(t, s, ss)
 	descriptorsBefore, goroutinesBefore := descriptors(t), runtime.NumGoroutine()
 
 	attackers := attackers{t: t, base: base, from: 1}
