@@ -14,7 +14,8 @@ func TestASilentConnectionIsLeft(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 300, Times: 1, Accept: true}})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{
-		Connections: 2, Streams: 100, PingAfter: 200 * time.Millisecond, PingTimeout: 10 * time.Second, RequestTimeout: time.Hour,
+		Connections: 2, Streams: 100, PingAfter: 200 * time.Millisecond, PingTimeout: 10 * time.Second,
+		RequestTimeout: time.Hour,
 	}})
 	s, p := open(t, b, Origin{})
 	const count = 1000

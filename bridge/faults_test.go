@@ -80,7 +80,8 @@ func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 		timeout  time.Duration
 	}{
 		{"silence", apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1, Times: 1, Accept: true}}, 5 * time.Second},
-		{"connection cut", apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}, GoAway: &apnssim.GoAway{After: 2, Mode: apnssim.Cut, Times: 1}}, time.Hour},
+		{"connection cut", apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50},
+			GoAway: &apnssim.GoAway{After: 2, Mode: apnssim.Cut, Times: 1}}, time.Hour},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -187,7 +187,8 @@ func (f *feeder) wait(t testing.TB) {
 	case <-time.After(testPatience):
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		t.Fatalf("after %v: %d to be sent, %d under way, fates %v, errors %v", testPatience, f.left, f.pending, f.fates, f.errors)
+		t.Fatalf("after %v: %d to be sent, %d under way, fates %v, errors %v", testPatience, f.left, f.pending,
+			f.fates, f.errors)
 	}
 }
 

@@ -162,7 +162,8 @@ func hold(t *testing.T, c Config) (goOn func()) {
 
 // dawdlingIn is the process that does, in the schema of c.
 func dawdlingIn(c Config) string {
-	return "(select pid from pg_stat_activity where wait_event = 'advisory' and application_name = 'dawdling in " + c.Schema + "')"
+	return "(select pid from pg_stat_activity where wait_event = 'advisory' and " +
+		"application_name = 'dawdling in " + c.Schema + "')"
 }
 
 // drawn waits until a function of the schema of c dawdles.
@@ -196,7 +197,8 @@ func TestClaimDuringRenewal(t *testing.T) {
 				t.Fatal(err)
 			}
 			alter(t, c, "renew", "  return found;",
-				"  if not found then return false; end if;\n  if lease >= interval '1 hour' then "+dawdles+" end if;\n  return true;")
+				"  if not found then return false; end if;\n  if lease >= interval '1 hour' then "+dawdles+
+					" end if;\n  return true;")
 			goOn := hold(t, c)
 			if _, err := gw1.Leases.Renew(ctx, store.FleetNode{}, lease); err != nil { // once all is there, however long that took
 				t.Fatal(err)
