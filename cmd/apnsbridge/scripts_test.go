@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
 // The scripts show each command from outside; the README's configuration is one
@@ -131,7 +133,7 @@ func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func awaitText(ts *testscript.TestScript, file, text string) {
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(ts.ReadFile(file),
+	for deadline := time.Now().Add(servertest.Patience); !strings.Contains(ts.ReadFile(file),
 		text); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s never has %q:\n%s", file, text, ts.ReadFile(file))

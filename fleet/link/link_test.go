@@ -241,11 +241,11 @@ func TestLinkEnds(t *testing.T) {
 // Nodes tell one another how they are.
 func TestState(t *testing.T) {
 	there, here := config("gw1"), config("gw2")
-	there.Alive, here.Alive = 200*time.Millisecond, 200*time.Millisecond
+	there.Alive, here.Alive = time.Second, time.Second
 	there.State, here.State = func() byte { return 1 }, func() byte { return 2 }
 	o := newOwner(t, there)
 	e := dial(t, o, here)
-	for deadline := time.Now().Add(20 * time.Second); e.State() != 1 ||
+	for deadline := time.Now().Add(time.Minute); e.State() != 1 ||
 		o.States()["gw2"] != 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got states %d and %v, want 1 and 2", e.State(), o.States())

@@ -195,7 +195,7 @@ func (s *session) Close(err error) {
 func (o *owner) until(what string, is func() bool) {
 	o.t.Helper()
 	late := false
-	timer := time.AfterFunc(20*time.Second, func() {
+	timer := time.AfterFunc(time.Minute, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		late = true
@@ -329,7 +329,7 @@ func (p *provider) sendAll(n int) {
 // heard waits until the provider was told that.
 func (p *provider) heard(t testing.TB, what string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
 		said := slices.Clone(p.said)
 		p.mu.Unlock()

@@ -203,7 +203,7 @@ func (g guest) wants(t *testing.T, want string) {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("no place was found, want %q", want)
 	}
 }
@@ -224,7 +224,7 @@ func start(t *testing.T, r *registry, name string) (*Member, *deeds) {
 // startServing starts a node that is configured in a way of its own.
 func startServing(t *testing.T, r *registry, name, digest string, serves func(app string) bool) (*Member, *deeds) {
 	t.Helper()
-	return startBy(t, fleet.NewRules(600*time.Millisecond, 2*time.Second), r, name, digest, serves)
+	return startBy(t, fleet.NewRules(2*time.Second, 5*time.Second), r, name, digest, serves)
 }
 
 // startBy starts a node with rules of its own.
@@ -256,7 +256,7 @@ func pool() *x509.CertPool { return pki().Pool() }
 
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) { // between two looks
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) { // between two looks
 		if time.Now().After(deadline) {
 			t.Fatalf("not seen: %s", what)
 		}
