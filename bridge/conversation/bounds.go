@@ -6,7 +6,7 @@ import "sync/atomic"
 // structs, their places in slices and maps, and what the allocator adds.
 const (
 	entryBytes   = 256
-	episodeBytes = 512
+	episodeBytes = 576
 	noteBytes    = 144
 )
 

@@ -149,9 +149,9 @@ func (c *Conn) Reject(f Frame, status binproto.Status, now time.Time) {
 	s := c.arrive(nil, f, t)
 	if len(c.ledger.episodes) > 0 {
 		h := c.ledger.habit(c.kind(f))
-		stale := c.previous.isNothingNew() // it may have stood behind a failure too
+		isStale := c.previous.isNothingNew() // it may have stood behind a failure too
 		c.noticeList(key{}, true, h, t)
-		c.previous.stale = stale
+		c.previous.stale = isStale
 		h.seen = t
 	}
 	c.settle(s, verdict{refusedOutcome, &refusal{status: status}}, t)

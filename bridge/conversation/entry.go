@@ -166,7 +166,7 @@ func (l *Ledger) settled(e *entry, v verdict, t instant) {
 		l.giveUp(e)
 	case !v.outcome.delivered() && v.outcome != refusedOutcome:
 		e.episode.excused++
-		e.episode.outdate(e.key)
+		e.episode.outdate(stale{e.key, e.index})
 		l.unindex(e)
 	}
 }

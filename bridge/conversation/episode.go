@@ -17,7 +17,7 @@ type episode struct {
 	conn       *Conn    // until it is gone
 	failure    *refusal // what the packet told; nil once the packet is known to have been read
 	list       *pair    // nil: not known
-	stale      []key    // the failed one, and the first that were not delivered behind it
+	stale      []stale  // the failed one, and the first that were not delivered behind it
 
 	packet instant // when it was decided on
 	closed instant // when the provider ended the connection

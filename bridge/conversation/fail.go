@@ -68,7 +68,7 @@ func (c *Conn) fail(s Seq, x *slot, t instant) {
 	e.failure = x.refusal
 	var failed key
 	failed, l.scratch = keyOf(x.content, l.scratch)
-	e.outdate(failed)
+	e.outdate(stale{failed, -1})
 	if before, ok := c.keyBefore(); ok {
 		l.watchList(e, pair{before: before, failed: failed})
 	}

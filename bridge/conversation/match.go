@@ -154,9 +154,9 @@ func (c *Conn) recognise(s Seq, t instant) (forward bool) {
 	}
 	h := l.habit(c.kind(f))
 	e := l.match(c, k, f, h, t)
-	stale := e == nil && c.isStale(k)
+	isStale := e == nil && c.isStale(k)
 	c.noticeList(k, e == nil, h, t)
-	c.previous.stale = stale
+	c.previous.stale = isStale
 	h.seen = t
 	early := e == nil && c.episode != nil && c.pairEarly(s, k, h, t)
 	inRounds := c.comesInRounds(e, f, t)
@@ -242,10 +242,28 @@ type glimpse struct {
 // entries.
 const maxStale = 8
 
-// outdate notes that a frame with the key k may come again, though no entry remembers it.
-func (e *episode) outdate(k key) {
+// stale is a frame that may come again, though no entry remembers it.
+type stale struct {
+	key   key
+	index int // where it would stand among the episode's entries; -1: it is the failed one
+}
+
+// outdate notes a frame that may come again, though no entry remembers it. Where there are
+// too many, those that stand first are kept: two entries behind them are enough to know the
+// rest by.
+func (e *episode) outdate(s stale) {
 	if len(e.stale) < maxStale {
-		e.stale = append(e.stale, k)
+		e.stale = append(e.stale, s)
+		return
+	}
+	last := &e.stale[0]
+	for i := range e.stale {
+		if e.stale[i].index > last.index {
+			last = &e.stale[i]
+		}
+	}
+	if s.index < last.index {
+		*last = s
 	}
 }
 
@@ -261,7 +279,7 @@ func (c *Conn) isStale(k key) bool {
 	}
 	episodes := c.ledger.episodes
 	for i := len(episodes) - 1; i >= 0 && i >= len(episodes)-chainLimit; i-- {
-		if ep := episodes[i]; c.opened >= ep.packet && slices.Contains(ep.stale, k) {
+		if ep := episodes[i]; c.opened >= ep.packet && slices.ContainsFunc(ep.stale, func(s stale) bool { return s.key == k }) {
 			return true
 		}
 	}

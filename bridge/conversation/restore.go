@@ -89,7 +89,7 @@ func (l *Ledger) restoreEpisode(number []byte, b *reader, settled bool, t instan
 	}
 	if flags&2 != 0 {
 		l.watchList(e, list)
-		e.outdate(list.failed)
+		e.outdate(stale{list.failed, -1})
 	}
 	e.habit = l.habit(k)
 	l.episodes = append(l.episodes, e)
