@@ -61,6 +61,7 @@ func (l *appLane) describe(n *notification) trace.Note {
 		APNsID: q.ID.String(), App: l.app.name, Environment: env.String(), Topic: topic,
 		PushType: q.PushType, Priority: q.Priority, Expiration: q.Expiration, Size: len(n.Payload()),
 		Endpoint: route.app.EndpointFor(env).URL, Credential: route.way(l.environment, topic).credential.Describe().Kind,
+		OwnCA: route.app.EndpointFor(env).CA != nil,
 	}
 	if w := l.app.watched.Load(); w != nil {
 		note.Token, note.Payload = w.Describe(n.Token(), n.Payload())

@@ -1,8 +1,14 @@
 package trace
 
+import "encoding/json"
+
 // withoutTexts is JSON with "…" in the place of every text: what the notification is
-// stays, what it says to a person does not. Of what is no JSON as much is left out.
+// stays, what it says to a person does not. Of what is no JSON nothing stays, for it may
+// all be text.
 func withoutTexts(payload []byte) []byte {
+	if !json.Valid(payload) {
+		return []byte("…")
+	}
 	out := make([]byte, 0, len(payload))
 	for i := 0; i < len(payload); {
 		if payload[i] != '"' {

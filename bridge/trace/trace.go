@@ -30,7 +30,8 @@ type Note struct {
 	Size        int     `json:"payload_bytes"`
 	Payload     string  `json:"payload"` // its texts left out, unless they were asked for
 	Endpoint    string  `json:"endpoint"`
-	Credential  string  `json:"credential"` // its kind: token or certificate
+	OwnCA       bool    `json:"own_ca,omitempty"` // the endpoint's certificate is signed by an authority of the configuration
+	Credential  string  `json:"credential"`       // its kind: token or certificate
 
 	Steps   []Step `json:"steps"`
 	Missing int    `json:"missing_steps,omitempty"` // beyond the most that are kept

@@ -16,6 +16,7 @@ import (
 
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/quoting"
 	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
@@ -159,7 +160,12 @@ func (f gatewayFlags) show(ctx context.Context, path string, what account, asJSO
 		_, err = out.Write(body)
 		return err
 	}
-	return what.print(out)
+	var text bytes.Buffer
+	if err := what.print(&text); err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, quoting.Terminal(text.String()))
+	return err
 }
 
 func clipped(body []byte) string {

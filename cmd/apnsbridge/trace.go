@@ -13,6 +13,7 @@ import (
 	"apnsbridge/bridge/trace"
 	"apnsbridge/cmd/apnsbridge/adminapi"
 	"apnsbridge/cmd/apnsbridge/config"
+	"apnsbridge/cmd/apnsbridge/quoting"
 )
 
 type traceCommand struct {
@@ -133,7 +134,7 @@ func (c traceCommand) print(out io.Writer, notes []adminapi.TracedNote, printed 
 	for _, n := range notes {
 		seen, known := printed[n.APNsID]
 		if !known && c.Curl {
-			fmt.Fprint(out, n.Curl)
+			fmt.Fprint(out, quoting.Terminal(n.Curl))
 		}
 		total := n.Missing + len(n.Steps)
 		for _, s := range n.Steps[max(0, len(n.Steps)-(total-seen)):] {
@@ -146,7 +147,7 @@ func (c traceCommand) print(out io.Writer, notes []adminapi.TracedNote, printed 
 			if s.Detail != "" {
 				line += ": " + s.Detail
 			}
-			fmt.Fprintln(out, strings.TrimSpace(line))
+			fmt.Fprintln(out, quoting.Terminal(strings.TrimSpace(line)))
 		}
 		printed[n.APNsID] = total
 	}
