@@ -50,12 +50,7 @@ func (c deviceCommand) Run(ctx context.Context, std streams) error {
 			return fmt.Errorf("the machine has no name, give one with --name: %w", err)
 		}
 	}
-	var installed []courier.App
-	if !c.Uninstall {
-		installed = c.apps()
-	}
-	phone, err := courier.Connect(ctx, string(c.Sim), &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, c.Name,
-		installed)
+	phone, err := courier.Return(ctx, string(c.Sim), &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, c.Name)
 	if err != nil {
 		var foreign x509.UnknownAuthorityError
 		if errors.As(err, &foreign) {
@@ -67,6 +62,9 @@ func (c deviceCommand) Run(ctx context.Context, std streams) error {
 	defer phone.Close()
 	if c.Uninstall {
 		for _, app := range c.apps() {
+			if err := phone.Uninstall(ctx, app); err != nil {
+				return err
+			}
 			fmt.Fprintf(std.out, "%s is uninstalled from %s\n", app.Bundle, identity.Clip(c.Name))
 		}
 		return nil

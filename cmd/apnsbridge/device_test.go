@@ -87,17 +87,38 @@ func TestDevice(t *testing.T) {
 			t.Errorf("got more than the last: %s", shown)
 		}
 	})
-	command.Uninstall = true
-	out := &servertest.Buffer{}
-	if err := command.Run(t.Context(), streams{out: out, err: out}); err != nil ||
-		!strings.Contains(out.String(), "is uninstalled") {
-		t.Errorf("uninstall: %v %s", err, out)
+	uninstall := func() {
+		t.Helper()
+		this, out := command, &servertest.Buffer{}
+		this.Uninstall = true
+		if err := this.Run(t.Context(), streams{out: out, err: out}); err != nil ||
+			!strings.Contains(out.String(), "is uninstalled") {
+			t.Errorf("uninstall: %v %s", err, out)
+		}
 	}
-	servertest.WaitFor(t, "410", func() bool {
-		send(token, "Are you there?")
+	last := func() int {
 		pushes := w.Sim.Received(0).Pushes
-		return pushes[len(pushes)-1].Status == 410
+		return pushes[len(pushes)-1].Status
+	}
+	// Another app comes and goes, and this one stays.
+	bundle := command.Bundle
+	command.Bundle = []string{"com.example.another"}
+	online(func(shown *servertest.Buffer, its string) {
+		send(token, "Still there?")
+		servertest.WaitFor(t, "the banner", func() bool { return strings.Contains(shown.String(), "Still there?") })
 	})
+	uninstall()
+	send(token, "And now?")
+	w.Await("it, too", func(s apnssim.Stats) bool { return s.Accepted == 5 })
+	command.Bundle = bundle
+	online(func(shown *servertest.Buffer, its string) {
+		if its != token {
+			t.Error("the app has another token after another app was uninstalled")
+		}
+	})
+	uninstall()
+	send(token, "Are you there?")
+	servertest.WaitFor(t, "410", func() bool { return last() == 410 })
 }
 
 func TestDeviceWithoutSimulator(t *testing.T) {

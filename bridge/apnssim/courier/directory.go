@@ -56,6 +56,9 @@ func (d *directory) connect(h Hello) (gone []Token, err error) {
 		}
 		d.devices[h.Device] = &phoneApps{apps: make(map[App]*registration)}
 	}
+	if h.Installed == nil {
+		return nil, nil
+	}
 	for app := range d.devices[h.Device].apps {
 		if !slices.Contains(h.Installed, app) {
 			gone = append(gone, d.uninstall(h.Device, app)...)

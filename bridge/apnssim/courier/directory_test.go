@@ -27,7 +27,7 @@ func TestDirectory(t *testing.T) {
 			apps    = []App{{"x", "production"}, {"x", "sandbox"}, {"y", "production"}}
 		)
 		for _, name := range devices {
-			if _, err := d.connect(Hello{Device: name}); err != nil {
+			if _, err := d.connect(Hello{Device: name, Installed: []App{}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -19,7 +19,8 @@ type Message struct {
 }
 
 // Hello names the device, and the apps that are on it: whatever else was
-// registered has been uninstalled while the device was offline.
+// registered has been uninstalled while the device was offline. Without a list it has
+// those that it had.
 type Hello struct {
 	Device    string `json:"device"`
 	Installed []App  `json:"installed"`

@@ -37,6 +37,18 @@ type Phone struct {
 // Connect brings a device online at the courier at address, host:port. What it
 // has installed keeps its tokens, everything else that it had is uninstalled.
 func Connect(ctx context.Context, address string, config *tls.Config, device string, installed []App) (*Phone, error) {
+	if installed == nil {
+		installed = []App{}
+	}
+	return greet(ctx, address, config, Hello{Device: device, Installed: installed})
+}
+
+// Return is Connect for a device that has the apps that it had, whichever these are.
+func Return(ctx context.Context, address string, config *tls.Config, device string) (*Phone, error) {
+	return greet(ctx, address, config, Hello{Device: device})
+}
+
+func greet(ctx context.Context, address string, config *tls.Config, hello Hello) (*Phone, error) {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 	conn, _, err := websocket.Dial(ctx, "wss://"+address+"/", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
@@ -46,11 +58,7 @@ func Connect(ctx context.Context, address string, config *tls.Config, device str
 		return nil, fmt.Errorf("courier: %s cannot be reached: %w", address, err)
 	}
 	conn.SetReadLimit(maxArrived)
-	if installed == nil {
-		installed = []App{}
-	}
-	hello := Message{Hello: &Hello{Device: device, Installed: installed}}
-	if err := wsjson.Write(ctx, conn, hello); err != nil {
+	if err := wsjson.Write(ctx, conn, Message{Hello: &hello}); err != nil {
 		conn.CloseNow()
 		return nil, fmt.Errorf("courier: %s: %w", address, err)
 	}
