@@ -209,6 +209,6 @@ func (b *Bridge) clientOf(a *app, o Origin) *client {
 func (c *client) restore(log *ledgerlog.Log, key clientKey) {
 	b := c.app.bridge
 	if err := log.Restore(c.ledger, key.recordName(), b.now()); err != nil {
-		b.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger is of no use")
+		b.log.Error().Err(err).Str("app", key.app).Msg("a part of the resend ledger cannot be read, and is ignored")
 	}
 }

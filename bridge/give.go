@@ -43,7 +43,7 @@ func (b *Bridge) Give(ctx context.Context, name string, disown func()) error {
 	b.hold(a, away)
 	a.unread.Store(true)
 	if writing := b.awaitTold(ctx, a); writing > 0 {
-		b.log.Warn().Str("app", name).Int("connections", writing).Msg("the app is given while providers " +
+		b.log.Warn().Str("app", name).Int("connections", writing).Msg("the app is given away while providers " +
 			"that were told of a failure still write: what they send again may arrive twice")
 	}
 	err := b.empty(ctx, a)

@@ -159,7 +159,7 @@ func (s *Session) hold(route *route) error {
 	l.lock()
 	defer l.unlock()
 	if topic != "" && l.core.Line(topic) == nil && len(l.core.Lines()) >= most && !l.core.RemoveSpent() && s.line == nil {
-		return fmt.Errorf("app %s: the client's certificate names one topic more than the %d that are served at a time: "+
+		return fmt.Errorf("app %s: the client's certificate names a topic beyond the %d that are served at a time: "+
 			"raise limits.topics_per_app", a.name, most)
 	}
 	s.lane, s.line = l, l.line(topic)

@@ -20,7 +20,7 @@ const (
 )
 
 // ErrAway says that another process owns an app, or none does yet.
-var ErrAway = errors.New("the app is not here")
+var ErrAway = errors.New("this process does not own the app")
 
 // Take makes an app this process's own: it loads what the app's clients may send again, and
 // from now on delivers what waits for the app in the spool. This is the app's start; sessions

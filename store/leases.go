@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	// ErrNotOurs says that a write was refused, because the app is another node's
+	// ErrNotOurs says that a write was refused, because another node has the app
 	// by now. Nothing of the write is kept.
-	ErrNotOurs = errors.New("store: the app is another node's")
+	ErrNotOurs = errors.New("store: another node has the app")
 
 	// ErrLeaseOver says that this process has no lease: it has run out, or another
 	// process has joined under the node's name since. The node is to Join again, and

@@ -13,7 +13,7 @@ var (
 	ErrDeviceFull = errors.New("store: the device's queue is full")
 
 	// ErrUnstorable says that a record can never be kept as it is: it is too large,
-	// or not in the caller's hands. The error that wraps it says why.
+	// or not checked out by the caller. The error that wraps it says why.
 	ErrUnstorable = errors.New("store: the record cannot be kept")
 )
 

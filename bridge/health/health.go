@@ -114,7 +114,7 @@ func (h *Health) Note(at Scope, came Came, only bool, v upstream.Verdict, says f
 	case upstream.Unprocessed:
 		h.say(all, problem{"APNs is not well: " + v.Words() + ": " + v.Remedy, came.When}, h.lastServed(all, came))
 	case upstream.Unknown:
-		h.say(all, problem{"APNs answers in words that are not known here: " + says(v), came.When}, h.lastServed(all, came))
+		h.say(all, problem{"APNs gives a reason that is not known here: " + says(v), came.When}, h.lastServed(all, came))
 		h.wonder(answer{v.Code, v.Reason})
 	}
 }
@@ -267,7 +267,7 @@ func (h *Health) wonder(said answer) {
 			e = h.stranger.Warn()
 		}
 		e.Str("app", h.app).Int("code", said.code).Str("reason", said.reason).
-			Msg("APNs answers in words that are not known here")
+			Msg("APNs gives a reason that is not known here")
 	}
 }
 

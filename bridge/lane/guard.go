@@ -168,7 +168,7 @@ func (g *Guard) record(suspect bool) []byte {
 	return b
 }
 
-var errGuard = errors.New("what is remembered of a line's acceptances is of another version, or cut short")
+var errGuard = errors.New("the record of a topic's acceptances is of another version, or cut short")
 
 // restore takes what record gave before the restart. A record from another
 // configuration says nothing. It reports whether the guard had closed the line's door.

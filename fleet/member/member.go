@@ -151,7 +151,7 @@ func (m *Member) Settle(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d connections that other nodes carry here have not come to their end: %w",
+			return fmt.Errorf("%d connections that other nodes pass on to here have not ended: %w",
 				m.owner.Open(), ctx.Err())
 		}
 	}
@@ -161,7 +161,7 @@ func (m *Member) Settle(ctx context.Context) error {
 	for _, p := range peers {
 		if e := p.live(); e != nil {
 			if err := e.Settle(ctx); err != nil {
-				return fmt.Errorf("node %s has not taken all that is carried to it: %w", e.Node(), err)
+				return fmt.Errorf("node %s has not taken everything that is passed on to it: %w", e.Node(), err)
 			}
 		}
 	}

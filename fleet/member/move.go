@@ -72,11 +72,11 @@ func (m *Member) movable(name, to string) error {
 	case place == fleet.Giving || m.of(name).moving:
 		return errors.New("the app is being given to a node")
 	case place == fleet.Loose:
-		return errors.New("it is not known whose the app is")
+		return errors.New("it is not known which node has the app")
 	case place != fleet.Here && owner != "" && owner != m.Link.Node:
 		return errors.New("the app lives on " + owner + ": ask that node")
 	case place != fleet.Here:
-		return errors.New("the app lives nowhere: the first session to come takes it to its node")
+		return errors.New("no node has the app: the node that its next provider connects to will take it")
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (m *Member) carryOut() {
 				m.seat(w.App)
 			})
 		case fleet.Loosen:
-			m.Log.Warn().Str("app", w.App).Msg("it is not known whose the app is: its providers are served without packets")
+			m.Log.Warn().Str("app", w.App).Msg("it is not known which node has the app: its providers are served without packets")
 			m.do(w.App, func() {
 				m.Apps.Loosen(w.App)
 				m.seat(w.App)
@@ -73,7 +73,7 @@ func (m *Member) carryOut() {
 				m.seat(w.App)
 			})
 		case fleet.End, fleet.Drop:
-			m.Log.Info().Str("app", w.App).Msg("the app is another node's")
+			m.Log.Info().Str("app", w.App).Msg("another node has the app")
 			m.do(w.App, func() { m.Apps.Lose(w.App) })
 		case fleet.Carry:
 			m.do(w.App, func() { m.sendOn(w.App, w.Node) })
@@ -95,7 +95,7 @@ func (m *Member) decline(w fleet.Action) {
 	}
 	if err == nil {
 		m.Log.Warn().Str("app", w.App).
-			Msg("the app was to live here, and this node is not configured with it: any other may have it")
+			Msg("the app was given to this node, which is not configured with it: any other node may take it")
 	}
 	m.tell(func(now fleet.Instant) {
 		if err == nil {
@@ -133,7 +133,7 @@ func (m *Member) take(w fleet.Action) {
 	defer cancel()
 	err := m.Apps.Take(ctx, w.App, w.Epoch)
 	if err != nil {
-		m.Log.Error().Err(err).Str("app", w.App).Msg("what there is of the app cannot be loaded")
+		m.Log.Error().Err(err).Str("app", w.App).Msg("the state of the app cannot be loaded")
 	}
 	m.tell(func(now fleet.Instant) {
 		if err == nil {
@@ -154,13 +154,13 @@ func (m *Member) release(w fleet.Action) {
 		if err == nil || errors.Is(err, store.ErrNotOurs) || m.ctx.Err() != nil || m.leaseOver() {
 			break
 		}
-		m.Log.Error().Err(err).Str("app", w.App).Msg("the app cannot be given: it is tried again")
+		m.Log.Error().Err(err).Str("app", w.App).Msg("the app cannot be given away: it will be tried again")
 		select {
 		case <-time.After(m.Rules.Retry):
 		case <-m.ctx.Done():
 		}
 	}
-	m.Log.Info().Str("app", w.App).Str("to", w.Node).Dur("took", time.Since(began)).Msg("the app is given")
+	m.Log.Info().Str("app", w.App).Str("to", w.Node).Dur("took", time.Since(began)).Msg("the app was given away")
 	m.tell(func(now fleet.Instant) {
 		m.stats.Given++
 		m.machine.Given(w.App, now)

@@ -33,7 +33,7 @@ type SpoolConfig struct {
 	Loose   func(app string) bool
 
 	Patience time.Duration // for what is shared
-	Fenced   func()        // a write was refused because the app is another node's; nil: it is not counted
+	Fenced   func()        // a write was refused because another node has the app; nil: it is not counted
 }
 
 // Spool implements store.OwnedSpool: of each line there is a part that is shared, and

@@ -59,7 +59,7 @@ func (s *Spool) fits(w *put) error {
 		}
 		switch h := s.held[r.ID]; {
 		case h.line != n || h.done || h.device != 0 && h.device != s.device(n, r.Token):
-			return fmt.Errorf("%w: record %d is not in the caller's hands", store.ErrUnstorable, r.ID)
+			return fmt.Errorf("%w: record %d is not checked out by the caller", store.ErrUnstorable, r.ID)
 		case h.device == 0:
 			moved += n.cost(r)
 		}

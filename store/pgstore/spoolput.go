@@ -200,7 +200,7 @@ func (w *lineWrite) place(r *store.SpoolRecord) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: record %d is not in the caller's hands", store.ErrUnstorable, r.ID)
+	return fmt.Errorf("%w: record %d is not checked out by the caller", store.ErrUnstorable, r.ID)
 }
 
 // insert gives a new record its row.

@@ -26,7 +26,7 @@ func (s *Service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	s.drainer.Settle(ctx, app)
 	n, err := s.list.Again(r.Context(), app)
-	s.log.Info().Str("app", app).Int("entries", n).Err(err).Msg("feedback is to be given again")
+	s.log.Info().Str("app", app).Int("entries", n).Err(err).Msg("feedback will be given again")
 	if err != nil {
 		http.Error(w, fmt.Sprintf("%d entries are back on the list, and then: %v: ask again for the others", n, err),
 			http.StatusInternalServerError)

@@ -173,15 +173,15 @@ func (f *fleetNode) Release(ctx context.Context, app string) {
 	defer cancel()
 	err := f.service.bridge.Give(ctx, app, func() {
 		if err := f.spool.HandOver(ctx, app); err != nil {
-			f.log.Warn().Err(err).Str("app", app).Msg("what is this node's own of what waits stays here")
+			f.log.Warn().Err(err).Str("app", app).Msg("what waits on this node's own disk stays here")
 		}
 		if err := f.spool.Flush(context.WithoutCancel(ctx)); err != nil { // which has a patience of its own
-			f.log.Error().Err(err).Str("app", app).Msg("it cannot be written down what is delivered: some may be again")
+			f.log.Error().Err(err).Str("app", app).Msg("deliveries cannot be recorded: some notifications may be delivered again")
 		}
 		f.spool.Disown(app)
 	})
 	if err != nil {
-		f.log.Error().Err(err).Str("app", app).Msg("the app is given before all of it is written down")
+		f.log.Error().Err(err).Str("app", app).Msg("the app is given away before all of its state was recorded")
 	}
 }
 

@@ -130,7 +130,7 @@ func TestReloadServerCertificate(t *testing.T) {
 		}
 	}
 	warnings := func() int {
-		return strings.Count(w.Log.String(), "are of no use: the old certificate stays")
+		return strings.Count(w.Log.String(), "cannot be used: the old certificate stays")
 	}
 	ours, theirs := servertest.PKI().Server, servertest.Strangers().Server
 

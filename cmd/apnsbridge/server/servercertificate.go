@@ -185,7 +185,7 @@ func (s *Service) renew(files certificateFiles, certificate *serverCertificate) 
 	s.reloads.renewed(files.part(), err)
 	if err != nil {
 		s.spurned[files.section] = read.stamp
-		s.log.Warn().Err(err).Msg("the server certificate's files have changed and are of no use: the old certificate stays")
+		s.log.Warn().Err(err).Msg("the server certificate's files have changed and cannot be used: the old certificate stays")
 		return false
 	}
 	*certificate = read

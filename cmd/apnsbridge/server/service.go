@@ -208,7 +208,7 @@ func (s *Service) alive(ctx context.Context) error {
 	case <-figures:
 		return s.push.Alive(ctx)
 	case <-ctx.Done():
-		return fmt.Errorf("a part does not give its figures: %w", ctx.Err())
+		return fmt.Errorf("a part of the gateway does not give its figures: %w", ctx.Err())
 	}
 }
 
