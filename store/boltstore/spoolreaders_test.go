@@ -9,117 +9,152 @@ import (
 	"apnsbridge/store"
 )
 
-// Several read of one line, at its head and from anywhere, while others put into it and
-// segments are written anew below them, with tokens and topics of any bytes that are allowed:
-// each record is in one hand at a time, ends once, and leaves nothing behind.
+// readers are what reads and writes two lines of a spool at the same time, and what they know of it.
+type readers struct {
+	t     *testing.T
+	spool *Spool
+	lines []store.Line
+	each  int // records for each line
+
+	mu         sync.Mutex
+	held       map[uint64]bool
+	put, ended int
+}
+
+// hold notes records that were taken. None may be held already.
+func (w *readers) hold(list []store.SpoolRecord) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range list {
+		if w.held[r.ID] {
+			w.t.Errorf("%d is in two hands", r.ID)
+		}
+		w.held[r.ID] = true
+	}
+}
+
+// letGo notes that records are about to be returned or, with over, done.
+func (w *readers) letGo(list []store.SpoolRecord, over bool) []store.SpoolKey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range list {
+		if delete(w.held, r.ID); over {
+			w.ended++
+		}
+	}
+	return store.KeysOf(list)
+}
+
+// over reports whether all records have ended, or the test has failed.
+func (w *readers) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended >= w.each*len(w.lines) || w.t.Failed()
+}
+
+// write puts the records of a line, some of them into queues. Their tokens have bytes of all kinds.
+func (w *readers) write(number byte, l store.Line) {
+	const together = 500
+	for from := 0; from < w.each; from += together {
+		list := spoolRecords(from, min(together, w.each-from))
+		for k := range list {
+			list[k].Token = append([]byte{0, 0xff, number, '\n'}, list[k].Token[len("device "):]...)
+			list[k].Queued = k%50 == 49
+		}
+		if err := w.spool.Put(ctx, store.SpoolBatch{Line: l, Records: list}); err != nil {
+			w.t.Error(err)
+			return
+		}
+		w.mu.Lock()
+		w.put += len(list)
+		w.mu.Unlock()
+		w.spool.Return(l, store.KeysOf(list)...)
+	}
+}
+
+// read takes records of a line, returns some and ends the others, until all are over. Of several readers
+// the first one reads queues, and the others the log.
+func (w *readers) read(reader int, l store.Line) {
+	r := rand.New(rand.NewPCG(uint64(reader), 1))
+	for !w.over() {
+		list, err := w.takeSome(reader == 0, l, r)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		w.hold(list)
+		back := list[:r.IntN(1+len(list)/4)]
+		w.spool.Return(l, w.letGo(back, false)...)
+		w.spool.Done(l, w.letGo(list[len(back):], true)...)
+	}
+}
+
+// takeSome takes records of a line from its queues, or from the head of its log or anywhere in it.
+func (w *readers) takeSome(queues bool, l store.Line, r *rand.Rand) (list []store.SpoolRecord, err error) {
+	switch {
+	case queues:
+		devices, err := w.spool.Devices(ctx, l, nil, 20)
+		for _, d := range devices {
+			more, _ := w.spool.TakeOf(ctx, l, d.Token, 4, 1<<20)
+			list = append(list, more...)
+		}
+		return list, err
+	case r.IntN(4) == 0:
+		return w.spool.Sample(ctx, l, 64, func([]byte) bool { return r.IntN(2) == 0 })
+	default:
+		return w.spool.Take(ctx, l, 1+r.IntN(300), 1<<20)
+	}
+}
+
+// checkEmpty checks that all records have ended, once, and nothing is left, even after a kill.
+func (w *readers) checkEmpty() {
+	if all := w.each * len(w.lines); w.ended != all {
+		w.t.Errorf("%d have ended of %d: some were given twice", w.ended, all)
+	}
+	if err := w.spool.Flush(ctx); err != nil {
+		w.t.Error(err)
+	}
+	waiting := 0
+	for _, l := range w.lines {
+		waiting += w.spool.Waiting(l)
+	}
+	if got := w.spool.Stats(); len(got.Lines) != 0 || got.Broken != 0 || waiting != 0 {
+		w.t.Errorf("%d were put, and %d have ended: %+v", w.put, w.ended, got)
+	}
+	for _, l := range w.lines {
+		again := openTestSpool(w.t, copyOf(w.t, w.spool), Options{})
+		if whole, broken := takeAll(w.t, again, l); len(whole)+len(broken) != 0 {
+			w.t.Errorf("after a kill %d whole and %d broken ones come again", len(whole), len(broken))
+		}
+	}
+}
+
+// Several readers read a line, at its head and from anywhere, while others put into it and segments are
+// written anew below them, with tokens and topics of any bytes that are allowed: each record is held by
+// one reader at a time, ends once, and leaves nothing behind.
 func TestManyReaders(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{1, 17, 20_000} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
-			s := openTestSpool(t, t.TempDir(), Options{SpoolBytes: 4 << 20, SpoolDevice: 1 << 40}) // segments of 64 KiB
-			lines := []store.Line{mailLine, {App: "mail", Environment: "production", Topic: "com.\u2028\n\u007f é"}}
-			var mu sync.Mutex
-			held, ended, put := make(map[uint64]bool), 0, 0
-			take := func(list []store.SpoolRecord) {
-				mu.Lock()
-				defer mu.Unlock()
-				for _, r := range list {
-					if held[r.ID] {
-						t.Errorf("%d is in two hands", r.ID)
-					}
-					held[r.ID] = true
-				}
-			}
-			let := func(list []store.SpoolRecord, over bool) (keys []store.SpoolKey) {
-				mu.Lock()
-				defer mu.Unlock()
-				for _, r := range list {
-					if delete(held, r.ID); over {
-						ended++
-					}
-					keys = append(keys, r.SpoolKey)
-				}
-				return keys
-			}
-			over := func() bool {
-				mu.Lock()
-				defer mu.Unlock()
-				return ended >= 2*count
+			w := &readers{
+				t: t, each: count, held: make(map[uint64]bool),
+				spool: openTestSpool(t, t.TempDir(), Options{SpoolBytes: 4 << 20, SpoolDevice: 1 << 40}), // segments of 64 KiB
+				lines: []store.Line{mailLine, {App: "mail", Environment: "production", Topic: "com.\u2028\n\u007f é"}},
 			}
 			var working sync.WaitGroup
-			for i, l := range lines {
-				working.Go(func() { // puts
-					for from := 0; from < count; from += 500 {
-						list := spoolRecords(from, min(500, count-from))
-						for k := range list {
-							list[k].Token = append([]byte{0, 0xff, byte(i), '\n'}, list[k].Token[len("device "):]...)
-							list[k].Queued = k%50 == 49
-						}
-						if err := s.Put(ctx, store.SpoolBatch{Line: l, Records: list}); err != nil {
-							t.Error(err)
-							return
-						}
-						mu.Lock()
-						put += len(list)
-						mu.Unlock()
-						var keys []store.SpoolKey
-						for _, r := range list {
-							keys = append(keys, r.SpoolKey)
-						}
-						s.Return(l, keys...)
-					}
-				})
+			for i, l := range w.lines {
+				working.Go(func() { w.write(byte(i), l) })
 				for reader := range 3 {
-					working.Go(func() {
-						r := rand.New(rand.NewPCG(uint64(reader), 1))
-						for !over() && !t.Failed() {
-							var list []store.SpoolRecord
-							var err error
-							switch {
-							case reader == 0:
-								devices, failed := s.Devices(ctx, l, nil, 20)
-								for _, d := range devices {
-									more, _ := s.TakeOf(ctx, l, d.Token, 4, 1<<20)
-									list = append(list, more...)
-								}
-								err = failed
-							case r.IntN(4) == 0:
-								list, err = s.Sample(ctx, l, 64, func([]byte) bool { return r.IntN(2) == 0 })
-							default:
-								list, err = s.Take(ctx, l, 1+r.IntN(300), 1<<20)
-							}
-							if err != nil {
-								t.Error(err)
-								return
-							}
-							take(list)
-							back := list[:r.IntN(1+len(list)/4)]
-							s.Return(l, let(back, false)...)
-							s.Done(l, let(list[len(back):], true)...)
-						}
-					})
+					working.Go(func() { w.read(reader, l) })
 				}
 			}
 			working.Go(func() {
-				for !over() && !t.Failed() {
-					s.makeRoom(32)
+				for !w.over() {
+					w.spool.makeRoom(32)
 				}
 			})
 			working.Wait()
-			if ended != 2*count {
-				t.Errorf("%d have ended of %d: some were given twice", ended, 2*count)
-			}
-			if err := s.Flush(ctx); err != nil {
-				t.Error(err)
-			}
-			if got := s.Stats(); len(got.Lines) != 0 || got.Broken != 0 || s.Waiting(lines[0])+s.Waiting(lines[1]) != 0 {
-				t.Errorf("%d were put, and %d have ended: %+v", put, ended, got)
-			}
-			for _, l := range lines {
-				if whole, broken := takeAll(t, openTestSpool(t, copyOf(t, s), Options{}), l); len(whole)+len(broken) != 0 {
-					t.Errorf("behind a kill %d whole and %d broken ones come again", len(whole), len(broken))
-				}
-			}
+			w.checkEmpty()
 		})
 	}
 }
