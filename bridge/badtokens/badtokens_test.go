@@ -135,97 +135,109 @@ func TestBadTokensAreBounded(t *testing.T) {
 	}
 }
 
-// The model keeps all that ever happened to each token, and reads it anew for
-// each question.
+// model is the list in the plainest way: it keeps everything that happened to each token, and reads that
+// anew for each question.
+type model struct {
+	now     time.Time
+	history []refusalAt // since the flush, without tokens that were accepted or evicted
+	evicted uint64
+}
+
+type refusalAt struct {
+	token string
+	at    time.Time
+}
+
+// drop forgets a token.
+func (m *model) drop(token string) {
+	m.history = slices.DeleteFunc(m.history, func(x refusalAt) bool { return x.token == token })
+}
+
+// remembered gives the tokens that are remembered, the last refused first.
+func (m *model) remembered() (tokens []string) {
+	for _, x := range slices.Backward(m.history) {
+		if !slices.Contains(tokens, x.token) && m.now.Sub(x.at) < 2*badTokenRepeated {
+			tokens = append(tokens, x.token)
+		}
+	}
+	return tokens
+}
+
+// refused notes a refusal, for which the token refused longest ago may have to go.
+func (m *model) refused(token string, limit int) {
+	known := m.remembered()
+	if len(known) == limit && !slices.Contains(known, token) {
+		m.drop(known[limit-1])
+		m.evicted++
+	}
+	m.history = append(m.history, refusalAt{token, m.now})
+}
+
+// listed reports whether a token is listed, and when it was last refused.
+func (m *model) listed(token string) (at time.Time, listed bool) {
+	life := badTokenLife
+	for _, x := range m.history {
+		if x.token != token {
+			continue
+		}
+		life = badTokenLife
+		if !at.IsZero() && x.at.Sub(at) < 2*badTokenRepeated {
+			life = badTokenRepeated
+		}
+		at = x.at
+	}
+	return at, !at.IsZero() && m.now.Sub(at) < life
+}
+
+// check compares c with the model.
+func (m *model) check(t *rapid.T, c *List, tokens []string, limit int) {
+	listed := 0
+	for _, token := range tokens {
+		wantAt, want := m.listed(token)
+		at, _, got := c.Listed(inProduction(token), m.now)
+		if got != want || got && !at.Equal(wantAt) {
+			t.Fatalf("%s: got %v, %v; want %v, %v", token, at, got, wantAt, want)
+		}
+		if want {
+			listed++
+		}
+	}
+	if gotListed, gotEvicted := c.Figures(m.now); gotListed != listed || gotEvicted != m.evicted {
+		t.Fatalf("listed, evicted: got %d, %d; want %d, %d", gotListed, gotEvicted, listed, m.evicted)
+	}
+	if n, ring := c.list.len(), c.list.ringLen(); n != ring || n > limit || int64(n) != c.entries.Load() {
+		t.Fatalf("%d entries, %d in the ring, %d said", n, ring, c.entries.Load())
+	}
+}
+
+// Any history leaves the list and the model alike.
 func TestBadTokensAgainstModel(t *testing.T) {
 	const limit = 4
-	type refusalAt struct {
-		token string
-		at    time.Time
-	}
+	tokens := []string{"a", "b", "c", "d", "e", "f"}
+	passes := []time.Duration{1, time.Minute, 5 * time.Minute, 25 * time.Minute, time.Hour}
 	rapid.Check(t, func(t *rapid.T) {
 		c := New(badTokenLife, badTokenRepeated, limit)
-		now := time.Unix(1_700_000_000, 0)
-		var history []refusalAt // since the flush, without those accepted or evicted
-		var evicted uint64
-		drop := func(token string) {
-			kept := history[:0:0]
-			for _, x := range history {
-				if x.token != token {
-					kept = append(kept, x)
-				}
-			}
-			history = kept
-		}
-		remembered := func() (tokens []string) { // last refused first
-			seen := make(map[string]bool)
-			for i := len(history) - 1; i >= 0; i-- {
-				if x := history[i]; !seen[x.token] && now.Sub(x.at) < 2*badTokenRepeated {
-					seen[x.token] = true
-					tokens = append(tokens, x.token)
-				}
-			}
-			return tokens
-		}
-		refusedAt := func(token string) (at time.Time, listed bool) {
-			life := badTokenLife
-			for _, x := range history {
-				if x.token != token {
-					continue
-				}
-				life = badTokenLife
-				if !at.IsZero() && x.at.Sub(at) < 2*badTokenRepeated {
-					life = badTokenRepeated
-				}
-				at = x.at
-			}
-			return at, !at.IsZero() && now.Sub(at) < life
-		}
-		token := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"})
+		m := &model{now: time.Unix(1_700_000_000, 0)}
 		t.Repeat(map[string]func(*rapid.T){
 			"time": func(t *rapid.T) {
-				now = now.Add(rapid.SampledFrom([]time.Duration{1, time.Minute, 5 * time.Minute, 25 * time.Minute, time.Hour}).Draw(t, "passes"))
+				m.now = m.now.Add(rapid.SampledFrom(passes).Draw(t, "passes"))
 			},
 			"refused": func(t *rapid.T) {
-				tok := token.Draw(t, "token")
-				known := remembered()
-				if len(known) == limit && !slices.Contains(known, tok) {
-					drop(known[limit-1])
-					evicted++
-				}
-				c.Refused(inProduction(tok), now, "")
-				history = append(history, refusalAt{tok, now})
+				token := rapid.SampledFrom(tokens).Draw(t, "token")
+				c.Refused(inProduction(token), m.now, "")
+				m.refused(token, limit)
 			},
 			"accepted": func(t *rapid.T) {
-				tok := token.Draw(t, "token")
-				c.Accepted(inProduction(tok))
-				drop(tok)
+				token := rapid.SampledFrom(tokens).Draw(t, "token")
+				c.Accepted(inProduction(token))
+				m.drop(token)
 			},
-			"flush": func(t *rapid.T) {
-				c.Flush(now)
-				history = nil
-				now = now.Add(1)
+			"flush": func(*rapid.T) {
+				c.Flush(m.now)
+				m.history = nil
+				m.now = m.now.Add(1)
 			},
-			"": func(t *rapid.T) {
-				listed := 0
-				for _, tok := range []string{"a", "b", "c", "d", "e", "f"} {
-					wantAt, want := refusedAt(tok)
-					at, _, got := c.Listed(inProduction(tok), now)
-					if got != want || got && !at.Equal(wantAt) {
-						t.Fatalf("%s: got %v, %v; want %v, %v", tok, at, got, wantAt, want)
-					}
-					if want {
-						listed++
-					}
-				}
-				gotListed, gotEvicted := c.Figures(now)
-				if gotListed != listed || gotEvicted != evicted {
-					t.Fatalf("listed, evicted: got %d, %d; want %d, %d", gotListed, gotEvicted, listed, evicted)
-				}
-				if n, ring := c.list.len(), c.list.ringLen(); n != ring || n > limit || int64(n) != c.entries.Load() {
-					t.Fatalf("%d entries, %d in the ring, %d said", n, ring, c.entries.Load())
-				}
-			},
+			"": func(t *rapid.T) { m.check(t, c, tokens, limit) },
 		})
 	})
 }

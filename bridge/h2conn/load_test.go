@@ -128,8 +128,71 @@ func (s *counting) connection(nc net.Conn, after int, warned, refuses bool) {
 	}
 }
 
-// TestGoAwayInTheMiddle repeats what is said to be safe, on one connection after
-// the other: each request is processed once, none is lost.
+// repeater submits requests, and those again that were not processed, until all are answered.
+type repeater struct {
+	t     *testing.T
+	count int
+	over  chan struct{} // closed when all are answered
+
+	mu                 sync.Mutex
+	todo               []*Request
+	answered, repeated int
+}
+
+func newRepeater(t *testing.T, count int) *repeater {
+	p := &repeater{t: t, count: count, over: make(chan struct{}), todo: make([]*Request, count)}
+	for i := range p.todo {
+		p.todo[i] = &Request{Prefix: wirePrefix, Path: fmt.Appendf(nil, "/%d", i), Body: []byte("{}")}
+	}
+	return p
+}
+
+// alone takes the lock for a callback. Callbacks come one at a time, so it is free.
+func (p *repeater) alone() (leave func()) {
+	if !p.mu.TryLock() {
+		p.t.Error("two callbacks at once")
+		p.mu.Lock()
+	}
+	return p.mu.Unlock
+}
+
+// submit submits what there is room for. The caller holds mu.
+func (p *repeater) submit(c *Conn) {
+	n, _ := c.Submit(p.todo)
+	p.todo = p.todo[n:]
+}
+
+func (p *repeater) room(c *Conn) {
+	defer p.alone()()
+	p.submit(c)
+}
+
+func (p *repeater) complete(c *Conn, done []*Request) {
+	defer p.alone()()
+	for _, r := range done {
+		switch r.Fate {
+		case Answered:
+			p.answered++
+		case Unprocessed:
+			var g *GoAway
+			var reset http2.StreamError
+			if !errors.As(r.Err, &g) && !errors.As(r.Err, &reset) {
+				p.t.Errorf("%s is unprocessed because %v", r.Path, r.Err)
+			}
+			p.repeated++
+			p.todo = append(p.todo, r)
+		default:
+			p.t.Errorf("%s: %v because %v", r.Path, r.Fate, r.Err)
+		}
+	}
+	p.submit(c)
+	if p.answered == p.count {
+		close(p.over)
+	}
+}
+
+// TestGoAwayInTheMiddle repeats what may safely be repeated, on one connection after
+// another: each request is processed once, and none is lost.
 func TestGoAwayInTheMiddle(t *testing.T) {
 	count := 20000
 	if *long {
@@ -141,51 +204,7 @@ func TestGoAwayInTheMiddle(t *testing.T) {
 	}
 	s := &counting{t: t, ln: ln, random: rand.New(rand.NewPCG(1, 2)), got: make(map[string]int, count)}
 	s.wg.Go(s.serve)
-
-	var mu sync.Mutex
-	todo := make([]*Request, count)
-	for i := range todo {
-		todo[i] = &Request{Prefix: wirePrefix, Path: fmt.Appendf(nil, "/%d", i), Body: []byte("{}")}
-	}
-	answered, repeated := 0, 0
-	over := make(chan struct{})
-	submit := func(c *Conn) { // with mu
-		n, _ := c.Submit(todo)
-		todo = todo[n:]
-	}
-	alone := func() (leave func()) { // callbacks come one after the other
-		if !mu.TryLock() {
-			t.Error("two callbacks at once")
-			mu.Lock()
-		}
-		return mu.Unlock
-	}
-	cfg := Config{Room: func(c *Conn) {
-		defer alone()()
-		submit(c)
-	}, Complete: func(c *Conn, done []*Request) {
-		defer alone()()
-		for _, r := range done {
-			switch r.Fate {
-			case Answered:
-				answered++
-			case Unprocessed:
-				var g *GoAway
-				var reset http2.StreamError
-				if !errors.As(r.Err, &g) && !errors.As(r.Err, &reset) {
-					t.Errorf("%s is unprocessed because %v", r.Path, r.Err)
-				}
-				repeated++
-				todo = append(todo, r)
-			default:
-				t.Errorf("%s: %v because %v", r.Path, r.Fate, r.Err)
-			}
-		}
-		submit(c)
-		if answered == count {
-			close(over)
-		}
-	}}
+	p := newRepeater(t, count)
 	connections := 0
 	deadline := time.After(testPatience)
 	for run := true; run; connections++ {
@@ -193,13 +212,13 @@ func TestGoAwayInTheMiddle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := New(nc, cfg)
+		c := New(nc, Config{Room: p.room, Complete: p.complete})
 		select {
 		case <-c.Done():
-		case <-over:
+		case <-p.over:
 			run = false
 		case <-deadline:
-			t.Fatalf("answered %d of %d", answered, count)
+			t.Fatalf("answered %d of %d", p.answered, count)
 		}
 		c.Close()
 		<-c.Done()
@@ -214,10 +233,10 @@ func TestGoAwayInTheMiddle(t *testing.T) {
 			t.Errorf("%s was processed %d times", path, n)
 		}
 	}
-	if connections < 3 || repeated == 0 {
-		t.Errorf("%d connections, %d requests repeated: the test shows nothing", connections, repeated)
+	if connections < 3 || p.repeated == 0 {
+		t.Errorf("%d connections, %d requests repeated: the test shows nothing", connections, p.repeated)
 	}
-	t.Logf("%d connections, %d requests repeated", connections, repeated)
+	t.Logf("%d connections, %d requests repeated", connections, p.repeated)
 }
 
 // TestUnrest has everything at once on one connection: answers in any order,

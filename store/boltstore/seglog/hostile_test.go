@@ -208,42 +208,36 @@ func TestTornAnywhere(t *testing.T) {
 	}
 }
 
-// A crash at any moment while segments are written anew leaves each record once: what is in
-// the log, in the old segments or in the new one.
-func TestWrittenAnewAtAnyMoment(t *testing.T) {
-	dir := t.TempDir()
+// sparse makes a log in dir of which one record in four is left, and gives the IDs of those that are.
+func sparse(t *testing.T, dir string) (l *Log, left []uint64) {
+	t.Helper()
 	l, tally := openLog(t, dir)
-	var want []uint64
 	for id := uint64(1); id <= 12; id++ {
-		o := put(t, l, tally, id)
-		switch {
-		case id%4 == 0:
-			want = append(want, id)
-		default:
+		if o := put(t, l, tally, id); id%4 != 0 {
 			l.End(o)
+			continue
 		}
-		if id%4 == 0 {
-			l.Roll()
-		}
+		left = append(left, id)
+		l.Roll()
 	}
-	want = append(want, 13)
 	put(t, l, tally, 13)
 	if err := l.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	before := imageOf(t, dir)
-	if !l.Clean(2) {
-		t.Fatal("nothing is written anew")
-	}
-	after := imageOf(t, dir)
-	var to string
-	var added, removed []string
+	return l, append(left, 13)
+}
+
+// rewritten gives the segment that is new in after, and the files of before that are gone, sorted: .done,
+// .log and .sum of one segment after another.
+func rewritten(t *testing.T, before, after image) (segment string, removed []string) {
+	t.Helper()
+	var added []string
 	for name := range after {
 		if before[name] == nil {
 			added = append(added, name)
-		}
-		if before[name] == nil && strings.HasSuffix(name, segmentEnd) {
-			to = name
+			if strings.HasSuffix(name, segmentEnd) {
+				segment = name
+			}
 		}
 	}
 	for name := range before {
@@ -251,33 +245,52 @@ func TestWrittenAnewAtAnyMoment(t *testing.T) {
 			removed = append(removed, name)
 		}
 	}
-	slices.Sort(removed) // .done, .log and .sum of one after another
-	if to == "" || len(removed) < 6 {
+	slices.Sort(removed)
+	if segment == "" || len(removed) < 6 {
 		t.Fatalf("there came %v, there went %v", added, removed)
 	}
+	return segment, removed
+}
+
+// A crash at any moment while segments are written anew leaves each record once: what is in
+// the log, in the old segments or in the new one.
+func TestWrittenAnewAtAnyMoment(t *testing.T) {
+	dir := t.TempDir()
+	l, want := sparse(t, dir)
+	before := imageOf(t, dir)
+	if !l.Clean(2) {
+		t.Fatal("nothing is written anew")
+	}
+	after := imageOf(t, dir)
+	to, removed := rewritten(t, before, after)
 	state := maps.Clone(before)
 	check := func(what string) {
 		t.Helper()
 		checkThere(t, what, state.write(t), want)
 	}
-	part := after[to]
+
+	// First the new segment is written, under another name, and its summary.
+	part, summary := after[to], strings.TrimSuffix(to, segmentEnd)+summaryEnd
 	for size := 0; size <= len(part); size += 7 {
 		state[to+newEnd] = part[:size]
 		check(fmt.Sprintf("%d bytes of the new one", size))
 	}
 	state[to+newEnd] = part
-	summary := strings.TrimSuffix(to, segmentEnd) + summaryEnd
 	for size := 0; size <= len(after[summary]); size += 5 {
 		state[summary+newEnd] = after[summary][:size]
 		check(fmt.Sprintf("%d bytes of its summary", size))
 	}
+
+	// Then both get their names.
 	delete(state, summary+newEnd)
 	state[summary] = after[summary]
 	check("its summary")
 	delete(state, to+newEnd)
 	state[to] = part
 	check("both the old and the new")
-	for _, name := range removed { // in which order ever they go
+
+	// Then the old ones go, in any order: segments first, and what stands beside them.
+	for _, name := range removed {
 		state := maps.Clone(state)
 		delete(state, name)
 		if strings.HasSuffix(name, segmentEnd) {
