@@ -108,7 +108,7 @@ func TestShutdownLeavesNothingAsked(t *testing.T) {
 			s := openStore(t, t.TempDir(), boltstore.Options{})
 			first := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
 			session, p := open(t, first, Origin{})
-			const count, devices = 60, 3 // one at a time of each: for three seconds at least
+			const count, devices = 180, 3 // one at a time of each: for nine seconds at least
 			pushInOrder(t, session, p, 0, devices, count)
 			session.Close(nil)
 			if err := first.Shutdown(seeming{within(t), time.Now().Add(1500 * time.Millisecond)}); err != nil {
