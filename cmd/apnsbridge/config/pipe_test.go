@@ -18,10 +18,16 @@ func TestPipes(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	begin := time.Now()
-	if _, err := ReadBounded(path, 10); err == nil || !strings.Contains(err.Error(), "nothing comes through it") ||
-		time.Since(begin) > patience/2 {
-		t.Errorf("without a writer: got %v after %v", err, time.Since(begin))
+	took := patience
+	for try := 0; try < 10 && took > patience/2; try++ { // a busy machine may have something else to do meanwhile
+		begin := time.Now()
+		if _, err := ReadBounded(path, 10); err == nil || !strings.Contains(err.Error(), "nothing comes through it") {
+			t.Errorf("without a writer: got %v", err)
+		}
+		took = time.Since(begin)
+	}
+	if took > patience/2 {
+		t.Errorf("without a writer it takes %v", took)
 	}
 	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "nothing comes through it") {
 		t.Errorf("as the configuration: got %v", err)
