@@ -61,7 +61,8 @@
 // the order of the episode, from the first that has not come again, are taken for
 // resends under any number: behind the packet on the failed connection itself, and
 // on a later one of a kind of which another program is known to keep its numbers. So
-// are those with which a later connection begins, under numbers of any kind.
+// are those with which a later connection begins, under numbers of any kind; what goes
+// before them there may be the failed one, or others that were not delivered.
 //
 // An episode ends at once if the provider cannot have read the packet: it ended
 // its side before, and its kernel then refused the packet; or if the provider
