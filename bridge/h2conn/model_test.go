@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"testing"
 	"time"
@@ -201,180 +202,230 @@ func setting(id http2.SettingID, v uint32) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(id)), u32(v)...)
 }
 
-// TestHistories lets rapid play server, network and clock.
-func TestHistories(t *testing.T) {
-	prefixes := make([]*Prefix, 40) // more than the cache, more than the table
+// history is a world, and what else its random history needs.
+type history struct {
+	*world
+	config   *Config
+	prefixes []*Prefix
+	goAway   uint32 // the last stream that a GOAWAY has named
+	serial   int    // of the latest request
+}
+
+// submit submits a request, and checks that it is taken if there is room.
+func (w *history) submit(t *rapid.T) {
+	w.serial++
+	prefix := rapid.OneOf(rapid.SampledFrom(w.prefixes[:3]), rapid.SampledFrom(w.prefixes)).Draw(t, "prefix")
+	body := rapid.SampledFrom([]int{0, 1, 200, 20000, 70000}).Draw(t, "body")
+	r := &Request{
+		Prefix: prefix, Path: fmt.Appendf(nil, "/%d", w.serial), Body: bytes.Repeat([]byte{byte(w.serial)}, body),
+		Timeout: time.Duration(rapid.IntRange(1, 1000).Draw(t, "timeout")),
+	}
+	if rapid.Bool().Draw(t, "fields") {
+		size := rapid.SampledFrom([]int{0, 300, 40000}).Draw(t, "field")
+		r.Fields = []Field{{"apns-id", []byte("id")}, {"x", bytes.Repeat([]byte("y"), size)}}
+	}
+	room := w.m.room()
+	if limit := min(w.limit, w.config.MaxStreams); room > 0 && room != limit-w.m.open {
+		t.Fatalf("room %d with %d of %d streams open", room, w.m.open, limit)
+	}
+	err := w.m.submit(r, w.now)
+	switch {
+	case w.goAway != math.MaxInt32 || w.m.state == Draining:
+		if err != ErrDraining {
+			t.Fatalf("got %v, want ErrDraining", err)
+		}
+	case room == 0:
+		if err != ErrNoRoom {
+			t.Fatalf("got %v, want ErrNoRoom", err)
+		}
+	case err != nil:
+		t.Fatal(err)
+	default:
+		w.streams[r.stream] = &seen{req: r, window: w.initial}
+		w.unhanded = append(w.unhanded, r)
+		w.deadline[r] = w.now + int64(r.Timeout)
+	}
+	w.collect()
+}
+
+// requests are what the connection's user does.
+func (w *history) requests() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"submit":    w.submit,
+		"hand over": func(*rapid.T) { w.handOver() },
+		"cancel": func(t *rapid.T) {
+			for _, s := range w.m.at {
+				if s.id != 0 {
+					w.ends(s.req, Canceled)
+					w.m.cancel(w.m.find(s.id), Canceled, errCanceled)
+					break
+				}
+			}
+			w.collect()
+		},
+	}
+}
+
+// answers are how the server ends streams.
+func (w *history) answers() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"answer": func(t *rapid.T) {
+			id, s := w.atServer()
+			if rapid.Bool().Draw(t, "body") {
+				w.send(http2.FrameHeaders, http2.FlagHeadersEndHeaders, id, block(":status=400"))
+				w.close(s, Answered)
+				w.send(http2.FrameData, http2.FlagDataEndStream, id, []byte("no"))
+			} else {
+				w.close(s, Answered)
+				w.send(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id, block(":status=200"))
+			}
+		},
+		"refuse": func(*rapid.T) {
+			id, s := w.atServer()
+			w.close(s, Unprocessed)
+			w.send(http2.FrameRSTStream, 0, id, u32(uint32(http2.ErrCodeRefusedStream)))
+		},
+		"reset": func(*rapid.T) {
+			id, s := w.atServer()
+			w.close(s, Unanswered)
+			w.send(http2.FrameRSTStream, 0, id, u32(uint32(http2.ErrCodeInternal)))
+		},
+		"goaway": func(t *rapid.T) {
+			last := uint32(math.MaxInt32)
+			if rapid.IntRange(0, 3).Draw(t, "real") == 0 {
+				last = rapid.Uint32Range(0, w.m.next+5).Draw(t, "last")
+			}
+			w.goAway = min(w.goAway, last)
+			for id, s := range w.streams {
+				if id > last {
+					w.close(s, Unprocessed)
+				}
+			}
+			w.send(http2.FrameGoAway, 0, 0, append(u32(last), u32(0)...))
+		},
+	}
+}
+
+// settings are what the server sets, and the windows that it opens.
+func (w *history) settings() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"limit": func(t *rapid.T) {
+			w.limit = rapid.SampledFrom([]int{0, 1, 5, 1000}).Draw(t, "limit")
+			w.send(http2.FrameSettings, 0, 0, setting(http2.SettingMaxConcurrentStreams, uint32(w.limit)))
+		},
+		"windows": func(t *rapid.T) {
+			v := int64(rapid.SampledFrom([]int{0, 1, 100, 65535, 200000}).Draw(t, "initial"))
+			w.handOver() // what is on its way was written under the old one
+			for _, s := range w.streams {
+				s.window += v - w.initial
+			}
+			w.initial = v
+			w.send(http2.FrameSettings, 0, 0, setting(http2.SettingInitialWindowSize, uint32(v)))
+		},
+		"table": func(t *rapid.T) {
+			w.handOver()
+			v := rapid.SampledFrom([]uint32{0, 50, 300, 4096, 65536}).Draw(t, "size")
+			w.send(http2.FrameSettings, 0, 0, setting(http2.SettingHeaderTableSize, v))
+			w.table.SetAllowedMaxDynamicTableSize(v)
+		},
+		"frame size": func(t *rapid.T) {
+			w.handOver()
+			w.frame = rapid.SampledFrom([]int{minMaxFrame, 20000, 1 << 20}).Draw(t, "size")
+			w.send(http2.FrameSettings, 0, 0, setting(http2.SettingMaxFrameSize, uint32(w.frame)))
+		},
+		"more for the connection": func(t *rapid.T) {
+			n := rapid.SampledFrom([]uint32{1, 1000, 100000}).Draw(t, "bytes")
+			w.window += int64(n)
+			w.send(http2.FrameWindowUpdate, 0, 0, u32(n))
+		},
+		"more for a stream": func(t *rapid.T) {
+			id, s := w.atServer()
+			n := rapid.SampledFrom([]uint32{1, 1000, 100000}).Draw(t, "bytes")
+			s.window += int64(n)
+			w.send(http2.FrameWindowUpdate, 0, id, u32(n))
+		},
+	}
+}
+
+// pass lets time pass, and checks that requests end at their deadlines.
+func (w *history) pass(t *rapid.T) {
+	w.now += int64(rapid.IntRange(1, 50).Draw(t, "passes"))
+	for r, d := range w.deadline {
+		if d <= w.now {
+			w.ends(r, TimedOut)
+		}
+	}
+	w.m.expire(w.now)
+	for _, d := range w.deadline {
+		if d < w.m.earliest {
+			t.Fatalf("earliest deadline is %d, want %d at most", w.m.earliest, d)
+		}
+	}
+	if w.m.earliest <= w.now {
+		t.Fatalf("earliest deadline is %d at %d", w.m.earliest, w.now)
+	}
+	w.collect()
+}
+
+// finish opens all windows, so that every body arrives, and then loses the connection.
+func (w *history) finish(t *rapid.T) {
+	w.handOver()
+	w.window += 1 << 28
+	w.send(http2.FrameWindowUpdate, 0, 0, u32(1<<28))
+	for _, s := range w.streams {
+		s.window += 1<<24 - w.initial
+	}
+	w.send(http2.FrameSettings, 0, 0, setting(http2.SettingInitialWindowSize, 1<<24))
+	if rapid.Bool().Draw(t, "all arrives") {
+		w.handOver()
+		for id, s := range w.streams {
+			if !s.closed && (!s.ended || !bytes.Equal(s.body, s.req.Body)) {
+				t.Fatalf("stream %d: %d of %d bytes have come", id, len(s.body), len(s.req.Body))
+			}
+		}
+	}
+	for r := range w.deadline {
+		if w.handed(r) {
+			w.ends(r, Unanswered)
+		} else {
+			w.ends(r, Unprocessed)
+		}
+	}
+	if !w.m.end(http2.ErrCodeNo, errEOF) || w.m.end(http2.ErrCodeNo, errEOF) {
+		t.Fatal("a connection ends once")
+	}
+	w.collect()
+}
+
+// manyPrefixes are more than the cache and the table can hold.
+func manyPrefixes(t *testing.T) []*Prefix {
+	t.Helper()
+	prefixes := make([]*Prefix, 40)
 	for i := range prefixes {
-		p, err := NewPrefix("POST", "https", "example.com", Field{"authorization", bytes.Repeat([]byte{byte('0' + i)}, 10*i)}, Field{"apns-topic", fmt.Appendf(nil, "topic-%d", i%7)})
+		p, err := NewPrefix("POST", "https", "example.com",
+			Field{"authorization", bytes.Repeat([]byte{byte('0' + i)}, 10*i)}, Field{"apns-topic", fmt.Appendf(nil, "topic-%d", i%7)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		prefixes[i] = p
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		cfg := Config{MaxStreams: rapid.IntRange(1, 20).Draw(t, "MaxStreams"), WriteBytes: rapid.SampledFrom([]int{100, 1000, 1 << 20}).Draw(t, "WriteBytes")}.withDefaults()
-		w := newWorld(t, &cfg)
-		goAway := uint32(math.MaxInt32)
-		serial := 0
-		actions := map[string]func(*rapid.T){
-			"submit": func(t *rapid.T) {
-				serial++
-				r := &Request{Prefix: rapid.OneOf(rapid.SampledFrom(prefixes[:3]), rapid.SampledFrom(prefixes)).Draw(t, "prefix"), Path: fmt.Appendf(nil, "/%d", serial),
-					Body:    bytes.Repeat([]byte{byte(serial)}, rapid.SampledFrom([]int{0, 1, 200, 20000, 70000}).Draw(t, "body")),
-					Timeout: time.Duration(rapid.IntRange(1, 1000).Draw(t, "timeout"))}
-				if rapid.Bool().Draw(t, "fields") {
-					r.Fields = []Field{{"apns-id", []byte("id")}, {"x", bytes.Repeat([]byte("y"), rapid.SampledFrom([]int{0, 300, 40000}).Draw(t, "field"))}}
-				}
-				room := w.m.room()
-				if limit := min(w.limit, cfg.MaxStreams); room > 0 && room != limit-w.m.open {
-					t.Fatalf("room %d with %d of %d streams open", room, w.m.open, limit)
-				}
-				err := w.m.submit(r, w.now)
-				switch {
-				case goAway != math.MaxInt32 || w.m.state == Draining:
-					if err != ErrDraining {
-						t.Fatalf("got %v, want ErrDraining", err)
-					}
-				case room == 0:
-					if err != ErrNoRoom {
-						t.Fatalf("got %v, want ErrNoRoom", err)
-					}
-				case err != nil:
-					t.Fatal(err)
-				default:
-					w.streams[r.stream] = &seen{req: r, window: w.initial}
-					w.unhanded = append(w.unhanded, r)
-					w.deadline[r] = w.now + int64(r.Timeout)
-				}
-				w.collect()
-			},
-			"hand over": func(*rapid.T) { w.handOver() },
-			"answer": func(t *rapid.T) {
-				id, s := w.atServer()
-				if rapid.Bool().Draw(t, "body") {
-					w.send(http2.FrameHeaders, http2.FlagHeadersEndHeaders, id, block(":status=400"))
-					w.close(s, Answered)
-					w.send(http2.FrameData, http2.FlagDataEndStream, id, []byte("no"))
-				} else {
-					w.close(s, Answered)
-					w.send(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id, block(":status=200"))
-				}
-			},
-			"refuse": func(*rapid.T) {
-				id, s := w.atServer()
-				w.close(s, Unprocessed)
-				w.send(http2.FrameRSTStream, 0, id, u32(uint32(http2.ErrCodeRefusedStream)))
-			},
-			"reset": func(*rapid.T) {
-				id, s := w.atServer()
-				w.close(s, Unanswered)
-				w.send(http2.FrameRSTStream, 0, id, u32(uint32(http2.ErrCodeInternal)))
-			},
-			"cancel": func(t *rapid.T) {
-				for _, s := range w.m.at {
-					if s.id != 0 {
-						w.ends(s.req, Canceled)
-						w.m.cancel(w.m.find(s.id), Canceled, errCanceled)
-						break
-					}
-				}
-				w.collect()
-			},
-			"goaway": func(t *rapid.T) {
-				last := uint32(math.MaxInt32)
-				if rapid.IntRange(0, 3).Draw(t, "real") == 0 {
-					last = rapid.Uint32Range(0, w.m.next+5).Draw(t, "last")
-				}
-				goAway = min(goAway, last)
-				for id, s := range w.streams {
-					if id > last {
-						w.close(s, Unprocessed)
-					}
-				}
-				w.send(http2.FrameGoAway, 0, 0, append(u32(last), u32(0)...))
-			},
-			"limit": func(t *rapid.T) {
-				w.limit = rapid.SampledFrom([]int{0, 1, 5, 1000}).Draw(t, "limit")
-				w.send(http2.FrameSettings, 0, 0, setting(http2.SettingMaxConcurrentStreams, uint32(w.limit)))
-			},
-			"windows": func(t *rapid.T) {
-				v := int64(rapid.SampledFrom([]int{0, 1, 100, 65535, 200000}).Draw(t, "initial"))
-				w.handOver() // what is on its way was written under the old one
-				for _, s := range w.streams {
-					s.window += v - w.initial
-				}
-				w.initial = v
-				w.send(http2.FrameSettings, 0, 0, setting(http2.SettingInitialWindowSize, uint32(v)))
-			},
-			"table": func(t *rapid.T) {
-				w.handOver()
-				v := rapid.SampledFrom([]uint32{0, 50, 300, 4096, 65536}).Draw(t, "size")
-				w.send(http2.FrameSettings, 0, 0, setting(http2.SettingHeaderTableSize, v))
-				w.table.SetAllowedMaxDynamicTableSize(v)
-			},
-			"frame size": func(t *rapid.T) {
-				w.handOver()
-				w.frame = rapid.SampledFrom([]int{minMaxFrame, 20000, 1 << 20}).Draw(t, "size")
-				w.send(http2.FrameSettings, 0, 0, setting(http2.SettingMaxFrameSize, uint32(w.frame)))
-			},
-			"more for the connection": func(t *rapid.T) {
-				n := rapid.SampledFrom([]uint32{1, 1000, 100000}).Draw(t, "bytes")
-				w.window += int64(n)
-				w.send(http2.FrameWindowUpdate, 0, 0, u32(n))
-			},
-			"more for a stream": func(t *rapid.T) {
-				id, s := w.atServer()
-				n := rapid.SampledFrom([]uint32{1, 1000, 100000}).Draw(t, "bytes")
-				s.window += int64(n)
-				w.send(http2.FrameWindowUpdate, 0, id, u32(n))
-			},
-			"time": func(t *rapid.T) {
-				w.now += int64(rapid.IntRange(1, 50).Draw(t, "passes"))
-				for r, d := range w.deadline {
-					if d <= w.now {
-						w.ends(r, TimedOut)
-					}
-				}
-				w.m.expire(w.now)
-				for _, d := range w.deadline {
-					if d < w.m.earliest {
-						t.Fatalf("earliest deadline is %d, want %d at most", w.m.earliest, d)
-					}
-				}
-				if w.m.earliest <= w.now {
-					t.Fatalf("earliest deadline is %d at %d", w.m.earliest, w.now)
-				}
-				w.collect()
-			},
-		}
-		t.Repeat(actions)
+	return prefixes
+}
 
-		// With all windows open every body arrives, and then the connection is lost.
-		w.handOver()
-		w.window += 1 << 28
-		w.send(http2.FrameWindowUpdate, 0, 0, u32(1<<28))
-		for _, s := range w.streams {
-			s.window += 1<<24 - w.initial
-		}
-		w.send(http2.FrameSettings, 0, 0, setting(http2.SettingInitialWindowSize, 1<<24))
-		if rapid.Bool().Draw(t, "all arrives") {
-			w.handOver()
-			for id, s := range w.streams {
-				if !s.closed && (!s.ended || !bytes.Equal(s.body, s.req.Body)) {
-					t.Fatalf("stream %d: %d of %d bytes have come", id, len(s.body), len(s.req.Body))
-				}
-			}
-		}
-		for r := range w.deadline {
-			if w.handed(r) {
-				w.ends(r, Unanswered)
-			} else {
-				w.ends(r, Unprocessed)
-			}
-		}
-		if !w.m.end(http2.ErrCodeNo, errEOF) || w.m.end(http2.ErrCodeNo, errEOF) {
-			t.Fatal("a connection ends once")
-		}
-		w.collect()
+// TestHistories lets rapid play server, network and clock.
+func TestHistories(t *testing.T) {
+	prefixes := manyPrefixes(t)
+	rapid.Check(t, func(t *rapid.T) {
+		config := Config{
+			MaxStreams: rapid.IntRange(1, 20).Draw(t, "MaxStreams"),
+			WriteBytes: rapid.SampledFrom([]int{100, 1000, 1 << 20}).Draw(t, "WriteBytes"),
+		}.withDefaults()
+		w := &history{world: newWorld(t, &config), config: &config, prefixes: prefixes, goAway: math.MaxInt32}
+		actions := map[string]func(*rapid.T){"time": w.pass}
+		maps.Copy(actions, w.requests())
+		maps.Copy(actions, w.answers())
+		maps.Copy(actions, w.settings())
+		t.Repeat(actions)
+		w.finish(t)
 	})
 }
