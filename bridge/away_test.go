@@ -64,7 +64,8 @@ func TestTenMinutesAway(t *testing.T) {
 	if limit := st.Limits.QueuedBytes; most > limit+sessions<<10 || grown > 2*limit {
 		t.Errorf("%d bytes were queued at most, and the heap has grown by %d; queued_bytes is %d", most, grown, limit)
 	}
-	t.Logf("%d on disk in %d bytes, %d bytes queued at most, heap grown by %d", s.Spool().Waiting(mailLine), s.Spool().Stats().Bytes, most, grown)
+	t.Logf("%d on disk in %d bytes, %d bytes queued at most, heap grown by %d",
+		s.Spool().Waiting(mailLine), s.Spool().Stats().Bytes, most, grown)
 
 	setScenario(t, sim, apnssim.Scenario{})
 	clock.forward(2 * time.Minute) // the longest wait of a door
@@ -75,7 +76,8 @@ func TestTenMinutesAway(t *testing.T) {
 	total := sessions * minutes * each
 	checkOrder(t, sim, total-expiring)
 	if got := b.Stats().Apps["mail"]; got.Expired != uint64(expiring) || got.Dropped != 0 || got.Taken != uint64(total) {
-		t.Errorf("of %d taken %d have expired and %d were given up, want %d, %d and 0", got.Taken, got.Expired, got.Dropped, total, expiring)
+		t.Errorf("of %d taken %d have expired and %d were given up, want %d, %d and 0",
+			got.Taken, got.Expired, got.Dropped, total, expiring)
 	}
 	checkEmpty(t, b, s)
 }

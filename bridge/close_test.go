@@ -83,7 +83,8 @@ func TestClosedWhileSending(t *testing.T) {
 			b.Close()
 			st := b.Stats()
 			if app := st.Apps["mail"]; st.Unsettled != 0 || int(app.Abandoned)+app.Waiting.OnDisk != 1 || app.Accepted != 0 {
-				t.Errorf("%d unsettled, %d abandoned, %d on disk, %d accepted", st.Unsettled, app.Abandoned, app.Waiting.OnDisk, app.Accepted)
+				t.Errorf("%d unsettled, %d abandoned, %d on disk, %d accepted",
+					st.Unsettled, app.Abandoned, app.Waiting.OnDisk, app.Accepted)
 			}
 		})
 	}

@@ -134,10 +134,12 @@ func (o *ordeal) checkEver(f fate, problem []string) {
 		ended = st.Accepted // of a connection that brings a few answers
 	}
 	if st.Accepted != uint64(o.sim.Stats().Accepted) || o.sim.Stats().Duplicates != 0 {
-		o.t.Errorf("%d are counted as accepted, APNs has accepted %d, %d twice", st.Accepted, o.sim.Stats().Accepted, o.sim.Stats().Duplicates)
+		o.t.Errorf("%d are counted as accepted, APNs has accepted %d, %d twice",
+			st.Accepted, o.sim.Stats().Accepted, o.sim.Stats().Duplicates)
 	}
 	if int(ended)+st.Waiting.Notifications != o.pushed {
-		o.t.Errorf("of %d, %d have come to the end that they should, and %d wait: %+v", o.pushed, ended, st.Waiting.Notifications, st)
+		o.t.Errorf("of %d, %d have come to the end that they should, and %d wait: %+v",
+			o.pushed, ended, st.Waiting.Notifications, st)
 	}
 	if (f == throttled || f == amended || f == blamed || f == gone) && st.Waiting.Notifications != 0 {
 		o.t.Errorf("%d wait", st.Waiting.Notifications)

@@ -260,7 +260,8 @@ func TestOneRepeatOnly(t *testing.T) {
 			// A kill or an end may fall between an attempt and its flags: bridge.Close
 			// does not, it writes them.
 			if most := slices.Max(counts); most > 2 || len(times) != count || dropped != count {
-				t.Errorf("%d devices were asked for at most %d times, %d given up; want %d, 2 and %d", len(times), most, dropped, count, count)
+				t.Errorf("%d devices were asked for at most %d times, %d given up; want %d, 2 and %d",
+					len(times), most, dropped, count, count)
 			}
 		})
 	}

@@ -127,7 +127,9 @@ func TestCredentialHold(t *testing.T) {
 	pushInOrder(t, s, p, 0, 20, 20)
 	until(t, "all wait", func() bool { return gateOf(b, "mail").AtDoor == 20 })
 	clock.forward(time.Second)
-	until(t, "another device is tried soon", func() bool { return gateOf(b, "mail").Probes == 1 && gateOf(b, "mail").AtDoor == 20 })
+	until(t, "another device is tried soon", func() bool {
+		return gateOf(b, "mail").Probes == 1 && gateOf(b, "mail").AtDoor == 20
+	})
 	asked := sim.Stats().Received
 	clock.forward(heldPeriod/2 - 5*time.Second)
 	pushInOrder(t, s, p, 100, 20, 80)

@@ -126,7 +126,9 @@ func TestAcceptanceSpeaksForItsOwn(t *testing.T) {
 					session, p := open(t, g.Bridge, Origin{})
 					const count = 300
 					pushMany(t, session, p, 0, count)
-					until(t, "all are accepted", func() bool { return g.Stats().Apps["mail"].Accepted == count && g.Stats().Unsettled == 0 })
+					until(t, "all are accepted", func() bool {
+						return g.Stats().Apps["mail"].Accepted == count && g.Stats().Unsettled == 0
+					})
 					setScenario(t, sim, apnssim.Scenario{Reasons: badTokenRule})
 					change(&app)
 					if restart {

@@ -54,7 +54,8 @@ func TestFirstFailureIsReportedOnce(t *testing.T) {
 	}
 	st := b.Stats().Apps["mail"]
 	if ended := st.Accepted + st.BadTokens + st.Unregistered; st.Conversation.Packets != sessions || ended != sessions*count {
-		t.Errorf("%d reported, %d came to an end; want %d, %d: %+v", st.Conversation.Packets, ended, sessions, sessions*count, st)
+		t.Errorf("%d reported, %d came to an end; want %d, %d: %+v",
+			st.Conversation.Packets, ended, sessions, sessions*count, st)
 	}
 	// The second bad token is behind the packet: its provider will ask again.
 	if got := len(feedback.tokens()); got != sessions {

@@ -112,7 +112,8 @@ func TestChaosInDoubt(t *testing.T) {
 	for _, p := range c.resenders {
 		all.count(t, p, arrivals, listed)
 	}
-	t.Logf("%d accepted, %d named, %d listed, %d lost of %d that were given up", all.accepted, all.named, all.listed, len(all.lost), c.gaveUp)
+	t.Logf("%d accepted, %d named, %d listed, %d lost of %d that were given up",
+		all.accepted, all.named, all.listed, len(all.lost), c.gaveUp)
 	if len(all.lost) > c.gaveUp {
 		t.Errorf("%d are lost, and %d were given up", len(all.lost), c.gaveUp)
 	}

@@ -118,7 +118,9 @@ func TestFloodBehindPacket(t *testing.T) {
 				return n.Append(to)
 			}
 			write(servertest.Enhanced(servertest.Token("bad0", 1), 1))
-			servertest.WaitFor(t, "the response is written", func() bool { return w.Metric(t, "apnsbridge_packets_written_total") == 1 })
+			servertest.WaitFor(t, "the response is written", func() bool {
+				return w.Metric(t, "apnsbridge_packets_written_total") == 1
+			})
 			if err := w.Sim.SetScenario(apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}); err != nil {
 				t.Fatal(err)
 			}

@@ -171,7 +171,8 @@ func (k *killed) check(t *testing.T, writers []*writer) {
 	arrivals := k.arrivals(t)
 	r := findRepeats(t, k.ends, arrivals)
 	if len(r.doubled)+len(r.twice) > 0 {
-		t.Errorf("%d notifications have two names, and some were delivered twice by %d processes: %v", len(r.doubled), len(r.twice), r.twice)
+		t.Errorf("%d notifications have two names, and some were delivered twice by %d processes: %v",
+			len(r.doubled), len(r.twice), r.twice)
 	}
 	committed := k.committed()
 	for n := range committed {

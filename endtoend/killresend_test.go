@@ -151,7 +151,8 @@ func (k *killed) checkResenders(t *testing.T, resenders []*resender, listed map[
 		}
 	}
 	checkOrder(t, k.world)
-	t.Logf("%d packets, %d sent again; %d accepted, %d named, %d listed, %d lost with a kill", packets, resent, all.accepted, all.named, all.listed, len(all.lost)-untold)
+	t.Logf("%d packets, %d sent again; %d accepted, %d named, %d listed, %d lost with a kill",
+		packets, resent, all.accepted, all.named, all.listed, len(all.lost)-untold)
 	t.Logf("%d were accepted again of %d that stood in the spool; behind packets of the last moment %d were doubled, and %d bad tokens not told", r.again, r.bound, len(r.doubled), untold)
 	if *long && (packets == 0 || resent == 0) { // a short run may see none: no provider is told while the spool waits
 		t.Error("nobody was told of a bad token")

@@ -186,7 +186,8 @@ func (w *world) checkBooks(good, doubled int) {
 	w.Stop()
 	s := w.Sim.Stats()
 	if s.Accepted-s.Duplicates != good || s.Duplicates > doubled {
-		w.T.Errorf("%d arrived, and %d of them twice; want %d and at most %d", s.Accepted-s.Duplicates, s.Duplicates, good, doubled)
+		w.T.Errorf("%d arrived, and %d of them twice; want %d and at most %d",
+			s.Accepted-s.Duplicates, s.Duplicates, good, doubled)
 	}
 	w.T.Logf("%d arrived, %d of them twice", good, s.Duplicates)
 }

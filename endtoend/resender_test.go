@@ -173,7 +173,8 @@ func (b *books) count(t *testing.T, p *resender, arrivals map[int][]arrival, lis
 			b.lost = append(b.lost, number)
 		}
 		if p.named[n] && fate != toRefuse || isListed && fate == toArrive || len(arrivals[number]) > 0 && fate != toArrive {
-			t.Errorf("number %d: named in an error packet %t, on the feedback list %t, accepted %d times", number, p.named[n], isListed, len(arrivals[number]))
+			t.Errorf("number %d: named in an error packet %t, on the feedback list %t, accepted %d times",
+				number, p.named[n], isListed, len(arrivals[number]))
 		}
 	}
 }

@@ -94,7 +94,8 @@ func TestKilledAndAllSentAgain(t *testing.T) {
 				return received - seen.before(killed.Add(-moment))
 			})
 			if s.Accepted-s.Duplicates != count || s.Duplicates > flying {
-				t.Errorf("%d were accepted with %d duplicates, want %d besides these, and at most the %d in flight", s.Accepted, s.Duplicates, count, flying)
+				t.Errorf("%d were accepted with %d duplicates, want %d besides these, and at most the %d in flight",
+					s.Accepted, s.Duplicates, count, flying)
 			}
 			t.Logf("%d accepted, %d duplicates, %d in flight at the kill", s.Accepted, s.Duplicates, flying)
 		})

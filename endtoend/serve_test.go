@@ -107,7 +107,9 @@ func TestServeDrains(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.Await("all are with APNs, none is answered", func(s apnssim.Stats) bool { return s.Streams == 100 || s.Received == 100 })
+	w.Await("all are with APNs, none is answered", func(s apnssim.Stats) bool {
+		return s.Streams == 100 || s.Received == 100
+	})
 	p.terminate()
 	// The provider was busy a moment ago, and may have more on its way, so it is told to send that again.
 	answer, err := conn.ReadResponse()

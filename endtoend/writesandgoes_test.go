@@ -134,7 +134,8 @@ func (f *fates) settle(t *testing.T, g goer, first int) {
 		}
 	}
 	if lost+doubled+unlisted > 0 {
-		t.Errorf("%v: %d lost, the first %d, %d doubled, %d bad tokens not on the feedback list", g, lost, firstLost, doubled, unlisted)
+		t.Errorf("%v: %d lost, the first %d, %d doubled, %d bad tokens not on the feedback list",
+			g, lost, firstLost, doubled, unlisted)
 	}
 }
 

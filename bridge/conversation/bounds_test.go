@@ -159,7 +159,8 @@ func TestBoundsShared(t *testing.T) {
 	}
 	first.wait("1ms")
 	if st := first.ledger.Stats(); st.Evicted != 1 || st.Entries != 1 || budget.Used() > budget.limit {
-		t.Errorf("got %d evicted and %d left of who has taken too much, and %d bytes in use; want 1, 1 and at most %d", st.Evicted, st.Entries, budget.Used(), budget.limit)
+		t.Errorf("got %d evicted and %d left of who has taken too much, and %d bytes in use; want 1, 1 and at most %d",
+			st.Evicted, st.Entries, budget.Used(), budget.limit)
 	}
 	for _, s := range []*script{first, second} {
 		s.do(strings.Fields("A ends heard"))

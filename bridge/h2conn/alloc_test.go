@@ -102,7 +102,8 @@ func TestConnAllocs(t *testing.T) {
 	}
 	n := float64(after.Mallocs-before.Mallocs) / float64(measured)
 	st := c.Stats()
-	t.Logf("%.4f allocations, %.0f requests a write, %.0f a burst", n, (warm+count)/float64(st.Flushes), (warm+count)/float64(st.Bursts))
+	t.Logf("%.4f allocations, %.0f requests a write, %.0f a burst",
+		n, (warm+count)/float64(st.Flushes), (warm+count)/float64(st.Bursts))
 	if n > 0.3 {
 		t.Errorf("%.3f allocations per request, want 0.3 at most", n)
 	}

@@ -129,7 +129,8 @@ func (w *world) read(f http2.Frame) {
 		s.window -= n
 		w.window -= n
 		if w.window < 0 || s.window < 0 {
-			w.t.Fatalf("DATA of %d bytes on stream %d brings its window to %d and the connection's to %d", n, id, s.window, w.window)
+			w.t.Fatalf("DATA of %d bytes on stream %d brings its window to %d and the connection's to %d",
+				n, id, s.window, w.window)
 		}
 		if s.ended {
 			w.t.Fatalf("DATA behind the end of stream %d", id)

@@ -28,6 +28,7 @@ func TestStrideOverTheLog(t *testing.T) {
 		g.run()
 	}
 	if len(g.queue) != 1 || g.queue[0].device != 1 || g.lane.Door.credit != 0 || g.disk.waiting[0] != 19 {
-		t.Errorf("%d have gone, first of device %d; credit %d, %d are in the log", len(g.queue), g.queue[0].device, g.lane.Door.credit, g.disk.waiting[0])
+		t.Errorf("%d have gone, first of device %d; credit %d, %d are in the log",
+			len(g.queue), g.queue[0].device, g.lane.Door.credit, g.disk.waiting[0])
 	}
 }

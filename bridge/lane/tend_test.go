@@ -36,7 +36,8 @@ func TestSweep(t *testing.T) {
 		t.Errorf("%d have expired, and one was to", g.ended[Expired])
 	}
 	if never.state != waits || later.state != waits || g.lane.expires != later.first.Expires {
-		t.Errorf("the others are in the states %d and %d, and the next expires at %d", never.state, later.state, g.lane.expires)
+		t.Errorf("the others are in the states %d and %d, and the next expires at %d",
+			never.state, later.state, g.lane.expires)
 	}
 }
 

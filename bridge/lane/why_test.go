@@ -91,7 +91,8 @@ func TestTrouble(t *testing.T) {
 			g := newRig(Off, func(*note) Class { return Accepted })
 			c.tell(g.lane, g.line(1), g.now)
 			if g.lane.Door.Reason != c.lane || g.line(1).Door.Reason != c.line || g.line(0).Door.Reason != Open {
-				t.Errorf("the lane's door is %v, the line's %v, its neighbour's %v", g.lane.Door.Reason, g.line(1).Door.Reason, g.line(0).Door.Reason)
+				t.Errorf("the lane's door is %v, the line's %v, its neighbour's %v",
+					g.lane.Door.Reason, g.line(1).Door.Reason, g.line(0).Door.Reason)
 			}
 		})
 	}

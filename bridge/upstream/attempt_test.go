@@ -107,7 +107,8 @@ func TestAllocs(t *testing.T) {
 		t.Errorf("%v allocations for %d pushes, want 0", n, count)
 	}
 	if verdicts != (runs+1)*count || readings != (runs+1)*2 {
-		t.Errorf("%d accepted, want %d; the clock was read %d times for %d batches", verdicts, (runs+1)*count, readings, runs+1)
+		t.Errorf("%d accepted, want %d; the clock was read %d times for %d batches",
+			verdicts, (runs+1)*count, readings, runs+1)
 	}
 }
 

@@ -213,7 +213,9 @@ func TestSeveralIdentities(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"com.example.one", "com.example.two"} {
-		c, err := NewCertificateCredential(file, "secret", time.Now(), func(leaf *x509.Certificate) bool { return topicOf(leaf.Subject) == want })
+		c, err := NewCertificateCredential(file, "secret", time.Now(), func(leaf *x509.Certificate) bool {
+			return topicOf(leaf.Subject) == want
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

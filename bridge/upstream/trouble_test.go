@@ -350,7 +350,9 @@ func TestEveryAnswerOverTheWire(t *testing.T) {
 			g.takeOlderJWT()
 			g.once = true
 			g.send(note(deviceToken(goodDevice, 1), hello))
-			i := slices.IndexFunc(judgements, func(j judgement) bool { return j.code == status && j.body == said(string(reason)) })
+			i := slices.IndexFunc(judgements, func(j judgement) bool {
+				return j.code == status && j.body == said(string(reason))
+			})
 			if i < 0 {
 				t.Fatal("it is not said what is to become of it")
 			}

@@ -83,7 +83,9 @@ func TestSimWithoutFlags(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	servertest.WaitFor(t, "a line for the push", func() bool { return strings.Contains(out.String(), "push 1 to "+story.Topic) })
+	servertest.WaitFor(t, "a line for the push", func() bool {
+		return strings.Contains(out.String(), "push 1 to "+story.Topic)
+	})
 	if line := out.String(); !strings.Contains(line, "400 BadDeviceToken") {
 		t.Errorf("got %s", line)
 	}

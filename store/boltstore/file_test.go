@@ -300,7 +300,8 @@ func TestSharedCommits(t *testing.T) {
 		synctest.Wait()
 		got := s.Stats()
 		if got.Commits != 2 || got.Writes != 1+writers || got.FeedbackEntries != writers {
-			t.Errorf("got %d writes in %d commits and %d entries, want %d, 2 and %d", got.Writes, got.Commits, got.FeedbackEntries, 1+writers, writers)
+			t.Errorf("got %d writes in %d commits and %d entries, want %d, 2 and %d",
+				got.Writes, got.Commits, got.FeedbackEntries, 1+writers, writers)
 		}
 	})
 }

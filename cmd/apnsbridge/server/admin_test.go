@@ -64,7 +64,8 @@ func TestAdminToken(t *testing.T) {
 				}
 				status, body, err := w.askAs(t, nil, request.method, request.path, header)
 				if err != nil || status != want || !tt.admitted && !strings.Contains(body, "Authorization: Bearer") {
-					t.Errorf("%s, %s %s with a token that is %s: got %d, %q and error %v, want %d", settings, request.method, request.path, tt.name, status, body, err, want)
+					t.Errorf("%s, %s %s with a token that is %s: got %d, %q and error %v, want %d",
+						settings, request.method, request.path, tt.name, status, body, err, want)
 				}
 			}
 		}

@@ -21,7 +21,8 @@ func TestUnreadableIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !l.Has(first.ID) || l.Has(second.ID) || !l.Has(third.ID) || tally.Records.Load() != 2 {
-		t.Errorf("there are %v, %v and %v, and %d count", l.Has(first.ID), l.Has(second.ID), l.Has(third.ID), tally.Records.Load())
+		t.Errorf("there are %v, %v and %v, and %d count",
+			l.Has(first.ID), l.Has(second.ID), l.Has(third.ID), tally.Records.Load())
 	}
 	l.End(third)
 	if got := tally.Waiting.Load(); got != 1 {
