@@ -58,7 +58,8 @@ func startAPNs(s setting) (part, string, error) {
 		return nil, "", err
 	}
 	a := &apns{mute: s.Mute, calm: s.Calm, asked: make(map[string]bool)}
-	a.listener, err = tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
+	a.listener, err = tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
 	if err != nil {
 		return nil, "", err
 	}
@@ -164,7 +165,8 @@ func answerIn(m mood, framer *http2.Framer, stream uint32) {
 	reason := reasons[m]
 	if reason == "" {
 		const status200 = 0x80 | 8 // RFC 7541, appendix A
-		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{status200}, EndHeaders: true, EndStream: true})
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{status200}, EndHeaders: true,
+			EndStream: true})
 		return
 	}
 	status := append([]byte{8, 3}, m[:3]...) // a literal without indexing, named as the 8th

@@ -105,7 +105,8 @@ func connectConfig(b *testing.B, dir, way string) *tls.Config {
 	if err != nil {
 		b.Fatal(err)
 	}
-	config := &tls.Config{RootCAs: pki().Pool(), ServerName: "localhost", Certificates: []tls.Certificate{client}, MaxVersion: tls.VersionTLS12}
+	config := &tls.Config{RootCAs: pki().Pool(), ServerName: "localhost", Certificates: []tls.Certificate{client},
+		MaxVersion: tls.VersionTLS12}
 	if way == "tls13" {
 		config.MinVersion, config.MaxVersion = tls.VersionTLS13, tls.VersionTLS13
 	}

@@ -48,12 +48,14 @@ func startGateway(s setting) (part, string, error) {
 	if g.store, err = boltstore.Open(s.Dir, boltstore.Options{SpoolBytes: s.Spooled}); err != nil {
 		return nil, "", err
 	}
-	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots, Credentials: []bridge.Credential{{Credential: credential}}}}
+	apps := []bridge.App{{Name: app, Topic: topic, Endpoint: "https://" + s.Target, EndpointCA: roots,
+		Credentials: []bridge.Credential{{Credential: credential}}}}
 	if s.Topics {
 		apps[0].Topic = ""
 	}
 	if s.Other != "" {
-		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots, Credentials: []bridge.Credential{{Credential: credential}}})
+		apps = append(apps, bridge.App{Name: otherApp, Topic: topic, Endpoint: "https://" + s.Other, EndpointCA: roots,
+			Credentials: []bridge.Credential{{Credential: credential}}})
 	}
 	apps = append(apps, furtherApps(s.Apps, apps[0])...)
 	g.bridge, err = bridge.New(bridge.Config{
@@ -100,11 +102,13 @@ const otherApp = "other"
 // configured.
 const otherTopic = "com.example.other"
 
-var spoolModes = map[string]bridge.SpoolMode{"": bridge.SpoolOverflow, "off": bridge.SpoolOff, "overflow": bridge.SpoolOverflow, "always": bridge.SpoolAlways}
+var spoolModes = map[string]bridge.SpoolMode{"": bridge.SpoolOverflow, "off": bridge.SpoolOff,
+	"overflow": bridge.SpoolOverflow, "always": bridge.SpoolAlways}
 
 func (g *gatewayPart) opener(app, topic string) gateway.Opener {
 	return func(c *gateway.Conn) (gateway.Session, binproto.Parser) {
-		session, err := g.bridge.Open(c, bridge.Origin{App: app, Client: "bench", Topic: topic, Address: netip.MustParseAddr("127.0.0.1")})
+		session, err := g.bridge.Open(c, bridge.Origin{App: app, Client: "bench", Topic: topic,
+			Address: netip.MustParseAddr("127.0.0.1")})
 		if err != nil {
 			panic(err)
 		}
@@ -130,7 +134,8 @@ func (g *gatewayPart) do(o order) (answer, error) {
 		return answer{}, nil
 	case "counts":
 		st := g.bridge.Stats().Apps[app]
-		return answer{Counts: counts{Taken: st.Taken, Accepted: st.Accepted, GivenUp: st.Dropped + st.Crowded, Waiting: st.Waiting.Notifications}}, nil
+		return answer{Counts: counts{Taken: st.Taken, Accepted: st.Accepted, GivenUp: st.Dropped + st.Crowded,
+			Waiting: st.Waiting.Notifications}}, nil
 	}
 	return answer{}, errOrder(o)
 }

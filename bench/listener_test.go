@@ -70,7 +70,8 @@ func (p *pusher) do(o order) (answer, error) {
 	}
 	err := await(func() bool { return p.accepted.Load()+p.failed.Load() >= int64(o.Count) })
 	if err != nil || p.accepted.Load() != int64(o.Count) {
-		return answer{}, fmt.Errorf("want %d accepted: %v, %d accepted, %d failed", o.Count, err, p.accepted.Load(), p.failed.Load())
+		return answer{}, fmt.Errorf("want %d accepted: %v, %d accepted, %d failed", o.Count, err, p.accepted.Load(),
+			p.failed.Load())
 	}
 	return answer{Upstream: 1}, nil
 }

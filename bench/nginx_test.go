@@ -100,7 +100,8 @@ var h2loadSpeed = regexp.MustCompile(`finished in [^,]+, ([0-9.]+) req/s`)
 // gateway, but h2load has a single path and apns-id.
 func (h *h2load) round(tb testing.TB, count int) round {
 	tb.Helper()
-	cmd := exec.Command(h.program, "-n", strconv.Itoa(count), "-c", strconv.Itoa(h.connections), "-m", "1000", "-d", h.payload,
+	cmd := exec.Command(h.program, "-n", strconv.Itoa(count), "-c", strconv.Itoa(h.connections), "-m", "1000",
+		"-d", h.payload,
 		"-H", "authorization: bearer "+string(bytes.Repeat([]byte{'j'}, 180)), "-H", "apns-topic: "+topic, "-H", "apns-push-type: alert",
 		"-H", "apns-id: 123e4567-e89b-12d3-a456-426614174000", "-H", "apns-expiration: 1795000000",
 		fmt.Sprintf("https://%s/3/device/%x", h.address, sample().Token))

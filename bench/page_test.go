@@ -26,7 +26,8 @@ func busyFacts(apps int) *page.Facts {
 	}
 	f.Day = f.Hour
 	for i := range apps {
-		app := page.App{Name: fmt.Sprintf("further%d", i), Topic: topic, Level: page.Good, State: "serves", Taken: 100_000, Accepted: 99_000}
+		app := page.App{Name: fmt.Sprintf("further%d", i), Topic: topic, Level: page.Good, State: "serves", Taken: 100_000,
+			Accepted: 99_000}
 		for j := range 60 {
 			app.Past = append(app.Past, history.AppPoint{Accepted: uint32(j * 100), Failed: uint32(j)})
 		}

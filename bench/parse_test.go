@@ -73,7 +73,8 @@ func measureParse(b *testing.B, frame []byte, want error) {
 
 // BenchmarkAppend writes one frame of 250 bytes.
 func BenchmarkAppend(b *testing.B) {
-	for name, command := range map[string]binproto.Command{"simple": binproto.Simple, "enhanced": binproto.Enhanced, "framed": binproto.Framed} {
+	for name, command := range map[string]binproto.Command{"simple": binproto.Simple, "enhanced": binproto.Enhanced,
+		"framed": binproto.Framed} {
 		b.Run(name, func(b *testing.B) {
 			n, buf := notification(command), make([]byte, 0, frameSize)
 			b.SetBytes(frameSize)

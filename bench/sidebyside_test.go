@@ -167,7 +167,8 @@ func report(b *testing.B, ways []*way) {
 		}
 	}
 	gateway := by[viaGateway]
-	for _, of := range []struct{ way, to *way }{{gateway, by[viaListener]}, {by[viaDurable], by[viaListener]}, {gateway, by[viaH2load]}} {
+	for _, of := range []struct{ way, to *way }{{gateway, by[viaListener]}, {by[viaDurable], by[viaListener]},
+		{gateway, by[viaH2load]}} {
 		if of.to == nil {
 			continue
 		}

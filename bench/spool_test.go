@@ -337,7 +337,8 @@ func killFilled(b *testing.B, dir string, n int) {
 	b.Helper()
 	within, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	child := exec.CommandContext(within, os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkSpoolOpen$", "-test.benchtime=1x")
+	child := exec.CommandContext(within, os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkSpoolOpen$",
+		"-test.benchtime=1x")
 	child.Env = append(os.Environ(), linesVariable+"="+dir, linesCount+"="+strconv.Itoa(n))
 	out, err := child.StdoutPipe()
 	if err == nil {

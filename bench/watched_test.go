@@ -150,7 +150,8 @@ func BenchmarkWatched(b *testing.B) {
 		cpu, ratio := w.median(cpuOf), median(ratios)
 		b.ReportMetric(cpu, w.name+"-cpu-µs/notification")
 		b.ReportMetric(ratio, w.name+"-cpu-of-unwatched")
-		fmt.Fprintf(&table, "\n%-10s %6.3f cpu-µs %5.2f allocs   %.3f × the CPU (%.3f to %.3f)", w.name, cpu, w.median(allocsOf), ratio,
+		fmt.Fprintf(&table, "\n%-10s %6.3f cpu-µs %5.2f allocs   %.3f × the CPU (%.3f to %.3f)", w.name, cpu,
+			w.median(allocsOf), ratio,
 			slices.Min(ratios), slices.Max(ratios))
 	}
 	b.Log(table.String())
@@ -164,7 +165,9 @@ func BenchmarkScrape(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, apps := range []int{1, 100, 500} {
-		br, err := bridge.New(bridge.Config{Apps: furtherApps(apps, bridge.App{Topic: topic, Endpoint: "https://127.0.0.1:1", Credentials: []bridge.Credential{{Credential: credential}}}), Log: zerolog.Nop()})
+		br, err := bridge.New(bridge.Config{Apps: furtherApps(apps,
+			bridge.App{Topic: topic, Endpoint: "https://127.0.0.1:1",
+				Credentials: []bridge.Credential{{Credential: credential}}}), Log: zerolog.Nop()})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -202,7 +205,8 @@ func TestWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	br, err := bridge.New(bridge.Config{Apps: []bridge.App{{Name: app, Topic: topic, Credentials: []bridge.Credential{{Credential: credential}}}}, Log: zerolog.New(io.Discard)})
+	br, err := bridge.New(bridge.Config{Apps: []bridge.App{{Name: app, Topic: topic,
+		Credentials: []bridge.Credential{{Credential: credential}}}}, Log: zerolog.New(io.Discard)})
 	if err != nil {
 		t.Fatal(err)
 	}
