@@ -13,7 +13,8 @@ import (
 // A notification that goes well costs no memory between its frame and its verdict:
 // its one copy is taken from a pool and goes back there.
 func TestGoodPathAllocatesNothing(t *testing.T) {
-	b, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
+	b, err := newBridge(Config{Feedback: new(list),
+		Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +25,8 @@ func TestGoodPathAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	note := binproto.Notification{Command: binproto.Enhanced, Token: make([]byte, 32), Payload: []byte(`{"aps":{"alert":"Hello"}}`)}
+	note := binproto.Notification{Command: binproto.Enhanced, Token: make([]byte, 32),
+		Payload: []byte(`{"aps":{"alert":"Hello"}}`)}
 	once := func() {
 		note.Identifier++
 		s.Push(&note)

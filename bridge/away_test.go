@@ -44,7 +44,8 @@ func TestTenMinutesAway(t *testing.T) {
 			session, p := open(t, b, Origin{})
 			wg.Go(func() {
 				for i := range each {
-					notification := note(deviceToken(goodDevice, n*devices+i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 10_000_000+minute*each+i))
+					notification := note(deviceToken(goodDevice, n*devices+i%devices), uint32(i),
+						fmt.Sprintf(`{"aps":{"badge":%d}}`, 10_000_000+minute*each+i))
 					if i%10 == 9 {
 						notification.Expiry, notification.HasExpiry = uint32(clock.now().Unix()+30), true
 					}

@@ -235,7 +235,8 @@ func TestTroubleOfOneKey(t *testing.T) {
 	delivered(t, b)
 	a := b.apps["mail"]
 	rt := a.route.Load()
-	for _, class := range []upstream.Class{upstream.CredentialRefused, upstream.TopicRefused, upstream.TokenUpdates, upstream.StaleToken} {
+	for _, class := range []upstream.Class{upstream.CredentialRefused, upstream.TopicRefused, upstream.TokenUpdates,
+		upstream.StaleToken} {
 		a.troubled(rt, Production, rt.ways[Production][1], upstream.Verdict{Class: class, Reason: "Said"})
 		l := a.lanes[Production]
 		l.during(func(lane.Now) {

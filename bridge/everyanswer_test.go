@@ -129,7 +129,8 @@ func TestAnswersForEver(t *testing.T) {
 func (o *ordeal) checkEver(f fate, problem []string) {
 	o.t.Helper()
 	st := o.stats()
-	ended := map[fate]uint64{throttled: st.Dropped, amended: st.Dropped, blamed: st.Refused, gone: st.Unregistered, doubted: st.BadTokens}[f]
+	ended := map[fate]uint64{throttled: st.Dropped, amended: st.Dropped, blamed: st.Refused, gone: st.Unregistered,
+		doubted: st.BadTokens}[f]
 	if f == waits || f == strange {
 		ended = st.Accepted // of a connection that brings a few answers
 	}

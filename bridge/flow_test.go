@@ -24,7 +24,8 @@ func TestOrderOfEachDevice(t *testing.T) {
 		s, p := open(t, b, Origin{})
 		wg.Go(func() {
 			for i := range devices * each {
-				p.push(t, s, note(deviceToken(goodDevice, i%devices), uint32(i), fmt.Sprintf(`{"aps":{"alert":"%d"},"session":%d}`, i, k)))
+				p.push(t, s, note(deviceToken(goodDevice, i%devices), uint32(i),
+					fmt.Sprintf(`{"aps":{"alert":"%d"},"session":%d}`, i, k)))
 			}
 			s.Shutdown(false)
 			p.wait(t)

@@ -45,7 +45,8 @@ func TestResendAfterACrash(t *testing.T) {
 			}
 			p.push(t, session, note(deviceToken(badDevice, 0), 1, hello))
 			push(session, p)
-			if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken, Identifier: 1}) {
+			if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken,
+				Identifier: 1}) {
 				t.Fatalf("told %v", fails)
 			}
 			until(t, "all has been on disk", func() bool {

@@ -89,7 +89,8 @@ func forAll(c *upstream.Credential) []Credential {
 }
 
 func mailApp(t *testing.T, sim *apnssim.Simulator) App {
-	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(), Credentials: forAll(tokenCredential(t))}
+	return App{Name: "mail", Topic: topic, Endpoint: sim.URL(), EndpointCA: pki().Pool(),
+		Credentials: forAll(tokenCredential(t))}
 }
 
 // startBridge starts a bridge that is closed at the end of the test.
@@ -276,5 +277,6 @@ var (
 )
 
 func note(token []byte, id uint32, payload string) *binproto.Notification {
-	return &binproto.Notification{Command: binproto.Enhanced, Token: token, Payload: []byte(payload), Identifier: id, HasIdentifier: true}
+	return &binproto.Notification{Command: binproto.Enhanced, Token: token, Payload: []byte(payload), Identifier: id,
+		HasIdentifier: true}
 }

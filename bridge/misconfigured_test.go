@@ -100,7 +100,8 @@ func TestBadTokenIsRemembered(t *testing.T) {
 		t.Helper()
 		s, p := open(t, b, Origin{})
 		p.push(t, s, note(deviceToken(badDevice, 1), 5, hello))
-		if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken, Identifier: 5}) {
+		if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken,
+			Identifier: 5}) {
 			t.Fatalf("told %v", fails)
 		}
 		s.Close(nil)

@@ -110,7 +110,8 @@ func TestSessionAgainstModel(t *testing.T) {
 
 func checkSession(t *rapid.T) {
 	lists := new(list)
-	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20}, Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
+	b, err := newBridge(Config{Feedback: lists, Limits: Limits{Window: 1 << 20},
+		Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,8 @@ func checkSession(t *rapid.T) {
 				register()
 				return
 			}
-			v := upstream.Verdict{Class: rapid.SampledFrom([]upstream.Class{upstream.Accepted, upstream.Accepted, upstream.Accepted, upstream.BadToken, upstream.Refused, upstream.Gone}).Draw(t, "class")}
+			v := upstream.Verdict{Class: rapid.SampledFrom([]upstream.Class{upstream.Accepted, upstream.Accepted,
+				upstream.Accepted, upstream.BadToken, upstream.Refused, upstream.Gone}).Draw(t, "class")}
 			switch v.Class {
 			case upstream.BadToken:
 				v.Status = binproto.InvalidToken
@@ -271,7 +273,8 @@ func checkSession(t *rapid.T) {
 
 // The way of a notification through session, chain and window, without the wire.
 func BenchmarkSession(b *testing.B) {
-	br, err := newBridge(Config{Feedback: new(list), Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
+	br, err := newBridge(Config{Feedback: new(list),
+		Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -169,7 +169,8 @@ func TestOneThatWaitsLeavesTheWindow(t *testing.T) {
 func TestPoisonMakesNobodyLate(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
-		for _, rule := range []apnssim.Rule{{Reason: apnssim.InternalServerError}, {Reason: apnssim.ServiceUnavailable}, {Status: 502, Reason: "Odd"}} {
+		for _, rule := range []apnssim.Rule{{Reason: apnssim.InternalServerError}, {Reason: apnssim.ServiceUnavailable},
+			{Status: 502, Reason: "Odd"}} {
 			for _, many := range []int{6, 50} {
 				t.Run(fmt.Sprintf("%s, %d of %s", mode.name, many, rule.Reason), func(t *testing.T) {
 					t.Parallel()

@@ -90,7 +90,8 @@ func TestOutage(t *testing.T) {
 					return st.Probes > before && st.AtDoor == devices+first
 				})
 			}
-			if got := b.Problems()["mail"]; !strings.Contains(got, tt.want) || !strings.Contains(got, fmt.Sprintf("%d notifications wait", count+first)) {
+			if got := b.Problems()["mail"]; !strings.Contains(got, tt.want) ||
+				!strings.Contains(got, fmt.Sprintf("%d notifications wait", count+first)) {
 				t.Errorf("the problem is %q", got)
 			}
 			setScenario(t, sim, apnssim.Scenario{})

@@ -13,7 +13,8 @@ import (
 func TestClientRate(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)
-	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now, Limits: Limits{ClientRate: pace.Rate{Count: 100, Per: time.Hour}}})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now,
+		Limits: Limits{ClientRate: pace.Rate{Count: 100, Per: time.Hour}}})
 	session, p := open(t, b, Origin{Client: "busy"})
 	second, _ := open(t, b, Origin{Client: "busy"})
 	other, _ := open(t, b, Origin{Client: "other"})

@@ -93,7 +93,8 @@ func TestUnknownWordsForADay(t *testing.T) {
 		for _, reason := range []apnssim.Reason{"SomethingNew", apnssim.DuplicateHeaders} {
 			t.Run(fmt.Sprint(reason, ", ", mode.name), func(t *testing.T) {
 				t.Parallel()
-				o := startOrdeal(t, mode.mode, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "cc", Status: 400, Reason: reason}}})
+				o := startOrdeal(t, mode.mode, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "cc", Status: 400,
+					Reason: reason}}})
 				o.peer.push(t, o.session, note(deviceToken([]byte{0xcc}, 1), 7, hello))
 				var waits []time.Duration
 				last := o.clock.now()
@@ -107,7 +108,8 @@ func TestUnknownWordsForADay(t *testing.T) {
 					o.push(5)
 					o.settle(now)
 				}
-				want := []time.Duration{0, time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour,
+				want := []time.Duration{0, time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,
+					2 * time.Hour,
 					4 * time.Hour, 6 * time.Hour, 10 * time.Hour}
 				if !slices.Equal(waits, want) {
 					t.Errorf("it was tried after %v, want %v", waits, want)

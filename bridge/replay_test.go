@@ -29,7 +29,8 @@ func TestReplayUnderLoad(t *testing.T) {
 				wg.Go(func() {
 					defer session.Close(nil)
 					for i := 0; taken.Load() < most && sim.Stats().Accepted < enough; i++ {
-						p.push(t, session, note(deviceToken(goodDevice, n*devices+i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1_000_000+i)))
+						p.push(t, session, note(deviceToken(goodDevice, n*devices+i%devices), uint32(i),
+							fmt.Sprintf(`{"aps":{"badge":%d}}`, 1_000_000+i)))
 						if taken.Add(1) == waiting {
 							setScenario(t, sim, apnssim.Scenario{})
 						}

@@ -26,7 +26,8 @@ func openStore(t *testing.T, dir string, o boltstore.Options) *boltstore.Store {
 
 // spooled is a configuration with a spool.
 func spooled(s *boltstore.Store, mode SpoolMode, apps ...App) Config {
-	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Spool(), Tombstones: s.Tombstones(), Mode: mode}
+	return Config{Apps: apps, Feedback: s.Feedback(), Ledger: s.Ledger(), Spool: s.Spool(), Tombstones: s.Tombstones(),
+		Mode: mode}
 }
 
 var spoolModes = []struct {
@@ -62,7 +63,8 @@ func TestSpoolTakesAnOutage(t *testing.T) {
 			})
 			setScenario(t, sim, apnssim.Scenario{})
 			for i := range count {
-				p.push(t, session, note(deviceToken(goodDevice, i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+count+i)))
+				p.push(t, session, note(deviceToken(goodDevice, i%devices), uint32(i),
+					fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+count+i)))
 			}
 			session.Shutdown(false)
 			delivered(t, b)
@@ -121,7 +123,8 @@ func TestSpoolOverARestart(t *testing.T) {
 				session, p := open(t, b, Origin{})
 				const count, devices = 900, 30
 				for i := range count {
-					p.push(t, session, note(deviceToken(goodDevice, i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+i)))
+					p.push(t, session, note(deviceToken(goodDevice, i%devices), uint32(i),
+						fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+i)))
 				}
 				if tt.inOrder {
 					shutdown(t, b)
@@ -139,7 +142,8 @@ func TestSpoolOverARestart(t *testing.T) {
 				b = startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
 				session, p = open(t, b, Origin{})
 				for i := range count {
-					p.push(t, session, note(deviceToken(goodDevice, i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+count+i)))
+					p.push(t, session, note(deviceToken(goodDevice, i%devices), uint32(i),
+						fmt.Sprintf(`{"aps":{"badge":%d}}`, 1000+count+i)))
 				}
 				session.Close(nil)
 				delivered(t, b)
@@ -175,7 +179,8 @@ func TestSpoolKeepsOrder(t *testing.T) {
 						defer session.Close(nil)
 						for i := range each {
 							number := round*each + i
-							p.push(t, session, note(deviceToken(goodDevice, n*devices+i%devices), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, 1_000_000+number)))
+							p.push(t, session, note(deviceToken(goodDevice, n*devices+i%devices), uint32(i),
+								fmt.Sprintf(`{"aps":{"badge":%d}}`, 1_000_000+number)))
 							if n == 0 && i%80 == 79 {
 								var scenario apnssim.Scenario
 								if i/80%2 == round%2 {
@@ -328,7 +333,8 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 			const count = 5000
 			before := int(b.Stats().Apps["mail"].Taken - b.Stats().Apps["mail"].BadTokens)
 			for i := range count {
-				p.push(t, session, note(deviceToken(goodDevice, 1000+i), uint32(i+1000), fmt.Sprintf(`{"aps":{"badge":%d}}`, 100_000+i)))
+				p.push(t, session, note(deviceToken(goodDevice, 1000+i), uint32(i+1000),
+					fmt.Sprintf(`{"aps":{"badge":%d}}`, 100_000+i)))
 				if got := b.Stats(); i%100 == 0 && got.QueuedBytes > 2*200_000 && got.Apps["mail"].BadTokens == 0 {
 					t.Fatalf("%d bytes are in memory", got.QueuedBytes)
 				}

@@ -56,7 +56,8 @@ func TestFiguresAddUp(t *testing.T) {
 			for round := range 4 {
 				session, p := open(t, b, Origin{Client: fmt.Sprint(round)})
 				for i := range 200 {
-					n := note(deviceToken([]byte{0xc0 + byte(i%9), 0}, round*7+i%14), uint32(i), fmt.Sprintf(`{"aps":{"badge":%d}}`, round*1000+i))
+					n := note(deviceToken([]byte{0xc0 + byte(i%9), 0}, round*7+i%14), uint32(i),
+						fmt.Sprintf(`{"aps":{"badge":%d}}`, round*1000+i))
 					if i%10 == 0 {
 						n.Expiry, n.HasExpiry = uint32(clock.now().Unix()+20), true
 					}

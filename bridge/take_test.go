@@ -178,7 +178,8 @@ func TestHushed(t *testing.T) {
 	listed(3)
 	b.GoOn("mail")
 	bad(4)
-	if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken, Identifier: 4}) {
+	if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.InvalidToken,
+		Identifier: 4}) {
 		t.Errorf("told %v", fails)
 	}
 }

@@ -210,7 +210,8 @@ func TestTopicsPerApp(t *testing.T) {
 			sessions = append(sessions, session)
 		}
 		until(t, "they are accepted", func() bool { return b.Stats().Apps["mail"].Accepted == uint64((round+1)*most) })
-		if _, err := b.Open(new(recorder), named(1000)); err == nil || !strings.Contains(err.Error(), "limits.topics_per_app") {
+		if _, err := b.Open(new(recorder), named(1000)); err == nil ||
+			!strings.Contains(err.Error(), "limits.topics_per_app") {
 			t.Fatalf("got %v, want one topic too many", err)
 		}
 		again, _ := open(t, b, named(round*most))

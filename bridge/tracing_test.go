@@ -85,7 +85,8 @@ func TestTraceTellsTheStory(t *testing.T) {
 4: taken (enhanced, with 19 bytes of payload) swallowed (it was sent before, or comes again behind an error packet: it is delivered once)
 `)
 	three := uint32(3)
-	if got := story(t, b, trace.Question{Identifier: &three}); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "3: ") {
+	if got := story(t, b, trace.Question{Identifier: &three}); strings.Count(got, "\n") != 1 ||
+		!strings.HasPrefix(got, "3: ") {
 		t.Errorf("by identifier: got\n%s", got)
 	}
 	_, notes, _ := b.Traced(trace.Question{App: "mail"})
@@ -100,7 +101,8 @@ func TestTraceTellsTheStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{
-		hex.EncodeToString(deviceToken(goodDevice, 1)), hex.EncodeToString(deviceToken(badDevice, 1)), "a secret", "bearer ey",
+		hex.EncodeToString(deviceToken(goodDevice, 1)), hex.EncodeToString(deviceToken(badDevice,
+			1)), "a secret", "bearer ey",
 	} {
 		if strings.Contains(string(text), secret) {
 			t.Errorf("the trace has %s", secret)

@@ -128,7 +128,8 @@ func checkTroubles(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	classes := []upstream.Class{upstream.Accepted, upstream.Accepted, upstream.ServerError, upstream.ServerError, upstream.ServerError,
+	classes := []upstream.Class{upstream.Accepted, upstream.Accepted, upstream.ServerError, upstream.ServerError,
+		upstream.ServerError,
 		upstream.NoConnection, upstream.CredentialRefused, upstream.TokenUpdates, upstream.TopicRefused, upstream.StaleToken, upstream.Unprocessed}
 	bad := 0 // of the next answers
 	count := 0

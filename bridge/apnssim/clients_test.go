@@ -94,7 +94,8 @@ func TestNodeAPN(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	install := exec.CommandContext(t.Context(), "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir, "@parse/node-apn@6.5.0")
+	install := exec.CommandContext(t.Context(), "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir,
+		"@parse/node-apn@6.5.0")
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Skipf("npm cannot install @parse/node-apn: %v: %s", err, out)
 	}

@@ -55,7 +55,8 @@ func FuzzFrames(f *testing.F) {
 		GoAway:               &GoAway{After: 5},
 	})
 	// Resumption spares the RSA signature of a full handshake.
-	config := &tls.Config{RootCAs: pki().Pool(), NextProtos: []string{"h2"}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	config := &tls.Config{RootCAs: pki().Pool(), NextProtos: []string{"h2"},
+		ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	f.Fuzz(func(t *testing.T, frames []byte) {
 		conn, err := tls.Dial("tcp", sim.Addr(), config)
 		if err != nil {

@@ -32,7 +32,8 @@ func TestThrottle(t *testing.T) {
 	}{
 		{"bad1", 1}, {"dead", 1}, {"", 500}, {"", 500}, {"dead", 500}, {"5", 500}, {"bad1", 1}, {"5", 1}, {"bad1", 1}, {"", 500},
 	} {
-		c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device(step.token)), EndHeaders: true}))
+		c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device(step.token)),
+			EndHeaders: true}))
 		c.check(c.framer.WriteData(id, true, []byte("{}")))
 		c.answer(id)
 		c.ping() // SETTINGS stand before its answer
@@ -61,7 +62,8 @@ func TestErrorLimit(t *testing.T) {
 			c := dial(t, sim)
 			for i, token := range test.push {
 				id := uint32(1 + 2*i)
-				c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device(token)), EndHeaders: true}))
+				c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device(token)),
+					EndHeaders: true}))
 				c.check(c.framer.WriteData(id, true, []byte("{}")))
 				if i == len(test.push)-1 {
 					break
@@ -289,7 +291,8 @@ func TestLatency(t *testing.T) {
 	c := dial(t, sim)
 	began := time.Now()
 	c.push(1)
-	c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: c.headers(device("fa")), EndHeaders: true}))
+	c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: c.headers(device("fa")),
+		EndHeaders: true}))
 	c.check(c.framer.WriteData(3, true, []byte("{}")))
 	c.answer(3)
 	if took := time.Since(began); took < 20*time.Millisecond {
@@ -431,7 +434,8 @@ func TestClose(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := io.ReadAll(c.conn); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {
+	if _, err := io.ReadAll(c.conn); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) &&
+		!errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %v", err)
 	}
 	if got := len(sim.Received(0).Pushes); got != 1 {

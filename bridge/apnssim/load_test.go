@@ -39,7 +39,8 @@ func (b *burst) prepare(pushes, size int) {
 		} {
 			c.check(c.encoder.WriteField(f))
 		}
-		c.check(framer.WriteHeaders(http2.HeadersFrameParam{StreamID: b.next, BlockFragment: c.block.Bytes(), EndHeaders: true}))
+		c.check(framer.WriteHeaders(http2.HeadersFrameParam{StreamID: b.next, BlockFragment: c.block.Bytes(),
+			EndHeaders: true}))
 		c.check(framer.WriteData(b.next, true, payload))
 		b.next += 2
 	}

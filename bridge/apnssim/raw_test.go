@@ -32,7 +32,8 @@ func dial(t testing.TB, sim *Simulator, settings ...http2.Setting) *rawClient {
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
-	c := &rawClient{t: t, conn: conn, bearer: bearer(t, "KEY", "TEAM", sim.now()), settings: make(map[http2.SettingID]uint32)}
+	c := &rawClient{t: t, conn: conn, bearer: bearer(t, "KEY", "TEAM", sim.now()),
+		settings: make(map[http2.SettingID]uint32)}
 	c.framer = http2.NewFramer(conn, conn)
 	c.framer.AllowIllegalWrites = true
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -69,7 +70,8 @@ func (c *rawClient) headers(token string) []byte {
 // begin opens a stream without a body yet, push one with.
 func (c *rawClient) begin(id uint32) {
 	c.t.Helper()
-	c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device("")), EndHeaders: true}))
+	c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device("")),
+		EndHeaders: true}))
 }
 
 func (c *rawClient) push(id uint32) {

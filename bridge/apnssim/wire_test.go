@@ -23,11 +23,13 @@ func TestViolations(t *testing.T) {
 		{"reset of an idle stream", func(c *rawClient) { c.framer.WriteRSTStream(1, 0) }, http2.ErrCodeProtocol, 0},
 		{"window of an idle stream", func(c *rawClient) { c.framer.WriteWindowUpdate(1, 1) }, http2.ErrCodeProtocol, 0},
 		{"push promise", func(c *rawClient) {
-			c.framer.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, BlockFragment: []byte{0x82}, EndHeaders: true})
+			c.framer.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, BlockFragment: []byte{0x82},
+				EndHeaders: true})
 		}, http2.ErrCodeProtocol, 0},
 		{"frame too large", func(c *rawClient) { c.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, minFrame+1)) }, http2.ErrCodeFrameSize, 0},
 		{"headers that cannot be decoded", func(c *rawClient) {
-			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0xff, 0xff, 0xff}, EndHeaders: true})
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0xff, 0xff, 0xff},
+				EndHeaders: true})
 		}, http2.ErrCodeCompression, 0},
 		{"headers without end", func(c *rawClient) {
 			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
@@ -50,10 +52,12 @@ func TestViolations(t *testing.T) {
 			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83, 0x87}, EndHeaders: true})
 		}, 0, http2.ErrCodeProtocol},
 		{"pseudo-header twice", func(c *rawClient) {
-			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83, 0x83, 0x84, 0x87}, EndHeaders: true})
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83, 0x83, 0x84, 0x87},
+				EndHeaders: true})
 		}, 0, http2.ErrCodeProtocol},
 		{"empty path", func(c *rawClient) {
-			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83, 0x87, 0x04, 0}, EndHeaders: true})
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83, 0x87, 0x04, 0},
+				EndHeaders: true})
 		}, 0, http2.ErrCodeProtocol},
 		{"lower stream", func(c *rawClient) { c.begin(5); c.begin(3) }, http2.ErrCodeProtocol, 0},
 		{"headers of a stream given up", func(c *rawClient) {

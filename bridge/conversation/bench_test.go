@@ -23,7 +23,8 @@ func goodPath() (next func()) {
 	content := &plain{make([]byte, 32), make([]byte, 200)}
 	id := uint32(0)
 	take := func() {
-		if _, forward := c.Take(content, Frame{Identifier: id, HasIdentifier: true, Command: 1, Expiry: NoExpiry}, now); !forward {
+		if _, forward := c.Take(content, Frame{Identifier: id, HasIdentifier: true, Command: 1, Expiry: NoExpiry},
+			now); !forward {
 			panic("recognised")
 		}
 		id++

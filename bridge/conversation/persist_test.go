@@ -48,7 +48,8 @@ func TestRestoreRecords(t *testing.T) {
 	got := sorted(l.Records(s.now))
 	for i := range got {
 		// A notification that had no verdict has one now.
-		got[i].Value, want[i].Value = bytes.ReplaceAll(got[i].Value, []byte{4}, []byte{0}), bytes.ReplaceAll(want[i].Value, []byte{4}, []byte{0})
+		got[i].Value, want[i].Value = bytes.ReplaceAll(got[i].Value, []byte{4}, []byte{0}),
+			bytes.ReplaceAll(want[i].Value, []byte{4}, []byte{0})
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %x\nwant %x", got, want)

@@ -206,7 +206,8 @@ func (s *script) wait(text string) {
 
 func (s *script) converse(name string, c *Conn, f []string) {
 	heard := slices.Contains(f, "heard")
-	outcomes := map[string]Outcome{"ok": Accepted, "spooled": Spooled, "gone": Gone, "expired": Expired, "dropped": Dropped}
+	outcomes := map[string]Outcome{"ok": Accepted, "spooled": Spooled, "gone": Gone, "expired": Expired,
+		"dropped": Dropped}
 	switch f[0] {
 	case "ends":
 		c.Ended(heard, s.now)

@@ -32,7 +32,8 @@ func TestFailuresAreBounded(t *testing.T) {
 			}
 		}
 	}
-	for name, packet := range map[string]Failure{"another session": of(2, 3*Kept), "gone by now": of(1, 2), "told already": of(1, 3*Kept+6)} {
+	for name, packet := range map[string]Failure{"another session": of(2, 3*Kept), "gone by now": of(1, 2),
+		"told already": of(1, 3*Kept+6)} {
 		r.Tell(packet)
 		if got := r.Latest()[0]; got.Session != packet.Session || got.Identifier != packet.Identifier || got.Told != packet.Time {
 			t.Errorf("a packet about one of %s: got %+v", name, got)

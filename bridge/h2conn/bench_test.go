@@ -45,7 +45,8 @@ func BenchmarkStockTransport(b *testing.B) {
 func serveAnswers(b *testing.B) (address string) {
 	b.Helper()
 	cert, _ := authority()
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert},
+		NextProtos: []string{"h2"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -17,7 +17,8 @@ func TestBreaches(t *testing.T) {
 		code string
 	}{
 		{"push", func(w *wire) {
-			w.fr.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, BlockFragment: block(":method=GET"), EndHeaders: true})
+			w.fr.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, BlockFragment: block(":method=GET"),
+				EndHeaders: true})
 		}, "PROTOCOL_ERROR"},
 		{"push allowed by the server", func(w *wire) { w.fr.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 1}) }, "PROTOCOL_ERROR"},
 		{"HEADERS on stream 0", func(w *wire) { w.headers(0, ":status=200") }, "PROTOCOL_ERROR"},
@@ -77,7 +78,8 @@ func TestBreaches(t *testing.T) {
 			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0x08, 0x05, '2'})
 		}, "COMPRESSION_ERROR"},
 		{"endless integer", func(w *wire) {
-			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1,
+				[]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 		}, "COMPRESSION_ERROR"},
 		{"bad Huffman", func(w *wire) {
 			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, []byte{0x08, 0x81, 0x00})

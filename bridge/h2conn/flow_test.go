@@ -28,7 +28,8 @@ func TestFlowControl(t *testing.T) {
 	t.Run("of the connection", func(t *testing.T) {
 		onOpenWire(t, Config{}, func(w *wire) {
 			w.submit(30000, "/1", "/2", "/3")
-			w.want("HEADERS 1 /1", "DATA 1 16384", "DATA 1 13616 end", "HEADERS 3 /2", "DATA 3 16384", "DATA 3 13616 end", "HEADERS 5 /3", "DATA 5 5535")
+			w.want("HEADERS 1 /1", "DATA 1 16384", "DATA 1 13616 end", "HEADERS 3 /2", "DATA 3 16384", "DATA 3 13616 end",
+				"HEADERS 5 /3", "DATA 5 5535")
 			w.room(0) // a request is better off with its owner
 			w.fr.WriteWindowUpdate(0, 1000)
 			w.want("DATA 5 1000")

@@ -53,7 +53,8 @@ func FuzzServer(f *testing.F) {
 	}
 	seed(func(fr *http2.Framer) {
 		for id := uint32(1); id < 11; id += 2 {
-			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block(":status=200", "apns-id=x"), EndHeaders: true, EndStream: true})
+			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block(":status=200", "apns-id=x"),
+				EndHeaders: true, EndStream: true})
 		}
 	})
 	seed(func(fr *http2.Framer) {
@@ -61,14 +62,18 @@ func FuzzServer(f *testing.F) {
 		fr.WriteContinuation(1, true, block("content-length=3", "content-type=application/json"))
 		fr.WriteDataPadded(1, true, []byte("abc"), make([]byte, 7))
 		fr.WriteRSTStream(3, http2.ErrCodeRefusedStream)
-		fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 3}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1}, http2.Setting{ID: http2.SettingHeaderTableSize, Val: 9})
+		fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 3},
+			http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1}, http2.Setting{ID: http2.SettingHeaderTableSize,
+				Val: 9})
 		fr.WriteWindowUpdate(5, 100)
 		fr.WriteWindowUpdate(0, 100)
 		fr.WritePing(false, [8]byte{})
 		fr.WriteGoAway(5, http2.ErrCodeNo, []byte("bye"))
 	})
 	seed(func(fr *http2.Framer) {
-		fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x20, 0x48, 0x82, 0x64, 0x02, 0x0f, 0x2b, 0x03, 'a', 'b', 'c'}, EndHeaders: true, PadLength: 3})
+		fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1,
+			BlockFragment: []byte{0x20, 0x48, 0x82, 0x64, 0x02, 0x0f, 0x2b, 0x03, 'a', 'b',
+				'c'}, EndHeaders: true, PadLength: 3})
 		fr.WritePriority(3, http2.PriorityParam{StreamDep: 5})
 		fr.WriteRawFrame(0xfe, 0xff, 3, []byte("grease"))
 		fr.WriteData(1, true, nil)
@@ -79,7 +84,8 @@ func FuzzServer(f *testing.F) {
 	fr.WriteSettingsAck()
 
 	f.Fuzz(func(t *testing.T, data []byte) {
-		nc := &recital{greeting: bytes.NewReader(greeting.Bytes()), rest: bytes.NewReader(data), ready: make(chan struct{}), quit: make(chan struct{})}
+		nc := &recital{greeting: bytes.NewReader(greeting.Bytes()), rest: bytes.NewReader(data), ready: make(chan struct{}),
+			quit: make(chan struct{})}
 		ended := map[*Request]int{}
 		var mu sync.Mutex
 		sent := 0

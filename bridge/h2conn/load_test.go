@@ -120,7 +120,8 @@ func (s *counting) connection(nc net.Conn, after int, warned, refuses bool) {
 				}
 				fr.WriteGoAway(last, http2.ErrCodeNo, nil)
 			}
-			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}, EndHeaders: true,
+				EndStream: true})
 		}
 		if r.Buffered() == 0 {
 			w.Flush()
@@ -262,7 +263,8 @@ func TestUnrest(t *testing.T) {
 	var todo []*Request
 	for i := range count {
 		do := [...]string{"", abort, tell, cancel, "", tell, "", hang}[i%8]
-		r := &Request{Prefix: prefix, Path: []byte("/"), Owner: do, Fields: []Field{{"do", []byte(do)}}, Body: []byte("0123456789")[:i%10]}
+		r := &Request{Prefix: prefix, Path: []byte("/"), Owner: do, Fields: []Field{{"do", []byte(do)}},
+			Body: []byte("0123456789")[:i%10]}
 		switch do {
 		case hang:
 			r.Timeout = 20 * time.Millisecond

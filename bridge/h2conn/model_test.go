@@ -404,7 +404,8 @@ func manyPrefixes(t *testing.T) []*Prefix {
 	prefixes := make([]*Prefix, 40)
 	for i := range prefixes {
 		p, err := NewPrefix("POST", "https", "example.com",
-			Field{"authorization", bytes.Repeat([]byte{byte('0' + i)}, 10*i)}, Field{"apns-topic", fmt.Appendf(nil, "topic-%d", i%7)})
+			Field{"authorization", bytes.Repeat([]byte{byte('0' + i)}, 10*i)}, Field{"apns-topic",
+				fmt.Appendf(nil, "topic-%d", i%7)})
 		if err != nil {
 			t.Fatal(err)
 		}

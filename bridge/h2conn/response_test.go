@@ -23,13 +23,15 @@ func TestResponses(t *testing.T) {
 			w.fr.WriteData(1, true, []byte("son"))
 		}, "/1 answered 400 reason", ""},
 		{"padded", func(w *wire) {
-			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block(":status=400"), EndHeaders: true, PadLength: 9})
+			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block(":status=400"), EndHeaders: true,
+				PadLength: 9})
 			w.fr.WriteDataPadded(1, false, []byte("rea"), make([]byte, 10))
 			w.fr.WriteDataPadded(1, true, []byte("son"), make([]byte, 3))
 		}, "/1 answered 400 reason", "WINDOW_UPDATE 1 11"},
 		{"with priority", func(w *wire) {
-			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block(":status=200"), EndHeaders: true, EndStream: true,
-				Priority: http2.PriorityParam{StreamDep: 3, Weight: 7}})
+			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block(":status=200"), EndHeaders: true,
+				EndStream: true,
+				Priority:  http2.PriorityParam{StreamDep: 3, Weight: 7}})
 		}, "/1 answered 200", ""},
 		{"in CONTINUATION", func(w *wire) {
 			b := block(":status=200", "apns-id=abc")
@@ -51,7 +53,8 @@ func TestResponses(t *testing.T) {
 		{"literals put into a table that is not there", func(w *wire) {
 			b := append([]byte{0x20, 0x88, 0x40, 7}, "apns-id"...)
 			b = append(b, 3)
-			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: append(b, "abc"...), EndHeaders: true, EndStream: true})
+			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: append(b, "abc"...), EndHeaders: true,
+				EndStream: true})
 		}, "/1 answered 200 id=abc", ""},
 		{"frames nobody knows", func(w *wire) {
 			w.fr.WriteRawFrame(0x10, 0, 1, []byte("u=1"))
@@ -66,7 +69,8 @@ func TestResponses(t *testing.T) {
 		{"304 with the length it would have had", func(w *wire) { w.answer(1, ":status=304", "content-length=99") }, "/1 answered 304", ""},
 
 		{"bad Huffman in a value that nobody reads", func(w *wire) {
-			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 1, []byte{0x88, 0x00, 0x01, 'a', 0x81, 0x00})
+			w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 1,
+				[]byte{0x88, 0x00, 0x01, 'a', 0x81, 0x00})
 		}, "/1 answered 200", ""},
 
 		{"refused", func(w *wire) { w.fr.WriteRSTStream(1, http2.ErrCodeRefusedStream) }, "/1 unprocessed", ""},

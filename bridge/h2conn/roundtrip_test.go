@@ -20,7 +20,8 @@ import (
 func TestRoundTrip(t *testing.T) {
 	address := serve(t, http.HTTP2Config{MaxConcurrentStreams: 3}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		w.Header().Set("Said", fmt.Sprint(r.Method, " ", r.URL, " ", r.Host, " ", r.ContentLength, " ", r.Header["X-Two"], r.Header["Connection"]))
+		w.Header().Set("Said", fmt.Sprint(r.Method, " ", r.URL, " ", r.Host, " ", r.ContentLength, " ", r.Header["X-Two"],
+			r.Header["Connection"]))
 		w.Header().Set("Trailer", "Sum")
 		w.WriteHeader(201)
 		w.Write(body)
@@ -72,7 +73,8 @@ func TestRoundTrip(t *testing.T) {
 	})
 	t.Run("body that fails", func(t *testing.T) {
 		broken := errors.New("broken")
-		if _, err := hc.Post(base, "text/plain", io.MultiReader(strings.NewReader("one"), &failing{broken})); !errors.Is(err, broken) {
+		if _, err := hc.Post(base, "text/plain", io.MultiReader(strings.NewReader("one"), &failing{broken})); !errors.Is(err,
+			broken) {
 			t.Errorf("got %v, want %v", err, broken)
 		}
 	})
@@ -209,7 +211,8 @@ func TestAPNs2(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.StatusCode != want.StatusCode || got.ApnsID != want.ApnsID || got.Reason != want.Reason || !got.Timestamp.Equal(want.Timestamp.Time) {
+		if got.StatusCode != want.StatusCode || got.ApnsID != want.ApnsID || got.Reason != want.Reason ||
+			!got.Timestamp.Equal(want.Timestamp.Time) {
 			t.Errorf("%s: got %+v, want %+v", payload, got, want)
 		}
 	}

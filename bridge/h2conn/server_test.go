@@ -65,7 +65,8 @@ func serve(t testing.TB, h2 http.HTTP2Config, handler http.HandlerFunc) (address
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, HTTP2: &h2, Protocols: new(http.Protocols)}
+	srv := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, HTTP2: &h2,
+		Protocols: new(http.Protocols)}
 	srv.Protocols.SetHTTP2(true)
 	ended := make(chan struct{})
 	go func() {

@@ -129,7 +129,8 @@ func TestSettings(t *testing.T) {
 
 func TestLargeHead(t *testing.T) {
 	onOpenWire(t, Config{}, func(w *wire) {
-		r := &Request{Prefix: wirePrefix, Path: []byte("/1"), Fields: []Field{{"x", bytes.Repeat([]byte("v"), 40000)}}, Body: []byte("b")}
+		r := &Request{Prefix: wirePrefix, Path: []byte("/1"), Fields: []Field{{"x", bytes.Repeat([]byte("v"), 40000)}},
+			Body: []byte("b")}
 		if n, err := w.c.Submit([]*Request{r}); n != 1 {
 			t.Fatal(err)
 		}

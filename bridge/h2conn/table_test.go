@@ -39,7 +39,8 @@ func TestServerThatCompresses(t *testing.T) {
 	onOpenWire(t, Config{}, func(w *wire) {
 		c := newCompressor()
 		answer := func(id uint32, fields ...string) {
-			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.block(fields...), EndHeaders: true, EndStream: true})
+			w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.block(fields...), EndHeaders: true,
+				EndStream: true})
 		}
 		var paths []string
 		for i := range 8 {
@@ -91,8 +92,10 @@ func TestTableInAnyHistory(t *testing.T) {
 		c := newCompressor()
 		f := fieldReader{table: table{max: initialTable}}
 		size := 0
-		name := rapid.SampledFrom([]string{"a", "apns-id", "server", ":status", "content-length", "x" + strings.Repeat("y", 100)})
-		value := rapid.OneOf(rapid.SampledFrom([]string{"", "200", "v"}), rapid.StringN(0, 40, 200), rapid.Just(strings.Repeat("w", 3000)))
+		name := rapid.SampledFrom([]string{"a", "apns-id", "server", ":status", "content-length",
+			"x" + strings.Repeat("y", 100)})
+		value := rapid.OneOf(rapid.SampledFrom([]string{"", "200", "v"}), rapid.StringN(0, 40, 200),
+			rapid.Just(strings.Repeat("w", 3000)))
 		t.Repeat(map[string]func(*rapid.T){
 			"resize": func(t *rapid.T) {
 				c.e.SetMaxDynamicTableSize(uint32(rapid.IntRange(0, initialTable).Draw(t, "size")))
@@ -148,7 +151,8 @@ func TestFieldsUpToTheBound(t *testing.T) {
 					const frame = 16 << 10
 					first := coded[:min(len(coded), frame)]
 					rest := coded[len(first):]
-					w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: first, EndHeaders: len(rest) == 0, EndStream: true})
+					w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: first, EndHeaders: len(rest) == 0,
+						EndStream: true})
 					if len(rest) > 0 {
 						w.fr.WriteContinuation(1, true, rest)
 					}

@@ -201,7 +201,8 @@ func (w *wire) state(want State, reason string) {
 	w.t.Helper()
 	synctest.Wait()
 	got, err := w.c.State()
-	if got != want || reason == "" && err != nil || reason != "" && (err == nil || !strings.Contains(err.Error(), reason)) {
+	if got != want || reason == "" && err != nil || reason != "" && (err == nil ||
+		!strings.Contains(err.Error(), reason)) {
 		w.t.Errorf("state: got %v because %v, want %v because %s", got, err, want, reason)
 	}
 }
@@ -229,7 +230,8 @@ func (w *wire) submit(body int, paths ...string) []*Request {
 
 // answer sends a response without a body.
 func (w *wire) answer(id uint32, fields ...string) {
-	w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields...), EndHeaders: true, EndStream: true})
+	w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields...), EndHeaders: true,
+		EndStream: true})
 }
 
 // headers sends a head that does not end the stream.

@@ -32,7 +32,8 @@ func TestOrderOfNotes(t *testing.T) {
 		when time.Duration
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	classes := []upstream.Class{upstream.Accepted, upstream.Accepted, upstream.ServerError, upstream.TopicRefused, upstream.CredentialRefused}
+	classes := []upstream.Class{upstream.Accepted, upstream.Accepted, upstream.ServerError, upstream.TopicRefused,
+		upstream.CredentialRefused}
 	fare := func(all []verdict) string {
 		h, lines := New("mail", zerolog.Nop()), make(map[Scope]*Served)
 		for _, x := range all {
@@ -46,8 +47,10 @@ func TestOrderOfNotes(t *testing.T) {
 	for range 20_000 {
 		var all []verdict
 		for i := range 1 + r.IntN(6) {
-			at := Scope{Environment: Environment(r.IntN(2)), Line: []string{"", "com.example.chat", "com.example.mail"}[r.IntN(3)]}
-			all = append(all, verdict{at, r.IntN(2) == 0, upstream.Verdict{Class: classes[r.IntN(len(classes))], Reason: fmt.Sprint(i)}, time.Duration(1 + i)})
+			at := Scope{Environment: Environment(r.IntN(2)),
+				Line: []string{"", "com.example.chat", "com.example.mail"}[r.IntN(3)]}
+			all = append(all, verdict{at, r.IntN(2) == 0,
+				upstream.Verdict{Class: classes[r.IntN(len(classes))], Reason: fmt.Sprint(i)}, time.Duration(1 + i)})
 		}
 		want := fare(all)
 		late := slices.Clone(all)

@@ -40,7 +40,8 @@ func TestBuckets(t *testing.T) {
 		h.Observe(d)
 		all = append(all, max(d, 0))
 	}
-	for _, d := range []time.Duration{-time.Second, 0, 1, 61035, 61036, time.Millisecond, time.Millisecond + 1, time.Hour, 500 * time.Hour} {
+	for _, d := range []time.Duration{-time.Second, 0, 1, 61035, 61036, time.Millisecond, time.Millisecond + 1, time.Hour,
+		500 * time.Hour} {
 		observe(d)
 	}
 	for range 10_000 {

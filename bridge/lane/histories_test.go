@@ -123,7 +123,8 @@ func (w *world) crash() {
 
 func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 	rnd := rand.New(rand.NewPCG(seed, 11))
-	w := &world{t: t, name: fmt.Sprintf("seed %d mode %d crashes %v sick %v", seed, mode, crashes, sick), rnd: rnd, mode: mode,
+	w := &world{t: t, name: fmt.Sprintf("seed %d mode %d crashes %v sick %v", seed, mode, crashes, sick), rnd: rnd,
+		mode: mode,
 		disk: newFakeDisk(rnd), now: Now{Mono: 5 * time.Second, Wall: 1_700_000_000, Time: time.Unix(1_700_000_000, 0)},
 		ended: map[key]int{}, lost: map[key]bool{}, silent: map[key]int{}, strange: map[key]int{}, busy: map[int]bool{}, live: map[*note]bool{}, poison: map[key]Class{},
 		entries: 1000, asked: key{-1, 0}}
@@ -187,7 +188,8 @@ func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 		return !w.lane.Wake && len(w.flight)+len(w.disk.rows)+len(w.finish) == 0 && !w.lane.mayRead()
 	})
 	if len(w.disk.rows) != 0 || w.memory != 0 || w.lane.ahead != 0 || w.lane.asleep != 0 || w.lane.unstored != 0 {
-		w.fail("left: %d rows, %d and %d in memory, %d asleep; %s", len(w.disk.rows), w.memory, w.lane.ahead, w.lane.asleep, w.dump())
+		w.fail("left: %d rows, %d and %d in memory, %d asleep; %s", len(w.disk.rows), w.memory, w.lane.ahead, w.lane.asleep,
+			w.dump())
 	}
 	if d := w.lane.Door; d.Reason != Open && d.good > 0 {
 		w.fail("closed (%d), and nobody waits", d.Reason)

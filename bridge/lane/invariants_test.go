@@ -102,7 +102,8 @@ func (w *world) checkDevice(d *device, f figures) {
 		w.fail("%d of device %s are in no chain", f.chained, d.token.bytes())
 	}
 	if int(d.arriving) != f.arriving || int(d.moving) != f.moving+reading {
-		w.fail("device %s: %d arrive and not %d, %d move and not %d", d.token.bytes(), d.arriving, f.arriving, d.moving, f.moving+reading)
+		w.fail("device %s: %d arrive and not %d, %d move and not %d", d.token.bytes(), d.arriving, f.arriving, d.moving,
+			f.moving+reading)
 	}
 	if q := w.disk.queued(d); d.queued < unknownMany/2 && reading == 0 && int(d.queued) != q {
 		w.fail("device %s: %d in its queue, and not %d", d.token.bytes(), d.queued, q)

@@ -65,10 +65,12 @@ func (w *world) dump() (s string) {
 			}
 		}
 	}
-	s = missing + fmt.Sprintf(" held %d memory %d puts %d loading %d waiting %d ahead %d flight %d door %v ", len(w.held), w.memory,
+	s = missing + fmt.Sprintf(" held %d memory %d puts %d loading %d waiting %d ahead %d flight %d door %v ", len(w.held),
+		w.memory,
 		l.puts.len(), l.loading.len(), len(l.waiting), l.ahead, len(w.flight), l.Door)
 	for _, n := range l.lines {
-		s += fmt.Sprintf("[%s: door %v log %d atDoor %d unlisted %v:", n.Name, n.Door, n.disk.Waiting(), n.atDoor.size, n.unlisted)
+		s += fmt.Sprintf("[%s: door %v log %d atDoor %d unlisted %v:", n.Name, n.Door, n.disk.Waiting(), n.atDoor.size,
+			n.unlisted)
 		for _, d := range n.devices {
 			s += fmt.Sprintf(" %s(state %d queued %d moving %d arriving %d first %v)", d.token.bytes(), d.state, d.queued, d.moving, d.arriving, d.first != nil)
 		}

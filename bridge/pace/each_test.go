@@ -35,7 +35,8 @@ func (m *eachModel) take(k int, now time.Time, patience time.Duration) (time.Dur
 // forgets nothing.
 func TestEach(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rate := Rate{rapid.IntRange(1, 7).Draw(t, "count"), time.Duration(rapid.IntRange(1, 2000).Draw(t, "per")) * time.Millisecond}
+		rate := Rate{rapid.IntRange(1, 7).Draw(t, "count"),
+			time.Duration(rapid.IntRange(1, 2000).Draw(t, "per")) * time.Millisecond}
 		const most = 16
 		p, model := NewEach[int](rate, most), eachModel{rate, make(map[int][]time.Time)}
 		now := time.Unix(0, 0)

@@ -39,7 +39,8 @@ func (y *yard) Clear() error              { y.clear++; y.left = map[uint64]int{}
 func TestTook(t *testing.T) {
 	const life = time.Hour
 	start := time.Unix(1_800_000_000, 0)
-	twice, once, never := Key("mail", "pin", 1, []byte("a"), []byte("b")), Key("mail", "pin", 2, []byte("a"), []byte("b")), uint64(7)
+	twice, once, never := Key("mail", "pin", 1, []byte("a"), []byte("b")),
+		Key("mail", "pin", 2, []byte("a"), []byte("b")), uint64(7)
 	for name, c := range map[string]struct {
 		store *yard
 		after time.Duration

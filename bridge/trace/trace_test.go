@@ -133,7 +133,8 @@ func TestRing(t *testing.T) {
 				if !r.Knows(id) {
 					order = append(order, id)
 				}
-				r.Begin(id, Note{App: "mail", APNsID: string(id[:1]), Payload: strings.Repeat("x", rapid.IntRange(0, 3000).Draw(t, "payload"))})
+				r.Begin(id, Note{App: "mail", APNsID: string(id[:1]),
+					Payload: strings.Repeat("x", rapid.IntRange(0, 3000).Draw(t, "payload"))})
 			} else {
 				r.Add(id, Step{Detail: strings.Repeat("x", rapid.IntRange(0, 300).Draw(t, "detail"))})
 			}
@@ -199,8 +200,9 @@ func TestAsk(t *testing.T) {
 }
 
 func TestCurl(t *testing.T) {
-	n := Note{APNsID: "id", Topic: "com.example.mail", Token: "31ab31ab", PushType: "alert", Priority: 10, Expiration: 1_800_000_000,
-		Payload: `{"aps":{"alert":"it's"}}`, Endpoint: "https://api.push.apple.com", Credential: "token"}
+	n := Note{APNsID: "id", Topic: "com.example.mail", Token: "31ab31ab", PushType: "alert", Priority: 10,
+		Expiration: 1_800_000_000,
+		Payload:    `{"aps":{"alert":"it's"}}`, Endpoint: "https://api.push.apple.com", Credential: "token"}
 	want := `curl --http2 --header "authorization: bearer $JWT" \
   --header 'apns-topic: com.example.mail' \
   --header 'apns-push-type: alert' \
@@ -214,7 +216,8 @@ func TestCurl(t *testing.T) {
 		t.Errorf("got\n%s", n.Curl())
 	}
 	n.Credential, n.Expiration = "certificate", -1
-	if got := n.Curl(); !strings.Contains(got, `--cert "$CERTIFICATE"`) || strings.Contains(got, "JWT") || strings.Contains(got, "expiration") {
+	if got := n.Curl(); !strings.Contains(got, `--cert "$CERTIFICATE"`) || strings.Contains(got, "JWT") ||
+		strings.Contains(got, "expiration") {
 		t.Errorf("got\n%s", got)
 	}
 }

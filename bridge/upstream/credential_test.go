@@ -50,7 +50,8 @@ func pemBlock(kind string, der []byte, err error) []byte {
 func encryptedPEM(t *testing.T, key *rsa.PrivateKey, password string) []byte {
 	t.Helper()
 	//lint:ignore SA1019 old files are encrypted this way
-	block, err := x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key), []byte(password), x509.PEMCipher3DES)
+	block, err := x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key), []byte(password),
+		x509.PEMCipher3DES)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,8 @@ func TestUnusableCredential(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	reason := errors.New("it expired")
 	c := Unusable(reason)
-	if c.Check(time.Now()) != nil || c.Unusable() != reason || c.Describe().Kind != "none" || !c.Equal(Unusable(reason)) || c.Equal(Unusable(errors.New("x"))) {
+	if c.Check(time.Now()) != nil || c.Unusable() != reason || c.Describe().Kind != "none" ||
+		!c.Equal(Unusable(reason)) || c.Equal(Unusable(errors.New("x"))) {
 		t.Errorf("got %+v", c)
 	}
 	to := newTarget(endpoint(sim), c)
@@ -199,7 +201,8 @@ func TestCredentialIsKnown(t *testing.T) {
 	if leaf == nil || token.Leaf() != nil || token.Check(leaf.NotBefore.Add(-time.Second)) != nil {
 		t.Errorf("the certificates are %v and %v", leaf, token.Leaf())
 	}
-	if err := pair.Check(leaf.NotBefore.Add(-time.Second)); err == nil || !strings.Contains(err.Error(), "not valid before") {
+	if err := pair.Check(leaf.NotBefore.Add(-time.Second)); err == nil ||
+		!strings.Contains(err.Error(), "not valid before") {
 		t.Errorf("before its time: %v", err)
 	}
 	if token.Digest() == pair.Digest() || token.Digest() != tokenCredential(t).Digest() {

@@ -178,7 +178,8 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 					count[connecting]++
 					last = now
 				}
-				if count[connecting] > 1 || !fresh && open && count[serving]+count[connecting] > o.limit || count[serving]+count[aging]+count[draining]+count[connecting] > 2*o.limit {
+				if count[connecting] > 1 || !fresh && open && count[serving]+count[connecting] > o.limit ||
+					count[serving]+count[aging]+count[draining]+count[connecting] > 2*o.limit {
 					t.Fatalf("connections: %v of %d", count, o.limit)
 				}
 				if none := count[serving]+count[aging]+count[connecting] == 0; none && (fresh || !q.empty()) && count[draining] < 2*o.limit && wait == 0 {

@@ -72,7 +72,8 @@ func FuzzTokenCredential(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, file := range [][]byte{pki().TokenKey, pair.CertPEM, pair.KeyPEM, append(bytes.Clone(pki().TokenKey), pki().TokenKey...),
+	for _, file := range [][]byte{pki().TokenKey, pair.CertPEM, pair.KeyPEM,
+		append(bytes.Clone(pki().TokenKey), pki().TokenKey...),
 		append([]byte("\xef\xbb\xbf"), pki().TokenKey...), []byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n")} {
 		f.Add(file, "ABC123DEFG", "DEF123GHIJ")
 	}

@@ -224,7 +224,8 @@ func TestSeveralIdentities(t *testing.T) {
 		}
 	}
 	_, err = certificateCredential(file, "secret")
-	if err == nil || !strings.Contains(err.Error(), "com.example.one") || !strings.Contains(err.Error(), "com.example.two") {
+	if err == nil || !strings.Contains(err.Error(), "com.example.one") ||
+		!strings.Contains(err.Error(), "com.example.two") {
 		t.Errorf("got %v, want a list of both", err)
 	}
 }

@@ -78,7 +78,8 @@ func TestProbe(t *testing.T) {
 			q.PushType, q.Priority = cmp.Or(tt.ask.PushType, q.PushType), cmp.Or(tt.ask.Priority, q.Priority)
 			q.Topic = strings.Trim(cmp.Or(tt.ask.Topic, q.Topic), "-")
 			_, err := Probe(within(t), q)
-			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")) {
+			if (err == nil) != (tt.want == "") || err != nil &&
+				(!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")) {
 				t.Errorf("got %v, want one line with %q", err, tt.want)
 			}
 			for _, p := range sim.Received(0).Pushes {
@@ -110,7 +111,8 @@ func TestProbeGoAway(t *testing.T) {
 
 // Where the answer has a date, it says how far this machine's clock is off.
 func TestProbeClock(t *testing.T) {
-	for _, off := range []time.Duration{0, 20 * time.Second, -20 * time.Second, 2 * time.Hour, -time.Hour, 400 * 24 * time.Hour} {
+	for _, off := range []time.Duration{0, 20 * time.Second, -20 * time.Second, 2 * time.Hour, -time.Hour,
+		400 * 24 * time.Hour} {
 		t.Run(off.String(), func(t *testing.T) {
 			s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
 				var head bytes.Buffer
@@ -155,7 +157,8 @@ func TestProbeUnreachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	choosy := listenTLS(t, &tls.Config{Certificates: []tls.Certificate{server}, NextProtos: []string{"h2"}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12})
+	choosy := listenTLS(t, &tls.Config{Certificates: []tls.Certificate{server}, NextProtos: []string{"h2"},
+		ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12})
 	pair, err := pki().Issue(devpki.ClientOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +273,8 @@ func TestProbeRemedies(t *testing.T) {
 		if strings.HasPrefix(name, "a credential") {
 			credential = Unusable(errors.New("it expired"))
 		}
-		_, err := Probe(within(t), Question{Endpoint: tt.endpoint, Credential: credential, Environment: "production", Topic: topic, PushType: "alert", Priority: 10, Payload: []byte("{}")})
+		_, err := Probe(within(t), Question{Endpoint: tt.endpoint, Credential: credential, Environment: "production",
+			Topic: topic, PushType: "alert", Priority: 10, Payload: []byte("{}")})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want a sentence with %q", name, err, tt.want)
 		}

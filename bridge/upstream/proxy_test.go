@@ -194,7 +194,8 @@ func TestProxyAnswers(t *testing.T) {
 func wellSaid(t *testing.T, err error) {
 	t.Helper()
 	text := err.Error()
-	if len(text) > 600 || strings.Contains(text, "secret") || strings.Contains(text, "dXNlcj") || strings.ContainsFunc(text, unicode.IsControl) {
+	if len(text) > 600 || strings.Contains(text, "secret") || strings.Contains(text, "dXNlcj") ||
+		strings.ContainsFunc(text, unicode.IsControl) {
 		t.Fatalf("%d bytes: %q", len(text), text)
 	}
 }

@@ -130,7 +130,8 @@ func TestRace(t *testing.T) {
 func TestRaceWithoutWinner(t *testing.T) {
 	to, port := named(t, startSim(t, apnssim.Scenario{}), "127.0.0.2", "127.0.0.3")
 	_, _, err := to.open(within(t), h2conn.Config{})
-	if err == nil || !strings.Contains(err.Error(), "127.0.0.2:"+port) || !strings.Contains(err.Error(), "1 more addresses are no better") {
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.2:"+port) ||
+		!strings.Contains(err.Error(), "1 more addresses are no better") {
 		t.Errorf("got %v", err)
 	}
 	mute(t, net.JoinHostPort("127.0.0.2", port))

@@ -31,7 +31,8 @@ type serverConn struct {
 func (c *serverConn) answer(stream uint32, status string) {
 	var head bytes.Buffer
 	hpack.NewEncoder(&head).WriteField(hpack.HeaderField{Name: ":status", Value: status})
-	c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: head.Bytes(), EndStream: true, EndHeaders: true})
+	c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: head.Bytes(), EndStream: true,
+		EndHeaders: true})
 }
 
 func (c *serverConn) refuse(stream uint32, status, reason string) {
@@ -53,7 +54,8 @@ func startServer(t *testing.T, settings []http2.Setting, complete func(c *server
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate},
+		NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}

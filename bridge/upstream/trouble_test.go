@@ -144,7 +144,8 @@ func TestConnectionsInVainFailWhatWaits(t *testing.T) {
 	if got := g.counted(); got[Unprocessed] != maxVain-1 || got[NoConnection] != 20-maxVain+1 {
 		t.Errorf("verdicts %v", got)
 	}
-	if reasons := fmt.Sprint(g.reasons); !strings.Contains(reasons, "5 connections in a row ended without an answer, the last with: ") {
+	if reasons := fmt.Sprint(g.reasons); !strings.Contains(reasons,
+		"5 connections in a row ended without an answer, the last with: ") {
 		t.Errorf("reasons %s", reasons)
 	}
 	close(good)
@@ -262,7 +263,8 @@ func TestWindowIsNeverGivenBack(t *testing.T) {
 		c.answer(stream, "200")
 		return true
 	})
-	g := openRig(t, Config{Endpoint: s.endpoint(), Credential: tokenCredential(t), Limits: Limits{Connections: 2, PingTimeout: 100 * time.Millisecond}})
+	g := openRig(t, Config{Endpoint: s.endpoint(), Credential: tokenCredential(t),
+		Limits: Limits{Connections: 2, PingTimeout: 100 * time.Millisecond}})
 	const count = 200
 	g.push(goodDevice, count, `{"aps":{"alert":"`+strings.Repeat("x", 2000)+`"}}`)
 	if got := g.counted(); got[Accepted] != count || got[NoAnswer]+got[NoConnection] != 0 {

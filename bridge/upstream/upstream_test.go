@@ -33,7 +33,8 @@ func TestUpstreamFollowsTheStreamLimit(t *testing.T) {
 				t.Errorf("verdicts %v, want %d accepted and bad tokens, some of these", got, tt.pushes)
 			}
 			st := sim.Stats()
-			if st.OverLimit != 0 || st.Duplicates != 0 || st.Violations != 0 || st.PeakConnections > connections || st.PeakStreams > tt.limit {
+			if st.OverLimit != 0 || st.Duplicates != 0 || st.Violations != 0 || st.PeakConnections > connections ||
+				st.PeakStreams > tt.limit {
 				t.Errorf("%+v", st)
 			}
 			if got[Unprocessed] != st.Refused {
@@ -164,7 +165,8 @@ func TestUniqueID(t *testing.T) {
 func TestSendWhenClosed(t *testing.T) {
 	for _, goes := range []bool{true, false} {
 		begun, verdicts := 0, []Verdict(nil)
-		u := Open(context.Background(), Config{Endpoint: endpoint(startSim(t, apnssim.Scenario{})), Credential: tokenCredential(t), Log: zerolog.Nop(),
+		u := Open(context.Background(), Config{Endpoint: endpoint(startSim(t, apnssim.Scenario{})),
+			Credential: tokenCredential(t), Log: zerolog.Nop(),
 			Begin:    func(*Push, time.Time) bool { begun++; return goes },
 			Answered: func(_ *Push, v Verdict, _ time.Time) { verdicts = append(verdicts, v) }})
 		u.Close()

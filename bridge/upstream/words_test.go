@@ -86,7 +86,8 @@ func TestSays(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	q.Topic = ""
-	if got := q.Says(Verdict{Class: NoAnswer, Reason: "odd"}, nil); !strings.HasPrefix(got, "odd: ") || !strings.HasSuffix(got, " (sandbox)") {
+	if got := q.Says(Verdict{Class: NoAnswer, Reason: "odd"}, nil); !strings.HasPrefix(got, "odd: ") ||
+		!strings.HasSuffix(got, " (sandbox)") {
 		t.Errorf("%q", got)
 	}
 }

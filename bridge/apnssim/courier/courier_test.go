@@ -317,7 +317,8 @@ func registrations(n int) (all []string) {
 func TestPhoneIsTold(t *testing.T) {
 	w := newWorld(t, nil)
 	p := w.connect("phone")
-	if _, err := p.Register(w.context(), courier.App{Bundle: "a", Environment: "moon"}); err == nil || !strings.Contains(err.Error(), "production or sandbox") {
+	if _, err := p.Register(w.context(), courier.App{Bundle: "a", Environment: "moon"}); err == nil ||
+		!strings.Contains(err.Error(), "production or sandbox") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := p.Next(w.context()); err == nil {
