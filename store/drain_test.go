@@ -236,7 +236,8 @@ func TestDrainPartialReader(t *testing.T) {
 	for i, want := range []int{1000, 1000, 250, 500, 250, 250, 250} {
 		r := &reader{acknowledged: true, confirmed: want <= 250}
 		got := drain(t, d, r)
-		if got.Tuples != want || len(r.tuples) != want || r.confirmed && got.Forgotten != want || !r.confirmed && got.Forgotten > 0 {
+		if got.Tuples != want || len(r.tuples) != want || r.confirmed && got.Forgotten != want || !r.confirmed &&
+			got.Forgotten > 0 {
 			t.Errorf("visit %d: got %+v, want %d tuples, and if it takes them they are forgotten", i, got, want)
 		}
 		now = now.Add(10 * time.Second)

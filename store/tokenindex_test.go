@@ -18,7 +18,8 @@ func TestTokenIndex(t *testing.T) {
 		}
 		index, model := NewTokenIndex(), make(map[member]uint64)
 		draw := func(t *rapid.T) (member, uint64) {
-			return member{rapid.SampledFrom(apps).Draw(t, "app"), rapid.ByteRange(0, 4).Draw(t, "token")}, rapid.Uint64Range(0, 3).Draw(t, "revision")
+			return member{rapid.SampledFrom(apps).Draw(t, "app"), rapid.ByteRange(0, 4).Draw(t, "token")}, rapid.Uint64Range(0,
+				3).Draw(t, "revision")
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {

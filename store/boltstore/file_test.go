@@ -37,7 +37,8 @@ func fill(t testing.TB, dir string, n int) {
 	}
 	var records []store.LedgerRecord
 	for i := range n {
-		records = append(records, store.LedgerRecord{Key: token(i), Value: make([]byte, 100), Expires: time.Now().Add(time.Hour)})
+		records = append(records, store.LedgerRecord{Key: token(i), Value: make([]byte, 100),
+			Expires: time.Now().Add(time.Hour)})
 	}
 	if err := s.Ledger().Append(ctx, records...); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ var (
 func spoolRecords(from, n int) []store.SpoolRecord {
 	list := make([]store.SpoolRecord, n)
 	for i := range list {
-		list[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: fmt.Append(nil, "device ", from+i)}, Body: fmt.Append(nil, "record ", from+i, " end")}
+		list[i] = store.SpoolRecord{SpoolKey: store.SpoolKey{Token: fmt.Append(nil, "device ", from+i)},
+			Body: fmt.Append(nil, "record ", from+i, " end")}
 	}
 	return list
 }
@@ -447,7 +448,8 @@ func TestPutHalf(t *testing.T) {
 	if err := s.Put(ctx, store.SpoolBatch{Line: mailLine, Records: list}); err == nil {
 		t.Fatal("got no error")
 	}
-	if got := s.Stats(); list[0].ID != 0 || s.Waiting(mailLine) != 0 || len(got.Lines) != 0 || s.Queued(mailLine, list[3].Token) {
+	if got := s.Stats(); list[0].ID != 0 || s.Waiting(mailLine) != 0 || len(got.Lines) != 0 ||
+		s.Queued(mailLine, list[3].Token) {
 		t.Errorf("got ID %d and %+v, want nothing", list[0].ID, got)
 	}
 	s.Flush(ctx) // the log's part

@@ -29,7 +29,8 @@ func refuse(t *testing.T, path string) {
 		t.Skipf("there are no terminals: %v", err)
 	}
 	t.Cleanup(func() { terminal.Close() })
-	err = errors.Join(master.Close(), os.Rename(path, path+".away"), os.Symlink(fmt.Sprint("/proc/self/fd/", terminal.Fd()), path))
+	err = errors.Join(master.Close(), os.Rename(path, path+".away"),
+		os.Symlink(fmt.Sprint("/proc/self/fd/", terminal.Fd()), path))
 	if err != nil {
 		t.Fatal(err)
 	}
