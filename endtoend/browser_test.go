@@ -105,7 +105,8 @@ func (b *browser) follow(action chromedp.Action) {
 // until waits until a condition in JavaScript holds.
 func (b *browser) until(what, condition string) {
 	b.t.Helper()
-	err := chromedp.Run(b.ctx, chromedp.Poll(condition, nil, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(time.Minute)))
+	err := chromedp.Run(b.ctx, chromedp.Poll(condition, nil, chromedp.WithPollingInterval(20*time.Millisecond),
+		chromedp.WithPollingTimeout(time.Minute)))
 	if err != nil {
 		var text string
 		chromedp.Run(b.ctx, chromedp.Evaluate("document.body.innerText", &text))
@@ -116,7 +117,8 @@ func (b *browser) until(what, condition string) {
 // shows waits for a text within an element.
 func (b *browser) shows(selector, text string) {
 	b.t.Helper()
-	b.until(selector+" shows "+text, fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))", selector, text))
+	b.until(selector+" shows "+text, fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))",
+		selector, text))
 }
 
 // fits looks at the page in each width, light and dark: nothing may stick out sideways. Screenshots
@@ -124,7 +126,8 @@ func (b *browser) shows(selector, text string) {
 func (b *browser) fits(name string, widths ...int64) {
 	b.t.Helper()
 	for _, scheme := range []string{"dark", "light"} { // it stays light
-		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme",
+			Value: scheme}}))
 		for _, width := range widths {
 			var over int64
 			var picture []byte
@@ -155,7 +158,8 @@ func (b *browser) picture(path string, width, height int64) {
 // height is the height of the page in a window of this width.
 func (b *browser) height(width int64) (height int64) {
 	b.t.Helper()
-	b.do(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 700), chromedp.Evaluate("document.documentElement.scrollHeight", &height))
+	b.do(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 700),
+		chromedp.Evaluate("document.documentElement.scrollHeight", &height))
 	return height
 }
 

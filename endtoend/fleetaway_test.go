@@ -95,7 +95,8 @@ func TestFleetStartsWithoutEngine(t *testing.T) {
 	w := n.add("fleet_lease: 2s, fleet_claim: 3s")
 	w.pushEach(t, servertest.Token("dead", 1), servertest.Token("bad0", 1), servertest.Token("ab", 1))
 	w.Await("the good one arrives", func(s apnssim.Stats) bool { return s.Accepted == 1 })
-	if _, text := w.Ask(t, http.MethodGet, "/readyz", nil); !w.ready() || !strings.Contains(text, "PostgreSQL cannot be reached") ||
+	if _, text := w.Ask(t, http.MethodGet, "/readyz", nil); !w.ready() ||
+		!strings.Contains(text, "PostgreSQL cannot be reached") ||
 		!strings.Contains(text, "told of no failure") {
 		t.Errorf("ready %v, and it says %q", w.ready(), text)
 	}

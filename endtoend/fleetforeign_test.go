@@ -252,7 +252,8 @@ func TestFleetCommands(t *testing.T) {
 	says(second, 1, []string{"the app lives on gw1: ask that node"}, "fleet", "move", "demo", "gw2")
 	says(first, 0, []string{"demo lives on gw2"}, "fleet", "move", "demo", "gw2")
 	servertest.WaitFor(t, "the app has moved", func() bool { return second.place() == fleet.Here })
-	for w, parts := range map[*world][]string{first: {"lives on gw2", "Apps on gw1 0 of 1"}, second: {"Apps on gw2 1 of 1"}} {
+	for w, parts := range map[*world][]string{first: {"lives on gw2", "Apps on gw1 0 of 1"},
+		second: {"Apps on gw2 1 of 1"}} {
 		servertest.WaitFor(t, "the page has the nodes and where the app is", func() bool {
 			_, source := w.Ask(t, http.MethodGet, "/", nil)
 			words := servertest.WordsOf(source)

@@ -128,7 +128,8 @@ func TestFleetLinkStrangers(t *testing.T) {
 	provider := first.ClientTLS()
 	provider.InsecureSkipVerify = true
 	var strangers sync.WaitGroup
-	for _, c := range []*tls.Config{provider, {InsecureSkipVerify: true}, {InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}} {
+	for _, c := range []*tls.Config{provider, {InsecureSkipVerify: true},
+		{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}} {
 		for range 50 {
 			strangers.Go(func() {
 				conn, err := tls.Dial("tcp", address, c)

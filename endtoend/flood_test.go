@@ -159,7 +159,8 @@ func TestFloodBehindPacket(t *testing.T) {
 			}
 			w.deliver()
 			w.checkDelivered(1, []int{count})
-			if answer, err := conn.ReadResponse(); err != nil || answer != (binproto.Response{Status: binproto.InvalidToken, Identifier: 1}) {
+			if answer, err := conn.ReadResponse(); err != nil || answer != (binproto.Response{Status: binproto.InvalidToken,
+				Identifier: 1}) {
 				t.Errorf("the provider reads %v and error %v", answer, err)
 			}
 			conn.Close()

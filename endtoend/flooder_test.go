@@ -110,7 +110,8 @@ type flooder struct {
 func (f *flooder) fail(err error) { f.failed.CompareAndSwap(nil, &err) }
 
 func (f *flooder) report() flooded {
-	r := flooded{Open: int(f.open.Load()), Bytes: f.bytes.Load(), Blocked: int(f.blocked.Load()), Packets: int(f.packets.Load())}
+	r := flooded{Open: int(f.open.Load()), Bytes: f.bytes.Load(), Blocked: int(f.blocked.Load()),
+		Packets: int(f.packets.Load())}
 	if err := f.failed.Load(); err != nil {
 		r.Failed = (*err).Error()
 	}

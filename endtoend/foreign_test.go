@@ -57,8 +57,10 @@ func startNodeAPN(t *testing.T, w *world, version string) *nodeAPN {
 		t.Skip(err)
 	}
 	_, port, _ := strings.Cut(w.Push, ":")
-	options := fmt.Sprintf(`{"port": %s, "cert": %q, "key": %q, "ca": %q, "cacheLength": 5000}`, port, w.Path("client.pem"), w.Path("client-key.pem"), w.Path("ca.pem"))
-	cmd := exec.Command(node, "--no-deprecation", "testdata/foreign/apn.js", filepath.Join(modules, "node_modules", "apn"), options)
+	options := fmt.Sprintf(`{"port": %s, "cert": %q, "key": %q, "ca": %q, "cacheLength": 5000}`, port,
+		w.Path("client.pem"), w.Path("client-key.pem"), w.Path("ca.pem"))
+	cmd := exec.Command(node, "--no-deprecation", "testdata/foreign/apn.js",
+		filepath.Join(modules, "node_modules", "apn"), options)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,8 @@ func (d *fullDisk) stands(t *testing.T, most int) {
 	t.Helper()
 	servertest.WaitFor(t, "/readyz says that the disk is full", func() bool {
 		status, body := d.Ask(t, http.MethodGet, "/readyz", nil)
-		return status == http.StatusServiceUnavailable && strings.Contains(body, "the store cannot be written: no space left on device: make room on the disk of /")
+		return status == http.StatusServiceUnavailable &&
+			strings.Contains(body, "the store cannot be written: no space left on device: make room on the disk of /")
 	})
 	if d.Metric(t, "apnsbridge_store_failing_seconds") <= 0 {
 		t.Error("the metrics say that the store can be written")

@@ -230,7 +230,8 @@ func (a *assault) begin(load hostileLoad) {
 			}
 		})
 	}
-	wordy := servertest.Issue(a.t, servertest.Strangers(), devpki.ClientOptions{CommonName: strings.Repeat("\x01", 40_000)})
+	wordy := servertest.Issue(a.t, servertest.Strangers(),
+		devpki.ClientOptions{CommonName: strings.Repeat("\x01", 40_000)})
 	for i := range 4 {
 		a.again(0, func() { a.floodLog(i, wordy) })
 	}

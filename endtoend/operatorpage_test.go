@@ -118,7 +118,8 @@ func TestOperatorPageLeftOpen(t *testing.T) {
 func TestSimulatorPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
-	printed := prints(t, `on (https://\S+), control API on (http://\S+),`, "sim", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0",
+	printed := prints(t, `on (https://\S+), control API on (http://\S+),`, "sim", "--listen", "127.0.0.1:0", "--control",
+		"127.0.0.1:0",
 		"--courier", "127.0.0.1:0", "--cert", w.Path("server.pem"), "--key", w.Path("server-key.pem"))
 	w.Reconfigure(w.Sim.URL(), printed[1])
 	w.Start()

@@ -43,7 +43,8 @@ func TestSendThousands(t *testing.T) {
 	for _, format := range []string{"simple", "enhanced", "frame"} {
 		t.Run(format, func(t *testing.T) {
 			w.Sim.Reset()
-			code, stdout, stderr := w.Apnsbridge("", w.Credentials("send", "--gateway", w.Push, "--format", format, "--from", file, "--quiet", "10ms")...)
+			code, stdout, stderr := w.Apnsbridge("", w.Credentials("send", "--gateway", w.Push, "--format", format, "--from",
+				file, "--quiet", "10ms")...)
 			if code != servertest.OK || !strings.HasPrefix(stdout, "10,000 sent") {
 				t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 			}
@@ -121,7 +122,9 @@ func TestSendReportsBadToken(t *testing.T) {
 		fmt.Fprintln(&lines, servertest.Token(prefix, i))
 	}
 	code, stdout, stderr := w.Apnsbridge(lines.String(), w.Credentials("send", "--gateway", w.Push, "--from", "-")...)
-	if code != servertest.Failed || !strings.Contains(stdout, "error packet: status 8 (invalid token), identifier 26, notification 26") || !strings.Contains(stderr, "1 of 50 notifications were refused") {
+	if code != servertest.Failed || !strings.Contains(stdout,
+		"error packet: status 8 (invalid token), identifier 26, notification 26") ||
+		!strings.Contains(stderr, "1 of 50 notifications were refused") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
 	w.Await("all others arrive", func(s apnssim.Stats) bool { return s.Accepted >= 49 })

@@ -116,7 +116,8 @@ func TestExactlyOnce(t *testing.T) {
 		}
 		defer conn.Close()
 		for i, deviceToken := range m.tokens {
-			n := binproto.Notification{Command: binproto.Framed, Token: servertest.Unhex(deviceToken), Payload: fmt.Appendf(nil, `{"mdm":"%08x"}`, i)}
+			n := binproto.Notification{Command: binproto.Framed, Token: servertest.Unhex(deviceToken),
+				Payload: fmt.Appendf(nil, `{"mdm":"%08x"}`, i)}
 			if _, err := conn.Write(n.Append(nil)); err != nil {
 				t.Fatal(err)
 			}

@@ -27,7 +27,8 @@ func TestStoryPage(t *testing.T) {
 	token := func(name string) string {
 		t.Helper()
 		var token string
-		b.do(chromedp.Evaluate(fmt.Sprintf("[...document.querySelectorAll('#tokens option')].find(o => o.text === %q).value", name), &token))
+		b.do(chromedp.Evaluate(fmt.Sprintf("[...document.querySelectorAll('#tokens option')].find(o => o.text === %q).value",
+			name), &token))
 		return token
 	}
 	send := func(to, text string) {

@@ -53,8 +53,9 @@ func TestWhoSpeaks(t *testing.T) {
 		},
 		"unknown": func() {
 			write(func(i int) binproto.Notification {
-				return binproto.Notification{Layout: binproto.LayoutOf(2, 1, 5, 4, 3), Identifier: uint32(i * 977), HasIdentifier: true,
-					HasExpiry: true, Priority: 10, Payload: []byte(`{"aps":{}}`)}
+				return binproto.Notification{Layout: binproto.LayoutOf(2, 1, 5, 4, 3), Identifier: uint32(i * 977),
+					HasIdentifier: true,
+					HasExpiry:     true, Priority: 10, Payload: []byte(`{"aps":{}}`)}
 			})
 		},
 	}

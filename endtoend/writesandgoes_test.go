@@ -276,7 +276,8 @@ func goers() []goer {
 		{frames: 5000, bad: oneIn(50)},
 	}
 	if *long {
-		all = append(all, goer{frames: 2000, bad: oneIn(50)}, goer{frames: 2000, bad: atTheEnd(2000)}, goer{frames: 5000, bad: early},
+		all = append(all, goer{frames: 2000, bad: oneIn(50)}, goer{frames: 2000, bad: atTheEnd(2000)},
+			goer{frames: 5000, bad: early},
 			goer{frames: 5000, bad: atTheEnd(5000)}, goer{frames: 2000, bad: oneIn(1000), simple: true})
 	}
 	return all
