@@ -118,7 +118,8 @@ func full() *Snapshot {
 		Reloads: Reloads{Configurations: map[string]uint64{"taken": 1}, Certificates: map[SectionResult]uint64{{"tls", "taken"}: 1}},
 		OldTLS:  map[OldTLS]uint64{{"mail", "TLS 1.0", "TLS_RSA_WITH_AES_128_CBC_SHA", "0123"}: 1},
 	}
-	s.Fleet = &Fleet{Node: "gw1", Leased: true, Nodes: 2, Apps: []FleetApp{{Name: "mail", Here: true, Owner: "gw1", Epoch: 3}}}
+	s.Fleet = &Fleet{Node: "gw1", Leased: true, Nodes: 2,
+		Apps: []FleetApp{{Name: "mail", Here: true, Owner: "gw1", Epoch: 3}}}
 	s.Bridge.Now = 1_800_000_060
 	s.Bridge.Apps = map[string]bridge.AppStats{"mail": app, "idle": {}}
 	s.Push.Open, s.Push.Admitted = map[uint16]int{0: 1, 0x0304: 2}, map[uint16]uint64{0x0301: 7}
@@ -232,7 +233,8 @@ func TestNativeHistograms(t *testing.T) {
 				last += delta
 				native += last
 			}
-			if h.GetSchema() != 2 || h.GetSampleCount() != 3 || native != 3 || len(h.GetPositiveSpan()) < 2 || len(h.GetBucket()) < 10 {
+			if h.GetSchema() != 2 || h.GetSampleCount() != 3 || native != 3 || len(h.GetPositiveSpan()) < 2 ||
+				len(h.GetBucket()) < 10 {
 				t.Errorf("got %v", h)
 			}
 		}

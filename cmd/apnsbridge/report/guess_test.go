@@ -85,8 +85,9 @@ func guesses(senders []sender, order []int, shared bool) (libraries []string, re
 // one connection and on several; and no capture without a guess is forgotten.
 func TestCaptures(t *testing.T) {
 	const (
-		php, node, node5   = "a script (PHP)", "node-apn 1.x (Node)", "node-apn 1.x (Node), apns4erl (Erlang) or libcapn (C)"
-		simple, from1      = "a script (PHP), PyAPNs (Python) or apnagent (Node)", "java-apns or JavaPNS (Java) or ApnsPHP (PHP)"
+		php, node, node5 = "a script (PHP)", "node-apn 1.x (Node)", "node-apn 1.x (Node), apns4erl (Erlang) or libcapn (C)"
+		simple, from1    = "a script (PHP), PyAPNs (Python) or apnagent (Node)",
+			"java-apns or JavaPNS (Java) or ApnsPHP (PHP)"
 		from0, pythonFrame = "a script (PHP) or apnagent (Node)", "PyAPNs (Python) or rpush (Ruby)"
 	)
 	pause := 12 * time.Millisecond

@@ -76,7 +76,8 @@ func TestConnected(t *testing.T) {
 // report has no room for or that were followed by better ones.
 func TestSentences(t *testing.T) {
 	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	const tls10, tls11, deaf = "TLS 1.0 for 30 days", "TLS 1.1 for 30 days", "1 of 1 providers have not read their feedback for 30 days"
+	const tls10, tls11, deaf = "TLS 1.0 for 30 days", "TLS 1.1 for 30 days",
+		"1 of 1 providers have not read their feedback for 30 days"
 	n := enhancedFrom(1, 5, "{}")(0)
 	use := func(r *Report, version string) {
 		r.Connected(version)

@@ -267,7 +267,8 @@ func TestAdminCheck(t *testing.T) {
 		{`{listen: "127.0.0.1:0", token_file: readable}`, "warning: admin.token_file: others than its owner may read " + readable + " (mode 0644): chmod 600 " + readable, true},
 		{`{listen: "0.0.0.0:0", token_file: token}`, "warning: the token of the admin port 0.0.0.0:0 goes over the network in the clear: add admin.certificate and key", true},
 	} {
-		w.Write("apnsbridge.yaml", []byte(strings.Replace(string(settings), `admin: {listen: "127.0.0.1:0"}`, "admin: "+tt.admin, 1)))
+		w.Write("apnsbridge.yaml", []byte(strings.Replace(string(settings), `admin: {listen: "127.0.0.1:0"}`,
+			"admin: "+tt.admin, 1)))
 		code, stdout, stderr := w.check(CheckOptions{})
 		wantCode := servertest.Failed
 		said := stderr
@@ -278,7 +279,8 @@ func TestAdminCheck(t *testing.T) {
 		if code != wantCode || !strings.Contains(said, tt.want) || unexpected {
 			t.Errorf("%s: got exit code %d\n%s%s\nwant %d and %q", tt.admin, code, stdout, stderr, wantCode, tt.want)
 		}
-		if strings.Contains(stdout+stderr, "0123456789abcdef") || strings.Contains(stdout+stderr, "secret") && !strings.Contains(tt.admin, "secret") {
+		if strings.Contains(stdout+stderr, "0123456789abcdef") || strings.Contains(stdout+stderr, "secret") &&
+			!strings.Contains(tt.admin, "secret") {
 			t.Errorf("%s: the token is shown:\n%s%s", tt.admin, stdout, stderr)
 		}
 	}

@@ -56,7 +56,8 @@ func TestByListener(t *testing.T) {
 		w.Sim.URL(), sandbox.URL()))
 	w.Amend("{ca: ca.pem, uid: com.example.demo}", "{ca: ca.pem, any: true}")
 	const apple, appleSandbox, own = "gateway.push.apple.com", "gateway.sandbox.push.apple.com", "localhost"
-	both, only := servertest.Issue(t, servertest.PKI(), devpki.ClientOptions{Topic: "com.example.demo"}), servertest.Issue(t, servertest.PKI(), devpki.ClientOptions{Topic: "com.example.demo", Sandbox: true})
+	both, only := servertest.Issue(t, servertest.PKI(), devpki.ClientOptions{Topic: "com.example.demo"}),
+		servertest.Issue(t, servertest.PKI(), devpki.ClientOptions{Topic: "com.example.demo", Sandbox: true})
 	sent := 0
 	for _, listener := range []string{"", "production", "sandbox"} {
 		if listener != "" {

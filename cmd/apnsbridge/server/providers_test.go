@@ -162,7 +162,8 @@ func TestProvidersReportTellsHabits(t *testing.T) {
 		t.Errorf("the page says %s", words)
 	}
 	_, source = w.Ask(t, http.MethodGet, "/apps/demo", nil)
-	if words, want := servertest.WordsOf(source), "feedback read by "+answer.Providers[0].Client+" at "; !strings.Contains(words, want) {
+	if words, want := servertest.WordsOf(source),
+		"feedback read by "+answer.Providers[0].Client+" at "; !strings.Contains(words, want) {
 		t.Errorf("the app's page has no %q: %s", want, words)
 	}
 	_, text := w.Ask(t, http.MethodGet, "/api/providers.csv", nil)

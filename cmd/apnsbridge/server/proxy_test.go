@@ -91,7 +91,8 @@ func TestHAProxy(t *testing.T) {
 		}
 		return all[i]
 	}
-	listed, neighbour, pinned := named("no certificate, from a listed network"), named("no certificate, from the network's neighbour"), named("a pinned certificate")
+	listed, neighbour, pinned := named("no certificate, from a listed network"),
+		named("no certificate, from the network's neighbour"), named("a pinned certificate")
 	for i, way := range []string{version1, version2} {
 		t.Run(fmt.Sprintf("version %d", i+1), func(t *testing.T) {
 			w.Push = way

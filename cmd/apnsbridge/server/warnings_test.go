@@ -70,7 +70,8 @@ func TestExpiryWarnings(t *testing.T) {
 				if got != "" {
 					t.Errorf("got %q, want no warning", got)
 				}
-			} else if !strings.Contains(got, want) || !strings.Contains(got, tt.within) || !strings.Contains(got, `"level":"`+tt.level+`"`) {
+			} else if !strings.Contains(got, want) || !strings.Contains(got, tt.within) ||
+				!strings.Contains(got, `"level":"`+tt.level+`"`) {
 				t.Errorf("got %q, want %q with %s at level %s", got, want, tt.within, tt.level)
 			}
 			code, stdout, stderr := w.check(CheckOptions{})
@@ -99,7 +100,8 @@ func TestExpiryMetrics(t *testing.T) {
 	near := func(got float64, want time.Time) bool {
 		return math.Abs(got-float64(want.Unix())) < 3600
 	}
-	if got := w.Metric(t, `apnsbridge_certificate_expiry_timestamp_seconds{section="tls"}`); !near(got, servertest.PKI().Server.Leaf.NotAfter) {
+	if got := w.Metric(t, `apnsbridge_certificate_expiry_timestamp_seconds{section="tls"}`); !near(got,
+		servertest.PKI().Server.Leaf.NotAfter) {
 		t.Errorf("server certificate: got %v", got)
 	}
 	if text := w.Metrics(); strings.Contains(text, "apnsbridge_credential_expiry_timestamp_seconds") {
@@ -107,7 +109,8 @@ func TestExpiryMetrics(t *testing.T) {
 	}
 	w.withCertificate(10 * day)
 	w.reload()
-	if got := w.Metric(t, `apnsbridge_credential_expiry_timestamp_seconds{app="demo"}`); !near(got, time.Now().Add(10*day)) {
+	if got := w.Metric(t, `apnsbridge_credential_expiry_timestamp_seconds{app="demo"}`); !near(got,
+		time.Now().Add(10*day)) {
 		t.Errorf("credential: got %v, want 10 days from now", got)
 	}
 }
@@ -133,7 +136,8 @@ func TestKeyModeWarnings(t *testing.T) {
 				if err := os.Chmod(path, tt.mode); err != nil {
 					t.Fatal(err)
 				}
-				want := fmt.Sprintf("warning: %s: others than its owner may read %s (mode %04o): chmod 600 %s\n", file.setting, path, tt.mode, path)
+				want := fmt.Sprintf("warning: %s: others than its owner may read %s (mode %04o): chmod 600 %s\n", file.setting,
+					path, tt.mode, path)
 				code, stdout, stderr := w.check(CheckOptions{})
 				if code != servertest.OK || strings.Contains(stdout, want) != tt.warned || strings.Contains(stdout, "chmod") != tt.warned {
 					t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
@@ -165,7 +169,8 @@ func TestAuthoritiesExpire(t *testing.T) {
 	w.now = func() time.Time { return servertest.PKI().CA.Leaf.NotAfter.Add(-10 * day) }
 	w.Start()
 	w.service.warn()
-	for _, want := range []string{"the authority " + w.Path("ca.pem") + " of clients expires on ", "the authority " + w.Path("ca.pem") + " of tls.certificate expires on "} {
+	for _, want := range []string{"the authority " + w.Path("ca.pem") + " of clients expires on ",
+		"the authority " + w.Path("ca.pem") + " of tls.certificate expires on "} {
 		if !strings.Contains(w.Log.String(), want) {
 			t.Errorf("the log has no %q:\n%s", want, w.Log.String())
 		}
@@ -173,7 +178,8 @@ func TestAuthoritiesExpire(t *testing.T) {
 	if err := os.Chmod(w.Path("ca-key.pem"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, stdout, _ := w.check(CheckOptions{}); !strings.Contains(stdout, "others than its owner may read "+w.Path("ca-key.pem")) {
+	if _, stdout, _ := w.check(CheckOptions{}); !strings.Contains(stdout,
+		"others than its owner may read "+w.Path("ca-key.pem")) {
 		t.Errorf("check does not tell of the authority's key:\n%s", stdout)
 	}
 }
@@ -291,7 +297,8 @@ func TestCertificatesForOtherThings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := ServesTopic(pair.Leaf, tt.topic); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+		if err := ServesTopic(pair.Leaf, tt.topic); (err == nil) != (tt.want == "") || err != nil &&
+			!strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want a sentence with %q", tt.name, err, tt.want)
 		}
 	}
