@@ -14,7 +14,7 @@ type Device struct {
 	Token       string `json:"token"`                 // hex
 	Topic       string `json:"topic,omitempty"`       // empty: any
 	Environment string `json:"environment,omitempty"` // production, sandbox; empty: any
-	State       string `json:"state,omitempty"`       // active, uninstalled (410), absent (400 BadDeviceToken); empty: as its token's prefix says
+	State       string `json:"state,omitempty"`       // active, uninstalled (410), absent (400); empty: by the token's prefix
 	Since       int64  `json:"since,omitempty"`       // epoch seconds of the timestamp in a 410; 0: the time of the push
 }
 

@@ -7,22 +7,22 @@ import "encoding/json"
 // healthy APNs. What is drawn by lot is drawn per connection from Seed.
 type Scenario struct {
 	Seed        uint64     `json:"seed,omitempty"`
-	Environment string     `json:"environment,omitempty"` // production or sandbox; empty: as :authority says, if it is a name of Apple's
+	Environment string     `json:"environment,omitempty"` // production or sandbox; empty: by :authority, if it is Apple's
 	Latency     Latency    `json:"latency,omitzero"`
 	Reasons     []Rule     `json:"reasons,omitempty"` // the first that applies counts
 	Outage      *Outage    `json:"outage,omitempty"`
-	Keys        []Key      `json:"keys,omitempty"`         // provider tokens of others are InvalidProviderToken; none: any well-formed one is good
+	Keys        []Key      `json:"keys,omitempty"`         // whose provider tokens are valid; none: any well-formed one is
 	Topics      []string   `json:"topics,omitempty"`       // others are TopicDisallowed; none: all are allowed
 	RequireJSON bool       `json:"require_json,omitempty"` // a payload that is not a JSON object is PayloadEmpty
 	DeviceLimit *RateLimit `json:"device_limit,omitempty"` // more for one device is TooManyRequests
-	KeyUpdates  *RateLimit `json:"key_updates,omitempty"`  // more new provider tokens for one key is TooManyProviderTokenUpdates
-	Bind        bool       `json:"bind,omitempty"`         // a connection knows the keys and topics of the time of its first push, for ever
+	KeyUpdates  *RateLimit `json:"key_updates,omitempty"`  // of new provider tokens of one key
+	Bind        bool       `json:"bind,omitempty"`         // a connection keeps the keys and topics of its first push
 
 	MaxConcurrentStreams int         `json:"max_concurrent_streams,omitempty"` // 0: 1000
 	Throttle             *Throttle   `json:"throttle,omitempty"`
 	Windows              Windows     `json:"windows,omitzero"`
 	GoAway               *GoAway     `json:"goaway,omitempty"`
-	CertificateGoAway    bool        `json:"certificate_goaway,omitempty"` // trouble with a certificate ends the connection with a reason, instead of an answer
+	CertificateGoAway    bool        `json:"certificate_goaway,omitempty"` // trouble with a certificate ends the connection
 	ErrorLimit           *ErrorLimit `json:"error_limit,omitempty"`
 	Resets               *Resets     `json:"resets,omitempty"`
 	BlackHole            *BlackHole  `json:"black_hole,omitempty"`
@@ -55,7 +55,7 @@ type Outage struct {
 	Probability float64 `json:"probability,omitempty"`        // 0: always
 	Status      int     `json:"status,omitempty"`             // 0: the one that belongs to the reason
 	Reason      Reason  `json:"reason,omitempty"`             // empty: ServiceUnavailable
-	Refuse      bool    `json:"refuse_connections,omitempty"` // instead of answers: open connections are cut, new ones refused
+	Refuse      bool    `json:"refuse_connections,omitempty"` // open connections are cut, new ones refused
 }
 
 // Key is a provider's signing key that is trusted.

@@ -28,8 +28,8 @@ func (c *Conn) Shutdown(now time.Time) {
 	}
 	recent := l.frames-named.order < nameable && t-named.taken < nameableFor
 	silent := c.frames == 0 || t-c.latest >= quiet
-	if !named.frame.HasIdentifier || c.tells != tellAll || c.hushed || c.constant(s, named) || l.isNever(c.kind(named.frame), t) ||
-		!unsettled && (silent || !recent) {
+	if !named.frame.HasIdentifier || c.tells != tellAll || c.hushed || c.constant(s, named) ||
+		l.isNever(c.kind(named.frame), t) || !unsettled && (silent || !recent) {
 		c.phase = told
 		c.oweNothing()
 		l.out.put(Decision{Do: Close, Conn: c})

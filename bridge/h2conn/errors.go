@@ -13,7 +13,7 @@ type Fate uint8
 // The ways in which a request ends. Of all but Answered, Request.Err tells why.
 const (
 	Answered    Fate = iota // the response is complete
-	Unprocessed             // not written whole, refused, or above the last stream of a GOAWAY: safe to repeat (RFC 9113, 8.7)
+	Unprocessed             // not written whole, refused, or above a GOAWAY's last stream: safe to repeat (RFC 9113, 8.7)
 	Unanswered              // written, then the connection was lost or the stream reset: the server may have acted
 	TimedOut                // no complete response in time: the server may have acted, or may yet act
 	Canceled                // by Cancel: the same

@@ -22,7 +22,7 @@ type Request struct {
 	// What became of it, set before Complete.
 	Fate     Fate
 	Err      error     // why, unless Answered
-	Response *Response // what was received, maybe incomplete unless Answered; nil if nothing; borrowed until Complete returns
+	Response *Response // what was received, perhaps incomplete unless Answered; may be nil; borrowed until Complete returns
 
 	stream uint32 // 0: not under way
 	call   *call  // of a RoundTrip

@@ -82,7 +82,8 @@ func (h *Health) Note(at Scope, came Came, only bool, v upstream.Verdict, says f
 		all.Line = ""
 		h.served[at.Environment].note(came.When)
 		came.Line.note(came.When)
-	case upstream.CredentialRefused, upstream.StaleToken, upstream.TokenUpdates, upstream.ServerError, upstream.NoConnection:
+	case upstream.CredentialRefused, upstream.StaleToken, upstream.TokenUpdates, upstream.ServerError,
+		upstream.NoConnection:
 		h.unserve(all, came)
 	case upstream.TopicRefused:
 		h.unserve(at, came)

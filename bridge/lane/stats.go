@@ -25,8 +25,8 @@ type LineStats struct {
 
 // Stats gives the present figures.
 func (l *Lane) Stats() Stats {
-	st := Stats{Reason: l.Door.Reason, Since: l.Door.Since, Probes: l.Door.Probes, Lines: len(l.lines), Unstored: l.unstored,
-		Unwritten: l.Unwritten(), Asleep: l.asleep, Ahead: l.ahead}
+	st := Stats{Reason: l.Door.Reason, Since: l.Door.Since, Probes: l.Door.Probes, Lines: len(l.lines),
+		Unstored: l.unstored, Unwritten: l.Unwritten(), Asleep: l.asleep, Ahead: l.ahead}
 	for _, n := range l.lines {
 		st.Probes += n.Door.Probes
 		st.AtDoor += n.atDoor.size

@@ -18,11 +18,11 @@ type Limits struct {
 	Streams        int           // requests in flight on a connection, where APNs allows more
 	RequestTimeout time.Duration // how long APNs may take for one answer
 	DialTimeout    time.Duration // how long a connection may take until APNs' SETTINGS are read
-	DialInterval   time.Duration // the least between two connections to an endpoint, for APNs takes rapid reconnecting for an attack
+	DialInterval   time.Duration // between two connections to an endpoint: APNs takes rapid reconnecting for an attack
 	ConnectionAge  time.Duration // after which a connection is replaced, or up to a quarter before
 	PingAfter      time.Duration // of silence, APNs is asked for a sign of life
 	PingTimeout    time.Duration // for that
-	RetryDelay     time.Duration // how long a notification waits for its next attempt, or an app's notifications for a probe; twice that the next time
+	RetryDelay     time.Duration // the first wait of a notification for its next attempt, or of an app for a probe; it doubles
 	RetryDelayMax  time.Duration // and so on up to this
 
 	BadTokenTTL         time.Duration // how long a refused token is answered without asking APNs

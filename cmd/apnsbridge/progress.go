@@ -24,7 +24,8 @@ func newProgress(to io.Writer, total int) *progress {
 		total = -1
 	}
 	return &progress{progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(to), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetDescription("sent"),
+		progressbar.OptionSetWriter(to), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetDescription("sent"),
 		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("push"),
 		progressbar.OptionUseANSICodes(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
 	)}

@@ -117,7 +117,8 @@ func (c *tryCommand) notification() (binproto.Notification, error) {
 		return binproto.Notification{}, usageError{fmt.Errorf("--token: %w", err)}
 	}
 	return binproto.Notification{
-		Command: binproto.Enhanced, Identifier: 1, Token: token, Payload: []byte(c.Payload), Expiry: uint32(time.Now().Add(time.Hour).Unix()),
+		Command: binproto.Enhanced, Identifier: 1, Token: token, Payload: []byte(c.Payload),
+		Expiry: uint32(time.Now().Add(time.Hour).Unix()),
 	}, nil
 }
 

@@ -60,7 +60,8 @@ func (m *Member) carryOut() {
 				m.seat(w.App)
 			})
 		case fleet.Loosen:
-			m.Log.Warn().Str("app", w.App).Msg("it is not known which node has the app: its providers are served without packets")
+			m.Log.Warn().Str("app", w.App).Msg("it is not known which node has the app: its providers are served " +
+				"without packets")
 			m.do(w.App, func() {
 				m.Apps.Loosen(w.App)
 				m.seat(w.App)

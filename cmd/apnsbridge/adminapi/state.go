@@ -75,7 +75,7 @@ type App struct {
 	Credential  string  `json:"credential"`
 	Connections int     `json:"connections"`
 	Taken       uint64  `json:"taken"`
-	Ended       uint64  `json:"ended"` // of those, that something has become of; others wait, or were sent again and recognised
+	Ended       uint64  `json:"ended"` // of those, with an outcome; others wait, or were sent again and recognised
 	Accepted    uint64  `json:"accepted"`
 	BadTokens   uint64  `json:"bad_tokens"`
 	Gone        uint64  `json:"unregistered"`

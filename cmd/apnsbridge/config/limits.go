@@ -120,7 +120,7 @@ func defaultLimits() Limits {
 	return l
 }
 
-// setOnward sets the defaults of what comes behind the ports: the way to APNs, what is remembered, a fleet and operators.
+// setOnward sets the defaults of what comes after the ports: the way to APNs, what is remembered, fleet and operators.
 func (l *Limits) setOnward() {
 	l.APNsConnections = defaults.APNsConnections
 	l.APNsStreams = defaults.APNsStreams

@@ -80,7 +80,8 @@ var notifications = group{"Notifications", []family{
 // outcomeOf gives an ending as the labels have it.
 func outcomeOf(e bridge.Ending) (outcome, reason string) {
 	outcome = [...]string{
-		bridge.Malformed: "malformed", bridge.DryRun: "dry_run", bridge.BadToken: "bad_token", bridge.Listed: "bad_token", bridge.Refused: "refused",
+		bridge.Malformed: "malformed", bridge.DryRun: "dry_run", bridge.BadToken: "bad_token", bridge.Listed: "bad_token",
+		bridge.Refused:      "refused",
 		bridge.Unregistered: "unregistered", bridge.Unknown: "unknown", bridge.Expired: "expired",
 		bridge.Dropped: "given_up", bridge.Crowded: "given_up", bridge.Unreadable: "given_up", bridge.Abandoned: "abandoned",
 	}[e.Outcome]

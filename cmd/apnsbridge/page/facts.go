@@ -79,7 +79,7 @@ type App struct {
 	State                    string // a word, or the sentence that says what is wrong
 	Refusal                  string // what APNs has refused last, and why
 	Taken, Accepted          uint64
-	Ended                    uint64 // of Taken, that something has become of; others wait, or were sent again and recognised
+	Ended                    uint64 // of Taken, with an outcome; others wait, or were sent again and recognised
 	BadTokens, Gone, Refused uint64
 	Connections              int // to APNs
 	Waiting, OnDisk          int

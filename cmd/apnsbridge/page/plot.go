@@ -40,7 +40,8 @@ func (p plot) draw() template.HTML {
 	top := nice(p.most())
 	for _, part := range []float64{0, 0.5, 1} {
 		y := yOf(part)
-		fmt.Fprintf(&b, `<line class="grid" x1="%g" y1="%.1f" x2="%g" y2="%.1f"/><text class="axis" x="%g" y="%.1f" text-anchor="end">%s</text>`,
+		fmt.Fprintf(&b, `<line class="grid" x1="%g" y1="%.1f" x2="%g" y2="%.1f"/>`+
+			`<text class="axis" x="%g" y="%.1f" text-anchor="end">%s</text>`,
 			marginX, y, plotWidth-marginX, y, marginX-5, y+4, template.HTMLEscapeString(p.left(part*top)))
 	}
 	p.drawAreas(&b, top)

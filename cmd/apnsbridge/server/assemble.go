@@ -34,7 +34,7 @@ type Assembly struct {
 	problems    []error
 	held        map[string]error               // by app: why it, or a part of it, cannot be served, while others are
 	unserved    bool                           // all are held, which is a problem and no alarm
-	kept        map[string]error               // by app: why its new credential is not taken, in place of which it keeps the old one
+	kept        map[string]error               // by app: why it keeps its old credential instead of the new one
 	authorities map[string][]*x509.Certificate // of clients, by the file that names them
 	doubts      []warning                      // of the apps' settings
 	fleet       *fleetSettings                 // nil: there is none

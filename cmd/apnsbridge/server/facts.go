@@ -218,7 +218,8 @@ func laneFacts(environment string, l *bridge.LaneStats, now int64) page.Lane {
 	f := page.Lane{
 		Environment: environment, Connections: l.Pool.Connections, InFlight: l.Pool.InFlight, Streams: l.Pool.Streams,
 		Waiting: l.Waiting.Notifications, OnDisk: l.Waiting.OnDisk, Oldest: oldest(now, l.Waiting),
-		TopicsShut: l.TopicsShut, Retrying: l.Asleep - l.AtDoor, Probes: l.Probes, Dials: l.Pool.Dials, Fails: l.Pool.DialFailures,
+		TopicsShut: l.TopicsShut, Retrying: l.Asleep - l.AtDoor, Probes: l.Probes, Dials: l.Pool.Dials,
+		Fails: l.Pool.DialFailures,
 	}
 	if l.ClosedSince != 0 {
 		f.ClosedSince = time.Unix(l.ClosedSince, 0)

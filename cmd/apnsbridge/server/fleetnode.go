@@ -58,7 +58,8 @@ func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, 
 		return nil, fmt.Errorf("store.postgres: %w", err)
 	}
 	if err := f.store.Prepare(ctx); errors.Is(err, pgstore.ErrAway) {
-		s.log.Error().Err(err).Msg("the node begins without a lease: it serves providers without packets, and joins the fleet when it can")
+		s.log.Error().Err(err).Msg("the node begins without a lease: it serves providers without packets, and joins the " +
+			"fleet when it can")
 	} else if err != nil {
 		_ = f.store.Close()
 		return nil, fmt.Errorf("store.postgres: %w", err)
@@ -158,7 +159,8 @@ func (f *fleetNode) Hush(app string)   { f.service.bridge.Hush(app) }
 
 func (f *fleetNode) Givable(app string) error {
 	if f.service.bridge.Unwritten(app) {
-		return errors.New("it stays here, because PostgreSQL takes too long to write down what providers may send again: see the log")
+		return errors.New("it stays here, because PostgreSQL takes too long to record what providers may send again: " +
+			"see the log")
 	}
 	return nil
 }
@@ -176,7 +178,8 @@ func (f *fleetNode) Release(ctx context.Context, app string) {
 			f.log.Warn().Err(err).Str("app", app).Msg("what waits on this node's own disk stays here")
 		}
 		if err := f.spool.Flush(context.WithoutCancel(ctx)); err != nil { // which has a patience of its own
-			f.log.Error().Err(err).Str("app", app).Msg("deliveries cannot be recorded: some notifications may be delivered again")
+			f.log.Error().Err(err).Str("app", app).Msg("deliveries cannot be recorded: some notifications may be " +
+				"delivered again")
 		}
 		f.spool.Disown(app)
 	})

@@ -158,7 +158,8 @@ func (s *Service) serveProvidersCSV(w http.ResponseWriter, _ *http.Request) {
 	out := csv.NewWriter(w)
 	out.Write([]string{"app", "client", "address", "library", "frames", "tls", "cipher", "ja3", "certificate_expires",
 		"first_seen",
-		"last_seen", "notifications", "a_day", "connections", "packets", "verdicts", "bad_tokens", "bad_token_ratio", "resends", "feedback_last_read",
+		"last_seen", "notifications", "a_day", "connections", "packets", "verdicts", "bad_tokens", "bad_token_ratio",
+		"resends", "feedback_last_read",
 		"library_because"})
 	for _, p := range s.providers.Providers() {
 		guess := p.Guess()

@@ -53,8 +53,9 @@ func stateRemark(r page.Remark) adminapi.Remark {
 
 func stateApp(f *page.AppFacts) adminapi.App {
 	app := adminapi.App{
-		Name: f.Name, Topic: f.Topic, Environment: f.Environment, Level: string(f.Level), State: f.State, Credential: f.Credential,
-		Connections: f.Connections, Taken: f.Taken, Ended: f.Ended, Accepted: f.Accepted, BadTokens: f.BadTokens, Gone: f.Gone,
+		Name: f.Name, Topic: f.Topic, Environment: f.Environment, Level: string(f.Level), State: f.State,
+		Credential: f.Credential, Connections: f.Connections, Taken: f.Taken, Ended: f.Ended, Accepted: f.Accepted,
+		BadTokens: f.BadTokens, Gone: f.Gone,
 		Refused: f.Refused, Waiting: f.Waiting, OnDisk: f.OnDisk, OldestAge: f.Oldest.Seconds(), P99: f.P99.Seconds(),
 		Refusal: f.Refusal,
 		Packets: stateCounts(f.Packets), Resends: stateCounts(f.Resends), Feedback: stateCounts(f.Feedback),
