@@ -10,8 +10,8 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// A notification that goes well costs no memory between its frame and its verdict:
-// its one copy is taken from a pool and goes back there.
+// A notification that is accepted allocates nothing between its frame and its verdict:
+// its one copy comes from a pool and goes back there.
 func TestGoodPathAllocatesNothing(t *testing.T) {
 	b, err := newBridge(Config{Feedback: new(list),
 		Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})
@@ -40,8 +40,8 @@ func TestGoodPathAllocatesNothing(t *testing.T) {
 	s.Close(nil)
 }
 
-// A notification has six cache lines and no more: as many are on their way as the processor's
-// caches have no room for.
+// A notification takes no more than six cache lines: more are on their way than the processor's
+// caches have room for.
 func TestNotificationSize(t *testing.T) {
 	if size := unsafe.Sizeof(notification{}); size > 6*64 {
 		t.Errorf("it has %d bytes", size)

@@ -11,7 +11,7 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// heapInUse is what is in use.
+// heapInUse is how many bytes of the heap are in use.
 func heapInUse() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -19,9 +19,9 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// APNs is away for ten minutes, in which a million notifications come in (fewer
-// without -long). They take disk and not memory. Then each is delivered, in the
-// order of its device, but for those that have expired, which are counted.
+// APNs is away for ten minutes, in which a million notifications come in (fewer without
+// -long). They take disk and not memory. Then each is delivered, in order for its device,
+// except those that have expired, which are counted.
 func TestTenMinutesAway(t *testing.T) {
 	count := 40_000
 	if *long {

@@ -11,8 +11,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// steppingClock is the machine's clock, of which the test can set the wall and put
-// forward both.
+// steppingClock is the machine's clock. The test can step its wall time, and put forward
+// both wall and monotonic time.
 type steppingClock struct{ step, ahead atomic.Int64 }
 
 func (c *steppingClock) now() time.Time {
@@ -23,8 +23,8 @@ func (c *steppingClock) set(step time.Duration) { c.step.Store(int64(step)) }
 
 func (c *steppingClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// Whichever way the wall clock is set while APNs is away: what waits goes out when it
-// is back, what comes then as well, and nothing has expired that had an hour to live.
+// The wall clock is set forward or back while APNs is away. When APNs is back, what waits
+// goes out, and so does what comes then; nothing that had an hour to live has expired.
 func TestWallStepsInAnOutage(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -91,7 +91,7 @@ func TestWallStepIsBelieved(t *testing.T) {
 	})
 }
 
-// A token is on the list of bad ones for its time, wherever the wall goes meanwhile.
+// A token stays on the list of bad ones for its time, however the wall clock is set meanwhile.
 func TestWallStepsBesideBadTokens(t *testing.T) {
 	t.Parallel()
 	for _, step := range []time.Duration{-time.Hour, time.Hour} {
@@ -122,7 +122,7 @@ func TestWallStepsBesideBadTokens(t *testing.T) {
 	}
 }
 
-// An attempt is dated so that what is compared with it goes by the monotonic clock.
+// The time of an attempt has a monotonic reading, so that comparisons with it go by that.
 func TestSentIsMonotonic(t *testing.T) {
 	now := time.Now()
 	sent := dated(now)

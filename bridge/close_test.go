@@ -11,7 +11,7 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// slowCarrier is a carrier whose Send is held up.
+// slowCarrier is a carrier whose Send takes long.
 type slowCarrier struct {
 	carrier
 	entered, goOn chan struct{}
@@ -90,7 +90,7 @@ func TestClosedWhileSending(t *testing.T) {
 	}
 }
 
-// seeming is a context that seems to end early, and has time.
+// seeming is a context whose deadline seems near, but which does not end.
 type seeming struct {
 	context.Context
 	end time.Time
@@ -99,7 +99,7 @@ type seeming struct {
 func (s seeming) Deadline() (time.Time, bool) { return s.end, true }
 
 // While a bridge is shut down, what APNs was asked about gets its verdict, and what waits
-// behind it goes to disk: the next one delivers that, and nothing twice.
+// behind it goes to disk: the next bridge delivers that, and nothing twice.
 func TestShutdownLeavesNothingAsked(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -129,7 +129,7 @@ func TestShutdownLeavesNothingAsked(t *testing.T) {
 	}
 }
 
-// With all the time there is, all that waits is delivered.
+// Without a deadline, everything that waits is delivered.
 func TestShutdownWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 50}})
@@ -146,8 +146,8 @@ func TestShutdownWithoutAnEnd(t *testing.T) {
 	}
 }
 
-// Where APNs takes longer to answer than the last quarter of the time, what it was asked
-// about has its verdict too.
+// Even if APNs takes longer to answer than the last quarter of the time, what it was asked
+// about gets its verdict.
 func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {

@@ -8,8 +8,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// A connection falls silent. PING finds it long before the requests' time is
-// over; they are asked once more.
+// A connection falls silent. A PING finds that out long before the requests time out, and
+// they are repeated.
 func TestASilentConnectionIsLeft(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 300, Times: 1, Accept: true}})
@@ -29,8 +29,8 @@ func TestASilentConnectionIsLeft(t *testing.T) {
 	if st.Accepted != count || st.Dropped != 0 || st.Ambiguous == 0 || st.Ambiguous > 100 {
 		t.Errorf("%+v", st)
 	}
-	// Those on the silent connection were accepted there too, which nobody can
-	// know: each is asked again once.
+	// APNs accepted those on the silent connection too, which the bridge cannot
+	// know: each is repeated once.
 	if pool.Lost != 1 || pool.TimedOut != 0 || pool.Unanswered != st.Ambiguous || sim.Stats().Duplicates != int(st.Ambiguous) {
 		t.Errorf("%+v and %d doubled, want 1 lost with %d unanswered and doubled", pool, sim.Stats().Duplicates, st.Ambiguous)
 	}

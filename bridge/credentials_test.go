@@ -21,8 +21,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// startApple is a simulator that is both of Apple's endpoints, and an app that goes
-// there, behind a proxy: without endpoint.
+// startApple is a simulator that stands for both of Apple's endpoints behind a proxy, and
+// an app without an endpoint, which goes there.
 func startApple(t *testing.T, scenario apnssim.Scenario) (*apnssim.Simulator, App) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -51,7 +51,7 @@ func startApple(t *testing.T, scenario apnssim.Scenario) (*apnssim.Simulator, Ap
 	return sim, app
 }
 
-// newKey makes a signing key: as the simulator knows it, and as an app shows it.
+// newKey makes a signing key, in the forms that the simulator and an app need.
 func newKey(t *testing.T, keyID string) (apnssim.Key, *upstream.Credential) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -120,7 +120,7 @@ func TestKeyForEachEnvironment(t *testing.T) {
 	}
 }
 
-// scoped is an app with a key for each of two topics, that come from providers.
+// scoped gives a key for each of two topics, and credentials with both keys.
 func scoped(t *testing.T) (mail, chat apnssim.Key, credentials []Credential) {
 	mail, mailKey := newKey(t, "MAILKEY123")
 	chat, chatKey := newKey(t, "CHATKEY123")
@@ -162,8 +162,8 @@ func TestKeyForEachTopic(t *testing.T) {
 	}
 }
 
-// One of the keys is no good, in whatever way: the topics of the other go on, the
-// problem names the key's, and they go within one probe of it being put right.
+// One of the keys is bad in one way or another: the topics of the other key go on, the problem
+// names those of the bad one, and they go within one probe of the key being put right.
 func TestKeyOfOneTopicIsRefused(t *testing.T) {
 	t.Parallel()
 	mail, chat, credentials := scoped(t)

@@ -10,7 +10,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// fate is what becomes of notifications that APNs has always the same answer to.
+// fate is what becomes of notifications that always get the same answer from APNs.
 type fate uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 	doubted               // bad tokens, which are not believed
 )
 
-// fates are those of Apple's reasons, but for the ones that wait.
+// fates are the fates for Apple's reasons, except those that wait.
 var fates = map[apnssim.Reason]fate{
 	apnssim.BadCollapseID: strange, apnssim.BadMessageID: strange, apnssim.DuplicateHeaders: strange,
 	apnssim.TooManyRequests: throttled,
@@ -33,7 +33,7 @@ var fates = map[apnssim.Reason]fate{
 	apnssim.BadDeviceToken: doubted, apnssim.DeviceTokenNotForTopic: doubted,
 }
 
-// remedies are a part of what the operator is told about some of them.
+// remedies are a part of what the operator is told about some reasons.
 var remedies = map[apnssim.Reason]string{
 	apnssim.BadTopic: "correct the app's topic", apnssim.TopicDisallowed: "correct the app's topic",
 	apnssim.MissingTopic: "name the app's topic", apnssim.BadCertificate: "make a new one",
@@ -48,9 +48,8 @@ var someGoAways = []apnssim.Reason{apnssim.BadCertificate, apnssim.BadEnvironmen
 	apnssim.ExpiredProviderToken, apnssim.TooManyProviderTokenUpdates, apnssim.ServiceUnavailable, apnssim.IdleTimeout,
 	apnssim.Shutdown, apnssim.BadDeviceToken, "Invented"}
 
-// An answer that never changes, whatever it is: nothing is lost, the problem says what
-// to do, APNs sees few connections, and once it is put right all goes without a
-// restart.
+// With any answer that never changes, nothing is lost, the problem says what to do, and APNs
+// sees few connections. Once it is put right, everything goes without a restart.
 func TestAnswersForEver(t *testing.T) {
 	t.Parallel()
 	type ever struct {
@@ -125,7 +124,7 @@ func TestAnswersForEver(t *testing.T) {
 	}
 }
 
-// checkEver looks how things stand while the answer is the same.
+// checkEver checks how things stand while the answer is the same.
 func (o *ordeal) checkEver(f fate, problem []string) {
 	o.t.Helper()
 	st := o.stats()
@@ -156,10 +155,10 @@ func (o *ordeal) checkEver(f fate, problem []string) {
 	}
 }
 
-// checkRecovery sees that all that waits goes out, once APNs is well: at the next
-// probe, which is a minute off at most where a door is closed for something that the
-// operator has to mend and two for an outage, and then waits for its connection. One
-// that was opened before may still have to end.
+// checkRecovery checks that everything that waits goes out once APNs is well, at the next
+// probe. That is at most a minute off at a door that is closed for something that the operator
+// has to put right, and two in an outage. It then waits for its connection, for which one that
+// was opened before may have to end.
 func (o *ordeal) checkRecovery(f fate) {
 	o.t.Helper()
 	within := 2*2*time.Minute + 64*time.Second

@@ -22,7 +22,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// pushMany pushes count notifications to different devices, from a number on.
+// pushMany pushes count notifications to different devices, numbered from from on.
 func pushMany(t *testing.T, s *Session, p *recorder, from, count int) {
 	t.Helper()
 	for i := range count {
@@ -30,8 +30,8 @@ func pushMany(t *testing.T, s *Session, p *recorder, from, count int) {
 	}
 }
 
-// Whatever the wire does, as long as it says what it has not looked at,
-// everything arrives once.
+// Whatever happens on the wire, everything arrives once, as long as APNs tells what it has not
+// processed.
 func TestTroubleOnTheWireLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -71,7 +71,7 @@ func TestTroubleOnTheWireLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-// Where nobody can know, it is tried once more under the same apns-id.
+// If it cannot be known whether a push has arrived, it is repeated once with the same apns-id.
 func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -122,7 +122,7 @@ func TestNoAnswerIsAskedOnceMore(t *testing.T) {
 	})
 }
 
-// Servers that are not APNs. Each is said in the app's problem, and everything is delivered once the endpoint is right.
+// Servers that are not APNs. The app's problem tells what each is, and everything is delivered once the endpoint is right.
 func TestEndpointFaults(t *testing.T) {
 	t.Parallel()
 	server, err := pki().Server.TLS()
@@ -173,7 +173,7 @@ func TestEndpointFaults(t *testing.T) {
 	}
 }
 
-// until waits for what nothing signals.
+// until waits for a condition that nothing signals.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -198,8 +198,8 @@ func startProxy(t *testing.T, allow bool, connects *atomic.Int32) *url.URL {
 	return startProxyTo(t, "", allow, connects)
 }
 
-// startProxyTo is startProxy with all connections to one address, whatever is asked
-// for; "": to what is.
+// startProxyTo is startProxy, but connects to one address whatever is asked for; "" is the
+// address that is asked for.
 func startProxyTo(t *testing.T, address string, allow bool, connects *atomic.Int32) *url.URL {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

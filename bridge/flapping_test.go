@@ -8,8 +8,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// APNs' connections are cut again and again with requests in flight: next to nothing
-// is given up, and nothing is lost uncounted.
+// Connections to APNs are cut again and again with requests in flight: next to nothing is
+// given up, and what is lost is counted.
 func TestConnectionsCut(t *testing.T) {
 	t.Parallel()
 	count, up := 12_000, time.Second

@@ -60,7 +60,7 @@ func TestOrderOfEachDevice(t *testing.T) {
 	})
 }
 
-// An app whose credential APNs does not take keeps what it has in the window.
+// With an app whose credential APNs does not take, a full window stops reading.
 func TestFullWindowStopsReading(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.InvalidProviderToken}}})
 	clock := new(movableClock)
@@ -88,7 +88,7 @@ func TestFullWindowStopsReading(t *testing.T) {
 	}
 }
 
-// The process' bytes run out: other sessions stop too, and all go on.
+// When the process' bytes run out, other sessions stop too, and all of them go on later.
 func TestQueuedBytesStopReading(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
@@ -178,7 +178,7 @@ func TestConnectionGone(t *testing.T) {
 	}
 }
 
-// What is dead settles when the list has it, not before.
+// A notification to a dead device settles once the list has the device, and not before.
 func TestFeedbackIsNeverLost(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	feedback := &list{err: errors.New("disk full")}
@@ -239,8 +239,8 @@ func TestShutdownEndsSessions(t *testing.T) {
 	}
 }
 
-// A provider that comes while the bridge is stopping is heard, and told what it
-// has to send again.
+// A provider that comes while the bridge is stopping is read, and told what it has to send
+// again.
 func TestShutdownHearsLatecomers(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})

@@ -13,10 +13,9 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// When the spool and memory are both full and APNs serves again, what is on disk
-// goes out at once, and what had no room there behind it: nothing waits for the
-// next attempt to write. One device may take all of so small a spool: what it may not
-// take is given up.
+// When the spool and memory are both full and APNs serves again, what is on disk goes out at
+// once, and then what had no room there: nothing waits for the next attempt to write. So
+// small a spool lets one device take all of it: otherwise notifications would be given up.
 func TestFullSpoolDrains(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -44,8 +43,8 @@ func TestFullSpoolDrains(t *testing.T) {
 	}
 }
 
-// A spool that took nothing is not told to be full once nothing waits to be written: all of
-// it went to APNs from memory.
+// A spool that took nothing is no longer reported to be full once nothing waits to be written,
+// because everything went to APNs from memory.
 func TestFullSpoolIsToldNoLonger(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
@@ -71,9 +70,9 @@ func TestFullSpoolIsToldNoLonger(t *testing.T) {
 	session.Close(nil)
 }
 
-// A device that was asked before all of its app waits has a small part of the spool. What
-// has no room there waits like all else when the spool is full: nothing more is read,
-// nothing is given up, and all comes in order when APNs serves again.
+// A device that was asked about before its whole app had to wait may take a small part of the
+// spool. What has no room there waits like everything else when the spool is full: nothing more
+// is read, nothing is given up, and all arrives in order when APNs serves again.
 func TestFullPartOfADevice(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -124,8 +123,8 @@ func TestFullPartOfADevice(t *testing.T) {
 	}
 }
 
-// An app whose APNs is away fills the spool. Another one goes on, and its
-// providers are told of bad tokens.
+// An app whose APNs is away fills the spool. Another app goes on, and its providers are told
+// of bad tokens.
 func TestFullSpoolOfOneApp(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -155,15 +154,15 @@ func TestFullSpoolOfOneApp(t *testing.T) {
 	}
 }
 
-// brokenSpool is one to which nothing can be written.
+// brokenSpool is a spool that cannot be written.
 type brokenSpool struct{ Spool }
 
 func (brokenSpool) Put(context.Context, ...store.SpoolBatch) error {
 	return errors.New("the disk is broken")
 }
 
-// A packet waits for what came before it to be on disk, or to need that no more. What is
-// refused before it could be written does not hold up its own.
+// A packet waits until what came before it is on disk, or need not go there any more. A
+// notification that is refused before it could be written does not hold up its own packet.
 func TestPacketAboutWhatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
@@ -181,8 +180,8 @@ func TestPacketAboutWhatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// fill pushes notifications until neither disk nor memory has room. It says how
-// many.
+// fill pushes notifications until neither disk nor memory has room. It gives how many those
+// were.
 func fill(t *testing.T, b *Bridge, s *Session, p *recorder) (count int) {
 	t.Helper()
 	push := func() (room bool) {

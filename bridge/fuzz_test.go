@@ -10,8 +10,8 @@ import (
 	"apnsbridge/store"
 )
 
-// Whatever is in the spool makes a notification that is written down as the same,
-// or an error.
+// Whatever is in the spool makes either an error, or a notification that is encoded to the
+// same bytes.
 func FuzzReadBody(f *testing.F) {
 	n := &notification{taken: 1_700_000_000, Push: upstream.Push{Request: upstream.Request{
 		Topic: topic, PushType: pushtype.Alert, Expiration: upstream.NoExpiration, ID: upstream.NewUUID(), Priority: 10,

@@ -34,8 +34,8 @@ func (u *unwritable) Replace(ctx context.Context, records ...store.LedgerRecord)
 	return u.Ledger.Replace(ctx, records...)
 }
 
-// A bad token whose provider is not known to have read of it is on the feedback list when the
-// app is given, is lost or the process ends, and what is remembered cannot be written down.
+// When an app is given away or lost, or the process ends, and what is remembered cannot be
+// recorded, a bad token is on the feedback list unless its provider is known to have read of it.
 func TestBadTokensOfAnUnwritableLedger(t *testing.T) {
 	for name, end := range map[string]func(b *Bridge){
 		"given": func(b *Bridge) { _ = b.Give(within(t), "mail", func() {}) },
@@ -65,8 +65,8 @@ func TestBadTokensOfAnUnwritableLedger(t *testing.T) {
 	}
 }
 
-// What was written down when it came the next owner knows, though all of it cannot be written
-// at once when the app is given: a bad token that is told of there is not on the list as well.
+// The next owner knows what was recorded as it came, even if it cannot all be written again when
+// the app is given away: a bad token that these records tell of is not put on the list as well.
 func TestGiveToASlowLedger(t *testing.T) {
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	b, _ := two(t, s, SpoolOff, mailApp(t, startSim(t, apnssim.Scenario{})))
@@ -84,8 +84,8 @@ func TestGiveToASlowLedger(t *testing.T) {
 	}
 }
 
-// While an app is given its providers are not read, so that no more has to be written than
-// what was there; those that have ended their side are, and all others from then on.
+// While an app is being given away, its providers are not read, so that only what is there has
+// to be written. Those that have ended their side are read, and afterwards all others.
 func TestUnreadWhileGiven(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
@@ -114,8 +114,8 @@ func TestUnreadWhileGiven(t *testing.T) {
 	await(t, sim, "all", 4)
 }
 
-// A provider that was told of a failure is not taken for one that writes nothing because it is
-// not read for want of memory: what it has written belongs to the packet's record.
+// A provider that was told of a failure, and is not read for want of memory, is not mistaken for
+// a silent one: what it has written belongs to the packet's record.
 func TestGiveAwaitsTheUnread(t *testing.T) {
 	sim, clock := startSim(t, apnssim.Scenario{}), new(movableClock)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now, Limits: Limits{QueuedBytes: 64 << 10}})

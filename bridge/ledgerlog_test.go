@@ -13,7 +13,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// crashed is what a process that is killed now leaves on disk.
+// crashed gives a copy of what a process that is killed now leaves on disk.
 func crashed(t *testing.T, dir string) string {
 	t.Helper()
 	left := t.TempDir()
@@ -23,8 +23,8 @@ func crashed(t *testing.T, dir string) string {
 	return left
 }
 
-// A provider is told of a bad token, and the process is killed before the rest is
-// delivered. It sends that again to the next one: each is delivered once.
+// A provider is told of a bad token, and the process is killed before the rest is delivered.
+// The provider sends that again to the next process: each notification is delivered once.
 func TestResendAfterACrash(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -70,8 +70,8 @@ func TestResendAfterACrash(t *testing.T) {
 	}
 }
 
-// While the ledger cannot be written providers are told all the same; what could
-// not be written is when it can.
+// While the ledger cannot be written, providers are told of failures all the same. What could
+// not be written is written as soon as it can be.
 func TestLedgerOnAFullDisk(t *testing.T) {
 	disk := storetest.NewDisk(t, 4<<20)
 	sim := startSim(t, apnssim.Scenario{})

@@ -25,8 +25,8 @@ import (
 
 var long = flag.Bool("long", false, "run the long rounds")
 
-// TestMain has more tests run at a time than there are processors, unless it is said how
-// many: most of their time they wait.
+// TestMain runs more tests at a time than there are processors, unless -parallel says how
+// many: most of the time they wait.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 	if err := storetest.InMemory(); err != nil {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 
 const topic = "com.example.demo"
 
-// pki is made once: RSA keys take their time. That of the simulator signs quickly.
+// pki is made once, for RSA keys take long to make. The simulator's own key signs quickly.
 var pki = sync.OnceValue(func() *devpki.PKI {
 	p, err := devpki.Create(topic)
 	if err == nil {
@@ -82,7 +82,7 @@ func tokenCredential(t *testing.T) *upstream.Credential {
 	return c
 }
 
-// forAll are the credentials of an app with one, for both environments and all
+// forAll are the credentials of an app that has one for both environments and all
 // topics.
 func forAll(c *upstream.Credential) []Credential {
 	return []Credential{{Credential: c, Environment: ByListener}}
@@ -125,7 +125,7 @@ func open(t *testing.T, b *Bridge, o Origin) (*Session, *recorder) {
 	return s, p
 }
 
-// recorder is the provider's side of the seam. It writes down what it is told.
+// recorder is a Peer that records what it is told.
 type recorder struct {
 	mu      sync.Mutex
 	fails   []binproto.Response
@@ -160,7 +160,7 @@ func (p *recorder) told() (fails []binproto.Response, closes int) {
 	return slices.Clone(p.fails), p.closes
 }
 
-// wait returns when the peer has been told to end, either way.
+// wait returns once the peer was told to end, by Fail or Close.
 func (p *recorder) wait(t *testing.T) (fails []binproto.Response, closes int) {
 	t.Helper()
 	ctx := within(t)
@@ -253,7 +253,7 @@ func shutdown(t *testing.T, b *Bridge) {
 	}
 }
 
-// delivered returns when all that b has taken has come to its end.
+// delivered waits until everything that b has taken has ended.
 func delivered(t *testing.T, b *Bridge) {
 	t.Helper()
 	until(t, "all is delivered", func() bool {

@@ -10,8 +10,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// A provider goes on writing behind its error packet while neither APNs nor the disk
-// takes anything: it is stopped within the bound of memory.
+// A provider goes on writing behind its error packet while neither APNs nor the disk takes
+// anything: it is stopped before memory exceeds its bound.
 func TestMemoryBehindAPacket(t *testing.T) {
 	for _, mode := range allModes {
 		t.Run(mode.name, func(t *testing.T) {

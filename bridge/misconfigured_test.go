@@ -90,8 +90,8 @@ func TestMisconfiguredApp(t *testing.T) {
 	}
 }
 
-// A provider that goes on sending to a bad token is answered without asking
-// APNs, until the app is configured anew.
+// A provider that goes on sending to a bad token is answered without asking APNs, until
+// the app gets a new configuration.
 func TestBadTokenIsRemembered(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	app := mailApp(t, sim)

@@ -12,7 +12,7 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// held back by hand: an upstream that answers when the test says so.
+// handUpstream is an upstream that answers when the test says so.
 type handUpstream struct{ sent []*notification }
 
 func (u *handUpstream) Send(p *upstream.Push) { u.sent = append(u.sent, p.Owner.(*notification)) }
@@ -32,15 +32,15 @@ type modelNote struct {
 	hasID    bool
 	device   byte
 	owed     binproto.Status // what its provider is to be told when it is the head
-	badToken bool            // and with what it is about
-	tail     bool            // behind the packet: its provider will ask again
+	badToken bool            // that is about a bad token
+	tail     bool            // behind the packet: its provider would send it again
 	done     bool            // settled
 	waits    bool            // for the feedback list to settle
 }
 
-// sessionModel is one connection told in the plainest way: a list of all
-// notifications, from which everything is worked out again at each step. Its
-// provider never sends anything again.
+// sessionModel is one connection in the plainest way: a list of all notifications, from
+// which everything is worked out anew at each step. Its provider never sends anything
+// again.
 type sessionModel struct {
 	notes    []*modelNote
 	head     int
@@ -84,8 +84,8 @@ func (m *sessionModel) advance() {
 	}
 }
 
-// end is the provider's end, or that of the connection: whoever was to be told is
-// not.
+// end is the end of the provider's side, or of the connection: from then on the provider is
+// told nothing.
 func (m *sessionModel) end() {
 	for _, n := range m.notes[m.head:] {
 		if n.owed != binproto.NoError && n.badToken {
@@ -271,7 +271,7 @@ func checkSession(t *rapid.T) {
 	}
 }
 
-// The way of a notification through session, chain and window, without the wire.
+// BenchmarkSession is what a notification costs from Push to its verdict, without the wire.
 func BenchmarkSession(b *testing.B) {
 	br, err := newBridge(Config{Feedback: new(list),
 		Apps: []App{{Name: "mail", Topic: topic, Credentials: forAll(new(upstream.Credential))}}})

@@ -18,15 +18,15 @@ var putOff = []apnssim.Rule{
 	{Status: 418, Reason: "Teapot"},
 }
 
-// named has the rules apply to a device alone.
+// named makes a rule apply to the devices with a prefix.
 func named(rule apnssim.Rule, prefix string) apnssim.Scenario {
 	rule.Prefix = prefix
 	return apnssim.Scenario{Reasons: []apnssim.Rule{rule}}
 }
 
-// However APNs puts off one device, and however much waits for it: others of the same
-// connection and of others are served at once, also after a restart. What waits is
-// counted, and is delivered in its order when APNs takes it.
+// However APNs puts off one device, and however much waits for it, other devices are served
+// at once, over the same connection and over others, even after a restart. What waits is
+// counted, and is delivered in order when APNs takes it.
 func TestOneDeviceHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	stacks := []struct{ count, size int }{{2000, 60}, {8000, 60}, {600, 4000}}
@@ -77,8 +77,8 @@ func TestOneDeviceHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// Devices about which APNs says nothing, while it answers about others, do not fill the
-// window of their connection: it is read on, long before their requests time out.
+// Devices for which APNs does not answer, while it answers for others, do not fill the window
+// of their connection: it is read on long before their requests time out.
 func TestSilentDevicesHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -120,8 +120,8 @@ func othersAreServed(t *testing.T, b *Bridge, with *Session, p *recorder, from i
 	other.Close(nil)
 }
 
-// inOrder wants the devices with a prefix to have been served so many times, each in
-// the order of the payloads.
+// inOrder checks that the devices with a prefix were served count times in all, each in the
+// order of the payloads.
 func inOrder(t *testing.T, sim *apnssim.Simulator, prefix string, count int) {
 	t.Helper()
 	last, served := make(map[string]string), 0
@@ -164,8 +164,8 @@ func TestOneThatWaitsLeavesTheWindow(t *testing.T) {
 	}
 }
 
-// Notifications that APNs never takes, more than close a door, make no other one late
-// by more than a few seconds.
+// Notifications that APNs never takes, and more of them than it takes to close a door, delay
+// no other one by more than a few seconds.
 func TestPoisonMakesNobodyLate(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -191,7 +191,7 @@ func TestPoisonMakesNobodyLate(t *testing.T) {
 						p.push(t, session, note(deviceToken(goodDevice, i), uint32(100+i), hello))
 						late = append(late, clock.late(t, b, "it is accepted", func() bool { return sim.Stats().Accepted == 1+i }))
 					}
-					// While it is learned whose fault it is, the good ones are probes' company.
+					// Until it is known whose fault it is, good ones go along with the probes.
 					if worst := slices.Max(late); worst > 5*time.Second {
 						t.Errorf("late by %v", late)
 					}
@@ -201,8 +201,8 @@ func TestPoisonMakesNobodyLate(t *testing.T) {
 	}
 }
 
-// A request without an answer is made once more, not again and again: in any mode,
-// over restarts and kills, and however often APNs is well between.
+// A request without an answer is repeated once, not again and again: in any mode, after
+// restarts and kills, and however often APNs is well in between.
 func TestOneRepeatOnly(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -258,8 +258,8 @@ func TestOneRepeatOnly(t *testing.T) {
 			for _, n := range times {
 				counts = append(counts, n)
 			}
-			// A kill or an end may fall between an attempt and its flags: bridge.Close
-			// does not, it writes them.
+			// A kill may come between an attempt and the writing of its flags; Close
+			// writes them.
 			if most := slices.Max(counts); most > 2 || len(times) != count || dropped != count {
 				t.Errorf("%d devices were asked for at most %d times, %d given up; want %d, 2 and %d",
 					len(times), most, dropped, count, count)

@@ -8,9 +8,9 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// ordeal is an app in front of an APNs that is not well, with hours that pass in a
-// moment: the clock goes from one thing that is due to the next, so that whatever
-// would happen in them does.
+// ordeal is an app in front of an APNs that is in trouble. Hours pass in a moment: the clock
+// goes from one thing that is due to the next, so that everything that would happen in that
+// time does.
 type ordeal struct {
 	*Bridge
 	t       *testing.T
@@ -40,8 +40,8 @@ func startOrdeal(t *testing.T, mode SpoolMode, scenario apnssim.Scenario) *ordea
 	return o
 }
 
-// push takes notifications that no one is told about, to a device each. Their first
-// hexadecimal digit is one of sixteen, in turn.
+// push pushes notifications, each to a device of its own, whose provider is told nothing. The
+// first hexadecimal digits of their tokens are the sixteen, by turns.
 func (o *ordeal) push(count int) {
 	o.t.Helper()
 	for range count {
@@ -54,7 +54,7 @@ func (o *ordeal) push(count int) {
 
 func (o *ordeal) stats() AppStats { return o.Stats().Apps["mail"] }
 
-// quiet reports whether nothing moves until the clock does, and until when.
+// quiet reports whether nothing happens until the clock moves, and when something is due.
 func (o *ordeal) quiet() (due time.Time, quiet bool) {
 	o.tick()
 	now := o.clock.now()
@@ -86,9 +86,9 @@ func (o *ordeal) quiet() (due time.Time, quiet bool) {
 	return due, true
 }
 
-// settle returns when nothing moves any more, and says until when. A goroutine may be
-// on its way from one place to another, or with the disk: it looks more than once, and
-// longer if nothing would happen before end.
+// settle waits until nothing happens any more, and gives when something is due. A goroutine may
+// be on its way from one place to another, or wait for the disk, so settle looks more than once,
+// and for longer if nothing would be due before end.
 func (o *ordeal) settle(end time.Time) (due time.Time) {
 	o.t.Helper()
 	const sure, surer = 3, 100 // looks in a row
@@ -107,7 +107,7 @@ func (o *ordeal) settle(end time.Time) (due time.Time) {
 	return due
 }
 
-// pass lets time pass until done, or for so long. It reports whether done came true.
+// pass lets time pass until done holds, but no longer than d. It reports whether done holds.
 func (o *ordeal) pass(d time.Duration, done func() bool) bool {
 	o.t.Helper()
 	end := o.clock.now().Add(d)

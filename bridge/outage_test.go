@@ -25,8 +25,8 @@ func setScenario(t *testing.T, sim *apnssim.Simulator, scenario apnssim.Scenario
 	}
 }
 
-// pushInOrder pushes count notifications, in turn to devices, with payloads that
-// tell their order.
+// pushInOrder pushes count notifications to devices by turns, with payloads that tell their
+// order.
 func pushInOrder(t *testing.T, s *Session, p *recorder, from, devices, count int) {
 	t.Helper()
 	for i := range count {
@@ -34,8 +34,8 @@ func pushInOrder(t *testing.T, s *Session, p *recorder, from, devices, count int
 	}
 }
 
-// checkOrder wants each notification of pushInOrder accepted once, and in the
-// order of its device.
+// checkOrder checks that each notification of pushInOrder was accepted once, in order for
+// its device.
 func checkOrder(t *testing.T, sim *apnssim.Simulator, count int) {
 	t.Helper()
 	last := make(map[string]string)
@@ -56,8 +56,8 @@ func checkOrder(t *testing.T, sim *apnssim.Simulator, count int) {
 	}
 }
 
-// While APNs answers nothing but 503, or takes no connection, it is asked by
-// probes only, however many wait. Then all are delivered, each once.
+// While APNs answers nothing but 503, or takes no connection, only probes are sent, however
+// many notifications wait. Then all are delivered, each once.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -117,7 +117,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A credential that APNs does not take holds the app until there is another. It
+// A credential that APNs does not take puts the app on hold until there is a new one, which
 // is then tried at once.
 func TestCredentialHold(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.InvalidProviderToken}}})
@@ -183,7 +183,7 @@ func TestOutageEndsWithAnotherEnvironment(t *testing.T) {
 	checkOrder(t, sim, 50)
 }
 
-// An app that was removed is delivered all the same when APNs serves again.
+// What a removed app has taken is delivered all the same when APNs serves again.
 func TestOutageOfARemovedApp(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	clock := new(movableClock)
@@ -234,7 +234,7 @@ func TestOutageOfOneApp(t *testing.T) {
 	}
 }
 
-// Who expires while APNs is away is counted, and not delivered.
+// What expires while APNs is away is counted, and not delivered.
 func TestExpiryInAnOutage(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	clock := new(movableClock)
@@ -264,9 +264,8 @@ func TestExpiryInAnOutage(t *testing.T) {
 	}
 }
 
-// APNs takes connections and requests, and all but the first it leaves without an
-// answer. What was asked for is asked once more, as far as it was a probe; the
-// others wait until somebody answers.
+// APNs takes connections and requests, but leaves all except the first without an answer. Of
+// what was sent, probes are repeated; everything else waits until there is an answer.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []struct {

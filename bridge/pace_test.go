@@ -8,8 +8,8 @@ import (
 	"apnsbridge/bridge/pace"
 )
 
-// A client over its rate is not read on until its time has come, over all its
-// connections; another one is.
+// A client that is over its rate is not read until its time has come, on any of its connections;
+// another client is.
 func TestClientRate(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)

@@ -9,8 +9,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// What is wrong with one topic is told as long as it is, though others are accepted
-// all the time; and no longer than something of it waits.
+// The problem of one topic is reported as long as it lasts, although others are accepted all
+// the time, and no longer than something of the topic waits.
 func TestProblemOfATopic(t *testing.T) {
 	t.Parallel()
 	const wrong, other = "com.example.wrong", "com.example.other"
@@ -60,7 +60,7 @@ func TestProblemOfATopic(t *testing.T) {
 	}
 }
 
-// A device that fails for itself is no problem of its app, however often it is asked
+// A device that fails on its own account is no problem of its app, however often it is asked
 // about while nothing else comes.
 func TestDeviceIsNoProblemOfItsApp(t *testing.T) {
 	t.Parallel()

@@ -80,13 +80,13 @@ func TestPutRight(t *testing.T) {
 	}
 }
 
-// maxFreshWait is how long a probe may have to wait for its connection, where none
-// that was opened for one before it was of use.
+// maxFreshWait is how long a probe may have to wait for its connection, if none of those
+// opened for earlier probes was of use.
 const maxFreshWait = 30 * time.Second
 
-// A 400 in words that are not known waits for itself, and is tried ten times in a day
-// with growing waits; then it is given up and counted, and neither its provider nor the
-// feedback list hears of it. Others go on.
+// A notification that gets 400 with an unknown reason waits on its own account, and is tried
+// ten times in a day with growing waits. Then it is given up and counted, and neither its
+// provider nor the feedback list hears of it. Others go on.
 func TestUnknownWordsForADay(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {

@@ -11,8 +11,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// What waits on disk is read as soon as APNs is there again, also while
-// providers go on as fast as they can.
+// What waits on disk is read as soon as APNs is back, even while providers go on as fast as
+// they can.
 func TestReplayUnderLoad(t *testing.T) {
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// guarded is a bridge over restarts of which the feedback list is looked at.
+// guarded is a bridge that is restarted, and whose feedback list is looked at.
 type guarded struct {
 	*Bridge
 	t     *testing.T
@@ -57,8 +57,8 @@ func (g *guarded) held() bool {
 
 var badTokenRule = []apnssim.Rule{{Reason: apnssim.BadDeviceToken}}
 
-// The guard's hold is as it was after any number of restarts: no device that waits
-// behind it is spent or called dead, and all go when the configuration is right.
+// The guard's hold survives any number of restarts: no device that waits for its end is given
+// up or called dead, and all go when the configuration is right.
 func TestHoldSurvivesRestarts(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -100,8 +100,8 @@ func TestHoldSurvivesRestarts(t *testing.T) {
 	}
 }
 
-// An acceptance speaks only for the environment, topic and credential under which it
-// came: a reload, or a restart, that makes one of these wrong puts nobody on the list.
+// An acceptance vouches only for the environment, topic and credential under which it came: a
+// reload or restart that makes one of these wrong puts no device on the list.
 func TestAcceptanceSpeaksForItsOwn(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -157,8 +157,8 @@ func certificateCredential(t *testing.T) *upstream.Credential {
 	return c
 }
 
-// A list that begins with dead tokens, on a fresh gateway: the operator says that they
-// are really bad, or beforehand that nothing is to be doubted, and all good ones go.
+// A list begins with dead tokens, on a fresh gateway. The operator says that they really are
+// bad, or beforehand that nothing is to be doubted, and all good ones go.
 func TestOldListFirst(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -260,8 +260,8 @@ func TestTryNow(t *testing.T) {
 	}
 }
 
-// What is remembered of a guard is what it knew last, whoever is first to carry out what
-// was decided: two answers of APNs come over two connections.
+// The record of a guard has what it knew last, whichever of two decisions is carried out first:
+// two answers of APNs come over two connections.
 func TestGuardRemembersTheLatest(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
@@ -283,8 +283,8 @@ func TestGuardRemembersTheLatest(t *testing.T) {
 	}
 }
 
-// A provider leaves its packet unread and goes, and the gateway is restarted: that the
-// token is bad is on the feedback list in the end, though the provider never comes again.
+// A provider leaves its packet unread and goes, and the gateway is restarted. In the end the bad
+// token is on the feedback list, although the provider never comes again.
 func TestUnreadPacketSurvivesRestarts(t *testing.T) {
 	t.Parallel()
 	for _, restarts := range []int{0, 1, 2} {

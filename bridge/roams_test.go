@@ -7,8 +7,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// A client that is admitted by CIDR, numbers each connection anew and sends again from
-// another address is known all the same.
+// A client that is admitted by CIDR, numbers each connection anew and sends again from another
+// address is recognised all the same.
 func TestResendsFromAnotherAddress(t *testing.T) {
 	for _, tt := range []struct {
 		name       string

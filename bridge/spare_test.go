@@ -6,8 +6,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// Each connection keeps the last of what came over it. Those of many that send no
-// more do not keep the others from being read.
+// Each connection keeps its latest notification. Those of many silent connections do not keep
+// others from being read.
 func TestManySilentConnections(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)

@@ -8,8 +8,8 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// Each reload that changes the credential leaves a pool behind, which is closed
-// when nobody can be using it. Its figures stay.
+// Each reload that changes the credential leaves a pool behind, which is closed once nothing
+// can be using it. Its figures stay.
 func TestReloadsLeaveNoPools(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)

@@ -41,9 +41,9 @@ var allModes = append(spoolModes[:2:2], struct {
 	mode SpoolMode
 }{"off", SpoolOff})
 
-// While APNs is away a provider goes on writing, whatever its window: what it
-// wrote is on disk and not in memory. It is delivered in the order of each
-// device, with what comes while it is.
+// While APNs is away a provider goes on writing, whatever its window: what it writes goes to
+// disk and not to memory. It is delivered in order for each device, together with what comes
+// meanwhile.
 func TestSpoolTakesAnOutage(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -78,7 +78,7 @@ func TestSpoolTakesAnOutage(t *testing.T) {
 	}
 }
 
-// checkEmpty wants nothing left of what was taken.
+// checkEmpty checks that nothing is left of what was taken.
 func checkEmpty(t *testing.T, b *Bridge, s *boltstore.Store) {
 	t.Helper()
 	if st := b.Stats(); st.QueuedBytes != 0 || st.Unsettled != 0 || st.Retrying != 0 {
@@ -95,9 +95,9 @@ func checkEmpty(t *testing.T, b *Bridge, s *boltstore.Store) {
 // mailLine is what waits of the app of the tests.
 var mailLine = store.Line{App: "mail", Environment: "production"}
 
-// What a bridge leaves behind the next one delivers, before what comes to it for
-// the same devices: whether it ended in order or at once, with notifications
-// waiting, in flight or not sent yet.
+// What a bridge leaves behind is delivered by the next one, before what that takes for the same
+// devices: whether the first was shut down or closed at once, with notifications waiting, in
+// flight or not sent yet.
 func TestSpoolOverARestart(t *testing.T) {
 	t.Parallel()
 	scenarios := []struct {
@@ -154,8 +154,8 @@ func TestSpoolOverARestart(t *testing.T) {
 	}
 }
 
-// APNs comes and goes. Whatever meets whatever, each notification is delivered
-// once, and in the order of its device.
+// APNs comes and goes. Whatever coincides, each notification is delivered once, in order for
+// its device.
 func TestSpoolKeepsOrder(t *testing.T) {
 	t.Parallel()
 	rounds := 6
@@ -208,8 +208,8 @@ func TestSpoolKeepsOrder(t *testing.T) {
 	}
 }
 
-// A refusal of what is on disk has nobody to tell: a bad token goes to the
-// feedback list, and to the cache.
+// When a notification from disk is refused, there is no provider to tell: a bad token goes to
+// the feedback list, and to the list of bad tokens.
 func TestSpoolTellsFeedback(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
@@ -236,7 +236,7 @@ func TestSpoolTellsFeedback(t *testing.T) {
 	checkEmpty(t, b, s)
 }
 
-// Whoever expires on disk is counted, and not delivered.
+// What expires on disk is counted, and not delivered.
 func TestSpoolExpiry(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	clock := new(movableClock)
@@ -287,8 +287,8 @@ func TestSpoolExpiry(t *testing.T) {
 	checkEmpty(t, b, s)
 }
 
-// APNs is slow, and memory is full: after a moment disk takes what comes. Behind an
-// error packet, where reading never stops, it does at once.
+// APNs is slow, and memory is full: after a moment the disk takes what comes. Behind an error
+// packet, where reading never stops, it takes it at once.
 func TestSpoolWhenMemoryIsFull(t *testing.T) {
 	t.Parallel()
 	const devices = 500

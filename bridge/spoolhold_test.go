@@ -9,8 +9,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// An app on hold keeps nobody from writing: what comes goes to disk, in any number,
-// and in its order to APNs when the hold is over.
+// An app on hold does not stop its providers: any number of notifications goes to disk, and in
+// order to APNs when the hold is over.
 func TestSpoolTakesAHold(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -9,8 +9,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// addsUp wants each notification that was taken to be counted once, as what became of
-// it or as waiting. b has taken nothing over from a run before.
+// addsUp checks that each notification that was taken is counted once, by its outcome or as
+// waiting. b must have taken over nothing from an earlier run.
 func addsUp(t *testing.T, b *Bridge) {
 	t.Helper()
 	var st AppStats
@@ -33,8 +33,8 @@ func addsUp(t *testing.T, b *Bridge) {
 	}
 }
 
-// Whatever APNs answers: what was taken is what was accepted, refused by reason,
-// swallowed, expired, given up or waits.
+// Whatever APNs answers, the number taken is the sum of those accepted, refused by reason,
+// swallowed, expired, given up and waiting.
 func TestFiguresAddUp(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -79,8 +79,8 @@ func TestFiguresAddUp(t *testing.T) {
 	}
 }
 
-// An app that is taken out of the configuration and put back, again and again, has all
-// of its memory then, in whatever its connections were in the middle of.
+// An app that is taken out of the configuration and put back, again and again, gets all of its
+// memory back, whatever its connections were in the middle of.
 func TestAppTakenOutAndPutBack(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {

@@ -40,7 +40,7 @@ func give(t *testing.T, b *Bridge) {
 	}
 }
 
-// An app that is not here opens no session, and one that was never configured is not
+// An app of another process opens no session, and one that was never configured cannot be
 // taken.
 func TestAway(t *testing.T) {
 	s := openStore(t, t.TempDir(), boltstore.Options{})
@@ -65,7 +65,7 @@ func TestAway(t *testing.T) {
 	refused()
 }
 
-// tail is what stands behind a bad one.
+// tail is how many notifications stand behind a bad one.
 const tail = 40
 
 func pushTail(t *testing.T, session *Session, p *recorder) {
@@ -75,7 +75,7 @@ func pushTail(t *testing.T, session *Session, p *recorder) {
 	}
 }
 
-// tellBad has a provider be told of a bad one with a tail behind it.
+// tellBad lets a provider be told of a bad token with a tail behind it.
 func tellBad(t *testing.T, b *Bridge) *Session {
 	t.Helper()
 	session, p := open(t, b, Origin{Client: "pin"})
@@ -108,8 +108,8 @@ func TestResendToTheNextOwner(t *testing.T) {
 	}
 }
 
-// What waits of an app goes with it, once, in both modes; and so does what still comes
-// over connections that its first owner reads to their end.
+// What waits of an app goes with it, once, in both modes, and so does what still comes over
+// connections that its first owner reads to their ends.
 func TestGiveWhatWaits(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {
@@ -145,9 +145,9 @@ func TestGiveWhatWaits(t *testing.T) {
 	}
 }
 
-// A provider hears nothing of bad tokens while it is not known whose its app is, nor from
-// the moment on in which it is about to be given; they are on the feedback list. It does
-// again once the app is here.
+// A provider is told nothing of bad tokens while it is not known which process owns its app, nor
+// once the app is about to be given away; they go to the feedback list. It is told again once
+// this process owns the app.
 func TestHushed(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	list := new(list)
@@ -184,8 +184,7 @@ func TestHushed(t *testing.T) {
 	}
 }
 
-// A session that is to leave is ended when its provider pauses, and at the latest when
-// patience is over.
+// A session that is to leave ends when its provider pauses, at the latest when patience is over.
 func TestLeave(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
@@ -233,8 +232,7 @@ func eachOnce(t *testing.T, sim *apnssim.Simulator, count int) {
 	}
 }
 
-// A node that ends delivers what has come to its own disk meanwhile: it may have no next
-// start.
+// A node that ends delivers what has come to its own disk meanwhile: it may never start again.
 func TestNodeEndsWithNothingLeft(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
@@ -249,7 +247,7 @@ func TestNodeEndsWithNothingLeft(t *testing.T) {
 	eachOnce(t, sim, count)
 }
 
-// It tries again what waits for its device, and for APNs, while it has time.
+// A node that ends tries again what waits for its device, or for APNs, while there is time.
 func TestNodeEndsThoughSomeWait(t *testing.T) {
 	t.Parallel()
 	busy := func(reason apnssim.Reason) apnssim.Scenario {
@@ -288,8 +286,8 @@ func await(t *testing.T, sim *apnssim.Simulator, what string, accepted int) {
 	}
 }
 
-// An app that comes back to where it was is remembered there once, though it was written
-// down: a resend is swallowed once, and the same again is delivered.
+// An app that comes back to the process that had it is not remembered there twice, although it
+// was recorded meanwhile: a resend is swallowed once, and the same again is delivered.
 func TestTakenBack(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
@@ -323,8 +321,8 @@ func (a *ahead) Waiting(l store.Line) int {
 	return a.Spool.Waiting(l)
 }
 
-// What was read of what processes share, and is not with APNs, is not delivered while it is
-// not known whose the app is.
+// What was read from the shared store, and is not with APNs, is not delivered while it is not
+// known which process owns the app.
 func TestLoosenedReads(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})

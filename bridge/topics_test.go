@@ -56,8 +56,8 @@ func TestOneTopicStopsNoOther(t *testing.T) {
 	}
 }
 
-// Topics of which APNs answers 5xx to all, with many devices each, hold up no other, whichever
-// came first, and are told of as long as they fail. A probe finds out that they do not any more.
+// Topics that always get 5xx from APNs, with many devices each, hold up no other, whichever came
+// first. They are reported as long as they fail, and a probe finds out when they no longer do.
 func TestTopicsThatFail(t *testing.T) {
 	t.Parallel()
 	for _, mode := range allModes {
@@ -190,8 +190,8 @@ func TestTopicCorrected(t *testing.T) {
 	}
 }
 
-// An app's lines are as many as topics_per_app at most. Of those of which nothing is
-// left one goes when another is wanted; one that a session may write into stays.
+// An app has at most topics_per_app lines. When one more is needed, one of which nothing is left
+// is removed; one that a session may write into stays.
 func TestTopicsPerApp(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})

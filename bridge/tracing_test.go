@@ -16,8 +16,7 @@ import (
 
 var durations = regexp.MustCompile(`[0-9.]+(µs|ms|s)\b`)
 
-// story is what was traced of the app mail, a line a notification, without how long
-// things took.
+// story is what was traced of the app mail, a line for each notification, without the times.
 func story(t *testing.T, b *Bridge, q trace.Question) string {
 	t.Helper()
 	q.App = "mail"
@@ -113,8 +112,8 @@ func TestTraceTellsTheStory(t *testing.T) {
 	}
 }
 
-// One that waits says for what, also when it has gone to disk and comes back, or when
-// tracing was switched on while it waited.
+// The trace of a waiting notification says what it waits for, even if it went to disk and came
+// back, or tracing was switched on while it waited.
 func TestTraceSaysWhyItWaits(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	clock := new(movableClock)
@@ -163,8 +162,8 @@ func TestTraceSaysWhyItWaits(t *testing.T) {
 	}
 }
 
-// A notification that APNs throttles says when it is tried again, and those behind it
-// behind what they wait.
+// The trace of a notification that APNs throttles says when it is tried again, and those of
+// the ones behind it say what they wait behind.
 func TestTraceOfOneDevice(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "c0", Reason: apnssim.TooManyRequests}}})
 	clock := stopped()

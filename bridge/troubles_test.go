@@ -12,9 +12,8 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// Whatever APNs answers and when, whatever is reloaded or removed: of each device
-// one notification is on its way at a time, in the order in which they came, and
-// in the end each is accepted once.
+// Whatever APNs answers and when, and whatever is reloaded or removed, each device has one
+// notification on its way at a time, in order of arrival, and in the end each is accepted once.
 func TestTroublesLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	rounds := 20
@@ -176,8 +175,8 @@ func checkTroubles(t *rapid.T) {
 	}
 }
 
-// whileClosed gives an app with three that wait at its closed door, of which the
-// first expires after 10 s. One of them is upstream, as a probe.
+// whileClosed gives an app with three notifications that wait at its closed door. The first
+// expires after 10 s. One of them is with the upstream, as a probe.
 func whileClosed(t *testing.T) *troubles {
 	w := newTroubles(t)
 	t.Cleanup(w.cancel)
@@ -202,7 +201,7 @@ func whileClosed(t *testing.T) *troubles {
 	return w
 }
 
-// A probe that finds nothing out makes room for another at once.
+// A probe about which APNs is not asked is followed by another at once.
 func TestProbeThatIsNotAsked(t *testing.T) {
 	tests := []struct {
 		name string
@@ -234,8 +233,7 @@ func TestProbeThatIsNotAsked(t *testing.T) {
 	}
 }
 
-// A probe that APNs has not looked at waits with the others, and another goes in its
-// turn.
+// A probe that APNs has not processed waits with the others, and another goes when it is due.
 func TestProbeAsksOnce(t *testing.T) {
 	w := whileClosed(t)
 	up := w.hand[Production]

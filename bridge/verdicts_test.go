@@ -171,8 +171,8 @@ func TestWhoIsTold(t *testing.T) {
 	}
 }
 
-// A device that gets too many pushes holds nobody up: what is behind it is
-// settled, and a failure there told, before it is tried again.
+// A device that gets too many pushes holds up no other: what is behind it is settled, and a
+// failure there told, before it is tried again.
 func TestThrottledDeviceLeavesTheWindow(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "aa", Reason: apnssim.TooManyRequests}}})
@@ -198,7 +198,7 @@ func TestThrottledDeviceLeavesTheWindow(t *testing.T) {
 	}
 }
 
-// What APNs blames on the request is changed once, and asked again.
+// A request that APNs objects to is changed once, and sent again.
 func TestSecondAttempts(t *testing.T) {
 	t.Parallel()
 	rule := func(r apnssim.Reason, times int) apnssim.Scenario {
