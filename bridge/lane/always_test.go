@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// With always, a full disk and a crash leave a beginning of what has arrived, whatever can
-// still be moved: what comes behind a device that waits goes to the log like the others.
+// With Always, a full disk and a crash leave the beginning of what has arrived, whatever can
+// still be moved: what comes behind a device that waits goes to the log like everything else.
 func TestAlwaysKeepsABeginning(t *testing.T) {
 	for seed := range uint64(50) {
 		g := newSeededRig(seed, Always, func(n *note) Class {

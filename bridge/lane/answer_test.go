@@ -62,7 +62,7 @@ func TestAskedAgain(t *testing.T) {
 	}
 }
 
-// A request that APNs has not looked at is asked again at once, the second time in a row after a wait.
+// A request that APNs has not processed is repeated at once, the second time in a row after a wait.
 func TestUnlookedIsAskedAgainAtOnce(t *testing.T) {
 	g := newRig(Off, nil)
 	n := &note{}
@@ -82,7 +82,7 @@ func TestUnlookedIsAskedAgainAtOnce(t *testing.T) {
 	}
 }
 
-// NoConnection is no attempt: it was not begun.
+// NoConnection does not count as an attempt: the attempt never began.
 func TestNoConnectionIsNoAttempt(t *testing.T) {
 	g := newRig(Off, func(*note) Class { return NoConnection })
 	n := &note{}
@@ -93,8 +93,8 @@ func TestNoConnectionIsNoAttempt(t *testing.T) {
 	}
 }
 
-// Answers that came together have one reading of the clock, and an order all the same: what
-// goes because of one was not sent when the one before it changed a door.
+// Answers that come together share one reading of the clock, but have an order all the same:
+// what goes because of one answer is dated after the door that the answer before it changed.
 func TestAnswersThatComeTogetherHaveAnOrder(t *testing.T) {
 	g := newRig(Off, nil)
 	for i := range inARow + 1 {
@@ -118,7 +118,7 @@ func TestAnswersThatComeTogetherHaveAnOrder(t *testing.T) {
 	}
 }
 
-// Each wait of a device is longer than the one before, and all that APNs' unknown words cost is a day.
+// Each wait of a device is longer than the one before, and those for unknown reasons add up to a day.
 func TestWaitsGrow(t *testing.T) {
 	var sum time.Duration
 	for _, waits := range [][]time.Duration{throttled[:], strange[:]} {

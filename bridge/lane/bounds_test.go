@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// 100,000 devices are throttled, a thousand entries are there for them, and fresh ones go. Those
-// whose entry was given up are found again by List.
+// 100,000 devices are throttled, with a thousand entries for them, and others go. Devices whose
+// entry was given up are found again by a List.
 func TestCaseMoreDevicesThanEntries(t *testing.T) {
 	t.Parallel()
 	const many, entries = 100_000, 1000
@@ -40,7 +40,7 @@ func TestCaseMoreDevicesThanEntries(t *testing.T) {
 	}
 }
 
-// Entries are given up only if the lane has more than its own and all lanes more than there may be.
+// Entries are given up only if the lane has more than its own, and all lanes more than allowed.
 func TestEntriesOfOwnAndOfAll(t *testing.T) {
 	for name, c := range map[string]struct {
 		own, limit int
@@ -65,7 +65,7 @@ func TestEntriesOfOwnAndOfAll(t *testing.T) {
 	}
 }
 
-// A device has its entry as long as something of it is not in its queue, or is to be read.
+// A device keeps its entry as long as something of it is not in its queue, or about to be read.
 func TestEvictedOnlyIfAllIsInItsQueue(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*device)
@@ -94,8 +94,8 @@ func TestEvictedOnlyIfAllIsInItsQueue(t *testing.T) {
 	}
 }
 
-// Without a disk, one device that waits and what stands behind it must not take all memory: the
-// oldest behind it is given up, and only then.
+// Without a disk, one device that waits, with what stands behind it, must not take all memory: the
+// oldest behind it are given up, but only once memory is full.
 func TestCaseCrowded(t *testing.T) {
 	g := newRig(Off, refuses(1, Strange))
 	g.arrive(&note{seq: 0})
@@ -124,7 +124,7 @@ func TestCaseCrowded(t *testing.T) {
 	}
 }
 
-// A device that parks when memory is full already gives way too: nothing else wakes the lane.
+// A device that begins to wait when memory is already full gives way too: nothing else wakes the lane.
 func TestCaseCrowdedByWhatIsThere(t *testing.T) {
 	g := newRig(Off, refuses(1, Strange))
 	for i := range 300 {
@@ -133,8 +133,8 @@ func TestCaseCrowdedByWhatIsThere(t *testing.T) {
 	within(t, "all have come", g.until(time.Minute, func() bool { return len(g.held) == 0 }), fullFor+time.Second)
 }
 
-// Behind an outage every device waits for itself, memory is full, and the machine may be
-// slow: what is asked again soon is not given up, however long that lasts.
+// After an outage every device waits on its own account, memory is full, and the machine may be
+// slow: what will be asked about soon is not given up, however long that takes.
 func TestCaseNotCrowdedBehindAnOutage(t *testing.T) {
 	g := newRig(Off, refuses(5, Strange))
 	for i := range 500 {
@@ -168,8 +168,8 @@ func TestCaseNotCrowdedAtADoor(t *testing.T) {
 	}
 }
 
-// Without a disk the bridge answers for what waits nobody knows how long: for itself, or for APNs to
-// be reached. Other doors wait for the operator: their verdicts may still come.
+// Without a disk the bridge answers for what waits for an unknown time: on its own account, or until
+// APNs can be reached. Other doors wait for the operator: their verdicts may still come.
 func TestReleasedIfItMayTakeLong(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode  Mode
@@ -237,8 +237,8 @@ func TestEvictedAtADoor(t *testing.T) {
 	}
 }
 
-// The disk is full of what stands behind one device, and before others: it is moved, though
-// nothing fresh can be written, and the others go.
+// The disk is full of what stands behind one device and, in the log, before others. It is moved,
+// although nothing new can be written, and the others go.
 func TestCaseFullDisk(t *testing.T) {
 	g := newRig(Always, refuses(1, Throttled))
 	g.disk.room, g.lane.Ahead = 300, 20*sizeOf

@@ -88,8 +88,8 @@ func TestCaseManyWait(t *testing.T) {
 	}
 }
 
-// An outage of ten minutes with a list waiting: few are asked about while it lasts, and soon
-// after it all are through.
+// There is an outage of ten minutes while a list waits: few are asked about while it lasts, and
+// soon after it all have gone.
 func TestCaseOutage(t *testing.T) {
 	for name, c := range map[string]Class{"5xx": Failed, "no connection": NoConnection,
 		"credential refused": CredentialRefused} {
@@ -116,7 +116,7 @@ func TestCaseOutage(t *testing.T) {
 	}
 }
 
-// C16: connections are cut every second. Few are given up: those that were cut off twice.
+// C16: connections are cut every second. Few are given up: those whose connection was cut twice.
 func TestCaseFlap(t *testing.T) {
 	t.Parallel()
 	inEachMode(t, false, func(t *testing.T, m Mode) {
@@ -139,7 +139,7 @@ func TestCaseFlap(t *testing.T) {
 	})
 }
 
-// Nothing can be written, for good: what comes in an outage goes from memory.
+// Nothing can ever be written: what comes in an outage goes from memory.
 func TestCaseBrokenDisk(t *testing.T) {
 	down := true
 	g := newRig(Overflow, func(*note) Class {
@@ -188,7 +188,7 @@ func TestCaseExpiredAtTheDoor(t *testing.T) {
 	})
 }
 
-// All tokens are of the other environment, until that is corrected: 49 are believed to be bad.
+// All tokens belong to the other environment, until that is corrected: 49 are believed to be bad.
 func TestCaseMisconfigured(t *testing.T) {
 	inEachMode(t, true, func(t *testing.T, m Mode) {
 		wrong := true
@@ -213,7 +213,7 @@ func TestCaseMisconfigured(t *testing.T) {
 	})
 }
 
-// Many wake all the time, and there is room for few: the log has its turn.
+// Many devices wake all the time, and there is room for few: the log still has its turn.
 func TestCaseWakersTakeTurns(t *testing.T) {
 	g := newRig(Overflow, refuses(1500, Throttled))
 	g.lane.Ahead = 4 * sizeOf

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// An entry that serves one device after another has the token of the last, of whatever size.
+// An entry that is reused for one device after another has the token of the last, of whatever size.
 func TestDeviceToken(t *testing.T) {
 	var d deviceToken
 	for _, size := range []int{32, 1, 32, 100, 31, 33, 0, 32} {
@@ -18,8 +18,8 @@ func TestDeviceToken(t *testing.T) {
 	}
 }
 
-// An entry has two cache lines: as many are looked up as there are notifications on their way,
-// which is more than the processor's caches have room for.
+// An entry takes two cache lines: one is looked up for each notification on its way, and these are
+// more than the processor's caches have room for.
 func TestDeviceSize(t *testing.T) {
 	if at := unsafe.Offsetof(device{}.token); at > 64 {
 		t.Errorf("what comes before a device's token has %d bytes, want a cache line at most", at)

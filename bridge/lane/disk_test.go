@@ -48,7 +48,7 @@ type fakeDisk struct {
 	waiting map[int]int      // by topic, in the log and not checked out
 }
 
-// rowsByID are rows in the order of their IDs, some of which may have gone from there.
+// rowsByID are rows in the order of their IDs, some of which may have been removed.
 type rowsByID struct{ rows []*row }
 
 func (o *rowsByID) add(w *row) {
@@ -65,7 +65,7 @@ func newFakeDisk(rnd *rand.Rand) *fakeDisk {
 		logs: map[int]*rowsByID{}, queues: map[int]map[string]*rowsByID{}, listed: map[int][]string{}}
 }
 
-// place is where w belongs.
+// place gives the rows that w belongs to.
 func (d *fakeDisk) place(w *row) *rowsByID {
 	if !w.queued {
 		if d.logs[w.topic] == nil {
@@ -85,7 +85,7 @@ func (d *fakeDisk) place(w *row) *rowsByID {
 	return q[t]
 }
 
-// add puts a row that is not there where it belongs.
+// add puts a new row where it belongs.
 func (d *fakeDisk) add(w *row) {
 	d.rows[w.id] = w
 	d.place(w).add(w)
@@ -121,7 +121,7 @@ func (d *fakeDisk) checkOut(w *row, out bool) {
 	w.out = out
 }
 
-// put writes its, as far as there is room, and gives how many are on disk.
+// put writes items, as far as there is room, and gives how many are on disk.
 func (d *fakeDisk) put(its []*Item) int {
 	if d.broken {
 		return 0
@@ -168,8 +168,8 @@ func (d *fakeDisk) take(r *Read, n *Line, w *row) {
 	}
 }
 
-// takeOldest takes the oldest of o, within r.Limit and room, but at least one. It gives what
-// is left of room.
+// takeOldest takes the oldest of o, within r.Limit and room but at least one. It gives the room
+// that is left.
 func (d *fakeDisk) takeOldest(r *Read, o *rowsByID, room int64) int64 {
 	if o == nil {
 		return room
@@ -194,7 +194,7 @@ func (d *fakeDisk) takeOldest(r *Read, o *rowsByID, room int64) int64 {
 
 var errUnread = errors.New("the disk cannot be read")
 
-// read carries r out. It gives what is left of room.
+// read carries out r. It gives the room that is left.
 func (d *fakeDisk) read(r *Read, room int64, free func(*Line, []byte) bool) int64 {
 	if d.unread {
 		r.Err = errUnread
@@ -223,7 +223,7 @@ func (d *fakeDisk) read(r *Read, room int64, free func(*Line, []byte) bool) int6
 	return room
 }
 
-// sample gives those in the log of n that are the first there of their device, in any order.
+// sample gives the rows in the log of n that are the first of their device there, in any order.
 func (d *fakeDisk) sample(n *Line, free func(*Line, []byte) bool) (may []*row) {
 	o := d.logs[n.disk.(*fakeLine).topic]
 	if o == nil {
@@ -242,7 +242,7 @@ func (d *fakeDisk) sample(n *Line, free func(*Line, []byte) bool) (may []*row) {
 	return may
 }
 
-// list gives the devices that have a queue not all of which is checked out.
+// list gives the devices with a queue that is not entirely checked out.
 func (d *fakeDisk) list(r *Read, topic int) {
 	if d.listed[topic] == nil {
 		for t := range d.queues[topic] {
@@ -264,7 +264,7 @@ func (d *fakeDisk) list(r *Read, topic int) {
 	}
 }
 
-// fakeLine is a line's part of it.
+// fakeLine is a line's part of a fakeDisk.
 type fakeLine struct {
 	disk  *fakeDisk
 	topic int

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// newDoor is a door whose waits are not left to chance: half of their length.
+// newDoor is a door whose waits have no random part, so that each takes half of its length.
 func newDoor() *Door {
 	return &Door{delays: &Delays{First: 2 * time.Second, Most: 4 * time.Minute, Held: time.Minute,
 		Random: func() float64 { return 0 }}}
@@ -13,21 +13,21 @@ func newDoor() *Door {
 
 func seconds(s int) time.Duration { return time.Duration(s) * time.Second }
 
-// fail has n pushes fail that were sent at second s.
+// failTimes lets n pushes fail that were sent at second s.
 func (d *Door) failTimes(n int, why Reason, s int) {
 	for range n {
 		d.failed(why, inARow, seconds(s), seconds(s))
 	}
 }
 
-// failTwoAfterThreeAnd has five pushes fail, and one answered with c between them.
+// failTwoAfterThreeAnd lets three pushes fail, one be answered with c, and two more fail.
 func (d *Door) failTwoAfterThreeAnd(c Class) {
 	d.failTimes(3, Unreachable, 1)
 	d.answered(c, 1, 1)
 	d.failTimes(2, Unreachable, 1)
 }
 
-// steps are what happens to a door, in this order.
+// steps are what happens to a door, in order.
 type steps []func(*Door)
 
 func TestDoorCloses(t *testing.T) {
@@ -55,7 +55,7 @@ func TestDoorCloses(t *testing.T) {
 	}
 }
 
-// Which answers show that the reason is over.
+// Which answers show that the reason is gone.
 func TestDoorProves(t *testing.T) {
 	for why, last := range map[Reason][]Class{
 		Suspect: {Accepted},
@@ -191,7 +191,7 @@ func TestDoorProbesAfterAGoodAnswer(t *testing.T) {
 	}
 }
 
-// What arrives makes a probe due within First if the last was one that had been asked before.
+// An arrival makes a probe due within First if the last probe had been asked about before.
 func TestDoorFresh(t *testing.T) {
 	for name, c := range map[string]struct {
 		stale bool
@@ -217,7 +217,7 @@ func TestDoorFresh(t *testing.T) {
 	}
 }
 
-// A wait doubles, is bounded, and at most half of it is left to chance.
+// A wait doubles, is bounded, and at most half of it is random.
 func TestDelays(t *testing.T) {
 	d := Delays{First: time.Second, Most: 2 * time.Minute}
 	for n, want := range map[int]time.Duration{0: time.Second, 3: 8 * time.Second, 6: 64 * time.Second, 7: 2 * time.Minute,
@@ -231,7 +231,7 @@ func TestDelays(t *testing.T) {
 	}
 }
 
-// "Try now": a probe of each door goes at once, and nothing is forgotten.
+// After "try now" a probe of each door goes at once, and nothing is forgotten.
 func TestDoorCaseTry(t *testing.T) {
 	for name, c := range map[string]Class{"5xx": Failed, "credential": CredentialRefused, "topic": TopicRefused} {
 		t.Run(name, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestDoorCaseTry(t *testing.T) {
 	}
 }
 
-// What waits for itself, for up to a day, is tried too: on the operator's word, and when
+// What waits on its own account, for up to a day, is tried too: on the operator's word, and when
 // credential or endpoint have changed.
 func TestDoorCaseTryThoseThatWait(t *testing.T) {
 	for name, c := range map[string]Class{"429": Throttled, "strange words": Strange, "5xx": Failed} {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// However often a gateway is restarted, or its operator wants all tried: what APNs does not take
-// from one device is tried for as long as ever, and given up in the end.
+// However often a gateway is restarted, or its operator asks for a try: what APNs does not take for
+// one device is tried for as long as otherwise, and given up in the end.
 func TestAskedEarlyDoesNotCount(t *testing.T) {
 	for name, c := range map[string]Class{"429": Throttled, "a word that is not known": Strange} {
 		for how, early := range map[string]func(g *rig, m Mode){

@@ -56,8 +56,8 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
-// What is with APNs and can never be written holds up no other that is to be: at the end of
-// the process too. If it has to wait, it is tried again.
+// An item that is with APNs and can never be written does not keep others from being written, even
+// when the process ends. If it has to wait, writing it is tried again.
 func TestGiveUpWithAPNs(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		g := newRig(Overflow, nil)
@@ -93,8 +93,8 @@ func TestGiveUpWithAPNs(t *testing.T) {
 	}
 }
 
-// What has no room beside its device's own on disk is given up where others would wait for
-// it, and else waits.
+// What has no room on disk, because its device has reached its limit, is given up if others would
+// wait for it; otherwise it waits.
 func TestSpills(t *testing.T) {
 	for name, c := range map[string]struct {
 		setup func(*rig, *note)
@@ -132,7 +132,7 @@ func TestSpills(t *testing.T) {
 	}
 }
 
-// waiting has k of one device stand in memory, the first of which waits for itself.
+// waiting puts k items of one device into memory, the first of which waits on its own account.
 func waiting(g *rig, k int) (notes []*note) {
 	for i := range k {
 		notes = append(notes, &note{seq: i})
@@ -142,7 +142,7 @@ func waiting(g *rig, k int) (notes []*note) {
 	return notes
 }
 
-// At the end of the process all that is in memory only ends, and what is on disk stays there.
+// When the process ends, everything that is in memory only ends, and what is on disk stays there.
 func TestAbandon(t *testing.T) {
 	inEachMode(t, true, func(t *testing.T, m Mode) {
 		g := newRig(m, func(*note) Class { return NoConnection })

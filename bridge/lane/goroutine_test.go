@@ -63,7 +63,7 @@ func (w *world) enter() {
 	w.lane.Enter(reads, w.now)
 }
 
-// settleWork ends what the goroutine is about.
+// settleWork finishes what the goroutine has begun.
 func (w *world) settleWork() {
 	if len(w.lane.batch) > 0 {
 		w.commit()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// guarded is a guard of three tokens, at a second of its own.
+// guarded is a guard that is aroused by three tokens, with a time of its own.
 type guarded struct {
 	Guard
 	now Now
@@ -76,7 +76,7 @@ func TestGuardHolds(t *testing.T) {
 	}
 }
 
-// What went to feedback before a hold is withdrawn as it begins, with the date it has there.
+// What went to feedback before a hold is withdrawn when it begins, with the date it has there.
 func TestGuardWithdraws(t *testing.T) {
 	g := newGuarded()
 	g.bad("a", "b")
@@ -124,7 +124,7 @@ func TestGuardSavesAcceptances(t *testing.T) {
 	}
 }
 
-// What is remembered over a restart, and for how long and under what name it is of use.
+// What survives a restart, for how long, and under which name.
 func TestGuardOverARestart(t *testing.T) {
 	const week = 7 * 24 * 3600
 	for name, c := range map[string]struct {
@@ -172,7 +172,7 @@ func TestGuardOverARestart(t *testing.T) {
 	}
 }
 
-// An acceptance that is remembered from a clock that was ahead does not count for longer.
+// An acceptance that was recorded by a clock that was ahead does not count for longer.
 func TestGuardOfAClockThatWasAhead(t *testing.T) {
 	old := newGuarded()
 	ahead := nowAt(365 * 24 * 3600)
@@ -230,7 +230,7 @@ func FuzzGuardRestore(f *testing.F) {
 	})
 }
 
-// What a guard has written is kept as long as it looks back.
+// A guard's record is kept for as long as the guard looks back.
 func TestGuardLife(t *testing.T) {
 	const week = 7 * 24 * time.Hour
 	if GuardLife != week || guardMemory*time.Second != week {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// C17 as it is met with: 41 are refused, and again 41 after each of three restarts. The guard has
-// seen fifty soon, and nothing more is believed.
+// C17 as it happens: 41 are refused, and another 41 after each of three restarts. The guard has soon
+// seen fifty, and no further refusal is believed.
 func TestGuardCaseRestartsSpendNoMore(t *testing.T) {
 	wrong := true
 	g := newRig(Always, func(*note) Class {
@@ -34,7 +34,7 @@ func TestGuardCaseRestartsSpendNoMore(t *testing.T) {
 	within(t, "the others", g.until(10*time.Minute, func() bool { return g.accepted == 4*41-49 }), 5*time.Second)
 }
 
-// On the operator's word tokens are bad: the door opens, all are asked about, and they may go to
+// On the operator's word the tokens are bad: the door opens, all are asked about, and they may go to
 // feedback.
 func TestGuardCaseBelieve(t *testing.T) {
 	inEachMode(t, true, func(t *testing.T, m Mode) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// stir does one thing of all that may happen.
+// stir does one of the things that may happen, at random.
 func (w *world) stir() {
 	l, rnd := w.lane, w.rnd
 	switch n := rnd.IntN(32); {
@@ -201,9 +201,9 @@ func history(t *testing.T, seed uint64, mode Mode, crashes, sick bool) {
 	}
 }
 
-// Whatever happens in whatever order: each device in order, one of it out at a
-// time, nothing lost, nothing twice, what can go goes, what waits is on disk once
-// written, memory within its bound.
+// Whatever happens in whatever order, each device keeps its order with one item out at a time,
+// nothing is lost or sent twice, what can go goes, what waits is on disk once it is written, and
+// memory stays within its bound.
 func TestHistories(t *testing.T) {
 	n := uint64(*histories)
 	if n == 0 {

@@ -1,9 +1,9 @@
 package lane
 
-// figures are what the world knows of a device, or of all.
+// figures are what the world knows of a device, or of all devices.
 type figures struct{ arriving, moving, chained int }
 
-// check holds the lane's figures against what the world knows.
+// check compares the lane's figures with what the world knows.
 func (w *world) check() {
 	l := w.lane
 	if l.ahead > l.Ahead+atATime+queues {
@@ -55,7 +55,7 @@ func (w *world) checkMemory() (of [devices]figures) {
 	return of
 }
 
-// checkDisk looks whether, of one device, all in its queue is older than all in the log.
+// checkDisk checks that everything in a device's queue is older than everything of it in the log.
 func (w *world) checkDisk() {
 	var queued, logged [devices]int
 	for d := range devices {
@@ -130,7 +130,7 @@ func (f *fakeDisk) queued(d *device) (k int) {
 	return k
 }
 
-// checkRest fails if there is something to do that the lane has not asked for.
+// checkRest fails if there is something to do for which the lane would not wake up.
 func (w *world) checkRest() {
 	l, before := w.lane, w.did
 	if l.expires != 0 && l.expires <= w.now.Wall {

@@ -2,8 +2,8 @@ package lane
 
 import "testing"
 
-// path is a lane in overflow, and a sink that takes all: the good path is arrival, sending,
-// acceptance.
+// path is a lane in Overflow, and a sink that takes everything: the good path is arrival, sending
+// and acceptance.
 type path struct {
 	lane  *Lane
 	items [64]Item

@@ -41,7 +41,7 @@ func TestCasePoisonOfAQuietApp(t *testing.T) {
 }
 
 // After an outage every third, fifth or twentieth of those that wait always gets 5xx. A probe may
-// be one of these, and then the next goes two minutes later.
+// hit one of these; the next then goes two minutes later.
 func TestCaseRecoveryAmongPoison(t *testing.T) {
 	t.Parallel()
 	for name, nth := range map[string]int{"third": 3, "fifth": 5, "twentieth": 20} {
@@ -72,8 +72,8 @@ func TestCaseRecoveryAmongPoison(t *testing.T) {
 	}
 }
 
-// Twelve that always get 5xx stood first in the list when the credential was refused. When it is
-// taken again they come back to the door all the time: the log goes nevertheless.
+// Twelve that always get 5xx came first in the list when the credential was refused. When it is
+// taken again they keep coming back to the door; the log goes nevertheless.
 func TestCaseCredentialAmongPoison(t *testing.T) {
 	for name, c := range map[string]Class{"credential refused": CredentialRefused, "5xx": Failed} {
 		t.Run(name, func(t *testing.T) {

@@ -2,5 +2,5 @@
 
 package lane
 
-// The race detector has a sync.Pool lose some of what is put into it.
+// Under the race detector a sync.Pool loses some of what is put into it.
 const raced = true

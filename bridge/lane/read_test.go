@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// How many of a log may be read: all, or what the one closed door has credit for.
+// How much of a log may be read: all of it, or as much as the one closed door has credit for.
 func TestHowManyOfALogMayBeRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		lane, line Reason
@@ -32,8 +32,8 @@ func TestHowManyOfALogMayBeRead(t *testing.T) {
 	}
 }
 
-// When queues without an entry are looked for: if there are some, there is room for half as many
-// entries, and who is found can go or be a probe.
+// Queues without an entry are looked for if there may be some, less than half of the entries are
+// used, and the devices found can go or be probes.
 func TestWhenQueuesAreListed(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*rig, *Line)
@@ -106,7 +106,7 @@ func TestListedDeviceIsDueNow(t *testing.T) {
 	}
 }
 
-// What was read before an older one of the line came back to the log goes back too.
+// If an older item of the line has come back to the log during a read, what was read goes back too.
 func TestReadBeforeAnOlderOneCameBack(t *testing.T) {
 	g := newRig(Overflow, nil)
 	g.memory = g.room // so that both leave memory
@@ -146,7 +146,7 @@ func TestReadBeforeAnOlderOneCameBack(t *testing.T) {
 	}
 }
 
-// A probe from the log whose device waits for itself, or that cannot be read, makes another due.
+// A probe from the log whose device waits on its own account, or that cannot be read, makes another due.
 func TestProbeThatIsNotSpent(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*rig, *Read)
@@ -188,7 +188,7 @@ func TestProbeThatIsNotSpent(t *testing.T) {
 	}
 }
 
-// What stays in the log has all of its device behind it stay there, and no others.
+// When an item stays in the log, so does everything of its device behind it, and nothing else.
 func TestUnmove(t *testing.T) {
 	g := newRig(Overflow, nil)
 	for _, n := range g.lane.lines {
@@ -241,7 +241,7 @@ func TestPassIsForOneThatGoes(t *testing.T) {
 	}
 }
 
-// A device that is found while a door is closed stands there as one that has waited for itself.
+// A device that is found while a door is closed waits there like one that has waited on its own account.
 func TestListedDeviceIsLate(t *testing.T) {
 	g := newRig(Overflow, nil)
 	n := g.line(0)
@@ -265,7 +265,7 @@ func TestUnmovedDeviceGoesOn(t *testing.T) {
 	}
 }
 
-// One of the log that cannot be read does not have its device's queue read twice.
+// An item of the log that cannot be read does not make its device's queue be read twice.
 func TestBrokenInTheLogWhileTheQueueIsRead(t *testing.T) {
 	g := newRig(Overflow, nil)
 	d := g.lane.device(g.line(0), token(0))

@@ -94,7 +94,7 @@ func (g *rig) Ended(it *Item, how End) {
 	g.over(it.Owner.(*note))
 }
 
-// arrive has a session take n, as soon as there is room.
+// arrive lets a session take n, as soon as there is room.
 func (g *rig) arrive(n *note) {
 	n.Owner, n.Token, n.Size = n, token(n.device), max(n.Size, sizeOf)
 	g.held = append(g.held, n)
@@ -145,7 +145,7 @@ func (g *rig) step() {
 	}
 }
 
-// settle has the lane's goroutine do what is to be done now.
+// settle lets the lane's goroutine do what is due now.
 func (g *rig) settle() {
 	for range 20 {
 		if g.lane.Next() > int64(g.now.Mono) {
@@ -156,7 +156,7 @@ func (g *rig) settle() {
 	}
 }
 
-// write has requests written for what was sent, as far as there are streams.
+// write writes requests for what was sent, as far as there are streams.
 func (g *rig) write() {
 	g.flight = nil
 	for len(g.queue) > 0 && len(g.flight) < g.streams {
@@ -217,7 +217,7 @@ func (g *rig) run() {
 	}
 }
 
-// inMemory counts the notifications that stand in chains.
+// inMemory counts the notifications in chains.
 func (g *rig) inMemory() (k int) {
 	for _, n := range g.lane.lines {
 		for _, d := range n.devices {
@@ -238,7 +238,7 @@ func inEachMode(t *testing.T, off bool, f func(*testing.T, Mode)) {
 	}
 }
 
-// within fails if what took took took longer than bound.
+// within fails the test if took is longer than bound.
 func within(t *testing.T, what string, took, bound time.Duration) {
 	t.Helper()
 	t.Logf("%s after %v", what, took)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// parked has a device wait for itself, with a notification in its queue.
+// parked makes a device wait on its own account, with a notification in its queue.
 func (g *rig) parked(device int) *note {
 	n := &note{device: device}
 	g.arrive(n)
@@ -23,8 +23,8 @@ func (g *rig) putOnly(n *note) *note {
 	return n
 }
 
-// Where what is put goes: to its device's queue if all older of it is there or goes there with it,
-// else to the log.
+// An item is written to its device's queue if everything older of the device is there or goes there
+// with it, else to the log.
 func TestWhereItIsPut(t *testing.T) {
 	for name, c := range map[string]struct {
 		put   func(*rig) *note
@@ -94,7 +94,7 @@ func TestWhereItIsPut(t *testing.T) {
 	}
 }
 
-// What was put enters its chain if it could go straight on now, else it leaves memory.
+// An item that was written enters its chain if it could go at once, else it leaves memory.
 func TestWhatWasPut(t *testing.T) {
 	for name, c := range map[string]struct {
 		meanwhile func(*rig)
@@ -127,7 +127,7 @@ func TestWhatWasPut(t *testing.T) {
 	}
 }
 
-// What cannot be written goes from memory in overflow, if nothing is before it on disk.
+// With Overflow, what cannot be written is sent from memory if nothing on disk is before it.
 func TestWhatCannotBeWritten(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode      Mode
@@ -153,7 +153,7 @@ func TestWhatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// An arrival makes a probe due at both doors, if the last was one that had been asked before.
+// An arrival makes a probe due at both doors, if the last probe had been asked about before.
 func TestDoorsOfAnArrival(t *testing.T) {
 	g := newRig(Overflow, nil)
 	for _, d := range []*Door{&g.lane.Door, &g.line(0).Door} {
@@ -168,8 +168,8 @@ func TestDoorsOfAnArrival(t *testing.T) {
 	}
 }
 
-// One that is written to the log while the one before it fails stays there: it would be in memory,
-// and written again.
+// An item that is being written to the log while the one before it fails stays there: otherwise it
+// would be in memory, and be written again.
 func TestWrittenBehindOneThatFailed(t *testing.T) {
 	g := newRig(Overflow, nil)
 	first := &note{}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// settle goes on as the lane asks for it, and in no other way, until done.
+// settle goes on only as the lane asks for it, until done.
 func (w *world) settle(what string, limit time.Duration, done func() bool) {
 	l := w.lane
 	w.settleWork()
@@ -79,7 +79,7 @@ func (w *world) dump() (s string) {
 	return s
 }
 
-// all reports whether what has arrived of the notifications that count is through.
+// all reports whether all notifications that count, and have arrived, are over.
 func (w *world) all(counts func(key) bool) func() bool {
 	w.counts = counts
 	return func() bool {

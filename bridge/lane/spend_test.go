@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Who goes when a door has credit: first who was never asked, then those that come back; of what is
-// left for these, three quarters are kept for the log.
+// When a door has credit, devices that were never asked about go first, and then those that come
+// back; of what is left for these, three quarters are kept for the log.
 func TestWhoGoesOnCredit(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, late    int // at the door
@@ -88,7 +88,7 @@ func TestWake(t *testing.T) {
 	}
 }
 
-// Of the probes that are due, what memory has not is drawn from the log, and no more.
+// The probes that are due and cannot be had from memory are drawn from the log, and no more.
 func TestDrawnBesideMemory(t *testing.T) {
 	for k, want := range map[int][]draw{1: nil, 3: {{n: 2}}} {
 		g := newRig(Overflow, nil)

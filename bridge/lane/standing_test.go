@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Most of those that always get 5xx stand in the log when the door closes, and were never
-// asked. A good one comes each second: it is drawn among them soon, and none is late.
+// Most of those that always get 5xx are in the log when the door closes, and were never asked
+// about. A good one comes each second: it is soon drawn from among them, and none is late.
 func TestCasePoisonInTheLog(t *testing.T) {
 	for _, many := range []int{6, 20, 50, 85} {
 		t.Run(fmt.Sprint(many), func(t *testing.T) {
@@ -38,8 +38,8 @@ func TestCasePoisonInTheLog(t *testing.T) {
 	}
 }
 
-// Behind lost answers, what was asked without one goes one at a time until the door has been
-// open for a while: the second time it is given up.
+// After answers were lost, items that were left without one go one at a time until the door has
+// been open for a while: the second time they are given up.
 func TestOneRepeatAtATime(t *testing.T) {
 	inEachMode(t, true, func(t *testing.T, m Mode) {
 		lost := false
@@ -74,8 +74,8 @@ func TestOneRepeatAtATime(t *testing.T) {
 	})
 }
 
-// The first answer that a fresh app gets is a 403 for one device alone: the others do not wait
-// for as long as where only the operator can help.
+// The first answer that a fresh app gets is a 403 for one device alone. The others do not wait for as
+// long as when only the operator can help.
 func TestCaseFirstIsRefused(t *testing.T) {
 	inEachMode(t, true, func(t *testing.T, m Mode) {
 		g := newRig(m, refuses(1, CredentialRefused))

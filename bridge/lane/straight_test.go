@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// What goes straight on, without the disk: nothing of its line and its device is on disk only or on
-// its way there, all doors are open, and there is room.
+// An arrival goes straight on, without the disk, if nothing of its line and its device is only on disk
+// or on its way there, all doors are open, and there is room.
 func TestGoesStraight(t *testing.T) {
 	log := func(g *rig, device int) { // puts one into the log
 		m := g.lane.Mode
@@ -69,7 +69,7 @@ func TestGoesStraight(t *testing.T) {
 	}
 }
 
-// What is in memory of a device is put before what comes and is put, and once.
+// What a device has in memory is written before what arrives and is written, and only once.
 func TestPutAfterWhatIsBeforeIt(t *testing.T) {
 	g := newRig(Overflow, nil)
 	for seq := range 3 {
@@ -88,7 +88,7 @@ func TestPutAfterWhatIsBeforeIt(t *testing.T) {
 	}
 }
 
-// Keep puts what is with APNs, and what is before it, once.
+// Keep writes what is with APNs, and what is before it, once.
 func TestKeep(t *testing.T) {
 	g := newRig(Overflow, nil)
 	n := &note{seq: 1}
@@ -111,7 +111,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// What was read is on disk: put before what comes, it would be there twice.
+// What was read is already on disk: written again before what arrives, it would be there twice.
 func TestWhatIsOnDiskIsNotPutAgain(t *testing.T) {
 	g := parkedOnDisk(1)
 	g.pass(time.Second)
@@ -123,7 +123,7 @@ func TestWhatIsOnDiskIsNotPutAgain(t *testing.T) {
 	}
 }
 
-// A hash that others have too finds each device, whichever of them go.
+// Devices with the same hash are each found, whichever of them go.
 func TestDevicesWhoseHashesCollide(t *testing.T) {
 	g := newRig(Overflow, nil)
 	n := g.line(0)
@@ -166,7 +166,7 @@ func TestCaseManyWaitAndCollide(t *testing.T) {
 	}
 }
 
-// An app that is taken out: nothing is sent, all is on disk, and back again all goes.
+// When an app is taken out, nothing is sent and everything is on disk; when it is back, all goes.
 func TestCaseTakenOutAndBack(t *testing.T) {
 	for name, c := range map[string]Class{"while all is well": Accepted, "while APNs is down": Failed,
 		"while it throttles": Throttled} {
@@ -197,7 +197,7 @@ func TestCaseTakenOutAndBack(t *testing.T) {
 	}
 }
 
-// At the end nothing more is read from disk, and nothing waits for it.
+// When the process is about to end, nothing more is read from disk, and nothing waits for it.
 func TestQuiesce(t *testing.T) {
 	down := true
 	g := newRig(Overflow, func(*note) Class {
@@ -246,7 +246,7 @@ func TestLineIsSpent(t *testing.T) {
 	}
 }
 
-// Flags come from disk as they went there.
+// Flags come back from disk as they went there.
 func TestFlagsOf(t *testing.T) {
 	for _, f := range []Flags{{}, {1, 2, 3, 4, 5, true, false, true}, {255, 255, 255, 255, 255, false, true, false}} {
 		if got := FlagsOf(f.Bytes()); got != f {

@@ -2,8 +2,8 @@ package lane
 
 import "testing"
 
-// Behind a door with credit for one, what a device that waits has at the head of the log is moved
-// in few reads; and of what may not go yet, nothing does.
+// At a door with credit for one, what a waiting device has at the head of the log is moved in few
+// reads, and nothing goes that may not go yet.
 func TestStrideOverTheLog(t *testing.T) {
 	g := newRig(Overflow, nil)
 	g.parked(0)

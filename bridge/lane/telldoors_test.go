@@ -68,8 +68,8 @@ func closedBy5xx(t *testing.T, m Mode) *rig {
 	return g
 }
 
-// Of a topic that fails the notifications wait for the topic, and not each for itself, though
-// another is served.
+// The notifications of a topic that fails wait for the topic, and not each on its own account,
+// although another topic is served.
 func TestOfATopicThatFailsNoneWaitsForItself(t *testing.T) {
 	g := closedBy5xx(t, Off)
 	for i := range 1000 {
@@ -91,7 +91,7 @@ func TestOfATopicThatFailsNoneWaitsForItself(t *testing.T) {
 	}
 }
 
-// A lost answer behind a topic's closed door takes the credit of that topic back, and no other's.
+// A lost answer while a topic's door is closed takes back the credit of that topic, and of no other.
 func TestLostAnswerOfATopicThatFails(t *testing.T) {
 	g := closedBy5xx(t, Overflow)
 	failing, other := g.line(1), g.line(0)
@@ -108,8 +108,8 @@ func TestLostAnswerOfATopicThatFails(t *testing.T) {
 	}
 }
 
-// A door behind which answers were lost is not believed until it has been open for a while, and
-// not if it is closed again meanwhile.
+// A door is not trusted after answers were lost until it has been open for a while, and not if it
+// closes again meanwhile.
 func TestDoorIsShaky(t *testing.T) {
 	for name, c := range map[string]struct {
 		open, again time.Duration // for so long; closed again after so long, 0: not
@@ -135,8 +135,8 @@ func TestDoorIsShaky(t *testing.T) {
 	}
 }
 
-// Behind the lane's door the next probe is one of a topic that does not fail, though it is still
-// on its way to disk, and those of one that does are at hand.
+// While the lane's door is closed, the next probe is of a topic that does not fail, even if it is
+// still on its way to disk and those of a failing topic are at hand.
 func TestProbeOfATopicThatDoesNotFail(t *testing.T) {
 	g := closedBy5xx(t, Overflow)
 	g.lane.Door.shut(Unreachable, g.now.Mono)
@@ -176,8 +176,8 @@ func TestAskAgainOfEachTopic(t *testing.T) {
 	}
 }
 
-// What stands behind a device that waits for itself is not given up for want of memory while its
-// topic waits for the end of an outage.
+// What stands behind a device that waits on its own account is not given up for want of memory while
+// its topic waits for the end of an outage.
 func TestNothingGivesWayInAnOutage(t *testing.T) {
 	down := false
 	g := newRig(Off, func(n *note) Class {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// waiter is one that APNs has throttled for two minutes, and expires in so many seconds; 0: never.
+// waiter is a device that APNs has throttled for two minutes. Its item expires in that many seconds; 0: never.
 func (g *rig) waiter(device int, expires int64) *device {
 	n := &note{device: device}
 	if expires != 0 {
@@ -63,7 +63,7 @@ func TestFullSince(t *testing.T) {
 	}
 }
 
-// While answers are lost, what was asked without one before goes one at a time, and the first at once.
+// While answers are lost, items that were left without one go one at a time, the first at once.
 func TestRepeatedOneAtATime(t *testing.T) {
 	g := newRig(Off, nil)
 	g.lane.Door.cut, g.lane.Door.Since = true, g.now.Mono
@@ -88,7 +88,7 @@ func TestRepeatedOneAtATime(t *testing.T) {
 	}
 }
 
-// A queue is read again if the lane was stopped and started while it was read, and nothing came of it.
+// A queue is read again if the lane was stopped and started during the read, which gave nothing.
 func TestReadAgainAfterAStart(t *testing.T) {
 	g := parkedOnDisk(1)
 	g.pass(time.Second)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// prompt is at once, behind as many as have been handed on.
+// prompt is as good as at once, for what was sent behind others.
 const prompt = 4 * tick
 
-// failing is an APNs that answers 5xx to all of some topics: those from 1 on, up to so many.
+// failing is an APNs that answers 5xx to everything of some topics: of the first few, from 1 on.
 type failing struct {
 	topics int
 	all    bool // and to all others
@@ -22,8 +22,8 @@ func (f *failing) answer(n *note) Class {
 	return Accepted
 }
 
-// flow has count notifications of a topic that is well arrive, so many at each step, and gives how long the
-// latest of them took.
+// flow lets count notifications of a healthy topic arrive, some at each step, and gives how long the
+// slowest of them took.
 func (g *rig) flow(count, each int) (latest time.Duration) {
 	first := g.flowed
 	at := make(map[key]time.Duration)
@@ -41,7 +41,7 @@ func (g *rig) flow(count, each int) (latest time.Duration) {
 	return latest
 }
 
-// failed has as many notifications of each topic that fails arrive, each to a device of its own.
+// failed lets notifications of each failing topic arrive, each to a device of its own.
 func (g *rig) failed(topics, each int) {
 	for i := range each {
 		for topic := range topics {
@@ -50,8 +50,8 @@ func (g *rig) failed(topics, each int) {
 	}
 }
 
-// APNs answers 5xx to all of one topic, or of a few, with 1,000 devices each: another flows on at
-// its full rate, whichever came first, and soon after that is over all go.
+// APNs answers 5xx to everything of one topic, or of a few, with 1,000 devices each. Another topic
+// flows on at its full rate, whichever came first, and soon after the trouble is over all go.
 func TestCaseTopicsThatFail(t *testing.T) {
 	t.Parallel()
 	for _, many := range []int{1, 2, 5} {
@@ -95,7 +95,7 @@ func TestCaseTopicsThatFail(t *testing.T) {
 	}
 }
 
-// A topic of which one comes each ten seconds is not late for others that fail.
+// A topic with one notification in ten seconds is not delayed by others that fail.
 func TestCaseSlowAmongTopicsThatFail(t *testing.T) {
 	for _, many := range []int{1, 2, 5} {
 		t.Run(fmt.Sprint(many), func(t *testing.T) {
@@ -119,8 +119,8 @@ func TestCaseSlowAmongTopicsThatFail(t *testing.T) {
 	}
 }
 
-// In an outage of two topics probes go as seldom as in one of one topic, though all the time others
-// come of both.
+// In an outage with two topics probes go as seldom as with one, although more of both topics come all
+// the time.
 func TestCaseOutageOfTwoTopics(t *testing.T) {
 	inEachMode(t, true, func(t *testing.T, m Mode) {
 		apns := &failing{all: true}
@@ -141,8 +141,8 @@ func TestCaseOutageOfTwoTopics(t *testing.T) {
 	})
 }
 
-// In an outage the lane's door is closed, and few of many topics are asked about; when it is over
-// all go, though one topic goes on to fail.
+// In an outage the lane's door is closed, and few of many topics are asked about. When it is over all
+// go, although one topic goes on failing.
 func TestCaseOutageOfManyTopics(t *testing.T) {
 	for name, fail := range map[string]int{"all are well again": 0, "one is not": 1} {
 		t.Run(name, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A trace tells of each notification why it waits.
+// A trace tells for each notification why it waits.
 func TestWhy(t *testing.T) {
 	throttled := func(n *note) Class {
 		if n.device == 1 {
@@ -126,7 +126,7 @@ func TestRemoveSpent(t *testing.T) {
 	}
 }
 
-// Slow is what stays without an answer for a second while others are answered.
+// An item is slow if it stays without an answer for a second while others are answered.
 func TestSlow(t *testing.T) {
 	g := newRig(Off, func(*note) Class { return Accepted })
 	silent := &note{device: 1}
@@ -154,8 +154,8 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// Where more is sent than APNs takes, all wait for their turn for seconds, and none is slow
-// but one that gets no answer.
+// When more is sent than APNs takes, all wait for their turn for seconds, and none is slow except
+// one that gets no answer.
 func TestSlowIsNotTheQueue(t *testing.T) {
 	g := newRig(Off, func(*note) Class { return Accepted })
 	g.room, g.streams = 10_000*sizeOf, 10

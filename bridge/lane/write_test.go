@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// begin takes up to k of what is to be written.
+// begin takes up to k items that are to be written.
 func (g *rig) begin(k int) []*Item { return g.lane.Begin(k, 1<<20, g.now) }
 
-// devicesOf gives the devices of items, in their order.
+// devicesOf gives the devices of items, in order.
 func devicesOf(items []*Item) (ds []int) {
 	for _, it := range items {
 		ds = append(ds, it.Owner.(*note).device)
@@ -18,7 +18,7 @@ func devicesOf(items []*Item) (ds []int) {
 	return ds
 }
 
-// parkedOnDisk has k devices wait for themselves, with a notification each in their queues.
+// parkedOnDisk makes k devices wait on their own account, each with a notification in its queue.
 func parkedOnDisk(k int) *rig {
 	g := newRig(Overflow, nil)
 	for i := range k {
@@ -31,7 +31,7 @@ func parkedOnDisk(k int) *rig {
 	return g
 }
 
-// Flags that change while they are being written are to be written again.
+// Flags that change while they are being written are written again.
 func TestFlagsChangedWhileBeingWritten(t *testing.T) {
 	g := parkedOnDisk(1)
 	g.pass(time.Second)
@@ -60,7 +60,7 @@ func TestFlagsChangedWhileBeingWritten(t *testing.T) {
 	}
 }
 
-// What could not be written has flags that are none on disk.
+// An item that could not be written has no flags on disk.
 func TestFlagsThatCouldNotBeWritten(t *testing.T) {
 	g := parkedOnDisk(1)
 	g.pass(time.Second)
@@ -77,7 +77,7 @@ func TestFlagsThatCouldNotBeWritten(t *testing.T) {
 	}
 }
 
-// Begin takes at most n items, and one more than fit into the bytes.
+// Begin takes at most n items, and at most one more than fits into the bytes.
 func TestBeginBounds(t *testing.T) {
 	for name, c := range map[string]struct {
 		n     int
@@ -102,8 +102,8 @@ func TestBeginBounds(t *testing.T) {
 	}
 }
 
-// While the disk is full, what is there already may be moved and gets its flags written; what is
-// fresh waits in its order, until the next try or until something has left the disk.
+// While the disk is full, what is already there may be moved, and its flags are written. What is new
+// waits in order, until the next try or until something has left the disk.
 func TestBeginWhileTheDiskIsFull(t *testing.T) {
 	full := func(full bool) *rig {
 		g := parkedOnDisk(2)
@@ -218,8 +218,8 @@ func TestBeginWhileTheDiskIsFull(t *testing.T) {
 	})
 }
 
-// Passed gives what After waits for when all that was put before is on disk, or, but with Always,
-// when it cannot be.
+// Passed gives what After was given once everything that was put before is on disk or, except with
+// Always, cannot be written.
 func TestBarriers(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode    Mode
@@ -289,8 +289,8 @@ func TestBarrierBehindABatch(t *testing.T) {
 	}
 }
 
-// The disk breaks, or there is no room on it for anything, while what was read of the log
-// is moved to the queues of devices that wait: that stays in the log, and all goes.
+// The disk breaks, or has no room for anything, while what was read of the log is moved to the
+// queues of waiting devices: it stays in the log, and everything goes.
 func TestCaseBrokenWhileMoved(t *testing.T) {
 	for _, m := range []Mode{Overflow, Always} {
 		for at := 100 * time.Millisecond; at <= 3*time.Second; at += 100 * time.Millisecond {
