@@ -113,7 +113,7 @@ func TestAnsweredStays(t *testing.T) {
 	}
 }
 
-// lateClient answers our hello when it is let to.
+// lateClient answers our hello only once it may.
 type lateClient struct {
 	net.Conn
 	writes int
@@ -127,8 +127,8 @@ func (c *lateClient) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestAnswersTooLate: a client that answers when its place is another's is reset. It learns
-// so that what it writes is not read.
+// TestAnswersTooLate: a client that answers after its place was given to another is reset. So it
+// learns that what it writes is not read.
 func TestAnswersTooLate(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {

@@ -51,9 +51,8 @@ func stream(tb testing.TB, version uint16, size int) (send func()) {
 	}
 }
 
-// TestFrameAllocations: between the socket and the session nothing is allocated
-// for a frame. What is left is for a read, of which there are few, and for the
-// frame that it cuts.
+// TestFrameAllocations: between the socket and the session nothing is allocated for a frame.
+// The few allocations left are for a read, and for the frame that it cuts.
 func TestFrameAllocations(t *testing.T) {
 	const frames = 5_000
 	eachVersion(t, func(t *testing.T, version uint16) {
@@ -65,8 +64,8 @@ func TestFrameAllocations(t *testing.T) {
 	})
 }
 
-// BenchmarkFrames is the way of a frame of 250 bytes from a provider's tls.Conn,
-// which it includes, to Session.Push.
+// BenchmarkFrames is what a frame of 250 bytes costs from a provider's tls.Conn, which it
+// includes, to Session.Push.
 func BenchmarkFrames(b *testing.B) {
 	const frames = 1_000
 	for _, version := range versions {
@@ -82,8 +81,8 @@ func BenchmarkFrames(b *testing.B) {
 	}
 }
 
-// BenchmarkConnections is a connection from dial to end, with TLS 1.3 and an RSA
-// key, the provider's part included.
+// BenchmarkConnections is what a connection costs from dial to end, with TLS 1.3 and an RSA
+// key, including the provider's part.
 func BenchmarkConnections(b *testing.B) {
 	ss := newSessions(b)
 	s := serve(b, ss.open, nil)

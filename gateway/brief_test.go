@@ -10,7 +10,7 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// ending ends our side with the provider's.
+// ending is a session that ends our side as soon as the provider has ended its own.
 type ending struct{ *recorder }
 
 func (e ending) Shutdown(heard bool) {
@@ -18,8 +18,8 @@ func (e ending) Shutdown(heard bool) {
 	e.conn.Close()
 }
 
-// serveBriefly is a server for which any connection is brief until it has shown that
-// it is not. It has had one.
+// serveBriefly is a server that takes any connection for a brief one until it shows that it is
+// not. The server has already had one connection.
 func serveBriefly(t *testing.T, open gateway.Opener, change ...func(*gateway.Config)) *gateway.Server {
 	t.Helper()
 	first := make(chan *recorder, 1)
@@ -111,7 +111,7 @@ func TestBriefBreaks(t *testing.T) {
 	}
 }
 
-// TestBriefWithoutRoom: who has to wait for room waits as on a loop.
+// TestBriefWithoutRoom: a connection that has to wait for room waits as it would on a loop.
 func TestBriefWithoutRoom(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -133,7 +133,7 @@ func TestBriefWithoutRoom(t *testing.T) {
 	r.wantNumbers(1, 100)
 }
 
-// TestBriefUntilMuchComes: who writes one frame after another has a loop soon.
+// TestBriefUntilMuchComes: a provider that writes one frame after another soon gets a loop.
 func TestBriefUntilMuchComes(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -156,8 +156,8 @@ func TestBriefUntilMuchComes(t *testing.T) {
 	r.wantNumbers(1, last)
 }
 
-// TestBriefsFull: no more connections are read without a loop at a time than handshakes
-// may run.
+// TestBriefsFull: as many connections are read without a loop at a time as handshakes may run,
+// and no more.
 func TestBriefsFull(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -173,8 +173,8 @@ func TestBriefsFull(t *testing.T) {
 	}
 }
 
-// TestEarlyArrivals: those who say nothing keep no goroutine of the crew from others, and
-// what waited there is counted no more when it has gone.
+// TestEarlyArrivals: silent connections do not keep goroutines of the crew from others, and one
+// that waited there is no longer counted once it is gone.
 func TestEarlyArrivals(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)

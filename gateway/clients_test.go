@@ -24,8 +24,8 @@ func bySubject(h *gateway.Hello) {
 	}
 }
 
-// TestConnectionsPerClient: a client at its bound gets an alert before it can
-// have written anything, from wherever it comes, and others are served.
+// TestConnectionsPerClient: a client that has reached its bound gets an alert before it can have
+// written anything, wherever it comes from, and others are served.
 func TestConnectionsPerClient(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
@@ -102,8 +102,8 @@ func TestConnectionsPerClient(t *testing.T) {
 	})
 }
 
-// TestConnectionsPerClientAtOnce: however many come in one moment, no more than
-// may have a session.
+// TestConnectionsPerClientAtOnce: however many connections come at the same moment, no more than
+// the bound have a session.
 func TestConnectionsPerClientAtOnce(t *testing.T) {
 	t.Parallel()
 	const may, come = 3, 30
@@ -153,8 +153,8 @@ func (h *hesitant) Write(b []byte) (int, error) {
 	return n + m, err
 }
 
-// TestStolenCertificateTakesNoPlace: who shows a client's certificate and has not
-// proven to have its key keeps nobody out.
+// TestStolenCertificateTakesNoPlace: a stranger that shows a client's certificate, without proof
+// that it has the key, takes no place from that client.
 func TestStolenCertificateTakesNoPlace(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)

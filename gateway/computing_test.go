@@ -13,7 +13,7 @@ import (
 	"apnsbridge/gateway"
 )
 
-// countingSigner signs once it may, and notes for whom in the order in which it was asked to.
+// countingSigner signs once it may, and notes for whom, in the order in which it was asked.
 type countingSigner struct {
 	crypto.Signer
 	sign func()
@@ -24,8 +24,8 @@ func (s countingSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOp
 	return s.Signer.Sign(rand, digest, opts)
 }
 
-// TestSignaturesTakeTurns: strangers of a few addresses say hello, all that may at once. A provider's handshake, from
-// an address of its own or from one of theirs, is not computed behind all of theirs.
+// TestSignaturesTakeTurns: strangers from a few addresses say hello, as many at once as may. A provider's handshake,
+// from an address of its own or from one of theirs, does not wait for all of theirs to be computed.
 func TestSignaturesTakeTurns(t *testing.T) {
 	t.Parallel()
 	const strangers, each = 4, 12

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestCrew: who did the last job does the next; who has had none for long is gone, and
-// all are when the crew is dismissed.
+// TestCrew: the member that did the last job does the next. A member that has had none for long
+// is gone, and so are all when the crew is dismissed.
 func TestCrew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(crew)

@@ -15,9 +15,9 @@ func sourceNumber(n int) source {
 
 func nothing() bool { return false }
 
-// TestCrowdSparesProviders: strangers of many addresses fill all places and come
-// again; a provider of another that has just connected does not go for them,
-// though it opens several connections, and though it has not said hello yet.
+// TestCrowdSparesProviders: strangers from many addresses fill all places and come again. A
+// provider from another address that has just connected does not give way to them, although it
+// opens several connections and has not said hello yet.
 func TestCrowdSparesProviders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCrowd(helloPatience)
@@ -52,9 +52,9 @@ func TestCrowdSparesProviders(t *testing.T) {
 	})
 }
 
-// TestCrowd plays random histories: what is in is in both indexes, and whoever
-// goes is of the source that was asked for, and silent while one that was looked
-// at is, and never one whose client may believe that it is connected.
+// TestCrowd plays random histories. Each waiter is in both indexes. The one that goes is of the
+// source that was asked for, is silent if any that was looked at is, and is never one whose
+// client may believe that it is connected.
 func TestCrowd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCrowd(helloPatience)
@@ -127,7 +127,7 @@ func TestCrowd(t *testing.T) {
 	})
 }
 
-// TestCensus: shares are owed and exceeded as they are counted, and nobody is
+// TestCensus: shares are owed and exceeded as connections are counted, and no connection is
 // counted out twice.
 func TestCensus(t *testing.T) {
 	c := newCensus(Limits{Connections: 10, ConnectionsPerAddress: 10, ConnectionsPerClient: 10,

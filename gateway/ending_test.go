@@ -27,7 +27,7 @@ func wantEOF(t *testing.T, c io.Reader) {
 	}
 }
 
-// tap notes what comes in below TLS.
+// tap records what comes in below TLS.
 type tap struct {
 	net.Conn
 	mu  sync.Mutex
@@ -42,9 +42,9 @@ func (c *tap) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// TestPacketIsOneRecord: behind the handshake nothing comes but one record with
-// the packet and one with close_notify, above all no session ticket, which a
-// client that waits with select and reads six bytes could not stand.
+// TestPacketIsOneRecord: after the handshake nothing comes but one record with the packet and one
+// with close_notify. Above all there is no session ticket, on which a client that waits with
+// select and reads six bytes would choke.
 func TestPacketIsOneRecord(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
@@ -139,8 +139,8 @@ func TestPipelineBehindFailure(t *testing.T) {
 	})
 }
 
-// TestHalfClosed: a provider that has ended its side is told nothing, and its
-// connection is closed in order.
+// TestHalfClosed: a provider that has ended its side is told nothing, and its connection is closed
+// in an orderly way.
 func TestHalfClosed(t *testing.T) {
 	t.Parallel()
 	endings := []struct {
@@ -180,8 +180,8 @@ func TestHalfClosed(t *testing.T) {
 	}
 }
 
-// TestGoneBeforePacket: a provider that has gone altogether refuses the packet,
-// and its session hears so. Nothing such a provider sends later is a resend.
+// TestGoneBeforePacket: a provider that is gone altogether refuses the packet, and its session is
+// told that. Nothing that such a provider sends later is a resend.
 func TestGoneBeforePacket(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {
@@ -299,7 +299,7 @@ func rawDial(t testing.TB, s interface{ Addr() net.Addr }) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// TestReset: what came before a reset is delivered, and nobody can be told.
+// TestReset: what came before a reset is delivered, and there is no provider to tell.
 func TestReset(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -345,8 +345,8 @@ func TestFailAtOnce(t *testing.T) {
 	})
 }
 
-// TestLingerIdle: a provider that does not end what we have ended is left after
-// a while, and not as long as it writes.
+// TestLingerIdle: a connection that we have ended but its provider has not is cut after a while,
+// but not as long as the provider writes.
 func TestLingerIdle(t *testing.T) {
 	const idle = 300 * time.Millisecond
 	inTime(t, func() (late bool, err error) {

@@ -2,7 +2,7 @@ package gateway
 
 import "time"
 
-// MoveAway has all providers be so far away, there and back.
+// MoveAway makes all providers appear that far away, there and back.
 func (s *Server) MoveAway(trip time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -12,7 +12,7 @@ func (s *Server) MoveAway(trip time.Duration) {
 // OnLoop reports whether a loop has the connection.
 func (c *Conn) OnLoop() bool { return c.opened() }
 
-// ReadBriefly has connections wait for a loop for so long.
+// ReadBriefly sets for how long connections are read without a loop.
 func (c *Config) ReadBriefly(d time.Duration) { c.briefly = d }
 
 // Early is how many arrivals wait for their hellos on the crew.
@@ -29,7 +29,7 @@ func (s *Server) WaitToCompute() (n int) {
 	return n
 }
 
-// RestAfter has the goroutines of handshakes wait for work for so long.
+// RestAfter sets for how long the goroutines of handshakes wait for work.
 func (s *Server) RestAfter(d time.Duration) {
 	c := s.front.crew
 	c.mu.Lock()

@@ -165,8 +165,8 @@ func TestFeedbackRecords(t *testing.T) {
 	})
 }
 
-// TestFeedbackUnread: readers that have not read everything, or of whom nobody
-// can know.
+// TestFeedbackUnread: readers that have not read everything, or of which that cannot be known, are
+// not confirmed.
 func TestFeedbackUnread(t *testing.T) {
 	readSome := func(t *testing.T, c *provider.Conn) {
 		if _, err := io.ReadFull(c, make([]byte, 38)); err != nil {
@@ -278,7 +278,7 @@ func TestFeedbackStall(t *testing.T) {
 	})
 }
 
-// TestFeedbackTotal: nobody is served for longer than FeedbackTotal.
+// TestFeedbackTotal: no reader is served for longer than FeedbackTotal.
 func TestFeedbackTotal(t *testing.T) {
 	t.Parallel()
 	serve, outcomes := give(1)
@@ -292,7 +292,7 @@ func TestFeedbackTotal(t *testing.T) {
 	}
 }
 
-// TestFeedbackJunk: a reader has nothing to say, and cannot say it forever.
+// TestFeedbackJunk: a reader has nothing to say, and cannot go on saying it for ever.
 func TestFeedbackJunk(t *testing.T) {
 	t.Parallel()
 	serve, outcomes := give(300_000)

@@ -16,8 +16,8 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// FuzzHello: however a client's first bytes come, helloReader stops at the same
-// place or behind it, within its limit, and what they are can be named and compared.
+// FuzzHello: however a client's first bytes are cut, helloReader stops at the end of the hello or
+// after it, within its limit, and what they are can be named and compared.
 func FuzzHello(f *testing.F) {
 	f.Add([]byte{22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 1}, byte(1))
 	f.Add([]byte{22, 3, 1, 0, 2, 1, 0, 22, 3, 1, 0, 4, 0, 2, 3, 1}, byte(3))
@@ -49,8 +49,8 @@ func FuzzHello(f *testing.F) {
 	})
 }
 
-// helloEnd is where the first message of b ends, 0 if that has not come, and how
-// long it says it is. It looks at all from the beginning.
+// helloEnd is where the first message of b ends, 0 if that has not come, and how long the message
+// claims to be. It always looks at b from the beginning.
 func helloEnd(b []byte) (end, says int) {
 	var message []byte
 	for at := 0; at < len(b); {
@@ -213,7 +213,7 @@ func newAdapter(t *testing.T, version uint16) *adapter {
 	return a
 }
 
-// end is the provider's FIN, but for the descriptor.
+// end is the provider's FIN, without a descriptor.
 func (a *adapter) end() {
 	a.conn.wire.eof = true
 	if a.conn.theirs == open {

@@ -25,7 +25,7 @@ import (
 
 var long = flag.Bool("long", false, "run the long rounds")
 
-// rounds is how often a test does what goes wrong seldom.
+// rounds is how often a test repeats what seldom goes wrong.
 func rounds(short, longer int) int {
 	if *long {
 		return longer
@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
 }
 
-// certificates are made once: RSA keys take their time.
+// certificates are made once, for RSA keys take long to make.
 var certificates = sync.OnceValue(func() (c struct {
 	server, client, stranger tls.Certificate
 	roots                    *x509.CertPool
@@ -214,8 +214,8 @@ func note(id int) binproto.Notification {
 	}
 }
 
-// recorder is a Session that remembers what it was told. What it is told after
-// Close, or in a forbidden order, is an error of the test.
+// recorder is a Session that remembers what it was told. To be told something after Close, or in
+// a forbidden order, fails the test.
 type recorder struct {
 	t    testing.TB
 	conn *gateway.Conn
@@ -232,7 +232,7 @@ type recorder struct {
 	done   chan struct{} // closed by Close
 }
 
-// frame is what Push or Reject said, in copy.
+// frame is a copy of what Push or Reject was given.
 type frame struct {
 	binproto.Notification
 	status binproto.Status
@@ -378,8 +378,8 @@ func (s *sessions) next() *recorder {
 	}
 }
 
-// closeWhenOver is what an owner does that has nothing to settle: once the
-// provider has ended its side it ends ours.
+// closeWhenOver does what an owner with nothing to settle does: once the provider has ended its
+// side, it ends ours.
 func (r *recorder) closeWhenOver() {
 	r.t.Helper()
 	eventually(r.t, "the provider's end is seen", r.isOver)

@@ -33,7 +33,7 @@ type attack struct {
 	Hello       []byte
 }
 
-// attackVariable set makes the test's binary an attacker.
+// attackVariable, if set, makes the test's binary an attacker.
 const attackVariable = "APNSBRIDGE_GATEWAY_ATTACK"
 
 // runAttack reads an attack from stdin, says "ready" when each connection has
@@ -145,7 +145,7 @@ type attackers struct {
 	stops []func()
 }
 
-// launch has so many addresses share count, and returns when all have begun.
+// launch lets that many addresses share count connections, and returns when all have begun.
 func (a *attackers) launch(kind string, count, addresses int) {
 	begun := make(chan func(), addresses)
 	for range addresses {
@@ -168,10 +168,9 @@ func (a *attackers) stop() {
 	stopping.Wait()
 }
 
-// TestHostileLoad: strangers who say hello and no more, admitted clients who send
-// frames that never end, and one address far over its limit, all at once and
-// again whenever they are closed. Who is connected goes on, newcomers get in, and
-// when it is over nothing is left.
+// TestHostileLoad: strangers say hello and no more, admitted clients send frames that never end,
+// and one address is far over its limit, all at the same time and again whenever they are closed.
+// Established connections go on, new ones get in, and when it is over nothing is left.
 func TestHostileLoad(t *testing.T) {
 	limits := gateway.Limits{Connections: 400, ConnectionsPerAddress: 50, Handshakes: 32, HandshakesPerAddress: 8,
 		HandshakeTimeout: aHandshake}

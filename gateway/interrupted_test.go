@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestInterrupted: a provider that is told while it writes, and closes its connection
-// as soon as it has read the six bytes, has all delivered that it wrote: our end, lying
-// unread, would have made its kernel throw away what was still on its way.
+// TestInterrupted: a provider is told while it writes, and closes its connection as soon as it has
+// read the six bytes. Everything that it wrote is delivered: had our end been unread by then, its
+// kernel would have thrown away what was still on its way.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version uint16) {

@@ -34,8 +34,8 @@ func sslv3Hello() []byte {
 	return slices.Concat([]byte{22, 3, 0, 0, byte(4 + len(body)), 1, 0, 0, byte(len(body))}, body)
 }
 
-// TestLanguages: whoever does not speak TLS, or none that is admitted, is named
-// in the log with what can be done about it.
+// TestLanguages: for a client that does not speak TLS, or no version of it that is admitted, the
+// log says what it speaks and what can be done about it.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
 	offer := func(version uint16, ciphers ...uint16) func(io.ReadWriter) {
@@ -240,7 +240,7 @@ func TestTerminatedOnly(t *testing.T) {
 	eventually(t, "the frame", func() bool { return r.len() == 1 })
 }
 
-// TestTerminatedRefused: nobody is admitted for coming from there.
+// TestTerminatedRefused: to come from a listed address is not enough to be admitted.
 func TestTerminatedRefused(t *testing.T) {
 	t.Parallel()
 	var said log

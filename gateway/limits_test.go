@@ -31,7 +31,7 @@ func pass(t *testing.T, s *gateway.Server, ss *sessions) {
 	r.wantNumbers(1, 10)
 }
 
-// clientHello is a complete one, behind which nothing will come.
+// clientHello is a complete ClientHello, after which nothing will come.
 func clientHello(t *testing.T) []byte {
 	t.Helper()
 	a, b := net.Pipe()
@@ -52,8 +52,8 @@ func clientHello(t *testing.T) []byte {
 	return buf[:n]
 }
 
-// TestSilentSockets: they take no place among the handshakes, and not for long
-// one among the connections.
+// TestSilentSockets: silent sockets take no place among the handshakes, and none among the
+// connections for long.
 func TestSilentSockets(t *testing.T) {
 	t.Parallel()
 	hello := clientHello(t)
@@ -82,8 +82,8 @@ func TestSilentSockets(t *testing.T) {
 	}
 }
 
-// TestStalledHandshakes: sockets that say hello and nothing more fill every
-// place. The longest of them goes for one who needs it.
+// TestStalledHandshakes: sockets that say hello and nothing more fill every place. The one that has
+// been there longest gives way to a handshake that needs the place.
 func TestStalledHandshakes(t *testing.T) {
 	t.Parallel()
 	hello := clientHello(t)
@@ -148,8 +148,8 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
-// TestLingeringMakesRoom: a silent provider that does not end its connection
-// has to go for a new one.
+// TestLingeringMakesRoom: a silent provider that does not end its connection has to give way to a
+// new one.
 func TestLingeringMakesRoom(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -189,8 +189,8 @@ func TestNoDescriptors(t *testing.T) {
 	r.wantNumbers(1, 10)
 }
 
-// TestRandomBytes: whatever comes on either port, the port stays, and nothing is
-// left behind (serve looks at the descriptors, TestMain at the goroutines).
+// TestRandomBytes: whatever comes on either port, the port stays, and nothing is left behind (serve
+// checks the descriptors, TestMain the goroutines).
 func TestRandomBytes(t *testing.T) {
 	t.Parallel()
 	soon := gateway.Limits{HandshakeTimeout: aHandshake}
@@ -247,7 +247,7 @@ func sendRandomBytes(t *testing.T, s interface{ Addr() net.Addr }) {
 	}
 }
 
-// TestRandomRecords: the same behind the handshake, below TLS and within it.
+// TestRandomRecords: the same after the handshake, below TLS and within it.
 func TestRandomRecords(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)

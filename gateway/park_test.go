@@ -13,8 +13,8 @@ import (
 	"apnsbridge/gateway"
 )
 
-// TestParkAndResume: sessions that have room now and then lose nothing, and get
-// everything in order.
+// TestParkAndResume: sessions that have room only now and then lose nothing, and get everything in
+// order.
 func TestParkAndResume(t *testing.T) {
 	t.Parallel()
 	const conns = 4
@@ -75,7 +75,7 @@ func TestParkAndResume(t *testing.T) {
 	})
 }
 
-// full is a session that has no room behind its first frame until told.
+// full is a session that has no room after its first frame until it is told otherwise.
 func full(ss *sessions) {
 	ss.push = func(r *recorder, n *binproto.Notification) bool { return n.Identifier != 1 }
 }
@@ -134,8 +134,7 @@ func TestBackpressure(t *testing.T) {
 	r.wantNumbers(1, blocking)
 }
 
-// TestFailWhileParked: the packet does not wait for room, and behind it nobody
-// waits any more.
+// TestFailWhileParked: the packet does not wait for room, and after it nothing else does.
 func TestFailWhileParked(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -162,7 +161,7 @@ func TestFailWhileParked(t *testing.T) {
 	}
 }
 
-// TestEndWhileParked: what a provider has written is delivered, however it went.
+// TestEndWhileParked: what a provider has written is delivered, however it ended.
 func TestEndWhileParked(t *testing.T) {
 	t.Parallel()
 	for _, reset := range []bool{false, true} {

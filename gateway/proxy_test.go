@@ -42,7 +42,7 @@ func proxyV2(from string) []byte {
 	return append(b, 0x20, 0, 4, 7, 0, 0, 0) // and a client certificate, as the program says
 }
 
-// proxyLocal is what a program sends that asks for itself whether we are there.
+// proxyLocal is what a program in front sends for a health check of its own.
 var proxyLocal = []byte("\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00")
 
 // proxied is a change of a configuration: from loopback with a PROXY header only.
@@ -208,8 +208,8 @@ func TestProxyProtocolLimits(t *testing.T) {
 	eventually(t, "it is counted", func() bool { return s.Stats().HandshakesOverRate == 1 })
 }
 
-// TestProxyProtocolIsTold: who has to send a header and does not, and who sends
-// one and is not believed, is named in the log with what can be done about it.
+// TestProxyProtocolIsTold: the log names a client that has to send a header and does not, or sends
+// one and is not believed, and says what can be done about it.
 func TestProxyProtocolIsTold(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -257,7 +257,7 @@ func TestProxyProtocolIsTold(t *testing.T) {
 	}
 }
 
-// TestProxyProtocolFromElsewhere: who is not behind the program is served as on
+// TestProxyProtocolFromElsewhere: a client that does not come through the program is served as on
 // any other port.
 func TestProxyProtocolFromElsewhere(t *testing.T) {
 	t.Parallel()

@@ -9,8 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHandshakeQueue plays random histories and looks at what must hold behind
-// each step.
+// TestHandshakeQueue plays random histories and checks what must hold after each step.
 func TestHandshakeQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newHandshakeQueue(Limits{

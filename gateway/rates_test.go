@@ -55,8 +55,8 @@ func TestHandshakeRateDelays(t *testing.T) {
 	}
 }
 
-// TestHandshakeRateRefuses: who would have to wait for too long is closed at
-// once, and the log names the setting; other addresses are not concerned.
+// TestHandshakeRateRefuses: a connection that would have to wait for too long is closed at once, and
+// the log names the setting; other addresses are not affected.
 func TestHandshakeRateRefuses(t *testing.T) {
 	t.Parallel()
 	var said log
@@ -88,8 +88,8 @@ func TestHandshakeRateRefuses(t *testing.T) {
 	})
 }
 
-// TestFeedbackRate: a client that reads too often is closed without a tuple, in
-// good order, and another is served.
+// TestFeedbackRate: a client that reads too often is closed in an orderly way without a tuple, and
+// another is served.
 func TestFeedbackRate(t *testing.T) {
 	t.Parallel()
 	var said log

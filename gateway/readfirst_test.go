@@ -57,8 +57,8 @@ func TestReadBeforeSpeaking(t *testing.T) {
 	})
 }
 
-// TestSpeaksInTheEnd: one that goes on writing is told all the same, when it has been
-// read for long enough.
+// TestSpeaksInTheEnd: a provider that goes on writing is told all the same, once it has been read
+// for long enough.
 func TestSpeaksInTheEnd(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -94,8 +94,8 @@ func TestSpeaksInTheEnd(t *testing.T) {
 	r.wantNumbers(1, id-1)
 }
 
-// TestSpeaksWithoutRoom: where there is no room to read on, waiting leads nowhere. All
-// is read behind the packet, however much had come when there was no room.
+// TestSpeaksWithoutRoom: if there is no room to read on, waiting is useless. Everything is read
+// after the packet, however much had come while there was no room.
 func TestSpeaksWithoutRoom(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

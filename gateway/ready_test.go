@@ -30,7 +30,7 @@ func TestWaitsUntilReady(t *testing.T) {
 	}
 }
 
-// TestClosedBeforeReady: whoever waits for a session that is not going to be is let go.
+// TestClosedBeforeReady: a connection that waits for a session is closed when there will be none.
 func TestClosedBeforeReady(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)

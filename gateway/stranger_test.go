@@ -152,8 +152,7 @@ func TestAddressFullOfStrangers(t *testing.T) {
 	eventually(t, "who was there is heard", func() bool { return old.len() == 10 })
 }
 
-// TestLingerTotal: a provider that trickles behind its packet has its time, and no
-// more.
+// TestLingerTotal: a provider that trickles data after its packet has its time, and no more.
 func TestLingerTotal(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)
@@ -190,8 +189,8 @@ func TestCut(t *testing.T) {
 	eventually(t, "its place is free", func() bool { return s.Stats().Connections == 0 })
 }
 
-// TestAppShare: idle clients of one app have all places. Another app's gets its
-// share, one after the other, at the expense of who has been idle for longest.
+// TestAppShare: idle clients of one app have all places. Clients of another app get its share, one
+// after another, at the expense of those that have been idle for longest.
 func TestAppShare(t *testing.T) {
 	t.Parallel()
 	ss := newSessions(t)

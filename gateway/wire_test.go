@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A provider that makes us write and does not read is ended: a loop waits for
-// nobody.
+// A provider that makes us write and does not read is cut off: a loop waits for no
+// connection.
 func TestLoopWireNeverWaits(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
