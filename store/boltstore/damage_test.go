@@ -24,7 +24,7 @@ var (
 	seed = flag.Uint64("seed", 1, "of the damage that is done at random")
 )
 
-// damages are what befalls files. A function may change whole.
+// damages are what may happen to files. A function may change whole.
 var damages = []struct {
 	name string
 	do   func(r *rand.Rand, whole []byte, at int) []byte
@@ -69,8 +69,8 @@ func flip(r *rand.Rand, b []byte, bits int) {
 	}
 }
 
-// Whatever befalls a file, the store opens: with what is in it, or with the file
-// set aside. The rounds run in a process of their own, which none may end.
+// Whatever happens to a file, the store opens: with what is in the file, or with the file set
+// aside. The rounds run in a process of their own, which none of them may end.
 func TestOpenDamaged(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(damagedIn) != "" {
@@ -156,7 +156,7 @@ func damageRounds(t *testing.T, path string, rounds int, survives func(t *testin
 	t.Logf("%d files opened, %d were set aside", opened, aside)
 }
 
-// survives opens a file and uses all that is in it.
+// survives opens a file and uses everything that is in it.
 func survives(t *testing.T, name, dir string, b []byte, entries int) (opened bool) {
 	t.Helper()
 	s := openDamaged(t, name, dir)
@@ -203,8 +203,8 @@ func openDamaged(t *testing.T, name, dir string) *Store {
 	return s
 }
 
-// closeDamaged says whether the file b was opened. If it was set aside, it must be
-// there.
+// closeDamaged reports whether the file with the bytes b was opened. If it was set aside, it must
+// be there.
 func closeDamaged(t *testing.T, name string, s *Store, b []byte) (opened bool) {
 	t.Helper()
 	if err := s.Close(); err != nil {

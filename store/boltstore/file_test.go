@@ -48,7 +48,7 @@ func fill(t testing.TB, dir string, n int) {
 	}
 }
 
-// token is different in its first bytes, so that tokens scatter as real ones do.
+// token gives tokens that differ in their first bytes, so that they scatter as real ones do.
 func token(i int) []byte {
 	b := appendU64(nil, uint64(i)*0x9e3779b97f4a7c15)
 	return append(b, make([]byte, 24)...)
@@ -150,7 +150,7 @@ func editFile(t *testing.T, path string, fn func(*bbolt.Tx) error) {
 	}
 }
 
-// Well-formed bbolt files that say what cannot be.
+// A well-formed bbolt file with contents that cannot be is set aside.
 func TestOpenInconsistent(t *testing.T) {
 	t.Parallel()
 	mail := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket([]byte("feedback")).Bucket([]byte("mail")) }
@@ -177,8 +177,8 @@ func TestOpenInconsistent(t *testing.T) {
 	}
 }
 
-// isSetAside opens the store of a damaged file, which must then be there as it
-// was, beside a new one that works.
+// isSetAside opens the store of a damaged file, and checks that the file is still there as it was,
+// beside a new one that works.
 func isSetAside(t *testing.T, dir string) {
 	t.Helper()
 	path := filepath.Join(dir, "feedback.db")
@@ -223,8 +223,8 @@ func isSetAside(t *testing.T, dir string) {
 	}
 }
 
-// A page that goes bad later fails what needs it, and what comes after a failed
-// write, but not the process.
+// A page that is damaged later fails the calls that need it, and those after a failed write, but
+// not the process.
 func TestDamageWhileOpen(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 300)
@@ -276,7 +276,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// What comes while a transaction is at work shares the next one.
+// Changes that come while a transaction is under way share the next one.
 func TestSharedCommits(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

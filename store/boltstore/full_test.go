@@ -34,8 +34,8 @@ func batch(from, n int) []store.Dead {
 	return dead
 }
 
-// With a full disk changes fail and say so, small ones perhaps not. What was
-// there stays, and with space the store is well again though nobody writes.
+// With a full disk changes fail and say so, except perhaps small ones. What was there stays, and
+// once there is space the store is well again, even if nothing is written.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
@@ -60,7 +60,7 @@ func TestDiskFull(t *testing.T) {
 	if err := s.Failing(); err != syscall.ENOSPC {
 		t.Errorf("got %v, want %v", err, syscall.ENOSPC)
 	}
-	// A change that takes a record away may find room. That proves nothing.
+	// A change that removes a record may find room, which proves nothing.
 	if err := f.Forget(ctx, "mail", batch(0, 1)...); err == nil && s.Failing() == nil {
 		t.Error("a small change has ended it")
 	}
@@ -87,8 +87,8 @@ func TestDiskFull(t *testing.T) {
 	consistent(t, filepath.Join(dir, fileName))
 }
 
-// The disk fills at any moment: what was said to be written is there afterwards,
-// and nothing else.
+// The disk fills at any moment: what was reported to be written is there afterwards, and nothing
+// else.
 func TestDiskFullAtRandom(t *testing.T) {
 	t.Parallel()
 	rounds := 80

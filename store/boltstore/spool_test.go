@@ -22,8 +22,7 @@ func openTestSpool(t testing.TB, dir string, o Options) *Spool {
 	return s
 }
 
-// copyOf is a directory with what is on disk of s now, as a process leaves it that
-// is killed.
+// copyOf is a directory with what s has on disk now, as a process that is killed leaves it.
 func copyOf(t testing.TB, s *Spool) string {
 	t.Helper()
 	s.cleaning.Lock()
@@ -35,8 +34,7 @@ func copyOf(t testing.TB, s *Spool) string {
 	return dir
 }
 
-// cleaned is a spool that gives back space when it is flushed, and not some time
-// after it.
+// cleaned is a spool that frees space when it is flushed, and not some time later.
 type cleaned struct{ *Spool }
 
 func (s *cleaned) Flush(ctx context.Context) error {
@@ -72,8 +70,8 @@ func TestSpool(t *testing.T) {
 	})
 }
 
-// A file of queues that has become large begins anew when nothing is in it, and gives
-// no ID twice.
+// A queues.db that has become large begins anew when nothing is in it, and no ID is assigned
+// twice.
 func TestQueuesBeginAnew(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -125,7 +123,7 @@ func TestSpoolAllocs(t *testing.T) {
 	}
 }
 
-// Naming the lines, as each Put of a fleet's node does, costs the list and no more, however many there are.
+// Lines, which each Put of a fleet's node calls, allocates the list and no more, however many lines there are.
 func TestLinesAllocs(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{})
 	var batches []store.SpoolBatch

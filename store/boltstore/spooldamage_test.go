@@ -22,7 +22,7 @@ var (
 	newsLine = store.Line{App: "news", Environment: "sandbox", Topic: "com.example.news"}
 )
 
-// spoolRecords are n records, numbered in their bodies. Each is of a device of its own.
+// spoolRecords are n records, numbered in their bodies. Each is for a device of its own.
 func spoolRecords(from, n int) []store.SpoolRecord {
 	list := make([]store.SpoolRecord, n)
 	for i := range list {
@@ -43,7 +43,7 @@ func putAll(t testing.TB, s *Spool, l store.Line, list []store.SpoolRecord) (key
 	return keys
 }
 
-// takeAll takes all there is of a line, and tells what is whole from what is not.
+// takeAll takes everything of a line, and separates what is whole from what is not.
 func takeAll(t testing.TB, s *Spool, l store.Line) (whole, broken []store.SpoolRecord) {
 	t.Helper()
 	list, err := s.Take(ctx, l, 1<<20, 1<<40)
@@ -80,7 +80,7 @@ func lineFiles(t testing.TB, dir, pattern string) []string {
 	return paths
 }
 
-// copyTree copies a store with a file of it changed.
+// copyTree copies a store, and changes one of its files.
 func copyTree(t testing.TB, from, path string, change func([]byte) []byte) (dir string) {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "")
@@ -100,8 +100,8 @@ func copyTree(t testing.TB, from, path string, change func([]byte) []byte) (dir 
 	return dir
 }
 
-// Whatever byte of a segment or of its marks is another, or the last: the record that
-// is hit is lost and told, or those behind the end, and nobody stops at it.
+// Whichever byte of a segment or of its marks is changed, or becomes the last: the record that is
+// hit, or those beyond the end, are lost and reported, and no other record is held up by that.
 func TestSegmentDamaged(t *testing.T) {
 	t.Parallel()
 	const n = 12
@@ -185,8 +185,8 @@ func fileSize(t testing.TB, path string) int {
 	return int(info.Size())
 }
 
-// Whatever befalls the file of the queues: it opens, perhaps anew, what it gives is
-// as it was put, and the log has lost nothing.
+// Whatever happens to queues.db, it opens, perhaps as a new file. What it gives is as it was put,
+// and the log has lost nothing.
 func TestQueuesDamaged(t *testing.T) {
 	t.Parallel()
 	from := t.TempDir()
@@ -253,7 +253,7 @@ func TestQueuesDamaged(t *testing.T) {
 	}
 }
 
-// overwrite changes a byte in each place of a file where there is a text.
+// overwrite changes a byte of text wherever a file has it.
 func overwrite(t testing.TB, path, text string) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -281,8 +281,8 @@ func overwrite(t testing.TB, path, text string) {
 	}
 }
 
-// One bad bit while the spool is open: that record is told and kept for the operator,
-// and all others are given, today and after a restart.
+// One bit goes bad while the spool is open: that record is reported and kept for the operator, and
+// all others are given, now and after a restart.
 func TestBrokenWhileOpen(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestSpool(t, dir, Options{})
@@ -324,7 +324,7 @@ func TestBrokenWhileOpen(t *testing.T) {
 	}
 }
 
-// What takes the place of others may be there with them, if the process ended between.
+// A segment that replaces others may be there together with them, if the process ended in between.
 func TestReplacedSegments(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestSpool(t, dir, Options{SpoolBytes: 1 << 20})
@@ -376,8 +376,7 @@ func TestReplacedSegments(t *testing.T) {
 	}
 }
 
-// What is in somebody's hands while its segment is written anew is found where it
-// stands then.
+// A record that is checked out while its segment is written anew is found where it is afterwards.
 func TestCleanBesideHands(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{SpoolBytes: 1 << 20})
 	var keys []store.SpoolKey
@@ -437,7 +436,7 @@ func TestCleanBesideHands(t *testing.T) {
 	}
 }
 
-// If queues cannot be written nothing of a Put is there, though the log was.
+// If queues cannot be written, nothing of a Put is there, although the log was written.
 func TestPutHalf(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{})
 	if err := s.queues.Close(); err != nil {
@@ -458,7 +457,7 @@ func TestPutHalf(t *testing.T) {
 	}
 }
 
-// What an earlier version has kept is not passed over in silence.
+// What an earlier version has left is not ignored in silence.
 func TestOldSpool(t *testing.T) {
 	dir := t.TempDir()
 	old, err := bbolt.Open(filepath.Join(dir, "spool.db"), 0o600, nil)

@@ -6,8 +6,8 @@ import (
 	"apnsbridge/store"
 )
 
-// Who is given a record of a queue is given the flags that it was rewritten with last, though
-// the read began before that Put: behind many that are checked out it comes to the record late.
+// A reader that is given a record of a queue gets the flags with which it was last rewritten, even if
+// the read began before that Put: after many that are checked out it comes to the record late.
 func TestFlagsAreThoseOfTheLastPut(t *testing.T) {
 	t.Parallel()
 	s := openTestSpool(t, t.TempDir(), Options{})

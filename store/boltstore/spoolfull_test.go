@@ -11,7 +11,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// A full disk is an error and nothing more.
+// A full disk leads to an error and nothing more.
 func TestSpoolDiskFull(t *testing.T) {
 	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
@@ -53,8 +53,8 @@ func TestSpoolDiskFull(t *testing.T) {
 	}
 }
 
-// A disk that the spool itself has filled: what is done can be said, and then there is
-// room again, whether the spool stays open or not.
+// On a disk that the spool itself has filled, records can be marked as done, and then there is room
+// again, whether or not the spool stays open.
 func TestSpoolFillsDisk(t *testing.T) {
 	t.Parallel()
 	for _, queued := range []bool{false, true} {

@@ -44,7 +44,7 @@ func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 	}
 }
 
-// consistent has bbolt look for pages that are lost or used twice.
+// consistent lets bbolt look for pages that are lost or used twice.
 func consistent(t *testing.T, path string) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: time.Second, PreLoadFreelist: true})

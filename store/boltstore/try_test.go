@@ -99,7 +99,7 @@ func TestTry(t *testing.T) {
 	})
 }
 
-// agree has Try say want, "" for nothing, and Open succeed or not with it.
+// agree checks that Try says want, "" for no error, and that Open succeeds or fails accordingly.
 func agree(t *testing.T, path, want string) {
 	t.Helper()
 	said := ""
@@ -123,7 +123,7 @@ func agree(t *testing.T, path, want string) {
 	}
 }
 
-// Where the store was another user's, as after a trial as root, the remedy is for all of it.
+// If the store belonged to another user, as after a trial as root, the remedy covers all of it.
 func TestTryAnothersStore(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root writes everything")
