@@ -1,12 +1,14 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
 
@@ -31,11 +33,7 @@ func TestMemoryBehindAPacket(t *testing.T) {
 				if session.Push(note(deviceToken(goodDevice, pushed), uint32(pushed+1), payload)) {
 					continue
 				}
-				select {
-				case <-p.room:
-				case <-time.After(time.Second):
-					stopped = true
-				}
+				stopped = !roomComes(t, b, p, mode.mode)
 			}
 			if !stopped {
 				t.Errorf("%d were taken, and it may read on", pushed)

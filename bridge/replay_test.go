@@ -14,6 +14,11 @@ import (
 // What waits on disk is read as soon as APNs is back, even while providers go on as fast as
 // they can.
 func TestReplayUnderLoad(t *testing.T) {
+	const sessions, devices = 8, 300
+	waiting, enough, most, ahead := int64(20_000), 8_000, int64(160_000), int64(3<<19)
+	if *long {
+		waiting, enough, most, ahead = 50_000, 20_000, 400_000, 4<<20
+	}
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})

@@ -317,7 +317,7 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 2000}})
+			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 400}})
 			clock := new(movableClock)
 			store := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
 			c := spooled(store, SpoolOverflow, mailApp(t, sim))
