@@ -23,17 +23,9 @@ import (
 func TestRefusedAtTheDoor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
-	stranger, err := devpki.Create("com.example.stranger")
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := stranger.Client.TLS()
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate := servertest.Issue(t, servertest.Strangers(), devpki.ClientOptions{Topic: "com.example.stranger"})
 	config := w.ClientTLS()
-	config.Certificates = config.Certificates[:0]
-	config.Certificates = append(config.Certificates, certificate)
+	config.Certificates = []tls.Certificate{*certificate}
 	for range 2 {
 		if conn, err := w.TryDial(config); err == nil {
 			conn.ReadResponse() // with TLS 1.3 the refusal is known at the first read

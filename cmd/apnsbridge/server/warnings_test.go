@@ -199,7 +199,7 @@ func TestFleetCertificatesExpire(t *testing.T) {
 fleet: {node: gw1, listen: "127.0.0.1:0", certificate: fleet.pem, key: fleet-key.pem, ca: ca.pem}
 apps:
 `)
-	_, stdout, stderr := w.Apnsbridge("", "check", "--config", w.Path("apnsbridge.yaml"))
+	_, stdout, stderr := w.check(CheckOptions{})
 	want := "fleet.certificate " + w.Path("fleet.pem") + " expires on " + expires.UTC().Format(time.DateOnly) +
 		", in 9 days: put a new one and its key in place, and restart this node\n"
 	if !strings.Contains(stdout, want) {

@@ -75,12 +75,8 @@ func fingerprint(b []byte) string {
 // everybody who knocks.
 func newWhoWorld(t *testing.T) (*world, []who) {
 	t.Helper()
-	elsewhere, err := devpki.Create("com.example.uid")
-	if err != nil {
-		t.Fatal(err)
-	}
 	past := time.Now().Add(-time.Hour)
-	ours := servertest.PKI()
+	ours, elsewhere := servertest.PKI(), servertest.Strangers()
 	pinned := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything"})
 	key := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything"})
 	expired := servertest.Issue(t, elsewhere, devpki.ClientOptions{Topic: "com.example.anything",
