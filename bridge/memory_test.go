@@ -12,6 +12,30 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
+// roomComes waits for a session to have room again, and reports whether it has. It has none
+// where disk is full, or is not used, and nothing comes for a while.
+func roomComes(t *testing.T, b *Bridge, p *recorder, mode SpoolMode) bool {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late, full := time.After(4*patience), 0
+	for full < 20 {
+		select {
+		case <-p.room:
+			return true
+		case <-late:
+			t.Fatalf("neither has it room, nor is disk full: %v", b.Unspooled())
+		case <-tick.C:
+		}
+		if mode == SpoolOff || errors.Is(b.Unspooled(), store.ErrSpoolFull) {
+			full++
+		} else {
+			full = 0
+		}
+	}
+	return false
+}
+
 // A provider goes on writing behind its error packet while neither APNs nor the disk takes
 // anything: it is stopped before memory exceeds its bound.
 func TestMemoryBehindAPacket(t *testing.T) {

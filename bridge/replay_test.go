@@ -12,7 +12,8 @@ import (
 )
 
 // What waits on disk is read as soon as APNs is back, even while providers go on as fast as
-// they can.
+// they can. Without -long there is less of both, and so less is read at a time: it is as many
+// turns.
 func TestReplayUnderLoad(t *testing.T) {
 	const sessions, devices = 8, 300
 	waiting, enough, most, ahead := int64(20_000), 8_000, int64(160_000), int64(3<<19)
@@ -24,9 +25,9 @@ func TestReplayUnderLoad(t *testing.T) {
 			sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 			s := openStore(t, t.TempDir(), boltstore.Options{})
 			c := spooled(s, mode.mode, mailApp(t, sim))
+			c.Limits.SpoolAhead = ahead
 			c.Limits.RetryDelayMax = 200 * time.Millisecond // else what is taken until the next probe depends on this machine
 			b := startBridge(t, c)
-			const sessions, devices, waiting, enough, most = 8, 300, 50_000, 20_000, 400_000
 			var taken atomic.Int64
 			var wg sync.WaitGroup
 			for n := range sessions {
