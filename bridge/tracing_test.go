@@ -116,7 +116,7 @@ func TestTraceTellsTheStory(t *testing.T) {
 // back, or tracing was switched on while it waited.
 func TestTraceSaysWhyItWaits(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
-	clock := new(movableClock)
+	clock := stopped() // nothing is read again before it is traced
 	s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
 	c := spooled(s, SpoolOverflow, mailApp(t, sim))
 	c.Now = clock.now
