@@ -136,7 +136,7 @@ func (c *Conn) pairEarly(s Seq, k key, h *habit, t instant) bool {
 			continue
 		}
 		like := late.resent(Frame{Identifier: n.frame.identifier, HasIdentifier: n.frame.has}, n.habit)
-		if like == alike || like == namedAnew || like == inOrder && n.positional {
+		if like == alike || like == namedAnew || like == inOrder && (n.positional || c.episode.renamed > 0) {
 			first = n
 		}
 	}
