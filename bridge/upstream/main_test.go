@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"flag"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +17,12 @@ import (
 
 var long = flag.Bool("long", false, "run the long rounds")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more tests run at a time than there are processors, unless it is said
+// how many: most of their time they wait.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	topic = "com.example.demo"
