@@ -84,6 +84,6 @@ var inFleet = group{"A fleet", []family{
 		func(f *Fleet) float64 { return float64(f.Carried) }),
 	ofFleet(counter, "fleet_loose_seconds_total", "Time in which it was not known whose an app is, of all apps.",
 		func(f *Fleet) float64 { return f.Loose.Seconds() }),
-	ofFleet(counter, "fleet_fenced_total", "Writes that were refused because the app was another node's by then.",
+	ofFleet(counter, "fleet_fenced_total", "Writes that were refused because another node had the app by then.",
 		func(f *Fleet) float64 { return float64(f.Fenced) }),
 }}
