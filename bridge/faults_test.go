@@ -134,8 +134,6 @@ func TestEndpointFaults(t *testing.T) {
 	http1.Config.ErrorLog = log.New(io.Discard, "", 0)
 	http1.StartTLS()
 	t.Cleanup(http1.Close)
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	sim := startSim(t, apnssim.Scenario{})
 	tests := []struct {
 		name string
@@ -143,7 +141,7 @@ func TestEndpointFaults(t *testing.T) {
 		want string
 	}{
 		{"HTTP/1", func(a *App) { a.Endpoint = http1.URL }, "does not speak HTTP/2"},
-		{"nobody listens", func(a *App) { a.Endpoint = strings.Replace(closed.URL, "http:", "https:", 1) }, "refused"},
+		{"nobody listens", func(a *App) { a.Endpoint = "https://127.0.0.1:1" }, "refused"},
 		{"not our CA", func(a *App) { a.EndpointCA = x509.NewCertPool() }, "certificate"},
 		{"a proxy that refuses", func(a *App) { a.Proxy = startProxy(t, false, nil) }, "403"},
 	}

@@ -143,11 +143,7 @@ func TestProbeClock(t *testing.T) {
 // Where APNs cannot be reached, the sentence says why and what to do.
 func TestProbeUnreachable(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
+	const gone = "127.0.0.1:1" // a port of one that has closed is soon another's
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -174,13 +170,13 @@ func TestProbeUnreachable(t *testing.T) {
 		change func(*Question)
 		want   []string
 	}{
-		{"nobody listens", func(q *Question) { q.Endpoint.URL = "https://" + gone.Addr().String() }, []string{"cannot reach APNs", gone.Addr().String(), "connection refused", "let this machine out"}},
+		{"nobody listens", func(q *Question) { q.Endpoint.URL = "https://" + gone }, []string{"cannot reach APNs", gone, "connection refused", "let this machine out"}},
 		{"nobody answers", func(q *Question) { q.Endpoint.URL = "https://" + silent.Addr().String() }, []string{"cannot reach APNs", "let this machine out"}},
 		{"unknown authority", func(q *Question) { q.Endpoint.CA = x509.NewCertPool() }, []string{"unknown authority", "endpoint_ca"}},
 		{"another name", func(q *Question) { q.Endpoint.URL = "https://" + nameless }, []string{"127.0.0.1", "correct the endpoint's name"}},
 		{"not HTTP/2", func(q *Question) { q.Endpoint.URL = "https://" + old }, []string{"does not speak HTTP/2: is it APNs?"}},
 		{"refused by TLS", func(q *Question) { q.Endpoint.URL = "https://" + choosy }, []string{"it refuses the push certificate"}},
-		{"no proxy", func(q *Question) { q.Endpoint.Proxy = &url.URL{Scheme: "http", Host: gone.Addr().String()} }, []string{"proxy", "connection refused"}},
+		{"no proxy", func(q *Question) { q.Endpoint.Proxy = &url.URL{Scheme: "http", Host: gone} }, []string{"proxy", "connection refused"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := question(t, sim)

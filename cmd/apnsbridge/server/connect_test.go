@@ -2,7 +2,6 @@ package server
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -60,11 +59,7 @@ func TestCheckConnectClock(t *testing.T) {
 // check --connect says what APNs thinks of each app, in each environment it has.
 func TestCheckConnect(t *testing.T) {
 	t.Parallel()
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
+	const gone = "127.0.0.1:1" // a port of one that has closed is soon another's
 	key := apnssim.Key{KeyID: "DEVELOPER1", TeamID: "DEMOTEAM01", PEM: string(servertest.PKI().TokenKey)}
 	for _, tt := range []struct {
 		name      string
@@ -85,7 +80,7 @@ func TestCheckConnect(t *testing.T) {
 		{"another topic", apnssim.Scenario{Topics: []string{"com.example.other"}}, "", "", servertest.Failed,
 			[]string{"apnsbridge: apps.demo, production: ",
 				"400 TopicDisallowed: the credential is not for the topic com.example.demo"}},
-		{"unreachable", apnssim.Scenario{}, "endpoint_ca:", "proxy: http://" + gone.Addr().String() + "\n    endpoint_ca:",
+		{"unreachable", apnssim.Scenario{}, "endpoint_ca:", "proxy: http://" + gone + "\n    endpoint_ca:",
 			servertest.Failed,
 			[]string{"apps.demo, production: cannot reach APNs: ", "connection refused"}},
 		{"files first", apnssim.Scenario{}, "AuthKey_DEVELOPER", "gone", servertest.Failed,
