@@ -14,7 +14,7 @@ import (
 )
 
 // aHandshake is enough for one that is honest, on a machine that has much else to do; for others it is waited.
-const aHandshake = 5 * time.Second
+const aHandshake = 3 * time.Second
 
 // pass connects, is told, and leaves: what a legitimate provider wants.
 func pass(t *testing.T, s *gateway.Server, ss *sessions) {
@@ -66,6 +66,7 @@ func TestSilentSockets(t *testing.T) {
 		{"all but the last byte of a ClientHello", hello[:len(hello)-1]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			ss := newSessions(t)
 			s := serve(t, ss.open, func(c *gateway.Config) {
 				c.Limits.Handshakes = 1

@@ -224,7 +224,7 @@ func start(t *testing.T, r *registry, name string) (*Member, *deeds) {
 // startServing starts a node that is configured in a way of its own.
 func startServing(t *testing.T, r *registry, name, digest string, serves func(app string) bool) (*Member, *deeds) {
 	t.Helper()
-	return startBy(t, fleet.NewRules(2*time.Second, 5*time.Second), r, name, digest, serves)
+	return startBy(t, fleet.NewRules(1200*time.Millisecond, 3*time.Second), r, name, digest, serves)
 }
 
 // startBy starts a node with rules of its own.

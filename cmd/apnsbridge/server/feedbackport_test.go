@@ -18,7 +18,7 @@ const (
 	listLen   = 200_000
 	listSince = 1_780_000_000
 	tupleSize = 38
-	stall     = 5 * time.Second // of which a reader on a busy machine needs some
+	stall     = 2 * time.Second // of which a reader on a busy machine needs some
 )
 
 // byRecord reads as OpenSSL does: the head of a TLS record, then its body.
