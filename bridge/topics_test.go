@@ -104,6 +104,10 @@ func TestTopicsThatFail(t *testing.T) {
 						pg.push(t, good, note(deviceToken(goodDevice, 0), 0, `{"aps":{}}`))
 						until(t, "the first is accepted", func() bool { clock.forward(time.Second); return b.Stats().Apps["mail"].Accepted == 1 })
 					}
+					until(t, "what was sent before the doors closed is answered", func() bool {
+						pool := gateOf(b, "mail").Pool
+						return pool.InFlight+pool.Queued == 0
+					})
 					asked := sim.Stats().Rejected
 					serve(int(b.Stats().Apps["mail"].Accepted), count)
 					if vain := sim.Stats().Rejected - asked; vain > 200*many {
