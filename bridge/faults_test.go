@@ -141,7 +141,7 @@ func TestEndpointFaults(t *testing.T) {
 		want string
 	}{
 		{"HTTP/1", func(a *App) { a.Endpoint = http1.URL }, "does not speak HTTP/2"},
-		{"nobody listens", func(a *App) { a.Endpoint = "https://127.0.0.1:1" }, "refused"},
+		{"no listener", func(a *App) { a.Endpoint = "https://127.0.0.1:1" }, "refused"},
 		{"not our CA", func(a *App) { a.EndpointCA = x509.NewCertPool() }, "certificate"},
 		{"a proxy that refuses", func(a *App) { a.Proxy = startProxy(t, false, nil) }, "403"},
 	}

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acknowledged says whether the other side's kernel has all that was written.
+// acknowledged reports whether the other side's kernel has all that was written.
 func acknowledged(t *testing.T, c *net.TCPConn) bool {
 	t.Helper()
 	return ioctl(t, c, unix.SIOCOUTQ) == 0

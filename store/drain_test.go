@@ -416,7 +416,7 @@ func TestDrainLong(t *testing.T) {
 	}
 }
 
-// Who is through with a list before its drain is waited for, and nobody else.
+// Settle waits for readers that have the whole list of their app, and for no others.
 func TestSettle(t *testing.T) {
 	s := open(t, t.TempDir())
 	f := s.Feedback()
@@ -424,7 +424,7 @@ func TestSettle(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := store.NewDrainer(f, encode, time.Now)
-	d.Settle(ctx, app) // there is nobody
+	d.Settle(ctx, app) // no reader
 	has, goes, drained := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	r := &reader{acknowledged: true, confirmed: true, left: func() { close(has); <-goes }}
 	go func() {

@@ -77,9 +77,9 @@ type slot struct {
 	repeats bool // it has the identifier of the frame before it
 }
 
-// Open begins the conversation on a new connection from address. A zero address means that
-// it does not tell programs apart. report says whether bad tokens are told by packets: if
-// not, they go to the feedback list and the connection goes on.
+// Open begins the conversation on a new connection from address. The address is zero where
+// it cannot distinguish programs. If report is set, bad tokens are told by packets; otherwise
+// they go to the feedback list and the connection goes on.
 func (l *Ledger) Open(address netip.Addr, report bool, now time.Time) *Conn {
 	l.conns++
 	c := &Conn{

@@ -25,7 +25,8 @@ type original struct {
 	positional bool // its connection was
 }
 
-// likeness says whether one frame may be another one sent again.
+// likeness is how much a frame must be supported by its place to count as another one sent
+// again.
 type likeness uint8
 
 const (

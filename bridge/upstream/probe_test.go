@@ -170,7 +170,8 @@ func TestProbeUnreachable(t *testing.T) {
 		change func(*Question)
 		want   []string
 	}{
-		{"nobody listens", func(q *Question) { q.Endpoint.URL = "https://" + gone }, []string{"cannot reach APNs", gone, "connection refused", "let this machine out"}},
+		{"no listener", func(q *Question) { q.Endpoint.URL = "https://" + gone },
+			[]string{"cannot reach APNs", gone, "connection refused", "let this machine out"}},
 		{"nobody answers", func(q *Question) { q.Endpoint.URL = "https://" + silent.Addr().String() }, []string{"cannot reach APNs", "let this machine out"}},
 		{"unknown authority", func(q *Question) { q.Endpoint.CA = x509.NewCertPool() }, []string{"unknown authority", "endpoint_ca"}},
 		{"another name", func(q *Question) { q.Endpoint.URL = "https://" + nameless }, []string{"127.0.0.1", "correct the endpoint's name"}},
