@@ -104,13 +104,7 @@ func TestFleetStartsWithoutEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	servertest.WaitFor(t, "the app is here", func() bool { return w.place() == fleet.Here })
-	listed := make(map[string]bool)
-	servertest.WaitFor(t, "what was missed is listed", func() bool {
-		for device := range w.listed(t) {
-			listed[device] = true
-		}
-		return len(listed) == 2
-	})
+	waitListed(t, "what was missed", func(listed map[string]bool) bool { return len(listed) == 2 }, w)
 }
 
 // The owner is killed while PostgreSQL is away.

@@ -74,15 +74,7 @@ func TestFleetLooseReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	servertest.WaitFor(t, "one has it", oneHas(first, second))
-	listed := make(map[string]bool)
-	servertest.WaitFor(t, "all are listed", func() bool {
-		for _, w := range []*world{first, second} {
-			for device := range w.listed(t) {
-				listed[device] = true
-			}
-		}
-		return len(listed) == 3
-	})
+	waitListed(t, "all", func(listed map[string]bool) bool { return len(listed) == 3 }, first, second)
 }
 
 // PostgreSQL takes no writes for a while.

@@ -56,20 +56,14 @@ func TestFleetFailover(t *testing.T) {
 		return first.place() == fleet.Here || second.place() == fleet.Here
 	})
 	send()
-	listed := make(map[string]bool)
-	servertest.WaitFor(t, fmt.Sprintf("all %d dead ones are listed", len(want)), func() bool {
-		for _, w := range []*world{first, second} {
-			for device := range w.listed(t) {
-				listed[device] = true
-			}
-		}
+	waitListed(t, fmt.Sprintf("each of %d dead ones", len(want)), func(listed map[string]bool) bool {
 		for device := range want {
 			if !listed[device] {
 				return false
 			}
 		}
 		return true
-	})
+	}, first, second)
 }
 
 // standby starts a second server that has everything primary has acknowledged, and tells the

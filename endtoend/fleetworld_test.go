@@ -263,3 +263,17 @@ func (w *world) ready() bool {
 func (w *world) accepted(t *testing.T) float64 {
 	return w.Sum(t, `apnsbridge_connections_accepted_total{port="push"}`)
 }
+
+// waitListed reads the feedback lists of nodes until all that they gave is enough.
+func waitListed(t *testing.T, what string, enough func(listed map[string]bool) bool, nodes ...*world) {
+	t.Helper()
+	listed := make(map[string]bool)
+	servertest.WaitFor(t, what+" is listed", func() bool {
+		for _, w := range nodes {
+			for device := range w.listed(t) {
+				listed[device] = true
+			}
+		}
+		return enough(listed)
+	})
+}
