@@ -67,11 +67,10 @@ type Bridge struct {
 	unsettled atomic.Int64  // notifications without a verdict, or with the feedback writer
 	idle      chan struct{} // receives when unsettled comes to 0
 
-	ended   atomic.Bool     // by Close: nothing is sent any more
-	hurried atomic.Bool     // Shutdown no longer waits for any provider
-	ctx     context.Context // of all work that was accepted
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	ended  atomic.Bool     // by Close: nothing is sent any more
+	ctx    context.Context // of all work that was accepted
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
 
 	// What writes to the store outlives the rest, which leaves work to it.
 	writers    sync.WaitGroup
@@ -87,8 +86,8 @@ type Bridge struct {
 	sessions map[*Session]struct{}
 	leaving  map[*Session]time.Time // sessions that are to end, and by when
 	clients  map[clientKey]*client
-	outlets  []outlet // not closed yet
-	stopping bool     // all sessions are to end, even those that have yet to begin
+	outlets  []outlet  // not closed yet
+	endBy    time.Time // by when all sessions are to end, even those that have yet to begin; zero before Shutdown
 	closed   bool
 	opened   uint64 // sessions so far
 }

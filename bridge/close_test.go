@@ -3,9 +3,11 @@ package bridge
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/bridge/upstream"
 	"apnsbridge/store/boltstore"
@@ -126,6 +128,36 @@ func TestShutdownLeavesNothingAsked(t *testing.T) {
 				t.Errorf("%d pushes, %d of them again; want %d", len(got.Pushes), got.Duplicates, count)
 			}
 		})
+	}
+}
+
+// A session that begins when Shutdown has returned, of a connection whose handshake was under
+// way, ends like the others: its provider never pauses, and is told when half of the time is over.
+func TestSessionBegunDuringShutdown(t *testing.T) {
+	t.Parallel()
+	const drain = 4 * time.Minute
+	start := time.Now()
+	var passed atomic.Int64
+	sim := startSim(t, apnssim.Scenario{})
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)},
+		Now: func() time.Time { return start.Add(time.Duration(passed.Load())) }})
+	if err := b.Shutdown(seeming{within(t), time.Now().Add(drain)}); err != nil {
+		t.Fatal(err)
+	}
+	session, p := open(t, b, Origin{})
+	sent := 0
+	until(t, "the provider is told", func() bool {
+		p.push(t, session, note(deviceToken(goodDevice, sent), uint32(sent), hello))
+		sent++
+		passed.Add(int64(settleIn / 2))
+		fails, closes := p.told()
+		return len(fails)+closes > 0
+	})
+	if fails, _ := p.told(); len(fails) != 1 || fails[0].Status != binproto.Shutdown {
+		t.Errorf("told %v, want status 10", fails)
+	}
+	if got := time.Duration(passed.Load()); got < drain/2-time.Minute {
+		t.Errorf("told after %v of %v, without a pause in writing", got, drain)
 	}
 }
 

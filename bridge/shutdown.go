@@ -21,7 +21,8 @@ func (b *Bridge) settled(n int64) {
 }
 
 // Shutdown ends all sessions, each when its provider has ended its side or pauses in writing,
-// or when half of ctx's time is over. It returns once the providers have been told, everything
+// or when half of ctx's time is over; so it does with those that begin after it has returned,
+// of connections whose handshakes were under way. It returns once the providers have been told, everything
 // that was taken is settled or on disk, and the feedback list has all its entries. What
 // providers still write meanwhile is delivered too.
 //
@@ -33,7 +34,9 @@ func (b *Bridge) settled(n int64) {
 // error says how much is left.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
-	b.stopping = true
+	if b.endBy.IsZero() {
+		b.endBy = b.now().Add(patienceOf(ctx))
+	}
 	b.mu.Unlock()
 	last := (*lane.Lane).Quiesce
 	if b.fleet {
@@ -42,8 +45,6 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.everyLane(func(l *appLane) { l.during(func(now lane.Now) { last(l.core, now) }) })
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
-	enough := time.NewTimer(patienceOf(ctx))
-	defer enough.Stop()
 	shortest, longest := partOf(ctx, 1, 4), partOf(ctx, 3, 4)
 	_, ends := ctx.Deadline()
 	toDisk, decided := false, !ends
@@ -61,8 +62,6 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-enough.C:
-			b.hurried.Store(true)
 		case <-b.idle:
 		case <-tick.C:
 		case <-ctx.Done():
@@ -117,18 +116,18 @@ func (s *Session) Leave(patience time.Duration) {
 // whose providers pause in writing, or whose time is over, and gives how many others there
 // are. It is called again and again.
 func (b *Bridge) endLeaving(now time.Time) (writing int) {
-	hurried := b.hurried.Load()
 	b.mu.Lock()
 	leaving := maps.Clone(b.leaving)
-	for s := range b.sessions {
-		if _, due := leaving[s]; b.stopping && !due {
-			leaving[s] = time.Time{} // for as long as Shutdown has patience
+	if !b.endBy.IsZero() {
+		for s := range b.sessions {
+			if by, due := leaving[s]; !due || b.endBy.Before(by) {
+				leaving[s] = b.endBy
+			}
 		}
 	}
 	b.mu.Unlock()
-	for s, until := range leaving {
-		late := hurried || !until.IsZero() && !now.Before(until)
-		if !s.readOut(now) && !late {
+	for s, by := range leaving {
+		if !s.readOut(now) && now.Before(by) {
 			writing++
 			continue
 		}
