@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -178,17 +177,10 @@ func TestRestartUnderLoad(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 20, Jitter: 20}})
 	w.FixPorts()
 	before := startProcess(t, w)
-	started := make(chan struct{})
-	quarter := sync.OnceFunc(func() { close(started) })
 	var told atomic.Bool
 	client := provider.Client{
 		Addr: before.push, TLS: w.ClientTLS(), Quiet: 2 * time.Second, Attempts: 100,
 		Packet: func(provider.Packet) { told.Store(true) },
-		Progress: func(r provider.Report) {
-			if r.Taken >= count/4 {
-				quarter()
-			}
-		},
 	}
 	var report provider.Report
 	var err error
@@ -210,7 +202,7 @@ func TestRestartUnderLoad(t *testing.T) {
 			}
 		})
 	}()
-	<-started
+	w.Await("a quarter is under way", func(s apnssim.Stats) bool { return s.Received >= count/4 })
 	before.terminate()
 	if err := before.wait(); err != nil {
 		t.Errorf("the first process: %v\n%s", err, strings.Join(before.stdlog, "\n"))

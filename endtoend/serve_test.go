@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
@@ -92,6 +94,18 @@ func (p *process) terminate() {
 }
 
 // wait waits for the process to end, and gives its result.
+// awaitNoListener returns when the process accepts no connections any more.
+func (p *process) awaitNoListener() {
+	p.t.Helper()
+	servertest.WaitFor(p.t, "it stops listening", func() bool {
+		c, err := net.Dial("tcp", p.push)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+}
+
 func (p *process) wait() error {
 	<-p.ended
 	return p.cmd.Wait()
@@ -125,6 +139,63 @@ func TestServeDrains(t *testing.T) {
 	}
 }
 
+// SIGTERM comes while a provider shakes hands. It connects all the same, never pauses in
+// writing, and is told to send the rest again when half of the time is over.
+func TestServeDrainsHandshakes(t *testing.T) {
+	t.Parallel()
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, apnssim.Scenario{})
+			w.Amend("apps:", "limits: {drain: 6s}\napps:")
+			p := startProcess(t, w)
+			config := w.ClientTLS()
+			certificate := config.Certificates[0]
+			config.MinVersion, config.MaxVersion, config.Certificates = version, version, nil
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				p.terminate()
+				p.awaitNoListener()
+				return &certificate, nil
+			}
+			conn, err := provider.Dial(t.Context(), p.push, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			var answer binproto.Response
+			told := make(chan error, 1)
+			go func() {
+				var err error
+				answer, err = conn.ReadResponse()
+				told <- err
+			}()
+			sent := 0
+			for writing := time.NewTicker(5 * time.Millisecond); ; sent++ {
+				select {
+				case <-writing.C:
+					if _, err := conn.Write(servertest.Enhanced(servertest.Token("13", sent), sent)); err != nil {
+						t.Fatalf("%d were written: %v\n%s", sent, err, strings.Join(p.stdlog, "\n"))
+					}
+					continue
+				case err = <-told:
+					writing.Stop()
+				}
+				break
+			}
+			if err != nil || answer.Status != binproto.Shutdown {
+				t.Errorf("the provider reads %v and error %v, want %v", answer, err, binproto.Shutdown)
+			}
+			conn.Close()
+			if err := p.wait(); err != nil {
+				t.Errorf("%v\n%s", err, strings.Join(p.stdlog, "\n"))
+			}
+			if s := w.Sim.Stats(); s.Accepted <= int(answer.Identifier) || s.Duplicates != 0 {
+				t.Errorf("APNs accepted %d with %d duplicates, want the %d before %v and none", s.Accepted, s.Duplicates, answer.Identifier+1, answer)
+			}
+		})
+	}
+}
+
 // A second signal ends the process at once, whatever it still has to do.
 func TestServeSecondSignal(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 60_000}})
@@ -135,13 +206,7 @@ func TestServeSecondSignal(t *testing.T) {
 	}
 	w.Await("it is with APNs", func(s apnssim.Stats) bool { return s.Streams == 1 })
 	p.terminate()
-	servertest.WaitFor(t, "it stops listening", func() bool {
-		c, err := net.Dial("tcp", p.push)
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	})
+	p.awaitNoListener()
 	p.terminate()
 	if err := p.wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
 		t.Errorf("got %v, want an end by the signal", err)
