@@ -14,8 +14,8 @@ func (p *plain) Payload() []byte { return p.payload }
 
 var home = netip.MustParseAddr("192.0.2.1")
 
-// goodPath is a connection on which nothing fails, with half a window of
-// notifications that have no verdict yet.
+// goodPath opens a connection on which nothing fails, with half a window of notifications
+// that have no verdict yet. next takes one more and settles the oldest.
 func goodPath() (next func()) {
 	now := time.Now()
 	l := New(defaultOptions(), now)
@@ -54,8 +54,8 @@ func TestGoodPathAllocs(t *testing.T) {
 	}
 }
 
-// The same while a packet is out and another connection lingers: everything is
-// hashed and looked up.
+// BenchmarkEpisodeOpen is BenchmarkGoodPath while a packet is out on another connection:
+// every frame is hashed and looked up.
 func BenchmarkEpisodeOpen(b *testing.B) {
 	b.ReportAllocs()
 	now := time.Now()
@@ -73,7 +73,7 @@ func BenchmarkEpisodeOpen(b *testing.B) {
 	}
 }
 
-// One notification through window and ledger: taken, settled, released.
+// BenchmarkGoodPath takes one notification through window and ledger: taken, settled, released.
 func BenchmarkGoodPath(b *testing.B) {
 	b.ReportAllocs()
 	next := goodPath()

@@ -12,7 +12,7 @@ import (
 	"apnsbridge/bridge/defaults"
 )
 
-// defaultOptions are those of a client without store, with a budget of its own.
+// defaultOptions returns the options of a client without a store, with a budget of its own.
 func defaultOptions() Options {
 	return Options{
 		Budget: NewBudget(defaults.LedgerBytes), Bytes: defaults.LedgerBytesPerClient,
@@ -20,7 +20,7 @@ func defaultOptions() Options {
 	}
 }
 
-// small has room for so many entries beside its episodes.
+// small returns options with room for the given numbers of entries and episodes.
 func small(entries, episodes int) Options {
 	o := defaultOptions()
 	o.Client = "client"
@@ -28,8 +28,8 @@ func small(entries, episodes int) Options {
 	return o
 }
 
-// Without room the oldest entry makes way for an unknown provider: its resend
-// is doubled, and nothing is lost.
+// When memory runs out, the oldest entry is given up. If its notification is sent again, it
+// is delivered twice, and nothing is lost.
 func TestBoundsEvict(t *testing.T) {
 	s := playWith(t, small(2, 1), `
 		open A
@@ -51,7 +51,7 @@ func TestBoundsEvict(t *testing.T) {
 	}
 }
 
-// What is evicted was perhaps refused: then its token has nobody to tell.
+// If an evicted entry was refused, no provider will be told: its token goes to the feedback list.
 func TestBoundsEvictRefused(t *testing.T) {
 	playWith(t, small(2, 1), `
 		open A
@@ -69,8 +69,8 @@ func TestBoundsEvictRefused(t *testing.T) {
 	`)
 }
 
-// A proven resender may keep less than it is told to send again: all of it is
-// delivered, and the oldest make way.
+// A proven resender may have kept less than a packet asks it to send again. Everything is
+// delivered all the same, and the oldest entries make way.
 func TestBoundsProven(t *testing.T) {
 	s := playWith(t, small(4, 1), `
 		open A
@@ -112,8 +112,8 @@ func TestBoundsProven(t *testing.T) {
 	}
 }
 
-// Without an entry left to give up, the oldest episode goes: its bad token is not
-// known to have been read.
+// When no entry is left to give up, the oldest episode ends. Its provider is not known to
+// have read the packet, so the bad token goes to the feedback list.
 func TestBoundsEpisodes(t *testing.T) {
 	playWith(t, small(0, 1), `
 		open A
@@ -127,8 +127,8 @@ func TestBoundsEpisodes(t *testing.T) {
 	`)
 }
 
-// Each client has a share of what all of them have: who has taken more gives the
-// rest back.
+// Each client is entitled to an equal share of the common budget; one that holds more gives
+// back the excess.
 func TestBoundsShared(t *testing.T) {
 	budget := NewBudget(2*entryBytes + 2*episodeBytes)
 	o := defaultOptions()
@@ -155,11 +155,11 @@ func TestBoundsShared(t *testing.T) {
 		A ok c
 	`)
 	if got := second.ledger.Stats().Evicted; got != 0 {
-		t.Errorf("got %d evicted of what is the client's own, want 0", got)
+		t.Errorf("got %d evicted within the client's own share, want 0", got)
 	}
 	first.wait("1ms")
 	if st := first.ledger.Stats(); st.Evicted != 1 || st.Entries != 1 || budget.Used() > budget.limit {
-		t.Errorf("got %d evicted and %d left of who has taken too much, and %d bytes in use; want 1, 1 and at most %d",
+		t.Errorf("got %d evicted and %d left from the client over its share, and %d bytes in use; want 1, 1 and at most %d",
 			st.Evicted, st.Entries, budget.Used(), budget.limit)
 	}
 	for _, s := range []*script{first, second} {
@@ -168,11 +168,11 @@ func TestBoundsShared(t *testing.T) {
 		s.wait("30m")
 	}
 	if got := budget.Used(); got != 0 || budget.holders.Load() != 0 {
-		t.Errorf("got %d bytes still taken by %d, want 0", got, budget.holders.Load())
+		t.Errorf("got %d bytes still held by %d ledgers, want 0", got, budget.holders.Load())
 	}
 }
 
-// The connections of a hostile client make kinds without end.
+// A hostile client may use ever new frame layouts, each of which is another kind: their number is bounded.
 func TestBoundsKinds(t *testing.T) {
 	now := time.Now()
 	l := New(defaultOptions(), now)
@@ -188,7 +188,7 @@ func TestBoundsKinds(t *testing.T) {
 	}
 }
 
-// What a Budget is told of an entry is not less than what one takes.
+// An entry takes no more memory than the Budget is charged for it.
 func TestEntryBytes(t *testing.T) {
 	const entries = 20_000
 	heap := func() int64 {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestConnAsked has what bridge asks of a connection, from its beginning to its end.
+// TestConnAsked checks what a Conn answers to package bridge, from the beginning of the connection to its end.
 func TestConnAsked(t *testing.T) {
 	type step struct {
 		event           string
@@ -48,7 +48,7 @@ func TestConnAsked(t *testing.T) {
 	}
 }
 
-// A connection that is to be read on is still open.
+// A connection is still open after ReadOn.
 func TestReadOnIsOpen(t *testing.T) {
 	c := play(t, "open A").conns["A"]
 	c.ReadOn()
@@ -57,7 +57,7 @@ func TestReadOnIsOpen(t *testing.T) {
 	}
 }
 
-// Only what an episode leaves comes to an end by itself.
+// Only the record of an episode ends by itself, whether or not its client comes back.
 func TestIsEpisode(t *testing.T) {
 	for key, want := range map[string]bool{
 		"client\x00e\x00\x00\x00\x00\x00\x00\x00\x01": true,
@@ -67,24 +67,24 @@ func TestIsEpisode(t *testing.T) {
 		"":                false,
 	} {
 		if got := (Record{Key: []byte(key)}).IsEpisode(); got != want {
-			t.Errorf("%q is of an episode: got %v, want %v", key, got, want)
+			t.Errorf("IsEpisode of %q: got %v, want %v", key, got, want)
 		}
 	}
 }
 
-// A ledger with nothing in it has no share of the budget, also when nothing is added or taken away.
+// An empty ledger has no share of the budget, even after account(0).
 func TestBoundsNothing(t *testing.T) {
 	o := defaultOptions()
 	l := New(o, time.Now())
 	for _, step := range []struct{ bytes, holders int64 }{{0, 0}, {100, 1}, {0, 1}, {100, 1}, {-200, 0}, {0, 0}} {
 		l.account(step.bytes)
 		if got := o.Budget.holders.Load(); got != step.holders {
-			t.Fatalf("after %d bytes: %d ledgers hold some, want %d", step.bytes, got, step.holders)
+			t.Fatalf("after %d bytes: %d ledgers hold memory, want %d", step.bytes, got, step.holders)
 		}
 	}
 }
 
-// An episode whose life is shorter than the patience with its tail is over at the end of its life.
+// An episode whose life is shorter than the wait for its tail ends with its life.
 func TestShortLife(t *testing.T) {
 	o := defaultOptions()
 	o.Life = time.Minute
@@ -101,7 +101,7 @@ func TestShortLife(t *testing.T) {
 	`)
 }
 
-// One episode ends, and another with the same failed notification is still known by it.
+// When one episode ends, another with the same failed notification can still be found by that.
 func TestListsApart(t *testing.T) {
 	s := play(t, `
 		open A
@@ -127,14 +127,14 @@ func TestListsApart(t *testing.T) {
 		C 3 c
 	`)
 	if got := s.ledger.Stats().ListsRepeated; got != 1 {
-		t.Errorf("%d lists were begun anew, want that of B", got)
+		t.Errorf("%d lists were begun anew, want one, that of B", got)
 	}
 	if got := len(s.ledger.lists); got != 0 {
-		t.Errorf("%d lists are watched with no episode left", got)
+		t.Errorf("%d lists are still watched with no episode left", got)
 	}
 }
 
-// A library may send again into the connection that failed for 15 seconds.
+// For 15 seconds, a library may send again into the connection that failed.
 func TestOldSocket(t *testing.T) {
 	for wait, want := range map[string]string{"15s": "-> swallow", "15001ms": ""} {
 		t.Run(wait, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestOldSocket(t *testing.T) {
 	}
 }
 
-// An episode of a thousand notifications that goes on growing is written down less often than one of a few.
+// While it grows, an episode of a thousand notifications is saved less often than one of a few.
 func TestSavedLater(t *testing.T) {
 	const many = 1000
 	var tail strings.Builder
@@ -160,11 +160,11 @@ func TestSavedLater(t *testing.T) {
 	s := play(t, "open A\nA 1 x\n"+tail.String()+"A bad x -> packet A 8 1\nA 9999 last")
 	at, ok := s.ledger.Deadline()
 	if wait := at.Sub(s.now); !ok || wait != 200*time.Millisecond {
-		t.Errorf("written down in %v (%v), want 100 ms, and 100 µs for each of %d", wait, ok, many)
+		t.Errorf("saved after %v (%v), want 100 ms plus 100 µs for each of %d", wait, ok, many)
 	}
 }
 
-// Habits are remembered for a quarter of a year without their provider.
+// A habit is remembered for 90 days after its provider was last seen.
 func TestHabitKept(t *testing.T) {
 	s := remembered(t)
 	h := s.ledger.habit(Kind{Address: home})

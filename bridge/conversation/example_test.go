@@ -15,9 +15,9 @@ type note struct{ token, payload string }
 func (n note) Token() []byte   { return []byte(n.token) }
 func (n note) Payload() []byte { return []byte(n.payload) }
 
-// A provider writes three notifications, and APNs refuses the second. It is told so, believes
-// that the third was not sent, and sends it again on a new connection. It was delivered long
-// ago, and is not forwarded.
+// A provider writes three notifications, and APNs refuses the second. The provider is told
+// so, believes that the third was not sent, and sends that again on a new connection. It was
+// already delivered, and is not forwarded again.
 func ExampleLedger() {
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	address := netip.MustParseAddr("10.1.2.3")

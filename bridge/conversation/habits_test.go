@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// habits are the ways of providers that the ledger has to get right, each with
-// what it looks like.
+// habits are the ways in which providers behave that the ledger has to handle correctly.
 var habits = []struct {
 	name    string
 	library library
 	live    func(w *world, lib library, mail func() content) // nil: one program, messages now and then
-	exempt  bool                                             // known not to come out even, see docs/promises.md
+	exempt  bool                                             // not delivered exactly once, see docs/promises.md
 	bad     float64                                          // share of bad tokens; 0: any
-	leave   bool                                             // of devices, one in seven has gone
+	leave   bool                                             // one device in seven is gone
 }{
 	{name: "keeps its identifiers (java-apns)", library: library{naming: counting, resending: atFront}},
 	{name: "keeps, from a database", library: library{naming: databaseID, resending: atEnd, delay: 20 * time.Second}},
@@ -82,13 +81,13 @@ var habits = []struct {
 	{name: "gateway restarts, never", library: library{naming: fromZero}, live: restarts},
 }
 
-// now and then: messages come in bursts, with pauses.
+// nowAndThen is one program whose messages come in bursts, with pauses.
 func nowAndThen(w *world, lib library, mail func() content) {
 	p := &program{w: w, library: lib}
 	p.works(30+w.rng.IntN(170), mail)
 }
 
-// works gives p so many messages over a few minutes, and the end of its work.
+// works gives p the messages over a few minutes, and then lets it leave.
 func (p *program) works(messages int, mail func() content) {
 	w := p.w
 	var at time.Duration
@@ -113,7 +112,7 @@ func (p *program) works(messages int, mail func() content) {
 	w.after(at+2*time.Minute, p.leave)
 }
 
-// lists come every few minutes, each of new messages, and are written in one go.
+// lists is a program that every few minutes gets a list of new messages and writes it in one go.
 func lists(w *world, lib library, mail func() content) {
 	w.near, w.harsh = true, false
 	p := &program{w: w, library: lib}
@@ -133,14 +132,14 @@ func lists(w *world, lib library, mail func() content) {
 	w.after(at+time.Minute, p.leave)
 }
 
-// many are enough for tails that are longer than a cache, and packets enough.
+// many is a program with enough messages for some packets, and for tails longer than its cache.
 func many(w *world, lib library, mail func() content) {
 	p := &program{w: w, library: lib}
 	p.works(1500, mail)
 }
 
-// besideKeeper has a program of the same kind that is known to keep its identifiers
-// before the other begins, and goes on.
+// besideKeeper is a program beside another of the same kind. That one keeps its identifiers,
+// begins up to two minutes earlier, and goes on.
 func besideKeeper(w *world, lib library, mail func() content) {
 	keeper := library{naming: counting, resending: atFront, offset: 1000}
 	if lib.mixed {
@@ -152,9 +151,9 @@ func besideKeeper(w *world, lib library, mail func() content) {
 	})
 }
 
-// kills is a program that sends all again, from its beginning, when its connection
-// breaks: the gateway is killed once or twice. What was refused in the last moment
-// before that is not on disk, and nobody is told.
+// kills is a program that sends everything again, from the beginning, when its connection
+// breaks; the gateway is killed once or twice. What was refused just before a kill is not on
+// disk, and nobody is told of it.
 func kills(w *world, lib library, mail func() content) {
 	w.lossy = true
 	p := &program{w: w, library: lib}
@@ -170,8 +169,8 @@ func untilKnown(w *world, lib library, mail func() content) {
 	p.works(3000, mail)
 }
 
-// cuts breaks connections, and the program sends again the last of what it
-// wrote on them.
+// cuts is a program that sends again the last of what it wrote on a connection when the
+// network breaks it.
 func cuts(w *world, lib library, mail func() content) {
 	w.lossy = true
 	p := &program{w: w, library: lib}
@@ -243,8 +242,8 @@ type tomb struct {
 	identifier uint32
 }
 
-// kill ends the gateway without a word, which had all it took on disk, and starts it
-// anew. What was with APNs is delivered.
+// kill ends the gateway without a shutdown, and starts it anew. Everything that it had taken
+// is on disk; what it had sent to APNs is delivered.
 func (w *world) kill(p *program) {
 	if w.down {
 		return
@@ -267,7 +266,7 @@ func (w *world) kill(p *program) {
 		}
 	}
 	left := maps.Clone(w.disk)
-	for l := w.ledger; ; { // what it would yet do, it does not
+	for l := w.ledger; ; { // the decisions that are left die with it
 		d, ok := l.Next()
 		if !ok {
 			break
@@ -313,7 +312,7 @@ func (w *world) restart() {
 	})
 }
 
-// spool settles what has no verdict: somebody else answers for it now.
+// spool settles what has no verdict as spooled: the spool answers for it now.
 func (l *link) spool() {
 	for s := l.conn.window.head; s < l.conn.window.Tail(); s++ {
 		if s < l.conn.window.head {

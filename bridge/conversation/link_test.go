@@ -6,34 +6,34 @@ import (
 	"apnsbridge/binproto"
 )
 
-// link is one TCP connection between a program and the gateway. Bytes stay in
-// order each way, and wait in the two kernels, of which each has room for so many
-// frames. What is written to a side that has closed is answered by a reset: what the
-// program's kernel still had is lost, what the gateway's has is read.
+// link is one TCP connection between a program and the gateway. Bytes stay in order in each
+// direction, and wait in the two kernels, each of which has room for world.kernel frames. A
+// write to a side that has closed is answered by a reset: what is still in the program's
+// kernel is lost, what is in the gateway's is read.
 type link struct {
 	w       *world
 	latency time.Duration
-	arrival time.Duration // of the latest that was written to the gateway
+	arrival time.Duration // when the latest write to the gateway arrives there
 
 	// The program's end.
 	packet   func(status binproto.Status, identifier uint32)
-	arrived  func(status binproto.Status, identifier uint32) // in its kernel
+	arrived  func(status binproto.Status, identifier uint32) // the packet has reached its kernel
 	eof      func()
 	halved   bool // it has shut down its writing side
 	closed   bool // it has closed the socket
 	reads    bool // it reads what comes
 	inbox    []func()
 	received bool // a packet or FIN
-	stalled  bool // once is enough
-	pauses   bool // in writing, for longer than the gateway listens
+	stalled  bool // TCP has sent something again: once is enough
+	pauses   bool // in writing, for longer than the gateway waits for silence
 	unsent   []parcel
 
 	// The gateway's end.
 	conn   *Conn
 	unread []func()
-	heard  time.Duration // when the latest of it came
-	bound  time.Duration // until when it is read before the packet goes out
-	parked time.Duration // unread until then
+	heard  time.Duration // when the latest of unread came
+	bound  time.Duration // until when the gateway reads on before it sends the packet
+	parked time.Duration // the gateway does not read until then
 	asleep bool          // a read is on the agenda
 	told   bool
 	acked  bool // the program's kernel has acknowledged the packet
@@ -41,11 +41,11 @@ type link struct {
 	gone   bool
 }
 
-// parcel is something on its way to the gateway, where it can be at a time.
+// parcel is something on its way to the gateway, where it arrives at the time at or later.
 type parcel struct {
 	at    time.Duration
 	do    func()
-	frame *content // nil: it is none
+	frame *content // nil: this is not a frame
 }
 
 // dial opens a connection for a program that reads what comes at once, or only
@@ -64,7 +64,7 @@ func (w *world) dial(reads bool) *link {
 	return l
 }
 
-// toGateway puts something behind what the program has written so far.
+// toGateway queues do behind what the program has written so far.
 func (l *link) toGateway(do func()) { l.post(parcel{do: do}) }
 
 func (l *link) post(p parcel) {
@@ -72,17 +72,17 @@ func (l *link) post(p parcel) {
 	l.arrival = max(l.arrival, w.now+l.latency+w.between(0, l.latency/4))
 	if w.harsh && !l.stalled && w.chance(0.005) {
 		l.stalled = true
-		l.arrival += w.between(0, 3*time.Second) // sent again by TCP
+		l.arrival += w.between(0, 3*time.Second) // until TCP sends it again
 	}
 	p.at = l.arrival
 	l.unsent = append(l.unsent, p)
 	w.after(l.arrival-w.now, l.readOn)
 }
 
-// full reports whether the program's kernel takes no more.
+// full reports whether the program's kernel has no room left.
 func (l *link) full() bool { return len(l.unsent) >= l.w.kernel }
 
-// carry brings what is due to the gateway's kernel, as far as that has room.
+// carry moves what has arrived into the gateway's kernel, as far as that has room.
 func (l *link) carry() {
 	for len(l.unsent) > 0 && l.unsent[0].at <= l.w.now && len(l.unread) < l.w.kernel {
 		l.unread = append(l.unread, l.unsent[0].do)
@@ -152,8 +152,8 @@ func (l *link) halve() {
 	l.toGateway(l.end)
 }
 
-// close ends the connection on the program's side. What it has not read makes a
-// reset of it, and a close_notify often is not.
+// close ends the connection on the program's side: with a reset if the program has not read
+// everything, and a close_notify is often left unread.
 func (l *link) close() {
 	if l.closed {
 		return
@@ -171,11 +171,12 @@ func (l *link) close() {
 	}
 }
 
-// reset lets the program's kernel answer with a reset. What it throws away is nobody
-// else's fault if the program had read its packet (one that sends again does so), or had
-// it because it had paused in writing, or if the network has lost it on its way.
+// reset lets the program's kernel send a reset and throw away the frames that are not on the
+// wire yet. The gateway is not to blame for these if the program had its packet: it had read
+// it (one that sends again does so), or had paused in writing. Nor is it to blame for frames
+// that the network had held up.
 func (l *link) reset(had bool) {
-	on := 0 // so many are on the wire, before the reset
+	on := 0 // frames on the wire, ahead of the reset
 	for on < min(len(l.unsent), l.w.kernel-len(l.unread)) && l.unsent[on].at <= l.w.now+l.latency*5/4 {
 		on++
 	}
@@ -189,8 +190,7 @@ func (l *link) reset(had bool) {
 	l.toGateway(func() { l.finish(false) })
 }
 
-// breaks lets the network reset the connection: both sides lose what is on its
-// way.
+// breaks lets the network reset the connection: both sides lose what is in flight.
 func (l *link) breaks() {
 	l.closed, l.unread, l.unsent = true, nil, nil
 	l.finish(false)
@@ -223,7 +223,7 @@ func (l *link) finish(heard bool) {
 func (l *link) sendPacket(status binproto.Status, identifier uint32) {
 	l.w.log("%p packet %d %d", l, status, identifier)
 	l.parked = 0      // from now on the gateway does not stop reading
-	l.heard = l.w.now // it is listened to from now
+	l.heard = l.w.now // silence is counted from now
 	l.bound = l.w.now + 10*time.Second
 	if e := l.conn.episode; e != nil && e.habit.resends {
 		l.bound = l.w.now + time.Second
@@ -290,7 +290,7 @@ func (l *link) send(packet, arrived func()) {
 	})
 }
 
-// read gives the program what has come.
+// read hands the program what has arrived.
 func (l *link) read() {
 	for len(l.inbox) > 0 && !l.closed {
 		do := l.inbox[0]

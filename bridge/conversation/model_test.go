@@ -25,8 +25,8 @@ func (s *Stats) add(t Stats) {
 	}
 }
 
-// history lets the habit live once. identical is the share of notifications
-// that repeat an earlier one of the same program.
+// history plays a habit once. identical is the share of notifications that repeat an earlier
+// one of the same program.
 func history(habit int, identical float64, seed uint64, tracing bool) *world {
 	w := newWorld(seed)
 	w.tracing = tracing
@@ -61,7 +61,7 @@ func history(habit int, identical float64, seed uint64, tracing bool) *world {
 	return w
 }
 
-// check finds what is wrong with a finished history whatever its contents.
+// check says what is wrong with a finished history, whatever its contents; "" if nothing is.
 func (w *world) check() string {
 	if w.wrong != "" {
 		return w.wrong
@@ -83,8 +83,8 @@ func (w *world) check() string {
 	return ""
 }
 
-// With all-different contents every good notification is delivered exactly
-// once, whatever the habit.
+// When no two contents are the same, every good notification is delivered exactly once,
+// whatever the habit.
 func TestExactlyOnce(t *testing.T) {
 	rounds := 100
 	switch {
@@ -122,7 +122,7 @@ func TestExactlyOnce(t *testing.T) {
 // rates is the outcome of many histories.
 type rates struct{ good, lost, doubled int }
 
-// ratesOf lets a habit live so many times.
+// ratesOf plays a habit the given number of times.
 func ratesOf(t *testing.T, habit int, identical float64, rounds int) (r rates) {
 	for n := range rounds {
 		seed := uint64(n+1) << 20
@@ -141,8 +141,8 @@ func ratesOf(t *testing.T, habit int, identical float64, rounds int) (r rates) {
 	return r
 }
 
-// The table that docs/promises.md quotes: what is lost and doubled when some of
-// the notifications are identical.
+// TestResidual makes the table that docs/promises.md quotes: what is lost and what is
+// delivered twice when some of the notifications are identical.
 func TestResidual(t *testing.T) {
 	rounds := 5
 	if *long {
@@ -157,7 +157,7 @@ func TestResidual(t *testing.T) {
 					t.Parallel()
 					r := ratesOf(t, i, identical, rounds)
 					if !h.exempt && 20*r.doubled > r.good {
-						t.Errorf("%d of %d are doubled", r.doubled, r.good)
+						t.Errorf("%d of %d were delivered twice", r.doubled, r.good)
 					}
 					all[i][j] = r
 				})

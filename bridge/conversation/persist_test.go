@@ -34,7 +34,7 @@ func sorted(rs []Record) []Record {
 	return rs
 }
 
-// What was restored is written down as it was read.
+// A restored ledger hands out the records that it was restored from.
 func TestRestoreRecords(t *testing.T) {
 	s := remembered(t)
 	want := sorted(s.ledger.Records(s.now))
@@ -67,7 +67,7 @@ func TestRestoreRecords(t *testing.T) {
 	}
 }
 
-// A new episode never takes the record of an old one.
+// A new episode never overwrites the record of an old one.
 func TestRestoreNumbers(t *testing.T) {
 	s := remembered(t)
 	rs := s.ledger.Records(s.now)
@@ -78,13 +78,13 @@ func TestRestoreNumbers(t *testing.T) {
 	for d, ok := s.ledger.Next(); ok; d, ok = s.ledger.Next() {
 		for _, r := range d.Records {
 			if slices.ContainsFunc(rs, func(old Record) bool { return bytes.Equal(old.Key, r.Key) }) {
-				t.Errorf("the record %x is written again", r.Key)
+				t.Errorf("the record %x of an old episode is overwritten", r.Key)
 			}
 		}
 	}
 }
 
-// Whatever is on the disk, Restore comes back with an error or without.
+// Whatever is on disk, Restore returns, with an error or without, and the episodes come to an end.
 func FuzzRestore(f *testing.F) {
 	for _, r := range remembered(&testing.T{}).ledger.Records(time.Now()) {
 		f.Add(r.Key, r.Value)
@@ -110,7 +110,7 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// A record that cannot be read is named, and the others are taken.
+// A record that cannot be read is named in the error, and the others are restored.
 func TestRestoreBroken(t *testing.T) {
 	s := remembered(t)
 	rs := sorted(s.ledger.Records(s.now))

@@ -14,13 +14,13 @@ const (
 	counting   naming = iota // 1, 2, … through the life of the program
 	fromZero                 // 0, 1, … on each connection
 	fromOne                  // 1, 2, … on each connection
-	random                   // anything
+	random                   // a random one, which it keeps
 	zero                     // always 0
-	byUser                   // the row of the user
+	byUser                   // the number of the user
 	databaseID               // growing, with gaps
 	nameless                 // command 0
-	anew                     // counted through the life of the program, another each time it is written
-	anything                 // another one at random each time it is written
+	anew                     // counted through the life of the program, a new one each time it is written
+	anything                 // a new random one each time it is written
 )
 
 // resending is where a library puts what it sends again.
@@ -28,29 +28,29 @@ type resending uint8
 
 const (
 	nowhere resending = iota // it never sends again
-	atFront                  // of what it has yet to send
+	atFront                  // ahead of what it has yet to send
 	atEnd
-	intoOldSocket // as long as that is open
-	inRounds      // the same under new numbers, again and again, and then on a new one
+	intoOldSocket // as long as it is open
+	inRounds      // into the old socket again and again, and then on a new one
 )
 
-// library is a habit, as far as it can be told in a few words.
+// library is the part of a habit that a few settings describe.
 type library struct {
 	naming    naming
 	resending resending
 	delay     time.Duration // before it sends again
 	inclusive bool          // it sends the failed one again too, three times in all
-	cache     int           // how many it can send again; 0 is all
+	cache     int           // how many it keeps to send again; 0 is all
 	pool      int           // connections in use at once; 0 is one
-	batch     int           // it reads nothing until it has written so many, and then ends the connection
+	batch     int           // it reads nothing until it has written this many, and then ends the connection
 	deaf      bool          // it reads nothing at all
 	halves    bool          // it shuts down its writing side behind a batch, and then reads
 	single    bool          // a connection for each message
 	lingers   bool          // it acts on the end of the connection, not on the packet
 	pace      time.Duration // the longest gap between two messages; 0 is 4 ms
 	steady    bool          // without pauses between them
-	mixed     bool          // every third of its frames has another layout
-	offset    uint32        // of the counter: so many were sent before
+	mixed     bool          // every third frame has another layout
+	offset    uint32        // of the counter: this many were sent before
 }
 
 // program is a provider at work with its library.
@@ -58,7 +58,7 @@ type program struct {
 	w       *world
 	library library
 	queue   []*letter
-	history []*letter // all that were written, once each, in their order
+	history []*letter // all letters that were written, once each, in order
 	sockets []*socket
 	turn    int
 	counter uint32
@@ -142,7 +142,7 @@ func (p *program) pauseFor(d time.Duration) {
 	p.w.after(d, func() { p.paused = false; p.wake() })
 }
 
-// finishBatch looks for an error once all is written.
+// finishBatch looks for an error once the batch is written.
 func (p *program) finishBatch(s *socket) {
 	s.dead = true
 	if p.library.deaf {
@@ -196,7 +196,7 @@ func (p *program) shut(s *socket) {
 	p.w.after(p.w.between(0, 20*time.Millisecond), s.link.close)
 }
 
-// named finds the first of some letters that has the identifier.
+// named returns the index of the first known letter with the identifier id, or -1.
 func (s *socket) named(known []*letter, id uint32) int {
 	return slices.IndexFunc(known, func(x *letter) bool { return x.id == id })
 }
@@ -235,7 +235,7 @@ func (p *program) write(s *socket, x *letter) {
 	s.link.write(x.content, f)
 }
 
-// name is an identifier that stays with its notification.
+// name draws the next identifier that does not depend on the connection.
 func (p *program) name() uint32 {
 	switch p.library.naming {
 	case random:
@@ -248,7 +248,7 @@ func (p *program) name() uint32 {
 	return p.library.offset + p.counter
 }
 
-// otherLayout is that of frames with another item.
+// otherLayout is the layout of frames with another item.
 const otherLayout = 1
 
 // fail is the program's answer to an error response: what it believes was not
@@ -264,7 +264,7 @@ func (p *program) fail(s *socket, status binproto.Status, id uint32) {
 		known = known[max(0, len(known)-lib.cache):]
 	}
 	at := s.named(known, id)
-	tail := known // not in the cache any more: all of it
+	tail := known // all of them, if the failed one is not cached any more
 	if at >= 0 {
 		tail = known[at+1:]
 		if x := known[at]; lib.inclusive && x.tries < 2 {
@@ -274,7 +274,7 @@ func (p *program) fail(s *socket, status binproto.Status, id uint32) {
 	}
 	tail = slices.Clone(tail)
 	if lib.resending == intoOldSocket && !s.link.closed {
-		// The rest goes where it went before, until the end is noticed.
+		// It goes on writing to the old socket until it notices the end.
 		for _, x := range tail {
 			p.write(s, x)
 		}
@@ -300,8 +300,8 @@ func (p *program) fail(s *socket, status binproto.Status, id uint32) {
 	})
 }
 
-// rounds writes what stood behind the failed one into the old socket, and what has
-// been written meanwhile, until it notices the end. Then all of it goes to a new one.
+// rounds writes what stood behind the failed one, and what was written meanwhile, into the
+// old socket again and again until it notices the end. Then all of it goes to a new one.
 func (p *program) rounds(s *socket, tail []*letter) {
 	written := len(s.sent)
 	ended := false
@@ -330,18 +330,18 @@ func (p *program) rounds(s *socket, tail []*letter) {
 	round()
 }
 
-// startOver sends all again that was ever sent, on a new connection.
+// startOver sends everything again that was ever sent, on a new connection.
 func (p *program) startOver() {
 	for _, s := range p.sockets {
 		s.dead = true
-		s.link.close() // one that was just opened is not broken
+		s.link.close() // does nothing if the kill has broken it
 	}
 	p.queue = slices.DeleteFunc(p.queue, func(x *letter) bool { return x.written })
 	p.queue = append(slices.Clone(p.history), p.queue...)
 	p.wake()
 }
 
-// cut breaks the connection in use.
+// cut breaks the connections in use. The last ten letters on each are sent again.
 func (p *program) cut() {
 	for _, s := range p.sockets {
 		if s.dead || s.link.closed || s.link.conn == nil {

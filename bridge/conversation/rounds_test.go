@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Rounds on two connections, however many, do not push out the notes by which those on
-// the first are recognised.
+// However many rounds come on two connections, they do not push out the notes by which the
+// rounds on the first one are recognised.
 func TestRulesRoundsLeaveNotes(t *testing.T) {
 	rounds := func(format string) string {
 		var all strings.Builder
@@ -41,8 +41,8 @@ func TestRulesRoundsLeaveNotes(t *testing.T) {
 		`)
 }
 
-// TestRulesLongTailOvertakes: the rounds of a tail of thousands are recognised when all of it
-// has overtaken them.
+// TestRulesLongTailOvertakes: a tail of thousands, sent again on a new connection, overtakes
+// its own rounds on the old one. All of these are recognised.
 func TestRulesLongTailOvertakes(t *testing.T) {
 	const tail = 5000
 	each := func(format string, first int) string {
@@ -66,9 +66,10 @@ func TestRulesLongTailOvertakes(t *testing.T) {
 		`)
 }
 
-// TestRulesRememberedRoundsLeaveNone: a round of a long tail does not push out the note of
-// what has overtaken another round, on the connection that failed before. If its own packet
-// turns out to be unread it has overtaken that one's too.
+// TestRulesRememberedRoundsLeaveNone: a round of a long tail on a second failed connection is
+// remembered, and leaves no notes. So it does not push out the note by which a round on the
+// first failed connection is recognised. If the second packet turns out to be unread, what was
+// remembered behind it is noted after all, and rounds on the first are recognised by that too.
 func TestRulesRememberedRoundsLeaveNone(t *testing.T) {
 	tail := func(format string) string {
 		var all strings.Builder

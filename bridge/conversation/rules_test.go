@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The histories of testdata/histories, in the words of a script. Each fails if
-// its rule is taken away. An event without an arrow behind it leads to nothing.
+// TestRules plays the histories of testdata/histories as scripts. Each fails if its rule is
+// removed. An event without an arrow leads to no decision.
 func TestRules(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.txt")
 	if err != nil || len(files) == 0 {
@@ -28,8 +28,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// Libraries can send again, and find by its identifier, what is among the last
-// hundred.
+// Libraries keep the last hundred notifications: only among these can they find one by its
+// identifier and send it again.
 func TestRulesStatus10Forgotten(t *testing.T) {
 	play(t, `
 			open A
@@ -46,7 +46,7 @@ func TestRulesStatus10Forgotten(t *testing.T) {
 		`)
 }
 
-// A proven resender is allowed six misses in a row.
+// Six misses in a row are needed before a proven resender is told nothing any more.
 func TestRulesSixMisses(t *testing.T) {
 	proven := func(n int) string {
 		return fmt.Sprintf(`
@@ -92,7 +92,7 @@ func TestRulesSixMisses(t *testing.T) {
 			A bad x -> feedback x`)
 }
 
-// What was found out of a kind of provider can be asked for, also on a later connection.
+// Conn.Resending reports what is known of a kind of provider, also on a later connection.
 func TestResending(t *testing.T) {
 	const failure = `
 		open A
@@ -133,7 +133,7 @@ func TestResending(t *testing.T) {
 	}
 }
 
-// What is swallowed is counted by what it was known by.
+// What is swallowed is counted by how it was recognised.
 func TestSwallowedCounts(t *testing.T) {
 	s := play(t, `
 			open A
@@ -162,8 +162,9 @@ func TestSwallowedCounts(t *testing.T) {
 	}
 }
 
-// One that writes on is read for a second before it is told, if its kind sends again; for
-// ten if that is not known, and if another that writes such frames has not lately.
+// A provider that goes on writing is read for a second before it is told, if its kind sends
+// again. It is read for ten if that is not known, or if another program that writes such
+// frames has lately not sent again.
 func TestRulesHowLongIsRead(t *testing.T) {
 	resends := func(name string) string {
 		return strings.NewReplacer("A", name, "B", name+"2").Replace(`

@@ -13,13 +13,14 @@ import (
 	"apnsbridge/binproto"
 )
 
-// A script is a history in words: in each line an event and, behind an arrow,
-// what the ledger decides. Connections are capital letters, contents anything.
+// A script is a history in words: each line is an event and, behind an arrow, what the
+// ledger decides. Connections are named by capital letters, contents by any word.
 //
-//	open A [continue] [elsewhere] [framed]  a connection, from another address, with command 2
+//	open A [continue] [elsewhere] [framed]  a connection: bad tokens are told by feedback only,
+//	                    from another address, with command 2
 //	open A mute         a connection that cannot carry a packet
 //	A hushes, A speaks  it is told nothing from now on; it is told again
-//	A stuck x           x may take long, the owner says
+//	A stuck x           the owner says that the verdict on x may take long
 //	A 7 x               the frame of identifier 7 and content x arrives on A; - is no identifier
 //	A 7 x until 60      with an expiry
 //	A rejects 7 4       a frame that is refused at parsing, with status 4
@@ -41,7 +42,7 @@ type script struct {
 	traits map[string]traits
 	taken  map[string][]Seq // by connection and content
 	disk   map[string]Record
-	within time.Duration // of the last packet
+	within time.Duration // Decision.Within of the last packet
 	said   []string
 }
 
@@ -49,7 +50,7 @@ type traits struct {
 	command binproto.Command
 }
 
-// word is a content that is a word.
+// word is a Content of one word.
 type word string
 
 func (w word) Token() []byte   { return []byte(w) }
@@ -57,8 +58,8 @@ func (w word) Payload() []byte { return []byte(w) }
 
 var elsewhere = netip.MustParseAddr("2001:db8::7")
 
-// play plays the lines of text and compares each with what happens. It does so
-// twice: memory may be short at any time, and changes nothing of that.
+// play plays the lines of text and compares each with what happens. It does so twice, once
+// with memory short at all times: that must not change anything.
 func play(t *testing.T, text string) *script {
 	t.Helper()
 	o := defaultOptions()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Every figure of a ledger is in the sum, whatever its kind.
+// Add sums every field, whatever its type.
 func TestStatsAdd(t *testing.T) {
 	var one, sum Stats
 	fields := reflect.ValueOf(&one).Elem()

@@ -8,15 +8,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// put puts v behind all others of w.
+// put appends v to w.
 func put[T any](w *Window[T], v T) Seq {
 	s, p := w.Take()
 	*p = v
 	return s
 }
 
-// naive is a window as one would write it down: everything ever taken, in a
-// slice.
+// naive is the simplest possible window: everything ever taken, in a slice.
 type naive struct {
 	all  []naivePlace
 	head int
@@ -37,7 +36,7 @@ func (n *naive) open() (open []Seq) {
 	return open
 }
 
-// Any order of events leaves the window and the naive one alike.
+// Whatever the order of events, the window behaves as the naive one does.
 func TestWindowModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var w Window[string]
@@ -116,7 +115,7 @@ func TestWindowModel(t *testing.T) {
 	})
 }
 
-// What would tell a provider a lie panics.
+// Misuse that could give a provider a wrong answer panics.
 func TestWindowMisuse(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -142,7 +141,7 @@ func TestWindowMisuse(t *testing.T) {
 	}
 }
 
-// A window left early by its reader gives nothing more.
+// All yields nothing more after a break out of its loop.
 func TestWindowAllStops(t *testing.T) {
 	var w Window[int]
 	for i := range 3 {
@@ -158,7 +157,7 @@ func TestWindowAllStops(t *testing.T) {
 	}
 }
 
-// A burst leaves no memory behind in the window of a silent connection.
+// Once it is empty, a window gives back the memory that a burst took.
 func TestWindowShrinks(t *testing.T) {
 	var w Window[int]
 	for i := range 1000 {

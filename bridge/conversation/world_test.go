@@ -11,12 +11,11 @@ import (
 	"apnsbridge/binproto"
 )
 
-// world is one history: providers, the network, a gateway around the real
-// ledger, and APNs, all on one invented clock. It knows what every device ought
-// to have got.
+// world is one history: providers, the network, a gateway around the real ledger, and APNs,
+// all on one simulated clock. It knows what every device should have got.
 type world struct {
 	rng    *rand.Rand
-	short  *rand.Rand // of memory
+	short  *rand.Rand // decides when memory is short
 	start  time.Time
 	now    time.Duration
 	events agenda
@@ -24,7 +23,7 @@ type world struct {
 	harsh  bool // connections stay unread for long
 	lossy  bool // the network breaks connections
 	leave  bool // some devices have gone
-	near   bool // a round trip is shorter than the gateway's waiting for silence
+	near   bool // a round trip is shorter than the gateway's wait for silence
 
 	ledger  *Ledger
 	stats   Stats // of the ledgers before the latest restart
@@ -32,8 +31,8 @@ type world struct {
 	links   []*link
 	down    bool
 	address netip.Addr
-	put     map[tomb]int // in the spool since the last end in order
-	graves  map[tomb]int // of those before the last kill, not seen again
+	put     map[tomb]int // put into the spool since the last orderly shutdown
+	graves  map[tomb]int // in the spool at the last kill, and not seen again since
 	window  int          // frames that the gateway takes without a verdict
 	kernel  int          // frames that each kernel has room for, each way
 
@@ -48,17 +47,17 @@ type world struct {
 	tracing bool
 }
 
-// content is what a notification says to whom. Kept comparable: the tests make
-// a token and a payload of it.
+// content is what a notification says, and to whom. It is comparable; token and payload are
+// made from it.
 type content struct {
 	user    uint32
 	payload uint32
 }
 
-// badUsers have tokens that APNs refuses.
+// bad reports whether APNs refuses the user's token.
 func (c content) bad() bool { return c.user%badEvery == 0 }
 
-// gone reports whether a user's device is no more, which is none of the provider's business.
+// gone reports whether the user's device is gone, which is no failure that the provider is told.
 func (w *world) gone(c content) bool { return w.leave && !c.bad() && c.user%badEvery%7 == 3 }
 
 const badEvery = 1 << 8 // users are drawn so that the share of bad ones is right
@@ -67,7 +66,7 @@ const badEvery = 1 << 8 // users are drawn so that the share of bad ones is righ
 type message struct {
 	content
 	forwarded bool
-	settled   bool // the gateway owes no verdict
+	settled   bool // the gateway owes no verdict any more
 	released  bool
 	name      tomb
 }
@@ -120,7 +119,7 @@ func (w *world) after(d time.Duration, do func()) {
 	heap.Push(&w.events, event{w.now + d, w.order, do})
 }
 
-// run lets everything happen that is going to happen.
+// run lets the events happen, in order, until none is left or something is wrong.
 func (w *world) run() {
 	for len(w.events) > 0 && w.wrong == "" {
 		e := heap.Pop(&w.events).(event)
@@ -143,14 +142,14 @@ func (w *world) log(format string, args ...any) {
 	}
 }
 
-// between is a duration drawn evenly.
+// between draws a duration from a to b, uniformly.
 func (w *world) between(a, b time.Duration) time.Duration {
 	return a + time.Duration(w.rng.Int64N(int64(b-a)+1))
 }
 
 func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 
-// obey carries out the ledger's decisions, and sees to its deadline.
+// obey carries out the ledger's decisions, and schedules a tick for its deadline.
 func (w *world) obey() {
 	l := w.ledger
 	for d, ok := l.Next(); ok; d, ok = l.Next() {
