@@ -24,7 +24,7 @@ var (
 	seed = flag.Uint64("seed", 1, "of the damage that is done at random")
 )
 
-// damages are what may happen to files. A function may change whole.
+// damages are ways to damage a file at an offset. A function may change whole.
 var damages = []struct {
 	name string
 	do   func(r *rand.Rand, whole []byte, at int) []byte
@@ -69,8 +69,8 @@ func flip(r *rand.Rand, b []byte, bits int) {
 	}
 }
 
-// Whatever happens to a file, the store opens: with what is in the file, or with the file set
-// aside. The rounds run in a process of their own, which none of them may end.
+// However a file is damaged, the store opens: with what is in the file, or with the file set
+// aside. The rounds run in a process of their own, which must survive all of them.
 func TestOpenDamaged(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(damagedIn) != "" {
@@ -92,7 +92,7 @@ func TestOpenDamaged(t *testing.T) {
 
 func tail(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
-// What TestOpenDamaged tells its child.
+// Environment variables that TestOpenDamaged sets for its child.
 const (
 	damagedIn     = "BOLTSTORE_DAMAGED_IN"
 	damagedRounds = "BOLTSTORE_DAMAGED_ROUNDS"
@@ -110,14 +110,14 @@ func TestDamagedRounds(t *testing.T) {
 	}
 	const entries = 300
 	fill(t, in, entries)
-	// Some free pages, and a branch.
+	// The file then has some free pages, and a branch page.
 	edit(t, in, func(tx *bbolt.Tx) error { return tx.Bucket(ledgerBucket).Delete(token(1)) })
 	damageRounds(t, filepath.Join(in, fileName), rounds, func(t *testing.T, name, dir string, b []byte) bool {
 		return survives(t, name, dir, b, entries)
 	})
 }
 
-// damageRounds opens stores with what damages make of the file at path.
+// damageRounds applies all damages to the file at path, and calls survives for each result.
 func damageRounds(t *testing.T, path string, rounds int, survives func(t *testing.T, name, dir string, b []byte) bool) {
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -151,12 +151,12 @@ func damageRounds(t *testing.T, path string, rounds int, survives func(t *testin
 		}
 	}
 	if aside == 0 || opened == 0 {
-		t.Error("want files of both kinds")
+		t.Error("want some files opened, and some set aside")
 	}
 	t.Logf("%d files opened, %d were set aside", opened, aside)
 }
 
-// survives opens a file and uses everything that is in it.
+// survives opens a damaged file and uses everything in it. It reports false if the file was set aside.
 func survives(t *testing.T, name, dir string, b []byte, entries int) (opened bool) {
 	t.Helper()
 	s := openDamaged(t, name, dir)
@@ -182,7 +182,7 @@ func survives(t *testing.T, name, dir string, b []byte, entries int) (opened boo
 		}
 	}
 	if got < want {
-		t.Errorf("%s: %d entries of %d can be read", name, got, want)
+		t.Errorf("%s: only %d entries of %d can be read", name, got, want)
 	}
 	if err := s.Ledger().Load(ctx, func(store.LedgerRecord) error { return nil }); err != nil {
 		t.Errorf("%s: %v", name, err)
@@ -190,7 +190,7 @@ func survives(t *testing.T, name, dir string, b []byte, entries int) (opened boo
 	return closeDamaged(t, name, s, b)
 }
 
-// openDamaged opens a store; nil if it cannot be told from one of another version.
+// openDamaged opens a store; nil if its damage makes it look like one of another version.
 func openDamaged(t *testing.T, name, dir string) *Store {
 	t.Helper()
 	s, err := Open(dir, Options{FeedbackAge: 100 * 365 * 24 * time.Hour})
@@ -204,7 +204,7 @@ func openDamaged(t *testing.T, name, dir string) *Store {
 }
 
 // closeDamaged reports whether the file with the bytes b was opened. If it was set aside, it must
-// be there.
+// have been kept as it was.
 func closeDamaged(t *testing.T, name string, s *Store, b []byte) (opened bool) {
 	t.Helper()
 	if err := s.Close(); err != nil {

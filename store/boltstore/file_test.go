@@ -18,8 +18,7 @@ import (
 
 var ctx = context.Background()
 
-// fill makes a store in dir with n entries on each of two lists and some
-// records in the ledger.
+// fill makes a store in dir with n entries on each of two lists and n records in the ledger.
 func fill(t testing.TB, dir string, n int) {
 	t.Helper()
 	s, err := Open(dir, Options{})
@@ -48,13 +47,13 @@ func fill(t testing.TB, dir string, n int) {
 	}
 }
 
-// token gives tokens that differ in their first bytes, so that they scatter as real ones do.
+// token returns tokens that differ in their first bytes, so that they scatter as real ones do.
 func token(i int) []byte {
 	b := appendU64(nil, uint64(i)*0x9e3779b97f4a7c15)
 	return append(b, make([]byte, 24)...)
 }
 
-// sentence is what an operator should get to read: one line, with the path.
+// sentence checks that err reads as an operator should see it: one line, with all of the parts.
 func sentence(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -66,7 +65,7 @@ func sentence(t *testing.T, err error, parts ...string) {
 		}
 	}
 	if strings.ContainsAny(err.Error(), "\n\r") {
-		t.Errorf("got more than a line: %q", err)
+		t.Errorf("got more than one line: %q", err)
 	}
 }
 
@@ -150,7 +149,7 @@ func editFile(t *testing.T, path string, fn func(*bbolt.Tx) error) {
 	}
 }
 
-// A well-formed bbolt file with contents that cannot be is set aside.
+// A well-formed bbolt file with impossible contents is set aside.
 func TestOpenInconsistent(t *testing.T) {
 	t.Parallel()
 	mail := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket([]byte("feedback")).Bucket([]byte("mail")) }
@@ -223,8 +222,8 @@ func isSetAside(t *testing.T, dir string) {
 	}
 }
 
-// A page that is damaged later fails the calls that need it, and those after a failed write, but
-// not the process.
+// A page that is damaged while the store is open fails the calls that need it, and all calls
+// after a failed write, but does not crash the process.
 func TestDamageWhileOpen(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 300)
@@ -307,7 +306,7 @@ func TestSharedCommits(t *testing.T) {
 	})
 }
 
-// When a transaction fails, memory is as it was.
+// When a transaction fails, what is in memory stays as it was.
 func TestFailedCommit(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// await fails the test unless done comes true.
+// await waits until done reports true, and fails the test if that takes too long.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
@@ -25,7 +25,7 @@ func await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// batch is n devices, from the one numbered from on.
+// batch returns n devices with consecutive numbers, the first of which is from.
 func batch(from, n int) []store.Dead {
 	var dead []store.Dead
 	for i := range n {
@@ -34,8 +34,8 @@ func batch(from, n int) []store.Dead {
 	return dead
 }
 
-// With a full disk changes fail and say so, except perhaps small ones. What was there stays, and
-// once there is space the store is well again, even if nothing is written.
+// On a full disk, changes return an error, except perhaps small ones. What was stored stays, and
+// once there is space the store recovers, even if nothing is written.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
@@ -62,17 +62,17 @@ func TestDiskFull(t *testing.T) {
 	}
 	// A change that removes a record may find room, which proves nothing.
 	if err := f.Forget(ctx, "mail", batch(0, 1)...); err == nil && s.Failing() == nil {
-		t.Error("a small change has ended it")
+		t.Error("a small change has ended the failure")
 	}
 	failures := s.Stats().Failures
-	await(t, "it tries by itself", func() bool { return s.Stats().Failures > failures })
+	await(t, "the store tries again by itself", func() bool { return s.Stats().Failures > failures })
 	if got := s.Stats(); got.Failing == 0 || f.Listed("mail", token(1500)) || !f.Listed("mail", token(500)) {
 		t.Errorf("got %+v, want it failing, and memory as it was", got)
 	}
 	disk.Free()
-	await(t, "it is well again", func() bool { return s.Failing() == nil })
+	await(t, "the store recovers", func() bool { return s.Failing() == nil })
 	if got := s.Stats(); got.Failing != 0 {
-		t.Errorf("got %+v, want it well", got)
+		t.Errorf("got %+v, want it to have recovered", got)
 	}
 	if err := f.Record(ctx, "mail", batch(1000, 20_000)...); err != nil {
 		t.Error(err)
@@ -87,8 +87,7 @@ func TestDiskFull(t *testing.T) {
 	consistent(t, filepath.Join(dir, fileName))
 }
 
-// The disk fills at any moment: what was reported to be written is there afterwards, and nothing
-// else.
+// Whenever the disk fills, what was reported as written is there afterwards, and nothing else.
 func TestDiskFullAtRandom(t *testing.T) {
 	t.Parallel()
 	rounds := 80
@@ -148,7 +147,7 @@ func TestDiskFullAtRandom(t *testing.T) {
 		}
 		for _, d := range list {
 			if !written[string(d.Token)] {
-				t.Fatalf("round %d: %x is listed, which was not written", n, d.Token)
+				t.Fatalf("round %d: %x is listed, but was not written", n, d.Token)
 			}
 		}
 	}

@@ -22,7 +22,7 @@ func openTestSpool(t testing.TB, dir string, o Options) *Spool {
 	return s
 }
 
-// copyOf is a directory with what s has on disk now, as a process that is killed leaves it.
+// copyOf returns a directory with what s has on disk now, as a killed process would leave it.
 func copyOf(t testing.TB, s *Spool) string {
 	t.Helper()
 	s.cleaning.Lock()
@@ -34,7 +34,7 @@ func copyOf(t testing.TB, s *Spool) string {
 	return dir
 }
 
-// cleaned is a spool that frees space when it is flushed, and not some time later.
+// cleaned is a spool that frees space in Flush, and not some time later.
 type cleaned struct{ *Spool }
 
 func (s *cleaned) Flush(ctx context.Context) error {
@@ -70,14 +70,14 @@ func TestSpool(t *testing.T) {
 	})
 }
 
-// A queues.db that has become large begins anew when nothing is in it, and no ID is assigned
+// A queues.db that has grown large is begun anew when it is opened empty, and no ID is assigned
 // twice.
 func TestQueuesBeginAnew(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := openTestSpool(t, dir, Options{SpoolDevice: 1 << 30})
 	if !s.begins {
-		t.Error("a new spool does not begin")
+		t.Error("a new spool does not say that it begins")
 	}
 	list := spoolRecords(0, 300)
 	for i := range list {
@@ -104,7 +104,7 @@ func TestQueuesBeginAnew(t *testing.T) {
 	}
 }
 
-// What a Put and a Done cost does not grow with the number of records.
+// The allocations of Put and Done do not grow with the number of records.
 func TestSpoolAllocs(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{})
 	for _, n := range []int{1, 1000} {
@@ -139,7 +139,7 @@ func TestLinesAllocs(t *testing.T) {
 	}
 }
 
-// After Close there is an error and nothing more.
+// After Close every method returns ErrClosed, and nothing else happens.
 func TestSpoolClosed(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{})
 	s.Return(mailLine, putAll(t, s, mailLine, spoolRecords(0, 1))...)

@@ -22,7 +22,7 @@ var (
 	newsLine = store.Line{App: "news", Environment: "sandbox", Topic: "com.example.news"}
 )
 
-// spoolRecords are n records, numbered in their bodies. Each is for a device of its own.
+// spoolRecords returns n records, numbered in their bodies, each for a device of its own.
 func spoolRecords(from, n int) []store.SpoolRecord {
 	list := make([]store.SpoolRecord, n)
 	for i := range list {
@@ -100,8 +100,8 @@ func copyTree(t testing.TB, from, path string, change func([]byte) []byte) (dir 
 	return dir
 }
 
-// Whichever byte of a segment or of its marks is changed, or becomes the last: the record that is
-// hit, or those beyond the end, are lost and reported, and no other record is held up by that.
+// Whichever byte of a segment or of its marks is changed, or wherever the file is cut: the record
+// that is hit, or those beyond the cut, are lost and reported, and no other record is held up.
 func TestSegmentDamaged(t *testing.T) {
 	t.Parallel()
 	const n = 12
@@ -146,7 +146,7 @@ func TestSegmentDamaged(t *testing.T) {
 						s.Done(l, r.SpoolKey)
 					}
 					if got := s.Waiting(l); got != 0 {
-						t.Errorf("%s: %d of %d wait, and are not given", name, got, waiting)
+						t.Errorf("%s: %d of %d still wait, and cannot be taken", name, got, waiting)
 					}
 				}
 				lost := 0
@@ -161,11 +161,11 @@ func TestSegmentDamaged(t *testing.T) {
 					case i < n && !there[body]:
 						lost++
 					case i >= n && there[body] && filepath.Ext(path) == ".log":
-						t.Errorf("%s: record %d was done and has come again", name, i)
+						t.Errorf("%s: record %d was done and has come back", name, i)
 					}
 				}
 				if _, err := os.Stat(s.path("broken")); lost > 0 && !cut && (err != nil || lost > 1) {
-					t.Errorf("%s: %d records are lost, kept for the operator with error %v", name, lost, err)
+					t.Errorf("%s: %d records are lost; the file for the operator: error %v", name, lost, err)
 				}
 				if err := s.Close(); err != nil {
 					t.Errorf("%s: %v", name, err)
@@ -185,8 +185,8 @@ func fileSize(t testing.TB, path string) int {
 	return int(info.Size())
 }
 
-// Whatever happens to queues.db, it opens, perhaps as a new file. What it gives is as it was put,
-// and the log has lost nothing.
+// However queues.db is damaged, it opens, perhaps as a new file. What is read from it is as it was
+// put, and the log loses nothing.
 func TestQueuesDamaged(t *testing.T) {
 	t.Parallel()
 	from := t.TempDir()
@@ -249,11 +249,11 @@ func TestQueuesDamaged(t *testing.T) {
 		}
 	}
 	if aside == 0 {
-		t.Error("none was set aside")
+		t.Error("no file was set aside")
 	}
 }
 
-// overwrite changes a byte of text wherever a file has it.
+// overwrite changes the first byte of text wherever a file has it.
 func overwrite(t testing.TB, path, text string) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -281,8 +281,8 @@ func overwrite(t testing.TB, path, text string) {
 	}
 }
 
-// One bit goes bad while the spool is open: that record is reported and kept for the operator, and
-// all others are given, now and after a restart.
+// A bit in each of three records goes bad while the spool is open: these are reported and kept for
+// the operator, and all others can be taken, now and after a restart.
 func TestBrokenWhileOpen(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestSpool(t, dir, Options{})
@@ -301,7 +301,7 @@ func TestBrokenWhileOpen(t *testing.T) {
 			t.Fatalf("got %d whole ones and broken %+v, want 2017 and 2", len(whole), broken)
 		}
 		if got := s.Stats(); got.Broken != 3 || got.Lines[0].Log+got.Lines[0].Queued != 2019 {
-			t.Errorf("got %+v, want 3 broken and 2019 that are there", got)
+			t.Errorf("got %+v, want 3 broken, and 2019 counted", got)
 		}
 		kept, err := os.ReadFile(s.path("broken"))
 		if err != nil || bytes.Count(kept, []byte(" end")) != 3*(round+1) {
@@ -324,7 +324,7 @@ func TestBrokenWhileOpen(t *testing.T) {
 	}
 }
 
-// A segment that replaces others may be there together with them, if the process ended in between.
+// A segment may be there together with those that it replaces, if the process ended in between.
 func TestReplacedSegments(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestSpool(t, dir, Options{SpoolBytes: 1 << 20})
@@ -352,7 +352,7 @@ func TestReplacedSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.CopyFS(s.dir, os.DirFS(before)); err == nil || !errors.Is(err, os.ErrExist) {
-		t.Fatalf("got %v, want some to be there", err)
+		t.Fatalf("got %v, want an error, since some are there", err)
 	}
 	for _, path := range []string{"*.log", "*.done"} {
 		old, err := filepath.Glob(filepath.Join(before, path))
@@ -376,7 +376,7 @@ func TestReplacedSegments(t *testing.T) {
 	}
 }
 
-// A record that is checked out while its segment is written anew is found where it is afterwards.
+// A record that is checked out while its segment is rewritten is found in its new place afterwards.
 func TestCleanBesideHands(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{SpoolBytes: 1 << 20})
 	var keys []store.SpoolKey
@@ -436,7 +436,7 @@ func TestCleanBesideHands(t *testing.T) {
 	}
 }
 
-// If queues cannot be written, nothing of a Put is there, although the log was written.
+// If queues.db cannot be written, nothing of a Put is there, although the log was written.
 func TestPutHalf(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{})
 	if err := s.queues.Close(); err != nil {
@@ -451,13 +451,13 @@ func TestPutHalf(t *testing.T) {
 		s.Queued(mailLine, list[3].Token) {
 		t.Errorf("got ID %d and %+v, want nothing", list[0].ID, got)
 	}
-	s.Flush(ctx) // the log's part
+	s.Flush(ctx) // of the log's part
 	if whole, broken := takeAll(t, openTestSpool(t, copyOf(t, s), Options{}), mailLine); len(whole)+len(broken) != 0 {
 		t.Errorf("got %d records, want none", len(whole)+len(broken))
 	}
 }
 
-// What an earlier version has left is not ignored in silence.
+// The spool of an earlier version is not silently ignored.
 func TestOldSpool(t *testing.T) {
 	dir := t.TempDir()
 	old, err := bbolt.Open(filepath.Join(dir, "spool.db"), 0o600, nil)

@@ -6,8 +6,8 @@ import (
 	"apnsbridge/store"
 )
 
-// A reader that is given a record of a queue gets the flags with which it was last rewritten, even if
-// the read began before that Put: after many that are checked out it comes to the record late.
+// A record taken from a queue has the flags of its latest Put, even if the read began before that Put:
+// the reader comes to the record late, after many that are checked out.
 func TestFlagsAreThoseOfTheLastPut(t *testing.T) {
 	t.Parallel()
 	s := openTestSpool(t, t.TempDir(), Options{})
@@ -38,7 +38,7 @@ func TestFlagsAreThoseOfTheLastPut(t *testing.T) {
 			list = take()
 		}
 		if len(list) != 1 || list[0].Flags != last[0].Flags {
-			t.Fatalf("round %d: given %v, want the one with %v", round, list, last[0].Flags)
+			t.Fatalf("round %d: got %v, want the one with flags %v", round, list, last[0].Flags)
 		}
 	}
 }

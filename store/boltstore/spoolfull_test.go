@@ -11,7 +11,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// A full disk leads to an error and nothing more.
+// On a full disk, Put fails and nothing is lost; with space again, the spool recovers.
 func TestSpoolDiskFull(t *testing.T) {
 	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
@@ -45,7 +45,7 @@ func TestSpoolDiskFull(t *testing.T) {
 		t.Errorf("got %d whole and %d broken records, want 900 and none", len(whole), len(broken))
 	}
 	disk.Free()
-	await(t, "it is well again", func() bool { return s.Failing() == nil })
+	await(t, "the spool recovers", func() bool { return s.Failing() == nil })
 	putAll(t, s, mailLine, large)
 	s = openTestSpool(t, copyOf(t, s), Options{})
 	if whole, broken := takeAll(t, s, mailLine); len(whole) != 1100 || len(broken) != 0 {
@@ -91,7 +91,7 @@ func TestSpoolFillsDisk(t *testing.T) {
 						t.Error(err)
 					}
 					disk.Free()
-					await(t, "it is well again", func() bool { return s.Failing() == nil })
+					await(t, "the spool recovers", func() bool { return s.Failing() == nil })
 					list := spoolRecords(0, 1000)
 					for i := range list {
 						list[i].Queued = queued // in the room that they had: queues.db does not shrink

@@ -21,7 +21,7 @@ type fickleDisk struct {
 	held   map[int]store.SpoolRecord // by number
 	over   map[int]bool              // by number: done
 	full   bool
-	failed int // Puts for want of room
+	failed int // Puts that failed for want of room
 }
 
 // put puts records, and reports whether there was room for them.
@@ -36,7 +36,7 @@ func (w *fickleDisk) put(list []store.SpoolRecord) bool {
 	return err == nil
 }
 
-// some gives up to n records that are held, in any order.
+// some returns up to n of the held records, in any order.
 func (w *fickleDisk) some(n int) (list []store.SpoolRecord) {
 	for _, rec := range w.held {
 		if n--; n < 0 {
@@ -79,7 +79,7 @@ func (w *fickleDisk) move() {
 	}
 }
 
-// end ends half of what is held.
+// end ends half of the held records.
 func (w *fickleDisk) end() {
 	for _, rec := range w.some(len(w.held) / 2) {
 		number := recordNumber(w.t, rec)
@@ -130,8 +130,8 @@ func (w *fickleDisk) checkKilled(round int) {
 	}
 }
 
-// The disk fills and empties at any moment. What was put is there, once, and what was not is not there;
-// neither changes while the process runs, or after a kill.
+// The disk fills and empties at any moment. What was put is there, once, and nothing else is, both while
+// the process runs and after a kill.
 func TestSpoolDiskFullAtRandom(t *testing.T) {
 	t.Parallel()
 	rounds, killed := 400, 0

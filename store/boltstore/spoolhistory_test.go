@@ -10,8 +10,8 @@ import (
 	"apnsbridge/store/boltstore/seglog"
 )
 
-// history is a spool in which several read and write at once, by turns: what one does in the
-// middle of another's Sample, or while a segment is written anew, is drawn.
+// history is a spool that several readers and writers use at once, as far as one goroutine can
+// play that: what happens in the middle of a Sample, or while a segment is rewritten, is random.
 type history struct {
 	*testing.T
 	*rand.Rand
@@ -22,11 +22,11 @@ type history struct {
 	expires map[uint64]bool
 	ended   map[uint64]bool // done
 	depth   int
-	midst   bool // of cleaning: what needs that lock is not to be asked
+	midst   bool // of cleaning: nothing that takes the cleaning lock may be called
 }
 
-// Whatever readers, movers and cleaners do in each other's midst, each record is in one hand
-// at a time, is given until it is done and not after that, and counts.
+// However readers, movers and cleaners interleave, each record is checked out only once at a
+// time, can be taken until it is done and not after that, and is counted.
 func TestSpoolInterleaved(t *testing.T) {
 	t.Parallel()
 	rounds := 4
@@ -38,12 +38,14 @@ func TestSpoolInterleaved(t *testing.T) {
 			T: t, Rand: rand.New(rand.NewPCG(*seed, uint64(round))), hands: make(map[uint64]store.SpoolRecord),
 			queued: make(map[uint64]bool), expires: make(map[uint64]bool), ended: make(map[uint64]bool),
 		}
-		armed := false                                                                          // Clean is at work, and asks the time in its midst
-		h.s = openTestSpool(t, t.TempDir(), Options{SpoolBytes: 1 << 20, SpoolDevice: 1 << 40}) // segments of 16 KiB
+		armed := false // Clean is at work: other steps happen in between, when it asks for the time
+
+		// Segments of 16 KiB.
+		h.s = openTestSpool(t, t.TempDir(), Options{SpoolBytes: 1 << 20, SpoolDevice: 1 << 40})
 		close(h.s.quit)
-		<-h.s.ended // what tends it: the history alone says when it is flushed
+		<-h.s.ended // its background work: only the history flushes it
 		h.s.quit = make(chan struct{})
-		h.s.bounds.total, h.s.bounds.common = 1<<40, 1<<40 // no Put is to clean
+		h.s.bounds.total, h.s.bounds.common = 1<<40, 1<<40 // no Put has to clean
 		expire := h.s.log.Expire
 		h.s.log.Expire = func(f seglog.Frame) bool {
 			if h.midst && h.IntN(20) == 0 {
@@ -102,13 +104,13 @@ func (h *history) have(list []store.SpoolRecord, err error) {
 	}
 	for _, r := range list {
 		if _, held := h.hands[r.ID]; held || h.ended[r.ID] || r.Broken != nil || r.Queued != h.queued[r.ID] {
-			h.Errorf("%d is given: held %v, done %v, broken %v, of a queue %v", r.ID, held, h.ended[r.ID], r.Broken, r.Queued)
+			h.Errorf("%d was taken: held %v, done %v, broken %v, queued %v", r.ID, held, h.ended[r.ID], r.Broken, r.Queued)
 		}
 		h.hands[r.ID] = r
 	}
 }
 
-// some are of those in hands.
+// some returns some of the records that are checked out.
 func (h *history) some() (list []store.SpoolRecord) {
 	var ids []uint64
 	for id := range h.hands {
@@ -194,7 +196,7 @@ func (h *history) step() {
 	}
 }
 
-// check compares what counts with what is there.
+// check compares the counts with what should be there.
 func (h *history) check(round int) {
 	h.Helper()
 	there := h.put - len(h.ended) - int(h.s.Stats().Expired)
@@ -208,7 +210,7 @@ func (h *history) check(round int) {
 	for _, w := range h.s.Stats().Lines {
 		got += w.Log + w.Queued
 		if waits := h.s.Waiting(mailLine); waits != w.Log-logged {
-			h.Errorf("round %d: %d wait, of %d in the log and %d in hands", round, waits, w.Log, logged)
+			h.Errorf("round %d: %d wait, with %d in the log, %d of them checked out", round, waits, w.Log, logged)
 		}
 	}
 	if got != there {
@@ -224,16 +226,16 @@ func (h *history) check(round int) {
 	whole, broken := takeAll(h.T, behind, mailLine)
 	for _, r := range whole {
 		if h.ended[r.ID] || r.Queued != h.queued[r.ID] {
-			h.Errorf("round %d: behind a kill %d is there; done %v, of a queue %v", round, r.ID, h.ended[r.ID], r.Queued)
+			h.Errorf("round %d: after a kill record %d is there; done %v, queued %v", round, r.ID, h.ended[r.ID], r.Queued)
 		}
 	}
 	if len(whole) != there || len(broken) != 0 {
-		h.Errorf("round %d: behind a kill there are %d and %d broken, want %d", round, len(whole), len(broken), there)
+		h.Errorf("round %d: after a kill %d are whole and %d broken, want %d", round, len(whole), len(broken), there)
 	}
 	behind.Close()
 }
 
-// drain ends all.
+// drain returns what is checked out, and then takes and ends everything.
 func (h *history) drain() {
 	held := h.some()
 	for len(h.hands) > 0 {
@@ -246,7 +248,7 @@ func (h *history) drain() {
 	whole, broken := takeAll(h.T, h.s, mailLine)
 	h.have(whole, nil)
 	if left := h.put - len(h.ended) - int(h.s.Stats().Expired); len(whole) != left || len(broken) != 0 {
-		h.Errorf("%d are given at last, and %d broken; want %d", len(whole), len(broken), left)
+		h.Errorf("got %d whole and %d broken records at the end, want %d", len(whole), len(broken), left)
 	}
 	for _, r := range whole {
 		delete(h.hands, r.ID)
@@ -257,6 +259,6 @@ func (h *history) drain() {
 		h.s.makeRoom(32)
 	}
 	if n := h.s.log.Segments(); n > 1 {
-		h.Errorf("%d segments are left of nothing", n)
+		h.Errorf("%d segments are left without a record", n)
 	}
 }

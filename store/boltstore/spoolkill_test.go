@@ -15,22 +15,21 @@ import (
 	"apnsbridge/store"
 )
 
-// What TestSpoolKilled tells its child.
+// Environment variables that TestSpoolKilled sets for its child.
 const (
 	linesKilledIn   = "BOLTSTORE_LINES_KILLED_IN"
 	linesKilledFrom = "BOLTSTORE_LINES_KILLED_FROM" // the number of its first record
 )
 
-// spoolFates is what became of records before a child was killed, by their numbers.
+// spoolFates is what had become of records when a child was killed, by their numbers.
 type spoolFates struct {
 	put, done, surely, moved, moving map[int]bool
-	trying                           map[int]bool // the Put at work
+	trying                           map[int]bool // a Put of them was begun
 	next                             int
 }
 
-// A process that is killed at any moment leaves each record that was put, once, those
-// of the log that were done before a later Put not at all, and in a queue what was
-// moved there.
+// Whenever a process is killed, each record that it put is there, once. What was moved to a
+// queue is in it, and what was done in the log before a later Put does not come back.
 func TestSpoolKilled(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(linesKilledIn) != "" {
@@ -60,9 +59,9 @@ func TestSpoolKilled(t *testing.T) {
 			case now[i]:
 				t.Errorf("round %d: record %d is there twice", round, i)
 			case !there[i] && !f.put[i] && !f.trying[i]:
-				t.Errorf("round %d: record %d is there, which was not put", round, i)
+				t.Errorf("round %d: record %d is there, but was not put", round, i)
 			case f.surely[i]:
-				t.Errorf("round %d: record %d was done, and came again", round, i)
+				t.Errorf("round %d: record %d was done, and came back", round, i)
 			case f.moved[i] && !rec.Queued, rec.Queued && !f.moved[i] && !f.moving[i] && !there[i]:
 				t.Errorf("round %d: record %d is in its queue: %v", round, i, rec.Queued)
 			case !rec.Queued && rec.ID <= last[0]:
@@ -96,7 +95,7 @@ func recordNumber(t testing.TB, r store.SpoolRecord) (i int) {
 	return i
 }
 
-// killSpool has a child work until it is killed.
+// killSpool lets a child work, kills it, and returns what the child has reported.
 func killSpool(t *testing.T, dir string, from int, r *rand.Rand) spoolFates {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^TestSpoolUntilKilled$", "-seed="+strconv.FormatUint(r.Uint64(), 10))
@@ -126,7 +125,7 @@ func killSpool(t *testing.T, dir string, from int, r *rand.Rand) spoolFates {
 	}
 	child.Wait()
 	f := spoolFates{map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, from}
-	var ended, carried []int // of the log: behind Done; and before the Put at work began
+	var ended, carried []int // of the log: done; and done before the Put at work began
 	for line := range bytes.Lines(append([]byte(first), rest...)) {
 		var what string
 		var at, n int

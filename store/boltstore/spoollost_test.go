@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A segment of a spool that is open is removed: what was in it is told, and all else is given, goes, and gives
-// its space back; nothing waits that is not given.
+// A segment of an open spool is removed: what was in it is reported, and everything else can be taken and ended,
+// and then its space is freed. Nothing waits that cannot be taken.
 func TestSegmentRemoved(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestSpool(t, dir, Options{SpoolBytes: 1 << 20}) // segments of 16 KiB
@@ -22,17 +22,17 @@ func TestSegmentRemoved(t *testing.T) {
 	}
 	whole, broken := takeAll(t, s, mailLine)
 	if len(whole) < 900 || len(whole) > 1200 || len(broken) != 0 || s.Waiting(mailLine) != 0 {
-		t.Errorf("%d are given, and %d broken; %d wait", len(whole), len(broken), s.Waiting(mailLine))
+		t.Errorf("got %d whole and %d broken records, and %d wait", len(whole), len(broken), s.Waiting(mailLine))
 	}
 	lost := uint64(5*300 - len(whole))
 	if got := s.Stats(); got.Broken != lost || got.Kept == "" || got.Lines[0].Log != len(whole) {
-		t.Errorf("got %+v, want %d lost, which is told, and the rest", got, lost)
+		t.Errorf("got %+v, want %d reported as lost, and the rest", got, lost)
 	}
 	for _, r := range whole[1:] {
 		s.Done(mailLine, r.SpoolKey)
 	}
-	await(t, "space comes back", func() bool { return s.Stats().Bytes < 32<<10 })
+	await(t, "space is freed", func() bool { return s.Stats().Bytes < 32<<10 })
 	if err := s.Failing(); err != nil {
-		t.Errorf("it cannot be written: %v", err)
+		t.Errorf("the spool cannot be written: %v", err)
 	}
 }

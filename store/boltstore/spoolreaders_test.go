@@ -9,7 +9,7 @@ import (
 	"apnsbridge/store"
 )
 
-// readers are what reads and writes two lines of a spool at the same time, and what they know of it.
+// readers is what those that read and write two lines of a spool at the same time have in common.
 type readers struct {
 	t     *testing.T
 	spool *Spool
@@ -27,7 +27,7 @@ func (w *readers) hold(list []store.SpoolRecord) {
 	defer w.mu.Unlock()
 	for _, r := range list {
 		if w.held[r.ID] {
-			w.t.Errorf("%d is in two hands", r.ID)
+			w.t.Errorf("record %d is checked out twice", r.ID)
 		}
 		w.held[r.ID] = true
 	}
@@ -72,8 +72,8 @@ func (w *readers) write(number byte, l store.Line) {
 	}
 }
 
-// read takes records of a line, returns some and ends the others, until all are over. Of several readers
-// the first one reads queues, and the others the log.
+// read takes records of a line, returns some and ends the others, until all have ended. Of several
+// readers the first one reads queues, and the others the log.
 func (w *readers) read(reader int, l store.Line) {
 	r := rand.New(rand.NewPCG(uint64(reader), 1))
 	for !w.over() {
@@ -109,7 +109,7 @@ func (w *readers) takeSome(queues bool, l store.Line, r *rand.Rand) (list []stor
 // checkEmpty checks that all records have ended, once, and nothing is left, even after a kill.
 func (w *readers) checkEmpty() {
 	if all := w.each * len(w.lines); w.ended != all {
-		w.t.Errorf("%d have ended of %d: some were given twice", w.ended, all)
+		w.t.Errorf("%d records have ended, of %d: some were taken twice", w.ended, all)
 	}
 	if err := w.spool.Flush(ctx); err != nil {
 		w.t.Error(err)
@@ -124,13 +124,13 @@ func (w *readers) checkEmpty() {
 	for _, l := range w.lines {
 		again := openTestSpool(w.t, copyOf(w.t, w.spool), Options{})
 		if whole, broken := takeAll(w.t, again, l); len(whole)+len(broken) != 0 {
-			w.t.Errorf("after a kill %d whole and %d broken ones come again", len(whole), len(broken))
+			w.t.Errorf("after a kill %d whole and %d broken records come back", len(whole), len(broken))
 		}
 	}
 }
 
-// Several readers read a line, at its head and from anywhere, while others put into it and segments are
-// written anew below them, with tokens and topics of any bytes that are allowed: each record is held by
+// Several readers take from a line, at its head and from anywhere, while others put into it and segments
+// are rewritten beneath them. Tokens and topics have any bytes that are allowed. Each record is held by
 // one reader at a time, ends once, and leaves nothing behind.
 func TestManyReaders(t *testing.T) {
 	t.Parallel()

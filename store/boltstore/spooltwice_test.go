@@ -8,8 +8,8 @@ import (
 	"apnsbridge/store"
 )
 
-// Nothing that is done is given again, however a read of a queue meets the commit
-// that deletes from it.
+// Nothing that is done can be taken again, however a read of a queue coincides with
+// the commit that deletes from it.
 func TestDoneIsNotTakenAgain(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{})
 	line := store.Line{App: "mail", Environment: "production"}
@@ -36,7 +36,7 @@ func TestDoneIsNotTakenAgain(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for range 2 {
-		wg.Go(func() { // reads long, so that changes meet it
+		wg.Go(func() { // reads take long, so that changes come in between
 			for !over() {
 				got, err := s.TakeOf(ctx, line, token, 40, 1<<20)
 				if err != nil {
@@ -69,8 +69,8 @@ func TestDoneIsNotTakenAgain(t *testing.T) {
 	}
 }
 
-// A segment between two others goes while Sample holds something of it, and these two become
-// one: what was done of it is not given again.
+// A segment between two others is removed while Sample holds a record of it, and these two
+// become one: what was done is not returned by Sample.
 func TestDoneBetweenSegmentsIsNotGivenAgain(t *testing.T) {
 	s := openTestSpool(t, t.TempDir(), Options{SpoolBytes: 4 << 20, SpoolDevice: 1 << 40}) // segments of 64 KiB
 	const count, kept = 3_000, 10
@@ -93,7 +93,7 @@ func TestDoneBetweenSegmentsIsNotGivenAgain(t *testing.T) {
 			}
 			s.Return(mailLine, append(keys[:kept:kept], keys[count-kept:]...)...)
 			s.Done(mailLine, keys[count/3:2*count/3]...)
-			for range 2 { // marks what is done, and removes the segments that it fills
+			for range 2 { // marks what is done, and removes the segments in which all is
 				if err := s.Flush(ctx); err != nil {
 					t.Fatal(err)
 				}

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// place makes a directory whose store is closed and checked at the end.
+// place returns a function that opens a store in a new directory; each store is closed and checked at the end.
 func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 	dir := t.TempDir()
 	var open *Store
@@ -44,7 +44,7 @@ func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 	}
 }
 
-// consistent lets bbolt look for pages that are lost or used twice.
+// consistent has bbolt look for pages that are lost or used twice.
 func consistent(t *testing.T, path string) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: time.Second, PreLoadFreelist: true})

@@ -65,7 +65,7 @@ func TestTombstones(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got, limit := tombs.Bytes(), 2*tombs.limit+4*tombstoneSize; got > limit {
-					t.Errorf("they take %d bytes, want at most %d", got, limit)
+					t.Errorf("the tombstones take %d bytes, want at most %d", got, limit)
 				}
 			}
 			got, err := newTombstones(dir, o).Load()
@@ -76,7 +76,7 @@ func TestTombstones(t *testing.T) {
 	}
 }
 
-// A record that was cut short by a crash harms none of the others.
+// A record that was cut short by a crash does not harm the others.
 func TestTombstonesCutShort(t *testing.T) {
 	var o Options
 	o.setDefaults()

@@ -9,7 +9,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// Try refuses what Open does, in a sentence of one form, and leaves nothing behind.
+// Try refuses what Open refuses, in a sentence of a fixed form, and leaves nothing behind.
 func TestTry(t *testing.T) {
 	const elsewhere = ": name a directory on a disk, where the user that apnsbridge runs as may write"
 	const remove = ": remove it, or name another directory"
@@ -75,7 +75,7 @@ func TestTry(t *testing.T) {
 			agree(t, tt.path, want)
 		})
 	}
-	t.Run("no room", func(t *testing.T) { // Open is not asked: bbolt's mapping would stay, and keep the disk
+	t.Run("no room", func(t *testing.T) { // Open is not called: bbolt's mapping would stay, and keep the disk busy
 		disk := storetest.NewDisk(t, 64<<10)
 		want := disk.Dir + " cannot be written: no space left on device: make room, or name a directory on another disk"
 		if err := Try(disk.Dir); err == nil || err.Error() != want {
@@ -123,7 +123,7 @@ func agree(t *testing.T, path, want string) {
 	}
 }
 
-// If the store belonged to another user, as after a trial as root, the remedy covers all of it.
+// If the store belongs to another user, as after a trial run as root, the remedy covers all of it.
 func TestTryAnothersStore(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root writes everything")
@@ -142,7 +142,7 @@ func TestTryAnothersStore(t *testing.T) {
 		t.Cleanup(func() { os.Chmod(path, 0o700) })
 		want := path + " cannot be written: permission denied: give " + dir + " and all in it to the user that apnsbridge " +
 			"runs as"
-		if name != spoolDir { // Open finds out at the first segment that it wants to begin
+		if name != spoolDir { // Open notices only when it begins a segment
 			agree(t, dir, want)
 		} else if err := Try(dir); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

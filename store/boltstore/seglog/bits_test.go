@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A bit of a segment that has changed costs one record, which is told: it is broken, or not there. All others are
-// given as they were put, once, whether the log is open by then or not, and whether there is a summary.
+// A flipped bit in a segment costs one record, which is reported: it is broken, or not there. All others are read as
+// they were put, once, whether or not the log was open by then, and whether or not there is a summary.
 func TestAnyBitDamaged(t *testing.T) {
 	for _, summarized := range []bool{false, true} {
 		dir := t.TempDir()
@@ -51,14 +51,14 @@ func TestAnyBitDamaged(t *testing.T) {
 	}
 }
 
-// checkTwoOfThree reads all there is, which should be two of the first three records, and what is told of the third.
+// checkTwoOfThree reads the whole log, which should give two of the first three records and report the third.
 func checkTwoOfThree(t *testing.T, what string, l *Log, tally *Tally) {
 	t.Helper()
 	given, broken, last := 0, 0, uint64(0)
 	_, err := l.Each(tally, 0, math.MaxInt64, func(f *Found) bool {
 		r := f.Record(f.Bytes())
 		if f.ID <= last || f.ID > 3 || string(r.Token) != "device" || r.Broken == nil && string(r.Body) != "{}" {
-			t.Errorf("%s: %+v is given behind %d", what, r, last)
+			t.Errorf("%s: got %+v after record %d", what, r, last)
 		}
 		if last = f.ID; r.Broken == nil {
 			given++
@@ -69,16 +69,16 @@ func checkTwoOfThree(t *testing.T, what string, l *Log, tally *Tally) {
 		return true
 	})
 	if err != nil || given != 2 || tally.Records.Load() != int64(given+broken) {
-		t.Errorf("%s: %d are given, %d broken, and %d count; error %v", what, given, broken, tally.Records.Load(), err)
+		t.Errorf("%s: %d are whole, %d broken, and %d are counted; error %v", what, given, broken, tally.Records.Load(), err)
 	}
 	pieces, kept := l.Broken()
-	if pieces != 1 && last == 3 || pieces > 0 && kept == "" { // the end may be what a process was writing
-		t.Errorf("%s: %d pieces are told, in %q", what, pieces, kept)
+	if pieces != 1 && last == 3 || pieces > 0 && kept == "" { // a damaged end may be an unfinished write
+		t.Errorf("%s: %d broken pieces are reported, in %q", what, pieces, kept)
 	}
 	os.Remove(kept)
 }
 
-// Two segments with the same IDs, neither of which has taken the other's place, are not opened: one of them would go.
+// A log with two segments of the same IDs, neither of which replaces the other, is not opened: one would be removed.
 func TestSameIDs(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := openLog(t, dir)
@@ -88,6 +88,6 @@ func TestSameIDs(t *testing.T) {
 	files[Name{first: 2, salt: l.Salt}.String()] = files[filepath.Base(l.current.path)]
 	l.Dir = files.write(t)
 	if _, err := Open(l.Config); err == nil || len(imageOf(t, l.Dir)) != len(files) {
-		t.Errorf("got error %v, and %d files of %d are left", err, len(imageOf(t, l.Dir)), len(files))
+		t.Errorf("got error %v, and %d files of %d are left; want all", err, len(imageOf(t, l.Dir)), len(files))
 	}
 }

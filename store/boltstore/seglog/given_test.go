@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What has become unreadable, and was not checked out then, is not there any more, though a
-// reader has read it before and comes with it now: it does not count.
+// A record that becomes unreadable while it is not checked out is gone, and does not count, even
+// if a reader has read it before and asks for it now.
 func TestUnreadableIsNotThere(t *testing.T) {
 	l, tally := openLog(t, t.TempDir())
 	first, second := put(t, l, tally, 1), put(t, l, tally, 2)
@@ -21,17 +21,17 @@ func TestUnreadableIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !l.Has(first.ID) || l.Has(second.ID) || !l.Has(third.ID) || tally.Records.Load() != 2 {
-		t.Errorf("there are %v, %v and %v, and %d count",
+		t.Errorf("there are: %v, %v and %v, and %d are counted; want the first and the third",
 			l.Has(first.ID), l.Has(second.ID), l.Has(third.ID), tally.Records.Load())
 	}
 	l.End(third)
 	if got := tally.Waiting.Load(); got != 1 {
-		t.Errorf("%d wait, want 1", got)
+		t.Errorf("%d records wait, want 1", got)
 	}
 }
 
-// An ID that was passed over is of no record: who has it in hand, as a Put has what could not be
-// written, does not have it count.
+// An ID that was passed over belongs to no record. It does not count even if it is checked out, as
+// what a Put could not write is.
 func TestPassedOverIsNotThere(t *testing.T) {
 	l, tally := openLog(t, t.TempDir())
 	first, third := put(t, l, tally, 1), put(t, l, tally, 3)
@@ -42,11 +42,11 @@ func TestPassedOverIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if l.Has(second.ID) || tally.Records.Load() != 1 {
-		t.Errorf("it is there: %v; %d count, want 1", l.Has(second.ID), tally.Records.Load())
+		t.Errorf("the second is there: %v; %d are counted, want 1", l.Has(second.ID), tally.Records.Load())
 	}
 }
 
-// What became unreadable while it was checked out has left when it is returned: it would wait for ever.
+// A record that became unreadable while it was checked out is gone once it is returned, or it would wait for ever.
 func TestUnreadableIsNotReturned(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		l, tally := openLog(t, t.TempDir())
@@ -65,14 +65,14 @@ func TestUnreadableIsNotReturned(t *testing.T) {
 		l.Return(first)
 		l.Return(second)
 		if !l.Has(first.ID) || l.Has(second.ID) || tally.Records.Load() != 2 || tally.Waiting.Load() != 1 {
-			t.Errorf("there are %v and %v; %d count, and %d wait; want the first, of two", l.Has(first.ID), l.Has(second.ID),
+			t.Errorf("there are: %v and %v; %d are counted, %d wait; want the first, 2 and 1", l.Has(first.ID), l.Has(second.ID),
 				tally.Records.Load(), tally.Waiting.Load())
 		}
 	}
 }
 
-// What became unreadable while it was checked out counts as long as it is, and not with the next
-// process, which would wait for it for ever: it is not in the segment any more.
+// A record that became unreadable while it was checked out counts as long as it is checked out. It
+// does not count in the next process, which would wait for it for ever: the segment no longer has it.
 func TestUnreadableIsNotSummed(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := openLog(t, dir)
@@ -87,16 +87,16 @@ func TestUnreadableIsNotSummed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := tally.Records.Load(); got != 3 {
-		t.Errorf("%d count, want 3", got)
+		t.Errorf("%d are counted, want 3", got)
 	}
-	checkThere(t, "behind a kill", imageOf(t, dir).write(t), []uint64{1, 3})
+	checkThere(t, "after a kill", imageOf(t, dir).write(t), []uint64{1, 3})
 	l.End(second)
 	if got := tally.Records.Load(); got != 2 {
-		t.Errorf("%d count at last, want 2", got)
+		t.Errorf("%d are counted at the end, want 2", got)
 	}
 }
 
-// What can be read again is not there again, and no reason to write its segment anew for ever.
+// A record that becomes readable again does not come back, and does not have its segment rewritten for ever.
 func TestReadableAgainIsNotKept(t *testing.T) {
 	l, tally := openLog(t, t.TempDir())
 	first := put(t, l, tally, 1)
@@ -115,7 +115,7 @@ func TestReadableAgainIsNotKept(t *testing.T) {
 	put(t, l, tally, 4)
 	cleanAll(t, l)
 	if got := there(t, l, tally); !slices.Equal(got, []uint64{3, 4}) || l.segments[0].dead() != 0 {
-		t.Errorf("there are %v, and %d bytes of no use", got, l.segments[0].dead())
+		t.Errorf("got records %v and %d dead bytes, want 3 and 4, and none", got, l.segments[0].dead())
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// there is the IDs of all records that a log has, as a reader finds them.
+// there returns the IDs of all whole records in a log, as a reader finds them.
 func there(t *testing.T, l *Log, tally *Tally) (ids []uint64) {
 	t.Helper()
 	_, err := l.Each(tally, 0, math.MaxInt64, func(f *Found) bool {
@@ -28,16 +28,16 @@ func there(t *testing.T, l *Log, tally *Tally) (ids []uint64) {
 	return ids
 }
 
-// checkThere opens the log in dir as a process that comes behind a crash, and compares.
+// checkThere opens the log in dir, as the process after a crash does, and compares the IDs in it with want.
 func checkThere(t *testing.T, what, dir string, want []uint64) {
 	t.Helper()
 	l, tally := openLog(t, dir)
 	if got := there(t, l, tally); !slices.Equal(got, want) || tally.Records.Load() != int64(len(want)) {
-		t.Errorf("%s: there are %v, and %d are counted; want %v", what, got, tally.Records.Load(), want)
+		t.Errorf("%s: got records %v, and %d are counted; want %v", what, got, tally.Records.Load(), want)
 	}
 }
 
-// image is the files of a directory, by names.
+// image is the files of a directory, by name.
 type image map[string][]byte
 
 func imageOf(t *testing.T, dir string) image {
@@ -66,7 +66,7 @@ func (files image) write(t *testing.T) (dir string) {
 	return dir
 }
 
-// A summary in which a bit has changed hides nothing, and takes no other segment away.
+// A summary with a flipped bit hides no record, and removes no other segment.
 func TestSummaryDamaged(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := openLog(t, dir)
@@ -92,7 +92,7 @@ func TestSummaryDamaged(t *testing.T) {
 	}
 }
 
-// Cleaning comes to its end though the counts of a segment are wrong, and sets them right.
+// Cleaning ends even if the counts of a segment are wrong, and corrects them.
 func TestCleanOfWrongCounts(t *testing.T) {
 	for name, wrong := range map[string]count{
 		"too few":  {Records: 1, Bytes: 1},
@@ -100,7 +100,7 @@ func TestCleanOfWrongCounts(t *testing.T) {
 		"too many": {Records: 100, Bytes: 1 << 20},
 		"below 0":  {Records: -1, Bytes: -1 << 20},
 	} {
-		for _, unknown := range []bool{false, true} { // there is a record of no line
+		for _, unknown := range []bool{false, true} { // the segment has records of no known name
 			t.Run(fmt.Sprint(name, unknown), func(t *testing.T) {
 				l, tally := openLog(t, t.TempDir())
 				all := []Out{put(t, l, tally, 1), put(t, l, tally, 2), put(t, l, tally, 3)}
@@ -113,7 +113,7 @@ func TestCleanOfWrongCounts(t *testing.T) {
 				}
 				for times := 0; l.Clean(2) || l.Clean(8); times++ {
 					if times > 3 {
-						t.Fatal("it is written anew again and again")
+						t.Fatal("the segment is rewritten again and again")
 					}
 				}
 				if unknown {
@@ -125,18 +125,18 @@ func TestCleanOfWrongCounts(t *testing.T) {
 				l.End(all[0])
 				l.End(all[1])
 				if name != "too many" && !l.Clean(2) {
-					t.Error("it is not written anew once most is done")
+					t.Error("the segment is not rewritten, though most of it is done")
 				}
 				if got := there(t, l, tally); !slices.Equal(got, []uint64{3, 4}) {
-					t.Errorf("there are %v", got)
+					t.Errorf("got records %v, want 3 and 4", got)
 				}
 			})
 		}
 	}
 }
 
-// What is damaged of a segment is counted when it is met, and not by each reader that begins
-// in the middle of it.
+// Damage in a segment is counted when a reader first meets it, and not again by each reader that
+// begins in the middle of the segment.
 func TestDamageIsCountedOnce(t *testing.T) {
 	l, tally := openLog(t, t.TempDir())
 	var at []int64
@@ -145,7 +145,7 @@ func TestDamageIsCountedOnce(t *testing.T) {
 		put(t, l, tally, id)
 	}
 	g := l.segments[0]
-	g.points = []waypoint{{4, at[3]}} // as in a segment that is long enough
+	g.points = []waypoint{{4, at[3]}} // as a long segment has them
 	f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestDamageIsCountedOnce(t *testing.T) {
 		fn(func(func(Out) bool) {})
 	}
 	if got := there(t, l, tally); !slices.Equal(got, []uint64{1, 2, 5, 6}) || counted != 1 {
-		t.Fatalf("there are %v, and it was counted %d times", got, counted)
+		t.Fatalf("got records %v, and the damage was counted %d times", got, counted)
 	}
 	for range 3 {
 		if _, err := l.Each(tally, 4, math.MaxInt64, func(*Found) bool { return true }); err != nil {
@@ -172,12 +172,12 @@ func TestDamageIsCountedOnce(t *testing.T) {
 		}
 	}
 	if broken, _ := l.Broken(); counted != 1 || broken != 2 || tally.Lost.Load() != 2 {
-		t.Errorf("it was counted %d times, with %d broken records, %d of the name", counted, broken, tally.Lost.Load())
+		t.Errorf("damage was counted %d times, with %d broken records, %d of the name", counted, broken, tally.Lost.Load())
 	}
 }
 
-// A crash during a write leaves any part of it, and anything behind that: what was written
-// before is there, whole, and nothing that was not written.
+// A crash during a write may leave any part of it, and anything behind that. What was written
+// before is there, whole, and nothing else is.
 func TestTornAnywhere(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := openLog(t, dir)
@@ -202,13 +202,13 @@ func TestTornAnywhere(t *testing.T) {
 			l, tally := openLog(t, files.write(t))
 			got, counted := there(t, l, tally), int(tally.Records.Load())
 			if !slices.Equal(got, ids[:want]) || counted < want || counted > want+1 { // one may be broken
-				t.Errorf("cut at %d, %s behind it: there are %v, and %d are counted; want %v", size, what, got, counted, ids[:want])
+				t.Errorf("cut at %d, %s behind it: got %v, and %d are counted; want %v", size, what, got, counted, ids[:want])
 			}
 		}
 	}
 }
 
-// sparse makes a log in dir of which one record in four is left, and gives the IDs of those that are.
+// sparse makes a log in dir in which one record in four is left, and returns their IDs.
 func sparse(t *testing.T, dir string) (l *Log, left []uint64) {
 	t.Helper()
 	l, tally := openLog(t, dir)
@@ -227,8 +227,8 @@ func sparse(t *testing.T, dir string) (l *Log, left []uint64) {
 	return l, append(left, 13)
 }
 
-// rewritten gives the segment that is new in after, and the files of before that are gone, sorted: .done,
-// .log and .sum of one segment after another.
+// rewritten returns the segment that is new in after, and the sorted names of the files of before that are
+// gone: .done, .log and .sum of one segment after another.
 func rewritten(t *testing.T, before, after image) (segment string, removed []string) {
 	t.Helper()
 	var added []string
@@ -247,19 +247,19 @@ func rewritten(t *testing.T, before, after image) (segment string, removed []str
 	}
 	slices.Sort(removed)
 	if segment == "" || len(removed) < 6 {
-		t.Fatalf("there came %v, there went %v", added, removed)
+		t.Fatalf("added: %v, removed: %v", added, removed)
 	}
 	return segment, removed
 }
 
-// A crash at any moment while segments are written anew leaves each record once: what is in
-// the log, in the old segments or in the new one.
+// A crash at any moment while segments are rewritten leaves each record once, in the old segments
+// or in the new one.
 func TestWrittenAnewAtAnyMoment(t *testing.T) {
 	dir := t.TempDir()
 	l, want := sparse(t, dir)
 	before := imageOf(t, dir)
 	if !l.Clean(2) {
-		t.Fatal("nothing is written anew")
+		t.Fatal("nothing was rewritten")
 	}
 	after := imageOf(t, dir)
 	to, removed := rewritten(t, before, after)
@@ -281,7 +281,7 @@ func TestWrittenAnewAtAnyMoment(t *testing.T) {
 		check(fmt.Sprintf("%d bytes of its summary", size))
 	}
 
-	// Then both get their names.
+	// Then both are renamed, first the summary.
 	delete(state, summary+newEnd)
 	state[summary] = after[summary]
 	check("its summary")
@@ -289,7 +289,7 @@ func TestWrittenAnewAtAnyMoment(t *testing.T) {
 	state[to] = part
 	check("both the old and the new")
 
-	// Then the old ones go, in any order: segments first, and what stands beside them.
+	// Then the old segments are removed, in any order, and then the files beside them.
 	for _, name := range removed {
 		state := maps.Clone(state)
 		delete(state, name)

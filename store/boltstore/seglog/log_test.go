@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// openLog is a log in dir with one name, of which nothing is checked out.
+// openLog opens a log in dir with one name and nothing checked out.
 func openLog(t *testing.T, dir string) (*Log, *Tally) {
 	t.Helper()
 	tally := &Tally{Name: "mail"}
@@ -40,7 +40,7 @@ func openLog(t *testing.T, dir string) (*Log, *Tally) {
 	return l, tally
 }
 
-// put appends a record of a name, which is checked out then.
+// put appends a record of tally's name, which is checked out then.
 func put(t *testing.T, l *Log, tally *Tally, id uint64) Out {
 	t.Helper()
 	r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: id, Token: []byte("device")}, Body: []byte("{}")}
@@ -53,7 +53,7 @@ func put(t *testing.T, l *Log, tally *Tally, id uint64) Out {
 	return Out{ID: id, Size: size, Tally: tally}
 }
 
-// What is done while its segment is written anew is done in the new one.
+// A record that is done while its segment is rewritten is done in the new one too.
 func TestDoneWhileWrittenAnew(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := openLog(t, dir)
@@ -72,12 +72,12 @@ func TestDoneWhileWrittenAnew(t *testing.T) {
 		t.Errorf("the first is there: %v, the second: %v", l.Has(first.ID), l.Has(second.ID))
 	}
 	if records, waiting := tally.Records.Load(), tally.Waiting.Load(); records != 1 || waiting != 0 {
-		t.Errorf("%d records are there, and %d wait; want one, that is checked out", records, waiting)
+		t.Errorf("%d records are there, and %d wait; want one, which is checked out", records, waiting)
 	}
 }
 
-// A segment with a summary is not read when the log is opened, unless something of it is
-// done; what became of a summary at a crash does no harm.
+// A segment with a summary is not read when the log is opened, unless some of its records are
+// done. A summary that a crash has damaged does no harm.
 func TestSummary(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(t *testing.T, log, summary string)
@@ -113,7 +113,7 @@ func TestSummary(t *testing.T) {
 			if err != nil || len(paths) != 1 {
 				t.Fatalf("%v, %v", paths, err)
 			}
-			// The second cannot be told any more by who reads.
+			// Damage the second record: the count then shows whether the segment is read.
 			f, err := os.OpenFile(paths[0], os.O_WRONLY, 0)
 			if err == nil {
 				_, err = f.WriteAt([]byte{0}, first.Size)
@@ -137,7 +137,7 @@ func cut(t *testing.T, path string, size int64) {
 	}
 }
 
-// A name is any bytes, as a topic in a certificate may be: it is the same when the log is opened again.
+// A name may be any bytes, as a topic in a certificate may, and is the same when the log is opened again.
 func TestSummaryKeepsAnyName(t *testing.T) {
 	for _, name := range []string{"mail", "mail\x00production\x00com.example.\xff", "\xff\xfe", "<&>\u2028", "\ufffd"} {
 		dir := t.TempDir()
@@ -160,8 +160,8 @@ func TestSummaryKeepsAnyName(t *testing.T) {
 	}
 }
 
-// An ID is not given twice: the last one may be of a record that was done, and left when its segment was written anew
-// before the end of the process.
+// An ID is not assigned twice, even if the record with the last one was done, and was dropped when its segment was
+// rewritten before the process ended.
 func TestLastIDOutlivesItsRecord(t *testing.T) {
 	for _, reopened := range []bool{false, true} {
 		dir := t.TempDir()
@@ -179,7 +179,7 @@ func TestLastIDOutlivesItsRecord(t *testing.T) {
 			l, _ = openLog(t, dir)
 		}
 		if !l.Clean(2) {
-			t.Fatal("nothing is written anew")
+			t.Fatal("nothing was rewritten")
 		}
 		if l, _ = openLog(t, dir); l.LastID() != 2 {
 			t.Errorf("the last ID is %d, want 2", l.LastID())
@@ -193,8 +193,8 @@ func TestLastIDOutlivesItsRecord(t *testing.T) {
 	}
 }
 
-// A reader may be in a file that another takes the place of: what was done before has left, and is done for it all the
-// same, however often that happens.
+// A reader may be in a file that is replaced meanwhile. What was done before is not in the new file, and is done for
+// that reader all the same, however often the file is replaced.
 func TestDoneForAReaderOfTheOldFile(t *testing.T) {
 	l, tally := openLog(t, t.TempDir())
 	var all []Out
@@ -209,7 +209,7 @@ func TestDoneForAReaderOfTheOldFile(t *testing.T) {
 			}
 		}
 		if !l.Clean(2) {
-			t.Fatal("nothing is written anew")
+			t.Fatal("nothing was rewritten")
 		}
 		for i, o := range all {
 			if got := l.Has(o.ID); got != (i >= n) {
@@ -222,7 +222,7 @@ func TestDoneForAReaderOfTheOldFile(t *testing.T) {
 	}
 }
 
-// What is about to be done altogether is not written anew first; what stays is, though a little of it goes now and then.
+// A segment that drains is not rewritten first. One that stays is, even if a little of it ends now and then.
 func TestCleanAtRest(t *testing.T) {
 	l, tally := openLog(t, t.TempDir())
 	var all []Out

@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-// refuse has whoever opens path be told EIO, by a link to a terminal that has hung up.
+// refuse makes opening path fail with EIO: it becomes a link to a terminal that has hung up.
 func refuse(t *testing.T, path string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -40,8 +40,8 @@ func refuse(t *testing.T, path string) {
 	}
 }
 
-// A file that the disk does not give is lost for this process, which goes on with others, and left for the
-// next one, to which the disk may give it.
+// A file that the disk fails to read is lost to this process, which goes on with the others. It is left in
+// place for the next process, which may be able to read it.
 func TestFileNotGiven(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := sparseLog(t, dir)
@@ -49,15 +49,15 @@ func TestFileNotGiven(t *testing.T) {
 	refuse(t, refused)
 	cleanAll(t, l)
 	if got := there(t, l, tally); !slices.Equal(got, []uint64{2, 8, 10}) || tally.Records.Load() != 3 {
-		t.Errorf("there are %v, and %d count", got, tally.Records.Load())
+		t.Errorf("got records %v, and %d are counted; want 2, 8 and 10", got, tally.Records.Load())
 	}
 	for _, g := range l.segments {
 		if !g.lost && g.dead() != 0 {
-			t.Errorf("%s is not written anew", g.path)
+			t.Errorf("%s was not rewritten", g.path)
 		}
 	}
 	if pieces, kept := l.Broken(); pieces != 1 || kept == "" {
-		t.Errorf("%d are told to be broken, in %q, want 1", pieces, kept)
+		t.Errorf("%d are reported as broken, in %q, want 1", pieces, kept)
 	}
 	if err := l.Flush(); err != nil || l.Segments() != 3 {
 		t.Errorf("got error %v and %d segments, want 3", err, l.Segments())

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// A file that was removed is lost, as a page that cannot be read is: what was in it is counted,
-// told, and no reader or cleaner stops at it. What is checked out counts as long as it is.
+// A file that was removed is lost, as a page that cannot be read is: its records are counted as
+// lost and reported, and no reader or cleaner stops at it. One that is checked out counts as long
+// as it is.
 func TestLostFile(t *testing.T) {
 	for name, at := range map[string]int{"the first": 0, "one between others": 1, "the current one": 3} {
 		t.Run(name, func(t *testing.T) {
@@ -27,10 +28,10 @@ func TestLostFile(t *testing.T) {
 			cleanAll(t, l)
 			want := slices.Delete(slices.Clone(ids), at, at+1)
 			if got := there(t, l, tally); !slices.Equal(got, want) || tally.Records.Load() != 4 {
-				t.Errorf("there are %v, and %d count, want %v and that which is checked out", got, tally.Records.Load(), want)
+				t.Errorf("got records %v, and %d are counted; want %v and the one checked out", got, tally.Records.Load(), want)
 			}
 			if pieces, kept := l.Broken(); pieces != 1 || kept == "" {
-				t.Errorf("%d are told to be broken, in %q, want 1", pieces, kept)
+				t.Errorf("%d are reported as broken, in %q, want 1", pieces, kept)
 			}
 			l.End(held)
 			out = func(func(Out) bool) {}
@@ -41,20 +42,20 @@ func TestLostFile(t *testing.T) {
 			}
 			want = append(want, 11)
 			if got := there(t, l, tally); !slices.Equal(got, want) || tally.Records.Load() != 4 {
-				t.Errorf("there are %v, and %d count, want %v", got, tally.Records.Load(), want)
+				t.Errorf("got records %v, and %d are counted; want %v", got, tally.Records.Load(), want)
 			}
 			for _, g := range l.segments {
 				if !exists(g.path) {
-					t.Errorf("%s is still a segment", g.path)
+					t.Errorf("%s is gone, but still a segment of the log", g.path)
 				}
 			}
-			checkThere(t, "behind a kill", imageOf(t, dir).write(t), want)
+			checkThere(t, "after a kill", imageOf(t, dir).write(t), want)
 		})
 	}
 }
 
-// What is away for a while is not lost: the whole directory, or a segment that has become another while a
-// reader was on its way to it.
+// What is missing for a while is not lost: the whole directory, or a segment that is replaced while a reader
+// is about to read it.
 func TestAwayIsNotLost(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := sparseLog(t, dir)
@@ -74,10 +75,10 @@ func TestAwayIsNotLost(t *testing.T) {
 	old := l.segments[0]
 	cleanAll(t, l)
 	if err := l.scan(old, 0, old.Size, nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got error %v of a segment whose place another has taken, want %v", err, fs.ErrNotExist)
+		t.Errorf("got error %v for a segment that was replaced, want %v", err, fs.ErrNotExist)
 	}
 	if got := there(t, l, tally); !slices.Equal(got, []uint64{2, 5, 8, 10}) {
-		t.Errorf("there are %v", got)
+		t.Errorf("got records %v", got)
 	}
 }
 
@@ -91,12 +92,12 @@ func TestPutBehindARemoval(t *testing.T) {
 	}
 	put(t, l, tally, 2)
 	if got := there(t, l, tally); !slices.Equal(got, []uint64{2}) {
-		t.Errorf("there are %v, want the second", got)
+		t.Errorf("got records %v, want the second", got)
 	}
-	checkThere(t, "behind a kill", imageOf(t, dir).write(t), []uint64{2})
+	checkThere(t, "after a kill", imageOf(t, dir).write(t), []uint64{2})
 }
 
-// A file in which nothing could be read when the log was opened may be removed as any other.
+// A file in which nothing could be read when the log was opened may be removed like any other.
 func TestLostFileOfNothing(t *testing.T) {
 	dir := t.TempDir()
 	l, tally := openLog(t, dir)
@@ -111,6 +112,6 @@ func TestLostFileOfNothing(t *testing.T) {
 		t.Error(err)
 	}
 	if got := there(t, nothing, tally); len(got) != 0 {
-		t.Errorf("there are %v", got)
+		t.Errorf("got records %v", got)
 	}
 }

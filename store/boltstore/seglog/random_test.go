@@ -19,14 +19,14 @@ import (
 type kept struct {
 	name    string
 	body    string
-	out     *Out // it is checked out
+	out     *Out // not nil: it is checked out
 	expires bool
-	doubted bool // it stands in a file that was damaged: it may be lost
+	doubted bool // its file was damaged: it may be lost
 }
 
 var modelNames = []string{"mail", "news\xff"}
 
-// logModel is a naive model of a log, and the log.
+// logModel is a naive model of a log, and the log itself.
 type logModel struct {
 	*rapid.T
 	dir     string
@@ -34,12 +34,12 @@ type logModel struct {
 	tallies map[string]*Tally
 	there   map[uint64]*kept
 	limbo   map[uint64]*kept // ended, but not durably
-	lost    map[uint64]*kept // by damage, of which the next process may know nothing
+	lost    map[uint64]*kept // by damage that the next process may not meet
 	last    uint64
 }
 
-// Whatever is put, ended, returned and cleaned, killed, removed and damaged, in whatever order: each record is
-// there until it ends, whole, and once, but for what the damage has hit.
+// Whatever is put, ended, returned, cleaned, killed, removed and damaged, in any order: each record is there,
+// whole and once, until it ends, unless damage has hit it.
 func TestRandomHistories(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &logModel{
@@ -77,7 +77,7 @@ func (m *logModel) must(err error) {
 	}
 }
 
-// open opens the log as a process that comes behind a kill: nothing is checked out.
+// open opens the log as the process after a kill does: nothing is checked out.
 func (m *logModel) open() {
 	m.tallies = make(map[string]*Tally)
 	for _, k := range m.there {
@@ -102,7 +102,7 @@ func (m *logModel) open() {
 				return false
 			}
 			if !k.expires {
-				m.Errorf("%d expires, which does not", f.ID)
+				m.Errorf("record %d expires, though it has no expiry", f.ID)
 			}
 			m.tallies[k.name].Waiting.Add(-1)
 			m.l.End(Out{ID: f.ID, Size: int64(f.Size), Tally: m.tallies[k.name]})
@@ -118,7 +118,7 @@ func (m *logModel) open() {
 	})
 	m.must(err)
 	if m.l.LastID() > m.last {
-		m.Errorf("the last ID is %d, and %d was given", m.l.LastID(), m.last)
+		m.Errorf("the last ID is %d, but only IDs up to %d were assigned", m.l.LastID(), m.last)
 	}
 }
 
@@ -134,7 +134,7 @@ func (m *logModel) put() {
 	var names []string
 	first := m.last + 1
 	for range rapid.IntRange(1, 8).Draw(m.T, "records") {
-		m.last += uint64(rapid.SampledFrom([]int{1, 1, 1, 2, 70}).Draw(m.T, "IDs")) // some go elsewhere
+		m.last += uint64(rapid.SampledFrom([]int{1, 1, 1, 2, 70}).Draw(m.T, "IDs")) // some IDs go elsewhere
 		r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: m.last, Token: []byte("device")}}
 		r.Body = fmt.Appendf(nil, "%d %0*d", r.ID, rapid.SampledFrom([]int{1, 100, 900}).Draw(m.T, "size"), 0)
 		if rapid.IntRange(0, 4).Draw(m.T, "expires") == 0 {
@@ -160,7 +160,7 @@ func (m *logModel) put() {
 	m.must(m.l.Commit(b))
 }
 
-// each reads what there is of a name, in its order, and fails the test if something is there that should not be.
+// each reads the records of a name, in order, and fails the test if one is there that should not be.
 func (m *logModel) each(name string, fn func(f *Found, k *kept)) {
 	last := uint64(0)
 	_, err := m.l.Each(m.tally(name), 0, math.MaxInt64, func(f *Found) bool {
@@ -170,9 +170,9 @@ func (m *logModel) each(name string, fn func(f *Found, k *kept)) {
 		k := m.there[f.ID]
 		switch r := f.Record(f.Bytes()); {
 		case k == nil || f.ID <= last || string(f.Name) != name:
-			m.Fatalf("%d of %q is there behind %d", f.ID, f.Name, last)
+			m.Fatalf("record %d of %q is there, after record %d", f.ID, f.Name, last)
 		case r.Broken != nil && !k.doubted, r.Broken == nil && string(r.Body) != k.body:
-			m.Fatalf("%d is %.30q, and broken: %v", f.ID, r.Body, r.Broken)
+			m.Fatalf("record %d is %.30q, and broken: %v", f.ID, r.Body, r.Broken)
 		}
 		last = f.ID
 		fn(f, k)
@@ -193,7 +193,7 @@ func (m *logModel) take() {
 	})
 }
 
-// let lets go of some that are checked out.
+// let does something with some of the records that are checked out.
 func (m *logModel) let(do func(id uint64, k *kept)) {
 	part := rapid.SampledFrom([]uint64{1, 2, 3}).Draw(m.T, "part")
 	for _, id := range slices.Sorted(maps.Keys(m.there)) {
@@ -224,12 +224,12 @@ func (m *logModel) clean() {
 	parts := rapid.SampledFrom([]int64{2, 8, 32}).Draw(m.T, "parts")
 	for times := 0; m.l.Clean(parts); times++ {
 		if times > 100 {
-			m.Fatal("it is cleaned again and again")
+			m.Fatal("cleaning does not end")
 		}
 	}
 }
 
-// check compares what is there, and counts, with what should.
+// check compares what is in the log, and the counts, with what should be.
 func (m *logModel) check() {
 	for _, name := range modelNames {
 		seen, out, lost := make(map[uint64]bool), 0, 0
@@ -240,14 +240,14 @@ func (m *logModel) check() {
 			case k.out != nil:
 				out++
 				if !seen[id] && !k.doubted {
-					m.Fatalf("%d is checked out, and lost", id)
+					m.Fatalf("record %d is lost while it is checked out", id)
 				}
 				if !seen[id] {
 					lost++
 				}
 			case seen[id]:
 			case !k.doubted:
-				m.Fatalf("%d is lost", id)
+				m.Fatalf("record %d is lost", id)
 			default:
 				m.lost[id] = k
 				delete(m.there, id)
@@ -255,7 +255,7 @@ func (m *logModel) check() {
 		}
 		t := m.tally(name)
 		if records := int(t.Records.Load()); records != len(seen)+lost || int(t.Waiting.Load()) != records-out {
-			m.Fatalf("%q: %d count, and %d wait; %d are there, and %d are checked out, of which %d are lost",
+			m.Fatalf("%q: %d are counted, and %d wait; %d are there, and %d are checked out, of which %d are lost",
 				name, records, t.Waiting.Load(), len(seen), out, lost)
 		}
 	}

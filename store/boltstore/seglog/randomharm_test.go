@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// damage changes a bit of a file.
+// damage flips a bit of a file.
 func (m *logModel) damage(path string) error {
 	b, err := os.ReadFile(path)
 	if len(b) == 0 {
@@ -18,7 +18,8 @@ func (m *logModel) damage(path string) error {
 	return os.WriteFile(path, b, 0o600)
 }
 
-// kill finds out what of that which had ended, not durably, is there again, and what the damage has hit.
+// kill opens the log anew, and finds out which records are back because they had not ended durably, and which ones
+// damage has hit.
 func (m *logModel) kill() {
 	m.l.Roll()
 	m.open()
@@ -42,7 +43,7 @@ func (m *logModel) kill() {
 	clear(m.limbo)
 }
 
-// harm does something to a segment, of which the model does not know what it has.
+// harm does something bad to a segment, and doubts all records that may be in it.
 func (m *logModel) harm(do func(path string) error) {
 	paths, err := filepath.Glob(filepath.Join(m.dir, "*"+segmentEnd))
 	m.must(err)

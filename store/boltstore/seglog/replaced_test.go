@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// A segment whose place another has taken, and that cannot be removed at once, goes before that
-// other one does: what is done does not come again.
+// A segment that was replaced, and could not be removed at once, is removed before its replacement
+// is: what is done does not come back.
 func TestReplacedSegmentThatStays(t *testing.T) {
 	for name, tt := range map[string]struct {
-		fail, mend func(l *Log, old, kept string) error // once renew has old open, and later
+		fail, mend func(l *Log, old, kept string) error // fail runs once renew has opened old, mend later
 	}{
 		"it cannot be removed": {
 			func(_ *Log, old, kept string) error {
@@ -46,25 +46,25 @@ func TestReplacedSegmentThatStays(t *testing.T) {
 			}}
 			l.DropExpired()
 			if !failing {
-				t.Fatal("it was not written anew")
+				t.Fatal("the segment was not rewritten")
 			}
 			l.End(second)
 			for range 2 {
 				if l.Flush() == nil {
-					t.Error("a Flush says nothing of what it cannot do")
+					t.Error("Flush does not report what it cannot do")
 				}
 			}
 			if err := tt.mend(l, old, kept); err != nil {
 				t.Fatal(err)
 			}
-			checkThere(t, "behind a kill", imageOf(t, dir).write(t), []uint64{3})
+			checkThere(t, "after a kill", imageOf(t, dir).write(t), []uint64{3})
 			if err := l.Flush(); err != nil {
 				t.Fatal(err)
 			}
 			if exists(old) || l.Segments() != 1 {
 				t.Errorf("%s is there: %v; %d segments", old, exists(old), l.Segments())
 			}
-			checkThere(t, "at last", imageOf(t, dir).write(t), []uint64{3})
+			checkThere(t, "at the end", imageOf(t, dir).write(t), []uint64{3})
 		})
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"apnsbridge/store"
 )
 
-// Whatever stands between two frames, they are found, and nothing else is: the salt
-// of a store is not known to those who send it something.
+// Whatever stands between two frames, they are found, and nothing else is: what is sent to
+// a store cannot pass for a frame, because the sender does not know the salt.
 func FuzzScan(f *testing.F) {
 	const salt = 77
 	record := func(id uint64) []byte {

@@ -14,8 +14,8 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// sparseLog is a log with three segments, of each of which the second of three records is left, that
-// have no room in one. Clean takes the first of them first, of which most is done.
+// sparseLog makes a log with three segments, in each of which the second of three records is left.
+// What is left does not fit into one segment. Clean begins with the first, of which most is done.
 func sparseLog(t *testing.T, dir string) (l *Log, tally *Tally) {
 	t.Helper()
 	l, tally = openLog(t, dir)
@@ -43,13 +43,13 @@ func cleanAll(t *testing.T, l *Log) {
 	t.Helper()
 	for times := 0; l.Clean(2); times++ {
 		if times > 20 {
-			t.Fatal("it is cleaned again and again")
+			t.Fatal("cleaning does not end")
 		}
 	}
 }
 
-// A segment that cannot be written anew keeps no other from that, is told once, and has its turn when
-// it can be read again.
+// A segment that cannot be rewritten does not keep others from it, is reported once, and is rewritten
+// once that is possible again.
 func TestCleanPassesOverWhatFails(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fail, mend func(path string) error // of the first segment
@@ -97,13 +97,13 @@ func TestCleanPassesOverWhatFails(t *testing.T) {
 				l.DropExpired()
 			}
 			if l.segments[0] != first || l.segments[1].dead() != 0 || l.segments[2].dead() != 0 {
-				t.Fatalf("there are %d segments, with %d, %d and %d bytes of no use", l.Segments(),
+				t.Fatalf("there are %d segments, with %d, %d and %d dead bytes", l.Segments(),
 					l.segments[0].dead(), l.segments[1].dead(), l.segments[2].dead())
 			}
 			now = now.Add(restTime)
 			cleanAll(t, l)
 			if pieces, kept := l.Broken(); pieces != tt.told || kept != "" != (tt.told > 0) || tt.told == 0 && failures != 2 {
-				t.Errorf("told %d times, in %q, and noted %d times", pieces, kept, failures)
+				t.Errorf("reported %d times, in %q, and noted %d times", pieces, kept, failures)
 			}
 			if err := tt.mend(first.path); err != nil {
 				t.Fatal(err)
@@ -111,17 +111,17 @@ func TestCleanPassesOverWhatFails(t *testing.T) {
 			now = now.Add(restTime)
 			cleanAll(t, l)
 			if got := l.segments[0].dead(); got != 0 {
-				t.Errorf("%d bytes are of no use when it could be read again", got)
+				t.Errorf("%d bytes are still dead, though the segment can be rewritten", got)
 			}
-			checkThere(t, "behind a kill", imageOf(t, dir).write(t), []uint64{2, 5, 8, 10})
+			checkThere(t, "after a kill", imageOf(t, dir).write(t), []uint64{2, 5, 8, 10})
 		})
 	}
 }
 
-// renewedPath is that of what takes the place of a segment of the first generation.
+// renewedPath returns the path of the segment that replaces the one at path, of the first generation.
 func renewedPath(path string) string { return strings.Replace(path, "-0-", "-1-", 1) }
 
-// On a disk that has no room for a run there is some for one of it, and that is tried again and again.
+// On a disk without room to rewrite a run of segments, they are rewritten one by one.
 func TestCleanOfAFullDisk(t *testing.T) {
 	disk := storetest.NewDisk(t, 16<<20)
 	l, tally := openLog(t, disk.Dir)
@@ -136,7 +136,7 @@ func TestCleanOfAFullDisk(t *testing.T) {
 		}
 	}
 	var left []uint64
-	for i := range uint64(8) { // of each 128 KiB are left, of half a MiB
+	for i := range uint64(8) { // 128 KiB are left of each half MiB
 		for k := range uint64(4) {
 			o := putSized(t, l, tally, 1+4*i+k, 128<<10)
 			if k == i%4 {
@@ -155,19 +155,19 @@ func TestCleanOfAFullDisk(t *testing.T) {
 	cleanAll(t, l)
 	for _, g := range l.segments {
 		if g.dead() != 0 || !g.restsUntil.IsZero() {
-			t.Errorf("%d bytes are of no use, and it rests until %v", g.dead(), g.restsUntil)
+			t.Errorf("a segment has %d dead bytes, and rests until %v", g.dead(), g.restsUntil)
 		}
 	}
 	if full == 0 {
 		t.Error("the disk was never full")
 	}
 	if got := there(t, l, tally); !slices.Equal(got, append(left, 100)) {
-		t.Errorf("there are %v", got)
+		t.Errorf("got records %v", got)
 	}
 	disk.Free()
 }
 
-// Who has used up a quota gets the room that was kept, as who has filled the disk.
+// The room that is kept is given up when a quota is used up, as when the disk is full.
 func TestRoomOfAQuota(t *testing.T) {
 	for _, why := range []error{syscall.ENOSPC, syscall.EDQUOT} {
 		l, tally := openLog(t, t.TempDir())
@@ -184,7 +184,7 @@ func TestRoomOfAQuota(t *testing.T) {
 	}
 }
 
-// putSized is put for a body of so many bytes.
+// putSized is put for a body of the given size.
 func putSized(t *testing.T, l *Log, tally *Tally, id uint64, size int) Out {
 	t.Helper()
 	r := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: id, Token: []byte("device")}, Body: make([]byte, size)}
@@ -197,8 +197,8 @@ func putSized(t *testing.T, l *Log, tally *Tally, id uint64, size int) Out {
 	return Out{ID: id, Size: bytes, Tally: tally}
 }
 
-// What cleaning does again and again ends because each time counts are set right: one record that ends
-// now and then has no whole segment written anew.
+// Cleaning that is repeated ends, because each time it corrects the counts: one record that ends now and
+// then does not have a whole segment rewritten.
 func TestCleanSetsCountsRight(t *testing.T) {
 	for name, wrong := range map[string]count{"too few": {45, 1}, "none": {}, "below 0": {-5, -1 << 20}} {
 		t.Run(name, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestCleanSetsCountsRight(t *testing.T) {
 				l.End(o)
 				for rounds, later := 0, true; later; rounds++ {
 					if rounds > 20 {
-						t.Fatal("it is to be looked at again and again")
+						t.Fatal("the segment is to be looked at again and again")
 					}
 					if err := l.Flush(); err != nil {
 						t.Fatal(err)
@@ -228,13 +228,13 @@ func TestCleanSetsCountsRight(t *testing.T) {
 							times++
 						}
 						if times > 3 {
-							t.Fatal("it is written anew again and again")
+							t.Fatal("the segment is rewritten again and again")
 						}
 					}
 				}
 			}
 			if got := tally.Records.Load(); got != 41 || times != 1 {
-				t.Errorf("%d are counted, want 41; it was written anew %d times, want once", got, times)
+				t.Errorf("%d are counted, want 41; the segment was rewritten %d times, want once", got, times)
 			}
 			if _, err := l.Each(tally, 0, math.MaxInt64, func(*Found) bool { return true }); err != nil {
 				t.Error(err)
