@@ -58,22 +58,22 @@ func TestPrefixesForgetTheOldest(t *testing.T) {
 	for i := range 2 * prefixBound {
 		find("bearer a", 100+i)
 		if find("bearer a", 1) != first {
-			t.Fatalf("what is in use was forgotten after %d others", i)
+			t.Fatalf("a prefix in use was forgotten after %d others", i)
 		}
 	}
 	if find("bearer a", 2) == second || len(p.list) != prefixBound {
-		t.Errorf("%d prefixes are kept, and the oldest; want %d", len(p.list), prefixBound)
+		t.Errorf("%d prefixes are kept, want %d without the oldest", len(p.list), prefixBound)
 	}
 	if find("bearer b", 1) == first || len(p.list) != 1 {
 		t.Errorf("%d prefixes are kept after the JWT was renewed, want 1", len(p.list))
 	}
 	if find("", 1); len(p.list) != 1 {
-		t.Errorf("%d prefixes", len(p.list))
+		t.Errorf("%d prefixes are kept without a JWT, want 1", len(p.list))
 	}
 }
 
-// The way of a push through an Upstream, without its connection, allocates
-// nothing, and the clock is read for all that go together and for all that come together.
+// A push through an Upstream, apart from its connection, allocates nothing. The clock is read once
+// for all that are sent together, and once for all that are answered together.
 func TestAllocs(t *testing.T) {
 	const count = 100
 	verdicts, readings := 0, 0
@@ -113,8 +113,8 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// A push whose request has ended is its owner's at once, even if half of its body
-// was still to be sent. The race detector sees who still reads it.
+// A push belongs to its owner as soon as its request has ended, even if half of its body was
+// still to be sent. The race detector finds a later read of it.
 func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{Windows: apnssim.Windows{Stream: 1000, Return: 150}})
 	const count = 50
@@ -142,7 +142,7 @@ func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
 	verdicts.Wait()
 	u.Close()
 	if late.Load() == 0 {
-		t.Error("no request ended before its body was out")
+		t.Error("no request ended before its body was sent")
 	}
 	for _, push := range sim.Received(0).Pushes {
 		if string(push.Payload) != payload {

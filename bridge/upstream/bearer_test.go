@@ -17,8 +17,8 @@ import (
 // noon is the beginning of a half hour.
 var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
-// issuedAt is the time of issue of an authorization header, whose signature is
-// verified by another implementation.
+// issuedAt returns the time of issue of the JWT in an authorization header, whose signature it
+// verifies with another implementation.
 func issuedAt(t *testing.T, header string) time.Time {
 	t.Helper()
 	var claims jwt.RegisteredClaims
@@ -34,8 +34,8 @@ func issuedAt(t *testing.T, header string) time.Time {
 	return claims.IssuedAt.UTC()
 }
 
-// ownCredential is one whose JWTs no other test has seen, nor the same one in its last run: the
-// bearers are the process's.
+// ownCredential returns a credential that no other test has used, nor an earlier run of the same
+// one: all of them share the bearers of the process.
 func ownCredential(t *testing.T) *Credential {
 	t.Helper()
 	c, err := NewTokenCredential(pki().TokenKey, fmt.Sprintf("OWN%07d", ownKeys.Add(1)), "DEF123GHIJ")
@@ -52,13 +52,13 @@ func newBearer(t *testing.T) *bearer {
 	return &bearer{key: c.key, keyID: c.keyID, teamID: c.teamID}
 }
 
-// A history of one key: what is shown when, and what APNs says of it.
+// TestBearer plays histories of one key: which JWT is shown when, and what APNs says of it.
 func TestBearer(t *testing.T) {
 	const m = time.Minute
 	type step struct {
 		at     time.Duration // since noon
 		renew  bool          // APNs calls the one in use expired
-		issued time.Duration // of the one shown then
+		issued time.Duration // when the JWT shown then was issued, since noon
 	}
 	for _, tt := range []struct {
 		name  string
@@ -84,15 +84,15 @@ func TestBearer(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := issuedAt(t, value); !got.Equal(noon.Add(s.issued)) {
-					t.Errorf("step %d, %v: of %v, want %v", i, s.at, got.Sub(noon), s.issued)
+					t.Errorf("step %d, %v: issued at %v, want %v", i, s.at, got.Sub(noon), s.issued)
 				}
 			}
 		})
 	}
 }
 
-// APNs calls the JWT of a new half hour one too many: that of the one before is kept until
-// the next begins, and is no reason to step back once more.
+// If APNs calls the JWT of a new half hour one too many, that of the half hour before is used
+// until the next begins. There is no second step back.
 func TestBearerStepsBack(t *testing.T) {
 	const m = time.Minute
 	b := newBearer(t)
@@ -103,29 +103,29 @@ func TestBearerStepsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := issuedAt(t, value); !got.Equal(noon.Add(want)) {
-			t.Errorf("at %v: of %v, want %v", at, got.Sub(noon), want)
+			t.Errorf("at %v: issued at %v, want %v", at, got.Sub(noon), want)
 		}
 		return value
 	}
 	refused := shown(31*m, 30*m)
-	for range 2 { // of two that were on their way with it
+	for range 2 { // two requests were on their way with it
 		if !b.stepBack(refused, noon.Add(31*m)) {
-			t.Error("there is no other")
+			t.Error("there is no other JWT to step back to")
 		}
 	}
 	if older := shown(31*m, 0); b.stepBack(older, noon.Add(32*m)) {
-		t.Error("there is an older one than the older")
+		t.Error("it steps back a second time")
 	}
 	shown(59*m, 0)
 	shown(60*m, 60*m)
 	if !b.renew(b.value, noon.Add(62*m)) || b.stepBack(b.value, noon.Add(63*m)) {
-		t.Error("what APNs made us mint is stepped back from")
+		t.Error("a JWT that APNs made us mint was not minted, or was stepped back from")
 	}
 }
 
-// The clocks of two nodes are minutes apart when a half hour begins: APNs hears of the key
-// by the JWT of the one before, and refuses the new one. What was refused goes with the
-// older one, and so does the rest.
+// The clocks of two nodes are minutes apart when a half hour begins: APNs still sees the key
+// with the JWT of the half hour before, and refuses the new one. What was refused is sent with
+// the older one, and so is the rest.
 func TestClocksApart(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}})
 	credential := ownCredential(t)
@@ -155,7 +155,7 @@ func TestClocksApart(t *testing.T) {
 	}
 }
 
-// Restarts and other machines show the same bytes.
+// Other processes and machines show the same JWT, to the byte.
 func TestBearerIsTheSameEverywhere(t *testing.T) {
 	seen := make(map[string]bool)
 	for i := range 20 {
@@ -170,7 +170,7 @@ func TestBearerIsTheSameEverywhere(t *testing.T) {
 	}
 }
 
-// What others have renewed is not renewed again, but reported.
+// What another goroutine has renewed is not renewed again; renew reports that there is another JWT.
 func TestBearerIsRenewedOnceForAll(t *testing.T) {
 	b := newBearer(t)
 	old, err := b.current(noon)
@@ -187,17 +187,17 @@ func TestBearerIsRenewedOnceForAll(t *testing.T) {
 	}
 	wg.Wait()
 	if got := issuedAt(t, b.value); !got.Equal(noon.Add(time.Minute)) {
-		t.Errorf("of %v", got)
+		t.Errorf("issued at %v, want a minute past noon", got)
 	}
 	if b.renew(b.value, noon.Add(2*time.Minute)) {
-		t.Error("another one within 20 minutes")
+		t.Error("another JWT was minted within 20 minutes")
 	}
 }
 
 // All apps with the same key have the same bearer, however its file is written,
 // and one that is used is not forgotten.
 func TestBearerOfAKey(t *testing.T) {
-	var all bearerSet // of no other test, nor of this one before
+	var all bearerSet // shared with no other test, nor with an earlier run of this one
 	now := time.Now()
 	read := func(p8, keyID string) *Credential {
 		c, err := NewTokenCredential([]byte(p8), keyID, "DEF123GHIJ")
@@ -217,7 +217,7 @@ func TestBearerOfAKey(t *testing.T) {
 	one.current(now.Add(bearerLife))
 	all.of(read(p8, "THREE"), now.Add(bearerLife+time.Minute))
 	if all.of(read(p8, "ONE"), now) != one {
-		t.Error("one in use was forgotten")
+		t.Error("a bearer in use was forgotten")
 	}
 	all.of(read(p8, "FOUR"), now.Add(3*bearerLife))
 	if got := len(all.all); got != 1 {
@@ -225,7 +225,7 @@ func TestBearerOfAKey(t *testing.T) {
 	}
 	c, err := certificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
 	if err != nil || all.of(c, now) != nil {
-		t.Errorf("a certificate has a bearer, or %v", err)
+		t.Errorf("a certificate has a bearer, or error %v", err)
 	}
 }
 
@@ -240,7 +240,7 @@ func TestJWTParts(t *testing.T) {
 }
 
 // Two apps with one key, a probe of it, and an app that comes after a reload show
-// one JWT: APNs allows one more in 20 minutes at most.
+// one JWT: APNs allows at most one more in 20 minutes.
 func TestOneKeyShowsOneJWT(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{KeyUpdates: &apnssim.RateLimit{Count: 1, Seconds: 1200}})
 	for range 3 {

@@ -11,9 +11,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// BenchmarkUpstream takes pushes over an Upstream to a simulator in the same
-// process, which has its part in all figures. 2,000 are always under way, as of
-// two busy providers.
+// BenchmarkUpstream sends pushes over an Upstream to a simulator in the same process, whose cost
+// is part of all figures. 2,000 are always under way, as from two busy providers.
 func BenchmarkUpstream(b *testing.B) {
 	certificate, err := pki().Server.TLS()
 	if err != nil {

@@ -34,7 +34,7 @@ func issue(t *testing.T, o devpki.ClientOptions) (devpki.Pair, any) {
 	return pair, cert.PrivateKey
 }
 
-// certificateCredential is for a file with one certificate, or with none that fits.
+// certificateCredential reads a file with one certificate. Where there are several, it chooses none.
 func certificateCredential(file []byte, password string) (*Credential, error) {
 	return NewCertificateCredential(file, password, time.Now(), func(*x509.Certificate) bool { return false })
 }
@@ -46,7 +46,7 @@ func pemBlock(kind string, der []byte, err error) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// encryptedPEM is how openssl rsa -des3 wrote keys for years.
+// encryptedPEM encrypts a key as openssl rsa -des3 did for years.
 func encryptedPEM(t *testing.T, key *rsa.PrivateKey, password string) []byte {
 	t.Helper()
 	//lint:ignore SA1019 old files are encrypted this way
@@ -58,7 +58,7 @@ func encryptedPEM(t *testing.T, key *rsa.PrivateKey, password string) []byte {
 	return pem.EncodeToMemory(block)
 }
 
-// Each kind of file opens a connection to APNs.
+// With a credential from each kind of file, APNs accepts a push.
 func TestCertificateCredentials(t *testing.T) {
 	rsaPair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
 	rsaKey := key.(*rsa.PrivateKey)
@@ -157,8 +157,7 @@ func TestCredentialFaults(t *testing.T) {
 	}
 }
 
-// What has nothing to show waits as if APNs could not be reached, and APNs hears
-// nothing of it.
+// With an unusable credential it is as if APNs could not be reached: no connection is opened.
 func TestUnusableCredential(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	reason := errors.New("it expired")
@@ -176,7 +175,7 @@ func TestUnusableCredential(t *testing.T) {
 	}
 }
 
-// The app of a certificate is its UID, else what its name has behind the colon.
+// The topic of a certificate is its UID, or else what stands behind the colon in its common name.
 func TestTopicOf(t *testing.T) {
 	for want, subject := range map[string]pkix.Name{
 		"com.example.mail": {CommonName: "Apple Push Services: com.example.chat", Names: []pkix.AttributeTypeAndValue{
@@ -190,7 +189,7 @@ func TestTopicOf(t *testing.T) {
 	}
 }
 
-// A certificate has a time, a token's key has none, and each is known by a digest.
+// A certificate has a time of validity, a token's key has none, and each has a digest of its own.
 func TestCredentialIsKnown(t *testing.T) {
 	token := tokenCredential(t)
 	pair, err := certificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
@@ -203,7 +202,7 @@ func TestCredentialIsKnown(t *testing.T) {
 	}
 	if err := pair.Check(leaf.NotBefore.Add(-time.Second)); err == nil ||
 		!strings.Contains(err.Error(), "not valid before") {
-		t.Errorf("before its time: %v", err)
+		t.Errorf("before it is valid: got error %v", err)
 	}
 	if token.Digest() == pair.Digest() || token.Digest() != tokenCredential(t).Digest() {
 		t.Error("the digests do not tell them apart")

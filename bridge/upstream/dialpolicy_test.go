@@ -11,7 +11,7 @@ func TestDialPolicy(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	type count = [connStates]int
 	full := func(o *dialPolicy, q *pushQueue) { o.delay.waited(start, q) }
-	// newOnes opens connections for those that want a new one, the last of them now.
+	// newOnes opens n fresh connections, an hour apart, the last of them now.
 	newOnes := func(n int) func(*dialPolicy, *pushQueue) {
 		return func(o *dialPolicy, q *pushQueue) {
 			for i := range n {
@@ -117,8 +117,8 @@ func TestDialPolicy(t *testing.T) {
 	}
 }
 
-// Whatever happens, connections are opened an interval apart and within their
-// number, and what is to be sent gets one.
+// Whatever happens, connections are opened at least an interval apart and within their limit, and
+// there is one for what is to be sent.
 func TestDialPolicyInAnyHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const interval = time.Second
@@ -183,7 +183,7 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 					t.Fatalf("connections: %v of %d", count, o.limit)
 				}
 				if none := count[serving]+count[aging]+count[connecting] == 0; none && (fresh || !q.empty()) && count[draining] < 2*o.limit && wait == 0 {
-					t.Fatal("what waits is forgotten")
+					t.Fatal("pushes wait, and no connection will be opened for them")
 				}
 				if wait < 0 || wait > max(maxFreshWait, maxPause*interval) {
 					t.Fatalf("wait %v", wait)

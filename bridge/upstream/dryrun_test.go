@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What is sent in a dry run is accepted, but for what is not to go, and comes back from
-// another goroutine: a lane sends under its lock.
+// In a dry run every push is accepted, unless Begin stops it. The answer comes from another
+// goroutine, because a lane sends under its lock.
 func TestDryRun(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	var mu sync.Mutex

@@ -9,7 +9,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// connections gives those that pushes came over, in their order.
+// connections returns the numbers of the connections that pushes came over, in order.
 func connections(sim *apnssim.Simulator) (numbers []int) {
 	for _, p := range sim.Received(0).Pushes {
 		numbers = append(numbers, p.Connection)
@@ -23,8 +23,8 @@ func fresh(number int) *Push {
 	return p
 }
 
-// A push that asks for a new connection gets one, and what is accepted there is
-// not sent over older ones any more.
+// A push that asks for a new connection gets one. Once it is accepted there, older connections are
+// not used any more.
 func TestFreshIsAccepted(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	g := newRig(t, sim, Limits{})
@@ -38,8 +38,8 @@ func TestFreshIsAccepted(t *testing.T) {
 	until(t, "the older are closed", func() bool { st := g.Stats(); return st.Connections == 1 && st.Leaving == 0 })
 }
 
-// One that is refused there leaves the others where they are. The next one takes
-// the place of the first.
+// If such a push is refused, the others stay on their connection. The next new connection takes
+// the place of the last new one.
 func TestFreshIsRefused(t *testing.T) {
 	t.Parallel()
 	const other = "com.example.other"
@@ -65,8 +65,8 @@ func TestFreshIsRefused(t *testing.T) {
 	}
 }
 
-// Those that come together share a new connection, also while another is dialled,
-// and others do not wait for it.
+// Pushes that ask for a new connection together share one, even while it is being dialled, and
+// others do not wait for it.
 func TestFreshTogether(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	g := newRig(t, sim, Limits{Connections: 1})
@@ -94,7 +94,7 @@ func TestFreshTogether(t *testing.T) {
 	}
 }
 
-// There is no new connection: they are told so, while the old one serves.
+// If there is no new connection, such a push is answered so, while the old one still serves.
 func TestFreshWithoutConnection(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	g := newRig(t, sim, Limits{})

@@ -13,8 +13,8 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// FuzzCertificateCredential: a file is a whole credential or an error in one
-// line, which never has the password.
+// FuzzCertificateCredential: a file gives a whole credential, or an error in one line that never
+// contains the password.
 func FuzzCertificateCredential(f *testing.F) {
 	pair, err := pki().Issue(devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
 	if err != nil {
@@ -51,7 +51,7 @@ func FuzzCertificateCredential(f *testing.F) {
 			if strings.Contains(text, "\n") {
 				t.Fatalf("error is %q", text)
 			}
-			// What is said with any password may have words of this one.
+			// An error that comes with any password may contain this one by chance.
 			if len(password) >= tellable && strings.Contains(text, password) {
 				if _, other := certificateCredential(file, "another "+password); other == nil || other.Error() != text {
 					t.Fatalf("error is %q", text)
@@ -66,7 +66,7 @@ func FuzzCertificateCredential(f *testing.F) {
 	})
 }
 
-// FuzzTokenCredential: a file is one P-256 key or an error in one line.
+// FuzzTokenCredential: a file gives one P-256 key, or an error in one line.
 func FuzzTokenCredential(f *testing.F) {
 	pair, err := pki().Issue(devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
 	if err != nil {
@@ -94,8 +94,8 @@ func FuzzTokenCredential(f *testing.F) {
 	})
 }
 
-// FuzzJudge: whatever an answer's body is, it is judged, and only what the table
-// knows is blamed on the provider or its token.
+// FuzzJudge: an answer is judged whatever its body is, and only what the table knows is blamed on
+// the provider or its token.
 func FuzzJudge(f *testing.F) {
 	for _, a := range answers {
 		f.Add(a.code, []byte(`{"reason":"`+a.reason+`"}`))

@@ -15,11 +15,11 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// marked is a number that the files of these tests have where it can be found.
+// marked is a number that is easily found in the files of these tests.
 const marked = 70_001
 
-// hugely puts a huge number in place of one that is number, which takes three bytes as
-// marked does, after place others of them. It reports false if there are not as many.
+// hugely replaces an occurrence of number, which takes three bytes as marked does, by a huge
+// number. It skips the first place occurrences, and reports false if there is no other.
 func hugely(der []byte, number, place int) bool {
 	old, _ := asn1.Marshal(number)
 	huge, _ := asn1.Marshal(1<<23 - 1) // as long
@@ -38,8 +38,8 @@ func hugely(der []byte, number, place int) bool {
 	return true
 }
 
-// refusedUnopened sees that a file is refused before its key is derived, in whatever
-// wrapping it comes.
+// refusedUnopened checks that a file is refused before its key is derived, as it is and in
+// base64.
 func refusedUnopened(t *testing.T, name string, file []byte, want string) {
 	t.Helper()
 	begin := time.Now()
@@ -52,13 +52,13 @@ func refusedUnopened(t *testing.T, name string, file []byte, want string) {
 			t.Errorf("%s, as a token's: got error %v", name, err)
 		}
 	}
-	if took := time.Since(begin); took > 10*time.Second { // nothing, on a machine that has nothing else to do
+	if took := time.Since(begin); took > 10*time.Second { // next to nothing, on an idle machine
 		t.Errorf("%s: took %v", name, took)
 	}
 }
 
-// Iterations without end are refused before the first of them, and those of
-// ordinary files done.
+// A file with a huge number of iterations is refused before the first of them, and an ordinary
+// file is opened.
 func TestHostileP12(t *testing.T) {
 	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
 	for name, encoder := range map[string]*pkcs12.Encoder{"legacy": pkcs12.LegacyDES, "modern": pkcs12.Modern2023} {
@@ -83,12 +83,12 @@ func TestHostileP12(t *testing.T) {
 	}
 }
 
-// The same for the other container that has a password.
+// TestHostilePKCS8 is TestHostileP12 for the other container that has a password.
 func TestHostilePKCS8(t *testing.T) {
 	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
 	for name, tt := range map[string]struct {
 		kdf  pkcs8.KDFOpts
-		huge int // what becomes huge once the file is made, for to make it takes as long as to open it; 0: nothing
+		huge int // the number that becomes huge once the file is made, as making it costs as much as opening; 0: none
 		want string
 	}{
 		"PBKDF2": {pkcs8.PBKDF2Opts{SaltSize: 8, IterationCount: marked,
@@ -126,7 +126,7 @@ func FuzzCost(f *testing.F) {
 	f.Fuzz(func(t *testing.T, der []byte) { checkCost(der) })
 }
 
-// What keys in one file take to open adds up, before the first of them is opened.
+// The cost of opening all keys in one file is added up before the first of them is opened.
 func TestHostileNumberOfKeys(t *testing.T) {
 	_, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.ECDSA})
 	der, err := pkcs8.MarshalPrivateKey(key, []byte("x"), &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: pkcs8.PBKDF2Opts{

@@ -21,7 +21,7 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// asUTF16 is how Notepad saves "Unicode".
+// asUTF16 encodes text as Notepad saves "Unicode".
 func asUTF16(text []byte, order binary.AppendByteOrder) []byte {
 	b := make([]byte, 0, 2+2*len(text))
 	for _, unit := range append([]uint16{0xfeff}, utf16.Encode([]rune(string(text)))...) {
@@ -30,7 +30,7 @@ func asUTF16(text []byte, order binary.AppendByteOrder) []byte {
 	return b
 }
 
-// edits are what editors, settings and programs make of a text.
+// edits are what editors, settings and programs do to a text.
 var edits = []struct {
 	name string
 	edit func([]byte) []byte
@@ -55,7 +55,7 @@ var edits = []struct {
 	{"base64 of all", func(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(b)) }},
 }
 
-// oneLine is what is left when line ends are taken for blanks.
+// oneLine turns line ends into blanks.
 func oneLine(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte(" ")) }
 
 func TestKeyFilesAsEditorsLeaveThem(t *testing.T) {
@@ -124,8 +124,8 @@ func TestKeyFilesAsEditorsLeaveThem(t *testing.T) {
 	}
 }
 
-// asAnother is an encrypted key that names another algorithm of PKCS #5 (RFC 8018,
-// appendix C), by the last two arcs of both.
+// asAnother has an encrypted key name another algorithm of PKCS #5 (RFC 8018, appendix C). The
+// arcs are the last two of the present one, and then of the other.
 func asAnother(der []byte, arcs ...byte) []byte {
 	pkcs := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d}
 	if arcs[0] == 5 {
@@ -135,7 +135,7 @@ func asAnother(der []byte, arcs ...byte) []byte {
 	return pemBlock("ENCRYPTED PRIVATE KEY", der, nil)
 }
 
-// Each wrong file is told by its name.
+// The error for a wrong file says what kind of file it is.
 func TestKeyFilesThatAreOthers(t *testing.T) {
 	pair, key := issue(t, devpki.ClientOptions{Topic: topic, Key: devpki.RSA})
 	encryptedDER, err := pkcs8.MarshalPrivateKey(key, []byte("secret"), nil)
@@ -230,8 +230,8 @@ func TestSeveralIdentities(t *testing.T) {
 	}
 }
 
-// Of certificates for one topic the one is taken that lasts longest of those that are good today: a renewal that begins
-// tomorrow may lie beside it.
+// Of several certificates for one topic, the one that lasts longest is taken, among those that are valid now: a renewal
+// that begins tomorrow may be in the same file.
 func TestSeveralOfOneTopic(t *testing.T) {
 	now := time.Now()
 	var file []byte
@@ -251,7 +251,7 @@ func TestSeveralOfOneTopic(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := c.Describe().Expires; !got.Equal(ends[want]) {
-			t.Errorf("got the one until %s, want %s, until %s", got, want, ends[want])
+			t.Errorf("got the certificate until %s, want the %s one, until %s", got, want, ends[want])
 		}
 	}
 }

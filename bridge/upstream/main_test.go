@@ -17,8 +17,8 @@ import (
 
 var long = flag.Bool("long", false, "run the long rounds")
 
-// TestMain has more tests run at a time than there are processors, unless it is said
-// how many: most of their time they wait.
+// TestMain runs more tests in parallel than there are processors, unless -parallel is given: most
+// of their time they wait.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 	goleak.VerifyTestMain(m)
@@ -31,7 +31,7 @@ const (
 
 var goodDevice = []byte{0xaa}
 
-// pki is made once: RSA keys take their time.
+// pki is made once: RSA keys take long to generate.
 var pki = sync.OnceValue(func() *devpki.PKI {
 	p, err := devpki.Create(topic)
 	if err != nil {

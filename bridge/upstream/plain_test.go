@@ -34,6 +34,6 @@ func TestPlain(t *testing.T) {
 		t.Errorf("%v is not io.EOF any more", err)
 	}
 	if Plain(nil) != nil {
-		t.Error("nothing has words")
+		t.Error("Plain(nil) is an error")
 	}
 }

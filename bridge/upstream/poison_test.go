@@ -7,8 +7,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// A few pushes that always get an answer that is the connection's own do not hold up
-// the others: until there is another connection, the one there is serves them.
+// A few pushes that always get an answer about the connection do not hold up the others: until
+// there is another connection, the present one serves them.
 func TestAnswersThatLeaveTheConnectionHoldUpNothing(t *testing.T) {
 	t.Parallel()
 	page := "<html>Bad Gateway</html>"
@@ -32,7 +32,7 @@ func TestAnswersThatLeaveTheConnectionHoldUpNothing(t *testing.T) {
 				t.Errorf("verdicts %v, want 20 accepted between 60 that fail", got)
 			}
 			if got := g.told(); len(got) > 0 {
-				t.Errorf("told %v", got)
+				t.Errorf("reported %v, want nothing", got)
 			}
 		})
 	}

@@ -94,7 +94,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// Trouble with a certificate may come as the end of the connection.
+// APNs may answer with a GOAWAY when it has trouble with a certificate.
 func TestProbeGoAway(t *testing.T) {
 	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
 		c.goAway("BadCertificateEnvironment")
@@ -109,7 +109,7 @@ func TestProbeGoAway(t *testing.T) {
 	}
 }
 
-// Where the answer has a date, it says how far this machine's clock is off.
+// If the answer has a date, Probe finds out how far this machine's clock is off.
 func TestProbeClock(t *testing.T) {
 	for _, off := range []time.Duration{0, 20 * time.Second, -20 * time.Second, 2 * time.Hour, -time.Hour,
 		400 * 24 * time.Hour} {
@@ -131,7 +131,7 @@ func TestProbeClock(t *testing.T) {
 				want = 0
 			}
 			if diff := ahead - want; diff.Abs() > 5*time.Second || (ahead == 0) != (want == 0) {
-				t.Errorf("it is %v ahead, want %v", ahead, want)
+				t.Errorf("the clock is %v ahead, want %v", ahead, want)
 			}
 			if err == nil || !strings.Contains(err.Error(), "that this machine's clock is right") {
 				t.Errorf("got %v", err)
@@ -140,10 +140,10 @@ func TestProbeClock(t *testing.T) {
 	}
 }
 
-// Where APNs cannot be reached, the sentence says why and what to do.
+// If APNs cannot be reached, the error says why, and what to do.
 func TestProbeUnreachable(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
-	const gone = "127.0.0.1:1" // a port of one that has closed is soon another's
+	const gone = "127.0.0.1:1" // the port of a closed listener may soon be another's
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +201,7 @@ func TestProbeUnreachable(t *testing.T) {
 	}
 }
 
-// A name that is not found is not tried for: that would ask the world's DNS.
+// A name that does not exist is not looked up here: that would ask the real DNS.
 func TestRemedyForDNS(t *testing.T) {
 	err := fmt.Errorf("dial: %w", &net.DNSError{Err: "no such host", Name: "nowhere.invalid", IsNotFound: true})
 	if got, want := adviceOn(err), "see to this machine's DNS, or correct the endpoint's name"; got != want {
@@ -209,8 +209,7 @@ func TestRemedyForDNS(t *testing.T) {
 	}
 }
 
-// listenTLS shakes hands with whoever comes, and ends the connection when the
-// client does.
+// listenTLS does the TLS handshake with every client, and ends a connection when the client does.
 func listenTLS(t *testing.T, config *tls.Config) (address string) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
@@ -237,7 +236,7 @@ func listenTLS(t *testing.T, config *tls.Config) (address string) {
 	return l.Addr().String()
 }
 
-// What is in the way of APNs is named with what to do about it.
+// The error names what is in the way of APNs, and what to do about it.
 func TestProbeRemedies(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	proxy, err := net.Listen("tcp", "127.0.0.1:0")

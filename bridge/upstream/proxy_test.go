@@ -20,8 +20,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// startProxy listens, over TLS if conf is set, and has answer see to each
-// connection. It ends with the test.
+// startProxy listens, over TLS if conf is set, and calls answer for each connection. It ends with
+// the test.
 func startProxy(t *testing.T, conf *tls.Config, answer func(net.Conn)) *url.URL {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -80,7 +80,7 @@ func serverTLS(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}}
 }
 
-// A proxy is spoken to as its URL says, and over TLS it has to prove itself.
+// A proxy is spoken to as its URL says, and over TLS its certificate is verified.
 func TestProxy(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("TLS %v", secure), func(t *testing.T) {
@@ -111,8 +111,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// Whatever a proxy says, and however long it takes: it is bounded, the sentence
-// says what to do, and never has the password.
+// Whatever a proxy says, and however long it takes: both are bounded, the error says what to do,
+// and never contains the password.
 func TestProxyAnswers(t *testing.T) {
 	flood := func(line string) func(net.Conn) {
 		return func(c net.Conn) {
@@ -123,7 +123,7 @@ func TestProxyAnswers(t *testing.T) {
 					return
 				}
 				if sent > 64<<20 {
-					t.Error("it takes 64 MiB")
+					t.Error("the proxy's answer was read for 64 MiB")
 					return
 				}
 			}
@@ -200,9 +200,8 @@ func wellSaid(t *testing.T, err error) {
 	}
 }
 
-// FuzzProxyAnswer: whatever a proxy answers, no more of it is read than is allowed,
-// only a 200 with nothing behind it is a tunnel, and what is said of all else is
-// one short line.
+// FuzzProxyAnswer: whatever a proxy answers, no more of it is read than is allowed, only a 200
+// with nothing behind it opens a tunnel, and the error for everything else is one short line.
 func FuzzProxyAnswer(f *testing.F) {
 	for _, text := range []string{
 		"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.0 200 Connection established\r\nVia: x\r\n\r\n", "HTTP/1.1 200\r\n\r\nmore",
@@ -228,7 +227,7 @@ func FuzzProxyAnswer(f *testing.F) {
 			return
 		}
 		if errors.Is(err, io.EOF) {
-			t.Fatalf("%v says nothing", err)
+			t.Fatalf("a bare %v says nothing", err)
 		}
 		wellSaid(t, err)
 	})

@@ -16,7 +16,7 @@ import (
 	"apnsbridge/bridge/h2conn"
 )
 
-// named is a target by name, which has the given addresses.
+// named returns a target whose name has the given addresses.
 func named(t *testing.T, sim *apnssim.Simulator, addresses ...string) (to *target, port string) {
 	t.Helper()
 	u, err := url.Parse(sim.URL())
@@ -60,8 +60,8 @@ func mute(t *testing.T, address string) {
 	})
 }
 
-// The first that has sent its SETTINGS is taken, wherever it stands; and what was
-// no good is tried last the next time.
+// The first address that sends its SETTINGS is taken, wherever it stands in the list. Those that
+// failed are tried last the next time.
 func TestRace(t *testing.T) {
 	const good = "127.0.0.1"
 	for _, tt := range []struct {
@@ -112,13 +112,13 @@ func TestRace(t *testing.T) {
 					order = append(order, a.Addr().String())
 				}
 				if !slices.Equal(order, tt.then) {
-					t.Errorf("the order is %v then, want %v", order, tt.then)
+					t.Errorf("the order next time is %v, want %v", order, tt.then)
 				}
 				if late == "" {
 					return
 				}
 				if try == 20 {
-					t.Fatalf("20 times, the last%s", late)
+					t.Fatalf("too late 20 times, the last%s", late)
 				}
 				to, _ = named(t, sim, tt.addresses...)
 			}
@@ -126,7 +126,7 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// When none is good, the error is that of the first, and nothing is left running.
+// When no address is good, the error is that of the first one, and nothing is left running.
 func TestRaceWithoutWinner(t *testing.T) {
 	to, port := named(t, startSim(t, apnssim.Scenario{}), "127.0.0.2", "127.0.0.3")
 	_, _, err := to.open(within(t), h2conn.Config{})
@@ -165,7 +165,7 @@ func TestLookUp(t *testing.T) {
 	}
 }
 
-// What was bad is good again after a while, and no name fills the memory.
+// A bad address is good again after a while, and no name can fill the memory with addresses.
 func TestAvoid(t *testing.T) {
 	to := new(target)
 	address := func(i int) netip.AddrPort {
@@ -175,7 +175,7 @@ func TestAvoid(t *testing.T) {
 		to.avoid(address(i), time.Now())
 	}
 	if n := len(to.addresses.bad); n > 8*maxAddresses {
-		t.Errorf("%d are remembered", n)
+		t.Errorf("%d addresses are remembered", n)
 	}
 	*to = target{}
 	to.avoid(address(1), time.Now().Add(-avoidFor))
@@ -186,7 +186,7 @@ func TestAvoid(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if len(to.addresses.bad) != 2 {
-		t.Errorf("%v are remembered", to.addresses.bad)
+		t.Errorf("%v are remembered, want two", to.addresses.bad)
 	}
 	var many []netip.AddrPort
 	for i := range 100 {

@@ -52,7 +52,7 @@ func newRig(t *testing.T, sim *apnssim.Simulator, limits Limits) *rig {
 	return openRig(t, Config{Endpoint: endpoint(sim), Credential: tokenCredential(t), Limits: limits})
 }
 
-// openRig opens an Upstream as c says, which is closed at the end of the test.
+// openRig opens an Upstream with the configuration c. It is closed at the end of the test.
 func openRig(t *testing.T, c Config) *rig {
 	g := &rig{t: t, verdicts: make(map[Class]int), reasons: make(map[string]int), done: make(chan struct{})}
 	c.App = "mail"
@@ -76,7 +76,7 @@ func begin(p *Push, now time.Time) bool {
 	return true
 }
 
-// take sends again what APNs has not looked at, and what nobody answered.
+// take counts a verdict. What APNs has not processed or not answered it sends again, unless once is set.
 func (g *rig) take(p *Push, v Verdict, _ time.Time) {
 	g.mu.Lock()
 	g.verdicts[v.Class]++
@@ -115,7 +115,7 @@ func (g *rig) send(all ...*Push) {
 	g.wait()
 }
 
-// hand sends pushes, for wait.
+// hand sends pushes; wait waits for their verdicts.
 func (g *rig) hand(all ...*Push) {
 	g.mu.Lock()
 	g.left, g.done = len(all), make(chan struct{})
@@ -142,7 +142,7 @@ func note(token []byte, payload string) *Push {
 	}}
 }
 
-// told gives the troubles there were, and forgets them.
+// told returns the troubles that were reported, and forgets them.
 func (g *rig) told() []Verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -162,8 +162,8 @@ func (g *rig) counted() map[Class]int {
 	return maps.Clone(g.verdicts)
 }
 
-// takeOlderJWT has the rig go on with the JWT of the half hour before: where APNs calls one too
-// many, there is none to go back to.
+// takeOlderJWT makes the rig go on with the JWT of the half hour before: should APNs call it one
+// too many, there is none to step back to.
 func (g *rig) takeOlderJWT() {
 	g.t.Helper()
 	now := time.Now()

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// server speaks HTTP/2 as a test says, frame by frame, with whoever comes. APNs
-// would not do most of it; something on the way does.
+// server speaks HTTP/2 with every client as a test tells it, frame by frame. APNs would not do
+// most of that; something on the way may.
 type server struct {
 	conns atomic.Int32
 	url   string
@@ -46,8 +46,8 @@ func (c *serverConn) goAway(reason string) {
 	c.WriteGoAway(0, http2.ErrCodeNo, []byte(`{"reason":"`+reason+`"}`))
 }
 
-// startServer calls complete for each request when its last byte has come; it
-// returns whether the connection goes on. The window is never given back.
+// startServer starts a server that calls complete for each request when its last byte has come.
+// complete reports whether the connection goes on. The server never sends a WINDOW_UPDATE.
 func startServer(t *testing.T, settings []http2.Setting, complete func(c *serverConn, stream uint32) bool) *server {
 	t.Helper()
 	certificate, err := pki().Server.TLS()

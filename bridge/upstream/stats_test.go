@@ -9,7 +9,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// The streams are those that APNs allows and the limit does, on all connections in use.
+// Streams counts those that both APNs and the limit allow, on all connections in use.
 func TestStreams(t *testing.T) {
 	for _, test := range []struct {
 		name               string
@@ -27,7 +27,7 @@ func TestStreams(t *testing.T) {
 			g.push(goodDevice, 1, hello)
 			until(t, "APNs has said what it allows", func() bool { return g.Stats().Streams == test.all })
 			g.send(fresh(1))
-			until(t, "so on one that takes the place of the first", func() bool {
+			until(t, "its successor has as many streams", func() bool {
 				st := g.Stats()
 				return st.Connections == 1 && st.Leaving == 0 && st.Streams == test.all
 			})
@@ -35,7 +35,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// Each figure is added up.
+// Add sums every field.
 func TestStatsAdd(t *testing.T) {
 	var one, sum Stats
 	fields := reflect.ValueOf(&one).Elem()
@@ -52,7 +52,7 @@ func TestStatsAdd(t *testing.T) {
 	}
 }
 
-// One that is retired ends its connections, and then has had nothing to do for a while.
+// A retired upstream ends its connections, and is idle from then on.
 func TestRetire(t *testing.T) {
 	g := newRig(t, startSim(t, apnssim.Scenario{}), Limits{})
 	g.push(goodDevice, 1, hello)
@@ -65,7 +65,7 @@ func TestRetire(t *testing.T) {
 	if st := g.Stats(); st.Connections+st.Leaving != 0 {
 		t.Errorf("%+v", st)
 	}
-	g.push(goodDevice, 1, hello) // by another goroutine, which has looked up the way before
+	g.push(goodDevice, 1, hello) // as a goroutine does that looked the upstream up before
 	if got := g.counted(); got[Accepted] != 2 {
 		t.Errorf("verdicts %v, want 2 accepted", got)
 	}

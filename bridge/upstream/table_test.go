@@ -8,8 +8,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// Each row of the table matters: without it, one of the checks that the table is
-// Apple's page fails. It runs alone, for it changes the table that all go by.
+// Each row of the table matters: without it, one of the checks fails that compare the table with
+// Apple's page. The test must not run in parallel with others, for it changes the table.
 func TestEachRowIsChecked(t *testing.T) {
 	wire := overTheWire(t)
 	if faults := tableFaults(wire); len(faults) > 0 {
@@ -20,17 +20,17 @@ func TestEachRowIsChecked(t *testing.T) {
 	for i, row := range whole {
 		useTable(slices.Delete(slices.Clone(whole), i, i+1))
 		if faults := tableFaults(wire); len(faults) == 0 {
-			t.Errorf("nobody notices that %d %q is missing", row.code, row.reason)
+			t.Errorf("no check notices that %d %q is missing", row.code, row.reason)
 		}
 	}
-	for i := range whole { // and what it says
+	for i := range whole { // and so does its class
 		other := slices.Clone(whole)
 		if other[i].class = Accepted; whole[i].class == Accepted {
 			other[i].class = Gone
 		}
 		useTable(other)
 		if faults := tableFaults(wire); len(faults) == 0 {
-			t.Errorf("nobody notices that %d %q has another class", whole[i].code, whole[i].reason)
+			t.Errorf("no check notices that %d %q has another class", whole[i].code, whole[i].reason)
 		}
 	}
 }
@@ -47,7 +47,7 @@ type wireAnswer struct {
 	class  Class // by the whole table
 }
 
-// overTheWire has the simulator say all that Apple's page has, to a device each.
+// overTheWire has the simulator give each reason on Apple's page, each to a device of its own.
 func overTheWire(t *testing.T) (all []wireAnswer) {
 	t.Helper()
 	var rules []apnssim.Rule
@@ -75,8 +75,8 @@ func overTheWire(t *testing.T) (all []wireAnswer) {
 	return all
 }
 
-// tableFaults compares the table with Apple's page: with what the simulator said, which
-// has all of it, and what is to become of that.
+// tableFaults compares the table with Apple's page: with what the simulator answered, which has
+// all of it, and with how that should be judged.
 func tableFaults(wire []wireAnswer) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	for _, w := range wire {

@@ -12,8 +12,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// What APNs says as it ends a connection, before the first answer or later, is
-// the verdict on those it does not look at, and told.
+// The reason that APNs gives in a GOAWAY, before the first answer or later, is the verdict on the
+// pushes that it does not process, and is reported.
 func TestGoAwayIsJudged(t *testing.T) {
 	for _, after := range []int{0, 5} {
 		for _, tt := range []struct {
@@ -50,17 +50,17 @@ func TestGoAwayIsJudged(t *testing.T) {
 					t.Errorf("verdicts %v, want %d accepted and %v", got, after, tt.class)
 				}
 				if tt.told {
-					until(t, "it is told", func() bool { return strings.Contains(fmt.Sprint(g.peek()), tt.reason) })
+					until(t, "the trouble is reported", func() bool { return strings.Contains(fmt.Sprint(g.peek()), tt.reason) })
 				}
 				if got := g.told(); (len(got) > 0) != tt.told || tt.told && got[0].Class != tt.class {
-					t.Errorf("told %v", got)
+					t.Errorf("reported %v", got)
 				}
 			})
 		}
 	}
 }
 
-// A reason that comes before the connection serves is told as well.
+// A reason that comes before the connection is in use is reported as well.
 func TestGoAwayInsteadOfSettings(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{GoAway: &apnssim.GoAway{Cause: apnssim.BadCertificateEnvironment}})
 	g := newRig(t, sim, Limits{})
@@ -71,11 +71,11 @@ func TestGoAwayInsteadOfSettings(t *testing.T) {
 			t.Errorf("got %+v", g.last)
 		}
 	}
-	until(t, "it is told", func() bool { return len(g.peek()) > 0 })
+	until(t, "the trouble is reported", func() bool { return len(g.peek()) > 0 })
 }
 
-// Connections that bring no answer, whatever the way, are no connections: the
-// fifth in a row is told as such, and they come further and further apart.
+// Connections that end without an answer, for whatever reason, are as good as none: the fifth in a
+// row is reported as such, and they are opened further and further apart.
 func TestConnectionsInVain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -115,7 +115,7 @@ func TestConnectionsInVain(t *testing.T) {
 			}
 			if !strings.Contains(g.last.Reason, tt.reason) || !strings.Contains(g.last.Remedy, tt.remedy) ||
 				strings.Contains(g.last.Remedy, "{") {
-				t.Errorf("the last is %+v, want %q in it", g.last, tt.reason)
+				t.Errorf("the last verdict is %+v, want %q in it", g.last, tt.reason)
 			}
 			// 50, 50, 100, 200 and 400 ms apart.
 			if took := time.Since(begin); took < 350*time.Millisecond || s.conns.Load() != maxVain {
@@ -125,7 +125,7 @@ func TestConnectionsInVain(t *testing.T) {
 	}
 }
 
-// What waits behind them does not wait for ever, and an answer ends the row.
+// What waits for a useful connection does not wait for ever, and an answer resets the count.
 func TestConnectionsInVainFailWhatWaits(t *testing.T) {
 	t.Parallel()
 	good := make(chan struct{})
@@ -156,11 +156,11 @@ func TestConnectionsInVainFailWhatWaits(t *testing.T) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.Upstream.vain != 0 {
-		t.Errorf("%d in a row after an answer", g.Upstream.vain)
+		t.Errorf("%d connections in vain are counted after an answer, want none", g.Upstream.vain)
 	}
 }
 
-// A connection has sent GOAWAY, and ends: what has come since then waits for the next one.
+// A connection that ends after its GOAWAY is not counted twice: what has come since waits for the next one.
 func TestConnectionInVainEndsOnce(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil, func(c *serverConn, stream uint32) bool { c.answer(stream, "200"); return true })
@@ -181,7 +181,7 @@ func TestConnectionInVainEndsOnce(t *testing.T) {
 	}
 }
 
-// Connections in vain say nothing of APNs while another brings answers.
+// Connections in vain prove nothing about APNs while another brings answers.
 func TestConnectionsInVainBesideAGoodOne(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
@@ -204,7 +204,7 @@ func TestConnectionsInVainBesideAGoodOne(t *testing.T) {
 	}
 }
 
-// An answer that is the connection's own has it left.
+// After an answer about the connection itself, that connection is left.
 func TestAnswersThatLeaveTheConnection(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -241,7 +241,7 @@ func TestAnswersThatLeaveTheConnection(t *testing.T) {
 				t.Errorf("%d connections, want %d", got, want)
 			}
 			if bearerAt(g) != first && time.Now().Truncate(bearerSlot).Equal(slot) { // else it is time for another
-				t.Error("another JWT")
+				t.Error("the JWT has changed")
 			}
 		})
 	}
@@ -255,8 +255,8 @@ func bearerAt(g *rig) string {
 	return value
 }
 
-// A server that never gives its window back is told, and its connections left: all
-// get through all the same.
+// If a server never gives its window back, that is reported, and its connections are left. All
+// pushes get through all the same.
 func TestWindowIsNeverGivenBack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil, func(c *serverConn, stream uint32) bool {
@@ -271,12 +271,12 @@ func TestWindowIsNeverGivenBack(t *testing.T) {
 		t.Errorf("verdicts %v, want %d accepted and nothing in doubt", got, count)
 	}
 	if got := g.told(); len(got) == 0 || got[0].Class != ServerError || !strings.Contains(got[0].Reason, "no room") {
-		t.Errorf("told %v", got)
+		t.Errorf("reported %v", got)
 	}
 }
 
-// APNs ends connections with too many errors. The good ones arrive all the same,
-// and connections come no faster than is allowed.
+// APNs ends connections with too many errors. The good pushes arrive all the same, and
+// connections are opened no faster than is allowed.
 func TestDisconnectsAfterErrors(t *testing.T) {
 	t.Parallel()
 	const count, interval = 500, 50 * time.Millisecond
@@ -290,18 +290,18 @@ func TestDisconnectsAfterErrors(t *testing.T) {
 	g.push(goodDevice, count, hello)
 	got, st := g.counted(), g.Stats()
 	if got[Accepted]+got[BadToken] != count || got[BadToken] < count/5 || got[NoAnswer]+got[NoConnection] != 0 || sim.Stats().Duplicates != 0 {
-		t.Errorf("verdicts %v, %d doubled", got, sim.Stats().Duplicates)
+		t.Errorf("verdicts %v, %d delivered twice", got, sim.Stats().Duplicates)
 	}
 	if most := uint64(time.Since(begin)/interval) + 1; st.Dials < 3 || st.Dials > most {
 		t.Errorf("%d connections, want 3 at least and %d at most", st.Dials, most)
 	}
 	if told := g.told(); len(told) > 0 {
-		t.Errorf("told %v", told)
+		t.Errorf("reported %v", told)
 	}
 }
 
-// What was refused is put right at APNs, which a connection never learns: the
-// first push on a new one is accepted, and then all others.
+// The cause of a refusal is put right at APNs, which an open connection never learns: the first
+// push on a new one is accepted, and then all others.
 func TestRecoveryNeedsANewConnection(t *testing.T) {
 	key := apnssim.Key{KeyID: "ABC123DEFG", TeamID: "DEF123GHIJ", PEM: string(pki().TokenKey)}
 	other := key
@@ -356,7 +356,7 @@ func TestEveryAnswerOverTheWire(t *testing.T) {
 				return j.code == status && j.body == said(string(reason))
 			})
 			if i < 0 {
-				t.Fatal("it is not said what is to become of it")
+				t.Fatal("there is no judgement for it")
 			}
 			want := judgements[i]
 			if g.last.Class != want.class || g.last.Code != status || g.last.Reason != string(reason) || g.last.Status != want.status {

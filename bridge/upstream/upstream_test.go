@@ -30,7 +30,7 @@ func TestUpstreamFollowsTheStreamLimit(t *testing.T) {
 			g.push(goodDevice, tt.pushes, hello)
 			got := g.counted()
 			if refused := got[BadToken]; got[Accepted]+refused != tt.pushes || refused == 0 || got[NoAnswer] != 0 {
-				t.Errorf("verdicts %v, want %d accepted and bad tokens, some of these", got, tt.pushes)
+				t.Errorf("verdicts %v, want %d accepted or bad tokens, and some of the latter", got, tt.pushes)
 			}
 			st := sim.Stats()
 			if st.OverLimit != 0 || st.Duplicates != 0 || st.Violations != 0 || st.PeakConnections > connections ||
@@ -38,13 +38,13 @@ func TestUpstreamFollowsTheStreamLimit(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 			if got[Unprocessed] != st.Refused {
-				t.Errorf("%d to be repeated, and %d refused by a limit that fell", got[Unprocessed], st.Refused)
+				t.Errorf("%d unprocessed, but %d streams were refused because the limit fell", got[Unprocessed], st.Refused)
 			}
 		})
 	}
 }
 
-// Connections end in order in the middle of many pushes, ten times.
+// Ten connections end with GOAWAY in the middle of many pushes.
 func TestUpstreamGoAway(t *testing.T) {
 	count, seldom := 10_000, 500
 	if *long {
@@ -62,7 +62,7 @@ func TestUpstreamGoAway(t *testing.T) {
 			g.push(goodDevice, count, hello)
 			got, st := g.counted(), sim.Stats()
 			if st.Accepted != count || got[Accepted] != count || st.Duplicates != 0 || st.Violations != 0 {
-				t.Errorf("%d accepted, %d of them told, %d doubled, %d violations; want %d and no others",
+				t.Errorf("%d accepted, %d of them reported, %d delivered twice, %d violations; want %d and no others",
 					st.Accepted, got[Accepted], st.Duplicates, st.Violations, count)
 			}
 			pool := g.Stats()
@@ -71,7 +71,7 @@ func TestUpstreamGoAway(t *testing.T) {
 			}
 			// The first of two frames is a warning, after which we open no stream.
 			if pool.Unsent == 0 && mode != apnssim.Double {
-				t.Error("nothing was above a last stream")
+				t.Error("no push was above the last stream of a GOAWAY")
 			}
 			if logged := strings.Count(g.said.String(), `"reason":"Shutdown"`); logged != times {
 				t.Errorf("the reason was logged %d times, want once for each connection", logged)
@@ -80,7 +80,7 @@ func TestUpstreamGoAway(t *testing.T) {
 	}
 }
 
-// Bytes in flight bound a connection, not its streams: so more are opened.
+// Where the window limits a connection, and not the number of streams, more connections are opened.
 func TestUpstreamGrowsByBytes(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Windows: apnssim.Windows{Stream: 2500, Return: 20}})
@@ -103,18 +103,18 @@ func TestUpstreamGrowsByBytes(t *testing.T) {
 	if st.PeakConnections != connections {
 		t.Errorf("%d connections at once, want %d", st.PeakConnections, connections)
 	}
-	// A body beyond the window waits on the wire; the others with us.
+	// One body may be half sent when the window is used up; the other pushes wait with us.
 	if most := 65_535/len(payload) + 1; st.PeakStreams > 2*most {
 		t.Errorf("%d streams at once, of which the window holds %d", st.PeakStreams, most)
 	}
 	for _, push := range sim.Received(0).Pushes {
 		if string(push.Payload) != payload {
-			t.Fatalf("a payload of %d bytes came as %d others", len(payload), len(push.Payload))
+			t.Fatalf("a payload of %d bytes arrived as %d other bytes", len(payload), len(push.Payload))
 		}
 	}
 }
 
-// A connection is replaced for its age while it works: nobody notices.
+// A connection is replaced because of its age while it is in use, and no push notices.
 func TestUpstreamRotates(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Jitter: 10}})
@@ -130,7 +130,7 @@ func TestUpstreamRotates(t *testing.T) {
 	}
 }
 
-// What no request can be made of is our fault, and stays with us.
+// A push of which no valid request can be made is our fault, and is not sent.
 func TestUpstreamHoldsWhatItCannotAsk(t *testing.T) {
 	sim := startSim(t, apnssim.Scenario{})
 	g := newRig(t, sim, Limits{})
@@ -144,8 +144,8 @@ func TestUpstreamHoldsWhatItCannotAsk(t *testing.T) {
 	}
 }
 
-// The sandbox names each push once more, which is logged beside its apns-id and
-// comes with the verdict.
+// The sandbox gives each push an apns-unique-id, which is logged beside its apns-id and comes with
+// the verdict.
 func TestUniqueID(t *testing.T) {
 	for _, environment := range []string{apnssim.Production, apnssim.Sandbox} {
 		sim := startSim(t, apnssim.Scenario{Environment: environment})
@@ -160,8 +160,8 @@ func TestUniqueID(t *testing.T) {
 	}
 }
 
-// What is sent to an upstream that is closed is answered before Send returns, unless Begin
-// finds another way for it.
+// A push that is sent to a closed upstream is answered before Send returns, unless Begin takes
+// care of it.
 func TestSendWhenClosed(t *testing.T) {
 	for _, goes := range []bool{true, false} {
 		begun, verdicts := 0, []Verdict(nil)

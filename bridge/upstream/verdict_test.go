@@ -10,7 +10,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// judgement is what is to become of an answer.
+// judgement is how an answer should be judged.
 type judgement struct {
 	code   int
 	body   string
@@ -19,8 +19,8 @@ type judgement struct {
 	leave  bool
 }
 
-// judgements are the verdicts on what APNs is known to say, told once more: the table
-// is the product, this is its purpose.
+// judgements are the verdicts on what APNs is known to say, written down a second time: the table
+// is the implementation, this is the specification.
 var judgements = []judgement{
 	{200, "", Accepted, 0, false},
 	{200, "<html>", Accepted, 0, false},
@@ -58,7 +58,7 @@ var judgements = []judgement{
 	{503, said("ServiceUnavailable"), ServerError, 0, false},
 	{503, said("Shutdown"), Unprocessed, 0, true},
 
-	// Words and statuses to come, and good words with another status.
+	// Reasons and statuses that may come, and known reasons with another status.
 	{400, said("SomethingNew"), Unknown, 0, false},
 	{400, said("Unregistered"), Unknown, 0, false},
 	{400, said("PayloadTooLarge"), Unknown, 0, false},
@@ -77,7 +77,7 @@ var judgements = []judgement{
 	{201, said("BadDeviceToken"), ServerError, 0, true},
 	{302, said("BadDeviceToken"), ServerError, 0, true},
 
-	// Not APNs.
+	// These answers are not from APNs.
 	{502, "<html>", ServerError, 0, true},
 	{403, "<html>", ServerError, 0, true},
 	{400, "", ServerError, 0, true},
@@ -90,7 +90,7 @@ var judgements = []judgement{
 	{400, ` {"timestamp":1, "other":[{}], "reason":"BadDeviceToken"} ` + "\n", BadToken, 8, false},
 }
 
-// said is the JSON of a word.
+// said returns the body of an answer with a reason.
 func said(word string) string { return `{"reason":"` + word + `"}` }
 
 func TestJudge(t *testing.T) {
@@ -113,8 +113,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Ten invented words for each status there is: none blames the provider or the
-// device, and none is taken for a delivery.
+// Ten invented reasons for each status: none blames the provider or the device, and none is taken
+// for a delivery.
 func TestJudgeInventedWords(t *testing.T) {
 	for code := 100; code < 600; code++ {
 		for i := range 10 {
@@ -135,8 +135,8 @@ func TestJudgeInventedWords(t *testing.T) {
 	}
 }
 
-// APNs' last words say something of what was asked only where everything else
-// would hear the same.
+// The reason in a GOAWAY is a verdict on the pushes under way only if any other push would get the
+// same one.
 func TestJudgeGoAway(t *testing.T) {
 	judged := map[string]Class{
 		"BadCertificate": CredentialRefused, "BadCertificateEnvironment": CredentialRefused,
@@ -167,7 +167,7 @@ func TestJudgeGoAway(t *testing.T) {
 	}
 }
 
-// A stranger's words are clipped, and cannot break a line.
+// Text from outside is clipped, and cannot break a line.
 func TestWordsAreClipped(t *testing.T) {
 	v := judge(400, []byte(`{"reason":"`+strings.Repeat(`a\n`, 1000)+`"}`))
 	if len(v.Reason) > maxWord+len("…") || strings.ContainsAny(v.Reason, "\n") {
@@ -178,8 +178,7 @@ func TestWordsAreClipped(t *testing.T) {
 	}
 }
 
-// The simulator says what the table knows, with the same statuses, and nothing
-// else.
+// The simulator has the reasons that the table knows, with the same statuses, and no others.
 func TestSimulatorSaysWhatTheTableKnows(t *testing.T) {
 	said := make(map[answerKey]bool)
 	for reason, status := range apnssim.Reasons() {

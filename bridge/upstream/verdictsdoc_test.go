@@ -109,8 +109,8 @@ func prefixed(reason string) string {
 	return " " + reason
 }
 
-// Every class has its words, and what an operator can do something about has
-// advice that names nothing in braces.
+// Every class has its texts. Every answer that an operator can do something about has advice, in
+// which nothing is left in braces.
 func TestAdvice(t *testing.T) {
 	for i, c := range classes[1:] {
 		if c.name == "" || c.sees == "" || c.then == "" {
@@ -123,7 +123,7 @@ func TestAdvice(t *testing.T) {
 		advice := q.Advice(v)
 		switch a.class {
 		case Accepted, BadToken, Gone, Refused:
-			continue // not the operator's
+			continue // nothing for the operator to do
 		}
 		if advice == "" || bytes.ContainsAny([]byte(advice), "{}\n") {
 			t.Errorf("%d %s: advice %q", a.code, a.reason, advice)

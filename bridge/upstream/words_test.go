@@ -8,7 +8,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// What a verdict is called where there is room for a word or a line. A stranger's words are no reason.
+// A verdict can be named in a word or in a line. Text from outside is not taken for a reason of APNs.
 func TestVerdictWords(t *testing.T) {
 	const after = 3 * time.Second
 	for _, tt := range []struct {
@@ -30,11 +30,11 @@ func TestVerdictWords(t *testing.T) {
 		}
 	}
 	if got := (Verdict{Reason: strings.Repeat("x", maxWords+1)}).Words(); len(got) != maxWords+len("…") {
-		t.Errorf("%d bytes of a stranger's words", len(got))
+		t.Errorf("got %d bytes of text from outside", len(got))
 	}
 }
 
-// The verdict of a word that was kept.
+// Refusal gives the verdict for a reason that was stored.
 func TestRefusal(t *testing.T) {
 	if v := Refusal("BadDeviceToken"); v.Class != BadToken || v.Code != 400 || v.Status != binproto.InvalidToken {
 		t.Errorf("%+v", v)
@@ -46,7 +46,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// What the operator can do depends on what the app is configured to be.
+// What the operator can do depends on how the app is configured.
 func TestAdviceOfTheApp(t *testing.T) {
 	pair, err := certificateCredential(append(pki().Client.CertPEM, pki().Client.KeyPEM...), "")
 	if err != nil {
@@ -77,7 +77,7 @@ func TestAdviceOfTheApp(t *testing.T) {
 	}
 }
 
-// What was asked about is named as far as it is known, and of a token its first bytes.
+// Says names what was asked about as far as it is known, and only the first bytes of a device token.
 func TestSays(t *testing.T) {
 	q := Question{Credential: tokenCredential(t), Environment: "sandbox", Topic: topic}
 	v := Verdict{Class: BadToken, Code: 400, Reason: "BadDeviceToken"}
