@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestMachineAllocs goes the way of a request and its response without network:
+// TestMachineAllocs takes a request and its response through the machine, without a network:
 // nothing is allocated.
 func TestMachineAllocs(t *testing.T) {
 	cfg := Config{Want: []string{"apns-id"}}.withDefaults()
@@ -55,9 +55,8 @@ func TestMachineAllocs(t *testing.T) {
 	}
 }
 
-// TestConnAllocs is a whole connection over TCP, to a server that allocates
-// nothing. What is left are some for each burst, and bursts are short on a busy
-// machine.
+// TestConnAllocs measures a whole connection over TCP, to a server that allocates nothing. What
+// is left are a few allocations for each burst, and bursts are short on a busy machine.
 func TestConnAllocs(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// BenchmarkSubmit, BenchmarkRoundTripper and BenchmarkStockTransport share a
-// server in the process that does next to nothing for an answer, so that the
-// client is what is measured. BenchmarkNginx has a real server outside.
+// BenchmarkSubmit, BenchmarkRoundTripper and BenchmarkStockTransport use the same kind of server
+// in this process, which does next to nothing for an answer, so that they measure the client.
+// BenchmarkNginx uses a real server in another process.
 
 func BenchmarkSubmit(b *testing.B) {
 	address := serveAnswers(b)

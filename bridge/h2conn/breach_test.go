@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestBreaches are what ends a connection, and what the server is told.
+// TestBreaches has the breaches of HTTP/2 that end a connection, each with the error code that the server gets.
 func TestBreaches(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -106,7 +106,7 @@ func TestBreaches(t *testing.T) {
 	}
 }
 
-// TestFlood asks for answers and does not read them.
+// TestFlood sends frames that have to be answered, and does not read the answers.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
@@ -116,7 +116,7 @@ func TestFlood(t *testing.T) {
 		sent := 0
 		for ; fr.WritePing(false, [8]byte{}) == nil; sent++ {
 			if sent == 1<<16 {
-				t.Fatal("the connection bears it")
+				t.Fatal("the connection does not end")
 			}
 			if _, err := c.State(); err != nil {
 				break

@@ -25,7 +25,7 @@ func TestCancel(t *testing.T) {
 		}
 		w.answer(3, ":status=200")
 		w.ended("/2 answered 200")
-		// A request may be sent again, and not while it is under way.
+		// A request may be sent again, but not while it is under way.
 		if n, err := w.c.Submit(reqs[:1]); n != 1 {
 			t.Fatal(err)
 		}
@@ -65,8 +65,8 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// deaf is a server that stops reading when told to: what we write then stays
-// with us.
+// deaf is a connection to a server that reads only when it is told to: each Write waits for a
+// value from hears.
 type deaf struct {
 	net.Conn
 	hears chan struct{}
@@ -87,7 +87,7 @@ func (d *deaf) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// onDeafWire is an open connection to a server that has stopped reading.
+// onDeafWire runs a test on an open connection to a server that has stopped reading.
 func onDeafWire(t *testing.T, test func(w *wire, fates map[string]Fate)) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
@@ -114,8 +114,8 @@ func onDeafWire(t *testing.T, test func(w *wire, fates map[string]Fate)) {
 	})
 }
 
-// TestLostBeforeWritten has one request in the hands of the network and others
-// in the buffer when the connection ends: only the first may have arrived.
+// TestLostBeforeWritten has one request handed to the network and others in the buffer when the
+// connection ends: only the first may have arrived.
 func TestLostBeforeWritten(t *testing.T) {
 	onDeafWire(t, func(w *wire, fates map[string]Fate) {
 		w.submit(0, "/handed")
@@ -135,8 +135,8 @@ func TestLostBeforeWritten(t *testing.T) {
 	})
 }
 
-// TestEndWhileCalledBack has the connection end while a callback runs: what
-// ended meanwhile is told before Done.
+// TestEndWhileCalledBack ends the connection while a callback runs: requests that end meanwhile
+// are handed back before Done is closed.
 func TestEndWhileCalledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
@@ -158,7 +158,7 @@ func TestEndWhileCalledBack(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-c.Done():
-			t.Error("Done while a callback runs")
+			t.Error("Done is closed while a callback runs")
 		default:
 		}
 		close(hold)

@@ -33,7 +33,7 @@ func ExampleConn_Submit() {
 	if err != nil {
 		panic(err)
 	}
-	var waiting []*h2conn.Request // of the callbacks alone, which never run at the same time
+	var waiting []*h2conn.Request // used by the callbacks only, which never run at the same time
 	for _, token := range []string{"0a0a", "dead", "0b0b"} {
 		waiting = append(waiting, &h2conn.Request{Prefix: prefix, Path: []byte("/3/device/" + token),
 			Body: []byte(`{"aps":{}}`)})

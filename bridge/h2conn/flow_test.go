@@ -30,7 +30,7 @@ func TestFlowControl(t *testing.T) {
 			w.submit(30000, "/1", "/2", "/3")
 			w.want("HEADERS 1 /1", "DATA 1 16384", "DATA 1 13616 end", "HEADERS 3 /2", "DATA 3 16384", "DATA 3 13616 end",
 				"HEADERS 5 /3", "DATA 5 5535")
-			w.room(0) // a request is better off with its owner
+			w.room(0) // a further request is better kept by its owner
 			w.fr.WriteWindowUpdate(0, 1000)
 			w.want("DATA 5 1000")
 			w.room(0)
@@ -54,13 +54,13 @@ func TestFlowControl(t *testing.T) {
 			w.submit(5535, "/2")
 			synctest.Wait()
 			before := w.rooms
-			bytes(0, 0) // and now it will be told
+			bytes(0, 0) // from now on it waits for a call of Room
 			w.fr.WriteWindowUpdate(0, 1<<20)
 			synctest.Wait()
 			if w.rooms != before+1 {
 				t.Errorf("Room was called %d times, want once", w.rooms-before)
 			}
-			bytes(80000, 998) // the buffer
+			bytes(80000, 998) // limited by the buffer
 			w.fr.WriteWindowUpdate(0, 1)
 			synctest.Wait()
 			if w.rooms != before+1 {
@@ -91,7 +91,7 @@ func TestFlowControl(t *testing.T) {
 			w.want("SETTINGS ack")
 			w.ended("/2 unprocessed")
 			if w.last != ErrLowered {
-				t.Errorf("because of %v", w.last)
+				t.Errorf("got reason %v, want ErrLowered", w.last)
 			}
 			w.answer(1, ":status=200")
 			w.ended("/1 answered 200")
@@ -100,7 +100,7 @@ func TestFlowControl(t *testing.T) {
 			w.fr.WriteRSTStream(5, http2.ErrCodeRefusedStream)
 			w.ended("/3 unprocessed")
 			if w.last == ErrLowered {
-				t.Error("the limit had fallen before")
+				t.Error("got reason ErrLowered, but the limit had fallen before")
 			}
 		})
 	})
@@ -127,7 +127,7 @@ func TestFlowControl(t *testing.T) {
 	})
 }
 
-// TestReceiveWindow sends more over the connection than its window, in pieces.
+// TestReceiveWindow has the server send more than the connection's window, in pieces.
 func TestReceiveWindow(t *testing.T) {
 	onOpenWire(t, Config{}, func(w *wire) {
 		given := 0
@@ -153,7 +153,7 @@ func TestReceiveWindow(t *testing.T) {
 	})
 }
 
-// TestDataOverWindow sends more than the windows allow.
+// TestDataOverWindow has the server send more than the windows allow.
 func TestDataOverWindow(t *testing.T) {
 	onOpenWire(t, Config{}, func(w *wire) {
 		w.submit(0, "/1")

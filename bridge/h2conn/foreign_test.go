@@ -20,8 +20,8 @@ import (
 	"crypto/x509"
 )
 
-// Two servers that share no code with x/net say whether we speak HTTP/2 or only
-// Go's. They are Debian's packages nginx and nghttp2-server.
+// Servers that share no code with x/net show whether we speak HTTP/2, or only what Go's
+// implementation accepts. They are in Debian's packages nginx, nghttp2-server and h2o.
 
 // foreign starts a program that serves HTTP/2 at the returned address.
 func foreign(t testing.TB, program string, arguments func(dir, address string) []string) (address string) {
@@ -130,7 +130,7 @@ func TestNginx(t *testing.T) {
 			if n, err := c.Submit([]*Request{r}); n != 1 {
 				t.Fatal(err)
 			}
-			// The response to a refused request carries headers only with "always".
+			// nginx adds headers to a response with status 400 only with "always".
 			want := fmt.Sprintf("400  POST localhost com.example.mail /tell/%d", i)
 			if s := receive(t, got); s != want {
 				t.Fatalf("got %q, want %q", s, want)
@@ -254,7 +254,7 @@ func TestDialNeedsHTTP2(t *testing.T) {
 	defer cancel()
 	_, err = Dial(ctx, ln.Addr().String(), Config{TLS: clientTLS()})
 	if err == nil || !strings.Contains(err.Error(), "does not speak HTTP/2") {
-		t.Errorf("got %v, want a sentence about HTTP/2", err)
+		t.Errorf("got %v, want an error about HTTP/2", err)
 	}
 	<-ended
 }

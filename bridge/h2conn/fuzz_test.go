@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// recital is a network connection whose other end has been recorded: a greeting,
-// then, once requests are under way, whatever comes, and the end.
+// recital is a network connection that plays back what a server sent: a greeting, then, once
+// requests are under way, the rest, and then the end.
 type recital struct {
 	greeting io.Reader
 	rest     io.Reader
@@ -41,8 +41,8 @@ func (r *recital) SetDeadline(time.Time) error      { return nil }
 func (r *recital) LocalAddr() net.Addr              { return nil }
 func (r *recital) RemoteAddr() net.Addr             { return nil }
 
-// FuzzServer is a server that sends anything. However odd: each request ends
-// once, the connection ends, and nothing grows over its bound.
+// FuzzServer plays a server that sends any bytes at all. Whatever they are, each request ends
+// once, the connection ends, and nothing grows beyond its bound.
 func FuzzServer(f *testing.F) {
 	seed := func(write func(fr *http2.Framer)) {
 		var b bytes.Buffer

@@ -18,7 +18,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestGoldenBytes has what goes over the wire, byte by byte.
+// TestGoldenBytes compares what goes over the wire, byte by byte.
 func TestGoldenBytes(t *testing.T) {
 	cfg := Config{}.withDefaults()
 	m := newMachine(&cfg)
@@ -64,7 +64,7 @@ func TestGoldenBytes(t *testing.T) {
 				00 07 61706e732d6964 01 37
 			000002 00 01 0000000`+string('3'+byte(2*id))+` 7b7d`)
 	}
-	// Two changes of the table's size stand before the next head, once.
+	// Two changes of the table's size are announced before the next head, and only there.
 	for _, size := range []uint32{0, 100} {
 		if err := m.takeSetting(http2.SettingHeaderTableSize, size); err != nil {
 			t.Fatal(err)
@@ -120,13 +120,13 @@ func TestIntegers(t *testing.T) {
 		}
 		for cut := range got {
 			if _, _, err := readInt(got[:cut], test.bits); err == nil {
-				t.Errorf("%x cut at %d is taken", got, cut)
+				t.Errorf("%x cut at %d is accepted", got, cut)
 			}
 		}
 	}
 }
 
-// TestStaticTable compares a few places with RFC 7541, appendix A.
+// TestStaticTable compares a few entries with RFC 7541, appendix A.
 func TestStaticTable(t *testing.T) {
 	for i, want := range map[int]staticField{
 		1: {[]byte(":authority"), nil}, 4: {[]byte(":path"), []byte("/")}, 8: {[]byte(":status"), []byte("200")},

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Debian's h2o goes on compressing though it is asked not to.
+// Debian's h2o goes on compressing headers even though it is asked not to.
 func TestH2O(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)

@@ -56,14 +56,13 @@ func TestHealth(t *testing.T) {
 		onOpenWire(t, Config{}, func(w *wire) {
 			w.fr.WritePing(false, [8]byte([]byte("whoareu?")))
 			w.want("PING ack whoareu?")
-			w.fr.WritePing(true, [8]byte{}) // of nothing
+			w.fr.WritePing(true, [8]byte{}) // answers no PING of ours
 			w.want()
 		})
 	})
 }
 
-// TestStuck has a server that says something every now and then, but reads
-// nothing.
+// TestStuck has a server that sends something every now and then, but reads nothing.
 func TestStuck(t *testing.T) {
 	onDeafWire(t, func(w *wire, fates map[string]Fate) {
 		w.submit(0, "/1")

@@ -38,13 +38,13 @@ func TestGoServer(t *testing.T) {
 	want := string(f.request().Body)
 	for body := range seen {
 		if body != want {
-			t.Fatalf("a body came as %q", body)
+			t.Fatalf("a body arrived as %q", body)
 		}
 	}
 }
 
-// counting is a server on frames that remembers what it has processed, and ends
-// its connections as badly as it may.
+// counting is a server that counts what it has processed, and ends its connections as badly as
+// HTTP/2 allows.
 type counting struct {
 	t      *testing.T
 	ln     net.Listener
@@ -71,8 +71,8 @@ func (s *counting) serve() {
 	}
 }
 
-// connection processes so many requests, says GOAWAY, and ignores what comes
-// above the last of them. Some it refuses.
+// connection processes the given number of requests, sends GOAWAY, and ignores streams above the
+// last of them. With refuses it also refuses some requests.
 func (s *counting) connection(nc net.Conn, after int, warned, refuses bool) {
 	r, w := bufio.NewReaderSize(nc, 64<<10), bufio.NewWriterSize(nc, 64<<10)
 	if _, err := r.Discard(len(http2.ClientPreface)); err != nil {
@@ -103,7 +103,7 @@ func (s *counting) connection(nc net.Conn, after int, warned, refuses bool) {
 				fr.WriteWindowUpdate(0, uint32(n))
 			}
 			if !f.StreamEnded() || after == 0 {
-				break // above the last: not looked at
+				break // above the last one: ignored
 			}
 			if refuses && id%7 == 0 {
 				fr.WriteRSTStream(id, http2.ErrCodeRefusedStream)
@@ -129,7 +129,7 @@ func (s *counting) connection(nc net.Conn, after int, warned, refuses bool) {
 	}
 }
 
-// repeater submits requests, and those again that were not processed, until all are answered.
+// repeater submits requests, and submits again those that were not processed, until all are answered.
 type repeater struct {
 	t     *testing.T
 	count int
@@ -148,7 +148,7 @@ func newRepeater(t *testing.T, count int) *repeater {
 	return p
 }
 
-// alone takes the lock for a callback. Callbacks come one at a time, so it is free.
+// alone takes the lock for a callback. It must be free, because callbacks come one at a time.
 func (p *repeater) alone() (leave func()) {
 	if !p.mu.TryLock() {
 		p.t.Error("two callbacks at once")
@@ -235,7 +235,7 @@ func TestGoAwayInTheMiddle(t *testing.T) {
 		}
 	}
 	if connections < 3 || p.repeated == 0 {
-		t.Errorf("%d connections, %d requests repeated: the test shows nothing", connections, p.repeated)
+		t.Errorf("%d connections, %d requests repeated: the test proves nothing", connections, p.repeated)
 	}
 	t.Logf("%d connections, %d requests repeated", connections, p.repeated)
 }

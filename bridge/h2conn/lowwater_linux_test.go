@@ -34,7 +34,7 @@ func TestLowWater(t *testing.T) {
 				t.Errorf("%s: the mark cannot be set", c.name)
 			}
 			c.far()
-			if c.want != nil { // from now on, for what was written
+			if c.want != nil { // counted from the write on
 				near.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 			}
 			return false

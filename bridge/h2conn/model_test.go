@@ -115,7 +115,7 @@ func (w *world) read(f http2.Frame) {
 	switch f := f.(type) {
 	case *http2.HeadersFrame:
 		if s := w.streams[id]; s == nil || s.body != nil || s.ended {
-			w.t.Fatalf("HEADERS on stream %d, which was not opened now", id)
+			w.t.Fatalf("HEADERS on stream %d, which was not just opened", id)
 		}
 		w.streams[id].ended = f.StreamEnded()
 		w.block = bytes.Clone(f.HeaderBlockFragment())
@@ -249,7 +249,7 @@ func (w *history) submit(t *rapid.T) {
 	w.collect()
 }
 
-// requests are what the connection's user does.
+// requests returns the actions of the connection's user.
 func (w *history) requests() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"submit":    w.submit,
@@ -267,7 +267,7 @@ func (w *history) requests() map[string]func(*rapid.T) {
 	}
 }
 
-// answers are how the server ends streams.
+// answers returns the actions with which the server ends streams.
 func (w *history) answers() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"answer": func(t *rapid.T) {
@@ -307,7 +307,7 @@ func (w *history) answers() map[string]func(*rapid.T) {
 	}
 }
 
-// settings are what the server sets, and the windows that it opens.
+// settings returns the actions with which the server changes settings and opens windows.
 func (w *history) settings() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"limit": func(t *rapid.T) {
@@ -393,12 +393,12 @@ func (w *history) finish(t *rapid.T) {
 		}
 	}
 	if !w.m.end(http2.ErrCodeNo, errEOF) || w.m.end(http2.ErrCodeNo, errEOF) {
-		t.Fatal("a connection ends once")
+		t.Fatal("a connection must end once, and only once")
 	}
 	w.collect()
 }
 
-// manyPrefixes are more than the cache and the table can hold.
+// manyPrefixes returns more prefixes than the cache and the table can hold.
 func manyPrefixes(t *testing.T) []*Prefix {
 	t.Helper()
 	prefixes := make([]*Prefix, 40)

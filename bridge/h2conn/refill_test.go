@@ -9,8 +9,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// Most streams wait for slow answers, and few are free: those are filled again,
-// however few they are. Only the first piece that is smaller than before waits.
+// Most streams wait for slow answers, and only a few become free: these are filled again, however
+// few they are. Only the first piece that is smaller than the ones before has to wait.
 func TestRefillBehindSlowStreams(t *testing.T) {
 	const streams, rounds = 1000, 20
 	paths := make([]string, streams)
@@ -48,14 +48,14 @@ func TestRefillBehindSlowStreams(t *testing.T) {
 	}
 }
 
-// called is how often Room was called.
+// called returns how often Room was called.
 func (w *wire) called() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.rooms
 }
 
-// Pieces become large again when answers do.
+// Pieces become large again when more streams become free at a time.
 func TestRefillGrowsAgain(t *testing.T) {
 	m := newMachine(&Config{MaxStreams: 100, WriteBytes: 1 << 20})
 	m.state = Open
@@ -85,7 +85,7 @@ func TestRefillGrowsAgain(t *testing.T) {
 // and everything it was asked. The connection is left all the same.
 func TestNoRoomForever(t *testing.T) {
 	const bound = 10 * time.Second
-	// spend uses up the window, and has everything answered.
+	// spend uses up the window, and answers everything.
 	spend := func(w *wire) {
 		w.submit(65535, "/1")
 		w.answer(1, ":status=200")

@@ -82,7 +82,7 @@ func TestRoundTrip(t *testing.T) {
 		req, _ := http.NewRequest("GET", base, nil)
 		req.Header["Bad Name"] = []string{"x"}
 		if _, err := c.RoundTripper().RoundTrip(req); err == nil {
-			t.Error("it was sent")
+			t.Error("the request was sent")
 		}
 	})
 	t.Run("300 callers on 3 streams", func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestRoundTripTimesOut(t *testing.T) {
 	})
 }
 
-// TestAPNs2 puts the connection under the client library as it is.
+// TestAPNs2 puts the connection beneath the unmodified client library apns2.
 func TestAPNs2(t *testing.T) {
 	address := serve(t, http.HTTP2Config{}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -27,7 +27,7 @@ const testPatience = 2 * time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// authority makes a certificate for localhost, signed by itself.
+// authority makes a self-signed certificate for localhost.
 var authority = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -111,8 +111,8 @@ func pushPrefix(t testing.TB, authority string) *Prefix {
 	return p
 }
 
-// feeder keeps a connection full until it has sent so many requests, and counts
-// how they end.
+// feeder keeps a connection full until it has sent a given number of requests, and counts how
+// they end.
 type feeder struct {
 	mu      sync.Mutex
 	prefix  *Prefix

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// compressor is a server's encoder that goes on compressing, whatever it was told.
+// compressor is the encoder of a server that goes on compressing, whatever it was told.
 type compressor struct {
 	b bytes.Buffer
 	e *hpack.Encoder
@@ -33,8 +33,8 @@ func (c *compressor) block(fields ...string) []byte {
 	return bytes.Clone(c.b.Bytes())
 }
 
-// Responses of a server that compresses are read, also behind those that nobody
-// waits for any more and those that are no good.
+// The responses of a server that compresses are read correctly, even behind others that nobody
+// waits for any more or that are malformed.
 func TestServerThatCompresses(t *testing.T) {
 	onOpenWire(t, Config{}, func(w *wire) {
 		c := newCompressor()
@@ -51,10 +51,10 @@ func TestServerThatCompresses(t *testing.T) {
 		w.ended("/0 answered 418 id=one")
 		answer(3, ":status=418", "apns-id=one", "server=h2o") // all from the table
 		w.ended("/1 answered 418 id=one")
-		answer(3, ":status=419", "apns-id=two") // of one that has ended
+		answer(3, ":status=419", "apns-id=two") // for a request that has ended
 		answer(5, ":status=419", "apns-id=two")
 		w.ended("/2 answered 419 id=two")
-		answer(7, "apns-id=three", ":status=420", "x=y") // malformed, and what is behind counts
+		answer(7, "apns-id=three", ":status=420", "x=y") // malformed, but what is behind the fault still goes into the table
 		w.ended("/3 malformed")
 		answer(9, ":status=420", "apns-id=three", "x=y")
 		w.ended("/4 answered 420 id=three")
@@ -62,7 +62,7 @@ func TestServerThatCompresses(t *testing.T) {
 		w.ended("/5 malformed")
 		answer(13, ":status=420", "b=c", "apns-id=four")
 		w.ended("/6 answered 420 id=four")
-		c.e.SetMaxDynamicTableSize(0) // at last
+		c.e.SetMaxDynamicTableSize(0) // it obeys at last
 		answer(15, ":status=420", "apns-id=four")
 		w.ended("/7 answered 420 id=four")
 		if table := &w.c.m.fields.table; table.max != 0 || len(table.fields) != 0 || table.size != 0 {
@@ -71,8 +71,8 @@ func TestServerThatCompresses(t *testing.T) {
 	})
 }
 
-// A server that keeps to the table of size 0 leaves no state behind, though it
-// would have things put into it.
+// A server that keeps to a table of size 0 leaves no state behind, even if it asks for fields to
+// be put into the table.
 func TestNoTableIsKept(t *testing.T) {
 	onOpenWire(t, Config{}, func(w *wire) {
 		w.submit(0, "/1", "/2")
@@ -86,7 +86,7 @@ func TestNoTableIsKept(t *testing.T) {
 	})
 }
 
-// Fields are read as the hpack package reads them, whatever their history.
+// Fields are read as the hpack package reads them, whatever came before.
 func TestTableInAnyHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCompressor()
@@ -137,7 +137,7 @@ func TestTableInAnyHistory(t *testing.T) {
 	})
 }
 
-// Fields may be as long as was announced, in whatever code.
+// Fields may be as long as was announced, however they are encoded.
 func TestFieldsUpToTheBound(t *testing.T) {
 	const bound = 16 << 10
 	size := func(value int) int { return len(":status200") + fieldOverhead + len("a") + value + fieldOverhead }

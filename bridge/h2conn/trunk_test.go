@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// tcpPair is both ends of a connection.
+// tcpPair returns both ends of a TCP connection.
 func tcpPair(t *testing.T) (near, far net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -25,8 +25,8 @@ func tcpPair(t *testing.T) (near, far net.Conn) {
 	return near, far
 }
 
-// TestPatience has fewer bytes come than are worth waiting for: they are read all
-// the same, when patience is over or the connection ends.
+// TestPatience sends fewer bytes than are worth waiting for: they are read all the same, when
+// patience is over or the connection ends.
 func TestPatience(t *testing.T) {
 	near, far := tcpPair(t)
 	trunk := newTrunk(near, 64<<10)
@@ -56,7 +56,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// TestWorthwhile asks for patience only where many answers are due.
+// TestWorthwhile: patience is worthwhile only where many answers are due.
 func TestWorthwhile(t *testing.T) {
 	for _, c := range []struct {
 		open     int

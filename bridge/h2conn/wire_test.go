@@ -15,7 +15,7 @@ import (
 )
 
 // wire is a connection to a server that does what a test says, frame by frame,
-// in a synctest bubble: got and ended wait until nothing moves any more.
+// in a synctest bubble: want and ended wait until nothing moves any more.
 type wire struct {
 	t     *testing.T
 	c     *Conn
@@ -61,7 +61,7 @@ func onWire(t *testing.T, cfg Config, test func(w *wire)) {
 	})
 }
 
-// onOpenWire has SETTINGS exchanged too.
+// onOpenWire runs a test on a connection that has exchanged SETTINGS too.
 func onOpenWire(t *testing.T, cfg Config, test func(w *wire)) {
 	t.Helper()
 	onWire(t, cfg, func(w *wire) {
@@ -215,7 +215,7 @@ var wirePrefix = func() *Prefix {
 	return p
 }()
 
-// submit sends one request for each path, all with a body of so many bytes.
+// submit sends one request for each path, each with a body of the given size.
 func (w *wire) submit(body int, paths ...string) []*Request {
 	w.t.Helper()
 	var reqs []*Request
@@ -239,7 +239,7 @@ func (w *wire) headers(id uint32, fields ...string) {
 	w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields...), EndHeaders: true})
 }
 
-// block encodes name=value pairs as a server does that has no table.
+// block encodes name=value pairs as a server does without a dynamic table.
 func block(fields ...string) []byte {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)
