@@ -22,7 +22,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// Other people's clients of APNs find in the simulator what they know.
+// Clients for APNs by others work with the simulator as they do with APNs.
 func TestAPNs2(t *testing.T) {
 	sim, err := apnssim.Start(apnssim.Config{})
 	if err != nil {

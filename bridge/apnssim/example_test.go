@@ -10,10 +10,10 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// A scenario as it stands in a file for the sim command, or in POST /scenario:
-// answers after 20 to 25 ms, a tenth of the pushes to tokens that begin with c0
-// fail twice at most, one stream until the first push is accepted, and three
-// connections are asked to leave after 1000 requests each.
+// A scenario as it stands in a file for the sim command, or in POST /scenario. Among other things,
+// answers come after 20 to 25 ms; a tenth of the pushes to tokens that begin with c0 fail, but two
+// at most; there is one stream until the first push is accepted; and three connections get a GOAWAY
+// after 1000 requests each.
 func ExampleParseScenario() {
 	s, err := apnssim.ParseScenario([]byte(`{
 		"seed": 7,
@@ -40,8 +40,8 @@ func ExampleParseScenario() {
 	// apnssim: scenario: goaway: mode "rude" is none of graceful, double, abrupt, cut
 }
 
-// A push as a provider of today makes it, and what the simulator remembers of it. A test
-// has an easier way in with New.
+// Pushes as a provider sends them over HTTP/2, and what the simulator remembers of them. A test
+// has an easier way in: Start with an empty Config, and Simulator.Client.
 func ExampleStart() {
 	pki, err := devpki.Create("com.example.mail")
 	if err != nil {

@@ -76,7 +76,7 @@ func FuzzFrames(f *testing.F) {
 		conn.Close()
 		wait(t, sim, func(s Stats) bool { return s.OpenConnections == 0 })
 		if s := sim.Stats(); s.Streams != 0 {
-			t.Errorf("%d streams are left of %x", s.Streams, frames)
+			t.Errorf("%d streams are left after %x", s.Streams, frames)
 		}
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// The limit follows the verdicts: low at first, full after an acceptance, low
-// again after a rejection, unmoved by trouble of APNs' own.
+// The stream limit follows the verdicts: it is low at first, full after an acceptance, low again
+// after a rejection, and does not change with trouble of APNs' own.
 func TestThrottle(t *testing.T) {
 	sim := start(t, Scenario{
 		Throttle:             &Throttle{},
@@ -36,7 +36,7 @@ func TestThrottle(t *testing.T) {
 			EndHeaders: true}))
 		c.check(c.framer.WriteData(id, true, []byte("{}")))
 		c.answer(id)
-		c.ping() // SETTINGS stand before its answer
+		c.ping() // SETTINGS come before its answer
 		if got := c.settings[http2.SettingMaxConcurrentStreams]; got != step.limit {
 			t.Errorf("stream %d, token %q: got a limit of %d, want %d", id, step.token, got, step.limit)
 		}
@@ -47,7 +47,7 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
-// A connection with too many errors ends in order. Devices that are gone are none.
+// A connection with too many errors ends with GOAWAY. Devices that are gone are no errors.
 func TestErrorLimit(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -78,8 +78,7 @@ func TestErrorLimit(t *testing.T) {
 	}
 }
 
-// Trouble with a certificate is told as the connection ends, for all that was
-// asked on it.
+// Trouble with a certificate is told by a GOAWAY, for all requests on the connection.
 func TestCertificateGoAway(t *testing.T) {
 	sim := start(t, Scenario{CertificateGoAway: true, Reasons: []Rule{{Reason: BadCertificateEnvironment}}})
 	c := dial(t, sim)
@@ -91,8 +90,8 @@ func TestCertificateGoAway(t *testing.T) {
 	}
 }
 
-// Streams that were open at the GOAWAY are answered, later ones are not looked
-// at, and then the connection ends.
+// Streams that were open at the GOAWAY are answered, later ones are ignored, and then the
+// connection ends.
 func TestGoAwayGraceful(t *testing.T) {
 	sim := start(t, Scenario{GoAway: &GoAway{After: 2, Cause: "Shutdown"}})
 	c := dial(t, sim)
@@ -117,7 +116,7 @@ func TestGoAwayGraceful(t *testing.T) {
 }
 
 func TestGoAwayDouble(t *testing.T) {
-	sim := start(t, Scenario{GoAway: &GoAway{After: 1, Mode: Double, Pause: 2000}}) // in which this test writes once
+	sim := start(t, Scenario{GoAway: &GoAway{After: 1, Mode: Double, Pause: 2000}}) // long enough for one push
 	c := dial(t, sim)
 	c.push(1)
 	if got := c.goAway().LastStreamID; got != math.MaxInt32 {
@@ -133,7 +132,7 @@ func TestGoAwayDouble(t *testing.T) {
 	c.ended()
 }
 
-// Whatever has a verdict is answered before the end, nothing else has one.
+// Every push that has a verdict is answered before the end, and no other push has one.
 func TestGoAwayAbrupt(t *testing.T) {
 	sim := start(t, Scenario{Latency: Latency{Fixed: 60_000}, GoAway: &GoAway{After: 3, Mode: Abrupt}})
 	c := dial(t, sim)
@@ -179,7 +178,7 @@ func TestGoAwayCut(t *testing.T) {
 	}
 }
 
-// A scenario that says so ends only so many connections, at once.
+// With Times, a GOAWAY ends only that many connections, and does so at once.
 func TestGoAwayTimes(t *testing.T) {
 	sim := start(t, Scenario{})
 	first, second := dial(t, sim), dial(t, sim)
@@ -225,8 +224,8 @@ func TestResets(t *testing.T) {
 	}
 }
 
-// In a black hole nothing comes back, not even for a PING, while the
-// connection stays.
+// Out of a black hole nothing comes back, not even the answer to a PING, while the connection stays
+// open.
 func TestBlackHole(t *testing.T) {
 	for _, accept := range []bool{false, true} {
 		sim := start(t, Scenario{BlackHole: &BlackHole{After: 1, Times: 1, Accept: accept}})
@@ -259,8 +258,8 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
-// An outage that refuses connections ends those that are open and lets none
-// in, until it is over.
+// An outage that refuses connections ends those that are open, and refuses new ones until it is
+// over.
 func TestOutageOfConnections(t *testing.T) {
 	sim := start(t, Scenario{})
 	c := dial(t, sim)
@@ -284,7 +283,7 @@ func TestOutageOfConnections(t *testing.T) {
 	send(t, client(t), newPush(t, sim, device(""), "{}"))
 }
 
-// Answers keep their latency, and overtake one another if it says so.
+// Answers come after their latency, and overtake one another if it differs.
 func TestLatency(t *testing.T) {
 	slow, fast := Latency{Fixed: 80}, Latency{Fixed: 20, Jitter: 5}
 	sim := start(t, Scenario{Latency: slow, Reasons: []Rule{{Prefix: "fa", Latency: &fast}}})
@@ -305,7 +304,7 @@ func TestLatency(t *testing.T) {
 }
 
 // The scenario changes under load: limits go up and down, verdicts change,
-// and nobody loses an answer.
+// and no answer is lost.
 func TestScenarioSwitches(t *testing.T) {
 	sim := start(t, Scenario{})
 	scenarios := []Scenario{
@@ -391,18 +390,18 @@ func TestBadScenarios(t *testing.T) {
 	} {
 		s, err := ParseScenario([]byte(text))
 		if err == nil {
-			t.Errorf("%s was taken as %+v", text, s)
+			t.Errorf("%s was accepted as %+v", text, s)
 		}
 	}
 	if err := sim.SetScenario(Scenario{MaxConcurrentStreams: -1}); err == nil {
-		t.Error("a bad scenario was taken")
+		t.Error("a bad scenario was accepted")
 	}
 	if _, err := Start(Config{Scenario: Scenario{MaxConcurrentStreams: -1}}); err == nil {
 		t.Error("started with a bad scenario")
 	}
 }
 
-// Wait gives up with its context, and sees what happens meanwhile.
+// Wait returns when its context ends, and notices what happens while it waits.
 func TestWait(t *testing.T) {
 	sim := start(t, Scenario{})
 	ctx, cancel := context.WithCancel(t.Context())

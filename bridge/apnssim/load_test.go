@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// burst is a prepared piece of a client's stream: pushes in one write.
+// burst is a prepared piece of what a client sends: many pushes in one write.
 type burst struct {
 	client *rawClient
 	bytes  bytes.Buffer
@@ -53,8 +53,8 @@ func (b *burst) exchange(pushes int, frames *frameCounter) {
 	frames.await(b.client.conn, pushes)
 }
 
-// frameCounter counts the HEADERS in what a server sends, of which it looks at
-// the frame headers alone.
+// frameCounter counts the HEADERS frames that a server sends. It looks at nothing but the headers
+// of frames.
 type frameCounter struct {
 	buf    [64 << 10]byte
 	unread []byte
@@ -88,7 +88,7 @@ func (f *frameCounter) await(conn net.Conn, answers int) {
 // Large windows, so that a burst fits.
 var wide = Windows{Stream: 1 << 20, Connection: 1 << 30}
 
-// BenchmarkPush is the simulator and a client that only writes prepared bytes,
+// BenchmarkPush measures the simulator with a client that only writes prepared bytes,
 // on one connection, in bursts of 250 pushes of 200 bytes.
 func BenchmarkPush(b *testing.B) {
 	for _, test := range []struct {
@@ -136,7 +136,7 @@ func TestPushAllocations(t *testing.T) {
 		total += after.Mallocs - before.Mallocs
 	}
 	if got := float64(total) / (pushes * rounds); got > 4.5 {
-		t.Errorf("got %.2f allocations a push, want at most 4", got)
+		t.Errorf("got %.2f allocations a push, want at most 4.5", got)
 	} else {
 		t.Logf("%.2f allocations a push", got)
 	}

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const topic = "com.example.demo"
 
-// pki is made once: RSA keys take their time.
+// pki is made once: RSA keys take long to generate.
 var pki = sync.OnceValue(func() *devpki.PKI {
 	p, err := devpki.Create(topic)
 	if err != nil {
@@ -67,7 +67,7 @@ func wait(t testing.TB, sim *Simulator, done func(Stats) bool) {
 	}
 }
 
-// client gives Go's HTTP/2 client.
+// client returns Go's HTTP/2 client.
 func client(t testing.TB, certificates ...tls.Certificate) *http.Client {
 	transport := &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: pki().Pool(), Certificates: certificates},
@@ -98,10 +98,10 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func atNoon(c *Config) { c.Now = func() time.Time { return noon } }
 
-// device is a device token that begins with prefix.
+// device returns a device token that begins with prefix.
 func device(prefix string) string { return prefix + strings.Repeat("a", 64-len(prefix)) }
 
-// newPush is a request with nothing wrong.
+// newPush returns a valid push request.
 func newPush(t testing.TB, sim *Simulator, token, payload string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", sim.URL()+"/3/device/"+token, strings.NewReader(payload))
@@ -116,7 +116,7 @@ func newPush(t testing.TB, sim *Simulator, token, payload string) *http.Request 
 	return r
 }
 
-// verdictOf is what a provider sees.
+// verdictOf is the answer to a push, as a provider sees it.
 type verdictOf struct {
 	Status    int
 	ID        string

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Each reason, by what is wrong with the request.
+// TestReasons has each reason, by what is wrong with the request.
 func TestReasons(t *testing.T) {
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) {
@@ -113,7 +113,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// The sandbox names each push once more, for Apple's console.
+// The sandbox gives each push an apns-unique-id as well, for Apple's console.
 func TestUniqueID(t *testing.T) {
 	for _, environment := range []string{Production, Sandbox} {
 		sim := start(t, Scenario{Environment: environment}, atNoon)
@@ -128,7 +128,7 @@ func TestUniqueID(t *testing.T) {
 	}
 }
 
-// What a scenario alone can make wrong.
+// TestScenarioReasons has the answers that only a scenario can bring about.
 func TestScenarioReasons(t *testing.T) {
 	key := Key{KeyID: "KEY", TeamID: "TEAM", PEM: string(pki().TokenKey)}
 	foreign := key
@@ -196,7 +196,7 @@ func TestRuleTimes(t *testing.T) {
 	}
 }
 
-// One seed gives one sequence of lots.
+// The same seed gives the same sequence of random decisions.
 func TestSeed(t *testing.T) {
 	sequence := func(seed uint64) (statuses []int) {
 		sim := start(t, Scenario{Seed: seed, Reasons: []Rule{{Reason: InternalServerError, Probability: 0.5}}})
@@ -211,7 +211,7 @@ func TestSeed(t *testing.T) {
 		t.Errorf("got %v, then %v", one, again)
 	}
 	if two := sequence(2); reflect.DeepEqual(one, two) {
-		t.Errorf("two seeds gave %v", one)
+		t.Errorf("two seeds gave the same sequence %v", one)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestDeviceLimit(t *testing.T) {
 	}
 }
 
-// A connection belongs to one key; others need their own.
+// A connection belongs to the keys of one team; those of other teams need a connection of their own.
 func TestProviderTokens(t *testing.T) {
 	sim := start(t, Scenario{KeyUpdates: &RateLimit{Count: 2, Seconds: 1200}}, atNoon)
 	c := client(t)
@@ -404,12 +404,12 @@ func TestDevices(t *testing.T) {
 		{Token: device(""), Since: -1},
 	} {
 		if sim.SetDevice(d) == nil {
-			t.Errorf("%+v was taken", d)
+			t.Errorf("%+v was accepted", d)
 		}
 	}
 }
 
-// Everything a push says is recorded as it was sent.
+// Everything in a push is recorded as it was sent.
 func TestRecord(t *testing.T) {
 	sim := start(t, Scenario{})
 	c := client(t)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// rawClient speaks HTTP/2 frame by frame, so that a test can say what no
-// client of good manners would.
+// rawClient speaks HTTP/2 frame by frame, so that a test can send what no well-behaved client
+// would.
 type rawClient struct {
 	t        testing.TB
 	conn     *tls.Conn
@@ -20,7 +20,7 @@ type rawClient struct {
 	encoder  *hpack.Encoder
 	block    bytes.Buffer
 	bearer   string
-	settings map[http2.SettingID]uint32 // as last heard
+	settings map[http2.SettingID]uint32 // as last received
 }
 
 // dial connects and sends the preface with settings.
@@ -55,7 +55,7 @@ func (c *rawClient) must(_ int, err error) {
 	c.check(err)
 }
 
-// headers encodes those of a good push.
+// headers encodes the headers of a valid push.
 func (c *rawClient) headers(token string) []byte {
 	c.block.Reset()
 	for _, f := range [][2]string{
@@ -67,7 +67,7 @@ func (c *rawClient) headers(token string) []byte {
 	return c.block.Bytes()
 }
 
-// begin opens a stream without a body yet, push one with.
+// begin opens a stream whose body is still to come; push opens one with its body.
 func (c *rawClient) begin(id uint32) {
 	c.t.Helper()
 	c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers(device("")),
@@ -80,8 +80,7 @@ func (c *rawClient) push(id uint32) {
 	c.check(c.framer.WriteData(id, true, []byte("{}")))
 }
 
-// next gives the next frame that is no SETTINGS; it notes and acknowledges
-// those.
+// next returns the next frame that is not SETTINGS. It notes and acknowledges SETTINGS on the way.
 func (c *rawClient) next() http2.Frame {
 	c.t.Helper()
 	for {
@@ -118,8 +117,8 @@ func (c *rawClient) nextSettings() {
 	}
 }
 
-// answer reads until stream id has its whole answer, and gives its status, or 0
-// and the code if the stream was reset.
+// answer reads until stream id has its whole answer, and returns its status, or "" and the error
+// code if the stream was reset.
 func (c *rawClient) answer(id uint32) (status string, code http2.ErrCode) {
 	c.t.Helper()
 	for {
@@ -153,7 +152,7 @@ func (c *rawClient) goAway() *http2.GoAwayFrame {
 	}
 }
 
-// ping reports whether the simulator still answers, and that it has seen all that
+// ping checks that the simulator still answers. Once ping returns, the simulator has seen all that
 // was sent before.
 func (c *rawClient) ping() {
 	c.t.Helper()
@@ -165,7 +164,7 @@ func (c *rawClient) ping() {
 	}
 }
 
-// ended reads until the simulator has ended the connection in order.
+// ended reads until the simulator has ended the connection, and checks that it did so cleanly.
 func (c *rawClient) ended() {
 	c.t.Helper()
 	for {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A connection that is used against the protocol ends with GOAWAY and the right
-// code, the stream alone if that is enough (RFC 9113).
+// After a violation of the protocol, the connection ends with GOAWAY and the right code, or only
+// the stream is reset if that is enough (RFC 9113).
 func TestViolations(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -96,14 +96,14 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// A client that gives up its streams as fast as it opens them is ended before
-// what is due for them fills the memory.
+// The connection of a client that cancels its streams as fast as it opens them is ended before
+// the answers that are due for them fill the memory.
 func TestStreamsGivenUp(t *testing.T) {
 	sim := start(t, Scenario{Latency: Latency{Fixed: 60_000}})
 	c := dial(t, sim)
 	c.ping()
 	c.push(1)
-	block := bytes.Clone(c.headers(device(""))) // all in the table by now
+	block := bytes.Clone(c.headers(device(""))) // all of it is in the dynamic table by now
 	var b bytes.Buffer
 	framer := http2.NewFramer(&b, nil)
 	for id := uint32(3); id < 2*(maxDue+defaultStreams+10); id += 2 {
@@ -156,8 +156,8 @@ func TestHeaderShapes(t *testing.T) {
 	}
 }
 
-// Bodies larger than the windows arrive whole: credit comes back while they
-// run, and clients wait for it.
+// Bodies larger than the windows arrive whole: the windows are opened again while they are sent,
+// and clients wait for that.
 func TestWindowsForBodies(t *testing.T) {
 	for name, windows := range map[string]Windows{
 		"default":         {},
@@ -170,8 +170,9 @@ func TestWindowsForBodies(t *testing.T) {
 			t.Parallel()
 			sim := start(t, Scenario{Windows: windows})
 			c := client(t)
-			// The first answer comes behind the first SETTINGS. It is to a push without
-			// DATA: x/net may write those after its acknowledgement and count them before.
+			// Once this push is answered, the client has the first SETTINGS. The push has no DATA,
+			// because x/net may count DATA against the old window, and write it only after it has
+			// acknowledged the new one.
 			send(t, c, newPush(t, sim, device(""), ""))
 			payload := strings.Repeat("p", 4096)
 			results := make(chan verdictOf)
@@ -200,7 +201,7 @@ func TestWindowsForBodies(t *testing.T) {
 	}
 }
 
-// A client that ignores the windows is told.
+// A client that ignores the windows gets a FLOW_CONTROL_ERROR.
 func TestWindowsOverrun(t *testing.T) {
 	sim := start(t, Scenario{Windows: Windows{Stream: 10}})
 	c := dial(t, sim)
@@ -255,7 +256,7 @@ func TestWindowsForAnswers(t *testing.T) {
 	}
 }
 
-// A client that forbids a dynamic table hears so (RFC 7541, 4.2).
+// A client that forbids a dynamic table gets one table size update (RFC 7541, 4.2).
 func TestHeaderTable(t *testing.T) {
 	sim := start(t, Scenario{})
 	c := dial(t, sim, http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0})
@@ -275,8 +276,8 @@ func TestHeaderTable(t *testing.T) {
 	}
 }
 
-// Streams above the limit are refused, and counted as a mistake if the client
-// has acknowledged the limit.
+// Streams above the limit are refused, and counted as a mistake of the client if it has
+// acknowledged the limit.
 func TestStreamLimit(t *testing.T) {
 	sim := start(t, Scenario{MaxConcurrentStreams: 2})
 	c := dial(t, sim)
@@ -306,7 +307,7 @@ func TestStreamLimit(t *testing.T) {
 	}
 }
 
-// A client that sends without reading is not read on, and loses nothing.
+// The simulator stops reading from a client that does not read. Nothing is lost.
 func TestClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	sim := start(t, Scenario{})

@@ -35,7 +35,7 @@ var pki = sync.OnceValue(func() *devpki.PKI {
 	return p
 })
 
-// world is an APNs with its courier, and a provider of today.
+// world is an APNs with its courier, and a provider that uses HTTP/2.
 type world struct {
 	t       *testing.T
 	sim     *apnssim.Simulator
@@ -73,7 +73,7 @@ func newWorld(t *testing.T, now func() time.Time) *world {
 
 func (w *world) tls() *tls.Config { return &tls.Config{RootCAs: pki().Pool()} }
 
-// context is the test's, with patience.
+// context returns the test's context, with a time limit.
 func (w *world) context() context.Context {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	w.t.Cleanup(cancel)
@@ -99,7 +99,7 @@ func (w *world) register(p *courier.Phone, app courier.App) string {
 	return hex.EncodeToString(token)
 }
 
-// push returns APNs' status.
+// push sends a push and returns APNs' status.
 func (w *world) push(token, topic, payload, expiration string) int {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.context(), "POST", w.sim.URL()+"/3/device/"+token, strings.NewReader(payload))
@@ -161,7 +161,7 @@ func TestLifeOfAnApp(t *testing.T) {
 	other := w.register(p, courier.App{Bundle: "com.example.other", Environment: "production"})
 	elsewhere := w.register(w.connect("ben's phone"), demo)
 	if first == other || first == elsewhere || other == elsewhere {
-		t.Errorf("two share a token: %s, %s, %s", first, other, elsewhere)
+		t.Errorf("two registrations share a token: %s, %s, %s", first, other, elsewhere)
 	}
 	w.expect(200, first, bundle, `{"aps":{"alert":"one"}}`, "")
 	if n := w.next(p); string(n.Payload) != `{"aps":{"alert":"one"}}` || n.App != demo || n.Token != first || n.Kept {
@@ -172,7 +172,7 @@ func TestLifeOfAnApp(t *testing.T) {
 	if err := p.Uninstall(w.context(), demo); err != nil {
 		t.Fatal(err)
 	}
-	second := w.register(p, demo) // waits until the courier has come so far
+	second := w.register(p, demo) // waits until the courier has taken the uninstall
 	if second == first {
 		t.Error("an app that was installed again has its old token")
 	}
@@ -196,7 +196,7 @@ func TestLifeOfAnApp(t *testing.T) {
 	w.expect(410, second, bundle, "{}", "")
 }
 
-// A device that comes back has the last notification of each app.
+// A device that comes back online gets the last notification of each app.
 func TestOffline(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
@@ -228,7 +228,7 @@ func TestOffline(t *testing.T) {
 			t.Errorf("got %+v, want %s", n, want)
 		}
 	}
-	w.register(p, apps[0]) // the courier knows by now what was acknowledged
+	w.register(p, apps[0]) // after that the courier knows what was acknowledged
 	p.Close()
 	p = w.connect("phone", apps...)
 	w.expect(200, tokens[1], apps[1].Bundle, "next", "")
@@ -259,7 +259,7 @@ func TestDeviceThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// What is not a device's word ends its connection with a sentence.
+// A message that no device sends ends the connection, with an error in one sentence.
 func TestNotADevice(t *testing.T) {
 	w := newWorld(t, nil)
 	hello := `{"hello":{"device":"x","installed":[]}}`

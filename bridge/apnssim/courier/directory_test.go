@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Random histories against what a phone's owner would write down: a token is
-// never given twice, and a device finds the last notification of each app.
+// TestDirectory compares random histories with a naive model: a token is never given twice, and a
+// device finds the last notification of each app.
 func TestDirectory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type place struct {
