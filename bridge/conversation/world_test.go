@@ -57,7 +57,7 @@ type content struct {
 // bad reports whether APNs refuses the user's token.
 func (c content) bad() bool { return c.user%badEvery == 0 }
 
-// gone reports whether the user's device is gone, which is no failure that the provider is told.
+// gone reports whether the user's device is gone. The provider is not told that as a failure.
 func (w *world) gone(c content) bool { return w.leave && !c.bad() && c.user%badEvery%7 == 3 }
 
 const badEvery = 1 << 8 // users are drawn so that the share of bad ones is right
