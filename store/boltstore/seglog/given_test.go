@@ -21,7 +21,7 @@ func TestUnreadableIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !l.Has(first.ID) || l.Has(second.ID) || !l.Has(third.ID) || tally.Records.Load() != 2 {
-		t.Errorf("there are: %v, %v and %v, and %d are counted; want the first and the third",
+		t.Errorf("Has: %v, %v and %v, and %d are counted; want the first and the third",
 			l.Has(first.ID), l.Has(second.ID), l.Has(third.ID), tally.Records.Load())
 	}
 	l.End(third)
@@ -65,7 +65,7 @@ func TestUnreadableIsNotReturned(t *testing.T) {
 		l.Return(first)
 		l.Return(second)
 		if !l.Has(first.ID) || l.Has(second.ID) || tally.Records.Load() != 2 || tally.Waiting.Load() != 1 {
-			t.Errorf("there are: %v and %v; %d are counted, %d wait; want the first, 2 and 1", l.Has(first.ID), l.Has(second.ID),
+			t.Errorf("Has: %v and %v; %d are counted, and %d wait; want the first, 2 and 1", l.Has(first.ID), l.Has(second.ID),
 				tally.Records.Load(), tally.Waiting.Load())
 		}
 	}

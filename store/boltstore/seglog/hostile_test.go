@@ -208,7 +208,7 @@ func TestTornAnywhere(t *testing.T) {
 	}
 }
 
-// sparse makes a log in dir in which one record in four is left, and returns their IDs.
+// sparse makes a log in dir in which one record in four is left, and returns the IDs of those.
 func sparse(t *testing.T, dir string) (l *Log, left []uint64) {
 	t.Helper()
 	l, tally := openLog(t, dir)

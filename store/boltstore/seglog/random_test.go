@@ -172,7 +172,7 @@ func (m *logModel) each(name string, fn func(f *Found, k *kept)) {
 		case k == nil || f.ID <= last || string(f.Name) != name:
 			m.Fatalf("record %d of %q is there, after record %d", f.ID, f.Name, last)
 		case r.Broken != nil && !k.doubted, r.Broken == nil && string(r.Body) != k.body:
-			m.Fatalf("record %d is %.30q, and broken: %v", f.ID, r.Body, r.Broken)
+			m.Fatalf("record %d has the body %.30q; broken: %v", f.ID, r.Body, r.Broken)
 		}
 		last = f.ID
 		fn(f, k)
