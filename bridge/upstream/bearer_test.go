@@ -114,7 +114,7 @@ func TestBearerStepsBack(t *testing.T) {
 		}
 	}
 	if older := shown(31*m, 0); b.stepBack(older, noon.Add(32*m)) {
-		t.Error("it steps back a second time")
+		t.Error("the bearer steps back a second time")
 	}
 	shown(59*m, 0)
 	shown(60*m, 60*m)
@@ -181,7 +181,7 @@ func TestBearerIsRenewedOnceForAll(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			if !b.renew(old, noon.Add(time.Minute)) {
-				t.Error("the old one is still in use")
+				t.Error("the old JWT is still in use")
 			}
 		})
 	}
@@ -212,7 +212,7 @@ func TestBearerOfAKey(t *testing.T) {
 		t.Error("the same key has two bearers")
 	}
 	if all.of(read(p8, "TWO"), now) == one {
-		t.Error("one bearer for two key identifiers")
+		t.Error("two key identifiers share a bearer")
 	}
 	one.current(now.Add(bearerLife))
 	all.of(read(p8, "THREE"), now.Add(bearerLife+time.Minute))

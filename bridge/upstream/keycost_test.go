@@ -18,7 +18,7 @@ import (
 // marked is a number that is easily found in the files of these tests.
 const marked = 70_001
 
-// hugely replaces an occurrence of number, which takes three bytes as marked does, by a huge
+// hugely replaces an occurrence of number, which takes three bytes as marked does, with a huge
 // number. It skips the first place occurrences, and reports false if there is no other.
 func hugely(der []byte, number, place int) bool {
 	old, _ := asn1.Marshal(number)

@@ -196,7 +196,7 @@ func wellSaid(t *testing.T, err error) {
 	text := err.Error()
 	if len(text) > 600 || strings.Contains(text, "secret") || strings.Contains(text, "dXNlcj") ||
 		strings.ContainsFunc(text, unicode.IsControl) {
-		t.Fatalf("%d bytes: %q", len(text), text)
+		t.Fatalf("error of %d bytes: %q", len(text), text)
 	}
 }
 

@@ -69,7 +69,7 @@ func openRig(t *testing.T, c Config) *rig {
 	return g
 }
 
-// begin lets every push go.
+// begin lets every push be sent.
 func begin(p *Push, now time.Time) bool {
 	p.Attempts++
 	p.Sent = now
@@ -173,6 +173,6 @@ func (g *rig) takeOlderJWT() {
 	}
 	g.bearer.stepBack(value, now)
 	if value, err = g.bearer.current(now); err != nil || g.bearer.stepBack(value, now) {
-		g.t.Fatal("there is an older JWT still: ", err)
+		g.t.Fatal("there is still an older JWT: ", err)
 	}
 }
