@@ -58,10 +58,10 @@ func TestBadRequests(t *testing.T) {
 		w.room(1000)
 	})
 	if _, err := NewPrefix("POST", "https", ""); err == nil {
-		t.Error("a prefix without authority")
+		t.Error("a prefix without authority is accepted")
 	}
 	if _, err := NewPrefix("POST", "https", "a", Field{"Host", nil}); err == nil {
-		t.Error("a prefix with an upper case name")
+		t.Error("a prefix with an upper case name is accepted")
 	}
 }
 

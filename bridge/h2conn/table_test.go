@@ -81,7 +81,7 @@ func TestNoTableIsKept(t *testing.T) {
 		w.fr.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 3, block[1:])
 		w.ended("/1 answered 200", "/2 answered 200")
 		if got := w.c.m.fields.table.fields; len(got) != 0 {
-			t.Errorf("kept %v", got)
+			t.Errorf("the table has kept %v, want nothing", got)
 		}
 	})
 }
