@@ -47,7 +47,7 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
-// A connection with too many errors ends with GOAWAY. Devices that are gone are no errors.
+// A connection with too many errors ends with GOAWAY. Devices that are gone do not count.
 func TestErrorLimit(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -78,7 +78,7 @@ func TestErrorLimit(t *testing.T) {
 	}
 }
 
-// Trouble with a certificate is told by a GOAWAY, for all requests on the connection.
+// Trouble with a certificate is reported by a GOAWAY, for all requests on the connection.
 func TestCertificateGoAway(t *testing.T) {
 	sim := start(t, Scenario{CertificateGoAway: true, Reasons: []Rule{{Reason: BadCertificateEnvironment}}})
 	c := dial(t, sim)
