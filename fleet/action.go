@@ -5,38 +5,38 @@ type Verb uint8
 
 // What the machine wants done for an app.
 const (
-	// Claim asks the store for it; answer with Claimed or Refused.
+	// Claim asks the store for the app; answer with Claimed or Refused.
 	Claim Verb = iota + 1
 
-	// Take loads what was written and what waits of it, in Epoch; answer with Taken.
+	// Take loads what is stored of the app and what waits of it, in Epoch; answer with Taken.
 	Take
 
-	// Open has sessions that wait be local ones, and what comes is answered for.
+	// Open makes the waiting sessions local ones; from now on packets are written.
 	Open
 
-	// Loosen has sessions that wait, and those there are, go on without answers, and
-	// its feedback readers be closed.
+	// Loosen makes the waiting sessions local ones; they and those that are local already go
+	// on without answers. Feedback readers are closed.
 	Loosen
 
-	// GoOn has loose sessions be answered for again: the app was no other's meanwhile.
+	// GoOn writes packets for loose sessions again: no other node had the app meanwhile.
 	GoOn
 
-	// End ends the local sessions with status 10, delivers what is in memory, and drops
-	// what came from what others share: it is another's.
+	// End ends the local sessions with status 10, delivers what is in memory, and drops what
+	// was loaded from the shared store: another node has the app.
 	End
 
-	// Drop forgets what was taken of it, before any session was opened on that: it has
-	// gone on meanwhile.
+	// Drop forgets what was taken of the app before any session was opened on it: the app has
+	// moved on meanwhile.
 	Drop
 
-	// Carry has sessions that wait be carried to Node, or, if that is empty, ask again.
+	// Carry carries the waiting sessions to Node or, if that is empty, has them ask again.
 	Carry
 
-	// Release reads its sessions out, writes down what is left, and gives the app in
-	// Epoch to Node; answer with Given.
+	// Release reads what the app's sessions have sent, writes down what is left, and gives the
+	// app in Epoch to Node; answer with Given.
 	Release
 
-	// Decline tells the store that any node may have the app, which is this one's in
+	// Decline tells the store that any node may have the app, which belongs to this one in
 	// Epoch though it is not configured with it; answer with Declined.
 	Decline
 )
@@ -46,8 +46,8 @@ func (v Verb) String() string {
 	return [...]string{"", "claim", "take", "open", "loosen", "go on", "end", "drop", "carry", "release", "decline"}[v]
 }
 
-// Action is something that the machine wants done. Each is to be begun in its order;
-// none waits for another.
+// Action is something that the machine wants done. Actions are started in their order; none
+// waits for another to finish.
 type Action struct {
 	Verb  Verb
 	App   string

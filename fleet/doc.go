@@ -1,4 +1,4 @@
-// Package fleet has several gateways be one: an app lives on one node at a time, and
+// Package fleet makes several gateways act as one: an app lives on one node at a time, and
 // sessions of an app that lives elsewhere are carried there.
 //
 // A Machine knows where each app lives as far as this node is concerned. It is pure: no
@@ -12,12 +12,12 @@
 //	Giving     read out; new ones wait     no
 //	Loose      local, without an answer    no
 //
-// Loose is a node that has no lease, whether the store is away or others have gone on
-// without it: it delivers what its own connections bring and tells no provider of a
-// failure, which is exact for everybody without any memory.
+// An app is Loose on a node without a lease, whether the store is away or the other nodes have
+// gone on without this one: the node delivers what its own connections bring but tells no
+// provider of a failure, which is correct for every provider and needs no shared memory.
 //
-//	Elsewhere → Claiming   a session comes and no node has the app, or it falls to us
-//	Claiming  → Here       it is claimed, and what waits of it is loaded
+//	Elsewhere → Claiming   a session comes and no node has the app, or the app falls to us
+//	Claiming  → Here       it is claimed, and what was stored of it is loaded
 //	          → Elsewhere  another has it
 //	          → Loose      eight seconds have passed
 //	Here      → Loose      the deadline has passed

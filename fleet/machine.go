@@ -12,7 +12,7 @@ import (
 // Instant is a time on a monotonic clock that begins with the process.
 type Instant = lease.Instant
 
-// Place is where an app lives, as far as this node is concerned.
+// Place is where an app lives, as this node sees it.
 type Place uint8
 
 // The places of the package's documentation.
@@ -24,7 +24,7 @@ const (
 	Loose
 )
 
-// String is the word by which the admin port and the log tell of the place.
+// String is the word for the place on the admin port and in the log.
 func (p Place) String() string {
 	return [...]string{"elsewhere", "claiming", "here", "giving", "loose"}[p]
 }
@@ -32,8 +32,8 @@ func (p Place) String() string {
 // Rules are the times of a fleet.
 type Rules struct {
 	lease.Rules
-	Claim time.Duration // that sessions wait for a claim
-	Retry time.Duration // between two claims of an app
+	Claim time.Duration // how long sessions wait for a claim
+	Retry time.Duration // between two attempts to claim an app
 }
 
 // NewRules derives rules from the length of a lease and how long sessions wait.
@@ -41,9 +41,9 @@ func NewRules(length, claim time.Duration) Rules {
 	return Rules{Rules: lease.NewRules(length), Claim: claim, Retry: length / 12}
 }
 
-// Seek is how long a place is sought for a session whose app's owner cannot be reached: the
-// owner may have died, and others see that when its lease is over and theirs is renewed, of
-// which one may fail.
+// Seek is how long a place is sought for a session whose app's owner cannot be reached. The
+// owner may have died, which others notice when its lease is over and theirs is renewed next;
+// one renewal may fail.
 func (r Rules) Seek() time.Duration { return max(r.Claim, r.Length+2*r.Renew) }
 
 // Machine knows where apps live.
@@ -57,7 +57,7 @@ type Machine struct {
 	leaves leaving
 }
 
-// leaving is how far the end of a node has come.
+// leaving is how far a node's shutdown has come.
 type leaving uint8
 
 const (
@@ -66,22 +66,22 @@ const (
 	left           // it has no lease any more
 )
 
-// Config is what a machine asks its owner. Both answer from memory.
+// Config is what a machine asks its owner. Both functions answer from memory.
 type Config struct {
 	Serves  func(app string) bool  // reports whether the node is configured with an app
-	Reaches func(node string) bool // reports whether a link to a node stands
+	Reaches func(node string) bool // reports whether the link to a node is up
 }
 
 // app is what a machine knows of an app.
 type app struct {
 	name  string
 	place Place
-	since Instant // in which it came to be claimed
+	since Instant // when it became Claiming
 
-	epoch  uint64  // in which it was taken; 0: it was not
+	epoch  uint64  // in which it was taken; 0: not taken
 	asking bool    // a Claim or a Take is under way
-	retry  Instant // not to be claimed before
-	to     string  // of Giving
+	retry  Instant // it is not claimed before then
+	to     string  // if Giving: the node it is given to
 }
 
 // New returns the machine of a node that has yet to join.
@@ -89,7 +89,7 @@ func New(node string, r Rules, c Config) *Machine {
 	return &Machine{node: node, rules: r, lease: lease.New(node, r.Rules), config: c, apps: make(map[string]*app)}
 }
 
-// Lease is the node's lease. It is not to be changed.
+// Lease is the node's lease. Callers must not change it.
 func (m *Machine) Lease() *lease.Lease { return m.lease }
 
 // Place is where an app lives.
@@ -100,8 +100,7 @@ func (m *Machine) Place(name string) Place {
 	return Elsewhere
 }
 
-// May reports whether packets may be written for an app now, and taken what others
-// share.
+// May reports whether packets may be written, and shared state read, for an app now.
 func (m *Machine) May(name string, now Instant) bool {
 	a := m.apps[name]
 	if a == nil || a.place != Here {
@@ -111,12 +110,12 @@ func (m *Machine) May(name string, now Instant) bool {
 	return ok && epoch == a.epoch
 }
 
-// Session says where a session that comes now belongs: to be carried to node, if that
-// is not empty; else local (Here, Loose), or waiting for an action (Claiming, Giving).
-// A node without a lease carries on as long as the owner that it knew answers.
+// Session tells where a session that comes now belongs. If node is not empty it is carried
+// there; otherwise it is local (Here, Loose) or waits for an action (Claiming, Giving).
+// A node without a lease carries sessions on as long as the last known owner answers.
 //
-// from is the node that carries the session here, empty if none does. If that is the owner
-// that is known, it has given the app since, and to this node.
+// from is the node that carries the session here, empty if none does. If it is the last known
+// owner, it has meanwhile given the app to this node.
 func (m *Machine) Session(name, from string, now Instant) (p Place, node string) {
 	a := m.of(name)
 	if a.place != Elsewhere {
@@ -132,10 +131,10 @@ func (m *Machine) Session(name, from string, now Instant) (p Place, node string)
 		m.want(Claim, a)
 	}
 	m.settle(a, now)
-	return Claiming, "" // if it is loose by now, it waits for that action
+	return Claiming, "" // even if the app is Loose by now: the session waits for Loosen
 }
 
-// owner is the other node that has an app and can be reached, empty if none does.
+// owner is the other node that has an app and can be reached, empty if there is none.
 func (m *Machine) owner(name string, now Instant) string {
 	owner, ok := m.lease.Owner(name)
 	if !ok || owner.Name == m.node || now >= m.lease.Deadline() && !m.config.Reaches(owner.Name) {
@@ -160,10 +159,10 @@ func (m *Machine) want(v Verb, a *app) {
 // Sent takes note that a join or a renewal is sent now.
 func (m *Machine) Sent(now Instant) { m.lease.Sent(now) }
 
-// Renewed takes note that the join or renewal that was sent then has succeeded.
+// Renewed takes note that the join or renewal that was sent at the instant sent has succeeded.
 func (m *Machine) Renewed(sent Instant, v store.FleetView, now Instant) {
 	if m.leaves == left {
-		return // the answer was on its way
+		return // the answer was on its way when the lease ended
 	}
 	m.lease.Renewed(sent, v)
 	m.Tick(now)
@@ -175,15 +174,16 @@ func (m *Machine) Over(now Instant) {
 	m.Tick(now)
 }
 
-// Leave takes note that the node is about to end: it claims nothing more. Sessions of
-// apps that no other is known to have are loose from now on. What is here is to be given.
+// Leave takes note that the node is about to end: it claims nothing more. Sessions of apps
+// that no other node is known to have are loose from now on. The caller gives away the apps
+// that are here.
 func (m *Machine) Leave(now Instant) {
 	m.leaves = max(m.leaves, leaves)
 	m.Tick(now)
 }
 
-// Left takes note that the store is about to be told that the lease is over. Nothing is
-// here any more, also what was claimed and not given.
+// Left takes note that the store is about to be told that the lease is over. No app is here
+// any more, not even one that was claimed and not given.
 func (m *Machine) Left(now Instant) {
 	m.leaves = left
 	m.Over(now)
@@ -197,16 +197,16 @@ func (m *Machine) Claimed(name string, epoch uint64, now Instant) {
 	m.settle(a, now)
 }
 
-// Refused takes note that a claim has failed, because another has the app or the store
-// could not be asked.
+// Refused takes note that a claim has failed, because another node has the app or the store
+// could not be reached.
 func (m *Machine) Refused(name string, now Instant) {
 	a := m.of(name)
 	a.asking, a.retry = false, now+m.rules.Retry
 	m.settle(a, now)
 }
 
-// Taken takes note that what there is of an app was loaded in an epoch, or could not be
-// loaded: then it is tried again.
+// Taken takes note that the state of an app was loaded in an epoch, or could not be loaded:
+// then it is tried again.
 func (m *Machine) Taken(name string, epoch uint64, ok bool, now Instant) {
 	a := m.of(name)
 	a.asking = false
@@ -234,8 +234,8 @@ func (m *Machine) Give(name, to string) bool {
 	return true
 }
 
-// Given takes note that the store knows that an app was given, or that it was another's
-// by then.
+// Given takes note that the store knows that an app was given, or that another node had it by
+// then.
 func (m *Machine) Given(name string, now Instant) {
 	a := m.of(name)
 	if a.place != Giving {
@@ -247,15 +247,15 @@ func (m *Machine) Given(name string, now Instant) {
 	m.wanted[len(m.wanted)-1].Node = a.to
 }
 
-// decline has an app be any other node's, which the store gives to this one in an epoch.
+// decline lets any other node have an app that belongs to this one, in an epoch, in the store.
 func (m *Machine) decline(a *app, epoch uint64) {
 	m.lease.Give(a.name)
 	a.asking = true
 	m.wanted = append(m.wanted, Action{Verb: Decline, App: a.name, Epoch: epoch})
 }
 
-// Declined takes note that the store knows that an app was declined in an epoch, or could
-// not be told: then it is tried again.
+// Declined takes note that the store knows that an app was declined in an epoch, or that it
+// could not be told: then it is tried again.
 func (m *Machine) Declined(name string, epoch uint64, ok bool, now Instant) {
 	a := m.of(name)
 	a.asking, a.retry = false, now+m.rules.Retry
@@ -268,7 +268,7 @@ func (m *Machine) Declined(name string, epoch uint64, ok bool, now Instant) {
 	}
 }
 
-// Tick lets time pass, and gives all apps their places.
+// Tick lets time pass and works out the places of all apps anew.
 func (m *Machine) Tick(now Instant) {
 	if m.leaves == stays {
 		for _, given := range m.lease.Strays(now, m.config.Serves) {
@@ -287,10 +287,10 @@ func (m *Machine) Tick(now Instant) {
 	}
 }
 
-// Next is when Tick is to be called at the latest.
+// Next is the latest time for the next call of Tick.
 func (m *Machine) Next(now Instant) Instant { return now + m.rules.Retry/2 }
 
-// Actions gives what the machine wants done, once.
+// Actions returns the actions that have come up since the last call.
 func (m *Machine) Actions() []Action {
 	w := m.wanted
 	m.wanted = nil

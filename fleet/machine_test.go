@@ -11,7 +11,7 @@ import (
 
 const second = time.Second
 
-// view is a fleet of gw1 and gw2 with apps as "name node epoch".
+// view returns a fleet of gw1 and gw2 with apps given as "name node epoch".
 func view(apps ...string) store.FleetView {
 	v := store.FleetView{Nodes: []store.FleetNode{{Name: "gw1"}, {Name: "gw2"}}}
 	for _, text := range apps {
@@ -39,7 +39,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// wants compares what is to be done.
+// wants checks the actions that the machine wants done.
 func (r *rig) wants(want ...string) {
 	r.t.Helper()
 	var got []string
@@ -58,7 +58,7 @@ func (r *rig) wants(want ...string) {
 	}
 }
 
-// session wants a session that comes to belong there.
+// session checks where a session that comes now belongs.
 func (r *rig) session(now Instant, want Place, node string) {
 	r.t.Helper()
 	if p, to := r.Session("mail", "", now); p != want || to != node {
@@ -66,7 +66,7 @@ func (r *rig) session(now Instant, want Place, node string) {
 	}
 }
 
-// here has the machine own mail in epoch 1, trusting until 4.5 s.
+// here returns a machine that owns mail in epoch 1 and may trust its lease until 4.5 s.
 func here(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t)
@@ -84,7 +84,7 @@ func here(t *testing.T) *rig {
 func TestHere(t *testing.T) {
 	r := here(t)
 	if !r.May("mail", 4*second) || r.May("mail", 4500*time.Millisecond) || r.May("news", 0) {
-		t.Error("packets may be written in time, and for what is here")
+		t.Error("packets may be written before the deadline only, and only for apps that are here")
 	}
 	r.Tick(4500 * time.Millisecond)
 	r.wants("loosen mail")
@@ -97,7 +97,7 @@ func TestHere(t *testing.T) {
 	r.session(7*second, Elsewhere, "gw2")
 }
 
-// Whoever was loose while another had the app ends what is here.
+// If another node had the app while it was loose here, its sessions here end.
 func TestLooseAndLost(t *testing.T) {
 	for after, want := range map[string]string{"mail gw2 2": "end mail", "mail gw1 1": "go on mail",
 		"mail gw2 1": "end mail"} {
@@ -109,7 +109,7 @@ func TestLooseAndLost(t *testing.T) {
 	}
 }
 
-// With nobody to ask, sessions wait eight seconds and then go on loosely.
+// If the store cannot be reached, sessions wait eight seconds and then go on without a lease.
 func TestLooseFromTheStart(t *testing.T) {
 	r := newRig(t)
 	r.session(0, Claiming, "")
@@ -118,7 +118,7 @@ func TestLooseFromTheStart(t *testing.T) {
 	r.Tick(8 * second)
 	r.wants("loosen mail")
 	if r.May("mail", 8*second) || !r.Ready(false, 8*second) || r.Ready(true, 8*second) {
-		t.Error("a loose node writes no packet, and is ready only if no other has a lease")
+		t.Error("a loose node must write no packets, and must be ready only if no other has a lease")
 	}
 	r.Renewed(9*second, view(), 9*second)
 	r.wants("claim mail")
@@ -134,7 +134,7 @@ func TestLooseFromTheStart(t *testing.T) {
 	r.wants("end mail")
 }
 
-// A node that cannot ask carries on to the owner that it knew, if that answers.
+// A node that cannot reach the store carries sessions to the last known owner, if that answers.
 func TestCarryWithoutALease(t *testing.T) {
 	r := newRig(t)
 	r.Renewed(0, view("mail gw2 1"), 0)
@@ -153,7 +153,7 @@ func TestClaimTaken(t *testing.T) {
 	r.Renewed(0, view(), 0)
 	r.session(0, Claiming, "")
 	r.wants("claim mail")
-	r.Refused("mail", second) // by whom is not known yet
+	r.Refused("mail", second) // who has it is not known yet
 	r.wants()
 	r.session(second, Claiming, "")
 	r.Tick(1500 * time.Millisecond)
@@ -165,7 +165,7 @@ func TestClaimTaken(t *testing.T) {
 	r.session(2*second, Elsewhere, "gw2")
 }
 
-// What falls to the node is claimed, or declined if it is not configured with it.
+// Apps that fall to the node are claimed, or declined if it is not configured with them.
 func TestHeirs(t *testing.T) {
 	v := view("mail gw1 4", "unknown gw1 2")
 	r := newRig(t)
@@ -183,8 +183,8 @@ func TestHeirs(t *testing.T) {
 	r.wants()
 }
 
-// What the node has claimed and is not configured with by now is declined, and those who
-// wait for it look elsewhere.
+// If the node is no longer configured with an app that it has claimed, it declines the app, and
+// the sessions that wait for it look elsewhere.
 func TestDecline(t *testing.T) {
 	r := newRig(t)
 	r.Renewed(0, view(), 0)
@@ -203,15 +203,15 @@ func TestDecline(t *testing.T) {
 func TestGive(t *testing.T) {
 	r := here(t)
 	if r.Give("news", "gw2") {
-		t.Error("gave what it does not have")
+		t.Error("the machine gave an app that it does not have")
 	}
 	if !r.Give("mail", "gw2") || r.Give("mail", "gw2") {
-		t.Error("gave nothing, or twice")
+		t.Error("the machine did not give the app, or gave it twice")
 	}
 	r.wants("release mail 1 gw2")
 	r.session(second, Giving, "")
 	if r.May("mail", second) {
-		t.Error("packets may be written for what is being given")
+		t.Error("packets may be written for an app that is being given")
 	}
 	r.Given("mail", 2*second)
 	r.wants("carry mail gw2")
@@ -220,8 +220,8 @@ func TestGive(t *testing.T) {
 	r.session(2*second, Elsewhere, "gw2")
 }
 
-// A session that comes behind what was given is carried after it, though the store was
-// not asked since.
+// A session that comes after its app was given is carried to the next owner, though the store
+// has not been asked since.
 func TestGivenToTheNext(t *testing.T) {
 	r := here(t)
 	r.Renewed(0, view("mail gw1 1"), 0)
@@ -233,8 +233,8 @@ func TestGivenToTheNext(t *testing.T) {
 	r.wants()
 }
 
-// What the owner that is known carries here it has given to this node, which claims it
-// though it was not told yet. If it is refused, the owner is right.
+// If the last known owner carries a session here, it has given the app to this node, which
+// claims it though no view shows that yet. If the claim is refused, the known owner still has it.
 func TestCarriedByTheOwner(t *testing.T) {
 	r := newRig(t)
 	r.Renewed(0, view("mail gw2 1"), 0)
@@ -253,7 +253,7 @@ func TestCarriedByTheOwner(t *testing.T) {
 	r.wants("take mail 2")
 }
 
-// A node that is about to end claims nothing: what no other has goes on loosely at once.
+// A node that is about to end claims nothing: an app that no other node has is loose at once.
 func TestLeave(t *testing.T) {
 	r := here(t)
 	r.Renewed(0, view("mail gw1 1", "news gw2 1"), 0)
@@ -270,14 +270,14 @@ func TestLeave(t *testing.T) {
 		t.Error("packets may be written without a lease")
 	}
 	r.wants("loosen mail")
-	r.Renewed(0, view("mail gw1 1"), second) // was under way
+	r.Renewed(0, view("mail gw1 1"), second) // the answer was on its way
 	r.wants()
 	if r.May("mail", second) || r.Lease().Joined() {
 		t.Error("the lease is back")
 	}
 }
 
-// An answer that comes late is still of use, or what was taken by then is dropped.
+// A late answer to a claim is still used; if the app has moved on, what was taken is dropped.
 func TestLateAnswers(t *testing.T) {
 	r := newRig(t)
 	r.Renewed(0, view(), 0)
@@ -290,7 +290,7 @@ func TestLateAnswers(t *testing.T) {
 	r.wants("drop mail", "carry mail gw2")
 	r = newRig(t)
 	r.Renewed(0, view("mail gw2 1"), 0)
-	r.Claimed("mail", 2, 0) // asked for long ago
+	r.Claimed("mail", 2, 0) // the answer to an old claim
 	r.wants("take mail 2")
 	r.Taken("mail", 2, false, 0)
 	r.wants()

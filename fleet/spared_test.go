@@ -6,7 +6,7 @@ import (
 	"apnsbridge/store"
 )
 
-// A session does not have an app claimed either whose owner is about to come back.
+// Nor does a session make the node claim an app whose owner is about to come back.
 func TestSessionSparesWhoComesBack(t *testing.T) {
 	r := newRig(t)
 	r.Sent(0)

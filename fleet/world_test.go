@@ -18,7 +18,7 @@ var (
 	long      = flag.Bool("long", false, "run a hundred times as many")
 )
 
-// table is the naive model of what the store keeps.
+// table is a naive model of what the store keeps.
 type table struct {
 	lives   map[string]int
 	expires map[string]time.Duration
@@ -42,9 +42,9 @@ func (t *table) view(now time.Duration) (v store.FleetView) {
 
 // bridge is what a node's bridge has of an app.
 type bridge struct {
-	waits  []time.Duration // since when each session waits
-	local  int             // sessions
-	loose  bool            // of which none is answered
+	waits  []time.Duration // when each waiting session began to wait
+	local  int             // local sessions
+	loose  bool            // the local sessions go on without answers
 	loaded uint64          // the epoch in which it was taken
 	giving bool
 }
@@ -59,9 +59,9 @@ type node struct {
 	asked   bool
 	leaves  bool
 	left    bool
-	lacks   string // the app that it is not configured with; empty: it is with all
+	lacks   string // the app that it is not configured with; empty: it has all
 	life    int
-	number  int // of the process under that name
+	number  int // counts the processes under this name
 	bridges map[string]*bridge
 }
 
@@ -149,7 +149,7 @@ func (w *world) hop(node string) (time.Duration, bool) {
 	return 0, false
 }
 
-// ask carries out do at the store, and then tells the node what came of it, or lost.
+// ask calls do at the store and then, at the node, what do returned; or lost, if no answer comes.
 func (n *node) ask(do func() func(), lost func()) {
 	w, number, answered := n.w, n.number, false
 	var tell func(then func()) func()
@@ -195,7 +195,7 @@ func (n *node) step() {
 	}
 }
 
-// leave ends the lease, once nothing is being given any more.
+// leave ends the lease once no app is being given any more.
 func (n *node) leave() {
 	for i := range appCount {
 		if n.m.Place(fmt.Sprint("app", i)) == Giving {
@@ -248,8 +248,8 @@ func (n *node) renew(sent time.Duration) {
 	}, func() { n.asked = false })
 }
 
-// session is a provider that connects, or one that is told to ask again. from carries it
-// here.
+// session is a provider that connects, or one that has to ask again. from is the node that
+// carries it here, if any.
 func (n *node) session(app, from string) {
 	p, to := n.m.Session(app, from, n.now())
 	b := n.bridge(app)
@@ -270,7 +270,7 @@ func (n *node) session(app, from string) {
 	n.carryOut()
 }
 
-// carryOut does what the machine wants, and looks whether that makes sense.
+// carryOut carries out the machine's actions and checks that they make sense.
 func (n *node) carryOut() {
 	for _, a := range n.m.Actions() {
 		n.w.note("%s: %v %s (epoch %d, to %q)", n.name, a.Verb, a.App, a.Epoch, a.Node)
@@ -399,7 +399,7 @@ func (w *world) stir() {
 	switch r := w.rnd.IntN(100); {
 	case r < 60:
 		if n.paused <= w.now && app != n.lacks {
-			from := "" // or any other node, which may be wrong
+			from := "" // or any other node, even one that would not carry it here
 			if by := w.nodes[w.rnd.IntN(nodeCount)]; by != n && w.rnd.IntN(3) == 0 {
 				from = by.name
 			}
@@ -487,9 +487,9 @@ func (w *world) safe() {
 	}
 }
 
-// Over random histories two nodes never may write packets for one app, nobody waits
-// longer than for a claim, and what the machine wants makes sense to a bridge. When all
-// is calm, each app that somebody has used is in one place, and no session is loose.
+// In random histories no two nodes may ever write packets for one app at once, no session waits
+// longer than Rules.Claim, and the machine's actions make sense to a bridge. When all is calm,
+// each app that was ever used is in exactly one place, and no session is loose.
 func TestHistories(t *testing.T) {
 	n := *histories
 	if *long {
@@ -506,7 +506,7 @@ func TestHistories(t *testing.T) {
 				n.start()
 			}
 		}
-		w.nodes[0].lacks = "" // each app is somewhere
+		w.nodes[0].lacks = "" // so that each app can be somewhere
 		w.run(40*time.Second, false)
 		for i := range appCount {
 			app, here := fmt.Sprint("app", i), 0
@@ -531,7 +531,7 @@ func TestHistories(t *testing.T) {
 	}
 	for v := Claim; v <= Decline; v++ {
 		if v != Drop && done[v] < n {
-			t.Errorf("got %v only %d times in %d histories: they do not show much", v, done[v], n)
+			t.Errorf("got %v only %d times in %d histories: too few to show anything", v, done[v], n)
 		}
 	}
 	t.Log(done)

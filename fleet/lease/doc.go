@@ -18,7 +18,7 @@
 //
 //	event       what has happened
 //	Renewed     a join or a renewal has succeeded, with a view of the whole fleet
-//	Over        the store knows of no lease of this process: it is to join again
+//	Over        the store knows of no lease of this process: it must join again
 //	Claimed     a claim has succeeded
 //	Give        the node lets go of an app; it does nothing more as its owner
 //	Given       and the store knows

@@ -2,21 +2,21 @@ package link
 
 import "fmt"
 
-// account is what is under way on a link, as its entry counts it. It is pure: no lock,
-// no clock, no I/O.
+// account counts, at the entry, what is under way on a link. It is pure: no lock, no clock,
+// no I/O.
 //
-// An app may always have its own part under way; beyond that it shares in what no app
-// has of its own. So one whose owner does not take what it is sent stops itself only.
+// An app may always have its own part under way; beyond that it takes from a common part. So
+// an app whose owner does not take what it is sent stops only itself.
 type account struct {
-	own    int64 // bytes that are an app's own
-	common int64 // bytes in all, up to which an app may have more than that
+	own    int64 // bytes that each app may always have under way
+	common int64 // total bytes under way up to which an app may have more than that
 
 	total  int64
 	shares map[string]*share
-	wait   []*share // that have parked sessions
+	wait   []*share // shares with parked sessions
 }
 
-// An app's own part of a link, and the part of it that is no app's own.
+// An app's own part of a link's bytes, and the common part, as divisors.
 const (
 	ownParts    = 64
 	commonParts = 2
@@ -31,7 +31,7 @@ type share struct {
 	app      string
 	bytes    int64
 	sessions int
-	parked   []*window // in the order in which they were told that there is no room
+	parked   []*window // in the order in which they were told that there was no room
 }
 
 // window is what one session has under way.
@@ -40,8 +40,8 @@ type window struct {
 	notifications int
 	bytes         int
 	full          bool     // it was told that there is no room
-	waiting       bool     // in its share's parked
-	session       *carried // whose it is
+	waiting       bool     // it is in its share's parked
+	session       *carried // that it belongs to
 }
 
 // enter adds a session of an app.
@@ -55,7 +55,7 @@ func (a *account) enter(app string) *window {
 	return &window{share: s}
 }
 
-// leave removes a session, and all that it has under way.
+// leave removes a session and everything that it has under way.
 func (a *account) leave(w *window) {
 	s := w.share
 	a.total -= int64(w.bytes)
@@ -66,7 +66,7 @@ func (a *account) leave(w *window) {
 	}
 }
 
-// open reports whether the session has credit for one more notification, of any size.
+// open reports whether the session has credit for one more notification of any size.
 func (w *window) open() bool { return w.notifications < windowNotifications && w.bytes < windowBytes }
 
 // take counts a notification that is sent.
@@ -80,8 +80,8 @@ func (a *account) take(w *window, bytes int) {
 // roomy reports whether the app may have more under way.
 func (a *account) roomy(s *share) bool { return s.bytes < a.own || a.total < a.common }
 
-// room reports whether the session is to be read on. If not, it is parked: a later
-// credit gives it back.
+// room reports whether to go on reading the session. If not, it is parked until a credit
+// makes room and resume passes it to fn.
 func (a *account) room(w *window) bool {
 	if w.open() && a.roomy(w.share) {
 		return true
@@ -110,8 +110,8 @@ func (a *account) credit(w *window, notifications, bytes int) error {
 	return nil
 }
 
-// resume calls fn for the parked sessions that have room again, in the order in which
-// they were parked, app by app.
+// resume calls fn for the parked sessions that have room again, app by app, in the order in
+// which they were parked.
 func (a *account) resume(fn func(*window)) {
 	for range len(a.wait) {
 		s := a.wait[0]

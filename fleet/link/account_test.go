@@ -7,9 +7,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Over random histories: sums are right, an app may have its own part whatever others
-// do, nobody is parked who has room after a credit, and with all credit given back all
-// go on.
+// In random histories: sums are right, an app always has its own part whatever others do,
+// no session with room stays parked after a credit, and when all credit is given back every
+// session goes on.
 func TestAccount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const bytes = 64 * 4000 // an app's own part is 4,000 and 128,000 are common
@@ -42,7 +42,7 @@ func TestAccount(t *testing.T) {
 						break
 					}
 					if own := w.share.bytes < a.own && w.open(); own && !a.roomy(w.share) {
-						t.Fatal("an app has less than its own part")
+						t.Fatal("an app cannot use all of its own part")
 					}
 					a.take(w, rapid.IntRange(20, 4000).Draw(t, "bytes"))
 					a.room(w)
@@ -63,7 +63,7 @@ func TestAccount(t *testing.T) {
 				}
 				a.resume(func(w *window) {
 					if w.full || w.waiting {
-						t.Fatal("resumed and still full")
+						t.Fatal("a session is resumed and still full")
 					}
 				})
 				for _, w := range open {
@@ -76,7 +76,7 @@ func TestAccount(t *testing.T) {
 			"too much credit": func(*rapid.T) {
 				w := some()
 				if a.credit(w, w.notifications+1, w.bytes) == nil || a.credit(w, w.notifications, w.bytes+1) == nil {
-					t.Fatal("got no error for more than is under way")
+					t.Fatal("got no error for credit for more than is under way")
 				}
 			},
 			"": func(t *rapid.T) {
@@ -94,7 +94,7 @@ func TestAccount(t *testing.T) {
 					}
 				}
 				if len(open) == 0 && len(a.shares) > 0 {
-					t.Fatalf("got %d shares of no session", len(a.shares))
+					t.Fatalf("got %d shares without a session, want none", len(a.shares))
 				}
 			},
 		})
@@ -106,7 +106,7 @@ func TestAccount(t *testing.T) {
 		}
 		for _, w := range open {
 			if w.full {
-				t.Fatalf("a session is never resumed: %+v", *w)
+				t.Fatalf("a session was not resumed though all credit is back: %+v", *w)
 			}
 		}
 	})

@@ -9,20 +9,20 @@ import (
 	"apnsbridge/binproto"
 )
 
-// carried is a provider's connection whose session is the owner's. It implements what
-// gateway.Session asks for.
+// carried is the entry's side of a provider's connection whose session is at the owner. It
+// implements gateway.Session.
 type carried struct {
 	entry    *Entry
 	number   uint32
 	provider Provider
 	window   *window
-	behind   []byte // messages that wait for credit
-	freed    bool   // the owner was told to take all of it
-	gone     bool   // the provider is: with the last of behind the session ends
+	behind   []byte // messages that wait for credit here
+	freed    bool   // the owner was told to take everything, room or not
+	gone     bool   // the provider has gone: the session ends with the last message of behind
 }
 
-// Open carries a connection of an app. origin says whose it is, and is the owner's to
-// read. The session takes over; if the link ends, the provider is Cut.
+// Open carries a connection of an app. origin says whose it is; only the owner reads it. The
+// session takes the connection over; if the link ends, the provider is Cut.
 func (e *Entry) Open(p Provider, app string, origin []byte) (Session, error) {
 	if len(origin) > maxOrigin {
 		return nil, fmt.Errorf("link: an origin of %d bytes; %d are the most", len(origin), maxOrigin)
@@ -84,9 +84,9 @@ func (s *carried) Reject(n *binproto.Notification, status binproto.Status) (room
 // sends reports whether the next message goes out at once. The lock is held.
 func (s *carried) sends() bool { return len(s.behind) == 0 && s.window.open() }
 
-// unlock releases the lock behind a notification and reports whether the provider is
-// to be read on. Behind a packet it is read on anyway, and what has no credit waits
-// here, up to a bound: a connection that goes over it ends.
+// unlock releases the lock after a notification and reports whether to go on reading the
+// provider. After a packet it is read on in any case, and what has no credit waits here, up to
+// maxBehind: a connection that goes over it is cut.
 func (s *carried) unlock() (room bool) {
 	e := s.entry
 	room = e.account.room(s.window)
@@ -140,8 +140,8 @@ func (s *carried) Close(err error) {
 	s.tell(closed, how)
 }
 
-// tell sends what needs no credit, behind what waits for it. That the owner is to take
-// what waits whether it has room or not, goes ahead.
+// tell sends a message that needs no credit, after those that wait for credit. If there are
+// such, it first tells the owner to take them whether it has room or not.
 func (s *carried) tell(k kind, body ...byte) {
 	e := s.entry
 	e.mu.Lock()
@@ -165,7 +165,7 @@ func (s *carried) tell(k kind, body ...byte) {
 	e.unlock()
 }
 
-// forget takes a session out. The lock is held.
+// forget removes a session. The lock is held.
 func (e *Entry) forget(s *carried) {
 	if e.sessions[s.number] == s {
 		delete(e.sessions, s.number)
@@ -176,11 +176,11 @@ func (e *Entry) forget(s *carried) {
 	}
 }
 
-// goOn sends of what waits what has credit now. The lock is held.
+// goOn sends those of the waiting messages that have credit now. The lock is held.
 func (s *carried) goOn() {
 	e, b := s.entry, s.behind
 	for len(b) > 0 && s.window.open() {
-		h, _ := parseHeader(b) // as we wrote it
+		h, _ := parseHeader(b) // cannot fail: we wrote it
 		size := headLen + h.length
 		e.pending = append(e.pending, b[:size]...)
 		if h.kind == push || h.kind == reject {

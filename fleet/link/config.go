@@ -15,11 +15,11 @@ type Config struct {
 	Certificate tls.Certificate
 	CA          *x509.CertPool // of the fleet
 
-	Bytes     int64         // under way on one link; 0 is DefaultBytes
+	Bytes     int64         // that may be under way on one link; 0 is DefaultBytes
 	Sessions  int           // of one link; 0 is DefaultSessions
-	Handshake time.Duration // until both know who the other is; 0 is 5 s
-	Alive     time.Duration // between two signs of life; 0 is a second. Silence of five ends a link
-	State     func() byte   // what the other side is to know with each; nil: 0
+	Handshake time.Duration // time until both know who the other is; 0 is 5 s
+	Alive     time.Duration // between two signs of life; 0 is a second. When five fail to come, the link ends
+	State     func() byte   // what each sign of life tells the other side; nil: 0
 }
 
 // The defaults of a link's bounds.
@@ -28,17 +28,17 @@ const (
 	DefaultSessions       = 10_000
 )
 
-// The window of a session: what of it may be under way.
+// The window of a session: how much of it may be under way.
 const (
 	windowNotifications = 1000
 	windowBytes         = 256 << 10
 )
 
 const (
-	silences   = 5       // signs of life that may fail to come
+	silences   = 5       // how many signs of life may fail to come
 	maxOrigin  = 8 << 10 // bytes that say whose connection it is
-	maxControl = 4 << 20 // bytes that wait to be written beside what has credit
-	maxBehind  = 4 << 20 // bytes of one session behind its packet that wait for credit
+	maxControl = 4 << 20 // bytes that may wait to be written beside what has credit
+	maxBehind  = 4 << 20 // bytes of one session that may wait for credit after its packet
 )
 
 func (c Config) withDefaults() Config {
@@ -69,7 +69,7 @@ type Session interface {
 	Shutdown(heard bool)
 	Close(err error)
 
-	// Leave has the session come to its end, when its provider pauses in writing or
+	// Leave makes the session end as soon as its provider pauses in writing, or when
 	// patience is over. It may be called at any time.
 	Leave(patience time.Duration)
 }
@@ -82,9 +82,8 @@ type Peer interface {
 	Close()
 }
 
-// Provider is a provider's connection. Cut ends it at once, as the end of
-// the process would: what it has sent may be lost, and it must not take it for
-// delivered.
+// Provider is a provider's connection. Cut ends it at once, as if the process had died: what
+// the provider has sent may be lost, and nothing must suggest to it that it was delivered.
 type Provider interface {
 	Peer
 	Cut()

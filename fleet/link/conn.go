@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-// conn is one end of a link: a writer that sends what came during the last write in
-// one, a reader, and a watch that says that we are alive and ends the link in silence.
+// conn is one end of a link: a writer that sends what was appended during the last write in one
+// piece, a reader, and a watch that sends signs of life and ends the link when the other side
+// has been silent for too long.
 type conn struct {
 	config Config
 	tls    *tls.Conn
 	node   string // at the other end
 	limit  int    // bytes that may wait to be written
 
-	heard atomic.Int64  // when something last came, in nanoseconds since began
+	heard atomic.Int64  // when a message last came, in nanoseconds since began
 	state atomic.Uint32 // what the other side last said of itself
 	began time.Time
 	wake  chan struct{}
@@ -63,8 +64,8 @@ func (c *conn) greet() error {
 	return c.tls.SetDeadline(time.Time{})
 }
 
-// run reads and writes until the link ends. take is called for each message; its body
-// is borrowed. rest is called when what has come so far was taken.
+// run reads and writes until the link ends. It calls take for each message, whose body is
+// borrowed, and rest whenever everything that has come so far was taken.
 func (c *conn) run(take func(h header, body []byte) error, rest func()) {
 	c.wg.Go(c.write)
 	c.wg.Go(c.watch)
@@ -111,7 +112,7 @@ func (c *conn) receive(take func(h header, body []byte) error, rest func()) erro
 			return err
 		}
 		if headLen+h.length <= r.Size() {
-			_, _ = r.Discard(headLen + h.length) // which are buffered
+			_, _ = r.Discard(headLen + h.length) // cannot fail: they are buffered
 		}
 		if r.Buffered() == 0 {
 			rest()
@@ -161,8 +162,7 @@ func (c *conn) watch() {
 	}
 }
 
-// unlock releases c.mu behind messages that were appended to c.pending, and has them be
-// written.
+// unlock releases c.mu after messages were appended to c.pending, and gets them written.
 func (c *conn) unlock() {
 	over := len(c.pending) > c.limit
 	c.mu.Unlock()
@@ -176,14 +176,14 @@ func (c *conn) unlock() {
 	}
 }
 
-// send has a message be written.
+// send queues a message to be written.
 func (c *conn) send(k kind, session uint32, body ...byte) {
 	c.mu.Lock()
 	c.pending = appendMessage(c.pending, k, session, body...)
 	c.unlock()
 }
 
-// tell says that we are alive, and what the other side is to know, before it is time.
+// tell sends a sign of life with our state at once, ahead of its time.
 func (c *conn) tell() {
 	state := c.config.State()
 	c.mu.Lock()
@@ -201,7 +201,7 @@ func (c *conn) fail(err error) {
 	c.mu.Unlock()
 	if first {
 		close(c.done)
-		_ = c.tls.SetDeadline(time.Now()) // so that Close does not wait for a writer
+		_ = c.tls.SetDeadline(time.Now()) // so that Close does not wait for a blocked writer
 		_ = c.tls.NetConn().Close()
 	}
 }

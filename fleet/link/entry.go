@@ -10,15 +10,15 @@ import (
 // Entry is the end of a link at the node where providers connect.
 type Entry struct {
 	*conn
-	closed chan struct{} // when all has ended
+	closed chan struct{} // closed when the link and all that it carried have ended
 
 	// Under conn.mu.
 	next     uint32
 	sessions map[uint32]*carried
 	readers  map[uint32]chan<- readerOrder
 	account  *account
-	unpaid   map[uint32]int // notifications of sessions that are closed, which the owner has not taken yet
-	idle     chan struct{}  // told when there may be none
+	unpaid   map[uint32]int // by session that is closed: notifications that the owner has not taken yet
+	idle     chan struct{}  // signaled when unpaid may be empty
 }
 
 // Dial opens a link to the owner at address.
@@ -53,13 +53,13 @@ func Dial(ctx context.Context, address string, c Config) (*Entry, error) {
 // Node is the name of the node at the other end.
 func (e *Entry) Node() string { return e.node }
 
-// State is what the owner last said of itself.
+// State is the state that the owner last sent.
 func (e *Entry) State() byte { return byte(e.state.Load()) }
 
 // Done is closed when the link has ended; Err says why.
 func (e *Entry) Done() <-chan struct{} { return e.closed }
 
-// Err is why the link has ended, nil as long as it has not.
+// Err returns why the link has ended, nil as long as it has not.
 func (e *Entry) Err() error { return e.reason() }
 
 // Close ends the link, and with it all that it carries. It waits until providers are
@@ -69,8 +69,8 @@ func (e *Entry) Close() {
 	<-e.closed
 }
 
-// Settle waits until the owner has taken all that was carried by sessions which are
-// closed, the link has ended, or ctx, of which it gives the error.
+// Settle waits until the owner has taken everything that closed sessions carried, or the link
+// has ended. It returns the error of ctx if that ends first.
 func (e *Entry) Settle(ctx context.Context) error {
 	for {
 		e.mu.Lock()
@@ -89,7 +89,7 @@ func (e *Entry) Settle(ctx context.Context) error {
 	}
 }
 
-// breakOff ends what was carried.
+// breakOff cuts the providers that are still carried.
 func (e *Entry) breakOff() {
 	e.mu.Lock()
 	sessions := e.sessions
@@ -100,7 +100,7 @@ func (e *Entry) breakOff() {
 	}
 }
 
-// take carries out a message of the owner.
+// take handles a message of the owner.
 func (e *Entry) take(h header, body []byte) error {
 	switch h.kind {
 	case tuples, finish:
@@ -135,7 +135,7 @@ func (e *Entry) take(h header, body []byte) error {
 	return fmt.Errorf("link: a message of kind %d of an owner", h.kind)
 }
 
-// credited has those go on that have room again.
+// credited counts credit for a session and lets the sessions go on that have room again.
 func (e *Entry) credited(number uint32, notifications, bytes int) error {
 	e.mu.Lock()
 	s := e.sessions[number]

@@ -7,17 +7,17 @@ import (
 	"sync"
 )
 
-// reader is a feedback reader that is carried here. It implements Reader: what is
-// written to it is written at the entry by the time that Write returns.
+// reader is a feedback reader that is carried here. It implements Reader: when Write returns,
+// the entry has written the tuples.
 type reader struct {
 	conn    *ownerConn
 	number  uint32
 	answers chan answer // one at a time
 
 	mu           sync.Mutex
-	asked        kind // what an answer is awaited to, 0 if none is
+	asked        kind // the kind of answer that is awaited, 0 if none
 	acknowledged bool
-	over         bool // it was finished
+	over         bool // it was finished at the entry
 }
 
 type answer struct {
@@ -25,7 +25,7 @@ type answer struct {
 	err       error
 }
 
-// maxReaders is how many may read over one link at once.
+// maxReaders is how many readers one link may carry at once.
 const maxReaders = 1000
 
 func (c *ownerConn) openReader(number uint32, origin []byte) error {
@@ -100,7 +100,7 @@ func (r *reader) Acknowledged() bool {
 	return r.acknowledged
 }
 
-// answered takes what an entry answers to an order.
+// answered takes the entry's answer to an order.
 func (c *ownerConn) answered(h header, body []byte) error {
 	r := c.readers[h.session]
 	if r == nil {
@@ -128,19 +128,19 @@ func (c *ownerConn) answered(h header, body []byte) error {
 		a.err = errors.New(string(text))
 	}
 	r.asked = 0
-	r.answers <- a // of which there is none yet
+	r.answers <- a // does not block: no other answer is pending
 	return nil
 }
 
-// readerOrder is what an owner wants of a reader: tuples to be written, its end, or
-// nothing more.
+// readerOrder is what an owner tells a reader: to write tuples, to finish, or that the owner
+// has nothing more for it.
 type readerOrder struct {
 	kind   kind // tuples, finish or gone
 	tuples []byte
 }
 
-// Read has the owner give its list to r, and returns when that is done, or the link or
-// ctx has ended. It finishes r in any case.
+// Read lets the owner give its list to r. It returns when that is done, or when the link or ctx
+// has ended, and finishes r in any case.
 func (e *Entry) Read(ctx context.Context, origin []byte, r Reader) error {
 	orders := make(chan readerOrder, 1) // one at a time
 	e.mu.Lock()
@@ -181,7 +181,7 @@ func (e *Entry) Read(ctx context.Context, origin []byte, r Reader) error {
 	}
 }
 
-// leaveReader ends r while its owner may still order something, and answers that.
+// leaveReader finishes r and answers what its owner may still order.
 func (e *Entry) leaveReader(number uint32, orders <-chan readerOrder, r Reader, why error) error {
 	confirmed, err := r.Finish()
 	for {
@@ -207,7 +207,7 @@ func (e *Entry) reply(k kind, number uint32, before []byte, reason error) {
 	e.unlock()
 }
 
-// order takes what an owner wants of a reader.
+// order takes an owner's order for a reader.
 func (e *Entry) order(h header, body []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// stranger speaks to an owner by hand, after the handshake.
+// stranger opens a TLS connection to an owner, for the test to write what it wants.
 func stranger(t *testing.T, o *owner, c *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	c.InsecureSkipVerify = true
@@ -29,7 +29,7 @@ func stranger(t *testing.T, o *owner, c *tls.Config) (*tls.Conn, error) {
 	return s, nil
 }
 
-// ended waits for the end of a connection, and gives what came until then.
+// ended waits for the end of a connection and returns what came until then.
 func ended(t *testing.T, c *tls.Conn) []byte {
 	t.Helper()
 	b, err := io.ReadAll(c)
@@ -39,7 +39,7 @@ func ended(t *testing.T, c *tls.Conn) []byte {
 	return b
 }
 
-// Who is not of the fleet says nothing that is listened to.
+// An owner ignores whatever comes from a peer that does not belong to the fleet.
 func TestStrangers(t *testing.T) {
 	other := newAuthority()
 	for _, tt := range []struct {
@@ -57,7 +57,7 @@ func TestStrangers(t *testing.T) {
 				b := appendMessage(appendHello(nil, "gw2"), open, 1, []byte("p")...)
 				_, _ = c.Write(b)
 				if got := ended(t, c); len(got) > 0 {
-					t.Errorf("got %x from the owner", got)
+					t.Errorf("got %x from the owner, want nothing", got)
 				}
 			}
 			o.Close()
@@ -68,7 +68,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// An entry does not speak to who is not of the fleet either.
+// Nor does an entry speak to an owner that does not belong to the fleet.
 func TestFalseOwner(t *testing.T) {
 	c := config("gw1")
 	c.Certificate = newAuthority().node()
@@ -147,7 +147,7 @@ func TestBreaches(t *testing.T) {
 	}
 }
 
-// Those who only connect keep no node away.
+// Strangers that only connect do not keep a node of the fleet away.
 func TestManyStrangers(t *testing.T) {
 	o := newOwner(t, config("gw1"))
 	for range 2 * maxStrangers {
@@ -163,11 +163,11 @@ func TestManyStrangers(t *testing.T) {
 	o.Owner.mu.Lock()
 	defer o.Owner.mu.Unlock()
 	if len(o.strangers) > maxStrangers {
-		t.Errorf("got %d strangers, want %d at most", len(o.strangers), maxStrangers)
+		t.Errorf("got %d strangers, want at most %d", len(o.strangers), maxStrangers)
 	}
 }
 
-// A link that has ended takes nothing more, and keeps nothing.
+// A link that has ended accepts nothing more and keeps nothing in memory.
 func TestPushBehindTheEnd(t *testing.T) {
 	o := newOwner(t, config("gw1"))
 	e := dial(t, o, config("gw2"))
@@ -178,11 +178,11 @@ func TestPushBehindTheEnd(t *testing.T) {
 	p.ReadOn()
 	p.Shutdown(false)
 	if s := p.Session.(*carried); len(e.pending) != before || len(s.behind) != 0 {
-		t.Errorf("got %d bytes pending and %d behind", len(e.pending), len(s.behind))
+		t.Errorf("got %d bytes pending and %d behind, want none added", len(e.pending), len(s.behind))
 	}
 }
 
-// What is said of a session that is not there is answered, and harms nobody.
+// Messages for an unknown session are answered and do no harm.
 func TestUnknownSession(t *testing.T) {
 	o := newOwner(t, config("gw1"))
 	c, err := stranger(t, o, &tls.Config{Certificates: []tls.Certificate{fleetCA().node()}})
@@ -203,7 +203,7 @@ func TestUnknownSession(t *testing.T) {
 	}
 }
 
-// A node that says nothing any more loses its link, and so does one that does not read.
+// A node that falls silent loses its link, at whatever stage of the link that is.
 func TestSilence(t *testing.T) {
 	c := config("gw1")
 	c.Alive, c.Handshake = 10*time.Millisecond, 3*time.Second
@@ -216,7 +216,7 @@ func TestSilence(t *testing.T) {
 		defer raw.Close()
 		_ = raw.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := raw.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("got %v, want the end", err)
+			t.Errorf("got %v, want the end of the connection", err)
 		}
 	})
 	t.Run("no hello", func(t *testing.T) {
@@ -239,12 +239,12 @@ func TestSilence(t *testing.T) {
 		p := o.of("p")
 		o.until("the session is closed", func() bool { return p.closed })
 		if !strings.Contains(p.said[0], errSilent.Error()) {
-			t.Errorf("got %q, want that the other node is silent", p.said)
+			t.Errorf("got %q, want a close because the other node is silent", p.said)
 		}
 	})
 }
 
-// feed has an end of a link take bytes as if they came from the other.
+// feed gives bytes to one end of a link as if they came from the other.
 func feed(c *conn, b []byte, take func(h header, body []byte) error) {
 	for len(b) >= headLen {
 		h, err := parseHeader(b)
@@ -258,7 +258,7 @@ func feed(c *conn, b []byte, take func(h header, body []byte) error) {
 	}
 }
 
-// unconnected is an end of a link whose messages stay in memory.
+// unconnected returns one end of a link whose messages stay in memory.
 func unconnected() *conn {
 	one, other := net.Pipe()
 	other.Close()
@@ -283,7 +283,7 @@ func FuzzOwner(f *testing.F) {
 		c.reading.Wait()
 		for _, s := range c.sessions {
 			if s.under.notifications > windowNotifications || s.under.bytes > windowBytes+headLen+maxBody {
-				t.Errorf("got %+v under way", s.under)
+				t.Errorf("got %+v under way, more than a window", s.under)
 			}
 			s.close(errClosed)
 		}
@@ -320,7 +320,7 @@ func FuzzEntry(f *testing.F) {
 		for _, s := range e.sessions {
 			total += int64(s.window.bytes)
 			if s.window.bytes < 0 || s.window.notifications < 0 {
-				t.Errorf("got %+v", *s.window)
+				t.Errorf("got a negative window: %+v", *s.window)
 			}
 		}
 		if total != e.account.total {

@@ -14,7 +14,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// All that a session is told arrives in its order, and all that its peer is told.
+// Everything that is told to a session arrives in order, and so does everything told to its peer.
 func TestCarry(t *testing.T) {
 	o := newOwner(t, config("gw1"))
 	e := dial(t, o, config("gw2"))
@@ -57,10 +57,10 @@ func TestCarry(t *testing.T) {
 	p.heard(t, "cut")
 }
 
-// Close2 closes the session: Close is the provider's own.
+// Close2 closes the session; Close is a method of the Provider.
 func (p *provider) Close2(err error) { p.Session.Close(err) }
 
-// Thousands over many sessions at once, each in its order.
+// Many sessions carry thousands of notifications at once, and each keeps its order.
 func TestCarryMany(t *testing.T) {
 	const sessions, each = 20, 3000
 	o := newOwner(t, config("gw1"))
@@ -80,11 +80,11 @@ func TestCarryMany(t *testing.T) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.account.total > windowBytes*sessions {
-		t.Errorf("got %d bytes under way", e.account.total)
+		t.Errorf("got %d bytes under way, more than all windows", e.account.total)
 	}
 }
 
-// A session without room at its owner is not read further; the others go on.
+// The entry stops reading a session whose owner has no room; the other sessions go on.
 func TestCredit(t *testing.T) {
 	o := newOwner(t, config("gw1"))
 	o.setUp = func(s *session) { s.room = len(o.sessions) > 0 }
@@ -94,7 +94,7 @@ func TestCredit(t *testing.T) {
 	quick := carry(t, e, "mail", "quick")
 	sent := slow.send(5000)
 	if sent != windowNotifications && sent != windowNotifications+1 {
-		t.Errorf("%d notifications went out to who takes one, want it and a window of %d", sent, windowNotifications)
+		t.Errorf("sent %d to an owner that has room for one, want that and a window of %d", sent, windowNotifications)
 	}
 	quick.sendAll(5000)
 	o.got("quick", 5000)
@@ -109,8 +109,8 @@ func TestCredit(t *testing.T) {
 	o.got("slow", sent+3000)
 }
 
-// Behind a packet, and once the provider has ended, all that was read arrives, whether
-// the owner has room or not.
+// After an error packet, and once the provider has ended, everything that was read arrives,
+// whether the owner has room or not.
 func TestBehindThePacket(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -127,7 +127,7 @@ func TestBehindThePacket(t *testing.T) {
 			e := dial(t, o, config("gw2"))
 			p := carry(t, e, "mail", "p")
 			s := o.of("p")
-			for range 3 * windowNotifications { // as a gateway does behind a packet
+			for range 3 * windowNotifications { // as a gateway does after a packet
 				p.Push(notification(p.sent))
 				p.sent++
 			}
@@ -146,7 +146,7 @@ func TestBehindThePacket(t *testing.T) {
 	}
 }
 
-// What waits behind a packet for an owner that does not take it has a bound.
+// There is a bound on what may wait after a packet for an owner that does not take it.
 func TestTooMuchBehind(t *testing.T) {
 	o := newOwner(t, config("gw1"))
 	o.setUp = func(s *session) { s.room, s.loose = false, true }
@@ -155,13 +155,13 @@ func TestTooMuchBehind(t *testing.T) {
 	large.Payload = make([]byte, 4000)
 	for i := range (windowBytes + maxBehind) / 4000 {
 		if p.Push(large); i == maxBehind/4000 && len(p.said) > 0 {
-			t.Errorf("got %q with %d bytes behind", p.said, i*4000)
+			t.Errorf("got %q with %d bytes waiting, want nothing said below the bound", p.said, i*4000)
 		}
 	}
 	p.heard(t, "cut")
 }
 
-// An app whose owner takes nothing stops itself: others have their own part of the link.
+// An app whose owner takes nothing stops only itself: others have their own part of the link.
 func TestSlowApp(t *testing.T) {
 	c := config("gw2")
 	c.Bytes = 4 << 20 // an app's own part is 64 KiB, and 2 MiB are common
@@ -199,7 +199,7 @@ func TestSlowApp(t *testing.T) {
 	}
 }
 
-// With the link end connections at the one side and sessions at the other.
+// When the link ends, so do the connections at the entry and the sessions at the owner.
 func TestLinkEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -220,16 +220,16 @@ func TestLinkEnds(t *testing.T) {
 			p.heard(t, "cut")
 			o.until("it is closed", func() bool { return s.closed })
 			if len(s.said) != 1 || !strings.HasPrefix(s.said[0], "close link with gw2") {
-				t.Errorf("got %q, want that the link has ended", s.said)
+				t.Errorf("got %q, want a close because the link has ended", s.said)
 			}
 			<-e.Done()
 			if e.Err() == nil {
-				t.Error("got no reason")
+				t.Error("got no error from Err of a link that has ended")
 			}
 			if _, err := e.Open(p, "mail", nil); err == nil {
 				t.Error("a session is opened on a link that has ended")
 			}
-			p.send(10) // into nothing
+			p.send(10) // which goes nowhere, and must do no harm
 			p.Shutdown(false)
 			p.Close2(nil)
 			s.Fail(8, 1, 0)
@@ -238,7 +238,7 @@ func TestLinkEnds(t *testing.T) {
 	}
 }
 
-// Nodes tell one another how they are.
+// Nodes tell each other their states.
 func TestState(t *testing.T) {
 	there, here := config("gw1"), config("gw2")
 	there.Alive, here.Alive = time.Second, time.Second
@@ -329,7 +329,7 @@ func TestCarryReader(t *testing.T) {
 	}
 }
 
-// A reader is finished once whatever comes between.
+// A reader is finished exactly once, whatever ends it.
 func TestReaderEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -349,7 +349,7 @@ func TestReaderEnds(t *testing.T) {
 				close(begun)
 				<-again
 				if err := r.Write([]byte("more")); err == nil {
-					t.Error("got no error from Write behind the end")
+					t.Error("got no error from Write after the end")
 				}
 			}
 			e := dial(t, o, config("gw2"))
@@ -368,14 +368,14 @@ func TestReaderEnds(t *testing.T) {
 			}
 			close(again)
 			if err := <-read; err == nil || r.finished != 1 {
-				t.Errorf("got %v, finished %d times, want a reason and once", err, r.finished)
+				t.Errorf("got %v, finished %d times, want an error, and finished once", err, r.finished)
 			}
 			<-ended
 		})
 	}
 }
 
-// The way of a notification allocates nothing.
+// Carrying a notification allocates nothing.
 func TestPushAllocs(t *testing.T) {
 	o := newOwner(t, config("gw1"))
 	e := dial(t, o, config("gw2"))
@@ -386,7 +386,7 @@ func TestPushAllocs(t *testing.T) {
 	e.pending = make([]byte, 0, 1<<20)
 	e.mu.Unlock()
 	if allocs := testing.AllocsPerRun(200, func() {
-		e.mu.Lock() // as Push, but nothing is written
+		e.mu.Lock() // as Push does, but nothing is written
 		e.pending = appendPush(e.pending[:0], s.number, n)
 		e.account.take(s.window, len(e.pending))
 		e.account.room(s.window)

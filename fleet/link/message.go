@@ -9,7 +9,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// version is that of the package's documentation.
+// version is the version of the protocol that the package comment describes.
 const version = 1
 
 type kind uint8
@@ -37,11 +37,11 @@ const (
 
 const (
 	headLen = 9
-	maxBody = 256 << 10 // bytes: more than any frame or any text of ours
+	maxBody = 256 << 10 // bytes: more than any frame or any text that we send
 	maxText = 1 << 10   // bytes of a reason
 )
 
-// header is what stands before a body.
+// header precedes a body.
 type header struct {
 	kind    kind
 	session uint32
@@ -57,7 +57,7 @@ func parseHeader(b []byte) (h header, err error) {
 	return header{kind(b[0]), binary.BigEndian.Uint32(b[1:]), int(length)}, nil
 }
 
-// begin appends a header whose length finishMessage fills in.
+// begin appends a header without its length, which finishMessage fills in.
 func begin(b []byte, k kind, session uint32) []byte {
 	b = append(b, byte(k))
 	b = binary.BigEndian.AppendUint32(b, session)
@@ -76,7 +76,8 @@ func appendMessage(b []byte, k kind, session uint32, body ...byte) []byte {
 	return finishMessage(append(begin(b, k, session), body...), start)
 }
 
-// appendText appends a message with a reason, clipped; nil is none.
+// appendText appends a message with the bytes of before and a reason, which is clipped; a nil
+// reason is empty.
 func appendText(b []byte, k kind, session uint32, before []byte, reason error) []byte {
 	start := len(b)
 	b = append(begin(b, k, session), before...)
@@ -160,7 +161,7 @@ func appendHello(b []byte, node string) []byte {
 	return finishMessage(append(append(begin(b, hello, 0), version), node...), start)
 }
 
-// parseHello gives the name of the node at the other end.
+// parseHello returns the name of the node at the other end.
 func parseHello(body []byte) (node string, err error) {
 	switch {
 	case len(body) == 0:
@@ -174,7 +175,7 @@ func parseHello(body []byte) (node string, err error) {
 	return string(body[1:]), nil
 }
 
-// maxNode is the bound of a node's name in bytes.
+// maxNode is the bound on the length of a node's name in bytes.
 const maxNode = 64
 
 func hasLength(k kind, body []byte, want int) error {

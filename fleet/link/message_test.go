@@ -27,7 +27,7 @@ var (
 		Layout: 0x21, Skipped: 3}
 )
 
-// What goes over the wire, byte by byte.
+// Golden bytes: what goes over the wire, byte by byte.
 func TestGoldenBytes(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -86,7 +86,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("got node %q and error %v", node, err)
 	}
 	if got := appendText(nil, gone, 1, nil, errors.New(strings.Repeat("x", 5000))); len(got) != headLen+maxText {
-		t.Errorf("got a reason of %d bytes, want it clipped", len(got)-headLen)
+		t.Errorf("got a reason of %d bytes, want it clipped to maxText", len(got)-headLen)
 	}
 }
 
@@ -95,7 +95,7 @@ func same(a, b binproto.Notification) bool {
 		a.Layout == b.Layout && a.Skipped == b.Skipped
 }
 
-// A body that is cut anywhere is an error, and so is one with more.
+// A body that is cut short anywhere is an error, and so is one with an extra byte.
 func TestParseCut(t *testing.T) {
 	var n binproto.Notification
 	for name, tt := range map[string]struct {

@@ -12,7 +12,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// ownerConn is one link at its owner. Its maps are the reader's alone.
+// ownerConn is one link at its owner. Only the goroutine that reads uses its maps.
 type ownerConn struct {
 	*conn
 	owner    *Owner
@@ -20,9 +20,9 @@ type ownerConn struct {
 	sessions map[uint32]*owned
 	readers  map[uint32]*reader
 	reading  sync.WaitGroup
-	owing    []*owned // whose credit is to be paid back; the reader's alone
+	owing    []*owned // whose credit is to be paid back; only the reading goroutine uses it
 
-	ready chan struct{} // tells goOn that someone may go on
+	ready chan struct{} // wakes goOn: a session may go on
 
 	// Under conn.mu.
 	rested []*owned
@@ -33,23 +33,23 @@ type owned struct {
 	conn   *ownerConn
 	number uint32
 
-	// Peers are called under locks of the session's own: what they change is under
-	// conn.mu or atomic, never under mu.
-	resting bool        // in conn.rested
-	free    atomic.Bool // takes everything, whether there is room or not
+	// A Peer's methods are called under locks of the session: what they change is guarded by
+	// conn.mu or atomic, never guarded by mu.
+	resting bool        // it is in conn.rested
+	free    atomic.Bool // it takes everything, whether there is room or not
 
 	mu      sync.Mutex // held while the session is called
 	session Session    // nil: it is closed
 	parser  binproto.Parser
 	note    binproto.Notification
 	full    bool   // the session has no room
-	queue   []byte // messages that wait for room; as many as the entry had credit for
+	queue   []byte // messages that wait for room; no more than the entry had credit for
 
-	under, owed passage // taken from the entry and not paid back; and of these, to be paid back
-	owes        bool    // in conn.owing
+	under, owed passage // received and not paid back; and of these, taken by the session
+	owes        bool    // it is in conn.owing
 }
 
-// passage is notifications and their bytes.
+// passage counts notifications and their bytes.
 type passage struct{ notifications, bytes int }
 
 func (p *passage) add(notifications, bytes int) {
@@ -92,7 +92,7 @@ func (s *owned) Resume() {
 	s.rest()
 }
 
-// rest has goOn look at the session, and releases conn.mu.
+// rest makes goOn look at the session, and releases conn.mu.
 func (s *owned) rest() {
 	c := s.conn
 	if !s.resting {
@@ -106,7 +106,7 @@ func (s *owned) rest() {
 	}
 }
 
-// goOn gives sessions that have room again what waits for it, until the link ends.
+// goOn gives sessions that have room again the messages that wait for it, until the link ends.
 func (c *ownerConn) goOn() {
 	for {
 		select {
@@ -135,8 +135,8 @@ func (c *ownerConn) goOn() {
 	}
 }
 
-// take carries out a message, or keeps it until there is room. s.mu is held, as for
-// all below.
+// take handles a message, or keeps it until there is room. s.mu is held here and in all
+// methods below.
 func (s *owned) take(h header, body []byte) error {
 	if h.kind == leave {
 		if err := hasLength(leave, body, 4); err != nil || s.session == nil {
@@ -146,7 +146,7 @@ func (s *owned) take(h header, body []byte) error {
 		return nil
 	}
 	if h.kind != push && h.kind != reject {
-		s.free.Store(true) // nothing more comes, or what is worth its memory
+		s.free.Store(true) // nothing more comes, or only as much as is worth its memory
 		err := s.drain()
 		if s.pay(); err != nil {
 			return err
@@ -175,7 +175,7 @@ func (s *owned) take(h header, body []byte) error {
 	return nil
 }
 
-// drain gives the session what waits, as long as there is room.
+// drain gives the session the waiting messages, as long as there is room.
 func (s *owned) drain() error {
 	b := s.queue
 	for len(b) > 0 && (!s.full || s.free.Load()) {
@@ -225,7 +225,7 @@ func (s *owned) give(h header, body []byte) error {
 	return nil
 }
 
-// tell tells the session what has become of its provider.
+// tell passes on what the entry says about the provider.
 func (s *owned) tell(h header, body []byte) error {
 	if h.kind == readOn {
 		if err := hasLength(h.kind, body, 0); err != nil || s.session == nil {
@@ -251,13 +251,13 @@ func (s *owned) tell(h header, body []byte) error {
 	return nil
 }
 
-// close closes the session, once. What waits is given to it first.
+// close closes the session, once. It first gives it the waiting messages.
 func (s *owned) close(err error) {
 	if s.session == nil {
 		return
 	}
 	s.free.Store(true)
-	_ = s.drain() // of frames that were parsed at the entry
+	_ = s.drain() // cannot fail for frames that an entry has parsed
 	s.session.Close(err)
 	s.session = nil
 	s.conn.owner.open.Add(-1)
@@ -276,7 +276,7 @@ func (s *owned) pay() {
 	s.owed = passage{}
 }
 
-// payBack gives credit for all that was taken of what has come so far.
+// payBack pays for everything that sessions have taken so far.
 func (c *ownerConn) payBack() {
 	for _, s := range c.owing {
 		s.mu.Lock()

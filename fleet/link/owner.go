@@ -13,47 +13,47 @@ import (
 	"apnsbridge/binproto"
 )
 
-// Handler is what an owner does with what is carried to it. origin is as the entry gave
-// it, and borrowed.
+// Handler is what an owner does with what is carried to it. origin is what the entry gave to Open
+// or Read; it is borrowed.
 type Handler interface {
 	// Open opens the session of a provider's connection, as bridge.Open does, and
-	// gives the bounds of its frames. p may be cut at any time.
+	// returns the bounds of its frames. p may be cut at any time.
 	Open(node string, p Provider, origin []byte) (Session, binproto.Parser, error)
 
-	// Read gives a feedback list to r, and returns when that is done.
+	// Read gives a feedback list to r and returns when that is done.
 	Read(ctx context.Context, node string, origin []byte, r Reader)
 }
 
-// Owner is the ends of links at the node where apps live.
+// Owner is the end of all links at the node where apps live.
 type Owner struct {
 	config  Config
 	handler Handler
 
-	open atomic.Int64 // sessions and readers
+	open atomic.Int64 // sessions and readers that are open
 
 	mu        sync.Mutex
 	ends      bool
 	conns     map[*ownerConn]struct{}
-	strangers []*ownerConn // of these, which have not shown yet who they are; oldest first
+	strangers []*ownerConn // those of conns that have not shown yet who they are; oldest first
 	wg        sync.WaitGroup
 }
 
-// NewOwner returns an owner that serves no listener yet.
+// NewOwner returns an owner that does not serve a listener yet.
 func NewOwner(c Config, h Handler) *Owner {
 	return &Owner{config: c.withDefaults(), handler: h, conns: make(map[*ownerConn]struct{})}
 }
 
 const (
-	// maxLinks is how many links there may be to one node. Another has one, and a second
-	// while it finds out that the first is dead.
+	// maxLinks is how many links there may be to one node. Each other node has one, and a
+	// second while it finds out that the first is dead.
 	maxLinks = 256
 
-	// maxStrangers is how many connections may be about to show that they are of the
-	// fleet. One more ends the oldest: whoever only connects keeps no node away.
+	// maxStrangers is how many connections may be open that have not shown yet that they belong
+	// to the fleet. One more ends the oldest, so that connections that never do cannot keep a node away.
 	maxStrangers = 64
 )
 
-// Serve takes links from l until that is closed, or fails.
+// Serve accepts links from l until that is closed or fails.
 func (o *Owner) Serve(l net.Listener) error {
 	for {
 		raw, err := l.Accept()
@@ -90,7 +90,7 @@ func (o *Owner) welcome(raw net.Conn) {
 	})
 }
 
-// met takes note that c has shown who it is, or has ended without. It reports whether
+// met takes note that c has shown who it is, or has ended without doing so. It reports whether
 // there may be another link.
 func (o *Owner) met(c *ownerConn) bool {
 	o.mu.Lock()
@@ -99,7 +99,7 @@ func (o *Owner) met(c *ownerConn) bool {
 	return len(o.conns)-len(o.strangers) <= maxLinks
 }
 
-// States are what the nodes at the other ends last said of themselves, by their names.
+// States are the states that the nodes at the other ends last sent, by node name.
 func (o *Owner) States() map[string]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -112,7 +112,7 @@ func (o *Owner) States() map[string]byte {
 	return states
 }
 
-// Tell tells all nodes at the other ends our state, before it is time.
+// Tell sends our state to all nodes at the other ends at once, ahead of its time.
 func (o *Owner) Tell() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -123,7 +123,7 @@ func (o *Owner) Tell() {
 	}
 }
 
-// Open is how many sessions and readers are carried here.
+// Open returns how many sessions and readers are carried here.
 func (o *Owner) Open() int { return int(o.open.Load()) }
 
 // Close ends all links and waits until their sessions are closed.
@@ -137,7 +137,7 @@ func (o *Owner) Close() {
 	o.wg.Wait()
 }
 
-// serve carries out what comes from an entry until the link ends.
+// serve handles the messages of an entry until the link ends.
 func (c *ownerConn) serve() {
 	ctx, cancel := context.WithTimeout(context.Background(), c.config.Handshake)
 	err := c.tls.HandshakeContext(ctx)
@@ -165,7 +165,7 @@ func (c *ownerConn) serve() {
 	}
 }
 
-// take carries out a message of the entry.
+// take handles a message of the entry.
 func (c *ownerConn) take(h header, body []byte) error {
 	switch h.kind {
 	case open:
@@ -192,7 +192,7 @@ func (c *ownerConn) take(h header, body []byte) error {
 	return err
 }
 
-// lack tells the entry that there is no session of that number.
+// lack tells the entry that there is no session with that number.
 func (c *ownerConn) lack(number uint32, why error) {
 	c.mu.Lock()
 	c.pending = appendText(c.pending, gone, number, nil, why)

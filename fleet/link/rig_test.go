@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// authority is a CA of a fleet.
+// authority is the CA of a fleet.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -142,16 +142,16 @@ func (o *owner) Read(ctx context.Context, _ string, origin []byte, r Reader) {
 	o.read(ctx, string(origin), r)
 }
 
-// session writes down what it is told.
+// session records what it is told.
 type session struct {
 	Provider
 	owner  *owner
-	room   bool // of each that comes
-	loose  bool // it does not look at what comes
+	room   bool // what Push and Reject return
+	loose  bool // it does not check what comes
 	said   []string
 	ids    []uint32
 	closed bool
-	pushed func(id uint32) // called without a lock
+	pushed func(id uint32) // called without a lock held
 }
 
 func (s *session) note(format string, args ...any) bool {
@@ -191,7 +191,7 @@ func (s *session) Close(err error) {
 	s.note("close %v", err)
 }
 
-// until waits for something that sessions of o tell.
+// until waits for a condition on o's sessions.
 func (o *owner) until(what string, is func() bool) {
 	o.t.Helper()
 	late := false
@@ -206,20 +206,20 @@ func (o *owner) until(what string, is func() bool) {
 	defer o.mu.Unlock()
 	for !is() {
 		if late {
-			o.t.Fatalf("it did not come to be: %s", what)
+			o.t.Fatalf("timed out waiting until: %s", what)
 		}
 		o.changed.Wait()
 	}
 }
 
-// of waits for a session to be opened.
+// of waits until the session of that origin is opened, and returns it.
 func (o *owner) of(origin string) (s *session) {
 	o.t.Helper()
 	o.until(origin+" is opened", func() bool { s = o.sessions[origin]; return s != nil })
 	return s
 }
 
-// got waits until the session has been given n notifications, and wants them in order.
+// got waits until the session has received n notifications, and checks that they are in order.
 func (o *owner) got(origin string, n int) {
 	o.t.Helper()
 	s := o.of(origin)
@@ -228,7 +228,7 @@ func (o *owner) got(origin string, n int) {
 	defer o.mu.Unlock()
 	for i, id := range s.ids {
 		if id != uint32(i) {
-			o.t.Fatalf("%s: got notification %d as number %d of %d", origin, id, i, len(s.ids))
+			o.t.Fatalf("%s: got notification %d at position %d of %d", origin, id, i, len(s.ids))
 		}
 	}
 	if len(s.ids) != n {
@@ -236,7 +236,7 @@ func (o *owner) got(origin string, n int) {
 	}
 }
 
-// resume gives a session room for all that comes.
+// resume gives a session room for everything that comes.
 func (o *owner) resume(s *session) {
 	o.mu.Lock()
 	s.room = true
@@ -300,7 +300,7 @@ func (p *provider) Resume() {
 	p.changed.Broadcast()
 }
 
-// send pushes n notifications or until there is no room, and gives how many it did.
+// send pushes up to n notifications, until there is no room, and returns how many it pushed.
 func (p *provider) send(n int) (sent int) {
 	for room := true; room && sent < n; sent++ {
 		room = p.Push(notification(p.sent))
@@ -326,7 +326,7 @@ func (p *provider) sendAll(n int) {
 	}
 }
 
-// heard waits until the provider was told that.
+// heard waits until the provider was told what.
 func (p *provider) heard(t testing.TB, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
@@ -337,7 +337,7 @@ func (p *provider) heard(t testing.TB, what string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("got %v, want %q among it", said, what)
+			t.Fatalf("the provider was told %v, want %q among it", said, what)
 		}
 	}
 }

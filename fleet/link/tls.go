@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// serverTLS admits who has a certificate of the fleet.
+// serverTLS admits clients that have a certificate of the fleet.
 func serverTLS(certificate tls.Certificate, ca *x509.CertPool) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate},
@@ -16,17 +16,17 @@ func serverTLS(certificate tls.Certificate, ca *x509.CertPool) *tls.Config {
 	}
 }
 
-// clientTLS shows our certificate and wants one of the fleet. A node is known by its
-// address and may have any name.
+// clientTLS presents our certificate and requires one of the fleet. A node is known by its
+// address; its certificate may name anything.
 func clientTLS(certificate tls.Certificate, ca *x509.CertPool) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate},
-		InsecureSkipVerify: true, VerifyConnection: ofTheFleet(ca), // in place of the name's verification
+		InsecureSkipVerify: true, VerifyConnection: ofTheFleet(ca), // in place of verifying the name
 	}
 }
 
-// ofTheFleet verifies the other side's chain. Certificates of a fleet are for both
-// sides, whatever use they name.
+// ofTheFleet verifies the other side's chain. A fleet's certificates serve for both sides,
+// whatever extended key usage they have.
 func ofTheFleet(ca *x509.CertPool) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {
 		if len(s.PeerCertificates) == 0 {

@@ -1,7 +1,6 @@
-// Package memory is what a node of a fleet remembers: what all nodes share, and behind it
-// what is the node's own. The fleet's store is never in the way: what cannot be put there
-// goes behind it, and what the node's own store has is delivered, or handed over, by this
-// node alone.
+// Package memory is what a node of a fleet remembers: the store that all nodes share and,
+// behind it, the node's own. The fleet's store is never in the way: what cannot be put there
+// goes into the node's own store, and this node alone delivers it or hands it over.
 package memory
 
 import (
@@ -12,11 +11,11 @@ import (
 	"apnsbridge/store"
 )
 
-// Ledger is a store.Ledger that is waited for no longer than Patience, but for Replace.
+// Ledger is a store.Ledger that is waited for no longer than Patience, except by Replace.
 type Ledger struct {
 	store.Ledger
 	Patience time.Duration
-	Fenced   func() // as of SpoolConfig
+	Fenced   func() // as in SpoolConfig
 }
 
 func (l Ledger) count(err error) error {
@@ -40,9 +39,9 @@ func (l Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) err
 	return l.Ledger.Load(ctx, fn)
 }
 
-// Replace implements store.Ledger. It is what a node writes last before it gives an app: a
-// connection that has broken since the last write is no reason to give it without, nor is
-// that it is much and the store slow: it is waited for until ctx ends.
+// Replace implements store.Ledger. It is the last thing that a node writes before it gives an
+// app away, so it tries again if the connection has broken since the last write, and waits for
+// a slow store until ctx ends.
 func (l Ledger) Replace(ctx context.Context, records ...store.LedgerRecord) error {
 	for {
 		err := l.count(l.Ledger.Replace(ctx, records...))

@@ -9,36 +9,36 @@ import (
 	"apnsbridge/store"
 )
 
-// FeedbackConfig is what a Feedback is made of.
+// FeedbackConfig configures a Feedback.
 type FeedbackConfig struct {
 	Shared   store.Feedback
 	Own      store.Feedback
-	Apps     func() []string // of which Own may have something
-	Patience time.Duration   // for what is shared
-	Retry    time.Duration   // after a failure
+	Apps     func() []string // the apps that Own may have entries of
+	Patience time.Duration   // how long the shared list is waited for
+	Retry    time.Duration   // how long the shared list is not asked after a failure
 }
 
-// Feedback implements store.Feedback: the lists are shared. What cannot be written there
-// stands on the node's own list until it can.
+// Feedback implements store.Feedback with the shared lists. What cannot be written there is
+// kept on the node's own list until it can.
 type Feedback struct {
 	FeedbackConfig
-	away atomic.Int64 // until when the shared list is not asked, in nanoseconds since 1970
+	away atomic.Int64 // the shared list is not asked before, in nanoseconds since 1970
 
 	mu      sync.Mutex
-	revived map[string]map[string]time.Time // by app and token: what is to be taken off, and as of when
+	revived map[string]map[string]time.Time // by app and token to take off the list: when the push was sent
 	count   int
 }
 
-// maxRevived is how many tokens are remembered that are to be taken off a list which
-// cannot be reached. The next push that APNs accepts takes off what was forgotten.
+// maxRevived is how many tokens are remembered that are to be taken off a list which cannot
+// be reached. One beyond that is taken off with the next push to it that APNs accepts.
 const maxRevived = 100_000
 
-// NewFeedback returns a Feedback. Run hands over what is the node's own.
+// NewFeedback returns a Feedback. Run hands over the node's own entries.
 func NewFeedback(c FeedbackConfig) *Feedback {
 	return &Feedback{FeedbackConfig: c, revived: make(map[string]map[string]time.Time)}
 }
 
-// ask asks what is shared, if that has not just failed. It reports whether it is done.
+// ask calls do with the shared list, unless that has just failed. It reports whether do succeeded.
 func (f *Feedback) ask(ctx context.Context, do func(context.Context) error) bool {
 	now := time.Now().UnixNano()
 	if now < f.away.Load() {
@@ -118,7 +118,7 @@ func (f *Feedback) Again(ctx context.Context, app string) (int, error) {
 	return f.Shared.Again(ctx, app)
 }
 
-// Run hands over what is the node's own, each time anew, until ctx ends.
+// Run hands over the node's own entries at intervals of each, until ctx ends.
 func (f *Feedback) Run(ctx context.Context, each time.Duration) {
 	tick := time.NewTicker(each)
 	defer tick.Stop()
@@ -134,7 +134,7 @@ func (f *Feedback) Run(ctx context.Context, each time.Duration) {
 
 const handOverLen = 1000 // entries at a time
 
-// HandOver hands over what is the node's own, as far as that can be.
+// HandOver moves as many of the node's own entries to the shared list as it can.
 func (f *Feedback) HandOver(ctx context.Context) {
 	f.handOverRevived(ctx)
 	for _, app := range f.Apps() {
@@ -158,7 +158,7 @@ func (f *Feedback) handOverRevived(ctx context.Context) {
 	f.mu.Unlock()
 	for app, tokens := range revived {
 		for token, sent := range tokens {
-			_ = f.Revive(ctx, app, []byte(token), sent) // or it is remembered again
+			_ = f.Revive(ctx, app, []byte(token), sent) // if it fails, Revive remembers it again
 		}
 	}
 }

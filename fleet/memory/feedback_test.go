@@ -8,7 +8,7 @@ import (
 	"apnsbridge/store"
 )
 
-// failing is a list that can be away.
+// failing is a shared feedback list that can be unavailable.
 type failing struct {
 	store.Feedback
 	away bool
@@ -28,7 +28,7 @@ func (f *failing) Revive(ctx context.Context, app string, token []byte, sent tim
 	return f.Feedback.Revive(ctx, app, token, sent)
 }
 
-// What a list that is away misses it is told when it is back.
+// What happens while the shared list is away is handed over when it is back.
 func TestFeedbackAway(t *testing.T) {
 	fleet := &failing{Feedback: openBolt(t).Feedback()}
 	f := NewFeedback(FeedbackConfig{Shared: fleet, Own: openBolt(t).Feedback(), Patience: time.Second,
@@ -50,12 +50,12 @@ func TestFeedbackAway(t *testing.T) {
 		}
 	}
 	if !f.Listed("mail", []byte("three")) {
-		t.Error("what the node's own list has is not listed")
+		t.Error("a token on the node's own list is not listed")
 	}
 	fleet.away = false
 	f.HandOver(ctx)
 	list, err := fleet.Pending(ctx, "mail", 0, 10)
 	if err != nil || len(list) != 1 || string(list[0].Token) != "three" {
-		t.Errorf("the fleet's list is %v, %v", list, err)
+		t.Errorf("got the fleet's list %v and error %v, want token three alone", list, err)
 	}
 }

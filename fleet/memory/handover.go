@@ -6,8 +6,8 @@ import (
 	"apnsbridge/store"
 )
 
-// HandOver puts what is the node's own of an app that it has into what is shared, but for
-// what is in hands.
+// HandOver moves the node's own records of an app that it has into the shared spool, except
+// those that are checked out.
 func (s *Spool) HandOver(ctx context.Context, app string) error {
 	for _, line := range s.Local.Lines() {
 		if line.App != app {

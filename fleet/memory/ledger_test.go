@@ -10,7 +10,7 @@ import (
 	"apnsbridge/store"
 )
 
-// breaking is a ledger whose connection has broken.
+// breaking is a ledger whose connection breaks.
 type breaking struct {
 	store.Ledger
 	errs []error
@@ -25,8 +25,8 @@ func (b *breaking) Replace(ctx context.Context, records ...store.LedgerRecord) e
 	return b.Ledger.Replace(ctx, records...)
 }
 
-// What is written last before an app is given is written once more over another
-// connection, unless the app is another's.
+// The last write before an app is given is tried again over another connection, unless another
+// node has the app.
 func TestLedgerReplaceAgain(t *testing.T) {
 	r := store.LedgerRecord{Key: []byte("k"), Value: []byte("v"), Expires: time.Now().Add(time.Hour)}
 	for _, tt := range []struct {
@@ -36,7 +36,7 @@ func TestLedgerReplaceAgain(t *testing.T) {
 		b := &breaking{Ledger: openBolt(t).Ledger(), errs: []error{tt.err}}
 		err := Ledger{Ledger: b, Patience: 5 * time.Second}.Replace(ctx, r)
 		if (err == nil) != (tt.want == 1) {
-			t.Errorf("after %v: got error %v", tt.err, err)
+			t.Errorf("after %v: got error %v, want one only if the app is another's", tt.err, err)
 		}
 		got := 0
 		if err := b.Load(ctx, func(store.LedgerRecord) error { got++; return nil }); err != nil || got != tt.want {
@@ -47,6 +47,6 @@ func TestLedgerReplaceAgain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	if err := (Ledger{Ledger: b, Patience: time.Second}).Replace(ctx, r); !errors.Is(err, errAway) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the last failure once ctx has ended", err)
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"apnsbridge/store"
 )
 
-// part is what of a Put goes into one of both parts.
+// part is what a Put puts into one of the two parts of the spool, the shared or the local one.
 type part struct {
 	batches []store.SpoolBatch
-	records [][]*store.SpoolRecord // the caller's, of each batch
-	fresh   bool                   // all of it is new
+	records [][]*store.SpoolRecord // the caller's records, of each batch
+	fresh   bool                   // all records are new
 }
 
 func (p *part) add(line store.Line, r *store.SpoolRecord) {
@@ -29,7 +29,7 @@ func (p *part) add(line store.Line, r *store.SpoolRecord) {
 	p.fresh = p.fresh && r.ID == 0
 }
 
-// keep gives the caller the IDs that were given.
+// keep copies the IDs that were given to the caller's records.
 func (p *part) keep(bit uint64) {
 	for i, batch := range p.batches {
 		for k, r := range p.records[i] {
@@ -50,7 +50,7 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 			switch r := &b.Records[i]; {
 			case isBehind(r.ID), r.ID == 0 && slices.Contains(behind, b.Line):
 				own.add(b.Line, r)
-			case r.ID != 0 && !s.owns(b.Line.App): // another node has it by now
+			case r.ID != 0 && !s.owns(b.Line.App): // another node has the record by now
 			default:
 				shared.add(b.Line, r)
 			}
@@ -80,19 +80,18 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 	return nil
 }
 
-// goesFirst reports whether what is new of a line goes into the shared part.
+// goesFirst reports whether new records of a line go into the shared part.
 func (s *Spool) goesFirst(line store.Line) bool {
 	switch {
 	case s.reads(line.App):
 		return s.Commits || !slices.Contains(s.Local.Lines(), line)
-	case s.owns(line.App) && s.Gives(line.App): // what went behind would have to be read again, and put there
+	case s.owns(line.App) && s.Gives(line.App): // records that went behind would have to be handed over
 		return !slices.Contains(s.Local.Lines(), line)
 	}
 	return false
 }
 
-// mayGoBehind reports whether all of a part may go behind, because it cannot be put into
-// what is shared.
+// mayGoBehind reports whether all of a part that cannot be put into the shared spool may go behind.
 func (s *Spool) mayGoBehind(p *part) bool {
 	return p.fresh && !slices.ContainsFunc(p.batches, func(b store.SpoolBatch) bool {
 		return s.Commits && !s.Gives(b.Line.App)
@@ -112,7 +111,7 @@ func (s *Spool) putShared(ctx context.Context, p *part) error {
 	return err
 }
 
-// takeBack ends what was new in a part of a Put that has failed.
+// takeBack deletes the new records of a part again because the rest of the Put has failed.
 func (s *Spool) takeBack(p *part) {
 	for i, batch := range p.batches {
 		var keys []store.SpoolKey
@@ -125,7 +124,8 @@ func (s *Spool) takeBack(p *part) {
 	}
 }
 
-// isOfRecords reports whether an error is about what was to be put, or the room for it.
+// isOfRecords reports whether an error is about the records, or the room for them, rather than the
+// store.
 func isOfRecords(err error) bool {
 	return errors.Is(err, store.ErrSpoolFull) || errors.Is(err, store.ErrDeviceFull) || errors.Is(err, store.ErrUnstorable)
 }

@@ -14,31 +14,31 @@ import (
 	"apnsbridge/store"
 )
 
-// SpoolConfig is what a Spool is made of.
+// SpoolConfig configures a Spool.
 type SpoolConfig struct {
 	Shared store.OwnedSpool
 	Local  store.Spool
 
-	// May reports whether what is shared may be read for an app now. It asks memory only.
+	// May reports whether the shared part may be read for an app now. It does no I/O.
 	May func(app string) bool
 
-	// Gives reports whether an app is being given: what is shared of it may be written and
-	// not read. It asks memory only.
+	// Gives reports whether an app is being given: its shared part may be written but not
+	// read. It does no I/O.
 	Gives func(app string) bool
 
-	// Commits says that nothing is forwarded before the fleet's store has it. Then
-	// nothing goes behind it while Loose reports that it is not known who has the app.
-	// What comes while the app is given may: it is handed over, or delivered from here.
+	// Commits means that nothing is forwarded before the fleet's store has it. Then nothing
+	// goes behind while Loose reports that it is not known which node has the app. What comes
+	// while the app is being given may: it is handed over, or delivered from here.
 	Commits bool
 	Loose   func(app string) bool
 
-	Patience time.Duration // for what is shared
-	Fenced   func()        // a write was refused because another node has the app; nil: it is not counted
+	Patience time.Duration // how long the shared part is waited for
+	Fenced   func()        // called when a write is refused because another node has the app; may be nil
 }
 
-// Spool implements store.OwnedSpool: of each line there is a part that is shared, and
-// behind it one of the node's own. Once something is behind, so is all that comes, until
-// that part is empty.
+// Spool implements store.OwnedSpool: each line has a shared part and, behind it, one of the
+// node's own. Once something is behind, everything that comes goes there too, until that
+// part is empty.
 type Spool struct {
 	SpoolConfig
 
@@ -46,16 +46,15 @@ type Spool struct {
 	owned map[string]bool
 }
 
-// NewSpool returns a Spool of a node that has no app yet.
+// NewSpool returns the Spool of a node that has no app yet.
 func NewSpool(c SpoolConfig) *Spool { return &Spool{SpoolConfig: c, owned: make(map[string]bool)} }
 
-// behindBit is set in the IDs of the node's own records: they come behind all that is
-// shared.
+// behindBit is set in the IDs of the node's own records: they come after all shared ones.
 const behindBit = 1 << 63
 
 func isBehind(id uint64) bool { return id&behindBit != 0 }
 
-// errLoose is why nothing is taken that has to be committed.
+// errLoose is why records are refused that have to be committed.
 var errLoose = errors.New("this node has no lease, and with spool.mode always takes nothing without: see whether it " +
 	"reaches PostgreSQL")
 
@@ -72,7 +71,7 @@ func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
 	return nil
 }
 
-// Disown implements store.OwnedSpool. What is in hands of the shared part is forgotten.
+// Disown implements store.OwnedSpool. Records of the shared part that are checked out are forgotten.
 func (s *Spool) Disown(app string) {
 	s.mu.Lock()
 	delete(s.owned, app)
@@ -99,7 +98,7 @@ func (s *Spool) Take(ctx context.Context, line store.Line, limit int, size int64
 	return behind(s.Local.Take(ctx, line, limit, size))
 }
 
-// behind marks records as the node's own.
+// behind marks records as the node's own, by their IDs.
 func behind(records []store.SpoolRecord, err error) ([]store.SpoolRecord, error) {
 	for i := range records {
 		records[i].ID |= behindBit
@@ -232,7 +231,7 @@ func (s *Spool) Flush(ctx context.Context) error {
 	return err
 }
 
-// Behind is how many records of an app are the node's own.
+// Behind returns how many records of an app are the node's own.
 func (s *Spool) Behind(app string) (records int) {
 	for _, l := range s.Local.Stats().Lines {
 		if l.App == app {

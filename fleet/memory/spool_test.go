@@ -18,8 +18,8 @@ var (
 	errAway = errors.New("the engine is away")
 )
 
-// shared is a store of several machines in a file. Nobody reads or writes it while it is
-// away, nor an app that is not owned.
+// shared stands for the spool of the fleet's store, with a file in place of a server. It cannot be
+// read or written while it is away, nor for an app that is not owned.
 type shared struct {
 	store.Spool
 	owned, away bool
@@ -73,7 +73,7 @@ func newSpool(t *testing.T, change func(*SpoolConfig)) (*Spool, *shared) {
 	return NewSpool(c), first
 }
 
-// put puts one record and gives its key.
+// put puts one record and returns its key.
 func put(t *testing.T, s *Spool, body string) store.SpoolKey {
 	t.Helper()
 	records := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte(body)}, Body: []byte(body)}}
@@ -99,8 +99,8 @@ func takeAll(t *testing.T, s *Spool) (bodies []string, keys []store.SpoolKey) {
 	}
 }
 
-// What cannot be put into what is shared goes behind it, and so does all that follows
-// until nothing is there; what is shared comes first.
+// Records that cannot be put into the shared spool go behind it, and so do all that follow until
+// none are left there; the shared ones are taken first.
 func TestBehind(t *testing.T) {
 	s, first := newSpool(t, nil)
 	if err := s.Own(ctx, "mail", 1); err != nil {
@@ -114,28 +114,28 @@ func TestBehind(t *testing.T) {
 	keys = append(keys, put(t, s, "4"))
 	for i, k := range keys {
 		if isBehind(k.ID) != (i >= 2) || i > 0 && k.ID <= keys[i-1].ID {
-			t.Errorf("record %d has ID %x behind %x", i+1, k.ID, keys[max(i-1, 0)].ID)
+			t.Errorf("record %d has ID %x after %x: wrong spool or order", i+1, k.ID, keys[max(i-1, 0)].ID)
 		}
 	}
 	if s.Behind("mail") != 2 {
-		t.Errorf("%d are behind", s.Behind("mail"))
+		t.Errorf("%d records are behind, want 2", s.Behind("mail"))
 	}
 	s.Return(line, keys...)
 	if s.Waiting(line) != 4 || !slices.Equal(s.Lines(), []store.Line{line}) {
-		t.Errorf("waiting %d, lines %v", s.Waiting(line), s.Lines())
+		t.Errorf("got %d waiting and lines %v, want 4 in one line", s.Waiting(line), s.Lines())
 	}
 	bodies, keys := takeAll(t, s)
 	if fmt.Sprint(bodies) != "[1 2 3 4]" {
-		t.Errorf("took %v", bodies)
+		t.Errorf("took %v, want 1 to 4 in order", bodies)
 	}
 	s.Done(line, keys...)
 	if k := put(t, s, "5"); isBehind(k.ID) {
-		t.Error("nothing is behind, and a record goes there")
+		t.Error("nothing is behind, yet a new record goes there")
 	}
 }
 
-// Of an app that is not here only what is the node's own is read, and what came from what
-// is shared is nobody's business any more: it moves nowhere, and is no error.
+// Of an app that is not here only the node's own records are read. Moving or returning a record
+// that came from the shared spool then does nothing, and is not an error.
 func TestDisowned(t *testing.T) {
 	s, _ := newSpool(t, nil)
 	put(t, s, "0") // before the app was ever here
@@ -155,11 +155,11 @@ func TestDisowned(t *testing.T) {
 	k := put(t, s, "2")
 	s.Return(line, k)
 	if bodies, _ := takeAll(t, s); fmt.Sprint(bodies) != "[2]" {
-		t.Errorf("took %v", bodies)
+		t.Errorf("took %v, want 2 alone", bodies)
 	}
 }
 
-// Behind its deadline a node reads nothing of what is shared, and does not wait for it.
+// After its deadline a node reads nothing from the shared spool, and does not wait for it.
 func TestDeadline(t *testing.T) {
 	may := true
 	s, _ := newSpool(t, func(c *SpoolConfig) { c.May = func(string) bool { return may } })
@@ -169,21 +169,21 @@ func TestDeadline(t *testing.T) {
 	s.Return(line, put(t, s, "1"))
 	may = false
 	if bodies, _ := takeAll(t, s); len(bodies) > 0 || s.Waiting(line) > 0 {
-		t.Errorf("took %v, waiting %d", bodies, s.Waiting(line))
+		t.Errorf("took %v and got %d waiting, want nothing", bodies, s.Waiting(line))
 	}
 	k := put(t, s, "2")
 	if !isBehind(k.ID) {
-		t.Error("what comes goes into what is shared")
+		t.Error("a new record goes into the shared spool after the deadline")
 	}
 	s.Return(line, k)
 	may = true
 	if bodies, _ := takeAll(t, s); fmt.Sprint(bodies) != "[1 2]" {
-		t.Errorf("took %v", bodies)
+		t.Errorf("took %v, want 1 and 2", bodies)
 	}
 }
 
-// What has to be committed is not put behind while the engine is away or it is not known
-// whose the app is; it is while the app is given and the engine away, and handed over then.
+// With Commits, records are refused while the engine is away or it is not known which node has the
+// app. While the app is being given and the engine is away they do go behind, and are handed over.
 func TestCommits(t *testing.T) {
 	loose, may, gives := false, true, false
 	s, first := newSpool(t, func(c *SpoolConfig) {
@@ -205,24 +205,24 @@ func TestCommits(t *testing.T) {
 	may, gives = false, true
 	k := put(t, s, "0")
 	if !isBehind(k.ID) {
-		t.Error("what comes while the app is given, and cannot be put there, is not behind")
+		t.Error("a record that comes while the app is given and the engine is away does not go behind")
 	}
 	first.away = false
 	s.Return(line, k)
 	if err := s.HandOver(ctx, "mail"); err != nil || first.Waiting(line) != 1 || s.Behind("mail") != 0 {
-		t.Errorf("%d are handed over, %d are not: %v", first.Waiting(line), s.Behind("mail"), err)
+		t.Errorf("%d are handed over and %d are not, want 1 and 0: %v", first.Waiting(line), s.Behind("mail"), err)
 	}
 	s.Disown("mail")
 	gives, loose = false, true
 	refuses(errLoose)
 	loose = false
 	if k := put(t, s, "1"); !isBehind(k.ID) {
-		t.Error("not behind")
+		t.Error("a record of an app that is not here does not go behind")
 	}
 }
 
-// While an app is given, what comes goes at once to where the next owner finds it, and is not
-// read. What comes behind the node's own stays behind it.
+// While an app is being given, new records go straight to where the next owner finds them, and are
+// not read here. If there are records of the node's own, new ones stay behind those.
 func TestGiven(t *testing.T) {
 	for _, commits := range []bool{false, true} {
 		may, gives := true, false
@@ -237,18 +237,18 @@ func TestGiven(t *testing.T) {
 		k := put(t, s, "0")
 		s.Return(line, k)
 		if bodies, _ := takeAll(t, s); isBehind(k.ID) || len(bodies) > 0 {
-			t.Errorf("commits %t: behind %t, read %q", commits, isBehind(k.ID), bodies)
+			t.Errorf("commits %t: behind %t and read %q, want neither", commits, isBehind(k.ID), bodies)
 		}
-		gives = false // the node has lost the lease, or not yet taken the app
+		gives = false // as when the node has lost its lease or has not taken the app yet
 		if !commits {
 			s.Return(line, put(t, s, "1"))
 			gives = true
 			k := put(t, s, "2")
 			if s.Return(line, k); !isBehind(k.ID) {
-				t.Error("before what has come earlier")
+				t.Error("a record overtakes those that came earlier")
 			}
 			if err := s.HandOver(ctx, "mail"); err != nil || first.Waiting(line) != 3 {
-				t.Errorf("%d are handed over: %v", first.Waiting(line), err)
+				t.Errorf("%d are in the shared spool, want 3: %v", first.Waiting(line), err)
 			}
 		}
 	}
