@@ -1,6 +1,6 @@
 package fleet
 
-// settle gives an app its place.
+// settle works out an app's place anew.
 func (m *Machine) settle(a *app, now Instant) {
 	held, holds := m.lease.Holds(a.name)
 	_, owns := m.lease.Owns(a.name, now)
@@ -25,7 +25,7 @@ func (m *Machine) settle(a *app, now Instant) {
 	}
 }
 
-// settleClaiming is for an app whose sessions wait.
+// settleClaiming is settle for an app whose sessions wait.
 func (m *Machine) settleClaiming(a *app, now Instant, held uint64, owns bool) {
 	if a.epoch != 0 && a.epoch != held {
 		a.epoch = 0
@@ -51,7 +51,7 @@ func (m *Machine) settleClaiming(a *app, now Instant, held uint64, owns bool) {
 	}
 }
 
-// settleLoose is for an app whose sessions go on without a lease.
+// settleLoose is settle for an app whose sessions go on without a lease.
 func (m *Machine) settleLoose(a *app, now Instant, held uint64, owns bool) {
 	if now >= m.lease.Deadline() {
 		return // nothing is known
@@ -67,14 +67,14 @@ func (m *Machine) settleLoose(a *app, now Instant, held uint64, owns bool) {
 	}
 }
 
-// lose ends what is here of an app that is another's.
+// lose ends the sessions and the state here of an app that another node has.
 func (m *Machine) lose(a *app) {
 	a.place, a.epoch = Elsewhere, 0
 	m.want(End, a)
 }
 
-// advance claims an app that no node has, or takes what is claimed, and reports whether
-// it is doing one of both.
+// advance claims an app that no node has, or takes one that is claimed. It reports whether either
+// is under way.
 func (m *Machine) advance(a *app, now Instant, held uint64, owns bool) bool {
 	owner, owned := m.lease.Owner(a.name)
 	switch {
@@ -94,6 +94,6 @@ func (m *Machine) advance(a *app, now Instant, held uint64, owns bool) bool {
 	return false
 }
 
-// Ready reports whether the node should be sent providers: it has a lease, or no node
+// Ready reports whether providers should be sent to this node: it has a lease, or no node
 // has. others reports whether another node says over its link that it has one.
 func (m *Machine) Ready(others bool, now Instant) bool { return now < m.lease.Deadline() || !others }

@@ -18,8 +18,8 @@ func (l *Lease) latest(app string) (store.FleetApp, bool) {
 	return l.view.Apps[i], true
 }
 
-// Owner names the node that has an app, or may claim it next, if that node lives: as far
-// as the latest view tells, or this node knows that has given it since.
+// Owner returns the node that has an app, or may claim it next, if that node lives. It goes by
+// the latest view or, if this node has given the app away since, by whom it was given to.
 func (l *Lease) Owner(app string) (node store.FleetNode, ok bool) {
 	a, ok := l.latest(app)
 	if !ok {
@@ -31,7 +31,7 @@ func (l *Lease) Owner(app string) (node store.FleetNode, ok bool) {
 	return l.living(a.Node)
 }
 
-// living is the node of that name, if its lease ran at the latest view.
+// living returns the node of that name, if it had a lease in the latest view.
 func (l *Lease) living(name string) (node store.FleetNode, ok bool) {
 	i := slices.IndexFunc(l.view.Nodes, func(n store.FleetNode) bool { return n.Name == name })
 	if i < 0 {
@@ -40,10 +40,10 @@ func (l *Lease) living(name string) (node store.FleetNode, ok bool) {
 	return l.view.Nodes[i], true
 }
 
-// Claims are the apps that the node is to claim though no session asks for them, in
-// the order of their names: what was given to it or was its own in an earlier life, and
-// what it is heir to, or what the heir has not claimed for as long as a lease: it may not
-// be configured with it. serves reports whether this node is.
+// Claims are the apps that the node is to claim though no session asks for them, sorted by
+// name: those that were given to it or that it had in an earlier life, those that it is heir
+// to, and those that their heir has not claimed within the length of a lease, perhaps because
+// it is not configured with them. serves reports whether this node is.
 func (l *Lease) Claims(now Instant, serves func(app string) bool) (apps []string) {
 	if now >= l.deadline {
 		return nil
@@ -60,10 +60,10 @@ func (l *Lease) Claims(now Instant, serves func(app string) bool) (apps []string
 	return apps
 }
 
-// Spared reports whether an app is not to be claimed now, though the node that had it has no
-// lease: this node could not ask the store either until a moment ago. The other is likely to
-// live, and knows of the app what it could not write down meanwhile; in the time of a lease
-// it will have come back.
+// Spared reports whether an app must not be claimed yet, though the node that had it has no
+// lease: until a moment ago this node could not reach the store either. The other node is
+// probably alive, knows things about the app that it could not write down meanwhile, and will
+// be back within the length of a lease.
 func (l *Lease) Spared(app string, now Instant) bool {
 	a, ok := l.latest(app)
 	if !ok || a.Node == "" || a.Node == l.node || now >= l.sparing {
@@ -73,8 +73,8 @@ func (l *Lease) Spared(app string, now Instant) bool {
 	return !lives
 }
 
-// Strays are the apps that the store gives to this node, which has not claimed them and is
-// not configured with them: as long as it lives no other node would have them.
+// Strays are the apps that belong to this node in the store though it has not claimed them and
+// is not configured with them: as long as it lives, no other node would take them.
 func (l *Lease) Strays(now Instant, serves func(app string) bool) (apps []store.FleetApp) {
 	if now >= l.deadline {
 		return nil
@@ -87,8 +87,8 @@ func (l *Lease) Strays(now Instant, serves func(app string) bool) (apps []store.
 	return apps
 }
 
-// heir is the living node that takes an app over from a dead one: the highest hash of
-// both names, so that a dead node's apps go to all of the others alike.
+// heir is the living node that takes an app over from a dead one: the one with the highest
+// hash of both names, which spreads a dead node's apps evenly over the others.
 func (l *Lease) heir(app string) (name string) {
 	highest := uint64(0)
 	for _, n := range l.view.Nodes {
@@ -103,8 +103,8 @@ func (l *Lease) heir(app string) (name string) {
 	return name
 }
 
-// mix spreads the last bytes of what was hashed, which FNV leaves in the low bits
-// (the finalizer of MurmurHash3).
+// mix spreads the effect of the last bytes hashed, which FNV leaves in the low bits, over all
+// bits (it is the finalizer of MurmurHash3).
 func mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd

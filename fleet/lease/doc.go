@@ -1,4 +1,4 @@
-// Package lease has the rules by which a node of a fleet knows which apps are its own.
+// Package lease has the rules by which a node of a fleet knows which apps it owns.
 // It is pure: no lock, no clock, no I/O. Its owner asks the store (store.Leases) and
 // tells a Lease what came of it, with instants of a monotonic clock of its process.
 //
@@ -12,9 +12,9 @@
 //	sent ──────────── Trust ───────────▶ deadline: nothing is done as an owner any more
 //	   carried out ────────────── Length ───────────▶ others may claim
 //
-// An app's epoch is the number of its claim. The store refuses what is written in the
-// name of an older one, so a node that is paused behind its last look at the deadline
-// can only do again what was in its hands.
+// An app's epoch is the number of its claim. The store refuses writes in the name of an
+// older one, so a node that is paused after it last checked the deadline can only repeat
+// what it had already taken out.
 //
 //	event       what has happened
 //	Renewed     a join or a renewal has succeeded, with a view of the whole fleet
@@ -23,7 +23,7 @@
 //	Give        the node lets go of an app; it does nothing more as its owner
 //	Given       and the store knows
 //
-// A node claims what a session wants (the caller knows), what was given to it, what it
-// had in an earlier life, and its part of what dead nodes have left: of the nodes that
-// live, each app has one heir that all of them agree on, so that they need not race.
+// A node claims the apps that a session wants (the caller knows), that were given to it, or
+// that it had in an earlier life, and its share of those that dead nodes have left: among
+// the living nodes each app has one heir that all of them agree on, so they need not race.
 package lease

@@ -11,8 +11,8 @@ type Instant = time.Duration
 
 // Rules are the times of a fleet. All nodes must have the same.
 type Rules struct {
-	Length time.Duration // for which the store has a lease run
-	Trust  time.Duration // for which a node trusts in it, from the sending of the renewal
+	Length time.Duration // for which the store lets a lease run
+	Trust  time.Duration // for which a node trusts it, from the moment it sent the renewal
 	Renew  time.Duration // between two renewals
 }
 
@@ -28,29 +28,29 @@ type Lease struct {
 	rules Rules
 
 	joined   bool    // the store knew of a lease of this process at the last answer
-	deadline Instant // nothing is done as an owner from here on
+	deadline Instant // from here on nothing is done as an owner
 	next     Instant // when the next renewal, or attempt to join, is due
 	view     store.FleetView
 	held     map[string]*holding
-	orphans  map[string]Instant // apps that no living node has, and since which answer
+	orphans  map[string]Instant // apps that no living node has: since which answer
 
-	unanswered int     // joins and renewals in a row that have not succeeded, the latest sent included
-	sparing    Instant // until when apps are left to the nodes that had them
+	unanswered int     // joins and renewals in a row without success, including the one just sent
+	sparing    Instant // until then, apps are left to the nodes that had them
 }
 
 // holding is an app that this process has claimed.
 type holding struct {
 	epoch uint64
 	state state
-	to    string // of given: the node that may claim it next, empty if that is any
+	to    string // if given: the node that may claim it next; empty: any
 }
 
 type state uint8
 
 const (
 	owned  state = iota
-	giving       // nothing is done as its owner any more
-	given        // and the store knows, though the latest view may not say so yet
+	giving       // this node no longer acts as its owner
+	given        // the store knows too, though the latest view may not show it yet
 )
 
 // New returns the lease of a node that has yet to join.
@@ -58,18 +58,18 @@ func New(node string, r Rules) *Lease {
 	return &Lease{node: node, rules: r, held: make(map[string]*holding), orphans: make(map[string]Instant)}
 }
 
-// Due is when the next renewal is to be sent; or, unless it has Joined, the next
-// attempt to join.
+// Due is when the next renewal is to be sent or, if there is no lease, the next attempt
+// to join.
 func (l *Lease) Due() Instant { return l.next }
 
-// Joined reports whether there is a lease to be renewed.
+// Joined reports whether there is a lease to renew.
 func (l *Lease) Joined() bool { return l.joined }
 
-// Deadline is the instant from which on nothing is done as the owner of an app, before
-// the next renewal succeeds. It goes back only to 0, when the lease is over.
+// Deadline is the instant from which on nothing is done as the owner of an app, unless a
+// renewal succeeds first. It only ever grows, except that it is 0 once the lease is over.
 func (l *Lease) Deadline() Instant { return l.deadline }
 
-// View is the latest view of the fleet. It is not to be changed.
+// View is the latest view of the fleet. Callers must not change it.
 func (l *Lease) View() store.FleetView { return l.view }
 
 // Sent takes note that a join or a renewal is sent now.
@@ -79,14 +79,14 @@ func (l *Lease) Sent(now Instant) {
 }
 
 // Renewed takes note that the join or the renewal that was sent at the given instant
-// has succeeded. It gives the apps that were held and are another's, in the order of
-// their names: their sessions are to end.
+// has succeeded. It returns the apps that were held and are now another node's, sorted by
+// name: their sessions are to end.
 func (l *Lease) Renewed(sent Instant, v store.FleetView) (lost []string) {
 	l.joined = true
 	l.deadline = max(l.deadline, sent+l.rules.Trust)
 	if l.unanswered > 1 {
-		// The store was away, perhaps from all. Other nodes' leases have run out as this one's
-		// may have, and they come back as this one does.
+		// The store was away, perhaps for all nodes. Other nodes' leases have run out as this
+		// one's may have, and they come back as this one does.
 		l.sparing = sent + l.rules.Length
 	}
 	l.unanswered = 0
@@ -109,19 +109,19 @@ func (l *Lease) Renewed(sent Instant, v store.FleetView) (lost []string) {
 	return lost
 }
 
-// goneOn reports whether an app is not this node's any more in an epoch that was.
-// What the store said may be older than a claim, and then knows of lower epochs.
+// goneOn reports whether an app that this node claimed in an epoch has moved on since. What
+// the store said may be older than the claim; it then shows a lower epoch.
 func (l *Lease) goneOn(a store.FleetApp, epoch uint64) bool {
 	return a.Epoch > epoch || a.Epoch == epoch && a.Node != l.node
 }
 
-// Over takes note that the store knows of no lease of this process: it is to join
-// again. What it holds may not have been claimed by another meanwhile; the view that
-// comes with the new lease tells.
+// Over takes note that the store knows of no lease of this process, which must join again.
+// What it holds may still be unclaimed by others; the view that comes with the new lease
+// tells.
 func (l *Lease) Over(now Instant) { l.joined, l.deadline, l.next = false, 0, now }
 
 // Claimed takes note that an app was claimed. It reports whether it is held: the
-// answer to a claim may come so late that the app has gone on since.
+// answer to a claim may come so late that the app has moved on since.
 func (l *Lease) Claimed(app string, epoch uint64) (held bool) {
 	if a, ok := l.latest(app); ok && l.goneOn(a, epoch) {
 		return false
@@ -143,7 +143,7 @@ func (l *Lease) Owns(app string, now Instant) (epoch uint64, ok bool) {
 	return h.epoch, true
 }
 
-// Holds gives the epoch in which an app was claimed, whether or not the deadline has
+// Holds returns the epoch in which an app was claimed, whether or not the deadline has
 // passed: once a renewal succeeds the node goes on with it.
 func (l *Lease) Holds(app string) (epoch uint64, ok bool) {
 	h := l.held[app]
@@ -153,9 +153,9 @@ func (l *Lease) Holds(app string) (epoch uint64, ok bool) {
 	return h.epoch, true
 }
 
-// Give lets go of an app for another node, and reports whether there was anything to
-// let go of. The store is to be told, with that epoch, once what this node still writes
-// for it is written.
+// Give lets go of an app for another node, and reports whether the node had it. The caller
+// must tell the store, with that epoch, once everything that this node still writes for the
+// app is written.
 func (l *Lease) Give(app string) (epoch uint64, ok bool) {
 	h := l.held[app]
 	if h == nil || h.state == given {
@@ -165,8 +165,8 @@ func (l *Lease) Give(app string) (epoch uint64, ok bool) {
 	return h.epoch, true
 }
 
-// Given takes note that the store knows that the node has let go of an app in that
-// epoch for the node to, or that it was another's by then.
+// Given takes note that the store knows that this node has let go of an app, in that
+// epoch, for the node to; or that another node had it by then.
 func (l *Lease) Given(app string, epoch uint64, to string) {
 	if h := l.held[app]; h != nil && h.state == giving && h.epoch == epoch {
 		h.state, h.to = given, to

@@ -11,7 +11,7 @@ import (
 
 const second = time.Second
 
-// view is a fleet of gw1 and gw2 with apps as "name node epoch".
+// view returns a fleet of gw1 and gw2 with apps given as "name node epoch".
 func view(apps ...string) store.FleetView {
 	v := store.FleetView{Nodes: []store.FleetNode{{Name: "gw1"}, {Name: "gw2"}}}
 	for _, text := range apps {
@@ -26,7 +26,7 @@ func view(apps ...string) store.FleetView {
 
 func every(string) bool { return true }
 
-// joined is a lease of gw1 that was sent at 0 and trusts until 4.5 s.
+// joined returns a lease of gw1 whose join was sent at 0: it may be trusted until 4.5 s.
 func joined(apps ...string) *Lease {
 	l := New("gw1", NewRules(6*second))
 	l.Sent(0)
@@ -65,7 +65,7 @@ func TestDeadline(t *testing.T) {
 		t.Errorf("past the deadline: got epoch %d, %v, want it still held", epoch, ok)
 	}
 	l.Renewed(13*second, view("mail gw1 1"))
-	l.Renewed(12*second, view("mail gw1 1")) // which was overtaken
+	l.Renewed(12*second, view("mail gw1 1")) // overtaken by a later answer
 	checkOwns(t, l, 17400*time.Millisecond, 1)
 	l.Over(15 * second)
 	checkOwns(t, l, 15*second, 0)
@@ -74,7 +74,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// With the lease anew, a node goes on with what nobody has claimed meanwhile.
+// With a new lease, a node goes on with the apps that nobody has claimed meanwhile.
 func TestAfterTheLease(t *testing.T) {
 	for after, want := range map[string]uint64{"mail gw1 3": 3, "mail gw1 4": 0, "mail gw2 4": 0} {
 		l := joined("mail gw1 3")
@@ -88,12 +88,12 @@ func TestAfterTheLease(t *testing.T) {
 	}
 }
 
-// A view is of the moment in which the store made it, and a claim may be later.
+// A view shows the moment in which the store made it, which may be before a claim.
 func TestViewOlderThanClaim(t *testing.T) {
 	l := joined("mail gw0 3")
 	l.Claimed("mail", 4)
 	if lost := l.Renewed(1, view("mail gw0 3")); lost != nil {
-		t.Errorf("got lost %v by an old view", lost)
+		t.Errorf("an old view makes the node lose %v, want nothing", lost)
 	}
 	checkOwns(t, l, second, 4)
 	checkClaims(t, l, second)
@@ -106,7 +106,7 @@ func TestClaimAnsweredLate(t *testing.T) {
 	}{
 		{"mail gw2 4", true}, // an old view
 		{"mail gw1 5", true},
-		{"mail gw2 5", false}, // it was given away since
+		{"mail gw2 5", false}, // given away since
 		{"mail gw1 6", false},
 		{"mail gw2 6", false},
 	} {
@@ -120,7 +120,7 @@ func TestClaimAnsweredLate(t *testing.T) {
 func TestGive(t *testing.T) {
 	l := joined()
 	if _, ok := l.Give("mail"); ok {
-		t.Error("gave what it does not have")
+		t.Error("the node gave an app that it does not have")
 	}
 	l.Claimed("mail", 2)
 	if epoch, ok := l.Give("mail"); epoch != 2 || !ok {
@@ -128,13 +128,13 @@ func TestGive(t *testing.T) {
 	}
 	checkOwns(t, l, second, 0)
 	if l.Claimed("mail", 2) {
-		t.Error("an answer that comes twice brings back what is being given")
+		t.Error("a duplicate answer brings back an app that is being given")
 	}
 	if epoch, ok := l.Give("mail"); epoch != 2 || !ok { // again, after an error
 		t.Errorf("once more: got epoch %d, %v, want 2", epoch, ok)
 	}
 	l.Given("mail", 2, "gw2")
-	l.Renewed(second, view("mail gw1 2")) // made before
+	l.Renewed(second, view("mail gw1 2")) // made before the app was given
 	checkClaims(t, l, second)
 	if n, ok := l.Owner("mail"); n.Name != "gw2" || !ok {
 		t.Errorf("got owner %v, %v, want gw2, to which it was given", n, ok)
@@ -146,7 +146,7 @@ func TestGive(t *testing.T) {
 	l.Renewed(3*second, alone) // gw2 has died without claiming it
 	checkClaims(t, l, 3*second, "mail")
 	if !l.Claimed("mail", 3) {
-		t.Error("it cannot have what it gave before")
+		t.Error("the node cannot have again what it once gave")
 	}
 }
 
@@ -157,17 +157,17 @@ func TestClaims(t *testing.T) {
 	l.Claimed("ad", 2)
 	checkClaims(t, l, second, "news")
 	if got := l.Claims(second, func(app string) bool { return app != "news" }); got != nil {
-		t.Errorf("got %v, with which the node is not configured", got)
+		t.Errorf("got claims %v, want none: the node is not configured with them", got)
 	}
 	if n, ok := l.Owner("mail"); n.Name != "gw2" || !ok {
 		t.Errorf("got owner %v, %v, want gw2", n, ok)
 	}
 	if _, ok := l.Owner("none"); ok {
-		t.Error("got an owner of what nobody has claimed")
+		t.Error("got an owner of an app that nobody has claimed")
 	}
 }
 
-// What a dead node leaves goes to the others alike, each app to one of them.
+// The apps of a dead node are spread evenly over the others, each app to exactly one.
 func TestHeirs(t *testing.T) {
 	const apps = 300
 	var v store.FleetView
@@ -197,8 +197,8 @@ func TestHeirs(t *testing.T) {
 	}
 }
 
-// What its heir does not claim for as long as a lease, because it is not configured with
-// it, the others do.
+// If its heir does not claim an app within the length of a lease, because it is not configured
+// with it, the other nodes do.
 func TestHeirThatDoesNotClaim(t *testing.T) {
 	others := 0
 	for i := range 20 {
@@ -217,7 +217,7 @@ func TestHeirThatDoesNotClaim(t *testing.T) {
 		checkClaims(t, l, 12*second)
 	}
 	if others == 0 {
-		t.Error("gw1 is heir to all")
+		t.Error("gw1 is heir to all apps, want some for other nodes")
 	}
 }
 
@@ -225,16 +225,16 @@ func TestStrays(t *testing.T) {
 	l := joined("ad gw1 1", "mail gw2 1", "news gw1 4")
 	none := func(string) bool { return false }
 	if got := l.Strays(second, none); len(got) != 2 || got[0].Name != "ad" || got[1].Epoch != 4 {
-		t.Errorf("got %v, want what is given to gw1", got)
+		t.Errorf("got %v, want the apps that are given to gw1", got)
 	}
 	if l.Claimed("news", 5); len(l.Strays(second, none)) != 1 || l.Strays(5*second, none) != nil ||
 		l.Strays(second, every) != nil {
-		t.Error("got what it has claimed, what is not known any more, or what it is configured with")
+		t.Error("got apps that it has claimed, that are no longer known, or that it is configured with")
 	}
 }
 
-// After the store was away a node leaves apps to those who had them, for as long as a lease:
-// they come back as it does. What was given up is anyone's.
+// After the store was away, a node leaves apps to the nodes that had them for the length of a
+// lease: they come back as it does. An app that was given away is free for anyone.
 func TestSparesWhoComesBack(t *testing.T) {
 	alone := store.FleetView{Nodes: []store.FleetNode{{Name: "gw1"}}, Apps: []store.FleetApp{
 		{Name: "given", Epoch: 1}, {Name: "mail", Node: "gw2", Epoch: 3}, {Name: "ours", Node: "gw1", Epoch: 1}}}
@@ -246,14 +246,14 @@ func TestSparesWhoComesBack(t *testing.T) {
 			l := joined()
 			asks(l)
 			l.Renewed(10*second, alone)
-			l.orphans["given"], l.orphans["mail"] = 0, 0 // whoever its heir is
+			l.orphans["given"], l.orphans["mail"] = 0, 0 // long ago: whoever the heir is
 			checkClaims(t, l, 10*second, "given", "ours")
 			for i := range Instant(4) {
 				l.Sent((11 + i) * second)
 				l.Renewed((11+i)*second, alone)
 			}
 			if !l.Spared("mail", 15999*time.Millisecond) || l.Spared("given", 11*second) || l.Spared("ours", 11*second) {
-				t.Error("it spares the wrong ones")
+				t.Error("the wrong apps are spared: want mail before 16 s, and neither given nor ours")
 			}
 			checkClaims(t, l, 16*second, "given", "mail", "ours")
 		})
@@ -262,5 +262,5 @@ func TestSparesWhoComesBack(t *testing.T) {
 	l.Sent(2 * second)
 	l.Renewed(2*second, alone)
 	l.orphans["mail"] = -6 * second
-	checkClaims(t, l, 2*second, "given", "mail", "ours") // the store was there all the time
+	checkClaims(t, l, 2*second, "given", "mail", "ours") // the store was never away
 }

@@ -18,8 +18,8 @@ var (
 	long      = flag.Bool("long", false, "run a hundred times as many")
 )
 
-// table is the naive model of what the store keeps: store.Leases, with all that a node
-// asks carried out in one moment of the engine's clock.
+// table is a naive model of what the store keeps. It implements store.Leases: each request
+// is carried out at one instant of the engine's clock.
 type table struct {
 	nodes map[string]*row
 	apps  map[string]*store.FleetApp
@@ -89,19 +89,19 @@ func (t *table) view(now time.Duration) (v store.FleetView) {
 }
 
 // process is a node: a Lease and what its owner would do with it. Its clock is hours
-// away from the others', and may run a little faster or slower.
+// apart from the others', and may run a little faster or slower.
 type process struct {
 	w      *world
 	name   string
 	lease  *Lease
 	skew   time.Duration
 	speed  float64
-	paused time.Duration // until then
-	asked  bool          // a join or renewal is on its way
+	paused time.Duration // until this time of the world
+	asked  bool          // a join or renewal is under way
 	life   int           // 0: it must join
 	wants  map[string]bool
-	claims map[string]bool // on their way
-	number int             // of the process under that name: what was sent by an earlier one is void
+	claims map[string]bool // under way
+	number int             // counts the processes under this name: what an earlier one sent is void
 }
 
 func (p *process) now() time.Duration { return p.skew + time.Duration(float64(p.w.now)*p.speed) }
@@ -119,7 +119,7 @@ type world struct {
 	table  table
 	nodes  []*process
 	events []event
-	away   map[string]bool // nodes that do not reach the store
+	away   map[string]bool // nodes that cannot reach the store
 	calm   bool
 	rules  Rules
 	owner  map[string]uint64 // the highest epoch in which anybody acted
@@ -143,11 +143,11 @@ func newWorld(t testing.TB, seed uint64) *world {
 	return w
 }
 
-// start begins the process anew, as after a kill.
+// start restarts the process, as after a kill.
 func (p *process) start() {
 	p.number++
 	p.skew = time.Duration(p.w.rnd.IntN(600)-300) * time.Minute
-	p.skew = max(p.skew, -p.w.now) // its clock begins with it
+	p.skew = max(p.skew, -p.w.now) // its clock starts with it
 	p.speed = 1 + float64(p.w.rnd.IntN(3)-1)/100
 	p.lease, p.life, p.asked, p.paused = New(p.name, p.w.rules), 0, false, 0
 	p.lease.next = p.now()
@@ -160,7 +160,7 @@ func (w *world) note(format string, args ...any) {
 
 func (w *world) after(d time.Duration, do func()) { w.events = append(w.events, event{w.now + d, do}) }
 
-// hop is how long a message takes, or false if it is lost.
+// hop returns how long a message takes, and false if it is lost.
 func (w *world) hop(node string) (time.Duration, bool) {
 	if w.away[node] {
 		return 0, false
@@ -174,8 +174,8 @@ func (w *world) hop(node string) (time.Duration, bool) {
 	return 0, false
 }
 
-// ask carries out do at the store and, if the answer arrives, then at the node; lost
-// after a timeout otherwise.
+// ask calls do at the store and, if the answer arrives, what do returned at the node;
+// otherwise it calls lost after a timeout.
 func (p *process) ask(do func() func(), lost func()) {
 	w, number := p.w, p.number
 	answered := false
@@ -184,7 +184,7 @@ func (p *process) ask(do func() func(), lost func()) {
 		arrive = func() {
 			switch {
 			case p.number != number || answered:
-			case p.paused > w.now: // it is in the socket
+			case p.paused > w.now: // the answer waits in the socket
 				w.events = append(w.events, event{p.paused, arrive})
 			default:
 				answered = true
@@ -204,7 +204,7 @@ func (p *process) ask(do func() func(), lost func()) {
 	w.after(10*time.Second, back(lost))
 }
 
-// step does what a node's owner does when it wakes.
+// step does what a node's owner does when it wakes up.
 func (p *process) step() {
 	w := p.w
 	if p.paused > w.now {
@@ -294,7 +294,7 @@ func (p *process) tell(app string, epoch uint64, to string) {
 	})
 }
 
-// stir does one thing of all that may happen.
+// stir makes one random thing happen.
 func (w *world) stir() {
 	p := w.nodes[w.rnd.IntN(nodeCount)]
 	switch n := w.rnd.IntN(100); {
@@ -326,7 +326,7 @@ func (w *world) stir() {
 	}
 }
 
-// run lets time pass, and looks all the while whether two act as owners of one app.
+// run lets time pass, and checks all the while that no two nodes act as owners of one app.
 func (w *world) run(d time.Duration, stirring bool) {
 	for end := w.now + d; w.now < end; w.now += 50 * time.Millisecond {
 		slices.SortStableFunc(w.events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
@@ -377,9 +377,9 @@ func (w *world) fail(format string, args ...any) {
 	w.Fatalf(format, args...)
 }
 
-// Over random histories of pauses, kills, losses and clocks that are hours apart, two
-// nodes never act as the owners of one app, and epochs only grow. When all is calm again,
-// every app that was ever claimed, or is wanted now, has one owner soon.
+// In random histories of pauses, kills, lost messages and clocks that are hours apart, no two
+// nodes ever act as owners of one app at once, and epochs only grow. When all is calm again,
+// every app that was ever claimed, or is wanted now, soon has one owner.
 func TestHistories(t *testing.T) {
 	n := *histories
 	if *long {
@@ -394,7 +394,7 @@ func TestHistories(t *testing.T) {
 		for _, p := range w.nodes {
 			p.paused = min(p.paused, w.now)
 		}
-		// What was asked before takes at most two hops or a timeout; then a lease runs out.
+		// Earlier requests take at most two hops or a timeout; then a lease runs out.
 		w.run(2*9*time.Second+w.rules.Length+2*time.Second, false)
 		for i := range appCount {
 			app := appName(i)
@@ -413,6 +413,6 @@ func TestHistories(t *testing.T) {
 		takes += w.takes
 	}
 	if takes < 20*n {
-		t.Errorf("got %d takeovers in %d histories: they do not show much", takes, n)
+		t.Errorf("got %d takeovers in %d histories: too few to show anything", takes, n)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"apnsbridge/fleet"
 )
 
-// Enter seeks a place for a connection of an app, which the node from carries here if that
-// is not empty. It may wait there for a while, unread.
+// Enter seeks a place for a connection of an app. from is the node that carries it here, empty if
+// none does. The connection may wait for a while, unread.
 func (m *Member) Enter(name, from string, g Guest) { m.enter(&visit{Guest: g, app: name, from: from}) }
 
 // visit is a guest whose place is sought.
@@ -17,7 +17,7 @@ type visit struct {
 	failed    int // attempts
 }
 
-// attempts are how often a place is sought for a connection that was not taken.
+// attempts is how many times a place is sought for a connection before it is cut.
 const attempts = 20
 
 func (m *Member) enter(v *visit) {
@@ -43,14 +43,14 @@ func (m *Member) enter(v *visit) {
 	}
 }
 
-// seatOne serves a connection here, or seeks another place if the app is away by now.
+// seatOne serves a connection here, or seeks another place if the app has left meanwhile.
 func (m *Member) seatOne(v *visit) {
 	if err := v.Here(); err != nil {
 		m.later(v)
 	}
 }
 
-// later seeks a place once more in a moment.
+// later seeks a place again after a pause.
 func (m *Member) later(v *visit) {
 	v.failed++
 	m.wg.Go(func() {
@@ -62,7 +62,8 @@ func (m *Member) later(v *visit) {
 	})
 }
 
-// bring carries a connection to a node. One that cannot be reached now may be soon.
+// bring carries a connection to a node, or tries again later: a node that cannot be reached now
+// may be soon.
 func (m *Member) bring(to string, v *visit) {
 	m.mu.Lock()
 	p := m.peers[to]
@@ -86,14 +87,15 @@ func (m *Member) waiters(name string) []*visit {
 	return w
 }
 
-// seat serves here those who wait.
+// seat serves the waiting connections here.
 func (m *Member) seat(name string) {
 	for _, v := range m.waiters(name) {
 		m.seatOne(v)
 	}
 }
 
-// sendOn carries those who wait to a node, or asks again if that is empty.
+// sendOn carries the waiting connections to a node, or seeks a place for them again if that is
+// empty.
 func (m *Member) sendOn(name, to string) {
 	for _, v := range m.waiters(name) {
 		if to != "" && to != m.Link.Node {

@@ -1,8 +1,8 @@
-// Package member runs a node's part of a fleet: it asks the store for leases, holds links
-// to the other nodes, and has done what the rules of package fleet want.
+// Package member runs a node's part of a fleet: it asks the store for leases, keeps up links
+// to the other nodes, and carries out what the rules of package fleet decide.
 //
-// Time goes by in one goroutine, which renews the lease; claims have one each, and what is
-// done with an app happens in its order.
+// One goroutine renews the lease and another calls Tick; each claim has its own, and the jobs
+// of one app run one after another.
 package member
 
 import (
@@ -23,7 +23,7 @@ import (
 	"apnsbridge/store"
 )
 
-// Config is what a member is made of.
+// Config configures a member.
 type Config struct {
 	Leases store.Leases
 	Rules  fleet.Rules
@@ -34,34 +34,34 @@ type Config struct {
 	Log    zerolog.Logger
 }
 
-// Apps is what is done with apps. The calls for one app come one after the other.
+// Apps is what a member does with apps. The calls for one app come one after another.
 type Apps interface {
-	// Take loads what there is of an app that was claimed in an epoch.
+	// Take loads the state of an app that was claimed in an epoch.
 	Take(ctx context.Context, app string, epoch uint64) error
 
-	// Loosen has an app's sessions go on without packets, GoOn with them again.
+	// Loosen lets an app's sessions go on without packets, GoOn with packets again.
 	Loosen(app string)
 	GoOn(app string)
 
-	// Givable is why an app cannot be given without losing what is known of it, nil if it can.
-	// It asks memory only.
+	// Givable returns why an app cannot be given without losing what is known of it, nil if it can.
+	// It does no I/O.
 	Givable(app string) error
 
-	// Hush has them go without packets, because the app is about to be given.
+	// Hush lets an app's sessions go on without packets because the app is about to be given.
 	Hush(app string)
 
-	// Lose ends what is here of an app that is another's.
+	// Lose ends an app's sessions and drops its state: another node has the app.
 	Lose(app string)
 
-	// Release writes down what is here of an app, which is given when it returns.
+	// Release writes down the state of an app, which is given away when it returns.
 	Release(ctx context.Context, app string)
 
-	// Open opens what is carried here; Read gives a feedback list to a reader that is.
+	// Open opens a session that is carried here; Read gives a feedback list to a reader that is.
 	link.Handler
 }
 
-// Guest is a connection for which a place is sought. One of its methods is called, once,
-// but for Here that gives an error.
+// Guest is a connection for which a place is sought. Exactly one of its methods is called, once;
+// a call of Here that returns an error does not count.
 type Guest interface {
 	Here() error // it is served here
 	Carry(*link.Entry)
@@ -76,38 +76,38 @@ type Member struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	hurry  chan struct{} // the store is asked at once
+	hurry  chan struct{} // asks the store at once
 
-	deadline atomic.Int64 // of the lease, for state
-	ending   atomic.Bool  // the node is about to leave, for state
+	deadline atomic.Int64 // of the lease; read by state
+	ending   atomic.Bool  // the node is about to leave; read by state
 	given    atomic.Uint64
 
 	mu      sync.Mutex
 	machine *fleet.Machine
 	apps    map[string]*app
-	peers   map[string]*peer // by the name of their node
+	peers   map[string]*peer // by node name
 	digests map[string]time.Time
 	leaving bool
 	stats   Stats
 	ticked  fleet.Instant
 }
 
-// app is what a member does with an app.
+// app is a member's work for one app.
 type app struct {
 	jobs    []func()
 	busy    bool
-	moving  bool // it goes without packets, to be given in a moment
+	moving  bool // its packets have stopped: it is about to be given
 	waiting []*visit
 }
 
-// Bits of what a node tells with each sign of life.
+// Bits of the state that a node sends with each sign of life.
 const (
 	takesApps = 1 // it has a lease, and is not about to end
 	ends      = 2 // it is about to
-	oneGift   = 4 // beyond them: how many apps the node has given, modulo 64
+	oneGift   = 4 // the remaining bits: how many apps the node has given, modulo 64
 )
 
-// New returns a member whose links come from l. It begins with Start.
+// New returns a member. Start starts it.
 func New(c Config) *Member {
 	m := &Member{Config: c, began: time.Now(), hurry: make(chan struct{}, 1), apps: make(map[string]*app),
 		peers: make(map[string]*peer), digests: make(map[string]time.Time)}
@@ -118,21 +118,21 @@ func New(c Config) *Member {
 	return m
 }
 
-// Start begins to renew the lease, and to take links from l.
+// Start begins to renew the lease and to accept links from l.
 func (m *Member) Start(l net.Listener) {
 	m.wg.Go(func() { m.renew() })
 	m.wg.Go(func() { m.tick() })
 	m.wg.Go(func() { m.serve(l) })
 }
 
-// serve takes links until the listener is closed.
+// serve accepts links until the listener is closed.
 func (m *Member) serve(l net.Listener) {
 	for {
 		err := m.owner.Serve(l)
 		if errors.Is(err, net.ErrClosed) || m.ctx.Err() != nil {
 			return
 		}
-		m.Log.Error().Err(err).Msg("a link cannot be accepted") // for want of descriptors, say
+		m.Log.Error().Err(err).Msg("a link cannot be accepted") // too many open files, say
 		select {
 		case <-time.After(m.Rules.Retry):
 		case <-m.ctx.Done():
@@ -141,9 +141,8 @@ func (m *Member) serve(l net.Listener) {
 	}
 }
 
-// Settle waits until other nodes have taken what was carried to them by sessions that are
-// closed, and until all that are carried here have come to their end. An error says what is
-// cut when ctx ends before.
+// Settle waits until other nodes have taken what closed sessions carried to them, and until all
+// sessions that are carried here have ended. If ctx ends first, the error says what will be cut.
 func (m *Member) Settle(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -168,7 +167,7 @@ func (m *Member) Settle(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the links, and with them all that they carry. The listener is closed already.
+// Close ends the links, and with them all that they carry. The caller has closed the listener.
 func (m *Member) Close() {
 	m.cancel()
 	m.owner.Close()
@@ -182,7 +181,7 @@ func (m *Member) Close() {
 
 func (m *Member) now() fleet.Instant { return time.Since(m.began) }
 
-// state is what others are told of us. It is called under a link's lock.
+// state is what we tell other nodes about this one. It is called under a link's lock.
 func (m *Member) state() byte {
 	s := byte(m.given.Load()) * oneGift
 	if m.ending.Load() {
@@ -193,7 +192,7 @@ func (m *Member) state() byte {
 	return s
 }
 
-// tell tells the machine something, and has done what it wants.
+// tell passes an event to the machine and carries out the actions that follow.
 func (m *Member) tell(event func(now fleet.Instant)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -278,7 +277,7 @@ func (m *Member) tick() {
 	}
 }
 
-// askSoon has the store be asked at once.
+// askSoon makes the member ask the store at once.
 func (m *Member) askSoon() {
 	select {
 	case m.hurry <- struct{}{}:

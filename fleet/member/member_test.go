@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// registry is leases in memory: what all nodes of a test ask.
+// registry keeps leases in memory; all nodes of a test share it.
 type registry struct {
 	mu    sync.Mutex
 	down  bool
@@ -44,7 +44,7 @@ func (r *registry) set(down bool) {
 	r.down = down
 }
 
-// leases is one node's part in it.
+// leases is one node's view of the registry.
 type leases struct {
 	*registry
 	node string
@@ -134,11 +134,11 @@ func (l leases) Leave(context.Context) error {
 	return nil
 }
 
-// deeds writes down what is done with apps, and takes what is carried.
+// deeds records the calls to Apps, and handles carried connections.
 type deeds struct {
 	mu    sync.Mutex
 	done  []string
-	keeps error // why apps cannot be given
+	keeps error // what Givable returns: why apps cannot be given away
 }
 
 func (d *deeds) note(what string) {
@@ -159,7 +159,7 @@ func (d *deeds) said(what string) bool {
 	return slices.Contains(d.done, what)
 }
 
-// saidBehind reports whether something was done, and something else behind it.
+// saidBehind reports whether first was recorded, and what after it.
 func (d *deeds) saidBehind(what, first string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -184,7 +184,7 @@ func (d *deeds) Open(string, link.Provider, []byte) (link.Session, binproto.Pars
 }
 func (d *deeds) Read(context.Context, string, []byte, link.Reader) {}
 
-// guest says what place was found for it.
+// guest reports what place was found for it.
 type guest struct{ place chan string }
 
 func newGuest() guest { return guest{make(chan string, 1)} }
@@ -204,7 +204,7 @@ func (g guest) wants(t *testing.T, want string) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	case <-time.After(time.Minute):
-		t.Errorf("no place was found, want %q", want)
+		t.Errorf("no place was found within a minute, want %q", want)
 	}
 }
 
@@ -221,13 +221,13 @@ func start(t *testing.T, r *registry, name string) (*Member, *deeds) {
 	return startServing(t, r, name, "", func(string) bool { return true })
 }
 
-// startServing starts a node that is configured in a way of its own.
+// startServing starts a node with the given configuration digest and set of apps.
 func startServing(t *testing.T, r *registry, name, digest string, serves func(app string) bool) (*Member, *deeds) {
 	t.Helper()
 	return startBy(t, fleet.NewRules(1200*time.Millisecond, 3*time.Second), r, name, digest, serves)
 }
 
-// startBy starts a node with rules of its own.
+// startBy is startServing with the given rules.
 func startBy(t *testing.T, rules fleet.Rules, r *registry, name, digest string,
 	serves func(app string) bool) (*Member, *deeds) {
 	t.Helper()
@@ -256,9 +256,9 @@ func pool() *x509.CertPool { return pki().Pool() }
 
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) { // between two looks
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) { // polls
 		if time.Now().After(deadline) {
-			t.Fatalf("not seen: %s", what)
+			t.Fatalf("not seen within a minute: %s", what)
 		}
 	}
 }
@@ -279,8 +279,8 @@ func acquaint(t *testing.T, all ...*Member) {
 	})
 }
 
-// An app is taken by the node that is asked for it first; the others carry to that one. It
-// goes to another when the node leaves, and the first session there waits for it.
+// The node that is asked for an app first takes it; the others carry sessions to that node. When
+// it leaves, the app goes to another node, whose first session waits for it.
 func TestMember(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -294,11 +294,11 @@ func TestMember(t *testing.T) {
 	second.Enter("mail", "", g)
 	g.wants(t, "carried to gw1")
 	if !first.May("mail") || second.May("mail") || first.Answers("mail") == 0 || second.Answers("mail") > 0 {
-		t.Error("the app may be written for by the second node, or not by the first")
+		t.Error("the second node may write packets for the app, or the first may not")
 	}
 	first.Hush()
 	if first.Ready() {
-		t.Error("a node that is to leave is ready")
+		t.Error("a node that is about to leave is ready")
 	}
 	if err := first.Leave(t.Context()); err != nil {
 		t.Fatal(err)
@@ -308,12 +308,12 @@ func TestMember(t *testing.T) {
 	second.Enter("mail", "", g)
 	g.wants(t, "here")
 	if !did.said("hush") || !did.said("release") || !its.said("take") {
-		t.Errorf("the first did %v, and the second %v", did.done, its.done)
+		t.Errorf("the first node did %v and the second %v; want hush and release, and take", did.done, its.done)
 	}
 }
 
-// Without the store an app is loose when the deadline has passed, and here again when the
-// store is back; the node stays ready, for no other has a lease.
+// Without the store an app is loose once the deadline has passed, and here again once the
+// store is back; the node stays ready, because no other node has a lease.
 func TestMemberLoose(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -324,30 +324,30 @@ func TestMemberLoose(t *testing.T) {
 	r.set(true)
 	until(t, "the app is loose", func() bool { return m.Place("mail") == fleet.Loose })
 	if m.May("mail") || m.Answers("mail") > 0 || !m.Ready() {
-		t.Error("a node without a lease may write for its app, or is not ready though it is alone")
+		t.Error("a node without a lease may write packets for its app, or is not ready though it is alone")
 	}
 	g = newGuest()
 	m.Enter("mail", "", g)
 	g.wants(t, "here")
 	g = newGuest()
 	m.Enter("post", "", g)
-	g.wants(t, "here") // eight seconds later, or what stands for them
+	g.wants(t, "here") // once the time for a claim has passed
 	r.set(false)
 	until(t, "the app is here", func() bool { return m.Place("mail") == fleet.Here })
 	if !did.said("loosen") {
-		t.Errorf("did %v", did.done)
+		t.Errorf("did %v, want loosen among it", did.done)
 	}
 	if st := m.Stats(); st.Loose == 0 || st.Failing != nil {
-		t.Errorf("got %+v", st)
+		t.Errorf("got %+v, want some time without a lease, and no failure", st)
 	}
 }
 
-// Connections that wait are cut when the member ends.
+// Waiting connections are cut when the member is closed.
 func TestMemberCloses(t *testing.T) {
 	r := newRegistry()
 	r.set(true)
 	g := newGuest()
-	t.Cleanup(func() { g.wants(t, "cut") }) // behind the member's end
+	t.Cleanup(func() { g.wants(t, "cut") }) // runs after the member is closed
 	m, _ := start(t, r, "gw1")
 	m.Enter("mail", "", g)
 }

@@ -8,8 +8,7 @@ import (
 	"apnsbridge/fleet"
 )
 
-// Move gives an app that lives here to another node. Once its sessions go without packets
-// it goes on, whether ctx ends or not.
+// Move gives an app that lives here to another node. Once it has begun it goes on even if ctx ends.
 func (m *Member) Move(ctx context.Context, name, to string) error {
 	m.mu.Lock()
 	err := m.movable(name, to)
@@ -40,7 +39,7 @@ func (m *Member) Move(ctx context.Context, name, to string) error {
 	return m.await(ctx, func() bool { return m.machine.Place(name) != fleet.Giving })
 }
 
-// moveHushed gives an app to another node, if it is still here and that still lives.
+// moveHushed gives an app to another node, if the app is still here and the node still lives.
 func (m *Member) moveHushed(name, to string) (err error) {
 	kept := m.Apps.Givable(name)
 	m.tell(func(fleet.Instant) {
@@ -57,7 +56,7 @@ func (m *Member) moveHushed(name, to string) (err error) {
 	return err
 }
 
-// movable is why an app cannot be given to a node. m.mu is held.
+// movable returns why an app cannot be given to a node, nil if it can. m.mu is held.
 func (m *Member) movable(name, to string) error {
 	place, owner := m.machine.Place(name), ""
 	if o, ok := m.machine.Lease().Owner(name); ok {

@@ -11,7 +11,7 @@ import (
 	"apnsbridge/store"
 )
 
-// enter has a guest come to a node, and wants a place for it.
+// enter brings a guest to a node and checks the place that is found for it.
 func enter(t *testing.T, m *Member, app, want string) {
 	t.Helper()
 	g := newGuest()
@@ -19,8 +19,8 @@ func enter(t *testing.T, m *Member, app, want string) {
 	g.wants(t, want)
 }
 
-// Of two moves at once one is refused, and the operator is told where the app is. A move
-// to a node that ends meanwhile leaves it where it is, with packets.
+// Of two concurrent moves one is refused, with an error that says that the app is being given. If
+// the target ends during a move, the app stays where it is and its packets are written again.
 func TestMoves(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -42,7 +42,7 @@ func TestMoves(t *testing.T) {
 		}
 	}
 	if refused != 1 {
-		t.Errorf("%d of two moves at once are refused", refused)
+		t.Errorf("%d of two concurrent moves were refused, want 1", refused)
 	}
 	to, from := second, third
 	until(t, "one of them has the app", func() bool {
@@ -63,18 +63,18 @@ func TestMoves(t *testing.T) {
 	if err := from.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-moved; err == nil { // the lease's end came later than the move
+	if err := <-moved; err == nil { // the app was given before the target's lease ended
 		until(t, "a node that lives has the app", func() bool {
 			return first.Place("mail") == fleet.Here || to.Place("mail") == fleet.Here
 		})
 	} else if until(t, "packets are written again", func() bool {
 		return did.said("go on")
 	}); first.Place("mail") != fleet.Here {
-		t.Errorf("the app is %v, and was not moved: %v", first.Place("mail"), err)
+		t.Errorf("the app is %v, want it here: the move failed with %v", first.Place("mail"), err)
 	}
 }
 
-// An app of which not all is written down is not moved, and has packets again.
+// An app whose state is not fully written down is not moved, and its packets are written again.
 func TestMoveOfAnAppThatIsNotGivable(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -84,7 +84,7 @@ func TestMoveOfAnAppThatIsNotGivable(t *testing.T) {
 	acquaint(t, first, second)
 	did.keeps = errDown
 	if err := first.Move(t.Context(), "mail", "gw2"); !errors.Is(err, errDown) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the error of Givable", err)
 	}
 	until(t, "packets are written again", func() bool { return did.said("go on") })
 	did.keeps = nil
@@ -94,8 +94,8 @@ func TestMoveOfAnAppThatIsNotGivable(t *testing.T) {
 	until(t, "the second has the app", func() bool { return second.Place("mail") == fleet.Here })
 }
 
-// An app that comes to a node which is not configured with it goes on to one that is,
-// however it came: by a move, by a reload while it was loose, or as a dead node's heir.
+// An app that is moved to a node which is not configured with it goes on to one that is; and a
+// node that leaves gives its apps to one with the same configuration, if there is one.
 func TestAppThatIsNotServed(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -119,7 +119,7 @@ func TestAppThatIsNotServed(t *testing.T) {
 	})
 }
 
-// What is taken off a node's configuration while it is loose there goes to another node.
+// An app that is removed from a node's configuration while it is loose there goes to another node.
 func TestLooseAppThatIsNotServed(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -136,8 +136,8 @@ func TestLooseAppThatIsNotServed(t *testing.T) {
 	until(t, "the second has the app", func() bool { return second.Place("mail") == fleet.Here })
 }
 
-// A node that is about to end takes no apps: another that cannot ask the store stays in
-// service beside it.
+// A node that is about to end takes no apps, so another one that cannot reach the store stays
+// ready beside it.
 func TestReadyBesideOneThatEnds(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -153,8 +153,8 @@ func TestReadyBesideOneThatEnds(t *testing.T) {
 	}
 }
 
-// What comes to a node that is about to end, or comes back to it because the store was away
-// for a moment, goes without packets as well.
+// No packets are written for an app that comes to a node which is about to end, or that comes
+// back to it after the store was away for a moment.
 func TestStaysHushed(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -172,12 +172,12 @@ func TestStaysHushed(t *testing.T) {
 	did.forget()
 	enter(t, m, "post", "here")
 	if !did.saidBehind("hush", "take") {
-		t.Errorf("did %v", did.done)
+		t.Errorf("did %v, want hush after take", did.done)
 	}
 }
 
-// A connection whose app's owner has died waits until another node sees that, though it waits
-// for a claim no longer than a lease.
+// A connection whose app's owner has died waits until its node notices that the owner's lease is
+// over, even if sessions wait no longer for a claim than a lease lasts.
 func TestOwnerDies(t *testing.T) {
 	t.Parallel()
 	rules := fleet.NewRules(1200*time.Millisecond, 1200*time.Millisecond)
@@ -193,8 +193,8 @@ func TestOwnerDies(t *testing.T) {
 	enter(t, m, "mail", "here")
 }
 
-// Where the store cannot be asked, connections are carried to the owner that was known, but
-// not once it is about to end: it would cut them.
+// While the store cannot be reached, connections are carried to the last known owner, but not
+// once that is about to end: it would cut them.
 func TestOwnerThatEnds(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()

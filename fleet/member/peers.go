@@ -14,7 +14,7 @@ type peer struct {
 	address string
 	end     context.CancelFunc
 	entry   atomic.Pointer[link.Entry]
-	gifts   byte // that we have seen; of tick alone
+	gifts   byte // the last count that we have seen; only tick uses it
 }
 
 // live is the link, nil if there is none.
@@ -26,7 +26,7 @@ func (p *peer) live() *link.Entry {
 	return e
 }
 
-// meet keeps links to all nodes of a view. m.mu is held.
+// meet starts and ends links, so that there is one to each node of a view. m.mu is held.
 func (m *Member) meet(v store.FleetView) {
 	seen := make(map[string]bool)
 	for _, n := range v.Nodes {
@@ -52,7 +52,7 @@ func (m *Member) meet(v store.FleetView) {
 	}
 }
 
-// hold holds the link to a node until ctx ends.
+// hold keeps up the link to a node until ctx ends.
 func (m *Member) hold(ctx context.Context, name string, p *peer) {
 	for ctx.Err() == nil {
 		e, err := link.Dial(ctx, p.address, m.Link)
@@ -80,14 +80,14 @@ func (m *Member) hold(ctx context.Context, name string, p *peer) {
 	}
 }
 
-// reaches reports whether the link to a node stands. m.mu is held.
+// reaches reports whether the link to a node is up. m.mu is held.
 func (m *Member) reaches(name string) bool {
 	p := m.peers[name]
 	return p != nil && p.live() != nil
 }
 
 // carriesTo reports whether a node without a lease may carry to another: the link to it
-// stands, and it is not about to end. m.mu is held.
+// is up, and it is not about to end. m.mu is held.
 func (m *Member) carriesTo(name string) bool {
 	p := m.peers[name]
 	if p == nil {
@@ -97,7 +97,7 @@ func (m *Member) carriesTo(name string) bool {
 	return e != nil && e.State()&ends == 0
 }
 
-// othersTakeApps reports whether another node says that it has a lease, and stays.
+// othersTakeApps reports whether another node says that it has a lease and is not about to end.
 func (m *Member) othersTakeApps() bool {
 	for _, s := range m.owner.States() {
 		if s&takesApps != 0 {
@@ -114,7 +114,7 @@ func (m *Member) othersTakeApps() bool {
 	return false
 }
 
-// giftsSeen reports whether another node has given an app since it was last asked.
+// giftsSeen reports whether another node has given an app away since the last call.
 func (m *Member) giftsSeen() (seen bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -128,7 +128,7 @@ func (m *Member) giftsSeen() (seen bool) {
 	return seen
 }
 
-// noteDigests notes since when nodes are configured in another way. m.mu is held.
+// noteDigests notes since when other nodes' configurations have differed from ours. m.mu is held.
 func (m *Member) noteDigests(v store.FleetView) {
 	ours := m.Self().Digest
 	differ := make(map[string]time.Time)

@@ -14,15 +14,15 @@ func (m *Member) Ready() bool {
 	return !m.leaving && m.machine.Ready(others, m.now())
 }
 
-// May reports whether what nodes share may be read for an app now.
+// May reports whether the state that nodes share may be read for an app now.
 func (m *Member) May(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.machine.May(name, m.now())
 }
 
-// Loose reports whether an app is served here without a lease: also in the moment before its
-// place is Loose.
+// Loose reports whether an app is served here without a lease, including the moment before its
+// place becomes Loose.
 func (m *Member) Loose(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -30,7 +30,7 @@ func (m *Member) Loose(name string) bool {
 	return p == fleet.Loose || p == fleet.Here && !m.machine.May(name, m.now())
 }
 
-// Answers is how long packets may still be written for an app: 0 if none may.
+// Answers is how long packets may still be written for an app, 0 if none may.
 func (m *Member) Answers(name string) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()

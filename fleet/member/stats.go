@@ -8,13 +8,13 @@ import (
 	"apnsbridge/fleet"
 )
 
-// Stats is what a member has to tell. Counters run from New.
+// Stats is a snapshot of a member's state. Counters run from New.
 type Stats struct {
 	Node      string
 	Leased    bool // the lease may be trusted in
 	Failing   error
 	Nodes     []Node
-	Apps      []App // that are configured or were claimed, in the order of their names
+	Apps      []App // that are configured or were claimed, sorted by name
 	Takeovers uint64
 	Given     uint64
 	Carried   uint64 // sessions, in all
@@ -28,11 +28,11 @@ type Node struct {
 	Linked                bool
 }
 
-// App says where an app lives.
+// App tells where an app lives.
 type App struct {
 	Name  string
-	Place fleet.Place // as far as this node is concerned
-	Owner string      // "" is none that has a lease
+	Place fleet.Place // as this node sees it
+	Owner string      // "": no node with a lease has it
 	Epoch uint64
 }
 
@@ -55,7 +55,7 @@ func (m *Member) countLoose(now fleet.Instant) {
 	}
 }
 
-// Stats is a snapshot.
+// Stats returns a snapshot.
 func (m *Member) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,7 +19,7 @@ func (m *Member) of(name string) *app {
 	return a
 }
 
-// do queues a job of an app behind those that it has. m.mu is held.
+// do queues a job of an app; an app's jobs run one after another. m.mu is held.
 func (m *Member) do(name string, job func()) {
 	a := m.of(name)
 	a.jobs = append(a.jobs, job)
@@ -43,7 +43,7 @@ func (m *Member) do(name string, job func()) {
 	})
 }
 
-// carryOut begins what the machine wants, in its order. m.mu is held.
+// carryOut starts the machine's actions, in its order. m.mu is held.
 func (m *Member) carryOut() {
 	for _, w := range m.machine.Actions() {
 		m.Log.Debug().Str("app", w.App).Stringer("verb", w.Verb).Uint64("epoch", w.Epoch).Str("node", w.Node).
@@ -86,7 +86,7 @@ func (m *Member) carryOut() {
 	}
 }
 
-// decline has an app be any other node's that is configured with it.
+// decline tells the store that any other node that is configured with an app may take it.
 func (m *Member) decline(w fleet.Action) {
 	ctx, cancel := context.WithTimeout(m.ctx, m.Rules.Trust)
 	defer cancel()
@@ -144,7 +144,7 @@ func (m *Member) take(w fleet.Action) {
 	})
 }
 
-// release gives an app, once what is here of it is written down.
+// release gives an app away once this node's state of it is written down.
 func (m *Member) release(w fleet.Action) {
 	began := time.Now()
 	m.Apps.Release(m.ctx, w.App)
@@ -169,7 +169,7 @@ func (m *Member) release(w fleet.Action) {
 	m.owner.Tell()
 }
 
-// Review gives the apps away that this node is not configured with any more.
+// Review gives away the apps that this node is no longer configured with.
 func (m *Member) Review() { m.tell(func(fleet.Instant) { m.review() }) }
 
 // review is Review. m.mu is held.
@@ -181,22 +181,22 @@ func (m *Member) review() {
 	}
 }
 
-// leaseOver reports whether the lease may not be trusted in any more: others take the apps
-// then, whether they were given or not.
+// leaseOver reports whether the lease may no longer be trusted: others then take the apps,
+// whether they were given or not.
 func (m *Member) leaseOver() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.machine.Lease().Deadline() <= m.now()
 }
 
-// hushed is how long an app goes without packets before it is given: those that were
-// decided on are written by then.
+// hushed is how long no packets are written for an app before it is given: those that were
+// already decided on are written by then.
 func (m *Member) hushed() time.Duration { return min(m.Rules.Length/2, Hushed) }
 
-// Hushed is how long that is at most.
+// Hushed is the upper bound of hushed.
 const Hushed = 3 * time.Second
 
-// Hush has all apps go without packets: the node is about to Leave.
+// Hush stops the packets of all apps: the node is about to Leave.
 func (m *Member) Hush() {
 	m.mu.Lock()
 	m.leaving = true
@@ -214,7 +214,7 @@ func (m *Member) Hush() {
 	}
 }
 
-// keepHushed has an app that came here, or back, go without packets if it is about to be given.
+// keepHushed stops the packets of an app that came here, or came back, if it is about to be given.
 func (m *Member) keepHushed(name string) {
 	m.mu.Lock()
 	soon := m.leaving || m.of(name).moving
@@ -224,7 +224,7 @@ func (m *Member) keepHushed(name string) {
 	}
 }
 
-// Leave gives all apps to other nodes, as far as ctx lets it, and ends the lease.
+// Leave gives all apps to other nodes and ends the lease, unless ctx ends first.
 func (m *Member) Leave(ctx context.Context) error {
 	m.tell(func(now fleet.Instant) {
 		m.leaving = true
@@ -250,7 +250,7 @@ func (m *Member) Leave(ctx context.Context) error {
 	return m.Leases.Leave(ctx)
 }
 
-// await waits until something holds of the machine.
+// await waits until holds returns true. It calls it with m.mu held.
 func (m *Member) await(ctx context.Context, holds func() bool) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -269,7 +269,7 @@ func (m *Member) await(ctx context.Context, holds func() bool) error {
 	}
 }
 
-// node finds a node that has a lease. m.mu is held.
+// node looks up a node that has a lease. m.mu is held.
 func (m *Member) node(name string) (store.FleetNode, bool) {
 	for _, n := range m.machine.Lease().View().Nodes {
 		if n.Name == name {
@@ -279,9 +279,9 @@ func (m *Member) node(name string) (store.FleetNode, bool) {
 	return store.FleetNode{}, false
 }
 
-// successor is the other node that an app is given to, when this one ends: each of them
-// gets its part, or of those that are configured as this one is, if there are any. "" is
-// none in particular. m.mu is held.
+// successor chooses the other node that an app is given to when this one ends, so that each
+// gets its share; nodes with the same configuration as this one come first. "" is none in
+// particular. m.mu is held.
 func (m *Member) successor(app string) (name string) {
 	highest, ours, alike := uint32(0), m.Self().Digest, false
 	for _, n := range m.machine.Lease().View().Nodes {
