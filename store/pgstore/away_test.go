@@ -9,7 +9,7 @@ import (
 	"apnsbridge/store"
 )
 
-// owning is a store that has mail, with its ledger.
+// owning opens a store that has claimed mail, and returns it with mail's ledger.
 func owning(t *testing.T, c Config) (*Store, *Ledger) {
 	t.Helper()
 	s := open(t, c)
@@ -28,8 +28,8 @@ func note(key string) store.LedgerRecord {
 	return store.LedgerRecord{Key: []byte(key), Expires: time.Now().Add(time.Hour)}
 }
 
-// What was acknowledged before the server crashed is there when it is back, and what
-// comes then goes on with the same store.
+// What was acknowledged before the server crashed is there when it is back, and the same store
+// goes on working.
 func TestServerCrashes(t *testing.T) {
 	c := newSchema(t)
 	s, ledger := owning(t, c)
@@ -47,11 +47,11 @@ func TestServerCrashes(t *testing.T) {
 	} {
 		if err == nil || errors.Is(err, store.ErrNotOurs) || errors.Is(err, store.ErrLeaseOver) ||
 			strings.ContainsRune(err.Error(), '\n') {
-			t.Errorf("%s without a server: got %v, want that it is away", what, err)
+			t.Errorf("%s without a server: got %v, want one line that says that it is away", what, err)
 		}
 	}
 	if _, err := s.Leases().Renew(ctx, store.FleetNode{}, time.Hour); err == nil || errors.Is(err, store.ErrLeaseOver) {
-		t.Errorf("Renew without a server: got %v", err)
+		t.Errorf("Renew without a server: got %v, want another error than that the lease is over", err)
 	}
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestServerCrashes(t *testing.T) {
 	}
 }
 
-// A server that was a primary and is none any more is left as soon as it refuses a write.
+// The connections to a server that is no longer the primary are closed as soon as it refuses a write.
 func TestServerReadOnly(t *testing.T) {
 	c := newSchema(t)
 	s, ledger := owning(t, c)
@@ -107,14 +107,14 @@ func TestServerReadOnly(t *testing.T) {
 			if err := ledger.Append(ctx, note("x")); (err != nil) == (value == "on") {
 				return
 			} else if time.Now().After(deadline) {
-				t.Fatalf("read-only is %s, and a write gets %v", value, err)
+				t.Fatalf("read-only is %s, but a write got %v", value, err)
 			}
 		}
 	}
 	reload("set default_transaction_read_only = on", "on")
 	err := ledger.Append(ctx, note("meanwhile"))
 	if err == nil || !strings.Contains(err.Error(), "read only") {
-		t.Errorf("got %v of a new connection, want that it is read-only", err)
+		t.Errorf("got %v over a new connection, want that it is read-only", err)
 	}
 	reload("reset default_transaction_read_only", "off")
 	if err := ledger.Append(ctx, note("after")); err != nil {

@@ -13,7 +13,7 @@ import (
 	"apnsbridge/store"
 )
 
-// gated writes when it may.
+// gated is a connection that writes only while its gate is open.
 type gated struct {
 	net.Conn
 	gate *sync.RWMutex
@@ -25,7 +25,7 @@ func (g gated) Write(b []byte) (int, error) {
 	return g.Conn.Write(b)
 }
 
-// newGate is a way to the server on which nothing comes through while its gate is locked.
+// newGate starts a proxy to the server that lets nothing through while its gate is locked.
 func newGate(t *testing.T) (dir string, gate *sync.RWMutex) {
 	t.Helper()
 	const socket = ".s.PGSQL.5432"
@@ -61,8 +61,8 @@ func newGate(t *testing.T) (dir string, gate *sync.RWMutex) {
 	return dir, gate
 }
 
-// A server that does not answer keeps nobody from ending: pgx has connections on which something was
-// interrupted wait for it for 15 s, in one pool after the other.
+// Close returns soon though the server does not answer. By itself, pgx would wait 15 s for connections
+// whose requests were interrupted, in one pool after the other.
 func TestCloseWithoutAnswers(t *testing.T) {
 	t.Parallel()
 	c := newSchema(t)
@@ -87,7 +87,7 @@ func TestCloseWithoutAnswers(t *testing.T) {
 			brief, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 			defer cancel()
 			if err := ask(brief); err == nil {
-				t.Error("there was an answer")
+				t.Error("a request succeeded though the gate is locked")
 			}
 		})
 	}
@@ -97,6 +97,6 @@ func TestCloseWithoutAnswers(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(began); took > 12*time.Second {
-		t.Errorf("it is closed after %v", took)
+		t.Errorf("Close took %v, want a few seconds", took)
 	}
 }

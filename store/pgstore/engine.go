@@ -15,10 +15,10 @@ import (
 	"apnsbridge/store"
 )
 
-// engine is the connections to PostgreSQL.
+// engine holds the connections to PostgreSQL.
 type engine struct {
 	pool     *pgxpool.Pool
-	renewals *pgxpool.Pool // which must not wait for what the others are doing
+	renewals *pgxpool.Pool // for renewals, which must not wait for anything else
 	closed   atomic.Bool
 }
 
@@ -36,8 +36,8 @@ func newEngine(ctx context.Context, config *pgxpool.Config) (e *engine, err erro
 	return e, nil
 }
 
-// closePatience is how long the connections' ends are waited for. pgx has an interrupted one ask the server to
-// cancel what it does, and waits for a quarter of a minute, in each of the pools, where that does not answer.
+// closePatience is how long close waits for the connections to end. If a request was interrupted, pgx asks the
+// server to cancel it and waits up to 15 s for an answer, in each of the pools.
 const closePatience = 2 * time.Second
 
 func (e *engine) close() {
@@ -56,18 +56,18 @@ func (e *engine) close() {
 	}
 }
 
-// owner is in whose name something is written.
+// owner is the node and the epoch in whose name something is written for an app.
 type owner struct {
 	app, node string
 	epoch     uint64
 }
 
-// fence is the first statement of what is written for an app.
+// fence adds the first statement of every write for an app, which fails if another node has it.
 func (o owner) fence(b *pgx.Batch) {
 	b.Queue("select fence($1, $2, $3)", o.app, o.node, int64(o.epoch))
 }
 
-// send carries out all of b in one transaction, with one message to the server.
+// send carries out all of b in one transaction and one round trip.
 func (e *engine) send(ctx context.Context, b *pgx.Batch) error { return e.sendBy(ctx, e.pool, b) }
 
 func (e *engine) sendBy(ctx context.Context, pool *pgxpool.Pool, b *pgx.Batch) error {
@@ -80,12 +80,12 @@ func (e *engine) sendBy(ctx context.Context, pool *pgxpool.Pool, b *pgx.Batch) e
 // notOurs is the code with which a fence fails.
 const notOurs = "AP001"
 
-// readOnly is the code with which a server refuses writes that was a primary when we
-// connected.
+// readOnly is the code with which a server refuses writes that was the primary when we
+// connected but is no longer.
 const readOnly = "25006"
 
-// failure says what an error of the engine means here. If the server is no primary any
-// more, all connections to it go, and the next ones look for the one that is.
+// failure turns an error of the engine into one of the store's. If the server is no longer the
+// primary, all connections to it are closed, and the next ones look for the primary.
 func (e *engine) failure(err error) error {
 	if err == nil {
 		return nil
@@ -106,8 +106,8 @@ func (e *engine) failure(err error) error {
 	return fmt.Errorf("store: %w", err)
 }
 
-// inDoubt reports whether it is not known if a transaction that ended with err is
-// committed: what the server has refused is not, nor what it has never heard of.
+// inDoubt reports whether a transaction that ended with err may have been committed. It has not
+// if the server has refused it, or has never received it.
 func inDoubt(err error) bool {
 	var failed *pgconn.PgError
 	return err != nil && !errors.As(err, &failed) && !pgconn.SafeToRetry(err)

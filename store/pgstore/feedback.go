@@ -12,16 +12,16 @@ import (
 	"apnsbridge/store"
 )
 
-// Feedback implements store.Feedback. The lists are the fleet's: what other nodes list
-// is known here within a second.
+// Feedback implements store.Feedback. The whole fleet shares the lists: what another node lists
+// is known here after Config.Follow at the latest.
 type Feedback struct {
 	engine  *engine
 	now     func() time.Time
 	entries int
 	age     time.Duration
 
-	listed *store.TokenIndex // when each was found and listed, see stamp
-	given  *store.TokenIndex // when each was found
+	listed *store.TokenIndex // when each token was found dead and listed, see stamp
+	given  *store.TokenIndex // when each token was found dead
 
 	mu    sync.Mutex
 	lists map[string]*list
@@ -32,17 +32,18 @@ type Feedback struct {
 	wg        sync.WaitGroup
 }
 
-// list is what is known of an app's list beside its tokens.
+// list is what is known of an app's list besides its tokens.
 type list struct {
-	// changing is held by each change from its beginning until memory has it too:
-	// memory changes in the order of the commits.
+	// changing is held by each change from its beginning until memory has it too, so
+	// that memory changes in the order of the commits.
 	changing chan struct{}
 
-	// Up to these both indexes have what is on the list. Whoever changes holds them.
+	// The indexes have everything up to these. Guarded by changing.
 	revision, turn int64
 }
 
-// The tables of what is to be given and of what was given and can be given again.
+// The tables of entries that are on the list, and of those that were given to a reader
+// and can be given again.
 const (
 	feedbackTable = "feedback"
 	givenTable    = "given"
@@ -55,7 +56,7 @@ func newFeedback(e *engine, c Config) *Feedback {
 	return f
 }
 
-// load fills the indexes, which follow what others list from then on.
+// load fills the indexes, which from then on follow what other nodes list.
 func (f *Feedback) load(ctx context.Context, follow time.Duration) error {
 	rows, err := f.engine.pool.Query(ctx, "select app from feedback_app")
 	if err != nil {
@@ -65,7 +66,7 @@ func (f *Feedback) load(ctx context.Context, follow time.Duration) error {
 	if err != nil {
 		return f.engine.failure(err)
 	}
-	for _, app := range apps { // lets go of what is too old or too much by now
+	for _, app := range apps { // deletes what is too old or too much by now
 		if err := f.change(ctx, app, func(*change) error { return nil }); err != nil {
 			return err
 		}
@@ -78,7 +79,7 @@ func (f *Feedback) load(ctx context.Context, follow time.Duration) error {
 	return nil
 }
 
-// admit refuses what comes with a context that has ended, or before the lists are known.
+// admit refuses requests whose context has ended or that come before the lists are loaded.
 func (f *Feedback) admit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -96,8 +97,8 @@ func (f *Feedback) close() {
 	f.wg.Wait()
 }
 
-// Record implements store.Feedback. It asks the engine only if there is news: APNs says
-// the same of a dead device at every push to it.
+// Record implements store.Feedback. It asks the engine only if there is news: APNs reports
+// a dead device again with every push to it.
 func (f *Feedback) Record(ctx context.Context, app string, dead ...store.Dead) error {
 	if err := f.admit(ctx); err != nil {
 		return err
@@ -205,7 +206,7 @@ func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
 	if err := f.admit(ctx); err != nil {
 		return 0, err
 	}
-	last := int64(-1) // what is given while this goes on is for the next time
+	last := int64(-1) // entries that are given during this call are left to the next
 	for more := true; more; {
 		moved := 0
 		if err := f.change(ctx, app, func(c *change) (err error) {
@@ -222,7 +223,7 @@ func (f *Feedback) Again(ctx context.Context, app string) (n int, err error) {
 	return n, nil
 }
 
-// Stamps say when a token was found dead, in milliseconds, and when it was listed, in
+// A stamp packs when a token was found dead, in milliseconds, and when it was listed, in
 // whole hours.
 const stampHours = 21 // bits, until 2209; the other 43 reach until 2248
 
@@ -230,8 +231,8 @@ func stamp(found, since int64) uint64 {
 	return uint64(found)<<stampHours | uint64(since/time.Hour.Milliseconds())&(1<<stampHours-1)
 }
 
-// news reports whether d may change the list: the answer of memory alone. It may be
-// wrong for the hour in which an entry comes of age.
+// news reports whether d may change the list, judged from memory alone. It may be wrong
+// in the hour in which an entry becomes too old.
 func (f *Feedback) news(app string, d store.Dead) bool {
 	known, ok := f.listed.Get(app, d.Token)
 	if !ok || int64(known>>stampHours) < millis(d.Time) {

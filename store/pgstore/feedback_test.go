@@ -19,7 +19,7 @@ func record(t testing.TB, s *Store, dead ...store.Dead) {
 	}
 }
 
-// A node learns what others have listed, and what they have given.
+// A node learns what other nodes have listed, and finds out what they have revived.
 func TestFollow(t *testing.T) {
 	c := newSchema(t)
 	here := open(t, c)
@@ -41,38 +41,38 @@ func TestFollow(t *testing.T) {
 	if err != nil || len(list) != 1 || string(list[0].Token) != "token 2" {
 		t.Errorf("got %v and error %v, want device 2 alone", list, err)
 	}
-	// Here device 1 still seems to be listed: that costs a question, and is right then.
+	// This node still believes that device 1 is listed: that costs a query, which sets it right.
 	if err := here.Feedback().Revive(ctx, "mail", dead(1, 0).Token, fromMillis(9)); err != nil {
 		t.Error(err)
 	}
 	record(t, here, dead(1, 20))
 	if list, _ := there.Feedback().Pending(ctx, "mail", 0, 9); len(list) != 2 {
-		t.Errorf("got %v, want both", list)
+		t.Errorf("got %v, want both devices", list)
 	}
 }
 
-// What is no news costs no question: the engine may be away.
+// Recording what is no news needs no query: it succeeds though the engine is away.
 func TestNoNews(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	c := newSchema(t)
 	c.FeedbackAge, c.Now = 10*time.Hour, func() time.Time { return now }
 	s := open(t, c)
 	record(t, s, dead(1, 5), dead(2, 5))
-	s = open(t, c) // which has it from the engine
+	s = open(t, c) // which loads the list from the engine
 	s.engine.pool.Close()
 	record(t, s, dead(1, 5), dead(2, 4))
 	for _, news := range []store.Dead{dead(1, 6), dead(3, 1)} {
 		if err := s.Feedback().Record(ctx, "mail", news); err == nil {
-			t.Errorf("%s of %v: got no error without an engine", news.Token, news.Time)
+			t.Errorf("%s of %v, which is news: got no error without an engine", news.Token, news.Time)
 		}
 	}
 	now = now.Add(11 * time.Hour)
 	if err := s.Feedback().Record(ctx, "mail", dead(1, 5)); err == nil {
-		t.Error("listed too long ago: got no error without an engine")
+		t.Error("an entry that was listed too long ago: got no error without an engine")
 	}
 }
 
-// A stamp has what was put into it.
+// A stamp gives back what was put into it.
 func TestStamp(t *testing.T) {
 	for _, found := range []int64{0, 1, 1_800_000_000_123, 1<<32*1000 - 1} {
 		since := int64(1_800_000_000_000)
@@ -83,7 +83,7 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// A change costs what it changes, not the list.
+// The cost of a change depends on what it changes, not on the length of the list.
 func BenchmarkRecord(b *testing.B) {
 	s := open(b, newSchema(b))
 	var page []store.Dead

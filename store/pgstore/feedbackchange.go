@@ -9,7 +9,7 @@ import (
 	"apnsbridge/store"
 )
 
-// change is a transaction that holds an app's row: there is no other for that app.
+// change is a transaction that holds the lock on an app's row, so it is the app's only one.
 type change struct {
 	f   *Feedback
 	ctx context.Context
@@ -17,12 +17,12 @@ type change struct {
 	app string
 
 	revision, entries int64 // of the list
-	turn, given       int64 // of what was given: its revision and its length
+	turn, given       int64 // of the entries that were given: their revision and their number
 
-	after []func() // to the indexes, once it is committed
+	after []func() // changes to the indexes, made once the transaction is committed
 }
 
-// of is what is known of the list of app.
+// of returns what is known of the list of app.
 func (f *Feedback) of(app string) *list {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -45,7 +45,8 @@ func (l *list) hold(ctx context.Context) error {
 
 func (l *list) release() { <-l.changing }
 
-// change carries out do between two looks at the list's bounds.
+// change runs do in a transaction; before it, entries that are too old are deleted, and after it
+// those that are too many.
 func (f *Feedback) change(ctx context.Context, app string, do func(*change) error) error {
 	l := f.of(app)
 	if err := l.hold(ctx); err != nil {
@@ -87,7 +88,8 @@ func (c *change) carryOut(do func(*change) error) func(pgx.Tx) error {
 	}
 }
 
-// index is that of a table, and length how many of the app's entries are in it.
+// index returns what belongs to a table: its index, the number of the app's entries in it, and
+// how long they stay.
 func (c *change) index(table string) (index *store.TokenIndex, length *int64, age time.Duration) {
 	if table == feedbackTable {
 		return c.f.listed, &c.entries, c.f.age
@@ -95,8 +97,8 @@ func (c *change) index(table string) (index *store.TokenIndex, length *int64, ag
 	return c.f.given, &c.given, store.FeedbackGivenAge
 }
 
-// dropOld removes what has stood too long. Entries stand in the order in which they
-// came, but for the clocks of several nodes.
+// dropOld deletes entries that have been there for too long. Entries are in the order in which
+// they came, except where the clocks of nodes differ.
 func (c *change) dropOld() error {
 	for _, table := range []string{feedbackTable, givenTable} {
 		_, _, age := c.index(table)
@@ -109,7 +111,7 @@ func (c *change) dropOld() error {
 	return nil
 }
 
-// dropExcess removes what stands longest where there is too much.
+// dropExcess deletes the oldest entries if there are too many.
 func (c *change) dropExcess() error {
 	for _, table := range []string{feedbackTable, givenTable} {
 		_, length, _ := c.index(table)
@@ -123,7 +125,7 @@ func (c *change) dropExcess() error {
 	return nil
 }
 
-// remove deletes the app's entries for which where holds. Its arguments begin with $2.
+// remove deletes the app's entries for which where holds. args are $2 and following in where.
 func (c *change) remove(table, where string, args ...any) error {
 	index, length, _ := c.index(table)
 	rows, err := c.tx.Query(c.ctx, "delete from "+table+" where app = $1 and "+where+" returning token",
@@ -148,7 +150,7 @@ func (c *change) unindex(index *store.TokenIndex, token []byte) {
 	}
 }
 
-// times are when tokens in a table were found dead.
+// times returns when the tokens that are in a table were found dead.
 func (c *change) times(table string, tokens [][]byte) (map[string]int64, error) {
 	rows, err := c.tx.Query(c.ctx, "select token, found from "+table+" where app = $1 and token = any($2)", c.app,
 		tokens)
@@ -165,7 +167,7 @@ func (c *change) times(table string, tokens [][]byte) (map[string]int64, error) 
 	return times, err
 }
 
-// list puts tokens on the list in their order, and gives how many changed it.
+// list puts tokens on the list, in their order, and returns how many of them changed it.
 func (c *change) list(tokens [][]byte, found []int64) (changed int, err error) {
 	have, err := c.times(feedbackTable, tokens)
 	if err != nil {
@@ -198,7 +200,7 @@ func (c *change) list(tokens [][]byte, found []int64) (changed int, err error) {
 	return changed, nil
 }
 
-// give moves the very entries to what can be given again.
+// give moves those entries that are on the list with exactly these times to the given ones.
 func (c *change) give(tokens [][]byte, found []int64) error {
 	listed, err := c.times(feedbackTable, tokens)
 	if err != nil {
@@ -239,8 +241,8 @@ func (c *change) give(tokens [][]byte, found []int64) error {
 	return nil
 }
 
-// takeBack moves at most againLen entries of what was given up to turn last back to the
-// list, as long as that has room. n of them are news there.
+// takeBack moves up to againLen of the entries that were given up to turn last back to the
+// list, as long as there is room. n is how many of them changed the list.
 func (c *change) takeBack(last int64) (n int, more bool, err error) {
 	rows, err := c.tx.Query(c.ctx, `
 		select g.token, g.found, f.token is not null from given g left join feedback f
@@ -255,7 +257,7 @@ func (c *change) takeBack(last int64) (n int, more bool, err error) {
 	var listed bool
 	room, full := int64(c.f.entries)-c.entries, false
 	if _, err := pgx.ForEachRow(rows, []any{&token, &at, &listed}, func() error {
-		// A full list takes nothing back, not even what it has already.
+		// A full list takes nothing back, not even an entry that it has.
 		if full = full || room <= 0; full {
 			return nil
 		}

@@ -2,13 +2,13 @@ package pgstore
 
 import "time"
 
-// entries are rows of a table, each token once.
+// entries are rows of a table; each token occurs once.
 type entries struct {
 	at        map[string]int
 	tokens    [][]byte
 	found     []int64
 	revisions []int64
-	since     int64 // of all
+	since     int64 // of all rows
 }
 
 func newEntries(now time.Time) *entries {

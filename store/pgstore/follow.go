@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// follow learns what other nodes have listed. An error is not told: Listed is wrong
-// only about what is new, and the next look makes up for it.
+// follow learns what other nodes have listed. It ignores errors: Listed is then wrong only
+// about what is new, until the next attempt.
 func (f *Feedback) follow(ctx context.Context, each time.Duration) {
 	tick := time.NewTicker(each)
 	defer tick.Stop()
@@ -22,9 +22,9 @@ func (f *Feedback) follow(ctx context.Context, each time.Duration) {
 	}
 }
 
-// catchUp brings the indexes to where the lists are. What has left a list stays in its
-// index until this node sees it itself: Listed may then be wrong, and costs Revive a
-// question.
+// catchUp brings the indexes up to date with the lists. A token that has left a list stays in
+// the index until a change of this node's finds that out: Listed may be wrong until then, which
+// costs Revive a query.
 func (f *Feedback) catchUp(ctx context.Context) error {
 	rows, err := f.engine.pool.Query(ctx, "select app, revision, turn from feedback_app")
 	if err != nil {
@@ -75,7 +75,7 @@ func (f *Feedback) catchUpApp(ctx context.Context, app string, revision, turn in
 	return nil
 }
 
-// index calls put for each entry of a table behind a revision. The token is borrowed.
+// index calls put for each entry of a table after a revision. The token is borrowed.
 func (f *Feedback) index(ctx context.Context, app, table string, after int64,
 	put func(token []byte, found, since int64)) error {
 	rows, err := f.engine.pool.Query(ctx, "select token, found, since from "+table+" where app = $1 and revision > $2",

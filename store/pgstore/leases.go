@@ -17,9 +17,9 @@ import (
 type Leases struct {
 	engine *engine
 	node   string
-	life   atomic.Int64 // of the last Join; 0: none yet
+	life   atomic.Int64 // returned by the last Join; 0: none yet
 
-	prepare func(context.Context) error // the Store
+	prepare func(context.Context) error // of the Store
 }
 
 // Join implements store.Leases. It prepares the Store if that has not been done.
@@ -66,7 +66,7 @@ func (l *Leases) Renew(ctx context.Context, node store.FleetNode, lease time.Dur
 	return v, nil
 }
 
-// queueView asks for a view of the fleet, in statements of their own: each sees what
+// queueView asks for a view of the fleet with separate statements, each of which sees what
 // was committed before it.
 func queueView(b *pgx.Batch, v *store.FleetView) {
 	b.Queue(`select name, address, digest from node where expires > clock_timestamp() order by name collate "C"`).
@@ -89,8 +89,8 @@ func queueView(b *pgx.Batch, v *store.FleetView) {
 
 const lockNotAvailable = "55P03"
 
-// Claim implements store.Leases. Where the app's last owner is dead and a write of it
-// holds the claim up for a second, the owner's connections are ended.
+// Claim implements store.Leases. If the app's last owner is dead and a write of its holds
+// the claim up for a second, the owner's connections are terminated.
 func (l *Leases) Claim(ctx context.Context, app string) (epoch uint64, err error) {
 	if app == "" {
 		return 0, errors.New("store: a claim of an app without a name")
@@ -136,7 +136,7 @@ func (l *Leases) Give(ctx context.Context, app string, epoch uint64, to string) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// Behind what this node still writes for the app.
+	// The update waits for what this node still writes for the app.
 	done, err := l.engine.pool.Exec(ctx, "update app set node = $4 where name = $1 and node = $2 and epoch = $3", app,
 		l.node, int64(epoch), to)
 	if err == nil && done.RowsAffected() == 0 {

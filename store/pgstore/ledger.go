@@ -64,8 +64,8 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 	return l.engine.send(ctx, b)
 }
 
-// Load implements store.Ledger. It reads whatever epoch wrote, and does not look
-// whether the app is still this node's: it is the one that claimed it who reads.
+// Load implements store.Ledger. It reads records of all epochs, and does not check
+// whether this node still has the app: a node reads only what it has just claimed.
 func (l *Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (l *Ledger) Load(ctx context.Context, fn func(store.LedgerRecord) error) er
 	}
 	var r store.LedgerRecord
 	var expires int64
-	var failed error // of fn, to be handed on as it is
+	var failed error // from fn, to be returned unchanged
 	_, err = pgx.ForEachRow(rows, []any{&r.Key, &r.Value, &expires}, func() error {
 		r.Expires = fromMillis(expires)
 		failed = fn(r)

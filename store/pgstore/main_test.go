@@ -21,15 +21,15 @@ var long = flag.Bool("long", false, "run the long rounds")
 
 var (
 	ctx    = context.Background()
-	server *storetest.Postgres // one for all tests of the package, see needServer
+	server *storetest.Postgres // shared by all tests of the package, see needServer
 	places atomic.Int64
 )
 
 // patience ends a test that waits for something that does not come, however busy the machine is.
 const patience = 2 * time.Minute
 
-// needServer starts it with the first test that needs it, which is skipped with the
-// reason where it cannot be had.
+// needServer starts the server when the first test needs it. Where PostgreSQL cannot be had,
+// the test is skipped with the reason.
 func needServer(t testing.TB) {
 	t.Helper()
 	if err := startServer(); err != nil {
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	if !*long {
-		_ = flag.Set("rapid.checks", "6") // each of them some hundred transactions
+		_ = flag.Set("rapid.checks", "6") // each takes some hundred transactions
 		_ = flag.Set("rapid.steps", "20")
 		_ = flag.Set("test.parallel", "6") // they wait for locks and leases more than for a processor
 	}
@@ -64,7 +64,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// newSchema makes a schema that is dropped at the end of the test, and gives how to reach
+// newSchema makes a schema that is dropped at the end of the test, and returns how to reach
 // it.
 func newSchema(t testing.TB) Config {
 	t.Helper()
@@ -77,7 +77,7 @@ func newSchema(t testing.TB) Config {
 	return c
 }
 
-// connect gives a connection to the schema of c that is closed with the test.
+// connect returns a connection to the schema of c that is closed with the test.
 func connect(t testing.TB, c Config) *pgx.Conn {
 	t.Helper()
 	config, err := c.connect()
@@ -100,7 +100,7 @@ func execute(t testing.TB, c Config, sql string) {
 	}
 }
 
-// waitFor asks until the answer is true.
+// waitFor repeats a query until its answer is true.
 func waitFor(t testing.TB, c Config, question string) {
 	t.Helper()
 	conn := connect(t, c)
@@ -113,7 +113,7 @@ func waitFor(t testing.TB, c Config, question string) {
 			return
 		}
 	}
-	t.Fatalf("it did not come to be: %s", question)
+	t.Fatalf("timed out waiting until: %s", question)
 }
 
 func open(t testing.TB, c Config) *Store {
@@ -126,21 +126,21 @@ func open(t testing.TB, c Config) *Store {
 	return s
 }
 
-// former are the stores that tests have opened, of the place that each was at last: storetest
-// makes many, one after another, and each has connections.
+// former has, for each test, the stores that it has opened in its latest place: storetest makes
+// many places, one after another, and each store has connections, so they are closed early.
 var former struct {
 	sync.Mutex
 	of map[*testing.T][]*Store
 }
 
-// formerOf are those of a test.
+// formerOf returns the former stores of a test.
 func formerOf(t *testing.T) []*Store {
 	former.Lock()
 	defer former.Unlock()
 	return former.of[t]
 }
 
-// setFormer says what those of a test are.
+// setFormer sets the former stores of a test.
 func setFormer(t *testing.T, stores []*Store) {
 	former.Lock()
 	defer former.Unlock()
@@ -157,7 +157,7 @@ func closeFormer(t *testing.T) {
 	setFormer(t, nil)
 }
 
-// place makes a schema in which part is taken of one store after another.
+// place makes a schema in which stores are opened one after another; part picks the part to test.
 func place[S any](t *testing.T, part func(*Store) S) storetest.Place[S] {
 	closeFormer(t)
 	c := newSchema(t)
@@ -190,7 +190,7 @@ func TestLedger(t *testing.T) {
 	})
 }
 
-// claimed joins as a process of its own, and claims an app.
+// claimed joins the fleet and claims an app.
 func claimed(t testing.TB, s *Store, app string) (epoch uint64) {
 	t.Helper()
 	if _, err := s.Leases().Join(ctx, store.FleetNode{}, time.Hour); err != nil {

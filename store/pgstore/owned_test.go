@@ -11,7 +11,7 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// fleet makes processes in the schema of c.
+// fleet makes processes that share the schema of c.
 func fleet(t *testing.T, c Config) storetest.Fleet {
 	return func(node string) storetest.Process {
 		c := c
@@ -28,7 +28,7 @@ func process(s *Store) storetest.Process {
 	}
 }
 
-// alter replaces parts of a function of the schema of c: one old, one new, and so on.
+// alter replaces parts of a function of the schema of c; parts are pairs of old and new text.
 func alter(t *testing.T, c Config, name string, parts ...string) {
 	t.Helper()
 	_, text, ok := strings.Cut(schemaSQL, "create function "+name+"(")
@@ -45,8 +45,8 @@ func alter(t *testing.T, c Config, name string, parts ...string) {
 	execute(t, c, "create or replace function "+name+"("+text+"end $$;")
 }
 
-// dawdling has some writes take their time behind the fence, so that takeovers come
-// between if they can.
+// dawdling makes some writes wait after the fence, so that takeovers come in between if they
+// can.
 var dawdling = []string{"  end if;\n", "  end if;\n  perform pg_sleep(0.15 * random()) where random() < 0.2;\n"}
 
 func TestOwned(t *testing.T) {
@@ -64,8 +64,8 @@ func TestOwned(t *testing.T) {
 	})
 }
 
-// A fence that is held for key share is seen to be wrong: that the right one passes is
-// no accident.
+// A fence that only locks "for key share" is found to be wrong: so it is no accident that the
+// right one passes.
 func TestFenceForKeyShare(t *testing.T) {
 	t.Parallel()
 	seen := false
@@ -79,12 +79,12 @@ func TestFenceForKeyShare(t *testing.T) {
 		})
 	}
 	if !seen {
-		t.Error("no write of an old epoch came behind a claim")
+		t.Error("no write of an old epoch was committed after a claim: the test would not find a wrong fence")
 	}
 }
 
-// A claim that dawdles gets a higher epoch than one that came and went meanwhile. That of
-// a sequence, which is drawn before the row is locked, is a lower one.
+// A slow claim gets a higher epoch than one that came and went meanwhile. If epochs came
+// from a sequence, which is read before the row is locked, it would get a lower one.
 func TestEpochOfADawdlingClaim(t *testing.T) {
 	const dawdle = "  until timestamptz;\nbegin\n  if who = 'gw1' then " + dawdles + " end if;\n"
 	for _, tt := range []struct {
@@ -127,7 +127,7 @@ func TestEpochOfADawdlingClaim(t *testing.T) {
 			}
 			goOn()
 			if epoch := <-late; (epoch > early) != tt.grows {
-				t.Errorf("got epoch %d behind epoch %d", epoch, early)
+				t.Errorf("the slow claim got epoch %d, and the quick one before it %d", epoch, early)
 			}
 		})
 	}
@@ -140,13 +140,13 @@ func join(t *testing.T, p storetest.Process, lease time.Duration) {
 	}
 }
 
-// dawdles has a function of a test's schema wait for as long as the schema is held, and be
-// known by its connection meanwhile, for drawn.
+// dawdles makes a function of a test's schema wait for as long as the schema is held. Its
+// connection has a name meanwhile by which drawn finds it.
 const dawdles = "perform set_config('application_name', 'dawdling in ' || current_schema(), false); " +
 	"perform pg_advisory_lock_shared(hashtext(current_schema()::text)); " +
 	"perform pg_advisory_unlock_shared(hashtext(current_schema()::text));"
 
-// hold has whatever dawdles in the schema of c do so until it is told to go on.
+// hold makes functions that dawdle in the schema of c wait until goOn is called.
 func hold(t *testing.T, c Config) (goOn func()) {
 	t.Helper()
 	conn := connect(t, c)
@@ -160,7 +160,7 @@ func hold(t *testing.T, c Config) (goOn func()) {
 	return func() { t.Helper(); say("pg_advisory_unlock") }
 }
 
-// dawdlingIn is the process that does, in the schema of c.
+// dawdlingIn is SQL for the server process that dawdles in the schema of c.
 func dawdlingIn(c Config) string {
 	return "(select pid from pg_stat_activity where wait_event = 'advisory' and " +
 		"application_name = 'dawdling in " + c.Schema + "')"
@@ -172,9 +172,9 @@ func drawn(t *testing.T, c Config) {
 	waitFor(t, c, "select exists "+dawdlingIn(c))
 }
 
-// A renewal that is on its way to the disk holds off a claim, though the lease that
-// everybody can see has run out. A claim that does not lock the lease has the app while
-// its owner is told that it has it too.
+// A claim waits for a renewal that is being committed, though the lease that everybody can
+// see has run out. A claim that did not lock the lease would get the app while its owner is
+// told that it still has it.
 func TestClaimDuringRenewal(t *testing.T) {
 	const lease = 2 * time.Second
 	for _, tt := range []struct {
@@ -219,7 +219,7 @@ func TestClaimDuringRenewal(t *testing.T) {
 				claimed <- err
 			}()
 			var err error
-			if tt.taken { // for it waits for the renewal
+			if tt.taken { // the claim waits for the renewal
 				waitFor(t, c, "select exists (select from pg_stat_activity where pg_blocking_pids(pid) && array"+dawdlingIn(c)+")")
 				goOn()
 				err = <-claimed
@@ -228,17 +228,17 @@ func TestClaimDuringRenewal(t *testing.T) {
 				goOn()
 			}
 			if taken := errors.As(err, new(*store.TakenError)); taken != tt.taken {
-				t.Errorf("got %v from the claim", err)
+				t.Errorf("got %v from the claim, want that the app is taken only if the claim locks the lease", err)
 			}
 			if err := <-renewed; (err == nil) != tt.taken {
-				t.Errorf("got %v from the renewal", err)
+				t.Errorf("got %v from the renewal, want success only if the claim locks the lease", err)
 			}
 		})
 	}
 }
 
 // A node that was stopped in the middle of a write holds its locks for as long as its
-// kernel answers. It does not hold up who takes over.
+// kernel answers. That does not hold up the node that takes over.
 func TestClaimFromAStoppedOwner(t *testing.T) {
 	t.Parallel()
 	c := newSchema(t)

@@ -11,15 +11,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrAway says that the engine could not be reached. That may pass; nothing is wrong with
-// the configuration as far as is known.
+// ErrAway means that the engine could not be reached. That may pass: as far as is known, nothing
+// is wrong with the configuration.
 var ErrAway = errors.New("PostgreSQL cannot be reached")
 
-// preparation is what comes before all else is asked of the engine. One attempt at a time
-// runs beside those who wait for it: to load a long feedback list takes longer than a
-// lease.
+// preparation is what has to succeed before anything else is asked of the engine. One attempt
+// runs at a time, in a goroutine of its own, for callers may give up earlier: loading a long
+// feedback list can take longer than a lease.
 type preparation struct {
-	ctx context.Context // of attempts
+	ctx context.Context // of the attempts
 	end context.CancelFunc
 	wg  sync.WaitGroup
 
@@ -29,7 +29,7 @@ type preparation struct {
 	warnings []string
 }
 
-// attempt is one to prepare a Store. err is of use once ended is closed.
+// attempt is an attempt to prepare a Store. err is valid once ended is closed.
 type attempt struct {
 	ended chan struct{}
 	err   error
@@ -38,8 +38,8 @@ type attempt struct {
 // prepareTimeout is how long an attempt may take.
 const prepareTimeout = 5 * time.Minute
 
-// Prepare looks whether the engine is one that can be used and has the schema of this
-// program, and loads the feedback lists' index. It does nothing if that was done.
+// Prepare checks that the engine can be used and has the schema of this program, and loads
+// the index of the feedback lists. It does nothing if that has succeeded before.
 func (s *Store) Prepare(ctx context.Context) error {
 	p := &s.preparation
 	p.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Store) prepare(ctx context.Context) (warnings []string, err error) {
 	return warnings, s.feedback.load(ctx, s.config.Follow)
 }
 
-// isMistake reports whether a server has refused a connection for a reason that does not
+// isMistake reports whether a server has refused a connection for a reason that will not
 // pass by itself.
 func isMistake(err error) bool {
 	var refused *pgconn.PgError
@@ -98,15 +98,15 @@ func isMistake(err error) bool {
 	return !strings.HasPrefix(refused.Code, shuttingDownOrStarting) && refused.Code != tooMany
 }
 
-// Warnings are sentences about settings of the server that its operator should think
-// over.
+// Warnings are sentences about settings of the server that its operator should
+// reconsider.
 func (s *Store) Warnings() []string {
 	s.preparation.mu.Lock()
 	defer s.preparation.mu.Unlock()
 	return s.preparation.warnings
 }
 
-// stop ends what is under way.
+// stop cancels an attempt that is under way and waits for its end.
 func (p *preparation) stop() {
 	p.end()
 	p.wg.Wait()

@@ -14,17 +14,17 @@ import (
 //go:embed schema.sql
 var schemaSQL string
 
-// promptVacuum has the spool's tables vacuumed without pauses. With those of the server's defaults a vacuum frees 15 to
+// promptVacuum makes vacuum run on the spool's tables without pauses. With the server's default pauses it frees 15 to
 // 20 MB a second, no more than one busy app writes, and the tables grow for as long as it takes.
 const promptVacuum = `
 	alter table spool_log set (autovacuum_vacuum_cost_delay = 0);
 	alter table spool_queue set (autovacuum_vacuum_cost_delay = 0)`
 
-// migrations lead from each version of the schema to the next; the first makes it.
+// migrations lead from each version of the schema to the next; the first creates it.
 var migrations = []string{schemaSQL, promptVacuum}
 
 const (
-	// oldestServer is the oldest PostgreSQL that is supported by its makers.
+	// oldestServer is the oldest PostgreSQL that is accepted.
 	oldestServer = 130000
 
 	undefinedTable = "42P01"
@@ -32,8 +32,8 @@ const (
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
-// Setup makes the schema, or brings an older one up to date. Nothing else does, so that
-// the gateways' own role needs no right to. Two of it at once do no harm.
+// Setup creates the schema, or brings an older one up to date. Nothing else does, so that
+// the gateways' own role needs no right to. Concurrent calls do no harm.
 func Setup(ctx context.Context, c Config) error {
 	config, err := c.connect()
 	if err != nil {
@@ -79,7 +79,7 @@ type queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// schemaVersion is 0 where there is no schema.
+// schemaVersion returns 0 if there is no schema.
 func schemaVersion(ctx context.Context, q queryer) (version int, err error) {
 	err = q.QueryRow(ctx, "select coalesce(max(version), 0) from meta").Scan(&version)
 	var failed *pgconn.PgError
@@ -111,8 +111,8 @@ func checkSchema(ctx context.Context, q queryer, schema string) error {
 	return nil
 }
 
-// checkServer refuses a server on which what was acknowledged can be lost, and gives
-// what its operator should think over.
+// checkServer refuses a server that can lose what it has acknowledged, and returns warnings
+// about settings that its operator should reconsider.
 func checkServer(ctx context.Context, q queryer) (warnings []string, err error) {
 	var version int
 	var fsync, fullPages, standbys string

@@ -9,13 +9,13 @@ import (
 	"apnsbridge/store"
 )
 
-// refusal opens what is not to be opened, and wants all of words in the reason.
+// refusal checks that Open refuses c, in one sentence that contains all of words.
 func refusal(t *testing.T, c Config, words ...string) {
 	t.Helper()
 	s, err := Open(ctx, c)
 	if err == nil {
 		s.Close()
-		t.Errorf("it opens; want a refusal with %q", words)
+		t.Errorf("the store opens, want a refusal with %q", words)
 		return
 	}
 	for _, word := range words {
@@ -42,7 +42,7 @@ func TestOpenAnotherVersion(t *testing.T) {
 	refusal(t, c, "apnsbridge check --setup")
 }
 
-// Several setups at once, and once more: one schema.
+// Several concurrent setups make one schema, and another one later changes nothing.
 func TestSetupAgain(t *testing.T) {
 	t.Parallel()
 	c := newSchema(t)
@@ -66,11 +66,11 @@ func TestSetupAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if list, err := s.Feedback().Pending(ctx, "mail", 0, 9); len(list) != 1 || err != nil {
-		t.Errorf("got %v and error %v, want what was there before", list, err)
+		t.Errorf("got %v and error %v, want the entry that was there before", list, err)
 	}
 }
 
-// A schema of the version before is refused until it is brought up to date, and has then what it had.
+// A schema of an older version is refused until it is brought up to date, which keeps its contents.
 func TestSetupOlder(t *testing.T) {
 	c := newSchema(t)
 	c.Schema += "_older"
@@ -92,7 +92,7 @@ func TestSetupOlder(t *testing.T) {
 	waitFor(t, c, "select 'autovacuum_vacuum_cost_delay=0' = any(reloptions) from pg_class where oid = 'spool_log'::regclass")
 }
 
-// What was acknowledged must not be lost.
+// A server whose settings could lose what was acknowledged is refused.
 func TestOpenUnsafeServer(t *testing.T) {
 	c := newSchema(t)
 	for setting, words := range map[string]string{"fsync": "fsync = off",

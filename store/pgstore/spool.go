@@ -14,8 +14,8 @@ import (
 	"apnsbridge/store"
 )
 
-// Spool implements store.OwnedSpool. Which records
-// are in whose hands is known in memory alone: an app has one owner.
+// Spool implements store.OwnedSpool. Which records are checked out is known in memory alone,
+// because an app has one owner.
 type Spool struct {
 	engine *engine
 	node   string
@@ -25,10 +25,10 @@ type Spool struct {
 	end context.CancelFunc
 	wg  sync.WaitGroup
 
-	mu      sync.Mutex // of all below, and of what is in lines
+	mu      sync.Mutex // guards everything below, and what is in lines
 	apps    map[string]*ownedApp
 	lines   map[store.Line]*line
-	last    uint64 // ID that was given
+	last    uint64 // the last ID that was given
 	total   int64  // bytes
 	swept   time.Time
 	expired uint64
@@ -41,35 +41,35 @@ type ownedApp struct {
 	bytes int64
 }
 
-// line is what waits in a line.
+// line is the log and the queues of a line.
 type line struct {
 	name store.Line
 	app  *ownedApp
 
-	// busy is held by whoever asks the engine about the line. One at a time: what is
-	// written of a row is what memory has.
+	// busy is held during each request to the engine about the line. There is one at a
+	// time, so that what is written of a row is what memory has.
 	busy chan struct{}
 
-	log        []*batch // by first
-	logRecords int      // that are not gone
-	waiting    int      // of these, not checked out
-	changed    []*batch // of which the row is out of date
+	log        []*batch // ordered by first
+	logRecords int      // records that are not gone
+	waiting    int      // those of them that are not checked out
+	changed    []*batch // batches whose row is out of date
 
-	devices map[string]*device // that have a queue
+	devices map[string]*device // devices that have a queue, by token
 	queued  int                // records in queues that are not done
-	soonest int64              // an expiry in queues that may be the first; 0: none expires
-	since   int64              // of the oldest in a queue
+	soonest int64              // a lower bound of the expiries in queues; 0: none expires
+	since   int64              // when the oldest record in a queue was put
 	bytes   int64
 
 	done   []queuedKey // rows of queues that are to be deleted
 	doubts []doubt
 }
 
-// device is a device's queue. What is not checked out is in the engine only.
+// device is a device's queue. Records that are not checked out are in the engine only.
 type device struct {
-	records int // that are not done
+	records int // not done
 	bytes   int64
-	held    map[uint64]*queuedRecord // in hands, or done and still a row
+	held    map[uint64]*queuedRecord // checked out, or done but not deleted yet
 }
 
 type queuedRecord struct {
@@ -86,7 +86,7 @@ func newSpool(e *engine, c Config) *Spool {
 	return s
 }
 
-// close makes durable what is done.
+// close stops flushing, after a last Flush.
 func (s *Spool) close() {
 	s.end()
 	s.wg.Wait()
@@ -95,7 +95,7 @@ func (s *Spool) close() {
 	_ = s.Flush(ctx)
 }
 
-// flushEach is how soon it is durable that records are done.
+// flushEach is how soon records that are done are deleted durably.
 const flushEach = 100 * time.Millisecond
 
 func (s *Spool) flushSoon(ctx context.Context) {
@@ -106,7 +106,7 @@ func (s *Spool) flushSoon(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = s.Flush(ctx) // or with the next
+			_ = s.Flush(ctx) // if it fails, the next one tries again
 		}
 	}
 }
@@ -144,7 +144,7 @@ func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
 	return nil
 }
 
-// ownLogs asks what is in the logs of an app, for its lines.
+// ownLogs queries the logs of an app and adds them to its lines.
 func ownLogs(b *pgx.Batch, app string, of func(environment, topic string) *line) {
 	b.Queue(`
 		select environment, topic, first, records, soonest, since, gone, octet_length(heads) + octet_length(bodies)
@@ -156,7 +156,7 @@ func ownLogs(b *pgx.Batch, app string, of func(environment, topic string) *line)
 		_, err := pgx.ForEachRow(rows, []any{&environment, &topic, &first, &records, &soonest, &since, &gone, &size},
 			func() error {
 				b := newBatch(uint64(first), records)
-				copy(b.gone, gone) // of a new row it is empty
+				copy(b.gone, gone) // empty in a new row
 				b.ended, b.soonest, b.since, b.cost = b.gone.count(), soonest, since, size+batchCost
 				of(environment, topic).add(b)
 				return nil
@@ -165,7 +165,7 @@ func ownLogs(b *pgx.Batch, app string, of func(environment, topic string) *line)
 	})
 }
 
-// ownQueues asks what is in the queues of an app, for its lines.
+// ownQueues queries the queues of an app and adds them to its lines.
 func ownQueues(b *pgx.Batch, app string, of func(environment, topic string) *line) {
 	b.Queue(`
 		select environment, topic, device, count(*), sum(octet_length(body) + octet_length(device) - 2)::bigint,
@@ -189,7 +189,7 @@ func ownQueues(b *pgx.Batch, app string, of func(environment, topic string) *lin
 	})
 }
 
-// turnBits is how many IDs there are in a turn: what an owner can give.
+// turnBits is the number of bits for the IDs of one turn, which is as many as an owner can give.
 const turnBits = 36
 
 // Disown implements store.OwnedSpool.
@@ -232,7 +232,7 @@ func (l *line) device(token []byte) *device {
 	return d
 }
 
-// sooner is the lower of two times of which 0 is none.
+// sooner returns the lower of two times; 0 means none.
 func sooner(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b
@@ -254,7 +254,7 @@ func (l *line) hold(ctx context.Context) error {
 
 func (l *line) release() { <-l.busy }
 
-// grow counts bytes that the line has more, or less.
+// grow adds to the bytes of the line, the app and the spool; bytes may be negative.
 func (s *Spool) grow(l *line, bytes int64) {
 	l.bytes += bytes
 	l.app.bytes += bytes
@@ -263,7 +263,7 @@ func (s *Spool) grow(l *line, bytes int64) {
 	}
 }
 
-// find is the batch that has an ID.
+// find returns the batch that has an ID, nil if there is none.
 func (l *line) find(id uint64) *batch {
 	i, ok := slices.BinarySearchFunc(l.log, id, func(b *batch, id uint64) int { return cmp.Compare(b.first, id) })
 	if !ok {
@@ -275,7 +275,7 @@ func (l *line) find(id uint64) *batch {
 	return l.log[i]
 }
 
-// checkLine says what of a line's names can never be kept.
+// checkLine returns why a line with these names can never be stored, nil if it can.
 func checkLine(l store.Line) error {
 	names := l.App + l.Environment + l.Topic
 	switch {

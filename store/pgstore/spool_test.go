@@ -17,8 +17,8 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// claiming is a spool that claims an app when something is put for it: storetest knows
-// nothing of owners.
+// claiming is a spool that claims an app when something is put for it, because the tests in
+// storetest.Spool know nothing of owners.
 type claiming struct {
 	*Spool
 	t      testing.TB
@@ -37,7 +37,7 @@ func (s claiming) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 	return s.Spool.Put(ctx, batches...)
 }
 
-// own claims an app and takes it up.
+// own claims an app and loads its spool.
 func own(t testing.TB, s *Spool, leases *Leases, app string) (epoch uint64) {
 	t.Helper()
 	epoch, err := leases.Claim(ctx, app)
@@ -56,7 +56,7 @@ func spoolPlace(t *testing.T) storetest.SpoolPlace {
 	c := newSchema(t)
 	var last *Store
 	start := func(s storetest.Settings) store.Spool {
-		if last != nil { // for whoever comes next, though it may go on
+		if last != nil { // so that the next can claim its apps, though the last may go on running
 			if err := last.Leases().Leave(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -92,8 +92,8 @@ func TestSpool(t *testing.T) {
 	storetest.Spool(t, spoolPlace)
 }
 
-// cut is a way to the server that can be cut off behind a request: the server does what
-// it is asked, and its answer never comes.
+// cut is a proxy to the server that can lose answers: the server does what it is asked, and
+// its answer never comes.
 type cut struct {
 	dir  string
 	deaf atomic.Bool
@@ -142,8 +142,8 @@ func newCut(t *testing.T) *cut {
 	return c
 }
 
-// A commit whose answer never comes is in doubt. What is put again is there once, and
-// what is not put again is not there.
+// A commit whose answer never comes is in doubt. Records that are put again are there once,
+// and those that are not put again are not there.
 func TestSpoolInDoubt(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{true, false} {
@@ -155,7 +155,7 @@ func TestSpoolInDoubt(t *testing.T) {
 			join(t, process(s), time.Hour)
 			own(t, s.Spool(), s.Leases(), "mail")
 			line := store.Line{App: "mail", Environment: "production"}
-			warmUp(t, s.Spool(), line) // so that what is asked below is asked in one go
+			warmUp(t, s.Spool(), line) // so that a Put below is one round trip
 			first := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("0")},
 				{SpoolKey: store.SpoolKey{Token: []byte("b")}, Body: []byte("1")}}
 			put := func(records ...store.SpoolRecord) error {
@@ -173,7 +173,7 @@ func TestSpoolInDoubt(t *testing.T) {
 			}
 			way.deaf.Store(true)
 			if err := put(doubtful...); err == nil || errors.Is(err, store.ErrNotOurs) {
-				t.Fatalf("got %v, want that it is in doubt", err)
+				t.Fatalf("got %v, want an error that leaves the commit in doubt", err)
 			}
 			waitFor(t, direct, "select count(*) = 2 from spool_log") // it was committed
 			way.deaf.Store(false)
@@ -197,7 +197,7 @@ func TestSpoolInDoubt(t *testing.T) {
 			own(t, there.Spool(), there.Leases(), "mail")
 			list, err := there.Spool().Take(ctx, line, 99, 1<<20)
 			if got := bodies(list); got != want || err != nil {
-				t.Errorf("got %q of the log and error %v, want %q", got, err, want)
+				t.Errorf("got %q from the log and error %v, want %q", got, err, want)
 			}
 			list = nil
 			for _, token := range []string{"a", "d"} {
@@ -208,13 +208,13 @@ func TestSpoolInDoubt(t *testing.T) {
 				list = append(list, queue...)
 			}
 			if got := bodies(list); got != wantQueues {
-				t.Errorf("got %q of queues, want %q", got, wantQueues)
+				t.Errorf("got %q from the queues, want %q", got, wantQueues)
 			}
 		})
 	}
 }
 
-// warmUp has all statements of a Put be prepared, and leaves nothing.
+// warmUp makes pgx prepare all statements of a Put, and leaves no records behind.
 func warmUp(t *testing.T, s *Spool, line store.Line) {
 	t.Helper()
 	list := []store.SpoolRecord{{Body: []byte("x")}}
@@ -241,8 +241,8 @@ func bodies(list []store.SpoolRecord) string {
 	return strings.Join(all, " ")
 }
 
-// A row that cannot be made out stops nobody: its records are told to be broken, and
-// those behind have their turn.
+// A row that cannot be read holds up nothing: its records are reported as broken, and
+// those after it have their turn.
 func TestSpoolBroken(t *testing.T) {
 	t.Parallel()
 	for _, damage := range []string{"heads = '\\xff'", "bodies = ''", "heads = '\\x'"} {
@@ -263,11 +263,11 @@ func TestSpoolBroken(t *testing.T) {
 			execute(t, c, "update spool_log set "+damage+" where first = (select min(first) from spool_log)")
 			list, err := s.Spool().Take(ctx, line, 9, 1<<20)
 			if err != nil || len(list) != 4 || s.Spool().Stats().Broken != 2 {
-				t.Fatalf("got %v and error %v, want 4 of which 2 are broken", list, err)
+				t.Fatalf("got %v and error %v, want 4 records of which 2 are broken", list, err)
 			}
 			for i, r := range list {
 				if (r.Broken != nil) != (i < 2) || r.ID == 0 || i >= 2 && string(r.Body) != "good" {
-					t.Errorf("got %+v as record %d", r, i)
+					t.Errorf("got %+v as record %d, want the first two broken and the others good", r, i)
 				}
 				s.Spool().Done(line, r.SpoolKey)
 			}
@@ -297,12 +297,12 @@ func FuzzHeads(f *testing.F) {
 				Body: make([]byte, h.body)})
 		}
 		if more, err := decodeHeads(again, len(heads)); err != nil || len(more) != len(heads) {
-			t.Errorf("got %v of what was written again", err)
+			t.Errorf("encoded again, the heads cannot be decoded: %v", err)
 		}
 	})
 }
 
-// BenchmarkSpoolPut is the spool's own rate, a thousand notifications of 300 bytes a Put.
+// BenchmarkSpoolPut measures the spool alone, with a thousand notifications of 300 bytes a Put.
 func BenchmarkSpoolPut(b *testing.B) {
 	s := open(b, newSchema(b))
 	if _, err := s.Leases().Join(ctx, store.FleetNode{}, time.Hour); err != nil {

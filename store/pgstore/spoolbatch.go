@@ -9,26 +9,26 @@ import (
 	"apnsbridge/store"
 )
 
-// batch is a row of a line's log, as memory has it: which of its records are in whose
-// hands.
+// batch is a row of a line's log as memory has it: which of its records are checked out and
+// which have ended.
 type batch struct {
 	first   uint64
 	records int
 	cost    int64 // bytes
-	soonest int64 // an expiry that may be the first; 0: none expires
+	soonest int64 // a lower bound of the expiries; 0: none expires
 	since   int64
 
 	hands, gone bitmap
-	held, ended int  // bits in them; a record that is gone is not checked out
-	changed     bool // in its line's changed
+	held, ended int  // bits set in hands and gone; a record is never in both
+	changed     bool // it is in its line's changed
 }
 
 // Bounds of a row of the log.
 const (
 	batchRecords = 1024
-	batchBytes   = 256 << 10 // from which it is full
-	batchCost    = 96        // bytes, beside heads and bodies
-	queuedCost   = 96        // of a row of a queue, beside token and body
+	batchBytes   = 256 << 10 // from which on a row is full
+	batchCost    = 96        // bytes of overhead of a row, besides heads and bodies
+	queuedCost   = 96        // bytes of overhead of a row of a queue, besides token and body
 )
 
 func newBatch(first uint64, records int) *batch {
@@ -37,7 +37,7 @@ func newBatch(first uint64, records int) *batch {
 
 func (b *batch) waiting() int { return b.records - b.held - b.ended }
 
-// at is the place of a record that a caller holds. ok is whether it is.
+// at returns the index of a record, and whether it is checked out.
 func (b *batch) at(id uint64) (i int, held bool) {
 	i = int(id - b.first)
 	return i, b.hands.has(i)
@@ -55,7 +55,7 @@ func (b *batch) giveBack(i int) {
 	b.held--
 }
 
-// end ends a record that is not checked out.
+// end marks a record that is not checked out as gone.
 func (b *batch) end(i int) {
 	b.gone.set(i)
 	b.ended++
@@ -76,11 +76,11 @@ func (b bitmap) count() (n int) {
 	return n
 }
 
-// head is what is known of a record without its body.
+// head is a record without its body.
 type head struct {
 	token   []byte
 	expires int64
-	body    int // its length
+	body    int // length of the body in bytes
 }
 
 func appendHead(b []byte, r *store.SpoolRecord) []byte {
@@ -125,12 +125,12 @@ func decodeHeads(b []byte, n int) (heads []head, err error) {
 	return heads, nil
 }
 
-// deviceKey is what a device is called in a queue.
+// deviceKey is the key of a device in a queue: its token after the token's length.
 func deviceKey(token []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(token)), uint16(len(token))), token...)
 }
 
-// checkRecord says what in a record can never be kept.
+// checkRecord returns why a record can never be stored, nil if it can.
 func checkRecord(r *store.SpoolRecord) error {
 	switch {
 	case len(r.Token) > store.MaxSpoolToken:

@@ -50,7 +50,7 @@ func (s *Spool) Done(name store.Line, keys ...store.SpoolKey) {
 	}
 }
 
-// endQueued ends a record of a queue that is in hands.
+// endQueued ends a record of a queue that is checked out.
 func (s *Spool) endQueued(l *line, d *device, token []byte, id uint64) {
 	r := d.held[id]
 	r.done = true
@@ -61,14 +61,14 @@ func (s *Spool) endQueued(l *line, d *device, token []byte, id uint64) {
 	s.grow(l, -r.cost)
 }
 
-// endLogged ends a record of the log that is not checked out, and has it be written.
+// endLogged ends a record of the log that is not checked out, and marks its row to be written.
 func (s *Spool) endLogged(l *line, b *batch, i int) {
 	s.leaveLog(l, b, i)
 	l.change(b)
 }
 
-// leaveLog counts a record of the log that has ended or moved. The room of a row is
-// free when its last does.
+// leaveLog counts a record of the log that has ended or moved. A row's bytes are free when its
+// last record has.
 func (s *Spool) leaveLog(l *line, b *batch, i int) {
 	b.end(i)
 	l.logRecords--

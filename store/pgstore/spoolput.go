@@ -10,22 +10,22 @@ import (
 	"apnsbridge/store"
 )
 
-// put is what a Put does.
+// put is what a Put writes.
 type put struct {
-	lines  []*lineWrite // in the order in which lines are held
+	lines  []*lineWrite // in the order in which their lines are held
 	byName map[store.Line]*lineWrite
 }
 
-// lineWrite is what a transaction does to a line. Records are the caller's.
+// lineWrite is what a transaction writes of a line. The records belong to the caller.
 type lineWrite struct {
 	line   *line
 	logged []*logRow
 	queued []*queueRow
-	flags  []*store.SpoolRecord // to be rewritten
+	flags  []*store.SpoolRecord // queued records whose flags are rewritten
 	now    int64                // seconds since 1970
 
-	fresh, moved int64            // bytes of what is new, and of what moves
-	byDevice     map[string]int64 // bytes of what is new, for queues
+	fresh, moved int64            // bytes of new records, and of records that move
+	byDevice     map[string]int64 // bytes of new records for queues, by token
 
 	backlog
 }
@@ -41,12 +41,12 @@ type logRow struct {
 type queueRow struct {
 	id     uint64
 	record *store.SpoolRecord
-	from   *batch // of the log; nil: it is new
+	from   *batch // the row of the log that it moves from; nil: it is new
 }
 
 func (r *queueRow) cost() int64 { return int64(len(r.record.Token) + len(r.record.Body) + queuedCost) }
 
-// Put implements store.Spool. It is one transaction, which also carries what else has
+// Put implements store.Spool. It is one transaction, which also writes what else has
 // changed in its lines.
 func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 	if err := ctx.Err(); err != nil {
@@ -92,7 +92,7 @@ func releaseAll(lines []*lineWrite) {
 	}
 }
 
-// plan finds or makes the lines of batches.
+// plan finds or creates the lines of batches.
 func (s *Spool) plan(batches []store.SpoolBatch) (*put, error) {
 	p := &put{byName: make(map[store.Line]*lineWrite)}
 	s.mu.Lock()
@@ -123,8 +123,8 @@ func compareLines(a, b store.Line) int {
 		strings.Compare(a.Topic, b.Topic))
 }
 
-// admit finds out what is done with each record, looks whether there is room, and gives
-// new ones their IDs, in their order.
+// admit works out what to do with each record, checks that there is room, and gives the new
+// ones their IDs, in order.
 func (s *Spool) admit(ctx context.Context, p *put, batches []store.SpoolBatch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +156,7 @@ func (s *Spool) admit(ctx context.Context, p *put, batches []store.SpoolBatch) e
 	return nil
 }
 
-// measure counts the bytes of what is new, and finds what moves and what is rewritten.
+// measure counts the bytes of new records, and finds those that move and those that are rewritten.
 func (p *put) measure(batches []store.SpoolBatch) error {
 	for _, b := range batches {
 		w := p.byName[b.Line]
@@ -182,10 +182,10 @@ func (p *put) measure(batches []store.SpoolBatch) error {
 	return nil
 }
 
-// headCost is about what a head takes beside its token.
+// headCost is about how many bytes a head takes besides its token.
 const headCost = 8
 
-// place finds a record that is in the caller's hands.
+// place finds a record that the caller has checked out, to move it or to rewrite its flags.
 func (w *lineWrite) place(r *store.SpoolRecord) error {
 	l := w.line
 	if d := l.devices[string(r.Token)]; d != nil && d.held[r.ID] != nil && !d.held[r.ID].done {
@@ -203,7 +203,7 @@ func (w *lineWrite) place(r *store.SpoolRecord) error {
 	return fmt.Errorf("%w: record %d is not checked out by the caller", store.ErrUnstorable, r.ID)
 }
 
-// insert gives a new record its row.
+// insert adds a new record to the rows to be written.
 func (w *lineWrite) insert(r *store.SpoolRecord, id uint64) {
 	if r.Queued {
 		w.queued = append(w.queued, &queueRow{id: id, record: r})

@@ -19,7 +19,7 @@ func (s *Spool) TakeOf(ctx context.Context, name store.Line, token []byte, limit
 	defer l.release()
 	s.mu.Lock()
 	d := l.devices[string(token)]
-	held := []int64{} // no null
+	held := []int64{} // not nil, which would be null in SQL
 	if d != nil {
 		for id := range d.held {
 			held = append(held, int64(id))

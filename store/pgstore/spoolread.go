@@ -10,8 +10,8 @@ import (
 	"apnsbridge/store"
 )
 
-// readHeads reads the heads of rows, by their first IDs. What cannot be made out is
-// missing.
+// readHeads reads the heads of rows, by their first IDs. Rows whose heads cannot be decoded are
+// missing in the result.
 func (s *Spool) readHeads(ctx context.Context, l *line, batches []*batch) (map[uint64][]head, error) {
 	rows, err := s.engine.pool.Query(ctx, `
 		select first, records, heads from spool_log
@@ -34,7 +34,8 @@ func (s *Spool) readHeads(ctx context.Context, l *line, batches []*batch) (map[u
 	return heads, s.engine.failure(err)
 }
 
-// readBodies reads what was taken, in the order of IDs. If it cannot, all goes out of hands.
+// readBodies reads the records that were taken, in the order of IDs. If it fails, none of them is
+// checked out any more.
 func (s *Spool) readBodies(ctx context.Context, l *line, take []picked,
 	heads map[uint64][]head) (list []store.SpoolRecord, err error) {
 	list = make([]store.SpoolRecord, len(take))
@@ -67,8 +68,8 @@ func (s *Spool) readBodies(ctx context.Context, l *line, take []picked,
 	return list, nil
 }
 
-// readRow asks for those bodies of one row that were taken, in one piece, and fills in
-// their records.
+// readRow asks for the bodies of the records that were taken from one row, in one piece, and
+// fills them in.
 func readRow(b *pgx.Batch, l *line, take []picked, heads []head, list []store.SpoolRecord) {
 	row, last := take[0].batch, take[len(take)-1].i
 	for j, p := range take {

@@ -10,19 +10,19 @@ import (
 	"apnsbridge/store"
 )
 
-// A part of the bytes is each app's own, and never used by another: as boltstore has it.
+// Each app has a part of the bytes of its own, which no other uses: as in boltstore.
 const (
 	ownFraction = 256
 	ownShares   = 16
 )
 
-// spoolBounds are in bytes, of what the apps of this node may take.
+// spoolBounds are how many bytes the apps of this node may take.
 type spoolBounds struct {
 	total   int64
-	common  int64 // of total, for what goes beyond an app's own part
+	common  int64 // of total, for apps that go beyond their own part
 	own     int64
-	reserve int64 // beyond total, for moves
-	device  int64 // of one device's queue, once half of total is used
+	reserve int64 // beyond total, for moves only
+	device  int64 // for one device's queue, once half of total is used
 }
 
 func newSpoolBounds(c Config) spoolBounds {
@@ -68,11 +68,11 @@ func (s *Spool) room(p *put) error {
 	return nil
 }
 
-// sweepEach is how often it is looked for what has expired.
+// sweepEach is how often sweep looks for expired records at most.
 const sweepEach = time.Second
 
-// sweep ends what has expired and is not checked out, in the lines of p, which are
-// held, and in those of which nothing is under way.
+// sweep ends records that have expired and are not checked out, in the lines of p, which are
+// held, and in other lines that are not busy.
 func (s *Spool) sweep(ctx context.Context, p *put) error {
 	mine := make(map[*line]bool)
 	for _, w := range p.lines {

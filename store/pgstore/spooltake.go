@@ -12,7 +12,7 @@ import (
 // readRows is how many rows of a log are read at once.
 const readRows = 64
 
-// picked is a record that was taken into hands.
+// picked is a record that is being checked out.
 type picked struct {
 	batch *batch
 	i     int
@@ -45,7 +45,7 @@ func keysOf(list []store.SpoolRecord) (keys []store.SpoolKey) {
 	return keys
 }
 
-// holdLine is the line of that name, held; nil where there is none.
+// holdLine returns the line of that name, held; nil if there is none.
 func (s *Spool) holdLine(ctx context.Context, name store.Line) (*line, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -59,9 +59,9 @@ func (s *Spool) holdLine(ctx context.Context, name store.Line) (*line, error) {
 	return l, l.hold(ctx)
 }
 
-// takePage takes what waits first, of at most readRows rows: up to limit records and size
-// bytes, but for the first. left is what is left of size, and more whether there may be
-// more.
+// takePage takes the first waiting records, from at most readRows rows: up to limit records
+// and size bytes; if first is set, the first record may exceed size. left is what is left of
+// size, and more reports whether there may be more to take.
 func (s *Spool) takePage(ctx context.Context, l *line, limit int, size int64, first bool) (list []store.SpoolRecord,
 	left int64, more bool, err error) {
 	rows := s.waitingRows(l, limit)
@@ -99,8 +99,8 @@ func (s *Spool) takePage(ctx context.Context, l *line, limit int, size int64, fi
 	return list, size, more, err
 }
 
-// waitingRows are the first rows of the log in which something waits, enough for limit
-// records.
+// waitingRows returns the first rows of the log in which records wait, as many as are needed for
+// limit records.
 func (s *Spool) waitingRows(l *line, limit int) (rows []*batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +116,7 @@ func (s *Spool) waitingRows(l *line, limit int) (rows []*batch) {
 	return rows
 }
 
-// sampleRecords is how far Sample looks into a log.
+// sampleRecords is how many records of a log Sample looks at.
 const sampleRecords = 100_000
 
 // Sample implements store.Spool.

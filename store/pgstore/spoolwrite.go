@@ -7,13 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// backlog is what has ended in a line and is not written yet.
+// backlog is what has changed in a line and is not written yet.
 type backlog struct {
-	changed []*batch // rows of which bits are written, and as they are then
+	changed []*batch // rows whose bits of gone are written
 	bits    []bitmap
-	spent   []*batch // rows that are deleted: all is gone, as the engine knows or hears
+	spent   []*batch // rows that are deleted because all their records are gone
 	done    []queuedKey
-	doubts  []doubt // that are cleared up
+	doubts  []doubt // that this write clears up
 }
 
 // queuedKey is a row of a queue.
@@ -22,16 +22,16 @@ type queuedKey struct {
 	id    uint64
 }
 
-// doubt is what a write may have left behind whose answer never came: rows that memory
+// doubt is the rows that a write whose answer never came may have inserted, and that memory
 // does not know of. The next write deletes them.
 type doubt struct {
 	logged  []int64
 	devices [][]byte
-	ids     []int64 // of devices
+	ids     []int64 // of the records in the devices' queues
 }
 
-// collect takes up what is to be written of a line beside what is put. s.mu is held,
-// and the line.
+// collect adds what is to be written of a line besides the records that are put. s.mu and the
+// line are held.
 func (w *lineWrite) collect() {
 	l := w.line
 	moved := make(map[*batch]bitmap)
@@ -53,8 +53,8 @@ func (w *lineWrite) collect() {
 			w.changed, w.bits = append(w.changed, b), append(w.bits, slices.Clone(b.gone))
 		}
 	}
-	// A row whose last records move stays until the next write: should it not be known
-	// what has become of this one, nothing is lost.
+	// A row whose last records move is deleted only by the next write, so that nothing is lost
+	// if this one ends in doubt.
 	for b, bits := range moved {
 		w.changed, w.bits = append(w.changed, b), append(w.bits, bits)
 	}
@@ -63,7 +63,7 @@ func (w *lineWrite) collect() {
 	w.doubts = l.doubts
 }
 
-// write carries out lines in one transaction. They are held.
+// write writes lines in one transaction. They are held.
 func (s *Spool) write(ctx context.Context, lines []*lineWrite) error {
 	s.mu.Lock()
 	for _, w := range lines {
@@ -167,7 +167,7 @@ func columns(keys []queuedKey) (devices [][]byte, ids []int64) {
 	return devices, ids
 }
 
-// commit has memory know what was written. s.mu is held.
+// commit updates memory with what was written. s.mu is held.
 func (s *Spool) commit(w *lineWrite) {
 	l := w.line
 	l.doubts = l.doubts[len(w.doubts):]
@@ -204,7 +204,7 @@ func (s *Spool) commit(w *lineWrite) {
 	}
 }
 
-// enqueue counts a new row of a queue, which is in hands.
+// enqueue counts a new row of a queue, which is checked out.
 func (s *Spool) enqueue(l *line, q *queueRow, now int64) {
 	d := l.device(q.record.Token)
 	d.held[q.id] = &queuedRecord{cost: q.cost()}
@@ -219,9 +219,9 @@ func (s *Spool) enqueue(l *line, q *queueRow, now int64) {
 	s.grow(l, q.cost())
 }
 
-// undo has what was not written be written another time. If it is not known whether it
-// was, rows that memory knows nothing of are deleted then, and bits are as memory has
-// them.
+// undo leaves what was not written to the next write. If it is in doubt whether it was written,
+// the next write also deletes the rows that memory does not know of; bits are then rewritten as
+// memory has them.
 func (w *lineWrite) undo(doubtful bool) {
 	l := w.line
 	for _, list := range [][]*batch{w.changed, w.spent} {
@@ -251,7 +251,7 @@ func (l *line) change(b *batch) {
 	}
 }
 
-// remove takes a batch out whose row is gone.
+// remove removes a batch whose row was deleted.
 func (l *line) remove(b *batch) {
 	for i := range l.log {
 		if l.log[i] == b {
@@ -261,11 +261,11 @@ func (l *line) remove(b *batch) {
 	}
 }
 
-// dirty reports whether something of the line is to be written.
+// dirty reports whether anything of the line is to be written.
 func (l *line) dirty() bool { return len(l.changed)+len(l.done)+len(l.doubts) > 0 }
 
-// Flush implements store.Spool. Each app is a transaction of its own: one that is
-// another's by now holds up no other.
+// Flush implements store.Spool. Each app has its own transaction, so that one which another
+// node has by now does not hold up the rest.
 func (s *Spool) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

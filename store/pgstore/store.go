@@ -1,14 +1,14 @@
 // Package pgstore keeps in PostgreSQL what a fleet of gateways must remember together.
-// Its tables, and the functions that decide who has an app, are in schema.sql.
+// Its tables, and the functions that decide which node has an app, are in schema.sql.
 //
 // What belongs to an app (its ledger, with habits and guards; its spool) is written by
 // the node that has the app, in the epoch in which it claimed it: each such transaction
-// begins with a fence, and fails with store.ErrNotOurs if the app has gone on. A write
-// is one message to the server and back, so that no node that is paused sits on a lock.
-// Feedback lists are everybody's: of two times for one token the later stays, whoever
-// comes first.
+// begins with a fence, and fails with store.ErrNotOurs if the app has moved on. A write
+// is a single round trip, so that a node that is paused does not hold a lock.
+// Feedback lists belong to all nodes: of two times for one token the later stays,
+// whichever is written first.
 //
-// A commit without an answer is in doubt. Whatever is written here can be written again.
+// A commit without an answer is in doubt. Everything that is written here can be written again.
 package pgstore
 
 import (
@@ -26,21 +26,21 @@ import (
 	"apnsbridge/store"
 )
 
-// Config says where the engine is, who we are, and what may be kept. A bound that is
-// zero has its default, of package defaults.
+// Config says where the engine is, who we are, and how much may be kept. A bound that is
+// zero has its default from package defaults.
 type Config struct {
-	URL      string // as libpq has it; several hosts are tried in turn
-	Password string // empty: that of URL
+	URL      string // as libpq takes it; several hosts are tried in turn
+	Password string // empty: the one in URL
 	Schema   string // of the fleet; empty: "apnsbridge"
 	Node     string // our name, at most store.MaxNodeName bytes
 
-	FeedbackEntries int           // of one app
-	FeedbackAge     time.Duration // since it was listed
-	SpoolBytes      int64         // that what waits of this node's apps may take
-	SpoolReserve    int64         // bytes beyond these for moves
-	Follow          time.Duration // between two looks at what others have listed; 0 is a second
+	FeedbackEntries int           // on the list of one app
+	FeedbackAge     time.Duration // how long an entry stays after it was listed
+	SpoolBytes      int64         // for the waiting records of this node's apps
+	SpoolReserve    int64         // bytes beyond SpoolBytes, for moves only
+	Follow          time.Duration // interval at which to learn what other nodes have listed; 0 is a second
 
-	Now func() time.Time // the clock of all but leases; nil is time.Now
+	Now func() time.Time // the clock for everything but leases; nil is time.Now
 }
 
 // DefaultSchema is the schema of a fleet that names none.
@@ -70,12 +70,12 @@ func (c *Config) connect() (*pgxpool.Config, error) {
 	}
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("store.postgres.url: %w", err) // pgx leaves passwords out
+		return nil, fmt.Errorf("store.postgres.url: %w", err) // pgx's error leaves passwords out
 	}
 	if c.Password != "" {
 		config.ConnConfig.Password = c.Password
 	}
-	// A standby shows commits in another order than its primary.
+	// Not a standby: it may show commits in another order than its primary.
 	config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
@@ -92,7 +92,7 @@ func (c *Config) connect() (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// connectTimeout is of one host, where the URL says nothing.
+// connectTimeout is the timeout for one host if the URL does not set one.
 const connectTimeout = 5 * time.Second
 
 // Store is a node's part in what a fleet remembers.
@@ -105,7 +105,7 @@ type Store struct {
 	spool       *Spool
 }
 
-// Open returns a Store that is prepared. Its errors are sentences for the operator.
+// Open returns a Store that is prepared. Its errors are written for the operator.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	s, err := New(c)
 	if err != nil {
@@ -118,7 +118,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// New returns a Store that has yet to be prepared: until then it takes nothing. A node
+// New returns a Store that has yet to be prepared: until then it refuses all requests. A node
 // joins the fleet once that is done.
 func New(c Config) (*Store, error) {
 	config, err := c.connect()
@@ -141,17 +141,17 @@ func (s *Store) Leases() *Leases { return s.leases }
 // Feedback is the fleet's lists of dead devices.
 func (s *Store) Feedback() *Feedback { return s.feedback }
 
-// Ledger is the log below the resend ledger of an app that this node has claimed in an
-// epoch.
+// Ledger is the log that stores the resend ledger of an app that this node has claimed in
+// an epoch.
 func (s *Store) Ledger(app string, epoch uint64) *Ledger {
 	return &Ledger{engine: s.engine, now: s.config.Now, owner: owner{app, s.config.Node, epoch}}
 }
 
-// Spool is what waits of the apps that this node has.
+// Spool is the waiting notifications of the apps that this node has.
 func (s *Store) Spool() *Spool { return s.spool }
 
-// Close waits for what is under way and ends the connections, for two seconds at most where the
-// server does not answer. What comes later gets store.ErrClosed.
+// Close waits for requests that are under way and ends the connections; if the server does not
+// answer, it waits for that for at most two seconds. Later requests fail with store.ErrClosed.
 func (s *Store) Close() error {
 	s.preparation.stop()
 	s.spool.close()
