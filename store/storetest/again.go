@@ -9,7 +9,7 @@ import (
 	"apnsbridge/store"
 )
 
-// again wants n entries to come back.
+// again calls Again and checks that want entries come back.
 func again(t rapid.TB, f store.Feedback, want int) {
 	t.Helper()
 	got, err := f.Again(ctx, app)
@@ -35,7 +35,7 @@ func testAgain(t *testing.T, open Place[store.Feedback]) {
 	before, err := f.Revision(ctx, app)
 	must(t, err)
 	f = open(Settings{})
-	checkListed(t, f, 1, true) // for Revive
+	checkListed(t, f, 1, true) // as Revive needs it
 	again(t, f, 2)
 	check(t, f, app, "1@1 2@2 3@3")
 	check(t, f, "news", "")
@@ -52,15 +52,15 @@ func testAgain(t *testing.T, open Place[store.Feedback]) {
 	check(t, open(Settings{}), app, "1@1 2@2 3@3")
 }
 
-// What leaves the list otherwise has not been given.
+// Entries that leave the list in another way than by Forget do not come back.
 func testAgainOnlyGiven(t *testing.T, open Place[store.Feedback]) {
 	now := epoch
 	s := Settings{Entries: 2, Age: time.Hour, Now: func() time.Time { return now }}
 	f := open(s)
-	must(t, f.Record(ctx, app, dead(1, 1), dead(2, 2), dead(3, 3), dead(4, 4))) // 1 and 2 leave
+	must(t, f.Record(ctx, app, dead(1, 1), dead(2, 2), dead(3, 3), dead(4, 4))) // too many: 1 and 2 leave
 	must(t, f.Forget(ctx, app, dead(1, 1), dead(3, 4)))
 	must(t, f.Revive(ctx, app, token(3), at(9)))
-	now = now.Add(2 * time.Hour) // 4 leaves
+	now = now.Add(2 * time.Hour) // too old: 4 leaves
 	must(t, f.Forget(ctx, app, dead(4, 4)))
 	again(t, f, 0)
 	check(t, f, app, "")
@@ -79,7 +79,7 @@ func testAgainLater(t *testing.T, open Place[store.Feedback]) {
 	again(t, f, 3)
 	check(t, f, app, "1@5 2@5 3@6 4@5 5@6")
 	if after := pending(t, f, app); after[0].Revision != before[1].Revision || after[1].Revision != before[2].Revision {
-		t.Errorf("got %v of %v: what is as late has changed", after, before)
+		t.Errorf("got %v from %v: entries that are not older than the given ones have changed", after, before)
 	}
 	again(t, f, 0)
 }
@@ -93,7 +93,7 @@ func testAgainRevived(t *testing.T, open Place[store.Feedback]) {
 	must(t, f.Revive(ctx, app, token(1), at(4)))
 	must(t, f.Revive(ctx, app, token(2), at(5)))
 	must(t, f.Revive(ctx, app, token(3), at(6)))
-	must(t, f.Revive(ctx, app, token(4), at(6))) // which died once more
+	must(t, f.Revive(ctx, app, token(4), at(6))) // no effect: it has died again since
 	check(t, f, app, "4@7")
 	checkListed(t, f, 3, false)
 	must(t, f.Forget(ctx, app, dead(4, 7)))
@@ -112,7 +112,7 @@ func testAgainBounds(t *testing.T, open Place[store.Feedback]) {
 		must(t, f.Record(ctx, app, dead(i, i)))
 		must(t, f.Forget(ctx, app, dead(i, i)))
 	}
-	for _, i := range []int{1, 2, 3, 1, 4} { // 2 leaves: 1 was given once more
+	for _, i := range []int{1, 2, 3, 1, 4} { // 2 leaves, because 1 was given again
 		give(i)
 	}
 	checkListed(t, f, 2, false)
@@ -144,7 +144,7 @@ func testAgainFull(t *testing.T, open Place[store.Feedback]) {
 	check(t, f, app, "1@1 2@2 3@3")
 }
 
-// More than a store may want to do in one transaction.
+// Again moves more entries than a store may want to move in one transaction.
 func testAgainSteps(t *testing.T, open Place[store.Feedback]) {
 	f := open(Settings{})
 	const n = 2500

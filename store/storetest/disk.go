@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// Disk is a file system of its own that is soon full.
+// Disk is a small file system of its own.
 type Disk struct {
 	Dir string
 	t   *testing.T
 }
 
-// NewDisk makes one of size bytes that goes with the test, which is skipped with
-// the reason where that is not allowed.
+// NewDisk mounts a Disk of size bytes that is unmounted with the test. Where that is not
+// allowed, the test is skipped with the reason.
 func NewDisk(t *testing.T, size int) *Disk {
 	t.Helper()
 	d := &Disk{Dir: t.TempDir(), t: t}
@@ -30,7 +30,7 @@ func NewDisk(t *testing.T, size int) *Disk {
 	return d
 }
 
-// Fill leaves no space.
+// Fill fills the disk.
 func (d *Disk) Fill() {
 	d.t.Helper()
 	f, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -46,7 +46,7 @@ func (d *Disk) Fill() {
 	}
 }
 
-// Free gives back what Fill has taken.
+// Free gives back the space that Fill has taken.
 func (d *Disk) Free() {
 	d.t.Helper()
 	if err := os.Remove(d.ballast()); err != nil {
@@ -54,7 +54,7 @@ func (d *Disk) Free() {
 	}
 }
 
-// ReadOnly has nothing be written any more. No file may be open for writing.
+// ReadOnly makes the disk read-only. No file may be open for writing.
 func (d *Disk) ReadOnly() {
 	d.t.Helper()
 	if err := remountReadOnly(d.Dir); err != nil {

@@ -15,7 +15,7 @@ func remountReadOnly(dir string) error {
 	return syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
 }
 
-// free is how many bytes the file system of dir has room for; 0: that is not known.
+// free returns how many bytes the file system of dir has room for, 0 if that is not known.
 func free(dir string) int64 {
 	var of syscall.Statfs_t
 	if err := syscall.Statfs(dir, &of); err != nil {

@@ -10,5 +10,5 @@ func mount(string, int) error      { return errMount }
 func unmount(string) error         { return errMount }
 func remountReadOnly(string) error { return errMount }
 
-// free is not known.
+// free returns 0: not known.
 func free(string) int64 { return 0 }

@@ -18,7 +18,7 @@ import (
 	"apnsbridge/store"
 )
 
-// Feedback tests a store.Feedback. place makes places, each of its own.
+// Feedback tests a store.Feedback. place makes a new place for each test.
 func Feedback(t *testing.T, place func(t *testing.T) Place[store.Feedback]) {
 	for _, tt := range []struct {
 		name string
@@ -60,7 +60,7 @@ func token(i int) []byte {
 	return binary.BigEndian.AppendUint32(bytes.Repeat([]byte{0xab}, 28), uint32(i))
 }
 
-// dead is token i, found dead ms after the epoch.
+// dead returns token i, found dead ms milliseconds after the epoch.
 func dead(i, ms int) store.Dead { return store.Dead{Token: token(i), Time: at(ms)} }
 
 // pending reads the whole list of an app in pages of 3.
@@ -78,7 +78,7 @@ func pending(t rapid.TB, f store.Feedback, app string) []store.Dead {
 		}
 		for _, d := range page {
 			if d.Revision <= after {
-				t.Fatalf("got an entry of revision %d behind revision %d", d.Revision, after)
+				t.Fatalf("got an entry of revision %d after revision %d", d.Revision, after)
 			}
 			after = d.Revision
 		}
@@ -86,8 +86,8 @@ func pending(t rapid.TB, f store.Feedback, app string) []store.Dead {
 	}
 }
 
-// text is a list as one can read it: the last four bytes of each token, and its
-// time in milliseconds after the epoch, in the order of the tokens.
+// text formats a list for comparison: the last four bytes of each token and its time in
+// milliseconds after the epoch, sorted by token.
 func text(list []store.Dead) string {
 	list = slices.SortedFunc(slices.Values(list), func(a, b store.Dead) int { return bytes.Compare(a.Token, b.Token) })
 	var b strings.Builder
@@ -105,7 +105,7 @@ func check(t rapid.TB, f store.Feedback, app, want string) {
 	}
 	for _, d := range list {
 		if !f.Listed(app, d.Token) {
-			t.Errorf("%s: %x is pending and not listed", app, d.Token)
+			t.Errorf("%s: %x is pending but not listed", app, d.Token)
 		}
 		if d.Time.Location() != time.UTC {
 			t.Errorf("%s: got a time in %v, want UTC", app, d.Time.Location())
@@ -139,7 +139,7 @@ func testLaterStays(t *testing.T, open Place[store.Feedback]) {
 	after, err := f.Revision(ctx, app)
 	must(t, err)
 	if before != after {
-		t.Errorf("got revision %d where nothing changed, want %d as before", after, before)
+		t.Errorf("got revision %d though nothing changed, want %d as before", after, before)
 	}
 	must(t, f.Record(ctx, app, store.Dead{Token: token(2), Time: at(8).Add(999 * time.Microsecond)}))
 	check(t, f, app, "1@7 2@8")
@@ -148,7 +148,7 @@ func testLaterStays(t *testing.T, open Place[store.Feedback]) {
 		t.Errorf("got revision %d for the later change, want more than %d", got, want)
 	}
 	if got, err := f.Revision(ctx, app); got != list[1].Revision || err != nil {
-		t.Errorf("got revision %d of the list (%v), want that of its latest change, %d", got, err, list[1].Revision)
+		t.Errorf("got revision %d for the list (%v), want that of its latest change, %d", got, err, list[1].Revision)
 	}
 }
 
@@ -187,7 +187,7 @@ func testPages(t *testing.T, open Place[store.Feedback]) {
 	must(t, f.Record(ctx, app, dead(1, 1)))
 	must(t, f.Record(ctx, app, all[:3]...))
 	must(t, f.Record(ctx, app, store.Dead{Token: all[3].Token, Time: at(-5)}))
-	must(t, f.Record(ctx, app, all[3:]...)) // the first of which only changes
+	must(t, f.Record(ctx, app, all[3:]...)) // the first is listed already: only its time changes
 	must(t, f.Forget(ctx, app, dead(1, 1)))
 	revisions := []uint64{0}
 	for _, d := range pending(t, f, app) {
@@ -204,13 +204,13 @@ func testPages(t *testing.T, open Place[store.Feedback]) {
 			if !slices.EqualFunc(page, want, func(a, b store.Dead) bool {
 				return bytes.Equal(a.Token, b.Token) && a.Time.Equal(b.Time)
 			}) {
-				t.Errorf("at most %d behind revision %d: got %v, want %v", limit, after, page, want)
+				t.Errorf("at most %d after revision %d: got %v, want %v", limit, after, page, want)
 			}
 		}
 	}
 	for _, after := range []uint64{revisions[len(all)] + 100, math.MaxUint64} {
 		if page, err := f.Pending(ctx, app, after, 9); len(page) > 0 || err != nil {
-			t.Errorf("behind revision %d: got %v and error %v, want nothing", after, page, err)
+			t.Errorf("after revision %d: got %v and error %v, want nothing", after, page, err)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func testFull(t *testing.T, open Place[store.Feedback]) {
 	s := Settings{Entries: 3}
 	f := open(s)
 	must(t, f.Record(ctx, app, dead(4, 40), dead(3, 30), dead(2, 20)))
-	must(t, f.Record(ctx, app, dead(4, 41))) // now it stands there unchanged the shortest
+	must(t, f.Record(ctx, app, dead(4, 41))) // now it is the one that changed last
 	must(t, f.Record(ctx, app, dead(1, 10)))
 	check(t, f, app, "1@10 2@20 4@41")
 	if f.Listed(app, token(3)) {
@@ -269,14 +269,14 @@ func testAge(t *testing.T, open Place[store.Feedback]) {
 	now := epoch
 	s := Settings{Age: time.Hour, Now: func() time.Time { return now }}
 	f := open(s)
-	must(t, f.Record(ctx, app, dead(1, -10_000_000_000), dead(2, 0))) // dead for 115 days, but that is news
+	must(t, f.Record(ctx, app, dead(1, -10_000_000_000), dead(2, 0))) // found dead 115 days ago, but news to the store
 	now = epoch.Add(time.Minute)
 	must(t, f.Record(ctx, app, dead(3, 3), dead(2, 0)))
 	now = epoch.Add(time.Hour)
 	check(t, f, app, "1@-10000000000 2@0 3@3")
 	now = now.Add(time.Second)
 	check(t, f, app, "3@3")
-	must(t, f.Record(ctx, app, dead(2, 0))) // still dead, says APNs
+	must(t, f.Record(ctx, app, dead(2, 0))) // APNs has reported it again
 	check(t, f, app, "2@0 3@3")
 	if f.Listed(app, token(1)) {
 		t.Error("a token that was too old at the last change is still listed")
@@ -337,8 +337,8 @@ func testCopies(t *testing.T, open Place[store.Feedback]) {
 	check(t, f, app, "1@1")
 }
 
-// Each of many goroutines records, revives and forgets tokens of its own and
-// one that they share, while others read.
+// Each of many goroutines records, revives and forgets tokens of its own and one that they
+// all share, while others read.
 func testConcurrent(t *testing.T, open Place[store.Feedback]) {
 	const workers, each = 8, 30
 	f := open(Settings{})
@@ -355,7 +355,7 @@ func testConcurrent(t *testing.T, open Place[store.Feedback]) {
 				list, err := f.Pending(ctx, app, 0, 1000)
 				byRevision := func(a, b store.Dead) int { return cmp.Compare(a.Revision, b.Revision) }
 				if err != nil || !slices.IsSortedFunc(list, byRevision) {
-					t.Errorf("got %s and error %v", text(list), err)
+					t.Errorf("got %s and error %v, want a list in the order of revisions", text(list), err)
 					return
 				}
 				f.Listed(app, token(1))
@@ -368,7 +368,7 @@ func testConcurrent(t *testing.T, open Place[store.Feedback]) {
 				own := 1000 + w*each + i
 				for _, err := range []error{
 					f.Record(ctx, app, dead(own, i), dead(0, w*each+i)),
-					f.Forget(ctx, app, dead(own, i+1)), // another time: stays
+					f.Forget(ctx, app, dead(own, i+1)), // with another time: it stays
 					f.Revive(ctx, app, token(own), at(i)),
 				} {
 					if err != nil {

@@ -15,7 +15,7 @@ import (
 	"apnsbridge/store"
 )
 
-// Ledger tests a store.Ledger. place makes places, each of its own.
+// Ledger tests a store.Ledger. place makes a new place for each test.
 func Ledger(t *testing.T, place func(t *testing.T) Place[store.Ledger]) {
 	for _, tt := range []struct {
 		name string
@@ -38,7 +38,7 @@ func Ledger(t *testing.T, place func(t *testing.T) Place[store.Ledger]) {
 	})
 }
 
-// note is a record that expires ms after the epoch.
+// note returns a record that expires ms milliseconds after the epoch.
 func note(key, value string, ms int) store.LedgerRecord {
 	return store.LedgerRecord{Key: []byte(key), Value: []byte(value), Expires: at(ms)}
 }
@@ -79,7 +79,7 @@ func testExpires(t *testing.T, open Place[store.Ledger]) {
 	must(t, l.Append(ctx, note("a", "1", 1), note("b", "1", 2), note("c", "1", 3)))
 	now = at(1)
 	checkLedger(t, l, "b=1@2 c=1@3")
-	must(t, l.Append(ctx, note("b", "", 1))) // which takes it away
+	must(t, l.Append(ctx, note("b", "", 1))) // which removes it: it has expired
 	checkLedger(t, l, "c=1@3")
 	must(t, l.Append(ctx, store.LedgerRecord{Key: []byte("c")}))
 	now = epoch
@@ -115,7 +115,7 @@ func testLedgerKeys(t *testing.T, open Place[store.Ledger]) {
 	for _, size := range []int{0, 1025} {
 		bad := store.LedgerRecord{Key: make([]byte, size), Expires: at(1)}
 		if err := l.Append(ctx, note("a", "1", 1), bad); err == nil {
-			t.Errorf("Append of a key of %d bytes: got no error", size)
+			t.Errorf("Append with a key of %d bytes: got no error", size)
 		}
 		if err := l.Replace(ctx, note("a", "1", 1), bad); err == nil {
 			t.Errorf("Replace with a key of %d bytes: got no error", size)

@@ -13,20 +13,20 @@ import (
 	"apnsbridge/store"
 )
 
-// Process is one process's part in a store of several machines.
+// Process is one process's part in a store that several machines share.
 type Process struct {
 	Leases store.Leases
 	Ledger func(app string, epoch uint64) store.Ledger
 	Spool  store.OwnedSpool
 }
 
-// Fleet is where one test's store of several machines lives. Each call starts a process
+// Fleet is where one test's store for several machines lives. Each call starts a process
 // under a node's name; the earlier ones go on.
 type Fleet func(node string) Process
 
-// Owned tests what a store of several machines adds: who has an app, and that no other
-// can write for it. place makes places, each of its own. takeovers is how many are to be
-// seen at random.
+// Owned tests what a store for several machines adds: which node has an app, and that no
+// other can write for it. place makes a new place for each test. takeovers is the number of
+// takeovers in the random test.
 func Owned(t *testing.T, takeovers int, place func(t *testing.T) Fleet) {
 	for _, tt := range []struct {
 		name string
@@ -60,7 +60,7 @@ func Owned(t *testing.T, takeovers int, place func(t *testing.T) Fleet) {
 
 const forLong = time.Hour
 
-// join starts a process that joins.
+// join starts a process and lets it join.
 func join(t *testing.T, f Fleet, node string, lease time.Duration) Process {
 	t.Helper()
 	p := f(node)
@@ -91,7 +91,7 @@ func checkError(t *testing.T, what string, got, want error) {
 	}
 }
 
-// soon tries until it works or time is up.
+// soon repeats try until it succeeds or time is up.
 func soon(t *testing.T, try func() error) {
 	t.Helper()
 	var err error
@@ -108,7 +108,7 @@ func testFirstClaim(t *testing.T, f Fleet) {
 	checkClaim(t, gw1, 1)
 	_, err := gw2.Leases.Claim(ctx, app)
 	checkTaken(t, err, "gw1")
-	checkClaim(t, gw1, 2) // again, as after a commit in doubt
+	checkClaim(t, gw1, 2) // a node may claim again, as after a commit in doubt
 	if got, err := gw2.Leases.Claim(ctx, "news"); got != 1 || err != nil {
 		t.Errorf("another app: got epoch %d and error %v, want 1", got, err)
 	}
@@ -148,7 +148,7 @@ func testManyClaim(t *testing.T, f Fleet) {
 func testRenew(t *testing.T, f Fleet) {
 	const lease = 400 * time.Millisecond
 	gw1, gw2 := join(t, f, "gw1", forLong), join(t, f, "gw2", forLong)
-	checkClaim(t, gw1, 1) // however long that takes
+	checkClaim(t, gw1, 1) // under a long lease, however slow the machine is
 	for until := time.Now().Add(3 * lease); ; {
 		sent := time.Now()
 		v, err := gw1.Leases.Renew(ctx, store.FleetNode{}, lease)
@@ -157,7 +157,7 @@ func testRenew(t *testing.T, f Fleet) {
 		}
 		must(t, err)
 		if len(v.Apps) != 1 || v.Apps[0] != (store.FleetApp{Name: app, Node: "gw1", Epoch: 1}) {
-			t.Errorf("got %+v, want the app still gw1's", v.Apps)
+			t.Errorf("got %+v, want gw1 to have the app still", v.Apps)
 		}
 		if sent.After(until) {
 			return
@@ -185,7 +185,7 @@ func testRunOut(t *testing.T, f Fleet) {
 		return err
 	})
 	if took := time.Since(sent); took < lease {
-		t.Errorf("it was claimed after %v of a lease of %v", took, lease)
+		t.Errorf("the app was claimed after %v of a lease of %v", took, lease)
 	}
 	_, err = gw1.Leases.Renew(ctx, store.FleetNode{}, lease)
 	checkError(t, "renewing", err, store.ErrLeaseOver)
@@ -194,13 +194,14 @@ func testRunOut(t *testing.T, f Fleet) {
 	v, err := gw1.Leases.Join(ctx, store.FleetNode{}, forLong)
 	must(t, err)
 	if len(v.Apps) != 1 || v.Apps[0].Node != "gw2" {
-		t.Errorf("got %+v, want the app gw2's", v.Apps)
+		t.Errorf("got %+v, want gw2 to have the app", v.Apps)
 	}
 	_, err = gw1.Leases.Claim(ctx, app)
 	checkTaken(t, err, "gw2")
 }
 
-// A process that was killed leaves its lease; or two machines have one name.
+// A node's name is taken until the lease under it runs out, whether a process was killed or two
+// machines have the same name.
 func testOneName(t *testing.T, f Fleet) {
 	old := join(t, f, "gw1", forLong)
 	checkClaim(t, old, 1)
@@ -212,7 +213,7 @@ func testOneName(t *testing.T, f Fleet) {
 	soon(t, func() error {
 		v, err := new.Leases.Join(ctx, store.FleetNode{}, forLong)
 		if err == nil && (len(v.Apps) != 1 || v.Apps[0].Node != "gw1") {
-			t.Errorf("got %+v, want the app of the earlier life", v.Apps)
+			t.Errorf("got %+v, want the app to belong to the same name still", v.Apps)
 		}
 		return err
 	})
@@ -222,7 +223,7 @@ func testOneName(t *testing.T, f Fleet) {
 	checkError(t, "renewing the old one", err, store.ErrLeaseOver)
 	_, err = old.Leases.Claim(ctx, app)
 	checkError(t, "a claim of the old one", err, store.ErrLeaseOver)
-	must(t, old.Leases.Leave(ctx)) // which has nothing to leave
+	must(t, old.Leases.Leave(ctx)) // no effect: it has no lease
 	_, err = new.Leases.Renew(ctx, store.FleetNode{}, forLong)
 	must(t, err)
 }
@@ -233,7 +234,7 @@ func testGive(t *testing.T, f Fleet) {
 	checkError(t, "what another has", gw2.Leases.Give(ctx, app, 1, "gw2x"), store.ErrNotOurs)
 	checkError(t, "another epoch", gw1.Leases.Give(ctx, app, 2, "gw2"), store.ErrNotOurs)
 	if err := gw1.Leases.Give(ctx, app, 1, "gw1"); err == nil {
-		t.Error("to itself: got no error")
+		t.Error("giving an app to the node that has it: got no error")
 	}
 	must(t, gw1.Leases.Give(ctx, app, 1, "gw2"))
 	checkError(t, "once more", gw1.Leases.Give(ctx, app, 1, "gw2"), store.ErrNotOurs)

@@ -7,14 +7,14 @@ import (
 	"apnsbridge/store"
 )
 
-// ownApp claims the app and takes up what waits of it.
+// ownApp claims the app and loads its spool.
 func ownApp(t *testing.T, p Process, want uint64) {
 	t.Helper()
 	checkClaim(t, p, want)
 	must(t, p.Spool.Own(ctx, app, want))
 }
 
-// What waits goes over in its order, with what was done done, and IDs go on growing.
+// What waits goes to the next owner in order, without what was done, and IDs keep growing.
 func testSpoolGoesOver(t *testing.T, f Fleet) {
 	gw1, gw2 := join(t, f, "gw1", forLong), join(t, f, "gw2", forLong)
 	if err := gw1.Spool.Put(ctx, onto(mail, logged(0, 1))); err != store.ErrNotOurs {
@@ -32,7 +32,7 @@ func testSpoolGoesOver(t *testing.T, f Fleet) {
 	gw1.Spool.Disown(app)
 	checkLines(t, gw1.Spool)
 	if got := gw1.Spool.Stats().Bytes; got != 0 {
-		t.Errorf("got %d bytes of nothing", got)
+		t.Errorf("got %d bytes for a node without an app, want 0", got)
 	}
 	ownApp(t, gw2, 2)
 	checkLines(t, gw2.Spool, mail, other)
@@ -42,11 +42,11 @@ func testSpoolGoesOver(t *testing.T, f Fleet) {
 	more := putLine(t, gw2.Spool, mail, logged(9, 1))
 	if last := slices.MaxFunc(append(keys, queue...),
 		func(a, b store.SpoolKey) int { return int(a.ID) - int(b.ID) }); more[0].ID <= last.ID {
-		t.Errorf("got ID %d of the new owner behind %d of the old", more[0].ID, last.ID)
+		t.Errorf("got ID %d from the new owner after %d from the old", more[0].ID, last.ID)
 	}
 }
 
-// What an old owner does is not seen by the new one, whatever it is.
+// Nothing that an old owner still does is seen by the new one.
 func testSpoolOldEpoch(t *testing.T, f Fleet) {
 	gw1, gw2 := join(t, f, "gw1", forLong), join(t, f, "gw2", forLong)
 	ownApp(t, gw1, 1)
@@ -57,7 +57,7 @@ func testSpoolOldEpoch(t *testing.T, f Fleet) {
 	list := logged(6, 1)
 	checkError(t, "Put", gw1.Spool.Put(ctx, onto(mail, list), onto(mail, queued("d", 7, 1))), store.ErrNotOurs)
 	if list[0].ID != 0 {
-		t.Errorf("got ID %d of what was not put", list[0].ID)
+		t.Errorf("got ID %d for a record that was not put", list[0].ID)
 	}
 	move := store.SpoolRecord{SpoolKey: store.SpoolKey{ID: keys[0].ID, Token: []byte("d"), Queued: true},
 		Body: []byte("0")}
@@ -72,12 +72,12 @@ func testSpoolOldEpoch(t *testing.T, f Fleet) {
 	must(t, gw1.Spool.Flush(ctx))
 }
 
-// An app that comes back to a node is another's work meanwhile.
+// An app that comes back to a node is as the node in between has left it.
 func testSpoolComesBack(t *testing.T, f Fleet) {
 	gw1, gw2 := join(t, f, "gw1", forLong), join(t, f, "gw2", forLong)
 	ownApp(t, gw1, 1)
 	first := putLine(t, gw1.Spool, mail, logged(0, 2))
-	gw1.Spool.Done(mail, first[0]) // and is not flushed
+	gw1.Spool.Done(mail, first[0]) // without a Flush
 	must(t, gw1.Leases.Give(ctx, app, 1, ""))
 	ownApp(t, gw2, 2)
 	second := putLine(t, gw2.Spool, mail, logged(2, 2))
@@ -85,10 +85,10 @@ func testSpoolComesBack(t *testing.T, f Fleet) {
 	must(t, gw2.Spool.Flush(ctx))
 	must(t, gw2.Leases.Give(ctx, app, 2, ""))
 	gw2.Spool.Disown(app)
-	ownApp(t, gw1, 3) // in place of what it had
+	ownApp(t, gw1, 3) // replaces what it had
 	checkLine(t, gw1.Spool, mail, "0 1 3")
 	third := putLine(t, gw1.Spool, mail, logged(4, 1))
 	if third[0].ID <= second[1].ID {
-		t.Errorf("got ID %d behind %d", third[0].ID, second[1].ID)
+		t.Errorf("got ID %d after %d, want it to grow", third[0].ID, second[1].ID)
 	}
 }

@@ -16,24 +16,24 @@ import (
 	"time"
 )
 
-// Postgres is a PostgreSQL of a test package's own.
+// Postgres is a PostgreSQL server that a test package has for itself.
 type Postgres struct {
 	Dir  string // of its socket
 	data string
-	as   *syscall.Credential // nil: ourselves
+	as   *syscall.Credential // nil: the current user
 	log  *os.File
 
-	args  []string // of the server, itself for one
+	args  []string // the server's program and its arguments
 	cmd   *exec.Cmd
-	alive io.Closer     // which ends it
-	ended chan struct{} // closed when it has; nil: it was never started
+	alive io.Closer     // closing it ends the server
+	ended chan struct{} // closed when the server has ended; nil: it was never started
 }
 
-// postgresPort names the socket; nothing listens on it.
+// postgresPort is part of the socket's name; no server listens on the TCP port.
 const postgresPort = 5432
 
-// StartPostgres makes a PostgreSQL and starts it, with settings such as "fsync=off". It
-// runs until Stop. An error is the reason for which tests that need it skip.
+// StartPostgres creates a PostgreSQL server and starts it, with settings such as "fsync=off".
+// It runs until Stop. An error is the reason with which tests that need it are skipped.
 func StartPostgres(settings ...string) (p *Postgres, err error) {
 	bin, err := postgresPrograms()
 	if err != nil {
@@ -68,14 +68,14 @@ func StartPostgres(settings ...string) (p *Postgres, err error) {
 	return p, p.Start()
 }
 
-// watched runs a server until standard input ends: also that of a test which panics.
+// watched runs a server until standard input ends, so that it also ends when a test panics.
 const watched = `exec 3<&0
 "$0" "$@" 3<&- </dev/null &
 cat <&3 >/dev/null
 kill -QUIT $!
 wait $!`
 
-// Start has the server run again after Kill, and waits until it is ready.
+// Start starts the server again after Kill, and waits until it is ready.
 func (p *Postgres) Start() error {
 	before, _ := os.ReadFile(p.log.Name())
 	p.cmd = p.command("/bin/sh", append([]string{"-c", watched}, p.args...)...)
@@ -106,7 +106,7 @@ func (p *Postgres) Start() error {
 	}
 }
 
-// Kill ends the server at once, as a crash would.
+// Kill ends the server at once, like a crash.
 func (p *Postgres) Kill() {
 	if p.ended != nil {
 		_ = p.alive.Close()
@@ -114,7 +114,8 @@ func (p *Postgres) Kill() {
 	}
 }
 
-// giveToAnother has the server run as another user where we are root, which it refuses.
+// giveToAnother makes the server run as another user if we are root, since it refuses to run as
+// root.
 func (p *Postgres) giveToAnother() error {
 	if os.Getuid() != 0 {
 		return nil
@@ -138,12 +139,12 @@ func (p *Postgres) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// URL is how to reach the server.
+// URL returns the URL of the server.
 func (p *Postgres) URL() string {
 	return fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=%d", p.Dir, postgresPort)
 }
 
-// Stop ends the server at once and removes what it had.
+// Stop ends the server at once and removes its files.
 func (p *Postgres) Stop() {
 	p.Kill()
 	if p.log != nil {
@@ -152,8 +153,8 @@ func (p *Postgres) Stop() {
 	_ = os.RemoveAll(p.Dir)
 }
 
-// postgresPrograms finds the directory of initdb and postgres, the newest if there are
-// several.
+// postgresPrograms finds the directory of initdb and postgres, of the newest version if there
+// are several.
 func postgresPrograms() (dir string, err error) {
 	installed, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // Debian
 	if len(installed) > 0 {

@@ -11,9 +11,9 @@ import (
 	"apnsbridge/store"
 )
 
-// lists is the naive model of a store.Feedback: for each app a slice of what is
-// on its list and one of what can be given again, in the order in which entries
-// came or changed.
+// lists is a naive model of a store.Feedback: for each app a slice of the entries on
+// its list and one of those that can be given again, in the order in which they came
+// or changed.
 type lists struct {
 	s     Settings
 	apps  map[string][]listed
@@ -30,7 +30,7 @@ func find(l []listed, token string) int {
 	return slices.IndexFunc(l, func(e listed) bool { return e.token == token })
 }
 
-// bound drops what is too old or too much. A list is in the order of time.
+// bound drops entries that are too old or too many. A list is ordered by time.
 func (m *lists) bound(app string) {
 	m.apps[app] = m.bounded(m.apps[app], m.s.Age)
 	m.given[app] = m.bounded(m.given[app], store.FeedbackGivenAge)
@@ -51,7 +51,7 @@ func (m *lists) record(app string, dead []store.Dead) {
 	m.bound(app)
 }
 
-// put reports whether that changes the list.
+// put puts a token on the list and reports whether that changes it.
 func (m *lists) put(app, token string, time int) bool {
 	if i := find(m.apps[app], token); i >= 0 {
 		if m.apps[app][i].time >= time {
@@ -149,7 +149,7 @@ func randomFeedback(t *testing.T, place func() Place[store.Feedback]) {
 				got, err := f.Again(ctx, app)
 				must(rt, err)
 				if want := model.again(app); got != want {
-					rt.Errorf("%s: Again gives %d, want %d", app, got, want)
+					rt.Errorf("%s: Again moved %d, want %d", app, got, want)
 				}
 			},
 			"revive": func(rt *rapid.T) {
@@ -174,18 +174,18 @@ func randomFeedback(t *testing.T, place func() Place[store.Feedback]) {
 	})
 }
 
-// checkRevision gives the revision of a list, which is none before the last one known, and that of
-// no entry is behind.
+// checkRevision returns the revision of a list. It checks that it is not lower than last, and not
+// lower than that of any entry.
 func checkRevision(t rapid.TB, f store.Feedback, app string, last uint64) (revision uint64) {
 	t.Helper()
 	revision, err := f.Revision(ctx, app)
 	must(t, err)
 	if revision < last {
-		t.Errorf("%s: the revision went back from %d to %d", app, last, revision)
+		t.Errorf("%s: the list's revision went back from %d to %d", app, last, revision)
 	}
 	for _, d := range pending(t, f, app) {
 		if d.Revision == 0 || d.Revision > revision {
-			t.Errorf("%s: an entry of revision %d on a list of revision %d", app, d.Revision, revision)
+			t.Errorf("%s: there is an entry of revision %d on a list of revision %d", app, d.Revision, revision)
 		}
 	}
 	return revision

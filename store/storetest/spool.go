@@ -15,7 +15,7 @@ import (
 
 const unlimited = 1 << 40 // bytes
 
-// Spool tests a store.Spool. place makes places, each of its own.
+// Spool tests a store.Spool. place makes a new place for each test.
 func Spool(t *testing.T, place func(t *testing.T) SpoolPlace) {
 	for _, tt := range []struct {
 		name string
@@ -56,8 +56,8 @@ var (
 	news  = store.Line{App: "news", Environment: "sandbox"}
 )
 
-// logged are n records for the log, whose bodies say from which number on they are.
-// Each is of a device of its own.
+// logged returns n records for the log whose bodies are numbers, beginning with from. Each
+// is for another device.
 func logged(from, n int) []store.SpoolRecord {
 	list := make([]store.SpoolRecord, n)
 	for i := range list {
@@ -66,7 +66,7 @@ func logged(from, n int) []store.SpoolRecord {
 	return list
 }
 
-// queued are such records for one device's queue.
+// queued returns such records for one device's queue.
 func queued(token string, from, n int) []store.SpoolRecord {
 	list := logged(from, n)
 	for i := range list {
@@ -100,27 +100,27 @@ func lineBodies(list []store.SpoolRecord) string {
 	return strings.Join(all, " ")
 }
 
-// checkLine takes all there is of a log.
+// checkLine takes everything that waits in a line's log, and checks its bodies.
 func checkLine(t rapid.TB, s store.Spool, l store.Line, want string) []store.SpoolKey {
 	t.Helper()
 	if got, want := s.Waiting(l), len(strings.Fields(want)); got != want {
-		t.Errorf("got %d that wait in %v, want %d", got, l, want)
+		t.Errorf("got %d waiting in %v, want %d", got, l, want)
 	}
 	list, err := s.Take(ctx, l, 1<<20, unlimited)
 	must(t, err)
 	if got := lineBodies(list); got != want {
-		t.Errorf("got %q of %v, want %q", got, l, want)
+		t.Errorf("got %q from %v, want %q", got, l, want)
 	}
 	return lineKeys(list)
 }
 
-// checkQueue takes all there is of a device's queue.
+// checkQueue takes everything that waits in a device's queue, and checks its bodies.
 func checkQueue(t rapid.TB, s store.Spool, l store.Line, token, want string) []store.SpoolRecord {
 	t.Helper()
 	list, err := s.TakeOf(ctx, l, []byte(token), 1<<20, unlimited)
 	must(t, err)
 	if got := lineBodies(list); got != want {
-		t.Errorf("got %q of device %q, want %q", got, token, want)
+		t.Errorf("got %q from device %q, want %q", got, token, want)
 	}
 	return list
 }
@@ -251,7 +251,7 @@ func testSpoolDone(t *testing.T, p SpoolPlace) {
 	s.Done(mail, lineKeys(checkQueue(t, s, mail, "d", "8"))...)
 	checkLines(t, s)
 	if s.Queued(mail, []byte("d")) {
-		t.Error("a queue is there of which all is done")
+		t.Error("there is a queue though all its records are done")
 	}
 	must(t, s.Flush(ctx))
 	s = p.Kill(Settings{})

@@ -11,7 +11,7 @@ import (
 	"apnsbridge/store"
 )
 
-// sized are n records of about 1,000 bytes.
+// sized returns n records of about 1,000 bytes.
 func sized(n int) []store.SpoolRecord {
 	list := logged(0, n)
 	for i := range list {
@@ -48,7 +48,7 @@ func testSpoolFull(t *testing.T, p SpoolPlace) {
 	}
 	full()
 	moves := 0
-	for _, k := range keys { // which has a reserve
+	for _, k := range keys { // moves may use the reserve
 		k.Queued = true
 		err := s.Put(ctx, onto(mail, []store.SpoolRecord{{SpoolKey: k, Body: make([]byte, 1000)}}))
 		if errors.Is(err, store.ErrSpoolFull) {
@@ -58,7 +58,7 @@ func testSpoolFull(t *testing.T, p SpoolPlace) {
 		moves++
 	}
 	if moves != len(keys) {
-		t.Errorf("%d of %d could be moved", moves, len(keys))
+		t.Errorf("%d of %d records could be moved, want all", moves, len(keys))
 	}
 	s = p.Open(settings)
 	full()
@@ -74,7 +74,7 @@ func testSpoolFull(t *testing.T, p SpoolPlace) {
 			s.Done(mail, lineKeys(list)...)
 		}
 	}
-	putLine(t, s, other, sized(10)) // at once
+	putLine(t, s, other, sized(10)) // there is room at once
 }
 
 func testSpoolOwnRoom(t *testing.T, p SpoolPlace) {
@@ -93,7 +93,7 @@ func testSpoolOwnRoom(t *testing.T, p SpoolPlace) {
 		return count
 	}
 	if got := full("first", 8<<20/3000); got < 7<<20/4096 {
-		t.Errorf("%d records of 3,000 bytes went in, want more", got)
+		t.Errorf("%d records of 3,000 bytes went in, want most of 8 MiB", got)
 	}
 	for _, app := range []string{"second", "third"} {
 		if got := full(app, 100); got < 3 || got > 20 {
@@ -102,19 +102,19 @@ func testSpoolOwnRoom(t *testing.T, p SpoolPlace) {
 	}
 	s = p.Kill(settings)
 	if got := full("first", 1) + full("second", 1) + full("third", 1); got != 0 {
-		t.Errorf("%d more went in", got)
+		t.Errorf("%d more records went in, want none", got)
 	}
 	l := store.Line{App: "second", Environment: "production", Topic: "topic0"}
 	list, err := s.Take(ctx, l, 2, unlimited)
 	must(t, err)
 	s.Done(l, lineKeys(list)...)
 	if full("first", 1) != 0 || full("second", 1) != 1 {
-		t.Error("the room of one app was another's")
+		t.Error("the room that one app freed was used by another, or not by itself")
 	}
 }
 
 func testSpoolDeviceFull(t *testing.T, p SpoolPlace) {
-	s := p.Open(Settings{Spool: 1 << 20}) // of which 1 % is a device's, once half of it is used
+	s := p.Open(Settings{Spool: 1 << 20}) // one device may have 1 % of it once half of it is used
 	list := sized(3)
 	for i := range list {
 		list[i].Token, list[i].Queued = []byte("d"), true
@@ -135,11 +135,11 @@ func testSpoolDeviceFull(t *testing.T, p SpoolPlace) {
 		must(t, err)
 	}
 	if puts != 0 {
-		t.Errorf("%d times 3,000 bytes more went in, want none", puts)
+		t.Errorf("%d more puts of 3,000 bytes went in, want none", puts)
 	}
 	putLine(t, s, mail, queued("e", 0, 1))
 	keys := putLine(t, s, mail, sized(20))
-	for _, k := range keys { // what is moved may always
+	for _, k := range keys { // moves are always allowed
 		moved := store.SpoolKey{ID: k.ID, Token: []byte("d"), Queued: true}
 		putLine(t, s, mail, []store.SpoolRecord{{SpoolKey: moved, Body: make([]byte, 1000)}})
 	}
@@ -150,7 +150,7 @@ func testSpoolDeviceFull(t *testing.T, p SpoolPlace) {
 	}
 }
 
-// One app has something in front of all that comes and goes.
+// The space of records that are done is freed, though older ones of another app stay.
 func testSpoolSpace(t *testing.T, p SpoolPlace) {
 	settings := Settings{Spool: 2 << 20}
 	s := p.Open(settings)
@@ -165,11 +165,11 @@ func testSpoolSpace(t *testing.T, p SpoolPlace) {
 	}
 	must(t, s.Flush(ctx))
 	if got := s.Stats(); got.Bytes > 1<<20 {
-		t.Errorf("got %d bytes of %d that wait, in %d segments", got.Bytes, got.Lines[0].Bytes, got.Segments)
+		t.Errorf("got %d bytes used for %d waiting, in %d segments", got.Bytes, got.Lines[0].Bytes, got.Segments)
 	}
 	s = p.Kill(settings)
 	if got := s.Waiting(news); got != 30 {
-		t.Errorf("got %d that wait, want 30", got)
+		t.Errorf("got %d waiting records, want 30", got)
 	}
 }
 
@@ -185,7 +185,7 @@ func testSpoolSweep(t *testing.T, p SpoolPlace) {
 		return list
 	}
 	soon, later := epoch.Unix()+1, epoch.Unix()+60
-	kept := putLine(t, s, mail, batch(soon)) // in its caller's hands
+	kept := putLine(t, s, mail, batch(soon)) // stays checked out
 	s.Return(mail, putLine(t, s, mail, batch(soon, later, soon))...)
 	s.Return(news, putLine(t, s, news, batch(soon, soon, soon))...)
 	s.Return(mail, putLine(t, s, mail, batch(0, 0, 0))...)
@@ -196,18 +196,18 @@ func testSpoolSweep(t *testing.T, p SpoolPlace) {
 	now = now.Add(time.Second)
 	must(t, s.Put(ctx, more))
 	if got := s.Waiting(news); got != 0 || s.Stats().Expired != 5 {
-		t.Errorf("got %d that wait and %d expired, want 0 and 5", got, s.Stats().Expired)
+		t.Errorf("got %d waiting and %d expired, want 0 and 5", got, s.Stats().Expired)
 	}
 	s.Return(mail, kept...)
 	s = p.Open(settings)
 	for l, want := range map[store.Line]int{mail: 5, news: 0, other: 1} {
 		if got := s.Waiting(l); got != want {
-			t.Errorf("%v: got %d, want %d", l, got, want)
+			t.Errorf("%v: got %d waiting, want %d", l, got, want)
 		}
 	}
 }
 
-// Lanes work each on a line of its own, and nothing is lost or given twice.
+// Lanes work in parallel, each on its own line, and nothing is lost or given out twice.
 func testSpoolConcurrent(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{Spool: 4 << 20})
 	const lanes, rounds = 4, 60
@@ -237,7 +237,7 @@ func testSpoolConcurrent(t *testing.T, p SpoolPlace) {
 					s.Return(l, r.SpoolKey)
 					got, err := s.TakeOf(ctx, l, r.Token, 50, unlimited)
 					if err != nil || !slices.ContainsFunc(got, func(g store.SpoolRecord) bool { return g.ID == r.ID }) {
-						t.Errorf("got %d records without %d, error %v", len(got), r.ID, err)
+						t.Errorf("got %d records, without record %d, and error %v", len(got), r.ID, err)
 					}
 					s.Return(l, lineKeys(got)...)
 				}
@@ -253,7 +253,7 @@ func testSpoolConcurrent(t *testing.T, p SpoolPlace) {
 			}
 			for _, w := range s.Stats().Lines {
 				if w.Line == l && w.Log+w.Queued != rounds*20-ended {
-					t.Errorf("%v: got %+v, want %d", l, w, rounds*20-ended)
+					t.Errorf("%v: got %+v, want %d records", l, w, rounds*20-ended)
 				}
 			}
 		})

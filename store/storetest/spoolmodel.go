@@ -13,13 +13,13 @@ import (
 	"apnsbridge/store"
 )
 
-// SpoolPlace is where one test's spool lives. A new one is empty.
+// SpoolPlace is where one test's spool lives. A new place is empty.
 type SpoolPlace struct {
-	Open Place[store.Spool]         // closes what is open
-	Kill func(Settings) store.Spool // opens what is on disk now, as after the end of the process without a word
+	Open Place[store.Spool]         // closes the open spool first
+	Kill func(Settings) store.Spool // opens what is on disk now, as after the process was killed
 }
 
-// row is a record of the naive model.
+// row is a record in the naive model.
 type row struct {
 	store.SpoolRecord
 	line  store.Line
@@ -27,7 +27,7 @@ type row struct {
 	limbo bool // done, but perhaps not durably
 }
 
-// spoolModel is the naive model of a store.Spool, and the spool itself.
+// spoolModel is a naive model of a store.Spool, together with the spool itself.
 type spoolModel struct {
 	*rapid.T
 	place SpoolPlace
@@ -37,7 +37,7 @@ type spoolModel struct {
 	n     int
 }
 
-const modelBytes = 1 << 20 // bound of its spool
+const modelBytes = 1 << 20 // bound of the spool
 
 var modelLines = []store.Line{
 	{App: "mail", Environment: "production"},
@@ -83,7 +83,7 @@ func (m *spoolModel) token() []byte {
 	return []byte(rapid.SampledFrom([]string{"a", "b", "ab", "c", "\x00", ""}).Draw(m.T, "token"))
 }
 
-// list are the rows for which is holds, oldest first.
+// list returns the rows for which is returns true, oldest first.
 func (m *spoolModel) list(is func(*row) bool) (list []*row) {
 	for _, id := range slices.Sorted(maps.Keys(m.rows)) {
 		if r := m.rows[id]; !r.limbo && is(r) {
@@ -93,7 +93,7 @@ func (m *spoolModel) list(is func(*row) bool) (list []*row) {
 	return list
 }
 
-// some draws which of list it is about.
+// some draws a part of list.
 func (m *spoolModel) some(list []*row) []*row {
 	if len(list) == 0 {
 		return nil
@@ -108,7 +108,7 @@ func (m *spoolModel) put() {
 	for range rapid.IntRange(1, 3).Draw(m.T, "batches") {
 		b := store.SpoolBatch{Line: m.line()}
 		if slices.ContainsFunc(batches, func(o store.SpoolBatch) bool { return o.Line == b.Line }) {
-			continue // what is moved must not be there twice
+			continue // a record must not be moved twice
 		}
 		for range rapid.SampledFrom([]int{0, 1, 3, 40}).Draw(m.T, "new") {
 			m.n++
@@ -132,7 +132,7 @@ func (m *spoolModel) put() {
 	}
 	if err := m.s.Put(ctx, batches...); errors.Is(err, store.ErrSpoolFull) || errors.Is(err, store.ErrDeviceFull) {
 		if got := m.s.Stats().Bytes; errors.Is(err, store.ErrSpoolFull) && got < modelBytes*3/4 {
-			m.Fatalf("the spool is full with %d bytes", got)
+			m.Fatalf("the spool is full with only %d bytes", got)
 		}
 		return
 	} else if err != nil {
@@ -156,7 +156,7 @@ func (m *spoolModel) put() {
 	}
 }
 
-// got compares what was read with rows, and has it in hands.
+// got compares what was read with rows, which are checked out from now on.
 func (m *spoolModel) got(what string, got []store.SpoolRecord, want []*row) {
 	m.Helper()
 	if len(got) != len(want) {
@@ -211,7 +211,7 @@ func (m *spoolModel) sample() {
 	for _, r := range got {
 		want := first[string(r.Token)]
 		if want == nil || want.hand || bytes.Equal(r.Token, not) {
-			m.Fatalf("got sample %d, which is not the first of a free device", r.ID)
+			m.Fatalf("got sample %d, which is not the first record of a free device", r.ID)
 		}
 		m.got("sample", []store.SpoolRecord{r}, []*row{want})
 	}

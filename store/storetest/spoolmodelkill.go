@@ -7,7 +7,7 @@ import (
 	"apnsbridge/store"
 )
 
-// forget says that what is done is so durably.
+// forget takes note that what is done is durable now.
 func (m *spoolModel) forget() {
 	maps.DeleteFunc(m.rows, func(_ uint64, r *row) bool { return r.limbo })
 }
@@ -18,14 +18,14 @@ func (m *spoolModel) letGo() {
 	}
 }
 
-// afterKill finds out which of those that were done have come back.
+// afterKill finds out which of the records that were done have come back.
 func (m *spoolModel) afterKill() {
 	back := make(map[uint64]bool)
 	for _, l := range modelLines {
 		keys := m.all(l)
 		for _, k := range keys {
 			if r := m.rows[k.ID]; r == nil || r.Queued != k.Queued || back[k.ID] {
-				m.Fatalf("after a kill: got %+v once more", k)
+				m.Fatalf("after a kill: got record %+v, which is unknown, in another place, or there twice", k)
 			}
 			back[k.ID] = true
 		}
@@ -38,12 +38,12 @@ func (m *spoolModel) afterKill() {
 		case r.limbo:
 			delete(m.rows, id)
 		default:
-			m.Fatalf("after a kill: %d is gone", id)
+			m.Fatalf("after a kill: record %d is gone", id)
 		}
 	}
 }
 
-// all takes all there is of a line.
+// all takes everything that waits in a line.
 func (m *spoolModel) all(l store.Line) (keys []store.SpoolKey) {
 	list, err := m.s.Take(ctx, l, 1<<20, unlimited)
 	must(m.T, err)
@@ -68,7 +68,7 @@ func (m *spoolModel) all(l store.Line) (keys []store.SpoolKey) {
 	return keys
 }
 
-// check compares what is asked of memory.
+// check compares what the spool answers from memory with the model.
 func (m *spoolModel) check() {
 	var want []store.LineWaiting
 	for _, l := range modelLines {
@@ -86,11 +86,11 @@ func (m *spoolModel) check() {
 			}
 		}
 		if got := m.s.Waiting(l); got != waiting {
-			m.Fatalf("%v: got %d that wait, want %d", l, got, waiting)
+			m.Fatalf("%v: got %d waiting, want %d", l, got, waiting)
 		}
 		for token := range queues {
 			if !m.s.Queued(l, []byte(token)) {
-				m.Fatalf("%v: device %x has a queue", l, token)
+				m.Fatalf("%v: device %x has a queue, but Queued says that it has none", l, token)
 			}
 		}
 		if w.Log+w.Queued > 0 {

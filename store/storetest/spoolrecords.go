@@ -40,7 +40,7 @@ func testSpoolMove(t *testing.T, p SpoolPlace) {
 		t.Errorf("got %+v, want 1 in the log and 3 in queues", got)
 	}
 	check(0)
-	for i := range list { // as they were asked once more
+	for i := range list { // as after another attempt
 		list[i].Flags[7], list[i].Body = 9, nil
 	}
 	putLine(t, s, mail, list)
@@ -72,7 +72,7 @@ func testSpoolDevices(t *testing.T, p SpoolPlace) {
 			after = page[len(page)-1].Token
 		}
 		if got := strings.Join(got, " "); got != want {
-			t.Errorf("by %d: got %s, want %s", limit, got, want)
+			t.Errorf("in pages of %d: got %s, want %s", limit, got, want)
 		}
 	}
 	check(1, `"":1 "a":2 "b":2 "a\x00":3 "ab":3 "bb":3`)
@@ -87,7 +87,7 @@ func testSpoolSample(t *testing.T, p SpoolPlace) {
 	s := p.Open(Settings{})
 	list := logged(0, 1000)
 	for i := range list {
-		list[i].Token = fmt.Append(nil, "device ", i/2) // two of each
+		list[i].Token = fmt.Append(nil, "device ", i/2) // two records of each device
 	}
 	keys := putLine(t, s, mail, list)
 	putLine(t, s, other, logged(0, 10))
@@ -97,15 +97,15 @@ func testSpoolSample(t *testing.T, p SpoolPlace) {
 		got, err := s.Sample(ctx, mail, 1, func(token []byte) bool { return token[len(token)-1] != '7' })
 		must(t, err)
 		if len(got) != 1 || (got[0].ID-keys[0].ID)%2 != 0 || bytes.HasSuffix(got[0].Token, []byte("7")) {
-			t.Fatalf("got %v, want one of a free device", got)
+			t.Fatalf("got %v, want the first record of a free device", got)
 		}
 		seen[string(got[0].Body)] = true
 		s.Return(mail, got[0].SpoolKey)
 	}
 	if len(seen) < 50 {
-		t.Errorf("got %d different ones of 450, want most of 100", len(seen))
+		t.Errorf("100 samples of 450 devices hit only %d different ones, want at least 50", len(seen))
 	}
-	for _, want := range []int{200, 300} { // and never those again
+	for _, want := range []int{200, 300} { // the second time only devices that are not checked out
 		got, err := s.Sample(ctx, mail, want, func([]byte) bool { return true })
 		must(t, err)
 		if len(got) != want {
@@ -113,12 +113,12 @@ func testSpoolSample(t *testing.T, p SpoolPlace) {
 		}
 	}
 	if got := s.Waiting(mail); got != 500 {
-		t.Errorf("got %d that wait, want 500", got)
+		t.Errorf("got %d waiting records, want 500", got)
 	}
 	got, err := s.Sample(ctx, mail, 1, func([]byte) bool { return true })
 	must(t, err)
 	if len(got) != 0 {
-		t.Errorf("got %v, want none: the first of each is checked out", got)
+		t.Errorf("got %v, want none: the first record of each device is checked out", got)
 	}
 }
 
@@ -202,11 +202,11 @@ func testSpoolRefuses(t *testing.T, p SpoolPlace) {
 			t.Errorf("%s: got %v, want %v", name, err, store.ErrUnstorable)
 		}
 		if good[0].ID != 0 {
-			t.Errorf("%s: got ID %d of what was not put", name, good[0].ID)
+			t.Errorf("%s: got ID %d for a record that was not put", name, good[0].ID)
 		}
 	}
 	if s.Queued(mail, []byte("d")) {
-		t.Error("a queue is there of which nothing was put")
+		t.Error("there is a queue though nothing was put into it")
 	}
 	checkLine(t, p.Kill(Settings{}), mail, "1")
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Standby makes a server that follows p, and starts it. It runs until Stop.
+// Standby creates a server that follows p, and starts it. It runs until Stop.
 func (p *Postgres) Standby() (s *Postgres, err error) {
 	s = &Postgres{as: p.as}
 	if s.Dir, err = os.MkdirTemp(filepath.Dir(p.Dir), "pg"); err != nil {
@@ -45,7 +45,7 @@ func (p *Postgres) Standby() (s *Postgres, err error) {
 	return s, s.Start()
 }
 
-// Promote has a standby take writes.
+// Promote makes a standby accept writes.
 func (p *Postgres) Promote() error {
 	program := filepath.Join(filepath.Dir(p.args[0]), "pg_ctl")
 	out, err := p.command(program, "promote", "-w", "-D", p.data).CombinedOutput()
@@ -55,7 +55,7 @@ func (p *Postgres) Promote() error {
 	return nil
 }
 
-// Synchronize has p wait at each commit until its standby has it.
+// Synchronize makes p wait at each commit until its standby has it.
 func (p *Postgres) Synchronize() error {
 	for _, statement := range []string{"alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"} {
 		out, err := p.command("psql", "-h", p.Dir, "-U", "postgres", "-c", statement).CombinedOutput()
@@ -66,7 +66,7 @@ func (p *Postgres) Synchronize() error {
 	return nil
 }
 
-// URLOf is how to reach whichever of two servers takes writes.
+// URLOf returns a URL for whichever of two servers accepts writes.
 func URLOf(a, b *Postgres) string {
 	return fmt.Sprintf("postgres:///postgres?user=postgres&host=%s,%s&port=%d,%d",
 		a.Dir, b.Dir, postgresPort, postgresPort)

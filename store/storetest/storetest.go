@@ -1,4 +1,4 @@
-// Package storetest is what every store must pass.
+// Package storetest has the tests that every store must pass.
 package storetest
 
 import (
@@ -8,17 +8,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Settings are what a test asks of the store it opens.
+// Settings are a test's settings for the store that it opens.
 type Settings struct {
 	Entries int           // of one app's feedback list; 0 is the default
 	Age     time.Duration // of a feedback entry; 0 is the default
-	Spool   int64         // bytes of the spool; 0 is the default
-	Reserve int64         // bytes beyond these for moves; 0 is the default
+	Spool   int64         // bound of the spool in bytes; 0 is the default
+	Reserve int64         // bytes beyond Spool for moves only; 0 is the default
 	Now     func() time.Time
 }
 
-// Place is where one test's store lives: each call opens it, after closing
-// what an earlier call opened there. A new place is empty.
+// Place is where one test's store lives: each call opens it, after closing what the
+// call before opened there. A new place is empty.
 type Place[S any] func(Settings) S
 
 const app = "mail"

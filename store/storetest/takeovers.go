@@ -12,18 +12,18 @@ import (
 	"apnsbridge/store"
 )
 
-// Found is what came of Takeovers.
+// Found is what Takeovers has found.
 type Found struct {
-	Takeovers int // claims of what another had before
-	Writes    int // that were kept
-	Refused   int // of an old epoch
-	Late      int // takeovers behind which a write of an old epoch still came
-	Backward  int // epochs that a node saw behind a higher one
-	Overlaps  int // claims before the end of a lease in which a renewal had shown the app to be another's
+	Takeovers int // claims of an app that had been claimed before
+	Writes    int // writes that succeeded
+	Refused   int // writes of an old epoch that were refused
+	Late      int // claims after which a write of an older epoch still came
+	Backward  int // epochs that a node saw after a higher one
+	Overlaps  int // claims of an app during a lease whose renewal had shown another node to have it
 	Err       error
 }
 
-// String is f in a line.
+// String formats f on one line.
 func (f Found) String() string {
 	return fmt.Sprintf("%d takeovers, %d writes, %d of an old epoch refused; %d late, %d backward, %d overlapping; "+
 		"error: %v",
@@ -36,7 +36,7 @@ const (
 	fightLease   = 60 * time.Millisecond
 )
 
-// fight is nodes that fight for apps with leases that are too short for them.
+// fight is a fight of nodes for apps, with leases that are too short for them.
 type fight struct {
 	mu      sync.Mutex
 	wanted  int
@@ -45,7 +45,7 @@ type fight struct {
 	beliefs []belief
 }
 
-// claim is one that succeeded, and how much older epochs had written by then.
+// claim is a claim that succeeded, and how many records of older epochs there were by then.
 type claim struct {
 	app, node string
 	epoch     uint64
@@ -53,15 +53,15 @@ type claim struct {
 	older     int
 }
 
-// belief is that an app is a node's until its lease can have run out.
+// belief is a node's belief that it has an app until its lease may have run out.
 type belief struct {
 	app, node string
 	epoch     uint64
 	until     time.Time
 }
 
-// Takeovers has nodes fight for apps until that many were taken over from one another.
-// They write without looking at their lease, several writes at once, and are paused at
+// Takeovers makes nodes fight for apps until there were as many takeovers as wanted. The
+// nodes write without looking at their lease, several writes at a time, and are paused at
 // random for longer than it runs.
 func Takeovers(f Fleet, wanted int) Found {
 	w := &fight{wanted: wanted}
@@ -101,8 +101,8 @@ type fighter struct {
 	p      Process
 	rnd    *rand.Rand
 	joined bool
-	epochs map[string]uint64 // of what it has claimed, and may have lost
-	seen   map[string]uint64 // the highest epochs, of all apps
+	epochs map[string]uint64 // of the apps that it has claimed, and may have lost
+	seen   map[string]uint64 // the highest epoch seen of each app
 
 	writes  int
 	writing sync.WaitGroup
@@ -155,8 +155,7 @@ func (n *fighter) renew() {
 	}
 }
 
-// see takes note of an epoch that was asked for behind all that were seen before. n.mu
-// is held.
+// see takes note of an epoch that was read after all those seen before. n.mu is held.
 func (n *fighter) see(app string, epoch uint64) {
 	if epoch < n.seen[app] {
 		n.found.Backward++
@@ -189,7 +188,7 @@ func (n *fighter) claim(app string) {
 	}
 }
 
-// written counts what was written for an app in epochs before one.
+// written counts what was written for an app in epochs before the given one.
 func written(p Process, app string, before uint64) (count int, err error) {
 	err = p.Ledger(app, before).Load(ctx, func(r store.LedgerRecord) error {
 		text, _, _ := strings.Cut(string(r.Key), " ")
@@ -202,7 +201,7 @@ func written(p Process, app string, before uint64) (count int, err error) {
 	return count, err
 }
 
-// write has several writes be under way: nothing waits for them, but the end.
+// write starts several writes, which only the end of the fight waits for.
 func (n *fighter) write(app string) {
 	epoch := n.epochs[app]
 	for range 3 {
@@ -224,7 +223,7 @@ func (n *fighter) write(app string) {
 	}
 }
 
-// judge looks for what must not have happened.
+// judge counts what must not have happened.
 func (w *fight) judge(p Process) {
 	for _, c := range w.claims {
 		count, err := written(p, c.app, c.epoch)
