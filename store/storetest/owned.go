@@ -200,8 +200,7 @@ func testRunOut(t *testing.T, f Fleet) {
 	checkTaken(t, err, "gw2")
 }
 
-// A node's name is taken until the lease under it runs out, whether a process was killed or two
-// machines have the same name.
+// A name is taken until its lease runs out, whether its process was killed or two machines share it.
 func testOneName(t *testing.T, f Fleet) {
 	old := join(t, f, "gw1", forLong)
 	checkClaim(t, old, 1)
