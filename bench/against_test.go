@@ -9,13 +9,13 @@ import (
 
 var against = flag.String("against", "", "test `binary` of this package of another commit (go test -c), to compare with")
 
-// BenchmarkAgainst has one op for one round through the gateway of this commit and
-// one through that of another, in each mode of the spool, in turn and all before the
-// same server. Its figures are medians of the rounds, its ratios medians of the
-// ratios within one round.
+// BenchmarkAgainst compares the gateway of this commit with that of another. One op is
+// a round through each of them in each mode of the spool, in turn and all in front of
+// the same server. Its figures are medians of the rounds, its ratios medians of the
+// ratios within a round.
 func BenchmarkAgainst(b *testing.B) {
 	if *against == "" {
-		b.Skip("-against names no other commit's binary")
+		b.Skip("-against must name the binary of another commit")
 	}
 	for _, connections := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
@@ -46,7 +46,7 @@ func BenchmarkAgainst(b *testing.B) {
 			}
 			for i := 0; b.Loop(); i++ {
 				for j := range ways {
-					w := ways[j^i&1] // both may be the first of a pair
+					w := ways[j^i&1] // the two of a pair take turns in being first
 					w.rounds = append(w.rounds, w.round(b, count))
 				}
 			}
@@ -55,7 +55,7 @@ func BenchmarkAgainst(b *testing.B) {
 	}
 }
 
-// reportAgainst tells of pairs: before, and now.
+// reportAgainst reports on ways, which are pairs of the other commit and this one.
 func reportAgainst(b *testing.B, ways []*way) {
 	b.ReportMetric(0, "ns/op")
 	var table strings.Builder

@@ -16,37 +16,37 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// apns answers every request with 200 and does next to nothing else, so that it
-// is no part of what is measured, but to notifications in a mood. It is no simulator:
-// it does not even read the headers. What it notes is how long ago a notification was written that has
-// the time in it.
+// apns answers every request with 200, except for notifications in a mood, and does
+// next to nothing else, so that its own cost does not matter. It is not a simulator: it
+// does not even read the headers. For notifications with the time in them it notes how
+// long ago they were written.
 type apns struct {
 	listener net.Listener
 	mute     bool
-	calm     bool // moods do nothing
+	calm     bool // it ignores moods
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
 	taken []time.Duration
-	first int64           // when the first came, in nanoseconds since 1970; 0: none has
-	asked map[string]bool // numbers of notifications in the mood once
+	first int64           // when the first notification came, in nanoseconds since 1970; 0: none has
+	asked map[string]bool // numbers of the notifications in the mood once that have come
 }
 
-// mood is how a notification has APNs answer, in the place of the time it was
-// written at: the first bytes of its text.
+// mood tells apns how to answer a notification. It stands in place of the time, in the
+// first bytes of the text.
 type mood string
 
 const (
-	throttles mood = "429 " // it gets 429 each time
-	fails     mood = "503 " // 503
-	refuses   mood = "400 " // its topic is refused
-	once      mood = "once" // 429 at the first attempt
+	throttles mood = "429 " // 429 each time
+	fails     mood = "503 " // 503 each time
+	refuses   mood = "400 " // its topic is refused each time
+	once      mood = "once" // 429 at the first attempt only
 )
 
-// reasons are APNs' words.
+// reasons are the reasons that APNs gives.
 var reasons = map[mood]string{throttles: "TooManyRequests", fails: "ServiceUnavailable", refuses: "TopicDisallowed"}
 
-// delays are what "delays" says of the notifications since it was last asked.
+// delays is the answer to the order "delays", for the notifications since the last one.
 type delays struct {
 	Count          int
 	P50, P99, Most time.Duration
@@ -105,7 +105,7 @@ func (a *apns) do(o order) (answer, error) {
 	return said, nil
 }
 
-// close is called when the clients are gone, and with them all goroutines.
+// close is called when the clients have gone, so that all goroutines end.
 func (a *apns) close() {
 	a.listener.Close()
 	a.running.Wait()
@@ -169,12 +169,12 @@ func answerIn(m mood, framer *http2.Framer, stream uint32) {
 			EndStream: true})
 		return
 	}
-	status := append([]byte{8, 3}, m[:3]...) // a literal without indexing, named as the 8th
+	status := append([]byte{8, 3}, m[:3]...) // a literal without indexing, with the name of entry 8
 	framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: status, EndHeaders: true})
 	framer.WriteData(stream, true, []byte(`{"reason":"`+reason+`"}`))
 }
 
-// note takes the time in a payload, if there is one, or else its mood.
+// note notes the time in a payload, if there is one; otherwise it returns its mood.
 func (a *apns) note(payload []byte) mood {
 	if len(payload) < stampAt+stampSize {
 		return ""

@@ -28,7 +28,7 @@ var pki = sync.OnceValue(func() *devpki.PKI {
 	return p
 })
 
-// writePKI gives a directory with pki for children to read.
+// writePKI writes pki to a directory, for children to read.
 func writePKI(tb testing.TB) string {
 	tb.Helper()
 	dir := filepath.Join(tb.TempDir(), "pki")
@@ -49,7 +49,7 @@ type child struct {
 	killed  bool
 }
 
-// kill ends the process at once, and with it the descriptors and the locks it has.
+// kill ends the process at once, so that its descriptors and locks are free.
 func (c *child) kill() {
 	c.killed = true
 	c.process.Kill()

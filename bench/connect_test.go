@@ -23,12 +23,12 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// connections is how many a round of BenchmarkConnect makes, one after the other,
-// as a PHP script does for each message.
+// connections is how many connections a round of BenchmarkConnect makes, one after
+// another, like a PHP script that makes one for each message.
 const connections = 1000
 
-// BenchmarkConnect tells what a connection costs that says nothing: its server's
-// CPU time, in full and with a session resumed, with an RSA certificate and with
+// BenchmarkConnect measures the server's CPU time for a connection that sends
+// nothing: with a full handshake and a resumed session, with an RSA certificate and
 // an ECDSA one, always with a client certificate that is verified.
 func BenchmarkConnect(b *testing.B) {
 	dir := writePKI(b)
@@ -52,8 +52,8 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
-// measureConnect lets the servers take turns, so that what else the machine does
-// is the same for all.
+// measureConnect lets the servers take turns, so that whatever else the machine does
+// affects all of them alike.
 func measureConnect(b *testing.B, s setting, way string) {
 	listener, bridge := startChild(b, "connect-listener", s), startChild(b, "connect-gateway", s)
 	servers := []connectServer{
@@ -68,7 +68,7 @@ func measureConnect(b *testing.B, s setting, way string) {
 	if program := find("haproxy"); program != "" {
 		servers = append(servers, startHAProxy(b, program, s))
 	} else {
-		b.Log("without haproxy, which is not installed")
+		b.Log("measured without haproxy, which is not installed")
 	}
 	config := connectConfig(b, s.PKI, way)
 	costs := make(map[string][]float64)
@@ -79,7 +79,7 @@ func measureConnect(b *testing.B, s setting, way string) {
 			if way != "resumed" {
 				own.ClientSessionCache = nil
 			}
-			connect(b, server.address, own, 10, way) // what is made once is there, and a ticket
+			connect(b, server.address, own, 10, way) // warm-up, which also fetches a session ticket
 			before := server.cpu()
 			connect(b, server.address, own, connections, way)
 			costs[server.name] = append(costs[server.name], micros(server.cpu()-before)/connections)
@@ -121,7 +121,7 @@ func connect(b *testing.B, address string, config *tls.Config, count int, way st
 			b.Fatal(err)
 		}
 		if resumed := c.ConnectionState().DidResume; resumed != (way == "resumed") && i > 0 {
-			b.Fatalf("resumed is %v", resumed)
+			b.Fatalf("got a connection whose session is resumed: %v", resumed)
 		}
 		c.CloseWrite()
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
@@ -131,7 +131,7 @@ func connect(b *testing.B, address string, config *tls.Config, count int, way st
 	}
 }
 
-// connectListener is crypto/tls alone: a goroutine for each connection.
+// connectListener is crypto/tls alone, with a goroutine for each connection.
 type connectListener struct{ net.Listener }
 
 func startConnectListener(s setting) (part, string, error) {
@@ -217,8 +217,8 @@ func (s idleSession) ReadOn()                                           {}
 func (s idleSession) Shutdown(bool)                                     { s.Conn.Close() }
 func (idleSession) Close(error)                                         {}
 
-// startHAProxy runs haproxy with one thread, which ends TLS in front of a server
-// that closes.
+// startHAProxy runs haproxy with one thread, which terminates TLS in front of a
+// server that closes each connection.
 func startHAProxy(b *testing.B, program string, s setting) connectServer {
 	b.Helper()
 	behind, err := net.Listen("tcp", "127.0.0.1:0")
@@ -280,7 +280,7 @@ listen push
 	return connectServer{"haproxy", address, func() time.Duration { return processorOf(b, cmd.Process.Pid) }}
 }
 
-// processorOf is what a process of one thread has used.
+// processorOf returns the CPU time that a process of one thread has used.
 func processorOf(b *testing.B, pid int) time.Duration {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))

@@ -21,7 +21,7 @@ const app = "mail"
 
 var ctx = context.Background()
 
-// sizes are the lengths of feedback lists that are measured.
+// sizes returns the lengths of the feedback lists that are measured.
 func sizes() []int {
 	if *long {
 		return []int{1_000, 100_000, 1_000_000}
@@ -29,8 +29,8 @@ func sizes() []int {
 	return []int{1_000, 100_000}
 }
 
-// dead gives n devices, from number first on, with tokens that scatter as real
-// ones do.
+// dead returns n devices, numbered from first on, with tokens that are as scattered
+// as real ones.
 func dead(first, n int) []store.Dead {
 	list := make([]store.Dead, n)
 	for i := range list {
@@ -41,7 +41,7 @@ func dead(first, n int) []store.Dead {
 	return list
 }
 
-// fill records n devices in the batches in which the bridge writes.
+// fill records n devices, in batches as the bridge writes them.
 func fill(b *testing.B, f store.Feedback, n int) {
 	b.Helper()
 	for i := 0; i < n; i += 1000 {
@@ -60,8 +60,8 @@ func open(b *testing.B, dir string) *boltstore.Store {
 	return s
 }
 
-// BenchmarkFeedbackRecord puts devices on a list that has some, in one call and
-// so in one commit.
+// BenchmarkFeedbackRecord adds devices to a list that has some already, in one call
+// and so in one commit.
 func BenchmarkFeedbackRecord(b *testing.B) {
 	for _, entries := range sizes() {
 		for _, batch := range []int{1, 256} {
@@ -87,8 +87,8 @@ func BenchmarkFeedbackRecord(b *testing.B) {
 	}
 }
 
-// BenchmarkFeedbackRecordAgain records a device that is on the list: what every
-// push to a dead device costs.
+// BenchmarkFeedbackRecordAgain records a device that is on the list already, which
+// every push to a dead device does.
 func BenchmarkFeedbackRecordAgain(b *testing.B) {
 	s := open(b, b.TempDir())
 	defer s.Close()
@@ -127,7 +127,7 @@ func BenchmarkFeedbackGrow(b *testing.B) {
 	}
 }
 
-// BenchmarkFeedbackOpen opens a store that has a list.
+// BenchmarkFeedbackOpen opens a store with a list.
 func BenchmarkFeedbackOpen(b *testing.B) {
 	for _, entries := range sizes() {
 		b.Run(fmt.Sprintf("entries=%d", entries), func(b *testing.B) {
@@ -159,8 +159,8 @@ func tuple(b []byte, d store.Dead) []byte {
 	return binproto.Tuple{Time: uint32(d.Time.Unix()), Token: d.Token}.Append(b)
 }
 
-// BenchmarkFeedbackDrain gives a whole list and forgets it; "unconfirmed" only
-// gives it.
+// BenchmarkFeedbackDrain gives a whole list to a reader and forgets it; "unconfirmed"
+// only gives it.
 func BenchmarkFeedbackDrain(b *testing.B) {
 	for _, entries := range sizes() {
 		b.Run(fmt.Sprintf("entries=%d", entries), func(b *testing.B) {
@@ -191,7 +191,7 @@ func BenchmarkFeedbackDrain(b *testing.B) {
 	}
 }
 
-// unread is a sink of which it is not known whether it has read.
+// unread is a sink that never confirms that it has read.
 type unread struct{ sink }
 
 func (*unread) Finish() (bool, error) { return false, nil }
@@ -205,7 +205,7 @@ func measureDrain(b *testing.B, d *store.Drainer, r store.Reader, want store.Dra
 	}
 }
 
-// BenchmarkListed asks whether a token is listed, as at every accepted
+// BenchmarkListed looks up whether a token is listed, as happens for every accepted
 // notification.
 func BenchmarkListed(b *testing.B) {
 	for _, entries := range []int{0, 100_000} {
@@ -230,7 +230,7 @@ func BenchmarkListed(b *testing.B) {
 	}
 }
 
-// perEntry adds the cost of one of the n entries that an operation is about.
+// perEntry reports the cost per entry of an operation on n entries.
 func perEntry(b *testing.B, n int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/entry")
 }

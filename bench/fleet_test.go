@@ -27,7 +27,7 @@ type servePart struct {
 	admin   string
 }
 
-// serveSettings wants the PKI's directory, the endpoint and the spool's mode.
+// serveSettings is a format for the PKI's directory, the endpoint and the spool's mode.
 const serveSettings = `gateway: {listen: "127.0.0.1:0"}
 feedback: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
@@ -72,8 +72,8 @@ fleet: {node: %s, listen: "127.0.0.1:0", certificate: %[3]s/server.pem, key: %[3
 	return &servePart{service, admin.String()}, push.String(), nil
 }
 
-// do knows "accepted": it waits until so many notifications were, since the start; and
-// "linked", until so many nodes are linked to it, itself for one.
+// do knows the orders "accepted", which waits until Count notifications have been accepted
+// since the start, and "linked", until Count nodes are linked, itself included.
 func (p *servePart) do(o order) (answer, error) {
 	var begins string
 	switch o.Do {
@@ -85,7 +85,7 @@ func (p *servePart) do(o order) (answer, error) {
 		return answer{}, errOrder(o)
 	}
 	var failed error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) { // each look costs
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) { // each scrape costs CPU
 		var got float64
 		if got, failed = p.sum(begins, `outcome="accepted"`); failed != nil || got >= float64(o.Count) {
 			return answer{}, failed
@@ -94,7 +94,7 @@ func (p *servePart) do(o order) (answer, error) {
 	return answer{}, fmt.Errorf("not done after %v", patience)
 }
 
-// sum adds up the samples that begin like that and, of notifications, have a label.
+// sum adds up the samples that begin with begins and, if that ends in "{", contain label.
 func (p *servePart) sum(begins, label string) (sum float64, err error) {
 	answer, err := http.Get("http://" + p.admin + "/metrics")
 	if err != nil {
@@ -116,18 +116,18 @@ func (p *servePart) sum(begins, label string) (sum float64, err error) {
 }
 
 func (p *servePart) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // nothing is to be drained
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // there is nothing to drain
 	defer cancel()
 	_ = p.service.Stop(ctx)
 }
 
-// fleetRelay is providers before a node that carries to another.
+// fleetRelay is providers in front of a node that carries to another.
 type fleetRelay struct {
 	*relay
 	owner *child
 }
 
-// round is one whose CPU is that of both nodes.
+// round is a round whose CPU time is that of both nodes.
 func (r *fleetRelay) round(tb testing.TB, count int) round {
 	tb.Helper()
 	entry := r.gateway.ask(order{Do: "usage"}).Usage
@@ -142,7 +142,7 @@ func (r *fleetRelay) round(tb testing.TB, count int) round {
 	return owned
 }
 
-// The names of the ways that a fleet is compared by.
+// The names of the ways that are compared.
 const (
 	viaAlone   = "alone"
 	viaNode    = "node"
@@ -150,7 +150,7 @@ const (
 )
 
 // startFleetWays starts a gateway alone, a node of a fleet that has the app, and two nodes of which one carries to
-// the other, all before one server. The nodes have a PostgreSQL for themselves.
+// the other, all in front of one server. The nodes have a PostgreSQL for themselves.
 func startFleetWays(tb testing.TB, mode string, connections, count int) []*way {
 	tb.Helper()
 	postgres, err := storetest.StartPostgres()
@@ -185,7 +185,7 @@ func startFleetWays(tb testing.TB, mode string, connections, count int) []*way {
 	alone := startRelay(tb, "serve", s, connections)
 	single := startRelay(tb, "serve", node("single", "gw1"), connections)
 	owner := startRelay(tb, "serve", node("pair", "gw1"), 1)
-	owner.send(100) // the app is there
+	owner.send(100) // so that this node has the app
 	entry := startChild(tb, "serve", node("pair", "gw2"))
 	entry.ask(order{Do: "linked", Count: 2})
 	to := setting{PKI: identity, Target: entry.address}
@@ -196,9 +196,9 @@ func startFleetWays(tb testing.TB, mode string, connections, count int) []*way {
 		{name: viaCarried, count: count, round: carried.round}}
 }
 
-// BenchmarkFleet has one op for one round through a gateway alone, through a node that has the app, and through a
-// node that carries to it, in each mode of the spool and in turn. A node's CPU is without PostgreSQL's, that of the
-// carried is both nodes' together.
+// BenchmarkFleet has one op for one round each through a gateway alone, through a node that has the app, and through
+// a node that carries to it, in turn and in each mode of the spool. The CPU time of a node does not include
+// PostgreSQL's; for carried notifications it is that of both nodes together.
 func BenchmarkFleet(b *testing.B) {
 	for _, mode := range []string{"overflow", "always"} {
 		b.Run(mode, func(b *testing.B) {
@@ -231,7 +231,7 @@ func BenchmarkFleet(b *testing.B) {
 	}
 }
 
-// The ways through a fleet deliver all they are given.
+// All ways through a fleet deliver everything that they are given.
 func TestFleetWays(t *testing.T) {
 	for _, w := range startFleetWays(t, "overflow", 2, 500) {
 		if r := w.round(t, w.count); !(r.speed > 0) {

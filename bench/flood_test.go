@@ -7,11 +7,11 @@ import (
 
 const floodConnections = 1000
 
-// BenchmarkFlood tells how long a healthy app's notifications take while 1,000
-// connections write all they can for another app, whose APNs answers nothing. The
-// gateway beside it has the same two apps and no flood; they take turns. One op
-// is a second of each. The flood has come to rest by then: who floods is
-// blocked. How the app fared until then is told apart.
+// BenchmarkFlood measures how long a healthy app's notifications take while 1,000
+// connections write all they can for another app, whose APNs answers nothing. A
+// second gateway has the same two apps and no flood; the two take turns. One op is a
+// second of each. By then the flood has come to rest, because its connections are
+// blocked; how the healthy app fared until then is reported separately.
 func BenchmarkFlood(b *testing.B) {
 	identity := writePKI(b)
 	for _, spool := range []string{"off", "overflow", "always"} {
@@ -20,7 +20,7 @@ func BenchmarkFlood(b *testing.B) {
 			s := setting{PKI: identity, Spool: spool, Other: mute.address}
 			calm, flooded := startLine(b, "gateway", s), startLine(b, "gateway", s)
 			for _, l := range []*line{calm, flooded} {
-				l.pace(lightRate, lightRate) // connections are opened, buffers grow
+				l.pace(lightRate, lightRate) // warm-up: connections are opened, buffers grow
 			}
 			before := flooded.gateway.ask(order{Do: "resident"}).Usage
 			rising := startFlood(b, flooded, identity)
@@ -41,8 +41,8 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
-// startFlood lets 1,000 connections write until nothing more is taken. It
-// returns the p99 of the healthy app in each second until then.
+// startFlood lets 1,000 connections write until the gateway takes no more, and
+// returns the healthy app's p99 in each second until then.
 func startFlood(b *testing.B, l *line, identity string) (rising []float64) {
 	flood := startChild(b, "provider", setting{PKI: identity, Target: l.gateway.address, Anonymous: true})
 	flood.ask(order{Do: "dial", Count: floodConnections})
@@ -52,7 +52,7 @@ func startFlood(b *testing.B, l *line, identity string) (rising []float64) {
 		rising = append(rising, micros(l.pace(lightRate, lightRate).P99))
 		now := flood.ask(order{Do: "written"}).Written
 		if now == written {
-			b.Logf("%d notifications were taken of the flood, in %d s", now, len(rising))
+			b.Logf("%d notifications of the flood were taken, in %d s", now, len(rising))
 			return rising
 		}
 		if written = now; time.Now().After(end) {

@@ -21,8 +21,8 @@ import (
 )
 
 // gatewayPart is what is measured: gateway, bridge and store as serve puts them
-// together, with their default bounds, but as many connections from one address
-// as may come.
+// together, with their default bounds, but without one on the connections from one
+// address.
 type gatewayPart struct {
 	store  *boltstore.Store
 	bridge *bridge.Bridge
@@ -94,12 +94,12 @@ func startGateway(s setting) (part, string, error) {
 	return g, g.server.Addr().String(), nil
 }
 
-// otherApp is the app of the providers without a certificate, if there is a
-// second one.
+// otherApp is the app of the providers without a certificate, if there is a second
+// app.
 const otherApp = "other"
 
-// otherTopic is that of the providers without a certificate, if the app has none
-// configured.
+// otherTopic is the topic of the providers without a certificate, if the app has no
+// topic configured.
 const otherTopic = "com.example.other"
 
 var spoolModes = map[string]bridge.SpoolMode{"": bridge.SpoolOverflow, "off": bridge.SpoolOff,
@@ -116,9 +116,9 @@ func (g *gatewayPart) opener(app, topic string) gateway.Opener {
 	}
 }
 
-// do knows "accepted": it waits until so many notifications were, since the start;
-// "stored", until so many are in logs and queues; "queued", until so many are in
-// queues; "counts", and those of watched.
+// do knows the orders "accepted", which waits until Count notifications have been
+// accepted since the start; "stored", until Count are in logs and queues; "queued",
+// until Count are in queues; "counts"; and those of watched.
 func (g *gatewayPart) do(o order) (answer, error) {
 	switch o.Do {
 	case "accepted":
@@ -140,13 +140,13 @@ func (g *gatewayPart) do(o order) (answer, error) {
 	return answer{}, errOrder(o)
 }
 
-// counts are a gateway's, of its first app.
+// counts are the counts of a gateway's first app.
 type counts struct {
 	Taken, Accepted, GivenUp uint64
 	Waiting                  int
 }
 
-// stored is how many notifications are on disk.
+// stored returns how many notifications are on disk.
 func (g *gatewayPart) stored() (logged, queued int) {
 	for _, n := range g.store.Spool().Stats().Lines {
 		logged, queued = logged+n.Log, queued+n.Queued
@@ -191,10 +191,10 @@ func serverIdentity(dir string) (tls.Certificate, *x509.CertPool, error) {
 	return certificate, roots, nil
 }
 
-// patience is how long a round may take.
+// patience is how long a round may take at most.
 const patience = 10 * time.Minute
 
-// await asks until done says so, and not so often that the asking counts: it has allocations, and is done in the
+// await calls done until it returns true, but not so often that this counts: the calls allocate, and are made in the
 // process that is measured.
 func await(done func() bool) error {
 	tick := time.NewTicker(10 * time.Millisecond)

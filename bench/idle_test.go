@@ -8,19 +8,19 @@ import (
 	"testing"
 )
 
-// idleConnections is how many are open at once.
+// idleConnections is how many connections are open at once.
 const idleConnections = 8000
 
-// idleRate is how many notifications all connections together send a second:
-// what is under way at a time is not what is measured.
+// idleRate is how many notifications all connections together send a second. It is
+// low because what is under way at a time is not to be measured.
 const idleRate = 4000
 
-// BenchmarkIdle tells how much memory a TLS connection costs that has sent a
-// notification and is silent now. One op is the opening of all connections. What
-// crypto/tls keeps depends on whether the provider had a certificate.
+// BenchmarkIdle measures the memory of a TLS connection that has sent a notification
+// and is silent now. One op opens all connections. What crypto/tls keeps depends on
+// whether the provider had a certificate.
 func BenchmarkIdle(b *testing.B) {
 	if _, err := os.Stat("/proc/self/statm"); errors.Is(err, fs.ErrNotExist) {
-		b.Skip("there is no /proc that tells how much memory a process has")
+		b.Skip("there is no /proc to read a process's memory from")
 	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Max < idleConnections+500 {
@@ -47,7 +47,7 @@ func measureIdle(b *testing.B, part string, s setting) float64 {
 		s := s
 		s.Target = startChild(b, "apns", s).address
 		r := startRelay(b, part, s, 100)
-		r.pace(2000, idleRate) // what the gateway needs once is there
+		r.pace(2000, idleRate) // warm-up
 		before := r.gateway.ask(order{Do: "resident"}).Usage
 		r.providers.ask(order{Do: "dial", Count: idleConnections})
 		r.pace(idleConnections+100, idleRate)

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// BenchmarkLatency tells how long notifications take from the provider's write
-// to their arrival at APNs, at half of what a gateway can carry and at next to
-// nothing, from ten connections. One op is a second. The server in Go costs less
-// than nginx, so that the gateway is what limits the speed.
+// BenchmarkLatency measures how long notifications take from the provider's write to
+// their arrival at APNs, at half of what a gateway can carry and at next to nothing,
+// from ten connections. One op is a second. The server is the one in Go, which costs
+// less than nginx, so that the gateway limits the speed.
 func BenchmarkLatency(b *testing.B) {
 	identity := writePKI(b)
 	var slow int // what the listener can carry
@@ -32,15 +32,15 @@ func BenchmarkLatency(b *testing.B) {
 			b.Skip("the listener was not measured")
 		}
 		l := startLine(b, "gateway", setting{PKI: identity})
-		l.capacity() // as before, so that as many connections are open
+		l.capacity() // only so that as many connections are open as before
 		l.measure(b, slow/2)
 	})
 }
 
-// lightRate is notifications a second that leave every processor idle.
+// lightRate is a number of notifications a second that leaves every processor mostly idle.
 const lightRate = 5000
 
-// line is a relay and the server behind it that knows when a notification
+// line is a relay and the server behind it, which notes when a notification
 // arrived.
 type line struct {
 	*relay
@@ -54,7 +54,7 @@ func startLine(tb testing.TB, part string, s setting) *line {
 	return &line{apns: apns, relay: startRelay(tb, part, s, 10)}
 }
 
-// capacity is what the line carries at most.
+// capacity measures how much the line can carry.
 func (l *line) capacity() round {
 	var all []round
 	l.send(50_000)
@@ -77,7 +77,7 @@ func (l *line) measure(b *testing.B, rate int) {
 	for b.Loop() {
 		d := l.pace(rate, rate)
 		if d.Count != rate {
-			b.Fatalf("%d of %d arrived", d.Count, rate)
+			b.Fatalf("%d of %d notifications arrived", d.Count, rate)
 		}
 		p50, p99, most = append(p50, micros(d.P50)), append(p99, micros(d.P99)), max(most, d.Most)
 	}

@@ -22,11 +22,11 @@ import (
 	"apnsbridge/binproto"
 )
 
-// pushes is how many notifications a gateway of apns2's has under way at once,
-// each in a goroutine. From 64 to 900 it makes no difference that can be seen.
+// pushes is how many notifications a gateway made of apns2 has under way at once,
+// each in a goroutine. From 64 to 900 there is no visible difference.
 const pushes = 256
 
-// pusher is apns2 as it comes, and what it has done.
+// pusher is apns2 with its defaults, and counts of what it has done.
 type pusher struct {
 	client   *apns2.Client
 	accepted atomic.Int64
@@ -63,7 +63,7 @@ func (p *pusher) push(n *binproto.Notification) {
 	p.accepted.Add(1)
 }
 
-// do knows "accepted", as the gateway does.
+// do knows the order "accepted", as the gateway does.
 func (p *pusher) do(o order) (answer, error) {
 	if o.Do != "accepted" {
 		return answer{}, errOrder(o)
@@ -89,7 +89,7 @@ func startPusher(s setting) (part, string, error) {
 	return &pusherPart{pusher: p}, "", err
 }
 
-// do knows "push", too: so many notifications, from here.
+// do also knows "push": Count notifications from this process.
 func (p *pusherPart) do(o order) (answer, error) {
 	if o.Do != "push" {
 		return p.pusher.do(o)
@@ -114,8 +114,8 @@ func (p *pusherPart) do(o order) (answer, error) {
 	return answer{}, nil
 }
 
-// listenerPart is what one would write first: a goroutine for each connection
-// reads frames, and apns2 pushes them.
+// listenerPart is the gateway that one would write first: a goroutine for each
+// connection reads frames, and apns2 pushes them.
 type listenerPart struct {
 	*pusher
 	listener net.Listener
@@ -156,7 +156,7 @@ func startListener(s setting) (part, string, error) {
 	return l, l.listener.Addr().String(), nil
 }
 
-// serve reads enhanced frames, the only ones that are measured.
+// serve reads enhanced frames; no others are measured.
 func (l *listenerPart) serve(c net.Conn) error {
 	r := bufio.NewReader(c)
 	for {
@@ -183,7 +183,7 @@ func (l *listenerPart) serve(c net.Conn) error {
 	}
 }
 
-// readItem reads bytes that their length stands before.
+// readItem reads bytes that are preceded by their length.
 func readItem(r *bufio.Reader) ([]byte, error) {
 	var size [2]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
@@ -194,7 +194,7 @@ func readItem(r *bufio.Reader) ([]byte, error) {
 	return item, err
 }
 
-// close is called when the providers are gone, and with them all goroutines.
+// close is called when the providers have gone, so that all goroutines end.
 func (l *listenerPart) close() {
 	l.listener.Close()
 	l.running.Wait()

@@ -10,9 +10,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// What is measured runs in processes of its own, so that its CPU time, its
-// allocations, its memory and its descriptors are its own. They are this test
-// binary again, with the name of the part to play in its environment.
+// What is measured runs in separate processes, so that CPU time, allocations, memory
+// and descriptors can be told apart. They run this test binary again, with the name
+// of the part to play in this environment variable.
 const partVariable = "APNSBRIDGE_BENCH_PART"
 
 func TestMain(m *testing.M) {
@@ -29,41 +29,41 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
 }
 
-// setting is what a child is told first.
+// setting is the first thing that a child is told.
 type setting struct {
 	PKI         string // a directory that devpki has written
-	Target      string // host:port to speak to
+	Target      string // host:port to connect to
 	Anonymous   bool   // a provider has no certificate
 	Spool       string // a gateway's spool.mode; overflow if empty
-	Apps        int    // further ones of a gateway, without traffic
-	Other       string // host:port of the APNs of a gateway's second app: whose providers have no certificate
+	Apps        int    // of a gateway: further apps without traffic
+	Other       string // of a gateway: host:port of the APNs of a second app, whose providers have no certificate
 	Mute        bool   // APNs answers no request
-	Certificate string // PEM file of certificate and key, in place of PKI's server's
+	Certificate string // PEM file of certificate and key, in place of those of PKI's server
 	Calm        bool   // APNs accepts notifications in any mood
-	Dir         string // for files of its own; a new one if empty
+	Dir         string // for the child's own files; a new one if empty
 	Spooled     int64  // bytes a gateway's spool may take; 0: the default
-	Topics      bool   // the gateway's app has none configured: providers without a certificate have otherTopic
+	Topics      bool   // the gateway's app has no topic configured: providers without a certificate use otherTopic
 	Profile     string // file for a CPU profile; none if empty
 	Program     string // the test binary that plays the part; this one if empty
-	Postgres    string // URL of a node's; empty: the gateway is alone
+	Postgres    string // URL of a node's PostgreSQL; empty: the gateway is alone
 	Node        string // name of a node
-	FleetPKI    string // directory of the nodes' own
+	FleetPKI    string // directory of the nodes' PKI
 }
 
-// order is what a child is to do.
+// order tells a child what to do.
 type order struct {
 	Do    string // the name of one of the orders of its part
 	Count int    // notifications or connections
 	Rate  int    // notifications a second
-	Mood  mood   // of APNs, at these notifications
-	One   bool   // they are to one device
+	Mood  mood   // of APNs, for these notifications
+	One   bool   // they all go to one device
 }
 
-// answer is what came of an order.
+// answer is the result of an order.
 type answer struct {
 	Error string
 
-	Address  string // it listens on; of the first answer
+	Address  string // that it listens on; in the first answer only
 	Usage    usage
 	Delays   delays
 	Upstream int   // connections to APNs
@@ -78,8 +78,8 @@ type part interface {
 	close()
 }
 
-// parts are made when their setting has come. The address is where they listen,
-// if they do.
+// parts make a part from its setting. The address is the one that it listens on, if
+// any.
 var parts = map[string]func(setting) (p part, address string, err error){
 	"apns":     startAPNs,
 	"gateway":  startGateway,
@@ -121,7 +121,7 @@ func playPart(name string) error {
 		}
 		var o order
 		if in.Decode(&o) != nil {
-			return nil // whoever gave orders is gone
+			return nil // the parent has gone
 		}
 		switch o.Do {
 		case "usage":

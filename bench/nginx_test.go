@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// find gives the path of a program, or "".
+// find returns the path of a program, or "".
 func find(program string) string {
 	for _, name := range []string{program, "/usr/sbin/" + program} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -96,8 +96,8 @@ func newH2load(tb testing.TB, program, address string) *h2load {
 
 var h2loadSpeed = regexp.MustCompile(`finished in [^,]+, ([0-9.]+) req/s`)
 
-// round sends the same request count times. The headers are those of the
-// gateway, but h2load has a single path and apns-id.
+// round sends the same request count times. The headers are those of the gateway,
+// except that h2load always sends the same path and apns-id.
 func (h *h2load) round(tb testing.TB, count int) round {
 	tb.Helper()
 	cmd := exec.Command(h.program, "-n", strconv.Itoa(count), "-c", strconv.Itoa(h.connections), "-m", "1000",

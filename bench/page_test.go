@@ -10,7 +10,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
-// busyFacts are those of a gateway that so many apps have kept busy for a day.
+// busyFacts returns the facts of a gateway that the given number of apps have kept busy for a day.
 func busyFacts(apps int) *page.Facts {
 	f := &page.Facts{Ready: true, State: "ready", Now: time.Unix(1_800_000_000, 0)}
 	for i := range 360 {
@@ -36,14 +36,14 @@ func busyFacts(apps int) *page.Facts {
 	return f
 }
 
-// drawOnce gives the size of the page.
+// drawOnce draws the page and returns its size.
 func drawOnce(f *page.Facts) int {
 	w := &reader{header: make(http.Header)}
 	page.WriteOverview(w, f, nil)
 	return w.size
 }
 
-// BenchmarkPage is one drawing of the operator's page of a gateway with so many busy apps.
+// BenchmarkPage draws the operator's page of a gateway with many busy apps, once an op.
 func BenchmarkPage(b *testing.B) {
 	for _, apps := range []int{1, 100, 500} {
 		b.Run(fmt.Sprintf("apps=%d", apps), func(b *testing.B) {

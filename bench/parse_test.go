@@ -7,10 +7,10 @@ import (
 	"apnsbridge/binproto"
 )
 
-// frameSize is what a usual notification has on the wire, in bytes.
+// frameSize is the size of a typical notification on the wire, in bytes.
 const frameSize = 250
 
-// notification is one whose frame of the given command has frameSize bytes.
+// notification returns one whose frame, with the given command, has frameSize bytes.
 func notification(command binproto.Command) *binproto.Notification {
 	n := &binproto.Notification{
 		Command: command, Token: bytes.Repeat([]byte{0xab}, 32), Identifier: 7, HasIdentifier: true,

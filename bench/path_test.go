@@ -8,9 +8,9 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// The whole path of a notification in this process: a provider's TLS socket,
-// gateway, bridge, HTTP/2, and the simulator's answer. All of them share the
-// figure, and a profile shows them all.
+// BenchmarkPath runs the whole path of a notification in this process: a provider's
+// TLS socket, gateway, bridge, HTTP/2, and the simulator's answer. The figure
+// includes all of them, and a profile shows them all.
 func BenchmarkPath(b *testing.B) {
 	for _, connections := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {

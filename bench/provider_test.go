@@ -15,8 +15,8 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// providers is many providers in one process, with the same certificate. What
-// the gateway says is not read: it has nothing to say.
+// providers is many providers in one process, with the same certificate. They do not
+// read, because the gateway has nothing to say to them.
 type providers struct {
 	target string
 	tls    *tls.Config
@@ -34,8 +34,8 @@ func startProvider(s setting) (part, string, error) {
 	}
 	p := &providers{target: s.Target, tls: &tls.Config{
 		RootCAs: roots,
-		// No old library knows the post-quantum exchange, whose hello is three
-		// times as long and stays in crypto/tls's buffers.
+		// No old library knows the post-quantum key exchange, with which the hello is
+		// three times as long and stays in crypto/tls's buffers.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256},
 	}}
 	if !s.Anonymous {
@@ -48,9 +48,10 @@ func startProvider(s setting) (part, string, error) {
 	return p, "", nil
 }
 
-// do knows "dial", Count more connections; "send", Count notifications as fast
-// as they are taken; "pace", Count of them at a rate; "mood", Count of them in a mood; "flood", which writes as
-// many as are taken until the end; and "written", how many these are.
+// do knows the orders "dial", for Count more connections; "send", for Count
+// notifications as fast as they are taken; "pace", for Count of them at a rate;
+// "mood", for Count of them in a mood; "flood", which writes as many as are taken
+// until the end; and "written", for how many these are.
 func (p *providers) do(o order) (answer, error) {
 	switch o.Do {
 	case "dial":
@@ -72,13 +73,13 @@ func (p *providers) do(o order) (answer, error) {
 
 func (p *providers) close() {
 	for _, c := range p.conns {
-		c.TCP.SetLinger(0) // a flood may be stuck
+		c.TCP.SetLinger(0) // or Close might wait for a flood that is blocked
 		c.TCP.Close()
 	}
 	p.flooding.Wait()
 }
 
-// dial opens 16 connections at a time.
+// dial opens count connections, 16 at a time.
 func (p *providers) dial(count int) error {
 	first := len(p.conns)
 	p.conns = append(p.conns, make([]*provider.Conn, count)...)
@@ -105,7 +106,7 @@ func (p *providers) dial(count int) error {
 // batch is how many notifications a provider writes at once: about a TLS record.
 const batch = 64
 
-// send writes count notifications, each connection its part, all at the same time.
+// send writes count notifications, on all connections at the same time, each its part.
 func (p *providers) send(count int) error {
 	errs := make(chan error, len(p.conns))
 	from := p.sent
@@ -130,10 +131,10 @@ func (p *providers) inMood(o order) error {
 	p.sent += o.Count
 	moody := func(n *binproto.Notification, i uint32) {
 		if number(n, i); o.One {
-			number(n, uint32(from)) // the device
+			number(n, uint32(from)) // sets the device
 			n.Identifier = i
 		}
-		// Other devices than those of the providers in other processes.
+		// So that providers in other processes have other devices.
 		copy(n.Token[16:], o.Mood)
 		copy(n.Payload[stampAt:], fmt.Sprintf("%-4s%015d", o.Mood, i))
 	}
@@ -150,10 +151,10 @@ func (p *providers) inMood(o order) error {
 	return failed
 }
 
-// flood has each connection write until it ends.
+// flood makes each connection write until it ends.
 func (p *providers) flood() {
 	for i, c := range p.conns {
-		c.TCP.SetWriteBuffer(64 << 10) // elsewhere it is memory of another machine
+		c.TCP.SetWriteBuffer(64 << 10) // small, since it would normally be another machine's memory
 		p.flooding.Go(func() {
 			for n := i; write(c, n*batch, (n+1)*batch, number) == nil; n += len(p.conns) {
 				p.written.Add(batch)
@@ -162,16 +163,16 @@ func (p *providers) flood() {
 	}
 }
 
-// paceTick is how often a paced provider writes, and late how much later than it
-// was due a notification is counted from when it was: the gateway did not take
-// those before.
+// paceTick is how often a paced provider writes. A notification that is written more
+// than late after it was due is timed from when it was due, because the gateway did
+// not take the ones before it in time.
 const (
 	paceTick = time.Millisecond
 	late     = 3 * paceTick
 )
 
-// pace writes count notifications, rate a second, on all connections in turn,
-// each with the time in it.
+// pace writes count notifications, rate a second, on all connections in turn, with
+// the time in each.
 func (p *providers) pace(count, rate int) error {
 	tick := time.NewTicker(paceTick)
 	defer tick.Stop()
@@ -217,22 +218,22 @@ func write(c *provider.Conn, first, end int, finish func(*binproto.Notification,
 	return nil
 }
 
-// The time stands at the beginning of the alert's text: nanoseconds since 1970,
-// in 19 digits. A sample has none.
+// The time is at the beginning of the alert's text, in nanoseconds since 1970 with 19
+// digits. A sample has no time.
 const (
 	stampAt   = len(`{"aps":{"alert":"`)
 	stampSize = 19
 )
 
-// sample is an enhanced notification whose frame has 250 bytes.
+// sample returns an enhanced notification whose frame has 250 bytes.
 func sample() *binproto.Notification {
 	n := notification(binproto.Enhanced)
 	n.Expiry = uint32(time.Now().Add(time.Hour).Unix())
 	return n
 }
 
-// number makes n the i-th of all, to a device of its own. How its token begins
-// is the same for all: the simulator refuses some.
+// number makes n the notification with number i, for a device of its own. All tokens
+// begin alike, because the simulator refuses some beginnings.
 func number(n *binproto.Notification, i uint32) {
 	n.Identifier = i
 	binary.BigEndian.PutUint64(n.Token[8:], uint64(i)*0x9e3779b97f4a7c15)

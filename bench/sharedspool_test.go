@@ -13,8 +13,8 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// sharedSpool is the spool of an app that this node has in a PostgreSQL of its own, and a
-// connection to that.
+// sharedSpool starts a PostgreSQL and returns the spool of a node that has an app there, and
+// a connection to the server.
 func sharedSpool(t testing.TB, settings ...string) (*pgstore.Spool, *pgx.Conn) {
 	t.Helper()
 	server, err := storetest.StartPostgres(settings...)
@@ -49,8 +49,8 @@ func sharedSpool(t testing.TB, settings ...string) (*pgstore.Spool, *pgx.Conn) {
 	return s.Spool(), conn
 }
 
-// BenchmarkSharedSpoolThrough is BenchmarkSpoolThrough with PostgreSQL, by so many Puts
-// one after the other; its CPU is without the server's.
+// BenchmarkSharedSpoolThrough is BenchmarkSpoolThrough with PostgreSQL, one Put after
+// another; its CPU time does not include the server's.
 func BenchmarkSharedSpoolThrough(b *testing.B) {
 	for _, batch := range []int{1, 64, 256, 1024} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
@@ -75,9 +75,9 @@ func BenchmarkSharedSpoolThrough(b *testing.B) {
 	}
 }
 
-// What goes through the shared spool leaves nothing behind: its tables have the size that
-// they soon had, however much comes. -long has ten million go through, and fails if they
-// are larger than at half of it.
+// What goes through the shared spool leaves nothing behind: its tables soon have a size
+// beyond which they do not grow, however much comes. With -long ten million notifications go
+// through, and the test fails if the tables are larger at the end than at half time.
 func TestSharedSpoolDoesNotBloat(t *testing.T) {
 	const batch = 1000
 	count := 100_000
@@ -120,7 +120,7 @@ func TestSharedSpoolDoesNotBloat(t *testing.T) {
 	t.Logf("%d of 300 bytes in %v; the table has had %d MiB at most, %d MiB in the first half", count,
 		time.Since(began).Round(time.Second), most>>20, half>>20)
 	if rows != 0 {
-		t.Errorf("%d rows are left when all is done", rows)
+		t.Errorf("%d rows are left when all notifications are done", rows)
 	}
 	if *long && most > half+half/4 {
 		t.Errorf("the table has grown from %d to %d bytes", half, most)

@@ -11,29 +11,29 @@ import (
 	"apnsbridge/binproto"
 )
 
-// round is what one round of notifications showed of a way to APNs.
+// round has the measurements of one round of notifications.
 type round struct {
 	speed  float64 // notifications a second, from the provider's first write to the last answer
-	cpu    float64 // µs a notification, of the process that is measured
-	allocs float64 // a notification, of that process; NaN if it is not known
+	cpu    float64 // µs per notification, of the process that is measured
+	allocs float64 // per notification, of that process; NaN if unknown
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// way is one way for notifications to come to APNs.
+// way is one way for notifications to get to APNs.
 type way struct {
 	name  string
-	count int // notifications a round: about a second
+	count int // notifications a round, which takes about a second
 	round func(tb testing.TB, count int) round
 
 	rounds []round
 }
 
-// relay is a gateway with the providers before it, each in a process.
+// relay is a gateway in one process, with providers in front of it in another.
 type relay struct {
 	gateway, providers *child
-	sent               int // to the gateway, all of it settled
-	upstream           int // connections to APNs it had then
+	sent               int // notifications sent to the gateway, all of which have their answers
+	upstream           int // connections to APNs that the gateway had then
 }
 
 func startRelay(tb testing.TB, part string, s setting, connections int) *relay {
@@ -69,7 +69,7 @@ func (r *relay) round(tb testing.TB, count int) round {
 	return measure(r.gateway, count, func() { r.send(count) })
 }
 
-// measure tells what c used while f had it deliver count notifications.
+// measure measures what c uses while f makes it deliver count notifications.
 func measure(c *child, count int, f func()) round {
 	c.tb.Helper()
 	before := c.ask(order{Do: "usage"}).Usage
@@ -83,14 +83,14 @@ func measure(c *child, count int, f func()) round {
 
 // The names of the ways.
 const (
-	viaListener = "listener+apns2" // what one would write first
+	viaListener = "listener+apns2" // what one would write first, see listenerPart
 	viaApns2    = "apns2"          // alone, without providers
 	viaGateway  = "gateway"
-	viaDurable  = "gateway-always" // spool.mode always: nothing is forwarded that is not on disk
+	viaDurable  = "gateway-always" // with spool.mode always: nothing is forwarded before it is on disk
 	viaH2load   = "h2load"         // alone, without providers
 )
 
-// startWays starts all ways that this machine has the programs for, before the
+// startWays starts all ways that this machine has the programs for, in front of the
 // same server. The slow ones get fewer notifications.
 func startWays(tb testing.TB, connections, fast, slow int) []*way {
 	tb.Helper()
@@ -100,7 +100,7 @@ func startWays(tb testing.TB, connections, fast, slow int) []*way {
 	if nginx != "" {
 		apns = startNginx(tb, nginx, identity)
 	} else {
-		tb.Log("nginx is not installed: a server in Go answers, which says less about ratios")
+		tb.Log("nginx is not installed: a server in Go answers instead, with which the ratios mean less")
 		apns = startChild(tb, "apns", setting{PKI: identity}).address
 	}
 	listener := startRelay(tb, "listener", setting{PKI: identity, Target: apns}, connections)
@@ -128,9 +128,9 @@ func startWays(tb testing.TB, connections, fast, slow int) []*way {
 	}})
 }
 
-// BenchmarkSideBySide has one op for one round of each way in turn, all before
-// the same server. Its figures are medians of the rounds, its ratios medians of
-// the ratios within one round, so that what else the machine does tells less.
+// BenchmarkSideBySide has one op for one round of each way in turn, all in front of
+// the same server. Its figures are medians of the rounds, its ratios medians of the
+// ratios within one round, so that whatever else the machine does matters less.
 func BenchmarkSideBySide(b *testing.B) {
 	for _, connections := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
@@ -139,7 +139,7 @@ func BenchmarkSideBySide(b *testing.B) {
 				fast, slow = 5*fast, 5*slow
 			}
 			ways := startWays(b, connections, fast, slow)
-			for _, w := range ways { // connections are opened, buffers grow
+			for _, w := range ways { // warm-up: connections are opened, buffers grow
 				w.round(b, w.count)
 			}
 			for b.Loop() {
@@ -195,7 +195,7 @@ func (w *way) median(of func(round) float64) float64 {
 	return median(all)
 }
 
-// ratio is that of w to other.
+// ratio returns the median of w's ratios to other, round by round.
 func (w *way) ratio(other *way, of func(round) float64) float64 {
 	var all []float64
 	for i, r := range w.rounds {
@@ -210,7 +210,7 @@ func median(all []float64) float64 {
 	return (all[(n-1)/2] + all[n/2]) / 2
 }
 
-// parseTime is how long it takes to parse the frame that is measured, in µs.
+// parseTime measures how long it takes to parse the frame that is used, in µs.
 func parseTime() float64 {
 	frame, parser := sample().Append(nil), binproto.DefaultParser()
 	var n binproto.Notification
@@ -224,7 +224,7 @@ func parseTime() float64 {
 	return micros(time.Since(start)) / times
 }
 
-// The ways that are compared deliver all they are given.
+// All ways that are compared deliver everything that they are given.
 func TestWays(t *testing.T) {
 	for _, w := range startWays(t, 3, 500, 500) {
 		for range 2 {

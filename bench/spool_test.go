@@ -15,15 +15,15 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// linesIn is the line that most of what waits is in.
+// linesIn is the line in which most notifications wait.
 var linesIn = store.Line{App: app, Environment: "production"}
 
 const (
 	lineToken = 32
-	lineBody  = 300 - lineToken // bytes, for records of 300
+	lineBody  = 300 - lineToken // bytes, so that a record has 300
 )
 
-// spoolBatch are n notifications of 300 bytes for devices of their own.
+// spoolBatch returns n notifications of 300 bytes, each for another device.
 func spoolBatch(l store.Line, from, n int) store.SpoolBatch {
 	batch := store.SpoolBatch{Line: l, Records: make([]store.SpoolRecord, n)}
 	for i, d := range dead(from, n) {
@@ -32,7 +32,7 @@ func spoolBatch(l store.Line, from, n int) store.SpoolBatch {
 	return batch
 }
 
-// again makes new records of a batch.
+// again turns the records of a batch into new ones.
 func again(b store.SpoolBatch) {
 	for i := range b.Records {
 		b.Records[i].ID = 0
@@ -56,7 +56,7 @@ func openTestSpool(b *testing.B, dir string) *boltstore.Spool {
 	return s
 }
 
-// fillLines has n records wait in a log.
+// fillLines puts n records into a log, where they wait.
 func fillLines(b *testing.B, s *boltstore.Spool, n int) {
 	b.Helper()
 	for from := 0; from < n; from += 1000 {
@@ -68,7 +68,7 @@ func fillLines(b *testing.B, s *boltstore.Spool, n int) {
 	}
 }
 
-// perRecord reports what a benchmark has used for n records.
+// perRecord reports what a benchmark has used for each of n records.
 func perRecord(b *testing.B, before usage, n int) {
 	used := presentUsage().since(before)
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "records/s")
@@ -76,8 +76,8 @@ func perRecord(b *testing.B, before usage, n int) {
 	b.ReportMetric(float64(used.Mallocs)/float64(n), "allocs/record")
 }
 
-// BenchmarkSpoolAppend puts notifications of 300 bytes into logs, of so many lines in
-// a commit, and returns them, as of one that is away.
+// BenchmarkSpoolAppend puts notifications of 300 bytes into the logs of one or more lines
+// in a commit and returns them, as for an APNs that cannot be reached.
 func BenchmarkSpoolAppend(b *testing.B) {
 	for _, c := range []struct{ batch, lines int }{{1, 1}, {64, 1}, {1024, 1}, {1024, 100}} {
 		b.Run(fmt.Sprintf("batch=%d/lines=%d", c.batch, c.lines), func(b *testing.B) {
@@ -112,8 +112,8 @@ func BenchmarkSpoolAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkSpoolThrough puts notifications and ends those of the Put before while the
-// next one is at work: what always does.
+// BenchmarkSpoolThrough puts notifications, and ends those of the previous Put during the
+// next one, which is what spool.mode always does.
 func BenchmarkSpoolThrough(b *testing.B) {
 	for _, batch := range []int{1, 64, 256, 1024} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
@@ -165,7 +165,7 @@ func BenchmarkSpoolDone(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch.Records)), "ns/record")
 }
 
-// BenchmarkSpoolDrain takes what waits and ends it.
+// BenchmarkSpoolDrain takes all waiting notifications and ends them.
 func BenchmarkSpoolDrain(b *testing.B) {
 	for _, n := range sizes() {
 		b.Run(fmt.Sprintf("waiting=%d", n), func(b *testing.B) {
@@ -200,8 +200,8 @@ func BenchmarkSpoolDrain(b *testing.B) {
 	}
 }
 
-// BenchmarkSpoolMove moves what was taken to the queues of devices of their own, lists
-// these, reads the first of some, and opens the spool again.
+// BenchmarkSpoolMove moves notifications to their devices' queues, lists the devices,
+// reads the beginning of some queues, and opens the spool again.
 func BenchmarkSpoolMove(b *testing.B) {
 	const n = 100_000
 	var moving, listing, reading, opening time.Duration
@@ -270,7 +270,7 @@ func BenchmarkSpoolMove(b *testing.B) {
 	b.ReportMetric(float64(reading.Nanoseconds())/float64(b.N*10_000), "ns/takeOf")
 }
 
-// BenchmarkSpoolSample asks for one from the beginning of a log.
+// BenchmarkSpoolSample asks for one notification from the beginning of a log.
 func BenchmarkSpoolSample(b *testing.B) {
 	s := openTestSpool(b, b.TempDir())
 	defer s.Close()
@@ -284,14 +284,15 @@ func BenchmarkSpoolSample(b *testing.B) {
 	}
 }
 
-// linesVariable names the directory in which a child of this process fills a spool,
-// and waits to be killed.
+// linesVariable is the environment variable with the directory in which a child of this
+// process fills a spool, after which it waits to be killed.
 const (
 	linesVariable = "APNSBRIDGE_BENCH_LINES"
 	linesCount    = "APNSBRIDGE_BENCH_LINES_COUNT"
 )
 
-// BenchmarkSpoolOpen opens a spool with so many waiting, whose process was killed.
+// BenchmarkSpoolOpen opens a spool in which many notifications wait and whose process was
+// killed.
 func BenchmarkSpoolOpen(b *testing.B) {
 	if dir := os.Getenv(linesVariable); dir != "" {
 		n, err := strconv.Atoi(os.Getenv(linesCount))
@@ -314,7 +315,7 @@ func BenchmarkSpoolOpen(b *testing.B) {
 			for b.Loop() {
 				s := openTestSpool(b, dir)
 				if got := s.Waiting(linesIn); got != n {
-					b.Fatalf("got %d that wait, want %d", got, n)
+					b.Fatalf("got %d waiting, want %d", got, n)
 				}
 				b.StopTimer()
 				_, err := s.Take(ctx, linesIn, 500, 1<<20)
@@ -332,7 +333,7 @@ func BenchmarkSpoolOpen(b *testing.B) {
 	}
 }
 
-// killFilled has a child fill a spool, and kills it.
+// killFilled starts a child that fills a spool, and kills it.
 func killFilled(b *testing.B, dir string, n int) {
 	b.Helper()
 	within, cancel := context.WithTimeout(ctx, 10*time.Minute)
@@ -351,16 +352,16 @@ func killFilled(b *testing.B, dir string, n int) {
 	for buf := make([]byte, 4096); !strings.Contains(said, "\nfilled\n"); {
 		n, err := out.Read(buf)
 		if said += string(buf[:n]); err != nil {
-			b.Fatalf("the child said %q, error %v", said, err)
+			b.Fatalf("the child said %q and then failed: %v", said, err)
 		}
 	}
 	child.Process.Kill()
 	child.Wait()
 }
 
-// anonymousMemory is how many bytes of the process are in memory and of no file.
+// anonymousMemory returns how many bytes of anonymous memory the process has.
 func anonymousMemory() (int, error) {
-	if _, err := resident(); err != nil { // which gives garbage back
+	if _, err := resident(); err != nil { // which returns garbage to the system
 		return 0, err
 	}
 	return presentAnonymous()

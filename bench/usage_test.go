@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// usage is what a process has used so far.
+// usage is the resources that a process has used so far.
 type usage struct {
 	CPU      time.Duration // in user and system mode, by all threads
 	Mallocs  uint64
 	Resident int // bytes of memory
 }
 
-// since is what was used between before and u.
+// since returns what was used between before and u.
 func (u usage) since(before usage) usage {
 	return usage{CPU: u.CPU - before.CPU, Mallocs: u.Mallocs - before.Mallocs, Resident: u.Resident - before.Resident}
 }
@@ -25,18 +25,18 @@ func (u usage) since(before usage) usage {
 func presentUsage() usage {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		panic(err) // it has no reason to fail
+		panic(err) // it cannot fail with these arguments
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Mallocs: m.Mallocs}
 }
 
-// resident is how many bytes of the process are in memory when the garbage of
-// what went before has been given back.
+// resident returns how many bytes of the process are in memory after garbage has been
+// returned to the system.
 func resident() (int, error) {
 	debug.FreeOSMemory()
-	debug.FreeOSMemory() // a sync.Pool outlives the first
+	debug.FreeOSMemory() // again: what is in a sync.Pool survives one collection
 	statm, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0, err
@@ -48,8 +48,8 @@ func resident() (int, error) {
 	return pages * os.Getpagesize(), nil
 }
 
-// mostAnonymous is the most bytes of the process that were in memory and of no file,
-// in so many milliseconds.
+// mostAnonymous returns the peak of the process's anonymous memory in bytes during the
+// given milliseconds.
 func mostAnonymous(milliseconds int) (most int, err error) {
 	for i := 0; i <= milliseconds && err == nil; i += 10 {
 		var n int

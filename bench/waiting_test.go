@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// steadyRate is notifications a second to devices with which nothing is wrong.
+// steadyRate is how many notifications a second go to healthy devices.
 const steadyRate = 2000
 
-// steady is what notifications to devices with which nothing is wrong go through,
-// while others wait.
+// steady is a line for notifications to healthy devices, while notifications to others
+// wait.
 type steady struct {
 	*line
-	trouble *child // providers of the others
+	trouble *child // providers of the notifications that wait
 	refused *child // the same, with a topic that APNs refuses
 }
 
@@ -32,8 +32,8 @@ func startSteady(b *testing.B, s setting) *steady {
 	return l
 }
 
-// second lets a second of notifications pass, and tells how old they were when they
-// came to APNs, from when they were due.
+// second sends notifications for a second, and returns how long after they were due
+// they came to APNs.
 func (l *steady) second() delays {
 	l.apns.tb.Helper()
 	l.providers.ask(order{Do: "pace", Count: steadyRate, Rate: steadyRate})
@@ -42,16 +42,16 @@ func (l *steady) second() delays {
 
 func (l *steady) counts() counts { return l.gateway.ask(order{Do: "counts"}).Counts }
 
-// anonymous is the gateway's memory, in MiB.
+// anonymous returns the gateway's anonymous memory, in MiB.
 func (l *steady) anonymous() float64 {
 	return float64(l.gateway.ask(order{Do: "anonymous"}).Usage.Resident) / (1 << 20)
 }
 
-// compared is what seconds with trouble and without showed.
+// compared has the measurements of seconds with trouble and without.
 type compared struct {
 	calm, busy, ratios []float64
-	most               time.Duration // with
-	memory             []float64     // with
+	most               time.Duration // with trouble
+	memory             []float64     // with trouble
 }
 
 func (c *compared) second(calm, busy *steady) {
@@ -73,11 +73,11 @@ func (c *compared) report(b *testing.B) {
 	b.ReportMetric(last, "last-MiB")
 }
 
-// BenchmarkOneDevice tells how long notifications take while others of their app wait
-// for themselves: 100,000 behind a device that APNs throttles, 1,000 behind one whose
-// pushes always fail, 50 to devices of their own that always fail, one each 10 ms, and 1,000
-// of a topic that APNs refuses. The gateway beside it has none of them; they take turns. One op is
-// a second of each.
+// BenchmarkOneDevice measures how long notifications take while others of their app wait
+// because of their own device or topic: 100,000 for a device that APNs throttles, 1,000 for
+// one whose pushes always fail, 50 for one failing device each, sent every 10 ms, and 1,000
+// for a topic that APNs refuses. A second gateway has none of those; the two take turns. One
+// op is a second of each.
 func BenchmarkOneDevice(b *testing.B) {
 	for _, spool := range []string{"off", "overflow", "always"} {
 		b.Run("spool="+spool, func(b *testing.B) {
@@ -110,11 +110,11 @@ func BenchmarkOneDevice(b *testing.B) {
 	}
 }
 
-// BenchmarkManyDevices tells how long notifications take while 100,000 devices of
-// their app, or with -long 1,000,000, are answered 429 once, from the time at which the
-// first of them come. Then as many come that are answered so each time, and when a
-// quarter of them waits the gateway is killed, and another begins: restart-ms is from
-// its start to its first delivery.
+// BenchmarkManyDevices measures how long notifications take while APNs answers 429, once
+// each, for 100,000 devices of their app (with -long 1,000,000), beginning when the first of
+// those arrive. Then as many come for which it answers 429 every time. When a quarter of
+// them wait, the gateway is killed and another is started: restart-ms is the time from its
+// start to its first delivery.
 func BenchmarkManyDevices(b *testing.B) {
 	n := 100_000
 	if *long {
@@ -140,7 +140,7 @@ func BenchmarkManyDevices(b *testing.B) {
 			<-done
 			c.report(b)
 			b.ReportMetric(float64(most), "waiting-most")
-			busy.trouble.tell(order{Do: "mood", Mood: throttles, Count: n}) // and never hears that it was done
+			busy.trouble.tell(order{Do: "mood", Mood: throttles, Count: n}) // without waiting for the answer
 			busy.gateway.ask(order{Do: "queued", Count: n / 4})
 			after := killed(b, busy.gateway, s)
 			b.ReportMetric(after.delivered, "restart-ms")
@@ -149,14 +149,14 @@ func BenchmarkManyDevices(b *testing.B) {
 	}
 }
 
-// restarted is what a gateway showed that was started on what another has left.
+// restarted has the measurements of a gateway that was started on what another has left.
 type restarted struct {
 	delivered float64 // milliseconds from its start to its first delivery
-	anonymous float64 // MiB of memory of no file, at most, in the second from when it listens
+	anonymous float64 // peak of anonymous memory in MiB, in the first second after it listens
 }
 
-// killed ends a gateway, and starts one on what it has left, before an APNs that
-// accepts everything.
+// killed kills a gateway and starts another on what it has left, in front of an APNs
+// that accepts everything.
 func killed(b *testing.B, gateway *child, s setting) restarted {
 	b.Helper()
 	gateway.kill()
@@ -177,11 +177,11 @@ func killed(b *testing.B, gateway *child, s setting) restarted {
 	return restarted{float64(first.Sub(start).Microseconds()) / 1000, float64(used) / (1 << 20)}
 }
 
-// nowhere is an address at which there is no APNs.
+// nowhere is an address without an APNs.
 const nowhere = "127.0.0.1:1"
 
-// BenchmarkBacklog has a gateway take in notifications while there is no APNs, kills
-// it, and starts another on what it has left. One op is all of that.
+// BenchmarkBacklog lets a gateway take notifications while there is no APNs, kills it,
+// and starts another on what it has left. One op is all of that.
 func BenchmarkBacklog(b *testing.B) {
 	counts := []int{1_000_000}
 	if *long {
@@ -210,8 +210,8 @@ func BenchmarkBacklog(b *testing.B) {
 	}
 }
 
-// BenchmarkQueues has 100,000 devices wait for themselves on disk, kills the gateway,
-// and starts another on what it has left. One op is all of that.
+// BenchmarkQueues fills the queues of 100,000 devices on disk, kills the gateway, and
+// starts another on what it has left. One op is all of that.
 func BenchmarkQueues(b *testing.B) {
 	const n = 100_000
 	var delivered, anonymous []float64

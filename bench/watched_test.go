@@ -17,17 +17,17 @@ import (
 	"apnsbridge/cmd/apnsbridge/metrics"
 )
 
-// watched is what looks at a gateway while it works: the orders "trace", of one token
-// with Count 1 and of all with Count 2, and "scrape", once a second, with its page drawn
-// every two; 0 ends either. To whoever looks all apps are busy.
+// watched watches a gateway while it works. It knows the orders "trace", of one token
+// with Count 1 and of all with Count 2, and "scrape", once a second and with the page
+// drawn every two seconds; Count 0 ends either. To the watcher all apps look busy.
 type watched struct {
 	bridge *bridge.Bridge
 	read   func() *metrics.Snapshot
-	stop   chan struct{} // nil: not scraped
+	stop   chan struct{} // nil: it is not scraped
 }
 
-// tracedToken is the beginning of that of one device: with a million devices none else
-// has it.
+// tracedToken is the beginning of one device's token: no other of a million devices has
+// it.
 const tracedToken = "00000000000000"
 
 func (w *watched) trace(count int) error {
@@ -70,7 +70,7 @@ func (w *watched) scrape(count int) {
 	}()
 }
 
-// busy makes all apps of a snapshot such as have had something to do.
+// busy makes all apps of a snapshot look as if they had had something to do.
 func busy(s *metrics.Snapshot) *metrics.Snapshot {
 	for name, app := range s.Bridge.Apps {
 		if app.Lanes.Production.Times == nil {
@@ -81,7 +81,7 @@ func busy(s *metrics.Snapshot) *metrics.Snapshot {
 	return s
 }
 
-// scrapeOnce gives the size of an answer.
+// scrapeOnce scrapes and returns the size of the answer.
 func scrapeOnce(handler http.Handler) int {
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	r.Header.Set("Accept-Encoding", "gzip") // as Prometheus does
@@ -90,7 +90,7 @@ func scrapeOnce(handler http.Handler) int {
 	return w.size
 }
 
-// reader keeps nothing of an answer but its size.
+// reader keeps only the size of an answer.
 type reader struct {
 	header http.Header
 	size   int
@@ -106,10 +106,10 @@ func (r *reader) Write(b []byte) (int, error) {
 }
 
 // BenchmarkWatched has one op for a second of 50,000 notifications through one gateway
-// with a hundred further apps while it is not watched, while one token is traced, while all
-// are, and while Prometheus scrapes once a second and the page is open, in turn. Its figures are medians,
-// its ratios medians of the ratios within one turn, with the least and the most beside
-// them.
+// with a hundred further apps, in each of four ways in turn: not watched, with one token
+// traced, with all tokens traced, and with Prometheus scraping once a second and the page
+// open. Its figures are medians, its ratios medians of the ratios within one turn, given
+// with the least and the greatest.
 func BenchmarkWatched(b *testing.B) {
 	identity := writePKI(b)
 	const rate = 50_000
@@ -136,7 +136,7 @@ func BenchmarkWatched(b *testing.B) {
 	}
 	for i := 0; b.Loop(); i++ {
 		for j := range ways {
-			w := ways[(i+j)%len(ways)] // each is the first as often as the others
+			w := ways[(i+j)%len(ways)] // each is first equally often
 			w.rounds = append(w.rounds, w.round(b, 2*rate))
 		}
 	}
@@ -157,8 +157,8 @@ func BenchmarkWatched(b *testing.B) {
 	b.Log(table.String())
 }
 
-// BenchmarkScrape is one scrape of a gateway with so many apps, all but one of which
-// have had nothing to do, or all of which have.
+// BenchmarkScrape is one scrape of a gateway with many apps, of which either only one
+// or all have had something to do.
 func BenchmarkScrape(b *testing.B) {
 	credential, err := upstream.NewTokenCredential(pki().TokenKey, keyID, teamID)
 	if err != nil {
@@ -190,7 +190,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// furtherApps are so many, like one.
+// furtherApps returns count apps that are configured like the given one.
 func furtherApps(count int, like bridge.App) (all []bridge.App) {
 	for i := range count {
 		like.Name = fmt.Sprintf("further%d", i)
@@ -199,7 +199,7 @@ func furtherApps(count int, like bridge.App) (all []bridge.App) {
 	return all
 }
 
-// The ways of looking at a gateway see something.
+// Tracing and scraping do see something of a gateway.
 func TestWatched(t *testing.T) {
 	credential, err := upstream.NewTokenCredential(pki().TokenKey, keyID, teamID)
 	if err != nil {
@@ -219,6 +219,6 @@ func TestWatched(t *testing.T) {
 		w.scrape(count)
 	}
 	if size := scrapeOnce(metrics.New(w.read).Handler()); size < 10_000 {
-		t.Errorf("a scrape has %d bytes", size)
+		t.Errorf("a scrape has only %d bytes", size)
 	}
 }
