@@ -85,7 +85,7 @@ func (p *servePart) do(o order) (answer, error) {
 		return answer{}, errOrder(o)
 	}
 	var failed error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) { // each scrape costs CPU
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) { // scrapes cost
 		var got float64
 		if got, failed = p.sum(begins, `outcome="accepted"`); failed != nil || got >= float64(o.Count) {
 			return answer{}, failed

@@ -291,8 +291,7 @@ const (
 	linesCount    = "APNSBRIDGE_BENCH_LINES_COUNT"
 )
 
-// BenchmarkSpoolOpen opens a spool in which many notifications wait and whose process was
-// killed.
+// BenchmarkSpoolOpen opens a spool of waiting notifications, whose process was killed.
 func BenchmarkSpoolOpen(b *testing.B) {
 	if dir := os.Getenv(linesVariable); dir != "" {
 		n, err := strconv.Atoi(os.Getenv(linesCount))
