@@ -23,7 +23,7 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// habits change nothing: people write so.
+// habits are ways of writing a configuration that change nothing.
 var habits = []func(string) string{
 	func(s string) string { return s },
 	func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
@@ -42,14 +42,14 @@ var habits = []func(string) string{
 	func(s string) string { return "---\n" + strings.TrimPrefix(s, "---\n") },
 }
 
-// libraryWords are those of Go and of libraries, which no message has.
+// libraryWords matches words of Go and of libraries, which must not be in a message.
 var libraryWords = regexp.MustCompile(`\b[a-z][a-z0-9]*\.[A-Z][a-z]\w*|map\[|interface|json:|unexpected EOF|errno|0x[0-9a-f]|config\.|\*[a-z]+\.|asn1|x509:|tls: |goccy|\bstruct\b|unmarshal|reflect|strconv|netip|\[\d+:\d+\]|pkcs12:|goroutine|<nil>`)
 
-// agreement is a folder of files that configurations name.
+// agreement is a folder with files that the configurations name.
 type agreement struct {
 	t     *testing.T
 	dir   string
-	taken string // an address that another program has
+	taken string // an address that another program listens on
 }
 
 func newAgreement(t *testing.T) *agreement {
@@ -112,10 +112,10 @@ func newAgreement(t *testing.T) *agreement {
 	return a
 }
 
-// judgement is what check and serve have against a text, and what they warn of, as they
-// print it.
+// judgement is what check and serve say against a configuration, and what they warn of, as
+// printed.
 type judgement struct {
-	check, serve     string // empty: nothing
+	check, serve     string // empty: it is accepted
 	warnings, logged []string
 }
 
@@ -174,13 +174,13 @@ func (a *agreement) judge(text string) (j judgement) {
 	return j
 }
 
-// wants is what a text is to come to.
+// wants is the result that a configuration must have.
 type wants struct {
 	refused, held bool
 	says          string
 }
 
-// try judges a text. check and the log of serve have to say the same, in words for
+// try judges a configuration. check and the log of serve must say the same, in words for
 // people.
 func (a *agreement) try(name, text string, want wants) {
 	a.t.Helper()
@@ -189,25 +189,25 @@ func (a *agreement) try(name, text string, want wants) {
 		a.t.Errorf("%s:\ncheck says %s\nserve says %s", name, j.check, j.serve)
 	}
 	if (j.serve != "") != want.refused {
-		a.t.Errorf("%s: serve says %q, is it wrong: %v", name, j.serve, want.refused)
+		a.t.Errorf("%s: serve says %q, want the configuration to be refused: %v", name, j.serve, want.refused)
 	}
 	warned := strings.Join(j.warnings, "\n")
 	if logged := strings.Join(j.logged, "\n"); j.serve == "" && warned != logged {
 		a.t.Errorf("%s:\ncheck warns of\n%s\nserve warns of\n%s", name, warned, logged)
 	}
 	if held := strings.Contains(warned, "until then the app's notifications wait"); j.serve == "" && held != want.held {
-		a.t.Errorf("%s: %q, is an app held: %v", name, warned, want.held)
+		a.t.Errorf("%s: got warnings %q, want an app to be held: %v", name, warned, want.held)
 	}
 	if !strings.Contains(warned, want.says) {
-		a.t.Errorf("%s: %q does not say %q", name, warned, want.says)
+		a.t.Errorf("%s: the warnings %q do not say %q", name, warned, want.says)
 	}
 	said := strings.ReplaceAll(warned+"\n"+j.serve, a.dir, "")
 	if word := libraryWords.FindString(said); word != "" {
-		a.t.Errorf("%s: %q speaks of %q, which only programmers know", name, said, word)
+		a.t.Errorf("%s: %q contains %q, which only programmers understand", name, said, word)
 	}
 }
 
-// with makes a mistake in a text.
+// with makes a mistake in a configuration.
 func (a *agreement) with(name, text, old, with string) string {
 	a.t.Helper()
 	wrong := strings.Replace(text, old, strings.ReplaceAll(with, "TAKEN", a.taken), 1)
@@ -217,13 +217,13 @@ func (a *agreement) with(name, text, old, with string) string {
 	return wrong
 }
 
-// check refuses what serve refuses, in the same words, and warns of the same.
+// check refuses what serve refuses, in the same words, and gives the same warnings.
 func TestCheckAgreesWithServe(t *testing.T) {
 	t.Parallel()
 	a := newAgreement(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	if len(mistakes) < 60 {
-		t.Errorf("%d kinds of mistakes", len(mistakes))
+		t.Errorf("got %d kinds of mistakes, want at least 60", len(mistakes))
 	}
 	tried := 0
 	for i, m := range mistakes {
@@ -243,7 +243,7 @@ func TestCheckAgreesWithServe(t *testing.T) {
 			tried++
 		}
 	}
-	for i := range max(100, tried) { // as many as are wrong
+	for i := range max(100, tried) { // as many good ones as bad ones
 		text := agreementBase
 		for range 1 + random.IntN(3) {
 			text = habits[random.IntN(len(habits))](text)

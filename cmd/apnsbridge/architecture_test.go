@@ -17,7 +17,7 @@ import (
 
 const module = "apnsbridge"
 
-// goPackage is what `go list -json` says of a package's non-test files.
+// goPackage is what `go list -json` prints about a package's non-test files.
 type goPackage struct {
 	ImportPath, Dir  string
 	Name, Doc        string
@@ -44,8 +44,8 @@ func packages(t *testing.T) []goPackage {
 	}
 }
 
-// below reports whether path is one of roots or lies below one of them. A root
-// that ends in "." is that package alone.
+// below reports whether path is one of roots or below one of them. A root that ends
+// in "." stands for that package alone.
 func below(path string, roots ...string) bool {
 	return slices.ContainsFunc(roots, func(root string) bool {
 		if alone, ok := strings.CutSuffix(root, "."); ok {
@@ -55,8 +55,8 @@ func below(path string, roots ...string) bool {
 	})
 }
 
-// The imports that a package may not have: gateway and bridge do not know each
-// other, leaves stay leaves.
+// forbidden has the imports that a package must not have: gateway and bridge do not
+// know each other, and leaves stay leaves.
 var forbidden = []struct {
 	in   string
 	what []string
@@ -102,11 +102,11 @@ var forbidden = []struct {
 	{"fleet/lease", []string{"os", "net.", "io", "sync.", "log", "context"}},
 }
 
-// What all packages may know: how a rate is held to, and what each bound is that
-// nothing sets.
+// common packages may be imported by all others: they keep a rate, and have the
+// defaults of all bounds.
 var common = []string{"apnsbridge/bridge/pace", "apnsbridge/bridge/defaults"}
 
-// The packages that alone may have an import.
+// reserved has the imports that only some packages may have.
 var reserved = []struct {
 	what string
 	in   []string
@@ -141,13 +141,13 @@ func TestImports(t *testing.T) {
 			}
 			if p.ImportPath == "binproto" && !slices.Contains([]string{"encoding/binary", "errors", "math", "strconv"},
 				imported) {
-				t.Errorf("binproto imports %s: it is a leaf", imported)
+				t.Errorf("binproto imports %s, but it must be a leaf", imported)
 			}
 		}
 	}
 }
 
-// Each package begins with what it is.
+// Each package has a comment that says what it is.
 func TestPackagesAreDescribed(t *testing.T) {
 	for _, p := range packages(t) {
 		begins := "Package " + p.Name + " "
@@ -160,7 +160,7 @@ func TestPackagesAreDescribed(t *testing.T) {
 	}
 }
 
-// Only cmd ends the process or reads its environment.
+// Only packages in cmd may end the process or read its environment.
 func TestProcessBelongsToMain(t *testing.T) {
 	for _, p := range packages(t) {
 		if below(p.ImportPath, "cmd") {
@@ -179,7 +179,7 @@ func TestProcessBelongsToMain(t *testing.T) {
 				}
 				if from, ok := call.X.(*ast.Ident); ok && from.Name == "os" &&
 					slices.Contains([]string{"Exit", "Getenv", "LookupEnv", "Environ", "Args"}, call.Sel.Name) {
-					t.Errorf("%s: os.%s belongs to cmd", fset.Position(call.Pos()), call.Sel.Name)
+					t.Errorf("%s: os.%s may be used in cmd only", fset.Position(call.Pos()), call.Sel.Name)
 				}
 				return true
 			})
@@ -187,8 +187,8 @@ func TestProcessBelongsToMain(t *testing.T) {
 	}
 }
 
-// The diagram of docs/design.md has the imports that there are, and no others. A package that
-// is not drawn belongs to the one above it.
+// The diagram in docs/design.md has exactly the imports that exist. A package that is not drawn
+// counts as the one above it.
 func TestDiagram(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/design.md")
@@ -226,12 +226,12 @@ func TestDiagram(t *testing.T) {
 	}
 	for a := range shown {
 		if !there[a] {
-			t.Errorf("%s --> %s is drawn, and not so", a.from, a.to)
+			t.Errorf("%s --> %s is drawn, but there is no such import", a.from, a.to)
 		}
 	}
 	for a := range there {
 		if !shown[a] {
-			t.Errorf("%s --> %s is not drawn", a.from, a.to)
+			t.Errorf("%s --> %s is an import that is not drawn", a.from, a.to)
 		}
 	}
 }

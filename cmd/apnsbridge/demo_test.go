@@ -12,10 +12,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// What differs from run to run: ports, and what contains the time.
+// passing matches what differs from run to run: ports, and what contains the time.
 var passing = regexp.MustCompile(`127\.0\.0\.1:\d+|[0-9a-f]{8}( +expiry)|[0-9a-f]{8}(0020[0-9a-f]{4}…)`)
 
-// The story, word by word.
+// demo tells exactly the story of the golden file.
 func TestDemoTellsTheStory(t *testing.T) {
 	t.Parallel()
 	out := &servertest.Buffer{}

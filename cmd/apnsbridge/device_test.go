@@ -12,8 +12,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/story"
 )
 
-// A phone in a terminal shows what a legacy provider sends to it, finds what came
-// while it was offline, and is gone from APNs once the app is uninstalled.
+// A phone in a terminal shows what a legacy provider sends to it, gets what came while it was
+// offline, and is unknown to APNs once the app is uninstalled.
 func TestDevice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -49,9 +49,9 @@ func TestDevice(t *testing.T) {
 	strange.CA = w.Write("strange.pem", servertest.Strangers().CA.CertPEM)
 	if err := strange.Run(t.Context(), streams{out: io.Discard}); err == nil ||
 		!strings.Contains(err.Error(), "own ca.pem with --ca") {
-		t.Errorf("with another simulator's authority: %v", err)
+		t.Errorf("with another simulator's CA: got %v", err)
 	}
-	// online runs the phone until do has returned.
+	// online runs the phone until do returns.
 	online := func(do func(shown *servertest.Buffer, token string)) {
 		t.Helper()
 		out := &servertest.Buffer{}
@@ -84,7 +84,7 @@ func TestDevice(t *testing.T) {
 			return strings.Contains(shown.String(), "Good night [badge 2] (sent while the device was offline)")
 		})
 		if strings.Contains(shown.String(), "Lunch") {
-			t.Errorf("got more than the last: %s", shown)
+			t.Errorf("got more than the last notification: %s", shown)
 		}
 	})
 	uninstall := func() {
@@ -100,7 +100,7 @@ func TestDevice(t *testing.T) {
 		pushes := w.Sim.Received(0).Pushes
 		return pushes[len(pushes)-1].Status
 	}
-	// Another app comes and goes, and this one stays.
+	// Another app is installed and uninstalled, while this one stays.
 	bundle := command.Bundle
 	command.Bundle = []string{"com.example.another"}
 	online(func(shown *servertest.Buffer, its string) {

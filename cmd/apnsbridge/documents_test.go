@@ -13,7 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// model is the command line as kong has it.
+// model returns kong's model of the command line.
 func model(t *testing.T) *kong.Application {
 	t.Helper()
 	parser, err := kong.New(&commands{}, kong.Name("apnsbridge"))
@@ -24,12 +24,12 @@ func model(t *testing.T) *kong.Application {
 }
 
 var (
-	// Where apnsbridge is what is run, and what it is given.
+	// invocation matches a place where apnsbridge is run, with its arguments.
 	invocation = regexp.MustCompile(`(?:^|[=(] ?|&& |\| |; |do |until )(?:\S*/|go run \./cmd/)?apnsbridge ([a-z][^&|;#)]*)`)
 	flagName   = regexp.MustCompile(`(?:^|[\s\[])--([a-z][a-z-]*)`)
 )
 
-// mistake tells what the words behind apnsbridge name that is not there.
+// mistake returns what the words after apnsbridge name that does not exist.
 func mistake(model *kong.Application, words string) string {
 	node := model.Node
 	for word := range strings.FieldsSeq(words) {
@@ -50,7 +50,7 @@ func mistake(model *kong.Application, words string) string {
 	return ""
 }
 
-// shown are the pieces of a document that are code, by line; of other files all lines.
+// shown returns the lines of code in a document; of other files it returns all lines.
 func shown(name, text string) (all []string) {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	code := filepath.Ext(name) != ".md"
@@ -72,7 +72,7 @@ func shown(name, text string) (all []string) {
 	return all
 }
 
-// Commands and flags that stand in documents, units, packages and help are there.
+// Commands and flags that documents, units, packages and help mention exist.
 func TestDocumentedCommands(t *testing.T) {
 	model := model(t)
 	texts := make(map[string]string)
@@ -116,7 +116,7 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 	}
 	if invocations < 80 {
-		t.Errorf("apnsbridge is called %d times", invocations)
+		t.Errorf("found %d invocations of apnsbridge, want at least 80", invocations)
 	}
 }
 

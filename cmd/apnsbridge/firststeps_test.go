@@ -19,8 +19,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// beginner is somebody in an empty folder who has nothing but the program, and
-// does what it prints.
+// beginner is a user in an empty folder who has only the program, and does what it
+// prints.
 type beginner struct {
 	t   *testing.T
 	dir string
@@ -45,7 +45,7 @@ func (b *beginner) command(ctx context.Context, line string) (*exec.Cmd, *server
 	return cmd, out
 }
 
-// start runs a line in the background until the end of the test.
+// start runs a command line in the background until the end of the test.
 func (b *beginner) start(line, ready string) *servertest.Buffer {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -64,7 +64,7 @@ func (b *beginner) start(line, ready string) *servertest.Buffer {
 	return out
 }
 
-// init asks for what no flag says, takes what files tell, and replaces nothing.
+// init asks for what no flag gives, reads what it can from files, and replaces no file.
 func TestInit(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := servertest.PKI().Write("apple"); err != nil {
@@ -129,8 +129,8 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// checkFrame fails the test unless the command writes one simple frame with JSON,
-// and nothing behind it: what was too short would wait for the rest for ever.
+// checkFrame fails the test unless the command writes one simple frame with JSON, and
+// nothing after it. With a frame that is too short the gateway would wait for ever.
 func (b *beginner) checkFrame(command string) {
 	b.t.Helper()
 	const head, token = 3, 32
@@ -144,7 +144,7 @@ func (b *beginner) checkFrame(command string) {
 	}
 }
 
-// What demo --stay prints can be pasted, each line of it.
+// Each line that demo --stay prints can be pasted into a shell.
 func TestDemoCommands(t *testing.T) {
 	t.Parallel()
 	b := newBeginner(t)
@@ -170,7 +170,7 @@ func TestDemoCommands(t *testing.T) {
 			}
 		}
 		if _, err := exec.LookPath(program); err != nil && program != "apnsbridge" {
-			t.Logf("there is no %s", program)
+			t.Logf("%s is not installed", program)
 			continue
 		}
 		tried++
@@ -185,9 +185,9 @@ func TestDemoCommands(t *testing.T) {
 		}
 	}
 	if tried < 4 {
-		t.Errorf("%d commands were tried:\n%s", tried, commands)
+		t.Errorf("only %d commands were tried:\n%s", tried, commands)
 	}
-	// demo's own ten, and one each of send, openssl and PHP.
+	// Ten notifications of demo itself, and one each of send, openssl and PHP.
 	address := regexp.MustCompile(`http://\S+/metrics`).FindString(commands)
 	answer, err := http.Get(address)
 	if err != nil {
@@ -206,6 +206,6 @@ func TestDemoCommands(t *testing.T) {
 		}
 	}
 	if accepted == nil || want != "" && string(accepted[1]) != want {
-		t.Errorf("accepted: %s, want %s", accepted, want)
+		t.Errorf("got %s accepted notifications, want %s", accepted, want)
 	}
 }

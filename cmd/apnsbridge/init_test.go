@@ -10,7 +10,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// What check would refuse is not written, neither a configuration nor an authority: an answer given again is all it takes.
+// init writes nothing that check would refuse, neither a configuration nor a CA, so that one can just answer again.
 func TestInitWritesNothingThatCheckRefuses(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := servertest.PKI().Write("apple"); err != nil {
@@ -56,14 +56,14 @@ func TestInitWritesNothingThatCheckRefuses(t *testing.T) {
 			}
 			for _, name := range []string{"new.yaml", "pki"} {
 				if _, err := os.Stat(name); err == nil {
-					t.Fatalf("%s is there", name)
+					t.Fatalf("%s was written", name)
 				}
 			}
 		})
 	}
 }
 
-// A certificate has only names that a provider can look for.
+// A certificate gets only host names that a provider can connect to.
 func TestHosts(t *testing.T) {
 	for _, host := range []string{"push.example.com", "localhost", "10.1.2.3", "::1", "*.example.com", "xn--bcher-kva.de",
 		"my_host", "2x"} {
@@ -82,7 +82,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// A value is never taken for a flag.
+// The value of a flag is never taken for a flag itself.
 func TestShellFlags(t *testing.T) {
 	for value, want := range map[string]string{"mail": "--app mail", "my mail": "--app 'my mail'", "-x": "--app=-x",
 		"--help": "--app=--help",

@@ -84,7 +84,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// Every command's help has an example, which names the command.
+// The help of every command has an example, which contains the command.
 func TestHelp(t *testing.T) {
 	eachCommand(model(t).Node, nil, func(words []string, node *kong.Node) {
 		if !node.Leaf() && node.Detail == "" {
@@ -101,7 +101,7 @@ func TestHelp(t *testing.T) {
 	})
 }
 
-// What a shell completes, and the manual page has, is what there is.
+// Completions and the manual page have exactly the commands and flags that exist.
 func TestCompletion(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
@@ -112,7 +112,7 @@ func TestCompletion(t *testing.T) {
 		t.Fatal(script.String())
 	}
 	for _, tt := range []struct {
-		words string // the last is being written
+		words string // the last is the one to complete
 		want  []string
 	}{
 		{"apnsbridge ser", []string{"serve"}},
@@ -156,7 +156,7 @@ func TestCompletion(t *testing.T) {
 			}
 			for _, word := range words {
 				if !strings.Contains(text, word) {
-					t.Errorf("%s has no %s of %s", args, word, node.FullPath())
+					t.Errorf("the output of %s has no %s of %s", args, word, node.FullPath())
 				}
 			}
 		})

@@ -19,8 +19,8 @@ apps:
     clients: [{cidr: 10.1.0.0/16}]
 `
 
-// mistakes are what people do to a configuration: a text and what it becomes. Those
-// with held stop one app and not the gateway.
+// mistakes are mistakes that people make in a configuration: a text and what it becomes. Those
+// with held stop only one app, not the gateway.
 var mistakes = []struct {
 	name, old, with string
 	held            bool
@@ -136,7 +136,7 @@ var mistakes = []struct {
 	{"a dry run that is no choice", "environment: production", "dry_run: maybe", false},
 }
 
-// lapses are mistakes with which everything is served, and which are warned of.
+// lapses are mistakes that cause a warning only: everything is still served.
 var lapses = []struct{ name, old, with, says string }{
 	{"an expired server certificate", "certificate: server.pem, key: server-key.pem",
 		"certificate: lapsed.pem, key: lapsed-key.pem", "expired on"},

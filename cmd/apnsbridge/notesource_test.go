@@ -10,7 +10,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// read gives what send would send: token and payload of each.
+// read returns what send would send: the token and payload of each notification.
 func read(s *noteSource) (all []string) {
 	for n := range s.notes() {
 		all = append(all, fmt.Sprintf("%x %s", n.Token, n.Payload))
@@ -18,7 +18,7 @@ func read(s *noteSource) (all []string) {
 	return all
 }
 
-// Lists come from databases, logs and Xcode's console.
+// Lists of tokens come from databases, logs and Xcode's console.
 func TestNotesFromLines(t *testing.T) {
 	const lines = "\xef\xbb\xbf# devices\r\n" +
 		"\n" +

@@ -8,7 +8,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// status and reload ask the gateway that runs; check leaves its ports alone.
+// status and reload ask the running gateway; check does not mind that it has the ports.
 func TestOperatorCommands(t *testing.T) {
 	t.Parallel()
 	w, service := newService(t, apnssim.Scenario{})
@@ -43,7 +43,7 @@ func TestOperatorCommands(t *testing.T) {
 	}
 	w.Amend(other, "")
 
-	// A file that is wrong, or wants a variable of the unit's, is when one asks.
+	// A file that is wrong, or needs a variable that only the unit sets, fails when it is read.
 	w.Amend("topic:", "strikt: true\n    topic:")
 	expect(servertest.Failed, `unknown key "strikt"`, "reload")
 	expect(servertest.OK, "demo  com.example.demo  production", "status")
@@ -57,11 +57,11 @@ func TestOperatorCommands(t *testing.T) {
 	expect(servertest.Failed, "something stands behind the value of tokn", "status")
 }
 
-// check --strict fails for a warning too, and says how many there are.
+// check --strict also fails for warnings, and says how many there are.
 func TestCheckStrict(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
-	w.Amend("tls:", "limits: {connections: 100}\ntls:") // whatever this machine's limit of open files is
+	w.Amend("tls:", "limits: {connections: 100}\ntls:") // so that this machine's limit on open files is enough
 	expect := expecting(t, w)
 	expect(exitOK, ": no problems\n", "check", "--strict")
 	w.Amend("topic:", "dry_run: true\n    topic:")

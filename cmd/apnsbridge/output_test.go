@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// fullDisk is what a command prints to where there is no space.
+// fullDisk is an output on a disk without space.
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) {
 	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}
 }
 
-// What cannot be printed is no success: half a script, or half a list, is not taken for all of it.
+// A command fails if its output cannot be written, so that half a script or list is not taken for the whole.
 func TestOutputCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	const want = "apnsbridge: the output cannot be written: no space left on device: make room, or name a place on another disk\n"

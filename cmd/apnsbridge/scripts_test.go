@@ -18,8 +18,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// The scripts show each command from outside; the README's configuration is one
-// of their files. Besides testscript's own they have the commands below.
+// The scripts test each command from outside; the README's configuration is one of
+// their files. Besides testscript's own commands they have those below.
 func TestScripts(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -48,8 +48,8 @@ func TestScripts(t *testing.T) {
 }
 
 // ports FILE puts free ports into a configuration, in place of those that init writes
-// or that it has by default: the tests' machine has others there. The push port is
-// $PUSH afterwards.
+// and of the defaults, which may be in use on the machine that runs the tests. The push
+// port is $PUSH afterwards.
 func scriptPorts(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[0])
 	text := ts.ReadFile(file)
@@ -80,7 +80,7 @@ func freePort(ts *testscript.TestScript) string {
 	return l.Addr().String()
 }
 
-// printedLines are those of a file that begin so, as they stand there.
+// printedLines returns the lines of a file that begin with begins, unchanged.
 func printedLines(ts *testscript.TestScript, file, begins string) (all []string) {
 	for line := range strings.Lines(ts.ReadFile(file)) {
 		if line = strings.TrimSpace(line); strings.HasPrefix(line, begins) {
@@ -93,8 +93,8 @@ func printedLines(ts *testscript.TestScript, file, begins string) (all []string)
 	return all
 }
 
-// printed FILE BEGINNING [WORD] runs each line of a command's output that begins so, as it
-// is printed, or what of it begins with WORD.
+// printed FILE BEGINNING [WORD] runs each line of a command's output that begins with
+// BEGINNING, as it is printed or, if WORD is given, from WORD on.
 func scriptPrinted(ts *testscript.TestScript, neg bool, args []string) {
 	for _, line := range printedLines(ts, args[0], args[1]) {
 		if len(args) > 2 {
@@ -106,8 +106,8 @@ func scriptPrinted(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// start LOG READY FILE BEGINNING runs the one line of FILE that begins so in the
-// background until the script ends, and waits until its output has READY.
+// start LOG READY FILE BEGINNING runs the one line of FILE that begins with BEGINNING in
+// the background until the script ends, and waits until its output contains READY.
 func scriptStart(ts *testscript.TestScript, _ bool, args []string) {
 	log, ready := ts.MkAbs(args[0]), args[1]
 	line := printedLines(ts, args[2], args[3])[0]
@@ -127,7 +127,7 @@ func scriptStart(ts *testscript.TestScript, _ bool, args []string) {
 	awaitText(ts, log, ready)
 }
 
-// await FILE TEXT waits until a file has a text.
+// await FILE TEXT waits until a file contains a text.
 func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 	awaitText(ts, ts.MkAbs(args[0]), args[1])
 }
@@ -141,7 +141,7 @@ func awaitText(ts *testscript.TestScript, file, text string) {
 	}
 }
 
-// take NAME FILE REGEXP puts what the first group finds into an environment variable.
+// take NAME FILE REGEXP sets an environment variable to what the first group matches.
 func scriptTake(ts *testscript.TestScript, _ bool, args []string) {
 	found := regexp.MustCompile(args[2]).FindStringSubmatch(ts.ReadFile(args[1]))
 	if found == nil {
@@ -150,8 +150,8 @@ func scriptTake(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
-// paste FILE PLACE FROM BEGINNING puts the line of FROM that begins so in the place of
-// PLACE.
+// paste FILE PLACE FROM BEGINNING replaces PLACE in FILE by the line of FROM that begins
+// with BEGINNING.
 func scriptPaste(ts *testscript.TestScript, _ bool, args []string) {
 	text, line := ts.ReadFile(args[0]), printedLines(ts, args[2], args[3])[0]
 	if !slices.Contains(strings.Fields(text), args[1]) {

@@ -19,7 +19,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/story"
 )
 
-// Each scenario in the documentation is one.
+// Each scenario in the documentation is valid.
 func TestDocumentedScenarios(t *testing.T) {
 	text, err := os.ReadFile("../../docs/simulator.md")
 	if err != nil {
@@ -27,7 +27,7 @@ func TestDocumentedScenarios(t *testing.T) {
 	}
 	found := regexp.MustCompile("(?m)`(\\{\"[^`]*\\})`[^|]*\\|$").FindAllStringSubmatch(string(text), -1)
 	if len(found) < 12 {
-		t.Fatalf("found %d scenarios", len(found))
+		t.Fatalf("found %d scenarios, want at least 12", len(found))
 	}
 	for _, scenario := range found {
 		if _, err := apnssim.ParseScenario([]byte(scenario[1])); err != nil {
@@ -36,8 +36,8 @@ func TestDocumentedScenarios(t *testing.T) {
 	}
 }
 
-// Without flags the simulator makes its certificates, prints what a gateway needs
-// to take it for APNs, and a line for each push.
+// Without flags the simulator creates its certificates, prints the settings with which a
+// gateway uses it as APNs, and prints a line for each push.
 func TestSimWithoutFlags(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "sim")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -67,7 +67,7 @@ func TestSimWithoutFlags(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	if text, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusHTTPVersionNotSupported || !strings.Contains(string(text), "HTTP/2 only") {
-		t.Errorf("HTTP/1.1 is answered %d, %v, %s", answer.StatusCode, err, text)
+		t.Errorf("HTTP/1.1 is answered with %d, %v, %s", answer.StatusCode, err, text)
 	}
 	key, err := os.ReadFile(field("key"))
 	if err != nil {
@@ -91,7 +91,7 @@ func TestSimWithoutFlags(t *testing.T) {
 	}
 	again := simCommand{Dir: dir}
 	if err := again.makeCertificates(); err != nil {
-		t.Errorf("the certificates of the first time: %v", err)
+		t.Errorf("the certificates of the first run cannot be used again: %v", err)
 	}
 }
 

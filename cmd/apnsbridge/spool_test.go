@@ -13,7 +13,7 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// spoolPlace is a configuration with a store.
+// spoolPlace is a configuration with its store.
 type spoolPlace struct {
 	t           *testing.T
 	config, dir string
@@ -43,8 +43,8 @@ func (p *spoolPlace) open() *boltstore.Spool {
 	return s
 }
 
-// put has n notifications of an app in an environment wait, in a device's queue or
-// in the log.
+// put puts n notifications of an app in an environment into the spool, in a device's queue
+// or in the log.
 func (p *spoolPlace) put(app, environment string, queued bool, n int, expires time.Time) {
 	p.t.Helper()
 	s := p.open()
@@ -70,8 +70,8 @@ func (p *spoolPlace) run(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-// want runs a spool command that must end so, and say these and nothing on the
-// other stream.
+// want runs a spool command, which must end with code, print all of says, and print nothing
+// to the other stream.
 func (p *spoolPlace) want(code int, args []string, says ...string) {
 	p.t.Helper()
 	got, stdout, stderr := p.run(args...)
@@ -88,7 +88,7 @@ func (p *spoolPlace) want(code int, args []string, says ...string) {
 		}
 	}
 	if code == exitFailed && strings.Count(text, "\n") != 1 {
-		p.t.Errorf("%q: got %q, want a line", args, text)
+		p.t.Errorf("%q: got %q, want a single line", args, text)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestSpoolList(t *testing.T) {
 	p.want(exitOK, []string{"list"}, "no notifications wait\n")
 	p.want(exitOK, []string{"list", "--json"})
 	if _, err := os.Stat(p.dir); err == nil {
-		t.Error("looking has made a store")
+		t.Error("list has created a store")
 	}
 	before := time.Now()
 	p.put("mail", "production", false, 3, time.Time{})
@@ -131,7 +131,8 @@ func TestSpoolPurge(t *testing.T) {
 	p.want(exitOK, []string{"list"}, "no notifications wait")
 }
 
-// An app has another name now. The spool may be full.
+// The notifications of an app that has been renamed are moved to its new name, even if the spool
+// is full.
 func TestSpoolMove(t *testing.T) {
 	p := newSpoolPlace(t)
 	p.want(exitFailed, []string{"move", "old", "new"}, `has no app "new"`)
@@ -149,7 +150,7 @@ func TestSpoolMove(t *testing.T) {
 	p.want(exitOK, []string{"move", "old", "mail"}, "0 notifications of old are mail's now\n")
 }
 
-// A file that is damaged is set aside by the gateway, and then imported.
+// The gateway sets a damaged file aside, from which the notifications can then be imported.
 func TestSpoolImport(t *testing.T) {
 	p := newSpoolPlace(t)
 	p.put("mail", "production", true, 1500, time.Time{})
@@ -196,7 +197,8 @@ func TestSpoolImport(t *testing.T) {
 	}
 }
 
-// Where the file of queues says what is in use, nothing comes back that was done.
+// If the file of queues is good enough to tell which records are in use, those that were done do
+// not come back.
 func TestSpoolImportSure(t *testing.T) {
 	p := newSpoolPlace(t)
 	p.put("mail", "production", true, 1500, time.Time{})
@@ -214,7 +216,7 @@ func TestSpoolImportSure(t *testing.T) {
 	p.want(exitOK, []string{"list"}, "news   sandbox       (configured)   6         6 ")
 }
 
-// While a gateway runs what waits can be looked at, and for the rest a sentence says
+// While a gateway runs, waiting notifications can be listed; the other commands fail and say
 // what to do.
 func TestSpoolInUse(t *testing.T) {
 	t.Parallel()
@@ -226,7 +228,7 @@ func TestSpoolInUse(t *testing.T) {
 	if err := s.Put(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	for { // until it is told
+	for { // until the spool has published what waits
 		if stats, _, err := boltstore.SpoolBeside(p.dir); err == nil && len(stats.Lines) > 0 {
 			break
 		}
@@ -238,7 +240,7 @@ func TestSpoolInUse(t *testing.T) {
 	}
 }
 
-// Every command's help has an example.
+// The help of every command has an example.
 func TestSpoolHelp(t *testing.T) {
 	for _, command := range []string{"list", "purge", "move", "import"} {
 		var out bytes.Buffer

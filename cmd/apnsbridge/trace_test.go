@@ -15,8 +15,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// An operator traces a device, and reads what became of its notifications: as lines, as
-// JSON, and as the push that curl makes of it, which APNs takes.
+// An operator traces a device and reads what became of its notifications: as lines, as JSON,
+// and as a curl command whose push APNs accepts.
 func TestTraceCommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -38,7 +38,7 @@ func TestTraceCommand(t *testing.T) {
 	const start = "/apps/demo/trace?token=21&for=1h&payloads=yes"
 	fromPage := func(r *http.Request) { r.Header.Del("X-Apnsbridge") }
 	if status, _ := w.Ask(t, http.MethodPost, start, fromPage); status != http.StatusForbidden {
-		t.Errorf("what a web page may have sent: got %d", status)
+		t.Errorf("a request that a web page could have sent: got %d, want it forbidden", status)
 	}
 	if status, body := w.Ask(t, http.MethodPost, start, nil); status != http.StatusOK {
 		t.Fatalf("got %d and %s", status, body)
@@ -49,7 +49,7 @@ func TestTraceCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	servertest.WaitFor(t, "the verdicts", func() bool {
-		return w.Sum(t, // it is there once it has counted
+		return w.Sum(t, // Sum, because the metric does not exist before it has counted
 			`apnsbridge_notifications_total{app="demo",environment="production",outcome="accepted",reason=""}`) == 1 &&
 			w.Metric(t, "apnsbridge_notifications_unsettled") == 0
 	})
@@ -63,7 +63,7 @@ func TestTraceCommand(t *testing.T) {
 		}
 	}
 	if strings.Contains(text, "identifier 8") || strings.Contains(text, servertest.Token("21", 7)) {
-		t.Errorf("another device, or a whole token:\n%s", text)
+		t.Errorf("the trace shows another device, or a whole token:\n%s", text)
 	}
 	var answer adminapi.Trace
 	err := json.Unmarshal([]byte(expect(servertest.OK, `"what":"answered"`, "--show", "--json")), &answer)
@@ -82,10 +82,10 @@ func TestTraceCommand(t *testing.T) {
 		}
 	}
 	expect(servertest.OK, "app demo, tokens that begin with 21: traced for 1s\n", "--token", "21", "--for",
-		"1s") // and waits for its end
+		"1s") // the command waits until the trace ends
 	w.Send(9, conn)
 	if text := expect(servertest.OK, "identifier 7", "--show"); strings.Contains(text, "identifier 9") {
-		t.Errorf("it is traced although its time is over:\n%s", text)
+		t.Errorf("a notification is traced although the trace's time is over:\n%s", text)
 	}
 	if status, _ := w.Ask(t, http.MethodPost, "/apps/demo/trace?token=21", nil); status != http.StatusOK {
 		t.Errorf("got %d", status)
@@ -93,16 +93,16 @@ func TestTraceCommand(t *testing.T) {
 	expect(servertest.OK, "tokens that begin with 21: traced no longer", "--token", "21", "--for", "0s")
 	w.Send(10, conn)
 	if text := expect(servertest.OK, "identifier 7", "--show"); strings.Contains(text, "identifier 10") {
-		t.Errorf("it is traced although that is over:\n%s", text)
+		t.Errorf("a notification is traced although the trace was ended:\n%s", text)
 	}
 	expect(servertest.OK, "apns-id "+answer.Notes[0].APNsID, "--show", "--apns-id", answer.Notes[0].APNsID)
 	if log := w.Log.String(); strings.Contains(log, `"token":"21"`) || !strings.Contains(log, "notifications are traced") {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("the log names the token, or does not say that notifications are traced:\n%s", log)
 	}
 }
 
-// curl runs what the trace shows, as whoever migrates does: the simulator takes it as
-// the same push.
+// curl runs the command that the trace shows, as someone who migrates would: to the simulator
+// it is the same push.
 func curl(t *testing.T, w *servertest.World, text, device string) {
 	t.Helper()
 	path, err := exec.LookPath("curl")
@@ -113,7 +113,7 @@ func curl(t *testing.T, w *servertest.World, text, device string) {
 	before := w.Sim.Stats()
 	curl := path + " --silent --show-error --fail"
 	cmd := exec.Command("sh", "-c", strings.Replace(text, "curl", curl, 1))
-	part := base64.RawURLEncoding.EncodeToString // the simulator trusts any well-formed JWT of now
+	part := base64.RawURLEncoding.EncodeToString // the simulator trusts any well-formed, current JWT
 	jwt := part([]byte(`{"alg":"ES256","kid":"ABC123DEFG"}`)) + "." +
 		part(fmt.Appendf(nil, `{"iss":"DEF123GHIJ","iat":%d}`, time.Now().Unix())) + ".c2ln"
 	cmd.Env = append(cmd.Environ(), "TOKEN="+device, "JWT="+jwt, "CA="+w.Path("ca.pem"))
@@ -121,7 +121,7 @@ func curl(t *testing.T, w *servertest.World, text, device string) {
 		t.Errorf("curl: %v\n%s\n%s", err, out, text)
 	}
 	if after := w.Sim.Stats(); after.Accepted != before.Accepted+1 || after.Duplicates != before.Duplicates+1 {
-		t.Errorf("the simulator has accepted %d, %d of them again, and before %d and %d", after.Accepted, after.Duplicates,
+		t.Errorf("the simulator accepted %d, %d of them twice; before, %d and %d", after.Accepted, after.Duplicates,
 			before.Accepted, before.Duplicates)
 	}
 }

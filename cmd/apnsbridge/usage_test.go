@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// typesOfPrograms are the words of the parser of flags for what Go's types are.
+// typesOfPrograms matches the flag parser's words for Go's types.
 var typesOfPrograms = regexp.MustCompile(`\bint\b|\buint\b|\bfloat\b|\bbool\b|\bstring\b|\d bit|EOL|time: |short flag|long flag`)
 
-// Whatever is behind a flag, the message is in the words of those who have typed it.
+// Whatever follows a flag, the message is in words of the people who have typed it.
 func TestFlagsOutOfPlace(t *testing.T) {
 	send := []string{"send", "--token", strings.Repeat("aa", 32)}
 	for _, tt := range []struct {

@@ -13,14 +13,14 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// newWorld starts a gateway with what stands around it, and ends it with the test.
+// newWorld starts a gateway with its surroundings, and ends it with the test.
 func newWorld(t *testing.T, scenario apnssim.Scenario) *servertest.World {
 	t.Helper()
 	w, _ := newService(t, scenario)
 	return w
 }
 
-// newService is newWorld, with the gateway that it starts.
+// newService is newWorld; it also returns a function that returns the running gateway.
 func newService(t *testing.T, scenario apnssim.Scenario) (*servertest.World, func() *server.Service) {
 	t.Helper()
 	var service *server.Service
@@ -34,7 +34,7 @@ func newService(t *testing.T, scenario apnssim.Scenario) (*servertest.World, fun
 	return w, func() *server.Service { return service }
 }
 
-// expecting runs commands on the gateway of w, which must end with the code want and say what they are to.
+// expecting returns a function that runs a command on the gateway of w. It must end with the code want and print says.
 func expecting(t *testing.T, w *servertest.World) func(want int, says string, args ...string) string {
 	return func(want int, says string, args ...string) string {
 		t.Helper()

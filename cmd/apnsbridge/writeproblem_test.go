@@ -10,8 +10,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// What cannot be written is said in one sentence with what to do, and nothing is said
-// to be made that is not.
+// If a file cannot be written, one sentence says so and what to do, and nothing is said to have
+// been made that was not.
 func TestWriteProblems(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

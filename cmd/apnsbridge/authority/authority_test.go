@@ -57,7 +57,7 @@ func TestServer(t *testing.T) {
 		}
 	}
 	if a.Certificate.NotAfter.Before(now.AddDate(20, 0, 0)) {
-		t.Errorf("the authority ends on %v", a.Certificate.NotAfter)
+		t.Errorf("the CA is valid until %v, want 20 years", a.Certificate.NotAfter)
 	}
 	entries, _ := os.ReadDir(a.Dir)
 	for _, entry := range entries {
@@ -68,12 +68,12 @@ func TestServer(t *testing.T) {
 	}
 }
 
-// An authority that is for some names is of no use for others.
+// A CA that is restricted to some names issues no certificates for others.
 func TestConstraints(t *testing.T) {
 	a := create(t, "push.apple.com")
 	for host, want := range map[string]bool{"gateway.push.apple.com": true, "bank.example.com": false} {
 		if _, err := a.IssueServer(host, []string{host}, ECDSA, now); (err == nil) != want {
-			t.Errorf("%s is issued: %v", host, err)
+			t.Errorf("issuing for %s: got error %v", host, err)
 		}
 		cert, err := a.issue("forced-"+host, &x509.Certificate{DNSNames: []string{host}}, ECDSA, now)
 		if err != nil {
@@ -85,7 +85,7 @@ func TestConstraints(t *testing.T) {
 	}
 }
 
-// Renewal keeps key and names, leaves alone what lasts, and what is not ours.
+// Renewal keeps key and names, and leaves alone certificates that are not due and those of others.
 func TestRenew(t *testing.T) {
 	a := create(t)
 	if _, err := a.IssueServer("server", AppleNames, RSA, now); err != nil {
@@ -120,7 +120,7 @@ func TestRenew(t *testing.T) {
 	}
 	if string(renewed.RawSubject) != string(client.RawSubject) ||
 		string(renewed.RawSubjectPublicKeyInfo) != string(client.RawSubjectPublicKeyInfo) {
-		t.Error("subject or key is another")
+		t.Error("subject or key has changed")
 	}
 	if err := a.verify(t, renewed, "", x509.ExtKeyUsageClientAuth, later.AddDate(2, 0, 0)); err != nil {
 		t.Error(err)
@@ -156,6 +156,6 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := (&Authority{Dir: a.Dir, Certificate: a.Certificate, key: a.key}).IssueServer("late", AppleNames, ECDSA,
 		now.AddDate(21, 0, 0)); err == nil {
-		t.Error("an expired authority signs")
+		t.Error("an expired CA still signs")
 	}
 }

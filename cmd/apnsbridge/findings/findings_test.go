@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Each app has the worst that was found of it, also where its name begins with another's,
-// and those with trouble come first.
+// Each app's state is the worst finding on it, even if its name begins with another's, and apps
+// in trouble come first.
 func TestRate(t *testing.T) {
 	f := &Findings{
 		Problems: []Finding{{Setting: "apps.c, sandbox"}},

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// finds makes findings of so many apps, those with trouble first: c's is given, b has an
-// alarm and a.b a warning.
+// finds makes findings on apps, with those in trouble first: c has the given state, b an alarm,
+// a.b a warning, and inOrder more are in order.
 func finds(inOrder int, c string) *Findings {
 	f := &Findings{Config: "x.yaml", Listeners: []Listener{
 		{Setting: "gateway.listen", Address: ":2195", State: Free},
@@ -75,7 +75,7 @@ x.yaml: no problems, alarms: 1, warnings: 3
 			}
 			codes := regexp.MustCompile(`\x1b\[[0-9;]*m`)
 			if got := codes.ReplaceAllString(colored.String(), ""); got != tt.want {
-				t.Errorf("without its colours it is\n%s\nwant\n%s", got, tt.want)
+				t.Errorf("without colours, got\n%s\nwant\n%s", got, tt.want)
 			}
 			if tt.found.Apps != nil && !strings.Contains(colored.String(), "\x1b[1;31malarm\x1b[0m ") {
 				t.Errorf("an alarm is not red:\n%q", colored.String())
@@ -84,7 +84,7 @@ x.yaml: no problems, alarms: 1, warnings: 3
 	}
 }
 
-// What is no terminal gets no colours.
+// Output that is not a terminal gets no colours.
 func TestPainterLooksForATerminal(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -93,11 +93,11 @@ func TestPainterLooksForATerminal(t *testing.T) {
 	defer read.Close()
 	defer write.Close()
 	if got := painter(write)(red, "alarm"); got != "alarm" {
-		t.Errorf("a pipe gets %q", got)
+		t.Errorf("a pipe gets %q, want no colours", got)
 	}
 }
 
-// Names of files and apps that have what a terminal obeys are told of all the same.
+// Control characters in the names of files and apps are printed escaped.
 func TestPrintOddNames(t *testing.T) {
 	const odd = "a\x1b[2J\rb"
 	f := &Findings{Config: odd, Alarms: []Finding{{Text: odd}}, Warnings: []Finding{{Text: odd}},
@@ -108,6 +108,6 @@ func TestPrintOddNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.Count(out.String(), `a\x1b[2J\rb`); got != 8 || strings.ContainsAny(out.String(), "\x1b\r") {
-		t.Errorf("%d of 8 names are told of:\n%q", got, out.String())
+		t.Errorf("%d of 8 names are printed escaped:\n%q", got, out.String())
 	}
 }

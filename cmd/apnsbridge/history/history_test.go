@@ -8,8 +8,8 @@ import (
 
 var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
-// What came to pass within a step stands in it, whenever within it the figures were
-// taken, and what was before the first look is not of the past.
+// Whatever happens within a step is counted in it, no matter when within it the figures were
+// taken; what happened before the first figures is not counted.
 func TestHour(t *testing.T) {
 	h := New()
 	totals := &Totals{Apps: map[string]*AppTotals{}}
@@ -25,7 +25,7 @@ func TestHour(t *testing.T) {
 	totals.Waiting, totals.Oldest = 7, time.Minute
 	h.Add(noon.Add(9*time.Second), totals)
 	totals.Outcomes[Accepted] += 5
-	h.Add(noon.Add(31*time.Second), totals) // two steps were left out
+	h.Add(noon.Add(31*time.Second), totals) // skips two steps
 	now := noon.Add(35 * time.Second)
 	hour := h.Hour(now)
 	got := hour[len(hour)-4:]
@@ -67,20 +67,20 @@ func TestApps(t *testing.T) {
 		t.Errorf("got %v", got[appPoints-3:])
 	}
 	if h.App("chat", now) != nil {
-		t.Error("an app without a past has one")
+		t.Error("an app without a history has one")
 	}
 	h.Add(now, &Totals{})
 	if h.App("mail", now) != nil {
-		t.Error("an app that is gone has a past")
+		t.Error("an app that has gone has a history")
 	}
 }
 
-// All of it has a size that is known: a megabyte at 500 apps.
+// The whole history is of bounded size: a megabyte for 500 apps.
 func TestSize(t *testing.T) {
 	gateway := 2*points*unsafe.Sizeof(Point{}) + 2*unsafe.Sizeof(gatewayRing{})
 	app := appPoints*unsafe.Sizeof(AppPoint{}) + unsafe.Sizeof(appRing{}) + unsafe.Sizeof(ring[AppPoint]{})
 	if all := gateway + 500*app; all > 1<<20 {
-		t.Errorf("%d bytes for the gateway, %d for an app: %d", gateway, app, all)
+		t.Errorf("%d bytes for the gateway, %d for an app: %d for 500 apps, want 1 MiB at most", gateway, app, all)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestTimeGoesBack(t *testing.T) {
 	totals := &Totals{}
 	h.Add(noon, totals)
 	totals.Outcomes[Accepted] = 3
-	h.Add(noon.Add(-time.Hour), totals) // the wall was set
+	h.Add(noon.Add(-time.Hour), totals) // the wall clock was set back
 	if hour := h.Hour(noon); hour[points-1].Outcomes[Accepted] != 3 {
 		t.Errorf("got %+v", hour[points-1])
 	}

@@ -16,7 +16,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// stuck is a reader of the log that stalls until it is let go.
+// stuck is a reader of the log that stalls until hold is closed.
 type stuck struct {
 	servertest.Buffer
 	hold chan struct{}
@@ -27,7 +27,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 	return s.Buffer.Write(p)
 }
 
-// A reader that stalls delays no writer, costs 1 MiB, and is named; when it
+// A stalled reader delays no writer, costs at most 1 MiB, and is reported; when it
 // reads again the log says how much is missing.
 func TestLogReaderStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestLogReaderStalls(t *testing.T) {
 	})
 }
 
-// The end does not wait for a reader that stalls for good.
+// Close does not wait for a reader that stalls for good.
 func TestLogEndsThoughItsReaderStalls(t *testing.T) {
 	out := &stuck{hold: make(chan struct{})}
 	w := New(out, 1<<20)
@@ -70,7 +70,7 @@ func TestLogEndsThoughItsReaderStalls(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(20 * time.Second):
-		t.Fatal("close waits for the reader")
+		t.Fatal("Close waits for the reader")
 	}
 	close(out.hold)
 	servertest.WaitFor(t, "the writer has ended",
@@ -86,7 +86,7 @@ type gone struct{}
 
 func (gone) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
-// A reader that is gone is named for a minute.
+// A reader that has gone is reported.
 func TestLogReaderIsGone(t *testing.T) {
 	w := New(gone{}, 1<<20)
 	say(w)
@@ -97,8 +97,8 @@ func TestLogReaderIsGone(t *testing.T) {
 	w.Close(time.Second)
 }
 
-// Whatever others have written, the log takes its rate of bytes, errors besides,
-// and each line is JSON and of bounded length.
+// Whatever is logged, the log is written at no more than its rate, plus errors, and
+// each line is JSON of bounded length.
 func TestLogRate(t *testing.T) {
 	var mu sync.Mutex
 	var out bytes.Buffer
@@ -141,7 +141,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// What is left of a line that nobody wants costs no memory.
+// Dropping a line does not allocate.
 func TestLogDropAllocates(t *testing.T) {
 	out := &stuck{hold: make(chan struct{})}
 	w := New(out, 1)

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write docs/metrics.md")
 
 func (k kind) String() string { return [...]string{"counter", "gauge", "histogram"}[k] }
 
-// docs/metrics.md is made from the rows: go test ./cmd/apnsbridge/metrics -run TestDocument -update
+// docs/metrics.md is generated from the rows: go test ./cmd/apnsbridge/metrics -run TestDocument -update
 func TestDocument(t *testing.T) {
 	const page = "../../../docs/metrics.md"
 	var b bytes.Buffer
@@ -54,36 +54,36 @@ for a Prometheus that asks for them (` + "`scrape_native_histograms`" + `).
 		}
 	}
 	if got, err := os.ReadFile(page); err != nil || !bytes.Equal(got, b.Bytes()) {
-		t.Errorf("%s is not what the rows say (%v): go test ./cmd/apnsbridge/metrics -run TestDocument -update", page, err)
+		t.Errorf("%s is out of date (%v): go test ./cmd/apnsbridge/metrics -run TestDocument -update", page, err)
 	}
 }
 
-// Each row keeps Prometheus' conventions, and its help is a sentence or more.
+// Each row follows Prometheus' conventions, and its help is one or more sentences.
 func TestRows(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, g := range groups {
 		for _, f := range g.families {
 			if seen[f.name] {
-				t.Errorf("%s is there twice", f.name)
+				t.Errorf("%s is defined twice", f.name)
 			}
 			seen[f.name] = true
 			if !regexp.MustCompile(`^apnsbridge_[a-z0-9]+(_[a-z0-9]+)*$`).MatchString(f.name) {
-				t.Errorf("%s is not in small letters", f.name)
+				t.Errorf("%s is not apnsbridge_ and lower-case words", f.name)
 			}
 			if strings.HasSuffix(f.name, "_total") != (f.kind == counter) {
-				t.Errorf("%s is a %v", f.name, f.kind)
+				t.Errorf("%s is a %v: counters, and only they, end in _total", f.name, f.kind)
 			}
 			if !strings.HasSuffix(f.help, ".") || strings.ContainsAny(f.help, "|\n") {
-				t.Errorf("%s: the help %q is no sentence for a table", f.name, f.help)
+				t.Errorf("%s: the help %q is not a sentence that fits into a table", f.name, f.help)
 			}
 			if strings.Contains(f.name, "production") || strings.Contains(f.name, "sandbox") {
-				t.Errorf("%s: the environment is a label", f.name)
+				t.Errorf("%s names the environment, which is a label", f.name)
 			}
 		}
 	}
 }
 
-// ones makes 1 of each number in v that is 0.
+// ones sets each number in v that is 0 to 1.
 func ones(v reflect.Value) {
 	for i := range v.NumField() {
 		switch f := v.Field(i); f.Kind() {
@@ -97,7 +97,7 @@ func ones(v reflect.Value) {
 	}
 }
 
-// full is a snapshot in which no row has nothing to say.
+// full returns a snapshot that has something for every row.
 func full() *Snapshot {
 	lane := bridge.LaneStats{
 		Counts: bridge.Counts{Taken: 3, Accepted: 1}, Times: new(bridge.Times),
@@ -127,7 +127,7 @@ func full() *Snapshot {
 	return s
 }
 
-// scrape asks for the metrics of s as a Prometheus does.
+// scrape asks for the metrics of s as Prometheus does.
 func scrape(t *testing.T, s *Snapshot, accept string) (contentType, body string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
@@ -140,19 +140,18 @@ func scrape(t *testing.T, s *Snapshot, accept string) (contentType, body string)
 	return w.Header().Get("Content-Type"), w.Body.String()
 }
 
-// Every row says something, an idle app nothing; and the values are those of the
-// snapshot.
+// Every row is exported with the snapshot's values, except for an app that is idle.
 func TestScrape(t *testing.T) {
 	_, text := scrape(t, full(), "text/plain")
 	for _, g := range groups {
 		for _, f := range g.families {
 			if !strings.Contains(text, "\n# TYPE "+f.name+" "+f.kind.String()+"\n") {
-				t.Errorf("%s says nothing", f.name)
+				t.Errorf("%s is not exported", f.name)
 			}
 		}
 	}
 	if strings.Contains(text, `"idle"`) {
-		t.Error("an app that has had nothing to do is exported")
+		t.Error("an idle app is exported")
 	}
 	for _, want := range []string{
 		`notifications_total{app="mail",environment="production",outcome="accepted",reason=""} 1`,
@@ -177,7 +176,7 @@ func TestScrape(t *testing.T) {
 	}
 }
 
-// No two values have the same labels: nobody else looks at each scrape.
+// No two values of a metric have the same labels. Nothing else checks that at a scrape.
 func TestLabelsAreDistinct(t *testing.T) {
 	for _, f := range New(full).own() {
 		seen := make(map[string]bool)
@@ -188,13 +187,13 @@ func TestLabelsAreDistinct(t *testing.T) {
 			}
 			seen[labels] = true
 			if !slices.IsSortedFunc(m.GetLabel(), func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) }) {
-				t.Errorf("%s: %s are not in their order", f.GetName(), labels)
+				t.Errorf("%s: the labels %s are not sorted", f.GetName(), labels)
 			}
 		}
 	}
 }
 
-// Whoever asks for nothing gets the text, and whatever is in a label does not end its line.
+// A client that asks for no format gets text, and nothing in a label can end its line.
 func TestTextIsTheDefault(t *testing.T) {
 	hostile := full()
 	hostile.Troubles["a\"b\\c\nd"] = "why"
@@ -203,11 +202,11 @@ func TestTextIsTheDefault(t *testing.T) {
 		t.Errorf("got %s", format)
 	}
 	if want := `a\"b\\c\nd`; !strings.Contains(body, want) {
-		t.Errorf("%s is not in what is written", want)
+		t.Errorf("%s is not in the text", want)
 	}
 }
 
-// Whoever asks for protobuf gets the classic buckets and the native ones, on the wire.
+// A client that asks for protobuf gets both the classic buckets and the native ones.
 func TestNativeHistograms(t *testing.T) {
 	const protobuf = "application/vnd.google.protobuf"
 	format, body := scrape(t, full(), protobuf+";proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;q=0.3")
@@ -240,16 +239,16 @@ func TestNativeHistograms(t *testing.T) {
 		}
 	}
 	if seen != 2 {
-		t.Errorf("the histogram is there for %d environments, want 2", seen)
+		t.Errorf("got the histogram for %d environments, want 2", seen)
 	}
 }
 
-// promtool runs Prometheus' tool on what comes from in.
+// promtool runs Prometheus' tool with in as its standard input.
 func promtool(t *testing.T, in string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("there is no promtool: Debian has it in its package prometheus")
+		t.Skip("promtool is not installed: Debian has it in the package prometheus")
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stdin = strings.NewReader(in)
@@ -263,7 +262,7 @@ func TestPromtoolChecksMetrics(t *testing.T) {
 	promtool(t, text, "check", "metrics")
 }
 
-// The figures for the page are those of the scrape, with the app apart.
+// The figures for the page are those of a scrape, with the app in a field of its own.
 func TestFigures(t *testing.T) {
 	figures := make(map[Figure]bool)
 	for _, f := range New(full).Figures() {

@@ -14,8 +14,8 @@ import (
 
 const monitoring = "../../../docs/monitoring/"
 
-// exported are the labels of all series that there are: of a histogram with what
-// Prometheus makes of it, and of the runtime's by their names alone.
+// exported returns the labels of all exported series, including those into which Prometheus
+// splits a histogram. The runtime's own series have their names only.
 func exported(t *testing.T) map[string][]string {
 	t.Helper()
 	series := make(map[string][]string)
@@ -40,7 +40,7 @@ func exported(t *testing.T) map[string][]string {
 	return series
 }
 
-// rules are the queries of alerts.yml.
+// rules returns the queries of alerts.yml.
 func rules(t *testing.T) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(monitoring + "alerts.yml")
@@ -51,12 +51,12 @@ func rules(t *testing.T) (all []string) {
 		all = append(all, m[1]+m[2])
 	}
 	if alerts := strings.Count(string(text), "- alert: "); len(all) != alerts {
-		t.Fatalf("%d queries of %d alerts are found", len(all), alerts)
+		t.Fatalf("found %d queries for %d alerts", len(all), alerts)
 	}
 	return all
 }
 
-// dashboard are the queries of the dashboard, of its variables too.
+// dashboard returns the queries of the dashboard, including those of its variables.
 func dashboard(t *testing.T) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(monitoring + "grafana.json")
@@ -95,13 +95,13 @@ func dashboard(t *testing.T) (all []string) {
 		if v.Type == "query" && json.Unmarshal(v.Query, &query) == nil {
 			m := regexp.MustCompile(`^label_values\((\w+), (\w+)\)$`).FindStringSubmatch(query.Query)
 			if m == nil {
-				t.Fatalf("a variable asks for %s", query.Query)
+				t.Fatalf("the query of a variable is %s, want label_values of a metric", query.Query)
 			}
 			all = append(all, fmt.Sprintf("sum by (%s) (%s)", m[2], m[1]))
 		}
 	}
 	if len(all) < 30 {
-		t.Errorf("only %d queries are found", len(all))
+		t.Errorf("found only %d queries", len(all))
 	}
 	return all
 }
@@ -113,7 +113,7 @@ var (
 	groupings = regexp.MustCompile(`\bby \(([^)]*)\)`)
 )
 
-// Each query names metrics that exist, and labels that they have.
+// All queries name existing metrics, and labels that those have.
 func TestQueriesNameWhatExists(t *testing.T) {
 	series := exported(t)
 	ofScrape := []string{"instance", "job"}
@@ -140,14 +140,14 @@ func TestQueriesNameWhatExists(t *testing.T) {
 		for _, by := range groupings.FindAllStringSubmatch(query, -1) {
 			for label := range strings.SplitSeq(by[1], ",") {
 				if label = strings.TrimSpace(label); !slices.Contains(labels, label) && !slices.Contains(ofScrape, label) {
-					t.Errorf("%s: nothing in it has a label %s", query, label)
+					t.Errorf("%s: none of its metrics has a label %s", query, label)
 				}
 			}
 		}
 	}
 }
 
-// The rules are ones that Prometheus reads, and each of alerts_test.yml fires when it
+// Prometheus can read the rules, and the alerts in alerts_test.yml fire when they
 // should.
 func TestPromtoolChecksRules(t *testing.T) {
 	promtool(t, "", "check", "rules", monitoring+"alerts.yml")
@@ -155,8 +155,8 @@ func TestPromtoolChecksRules(t *testing.T) {
 	promtool(t, "", "check", "config", monitoring+"prometheus.yml")
 }
 
-// The queries of the dashboard are ones that Prometheus reads, with Grafana's variables
-// filled in.
+// Prometheus can read the queries of the dashboard, once Grafana's variables are filled
+// in.
 func TestPromtoolChecksDashboard(t *testing.T) {
 	fill := strings.NewReplacer("$__rate_interval", "5m", "$app", ".*", "$environment", ".*")
 	seen := make(map[string]bool)

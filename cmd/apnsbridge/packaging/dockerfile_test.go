@@ -14,7 +14,7 @@ import (
 
 const top = "../../.." // of the repository
 
-// instruction is a line of a Dockerfile: COPY, and what stands behind it.
+// instruction is a line of a Dockerfile: its name, such as COPY, and the rest.
 type instruction struct{ name, rest string }
 
 func dockerfile(t *testing.T) (all []instruction) {
@@ -24,7 +24,7 @@ func dockerfile(t *testing.T) (all []instruction) {
 			continue
 		}
 		if strings.HasSuffix(line, `\`) {
-			t.Fatalf("this test knows no continued lines: %s", line)
+			t.Fatalf("this test cannot read continued lines: %s", line)
 		}
 		name, rest, _ := strings.Cut(line, " ")
 		all = append(all, instruction{name, rest})
@@ -32,8 +32,8 @@ func dockerfile(t *testing.T) (all []instruction) {
 	return all
 }
 
-// The image is made of what can be looked up: the Go of go.mod, no moving tag, a user that
-// is not root.
+// The image is made of fixed things: the Go version of go.mod and no moving tag; and its user is
+// not root.
 func TestDockerfileText(t *testing.T) {
 	var from []string
 	user := ""
@@ -49,18 +49,18 @@ func TestDockerfileText(t *testing.T) {
 	goVersion, _, _ := strings.Cut(after, "\n")
 	want := "golang:" + goVersion[:strings.LastIndex(goVersion, ".")] + " AS build"
 	if len(from) != 2 || from[0] != want || !strings.HasSuffix(from[1], ":nonroot") {
-		t.Errorf("stages %q, want %q and one that is :nonroot", from, want)
+		t.Errorf("got stages %q, want %q and one that ends in :nonroot", from, want)
 	}
 	if user != "65532:65532" {
-		t.Errorf("USER %q, want a number that Kubernetes can see is not root", user)
+		t.Errorf("USER is %q, want a number, by which Kubernetes can see that it is not root", user)
 	}
 }
 
-// image is the stages' files, as the Dockerfile's steps make them, without Docker.
+// image has the files of the stages as the Dockerfile's steps make them, without Docker.
 type image struct {
 	t      *testing.T
-	stages map[string]string // a directory each
-	stage  string            // the directory of the stage under way
+	stages map[string]string // the directory of each stage
+	stage  string            // the directory of the current stage
 	work   string
 	env    []string
 	entry  []string
@@ -68,7 +68,7 @@ type image struct {
 	health []string
 }
 
-// path is that of the stage for a path in the image.
+// path returns where a path of the image is in the current stage's directory.
 func (m *image) path(p string) string {
 	if filepath.IsAbs(p) {
 		return filepath.Join(m.stage, p)
@@ -76,12 +76,12 @@ func (m *image) path(p string) string {
 	return filepath.Join(m.work, p)
 }
 
-// words are the command, with the files of the image where they are.
+// words returns the words of a command, with absolute paths where the image's files really are.
 func (m *image) words(command string) []string {
 	m.t.Helper()
 	var all []string
 	if err := json.Unmarshal([]byte(command), &all); err != nil {
-		m.t.Fatalf("%s is no list, and the image has no shell: %v", command, err)
+		m.t.Fatalf("%s is not a JSON list, but the image has no shell: %v", command, err)
 	}
 	for i, word := range all {
 		if filepath.IsAbs(word) {
@@ -125,7 +125,7 @@ func (m *image) take(i instruction) {
 		m.health = m.words(command)
 	case "USER", "EXPOSE", "VOLUME":
 	default:
-		m.t.Fatalf("this test does not know %s", i.name)
+		m.t.Fatalf("this test does not know the instruction %s", i.name)
 	}
 }
 
@@ -168,8 +168,8 @@ func (m *image) cp(from, to string) {
 	}
 }
 
-// repository lists the files of the build context: what git has or would add, but for what
-// .dockerignore leaves out.
+// repository lists the files of the build context: those that git has or would add, except
+// what .dockerignore leaves out.
 func repository(t *testing.T) (all []string) {
 	t.Helper()
 	cmd := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard")
@@ -189,8 +189,8 @@ func repository(t *testing.T) (all []string) {
 	return all
 }
 
-// The Dockerfile's steps, taken without Docker, make a static binary; started as the image
-// starts it, it becomes what the image's health check calls healthy.
+// The Dockerfile's steps, run without Docker, make a static binary. Started as the image
+// starts it, it becomes healthy by the image's own health check.
 func TestDockerfile(t *testing.T) {
 	if !*long {
 		t.Skip("builds the gateway anew: run it with -args -long")
@@ -209,14 +209,14 @@ func TestDockerfile(t *testing.T) {
 	}
 	out, err := exec.Command(m.entry[0], "version").Output()
 	if err != nil || !strings.HasPrefix(string(out), "apnsbridge 9.8.7,") {
-		t.Errorf("version %q, %v: want 9.8.7", out, err)
+		t.Errorf("got version %q and %v, want 9.8.7", out, err)
 	}
 
 	h := newHost(t, m.stage)
 	write(t, h.config, read(t, "apnsbridge.yaml"), 0o640)
 	h.configure()
 	if exec.Command(m.health[0], m.health[1:]...).Run() == nil {
-		t.Error("healthy before it has started")
+		t.Error("the health check succeeds before the gateway was started")
 	}
 	supervise(t, slices.Concat(m.entry, m.args)...)
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -225,7 +225,7 @@ func TestDockerfile(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("never healthy: %v\n%s", err, out)
+			t.Fatalf("the gateway did not become healthy: %v\n%s", err, out)
 		}
 	}
 }

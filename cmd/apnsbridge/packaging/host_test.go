@@ -20,7 +20,8 @@ import (
 
 const topic = "com.example.mail" // as the sample configuration has it
 
-// host is a machine with the gateway: a directory. An APNs simulator is behind it.
+// host is a directory that stands for a machine with the gateway, in front of an APNs
+// simulator.
 type host struct {
 	t              *testing.T
 	root           string
@@ -51,7 +52,7 @@ func newHost(t *testing.T, root string) *host {
 
 func (h *host) etc(name string) string { return filepath.Join(h.root, "etc/apnsbridge", name) }
 
-// configure does what the sample's head says, with ports and an APNs of the test.
+// configure does what the head of the sample says, with the test's ports and APNs.
 func (h *host) configure() {
 	h.t.Helper()
 	made := h.t.TempDir()
@@ -74,7 +75,7 @@ func (h *host) configure() {
 		{"    credential:\n", "    endpoint: " + h.sim.URL() + "\n    endpoint_ca: pki/ca.pem\n    credential:\n"},
 	} {
 		if strings.Count(text, change[0]) != 1 {
-			h.t.Fatalf("the sample has %q %d times", change[0], strings.Count(text, change[0]))
+			h.t.Fatalf("the sample has %q %d times, want once", change[0], strings.Count(text, change[0]))
 		}
 		text = strings.Replace(text, change[0], change[1], 1)
 	}
@@ -93,7 +94,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// run runs the binary that is installed and returns what it prints.
+// run runs the installed binary and returns its output.
 func (h *host) run(args ...string) string {
 	h.t.Helper()
 	out, err := exec.Command(h.binary, args...).CombinedOutput()
@@ -103,7 +104,7 @@ func (h *host) run(args ...string) string {
 	return string(out)
 }
 
-// awaitVersion waits until a gateway of that version is ready.
+// awaitVersion waits until a gateway of the given version is ready.
 func (h *host) awaitVersion(want string) {
 	h.t.Helper()
 	var out []byte
@@ -117,7 +118,7 @@ func (h *host) awaitVersion(want string) {
 	h.t.Fatalf("no gateway of version %s is ready:\n%s", want, out)
 }
 
-// dial connects as the provider.
+// dial connects to the gateway as the provider.
 func (h *host) dial() *provider.Conn {
 	h.t.Helper()
 	certificate, err := h.pki.Client.TLS()
@@ -133,7 +134,8 @@ func (h *host) dial() *provider.Conn {
 	return conn
 }
 
-// deliver sends the notification with that number and waits until APNs has accepted as many.
+// deliver sends the notification with the given number and waits until APNs has accepted
+// that many.
 func (h *host) deliver(conn *provider.Conn, number uint32) {
 	h.t.Helper()
 	n := binproto.Notification{Command: binproto.Enhanced, Token: fmt.Appendf(nil, "device-%025d", number),

@@ -10,7 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// What goreleaser publishes is what packaging/build makes, where that puts it.
+// goreleaser publishes what packaging/build makes, from where that puts it.
 func TestGoreleaser(t *testing.T) {
 	var c struct {
 		Version int
@@ -30,18 +30,18 @@ func TestGoreleaser(t *testing.T) {
 	script, argument, _ := strings.Cut(c.Before.Hooks[1], " ")
 	info, err := os.Stat(filepath.Join(top, script))
 	if err != nil || info.Mode()&0o100 == 0 || argument != "{{ .Version }}" {
-		t.Errorf("%s cannot be run with %s: %v", script, argument, err)
+		t.Errorf("%s is not executable, or its argument is %s: %v", script, argument, err)
 	}
 	const published = "./release/*"
 	if got := c.Release.ExtraFiles[0].Glob; got != published || !strings.Contains(read(t, "build"), "${2:-release}") {
 		t.Errorf("%s is published, which is not where build writes", got)
 	}
 	if !strings.Contains(read(t, filepath.Join(top, ".gitignore")), "\n/release/\n") {
-		t.Error("git does not ignore release: goreleaser refuses a tree with changes")
+		t.Error("git does not ignore /release, but goreleaser refuses a tree with changes")
 	}
 }
 
-// The workflow is .ci/run and nothing else.
+// The workflow runs .ci/run and nothing else.
 func TestWorkflow(t *testing.T) {
 	var c struct {
 		Jobs map[string]struct {
@@ -64,8 +64,9 @@ func TestWorkflow(t *testing.T) {
 	}
 }
 
-// goreleaser's own reader of the file knows every key of it. To compile the rest of goreleaser
-// takes longer than all of CI; whoever makes a release runs its check.
+// goreleaser's own reader of its configuration knows every key in it. Only the reader is
+// compiled, because compiling the rest of goreleaser takes longer than all of CI; whoever
+// makes a release runs goreleaser check.
 func TestGoreleaserReads(t *testing.T) {
 	if !*long {
 		t.Skip("compiles goreleaser's reader: run it with -args -long")

@@ -12,9 +12,10 @@ import (
 	"testing"
 )
 
-// The Debian package's life, in a root of its own: installed, configured, started by a plain
-// supervisor, upgraded while a provider is connected, removed, purged. The connection
-// outlives the upgrade, the feedback list the restart behind it, the data the removal.
+// The Debian package is installed in a root directory of its own, configured, started by a
+// simple supervisor, upgraded while a provider is connected, removed, and purged. The
+// connection survives the upgrade, the feedback list survives the restart after it, and the
+// data survives the removal.
 func TestInstall(t *testing.T) {
 	for _, name := range []string{"dpkg", "systemd-sysusers"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -39,7 +40,7 @@ func TestInstall(t *testing.T) {
 	h.expectVersion("1.0.0")
 	gid := strings.Split(h.line("etc/group", "apnsbridge:"), ":")[2]
 	if uid := strings.Split(h.line("etc/passwd", "apnsbridge:"), ":")[2]; uid == "0" || gid == "0" {
-		t.Errorf("the service's user is %s, its group %s", uid, gid)
+		t.Errorf("the service's user is %s and its group %s, want neither to be root", uid, gid)
 	}
 	h.expectMode("etc/apnsbridge", 0o750)
 	h.expectMode("etc/apnsbridge/apnsbridge.yaml", 0o640)
@@ -62,7 +63,7 @@ func TestInstall(t *testing.T) {
 	}
 
 	if got := h.manual(); !strings.Contains(got, "2001-09-09") {
-		t.Errorf("the manual page is not of the day that was asked for:\n%.200s", got)
+		t.Errorf("the manual page does not have the date of SOURCE_DATE_EPOCH:\n%.200s", got)
 	}
 
 	h.configure()
@@ -93,19 +94,19 @@ func TestInstall(t *testing.T) {
 	listed := h.run("feedback", "--feedback", h.feedback, "--cert", h.etc("pki/client.pem"), "--key",
 		h.etc("pki/client-key.pem"), "--ca", h.etc("pki/ca.pem"))
 	if !strings.Contains(listed, "dead0101") {
-		t.Errorf("the feedback list behind the upgrade is %q", listed)
+		t.Errorf("after the upgrade the feedback list is %q, want dead0101 on it", listed)
 	}
 
 	gateway.stop()
 	data := filepath.Join(h.root, "var/lib/apnsbridge/feedback.db")
 	h.dpkg("-r", "apnsbridge")
 	if exists(h.binary) || !exists(data) || read(t, h.config) != configured {
-		t.Errorf("behind the removal: binary %v, data %v; want the data and the configuration only", exists(h.binary),
+		t.Errorf("after the removal: binary %v, data %v; want only the data and the configuration", exists(h.binary),
 			exists(data))
 	}
 	h.dpkg("-P", "apnsbridge")
 	if exists(data) || exists(h.config) || !exists(h.etc("AuthKey_DEVELOPER.p8")) {
-		t.Errorf("behind the purge: data %v, configuration %v, key %v; want the key only", exists(data),
+		t.Errorf("after the purge: data %v, configuration %v, key %v; want only the key", exists(data),
 			exists(h.config), exists(h.etc("AuthKey_DEVELOPER.p8")))
 	}
 }
@@ -114,7 +115,7 @@ func (h *host) deb(dir, version string) string {
 	return filepath.Join(dir, fmt.Sprintf("apnsbridge_%s_%s.deb", version, runtime.GOARCH))
 }
 
-// manual is the text of the manual page.
+// manual returns the text of the manual page.
 func (h *host) manual() string {
 	h.t.Helper()
 	f, err := os.Open(filepath.Join(h.root, "usr/share/man/man1/apnsbridge.1.gz"))
@@ -133,7 +134,7 @@ func (h *host) manual() string {
 	return string(text)
 }
 
-// dpkg runs without a terminal: whoever is asked anything fails.
+// dpkg runs dpkg without a terminal, so that it fails if it asks anything.
 func (h *host) dpkg(args ...string) {
 	h.t.Helper()
 	args = append([]string{"dpkg", "--root=" + h.root, "--log=/dev/null", "--force-script-chrootless"}, args...)
@@ -150,11 +151,11 @@ func (h *host) dpkg(args ...string) {
 func (h *host) expectVersion(want string) {
 	h.t.Helper()
 	if got := h.run("version"); !strings.HasPrefix(got, "apnsbridge "+want) {
-		h.t.Errorf("what is installed is %q, want %s", got, want)
+		h.t.Errorf("the installed version is %q, want %s", got, want)
 	}
 }
 
-// line is the line of a file that begins so.
+// line returns the line of a file that begins with begins.
 func (h *host) line(path, begins string) string {
 	h.t.Helper()
 	for line := range strings.Lines(read(h.t, filepath.Join(h.root, path))) {

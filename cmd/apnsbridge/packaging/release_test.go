@@ -14,8 +14,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// The sample is a configuration as it stands, and what it says of the ports is what the
-// socket unit has.
+// The sample is a valid configuration as it is, and has the same ports as the socket unit.
 func TestSample(t *testing.T) {
 	c, err := config.Load("apnsbridge.yaml")
 	if err != nil {
@@ -32,14 +31,14 @@ func TestSample(t *testing.T) {
 	unit := read(t, "systemd/apnsbridge.service")
 	state := "\nStateDirectory=" + filepath.Base(c.Store.Path) + "\n"
 	if filepath.Dir(c.Store.Path) != "/var/lib" || !strings.Contains(unit, state) {
-		t.Errorf("the store is in %s, which is not the unit's StateDirectory", c.Store.Path)
+		t.Errorf("the sample's store is in %s, which is not the unit's StateDirectory", c.Store.Path)
 	}
 	if want := " --config /etc/apnsbridge/apnsbridge.yaml\n"; !strings.Contains(unit, want) {
 		t.Errorf("the unit has no %q", want)
 	}
 }
 
-// systemd knows every line of the units.
+// systemd understands every line of the units.
 func TestUnits(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip(err)
@@ -64,8 +63,8 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// A commit gives the same bytes from another directory with nothing in Go's cache: the
-// binary, both packages and the SBOM. The checksums are theirs.
+// Builds of one commit in different directories and with an empty Go cache give the same
+// bytes: the binary, both packages and the SBOM. The checksums match them.
 func TestReproducible(t *testing.T) {
 	if !*long {
 		t.Skip("builds everything anew: run it with -args -long")
@@ -106,8 +105,8 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// expectRelease looks at what build has made: each file with its sum, and the SBOM with what
-// the binary is made of.
+// expectRelease checks the results of build: each file has the right checksum, and the SBOM
+// names what the binary is made of.
 func expectRelease(t *testing.T, dir, sums string) {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -115,12 +114,12 @@ func expectRelease(t *testing.T, dir, sums string) {
 		t.Fatal(err)
 	}
 	if lines := strings.Count(sums, "\n"); lines != len(files)-1 || lines != 4 {
-		t.Errorf("%d files, of which SHA256SUMS has %d; want binary, .deb, .rpm and SBOM:\n%s", len(files), lines, sums)
+		t.Errorf("%d files, and %d in SHA256SUMS; want binary, .deb, .rpm and SBOM:\n%s", len(files), lines, sums)
 	}
 	for line := range strings.Lines(sums) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		if got := sha256.Sum256([]byte(read(t, filepath.Join(dir, name)))); hex.EncodeToString(got[:]) != sum {
-			t.Errorf("%s has another sum than SHA256SUMS says", name)
+			t.Errorf("%s does not have the checksum in SHA256SUMS", name)
 		}
 	}
 	var bom struct {
@@ -134,7 +133,7 @@ func expectRelease(t *testing.T, dir, sums string) {
 		t.Fatal(err)
 	}
 	if got := bom.Metadata.Component; got.Name != "apnsbridge" || got.Version != "v1.0.0" {
-		t.Errorf("the SBOM is of %+v", got)
+		t.Errorf("the SBOM is for %+v, want apnsbridge v1.0.0", got)
 	}
 	for _, want := range []string{"std", "github.com/panjf2000/gnet/v2", "go.etcd.io/bbolt"} {
 		found := false

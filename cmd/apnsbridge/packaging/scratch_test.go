@@ -13,10 +13,10 @@ import (
 
 var long = flag.Bool("long", false, "build packages, install them and build them again: minutes")
 
-// built are the directories with the linux packages of each version, which the tests share.
+// built has the directories with the Linux packages of each version, which the tests share.
 var built struct {
 	mu  sync.Mutex
-	dir string // of all; TestMain removes it
+	dir string // parent of them all; TestMain removes it
 }
 
 func TestMain(m *testing.M) {
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// build runs packaging/build for this machine's processor and returns the directory with
-// what it made.
+// build runs packaging/build for this machine's architecture and returns the directory with
+// the results.
 func build(t *testing.T, version string) string {
 	t.Helper()
 	if !*long {
@@ -52,8 +52,8 @@ func build(t *testing.T, version string) string {
 	return dir
 }
 
-// runBuild runs the build script of the packaging directory at from. It skips the test
-// where nfpm cannot be had: there is no network.
+// runBuild runs the build script in the packaging directory from. It skips the test if nfpm
+// cannot be had because there is no network.
 func runBuild(t *testing.T, from, version, to string, env ...string) {
 	t.Helper()
 	cmd := exec.Command("bash", filepath.Join(from, "build"), version, to)
@@ -68,12 +68,12 @@ func runBuild(t *testing.T, from, version, to string, env ...string) {
 	}
 }
 
-// unavailable reports whether the go command has failed for want of a network.
+// unavailable reports whether the go command has failed because there is no network.
 func unavailable(out []byte) bool {
 	return bytes.Contains(out, []byte("no such host")) || bytes.Contains(out, []byte("module lookup disabled"))
 }
 
-// write puts a file into a directory that it makes.
+// write creates a file, and its directory.
 func write(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

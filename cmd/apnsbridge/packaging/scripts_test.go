@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// What a maintainer script asks of systemd, in a root of its own, with a systemctl and a
-// systemd-run that write down what they are told. A gateway that runs is stopped by a
-// removal only, and restarted only where no connection is refused for it.
+// The maintainer scripts run in a root directory of their own, with a systemctl and a
+// systemd-run that record their arguments. They stop a running gateway only on removal,
+// and restart it only if that does not refuse any connection.
 func TestMaintainerScripts(t *testing.T) {
 	for _, name := range []string{"sh", "sed", "rm", "rmdir"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -30,7 +30,7 @@ func TestMaintainerScripts(t *testing.T) {
 		name, script string
 		args         []string
 		fails        string // the commands that fail, as "is-active apnsbridge.socket"
-		want         string // what systemd is told
+		want         string // the recorded arguments
 		says         string
 	}{
 		{"upgrade, the ports are systemd's", "postinst", []string{"configure", "1.0.0"}, "", restarted, ""},
@@ -80,23 +80,23 @@ func TestMaintainerScripts(t *testing.T) {
 				return string(out)
 			}
 			if out := run(); !strings.Contains(out, tt.says) || tt.says == "" && out != "" {
-				t.Errorf("it says %q, want %q", out, tt.says)
+				t.Errorf("the script says %q, want %q", out, tt.says)
 			}
 			if got, _ := os.ReadFile(told); string(got) != tt.want {
-				t.Errorf("systemd is told\n%s, want\n%s", got, tt.want)
+				t.Errorf("systemd is asked for\n%s, want\n%s", got, tt.want)
 			}
 			if got := exists(filepath.Join(root, "var/lib/apnsbridge/feedback.db")); got == (tt.args[0] == "purge") {
-				t.Errorf("the data is there: %v", got)
+				t.Errorf("the data exists: %v, want it to be removed by purge only", got)
 			}
 			if !exists(filepath.Join(root, "etc/apnsbridge/push.p8")) {
 				t.Error("the operator's key is gone")
 			}
 
-			// Where there is no systemd, nothing is asked of it.
+			// Without systemd, the scripts call neither command.
 			os.RemoveAll(filepath.Join(root, "run"))
 			os.Remove(told)
 			if run(); exists(told) {
-				t.Errorf("without systemd it is told\n%s", read(t, told))
+				t.Errorf("without systemd it is asked for\n%s", read(t, told))
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// supervisor keeps a program running as runit and its kin do: whatever ends is started
-// again, until the test ends.
+// supervisor keeps a program running like runit does: it starts it again whenever it ends,
+// until the test ends.
 type supervisor struct {
 	t    *testing.T
 	args []string
@@ -37,7 +37,7 @@ func (s *supervisor) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cmd = exec.Command(s.args[0], s.args[1:]...)
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log // one writer: exec copies both in one goroutine
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log // the same writer, so that exec copies both in one goroutine
 	return s.cmd.Start()
 }
 
@@ -51,7 +51,7 @@ func (s *supervisor) run() {
 		if stopping {
 			return
 		}
-		time.Sleep(100 * time.Millisecond) // as they do, so that one that cannot start takes no processor
+		time.Sleep(100 * time.Millisecond) // so that a program that cannot start does not burn CPU
 		if err := s.start(); err != nil {
 			s.t.Errorf("supervisor: %v", err)
 			return
@@ -59,21 +59,21 @@ func (s *supervisor) run() {
 	}
 }
 
-// pid is the process that runs now.
+// pid returns the ID of the current process.
 func (s *supervisor) pid() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cmd.Process.Pid
 }
 
-// restart has the program end in good order; it is started again.
+// restart makes the program shut down in good order; then it is started again.
 func (s *supervisor) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cmd.Process.Signal(syscall.SIGTERM)
 }
 
-// stop ends the program for good. It may be called twice.
+// stop ends the program for good. It may be called more than once.
 func (s *supervisor) stop() {
 	s.mu.Lock()
 	s.stopping = true

@@ -18,7 +18,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/report"
 )
 
-// Whatever APNs, files and configurations say is text on the pages.
+// Whatever comes from APNs, files and configurations is shown as text on the pages, never as markup.
 func TestHostileWords(t *testing.T) {
 	const hostile = `"><script>alert(1)</script><img src=x onerror='alert(2)'>{{.}}&`
 	remark := Remark{Bad, hostile, hostile}
@@ -71,12 +71,12 @@ func TestHostileWords(t *testing.T) {
 			}
 		}
 		if shown < 6 {
-			t.Errorf("%s shows the words %d times:\n%s", name, shown, text)
+			t.Errorf("%s shows the hostile text %d times, want at least 6:\n%s", name, shown, text)
 		}
 	}
 }
 
-// Those in trouble come first, and 500 apps are no page of a mile.
+// Apps in trouble come first, and 500 apps do not make an endless page.
 func TestManyApps(t *testing.T) {
 	var facts Facts
 	for i := range 500 {
@@ -99,13 +99,13 @@ func TestManyApps(t *testing.T) {
 	listed := regexp.MustCompile(`href="/apps/(app\d+)"`)
 	all := listed.FindAllStringSubmatch(show(nil), -1)
 	if len(all) != rows.first || all[0][1] != "app321" || all[1][1] != "app077" || all[2][1] != "app000" {
-		t.Errorf("got %d rows: %v", len(all), all)
+		t.Errorf("got %d rows, want the app in trouble and then the busy one first: %v", len(all), all)
 	}
 	if text := show(nil); !strings.Contains(text, "and 485 more") {
-		t.Error("what is not listed is not told")
+		t.Error("the page does not say how many apps are not listed")
 	}
 	if found := listed.FindAllStringSubmatch(show(url.Values{"q": {"APP49"}}), -1); len(found) != 10 {
-		t.Errorf("a search finds %v", found)
+		t.Errorf("a search finds %v, want 10 apps", found)
 	}
 	facts.Remarks = append(facts.Remarks, Remark{Level: Bad, Text: "something"}, Remark{Bad, "else", "app007"})
 	for i := range 30 {
@@ -114,18 +114,18 @@ func TestManyApps(t *testing.T) {
 	got := groups(facts.Remarks)
 	if len(got) != 2 || got[0].Level != Bad || len(got[0].All) != remarksOfAKind.first || got[0].More != 27 ||
 		got[0].All[0].Apps != nil {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want the bad remarks first, limited in number", got)
 	}
 	if soon := got[1].All; len(soon) != 1 || len(soon[0].Apps) != appsOfARemark || soon[0].More != 490 {
-		t.Errorf("what all apps share: got %+v", soon)
+		t.Errorf("a remark on all apps: got %+v", soon)
 	}
 	held := groups([]Remark{{Bad, "apps.mail.credential: it has expired", "mail"}})[0].All[0]
 	if held.Text != "credential: it has expired" {
-		t.Errorf("beside its app a sentence is: %s", held.Text)
+		t.Errorf("a remark that is shown with its app does not omit the setting's path: %s", held.Text)
 	}
 	late := append(slices.Clone(facts.Remarks), Remark{Level: Bad, Text: "the whole gateway's"})
 	if got := groups(late)[0].All; got[0].Text != "something" || got[1].Text != "the whole gateway's" || len(got[2].Apps) != 1 {
-		t.Errorf("what is the whole gateway's is not first: got %+v", got)
+		t.Errorf("remarks on the whole gateway are not first: got %+v", got)
 	}
 	const outage = "APNs is not well: 503 ServiceUnavailable: wait"
 	for i := range 500 {
@@ -135,21 +135,21 @@ func TestManyApps(t *testing.T) {
 	}
 	if got := groups(facts.Remarks[len(facts.Remarks)-500:]); len(got) != 1 || len(got[0].All) != 1 ||
 		got[0].All[0].Text != outage || got[0].All[0].More != 490 {
-		t.Errorf("an outage, with the device that each app met it with: got %+v", got)
+		t.Errorf("an outage that each app met with another device is not one remark: got %+v", got)
 	}
 	if text := show(nil); strings.Count(text, outage+"<") != rows.first {
-		t.Error("a row does not say what an outage is, without a device")
+		t.Error("an app's row does not describe the outage without the device")
 	}
 	answer := httptest.NewRecorder()
 	WriteOverview(answer, &facts, nil)
 	if text := answer.Body.String(); !strings.Contains(text,
 		`<a href="/apps/app009"><bdi>app009</bdi></a> and 490 more: something`) ||
 		!strings.Contains(text, `<li class="bad">something</li>`) {
-		t.Error("it is not shown so")
+		t.Error("the page does not show the remarks grouped, with links to apps")
 	}
 }
 
-// A plot has no point beside its axes, whatever the figures are.
+// All points of a plot lie within its axes, whatever the figures are.
 func TestPlots(t *testing.T) {
 	points := make([]history.Point, 360)
 	for i := range points {
@@ -175,7 +175,7 @@ func TestPlots(t *testing.T) {
 		}
 	}
 	if got := len(plots(points, time.Second)); got != 4 {
-		t.Errorf("%d plots", got)
+		t.Errorf("got %d plots, want 4", got)
 	}
 	for _, test := range []struct {
 		span  string
@@ -188,7 +188,7 @@ func TestPlots(t *testing.T) {
 		answer := httptest.NewRecorder()
 		WriteOverview(answer, &test.facts, url.Values{"span": {test.span}})
 		if strings.Contains(answer.Body.String(), "<polygon") != test.shown {
-			t.Errorf("span %q: plots of %d points of the hour and %d of the day are shown: %v", test.span, len(test.facts.Hour),
+			t.Errorf("span %q, points: %d of the hour, %d of the day: plots shown: %v", test.span, len(test.facts.Hour),
 				len(test.facts.Day), !test.shown)
 		}
 	}

@@ -18,7 +18,7 @@ apps:
     clients: [{cidr: 10.1.0.0/16}]
 `
 
-// Each language reads back what was quoted for it.
+// Each language reads a quoted value back unchanged.
 func TestQuoting(t *testing.T) {
 	for _, value := range []string{"pki/ca.pem", "my pki/ca.pem", "Jane's \"k\" $HOME ${X} `id` \\ \\' #1", "-x", "null",
 		"yes", "1e3",
@@ -29,14 +29,14 @@ func TestQuoting(t *testing.T) {
 			t.Fatal(err)
 		}
 		if read, err := config.Load(file); err != nil || read.Store.Path != value {
-			t.Errorf("%s: a configuration reads it as %+v, %v", value, read, err)
+			t.Errorf("%s: read from a configuration it is %+v, %v", value, read, err)
 		}
 		for program, args := range map[string][]string{
 			"sh":  {"-c", "printf %s " + Shell(value)},
 			"php": {"-n", "-r", "echo " + PHP(value) + ";"},
 		} {
 			if _, err := exec.LookPath(program); err != nil {
-				t.Logf("there is no %s", program)
+				t.Logf("%s is not installed", program)
 				continue
 			}
 			if got, err := exec.CommandContext(t.Context(), program, args...).Output(); err != nil || string(got) != value {
@@ -46,7 +46,7 @@ func TestQuoting(t *testing.T) {
 	}
 }
 
-// Nothing of a text moves a terminal's cursor or changes what it shows.
+// No text can move a terminal's cursor or change what it shows.
 func TestTerminal(t *testing.T) {
 	for text, want := range map[string]string{
 		"two lines,\n\tand a tab: “größer” 漢\n": "two lines,\n\tand a tab: “größer” 漢\n",

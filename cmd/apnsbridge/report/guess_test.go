@@ -15,7 +15,7 @@ import (
 
 const captures = "../../../binproto/testdata/captures"
 
-// recorded gives the notifications of a capture.
+// recorded returns the notifications of a capture.
 func recorded(t *testing.T, name string) (all []binproto.Notification) {
 	t.Helper()
 	bytes, err := os.ReadFile(filepath.Join(captures, name+".bin"))
@@ -44,8 +44,8 @@ type sender struct {
 	pause time.Duration
 }
 
-// guesses has senders connect in this order, each under an address of its own unless they are to share one, and gives
-// the guesses.
+// guesses connects the senders in the given order, each from its own address unless shared is set, and returns the
+// guesses and their reasons.
 func guesses(senders []sender, order []int, shared bool) (libraries []string, reasons [][]string) {
 	now := time.Unix(1_800_000_000, 0)
 	r := New(func() time.Time { return now })
@@ -81,8 +81,8 @@ func guesses(senders []sender, order []int, shared bool) (libraries []string, re
 	return libraries, reasons
 }
 
-// What was recorded of each library is told apart as far as its frames can tell, with its hello and without one, on
-// one connection and on several; and no capture without a guess is forgotten.
+// The recorded libraries are told apart as far as their frames allow, with and without their hello, on one connection
+// and on several; and every capture is tested.
 func TestCaptures(t *testing.T) {
 	const (
 		php, node, node5 = "a script (PHP)", "node-apn 1.x (Node)", "node-apn 1.x (Node), apns4erl (Erlang) or libcapn (C)"
@@ -109,7 +109,7 @@ func TestCaptures(t *testing.T) {
 	}
 	names, err := filepath.Glob(captures + "/*.bin")
 	if err != nil || len(names) != len(tests) {
-		t.Fatalf("%d captures, %v; there are %d guesses", len(names), err, len(tests))
+		t.Fatalf("there are %d captures (%v) but %d expected guesses", len(names), err, len(tests))
 	}
 	for name, test := range tests {
 		frames := recorded(t, name)
@@ -135,8 +135,8 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// Whatever the order is in which their connections come, providers behind one certificate and address are told apart,
-// and have the same guesses and reasons.
+// Providers that share a certificate and an address are told apart, and get the same guesses and reasons, in whatever
+// order their connections come.
 func TestAnyOrder(t *testing.T) {
 	script := func(i int) binproto.Notification {
 		return binproto.Notification{Command: binproto.Enhanced, Identifier: uint32(i), Expiry: 1_900_000_000,
@@ -153,7 +153,7 @@ func TestAnyOrder(t *testing.T) {
 		return all
 	}
 	nodes := recorded(t, "node-apn")
-	bare := slices.Clone(nodes[1:]) // one of its connections on which no priority is set
+	bare := slices.Clone(nodes[1:]) // a connection of its on which no priority is set
 	for i := range bare {
 		bare[i].Identifier = uint32(i)
 	}
@@ -206,8 +206,8 @@ func framed(items ...byte) func(i int) binproto.Notification {
 	}
 }
 
-// Frames that only one library writes name it; what was made up, or is the sibling of a library that does one thing
-// otherwise, is unknown; and what speaks against a guess stands beside it.
+// Frames that only one library writes are attributed to it; made-up frames, and those that differ from a library's in
+// one respect, are unknown; and the reasons say what speaks against a guess.
 func TestGuess(t *testing.T) {
 	const hello = `{"aps":{}}`
 	random := func(i int) uint32 { return uint32(i*i*7919 + 3) }
@@ -271,13 +271,13 @@ func TestGuess(t *testing.T) {
 		}
 		one := sender{stack: test.stack, conns: [][]binproto.Notification{{test.write(0)}}}
 		if got, _ := guesses([]sender{one}, []int{0}, false); got[0] != Unknown && got[0] != test.want {
-			t.Errorf("%s, the first notification alone: got %s", name, got)
+			t.Errorf("%s, from the first notification alone: got %s, want the same or unknown", name, got)
 		}
 	}
 	n := enhancedFrom(1, 0, hello)(0)
 	var h Habits
 	if allocs := testing.AllocsPerRun(100, func() { h.See(&n, time.Time{}) }); allocs != 0 {
-		t.Errorf("%v allocations a frame", allocs)
+		t.Errorf("got %v allocations a frame, want 0", allocs)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"apnsbridge/binproto"
 )
 
-// A provider that stays connected and sends little is seen as it is whenever the report
-// is looked at, and what is found out of it later is its own.
+// A provider that stays connected and sends little is shown as it is now whenever the report
+// is read, and what is found out about it later is added to it.
 func TestConnected(t *testing.T) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	r := New(func() time.Time { return now })
@@ -41,7 +41,7 @@ func TestConnected(t *testing.T) {
 		t.Errorf("a day without a frame: %+v", p)
 	}
 	see(5)
-	for i := range 6 { // of the 15, some are written again, and swallowed
+	for i := range 6 { // 6 verdicts for 15 frames: the others are resends, which were swallowed
 		if c.Judged(); i%2 == 0 {
 			c.BadToken()
 		}
@@ -52,10 +52,10 @@ func TestConnected(t *testing.T) {
 		p.BadTokenRatio() != 0.5 || p.Packets != 1 || p.Resends != SendsAgain {
 		t.Errorf("after 5 more: %+v", p)
 	}
-	found = Unsettled // a miss is not remembered for ever
+	found = Unsettled // the source may forget it, but the report must not
 	see(1000)
 	c.Close()
-	c.Judged() // late
+	c.Judged() // a late verdict
 	c.BadToken()
 	r.ReadFeedback("mail", "a", 3)
 	if p := one(); p.Habits.Frames != 1015 || p.Verdicts != 7 || p.BadTokens != 4 || p.Days[days-1] != 1005 ||
@@ -68,11 +68,11 @@ func TestConnected(t *testing.T) {
 	n := binproto.Notification{Command: binproto.Simple}
 	other.See(&n)
 	if p := r.Providers()[0]; p.Address != "10.0.0.2" || p.Feedback != read {
-		t.Errorf("another of the client that has read its feedback: %+v", p)
+		t.Errorf("another provider of the client that has read its feedback: %+v", p)
 	}
 }
 
-// The advice on TLS goes by every connection to either port, also by those that the
+// The advice on TLS takes every connection to either port into account, even those that the
 // report has no room for or that were followed by better ones.
 func TestSentences(t *testing.T) {
 	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -144,7 +144,7 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// The last read of each client is kept, also of one that sends nothing, over a restart.
+// The last feedback read of each client is kept over a restart, even if it sends nothing.
 func TestReads(t *testing.T) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
@@ -161,19 +161,19 @@ func TestReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r = New(clock); r.Load(text) != nil {
-		t.Fatal("it is not taken")
+		t.Fatal("the saved report cannot be loaded")
 	}
 	all := r.Reads("mail")
 	if len(all) != most-1 || all[0] != (Read{"mail", "20", now, 7}) || all[1].Entries != most+9 ||
 		all[len(all)-1].Client != "11" {
-		t.Errorf("%d reads, from %+v and %+v to %+v", len(all), all[0], all[1], all[len(all)-1])
+		t.Errorf("got %d reads, from %+v and %+v to %+v", len(all), all[0], all[1], all[len(all)-1])
 	}
 	if all = r.Reads("chat"); len(all) != 1 || all[0].Client != "a" {
-		t.Errorf("of another app: %+v", all)
+		t.Errorf("another app's reads: got %+v", all)
 	}
 }
 
-// What was found out is asked for by the layout of the first frame, also where the later ones have no priority.
+// What was found out about a provider is looked up by its first frame's layout, even if later frames have no priority.
 func TestAsksByFirstLayout(t *testing.T) {
 	r := New(func() time.Time { return time.Unix(1_800_000_000, 0) })
 	c := r.Open(Who{App: "mail"})

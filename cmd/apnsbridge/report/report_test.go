@@ -16,7 +16,7 @@ func enhancedFrom(first uint32, expiry uint32, payload string) func(i int) binpr
 	}
 }
 
-// What is known survives a restart, days pass, and the report is bounded.
+// The report survives a restart, counts by day, and is bounded.
 func TestReport(t *testing.T) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
@@ -37,7 +37,7 @@ func TestReport(t *testing.T) {
 		t.Fatalf("an open connection: %+v", got)
 	}
 	c.Close()
-	r.Open(java).Close() // without a word
+	r.Open(java).Close() // sends nothing
 	now = now.Add(24 * time.Hour)
 	write(r, java, 500, 1001).Close()
 	r.ReadFeedback("mail", "sha256:ab", 3)
@@ -60,15 +60,15 @@ func TestReport(t *testing.T) {
 	}
 	all := r.Providers()
 	if len(all) != most || all[0].Address != fmt.Sprint(most+99) {
-		t.Errorf("%d providers, the last %s", len(all), all[0].Address)
+		t.Errorf("got %d providers, the last %s", len(all), all[0].Address)
 	}
 	if err := r.Load([]byte("{")); err == nil {
-		t.Error("a broken file is taken")
+		t.Error("a broken file is loaded without an error")
 	}
 }
 
-// However many are connected at a time, the report does not grow, and those it has no
-// room for do it no harm.
+// However many providers are connected at a time, the report does not grow beyond its bound,
+// and those that it has no room for do no harm.
 func TestAllConnected(t *testing.T) {
 	r := New(func() time.Time { return time.Unix(1_800_000_000, 0) })
 	n := enhancedFrom(1, 0, "{}")(0)
@@ -82,7 +82,7 @@ func TestAllConnected(t *testing.T) {
 		conns = append(conns, c)
 	}
 	if got := len(r.Providers()); got != most {
-		t.Errorf("%d providers, want %d", got, most)
+		t.Errorf("got %d providers, want %d", got, most)
 	}
 	for _, c := range conns {
 		c.Close()
@@ -91,11 +91,11 @@ func TestAllConnected(t *testing.T) {
 	late.See(&n)
 	late.Close()
 	if got := len(r.Providers()); got != most {
-		t.Errorf("%d providers after all have gone, want %d", got, most)
+		t.Errorf("got %d providers after all have gone, want %d", got, most)
 	}
 }
 
-// A provider whose frames are ever others has a few rows, and pushes no other out of the report.
+// A provider whose frames keep changing gets a few rows, and pushes no other out of the report.
 func TestChangingFrames(t *testing.T) {
 	r := New(func() time.Time { return time.Unix(1_800_000_000, 0) })
 	quiet := r.Open(Who{App: "mail", Address: "quiet"})
@@ -112,6 +112,6 @@ func TestChangingFrames(t *testing.T) {
 	}
 	all := r.Providers()
 	if len(all) > 10 || !slices.ContainsFunc(all, func(p Provider) bool { return p.Address == "quiet" }) {
-		t.Errorf("%d rows", len(all))
+		t.Errorf("got %d rows, want at most 10 and the quiet provider among them", len(all))
 	}
 }

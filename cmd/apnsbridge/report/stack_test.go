@@ -2,8 +2,8 @@ package report
 
 import "testing"
 
-// What each language's own TLS was seen to offer, in each version of it (Debian 12: OpenSSL 3.0, PHP 8.2, Node 20,
-// Python 3.11, Ruby 3.1, Erlang 25, Java 17, and Go 1.26), is told apart, and nothing is made of what is none of them.
+// The TLS stacks of languages are told apart by what they were seen to offer, in each TLS version (Debian 12: OpenSSL
+// 3.0, PHP 8.2, Node 20, Python 3.11, Ruby 3.1, Erlang 25, Java 17, and Go 1.26); any other offer is unknown.
 func TestStackOf(t *testing.T) {
 	all := []uint8{0, 1, 2}
 	one := []uint8{0}

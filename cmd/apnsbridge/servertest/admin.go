@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Ask sends a request to the admin port as an operator does; change alters it.
+// Ask sends a request to the admin port as an operator does. change may alter it; it may be nil.
 func (w *World) Ask(t *testing.T, method, path string, change func(*http.Request)) (status int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+w.Admin+path, nil)
@@ -34,7 +34,7 @@ func (w *World) Ask(t *testing.T, method, path string, change func(*http.Request
 	return response.StatusCode, string(text)
 }
 
-// Metrics are all figures, as Prometheus reads them.
+// Metrics returns all metrics as Prometheus reads them.
 func (w *World) Metrics() string {
 	w.T.Helper()
 	status, body := w.Ask(w.T, http.MethodGet, "/metrics", nil)
@@ -44,7 +44,7 @@ func (w *World) Metrics() string {
 	return body
 }
 
-// Metric is one of them, with its labels in name.
+// Metric returns the value of one metric, whose name includes its labels.
 func (w *World) Metric(t *testing.T, name string) (value float64) {
 	t.Helper()
 	_, after, ok := strings.Cut(w.Metrics(), "\n"+name+" ")
@@ -54,7 +54,7 @@ func (w *World) Metric(t *testing.T, name string) (value float64) {
 	return value
 }
 
-// Sum adds up the values of a metric whose text begins so; there may be none.
+// Sum adds up the values of all metrics whose lines begin with begins; there may be none.
 func (w *World) Sum(t *testing.T, begins string) (sum float64) {
 	t.Helper()
 	for line := range strings.Lines(w.Metrics()) {
@@ -69,7 +69,7 @@ func (w *World) Sum(t *testing.T, begins string) (sum float64) {
 	return sum
 }
 
-// WordsOf are what a page shows.
+// WordsOf returns the text that a page shows.
 func WordsOf(source string) string {
 	_, body, _ := strings.Cut(source, "<body>")
 	text := html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, " "))

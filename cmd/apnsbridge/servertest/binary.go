@@ -21,7 +21,7 @@ var built = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Program is a command that runs apnsbridge as a process of its own.
+// Program returns a command that runs apnsbridge as a separate process.
 func Program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := built()
@@ -31,7 +31,7 @@ func Program(t *testing.T, args ...string) *exec.Cmd {
 	return exec.Command(path, args...)
 }
 
-// What a command ends with.
+// The exit codes of a command.
 const (
 	OK      = 0
 	Failed  = 1

@@ -1,3 +1,3 @@
-// Package servertest is what a gateway under test stands amid: a folder with real certificates and a configuration, an
-// APNs simulator behind it, providers and an operator before it, and the program itself where a process is wanted.
+// Package servertest is the surroundings of a gateway under test: a folder with real certificates and a configuration,
+// an APNs simulator, providers and an operator, and the program itself for tests that need a process.
 package servertest

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// What no log line may have, whoever it is about.
+// telltales match what no log line may contain, whatever it is about.
 var telltales = []struct {
 	what string
 	is   *regexp.Regexp
@@ -22,9 +22,8 @@ var telltales = []struct {
 	{"a payload", regexp.MustCompile(`\\?"aps\\?"`)},
 }
 
-// leaks says what lines of a log give away: a whole device token of tokens (in
-// hexadecimal digits) however it is written, one of secrets, or what looks like
-// either.
+// leaks returns what the lines of a log give away: a whole device token of tokens (in
+// hexadecimal digits), in whatever encoding, one of secrets, or what looks like either.
 func leaks(log string, tokens, secrets []string) (found []string) {
 	known := make(map[string]bool)
 	for _, token := range tokens {
@@ -59,12 +58,12 @@ func leaks(log string, tokens, secrets []string) (found []string) {
 }
 
 var (
-	hexRun    = regexp.MustCompile(`("sha256":")?([0-9a-fA-F]{64,})`) // in this field stands a certificate's SHA-256
+	hexRun    = regexp.MustCompile(`("sha256":")?([0-9a-fA-F]{64,})`) // this field has the SHA-256 of a certificate
 	base64Run = regexp.MustCompile(`[\w+/-]{43,}`)
 )
 
-// hasToken reports whether one of the known tokens' 32 bytes are anywhere in base64
-// of either alphabet: the token may stand in the middle of something longer.
+// hasToken reports whether run is base64, of either alphabet, in which the 32 bytes of a
+// known token occur, perhaps in the middle of something longer.
 func hasToken(run string, known map[string]bool) bool {
 	run = strings.NewReplacer("-", "+", "_", "/").Replace(run)
 	for start := range 4 {
@@ -83,14 +82,14 @@ func (w *World) Search(log string) {
 	w.T.Helper()
 	for i, leak := range leaks(log, w.tokens(), w.secrets()) {
 		if i == 3 {
-			w.T.Error("and more")
+			w.T.Error("the log gives away even more")
 			break
 		}
 		w.T.Errorf("the log gives away %s", leak)
 	}
 }
 
-// tokens are those of the devices that APNs was asked about.
+// tokens returns the tokens of all devices that were pushed to.
 func (w *World) tokens() (tokens []string) {
 	for _, p := range w.Sim.Received(0).Pushes {
 		if len(p.Token) >= 64 {
@@ -105,8 +104,8 @@ var (
 	tokenFile = regexp.MustCompile(`token_file: *"?([^"{}, \n]+)`)
 )
 
-// secrets are what stands in the files beside the configuration: the lines of
-// private keys, passwords, and the token of the admin port.
+// secrets returns the secrets in the files beside the configuration: the lines of private
+// keys, passwords, and the token of the admin port.
 func (w *World) secrets() (secrets []string) {
 	w.T.Helper()
 	err := filepath.WalkDir(w.Dir, func(path string, entry fs.DirEntry, err error) error {

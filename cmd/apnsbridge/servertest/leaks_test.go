@@ -16,7 +16,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/server"
 )
 
-// What gives something away is found, and what does not is not.
+// Log lines that give something away are found, and others are not.
 func TestLeaks(t *testing.T) {
 	t.Setenv("PUSH_PASSWORD", "open sesame")
 	const adminToken = "0123456789abcdef-the-admin-token"
@@ -74,7 +74,7 @@ func TestLeaks(t *testing.T) {
 					t.Errorf("got %q, want nothing", got)
 				}
 			} else if len(got) != 1 || !strings.Contains(got[0], tt.want) {
-				t.Errorf("got %q, want %q once", got, tt.want)
+				t.Errorf("got %q, want exactly one leak with %q", got, tt.want)
 			}
 		})
 	}

@@ -11,19 +11,19 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Scratch is a folder for what all tests share. It goes with the process.
+// Scratch is a folder for what all tests share. It is removed when the tests end.
 var Scratch string
 
-// endings are what ends with the tests.
+// endings are called after the last test.
 var endings []func()
 
-// AtEnd has do called after the last test.
+// AtEnd registers a function to be called after the last test.
 func AtEnd(do func()) { endings = append(endings, do) }
 
-// Checked runs the tests and looks for what they have left behind.
+// Checked runs the tests and then looks for goroutines that they have left behind.
 type Checked struct{ M *testing.M }
 
-// Run is what testing.M has too.
+// Run is like testing.M's.
 func (c Checked) Run() int {
 	var err error
 	if Scratch, err = os.MkdirTemp("", "apnsbridge-test-"); err != nil {
@@ -32,7 +32,7 @@ func (c Checked) Run() int {
 	}
 	defer os.RemoveAll(Scratch)
 	waitTogether()
-	// gnet's worker pool runs as long as the process, and its workers for a while.
+	// gnet's worker pool lives as long as the process, and its workers for a while.
 	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
 	code := c.M.Run()
 	for _, do := range endings {
@@ -45,8 +45,8 @@ func (c Checked) Run() int {
 	return code
 }
 
-// waitTogether has more tests run at a time than there are processors, unless it is said
-// how many: most of their time they wait.
+// waitTogether makes more tests run at a time than there are processors, because they mostly
+// wait; unless the flag says how many.
 func waitTogether() {
 	flag.Parse()
 	said := false

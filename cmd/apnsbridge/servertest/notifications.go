@@ -9,7 +9,7 @@ import (
 	"apnsbridge/binproto"
 )
 
-// Unhex is a device token's bytes.
+// Unhex returns a device token's bytes.
 func Unhex(token string) []byte {
 	b, err := hex.DecodeString(token)
 	if err != nil {
@@ -18,14 +18,14 @@ func Unhex(token string) []byte {
 	return b
 }
 
-// Token is a device token: what the prefix says, then a number.
+// Token returns a device token: the prefix, then a number.
 func Token(prefix string, number int) string {
 	t := fmt.Sprintf("%s%0*x", prefix, 64-len(prefix), number)
 	Unhex(t)
 	return t
 }
 
-// Enhanced is a frame of command 1 that is like no other.
+// Enhanced returns a frame of command 1 that differs from all others.
 func Enhanced(deviceToken string, identifier int) []byte {
 	n := binproto.Notification{
 		Command:    binproto.Enhanced,
@@ -37,10 +37,10 @@ func Enhanced(deviceToken string, identifier int) []byte {
 	return n.Append(nil)
 }
 
-// Patience is for what comes to pass for certain, however busy the machine is: it is spent where something is broken.
+// Patience is how long to wait for what must happen, however busy the machine is: only a failure takes that long.
 const Patience = 3 * time.Minute
 
-// WaitFor fails the test unless done comes true.
+// WaitFor waits until done returns true, and fails the test if it takes longer than Patience.
 func WaitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(Patience)
@@ -48,6 +48,6 @@ func WaitFor(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond) // between two looks at a condition
+		time.Sleep(5 * time.Millisecond) // polls
 	}
 }

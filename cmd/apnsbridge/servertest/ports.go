@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// HeldPort opens a port that a process can be given, until the test ends.
+// HeldPort opens a listening port that can be passed to a process, until the test ends.
 func HeldPort(t *testing.T) (f *os.File, address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

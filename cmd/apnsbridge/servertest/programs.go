@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Foreign skips the test where a program cannot be had.
+// Foreign returns the path of a program, and skips the test if it is not installed.
 func Foreign(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -20,7 +20,7 @@ func Foreign(t *testing.T, name string) string {
 	return path
 }
 
-// Called is a command that runs this program under the name of one of TestMain's.
+// Called returns a command that runs the test binary under the name of one of TestMain's commands.
 func Called(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	link := filepath.Join(t.TempDir(), name)
@@ -31,11 +31,11 @@ func Called(t *testing.T, name string, args ...string) *exec.Cmd {
 	if err := os.Symlink(program, link); err != nil && !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}
-	// testscript.Main goes by the name under which the test binary is called.
+	// testscript.Main chooses the command by the name under which the test binary is called.
 	return exec.Command(link, args...)
 }
 
-// Apnsbridge runs a command of ours, as a process.
+// Apnsbridge runs an apnsbridge command as a process.
 func (w *World) Apnsbridge(stdin string, args ...string) (code int, stdout, stderr string) {
 	w.T.Helper()
 	var out, err bytes.Buffer

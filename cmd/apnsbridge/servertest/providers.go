@@ -16,7 +16,7 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// PKI is made once: RSA keys are slow to make.
+// PKI is created once, because RSA keys are slow to generate.
 var PKI = sync.OnceValue(func() *devpki.PKI {
 	p, err := devpki.Create(story.Topic)
 	if err != nil {
@@ -34,7 +34,7 @@ var Strangers = sync.OnceValue(func() *devpki.PKI {
 	return p
 })
 
-// Issue makes a client certificate of p.
+// Issue issues a client certificate from p.
 func Issue(t *testing.T, p *devpki.PKI, o devpki.ClientOptions) *tls.Certificate {
 	t.Helper()
 	pair, err := p.Issue(o)
@@ -58,8 +58,8 @@ func (w *World) Dial(config *tls.Config) *provider.Conn {
 	return conn
 }
 
-// Send writes a notification of its own to each of the connections, and fails
-// the test unless APNs accepts them all.
+// Send writes another notification to each of the connections, and fails the test
+// unless APNs accepts them all.
 func (w *World) Send(first int, conns ...*provider.Conn) {
 	w.T.Helper()
 	before := w.Sim.Stats().Accepted
@@ -71,8 +71,9 @@ func (w *World) Send(first int, conns ...*provider.Conn) {
 	w.Await("notifications after a reload", func(s apnssim.Stats) bool { return s.Accepted >= before+len(conns) })
 }
 
-// TryDial connects with TLS 1.2 unless config says how, as old providers do: then a refusal
-// is known when the handshake ends. With TLS 1.3 it may come behind that, and is waited for.
+// TryDial connects with TLS 1.2, like old providers, unless config has a MaxVersion. With TLS
+// 1.2 a refusal is known when the handshake ends; with TLS 1.3 it may come later, and TryDial
+// waits for it.
 func (w *World) TryDial(config *tls.Config) (*provider.Conn, error) {
 	if config.MaxVersion == 0 {
 		config = config.Clone()
@@ -95,8 +96,8 @@ func (w *World) TryDial(config *tls.Config) (*provider.Conn, error) {
 	return conn, nil
 }
 
-// Pinned issues a client certificate, and gives the rule that admits it and how
-// its owner connects.
+// Pinned issues a client certificate, and returns the rule that admits it and the TLS
+// configuration with which its owner connects.
 func (w *World) Pinned() (rule string, config *tls.Config) {
 	w.T.Helper()
 	pair, err := PKI().Issue(devpki.ClientOptions{})

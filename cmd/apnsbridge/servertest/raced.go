@@ -2,5 +2,5 @@
 
 package servertest
 
-// Raced says that the race detector runs, which needs several times the memory.
+// Raced reports whether the race detector runs, which needs several times the memory.
 const Raced = true

@@ -16,10 +16,10 @@ type Manager struct {
 	Path string
 }
 
-// ListenAsManager listens until the test ends; a program gets its Path as NOTIFY_SOCKET.
+// ListenAsManager listens until the test ends. Path is for a program's NOTIFY_SOCKET.
 func ListenAsManager(t *testing.T) *Manager {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "") // t.TempDir may be too long for a socket's name
+	dir, err := os.MkdirTemp("", "") // the path of t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,5 +2,5 @@
 
 package servertest
 
-// Raced is false: the race detector does not run.
+// Raced reports whether the race detector runs.
 const Raced = false

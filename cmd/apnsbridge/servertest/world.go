@@ -20,8 +20,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/story"
 )
 
-// World is what a gateway under test stands amid: a folder with real certificates, a
-// configuration and a store, an APNs simulator behind it, and providers before it.
+// World is a gateway under test with its surroundings: a folder with real certificates, a
+// configuration and a store, an APNs simulator, and providers.
 type World struct {
 	T        *testing.T
 	Dir      string
@@ -30,10 +30,10 @@ type World struct {
 	Push     string
 	Feedback string
 	Admin    string
-	Client   *tls.Certificate // of providers; nil: that of the PKI
+	Client   *tls.Certificate // of providers; nil: that of PKI
 
 	launch  Launch
-	running Gateway // nil: none does
+	running Gateway // nil: no gateway runs
 }
 
 // Gateway is a gateway that runs in the test's process.
@@ -64,7 +64,7 @@ func New(t *testing.T, scenario apnssim.Scenario, launch Launch) *World {
 	return w
 }
 
-// Furnish makes the folder of a gateway that is not started.
+// Furnish creates the folder of a gateway but does not start it.
 func Furnish(t *testing.T, sim *apnssim.Simulator, launch Launch) *World {
 	t.Helper()
 	w := &World{T: t, Dir: filepath.Join(t.TempDir(), "etc"), Sim: sim, launch: launch}
@@ -75,7 +75,7 @@ func Furnish(t *testing.T, sim *apnssim.Simulator, launch Launch) *World {
 	return w
 }
 
-// Start starts the gateway, again after stop.
+// Start starts the gateway. It may be called again after Stop.
 func (w *World) Start() {
 	w.T.Helper()
 	settings, err := config.Load(w.Path("apnsbridge.yaml"))
@@ -98,7 +98,7 @@ func (w *World) Stop() {
 	}
 }
 
-// StopWithin is Stop with so much time.
+// StopWithin is Stop with a timeout.
 func (w *World) StopWithin(d time.Duration) error {
 	if w.running == nil {
 		return nil
@@ -110,11 +110,11 @@ func (w *World) StopWithin(d time.Duration) error {
 	return err
 }
 
-// Gone is called when the gateway has come to its end without Stop.
+// Gone must be called when the gateway has ended without Stop.
 func (w *World) Gone() { w.running = nil }
 
-// FixPorts has the gateway listen on the same ports whenever it starts from now
-// on, as an operator's does. They are its own as long as the test runs.
+// FixPorts makes the gateway listen on the same ports whenever it starts from now on, as an
+// operator's does. They are reserved for it until the test ends.
 func (w *World) FixPorts() {
 	w.T.Helper()
 	for _, port := range []*string{&w.Push, &w.Feedback, &w.Admin} {
@@ -123,7 +123,7 @@ func (w *World) FixPorts() {
 	}
 }
 
-// Hold finds a port that the system gives to nobody else, also while no gateway
+// Hold reserves a port, which the system then gives to nobody else even while no gateway
 // listens on it.
 func (w *World) Hold() string {
 	w.T.Helper()
@@ -136,7 +136,7 @@ func (w *World) Hold() string {
 	loopback := syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 	if err := errors.Join(
 		syscall.Bind(fd, &loopback),
-		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), // from now on, for the gateway
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), // after Bind: for the gateway's
 	); err != nil {
 		w.T.Fatal(err)
 	}
@@ -154,8 +154,7 @@ func (w *World) Reconfigure(old, with string) {
 	w.Amend(old, with)
 }
 
-// Amend replaces something in the configuration of a gateway that may be
-// running.
+// Amend replaces something in the configuration of a gateway that may be running.
 func (w *World) Amend(old, with string) {
 	w.T.Helper()
 	text, err := os.ReadFile(w.Path("apnsbridge.yaml"))
@@ -168,7 +167,7 @@ func (w *World) Amend(old, with string) {
 	w.Write("apnsbridge.yaml", bytes.Replace(text, []byte(old), []byte(with), 1))
 }
 
-// Await fails the test unless the simulator comes to the given state.
+// Await waits until the simulator is in a state, and fails the test if that takes too long.
 func (w *World) Await(what string, done func(apnssim.Stats) bool) {
 	w.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
@@ -178,7 +177,7 @@ func (w *World) Await(what string, done func(apnssim.Stats) bool) {
 	}
 }
 
-// ClientTLS is what an admitted provider dials with: its certificate, and the gateway's CA.
+// ClientTLS returns what an admitted provider dials with: its certificate and the gateway's CA.
 func (w *World) ClientTLS() *tls.Config {
 	w.T.Helper()
 	pair, err := PKI().Client.TLS()
@@ -191,7 +190,7 @@ func (w *World) ClientTLS() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: PKI().Pool(), MinVersion: tls.VersionTLS12}
 }
 
-// Path is that of a file beside the configuration.
+// Path returns the path of a file beside the configuration.
 func (w *World) Path(name string) string { return filepath.Join(w.Dir, name) }
 
 // Write puts a file beside the configuration and returns its path.
@@ -203,7 +202,7 @@ func (w *World) Write(name string, text []byte) string {
 	return w.Path(name)
 }
 
-// Credentials are the flags of a client command.
+// Credentials appends the credential flags of a client command to args.
 func (w *World) Credentials(args ...string) []string {
 	return append(args, "--cert", w.Path("client.pem"), "--key", w.Path("client-key.pem"), "--ca", w.Path("ca.pem"))
 }

@@ -16,10 +16,10 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// foreignToOperators are words of Go's libraries, but not those of openssl.
+// foreignToOperators matches words of Go's libraries that openssl does not use.
 var foreignToOperators = regexp.MustCompile(`tls: |x509: |asn1|PEM inputs`)
 
-// A certificate and its key are taken as editors leave them and in any order, or the message says what the file is.
+// A certificate and its key are accepted as editors leave them, in any order; any other file's error says what it is.
 func TestPairs(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := servertest.PKI().Server.CertPEM, servertest.PKI().Server.KeyPEM
@@ -87,7 +87,7 @@ func TestPairs(t *testing.T) {
 			case tt.want == "" && err != nil:
 				t.Errorf("got %v", err)
 			case tt.want == "" && !bytes.Equal(pair.Certificate[0], der(cert)):
-				t.Error("the first certificate is another")
+				t.Error("the first certificate is not the one that belongs to the key")
 			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) ||
 				foreignToOperators.MatchString(err.Error())):
 				t.Errorf("got %v, want %q", err, tt.want)

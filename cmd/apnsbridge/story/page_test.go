@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A visitor who has cut APNs off reads that the story waits in vain, in words that are no program's.
+// A visitor who has cut APNs off reads in plain words that the story waits in vain.
 func TestComplaint(t *testing.T) {
 	s := &Stage{ctx: t.Context(), changed: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(t.Context(), 0)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A socket is the one that is asked for, however its address is written.
+// A socket is recognised as the one that is asked for, however its address is written.
 func TestListensOn(t *testing.T) {
 	for _, tt := range []struct {
 		listens, address string
@@ -34,17 +34,17 @@ func TestListensOn(t *testing.T) {
 			address = address[:len(address)-1] + port
 		}
 		if got := listensOn(l, address); got != tt.want {
-			t.Errorf("%v for %s: got %v", l.Addr(), address, got)
+			t.Errorf("%v listens on %s: got %v", l.Addr(), address, got)
 		}
 		l.Close()
 	}
 }
 
-// A successor has the sockets it asks for, new ones for what was not there, and
-// knows of those it did not ask for. The predecessor hears when it accepts.
+// A successor gets the sockets that it asks for, new ones if the predecessor has none, and
+// knows which ones it did not ask for. The predecessor is told when the successor accepts.
 func TestTakeOver(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, socketName), nil, 0o600); err != nil { // of one that was killed
+	if err := os.WriteFile(filepath.Join(dir, socketName), nil, 0o600); err != nil { // left by a killed gateway
 		t.Fatal(err)
 	}
 	old := new(Sockets)
@@ -74,14 +74,14 @@ func TestTakeOver(t *testing.T) {
 		t.Errorf("%v are unclaimed, want %v", got, old.all[1].Addr())
 	}
 	if another, err := s.Listen("127.0.0.1:0"); err != nil || another.Addr().String() == first {
-		t.Errorf("got %v, %v for an address of its own", another, err)
+		t.Errorf("got %v, %v for a new address, want another socket", another, err)
 	}
 	if err := predecessor.Accepted(); err != nil {
 		t.Fatal(err)
 	}
 	<-taken
 	stop()
-	old.Close() // the socket stays
+	old.Close() // the successor still has the socket
 	conn, err := net.Dial("tcp", first)
 	if err != nil {
 		t.Fatal(err)
@@ -94,14 +94,14 @@ func TestTakeOver(t *testing.T) {
 	accepted.Close()
 }
 
-// Where no gateway runs, there is none to take over from.
+// If no gateway is running, there is nothing to take over.
 func TestNobodyToTakeOverFrom(t *testing.T) {
 	dir := t.TempDir()
 	nobody := func() {
 		t.Helper()
 		s, predecessor, err := TakeOver(dir)
 		if err != nil || predecessor != nil || s.Given() {
-			t.Errorf("got %v, %v, error %v", s, predecessor, err)
+			t.Errorf("got %v, %v, error %v, want no predecessor", s, predecessor, err)
 		}
 	}
 	nobody()
@@ -109,12 +109,12 @@ func TestNobodyToTakeOverFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.SetUnlinkOnClose(false) // as one that was killed leaves it
+	l.SetUnlinkOnClose(false) // as a gateway that was killed leaves it
 	l.Close()
 	nobody()
 }
 
-// A successor that goes without a word leaves all as it was.
+// A successor that goes away without accepting leaves everything as it was.
 func TestTakeOverGivenUp(t *testing.T) {
 	dir := t.TempDir()
 	old := new(Sockets)
