@@ -22,7 +22,7 @@ func checkAddress(s *source, path, address string) {
 	}
 }
 
-// checkURL takes a scheme, a host and a port, and gives nil after a problem.
+// checkURL accepts a scheme, a host and a port. It returns nil if there was a problem.
 func checkURL(s *source, path, text string, schemes ...string) *url.URL {
 	u, err := url.Parse(text)
 	scheme, rest, _ := strings.Cut(text, "://")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is wrong with an address is said of the part that is wrong, and never with the password.
+// The error about an address names the part that is wrong, and never shows the password.
 func TestAddresses(t *testing.T) {
 	const (
 		scheme   = "write one that begins with http:// or https://"
@@ -42,7 +42,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// Both kinds of pin are taken as their tools print them, and the remedy is the one that prints the other half.
+// Both kinds of pin are accepted as their tools print them, and the remedy for a wrong one is the right command.
 func TestFingerprints(t *testing.T) {
 	digits := strings.Repeat("0f", 32)
 	colons := strings.TrimSuffix(strings.Repeat("0F:", 32), ":")

@@ -2,15 +2,15 @@ package config
 
 import "net"
 
-// Admin is the port for operators. An address that others than this machine can
-// reach takes a token or a client_ca.
+// Admin is the port for operators. An address that other machines can reach needs a token
+// or a client_ca.
 type Admin struct {
 	Listen      string `yaml:"listen"`                // empty: none
-	Token       string `yaml:"token" is:"secret"`     // what a request must bear
+	Token       string `yaml:"token" is:"secret"`     // that a request must have
 	TokenFile   string `yaml:"token_file" is:"file"`  // the same, in a file of its own
 	Certificate string `yaml:"certificate" is:"file"` // PEM file; empty: no TLS
 	Key         string `yaml:"key" is:"file"`         // PEM file
-	ClientCA    string `yaml:"client_ca" is:"file"`   // PEM file: who connects has a certificate of it
+	ClientCA    string `yaml:"client_ca" is:"file"`   // PEM file: clients must have a certificate of it
 }
 
 // OnLoopback reports whether only this machine can reach the port.
@@ -24,8 +24,8 @@ func (a Admin) validate(s *source) {
 		return
 	}
 	checkAddress(s, "admin.listen", a.Listen)
-	// What guards the port, and comes out of an unset variable as nothing, would
-	// leave it open without a word.
+	// A guard that is empty because its variable is not set must not silently leave the
+	// port open.
 	for _, guard := range []struct{ path, value string }{{"admin.token", a.Token}, {"admin.token_file",
 		a.TokenFile}, {"admin.client_ca", a.ClientCA}} {
 		if _, named := s.places[guard.path]; named && guard.value == "" {

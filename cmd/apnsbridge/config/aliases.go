@@ -6,13 +6,13 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// aliases finds what each *NAME of a document stands for, the last &NAME before
-// it, and counts the values that whoever follows every alias meets.
+// aliases finds what each *NAME of a document stands for, which is the last &NAME before it,
+// and counts the values that there are if every alias is followed.
 type aliases struct {
 	file    string
-	targets map[*ast.AliasNode]ast.Node // of those that have an anchor
-	anchors map[string]anchor           // as far as the document is read
-	early   map[string]bool             // names that no anchor has had yet
+	targets map[*ast.AliasNode]ast.Node // of the aliases that have an anchor
+	anchors map[string]anchor           // in the part of the document that has been read
+	early   map[string]bool             // names used before any anchor has them
 	problem *Problem
 }
 
@@ -27,8 +27,8 @@ func findAliases(file string, body ast.Node) (found *aliases, weight int) {
 	return a, a.weigh(body)
 }
 
-// weigh counts the values in node. It goes as deep as the document, which scan
-// has bounded.
+// weigh counts the values in node. It recurses as deeply as the document is nested, which
+// scan has bounded.
 func (a *aliases) weigh(node ast.Node) (n int) {
 	if a.problem != nil || node == nil {
 		return 0
@@ -58,7 +58,7 @@ func (a *aliases) weigh(node ast.Node) (n int) {
 			a.targets[v] = from.node
 			n += from.weight
 		} else {
-			a.early[name] = true // or a text, of which decode says how to write it
+			a.early[name] = true // or it is meant as text, and decode says how to write that
 		}
 	}
 	if n > mostValues {

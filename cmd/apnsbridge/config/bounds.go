@@ -12,26 +12,26 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// What a configuration file may be. The library's parser takes a second and a
-// gigabyte for 40 KB of brackets, so that its tokens are counted first.
+// The bounds of a configuration file. Tokens are counted before the library parses them,
+// because its parser takes a second and a gigabyte for 40 KB of brackets.
 const (
 	mostBytes  = 4 << 20
 	mostDepth  = 50
-	mostValues = 100_000 // of all files together, also when every alias is followed
+	mostValues = 100_000 // in all files together, counting what every alias stands for
 )
 
-// patience is how long it may take to read a file that is none: a pipe.
+// patience is how long it may take to read from a pipe in place of a file.
 const patience = 5 * time.Second
 
-// ReadBounded reads a file of at most most bytes; the error is ErrTooLong for others.
-// It does not wait for ever for what comes through a pipe.
+// ReadBounded reads a file of at most most bytes; the error for a longer one is ErrTooLong.
+// It does not wait for ever for a pipe.
 func ReadBounded(path string, most int) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	file.SetReadDeadline(time.Now().Add(patience)) // which only a pipe has
+	file.SetReadDeadline(time.Now().Add(patience)) // fails for anything but a pipe
 	text, err := io.ReadAll(io.LimitReader(file, int64(most)+1))
 	switch info, _ := file.Stat(); {
 	case errors.Is(err, os.ErrDeadlineExceeded),
@@ -43,7 +43,7 @@ func ReadBounded(path string, most int) ([]byte, error) {
 	return text, err
 }
 
-// ErrTooLong says that a file has more than it may.
+// ErrTooLong is the error for a file that is longer than it may be.
 var ErrTooLong = errors.New("the file is too long")
 
 func readBounded(path string) ([]byte, error) {
@@ -56,7 +56,7 @@ func readBounded(path string) ([]byte, error) {
 
 var errTooLong = fmt.Errorf("the file is longer than %d MiB: is it a configuration?", mostBytes>>20)
 
-// scan gives the tokens of text, and stops at the first that is one too many.
+// scan returns the tokens of text. It stops with a Problem at the first one beyond the bounds.
 func scan(path, text string) (token.Tokens, *Problem) {
 	var tokens token.Tokens
 	var s scanner.Scanner
@@ -83,7 +83,7 @@ func scan(path, text string) (token.Tokens, *Problem) {
 			}
 		}
 		if err != nil {
-			return tokens, nil // the parser says it better
+			return tokens, nil // the parser's message is better
 		}
 	}
 }
@@ -96,8 +96,8 @@ func isNode(t token.Type) bool {
 	return true
 }
 
-// depth counts how deep a token is: brackets within each other, and lists and
-// keys that stand further and further to the right.
+// depth counts how deeply a token is nested: in brackets, and in lists and keys by their
+// indentation.
 type depth struct {
 	flow    int
 	columns []int

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Files that are made to hurt are refused, or read, within a second.
+// Files that are made to do harm are refused, or read, within a second.
 func TestHostileFiles(t *testing.T) {
 	bomb := "apps: &a [x]\n"
 	for i := range 12 {
@@ -48,14 +48,14 @@ func TestHostileFiles(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 10_000 {
 				t.Errorf("got %.300v", err)
 			}
-			if took := spent() - before; took > 20*time.Second { // a second, on a machine that has nothing else to do
+			if took := spent() - before; took > 20*time.Second { // about a second on an idle machine
 				t.Errorf("took %v", took)
 			}
 		})
 	}
 }
 
-// The bounds hold for files that others include, too, and for all of them together.
+// The bounds also hold for included files, and for all files together.
 func TestHostileIncludes(t *testing.T) {
 	wide := "clients: [" + strings.Repeat("x,", 60_000) + "x]\n"
 	for _, tt := range []struct{ name, one, two, want string }{
@@ -71,7 +71,7 @@ func TestHostileIncludes(t *testing.T) {
 	}
 }
 
-// What people write is far from the bounds: 2,000 apps, with anchors.
+// What people write is far below the bounds: 2,000 apps, with anchors.
 func TestManyApps(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("tls: {certificate: a, key: b}\napps:\n  a: &a {topic: x, credential: {certificate: {file: a}}, " +

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// validate looks at one way to be admitted to an app of that topic.
+// validate checks one way to be admitted to an app with the given topic.
 func (c Client) validate(s *source, path, topic string) {
 	c.rejectEmpty(s, path)
 	named := 0
@@ -30,7 +30,7 @@ func (c Client) validate(s *source, path, topic string) {
 	c.validateTopics(s, path, topic)
 }
 
-// rejectEmpty refuses what is named and says nothing: an unset variable must not
+// rejectEmpty refuses settings that are present but empty, because an unset variable must not
 // admit more than the file means.
 func (c Client) rejectEmpty(s *source, path string) {
 	for _, way := range []struct{ name, value string }{
@@ -66,8 +66,8 @@ func (c Client) validateAuthority(s *source, path string) {
 	}
 }
 
-// validateTopics sees that the topic of a pinned key is not the word of whoever
-// has the key: it writes its certificates itself.
+// validateTopics checks that the topic of a pinned key is not left to its owner, who can write
+// any topic into a certificate.
 func (c Client) validateTopics(s *source, path, topic string) {
 	switch {
 	case len(c.Topics) > 0 && c.SPKISHA256 == "":

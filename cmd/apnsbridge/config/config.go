@@ -1,6 +1,5 @@
-// Package config reads apnsbridge.yaml, strictly: an unknown key, a value out
-// of its range and a reference to an unset variable are errors that name the
-// line.
+// Package config reads apnsbridge.yaml, strictly: an unknown key, a value out of range and a
+// reference to an unset variable are errors that name the line.
 package config
 
 import (
@@ -9,7 +8,7 @@ import (
 	"apnsbridge/bridge/defaults"
 )
 
-// Config is a whole configuration file, with defaults where the file is silent.
+// Config is a whole configuration, with defaults for what the file does not set.
 type Config struct {
 	Gateway  Port           `yaml:"gateway"`
 	Feedback Port           `yaml:"feedback"`
@@ -21,14 +20,14 @@ type Config struct {
 	Apps     map[string]App `yaml:"apps"`
 	Limits   Limits         `yaml:"limits"`
 
-	Include Strings `yaml:"include"`            // files with more of all this, or patterns of their names
+	Include Strings `yaml:"include"`            // further configuration files, or patterns of their names
 	AppsDir string  `yaml:"apps_dir" is:"file"` // a directory with a file NAME.yaml for each app
 
 	file    string
 	secrets []Secret
 }
 
-// Port is where providers connect.
+// Port is a port that providers connect to.
 type Port struct {
 	Listen Addresses `yaml:"listen"`
 }
@@ -39,9 +38,9 @@ type Addresses []Address
 // Address is a host and port to listen on.
 type Address struct {
 	Address     string `yaml:"address"`
-	Environment string `yaml:"environment"` // of apps whose environment is by-listener
+	Environment string `yaml:"environment"` // for apps whose environment is by-listener
 
-	// ProxyProtocol is from where connections begin with a PROXY header.
+	// ProxyProtocol is the networks whose connections begin with a PROXY header.
 	ProxyProtocol Networks `yaml:"proxy_protocol"`
 }
 
@@ -49,10 +48,10 @@ type Address struct {
 type TLS struct {
 	Certificate   string   `yaml:"certificate" is:"file"` // PEM file
 	Key           string   `yaml:"key" is:"file"`         // PEM file
-	Certificates  []Pair   `yaml:"certificates"`          // in place of these two: RSA and ECDSA beside one another
+	Certificates  []Pair   `yaml:"certificates"`          // in place of these two: RSA and ECDSA side by side
 	MinVersion    string   `yaml:"min_version"`
 	LegacyCiphers bool     `yaml:"legacy_ciphers"`
-	Terminated    Networks `yaml:"terminated"` // from where TLS has been ended already
+	Terminated    Networks `yaml:"terminated"` // networks in which TLS is terminated already
 }
 
 // Pair is a certificate and its key.
@@ -61,7 +60,7 @@ type Pair struct {
 	Key         string `yaml:"key" is:"file"`         // PEM file
 }
 
-// Pairs are the certificates, the one or the list.
+// Pairs returns the certificates: the single one or the list.
 func (t TLS) Pairs() []Pair {
 	if len(t.Certificates) > 0 {
 		return t.Certificates
@@ -69,7 +68,7 @@ func (t TLS) Pairs() []Pair {
 	return []Pair{{t.Certificate, t.Key}}
 }
 
-// Store is where the bridge remembers.
+// Store is where the bridge keeps its state.
 type Store struct {
 	Path     string   `yaml:"path" is:"file"` // a directory
 	Postgres Postgres `yaml:"postgres"`       // of a fleet
@@ -81,8 +80,8 @@ type Spool struct {
 	MaxBytes Size   `yaml:"max_bytes"`
 }
 
-// App is one app on APNs: its topic, our credential for it, and who may speak
-// for it.
+// App is one app on APNs: its topic, our credential for it, and the clients that may push
+// to it.
 type App struct {
 	Topic       string      `yaml:"topic"`
 	Environment string      `yaml:"environment"`
@@ -97,15 +96,15 @@ type App struct {
 	DryRun      bool        `yaml:"dry_run"`
 	Doubt       *bool       `yaml:"doubt"` // nil: true
 
-	dir string // of an app's own file in apps_dir
+	dir string // of the app's file in apps_dir
 }
 
-// TopicFromCertificate as a topic says that the provider's certificate names it.
+// TopicFromCertificate is the topic of an app that takes it from the provider's certificate.
 const TopicFromCertificate = "from-certificate"
 
-// Client is one way to be admitted: exactly one of SHA256, SPKISHA256, CA and
-// CIDR. Beside CA stands UID or Any, beside SPKISHA256 what its owner may push
-// to: UID, or Topics.
+// Client is one way to be admitted: it has exactly one of SHA256, SPKISHA256, CA and
+// CIDR. CA goes with UID or Any; SPKISHA256 goes with what the key's owner may push to, UID
+// or Topics.
 type Client struct {
 	SHA256     Fingerprint    `yaml:"sha256"`
 	SPKISHA256 KeyFingerprint `yaml:"spki_sha256"`
@@ -116,7 +115,7 @@ type Client struct {
 	CIDR       string         `yaml:"cidr"`
 }
 
-// Default is the configuration of an empty file.
+// Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
 		Gateway:  Port{Listen: Addresses{{Address: ":2195"}}},
@@ -129,14 +128,14 @@ func Default() *Config {
 	}
 }
 
-// File is where the configuration was read from.
+// File is the file that the configuration was read from.
 func (c *Config) File() string { return c.file }
 
-// Path is where a file named in the configuration is: relative to the
-// configuration's own directory.
+// Path returns the path of a file that the configuration names, relative to the directory of
+// the configuration.
 func (c *Config) Path(name string) string {
 	if IsKeyText(name) {
-		return Clip(name) // which no error gives away
+		return Clip(name) // which errors may show
 	}
 	if name == "" || filepath.IsAbs(name) {
 		return name

@@ -45,7 +45,7 @@ func TestMinimal(t *testing.T) {
 	}
 }
 
-// A configuration with something of everything is accepted and means what it says.
+// A configuration with a bit of everything is accepted and means what it says.
 func TestFull(t *testing.T) {
 	c, err := parse("apnsbridge.yaml", []byte(`
 gateway:  {listen: [":${PORT}", {address: "10.0.0.2:2195", environment: sandbox}]}
@@ -110,7 +110,7 @@ limits:
 	}
 }
 
-// docs/configuration.md shows every bound with its default.
+// docs/configuration.md shows each bound with its default.
 func TestDocumentedLimits(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/configuration.md")
 	if err != nil {
@@ -145,7 +145,7 @@ func yamlNames(t reflect.Type) iter.Seq[string] {
 	}
 }
 
-// An admin port is open to this machine, or guarded, or not there.
+// An admin port is reachable only from this machine, or guarded, or absent.
 func TestAdmin(t *testing.T) {
 	for _, admin := range []string{
 		`{listen: "127.0.0.2:9195"}`,
@@ -192,8 +192,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Whatever stands in the file, reading it ends with a configuration or with
-// problems, each of which names the file.
+// Whatever is in the file, the result is either a configuration or problems, each of which
+// names the file.
 func FuzzParse(f *testing.F) {
 	f.Add(minimal)
 	f.Add("gateway: {listen: [a, {address: b}]}\n")

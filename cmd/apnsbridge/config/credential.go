@@ -2,17 +2,17 @@ package config
 
 import "fmt"
 
-// Credentials are what an app shows to APNs: the same in both environments, or in
-// each its own.
+// Credentials are what an app shows to APNs: one credential for both environments, or one
+// for each.
 type Credentials struct {
 	Credential
 	Production *Credential `yaml:"production"`
 	Sandbox    *Credential `yaml:"sandbox"`
 }
 
-// Credential is exactly one of its fields.
+// Credential has exactly one of its fields set.
 type Credential struct {
-	Token       []Token      `yaml:"token"` // of several each names its topics, and one may be for all others
+	Token       []Token      `yaml:"token"` // if several, each names its topics, and one may be for all others
 	Certificate *Certificate `yaml:"certificate"`
 }
 
@@ -21,7 +21,7 @@ type Token struct {
 	Key    string  `yaml:"key" is:"key"` // p8 file, or its text
 	KeyID  string  `yaml:"key_id"`
 	TeamID string  `yaml:"team_id"`
-	Topics Strings `yaml:"topics"` // that the key is for; none: all
+	Topics Strings `yaml:"topics"` // that the key is for; empty: all
 }
 
 // Certificate is a provider certificate with its key.
@@ -30,20 +30,20 @@ type Certificate struct {
 	Password string `yaml:"password" is:"secret"`
 }
 
-// mostTokens bounds the keys of an app in an environment: each has connections of
-// its own.
+// mostTokens bounds the keys of an app in an environment, because each has its own
+// connections.
 const mostTokens = 100
 
 func (c Credential) none() bool { return len(c.Token) == 0 && c.Certificate == nil }
 
-// none reports whether there is nothing to show anywhere.
+// none reports whether there is no credential for any environment.
 func (c Credentials) none() bool { return c.Credential.none() && !c.Split() }
 
-// Split reports whether each environment has its own.
+// Split reports whether each environment has its own credential.
 func (c Credentials) Split() bool { return c.Production != nil || c.Sandbox != nil }
 
-// In is what is shown in an environment, and the setting that says it, below the
-// app's.
+// In returns the credential for an environment, and its setting relative to the app's
+// section.
 func (c Credentials) In(environment string) (shown Credential, setting string) {
 	if !c.Split() {
 		return c.Credential, "credential"
@@ -55,8 +55,8 @@ func (c Credentials) In(environment string) (shown Credential, setting string) {
 	return *named, "credential." + environment
 }
 
-// Files are those that the credentials are in, but not those that are given as
-// text.
+// Files returns the files of the credentials. Keys that are given as text have
+// none.
 func (c Credentials) Files() (files []string) {
 	for _, one := range []*Credential{&c.Credential, c.Production, c.Sandbox} {
 		if one == nil {
@@ -106,7 +106,7 @@ func (c Credential) validate(s *source, path string) {
 	}
 }
 
-// validateTokens also sees that it can be told which key is for which topic.
+// validateTokens also checks that it is clear which key is for which topic.
 func validateTokens(s *source, path string, tokens []Token) {
 	if len(tokens) > mostTokens {
 		s.reject(path, "there are %d keys, and an app can have %d: give the topics apps of their own", len(tokens),
@@ -123,7 +123,7 @@ func validateTokens(s *source, path string, tokens []Token) {
 		require(s, at+".key_id", token.KeyID, "it is the ten characters in the .p8 file's name")
 		require(s, at+".team_id", token.TeamID, "it is the ten characters on Apple's membership page")
 		for _, id := range [][2]string{{"key_id", token.KeyID}, {"team_id", token.TeamID}} {
-			if IsKeyText(id[1]) { // it would be shown to APNs and everybody else
+			if IsKeyText(id[1]) { // it would be shown to APNs, and to everybody else
 				s.reject(at+"."+id[0], "%s is the text of a key, and has to be its name of ten characters: the text, or "+
 					"its file's name, belongs to key", id[0])
 			}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is shown where: in both environments, or in each its own, with keys by
+// One credential is for both environments, or each environment has its own, with keys by
 // topic.
 func TestCredentials(t *testing.T) {
 	text := strings.Replace(minimal, theToken, `production:
@@ -23,13 +23,13 @@ func TestCredentials(t *testing.T) {
 	production, at := credentials.In("production")
 	if at != "credential.production" || len(production.Token) != 2 || production.Token[1].KeyID != "BBBBBBBBBB" ||
 		!slices.Equal(production.Token[0].Topics, Strings{"com.example.mail", "com.example.chat"}) {
-		t.Errorf("production has %+v, said by %s", production, at)
+		t.Errorf("production has %+v, from the setting %s", production, at)
 	}
 	if sandbox, at := credentials.In("sandbox"); at != "credential.sandbox" || sandbox.Certificate.File != "push.p12" {
-		t.Errorf("sandbox has %+v, said by %s", sandbox, at)
+		t.Errorf("sandbox has %+v, from the setting %s", sandbox, at)
 	}
 	if got, want := credentials.Files(), []string{"a.p8", "b.p8", "push.p12"}; !slices.Equal(got, want) {
-		t.Errorf("the files are %v, want %v", got, want)
+		t.Errorf("got the files %v, want %v", got, want)
 	}
 	c, err = parse("/etc/apnsbridge.yaml", []byte(minimal), environment)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestCredentials(t *testing.T) {
 	}
 	for _, name := range environments {
 		if shown, at := c.Apps["mail"].Credential.In(name); at != "credential" || len(shown.Token) != 1 {
-			t.Errorf("%s has %+v, said by %s", name, shown, at)
+			t.Errorf("%s has %+v, from the setting %s", name, shown, at)
 		}
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// texts is a list that is made of texts, one after the other.
+// texts is a list that is made by adding one text after another.
 type texts interface{ add(text string) error }
 
-// decode reads node into v, which is the setting at path. What is wrong with one
-// value does not keep the others from being read.
+// decode reads node into v, which is the setting at path. A wrong value does not keep the
+// others from being read.
 func (s *source) decode(node ast.Node, v reflect.Value, path string, kind fieldKind) {
 	node, comment := s.resolve(node, path, kind)
 	if node == nil {
@@ -31,7 +31,7 @@ func (s *source) decode(node ast.Node, v reflect.Value, path string, kind fieldK
 		return
 	case encoding.TextUnmarshaler:
 		if !scalar && v.Kind() == reflect.Struct && len(fieldsOf(v.Type())) > 0 {
-			break // in full
+			break // written as a section
 		}
 		if text, ok := s.text(node, comment, path, kind); ok {
 			if err := t.UnmarshalText([]byte(text)); err != nil {
@@ -70,8 +70,8 @@ func (s *source) decode(node ast.Node, v reflect.Value, path string, kind fieldK
 
 func isNothing(node ast.Node) bool { return node.Type() == ast.NullType }
 
-// resolve follows anchors and aliases, and takes the tag !!str off. It returns
-// nil after a problem.
+// resolve follows anchors and aliases, and removes the tag !!str. It returns nil if there
+// was a problem.
 func (s *source) resolve(node ast.Node, path string, kind fieldKind) (resolved ast.Node,
 	comment *ast.CommentGroupNode) {
 	for range 32 {
@@ -117,7 +117,7 @@ func (s *source) decodeTexts(node ast.Node, v reflect.Value, list texts, path st
 	}
 }
 
-// decodeList takes a value for a list of one.
+// decodeList reads a list; a single value counts as a list of one.
 func (s *source) decodeList(node ast.Node, v reflect.Value, path string, kind fieldKind) {
 	if isNothing(node) {
 		if isScalar(v.Type().Elem()) {
@@ -134,8 +134,8 @@ func (s *source) decodeList(node ast.Node, v reflect.Value, path string, kind fi
 	v.Set(list)
 }
 
-// elements yields those of a list with their paths, or the one value in place of
-// it.
+// elements yields the elements of a list with their paths, or the single value in place of
+// a list.
 func (s *source) elements(node ast.Node, path string) func(yield func(string, ast.Node) bool) {
 	return func(yield func(string, ast.Node) bool) {
 		list, ok := node.(*ast.SequenceNode)
@@ -178,7 +178,7 @@ func (s *source) decodeStruct(node ast.Node, v reflect.Value, path string) {
 					"indentation", key)
 				return
 			}
-			if len(s.problems) < mostProblems { // what is meant takes a while to find
+			if len(s.problems) < mostProblems { // finding out what was meant takes a while
 				s.reject(at, "%s", unknownKey(path, key, v.Type()))
 			} else {
 				s.more++
@@ -189,7 +189,7 @@ func (s *source) decodeStruct(node ast.Node, v reflect.Value, path string) {
 	})
 }
 
-// decodeMap reads a section with names of the operator's.
+// decodeMap reads a section whose keys are names that the operator has chosen.
 func (s *source) decodeMap(node ast.Node, v reflect.Value, path string) {
 	if isNothing(node) {
 		return
@@ -204,14 +204,14 @@ func (s *source) decodeMap(node ast.Node, v reflect.Value, path string) {
 	})
 }
 
-// eachKey calls do for each key of a mapping, those that <<: brings in last and
-// only where they are not there. It notes the places, and refuses a key that is
-// there already, in this file or another.
+// eachKey calls do for each key of a mapping; last come the keys that <<: brings in, if the
+// mapping does not have them itself. It notes the places, and refuses a key that has
+// occurred already, in this file or another.
 func (s *source) eachKey(node ast.Node, path string, t reflect.Type, do func(key string, value ast.Node, path string)) {
 	mapping, ok := node.(*ast.MappingNode)
 	if !ok {
 		_, list := node.(*ast.SequenceNode)
-		if path == "" { // and lacks everything
+		if path == "" { // then everything is missing
 			s.breakOff(Problem{s.doc.file, lineOf(node), noMapping(path, t, list)})
 			return
 		}
@@ -266,8 +266,8 @@ func (s *source) key(key ast.MapKeyNode, path string) (string, bool) {
 	return text, true
 }
 
-// arrive notes where a key stands. Sections may be in several files, with a part
-// of their keys in each, but not those with names of the operator's.
+// arrive notes where a key is. A section may be in several files, with a part of its keys
+// in each, but not if it is one of those that the operator has named.
 func (s *source) arrive(path string, here place, value ast.Node, named bool) bool {
 	before, ok := s.places[path]
 	_, section := value.(*ast.MappingNode)

@@ -17,18 +17,18 @@ var (
 	utf16Marks    = [][]byte{{0xff, 0xfe}, {0xfe, 0xff}}
 )
 
-// document is one YAML file: its lines as they stand there, and the tree.
+// document is one YAML file: its lines as they are in the file, and its tree.
 type document struct {
 	file      string
 	lines     []string
-	variables []string // what stood where the text given to the parser has a placeholder
-	body      ast.Node // nil if the file says nothing
-	values    int      // in it
+	variables []string // what the placeholders in the parser's text stand for
+	body      ast.Node // nil if the file is empty
+	values    int      // in the body
 	aliases   map[*ast.AliasNode]ast.Node
 }
 
-// parseDocument reads the text of a file. It returns a Problem where the text is
-// no YAML, or more of it than a configuration has.
+// parseDocument parses the text of a file. It returns a Problem if the text is not YAML, or
+// is larger than a configuration can be.
 func parseDocument(file string, text []byte) (*document, *Problem) {
 	d := &document{file: file}
 	for _, mark := range utf16Marks {
@@ -54,7 +54,7 @@ func parseDocument(file string, text []byte) (*document, *Problem) {
 	return d, d.takeBody(parsed)
 }
 
-// takeBody takes the tree of the one document in the file.
+// takeBody takes the tree of the file's only document.
 func (d *document) takeBody(parsed *ast.File) *Problem {
 	for _, doc := range parsed.Docs {
 		switch {
@@ -77,8 +77,8 @@ func (d *document) takeBody(parsed *ast.File) *Problem {
 	return found.problem
 }
 
-// unreadable tells of what editors and web pages leave in a line, and YAML does
-// not take for what it looks like. It returns "" if there is nothing of the kind.
+// unreadable returns a sentence about characters that editors and web pages leave in a line
+// and that are not what they look like to YAML, "" if there are none.
 func unreadable(line string) string {
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t\u00a0"))]
 	switch {
@@ -96,7 +96,7 @@ func unreadable(line string) string {
 
 var keyOfLine = regexp.MustCompile(`^[\s-]*["']?([\w.-]+)["']?\s*:(?:\s|$)`)
 
-// syntaxProblem says in our words what the parser has against the text.
+// syntaxProblem puts the parser's error into our words.
 func (d *document) syntaxProblem(err error) *Problem {
 	p := &Problem{d.file, 1, "this is no YAML: compare the lines here with the example in README.md"}
 	var located yaml.Error
@@ -129,11 +129,11 @@ func (d *document) syntaxProblem(err error) *Problem {
 
 var opening = regexp.MustCompile(`^[\s-]*[\w.-]+\s*:\s+[\[{]`)
 
-// longestLine is what a line may have whose key is named in a message, in bytes.
+// longestLine is how long a line may be, in bytes, for a message to name its key.
 const longestLine = 4 << 10
 
-// unclosed finds the line above in which the list or mapping begins that does not
-// end before the given line.
+// unclosed returns the line in which a list or mapping begins that is not closed by the given
+// line.
 func (d *document) unclosed(line int) int {
 	for n := line; n > 0; n-- {
 		text := d.lines[n-1]
@@ -148,7 +148,7 @@ func (d *document) unclosed(line int) int {
 	return line
 }
 
-// syntaxMistakes are the parser's messages, by a part of them, and ours.
+// syntaxMistakes has, for a part of each of the parser's messages, our own message.
 var syntaxMistakes = []struct{ message, text string }{
 	{"mapping value is not allowed", "{value} has a colon and a blank in it, or the next line is indented too far: " +
 		"put the value in quotes, or begin both lines in the same column"},

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Endpoint is where an app's notifications go instead of to Apple's APNs: one address
-// for both environments, or one for each.
+// Endpoint is where an app's notifications go in place of Apple's APNs: one address for
+// both environments, or one for each.
 type Endpoint struct {
 	Production string `yaml:"production" is:"url"`
 	Sandbox    string `yaml:"sandbox" is:"url"`
 }
 
-// UnmarshalText reads the one address.
+// UnmarshalText reads an address for both environments.
 func (e *Endpoint) UnmarshalText(text []byte) error {
 	e.Production, e.Sandbox = string(text), string(text)
 	return nil
@@ -27,12 +27,12 @@ var appleHosts = map[string]string{
 	"sandbox":    "api.sandbox.push.apple.com",
 }
 
-// olderSandbox is the sandbox by the name that it had in Apple's documents until 2019,
-// and still has.
+// olderSandbox is the sandbox's name in Apple's documents until 2019, which still
+// works.
 const olderSandbox = "api.development.push.apple.com"
 
-// validate looks for more than a host and port, and for one of Apple's that is not
-// the environment's. Where one of two is given, the other becomes Apple's.
+// validate refuses more than a host and port, and a host of Apple's that is for another
+// environment. If only one of the two addresses is given, the other becomes Apple's.
 func (e *Endpoint) validate(s *source, path, environment string) {
 	_, each := s.places[path+".production"]
 	_, sandbox := s.places[path+".sandbox"]
@@ -86,10 +86,10 @@ func checkEndpoint(s *source, path, address, environment string) {
 	}
 }
 
-// oldHost matches the names of the binary interface, which may lead back here.
+// oldHost matches the host names of the binary interface, which may lead back to this gateway.
 var oldHost = regexp.MustCompile(`^(gateway|feedback)(\.sandbox)?\.push\.apple\.com$`)
 
-// instead is what to write where one of Apple's hosts is not the environment's.
+// instead returns what to write in place of a host of Apple's that is for another environment.
 func instead(environment, port string) string {
 	if port != "" {
 		port = ":" + port

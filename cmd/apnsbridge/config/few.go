@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Few names the first of many.
+// Few names the first few of many names.
 func Few(names []string) string {
 	const most = 5
 	if len(names) <= most {

@@ -11,12 +11,12 @@ import (
 	"unicode"
 )
 
-// fieldKind is what the tag `is` says of a setting.
+// fieldKind is what the tag `is` says about a setting.
 type fieldKind struct {
-	secret bool // no message repeats it
-	key    bool // the name of a file, or its text
-	url    bool // may have a user and a password within
-	file   bool // the name of a file or directory, relative to the file that names it
+	secret bool // it must not be in any message
+	key    bool // it is the name of a file, or the file's text
+	url    bool // it may contain a user and a password
+	file   bool // it is the name of a file or directory, relative to the file that names it
 }
 
 type field struct {
@@ -25,7 +25,7 @@ type field struct {
 	typ   reflect.Type
 }
 
-// fieldsOf are the settings of a section, by their keys.
+// fieldsOf returns the settings of a section, by key.
 func fieldsOf(t reflect.Type) map[string]field {
 	fields := make(map[string]field)
 	for _, f := range reflect.VisibleFields(t) {
@@ -38,8 +38,8 @@ func fieldsOf(t reflect.Type) map[string]field {
 	return fields
 }
 
-// sections calls do for each section of a configuration: "" for the top, and
-// apps.NAME for an app's.
+// sections calls do for each section of a configuration: with "" for the top, and
+// apps.NAME for an app.
 func sections(t reflect.Type, path string, do func(path string, fields map[string]field)) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		if t.Kind() == reflect.Map {
@@ -57,13 +57,13 @@ func sections(t reflect.Type, path string, do func(path string, fields map[strin
 	}
 }
 
-// isScalar reports whether a value of t is made from one text.
+// isScalar reports whether a value of type t is read from a single text.
 func isScalar(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// unknownKey says what is the matter with a key that the section at path, of
-// type t, does not have: mistyped, or in the wrong place.
+// unknownKey returns a sentence about a key that the section at path, of type t, does not
+// have: it is mistyped, or in the wrong place.
 func unknownKey(path, key string, t reflect.Type) string {
 	var homes, all []string
 	sections(reflect.TypeFor[Config](), "", func(path string, fields map[string]field) {
@@ -92,7 +92,7 @@ func home(path string) string {
 	return "to " + path
 }
 
-// section names the section at path, for a sentence to begin with.
+// section names the section at path, for the beginning of a sentence.
 func section(path string) string {
 	if path == "" {
 		return "the top of the file"
@@ -100,7 +100,7 @@ func section(path string) string {
 	return leaf(path)
 }
 
-// noMapping says what a section wants in place of one value.
+// noMapping returns a sentence on what to write for a section in place of a single value or list.
 func noMapping(path string, t reflect.Type, list bool) string {
 	example := "NAME"
 	if t.Kind() == reflect.Struct {
@@ -113,7 +113,7 @@ func noMapping(path string, t reflect.Type, list bool) string {
 	switch {
 	case path == "" && list:
 		return "the top of the file is a list: write KEY: VALUE, without a - before it"
-	case path == "": // any file may have been named here, a password's too
+	case path == "": // do not show the line: this may be any file, even one with a password
 		return "the line is no key with a value: write KEY: VALUE, with a blank behind the colon"
 	case t == reflect.TypeFor[Credentials]() || t == reflect.TypeFor[Credential]():
 		return fmt.Sprintf("%s has keys of its own, and here stands %s: write token: or certificate: below it; "+
@@ -123,8 +123,8 @@ func noMapping(path string, t reflect.Type, list bool) string {
 		leaf(path), what, example)
 }
 
-// nearest gives the word that is most like key, or "" if none is like it: two
-// words of three letters always have something in common, and say nothing.
+// nearest returns the word that is most like key, or "" if none is alike enough: two words of
+// three letters always have something in common, which means nothing.
 func nearest(key string, words []string) string {
 	if !strings.ContainsFunc(key, unicode.IsLetter) {
 		return ""
@@ -140,8 +140,8 @@ func nearest(key string, words []string) string {
 	return best
 }
 
-// begun gives the word of which key is the beginning, as env is of environment, or
-// which is the beginning of key; "" if that may be any of several.
+// begun returns the word that begins with key, as environment does with env, or that is the
+// beginning of key; "" if there is none, or more than one.
 func begun(key string, words []string) string {
 	const least = 3
 	key = strings.ReplaceAll(strings.ToLower(key), "-", "_")
@@ -157,11 +157,11 @@ func begun(key string, words []string) string {
 	return found[0]
 }
 
-// longestWord is beyond every key; what is longer is like none.
+// longestWord is more than the length of any key; longer words are not like any.
 const longestWord = 64
 
-// distance counts the letters to add, take away, replace or swap with their
-// neighbours that make b of a.
+// distance is how many letters must be added, removed, replaced or swapped with their
+// neighbours to turn a into b.
 func distance(a, b string) int {
 	if len(a) > longestWord || len(b) > longestWord {
 		return longestWord
@@ -189,7 +189,7 @@ func distance(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// leaf is the last key of a path: password of apps.mail.credential.password.
+// leaf returns the last key of a path: password of apps.mail.credential.password.
 func leaf(path string) string {
 	if at := strings.LastIndexByte(path, '.'); at >= 0 {
 		return path[at+1:]
@@ -204,7 +204,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// parent is the path of the section or list in which path is, "" for the top.
+// parent returns the path of the section or list that contains path, "" for the top.
 func parent(path string) string {
 	for i := len(path) - 1; i >= 0; i-- {
 		if path[i] == '.' || path[i] == '[' {

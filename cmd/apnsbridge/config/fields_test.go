@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A suggestion is a word that may have been meant, and not the least unlike of all.
+// A suggestion is a word that may have been meant, not just the most similar of all.
 func TestSuggestions(t *testing.T) {
 	for key, want := range map[string]string{
 		"enviroment": "did you mean environment?", "env": "did you mean environment?", "Topic": "did you mean topic?",

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Postgres is where a fleet remembers.
+// Postgres is the PostgreSQL in which a fleet keeps its state.
 type Postgres struct {
-	URL          string `yaml:"url" is:"url"`            // as libpq has it
+	URL          string `yaml:"url" is:"url"`            // as libpq takes it
 	PasswordFile string `yaml:"password_file" is:"file"` // in place of a password in URL
 	Schema       string `yaml:"schema"`                  // empty: apnsbridge
 }
 
-// Fleet is this node among the gateways that are one. Without a listener there is none.
+// Fleet makes this gateway a node of a fleet. Without a listener there is no fleet.
 type Fleet struct {
 	Node        string `yaml:"node"`                  // empty: the host's name
-	Listen      string `yaml:"listen"`                // where the other nodes reach this one
-	Certificate string `yaml:"certificate" is:"file"` // PEM file, of CA
+	Listen      string `yaml:"listen"`                // address at which the other nodes reach this one
+	Certificate string `yaml:"certificate" is:"file"` // PEM file, issued by CA
 	Key         string `yaml:"key" is:"file"`         // PEM file
-	CA          string `yaml:"ca" is:"file"`          // PEM file: who has a certificate of it is a node
+	CA          string `yaml:"ca" is:"file"`          // PEM file: whoever has a certificate of this CA is a node
 }
 
 // Configured reports whether there is a fleet.
@@ -30,7 +30,7 @@ var (
 	schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 )
 
-// NameNode says why a name cannot be a node's; "" if it can.
+// NameNode returns why a name cannot be a node's, "" if it can.
 func NameNode(name string) string {
 	if nodeName.MatchString(name) {
 		return ""

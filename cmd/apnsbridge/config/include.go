@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// include reads the files that the configuration names in include, and those of
-// apps_dir: an app each, which has the file's name.
+// include reads the files that the configuration names in include, and those in apps_dir, each
+// of which is an app with the file's name.
 func (s *source) include(config *Config) {
 	s.included[withoutLinks(s.main)] = place{s.main, 1}
 	s.includeFiles(config, s.main)
@@ -23,7 +23,7 @@ func (s *source) include(config *Config) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		s.reject("apps_dir", "%s", noDirectory(dir, err))
-		s.wrong = append(s.wrong, "apps") // which it lacks only for that
+		s.wrong = append(s.wrong, "apps") // so that missing apps are not another problem
 	}
 	for _, entry := range entries {
 		extension := filepath.Ext(entry.Name())
@@ -38,7 +38,7 @@ func (s *source) include(config *Config) {
 	}
 }
 
-// noDirectory says what is the matter with a directory that cannot be read.
+// noDirectory returns a sentence about a directory that cannot be read.
 func noDirectory(dir string, err error) string {
 	switch {
 	case errors.Is(err, os.ErrPermission):
@@ -50,8 +50,8 @@ func noDirectory(dir string, err error) string {
 	return fmt.Sprintf("%s is no directory: name one, with a file NAME.yaml for each app", clipPath(dir))
 }
 
-// includeFiles reads the files that config.Include names, as it stands in the file
-// from, and those that they include in their turn.
+// includeFiles reads the files that config.Include names, relative to the file from, and those
+// that they include in turn.
 func (s *source) includeFiles(config *Config, from string) {
 	for i, pattern := range config.Include {
 		at := fmt.Sprintf("include[%d]", i)
@@ -66,7 +66,7 @@ func (s *source) includeFiles(config *Config, from string) {
 			s.reject(at, "there is no file %s: correct the name, or write a pattern like conf.d/*.yaml", clipPath(pattern))
 		}
 		if dir := filepath.Dir(pattern); len(files) == 0 && err == nil {
-			if _, err := os.ReadDir(dir); errors.Is(err, os.ErrPermission) { // in which a pattern finds nothing
+			if _, err := os.ReadDir(dir); errors.Is(err, os.ErrPermission) { // where a pattern matches nothing
 				s.reject(at, "%s", noDirectory(dir, err))
 				s.wrong = append(s.wrong, "apps")
 			}
@@ -84,7 +84,7 @@ func (s *source) includeFiles(config *Config, from string) {
 	}
 }
 
-// includeFile reads one file, in which include is a key of its own.
+// includeFile reads one file, which may have an include of its own.
 func (s *source) includeFile(config *Config, file string) {
 	outer, places := config.Include, make(map[string]place)
 	for path, at := range s.places {
@@ -103,7 +103,7 @@ func (s *source) includeFile(config *Config, file string) {
 	config.Include = outer
 }
 
-// withoutLinks is a file's name by which it is known however it is named.
+// withoutLinks returns a name of a file that is the same however the file is named.
 func withoutLinks(file string) string {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real
@@ -154,8 +154,8 @@ func (s *source) includeApp(config *Config, name, file string) {
 	config.Apps[name] = app
 }
 
-// findByTopic takes TOPIC.p12 or TOPIC.pem of dir where the file of an app there
-// names no credential, or a certificate without its file.
+// findByTopic uses TOPIC.p12, TOPIC.pfx or TOPIC.pem in dir if the file of an app there names
+// no credential, or a certificate without its file.
 func (c *Credentials) findByTopic(dir, topic, main string) {
 	if topic == "" || c.Split() || c.Token != nil || c.Certificate != nil && c.Certificate.File != "" {
 		return
@@ -173,7 +173,7 @@ func (c *Credentials) findByTopic(dir, topic, main string) {
 	}
 }
 
-// relativeTo gives a file's name as a configuration file would name it.
+// relativeTo returns a file's name as the configuration file main would name it.
 func relativeTo(main, file string) string {
 	if relative, err := filepath.Rel(filepath.Dir(main), file); err == nil && !filepath.IsAbs(file) {
 		return relative

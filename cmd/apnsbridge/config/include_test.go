@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// Files that are not where, or not what, include and apps_dir say are one problem each, and told for what they are.
+// If include or apps_dir name a missing or a wrong file, there is exactly one problem, which says what it is.
 func TestMisplacedFiles(t *testing.T) {
 	indented := strings.ReplaceAll(strings.TrimSpace(app), "\n", "\n  ")
 	const dir = "apps_dir: apps.d\n"
 	for _, tt := range []struct {
 		name, main string
 		files      map[string]string
-		want       string // the whole, DIR for the directory
+		want       string // the whole error, with DIR for the directory
 	}{
 		{"no directory", dir, nil, "DIR/apnsbridge.yaml:2: there is no directory DIR/apps.d: make it, with a file " +
 			"NAME.yaml for each app"},
@@ -47,7 +47,7 @@ func TestMisplacedFiles(t *testing.T) {
 	}
 }
 
-// What cannot be looked into is not the same as what is empty.
+// A directory that cannot be read is not treated like an empty one.
 func TestUnreadableDirectories(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root reads everything")
@@ -70,7 +70,7 @@ func TestUnreadableDirectories(t *testing.T) {
 	}
 }
 
-// YAML's endings are known in capitals too.
+// The file extensions of YAML may be in capitals.
 func TestEndingsOfAppFiles(t *testing.T) {
 	c, _, err := files(t, map[string]string{"apnsbridge.yaml": top + "apps_dir: apps.d\n", "apps.d/one.YAML": app,
 		"apps.d/two.yml": app, "apps.d/three.yaml": app, "apps.d/four.yaml.bak": "x", "apps.d/.five.yaml": "x",

@@ -7,15 +7,15 @@ import (
 	"apnsbridge/bridge/defaults"
 )
 
-// Limits are the bounds. Each has its unit in its value: 64KiB, 10s, 500/s, 1000.
+// Limits are the bounds. Each value has its unit: 64KiB, 10s, 500/s, 1000.
 type Limits struct {
-	// Of what a provider sends.
+	// For what a provider sends.
 	Frame2Bytes      Size  `yaml:"frame2_bytes"`
 	PayloadBytes     Size  `yaml:"payload_bytes"`
 	VoIPPayloadBytes Size  `yaml:"voip_payload_bytes"`
 	TokenBytes       Range `yaml:"token_bytes"`
 
-	// Of its connections.
+	// For providers' connections.
 	Loops                   Loops    `yaml:"loops"` // event loops
 	HandshakeTimeout        Duration `yaml:"handshake_timeout"`
 	HelloBytes              Size     `yaml:"hello_bytes"` // of a ClientHello
@@ -25,26 +25,26 @@ type Limits struct {
 	Connections             Count    `yaml:"connections"`
 	ConnectionsPerAddress   Count    `yaml:"connections_per_address"`
 	ConnectionsPerClient    Count    `yaml:"connections_per_client"`
-	AppConnectionsShare     Share    `yaml:"app_connections_share"` // of connections, that every app gets
+	AppConnectionsShare     Share    `yaml:"app_connections_share"` // of connections, guaranteed to each app
 	UnparsedBytes           Size     `yaml:"unparsed_bytes"`        // of a connection
 	LingerIdle              Duration `yaml:"linger_idle"`
 	LingerIdlePressure      Duration `yaml:"linger_idle_pressure"` // when there is no room for others
-	LingerTotal             Duration `yaml:"linger_total"`         // however much the provider still writes
+	LingerTotal             Duration `yaml:"linger_total"`         // even if the provider keeps writing
 	Drain                   Duration `yaml:"drain"`
 
 	NotificationRatePerClient Rate `yaml:"notification_rate_per_client"` // over all its connections
 
-	// Of what is without a verdict.
+	// For notifications without a verdict.
 	Window      Count `yaml:"window"`       // of a connection
 	QueuedBytes Size  `yaml:"queued_bytes"` // of the process
 	SpoolAhead  Size  `yaml:"spool_ahead"`  // read from disk for an app and environment
 
 	WaitingDevices   Count `yaml:"waiting_devices"`    // of the process
-	TopicsPerApp     Count `yaml:"topics_per_app"`     // of certificates, in an environment
-	SpoolReserve     Size  `yaml:"spool_reserve"`      // beyond spool.max_bytes, for what moves within it
+	TopicsPerApp     Count `yaml:"topics_per_app"`     // from certificates, in an environment
+	SpoolReserve     Size  `yaml:"spool_reserve"`      // beyond spool.max_bytes, for records that move within it
 	SpoolDeviceShare Share `yaml:"spool_device_share"` // of spool.max_bytes, for one device
 
-	// Of the way to APNs, for an app and environment.
+	// For connections to APNs, of an app in an environment.
 	APNsConnections    Count    `yaml:"apns_connections"`
 	APNsStreams        Count    `yaml:"apns_streams"` // of a connection
 	APNsConnectionAge  Duration `yaml:"apns_connection_age"`
@@ -56,7 +56,7 @@ type Limits struct {
 	RetryDelay         Duration `yaml:"retry_delay"`
 	RetryDelayMax      Duration `yaml:"retry_delay_max"`
 
-	// Of what is remembered.
+	// For what is remembered.
 	FeedbackEntries       Count    `yaml:"feedback_entries"` // of an app
 	FeedbackAge           Duration `yaml:"feedback_age"`
 	FeedbackStall         Duration `yaml:"feedback_stall"`
@@ -70,18 +70,18 @@ type Limits struct {
 	LedgerTTL             Duration `yaml:"ledger_ttl"`
 	LedgerTTLProven       Duration `yaml:"ledger_ttl_proven"`
 
-	// Of a fleet.
+	// For a fleet.
 	FleetLease     Duration `yaml:"fleet_lease"`      // of a node
-	FleetClaim     Duration `yaml:"fleet_claim"`      // that sessions wait for an app to be claimed
-	FleetLinkBytes Size     `yaml:"fleet_link_bytes"` // on their way to another node
+	FleetClaim     Duration `yaml:"fleet_claim"`      // how long sessions wait for their app to be claimed
+	FleetLinkBytes Size     `yaml:"fleet_link_bytes"` // under way to another node
 
-	// Of operators.
-	TraceEntries     Count `yaml:"trace_entries"` // notifications, with a KiB each
+	// For operators.
+	TraceEntries     Count `yaml:"trace_entries"` // notifications, of a KiB each
 	AdminConnections Count `yaml:"admin_connections"`
-	LogRate          Size  `yaml:"log_rate"` // bytes a second of lines below an error
+	LogRate          Size  `yaml:"log_rate"` // bytes a second of lines below level error
 }
 
-// defaultLimits are the bounds that hold where none are set.
+// defaultLimits returns the defaults.
 func defaultLimits() Limits {
 	frames := binproto.DefaultParser()
 	l := Limits{
@@ -120,7 +120,7 @@ func defaultLimits() Limits {
 	return l
 }
 
-// setOnward sets the defaults of what comes after the ports: the way to APNs, what is remembered, fleet and operators.
+// setOnward sets the defaults for everything after the ports: APNs, what is remembered, fleet and operators.
 func (l *Limits) setOnward() {
 	l.APNsConnections = defaults.APNsConnections
 	l.APNsStreams = defaults.APNsStreams

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A bound that is beyond all reason, or leaves no room for a single notification, is refused with the nearest that is not.
+// A bound that is too high, or too low for a single notification, is refused with the nearest value that is not.
 func TestExtremes(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"a huge count", "limits: {window: 99999999999999999999}",

@@ -12,20 +12,20 @@ import (
 	"strings"
 )
 
-// A Problem is one thing wrong with a configuration file, with its remedy.
+// A Problem is one thing that is wrong in a configuration file, with its remedy.
 type Problem struct {
 	File string
 	Line int
 	Text string
 }
 
-// Error is FILE:LINE: TEXT.
+// Error returns FILE:LINE: TEXT.
 func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
 }
 
-// Load reads the configuration file at path, and those that it includes. Its
-// error joins a Problem for each thing that is wrong.
+// Load reads the configuration file at path, and those that it includes. The error joins a
+// Problem for each thing that is wrong.
 func Load(path string) (*Config, error) {
 	text, err := readMain(path)
 	if err != nil {
@@ -34,12 +34,12 @@ func Load(path string) (*Config, error) {
 	return parse(path, text, os.LookupEnv)
 }
 
-// Parse is Load of a text that is not yet in its file.
+// Parse is Load with a text that is not in its file yet.
 func Parse(path string, text []byte) (*Config, error) { return parse(path, text, os.LookupEnv) }
 
-// LoadAdmin reads what it takes to ask the gateway that runs: Admin, and the names
-// of Apps, are to be believed. A mistake elsewhere is no reason not to ask, nor a
-// variable that only the gateway's environment has.
+// LoadAdmin reads what is needed to ask the running gateway: only Admin and the names of Apps
+// are reliable. It does not fail because of a mistake elsewhere, or a variable that is set
+// only in the gateway's environment.
 func LoadAdmin(path string) (*Config, error) {
 	text, err := readMain(path)
 	if err != nil {
@@ -97,21 +97,21 @@ type place struct {
 	line int
 }
 
-// source is a configuration as text: where each value stands, and what is wrong.
+// source is a configuration as text: where each value is, and what is wrong.
 type source struct {
 	main     string // the configuration file
 	lookup   func(string) (string, bool)
-	doc      *document        // that is read now
+	doc      *document        // the one being read
 	places   map[string]place // by path: apps.mail.clients[0].sha256
-	included map[string]place // by a file's name without links: who has named it
-	values   int              // of all files
-	secrets  []Secret         // that the files have in the clear
+	included map[string]place // by file name without links: where it was named
+	values   int              // in all files
+	secrets  []Secret         // that are in the files in the clear
 	problems []Problem
 	more     int             // problems beyond mostProblems
 	wrong    []string        // the paths of problems
-	unknown  map[string]bool // sections that have a key which they should not have
-	broken   bool            // a file is missing, or no YAML
-	own      string          // apps.NAME of the app of which the present file is
+	unknown  map[string]bool // sections that have an unknown key
+	broken   bool            // a file is missing or is not YAML
+	own      string          // apps.NAME of the app that the current file is for
 }
 
 // take reads one file into v.
@@ -130,8 +130,8 @@ func (s *source) take(file string, text []byte, v reflect.Value, path string) {
 	}
 }
 
-// fileName is the name of a file that stands in the present document, as the
-// main file would name it. With text it may be the file's text instead.
+// fileName returns the name of a file that the current document names, relative to the
+// main file. If text is set, it may be the file's text instead.
 func (s *source) fileName(name, path string, text bool) (string, bool) {
 	switch {
 	case IsKeyText(name) && text:
@@ -149,8 +149,8 @@ func (s *source) fileName(name, path string, text bool) (string, bool) {
 	return relativeTo(s.main, filepath.Join(filepath.Dir(s.doc.file), name)), true
 }
 
-// reject notes a problem with the value at path, or with the nearest one above
-// it that the file has.
+// reject notes a problem with the value at path. Its line is that of the value or, if the
+// file does not have it, of the nearest section above.
 func (s *source) reject(path, format string, args ...any) {
 	at := place{s.main, 1}
 	for p := path; p != ""; p = parent(p) {
@@ -163,8 +163,8 @@ func (s *source) reject(path, format string, args ...any) {
 	s.note(Problem{at.file, at.line, fmt.Sprintf(format, args...)})
 }
 
-// breakOff notes a problem without which the others mean little: the first of
-// them is told in any case.
+// breakOff notes a problem that makes others meaningless: the first such problem is reported
+// in any case.
 func (s *source) breakOff(p Problem) {
 	if s.broken {
 		s.note(p)
@@ -173,7 +173,7 @@ func (s *source) breakOff(p Problem) {
 	s.broken, s.problems = true, append(s.problems, p)
 }
 
-// mostProblems is how many are told: whoever has more has one cause for them.
+// mostProblems is how many are reported: if there are more, they have the same cause.
 const mostProblems = 100
 
 func (s *source) note(p Problem) {
@@ -184,8 +184,8 @@ func (s *source) note(p Problem) {
 	s.problems = append(s.problems, p)
 }
 
-// lacks notes that a setting is missing at path, unless it is there and wrong, or
-// stands beside it under a name that is not known.
+// lacks notes that the setting at path is missing, unless it is there and wrong, or may be
+// there under an unknown name.
 func (s *source) lacks(path, format string, args ...any) {
 	for _, wrong := range s.wrong {
 		if wrong == path || strings.HasPrefix(wrong, path+".") || strings.HasPrefix(wrong, path+"[") ||
@@ -196,7 +196,7 @@ func (s *source) lacks(path, format string, args ...any) {
 	s.reject(path, format, args...)
 }
 
-// all are the problems in the order of files and lines, the main file's first.
+// all joins the problems, sorted by file and line, those of the main file first.
 func (s *source) all() error {
 	others := func(p Problem) int {
 		if p.File == s.main {

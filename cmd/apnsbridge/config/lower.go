@@ -2,18 +2,18 @@ package config
 
 import "time"
 
-// lower are bounds below which nothing gets through, however well it is meant, in the
-// units of their fields. Elsewhere little is slow, and works.
+// lower has the values of bounds below which nothing gets through, in the units of their
+// fields. Other bounds may be small: that is slow but works.
 var lower = map[string]int64{
-	"hello_bytes":       2 << 10, // that of Go's TLS does not fit into 1 KiB
+	"hello_bytes":       2 << 10, // the hello of Go's TLS does not fit into 1 KiB
 	"handshake_timeout": int64(time.Second),
-	"queued_bytes":      64 << 10, // of which an app has a share, and a notification has to fit into that
+	"queued_bytes":      64 << 10, // an app has a share of it, into which a notification must fit
 }
 
 // tokenBytes is the length of the tokens that APNs has given out since 2009.
 const tokenBytes = 32
 
-// checkLower refuses what no provider gets a notification through.
+// checkLower refuses bounds with which no provider gets a notification through.
 func (l Limits) checkLower(s *source) {
 	refuseUnder(s, "hello_bytes", int64(l.HelloBytes), func(n int64) string { return Size(n).String() })
 	refuseUnder(s, "queued_bytes", int64(l.QueuedBytes), func(n int64) string { return Size(n).String() })

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// A pipe in a file's place is read, as <(…) of a shell is one, but not waited for.
+// A pipe in place of a file is read, because a shell's <(…) is one, but not waited for.
 func TestPipes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	took := patience
-	for try := 0; try < 10 && took > patience/2; try++ { // a busy machine may have something else to do meanwhile
+	for try := 0; try < 10 && took > patience/2; try++ { // on a busy machine one try may take longer
 		begin := time.Now()
 		if _, err := ReadBounded(path, 10); err == nil || !strings.Contains(err.Error(), "nothing comes through it") {
 			t.Errorf("without a writer: got %v", err)
@@ -27,12 +27,12 @@ func TestPipes(t *testing.T) {
 		took = time.Since(begin)
 	}
 	if took > patience/2 {
-		t.Errorf("without a writer it takes %v", took)
+		t.Errorf("without a writer it took %v", took)
 	}
 	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "nothing comes through it") {
 		t.Errorf("as the configuration: got %v", err)
 	}
-	writer, err := os.OpenFile(path, os.O_RDWR, 0) // a reader as well, so that it need not wait for one
+	writer, err := os.OpenFile(path, os.O_RDWR, 0) // for reading as well, so that opening does not wait for a reader
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestPipes(t *testing.T) {
 	if _, err := writer.WriteString("text"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadBounded(path, 3); !errors.Is(err, ErrTooLong) { // it need not wait for the end
+	if _, err := ReadBounded(path, 3); !errors.Is(err, ErrTooLong) { // without waiting for the end
 		t.Errorf("with a writer: got %v", err)
 	}
 }

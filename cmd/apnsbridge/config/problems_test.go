@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// foreign are the words of Go and of the YAML library.
+// foreign matches words of Go and of the YAML library.
 var foreign = regexp.MustCompile(`config\.|ast\.|yaml\.|\bstruct\b|unmarshal|reflect|strconv|netip|\[\d+:\d+\]|\bint(64)?\b|\bfloat`)
 
 const fleet = `store: {postgres: {url: postgres://apns@db1/apns}}
@@ -277,7 +277,7 @@ func TestProblems(t *testing.T) {
 				t.Fatal("got no error")
 			}
 			if foreign.MatchString(err.Error()) {
-				t.Errorf("%q speaks of what only programmers know", err)
+				t.Errorf("%q uses words that only programmers understand", err)
 			}
 			lines := strings.Split(err.Error(), "\n")
 			for _, line := range lines {

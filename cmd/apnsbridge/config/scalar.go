@@ -8,8 +8,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// text is the value of a scalar as it is written, with its variables replaced.
-// What would not arrive as it is written is a problem.
+// text returns the value of a scalar exactly as written, with its variables replaced. It
+// notes a problem if YAML would change the value.
 func (s *source) text(node ast.Node, comment *ast.CommentGroupNode, path string, kind fieldKind) (string, bool) {
 	key := leaf(path)
 	var raw string
@@ -69,7 +69,7 @@ func (s *source) text(node ast.Node, comment *ast.CommentGroupNode, path string,
 	return value, true
 }
 
-// nested names the first key of a mapping that stands in place of a value.
+// nested names the first key of a mapping that is in place of a value.
 func nested(n *ast.MappingNode) string {
 	if len(n.Values) == 0 {
 		return ""
@@ -86,7 +86,7 @@ func isPlain(node ast.Node) bool {
 	return true
 }
 
-// setBool takes the words that people write.
+// setBool accepts the words that people write.
 func (s *source) setBool(v reflect.Value, text, path string) {
 	switch strings.ToLower(text) {
 	case "true", "yes", "on":

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write apnsbridge.schema.json anew")
 
-// The schema is that of the types. go test -run Schema -update writes it.
+// The schema matches the types. go test -run Schema -update writes it.
 func TestSchemaIsCurrent(t *testing.T) {
 	reflector := newReflector()
 	schema := reflector.ReflectFromType(reflect.TypeFor[Config]())
@@ -39,7 +39,7 @@ func TestSchemaIsCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 	} else if !bytes.Equal(text, Schema) {
-		t.Error("apnsbridge.schema.json is not that of the types: go test -run Schema -update")
+		t.Error("apnsbridge.schema.json does not match the types: go test -run Schema -update")
 	}
 }
 
@@ -58,8 +58,8 @@ func choices(section *jsonschema.Schema, key string, values []string) {
 
 const variablePattern = `\$\{.+\}`
 
-// schemaOf describes the types that are made from texts. Everything may come from
-// a variable.
+// schemaOf describes the types that are read from texts. Every value may come from a
+// variable.
 func schemaOf(t reflect.Type) *jsonschema.Schema {
 	text := func(pattern string) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: "^(" + pattern + ")$|" + variablePattern}
@@ -116,7 +116,7 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 
 const theToken = "token: {key: AuthKey_ABC123.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}"
 
-// The schema takes what Load takes, and refuses what every editor should
+// The schema accepts what Load accepts, and refuses what every editor should
 // underline.
 func TestSchemaAgreesWithLoad(t *testing.T) {
 	document, err := validator.UnmarshalJSON(bytes.NewReader(Schema))

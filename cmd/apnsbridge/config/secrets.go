@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// IsKeyText reports whether a value is the text of a key or a certificate, and not
-// the name of its file: PEM, or the base64 of DER or PEM, as environments have it.
+// IsKeyText reports whether a value is the text of a key or a certificate rather than the
+// name of its file: PEM, or DER or PEM in base64, as in environment variables.
 func IsKeyText(value string) bool {
 	return strings.Contains(value, "-----BEGIN") || strings.ContainsAny(value, "\r\n") ||
 		len(value) > 100 && (strings.HasPrefix(value, "MI") || strings.HasPrefix(value, beginInBase64))
 }
 
-// beginInBase64 is how the base64 of "-----BEGIN " begins.
+// beginInBase64 is the beginning of "-----BEGIN " in base64.
 const beginInBase64 = "LS0tLS1CRUdJTi"
 
-// userinfo is what stands before the host of a URL, however broken the rest is.
+// userinfo matches what is before the host of a URL, however malformed the rest is.
 var userinfo = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)?.*@`)
 
-// query is what stands behind the path of a URL, where tokens are put too.
+// query matches what is after the path of a URL, which may have a token in it.
 var query = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://[^?#]*[?#]).+`)
 
-// Clip shortens what a message repeats from the file, and leaves out what may be
-// secret: the text of a key, and of an address the user, the password and the query.
+// Clip shortens a value from the file for a message, and leaves out what may be secret: the
+// text of a key, and the user, the password and the query of a URL.
 func Clip(value string) string {
 	const most, readable = 60, 8 << 10
 	if IsKeyText(value) {
@@ -32,7 +32,7 @@ func Clip(value string) string {
 		}
 		return "(several lines)"
 	}
-	if len(value) > readable { // what may be secret in it is not looked for
+	if len(value) > readable { // too long to search for secrets
 		return fmt.Sprintf("(a text of %d bytes)", len(value))
 	}
 	value = query.ReplaceAllString(userinfo.ReplaceAllString(value, "${1}xxx@"), "${1}xxx")
@@ -42,7 +42,7 @@ func Clip(value string) string {
 	return value
 }
 
-// clipPath is Clip for the name of a file, of which the end matters.
+// clipPath is Clip for a file name, whose end matters most.
 func clipPath(path string) string {
 	const most = 300
 	if IsKeyText(path) {
@@ -59,14 +59,14 @@ func clipPath(path string) string {
 	return path
 }
 
-// A Secret is a setting whose value is secret and stands in the file itself.
+// A Secret is a setting whose value is secret and is in the file itself.
 type Secret struct{ Setting, File string }
 
-// Secrets are those of all files.
+// Secrets returns the secrets in all files.
 func (c *Config) Secrets() []Secret { return c.secrets }
 
-// noteSecret notes that the present file has a secret at path: not the name of a
-// variable, nor that of a file.
+// noteSecret notes that the current file has a secret at path, unless it is the name of a
+// variable or a file.
 func (s *source) noteSecret(path, raw string, kind fieldKind) {
 	if raw == "" || shielded.MatchString(raw) {
 		return

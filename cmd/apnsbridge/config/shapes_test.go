@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Every key takes a list, a section or nothing in the place of its value, and the other way round: for each there is
-// a sentence, or it means what it does elsewhere.
+// For every key with a list, a section or nothing in place of its value, or the other way round, there is a sentence
+// that people understand, or it is accepted with its usual meaning.
 func TestEveryKeyInEveryShape(t *testing.T) {
 	shapes := []string{"[32, 100]", "[]", "{a: 1}", "{}", "[[x]]", "[{a: [b]}]", "~", `""`, "x", "[~]", "{a: ~}"}
 	sections(reflect.TypeFor[Config](), "", func(path string, fields map[string]field) {
@@ -21,7 +21,7 @@ func TestEveryKeyInEveryShape(t *testing.T) {
 				}
 				_, err := parse("f", []byte(text), environment)
 				if err != nil && foreign.MatchString(err.Error()) {
-					t.Errorf("%s: %q speaks of what only programmers know", text, err)
+					t.Errorf("%s: %q uses words that only programmers understand", text, err)
 				}
 				if limit := strings.HasPrefix(at, "limits."); limit && (err == nil || !strings.Contains(err.Error(), key)) &&
 					strings.ContainsAny(shape, "[{") {

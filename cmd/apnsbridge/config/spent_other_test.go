@@ -6,5 +6,5 @@ import "time"
 
 var began = time.Now()
 
-// spent is how long this process has run, where it is not known how long it has had a processor.
+// spent returns how long this process has run, because its CPU time is not known here.
 func spent() time.Duration { return time.Since(began) }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// spent is how long this process has had a processor, whatever else the machine has to do.
+// spent returns the CPU time of this process, which does not depend on what else the machine does.
 func spent() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)

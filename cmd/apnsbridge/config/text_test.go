@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// password reads the password of a configuration in which it is written so, in
-// block style or in flow style.
+// password reads a configuration in which the password is written as given, in block style
+// or in flow style, and returns the password.
 func password(written string, flow bool) (string, error) {
 	certificate := "\n        file: push.p12\n        password: " + written + "\n"
 	if flow {
@@ -24,7 +24,7 @@ func password(written string, flow bool) (string, error) {
 	return c.Apps["mail"].Credential.Certificate.Password, nil
 }
 
-// Whatever YAML takes a text for, it arrives as it is written.
+// A text arrives as it is written, whatever YAML would make of it.
 func TestTextArrivesAsWritten(t *testing.T) {
 	for _, written := range []string{
 		"0123", "0000", "007", "08", "123456", "1e5", "1E5", "1.0", "1.10", ".5", "5.", "+1", "-1", "0x1F", "0o17", "0b11", "1_000", "2026-01-01", "2026-01-01T10:00:00Z",
@@ -45,8 +45,8 @@ func TestTextArrivesAsWritten(t *testing.T) {
 	}
 }
 
-// What cannot arrive as it is written is a problem that names the line, and says
-// that quotes help.
+// A text that would not arrive as written is a problem, which names the line and says that
+// quotes help.
 func TestTextThatYAMLWouldChange(t *testing.T) {
 	for _, written := range []string{
 		"#abc", "abc #def", "0123 # x", "&abc", "&abc d", "*abc", "!abc", "!abc d", "%abc", "@abc", "`abc", "{abc", "{abc}", "{a: b}", "[abc", "[abc]", "|abc", ">abc", "a: b", "- abc",
@@ -69,7 +69,7 @@ func TestTextThatYAMLWouldChange(t *testing.T) {
 			t.Errorf("%q: got %q", written, err)
 		}
 		if strings.Contains(err.Error(), "def") {
-			t.Errorf("%q: the message %q tells of the password", written, err)
+			t.Errorf("%q: the message %q shows the password", written, err)
 		}
 	}
 }
@@ -100,7 +100,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// Editors of all kinds have saved the file.
+// The file may have been saved by any editor.
 func TestEncodings(t *testing.T) {
 	for name, text := range map[string]string{
 		"byte order mark": "\xef\xbb\xbf" + minimal,
@@ -125,7 +125,7 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// All that is wrong is told at one time, in the order of the lines.
+// All problems are reported at once, in the order of lines.
 func TestAllAtOnce(t *testing.T) {
 	_, err := parse("f", []byte(`gatway: {listen: ":1"}
 tls: {certificate: server.pem, min_version: 1.5}
@@ -145,7 +145,7 @@ apps:
 	}
 }
 
-// files writes a folder of files and loads its apnsbridge.yaml.
+// files writes files to a folder and loads its apnsbridge.yaml.
 func files(t *testing.T, texts map[string]string) (*Config, string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -219,8 +219,8 @@ func TestIncludeProblems(t *testing.T) {
 	}
 }
 
-// Included files include others, named from where they themselves lie; none is read
-// twice, however it is named, and none includes itself.
+// Included files may include others, relative to their own folder. No file may be read twice,
+// however it is named, or include itself.
 func TestNestedInclude(t *testing.T) {
 	one := "apps:\n  NAME:\n    " + strings.ReplaceAll(strings.TrimSpace(app), "\n", "\n    ") + "\n"
 	named := func(name string) string { return strings.ReplaceAll(one, "NAME", name) }
@@ -228,7 +228,7 @@ func TestNestedInclude(t *testing.T) {
 		name  string
 		files map[string]string
 		apps  int
-		says  string // "": all is well
+		says  string // "": no problem
 	}{
 		{"a level", map[string]string{"apnsbridge.yaml": top + "include: conf.d/all.yaml\n", "conf.d/all.yaml": "include: more/*.yaml\n" + named("a"), "conf.d/more/b.yaml": named("b")}, 2, ""},
 		{"two levels, and a file of the first", map[string]string{"apnsbridge.yaml": top + "include: [a.yaml, z.yaml]\n", "a.yaml": "include: [d/b.yaml]\n", "d/b.yaml": "include: ../e/c.yaml\n" + named("b"), "e/c.yaml": named("c"), "z.yaml": "limits: {window: 7}\n" + named("z")}, 3, ""},
@@ -258,7 +258,7 @@ func TestNestedInclude(t *testing.T) {
 	}
 }
 
-// An app whose files are missing says what can be put there.
+// The problem of an app without a credential says which files can be put there.
 func TestAppsDirWithoutCredential(t *testing.T) {
 	_, _, err := files(t, map[string]string{
 		"apnsbridge.yaml": top + "apps_dir: apps.d\n",
@@ -269,7 +269,7 @@ func TestAppsDirWithoutCredential(t *testing.T) {
 	}
 }
 
-// Whatever setting the text of a key comes into, no message repeats it.
+// No message shows the text of a key, in whatever setting it is.
 func TestNoMessageRepeatsAKey(t *testing.T) {
 	const secret = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg0123456789"
 	pem := "-----BEGIN PRIVATE KEY-----\n" + secret + "\n-----END PRIVATE KEY-----\n"

@@ -12,11 +12,11 @@ const (
 	day    = 24 * int64(time.Hour)
 )
 
-// upper are the limits of the limits, in the units of their fields: beyond them a
-// bound is none, or a slip of the pen. Rates have their own.
+// upper has the highest values of bounds, in the units of their fields: beyond them a value
+// is no bound at all, or a typing mistake. Rates have their own.
 var upper = map[string]int64{
 	"frame2_bytes": 16 << 20, "payload_bytes": 1<<16 - 1, "voip_payload_bytes": 1<<16 - 1,
-	"token_bytes": 1024, // of one token; the feedback list has no longer ones
+	"token_bytes": 1024, // of one token; the feedback list takes no longer ones
 
 	"loops": 64, "handshake_timeout": 5 * minute, "handshakes": 100_000, "handshakes_per_address": 100_000,
 	"connections": 1_000_000, "connections_per_address": 1_000_000, "connections_per_client": 1_000_000,
@@ -25,7 +25,7 @@ var upper = map[string]int64{
 	"linger_idle": day, "linger_idle_pressure": 10 * minute, "linger_total": 7 * day, "drain": day,
 
 	"window": 1_000_000, "queued_bytes": 64 << 30, "spool_ahead": 1 << 30,
-	"waiting_devices": 10_000_000, // some 112 bytes each
+	"waiting_devices": 10_000_000, // about 112 bytes each
 	"topics_per_app":  100_000, "spool_reserve": 1 << 40, "spool_device_share": 100,
 
 	"apns_connections": 1000, "apns_streams": 10_000, "apns_connection_age": 30 * day,
@@ -43,10 +43,10 @@ var upper = map[string]int64{
 	"trace_entries": 1_000_000, "admin_connections": 10_000, "log_rate": 64 << 20,
 }
 
-// mostSpool is as much as file systems hold.
+// mostSpool is as much as a file system can hold.
 const mostSpool = 1 << 50
 
-// checkUpper refuses what is over its upper limit.
+// checkUpper refuses bounds that are higher than upper allows.
 func (l Limits) checkUpper(s *source) {
 	fields := reflect.ValueOf(l)
 	for i := range fields.NumField() {

@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// The values that choose between ways.
+// The settings that take one of a few words.
 var (
 	environments    = []string{"production", "sandbox"}
 	appEnvironments = []string{"production", "sandbox", "by-listener"}
@@ -98,7 +98,7 @@ func (a *App) validate(s *source, path string) {
 	oneOf(s, path+".environment", a.Environment, appEnvironments)
 	defaultTo(&a.PushType, "auto")
 	oneOf(s, path+".push_type", a.PushType, pushTypes)
-	if a.OnBadToken != "" { // as suits the topic
+	if a.OnBadToken != "" { // the default depends on the topic
 		oneOf(s, path+".on_bad_token", a.OnBadToken, badTokenWays)
 	}
 	a.Endpoint.validate(s, path+".endpoint", a.Environment)
@@ -119,7 +119,7 @@ func (a *App) validate(s *source, path string) {
 	}
 }
 
-// checkName keeps an app's name, which stands in every line and table, to a line.
+// checkName checks that an app's name, which is in every log line and table, fits on a line.
 func checkName(s *source, name string) {
 	const most = 100
 	if name == "" {
@@ -153,14 +153,14 @@ func defaultTo(value *string, def string) {
 	}
 }
 
-// checkTopic looks for what no topic is.
+// checkTopic refuses what cannot be a topic.
 func checkTopic(s *source, path, topic string) {
 	if why := NoTopic(topic); why != "" {
 		s.reject(path, "%s", why)
 	}
 }
 
-// NoTopic says what is the matter with a topic, "" if nothing is.
+// NoTopic returns what is wrong with a topic, "" if nothing is.
 func NoTopic(topic string) string {
 	const remedy = "write the bundle identifier, like com.example.mail"
 	switch alike := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(topic)); {
@@ -180,14 +180,14 @@ func NoTopic(topic string) string {
 	return ""
 }
 
-// foreignToTopics reports whether r is in no topic. Apple admits letters, digits, dots and
-// dashes; $ and { are what is left of a variable.
+// foreignToTopics reports whether r cannot be in a topic. Apple allows letters, digits, dots and
+// dashes; $ and { are left over from a variable.
 func foreignToTopics(r rune) bool {
 	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r)
 }
 
-// checkOverlap looks for two ports at the same address. Whether a wildcard leaves
-// room for an address beside it is the system's to say.
+// checkOverlap refuses two ports with the same address. Whether an address can be used besides
+// a wildcard is for the system to decide.
 func (c *Config) checkOverlap(s *source) {
 	type listener struct{ path, host, port string }
 	var all []listener

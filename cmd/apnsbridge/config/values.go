@@ -1,7 +1,7 @@
 package config
 
 import (
-	"crypto/sha1" // to tell those who have copied the wrong line
+	"crypto/sha1" // only to recognise a fingerprint of the wrong kind
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -51,7 +51,7 @@ type Range struct{ Min, Max int }
 
 var sizeUnits = []string{"KiB", "MiB", "GiB", "TiB"}
 
-// String writes s exactly, as a configuration may have it.
+// String returns s exactly, in a form that a configuration may have.
 func (s Size) String() string {
 	unit := ""
 	for _, larger := range sizeUnits {
@@ -80,8 +80,8 @@ func (s *Size) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// wholeNumber reads a number for which bits are room; one that is larger is the
-// largest, of which a limit says that it is too large.
+// wholeNumber reads a number of the given bits. A larger one becomes the largest, which is
+// then refused by an upper bound.
 func wholeNumber(text string, bits int) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, bits)
 	if errors.Is(err, strconv.ErrRange) && n > 0 {
@@ -169,7 +169,7 @@ func (r *Range) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// add reads an address or a network.
+// add reads an address or a network and adds it.
 func (n *Networks) add(text string) error {
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -189,15 +189,14 @@ func (l *Strings) add(text string) error {
 	return nil
 }
 
-// UnmarshalText reads an address that has no environment of its own.
+// UnmarshalText reads an address without an environment.
 func (a *Address) UnmarshalText(text []byte) error {
 	a.Address = string(text)
 	return nil
 }
 
-// UnmarshalText reads 64 hexadecimal digits with or without colons, or the whole
-// line in which openssl prints them. Whether it may be empty is for validate to
-// say.
+// UnmarshalText reads 64 hexadecimal digits with or without colons, or the whole line that
+// openssl prints. It accepts an empty text: validate decides about that.
 func (f *Fingerprint) UnmarshalText(text []byte) error {
 	digits, n := fingerprint(string(text))
 	switch n {
@@ -212,8 +211,8 @@ func (f *Fingerprint) UnmarshalText(text []byte) error {
 		"-fingerprint -sha256 prints them", Clip(string(text)))
 }
 
-// UnmarshalText reads what Fingerprint's does, and base64, as key pins of the web are
-// written.
+// UnmarshalText reads what Fingerprint's does, and also base64, in which key pins of the web
+// are written.
 func (f *KeyFingerprint) UnmarshalText(text []byte) error {
 	digits, n := fingerprint(string(text))
 	if sum, err := base64.StdEncoding.DecodeString(digits); err == nil && len(sum) == sha256.Size {
@@ -227,8 +226,8 @@ func (f *KeyFingerprint) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// fingerprint takes off what openssl prints before the digits and between them, and
-// gives how many bytes they are, -1 if they are none.
+// fingerprint removes what openssl prints before and between the digits. size is the number of
+// bytes that the digits are, -1 if they are not hexadecimal.
 func fingerprint(s string) (digits string, size int) {
 	if label, rest, ok := strings.Cut(s, "= "); ok && strings.Contains(label, "(") { // of openssl dgst
 		s = rest

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// placeholder stands on both sides of a variable's number while YAML is parsed:
-// as they are written, ${NAME} would end a mapping in braces, and the default in
-// ${NAME:-a, b} its value. U+E000 is of the private use area.
+// placeholder encloses a variable's number while YAML is parsed. As written, ${NAME} would
+// end a mapping in braces, and the default in ${NAME:-a, b} would end the value. U+E000 is
+// in the private use area.
 const placeholder = '\ue000'
 
 var (
@@ -18,7 +18,7 @@ var (
 	variableParts = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-(.*))?\}$`)
 )
 
-// shield puts a placeholder where the text has a variable.
+// shield replaces the variables in the text by placeholders.
 func (d *document) shield(text string) string {
 	return variable.ReplaceAllStringFunc(text, func(reference string) string {
 		d.variables = append(d.variables, reference)
@@ -26,12 +26,12 @@ func (d *document) shield(text string) string {
 	})
 }
 
-// written gives text as it stands in the file.
+// written returns text as it is in the file.
 func (d *document) written(text string) string {
 	return shielded.ReplaceAllStringFunc(text, d.reference)
 }
 
-// reference is what stood where the placeholder is.
+// reference returns what a placeholder stands for.
 func (d *document) reference(held string) string {
 	number, err := strconv.Atoi(strings.Trim(held, string(placeholder)))
 	if err != nil || number >= len(d.variables) {
@@ -40,9 +40,9 @@ func (d *document) reference(held string) string {
 	return d.variables[number]
 }
 
-// expand puts the values of variables in: ${NAME}, or ${NAME:-DEFAULT}, which is
-// DEFAULT where NAME is not set or empty. $${NAME} is the text ${NAME}. problem
-// says which variable is of no use, "" for none.
+// expand replaces variables by their values: ${NAME}, or ${NAME:-DEFAULT}, which is DEFAULT
+// if NAME is not set or empty. $${NAME} is the text ${NAME}. problem says which variable
+// cannot be used, "" if there is none.
 func (d *document) expand(text string, lookup func(string) (string, bool)) (value, problem string) {
 	value = shielded.ReplaceAllStringFunc(text, func(held string) string {
 		reference := d.reference(held)
