@@ -13,14 +13,14 @@ import (
 	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
-// access says who may ask on the admin port.
+// access says who may use the admin port.
 type access struct {
-	token       *[sha256.Size]byte // the hash of what a request must bear; nil: nothing
+	token       *[sha256.Size]byte // hash of the token that a request must have; nil: none
 	certificate serverCertificate  // empty: no TLS
-	clients     *x509.CertPool     // who connects has a certificate of these; nil: or none
+	clients     *x509.CertPool     // clients must have a certificate of these; nil: not needed
 }
 
-// access reads what guards the admin port.
+// access reads the files that guard the admin port.
 func (a *Assembly) access() (access, error) {
 	var to access
 	c := a.config.Admin
@@ -50,11 +50,11 @@ func (a *Assembly) access() (access, error) {
 	return to, errors.Join(errs...)
 }
 
-// tokenBytes is the least that a token has. It is tried over the network as
-// often as a caller likes.
+// tokenBytes is the least length of a token: a caller may try as often as it likes over
+// the network.
 const tokenBytes = 16
 
-// adminToken gives the hash of the token. Its errors do not show what it is.
+// adminToken returns the hash of the token. Its errors do not show the token.
 func (a *Assembly) adminToken() (*[sha256.Size]byte, error) {
 	setting, token := "admin.token", []byte(a.config.Admin.Token)
 	if file := a.config.Admin.TokenFile; file != "" {
@@ -75,17 +75,17 @@ func (a *Assembly) adminToken() (*[sha256.Size]byte, error) {
 	return &hash, nil
 }
 
-// bears reports whether token is the right one, in a time that tells nothing of it.
+// bears reports whether token is the right one, in constant time.
 func (to access) bears(token string) bool {
 	hash := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(hash[:], to.token[:]) == 1
 }
 
-// guarded reports whether whoever can connect has still to show something.
+// guarded reports whether clients must show a token or a certificate.
 func (to access) guarded() bool { return to.token != nil || to.clients != nil }
 
-// tls is what a connection to the admin port is spoken with. Each of them shows
-// its certificate anew: there is nothing to resume.
+// tls is the TLS configuration of the admin port. Sessions are not resumed, so that each
+// connection shows its certificate again.
 func (to access) tls() *tls.Config {
 	c := &tls.Config{
 		Certificates:           []tls.Certificate{to.certificate.Certificate},

@@ -25,9 +25,9 @@ type admin struct {
 	listener   *bounded
 	tls        bool
 	server     http.Server
-	current    *atomic.Pointer[Assembly] // its access is what requests go by
+	current    *atomic.Pointer[Assembly] // its access decides about requests
 	sameOrigin http.CrossOriginProtection
-	strangers  zerolog.Logger // a line a minute: any stranger can cause it
+	strangers  zerolog.Logger // limited to a line a minute, because any stranger can cause one
 	stopping   atomic.Bool
 
 	unauthorized, forbidden, handshakesFailed atomic.Uint64
@@ -80,12 +80,12 @@ func newAdmin(c *config.Config, s *Service) (*admin, error) {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          log.New(troubles{a}, "", 0),
 	}
-	// A connection lasts for one request, so that each is asked who it is.
+	// One request for each connection, so that access is checked for every request.
 	a.server.SetKeepAlivesEnabled(false)
 	return a, nil
 }
 
-// troubles takes what net/http has to say: that a handshake has failed, mostly.
+// troubles takes the error log of net/http, which is mostly about failed handshakes.
 type troubles struct{ *admin }
 
 func (t troubles) Write(line []byte) (int, error) {
@@ -94,7 +94,7 @@ func (t troubles) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// refuse says in the log why who is at that address is not answered.
+// refuse logs why a client is not answered.
 func (a *admin) refuse(address string, why error) {
 	a.strangers.Warn().Str("address", address).AnErr("reason", why).Msg("the admin port refuses a stranger")
 }
@@ -135,10 +135,10 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// answerJSON answers with an object in a line.
+// answerJSON answers with a JSON object on one line.
 func answerJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	encoder.Encode(v) // whoever reads has gone, if it fails
+	encoder.Encode(v) // fails only if the client has gone
 }

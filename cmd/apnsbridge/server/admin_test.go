@@ -19,8 +19,8 @@ import (
 
 const adminToken = "0123456789abcdef-the-admin-token"
 
-// With a token every request needs it, on loopback too, but for the one that
-// says no more than that somebody is there.
+// If there is a token every request needs it, even on loopback, except those that say only
+// whether the gateway is there and ready.
 func TestAdminToken(t *testing.T) {
 	t.Setenv("ADMIN_TOKEN", adminToken)
 	for _, settings := range []string{
@@ -75,18 +75,18 @@ func TestAdminToken(t *testing.T) {
 			}
 		}
 		if status, _, err := w.askAs(t, nil, http.MethodPost, "/feedback/again?app=demo", http.Header{"Authorization": {"Bearer " + adminToken}}); err != nil || status != http.StatusForbidden {
-			t.Errorf("%s, a POST that a web page may have sent: got %d and error %v, want 403", settings, status, err)
+			t.Errorf("%s, a POST of another web page: got %d and error %v, want 403", settings, status, err)
 		}
 		if got := w.adminStats(); got.Unauthorized != refused || got.Forbidden != 1 {
 			t.Errorf("%s: got %+v, want %d without the token and 1 forbidden", settings, got, refused)
 		}
 		if log := w.Log.String(); strings.Count(log, "refuses a stranger") != 1 || strings.Contains(log, adminToken[:20]) {
-			t.Errorf("%s: the log has not one line about it, or the token:\n%s", settings, log)
+			t.Errorf("%s: the log does not have exactly one line about it, or shows the token:\n%s", settings, log)
 		}
 	}
 }
 
-// A token that is new is asked for as soon as it has been read.
+// A new token is needed as soon as it has been read.
 func TestAdminTokenReload(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	ask := func(token string, want int) {
@@ -106,8 +106,8 @@ func TestAdminTokenReload(t *testing.T) {
 	ask(adminToken+"-renewed", http.StatusOK)
 }
 
-// With client_ca nobody gets beyond the handshake without a certificate of it,
-// and with a token too both are asked for.
+// With client_ca nobody gets through the handshake without a certificate of that CA; with a
+// token as well, both are needed.
 func TestAdminCertificates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -137,7 +137,7 @@ func TestAdminCertificates(t *testing.T) {
 		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 			status, _, err := w.askAs(t, tt.config, http.MethodGet, path, nil)
 			if refused := err != nil; refused != tt.refused || !refused && status != http.StatusOK {
-				t.Errorf("%s asks for %s: got %d and error %v", tt.name, path, status, err)
+				t.Errorf("%s, asking for %s: got %d and error %v", tt.name, path, status, err)
 			}
 		}
 	}
@@ -145,19 +145,19 @@ func TestAdminCertificates(t *testing.T) {
 		t.Errorf("without TLS: got %d", status)
 	}
 	if status, _, err := w.askAs(t, operator, http.MethodPost, "/feedback/again?app=demo", nil); err != nil || status != http.StatusForbidden {
-		t.Errorf("a POST that a web page may have an operator's browser send: got %d and error %v, want 403", status, err)
+		t.Errorf("a POST of a web page by an operator's browser: got %d and error %v, want 403", status, err)
 	}
 	if status, body, err := w.askAs(t, operator, http.MethodPost, "/feedback/again?app=demo", http.Header{"X-Apnsbridge": {"yes"}}); err != nil || status != http.StatusOK {
 		t.Errorf("an operator's POST: got %d, %q and error %v", status, body, err)
 	}
 	if got := w.adminStats(); got.HandshakesFailed < 9 {
-		t.Errorf("got %+v, want the handshakes that failed in it", got)
+		t.Errorf("got %+v, want at least 9 failed handshakes", got)
 	}
 
-	// The certificate is renewed as that for providers is.
+	// The certificate is renewed like that for providers.
 	both := &tls.Config{RootCAs: servertest.Strangers().Pool(), GetClientCertificate: operator.GetClientCertificate}
 	if _, _, err := w.askAs(t, both, http.MethodGet, "/healthz", nil); err == nil {
-		t.Fatal("the certificate to come is there already")
+		t.Fatal("the new certificate is in use before it was put in place")
 	}
 	w.Write("server.pem", servertest.Strangers().Server.CertPEM)
 	w.Write("server-key.pem", servertest.Strangers().Server.KeyPEM)
@@ -166,12 +166,12 @@ func TestAdminCertificates(t *testing.T) {
 		t.Errorf("with the renewed certificate: got %d and error %v", status, err)
 	}
 
-	// Operators of another CA from now on, who need a token besides.
+	// From now on operators have certificates of another CA, and also need a token.
 	w.Write("operators.pem", servertest.Strangers().CA.CertPEM)
 	w.Amend("client_ca: operators.pem", "client_ca: operators.pem, token: "+adminToken)
 	w.reload()
 	if _, _, err := w.askAs(t, both, http.MethodGet, "/readyz", nil); err == nil {
-		t.Error("an operator whose CA is gone is let in")
+		t.Error("an operator with a certificate of the old CA is let in")
 	}
 	theirs := with(servertest.Strangers(), devpki.ClientOptions{CommonName: "operator"})
 	theirs.RootCAs = both.RootCAs
@@ -182,8 +182,8 @@ func TestAdminCertificates(t *testing.T) {
 	}
 }
 
-// On a port that asks for nothing, not even what stands there can be read by a
-// web page whose name has been pointed to it.
+// On a port without a token, a web page whose name has been pointed to it cannot even
+// read.
 func TestAdminNames(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	for host, want := range map[string]int{
@@ -198,7 +198,7 @@ func TestAdminNames(t *testing.T) {
 	}
 }
 
-// The port has only so many connections, those that say nothing included.
+// The port has a bound on its connections, including those that send nothing.
 func TestAdminBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -234,7 +234,7 @@ func TestAdminBounded(t *testing.T) {
 	}
 }
 
-// What is wrong with the port's guards is told before it serves.
+// check reports what is wrong with the port's guards.
 func TestAdminCheck(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})

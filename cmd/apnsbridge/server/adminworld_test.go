@@ -10,8 +10,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/metrics"
 )
 
-// askAs sends a request to the admin port over a connection of its own, in TLS
-// if config is not nil.
+// askAs sends a request to the admin port over a new connection, with TLS if config is
+// not nil.
 func (w *world) askAs(t *testing.T, config *tls.Config, method, path string, header http.Header) (status int,
 	body string, err error) {
 	t.Helper()
@@ -39,7 +39,7 @@ func (w *world) askAs(t *testing.T, config *tls.Config, method, path string, hea
 
 func (w *world) adminStats() metrics.Admin { return w.service.admin.stats() }
 
-// serveAdmin starts the gateway again, with other settings of its admin port.
+// serveAdmin restarts the gateway with other settings of its admin port.
 func (w *world) serveAdmin(t *testing.T, settings string) {
 	t.Helper()
 	w.Reconfigure(`admin: {listen: "127.0.0.1:0"}`, "admin: "+settings)

@@ -18,11 +18,11 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// admission introduces clients: it says whose a connection is, and gives it to
-// the bridge or to its feedback list. Each handshake goes by one assembly, the
-// one that is current when it asks.
+// admission admits clients: it finds out which client and app a connection belongs to,
+// and hands it to the bridge or to its feedback list. Each handshake uses one assembly,
+// the one that is current when it asks.
 type admission struct {
-	service *Service // its bridge and drainer, once they are there
+	service *Service // for its bridge and drainer, once they exist
 	current *atomic.Pointer[Assembly]
 	old     *oldTLS
 	roll    *roll
@@ -30,7 +30,7 @@ type admission struct {
 	log     zerolog.Logger
 }
 
-// client says who shows chain from address, and its app's configuration.
+// client identifies the client that connects from address and shows chain, and its app.
 func (a *Assembly) client(chain []*x509.Certificate, address netip.Addr) (identity.Client, bridge.App, error) {
 	client, err := a.clients.Match(chain, address, time.Now())
 	if err != nil {
@@ -44,7 +44,7 @@ func (a *Assembly) client(chain []*x509.Certificate, address netip.Addr) (identi
 	return client, bridge.App{}, fmt.Errorf("app %s is not configured", client.App)
 }
 
-// topicOf is what client's notifications go to.
+// topicOf is the topic of the client's notifications.
 func topicOf(client identity.Client, app bridge.App) (string, error) {
 	topic := cmp.Or(app.Topic, client.Topic)
 	if topic == "" {
@@ -54,8 +54,8 @@ func topicOf(client identity.Client, app bridge.App) (string, error) {
 	return topic, nil
 }
 
-// admits gives the reason why a connection that was admitted before would not be
-// by a.
+// admits returns why a connection that was admitted before would not be admitted by a,
+// nil if it would be.
 func (a *Assembly) admits(id identification, chain []*x509.Certificate) error {
 	client, app, err := a.client(chain, id.address)
 	switch {
@@ -87,7 +87,7 @@ func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
 		Client:  client.ID,
 		Address: h.Remote.Addr(),
 		Roams:   client.Roams(),
-		// Not "", should the app come to take it from the certificate while this one leaves.
+		// Never "": the app may be reloaded with from-certificate while this connection leaves.
 		Topic:       cmp.Or(client.Topic, topic),
 		Environment: environment(h),
 		Mute:        h.SplitsRecords(),
@@ -115,7 +115,7 @@ func (a *admission) push(h *gateway.Hello) (open gateway.Opener, err error) {
 	}, nil
 }
 
-// remember notes whom an operator may miss.
+// remember notes a refused client, which an operator may be waiting for.
 func (a *admission) remember(h *gateway.Hello, refused *error) {
 	if *refused != nil {
 		a.service.refused.note(h, *refused)
@@ -148,8 +148,8 @@ func (a *admission) feedback(h *gateway.Hello) (open gateway.FeedbackOpener, err
 	}, nil
 }
 
-// environment is what the port says, else the name that was asked for, else the
-// one that the provider's certificate is for.
+// environment is that of the port, if it has one; otherwise that of the server name that
+// was asked for; otherwise the one that the provider's certificate is for.
 func environment(h *gateway.Hello) bridge.Environment {
 	switch {
 	case h.Label == "sandbox", h.Label == "" && asksForSandbox(h):
@@ -160,16 +160,15 @@ func environment(h *gateway.Hello) bridge.Environment {
 	return bridge.Production
 }
 
-// asksForApple reports whether a provider has asked for one of Apple's hosts by its
-// name, and not for the gateway's own.
+// asksForApple reports whether a provider has asked for one of Apple's host names.
 func asksForApple(h *gateway.Hello) bool { return strings.HasSuffix(h.ServerName, ".push.apple.com") }
 
-// asksForSandbox reports whether a provider has asked for Apple's sandbox by its
+// asksForSandbox reports whether a provider has asked for Apple's sandbox by host
 // name.
 func asksForSandbox(h *gateway.Hello) bool { return strings.Contains(h.ServerName, ".sandbox.") }
 
-// turnedAway is the session of a provider that was admitted just as the gateway
-// was going: nothing it sends is taken.
+// turnedAway is the session of a provider that was admitted just as the gateway was
+// shutting down: nothing that it sends is taken.
 type turnedAway struct{}
 
 func (turnedAway) Push(*binproto.Notification) bool                    { return true }

@@ -7,8 +7,8 @@ import (
 	"apnsbridge/gateway"
 )
 
-// What the port says goes before the name that was asked for; most old libraries
-// ask for none.
+// The port's environment takes precedence over the name that was asked for; most old
+// libraries ask for none.
 func TestEnvironment(t *testing.T) {
 	for _, tt := range []struct {
 		label, name string

@@ -10,11 +10,11 @@ import (
 	"apnsbridge/bridge"
 )
 
-// settlePatience is for readers who have got everything and do not end: these have
-// nothing to be given again.
+// settlePatience is how long to wait for an app's readers to end. A reader that has got everything
+// and still does not end must not hold this up: it has nothing to be given again.
 const settlePatience = 5 * time.Second
 
-// feedbackAgain puts what an app's readers were given during the last day back
+// feedbackAgain puts the entries that an app's readers were given during the last day back
 // on its list.
 func (s *Service) feedbackAgain(w http.ResponseWriter, r *http.Request) {
 	app := r.URL.Query().Get("app")

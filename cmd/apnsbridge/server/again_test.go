@@ -12,8 +12,8 @@ import (
 	"apnsbridge/store"
 )
 
-// again has what was given to app be given again, and says how many entries
-// that is.
+// again lets the entries that were given for app be given again, and returns how many there
+// are.
 func (w *world) again(t *testing.T, app string) int {
 	t.Helper()
 	status, body := w.Ask(t, http.MethodPost, "/feedback/again?app="+app, nil)
@@ -47,7 +47,7 @@ func TestFeedbackAgain(t *testing.T) {
 		t.Fatalf("got %d lines, want %d", got, len(dead))
 	}
 	if got := read(); got != "" {
-		t.Errorf("then: got %q, want nothing", got)
+		t.Errorf("the second time: got %q, want nothing", got)
 	}
 	if status, body := w.Ask(t, http.MethodPost, "/feedback/again?app=demo", nil); status != http.StatusOK ||
 		body != `{"app":"demo","entries":2}`+"\n" {
@@ -57,7 +57,7 @@ func TestFeedbackAgain(t *testing.T) {
 		t.Errorf("again: got %q, want %q", got, want)
 	}
 
-	// A push to the device has been accepted since: it is not dead any more.
+	// A push to the device has been accepted since, so it is no longer dead.
 	w.sendTo(t, servertest.Token("0e", 1))
 	servertest.WaitFor(t, "it is revived", func() bool { return !lists.Listed("demo", dead[0].Token) })
 	if got := w.again(t, "demo"); got != 1 {
@@ -68,8 +68,8 @@ func TestFeedbackAgain(t *testing.T) {
 	}
 }
 
-// What changes something is refused with a sentence unless an operator on this
-// machine says so on purpose.
+// A request that changes something is refused with a sentence unless an operator on this
+// machine has sent it on purpose.
 func TestFeedbackAgainRefused(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	const path = "/feedback/again?app=demo"

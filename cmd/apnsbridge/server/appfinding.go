@@ -10,7 +10,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/findings"
 )
 
-// appFinding is how an app stands, without what check finds of it.
+// appFinding describes an app for check, without check's findings.
 func (a *Assembly) appFinding(app bridge.App) findings.App {
 	c := a.config.Apps[app.Name]
 	f := findings.App{Name: app.Name, Topic: c.Topic, Environment: c.Environment, Credential: describeAll(app, describe),
@@ -21,8 +21,8 @@ func (a *Assembly) appFinding(app bridge.App) findings.App {
 	return f
 }
 
-// describeAll describes what an app shows to APNs: where that is more than one
-// thing, each with what it is for.
+// describeAll describes the credentials of an app; if there are several, each with what
+// it is for.
 func describeAll(app bridge.App, describe func(upstream.Description) string) string {
 	var all []string
 	for _, c := range app.Credentials {

@@ -21,28 +21,28 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// Assembly is a configuration with everything read that it names, as the parts
-// of the gateway want it.
+// Assembly is a configuration, with everything that it names read from files, in the
+// form that the parts of the gateway need.
 type Assembly struct {
 	config      *config.Config
 	certificate serverCertificate
-	further     []serverCertificate // of tls.certificates
+	further     []serverCertificate // tls.certificates after the first
 	admin       access
 	apps        []bridge.App
 	clients     *identity.Matcher
-	now         func() time.Time // the clock of what takes hours
+	now         func() time.Time // the clock for what takes hours
 	problems    []error
-	held        map[string]error               // by app: why it, or a part of it, cannot be served, while others are
-	unserved    bool                           // all are held, which is a problem and no alarm
-	kept        map[string]error               // by app: why it keeps its old credential instead of the new one
-	authorities map[string][]*x509.Certificate // of clients, by the file that names them
-	doubts      []warning                      // of the apps' settings
-	fleet       *fleetSettings                 // nil: there is none
+	held        map[string]error               // by app: why it, or a part of it, cannot be served
+	unserved    bool                           // all apps are held, which is a problem and not an alarm
+	kept        map[string]error               // by app: why it keeps its old credential
+	authorities map[string][]*x509.Certificate // of clients, by file
+	doubts      []warning                      // about the apps' settings
+	fleet       *fleetSettings                 // nil: no fleet
 }
 
-// Assemble reads the files that c names. Its error joins a sentence for each
-// that is of no use; what can be used is there all the same. An app whose way to
-// APNs is of no use is held, which is a problem only if no other is left.
+// Assemble reads the files that c names. Its error joins a sentence for each that cannot
+// be used; the Assembly has those that can. An app whose way to APNs cannot be used is
+// held, which is an error only if no other app is left.
 func Assemble(c *config.Config) (*Assembly, error) {
 	a := &Assembly{config: c, now: time.Now, held: make(map[string]error), kept: make(map[string]error),
 		authorities: make(map[string][]*x509.Certificate)}
@@ -108,7 +108,7 @@ func (a *Assembly) app(name string, c config.App) bridge.App {
 		app.EndpointCA = pool
 	}
 	if c.Proxy != "" {
-		app.Proxy, _ = url.Parse(c.Proxy) // config has looked at it
+		app.Proxy, _ = url.Parse(c.Proxy) // config has checked it
 	}
 	a.credentials(name, c, &app, unverified)
 	a.doubts = append(a.doubts, a.doubtful(name, c, app)...)
@@ -117,7 +117,7 @@ func (a *Assembly) app(name string, c config.App) bridge.App {
 
 func (a *Assembly) rule(app string, c config.Client) (identity.Rule, error) {
 	rule := identity.Rule{App: app, UID: c.UID, Any: c.Any, Topics: c.Topics}
-	if c.SPKISHA256 != "" && c.UID != "" { // the one topic of a pinned key
+	if c.SPKISHA256 != "" && c.UID != "" { // the only topic of a pinned key
 		rule.UID, rule.Topics = "", []string{c.UID}
 	}
 	var err error
@@ -135,8 +135,8 @@ func (a *Assembly) rule(app string, c config.Client) (identity.Rule, error) {
 	return rule, err
 }
 
-// port is what the push port and the feedback port have in common. It asks for
-// the certificate as it is when a connection comes.
+// port returns what the push port and the feedback port have in common. certificate is
+// called for each connection, so that it gives the current one.
 func (a *Assembly) port(p config.Port, certificate func(*tls.ClientHelloInfo) *tls.Certificate) gateway.Port {
 	l := a.config.Limits
 	port := gateway.Port{
@@ -175,7 +175,7 @@ func rate(r config.Rate) pace.Rate {
 	return pace.Rate{Count: int(r.Count), Per: time.Duration(r.Per)}
 }
 
-// parser bounds the frames of a connection; those of voip pushes may be larger.
+// parser has the bounds of a connection's frames; frames of voip pushes may be larger.
 func (a *Assembly) parser(voip bool) binproto.Parser {
 	l := a.config.Limits
 	parser := binproto.Parser{

@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// bounded is a listener that has only so many connections at a time. One that is
-// more is let in all the same, for a second: whoever is quick, as a probe is, gets
-// its answer though slow clients have taken all places. Of these there are 16, and
-// the oldest gives way.
+// bounded is a listener with a bound on its open connections. Beyond that, up to 16 more
+// are accepted for a second each, and the oldest of them gives way to a new one. So a quick
+// client, such as a probe, gets its answer though slow clients have taken all places.
 type bounded struct {
 	net.Listener
 	most      int64
@@ -18,7 +17,7 @@ type bounded struct {
 	overLimit atomic.Uint64
 
 	mu    sync.Mutex
-	quick []*boundedConn // longest first
+	quick []*boundedConn // beyond the bound, oldest first
 }
 
 const (
@@ -40,7 +39,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 	return b.hurry(conn)
 }
 
-// hurry lets conn in for a second.
+// hurry accepts conn for a second.
 func (b *bounded) hurry(conn net.Conn) (net.Conn, error) {
 	c := &boundedConn{Conn: conn, until: time.Now().Add(quickTime)}
 	c.left = sync.OnceFunc(func() { b.forget(c) })
@@ -70,23 +69,23 @@ func (b *bounded) forget(c *boundedConn) {
 
 type boundedConn struct {
 	net.Conn
-	until time.Time // zero: as long as the server lets it
+	until time.Time // its last deadline; zero: none
 	left  func()
 }
 
-// Close makes room for another.
+// Close makes room for another connection.
 func (c *boundedConn) Close() error {
 	defer c.left()
 	return c.Conn.Close()
 }
 
-// SetDeadline and the others keep a connection that has to hurry to its time.
+// SetDeadline never goes beyond until.
 func (c *boundedConn) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(c.clamp(t)) }
 
-// SetReadDeadline is as SetDeadline.
+// SetReadDeadline never goes beyond until.
 func (c *boundedConn) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.clamp(t)) }
 
-// SetWriteDeadline is as SetDeadline.
+// SetWriteDeadline never goes beyond until.
 func (c *boundedConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(c.clamp(t))
 }

@@ -5,15 +5,15 @@ import (
 	"apnsbridge/store"
 )
 
-// carriedReader is a feedback reader whose list another node gives it, and notes what comes
-// of that. What leaves the list only that node knows.
+// carriedReader is a feedback reader that gets its list from another node. It notes the outcome;
+// only the other node knows what leaves the list.
 type carriedReader struct {
 	store.Reader
 	tuples    int
 	confirmed bool
 }
 
-// Write is store.Reader's, and so is Finish.
+// Write implements store.Reader, and so does Finish.
 func (r *carriedReader) Write(tuples []byte) error {
 	var t binproto.Tuple
 	for b := tuples; len(b) > 0; r.tuples++ {
@@ -31,7 +31,7 @@ func (r *carriedReader) Finish() (confirmed bool, err error) {
 	return r.confirmed, err
 }
 
-// drained is what came of it.
+// drained returns the outcome.
 func (r *carriedReader) drained() store.Drained {
 	d := store.Drained{Outcome: store.Unread, Tuples: r.tuples}
 	switch {

@@ -8,14 +8,14 @@ import (
 	"apnsbridge/store"
 )
 
-// ending is a feedback client that takes all, and ends in some way.
+// ending is a feedback client that takes everything and then ends in the given way.
 type ending struct{ confirmed, acknowledged bool }
 
 func (ending) Write([]byte) error      { return nil }
 func (e ending) Finish() (bool, error) { return e.confirmed, nil }
 func (e ending) Acknowledged() bool    { return e.acknowledged }
 
-// What another node gives is counted here, and so is how far the client has read it.
+// The tuples that another node gives are counted here, and so is whether the client has read them.
 func TestCarriedReader(t *testing.T) {
 	tuple := binproto.Tuple{Time: 1, Token: make([]byte, 32)}.Append(nil)
 	three := append(append(append([]byte(nil), tuple...), tuple...), tuple...)
@@ -40,6 +40,6 @@ func TestCarriedReader(t *testing.T) {
 	}
 	r := &carriedReader{Reader: ending{}}
 	if err := r.Write(three[:len(tuple)+5]); err == nil {
-		t.Error("a tuple that is cut short is taken")
+		t.Error("an incomplete tuple is accepted")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// changes says what a reload has made other than it was before, in a line.
+// changes describes on one line what a reload has changed.
 func (a *Assembly) changes(before *Assembly) string {
 	var all []string
 	for _, setting := range differences(before.config, a.config) {
@@ -64,13 +64,13 @@ func stampsOf(a *Assembly) []certificateStamp {
 	return stamps
 }
 
-// settingOf is the setting that names a credential of an app, below the app's.
+// settingOf returns the setting that names a credential of an app, relative to the app's.
 func (a *Assembly) settingOf(app string, c bridge.Credential) string {
 	_, setting := a.config.Apps[app].Credential.In(c.Environment.String())
 	return setting
 }
 
-// bridged is the app as the bridge has it, an empty one if it has none.
+// bridged returns the app as the bridge has it, an empty one if there is none of that name.
 func (a *Assembly) bridged(name string) bridge.App {
 	for _, app := range a.apps {
 		if app.Name == name {
@@ -80,8 +80,8 @@ func (a *Assembly) bridged(name string) bridge.App {
 	return bridge.App{}
 }
 
-// retopiced warns of renewed push certificates that are for other topics than
-// those they replace, where the app takes its topics from certificates.
+// retopiced warns of renewed push certificates that are for other topics than the ones
+// before, if the app takes its topics from certificates.
 func (a *Assembly) retopiced(before *Assembly) (all []warning) {
 	for _, app := range a.apps {
 		was := before.bridged(app.Name).Credentials

@@ -8,16 +8,16 @@ import (
 	"apnsbridge/cmd/apnsbridge/findings"
 )
 
-// CheckOptions say how far Check goes.
+// CheckOptions are what Check does beyond reading files.
 type CheckOptions struct {
-	Connect bool // reach APNs for each app, and a fleet's PostgreSQL
-	Setup   bool // make the schema of a fleet, or bring it up to date
-	Listen  bool // try the addresses even if a gateway runs
+	Connect bool // connect to APNs for each app, and to a fleet's PostgreSQL
+	Setup   bool // create a fleet's schema, or bring it up to date
+	Listen  bool // try to listen even if a gateway is running
 }
 
-// Check reads a configuration and everything that it names, as New would have it, and
-// serves nothing. The error joins the problems that it has found, in the words in which
-// a gateway refuses to start.
+// Check reads a configuration and everything that it names, as New would, but serves
+// nothing. The error joins the problems that it has found, in the same words in which a
+// gateway refuses to start.
 func Check(ctx context.Context, file string, how CheckOptions) (*findings.Findings, error) {
 	f := findings.New(file)
 	err := look(ctx, f, how)
@@ -27,7 +27,7 @@ func Check(ctx context.Context, file string, how CheckOptions) (*findings.Findin
 	return f, err
 }
 
-// look collects in f all but the problems, which the error joins.
+// look puts its findings into f, except for problems, which the error joins.
 func look(ctx context.Context, f *findings.Findings, how CheckOptions) error {
 	settings, err := config.Load(f.Config)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// check is what apnsbridge check ends with and prints.
+// check runs apnsbridge check, and returns its exit code and what it prints.
 func (w *world) check(how CheckOptions) (code int, stdout, stderr string) {
 	w.T.Helper()
 	found, err := Check(w.T.Context(), w.Path("apnsbridge.yaml"), how)

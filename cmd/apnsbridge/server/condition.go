@@ -12,20 +12,20 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// condition is how the gateway is, for those who ask whether it is well.
+// condition is the health of the gateway.
 type condition struct {
 	ready    bool     // new providers are welcome
-	state    string   // in a word or a sentence; "" if problems say it
-	fault    bool     // state is something to see to
-	problems []string // a sentence for each
+	state    string   // a word or a sentence; "" if problems say it all
+	fault    bool     // state needs the operator's attention
+	problems []string // one sentence each
 }
 
-// condition says how the gateway is. It is ready while new providers are welcome:
-// that is until it stops, while the store can be written, and while APNs serves
-// any app. Damaged files, and that of damaged notifications, are named until they are gone.
+// condition returns the gateway's health. It is ready for new providers until it stops, as
+// long as the store can be written and APNs serves any app. Files that were damaged, and the
+// one with damaged notifications, are problems until they are removed.
 func (s *Service) condition(stopping bool) condition { return s.conditionBy(s.snapshot(), stopping) }
 
-// conditionBy is condition for those who have taken the figures already.
+// conditionBy is condition by a snapshot.
 func (s *Service) conditionBy(m *metrics.Snapshot, stopping bool) condition {
 	problems, unwritable := m.Troubles, s.unwritable()
 	c := condition{ready: !stopping && unwritable == nil && s.servesAny() && (s.fleet == nil || s.fleet.member.Ready())}
@@ -67,7 +67,7 @@ func (s *Service) conditionBy(m *metrics.Snapshot, stopping bool) condition {
 	return c
 }
 
-// writeWord answers /readyz to those who may know no more than that.
+// writeWord answers /readyz to clients that may know only whether the gateway is ready.
 func (c condition) writeWord(w http.ResponseWriter) {
 	if c.ready {
 		fmt.Fprintln(w, "ok")
@@ -97,7 +97,7 @@ func (s *Service) servesAny() bool {
 	})
 }
 
-// troubles say of each app that APNs does not serve why, by its name.
+// troubles returns, for each app that APNs does not serve, why not.
 func (s *Service) troubles(stats bridge.Stats) map[string]string {
 	troubles := s.bridge.ProblemsBy(stats)
 	if troubles == nil {

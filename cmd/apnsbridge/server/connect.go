@@ -10,18 +10,18 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// connectPatience is for each thing that is asked.
+// connectPatience is how long each question to APNs may take.
 const connectPatience = 20 * time.Second
 
-// connect shows each app's credentials and topics to APNs, and pushes nothing. It gives
-// the answers by app; the error joins a sentence for each that APNs does not take.
+// connect shows each app's credentials and topics to APNs, without pushing anything. It
+// returns the answers by app; the error joins a sentence for each that APNs does not accept.
 func (a *Assembly) connect(ctx context.Context) (answers map[string]string, clock []warning, err error) {
 	answers = make(map[string]string)
 	var errs []error
 	for _, app := range a.apps {
 		var taken []string
 		for _, q := range app.Questions() {
-			if q.Credential.Describe().Kind == "none" { // an alarm says why
+			if q.Credential.Describe().Kind == "none" { // there is an alarm that says why
 				errs = append(errs, fmt.Errorf("apps.%s, %s: APNs is not asked: the app has no credential of use for that",
 					app.Name, q.Environment))
 				continue
@@ -49,7 +49,7 @@ func (a *Assembly) connect(ctx context.Context) (answers map[string]string, cloc
 	return answers, clock, errors.Join(errs...)
 }
 
-// clockError says how far this machine's clock is from APNs'.
+// clockError returns a sentence on how far this machine's clock is from APNs' clock.
 func clockError(ahead time.Duration) string {
 	if ahead < 0 {
 		return fmt.Sprintf("%v behind that of APNs", -ahead)

@@ -17,7 +17,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/story"
 )
 
-// settingsOf is the demo's configuration with something added.
+// settingsOf loads the demo's configuration with more added.
 func settingsOf(t *testing.T, more string) *config.Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "apnsbridge.yaml")
@@ -33,7 +33,7 @@ func settingsOf(t *testing.T, more string) *config.Config {
 	return settings
 }
 
-// A clock that is off is said with the rest, once, also where APNs takes all.
+// A wrong clock is reported with the rest, once, even if APNs accepts everything.
 func TestCheckConnectClock(t *testing.T) {
 	t.Parallel()
 	pair, err := servertest.PKI().Server.TLS()
@@ -52,14 +52,14 @@ func TestCheckConnectClock(t *testing.T) {
 	code, stdout, stderr := w.check(CheckOptions{Connect: true})
 	line := regexp.MustCompile(`(?m)^warning: this machine's clock is (2h0m\d|1h59m\d\d)s behind that of APNs: set it right$`)
 	if found := line.FindAllString(stdout, -1); code != servertest.OK || len(found) != 1 {
-		t.Errorf("check ends with %d and says\n%s%s", code, stdout, stderr)
+		t.Errorf("check ends with %d, want the clock mentioned once:\n%s%s", code, stdout, stderr)
 	}
 }
 
-// check --connect says what APNs thinks of each app, in each environment it has.
+// check --connect says what APNs answers for each app, in each of its environments.
 func TestCheckConnect(t *testing.T) {
 	t.Parallel()
-	const gone = "127.0.0.1:1" // a port of one that has closed is soon another's
+	const gone = "127.0.0.1:1" // not a port that was just closed: another program may get that
 	key := apnssim.Key{KeyID: "DEVELOPER1", TeamID: "DEMOTEAM01", PEM: string(servertest.PKI().TokenKey)}
 	for _, tt := range []struct {
 		name      string
@@ -94,7 +94,7 @@ func TestCheckConnect(t *testing.T) {
 			code, stdout, stderr := w.check(CheckOptions{Connect: true})
 			for _, want := range tt.says {
 				if !strings.Contains(stdout+stderr, want) {
-					t.Errorf("it does not say %q:\n%s%s", want, stdout, stderr)
+					t.Errorf("check does not say %q:\n%s%s", want, stdout, stderr)
 				}
 			}
 			if code != tt.code {

@@ -15,9 +15,9 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// credentials reads what the app shows to APNs in the environments that it is at
-// home in. Of what is of no use, or has no endpoint that can be verified, it notes
-// why: what is to be shown it waits.
+// credentials reads the app's credentials for the environments that it is used in. If one
+// cannot be used, or its endpoint cannot be verified, it notes why in a.held:
+// notifications for that credential wait.
 func (a *Assembly) credentials(name string, c config.App, app *bridge.App, unverified error) {
 	faults := []error{unverified}
 	add := func(e bridge.Environment, environment string) {
@@ -51,16 +51,16 @@ func (a *Assembly) credentials(name string, c config.App, app *bridge.App, unver
 	}
 }
 
-// shown is one thing that an app shows to APNs.
+// shown is one credential that an app shows to APNs: a token's key or a certificate.
 type shown struct {
-	token       *config.Token // else
+	token       *config.Token // nil: certificate
 	certificate *config.Certificate
-	topics      []string // of one of several tokens
-	setting     string   // behind that of the credential, where there are several
+	topics      []string // that this one of several tokens is for
+	setting     string   // suffix of the credential's setting, if there are several tokens
 }
 
-// CheckCredentials reads the credentials of all apps. An error names the app whose
-// credential is of no use.
+// CheckCredentials reads the credentials of all apps. The error names an app whose
+// credential cannot be used.
 func CheckCredentials(c *config.Config) error {
 	a := &Assembly{config: c, now: time.Now}
 	for name, app := range c.Apps {
@@ -73,7 +73,7 @@ func CheckCredentials(c *config.Config) error {
 	return nil
 }
 
-// each are the parts of a credential.
+// each returns the parts of a credential.
 func each(c config.Credential) (all []shown) {
 	for i, token := range c.Token {
 		one := shown{token: &token, topics: token.Topics}
@@ -88,7 +88,7 @@ func each(c config.Credential) (all []shown) {
 	return all
 }
 
-// uncovered tells of an app whose topic no key is for.
+// uncovered returns an error if none of the app's keys is for its topic.
 func uncovered(name string, c config.App, app bridge.App) error {
 	if app.Topic == "" {
 		return nil
@@ -102,12 +102,12 @@ func uncovered(name string, c config.App, app bridge.App) error {
 	return nil
 }
 
-// isServed reports whether something of the app can be shown to APNs.
+// isServed reports whether any credential of the app can be used.
 func isServed(app bridge.App) bool {
 	return slices.ContainsFunc(app.Credentials, func(c bridge.Credential) bool { return c.Unusable() == nil })
 }
 
-// credential reads one, and compares it with what the app is said to be.
+// credential reads a credential, and checks it against the app's topic.
 func (a *Assembly) credential(one shown, topic string) (*upstream.Credential, error) {
 	var text []byte
 	var err error
@@ -116,7 +116,7 @@ func (a *Assembly) credential(one shown, topic string) (*upstream.Credential, er
 	case one.certificate != nil:
 		file = a.config.Path(one.certificate.File)
 		text, err = smallfile.Read(file)
-	case config.IsKeyText(one.token.Key): // as a container gets it in a variable
+	case config.IsKeyText(one.token.Key): // as containers often get it, in a variable
 		text = []byte(one.token.Key)
 	default:
 		file = a.config.Path(one.token.Key)
@@ -140,7 +140,7 @@ func (a *Assembly) credential(one shown, topic string) (*upstream.Credential, er
 	return credential, nil
 }
 
-// open makes a credential of the text of its file.
+// open makes a credential from the text of its file.
 func open(text []byte, one shown, topic string, now time.Time) (*upstream.Credential, error) {
 	if token := one.token; token != nil {
 		return upstream.NewTokenCredential(text, token.KeyID, token.TeamID)
@@ -150,11 +150,12 @@ func open(text []byte, one shown, topic string, now time.Time) (*upstream.Creden
 	})
 }
 
-// openPatience is for the password of one file. What of its iterations is itself
-// encrypted is not seen before.
+// openPatience is how long it may take to open one file with its password. The number of
+// iterations may be stored encrypted itself, so it cannot be checked first.
 const openPatience = 10 * time.Second
 
-// openPatiently gives up after openPatience. What goes on then ends by itself.
+// openPatiently calls open and gives up after openPatience; open then goes on until it
+// ends by itself.
 func openPatiently(open func() (*upstream.Credential, error)) (*upstream.Credential, error) {
 	type opened struct {
 		credential *upstream.Credential
@@ -183,23 +184,23 @@ func leafOf(c *upstream.Credential) *x509.Certificate {
 	return c.Leaf()
 }
 
-// otherKinds are Apple's certificates that are for other things than pushes, by
-// how their common names begin.
+// otherKinds are the beginnings of the common names of Apple's certificates that are not
+// for pushes.
 var otherKinds = []string{"iPhone Distribution", "iPhone Developer", "Apple Distribution",
 	"Apple Development: ", "Mac Developer", "Developer ID",
 	"3rd Party Mac Developer", "Apple Worldwide Developer Relations", "Merchant ID", "Apple Pay"}
 
-// furtherTopics are what stands behind a bundle identifier in the topics that come
-// with it: Apple lists them in newer certificates, not in all.
+// furtherTopics are the suffixes of topics that come with a bundle identifier. Apple lists
+// those topics in newer certificates only.
 var furtherTopics = []string{"voip", "voip-ptt", "complication", "pushkit.fileprovider", "location-query"}
 
-// comesWith reports whether topic is one that comes with the app's own.
+// comesWith reports whether topic is one that comes with the topic app.
 func comesWith(topic, app string) bool {
 	further, ok := strings.CutPrefix(topic, app+".")
 	return ok && app != "" && (slices.Contains(furtherTopics, further) || strings.HasPrefix(further, "push-type."))
 }
 
-// ServesTopic says why a push certificate is not for a topic, nil if it is.
+// ServesTopic returns why a push certificate is not for a topic, nil if it is.
 func ServesTopic(leaf *x509.Certificate, topic string) error {
 	for _, kind := range otherKinds {
 		if strings.HasPrefix(leaf.Subject.CommonName, kind) {

@@ -25,8 +25,8 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// asApple makes of the world's simulator both of Apple's endpoints: the app goes to
-// their names, through a proxy that leads there.
+// asApple makes the world's simulator act as both of Apple's endpoints: the app connects to
+// their names, through a proxy that leads to the simulator.
 func (w *world) asApple(scenario apnssim.Scenario) {
 	w.T.Helper()
 	own, err := authority.Open(w.Dir)
@@ -51,7 +51,7 @@ func (w *world) asApple(scenario apnssim.Scenario) {
 	w.Amend("endpoint: ", "proxy: http://"+startTunnel(w.T, w.Sim.Addr())+"\n    # ")
 }
 
-// startTunnel is a proxy that leads to one address, whatever is asked for.
+// startTunnel starts a proxy that connects to one address, whatever is asked for.
 func startTunnel(t *testing.T, address string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -94,8 +94,8 @@ func startTunnel(t *testing.T, address string) string {
 	return l.Addr().String()
 }
 
-// writeKey makes a signing key of the demo's team in KEYID.p8, and gives it as the
-// simulator knows it.
+// writeKey creates a signing key of the demo's team in AuthKey_KEYID.p8, and returns it as the
+// simulator needs it.
 func (w *world) writeKey(keyID string) apnssim.Key {
 	w.T.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -117,9 +117,9 @@ func keySetting(keyID string) string {
 
 const demoToken = "token: {key: AuthKey_DEVELOPER.p8, key_id: DEVELOPER1, team_id: DEMOTEAM01}"
 
-// An app with a key for each environment, from check to the phone: a wrong file is an
-// alarm of that environment alone, a reload puts it right, and all is told where a
-// credential is.
+// An app with a key for each environment works, from check to the phone: a wrong file is an
+// alarm for its environment only, a reload puts it right, and both credentials are shown
+// wherever credentials are.
 func TestKeyForEachEnvironment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -151,7 +151,7 @@ func TestKeyForEachEnvironment(t *testing.T) {
 	w.Start()
 	if status, body := w.Ask(t, http.MethodGet, "/readyz", nil); status != http.StatusOK ||
 		!strings.Contains(body, "credential.sandbox") {
-		t.Errorf("readyz answers %d %s; want ready, with the problem", status, body)
+		t.Errorf("/readyz answers %d %s; want ready, with the problem", status, body)
 	}
 	conn := w.Dial(w.ClientTLS())
 	w.Send(0, conn)
@@ -175,24 +175,24 @@ func TestKeyForEachEnvironment(t *testing.T) {
 		t.Errorf("the page says %s", words)
 	}
 
-	// The keys exchanged: each is refused where it is not for.
+	// With the keys exchanged, each is refused in the environment that it is not for.
 	w.Amend("sandbox: {token: "+keySetting("SANDBOX123"), "sandbox: {token: "+keySetting("PRODUCTION"))
 	check(servertest.Failed, "apps.demo, sandbox: ",
 		"403 BadEnvironmentKeyInToken: the key PRODUCTION is for production alone: "+
 			"give each environment its own, under credential.production and credential.sandbox")
 
-	// A file that is broken later: the app keeps what it had.
+	// If a file is broken later, the app keeps the credential that it had.
 	w.Amend("sandbox: {token: "+keySetting("PRODUCTION"), "sandbox: {token: "+keySetting("SANDBOX123"))
 	w.Write("AuthKey_SANDBOX123.p8", []byte("cut"))
 	w.reload()
 	w.Send(20, conn, waiting)
 	if got := w.service.current.Load().kept["demo"]; got == nil ||
 		!strings.Contains(got.Error(), "apps.demo.credential.sandbox: ") {
-		t.Errorf("kept: %v", got)
+		t.Errorf("got %v, want the reason why the sandbox keeps its credential", got)
 	}
 }
 
-// A push certificate of one environment is watched by its own setting.
+// The expiry of a push certificate for one environment is reported by its own setting.
 func TestExpiryOfOneEnvironment(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: story.Topic, NotAfter: time.Now().Add(10 * day)})
@@ -219,7 +219,7 @@ func TestExpiryOfOneEnvironment(t *testing.T) {
 	}
 }
 
-// Two topics with a key each, by the providers' certificates.
+// Two topics from the providers' certificates, with a key each.
 func TestKeyForEachTopic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -259,10 +259,10 @@ func TestKeyForEachTopic(t *testing.T) {
 		}
 	}
 	if topics[story.Topic] != 1 || topics["com.example.other"] != 1 {
-		t.Errorf("accepted by topic: %v", topics)
+		t.Errorf("got accepted notifications by topic %v, want 1 each", topics)
 	}
 
-	// One for a topic that is no key's own, where the app has the topic.
+	// An app whose topic none of its keys is for.
 	w.Amend("topic: from-certificate", "topic: com.example.third")
 	code, stdout, stderr = w.check(CheckOptions{})
 	if want := "no key for production is for the topic com.example.third"; !strings.Contains(stdout+stderr, want) {

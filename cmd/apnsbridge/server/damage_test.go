@@ -21,8 +21,8 @@ import (
 	"apnsbridge/store/storetest"
 )
 
-// A store that is all zeros is set aside with a word to the operator, and
-// everything works.
+// A store that is all zeros is set aside, the operator is told, and everything
+// works.
 func TestServeDamagedStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -67,7 +67,7 @@ func TestServeDamagedStore(t *testing.T) {
 	}
 }
 
-// A store that another process has is left to it.
+// A store that another process uses is left alone.
 func TestServeStoreInUse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -85,8 +85,8 @@ func TestServeStoreInUse(t *testing.T) {
 	}
 }
 
-// While the disk is full feedback waits, /readyz and a line of the log say why,
-// and with space all goes on without a restart.
+// While the disk is full feedback waits, and /readyz and the log say why; once there is space
+// everything goes on without a restart.
 func TestServeDiskFull(t *testing.T) {
 	t.Parallel()
 	disk := storetest.NewDisk(t, 8<<20)
@@ -94,14 +94,14 @@ func TestServeDiskFull(t *testing.T) {
 	w.Reconfigure("apps:", fmt.Sprintf("store: {path: %q}\nlimits: {retry_delay: 50ms}\napps:",
 		filepath.Join(disk.Dir, "data")))
 	w.Start()
-	t.Cleanup(w.Stop) // before the disk goes
+	t.Cleanup(w.Stop) // before the disk is unmounted
 	w.service.poll = 5 * time.Millisecond
 	go w.service.keepUp(t.Context(), nil, &systemd{})
 
 	disk.Fill()
 	dead := w.uninstall(t, 3000)
 	sent := make(chan error, 1)
-	go func() { // the gateway ends the connection only when it has recorded all
+	go func() { // does not end before the gateway has recorded everything
 		report, err := w.provide(dead...)
 		if err == nil && report.Failed > 0 {
 			err = fmt.Errorf("%d are refused", report.Failed)
@@ -116,7 +116,7 @@ func TestServeDiskFull(t *testing.T) {
 		return status == http.StatusServiceUnavailable && body == full
 	})
 	if _, words := w.showPage(t); !strings.Contains(words, "To see to At once "+strings.TrimSpace(full)) {
-		t.Errorf("the page says %s", words)
+		t.Errorf("the page does not say that the store is full: %s", words)
 	}
 	if got := w.alarms(t); len(got) != 1 || got[0] != (findings.Finding{Setting: "store.path",
 		Text: strings.TrimSpace(full)}) {
@@ -125,12 +125,12 @@ func TestServeDiskFull(t *testing.T) {
 	failures := w.service.store.Stats().Failures
 	servertest.WaitFor(t, "it is tried again", func() bool { return w.service.store.Stats().Failures > failures+5 })
 	if got := w.service.bridge.Stats(); got.FeedbackWait == 0 && got.Unsettled == 0 {
-		t.Errorf("got %+v, want feedback that waits", got)
+		t.Errorf("got %+v, want waiting feedback", got)
 	}
 	if status, body := w.Ask(t, http.MethodGet, "/readyz", nil); status != http.StatusServiceUnavailable || body != full {
 		t.Errorf("/readyz: got %d and %q", status, body)
 	}
-	// What needs no store goes on.
+	// Notifications that do not need the store are delivered.
 	w.sendTo(t, servertest.Token("0c", 1))
 
 	disk.Free()
@@ -143,18 +143,18 @@ func TestServeDiskFull(t *testing.T) {
 		return status == http.StatusOK && body == "ok\n"
 	})
 	if got := w.alarms(t); len(got) != 0 {
-		t.Errorf("check says %+v when there is room again", got)
+		t.Errorf("check says %+v though there is room again", got)
 	}
 	w.checkDead(t, dead)
 	if got := w.errorLines("the feedback list cannot be written"); got == 0 || got > 2 {
-		t.Errorf("got %d lines of the log that it cannot be written, want 1 a minute", got)
+		t.Errorf("got %d log lines that the list cannot be written, want 1 a minute", got)
 	}
 	for _, over := range []string{"the feedback list can be written again", "the store can be written again"} {
 		servertest.WaitFor(t, over, func() bool { return strings.Contains(w.Log.String(), over) })
 	}
 	for line := range strings.Lines(w.Log.String()) {
 		if strings.Contains(line, unwritten) && !strings.Contains(line, remedy) {
-			t.Errorf("the log has no remedy: %s", line)
+			t.Errorf("a log line does not say what to do: %s", line)
 		}
 	}
 	if w.errorLines(unwritten) == 0 {
@@ -162,9 +162,9 @@ func TestServeDiskFull(t *testing.T) {
 	}
 }
 
-// Bits turn bad on disk while notifications wait there, in a body, in a head and in
-// the last of all: all others are delivered, and the operator is told until the file
-// with the rest of them is gone.
+// Bits flip on disk while notifications wait there: in a body, in a head and in the last of
+// them. All other notifications are delivered, and the operator is told until the file with
+// what is left of the damaged ones is gone.
 func TestServeDamagedNotifications(t *testing.T) {
 	t.Parallel()
 	const n = 200
@@ -199,7 +199,7 @@ func TestServeDamagedNotifications(t *testing.T) {
 	})
 	files, err := filepath.Glob(filepath.Join(w.Path("data"), "spool", "*.log"))
 	if err != nil || len(files) != 1 {
-		t.Fatalf("got %q and error %v, want a segment", files, err)
+		t.Fatalf("got %q and error %v, want one segment", files, err)
 	}
 	segment, err := os.OpenFile(files[0], os.O_RDWR, 0)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// sendTo sends a notification to each token, and waits until APNs has answered
-// them all.
+// sendTo sends a notification to each token, and waits until APNs has answered all of
+// them.
 func (w *world) sendTo(t *testing.T, tokens ...string) {
 	t.Helper()
 	before := w.Sim.Stats()
@@ -41,7 +41,7 @@ func (w *world) provide(tokens ...string) (provider.Report, error) {
 	})
 }
 
-// readFeedback reads the list of dead devices: a line for each.
+// readFeedback reads the feedback list, and returns a line for each device.
 func (w *world) readFeedback(t *testing.T) string {
 	t.Helper()
 	var lines strings.Builder
@@ -55,7 +55,7 @@ func (w *world) readFeedback(t *testing.T) string {
 	return lines.String()
 }
 
-// uninstall makes n dead devices.
+// uninstall makes APNs report n devices as dead, and returns their tokens.
 func (w *world) uninstall(t *testing.T, n int) (tokens []string) {
 	t.Helper()
 	for i := range n {
@@ -68,7 +68,7 @@ func (w *world) uninstall(t *testing.T, n int) (tokens []string) {
 	return tokens
 }
 
-// checkDead reads the list of dead devices, which must be want.
+// checkDead reads the feedback list, which must have exactly the tokens want.
 func (w *world) checkDead(t *testing.T, want []string) {
 	t.Helper()
 	listed := w.readFeedback(t)
@@ -82,7 +82,7 @@ func (w *world) checkDead(t *testing.T, want []string) {
 	}
 }
 
-// errorLines counts the lines of the log at level error with what in them.
+// errorLines counts the lines of the log at level error that contain what.
 func (w *world) errorLines(what string) (n int) {
 	for line := range strings.Lines(w.Log.String()) {
 		if strings.Contains(line, `"level":"error"`) && strings.Contains(line, what) {

@@ -14,15 +14,15 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// Apple, Worldwide Developer Relations Certification Practice Statement: which
-// environments a push certificate is for.
+// The extensions that say which environments a push certificate is for: Apple, Worldwide
+// Developer Relations Certification Practice Statement.
 var (
 	oidSandbox    = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 1}
 	oidProduction = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 2}
 )
 
-// onlyEnvironment is the one environment that a certificate's extensions name,
-// "" if they name both or none.
+// onlyEnvironment returns the one environment that a certificate's extensions name, "" if
+// they name both or none.
 func onlyEnvironment(cert *x509.Certificate) string {
 	has := func(id asn1.ObjectIdentifier) bool {
 		for _, e := range cert.Extensions {
@@ -47,7 +47,7 @@ var (
 	teamPrefix    = regexp.MustCompile(`^[A-Z0-9]{10}\.`)
 )
 
-// doubtful looks for what may be meant, and hardly is, in an app's settings.
+// doubtful looks for settings of an app that are possible but probably not what was meant.
 func (a *Assembly) doubtful(name string, c config.App, app bridge.App) (all []warning) {
 	say := func(setting, format string, args ...any) {
 		setting = "apps." + name + "." + setting
@@ -56,7 +56,7 @@ func (a *Assembly) doubtful(name string, c config.App, app bridge.App) (all []wa
 	for _, environment := range []string{"production", "sandbox"} {
 		shown, setting := c.Credential.In(environment)
 		if environment == "sandbox" && !c.Credential.Split() {
-			break // it is the same
+			break // the same as in production
 		}
 		for i, token := range shown.Token {
 			at := setting + ".token"
@@ -82,7 +82,7 @@ func (a *Assembly) doubtful(name string, c config.App, app bridge.App) (all []wa
 	return all
 }
 
-// doubtfulToken looks at the names of a key.
+// doubtfulToken looks at the key ID, the team ID and the file name of a key.
 func doubtfulToken(token config.Token, say func(key, format string, args ...any)) {
 	for _, id := range []struct{ key, value, where string }{
 		{"key_id", token.KeyID, "the ten characters in the name of the .p8 as Apple gives it out"},
@@ -104,13 +104,13 @@ func doubtfulToken(token config.Token, say func(key, format string, args ...any)
 	}
 }
 
-// tokenTopics are what topics end with that certificates have only if Apple lists
-// them there.
+// tokenTopics are suffixes of topics that a certificate is for only if Apple lists them in
+// it.
 var tokenTopics = []string{".voip-ptt", ".location-query", ".push-type.liveactivity", ".push-type.widgets",
 	".push-type.controls"}
 
-// doubtfulKinds looks whether what an app shows is of the kind that its topic and
-// environments take.
+// doubtfulKinds checks that the app's credentials are of the kind that APNs accepts for its
+// topic and environments.
 func (a *Assembly) doubtfulKinds(c config.App, app bridge.App, say func(setting, format string, args ...any)) {
 	for _, shown := range app.Credentials {
 		leaf := leafOf(shown.Credential)

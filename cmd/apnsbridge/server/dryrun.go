@@ -8,7 +8,7 @@ import (
 
 const dryRunState = "dry run: nothing goes to APNs"
 
-// dryRuns name the apps whose notifications are taken and go nowhere.
+// dryRuns warns of the apps whose notifications are taken and go nowhere.
 func (a *Assembly) dryRuns() (all []warning) {
 	for _, app := range a.apps {
 		if app.DryRun {
@@ -20,7 +20,7 @@ func (a *Assembly) dryRuns() (all []warning) {
 	return all
 }
 
-// dryRunSentences say of each of them how many notifications have ended so.
+// dryRunSentences say for each of them how many notifications have gone nowhere.
 func (a *Assembly) dryRunSentences(stats bridge.Stats) (all []string) {
 	for _, app := range a.apps {
 		if app.DryRun {

@@ -9,8 +9,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// An app's dry run takes everything and asks APNs nothing; it is told wherever an
-// operator looks, and ends with a reload.
+// An app in a dry run takes everything and sends APNs nothing. That is shown wherever an
+// operator looks, and a reload can end it.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -18,7 +18,7 @@ func TestDryRun(t *testing.T) {
 	w.Amend("topic:", "dry_run: true\n    topic:")
 	w.Start()
 	w.service.warn()
-	const count = 2_000 // for the same few devices too
+	const count = 2_000 // more than one notification a device
 	conn := w.Dial(w.ClientTLS())
 	var frames []byte
 	for i := range count {
@@ -38,7 +38,7 @@ func TestDryRun(t *testing.T) {
 			unsettled == 0
 	})
 	if taken, _, accepted, _ := app(); taken != count+1 || accepted != 0 || w.Sim.Stats().Received != 0 {
-		t.Errorf("taken %d, accepted %d, APNs was asked for %d", taken, accepted, w.Sim.Stats().Received)
+		t.Errorf("taken %d, accepted %d, received by APNs %d", taken, accepted, w.Sim.Stats().Received)
 	}
 	w.service.tellFirsts()
 	_, page := w.showPage(t)
@@ -54,7 +54,7 @@ func TestDryRun(t *testing.T) {
 		}
 	}
 	if !w.service.condition(false).ready {
-		t.Error("it is not ready")
+		t.Error("the gateway is not ready")
 	}
 
 	w.Amend("dry_run: true\n    ", "")
@@ -68,8 +68,8 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// What a dry run has taken says nothing about whether the app is right: behind it
-// an app whose tokens APNs all refuses is held as any other.
+// A dry run does not prove that the app is right: after it, an app whose tokens APNs all
+// refuses is held like any other.
 func TestDryRunProvesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.BadDeviceToken}}})

@@ -11,8 +11,8 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// A provider that asks for the sandbox by its name is not sent to production
-// without a word.
+// If a provider asks for the sandbox by name but its app goes to production, the operator is
+// told.
 func TestSandboxAskedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -23,7 +23,7 @@ func TestSandboxAskedFor(t *testing.T) {
 	}
 	w.Dial(w.ClientTLS()).Close()
 	if got := strings.Count(w.Log.String(), "a provider asks for the sandbox"); got != 1 {
-		t.Errorf("got %d lines:\n%s", got, w.Log.String())
+		t.Errorf("got %d lines, want 1:\n%s", got, w.Log.String())
 	}
 	if got := fmt.Sprint(w.service.condition(false).problems); !strings.Contains(got,
 		"demo: a provider asks for the sandbox") {
@@ -36,9 +36,9 @@ func TestSandboxAskedFor(t *testing.T) {
 	}
 }
 
-// Where a by-listener app's notifications go: as the port says, else the name that is
-// asked for, else what the provider's certificate is for; to an endpoint of its own for
-// each environment.
+// The environment of a by-listener app's notifications is that of the port, else that of the
+// name that is asked for, else the one that the provider's certificate is for. Each environment
+// has its own endpoint.
 func TestByListener(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -93,7 +93,7 @@ func TestByListener(t *testing.T) {
 					got = "sandbox"
 				}
 				if got != want || w.Sim.Stats().Accepted-production+sandbox.Stats().Accepted-other != 1 {
-					t.Errorf("listener %q, asked for %q, a certificate %s: it went to %s, want %s", listener, name, certificate, got,
+					t.Errorf("listener %q, name %q, certificate %s: sent to %s, want %s", listener, name, certificate, got,
 						want)
 				}
 			}

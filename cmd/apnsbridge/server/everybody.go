@@ -9,7 +9,7 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// everybody looks for networks so wide that whoever finds the port is in them.
+// everybody warns of networks that are so wide that anybody may be in them.
 func (a *Assembly) everybody() (all []warning) {
 	look := func(setting string, network netip.Prefix, means string) {
 		if isEverybody(network) {
@@ -35,8 +35,8 @@ func (a *Assembly) everybody() (all []warning) {
 	return all
 }
 
-// isEverybody reports whether a network is wider than any one owner's: a /8 of
-// IPv4, a /16 of IPv6.
+// isEverybody reports whether a network is wider than that of any single owner: an IPv4 /8,
+// an IPv6 /16.
 func isEverybody(network netip.Prefix) bool {
 	network = identity.Network(network)
 	if network.Addr().Is4() {

@@ -16,12 +16,12 @@ import (
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
-// facts are how the gateway stands, for its page.
+// facts describes the state of the gateway for its page.
 func (s *Service) facts(stopping bool) *page.Facts {
 	return s.factsBy(s.current.Load(), s.snapshot(), stopping)
 }
 
-// factsBy are those of a snapshot.
+// factsBy is facts by a snapshot.
 func (s *Service) factsBy(a *Assembly, m *metrics.Snapshot, stopping bool) *page.Facts {
 	condition := s.conditionBy(m, stopping)
 	f := &page.Facts{Ready: condition.ready, State: condition.state, Version: s.version, Now: a.now().UTC(),
@@ -39,14 +39,14 @@ func (s *Service) factsBy(a *Assembly, m *metrics.Snapshot, stopping bool) *page
 		f.Apps = append(f.Apps, row)
 	}
 	f.Refused = s.refused.list()
-	s.past.add(f.Now, m) // whoever looks sees this moment too
+	s.past.add(f.Now, m) // so that the plots include this moment
 	f.Limits = s.past.limits(m.Limits)
 	f.Remarks = append(f.Remarks, nearlyUsed(f.Limits)...)
 	f.Hour, f.Day = s.past.plotted(f.Now)
 	return f
 }
 
-// whole are the figures of the gateway as a whole that matter first.
+// whole returns the most important figures of the gateway as a whole.
 func (s *Service) whole(a *Assembly, m *metrics.Snapshot) []page.Figure {
 	limits, spool := a.config.Limits, m.Store.Spool
 	waiting := 0
@@ -79,7 +79,7 @@ func (s *Service) whole(a *Assembly, m *metrics.Snapshot) []page.Figure {
 	return figures
 }
 
-// row is how an app stands.
+// row describes the state of an app.
 func (s *Service) row(a *Assembly, app bridge.App, m *metrics.Snapshot) page.App {
 	c, st := a.config.Apps[app.Name], m.Bridge.Apps[app.Name]
 	row := page.App{
@@ -106,7 +106,7 @@ func (s *Service) row(a *Assembly, app bridge.App, m *metrics.Snapshot) page.App
 	return row
 }
 
-// oldest is the age of what waits, when it is now.
+// oldest is the age of the oldest notification that waits.
 func oldest(now int64, w bridge.WaitingStats) time.Duration {
 	if w.Oldest == 0 {
 		return 0
@@ -114,7 +114,7 @@ func oldest(now int64, w bridge.WaitingStats) time.Duration {
 	return time.Duration(max(0, now-w.Oldest)) * time.Second
 }
 
-// credentialFact is what an app shows to APNs, and whether it comes to its end.
+// credentialFact describes an app's credentials, with a remark if one expires soon.
 func (a *Assembly) credentialFact(app bridge.App) (text string, end *page.Remark) {
 	text = describeAll(app, func(d upstream.Description) string {
 		switch d.Kind {
@@ -134,7 +134,7 @@ func (a *Assembly) credentialFact(app bridge.App) (text string, end *page.Remark
 	return text, end
 }
 
-// daysLeft is how many whole days that is; less than 0: it is over.
+// daysLeft returns the whole days in left; negative: the time is over.
 func daysLeft(left time.Duration) int64 {
 	if left < 0 {
 		return -1
@@ -142,10 +142,10 @@ func daysLeft(left time.Duration) int64 {
 	return int64(left.Hours() / 24)
 }
 
-// readsListed is of how many clients an app's page has the last read of feedback.
+// readsListed is for how many clients an app's page shows the last feedback read.
 const readsListed = 10
 
-// appFacts are an app's page; ok is whether there is such an app.
+// appFacts returns the facts for an app's page; ok reports whether there is such an app.
 func (s *Service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	a, m := s.current.Load(), s.snapshot()
 	at := slices.IndexFunc(a.apps, func(b bridge.App) bool { return b.Name == name })
@@ -162,7 +162,7 @@ func (s *Service) appFacts(name string) (f *page.AppFacts, ok bool) {
 	return f, true
 }
 
-// detail is what is known of an app beyond its row.
+// detail returns what is known about an app beyond its row.
 func (s *Service) detail(a *Assembly, m *metrics.Snapshot, row page.App) *page.AppFacts {
 	name := row.Name
 	st := m.Bridge.Apps[name]
@@ -209,7 +209,7 @@ func failureFact(of failures.Failure) page.Failure {
 	return f
 }
 
-// counts leaves out what did not come to pass.
+// counts leaves out what has not happened.
 func counts(all ...page.Count) []page.Count {
 	return slices.DeleteFunc(all, func(c page.Count) bool { return c.Times == 0 })
 }

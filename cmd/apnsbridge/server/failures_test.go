@@ -12,8 +12,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// An app's page and /api/state.json have each frame that was refused, by whom and why,
-// and whether its provider was told.
+// An app's page and /api/state.json list the frames that were refused: who sent them, why they
+// were refused, and whether the provider was told.
 func TestFailuresAreShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -82,11 +82,11 @@ func TestFailuresAreShown(t *testing.T) {
 	w.Amend("topic:", "on_bad_token: continue\n    topic:")
 	w.Start()
 	if got := w.service.bridge.Failures("demo"); len(got) != 0 {
-		t.Errorf("after a restart there is %+v", got)
+		t.Errorf("after a restart got %+v, want none", got)
 	}
 	write(servertest.Enhanced(bad, 1), 0)
 	if got := w.service.bridge.Failures("demo")[0]; !got.Told.IsZero() || got.Status != binproto.InvalidToken ||
 		got.Identifier != 1 {
-		t.Errorf("where bad tokens are not told: got %+v", got)
+		t.Errorf("if providers are not told of bad tokens: got %+v", got)
 	}
 }

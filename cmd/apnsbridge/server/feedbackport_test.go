@@ -18,16 +18,16 @@ const (
 	listLen   = 200_000
 	listSince = 1_780_000_000
 	tupleSize = 38
-	stall     = 2 * time.Second // of which a reader on a busy machine needs some
+	stall     = 2 * time.Second // a part of which a reader on a busy machine needs
 )
 
-// byRecord reads as OpenSSL does: the head of a TLS record, then its body.
-// crypto/tls takes what there is, and so may take the gateway's end together
-// with the last tuples.
+// byRecord reads like OpenSSL: the head of a TLS record, then its body. crypto/tls reads
+// as much as there is, so it might read the gateway's end of stream together with the
+// last tuples.
 type byRecord struct {
 	*net.TCPConn
 	head []byte
-	left int // bytes of the body
+	left int // bytes left of the body
 }
 
 func (c *byRecord) Read(b []byte) (int, error) {
@@ -44,7 +44,7 @@ func (c *byRecord) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// reader is a connection to the feedback port that is about to misbehave.
+// reader is a connection to the feedback port that may misbehave.
 type reader struct {
 	*tls.Conn
 	tcp *net.TCPConn
@@ -59,7 +59,7 @@ func (w *feedbackWorld) dial(t *testing.T, version uint16) *reader {
 	}
 	t.Cleanup(func() { c.Close() })
 	r := &reader{tcp: c.(*net.TCPConn), got: newTally(t)}
-	if err := r.tcp.SetReadBuffer(64 << 10); err != nil { // or the kernel in time takes the whole list for it
+	if err := r.tcp.SetReadBuffer(64 << 10); err != nil { // or the kernel might buffer the whole list
 		t.Fatal(err)
 	}
 	config := w.ClientTLS()
@@ -81,8 +81,8 @@ func (r *reader) take(t *testing.T, n int) {
 	r.got.addAll(b)
 }
 
-// Whatever readers do who have not read everything, nothing is lost: the list
-// stays whole, and who reads it properly then gets each entry exactly once.
+// Whatever readers do that do not read everything, nothing is lost: the list stays whole,
+// and a reader that then reads it properly gets each entry exactly once.
 func TestFeedbackPort(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestFeedbackPort(t *testing.T) {
 				{"s_client with nothing to say", sClient},
 			} {
 				t.Run(tt.name, func(t *testing.T) {
-					w.Stop() // so that it does not matter what the readers before did
+					w.Stop() // so that what earlier readers did does not matter
 					w.Start()
 					tt.read(t, w, version)
 					w.checkNext(t, "unread")
@@ -112,20 +112,20 @@ func TestFeedbackPort(t *testing.T) {
 			w.checkListed(t, 0)
 			w.checkReads(t, version, 0, "empty")
 			if version == tls.VersionTLS13 {
-				return // what remains does not depend on it
+				return // the rest does not depend on the version
 			}
 			t.Run("stops by count", func(t *testing.T) { stopsByCount(t, w) })
 			t.Run("s_client and a short list", func(t *testing.T) { looks(t, w) })
 			if got := w.again(t, "demo"); got != listLen {
-				t.Errorf("got %d entries to be given again, want %d", got, listLen)
+				t.Errorf("%d entries can be given again, want %d", got, listLen)
 			}
 			t.Run("reads 8 KiB", func(t *testing.T) { readsEightKiB(t, w) })
 		})
 	}
 }
 
-// readsEightKiB: a reader that never takes more comes through the list, and what it
-// has not read stays there.
+// readsEightKiB is a reader that never takes more than 8 KiB. It gets through the list in
+// time, and what it has not read stays there.
 func readsEightKiB(t *testing.T, w *feedbackWorld) {
 	const size = 8 << 10
 	confirmed, seen := 0, make(map[uint32]bool)
@@ -149,13 +149,13 @@ func readsEightKiB(t *testing.T, w *feedbackWorld) {
 		}
 		left := w.service.store.Stats().FeedbackEntries
 		if listLen-left > len(seen) {
-			t.Fatalf("visit %d: %d are off the list, and %d were read", visit, listLen-left, len(seen))
+			t.Fatalf("visit %d: %d entries have left the list, but only %d were read", visit, listLen-left, len(seen))
 		}
 		w.pass(10 * time.Second)
 	}
 }
 
-// The second reader is closed at once, empty.
+// twoAtOnce connects two readers at once: the second is closed at once and gets nothing.
 func twoAtOnce(t *testing.T, w *feedbackWorld, version uint16) {
 	first := w.dial(t, version)
 	first.take(t, 1000)
@@ -170,7 +170,8 @@ func killedHalfWay(t *testing.T, w *feedbackWorld, version uint16) {
 	r.tcp.Close()
 }
 
-// As timehop/apns does, within 100 ms of connecting: one read gets whole tuples.
+// readsOnce reads once within 100 ms of connecting, like timehop/apns, and must get whole
+// tuples.
 func readsOnce(t *testing.T, w *feedbackWorld, version uint16) {
 	r := w.dial(t, version)
 	b := make([]byte, 64<<10)
@@ -200,9 +201,9 @@ func sClient(t *testing.T, w *feedbackWorld, version uint16) {
 	}
 }
 
-// stopsByCount: readers that know how many tuples there are, or think so, never
-// see our end. Three times are enough where that are so few that whoever reads at all
-// has read them.
+// stopsByCount has readers that know, or think they know, how many tuples there are, and so
+// never see our end of stream. Three such reads count as reading if there are so few tuples
+// that any reader must have read them.
 func stopsByCount(t *testing.T, w *feedbackWorld) {
 	const few = 20
 	for i := range few {
@@ -212,7 +213,7 @@ func stopsByCount(t *testing.T, w *feedbackWorld) {
 		}
 	}
 	for _, end := range []func(*reader){
-		func(r *reader) { r.tcp.Close() }, // before the gateway's end has come
+		func(r *reader) { r.tcp.Close() }, // before the gateway's end of stream has come
 		func(r *reader) { // with that unread, which resets the connection
 			if _, err := r.tcp.Read(make([]byte, 1)); err != nil {
 				t.Error(err)
@@ -232,8 +233,8 @@ func stopsByCount(t *testing.T, w *feedbackWorld) {
 	w.checkReads(t, tls.VersionTLS12, 0, "empty")
 }
 
-// looks: where all tuples have arrived before the end of one who has nothing to
-// say, that does not count as reading them, however often.
+// looks is a reader that closes without a sign that it has read. Even if all tuples had
+// arrived before, that does not count as reading them, however often it happens.
 func looks(t *testing.T, w *feedbackWorld) {
 	dead := store.Dead{Token: listToken(0), Time: time.Unix(listSince, 0)}
 	if err := w.service.store.Feedback().Record(t.Context(), "demo", dead); err != nil {

@@ -22,12 +22,11 @@ func listToken(i int) []byte {
 	return binary.BigEndian.AppendUint32(bytes.Repeat([]byte{0x0e}, 28), uint32(i))
 }
 
-// feedbackWorld is a gateway with a long feedback list and a clock that is set
-// by hand.
+// feedbackWorld is a gateway with a long feedback list, and a clock that the test sets.
 type feedbackWorld struct {
 	*world
 	clock   atomic.Int64 // seconds since 1970
-	drained int          // readers that have been served
+	drained int          // drains that have ended
 }
 
 func newFeedbackWorld(t *testing.T) *feedbackWorld {
@@ -57,10 +56,10 @@ func newFeedbackWorld(t *testing.T) *feedbackWorld {
 	return w
 }
 
-// pass lets so much time pass.
+// pass advances the clock.
 func (w *feedbackWorld) pass(d time.Duration) { w.clock.Add(int64(d / time.Second)) }
 
-// next waits for the end of the next drain and gives its outcome.
+// next waits for the end of the next drain and returns its outcome.
 func (w *feedbackWorld) next(t *testing.T) (outcome string) {
 	t.Helper()
 	servertest.WaitFor(t, "the next drain ends", func() bool {
@@ -84,7 +83,7 @@ func (w *feedbackWorld) checkListed(t *testing.T, want int) {
 	}
 }
 
-// checkNext waits for the end of the next drain.
+// checkNext waits for the end of the next drain and checks its outcome.
 func (w *feedbackWorld) checkNext(t *testing.T, want string) {
 	t.Helper()
 	if got := w.next(t); got != want {
@@ -92,7 +91,7 @@ func (w *feedbackWorld) checkNext(t *testing.T, want string) {
 	}
 }
 
-// checkReads reads as a good reader does.
+// checkReads reads the list like a good reader.
 func (w *feedbackWorld) checkReads(t *testing.T, version uint16, tuples int, outcome string) {
 	t.Helper()
 	config, got := w.ClientTLS(), newTally(t)
@@ -107,8 +106,8 @@ func (w *feedbackWorld) checkReads(t *testing.T, version uint16, tuples int, out
 	w.checkNext(t, outcome)
 }
 
-// tally is what one reader has got: nothing that is not on the list, and nothing
-// twice.
+// tally is the entries that one reader has got. It checks that each is on the list, and
+// that none comes twice.
 type tally struct {
 	t    *testing.T
 	seen []bool
@@ -134,7 +133,7 @@ func (g *tally) addAll(b []byte) {
 		var u binproto.Tuple
 		n, err := binproto.ParseTuple(b, &u)
 		if err != nil {
-			g.t.Fatalf("got a cut tuple % x", b)
+			g.t.Fatalf("got an incomplete tuple % x", b)
 		}
 		g.add(u)
 		b = b[n:]

@@ -36,8 +36,8 @@ type fleetNode struct {
 	member   *member.Member
 	listener net.Listener
 	carriage carriage
-	patience time.Duration // for the fleet's store
-	half     time.Duration // of a lease, or less: packets that were decided on are written by then
+	patience time.Duration // with the fleet's store
+	half     time.Duration // half a lease, or less: packets that were decided on are written by then
 	fenced   atomic.Uint64
 	handing  context.CancelFunc
 	handed   chan struct{}
@@ -46,8 +46,8 @@ type fleetNode struct {
 // fleetPatience is how long the start waits for the fleet's store.
 const fleetPatience = 15 * time.Second
 
-// newFleetNode connects to the fleet's store. If that is away the node goes without a
-// lease, as it would if that went away now. The node begins with start.
+// newFleetNode connects to the fleet's store. If that is away the node begins without a
+// lease, as if the store had just gone away. start starts the node.
 func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, err error) {
 	rules := a.rules()
 	f = &fleetNode{service: s, log: s.log, patience: min(rules.Trust, 5*time.Second),
@@ -85,14 +85,14 @@ func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, 
 	return f, nil
 }
 
-// joining tells of the server's settings once they are known.
+// joining logs warnings about the server's settings once they are known.
 type joining struct {
 	store.Leases
 	node *fleetNode
 	once sync.Once
 }
 
-// Join is store.Leases'.
+// Join implements store.Leases.
 func (j *joining) Join(ctx context.Context, n store.FleetNode, lease time.Duration) (store.FleetView, error) {
 	v, err := j.Leases.Join(ctx, n, lease)
 	if err == nil {
@@ -105,7 +105,7 @@ func (j *joining) Join(ctx context.Context, n store.FleetNode, lease time.Durati
 	return v, err
 }
 
-// start begins to be a node: apps may come from now on.
+// start makes this gateway a node: apps may come from now on.
 func (f *fleetNode) start() {
 	var ctx context.Context
 	ctx, f.handing = context.WithCancel(context.Background())
@@ -116,7 +116,7 @@ func (f *fleetNode) start() {
 	f.member.Start(f.listener)
 }
 
-// leave gives all apps to other nodes, and has what is carried to them come to its end.
+// leave gives all apps to other nodes, and makes the sessions that are carried to them leave.
 func (f *fleetNode) leave(ctx context.Context) error {
 	patience := 10 * time.Second
 	if deadline, ok := ctx.Deadline(); ok {
@@ -129,7 +129,7 @@ func (f *fleetNode) leave(ctx context.Context) error {
 	return nil
 }
 
-// close ends what is left of the links.
+// close ends the links and the store.
 func (f *fleetNode) close() error {
 	err := ignoreClosed(f.listener.Close())
 	if f.handing != nil {
@@ -140,7 +140,7 @@ func (f *fleetNode) close() error {
 	return errors.Join(err, f.store.Close())
 }
 
-// Take is member.Apps', and so are the methods below.
+// Take implements member.Apps, and so do the methods below.
 func (f *fleetNode) Take(ctx context.Context, app string, epoch uint64) error {
 	if err := f.spool.Own(ctx, app, epoch); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (f *fleetNode) Release(ctx context.Context, app string) {
 		if err := f.spool.HandOver(ctx, app); err != nil {
 			f.log.Warn().Err(err).Str("app", app).Msg("what waits on this node's own disk stays here")
 		}
-		if err := f.spool.Flush(context.WithoutCancel(ctx)); err != nil { // which has a patience of its own
+		if err := f.spool.Flush(context.WithoutCancel(ctx)); err != nil { // has its own timeout
 			f.log.Error().Err(err).Str("app", app).Msg("deliveries cannot be recorded: some notifications may be " +
 				"delivered again")
 		}
@@ -188,7 +188,7 @@ func (f *fleetNode) Release(ctx context.Context, app string) {
 	}
 }
 
-// origin is whose connection is carried, as nodes tell one another.
+// origin says whose connection is carried; nodes send it to each other.
 type origin struct {
 	App, Client, Topic string
 	Address            netip.Addr
@@ -197,8 +197,8 @@ type origin struct {
 	Hops               int
 }
 
-// mostHops is how often a connection is carried on, while nodes do not agree on whose its
-// app is.
+// mostHops is how many times a connection is carried on while nodes do not agree on which of
+// them has its app.
 const mostHops = 4
 
 func (o origin) bridge() bridge.Origin {
@@ -214,13 +214,13 @@ func originOf(o bridge.Origin) origin {
 func (o origin) encode() []byte {
 	text, err := json.Marshal(o)
 	if err != nil {
-		panic(err) // of plain fields
+		panic(err) // impossible: the fields are plain
 	}
 	return text
 }
 
-// passenger seeks a place for the session of a provider's connection, which the node from
-// carries here if that is not empty.
+// passenger seeks a place for the session of a provider's connection. from is the node that
+// carries it here, empty if none does.
 func (f *fleetNode) passenger(o origin, from string, provider link.Provider) *passenger {
 	p := &passenger{provider: provider, carriage: &f.carriage, app: o.App}
 	p.open = func() (link.Session, error) {
@@ -238,7 +238,7 @@ func (f *fleetNode) passenger(o origin, from string, provider link.Provider) *pa
 	return p
 }
 
-// Open is link.Handler's.
+// Open implements link.Handler.
 func (f *fleetNode) Open(node string, provider link.Provider, text []byte) (link.Session, binproto.Parser, error) {
 	var o origin
 	current := f.service.current.Load()
@@ -255,10 +255,10 @@ func (f *fleetNode) Open(node string, provider link.Provider, text []byte) (link
 	return f.passenger(o, node, provider), parser, nil
 }
 
-// reading is whose feedback list is read, as nodes tell one another.
+// reading says whose feedback list is read; nodes send it to each other.
 type reading struct{ App, Client string }
 
-// Read is link.Handler's.
+// Read implements link.Handler.
 func (f *fleetNode) Read(ctx context.Context, node string, text []byte, r link.Reader) {
 	var who reading
 	if err := json.Unmarshal(text, &who); err != nil || f.member.Place(who.App) != fleet.Here {
@@ -271,8 +271,8 @@ func (f *fleetNode) Read(ctx context.Context, node string, text []byte, r link.R
 		Int("forgotten", drained.Forgotten).AnErr("reason", err).Msg("feedback")
 }
 
-// drain gives a client its list, here or where the app lives. Where that is not known the
-// client gets nothing: what it would read it would be given again.
+// drain gives a client its list, here or on the node where the app lives. If that is not known
+// the client gets nothing, because it would be given the same entries again later.
 func (f *fleetNode) drain(ctx context.Context, client, app string, r store.Reader) (store.Drained, error) {
 	s := seeker{make(chan place, 1)}
 	f.member.Enter(app, "", s)

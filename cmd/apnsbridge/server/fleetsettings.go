@@ -21,17 +21,17 @@ import (
 	"apnsbridge/store/pgstore"
 )
 
-// fleetSettings are what a node of a fleet is made of.
+// fleetSettings is what a node of a fleet needs.
 type fleetSettings struct {
 	node        string
 	certificate tls.Certificate
 	ca          *x509.CertPool
-	authorities []*x509.Certificate // those of ca
+	authorities []*x509.Certificate // those in ca
 	postgres    pgstore.Config
-	digest      string // of what all nodes should have alike
+	digest      string // of what should be the same on all nodes
 }
 
-// readFleet reads what the configuration names of a fleet; nil if there is none.
+// readFleet reads what the configuration names for the fleet; nil if there is none.
 func (a *Assembly) readFleet() *fleetSettings {
 	c := a.config
 	if !c.Fleet.Configured() {
@@ -96,7 +96,7 @@ func (a *Assembly) digest() string {
 	enc := json.NewEncoder(sum)
 	for _, name := range slices.Sorted(maps.Keys(a.config.Apps)) {
 		app := a.config.Apps[name]
-		app.Credential = config.Credentials{} // its files may lie elsewhere, and it has passwords
+		app.Credential = config.Credentials{} // files may have other paths there, and passwords must not go in
 		_ = enc.Encode(app)
 	}
 	_ = enc.Encode([]config.Duration{a.config.Limits.FleetLease, a.config.Limits.FleetClaim})
@@ -112,7 +112,7 @@ func (a *Assembly) digest() string {
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
-// rules are the times of a fleet.
+// rules returns the fleet's times.
 func (a *Assembly) rules() fleet.Rules {
 	l := a.config.Limits
 	return fleet.NewRules(time.Duration(l.FleetLease), time.Duration(l.FleetClaim))
@@ -125,7 +125,7 @@ func (a *Assembly) link() link.Config {
 		Sessions: int(l.Connections)}
 }
 
-// self is this node as the others see it.
+// self describes this node to the others.
 func (a *Assembly) self(address string) store.FleetNode {
 	return store.FleetNode{Name: a.fleet.node, Address: address, Digest: a.fleet.digest}
 }

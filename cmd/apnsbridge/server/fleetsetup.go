@@ -8,7 +8,7 @@ import (
 	"apnsbridge/store/pgstore"
 )
 
-// setUp makes the schema of the fleet, or brings it up to date.
+// setUp creates the fleet's schema, or brings it up to date.
 func (a *Assembly) setUp(ctx context.Context) error {
 	if a.fleet == nil {
 		return errors.New("fleet: there is none to be set up: name store.postgres and fleet, or leave --setup out")
@@ -21,7 +21,7 @@ func (a *Assembly) setUp(ctx context.Context) error {
 	return nil
 }
 
-// reachPostgres looks whether the fleet's store is as serve wants it.
+// reachPostgres checks that the fleet's store is as serve needs it.
 func (a *Assembly) reachPostgres(ctx context.Context) (state string, warnings []warning, err error) {
 	if a.fleet == nil {
 		return "", nil, nil

@@ -27,7 +27,7 @@ func (f *fleetNode) state() adminapi.Fleet {
 	return st
 }
 
-// figures are those for metrics; nil without a fleet.
+// figures returns the fleet's metrics; nil without a fleet.
 func (f *fleetNode) figures() *metrics.Fleet {
 	if f == nil {
 		return nil
@@ -41,7 +41,7 @@ func (f *fleetNode) figures() *metrics.Fleet {
 	return st
 }
 
-// sentences say what is to be seen to.
+// sentences returns what needs the operator's attention.
 func (f *fleetNode) sentences() (all []string) {
 	if f == nil {
 		return nil
@@ -83,7 +83,7 @@ func (s *Service) serveFleet(w http.ResponseWriter, _ *http.Request) {
 	answerJSON(w, s.fleet.state())
 }
 
-// serveMove answers POST /apps/NAME/move?to=NODE, when the app has moved.
+// serveMove answers POST /apps/NAME/move?to=NODE once the app has moved.
 func (s *Service) serveMove(w http.ResponseWriter, r *http.Request) {
 	app, to := r.PathValue("name"), r.FormValue("to")
 	if s.fleet == nil {

@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// reads lets those requests through to next whose sender may ask:
-// with the token where there is one. On a port that asks for nothing, which only
-// this machine can reach, the request must name it by its address. A name may be
-// that of a web page whose owner has pointed it here, to have the operator's
-// browser ask in the owner's place.
+// reads passes a request on to next if its sender may ask: with the token, if there is
+// one. A port without a token, which only this machine can reach, must be named by its
+// address in the request. A host name may belong to a web page whose owner has pointed it
+// here to make the operator's browser send requests (DNS rebinding).
 func (a *admin) reads(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -33,8 +32,8 @@ func (a *admin) reads(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// probed answers a load balancer's plain question with a word: one without a token
-// where that is asked for, or without a Host header, which no browser sends.
+// probed answers a load balancer's simple probe with word, and other requests with whole. A
+// probe has no token though one is needed, or has no Host header, as no browser's request.
 func (a *admin) probed(word, whole http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		asksNothing := r.Header.Get("Authorization") == ""
@@ -46,10 +45,10 @@ func (a *admin) probed(word, whole http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// changes lets only those requests through to next that a caller who may ask has
-// sent on purpose. A web page that they look at can have their browser send requests
-// too, with their certificate: it can set no header for a server that is not its own,
-// and the browser tells whether a form is of the page it goes to.
+// changes passes a request on to next only if its sender may ask and has sent it on purpose.
+// A web page can make its visitor's browser send requests too, with the visitor's
+// certificate. But it cannot set a header for another server, and the browser says whether
+// a form comes from a page of the same server.
 func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
 	return a.reads(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -63,8 +62,8 @@ func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
 	})
 }
 
-// ofOwnPage reports whether a browser says that r comes of a page of the port itself: by Fetch Metadata, or by its Origin
-// where it sends none, as to an address without TLS that is not this machine's.
+// ofOwnPage reports whether a browser says that r comes from a page of the port itself: by Fetch Metadata or, where it
+// sends none, as to another machine's address without TLS, by its Origin.
 func ofOwnPage(r *http.Request) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
 		return site == "same-origin"
@@ -80,8 +79,8 @@ func (a *admin) forbid(w http.ResponseWriter, why string) {
 
 var errNoToken = errors.New("without the right token")
 
-// tokenOf is the token that r bears, also as the password that a browser has asked
-// for, "" for none.
+// tokenOf returns the token of r, which may be the password that a browser has asked for;
+// "" if there is none.
 func tokenOf(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {
 		return password
@@ -93,8 +92,8 @@ func tokenOf(r *http.Request) string {
 	return token
 }
 
-// namesAddress reports whether host, with or without a port, is an address or
-// localhost, and not a name that others can point to this machine.
+// namesAddress reports whether host, with or without a port, is an address or localhost,
+// rather than a name that others can point to this machine.
 func namesAddress(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

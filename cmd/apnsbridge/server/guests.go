@@ -20,21 +20,21 @@ type pusher struct {
 	id     identification
 	client string
 	since  time.Time
-	spoke  atomic.Bool // it has sent something
+	spoke  atomic.Bool // the provider has sent something
 	silent atomic.Bool
 }
 
 func (p *pusher) end() { p.Leave(0) }
 
-// silence has what is on its way read and counted, but not taken, and then cuts
-// the connection, however its provider trickles.
+// silence lets what is on its way be read and counted but not taken, and then cuts the
+// connection, even if the provider keeps sending.
 func (p *pusher) silence() {
 	const onItsWay = time.Second
 	p.silent.Store(true)
 	time.AfterFunc(onItsWay, p.conn.Cut)
 }
 
-// Push is the session's, until the provider is silenced.
+// Push passes on to the session, until the provider is silenced.
 func (p *pusher) Push(n *binproto.Notification) (room bool) {
 	p.heard()
 	if p.silent.Load() {
@@ -45,7 +45,7 @@ func (p *pusher) Push(n *binproto.Notification) (room bool) {
 	return p.Session.Push(n)
 }
 
-// Reject is the session's, until the provider is silenced.
+// Reject passes on to the session, until the provider is silenced.
 func (p *pusher) Reject(n *binproto.Notification, status binproto.Status) (room bool) {
 	p.heard()
 	if p.silent.Load() {
@@ -55,14 +55,14 @@ func (p *pusher) Reject(n *binproto.Notification, status binproto.Status) (room 
 	return p.Session.Reject(n, status)
 }
 
-// heard notes that the provider has sent something.
+// heard takes note that the provider has sent something.
 func (p *pusher) heard() {
 	if !p.spoke.Load() {
 		p.spoke.Store(true)
 	}
 }
 
-// Close also takes the provider off the roll.
+// Close also removes the provider from the roll.
 func (p *pusher) Close(err error) {
 	p.roll.leave(p.id, p)
 	p.seen.Close()

@@ -10,8 +10,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/findings"
 )
 
-// checkListeners holds all addresses at one time, as serve does, and lets them go.
-// Beside a gateway that runs it tries none, unless it must.
+// checkListeners listens on all addresses at once, as serve does, and closes them again.
+// If a gateway is running it tries none, unless it must.
 func (a *Assembly) checkListeners(must bool) (notes []findings.Listener, err error) {
 	c := a.config
 	beside := !must && storeInUse(c.Path(c.Store.Path))
@@ -50,14 +50,14 @@ func (a *Assembly) checkListeners(must bool) (notes []findings.Listener, err err
 	return notes, errors.Join(errs...)
 }
 
-// ListenProblem says what to do about an address that cannot be listened on.
+// ListenProblem returns a sentence with what to do about an address that cannot be listened on.
 func ListenProblem(setting string, err error) error {
 	var lookup *net.DNSError
 	remedy := ""
 	switch {
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &lookup):
 		remedy = ": write an address of this machine, or none, as in :2195"
-	case errors.Is(err, syscall.EINVAL): // link-local, of no interface or of one that is not there
+	case errors.Is(err, syscall.EINVAL): // link-local without an interface, or with one that does not exist
 		remedy = ": write an address that needs no interface, or its interface behind it, as in [fe80::1%eth0]:2195"
 	case errors.Is(err, syscall.EAFNOSUPPORT):
 		remedy = ": this machine has no IPv6: write an address of IPv4, or none, as in :2195"
@@ -67,7 +67,7 @@ func ListenProblem(setting string, err error) error {
 		remedy = ": choose a port from 1024, or give the program the capability CAP_NET_BIND_SERVICE"
 	}
 	if op := new(net.OpError); errors.As(err, &op) {
-		err = op // without who has asked
+		err = op // without what other errors say around it
 		if op.Addr != nil {
 			setting += " " + op.Addr.String()
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What keeps from listening is said in an operator's words, with what to do.
+// The reason why an address cannot be listened on is given in an operator's words, with what to do.
 func TestListenProblem(t *testing.T) {
 	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 2195}
 	on := func(err syscall.Errno) error {

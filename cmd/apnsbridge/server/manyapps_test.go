@@ -15,9 +15,8 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// Five hundred customers have a file each. check and a reload that changes one of
-// them take their time by the clock of whoever waits: the bounds are generous
-// here, bench has the figures.
+// check, and a reload that changes one of five hundred apps with a file each, do not take
+// too long for an operator who waits. The bounds here are generous; bench has the figures.
 func TestFiveHundredApps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -39,11 +38,11 @@ func TestFiveHundredApps(t *testing.T) {
 	if want := `"changes":"apps changed: app7"`; !strings.Contains(w.Log.String(), want) {
 		t.Errorf("the log has no %s:\n%.2000s", want, w.Log.String())
 	}
-	w.Send(0, old, w.Dial(w.ClientTLS())) // the others are as they were
+	w.Send(0, old, w.Dial(w.ClientTLS())) // the other apps are as they were
 }
 
-// One app whose credential is of no use is held, and told of everywhere; the
-// others are served.
+// An app whose credential cannot be used is held, which is reported everywhere; the other
+// apps are served.
 func TestOneAppIsHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -55,11 +54,11 @@ func TestOneAppIsHeld(t *testing.T) {
 	for where, text := range map[string]string{"log": w.Log.String(),
 		"/readyz": fmt.Sprint(w.service.condition(false).problems), "state": fmt.Sprint(w.service.state(false).Remarks)} {
 		if strings.Count(text, "apps.held.credential: ") != 1 || !strings.Contains(text, "expired on") {
-			t.Errorf("%s does not tell of the app, or not once: %s", where, text)
+			t.Errorf("%s does not report the held app exactly once: %s", where, text)
 		}
 	}
 	if !w.service.condition(false).ready {
-		t.Error("the gateway is not ready for the others")
+		t.Error("the gateway is not ready for the other apps")
 	}
 	code, stdout, stderr := w.check(CheckOptions{})
 	if code != servertest.OK || !strings.HasPrefix(stdout, "alarm: apps.held.credential: ") ||
@@ -72,7 +71,7 @@ func TestOneAppIsHeld(t *testing.T) {
 	}
 }
 
-// Where no app can be served that is a problem, which is said once.
+// If no app can be served, that is a problem, which is reported once.
 func TestAllAppsAreHeld(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
@@ -97,8 +96,8 @@ func (w *world) withExpired(name string) {
 	w.Amend("apps:\n", "apps:\n  "+name+": {topic: com.example.chat, credential: {certificate: {file: expired.pem}}, clients: [{cidr: 127.0.0.9/32}]}\n")
 }
 
-// A reload with a credential that is of no use keeps the one that is there, and
-// takes what else has changed.
+// A reload with a credential that cannot be used keeps the current one, and applies
+// everything else that has changed.
 func TestReloadKeepsACredential(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.withCertificate(100 * day)
@@ -116,15 +115,15 @@ func TestReloadKeepsACredential(t *testing.T) {
 		t.Errorf("the log has no %q:\n%s", want, w.Log.String())
 	}
 	if got := fmt.Sprint(outcome.alarms); !strings.Contains(got, want) {
-		t.Errorf("whoever has asked for the reload is told %q, want %q", got, want)
+		t.Errorf("the one who asked for the reload is told %q, want %q", got, want)
 	}
 	w.Write("push.pem", nil)
 	if _, err := w.TryDial(w.ClientTLS()); err != nil {
-		t.Errorf("the app's provider: %v", err)
+		t.Errorf("the app's provider is refused: %v", err)
 	}
 }
 
-// The first acceptance of an app is told once.
+// The first notification that APNs accepts for an app is logged, once.
 func TestFirstAcceptance(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.service.tellFirsts()
@@ -145,8 +144,8 @@ func TestFirstAcceptance(t *testing.T) {
 	}
 }
 
-// What a held app is sent waits, over a restart too, and goes when the credential
-// is good.
+// Notifications of a held app wait, even over a restart, and are delivered when the
+// credential is good.
 func TestHeldNotificationsGoAfterReload(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.withCertificate(100 * day)
@@ -167,19 +166,19 @@ func TestHeldNotificationsGoAfterReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	servertest.WaitFor(t, "the notification", func() bool { return w.service.bridge.Stats().Apps["demo"].Taken == 1 })
-	conn.Close() // whom the gateway would wait for
+	conn.Close() // or the gateway would wait for the provider
 	w.Stop()
 	w.Start()
 	if got := w.Sim.Stats().Received; got != 0 {
-		t.Errorf("APNs has heard of %d", got)
+		t.Errorf("APNs has received %d notifications, want none", got)
 	}
 	w.Write("push.pem", good)
 	w.reload()
 	w.Await("what has waited", func(s apnssim.Stats) bool { return s.Received == 1 })
 }
 
-// A container has its key in a variable: as PEM, with its line ends lost, or in
-// base64. Nothing that is said shows it.
+// A container has its key in a variable: as PEM, perhaps without line breaks, or in
+// base64. No message shows it.
 func TestKeyInAVariable(t *testing.T) {
 	block, _ := pem.Decode(servertest.PKI().TokenKey)
 	for name, text := range map[string]string{

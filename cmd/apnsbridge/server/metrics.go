@@ -32,7 +32,7 @@ func (s *Service) snapshot() *metrics.Snapshot {
 	return m
 }
 
-// limits are the bounds of which it is known what is used.
+// limits returns the bounds whose present use is known.
 func (a *Assembly) limits(m *metrics.Snapshot) []metrics.Limit {
 	l, push, feedback := a.config.Limits, &m.Push.PortStats, &m.Feedback.PortStats
 	var badTokens, ahead, connections int64
@@ -65,8 +65,8 @@ func (a *Assembly) limits(m *metrics.Snapshot) []metrics.Limit {
 	}
 }
 
-// nearlyUsed are remarks on the bounds of which more than four fifths are used now, in the words of the alert for them. Two
-// fill in good health: what is read ahead of the spool, and what a trace remembers.
+// nearlyUsed returns remarks on the bounds of which more than four fifths are used now, in the words of the alert. Two
+// bounds are left out because they fill up in good health: the read-ahead of the spool, and the memory of a trace.
 func nearlyUsed(limits []page.Limit) (all []page.Remark) {
 	for _, l := range limits {
 		if l.Name == "spool_ahead" || l.Name == "trace_entries" || l.Max <= 0 || 5*l.Used <= 4*l.Max {
@@ -83,8 +83,8 @@ func nearlyUsed(limits []page.Limit) (all []page.Remark) {
 	return all
 }
 
-// certificateExpiries are those of the certificates that this gateway shows, by the
-// section of the configuration that names them.
+// certificateExpiries returns when the certificates that this gateway shows expire, by
+// section of the configuration.
 func (a *Assembly) certificateExpiries() map[string]time.Time {
 	expiries := make(map[string]time.Time)
 	certificates := a.serverCertificates()
@@ -102,7 +102,7 @@ func (a *Assembly) certificateExpiries() map[string]time.Time {
 	return expiries
 }
 
-// sha1Signatures counts the handshakes of TLS 1.2 that were signed with SHA-1.
+// sha1Signatures returns how many TLS 1.2 handshakes were signed with SHA-1.
 func sha1Signatures() uint64 {
 	sample := []rtmetrics.Sample{{Name: "/godebug/non-default-behavior/tlssha1:events"}}
 	if rtmetrics.Read(sample); sample[0].Value.Kind() != rtmetrics.KindUint64 {

@@ -15,8 +15,8 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// While APNs is away for 25,000 notifications everything an operator looks at says the
-// same number.
+// While APNs is away and 25,000 notifications wait, everything that an operator looks at shows
+// the same number.
 func TestEverywhereTheSameNumberWaits(t *testing.T) {
 	t.Parallel()
 	const count, devices = 25_000, 5_000
@@ -34,7 +34,7 @@ func TestEverywhereTheSameNumberWaits(t *testing.T) {
 		return st.Taken == count && st.Waiting.OnDisk == count
 	})
 	servertest.WaitFor(t, "the list says so", func() bool {
-		stats, _, err := boltstore.SpoolBeside(w.Path("data")) // which spool list prints
+		stats, _, err := boltstore.SpoolBeside(w.Path("data")) // what spool list prints
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestEverywhereTheSameNumberWaits(t *testing.T) {
 		t.Errorf("/readyz says %s", ready)
 	}
 	if got := w.Sum(t, "apnsbridge_notifications_waiting"); got != count {
-		t.Errorf("the metrics say %v", got)
+		t.Errorf("the metrics say that %v wait", got)
 	}
 	if got := w.Metric(t,
 		`apnsbridge_notifications_waiting{app="demo",environment="production",place="disk"}`); got != count {
@@ -69,17 +69,17 @@ func TestEverywhereTheSameNumberWaits(t *testing.T) {
 	servertest.WaitFor(t, "nothing waits", func() bool { return w.Sum(t, "apnsbridge_notifications_waiting") == 0 })
 	const verdicts = `apnsbridge_notification_verdict_duration_seconds_count{app="demo",environment="production"}`
 	if got := w.Metric(t, verdicts); got != count {
-		t.Errorf("%v verdicts were timed, want %d", got, count)
+		t.Errorf("the metrics have times of %v verdicts, want %d", got, count)
 	}
 	w.checkWithPromtool(t)
 }
 
-// checkWithPromtool has Prometheus' own tool look at what a scrape gets.
+// checkWithPromtool checks the result of a scrape with Prometheus' own tool.
 func (w *world) checkWithPromtool(t *testing.T) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Log("promtool did not look at the metrics: Debian has it in its package prometheus")
+		t.Log("the metrics were not checked with promtool: Debian has it in the package prometheus")
 		return
 	}
 	cmd := exec.Command(path, "check", "metrics")
@@ -89,8 +89,8 @@ func (w *world) checkWithPromtool(t *testing.T) {
 	}
 }
 
-// Of five hundred apps that have had nothing to do a scrape says next to nothing; how
-// long it takes is in bench.
+// A scrape has next to nothing about five hundred idle apps; bench measures how long it
+// takes.
 func TestIdleAppsAreNotExported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -105,12 +105,12 @@ func TestIdleAppsAreNotExported(t *testing.T) {
 		t.Errorf("a scrape has %d bytes, want %d at most and no idle app", len(text), most)
 	}
 	if !strings.Contains(text, `apnsbridge_notifications_taken_total{app="demo",environment="production"} 1`+"\n") {
-		t.Error("the app that has sent something is not there")
+		t.Error("the app that has sent something is not exported")
 	}
 	t.Logf("%d bytes", len(text))
 }
 
-// withApps configures so many more apps, a file each.
+// withApps configures count more apps, each in its own file.
 func (w *world) withApps(count int) {
 	w.T.Helper()
 	w.Amend("tls:", "apps_dir: apps.d\ntls:")
@@ -122,7 +122,7 @@ func (w *world) withApps(count int) {
 	}
 }
 
-// writeApp writes the file of one of them.
+// writeApp writes the file of one of those apps.
 func (w *world) writeApp(number int, environment string) {
 	w.T.Helper()
 	w.Write(filepath.Join("apps.d", fmt.Sprintf("app%d.yaml", number)), fmt.Appendf(nil, `topic: com.example.app%d
@@ -134,7 +134,7 @@ clients: {ca: ../ca.pem, uid: com.example.app%[1]d}
 `, number, environment, w.Sim.URL()))
 }
 
-// What is nearly used up is to see to, but for what fills in good health.
+// Bounds that are nearly used up get a remark, except those that fill up in good health.
 func TestNearlyUsed(t *testing.T) {
 	got := nearlyUsed([]page.Limit{{Name: "connections", Used: 80, Max: 100}, {Name: "handshakes", Used: 81, Max: 100},
 		{Name: "none"},

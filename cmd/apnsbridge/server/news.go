@@ -1,7 +1,7 @@
 package server
 
-// tellFirsts says of each app once that APNs has taken a notification for it: what
-// whoever sets it up waits for.
+// tellFirsts logs once for each app that APNs has accepted a notification: whoever sets the
+// app up waits for that.
 func (s *Service) tellFirsts() {
 	for name, stats := range s.bridge.Stats().Apps {
 		if stats.Accepted == 0 || s.firsts[name] {
@@ -14,10 +14,10 @@ func (s *Service) tellFirsts() {
 	}
 }
 
-// totals are what all apps have had since the start.
+// totals are the counts of all apps since the start.
 type totals struct{ taken, accepted, dryRun, badTokens, unregistered, refused, expired, givenUp uint64 }
 
-// summarise gives the figures of the whole gateway since the last summary in a line.
+// summarise logs a line with the figures of the whole gateway since the last summary.
 func (s *Service) summarise() {
 	stats, push, waiting := s.bridge.Stats(), s.push.Stats(), 0
 	var now totals
@@ -45,7 +45,7 @@ func (s *Service) summarise() {
 		{"unregistered", now.unregistered, before.unregistered}, {"refused", now.refused, before.refused},
 		{"expired", now.expired, before.expired}, {"given_up", now.givenUp, before.givenUp},
 	} {
-		since := figure.now - min(figure.now, figure.before) // an app that a reload has taken out counts no more
+		since := figure.now - min(figure.now, figure.before) // an app that a reload has removed no longer counts
 		line.Uint64(figure.name, since)
 	}
 	line.Msg("the last hour")

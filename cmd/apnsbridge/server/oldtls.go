@@ -15,14 +15,14 @@ import (
 	"apnsbridge/gateway"
 )
 
-// admitOldTLS does what the settings for old TLS need besides the ports' own:
-// signatures with SHA-1 in TLS 1.2, which Go admits for a whole process.
+// admitOldTLS does what the settings for old TLS need besides the ports' configuration:
+// SHA-1 signatures in TLS 1.2, which Go can admit only for the whole process.
 func admitOldTLS(c config.TLS, log zerolog.Logger) {
 	sha1 := "tlssha1=0"
 	if c.LegacyCiphers {
 		sha1 = "tlssha1=1"
 	}
-	if now := os.Getenv("GODEBUG"); !strings.HasSuffix(now, sha1) { // the last word counts
+	if now := os.Getenv("GODEBUG"); !strings.HasSuffix(now, sha1) { // the last setting counts
 		os.Setenv("GODEBUG", strings.TrimPrefix(now+","+sha1, ","))
 	}
 	if c.MinVersion == "1.0" {
@@ -30,8 +30,8 @@ func admitOldTLS(c config.TLS, log zerolog.Logger) {
 	}
 }
 
-// oldTLS counts the connections that were admitted only by the settings for old
-// TLS, so that an operator sees when they can be taken back.
+// oldTLS counts the connections that are admitted only because of the settings for old
+// TLS, so that an operator sees when those can be turned off again.
 type oldTLS struct {
 	log zerolog.Logger
 
@@ -39,12 +39,12 @@ type oldTLS struct {
 	uses map[use]uint64
 }
 
-// use is a way of using old TLS: whose, how, and with which library. The zero value is
-// no use.
+// use is a way of using old TLS: by which app, how, and with which library. The zero value
+// means none.
 type use = metrics.OldTLS
 
-// maxUses bounds how many ways are told apart. Those beyond are counted as
-// "other" libraries, of which there are as many as apps, versions and ciphers.
+// maxUses bounds how many ways are counted separately. Beyond that the library is counted
+// as "other", so that there are only as many as apps, versions and ciphers.
 const maxUses = 1_000
 
 func newOldTLS(log zerolog.Logger) *oldTLS {
@@ -75,7 +75,7 @@ func (o *oldTLS) count(u use, from netip.AddrPort) {
 	}
 }
 
-// figures are the connections since the start, by how they use old TLS.
+// figures returns the number of connections since the start, by how they use old TLS.
 func (o *oldTLS) figures() map[use]uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -18,9 +18,9 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// start starts the parts in the order in which one needs another. Where the sockets
-// were given, another gateway may still have the store: connections are accepted at
-// once then, and wait behind their handshakes.
+// start starts the parts in the order in which they need each other. If the sockets were
+// passed to this process, another gateway may still have the store: then connections are
+// accepted at once and wait after their handshakes.
 func (s *Service) start(a *Assembly, predecessor *succession.Predecessor) (err error) {
 	admission := &admission{service: s, current: &s.current, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox}
 	admitOldTLS(a.config.TLS, s.log)
@@ -55,8 +55,8 @@ func (s *Service) start(a *Assembly, predecessor *succession.Predecessor) (err e
 	return nil
 }
 
-// open opens the store, for which it waits as long as patience while another gateway
-// has it, and the bridge.
+// open opens the store and the bridge. It waits up to patience while another gateway has
+// the store.
 func (s *Service) open(a *Assembly, patience time.Duration) (err error) {
 	for deadline := time.Now().Add(patience); ; {
 		s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions())
@@ -116,7 +116,7 @@ func (s *Service) drain(ctx context.Context, client, app string, r store.Reader)
 	return s.drainer.Drain(ctx, client, app, r)
 }
 
-// listen opens the two ports, on sockets that were given as far as there are some.
+// listen opens the two ports, on the sockets that were passed to this process if there are any.
 func (s *Service) listen(a *Assembly, admission *admission) (err error) {
 	certificate := func(hello *tls.ClientHelloInfo) *tls.Certificate {
 		return s.current.Load().certificateFor(hello)
@@ -146,7 +146,7 @@ func (s *Service) listen(a *Assembly, admission *admission) (err error) {
 	return nil
 }
 
-// port is a port of a with its sockets.
+// port returns a port of a, with its sockets.
 func (s *Service) port(a *Assembly, setting string, c config.Port,
 	certificate func(*tls.ClientHelloInfo) *tls.Certificate) (gateway.Port, error) {
 	p := a.port(c, certificate)
@@ -176,10 +176,10 @@ func (s *Service) offer(leave func()) {
 	s.withdraw = stop
 }
 
-// awaitSuccessor waits until a successor that is likely to follow accepts, so that no
-// connection waits for it.
+// awaitSuccessor waits until a successor accepts, if one is likely to follow, so that no
+// connection has to wait for it.
 func (s *Service) awaitSuccessor(ctx context.Context) {
-	const patience = 5 * time.Second // it has to start
+	const patience = 5 * time.Second // for it to start
 	if !s.accompanied {
 		return
 	}

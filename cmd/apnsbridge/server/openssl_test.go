@@ -15,7 +15,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// sclient is `openssl s_client` as a provider of the demo app.
+// sclient returns `openssl s_client` as a provider of the demo app.
 func (w *world) sclient(args ...string) *exec.Cmd {
 	return exec.Command(servertest.Foreign(w.T, "openssl"),
 		append([]string{"s_client", "-connect", w.Push, "-CAfile", w.Path("ca.pem"), "-verify_return_error",
@@ -27,7 +27,7 @@ func simpleFrame(device string) string {
 	return string(n.Append(nil))
 }
 
-// awaitPush waits until APNs has been asked about the device.
+// awaitPush waits until APNs has received a push to the device.
 func (w *world) awaitPush(device string) {
 	w.T.Helper()
 	servertest.WaitFor(w.T, "the notification arrives", func() bool {
@@ -35,11 +35,11 @@ func (w *world) awaitPush(device string) {
 	})
 }
 
-// oldTLSCases is what old libraries ask for.
+// oldTLSCases are what old libraries offer.
 var oldTLSCases = []struct {
-	args            string // those with -cipher are at SECLEVEL 0
-	version, cipher string // as in the metric, "" if it is not counted there
-	remedy          string // in the log by default, "" if it is admitted
+	args            string // with -cipher, SECLEVEL 0 is added
+	version, cipher string // as in the metric, "" if not counted there
+	remedy          string // in the log by default, "" if admitted
 }{
 	{"-tls1_3", "", "", ""},
 	{"-tls1_2 -cipher DEFAULT", "", "", ""},
@@ -55,7 +55,7 @@ var oldTLSCases = []struct {
 	{"-tls1_2 -sigalgs RSA+SHA1 -client_sigalgs RSA+SHA1 -cipher DEFAULT", "", "", "tls.legacy_ciphers"},
 }
 
-// fields are the words of args. OpenSSL 3 has to be told to be as it was.
+// fields returns the words of args, adding what makes OpenSSL 3 behave like older versions.
 func fields(args string) []string {
 	words := strings.Fields(args)
 	if i := slices.Index(words, "-cipher"); i >= 0 {
@@ -64,8 +64,8 @@ func fields(args string) []string {
 	return words
 }
 
-// TestOldTLSByDefault: it is refused with an alert, and the log names the setting
-// that admits it.
+// By default old TLS is refused with an alert, and the log names the setting that admits
+// it.
 func TestOldTLSByDefault(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	for _, tt := range oldTLSCases {
@@ -90,18 +90,18 @@ func TestOldTLSByDefault(t *testing.T) {
 		})
 	}
 	if got := w.Metrics(); strings.Contains(got, "old_tls_connections_total{") {
-		t.Error("old TLS is counted where none is admitted")
+		t.Error("old TLS is counted though none is admitted")
 	}
 }
 
-// TestOldTLSBySetting: all of it delivers, the log warns of what TLS 1.0 does to
+// With the settings for old TLS everything delivers, the log warns of what TLS 1.0 does to
 // an error packet, and each use is counted.
 func TestOldTLSBySetting(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Reconfigure("key: server-key.pem", `key: server-key.pem, min_version: "1.0", legacy_ciphers: true`)
 	w.Start()
 	if !strings.Contains(w.Log.String(), "two records") {
-		t.Error("nothing was said about TLS 1.0")
+		t.Error("the log does not warn about TLS 1.0")
 	}
 	count := regexp.MustCompile(`old_tls_connections_total{app="demo",cipher="(\S+)",ja3="[0-9a-f]{32}",version="([^"]+)"} (\d+)`)
 	for i, tt := range oldTLSCases {
@@ -117,12 +117,12 @@ func TestOldTLSBySetting(t *testing.T) {
 			added := slices.DeleteFunc(after, func(line string) bool { return slices.Contains(before, line) })
 			if tt.cipher == "" {
 				if len(added) > 0 {
-					t.Errorf("counted as %q, want it not counted", added)
+					t.Errorf("the connection is counted as %q, want it not counted", added)
 				}
 				return
 			}
 			if len(added) != 1 {
-				t.Fatalf("counted %d times, want once: %q", len(added), added)
+				t.Fatalf("the connection is counted %d times, want once: %q", len(added), added)
 			}
 			if got := count.FindStringSubmatch(added[0]); got[1] != tt.cipher || got[2] != tt.version {
 				t.Errorf("counted %s with %s, want %s with %s", got[2], got[1], tt.version, tt.cipher)
@@ -134,7 +134,7 @@ func TestOldTLSBySetting(t *testing.T) {
 	}
 }
 
-// TestOpenSSLResumes: TLS 1.2 does by its ticket, TLS 1.3 has none.
+// OpenSSL resumes TLS 1.2 sessions by ticket; with TLS 1.3 it gets none.
 func TestOpenSSLResumes(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	session := w.Path("session")
@@ -158,7 +158,7 @@ func TestOpenSSLResumes(t *testing.T) {
 	w.awaitPush(servertest.Token("0b", 2))
 }
 
-// TestOpenSSLUpdatesKeys: KeyUpdates that want an answer, between frames.
+// OpenSSL sends KeyUpdates that request an answer, between frames.
 func TestOpenSSLUpdatesKeys(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	cmd := w.sclient("-tls1_3")
@@ -173,15 +173,15 @@ func TestOpenSSLUpdatesKeys(t *testing.T) {
 	}
 	stdin.Close()
 	if hears(said, "KEYUPDATE") {
-		t.Error("one KeyUpdate more than were asked for")
+		t.Error("got more KeyUpdates than were requested")
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 }
 
-// converse starts cmd. What it says on its standard error comes line by line
-// until it ends.
+// converse starts cmd. said gets the lines of its standard error and is closed when it
+// ends.
 func converse(t *testing.T, cmd *exec.Cmd) (stdin io.WriteCloser, said <-chan string) {
 	t.Helper()
 	stdin, err := cmd.StdinPipe()
@@ -215,8 +215,8 @@ func hears(said <-chan string, part string) bool {
 	return false
 }
 
-// TestOpenSSLRenegotiates: a client that asks for another handshake gets an alert
-// and the end. What it had sent before is delivered, and others are served.
+// A client that asks for renegotiation gets an alert and the end of the connection. What it
+// had sent before is delivered, and others are served.
 func TestOpenSSLRenegotiates(t *testing.T) {
 	for i, args := range []string{"-tls1_2", "-tls1 -cipher DEFAULT"} {
 		t.Run(args, func(t *testing.T) {
@@ -233,13 +233,13 @@ func TestOpenSSLRenegotiates(t *testing.T) {
 				t.Fatal("s_client does not ask for another handshake")
 			}
 			if !hears(said, "alert unexpected message") {
-				t.Error("s_client tells of no alert")
+				t.Error("s_client does not report an alert")
 			}
 			if err := cmd.Wait(); err == nil {
-				t.Error("s_client is content")
+				t.Error("s_client ended without an error")
 			}
 			if got := w.service.push.Stats().HandshakesDone; got != done {
-				t.Errorf("%d handshakes more", got-done)
+				t.Errorf("%d more handshakes were done, want none", got-done)
 			}
 			cmd = w.sclient("-tls1_2")
 			cmd.Stdin = strings.NewReader(simpleFrame(servertest.Token("0d", 2*i+1)))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// command is what an operator has to say about an app, told by its name in the
-// path: do carries it out, and done says so in the log.
+// command handles an operator's command on an app, whose name is in the path: do carries it
+// out, and done is logged.
 func (s *Service) command(done string, do func(app string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		app := r.PathValue("name")
@@ -23,7 +23,7 @@ func (s *Service) command(done string, do func(app string) error) http.HandlerFu
 	}
 }
 
-// onPage has a button of the page lead back to it: others get next's own answer.
+// onPage makes a button of the page lead back to that page; other clients get next's answer.
 func onPage(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Accept"), "text/html") {
@@ -44,7 +44,7 @@ func onPage(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// heldAnswer lets only mistakes through.
+// heldAnswer passes on only errors.
 type heldAnswer struct {
 	http.ResponseWriter
 	status int

@@ -8,8 +8,8 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// The operator's word about an app needs the header of those that change something,
-// and an app.
+// An operator's command about an app needs the header for requests that change something, and
+// an app that exists.
 func TestOperatorsWord(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	for _, verb := range []string{"try", "believe"} {

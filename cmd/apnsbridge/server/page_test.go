@@ -14,8 +14,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// showPage gives the status page as a browser gets it, and its words with single
-// blanks between them.
+// showPage returns the status page as a browser gets it, and its words separated by single
+// spaces.
 func (w *world) showPage(t *testing.T) (source, words string) {
 	t.Helper()
 	status, source := w.Ask(t, http.MethodGet, "/", nil)
@@ -25,7 +25,7 @@ func (w *world) showPage(t *testing.T) (source, words string) {
 	return source, servertest.WordsOf(source)
 }
 
-// The page says how each app fares, and what is to be seen to.
+// The page shows the state of each app, and what needs attention.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -85,12 +85,12 @@ func TestPage(t *testing.T) {
 	check("while APNs is away", "apnsbridge APNs serves no app 2026", "To see to At once demo : APNs ", row+"APNs ")
 }
 
-// A credential's end is on the page from 30 days before it.
+// The expiry of a credential is on the page from 30 days before it.
 func TestPageExpiry(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	for _, tt := range []struct {
 		lasts time.Duration
-		level string // "": not named
+		level string // "": not shown
 		left  string
 	}{
 		{31 * day, "", ""},
@@ -113,12 +113,12 @@ func TestPageExpiry(t *testing.T) {
 		named := strings.Contains(source, `<li class="`+tt.level+`">the push certificate of apps.demo.credential expires on`)
 		marked := strings.Contains(source, `<small class="`+tt.level+`">`+tt.left)
 		if want := tt.level != ""; named != want || marked != want {
-			t.Errorf("%v: it is named: %v, and marked: %v; want %v, as %q:\n%s", tt.lasts, named, marked, want, tt.level, source)
+			t.Errorf("%v: shown %v, marked %v, want %v, as %q:\n%s", tt.lasts, named, marked, want, tt.level, source)
 		}
 	}
 }
 
-// The page may load and run what it brings along, and nothing else.
+// The page may load and run its own files, and nothing else.
 func TestPagePolicy(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	response, err := http.Get("http://" + w.Admin + "/")
@@ -139,7 +139,7 @@ func TestPagePolicy(t *testing.T) {
 	}
 }
 
-// A button of the page leads back to it, and works from no other site's page.
+// A button leads back to its page, and does not work from a page of another site.
 func TestButtonsWithoutJavaScript(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	press := func(path string, header http.Header) *http.Response {
@@ -167,8 +167,8 @@ func TestButtonsWithoutJavaScript(t *testing.T) {
 		}
 		for origin, want := range map[string]int{"http://" + w.Admin: http.StatusSeeOther, "null": http.StatusForbidden,
 			"": http.StatusForbidden} {
-			if plain := press(path, http.Header{"Origin": {origin}}); plain.StatusCode != want { // a browser that says no more
-				t.Errorf("%s from %q: got %d", path, origin, plain.StatusCode)
+			if plain := press(path, http.Header{"Origin": {origin}}); plain.StatusCode != want { // no Fetch Metadata
+				t.Errorf("%s with origin %q: got %d", path, origin, plain.StatusCode)
 			}
 		}
 		for _, site := range []string{"cross-site", "same-site", "none", ""} {
@@ -177,7 +177,7 @@ func TestButtonsWithoutJavaScript(t *testing.T) {
 				header.Set("Sec-Fetch-Site", site)
 			}
 			if other := press(path, header); other.StatusCode != http.StatusForbidden {
-				t.Errorf("%s from %q: got %d", path, site, other.StatusCode)
+				t.Errorf("%s from site %q: got %d, want it forbidden", path, site, other.StatusCode)
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func TestButtonsWithoutJavaScript(t *testing.T) {
 	}
 }
 
-// Whatever an app is called, the page's links and buttons lead to it and back.
+// The page's links and buttons work whatever the app's name is.
 func TestOddNames(t *testing.T) {
 	const odd = `a/../b?c=d#e&"f%2Fg <i> שלום`
 	w := newWorld(t, apnssim.Scenario{})
@@ -205,7 +205,7 @@ func TestOddNames(t *testing.T) {
 	}
 	actions := regexp.MustCompile(`(?:action|href)="(/(?:apps|feedback)/[^"]+)"`).FindAllStringSubmatch(source, -1)
 	if len(actions) != 5 {
-		t.Fatalf("the app's page leads to %q", actions)
+		t.Fatalf("the app's page has the actions %q, want 5", actions)
 	}
 	for _, action := range actions {
 		method := http.MethodPost
@@ -214,13 +214,14 @@ func TestOddNames(t *testing.T) {
 		}
 		status, text := w.Ask(t, method, html.UnescapeString(action[1]),
 			func(r *http.Request) { r.Header.Set("Accept", "text/html") })
-		if status != http.StatusOK { // where it has led back to, too
+		if status != http.StatusOK { // the status of the page that it leads back to
 			t.Errorf("%s: got %d, %s", action[1], status, text)
 		}
 	}
 }
 
-// A device for which APNs takes no more for now is no trouble of the app's, and the app's page says why notifications wait.
+// A device for which APNs accepts no more for now is not a problem of the app, and the app's page says why its
+// notifications wait.
 func TestPageOfDevicesThatWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "07", Reason: "TooManyRequests"}}})

@@ -17,35 +17,35 @@ import (
 )
 
 // passenger is the session of a provider's connection in a fleet, whose app may live on
-// another node. Until a place is found for it, it has no room.
+// another node. Until a place has been found for it, it has no room.
 type passenger struct {
 	provider link.Provider
 	carriage *carriage
 	app      string
-	origin   []byte                       // for another node
-	open     func() (link.Session, error) // of a session here
+	origin   []byte                       // for a session on another node
+	open     func() (link.Session, error) // opens a session here
 
-	session atomic.Pointer[link.Session] // nil: its place is sought
-	away    atomic.Bool                  // that is another node's
-	untold  atomic.Bool                  // of a failure that a packet was to name
+	session atomic.Pointer[link.Session] // nil: no place has been found yet
+	away    atomic.Bool                  // the session is on another node
+	untold  atomic.Bool                  // the provider was not told of a failure
 
 	mu      sync.Mutex
-	kept    []func(link.Session) (room bool) // what has come meanwhile
+	kept    []func(link.Session) (room bool) // what has come before there was a session
 	bytes   int
-	leaving time.Duration // 0: it is not
-	leaves  time.Duration // the same, once it is another node's
+	leaving time.Duration // the patience with which the session is to leave; 0: it is not
+	leaves  time.Duration // the same, for a session on another node
 	over    bool
 }
 
 const (
-	// maxKept is how many bytes of a connection are kept while its place is sought. Little
-	// comes: it is read on only when its provider has ended.
+	// maxKept is how many bytes of a connection are kept while a place is sought. Little comes,
+	// because it is read on only when its provider has ended.
 	maxKept = 4 << 20
 
-	ofFrame = 160 // bytes that a kept frame takes besides its token and payload
+	ofFrame = 160 // bytes that a kept frame takes besides token and payload
 )
 
-// Here is member.Guest's.
+// Here implements member.Guest.
 func (p *passenger) Here() error {
 	s, err := p.open()
 	if err == nil {
@@ -54,7 +54,7 @@ func (p *passenger) Here() error {
 	return err
 }
 
-// Carry is member.Guest's.
+// Carry implements member.Guest.
 func (p *passenger) Carry(e *link.Entry) {
 	s, err := e.Open(p.provider, p.app, p.origin)
 	if err != nil {
@@ -63,15 +63,15 @@ func (p *passenger) Carry(e *link.Entry) {
 	}
 	p.mu.Lock()
 	p.leaving = max(p.leaving, p.leaves)
-	p.away.Store(true) // under the lock: leaveAll has been before, or sees it
+	p.away.Store(true) // under the lock: leaveAll has either set p.leaves before or sees away
 	p.mu.Unlock()
 	p.begin(s)
 }
 
-// Cut is member.Guest's.
+// Cut implements member.Guest.
 func (p *passenger) Cut() { p.provider.Cut() }
 
-// begin gives s what has come so far.
+// begin gives s what has come so far; from now on p passes everything on to it.
 func (p *passenger) begin(s link.Session) {
 	p.mu.Lock()
 	room := true
@@ -88,7 +88,8 @@ func (p *passenger) begin(s link.Session) {
 	}
 }
 
-// give gives the session something, or keeps it. size is what that costs.
+// give applies what to the session or, if there is none yet, keeps it. size is the bytes that
+// keeping it takes.
 func (p *passenger) give(size int, what func(s link.Session) (room bool)) (room bool) {
 	if s := p.session.Load(); s != nil {
 		return what(*s)
@@ -105,7 +106,7 @@ func (p *passenger) give(size int, what func(s link.Session) (room bool)) (room 
 	return false
 }
 
-// Push is gateway.Session's, and so are the methods below.
+// Push implements gateway.Session, and so do the methods below.
 func (p *passenger) Push(n *binproto.Notification) (room bool) {
 	if s := p.session.Load(); s != nil {
 		return (*s).Push(n)
@@ -122,7 +123,7 @@ func (p *passenger) Reject(n *binproto.Notification, status binproto.Status) (ro
 	return p.give(size, func(s link.Session) bool { return s.Reject(copied, status) })
 }
 
-// keep copies n, which is borrowed. size is the bytes that the copy takes.
+// keep copies n, which is borrowed. size is the number of bytes that the copy takes.
 func keep(n *binproto.Notification) (copied *binproto.Notification, size int) {
 	c := *n
 	c.Token, c.Payload = bytes.Clone(n.Token), bytes.Clone(n.Payload)
@@ -157,7 +158,7 @@ func (p *passenger) Close(err error) {
 	p.mu.Unlock()
 }
 
-// Leave is link.Session's.
+// Leave implements link.Session.
 func (p *passenger) Leave(patience time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,7 +169,7 @@ func (p *passenger) Leave(patience time.Duration) {
 	}
 }
 
-// Resending is what is known of such frames' providers, if the session is here.
+// Resending is what is known of the providers of such frames, if the session is here.
 func (p *passenger) Resending(command binproto.Command, layout binproto.Layout) conversation.Resending {
 	if s := p.session.Load(); s != nil {
 		if here, ok := (*s).(*bridge.Session); ok {
@@ -178,11 +179,11 @@ func (p *passenger) Resending(command binproto.Command, layout binproto.Layout) 
 	return conversation.Unsettled
 }
 
-// carriage is the passengers of a node.
+// carriage has the passengers of a node.
 type carriage struct {
 	mu      sync.Mutex
 	present map[*passenger]bool
-	leaving time.Duration // which all that go to other nodes have to come to their end; 0: they have not
+	leaving time.Duration // patience with which sessions on other nodes leave; 0: they stay
 }
 
 func (c *carriage) enter(p *passenger) {
@@ -201,7 +202,7 @@ func (c *carriage) leave(p *passenger) {
 	delete(c.present, p)
 }
 
-// away is how many sessions are another node's.
+// away returns how many sessions are on other nodes.
 func (c *carriage) away() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -213,7 +214,7 @@ func (c *carriage) away() (n int) {
 	return n
 }
 
-// leaveAll has all whose sessions are another node's, or come to be, come to their end.
+// leaveAll makes all sessions leave that are on other nodes, or get there later.
 func (c *carriage) leaveAll(patience time.Duration) {
 	c.mu.Lock()
 	c.leaving = patience
@@ -229,7 +230,7 @@ func (c *carriage) leaveAll(patience time.Duration) {
 	}
 }
 
-// answers is for how long packets may be written for an app: 0 if none may.
+// answers returns for how long packets may be written for an app, 0 if none may.
 func (f *fleetNode) answers(app string) time.Duration {
 	if f.service.bridge.Unwritten(app) {
 		return 0
@@ -237,8 +238,8 @@ func (f *fleetNode) answers(app string) time.Duration {
 	return min(f.member.Answers(app), f.half)
 }
 
-// voice is a passenger's provider, which is told of a failure only while its app is here and
-// what it may send again is written down, and soon.
+// voice is a passenger's provider. It is told of a failure only while its app is here, soon
+// enough, and only if what it may send again has been written down.
 type voice struct {
 	link.Provider
 	answers func() time.Duration // for how long packets may be written
@@ -247,9 +248,9 @@ type voice struct {
 
 var errUntold = errors.New("the provider was not told of a failure: the app's next owner would not know of it")
 
-// Fail is bridge.Peer's. Where it is too late the connection ends without a packet: what the
-// provider sent again would be another node's to recognise, which knows nothing of it. What
-// it has written is read, and the failure goes to the feedback list.
+// Fail implements bridge.Peer. If it is too late, the connection ends without a packet: another
+// node would have to recognise what the provider resends, and knows nothing of it. What the
+// provider has written is still read, and the failure goes to the feedback list.
 func (v voice) Fail(status binproto.Status, identifier uint32, within time.Duration) {
 	left := v.answers()
 	if left <= 0 {
@@ -260,14 +261,14 @@ func (v voice) Fail(status binproto.Status, identifier uint32, within time.Durat
 	v.Provider.Fail(status, identifier, min(within, left))
 }
 
-// Judged is bridge.Witness's.
+// Judged implements bridge.Witness.
 func (v voice) Judged() {
 	if w, ok := v.Provider.(bridge.Witness); ok {
 		w.Judged()
 	}
 }
 
-// BadToken is bridge.Witness's.
+// BadToken implements bridge.Witness.
 func (v voice) BadToken() {
 	if w, ok := v.Provider.(bridge.Witness); ok {
 		w.BadToken()

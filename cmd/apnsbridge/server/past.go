@@ -12,7 +12,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
-// past is what the page shows of the last hour and day.
+// past is the last hour and day as the page shows them.
 type past struct {
 	mu      sync.Mutex
 	history *history.History
@@ -21,15 +21,15 @@ type past struct {
 	ending  sync.Once
 }
 
-// refreshEvery is how often a page that is open is drawn anew. The figures are looked at
-// once in each step of the history, and whenever a page is drawn.
+// refreshEvery is how often an open page is refreshed. The figures are read once in each step
+// of the history, and whenever a page is drawn.
 const refreshEvery = 2 * time.Second
 
 func newPast() *past {
 	return &past{history: history.New(), peaks: make(map[string]int64), ended: make(chan struct{})}
 }
 
-// watch looks at the figures until end.
+// watch reads the figures periodically until end is called.
 func (p *past) watch(snapshot func() *metrics.Snapshot, now func() time.Time) {
 	tick := time.NewTicker(history.FineStep)
 	defer tick.Stop()
@@ -86,7 +86,7 @@ func totalsOf(m *metrics.Snapshot) *history.Totals {
 	return t
 }
 
-// verdictTimes are an app's in both environments.
+// verdictTimes returns an app's times to the verdict, of both environments.
 func verdictTimes(st *bridge.AppStats) (all histogram.Histogram) {
 	for _, lane := range [...]*bridge.LaneStats{&st.Lanes.Production, &st.Lanes.Sandbox} {
 		if lane.Times != nil {
@@ -108,7 +108,7 @@ func (p *past) app(name string, now time.Time) []history.AppPoint {
 	return p.history.App(name, now)
 }
 
-// limits adds to each bound the most that was used of it.
+// limits adds to each bound the most of it that was used.
 func (p *past) limits(all []metrics.Limit) (with []page.Limit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

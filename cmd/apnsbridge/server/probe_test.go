@@ -14,7 +14,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// raw sends a request as it is and returns the answer's first line and body.
+// raw sends a request as given, and returns the first line and the body of the answer.
 func (w *world) raw(t *testing.T, request string) (line, body string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.Admin)
@@ -35,8 +35,8 @@ func (w *world) raw(t *testing.T, request string) (line, body string) {
 	return line, body
 }
 
-// What haproxy, nginx and others ask by default is answered, by a word, and tells
-// nobody more than that.
+// The default probes of haproxy, nginx and others are answered with one word, and get to know
+// nothing more.
 func TestProbes(t *testing.T) {
 	for _, guard := range []string{"", `, token: "` + adminToken + `"`} {
 		w := newWorld(t, apnssim.Scenario{})
@@ -63,8 +63,8 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// Clients that take every place, silent, in the middle of a request or as slow
-// readers, keep no probe from its answer.
+// Slow clients that take all places, by saying nothing, by half a request or by not reading,
+// do not keep a probe from its answer.
 func TestSlowClientsAndProbes(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Reconfigure("apps:", "limits: {admin_connections: 4}\napps:")

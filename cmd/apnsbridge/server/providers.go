@@ -22,10 +22,10 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// providersFile is where the report outlives a restart, beside the store's files.
+// providersFile keeps the report over a restart, beside the store's files.
 const providersFile = "providers.json"
 
-// whoIs is a provider as its hello shows it.
+// whoIs describes a provider by what its hello shows.
 func whoIs(app string, client identity.Client, h *gateway.Hello) report.Who {
 	who := report.Who{App: app, Client: client.Short(), Address: h.Remote.Addr().String()}
 	if who.TLS = tlsOf(h); who.TLS != "" {
@@ -38,7 +38,7 @@ func whoIs(app string, client identity.Client, h *gateway.Hello) report.Who {
 	return who
 }
 
-// tlsOf is the version of TLS of a connection; empty: that ends in front of the gateway.
+// tlsOf returns the TLS version of a connection; empty: TLS is terminated in front of the gateway.
 func tlsOf(h *gateway.Hello) string {
 	if h.Terminated {
 		return ""
@@ -46,32 +46,33 @@ func tlsOf(h *gateway.Hello) string {
 	return tls.VersionName(h.Version)
 }
 
-// witness is a provider's connection as its session sees it, which counts what it is
-// told, and the verdicts on what it has sent.
+// witness is a provider's connection as its session sees it. It counts the packets that the
+// provider is sent, and the verdicts on its notifications.
 type witness struct {
 	*gateway.Conn
 	seen *report.Conn
 }
 
-// Fail is the connection's.
+// Fail counts and passes on to the connection.
 func (w witness) Fail(status binproto.Status, identifier uint32, within time.Duration) {
 	w.seen.Told()
 	w.Conn.Fail(status, identifier, within)
 }
 
-// Judged and BadToken make it a bridge.Witness.
+// Judged implements bridge.Witness.
 func (w witness) Judged() { w.seen.Judged() }
 
-// BadToken counts a verdict that was that the token is bad.
+// BadToken implements bridge.Witness.
 func (w witness) BadToken() { w.seen.BadToken() }
 
-// resends is what session has found out of such frames, in the report's words.
+// resends returns a function that tells, in the report's words, whether the providers of frames
+// of some command and layout resend, as far as session has found out.
 func resends(session link.Session) func(binproto.Command, binproto.Layout) report.Resends {
 	return func(command binproto.Command, layout binproto.Layout) report.Resends {
 		here, ok := session.(interface {
 			Resending(binproto.Command, binproto.Layout) conversation.Resending
 		})
-		if !ok { // another node knows
+		if !ok { // the session is on another node, which knows
 			return report.Unsettled
 		}
 		switch here.Resending(command, layout) {
@@ -89,8 +90,8 @@ func (s *Service) providersPath() string {
 	return filepath.Join(c.Path(c.Store.Path), providersFile)
 }
 
-// loadProviders reads what was known before the start. A file that is of no use costs
-// what was in it, and is told in the log.
+// loadProviders reads the report from before the start. If the file cannot be used, the log says
+// so and the report begins anew.
 func (s *Service) loadProviders() {
 	text, err := os.ReadFile(s.providersPath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +105,7 @@ func (s *Service) loadProviders() {
 	}
 }
 
-// saveProviders writes what is known. The file is whole at any time.
+// saveProviders writes the report. The file is replaced atomically.
 func (s *Service) saveProviders() {
 	path := s.providersPath()
 	text, err := s.providers.Marshal()
@@ -119,7 +120,7 @@ func (s *Service) saveProviders() {
 	}
 }
 
-// minVersion is the least version of TLS that is admitted.
+// minVersion is the lowest TLS version that is admitted.
 func (s *Service) minVersion() string { return s.current.Load().config.TLS.MinVersion }
 
 // serveProviders answers with the report as a page.
@@ -127,7 +128,7 @@ func (s *Service) serveProviders(w http.ResponseWriter, _ *http.Request) {
 	page.WriteProviders(w, s.current.Load().now().UTC(), s.providers.Providers(), s.providers.Sentences(s.minVersion()))
 }
 
-// providersAnswer is the report as GET /api/providers.json answers.
+// providersAnswer is the answer to GET /api/providers.json.
 type providersAnswer struct {
 	Sentences []string         `json:"sentences"`
 	Providers []providerAnswer `json:"providers"`
@@ -136,7 +137,7 @@ type providersAnswer struct {
 type providerAnswer struct {
 	report.Provider
 	Library string   `json:"library"`
-	Because []string `json:"library_because"` // what bears the guess out, or speaks against it
+	Because []string `json:"library_because"` // what speaks for the guess, or against it
 	Frames  string   `json:"frames"`          // what they look like
 	ADay    int      `json:"notifications_a_day"`
 	Ratio   float64  `json:"bad_token_ratio"`
@@ -170,10 +171,10 @@ func (s *Service) serveProvidersCSV(w http.ResponseWriter, _ *http.Request) {
 				p.BadTokenRatio()), string(p.Resends), stamp(p.Feedback),
 			strings.Join(guess.Because, "; ")})
 	}
-	out.Flush() // what is left is a reader that has gone
+	out.Flush() // an error means only that the client has gone
 }
 
-// plain keeps a spreadsheet from taking a name for a formula.
+// plain quotes a name that a spreadsheet would take for a formula.
 func plain(text string) string {
 	if text != "" && (text[0] == '=' || text[0] == '+' || text[0] == '-' || text[0] == '@') {
 		return "'" + text

@@ -17,8 +17,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// The report tells providers apart that come from one address with one certificate, in
-// whatever order, and remembers them over a restart.
+// The report distinguishes providers with the same address and certificate, in whatever order
+// they connect, and remembers them over a restart.
 func TestProvidersReport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -102,9 +102,9 @@ func TestProvidersReport(t *testing.T) {
 	}
 }
 
-// What a provider does behind an error packet, its bad tokens and when it has read its
-// feedback are in the report, on the page and in the CSV. What it had to send again does not
-// make its bad tokens fewer of all.
+// What a provider does after an error packet, its bad tokens and when it has read its feedback
+// are in the report, on the page and in the CSV. What it had to resend does not make its share
+// of bad tokens smaller.
 func TestProvidersReportTellsHabits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -148,7 +148,7 @@ func TestProvidersReportTellsHabits(t *testing.T) {
 		st.Apps[0].Ended != 12 {
 		t.Errorf("got %s, %v, want 22 taken, of which 12 have ended", state, err)
 	}
-	if _, words := w.showPage(t); !strings.Contains(words, "1 8.3 %") { // of the twelve
+	if _, words := w.showPage(t); !strings.Contains(words, "1 8.3 %") { // one of twelve
 		t.Errorf("the page says %s", words)
 	}
 	conn.Close()

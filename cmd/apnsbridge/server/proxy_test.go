@@ -13,9 +13,9 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// haproxyConfig has a way to the gateway for each kind of header. Its arguments
-// are the directory of the certificates, then the push port and the feedback
-// port of the gateway. What it ends the TLS of comes from another address.
+// haproxyConfig has a way to the gateway for each kind of header. It is a format for the
+// directory of the certificates and the gateway's push and feedback ports. Where it
+// terminates TLS, it connects from another address.
 const haproxyConfig = `defaults
   mode tcp
   timeout connect 10s
@@ -35,7 +35,7 @@ listen feedback
   server gateway %[3]s source 127.0.0.9 send-proxy-v2
 `
 
-// startHAProxy returns the addresses of its listeners, in their order.
+// startHAProxy starts haproxy and returns the addresses of its listeners, in order.
 func startHAProxy(t *testing.T, w *world) []string {
 	t.Helper()
 	path := servertest.Foreign(t, "haproxy")
@@ -67,8 +67,8 @@ func startHAProxy(t *testing.T, w *world) []string {
 	return addresses
 }
 
-// TestHAProxy: behind a real haproxy the provider's own address is what admits,
-// is refused and stands in the log, and not what haproxy says of a certificate.
+// Behind a real haproxy, the provider's own address decides and is logged; what haproxy says
+// about a certificate does not count.
 func TestHAProxy(t *testing.T) {
 	t.Parallel()
 	servertest.Foreign(t, "haproxy")
@@ -87,7 +87,7 @@ func TestHAProxy(t *testing.T) {
 	named := func(name string) who {
 		i := slices.IndexFunc(all, func(p who) bool { return p.name == name })
 		if i < 0 {
-			t.Fatalf("nobody is %q", name)
+			t.Fatalf("there is no client %q", name)
 		}
 		return all[i]
 	}
@@ -132,12 +132,12 @@ func TestHAProxy(t *testing.T) {
 	})
 	quiet := func(fields map[string]any) bool { return fields["level"] != "debug" }
 	if line := w.logged("handshake failed", quiet); line != nil {
-		t.Errorf("haproxy's own questions are in the log: %v", line)
+		t.Errorf("haproxy's own health checks are in the log: %v", line)
 	}
 }
 
-// checkLogged waits for a line about an address, with a part in one of its
-// fields.
+// checkLogged waits for a log line about an address, and checks that one of its fields
+// contains part.
 func (w *world) checkLogged(t *testing.T, address, message, field, part string) {
 	t.Helper()
 	var line map[string]any

@@ -10,9 +10,9 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// Whoever asks why a provider is told that a token is bad finds APNs' word, the
-// topic, the environment, the device and what to do: in the log, on the page, and in
-// what status prints.
+// For the question why a provider was told that a token is bad, there are APNs' reason, the
+// topic, the environment, the device and what to do: in the log, on the page, and in what
+// status prints.
 func TestWhyRefused(t *testing.T) {
 	t.Parallel()
 	answers := func(reason apnssim.Reason, status int) apnssim.Scenario {
@@ -23,11 +23,11 @@ func TestWhyRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		scenario apnssim.Scenario
-		amend    string // of the app
+		amend    string // of the app's settings
 		frame    []byte
 		status   byte
 		says     []string
-		asked    bool // the page tells of it too
+		asked    bool // the page and status show it too
 	}{
 		{"a token of no app", apnssim.Scenario{}, "", servertest.Enhanced("bad0"+strings.Repeat("0", 60), 1), 8,
 			[]string{"400 BadDeviceToken: ", of + "bad00000…", "if the app on the devices was built for sandbox",
@@ -65,7 +65,7 @@ func TestWhyRefused(t *testing.T) {
 				w.Amend("topic:", tt.amend+"\n    topic:")
 				w.Start()
 			}
-			for range 2 { // the second time without asking APNs, where that is known
+			for range 2 { // the second time without asking APNs, if the token is known as bad
 				conn := w.Dial(w.ClientTLS())
 				if _, err := conn.Write(tt.frame); err != nil {
 					t.Fatal(err)
@@ -99,8 +99,8 @@ func TestWhyRefused(t *testing.T) {
 	}
 }
 
-// Why an app is held is said in the same words by the log, /readyz, the page and
-// check --connect.
+// The log, /readyz, the page and check --connect say in the same words why an app is
+// held.
 func TestWhyHeld(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -11,14 +11,14 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// reloadOutcome is what came of a reload: what has changed, or why nothing has.
+// reloadOutcome is the result of a reload: what has changed, or why nothing has.
 type reloadOutcome struct {
 	changes string
 	err     error
-	alarms  []warning // what is not served all the same
+	alarms  []warning // what is still not served
 }
 
-// hangup reloads, and leaves word in the log.
+// hangup reloads and logs the outcome.
 func (s *Service) hangup() reloadOutcome {
 	before := s.current.Load()
 	err := s.reload()
@@ -43,13 +43,13 @@ func (o reloadOutcome) status() string {
 	return "reloaded"
 }
 
-// reload takes the configuration file and everything it names as they are now,
-// or nothing of them: the error says why. Connections and what is under way stay
-// as they are, but for the connections of those who would not be admitted any
-// more, which come to their end.
+// reload applies the configuration file and everything that it names as they are now,
+// or nothing of them: then the error says why. Connections and notifications under way
+// stay as they are, except that connections of clients that would no longer be admitted
+// are ended.
 //
-// The bridge is first: for a moment it knows apps for which no client is admitted
-// yet, and an app that it knows no more turns providers away in good order.
+// The bridge comes first: for a moment it then knows apps for which no client is admitted
+// yet, and it turns away providers of apps that it no longer knows in good order.
 func (s *Service) reload() error {
 	current := s.current.Load()
 	settings, err := config.Load(current.config.File())
@@ -84,8 +84,8 @@ func (s *Service) reload() error {
 	return nil
 }
 
-// keepCredentials leaves an app whose new credential is of no use the one that it
-// has.
+// keepCredentials lets an app whose new credential cannot be used keep the current
+// one.
 func (a *Assembly) keepCredentials(current *Assembly) {
 	for i, app := range a.apps {
 		if a.held[app.Name] == nil {
@@ -100,8 +100,8 @@ func (a *Assembly) keepCredentials(current *Assembly) {
 	}
 }
 
-// keepUsable replaces what is of no use with what was shown before for the same. It
-// reports whether all is of use then.
+// keepUsable replaces credentials that cannot be used by those that were used before for
+// the same environment and topics. It reports whether all can be used then.
 func keepUsable(now, before []bridge.Credential) (all bool) {
 	all = true
 	for i, c := range now {
@@ -121,8 +121,8 @@ func keepUsable(now, before []bridge.Credential) (all bool) {
 	return all
 }
 
-// reloadable are the settings that can change while the gateway runs. Sockets,
-// files and bounded memory have been made from all others.
+// reloadable are the settings that can change while the gateway runs. The others have
+// gone into sockets, files and bounds of memory.
 var reloadable = []string{
 	"tls.certificate", "tls.key", "tls.certificates",
 	"admin.token", "admin.token_file",
@@ -131,7 +131,7 @@ var reloadable = []string{
 	"limits.drain",
 }
 
-// restartFor names the settings that differ and cannot change by a reload.
+// restartFor returns an error that names the settings that differ and need a restart.
 func restartFor(current, next *config.Config) error {
 	var fixed []string
 	for _, name := range differences(current, next) {
@@ -146,8 +146,8 @@ func restartFor(current, next *config.Config) error {
 	return nil
 }
 
-// differences are the settings that have another value in b, as SECTION.NAME. The
-// apps are one of them.
+// differences returns the settings whose values differ, as SECTION.NAME. All apps count as
+// one setting.
 func differences(a, b *config.Config) (names []string) {
 	va, vb := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
 	for _, section := range reflect.VisibleFields(va.Type()) {

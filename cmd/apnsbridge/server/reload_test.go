@@ -17,9 +17,9 @@ import (
 	"apnsbridge/gateway/provider"
 )
 
-// Providers send all the time while the configuration is reloaded again and
-// again, with new settings, new credentials, new certificates and new faults:
-// none loses its connection, nothing is lost, nothing doubled.
+// Providers send all the time while the configuration is reloaded again and again, with
+// new settings, new credentials, new certificates and new mistakes: no provider loses its
+// connection, and no notification is lost or delivered twice.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	const providers, reloads = 4, 30
@@ -61,8 +61,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 }
 
-// A file that is of no use, or that asks for what only a restart can do, is
-// refused with its reason, and changes nothing: not even what is good in it.
+// A file that cannot be used, or that needs a restart, is refused with a reason and
+// changes nothing, not even by what is good in it.
 func TestReloadRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -106,15 +106,15 @@ func TestReloadRefusals(t *testing.T) {
 				t.Errorf("the log says %q, want %q in it", said, tt.want)
 			}
 			if _, err := w.TryDial(newcomer); err == nil {
-				t.Error("a client was admitted by the file that was refused")
+				t.Error("a client of the refused file was admitted")
 			}
 			w.Send(2*i, old, w.Dial(w.ClientTLS()))
 		})
 	}
 }
 
-// The server certificate is taken from its files by a reload, and without one
-// when both have changed and belong together.
+// The server certificate is read from its files at a reload, and without one as soon as
+// both files have changed and belong together.
 func TestReloadServerCertificate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -162,7 +162,7 @@ func TestReloadServerCertificate(t *testing.T) {
 	w.Send(0, connected)
 }
 
-// A gateway that runs looks at the files by itself.
+// A running gateway looks at the files of its certificates by itself.
 func TestCertificateIsPolled(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.service.poll = 5 * time.Millisecond
@@ -181,7 +181,7 @@ func TestCertificateIsPolled(t *testing.T) {
 	w.Gone()
 }
 
-// What became of reloads is in the metrics.
+// The results of reloads are in the metrics.
 func TestReloadMetrics(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
@@ -218,12 +218,12 @@ func TestReloadMetrics(t *testing.T) {
 	w.service.renewCertificates()
 	for _, result := range []string{"taken", "refused"} {
 		if got := w.Metric(t, `apnsbridge_certificate_reloads_total{result="`+result+`",section="tls"}`); got != 1 {
-			t.Errorf("certificates %s: got %v, want 1", result, got)
+			t.Errorf("certificate reloads that were %s: got %v, want 1", result, got)
 		}
 	}
 }
 
-// What can change by a reload is a setting of that name.
+// All names in reloadable are settings.
 func TestReloadableSettings(t *testing.T) {
 	all := make(map[string]bool)
 	for _, section := range reflect.VisibleFields(reflect.TypeFor[config.Config]()) {

@@ -15,20 +15,20 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// A pin that is new admits, one that is gone does not, not even with a TLS
-// session from before.
+// A new pin admits its client; one that was removed does not, not even with an earlier TLS
+// session.
 func TestReloadIdentities(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	oldRule, oldcomer := w.Pinned()
 	newRule, newcomer := w.Pinned()
-	oldcomer.MaxVersion = tls.VersionTLS12 // those have tickets
+	oldcomer.MaxVersion = tls.VersionTLS12 // only TLS 1.2 has tickets
 	oldcomer.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	w.Amend("{ca: ca.pem, uid: com.example.demo}", oldRule)
 	w.reload()
 	w.Dial(oldcomer)
 	if again := w.Dial(oldcomer); !again.ConnectionState().DidResume {
-		t.Fatal("the TLS session was not resumed: the test shows less than it says")
+		t.Fatal("the TLS session was not resumed, so the test does not show what it should")
 	}
 	if _, err := w.TryDial(newcomer); err == nil {
 		t.Error("the new client was admitted before the reload")
@@ -38,12 +38,12 @@ func TestReloadIdentities(t *testing.T) {
 	w.reload()
 	w.Send(0, w.Dial(newcomer))
 	if _, err := w.TryDial(oldcomer); err == nil {
-		t.Error("the client whose pin is gone was admitted")
+		t.Error("the client whose pin was removed was admitted")
 	}
 }
 
-// The providers of an app that is gone are told, and what they sent before is
-// delivered; those of other apps see nothing of it.
+// The providers of an app that was removed are told, and what they sent before is delivered;
+// those of other apps notice nothing.
 func TestReloadRemovesApp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}})
@@ -69,14 +69,14 @@ func TestReloadRemovesApp(t *testing.T) {
 	answer, err := leaving.ReadResponse()
 	switch {
 	case err == nil && answer.Status == binproto.Shutdown &&
-		(answer.Identifier == 1 || answer.Identifier == 7): // the last that is settled
+		(answer.Identifier == 1 || answer.Identifier == 7): // the last settled notification
 	case errors.Is(err, io.EOF):
 	default:
-		t.Errorf("the provider of the app that is gone reads %v and error %v, want status 10 behind 1 or 7, or an orderly end", answer, err)
+		t.Errorf("the removed app's provider reads %v and error %v, want status 10 or an orderly end", answer, err)
 	}
 	w.Await("the last one is delivered", func(s apnssim.Stats) bool { return s.Accepted == 3 })
 	if _, err := w.TryDial(leaver); err == nil {
-		t.Error("a client of the app that is gone was admitted")
+		t.Error("a client of the removed app was admitted")
 	}
 	w.Send(10, staying, w.Dial(w.ClientTLS()))
 }

@@ -9,10 +9,10 @@ import (
 	"apnsbridge/cmd/apnsbridge/metrics"
 )
 
-// reloads are the figures of what is read anew while the gateway runs.
+// reloads counts what is read again while the gateway runs.
 type reloads struct {
-	loaded  atomic.Int64 // when the present configuration was read, in seconds since 1970
-	refused atomic.Bool  // the last one that was read is of no use
+	loaded  atomic.Int64 // when the current configuration was read, in seconds since 1970
+	refused atomic.Bool  // the last configuration that was read cannot be used
 
 	mu             sync.Mutex
 	configurations map[string]uint64 // by result
@@ -29,7 +29,7 @@ func newReloads(now time.Time) *reloads {
 	return r
 }
 
-// What becomes of what is read anew.
+// The results of reading something again.
 const (
 	taken   = "taken"
 	refused = "refused"
@@ -42,7 +42,7 @@ func result(err error) string {
 	return taken
 }
 
-// reloaded counts a configuration that was read at that time.
+// reloaded counts a configuration that was read at the given time.
 func (r *reloads) reloaded(at time.Time, err error) {
 	r.mu.Lock()
 	r.configurations[result(err)]++
@@ -53,7 +53,7 @@ func (r *reloads) reloaded(at time.Time, err error) {
 	}
 }
 
-// renewed counts the files of a certificate.
+// renewed counts a certificate whose files were read again.
 func (r *reloads) renewed(section string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -19,7 +19,7 @@ func (w *world) reload() {
 	}
 }
 
-// changeSomething reloads with one of several changes, or tries to.
+// changeSomething reloads with one of several changes, some of which must be refused.
 func (w *world) changeSomething(n int) error {
 	broken := false
 	switch n % 6 {
@@ -52,7 +52,7 @@ func (w *world) changeSomething(n int) error {
 	return nil
 }
 
-// paced lets so many notifications through in a second.
+// paced yields rate notifications a second.
 func paced(rate int, notes iter.Seq[binproto.Notification]) iter.Seq[binproto.Notification] {
 	return func(yield func(binproto.Notification) bool) {
 		n, start := 0, time.Now()
@@ -66,8 +66,8 @@ func paced(rate int, notes iter.Seq[binproto.Notification]) iter.Seq[binproto.No
 	}
 }
 
-// followed are notifications with which the gateway keeps up, also on a machine that has much else to do: no more
-// than some thousands that were given, to all providers together, are not accepted.
+// followed yields notifications no faster than the gateway keeps up, however busy the machine is: of those given to
+// all providers together, at most some thousands are not accepted yet.
 func (w *world) followed(given *atomic.Int64, notes iter.Seq[binproto.Notification]) iter.Seq[binproto.Notification] {
 	const ahead = 4000
 	return func(yield func(binproto.Notification) bool) {
@@ -82,7 +82,7 @@ func (w *world) followed(given *atomic.Int64, notes iter.Seq[binproto.Notificati
 	}
 }
 
-// numbered are notifications to devices of their own, until there are enough.
+// numbered yields notifications, each to another device, until there are enough.
 func numbered(sender int, enough *atomic.Bool) iter.Seq[binproto.Notification] {
 	return func(yield func(binproto.Notification) bool) {
 		for i := 0; !enough.Load(); i++ {

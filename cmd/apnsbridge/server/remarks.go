@@ -8,7 +8,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
-// remarks are what is to be seen to.
+// remarks returns what needs the operator's attention.
 func (s *Service) remarks(a *Assembly, c condition) (all []page.Remark) {
 	add := func(level page.Level, text string) {
 		r := page.Remark{Level: level, Text: text}
@@ -36,8 +36,8 @@ func (a *Assembly) has(app string) bool {
 	return slices.ContainsFunc(a.apps, func(b bridge.App) bool { return b.Name == app })
 }
 
-// ofApp tells whose a sentence is: one about an app begins with its name, or with that
-// of its setting.
+// ofApp tells which app a sentence is about: it begins with the app's name, or with that
+// of a setting of the app.
 func (a *Assembly) ofApp(text string) (app, rest string, ok bool) {
 	for _, b := range a.apps {
 		if rest, ok := strings.CutPrefix(text, b.Name+": "); ok {

@@ -16,8 +16,8 @@ import (
 	"apnsbridge/gateway"
 )
 
-// roll lists the connections, with what was shown for each. A reload looks at it:
-// a client that would not be admitted any more is not to stay either.
+// roll is the list of all connections, with what each client has shown. A reload reviews it,
+// so that clients that would no longer be admitted do not stay.
 type roll struct {
 	current  *atomic.Pointer[Assembly]
 	log      zerolog.Logger
@@ -30,7 +30,7 @@ type roll struct {
 	unheard atomic.Uint64
 }
 
-// identification is what connections that are judged alike have in common.
+// identification is what decides about a connection: those with the same one are judged alike.
 type identification struct {
 	push        bool // on the push port
 	app         string
@@ -46,7 +46,7 @@ func newIdentification(push bool, app string, h *gateway.Hello) identification {
 	return id
 }
 
-// party are the connections of one identification.
+// party is the connections with the same identification.
 type party struct {
 	chain  []*x509.Certificate
 	guests map[guest]struct{}
@@ -54,8 +54,8 @@ type party struct {
 
 // guest is one connection. Its methods may be called from any goroutine.
 type guest interface {
-	end()     // in good order
-	silence() // some time later: nothing it still sends is taken, and its place is free
+	end()     // ends it in good order
+	silence() // some time later: nothing that it still sends is taken, and it is cut
 }
 
 func newRoll(current *atomic.Pointer[Assembly], log zerolog.Logger) *roll {
@@ -63,8 +63,8 @@ func newRoll(current *atomic.Pointer[Assembly], log zerolog.Logger) *roll {
 		present: make(map[identification]*party)}
 }
 
-// enter adds a guest whom the assembly by has admitted. If there is another one
-// by now, it judges the guest at once.
+// enter adds a guest that the assembly by has admitted. If another assembly is current by
+// now, that judges the guest at once.
 func (r *roll) enter(by *Assembly, id identification, chain []*x509.Certificate, g guest) {
 	r.mu.Lock()
 	p := r.present[id]
@@ -81,7 +81,7 @@ func (r *roll) enter(by *Assembly, id identification, chain []*x509.Certificate,
 	}
 }
 
-// leave takes a guest off the roll.
+// leave removes a guest from the roll.
 func (r *roll) leave(id identification, g guest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +92,7 @@ func (r *roll) leave(id identification, g guest) {
 	}
 }
 
-// review ends the connections of those whom the current assembly would not
+// review ends the connections of clients that the current assembly would not
 // admit.
 func (r *roll) review() {
 	current := r.current.Load()
@@ -103,7 +103,7 @@ func (r *roll) review() {
 	}
 	r.mu.Unlock()
 	for id, chain := range chains {
-		reason := current.admits(id, chain) // verifies signatures: not under the lock
+		reason := current.admits(id, chain) // not under the lock, because it verifies signatures
 		if reason == nil {
 			continue
 		}
@@ -117,8 +117,8 @@ func (r *roll) review() {
 	}
 }
 
-// turnOut ends connections that were admitted to app. A provider has as long as
-// the gateway has to drain: by then it should have ended its side.
+// turnOut ends connections that were admitted to app. A provider has as long as the
+// gateway takes to drain to end its side.
 func (r *roll) turnOut(current *Assembly, app string, reason error, guests ...guest) {
 	if len(guests) == 0 {
 		return
@@ -136,7 +136,7 @@ func (r *roll) turnOut(current *Assembly, app string, reason error, guests ...gu
 	})
 }
 
-// stats are the figures of connections that reloads have ended.
+// stats returns the counts of connections that reloads have ended.
 func (r *roll) stats() metrics.Revoked {
 	return metrics.Revoked{Connections: r.ended.Load(), Frames: r.unheard.Load()}
 }

@@ -26,8 +26,8 @@ import (
 	"apnsbridge/store"
 )
 
-// A client that the new configuration does not admit is told to go, in good
-// order: what it has sent is delivered. Whoever is still admitted stays.
+// A client that the new configuration does not admit is disconnected in good order: what it
+// has sent is delivered. Clients that are still admitted stay.
 func TestReloadRevokes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}})
@@ -77,22 +77,22 @@ func TestReloadRevokes(t *testing.T) {
 			hearsOfTheEnd(t, leaves, 7)
 			w.Await("what it sent is delivered", func(s apnssim.Stats) bool { return s.Accepted == before.Accepted+1 })
 			if got := w.service.roll.stats().Connections; got != ended+1 {
-				t.Errorf("%d connections are ended, want 1", got-ended)
+				t.Errorf("%d connections were ended, want 1", got-ended)
 			}
 			if said := strings.TrimPrefix(w.Log.String(), log); !strings.Contains(said, tt.reason) ||
 				strings.Count(said, "its connections end") != 1 {
 				t.Errorf("the log does not say %q once:\n%s", tt.reason, said)
 			}
 			if _, err := w.TryDial(tt.leaves); err == nil {
-				t.Error("it is admitted again")
+				t.Error("the revoked client is admitted again")
 			}
 			w.Send(10*i+1, stays)
 		})
 	}
 }
 
-// hearsOfTheEnd fails the test unless the provider is told that the gateway
-// leaves it, or sees an orderly end.
+// hearsOfTheEnd fails the test unless the provider is told that the gateway closes the
+// connection, or sees an orderly end.
 func hearsOfTheEnd(t *testing.T, c *provider.Conn, last uint32) {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(30 * time.Second))
@@ -106,8 +106,8 @@ func hearsOfTheEnd(t *testing.T, c *provider.Conn, last uint32) {
 	c.Close()
 }
 
-// A client that has to go and sends on is heard for as long as the gateway takes
-// to drain, and no longer.
+// A revoked client that keeps sending is read for as long as the gateway takes to drain, and
+// no longer.
 func TestReloadSilences(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -122,12 +122,12 @@ func TestReloadSilences(t *testing.T) {
 	sent, deadline := 1, time.Now().Add(60*time.Second)
 	for ; w.service.roll.stats().Frames == 0; sent++ {
 		if time.Now().After(deadline) {
-			t.Fatal("it is heard for ever")
+			t.Fatal("the revoked client is read for ever")
 		}
 		if _, err := conn.Write(servertest.Enhanced(servertest.Token("24", sent), sent)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond) // between two looks at a condition
+		time.Sleep(10 * time.Millisecond) // polls
 	}
 	if _, err := conn.Write(append([]byte{1}, make([]byte, 12)...)); err != nil { // refused at parsing
 		t.Fatal(err)
@@ -137,14 +137,14 @@ func TestReloadSilences(t *testing.T) {
 	taken := w.service.bridge.Stats().Apps["demo"]
 	silenced := w.service.roll.stats().Frames
 	if taken.Malformed != 0 || taken.Taken+silenced != uint64(sent)+1 || taken.Accepted != taken.Taken {
-		t.Errorf("of %d frames and a bad one %d were taken, %d accepted, %d refused and %d not heard", sent, taken.Taken,
+		t.Errorf("of %d frames and a bad one, %d were taken, %d accepted, %d refused, %d ignored", sent, taken.Taken,
 			taken.Accepted, taken.Malformed, silenced)
 	}
 	w.Send(1000, w.Dial(w.ClientTLS()))
 }
 
-// Who is reading the feedback list when he is revoked does not get the rest of
-// it, and it stays.
+// A client that is revoked while it reads the feedback list does not get the rest, which
+// stays on the list.
 func TestReloadEndsFeedback(t *testing.T) {
 	t.Parallel()
 	const entries, tuple = 50_000, 4 + 2 + 100 // more than the sockets' buffers hold
@@ -176,7 +176,7 @@ func TestReloadEndsFeedback(t *testing.T) {
 	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	rest, err := io.Copy(io.Discard, conn)
 	if rest >= tuple*(entries-1) {
-		t.Errorf("all is given: %d bytes, and error %v", rest, err)
+		t.Errorf("got the whole list: %d bytes more, and error %v", rest, err)
 	}
 	conn.Close()
 	servertest.WaitFor(t, "the drain ends", func() bool { return w.service.feedback.Stats().Readers == 0 })
@@ -185,24 +185,24 @@ func TestReloadEndsFeedback(t *testing.T) {
 		t.Errorf("the list has lost entries: %+v", got)
 	}
 	if len(w.service.roll.present) != 0 {
-		t.Errorf("%d are on the roll, want nobody", len(w.service.roll.present))
+		t.Errorf("%d clients are on the roll, want none", len(w.service.roll.present))
 	}
 }
 
-// noted is a guest that notes what it is told.
+// noted is a guest that counts the calls.
 type noted struct{ ended, silenced atomic.Int32 }
 
 func (n *noted) end()     { n.ended.Add(1) }
 func (n *noted) silence() { n.silenced.Add(1) }
 
-// Whoever shakes hands while the configuration changes is judged by the new one.
+// A client whose handshake is under way while the configuration changes is judged by the new one.
 func TestRollBetweenReloads(t *testing.T) {
 	rules := func(cidr string) *Assembly {
 		settings := settingsOf(t, "limits: {drain: 1ms}")
 		app := settings.Apps["demo"]
 		app.Clients = []config.Client{{CIDR: cidr}}
 		settings.Apps["demo"] = app
-		a, _ := Assemble(settings) // which misses the certificates, of no use here
+		a, _ := Assemble(settings) // the error is about certificates, which do not matter here
 		return a
 	}
 	old, same, other, moved := rules("127.0.0.1/32"), rules("127.0.0.0/8"), rules("192.0.2.0/24"), rules("127.0.0.1/32")
@@ -230,17 +230,17 @@ func TestRollBetweenReloads(t *testing.T) {
 		g := new(noted)
 		r.enter(tt.by, id, nil, g)
 		if got := g.ended.Load(); got != tt.ends {
-			t.Errorf("%s: ended %d times, want %d", tt.name, got, tt.ends)
+			t.Errorf("%s: the connection was ended %d times, want %d", tt.name, got, tt.ends)
 		}
 		r.review()
 		if got := g.ended.Load(); got != 2*tt.ends {
-			t.Errorf("%s: after a review ended %d times, want %d", tt.name, got, 2*tt.ends)
+			t.Errorf("%s: after a review the connection was ended %d times, want %d", tt.name, got, 2*tt.ends)
 		}
 		servertest.WaitFor(t, tt.name, func() bool { return g.silenced.Load() == g.ended.Load() })
 		r.leave(id, g)
 		r.leave(id, g)
 	}
 	if len(r.present) != 0 {
-		t.Errorf("%d are on the roll, want nobody", len(r.present))
+		t.Errorf("%d clients are on the roll, want none", len(r.present))
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// sandboxAsked remembers the apps that go to production and were asked for with
-// the sandbox's name: device tokens of the sandbox are bad ones there, and are
-// deleted by those who believe it.
+// sandboxAsked remembers apps that go to production although a provider has asked for the
+// sandbox by name: to production, device tokens of the sandbox are bad, and providers may
+// delete them.
 type sandboxAsked struct {
 	log zerolog.Logger
 	now func() time.Time
@@ -23,14 +23,14 @@ type sandboxAsked struct {
 	last map[string]time.Time // by app
 }
 
-// sandboxAskedEvery is the least time between two lines about one app, and how
-// long /readyz tells of it.
+// sandboxAskedEvery is the least time between two log lines about one app, and how long
+// /readyz reports it.
 const sandboxAskedEvery = time.Hour
 
 const sandboxRemedy = "set the app's environment to by-listener or sandbox, or have the provider ask for " +
 	"gateway.push.apple.com"
 
-// asked notes that a client of app has asked for the sandbox.
+// asked takes note that a client of app has asked for the sandbox.
 func (s *sandboxAsked) asked(app, client, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +45,8 @@ func (s *sandboxAsked) asked(app, client, name string) {
 			"production: its notifications go to production")
 }
 
-// sentences tell of the apps that were asked for so lately, and are as they were.
+// sentences reports the apps for which the sandbox was asked for lately, and that still go to
+// production.
 func (s *sandboxAsked) sentences(current *Assembly) (all []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

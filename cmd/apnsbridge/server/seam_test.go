@@ -7,8 +7,8 @@ import (
 	"apnsbridge/store"
 )
 
-// A session that is carried over a link is to both sides what it is without one:
-// nothing here is more than this package's compilation.
+// To both sides a session that is carried over a link is like one that is not. The test is that
+// this compiles.
 var (
 	_ gateway.Session = link.Session(nil)
 	_ link.Session    = (*bridge.Session)(nil)

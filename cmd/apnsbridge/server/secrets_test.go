@@ -8,7 +8,7 @@ import (
 	"apnsbridge/bridge/apnssim"
 )
 
-// check runs check over a changed configuration, and the reload of a gateway.
+// refusal runs check and a reload with a changed configuration, and returns what they say.
 func (w *world) refusal(old, with string) string {
 	w.T.Helper()
 	w.Amend(old, with)
@@ -19,7 +19,7 @@ func (w *world) refusal(old, with string) string {
 	return stdout + stderr + w.Log.String()
 }
 
-// Whatever is wrong with a setting, nothing says its secret.
+// Whatever is wrong with a setting, no message shows its secret.
 func TestSecretsAreNotShown(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	key, err := os.ReadFile(w.Path("AuthKey_DEVELOPER.p8"))
@@ -57,7 +57,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			said := w.refusal(tt.old, tt.with)
 			if !strings.Contains(said, "reload refused") {
-				t.Errorf("it is taken: %s", said)
+				t.Errorf("the reload was not refused: %s", said)
 			}
 			for _, secret := range secrets {
 				if strings.Contains(said, secret) {
@@ -68,8 +68,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
-// A container's variable has the text of the key, also in one line, and without
-// the lines around it.
+// A container's variable has the text of the key, perhaps on one line, or without the lines
+// BEGIN and END.
 func TestKeyText(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	key, err := os.ReadFile(w.Path("AuthKey_DEVELOPER.p8"))
@@ -85,12 +85,12 @@ func TestKeyText(t *testing.T) {
 		w.Start()
 		conn := w.Dial(w.ClientTLS())
 		w.Send(i, conn)
-		conn.Close() // whom the gateway would wait for
+		conn.Close() // or the gateway would wait for the provider
 		w.Reconfigure(`key: "${P8}"`, "key: AuthKey_DEVELOPER.p8")
 	}
 }
 
-// A file with secrets in it that others may read is named, one with variables not.
+// A file that contains secrets and that others may read gets a warning; one with variables does not.
 func TestReadableConfiguration(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()

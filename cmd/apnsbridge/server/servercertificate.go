@@ -13,22 +13,22 @@ import (
 	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
-// serverCertificate is what those who connect are shown, and the state of the
-// files it was read from.
+// serverCertificate is a certificate that clients are shown, with the state of the files
+// that it was read from.
 type serverCertificate struct {
 	tls.Certificate
 	stamp certificateStamp
 }
 
-// certificateStamp tells one state of the two files from another.
+// certificateStamp identifies a state of the two files.
 type certificateStamp struct{ certificate, key fileStamp }
 
 type fileStamp struct{ modified, size int64 }
 
-// certificateFiles are a certificate and its key, of one section.
+// certificateFiles are the files of a certificate and its key, and the section that names them.
 type certificateFiles struct{ section, certificate, key string }
 
-// providerFiles are what providers are shown, one of the pairs to each.
+// providerFiles returns the files of all certificates for providers; each is shown one of them.
 func providerFiles(c *config.Config) (all []certificateFiles) {
 	for i, pair := range c.TLS.Pairs() {
 		section := "tls"
@@ -40,7 +40,7 @@ func providerFiles(c *config.Config) (all []certificateFiles) {
 	return all
 }
 
-// readProviderFiles reads them all. Where one is of no use it has the zero value.
+// readProviderFiles reads all providerFiles. A certificate that cannot be used is left zero.
 func (a *Assembly) readProviderFiles() {
 	for i, files := range providerFiles(a.config) {
 		read, err := files.read()
@@ -55,14 +55,14 @@ func (a *Assembly) readProviderFiles() {
 	}
 }
 
-// serverCertificates are all that providers may be shown.
+// serverCertificates returns all certificates that providers may be shown.
 func (a *Assembly) serverCertificates() []serverCertificate {
 	return append([]serverCertificate{a.certificate}, a.further...)
 }
 
-// certificateFor chooses what a client is shown: an ECDSA certificate, which costs
-// a thirtieth of RSA's time, if the client takes it, or else the first that it
-// takes, whatever name it asks for.
+// certificateFor chooses the certificate that a client is shown, whatever name it asks for:
+// an ECDSA certificate, which costs a thirtieth of RSA's time, if the client supports it;
+// otherwise the first that it supports.
 func (a *Assembly) certificateFor(hello *tls.ClientHelloInfo) *tls.Certificate {
 	first := &a.certificate.Certificate
 	if len(a.further) == 0 {
@@ -92,19 +92,19 @@ func (a *Assembly) certificateFor(hello *tls.ClientHelloInfo) *tls.Certificate {
 	return takes
 }
 
-// adminFiles are what operators are shown, if they are shown anything.
+// adminFiles are the files of the certificate for operators, if there is one.
 func adminFiles(c *config.Config) certificateFiles {
 	return certificateFiles{"admin", c.Path(c.Admin.Certificate), c.Path(c.Admin.Key)}
 }
 
-// part is the section for the metrics: tls or admin.
+// part is the section as the metrics have it: tls or admin.
 func (f certificateFiles) part() string {
 	part, _, _ := strings.Cut(f.section, ".")
 	return part
 }
 
-// stamp looks at the files without reading them. One that is not there has no
-// stamp.
+// stamp looks at the files without reading them. The stamp of a missing file is
+// zero.
 func (f certificateFiles) stamp() certificateStamp {
 	return certificateStamp{stampFile(f.certificate), stampFile(f.key)}
 }
@@ -117,8 +117,8 @@ func stampFile(path string) fileStamp {
 	return fileStamp{info.ModTime().UnixNano(), info.Size()}
 }
 
-// read takes the stamp first: files that change while they are read have another
-// one afterwards.
+// read takes the stamp before it reads, so that files that change meanwhile have another
+// stamp afterwards.
 func (f certificateFiles) read() (serverCertificate, error) {
 	stamp := f.stamp()
 	pair, err := smallfile.Pair(f.certificate, f.key)
@@ -128,8 +128,8 @@ func (f certificateFiles) read() (serverCertificate, error) {
 	return serverCertificate{pair, stamp}, err
 }
 
-// expired is the reason not to take a certificate in place of another that
-// is good still.
+// expired returns the reason not to replace a certificate that is still good by c: that
+// c has expired; nil if it has not.
 func (c *serverCertificate) expired(now time.Time) error {
 	if c.Leaf == nil || !now.After(c.Leaf.NotAfter) {
 		return nil
@@ -138,8 +138,8 @@ func (c *serverCertificate) expired(now time.Time) error {
 		c.Leaf.NotAfter.UTC().Format(time.DateOnly))
 }
 
-// expiredInstead is the reason not to take the server certificates in place of
-// those of before, nil if there is none: one has expired, and was good before.
+// expiredInstead returns the reason not to replace the server certificates of before: that
+// one has expired where the one before has not; nil if there is no such reason.
 func (a *Assembly) expiredInstead(before *Assembly) error {
 	was, now := before.serverCertificates(), a.now()
 	for i, c := range a.serverCertificates() {
@@ -151,8 +151,8 @@ func (a *Assembly) expiredInstead(before *Assembly) error {
 	return nil
 }
 
-// renewCertificates takes the server certificates and their keys from their files
-// if these have changed and belong together.
+// renewCertificates reads the server certificates and their keys again if the files have
+// changed and belong together.
 func (s *Service) renewCertificates() {
 	next := *s.current.Load()
 	next.further = slices.Clone(next.further)
@@ -172,8 +172,8 @@ func (s *Service) renewCertificates() {
 	}
 }
 
-// renew reads files that have changed. Those that are of no use are named in the
-// log once, for they may be half of a change.
+// renew reads files that have changed. If they cannot be used, the log says so only once,
+// because the change may be half done.
 func (s *Service) renew(files certificateFiles, certificate *serverCertificate) (renewed bool) {
 	if stamp := files.stamp(); stamp == certificate.stamp || stamp == s.spurned[files.section] {
 		return false

@@ -13,7 +13,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
-// shown looks at what providers will have against the server certificates.
+// shown warns of what providers may object to in the server certificates.
 func (a *Assembly) shown() (all []warning) {
 	certificates, files := a.serverCertificates(), providerFiles(a.config)
 	rsaAmong := false
@@ -35,7 +35,7 @@ func objection(f certificateFiles, text string) warning {
 	return warning{setting: f.section + ".certificate", text: "tls.certificate " + f.certificate + ": " + text}
 }
 
-// objections are those to one certificate.
+// objections returns what providers may object to in one certificate.
 func objections(f certificateFiles, leaf *x509.Certificate) (all []warning) {
 	const remedy = ": make one with `apnsbridge certs server`"
 	var missing []string
@@ -61,8 +61,8 @@ func objections(f certificateFiles, leaf *x509.Certificate) (all []warning) {
 	return all
 }
 
-// reachable looks for an environment that no provider can ask for, and for a
-// machine that cannot verify Apple.
+// reachable warns if no provider can ask for an environment, or if this machine cannot
+// verify Apple's certificates.
 func (a *Assembly) reachable() (all []warning) {
 	sandbox := false
 	for _, l := range a.config.Gateway.Listen {
@@ -91,14 +91,14 @@ func (a *Assembly) reachable() (all []warning) {
 	return all
 }
 
-// besideCertificate is where `certs` puts the authority's certificate.
+// besideCertificate is where `certs` puts the CA's certificate.
 func besideCertificate(certificate string) string {
 	return filepath.Join(filepath.Dir(certificate), authority.CertificateFile)
 }
 
-// ProviderTLS is how a redirected provider verifies the gateway: by one of Apple's
-// names, and by the authority that has signed the certificate, which lies beside it.
-// Where a certificate does not carry the name it is one that it carries.
+// ProviderTLS returns a TLS configuration that verifies the gateway like a redirected
+// provider: by one of Apple's names, and by the CA that has signed the certificate, whose
+// file is beside it. If the certificate does not have that name, it uses one that it has.
 func ProviderTLS(settings *config.Config, name string) (*tls.Config, error) {
 	shown := &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12}
 	var err error

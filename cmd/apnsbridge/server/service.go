@@ -27,17 +27,17 @@ import (
 // Service is the running gateway with all its parts.
 type Service struct {
 	version     string                      // of the program
-	current     atomic.Pointer[Assembly]    // what admission goes by
-	spurned     map[string]certificateStamp // by section: of a pair of files that was of no use
-	poll        time.Duration               // how often the files of the server certificates are looked at
+	current     atomic.Pointer[Assembly]    // the configuration in use
+	spurned     map[string]certificateStamp // by section: a state of the files that could not be used
+	poll        time.Duration               // how often the server certificates' files are checked
 	log         zerolog.Logger
-	lines       *logwriter.Writer // what log is written to, nil if that is nothing to look after
+	lines       *logwriter.Writer // what log writes to; nil: it needs no watching
 	store       *boltstore.Store
-	storeFault  *pace.Fault // that it cannot be written
+	storeFault  *pace.Fault // logs that the store cannot be written
 	bridge      *bridge.Bridge
 	list        store.Feedback // of dead devices
 	drainer     *store.Drainer
-	fleet       *fleetNode // nil: there is none
+	fleet       *fleetNode // nil: no fleet
 	push        *gateway.Server
 	feedback    *gateway.FeedbackServer
 	admin       *admin
@@ -49,32 +49,32 @@ type Service struct {
 	refused     *doorBook
 	roll        *roll
 	sandbox     *sandboxAsked
-	asked       chan chan<- reloadOutcome // for reloads, by operators
-	summary     totals                    // at the last summary; keepUp's own
-	firsts      map[string]bool           // the apps of which APNs has taken a notification; keepUp's own
-	failed      chan error                // of what serves
+	asked       chan chan<- reloadOutcome // operators' requests for reloads
+	summary     totals                    // at the last summary; only keepUp uses it
+	firsts      map[string]bool           // apps for which APNs has accepted a notification; only keepUp uses it
+	failed      chan error                // from the parts that serve
 	sockets     *succession.Sockets
-	withdraw    func()        // the offer of the sockets
+	withdraw    func()        // withdraws the offer of the sockets
 	taken       chan struct{} // closed when a successor accepts
-	opened      chan struct{} // closed when bridge and store are there
+	opened      chan struct{} // closed when bridge and store are open
 	accompanied bool          // a successor is likely to follow
 
-	applying sync.Mutex // what a reload has read
-	ending   bool       // nothing is applied any more
+	applying sync.Mutex // held while a reload is applied
+	ending   bool       // no reload is applied any more
 }
 
-// Options are what a gateway is started with besides its configuration.
+// Options are what a gateway needs besides its configuration.
 type Options struct {
 	Version string // of the program
 	Log     zerolog.Logger
-	Lines   *logwriter.Writer // what Log is written to, nil if that is nothing to look after
+	Lines   *logwriter.Writer // what Log writes to; nil: it needs no watching
 
-	Sockets     *succession.Sockets     // that others have opened, and that are closed with the service; nil: none
-	Predecessor *succession.Predecessor // is told when this one accepts; nil: there is none
+	Sockets     *succession.Sockets     // already open; closed with the service; nil: none
+	Predecessor *succession.Predecessor // told when this gateway accepts; nil: none
 	Accompanied bool                    // a successor is likely to follow
 }
 
-// New starts everything. Its errors are sentences for the operator.
+// New starts everything. Its errors are written for the operator.
 func New(a *Assembly, o Options) (*Service, error) {
 	if o.Sockets == nil {
 		o.Sockets = new(succession.Sockets)
@@ -103,9 +103,9 @@ func appendTuple(b []byte, d store.Dead) []byte {
 	return binproto.Tuple{Time: uint32(d.Time.Unix()), Token: d.Token}.Append(b)
 }
 
-// Serve lets the service serve until ctx ends or a successor has taken its ports, and then
-// drains; a hangup reloads. Systemd, if that has started the process, hears how it is.
-// The error says why serving or draining failed.
+// Serve serves until ctx ends or a successor has taken the ports, and then drains; a hangup
+// reloads. If systemd has started the process, it is told the service's state. The error says
+// why serving or draining failed.
 func (s *Service) Serve(ctx context.Context, hangups <-chan os.Signal) error {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
@@ -149,8 +149,8 @@ func (s *Service) run(ctx context.Context, hangups <-chan os.Signal, manager *sy
 	return errors.Join(failed, s.Stop(stopping))
 }
 
-// tend lets the service serve until ctx ends, or until a part fails. What reads
-// files does so beside it: a file that takes for ever does not keep it from stopping.
+// tend waits until ctx ends or a part fails. keepUp reads files in another goroutine, so
+// that a file that never ends does not keep the service from stopping.
 func (s *Service) tend(ctx context.Context, hangups <-chan os.Signal, manager *systemd) error {
 	go s.keepUp(ctx, hangups, manager)
 	select {
@@ -161,8 +161,8 @@ func (s *Service) tend(ctx context.Context, hangups <-chan os.Signal, manager *s
 	}
 }
 
-// keepUp reads the files anew when it is asked to, or when they have changed, one
-// after the other.
+// keepUp does the service's periodic work, and reloads and renews certificates, one after
+// another.
 func (s *Service) keepUp(ctx context.Context, hangups <-chan os.Signal, manager *systemd) {
 	poll, hourly, daily := time.NewTicker(s.poll), time.NewTicker(time.Hour), time.NewTicker(24*time.Hour)
 	defer poll.Stop()
@@ -193,7 +193,7 @@ func (s *Service) keepUp(ctx context.Context, hangups <-chan os.Signal, manager 
 	}
 }
 
-// alive returns when every part has given its figures, for which it needs its
+// alive returns nil once every part has returned its statistics, for which it needs its
 // locks, and the event loops have answered. Its error says what does not.
 func (s *Service) alive(ctx context.Context) error {
 	figures := make(chan struct{})
@@ -212,8 +212,8 @@ func (s *Service) alive(ctx context.Context) error {
 	}
 }
 
-// Stop ends the parts in the order in which they stop being needed: what feeds
-// comes before what is fed.
+// Stop ends the parts in the order in which they stop being needed: a part that feeds
+// another ends before that.
 func (s *Service) Stop(ctx context.Context) error {
 	if s.admin != nil {
 		s.admin.stopping.Store(true)
@@ -234,13 +234,13 @@ func (s *Service) Stop(ctx context.Context) error {
 	if s.fleet != nil {
 		err = errors.Join(err, s.fleet.member.Settle(ctx))
 	}
-	// Providers may have written on until their connections were closed.
+	// Again, because providers may have written until their connections were closed.
 	err = errors.Join(err, s.bridge.Shutdown(ctx), s.feedback.Shutdown(ctx))
 	return errors.Join(err, s.close())
 }
 
-// hush goes on accepting for a while, in which balancers find another node, and tells no
-// provider of a failure any more.
+// hush stops telling providers of failures but goes on accepting for a while, so that
+// balancers can find another node.
 func (s *Service) hush(ctx context.Context) {
 	if s.fleet == nil {
 		return
@@ -252,7 +252,7 @@ func (s *Service) hush(ctx context.Context) {
 	}
 }
 
-// close ends at once whatever has begun.
+// close ends at once whatever has been started.
 func (s *Service) close() error {
 	var errs []error
 	s.past.end()
@@ -273,7 +273,7 @@ func (s *Service) close() error {
 	if s.feedback != nil {
 		errs = append(errs, s.feedback.Close())
 	}
-	if s.admin != nil { // before the store, whose lock is the sign for a successor to listen there
+	if s.admin != nil { // before the store: when its lock is free, a successor listens here
 		errs = append(errs, s.admin.close())
 	}
 	if s.store != nil {
@@ -286,7 +286,7 @@ func (s *Service) close() error {
 	return errors.Join(errs...)
 }
 
-// Addresses are where providers connect, for those who let the system choose.
+// Addresses returns the addresses of the ports, which the system may have chosen.
 func (s *Service) Addresses() (push, feedback, admin net.Addr) {
 	if s.admin != nil {
 		admin = s.admin.listener.Addr()

@@ -9,8 +9,8 @@ import (
 	"apnsbridge/store"
 )
 
-// spool.max_bytes, spool_reserve and spool_device_share are what the store keeps to, and
-// check says when it has come to them, as /readyz does.
+// The store keeps to spool.max_bytes, spool_reserve and spool_device_share, and check says when
+// the spool is full, as /readyz does.
 func TestSpoolBounds(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
@@ -60,7 +60,7 @@ func TestSpoolBounds(t *testing.T) {
 	}
 }
 
-// alarms are those of check.
+// alarms returns check's alarms.
 func (w *world) alarms(t *testing.T) []findings.Finding {
 	t.Helper()
 	found, err := Check(t.Context(), w.Path("apnsbridge.yaml"), CheckOptions{})

@@ -10,7 +10,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
-// state takes a snapshot: all that the pages show of the gateway and of its apps.
+// state returns everything that the pages show of the gateway and of its apps.
 func (s *Service) state(stopping bool) adminapi.State {
 	a, m := s.current.Load(), s.snapshot()
 	f := s.factsBy(a, m, stopping)
@@ -21,7 +21,7 @@ func (s *Service) state(stopping bool) adminapi.State {
 	return stateOf(f, details)
 }
 
-// stateOf is what the pages show, as the answer has it.
+// stateOf converts what the pages show to the answer.
 func stateOf(f *page.Facts, apps []*page.AppFacts) adminapi.State {
 	st := adminapi.State{Ready: f.Ready, State: f.State, Version: f.Version, Now: f.Now, Loaded: f.Loaded,
 		Whole:   []adminapi.Figure{},
@@ -94,7 +94,7 @@ func stateCounts(all []page.Count) (counts []adminapi.Count) {
 	return counts
 }
 
-// statePlot is a span of the past in columns, which a reader can draw as they are.
+// statePlot returns a span of the past as columns, which a client can plot as they are.
 func statePlot(span string, now time.Time, points []history.Point, step time.Duration) adminapi.Plot {
 	p := adminapi.Plot{Span: span, Step: step.Seconds(),
 		From:     now.Truncate(step).Add(-step * time.Duration(max(0, len(points)-1))),
@@ -117,7 +117,7 @@ func (s *Service) serveState(w http.ResponseWriter, _ *http.Request) {
 	answerJSON(w, s.state(s.admin.stopping.Load()))
 }
 
-// serveReload answers POST /reload, when the reload has been done or refused.
+// serveReload answers POST /reload once the reload has been done or refused.
 func (s *Service) serveReload(w http.ResponseWriter, r *http.Request) {
 	answer := make(chan reloadOutcome, 1)
 	select {

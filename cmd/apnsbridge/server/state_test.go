@@ -12,13 +12,13 @@ import (
 	"apnsbridge/cmd/apnsbridge/page"
 )
 
-// filler gives each fact a value that is found again.
+// filler gives each fact a value by which it can be found again.
 type filler struct {
 	last  int64
-	where map[string]string // the field, by what stands for it in the JSON
+	where map[string]string // the field, by its value in the JSON
 }
 
-// fill sets all that is within v. Two of each list are enough to see that it goes on.
+// fill sets everything within v. Each list gets two elements, so that one sees that all are shown.
 func (f *filler) fill(v reflect.Value, name string) {
 	f.last++
 	switch v.Interface().(type) {
@@ -55,7 +55,7 @@ func (f *filler) fill(v reflect.Value, name string) {
 	case reflect.Bool:
 		v.SetBool(true)
 		f.where["true"] = name
-	case reflect.Uint8: // is too small for a value of its own
+	case reflect.Uint8: // too small for a distinct value
 		v.SetUint(uint64(f.last%200 + 1))
 		f.where[fmt.Sprintf(`:%d,`, v.Uint())] = name
 	case reflect.Int, reflect.Int32, reflect.Int64:
@@ -69,14 +69,14 @@ func (f *filler) fill(v reflect.Value, name string) {
 	}
 }
 
-// Whatever the pages show of the gateway and of an app is in /api/state.json, but for an app's figures in /metrics.
+// /api/state.json has everything that the pages show, except an app's figures from /metrics.
 func TestStateHasWhatThePagesHave(t *testing.T) {
 	var facts page.Facts
 	var app page.AppFacts
 	f := &filler{where: make(map[string]string)}
 	f.fill(reflect.ValueOf(&facts).Elem(), "Facts")
 	f.fill(reflect.ValueOf(&app).Elem(), "AppFacts")
-	facts.Apps = []page.App{app.App} // whose rows these are
+	facts.Apps = []page.App{app.App} // the same app as on its own page
 	text, err := json.Marshal(stateOf(&facts, []*page.AppFacts{&app}))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestStateHasWhatThePagesHave(t *testing.T) {
 		}
 	}
 	if len(f.where) < 100 {
-		t.Errorf("%d facts were looked for", len(f.where))
+		t.Errorf("only %d facts were looked for", len(f.where))
 	}
 	var back adminapi.State
 	if err := json.Unmarshal(text, &back); err != nil || len(back.Plots) != 2 || len(back.Plots[0].P99) != 2 ||

@@ -8,15 +8,15 @@ import (
 	"runtime"
 )
 
-// CanServe reports what this system lacks for a gateway, nil if nothing.
+// CanServe returns what this system lacks for a gateway, nil if nothing.
 func CanServe() error {
 	return fmt.Errorf("a gateway needs Linux, or another Unix: %s has neither the event loops nor the file locks that "+
 		"it is made of. send, feedback, sim, check, certs and init work here; for trying out, serve runs in WSL or a "+
 		"container", runtime.GOOS)
 }
 
-// storeInUse is false: no gateway runs here.
+// storeInUse reports false, because no gateway can run here.
 func storeInUse(string) bool { return false }
 
-// openFiles has no bound here.
+// openFiles returns no bound.
 func openFiles() uint64 { return math.MaxUint64 }

@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CanServe reports what this system lacks for a gateway, nil if nothing.
+// CanServe returns what this system lacks for a gateway, nil if nothing.
 func CanServe() error { return nil }
 
-// storeInUse reports whether a gateway runs with the store in dir: it holds a
-// lock on its files. The lock that is tried is shared and gone at once.
+// storeInUse reports whether a running gateway has the store in dir, by the lock that it
+// holds. The lock that is tried is shared and released at once.
 func storeInUse(dir string) bool {
-	file, err := os.OpenFile(filepath.Join(dir, "feedback.db"), os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
+	file, err := os.OpenFile(filepath.Join(dir, "feedback.db"), os.O_RDONLY|syscall.O_NONBLOCK, 0) // may be a pipe
 	if err != nil {
 		return false
 	}
@@ -26,8 +26,8 @@ func storeInUse(dir string) bool {
 	return errors.Is(err, unix.EWOULDBLOCK)
 }
 
-// openFiles is how many files this process may open. Go has raised the soft
-// limit to the hard one.
+// openFiles returns how many files this process may open. Go has raised the soft limit to
+// the hard one.
 func openFiles() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

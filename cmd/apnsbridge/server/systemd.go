@@ -10,15 +10,15 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// systemd is told how the service is, if it is what has started it: sd_notify(3)
-// and sd_watchdog_enabled(3). The zero value tells nothing.
+// systemd sends the service's state to systemd, if that has started it: sd_notify(3) and
+// sd_watchdog_enabled(3). The zero value sends nothing.
 type systemd struct {
 	listens  bool
-	watchdog time.Duration // for which it may hear nothing; 0: for ever
+	watchdog time.Duration // how long systemd may get no sign of life; 0: no watchdog
 }
 
-// newSystemd finds systemd in the environment. The error says why it hears nothing, or
-// has a watchdog of which nothing can be made.
+// newSystemd finds systemd in the environment. The error says why it cannot be sent anything,
+// or why its watchdog's setting cannot be read.
 func newSystemd() (*systemd, error) {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return &systemd{}, nil
@@ -30,14 +30,14 @@ func newSystemd() (*systemd, error) {
 	return &systemd{listens: true, watchdog: watchdog}, err
 }
 
-// tell sends assignments such as READY=1. A word that is lost is systemd's to
-// miss, for it acts on silence; one that it does not take in time is let go.
+// tell sends assignments such as READY=1. Errors are ignored, because systemd acts on
+// silence; a message that it does not take in time is dropped.
 func (m *systemd) tell(assignments ...string) {
 	if !m.listens {
 		return
 	}
 	if slices.Contains(assignments, daemon.SdNotifyReloading) {
-		assignments = append(assignments, daemon.SdNotifyMonotonicUsec()) // as units of Type=notify-reload want it
+		assignments = append(assignments, daemon.SdNotifyMonotonicUsec()) // needed by units of Type=notify-reload
 	}
 	done := make(chan struct{})
 	go func() {
@@ -50,8 +50,8 @@ func (m *systemd) tell(assignments ...string) {
 	}
 }
 
-// watch gives the watchdog a sign of life as long as alive returns in time and
-// without error, until ctx ends.
+// watch sends the watchdog signs of life, until ctx ends, as long as alive returns in time
+// and without an error.
 func (m *systemd) watch(ctx context.Context, alive func(context.Context) error, complain func(error)) {
 	if m.watchdog <= 0 {
 		return

@@ -12,13 +12,13 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// The watchdog gets its sign of life while the gateway answers itself, and none
-// while it does not.
+// The watchdog gets signs of life as long as the gateway's own check of itself succeeds,
+// and none otherwise.
 func TestWatchdog(t *testing.T) {
 	m := servertest.ListenAsManager(t)
 	told := started(m, "30000", "") // 30 ms
 	w := newWorld(t, apnssim.Scenario{})
-	w.Send(0, w.Dial(w.ClientTLS())) // so that there is an event loop to ask
+	w.Send(0, w.Dial(w.ClientTLS())) // so that there is an event loop to check
 	ctx, cancel := context.WithCancel(t.Context())
 	dead, complaints := make(chan struct{}), make(chan error, 1)
 	alive := func(ctx context.Context) error {
@@ -26,7 +26,7 @@ func TestWatchdog(t *testing.T) {
 		case <-dead:
 			return errors.New("dead")
 		default:
-			return w.service.alive(context.WithoutCancel(ctx)) // however slow the machine is
+			return w.service.alive(context.WithoutCancel(ctx)) // without a deadline, for slow machines
 		}
 	}
 	watched := make(chan struct{})
@@ -45,22 +45,22 @@ func TestWatchdog(t *testing.T) {
 	}()
 	for range 3 {
 		if got := m.Hears(30 * time.Second); got != "WATCHDOG=1" {
-			t.Fatalf("systemd hears %q, want a sign of life", got)
+			t.Fatalf("systemd got %q, want a sign of life", got)
 		}
 	}
 	close(dead)
 	if err := <-complaints; err.Error() != "dead" {
-		t.Errorf("got complaint %v", err)
+		t.Errorf("got complaint %v, want dead", err)
 	}
-	for m.Hears(time.Millisecond) != "" { // signs from before
+	for m.Hears(time.Millisecond) != "" { // skips earlier signs
 	}
 	if got := m.Hears(100 * time.Millisecond); got != "" {
-		t.Errorf("systemd hears %q from a service that does not answer itself", got)
+		t.Errorf("systemd got %q from a service that is not alive", got)
 	}
 }
 
-// A service that was not started by systemd, or whose watchdog is for another
-// process, keeps silent.
+// A service sends nothing if it was not started by systemd, and no signs of life if the
+// watchdog is for another process.
 func TestSystemdEnvironment(t *testing.T) {
 	m := servertest.ListenAsManager(t)
 	for _, tt := range []struct {
@@ -90,25 +90,25 @@ func TestSystemdEnvironment(t *testing.T) {
 			if tt.tells {
 				for _, want := range []string{"STATUS=starting", "READY=1\nSTATUS=x"} {
 					if got := m.Hears(time.Second); got != want {
-						t.Errorf("systemd hears %q, want %q", got, want)
+						t.Errorf("systemd got %q, want %q", got, want)
 					}
 				}
 			}
 			if got := m.Hears(10 * time.Millisecond); got != "" {
-				t.Errorf("systemd hears %q besides", got)
+				t.Errorf("systemd also got %q, want no more", got)
 			}
 		})
 	}
 }
 
-// expired is a context that is over.
+// expired returns a context that has ended.
 func expired(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
 }
 
-// started puts into the environment what systemd does, and hears the service begin.
+// started sets the environment as systemd does, and waits for the service's first message.
 func started(m *servertest.Manager, watchdog, pid string) *systemd {
 	m.T.Helper()
 	m.T.Setenv("NOTIFY_SOCKET", m.Path)
@@ -116,7 +116,7 @@ func started(m *servertest.Manager, watchdog, pid string) *systemd {
 	m.T.Setenv("WATCHDOG_PID", pid)
 	told, _ := newSystemd()
 	if got := m.Hears(30 * time.Second); got != "STATUS=starting" {
-		m.T.Fatalf("systemd hears %q", got)
+		m.T.Fatalf("systemd got %q, want STATUS=starting", got)
 	}
 	return told
 }

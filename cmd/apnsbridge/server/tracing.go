@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	traceFor    = 10 * time.Minute // unless it is said
-	notesFor    = 1000             // at most in one answer
+	traceFor    = 10 * time.Minute // unless the request says otherwise
+	notesFor    = 1000             // the most in one answer
 	notesOnPage = 50
 )
 
@@ -40,7 +40,7 @@ func (s *Service) startTrace(w http.ResponseWriter, r *http.Request) {
 	answerJSON(w, adminapi.Trace{App: app, Tracing: orNone(subjects), Notes: []adminapi.TracedNote{}})
 }
 
-// showTrace answers GET /apps/NAME/trace?token=PREFIX&identifier=N&apns_id=ID&limit=N, a
+// showTrace answers GET /apps/NAME/trace?token=PREFIX&identifier=N&apns_id=ID&limit=N, to a
 // browser with a page.
 func (s *Service) showTrace(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()

@@ -12,23 +12,23 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// doorBook remembers who was refused lately, for an operator who wonders why a provider
-// does not get through. It is bounded: strangers fill it.
+// doorBook remembers clients that were refused lately, for an operator who wonders why a
+// provider does not get through. It is bounded, because strangers can fill it.
 type doorBook struct {
 	now func() time.Time
 	mu  sync.Mutex
 	all []page.Refused // latest last
 }
 
-// refusedMost is how many are remembered.
+// refusedMost is how many clients are remembered.
 const refusedMost = 50
 
-// note takes a client that was refused. One that comes again is not listed twice.
+// note adds a client that was refused. One that comes again is not listed twice.
 func (d *doorBook) note(h *gateway.Hello, why error) {
 	d.add(h, page.Refused{Reason: why.Error(), Line: admittingLine(h)})
 }
 
-// failed takes a client whose handshake failed, and what can be done about it.
+// failed adds a client whose handshake failed, and what can be done about it.
 func (d *doorBook) failed(h *gateway.Hello, reason, remedy string) {
 	d.add(h, page.Refused{Reason: reason, Remedy: remedy})
 }
@@ -54,7 +54,7 @@ func (d *doorBook) add(h *gateway.Hello, r page.Refused) {
 	d.all = append(d.all, r)
 }
 
-// list gives them, latest first.
+// list returns the clients, latest first.
 func (d *doorBook) list() []page.Refused {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -63,8 +63,8 @@ func (d *doorBook) list() []page.Refused {
 	return all
 }
 
-// admittingLine is what an app's clients need for this one to be admitted: its very
-// certificate, or, where it has none, its address.
+// admittingLine is the line of an app's clients that would admit this one: by its certificate
+// or, if it has none, by its address.
 func admittingLine(h *gateway.Hello) string {
 	if len(h.Chain) > 0 {
 		return fmt.Sprintf("- {sha256: %q}", fmt.Sprintf("%x", sha256.Sum256(h.Chain[0].Raw)))

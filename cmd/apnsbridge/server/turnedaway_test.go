@@ -19,7 +19,7 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// Who is refused is on the page with the line that admits it, and that line does.
+// A refused client is on the page with the line that would admit it, and that line does.
 func TestRefusedAtTheDoor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -28,7 +28,7 @@ func TestRefusedAtTheDoor(t *testing.T) {
 	config.Certificates = []tls.Certificate{*certificate}
 	for range 2 {
 		if conn, err := w.TryDial(config); err == nil {
-			conn.ReadResponse() // with TLS 1.3 the refusal is known at the first read
+			conn.ReadResponse() // with TLS 1.3 a client learns of the refusal at its first read
 			conn.Close()
 		}
 	}
@@ -65,8 +65,8 @@ func TestRefusedAtTheDoor(t *testing.T) {
 	}
 }
 
-// A provider that speaks too old a TLS, and one that does not trust the gateway's certificate, are on the page with what
-// to do about it, as in the log.
+// Providers whose TLS is too old or that do not trust the gateway's certificate are on the page with what to do about
+// it, as in the log.
 func TestFailedHandshakesAreOnThePage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -93,7 +93,7 @@ func TestFailedHandshakesAreOnThePage(t *testing.T) {
 	}
 }
 
-// Strangers cannot fill it.
+// Strangers cannot make the list of refused clients grow without bound.
 func TestDoorBookIsBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	d := &doorBook{now: func() time.Time { now = now.Add(time.Second); return now }}
@@ -103,6 +103,6 @@ func TestDoorBookIsBounded(t *testing.T) {
 	}
 	all := d.list()
 	if len(all) != refusedMost || all[0].Line != "- {cidr: 10.0.1.243/32}" || len(all[0].Reason) > 310 {
-		t.Errorf("%d entries, the latest %+v", len(all), all[0])
+		t.Errorf("got %d entries, the latest %+v", len(all), all[0])
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/config"
 )
 
-// unconfigured looks for apps that are not configured and have notifications in the
-// spool: these are not sent while that is so.
+// unconfigured warns of apps that have notifications in the spool but are not configured:
+// those are not sent until they are.
 func (s *Service) unconfigured() (all []warning) {
 	waiting := make(map[string]int)
 	for _, line := range s.store.Spool().Stats().Lines {

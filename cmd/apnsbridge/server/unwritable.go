@@ -10,10 +10,10 @@ import (
 	"apnsbridge/store/boltstore"
 )
 
-// storeFull begins the sentence on a store that takes nothing more, wherever that is told.
+// storeFull begins every sentence on a store that takes nothing more.
 const storeFull = "the store cannot be written"
 
-// unwritable says why the store takes nothing more, and what to do; nil if it does.
+// unwritable returns why the store takes nothing more, with what to do; nil if it does.
 func (s *Service) unwritable() error {
 	why := s.store.Failing()
 	if unspooled := s.bridge.Unspooled(); why == nil && errors.Is(unspooled, store.ErrSpoolFull) {
@@ -22,7 +22,7 @@ func (s *Service) unwritable() error {
 	return s.current.Load().withRemedy(why)
 }
 
-// withRemedy adds to the reason why the store takes nothing more what to do.
+// withRemedy adds what to do to the reason why the store takes nothing more.
 func (a *Assembly) withRemedy(why error) error {
 	switch {
 	case errors.Is(why, store.ErrSpoolFull):
@@ -33,7 +33,7 @@ func (a *Assembly) withRemedy(why error) error {
 	return why
 }
 
-// full looks whether the store would take anything more. A fleet's is in PostgreSQL.
+// full warns if the store would take nothing more. A fleet's store is PostgreSQL and is not checked.
 func (a *Assembly) full() []warning {
 	if a.fleet != nil {
 		return nil

@@ -21,7 +21,7 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// minted is a certificate around the key of c that names a topic.
+// minted returns a new certificate with the key of c, for a topic.
 func minted(t *testing.T, c *tls.Certificate, topic string, serial int64) *tls.Certificate {
 	t.Helper()
 	key := c.PrivateKey.(crypto.Signer)
@@ -37,15 +37,15 @@ func minted(t *testing.T, c *tls.Certificate, topic string, serial int64) *tls.C
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// as is how a provider with that certificate connects.
+// as returns the TLS configuration of a provider with that certificate.
 func (w *world) as(c *tls.Certificate) *tls.Config {
 	config := w.ClientTLS()
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }
 	return config
 }
 
-// Whoever has a pinned key pushes to the topics beside it and to no other, and is
-// one client however many certificates it makes.
+// A client with a pinned key may push to the topics configured with it and to no others, and
+// is one client however many certificates it makes.
 func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -56,7 +56,7 @@ func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
 	w.Reconfigure("apps:", "limits: {connections_per_client: 3}\napps:")
 	w.Start()
 	if _, err := w.TryDial(w.as(minted(t, pinned, "com.example.beta", 1))); err == nil {
-		t.Error("it names another topic, and is admitted")
+		t.Error("a certificate for another topic is admitted")
 	}
 	servertest.WaitFor(t, "the log says why", func() bool {
 		return strings.Contains(w.Log.String(),
@@ -66,7 +66,7 @@ func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
 		w.Send(i, w.Dial(w.as(minted(t, pinned, topic, int64(i)))))
 	}
 	if _, err := w.TryDial(w.as(minted(t, pinned, "com.example.alpha", 9))); err == nil {
-		t.Error("a fourth certificate is a fourth client")
+		t.Error("another certificate with the same key counts as another client")
 	}
 	for _, p := range w.Sim.Received(0).Pushes {
 		if p.Topic != "com.example.alpha" {
@@ -75,7 +75,7 @@ func TestPinnedKeySpeaksForItsTopics(t *testing.T) {
 	}
 }
 
-// Networks that mean everybody are named, in whatever list and form.
+// Networks that admit everybody get a warning, in whatever list and form they are.
 func TestEverybody(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ settings, want string }{
@@ -113,7 +113,7 @@ func TestEverybody(t *testing.T) {
 	}
 }
 
-// An ECDSA certificate is for whoever takes it, RSA's for the others, whatever name
+// Clients that support ECDSA are shown the ECDSA certificate, others the RSA one, whatever name
 // they ask for; both are renewed from their files.
 func TestServerCertificates(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
@@ -159,12 +159,12 @@ func TestServerCertificates(t *testing.T) {
 	w.Write("ec.pem", append(next.CertPEM, next.KeyPEM...))
 	w.service.renewCertificates()
 	if leaf := w.service.current.Load().further[0].Leaf; !leaf.Equal(next.Leaf) {
-		t.Error("the second certificate is not renewed")
+		t.Error("the second certificate was not renewed")
 	}
 }
 
-// A client whose pin is gone loses its connections when the gateway has drained,
-// however it trickles.
+// A client whose pin has been removed loses its connections after the time for draining, even
+// if it keeps sending a little.
 func TestRevokedTrickler(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -181,7 +181,7 @@ func TestRevokedTrickler(t *testing.T) {
 	frame := servertest.Enhanced(servertest.Token("25", 1), 1)
 	for i := 0; w.service.push.Stats().Connections > 0; i++ {
 		if i > 2000 {
-			t.Fatal("it keeps its connections")
+			t.Fatal("the revoked client keeps its connections")
 		}
 		for _, c := range conns {
 			c.Write(frame[i%len(frame) : i%len(frame)+1])

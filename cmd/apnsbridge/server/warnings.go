@@ -19,26 +19,26 @@ import (
 	"apnsbridge/cmd/apnsbridge/smallfile"
 )
 
-// warning is a sentence about something that is no problem yet.
+// warning is a sentence about something that is not a problem yet.
 type warning struct {
 	setting string
 	text    string
-	within  int  // of what expires: 30, 14 or 3 days; otherwise 0
-	alarm   bool // something is not served already
+	within  int  // if something expires: within 30, 14 or 3 days; otherwise 0
+	alarm   bool // something is already not served
 }
 
-// warnings are for check, and for the log of serve once a day.
+// warnings returns all warnings, for check, and for the log once a day.
 func (a *Assembly) warnings() []warning {
 	return sortWarnings(append(a.alarms(), a.notices()...))
 }
 
-// notices are the warnings besides those that a gateway that runs has among its problems.
+// notices returns the warnings that a running gateway does not have among its problems.
 func (a *Assembly) notices() []warning {
 	return sortWarnings(slices.Concat(a.expiring(), a.readable(), a.overheard(), a.everybody(), a.descriptors(openFiles()),
 		a.shown(), a.reachable(), a.dryRuns(), a.doubts))
 }
 
-// alarms name the apps that are held, and those that go by an old credential.
+// alarms warns of the apps that are held, and of those that keep an old credential.
 func (a *Assembly) alarms() (all []warning) {
 	for _, name := range slices.Sorted(maps.Keys(a.held)) {
 		if a.unserved {
@@ -58,7 +58,7 @@ func (a *Assembly) alarms() (all []warning) {
 	return all
 }
 
-// overheard looks whether the admin port's token is sent in the clear over a
+// overheard warns if the admin port's token is sent in the clear over a
 // network.
 func (a *Assembly) overheard() []warning {
 	c := a.config.Admin
@@ -69,7 +69,7 @@ func (a *Assembly) overheard() []warning {
 		"network in the clear: add admin.certificate and key", c.Listen)}}
 }
 
-// warn puts the warnings into the log.
+// warn logs the warnings.
 func (s *Service) warn() { s.write(append(s.current.Load().warnings(), s.unconfigured()...)) }
 
 func (s *Service) write(all []warning) {
@@ -86,7 +86,7 @@ func (s *Service) write(all []warning) {
 	}
 }
 
-// expiring looks at our own certificates.
+// expiring warns of our own certificates and CAs that expire soon.
 func (a *Assembly) expiring() (all []warning) {
 	add := func(setting, what, remedy string, expires time.Time) *warning {
 		left := expires.Sub(a.now())
@@ -143,8 +143,8 @@ func (a *Assembly) expiring() (all []warning) {
 	return all
 }
 
-// ownAuthority is the one beside a server certificate that has signed it, nil if
-// there is none.
+// ownAuthority returns the CA beside a server certificate that has signed it, nil if there
+// is none.
 func (a *Assembly) ownAuthority() (file string, ca *x509.Certificate) {
 	certificates := a.serverCertificates()
 	for i, files := range providerFiles(a.config) {
@@ -157,8 +157,8 @@ func (a *Assembly) ownAuthority() (file string, ca *x509.Certificate) {
 	return "", nil
 }
 
-// nearEnd says within how many days a certificate that lasts for so long will have
-// expired: 3, 14 or 30, 0 if it lasts longer.
+// nearEnd returns within how many days a certificate with so much time left will have
+// expired: 3, 14 or 30, or 0 if it lasts longer.
 func nearEnd(left time.Duration) (days int) {
 	for _, days := range []int{3, 14, 30} {
 		if left <= time.Duration(days)*24*time.Hour {
@@ -168,7 +168,7 @@ func nearEnd(left time.Duration) (days int) {
 	return 0
 }
 
-// credentialExpiries are those of push certificates, by app.
+// credentialExpiries returns when push certificates expire, by app.
 func (a *Assembly) credentialExpiries() map[string]time.Time {
 	expiries := make(map[string]time.Time)
 	for _, app := range a.apps {
@@ -179,8 +179,8 @@ func (a *Assembly) credentialExpiries() map[string]time.Time {
 	return expiries
 }
 
-// firstExpiry is when the first of the push certificates expires that an app shows,
-// false if there is none: the keys of tokens do not expire.
+// firstExpiry returns when the first of an app's push certificates expires, false if it has
+// none: the keys of tokens do not expire.
 func firstExpiry(app bridge.App) (first time.Time, ok bool) {
 	for _, c := range app.Credentials {
 		if d := c.Describe(); d.Kind == "certificate" && (!ok || d.Expires.Before(first)) {
@@ -190,10 +190,10 @@ func firstExpiry(app bridge.App) (first time.Time, ok bool) {
 	return first, ok
 }
 
-// readable looks for secrets that others than their owner may read.
+// readable warns of secrets that others than their owner may read.
 func (a *Assembly) readable() (all []warning) {
 	if runtime.GOOS == "windows" {
-		return nil // its modes say nothing of others
+		return nil // modes say nothing about others there
 	}
 	say := func(setting, path, format string) {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() &&
@@ -231,12 +231,12 @@ func (a *Assembly) readable() (all []warning) {
 	return all
 }
 
-// ownDescriptors is a generous count of the files besides the connections of
-// providers: those to APNs, the store, listeners, event loops.
+// ownDescriptors is a generous count of the open files besides providers' connections:
+// connections to APNs, the store, listeners, event loops.
 const ownDescriptors = 256
 
-// descriptors looks whether the two ports can have all the connections that
-// they may.
+// descriptors warns if the two ports cannot have as many connections as limits.connections
+// allows. most is how many files the process may open.
 func (a *Assembly) descriptors(most uint64) []warning {
 	connections := uint64(a.config.Limits.Connections)
 	need := 2*connections + ownDescriptors
@@ -248,7 +248,7 @@ func (a *Assembly) descriptors(most uint64) []warning {
 		"lower limits.connections", most, connections, need)}}
 }
 
-// sortWarnings puts what is worst first.
+// sortWarnings sorts the worst first.
 func sortWarnings(all []warning) []warning {
 	slices.SortStableFunc(all, func(a, b warning) int { return rank(a) - rank(b) })
 	return all

@@ -16,8 +16,8 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// withCertificate gives the demo's app a push certificate that lasts so long,
-// instead of a key.
+// withCertificate gives the demo's app a push certificate that is valid for so long, in
+// place of a key.
 func (w *world) withCertificate(lasts time.Duration) {
 	w.T.Helper()
 	w.renewPushCertificate(lasts)
@@ -36,8 +36,8 @@ func (w *world) renewPushCertificate(lasts time.Duration) {
 
 const day = 24 * time.Hour
 
-// A certificate that will expire is named in the log once a day, in check, and
-// in the metrics.
+// A certificate that expires soon is reported in the log once a day, by check, and in
+// the metrics.
 func TestExpiryWarnings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -82,7 +82,7 @@ func TestExpiryWarnings(t *testing.T) {
 	}
 }
 
-// What expires while the gateway runs is still named, with its day, by the
+// A certificate that expires while the gateway runs is still reported, with its date, by the
 // gateway's own clock.
 func TestExpiredWhileRunning(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
@@ -105,7 +105,7 @@ func TestExpiryMetrics(t *testing.T) {
 		t.Errorf("server certificate: got %v", got)
 	}
 	if text := w.Metrics(); strings.Contains(text, "apnsbridge_credential_expiry_timestamp_seconds") {
-		t.Error("the key of a token is said to expire")
+		t.Error("the metrics have an expiry for a token's key, which has none")
 	}
 	w.withCertificate(10 * day)
 	w.reload()
@@ -115,7 +115,7 @@ func TestExpiryMetrics(t *testing.T) {
 	}
 }
 
-// A private key that others may read is named with what to do.
+// A private key that others may read is reported, with what to do.
 func TestKeyModeWarnings(t *testing.T) {
 	t.Parallel()
 	for _, file := range []struct{ name, setting string }{
@@ -157,12 +157,12 @@ func TestDescriptorWarning(t *testing.T) {
 		t.Errorf("got %v, want %q", got, want)
 	}
 	if got := openFiles(); got < 3 || got == ^uint64(0) {
-		t.Errorf("this process may open %d files: that was not asked for", got)
+		t.Errorf("this process may open %d files: the limit was not read", got)
 	}
 }
 
-// The authorities that providers trust, and that are trusted for them, come to
-// their ends too.
+// The CA that providers trust, and those that are trusted for providers, expire
+// too.
 func TestAuthoritiesExpire(t *testing.T) {
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
@@ -180,11 +180,11 @@ func TestAuthoritiesExpire(t *testing.T) {
 	}
 	if _, stdout, _ := w.check(CheckOptions{}); !strings.Contains(stdout,
 		"others than its owner may read "+w.Path("ca-key.pem")) {
-		t.Errorf("check does not tell of the authority's key:\n%s", stdout)
+		t.Errorf("check does not warn that others may read the CA's key:\n%s", stdout)
 	}
 }
 
-// So do a node's certificate and the authority of its fleet.
+// So do a node's certificate and the CA of its fleet.
 func TestFleetCertificatesExpire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -214,7 +214,7 @@ apps:
 		t.Fatal(err)
 	}
 	if got := a.certificateExpiries()["fleet"]; got.Unix() != expires.Unix() {
-		t.Errorf("in the metrics it expires on %v, want %v", got, expires)
+		t.Errorf("the metrics have its expiry as %v, want %v", got, expires)
 	}
 	a.now = func() time.Time { return servertest.PKI().CA.Leaf.NotAfter.Add(-10 * day) }
 	want = "the authority " + w.Path("ca.pem") + " of the fleet expires on "
@@ -223,7 +223,7 @@ apps:
 	}
 }
 
-// What is hardly meant so is asked about.
+// Settings that are probably not meant as written get a warning.
 func TestDoubts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -272,8 +272,8 @@ func TestDoubts(t *testing.T) {
 	}
 }
 
-// A certificate that is for other things than the app's pushes holds the app, and
-// says for what it is.
+// A certificate that is not for the app's pushes holds the app, and the error says what it is
+// for.
 func TestCertificatesForOtherThings(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -304,7 +304,7 @@ func TestCertificatesForOtherThings(t *testing.T) {
 	}
 }
 
-// Nothing but a file gets another mode: not a device, nor a directory that was named by mistake.
+// Only files get the advice to change their mode: not devices, nor directories that were named by mistake.
 func TestModesOfWhatIsNoFile(t *testing.T) {
 	for _, path := range []string{os.DevNull, "/tmp"} {
 		settings, err := config.Parse("apnsbridge.yaml", fmt.Appendf(nil, `tls: {certificate: server.pem, key: %s}

@@ -19,8 +19,8 @@ import (
 	"apnsbridge/gateway/identity"
 )
 
-// whoConfig has an app for each way to be admitted. Its arguments are
-// appOfWho and the fingerprints.
+// whoConfig is a configuration with an app for each way to be admitted. It is a format for
+// servertest.App with its endpoint, and the fingerprints.
 const whoConfig = `gateway: {listen: "127.0.0.1:0"}
 feedback: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
@@ -48,7 +48,7 @@ func (p who) tls(version uint16) *tls.Config {
 	return config
 }
 
-// dial connects from p's address, and shakes hands as far as p can tell.
+// dial connects from p's address. With TLS 1.3 it returns before p can know of a refusal.
 func (p who) dial(t *testing.T, to string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	dialer := net.Dialer{}
@@ -65,10 +65,9 @@ func (p who) dial(t *testing.T, to string, config *tls.Config) (*tls.Conn, error
 	return c, c.Handshake()
 }
 
-// TestWho: everybody who is admitted pushes to the app's topic, whatever the
-// certificate says besides, and reads the app's feedback and no other; whoever is
-// not gets an alert at once on both ports, and the log says who it was and what
-// would admit it.
+// Clients that are admitted push to the app's topic, whatever else the certificate says,
+// and read the app's feedback and no other. Clients that are not admitted get an alert at
+// once on both ports, and the log says who they were and what would admit them.
 func TestWho(t *testing.T) {
 	t.Parallel()
 	w, all := newWhoWorld(t)
@@ -88,7 +87,7 @@ func TestWho(t *testing.T) {
 	}
 }
 
-// checkPushes pushes to a good device and to one that is gone.
+// checkPushes pushes to a good device and to one that has gone.
 func (w *world) checkPushes(t *testing.T, p who, version uint16, good, gone string) {
 	t.Helper()
 	recorded := w.service.bridge.Stats().Apps[p.app].Feedback
@@ -131,19 +130,19 @@ func (w *world) checkFeedback(t *testing.T, p who, version uint16, want string) 
 	c.Close()
 	var u binproto.Tuple
 	if n, err := binproto.ParseTuple(b, &u); err != nil || n != len(b) || hex.EncodeToString(u.Token) != want {
-		t.Errorf("got %x, %v, want %s alone", b, err, want)
+		t.Errorf("got the feedback %x, %v, want %s alone", b, err, want)
 	}
 	servertest.WaitFor(t, "the read is over", func() bool { return reads() > before })
 	if left := w.service.store.Stats().FeedbackEntries; left != 0 {
-		t.Errorf("%d entries are left of a list that was read", left)
+		t.Errorf("%d entries are left on a list that was read", left)
 	}
 }
 
 func (w *world) checkRefused(t *testing.T, to string, p who, version uint16) {
 	t.Helper()
-	before := len(w.Log.String()) // an earlier connection to the other port may have had the same address
+	before := len(w.Log.String()) // an earlier connection to the other port may have the same address
 	c, err := p.dial(t, to, p.tls(version))
-	if err == nil { // TLS 1.3 tells a client only when it reads
+	if err == nil { // with TLS 1.3 a client learns of it only when it reads
 		_, err = c.Read(make([]byte, 1))
 	}
 	if err == nil || !strings.Contains(err.Error(), "bad certificate") {
@@ -168,13 +167,13 @@ func (w *world) checkRefused(t *testing.T, to string, p who, version uint16) {
 	}
 }
 
-// logged is the first line with the message that is the one, nil if there is
-// none.
+// logged returns the first log line with the message for which one is true, nil if there
+// is none.
 func (w *world) logged(message string, one func(map[string]any) bool) map[string]any {
 	return w.loggedSince(0, message, one)
 }
 
-// loggedSince looks behind the first bytes of the log only.
+// loggedSince is logged, but skips the given number of bytes.
 func (w *world) loggedSince(bytes int, message string, one func(map[string]any) bool) map[string]any {
 	for line := range strings.Lines(w.Log.String()[bytes:]) {
 		fields := map[string]any{}
@@ -185,9 +184,9 @@ func (w *world) loggedSince(bytes int, message string, one func(map[string]any) 
 	return nil
 }
 
-// TestWhoResumes: a TLS session is no identity. A client that was admitted for
-// its network is refused with its ticket from elsewhere, and one app's ticket
-// is not good for the other port.
+// A TLS session is not an identity: a client that was admitted for its network is refused
+// if it comes with its ticket from elsewhere, and a ticket is not good for the other
+// port.
 func TestWhoResumes(t *testing.T) {
 	t.Parallel()
 	w, _ := newWhoWorld(t)
@@ -205,7 +204,7 @@ func TestWhoResumes(t *testing.T) {
 		c.Close()
 	}
 	if c, err := visitor.dial(t, w.Feedback, config.Clone()); err != nil || c.ConnectionState().DidResume {
-		t.Errorf("on the feedback port: %v, resumed %v", err, c.ConnectionState().DidResume)
+		t.Errorf("on the feedback port: got %v, resumed %v", err, c.ConnectionState().DidResume)
 	}
 	visitor.from = "127.0.0.3"
 	if _, err := visitor.dial(t, w.Push, config); err == nil || !strings.Contains(err.Error(), "bad certificate") {
@@ -213,7 +212,7 @@ func TestWhoResumes(t *testing.T) {
 	}
 }
 
-// TestTerminatedByConfiguration: plain TCP, admitted by network.
+// Where TLS is terminated in front of the gateway, plain TCP is admitted by network.
 func TestTerminatedByConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -226,7 +225,7 @@ func TestTerminatedByConfiguration(t *testing.T) {
 	defer refused.Close()
 	refused.SetDeadline(time.Now().Add(30 * time.Second))
 	if got, err := io.ReadAll(refused); err != nil || len(got) != 0 {
-		t.Errorf("got % x, %v, want the end: being in front admits nobody", got, err)
+		t.Errorf("got % x, %v, want the end: terminating TLS does not admit anybody", got, err)
 	}
 	w.Reconfigure("      - {ca:", "      - {cidr: 127.0.0.1/32}\n      - {ca:")
 	w.Start()

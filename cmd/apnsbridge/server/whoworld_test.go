@@ -18,16 +18,16 @@ import (
 	"apnsbridge/gateway/devpki"
 )
 
-// who is somebody who connects.
+// who is a client that connects.
 type who struct {
 	name        string
 	certificate *tls.Certificate // nil: none
 	from        string           // address; "" for 127.0.0.1
-	app, topic  string           // as which it is admitted, "" if not
-	remedy      string           // in the log otherwise
+	app, topic  string           // for which it is admitted, "" if it is not
+	remedy      string           // in the log if it is not admitted
 }
 
-// renewed is another certificate with the key of c, signed by nobody else.
+// renewed returns another, self-signed certificate with the key of c.
 func renewed(t *testing.T, c *tls.Certificate) *tls.Certificate {
 	t.Helper()
 	key := c.PrivateKey.(crypto.Signer)
@@ -44,8 +44,8 @@ func renewed(t *testing.T, c *tls.Certificate) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// ancient is a certificate with our CA's signature, of the kind that real push
-// certificates have.
+// ancient returns a certificate that our CA has signed with an old algorithm, as in real
+// push certificates.
 func ancient(t *testing.T, topic string) *tls.Certificate {
 	t.Helper()
 	c := servertest.Issue(t, servertest.PKI(), devpki.ClientOptions{Topic: topic})
@@ -71,8 +71,8 @@ func fingerprint(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// newWhoWorld gives a gateway with an app for each way to be admitted, and
-// everybody who knocks.
+// newWhoWorld returns a gateway with an app for each way to be admitted, and all the
+// clients that try.
 func newWhoWorld(t *testing.T) (*world, []who) {
 	t.Helper()
 	past := time.Now().Add(-time.Hour)

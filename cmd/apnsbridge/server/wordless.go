@@ -8,9 +8,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// wordless notices providers that end their connections at once, without a frame:
-// libraries that look at the gateway's certificate only behind the handshake, as
-// Node's do, say so in no other way.
+// wordless notices providers that close their connections at once without a frame.
+// Libraries that check the gateway's certificate only after the handshake, as Node's do,
+// give no other sign that they reject it.
 type wordless struct {
 	log zerolog.Logger
 	now func() time.Time
@@ -20,15 +20,15 @@ type wordless struct {
 }
 
 const (
-	wordlessEvery  = time.Hour       // at most a line for an app
-	wordlessWithin = 2 * time.Second // of the handshake
+	wordlessEvery  = time.Hour       // between two lines for one app
+	wordlessWithin = 2 * time.Second // after the handshake
 )
 
 func newWordless(log zerolog.Logger, now func() time.Time) *wordless {
 	return &wordless{log: log, now: now, told: make(map[string]time.Time)}
 }
 
-// ended notes that a client of app, connected since then, has sent nothing.
+// ended takes note that a client of app, connected since the given time, has sent nothing.
 func (w *wordless) ended(app, client string, since time.Time) {
 	now := w.now()
 	w.mu.Lock()

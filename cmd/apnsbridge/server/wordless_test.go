@@ -11,8 +11,8 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// A provider that finds fault with our certificate only behind the handshake goes
-// without a word: a line an hour for its app. One that has pushed does not count.
+// A provider that rejects our certificate only after the handshake closes without a word,
+// which is logged once an hour for its app. One that has pushed does not count.
 func TestWordless(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
@@ -26,7 +26,7 @@ func TestWordless(t *testing.T) {
 	servertest.WaitFor(t, "the line", func() bool { return strings.Contains(w.Log.String(), says) })
 	servertest.WaitFor(t, "the ends", func() bool { return w.service.push.Stats().Connections == 0 })
 	if n := strings.Count(w.Log.String(), says); n != 1 {
-		t.Errorf("%d lines:\n%s", n, w.Log.String())
+		t.Errorf("got %d lines, want 1:\n%s", n, w.Log.String())
 	}
 }
 
@@ -37,7 +37,7 @@ func TestWordlessIsBounded(t *testing.T) {
 	lines := func(want int) {
 		t.Helper()
 		if got := strings.Count(log.String(), "\n"); got != want {
-			t.Errorf("%d lines, want %d:\n%s", got, want, log.String())
+			t.Errorf("got %d lines, want %d:\n%s", got, want, log.String())
 		}
 	}
 	w.ended("mail", "a", now.Add(-wordlessWithin-time.Second))
@@ -53,6 +53,6 @@ func TestWordlessIsBounded(t *testing.T) {
 	w.ended("mail", "a", now)
 	lines(3)
 	if len(w.told) != 1 {
-		t.Errorf("%d apps are remembered", len(w.told))
+		t.Errorf("%d apps are remembered, want 1", len(w.told))
 	}
 }

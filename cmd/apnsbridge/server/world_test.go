@@ -12,7 +12,7 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-// world is a gateway as serve runs it, with what stands around it.
+// world is a gateway as serve runs it, with its surroundings.
 type world struct {
 	*servertest.World
 	service *Service
