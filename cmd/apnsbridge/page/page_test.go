@@ -188,7 +188,7 @@ func TestPlots(t *testing.T) {
 		answer := httptest.NewRecorder()
 		WriteOverview(answer, &test.facts, url.Values{"span": {test.span}})
 		if strings.Contains(answer.Body.String(), "<polygon") != test.shown {
-			t.Errorf("span %q, points: %d of the hour, %d of the day: plots shown: %v", test.span, len(test.facts.Hour),
+			t.Errorf("span %q, points: %d an hour, %d a day: plots shown: %v", test.span, len(test.facts.Hour),
 				len(test.facts.Day), !test.shown)
 		}
 	}
