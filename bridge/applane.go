@@ -204,6 +204,10 @@ func (l *appLane) Ended(it *lane.Item, how lane.End) {
 		n.outcome = conversation.Expired
 	case lane.Crowded:
 		l.app.health.Crowded()
+	case lane.Abandoned:
+		if it.Flags.Repeated { // there was an attempt without an answer: if it is sent again, it may come twice
+			n.outcome = conversation.Spooled
+		}
 	}
 }
 

@@ -208,3 +208,58 @@ func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 		})
 	}
 }
+
+// Without a disk, what the end abandons behind a status 10 is delivered if its provider sends it
+// again, and what APNs was asked about is not delivered twice.
+func TestAbandonedIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		scenario   apnssim.Scenario
+		released   bool // the bridge answers for all that is pushed
+		before     int  // pushed before the end; those in front of the packet's are lost
+		lost       int
+		identifier uint32
+	}{
+		{"queued for APNs", apnssim.Scenario{Latency: apnssim.Latency{Fixed: 3_600_000}, MaxConcurrentStreams: 10}, false, 40, 0, 0},
+		{"APNs is away", apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}, true, 5, 5, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			const all = 50
+			sim := startSim(t, tt.scenario)
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			first := startBridge(t, spooled(s, SpoolOff, mailApp(t, sim)))
+			session, p := open(t, first, Origin{})
+			push := func(from, to int) {
+				for i := from; i < to; i++ {
+					p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+				}
+				until(t, "APNs is asked, or cannot be", func() bool {
+					session.client.mu.Lock()
+					defer session.client.mu.Unlock()
+					return !tt.released && sim.Stats().Streams >= 10 || session.talk.Len() == 0
+				})
+			}
+			push(0, tt.before)
+			session.End()
+			if fails, _ := p.wait(t); len(fails) != 1 || fails[0] != (binproto.Response{Status: binproto.Shutdown, Identifier: tt.identifier}) {
+				t.Fatalf("told %v, want status 10 and %d", fails, tt.identifier)
+			}
+			push(tt.before, all)
+			first.Close()
+			if err := sim.SetScenario(apnssim.Scenario{}); err != nil {
+				t.Fatal(err)
+			}
+			second := startBridge(t, spooled(s, SpoolOff, mailApp(t, sim)))
+			session, p = open(t, second, Origin{})
+			for i := int(tt.identifier) + 1; i < all; i++ {
+				p.push(t, session, note(deviceToken(goodDevice, i), uint32(i), hello))
+			}
+			delivered(t, second)
+			if got := sim.Stats(); got.Accepted != all-tt.lost || got.Duplicates != 0 {
+				t.Errorf("APNs accepted %d, %d of them again; want %d", got.Accepted, got.Duplicates, all-tt.lost)
+			}
+		})
+	}
+}

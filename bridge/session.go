@@ -253,8 +253,11 @@ func (s *Session) lookAgain() { s.client.during(func(time.Time) { s.client.touch
 func (s *Session) settled(n *notification, o conversation.Outcome, now time.Time) {
 	c := s.client
 	c.mu.Lock()
-	if !s.talk.Settled(n.seq) { // else it was taken over
+	switch {
+	case !s.talk.Settled(n.seq):
 		s.talk.Settle(n.seq, o, now)
+	case o == conversation.Expired || o == conversation.Dropped: // it was taken over, and in vain
+		s.talk.Undelivered(n, n.identifier, now)
 	}
 	c.drop(n)
 	c.touch(s)

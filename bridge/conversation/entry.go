@@ -165,8 +165,13 @@ func (l *Ledger) settled(e *entry, v verdict, t instant) {
 	case e.episode.cause == reset: // then only what has no verdict is recognised
 		l.giveUp(e)
 	case !v.outcome.delivered() && v.outcome != refusedOutcome:
-		e.episode.excused++
-		e.episode.outdate(stale{e.key, e.index})
-		l.unindex(e)
+		l.excuse(e)
 	}
+}
+
+// excuse forgets e, whose original was not delivered.
+func (l *Ledger) excuse(e *entry) {
+	e.episode.excused++
+	e.episode.outdate(stale{e.key, e.index})
+	l.unindex(e)
 }

@@ -72,6 +72,24 @@ func (c *Conn) settle(s Seq, v verdict, t instant) {
 	c.advance(t)
 }
 
+// Undelivered says that a notification which was settled as Spooled has expired or was given
+// up since: what its provider sends again is no longer swallowed.
+func (c *Conn) Undelivered(v Content, identifier uint32, now time.Time) {
+	l := c.ledger
+	if len(l.episodes) == 0 {
+		return
+	}
+	var k key
+	k, l.scratch = keyOf(v, l.scratch)
+	for e := l.byKey[k].oldest; e != nil; e = e.younger {
+		if e.state == accepted && e.frame.identifier == identifier {
+			l.changed(e.episode, l.at(now))
+			l.excuse(e)
+			return
+		}
+	}
+}
+
 // advance lets the settled heads leave the window and reports the first failure
 // among them.
 func (c *Conn) advance(t instant) {
