@@ -62,6 +62,7 @@ type Conn struct {
 	heardAt  atomic.Int64  // when the provider last sent something, in Unix nanoseconds
 	pressed  atomic.Bool   // its place was given to another
 	drained  atomic.Bool   // nothing readable can come any more
+	speakBy  instant
 
 	mu     sync.Mutex
 	asked  request
@@ -128,6 +129,10 @@ func (c *Conn) Fail(status binproto.Status, identifier uint32, within time.Durat
 // Close ends our side of the connection without a packet. As with Fail, what the
 // provider writes is read both before and after that.
 func (c *Conn) Close() { c.endWith(lastWord{within: closeWithin}) }
+
+// SpeakBy sets by when the last word, whether or not it has been decided on, no longer waits
+// for a pause of the provider. Only the first call has an effect.
+func (c *Conn) SpeakBy(by time.Time) { c.speakBy.set(by) }
 
 func (c *Conn) endWith(w lastWord) {
 	w.decided = time.Now()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"sync/atomic"
 	"time"
 
 	"apnsbridge/binproto"
@@ -44,6 +45,16 @@ type packet struct {
 	interrupts bool  // something was unread when it was written, perhaps the provider's end
 }
 
+// instant is a time that may be set, once, while others ask whether it has come.
+type instant struct{ nanos atomic.Int64 }
+
+func (i *instant) set(t time.Time) { i.nanos.CompareAndSwap(0, t.UnixNano()) }
+
+func (i *instant) passed(now time.Time) bool {
+	at := i.nanos.Load()
+	return at != 0 && now.UnixNano() >= at
+}
+
 // mayEnd ends our side if that was asked for and the time has come.
 func (c *Conn) mayEnd(r request) {
 	switch {
@@ -84,6 +95,8 @@ func (c *Conn) isTime() bool {
 	}
 	switch waited := now.Sub(since); {
 	case c.theirs != open, c.full, waited >= longest:
+		return true
+	case c.ours == open && (c.speakBy.passed(now) || c.server.speakBy.passed(now)):
 		return true
 	case waited >= within:
 		return !c.unread()

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"apnsbridge/binproto"
+	"apnsbridge/gateway"
 )
 
 // failing is a session that is refused the second of its frames.
@@ -92,6 +94,65 @@ func TestSpeaksInTheEnd(t *testing.T) {
 		t.Error(err)
 	}
 	r.wantNumbers(1, id-1)
+}
+
+// seeming is a context whose deadline seems near, but which does not end.
+type seeming struct {
+	context.Context
+	end time.Time
+}
+
+func (s seeming) Deadline() (time.Time, bool) { return s.end, true }
+
+// TestSpeaksBeforeTheCut: a provider that goes on writing is told before its connection is cut,
+// however much more time the session gave it: at a shutdown, and where SpeakBy says so.
+func TestSpeaksBeforeTheCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		cut  func(t *testing.T, s *gateway.Server, c *gateway.Conn)
+	}{
+		{"shutdown", func(t *testing.T, s *gateway.Server, _ *gateway.Conn) {
+			ended := make(chan error, 1)
+			go func() { ended <- s.Shutdown(seeming{context.Background(), time.Now().Add(400 * time.Millisecond)}) }()
+			t.Cleanup(func() { must(<-ended) })
+		}},
+		{"one connection", func(_ *testing.T, _ *gateway.Server, c *gateway.Conn) { c.SpeakBy(time.Now()) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ss := newSessions(t)
+			ss.push = failing(time.Hour)
+			s := serve(t, ss.open, nil)
+			c := dial(t, s, tls.VersionTLS13)
+			told := make(chan binproto.Response, 1)
+			go func() {
+				answer, err := c.ReadResponse()
+				if err != nil {
+					t.Error(err)
+				}
+				told <- answer
+			}()
+			write(t, c, enhanced(nil, 1, 2))
+			r := ss.next()
+			tt.cut(t, s, r.conn)
+			id := 3
+			for waiting := true; waiting; id++ {
+				write(t, c, enhanced(nil, id, id))
+				select {
+				case answer := <-told:
+					if answer != badToken2 {
+						t.Errorf("told %v, want %v", answer, badToken2)
+					}
+					waiting = false
+				default:
+				}
+			}
+			c.Close()
+			r.waitClosed()
+			r.wantNumbers(1, id-1)
+		})
+	}
 }
 
 // TestSpeaksWithoutRoom: if there is no room to read on, waiting is useless. Everything is read

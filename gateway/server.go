@@ -43,6 +43,7 @@ type Server struct {
 	counters  counters
 	roundTrip func(fd int) (trip time.Duration, ok bool) // the kernel's, except in tests
 	briefs    *briefs
+	speakBy   instant // of all connections
 
 	mu        sync.Mutex
 	loops     map[gnet.EventLoop]*loop
@@ -121,9 +122,13 @@ func (s *Server) Serve() error { return s.front.serve() }
 // sessions have ended every connection, and then does what Close does. A connection that
 // we have ended but its provider has not is waited for until it has been silent for
 // LingerPressed. If ctx ends before that, Shutdown returns its error, and Close is to be
-// called.
+// called. No last word waits for a pause of its provider when three quarters of ctx's time
+// are over: the provider has the rest to read it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.front.stop()
+	if deadline, ok := ctx.Deadline(); ok {
+		s.speakBy.set(time.Now().Add(time.Until(deadline) / 4 * 3))
+	}
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()

@@ -24,7 +24,10 @@ type pusher struct {
 	silent atomic.Bool
 }
 
-func (p *pusher) end() { p.Leave(0) }
+func (p *pusher) end(within time.Duration) {
+	p.conn.SpeakBy(time.Now().Add(within / 4 * 3)) // what is sent behind within is not taken
+	p.Leave(0)
+}
 
 // silence lets what is on its way be read and counted but not taken, and then cuts the
 // connection, even if the provider keeps sending.
@@ -75,5 +78,5 @@ func (p *pusher) Close(err error) {
 // feedbackReader is a client of the feedback port that is on the roll.
 type feedbackReader struct{ cancel context.CancelFunc }
 
-func (r *feedbackReader) end()   { r.cancel() }
-func (*feedbackReader) silence() {}
+func (r *feedbackReader) end(time.Duration) { r.cancel() }
+func (*feedbackReader) silence()            {}

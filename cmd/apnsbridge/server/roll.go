@@ -54,8 +54,8 @@ type party struct {
 
 // guest is one connection. Its methods may be called from any goroutine.
 type guest interface {
-	end()     // ends it in good order
-	silence() // some time later: nothing that it still sends is taken, and it is cut
+	end(within time.Duration) // ends it in good order
+	silence()                 // when that is over: nothing that it still sends is taken, and it is cut
 }
 
 func newRoll(current *atomic.Pointer[Assembly], log zerolog.Logger) *roll {
@@ -126,10 +126,11 @@ func (r *roll) turnOut(current *Assembly, app string, reason error, guests ...gu
 	r.ended.Add(uint64(len(guests)))
 	r.log.Info().Str("app", app).Int("connections", len(guests)).AnErr("reason",
 		reason).Msg("a client is not admitted any more: its connections end")
+	within := time.Duration(current.config.Limits.Drain)
 	for _, g := range guests {
-		g.end()
+		g.end(within)
 	}
-	time.AfterFunc(time.Duration(current.config.Limits.Drain), func() {
+	time.AfterFunc(within, func() {
 		for _, g := range guests {
 			g.silence()
 		}

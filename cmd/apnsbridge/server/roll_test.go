@@ -192,8 +192,8 @@ func TestReloadEndsFeedback(t *testing.T) {
 // noted is a guest that counts the calls.
 type noted struct{ ended, silenced atomic.Int32 }
 
-func (n *noted) end()     { n.ended.Add(1) }
-func (n *noted) silence() { n.silenced.Add(1) }
+func (n *noted) end(time.Duration) { n.ended.Add(1) }
+func (n *noted) silence()          { n.silenced.Add(1) }
 
 // A client whose handshake is under way while the configuration changes is judged by the new one.
 func TestRollBetweenReloads(t *testing.T) {
