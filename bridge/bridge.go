@@ -86,8 +86,8 @@ type Bridge struct {
 	sessions map[*Session]struct{}
 	leaving  map[*Session]time.Time // sessions that are to end, and by when
 	clients  map[clientKey]*client
-	outlets  []outlet  // not closed yet
-	endBy    time.Time // by when all sessions are to end, even those that have yet to begin; zero before Shutdown
+	outlets  []outlet // not closed yet
+	ending   *ending  // nil before Shutdown
 	closed   bool
 	opened   uint64 // sessions so far
 }

@@ -161,6 +161,44 @@ func TestSessionBegunDuringShutdown(t *testing.T) {
 	}
 }
 
+// What comes when Shutdown has returned goes to disk once the time to ask APNs is over: there
+// would be nobody any more to hear the answers.
+func TestShutdownAsksNoMoreBehindIt(t *testing.T) {
+	t.Parallel()
+	for _, mode := range spoolModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			const drain = 4 * time.Minute
+			start := time.Now()
+			var passed atomic.Int64
+			sim := startSim(t, apnssim.Scenario{})
+			config := spooled(openStore(t, t.TempDir(), boltstore.Options{}), mode.mode, mailApp(t, sim))
+			config.Now = func() time.Time { return start.Add(time.Duration(passed.Load())) }
+			b := startBridge(t, config)
+			if err := b.Shutdown(seeming{within(t), time.Now().Add(drain)}); err != nil {
+				t.Fatal(err)
+			}
+			session, p := open(t, b, Origin{})
+			p.push(t, session, note(deviceToken(goodDevice, 0), 0, hello))
+			delivered(t, b)
+			passed.Add(int64(drain - time.Second))
+			sent := 1
+			until(t, "what comes stays on disk", func() bool {
+				p.push(t, session, note(deviceToken(goodDevice, sent), uint32(sent), hello))
+				sent++
+				return b.Stats().Apps["mail"].Waiting.OnDisk > 0
+			})
+			session.Close(nil)
+			if err := b.Shutdown(within(t)); err != nil {
+				t.Fatal(err)
+			}
+			if accepted, waits := sim.Stats().Accepted, b.Stats().Apps["mail"].Waiting.OnDisk; accepted+waits != sent {
+				t.Errorf("APNs accepted %d, %d are on disk, of %d", accepted, waits, sent)
+			}
+		})
+	}
+}
+
 // Without a deadline, everything that waits is delivered.
 func TestShutdownWithoutAnEnd(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"apnsbridge/bridge/lane"
@@ -28,15 +29,17 @@ func (b *Bridge) settled(n int64) {
 //
 // With a spool, nothing is sent to APNs in the last quarter of ctx's time, or longer if APNs
 // is slow. What waits goes to disk until the next start, and what was already sent gets its
-// verdict, without which it would arrive twice. A node of a fleet may never start again, so
+// verdict, without which it would arrive twice; that holds for what comes when Shutdown has
+// returned, too. A node of a fleet may never start again, so
 // it first delivers what has come to its own disk since it gave its apps away: it tries what
 // waits there, for its device or for APNs, at once and again for as long as there is time. An
 // error says how much is left.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
-	if b.endBy.IsZero() {
-		b.endBy = b.now().Add(patienceOf(ctx))
+	if b.ending == nil {
+		b.ending = endingFor(ctx, b.now())
 	}
+	e := b.ending
 	b.mu.Unlock()
 	last := (*lane.Lane).Quiesce
 	if b.fleet {
@@ -45,22 +48,14 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.everyLane(func(l *appLane) { l.during(func(now lane.Now) { last(l.core, now) }) })
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
-	shortest, longest := partOf(ctx, 1, 4), partOf(ctx, 3, 4)
-	_, ends := ctx.Deadline()
-	toDisk, decided := false, !ends
 	for {
 		settled := b.endLeaving(b.now()) == 0 && b.unsettled.Load() == 0
 		out, slowest, rest := b.lookAtLanes() // after unsettled: a lane does not rest while it has what it read since
-		left := partOf(ctx, 1, 1) - min(max(2*slowest, shortest), longest)
-		if settled && (!b.fleet || rest > max(0, left)) && (!toDisk || out == 0) {
+		left := e.left(slowest, b.now())
+		if settled && (!b.fleet || rest > max(0, left)) && (!e.toDisk.Load() || out == 0) {
 			return nil
 		}
-		if !decided && left <= 0 {
-			decided = true
-			if toDisk = b.spool != nil && b.Unspooled() == nil; toDisk { // else APNs is the only way out
-				b.everyLane(func(l *appLane) { l.during(l.core.Stop) })
-			}
-		}
+		b.askNoMore(e, left)
 		select {
 		case <-b.idle:
 		case <-tick.C:
@@ -68,6 +63,54 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 			return fmt.Errorf("%d notifications are without a verdict: %w", b.unsettled.Load(), ctx.Err())
 		}
 	}
+}
+
+// ending is what the first Shutdown has decided about the end of the bridge. It holds when
+// that has returned, too: providers may write until their connections are cut.
+type ending struct {
+	readBy            time.Time     // when all sessions are to end, even those that have yet to begin
+	over              time.Time     // zero: there is as much time as it takes
+	shortest, longest time.Duration // of the time in which APNs is asked about nothing more
+	decided, toDisk   atomic.Bool   // that this time has come, and that what waits goes to disk
+}
+
+func endingFor(ctx context.Context, now time.Time) *ending {
+	e := &ending{readBy: now.Add(patienceOf(ctx)), shortest: partOf(ctx, 1, 4), longest: partOf(ctx, 3, 4)}
+	if _, ends := ctx.Deadline(); ends {
+		e.over = now.Add(partOf(ctx, 1, 1))
+	}
+	return e
+}
+
+// left is for how long APNs is still asked, if its good answers take as long as slowest.
+func (e *ending) left(slowest time.Duration, now time.Time) time.Duration {
+	if e.over.IsZero() {
+		return 0
+	}
+	return e.over.Sub(now) - min(max(2*slowest, e.shortest), e.longest)
+}
+
+// askNoMore stops the lanes once no time is left for APNs to be asked. It is called again and again.
+func (b *Bridge) askNoMore(e *ending, left time.Duration) {
+	if e.over.IsZero() || left > 0 || e.decided.Swap(true) {
+		return
+	}
+	if b.spool != nil && b.Unspooled() == nil { // else APNs is the only way out
+		e.toDisk.Store(true)
+		b.everyLane(func(l *appLane) { l.during(l.core.Stop) })
+	}
+}
+
+// tendEnding goes on with what Shutdown does.
+func (b *Bridge) tendEnding(now time.Time) {
+	b.mu.Lock()
+	e := b.ending
+	b.mu.Unlock()
+	if e == nil || e.over.IsZero() || e.decided.Load() {
+		return
+	}
+	_, slowest, _ := b.lookAtLanes()
+	b.askNoMore(e, e.left(slowest, now))
 }
 
 // lookAtLanes gives how many notifications are with APNs, how long the latest good answer took
@@ -118,10 +161,10 @@ func (s *Session) Leave(patience time.Duration) {
 func (b *Bridge) endLeaving(now time.Time) (writing int) {
 	b.mu.Lock()
 	leaving := maps.Clone(b.leaving)
-	if !b.endBy.IsZero() {
+	if e := b.ending; e != nil {
 		for s := range b.sessions {
-			if by, due := leaving[s]; !due || b.endBy.Before(by) {
-				leaving[s] = b.endBy
+			if by, due := leaving[s]; !due || e.readBy.Before(by) {
+				leaving[s] = e.readBy
 			}
 		}
 	}

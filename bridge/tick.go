@@ -54,6 +54,7 @@ func (b *Bridge) tick() {
 		}
 	}
 	b.endLeaving(now)
+	b.tendEnding(now)
 	b.closeSpent(b.now())
 	b.tombs.Tick(now)
 	b.mu.Lock()
