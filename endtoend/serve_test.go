@@ -26,6 +26,9 @@ type process struct {
 	push   string
 	ended  chan struct{} // closed when its log has ended
 	stdlog []string
+
+	serving   chan string   // receives push, and is closed when its log has ended
+	accepting chan struct{} // receives when it accepts: see awaitAccepting
 }
 
 // startProcess serves a world's configuration in a process of its own.
@@ -38,7 +41,18 @@ func startProcess(t *testing.T, w *world) *process {
 // startCommand starts cmd, and waits until the gateway that it is serves.
 func startCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
+	p := beginCommand(t, w, cmd)
+	var ok bool
+	if p.push, ok = <-p.serving; !ok {
+		t.Fatalf("it does not serve:\n%s", strings.Join(p.stdlog, "\n"))
+	}
+	return p
+}
+
+// beginCommand starts cmd.
+func beginCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, ended: make(chan struct{}), serving: make(chan string, 1), accepting: make(chan struct{}, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -46,15 +60,17 @@ func startCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	serving := make(chan string, 1)
 	go func() {
 		defer close(p.ended)
-		defer close(serving)
+		defer close(p.serving)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			var event struct{ Message, Gateway string }
 			p.stdlog = append(p.stdlog, lines.Text())
-			if json.Unmarshal(lines.Bytes(), &event) == nil && event.Message == "serving" {
-				serving <- event.Gateway
+			switch json.Unmarshal(lines.Bytes(), &event); {
+			case event.Message == "serving":
+				p.serving <- event.Gateway
+			case strings.HasPrefix(event.Message, "accepting"):
+				p.accepting <- struct{}{}
 			}
 		}
 	}()
@@ -67,11 +83,17 @@ func startCommand(t *testing.T, w *world, cmd *exec.Cmd) *process {
 			t.Logf("%s\n%s", p.cmd, strings.Join(p.stdlog, "\n"))
 		}
 	})
-	var ok bool
-	if p.push, ok = <-serving; !ok {
-		t.Fatalf("it does not serve:\n%s", strings.Join(p.stdlog, "\n"))
-	}
 	return p
+}
+
+// awaitAccepting returns when the process accepts, though it may not have the store yet.
+func (p *process) awaitAccepting() {
+	p.t.Helper()
+	select {
+	case <-p.accepting:
+	case <-p.ended:
+		p.t.Fatalf("it ends:\n%s", strings.Join(p.stdlog, "\n"))
+	}
 }
 
 // dial connects a provider to the process.

@@ -154,6 +154,53 @@ func TestRestartUnderSystemd(t *testing.T) {
 	}
 }
 
+// Who is restarted while it still waits for the store has its turn before the one that comes
+// next, which would keep the store: providers have written to it, and gone.
+func TestRestartWhileWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slowVerdicts)
+	w.Stop()
+	w.Amend("apps:", "limits: {drain: 5m}\napps:")
+	h := holdPorts(t, w)
+	serve := func() *exec.Cmd { return h.systemd(t, "serve", "--config", w.settings()) }
+	f := newFates(w)
+	g := goer{frames: 50, bad: none}
+	first, written := startCommand(t, w, serve()), 0
+	for range rounds(3, 10) {
+		stays, err := provider.Dial(t.Context(), w.Push, w.ClientTLS()) // and keeps the first from ending
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func() {
+			if err := g.write(t.Context(), w, w.ClientTLS(), written); err != nil {
+				t.Fatal(err)
+			}
+			written += g.frames
+		}
+		first.terminate()
+		second := beginCommand(t, w, serve())
+		second.awaitAccepting()
+		write()
+		second.terminate()
+		third := beginCommand(t, w, serve())
+		third.awaitAccepting()
+		write()
+		stays.Close()
+		for i, p := range []*process{first, second} {
+			if err := p.wait(); err != nil {
+				t.Errorf("process %d: %v\n%s", i+1, err, strings.Join(p.stdlog, "\n"))
+			}
+		}
+		if _, ok := <-third.serving; !ok {
+			t.Fatalf("the third does not serve:\n%s", strings.Join(third.stdlog, "\n"))
+		}
+		first = third
+	}
+	for from := 0; from < written; from += g.frames {
+		f.settle(t, g, from)
+	}
+}
+
 // When a watchdog ends the main process, the gateway ends too: otherwise it would keep the
 // store from the next one.
 func TestHandOverAborted(t *testing.T) {

@@ -79,7 +79,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	s, err := server.New(assembled, server.Options{Version: version(), Log: log, Lines: lines, Sockets: sockets,
-		Predecessor: predecessor, Accompanied: accompanied})
+		Predecessor: predecessor, Awaits: c.TakeOver, Accompanied: accompanied})
 	if err != nil {
 		return err
 	}

@@ -21,11 +21,16 @@ import (
 // start starts the parts in the order in which they need each other. If the sockets were
 // passed to this process, another gateway may still have the store: then connections are
 // accepted at once and wait after their handshakes.
-func (s *Service) start(a *Assembly, predecessor *succession.Predecessor) (err error) {
+func (s *Service) start(a *Assembly, o Options) (err error) {
 	admission := &admission{service: s, current: &s.current, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox}
 	admitOldTLS(a.config.TLS, s.log)
 	if !s.sockets.Given() {
-		if err := s.open(a, 0); err != nil {
+		if o.Awaits {
+			if err := s.awaitStore(a); err != nil {
+				return err
+			}
+		}
+		if err := s.open(a); err != nil {
 			return err
 		}
 		if err := s.listen(a, admission); err != nil {
@@ -35,13 +40,16 @@ func (s *Service) start(a *Assembly, predecessor *succession.Predecessor) (err e
 		if err := s.listen(a, admission); err != nil {
 			return err
 		}
-		if predecessor != nil {
-			if err := predecessor.Accepted(); err != nil {
+		if o.Predecessor != nil {
+			if err := o.Predecessor.Accepted(); err != nil {
 				return fmt.Errorf("the gateway that runs does not let go of its ports: %w", err)
 			}
 		}
 		s.log.Info().Msg("accepting: what providers write is read when the store is free")
-		if err := s.open(a, 3*time.Duration(a.config.Limits.Drain)); err != nil {
+		if err := s.awaitStore(a); err != nil {
+			return err
+		}
+		if err := s.open(a); err != nil {
 			return err
 		}
 	}
@@ -55,15 +63,45 @@ func (s *Service) start(a *Assembly, predecessor *succession.Predecessor) (err e
 	return nil
 }
 
-// open opens the store and the bridge. It waits up to patience while another gateway has
-// the store.
-func (s *Service) open(a *Assembly, patience time.Duration) (err error) {
+// awaitStore opens the store, which another gateway may still have. Those that have waited for
+// it longer come first: what providers have written to them is lost if they never get it. A
+// gateway that drains lets go of the store, however long that takes; one that serves, and so
+// offers its sockets, may never do so.
+func (s *Service) awaitStore(a *Assembly) (err error) {
+	dir, patience := a.config.Path(a.config.Store.Path), 3*time.Duration(a.config.Limits.Drain)
+	var turn *boltstore.Turn
 	for deadline := time.Now().Add(patience); ; {
-		s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions())
-		if err == nil {
-			break
+		if turn == nil {
+			if turn, err = boltstore.TakeTurn(dir); err == nil {
+				defer turn.End()
+			}
 		}
-		if !errors.Is(err, boltstore.ErrInUse) || !time.Now().Before(deadline) {
+		if err == nil {
+			err = s.openStore(a)
+		}
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, boltstore.ErrInUse):
+			return fmt.Errorf("store.path: %w", err)
+		case !succession.Offered(dir):
+			deadline = time.Now().Add(patience)
+		case !time.Now().Before(deadline):
+			return fmt.Errorf("store.path: %w", err)
+		}
+		err = nil
+	}
+}
+
+func (s *Service) openStore(a *Assembly) (err error) {
+	s.store, err = boltstore.Open(a.config.Path(a.config.Store.Path), a.storeOptions())
+	return err
+}
+
+// open opens the bridge, and before that the store, if it is not open yet.
+func (s *Service) open(a *Assembly) (err error) {
+	if s.store == nil {
+		if err := s.openStore(a); err != nil {
 			return fmt.Errorf("store.path: %w", err)
 		}
 	}

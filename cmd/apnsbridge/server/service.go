@@ -71,6 +71,7 @@ type Options struct {
 
 	Sockets     *succession.Sockets     // already open; closed with the service; nil: none
 	Predecessor *succession.Predecessor // told when this gateway accepts; nil: none
+	Awaits      bool                    // another gateway may still have the store, though it has passed no sockets
 	Accompanied bool                    // a successor is likely to follow
 }
 
@@ -92,7 +93,7 @@ func New(a *Assembly, o Options) (*Service, error) {
 	s.providers, s.refused = report.New(a.now), &doorBook{now: a.now}
 	s.storeFault = pace.NewFault(s.log, time.Now, storeFull, "the store can be written again")
 	s.sandbox = &sandboxAsked{log: s.log, now: a.now, last: make(map[string]time.Time)}
-	if err := s.start(a, o.Predecessor); err != nil {
+	if err := s.start(a, o); err != nil {
 		s.close()
 		return nil, err
 	}

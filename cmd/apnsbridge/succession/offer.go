@@ -3,6 +3,7 @@ package succession
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -52,6 +53,13 @@ func (s *Sockets) Offer(dir string, taken func()) (stop func(), err error) {
 	}), nil
 }
 
+// Offered reports whether the gateway that has the store in dir gives its sockets to whoever
+// asks, as long as it serves. One that drains has given them, or will give them to nobody.
+func Offered(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, socketName))
+	return err == nil
+}
+
 // give passes the sockets, and returns when the other side accepts with them.
 func (s *Sockets) give(c *net.UnixConn) error {
 	defer c.Close()
@@ -75,7 +83,7 @@ func (s *Sockets) give(c *net.UnixConn) error {
 type Predecessor struct{ conn *net.UnixConn }
 
 // TakeOver asks the gateway that has the store in dir for its sockets. Where there is
-// none, the Predecessor is nil and the Sockets are empty.
+// none, or one that stops, the Predecessor is nil and the Sockets are empty.
 func TakeOver(dir string) (*Sockets, *Predecessor, error) {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, socketName), Net: "unix"})
 	switch {
@@ -86,6 +94,10 @@ func TakeOver(dir string) (*Sockets, *Predecessor, error) {
 	}
 	conn.SetDeadline(time.Now().Add(answerTime))
 	s, err := receive(conn)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // it had stopped offering before it saw us
+		conn.Close()
+		return new(Sockets), nil, nil
+	}
 	if err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("the gateway that runs does not give its sockets: %w", err)
@@ -95,7 +107,10 @@ func TakeOver(dir string) (*Sockets, *Predecessor, error) {
 
 func receive(conn *net.UnixConn) (*Sockets, error) {
 	rights := make([]byte, spaceFor(mostGiven))
-	_, n, _, _, err := conn.ReadMsgUnix(make([]byte, 1), rights)
+	said, n, _, _, err := conn.ReadMsgUnix(make([]byte, 1), rights)
+	if err == nil && said == 0 {
+		err = io.EOF
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package succession
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -112,6 +113,54 @@ func TestNobodyToTakeOverFrom(t *testing.T) {
 	l.SetUnlinkOnClose(false) // as a gateway that was killed leaves it
 	l.Close()
 	nobody()
+}
+
+// One that stops offering before it has seen who asks is as good as gone.
+func TestNobodyAnyMoreToTakeOverFrom(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		stop func(t *testing.T, l *net.UnixListener)
+	}{
+		{"before it accepts", func(*testing.T, *net.UnixListener) {}},
+		{"when it has accepted", func(t *testing.T, l *net.UnixListener) {
+			c, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c.Close()
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, socketName), Net: "unix"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := make(chan error, 1)
+			go func() {
+				s, predecessor, err := TakeOver(dir)
+				if err == nil && (predecessor != nil || s.Given()) {
+					err = fmt.Errorf("got %v, %v", s, predecessor)
+				}
+				asked <- err
+			}()
+			raw, err := l.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			looked := false
+			raw.Read(func(uintptr) bool { // is called again when somebody has asked
+				defer func() { looked = true }()
+				return looked
+			})
+			tt.stop(t, l)
+			l.Close()
+			if err := <-asked; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A successor that goes away without accepting leaves everything as it was.

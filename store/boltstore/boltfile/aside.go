@@ -110,6 +110,18 @@ func openLocked(path string, flag int, mode os.FileMode) (*os.File, error) {
 	}
 }
 
+// Hold opens a file that is there for its lock alone, which goes with the file's closing.
+func Hold(path string) (*os.File, error) {
+	f, err := openLocked(path, os.O_RDWR|os.O_CREATE, 0o600)
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s is %w", path, ErrInUse)
+	case err != nil:
+		return nil, Unwritable(path, err)
+	}
+	return f, nil
+}
+
 func isAt(opened *os.File, path string) bool {
 	ours, err := opened.Stat()
 	if err != nil {
