@@ -50,7 +50,7 @@ func (e *encoder) resize(v uint32) {
 	if v = min(v, e.limit); v == now {
 		return
 	}
-	if v < now {
+	if v < now || e.resized {
 		// Through 0: a block that begins with two sizes, because the limit has
 		// moved twice, is refused by Go's decoder unless its table is empty.
 		e.hp.SetMaxDynamicTableSize(0)

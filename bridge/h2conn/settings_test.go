@@ -102,10 +102,12 @@ func TestSettings(t *testing.T) {
 		onOpenWire(t, Config{}, func(w *wire) {
 			w.submit(0, "/1", "/2")
 			w.want("HEADERS 1 /1 end", "HEADERS 3 /2 end")
-			for i, size := range []uint32{0, 100, 4096} {
-				w.fr.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: size})
-				w.want("SETTINGS ack")
-				w.table.SetAllowedMaxDynamicTableSize(size)
+			for i, sizes := range [][]uint32{{0}, {100}, {4096}, {100}, {200, 4096}, {200, 300}, {400, 0, 100}} {
+				for _, size := range sizes { // before the next block
+					w.fr.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: size})
+					w.want("SETTINGS ack")
+					w.table.SetAllowedMaxDynamicTableSize(size)
+				}
 				w.submit(0, "/3", "/4")
 				id := 5 + 4*i
 				w.want(fmt.Sprintf("HEADERS %d /3 end", id), fmt.Sprintf("HEADERS %d /4 end", id+2))
