@@ -17,6 +17,10 @@ func (m *machine) expire(now int64) {
 			m.earliest = min(m.earliest, m.deadline[i])
 			continue
 		}
+		if s.whole == 0 && s.resp == nil { // the server has never had it
+			m.cancel(s, Unprocessed, ErrDeadline)
+			continue
+		}
 		m.cancel(s, TimedOut, ErrDeadline)
 	}
 }

@@ -34,6 +34,9 @@ func (m *machine) sendBody(s *slot) {
 		s.window -= n
 		m.flow.window -= n
 	}
+	if s.sent == len(body) {
+		s.whole = m.handed + uint64(len(m.out))
+	}
 	m.enqueue(s)
 }
 

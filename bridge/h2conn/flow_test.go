@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -176,4 +177,28 @@ func TestDataOverWindow(t *testing.T) {
 		w.want("RST_STREAM 1 FLOW_CONTROL_ERROR")
 		w.ended("/1 malformed 200")
 	})
+}
+
+// TestNotWrittenWhole has requests end of whose bodies the server was not given all: it
+// cannot have acted on them, unless it has begun to answer.
+func TestNotWrittenWhole(t *testing.T) {
+	onEach := func(end func(w *wire), ends ...string) {
+		t.Helper()
+		onOpenWire(t, Config{RequestTimeout: time.Second}, func(w *wire) {
+			w.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 4})
+			w.want("SETTINGS ack")
+			w.submit(4, "/whole")
+			w.submit(5, "/part", "/begun", "/headed")
+			w.want("HEADERS 1 /whole", "DATA 1 4 end", "HEADERS 3 /part", "DATA 3 4", "HEADERS 5 /begun", "DATA 5 4",
+				"HEADERS 7 /headed", "DATA 7 4")
+			w.headers(5, ":status=103")
+			w.headers(7, ":status=400")
+			end(w)
+			w.ended(ends...)
+		})
+	}
+	onEach(func(w *wire) { w.nc.Close() },
+		"/whole unanswered", "/part unprocessed", "/begun unanswered", "/headed unanswered 400")
+	onEach(func(w *wire) { time.Sleep(2 * time.Second) },
+		"/whole timed out", "/part unprocessed", "/begun timed out", "/headed timed out 400")
 }

@@ -66,8 +66,8 @@ func (m *machine) end(code http2.ErrCode, reason error) bool {
 		m.out = m.out[:0]
 	}
 	m.all(func(s *slot) {
-		if s.start >= m.handed {
-			m.finish(s, Unprocessed, reason)
+		if s.whole == 0 || s.whole > m.handed {
+			m.disown(s, reason)
 		} else {
 			m.finish(s, Unanswered, reason)
 		}

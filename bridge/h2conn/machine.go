@@ -98,7 +98,7 @@ func (m *machine) submit(r *Request, now int64) error {
 		m.drain(ErrIDsSpent)
 		return ErrDraining
 	}
-	s.req, s.start, s.window, s.credit = r, m.handed+uint64(len(m.out)), m.peer.initialWindow, int64(m.cfg.streamWindow())
+	s.req, s.window, s.credit = r, m.peer.initialWindow, int64(m.cfg.streamWindow())
 	r.stream, r.Fate, r.Err, r.Response = s.id, Answered, nil, nil
 	m.stats.Requests++
 	m.appendHead(s)

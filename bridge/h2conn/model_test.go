@@ -189,6 +189,26 @@ func (w *world) handed(r *Request) bool {
 	return true
 }
 
+// whole reports whether the server has all of a request, or what is not handed over yet has
+// the rest.
+func (w *world) whole(r *Request) bool {
+	if w.streams[r.stream].ended {
+		return true
+	}
+	fr := http2.NewFramer(nil, bytes.NewReader(w.m.out))
+	fr.SetMaxReadFrameSize(maxMaxFrame)
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			return false
+		}
+		if h := f.Header(); h.StreamID == r.stream && (h.Type == http2.FrameHeaders || h.Type == http2.FrameData) &&
+			h.Flags.Has(http2.FlagDataEndStream) {
+			return true
+		}
+	}
+}
+
 // close ends a stream in the server's eyes.
 func (w *world) close(s *seen, fate Fate) {
 	s.closed = true
@@ -352,8 +372,13 @@ func (w *history) settings() map[string]func(*rapid.T) {
 func (w *history) pass(t *rapid.T) {
 	w.now += int64(rapid.IntRange(1, 50).Draw(t, "passes"))
 	for r, d := range w.deadline {
-		if d <= w.now {
+		if d > w.now {
+			continue
+		}
+		if w.whole(r) || w.m.find(r.stream).resp != nil {
 			w.ends(r, TimedOut)
+		} else {
+			w.ends(r, Unprocessed)
 		}
 	}
 	w.m.expire(w.now)
@@ -386,7 +411,7 @@ func (w *history) finish(t *rapid.T) {
 		}
 	}
 	for r := range w.deadline {
-		if w.handed(r) {
+		if w.streams[r.stream].ended || w.m.find(r.stream).resp != nil {
 			w.ends(r, Unanswered)
 		} else {
 			w.ends(r, Unprocessed)

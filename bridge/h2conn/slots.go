@@ -6,7 +6,7 @@ import "math"
 type slot struct {
 	id     uint32 // 0: free
 	req    *Request
-	start  uint64 // the place of its first byte in all that the connection writes
+	whole  uint64 // the place behind its last byte in all that the connection writes, 0 while a part of the body waits
 	sent   int    // bytes of the body
 	window int64  // bytes the server allows the body; may be negative
 	queued bool   // in line for the connection's window

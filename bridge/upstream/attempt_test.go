@@ -12,6 +12,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/bridge/apnssim"
+	"golang.org/x/net/http2"
+
 	"apnsbridge/bridge/h2conn"
 )
 
@@ -127,7 +129,7 @@ func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
 		Limits: Limits{Connections: 2, RequestTimeout: 100 * time.Millisecond, DialInterval: 50 * time.Millisecond},
 		Log:    zerolog.Nop(), Begin: begin,
 		Answered: func(p *Push, v Verdict, _ time.Time) {
-			if v.Class == NoAnswer {
+			if v.Class == Unprocessed {
 				late.Add(1)
 			}
 			clear(p.Token)
@@ -148,5 +150,24 @@ func TestPayloadIsNotReadAfterItsVerdict(t *testing.T) {
 		if string(push.Payload) != payload {
 			t.Fatal("a payload was changed on its way")
 		}
+	}
+}
+
+// APNs takes the heads of requests and no bodies. It cannot have acted on them, so that they
+// do not count as unanswered; and the next ones have another connection.
+func TestBodiesAreNotTaken(t *testing.T) {
+	shut := []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}
+	s := startServer(t, shut, func(*serverConn, uint32) bool { return true })
+	g := openRig(t, Config{Endpoint: s.endpoint(), Credential: tokenCredential(t),
+		Limits: Limits{RequestTimeout: 100 * time.Millisecond}})
+	g.once = true
+	for i := range 2 {
+		g.push([]byte{byte(i)}, 10, `{"aps":{"alert":"hi"}}`)
+	}
+	if got := g.counted(); got[Unprocessed] != 20 {
+		t.Errorf("got %v, want 20 unprocessed", got)
+	}
+	if got := s.conns.Load(); got < 2 {
+		t.Errorf("%d connections, want another one", got)
 	}
 }

@@ -117,11 +117,13 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 	now := time.Now()
 	var fates [h2conn.Malformed + 1]uint64
 	var burst burst
+	late := false
 	c.verdicts = c.verdicts[:0]
 	for _, q := range done {
 		if fates[q.Fate]++; q.Fate == h2conn.Answered {
 			c.answered = now
 		}
+		late = late || errors.Is(q.Err, h2conn.ErrDeadline)
 		p := q.Owner.(*attempt).push
 		v := u.judge(p, q)
 		burst.add(q, p, v)
@@ -130,7 +132,7 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 		}
 		c.verdicts = append(c.verdicts, v)
 	}
-	if fates[h2conn.TimedOut] > 0 && now.Sub(c.answered) >= u.limits.RequestTimeout {
+	if late && now.Sub(c.answered) >= u.limits.RequestTimeout {
 		// Nothing was answered since the request was sent. The connection may
 		// be dead, and a PING would take its time to say so.
 		burst.left = Verdict{Class: NoConnection, Reason: h2conn.ErrDeadline.Error()}
