@@ -202,3 +202,36 @@ func TestNotWrittenWhole(t *testing.T) {
 	onEach(func(w *wire) { time.Sleep(2 * time.Second) },
 		"/whole timed out", "/part unprocessed", "/begun timed out", "/headed timed out 400")
 }
+
+// TestPadding sends bodies of bytes that are padded one by one: the window does not end before
+// the body does, and what is given back of it is no flood though the server reads it late.
+func TestPadding(t *testing.T) {
+	body := strings.Repeat("b", 500)
+	cfg := Config{}.withDefaults()
+	m := newMachine(&cfg)
+	m.peer.greeted, m.peer.acknowledged = true, true
+	m.openIfSettled()
+	for i := range 50 {
+		r := &Request{Prefix: wirePrefix, Path: []byte("/1")}
+		if err := m.submit(r, 0); err != nil {
+			t.Fatal(err)
+		}
+		id := r.stream
+		if err := m.take(http2.FrameHeader{Type: http2.FrameHeaders, Flags: http2.FlagHeadersEndHeaders, StreamID: id},
+			block(":status=400"), 0); err != nil {
+			t.Fatal(err)
+		}
+		for j := range body {
+			fh := http2.FrameHeader{Type: http2.FrameData, Flags: http2.FlagDataPadded, StreamID: id}
+			if j == len(body)-1 {
+				fh.Flags |= http2.FlagDataEndStream
+			}
+			if err := m.take(fh, append([]byte{255, body[j]}, make([]byte, 255)...), 0); err != nil {
+				t.Fatalf("body %d, byte %d: %v", i, j, err)
+			}
+		}
+		if r.Fate != Answered || string(r.Response.Body) != body {
+			t.Fatalf("%v: %v", r.Fate, r.Err)
+		}
+	}
+}

@@ -119,10 +119,11 @@ func (m *machine) takeData(fh http2.FrameHeader, p []byte) *violation {
 		m.malformed(s, http2.ErrCodeFlowControl, "DATA over the stream's window")
 		return nil
 	}
-	if padding := len(p) - len(data); padding > 0 && !end {
+	if s.padding += int32(len(p) - len(data)); s.padding >= maxPadding && !end {
 		// The window bounds the body. Padding must not use it up.
-		s.credit += int64(padding)
-		m.appendWindowUpdate(s.id, padding)
+		s.credit += int64(s.padding)
+		m.appendWindowUpdate(s.id, int(s.padding))
+		s.padding = 0
 	}
 	if !s.headed {
 		m.malformed(s, http2.ErrCodeProtocol, "DATA before HEADERS")
@@ -138,6 +139,10 @@ func (m *machine) takeData(fh http2.FrameHeader, p []byte) *violation {
 	}
 	return nil
 }
+
+// maxPadding is how much padding of a stream is not given back, in bytes: less than the window
+// has beyond the bound of a body. An answer to each frame would look like a flood.
+const maxPadding = maxReadFrame / 2
 
 // unpad strips the padding of a DATA or HEADERS frame (RFC 9113, 6.1).
 func unpad(fh http2.FrameHeader, p []byte) ([]byte, bool) {

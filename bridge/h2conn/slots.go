@@ -13,6 +13,7 @@ type slot struct {
 
 	resp    *Response
 	headed  bool  // the final header has come; only body and trailers may follow
+	padding int32 // bytes of it that were received and not given back
 	credit  int64 // bytes the server may still send
 	promise int64 // content-length, -1 if not given
 }
