@@ -180,11 +180,18 @@ type wants struct {
 	says          string
 }
 
+// trial is a configuration, and what it should come to. TAKEN stands for an address that another program has.
+type trial struct {
+	name, text string
+	want       wants
+}
+
 // try judges a configuration. check and the log of serve must say the same, in words for
 // people.
-func (a *agreement) try(name, text string, want wants) {
+func (a *agreement) try(tt trial) {
 	a.t.Helper()
-	j := a.judge(text)
+	name, want := tt.name, tt.want
+	j := a.judge(strings.ReplaceAll(tt.text, "TAKEN", a.taken))
 	if j.check != j.serve {
 		a.t.Errorf("%s:\ncheck says %s\nserve says %s", name, j.check, j.serve)
 	}
@@ -207,43 +214,37 @@ func (a *agreement) try(name, text string, want wants) {
 	}
 }
 
-// with makes a mistake in a configuration.
-func (a *agreement) with(name, text, old, with string) string {
-	a.t.Helper()
-	wrong := strings.Replace(text, old, strings.ReplaceAll(with, "TAKEN", a.taken), 1)
+// mistaken makes a mistake in a configuration.
+func mistaken(t *testing.T, name, text, old, with string) string {
+	t.Helper()
+	wrong := strings.Replace(text, old, with, 1)
 	if wrong == text {
-		a.t.Fatalf("%s changes nothing", name)
+		t.Fatalf("%s changes nothing", name)
 	}
 	return wrong
 }
 
-// check refuses what serve refuses, in the same words, and gives the same warnings.
-func TestCheckAgreesWithServe(t *testing.T) {
-	t.Parallel()
-	a := newAgreement(t)
+// trials are configurations with mistakes, with lapses, and as many good ones: the same in each run.
+func trials(t *testing.T) (all []trial) {
+	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
-	if len(mistakes) < 60 {
-		t.Errorf("got %d kinds of mistakes, want at least 60", len(mistakes))
-	}
-	tried := 0
 	for i, m := range mistakes {
 		for range 2 {
-			text := a.with(m.name, agreementBase, m.old, m.with)
+			text := mistaken(t, m.name, agreementBase, m.old, m.with)
 			if second := mistakes[(i+1+random.IntN(len(mistakes)-1))%len(mistakes)]; random.IntN(4) == 0 &&
 				!m.held && !second.held && strings.Contains(text, second.old) {
-				text = a.with(second.name, text, second.old, second.with)
+				text = mistaken(t, second.name, text, second.old, second.with)
 			}
-			a.try(m.name, habits[random.IntN(4)](text), wants{refused: !m.held, held: m.held})
-			tried++
+			all = append(all, trial{m.name, habits[random.IntN(4)](text), wants{refused: !m.held, held: m.held}})
 		}
 	}
 	for _, m := range lapses {
 		for range 2 {
-			a.try(m.name, habits[random.IntN(4)](a.with(m.name, agreementBase, m.old, m.with)), wants{says: m.says})
-			tried++
+			text := mistaken(t, m.name, agreementBase, m.old, m.with)
+			all = append(all, trial{m.name, habits[random.IntN(4)](text), wants{says: m.says}})
 		}
 	}
-	for i := range max(100, tried) { // as many good ones as bad ones
+	for i := range max(100, len(all)) { // as many good ones as bad ones
 		text := agreementBase
 		for range 1 + random.IntN(3) {
 			text = habits[random.IntN(len(habits))](text)
@@ -251,6 +252,26 @@ func TestCheckAgreesWithServe(t *testing.T) {
 		if random.IntN(4) == 0 {
 			text = "\xef\xbb\xbf" + text
 		}
-		a.try(fmt.Sprintf("good %d", i), text, wants{})
+		all = append(all, trial{fmt.Sprintf("good %d", i), text, wants{}})
+	}
+	return all
+}
+
+// check refuses what serve refuses, in the same words, and warns of the same.
+func TestCheckAgreesWithServe(t *testing.T) {
+	t.Parallel()
+	if len(mistakes) < 60 {
+		t.Errorf("%d kinds of mistakes", len(mistakes))
+	}
+	const parts = 6 // each waits for its own disk and listeners
+	all := trials(t)
+	for part := range parts {
+		t.Run(fmt.Sprintf("part %d", part), func(t *testing.T) {
+			t.Parallel()
+			a := newAgreement(t)
+			for i := part; i < len(all); i += parts {
+				a.try(all[i])
+			}
+		})
 	}
 }

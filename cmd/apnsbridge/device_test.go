@@ -39,7 +39,7 @@ func TestDevice(t *testing.T) {
 	send := func(token, text string) {
 		t.Helper()
 		args := []string{"send", "--gateway", w.Push, "--cert", w.Path("client.pem"), "--key", w.Path("client-key.pem"),
-			"--ca", w.Path("ca.pem"), "--token", token, "--payload", `{"aps":{"alert":"` + text + `","badge":2}}`}
+			"--ca", w.Path("ca.pem"), "--token", token, "--quiet", "50ms", "--payload", `{"aps":{"alert":"` + text + `","badge":2}}`}
 		out := &servertest.Buffer{}
 		if code := run(args, streams{in: strings.NewReader(""), out: out, err: out}); code != exitOK {
 			t.Fatalf("send: %d %s", code, out)

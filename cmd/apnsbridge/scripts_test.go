@@ -21,6 +21,7 @@ import (
 // The scripts test each command from outside; the README's configuration is one of
 // their files. Besides testscript's own commands they have those below.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)

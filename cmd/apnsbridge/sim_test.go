@@ -39,6 +39,7 @@ func TestDocumentedScenarios(t *testing.T) {
 // Without flags the simulator creates its certificates, prints the settings with which a
 // gateway uses it as APNs, and prints a line for each push.
 func TestSimWithoutFlags(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sim")
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &servertest.Buffer{}
@@ -96,6 +97,7 @@ func TestSimWithoutFlags(t *testing.T) {
 }
 
 func TestSimControl(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	handler := simControl(w.Sim, t.Context().Done())
 	show := func(path, accept, want string) string {

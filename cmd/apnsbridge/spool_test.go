@@ -93,6 +93,7 @@ func (p *spoolPlace) want(code int, args []string, says ...string) {
 }
 
 func TestSpoolList(t *testing.T) {
+	t.Parallel()
 	p := newSpoolPlace(t)
 	p.want(exitOK, []string{"list"}, "no notifications wait\n")
 	p.want(exitOK, []string{"list", "--json"})
@@ -117,6 +118,7 @@ func TestSpoolList(t *testing.T) {
 }
 
 func TestSpoolPurge(t *testing.T) {
+	t.Parallel()
 	p := newSpoolPlace(t)
 	p.want(exitFailed, []string{"purge", "--yes"}, "there is no spool in "+p.dir)
 	p.put("mail", "production", false, 3, time.Time{})
@@ -134,6 +136,7 @@ func TestSpoolPurge(t *testing.T) {
 // The notifications of an app that has been renamed are moved to its new name, even if the spool
 // is full.
 func TestSpoolMove(t *testing.T) {
+	t.Parallel()
 	p := newSpoolPlace(t)
 	p.want(exitFailed, []string{"move", "old", "new"}, `has no app "new"`)
 	p.want(exitFailed, []string{"move", "mail", "mail"}, "is the app itself")
@@ -152,6 +155,7 @@ func TestSpoolMove(t *testing.T) {
 
 // The gateway sets a damaged file aside, from which the notifications can then be imported.
 func TestSpoolImport(t *testing.T) {
+	t.Parallel()
 	p := newSpoolPlace(t)
 	p.put("mail", "production", true, 1500, time.Time{})
 	p.put("mail", "production", true, 10, time.Now().Add(-time.Minute))
@@ -200,6 +204,7 @@ func TestSpoolImport(t *testing.T) {
 // If the file of queues is good enough to tell which records are in use, those that were done do
 // not come back.
 func TestSpoolImportSure(t *testing.T) {
+	t.Parallel()
 	p := newSpoolPlace(t)
 	p.put("mail", "production", true, 1500, time.Time{})
 	p.want(exitOK, []string{"purge", "--yes"}, "1,500")
@@ -222,7 +227,7 @@ func TestSpoolInUse(t *testing.T) {
 	t.Parallel()
 	p := newSpoolPlace(t)
 	s := p.open()
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	l := store.Line{App: "mail", Environment: "production"}
 	batch := store.SpoolBatch{Line: l, Records: []store.SpoolRecord{{}, {}, {}}}
 	if err := s.Put(t.Context(), batch); err != nil {
@@ -236,7 +241,12 @@ func TestSpoolInUse(t *testing.T) {
 	}
 	p.want(exitOK, []string{"list"}, "mail   production    (configured)   3 ")
 	for _, args := range [][]string{{"purge", "--yes"}, {"import", p.config}, {"move", "old", "mail"}} {
-		p.want(exitFailed, args, "queues.db is in use by another process: stop the gateway that runs, and do this again")
+		t.Run(args[0], func(t *testing.T) {
+			t.Parallel() // each waits for a while whether the gateway lets go of its store
+			own := *p
+			own.t = t
+			own.want(exitFailed, args, "queues.db is in use by another process: stop the gateway that runs, and do this again")
+		})
 	}
 }
 

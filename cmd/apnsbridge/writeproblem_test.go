@@ -32,14 +32,17 @@ func TestWriteProblems(t *testing.T) {
 			"init":       append([]string{"init", "--config", filepath.Join(place, "apnsbridge.yaml")}, key...),
 			"init's pki": append([]string{"init", "--config", "new.yaml", "--pki", filepath.Join(place, "pki")}, key...),
 		} {
-			var stdout, stderr bytes.Buffer
-			code := run(args, streams{in: new(bytes.Buffer), out: &stdout, err: &stderr})
-			said := stderr.String()
-			if code != exitFailed || stdout.Len() > 0 || strings.Count(said, "\n") != 1 ||
-				!strings.HasPrefix(said, "apnsbridge: "+place) ||
-				!strings.HasSuffix(said, " cannot be written: not a directory: name a place where you may write\n") {
-				t.Errorf("%s in %s: exit code %d, %s%s", name, place, code, stdout.String(), said)
-			}
+			t.Run(name+" in "+filepath.Base(place), func(t *testing.T) {
+				t.Parallel()
+				var stdout, stderr bytes.Buffer
+				code := run(args, streams{in: new(bytes.Buffer), out: &stdout, err: &stderr})
+				said := stderr.String()
+				if code != exitFailed || stdout.Len() > 0 || strings.Count(said, "\n") != 1 ||
+					!strings.HasPrefix(said, "apnsbridge: "+place) ||
+					!strings.HasSuffix(said, " cannot be written: not a directory: name a place where you may write\n") {
+					t.Errorf("exit code %d, %s%s", code, stdout.String(), said)
+				}
+			})
 		}
 	}
 }

@@ -88,6 +88,7 @@ func TestAdminToken(t *testing.T) {
 
 // A new token is needed as soon as it has been read.
 func TestAdminTokenReload(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	ask := func(token string, want int) {
 		t.Helper()
@@ -185,6 +186,7 @@ func TestAdminCertificates(t *testing.T) {
 // On a port without a token, a web page whose name has been pointed to it cannot even
 // read.
 func TestAdminNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	for host, want := range map[string]int{
 		w.Admin: http.StatusOK, "localhost:9195": http.StatusOK, "[::1]": http.StatusOK, "::1": http.StatusOK,

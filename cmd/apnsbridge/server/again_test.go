@@ -71,6 +71,7 @@ func TestFeedbackAgain(t *testing.T) {
 // A request that changes something is refused with a sentence unless an operator on this
 // machine has sent it on purpose.
 func TestFeedbackAgainRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	const path = "/feedback/again?app=demo"
 	for _, tt := range []struct {

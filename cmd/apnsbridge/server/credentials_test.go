@@ -194,6 +194,7 @@ func TestKeyForEachEnvironment(t *testing.T) {
 
 // The expiry of a push certificate for one environment is reported by its own setting.
 func TestExpiryOfOneEnvironment(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	pair, err := servertest.PKI().Issue(devpki.ClientOptions{Topic: story.Topic, NotAfter: time.Now().Add(10 * day)})
 	if err != nil {

@@ -19,6 +19,7 @@ const (
 	listSince = 1_780_000_000
 	tupleSize = 38
 	stall     = 2 * time.Second // a part of which a reader on a busy machine needs
+	stallSoon = time.Second     // for a reader that does stall: the gateway waits three times as long before it hangs up
 )
 
 // byRecord reads like OpenSSL: the head of a TLS record, then its body. crypto/tls reads
@@ -84,23 +85,24 @@ func (r *reader) take(t *testing.T, n int) {
 // Whatever readers do that do not read everything, nothing is lost: the list stays whole,
 // and a reader that then reads it properly gets each entry exactly once.
 func TestFeedbackPort(t *testing.T) {
+	t.Parallel()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			t.Parallel()
 			w := newFeedbackWorld(t)
 			for _, tt := range []struct {
-				name string
-				read func(*testing.T, *feedbackWorld, uint16)
+				name  string
+				stall time.Duration
+				read  func(*testing.T, *feedbackWorld, uint16)
 			}{
-				{"two at once", twoAtOnce},
-				{"killed half-way", killedHalfWay},
-				{"reads once", readsOnce},
-				{"stalls", stalls},
-				{"s_client with nothing to say", sClient},
+				{"two at once", stall, twoAtOnce},
+				{"killed half-way", stall, killedHalfWay},
+				{"reads once", stall, readsOnce},
+				{"stalls", stallSoon, stalls},
+				{"s_client with nothing to say", stall, sClient},
 			} {
 				t.Run(tt.name, func(t *testing.T) {
-					w.Stop() // so that what earlier readers did does not matter
-					w.Start()
+					w.restart(tt.stall) // so that what earlier readers did does not matter
 					tt.read(t, w, version)
 					w.checkNext(t, "unread")
 					w.checkListed(t, listLen)

@@ -26,12 +26,13 @@ func listToken(i int) []byte {
 type feedbackWorld struct {
 	*world
 	clock   atomic.Int64 // seconds since 1970
-	drained int          // drains that have ended
+	stall   time.Duration
+	drained int // drains that have ended
 }
 
 func newFeedbackWorld(t *testing.T) *feedbackWorld {
 	t.Helper()
-	w := &feedbackWorld{world: newWorld(t, apnssim.Scenario{})}
+	w := &feedbackWorld{world: newWorld(t, apnssim.Scenario{}), stall: stall}
 	w.clock.Store(time.Now().Unix())
 	w.now = func() time.Time { return time.Unix(w.clock.Load(), 0) }
 	w.Reconfigure("apps:", fmt.Sprintf("limits: {feedback_stall: %v}\napps:", stall))
@@ -54,6 +55,14 @@ func newFeedbackWorld(t *testing.T) *feedbackWorld {
 	}
 	w.Start()
 	return w
+}
+
+// restart starts the gateway again, with another feedback_stall.
+func (w *feedbackWorld) restart(stall time.Duration) {
+	w.T.Helper()
+	w.Reconfigure(fmt.Sprintf("{feedback_stall: %v}", w.stall), fmt.Sprintf("{feedback_stall: %v}", stall))
+	w.stall = stall
+	w.Start()
 }
 
 // pass advances the clock.

@@ -73,6 +73,7 @@ func TestOneAppIsHeld(t *testing.T) {
 
 // If no app can be served, that is a problem, which is reported once.
 func TestAllAppsAreHeld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.Amend("AuthKey_DEVELOPER.p8", "gone.p8")
@@ -99,6 +100,7 @@ func (w *world) withExpired(name string) {
 // A reload with a credential that cannot be used keeps the current one, and applies
 // everything else that has changed.
 func TestReloadKeepsACredential(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.withCertificate(100 * day)
 	w.Stop()
@@ -125,6 +127,7 @@ func TestReloadKeepsACredential(t *testing.T) {
 
 // The first notification that APNs accepts for an app is logged, once.
 func TestFirstAcceptance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.service.tellFirsts()
 	w.Send(0, w.Dial(w.ClientTLS()))
@@ -147,6 +150,7 @@ func TestFirstAcceptance(t *testing.T) {
 // Notifications of a held app wait, even over a restart, and are delivered when the
 // credential is good.
 func TestHeldNotificationsGoAfterReload(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.withCertificate(100 * day)
 	good, err := os.ReadFile(w.Path("push.pem"))

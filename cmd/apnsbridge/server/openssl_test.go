@@ -67,6 +67,7 @@ func fields(args string) []string {
 // By default old TLS is refused with an alert, and the log names the setting that admits
 // it.
 func TestOldTLSByDefault(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	for _, tt := range oldTLSCases {
 		t.Run(tt.args, func(t *testing.T) {
@@ -136,6 +137,7 @@ func TestOldTLSBySetting(t *testing.T) {
 
 // OpenSSL resumes TLS 1.2 sessions by ticket; with TLS 1.3 it gets none.
 func TestOpenSSLResumes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	session := w.Path("session")
 	for i, want := range []string{"New, TLSv1.2", "Reused, TLSv1.2"} {
@@ -160,6 +162,7 @@ func TestOpenSSLResumes(t *testing.T) {
 
 // OpenSSL sends KeyUpdates that request an answer, between frames.
 func TestOpenSSLUpdatesKeys(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	cmd := w.sclient("-tls1_3")
 	stdin, said := converse(t, cmd)
@@ -218,6 +221,7 @@ func hears(said <-chan string, part string) bool {
 // A client that asks for renegotiation gets an alert and the end of the connection. What it
 // had sent before is delivered, and others are served.
 func TestOpenSSLRenegotiates(t *testing.T) {
+	t.Parallel()
 	for i, args := range []string{"-tls1_2", "-tls1 -cipher DEFAULT"} {
 		t.Run(args, func(t *testing.T) {
 			w := newWorld(t, apnssim.Scenario{})

@@ -11,6 +11,7 @@ import (
 // An operator's command about an app needs the header for requests that change something, and
 // an app that exists.
 func TestOperatorsWord(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	for _, verb := range []string{"try", "believe"} {
 		for _, tt := range []struct {

@@ -87,6 +87,7 @@ func TestPage(t *testing.T) {
 
 // The expiry of a credential is on the page from 30 days before it.
 func TestPageExpiry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	for _, tt := range []struct {
 		lasts time.Duration
@@ -120,6 +121,7 @@ func TestPageExpiry(t *testing.T) {
 
 // The page may load and run its own files, and nothing else.
 func TestPagePolicy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	response, err := http.Get("http://" + w.Admin + "/")
 	if err != nil {
@@ -141,6 +143,7 @@ func TestPagePolicy(t *testing.T) {
 
 // A button leads back to its page, and does not work from a page of another site.
 func TestButtonsWithoutJavaScript(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	press := func(path string, header http.Header) *http.Response {
 		t.Helper()
@@ -189,6 +192,7 @@ func TestButtonsWithoutJavaScript(t *testing.T) {
 
 // The page's links and buttons work whatever the app's name is.
 func TestOddNames(t *testing.T) {
+	t.Parallel()
 	const odd = `a/../b?c=d#e&"f%2Fg <i> שלום`
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()

@@ -38,6 +38,7 @@ func (w *world) raw(t *testing.T, request string) (line, body string) {
 // The default probes of haproxy, nginx and others are answered with one word, and get to know
 // nothing more.
 func TestProbes(t *testing.T) {
+	t.Parallel()
 	for _, guard := range []string{"", `, token: "` + adminToken + `"`} {
 		w := newWorld(t, apnssim.Scenario{})
 		w.serveAdmin(t, `{listen: "127.0.0.1:0"`+guard+`}`)
@@ -66,6 +67,7 @@ func TestProbes(t *testing.T) {
 // Slow clients that take all places, by saying nothing, by half a request or by not reading,
 // do not keep a probe from its answer.
 func TestSlowClientsAndProbes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Reconfigure("apps:", "limits: {admin_connections: 4}\napps:")
 	w.Start()

@@ -54,6 +54,7 @@ func TestWhyRefused(t *testing.T) {
 			Token: servertest.Unhex(device)}).Append(nil), 4, []string{"no payload"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, tt.scenario)
 			switch {
 			case tt.amend == "from-certificate":

@@ -164,6 +164,7 @@ func TestReloadServerCertificate(t *testing.T) {
 
 // A running gateway looks at the files of its certificates by itself.
 func TestCertificateIsPolled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.service.poll = 5 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
@@ -183,6 +184,7 @@ func TestCertificateIsPolled(t *testing.T) {
 
 // The results of reloads are in the metrics.
 func TestReloadMetrics(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	at := time.Unix(1_800_000_000, 0)

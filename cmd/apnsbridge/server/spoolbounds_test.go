@@ -12,6 +12,7 @@ import (
 // The store keeps to spool.max_bytes, spool_reserve and spool_device_share, and check says when
 // the spool is full, as /readyz does.
 func TestSpoolBounds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.Reconfigure("apps:", "spool: {max_bytes: 4MiB}\nlimits: {spool_reserve: 1MiB, spool_device_share: 20 %}\napps:")

@@ -116,6 +116,7 @@ func TestEverybody(t *testing.T) {
 // Clients that support ECDSA are shown the ECDSA certificate, others the RSA one, whatever name
 // they ask for; both are renewed from their files.
 func TestServerCertificates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	pair, err := servertest.PKI().IssueServer(devpki.ECDSA)
 	if err != nil {

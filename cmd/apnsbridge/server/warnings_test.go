@@ -85,6 +85,7 @@ func TestExpiryWarnings(t *testing.T) {
 // A certificate that expires while the gateway runs is still reported, with its date, by the
 // gateway's own clock.
 func TestExpiredWhileRunning(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.now = func() time.Time { return servertest.PKI().Server.Leaf.NotAfter.Add(day) }
@@ -96,6 +97,7 @@ func TestExpiredWhileRunning(t *testing.T) {
 }
 
 func TestExpiryMetrics(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	near := func(got float64, want time.Time) bool {
 		return math.Abs(got-float64(want.Unix())) < 3600
@@ -164,6 +166,7 @@ func TestDescriptorWarning(t *testing.T) {
 // The CA that providers trust, and those that are trusted for providers, expire
 // too.
 func TestAuthoritiesExpire(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})
 	w.Stop()
 	w.now = func() time.Time { return servertest.PKI().CA.Leaf.NotAfter.Add(-10 * day) }
