@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"net"
 	"slices"
 	"sync"
@@ -20,7 +21,11 @@ import (
 	"apnsbridge/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has all tests run at a time, unless told how many: they wait for leases to run out.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "16")
+	goleak.VerifyTestMain(m)
+}
 
 // registry keeps leases in memory; all nodes of a test share it.
 type registry struct {
@@ -344,6 +349,7 @@ func TestMemberLoose(t *testing.T) {
 
 // Waiting connections are cut when the member is closed.
 func TestMemberCloses(t *testing.T) {
+	t.Parallel()
 	r := newRegistry()
 	r.set(true)
 	g := newGuest()
