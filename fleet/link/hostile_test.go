@@ -205,9 +205,11 @@ func TestUnknownSession(t *testing.T) {
 
 // A node that falls silent loses its link, at whatever stage of the link that is.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	c := config("gw1")
 	c.Alive, c.Handshake = 10*time.Millisecond, 3*time.Second
 	t.Run("no handshake", func(t *testing.T) {
+		t.Parallel()
 		o := newOwner(t, c)
 		raw, err := net.Dial("tcp", o.address)
 		if err != nil {
@@ -220,6 +222,7 @@ func TestSilence(t *testing.T) {
 		}
 	})
 	t.Run("no hello", func(t *testing.T) {
+		t.Parallel()
 		s, err := stranger(t, newOwner(t, c), &tls.Config{Certificates: []tls.Certificate{fleetCA().node()}})
 		if err != nil {
 			t.Fatal(err)
@@ -227,6 +230,7 @@ func TestSilence(t *testing.T) {
 		ended(t, s)
 	})
 	t.Run("no sign of life", func(t *testing.T) {
+		t.Parallel()
 		o := newOwner(t, c)
 		s, err := stranger(t, o, &tls.Config{Certificates: []tls.Certificate{fleetCA().node()}})
 		if err != nil {

@@ -240,6 +240,7 @@ func TestLinkEnds(t *testing.T) {
 
 // Nodes tell each other their states.
 func TestState(t *testing.T) {
+	t.Parallel()
 	there, here := config("gw1"), config("gw2")
 	there.Alive, here.Alive = time.Second, time.Second
 	there.State, here.State = func() byte { return 1 }, func() byte { return 2 }
