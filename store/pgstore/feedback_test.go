@@ -21,6 +21,7 @@ func record(t testing.TB, s *Store, dead ...store.Dead) {
 
 // A node learns what other nodes have listed, and finds out what they have revived.
 func TestFollow(t *testing.T) {
+	t.Parallel()
 	c := newSchema(t)
 	here := open(t, c)
 	c.Node, c.Follow = "gw2", 5*time.Millisecond
@@ -53,6 +54,7 @@ func TestFollow(t *testing.T) {
 
 // Recording what is no news needs no query: it succeeds though the engine is away.
 func TestNoNews(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	c := newSchema(t)
 	c.FeedbackAge, c.Now = 10*time.Hour, func() time.Time { return now }

@@ -51,7 +51,7 @@ func run(m *testing.M) int {
 	if !*long {
 		_ = flag.Set("rapid.checks", "6") // each takes some hundred transactions
 		_ = flag.Set("rapid.steps", "20")
-		_ = flag.Set("test.parallel", "6") // they wait for locks and leases more than for a processor
+		_ = flag.Set("test.parallel", "16") // they wait for locks and leases more than for a processor
 	}
 	code := m.Run()
 	if server != nil {

@@ -86,6 +86,7 @@ func TestFenceForKeyShare(t *testing.T) {
 // A slow claim gets a higher epoch than one that came and went meanwhile. If epochs came
 // from a sequence, which is read before the row is locked, it would get a lower one.
 func TestEpochOfADawdlingClaim(t *testing.T) {
+	t.Parallel()
 	const dawdle = "  until timestamptz;\nbegin\n  if who = 'gw1' then " + dawdles + " end if;\n"
 	for _, tt := range []struct {
 		name   string
@@ -176,6 +177,7 @@ func drawn(t *testing.T, c Config) {
 // see has run out. A claim that did not lock the lease would get the app while its owner is
 // told that it still has it.
 func TestClaimDuringRenewal(t *testing.T) {
+	t.Parallel()
 	const lease = 2 * time.Second
 	for _, tt := range []struct {
 		name   string

@@ -26,12 +26,14 @@ func refusal(t *testing.T, c Config, words ...string) {
 }
 
 func TestOpenWithoutASchema(t *testing.T) {
+	t.Parallel()
 	c := newSchema(t)
 	c.Schema = "nothing_here"
 	refusal(t, c, "nothing_here", "apnsbridge check --setup")
 }
 
 func TestOpenAnotherVersion(t *testing.T) {
+	t.Parallel()
 	c := newSchema(t)
 	execute(t, c, "update meta set version = 99")
 	refusal(t, c, "version 99", "use the program that made it")
