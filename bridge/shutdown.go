@@ -22,15 +22,14 @@ func (b *Bridge) settled(n int64) {
 }
 
 // Shutdown ends all sessions, each when its provider has ended its side or pauses in writing,
-// or when half of ctx's time is over; so it does with those that begin after it has returned,
-// of connections whose handshakes were under way. It returns once the providers have been told, everything
+// or when half of ctx's time is over. It returns once the providers have been told, everything
 // that was taken is settled or on disk, and the feedback list has all its entries. What
-// providers still write meanwhile is delivered too.
+// providers still write meanwhile is delivered too. The same holds for sessions that begin
+// after it has returned, of connections whose handshakes were under way.
 //
 // With a spool, nothing is sent to APNs in the last quarter of ctx's time, or longer if APNs
 // is slow. What waits goes to disk until the next start, and what was already sent gets its
-// verdict, without which it would arrive twice; that holds for what comes when Shutdown has
-// returned, too. A node of a fleet may never start again, so
+// verdict, without which it would arrive twice. A node of a fleet may never start again, so
 // it first delivers what has come to its own disk since it gave its apps away: it tries what
 // waits there, for its device or for APNs, at once and again for as long as there is time. An
 // error says how much is left.
@@ -65,11 +64,11 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	}
 }
 
-// ending is what the first Shutdown has decided about the end of the bridge. It holds when
-// that has returned, too: providers may write until their connections are cut.
+// ending is what the first Shutdown decides about the end of the bridge. It still holds when
+// Shutdown has returned: providers may write until their connections are cut.
 type ending struct {
 	readBy            time.Time     // when all sessions are to end, even those that have yet to begin
-	over              time.Time     // zero: there is as much time as it takes
+	over              time.Time     // when the time is over; zero: never
 	shortest, longest time.Duration // of the time in which APNs is asked about nothing more
 	decided, toDisk   atomic.Bool   // that this time has come, and that what waits goes to disk
 }
@@ -85,14 +84,14 @@ func endingFor(ctx context.Context, now time.Time) *ending {
 // left is for how long APNs is still asked, if its good answers take as long as slowest.
 func (e *ending) left(slowest time.Duration, now time.Time) time.Duration {
 	if e.over.IsZero() {
-		return 0
+		return math.MaxInt64 - 1 // shorter only than the rest of a lane in which nothing waits
 	}
 	return e.over.Sub(now) - min(max(2*slowest, e.shortest), e.longest)
 }
 
 // askNoMore stops the lanes once no time is left for APNs to be asked. It is called again and again.
 func (b *Bridge) askNoMore(e *ending, left time.Duration) {
-	if e.over.IsZero() || left > 0 || e.decided.Swap(true) {
+	if left > 0 || e.decided.Swap(true) {
 		return
 	}
 	if b.spool != nil && b.Unspooled() == nil { // else APNs is the only way out
@@ -106,7 +105,7 @@ func (b *Bridge) tendEnding(now time.Time) {
 	b.mu.Lock()
 	e := b.ending
 	b.mu.Unlock()
-	if e == nil || e.over.IsZero() || e.decided.Load() {
+	if e == nil || e.decided.Load() {
 		return
 	}
 	_, slowest, _ := b.lookAtLanes()
