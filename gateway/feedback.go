@@ -88,7 +88,8 @@ func (s *FeedbackServer) Addr() net.Addr { return s.front.addrs()[0] }
 func (s *FeedbackServer) Serve() error { return s.front.serve() }
 
 // Shutdown stops accepting and waits for the readers that are being served. If ctx
-// ends before that, Shutdown returns its error, and Close is to be called.
+// ends before that, Shutdown returns its error, and Close is to be called; but
+// handshakes that are still under way then are no failure.
 func (s *FeedbackServer) Shutdown(ctx context.Context) error {
 	s.front.stop()
 	done := make(chan struct{})
@@ -100,6 +101,9 @@ func (s *FeedbackServer) Shutdown(ctx context.Context) error {
 	case <-done:
 		return s.Close()
 	case <-ctx.Done():
+		if s.reading() == 0 {
+			return s.Close()
+		}
 		return ctx.Err()
 	}
 }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -311,6 +312,34 @@ func TestShutdown(t *testing.T) {
 	}
 	if err := r.waitClosed(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShutdownOfStrangers: whoever connects and says nothing has its time for that, but does
+// not make a failure of the end.
+func TestShutdownOfStrangers(t *testing.T) {
+	t.Parallel()
+	serveTuples, _ := give(1)
+	for name, s := range map[string]interface {
+		Addr() net.Addr
+		Shutdown(context.Context) error
+	}{
+		"push":     serve(t, newSessions(t).open, nil),
+		"feedback": serveFeedback(t, serveTuples, nil),
+	} {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		brief, cancel := contextFor(20 * time.Millisecond)
+		defer cancel()
+		if err := s.Shutdown(brief); err != nil {
+			t.Errorf("%s: Shutdown returned %v", name, err)
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("%s: the stranger reads %d bytes", name, n)
+		}
 	}
 }
 

@@ -122,7 +122,7 @@ func (s *Server) Serve() error { return s.front.serve() }
 // sessions have ended every connection, and then does what Close does. A connection that
 // we have ended but its provider has not is waited for until it has been silent for
 // LingerPressed. If ctx ends before that, Shutdown returns its error, and Close is to be
-// called. No last word waits for a pause of its provider when three quarters of ctx's time
+// called; but handshakes that are still under way then are no failure. No last word waits for a pause of its provider when three quarters of ctx's time
 // are over: the provider has the rest to read it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.front.stop()
@@ -142,8 +142,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-done:
 		return s.Close()
 	case <-ctx.Done():
+		if s.empty() {
+			return s.Close()
+		}
 		return ctx.Err()
 	}
+}
+
+func (s *Server) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns) == 0
 }
 
 // Close ends everything at once: listeners, handshakes and all connections, including
