@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(servertest.Checked{M: m}, map[string]func(){"apnsbridge": main})
+	testscript.Main(servertest.Checked{M: m, PerProcessor: 8}, map[string]func(){"apnsbridge": main})
 }
 
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
+	sim := filepath.Join(t.TempDir(), "sim") // whose certificates are there: RSA keys are slow to make
+	if err := servertest.PKI().Write(sim); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -59,9 +64,9 @@ func TestExitCodes(t *testing.T) {
 		{"no such notifications", []string{"send", "--from", "gone"}, exitFailed, "put the file there, or correct its name"},
 		{"a folder of notifications", []string{"send", "--from", "testdata"}, exitFailed,
 			"apnsbridge: --from: read testdata: is a directory: name a file in it\n"},
-		{"no such scenario", []string{"sim", "--dir", t.TempDir(), "--scenario", "gone"}, exitFailed,
+		{"no such scenario", []string{"sim", "--dir", sim, "--scenario", "gone"}, exitFailed,
 			"put the file there, or correct its name"},
-		{"a scenario that is none", []string{"sim", "--dir", t.TempDir(), "--scenario", "testdata/demo.txt"}, exitFailed,
+		{"a scenario that is none", []string{"sim", "--dir", sim, "--scenario", "testdata/demo.txt"}, exitFailed,
 			"docs/simulator.md has what there is"},
 		{"a folder for a configuration", []string{"check", "--config", "testdata"}, exitFailed,
 			"the configuration testdata cannot be read: is a directory: name a file"},

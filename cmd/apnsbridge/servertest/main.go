@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -21,7 +22,12 @@ var endings []func()
 func AtEnd(do func()) { endings = append(endings, do) }
 
 // Checked runs the tests and then looks for goroutines that they have left behind.
-type Checked struct{ M *testing.M }
+type Checked struct {
+	M *testing.M
+	// PerProcessor is how many tests run at a time for each processor, because they mostly wait;
+	// unless -test.parallel says how many run in all. 0 stands for 4.
+	PerProcessor int
+}
 
 // Run is like testing.M's.
 func (c Checked) Run() int {
@@ -31,7 +37,7 @@ func (c Checked) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(Scratch)
-	waitTogether()
+	c.waitTogether()
 	// gnet's worker pool lives as long as the process, and its workers for a while.
 	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
 	code := c.M.Run()
@@ -45,13 +51,12 @@ func (c Checked) Run() int {
 	return code
 }
 
-// waitTogether makes more tests run at a time than there are processors, because they mostly
-// wait; unless the flag says how many.
-func waitTogether() {
+// waitTogether has more tests run at a time than there are processors.
+func (c Checked) waitTogether() {
 	flag.Parse()
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
 	if !said {
-		flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+		flag.Set("test.parallel", strconv.Itoa(cmp.Or(c.PerProcessor, 4)*runtime.GOMAXPROCS(0)))
 	}
 }
