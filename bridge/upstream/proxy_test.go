@@ -114,6 +114,7 @@ func TestProxy(t *testing.T) {
 // Whatever a proxy says, and however long it takes: both are bounded, the error says what to do,
 // and never contains the password.
 func TestProxyAnswers(t *testing.T) {
+	t.Parallel()
 	flood := func(line string) func(net.Conn) {
 		return func(c net.Conn) {
 			http.ReadRequest(bufio.NewReader(c))

@@ -63,6 +63,7 @@ func mute(t *testing.T, address string) {
 // The first address that sends its SETTINGS is taken, wherever it stands in the list. Those that
 // failed are tried last the next time.
 func TestRace(t *testing.T) {
+	t.Parallel()
 	const good = "127.0.0.1"
 	for _, tt := range []struct {
 		name      string

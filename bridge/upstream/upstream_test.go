@@ -15,6 +15,7 @@ import (
 // APNs allows one stream at first, more after an accepted push, and one again
 // after each that it refuses.
 func TestUpstreamFollowsTheStreamLimit(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ limit, pushes int }{{1000, 300}, {100, 1000}, {1, 100}}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("limit %d", tt.limit), func(t *testing.T) {
