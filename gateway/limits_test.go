@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"apnsbridge/gateway"
+	"apnsbridge/gateway/provider"
 )
 
 // aHandshake is enough for one that is honest, on a machine that has much else to do; for others it is waited.
@@ -20,7 +21,11 @@ const aHandshake = 3 * time.Second
 // pass connects, is told, and leaves: what a legitimate provider wants.
 func pass(t *testing.T, s *gateway.Server, ss *sessions) {
 	t.Helper()
-	c := dial(t, s, tls.VersionTLS13)
+	passOver(t, dial(t, s, tls.VersionTLS13), ss)
+}
+
+func passOver(t *testing.T, c *provider.Conn, ss *sessions) {
+	t.Helper()
 	defer c.TCP.Close()
 	write(t, c, enhanced(nil, 1, 10))
 	c.CloseWrite()
@@ -53,41 +58,40 @@ func clientHello(t *testing.T) []byte {
 	return buf[:n]
 }
 
-// TestSilentSockets: silent sockets take no place among the handshakes, and none among the
+// testSilentSockets: silent sockets take no place among the handshakes, and none among the
 // connections for long.
-func TestSilentSockets(t *testing.T) {
-	t.Parallel()
+func testSilentSockets(t *testing.T) {
+	const silent = 100
 	hello := clientHello(t)
-	for _, tt := range []struct {
-		name string
-		sent []byte
-	}{
-		{"nothing", nil},
-		{"one byte", hello[:1]},
-		{"all but the last byte of a ClientHello", hello[:len(hello)-1]},
+	servers := make(map[string]*gateway.Server)
+	for name, sent := range map[string][]byte{
+		"nothing":                                nil,
+		"one byte":                               hello[:1],
+		"all but the last byte of a ClientHello": hello[:len(hello)-1],
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			ss := newSessions(t)
-			s := serve(t, ss.open, func(c *gateway.Config) {
-				c.Limits.Handshakes = 1
-				c.Limits.HandshakeTimeout = aHandshake
-			})
-			const silent = 100
-			for range silent {
-				write(t, rawDial(t, s), tt.sent)
-			}
-			pass(t, s, ss)
-			eventually(t, "all are timed out", func() bool { return s.Stats().HandshakesTimedOut == silent })
-			eventually(t, "all are closed", func() bool { return s.Stats().Connections == 0 })
+		ss := newSessions(t)
+		s := serve(t, ss.open, func(c *gateway.Config) {
+			c.Limits.Handshakes = 1
+			c.Limits.HandshakeTimeout = aHandshake
 		})
+		for range silent {
+			write(t, rawDial(t, s), sent)
+		}
+		pass(t, s, ss)
+		if t.Failed() {
+			t.Fatalf("after %s", name)
+		}
+		servers[name] = s
+	}
+	for name, s := range servers { // whose times run together
+		eventually(t, name+": all are timed out", func() bool { return s.Stats().HandshakesTimedOut == silent })
+		eventually(t, name+": all are closed", func() bool { return s.Stats().Connections == 0 })
 	}
 }
 
-// TestStalledHandshakes: sockets that say hello and nothing more fill every place. The one that has
+// testStalledHandshakes: sockets that say hello and nothing more fill every place. The one that has
 // been there longest gives way to a handshake that needs the place.
-func TestStalledHandshakes(t *testing.T) {
-	t.Parallel()
+func testStalledHandshakes(t *testing.T) {
 	hello := clientHello(t)
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
@@ -197,6 +201,7 @@ func TestRandomBytes(t *testing.T) {
 	t.Parallel()
 	soon := gateway.Limits{HandshakeTimeout: aHandshake}
 	t.Run("push", func(t *testing.T) {
+		t.Parallel()
 		ss := newSessions(t)
 		s := serve(t, ss.open, func(c *gateway.Config) { c.Limits = soon })
 		sendRandomBytes(t, s)
@@ -207,6 +212,7 @@ func TestRandomBytes(t *testing.T) {
 		}
 	})
 	t.Run("feedback", func(t *testing.T) {
+		t.Parallel()
 		give, outcomes := give(10)
 		s := serveFeedback(t, give, func(c *gateway.FeedbackConfig) { c.Limits = soon })
 		sendRandomBytes(t, s)

