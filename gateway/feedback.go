@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -88,8 +89,8 @@ func (s *FeedbackServer) Addr() net.Addr { return s.front.addrs()[0] }
 func (s *FeedbackServer) Serve() error { return s.front.serve() }
 
 // Shutdown stops accepting and waits for the readers that are being served. If ctx
-// ends before that, Shutdown returns its error, and Close is to be called; but
-// handshakes that are still under way then are no failure.
+// ends before that, Shutdown returns its error, and Close is to be called. Handshakes
+// that are still under way then are no failure.
 func (s *FeedbackServer) Shutdown(ctx context.Context) error {
 	s.front.stop()
 	done := make(chan struct{})
@@ -101,10 +102,10 @@ func (s *FeedbackServer) Shutdown(ctx context.Context) error {
 	case <-done:
 		return s.Close()
 	case <-ctx.Done():
-		if s.reading() == 0 {
-			return s.Close()
+		if readers := s.reading(); readers > 0 {
+			return fmt.Errorf("gateway: feedback readers that are not served to the end: %d: %w", readers, ctx.Err())
 		}
-		return ctx.Err()
+		return s.Close()
 	}
 }
 

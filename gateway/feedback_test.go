@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -337,7 +338,7 @@ func TestFeedbackClose(t *testing.T) {
 	}
 	brief, cancel := contextFor(20 * time.Millisecond)
 	defer cancel()
-	if err := s.Shutdown(brief); err != context.DeadlineExceeded {
+	if err := s.Shutdown(brief); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Shutdown returned %v with a reader", err)
 	}
 	s.Close()

@@ -121,9 +121,11 @@ func (s *Server) Serve() error { return s.front.serve() }
 // Shutdown stops accepting, waits until every handshake has ended and the owner's
 // sessions have ended every connection, and then does what Close does. A connection that
 // we have ended but its provider has not is waited for until it has been silent for
-// LingerPressed. If ctx ends before that, Shutdown returns its error, and Close is to be
-// called; but handshakes that are still under way then are no failure. No last word waits for a pause of its provider when three quarters of ctx's time
-// are over: the provider has the rest to read it.
+// LingerPressed. When three quarters of ctx's time are over, no last word waits for a
+// pause of its provider any more, which has the rest to read it.
+//
+// If ctx ends while there are connections, Shutdown returns its error, and Close is to be
+// called. Handshakes that are still under way then are no failure.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.front.stop()
 	if deadline, ok := ctx.Deadline(); ok {
@@ -142,17 +144,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-done:
 		return s.Close()
 	case <-ctx.Done():
-		if s.empty() {
-			return s.Close()
+		if open := s.open(); open > 0 {
+			return fmt.Errorf("gateway: connections that are not ended: %d: %w", open, ctx.Err())
 		}
-		return ctx.Err()
+		return s.Close()
 	}
 }
 
-func (s *Server) empty() bool {
+// open is how many connections there are.
+func (s *Server) open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns) == 0
+	return len(s.conns)
 }
 
 // Close ends everything at once: listeners, handshakes and all connections, including
