@@ -44,6 +44,10 @@ func (a *arrival) evict() {
 func (a *arrival) ignore() {
 	const most = 64 << 10
 	answered := a.answered.Load()
+	if answered && a.owed.Load() { // the answer was read, though the deadline was set before it came
+		a.tcp.SetLinger(0)
+		return
+	}
 	a.greeted.Store(false) // its hello does not count any more
 	a.answered.Store(false)
 	a.wire, a.stream, a.welcome, a.desk, a.turn, a.peers = nil, nil, nil, nil, nil, nil
