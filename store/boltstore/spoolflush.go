@@ -139,14 +139,21 @@ func (s *Spool) note(err error, bytes int64) {
 	}
 }
 
-// flushQueues deletes what is done, a limited number in each transaction.
+// flushQueues deletes what is done, a limited number in each transaction. A transaction writes
+// anew every page that it changes, before it frees any: on a full disk, few records are deleted
+// first, and then more.
 func (s *Spool) flushQueues(ended []queuedb.Key) error {
+	most := maxEnded
 	for tries := s.queues.Failing.Err() != nil; tries || len(ended) > 0; tries = false {
-		some := ended[:min(len(ended), maxEnded)]
-		err := s.queues.Delete(context.Background(), some)
-		if err != nil {
+		some := ended[:min(len(ended), most)]
+		switch err := s.queues.Delete(context.Background(), some); {
+		case seglog.IsFull(err) && len(some) > 1:
+			most = len(some) / 2
+			continue
+		case err != nil:
 			return err
 		}
+		most = min(2*most, maxEnded)
 		s.forgetEnded(some)
 		ended = ended[len(some):]
 	}

@@ -53,6 +53,38 @@ func TestSpoolDiskFull(t *testing.T) {
 	}
 }
 
+// On a full disk, records are deleted that lie in as many pages of queues.db as there are of them:
+// however little room was kept, what is done is said.
+func TestScatteredDoneOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := storetest.NewDisk(t, 64<<20)
+	o := Options{SpoolDevice: 1 << 40}
+	s := openTestSpool(t, disk.Dir, o)
+	const count, each = 20_000, 10
+	list := spoolRecords(0, count)
+	for i := range list {
+		list[i].Queued, list[i].Body = true, make([]byte, 500)
+	}
+	putAll(t, s, mailLine, list)
+	disk.Fill()
+	var done []store.SpoolKey
+	for i := 0; i < count; i += each {
+		done = append(done, list[i].SpoolKey)
+	}
+	s.Done(mailLine, done...)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	disk.Free()
+	s = openTestSpool(t, disk.Dir, o)
+	if whole, broken := takeAll(t, s, mailLine); len(whole) != count-len(done) || len(broken) != 0 {
+		t.Errorf("got %d whole and %d broken records, want %d and none", len(whole), len(broken), count-len(done))
+	}
+	if err := s.Close(); err != nil { // before the disk goes
+		t.Error(err)
+	}
+}
+
 // On a disk that the spool itself has filled, records can be marked as done, and then there is room
 // again, whether or not the spool stays open.
 func TestSpoolFillsDisk(t *testing.T) {
