@@ -104,7 +104,9 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 			}
 		})
 	}
+	f := newFates(w)
 	for range times {
+		f.count()
 		before := w.Sim.Stats().Accepted
 		servertest.WaitFor(t, "the present gateway delivers", func() bool {
 			return w.Sim.Stats().Accepted > before+40*providers || t.Failed()
@@ -113,7 +115,6 @@ func restarts(t *testing.T, w *world, providers, times int, restart func()) {
 	}
 	done.Store(true)
 	writing.Wait()
-	f := newFates(w)
 	for _, p := range firms {
 		p.frames *= p.lists
 		f.settle(t, p.goer, p.first)
