@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"apnsbridge/bridge/conversation"
+	"apnsbridge/bridge/drain"
 	"apnsbridge/bridge/lane"
 	"apnsbridge/bridge/ledgerlog"
 )
@@ -123,7 +124,7 @@ func (b *Bridge) leave(a *app) {
 // awaitTold waits, for at most half of ctx's time, for the sessions of a hushed app whose
 // providers go on writing behind a packet. It gives how many still do.
 func (b *Bridge) awaitTold(ctx context.Context, a *app) (writing int) {
-	ctx, cancel := context.WithTimeout(ctx, patienceOf(ctx))
+	ctx, cancel := context.WithTimeout(ctx, drain.Patience(ctx))
 	defer cancel()
 	told := b.sessionsOf(a) // they only become fewer: no more providers are told
 	wait(ctx, func() bool {

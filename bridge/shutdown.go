@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"apnsbridge/bridge/drain"
 	"apnsbridge/bridge/lane"
 )
 
@@ -36,7 +37,7 @@ func (b *Bridge) settled(n int64) {
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	if b.ending == nil {
-		b.ending = endingFor(ctx, b.now())
+		b.ending = &ending{Plan: drain.New(ctx, b.now())}
 	}
 	e := b.ending
 	b.mu.Unlock()
@@ -50,7 +51,7 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	for {
 		settled := b.endLeaving(b.now()) == 0 && b.unsettled.Load() == 0
 		out, slowest, rest := b.lookAtLanes() // after unsettled: a lane does not rest while it has what it read since
-		left := e.left(slowest, b.now())
+		left := e.Left(slowest, b.now())
 		if settled && (!b.fleet || rest > max(0, left)) && (!e.toDisk.Load() || out == 0) {
 			return nil
 		}
@@ -64,29 +65,10 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 	}
 }
 
-// ending is what the first Shutdown decides about the end of the bridge. It still holds when
-// Shutdown has returned: providers may write until their connections are cut.
+// ending is what the first Shutdown decides about the end of the bridge.
 type ending struct {
-	readBy            time.Time     // when all sessions are to end, even those that have yet to begin
-	over              time.Time     // when the time is over; zero: never
-	shortest, longest time.Duration // of the time in which APNs is asked about nothing more
-	decided, toDisk   atomic.Bool   // that this time has come, and that what waits goes to disk
-}
-
-func endingFor(ctx context.Context, now time.Time) *ending {
-	e := &ending{readBy: now.Add(patienceOf(ctx)), shortest: partOf(ctx, 1, 4), longest: partOf(ctx, 3, 4)}
-	if _, ends := ctx.Deadline(); ends {
-		e.over = now.Add(partOf(ctx, 1, 1))
-	}
-	return e
-}
-
-// left is for how long APNs is still asked, if its good answers take as long as slowest.
-func (e *ending) left(slowest time.Duration, now time.Time) time.Duration {
-	if e.over.IsZero() {
-		return math.MaxInt64 - 1 // shorter only than the rest of a lane in which nothing waits
-	}
-	return e.over.Sub(now) - min(max(2*slowest, e.shortest), e.longest)
+	drain.Plan
+	decided, toDisk atomic.Bool // that APNs is asked about nothing more, and that what waits goes to disk
 }
 
 // askNoMore stops the lanes once no time is left for APNs to be asked. It is called again and again.
@@ -100,7 +82,7 @@ func (b *Bridge) askNoMore(e *ending, left time.Duration) {
 	}
 }
 
-// tendEnding goes on with what Shutdown does.
+// tendEnding has the same decided when Shutdown has returned.
 func (b *Bridge) tendEnding(now time.Time) {
 	b.mu.Lock()
 	e := b.ending
@@ -109,7 +91,7 @@ func (b *Bridge) tendEnding(now time.Time) {
 		return
 	}
 	_, slowest, _ := b.lookAtLanes()
-	b.askNoMore(e, e.left(slowest, now))
+	b.askNoMore(e, e.Left(slowest, now))
 }
 
 // lookAtLanes gives how many notifications are with APNs, how long the latest good answer took
@@ -124,19 +106,6 @@ func (b *Bridge) lookAtLanes() (out int, slowest, rest time.Duration) {
 		l.mu.Unlock()
 	})
 	return out, slowest, rest
-}
-
-// patienceOf is how long providers that go on writing are read before they are told
-// that the bridge stops. The rest of ctx's time is for what they send after that.
-func patienceOf(ctx context.Context) time.Duration { return partOf(ctx, 1, 2) }
-
-// partOf is parts/all of the time left in ctx.
-func partOf(ctx context.Context, parts, all time.Duration) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return math.MaxInt64
-	}
-	return time.Until(deadline) / all * parts
 }
 
 // settleIn is how long a provider has to have been connected and silent before its session
@@ -162,8 +131,8 @@ func (b *Bridge) endLeaving(now time.Time) (writing int) {
 	leaving := maps.Clone(b.leaving)
 	if e := b.ending; e != nil {
 		for s := range b.sessions {
-			if by, due := leaving[s]; !due || e.readBy.Before(by) {
-				leaving[s] = e.readBy
+			if by, due := leaving[s]; !due || e.ReadBy.Before(by) {
+				leaving[s] = e.ReadBy
 			}
 		}
 	}
