@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -176,7 +177,7 @@ func (s *Session) pauses(d time.Duration, now time.Time) bool {
 func (b *Bridge) Close() {
 	b.mu.Lock()
 	b.closed = true
-	all := b.outlets
+	all := slices.Clone(b.outlets) // those that are spent leave it meanwhile
 	b.mu.Unlock()
 	b.ended.Store(true)
 	b.everyLane(func(l *appLane) { l.during(l.core.Stop) })
