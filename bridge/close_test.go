@@ -161,8 +161,8 @@ func TestSessionBegunDuringShutdown(t *testing.T) {
 	}
 }
 
-// What comes when Shutdown has returned goes to disk once the time to ask APNs is over: there
-// would be nobody any more to hear the answers.
+// What comes when Shutdown has returned goes to disk once the time to ask APNs is over:
+// there would be no one left to hear the answers.
 func TestShutdownAsksNoMoreBehindIt(t *testing.T) {
 	t.Parallel()
 	for _, mode := range spoolModes {

@@ -1,36 +1,11 @@
 package gateway
 
 import (
-	"context"
-	"net"
 	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
 )
-
-// arrived is an arrival over a socket, and its client.
-func arrived(t *testing.T) (*arrival, net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	c, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	a := newArrival(&front{ctx: context.Background(), computing: newComputing()}, c.(*net.TCPConn), labelled{})
-	t.Cleanup(a.cancel)
-	return a, client
-}
 
 // TestUnread: a client owes nothing when what it owes lies in our kernel, though the
 // goroutine that waits for it has had no processor to read it.

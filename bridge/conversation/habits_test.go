@@ -153,7 +153,7 @@ func besideKeeper(w *world, lib library, mail func() content) {
 
 // kills is a program that sends everything again, from the beginning, when its connection
 // breaks; the gateway is killed once or twice. What was refused just before a kill is not on
-// disk, and nobody is told of it.
+// disk, and no provider is told of it.
 func kills(w *world, lib library, mail func() content) {
 	w.lossy = true
 	p := &program{w: w, library: lib}

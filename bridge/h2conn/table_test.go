@@ -33,8 +33,8 @@ func (c *compressor) block(fields ...string) []byte {
 	return bytes.Clone(c.b.Bytes())
 }
 
-// The responses of a server that compresses are read correctly, even behind others that nobody
-// waits for any more or that are malformed.
+// The responses of a server that compresses are read correctly, even behind others that are
+// malformed or no longer waited for.
 func TestServerThatCompresses(t *testing.T) {
 	onOpenWire(t, Config{}, func(w *wire) {
 		c := newCompressor()

@@ -107,8 +107,8 @@ func TestAdminTokenReload(t *testing.T) {
 	ask(adminToken+"-renewed", http.StatusOK)
 }
 
-// With client_ca nobody gets through the handshake without a certificate of that CA; with a
-// token as well, both are needed.
+// With client_ca the handshake fails without a certificate of that CA; with a token as well,
+// both are needed.
 func TestAdminCertificates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apnssim.Scenario{})

@@ -47,8 +47,8 @@ func (a *admin) probed(word, whole http.HandlerFunc) http.HandlerFunc {
 
 // changes passes a request on to next only if its sender may ask and has sent it on purpose.
 // A web page can make its visitor's browser send requests too, with the visitor's
-// certificate. But it cannot set a header for another server, and the browser says whether
-// a form comes from a page of the same server.
+// certificate. But it cannot set a header for another server, and the browser says from
+// which server the page came that sends a form.
 func (a *admin) changes(next http.HandlerFunc) http.HandlerFunc {
 	return a.reads(func(w http.ResponseWriter, r *http.Request) {
 		switch {

@@ -123,8 +123,8 @@ func (w *World) FixPorts() {
 	}
 }
 
-// Hold reserves a port, which the system then gives to nobody else even while no gateway
-// listens on it.
+// Hold reserves a port, which the system then gives to no other program, even while no
+// gateway listens on it.
 func (w *World) Hold() string {
 	w.T.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
