@@ -24,19 +24,8 @@ import (
 func (s *Service) start(a *Assembly, o Options) (err error) {
 	admission := &admission{service: s, current: &s.current, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox}
 	admitOldTLS(a.config.TLS, s.log)
-	if !s.sockets.Given() {
-		if o.Awaits {
-			if err := s.awaitStore(a); err != nil {
-				return err
-			}
-		}
-		if err := s.open(a); err != nil {
-			return err
-		}
-		if err := s.listen(a, admission); err != nil {
-			return err
-		}
-	} else {
+	given, open := s.sockets.Given(), s.openStore
+	if given {
 		if err := s.listen(a, admission); err != nil {
 			return err
 		}
@@ -46,10 +35,18 @@ func (s *Service) start(a *Assembly, o Options) (err error) {
 			}
 		}
 		s.log.Info().Msg("accepting: what providers write is read when the store is free")
-		if err := s.awaitStore(a); err != nil {
-			return err
-		}
-		if err := s.open(a); err != nil {
+	}
+	if given || o.Awaits {
+		open = s.awaitStore
+	}
+	if err := open(a); err != nil {
+		return fmt.Errorf("store.path: %w", err)
+	}
+	if err := s.open(a); err != nil {
+		return err
+	}
+	if !given {
+		if err := s.listen(a, admission); err != nil {
 			return err
 		}
 	}
@@ -67,30 +64,31 @@ func (s *Service) start(a *Assembly, o Options) (err error) {
 // it longer come first: what providers have written to them is lost if they never get it. A
 // gateway that drains lets go of the store, however long that takes; one that serves, and so
 // offers its sockets, may never do so.
-func (s *Service) awaitStore(a *Assembly) (err error) {
+func (s *Service) awaitStore(a *Assembly) error {
 	dir, patience := a.config.Path(a.config.Store.Path), 3*time.Duration(a.config.Limits.Drain)
-	var turn *boltstore.Turn
-	for deadline := time.Now().Add(patience); ; {
-		if turn == nil {
-			if turn, err = boltstore.TakeTurn(dir); err == nil {
-				defer turn.End()
+	deadline := time.Now().Add(patience)
+	await := func(try func() error) error {
+		for {
+			err := try() // waits a moment itself
+			switch {
+			case !errors.Is(err, boltstore.ErrInUse):
+				return err
+			case !succession.Offered(dir):
+				deadline = time.Now().Add(patience)
+			case !time.Now().Before(deadline):
+				return err
 			}
 		}
-		if err == nil {
-			err = s.openStore(a)
-		}
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, boltstore.ErrInUse):
-			return fmt.Errorf("store.path: %w", err)
-		case !succession.Offered(dir):
-			deadline = time.Now().Add(patience)
-		case !time.Now().Before(deadline):
-			return fmt.Errorf("store.path: %w", err)
-		}
-		err = nil
 	}
+	var turn *boltstore.Turn
+	if err := await(func() (err error) {
+		turn, err = boltstore.TakeTurn(dir)
+		return err
+	}); err != nil {
+		return err
+	}
+	defer turn.End()
+	return await(func() error { return s.openStore(a) })
 }
 
 func (s *Service) openStore(a *Assembly) (err error) {
@@ -98,13 +96,8 @@ func (s *Service) openStore(a *Assembly) (err error) {
 	return err
 }
 
-// open opens the bridge, and before that the store, if it is not open yet.
+// open opens the bridge on the store.
 func (s *Service) open(a *Assembly) (err error) {
-	if s.store == nil {
-		if err := s.openStore(a); err != nil {
-			return fmt.Errorf("store.path: %w", err)
-		}
-	}
 	for _, aside := range s.store.SetAside() {
 		s.log.Error().Err(aside.Was).Str("kept", aside.Path).Msg("a file of the store was damaged: it is set " +
 			"aside, and an empty one has begun")
