@@ -106,7 +106,6 @@ func (w *WaitingStats) add(o WaitingStats) {
 
 // Stats gives the present figures.
 func (b *Bridge) Stats() Stats {
-	disk := b.onDisk()
 	b.mu.Lock()
 	st := Stats{Sessions: len(b.sessions), Limits: b.limits, Apps: make(map[string]AppStats, len(b.apps))}
 	pools := make(map[*app]*[2]upstream.Stats)
@@ -118,7 +117,7 @@ func (b *Bridge) Stats() Stats {
 	}
 	for name, a := range b.apps {
 		if a.configured {
-			st.Apps[name] = a.stats(disk, pools[a])
+			st.Apps[name] = a.stats(pools[a])
 		}
 	}
 	for key, c := range b.clients {
@@ -132,6 +131,9 @@ func (b *Bridge) Stats() Stats {
 	}
 	st.Clients, st.Now = len(b.clients), b.clock.Nanos(b.now())/int64(time.Second)
 	b.mu.Unlock()
+	if b.spool != nil {
+		st.add(b.spool.Stats())
+	}
 	st.LedgerBytes = b.ledgerBudget.Used()
 	for log := range b.logs() {
 		waiting, failures := log.Figures()
@@ -145,10 +147,10 @@ func (b *Bridge) Stats() Stats {
 	return st
 }
 
-// stats gives the app's figures, except what its clients were told. disk is what waits in
-// the spool; pool is what the app's connections do, nil if there are none. The caller holds
-// the bridge's lock.
-func (a *app) stats(disk map[store.Line]diskStats, pool *[2]upstream.Stats) AppStats {
+// stats gives the app's figures, except what its clients were told and what is in the spool.
+// pool is what the app's connections do, nil if there are none. The caller holds the bridge's
+// lock.
+func (a *app) stats(pool *[2]upstream.Stats) AppStats {
 	st := AppStats{
 		Conversation: a.conversations,
 		Feedback:     a.feedback.Recorded.Load(), Revived: a.feedback.Revived.Load(), FeedbackLost: a.feedback.Lost.Load(),
@@ -156,7 +158,7 @@ func (a *app) stats(disk map[store.Line]diskStats, pool *[2]upstream.Stats) AppS
 	}
 	for e, lane := range [...]*LaneStats{&st.Lanes.Production, &st.Lanes.Sandbox} {
 		l := a.lanes[e]
-		*lane = l.stats(disk[store.Line{App: a.name, Environment: l.environment.String()}])
+		*lane = l.stats()
 		lane.Pool = a.pooled[e]
 		if pool != nil {
 			lane.Pool.Add(pool[e])
@@ -169,39 +171,42 @@ func (a *app) stats(disk map[store.Line]diskStats, pool *[2]upstream.Stats) AppS
 	return st
 }
 
-// diskStats is what waits in the spool, and how much has become unreadable there.
-type diskStats struct {
-	WaitingStats
-	lost uint64
+// add adds what is in the spool. It was asked behind the lanes: what was written meanwhile
+// counts twice, and never not at all.
+func (st *Stats) add(spool store.SpoolStats) {
+	for _, part := range spool.Lines {
+		n := part.Log + part.Queued
+		st.amend(part.Line, func(app *AppStats, lane *LaneStats) {
+			w := WaitingStats{Notifications: n, OnDisk: n, Oldest: part.Since}
+			app.Waiting.add(w)
+			lane.Waiting.add(w)
+		})
+	}
+	for _, part := range spool.Lost {
+		st.amend(part.Line, func(app *AppStats, lane *LaneStats) {
+			if lane.Endings == nil {
+				lane.Endings = make(map[Ending]uint64)
+			}
+			lane.Endings[Ending{Outcome: Unreadable}] += uint64(part.Records)
+			lane.Unreadable += uint64(part.Records)
+			app.Unreadable += uint64(part.Records)
+		})
+	}
 }
 
-// onDisk gives what is in the spool for each lane. A lane is named like its lines, without
-// a topic.
-func (b *Bridge) onDisk() map[store.Line]diskStats {
-	if b.spool == nil {
-		return nil
+// amend changes the figures of an app and of the lane to which a line belongs.
+func (st *Stats) amend(line store.Line, change func(*AppStats, *LaneStats)) {
+	app, ok := st.Apps[line.App]
+	lane := map[string]*LaneStats{
+		Production.String(): &app.Lanes.Production, Sandbox.String(): &app.Lanes.Sandbox}[line.Environment]
+	if ok && lane != nil {
+		change(&app, lane)
+		st.Apps[line.App] = app
 	}
-	all := make(map[store.Line]diskStats)
-	spool := b.spool.Stats()
-	for _, line := range spool.Lines {
-		part, n := store.Line{App: line.App, Environment: line.Environment}, line.Log+line.Queued
-		w := all[part]
-		w.add(WaitingStats{Notifications: n, OnDisk: n, Oldest: line.Since})
-		all[part] = w
-	}
-	for _, line := range spool.Lost {
-		part := store.Line{App: line.App, Environment: line.Environment}
-		w := all[part]
-		w.lost += uint64(line.Records)
-		all[part] = w
-	}
-	return all
 }
 
-// stats gives the lane's figures, except those of its connections. disk is what the spool
-// says of the lane.
-func (l *appLane) stats(disk diskStats) LaneStats {
-	w := disk.WaitingStats
+// stats gives the lane's figures, except those of its connections and of the spool.
+func (l *appLane) stats() LaneStats {
 	now := l.lock()
 	core := l.core.Stats()
 	oldest := l.core.Oldest(func(it *lane.Item) int64 { return of(it).taken })
@@ -211,17 +216,11 @@ func (l *appLane) stats(disk diskStats) LaneStats {
 		times = &t
 	}
 	l.mu.Unlock()
-	w.add(WaitingStats{Notifications: core.Unstored, Oldest: oldest / int64(time.Second)})
 	endings := l.endings.counts()
-	if disk.lost > 0 {
-		if endings == nil {
-			endings = make(map[Ending]uint64)
-		}
-		endings[Ending{Outcome: Unreadable}] += disk.lost
-	}
 	st := LaneStats{
-		Counts: l.counts(endings), Endings: endings, Times: times, Waiting: w,
-		Probes: core.Probes, Asleep: core.Asleep, AtDoor: core.AtDoor, Unwritten: core.Unwritten, AheadBytes: core.Ahead,
+		Counts: l.counts(endings), Endings: endings, Times: times,
+		Waiting: WaitingStats{Notifications: core.Unstored, Oldest: oldest / int64(time.Second)},
+		Probes:  core.Probes, Asleep: core.Asleep, AtDoor: core.AtDoor, Unwritten: core.Unwritten, AheadBytes: core.Ahead,
 		TopicsShut: len(core.Closed),
 	}
 	since := time.Duration(math.MaxInt64)

@@ -1,11 +1,14 @@
 package bridge
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"apnsbridge/bridge/apnssim"
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore"
 )
 
@@ -16,7 +19,7 @@ func addsUp(t *testing.T, b *Bridge) {
 	var st AppStats
 	var counted uint64
 	end := time.Now().Add(patience)
-	for { // the figures of one moment: the disk's are read before the lane's
+	for { // what is being written counts twice for a moment
 		st = b.Stats().Apps["mail"]
 		c := st.Conversation
 		swallowed := c.SwallowedSame + c.SwallowedOther + c.SwallowedReset + st.Known
@@ -113,6 +116,60 @@ func TestAppTakenOutAndPutBack(t *testing.T) {
 				addsUp(t, b)
 			}
 			until(t, "all memory is given back", func() bool { return b.Stats().QueuedBytes < 1<<20 })
+		})
+	}
+}
+
+// meanwhile is a spool to which everything is written between two figures: the first Stats
+// reads, lets the writes go, and returns when they are done.
+type meanwhile struct {
+	Spool
+	write   chan struct{}
+	written func() bool
+	first   sync.Once
+}
+
+func (m *meanwhile) Put(ctx context.Context, batches ...store.SpoolBatch) error {
+	<-m.write
+	return m.Spool.Put(ctx, batches...)
+}
+
+func (m *meanwhile) Stats() store.SpoolStats {
+	st := m.Spool.Stats()
+	m.first.Do(func() {
+		close(m.write)
+		for !m.written() {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	return st
+}
+
+// Who asks while something is written is not told that less waits than does: a machine is
+// taken away when it is told that nothing waits.
+func TestNeverFewerWait(t *testing.T) {
+	t.Parallel()
+	for _, mode := range spoolModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
+			s := openStore(t, t.TempDir(), boltstore.Options{})
+			c := spooled(s, mode.mode, mailApp(t, sim))
+			spool := &meanwhile{Spool: s.Spool(), write: make(chan struct{})}
+			c.Spool = spool
+			b := startBridge(t, c)
+			spool.written = func() bool {
+				l := b.appOf("mail").lanes[Production]
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				return l.core.Stats().Unstored == 0
+			}
+			const count = 100
+			session, p := open(t, b, Origin{})
+			pushMany(t, session, p, 0, count)
+			if got := b.Stats().Apps["mail"].Waiting.Notifications; got < count {
+				t.Errorf("%d wait, want all %d", got, count)
+			}
 		})
 	}
 }
