@@ -95,6 +95,44 @@ func TestTakeOver(t *testing.T) {
 	accepted.Close()
 }
 
+// Of two that ask at a time only one is given the sockets: the other would accept, too, and
+// wait for the store for as long as the first one serves.
+func TestTakeOverByOne(t *testing.T) {
+	dir := t.TempDir()
+	old := new(Sockets)
+	defer old.Close()
+	if _, err := old.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	taken := make(chan struct{}, 2)
+	stop, err := old.Offer(dir, func() { taken <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	first, predecessor, err := TakeOver(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, socketName), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if err := predecessor.Accepted(); err != nil {
+		t.Fatal(err)
+	}
+	<-taken
+	if s, err := receive(second); err == nil {
+		s.Close()
+		t.Error("the other one is given the sockets, too")
+	}
+	if s, predecessor, err := TakeOver(dir); err != nil || predecessor != nil || s.Given() {
+		t.Errorf("a later one gets %v, %v, error %v, want no predecessor", s, predecessor, err)
+	}
+}
+
 // If no gateway is running, there is nothing to take over.
 func TestNobodyToTakeOverFrom(t *testing.T) {
 	dir := t.TempDir()
