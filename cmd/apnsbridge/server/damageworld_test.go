@@ -71,14 +71,21 @@ func (w *world) uninstall(t *testing.T, n int) (tokens []string) {
 // checkDead reads the feedback list, which must have exactly the tokens want.
 func (w *world) checkDead(t *testing.T, want []string) {
 	t.Helper()
-	listed := w.readFeedback(t)
+	listed := make(map[string]bool)
+	for line := range strings.Lines(w.readFeedback(t)) {
+		_, token, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if listed[token] {
+			t.Errorf("%s is on the list twice", token)
+		}
+		listed[token] = true
+	}
 	for _, token := range want {
-		if !strings.Contains(listed, token) {
+		if !listed[token] {
 			t.Errorf("%s is not on the list", token)
 		}
 	}
-	if got := strings.Count(listed, "\n"); got != len(want) {
-		t.Errorf("got %d entries, want %d", got, len(want))
+	if len(listed) != len(want) {
+		t.Errorf("got %d entries, want %d", len(listed), len(want))
 	}
 }
 

@@ -184,6 +184,8 @@ func TestHeldNotificationsGoAfterReload(t *testing.T) {
 // A container has its key in a variable: as PEM, perhaps without line breaks, or in
 // base64. No message shows it.
 func TestKeyInAVariable(t *testing.T) {
+	w := newWorld(t, apnssim.Scenario{})
+	w.Reconfigure("key: AuthKey_DEVELOPER.p8", "key: ${P8}")
 	block, _ := pem.Decode(servertest.PKI().TokenKey)
 	for name, text := range map[string]string{
 		"PEM":         string(servertest.PKI().TokenKey),
@@ -193,17 +195,17 @@ func TestKeyInAVariable(t *testing.T) {
 		"cut":         string(servertest.PKI().TokenKey[:100]),
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, apnssim.Scenario{})
-			w.Stop()
 			t.Setenv("P8", text)
-			w.Amend("key: AuthKey_DEVELOPER.p8", "key: ${P8}")
 			code, stdout, stderr := w.check(CheckOptions{})
 			if (code == servertest.OK) != (name != "cut") || strings.Contains(stdout+stderr, text[40:70]) {
 				t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 			}
 			if code == servertest.OK {
 				w.Start()
-				w.Send(0, w.Dial(w.ClientTLS()))
+				conn := w.Dial(w.ClientTLS())
+				w.Send(0, conn)
+				conn.Close() // or the gateway would wait for the provider
+				w.Stop()
 			}
 		})
 	}

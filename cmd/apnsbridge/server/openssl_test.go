@@ -97,7 +97,7 @@ func TestOldTLSByDefault(t *testing.T) {
 
 // With the settings for old TLS everything delivers, the log warns of what TLS 1.0 does to
 // an error packet, and each use is counted.
-func TestOldTLSBySetting(t *testing.T) {
+func TestOldTLSBySetting(t *testing.T) { // not parallel: admits SHA-1 in the whole process
 	w := newWorld(t, apnssim.Scenario{})
 	w.Reconfigure("key: server-key.pem", `key: server-key.pem, min_version: "1.0", legacy_ciphers: true`)
 	w.Start()
