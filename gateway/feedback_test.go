@@ -238,11 +238,15 @@ func testFeedbackUnread(t *testing.T) {
 	}
 }
 
-// testFeedbackStall: a reader that takes nothing is left; one that is slow is not.
-func testFeedbackStall(t *testing.T) {
-	const stall = 300 * time.Millisecond
+const stall = 300 * time.Millisecond // FeedbackStall, where readers are slow
+
+func stalls(c *gateway.FeedbackConfig) { c.Limits.FeedbackStall = stall }
+
+// TestFeedbackStall: a reader that takes nothing is left.
+func TestFeedbackStall(t *testing.T) {
+	t.Parallel()
 	serve, outcomes := give(300_000)
-	s := serveFeedback(t, serve, func(c *gateway.FeedbackConfig) { c.Limits.FeedbackStall = stall })
+	s := serveFeedback(t, serve, stalls)
 	dial(t, s, tls.VersionTLS13) // reads nothing
 	o := <-outcomes
 	o.check(t, false)
@@ -253,7 +257,12 @@ func testFeedbackStall(t *testing.T) {
 	if got := s.Stats().Stalled; got == 0 {
 		t.Error("no stall counted")
 	}
+}
 
+// testFeedbackSlow: a reader that takes something now and then is not left.
+func testFeedbackSlow(t *testing.T) {
+	serve, outcomes := give(300_000)
+	s := serveFeedback(t, serve, stalls)
 	inTime(t, func() (late bool, err error) {
 		c := dial(t, s, tls.VersionTLS13)
 		var got int

@@ -2,8 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
+	"math/big"
 	"net"
 	"reflect"
 	"slices"
@@ -13,7 +18,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"apnsbridge/binproto"
-	"apnsbridge/gateway/devpki"
 )
 
 // FuzzHello: however a client's first bytes are cut, helloReader stops at the end of the hello or
@@ -97,19 +101,16 @@ func (r *cutReader) Read(b []byte) (int, error) {
 }
 
 var fuzzCertificate = sync.OnceValue(func() tls.Certificate {
-	pki, err := devpki.Create("com.example.demo")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
-	pair, err := pki.Issue(devpki.ClientOptions{}) // of the quick kind
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		panic(err)
 	}
-	c, err := pair.TLS()
-	if err != nil {
-		panic(err)
-	}
-	return c
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
 // FuzzAdapter: a session gets the same frames however the provider cuts its

@@ -53,25 +53,34 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
 }
 
-// certificates are made once, for RSA keys take long to make.
+// certificates are made once.
 var certificates = sync.OnceValue(func() (c struct {
+	pki                      *devpki.PKI
 	server, client, stranger tls.Certificate
 	roots                    *x509.CertPool
 }) {
-	pki, err := devpki.Create("com.example.demo")
+	pki, err := devpki.CreateOf("com.example.demo", devpki.ECDSA)
 	must(err)
-	client, err := pki.Issue(devpki.ClientOptions{Topic: "com.example.demo"})
-	must(err)
+	c.pki = pki
 	stranger, err := pki.Issue(devpki.ClientOptions{Topic: "com.example.stranger"})
 	must(err)
 	c.server, err = pki.Server.TLS()
 	must(err)
-	c.client, err = client.TLS()
+	c.client, err = pki.Client.TLS()
 	must(err)
 	c.stranger, err = stranger.TLS()
 	must(err)
-	c.roots = x509.NewCertPool()
-	c.roots.AppendCertsFromPEM(pki.CA.CertPEM)
+	c.roots = pki.Pool()
+	return c
+})
+
+// rsaCertificate is the server's for clients that know no other kind of key. Such keys take long to make, and longer
+// to sign with than all else in a handshake takes.
+var rsaCertificate = sync.OnceValue(func() tls.Certificate {
+	pair, err := certificates().pki.IssueServer(devpki.RSA)
+	must(err)
+	c, err := pair.TLS()
+	must(err)
 	return c
 })
 
@@ -85,8 +94,11 @@ func must(err error) {
 func port() gateway.Port {
 	return gateway.Port{
 		Endpoints: []gateway.Endpoint{{Address: "127.0.0.1:0", Label: "production"}},
-		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		Certificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			c := certificates().server
+			if h.SupportsCertificate(&c) != nil {
+				c = rsaCertificate()
+			}
 			return &c, nil
 		},
 		Logger: zerolog.Nop(),

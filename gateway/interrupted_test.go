@@ -89,6 +89,7 @@ func TestNearProvider(t *testing.T) {
 // quietFor, is told nothing.
 func testFarProvider(t *testing.T) {
 	const farthest = time.Second // two trips, and what its pauses are to be less than
+	const frames = 4             // it is refused the second
 	inTime(t, func() (late bool, err error) {
 		ss := newSessions(t)
 		ss.push = failing(time.Hour)
@@ -96,9 +97,9 @@ func testFarProvider(t *testing.T) {
 		s.MoveAway(farthest / 2)
 		c := dial(t, s, tls.VersionTLS13)
 		last := time.Now()
-		for id := 1; id < 10; id++ {
+		for id := range frames {
 			began := time.Now()
-			write(t, c, enhanced(nil, id, id))
+			write(t, c, enhanced(nil, 1+id, 1+id))
 			late = late || time.Since(last) >= farthest
 			last = began
 			<-time.After(120 * time.Millisecond) // more than quietFor
@@ -111,7 +112,7 @@ func testFarProvider(t *testing.T) {
 		c.Close()
 		r := ss.next()
 		r.waitClosed()
-		r.wantNumbers(1, 9)
+		r.wantNumbers(1, frames)
 		return false, nil
 	})
 }

@@ -58,34 +58,38 @@ func clientHello(t *testing.T) []byte {
 	return buf[:n]
 }
 
-// testSilentSockets: silent sockets take no place among the handshakes, and none among the
+// soon is a HandshakeTimeout for those that are waited for until it is over. No honest handshake is under way then.
+const soon = 300 * time.Millisecond
+
+// TestSilentSockets: silent sockets take no place among the handshakes, and none among the
 // connections for long.
-func testSilentSockets(t *testing.T) {
+func TestSilentSockets(t *testing.T) {
+	t.Parallel()
 	const silent = 100
 	hello := clientHello(t)
-	servers := make(map[string]*gateway.Server)
 	for name, sent := range map[string][]byte{
 		"nothing":                                nil,
 		"one byte":                               hello[:1],
 		"all but the last byte of a ClientHello": hello[:len(hello)-1],
 	} {
-		ss := newSessions(t)
-		s := serve(t, ss.open, func(c *gateway.Config) {
-			c.Limits.Handshakes = 1
-			c.Limits.HandshakeTimeout = aHandshake
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ss := newSessions(t)
+			s := serve(t, ss.open, func(c *gateway.Config) {
+				c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, patience
+			})
+			for range silent {
+				write(t, rawDial(t, s), sent)
+			}
+			pass(t, s, ss)
+
+			s = serve(t, ss.open, func(c *gateway.Config) { c.Limits.HandshakeTimeout = soon })
+			for range silent {
+				rawDial(t, s).Write(sent) // too late on a busy machine
+			}
+			eventually(t, "all are timed out", func() bool { return s.Stats().HandshakesTimedOut == silent })
+			eventually(t, "all are closed", func() bool { return s.Stats().Connections == 0 })
 		})
-		for range silent {
-			write(t, rawDial(t, s), sent)
-		}
-		pass(t, s, ss)
-		if t.Failed() {
-			t.Fatalf("after %s", name)
-		}
-		servers[name] = s
-	}
-	for name, s := range servers { // whose times run together
-		eventually(t, name+": all are timed out", func() bool { return s.Stats().HandshakesTimedOut == silent })
-		eventually(t, name+": all are closed", func() bool { return s.Stats().Connections == 0 })
 	}
 }
 
@@ -97,7 +101,7 @@ func testStalledHandshakes(t *testing.T) {
 	s := serve(t, ss.open, func(c *gateway.Config) {
 		c.Limits.Handshakes = 4
 		c.Limits.HandshakesPerAddress = 3
-		c.Limits.HandshakeTimeout = aHandshake
+		c.Limits.HandshakeTimeout = patience
 	})
 	for range 10 {
 		write(t, rawDial(t, s), hello)
@@ -110,7 +114,24 @@ func testStalledHandshakes(t *testing.T) {
 	if got := s.Stats().HandshakesDropped; got == 0 {
 		t.Error("none was dropped")
 	}
-	eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
+}
+
+// TestStalledHandshakesEnd: such sockets have the time of a handshake, whether they have a place or wait for one.
+func TestStalledHandshakesEnd(t *testing.T) {
+	t.Parallel()
+	hello := clientHello(t)
+	s := serve(t, newSessions(t).open, func(c *gateway.Config) {
+		c.Limits.HandshakesPerAddress = 3
+		c.Limits.HandshakeTimeout = soon
+	})
+	const stalled = 10
+	for range stalled {
+		rawDial(t, s).Write(hello) // too late on a busy machine
+	}
+	eventually(t, "all have come and gone", func() bool {
+		got := s.Stats()
+		return got.HandshakesTimedOut+got.HandshakesDropped == stalled && got.Connections == 0
+	})
 }
 
 // TestConnectionLimits: what is over a bound is closed before TLS.

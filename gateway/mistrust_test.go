@@ -178,9 +178,7 @@ func TestMistrusted(t *testing.T) {
 // issued is a certificate signed by our own authority, with its leaf parsed.
 func issued(t *testing.T, options devpki.ClientOptions) *tls.Certificate {
 	t.Helper()
-	pki, err := devpki.Create("x")
-	must(err)
-	pair, err := pki.Issue(options)
+	pair, err := certificates().pki.Issue(options)
 	must(err)
 	c, err := pair.TLS()
 	must(err)

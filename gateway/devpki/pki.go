@@ -20,8 +20,8 @@ import (
 // PKI is a certification authority and what it has issued.
 type PKI struct {
 	CA     Pair
-	Server Pair // RSA 2048: Apple's four host names, localhost, 127.0.0.1 and ::1
-	Client Pair // RSA 2048: what Apple would issue to a provider of the topic
+	Server Pair // for Apple's four host names, localhost, 127.0.0.1 and ::1
+	Client Pair // what Apple would issue to a provider of the topic
 
 	TokenKey []byte // a key for provider tokens: PEM of PKCS#8, P-256, as in Apple's .p8 files
 
@@ -53,19 +53,22 @@ const validity = 2 * 365 * 24 * time.Hour
 // Create makes a PKI whose client certificate is for topic. CA, server and
 // client have RSA keys, because Java 6 and node-forge know no others; that takes
 // about half a second.
-func Create(topic string) (*PKI, error) {
+func Create(topic string) (*PKI, error) { return CreateOf(topic, RSA) }
+
+// CreateOf is Create with keys of another kind, for tests in which no old library takes part.
+func CreateOf(topic string, k Key) (*PKI, error) {
 	if topic == "" {
 		return nil, errors.New("a client certificate needs a topic, such as com.example.demo")
 	}
 	p := new(PKI)
-	if err := p.createCA(); err != nil {
+	if err := p.createCA(k); err != nil {
 		return nil, fmt.Errorf("development CA: %w", err)
 	}
 	var err error
-	if p.Server, err = p.IssueServer(RSA); err != nil {
+	if p.Server, err = p.IssueServer(k); err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
-	if p.Client, err = p.Issue(ClientOptions{Topic: topic, Key: RSA}); err != nil {
+	if p.Client, err = p.Issue(ClientOptions{Topic: topic, Key: k}); err != nil {
 		return nil, err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -85,8 +88,8 @@ func (p *PKI) Pool() *x509.CertPool {
 	return pool
 }
 
-func (p *PKI) createCA() error {
-	key, err := RSA.generate()
+func (p *PKI) createCA(k Key) error {
+	key, err := k.generate()
 	if err != nil {
 		return err
 	}
