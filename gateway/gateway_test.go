@@ -275,6 +275,9 @@ func (r *recorder) take(n *binproto.Notification, status binproto.Status) {
 	}
 	f := frame{*n, status}
 	f.Token, f.Payload = slices.Clone(n.Token), slices.Clone(n.Payload)
+	if len(r.frames) == cap(r.frames) {
+		r.frames = slices.Grow(r.frames, 16+len(r.frames)) // append would copy many of them much more often
+	}
 	r.frames = append(r.frames, f)
 }
 

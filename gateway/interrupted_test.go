@@ -58,27 +58,7 @@ func TestNearProvider(t *testing.T) {
 	s := serve(t, ss.open, nil)
 	s.MoveAway(0)
 	c := dial(t, s, tls.VersionTLS13)
-	told := make(chan error, 1)
-	go func() {
-		answer, err := c.ReadResponse()
-		if err == nil && answer != badToken2 {
-			err = fmt.Errorf("got %v", answer)
-		}
-		told <- err
-	}()
-	last := 0
-	for writing := true; writing; {
-		last++
-		write(t, c, enhanced(nil, last, last))
-		select {
-		case err := <-told:
-			if err != nil {
-				t.Fatal("the provider is told: ", err)
-			}
-			writing = false
-		case <-time.After(120 * time.Millisecond): // more than quietFor
-		}
-	}
+	last := writeUntilTold(t, c, 1, 120*time.Millisecond) // more than quietFor
 	c.Close()
 	r := ss.next()
 	r.waitClosed()

@@ -12,6 +12,7 @@ import (
 
 	"apnsbridge/binproto"
 	"apnsbridge/gateway"
+	"apnsbridge/gateway/provider"
 )
 
 // failing is a session that is refused the second of its frames.
@@ -21,6 +22,36 @@ func failing(within time.Duration) func(r *recorder, n *binproto.Notification) b
 			r.conn.Fail(badToken2.Status, badToken2.Identifier, within)
 		}
 		return true
+	}
+}
+
+// writeUntilTold writes frames from the number first on, one after each pause, until the provider has read its packet,
+// and returns the number of the last.
+func writeUntilTold(t *testing.T, c *provider.Conn, first int, pause time.Duration) (last int) {
+	t.Helper()
+	c.SetDeadline(time.Time{}) // what ends this has its own
+	told := make(chan error, 1)
+	go func() {
+		answer, err := c.ReadResponse()
+		if err == nil && answer != badToken2 {
+			err = fmt.Errorf("got %v, want %v", answer, badToken2)
+		}
+		told <- err
+	}()
+	tooLate := time.After(patience)
+	for last = first; ; last++ {
+		write(t, c, enhanced(nil, last, last))
+		select {
+		case err := <-told:
+			if err != nil {
+				t.Fatal("the provider is told: ", err)
+			}
+			c.SetDeadline(time.Now().Add(patience))
+			return last
+		case <-tooLate:
+			t.Fatalf("the provider wrote %d frames in %v, and is not told", last-first+1, patience)
+		case <-time.After(pause):
+		}
 	}
 }
 
@@ -68,23 +99,8 @@ func TestSpeaksInTheEnd(t *testing.T) {
 	s := serve(t, ss.open, nil)
 	s.MoveAway(time.Second / 2) // so that a busy machine may keep it from writing for a second
 	c := dial(t, s, tls.VersionTLS13)
-	told := make(chan error, 1)
-	go func() {
-		_, err := c.ReadResponse()
-		told <- err
-	}()
-	began, id := time.Now(), 1
-	for waiting := true; waiting; id++ {
-		write(t, c, enhanced(nil, id, id))
-		select {
-		case err := <-told:
-			if err != nil {
-				t.Fatal(err)
-			}
-			waiting = false
-		default:
-		}
-	}
+	began := time.Now()
+	last := writeUntilTold(t, c, 1, time.Millisecond)
 	if took := time.Since(began); took < 200*time.Millisecond {
 		t.Errorf("told after %v, while it wrote", took)
 	}
@@ -94,7 +110,7 @@ func TestSpeaksInTheEnd(t *testing.T) {
 	if err := r.waitClosed(); err != nil {
 		t.Error(err)
 	}
-	r.wantNumbers(1, id-1)
+	r.wantNumbers(1, last)
 }
 
 // seeming is a context whose deadline seems near, but which does not end.
@@ -114,9 +130,18 @@ func TestSpeaksBeforeTheCut(t *testing.T) {
 		cut  func(t *testing.T, s *gateway.Server, c *gateway.Conn)
 	}{
 		{"shutdown", func(t *testing.T, s *gateway.Server, _ *gateway.Conn) {
+			ctx, cancel := context.WithCancel(context.Background())
 			ended := make(chan error, 1)
-			go func() { ended <- s.Shutdown(seeming{context.Background(), time.Now().Add(400 * time.Millisecond)}) }()
-			t.Cleanup(func() { must(<-ended) })
+			go func() { ended <- s.Shutdown(seeming{ctx, time.Now().Add(400 * time.Millisecond)}) }()
+			t.Cleanup(func() {
+				if t.Failed() {
+					cancel() // the session waits for what did not come
+				}
+				if err := <-ended; err != nil {
+					t.Error("Shutdown: ", err)
+				}
+				cancel()
+			})
 		}},
 		{"one connection", func(_ *testing.T, _ *gateway.Server, c *gateway.Conn) { c.SpeakBy(time.Now()) }},
 	} {
@@ -125,33 +150,15 @@ func TestSpeaksBeforeTheCut(t *testing.T) {
 			ss := newSessions(t)
 			ss.push = failing(time.Hour)
 			s := serve(t, ss.open, nil)
+			s.MoveAway(time.Second / 2) // so that a busy machine may keep it from writing for a second
 			c := dial(t, s, tls.VersionTLS13)
-			told := make(chan binproto.Response, 1)
-			go func() {
-				answer, err := c.ReadResponse()
-				if err != nil {
-					t.Error(err)
-				}
-				told <- answer
-			}()
 			write(t, c, enhanced(nil, 1, 2))
 			r := ss.next()
 			tt.cut(t, s, r.conn)
-			id := 3
-			for waiting := true; waiting; id++ {
-				write(t, c, enhanced(nil, id, id))
-				select {
-				case answer := <-told:
-					if answer != badToken2 {
-						t.Errorf("told %v, want %v", answer, badToken2)
-					}
-					waiting = false
-				default:
-				}
-			}
+			last := writeUntilTold(t, c, 3, time.Millisecond)
 			c.Close()
 			r.waitClosed()
-			r.wantNumbers(1, id-1)
+			r.wantNumbers(1, last)
 		})
 	}
 }

@@ -168,7 +168,7 @@ func TestLingerTotal(t *testing.T) {
 	})
 	c := dial(t, s, tls.VersionTLS12)
 	r := ss.next()
-	r.conn.Fail(8, 1, time.Second)
+	r.conn.Fail(8, 1, 100*time.Millisecond)
 	frame := enhanced(nil, 1, 1)
 	for i := 0; s.Stats().LingerEnded == 0; i++ {
 		if _, err := c.Write(frame[i%len(frame) : i%len(frame)+1]); err != nil {
