@@ -42,9 +42,10 @@ func TestWaitsForSession(t *testing.T) {
 			writeAndGo(t, s, of)
 			for range of {
 				r := ss.next()
-				for !r.isOver() {
+				eventually(t, "its end is read", func() bool {
 					r.conn.Resume()
-				}
+					return r.isOver()
+				})
 				r.wantNumbers(1, 3)
 				r.conn.Close()
 				r.waitClosed()
