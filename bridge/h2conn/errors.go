@@ -14,7 +14,7 @@ type Fate uint8
 const (
 	Answered    Fate = iota // the response is complete
 	Unprocessed             // not written whole, refused, or above a GOAWAY's last stream: safe to repeat (RFC 9113, 8.7)
-	Unanswered              // written, then the connection was lost or the stream reset: the server may have acted
+	Unanswered              // written whole, then the connection was lost or the stream reset: the server may have acted
 	TimedOut                // no complete response in time: the server may have acted, or may yet act
 	Canceled                // by Cancel: the same
 	Malformed               // the response breaks HTTP/2 or a bound of ours: the server has acted

@@ -83,6 +83,26 @@ func TestFlowControl(t *testing.T) {
 			w.ended("/2 unprocessed")
 		})
 	})
+	t.Run("reset before the body is out", func(t *testing.T) {
+		for _, code := range []http2.ErrCode{
+			http2.ErrCodeNo, http2.ErrCodeInternal, http2.ErrCodeFlowControl, http2.ErrCodeRefusedStream, http2.ErrCodeCancel,
+			http2.ErrCodeEnhanceYourCalm, http2.ErrCode(99),
+		} {
+			t.Run(code.String(), func(t *testing.T) {
+				onOpenWire(t, Config{}, func(w *wire) {
+					w.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 5})
+					w.want("SETTINGS ack")
+					w.submit(6, "/part")
+					w.submit(5, "/whole")
+					w.want("HEADERS 1 /part", "DATA 1 5", "HEADERS 3 /whole", "DATA 3 5 end")
+					w.fr.WriteRSTStream(1, code)
+					w.ended("/part unprocessed")
+					w.fr.WriteRSTStream(3, http2.ErrCodeInternal)
+					w.ended("/whole unanswered")
+				})
+			})
+		}
+	})
 	t.Run("refused because the limit fell", func(t *testing.T) {
 		onOpenWire(t, Config{}, func(w *wire) {
 			w.submit(0, "/1", "/2")

@@ -86,14 +86,17 @@ func (m *machine) takeReset(fh http2.FrameHeader, p []byte) *violation {
 		return err
 	}
 	reset := http2.StreamError{StreamID: s.id, Code: http2.ErrCode(binary.BigEndian.Uint32(p))}
-	if reset.Code == http2.ErrCodeRefusedStream {
+	switch {
+	case reset.Code == http2.ErrCodeRefusedStream:
 		m.stats.Refused++
 		if s.id < m.lowered {
 			m.disown(s, ErrLowered)
 		} else {
 			m.disown(s, reset)
 		}
-	} else {
+	case !m.left(s): // whatever the code, there was no whole request to act on
+		m.disown(s, reset)
+	default:
 		m.finish(s, Unanswered, reset)
 	}
 	return nil

@@ -66,10 +66,10 @@ func (m *machine) end(code http2.ErrCode, reason error) bool {
 		m.out = m.out[:0]
 	}
 	m.all(func(s *slot) {
-		if s.whole == 0 || s.whole > m.handed {
-			m.disown(s, reason)
-		} else {
+		if m.left(s) {
 			m.finish(s, Unanswered, reason)
+		} else {
+			m.disown(s, reason)
 		}
 	})
 	m.appendGoAway(code)

@@ -142,6 +142,9 @@ func (m *machine) finish(s *slot, fate Fate, err error) {
 	m.remove(s)
 }
 
+// left reports whether a request was handed to the network whole.
+func (m *machine) left(s *slot) bool { return s.whole != 0 && s.whole <= m.handed }
+
 // disown ends a stream that the server says it has not processed, unless it has
 // begun to answer it.
 func (m *machine) disown(s *slot, err error) {

@@ -308,7 +308,11 @@ func (w *history) answers() map[string]func(*rapid.T) {
 		},
 		"reset": func(*rapid.T) {
 			id, s := w.atServer()
-			w.close(s, Unanswered)
+			if s.ended {
+				w.close(s, Unanswered)
+			} else {
+				w.close(s, Unprocessed)
+			}
 			w.send(http2.FrameRSTStream, 0, id, u32(uint32(http2.ErrCodeInternal)))
 		},
 		"goaway": func(t *rapid.T) {
