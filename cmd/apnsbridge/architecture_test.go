@@ -1,47 +1,57 @@
 package main_test
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"go/ast"
+	"go/build"
 	"go/parser"
 	"go/token"
-	"io"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 const module = "apnsbridge"
 
-// goPackage is what `go list -json` prints about a package's non-test files.
-type goPackage struct {
-	ImportPath, Dir  string
-	Name, Doc        string
-	GoFiles, Imports []string
-}
-
-func packages(t *testing.T) []goPackage {
-	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Name,Doc,GoFiles,Imports", module+"/...")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	var all []goPackage
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p goPackage
-		if err := dec.Decode(&p); err == io.EOF {
-			return all
-		} else if err != nil {
-			t.Fatal(err)
+// readPackages reads what go list knows of the module's packages, without their tests.
+var readPackages = sync.OnceValues(func() (all []*build.Package, err error) {
+	const root = "../.."
+	err = filepath.WalkDir(root, func(dir string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
 		}
-		p.ImportPath = strings.TrimPrefix(p.ImportPath, module+"/")
+		if name := entry.Name(); dir != root && (name == "testdata" || strings.ContainsAny(name[:1], "._")) {
+			return fs.SkipDir
+		}
+		p, err := build.ImportDir(dir, 0)
+		var none *build.NoGoError
+		if errors.As(err, &none) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		p.ImportPath, err = filepath.Rel(root, dir) // without the module's name
 		all = append(all, p)
+		return err
+	})
+	return all, err
+})
+
+func packages(t *testing.T) []*build.Package {
+	t.Helper()
+	all, err := readPackages()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if len(all) < 50 {
+		t.Fatalf("found %d packages", len(all))
+	}
+	return all
 }
 
 // below reports whether path is one of roots or below one of them. A root that ends
@@ -149,6 +159,7 @@ func TestImports(t *testing.T) {
 
 // Each package has a comment that says what it is.
 func TestPackagesAreDescribed(t *testing.T) {
+	t.Parallel()
 	for _, p := range packages(t) {
 		begins := "Package " + p.Name + " "
 		if p.Name == "main" {
@@ -162,6 +173,7 @@ func TestPackagesAreDescribed(t *testing.T) {
 
 // Only packages in cmd may end the process or read its environment.
 func TestProcessBelongsToMain(t *testing.T) {
+	t.Parallel()
 	for _, p := range packages(t) {
 		if below(p.ImportPath, "cmd") {
 			continue

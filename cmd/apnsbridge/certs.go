@@ -36,12 +36,8 @@ type certsTryCommand struct {
 
 // Run writes the files.
 func (c certsTryCommand) Run(std streams) error {
-	pki, err := devpki.Create(c.Topic)
-	if err != nil {
+	if err := writeDevelopmentPKI(c.Dir, c.Topic); err != nil {
 		return err
-	}
-	if err := pki.Write(c.Dir); err != nil {
-		return writeProblem(c.Dir, err, elsewhere)
 	}
 	fmt.Fprintf(std.out, `In %s:
   ca.pem                  give it to providers, so that they trust the gateway
@@ -50,4 +46,17 @@ func (c certsTryCommand) Run(std streams) error {
   AuthKey_DEVELOPER.p8    a key for provider tokens, for the simulator
 `, c.Dir, c.Topic)
 	return nil
+}
+
+// writeDevelopmentPKI makes what it takes to try the gateway out. Keys take time, so it first
+// sees whether there is room for them.
+func writeDevelopmentPKI(dir, topic string) error {
+	if err := devpki.Room(dir); err != nil {
+		return writeProblem(dir, err, elsewhere)
+	}
+	pki, err := devpki.Create(topic)
+	if err != nil {
+		return err
+	}
+	return writeProblem(dir, pki.Write(dir), elsewhere)
 }

@@ -42,8 +42,8 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(env.WorkDir, "readme.yaml"), example, 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ports": scriptPorts, "printed": scriptPrinted, "start": scriptStart, "await": scriptAwait, "take": scriptTake,
-			"paste": scriptPaste,
+			"ports": scriptPorts, "pki": scriptPKI, "printed": scriptPrinted, "start": scriptStart, "await": scriptAwait,
+			"take": scriptTake, "paste": scriptPaste,
 		},
 	})
 }
@@ -72,6 +72,12 @@ admin: {listen: "127.0.0.1:9195"}
 		}
 	}
 	ts.Check(os.WriteFile(file, []byte(text), 0o600))
+}
+
+// pki DIR writes what apnsbridge certs does, with keys that are there already: RSA keys are slow
+// to make.
+func scriptPKI(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(servertest.PKI().Write(ts.MkAbs(args[0])))
 }
 
 func freePort(ts *testscript.TestScript) string {

@@ -19,7 +19,6 @@ import (
 	"apnsbridge/cmd/apnsbridge/server"
 	"apnsbridge/cmd/apnsbridge/smallfile"
 	"apnsbridge/cmd/apnsbridge/story"
-	"apnsbridge/gateway/devpki"
 	"apnsbridge/gateway/identity"
 )
 
@@ -115,11 +114,7 @@ func (c *simCommand) makeCertificates() error {
 	if _, err := os.Stat(c.Cert); err == nil {
 		return nil
 	}
-	pki, err := devpki.Create(story.Topic)
-	if err != nil {
-		return err
-	}
-	return writeProblem(c.Dir, pki.Write(c.Dir), elsewhere)
+	return writeDevelopmentPKI(c.Dir, story.Topic)
 }
 
 // printPaste writes what makes a gateway take the simulator for APNs.
