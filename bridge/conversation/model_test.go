@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -23,6 +24,12 @@ func (s *Stats) add(t Stats) {
 			f.SetUint(f.Uint() + b.Field(i).Uint())
 		}
 	}
+}
+
+// collectLess has garbage collected seldom: histories make much of it and keep little.
+func collectLess(t *testing.T) {
+	before := debug.SetGCPercent(400)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
 }
 
 // history plays a habit once. identical is the share of notifications that repeat an earlier
@@ -93,6 +100,7 @@ func TestExactlyOnce(t *testing.T) {
 	case testing.Short(): // fuzz/mutate
 		rounds = 3
 	}
+	collectLess(t)
 	for i, h := range habits {
 		t.Run(strings.ReplaceAll(h.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -148,6 +156,7 @@ func TestResidual(t *testing.T) {
 	if *long {
 		rounds = 400
 	}
+	collectLess(t)
 	shares := [...]float64{0, 0.1, 0.3}
 	all := make([][len(shares)]rates, len(habits))
 	t.Run("of", func(t *testing.T) {

@@ -98,31 +98,31 @@ type event struct {
 	do    func()
 }
 
-type agenda []event
+type agenda []*event
 
 func (a agenda) Len() int { return len(a) }
 func (a agenda) Less(i, j int) bool {
 	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
 }
 func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)   { *a = append(*a, x.(event)) }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(*event)) }
 func (a *agenda) Pop() any {
 	old := *a
 	x := old[len(old)-1]
-	old[len(old)-1] = event{}
+	old[len(old)-1] = nil
 	*a = old[:len(old)-1]
 	return x
 }
 
 func (w *world) after(d time.Duration, do func()) {
 	w.order++
-	heap.Push(&w.events, event{w.now + d, w.order, do})
+	heap.Push(&w.events, &event{w.now + d, w.order, do})
 }
 
 // run lets the events happen, in order, until none is left or something is wrong.
 func (w *world) run() {
 	for len(w.events) > 0 && w.wrong == "" {
-		e := heap.Pop(&w.events).(event)
+		e := heap.Pop(&w.events).(*event)
 		w.now = e.at
 		e.do()
 		if n := len(w.links); n > 0 { // memory may be short at any time
@@ -194,8 +194,9 @@ func (w *world) carryOut(d Decision) {
 		m.settled = true
 	case Packet:
 		w.store(d.Records)
+		l, status, identifier := d.Conn.Owner.(*link), d.Status, d.Identifier // not d, which would be on the heap every time
 		// The records are committed first.
-		w.after(w.between(0, 3*time.Millisecond), func() { d.Conn.Owner.(*link).sendPacket(d.Status, d.Identifier) })
+		w.after(w.between(0, 3*time.Millisecond), func() { l.sendPacket(status, identifier) })
 	case Close:
 		d.Conn.Owner.(*link).sendClose()
 	case Persist:
