@@ -3,8 +3,7 @@ package gateway_test
 import "testing"
 
 // TestAlone has those tests run together that have to do something within a time that a busy machine would not leave
-// them, and those that wait for seconds: beside one another, for they hardly need a processor, and before all that is
-// parallel.
+// them: beside one another, for they hardly need a processor, and before all that is parallel.
 func TestAlone(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"FarProvider":        testFarProvider,
@@ -12,8 +11,6 @@ func TestAlone(t *testing.T) {
 		"FeedbackUnread":     testFeedbackUnread,
 		"LingerIdle":         testLingerIdle,
 		"ReadBeforeSpeaking": testReadBeforeSpeaking,
-		"SlowAnswer":         testSlowAnswer,
-		"StalledHandshakes":  testStalledHandshakes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

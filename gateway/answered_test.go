@@ -13,25 +13,29 @@ import (
 	"apnsbridge/gateway"
 )
 
-// testSlowAnswer: a handshake does not lose its place to others for the time that we take
+// TestSlowAnswer: a handshake does not lose its place to others for the time that we take
 // to answer its hello.
-func testSlowAnswer(t *testing.T) { // its clients have half a second to answer
+func TestSlowAnswer(t *testing.T) {
+	t.Parallel()
+	const giveWay = 100 * time.Millisecond
 	ss := newSessions(t)
 	var s *gateway.Server
 	var slow atomic.Bool
 	asked := make(chan struct{})
 	s = serve(t, ss.open, func(c *gateway.Config) {
-		c.Limits.Handshakes = 1
+		c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, patience
 		certificate := c.Certificate
 		c.Certificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if slow.CompareAndSwap(true, false) {
 				close(asked)
 				eventually(t, "another waits", func() bool { return s.Stats().HandshakesWaiting == 1 })
-				time.Sleep(700 * time.Millisecond) // more than a client has where another waits
+				time.Sleep(2 * giveWay)
+				s.GiveWayAfter(patience) // its client has all the time that it needs
 			}
 			return certificate(h)
 		}
 	})
+	s.GiveWayAfter(giveWay)
 	slow.Store(true)
 	errs := make(chan error, 2)
 	handshake := func() {

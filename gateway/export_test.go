@@ -44,3 +44,15 @@ func (s *Server) ComputeAtATime(n int) {
 	defer c.mu.Unlock()
 	c.free = n
 }
+
+// GiveWayAfter sets how long a handshake may wait for its client where another needs its place.
+func (s *Server) GiveWayAfter(d time.Duration) {
+	g := s.front.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.queue.patience = d
+	if g.timer != nil && g.timer.Stop() {
+		g.timer = nil
+	}
+	g.grant()
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,25 +94,52 @@ func TestSilentSockets(t *testing.T) {
 	}
 }
 
-// testStalledHandshakes: sockets that say hello and nothing more fill every place. The one that has
-// been there longest gives way to a handshake that needs the place.
-func testStalledHandshakes(t *testing.T) {
+// TestStalledHandshakes: sockets that say hello and nothing more fill every place. One of them
+// gives way to a handshake that needs the place.
+func TestStalledHandshakes(t *testing.T) {
+	t.Parallel()
+	const stalled, places = 10, 3
 	hello := clientHello(t)
 	ss := newSessions(t)
-	s := serve(t, ss.open, func(c *gateway.Config) {
-		c.Limits.Handshakes = 4
-		c.Limits.HandshakesPerAddress = 3
+	var s *gateway.Server
+	var honest atomic.Bool
+	s = serve(t, ss.open, func(c *gateway.Config) {
+		c.Limits.Handshakes = places + 1
+		c.Limits.HandshakesPerAddress = places
 		c.Limits.HandshakeTimeout = patience
+		certificate := c.Certificate
+		c.Certificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if slices.Contains(h.SupportedVersions, tls.VersionTLS13) {
+				honest.Store(true)
+				s.GiveWayAfter(patience) // it has all the time that it needs
+			}
+			return certificate(h)
+		}
 	})
-	for range 10 {
+	s.GiveWayAfter(patience)
+	for range stalled {
 		write(t, rawDial(t, s), hello)
 	}
-	eventually(t, "all places of the address are taken", func() bool { return s.Stats().Handshakes == 3 })
-	if got := s.Stats(); got.HandshakesOfBusiest != 3 {
-		t.Errorf("the busiest address has %d handshakes, want 3", got.HandshakesOfBusiest)
+	eventually(t, "all places of the address are taken", func() bool {
+		got := s.Stats()
+		return got.Handshakes == places && got.HandshakesWaiting == stalled-places
+	})
+	if got := s.Stats(); got.HandshakesOfBusiest != places {
+		t.Errorf("the busiest address has %d handshakes, want %d", got.HandshakesOfBusiest, places)
 	}
-	pass(t, s, ss)
-	if got := s.Stats().HandshakesDropped; got == 0 {
+	tcp := rawDial(t, s)
+	c, shaken := tls.Client(tcp, clientTLS(tls.VersionTLS13)), make(chan error, 1)
+	go func() { shaken <- c.Handshake() }()
+	eventually(t, "it waits for a place", func() bool { return s.Stats().HandshakesWaiting == stalled-places+1 })
+	if honest.Load() || s.Stats().HandshakesDropped != 0 {
+		t.Error("it had no need for a place")
+	}
+	s.GiveWayAfter(100 * time.Millisecond)
+	if err := <-shaken; err != nil {
+		t.Fatal(err)
+	}
+	passOver(t, &provider.Conn{Conn: c, TCP: tcp}, ss)
+	if s.Stats().HandshakesDropped == 0 {
 		t.Error("none was dropped")
 	}
 }
