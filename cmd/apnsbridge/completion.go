@@ -3,11 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
-	mangokong "github.com/alecthomas/mango-kong"
-	"github.com/muesli/roff"
 )
 
 type completionCommand struct {
@@ -30,10 +29,14 @@ func (c completionCommand) Run(model *kong.Application, std streams) error {
 		printFish(std.out, model)
 		return nil
 	}
-	if c.Shell == "zsh" {
-		fmt.Fprint(std.out, "#compdef apnsbridge\nautoload -U +X bashcompinit && bashcompinit\n")
+	if c.Shell == "bash" {
+		printBash(std.out, model)
+		return nil
 	}
+	fmt.Fprint(std.out, "#compdef apnsbridge\nautoload -U +X bashcompinit && bashcompinit\n")
 	printBash(std.out, model)
+	// From fpath it is loaded at the first completion, which it has to answer.
+	fmt.Fprint(std.out, "[ \"$funcstack[1]\" != _apnsbridge ] || _bash_complete -o default -F _apnsbridge\n")
 	return nil
 }
 
@@ -48,113 +51,136 @@ func eachCommand(node *kong.Node, words []string, do func(words []string, node *
 	}
 }
 
+// A completion is a word that can follow a command, with its help.
+type completion struct {
+	word, help string
+	flag       *kong.Flag // the flag that the word is, nil for others
+}
+
 // completions are what can follow a command: its commands and its flags, and
-// those of the hidden one that it stands for.
-func completions(node *kong.Node) (all []string) {
+// those of the hidden one that it stands for, and the values of its arguments.
+func completions(node *kong.Node) (all []completion) {
 	for _, child := range node.Children {
 		if child.Hidden {
 			all = append(all, completions(child)...)
 			continue
 		}
-		all = append(all, child.Name)
+		all = append(all, completion{word: child.Name, help: child.Help})
 	}
 	for _, flag := range node.Flags {
 		if !flag.Hidden {
-			all = append(all, "--"+flag.Name)
+			all = append(all, completion{"--" + flag.Name, flag.Help, flag})
 		}
 	}
 	for _, value := range node.Positional {
-		all = append(all, value.EnumSlice()...)
+		for _, word := range choices(value) {
+			all = append(all, completion{word: word})
+		}
 	}
 	return all
 }
 
+// choices are the values that a flag or an argument can have, nil if they are not counted.
+func choices(value *kong.Value) []string {
+	if value.Enum == "" {
+		return nil
+	}
+	return value.EnumSlice()
+}
+
+// place is how the scripts name a command: the words that lead to it, each behind a space.
+func place(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return " " + strings.Join(words, " ")
+}
+
+// printBash prints the script for bash, which is zsh's too: there neither "path" nor "words" must
+// be the name of a variable. Where it completes nothing, the shell completes names of files.
 func printBash(out io.Writer, model *kong.Application) {
 	fmt.Fprint(out, `_apnsbridge() {
-  local word=${COMP_WORDS[COMP_CWORD]} path= i
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} place= i
+  # bash takes --flag=value apart.
+  [[ $before != "=" ]] || before=${COMP_WORDS[COMP_CWORD-2]}
+  [[ $word != "=" ]] || word=
   for ((i = 1; i < COMP_CWORD; i++)); do
-    case ${COMP_WORDS[i]} in -*) ;; *) case "$path ${COMP_WORDS[i]}" in
+    case "$place ${COMP_WORDS[i]}" in
 `)
 	eachCommand(model.Node, nil, func(words []string, _ *kong.Node) {
 		if len(words) > 0 {
-			fmt.Fprintf(out, "      %q) path=%[1]q ;;\n", " "+strings.Join(words, " "))
+			fmt.Fprintf(out, "      %q) place=%[1]q ;;\n", place(words))
 		}
 	})
-	fmt.Fprint(out, "    esac ;; esac\n  done\n  case $path in\n")
+	fmt.Fprint(out, "    esac\n  done\n  COMPREPLY=()\n  case \"$place $before\" in\n")
 	eachCommand(model.Node, nil, func(words []string, node *kong.Node) {
-		path := ""
-		if len(words) > 0 {
-			path = " " + strings.Join(words, " ")
+		for _, c := range completions(node) {
+			if c.flag != nil && !c.flag.IsBool() {
+				at := place(append(words[:len(words):len(words)], c.word))
+				fmt.Fprintf(out, "    %q) COMPREPLY=($(compgen -W %q -- \"$word\")); return ;;\n", at,
+					strings.Join(choices(c.flag.Value), " "))
+			}
 		}
-		fmt.Fprintf(out, "    %q) COMPREPLY=($(compgen -W %q -- \"$word\")) ;;\n", path, strings.Join(completions(node), " "))
 	})
-	fmt.Fprint(out, "  esac\n}\ncomplete -o default -F _apnsbridge apnsbridge\n")
+	fmt.Fprint(out, "  esac\n  local others= flags=\n  case $place in\n")
+	eachCommand(model.Node, nil, func(path []string, node *kong.Node) {
+		var others, flags []string
+		for _, c := range completions(node) {
+			if c.flag != nil {
+				flags = append(flags, c.word)
+			} else {
+				others = append(others, c.word)
+			}
+		}
+		if len(node.Positional) == 0 && others == nil {
+			others = flags // there is nothing else that could follow
+		}
+		fmt.Fprintf(out, "    %q) others=%q flags=%q ;;\n", place(path), strings.Join(others, " "), strings.Join(flags, " "))
+	})
+	fmt.Fprint(out, `  esac
+  [[ $word != -* ]] || others=$flags
+  COMPREPLY=($(compgen -W "$others" -- "$word"))
+}
+complete -o default -F _apnsbridge apnsbridge
+`)
 }
 
+// printFish prints the script for fish, which shows the help of each word beside it.
 func printFish(out io.Writer, model *kong.Application) {
-	eachCommand(model.Node, nil, func(words []string, node *kong.Node) {
-		condition := "__fish_use_subcommand"
+	fmt.Fprint(out, `function __apnsbridge_at
+  set -l place
+  for word in (commandline -opc)[2..]
+    switch "$place $word"
+      case `)
+	eachCommand(model.Node, nil, func(words []string, _ *kong.Node) {
 		if len(words) > 0 {
-			var seen []string
-			for _, word := range words {
-				seen = append(seen, "__fish_seen_subcommand_from "+word)
-			}
-			condition = strings.Join(seen, "; and ")
-		}
-		for _, word := range completions(node) {
-			kind := "-a " + word
-			if flag, ok := strings.CutPrefix(word, "--"); ok {
-				kind = "-l " + flag
-			}
-			fmt.Fprintf(out, "complete -c apnsbridge -n %q %s\n", condition, kind)
+			fmt.Fprintf(out, "'%s' ", place(words))
 		}
 	})
-}
-
-type manCommand struct{}
-
-// Help is the command's example.
-func (manCommand) Help() string {
-	return `Prints the manual page, for man.
-
-Example:
-
-  apnsbridge man > /usr/local/share/man/man1/apnsbridge.1`
-}
-
-// Run prints the page.
-func (manCommand) Run(model *kong.Application, std streams) error {
-	root, examples := forPage(model.Node)
-	root.Help = "gateway for Apple's binary push interface" // it stands above each page, too
-	page := mangokong.NewManPage(1, &kong.Application{Node: root}).WithLongDescription(model.Help)
-	page = page.WithSection("Examples", strings.Join(examples, "\n"))
-	_, err := io.WriteString(std.out, page.Build(roff.NewDocument()))
-	return err
-}
-
-// forPage is a command as the manual page wants it, which flows its text itself: what
-// it does in one paragraph, and its examples apart.
-func forPage(node *kong.Node) (page *kong.Node, examples []string) {
-	copied := *node
-	page = &copied
-	page.Children, page.Flags, page.Detail = nil, nil, ""
-	for _, flag := range node.Flags {
-		shown, value := *flag, *flag.Value
-		value.Help, shown.Value = helpWithDefault(flag.Value), &value
-		page.Flags = append(page.Flags, &shown)
-	}
-	text, example, _ := strings.Cut(node.Detail, "Example:\n")
-	page.Help = strings.Join(append(strings.Fields(node.Help), strings.Fields(text)...), " ")
-	for line := range strings.Lines(example) {
-		if line = strings.TrimSpace(line); line != "" {
-			examples = append(examples, line)
+	fmt.Fprint(out, `
+        set place "$place $word"
+    end
+  end
+  test "$place" = "$argv"
+end
+complete -c apnsbridge -f
+`)
+	eachCommand(model.Node, nil, func(words []string, node *kong.Node) {
+		for _, c := range completions(node) {
+			kind := "-a " + c.word
+			if c.flag != nil {
+				kind = "-l " + c.flag.Name
+				if values := choices(c.flag.Value); values != nil {
+					kind += fmt.Sprintf(" -x -a %q", strings.Join(values, " "))
+				} else if !c.flag.IsBool() {
+					kind += " -r -F"
+				}
+			}
+			help := strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(c.help)
+			fmt.Fprintf(out, "complete -c apnsbridge -n \"__apnsbridge_at '%s'\" %s -d '%s'\n", place(words), kind, help)
 		}
-	}
-	for _, child := range node.Children {
-		if !child.Hidden {
-			child, further := forPage(child)
-			page.Children, examples = append(page.Children, child), append(examples, further...)
+		if slices.ContainsFunc(node.Positional, func(v *kong.Value) bool { return v.Name == "file" }) {
+			fmt.Fprintf(out, "complete -c apnsbridge -n \"__apnsbridge_at '%s'\" -F\n", place(words))
 		}
-	}
-	return page, examples
+	})
 }

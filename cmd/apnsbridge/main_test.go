@@ -2,10 +2,7 @@ package main
 
 import (
 	"bytes"
-	"fmt"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -107,37 +104,7 @@ func TestHelp(t *testing.T) {
 }
 
 // Completions and the manual page have exactly the commands and flags that exist.
-func TestCompletion(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("there is no bash")
-	}
-	var script bytes.Buffer
-	if code := run([]string{"completion", "bash"}, streams{out: &script, err: &script}); code != exitOK {
-		t.Fatal(script.String())
-	}
-	for _, tt := range []struct {
-		words string // the last is the one to complete
-		want  []string
-	}{
-		{"apnsbridge ser", []string{"serve"}},
-		{"apnsbridge certs re", []string{"renew"}},
-		{"apnsbridge certs renew --d", []string{"--dir", "--days"}},
-		{"apnsbridge check --con", []string{"--config", "--connect"}},
-		{"apnsbridge check --config x --js", []string{"--json"}},
-		{"apnsbridge completion f", []string{"fish"}},
-	} {
-		words := strings.Fields(tt.words)
-		script := fmt.Sprintf("%s\nCOMP_WORDS=(%s); COMP_CWORD=%d; _apnsbridge; echo \"${COMPREPLY[@]}\"", script.String(),
-			tt.words, len(words)-1)
-		out, err := exec.Command(bash, "-c", script).CombinedOutput()
-		got := strings.Fields(string(out))
-		slices.Sort(got)
-		slices.Sort(tt.want)
-		if err != nil || !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got %q and %v, want %q", tt.words, got, err, tt.want)
-		}
-	}
+func TestManual(t *testing.T) {
 	var page bytes.Buffer
 	if code := run([]string{"man"}, streams{out: &page, err: &page}); code != exitOK {
 		t.Errorf("man: exit code %d", code)
