@@ -24,6 +24,7 @@ func TestMaintainerScripts(t *testing.T) {
 			"--property=EnvironmentFile=-/etc/apnsbridge/environment " +
 			"/usr/bin/apnsbridge check --config /etc/apnsbridge/apnsbridge.yaml\n"
 		restarted = checked + "systemctl restart apnsbridge.service\n"
+		given     = "chgrp 999 etc/apnsbridge\nchgrp 999 etc/apnsbridge/apnsbridge.yaml\n"
 		stopped   = "systemctl --quiet disable --now apnsbridge.socket apnsbridge.service\n"
 	)
 	for _, tt := range []struct {
@@ -34,7 +35,7 @@ func TestMaintainerScripts(t *testing.T) {
 		says         string
 	}{
 		{"upgrade, the ports are systemd's", "postinst", []string{"configure", "1.0.0"}, "", restarted, ""},
-		{"the same by rpm", "postinst", []string{"2"}, "", restarted, ""},
+		{"the same by rpm, which makes files root's", "postinst", []string{"2"}, "", given + restarted, ""},
 		{"upgrade, the ports are the gateway's", "postinst", []string{"configure", "1.0.0"}, "is-active apnsbridge.socket",
 			looked, "without apnsbridge.socket"},
 		{"upgrade, the configuration is refused", "postinst", []string{"configure", "1.0.0"}, "apnsbridge check",
@@ -66,6 +67,13 @@ func TestMaintainerScripts(t *testing.T) {
 				write(t, filepath.Join(bin, name), "#!/bin/sh\necho "+name+" \"$*\" >>"+told+"\n"+fails, 0o755)
 			}
 			write(t, filepath.Join(bin, "systemd-sysusers"), "#!/bin/sh\n", 0o755)
+			// The directory and the configuration are root's, the environment is a group's of the operator's.
+			write(t, filepath.Join(bin, "stat"), "#!/bin/sh\ncase $3 in */environment) echo 7 ;; *) echo 0 ;; esac\n", 0o755)
+			write(t, filepath.Join(bin, "chgrp"), "#!/bin/sh\necho chgrp $1 \"${2#$DPKG_ROOT/}\" >>"+told+"\n", 0o755)
+			write(t, filepath.Join(root, "etc/passwd"), "root:x:0:0::/:/bin/sh\napnsbridge:!:998:999::/:/bin/sh\n", 0o644)
+			write(t, filepath.Join(root, "etc/group"), "root:x:0:\napnsbridge:x:999:\n", 0o644)
+			write(t, filepath.Join(root, "etc/apnsbridge/apnsbridge.yaml"), "", 0o640)
+			write(t, filepath.Join(root, "etc/apnsbridge/environment"), "", 0o640)
 			write(t, filepath.Join(root, "run/systemd/system/unit"), "", 0o644)
 			write(t, filepath.Join(root, "var/lib/apnsbridge/feedback.db"), "", 0o600)
 			write(t, filepath.Join(root, "etc/apnsbridge/push.p8"), "", 0o600)
@@ -92,11 +100,12 @@ func TestMaintainerScripts(t *testing.T) {
 				t.Error("the operator's key is gone")
 			}
 
-			// Without systemd, the scripts call neither command.
+			// Without systemd, the scripts do not ask for it.
 			os.RemoveAll(filepath.Join(root, "run"))
 			os.Remove(told)
-			if run(); exists(told) {
-				t.Errorf("without systemd it is asked for\n%s", read(t, told))
+			run()
+			if got, _ := os.ReadFile(told); strings.Contains(string(got), "system") {
+				t.Errorf("without systemd it is asked for\n%s", got)
 			}
 		})
 	}
