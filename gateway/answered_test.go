@@ -23,7 +23,7 @@ func TestSlowAnswer(t *testing.T) {
 	var slow atomic.Bool
 	asked := make(chan struct{})
 	s = serve(t, ss.open, func(c *gateway.Config) {
-		c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, patience
+		c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, aHandshake
 		certificate := c.Certificate
 		c.Certificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if slow.CompareAndSwap(true, false) {
@@ -138,7 +138,7 @@ func TestAnswersTooLate(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		ss := newSessions(t)
 		s := serve(t, ss.open, func(c *gateway.Config) {
-			c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, patience
+			c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, aHandshake
 		})
 		answer := make(chan struct{})
 		late := tls.Client(&lateClient{Conn: rawDial(t, s), answer: answer}, clientTLS(version))

@@ -279,7 +279,7 @@ func TestProxyProtocolSilence(t *testing.T) {
 	ss := newSessions(t)
 	s := serve(t, ss.open, func(c *gateway.Config) {
 		proxied(c)
-		c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, patience
+		c.Limits.Handshakes, c.Limits.HandshakeTimeout = 1, aHandshake
 	})
 	for i := range silent {
 		write(t, rawDial(t, s), header[:i%len(header)])
