@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"apnsbridge/store"
 )
@@ -81,6 +82,10 @@ func (w *readers) read(reader int, l store.Line) {
 		if err != nil {
 			w.t.Error(err)
 			return
+		}
+		if len(list) == 0 {
+			time.Sleep(time.Millisecond) // between two looks: others have all that is there
+			continue
 		}
 		w.hold(list)
 		back := list[:r.IntN(1+len(list)/4)]

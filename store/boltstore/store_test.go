@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"flag"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,6 +16,10 @@ import (
 func TestMain(m *testing.M) {
 	if err := storetest.InMemory(); err != nil {
 		panic(err)
+	}
+	flag.Parse()
+	if set := flag.Lookup("test.parallel"); set.Value.String() == set.DefValue {
+		_ = set.Value.Set("8") // many wait for a disk, a lock, or for the store to try again
 	}
 	goleak.VerifyTestMain(m)
 }

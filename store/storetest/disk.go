@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Disk is a small file system of its own.
@@ -23,7 +24,12 @@ func NewDisk(t *testing.T, size int) *Disk {
 		t.Skipf("a small file system cannot be mounted: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unmount(d.Dir); err != nil {
+		err := unmount(d.Dir)
+		// A process that another test starts has our files open until it has begun.
+		for end := time.Now().Add(time.Minute); errors.Is(err, syscall.EBUSY) && time.Now().Before(end); err = unmount(d.Dir) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err != nil {
 			t.Errorf("unmount %s: %v", d.Dir, err)
 		}
 	})
