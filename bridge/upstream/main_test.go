@@ -20,7 +20,7 @@ var long = flag.Bool("long", false, "run the long rounds")
 // TestMain runs more tests in parallel than there are processors, unless -parallel is given: most
 // of their time they wait.
 func TestMain(m *testing.M) {
-	flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	flag.Set("test.parallel", strconv.Itoa(8*runtime.GOMAXPROCS(0)))
 	goleak.VerifyTestMain(m)
 }
 
@@ -31,9 +31,9 @@ const (
 
 var goodDevice = []byte{0xaa}
 
-// pki is made once: RSA keys take long to generate.
+// pki is made once.
 var pki = sync.OnceValue(func() *devpki.PKI {
-	p, err := devpki.Create(topic)
+	p, err := devpki.CreateOf(topic, devpki.ECDSA) // RSA keys take long to make
 	if err != nil {
 		panic(err)
 	}
