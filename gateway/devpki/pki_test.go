@@ -239,3 +239,19 @@ func TestCreateWithoutTopic(t *testing.T) {
 		t.Errorf("got %v, want an error that asks for a topic", err)
 	}
 }
+
+// CreateOf makes no RSA key that takes long, whoever signs what.
+func TestCreateOf(t *testing.T) {
+	p, err := CreateOf("com.example.demo", ECDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, pair := range map[string]Pair{"CA": p.CA, "server": p.Server, "client": p.Client} {
+		if _, ok := pair.Leaf.PublicKey.(*ecdsa.PublicKey); !ok {
+			t.Errorf("%s: got key %T", name, pair.Leaf.PublicKey)
+		}
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: p.Pool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
