@@ -261,7 +261,7 @@ func TestHostileLoad(t *testing.T) {
 					t.Parallel()
 					inTime(t, func() (late bool, err error) {
 						tcp := dialFrom(t, s, from)
-						c := tls.Client(tcp, clientTLS(tls.VersionTLS12)) // with which a client that was dropped knows that
+						c := tls.Client(tcp, clientTLS(tls.VersionTLS12)) // in which a client that was dropped knows it
 						if err := c.Handshake(); err != nil {
 							return answers.late(tcp), err
 						}

@@ -60,7 +60,7 @@ func clientHello(t *testing.T) []byte {
 	return buf[:n]
 }
 
-// soon is a HandshakeTimeout for those that are waited for until it is over. No honest handshake is under way then.
+// soon is a HandshakeTimeout that is waited for until it is over.
 const soon = 300 * time.Millisecond
 
 // TestSilentSockets: silent sockets take no place among the handshakes, and none among the
