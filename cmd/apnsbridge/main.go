@@ -121,11 +121,16 @@ func printError(err error, to io.Writer) int {
 		text += "apnsbridge: --help shows how it is done, with an example\n"
 		code = exitUsage
 	}
+	text = quoting.Terminal(text)
+	if _, ok := to.(*os.File); !ok {
+		io.WriteString(to, text)
+		return code
+	}
 	// Whoever has stopped reading does not keep the process from ending.
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		io.WriteString(to, quoting.Terminal(text))
+		io.WriteString(to, text)
 	}()
 	select {
 	case <-written:
