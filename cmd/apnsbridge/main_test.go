@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(servertest.Checked{M: m, PerProcessor: 8}, map[string]func(){"apnsbridge": main})
+	testscript.Main(servertest.Checked{M: m, PerProcessor: 8, InMemory: true}, map[string]func(){"apnsbridge": main})
 }
 
 func TestExitCodes(t *testing.T) {

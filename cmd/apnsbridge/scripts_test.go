@@ -35,8 +35,13 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	folder, err := os.MkdirTemp(servertest.Scratch, "scripts-") // one has programs of its own
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:         "testdata/script",
+		WorkdirRoot: folder,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FOREIGN", foreign)
 			return os.WriteFile(filepath.Join(env.WorkDir, "readme.yaml"), example, 0o600)

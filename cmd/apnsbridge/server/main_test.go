@@ -7,4 +7,4 @@ import (
 	"apnsbridge/cmd/apnsbridge/servertest"
 )
 
-func TestMain(m *testing.M) { os.Exit(servertest.Checked{M: m, PerProcessor: 8}.Run()) }
+func TestMain(m *testing.M) { os.Exit(servertest.Checked{M: m, PerProcessor: 8, InMemory: true}.Run()) }

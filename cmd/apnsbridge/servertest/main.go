@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"apnsbridge/store/storetest"
 )
 
 // Scratch is a folder for what all tests share. It is removed when the tests end.
@@ -27,6 +29,9 @@ type Checked struct {
 	// PerProcessor is how many tests run at a time for each processor, because they mostly wait;
 	// unless -test.parallel says how many run in all. 0 stands for 4.
 	PerProcessor int
+	// InMemory makes the tests put their files in memory if possible. Scratch stays on the disk,
+	// because it may have programs, which do not run everywhere from memory.
+	InMemory bool
 }
 
 // Run is like testing.M's.
@@ -37,6 +42,12 @@ func (c Checked) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(Scratch)
+	if c.InMemory {
+		if err := storetest.InMemory(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	c.waitTogether()
 	// gnet's worker pool lives as long as the process, and its workers for a while.
 	pool, worker := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1")
