@@ -135,7 +135,7 @@ func TestShutdownLeavesNothingAsked(t *testing.T) {
 // way, ends like the others: its provider never pauses, and is told when half of the time is over.
 func TestSessionBegunDuringShutdown(t *testing.T) {
 	t.Parallel()
-	const drain = 4 * time.Minute
+	const drain = time.Minute
 	start := time.Now()
 	var passed atomic.Int64
 	sim := startSim(t, apnssim.Scenario{})
@@ -156,7 +156,7 @@ func TestSessionBegunDuringShutdown(t *testing.T) {
 	if fails, _ := p.told(); len(fails) != 1 || fails[0].Status != binproto.Shutdown {
 		t.Errorf("told %v, want status 10", fails)
 	}
-	if got := time.Duration(passed.Load()); got < drain/2-time.Minute {
+	if got := time.Duration(passed.Load()); got < drain/2-drain/4 {
 		t.Errorf("told after %v of %v, without a pause in writing", got, drain)
 	}
 }
@@ -220,24 +220,43 @@ func TestShutdownWithoutAnEnd(t *testing.T) {
 // about gets its verdict.
 func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 	t.Parallel()
+	const drain, slow = 12 * time.Second, 4200 * time.Millisecond
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 4200}})
-			s := openStore(t, t.TempDir(), boltstore.Options{})
-			first := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
+			sim := startSim(t, apnssim.Scenario{})
+			asked, answer := make(chan struct{}, 1), make(chan struct{})
+			sim.OnAccepted(func(apnssim.Push) { // before the answer
+				asked <- struct{}{}
+				<-answer
+			})
+			clock := stopped()
+			s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
+			c := spooled(s, mode.mode, mailApp(t, sim))
+			c.Now = clock.now
+			first := startBridge(t, c)
 			session, p := open(t, first, Origin{})
-			const count, devices = 60, 3
-			pushInOrder(t, session, p, 0, devices, count)
+			const count = 20
+			pushInOrder(t, session, p, 0, 1, count) // one at a time
 			session.Close(nil)
-			until(t, "the first are with APNs", func() bool { return sim.Stats().Streams == devices })
-			ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
-			defer cancel()
-			if err := first.Shutdown(ctx); err != nil {
+			<-asked
+			over := make(chan error, 1)
+			go func() { over <- first.Shutdown(seeming{within(t), time.Now().Add(drain)}) }()
+			until(t, "the end has begun", func() bool { return endOf(first) != nil })
+			clock.forward(slow)
+			answer <- struct{}{}
+			<-asked
+			until(t, "APNs is asked about nothing more", func() bool { return endOf(first).decided.Load() })
+			clock.forward(slow)
+			close(answer)
+			if err := <-over; err != nil {
 				t.Error(err)
 			}
 			first.Close()
-			sim.SetScenario(apnssim.Scenario{})
+			if got := sim.Stats().Received; got != 2 {
+				t.Errorf("APNs was asked about %d, want 2", got)
+			}
+			sim.OnAccepted(func(apnssim.Push) {})
 			second := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))
 			delivered(t, second)
 			if got := sim.Received(0); len(got.Pushes) != count || got.Duplicates != 0 {
@@ -245,6 +264,13 @@ func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// endOf is what b's Shutdown has decided; nil before there is one.
+func endOf(b *Bridge) *ending {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ending
 }
 
 // Without a disk, what the end abandons behind a status 10 is delivered if its provider sends it

@@ -12,9 +12,9 @@ import (
 // given up, and what is lost is counted.
 func TestConnectionsCut(t *testing.T) {
 	t.Parallel()
-	count, up := 12_000, time.Second
+	count, up := 6_000, 500*time.Millisecond
 	if *long {
-		count = 40_000
+		count, up = 40_000, time.Second
 	}
 	for _, mode := range spoolModes {
 		t.Run(mode.name, func(t *testing.T) {

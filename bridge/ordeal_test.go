@@ -1,16 +1,18 @@
 package bridge
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
+	"apnsbridge/binproto"
 	"apnsbridge/bridge/apnssim"
 	"apnsbridge/store/boltstore"
 )
 
 // ordeal is an app in front of an APNs that is in trouble. Hours pass in a moment: the clock
 // goes from one thing that is due to the next, so that everything that would happen in that
-// time does.
+// time does, and stands still while it happens, however long this machine takes.
 type ordeal struct {
 	*Bridge
 	t       *testing.T
@@ -25,7 +27,7 @@ type ordeal struct {
 // startOrdeal has the limits of a gateway, and not those of other tests.
 func startOrdeal(t *testing.T, mode SpoolMode, scenario apnssim.Scenario) *ordeal {
 	t.Helper()
-	o := &ordeal{t: t, sim: startSim(t, scenario), clock: new(movableClock)}
+	o := &ordeal{t: t, sim: startSim(t, scenario), clock: stopped()}
 	o.app = mailApp(t, o.sim)
 	o.app.OnBadToken = Continue
 	c := spooled(openStore(t, t.TempDir(), boltstore.Options{Now: o.clock.now}), mode, o.app)
@@ -47,24 +49,41 @@ func (o *ordeal) push(count int) {
 	for range count {
 		n := note(deviceToken([]byte{byte(o.pushed)<<4 | 1}, o.pushed), 0, hello)
 		n.HasIdentifier = false
-		o.peer.push(o.t, o.session, n)
+		o.give(n)
 		o.pushed++
 	}
 }
 
+// give pushes n, and lets time pass until there is room for another.
+func (o *ordeal) give(n *binproto.Notification) {
+	o.t.Helper()
+	if o.session.Push(n) {
+		return
+	}
+	if !o.pass(time.Hour, func() bool { return len(o.peer.room) > 0 }) {
+		o.t.Fatal("no room came")
+	}
+	<-o.peer.room
+}
+
 func (o *ordeal) stats() AppStats { return o.Stats().Apps["mail"] }
 
-// quiet reports whether nothing happens until the clock moves, and when something is due.
+// quiet reports whether nothing happens until the clock moves, and when something is due: nothing
+// is being read, written or told to the feedback list, and what the lanes have handed to upstreams
+// is there and waits for a connection.
 func (o *ordeal) quiet() (due time.Time, quiet bool) {
 	o.tick()
 	now := o.clock.now()
 	due = now.Add(24 * time.Hour)
+	out := 0
 	for _, l := range o.apps["mail"].lanes {
 		l.mu.Lock()
-		awake := l.running && (l.core.Wake || l.core.Unwritten() > 0)
+		out += l.core.Out()
+		busy := l.running && (l.core.Wake || l.core.AtDisk())
+		next := l.core.Next() // l.next may not be known yet
 		l.mu.Unlock()
-		at := now.Add(time.Duration(l.next.Load()) - o.Bridge.clock.At(now).Mono)
-		if awake || l.running && !at.After(now) {
+		at := now.Add(time.Duration(next) - o.Bridge.clock.At(now).Mono)
+		if busy || l.running && !at.After(now) {
 			return due, false
 		}
 		if l.running && at.Before(due) {
@@ -79,21 +98,22 @@ func (o *ordeal) quiet() (due time.Time, quiet bool) {
 		if st.InFlight+st.Dialling+st.Leaving > 0 || st.Queued > 0 && !waits || !at.IsZero() && !waits {
 			return due, false
 		}
+		out -= st.Queued
 		if waits && at.Before(due) {
 			due = at
 		}
 	}
-	return due, true
+	return due, out == 0 && o.feedback.Len() == 0
 }
 
-// settle waits until nothing happens any more, and gives when something is due. A goroutine may
-// be on its way from one place to another, or wait for the disk, so settle looks more than once,
-// and for longer if nothing would be due before end.
-func (o *ordeal) settle(end time.Time) (due time.Time) {
+// settle waits until nothing happens any more, and gives when something is due. Goroutines that
+// are between two of the places that quiet knows have a few moments more.
+func (o *ordeal) settle() (due time.Time) {
 	o.t.Helper()
-	const sure, surer = 3, 100 // looks in a row
+	const sure = 3 // looks in a row
 	deadline := time.Now().Add(patience)
-	for still := 0; still < sure || due.After(end) && still < surer; time.Sleep(200 * time.Microsecond) {
+	for still := 0; still < sure; time.Sleep(200 * time.Microsecond) {
+		runtime.Gosched()
 		var quiet bool
 		if due, quiet = o.quiet(); quiet {
 			still++
@@ -112,7 +132,7 @@ func (o *ordeal) pass(d time.Duration, done func() bool) bool {
 	o.t.Helper()
 	end := o.clock.now().Add(d)
 	for {
-		due := o.settle(end)
+		due := o.settle()
 		now := o.clock.now()
 		switch {
 		case done != nil && done():

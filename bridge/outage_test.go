@@ -274,27 +274,32 @@ func TestSilence(t *testing.T) {
 	}{{"off", SpoolOff}, {"overflow", SpoolOverflow}} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			sim := startSim(t, apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1}})
-			s := openStore(t, t.TempDir(), boltstore.Options{})
-			c := spooled(s, mode.mode, mailApp(t, sim))
-			c.Limits = Limits{RequestTimeout: 3 * time.Second, Connections: 2}
-			b := startBridge(t, c)
-			session, p := open(t, b, Origin{})
-			const count = 400
-			pushInOrder(t, session, p, 0, 200, count)
-			until(t, "it is known", func() bool { return strings.Contains(b.Problems()["mail"], "does not answer") })
-			until(t, "some probes have been in vain", func() bool { return gateOf(b, "mail").Probes >= 3 })
-			setScenario(t, sim, apnssim.Scenario{})
-			session.Close(nil)
-			delivered(t, b)
-			st := b.Stats().Apps["mail"]
-			// Each answer lets two more go, into the silence.
-			if st.Dropped > count/4 || int(st.Accepted+st.Dropped) != count {
-				t.Errorf("%d accepted and %d given up of %d", st.Accepted, st.Dropped, count)
-			}
-			if doubled := sim.Stats().Duplicates; doubled > int(st.Ambiguous) {
-				t.Errorf("%d doubled, with %d attempts repeated without an answer", doubled, st.Ambiguous)
-			}
+			inTime(t, 500*time.Millisecond, 3*time.Second, func(timeout time.Duration) error {
+				sim := startSim(t, apnssim.Scenario{BlackHole: &apnssim.BlackHole{After: 1}})
+				s := openStore(t, t.TempDir(), boltstore.Options{})
+				c := spooled(s, mode.mode, mailApp(t, sim))
+				c.Limits = Limits{RequestTimeout: timeout, Connections: 2}
+				b := startBridge(t, c)
+				session, p := open(t, b, Origin{})
+				const count = 400
+				pushInOrder(t, session, p, 0, 200, count)
+				until(t, "it is known", func() bool { return strings.Contains(b.Problems()["mail"], "does not answer") })
+				until(t, "some probes have been in vain", func() bool { return gateOf(b, "mail").Probes >= 3 })
+				setScenario(t, sim, apnssim.Scenario{})
+				session.Close(nil)
+				delivered(t, b)
+				st := b.Stats().Apps["mail"]
+				if int(st.Accepted+st.Dropped) != count {
+					t.Errorf("%d accepted and %d given up of %d", st.Accepted, st.Dropped, count)
+				}
+				if doubled := sim.Stats().Duplicates; doubled > int(st.Ambiguous) {
+					t.Errorf("%d doubled, with %d attempts repeated without an answer", doubled, st.Ambiguous)
+				}
+				if st.Dropped > count/4 { // each answer lets two more go, into the silence
+					return fmt.Errorf("%d given up of %d", st.Dropped, count)
+				}
+				return nil
+			})
 		})
 	}
 }

@@ -95,7 +95,7 @@ func TestUnknownWordsForADay(t *testing.T) {
 				t.Parallel()
 				o := startOrdeal(t, mode.mode, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "cc", Status: 400,
 					Reason: reason}}})
-				o.peer.push(t, o.session, note(deviceToken([]byte{0xcc}, 1), 7, hello))
+				o.give(note(deviceToken([]byte{0xcc}, 1), 7, hello))
 				var waits []time.Duration
 				last := o.clock.now()
 				for tries := 1; ; tries++ {
@@ -106,7 +106,7 @@ func TestUnknownWordsForADay(t *testing.T) {
 					waits = append(waits, now.Sub(last).Round(time.Minute))
 					last = now
 					o.push(5)
-					o.settle(now)
+					o.settle()
 				}
 				want := []time.Duration{0, time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,
 					2 * time.Hour,
@@ -145,7 +145,7 @@ func TestManyBadTokens(t *testing.T) {
 				}
 				n := note(deviceToken(prefix, i), 0, hello)
 				n.HasIdentifier = false
-				o.peer.push(t, o.session, n)
+				o.give(n)
 			}
 			done := o.pass(time.Hour, func() bool {
 				if told := o.Problems()["mail"]; strings.Contains(told, "connections end") {

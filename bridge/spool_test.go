@@ -330,7 +330,7 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 				session, p = open(t, b, Origin{})
 				defer first.Close(nil)
 			}
-			const count = 5000
+			const count = 2000
 			before := int(b.Stats().Apps["mail"].Taken - b.Stats().Apps["mail"].BadTokens)
 			for i := range count {
 				p.push(t, session, note(deviceToken(goodDevice, 1000+i), uint32(i+1000),

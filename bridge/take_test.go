@@ -195,7 +195,7 @@ func TestLeave(t *testing.T) {
 		t.Errorf("told %v, closed %d times", fails, closes)
 	}
 	busy, p := open(t, b, Origin{})
-	busy.Leave(300 * time.Millisecond)
+	busy.Leave(100 * time.Millisecond)
 	ctx, cancel := context.WithCancel(within(t))
 	go func() {
 		defer cancel()
@@ -292,11 +292,14 @@ func TestTakenBack(t *testing.T) {
 	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
-	b, _ := two(t, s, SpoolOverflow, mailApp(t, sim))
+	clock := new(movableClock)
+	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: s.Feedback(), Spool: s.Spool(),
+		Mode: SpoolOverflow, Fleet: true, Now: clock.now})
 	take(t, b, s)
 	tellBad(t, b)
 	await(t, sim, "the tail", tail)
-	give(t, b) // while the connection is still there
+	clock.forward(toldQuiet) // its provider does not end the connection
+	give(t, b)
 	take(t, b, s)
 	again, p := open(t, b, Origin{Client: "pin"})
 	pushTail(t, again, p)
@@ -336,7 +339,7 @@ func TestLoosenedReads(t *testing.T) {
 	if err := b.Try("mail"); err != nil {
 		t.Fatal(err)
 	}
-	await(t, sim, "some", 100)
+	await(t, sim, "some", 20)
 	spool.closed.Store(true)
 	b.Loosen("mail")
 	until(t, "nothing is with APNs any more", func() bool { return b.appOf("mail").out() == 0 })

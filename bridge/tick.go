@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-const (
-	// tickInterval is how often ledgers and apps do what has become due: a failure, for
-	// one, waits no more than a second for the heads before it.
-	tickInterval = 100 * time.Millisecond
+// tickInterval is how often ledgers and apps do what has become due: a failure, for one, waits
+// no more than a second for the heads before it. Tests shorten it before any of them begins.
+var tickInterval = 100 * time.Millisecond
 
+const (
 	// idleClients is how many clients without a session are kept because their
 	// habits are known.
 	idleClients = 10_000

@@ -16,7 +16,7 @@ import (
 // notification on its way at a time, in order of arrival, and in the end each is accepted once.
 func TestTroublesLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
-	rounds := 20
+	rounds := 10
 	if *long {
 		rounds = 2000
 	}

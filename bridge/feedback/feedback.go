@@ -54,9 +54,10 @@ type Writer struct {
 	fault *pace.Fault
 	wake  chan struct{}
 
-	mu    sync.Mutex
-	queue []Entry
-	spare []Entry // the last batch's memory
+	mu      sync.Mutex
+	queue   []Entry
+	writing int     // taken from queue, and not stored yet
+	spare   []Entry // the last batch's memory
 }
 
 // NewWriter makes one. An error of the store is followed by another attempt after delay.
@@ -80,11 +81,11 @@ func (w *Writer) Add(e Entry) {
 	}
 }
 
-// Len is how many wait.
+// Len is how many the store does not have yet: they wait, or are being written.
 func (w *Writer) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.queue)
+	return len(w.queue) + w.writing
 }
 
 // Run writes until ctx ends and nothing is left that the store still takes.
@@ -105,7 +106,7 @@ func (w *Writer) Run(ctx context.Context) {
 func (w *Writer) Flush(ctx context.Context) {
 	w.mu.Lock()
 	batch := w.queue
-	w.queue = w.spare[:0]
+	w.queue, w.writing = w.spare[:0], len(batch)
 	w.mu.Unlock()
 	w.write(ctx, batch)
 	clear(batch)
@@ -139,6 +140,9 @@ func (w *Writer) write(ctx context.Context, batch []Entry) {
 			first.App.Recorded.Add(uint64(len(dead)))
 		}
 		n = max(n, 1)
+		w.mu.Lock()
+		w.writing -= n
+		w.mu.Unlock()
 		for _, e := range batch[:n] {
 			e.Then()
 		}

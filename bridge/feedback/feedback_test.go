@@ -15,13 +15,16 @@ import (
 
 // list is a store.Feedback of which each call is noted, and the first ones fail.
 type list struct {
-	calls []string
-	fails int
+	calls  []string
+	fails  int
+	failed func() // nil: nothing
 }
 
 func (l *list) call(format string, args ...any) error {
 	if l.fails > 0 {
-		l.fails--
+		if l.fails--; l.failed != nil {
+			l.failed()
+		}
 		return errors.New("no space")
 	}
 	l.calls = append(l.calls, fmt.Sprintf(format, args...))
@@ -98,5 +101,29 @@ func TestWriter(t *testing.T) {
 				t.Errorf("%d of %d are told, in the order %v", len(told), len(c.entries), told)
 			}
 		})
+	}
+}
+
+// What the store does not take is counted as waiting, although it is tried again and again.
+func TestWhatIsTriedAgainWaits(t *testing.T) {
+	l := &list{fails: 1}
+	w := NewWriter(l, time.Microsecond, zerolog.Nop())
+	l.failed = func() {
+		if got := w.Len(); got != 3 {
+			t.Errorf("%d wait, want 3", got)
+		}
+	}
+	app := &App{Name: "m"}
+	for _, token := range []string{"a", "b"} {
+		w.Add(Entry{App: app, Token: []byte(token), Then: func() {
+			if got := w.Len(); got != 1 {
+				t.Errorf("%d wait behind those that are stored, want 1", got)
+			}
+		}})
+	}
+	w.Add(Entry{App: app, Token: []byte("c"), Alive: true, Then: func() {}})
+	w.Flush(t.Context())
+	if got := w.Len(); got != 0 {
+		t.Errorf("%d wait, want none", got)
 	}
 }

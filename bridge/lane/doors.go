@@ -109,7 +109,7 @@ func (l *Lane) Next() (at int64) {
 // rest while something is with APNs, being read or being written: that may have to wait again.
 func (l *Lane) Rests(now Now) time.Duration {
 	switch next := l.Next(); {
-	case l.reading || l.out > 0 || l.Unwritten() > 0:
+	case l.out > 0 || l.AtDisk():
 		return 0
 	case next == math.MaxInt64:
 		return math.MaxInt64
@@ -117,6 +117,9 @@ func (l *Lane) Rests(now Now) time.Duration {
 		return max(0, time.Duration(next)-now.Mono)
 	}
 }
+
+// AtDisk reports whether something is being read from disk, or has to be written there.
+func (l *Lane) AtDisk() bool { return l.reading || l.Unwritten() > 0 }
 
 // someone reports whether there are notifications that wait at the doors of n.
 func (l *Lane) someone(n *Line) bool {
