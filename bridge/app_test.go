@@ -11,6 +11,7 @@ import (
 )
 
 func TestExpiredCertificateIsOneSentence(t *testing.T) {
+	t.Parallel()
 	file := append(bytes.Clone(pki().Client.CertPEM), pki().Client.KeyPEM...)
 	c, err := upstream.NewCertificateCredential(file, "", time.Now(), func(*x509.Certificate) bool { return true })
 	if err != nil {

@@ -69,6 +69,7 @@ func TestWallStepsInAnOutage(t *testing.T) {
 
 // A step that lasts is believed: what has expired by the right time is not sent.
 func TestWallStepIsBelieved(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	clock := new(steppingClock)
 	s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})

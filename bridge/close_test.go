@@ -63,6 +63,7 @@ func (c *heldCarrier) letGo() {
 // What is just being handed to an upstream while the bridge is closed comes back, and is
 // the lane's until then: it is counted, or on disk, and closing once more meets nothing.
 func TestClosedWhileSending(t *testing.T) {
+	t.Parallel()
 	for _, mode := range allModes {
 		t.Run(mode.name, func(t *testing.T) {
 			sim := startSim(t, apnssim.Scenario{})

@@ -143,6 +143,7 @@ func pushTo(t *testing.T, b *Bridge, topic string, from, count int) {
 
 // Two topics with a key each: both are served.
 func TestKeyForEachTopic(t *testing.T) {
+	t.Parallel()
 	mail, chat, credentials := scoped(t)
 	sim := startSim(t, apnssim.Scenario{Keys: []apnssim.Key{mail, chat}})
 	app := mailApp(t, sim)
@@ -225,6 +226,7 @@ func TestKeyOfOneTopicIsRefused(t *testing.T) {
 
 // What APNs says at the end of a connection of one key closes the doors of its topics.
 func TestTroubleOfOneKey(t *testing.T) {
+	t.Parallel()
 	mail, chat, credentials := scoped(t)
 	sim := startSim(t, apnssim.Scenario{Keys: []apnssim.Key{mail, chat}})
 	app := mailApp(t, sim)

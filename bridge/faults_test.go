@@ -255,6 +255,7 @@ func startProxyTo(t *testing.T, address string, allow bool, connects *atomic.Int
 }
 
 func TestProxy(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	var connects atomic.Int32
 	app := mailApp(t, sim)

@@ -62,6 +62,7 @@ func TestOrderOfEachDevice(t *testing.T) {
 
 // With an app whose credential APNs does not take, a full window stops reading.
 func TestFullWindowStopsReading(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.InvalidProviderToken}}})
 	clock := new(movableClock)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{Window: 8}, Now: clock.now})
@@ -127,6 +128,7 @@ func TestQueuedBytesStopReading(t *testing.T) {
 }
 
 func TestRejectedFramesKeepTheirPlace(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: stopped().now})
 	held := hold(b)
@@ -154,6 +156,7 @@ func TestRejectedFramesKeepTheirPlace(t *testing.T) {
 }
 
 func TestConnectionGone(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Jitter: 30}})
 	feedback := new(list)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: feedback})
@@ -180,6 +183,7 @@ func TestConnectionGone(t *testing.T) {
 
 // A notification to a dead device settles once the list has the device, and not before.
 func TestFeedbackIsNeverLost(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	feedback := &list{err: errors.New("disk full")}
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: feedback})
@@ -319,6 +323,7 @@ func TestReload(t *testing.T) {
 
 // Close with work under way: nothing runs afterwards, which goleak sees.
 func TestCloseAbandons(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 3_600_000}})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Limits: Limits{RequestTimeout: time.Hour}})
 	s, p := open(t, b, Origin{})

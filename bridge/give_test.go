@@ -37,6 +37,7 @@ func (u *unwritable) Replace(ctx context.Context, records ...store.LedgerRecord)
 // When an app is given away or lost, or the process ends, and what is remembered cannot be
 // recorded, a bad token is on the feedback list unless its provider is known to have read of it.
 func TestBadTokensOfAnUnwritableLedger(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(b *Bridge){
 		"given": func(b *Bridge) { _ = b.Give(within(t), "mail", func() {}) },
 		"lost":  func(b *Bridge) { b.Lose("mail", func() {}) },
@@ -68,6 +69,7 @@ func TestBadTokensOfAnUnwritableLedger(t *testing.T) {
 // The next owner knows what was recorded as it came, even if it cannot all be written again when
 // the app is given away: a bad token that these records tell of is not put on the list as well.
 func TestGiveToASlowLedger(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	b, _ := two(t, s, SpoolOff, mailApp(t, startSim(t, apnssim.Scenario{})))
 	u := &unwritable{Ledger: s.Ledger()}
@@ -87,6 +89,7 @@ func TestGiveToASlowLedger(t *testing.T) {
 // While an app is being given away, its providers are not read, so that only what is there has
 // to be written. Those that have ended their side are read, and afterwards all others.
 func TestUnreadWhileGiven(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	b, _ := two(t, s, SpoolOverflow, mailApp(t, sim))
@@ -117,6 +120,7 @@ func TestUnreadWhileGiven(t *testing.T) {
 // A provider that was told of a failure, and is not read for want of memory, is not mistaken for
 // a silent one: what it has written belongs to the packet's record.
 func TestGiveAwaitsTheUnread(t *testing.T) {
+	t.Parallel()
 	sim, clock := startSim(t, apnssim.Scenario{}), new(movableClock)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now, Limits: Limits{QueuedBytes: 64 << 10}})
 	session := tellBad(t, b)

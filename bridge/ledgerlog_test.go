@@ -73,6 +73,7 @@ func TestResendAfterACrash(t *testing.T) {
 // While the ledger cannot be written, providers are told of failures all the same. What could
 // not be written is written as soon as it can be.
 func TestLedgerOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	disk := storetest.NewDisk(t, 4<<20)
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, disk.Dir, boltstore.Options{})

@@ -53,6 +53,7 @@ func (c *movableClock) late(t *testing.T, b *Bridge, what string, cond func() bo
 // put on hold before its provider has deleted them all, and goes on when APNs
 // accepts.
 func TestMisconfiguredApp(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.BadDeviceToken}}})
 	feedback, clock := new(list), stopped()
 	app := mailApp(t, sim)
@@ -94,6 +95,7 @@ func TestMisconfiguredApp(t *testing.T) {
 // A provider that goes on sending to a bad token is answered without asking APNs, until
 // the app gets a new configuration.
 func TestBadTokenIsRemembered(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	app := mailApp(t, sim)
 	b := startBridge(t, Config{Apps: []App{app}})

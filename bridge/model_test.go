@@ -99,6 +99,7 @@ func (m *sessionModel) end() {
 // TestSessionAgainstModel drives one session with random histories of pushes,
 // rejections, verdicts in any order, and endings.
 func TestSessionAgainstModel(t *testing.T) {
+	t.Parallel()
 	rounds := 1
 	if *long {
 		rounds = 200

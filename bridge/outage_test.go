@@ -120,6 +120,7 @@ func TestOutage(t *testing.T) {
 // A credential that APNs does not take puts the app on hold until there is a new one, which
 // is then tried at once.
 func TestCredentialHold(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Reason: apnssim.InvalidProviderToken}}})
 	clock := stopped()
 	app := mailApp(t, sim)
@@ -167,6 +168,7 @@ func TestCredentialHold(t *testing.T) {
 
 // What waits for production goes to the sandbox when the app does.
 func TestOutageEndsWithAnotherEnvironment(t *testing.T) {
+	t.Parallel()
 	down, sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}}), startSim(t, apnssim.Scenario{})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, down)}, Now: new(movableClock).now})
 	s, p := open(t, b, Origin{})
@@ -185,6 +187,7 @@ func TestOutageEndsWithAnotherEnvironment(t *testing.T) {
 
 // What a removed app has taken is delivered all the same when APNs serves again.
 func TestOutageOfARemovedApp(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	clock := new(movableClock)
 	mail := mailApp(t, sim)
@@ -207,6 +210,7 @@ func TestOutageOfARemovedApp(t *testing.T) {
 
 // One app is down, the other is not delayed.
 func TestOutageOfOneApp(t *testing.T) {
+	t.Parallel()
 	down, sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}}), startSim(t, apnssim.Scenario{})
 	mail, chat := mailApp(t, down), mailApp(t, sim)
 	chat.Name = "chat"
@@ -236,6 +240,7 @@ func TestOutageOfOneApp(t *testing.T) {
 
 // What expires while APNs is away is counted, and not delivered.
 func TestExpiryInAnOutage(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	clock := new(movableClock)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})

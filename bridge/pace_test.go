@@ -11,6 +11,7 @@ import (
 // A client that is over its rate is not read until its time has come, on any of its connections;
 // another client is.
 func TestClientRate(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now,

@@ -57,6 +57,7 @@ func TestReplayUnderLoad(t *testing.T) {
 
 // However much waits, no more is read ahead than there is room for.
 func TestReadAhead(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	dir := t.TempDir()
 	s := openStore(t, dir, boltstore.Options{})

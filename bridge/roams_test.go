@@ -10,6 +10,7 @@ import (
 // A client that is admitted by CIDR, numbers each connection anew and sends again from another
 // address is recognised all the same.
 func TestResendsFromAnotherAddress(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name       string
 		roams      bool

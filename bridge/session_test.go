@@ -20,6 +20,7 @@ var oddPayloads = []string{
 }
 
 func TestPayloadsArriveOnceAndUnchanged(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}})
 	s, p := open(t, b, Origin{})

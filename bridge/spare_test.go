@@ -9,6 +9,7 @@ import (
 // Each connection keeps its latest notification. Those of many silent connections do not keep
 // others from being read.
 func TestManySilentConnections(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now, Limits: Limits{QueuedBytes: 200_000}})

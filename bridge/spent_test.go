@@ -11,6 +11,7 @@ import (
 // Each reload that changes the credential leaves a pool behind, which is closed once nothing
 // can be using it. Its figures stay.
 func TestReloadsLeaveNoPools(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)
 	app := mailApp(t, sim)

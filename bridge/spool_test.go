@@ -211,6 +211,7 @@ func TestSpoolKeepsOrder(t *testing.T) {
 // When a notification from disk is refused, there is no provider to tell: a bad token goes to
 // the feedback list, and to the list of bad tokens.
 func TestSpoolTellsFeedback(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	b := startBridge(t, spooled(s, SpoolOverflow, mailApp(t, sim)))
@@ -238,6 +239,7 @@ func TestSpoolTellsFeedback(t *testing.T) {
 
 // What expires on disk is counted, and not delivered.
 func TestSpoolExpiry(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	clock := new(movableClock)
 	s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})

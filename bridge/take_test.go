@@ -43,6 +43,7 @@ func give(t *testing.T, b *Bridge) {
 // An app of another process opens no session, and one that was never configured cannot be
 // taken.
 func TestAway(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	b, _ := two(t, s, SpoolOverflow, mailApp(t, startSim(t, apnssim.Scenario{})))
 	refused := func() {
@@ -90,6 +91,7 @@ func tellBad(t *testing.T, b *Bridge) *Session {
 // What a provider was told by the first owner of an app it sends again to the second:
 // each notification is delivered once.
 func TestResendToTheNextOwner(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	first, second := two(t, s, SpoolOverflow, mailApp(t, sim))
@@ -149,6 +151,7 @@ func TestGiveWhatWaits(t *testing.T) {
 // once the app is about to be given away; they go to the feedback list. It is told again once
 // this process owns the app.
 func TestHushed(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	list := new(list)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: list, Fleet: true})
@@ -234,6 +237,7 @@ func eachOnce(t *testing.T, sim *apnssim.Simulator, count int) {
 
 // A node that ends delivers what has come to its own disk meanwhile: it may never start again.
 func TestNodeEndsWithNothingLeft(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	const count = 3000

@@ -198,6 +198,7 @@ func TestTopicCorrected(t *testing.T) {
 // An app has at most topics_per_app lines. When one more is needed, one of which nothing is left
 // is removed; one that a session may write into stays.
 func TestTopicsPerApp(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	s := openStore(t, t.TempDir(), boltstore.Options{})
 	app := mailApp(t, sim)

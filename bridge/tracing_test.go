@@ -59,6 +59,7 @@ func wantStory(t *testing.T, what, got, want string) {
 // Each notification's trace tells what became of it, to the packet that its provider
 // gets and the resend that is swallowed.
 func TestTraceTellsTheStory(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)
 	c := Config{Apps: []App{mailApp(t, sim)}, Now: clock.now}
@@ -115,6 +116,7 @@ func TestTraceTellsTheStory(t *testing.T) {
 // The trace of a waiting notification says what it waits for, even if it went to disk and came
 // back, or tracing was switched on while it waited.
 func TestTraceSaysWhyItWaits(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{Refuse: true}})
 	clock := stopped() // nothing is read again before it is traced
 	s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
@@ -165,6 +167,7 @@ func TestTraceSaysWhyItWaits(t *testing.T) {
 // The trace of a notification that APNs throttles says when it is tried again, and those of
 // the ones behind it say what they wait behind.
 func TestTraceOfOneDevice(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "c0", Reason: apnssim.TooManyRequests}}})
 	clock := stopped()
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})
@@ -186,6 +189,7 @@ func TestTraceOfOneDevice(t *testing.T) {
 
 // A trace ends with its time, or when it is switched off; what was traced stays.
 func TestTraceEnds(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	clock := new(movableClock)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})

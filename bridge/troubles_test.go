@@ -203,6 +203,7 @@ func whileClosed(t *testing.T) *troubles {
 
 // A probe about which APNs is not asked is followed by another at once.
 func TestProbeThatIsNotAsked(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		set  func(*troubles, *notification)
@@ -235,6 +236,7 @@ func TestProbeThatIsNotAsked(t *testing.T) {
 
 // A probe that APNs has not processed waits with the others, and another goes when it is due.
 func TestProbeAsksOnce(t *testing.T) {
+	t.Parallel()
 	w := whileClosed(t)
 	up := w.hand[Production]
 	w.answer(0, upstream.StaleToken)

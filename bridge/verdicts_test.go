@@ -13,6 +13,7 @@ import (
 const hello = `{"aps":{"alert":"hi"}}`
 
 func TestFirstFailureIsReportedOnce(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Seed: 1, Latency: apnssim.Latency{Jitter: 20}})
 	feedback := new(list)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: feedback})
@@ -64,6 +65,7 @@ func TestFirstFailureIsReportedOnce(t *testing.T) {
 }
 
 func TestUnregisteredGoesToFeedbackWithApplesTime(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{})
 	feedback := new(list)
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Feedback: feedback})
@@ -102,6 +104,7 @@ func TestUnregisteredGoesToFeedbackWithApplesTime(t *testing.T) {
 }
 
 func TestWhoIsTold(t *testing.T) {
+	t.Parallel()
 	strange := "SomethingNew"
 	scenario := apnssim.Scenario{Reasons: []apnssim.Rule{
 		{Prefix: "cc01", Status: 400, Body: &[]string{`{"reason":"` + strange + `"}`}[0]},
@@ -275,6 +278,7 @@ func TestSecondAttempts(t *testing.T) {
 }
 
 func TestExpiredWhileWaiting(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, apnssim.Scenario{Outage: &apnssim.Outage{}})
 	clock := stopped()
 	b := startBridge(t, Config{Apps: []App{mailApp(t, sim)}, Now: clock.now})
