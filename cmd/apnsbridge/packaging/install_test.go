@@ -2,6 +2,7 @@ package packaging_test
 
 import (
 	"compress/gzip"
+	"debug/buildinfo"
 	"fmt"
 	"io"
 	"os"
@@ -38,6 +39,7 @@ func TestInstall(t *testing.T) {
 
 	h.dpkg("-i", h.deb(old, "1.0.0"))
 	h.expectVersion("1.0.0")
+	h.expectLicenses()
 	gid := strings.Split(h.line("etc/group", "apnsbridge:"), ":")[2]
 	if uid := strings.Split(h.line("etc/passwd", "apnsbridge:"), ":")[2]; uid == "0" || gid == "0" {
 		t.Errorf("the service's user is %s and its group %s, want neither to be root", uid, gid)
@@ -165,6 +167,22 @@ func (h *host) line(path, begins string) string {
 	}
 	h.t.Fatalf("/%s has no line that begins with %s", path, begins)
 	return ""
+}
+
+// expectLicenses checks that the licence of each module in the binary is installed.
+func (h *host) expectLicenses() {
+	h.t.Helper()
+	info, err := buildinfo.ReadFile(h.binary)
+	if err != nil || len(info.Deps) == 0 {
+		h.t.Fatalf("%s: %v", h.binary, err)
+	}
+	text := read(h.t, filepath.Join(h.root, "usr/share/doc/apnsbridge/LICENSES"))
+	for _, module := range info.Deps {
+		_, after, ok := strings.Cut(text, "\n\n"+module.Path+" "+module.Version+"\n")
+		if license, _, _ := strings.Cut(after, "\n\n\n"); !ok || len(license) < 200 {
+			h.t.Errorf("the licence of %s %s is %q", module.Path, module.Version, license)
+		}
+	}
 }
 
 func (h *host) expectMode(path string, want os.FileMode) {

@@ -113,8 +113,8 @@ func expectRelease(t *testing.T, dir, sums string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Count(sums, "\n"); lines != len(files)-1 || lines != 4 {
-		t.Errorf("%d files, and %d in SHA256SUMS; want binary, .deb, .rpm and SBOM:\n%s", len(files), lines, sums)
+	if lines := strings.Count(sums, "\n"); lines != len(files)-1 || lines != 5 {
+		t.Errorf("%d files, and %d in SHA256SUMS; want binary, .deb, .rpm, SBOM and licenses:\n%s", len(files), lines, sums)
 	}
 	for line := range strings.Lines(sums) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
