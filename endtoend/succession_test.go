@@ -169,8 +169,8 @@ func TestRestartUnderSystemd(t *testing.T) {
 	}
 }
 
-// Who is restarted while it still waits for the store has its turn before the one that comes
-// next, which would keep the store: providers have written to it, and gone.
+// Those that are restarted while they still wait for the store have their turns before the one
+// that comes last, which keeps the store: providers have written to them, and gone.
 func TestRestartWhileWaiting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, slowVerdicts)
@@ -181,7 +181,7 @@ func TestRestartWhileWaiting(t *testing.T) {
 	f := newFates(w)
 	g := goer{frames: 50, bad: none}
 	first, written := startCommand(t, w, serve()), 0
-	for range rounds(3, 10) {
+	for round := range rounds(3, 10) {
 		stays, err := provider.Dial(t.Context(), w.Push, w.ClientTLS()) // and keeps the first from ending
 		if err != nil {
 			t.Fatal(err)
@@ -192,24 +192,24 @@ func TestRestartWhileWaiting(t *testing.T) {
 			}
 			written += g.frames
 		}
-		first.terminate()
-		second := beginCommand(t, w, serve())
-		second.awaitAccepting()
-		write()
-		second.terminate()
-		third := beginCommand(t, w, serve())
-		third.awaitAccepting()
-		write()
+		leaving, last := []*process{first}, first
+		for range 2 + round%4 {
+			last.terminate()
+			last = beginCommand(t, w, serve())
+			last.awaitAccepting()
+			write()
+			leaving = append(leaving, last)
+		}
 		stays.Close()
-		for i, p := range []*process{first, second} {
+		for i, p := range leaving[:len(leaving)-1] {
 			if err := p.wait(); err != nil {
 				t.Errorf("process %d: %v\n%s", i+1, err, strings.Join(p.stdlog, "\n"))
 			}
 		}
-		if _, ok := <-third.serving; !ok {
-			t.Fatalf("the third does not serve:\n%s", strings.Join(third.stdlog, "\n"))
+		if _, ok := <-last.serving; !ok {
+			t.Fatalf("the last does not serve:\n%s", strings.Join(last.stdlog, "\n"))
 		}
-		first = third
+		first = last
 	}
 	for from := 0; from < written; from += g.frames {
 		f.settle(t, g, from)

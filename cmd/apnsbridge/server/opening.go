@@ -25,6 +25,11 @@ func (s *Service) start(a *Assembly, o Options) (err error) {
 	admission := &admission{service: s, current: &s.current, log: s.log, old: s.old, roll: s.roll, sandbox: s.sandbox}
 	admitOldTLS(a.config.TLS, s.log)
 	given, open := s.sockets.Given(), s.openStore
+	if given || o.Awaits {
+		turn := boltstore.QueueUp(a.config.Path(a.config.Store.Path)) // before one that is started when this one accepts
+		defer turn.End()
+		open = func(a *Assembly) error { return s.awaitStore(a, turn) }
+	}
 	if given {
 		if err := s.listen(a, admission); err != nil {
 			return err
@@ -35,9 +40,6 @@ func (s *Service) start(a *Assembly, o Options) (err error) {
 			}
 		}
 		s.log.Info().Msg("accepting: what providers write is read when the store is free")
-	}
-	if given || o.Awaits {
-		open = s.awaitStore
 	}
 	if err := open(a); err != nil {
 		return fmt.Errorf("store.path: %w", err)
@@ -60,11 +62,11 @@ func (s *Service) start(a *Assembly, o Options) (err error) {
 	return nil
 }
 
-// awaitStore opens the store, which another gateway may still have. Those that have waited for
-// it longer come first: what providers have written to them is lost if they never get it. A
-// gateway that drains lets go of the store, however long that takes; one that serves, and so
-// offers its sockets, may never do so.
-func (s *Service) awaitStore(a *Assembly) error {
+// awaitStore opens the store, which another gateway may still have, when it is this one's turn.
+// Those that have waited for it longer come first: what providers have written to them is lost
+// if they never get it. A gateway that drains lets go of the store, however long that takes;
+// one that serves, and so offers its sockets, may never do so.
+func (s *Service) awaitStore(a *Assembly, turn *boltstore.Turn) error {
 	dir, patience := a.config.Path(a.config.Store.Path), 3*time.Duration(a.config.Limits.Drain)
 	deadline := time.Now().Add(patience)
 	await := func(try func() error) error {
@@ -80,14 +82,9 @@ func (s *Service) awaitStore(a *Assembly) error {
 			}
 		}
 	}
-	var turn *boltstore.Turn
-	if err := await(func() (err error) {
-		turn, err = boltstore.TakeTurn(dir)
-		return err
-	}); err != nil {
+	if err := await(turn.Wait); err != nil {
 		return err
 	}
-	defer turn.End()
 	return await(func() error { return s.openStore(a) })
 }
 

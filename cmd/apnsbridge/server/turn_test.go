@@ -18,10 +18,11 @@ func TestAwaitStoreOfOneThatDrains(t *testing.T) {
 	t.Parallel()
 	dir, other, started := awaitStore(t)
 	for waits := 0; waits < 2; { // each of which takes as long as an attempt to open the store
-		turn, err := boltstore.TakeTurn(dir)
+		turn := boltstore.QueueUp(dir)
+		err := turn.Wait()
+		turn.End()
 		switch {
 		case err == nil:
-			turn.End()
 			select {
 			case err := <-started:
 				t.Fatalf("it does not wait: %v", err)
