@@ -226,7 +226,8 @@ func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			sim := startSim(t, apnssim.Scenario{})
-			asked, answer := make(chan struct{}, 1), make(chan struct{})
+			const count = 20
+			asked, answer := make(chan struct{}, count), make(chan struct{})
 			sim.OnAccepted(func(apnssim.Push) { // before the answer
 				asked <- struct{}{}
 				<-answer
@@ -237,7 +238,6 @@ func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 			c.Now = clock.now
 			first := startBridge(t, c)
 			session, p := open(t, first, Origin{})
-			const count = 20
 			pushInOrder(t, session, p, 0, 1, count) // one at a time
 			session.Close(nil)
 			<-asked
@@ -246,7 +246,6 @@ func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 			until(t, "the end has begun", func() bool { return endOf(first) != nil })
 			clock.forward(slow)
 			answer <- struct{}{}
-			<-asked
 			until(t, "APNs is asked about nothing more", func() bool { return endOf(first).decided.Load() })
 			clock.forward(slow)
 			close(answer)
@@ -254,8 +253,8 @@ func TestShutdownLeavesNothingAskedOfASlowAPNs(t *testing.T) {
 				t.Error(err)
 			}
 			first.Close()
-			if got := sim.Stats().Received; got != 2 {
-				t.Errorf("APNs was asked about %d, want 2", got)
+			if got := sim.Stats().Received; got > 2 { // the second may be on its way by then
+				t.Errorf("APNs was asked about %d, want 2 at most", got)
 			}
 			sim.OnAccepted(func(apnssim.Push) {})
 			second := startBridge(t, spooled(s, mode.mode, mailApp(t, sim)))

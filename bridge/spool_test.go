@@ -293,7 +293,7 @@ func TestSpoolExpiry(t *testing.T) {
 // packet, where reading never stops, it takes it at once.
 func TestSpoolWhenMemoryIsFull(t *testing.T) {
 	t.Parallel()
-	const devices = 500
+	const devices, queued = 500, 100_000
 	tests := []struct {
 		name    string
 		another bool // session sends the rest
@@ -304,7 +304,7 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 			for s.Push(note(deviceToken(goodDevice, n%devices), uint32(n+1), `{"aps":{"badge":10}}`)) {
 				n++
 			}
-			if room := 200_000 / 500; n > room {
+			if room := queued / 500; n > room {
 				t.Errorf("%d were taken into memory", n)
 			}
 
@@ -319,11 +319,11 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 400}})
+			sim := startSim(t, apnssim.Scenario{Latency: apnssim.Latency{Fixed: 200}})
 			clock := new(movableClock)
 			store := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
 			c := spooled(store, SpoolOverflow, mailApp(t, sim))
-			c.Now, c.Limits = clock.now, Limits{QueuedBytes: 200_000, Connections: 1, Streams: 10, SpoolAhead: 20_000}
+			c.Now, c.Limits = clock.now, Limits{QueuedBytes: queued, Connections: 1, Streams: 10, SpoolAhead: 20_000}
 			b := startBridge(t, c)
 			session, p := open(t, b, Origin{})
 			tt.start(t, clock, session, p)
@@ -337,7 +337,7 @@ func TestSpoolWhenMemoryIsFull(t *testing.T) {
 			for i := range count {
 				p.push(t, session, note(deviceToken(goodDevice, 1000+i), uint32(i+1000),
 					fmt.Sprintf(`{"aps":{"badge":%d}}`, 100_000+i)))
-				if got := b.Stats(); i%100 == 0 && got.QueuedBytes > 2*200_000 && got.Apps["mail"].BadTokens == 0 {
+				if got := b.Stats(); i%100 == 0 && got.QueuedBytes > 2*queued && got.Apps["mail"].BadTokens == 0 {
 					t.Fatalf("%d bytes are in memory", got.QueuedBytes)
 				}
 			}
