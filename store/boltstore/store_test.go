@@ -3,6 +3,7 @@ package boltstore
 import (
 	"flag"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) {
 	if set := flag.Lookup("test.parallel"); set.Value.String() == set.DefValue {
 		_ = set.Value.Set("8") // many wait for a disk, a lock, or for the store to try again
 	}
+	debug.SetGCPercent(400) // the tests keep little, and leave much behind
 	goleak.VerifyTestMain(m)
 }
 
