@@ -110,6 +110,37 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+var (
+	path    = regexp.MustCompile("`((?:binproto|gateway|bridge|store|fleet|cmd|endtoend|fuzz|bench|docs|\\.ci)/[\\w./-]+)`")
+	namedIn = regexp.MustCompile("`(\\w+)`\\s+in\\s+`([\\w./-]+\\.go)`")
+)
+
+// Files and packages that a document names are there, and what it says is in a file is in it.
+func TestPaths(t *testing.T) {
+	paths, names := 0, 0
+	for name, text := range documents(t) {
+		for _, found := range path.FindAllStringSubmatch(text, -1) {
+			if filepath.Ext(found[1]) == ".pem" {
+				continue // an operator's
+			}
+			paths++
+			if _, err := os.Stat(filepath.Join(top, found[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, found := range namedIn.FindAllStringSubmatch(text, -1) {
+			names++
+			source, err := os.ReadFile(filepath.Join(top, found[2]))
+			if err != nil || !regexp.MustCompile(`\b`+found[1]+`\b`).Match(source) {
+				t.Errorf("%s: %s has no %s (%v)", name, found[2], found[1], err)
+			}
+		}
+	}
+	if paths < 30 || names < 4 {
+		t.Errorf("the documents name %d paths, and %d names in files", paths, names)
+	}
+}
+
 // The README names each package, with where it is.
 func TestPackagesAreListed(t *testing.T) {
 	readme := documents(t)["README.md"]
