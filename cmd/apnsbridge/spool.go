@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"text/tabwriter"
-	"time"
 
 	"apnsbridge/cmd/apnsbridge/config"
 	"apnsbridge/cmd/apnsbridge/page"
@@ -52,29 +48,6 @@ func (f spoolFlags) with(room int64, fn func(*boltstore.Spool) error) error {
 	return errors.Join(fn(s), s.Close())
 }
 
-// appFlag selects lines.
-type appFlag struct {
-	App string `placeholder:"NAME" help:"Of this app only; with /production or /sandbox behind it, of this environment only."`
-}
-
-// of gives the lines that are selected.
-func (a appFlag) of(all []store.LineWaiting) (list []store.LineWaiting) {
-	for _, l := range all {
-		if a.App == "" || a.App == l.App || a.App == l.App+"/"+l.Environment {
-			list = append(list, l)
-		}
-	}
-	return list
-}
-
-// topicName is the topic of a line, as the operator is told.
-func topicName(l store.Line) string {
-	if l.Topic == "" {
-		return "(configured)"
-	}
-	return l.Topic
-}
-
 type spoolListCommand struct {
 	spoolFlags `embed:""`
 	appFlag    `embed:""`
@@ -108,8 +81,7 @@ func (c spoolListCommand) Run(std streams) error {
 	case c.JSON:
 		return writeJSON(std.out, list)
 	case len(list) == 0:
-		_, err := fmt.Fprintln(std.out, "no notifications wait")
-		return err
+		return c.sayNone(std.out, stats.Lines)
 	}
 	return writeTable(std.out, list)
 }
@@ -127,35 +99,6 @@ func waitingIn(dir string) (stats store.SpoolStats, err error) {
 		return stats, err
 	}
 	return s.Stats(), s.Close()
-}
-
-func writeJSON(to io.Writer, list []store.LineWaiting) error {
-	encoder := json.NewEncoder(to)
-	for _, l := range list {
-		if err := encoder.Encode(struct {
-			App         string `json:"app"`
-			Environment string `json:"environment"`
-			Topic       string `json:"topic"`
-			Records     int    `json:"records"`
-			Queued      int    `json:"queued"`
-			Bytes       int64  `json:"bytes"`
-			Since       int64  `json:"since"`
-		}{l.App, l.Environment, l.Topic, l.Log + l.Queued, l.Queued, l.Bytes, l.Since}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeTable(to io.Writer, list []store.LineWaiting) error {
-	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "APP\tENVIRONMENT\tTOPIC\tRECORDS\tQUEUED\tSIZE\tNONE BEFORE")
-	for _, l := range list {
-		since := time.Unix(l.Since, 0).UTC().Format(time.RFC3339)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.App, l.Environment, topicName(l.Line),
-			page.Number(l.Log+l.Queued), page.Number(l.Queued), page.Bytes(l.Bytes), since)
-	}
-	return table.Flush()
 }
 
 type spoolPurgeCommand struct {
@@ -177,10 +120,10 @@ Example:
 // Run throws away.
 func (c spoolPurgeCommand) Run(ctx context.Context, std streams) error {
 	return c.with(1, func(s *boltstore.Spool) error {
-		list := c.of(s.Stats().Lines)
+		all := s.Stats().Lines
+		list := c.of(all)
 		if len(list) == 0 {
-			_, err := fmt.Fprintln(std.out, "no notifications wait")
-			return err
+			return c.sayNone(std.out, all)
 		}
 		if !c.Yes {
 			if err := writeTable(std.out, list); err != nil {

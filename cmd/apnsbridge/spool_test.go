@@ -127,7 +127,7 @@ func TestSpoolPurge(t *testing.T) {
 	p.want(exitUsage, []string{"purge", "--app", "mail"}, "mail   production    (configured)   5 ")
 	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"},
 		"mail/production, topic (configured): 5 notifications are thrown away\n")
-	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"}, "no notifications wait")
+	p.want(exitOK, []string{"purge", "--app", "mail", "--yes"}, "no notifications of mail wait, but some of news/production\n")
 	p.want(exitOK, []string{"list"}, "news   production    (configured)   4 ")
 	p.want(exitOK, []string{"purge", "--yes"}, "news/production, topic (configured): 4 notifications are thrown away\n")
 	p.want(exitOK, []string{"list"}, "no notifications wait")
@@ -149,7 +149,7 @@ func TestSpoolMove(t *testing.T) {
 	p.want(exitOK, []string{"move", "old", "mail"}, "3,501 notifications of old are mail's now\n")
 	p.want(exitOK, []string{"list"}, "mail          production    (configured)   3,502     1,500 ",
 		"mail          sandbox       (configured)   1 ", "old/sandbox   sandbox       (configured)   5 ")
-	p.want(exitOK, []string{"list", "--app", "old"}, "no notifications wait")
+	p.want(exitOK, []string{"list", "--app", "old"}, "no notifications of old wait, but some of mail/production, ")
 	p.want(exitOK, []string{"move", "old", "mail"}, "0 notifications of old are mail's now\n")
 }
 
@@ -190,7 +190,7 @@ func TestSpoolImport(t *testing.T) {
 	if err := os.WriteFile(p.config, yaml, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.want(exitOK, []string{"list", "--app", "mail"}, "no notifications wait")
+	p.want(exitOK, []string{"list", "--app", "mail"}, "no notifications of mail wait, but some of news/production\n")
 	p.want(exitOK, []string{"import", kept[0]}, " notifications are imported\n", "of these may have been delivered before",
 		"\n10 have expired\n")
 	p.want(exitFailed, []string{"import", kept[0]}, "no such file")
