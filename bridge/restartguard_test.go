@@ -82,6 +82,9 @@ func TestHoldSurvivesRestarts(t *testing.T) {
 					g.restart(app)
 					until(t, "it is held again", waiting)
 					until(t, "the operator is told", func() bool { return strings.Contains(g.Problems()["mail"], "/believe") })
+					if says := g.Problems()["mail"]; strings.Contains(says, "last answer") {
+						t.Errorf("there is no answer yet, but the operator is told %q", says)
+					}
 					g.clock.forward(time.Minute) // probes
 					until(t, "they are still held", waiting)
 				}

@@ -13,7 +13,7 @@ import (
 func (a *app) ruled(l *appLane, r guardRuling) {
 	b := a.bridge
 	if r.Alarm {
-		a.health.Say(l.scope(r.line), a.suspicion()+". The last answer: "+a.refusal.sentence())
+		a.health.Suspect(l.scope(r.line), a.suspicion(), a.refusal.sentence())
 	}
 	if r.Hold {
 		a.badTokens.Flush(b.now())

@@ -59,16 +59,6 @@ var errCrowded = errors.New("memory, or what one device may take of the spool, i
 // Crowded says that a notification was given up behind a device that waits.
 func (h *Health) Crowded() { h.crowd.Met(errCrowded) }
 
-// answer is a status of HTTP and the word with it.
-type answer struct {
-	code   int
-	reason string
-}
-
-// strangeWords is how many unknown reasons an app remembers having logged. A server that has a new one for each
-// notification is no APNs: of the others a line tells now and then.
-const strangeWords = 64
-
 // Note takes the verdict on an attempt, or of a connection, which says puts in a sentence;
 // only is whether it concerns all topics in the environment. It logs changes only, and of
 // these not too many. Verdicts may be noted in another order than that in which they came.
@@ -152,6 +142,15 @@ func (h *Health) Say(at Scope, says string) {
 		return
 	}
 	h.say(at, problem{says, unknown}, nil)
+}
+
+// Suspect says that the problem with at is a suspicion, and the answer of APNs that it goes back
+// to. After a restart, with a suspicion from before it, there is none.
+func (h *Health) Suspect(at Scope, says, answer string) {
+	if answer != "" {
+		says += ". The last answer: " + answer
+	}
+	h.Say(at, says)
 }
 
 // say is Say for a verdict. It is of no interest where at was served since.
@@ -249,27 +248,6 @@ func (h *Health) tell(says string, changes int) {
 		event.Int("changes", changes)
 	}
 	event.Str("app", h.app).Msg(says)
-}
-
-func (h *Health) wonder(said answer) {
-	h.mu.Lock()
-	_, old := h.strange[said]
-	full := len(h.strange) >= strangeWords
-	if !old && !full {
-		if h.strange == nil {
-			h.strange = make(map[answer]struct{})
-		}
-		h.strange[said] = struct{}{}
-	}
-	h.mu.Unlock()
-	if !old {
-		e := h.log.Error()
-		if full {
-			e = h.stranger.Warn()
-		}
-		e.Str("app", h.app).Int("code", said.code).Str("reason", said.reason).
-			Msg("APNs gives a reason that is not known here")
-	}
 }
 
 // State says how things stand, in a sentence; empty: APNs takes what is the app's.
