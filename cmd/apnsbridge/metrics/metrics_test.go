@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,27 @@ func full() *Snapshot {
 	s.Push.Open, s.Push.Admitted = map[uint16]int{0: 1, 0x0304: 2}, map[uint16]uint64{0x0301: 7}
 	s.Feedback.PortStats = gateway.PortStats{Open: map[uint16]int{0x0303: 1}}
 	return s
+}
+
+// What was taken has its outcome, was swallowed, or waits: the figures of an app add up, whatever
+// a resend was known by.
+func TestResendsSwallowed(t *testing.T) {
+	app := bridge.AppStats{Counts: bridge.Counts{Known: 8}}
+	app.Lanes.Production.Taken = 15
+	c := &app.Conversation
+	c.SwallowedSame, c.SwallowedOther, c.SwallowedReset = 1, 2, 4
+	_, body := scrape(t, &Snapshot{Bridge: bridge.Stats{Apps: map[string]bridge.AppStats{"mail": app}}}, "")
+	var sum float64
+	for _, line := range regexp.MustCompile(`(?m)^apnsbridge_resends_swallowed_total\{.*\} (.*)$`).FindAllStringSubmatch(body, -1) {
+		n, err := strconv.ParseFloat(line[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	if sum != 15 {
+		t.Errorf("%v were swallowed, want 15", sum)
+	}
 }
 
 // scrape asks for the metrics of s as Prometheus does.

@@ -36,11 +36,12 @@ var providers = group{"What providers are told, and send again", []family{
 		"delivered on the gateway's own account.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.TakenOver) }),
 	appParts(counter, "resends_swallowed_total", "Notifications sent again and not delivered twice, by what they were "+
-		"known by: identifier, content, or reset where their connection had broken.", "known_by",
+		"known by: identifier, content, reset where their connection had broken, or crash where they had been in the spool "+
+		"before one.", "known_by",
 		func(app *bridge.AppStats) []part {
 			c := &app.Conversation
 			return []part{{"identifier", float64(c.SwallowedSame)}, {"content", float64(c.SwallowedOther)},
-				{"reset", float64(c.SwallowedReset)}}
+				{"reset", float64(c.SwallowedReset)}, {"crash", float64(app.Known)}}
 		}),
 	perApp(counter, "resends_delivered_total", "Notifications sent again and delivered, because the first was not.",
 		func(app *bridge.AppStats) float64 { return float64(app.Conversation.SentAfterAll) }),
