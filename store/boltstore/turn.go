@@ -55,7 +55,7 @@ func (t *Turn) Wait() error {
 			os.Remove(file.Name())
 			file.Close()
 		case errors.Is(err, ErrInUse):
-			return err
+			return fmt.Errorf("%s is %w, and awaited by others: stop these, or give this one its own store.path", t.dir, ErrInUse)
 		}
 	}
 	return nil
