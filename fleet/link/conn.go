@@ -19,9 +19,8 @@ type conn struct {
 	node   string // at the other end
 	limit  int    // bytes that may wait to be written
 
-	heard atomic.Int64  // when a message last came, in nanoseconds since began
+	heard atomic.Uint64 // messages that have come
 	state atomic.Uint32 // what the other side last said of itself
-	began time.Time
 	wake  chan struct{}
 	done  chan struct{} // closed when the link has ended
 	wg    sync.WaitGroup
@@ -33,8 +32,7 @@ type conn struct {
 }
 
 func newConn(c Config, t *tls.Conn, limit int) *conn {
-	return &conn{config: c, tls: t, limit: limit, began: time.Now(), wake: make(chan struct{}, 1),
-		done: make(chan struct{})}
+	return &conn{config: c, tls: t, limit: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // greet exchanges hellos.
@@ -102,7 +100,7 @@ func (c *conn) receive(take func(h header, body []byte) error, rest func()) erro
 			}
 			body = large
 		}
-		c.heard.Store(int64(time.Since(c.began)))
+		c.heard.Add(1)
 		if h.kind == alive {
 			if err := hasLength(alive, body, 1); err != nil {
 				return err
@@ -145,16 +143,24 @@ func (c *conn) write() {
 	}
 }
 
+// watch ends the link when too many signs of life in a row have failed to come. It counts them
+// by our own, for time in which this process sleeps is no silence: what the other side has
+// written meanwhile is still to be read.
 func (c *conn) watch() {
 	tick := time.NewTicker(c.config.Alive)
 	defer tick.Stop()
+	before, missed := uint64(0), 0
 	for {
 		select {
 		case <-tick.C:
 		case <-c.done:
 			return
 		}
-		if time.Since(c.began)-time.Duration(c.heard.Load()) > silences*c.config.Alive {
+		heard := c.heard.Load()
+		if missed++; heard != before {
+			before, missed = heard, 0
+		}
+		if missed > silences {
 			c.fail(errSilent)
 			return
 		}
