@@ -173,7 +173,7 @@ func (l *appLane) perform(t *todo) {
 // Send and the methods below implement lane.Sink. The lane calls them while l.mu is held.
 func (l *appLane) Send(it *lane.Item, fresh bool) {
 	n := of(it)
-	n.Fresh = fresh
+	n.Fresh, n.Push.Again = fresh, it.Flags.Unlooked > 0
 	n.route = l.app.route.Load()
 	n.Request.Topic = n.route.topic(it.Line)
 	l.todo.send = append(l.todo.send, n)

@@ -33,6 +33,7 @@ type connection struct {
 	drained bool           // the connection was told to drain, or does
 	over    bool           // changed has seen to its end
 	proven  bool           // one that was an acceptance
+	takes   bool           // another was, since it has last not looked at a push that is sent again
 	opened  time.Time      // by Config.Now
 	answers int            // that say something
 	counted bool           // the dialPolicy knows how it has ended
@@ -170,6 +171,7 @@ type burst struct {
 	accepted bool    // there is an acceptance
 	fresh    bool    // of a push that asked for a new connection
 	left     Verdict // for which the connection is left, if it has a class
+	doubtful Verdict // the same, unless the connection takes other pushes
 }
 
 func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
@@ -180,7 +182,11 @@ func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
 		b.accepted = true
 		b.fresh = b.fresh || p.Fresh
 	}
-	if v.leave || q.Fate == h2conn.Unprocessed && refused(q.Err) {
+	switch {
+	case !v.leave && (q.Fate != h2conn.Unprocessed || !refused(q.Err)):
+	case p.Again && v.Class == Unprocessed && !errors.As(q.Err, new(*h2conn.GoAway)):
+		b.doubtful = v
+	default:
 		b.left = v
 	}
 }

@@ -37,3 +37,37 @@ func TestAnswersThatLeaveTheConnectionHoldUpNothing(t *testing.T) {
 		})
 	}
 }
+
+// A push that no connection looks at costs the others no connection either, once it is sent again.
+// One that takes nothing else is left for it.
+func TestWhatIsNeverLookedAtHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []apnssim.Reason{apnssim.Shutdown, apnssim.UnrelatedKeyIDInToken} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "cc", Reason: reason}}})
+			g := newRig(t, sim, Limits{})
+			g.once = true
+			poison := func() *Push {
+				p := note(deviceToken([]byte{0xcc}, 1), hello)
+				p.Again = true
+				return p
+			}
+			for i := range 20 {
+				g.push(goodDevice, 1, hello)
+				g.send(poison())
+				if got := sim.Stats().Connections; got != 1 {
+					t.Fatalf("%d connections behind %d such pushes, want 1", got, 1+i)
+				}
+			}
+			g.send(poison())
+			g.push(goodDevice, 1, hello)
+			if got := g.counted(); got[Accepted] != 21 || got[Unprocessed] != 21 {
+				t.Errorf("verdicts %v, want 21 accepted between 21 that are not looked at", got)
+			}
+			if got := sim.Stats().Connections; got != 2 {
+				t.Errorf("%d connections behind two such pushes in a row, want 2", got)
+			}
+		})
+	}
+}

@@ -159,7 +159,7 @@ func (u *Upstream) countEnd(c *connection) (again bool) {
 	return again
 }
 
-// heard takes note of what a burst says of c.
+// heard takes note of what a burst says of c, and decides about a doubtful one.
 func (u *Upstream) heard(c *connection, b *burst) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -170,7 +170,13 @@ func (u *Upstream) heard(c *connection, b *burst) {
 		}
 		c.answers += b.answers
 	}
-	c.proven = c.proven || b.accepted
+	c.proven, c.takes = c.proven || b.accepted, c.takes || b.accepted
+	if b.doubtful.Class != 0 { // a few that no connection looks at must not cost the others theirs
+		if !c.takes {
+			b.left = b.doubtful
+		}
+		c.takes = false
+	}
 	if b.fresh {
 		// What c takes, those before it may refuse for ever.
 		u.dials.freshAccepted()
