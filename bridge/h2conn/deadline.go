@@ -24,3 +24,20 @@ func (m *machine) expire(now int64) {
 		m.cancel(s, TimedOut, ErrDeadline)
 	}
 }
+
+// postpone moves everything that is waited for.
+func (m *machine) postpone(by int64) {
+	for i := range m.at {
+		if m.at[i].id != 0 {
+			m.deadline[i] += by
+		}
+	}
+	if m.earliest != never {
+		m.earliest += by
+	}
+	for _, since := range []*int64{&m.health.asked, &m.health.write, &m.refill.barren} {
+		if *since != 0 {
+			*since += by
+		}
+	}
+}

@@ -95,6 +95,14 @@ func (c *Conn) arm(at int64) {
 	c.timer.Reset(max(0, time.Duration(at-c.now())))
 }
 
+// A timer that runs so late was held up by the sleep of this process or its machine, which
+// says nothing about the server: its answers may have come and not been read yet. What they are
+// waited for begins anew, and the reader has the grace to read them.
+const (
+	overslept = int64(5 * time.Second)
+	grace     = int64(time.Second)
+)
+
 // tick is what the timer runs: deadlines and health.
 func (c *Conn) tick() {
 	c.mu.Lock()
@@ -103,6 +111,9 @@ func (c *Conn) tick() {
 		return
 	}
 	now := c.now()
+	if late := now - c.due; late >= overslept {
+		c.m.postpone(late + grace)
+	}
 	c.m.expire(now)
 	next, err := c.m.checkHealth(now, c.trunk.heard.Load())
 	c.due = never

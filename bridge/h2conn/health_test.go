@@ -110,3 +110,40 @@ func TestDeadlines(t *testing.T) {
 		w.ended("/3 answered 200")
 	})
 }
+
+// What was waited for while the process slept may have come, and is to be read first.
+func TestOverslept(t *testing.T) {
+	sleep := func(w *wire) {
+		w.c.mu.Lock()
+		w.c.timer.Stop()
+		w.c.mu.Unlock()
+		time.Sleep(time.Minute)
+		w.c.tick()
+	}
+	t.Run("an answer", func(t *testing.T) {
+		onOpenWire(t, Config{RequestTimeout: 10 * time.Second}, func(w *wire) {
+			w.submit(0, "/read", "/never")
+			w.want("HEADERS 1 /read end", "HEADERS 3 /never end")
+			sleep(w)
+			w.ended()
+			w.want("PING")
+			w.answer(1, ":status=200")
+			w.ended("/read answered 200")
+			time.Sleep(time.Second + 10*time.Millisecond)
+			w.ended("/never timed out")
+		})
+	})
+	t.Run("an answer to PING", func(t *testing.T) {
+		onOpenWire(t, Config{RequestTimeout: time.Hour}, func(w *wire) {
+			w.submit(0, "/1")
+			time.Sleep(15*time.Second + 10*time.Millisecond)
+			w.want("HEADERS 1 /1 end", "PING")
+			sleep(w)
+			w.ended()
+			w.state(Open, "")
+			time.Sleep(time.Second + 10*time.Millisecond)
+			w.ended("/1 unanswered")
+			w.state(Closed, "no answer to PING")
+		})
+	})
+}
