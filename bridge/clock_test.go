@@ -86,8 +86,11 @@ func TestWallStepIsBelieved(t *testing.T) {
 	clock.set(2 * time.Hour)
 	until(t, "the step is seen", func() bool { return b.clock.Doubts() })
 	clock.forward(11 * time.Minute) // more than clock.Believed
+	until(t, "it is believed, and what was asked before has come back", func() bool {
+		return b.Stats().Apps["mail"].Expired > 0 && gateOf(b, "mail").Pool.InFlight == 0
+	})
+	setScenario(t, sim, apnssim.Scenario{})
 	until(t, "all have expired", func() bool {
-		setScenario(t, sim, apnssim.Scenario{})
 		return b.Stats().Apps["mail"].Expired == 20 && b.Stats().Unsettled == 0
 	})
 }
