@@ -91,7 +91,7 @@ func TestDeviceIsNoProblemOfItsApp(t *testing.T) {
 			until(t, "it is asked about", func() bool { return asked() >= 1 })
 			accept()
 			for n := uint64(1); n < 4; n++ {
-				until(t, "it is asked about again", func() bool { clock.forward(time.Second); return asked() > n })
+				until(t, "it is asked about again", func() bool { clock.forward(5 * time.Second); return asked() > n })
 				if problem := b.Problems()["mail"]; problem != "" {
 					t.Fatalf("the %d. time it is told: %s", n+1, problem)
 				}

@@ -241,7 +241,7 @@ func TestTryNow(t *testing.T) {
 				for range 6 { // the next probe is a while away
 					asked := gateOf(g.Bridge, "mail").Probes
 					until(t, "a probe", func() bool {
-						g.clock.forward(time.Second)
+						g.clock.forward(5 * time.Second)
 						return gateOf(g.Bridge, "mail").Probes > asked
 					})
 				}
