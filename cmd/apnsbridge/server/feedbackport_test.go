@@ -19,9 +19,7 @@ const (
 	listSince = 1_780_000_000
 	tupleSize = 38
 	stall     = 2 * time.Second // a part of which a reader on a busy machine needs
-	// stallSoon is for a reader that does stall: the gateway waits three times as long before it
-	// hangs up. What that reader does read is on its way by then, however late it comes to it.
-	stallSoon = 200 * time.Millisecond
+	stallSoon = time.Second     // for a reader that does stall: the gateway waits three times as long before it hangs up
 )
 
 // byRecord reads like OpenSSL: the head of a TLS record, then its body. crypto/tls reads
