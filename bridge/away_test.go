@@ -23,7 +23,7 @@ func heapInUse() int64 {
 // -long). They take disk and not memory. Then each is delivered, in order for its device,
 // except those that have expired, which are counted.
 func TestTenMinutesAway(t *testing.T) {
-	count := 40_000
+	count := 20_000
 	if *long {
 		count = 1_000_000
 	}
@@ -31,7 +31,7 @@ func TestTenMinutesAway(t *testing.T) {
 	clock := new(movableClock)
 	s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
 	c := spooled(s, SpoolOverflow, mailApp(t, sim))
-	c.Now, c.Limits.QueuedBytes = clock.now, 16<<20
+	c.Now, c.Limits.QueuedBytes = clock.now, 8<<20
 	b := startBridge(t, c)
 	before := heapInUse()
 	const sessions, minutes, devices = 8, 10, 500

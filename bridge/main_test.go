@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -30,6 +31,7 @@ var long = flag.Bool("long", false, "run the long rounds")
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", strconv.Itoa(16*runtime.GOMAXPROCS(0)))
 	tickInterval = 20 * time.Millisecond
+	debug.SetGCPercent(400) // tests keep little, and leave much behind
 	if err := storetest.InMemory(); err != nil {
 		panic(err)
 	}
