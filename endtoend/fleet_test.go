@@ -193,9 +193,10 @@ func (w *world) endsBefore(t *testing.T, next *world, drain time.Duration) (took
 // wait for two seconds.
 func goAndCome(t *testing.T, w *world, count, first int) (all []*firm, end func()) {
 	var ended atomic.Bool
+	var written atomic.Int64
 	var sending sync.WaitGroup
 	for i := range count {
-		p := &firm{goer: goer{frames: 60, bad: none, rate: 400}, first: first + i*ofProvider}
+		p := &firm{goer: goer{frames: 60, bad: none, rate: 400}, first: first + i*ofProvider, written: &written}
 		all = append(all, p)
 		sending.Go(func() {
 			if err := p.run(t.Context(), w, &ended); err != nil {
