@@ -50,7 +50,7 @@ func startProvider(s setting) (part, string, error) {
 
 // do knows the orders "dial", for Count more connections; "send", for Count
 // notifications as fast as they are taken; "pace", for Count of them at a rate;
-// "mood", for Count of them in a mood; "flood", which writes as many as are taken
+// "mood", for Count of them in a mood, at Rate if there is one; "flood", which writes as many as are taken
 // until the end; and "written", for how many these are.
 func (p *providers) do(o order) (answer, error) {
 	switch o.Do {
@@ -140,7 +140,19 @@ func (p *providers) inMood(o order) error {
 	}
 	for i, c := range p.conns {
 		first, end := from+o.Count*i/len(p.conns), from+o.Count*(i+1)/len(p.conns)
-		go func() { errs <- write(c, first, end, moody) }()
+		go func() {
+			if o.Rate == 0 {
+				errs <- write(c, first, end, moody)
+				return
+			}
+			var err error
+			began, each := time.Now(), time.Second*time.Duration(len(p.conns))/time.Duration(o.Rate)
+			for at := first; at < end && err == nil; at += batch {
+				time.Sleep(time.Until(began.Add(time.Duration(at-first) * each)))
+				err = write(c, at, min(at+batch, end), moody)
+			}
+			errs <- err
+		}()
 	}
 	var failed error
 	for range p.conns {

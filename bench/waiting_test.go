@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// steadyRate is how many notifications a second go to healthy devices.
-const steadyRate = 2000
+// steadyRate is how many notifications a second go to healthy devices, and throttledRate to those
+// of ManyDevices: written as fast as they are taken, they would show who gets the processors.
+const (
+	steadyRate    = 2000
+	throttledRate = 20_000
+)
 
 // steady is a line for notifications to healthy devices, while notifications to others
 // wait.
@@ -129,7 +133,7 @@ func BenchmarkManyDevices(b *testing.B) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				busy.trouble.ask(order{Do: "mood", Mood: once, Count: n})
+				busy.trouble.ask(order{Do: "mood", Mood: once, Count: n, Rate: throttledRate})
 			}()
 			var c compared
 			most := 0
