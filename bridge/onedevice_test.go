@@ -267,3 +267,34 @@ func TestOneRepeatOnly(t *testing.T) {
 		})
 	}
 }
+
+// One notification that APNs never looks at costs the others of its app no connection each time,
+// also where it waits on disk between two attempts.
+func TestNeverLookedAt(t *testing.T) {
+	t.Parallel()
+	for _, mode := range allModes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			sim := startSim(t, apnssim.Scenario{Reasons: []apnssim.Rule{{Prefix: "cc", Reason: apnssim.Shutdown}}})
+			clock := new(movableClock)
+			s := openStore(t, t.TempDir(), boltstore.Options{Now: clock.now})
+			c := spooled(s, mode.mode, mailApp(t, sim))
+			c.Now, c.Limits.RetryDelay, c.Limits.RetryDelayMax = clock.now, time.Hour, time.Hour
+			b := startBridge(t, c)
+			session, p := open(t, b, Origin{})
+			p.push(t, session, note(deviceToken([]byte{0xcc}, 1), 1, hello))
+			attempts := 2 // the second goes at once, on a connection of its own
+			for accepted := range 12 {
+				until(t, "it was tried again", func() bool { return sim.Stats().Received-accepted >= attempts })
+				p.push(t, session, note(deviceToken(goodDevice, accepted), uint32(2+accepted), hello))
+				await(t, sim, "another one is taken", accepted+1)
+				until(t, "it waits", func() bool { return gateOf(b, "mail").Asleep == 1 })
+				clock.forward(time.Hour)
+				attempts++
+			}
+			if got := sim.Stats().Connections; got > attempts/2 {
+				t.Errorf("%d connections for %d attempts at one notification, want a few", got, attempts)
+			}
+		})
+	}
+}

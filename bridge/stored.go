@@ -74,7 +74,7 @@ var errStored = errors.New("it is of another version, or cut short")
 func readBody(from *store.SpoolRecord) (*notification, error) {
 	n := notifications.Get().(*notification)
 	n.Item.ID, n.Flags, n.Expires = from.ID, lane.FlagsOf(from.Flags), from.Expires
-	n.Flags.Amended, n.Flags.Renewed, n.Flags.Unlooked = false, false, 0 // the request is the original one
+	n.Flags.Amended, n.Flags.Renewed = false, false // the request is the original one
 	if err := faultOf(from); err != nil {
 		n.copy(from.Token, nil)
 		return n, err
