@@ -172,7 +172,7 @@ func (u *Upstream) heard(c *connection, b *burst) {
 	}
 	c.proven, c.takes = c.proven || b.accepted, c.takes || b.accepted
 	if b.doubtful.Class != 0 { // a few that no connection looks at must not cost the others theirs
-		if !c.takes {
+		if !c.takes && b.left.Class == 0 {
 			b.left = b.doubtful
 		}
 		c.takes = false
