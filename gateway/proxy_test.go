@@ -270,7 +270,7 @@ func TestProxyProtocolFromElsewhere(t *testing.T) {
 	ss.next()
 }
 
-// TestProxyProtocolSilence: headers that do not come cost nobody else anything,
+// TestProxyProtocolSilence: headers that do not come cost no other client anything,
 // and their own connections the time of a handshake.
 func TestProxyProtocolSilence(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ import (
 )
 
 // Of those that wait for the store the one that came first is next, whatever the order in which
-// they look. One that was killed keeps nobody waiting.
+// they look. One that was killed keeps no other waiting.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
@@ -40,7 +40,7 @@ func TestTurns(t *testing.T) {
 	turns[4].End()
 }
 
-// Where no place can be written down nobody waits for it: opening the store says what is wrong.
+// Where no place can be written down it is not waited for: opening the store says what is wrong.
 func TestTurnNowhere(t *testing.T) {
 	turn := QueueUp("/proc/none")
 	defer turn.End()

@@ -21,7 +21,7 @@ const (
 
 // Offer gives the sockets of s to a successor that asks for them in dir, the store's
 // directory, which only the gateway's user may enter. Once that one accepts, taken is
-// called, from any goroutine, and nobody else is given them: of two that accept, one would
+// called, from any goroutine, and no other is given them: of two that accept, one would
 // wait for the store while the other serves, and what providers write to it would be lost.
 // Only who has the store may offer.
 func (s *Sockets) Offer(dir string, taken func()) (stop func(), err error) {
