@@ -286,9 +286,9 @@ func TestNeverLookedAt(t *testing.T) {
 			attempts := 2 // the second goes at once, on a connection of its own
 			for accepted := range 12 {
 				until(t, "it was tried again", func() bool { return sim.Stats().Received-accepted >= attempts })
+				until(t, "it waits", func() bool { return gateOf(b, "mail").Asleep == 1 })
 				p.push(t, session, note(deviceToken(goodDevice, accepted), uint32(2+accepted), hello))
 				await(t, sim, "another one is taken", accepted+1)
-				until(t, "it waits", func() bool { return gateOf(b, "mail").Asleep == 1 })
 				clock.forward(time.Hour)
 				attempts++
 			}

@@ -33,7 +33,6 @@ type connection struct {
 	drained bool           // the connection was told to drain, or does
 	over    bool           // changed has seen to its end
 	proven  bool           // one that was an acceptance
-	takes   bool           // another was, since it has last not looked at a push that is sent again
 	opened  time.Time      // by Config.Now
 	answers int            // that say something
 	counted bool           // the dialPolicy knows how it has ended
@@ -171,7 +170,7 @@ type burst struct {
 	accepted bool    // there is an acceptance
 	fresh    bool    // of a push that asked for a new connection
 	left     Verdict // for which the connection is left, if it has a class
-	doubtful Verdict // the same, unless the connection takes other pushes
+	doubtful Verdict // the same, unless other pushes are accepted
 }
 
 func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {

@@ -71,3 +71,27 @@ func TestWhatIsNeverLookedAtHoldsUpNothing(t *testing.T) {
 		})
 	}
 }
+
+// The same where such a push is the first of a connection, and the others are answered only when
+// the connection was left.
+func TestNeverLookedAtBeforeOthers(t *testing.T) {
+	t.Parallel()
+	sim := startSim(t, apnssim.Scenario{
+		Latency: apnssim.Latency{Fixed: 20},
+		Reasons: []apnssim.Rule{{Prefix: "cc", Reason: apnssim.Shutdown, Latency: new(apnssim.Latency)}},
+	})
+	g := newRig(t, sim, Limits{})
+	g.once = true
+	const count = 12
+	for range count {
+		poison := note(deviceToken([]byte{0xcc}, 1), hello)
+		poison.Again = true
+		g.send(poison, note(deviceToken(goodDevice, 1), hello))
+	}
+	if got := g.counted(); got[Accepted] != count || got[Unprocessed] != count {
+		t.Errorf("verdicts %v, want %d accepted between %d that are not looked at", got, count, count)
+	}
+	if got := sim.Stats().Connections; got > count/2 {
+		t.Errorf("%d connections for %d such pushes, want a few", got, count)
+	}
+}

@@ -170,12 +170,12 @@ func (u *Upstream) heard(c *connection, b *burst) {
 		}
 		c.answers += b.answers
 	}
-	c.proven, c.takes = c.proven || b.accepted, c.takes || b.accepted
+	c.proven, u.takes = c.proven || b.accepted, u.takes || b.accepted
 	if b.doubtful.Class != 0 { // a few that no connection looks at must not cost the others theirs
-		if !c.takes && b.left.Class == 0 {
+		if !u.takes && b.left.Class == 0 {
 			b.left = b.doubtful
 		}
-		c.takes = false
+		u.takes = false
 	}
 	if b.fresh {
 		// What c takes, those before it may refuse for ever.

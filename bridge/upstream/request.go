@@ -22,8 +22,8 @@ type Push struct {
 	Fresh bool
 	after uint64 // of a Fresh one: it goes on connections dialled after this many
 
-	// Again says that APNs has not looked at the push the last time. If it does not on a
-	// connection that takes others, that is not the connection's fault.
+	// Again says that APNs has not looked at the push the last time. If it does not once
+	// more, and accepts others, that is not the connection's fault.
 	Again bool
 
 	Payload []byte // JSON, as APNs gets it

@@ -46,7 +46,8 @@ type Upstream struct {
 	all       []*connection
 	inUse     []*connection // serving and aging; never changed, only replaced
 	dials     dialPolicy
-	vain      int // connections in a row that have ended without an answer
+	vain      int  // connections in a row that have ended without an answer
+	takes     bool // a push was accepted since one that is sent again was last not looked at
 	retired   bool
 	closed    bool      // nothing is taken
 	stale     string    // the last bearer for which connections were left
