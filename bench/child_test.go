@@ -49,8 +49,12 @@ type child struct {
 	killed  bool
 }
 
-// kill ends the process at once, so that its descriptors and locks are free.
+// kill ends the process at once, so that its descriptors and locks are free. Its profile
+// ends before.
 func (c *child) kill() {
+	if *profiles != "" {
+		c.ask(order{Do: "profiled"})
+	}
 	c.killed = true
 	c.process.Kill()
 	c.process.Wait()

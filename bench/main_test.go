@@ -129,6 +129,9 @@ func playPart(name string) error {
 		case "anonymous":
 			said, err = answer{}, nil
 			said.Usage.Resident, err = mostAnonymous(o.Count)
+		case "profiled":
+			said, err = answer{}, nil
+			pprof.StopCPUProfile()
 		case "resident":
 			said, err = answer{}, nil
 			said.Usage.Resident, err = resident()
