@@ -5,6 +5,9 @@ import "slices"
 // Enter takes in what was read from disk.
 func (l *Lane) Enter(reads []*Read, now Now) {
 	l.now, l.Wake, l.reading = now, true, false
+	for _, n := range l.lines {
+		n.reading = false
+	}
 	for _, r := range reads {
 		if r.device != nil {
 			l.enterQueue(r)

@@ -118,7 +118,7 @@ type Lane struct {
 	unstored int   // items that are in memory only
 	draws    []draw
 	unread   time.Duration // when what could not be read is tried again
-	reading  bool          // a read is under way: arrivals do not overtake it
+	reading  bool          // a read is under way
 	turn     bool          // queues are read before logs this time, and after them the next
 	nextLine int           // the line whose turn comes first
 

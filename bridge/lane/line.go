@@ -35,6 +35,7 @@ type Line struct {
 	crowded  bool   // a device has found the place of its hash taken
 	atDoor   waitingRoom
 	stride   int    // how many to read of the log, though fewer may go: the last ones read were all moved
+	reading  bool   // its log is being read: arrivals do not overtake that
 	returned uint64 // the oldest that came back to the log since it was last read
 	unlisted bool   // there may be queues on disk without an entry
 	restarts bool   // the queues being listed were there at the start

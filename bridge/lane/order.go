@@ -17,7 +17,7 @@ func (l *Lane) Arrive(it *Item, now Now) {
 		l.Door.fresh(l.now.Mono)
 	}
 	n.Door.fresh(l.now.Mono)
-	read := l.Mode != Off && !l.reading && n.disk.Waiting() == 0 // all of the log was read, and has entered
+	read := l.Mode != Off && !n.reading && n.disk.Waiting() == 0 // all of the log was read, and has entered
 	if d.state == idle && d.first == nil && d.bare() {           // it has just come
 		d.clear = read
 	}

@@ -94,7 +94,7 @@ func (l *Lane) hasReads() bool {
 }
 
 // Plan gives what is to be read now, in this order: at most room bytes in all, but at
-// least one item for each Read. Until Enter no arrival overtakes what is being read.
+// least one item for each Read. Until Enter no arrival overtakes what is being read of a log.
 func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 	l.now = now
 	if !l.mayRead() {
@@ -121,6 +121,11 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 		credit, limit := l.opens(n)
 		if limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {
 			reads = append(reads, &Read{From: Log, Lines: []*Line{n}, Limit: max(limit, n.stride), pass: credit != nil})
+		}
+	}
+	for _, r := range reads {
+		for _, n := range r.Lines {
+			n.reading = n.reading || r.From == Log || r.From == Sample
 		}
 	}
 	if !l.turn {

@@ -62,7 +62,6 @@ func TestWhereItIsPut(t *testing.T) {
 		"it was asked": {func(g *rig) *note { return waiting(g, 1)[0] }, true},
 		"it was asked, others are in the log": {func(g *rig) *note {
 			g.disk.waiting[0] = 1
-			g.lane.reading = false
 			n := &note{}
 			n.Item = Item{Owner: n, Line: g.line(0), Token: token(0), Size: sizeOf}
 			g.lane.enter(g.lane.device(n.Line, n.Token), &n.Item)

@@ -44,11 +44,27 @@ func TestGoesStraight(t *testing.T) {
 			g.lane.Mode = Overflow
 		}, false},
 		"the log holds something": {func(g *rig) { log(g, 1) }, false},
-		"a read is under way": {func(g *rig) {
+		"its log is read": {func(g *rig) {
 			log(g, 1)
 			g.lane.Plan(g.now)
 			g.disk.waiting[0] = 0
 		}, false},
+		"its log is drawn from": {func(g *rig) {
+			g.lane.draws = []draw{{lines: []*Line{g.line(0)}, n: 1}}
+			g.lane.Plan(g.now)
+		}, false},
+		"another line's log is read": {func(g *rig) {
+			g.disk.waiting[1] = 1
+			g.lane.Plan(g.now)
+		}, true},
+		"another device's queue is read": {func(g *rig) {
+			g.lane.loading.push(g.lane.device(g.line(0), token(2)))
+			g.lane.Plan(g.now)
+		}, true},
+		"queues are listed": {func(g *rig) {
+			g.line(0).unlisted = true
+			g.lane.Plan(g.now)
+		}, true},
 		"half of the memory is used":      {func(g *rig) { g.memory = g.room/2 - sizeOf }, true},
 		"more than half of it is used":    {func(g *rig) { g.memory = g.room / 2 }, false},
 		"its door is closed, with a pass": {func(g *rig) { g.line(0).Door.shut(Topic, 0); g.lane.device(g.line(0), token(0)).pass = true }, false},
