@@ -61,8 +61,9 @@ type line struct {
 	since   int64              // when the oldest record in a queue was put
 	bytes   int64
 
-	done   []queuedKey // rows of queues that are to be deleted
-	doubts []doubt
+	done    []queuedKey // rows of queues that are to be deleted
+	doubts  []doubt
+	writing bool // a write has emptied the lists above, and has no answer yet
 }
 
 // device is a device's queue. Records that are not checked out are in the engine only.

@@ -214,6 +214,38 @@ func TestSpoolInDoubt(t *testing.T) {
 	}
 }
 
+// A Flush returns no earlier than what was done before it is written, even if another Flush is
+// writing it already: the app may be given away then, and the other Flush be refused.
+func TestFlushWaitsForAnother(t *testing.T) {
+	t.Parallel()
+	c := newSchema(t)
+	alter(t, c, "fence", "begin\n", "begin\n  "+dawdles+"\n")
+	s := open(t, c)
+	join(t, process(s), time.Hour)
+	own(t, s.Spool(), s.Leases(), "mail")
+	line := store.Line{App: "mail", Environment: "production"}
+	list := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("a")}, Body: []byte("0")}}
+	if err := s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: list}); err != nil {
+		t.Fatal(err)
+	}
+	goOn := hold(t, c)
+	s.Spool().Done(line, list[0].SpoolKey)
+	drawn(t, c) // the spool's own Flush, which comes soon
+	soon, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	if err := s.Spool().Flush(soon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v while another Flush is writing, want to wait for it until the context ends", err)
+	}
+	goOn()
+	if err := s.Spool().Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var left int
+	if err := connect(t, c).QueryRow(ctx, "select count(*) from spool_log").Scan(&left); err != nil || left > 0 {
+		t.Errorf("%d rows are left after a Flush, want none: %v", left, err)
+	}
+}
+
 // warmUp makes pgx prepare all statements of a Put, and leaves no records behind.
 func warmUp(t *testing.T, s *Spool, line store.Line) {
 	t.Helper()

@@ -34,6 +34,7 @@ type doubt struct {
 // line are held.
 func (w *lineWrite) collect() {
 	l := w.line
+	l.writing = true
 	moved := make(map[*batch]bitmap)
 	for _, q := range w.queued {
 		if b := q.from; b != nil {
@@ -85,6 +86,7 @@ func (s *Spool) write(ctx context.Context, lines []*lineWrite) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range lines {
+		w.line.writing = false
 		if err == nil {
 			s.commit(w)
 		} else {
@@ -259,35 +261,4 @@ func (l *line) remove(b *batch) {
 			return
 		}
 	}
-}
-
-// dirty reports whether anything of the line is to be written.
-func (l *line) dirty() bool { return len(l.changed)+len(l.done)+len(l.doubts) > 0 }
-
-// Flush implements store.Spool. Each app has its own transaction, so that one which another
-// node has by now does not hold up the rest.
-func (s *Spool) Flush(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	byApp := make(map[*ownedApp][]*lineWrite)
-	s.mu.Lock()
-	for _, l := range s.lines {
-		if l.dirty() {
-			byApp[l.app] = append(byApp[l.app], &lineWrite{line: l})
-		}
-	}
-	s.mu.Unlock()
-	var failed error
-	for _, lines := range byApp {
-		slices.SortFunc(lines, func(a, b *lineWrite) int { return compareLines(a.line.name, b.line.name) })
-		if err := holdAll(ctx, lines); err != nil {
-			return err
-		}
-		if err := s.write(ctx, lines); err != nil && failed == nil {
-			failed = err
-		}
-		releaseAll(lines)
-	}
-	return failed
 }
