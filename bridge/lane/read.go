@@ -110,6 +110,9 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 	many := min(len(l.draws), manyDraws) // they may exceed the bound on memory, being few
 	for _, w := range l.draws[:many] {
 		reads = append(reads, &Read{From: Sample, Lines: w.lines, Limit: w.n, pass: true, door: w.door})
+		for _, n := range w.lines {
+			n.reading = true
+		}
 	}
 	l.draws = slices.Delete(l.draws, 0, many)
 	l.nextLine++
@@ -120,12 +123,8 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 		}
 		credit, limit := l.opens(n)
 		if limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {
+			n.reading = true
 			reads = append(reads, &Read{From: Log, Lines: []*Line{n}, Limit: max(limit, n.stride), pass: credit != nil})
-		}
-	}
-	for _, r := range reads {
-		for _, n := range r.Lines {
-			n.reading = n.reading || r.From == Log || r.From == Sample
 		}
 	}
 	if !l.turn {
