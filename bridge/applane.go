@@ -181,7 +181,7 @@ func (l *appLane) Send(it *lane.Item, fresh bool) {
 
 func (l *appLane) Release(it *lane.Item) {
 	n := of(it)
-	l.note(n, trace.Released, "its wait has no known end: its provider hears no more of it")
+	l.note(n, trace.Released, "it has to wait: its provider hears no more of it")
 	if n.session != nil { // n itself may be gone by the time this is carried out
 		l.todo.release = append(l.todo.release, place{n.session, n.seq})
 	}

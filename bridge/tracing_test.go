@@ -178,8 +178,8 @@ func TestTraceOfOneDevice(t *testing.T) {
 	p.push(t, session, note(deviceToken([]byte{0xc0}, 1), 2, `{"aps":{}}`))
 	got := story(t, b, trace.Question{})
 	for _, want := range []string{
-		"answered (429 TooManyRequests after T) released (its wait has no known end: its provider hears no more of it) waits (for its next attempt, in ",
-		"2: taken (enhanced, with 10 bytes of payload) released (its wait has no known end: its provider hears no more of it) waits (behind another notification to the same device)\n",
+		"answered (429 TooManyRequests after T) released (it has to wait: its provider hears no more of it) waits (for its next attempt, in ",
+		"2: taken (enhanced, with 10 bytes of payload) released (it has to wait: its provider hears no more of it) waits (behind another notification to the same device)\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("there is no %q in\n%s", want, got)

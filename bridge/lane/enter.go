@@ -122,6 +122,7 @@ func (l *Lane) enterBroken(it *Item) {
 func (l *Lane) enterRead(it *Item, pass, room bool) bool {
 	n := it.Line
 	d := l.device(n, it.Token)
+	l.putAway(d)
 	switch {
 	case it.stored == inQueue:
 		d.moving--

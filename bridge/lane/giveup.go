@@ -13,7 +13,7 @@ func (l *Lane) Spills(it *Item) bool {
 		shut = shut && (l.closed(n) || n.Idle())
 	}
 	d := it.device // nil: the item has ended meanwhile
-	return l.stopped || d == nil || !shut && (d.state == waits || l.closed(it.Line))
+	return l.stopped || d == nil || !shut && (d.waitsAlone() || l.closed(it.Line))
 }
 
 // GiveUp ends an item that can never be written: it is too large for the disk, or its

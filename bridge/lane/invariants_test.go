@@ -108,7 +108,11 @@ func (w *world) checkDevice(d *device, f figures) {
 	if q := w.disk.queued(d); d.queued < unknownMany/2 && reading == 0 && int(d.queued) != q {
 		w.fail("device %s: %d in its queue, and not %d", d.token.bytes(), d.queued, q)
 	}
-	if d.asleep() && d.first != nil && w.mode != Off && w.lane.Unwritten() == 0 {
+	settled := w.mode != Off && w.lane.Unwritten() == 0
+	switch it := d.first; {
+	case d.state == dozes && (it == nil || it.behind != nil || !d.bare() || settled && it.ID == 0 || w.lane.stopped && settled):
+		w.fail("device %s dozes with %+v, and %d only on disk", d.token.bytes(), it, d.queued+d.moving+d.arriving)
+	case d.state != dozes && d.asleep() && it != nil && settled:
 		w.fail("device %s is asleep (%d), written, and in memory", d.token.bytes(), d.state)
 	}
 	if d.first == nil && d.queued+d.moving+d.arriving == 0 {

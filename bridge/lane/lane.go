@@ -40,8 +40,8 @@ type Sink interface {
 	// Send gives an item to the upstream, which calls Admit before the request
 	// and Answered after it. With fresh it has to go over a new connection.
 	Send(it *Item, fresh bool)
-	// Release says that an item has to wait for an unknown time, and that the bridge
-	// answers for it: its provider hears no more of it.
+	// Release says that an item has to wait, and that the bridge answers for it: its
+	// provider hears no more of it. It may be said more than once.
 	Release(*Item)
 	// Left says that an item is now only on disk. The lane has no more use for the value.
 	Left(*Item)

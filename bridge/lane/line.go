@@ -61,6 +61,7 @@ const (
 	out         // it is with the upstream
 	door        // it waits at a door
 	waits       // it waits on its own account, until due
+	dozes       // the same, so briefly that its only item stays in memory, and in the log
 	loads       // it has to be read from its queue
 )
 
@@ -92,10 +93,13 @@ const unknownMany = 1 << 30
 
 func (d *device) asleep() bool { return d.state >= door }
 
+// waitsAlone reports whether d waits on its own account, until due.
+func (d *device) waitsAlone() bool { return d.state == waits || d.state == dozes }
+
 // owns reports whether what comes now for d belongs in its queue.
 func (d *device) owns() bool {
 	return d.queued > 0 || d.moving > 0 ||
-		d.asleep() && d.first != nil && (d.first.stored == inQueue || d.first.Flags.Attempts > 0)
+		d.asleep() && d.state != dozes && d.first != nil && (d.first.stored == inQueue || d.first.Flags.Attempts > 0)
 }
 
 // owned reports whether everything of d in memory before the item is in the device's

@@ -31,6 +31,7 @@ func (l *Lane) Arrive(it *Item, now Now) {
 		return
 	}
 	l.spill(d)
+	l.putAway(d) // both go to its queue: in the log this one would hold up others
 	it.device, it.place = d, arriving
 	d.arriving++
 	l.put(it)
@@ -145,7 +146,9 @@ func (l *Lane) probeAgain(n *Line) {
 func (l *Lane) park(d *device, wait time.Duration) {
 	d.state, d.due = waits, l.now.Mono+wait
 	heap.Push(&l.waiting, d)
-	l.sleep(1)
+	if l.sleep(1); l.mayDoze(d, wait) {
+		d.state = dozes
+	}
 	l.Wake = l.Wake || d.at == 1 || l.givesWay()
 	l.releaseAll(d)
 	l.expireAt(d)

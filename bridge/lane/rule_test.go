@@ -5,9 +5,17 @@ import (
 	"time"
 )
 
+// amended gives a notification of which more has to be remembered than that it was asked about:
+// where it waits on its own account, it does not doze.
+func amended(device int) *note {
+	n := &note{device: device}
+	n.Flags.Amended = true
+	return n
+}
+
 // parked makes a device wait on its own account, with a notification in its queue.
 func (g *rig) parked(device int) *note {
-	n := &note{device: device}
+	n := amended(device)
 	g.arrive(n)
 	g.lane.Answered(&n.Item, Throttled, false, g.now)
 	g.run()
@@ -59,11 +67,17 @@ func TestWhereItIsPut(t *testing.T) {
 			g.run()
 			return g.putOnly(&note{seq: 1})
 		}, false},
-		"it was asked": {func(g *rig) *note { return waiting(g, 1)[0] }, true},
+		"it was asked": {func(g *rig) *note {
+			n := amended(0)
+			g.arrive(n)
+			g.lane.Answered(&n.Item, Throttled, false, g.now)
+			return n
+		}, true},
+		"it dozes": {func(g *rig) *note { return waiting(g, 1)[0] }, false},
 		"it was asked, others are in the log": {func(g *rig) *note {
 			g.disk.waiting[0] = 1
-			n := &note{}
-			n.Item = Item{Owner: n, Line: g.line(0), Token: token(0), Size: sizeOf}
+			n := amended(0)
+			n.Item = Item{Owner: n, Line: g.line(0), Token: token(0), Size: sizeOf, Flags: n.Flags}
 			g.lane.enter(g.lane.device(n.Line, n.Token), &n.Item)
 			g.memory += sizeOf
 			g.lane.Answered(&n.Item, Throttled, false, g.now)

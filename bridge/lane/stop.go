@@ -16,7 +16,7 @@ func (l *Lane) Start(now Now) {
 			if d.state == out {
 				continue
 			}
-			d.early = d.state == waits
+			d.early = d.waitsAlone()
 			l.forget(d)
 			d.state = idle
 			l.next(d)
@@ -41,9 +41,11 @@ func (l *Lane) Stop(now Now) {
 	l.loading.set(nil)
 	for _, n := range l.lines {
 		for _, d := range n.every() {
-			switch { // what is asleep was written when it fell asleep
+			switch { // what else is asleep was written when it fell asleep
 			case d.state == out:
 				l.spill(d)
+			case d.state == dozes:
+				l.stow(d)
 			case d.first != nil && !d.asleep():
 				l.next(d)
 			}

@@ -1,6 +1,9 @@
 package lane
 
-import "container/heap"
+import (
+	"container/heap"
+	"time"
+)
 
 // sleep counts n entries asleep.
 func (l *Lane) sleep(n int) {
@@ -8,11 +11,46 @@ func (l *Lane) sleep(n int) {
 	l.Asleep.used.Add(int64(n))
 }
 
+// brief is a wait for which a notification stays in memory, and in the log: to move it to its
+// device's queue, read it from there and remove it costs many times as much.
+const brief = time.Second
+
+// mayDoze reports whether d, which has to wait, keeps what it has in memory: one item, of
+// which nothing has to be remembered over a restart but that APNs has throttled it, or has
+// failed, once.
+func (l *Lane) mayDoze(d *device, wait time.Duration) bool {
+	it := d.first
+	if l.Mode == Off || l.stopped || wait > brief || it == nil || it.behind != nil || it.Read ||
+		it.stored == inQueue || !d.bare() || l.crowded() || !l.Sink.Roomy() {
+		return false
+	}
+	f := it.Flags
+	return f.Throttled+f.Failures == 1 && f == Flags{Attempts: f.Attempts, Throttled: f.Throttled, Failures: f.Failures}
+}
+
+// putAway takes d, if it dozes, out of memory and to its queue, for another of its items comes.
+// In the log that one would have to be passed over again and again.
+func (l *Lane) putAway(d *device) {
+	if d.state == dozes {
+		d.state = waits
+		l.stow(d)
+	}
+}
+
 // stow writes all of d, which is asleep, to disk, and drops it from memory once it is
 // there. It goes to the device's queue if there is one or the first item was asked about,
-// else to the log.
+// else to the log. What dozes goes to the log and stays in memory as well, but not when the
+// lane is stopped.
 func (l *Lane) stow(d *device) {
-	if l.Mode == Off || d.first == nil {
+	switch {
+	case l.Mode == Off || d.first == nil:
+		return
+	case d.state != dozes || l.stopped:
+	case d.first.ID == 0:
+		l.put(d.first)
+		return
+	default: // the bridge answers for it from now on
+		l.Sink.Release(d.first)
 		return
 	}
 	owns, whole := d.owns(), true

@@ -28,7 +28,7 @@ func (l *Lane) Why(it *Item, now Now) string {
 	switch {
 	case it.place == arriving && at != Open:
 		return doorWords[at]
-	case it.place == arriving && d.state == waits, it.place == chained && d.first == it && d.state == waits:
+	case it.place == arriving && d.waitsAlone(), it.place == chained && d.first == it && d.waitsAlone():
 		return fmt.Sprintf("for its next attempt, in %v", max(0, d.due-now.Mono).Round(time.Millisecond))
 	case it.place == arriving:
 		return "behind what came before it and waits on disk, or for room in memory"

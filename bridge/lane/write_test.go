@@ -22,7 +22,7 @@ func devicesOf(items []*Item) (ds []int) {
 func parkedOnDisk(k int) *rig {
 	g := newRig(Overflow, nil)
 	for i := range k {
-		n := &note{device: i}
+		n := amended(i)
 		g.arrive(n)
 		g.lane.Answered(&n.Item, Throttled, false, g.now)
 	}
