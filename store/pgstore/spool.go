@@ -107,7 +107,7 @@ func (s *Spool) flushSoon(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = s.Flush(ctx) // if it fails, the next one tries again
+			_ = s.flush(ctx, (*line).dirty) // if it fails, the next one tries again
 		}
 	}
 }

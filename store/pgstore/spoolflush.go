@@ -15,13 +15,18 @@ func (l *line) dirty() bool { return len(l.changed)+len(l.done)+len(l.doubts) > 
 // meanwhile, and not in the engine yet. Their node may be about to give the app away, after
 // which they would be refused.
 func (s *Spool) Flush(ctx context.Context) error {
+	return s.flush(ctx, func(l *line) bool { return l.dirty() || l.writing })
+}
+
+// flush writes what is to be written of some lines. s.mu is held while some is called.
+func (s *Spool) flush(ctx context.Context, some func(*line) bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	byApp := make(map[*ownedApp][]*lineWrite)
 	s.mu.Lock()
 	for _, l := range s.lines {
-		if l.dirty() || l.writing {
+		if some(l) {
 			byApp[l.app] = append(byApp[l.app], &lineWrite{line: l})
 		}
 	}
