@@ -20,6 +20,7 @@ type engine struct {
 	pool     *pgxpool.Pool
 	renewals *pgxpool.Pool // for renewals, which must not wait for anything else
 	closed   atomic.Bool
+	rounds   rounds
 }
 
 func newEngine(ctx context.Context, config *pgxpool.Config) (e *engine, err error) {
@@ -56,26 +57,37 @@ func (e *engine) close() {
 	}
 }
 
-// owner is the node and the epoch in whose name something is written for an app.
-type owner struct {
-	app, node string
-	epoch     uint64
-}
-
-// fence adds the first statement of every write for an app, which fails if another node has it.
-func (o owner) fence(b *pgx.Batch) {
-	b.Queue("select fence($1, $2, $3)", o.app, o.node, int64(o.epoch))
-}
-
 // send carries out all of b in one transaction and one round trip.
 func (e *engine) send(ctx context.Context, b *pgx.Batch) error { return e.sendBy(ctx, e.pool, b) }
 
 func (e *engine) sendBy(ctx context.Context, pool *pgxpool.Pool, b *pgx.Batch) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return e.failure(pool.SendBatch(ctx, b).Close())
+	_, err := e.exchange(ctx, pool, b)
+	return err
 }
+
+// exchange is sendBy that also returns which of the server's processes was asked, if its
+// connection is closed since then; else 0.
+func (e *engine) exchange(ctx context.Context, pool *pgxpool.Pool, b *pgx.Batch) (process int32, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, unsent{err}
+	}
+	c, err := pool.Acquire(ctx)
+	if err != nil {
+		return 0, unsent{e.failure(err)}
+	}
+	defer c.Release()
+	err = c.SendBatch(ctx, b).Close()
+	if c.Conn().IsClosed() {
+		process = int32(c.Conn().PgConn().PID())
+	}
+	return process, e.failure(err)
+}
+
+// unsent is an error that has occurred before anything was sent.
+type unsent struct{ error }
+
+func (u unsent) Unwrap() error   { return u.error }
+func (unsent) SafeToRetry() bool { return true }
 
 // notOurs is the code with which a fence fails.
 const notOurs = "AP001"
@@ -110,7 +122,7 @@ func (e *engine) failure(err error) error {
 // if the server has refused it, or has never received it.
 func inDoubt(err error) bool {
 	var failed *pgconn.PgError
-	return err != nil && !errors.As(err, &failed) && !pgconn.SafeToRetry(err)
+	return err != nil && !errors.Is(err, store.ErrNotOurs) && !errors.As(err, &failed) && !pgconn.SafeToRetry(err)
 }
 
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -47,21 +47,20 @@ func (l *Ledger) change(ctx context.Context, records []store.LedgerRecord, repla
 		keys, values, expires = append(keys, r.Key), append(values, append([]byte{}, r.Value...)),
 			append(expires, millis(r.Expires))
 	}
-	b := &pgx.Batch{}
-	l.owner.fence(b)
-	if replace {
-		b.Queue("delete from ledger where app = $1", l.owner.app)
-	} else if len(ended) > 0 {
-		b.Queue("delete from ledger where app = $1 and key = any($2)", l.owner.app, ended)
-	}
-	if len(keys) > 0 {
-		b.Queue(`
-			insert into ledger select $1, k, v, e
-			from unnest($2::bytea[], $3::bytea[], $4::bigint[]) as x (k, v, e)
-			on conflict (app, key) do update set value = excluded.value, expires = excluded.expires`, l.owner.app,
-			keys, values, expires)
-	}
-	return l.engine.send(ctx, b)
+	return l.engine.write(ctx, []owner{l.owner}, func(b *pgx.Batch) {
+		if replace {
+			b.Queue("delete from ledger where app = $1", l.owner.app)
+		} else if len(ended) > 0 {
+			b.Queue("delete from ledger where app = $1 and key = any($2)", l.owner.app, ended)
+		}
+		if len(keys) > 0 {
+			b.Queue(`
+				insert into ledger select $1, k, v, e
+				from unnest($2::bytea[], $3::bytea[], $4::bigint[]) as x (k, v, e)
+				on conflict (app, key) do update set value = excluded.value, expires = excluded.expires`, l.owner.app,
+				keys, values, expires)
+		}
+	})
 }
 
 // Load implements store.Ledger. It reads records of all epochs, and does not check

@@ -31,11 +31,13 @@ func process(s *Store) storetest.Process {
 // alter replaces parts of a function of the schema of c; parts are pairs of old and new text.
 func alter(t *testing.T, c Config, name string, parts ...string) {
 	t.Helper()
-	_, text, ok := strings.Cut(schemaSQL, "create function "+name+"(")
-	if !ok {
+	all := schemaSQL + roundsSQL
+	create := "create function " + name + "("
+	last := strings.LastIndex(all, create)
+	if last < 0 {
 		t.Fatalf("the schema has no function %s", name)
 	}
-	text, _, _ = strings.Cut(text, "end $$;")
+	text, _, _ := strings.Cut(all[last+len(create):], "end $$;")
 	for i := 0; i < len(parts); i += 2 {
 		if strings.Count(text, parts[i]) != 1 {
 			t.Fatalf("function %s has %q %d times, want once", name, parts[i], strings.Count(text, parts[i]))
@@ -47,7 +49,8 @@ func alter(t *testing.T, c Config, name string, parts ...string) {
 
 // dawdling makes some writes wait after the fence, so that takeovers come in between if they
 // can.
-var dawdling = []string{"  end if;\n", "  end if;\n  perform pg_sleep(0.15 * random()) where random() < 0.2;\n"}
+var dawdling = []string{"for share;\n    if found then\n",
+	"for share;\n    if found then\n      perform pg_sleep(0.15 * random()) where random() < 0.2;\n"}
 
 func TestOwned(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,9 @@ import (
 //go:embed schema.sql
 var schemaSQL string
 
+//go:embed rounds.sql
+var roundsSQL string
+
 // promptVacuum makes vacuum run on the spool's tables without pauses. With the server's default pauses it frees 15 to
 // 20 MB a second, no more than one busy app writes, and the tables grow for as long as it takes.
 const promptVacuum = `
@@ -21,7 +24,7 @@ const promptVacuum = `
 	alter table spool_queue set (autovacuum_vacuum_cost_delay = 0)`
 
 // migrations lead from each version of the schema to the next; the first creates it.
-var migrations = []string{schemaSQL, promptVacuum}
+var migrations = []string{schemaSQL, promptVacuum, roundsSQL}
 
 const (
 	// oldestServer is the oldest PostgreSQL that is accepted.

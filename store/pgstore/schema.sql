@@ -86,7 +86,8 @@ create function evict_owner(what text) returns bigint language sql as $$
 $$;
 
 -- First in each transaction that writes for an app. Only `for share` holds off a claim:
--- `for key share` lets it pass, as a claim leaves the key alone.
+-- `for key share` lets it pass, as a claim leaves the key alone. The one in use is that of
+-- rounds.sql.
 create function fence(what text, who text, e bigint) returns void language plpgsql as $$
 begin
   perform from app where name = what and node = who and epoch = e for share;

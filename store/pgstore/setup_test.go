@@ -85,12 +85,16 @@ func TestSetupOlder(t *testing.T) {
 		t.Fatal(err)
 	}
 	execute(t, c, "insert into feedback_app (app, turn) values ('mail', 7)")
+	execute(t, c, "insert into app values ('mail', 'gw1', 3)")
 	refusal(t, c, "version 1", "apnsbridge check --setup")
 	if err := Setup(ctx, c); err != nil {
 		t.Fatal(err)
 	}
 	open(t, c)
 	waitFor(t, c, "select turn = 7 from feedback_app where app = 'mail'")
+	for _, fence := range []string{"'mail', 'gw1', 3, 0", "'mail', 'gw1', 3" /* of a node that still runs */} {
+		execute(t, c, "select fence("+fence+")")
+	}
 	waitFor(t, c, "select 'autovacuum_vacuum_cost_delay=0' = any(reloptions) from pg_class where oid = 'spool_log'::regclass")
 }
 

@@ -124,12 +124,11 @@ func (s *Spool) Own(ctx context.Context, app string, epoch uint64) error {
 		return lines[name]
 	}
 	var turn int64
-	b := &pgx.Batch{}
-	a.owner.fence(b)
-	b.Queue("select nextval('spool_turn')").QueryRow(func(row pgx.Row) error { return row.Scan(&turn) })
-	ownLogs(b, app, of)
-	ownQueues(b, app, of)
-	if err := s.engine.send(ctx, b); err != nil {
+	if err := s.engine.write(ctx, []owner{a.owner}, func(b *pgx.Batch) {
+		b.Queue("select nextval('spool_turn')").QueryRow(func(row pgx.Row) error { return row.Scan(&turn) })
+		ownLogs(b, app, of)
+		ownQueues(b, app, of)
+	}); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -23,7 +23,8 @@ type queuedKey struct {
 }
 
 // doubt is the rows that a write whose answer never came may have inserted, and that memory
-// does not know of. The next write deletes them.
+// does not know of. The next write deletes them: it is of a later round, so that it sees all of
+// them, and none comes later.
 type doubt struct {
 	logged  []int64
 	devices [][]byte
@@ -71,18 +72,17 @@ func (s *Spool) write(ctx context.Context, lines []*lineWrite) error {
 		w.collect()
 	}
 	s.mu.Unlock()
-	b := &pgx.Batch{}
-	fenced := make(map[owner]bool)
+	var owners []owner
 	for _, w := range lines {
-		if o := w.line.app.owner; !fenced[o] {
-			fenced[o] = true
-			o.fence(b)
+		if o := w.line.app.owner; !slices.Contains(owners, o) {
+			owners = append(owners, o)
 		}
 	}
-	for _, w := range lines {
-		w.queue(b)
-	}
-	err := s.engine.send(ctx, b)
+	err := s.engine.write(ctx, owners, func(b *pgx.Batch) {
+		for _, w := range lines {
+			w.queue(b)
+		}
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range lines {

@@ -8,7 +8,9 @@
 // Feedback lists belong to all nodes: of two times for one token the later stays,
 // whichever is written first.
 //
-// A commit without an answer is in doubt. Everything that is written here can be written again.
+// A commit without an answer is in doubt. Everything that is written here can be written again,
+// and a write that was given up is refused if it reaches the server after others that came in its
+// stead (see rounds).
 package pgstore
 
 import (
@@ -84,6 +86,7 @@ func (c *Config) connect() (*pgxpool.Config, error) {
 		"application_name":                    fmt.Sprintf("apnsbridge:%s:%s", c.Node, rand.Text()[:8]),
 		"search_path":                         c.Schema,
 		"synchronous_commit":                  "on",
+		"default_transaction_isolation":       "read committed", // a statement sees what the fence has waited for
 		"idle_in_transaction_session_timeout": "5s",
 		"statement_timeout":                   "60s",
 	} {
