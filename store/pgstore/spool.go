@@ -3,6 +3,7 @@ package pgstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type Spool struct {
 	node   string
 	now    func() time.Time
 	bounds spoolBounds
+	fenced func() // may be nil
 
 	end context.CancelFunc
 	wg  sync.WaitGroup
@@ -79,8 +81,8 @@ type queuedRecord struct {
 }
 
 func newSpool(e *engine, c Config) *Spool {
-	s := &Spool{engine: e, node: c.Node, now: c.Now, bounds: newSpoolBounds(c), apps: make(map[string]*ownedApp),
-		lines: make(map[store.Line]*line)}
+	s := &Spool{engine: e, node: c.Node, now: c.Now, bounds: newSpoolBounds(c), fenced: c.Fenced,
+		apps: make(map[string]*ownedApp), lines: make(map[store.Line]*line)}
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
 	s.wg.Go(func() { s.flushSoon(ctx) })
@@ -107,7 +109,10 @@ func (s *Spool) flushSoon(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = s.flush(ctx, (*line).dirty) // if it fails, the next one tries again
+			// If it fails, the next one tries again.
+			if err := s.flush(ctx, (*line).dirty); s.fenced != nil && errors.Is(err, store.ErrNotOurs) {
+				s.fenced()
+			}
 		}
 	}
 }

@@ -246,6 +246,44 @@ func TestFlushWaitsForAnother(t *testing.T) {
 	}
 }
 
+// A write of the spool's own that is refused because another node has the app is counted.
+func TestFlushIsFenced(t *testing.T) {
+	t.Parallel()
+	c := newSchema(t)
+	refused := make(chan bool, 1)
+	c.Fenced = func() {
+		select {
+		case refused <- true:
+		default:
+		}
+	}
+	s, _ := owning(t, c)
+	line := store.Line{App: "mail", Environment: "production"}
+	list := []store.SpoolRecord{{Body: []byte("0")}, {Body: []byte("1")}}
+	if err := s.Spool().Put(ctx, store.SpoolBatch{Line: line, Records: list}); err != nil {
+		t.Fatal(err)
+	}
+	s.Spool().Done(line, list[0].SpoolKey)
+	waitFor(t, c, "select count(*) = 1 from spool_log where gone = '\\x01'")
+	select {
+	case <-refused:
+		t.Error("a write counts as refused while the node has the app")
+	default:
+	}
+	if err := s.Leases().Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	other := c
+	other.Node, other.Fenced = "gw2", nil
+	owning(t, other)
+	s.Spool().Done(line, list[1].SpoolKey)
+	select {
+	case <-refused:
+	case <-time.After(patience):
+		t.Error("no write of the former owner was counted as refused")
+	}
+}
+
 // warmUp makes pgx prepare all statements of a Put, and leaves no records behind.
 func warmUp(t *testing.T, s *Spool, line store.Line) {
 	t.Helper()

@@ -54,7 +54,10 @@ func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, 
 		half: min(rules.Length/2, member.Hushed), handed: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), fleetPatience)
 	defer cancel()
-	if f.store, err = pgstore.New(a.fleet.postgres); err != nil {
+	fenced := func() { f.fenced.Add(1) }
+	postgres := a.fleet.postgres
+	postgres.Fenced = fenced
+	if f.store, err = pgstore.New(postgres); err != nil {
 		return nil, fmt.Errorf("store.postgres: %w", err)
 	}
 	if err := f.store.Prepare(ctx); errors.Is(err, pgstore.ErrAway) {
@@ -70,7 +73,7 @@ func newFleetNode(s *Service, a *Assembly, own *boltstore.Store) (f *fleetNode, 
 	}
 	address := f.listener.Addr().String()
 	f.spool = memory.NewSpool(memory.SpoolConfig{Shared: f.store.Spool(), Local: own.Spool(), Patience: f.patience,
-		Fenced:  func() { f.fenced.Add(1) },
+		Fenced:  fenced,
 		Commits: a.spoolMode() == bridge.SpoolAlways,
 		May:     func(app string) bool { return f.member.May(app) },
 		Gives:   func(app string) bool { return f.member.Place(app) == fleet.Giving },
