@@ -80,13 +80,17 @@ func testSpoolComesBack(t *testing.T, f Fleet) {
 	gw1.Spool.Done(mail, first[0]) // without a Flush
 	must(t, gw1.Leases.Give(ctx, app, 1, ""))
 	ownApp(t, gw2, 2)
+	left := "0 1"
+	if gw2.Spool.Waiting(mail) == 1 { // gw1 has flushed by itself before the app was given
+		left = "1"
+	}
 	second := putLine(t, gw2.Spool, mail, logged(2, 2))
 	gw2.Spool.Done(mail, second[0])
 	must(t, gw2.Spool.Flush(ctx))
 	must(t, gw2.Leases.Give(ctx, app, 2, ""))
 	gw2.Spool.Disown(app)
 	ownApp(t, gw1, 3) // replaces what it had
-	checkLine(t, gw1.Spool, mail, "0 1 3")
+	checkLine(t, gw1.Spool, mail, left+" 3")
 	third := putLine(t, gw1.Spool, mail, logged(4, 1))
 	if third[0].ID <= second[1].ID {
 		t.Errorf("got ID %d after %d, want it to grow", third[0].ID, second[1].ID)
