@@ -11,11 +11,15 @@
 // On disk a line has a log, in order of arrival, of the notifications that APNs was
 // never asked about. A device whose first notification was asked about and has to
 // wait also has a queue, which holds that one and all behind it. Everything in a
-// device's queue is older than everything of that device in the log. One rule:
+// device's queue is older than everything of that device in the log. One rule, and
+// one exception, for bbolt's sake:
 //
 //	What has to wait goes to disk, and leaves memory once everything of its device
 //	is there. What waits at a door and was never asked about goes to its place in
 //	the log; after an attempt it goes to its device's queue, with all behind it.
+//
+//	The only one of its device, after its first failure, goes to the log and stays in
+//	memory, for a second at most: its device dozes.
 //
 // A device that waits on disk costs one entry in memory, however much it has there.
 //
