@@ -39,7 +39,7 @@ const (
 const (
 	ofQueue   = 4   // items of a device are read at a time
 	queues    = 256 // devices' queues are read at a time
-	listed    = 512 // devices are listed at a time
+	listed    = 512 // devices are listed at a time, at most
 	ofLog     = 1024
 	manyDraws = 64
 )
@@ -65,11 +65,25 @@ func (l *Lane) opens(n *Line) (credit *int, limit int) {
 	return &door.credit, door.credit
 }
 
-// lists reports whether to look for queues without an entry now. Those already found count
-// against the limit, though they are not asleep but about to be read: there may be millions.
-func (l *Lane) lists(n *Line) bool {
-	return n.unlisted && l.asleep+l.loading.len() < l.Entries/2+1 && (!l.closed(n) || n.atDoor.size == 0)
+// lists gives how many queues without an entry to look for in n now: as long as at most half of
+// the entries are used, the lane's or those of the process. Devices found before count as well,
+// though they are not asleep but about to be read: there may be millions. A line that is open has
+// its share at any time, for devices of other lines may wait at their doors for very long.
+func (l *Lane) lists(n *Line) int {
+	closed, loading, half := l.closed(n), l.loading.len(), l.Entries/2
+	switch {
+	case !n.unlisted || closed && n.atDoor.size > 0:
+		return 0
+	case l.asleep+loading <= half, loading <= half && l.Asleep.used.Load() < l.Asleep.Limit/2:
+		return listed
+	case closed:
+		return 0
+	}
+	return min(listed, max(0, l.share()-len(n.devices)))
 }
+
+// share is how many devices of each line have entries before those of others are considered.
+func (l *Lane) share() int { return max(1, l.Entries/2/len(l.lines)) }
 
 // mayRead reports whether Plan finds something now.
 func (l *Lane) mayRead() bool { return l.now.Mono >= l.unread && l.hasReads() }
@@ -83,7 +97,7 @@ func (l *Lane) hasReads() bool {
 		return true
 	}
 	for _, n := range l.lines {
-		if l.lists(n) {
+		if l.lists(n) > 0 {
 			return true
 		}
 		if _, limit := l.opens(n); limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {
@@ -118,8 +132,8 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 	l.nextLine++
 	for i := range l.lines {
 		n := l.lines[(l.nextLine+i)%len(l.lines)]
-		if l.lists(n) {
-			reads = append(reads, &Read{From: List, Lines: []*Line{n}, After: n.walked, Limit: listed})
+		if k := l.lists(n); k > 0 {
+			reads = append(reads, &Read{From: List, Lines: []*Line{n}, After: n.walked, Limit: k})
 		}
 		credit, limit := l.opens(n)
 		if limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {

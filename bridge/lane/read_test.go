@@ -32,30 +32,56 @@ func TestHowManyOfALogMayBeRead(t *testing.T) {
 	}
 }
 
-// Queues without an entry are looked for if there may be some, less than half of the entries are
-// used, and the devices found can go or be probes.
+// Queues without an entry are looked for if there may be some, at most half of the entries are
+// used, or the line is open and has not its share, and the devices found can go or be probes.
 func TestWhenQueuesAreListed(t *testing.T) {
+	crowded := func(g *rig, _ *Line) { g.lane.asleep = 51 }
+	few := func(n *Line) { clear(n.devices) }
 	for name, c := range map[string]struct {
 		change func(*rig, *Line)
-		want   bool
+		want   int
 	}{
-		"there are some":                 {func(*rig, *Line) {}, true},
-		"there are none":                 {func(_ *rig, n *Line) { n.unlisted = false }, false},
-		"half of the entries are used":   {func(g *rig, _ *Line) { g.lane.asleep = 50 }, true},
-		"more than half are used":        {func(g *rig, _ *Line) { g.lane.asleep = 51 }, false},
-		"half of them and one to read":   {func(g *rig, n *Line) { g.lane.asleep = 50; g.lane.loading.push(&device{line: n}) }, false},
-		"the lane's door, nobody there":  {func(g *rig, _ *Line) { g.lane.Door.shut(Refused, 0) }, true},
-		"the line's door, nobody there":  {func(_ *rig, n *Line) { n.Door.shut(Topic, 0) }, true},
-		"the line's door, one is there":  {func(g *rig, n *Line) { n.Door.shut(Topic, 0); n.atDoor.size = 1 }, false},
-		"an open door, one stands there": {func(g *rig, n *Line) { n.atDoor.size = 1 }, true},
+		"there are some":               {func(*rig, *Line) {}, listed},
+		"there are none":               {func(_ *rig, n *Line) { n.unlisted = false }, 0},
+		"half of the entries are used": {func(g *rig, _ *Line) { g.lane.asleep = 50 }, listed},
+		"more than half are used":      {crowded, 0},
+		"half of them and one to read": {func(g *rig, n *Line) { g.lane.asleep = 50; g.lane.loading.push(&device{line: n}) }, 0},
+		"more than half of its own, less of all": {func(g *rig, n *Line) {
+			crowded(g, n)
+			g.lane.Asleep.Limit = 2
+		}, listed},
+		"more than half of its own, half of all": {func(g *rig, n *Line) {
+			crowded(g, n)
+			g.lane.Asleep.Limit = 2
+			g.lane.Asleep.used.Store(1)
+		}, 0},
+		"more than half to read, less of all used": {func(g *rig, n *Line) {
+			for range 51 {
+				g.lane.loading.push(&device{line: n})
+			}
+			g.lane.Asleep.Limit = 2
+		}, 0},
+		"more than half are used, by others": {func(g *rig, n *Line) { crowded(g, n); few(n) }, 50 / topics},
+		"more than half are used, by others, at a door": {func(g *rig, n *Line) {
+			crowded(g, n)
+			few(n)
+			n.Door.shut(Topic, 0)
+		}, 0},
+		"the lane's door, nobody there":  {func(g *rig, _ *Line) { g.lane.Door.shut(Refused, 0) }, listed},
+		"the line's door, nobody there":  {func(_ *rig, n *Line) { n.Door.shut(Topic, 0) }, listed},
+		"the line's door, one is there":  {func(g *rig, n *Line) { n.Door.shut(Topic, 0); n.atDoor.size = 1 }, 0},
+		"an open door, one stands there": {func(g *rig, n *Line) { n.atDoor.size = 1 }, listed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(Overflow, nil)
 			g.lane.Entries = 100
 			n := g.line(0)
+			for i := range 50 / topics {
+				g.lane.device(n, token(i))
+			}
 			n.unlisted = true
 			if c.change(g, n); g.lane.lists(n) != c.want {
-				t.Errorf("they are listed: %v", !c.want)
+				t.Errorf("%d are listed, and not %d", g.lane.lists(n), c.want)
 			}
 		})
 	}
