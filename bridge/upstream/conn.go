@@ -171,6 +171,7 @@ type burst struct {
 	fresh    bool    // of a push that asked for a new connection
 	left     Verdict // for which the connection is left, if it has a class
 	doubtful Verdict // the same, unless other pushes are accepted
+	unlooked int     // pushes behind the last acceptance that were not looked at
 }
 
 func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
@@ -178,8 +179,11 @@ func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
 		b.answers++
 	}
 	if v.Class == Accepted {
-		b.accepted = true
+		b.accepted, b.unlooked = true, 0
 		b.fresh = b.fresh || p.Fresh
+	}
+	if v.Class == Unprocessed {
+		b.unlooked++
 	}
 	switch {
 	case !v.leave && (q.Fate != h2conn.Unprocessed || !refused(q.Err)):

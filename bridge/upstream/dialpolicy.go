@@ -108,6 +108,10 @@ func (o *dialPolicy) endedSoon(now time.Time) (again bool) {
 	return o.failures >= 3
 }
 
+// backsOff reports whether the connection after one that ends now is opened later than
+// after the interval, because others have failed or ended soon.
+func (o *dialPolicy) backsOff() bool { return o.failures > 0 }
+
 // hurry ends the wait after failures.
 func (o *dialPolicy) hurry(now time.Time) {
 	if soon := now.Add(o.interval); o.notBefore.After(soon) {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,5 +94,49 @@ func TestNeverLookedAtBeforeOthers(t *testing.T) {
 	}
 	if got := sim.Stats().Connections; got > count/2 {
 		t.Errorf("%d connections for %d such pushes, want a few", got, count)
+	}
+}
+
+// Many different ones come between the others, each for the first time. The first costs its
+// connection, and so do others; but where the next connection would have to be waited for, because
+// connections have ended soon, the present one goes on serving. One that looks at nothing any more
+// is left all the same.
+func TestManyNeverLookedAtHoldUpNothing(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []apnssim.Reason{apnssim.Shutdown, apnssim.UnrelatedKeyIDInToken} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			rules := []apnssim.Rule{{Prefix: "cc", Reason: reason}}
+			sim := startSim(t, apnssim.Scenario{Reasons: rules})
+			start := time.Now()
+			var passed atomic.Int64 // of the clock, at which dialPolicy looks
+			g := openRig(t, Config{Endpoint: endpoint(sim), Credential: tokenCredential(t),
+				Limits: Limits{DialInterval: time.Second},
+				Now:    func() time.Time { return start.Add(time.Duration(passed.Load())) }})
+			g.once = true
+			g.push(goodDevice, 1, hello)
+			g.push([]byte{0xcc}, 1, hello)
+			passed.Add(int64(time.Second)) // as long as after a connection that is of use
+			g.rouse()
+			const count = fewAnswers - 1 // with more, connections are of use again
+			for i := range count {
+				g.push([]byte{0xaa, byte(i)}, 1, hello)
+				g.push([]byte{0xcc, byte(i)}, 3, hello)
+			}
+			if got := g.counted(); got[Accepted] != 1+count || got[Unprocessed] != 1+3*count {
+				t.Errorf("verdicts %v, want %d accepted between %d that are not looked at", got, 1+count, 1+3*count)
+			}
+			if got := sim.Stats().Connections; got != 2 {
+				t.Errorf("%d connections, want 2: the clock stands", got)
+			}
+			rules[0].Prefix = ""
+			if err := sim.SetScenario(apnssim.Scenario{Reasons: rules}); err != nil {
+				t.Fatal(err)
+			}
+			g.push(goodDevice, maxUnlooked-3, hello) // behind the three of the last round
+			if serves := g.Stats().Connections; serves != 0 {
+				t.Errorf("%d connections still serve, none of which looks at anything", serves)
+			}
+		})
 	}
 }

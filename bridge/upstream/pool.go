@@ -83,17 +83,24 @@ func (u *Upstream) leaveAll() {
 // that there is no connection to APNs, whatever can be dialled.
 const maxVain = 5
 
+// maxUnlooked is how many pushes in a row connections that have accepted one may not
+// look at before they are not trusted any more.
+const maxUnlooked = 1000
+
 // leave gives no more requests to c. With a class, why is what the server did that
 // ended its use; without one it is our doing. It reports whether that was one
 // connection too many that has brought no answer, with none in use that has: then
 // what waits must not wait any longer.
 //
 // A server error may be of the push and not of the connection: the only one serves
-// until there is another, or a few that always fail would hold up all others.
+// until there is another, or a few that always fail would hold up all others. So does
+// one that does not look at a push, while others are accepted and another connection
+// would have to be waited for.
 func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	var failed, fresh *Push
-	replace := why.leave && why.Class == ServerError
 	u.mu.Lock()
+	replace := why.leave && why.Class == ServerError ||
+		why.Class == Unprocessed && u.trust > 0 && u.dials.backsOff()
 	switch {
 	case replace:
 		u.replace(c)
@@ -171,6 +178,10 @@ func (u *Upstream) heard(c *connection, b *burst) {
 		c.answers += b.answers
 	}
 	c.proven, u.takes = c.proven || b.accepted, u.takes || b.accepted
+	if b.accepted {
+		u.trust = maxUnlooked
+	}
+	u.trust = max(0, u.trust-b.unlooked)
 	if b.doubtful.Class != 0 { // a few that no connection looks at must not cost the others theirs
 		if !u.takes && b.left.Class == 0 {
 			b.left = b.doubtful

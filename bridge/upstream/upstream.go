@@ -48,6 +48,7 @@ type Upstream struct {
 	dials     dialPolicy
 	vain      int  // connections in a row that have ended without an answer
 	takes     bool // a push was accepted since one that is sent again was last not looked at
+	trust     int  // how many more in a row may not be looked at; see maxUnlooked
 	retired   bool
 	closed    bool      // nothing is taken
 	stale     string    // the last bearer for which connections were left
