@@ -25,8 +25,10 @@ func (m *machine) expire(now int64) {
 	}
 }
 
-// postpone moves everything that is waited for.
-func (m *machine) postpone(by int64) {
+// postpone moves everything that is waited for. A PING that was answered is not: heard is as in
+// checkHealth, which may not have looked at it yet. Nor does one move past now, or its answer
+// would come before it.
+func (m *machine) postpone(by, now, heard int64) {
 	for i := range m.at {
 		if m.at[i].id != 0 {
 			m.deadline[i] += by
@@ -35,9 +37,12 @@ func (m *machine) postpone(by int64) {
 	if m.earliest != never {
 		m.earliest += by
 	}
+	if heard > m.health.asked {
+		m.health.asked = 0
+	}
 	for _, since := range []*int64{&m.health.asked, &m.health.write, &m.refill.barren} {
 		if *since != 0 {
-			*since += by
+			*since = min(*since+by, now)
 		}
 	}
 }

@@ -111,11 +111,12 @@ func (c *Conn) tick() {
 		return
 	}
 	now := c.now()
+	heard := c.trunk.heard.Load()
 	if late := now - c.due; late >= overslept {
-		c.m.postpone(late + grace)
+		c.m.postpone(late+grace, now, heard)
 	}
 	c.m.expire(now)
-	next, err := c.m.checkHealth(now, c.trunk.heard.Load())
+	next, err := c.m.checkHealth(now, heard)
 	c.due = never
 	c.arm(min(next, c.m.checkRoom(now)))
 	c.moved()

@@ -133,6 +133,32 @@ func TestOverslept(t *testing.T) {
 			w.ended("/never timed out")
 		})
 	})
+	t.Run("an answer to PING from before", func(t *testing.T) {
+		onOpenWire(t, Config{}, func(w *wire) {
+			time.Sleep(15*time.Second + 10*time.Millisecond)
+			w.want("PING")
+			time.Sleep(time.Millisecond)
+			w.fr.WritePing(true, pingData(w.c.m.health.serial))
+			sleep(w)
+			time.Sleep(14 * time.Second)
+			w.state(Open, "")
+		})
+	})
+	t.Run("an answer to PING that is read last", func(t *testing.T) {
+		onOpenWire(t, Config{RequestTimeout: 15*time.Second + 20*time.Millisecond}, func(w *wire) {
+			w.submit(0, "/1") // for which the timer would have run soon after the PING
+			time.Sleep(15*time.Second + 10*time.Millisecond)
+			w.want("HEADERS 1 /1 end", "PING")
+			sleep(w)
+			time.Sleep(time.Millisecond)
+			w.answer(1, ":status=200")
+			w.fr.WritePing(true, pingData(w.c.m.health.serial))
+			w.ended("/1 answered 200")
+			time.Sleep(20 * time.Second)
+			w.want("PING") // the next
+			w.state(Open, "")
+		})
+	})
 	t.Run("an answer to PING", func(t *testing.T) {
 		onOpenWire(t, Config{RequestTimeout: time.Hour}, func(w *wire) {
 			w.submit(0, "/1")
