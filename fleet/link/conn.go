@@ -20,6 +20,7 @@ type conn struct {
 	limit  int    // bytes that may wait to be written
 
 	heard atomic.Uint64 // messages that have come
+	wrote atomic.Uint64 // writes that have begun and ended: odd while one is under way
 	state atomic.Uint32 // what the other side last said of itself
 	wake  chan struct{}
 	done  chan struct{} // closed when the link has ended
@@ -130,11 +131,12 @@ func (c *conn) write() {
 		b := c.pending
 		c.pending, c.spare = c.spare[:0], nil
 		c.mu.Unlock()
-		_ = c.tls.SetWriteDeadline(time.Now().Add(silences * c.config.Alive))
+		c.wrote.Add(1)
 		if _, err := c.tls.Write(b); err != nil {
 			c.fail(err)
 			return
 		}
+		c.wrote.Add(1)
 		c.mu.Lock()
 		if cap(b) <= 1<<20 {
 			c.spare = b
@@ -143,13 +145,14 @@ func (c *conn) write() {
 	}
 }
 
-// watch ends the link when too many signs of life in a row have failed to come. It counts them
-// by our own, for time in which this process sleeps is no silence: what the other side has
-// written meanwhile is still to be read.
+// watch ends the link when too many signs of life in a row have failed to come, or one write
+// takes as long. It counts by our own signs, for time in which this process sleeps is no silence:
+// what the other side has written meanwhile is still to be read, and what it has read makes room.
 func (c *conn) watch() {
 	tick := time.NewTicker(c.config.Alive)
 	defer tick.Stop()
 	before, missed := uint64(0), 0
+	writing, stuck := uint64(0), 0
 	for {
 		select {
 		case <-tick.C:
@@ -160,8 +163,16 @@ func (c *conn) watch() {
 		if missed++; heard != before {
 			before, missed = heard, 0
 		}
-		if missed > silences {
+		wrote := c.wrote.Load()
+		if stuck++; wrote%2 == 0 || wrote != writing {
+			writing, stuck = wrote, 0
+		}
+		switch {
+		case missed > silences:
 			c.fail(errSilent)
+			return
+		case stuck > silences:
+			c.fail(errControl)
 			return
 		}
 		c.tell()
