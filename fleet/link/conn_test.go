@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// pipe returns one end of a link, after its handshake, and what the other end is made of.
-func pipe(t *testing.T) (c *conn, other *tls.Conn) {
+// pipe returns one end of a link, after its handshake, and what the other end is made of, which
+// shows certificate: one made in a bubble would be of the year 2000.
+func pipe(t *testing.T, certificate tls.Certificate) (c *conn, other *tls.Conn) {
 	t.Helper()
 	one, far := net.Pipe()
 	other = tls.Server(far, &tls.Config{
-		Certificates: []tls.Certificate{fleetCA().node()}, SessionTicketsDisabled: true,
+		Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true,
 	})
 	c = newConn(Config{}.withDefaults(), tls.Client(one, &tls.Config{InsecureSkipVerify: true}), maxControl)
 	shaken := make(chan error)
@@ -30,8 +31,9 @@ func pipe(t *testing.T) (c *conn, other *tls.Conn) {
 // A write that is held up while this process sleeps, which its own signs of life do too, does not
 // end the link.
 func TestWriteIsSleptThrough(t *testing.T) {
+	certificate := fleetCA().node()
 	synctest.Test(t, func(t *testing.T) {
-		c, other := pipe(t)
+		c, other := pipe(t, certificate)
 		c.wg.Go(c.write) // and no watch
 		c.tell()
 		time.Sleep(time.Minute)
@@ -49,8 +51,9 @@ func TestWriteIsSleptThrough(t *testing.T) {
 
 // A node that gives signs of life but reads nothing loses its link.
 func TestUnread(t *testing.T) {
+	certificate := fleetCA().node()
 	synctest.Test(t, func(t *testing.T) {
-		c, other := pipe(t)
+		c, other := pipe(t, certificate)
 		begun := time.Now()
 		var signs sync.WaitGroup
 		signs.Go(func() {
