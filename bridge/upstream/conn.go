@@ -185,11 +185,14 @@ func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
 	if v.Class == Unprocessed {
 		b.unlooked++
 	}
-	switch {
-	case !v.leave && (q.Fate != h2conn.Unprocessed || !refused(q.Err)):
-	case p.Again && v.Class == Unprocessed && !errors.As(q.Err, new(*h2conn.GoAway)):
+	if !v.leave && (q.Fate != h2conn.Unprocessed || !refused(q.Err)) {
+		return
+	}
+	ended := errors.As(q.Err, new(*h2conn.GoAway)) // then there is no connection that could serve on
+	v.leave = v.leave || !ended
+	if p.Again && v.Class == Unprocessed && !ended {
 		b.doubtful = v
-	default:
+	} else {
 		b.left = v
 	}
 }

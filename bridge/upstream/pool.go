@@ -99,8 +99,8 @@ const maxUnlooked = 1000
 func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	var failed, fresh *Push
 	u.mu.Lock()
-	replace := why.leave && why.Class == ServerError ||
-		why.Class == Unprocessed && u.trust > 0 && u.dials.backsOff()
+	replace := why.leave && (why.Class == ServerError ||
+		why.Class == Unprocessed && u.trust > 0 && u.dials.backsOff())
 	switch {
 	case replace:
 		u.replace(c)
