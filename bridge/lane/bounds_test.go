@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -75,16 +74,12 @@ func TestEvictedOnlyIfAllIsInItsQueue(t *testing.T) {
 		"asleep":       {func(*device) {}, true},
 		"one arrives":  {func(d *device) { d.arriving++ }, false},
 		"one is moved": {func(d *device) { d.moving++ }, false},
-		"its line has only its share": {func(d *device) {
-			maps.DeleteFunc(d.line.devices, func(_ uint64, x *device) bool { return x != d })
-		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(Overflow, func(*note) Class { return Throttled })
 			g.lane.Entries = 0
 			n := &note{}
 			g.arrive(n)
-			g.lane.device(g.line(0), token(1))
 			g.queue = nil
 			d, _ := g.line(0).find(n.Token)
 			g.lane.Answered(&n.Item, Throttled, false, g.now)

@@ -92,6 +92,9 @@ func (l *Lane) Next() (at int64) {
 		at = min(at, int64(l.waiting[0].due))
 	}
 	for _, n := range l.lines {
+		if n.unlisted && !l.quiet && !l.closed(n) {
+			at = min(at, int64(max(n.walkAgain, l.unread)))
+		}
 		switch { // the lane's door first: while it is closed, that of a line does not count
 		case !l.someone(n):
 		case l.Door.Reason != Open:

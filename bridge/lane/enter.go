@@ -158,7 +158,7 @@ func (l *Lane) enterList(r *Read) {
 		if d.state == waits { // its wait is over: it is due now
 			l.forget(d)
 		}
-		d.state, d.queued, d.late, d.early = idle, unknownMany, true, n.restarts
+		d.state, d.queued, d.late, d.early = idle, unknownMany, true, true
 		l.next(d)
 	}
 	if r.Err != nil {
@@ -168,5 +168,5 @@ func (l *Lane) enterList(r *Read) {
 		n.walked = r.Devices[len(r.Devices)-1]
 		return
 	}
-	n.walked, n.unlisted, n.missed, n.restarts = nil, n.missed, false, false
+	n.walked, n.unlisted, n.missed = nil, n.missed, false
 }

@@ -26,21 +26,21 @@ type Line struct {
 	Door  Door
 	Guard Guard
 
-	holders  int           // sessions that will put items into it
-	lastGood time.Duration // when its last push with a good answer was sent
-	disk     Disk
-	devices  map[uint64]*device // those that have something in memory, or in their queue on disk
-	seed     maphash.Seed
-	blur     uint64 // bits of hashes that are ignored, so that tests see collisions
-	crowded  bool   // a device has found the place of its hash taken
-	atDoor   waitingRoom
-	stride   int    // how many to read of the log, though fewer may go: the last ones read were all moved
-	reading  bool   // its log is being read: arrivals do not overtake that
-	returned uint64 // the oldest that came back to the log since it was last read
-	unlisted bool   // there may be queues on disk without an entry
-	restarts bool   // the queues being listed were there at the start
-	missed   bool   // a queue without an entry was found since the list was begun
-	walked   []byte // the last device that was listed
+	holders   int           // sessions that will put items into it
+	lastGood  time.Duration // when its last push with a good answer was sent
+	disk      Disk
+	devices   map[uint64]*device // those that have something in memory, or in their queue on disk
+	seed      maphash.Seed
+	blur      uint64 // bits of hashes that are ignored, so that tests see collisions
+	crowded   bool   // a device has found the place of its hash taken
+	atDoor    waitingRoom
+	stride    int           // how many to read of the log, though fewer may go: the last ones read were all moved
+	reading   bool          // its log is being read: arrivals do not overtake that
+	returned  uint64        // the oldest that came back to the log since it was last read
+	unlisted  bool          // there may be queues on disk without an entry
+	missed    bool          // a queue without an entry was found since the list was begun
+	walked    []byte        // the last device that was listed
+	walkAgain time.Duration // when it goes on, though many entries are used
 }
 
 // Disk is the line's part of the disk, as given to AddLine.

@@ -3,6 +3,7 @@ package lane
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // Read is one read from disk. The lane's goroutine carries it out without the lock,
@@ -39,9 +40,13 @@ const (
 const (
 	ofQueue   = 4   // items of a device are read at a time
 	queues    = 256 // devices' queues are read at a time
-	listed    = 512 // devices are listed at a time, at most
+	listed    = 512 // devices are listed at a time
 	ofLog     = 1024
 	manyDraws = 64
+
+	// walkPause is how long a line waits before it looks for queues again, when many entries
+	// are used: what it finds may be evicted at once, and every find asks APNs.
+	walkPause = 30 * time.Second
 )
 
 // room is how many bytes may still be read.
@@ -65,25 +70,15 @@ func (l *Lane) opens(n *Line) (credit *int, limit int) {
 	return &door.credit, door.credit
 }
 
-// lists gives how many queues without an entry to look for in n now: as long as at most half of
-// the entries are used, the lane's or those of the process. Devices found before count as well,
-// though they are not asleep but about to be read: there may be millions. A line that is open has
-// its share at any time, for devices of other lines may wait at their doors for very long.
-func (l *Lane) lists(n *Line) int {
-	closed, loading, half := l.closed(n), l.loading.len(), l.Entries/2
-	switch {
-	case !n.unlisted || closed && n.atDoor.size > 0:
-		return 0
-	case l.asleep+loading <= half, loading <= half && l.Asleep.used.Load() < l.Asleep.Limit/2:
-		return listed
-	case closed:
-		return 0
-	}
-	return min(listed, max(0, l.share()-len(n.devices)))
+// lists reports whether to look for queues without an entry now: always while at most half of the
+// entries are used. Those already found count against that, though they are not asleep but about
+// to be read: there may be millions. Beyond it a line that can go looks for some now and then,
+// for what has the entries may wait very long, at the door of another topic too.
+func (l *Lane) lists(n *Line) bool {
+	closed := l.closed(n)
+	return n.unlisted && (!closed || n.atDoor.size == 0) &&
+		(l.asleep+l.loading.len() <= l.Entries/2 || !closed && l.now.Mono >= n.walkAgain)
 }
-
-// share is how many devices of each line have entries before those of others are considered.
-func (l *Lane) share() int { return max(1, l.Entries/2/len(l.lines)) }
 
 // mayRead reports whether Plan finds something now.
 func (l *Lane) mayRead() bool { return l.now.Mono >= l.unread && l.hasReads() }
@@ -97,7 +92,7 @@ func (l *Lane) hasReads() bool {
 		return true
 	}
 	for _, n := range l.lines {
-		if l.lists(n) > 0 {
+		if l.lists(n) {
 			return true
 		}
 		if _, limit := l.opens(n); limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {
@@ -132,8 +127,9 @@ func (l *Lane) Plan(now Now) (reads []*Read, room int64) {
 	l.nextLine++
 	for i := range l.lines {
 		n := l.lines[(l.nextLine+i)%len(l.lines)]
-		if k := l.lists(n); k > 0 {
-			reads = append(reads, &Read{From: List, Lines: []*Line{n}, After: n.walked, Limit: k})
+		if l.lists(n) {
+			n.walkAgain = l.now.Mono + walkPause
+			reads = append(reads, &Read{From: List, Lines: []*Line{n}, After: n.walked, Limit: listed})
 		}
 		credit, limit := l.opens(n)
 		if limit > 0 && l.ahead <= l.Ahead/2 && n.disk.Waiting() > 0 {

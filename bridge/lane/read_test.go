@@ -32,59 +32,90 @@ func TestHowManyOfALogMayBeRead(t *testing.T) {
 	}
 }
 
-// Queues without an entry are looked for if there may be some, at most half of the entries are
-// used, or the line is open and has not its share, and the devices found can go or be probes.
+// Queues without an entry are looked for if there may be some, and the devices found can go or be
+// probes: while at most half of the entries are used, and else now and then, if they can go.
 func TestWhenQueuesAreListed(t *testing.T) {
-	crowded := func(g *rig, _ *Line) { g.lane.asleep = 51 }
-	few := func(n *Line) { clear(n.devices) }
+	crowded := func(g *rig) { g.lane.asleep = 51 }
 	for name, c := range map[string]struct {
 		change func(*rig, *Line)
-		want   int
+		want   bool
 	}{
-		"there are some":               {func(*rig, *Line) {}, listed},
-		"there are none":               {func(_ *rig, n *Line) { n.unlisted = false }, 0},
-		"half of the entries are used": {func(g *rig, _ *Line) { g.lane.asleep = 50 }, listed},
-		"more than half are used":      {crowded, 0},
-		"half of them and one to read": {func(g *rig, n *Line) { g.lane.asleep = 50; g.lane.loading.push(&device{line: n}) }, 0},
-		"more than half of its own, less of all": {func(g *rig, n *Line) {
-			crowded(g, n)
-			g.lane.Asleep.Limit = 2
-		}, listed},
-		"more than half of its own, half of all": {func(g *rig, n *Line) {
-			crowded(g, n)
-			g.lane.Asleep.Limit = 2
-			g.lane.Asleep.used.Store(1)
-		}, 0},
-		"more than half to read, less of all used": {func(g *rig, n *Line) {
-			for range 51 {
-				g.lane.loading.push(&device{line: n})
-			}
-			g.lane.Asleep.Limit = 2
-		}, 0},
-		"more than half are used, by others": {func(g *rig, n *Line) { crowded(g, n); few(n) }, 50 / topics},
-		"more than half are used, by others, at a door": {func(g *rig, n *Line) {
-			crowded(g, n)
-			few(n)
+		"there are some":                 {func(*rig, *Line) {}, true},
+		"there are none":                 {func(_ *rig, n *Line) { n.unlisted = false }, false},
+		"half of the entries are used":   {func(g *rig, _ *Line) { g.lane.asleep = 50 }, true},
+		"more than half are used":        {func(g *rig, _ *Line) { crowded(g) }, false},
+		"half of them and one to read":   {func(g *rig, n *Line) { g.lane.asleep = 50; g.lane.loading.push(&device{line: n}) }, false},
+		"the lane's door, nobody there":  {func(g *rig, _ *Line) { g.lane.Door.shut(Refused, 0) }, true},
+		"the line's door, nobody there":  {func(_ *rig, n *Line) { n.Door.shut(Topic, 0) }, true},
+		"the line's door, one is there":  {func(g *rig, n *Line) { n.Door.shut(Topic, 0); n.atDoor.size = 1 }, false},
+		"an open door, one stands there": {func(g *rig, n *Line) { n.atDoor.size = 1 }, true},
+		"more than half, for half a minute": {func(g *rig, _ *Line) {
+			crowded(g)
+			g.pass(walkPause)
+		}, true},
+		"the same, but there are none": {func(g *rig, n *Line) {
+			crowded(g)
+			g.pass(walkPause)
+			n.unlisted = false
+		}, false},
+		"the same, at the line's door": {func(g *rig, n *Line) {
+			crowded(g)
+			g.pass(walkPause)
 			n.Door.shut(Topic, 0)
-		}, 0},
-		"the lane's door, nobody there":  {func(g *rig, _ *Line) { g.lane.Door.shut(Refused, 0) }, listed},
-		"the line's door, nobody there":  {func(_ *rig, n *Line) { n.Door.shut(Topic, 0) }, listed},
-		"the line's door, one is there":  {func(g *rig, n *Line) { n.Door.shut(Topic, 0); n.atDoor.size = 1 }, 0},
-		"an open door, one stands there": {func(g *rig, n *Line) { n.atDoor.size = 1 }, listed},
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(Overflow, nil)
 			g.lane.Entries = 100
 			n := g.line(0)
-			for i := range 50 / topics {
-				g.lane.device(n, token(i))
+			g.settle()
+			n.unlisted, n.walkAgain = true, g.now.Mono+walkPause
+			c.change(g, n)
+			g.lane.now, g.lane.Wake = g.now, false
+			if g.lane.lists(n) != c.want {
+				t.Errorf("they are listed: %v", !c.want)
 			}
-			n.unlisted = true
-			if c.change(g, n); g.lane.lists(n) != c.want {
-				t.Errorf("%d are listed, and not %d", g.lane.lists(n), c.want)
+			if !c.want && n.unlisted && !g.lane.closed(n) && g.lane.loading.len() == 0 &&
+				g.lane.Next() != int64(n.walkAgain) {
+				t.Errorf("the lane wakes up at %v, and not when they are, at %v", time.Duration(g.lane.Next()), n.walkAgain)
 			}
 		})
 	}
+}
+
+// What waits for its topic has more entries than allowed, and that of a device of another topic
+// was evicted: it is found on disk again in time. One that has to wait each time is not asked
+// about all the time.
+func TestFoundBesideACrowd(t *testing.T) {
+	inEachMode(t, false, func(t *testing.T, m Mode) {
+		asked := 0
+		g := newRig(m, func(n *note) Class {
+			switch {
+			case n.topic == 1:
+				return TopicRefused
+			case n.device == 1:
+				return Throttled
+			}
+			if asked++; asked <= 3 { // more often than brief waits cover
+				return Throttled
+			}
+			return Accepted
+		})
+		g.lane.Entries = 2
+		for i := range 5 {
+			g.arrive(&note{topic: 1, device: 10 + i})
+		}
+		g.wait(10 * time.Second)
+		for i := range 2 {
+			g.arrive(&note{device: i})
+		}
+		within(t, "accepted", g.until(5*time.Minute, func() bool { return g.accepted == 1 }), 3*walkPause)
+		before := len(g.order)
+		g.wait(10 * walkPause)
+		if k := len(g.order) - before; k > 40 {
+			t.Errorf("APNs was asked %d times in %v", k, 10*walkPause)
+		}
+	})
 }
 
 // The list goes on where it ended, and begins anew until a round has found none.

@@ -11,7 +11,6 @@ func (l *Lane) Start(now Now) {
 	l.loading.set(nil)
 	for _, n := range l.lines {
 		n.unlisted = l.Mode != Off
-		n.restarts = n.unlisted
 		for _, d := range n.every() {
 			if d.state == out {
 				continue

@@ -77,8 +77,7 @@ func (l *Lane) stow(d *device) {
 		if d.arriving == 0 {
 			l.drop(d)
 		}
-	case d.moving+d.arriving == 0 && l.crowded() &&
-		(d.state == waits && len(d.line.devices) > l.share() || d.line.atDoor.size > atATime):
+	case d.moving+d.arriving == 0 && l.crowded() && (d.state == waits || d.line.atDoor.size > atATime):
 		l.evict(d)
 	}
 }
