@@ -82,3 +82,12 @@ func (q *Question) forTopic(d Description, topic string) string {
 	}
 	return topicOfKey
 }
+
+// inVain is what to do where connections end in vain with v: what its word asks
+// for, unless that is to wait.
+func (u *Upstream) inVain(v Verdict) string {
+	if row := find(v.Code, v.Reason); row.class != Unprocessed || row.remedy == remedyLater {
+		return remedyVain
+	}
+	return (&Question{Credential: u.target.shown}).Advice(v)
+}

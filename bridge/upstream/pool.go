@@ -133,15 +133,6 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	return hopeless
 }
 
-// inVain is what to do where connections end in vain with v: what its word asks
-// for, unless that is to wait.
-func (u *Upstream) inVain(v Verdict) string {
-	if row := find(v.Code, v.Reason); row.class != Unprocessed || row.remedy == remedyLater {
-		return remedyVain
-	}
-	return (&Question{Credential: u.target.shown}).Advice(v)
-}
-
 const (
 	fewAnswers = 16          // a connection that the server ends should have brought
 	soonOver   = time.Minute // unless it has lasted
