@@ -174,6 +174,10 @@ type burst struct {
 	unlooked int     // pushes behind the last acceptance that were not looked at
 }
 
+// maxUnlooked is how many pushes in a row connections that have accepted one may not
+// look at before they are not trusted any more.
+const maxUnlooked = 1000
+
 func (b *burst) add(q *h2conn.Request, p *Push, v Verdict) {
 	if q.Fate == h2conn.Answered && !v.leave {
 		b.answers++

@@ -83,10 +83,6 @@ func (u *Upstream) leaveAll() {
 // that there is no connection to APNs, whatever can be dialled.
 const maxVain = 5
 
-// maxUnlooked is how many pushes in a row connections that have accepted one may not
-// look at before they are not trusted any more.
-const maxUnlooked = 1000
-
 // leave gives no more requests to c. With a class, why is what the server did that
 // ended its use; without one it is our doing. It reports whether that was one
 // connection too many that has brought no answer, with none in use that has: then
