@@ -71,13 +71,14 @@ func (l *Lane) opens(n *Line) (credit *int, limit int) {
 }
 
 // lists reports whether to look for queues without an entry now: always while at most half of the
-// entries are used. Those already found count against that, though they are not asleep but about
-// to be read: there may be millions. Beyond it a line that can go looks for some now and then,
-// for what has the entries may wait very long, at the door of another topic too.
+// entries are used by devices that wait on their own account. Those already found count, though
+// they are not asleep but about to be read: there may be millions. What stands at doors does not
+// count: it may stand there for days, and others go meanwhile. Beyond half, a line that can go
+// looks for some now and then, for the others may wait for hours.
 func (l *Lane) lists(n *Line) bool {
 	closed := l.closed(n)
 	return n.unlisted && (!closed || n.atDoor.size == 0) &&
-		(l.asleep+l.loading.len() <= l.Entries/2 || !closed && l.now.Mono >= n.walkAgain)
+		(len(l.waiting)+l.loading.len() <= l.Entries/2 || !closed && l.now.Mono >= n.walkAgain)
 }
 
 // mayRead reports whether Plan finds something now.

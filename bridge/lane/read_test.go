@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -35,16 +36,18 @@ func TestHowManyOfALogMayBeRead(t *testing.T) {
 // Queues without an entry are looked for if there may be some, and the devices found can go or be
 // probes: while at most half of the entries are used, and else now and then, if they can go.
 func TestWhenQueuesAreListed(t *testing.T) {
-	crowded := func(g *rig) { g.lane.asleep = 51 }
+	wait := func(g *rig, k int) { g.lane.waiting = slices.Repeat(dueHeap{{due: time.Hour}}, k) }
+	crowded := func(g *rig) { wait(g, 51) }
 	for name, c := range map[string]struct {
 		change func(*rig, *Line)
 		want   bool
 	}{
 		"there are some":                 {func(*rig, *Line) {}, true},
 		"there are none":                 {func(_ *rig, n *Line) { n.unlisted = false }, false},
-		"half of the entries are used":   {func(g *rig, _ *Line) { g.lane.asleep = 50 }, true},
+		"half of the entries are used":   {func(g *rig, _ *Line) { wait(g, 50) }, true},
 		"more than half are used":        {func(g *rig, _ *Line) { crowded(g) }, false},
-		"half of them and one to read":   {func(g *rig, n *Line) { g.lane.asleep = 50; g.lane.loading.push(&device{line: n}) }, false},
+		"half of them and one to read":   {func(g *rig, n *Line) { wait(g, 50); g.lane.loading.push(&device{line: n}) }, false},
+		"more than all stand at doors":   {func(g *rig, _ *Line) { g.lane.asleep = 1000 }, true},
 		"the lane's door, nobody there":  {func(g *rig, _ *Line) { g.lane.Door.shut(Refused, 0) }, true},
 		"the line's door, nobody there":  {func(_ *rig, n *Line) { n.Door.shut(Topic, 0) }, true},
 		"the line's door, one is there":  {func(g *rig, n *Line) { n.Door.shut(Topic, 0); n.atDoor.size = 1 }, false},
@@ -83,18 +86,14 @@ func TestWhenQueuesAreListed(t *testing.T) {
 	}
 }
 
-// What waits for its topic has more entries than allowed, and that of a device of another topic
-// was evicted: it is found on disk again in time. One that has to wait each time is not asked
-// about all the time.
+// More devices than there are entries for wait long, and that of another device was evicted: it
+// is found on disk again in time. Those that have to wait are not asked about all the time.
 func TestFoundBesideACrowd(t *testing.T) {
 	inEachMode(t, false, func(t *testing.T, m Mode) {
 		asked := 0
 		g := newRig(m, func(n *note) Class {
-			switch {
-			case n.topic == 1:
-				return TopicRefused
-			case n.device == 1:
-				return Throttled
+			if n.device > 0 {
+				return Strange
 			}
 			if asked++; asked <= 3 { // more often than brief waits cover
 				return Throttled
@@ -102,17 +101,13 @@ func TestFoundBesideACrowd(t *testing.T) {
 			return Accepted
 		})
 		g.lane.Entries = 2
-		for i := range 5 {
-			g.arrive(&note{topic: 1, device: 10 + i})
+		for i := range 6 {
+			g.arrive(&note{device: 5 - i})
 		}
-		g.wait(10 * time.Second)
-		for i := range 2 {
-			g.arrive(&note{device: i})
-		}
-		within(t, "accepted", g.until(5*time.Minute, func() bool { return g.accepted == 1 }), 3*walkPause)
+		within(t, "accepted", g.until(5*time.Minute, func() bool { return g.accepted == 1 }), 4*walkPause)
 		before := len(g.order)
 		g.wait(10 * walkPause)
-		if k := len(g.order) - before; k > 40 {
+		if k := len(g.order) - before; k > 60 {
 			t.Errorf("APNs was asked %d times in %v", k, 10*walkPause)
 		}
 	})

@@ -21,7 +21,7 @@ const brief = time.Second
 func (l *Lane) mayDoze(d *device, wait time.Duration) bool {
 	it := d.first
 	if l.Mode == Off || l.stopped || wait > brief || it == nil || it.behind != nil || it.Read ||
-		it.stored == inQueue || !d.bare() || l.crowded() || !l.Sink.Roomy() {
+		it.stored == inQueue || !d.bare() || l.crowded(len(l.waiting)) || !l.Sink.Roomy() {
 		return false
 	}
 	f := it.Flags
@@ -77,13 +77,18 @@ func (l *Lane) stow(d *device) {
 		if d.arriving == 0 {
 			l.drop(d)
 		}
-	case d.moving+d.arriving == 0 && l.crowded() && (d.state == waits || d.line.atDoor.size > atATime):
+	case d.moving+d.arriving > 0:
+	case d.state == waits && l.crowded(len(l.waiting)), d.state != waits && l.crowded(l.asleep) && d.line.atDoor.size > atATime:
 		l.evict(d)
 	}
 }
 
-// crowded reports whether there are more entries than allowed.
-func (l *Lane) crowded() bool { return l.asleep > l.Entries && l.Asleep.used.Load() > l.Asleep.Limit }
+// crowded reports whether there are more entries than allowed, of which the lane has own. Those
+// that wait on their own account count by themselves, as in lists: one that was given up is found
+// again as soon as there is room, and asked about then.
+func (l *Lane) crowded(own int) bool {
+	return own > l.Entries && l.Asleep.used.Load() > l.Asleep.Limit
+}
 
 // evict forgets d, all of which is in its queue on disk. It will be found there again.
 func (l *Lane) evict(d *device) {

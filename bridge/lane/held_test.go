@@ -1,0 +1,57 @@
+package lane
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// After a restart, devices with queues stand at the doors of topics on hold, as many as there
+// are entries for, or more. Those of another topic are found, and go.
+func TestQueuesAreFoundBesideTopicsOnHold(t *testing.T) {
+	for _, c := range []struct{ entries, topics, each int }{
+		{10, 1, 600}, {1000, 1, 600}, {1000, 20, 100}, {20_000, 30, 600},
+	} {
+		t.Run(fmt.Sprintf("%d entries, %d topics of %d devices", c.entries, c.topics, c.each), func(t *testing.T) {
+			t.Parallel()
+			inEachMode(t, false, func(t *testing.T, m Mode) {
+				g := newRig(m, func(n *note) Class {
+					if n.topic > 0 {
+						return TopicRefused
+					}
+					return Accepted
+				})
+				const good = 2 * listed
+				for topic := range c.topics + 1 {
+					many := c.each
+					if topic == 0 {
+						many = good
+					}
+					for i := range many {
+						g.disk.last++
+						g.disk.add(&row{id: g.disk.last, topic: topic, device: 10_000*topic + i, size: sizeOf, queued: true,
+							flags: Flags{Attempts: 1, Throttled: 1}})
+					}
+				}
+				g.start(m, 100*sizeOf, c.entries)
+				for topic := range c.topics + 1 {
+					g.line(topic)
+				}
+				g.lane.Start(g.now)
+				within(t, "the other topic", g.until(10*time.Minute, func() bool { return g.accepted == good }), time.Minute)
+			})
+		})
+	}
+}
+
+// A device that waits on its own account keeps its entry, however many stand at doors: without it,
+// it would be found and asked about again at once.
+func TestThoseAtDoorsTakeNoEntries(t *testing.T) {
+	g := newRig(Overflow, nil)
+	g.lane.Entries = 10
+	g.lane.sleep(1000)
+	n := g.parked(0)
+	if d := g.entry(n); d.state != waits || g.line(0).unlisted {
+		t.Errorf("its device is in state %d, unlisted %v", d.state, g.line(0).unlisted)
+	}
+}
