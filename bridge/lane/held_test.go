@@ -55,3 +55,30 @@ func TestThoseAtDoorsTakeNoEntries(t *testing.T) {
 		t.Errorf("its device is in state %d, unlisted %v", d.state, g.line(0).unlisted)
 	}
 }
+
+// More devices than there are entries for wait long, and that of another device was evicted: it
+// is found on disk again in time. Those that have to wait are not asked about all the time.
+func TestFoundBesideACrowd(t *testing.T) {
+	inEachMode(t, false, func(t *testing.T, m Mode) {
+		asked := 0
+		g := newRig(m, func(n *note) Class {
+			if n.device > 0 {
+				return Strange
+			}
+			if asked++; asked == 1 {
+				return Throttled
+			}
+			return Accepted
+		})
+		g.lane.Entries = 2
+		for _, i := range []int{1, 2, 0, 3, 4, 5} { // neither dozing nor one of the last: evicted
+			g.arrive(&note{device: i})
+		}
+		within(t, "accepted", g.until(5*time.Minute, func() bool { return g.accepted == 1 }), walkPause+5*time.Second)
+		before := len(g.order)
+		g.wait(10 * walkPause)
+		if k := len(g.order) - before; k > 60 {
+			t.Errorf("APNs was asked %d times in %v", k, 10*walkPause)
+		}
+	})
+}

@@ -86,33 +86,6 @@ func TestWhenQueuesAreListed(t *testing.T) {
 	}
 }
 
-// More devices than there are entries for wait long, and that of another device was evicted: it
-// is found on disk again in time. Those that have to wait are not asked about all the time.
-func TestFoundBesideACrowd(t *testing.T) {
-	inEachMode(t, false, func(t *testing.T, m Mode) {
-		asked := 0
-		g := newRig(m, func(n *note) Class {
-			if n.device > 0 {
-				return Strange
-			}
-			if asked++; asked <= 3 { // more often than brief waits cover
-				return Throttled
-			}
-			return Accepted
-		})
-		g.lane.Entries = 2
-		for i := range 6 {
-			g.arrive(&note{device: 5 - i})
-		}
-		within(t, "accepted", g.until(5*time.Minute, func() bool { return g.accepted == 1 }), 4*walkPause)
-		before := len(g.order)
-		g.wait(10 * walkPause)
-		if k := len(g.order) - before; k > 60 {
-			t.Errorf("APNs was asked %d times in %v", k, 10*walkPause)
-		}
-	})
-}
-
 // The list goes on where it ended, and begins anew until a round has found none.
 func TestListGoesOn(t *testing.T) {
 	g := newRig(Overflow, nil)
