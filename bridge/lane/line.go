@@ -38,7 +38,7 @@ type Line struct {
 	reading   bool          // its log is being read: arrivals do not overtake that
 	returned  uint64        // the oldest that came back to the log since it was last read
 	unlisted  bool          // there may be queues on disk without an entry
-	missed    bool          // a queue without an entry was found since the list was begun
+	missed    bool          // a queue has lost its entry, or was found without one, since the list was begun
 	walked    []byte        // the last device that was listed
 	walkAgain time.Duration // when it goes on, though many entries are used
 }

@@ -119,6 +119,26 @@ func TestListGoesOn(t *testing.T) {
 	}
 }
 
+// A list that is under way may be past a device that has lost its entry meanwhile: another one follows.
+func TestListedWhileOthersAreGivenUp(t *testing.T) {
+	for name, happen := range map[string]func(*rig){
+		"an entry is given up": func(g *rig) { d, _ := g.line(0).find(token(0)); g.lane.evict(d) },
+		"there is more":        func(g *rig) { g.lane.Found() },
+		"it starts":            func(g *rig) { g.lane.Start(g.now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := parkedOnDisk(1)
+			n := g.line(0)
+			n.unlisted, n.missed = true, false
+			reads, _ := g.lane.Plan(g.now)
+			happen(g)
+			if g.lane.Enter(reads, g.now); len(reads) != 1 || !n.unlisted {
+				t.Errorf("%d reads, and no other list follows", len(reads))
+			}
+		})
+	}
+}
+
 // A device that is found and was thought to wait is read at once.
 func TestListedDeviceIsDueNow(t *testing.T) {
 	g := parkedOnDisk(1)

@@ -10,7 +10,7 @@ func (l *Lane) Start(now Now) {
 	l.now, l.stopped, l.Wake = now, false, true
 	l.loading.set(nil)
 	for _, n := range l.lines {
-		n.unlisted = l.Mode != Off
+		l.search(n)
 		for _, d := range n.every() {
 			if d.state == out {
 				continue
@@ -28,8 +28,15 @@ func (l *Lane) Start(now Now) {
 func (l *Lane) Found() {
 	l.Wake = true
 	for _, n := range l.lines {
-		n.unlisted = l.Mode != Off
+		l.search(n)
 	}
+}
+
+// search has the disk searched for queues of n without an entry, once more if a search that has
+// begun may be past them.
+func (l *Lane) search(n *Line) {
+	n.unlisted = l.Mode != Off
+	n.missed = n.missed || l.reading || n.walked != nil
 }
 
 // Stop writes everything to disk, including what is with APNs, whose answers still

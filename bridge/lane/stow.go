@@ -93,7 +93,7 @@ func (l *Lane) crowded(own int) bool {
 // evict forgets d, all of which is in its queue on disk. It will be found there again.
 func (l *Lane) evict(d *device) {
 	l.forget(d)
-	d.line.unlisted = true
+	l.search(d.line)
 	l.drop(d)
 }
 
