@@ -4,7 +4,8 @@ import "slices"
 
 // Enter takes in what was read from disk.
 func (l *Lane) Enter(reads []*Read, now Now) {
-	l.now, l.Wake, l.reading = now, true, false
+	l.now, l.Wake = now, true
+	defer func() { l.reading = false }() // until then, what a list has missed counts
 	for _, n := range l.lines {
 		n.reading = false
 	}

@@ -139,6 +139,27 @@ func TestListedWhileOthersAreGivenUp(t *testing.T) {
 	}
 }
 
+// The same when the entry is given up with what was read beside the list.
+func TestListedWhileWhatWasReadGoesBack(t *testing.T) {
+	g := parkedOnDisk(1)
+	n := g.line(0)
+	d, _ := n.find(token(0))
+	g.lane.forget(d)
+	n.unlisted, d.state, g.lane.turn = true, loads, false // queues come first
+	g.lane.loading.push(d)
+	reads, room := g.lane.Plan(g.now)
+	for _, r := range reads {
+		if r.From == Queue {
+			g.disk.read(r, room, nil)
+		}
+	}
+	n.Door.shut(Topic, g.now.Mono)
+	g.lane.Entries, n.atDoor.size = 0, atATime
+	if g.lane.Enter(reads, g.now); len(reads) != 2 || len(n.devices) > 0 || !n.unlisted {
+		t.Errorf("%d reads, %d entries, and no other list follows", len(reads), len(n.devices))
+	}
+}
+
 // A device that is found and was thought to wait is read at once.
 func TestListedDeviceIsDueNow(t *testing.T) {
 	g := parkedOnDisk(1)
