@@ -79,6 +79,7 @@ func TestKilledAndAllSentAgain(t *testing.T) {
 			killed := time.Now()
 			p.kill()
 			<-written
+			w.Await("APNs has read what the process sent", func(s apnssim.Stats) bool { return s.OpenConnections == 0 })
 			received := w.Sim.Stats().Received
 
 			p = startProcess(t, w)
