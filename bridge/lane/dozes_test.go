@@ -183,3 +183,21 @@ func TestDozesUntilStop(t *testing.T) {
 		}
 	})
 }
+
+// A device that dozes waits on its own account, like one whose queue is on disk: its item is
+// given up where the device has reached its limit there, and a start asks about it early.
+func TestDozesOnItsOwnAccount(t *testing.T) {
+	g := newRig(Overflow, nil)
+	n := &note{}
+	g.arrive(n)
+	g.lane.Answered(&n.Item, Throttled, false, g.now)
+	if g.entry(n).state != dozes || !g.lane.Spills(&n.Item) {
+		t.Errorf("its device is in state %d, and its item waits for room", g.entry(n).state)
+	}
+	g.begin(1)
+	g.lane.Stop(g.now) // while it is being written
+	g.lane.Start(g.now)
+	if d := g.entry(n); d.state != out || !d.early {
+		t.Errorf("its device is in state %d, early: %t", d.state, d.early)
+	}
+}
