@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -28,35 +27,12 @@ func (g gated) Write(b []byte) (int, error) {
 // newGate starts a proxy to the server that lets nothing through while its gate is locked.
 func newGate(t *testing.T) (dir string, gate *sync.RWMutex) {
 	t.Helper()
-	const socket = ".s.PGSQL.5432"
-	dir, gate = t.TempDir(), new(sync.RWMutex)
-	l, err := net.Listen("unix", filepath.Join(dir, socket))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var copying sync.WaitGroup
-	pass := func(to, from net.Conn) {
-		_, _ = io.Copy(gated{to, gate}, from)
-		to.Close()
-	}
-	copying.Go(func() {
-		for {
-			here, err := l.Accept()
-			if err != nil {
-				return
-			}
-			there, err := net.Dial("unix", filepath.Join(server.Dir, socket))
-			if err != nil {
-				here.Close()
-				continue
-			}
-			copying.Go(func() { pass(there, here) })
-			copying.Go(func() { pass(here, there) })
+	gate = new(sync.RWMutex)
+	dir = startProxy(t, func(client, server net.Conn) (requests, answers func()) {
+		pass := func(to, from net.Conn) func() {
+			return func() { _, _ = io.Copy(gated{to, gate}, from) }
 		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		copying.Wait()
+		return pass(server, client), pass(client, server)
 	})
 	return dir, gate
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -36,46 +34,15 @@ type stall struct {
 }
 
 func newStalling(t *testing.T) *stalling {
-	const socket = ".s.PGSQL.5432"
-	dir, err := os.MkdirTemp("", "late") // t.TempDir has a name too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &stalling{dir: dir}
-	l, err := net.Listen("unix", filepath.Join(dir, socket))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var copying sync.WaitGroup
-	copying.Go(func() {
-		for {
-			here, err := l.Accept()
-			if err != nil {
-				return
-			}
-			there, err := net.Dial("unix", filepath.Join(server.Dir, socket))
-			if err != nil {
-				here.Close()
-				continue
-			}
-			ended := make(chan struct{})
-			copying.Go(func() {
-				p.send(there, here, ended)
-				there.Close()
-			})
-			copying.Go(func() {
-				_, _ = io.Copy(here, there)
-				close(ended)
-				here.Close()
-			})
+	p := &stalling{}
+	p.dir = startProxy(t, func(client, server net.Conn) (requests, answers func()) {
+		ended := make(chan struct{})
+		return func() { p.send(server, client, ended) }, func() {
+			_, _ = io.Copy(client, server)
+			close(ended)
 		}
 	})
-	t.Cleanup(func() {
-		p.letGo()
-		l.Close()
-		copying.Wait()
-	})
+	t.Cleanup(p.letGo)
 	return p
 }
 

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -100,44 +98,19 @@ type cut struct {
 }
 
 func newCut(t *testing.T) *cut {
-	c := &cut{dir: t.TempDir()}
-	l, err := net.Listen("unix", filepath.Join(c.dir, ".s.PGSQL.5432"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var copying sync.WaitGroup
-	copying.Go(func() {
-		for {
-			here, err := l.Accept()
-			if err != nil {
-				return
-			}
-			there, err := net.Dial("unix", filepath.Join(server.Dir, ".s.PGSQL.5432"))
-			if err != nil {
-				here.Close()
-				continue
-			}
-			copying.Go(func() {
-				_, _ = io.Copy(there, here)
-				there.Close()
-			})
-			copying.Go(func() {
-				defer here.Close()
-				for b := make([]byte, 64<<10); ; {
-					n, err := there.Read(b)
-					if err != nil || c.deaf.Load() {
-						return
-					}
-					if _, err := here.Write(b[:n]); err != nil {
-						return
-					}
+	c := &cut{}
+	c.dir = startProxy(t, func(client, server net.Conn) (requests, answers func()) {
+		return func() { _, _ = io.Copy(server, client) }, func() {
+			for b := make([]byte, 64<<10); ; {
+				n, err := server.Read(b)
+				if err != nil || c.deaf.Load() {
+					return
 				}
-			})
+				if _, err := client.Write(b[:n]); err != nil {
+					return
+				}
+			}
 		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		copying.Wait()
 	})
 	return c
 }
