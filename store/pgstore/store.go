@@ -42,8 +42,8 @@ type Config struct {
 	SpoolReserve    int64         // bytes beyond SpoolBytes, for moves only
 	Follow          time.Duration // interval at which to learn what other nodes have listed; 0 is a second
 
-	// Fenced is called when a write that nobody waits for, of what is done in the spool, is
-	// refused because another node has the app; may be nil.
+	// Fenced is called when the spool, which writes by itself what is done, is refused because
+	// another node has the app. It may be nil.
 	Fenced func()
 
 	Now func() time.Time // the clock for everything but leases; nil is time.Now
