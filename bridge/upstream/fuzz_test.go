@@ -112,7 +112,7 @@ func FuzzJudge(f *testing.F) {
 		if (v.Class == Accepted) != (code == 200) {
 			t.Fatalf("%d was judged %+v", code, v)
 		}
-		row, known := answersBy[answerKey{code, v.Reason}]
+		row, known := answersBy.byReason[answerKey{code, v.Reason}]
 		if blamed := v.Status != binproto.NoError || v.Class == Gone; blamed && (!known || v.Class != row.class || v.Status != row.status) {
 			t.Fatalf("%d with %q was judged %+v, want as in the table", code, v.Reason, v)
 		}

@@ -80,7 +80,7 @@ func overTheWire(t *testing.T) (all []wireAnswer) {
 func tableFaults(wire []wireAnswer) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	for _, w := range wire {
-		if answersBy[answerKey{w.code, w.reason}] == nil {
+		if answersBy.byReason[answerKey{w.code, w.reason}] == nil {
 			fault("%d %s is not in it", w.code, w.reason)
 		}
 		if v := judge(w.code, []byte(said(w.reason))); v.Class != w.class {

@@ -93,28 +93,36 @@ func (c Class) String() string {
 }
 
 type answerKey struct {
-	code   int
-	reason string
+	code  int
+	words string
 }
 
-// answersBy finds rows of answers, with the empty reason those that stand for all
-// other words of a status.
+// answerIndex finds rows of answers.
+type answerIndex struct {
+	byReason map[answerKey]*answer // with the empty reason those that stand for all other words of a status
+	byBody   map[answerKey]*answer // a reason and nothing else, byte for byte as APNs writes it
+}
+
 var answersBy = indexAnswers(answers)
 
-func indexAnswers(rows []answer) map[answerKey]*answer {
-	by := make(map[answerKey]*answer, len(rows))
+func indexAnswers(rows []answer) answerIndex {
+	by := answerIndex{make(map[answerKey]*answer, len(rows)), make(map[answerKey]*answer, len(rows))}
 	for i := range rows {
-		by[answerKey{rows[i].code, rows[i].reason}] = &rows[i]
+		row := &rows[i]
+		by.byReason[answerKey{row.code, row.reason}] = row
+		if row.reason != "" {
+			by.byBody[answerKey{row.code, `{"reason":"` + row.reason + `"}`}] = row
+		}
 	}
 	return by
 }
 
 // find gives the row for an answer of APNs.
 func find(code int, reason string) *answer {
-	if a := answersBy[answerKey{code, reason}]; a != nil {
+	if a := answersBy.byReason[answerKey{code, reason}]; a != nil {
 		return a
 	}
-	if a := answersBy[answerKey{code, ""}]; a != nil {
+	if a := answersBy.byReason[answerKey{code, ""}]; a != nil {
 		return a
 	}
 	if code >= http.StatusInternalServerError {
@@ -127,6 +135,10 @@ func find(code int, reason string) *answer {
 func judge(code int, body []byte) Verdict {
 	if code == http.StatusOK {
 		return Verdict{Class: Accepted, Code: code}
+	}
+	// Reading JSON would be most of judging where many devices are throttled.
+	if a := answersBy.byBody[answerKey{code, string(body)}]; a != nil {
+		return Verdict{Class: a.class, Status: a.status, Code: code, Reason: a.reason, leave: a.leave}
 	}
 	var said struct {
 		Reason    string

@@ -113,6 +113,22 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A body as APNs writes it is known by its bytes, without a look at the JSON, and means the same.
+func TestJudgeAsWritten(t *testing.T) {
+	for _, a := range answers {
+		for _, code := range []int{a.code, 400, 403, 410, 429, 503} {
+			body := []byte(said(a.reason))
+			if got, want := judge(code, body), judge(code, append(body, '\n')); got != want {
+				t.Errorf("%d %s: %+v, but with a line end behind it %+v", code, body, got, want)
+			}
+		}
+	}
+	throttled := []byte(said("TooManyRequests"))
+	if n := testing.AllocsPerRun(1000, func() { judge(429, throttled) }); n != 0 {
+		t.Errorf("%v allocations to judge one that is throttled", n)
+	}
+}
+
 // Ten invented reasons for each status: none blames the provider or the device, and none is taken
 // for a delivery.
 func TestJudgeInventedWords(t *testing.T) {
@@ -187,7 +203,7 @@ func TestSimulatorSaysWhatTheTableKnows(t *testing.T) {
 		}
 		key := answerKey{status, string(reason)}
 		said[key] = true
-		if answersBy[key] == nil {
+		if answersBy.byReason[key] == nil {
 			t.Errorf("the table does not have %d %s", status, reason)
 		}
 	}
