@@ -124,7 +124,8 @@ func (p *providers) send(count int) error {
 	return failed
 }
 
-// inMood writes notifications on all connections, in parts.
+// inMood writes notifications on all connections, in parts; at a rate, the connections take
+// turns, for all at once would be bursts and not a rate.
 func (p *providers) inMood(o order) error {
 	errs := make(chan error, len(p.conns))
 	from := p.sent
@@ -146,7 +147,9 @@ func (p *providers) inMood(o order) error {
 				return
 			}
 			var err error
-			began, each := time.Now(), time.Second*time.Duration(len(p.conns))/time.Duration(o.Rate)
+			each := time.Second * time.Duration(len(p.conns)) / time.Duration(o.Rate)
+			turn := batch * each * time.Duration(i) / time.Duration(len(p.conns))
+			began := time.Now().Add(turn)
 			for at := first; at < end && err == nil; at += batch {
 				time.Sleep(time.Until(began.Add(time.Duration(at-first) * each)))
 				err = write(c, at, min(at+batch, end), moody)
