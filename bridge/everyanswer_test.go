@@ -145,6 +145,9 @@ func (o *ordeal) checkEver(f fate, problem []string) {
 		o.t.Errorf("%d wait", st.Waiting.Notifications)
 	}
 	told := o.Problems()["mail"]
+	if f == waits && st.Accepted > 0 {
+		told = o.told // where a connection brings a few answers, what is left may wait for itself by now
+	}
 	if (told == "") != (problem == nil) {
 		o.t.Errorf("the problem is %q", told)
 	}

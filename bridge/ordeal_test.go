@@ -22,6 +22,7 @@ type ordeal struct {
 	session *Session
 	peer    *recorder
 	pushed  int
+	told    string // the latest problem
 }
 
 // startOrdeal has the limits of a gateway, and not those of other tests.
@@ -133,6 +134,9 @@ func (o *ordeal) pass(d time.Duration, done func() bool) bool {
 	end := o.clock.now().Add(d)
 	for {
 		due := o.settle()
+		if told := o.Problems()["mail"]; told != "" {
+			o.told = told
+		}
 		now := o.clock.now()
 		switch {
 		case done != nil && done():
