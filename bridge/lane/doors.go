@@ -92,7 +92,7 @@ func (l *Lane) Next() (at int64) {
 		at = min(at, int64(l.waiting[0].due))
 	}
 	for _, n := range l.lines {
-		if n.unlisted && !l.quiet && !l.closed(n) {
+		if n.unlisted && !l.keepsQuiet() && !l.closed(n) {
 			at = min(at, int64(max(n.walkAgain, l.unread)))
 		}
 		switch { // the lane's door first: while it is closed, that of a line does not count

@@ -15,7 +15,7 @@ func (l *Lane) spend(door *Door, ns ...*Line) {
 		}
 	}
 	kept := 0
-	if !l.quiet && slices.ContainsFunc(ns, l.logged) {
+	if !l.keepsQuiet() && slices.ContainsFunc(ns, l.logged) {
 		kept = door.credit - door.credit/4
 	}
 	for _, n := range ns {
@@ -55,7 +55,7 @@ func (l *Lane) draw(open, shut []*Line, k int) {
 	all := slices.Concat(open, shut)
 	left := l.drawFromMemory(open, k)
 	before := l.puts.len() + l.inLogs(open) // what is on its way to a log is written before the draw
-	if before == 0 || len(open) == 0 || l.quiet {
+	if before == 0 || len(open) == 0 || l.keepsQuiet() {
 		left = l.drawFromMemory(shut, left)
 	}
 	if before <= left && !slices.ContainsFunc(open, (*Line).hasNew) {
@@ -67,7 +67,7 @@ func (l *Lane) draw(open, shut []*Line, k int) {
 		}
 	}
 	switch {
-	case left > 0 && before+l.inLogs(shut) > 0 && !l.quiet:
+	case left > 0 && before+l.inLogs(shut) > 0 && !l.keepsQuiet():
 		l.draws, l.Wake = append(l.draws, draw{lines: all, n: left}), true
 	case left == k:
 		l.askAgain(all, k)

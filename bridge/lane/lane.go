@@ -128,7 +128,7 @@ type Lane struct {
 	lastGood  time.Duration // when the last push with a good answer was sent
 	goodTook  time.Duration // how long that one took
 	stopped   bool          // nothing is sent
-	quiet     bool          // nothing is read: the process is about to end
+	quiet     bool          // the process is about to end: see keepsQuiet
 	now       Now
 }
 

@@ -86,7 +86,7 @@ func (l *Lane) mayRead() bool { return l.now.Mono >= l.unread && l.hasReads() }
 
 // hasReads reports whether Plan finds something, once reading may be tried again.
 func (l *Lane) hasReads() bool {
-	if l.Mode == Off || l.stopped || l.quiet || l.reading {
+	if l.Mode == Off || l.stopped || l.keepsQuiet() || l.reading {
 		return false
 	}
 	if len(l.draws) > 0 || l.loading.len() > 0 && l.room() > 0 {

@@ -59,8 +59,13 @@ func (l *Lane) Stop(now Now) {
 	}
 }
 
-// Quiesce stops reading from disk: the process is about to end.
+// Quiesce stops reading from disk: the process is about to end. It goes on as long as
+// something cannot be written.
 func (l *Lane) Quiesce(now Now) { l.now, l.quiet = now, true }
+
+// keepsQuiet reports whether nothing is read because the process is about to end. What cannot
+// be written would be lost then: APNs is the only way out for it, and what is on disk goes first.
+func (l *Lane) keepsQuiet() bool { return l.quiet && (l.retry == 0 || l.puts.len() == 0) }
 
 // every gives the devices of n.
 func (n *Line) every() []*device {

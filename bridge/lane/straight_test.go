@@ -233,6 +233,47 @@ func TestQuiesce(t *testing.T) {
 	}
 }
 
+// While the disk is full, it is read to the last moment: what is in memory only has no other way
+// out than to APNs, and stands behind what is on disk.
+func TestQuiesceWhileTheDiskIsFull(t *testing.T) {
+	for name, c := range map[string]struct {
+		apns    Class
+		devices int
+	}{
+		"in the log": {NoConnection, 100},
+		"in queues":  {Throttled, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inEachMode(t, false, func(t *testing.T, mode Mode) {
+				g := newRig(mode, func(*note) Class { return c.apns })
+				g.disk.room = 10
+				arrive := func(from, until int) {
+					for i := from; i < until; i++ {
+						g.arrive(&note{device: i % c.devices, seq: i / c.devices})
+					}
+					g.wait(2 * time.Second)
+				}
+				arrive(0, 10)
+				arrive(10, 100)
+				if g.lane.unstored != 90 || !g.lane.Stuck() {
+					t.Fatalf("%d are in memory only", g.lane.unstored)
+				}
+				g.apns = func(*note) Class { return Accepted }
+				g.lane.Quiesce(g.now)
+				took := g.until(time.Hour, func() bool { return g.lane.unstored == 0 })
+				within(t, "all is on disk or delivered", took, 5*time.Minute)
+				if g.accepted+len(g.disk.rows) != 100 || !g.lane.keepsQuiet() {
+					t.Errorf("%d accepted, %d on disk, and more is read: %v", g.accepted, len(g.disk.rows), !g.lane.keepsQuiet())
+				}
+				g.lane.retry = g.now.Mono + time.Second
+				if !g.lane.keepsQuiet() {
+					t.Error("more is read after a write that has failed, though nothing is to be written any more")
+				}
+			})
+		})
+	}
+}
+
 // A line with nothing in it goes; one with something, or something to remember, stays.
 func TestLineIsSpent(t *testing.T) {
 	g := newRig(Overflow, nil)
