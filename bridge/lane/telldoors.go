@@ -77,9 +77,13 @@ func (l *Lane) tellFailed(n *Line, sent time.Duration, first, alone bool) {
 		if first || !alone {
 			l.Door.failed(Unreachable, inARow, sent, now)
 		}
-		l.Door.spoke(sent)
+		l.Door.spoke(sent, now)
 	}
-	if n.Door.Reason == Topic || n.Door.Reason == Suspect {
+	switch n.Door.Reason {
+	case Topic:
+		n.Door.spoke(sent, now)
+		return
+	case Suspect:
 		return
 	}
 	if first || n.Door.Reason != Open && !alone {
@@ -89,7 +93,7 @@ func (l *Lane) tellFailed(n *Line, sent time.Duration, first, alone bool) {
 		}
 		n.Door.failed(Unreachable, enough, sent, now)
 	}
-	n.Door.spoke(sent)
+	n.Door.spoke(sent, now)
 	if l.Door.Reason == Open && !l.Door.amid(l.lastGood, sent) && l.down(n) {
 		l.Door.shut(Unreachable, now)
 	}

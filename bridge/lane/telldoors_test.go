@@ -201,3 +201,56 @@ func TestNothingGivesWayInAnOutage(t *testing.T) {
 		t.Errorf("%d are given up", g.ended[Crowded])
 	}
 }
+
+// A 5xx says nothing of the topic: it is asked about again soon, and once the first good answer
+// has come, each 5xx lets another go in its place.
+func TestTopicPutRightAmid5xx(t *testing.T) {
+	for name, c := range map[string]struct {
+		share  int  // of a hundred fail
+		always bool // and not only at the first attempt
+	}{"one in twenty": {5, true}, "a third": {33, true}, "five in six, once each": {83, false}} {
+		t.Run(name, func(t *testing.T) {
+			inEachMode(t, true, func(t *testing.T, mode Mode) {
+				g := newRig(mode, nil)
+				refused, failed := true, make(map[key]bool)
+				g.apns = func(n *note) Class {
+					switch {
+					case refused:
+						return TopicRefused
+					case n.device%100 < c.share && (c.always || !failed[n.key()]):
+						failed[n.key()] = true
+						return Failed
+					}
+					return Accepted
+				}
+				for i := range 150 {
+					g.arrive(&note{device: i})
+				}
+				g.wait(20 * time.Second)
+				refused = false
+				g.lane.Renewed(g.now)
+				took := g.until(time.Hour, func() bool { return g.accepted > 50 })
+				within(t, "more than fifty are accepted", took, 30*time.Second)
+			})
+		})
+	}
+}
+
+// What is refused again is asked about as seldom as before, whatever came in between.
+func TestTopicRefusedBehind5xx(t *testing.T) {
+	class := TopicRefused
+	g := newRig(Overflow, func(*note) Class { return class })
+	for i := range 20 {
+		g.arrive(&note{device: i})
+	}
+	g.wait(time.Minute)
+	class = Failed
+	g.wait(2 * time.Minute)
+	class = TopicRefused
+	g.wait(2 * time.Minute)
+	door := &g.line(0).Door
+	before := door.Probes
+	if g.wait(10 * time.Minute); door.Reason != Topic || door.Probes-before > 10 {
+		t.Errorf("%d probes in ten minutes at a door that is %v", door.Probes-before, door.Reason)
+	}
+}
