@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,6 +69,15 @@ func (o *ordeal) give(n *binproto.Notification) {
 }
 
 func (o *ordeal) stats() AppStats { return o.Stats().Apps["mail"] }
+
+// closed reports whether a door is closed where something has come.
+func (o *ordeal) closed() bool {
+	return slices.ContainsFunc(o.apps["mail"].lanes[:], func(l *appLane) bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.core.Lines()) > 0 && l.core.Troubled()
+	})
+}
 
 // quiet reports whether nothing happens until the clock moves, and when something is due: nothing
 // is being read, written or told to the feedback list, and what the lanes have handed to upstreams
