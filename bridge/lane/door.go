@@ -125,7 +125,7 @@ func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 		d.good = max(0, d.good-1)
 		return
 	}
-	d.good, d.credit, d.spoken = 0, 0, false
+	d.good, d.credit = 0, 0
 	if d.Reason != Suspect && d.Reason != why {
 		d.Reason = why
 		d.Probe = now + d.wait()
@@ -133,15 +133,19 @@ func (d *Door) failed(why Reason, enough int, sent, now time.Duration) {
 }
 
 // spoke takes a 5xx to a push that was sent at sent, at a door that 5xx have closed, or at that
-// of a topic, of which it says nothing: that is asked about again soon. As long as there was a
-// good answer not long ago, another item may be asked about in its place: thousands may fail on
-// their own account, and those between them must go.
+// of a topic. There it leaves open what was asked: another probe is due soon, unless many have
+// gone. As long as there was a good answer not long ago, another item may be asked about in its
+// place: thousands may fail on their own account, and those between them must go.
 func (d *Door) spoke(sent, now time.Duration) {
-	if d.Reason != Unreachable && d.Reason != Topic || sent < d.Since {
+	switch {
+	case sent < d.Since:
 		return
-	}
-	if d.spoken = true; d.Reason == Topic {
-		d.Probe = min(d.Probe, now+d.wait())
+	case d.Reason == Unreachable:
+		d.spoken = true
+	case d.Reason == Topic:
+		d.Probe = min(d.Probe, now+d.delays.after(d.vain))
+	default:
+		return
 	}
 	if d.faith > 0 {
 		d.faith--
@@ -222,9 +226,5 @@ func (d *Door) wait() time.Duration {
 	case Suspect:
 		return d.delays.Held << max(0, min(d.vain-suspectRounds, suspectDoubling))
 	}
-	held := d.delays.Held << min(d.vain, 1)
-	if d.spoken {
-		return min(held, d.delays.after(d.vain))
-	}
-	return held
+	return d.delays.Held << min(d.vain, 1)
 }

@@ -120,7 +120,13 @@ func (l *Lane) askAgain(ns []*Line, k int) {
 	for i, idle := l.Random.IntN(len(ns)), 0; k > 0 && idle < len(ns); i++ {
 		n := ns[i%len(ns)]
 		if idle++; n.atDoor.size > 0 {
-			l.admit(n, n.atDoor.first())
+			d := n.atDoor.first()
+			// Many that say nothing of the topic may stand together; but where answers are lost, one that
+			// is asked about a second time is given up.
+			if n.Door.Reason == Topic && !n.Door.cut && n.atDoor.late.size > 0 {
+				d = n.atDoor.late.any(l.Random)
+			}
+			l.admit(n, d)
 			k--
 			idle = 0
 		}

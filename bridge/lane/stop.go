@@ -63,9 +63,12 @@ func (l *Lane) Stop(now Now) {
 // something cannot be written.
 func (l *Lane) Quiesce(now Now) { l.now, l.quiet = now, true }
 
-// keepsQuiet reports whether nothing is read because the process is about to end. What cannot
-// be written would be lost then: APNs is the only way out for it, and what is on disk goes first.
-func (l *Lane) keepsQuiet() bool { return l.quiet && (l.retry == 0 || l.puts.len() == 0) }
+// keepsQuiet reports whether nothing is read because the process is about to end. What is in
+// memory only and cannot be written would be lost then: APNs is the only way out for it, or with
+// Always the room that others make, and what is on disk goes first.
+func (l *Lane) keepsQuiet() bool {
+	return l.quiet && (l.retry == 0 || l.unstored == 0 || l.Mode == Always && !l.full)
+}
 
 // every gives the devices of n.
 func (n *Line) every() []*device {

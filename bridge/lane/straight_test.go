@@ -266,11 +266,32 @@ func TestQuiesceWhileTheDiskIsFull(t *testing.T) {
 					t.Errorf("%d accepted, %d on disk, and more is read: %v", g.accepted, len(g.disk.rows), !g.lane.keepsQuiet())
 				}
 				g.lane.retry = g.now.Mono + time.Second
+				g.lane.puts.push(put{it: &Item{ID: 1}})
 				if !g.lane.keepsQuiet() {
-					t.Error("more is read after a write that has failed, though nothing is to be written any more")
+					t.Error("more is read after a write that has failed, though all is on disk")
 				}
 			})
 		})
+	}
+}
+
+// With Always nothing goes before it is on disk: from one that is broken nothing is read for the
+// sake of what cannot be written there.
+func TestQuiesceWithABrokenDisk(t *testing.T) {
+	class := NoConnection
+	g := newRig(Always, func(*note) Class { return class })
+	for i := range 20 {
+		g.disk.broken = i >= 10
+		g.arrive(&note{device: i})
+		g.wait(time.Second)
+	}
+	if g.lane.unstored != 10 || !g.lane.Stuck() {
+		t.Fatalf("%d are in memory only", g.lane.unstored)
+	}
+	class = Accepted
+	g.lane.Quiesce(g.now)
+	if g.wait(10 * time.Minute); g.accepted > 1 || g.lane.mayRead() {
+		t.Errorf("%d accepted, more is read: %v", g.accepted, g.lane.mayRead())
 	}
 }
 

@@ -117,7 +117,7 @@ func (l *Lane) lose(n *Line) {
 	if l.Door.Reason != Open {
 		l.Door.lose()
 	}
-	if n.Door.Reason == Unreachable {
+	if n.Door.Reason == Unreachable || n.Door.Reason == Topic {
 		n.Door.lose()
 	}
 	if l.closed(n) {

@@ -230,7 +230,34 @@ func TestTopicPutRightAmid5xx(t *testing.T) {
 				refused = false
 				g.lane.Renewed(g.now)
 				took := g.until(time.Hour, func() bool { return g.accepted > 50 })
-				within(t, "more than fifty are accepted", took, 30*time.Second)
+				within(t, "more than fifty are accepted", took, time.Minute)
+			})
+		})
+	}
+}
+
+// Behind 5xx at a topic's door, answers are lost: what is asked about there may be delivered twice,
+// or be given up, so that only probes go, also behind a good answer.
+func TestTopicLosesAnswersBehind5xx(t *testing.T) {
+	for name, before := range map[string]Class{"5xx": Failed, "a good answer, and 5xx": Accepted} {
+		t.Run(name, func(t *testing.T) {
+			inEachMode(t, true, func(t *testing.T, mode Mode) {
+				class := TopicRefused
+				g := newRig(mode, func(*note) Class { return class })
+				for i := range 150 {
+					g.arrive(&note{device: i})
+				}
+				g.wait(5 * time.Second)
+				class = before
+				g.until(time.Minute, func() bool { return g.accepted > 0 })
+				class = Failed
+				g.wait(time.Minute)
+				class = NoAnswer
+				asked := g.asked()
+				g.wait(time.Hour)
+				if n := g.asked() - asked; n > 70 || g.givenUp > 0 {
+					t.Errorf("%d were asked about in an hour, %d given up", n, g.givenUp)
+				}
 			})
 		})
 	}
