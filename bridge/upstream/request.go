@@ -1,9 +1,7 @@
 package upstream
 
 import (
-	"encoding/binary"
 	"encoding/hex"
-	"math/rand/v2"
 	"time"
 )
 
@@ -51,32 +49,3 @@ const NoExpiration = -1
 func devicePath(b, token []byte) []byte {
 	return hex.AppendEncode(append(b, "/3/device/"...), token)
 }
-
-// UUID is a random UUID of RFC 9562, version 4.
-type UUID [16]byte
-
-// NewUUID takes its bits from a generator that the runtime seeds: they need to
-// differ, not to be secret.
-func NewUUID() UUID {
-	var u UUID
-	binary.BigEndian.PutUint64(u[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(u[8:], rand.Uint64())
-	u[6] = u[6]&0x0f | 0x40
-	u[8] = u[8]&0x3f | 0x80
-	return u
-}
-
-// appendText appends the 36 characters of u.
-func (u UUID) appendText(b []byte) []byte {
-	for i, size := range [...]int{4, 2, 2, 2, 6} {
-		if i > 0 {
-			b = append(b, '-')
-		}
-		start := [...]int{0, 4, 6, 8, 10}[i]
-		b = hex.AppendEncode(b, u[start:start+size])
-	}
-	return b
-}
-
-// String is u in its usual form: 36 characters.
-func (u UUID) String() string { return string(u.appendText(make([]byte, 0, 36))) }

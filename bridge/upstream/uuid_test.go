@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"encoding/binary"
+	"fmt"
 	"regexp"
 	"testing"
 )
@@ -18,5 +20,17 @@ func TestUUID(t *testing.T) {
 			t.Fatalf("%s is no new version 4 UUID", s)
 		}
 		seen[s] = true
+	}
+}
+
+// Every byte has its two digits, in each place.
+func TestHexDigits(t *testing.T) {
+	for x := range 256 {
+		for at := range 4 {
+			word := uint32(0x01020304)&^(0xff<<(8*at)) | uint32(x)<<(8*at)
+			if got, want := fmt.Sprintf("%s", binary.BigEndian.AppendUint64(nil, hexDigits(word))), fmt.Sprintf("%08x", word); got != want {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+		}
 	}
 }
