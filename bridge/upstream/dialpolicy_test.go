@@ -138,8 +138,12 @@ func TestDialPolicyInAnyHistory(t *testing.T) {
 			"push":                        func(*rapid.T) { q.push(new(Push)) },
 			"a new one is wanted, or not": func(*rapid.T) { fresh = !fresh },
 			"accepted":                    func(*rapid.T) { o.freshAccepted() },
-			"pop":                         func(*rapid.T) { q.pop() },
-			"wait":                        func(t *rapid.T) { now = now.Add(time.Duration(rapid.Int64Range(0, int64(3*interval)).Draw(t, "time"))) },
+			"pop": func(*rapid.T) {
+				if !q.empty() {
+					q.pop()
+				}
+			},
+			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.Int64Range(0, int64(3*interval)).Draw(t, "time"))) },
 			"opened": func(t *rapid.T) {
 				if count[connecting] > 0 {
 					o.opened(now)

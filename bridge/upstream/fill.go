@@ -55,7 +55,7 @@ func (u *Upstream) take(c *connection, room int, bytes int64) bool {
 	defer u.mu.Unlock()
 	for len(u.batch) < room && bytes > 0 {
 		from := &u.queue
-		if p := u.fresh.first; p != nil && p.after < c.serial {
+		if p := u.fresh.first(); p != nil && p.after < c.serial {
 			from = &u.fresh
 		}
 		if from.empty() {

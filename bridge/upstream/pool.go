@@ -55,7 +55,7 @@ func (u *Upstream) empty() bool { return u.queue.empty() && u.fresh.empty() }
 // wantsFresh reports whether a push waits for a connection newer than all there
 // are. u.mu is held.
 func (u *Upstream) wantsFresh() bool {
-	first := u.fresh.first
+	first := u.fresh.first()
 	return first != nil && !slices.ContainsFunc(u.all, func(c *connection) bool {
 		return c.state != draining && c.serial > first.after
 	})
@@ -93,7 +93,7 @@ const maxVain = 5
 // one that does not look at a push, while others are accepted and another connection
 // would have to be waited for.
 func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
-	var failed, fresh *Push
+	var failed, fresh []*Push
 	u.mu.Lock()
 	replace := why.leave && (why.Class == ServerError ||
 		why.Class == Unprocessed && u.trust > 0 && u.dials.backsOff())
@@ -120,7 +120,7 @@ func (u *Upstream) leave(c *connection, why Verdict) (hopeless bool) {
 	if why.Class == Unprocessed {
 		why.Class = NoConnection
 	}
-	if failed != nil || fresh != nil {
+	if len(failed)+len(fresh) > 0 {
 		why.Remedy = u.inVain(why)
 		why.Reason = fmt.Sprintf("%d connections in a row ended without an answer, the last with: %s", vain, why.Reason)
 	}
@@ -217,7 +217,7 @@ func (u *Upstream) oldest() *connection {
 // what waits must not wait any longer: its owner's bytes are bounded. Nor must
 // what waits for a new one.
 func (u *Upstream) lost(c *connection, err error) {
-	var failed *Push
+	var failed []*Push
 	u.mu.Lock()
 	u.dials.failed(u.now())
 	u.counts.dialFailures++

@@ -9,8 +9,7 @@ import (
 // the time from Send until it is answered or Begin has said no, in which it is
 // the Upstream's.
 type Push struct {
-	Owner  any   // leads Begin and Answered back to whose push it is
-	queued *Push // the next in the queue
+	Owner any // leads Begin and Answered back to whose push it is
 
 	Token []byte // of the device; any size
 

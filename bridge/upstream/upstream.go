@@ -136,21 +136,18 @@ func (u *Upstream) Close() {
 	u.closed = true
 	left, fresh := u.queue.takeAll(), u.fresh.takeAll()
 	u.mu.Unlock()
-	u.turnAway(left)
-	u.turnAway(fresh)
+	u.turnAway(left...)
+	u.turnAway(fresh...)
 }
 
 // turnAway gives back pushes that came to an Upstream that is closed. Their owner may
 // have another way for them.
-func (u *Upstream) turnAway(p *Push) {
+func (u *Upstream) turnAway(all ...*Push) {
 	now := u.now()
-	for p != nil {
-		next := p.queued
-		p.queued = nil
+	for _, p := range all {
 		if u.begin(p, now) {
 			u.answered(p, Verdict{Class: NoConnection, Reason: "the upstream is closed"}, now)
 		}
-		p = next
 	}
 }
 
@@ -224,13 +221,10 @@ func (u *Upstream) logUnique(p *Push, v Verdict) {
 }
 
 // fail answers pushes for which there is no connection, all with v.
-func (u *Upstream) fail(p *Push, v Verdict) {
+func (u *Upstream) fail(all []*Push, v Verdict) {
 	now := u.now()
-	for p != nil {
-		next := p.queued
-		p.queued = nil
+	for _, p := range all {
 		u.answered(p, v, now)
-		p = next
 	}
 }
 
