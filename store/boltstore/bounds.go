@@ -57,7 +57,7 @@ func (s *Spool) fits(w *put) error {
 			}
 			continue
 		}
-		switch h := s.held[r.ID]; {
+		switch h, _ := s.held.Get(r.ID); {
 		case h.line != n || h.done || h.device != 0 && h.device != s.device(n, r.Token):
 			return fmt.Errorf("%w: record %d is not checked out by the caller", store.ErrUnstorable, r.ID)
 		case h.device == 0:

@@ -14,6 +14,7 @@ import (
 
 	"apnsbridge/store"
 	"apnsbridge/store/boltstore/boltfile"
+	"apnsbridge/store/boltstore/idtable"
 	"apnsbridge/store/boltstore/queuedb"
 	"apnsbridge/store/boltstore/seglog"
 )
@@ -52,7 +53,7 @@ type Spool struct {
 
 	mu      sync.Mutex // taken before the log's
 	closed  bool
-	held    map[uint64]hand
+	held    idtable.Table[hand]
 	done    []queuedb.Key // to be deleted from queues
 	lastID  uint64
 	queued  int64 // bytes in queues, including Puts under way

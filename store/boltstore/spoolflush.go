@@ -166,7 +166,7 @@ func (s *Spool) forgetEnded(ended []queuedb.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range ended {
-		delete(s.held, e.ID)
+		s.held.Delete(e.ID)
 	}
 	if s.done = s.done[len(ended):]; len(s.done) == 0 {
 		s.done = nil

@@ -30,7 +30,7 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 	s := &Spool{
 		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(),
 		quit: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
-		held: make(map[uint64]hand), lines: make(map[store.Line]*line),
+		lines: make(map[store.Line]*line),
 	}
 	if err := s.openQueues(leaveDamaged); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (s *Spool) checkedOut(fn func(iter.Seq[seglog.Out])) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fn(func(yield func(seglog.Out) bool) {
-		for id, h := range s.held {
+		for id, h := range s.held.All() {
 			if h.device == 0 && !yield(h.out(id)) {
 				return
 			}
@@ -86,7 +86,7 @@ func (s *Spool) expire(f seglog.Frame) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.known(l)
-	if _, held := s.held[f.ID]; held || n == nil || !s.log.Has(f.ID) {
+	if _, held := s.held.Get(f.ID); held || n == nil || !s.log.Has(f.ID) {
 		return false
 	}
 	s.expired++

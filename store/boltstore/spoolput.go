@@ -132,14 +132,14 @@ func (s *Spool) admit(w *put) error {
 		n.puts++
 	}
 	for n, r := range w.all {
-		h, old := s.held[r.ID]
+		h, old := s.held.Get(r.ID)
 		if !old {
 			s.lastID++
 			r.ID = s.lastID
 			if h = (hand{line: n, size: n.cost(r)}); r.Queued {
 				h.device = s.device(n, r.Token)
 			}
-			s.held[r.ID] = h
+			s.held.Set(r.ID, h)
 		}
 		if !r.Queued {
 			w.log.Bytes += h.size
@@ -169,8 +169,8 @@ func (s *Spool) settle(w *put, err error) {
 		n.puts--
 	}
 	for n, r := range w.records(true) {
-		h, old := s.held[r.ID], r.ID < w.log.First
-		switch {
+		h, _ := s.held.Get(r.ID)
+		switch old := r.ID < w.log.First; {
 		case old && h.device != 0: // its flags were rewritten
 			s.queues.flags.Add(1)
 		case err != nil:
@@ -178,7 +178,7 @@ func (s *Spool) settle(w *put, err error) {
 		default:
 			if old {
 				s.log.End(h.out(r.ID))
-				s.held[r.ID] = hand{line: n, size: n.cost(r), device: s.device(n, r.Token)}
+				s.held.Set(r.ID, hand{line: n, size: n.cost(r), device: s.device(n, r.Token)})
 			}
 			n.queued++
 			n.seen(w.since)
@@ -189,12 +189,13 @@ func (s *Spool) settle(w *put, err error) {
 	}
 	if w.err == nil { // the log has been written, but not the queues
 		for _, r := range w.records(false) {
-			s.log.End(s.held[r.ID].out(r.ID))
+			h, _ := s.held.Get(r.ID)
+			s.log.End(h.out(r.ID))
 		}
 	}
 	for _, r := range w.all {
 		if r.ID >= w.log.First {
-			delete(s.held, r.ID)
+			s.held.Delete(r.ID)
 			r.ID = 0
 		}
 	}

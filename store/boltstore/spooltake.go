@@ -52,10 +52,10 @@ func (s *Spool) Take(ctx context.Context, l store.Line, limit int, most int64) (
 func (s *Spool) hold(id uint64, h hand) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, held := s.held[id]; held || h.device == 0 && !s.log.Has(id) {
+	if _, held := s.held.Get(id); held || h.device == 0 && !s.log.Has(id) {
 		return false
 	}
-	if s.held[id] = h; h.device == 0 {
+	if s.held.Set(id, h); h.device == 0 {
 		h.line.Waiting.Add(-1)
 	}
 	return true
@@ -129,14 +129,14 @@ func (s *Spool) Sample(
 func (s *Spool) look(id uint64) (there, held bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, held = s.held[id]
+	_, held = s.held.Get(id)
 	return s.log.Has(id), held
 }
 
 // Return implements store.Spool.
 func (s *Spool) Return(l store.Line, keys ...store.SpoolKey) {
 	s.eachHeld(l, keys, func(k store.SpoolKey, h hand) {
-		if delete(s.held, k.ID); h.device == 0 {
+		if s.held.Delete(k.ID); h.device == 0 {
 			s.log.Return(h.out(k.ID))
 			h.line.cursor = min(h.line.cursor, k.ID)
 		}
@@ -150,10 +150,10 @@ func (s *Spool) Done(l store.Line, keys ...store.SpoolKey) {
 		switch {
 		case h.device == 0:
 			s.log.End(h.out(k.ID))
-			delete(s.held, k.ID)
+			s.held.Delete(k.ID)
 		case h.device == s.device(n, k.Token):
 			h.done = true
-			s.held[k.ID] = h
+			s.held.Set(k.ID, h)
 			s.done = append(s.done, queuedb.KeyOf(n.Name, k.Token, k.ID))
 			s.queues.devices.add(h.device, -h.size)
 			n.queued--
@@ -172,7 +172,7 @@ func (s *Spool) eachHeld(l store.Line, keys []store.SpoolKey, fn func(k store.Sp
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range keys {
-		if h, held := s.held[k.ID]; held && h.line.Line == l && !h.done {
+		if h, held := s.held.Get(k.ID); held && h.line.Line == l && !h.done {
 			fn(k, h)
 		}
 	}
