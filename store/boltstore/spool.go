@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"apnsbridge/store"
@@ -61,6 +62,7 @@ type Spool struct {
 
 	naming sync.RWMutex         // taken after mu
 	lines  map[store.Line]*line // changed only while mu is held too
+	latest atomic.Pointer[line] // the one of lines that was asked about last; or nil
 }
 
 // line is what is known of a line.
@@ -101,11 +103,16 @@ func parseLine(name string) (l store.Line, ok bool) {
 	return store.Line{App: sections[0], Environment: sections[1], Topic: sections[2]}, true
 }
 
-// known gives the line l, or nil.
+// known gives the line l, or nil. Lanes ask for every notification, most of them about the same line.
 func (s *Spool) known(l store.Line) *line {
+	if n := s.latest.Load(); n != nil && n.Line == l {
+		return n
+	}
 	s.naming.RLock()
 	defer s.naming.RUnlock()
-	return s.lines[l]
+	n := s.lines[l]
+	s.latest.Store(n) // while no line is being removed
+	return n
 }
 
 // line gives the line l, a new one if there was none.
@@ -143,6 +150,7 @@ func (s *Spool) forgetLines() {
 			delete(s.lines, key)
 		}
 	}
+	s.latest.Store(nil)
 }
 
 // seen notes when a record in a queue of n was put.
