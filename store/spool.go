@@ -154,11 +154,10 @@ type SpoolStats struct {
 	Bound    int64 // of Bytes
 	Lines    []LineWaiting
 	Lost     []LineLost
-	Segments int      // files of the log
-	Expired  uint64   // records that left for want of room
-	Broken   uint64   // records met that cannot be read
-	Kept     string   // the file with their bytes, until it is moved away; "": there is none
-	SetAside []string // files that were set aside at any time and are still there
+	Segments int    // files of the log
+	Expired  uint64 // records that left for want of room
+	Broken   uint64 // records met that cannot be read
+	Kept     string // the file with their bytes, until it is moved away; "": there is none
 }
 
 // LineLost is how many records of a line became unreadable where they waited: they were

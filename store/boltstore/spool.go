@@ -62,7 +62,8 @@ type Spool struct {
 
 	naming sync.RWMutex         // taken after mu
 	lines  map[store.Line]*line // changed only while mu is held too
-	latest atomic.Pointer[line] // the one of lines that was asked about last; or nil
+	any    atomic.Bool          // there are lines
+	latest atomic.Pointer[line] // the one that was asked about last; or nil
 }
 
 // line is what is known of a line.
@@ -105,13 +106,18 @@ func parseLine(name string) (l store.Line, ok bool) {
 
 // known gives the line l, or nil. Lanes ask for every notification, most of them about the same line.
 func (s *Spool) known(l store.Line) *line {
+	if !s.any.Load() {
+		return nil
+	}
 	if n := s.latest.Load(); n != nil && n.Line == l {
 		return n
 	}
 	s.naming.RLock()
 	defer s.naming.RUnlock()
 	n := s.lines[l]
-	s.latest.Store(n) // while no line is being removed
+	if n != nil {
+		s.latest.Store(n) // while no line is being removed
+	}
 	return n
 }
 
@@ -124,6 +130,7 @@ func (s *Spool) line(l store.Line) *line {
 		s.naming.Lock()
 		defer s.naming.Unlock()
 		s.lines[l] = n
+		s.any.Store(true)
 	}
 	return n
 }
@@ -150,6 +157,7 @@ func (s *Spool) forgetLines() {
 			delete(s.lines, key)
 		}
 	}
+	s.any.Store(len(s.lines) > 0)
 	s.latest.Store(nil)
 }
 
@@ -231,12 +239,11 @@ func (s *Spool) waiting() (list []*line) {
 
 // Stats implements store.Spool.
 func (s *Spool) Stats() store.SpoolStats {
-	aside, _ := boltfile.Damaged(s.dir)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := store.SpoolStats{
 		Bytes: s.total(), Bound: s.bounds.total, Segments: s.log.Segments(),
-		Expired: s.expired, SetAside: aside,
+		Expired: s.expired,
 	}
 	stats.Broken, stats.Kept = s.log.Broken()
 	for l, n := range s.lines {

@@ -220,7 +220,7 @@ func TestQueuesDamaged(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if len(s.Stats().SetAside) > 0 {
+			if s.aside != nil {
 				aside++
 			}
 			list, err := s.Take(ctx, mailLine, 100, 1<<40)

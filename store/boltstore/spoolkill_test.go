@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"apnsbridge/store"
+	"apnsbridge/store/boltstore/boltfile"
 )
 
 // Environment variables that TestSpoolKilled sets for its child.
@@ -45,8 +46,9 @@ func TestSpoolKilled(t *testing.T) {
 		f := killSpool(t, dir, next, r)
 		next = f.next
 		s := openTestSpool(t, dir, Options{SpoolBytes: 64 << 20})
-		if got := s.Stats(); len(got.SetAside) > 0 || got.Broken > 0 {
-			t.Fatalf("round %d: got %+v", round, got)
+		aside, err := boltfile.Damaged(s.dir)
+		if got := s.Stats(); err != nil || len(aside) > 0 || got.Broken > 0 {
+			t.Fatalf("round %d: got %+v, error %v, and set aside %v", round, got, err, aside)
 		}
 		whole, broken := takeAll(t, s, mailLine)
 		if len(broken) > 0 {

@@ -118,7 +118,8 @@ func (s *Store) SpoolBegins() bool { return s.spool.begins }
 // still there.
 func (s *Store) Damaged() ([]string, error) {
 	paths, err := boltfile.Damaged(s.dir)
-	return append(paths, s.spool.Stats().SetAside...), err
+	inSpool, failed := boltfile.Damaged(s.spool.dir)
+	return append(paths, inSpool...), errors.Join(err, failed)
 }
 
 // Close waits for what is being written and closes the store. Later calls get
