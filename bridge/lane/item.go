@@ -1,23 +1,33 @@
 package lane
 
+import "runtime"
+
 // Item is a notification as its lane sees it. Its owner embeds it, fills in the
 // exported fields before Arrive or Enter, and afterwards changes none but Flags.
 type Item struct {
-	Owner   any    // leads back to the notification
-	Line    *Line  // of its topic
-	Token   []byte // the device token
-	Size    int64  // the bytes it counts for while in memory
-	Expires int64  // seconds since 1970 from which it need not be sent; 0: never
-	ID      uint64 // on disk; 0: it is not there, or not yet. Once set it never changes
-	Read    bool   // read from disk: it counts as read ahead
-	Flags   Flags  // what attempts have led to
-
+	// What an answer touches comes first.
+	device *device // set while place is arriving, chained or moving
+	behind *Item   // the next of the same device
 	place  place
 	stored stored
 	write  write
-	saved  Flags   // the flags on disk, or on their way there
-	device *device // set while place is arriving, chained or moving
-	behind *Item   // the next of the same device
+	saved  Flags // the flags on disk, or on their way there
+
+	Flags   Flags  // what attempts have led to
+	Read    bool   // read from disk: it counts as read ahead
+	Line    *Line  // of its topic
+	ID      uint64 // on disk; 0: it is not there, or not yet. Once set it never changes
+	Size    int64  // the bytes it counts for while in memory
+	Expires int64  // seconds since 1970 from which it need not be sent; 0: never
+	Owner   any    // leads back to the notification
+	Token   []byte // the device token
+}
+
+// Fetch has the processor fetch what Answered looks at, of an item that is with the
+// upstream. None of it changes before the answer, so the lane need not be locked.
+func (it *Item) Fetch() {
+	runtime.KeepAlive(it.Line)
+	runtime.KeepAlive(it.device.line)
 }
 
 // Flags are what attempts at a notification have led to. They go to disk with

@@ -80,7 +80,7 @@ func TestAllocs(t *testing.T) {
 	const count = 100
 	verdicts, readings := 0, 0
 	u := &Upstream{bearer: bearers.of(tokenCredential(t), time.Now()), prefixes: prefixes{authority: "localhost"},
-		begin: begin}
+		begin: begin, fetch: func(*Push) {}}
 	u.now = func() time.Time { readings++; return time.Now() }
 	u.answered = func(_ *Push, v Verdict, _ time.Time) {
 		if v.Class == Accepted {

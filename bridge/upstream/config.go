@@ -24,6 +24,10 @@ type Config struct {
 	// while it runs.
 	Begin func(p *Push, now time.Time) bool
 
+	// Fetch, if set, is called for all pushes whose verdicts have come together, before the
+	// first is Answered. It may bring what Answered looks at into the processor's caches.
+	Fetch func(p *Push)
+
 	// Answered takes the verdict on p, which is its owner's again. now is what Now gave for
 	// all verdicts that came together. It is called from any goroutine and with no lock
 	// held, and holds up other verdicts of the same connection while it runs.

@@ -120,6 +120,9 @@ func (c *connection) complete(_ *h2conn.Conn, done []*h2conn.Request) {
 	late := false
 	c.verdicts = c.verdicts[:0]
 	for _, q := range done {
+		u.fetch(q.Owner.(*attempt).push)
+	}
+	for _, q := range done {
 		if fates[q.Fate]++; q.Fate == h2conn.Answered {
 			c.answered = now
 		}

@@ -11,23 +11,22 @@ import (
 type Push struct {
 	Owner any // leads Begin and Answered back to whose push it is
 
-	Token []byte // of the device; any size
-
 	// Fresh asks for a connection that is dialled after Send: APNs binds team and
 	// topics to a connection at its first push, so that one which was refused a topic
 	// or credential may be refused it for ever.
 	Fresh bool
-	after uint64 // of a Fresh one: it goes on connections dialled after this many
 
 	// Again says that APNs has not looked at the push the last time. If it does not once
 	// more, and accepts others, that is not the connection's fault.
 	Again bool
 
+	after   uint64 // of a Fresh one: it goes on connections dialled after this many
+	Token   []byte // of the device; any size
 	Payload []byte // JSON, as APNs gets it
 	Request Request
 
-	Sent     time.Time // when the last attempt began; Begin sets it
 	Attempts int       // begun; Begin counts them, and one of which nothing was written is taken back
+	Sent     time.Time // when the last attempt began; Begin sets it
 	Bearer   string    // the authorization header of the last attempt: "bearer " and a JWT, or empty
 }
 

@@ -23,6 +23,7 @@ type Upstream struct {
 	bearer   *bearer // nil with a certificate
 	limits   Limits
 	begin    func(*Push, time.Time) bool
+	fetch    func(*Push)
 	answered func(*Push, Verdict, time.Time)
 	trouble  func(Verdict)
 	log      zerolog.Logger
@@ -63,13 +64,16 @@ func Open(ctx context.Context, c Config) *Upstream {
 	limits := c.Limits.WithDefaults()
 	u := &Upstream{
 		app: c.App, target: newTarget(c.Endpoint, c.Credential), bearer: bearers.of(c.Credential, time.Now()), limits: limits,
-		begin: c.Begin, answered: c.Answered, trouble: c.Trouble, now: c.Now,
+		begin: c.Begin, fetch: c.Fetch, answered: c.Answered, trouble: c.Trouble, now: c.Now,
 		log:   c.Log.With().Str("app", c.App).Logger(),
 		wake:  make(chan struct{}, 1),
 		dials: dialPolicy{limit: limits.Connections, interval: limits.DialInterval},
 	}
 	if u.now == nil {
 		u.now = time.Now
+	}
+	if u.fetch == nil {
+		u.fetch = func(*Push) {}
 	}
 	u.begun = u.now()
 	u.prefixes.authority = u.target.authority
