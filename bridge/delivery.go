@@ -18,9 +18,9 @@ import (
 // begin and answered are called by an upstream before and after each attempt at p.
 func begin(p *upstream.Push, now time.Time) bool { return p.Owner.(*notification).begin(now) }
 
-// fetch is called for all notifications that are answered together, before the first is.
-// There are more of them on their way than the processor's caches hold: so what answered
-// looks at is fetched for all at the same time, and not piece by piece.
+// fetch is called for notifications that are begun or answered together, before the first
+// is. There are more of them on their way than the processor's caches hold: so what is looked
+// at of them is fetched at the same time, and not piece by piece.
 func fetch(p *upstream.Push) { p.Owner.(*notification).Item.Fetch() }
 
 func answered(p *upstream.Push, v upstream.Verdict, now time.Time) {

@@ -23,8 +23,8 @@ type Item struct {
 	Token   []byte // the device token
 }
 
-// Fetch has the processor fetch what Answered looks at, of an item that is with the
-// upstream. None of it changes before the answer, so the lane need not be locked.
+// Fetch has the processor fetch what Admit and Answered look at, of an item that is with
+// the upstream. None of it changes before the answer, so the lane need not be locked.
 func (it *Item) Fetch() {
 	runtime.KeepAlive(it.Line)
 	runtime.KeepAlive(it.device.line)

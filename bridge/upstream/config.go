@@ -24,8 +24,9 @@ type Config struct {
 	// while it runs.
 	Begin func(p *Push, now time.Time) bool
 
-	// Fetch, if set, is called for all pushes whose verdicts have come together, before the
-	// first is Answered. It may bring what Answered looks at into the processor's caches.
+	// Fetch, if set, is called for some pushes before Begin is for the first of them, and for
+	// all whose verdicts have come together before the first is Answered. It may bring what
+	// these look at into the processor's caches.
 	Fetch func(p *Push)
 
 	// Answered takes the verdict on p, which is its owner's again. now is what Now gave for

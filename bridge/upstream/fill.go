@@ -85,28 +85,37 @@ func (u *Upstream) prepare() {
 	if u.bearer != nil {
 		bearer, unsigned = u.bearer.current(time.Now())
 	}
-	for _, a := range u.batch {
-		p := a.push
-		if !u.begin(p, now) {
-			u.free(a)
-			continue
+	for near := range slices.Chunk(u.batch, together) {
+		for _, a := range near {
+			a.push.fetch()
+			u.fetch(a.push)
 		}
-		p.Bearer = bearer
-		if unsigned != nil {
-			u.answered(p, Verdict{Class: CredentialRefused, Reason: unsigned.Error()}, now)
-			u.free(a)
-			continue
+		for _, a := range near {
+			p := a.push
+			if !u.begin(p, now) {
+				u.free(a)
+				continue
+			}
+			p.Bearer = bearer
+			if unsigned != nil {
+				u.answered(p, Verdict{Class: CredentialRefused, Reason: unsigned.Error()}, now)
+				u.free(a)
+				continue
+			}
+			prefix, err := u.prefixes.find(bearer, &p.Request)
+			if err != nil {
+				u.answered(p, Verdict{Class: TopicRefused, Reason: err.Error()}, now)
+				u.free(a)
+				continue
+			}
+			a.write(prefix, p)
+			u.requests = append(u.requests, &a.Request)
 		}
-		prefix, err := u.prefixes.find(bearer, &p.Request)
-		if err != nil {
-			u.answered(p, Verdict{Class: TopicRefused, Reason: err.Error()}, now)
-			u.free(a)
-			continue
-		}
-		a.write(prefix, p)
-		u.requests = append(u.requests, &a.Request)
 	}
 }
+
+// together is how many pushes are fetched at a time: large ones still fit in the caches.
+const together = 32
 
 // putBack gives requests back that the connection has not taken after all: it
 // has just been told to do less.
