@@ -156,7 +156,7 @@ func (l *appLane) perform(t *todo) {
 		n.leave(n.outcome, n.lane.app.bridge.now())
 	}
 	for _, n := range t.send {
-		n.way().Send(&n.Push)
+		n.route.way(l.environment, n.Request.Topic).Send(&n.Push)
 	}
 	for _, then := range t.then {
 		then()

@@ -15,13 +15,10 @@ import (
 	"apnsbridge/bridge/upstream"
 )
 
-// begin and answered are called by an upstream before and after each attempt at p.
-func begin(p *upstream.Push, now time.Time) bool { return p.Owner.(*notification).begin(now) }
-
-// fetch is called for notifications that are begun or answered together, before the first
-// is. There are more of them on their way than the processor's caches hold: so what is looked
-// at of them is fetched at the same time, and not piece by piece.
+// begin and answered are called by an upstream before and after each attempt at p, fetch
+// before either for all that are begun or answered together.
 func fetch(p *upstream.Push) { p.Owner.(*notification).Item.Fetch() }
+func begin(p *upstream.Push, now time.Time) bool { return p.Owner.(*notification).begin(now) }
 
 func answered(p *upstream.Push, v upstream.Verdict, now time.Time) {
 	p.Owner.(*notification).answered(v, now)
@@ -103,7 +100,7 @@ var classes = [...]lane.Class{
 // answered takes the verdict on an attempt, which came at came, and does what follows from it.
 func (n *notification) answered(v upstream.Verdict, came time.Time) {
 	l := n.lane
-	a, class, way := l.app, classes[v.Class], n.way()
+	a, class, way := l.app, classes[v.Class], n.route.way(l.environment, n.Request.Topic)
 	dry := n.route.app.DryRun      // then APNs has not been asked
 	ended := a.bridge.ended.Load() // then a missing answer says nothing
 	listed := v.Class == upstream.Accepted && !dry && a.bridge.feedback.Listed(a.name, n.Token())
@@ -111,11 +108,7 @@ func (n *notification) answered(v upstream.Verdict, came time.Time) {
 		class = lane.Malformed
 	}
 	l.heard(n, v, dry)
-	about, watching := n.judged(v), l.watching(n)
-	stale := ""
-	if v.Class == upstream.StaleToken {
-		stale = n.Bearer
-	}
+	renew, about, watching := n.Bearer, n.judged(v), l.watching(n)
 	at := scope(about.route.app.EnvironmentOf(l.environment), n.Line.Name)
 	served := &n.Line.Disk().(*lineDisk).served
 	session := n.session // n may be gone once the lane's lock is released
@@ -141,7 +134,7 @@ func (n *notification) answered(v upstream.Verdict, came time.Time) {
 	ofLine := class == lane.Failed && l.core.Door.Reason == lane.Open // others may be served
 	decided := l.release()
 	if class == lane.Renewed {
-		a.route.Load().way(l.environment, about.topic).Renew(stale)
+		a.route.Load().way(l.environment, about.topic).Renew(renew)
 	}
 	if !ended && !dry && !forItself && v.Class != upstream.Unprocessed { // such a one goes again at once
 		a.health.Note(at, health.Came{When: now.Mono, Line: served}, way.only && !ofLine, v, about.says)
@@ -178,9 +171,7 @@ func (l *appLane) heard(n *notification, v upstream.Verdict, dry bool) {
 	switch v.Class {
 	case upstream.Accepted:
 		l.counters.accepted.Add(1)
-		if !l.app.badTokens.Empty() {
-			l.app.badTokens.Accepted(l.device(n))
-		}
+		l.app.badTokens.Accepted(l.device(n))
 	case upstream.BadToken, upstream.Refused:
 		l.app.refusal.note(n.subject(), v)
 	}

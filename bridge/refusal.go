@@ -27,13 +27,13 @@ func (n *notification) subject() (s subject) {
 	return s
 }
 
-// judged is what v, a verdict on n, is about. An acceptance is never put into words, so what
-// has left the processor's caches by then is not read.
+// judged is what v, a verdict on n, is about. An acceptance is never put into words, so its
+// token, which has left the processor's caches by then, is not read.
 func (n *notification) judged(v upstream.Verdict) subject {
 	if v.Class != upstream.Accepted {
 		return n.subject()
 	}
-	return subject{route: n.route, environment: n.lane.environment}
+	return subject{route: n.route, environment: n.lane.environment, topic: n.Request.Topic}
 }
 
 func (s subject) says(v upstream.Verdict) string {

@@ -30,24 +30,13 @@ func (w *way) class(c lane.Class) lane.Class {
 // way gives the way of notifications with the given topic in a lane of the environment e.
 // What waited while the app had another environment goes the new way.
 func (rt *route) way(e Environment, topic string) *way {
-	ways := rt.to(e)
+	e = rt.app.EnvironmentOf(e)
+	ways := rt.ways[e]
 	if len(ways) == 1 {
 		return ways[0]
 	}
-	i := rt.app.CredentialIndex(rt.app.EnvironmentOf(e), topic)
+	i := rt.app.CredentialIndex(e, topic)
 	return ways[slices.IndexFunc(ways, func(w *way) bool { return w.index == i })]
-}
-
-// to gives the ways that notifications in a lane of the environment e may go.
-func (rt *route) to(e Environment) []*way { return rt.ways[rt.app.EnvironmentOf(e)] }
-
-// way is the way that n was sent. Nearly always there is only one, and its topic is not
-// looked at.
-func (n *notification) way() *way {
-	if ways := n.route.to(n.lane.environment); len(ways) == 1 {
-		return ways[0]
-	}
-	return n.route.way(n.lane.environment, n.Request.Topic)
 }
 
 // carrier is an upstream.Upstream, seen from a route.

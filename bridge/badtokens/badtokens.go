@@ -35,14 +35,11 @@ func New(life, repeated time.Duration, limit int) *List {
 	return &List{list: newList(life, repeated, limit)}
 }
 
-// Empty reports whether nothing is remembered, as it is most of the time.
-func (c *List) Empty() bool { return c.entries.Load() == 0 }
-
 // Listed reports whether d is to be refused without asking APNs, as of when, and why:
 // the time at which the push was sent that APNs refused, and its word.
 func (c *List) Listed(d Device, now time.Time) (refused time.Time, why string, ok bool) {
-	if c.Empty() {
-		return time.Time{}, "", false
+	if c.entries.Load() == 0 {
+		return time.Time{}, "", false // as it is most of the time
 	}
 	c.mu.RLock()
 	refused, why, ok = c.list.listed(d, now)
@@ -61,7 +58,7 @@ func (c *List) Refused(d Device, sent time.Time, why string) {
 
 // Accepted ends what is remembered of d: APNs has taken a push to it.
 func (c *List) Accepted(d Device) {
-	if c.Empty() {
+	if c.entries.Load() == 0 {
 		return
 	}
 	c.mu.RLock()

@@ -24,7 +24,8 @@ type Item struct {
 }
 
 // Fetch has the processor fetch what Admit and Answered look at, of an item that is with
-// the upstream. None of it changes before the answer, so the lane need not be locked.
+// the upstream: there are more of them than the caches hold, and of many together it comes at
+// the same time. None of it changes before the answer, so the lane need not be locked.
 func (it *Item) Fetch() {
 	runtime.KeepAlive(it.Line)
 	runtime.KeepAlive(it.device.line)

@@ -23,8 +23,8 @@ type Push struct {
 
 	after   uint64 // of a Fresh one: it goes on connections dialled after this many
 	Token   []byte // of the device; any size
-	Payload []byte // JSON, as APNs gets it
 	Request Request
+	Payload []byte // JSON, as APNs gets it
 
 	Attempts int       // begun; Begin counts them, and one of which nothing was written is taken back
 	Sent     time.Time // when the last attempt began; Begin sets it
