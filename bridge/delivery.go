@@ -17,7 +17,7 @@ import (
 
 // begin and answered are called by an upstream before and after each attempt at p, fetch
 // before either for all that are begun or answered together.
-func fetch(p *upstream.Push) { p.Owner.(*notification).Item.Fetch() }
+func fetch(p *upstream.Push)                     { p.Owner.(*notification).Item.Fetch() }
 func begin(p *upstream.Push, now time.Time) bool { return p.Owner.(*notification).begin(now) }
 
 func answered(p *upstream.Push, v upstream.Verdict, now time.Time) {
