@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 var (
@@ -30,6 +31,18 @@ type Line struct {
 	App         string
 	Environment string // "production" or "sandbox"
 	Topic       string // empty: the one that the app is configured with
+}
+
+// Joined is the names of l in one, with a zero byte between them.
+func (l Line) Joined() string { return l.App + "\x00" + l.Environment + "\x00" + l.Topic }
+
+// ParseLine takes apart what Joined gave.
+func ParseLine(name string) (l Line, ok bool) {
+	sections := strings.Split(name, "\x00")
+	if len(sections) != 3 {
+		return l, false
+	}
+	return Line{App: sections[0], Environment: sections[1], Topic: sections[2]}, true
 }
 
 // SpoolKey names a record that the caller holds.

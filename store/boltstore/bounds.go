@@ -73,7 +73,7 @@ func (s *Spool) fits(w *put) error {
 		return nil
 	}
 	apps := make(map[string]int64)
-	for l, n := range s.lines {
+	for l, n := range s.lines.by {
 		apps[l.App] += n.Bytes.Load() + n.bytes
 	}
 	for _, n := range w.lines {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"apnsbridge/store"
 	"apnsbridge/store/boltstore/queuedb"
 )
 
@@ -40,7 +41,7 @@ func (s *Spool) openQueues(leave bool) error {
 		return err
 	}
 	s.lastID, s.begins = s.queues.LastID, s.queues.New
-	if len(s.lines) == 0 && s.queues.Size() > emptyMax { // a bbolt file does not shrink by itself
+	if len(s.lines.by) == 0 && s.queues.Size() > emptyMax { // a bbolt file does not shrink by itself
 		if err := errors.Join(s.queues.Close(), os.Remove(s.path(queuesFileName))); err != nil {
 			return err
 		}
@@ -60,14 +61,14 @@ func (s *Spool) ids() uint64 {
 }
 
 func (s *Spool) beginQueues() {
-	clear(s.lines)
+	s.lines.remove(func(*line) bool { return true })
 	s.queued = 0
 	s.queues.devices.sizes, s.queues.moved = make(map[uint64]int64), nil
 }
 
 // foundQueued counts a record that was in a queue when the spool was opened.
 func (s *Spool) foundQueued(f queuedb.Found) bool {
-	l, ok := parseLine(f.Name)
+	l, ok := store.ParseLine(f.Name)
 	if !ok {
 		return false
 	}

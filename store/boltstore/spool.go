@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"apnsbridge/store"
@@ -60,10 +59,7 @@ type Spool struct {
 	queued  int64 // bytes in queues, including Puts under way
 	expired uint64
 
-	naming sync.RWMutex         // taken after mu
-	lines  map[store.Line]*line // changed only while mu is held too
-	any    atomic.Bool          // there are lines
-	latest atomic.Pointer[line] // the one that was asked about last; or nil
+	lines lines // changed only while mu is held
 }
 
 // line is what is known of a line.
@@ -94,43 +90,13 @@ func (h hand) out(id uint64) seglog.Out {
 
 func (n *line) empty() bool { return n.Records.Load() == 0 && n.queued == 0 }
 
-func lineName(l store.Line) string { return l.App + "\x00" + l.Environment + "\x00" + l.Topic }
-
-func parseLine(name string) (l store.Line, ok bool) {
-	sections := strings.Split(name, "\x00")
-	if len(sections) != 3 {
-		return l, false
-	}
-	return store.Line{App: sections[0], Environment: sections[1], Topic: sections[2]}, true
-}
-
-// known gives the line l, or nil. Lanes ask for every notification, most of them about the same line.
-func (s *Spool) known(l store.Line) *line {
-	if !s.any.Load() {
-		return nil
-	}
-	if n := s.latest.Load(); n != nil && n.Line == l {
-		return n
-	}
-	s.naming.RLock()
-	defer s.naming.RUnlock()
-	n := s.lines[l]
-	if n != nil {
-		s.latest.Store(n) // while no line is being removed
-	}
-	return n
-}
-
 // line gives the line l, a new one if there was none.
 func (s *Spool) line(l store.Line) *line {
-	n := s.known(l)
+	n := s.lines.known(l)
 	if n == nil {
 		n = &line{Line: l}
-		n.Name = lineName(l)
-		s.naming.Lock()
-		defer s.naming.Unlock()
-		s.lines[l] = n
-		s.any.Store(true)
+		n.Name = l.Joined()
+		s.lines.add(n)
 	}
 	return n
 }
@@ -143,22 +109,14 @@ func (s *Spool) begin(ctx context.Context, l store.Line) (*line, error) {
 	if s.closed {
 		return nil, store.ErrClosed
 	}
-	return s.known(l), ctx.Err()
+	return s.lines.known(l), ctx.Err()
 }
 
 // forgetLines removes lines that have nothing.
 func (s *Spool) forgetLines() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.naming.Lock()
-	defer s.naming.Unlock()
-	for key, n := range s.lines {
-		if n.empty() && n.puts == 0 && n.Lost.Load() == 0 {
-			delete(s.lines, key)
-		}
-	}
-	s.any.Store(len(s.lines) > 0)
-	s.latest.Store(nil)
+	s.lines.remove(func(n *line) bool { return n.empty() && n.puts == 0 && n.Lost.Load() == 0 })
 }
 
 // seen notes when a record in a queue of n was put.
@@ -202,7 +160,7 @@ func (s *Spool) Close() error {
 
 // Waiting implements store.Spool.
 func (s *Spool) Waiting(l store.Line) int {
-	if n := s.known(l); n != nil {
+	if n := s.lines.known(l); n != nil {
 		return int(n.Waiting.Load())
 	}
 	return 0
@@ -210,7 +168,7 @@ func (s *Spool) Waiting(l store.Line) int {
 
 // Queued implements store.Spool.
 func (s *Spool) Queued(l store.Line, token []byte) bool {
-	n := s.known(l)
+	n := s.lines.known(l)
 	return n != nil && s.queues.devices.bytes(s.device(n, token)) > 0
 }
 
@@ -228,7 +186,7 @@ func (s *Spool) Lines() (lines []store.Line) {
 // waiting gives the lines that are not empty, in the order of their names. The caller holds
 // s.mu.
 func (s *Spool) waiting() (list []*line) {
-	for _, n := range s.lines {
+	for _, n := range s.lines.by {
 		if !n.empty() {
 			list = append(list, n)
 		}
@@ -246,7 +204,7 @@ func (s *Spool) Stats() store.SpoolStats {
 		Expired: s.expired,
 	}
 	stats.Broken, stats.Kept = s.log.Broken()
-	for l, n := range s.lines {
+	for l, n := range s.lines.by {
 		if lost := n.Lost.Load(); lost > 0 {
 			stats.Lost = append(stats.Lost, store.LineLost{Line: l, Records: int(lost)})
 		}

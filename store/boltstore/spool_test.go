@@ -159,29 +159,3 @@ func TestSpoolClosed(t *testing.T) {
 		}
 	}
 }
-
-// A line that had nothing and was removed is there again when something of it comes, though it was asked about last.
-func TestLineComesAgain(t *testing.T) {
-	s := openTestSpool(t, t.TempDir(), Options{})
-	ctx, line := context.Background(), store.Line{App: "mail", Environment: "production"}
-	for round := range 3 {
-		records := []store.SpoolRecord{{SpoolKey: store.SpoolKey{Token: []byte("device")}, Body: []byte("{}")}}
-		if err := s.Put(ctx, store.SpoolBatch{Line: line, Records: records}); err != nil {
-			t.Fatal(err)
-		}
-		s.Return(line, records[0].SpoolKey)
-		if got := s.Lines(); s.Waiting(line) != 1 || len(got) != 1 || got[0] != line {
-			t.Fatalf("round %d: %d wait, and the lines are %v; want 1 of %v", round, s.Waiting(line), got, line)
-		}
-		got, err := s.Take(ctx, line, 10, 1<<20)
-		if err != nil || len(got) != 1 {
-			t.Fatalf("round %d: got %d records and error %v, want 1", round, len(got), err)
-		}
-		s.Done(line, got[0].SpoolKey)
-		s.Waiting(line)
-		s.forgetLines()
-		if n := s.known(line); n != nil {
-			t.Fatalf("round %d: the line is still known", round)
-		}
-	}
-}

@@ -153,7 +153,7 @@ func TestSegmentDamaged(t *testing.T) {
 				for i := range n + 2 {
 					body := fmt.Sprint("record ", i, " end")
 					end := bytes.Index(whole, []byte(body)) + len(body) + 4 // if it is a segment
-					start := end - seglog.FrameSize(len(lineName(newsLine)), len("device 10"), len(body))
+					start := end - seglog.FrameSize(len(newsLine.Joined()), len("device 10"), len(body))
 					hit := filepath.Ext(path) == ".log" && at < end && (cut || at >= start)
 					switch {
 					case i < n && !there[body] && !hit:

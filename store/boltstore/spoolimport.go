@@ -76,7 +76,7 @@ func (s *Spool) importAll(ctx context.Context, f *os.File, list []seglog.Salvage
 		if err = failed; err != nil {
 			break
 		}
-		if l, ok := parseLine(name); ok {
+		if l, ok := store.ParseLine(name); ok {
 			batches[l] = append(batches[l], r)
 			if result.Put++; !from.Used {
 				result.Doubted++

@@ -30,7 +30,7 @@ func openSpool(dir string, o Options, leaveDamaged bool) (*Spool, error) {
 	s := &Spool{
 		dir: dir, now: o.Now, bounds: newBounds(o), seed: maphash.MakeSeed(),
 		quit: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
-		lines: make(map[store.Line]*line),
+		lines: lines{by: make(map[store.Line]*line)},
 	}
 	if err := s.openQueues(leaveDamaged); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (s *Spool) openLog() (err error) {
 
 // tally gives the tally of the line with that name.
 func (s *Spool) tally(name string) *seglog.Tally {
-	l, ok := parseLine(name)
+	l, ok := store.ParseLine(name)
 	if !ok {
 		return nil
 	}
@@ -82,10 +82,10 @@ func (s *Spool) checkedOut(fn func(iter.Seq[seglog.Out])) {
 
 // expire ends a record of the log, unless it is checked out.
 func (s *Spool) expire(f seglog.Frame) bool {
-	l, _ := parseLine(string(f.Name))
+	l, _ := store.ParseLine(string(f.Name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.known(l)
+	n := s.lines.known(l)
 	if _, held := s.held.Get(f.ID); held || n == nil || !s.log.Has(f.ID) {
 		return false
 	}

@@ -91,7 +91,7 @@ func (s *Spool) Put(ctx context.Context, batches ...store.SpoolBatch) error {
 // check makes sure that the records of w could be stored in an empty spool.
 func (w *put) check() error {
 	for _, batch := range w.batches {
-		l, name := batch.Line, lineName(batch.Line)
+		l, name := batch.Line, batch.Line.Joined()
 		if l.App == "" || l.Environment == "" || len(name) > store.MaxSpoolName+2 ||
 			strings.Count(name, "\x00") != 2 || !utf8.ValidString(name) {
 			return fmt.Errorf("%w: a line has names of %d, %d and %d bytes; "+
