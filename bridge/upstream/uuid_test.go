@@ -28,7 +28,7 @@ func TestHexDigits(t *testing.T) {
 	for x := range 256 {
 		for at := range 4 {
 			word := uint32(0x01020304)&^(0xff<<(8*at)) | uint32(x)<<(8*at)
-			if got, want := fmt.Sprintf("%s", binary.BigEndian.AppendUint64(nil, hexDigits(word))), fmt.Sprintf("%08x", word); got != want {
+			if got, want := string(binary.BigEndian.AppendUint64(nil, hexDigits(word))), fmt.Sprintf("%08x", word); got != want {
 				t.Fatalf("got %s, want %s", got, want)
 			}
 		}
